@@ -1,0 +1,105 @@
+"""Everything a user can cause.
+
+Each error's text says where it happened, what was seen, what was expected and what to do. The command line prints that
+one line and leaves with the error's exit code; nothing is left half written.
+
+    RecontourError              exit code 2: the user can mend it
+    ├── DicomError              the DICOM that was given
+    │   ├── NotDicomError           a file is damaged or no DICOM at all
+    │   ├── NoSeriesError           no CT series, or no structure set, where one is needed
+    │   ├── MixedSeriesError        several series where one is needed
+    │   ├── OrientationError        oblique, coronal, sagittal or tilted slices
+    │   ├── MissingSliceError       a gap between slices
+    │   ├── DuplicateSliceError     two slices at one position
+    │   ├── RescaleError            no Hounsfield units
+    │   └── FrameOfReferenceError   contours and CT do not share a frame of reference
+    ├── NamesError              a map of ROI names cannot be used
+    ├── GridMismatchError       arrays that should share one grid do not
+    ├── CohortError             a cohort folder is missing, empty, damaged or newer than this recontour
+    ├── ModelFileError          a model file is missing, damaged, foreign or newer than this recontour
+    ├── OrganError              organs that the model or the cohort does not have
+    ├── SettingsError           an impossible or unknown setting
+    ├── OutputError             an output exists already or cannot be made
+    └── ResumeError             a checkpoint that does not belong to the run that was asked for
+    FaultError                  exit code 1: the machine failed (disk full, out of memory), or training diverged
+"""
+
+
+class RecontourError(Exception):
+    """Something the user can mend."""
+
+    exit_code = 2
+
+
+class DicomError(RecontourError):
+    """The DICOM that was given cannot be used."""
+
+
+class NotDicomError(DicomError):
+    """A file is damaged, or no DICOM at all."""
+
+
+class NoSeriesError(DicomError):
+    """No CT series, or no structure set, where one is needed."""
+
+
+class MixedSeriesError(DicomError):
+    """Several series where one is needed."""
+
+
+class OrientationError(DicomError):
+    """The slices are not axial: oblique, coronal, sagittal or tilted."""
+
+
+class MissingSliceError(DicomError):
+    """A gap between slices."""
+
+
+class DuplicateSliceError(DicomError):
+    """Two slices at one position."""
+
+
+class RescaleError(DicomError):
+    """The pixel values cannot be turned into Hounsfield units."""
+
+
+class FrameOfReferenceError(DicomError):
+    """Contours and CT do not share one frame of reference."""
+
+
+class NamesError(RecontourError):
+    """A map of ROI names cannot be used."""
+
+
+class GridMismatchError(RecontourError):
+    """Arrays that should share one grid do not."""
+
+
+class CohortError(RecontourError):
+    """A cohort folder is missing, empty, damaged or newer than this recontour."""
+
+
+class ModelFileError(RecontourError):
+    """A model file is missing, damaged, foreign or newer than this recontour."""
+
+
+class OrganError(RecontourError):
+    """Organs that the model or the cohort does not have."""
+
+
+class SettingsError(RecontourError):
+    """An impossible or unknown setting."""
+
+
+class OutputError(RecontourError):
+    """An output exists already, or cannot be made."""
+
+
+class ResumeError(RecontourError):
+    """A checkpoint that does not belong to the run that was asked for."""
+
+
+class FaultError(RecontourError):
+    """The machine failed, or training diverged; the input was fine."""
+
+    exit_code = 1

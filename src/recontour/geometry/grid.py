@@ -1,0 +1,85 @@
+"""The voxels of one axial CT."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recontour.errors import GridMismatchError
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the voxels of one axial CT lie in the patient.
+
+    Arrays are (slice, row, column); points are (x, y, z) mm in the DICOM patient frame (LPS). Rows run to the
+    patient's back (+y), columns to the patient's left (+x), slices to the head (+z), however the scanner stored them.
+    Index (0, 0, 0) is the *centre* of the first voxel.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float]  # row step (y), column step (x)
+    slice_z_mm: tuple[float, ...]  # each slice's own z, ascending: the spacing may be irregular
+    origin_mm: tuple[float, float]  # x, y of the first voxel's centre
+
+    def __post_init__(self) -> None:
+        """Raise GridMismatchError where the fields contradict each other."""
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise GridMismatchError(f"a grid is (slices, rows, columns), each at least 1; got {self.shape}")
+        if len(self.slice_z_mm) != self.shape[0]:
+            raise GridMismatchError(f"{self.shape[0]} slices need as many z positions; got {len(self.slice_z_mm)}")
+        if not all(np.isfinite([*self.spacing_mm, *self.origin_mm, *self.slice_z_mm])) or min(self.spacing_mm) <= 0:
+            raise GridMismatchError(f"spacing {self.spacing_mm} and origin {self.origin_mm} must be finite, spacing > 0")
+        if any(above <= below for below, above in zip(self.slice_z_mm, self.slice_z_mm[1:], strict=False)):
+            raise GridMismatchError("the slices' z positions must ascend")
+
+    @property
+    def pixel_mm2(self) -> float:
+        """Area of one pixel."""
+        return self.spacing_mm[0] * self.spacing_mm[1]
+
+    @property
+    def pixel_diagonal_mm(self) -> float:
+        """Distance between opposite corners of one pixel."""
+        return float(np.hypot(*self.spacing_mm))
+
+    @property
+    def slice_thickness_mm(self) -> npt.NDArray[np.float64]:
+        """The stretch of z that each slice stands for: half way to each neighbour. Shape (slices,).
+
+        The first and last slice reach as far outwards as inwards; a lone slice counts as 1 mm.
+        """
+        z = np.asarray(self.slice_z_mm)
+        if len(z) == 1:
+            return np.ones(1)
+        gaps = np.diff(z)
+        below = np.concatenate([gaps[:1], gaps])
+        above = np.concatenate([gaps, gaps[-1:]])
+        return (below + above) / 2
+
+    def slice_at(self, z_mm: float) -> int | None:
+        """The slice whose plane lies within half the local spacing of z, or None."""
+        z = np.asarray(self.slice_z_mm)
+        nearest = int(np.argmin(np.abs(z - z_mm)))
+        reach = float(self.slice_thickness_mm[nearest]) / 2
+        if len(z) > 1:  # towards the side on which z_mm lies, half the gap on that side
+            neighbour = nearest + (1 if z_mm > z[nearest] else -1)
+            if 0 <= neighbour < len(z):
+                reach = float(abs(z[neighbour] - z[nearest])) / 2
+        return nearest if abs(z[nearest] - z_mm) <= reach + 1e-6 else None
+
+    def to_pixels(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(n, 2) points as x, y mm -> (n, 2) as fractional column, row."""
+        return (points_mm - self.origin_mm) / self.spacing_mm[::-1]
+
+    def to_mm(self, points_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(n, 2) points as fractional column, row -> (n, 2) as x, y mm."""
+        return points_px * self.spacing_mm[::-1] + np.asarray(self.origin_mm)
+
+    def volume_cc(self, mask: npt.NDArray[np.bool_]) -> float:
+        """Volume of a mask (slice, row, column), each slice as thick as it stands for."""
+        if mask.shape != self.shape:
+            raise GridMismatchError(f"a mask of shape {mask.shape} does not lie on a grid of {self.shape}")
+        per_slice: Sequence[float] = np.count_nonzero(mask, axis=(1, 2)) * self.slice_thickness_mm
+        return float(np.sum(per_slice)) * self.pixel_mm2 / 1000.0
