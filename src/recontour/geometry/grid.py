@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,8 @@ class Grid:
         if len(self.slice_z_mm) != self.shape[0]:
             raise GridMismatchError(f"{self.shape[0]} slices need as many z positions; got {len(self.slice_z_mm)}")
         if not all(np.isfinite([*self.spacing_mm, *self.origin_mm, *self.slice_z_mm])) or min(self.spacing_mm) <= 0:
-            raise GridMismatchError(f"spacing {self.spacing_mm} and origin {self.origin_mm} must be finite, spacing > 0")
-        if any(above <= below for below, above in zip(self.slice_z_mm, self.slice_z_mm[1:], strict=False)):
+            raise GridMismatchError(f"spacing {self.spacing_mm}, origin {self.origin_mm}: not finite or not > 0")
+        if any(above <= below for below, above in pairwise(self.slice_z_mm)):
             raise GridMismatchError("the slices' z positions must ascend")
 
     @property
@@ -56,7 +57,8 @@ class Grid:
         gaps = np.diff(z)
         below = np.concatenate([gaps[:1], gaps])
         above = np.concatenate([gaps, gaps[-1:]])
-        return (below + above) / 2
+        thickness: npt.NDArray[np.float64] = (below + above) / 2
+        return thickness
 
     def slice_at(self, z_mm: float) -> int | None:
         """The slice whose plane lies within half the local spacing of z, or None."""
@@ -71,7 +73,7 @@ class Grid:
 
     def to_pixels(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n, 2) points as x, y mm -> (n, 2) as fractional column, row."""
-        return (points_mm - self.origin_mm) / self.spacing_mm[::-1]
+        return np.divide(points_mm - self.origin_mm, self.spacing_mm[::-1])
 
     def to_mm(self, points_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n, 2) points as fractional column, row -> (n, 2) as x, y mm."""

@@ -6,6 +6,8 @@ across them. The way back follows the pixels' midlines at level 0.5, so mask -> 
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import cast
 
 import contourpy
 import numpy as np
@@ -76,14 +78,13 @@ def outline(plane: Mask) -> list[Points]:
     if not len(rows):
         return []
     window = plane[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    generator = contourpy.contour_generator(
-        z=np.pad(window, 1).astype(np.float64), fill_type=contourpy.FillType.OuterOffset
-    )
-    parts, offsets = generator.filled(0.5, np.inf)
+    padded = np.pad(window, 1).astype(np.float64)
+    filled = contourpy.contour_generator(z=padded, fill_type="OuterOffset").filled(0.5, np.inf)
+    parts, offsets = cast("tuple[list[Points], list[npt.NDArray[np.uint32]]]", filled)
     shift = np.array([cols[0] - 1, rows[0] - 1], dtype=np.float64)
     polygons = []
     for points, offset in zip(parts, offsets, strict=True):
-        rings = [points[start : stop - 1] + shift for start, stop in zip(offset[:-1], offset[1:], strict=True)]
+        rings = [points[start : stop - 1] + shift for start, stop in pairwise(offset)]
         polygons.append(_keyhole(rings[0], rings[1:]))
     return polygons
 
@@ -139,7 +140,7 @@ def _holds_centre(starts: Points, ends: Points, shape: tuple[int, int]) -> Mask:
     line, column = _crossings(starts, ends, np.arange(rows, dtype=np.float64))
     first = np.clip(np.ceil(column), 0, cols).astype(np.intp)
     toggles = np.bincount(line * (cols + 1) + first, minlength=rows * (cols + 1)).reshape(rows, cols + 1)
-    return np.cumsum(toggles, axis=1)[:, :cols] % 2 == 1
+    return np.asarray(np.cumsum(toggles, axis=1)[:, :cols] % 2 == 1)
 
 
 def _keyhole(outer: Points, holes: list[Points]) -> Points:
