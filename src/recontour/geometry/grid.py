@@ -73,7 +73,7 @@ class Grid:
 
     def to_pixels(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n, 2) points as x, y mm -> (n, 2) as fractional column, row."""
-        return np.divide(points_mm - self.origin_mm, self.spacing_mm[::-1])
+        return np.asarray((points_mm - self.origin_mm) / self.spacing_mm[::-1])
 
     def to_mm(self, points_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n, 2) points as fractional column, row -> (n, 2) as x, y mm."""

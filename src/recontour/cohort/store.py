@@ -1,0 +1,233 @@
+"""The cohort folder: one centre's patients, without anything that names them.
+
+    COHORT/
+      cohort.json            the centre's label and the format's version
+      names.csv              what became of each ROI name
+      left_out.csv           which patients could not be used, and why
+      cases/CASE/case.json   grid, organs with volumes, hash of the structure set they came from
+      cases/CASE/ct.npy      HU, (slice, row, column), exactly as rescaled
+      cases/CASE/masks.npy   one bit a voxel, (organ, slice, row, column / 8)
+
+Arrays are memory-mapped: a single slice is read without the rest. An organ that the patient's structure set does not
+have is not in `Case.organs`: it is unknown, never background.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recontour.errors import CohortError, GridMismatchError
+from recontour.geometry import Grid
+
+Mask = npt.NDArray[np.bool_]
+FORMAT = "recontour cohort"
+VERSION = 1
+
+
+def case_id_of(centre: str, series_uid: str) -> str:
+    """A case's name: the centre's label and eight hex digits that only the series UID leads to."""
+    return f"{centre}-{hashlib.sha256(series_uid.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient: a CT and the organs that were contoured on it."""
+
+    id: str
+    path: Path
+    grid: Grid
+    volumes_cc: Mapping[str, float]  # by organ, in the order of masks.npy
+    source_hash: str
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """The organs that were contoured; any other is unknown."""
+        return tuple(self.volumes_cc)
+
+    @cached_property
+    def hu(self) -> npt.NDArray[Any]:
+        """Hounsfield units, (slice, row, column), int16 or float32, memory-mapped read-only."""
+        return _load(self.path / "ct.npy", self.grid.shape)
+
+    @cached_property
+    def _bits(self) -> npt.NDArray[np.uint8]:
+        slices, rows, columns = self.grid.shape
+        return _load(self.path / "masks.npy", (len(self.organs), slices, rows, -(-columns // 8)))
+
+    def mask(self, organ: str) -> Mask:
+        """One organ's mask, (slice, row, column)."""
+        return self._unpack(self._bits[self.organs.index(organ)])
+
+    def slice_mask(self, organ: str, index: int) -> Mask:
+        """One organ's mask on one slice, (row, column)."""
+        return self._unpack(self._bits[self.organs.index(organ), index])
+
+    def slices_with(self, organ: str) -> npt.NDArray[np.intp]:
+        """The slices that show an organ."""
+        return np.flatnonzero(self._bits[self.organs.index(organ)].any(axis=(1, 2)))
+
+    def _unpack(self, bits: npt.NDArray[np.uint8]) -> Mask:
+        return np.unpackbits(bits, axis=-1, count=self.grid.shape[2]).view(np.bool_)
+
+
+class Cohort:
+    """One centre's cases, in the order of their names."""
+
+    def __init__(self, path: Path, centre: str) -> None:
+        self.path = path
+        self.centre = centre
+
+    @classmethod
+    def open(cls, path: Path) -> "Cohort":
+        """Open a cohort folder.
+
+        Raises: CohortError: no cohort there, or one of a newer recontour.
+        """
+        about = _read_json(path / "cohort.json", f"{path} is not a cohort; make one with `recontour import`")
+        if about.get("format") != FORMAT or not isinstance(about.get("centre"), str):
+            raise CohortError(f"{path}/cohort.json is not a cohort's; make one with `recontour import`")
+        if about.get("version") != VERSION:
+            raise CohortError(
+                f"{path} has cohort format {about.get('version')}, this recontour reads {VERSION}; "
+                "import the DICOM again, or use the recontour that wrote it"
+            )
+        return cls(path, about["centre"])
+
+    @classmethod
+    def open_or_create(cls, path: Path, centre: str) -> "Cohort":
+        """Open a cohort folder, or make an empty one.
+
+        Raises: CohortError: the folder holds something else, or the cohort of another centre.
+        """
+        if (path / "cohort.json").exists():
+            cohort = cls.open(path)
+            if cohort.centre != centre:
+                raise CohortError(
+                    f"{path} is the cohort of centre '{cohort.centre}', not of '{centre}'; "
+                    "keep one folder a centre, or leave --centre out"
+                )
+            return cohort
+        if not centre or centre != Path(centre).name or not centre.isprintable() or centre.startswith("."):
+            raise CohortError(
+                f"a centre's label becomes part of file names; {centre!r} cannot. Choose another --centre"
+            )
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise CohortError(f"{path} exists and is not a cohort; choose a new folder")
+        (path / "cases").mkdir(parents=True)
+        write_atomically(path / "cohort.json", _to_json({"format": FORMAT, "version": VERSION, "centre": centre}))
+        return cls(path, centre)
+
+    @property
+    def case_ids(self) -> tuple[str, ...]:
+        """The cases' names, sorted."""
+        return tuple(sorted(entry.parent.name for entry in self.path.glob("cases/[!.]*/case.json")))
+
+    def __contains__(self, case_id: str) -> bool:
+        return (self.path / "cases" / case_id / "case.json").exists()
+
+    def __len__(self) -> int:
+        return len(self.case_ids)
+
+    def __iter__(self) -> Iterator[Case]:
+        return (self[case_id] for case_id in self.case_ids)
+
+    def __getitem__(self, case_id: str) -> Case:
+        """Raise CohortError where a case's files are missing or contradict each other."""
+        path = self.path / "cases" / case_id
+        about = _read_json(path / "case.json", f"{self.path} has no case '{case_id}'")
+        try:
+            grid = Grid(
+                shape=tuple(about["grid"]["shape"]),
+                spacing_mm=tuple(about["grid"]["spacing_mm"]),
+                slice_z_mm=tuple(about["grid"]["slice_z_mm"]),
+                origin_mm=tuple(about["grid"]["origin_mm"]),
+            )
+            return Case(case_id, path, grid, dict(about["volumes_cc"]), str(about["source_hash"]))
+        except (KeyError, TypeError, ValueError, GridMismatchError) as error:
+            raise CohortError(f"{path}/case.json is damaged ({error}); delete {path} and import again") from error
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """Every organ that at least one case has, sorted."""
+        return tuple(sorted({organ for case in self for organ in case.organs}))
+
+    def add(
+        self,
+        case_id: str,
+        hu: npt.NDArray[Any],
+        grid: Grid,
+        masks: Mapping[str, Mask],
+        source_hash: str,
+    ) -> Case:
+        """Store a case; it appears whole or not at all.
+
+        hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
+        Raises: GridMismatchError: hu or a mask does not lie on the grid. CohortError: the case is there already.
+        """
+        for what, array in {"the CT": hu, **masks}.items():
+            if array.shape != grid.shape:
+                raise GridMismatchError(f"{case_id}: {what} has shape {array.shape}, its grid {grid.shape}")
+        if case_id in self:
+            raise CohortError(f"{self.path} has a case '{case_id}' already; delete its folder to replace it")
+        staging = Path(tempfile.mkdtemp(prefix=".", dir=self.path / "cases"))
+        try:
+            np.save(staging / "ct.npy", np.ascontiguousarray(hu))
+            np.save(staging / "masks.npy", np.stack([np.packbits(mask, axis=-1) for mask in masks.values()]))
+            about = {
+                "grid": {name: getattr(grid, name) for name in ("shape", "spacing_mm", "slice_z_mm", "origin_mm")},
+                "volumes_cc": {organ: round(grid.volume_cc(mask), 4) for organ, mask in masks.items()},
+                "source_hash": source_hash,
+            }
+            (staging / "case.json").write_text(_to_json(about))
+            staging.chmod(0o755)
+            staging.rename(self.path / "cases" / case_id)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        return self[case_id]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small text file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _to_json(what: Mapping[str, Any]) -> str:
+    return json.dumps(what, indent=1) + "\n"
+
+
+def _read_json(path: Path, if_absent: str) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise CohortError(if_absent) from None
+    except ValueError as error:
+        raise CohortError(f"{path} is damaged ({error}); delete its folder and import again") from error
+    if not isinstance(about, dict):
+        raise CohortError(f"{path} is damaged (a JSON object is expected); delete its folder and import again")
+    return about
+
+
+def _load(path: Path, shape: Sequence[int]) -> npt.NDArray[Any]:
+    try:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise CohortError(f"{path} cannot be read ({error}); delete its folder and import again") from error
+    if array.shape != tuple(shape):
+        raise CohortError(f"{path} has shape {array.shape}, case.json says {tuple(shape)}; delete and import again")
+    return array
