@@ -14,7 +14,6 @@ have is not in `Case.organs`: it is unknown, never background.
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import CohortError, GridMismatchError
+from recontour.files import write_text
 from recontour.geometry import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -124,7 +124,7 @@ class Cohort:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise CohortError(f"{path} exists and is not a cohort; choose a new folder")
         (path / "cases").mkdir(parents=True)
-        write_atomically(path / "cohort.json", _to_json({"format": FORMAT, "version": VERSION, "centre": centre}))
+        write_text(path / "cohort.json", _to_json({"format": FORMAT, "version": VERSION, "centre": centre}))
         return cls(path, centre)
 
     @property
@@ -195,16 +195,6 @@ class Cohort:
             shutil.rmtree(staging, ignore_errors=True)
             raise
         return self[case_id]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _to_json(what: Mapping[str, Any]) -> str:

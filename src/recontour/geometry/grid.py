@@ -73,11 +73,13 @@ class Grid:
 
     def to_pixels(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n, 2) points as x, y mm -> (n, 2) as fractional column, row."""
-        return np.asarray((points_mm - self.origin_mm) / self.spacing_mm[::-1])
+        columns_rows: npt.NDArray[np.float64] = (points_mm - self.origin_mm) / self.spacing_mm[::-1]
+        return columns_rows
 
     def to_mm(self, points_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n, 2) points as fractional column, row -> (n, 2) as x, y mm."""
-        return points_px * self.spacing_mm[::-1] + np.asarray(self.origin_mm)
+        x_y: npt.NDArray[np.float64] = points_px * self.spacing_mm[::-1] + np.asarray(self.origin_mm)
+        return x_y
 
     def volume_cc(self, mask: npt.NDArray[np.bool_]) -> float:
         """Volume of a mask (slice, row, column), each slice as thick as it stands for."""
