@@ -18,6 +18,7 @@ one line and leaves with the error's exit code; nothing is left half written.
     ├── CohortError             a cohort folder is missing, empty, damaged or newer than this recontour
     ├── ModelFileError          a model file is missing, damaged, foreign or newer than this recontour
     ├── OrganError              organs that the model or the cohort does not have
+    ├── ScoresError             a table of scores is missing or damaged
     ├── SettingsError           an impossible or unknown setting
     ├── OutputError             an output exists already or cannot be made
     └── ResumeError             a checkpoint that does not belong to the run that was asked for
@@ -85,6 +86,10 @@ class ModelFileError(RecontourError):
 
 class OrganError(RecontourError):
     """Organs that the model or the cohort does not have."""
+
+
+class ScoresError(RecontourError):
+    """A table of scores is missing or damaged."""
 
 
 class SettingsError(RecontourError):

@@ -1,0 +1,22 @@
+"""How well a model contours: measures per case and organ, tests between models, tables, and the report."""
+
+from recontour.evaluation.metrics import Scores, dice, hd95_mm, score, surface_dice, volume_bias_percent
+from recontour.evaluation.statistics import compare
+from recontour.evaluation.tables import CaseScore, Comparison, read_scores, write_scores, write_statistics
+from recontour.evaluation.tolerances import tolerance_mm
+
+__all__ = [
+    "CaseScore",
+    "Comparison",
+    "Scores",
+    "compare",
+    "dice",
+    "hd95_mm",
+    "read_scores",
+    "score",
+    "surface_dice",
+    "tolerance_mm",
+    "volume_bias_percent",
+    "write_scores",
+    "write_statistics",
+]

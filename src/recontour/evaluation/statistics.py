@@ -1,0 +1,143 @@
+"""Whether one model contours better than another: exact tests on the pairs of a few cases.
+
+A pair is one case and organ that both models contoured and that has a finite DSC for both. Differences are DSC of model
+b minus DSC of model a: above 0, model b is better.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from recontour.evaluation.tables import CaseScore, Comparison
+
+Floats = npt.NDArray[np.float64]
+
+DECIMALS = 12  # differences that agree to this many decimals are ties; those that round to 0 are zeros
+RESAMPLES = 5000
+SEED = 2023
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRanks:
+    """The sums of the ranks of the positive and of the negative differences, doubled: midranks become whole numbers."""
+
+    doubled_ranks: npt.NDArray[np.int64]  # of every difference that is not zero
+    plus: int
+    minus: int
+
+
+def signed_ranks(differences: Floats) -> SignedRanks:
+    """Rank differences by size: zeros are dropped (Wilcoxon's rule), ties share their middle rank."""
+    rounded = np.round(differences, DECIMALS)
+    kept = rounded[rounded != 0]
+    _, inverse, counts = np.unique(np.abs(kept), return_inverse=True, return_counts=True)
+    doubled = (2 * np.cumsum(counts) - counts + 1)[inverse]  # ties at ranks k+1 .. k+c: their mean, twice
+    return SignedRanks(doubled, int(doubled[kept > 0].sum()), int(doubled[kept < 0].sum()))
+
+
+def wilcoxon_p(differences: Floats) -> float:
+    """The exact two-sided p of Wilcoxon's signed-rank test, ties included.
+
+    The null distribution of the rank sum is built by dynamic programming over the ranks at hand: each carries a plus or
+    a minus with probability 1/2. p is twice its lower tail up to the smaller of the two rank sums, at most 1.
+
+    Returns: in (0, 1]; 1 if all differences are zero, NaN if there are none.
+    References: Wilcoxon 1945, doi:10.2307/3001968.
+    """
+    if not len(differences):
+        return np.nan
+    ranks = signed_ranks(differences)
+    chance = np.zeros(ranks.plus + ranks.minus + 1)
+    chance[0] = 1.0
+    for rank in ranks.doubled_ranks:
+        chance /= 2
+        chance[rank:] += chance[:-rank].copy()
+    return min(1.0, 2 * float(chance[: min(ranks.plus, ranks.minus) + 1].sum()))
+
+
+def rank_biserial(differences: Floats) -> float:
+    """The matched-pairs rank-biserial correlation: (W+ - W-) / (W+ + W-).
+
+    Returns: in [-1, 1]: 1 if every difference is positive; 0 if all are zero, NaN if there are none.
+    References: Kerby 2014, doi:10.2466/11.IT.3.1.
+    """
+    if not len(differences):
+        return np.nan
+    ranks = signed_ranks(differences)
+    return (ranks.plus - ranks.minus) / max(ranks.plus + ranks.minus, 1)
+
+
+def median_interval(differences: Floats) -> tuple[float, float]:
+    """The 95 % percentile-bootstrap interval of the median, cases resampled; the same at every run.
+
+    Returns: low, high; NaN if there are no differences.
+    """
+    if not len(differences):
+        return np.nan, np.nan
+    chosen = np.random.default_rng(SEED).integers(len(differences), size=(RESAMPLES, len(differences)))
+    low, high = np.percentile(np.median(differences[chosen], axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p values for their number by Holm's step-down rule; NaN is no test and stays NaN.
+
+    References: Holm 1979, Scand. J. Statist. 6:65-70.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    tests = np.flatnonzero(np.isfinite(p))
+    order = tests[np.argsort(p[tests], kind="stable")]
+    corrected = np.full(len(p), np.nan)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1.0)
+    return [float(value) for value in corrected]
+
+
+def compare(scores: Iterable[CaseScore], models: Sequence[str]) -> list[Comparison]:
+    """Compare every two models on every organ by DSC.
+
+    models: in the order of the report; of two, the earlier is model a. Holm's correction is over the organs, for each
+    two models by themselves.
+
+    Returns: organ by organ, as the organs first appear.
+    """
+    dsc: dict[str, dict[str, dict[str, float]]] = {}  # organ, model, case
+    for row in scores:
+        dsc.setdefault(row.organ, {}).setdefault(row.model, {})[row.case] = row.dsc
+    pairs = list(combinations(models, 2))
+    corrected = {}
+    differences = {}
+    for a, b in pairs:
+        for organ in dsc:
+            differences[organ, a, b] = _differences(dsc[organ].get(a, {}), dsc[organ].get(b, {}))
+        p_values = [wilcoxon_p(differences[organ, a, b]) for organ in dsc]
+        for organ, p, p_holm in zip(dsc, p_values, holm(p_values), strict=True):
+            corrected[organ, a, b] = (p, p_holm)
+    return [
+        _comparison(organ, a, b, differences[organ, a, b], *corrected[organ, a, b]) for organ in dsc for a, b in pairs
+    ]
+
+
+def _differences(dsc_a: dict[str, float], dsc_b: dict[str, float]) -> Floats:
+    """b - a for every case with a finite DSC of both."""
+    both = [(dsc_a[case], dsc_b[case]) for case in dsc_a if case in dsc_b]
+    a, b = np.array(both, dtype=np.float64).reshape(-1, 2).T
+    return (b - a)[np.isfinite(a) & np.isfinite(b)]
+
+
+def _comparison(organ: str, a: str, b: str, differences: Floats, p: float, p_holm: float) -> Comparison:
+    low, high = median_interval(differences)
+    return Comparison(
+        organ=organ,
+        model_a=a,
+        model_b=b,
+        n=len(differences),
+        median_difference=float(np.median(differences)) if len(differences) else np.nan,
+        p=p,
+        p_holm=p_holm,
+        rank_biserial=rank_biserial(differences),
+        median_low=low,
+        median_high=high,
+    )

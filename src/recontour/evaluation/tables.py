@@ -1,0 +1,147 @@
+"""The tables of an evaluation as data and as CSV files: scores.csv and statistics.csv.
+
+Numbers are written with every digit, so reading gives back the same; an empty cell is NaN (nothing to measure).
+"""
+
+import csv
+import errno
+import io
+import math
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from recontour.errors import FaultError, OutputError, ScoresError
+
+SCORE_COLUMNS = (
+    "case",
+    "organ",
+    "model",
+    "dsc",
+    "surface_dsc",
+    "tolerance_mm",
+    "hd95_mm",
+    "volume_bias_percent",
+)
+STATISTICS_COLUMNS = ("organ", "model_a", "model_b", "n", "median_difference", "p", "p_holm")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseScore:
+    """How well one model contoured one organ of one case: a row of scores.csv."""
+
+    case: str
+    organ: str  # TG-263
+    model: str
+    dsc: float
+    surface_dsc: float
+    tolerance_mm: float
+    hd95_mm: float
+    volume_bias_percent: float
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether the reference has the organ and the prediction is empty."""
+        return self.volume_bias_percent == -100
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models on one organ, by DSC: a row of statistics.csv and, in the report, the columns after it."""
+
+    organ: str
+    model_a: str
+    model_b: str
+    n: int  # pairs
+    median_difference: float  # of DSC, b - a: above 0, model b is better
+    p: float  # Wilcoxon signed-rank, exact, two-sided
+    p_holm: float  # corrected over the organs
+    rank_biserial: float  # effect size in [-1, 1]
+    median_low: float  # 95 % interval of the median difference
+    median_high: float
+
+
+def write_scores(path: Path, scores: Iterable[CaseScore]) -> None:
+    """Write scores.csv, one row per case, organ and model."""
+    write_new(path, _csv_text(SCORE_COLUMNS, scores))
+
+
+def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
+    """Write statistics.csv, one row per organ and two models."""
+    write_new(path, _csv_text(STATISTICS_COLUMNS, comparisons))
+
+
+def read_scores(path: Path) -> list[CaseScore]:
+    """Read scores.csv.
+
+    Raises: ScoresError: the file is missing, or is not such a table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ScoresError(
+            f"{path}: cannot be read as a table ({error}). Give the scores.csv of an evaluation."
+        ) from error
+    if not rows or tuple(rows[0]) != SCORE_COLUMNS:
+        raise ScoresError(
+            f"{path}: the columns are {', '.join(rows[0]) if rows else 'missing'}; "
+            f"expected {', '.join(SCORE_COLUMNS)}. Give the scores.csv of an evaluation."
+        )
+    return [_score_of(path, line, cells) for line, cells in enumerate(rows[1:], start=2)]
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a text file that does not exist yet, whole or not at all.
+
+    Raises: OutputError: it exists, or its folder cannot be written to. FaultError: the disk is full.
+    """
+    if path.exists():
+        raise OutputError(f"{path}: exists already and is never overwritten. Name another output, or move it away.")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        raise _writing_failed(path, error) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def _writing_failed(path: Path, error: OSError) -> OutputError | FaultError:
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return FaultError(f"{path}: could not be written ({reason}). Nothing was kept; free some space and try again.")
+    return OutputError(f"{path}: cannot be written ({reason}). Name an output in an existing folder of yours.")
+
+
+def _csv_text(columns: Sequence[str], rows: Iterable[CaseScore] | Iterable[Comparison]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(getattr(row, column)) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: str | float) -> str:
+    if isinstance(value, str | int):
+        return str(value)
+    return "" if math.isnan(value) else repr(float(value))
+
+
+def _score_of(path: Path, line: int, cells: list[str]) -> CaseScore:
+    if len(cells) != len(SCORE_COLUMNS):
+        raise ScoresError(
+            f"{path}, line {line}: {len(cells)} cells, expected {len(SCORE_COLUMNS)}. Evaluate again, or mend the file."
+        )
+    try:
+        numbers = [float(cell) if cell else math.nan for cell in cells[3:]]
+    except ValueError as error:
+        raise ScoresError(f"{path}, line {line}: {error}. Evaluate again, or mend the file.") from error
+    return CaseScore(cells[0], cells[1], cells[2], *numbers)
