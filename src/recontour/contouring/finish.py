@@ -1,0 +1,57 @@
+"""From raw masks to what a person would accept as a first draft."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Mask = npt.NDArray[np.bool_]
+
+# An island (26-connected in 3D) is kept when it has at least this share of the largest part's voxels.
+# Compact organs are one piece: only the largest stays. Long or thin ones break where a slice is missed.
+KEPT_SHARE: Mapping[str, float] = {
+    "SpinalCord": 0.02,
+    "SpinalCanal": 0.02,
+    "Esophagus": 0.05,
+    "Bone_Mandible": 0.05,
+    "OpticNrv_L": 0.2,
+    "OpticNrv_R": 0.2,
+    "OpticChiasm": 0.2,
+    "Lens_L": 1.0,
+    "Lens_R": 1.0,
+    "Pituitary": 1.0,
+    "Brainstem": 1.0,
+}
+KEPT_SHARE_ELSE = 0.1
+
+
+def drop_islands(mask: Mask, organ: str) -> Mask:
+    """A mask (slice, row, column) without islands smaller than KEPT_SHARE of its largest part."""
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    if count < 2:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    kept: Mask = sizes >= max(KEPT_SHARE.get(organ, KEPT_SHARE_ELSE) * sizes.max(), 1)
+    if KEPT_SHARE.get(organ) == 1.0:
+        kept = np.arange(len(sizes)) == sizes.argmax()
+    kept_mask: Mask = kept[labels]
+    return kept_mask
+
+
+def sides_swapped(middles_x_mm: Mapping[str, float]) -> list[str]:
+    """Left organs that lie to the right of their right twins (DICOM x grows to the patient's left).
+
+    middles_x_mm: organ -> x of its centre.
+    Returns: the twins' common names, such as "Parotid".
+    """
+    return [
+        organ[:-2]
+        for organ in _left(middles_x_mm)
+        if organ[:-2] + "_R" in middles_x_mm and middles_x_mm[organ] < middles_x_mm[organ[:-2] + "_R"]
+    ]
+
+
+def _left(organs: Iterable[str]) -> list[str]:
+    return sorted(organ for organ in organs if organ.endswith("_L"))

@@ -1,0 +1,189 @@
+"""The model file: one safetensors file, weights and JSON, no pickle; nothing that identifies a patient.
+
+Its metadata entry "recontour" is a JSON object: format, architecture, organs, preprocessing, recipe, provenance, card
+and the SHA-256 of the weights. The card follows the six sections of ESTRO's AID-RT model card
+(Barragan-Montero et al. 2026, doi:10.1016/j.phro.2026.100940).
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from recontour.errors import ModelFileError, RecontourError
+from recontour.files import whole_file
+from recontour.network.architecture import Architecture, Network
+from recontour.network.preprocessing import Preprocessing
+
+FORMAT = 1
+Settings = TypeVar("Settings")
+_FIELDS = ("architecture", "organs", "preprocessing", "recipe", "provenance", "weights_sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a model comes from."""
+
+    preset: str
+    centre: str  # the label of the cohort it was last trained on
+    cases: int
+    cases_per_organ: Mapping[str, int]
+    seed: int
+    created: str  # ISO date
+    versions: Mapping[str, str]
+    parent_sha256: str | None = None  # of the adapted model's weights; None: trained from scratch
+    parent_centres: tuple[str, ...] = ()  # the labels of the centres before, oldest first
+    retrained_layers: int | None = None
+    fresh_organs: tuple[str, ...] = ()  # whose scores started anew in the adaptation
+    notices: tuple[str, ...] = ()  # what a reader must know, such as that the patients are synthetic
+
+    @property
+    def lineage(self) -> str:
+        """The centres this model learnt from, oldest first."""
+        return " -> ".join((*self.parent_centres, self.centre))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A network and everything needed to use it as it was trained."""
+
+    network: Network
+    architecture: Architecture
+    organs: tuple[str, ...]  # TG-263 names, in the order of the network's outputs
+    preprocessing: Preprocessing
+    recipe: Mapping[str, Any]
+    provenance: Provenance
+
+    def card(self) -> dict[str, dict[str, str]]:
+        """The model card, by section."""
+        p = self.provenance
+        per_organ = ", ".join(f"{organ} {count}" for organ, count in p.cases_per_organ.items())
+        origin = f"adapted from a model of {' -> '.join(p.parent_centres)}" if p.parent_sha256 else "from scratch"
+        return {
+            "0 Card": {"written by": f"recontour {p.versions['recontour']}", "date": p.created},
+            "1 Model": {
+                "purpose": "contours organs at risk on axial planning CT of the head and neck; research use only",
+                "not for": "clinical use without review of every contour by a qualified person; other sites or "
+                "modalities; patients unlike those it was trained on. Not a medical device.",
+                "organs": ", ".join(self.organs),
+            },
+            "2 Technical": {
+                "architecture": "Chen et al. 2023 (ResNet-101-like, CAC, SPP), doi:10.3389/fphy.2023.1147900; "
+                f"preset {p.preset}",
+                "input": f"single slices, {self.preprocessing.pixel_mm} mm pixels, {self.preprocessing.crop_px} px "
+                f"about the body's centre, HU window {self.preprocessing.window_hu}",
+                "software": ", ".join(f"{name} {number}" for name, number in p.versions.items()),
+            },
+            "3 Training": {
+                "centre": p.centre,
+                "patients": f"{p.cases}; by organ: {per_organ}",
+                "ground truth": "the centre's own contours by its own protocol",
+                "method": f"{origin}; {self.recipe.get('iterations')} iterations, seed {p.seed}"
+                + (f"; last {p.retrained_layers} layers retrained" if p.retrained_layers else ""),
+                **({"notices": "; ".join(p.notices)} if p.notices else {}),
+            },
+            "4 Evaluation": {"results": "not part of this file: run `recontour evaluate` on your own test patients"},
+            "5 Other": {
+                "risks": "misses or shifts small organs; follows its centre's protocol, which may not be yours; "
+                "slices are contoured one by one, so organ ends may be ragged",
+                "privacy": "no names, identifiers, dates of birth or images of patients are in this file",
+            },
+        }
+
+
+def versions() -> dict[str, str]:
+    """What this model was made with."""
+    packages = {name: version(name) for name in ("recontour", "torch", "numpy", "scipy", "lightning-fabric")}
+    return {"python": platform.python_version(), **packages}
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write a model file, whole or not at all; an existing file is refused (OutputError)."""
+    weights = _weights(model.network)
+    about = {
+        "format": FORMAT,
+        "architecture": asdict(model.architecture),
+        "organs": model.organs,
+        "preprocessing": asdict(model.preprocessing),
+        "recipe": dict(model.recipe),
+        "provenance": asdict(model.provenance),
+        "card": model.card(),
+        "weights_sha256": sha256_of(model.network),
+    }
+    with whole_file(path) as partial:
+        safetensors.torch.save_file(weights, partial, metadata={"recontour": json.dumps(about)})
+
+
+def load_model(path: Path) -> Model:
+    """Read a model file.
+
+    Raises: ModelFileError: it is missing, damaged, not recontour's, or of a newer recontour.
+    """
+    about, weights = _read(path)
+    if missing := [name for name in _FIELDS if name not in about]:
+        raise ModelFileError(f"{path}: its description lacks {', '.join(missing)}; ask for the file again")
+    try:
+        architecture = _settings(Architecture, about["architecture"])
+        preprocessing = _settings(Preprocessing, about["preprocessing"])
+        provenance = _settings(Provenance, about["provenance"])
+        organs = tuple(str(organ) for organ in about["organs"])
+        network = Network(architecture, len(organs))
+        network.load_state_dict(weights)
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, RecontourError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelFileError(f"{path}: its description is damaged ({reason}); ask for the file again") from error
+    if sha256_of(network) != about["weights_sha256"]:
+        raise ModelFileError(f"{path}: the weights are not those that were saved (SHA-256); ask for the file again")
+    return Model(network.eval(), architecture, organs, preprocessing, dict(about["recipe"]), provenance)
+
+
+def sha256_of(network: Network) -> str:
+    """A fingerprint of all weights and normalisation statistics, independent of the memory layout."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(_weights(network).items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _weights(network: Network) -> dict[str, Tensor]:
+    return {
+        name: tensor.detach().cpu().contiguous(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description and the weights, once it is sure that the file is a model's and of a known format."""
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file; make one with `recontour train`, or check the path")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        if "recontour" not in metadata:
+            raise ModelFileError(f"{path} is a safetensors file, but not a model of recontour's; check the path")
+        about = json.loads(metadata["recontour"])
+        if about["format"] > FORMAT:
+            raise ModelFileError(
+                f"{path} has model format {about['format']}, this recontour reads up to {FORMAT}; update recontour"
+            )
+        return about, safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelFileError(f"{path} is damaged, or not a model file ({error}); ask for the file again") from error
+
+
+def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """A dataclass from JSON: lists become tuples, an unknown field is an error that names it."""
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown := set(values) - known:
+        raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

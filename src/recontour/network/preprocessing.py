@@ -1,0 +1,128 @@
+"""From a CT's slices to what the network sees, and back: the only place where pixels are resampled.
+
+The network's view of a slice is a square of crop_px pixels of pixel_mm, centred on the body. Training views it through
+a random similarity transform; contouring through none. Both go through `view`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (the name all of PyTorch's users know)
+
+from recontour.errors import SettingsError
+from recontour.geometry import Grid
+
+BODY_HU = -250.0  # above: tissue; below: air and most couches
+BODY_STEP_MM = 4.0  # the body is sought on pixels of about this size
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a CT is brought before the network; part of the model file."""
+
+    pixel_mm: float
+    crop_px: int  # 8n + 1
+    window_hu: tuple[float, float]  # goes to -1 ... 1; what lies beyond is cut off
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for a view that the network cannot take."""
+        if self.crop_px % 8 != 1 or self.crop_px < 17:
+            raise SettingsError(f"crop_px must be 8n + 1 (417, 225, ...), at least 17; got {self.crop_px}")
+        if not self.pixel_mm > 0 or not self.window_hu[0] < self.window_hu[1]:
+            raise SettingsError(f"pixel_mm > 0 and window low < high are needed; got {self.pixel_mm}, {self.window_hu}")
+
+    def windowed(self, hu: Tensor) -> Tensor:
+        """HU -> -1 ... 1."""
+        low, high = self.window_hu
+        return ((hu - low) * (2 / (high - low)) - 1).clamp(-1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """A turn, zoom and shift of the network's view about the body's centre."""
+
+    degrees: float = 0.0
+    zoom: float = 1.0  # above 1: the patient looks larger
+    shift_mm: tuple[float, float] = (0.0, 0.0)  # x, y
+
+
+def body_centre_mm(hu: npt.NDArray[np.generic], grid: Grid) -> tuple[float, float]:
+    """The middle of the body, x and y mm: over the slices the median of the largest tissue region's centroid.
+
+    A slice without tissue does not count; a CT without any has its middle at the middle of its grid.
+    """
+    rows, columns = (max(1, round(BODY_STEP_MM / spacing)) for spacing in grid.spacing_mm)
+    centroids = []
+    for plane in hu:
+        labels, count = ndimage.label(np.asarray(plane[::rows, ::columns], dtype=np.float32) > BODY_HU)
+        if count:
+            largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+            centroids.append(ndimage.center_of_mass(labels == largest))
+    _, height, width = grid.shape
+    middle = np.median(centroids, axis=0) * (rows, columns) if centroids else ((height - 1) / 2, (width - 1) / 2)
+    x, y = grid.to_mm(np.array([[middle[1], middle[0]]]))[0]
+    return float(x), float(y)
+
+
+def view(
+    planes_CHW: Tensor,
+    grid: Grid,
+    centre_mm: tuple[float, float],
+    preprocessing: Preprocessing,
+    transform: Similarity | None = None,
+) -> Tensor:
+    """What the network sees of planes that lie on a CT's grid: (C, rows, columns) float32 -> (C, crop_px, crop_px).
+
+    Bilinear; where the view is coarser than the grid, pixels are averaged first. Beyond the CT its edge goes on.
+    """
+    transform = transform or Similarity()
+    steps_mm = preprocessing.pixel_mm / transform.zoom
+    average = tuple(max(1, round(steps_mm / spacing)) for spacing in grid.spacing_mm)
+    planes_CHW = F.avg_pool2d(planes_CHW, average) if max(average) > 1 else planes_CHW
+    half = preprocessing.crop_px // 2
+    offsets = torch.arange(-half, half + 1, dtype=torch.float32) * steps_mm
+    turn = np.deg2rad(transform.degrees)
+    x0, y0 = centre_mm[0] - transform.shift_mm[0], centre_mm[1] - transform.shift_mm[1]
+    x_HW = x0 + np.cos(turn) * offsets[None, :] - np.sin(turn) * offsets[:, None]
+    y_HW = y0 + np.sin(turn) * offsets[None, :] + np.cos(turn) * offsets[:, None]
+    columns_HW = _averaged((x_HW - grid.origin_mm[0]) / grid.spacing_mm[1], average[1])
+    rows_HW = _averaged((y_HW - grid.origin_mm[1]) / grid.spacing_mm[0], average[0])
+    return _sample(planes_CHW, rows_HW, columns_HW)
+
+
+def unview(
+    view_CHW: Tensor, grid: Grid, centre_mm: tuple[float, float], preprocessing: Preprocessing, beyond: float
+) -> Tensor:
+    """The way back from a plain view: (C, crop_px, crop_px) -> (C, rows, columns), `beyond` outside the crop."""
+    _, height, width = grid.shape
+    half = preprocessing.crop_px // 2
+    x_W = grid.origin_mm[0] + grid.spacing_mm[1] * torch.arange(width, dtype=torch.float32)
+    y_H = grid.origin_mm[1] + grid.spacing_mm[0] * torch.arange(height, dtype=torch.float32)
+    columns_W = (x_W - centre_mm[0]) / preprocessing.pixel_mm + half
+    rows_H = (y_H - centre_mm[1]) / preprocessing.pixel_mm + half
+    seen_W = (columns_W >= 0) & (columns_W <= 2 * half)
+    seen_H = (rows_H >= 0) & (rows_H <= 2 * half)
+    result_CHW = torch.full((len(view_CHW), height, width), beyond)
+    if seen_W.any() and seen_H.any():  # the seen pixels are one block
+        rows_hw, columns_hw = torch.meshgrid(rows_H[seen_H], columns_W[seen_W], indexing="ij")
+        first_row, first_column = int(seen_H.int().argmax()), int(seen_W.int().argmax())
+        h, w = rows_hw.shape
+        block = _sample(view_CHW, rows_hw, columns_hw)
+        result_CHW[:, first_row : first_row + h, first_column : first_column + w] = block
+    return result_CHW
+
+
+def _averaged(index: Tensor, step: int) -> Tensor:
+    """A pixel index after each `step` pixels have become one."""
+    return (index - (step - 1) / 2) / step
+
+
+def _sample(planes_CHW: Tensor, rows_HW: Tensor, columns_HW: Tensor) -> Tensor:
+    """Bilinear samples at fractional indices; the edge goes on beyond the planes."""
+    _, height, width = planes_CHW.shape
+    to_unit = torch.stack([columns_HW * (2 / max(width - 1, 1)) - 1, rows_HW * (2 / max(height - 1, 1)) - 1], dim=-1)
+    return F.grid_sample(planes_CHW[None], to_unit[None], padding_mode="border", align_corners=True)[0]

@@ -1,0 +1,96 @@
+"""Batches of slices, each a function of (seed, iteration) alone: a run that is resumed sees what it would have seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from recontour.cohort import Case, Cohort
+from recontour.network.preprocessing import Preprocessing, Similarity, body_centre_mm, view
+from recontour.training.recipe import Augmentation, Recipe
+
+
+class Batch(NamedTuple):
+    """N slices of K organs."""
+
+    ct_N1HW: Tensor  # float32, windowed
+    organs_NKHW: Tensor  # bool
+    known_NK: Tensor  # bool: the organ was contoured in that slice's patient
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Which slices show an organ: pairs of case and slice, by case."""
+
+    case: int
+    slices: tuple[int, ...]
+
+
+class Batches(Dataset[Batch]):
+    """Item i is the batch of iteration i. Random access, no state: any number of workers may read ahead."""
+
+    def __init__(
+        self, cases: Sequence[Case], organs: Sequence[str], preprocessing: Preprocessing, recipe: Recipe, seed: int
+    ) -> None:
+        self.cases = tuple(cases)
+        self.organs = tuple(organs)
+        self.preprocessing = preprocessing
+        self.recipe = recipe
+        self.seed = seed
+        self.rank = 0  # of this process among those that train together
+        self._centres = [body_centre_mm(case.hu, case.grid) for case in self.cases]
+        self._shown = [
+            [_Shown(i, tuple(case.slices_with(organ))) for i, case in enumerate(self.cases) if organ in case.organs]
+            for organ in self.organs
+        ]
+
+    def __len__(self) -> int:
+        return self.recipe.iterations
+
+    def __getitem__(self, iteration: int) -> Batch:
+        """Draw and prepare one batch."""
+        rng = np.random.default_rng([self.seed, self.rank, iteration])
+        drawn = [self._sample(*self._draw(rng), rng) for _ in range(self.recipe.batch)]
+        return Batch(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
+
+    def _draw(self, rng: np.random.Generator) -> tuple[int, int]:
+        """A case and a slice: of a random organ, or any."""
+        if rng.random() < self.recipe.organ_share:
+            shown = self._shown[rng.integers(len(self.organs))]
+            where = shown[rng.integers(len(shown))]
+            return where.case, where.slices[rng.integers(len(where.slices))]
+        case = int(rng.integers(len(self.cases)))
+        return case, int(rng.integers(self.cases[case].grid.shape[0]))
+
+    def _sample(self, index: int, plane: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """One slice through a random view: (1, H, W) CT, (K, H, W) organs, (K,) known."""
+        case = self.cases[index]
+        known = torch.tensor([organ in case.organs for organ in self.organs])
+        masks = {k: case.slice_mask(organ, plane) for k, organ in enumerate(self.organs) if known[k]}
+        masks = {k: mask for k, mask in masks.items() if mask.any()}
+        planes = np.stack([case.hu[plane], *masks.values()]).astype(np.float32)
+        transform, offset, gain = draw_view(self.recipe.augmentation, rng)
+        seen = view(torch.from_numpy(planes), case.grid, self._centres[index], self.preprocessing, transform)
+        organs = torch.zeros((len(self.organs), *seen.shape[1:]), dtype=torch.bool)
+        for layer, k in enumerate(masks, start=1):
+            organs[k] = seen[layer] > 0.5
+        return self.preprocessing.windowed(seen[:1] * gain + offset), organs, known
+
+
+def draw_view(augmentation: Augmentation, rng: np.random.Generator) -> tuple[Similarity, float, float]:
+    """A random view, HU offset and HU gain."""
+    a = augmentation
+    zoom = rng.choice(a.zooms) if a.zooms else np.exp(rng.uniform(*np.log(a.zoom_range)))
+    degrees = rng.uniform(-a.degrees, a.degrees)
+    shift = rng.uniform(-a.shift_mm, a.shift_mm, size=2)
+    transform = Similarity(float(degrees), float(zoom), (float(shift[0]), float(shift[1])))
+    return transform, float(rng.normal(0, a.hu_offset)), float(1 + rng.normal(0, a.hu_gain))
+
+
+def cases_of(cohort: Cohort, organs: Sequence[str]) -> list[Case]:
+    """The cases that can teach at least one of the organs."""
+    return [case for case in cohort if set(case.organs) & set(organs)]

@@ -1,0 +1,101 @@
+"""The loop: it learns, and says after each iteration how it went. Who calls it shows, saves and stops."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.utils.data import DataLoader
+
+from recontour.errors import FaultError, SettingsError
+from recontour.training.batches import Batch, Batches
+from recontour.training.loss import organ_loss
+from recontour.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One iteration, done."""
+
+    iteration: int  # counted from 1
+    loss: float
+    learning_rate: float  # that this iteration's step was made with
+    seconds: float  # wall clock of the whole iteration ...
+    waited: float  # ... of which waiting for data
+
+
+def optimiser_of(network: nn.Module, recipe: Recipe) -> Optimizer:
+    """The recipe's optimiser for the layers that are not frozen."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if recipe.optimiser == "sgd":
+        return SGD(learning, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
+    if recipe.optimiser == "adamw":
+        return AdamW(learning, recipe.learning_rate, weight_decay=recipe.weight_decay)
+    raise SettingsError(f"optimiser '{recipe.optimiser}' is unknown; choose sgd or adamw")
+
+
+def learning_rate_at(iteration: int, recipe: Recipe) -> float:
+    """The "poly" schedule, after a linear rise over the warm-up, for an iteration counted from 0."""
+    rise = min(1.0, (iteration + 1) / (recipe.warm_up + 1))
+    return float(recipe.learning_rate * rise * (1 - iteration / recipe.iterations) ** recipe.power)
+
+
+def learn(
+    fabric: Fabric, network: nn.Module, optimiser: Optimizer, batches: Batches, *, done: int, workers: int
+) -> Iterator[Step]:
+    """Train from iteration `done` to the recipe's end.
+
+    network and optimiser were set up by the fabric. Frozen layers, those whose parameters need no gradient, stay as
+    they are to the bit, normalisation statistics included.
+    Raises: FaultError: the loss is no longer a number.
+    """
+    recipe = batches.recipe
+    loader = fabric.setup_dataloaders(_loader(batches, done, workers), use_distributed_sampler=False)
+    set_training_mode(network)
+    began = time.perf_counter()
+    for iteration, batch in enumerate(loader, start=done):
+        waited = time.perf_counter() - began
+        rate = learning_rate_at(iteration, recipe)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss = _step(fabric, network, optimiser, batch, recipe)
+        if not math.isfinite(loss):
+            raise FaultError(
+                f"training diverged: the loss of iteration {iteration + 1} is {loss}. "
+                "Nothing was written; lower the learning rate, or report this with the preset's name"
+            )
+        yield Step(iteration + 1, loss, rate, time.perf_counter() - began, waited)
+        began = time.perf_counter()
+
+
+def set_training_mode(network: nn.Module) -> None:
+    """Training mode for what learns, evaluation mode for what is frozen, so that its statistics stay."""
+    network.train()
+    for module in network.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
+
+
+def _step(fabric: Fabric, network: nn.Module, optimiser: Optimizer, batch: Batch, recipe: Recipe) -> float:
+    ct_N1HW = batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
+    loss = organ_loss(network(ct_N1HW), batch.organs_NKHW, batch.known_NK, recipe.dice_weight)
+    optimiser.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _loader(batches: Batches, done: int, workers: int) -> DataLoader[Batch]:
+    return DataLoader(
+        batches,
+        batch_size=None,  # an item is a batch already
+        sampler=range(done, batches.recipe.iterations),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -1,0 +1,83 @@
+"""The presets: a network, what it sees, and how it is trained and adapted, under one name."""
+
+from dataclasses import dataclass
+
+from recontour.errors import SettingsError
+from recontour.network import Architecture, Preprocessing
+from recontour.training.recipe import Augmentation, Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Everything that `--preset NAME` stands for."""
+
+    architecture: Architecture
+    preprocessing: Preprocessing
+    train: Recipe
+    adapt: Recipe
+
+
+# Chen et al. 2023, Table 1 and section 2.3; normalisation, window and loss are readings (docs/explanation/paper.md).
+_PAPER_RECIPE = Recipe(
+    iterations=200_000,
+    batch=1,
+    optimiser="sgd",
+    learning_rate=0.00025,
+    power=0.9,
+    warm_up=0,
+    momentum=0.9,
+    weight_decay=0.0005,
+    dice_weight=0.0,
+    organ_share=0.0,
+    augmentation=Augmentation(zooms=(0.5, 0.75, 1.0, 1.25, 1.5), degrees=10.0, shift_mm=50.0),
+)
+_PAPER = Preset(
+    architecture=Architecture(),
+    preprocessing=Preprocessing(pixel_mm=1.0, crop_px=417, window_hu=(-200.0, 400.0)),
+    train=_PAPER_RECIPE,
+    adapt=_PAPER_RECIPE,
+)
+
+# The same architecture with fewer blocks and channels: a quarter of an hour of training on two cores.
+_COMPACT_AUGMENTATION = Augmentation(zoom_range=(0.8, 1.25), degrees=10.0, shift_mm=10.0, hu_offset=10.0, hu_gain=0.02)
+_COMPACT = Preset(
+    architecture=Architecture(
+        stem_channels=32, widths=(16, 32, 64, 64), blocks=(1, 2, 3), expansion=2, spp_channels=64, norm="batch"
+    ),
+    preprocessing=Preprocessing(pixel_mm=1.5, crop_px=193, window_hu=(-200.0, 400.0)),
+    train=Recipe(
+        iterations=3000,
+        batch=8,
+        optimiser="adamw",
+        learning_rate=0.002,
+        power=0.9,
+        warm_up=20,
+        momentum=0.9,
+        weight_decay=0.01,
+        dice_weight=1.0,
+        organ_share=0.7,
+        augmentation=_COMPACT_AUGMENTATION,
+    ),
+    adapt=Recipe(
+        iterations=1500,
+        batch=8,
+        optimiser="adamw",
+        learning_rate=0.001,
+        power=0.9,
+        warm_up=20,
+        momentum=0.9,
+        weight_decay=0.01,
+        dice_weight=1.0,
+        organ_share=0.7,
+        augmentation=_COMPACT_AUGMENTATION,
+    ),
+)
+
+PRESETS = {"compact": _COMPACT, "paper": _PAPER}
+
+
+def preset_of(name: str) -> Preset:
+    """The preset of that name; SettingsError names the known ones."""
+    if name not in PRESETS:
+        raise SettingsError(f"preset '{name}' is unknown; choose {' or '.join(sorted(PRESETS))}")
+    return PRESETS[name]

@@ -1,0 +1,133 @@
+"""A run that survives: checkpoints, resuming to the bit, TensorBoard logs, whatever accelerator there is."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from torch.optim import Optimizer
+
+from recontour.errors import ResumeError, SettingsError
+from recontour.files import output_error
+from recontour.network import Network
+from recontour.training.batches import Batches
+from recontour.training.loop import Step, learn, optimiser_of
+
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where a run keeps its checkpoint while it lasts, and its logs for good."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Weights, optimiser, iterations done, and what the run is."""
+        return self.path / "checkpoint.ckpt"
+
+    def close(self) -> None:
+        """Forget the checkpoint: the run's result is written."""
+        self.checkpoint.unlink(missing_ok=True)
+
+
+def make_fabric(folder: RunFolder, done: int, accelerator: str = "auto") -> Fabric:
+    """All devices of the best accelerator, mixed precision where it helps, TensorBoard logs."""
+    precision: Any = "32-true"
+    if torch.cuda.is_available() and accelerator != "cpu":
+        precision = "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    logger = TensorBoardLogger(root_dir=folder.path, name="", version="tensorboard", purge_step=done)
+    return Fabric(accelerator=accelerator, precision=precision, loggers=logger)
+
+
+def run(
+    network: Network,
+    batches: Batches,
+    folder: RunFolder,
+    identity: Mapping[str, Any],
+    *,
+    resume: bool,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    accelerator: str = "auto",
+) -> Iterator[Step]:
+    """Train a network in place, yielding after each iteration.
+
+    identity: everything that makes this run what it is, as JSON; a checkpoint of another run is refused.
+    resume: go on from the folder's checkpoint; without one, start at the beginning.
+    On a CPU a run that was killed and resumed ends in the same bits as one that was not.
+    Raises: ResumeError, SettingsError, FaultError.
+    """
+    state = _read_checkpoint(folder, identity, resume=resume)
+    done = int(state["done"]) if state else 0
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder.path, error) from error
+    fabric = make_fabric(folder, done, accelerator)
+    fabric.launch()
+    batches.rank = fabric.global_rank
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    optimiser = optimiser_of(network, batches.recipe)
+    wrapped, optimiser = fabric.setup(network, optimiser)
+    if state:
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+    workers = 1 if fabric.device.type == "cpu" else min(8, os.cpu_count() or 1)
+
+    saved = time.monotonic()
+    for step in learn(fabric, wrapped, optimiser, batches, done=done, workers=workers):
+        if step.iteration % 10 == 0:
+            fabric.log_dict({"loss": step.loss, "learning_rate": step.learning_rate}, step.iteration)
+        last = step.iteration == batches.recipe.iterations
+        if fabric.is_global_zero and (last or time.monotonic() - saved >= checkpoint_seconds):
+            _save_checkpoint(folder, network, optimiser, step.iteration, identity)
+            saved = time.monotonic()
+        yield step
+    fabric.loggers[0].finalize("success")
+
+
+def _save_checkpoint(
+    folder: RunFolder, network: Network, optimiser: Optimizer, done: int, identity: Mapping[str, Any]
+) -> None:
+    """Replace the checkpoint whole: a kill at any moment leaves the old or the new one."""
+    partial = folder.checkpoint.with_suffix(".partial")
+    state = {
+        "identity": dict(identity),
+        "done": done,
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(folder.checkpoint)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise output_error(folder.checkpoint, error) from error
+
+
+def _read_checkpoint(folder: RunFolder, identity: Mapping[str, Any], *, resume: bool) -> dict[str, Any] | None:
+    if not folder.checkpoint.exists():
+        return None
+    if not resume:
+        raise SettingsError(f"{folder.path} holds an unfinished run; go on with --resume, or delete that folder")
+    try:
+        state: dict[str, Any] = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
+        before = dict(state["identity"])
+    except Exception as error:  # torch.load raises whatever the damaged bytes lead to
+        raise ResumeError(f"{folder.checkpoint} is damaged; delete {folder.path} and start again") from error
+    if before != dict(identity):
+        changed = sorted(name for name in {*before, *identity} if before.get(name) != identity.get(name))
+        raise ResumeError(
+            f"{folder.path} is a run with other {', '.join(changed)}; repeat the command as it was, "
+            f"or delete that folder to start anew"
+        )
+    return state
