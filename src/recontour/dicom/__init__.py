@@ -1,0 +1,29 @@
+"""DICOM in and out: CT series, RT structure sets, and what centres call their organs."""
+
+from recontour.dicom.archive import Archive, CtSeries, LeftOut, Pair, StructureSetFile, read_archive
+from recontour.dicom.names import NameRow, NameTable, Status, match_names, read_user_map
+from recontour.dicom.rtstruct import Authorship, read_structure_set, write_structure_set
+from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
+
+__all__ = [
+    "Archive",
+    "Authorship",
+    "CtSeries",
+    "LeftOut",
+    "NameRow",
+    "NameTable",
+    "Pair",
+    "Scan",
+    "ScanIdentity",
+    "Source",
+    "Status",
+    "StructureSetFile",
+    "match_names",
+    "read_archive",
+    "read_scan",
+    "read_series",
+    "read_structure_set",
+    "read_user_map",
+    "write_scan",
+    "write_structure_set",
+]

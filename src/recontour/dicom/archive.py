@@ -1,0 +1,182 @@
+"""A folder tree of DICOM files -> CT series, each with the structure set that was drawn on it.
+
+Files belong together by the UIDs they reference, never by their names or folders.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    RTStructureSetStorage,
+)
+
+from recontour.dicom.reading import (
+    claims_dicom,
+    files_under,
+    read_dataset,
+    read_header,
+    sop_class_uid,
+    sop_instance_uid,
+    text,
+    without_remarks,
+)
+from recontour.errors import NotDicomError
+
+ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+CT = (CTImageStorage, *ENHANCED_CT)
+
+HEADER = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "ImageType",
+    "StructureSetDate",
+    "StructureSetTime",
+    "ReferencedFrameOfReferenceSequence",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CtSeries:
+    """The files of one CT series, without localisers and second copies."""
+
+    uid: str
+    files: tuple[Path, ...]
+    sop_instance_uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StructureSetFile:
+    """One RTSTRUCT. drawn: date and time as DICOM writes them, so that later ones sort last."""
+
+    path: Path
+    sop_instance_uid: str
+    drawn: tuple[str, str]
+    series_uids: frozenset[str]  # the series it references
+    image_uids: frozenset[str]  # the images it references
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A CT series and the structure set drawn on it. note: what was chosen between, if anything."""
+
+    series: CtSeries
+    structure_set: StructureSetFile
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What cannot be used, and why. The reason names no file and no patient. series_uid: empty for a lone file."""
+
+    path: Path
+    reason: str
+    series_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What a folder tree holds."""
+
+    series: tuple[CtSeries, ...]
+    pairs: tuple[Pair, ...]
+    left_out: tuple[LeftOut, ...]  # series without structure set, structure sets without series
+    unreadable: tuple[LeftOut, ...]  # files that claim to be DICOM
+
+
+def read_archive(folder: Path) -> Archive:
+    """Read the headers of every DICOM file under a folder and pair CT series with structure sets.
+
+    Files that do not claim to be DICOM and other modalities are passed over. Several copies of one instance count once.
+    Raises: NoSeriesError: there is no such folder.
+    """
+    images: dict[str, dict[str, Path]] = {}  # series UID -> SOP instance UID -> file
+    structure_sets: dict[str, StructureSetFile] = {}
+    unreadable = []
+    for path in files_under(folder):
+        try:
+            if not claims_dicom(path):
+                continue
+            header = read_header(path, HEADER)
+            sop_class, instance = sop_class_uid(header), sop_instance_uid(header)
+            if sop_class in CT and not is_localiser(header):
+                images.setdefault(text(header, "SeriesInstanceUID"), {}).setdefault(instance, path)
+            elif sop_class == RTStructureSetStorage and instance not in structure_sets:
+                structure_sets[instance] = _structure_set_file(path, header)
+        except NotDicomError as error:
+            unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
+    series = tuple(CtSeries(uid, tuple(files.values()), frozenset(files)) for uid, files in images.items())
+    pairs, left_out = _pair(series, structure_sets.values())
+    return Archive(series, pairs, left_out, tuple(unreadable))
+
+
+def is_localiser(header: Dataset) -> bool:
+    """Whether an image is a scanner's overview, which no one contours."""
+    return "LOCALIZER" in str(header.get("ImageType", "")).upper()
+
+
+def references(structure_set: Dataset) -> tuple[set[str], set[str], set[str]]:
+    """The UIDs of the frames of reference, series and images that a structure set says it was drawn on."""
+    frames, series_uids, images = set(), set(), set()
+    for frame in structure_set.get("ReferencedFrameOfReferenceSequence") or ():
+        frames.add(text(frame, "FrameOfReferenceUID"))
+        for study in frame.get("RTReferencedStudySequence") or ():
+            for series in study.get("RTReferencedSeriesSequence") or ():
+                series_uids.add(text(series, "SeriesInstanceUID"))
+                images |= _image_uids(series)
+    return frames, series_uids - {""}, images - {""}
+
+
+def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
+    with without_remarks():
+        _, series_uids, image_uids = references(header)
+        if not series_uids:
+            for roi in read_dataset(path).get("ROIContourSequence") or ():
+                for contour in roi.get("ContourSequence") or ():
+                    image_uids |= _image_uids(contour)
+    drawn = (text(header, "StructureSetDate"), text(header, "StructureSetTime"))
+    return StructureSetFile(path, sop_instance_uid(header), drawn, frozenset(series_uids), frozenset(image_uids))
+
+
+def _image_uids(item: Dataset) -> set[str]:
+    return {text(image, "ReferencedSOPInstanceUID") for image in item.get("ContourImageSequence") or ()}
+
+
+def _pair(
+    series: Iterable[CtSeries], structure_sets: Iterable[StructureSetFile]
+) -> tuple[tuple[Pair, ...], tuple[LeftOut, ...]]:
+    drawn_on: dict[str, list[StructureSetFile]] = {}
+    pairs, left_out = [], []
+    for structure_set in structure_sets:
+        found = _series_of(structure_set, series)
+        if len(found) == 1:
+            drawn_on.setdefault(found[0].uid, []).append(structure_set)
+        else:
+            reason = "a structure set that references several CT series" if found else "its CT series is not here"
+            left_out.append(LeftOut(structure_set.path, f"{reason}; export it with the CT it was drawn on"))
+    for ct in series:
+        candidates = sorted(drawn_on.get(ct.uid, []), key=lambda found: found.drawn)
+        if not ct.uid:
+            left_out.append(LeftOut(ct.files[0].parent, "CT images without SeriesInstanceUID; export them again"))
+        elif not candidates:
+            left_out.append(LeftOut(ct.files[0].parent, "no structure set references this CT series", ct.uid))
+        elif len(candidates) > 1 and candidates[-1].drawn == candidates[-2].drawn:
+            reason = f"{len(candidates)} structure sets on one CT, none the newest; keep the one that counts"
+            left_out.append(LeftOut(ct.files[0].parent, reason, ct.uid))
+        else:
+            note = f"the newest of {len(candidates)} structure sets was taken" if len(candidates) > 1 else ""
+            pairs.append(Pair(ct, candidates[-1], note))
+    return tuple(pairs), tuple(left_out)
+
+
+def _series_of(structure_set: StructureSetFile, series: Iterable[CtSeries]) -> list[CtSeries]:
+    """The series a structure set names; if it names none, or several, those of its images."""
+    named = [ct for ct in series if ct.uid in structure_set.series_uids]
+    if len(named) == 1:
+        return named
+    return [ct for ct in named or series if structure_set.image_uids & ct.sop_instance_uids]

@@ -1,0 +1,183 @@
+"""A centre's ROI names -> TG-263 names; what is not certain is said, never guessed."""
+
+import re
+import tomllib
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from recontour.errors import NamesError
+
+Status = Literal["mapped", "ignored", "ambiguous"]
+
+TG263 = re.compile(r"[A-Za-z][A-Za-z0-9_~^-]{0,15}")  # AAPM TG-263: at most 16 characters
+IGNORE = ("", "ignore")
+USERS, EXACT = "the user's map", "TG-263"  # why a name is mapped, if not as a known spelling
+UNKNOWN = "no organ goes by this name; if it is one, name it with --names"
+
+
+@dataclass(frozen=True, slots=True)
+class NameRow:
+    """What became of one ROI name. tg263: None unless mapped, or if several ROIs claim it."""
+
+    roi_name: str
+    tg263: str | None
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameTable:
+    """What became of the ROI names of one structure set, in their order."""
+
+    rows: tuple[NameRow, ...]
+
+    @property
+    def mapped(self) -> dict[str, str]:
+        """ROI name -> TG-263 name, of those that are certain."""
+        return {row.roi_name: row.tg263 for row in self.rows if row.status == "mapped" and row.tg263 is not None}
+
+
+def match_names(roi_names: Sequence[str], user_map: Mapping[str, str] | None = None) -> NameTable:
+    """Match the ROI names of one structure set.
+
+    user_map: a centre's own spelling -> TG-263 name, or "" to ignore it; as `read_user_map` gives. Its entries win over
+    the built-in names. Where several ROIs claim one organ, the one in the user's map counts, or else the one spelled as
+    in TG-263; if that leaves more than one, all are ambiguous.
+    """
+    rows = [_match(name, user_map or {}) for name in roi_names]
+    claims: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        if row.tg263 is not None and row.status == "mapped":
+            claims.setdefault(row.tg263, []).append(index)
+    for organ, claimants in claims.items():
+        strength = {index: _strength(rows[index]) for index in claimants}
+        strongest = max(strength.values())
+        certain = Counter(strength.values())[strongest] == 1
+        for index in claimants:
+            if certain and strength[index] < strongest:
+                rows[index] = replace(rows[index], status="ignored", tg263=None, reason=f"another ROI is {organ}")
+            elif not certain:
+                reason = f"{len(claimants)} ROIs would be {organ}; say which with --names"
+                rows[index] = replace(rows[index], status="ambiguous", tg263=None, reason=reason)
+    return NameTable(tuple(rows))
+
+
+def read_user_map(path: Path) -> dict[str, str]:
+    """Read a user's map of ROI names: TOML, a table [names] of "ROI spelling" = "TG-263 name", "" or "ignore".
+
+    Raises: NamesError: no such file, no such table, or a name that TG-263 does not allow.
+    """
+    example = 'write [names] and under it lines such as "Hirnstamm" = "Brainstem"'
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise NamesError(f"{path}: cannot be read ({error.strerror}); check the path given to --names") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise NamesError(f"{path}: not TOML in UTF-8 ({error}); {example}") from error
+    names = content.get("names")
+    if not isinstance(names, dict) or set(content) != {"names"}:
+        raise NamesError(f"{path}: one table [names] is expected, found {sorted(content) or 'nothing'}; {example}")
+    known = {organ.casefold(): organ for organ in known_organs()}
+    seen: dict[str, str] = {}
+    for roi_name, organ in names.items():
+        if not isinstance(organ, str):
+            raise NamesError(f"{path}: '{roi_name}' is mapped to {organ!r}; a TG-263 name in quotes is expected")
+        if organ not in IGNORE and not TG263.fullmatch(organ):
+            raise NamesError(
+                f"{path}: '{roi_name}' is mapped to '{organ}'; TG-263 names are at most 16 of A-z, 0-9, _, ~, ^ and -"
+            )
+        if (usual := known.get(organ.casefold(), organ)) != organ:
+            raise NamesError(f"{path}: '{roi_name}' is mapped to '{organ}'; TG-263 spells it '{usual}'")
+        if seen.setdefault(_key(roi_name), organ) != organ:
+            raise NamesError(
+                f"{path}: '{roi_name}' is mapped twice, to '{organ}' and '{seen[_key(roi_name)]}'; keep one"
+            )
+    return dict(names)
+
+
+@cache
+def known_organs() -> tuple[str, ...]:
+    """The TG-263 names that are understood without a user's map."""
+    vocabulary = _vocabulary()
+    return (*vocabulary["single"], *(f"{organ}_{side}" for organ in vocabulary["paired"] for side in "LR"))
+
+
+def _match(roi_name: str, user_map: Mapping[str, str]) -> NameRow:
+    key = _key(roi_name)
+    by_key = {_key(spelling): organ for spelling, organ in user_map.items()}
+    chosen = user_map.get(roi_name, by_key.get(key) if key else None)
+    if chosen is not None:
+        if chosen in IGNORE:
+            return NameRow(roi_name, None, "ignored", "ignored by the user's map")
+        return NameRow(roi_name, chosen, "mapped", USERS)
+    if roi_name in known_organs():
+        return NameRow(roi_name, roi_name, "mapped", EXACT)
+    organs = _built_in().get(key.removeprefix("copyof"), ())
+    if len(organs) == 1:
+        return NameRow(roi_name, organs[0], "mapped", "a known spelling")
+    if organs:
+        return NameRow(roi_name, None, "ambiguous", f"{' or '.join(organs)}? Say which with --names")
+    return NameRow(roi_name, None, "ignored", _why_not(roi_name))
+
+
+def _strength(row: NameRow) -> int:
+    """How certain a mapping is: the user's word, TG-263's own spelling, a known spelling."""
+    return {USERS: 2, EXACT: 1}.get(row.reason, 0)
+
+
+def _why_not(roi_name: str) -> str:
+    """Why a name is no organ's."""
+    words = {re.sub(r"\d+", "", word) for word in _words(roi_name)}
+    for kind in _vocabulary()["left_out"].values():
+        if words & set(kind["words"]):
+            return str(kind["reason"])
+    return UNKNOWN
+
+
+def _words(name: str) -> list[str]:
+    """A name's words in lower case without accents: 'LeftParotid', 'Parotid_(L)' and 'Parotide G' fall apart."""
+    plain = unicodedata.normalize("NFKD", name.replace("œ", "oe").replace("Œ", "OE"))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
+    return re.findall(r"[^\W_]+|[+~]", plain.casefold())  # + is a margin and ~ a part: neither is the organ
+
+
+def _key(name: str) -> str:
+    """What two spellings of one name share."""
+    return "".join(_words(name))
+
+
+@cache
+def _vocabulary() -> dict[str, Any]:
+    return tomllib.loads(files("recontour.dicom").joinpath("names.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _built_in() -> dict[str, tuple[str, ...]]:
+    """Every known spelling's key -> the organs it may mean: two where the side is missing."""
+    vocabulary = _vocabulary()
+    table: dict[str, tuple[str, ...]] = {
+        _key(spelling): (organ,)
+        for organ, spellings in vocabulary["single"].items()
+        for spelling in (organ, *spellings)
+    }
+    for organ, spellings in vocabulary["paired"].items():
+        both = (f"{organ}_L", f"{organ}_R")
+        for spelling in (organ, *spellings):
+            table.setdefault(_key(spelling), both)
+            table.setdefault(_key(spelling) + "s", both)
+            for side, words in vocabulary["side"].items():
+                for sided in (pattern for word in words for pattern in _with_side(_words(spelling), word)):
+                    table[sided] = (f"{organ}_{side}",)
+    return table
+
+
+def _with_side(words: Sequence[str], side: str) -> list[str]:
+    """A name's keys with its side before, after or between its words."""
+    return ["".join([*words[:at], side, *words[at:]]) for at in range(len(words) + 1)]

@@ -1,0 +1,136 @@
+"""One DICOM file, read with suspicion: what pydicom would pass over in silence is an error here."""
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from pydicom.datadict import tag_for_keyword
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
+
+from recontour.errors import DicomError, NoSeriesError, NotDicomError
+
+HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
+DICM_OFFSET = 128  # bytes of preamble before the mark of a DICOM file
+FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # how a file without preamble begins
+
+
+def files_under(folder: Path) -> list[Path]:
+    """Every file in a folder tree, sorted.
+
+    Raises: NoSeriesError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise NoSeriesError(f"{folder}: a folder of DICOM files is expected, and there is none; check the path")
+    return sorted(Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+
+
+def claims_dicom(path: Path) -> bool:
+    """Whether a file says by its mark or its name that it is DICOM; any other is none of our business."""
+    return path.suffix.lower() == ".dcm" or _has_mark(_first_bytes(path))
+
+
+def read_header(path: Path, keywords: tuple[str, ...]) -> Dataset:
+    """The named attributes of a file, without its pixels or contours.
+
+    Raises: NotDicomError: the file is damaged or no DICOM.
+    """
+    tags: list[BaseTag | int] = [tag for keyword in keywords if (tag := tag_for_keyword(keyword)) is not None]
+    return _read(path, until=HEADER_END, tags=tags)
+
+
+def read_dataset(path: Path) -> Dataset:
+    """A whole file.
+
+    Raises: NotDicomError: the file is damaged, cut off or no DICOM.
+    """
+    return _read(path, until=None, tags=None)
+
+
+@contextmanager
+def without_remarks() -> Iterator[None]:
+    """Silence pydicom on others' files (odd values, odd lengths): what matters is checked by us."""
+    with warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def sop_class_uid(dataset: Dataset) -> str:
+    """What kind of object a file holds; some de-identifiers leave it in the file's meta information only."""
+    return text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
+
+
+def sop_instance_uid(dataset: Dataset) -> str:
+    """Which object a file holds; as `sop_class_uid`."""
+    return text(dataset, "SOPInstanceUID") or text(dataset.file_meta, "MediaStorageSOPInstanceUID")
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """An attribute as text; empty where it is absent or empty."""
+    value = dataset.get(keyword)
+    return "" if value is None else str(value).strip()
+
+
+def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[float, ...]:
+    """An attribute of `count` finite numbers.
+
+    Raises: DicomError: it is absent, or not that many numbers.
+    """
+    try:
+        value = dataset.get(keyword)
+        values = [value] if count == 1 else list(value)
+        found = tuple(float(number) for number in values)
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) != count or not all(abs(number) < float("inf") for number in found):
+        raise DicomError(f"{path}: {keyword} should be {count} number(s) and is not; export the file again")
+    return found
+
+
+class _Unbroken(io.BytesIO):
+    """A file's bytes; to run out of them in the middle of an attribute is an error, which pydicom would overlook."""
+
+    ends_seen = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if size is not None and size > 0 and len(data) < size:
+            self.ends_seen += 1
+            if data or self.ends_seen > 1:  # one empty read is how the end of a whole file is found
+                raise NotDicomError("cut off")
+        return data
+
+
+def _read(path: Path, until: int | None, tags: list[BaseTag | int] | None) -> Dataset:
+    start = _first_bytes(path)
+    if not _has_mark(start) and start[:2] not in FIRST_GROUPS:
+        raise NotDicomError(f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start)")
+    stop = None if until is None else (lambda tag, _vr, _length: tag >= until)
+    try:
+        with path.open("rb") as file, without_remarks():
+            source: Any = file if until is not None else _Unbroken(file.read())
+            dataset = read_partial(source, stop_when=stop, force=True, specific_tags=tags)
+            sop_class = sop_class_uid(dataset)
+    except Exception as error:  # on damaged bytes pydicom raises almost anything
+        raise NotDicomError(f"{path}: damaged or cut off ({type(error).__name__}); export the file again") from error
+    if not sop_class:
+        raise NotDicomError(f"{path}: no DICOM file, or cut off (it has no SOP class); export it again or remove it")
+    return dataset
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(DICM_OFFSET + 4)
+    except OSError as error:
+        raise NotDicomError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
+
+
+def _has_mark(start: bytes) -> bool:
+    return start[DICM_OFFSET:] == b"DICM"

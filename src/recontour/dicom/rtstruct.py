@@ -1,0 +1,264 @@
+"""RTSTRUCT <-> StructureSet."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.charset import default_encoding
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+
+from recontour.dicom.archive import references
+from recontour.dicom.reading import read_dataset, sop_class_uid, text, without_remarks
+from recontour.dicom.series import Scan, Source, decimal_string
+from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
+from recontour.files import refuse_existing, whole_file
+from recontour.geometry import Contour, Structure, StructureSet
+
+FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
+FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
+CONTOUR_DATA = Tag("ContourData")
+DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
+COLOURS = {
+    "Brainstem": (255, 0, 0),
+    "SpinalCord": (255, 255, 0),
+    "SpinalCanal": (200, 200, 0),
+    "Bone_Mandible": (255, 128, 0),
+    "Pituitary": (255, 0, 255),
+    "Parotid_L": (0, 255, 0),
+    "Parotid_R": (0, 128, 255),
+    "Lens_L": (0, 255, 255),
+    "Lens_R": (128, 0, 255),
+    "OpticNrv_L": (0, 200, 128),
+    "OpticNrv_R": (0, 128, 128),
+    "Lobe_Temporal_L": (255, 128, 192),
+    "Lobe_Temporal_R": (192, 128, 64),
+    "Larynx": (255, 0, 128),
+    "Esophagus": (128, 255, 0),
+}
+OTHER_COLOUR = (160, 160, 160)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Authorship:
+    """What a structure set says about its making. label: at most 16 characters. model: the model's name."""
+
+    model: str
+    label: str = "recontour"
+    algorithm: str = "AUTOMATIC"  # ROIGenerationAlgorithm: AUTOMATIC, SEMIAUTOMATIC or MANUAL
+    made: datetime | None = None  # now, unless given
+    seed: str | None = None  # UIDs derive from it; None: new ones every time
+
+
+def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = log.warning) -> StructureSet:
+    """Read the closed planar contours of an RTSTRUCT, each structure named exactly as its centre spells it.
+
+    scan: the CT it must have been drawn on; None: any. note: is told, in one line, of contours that were dropped: fewer
+    than 3 points, exact duplicates in one plane, drawn in another frame of reference. A structure without contours
+    stays, empty.
+    Raises: NotDicomError: damaged. DicomError: no RTSTRUCT, or a contour that is not planar or not in a patient.
+    FrameOfReferenceError: it was drawn on another CT.
+    """
+    dataset = read_dataset(path)
+    with without_remarks():
+        if sop_class_uid(dataset) != RTStructureSetStorage:
+            raise NoSeriesError(f"{path}: not an RT structure set; give the RTSTRUCT file")
+        if scan is not None:
+            _refuse_other_ct(dataset, scan.source, path)
+        frame_uid = "" if scan is None else scan.source.frame_of_reference_uid
+        contours = {
+            text(item, "ReferencedROINumber"): item.get("ContourSequence") or ()
+            for item in dataset.get("ROIContourSequence") or ()
+        }
+        structures = []
+        for roi in dataset.get("StructureSetROISequence") or ():
+            name = text(roi, "ROIName")
+            if frame_uid and text(roi, "ReferencedFrameOfReferenceUID") not in ("", frame_uid):
+                note(f"{name}: drawn in another frame of reference; its contours are dropped")
+                structures.append(Structure(name, ()))
+                continue
+            drawn = [
+                _contour(item, name, path)
+                for item in contours.get(text(roi, "ROINumber"), ())
+                if text(item, "ContourGeometricType") == "CLOSED_PLANAR"
+            ]
+            structures.append(Structure(name, _usable(drawn, name, note)))
+    return StructureSet(tuple(structures))
+
+
+def _contour(item: Dataset, name: str, path: Path) -> Contour:
+    """One item of a Contour Sequence."""
+    where = f"{path}: a contour of '{name}'"
+    element = item.get_item("ContourData")
+    value = b"" if element is None or element.value is None else element.value
+    if isinstance(value, bytes):  # not yet made objects of by pydicom, which takes ten times as long
+        value = value.split(b"\\") if value.strip() else []
+    try:
+        flat = np.array(value).astype(np.float64)
+    except ValueError as error:
+        raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again") from error
+    if flat.size % 3:
+        raise DicomError(f"{where} has {flat.size} numbers, not three a point; export the structure set again")
+    points = flat.reshape(-1, 3)
+    stated = text(item, "NumberOfContourPoints")
+    if stated.isdigit() and len(points) < int(stated):
+        raise NotDicomError(f"{where} has {len(points)} of {stated} points; export the structure set again")
+    if not len(points):
+        return Contour(points[:, :2], 0.0)
+    if not (np.abs(points) <= FARTHEST_MM).all():
+        raise DicomError(f"{where} has a coordinate that is no place in a patient; export the structure set again")
+    if np.ptp(points[:, 2]) > FLAT_MM:
+        raise DicomError(
+            f"{where} spans z = {points[:, 2].min():.1f} to {points[:, 2].max():.1f} mm; planes of axial slices are "
+            "expected. Export contours drawn on axial slices"
+        )
+    return Contour(points[:, :2].copy(), float(points[0, 2]))
+
+
+def _usable(drawn: list[Contour], name: str, note: Callable[[str], None]) -> tuple[Contour, ...]:
+    """Contours that enclose something, each once: even-odd, a second copy would erase the first."""
+    areas = [contour for contour in drawn if len(np.unique(contour.points_mm, axis=0)) >= 3]
+    once = {(round(contour.z_mm, 3), np.sort(contour.points_mm, axis=0).tobytes()): contour for contour in areas}
+    if len(areas) < len(drawn):
+        note(f"{name}: {len(drawn) - len(areas)} contour(s) of fewer than 3 points dropped")
+    if len(once) < len(areas):
+        note(f"{name}: {len(areas) - len(once)} contour(s) drawn twice, kept once")
+    return tuple(once.values())
+
+
+def _refuse_other_ct(dataset: Dataset, source: Source, path: Path) -> None:
+    frames, series, images = references(dataset)
+    frames |= {text(roi, "ReferencedFrameOfReferenceUID") for roi in dataset.get("StructureSetROISequence") or ()}
+    if source.frame_of_reference_uid and frames - {""} and source.frame_of_reference_uid not in frames:
+        raise FrameOfReferenceError(
+            f"{path}: drawn in another frame of reference than the CT's; give the CT it was drawn on"
+        )
+    if series and source.series_instance_uid not in series and images.isdisjoint(source.sop_instance_uids):
+        raise FrameOfReferenceError(f"{path}: references another CT series; give the CT it was drawn on")
+
+
+def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_by: Authorship) -> None:
+    """Write an RTSTRUCT that references the scan, complete or not at all.
+
+    Reading it back and rasterising gives the masks that the contours were traced from.
+    Raises: FrameOfReferenceError: the CT has no frame of reference. SettingsError: a label or name that DICOM does not
+    hold. DicomError: a contour that lies on none of the CT's slices. OutputError: the file exists or cannot be made.
+    """
+    refuse_existing(path)
+    if not scan.source.frame_of_reference_uid:
+        raise FrameOfReferenceError(f"{path}: the CT has no frame of reference and none is invented; export it again")
+    if not 0 < len(made_by.label) <= 16:
+        raise SettingsError(f"structure set label '{made_by.label}': 1 to 16 characters are expected")
+    for name in structures.names:
+        if not 0 < len(name) <= 64 or "\\" in name:
+            raise SettingsError(f"structure name '{name}': 1 to 64 characters without a backslash are expected")
+    with without_remarks():
+        dataset = _structure_set_dataset(structures, scan, made_by)
+        with whole_file(path) as partial:
+            dataset.save_as(partial, enforce_file_format=True)
+
+
+def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Authorship) -> Dataset:
+    """Every module of PS3.3 A.19.3, with all attributes of Type 1 and 2."""
+    made = made_by.made or datetime.now()
+    date, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S")
+
+    def uid(what: str) -> UID:
+        return generate_uid(entropy_srcs=None if made_by.seed is None else ["recontour", made_by.seed, what])
+
+    dataset = Dataset()
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"):
+        setattr(dataset, keyword, "")  # Type 2: present, if need be empty
+    dataset.AccessionNumber = dataset.ReferringPhysicianName = dataset.PositionReferenceIndicator = ""
+    dataset.update(scan.source.header)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = RTStructureSetStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = uid("structure set")
+    dataset.InstanceCreationDate = dataset.SeriesDate = dataset.StructureSetDate = date
+    dataset.InstanceCreationTime = dataset.SeriesTime = dataset.StructureSetTime = time
+    dataset.Modality, dataset.SeriesInstanceUID, dataset.SeriesNumber = "RTSTRUCT", uid("series"), 1
+    dataset.SeriesDescription = f"recontour: {made_by.model}"[:64]
+    dataset.OperatorsName = ""
+    dataset.Manufacturer, dataset.ManufacturerModelName = "recontour", made_by.model[:64]
+    dataset.SoftwareVersions = version("recontour")
+    dataset.StructureSetLabel, dataset.StructureSetName = made_by.label, made_by.model[:64]
+    dataset.ApprovalStatus = "UNAPPROVED"
+    dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(scan.source)]
+    dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = [], [], []
+    for number, structure in enumerate(structures.structures, start=1):
+        roi, observation = Dataset(), Dataset()
+        roi.ROINumber, roi.ROIName = number, structure.name
+        roi.ReferencedFrameOfReferenceUID = scan.source.frame_of_reference_uid
+        roi.ROIGenerationAlgorithm = made_by.algorithm
+        observation.ObservationNumber = observation.ReferencedROINumber = number
+        observation.RTROIInterpretedType, observation.ROIInterpreter = "ORGAN", ""
+        dataset.StructureSetROISequence.append(roi)
+        dataset.ROIContourSequence.append(_roi_contour(structure, number, scan))
+        dataset.RTROIObservationsSequence.append(observation)
+    return dataset
+
+
+def _frame_of_reference(source: Source) -> Dataset:
+    series, study, frame = Dataset(), Dataset(), Dataset()
+    series.SeriesInstanceUID = source.series_instance_uid
+    series.ContourImageSequence = list(_image_references(source))
+    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = DETACHED_STUDY, source.header.StudyInstanceUID
+    study.RTReferencedSeriesSequence = [series]
+    frame.FrameOfReferenceUID, frame.RTReferencedStudySequence = source.frame_of_reference_uid, [study]
+    return frame
+
+
+def _image_references(source: Source) -> Iterator[Dataset]:
+    """One reference a file: a multi-frame CT is one."""
+    for instance in dict.fromkeys(source.sop_instance_uids):
+        image = Dataset()
+        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = source.sop_class_uid, instance
+        yield image
+
+
+def _roi_contour(structure: Structure, number: int, scan: Scan) -> Dataset:
+    item = Dataset()
+    item.ROIDisplayColor = list(COLOURS.get(structure.name, OTHER_COLOUR))
+    item.ReferencedROINumber = number
+    contours = []
+    for index, contour in enumerate(structure.contours, start=1):
+        at = scan.grid.slice_at(contour.z_mm)
+        if at is None or len(contour.points_mm) < 3:
+            raise DicomError(
+                f"{structure.name}: a contour of {len(contour.points_mm)} points at z = {contour.z_mm:.1f} mm; "
+                "at least 3 points on one of the CT's slices are expected"
+            )
+        image, drawn = Dataset(), Dataset()
+        image.ReferencedSOPClassUID = scan.source.sop_class_uid
+        image.ReferencedSOPInstanceUID = scan.source.sop_instance_uids[at]
+        if scan.source.frame_numbers:
+            image.ReferencedFrameNumber = scan.source.frame_numbers[at]
+        drawn.ContourImageSequence = [image]
+        drawn.ContourGeometricType = "CLOSED_PLANAR"
+        drawn.NumberOfContourPoints = len(contour.points_mm)
+        drawn.ContourNumber = index
+        drawn[CONTOUR_DATA] = _contour_data(contour)
+        drawn.set_original_encoding(False, True, default_encoding)  # so that pydicom writes it as it is
+        contours.append(drawn)
+    if contours:
+        item.ContourSequence = contours
+    return item
+
+
+def _contour_data(contour: Contour) -> RawDataElement:
+    """x, y, z of each point as decimal strings of at most 16 characters, encoded: objects take ten times as long."""
+    z = np.full(len(contour.points_mm), contour.z_mm)
+    values = np.column_stack([contour.points_mm, z]).ravel().tolist()
+    encoded = "\\".join(decimal_string(value) for value in values).encode("ascii")
+    encoded += b" " * (len(encoded) % 2)
+    return RawDataElement(CONTOUR_DATA, "DS", len(encoded), encoded, 0, is_implicit_VR=False, is_little_endian=True)

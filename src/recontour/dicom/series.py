@@ -1,0 +1,420 @@
+"""A CT series <-> Hounsfield units on a Grid."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
+from recontour.dicom.reading import numbers, read_dataset, sop_class_uid, sop_instance_uid, text, without_remarks
+from recontour.errors import (
+    DicomError,
+    DuplicateSliceError,
+    GridMismatchError,
+    MissingSliceError,
+    MixedSeriesError,
+    NoSeriesError,
+    NotDicomError,
+    OrientationError,
+    RescaleError,
+)
+from recontour.files import output_error, refuse_existing
+from recontour.geometry import Grid
+
+AXIS_TOLERANCE = 1e-3  # of a direction cosine
+SAME_PLACE_MM = 0.01  # slices closer than this lie at one position
+DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
+GAP_TO_CLOSER_SIDE, GAP_TO_WIDER_SIDE = 1.9, 1.4  # see _refuse_gaps
+
+CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
+    "SpecificCharacterSet",
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "FrameOfReferenceUID",
+    "PositionReferenceIndicator",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What a structure set must reference.
+
+    It identifies the patient: it never leaves memory except into a structure set. header: the CT's attributes of
+    patient, study and frame of reference. sop_instance_uids: by slice of the grid. frame_numbers: by slice, from 1;
+    empty unless the CT is multi-frame.
+    """
+
+    header: Dataset
+    sop_class_uid: str
+    sop_instance_uids: tuple[str, ...]
+    series_instance_uid: str
+    frame_of_reference_uid: str
+    frame_numbers: tuple[int, ...] = ()
+
+    def names_patient(self, words: str) -> bool:
+        """Whether words hold a part of the patient's name, or the patient's ID."""
+        parts = [*text(self.header, "PatientName").replace("^", " ").split(), text(self.header, "PatientID")]
+        return any(len(part) > 2 and part.casefold() in words.casefold() for part in parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """One axial CT. hu: Hounsfield units, (slice, row, column); int16 where that is exact, otherwise float32."""
+
+    hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]
+    grid: Grid
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class ScanIdentity:
+    """Whom and what a series that `write_scan` makes names. UIDs derive from the seed: one seed, one series."""
+
+    seed: str
+    patient_id: str = "PHANTOM"
+    patient_name: str = "Phantom^Head"
+    study_description: str = ""
+    study_date: str = "20200101"
+    manufacturer: str = "recontour"
+    scanner_model: str = "phantom"
+    kernel: str = ""
+    kvp: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Slice:
+    """One image as stored. stored: pixel values, (row, column) of the file; frame: from 1, 0 if single-frame."""
+
+    path: Path
+    sop_instance_uid: str
+    frame: int
+    position_mm: tuple[float, ...]
+    orientation: tuple[float, ...]
+    spacing_mm: tuple[float, ...]
+    rescale: tuple[float, float]  # slope, intercept
+    stored: npt.NDArray[Any]
+
+    @property
+    def z_mm(self) -> float:
+        return self.position_mm[2]
+
+
+def read_scan(folder: Path) -> Scan:
+    """Read the one CT series of a folder tree; other modalities and files that are no DICOM are passed over.
+
+    Raises: DicomError: there is not exactly one series, or it is not one whole axial CT.
+    """
+    archive = read_archive(folder)
+    for damaged in archive.unreadable:
+        raise NotDicomError(f"{damaged.path}: {damaged.reason}")
+    if not archive.series:
+        raise NoSeriesError(f"{folder}: no CT image in it; give the folder of one CT series")
+    if len(archive.series) > 1:
+        raise MixedSeriesError(f"{folder}: {len(archive.series)} CT series in it; give a folder that holds just one")
+    return read_series(archive.series[0].files)
+
+
+def read_series(files: Sequence[Path]) -> Scan:
+    """Read the files of one CT series, in any order.
+
+    Raises: DicomError: they are not one whole axial CT.
+    """
+    if not files:
+        raise NoSeriesError("no CT files given; a CT series has at least one")
+    place = Path(os.path.commonpath([path.parent for path in files]))
+    slices: dict[tuple[str, int], _Slice] = {}
+    shared: Dataset | None = None
+    for path in files:
+        with without_remarks():
+            dataset = read_dataset(path)
+            if sop_class_uid(dataset) not in CT or is_localiser(dataset):
+                continue
+            shared = shared or dataset
+            for keyword in ("SeriesInstanceUID", "FrameOfReferenceUID"):
+                if text(dataset, keyword) != text(shared, keyword):
+                    raise MixedSeriesError(f"{place}: files differ in {keyword}; give the files of one CT series")
+            for image in _images(dataset, path):
+                slices.setdefault((image.sop_instance_uid, image.frame), image)
+    if shared is None or not slices:
+        raise NoSeriesError(f"{place}: no axial CT image in it; give the folder of one CT series")
+    ordered = sorted(slices.values(), key=lambda image: image.z_mm)
+    _refuse_mixture(ordered, place)
+    _refuse_gaps(ordered, place)
+    hu = np.stack([_to_axes(_hounsfield(image), image.orientation) for image in ordered])
+    return Scan(hu, _grid(ordered, hu.shape), _source(shared, ordered))
+
+
+def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
+    """The slices of one file: one, or every frame of a multi-frame image that is not a localiser."""
+    try:
+        pixels = np.asarray(dataset.pixel_array)
+    except Exception as error:  # decoders raise almost anything on damaged pixels
+        raise NotDicomError(
+            f"{path}: its pixels cannot be decoded ({type(error).__name__}); export the file again, uncompressed"
+        ) from error
+    instance = sop_instance_uid(dataset)
+    if sop_class_uid(dataset) not in ENHANCED_CT:
+        if pixels.ndim != 2:
+            raise DicomError(f"{path}: pixels of shape {pixels.shape}; a grey image of rows and columns is expected")
+        yield _slice(dataset, dataset, dataset, dataset, pixels, path, instance, 0)
+        return
+    frames = dataset.get("PerFrameFunctionalGroupsSequence") or ()
+    if pixels.ndim == 2:
+        pixels = pixels[None]
+    if pixels.ndim != 3 or len(frames) != len(pixels):
+        raise DicomError(f"{path}: {len(frames)} frames described, pixels of shape {pixels.shape}; export it again")
+    for number, (frame, plane) in enumerate(zip(frames, pixels, strict=True), start=1):
+        groups = [
+            _functional_group(dataset, frame, f"{name}Sequence", path)
+            for name in ("PlanePosition", "PlaneOrientation", "PixelMeasures", "PixelValueTransformation")
+        ]
+        if "LOCALIZER" not in str(_functional_group(dataset, frame, "CTImageFrameTypeSequence", path).get("FrameType")):
+            yield _slice(groups[0], groups[1], groups[2], groups[3], plane, path, instance, number)
+
+
+def _functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path) -> Dataset:
+    """A frame's own functional group, or the one all frames share (PS3.3 C.7.6.16)."""
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    for group in (frame.get(keyword), shared.get(keyword)):
+        if group:
+            found: Dataset = group[0]
+            return found
+    raise DicomError(f"{path}: a multi-frame CT without {keyword}; export it as single-frame CT images")
+
+
+def _slice(
+    position: Dataset,
+    orientation: Dataset,
+    measures: Dataset,
+    rescale: Dataset,
+    stored: npt.NDArray[Any],
+    path: Path,
+    instance: str,
+    frame: int,
+) -> _Slice:
+    return _Slice(
+        path=path,
+        sop_instance_uid=instance,
+        frame=frame,
+        position_mm=numbers(position, "ImagePositionPatient", 3, path),
+        orientation=numbers(orientation, "ImageOrientationPatient", 6, path),
+        spacing_mm=numbers(measures, "PixelSpacing", 2, path),
+        rescale=_rescale(rescale, path),
+        stored=stored,
+    )
+
+
+def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
+    kind = text(dataset, "RescaleType").upper()
+    if kind not in ("", "HU", "US"):
+        raise RescaleError(f"{path}: its pixels are rescaled to '{kind}', not to Hounsfield units; give the plain CT")
+    if dataset.get("RescaleSlope") is None or dataset.get("RescaleIntercept") is None:
+        raise RescaleError(f"{path}: no RescaleSlope and RescaleIntercept, so no Hounsfield units; export it again")
+    slope, intercept = (numbers(dataset, f"Rescale{what}", 1, path)[0] for what in ("Slope", "Intercept"))
+    if slope == 0:
+        raise RescaleError(f"{path}: RescaleSlope is 0, so no Hounsfield units; export it again")
+    return slope, intercept
+
+
+def _hounsfield(image: _Slice) -> npt.NDArray[Any]:
+    """A slice's HU: int16 where that is exact, otherwise float32."""
+    slope, intercept = image.rescale
+    if slope.is_integer() and intercept.is_integer():
+        hu = image.stored.astype(np.int64) * int(slope) + int(intercept)
+        limits = np.iinfo(np.int16)
+        if limits.min <= hu.min() and hu.max() <= limits.max:
+            return hu.astype(np.int16)
+    return (image.stored * slope + intercept).astype(np.float32)
+
+
+def _axes(orientation: Sequence[float]) -> tuple[bool, float, float]:
+    """How the stored axes lie in the patient: whether rows run along x, and the signs of x and y.
+
+    orientation: of the row (to the next column), then of the column (to the next row).
+    """
+    row, column = orientation[:3], orientation[3:]
+    transposed = abs(row[0]) < abs(row[1])
+    along_x, along_y = (column, row) if transposed else (row, column)
+    return transposed, float(np.sign(along_x[0])), float(np.sign(along_y[1]))
+
+
+def _to_axes(plane: npt.NDArray[Any], orientation: Sequence[float]) -> npt.NDArray[Any]:
+    """A stored plane with rows running to +y and columns to +x."""
+    transposed, x_sign, y_sign = _axes(orientation)
+    plane = plane.T if transposed else plane
+    return plane[:: int(y_sign), :: int(x_sign)]
+
+
+def _grid(slices: Sequence[_Slice], shape: tuple[int, ...]) -> Grid:
+    first = slices[0]
+    transposed, x_sign, y_sign = _axes(first.orientation)
+    row_step, column_step = first.spacing_mm[::-1] if transposed else first.spacing_mm
+    x, y = first.position_mm[:2]
+    if x_sign < 0:
+        x -= column_step * (shape[2] - 1)
+    if y_sign < 0:
+        y -= row_step * (shape[1] - 1)
+    z_mm = tuple(image.z_mm for image in slices)
+    return Grid((shape[0], shape[1], shape[2]), (row_step, column_step), z_mm, (x, y))
+
+
+def _source(shared: Dataset, slices: Sequence[_Slice]) -> Source:
+    header = Dataset()
+    for keyword in CARRIED_OVER:
+        if keyword in shared:
+            header[keyword] = shared[keyword]
+    return Source(
+        header=header,
+        sop_class_uid=sop_class_uid(shared),
+        sop_instance_uids=tuple(image.sop_instance_uid for image in slices),
+        series_instance_uid=text(shared, "SeriesInstanceUID"),
+        frame_of_reference_uid=text(shared, "FrameOfReferenceUID"),
+        frame_numbers=tuple(image.frame for image in slices) if slices[0].frame else (),
+    )
+
+
+def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
+    """Raise where slices are not axial, or do not share one matrix, spacing, orientation and place in plane."""
+    first = slices[0]
+    cosines = np.abs([image.orientation for image in slices])
+    axial = (np.array([1, 0, 0, 0, 1, 0]), np.array([0, 1, 0, 1, 0, 0]))
+    for image, cosine in zip(slices, cosines, strict=True):
+        if not any(np.abs(cosine - axes).max() <= AXIS_TOLERANCE for axes in axial):
+            seen = ", ".join(f"{value:.3f}" for value in image.orientation)
+            raise OrientationError(
+                f"{image.path}: its axes point along ({seen}); axial slices without tilt are expected. "
+                "Export the axial series, or resample it where it was planned"
+            )
+    for what, differs in {
+        "matrix": any(image.stored.shape != first.stored.shape for image in slices),
+        "pixel spacing": np.ptp([image.spacing_mm for image in slices], axis=0).max() > 1e-4,
+        "orientation": np.ptp([image.orientation for image in slices], axis=0).max() > 2 * AXIS_TOLERANCE,
+    }.items():
+        if differs:
+            raise MixedSeriesError(f"{place}: slices differ in {what}; give the files of one CT acquisition")
+    in_plane = np.array([image.position_mm[:2] for image in slices])
+    if np.ptp(in_plane, axis=0).max() > DRIFT_MM:
+        steps = np.count_nonzero(np.abs(np.diff(in_plane, axis=0)).max(axis=1) > DRIFT_MM / len(slices))
+        if steps > 1:
+            raise OrientationError(
+                f"{place}: from slice to slice the place in plane shifts, by {np.ptp(in_plane, axis=0).max():.1f} mm in "
+                "all, as under a tilted gantry; export the series without tilt"
+            )
+        raise MixedSeriesError(f"{place}: slices of two places in plane; give the files of one CT acquisition")
+
+
+def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
+    """Raise where two slices share a position, or one seems to be missing.
+
+    The spacing may change, as from 3 mm in the neck to 6 mm below. But a gap that stands alone, at least 1.9 times the
+    narrower and 1.4 times the wider of the gaps beside it, is no change of spacing: there a slice is missing.
+    """
+    gaps = [above.z_mm - below.z_mm for below, above in pairwise(slices)]
+    for index, gap in enumerate(gaps):
+        below, above = slices[index].z_mm, slices[index + 1].z_mm
+        if gap < SAME_PLACE_MM:
+            raise DuplicateSliceError(
+                f"{slices[index].path} and {slices[index + 1].path}: two slices at z = {below:.1f} mm; "
+                "give one acquisition, or one phase of it"
+            )
+        beside = gaps[max(index - 1, 0) : index] + gaps[index + 1 : index + 2]
+        if beside and gap >= GAP_TO_CLOSER_SIDE * min(beside) and gap >= GAP_TO_WIDER_SIDE * max(beside):
+            raise MissingSliceError(
+                f"{place}: no slice between z = {below:.1f} and {above:.1f} mm (beside it every {min(beside):.1f} mm). "
+                "Export the series again; recontour does not invent slices"
+            )
+
+
+def write_scan(folder: Path, hu: npt.NDArray[np.int16], grid: Grid, identity: ScanIdentity) -> Scan:
+    """Write an axial CT series, one file a slice, into a new folder.
+
+    hu: int16 (slice, row, column).
+    Raises: GridMismatchError: hu does not lie on the grid. OutputError: the folder exists.
+    """
+    if hu.shape != grid.shape or hu.dtype != np.int16:
+        raise GridMismatchError(f"{folder}: HU are {hu.dtype} of {hu.shape}; int16 of {grid.shape} are expected")
+    refuse_existing(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise output_error(folder, error) from error
+    try:
+        for index in range(grid.shape[0]):
+            name = f"CT{index + 1:04d}.dcm"
+            _ct_image(hu, grid, identity, index).save_as(staging / name, enforce_file_format=True)
+        staging.chmod(0o755)
+        staging.rename(folder)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return read_series(sorted(folder.iterdir()))
+
+
+def _ct_image(hu: npt.NDArray[np.int16], grid: Grid, identity: ScanIdentity, index: int) -> Dataset:
+    """One slice as a CT image (PS3.3 A.3)."""
+
+    def uid(what: str) -> UID:
+        return generate_uid(entropy_srcs=["recontour", identity.seed, what])
+
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID = CTImageStorage
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID = uid(f"image {index}")
+    image.SpecificCharacterSet = "ISO_IR 192"
+    image.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    image.PatientName, image.PatientID = identity.patient_name, identity.patient_id
+    image.PatientBirthDate = image.PatientSex = ""
+    image.StudyInstanceUID, image.StudyID = uid("study"), "1"
+    image.StudyDate = image.SeriesDate = image.AcquisitionDate = image.ContentDate = identity.study_date
+    image.StudyTime = image.SeriesTime = image.AcquisitionTime = image.ContentTime = "120000"
+    image.StudyDescription = identity.study_description
+    image.AccessionNumber = image.ReferringPhysicianName = ""
+    image.Modality, image.SeriesInstanceUID, image.SeriesNumber = "CT", uid("series"), 1
+    image.BodyPartExamined = "HEADNECK"
+    image.PatientPosition = "HFS"
+    image.Manufacturer, image.ManufacturerModelName = identity.manufacturer, identity.scanner_model
+    image.ConvolutionKernel, image.KVP = identity.kernel or None, decimal_string(identity.kvp)
+    image.FrameOfReferenceUID, image.PositionReferenceIndicator = uid("frame of reference"), ""
+    image.AcquisitionNumber, image.InstanceNumber = 1, grid.shape[0] - index
+    image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    image.ImagePositionPatient = [decimal_string(value) for value in (*grid.origin_mm, grid.slice_z_mm[index])]
+    image.PixelSpacing = [decimal_string(step) for step in grid.spacing_mm]
+    image.SliceThickness = decimal_string(float(grid.slice_thickness_mm[index]))
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.Rows, image.Columns = grid.shape[1:]
+    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 16, 15, 1
+    image.RescaleIntercept, image.RescaleSlope, image.RescaleType = "0", "1", "HU"
+    image.WindowCenter, image.WindowWidth = "40", "400"
+    image.PixelData = hu[index].astype("<i2").tobytes()
+    return image
+
+
+def decimal_string(value: float) -> str:
+    """A number as DICOM's DS, at most 16 characters up to 100 m: its 8 decimals are finer than the rasteriser sees."""
+    return f"{value:.8f}".rstrip("0").rstrip(".")
