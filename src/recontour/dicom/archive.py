@@ -3,6 +3,7 @@
 Files belong together by the UIDs they reference, never by their names or folders.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 CT = (CTImageStorage, *ENHANCED_CT)
 
 HEADER = (
+    "SpecificCharacterSet",
+    "PatientName",
+    "PatientID",
     "SOPClassUID",
     "SOPInstanceUID",
     "SeriesInstanceUID",
@@ -52,13 +56,21 @@ class CtSeries:
 
 @dataclass(frozen=True, slots=True)
 class StructureSetFile:
-    """One RTSTRUCT. drawn: date and time as DICOM writes them, so that later ones sort last."""
+    """One RTSTRUCT. drawn: date and time as DICOM writes them, so that later ones sort last.
+
+    identity: the patient's ID and the parts of the name; it never leaves memory.
+    """
 
     path: Path
     sop_instance_uid: str
     drawn: tuple[str, str]
     series_uids: frozenset[str]  # the series it references
     image_uids: frozenset[str]  # the images it references
+    identity: frozenset[str]
+
+    def names_patient(self, words: str) -> bool:
+        """Whether words hold a part of the patient's name, or the patient's ID."""
+        return any(part.casefold() in words.casefold() for part in self.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +152,10 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
                 for contour in roi.get("ContourSequence") or ():
                     image_uids |= _image_uids(contour)
     drawn = (text(header, "StructureSetDate"), text(header, "StructureSetTime"))
-    return StructureSetFile(path, sop_instance_uid(header), drawn, frozenset(series_uids), frozenset(image_uids))
+    name = re.findall(r"[^\W_]{3,}", text(header, "PatientName"))
+    identity = frozenset(part for part in (*name, text(header, "PatientID")) if part)
+    uid = sop_instance_uid(header)
+    return StructureSetFile(path, uid, drawn, frozenset(series_uids), frozenset(image_uids), identity)
 
 
 def _image_uids(item: Dataset) -> set[str]:

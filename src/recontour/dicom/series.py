@@ -74,11 +74,6 @@ class Source:
     frame_of_reference_uid: str
     frame_numbers: tuple[int, ...] = ()
 
-    def names_patient(self, words: str) -> bool:
-        """Whether words hold a part of the patient's name, or the patient's ID."""
-        parts = [*text(self.header, "PatientName").replace("^", " ").split(), text(self.header, "PatientID")]
-        return any(len(part) > 2 and part.casefold() in words.casefold() for part in parts)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
@@ -215,13 +210,16 @@ def _slice(
     instance: str,
     frame: int,
 ) -> _Slice:
+    spacing_mm = numbers(measures, "PixelSpacing", 2, path)
+    if min(spacing_mm) <= 0:
+        raise DicomError(f"{path}: PixelSpacing is {spacing_mm[0]} and {spacing_mm[1]} mm; export the file again")
     return _Slice(
         path=path,
         sop_instance_uid=instance,
         frame=frame,
         position_mm=numbers(position, "ImagePositionPatient", 3, path),
         orientation=numbers(orientation, "ImageOrientationPatient", 6, path),
-        spacing_mm=numbers(measures, "PixelSpacing", 2, path),
+        spacing_mm=spacing_mm,
         rescale=_rescale(rescale, path),
         stored=stored,
     )
@@ -320,7 +318,7 @@ def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
         steps = np.count_nonzero(np.abs(np.diff(in_plane, axis=0)).max(axis=1) > DRIFT_MM / len(slices))
         if steps > 1:
             raise OrientationError(
-                f"{place}: from slice to slice the place in plane shifts, by {np.ptp(in_plane, axis=0).max():.1f} mm in "
+                f"{place}: slice by slice the place in plane shifts, by {np.ptp(in_plane, axis=0).max():.1f} mm in "
                 "all, as under a tilted gantry; export the series without tilt"
             )
         raise MixedSeriesError(f"{place}: slices of two places in plane; give the files of one CT acquisition")
