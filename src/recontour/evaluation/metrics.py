@@ -5,10 +5,10 @@ volume are mm3 and irregular slice spacing is allowed. The surface of a mask is 
 and outside, each with its centre (mm) and area (mm2); the distance of a face to the other surface is that to the
 nearest face centre. A face on the border of the scan (an organ cut by the first or last slice) counts like any other.
 
-This is DeepMind's surface-distance in spirit, area weights included, but not digit for digit: there the surface
-elements are marching-cubes patches placed on voxel corners and the spacing is regular. Faces give oblique surfaces more
-area than patches do (up to sqrt(3) times), and a distance between centres differs from one between corners by at most
-the diagonal of a face.
+This is DeepMind's surface-distance in spirit, area weights included, but not digit for digit. There the surface
+elements are marching-cubes patches on voxel corners, and the spacing is regular. Two surfaces half a voxel apart share
+corners, so their distances come out short; on ellipsoids of known distance, face centres are three to five times nearer
+the truth (the tests hold this). Faces give oblique surfaces more area than patches do, up to sqrt(3) times.
 
 Empty masks: both empty -> NaN everywhere, to be counted apart. One empty -> DSC 0, surface DSC 0, HD95 infinite; the
 volume bias is -100 % if the prediction is empty and infinite if the reference is.

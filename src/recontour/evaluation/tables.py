@@ -4,16 +4,14 @@ Numbers are written with every digit, so reading gives back the same; an empty c
 """
 
 import csv
-import errno
 import io
 import math
-import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from recontour.errors import FaultError, OutputError, ScoresError
+from recontour.errors import ScoresError
+from recontour.files import write_text
 
 SCORE_COLUMNS = (
     "case",
@@ -64,13 +62,13 @@ class Comparison:
 
 
 def write_scores(path: Path, scores: Iterable[CaseScore]) -> None:
-    """Write scores.csv, one row per case, organ and model."""
-    write_new(path, _csv_text(SCORE_COLUMNS, scores))
+    """Write scores.csv, one row per case, organ and model; never over a file that exists."""
+    write_text(path, _csv_text(SCORE_COLUMNS, scores))
 
 
 def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
-    """Write statistics.csv, one row per organ and two models."""
-    write_new(path, _csv_text(STATISTICS_COLUMNS, comparisons))
+    """Write statistics.csv, one row per organ and two models; never over a file that exists."""
+    write_text(path, _csv_text(STATISTICS_COLUMNS, comparisons))
 
 
 def read_scores(path: Path) -> list[CaseScore]:
@@ -91,34 +89,6 @@ def read_scores(path: Path) -> list[CaseScore]:
             f"expected {', '.join(SCORE_COLUMNS)}. Give the scores.csv of an evaluation."
         )
     return [_score_of(path, line, cells) for line, cells in enumerate(rows[1:], start=2)]
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a text file that does not exist yet, whole or not at all.
-
-    Raises: OutputError: it exists, or its folder cannot be written to. FaultError: the disk is full.
-    """
-    if path.exists():
-        raise OutputError(f"{path}: exists already and is never overwritten. Name another output, or move it away.")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        raise _writing_failed(path, error) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
-
-
-def _writing_failed(path: Path, error: OSError) -> OutputError | FaultError:
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return FaultError(f"{path}: could not be written ({reason}). Nothing was kept; free some space and try again.")
-    return OutputError(f"{path}: cannot be written ({reason}). Name an output in an existing folder of yours.")
 
 
 def _csv_text(columns: Sequence[str], rows: Iterable[CaseScore] | Iterable[Comparison]) -> str:

@@ -1,0 +1,77 @@
+from math import inf, nan
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.evaluation.conftest import scored
+
+from recontour.errors import OutputError, ScoresError
+from recontour.evaluation import CaseScore, compare, read_scores, write_scores, write_statistics
+
+HEADER = "case,organ,model,dsc,surface_dsc,tolerance_mm,hd95_mm,volume_bias_percent\n"
+words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8) | st.sampled_from(['a,b"c', "=1+1", "é 左"])
+numbers = st.floats(allow_nan=True)
+rows = st.builds(CaseScore, words, words, words, numbers, numbers, numbers, numbers, numbers)
+
+
+@given(st.lists(rows, max_size=4))
+def test_scores_come_back_digit_for_digit(tmp_path_factory: pytest.TempPathFactory, scores: list[CaseScore]) -> None:
+    path = tmp_path_factory.mktemp("scores") / "scores.csv"
+    write_scores(path, scores)
+    assert repr(read_scores(path)) == repr(scores)  # NaN equals itself in print only
+
+
+def test_scores_are_the_stated_columns(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    row = CaseScore("p1", "Lens_L", "S", np.float64(0.1) + np.float64(0.2), nan, 0.98, inf, -100.0)
+    write_scores(path, [row])
+    assert path.read_text() == HEADER + "p1,Lens_L,S,0.30000000000000004,,0.98,inf,-100.0\n"
+
+
+def test_statistics_are_the_stated_columns(tmp_path: Path) -> None:
+    path = tmp_path / "statistics.csv"
+    scores = [scored("p1", "Lens_L", "S", 0.25), scored("p1", "Lens_L", "T", 0.5), scored("p1", "Eye_L", "T", 0.5)]
+    write_statistics(path, compare(scores, ["S", "T"]))
+    assert path.read_text() == (
+        "organ,model_a,model_b,n,median_difference,p,p_holm\nLens_L,S,T,1,0.25,1.0,1.0\nEye_L,S,T,0,,,\n"
+    )
+
+
+def test_an_existing_table_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("mine")
+    with pytest.raises(OutputError, match=r"scores\.csv"):
+        write_scores(path, [])
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the columns are missing; expected case, organ"),
+        (b"a,b\n1,2\n", "the columns are a, b; expected case, organ"),
+        (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 8"),
+        (HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1\n", "line 2: could not convert string to float: 'high'"),
+        (b"\xff\xfe\x00", "cannot be read as a table"),
+    ],
+)
+def test_a_damaged_table_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_bytes(content)
+    with pytest.raises(ScoresError, match=message) as caught:
+        read_scores(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ScoresError, match=r"nowhere\.csv: cannot be read"):
+        read_scores(tmp_path / "nowhere.csv")
+
+
+def test_a_missed_organ_is_an_empty_prediction() -> None:
+    assert scored("p1", "Lens_L", "S", 0.0, volume_bias_percent=-100.0).is_missed
+    assert not scored("p1", "Lens_L", "S", 0.0, volume_bias_percent=-99.0).is_missed
