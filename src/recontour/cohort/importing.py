@@ -73,7 +73,10 @@ def import_archive(
     if not archive.series:
         damaged = f" ({len(archive.unreadable)} damaged files)" if archive.unreadable else ""
         raise NoSeriesError(f"{dicom_dir}: no CT series in it{damaged}; give a folder of CT series with structure sets")
-    added, already_there, left_out, notes = [], [], [], []
+    added: list[str] = []
+    already_there: list[str] = []
+    left_out: list[LeftOut] = []
+    notes: list[str] = []
     for found in (*archive.unreadable, *archive.left_out):
         left_out.append(LeftOut(_pseudonym(found, dicom_dir, cohort.centre), found.path, found.reason, found.reason))
     counts: Counter[NameRow] = Counter()

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
@@ -93,8 +92,8 @@ def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[flo
     return found
 
 
-class _Unbroken(io.BytesIO):
-    """A file's bytes; to run out of them in the middle of an attribute is an error, which pydicom would overlook."""
+class _Unbroken(io.BufferedReader):
+    """A file that may end after an attribute but not within one, which pydicom would overlook."""
 
     ends_seen = 0
 
@@ -102,8 +101,8 @@ class _Unbroken(io.BytesIO):
         data = super().read(size)
         if size is not None and size > 0 and len(data) < size:
             self.ends_seen += 1
-            if data or self.ends_seen > 1:  # one empty read is how the end of a whole file is found
-                raise NotDicomError("cut off")
+            if data or self.ends_seen > 1 or self.tell() > os.fstat(self.fileno()).st_size:
+                raise NotDicomError("cut off")  # one empty read, just at the end, is how a whole file ends
         return data
 
 
@@ -113,9 +112,8 @@ def _read(path: Path, until: int | None, tags: list[BaseTag | int] | None) -> Da
         raise NotDicomError(f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start)")
     stop = None if until is None else (lambda tag, _vr, _length: tag >= until)
     try:
-        with path.open("rb") as file, without_remarks():
-            source: Any = file if until is not None else _Unbroken(file.read())
-            dataset = read_partial(source, stop_when=stop, force=True, specific_tags=tags)
+        with _Unbroken(io.FileIO(path)) as file, without_remarks():
+            dataset = read_partial(file, stop_when=stop, force=True, specific_tags=tags)
             sop_class = sop_class_uid(dataset)
     except Exception as error:  # on damaged bytes pydicom raises almost anything
         raise NotDicomError(f"{path}: damaged or cut off ({type(error).__name__}); export the file again") from error

@@ -331,18 +331,19 @@ def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
     narrower and 1.4 times the wider of the gaps beside it, is no change of spacing: there a slice is missing.
     """
     gaps = [above.z_mm - below.z_mm for below, above in pairwise(slices)]
-    for index, gap in enumerate(gaps):
-        below, above = slices[index].z_mm, slices[index + 1].z_mm
+    for gap, (below, above) in zip(gaps, pairwise(slices), strict=True):
         if gap < SAME_PLACE_MM:
             raise DuplicateSliceError(
-                f"{slices[index].path} and {slices[index + 1].path}: two slices at z = {below:.1f} mm; "
+                f"{below.path} and {above.path}: two slices at z = {below.z_mm:.1f} mm; "
                 "give one acquisition, or one phase of it"
             )
+    for index, gap in enumerate(gaps):
         beside = gaps[max(index - 1, 0) : index] + gaps[index + 1 : index + 2]
         if beside and gap >= GAP_TO_CLOSER_SIDE * min(beside) and gap >= GAP_TO_WIDER_SIDE * max(beside):
+            below_mm, above_mm = slices[index].z_mm, slices[index + 1].z_mm
             raise MissingSliceError(
-                f"{place}: no slice between z = {below:.1f} and {above:.1f} mm (beside it every {min(beside):.1f} mm). "
-                "Export the series again; recontour does not invent slices"
+                f"{place}: no slice between z = {below_mm:.1f} and {above_mm:.1f} mm (beside it every "
+                f"{min(beside):.1f} mm). Export the series again; recontour does not invent slices"
             )
 
 

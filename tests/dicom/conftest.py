@@ -1,0 +1,71 @@
+"""Small CT series written by `write_scan`, then bent file by file into what other centres send."""
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+import pytest
+from pydicom import Dataset
+from tests.geometry.conftest import make_grid
+
+from recontour.dicom import Authorship, Scan, ScanIdentity, write_scan, write_structure_set
+from recontour.geometry import Grid, Structure, StructureSet, trace
+
+SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+PATIENT = ("Zebedee^Quentin", "MRN-4711")
+
+
+def numbered(grid: Grid) -> npt.NDArray[np.int16]:
+    """HU that tell every voxel from every other."""
+    return (np.arange(np.prod(grid.shape)) - 1000).astype(np.int16).reshape(grid.shape)
+
+
+def make_scan(folder: Path, grid: Grid | None = None, seed: str = "a") -> Scan:
+    """A series of 5 slices, 3 mm apart, 6 rows, 8 columns, unless the grid says otherwise; every voxel different."""
+    grid = grid or make_grid((5, 6, 8), spacing_mm=(1.5, 2.0), origin_mm=(-7.25, -4.0))
+    return write_scan(folder, numbered(grid), grid, ScanIdentity(seed, patient_id=PATIENT[1], patient_name=PATIENT[0]))
+
+
+def block(grid: Grid) -> npt.NDArray[np.bool_]:
+    """A mask of 2 x 2 pixels on every slice."""
+    mask = np.zeros(grid.shape, dtype=bool)
+    mask[:, 2:4, 3:5] = True
+    return mask
+
+
+def make_structure_set(path: Path, scan: Scan, names: tuple[str, ...] = ("Brainstem",), seed: str = "a") -> None:
+    """A structure set in which each name is a block of 2 x 2 pixels on every slice."""
+    contours = trace(block(scan.grid), scan.grid)
+    structures = StructureSet(tuple(Structure(name, contours) for name in names))
+    write_structure_set(path, structures, scan, Authorship("test", seed=seed))
+
+
+def edit(path: Path, change: Callable[[Dataset], None]) -> None:
+    """Rewrite a DICOM file, or every file of a folder, changed."""
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        dataset = pydicom.dcmread(file)
+        change(dataset)
+        dataset.save_as(file)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the real data of {SHARED_DATA} are not here")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def interop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Unpacks a real clinical archive and gives its folder."""
+
+    def unpack(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        with tarfile.open(shared_data / "interop" / f"{name}.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+        return folder
+
+    return unpack

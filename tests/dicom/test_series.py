@@ -1,0 +1,385 @@
+import subprocess
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from shutil import copy, which
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import Dataset
+from pydicom.uid import EnhancedCTImageStorage, JPEG2000Lossless, RLELossless, generate_uid
+from tests.dicom.conftest import PATIENT, edit, make_scan, numbered
+from tests.geometry.conftest import make_grid
+
+from recontour.dicom import ScanIdentity, read_scan, read_series, write_scan
+from recontour.errors import (
+    DicomError,
+    DuplicateSliceError,
+    GridMismatchError,
+    MissingSliceError,
+    MixedSeriesError,
+    NoSeriesError,
+    NotDicomError,
+    OrientationError,
+    OutputError,
+    RescaleError,
+)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    grid = make_grid((4, 6, 8), spacing_mm=(1.171875, 0.9765625), z_mm=(-7.5, -4.5, -1.5, 3.0), origin_mm=(-249.5, 3.0))
+    hu = numbered(grid)
+    hu[0, 0, :2] = (-32768, 32767)
+    scan = write_scan(tmp_path / "ct", hu, grid, ScanIdentity("a"))
+    assert scan.grid == grid
+    assert scan.hu.dtype == np.int16
+    np.testing.assert_array_equal(scan.hu, hu)
+
+
+def test_one_seed_makes_one_series(tmp_path: Path) -> None:
+    first, again, other = (
+        make_scan(tmp_path / name, seed=seed).source for name, seed in [("1", "a"), ("2", "a"), ("3", "b")]
+    )
+    assert first.sop_instance_uids == again.sop_instance_uids
+    assert first.series_instance_uid == again.series_instance_uid
+    assert len({*first.sop_instance_uids, *other.sop_instance_uids}) == 10
+    assert first.frame_of_reference_uid != other.frame_of_reference_uid
+
+
+def test_write_scan_refuses_a_folder_that_exists_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "ct").mkdir()
+    with pytest.raises(OutputError, match="exists"):
+        make_scan(tmp_path / "ct")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["ct"]
+
+
+def test_write_scan_refuses_hu_of_another_grid(tmp_path: Path) -> None:
+    with pytest.raises(GridMismatchError, match=r"int16 of \(5, 6, 8\) are expected"):
+        write_scan(tmp_path / "ct", np.zeros((5, 6, 7), np.int16), make_grid((5, 6, 8)), ScanIdentity("a"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed")
+def test_written_images_are_valid_dicom(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    said = subprocess.run(["dciodvfy", tmp_path / "ct" / "CT0001.dcm"], capture_output=True, text=True, check=False)
+    assert "Error" not in said.stderr
+    assert "CTImage" in said.stderr
+
+
+def test_the_source_keeps_order_and_patient_and_no_pixels(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    shuffled = read_series(sorted((tmp_path / "ct").iterdir(), reverse=True))
+    assert shuffled.source.sop_instance_uids == scan.source.sop_instance_uids
+    assert str(scan.source.header.PatientName) == PATIENT[0]
+    assert "PixelData" not in scan.source.header
+
+
+@pytest.mark.parametrize(("x_sign", "y_sign", "transposed"), list(product((1, -1), (1, -1), (False, True))))
+def test_any_axial_orientation_is_brought_to_one(tmp_path: Path, x_sign: int, y_sign: int, transposed: bool) -> None:
+    """Head or feet first, supine, prone or on a side: each voxel keeps its place in the patient."""
+    scan = make_scan(tmp_path / "ct")
+    rows, columns = scan.grid.shape[1:]
+    row_step, column_step = scan.grid.spacing_mm
+    x, y = scan.grid.origin_mm
+    noise = -1.224647e-16
+
+    def store(image: Dataset) -> None:
+        plane = image.pixel_array[::y_sign, ::x_sign]
+        along_x, along_y = [x_sign, noise, 0], [0, y_sign, noise]
+        image.ImageOrientationPatient = [*along_y, *along_x] if transposed else [*along_x, *along_y]
+        image.ImagePositionPatient[0] = x if x_sign > 0 else x + column_step * (columns - 1)
+        image.ImagePositionPatient[1] = y if y_sign > 0 else y + row_step * (rows - 1)
+        plane = plane.T if transposed else plane
+        image.PixelSpacing = [column_step, row_step] if transposed else [row_step, column_step]
+        image.Rows, image.Columns = plane.shape
+        image.PixelData = plane.tobytes()
+        image.PatientPosition = "HFS"  # wrong for most of these, and not looked at
+
+    edit(tmp_path / "ct", store)
+    turned = read_scan(tmp_path / "ct")
+    np.testing.assert_array_equal(turned.hu, scan.hu)
+    assert turned.grid == scan.grid
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [
+        [1, 0, 0, 0, 0, -1],  # coronal
+        [0, 1, 0, 0, 0, -1],  # sagittal
+        [np.cos(0.1), np.sin(0.1), 0, -np.sin(0.1), np.cos(0.1), 0],  # turned in plane
+        [1, 0, 0, 0, np.cos(0.05), np.sin(0.05)],  # tilted gantry
+        [1, 0, 0, 1, 0, 0],  # no plane at all
+    ],
+)
+def test_slices_that_are_not_axial_are_refused(tmp_path: Path, orientation: list[float]) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct", lambda image: setattr(image, "ImageOrientationPatient", [f"{v:.6f}" for v in orientation]))
+    with pytest.raises(OrientationError, match=r"CT000\d.dcm: its axes point along .* axial slices"):
+        read_scan(tmp_path / "ct")
+
+
+def test_slices_that_drift_in_plane_are_refused(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+
+    def shear(image: Dataset) -> None:
+        image.ImagePositionPatient[1] += np.tan(np.radians(5)) * image.ImagePositionPatient[2]
+
+    edit(tmp_path / "ct", shear)
+    with pytest.raises(OrientationError, match=r"shifts, by 1\.0 mm in all"):
+        read_scan(tmp_path / "ct")
+
+
+@pytest.mark.parametrize(
+    "z_mm",
+    [
+        (0, 3, 6, 9, 15, 21, 27),  # 3 mm, then 6 mm
+        (0, 6, 12, 15, 18, 24, 30),  # a fine stretch between coarse ones
+        (0, 2.5, 5, 8.7, 13.7, 18.7),  # 2.5 mm, then 5 mm, not quite adjoining
+        (0, 3.1, 6, 9.05, 12),  # a couch that stutters
+        (0, 50),  # two slices: no spacing to compare with
+        (7.25,),
+    ],
+)
+def test_a_change_of_spacing_is_kept_slice_by_slice(tmp_path: Path, z_mm: tuple[float, ...]) -> None:
+    scan = make_scan(tmp_path / "ct", make_grid((len(z_mm), 4, 4), z_mm=z_mm))
+    assert scan.grid.slice_z_mm == z_mm
+
+
+@pytest.mark.parametrize(
+    ("z_mm", "below", "above"),
+    [
+        ((0, 3, 6, 12, 15, 18), 6, 12),
+        ((0, 3, 12, 15, 18), 3, 12),
+        ((0, 6, 9, 12), 0, 6),  # the second
+        ((0, 3, 6, 12), 6, 12),  # the last but one
+        ((0, 3, 6, 15, 21, 27), 6, 15),  # where 3 mm become 6 mm
+        ((0, 6, 12, 24, 30), 12, 24),
+        ((0, 3, 6, 80, 83, 86), 6, 80),
+    ],
+)
+def test_a_missing_slice_is_refused(tmp_path: Path, z_mm: tuple[float, ...], below: float, above: float) -> None:
+    with pytest.raises(MissingSliceError, match=f"no slice between z = {below:.1f} and {above:.1f} mm"):
+        make_scan(tmp_path / "ct", make_grid((len(z_mm), 4, 4), z_mm=z_mm))
+
+
+def test_two_slices_at_one_place_are_refused(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+
+    def second_phase(image: Dataset) -> None:
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+
+    copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "other.dcm")
+    edit(tmp_path / "ct" / "other.dcm", second_phase)
+    with pytest.raises(DuplicateSliceError, match=r"CT0002.dcm and .*other.dcm: two slices at z = 3.0 mm"):
+        read_scan(tmp_path / "ct")
+
+
+def test_a_second_copy_of_a_file_counts_once(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "copy.dcm")
+    assert read_scan(tmp_path / "ct").grid == scan.grid
+    assert read_series(sorted((tmp_path / "ct").iterdir())).grid == scan.grid
+
+
+def _crop(image: Dataset) -> None:
+    image.PixelData = image.pixel_array[:, :-1].tobytes()
+    image.Columns -= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_crop, "matrix"),
+        (lambda image: setattr(image, "PixelSpacing", [1.6, 2.0]), "pixel spacing"),
+        (lambda image: setattr(image, "ImageOrientationPatient", [-1, 0, 0, 0, 1, 0]), "orientation"),
+        (lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"), "FrameOfReferenceUID"),
+        (lambda image: setattr(image, "ImagePositionPatient", [-7.25, 100, 12]), "two places in plane"),
+    ],
+)
+def test_slices_of_two_geometries_are_refused(tmp_path: Path, change: Callable[[Dataset], None], told: str) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct" / "CT0005.dcm", change)
+    with pytest.raises(MixedSeriesError, match=told):
+        read_scan(tmp_path / "ct")
+
+
+def test_two_series_are_refused_and_one_among_other_files_is_found(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "tree" / "deep" / "ct")
+    (tmp_path / "tree" / "readme.txt").write_text("no DICOM, and does not claim to be")
+    make_scan(tmp_path / "tree" / "scout", seed="scout")
+    edit(tmp_path / "tree" / "scout", lambda image: setattr(image, "ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]))
+    assert read_scan(tmp_path / "tree").grid == scan.grid
+    make_scan(tmp_path / "tree" / "other", seed="b")
+    with pytest.raises(MixedSeriesError, match="2 CT series"):
+        read_scan(tmp_path / "tree")
+    with pytest.raises(MixedSeriesError, match="SeriesInstanceUID"):
+        read_series([*(tmp_path / "tree" / "deep" / "ct").iterdir(), *(tmp_path / "tree" / "other").iterdir()])
+
+
+def test_a_folder_without_ct_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NoSeriesError, match="there is none"):
+        read_scan(tmp_path / "nowhere")
+    with pytest.raises(NoSeriesError, match="no CT image"):
+        read_scan(tmp_path)
+    with pytest.raises(NoSeriesError, match="at least one"):
+        read_series([])
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_pixels_without_rescale_are_refused(tmp_path: Path, keyword: str) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct" / "CT0003.dcm", lambda image: delattr(image, keyword))
+    with pytest.raises(RescaleError, match=r"CT0003.dcm: no RescaleSlope"):
+        read_scan(tmp_path / "ct")
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("RescaleSlope", 0), ("RescaleType", "Z_EFF")])
+def test_a_rescale_that_gives_no_hounsfield_units_is_refused(tmp_path: Path, keyword: str, value: str | int) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct", lambda image: setattr(image, keyword, value))
+    with pytest.raises(RescaleError, match="Hounsfield"):
+        read_scan(tmp_path / "ct")
+
+
+@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+def test_an_image_without_its_place_is_refused(tmp_path: Path, keyword: str) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct" / "CT0003.dcm", lambda image: setattr(image, keyword, None))
+    with pytest.raises(DicomError, match=f"CT0003.dcm: {keyword} should be"):
+        read_scan(tmp_path / "ct")
+
+
+def test_unsigned_12_bit_pixels_lose_what_hides_in_the_upper_bits(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+
+    def store(image: Dataset) -> None:
+        plane = (image.pixel_array.astype(np.int32) + 1024).astype("<u2") | 0xF000  # overlay bits, of no meaning
+        image.BitsStored, image.HighBit, image.PixelRepresentation, image.RescaleIntercept = 12, 11, 0, -1024
+        image.PixelData = plane.tobytes()
+
+    edit(tmp_path / "ct", store)
+    np.testing.assert_array_equal(read_scan(tmp_path / "ct").hu, scan.hu)
+
+
+def test_hu_that_int16_does_not_hold_are_kept_as_float32(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+
+    def store(image: Dataset) -> None:
+        image.PixelRepresentation, image.RescaleIntercept = 0, -1024
+        image.add_new("PixelPaddingValue", "US", 65535)
+        image.PixelData = np.full((6, 8), 65535, "<u2").tobytes()
+
+    edit(tmp_path / "ct" / "CT0002.dcm", store)
+    hu = read_scan(tmp_path / "ct").hu
+    assert hu.dtype == np.float32
+    assert (hu[1] == 65535 - 1024).all()
+    np.testing.assert_array_equal(hu[0], numbered(make_grid((5, 6, 8)))[0])
+
+
+def test_a_broken_slope_gives_float32(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct", lambda image: setattr(image, "RescaleSlope", "0.5"))
+    hu = read_scan(tmp_path / "ct").hu
+    assert hu.dtype == np.float32
+    np.testing.assert_array_equal(hu, scan.hu / 2)
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, RLELossless])
+def test_compressed_pixels_are_read(tmp_path: Path, syntax: str) -> None:
+    grid = make_grid((3, 64, 64))
+    hu = np.random.default_rng(0).integers(-1000, 2000, grid.shape).astype(np.int16)
+    write_scan(tmp_path / "ct", hu, grid, ScanIdentity("a"))
+    edit(tmp_path / "ct", lambda image: image.compress(syntax, generate_instance_uid=False))
+    np.testing.assert_array_equal(read_scan(tmp_path / "ct").hu, hu)
+
+
+def test_a_text_file_named_dcm_is_named(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    (tmp_path / "ct" / "notes.dcm").write_text("Dear colleague, " * 40)
+    with pytest.raises(NotDicomError, match=r"notes.dcm: no DICOM file"):
+        read_scan(tmp_path / "ct")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.999])
+def test_a_file_cut_off_anywhere_is_named(tmp_path: Path, share: float) -> None:
+    make_scan(tmp_path / "ct")
+    file = tmp_path / "ct" / "CT0003.dcm"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(DicomError, match=r"CT0003.dcm: "):
+        read_scan(tmp_path / "ct")
+
+
+def test_a_file_without_preamble_is_read(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for file in (tmp_path / "ct").iterdir():
+        file.write_bytes(file.read_bytes()[132:])
+    assert read_scan(tmp_path / "ct").grid == scan.grid
+
+
+def _enhanced(folder: Path, to: Path) -> None:
+    """The series of a folder as one multi-frame image, its frames in the order of the files."""
+    files = sorted(folder.iterdir())
+    frames, planes = [], []
+    for file in files:
+        image = pydicom.dcmread(file)
+        frame = Dataset()
+        for group, keywords in {
+            "PlanePosition": ["ImagePositionPatient"],
+            "PixelValueTransformation": ["RescaleSlope", "RescaleIntercept", "RescaleType"],
+        }.items():
+            item = Dataset()
+            for keyword in keywords:
+                setattr(item, keyword, getattr(image, keyword))
+            setattr(frame, f"{group}Sequence", [item])
+        frames.append(frame)
+        planes.append(image.pixel_array)
+    image = pydicom.dcmread(files[0])
+    shared, orientation, measures, kind = Dataset(), Dataset(), Dataset(), Dataset()
+    orientation.ImageOrientationPatient, measures.PixelSpacing = image.ImageOrientationPatient, image.PixelSpacing
+    kind.FrameType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    shared.CTImageFrameTypeSequence = [kind]
+    for keyword in (
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "PixelSpacing",
+        "RescaleSlope",
+        "RescaleIntercept",
+    ):
+        delattr(image, keyword)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    image.NumberOfFrames, image.PerFrameFunctionalGroupsSequence = len(frames), frames
+    image.SharedFunctionalGroupsSequence = [shared]
+    image.PixelData = np.stack(planes).tobytes()
+    image.save_as(to)
+
+
+def test_a_multi_frame_ct_is_read(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "single")
+    (tmp_path / "multi").mkdir()
+    _enhanced(tmp_path / "single", tmp_path / "multi" / "ct.dcm")
+    multi = read_scan(tmp_path / "multi")
+    np.testing.assert_array_equal(multi.hu, scan.hu)
+    assert multi.grid == scan.grid
+    assert multi.source.frame_numbers == (1, 2, 3, 4, 5)
+    assert len(set(multi.source.sop_instance_uids)) == 1
+
+
+def test_a_multi_frame_ct_without_positions_is_refused(tmp_path: Path) -> None:
+    make_scan(tmp_path / "single")
+    (tmp_path / "multi").mkdir()
+    _enhanced(tmp_path / "single", tmp_path / "multi" / "ct.dcm")
+    edit(tmp_path / "multi", lambda image: delattr(image.PerFrameFunctionalGroupsSequence[2], "PlanePositionSequence"))
+    with pytest.raises(DicomError, match=r"ct\.dcm: a multi-frame CT without PlanePositionSequence"):
+        read_scan(tmp_path / "multi")
+
+
+def test_no_error_names_the_patient(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct" / "CT0003.dcm", lambda image: setattr(image, "ImagePositionPatient", None))
+    with pytest.raises(DicomError) as caught:
+        read_scan(tmp_path / "ct")
+    assert not any(part in str(caught.value) for part in ("Zebedee", "Quentin", "4711"))
