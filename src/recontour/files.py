@@ -1,6 +1,7 @@
 """Outputs that appear whole or not at all, and never in place of something else."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,3 +47,21 @@ def output_error(path: Path, error: OSError) -> OutputError | FaultError:
     if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
         return OutputError(f"{path} cannot be written ({error.strerror}); choose a folder you may write to")
     return FaultError(f"{path} could not be written ({error.strerror or error}); free some space, then repeat")
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary sibling folder to fill; it becomes `path` when the block ends, and is gone when it fails.
+
+    Raises: OutputError: path exists, or its parent cannot be written to. FaultError: the disk is full.
+    """
+    refuse_existing(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        partial.rename(path)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -14,9 +14,7 @@ have is not in `Case.organs`: it is unknown, never background.
 
 import hashlib
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import CohortError, GridMismatchError
-from recontour.files import write_text
+from recontour.files import output_error, whole_folder, write_text
 from recontour.geometry import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -83,9 +81,10 @@ class Case:
 class Cohort:
     """One centre's cases, in the order of their names."""
 
-    def __init__(self, path: Path, centre: str) -> None:
+    def __init__(self, path: Path, centre: str, notices: Sequence[str] = ()) -> None:
         self.path = path
         self.centre = centre
+        self.notices = tuple(notices)  # what everyone who uses it must know, such as that the patients are synthetic
 
     @classmethod
     def open(cls, path: Path) -> "Cohort":
@@ -101,10 +100,10 @@ class Cohort:
                 f"{path} has cohort format {about.get('version')}, this recontour reads {VERSION}; "
                 "import the DICOM again, or use the recontour that wrote it"
             )
-        return cls(path, about["centre"])
+        return cls(path, about["centre"], about.get("notices", ()))
 
     @classmethod
-    def open_or_create(cls, path: Path, centre: str) -> "Cohort":
+    def open_or_create(cls, path: Path, centre: str, notices: Sequence[str] = ()) -> "Cohort":
         """Open a cohort folder, or make an empty one.
 
         Raises: CohortError: the folder holds something else, or the cohort of another centre.
@@ -123,9 +122,13 @@ class Cohort:
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise CohortError(f"{path} exists and is not a cohort; choose a new folder")
-        (path / "cases").mkdir(parents=True)
-        write_text(path / "cohort.json", _to_json({"format": FORMAT, "version": VERSION, "centre": centre}))
-        return cls(path, centre)
+        try:
+            (path / "cases").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise output_error(path, error) from error
+        about = {"format": FORMAT, "version": VERSION, "centre": centre, "notices": list(notices)}
+        write_text(path / "cohort.json", _to_json(about))
+        return cls(path, centre, notices)
 
     @property
     def case_ids(self) -> tuple[str, ...]:
@@ -161,6 +164,10 @@ class Cohort:
         """Every organ that at least one case has, sorted."""
         return tuple(sorted({organ for case in self for organ in case.organs}))
 
+    def cases_with(self, organs: Collection[str]) -> list[Case]:
+        """The cases in which at least one of the organs was contoured."""
+        return [case for case in self if not set(organs).isdisjoint(case.organs)]
+
     def add(
         self,
         case_id: str,
@@ -179,21 +186,15 @@ class Cohort:
                 raise GridMismatchError(f"{case_id}: {what} has shape {array.shape}, its grid {grid.shape}")
         if case_id in self:
             raise CohortError(f"{self.path} has a case '{case_id}' already; delete its folder to replace it")
-        staging = Path(tempfile.mkdtemp(prefix=".", dir=self.path / "cases"))
-        try:
-            np.save(staging / "ct.npy", np.ascontiguousarray(hu))
-            np.save(staging / "masks.npy", np.stack([np.packbits(mask, axis=-1) for mask in masks.values()]))
-            about = {
-                "grid": {name: getattr(grid, name) for name in ("shape", "spacing_mm", "slice_z_mm", "origin_mm")},
-                "volumes_cc": {organ: round(grid.volume_cc(mask), 4) for organ, mask in masks.items()},
-                "source_hash": source_hash,
-            }
-            (staging / "case.json").write_text(_to_json(about))
-            staging.chmod(0o755)
-            staging.rename(self.path / "cases" / case_id)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
+        about = {
+            "grid": {name: getattr(grid, name) for name in ("shape", "spacing_mm", "slice_z_mm", "origin_mm")},
+            "volumes_cc": {organ: round(grid.volume_cc(mask), 4) for organ, mask in masks.items()},
+            "source_hash": source_hash,
+        }
+        with whole_folder(self.path / "cases" / case_id) as folder:
+            np.save(folder / "ct.npy", np.ascontiguousarray(hu))
+            np.save(folder / "masks.npy", np.stack([np.packbits(mask, axis=-1) for mask in masks.values()]))
+            write_text(folder / "case.json", _to_json(about))
         return self[case_id]
 
 

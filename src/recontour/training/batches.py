@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from recontour.cohort import Case, Cohort
+from recontour.cohort import Case
 from recontour.network.preprocessing import Preprocessing, Similarity, body_centre_mm, view
 from recontour.training.recipe import Augmentation, Recipe
 
@@ -89,8 +89,3 @@ def draw_view(augmentation: Augmentation, rng: np.random.Generator) -> tuple[Sim
     shift = rng.uniform(-a.shift_mm, a.shift_mm, size=2)
     transform = Similarity(float(degrees), float(zoom), (float(shift[0]), float(shift[1])))
     return transform, float(rng.normal(0, a.hu_offset)), float(1 + rng.normal(0, a.hu_gain))
-
-
-def cases_of(cohort: Cohort, organs: Sequence[str]) -> list[Case]:
-    """The cases that can teach at least one of the organs."""
-    return [case for case in cohort if set(case.organs) & set(organs)]

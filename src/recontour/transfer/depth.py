@@ -24,7 +24,7 @@ def layers(network: Network) -> list[tuple[str, list[nn.Module]]]:
     return found
 
 
-def retrain_last(network: Network, count: int) -> list[str]:
+def freeze_all_but_last(network: Network, count: int) -> list[str]:
     """Freeze all but the last `count` layers.
 
     Returns: the names of the layers that retrain, from input to output.

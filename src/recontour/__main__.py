@@ -1,0 +1,7 @@
+"""`python -m recontour`."""
+
+import sys
+
+from recontour.cli import main
+
+sys.exit(main())

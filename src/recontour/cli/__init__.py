@@ -1,0 +1,5 @@
+"""The command line, `recontour`."""
+
+from recontour.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,69 @@
+"""The commands: options in, one of the workflows, words out. Loaded once it is known that one of them will run."""
+
+import argparse
+from typing import Any
+
+from recontour import workflows
+from recontour.cli import tell
+from recontour.cohort import Cohort
+from recontour.demo import REPORT
+from recontour.demo import demo as run_demo
+
+
+def import_(options: argparse.Namespace) -> None:
+    """DICOM -> cohort."""
+    report = workflows.import_dicom(options.dicom_dir, options.cohort, centre=options.centre, names=options.names)
+    tell.imported(report, options.cohort)
+
+
+def inspect(options: argparse.Namespace) -> None:
+    """What a cohort holds."""
+    tell.cohort(Cohort.open(options.cohort))
+
+
+def train(options: argparse.Namespace) -> None:
+    """Cohort -> model."""
+    with tell.Progress() as progress:
+        model = workflows.train(
+            options.cohort, options.out, preset=options.preset, **_learning(options), progress=progress
+        )
+    tell.learnt(model, options.out)
+
+
+def adapt(options: argparse.Namespace) -> None:
+    """Model and cohort -> model."""
+    with tell.Progress() as progress:
+        model = workflows.adapt(
+            options.model,
+            options.cohort,
+            options.out,
+            retrain_last=options.retrain_last,
+            **_learning(options),
+            progress=progress,
+        )
+    tell.learnt(model, options.out)
+
+
+def _learning(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("organs", "iterations", "seed", "resume")}
+
+
+def contour(options: argparse.Namespace) -> None:
+    """CT -> RTSTRUCT."""
+    with tell.Progress() as progress:
+        found = workflows.contour(options.model, options.ct_dir, options.out, organs=options.organs, progress=progress)
+    tell.contoured(found, options.out)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Models on a cohort."""
+    with tell.Progress() as progress:
+        scores = workflows.evaluate(options.cohort, options.models, options.out, progress=progress)
+    tell.scored(scores, options.out)
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Everything, on two synthetic centres."""
+    with tell.Progress() as progress:
+        scores = run_demo(options.out, progress=progress)
+    tell.scored(scores, options.out / REPORT)

@@ -1,0 +1,94 @@
+"""The command line: which words are understood, and how a run ends.
+
+Exit code 0: done. 2: something the user can mend, 1: a fault of the machine; each with one line that says what to do.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from recontour.errors import RecontourError
+
+INTERRUPTED = "interrupted; nothing was left half written. Training goes on where it was with --resume"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    options = _parser().parse_args(arguments)
+    warnings.filterwarnings("ignore")  # what libraries remark among themselves is not the user's concern
+    try:
+        commands = import_module("recontour.cli.commands")  # torch comes with it: `--help` does not wait
+        getattr(commands, options.command)(options)
+    except RecontourError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail(INTERRUPTED, 2)
+    except MemoryError:
+        return _fail("the memory is full; close other programs, or use a smaller --preset", 1)
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+    return 0
+
+
+def _fail(line: str, code: int) -> int:
+    print("recontour: " + " ".join(line.split()), file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="recontour",
+        description="Make another centre's contouring network contour the way your centre does. Research use only.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, does: str, words: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=words, description=words)
+        added.set_defaults(command=does)
+        return added
+
+    importing = command("import", "import_", "DICOM archive (CT + RTSTRUCT) -> cohort folder")
+    importing.add_argument("dicom_dir", type=Path, metavar="DICOM_DIR", help="any nesting, any file names")
+    importing.add_argument("cohort", type=Path, metavar="COHORT", help="a new folder, or a cohort to add to")
+    importing.add_argument("--centre", help="the label that reports show; the cohort folder's name if not given")
+    importing.add_argument("--names", type=Path, metavar="MAP.toml", help="your own ROI names -> TG-263")
+
+    inspect = command("inspect", "inspect", "what a cohort holds, and what was left out")
+    inspect.add_argument("cohort", type=Path, metavar="COHORT")
+
+    training = command("train", "train", "cohort -> model, from scratch")
+    training.add_argument("cohort", type=Path, metavar="COHORT")
+    training.add_argument("--preset", default="compact", help="compact (for a CPU; default) or paper (for a GPU)")
+    _add_learning(training)
+
+    adapting = command("adapt", "adapt", "model + your cohort -> model that contours your way")
+    adapting.add_argument("model", type=Path, metavar="MODEL")
+    adapting.add_argument("cohort", type=Path, metavar="COHORT")
+    adapting.add_argument("--retrain-last", type=int, default=10, metavar="N", help="layers, as in the paper (10)")
+    _add_learning(adapting)
+
+    contouring = command("contour", "contour", "model + one CT series -> RTSTRUCT")
+    contouring.add_argument("model", type=Path, metavar="MODEL")
+    contouring.add_argument("ct_dir", type=Path, metavar="CT_DIR")
+    contouring.add_argument("--out", type=Path, required=True, metavar="FILE.dcm")
+    contouring.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the model's")
+
+    evaluating = command("evaluate", "evaluate", "models on a cohort -> scores, statistics and a report")
+    evaluating.add_argument("cohort", type=Path, metavar="COHORT")
+    evaluating.add_argument("models", type=Path, nargs="+", metavar="MODEL")
+    evaluating.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    demo = command("demo", "demo", "the whole job on two synthetic centres, in about ten minutes")
+    demo.add_argument("--out", type=Path, default=Path("recontour-demo"), metavar="DIR")
+    return parser
+
+
+def _add_learning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="MODEL", help="the model file to write")
+    parser.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all that fit if not given")
+    parser.add_argument("--iterations", type=int, metavar="N", help="the preset's if not given")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was broken off")

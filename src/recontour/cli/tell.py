@@ -1,0 +1,162 @@
+"""What the user is told: tables and progress."""
+
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean, median
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from recontour.cohort import Cohort
+    from recontour.cohort.importing import ImportReport
+    from recontour.evaluation import CaseScore
+    from recontour.network import Model
+    from recontour.workflows import Contoured
+
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+PLAIN_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
+
+
+class Progress:
+    """A bar on a terminal; in a log file a line now and then."""
+
+    def __init__(self) -> None:
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[words]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._first: dict[str, tuple[float, int]] = {}
+        self._told = 0.0
+
+    def __enter__(self) -> "Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, what: str, done: int, total: int, words: str) -> None:
+        """Show that `done` of `total` are done."""
+        if self._bar.disable:
+            self._tell(what, done, total, words)
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._bar.add_task(what, total=total, words=words)
+        self._bar.update(self._tasks[what], completed=done, total=total, words=words)
+
+    def _tell(self, what: str, done: int, total: int, words: str) -> None:
+        now = time.monotonic()
+        began, first = self._first.setdefault(what, (now, done))
+        if done < total and now - self._told < PLAIN_SECONDS:
+            return
+        self._told = now
+        left = (now - began) * (total - done) / (done - first) if done > first else 0
+        print(f"{what} {done}/{total}: {words}; about {left / 60:.1f} min left", file=sys.stderr, flush=True)
+
+
+def imported(report: "ImportReport", cohort: Path) -> None:
+    """What came into a cohort, what did not, and what became of each ROI name."""
+    table = Table("ROI name", "patients", "organ", "why", title="ROI names")
+    for row, patients in report.names:
+        table.add_row(escape(row.roi_name), str(patients), row.tg263 or row.status, escape(row.reason))
+    out.print(table)
+    if report.left_out:
+        table = Table("left out", "why", title="What was not imported")
+        for left in report.left_out:
+            table.add_row(escape(str(left.where)), escape(left.reason))
+        out.print(table)
+    for note in report.notes:
+        out.print(f"note: {note}", markup=False)
+    added, there, left_out = (len(part) for part in (report.added, report.already_there, report.left_out))
+    out.print(f"{added} added, {there} there already, {left_out} left out: {cohort}", markup=False)
+
+
+def cohort(opened: "Cohort") -> None:
+    """What a cohort holds: its patients, its organs, what was left out and why."""
+    for notice in opened.notices:
+        out.print(notice, markup=False)
+    table = Table("case", "slices", "matrix", "pixel mm", "slice mm", "organs: cc", title=f"Centre {opened.centre}")
+    volumes: dict[str, list[float]] = {}
+    for case in opened:
+        slices, rows, columns = case.grid.shape
+        steps = sorted({round(above - below, 2) for below, above in pairwise(case.grid.slice_z_mm)})
+        organs = ", ".join(f"{organ} {volume:.1f}" for organ, volume in sorted(case.volumes_cc.items()))
+        pixel = " x ".join(f"{step:.2f}" for step in case.grid.spacing_mm)
+        table.add_row(case.id, str(slices), f"{rows} x {columns}", pixel, "/".join(map(str, steps)), organs)
+        for organ, volume in case.volumes_cc.items():
+            volumes.setdefault(organ, []).append(volume)
+    out.print(table)
+    table = Table("organ", "patients", "median cc", "range cc", title="Organs")
+    for organ, found in sorted(volumes.items()):
+        table.add_row(organ, str(len(found)), f"{median(found):.2f}", f"{min(found):.2f} to {max(found):.2f}")
+    out.print(table)
+    for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
+        if (opened.path / name).exists():
+            _csv(opened.path / name, title)
+
+
+def learnt(model: "Model", path: Path) -> None:
+    """What a model is, now that it is written."""
+    p = model.provenance
+    if p.retrained_layers:
+        out.print(f"retrained: the last {p.retrained_layers} layers; fresh: {', '.join(p.fresh_organs) or 'no organ'}")
+    organs = ", ".join(f"{organ} ({count})" for organ, count in p.cases_per_organ.items())
+    out.print(f"{p.cases} patients of {p.lineage}; organs (patients): {organs}", markup=False)
+    out.print(f"model: {path}", markup=False)
+
+
+def contoured(found: "Contoured", path: Path) -> None:
+    """What was contoured on a CT."""
+    for organ, volume in found.volumes_cc.items():
+        out.print(f"{organ:<20}{volume:8.2f} cc", markup=False)
+    for organ in found.not_found:
+        out.print(f"{organ:<20}not found on this CT", markup=False)
+    for warning in found.warnings:
+        out.print(f"warning: {warning}", markup=False)
+    out.print(f"RTSTRUCT: {path}. A first draft: every contour must be reviewed.", markup=False)
+
+
+def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
+    """Mean DSC by organ and model, and where the report is."""
+    models = list(dict.fromkeys(row.model for row in scores))
+    by_organ: dict[str, dict[str, list[float]]] = {}
+    for row in scores:
+        by_organ.setdefault(row.organ, {}).setdefault(row.model, []).append(row.dsc)
+    table = Table("organ", "patients", *models, title="Mean DSC")
+    for organ, dsc in by_organ.items():
+        patients = max(len(values) for values in dsc.values())
+        table.add_row(organ, str(patients), *(f"{fmean(dsc[name]):.3f}" if name in dsc else "" for name in models))
+    over = {name: [fmean(dsc[name]) for dsc in by_organ.values() if name in dsc] for name in models}
+    table.add_row("mean over organs", "", *(f"{fmean(over[name]):.3f}" for name in models))
+    out.print(table)
+    out.print(f"report: {folder / 'report.html'}", markup=False)
+
+
+def _csv(path: Path, title: str) -> None:
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    if rows:
+        out.print(table)

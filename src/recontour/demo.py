@@ -1,0 +1,56 @@
+"""The whole job on two synthetic centres: what the README's first command runs."""
+
+from pathlib import Path
+
+from recontour import workflows
+from recontour.cohort.phantom import SOURCE, TARGET, Centre, write_centre
+from recontour.evaluation import CaseScore, read_scores
+from recontour.workflows import Progress, quiet
+
+NOTICE = (
+    "These patients are synthetic: a computer-drawn phantom made to try recontour. The numbers say nothing of people."
+)
+SOURCE_CASES = range(24)
+TARGET_TRAIN_CASES = range(8)
+TARGET_TEST_CASES = range(8, 16)
+REPORT = Path("report")
+
+
+def demo(out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
+    """Draw two centres, train on the first, adapt to the second, contour a patient, evaluate.
+
+    A step whose result is there already is not repeated: a demo that was broken off goes on.
+    """
+    train = out / "cohorts" / "phantom-target-train"
+    test = out / "cohorts" / "phantom-target-test"
+    source = out / "cohorts" / "phantom-source"
+    for cohort, centre, cases in (
+        (source, SOURCE, SOURCE_CASES),
+        (train, TARGET, TARGET_TRAIN_CASES),
+        (test, TARGET, TARGET_TEST_CASES),
+    ):
+        _cohort(out / "dicom" / cohort.name, cohort, centre, cases, progress)
+    model_s, model_t, model_st = (out / "models" / f"{name}.safetensors" for name in ("Model_S", "Model_T", "Model_ST"))
+    if not model_s.exists():
+        workflows.train(source, model_s, iterations=800, resume=True, progress=progress)
+    if not model_t.exists():
+        workflows.train(train, model_t, iterations=400, resume=True, progress=progress)
+    if not model_st.exists():
+        workflows.adapt(model_s, train, model_st, iterations=400, resume=True, progress=progress)
+    rtstruct = out / "contoured" / "RTSTRUCT.dcm"
+    if not rtstruct.exists():
+        patient = next((out / "dicom" / test.name).iterdir())
+        workflows.contour(model_st, patient, rtstruct, progress=progress)
+    report = out / REPORT
+    if not report.exists():
+        workflows.evaluate(test, [model_s, model_t, model_st], report, progress=progress)
+    return read_scores(report / "scores.csv")
+
+
+def _cohort(dicom: Path, cohort: Path, centre: Centre, cases: range, progress: Progress) -> None:
+    """Draw a centre's patients as DICOM and import them, unless that was done."""
+    if not dicom.exists():
+        progress(f"drawing {cohort.name}", 0, len(cases), "phantom patients as DICOM")
+        write_centre(dicom, centre, cases)
+        progress(f"drawing {cohort.name}", len(cases), len(cases), "phantom patients as DICOM")
+    workflows.import_dicom(dicom, cohort, notices=(NOTICE,))

@@ -1,0 +1,310 @@
+"""The main job, step by step: the only place that knows every stage.
+
+Each function is one command of the command line and one function of the Python API. Paths in, files out; `progress` is
+told what goes on (nobody, unless given).
+"""
+
+import datetime
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recontour.cohort import Case, Cohort
+from recontour.cohort.importing import ImportReport, import_archive
+from recontour.contouring.finish import sides_swapped
+from recontour.contouring.predict import chosen_organs, predict
+from recontour.dicom.names import read_user_map
+from recontour.dicom.rtstruct import Authorship, write_structure_set
+from recontour.dicom.series import read_scan
+from recontour.errors import CohortError, OrganError, SettingsError
+from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
+from recontour.evaluation.report import About, Overlay, write_report
+from recontour.files import refuse_existing, whole_folder
+from recontour.geometry import Grid, Structure, StructureSet, trace
+from recontour.network import Model, Network, Provenance, load_model, save_model
+from recontour.network.model_file import sha256_of, versions
+from recontour.training.batches import Batches
+from recontour.training.presets import preset_of
+from recontour.training.recipe import Recipe
+from recontour.training.run import RunFolder, run
+from recontour.transfer.depth import freeze_all_but_last
+from recontour.transfer.inherit import inherit
+
+Mask = npt.NDArray[np.bool_]
+Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
+
+
+def quiet(_what: str, _done: int, _total: int, _words: str) -> None:
+    """Progress that nobody watches."""
+
+
+def import_dicom(
+    dicom_dir: Path,
+    cohort: Path,
+    *,
+    centre: str | None = None,
+    names: Path | None = None,
+    notices: Sequence[str] = (),
+) -> ImportReport:
+    """Read a DICOM archive into a cohort folder, adding to it what is not there yet.
+
+    centre: the label that models and reports show; the cohort's, or its folder's name, if None.
+    names: a TOML file of the centre's own ROI names (see docs/reference/names.md).
+    notices: what everyone who uses the cohort or its models must know; models and reports repeat them.
+    """
+    known = read_user_map(names) if names else {}
+    if centre is None:
+        centre = Cohort.open(cohort).centre if (cohort / "cohort.json").exists() else cohort.resolve().name
+    return import_archive(dicom_dir, Cohort.open_or_create(cohort, centre, notices), known)
+
+
+def train(
+    cohort: Path,
+    out: Path,
+    *,
+    preset: str = "compact",
+    organs: Sequence[str] | None = None,
+    iterations: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    progress: Progress = quiet,
+) -> Model:
+    """Train a model from scratch on a cohort: the paper's Model_S or Model_T.
+
+    organs: TG-263 names; all that the cohort has if None.
+    """
+    refuse_existing(out)
+    settings = preset_of(preset)
+    opened = Cohort.open(cohort)
+    learnt = _organs_to_learn(opened, organs)
+    torch.manual_seed(seed)
+    model = Model(
+        network=Network(settings.architecture, len(learnt)),
+        architecture=settings.architecture,
+        organs=learnt,
+        preprocessing=settings.preprocessing,
+        recipe=asdict(_recipe(settings.train, iterations)),
+        provenance=_provenance(opened, learnt, preset, seed),
+    )
+    return _learn(model, opened, _recipe(settings.train, iterations), out, resume=resume, progress=progress)
+
+
+def adapt(
+    model: Path,
+    cohort: Path,
+    out: Path,
+    *,
+    retrain_last: int = 10,
+    organs: Sequence[str] | None = None,
+    iterations: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    progress: Progress = quiet,
+) -> Model:
+    """Retrain a model's last layers on another centre's cohort: the paper's Model_ST.
+
+    retrain_last: layers, counted as in the paper; 10 are SPP and Conv5.
+    organs: those of the model that the cohort has if None; an organ that the model does not have starts fresh.
+    """
+    refuse_existing(out)
+    parent = load_model(model)
+    opened = Cohort.open(cohort)
+    learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in opened.organs])
+    recipe = _recipe(preset_of(parent.provenance.preset).adapt, iterations)
+    torch.manual_seed(seed)
+    network, fresh = inherit(parent, learnt)
+    freeze_all_but_last(network, retrain_last)
+    provenance = replace(
+        _provenance(opened, learnt, parent.provenance.preset, seed),
+        parent_sha256=sha256_of(parent.network),
+        parent_centres=(*parent.provenance.parent_centres, parent.provenance.centre),
+        retrained_layers=retrain_last,
+        fresh_organs=fresh,
+    )
+    child = replace(parent, network=network, organs=learnt, recipe=asdict(recipe), provenance=provenance)
+    return _learn(child, opened, recipe, out, resume=resume, progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Contoured:
+    """What `contour` found: volume by organ, organs it did not find, and what a person should look at."""
+
+    volumes_cc: Mapping[str, float]
+    not_found: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def contour(
+    model: Path, ct_dir: Path, out: Path, *, organs: Sequence[str] | None = None, progress: Progress = quiet
+) -> Contoured:
+    """Contour one CT series and write an RTSTRUCT that references it.
+
+    No file is written if anything fails, or if no organ is found.
+    """
+    refuse_existing(out)
+    loaded = load_model(model)
+    wanted = chosen_organs(loaded, organs)
+    scan = read_scan(ct_dir)
+    structures: list[Structure] = []
+    volumes, middles = {}, {}
+    for organ, mask in predict(loaded, scan.hu, scan.grid, wanted):
+        progress("contouring", len(structures), len(wanted), organ)
+        if mask.any():
+            structures.append(Structure(organ, trace(mask, scan.grid)))
+            volumes[organ] = scan.grid.volume_cc(mask)
+            middles[organ] = _middle_x_mm(mask, scan.grid)
+    if not structures:
+        raise OrganError(f"{ct_dir}: none of {', '.join(wanted)} found; is this the region the model was trained on?")
+    write_structure_set(out, StructureSet(tuple(structures)), scan, Authorship(model=_title(loaded, model)))
+    warnings = [f"{twins}: left lies to the right of right; check the sides" for twins in sides_swapped(middles)]
+    return Contoured(volumes, tuple(organ for organ in wanted if organ not in volumes), tuple(warnings))
+
+
+def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
+    """Score models on a cohort's own contours: scores.csv, statistics.csv and report.html in a new folder.
+
+    Models are named by their files. An organ that a patient's structure set does not have is not scored.
+    """
+    refuse_existing(out)
+    opened = Cohort.open(cohort)
+    loaded = _by_name(models)
+    cases = _cases_to_score(opened, loaded)
+    scores: list[CaseScore] = []
+    pictures: dict[tuple[str, str], dict[str, Mask]] = {}  # case, organ -> by model, the mask on the pictured slice
+    jobs = [(case, name) for case in cases for name in loaded]
+    for done, (case, name) in enumerate(jobs):
+        progress("contouring", done, len(jobs), f"{case.id} with {name}")
+        shared = [organ for organ in loaded[name].organs if organ in case.organs]
+        for organ, mask in predict(loaded[name], case.hu, case.grid, shared) if shared else ():
+            measured = score(case.mask(organ), mask, case.grid, tolerance_mm(organ))
+            scores.append(CaseScore(case.id, organ, name, **asdict(measured)))
+            pictures.setdefault((case.id, organ), {})[name] = mask[_pictured_slice(case, organ)].copy()
+    comparisons = compare(scores, list(loaded))
+
+    def overlay(case_id: str, organ: str) -> Overlay:
+        case = opened[case_id]
+        index = _pictured_slice(case, organ)
+        return Overlay(
+            hu_plane=np.asarray(case.hu[index], dtype=np.int16),
+            spacing_mm=case.grid.spacing_mm,
+            reference=case.slice_mask(organ, index),
+            predicted=pictures[case_id, organ],
+        )
+
+    progress("reporting", len(jobs), len(jobs), "report.html")
+    about = About(
+        centre=opened.centre,
+        cases=len(cases),
+        models={
+            name: f"{model.provenance.lineage}; preset {model.provenance.preset}" for name, model in loaded.items()
+        },
+        versions=versions(),
+        notices=opened.notices,
+    )
+    with whole_folder(out) as folder:
+        write_scores(folder / "scores.csv", scores)
+        write_statistics(folder / "statistics.csv", comparisons)
+        write_report(folder / "report.html", scores, comparisons, overlay, about)
+    return scores
+
+
+def _organs_to_learn(cohort: Cohort, organs: Sequence[str] | None) -> tuple[str, ...]:
+    """The organs to train on; each must be contoured in at least one case."""
+    present = cohort.organs
+    if not present:
+        raise CohortError(f"{cohort.path} has no contoured case; import some with `recontour import`")
+    wanted = tuple(dict.fromkeys(present if organs is None else organs))
+    if unknown := [organ for organ in wanted if organ not in present]:
+        raise OrganError(f"{cohort.path} has no case with {', '.join(unknown)}; it has {', '.join(present)}")
+    if not wanted:
+        raise OrganError(f"the model's organs are not in {cohort.path}, which has {', '.join(present)}; name --organs")
+    return wanted
+
+
+def _recipe(recipe: Recipe, iterations: int | None) -> Recipe:
+    if iterations is None:
+        return recipe
+    if iterations < 1:
+        raise SettingsError(f"--iterations {iterations}: at least 1 is needed")
+    return replace(recipe, iterations=iterations)
+
+
+def _provenance(cohort: Cohort, organs: Sequence[str], preset: str, seed: int) -> Provenance:
+    cases = cohort.cases_with(organs)
+    return Provenance(
+        preset=preset,
+        centre=cohort.centre,
+        cases=len(cases),
+        cases_per_organ={organ: sum(organ in case.organs for case in cases) for organ in organs},
+        seed=seed,
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        versions=versions(),
+        notices=cohort.notices,
+    )
+
+
+def _learn(model: Model, cohort: Cohort, recipe: Recipe, out: Path, *, resume: bool, progress: Progress) -> Model:
+    """Train the model's layers that are not frozen, and write the model file."""
+    cases = cohort.cases_with(model.organs)
+    batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
+    folder = RunFolder(out.with_name(out.name + ".run"))
+    for step in run(model.network, batches, folder, _identity(model, cases), resume=resume):
+        words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
+        progress("training", step.iteration, recipe.iterations, words)
+    save_model(model, out)
+    folder.close()
+    return model
+
+
+def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
+    """What a run must have in common with the checkpoint it goes on from."""
+    cohort = hashlib.sha256("".join(case.id + case.source_hash for case in cases).encode()).hexdigest()
+    return {
+        "architecture": repr(model.architecture),
+        "organs": list(model.organs),
+        "preprocessing": repr(model.preprocessing),
+        "recipe": repr(model.recipe),
+        "seed": model.provenance.seed,
+        "parent model": model.provenance.parent_sha256,
+        "retrained layers": model.provenance.retrained_layers,
+        "cases": cohort,
+    }
+
+
+def _title(model: Model, path: Path) -> str:
+    return f"{path.stem} ({model.provenance.lineage})"
+
+
+def _middle_x_mm(mask: Mask, grid: Grid) -> float:
+    columns = np.flatnonzero(mask.any(axis=(0, 1)))
+    return grid.origin_mm[0] + grid.spacing_mm[1] * float(columns.mean())
+
+
+def _by_name(models: Sequence[Path]) -> dict[str, Model]:
+    """Models by their files' names, in the order given."""
+    names = [path.stem for path in models]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"two models are called {', '.join(twice)}; rename the files, the report names models so")
+    return {path.stem: load_model(path) for path in models}
+
+
+def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:
+    organs = {organ for model in models.values() for organ in model.organs}
+    cases = cohort.cases_with(organs)
+    if not cases:
+        raise OrganError(
+            f"{cohort.path} has contours of {', '.join(cohort.organs) or 'nothing'}; "
+            f"the models know {', '.join(sorted(organs))}: nothing to score"
+        )
+    return cases
+
+
+def _pictured_slice(case: Case, organ: str) -> int:
+    """The slice on which the centre's own contour is largest."""
+    return int(np.argmax(np.count_nonzero(case.mask(organ), axis=(1, 2))))

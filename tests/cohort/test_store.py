@@ -1,0 +1,125 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from recontour.cohort import Cohort, case_id_of
+from recontour.errors import CohortError, FaultError, GridMismatchError, RecontourError
+from recontour.geometry import Grid
+
+GRID = Grid((2, 3, 5), (1.0, 2.0), (0.0, 2.5), (-4.0, 7.0))
+HU = np.arange(30, dtype=np.int16).reshape(GRID.shape)
+MASK = HU % 3 == 0
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    return Cohort.open_or_create(tmp_path / "c", "north")
+
+
+@given(
+    hnp.arrays(st.sampled_from([np.int16, np.float32]), GRID.shape, elements=st.integers(-1024, 3071)),
+    hnp.arrays(np.bool_, GRID.shape),
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_hu_and_masks_come_back_as_they_were(cohort: Cohort, hu: np.ndarray, mask: np.ndarray) -> None:  # type: ignore[type-arg]
+    case_id = f"north-{len(cohort)}"
+    cohort.add(case_id, hu, GRID, {"Larynx": ~mask, "Brainstem": mask}, "hash")
+    case = Cohort.open(cohort.path)[case_id]
+    assert case.hu.dtype == hu.dtype
+    assert (case.hu == hu).all()
+    assert case.grid == GRID
+    assert case.organs == ("Larynx", "Brainstem")
+    assert (case.mask("Brainstem") == mask).all()
+    assert (case.slice_mask("Larynx", 1) == ~mask[1]).all()
+    assert case.slices_with("Brainstem").tolist() == np.flatnonzero(mask.any(axis=(1, 2))).tolist()
+
+
+def test_reading_one_slice_leaves_the_others_on_disk(cohort: Cohort) -> None:
+    case = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    assert isinstance(case.hu, np.memmap)
+    assert not case.hu.flags.writeable
+
+
+def test_the_case_id_is_the_series_uid_s_and_does_not_show_it() -> None:
+    assert case_id_of("north", "1.2.3") == case_id_of("north", "1.2.3") != case_id_of("north", "1.2.4")
+    assert "1.2.3" not in case_id_of("north", "1.2.3")
+
+
+def test_a_case_is_added_once(cohort: Cohort) -> None:
+    cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    with pytest.raises(CohortError, match="already"):
+        cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    assert cohort.case_ids == ("north-1",)
+
+
+def test_an_array_beside_the_grid_is_refused_and_nothing_written(cohort: Cohort) -> None:
+    with pytest.raises(GridMismatchError, match="Brainstem has shape"):
+        cohort.add("north-1", HU, GRID, {"Brainstem": MASK[:1]}, "")
+    assert list((cohort.path / "cases").iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_half_case(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(FaultError, match="No space left"):
+        cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    assert list((cohort.path / "cases").iterdir()) == []
+
+
+def test_organs_with_counts_of_cases(cohort: Cohort) -> None:
+    cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    cohort.add("north-2", HU, GRID, {"Lens_L": MASK}, "")
+    assert cohort.organs == ("Brainstem", "Lens_L")
+    assert [case.id for case in cohort.cases_with(["Lens_L"])] == ["north-2"]
+
+
+def test_another_centre_s_cohort_is_not_mixed_in(cohort: Cohort) -> None:
+    with pytest.raises(CohortError, match="one folder a centre"):
+        Cohort.open_or_create(cohort.path, "south")
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("important")
+    with pytest.raises(CohortError, match="is not a cohort"):
+        Cohort.open_or_create(tmp_path, "north")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("centre", ["", "../x", "a/b", ".hidden", "line\nbreak"])
+def test_a_label_that_is_no_file_name_is_refused(tmp_path: Path, centre: str) -> None:
+    with pytest.raises(CohortError, match="label"):
+        Cohort.open_or_create(tmp_path / "c", centre)
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "recontour import"),
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ("{}", "not a cohort"),
+        (json.dumps({"format": "recontour cohort", "version": 99, "centre": "x"}), "format 99"),
+    ],
+)
+def test_what_is_no_cohort_says_so(tmp_path: Path, text: str | None, says: str) -> None:
+    if text is not None:
+        (tmp_path / "cohort.json").write_text(text)
+    with pytest.raises(CohortError, match=says):
+        Cohort.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ct.npy", "masks.npy", "case.json"])
+def test_a_damaged_case_is_named(cohort: Cohort, name: str) -> None:
+    case = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    (case.path / name).write_bytes((case.path / name).read_bytes()[:60])
+    with pytest.raises(RecontourError, match=name):
+        cohort["north-1"].hu.sum() + cohort["north-1"].mask("Brainstem").sum()

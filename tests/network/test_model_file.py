@@ -1,0 +1,115 @@
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from recontour.errors import ModelFileError, OutputError
+from recontour.network import Model, load_model, save_model
+from recontour.network.model_file import sha256_of
+
+
+def header(path: Path) -> dict[str, dict[str, str]]:
+    raw = path.read_bytes()
+    (length,) = struct.unpack("<Q", raw[:8])
+    described: dict[str, dict[str, str]] = json.loads(raw[8 : 8 + length])
+    return described
+
+
+def rewritten(path: Path, change: dict[str, object]) -> Path:
+    """The file with other entries in its description, weights as they were."""
+    about = json.loads(header(path)["__metadata__"]["recontour"]) | change
+    weights = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(weights, path, metadata={"recontour": json.dumps(about)})
+    return path
+
+
+@pytest.fixture
+def path(model: Model, tmp_path: Path) -> Path:
+    save_model(model, tmp_path / "m.safetensors")
+    return tmp_path / "m.safetensors"
+
+
+def test_what_is_loaded_is_what_was_saved(model: Model, path: Path) -> None:
+    loaded = load_model(path)
+    assert sha256_of(loaded.network) == sha256_of(model.network)
+    assert replace(loaded, network=model.network).provenance == model.provenance
+    assert (loaded.organs, loaded.architecture, loaded.preprocessing) == (
+        model.organs, model.architecture, model.preprocessing,
+    )  # fmt: skip
+    assert loaded.recipe == model.recipe
+    ct = torch.randn(1, 1, 33, 33)
+    assert torch.equal(loaded.network(ct), model.network.eval()(ct))
+
+
+def test_the_file_carries_a_card_in_plain_json(path: Path) -> None:
+    about = json.loads(header(path)["__metadata__"]["recontour"])
+    assert list(about["card"]) == ["0 Card", "1 Model", "2 Technical", "3 Training", "4 Evaluation", "5 Other"]
+    assert "north" in about["card"]["3 Training"]["centre"]
+
+
+def test_an_existing_file_is_not_overwritten(model: Model, path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="exists"):
+        save_model(model, path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["m.safetensors"]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"nothing\.safetensors: no such model file"):
+        load_model(tmp_path / "nothing.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 2000, -1])
+def test_a_truncated_file_is_damaged(path: Path, keep: int) -> None:
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ModelFileError, match="damaged"):
+        load_model(path)
+
+
+def test_a_flipped_bit_in_the_weights_is_seen(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[-5] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ModelFileError, match="SHA-256"):
+        load_model(path)
+
+
+def test_a_text_file_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("hello, world: not a model at all")
+    with pytest.raises(ModelFileError, match="not a model file"):
+        load_model(tmp_path / "x")
+
+
+def test_another_tool_s_safetensors_is_foreign(tmp_path: Path) -> None:
+    safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "x")
+    with pytest.raises(ModelFileError, match="not a model of recontour"):
+        load_model(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format": 99}, "update recontour"),
+        ({"format": "first"}, "damaged"),
+        ({"architecture": {"wings": 2}}, "no wings"),
+        ({"organs": ["Brainstem"]}, "damaged"),
+        ({"preprocessing": {"pixel_mm": 1, "crop_px": 20, "window_hu": [0, 1]}}, "8n"),
+        ({"provenance": {}}, "damaged"),
+    ],
+)
+def test_a_description_that_cannot_be_is_refused(path: Path, change: dict[str, object], says: str) -> None:
+    with pytest.raises(ModelFileError, match=says):
+        load_model(rewritten(path, change))
+
+
+def test_a_description_with_a_gap_is_refused(path: Path) -> None:
+    about = json.loads(header(path)["__metadata__"]["recontour"])
+    del about["organs"]
+    safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata={"recontour": json.dumps(about)})
+    with pytest.raises(ModelFileError, match="lacks organs"):
+        load_model(path)

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recontour.errors import SettingsError
+from recontour.geometry import Grid
+from recontour.network.preprocessing import Preprocessing, Similarity, body_centre_mm, unview, view
+
+PLAIN = Preprocessing(pixel_mm=1.0, crop_px=33, window_hu=(-200.0, 400.0))
+
+
+def grid(
+    rows: int, columns: int, spacing: tuple[float, float] = (1.0, 1.0), origin: tuple[float, float] = (0.0, 0.0)
+) -> Grid:
+    return Grid((1, rows, columns), spacing, (0.0,), origin)
+
+
+def ramp(g: Grid) -> torch.Tensor:
+    """A plane whose value is x + 1000 y in mm: any sample tells where it was taken."""
+    _, rows, columns = g.shape
+    x = g.origin_mm[0] + g.spacing_mm[1] * np.arange(columns)
+    y = g.origin_mm[1] + g.spacing_mm[0] * np.arange(rows)
+    return torch.from_numpy((x[None, :] + 1000 * y[:, None]).astype(np.float32))[None]
+
+
+@given(st.floats(0.4, 3.0), st.floats(0.4, 3.0), st.floats(-5, 5), st.floats(-5, 5))
+@settings(max_examples=30, deadline=None)
+def test_a_view_samples_where_it_says(row_mm: float, column_mm: float, x: float, y: float) -> None:
+    g = grid(int(80 / row_mm), int(80 / column_mm), (row_mm, column_mm), (-40.0, -40.0))
+    seen = view(ramp(g), g, (x, y), PLAIN)[0]
+    offsets = np.arange(-16, 17)
+    expected = (x + offsets)[None, :] + 1000 * (y + offsets)[:, None]
+    assert np.allclose(seen.numpy(), expected, atol=0.05)  # float32 at 20 000: steps of 0.002, and a few of them
+
+
+def test_a_view_turns_and_zooms_about_the_centre() -> None:
+    g = grid(161, 161, origin=(-80.0, -80.0))
+    seen = view(ramp(g), g, (3.0, -2.0), PLAIN, Similarity(degrees=90.0, zoom=2.0))[0]
+    assert seen[16, 16] == pytest.approx(3.0 - 2000.0, abs=0.01)
+    assert seen[16, 32] == pytest.approx(
+        3.0 + 1000 * (-2.0 + 8.0), abs=0.01
+    )  # right of the centre is now below, 16 px = 8 mm
+    assert seen[32, 16] == pytest.approx(3.0 - 8.0 - 2000.0, abs=0.01)
+
+
+def test_a_coarser_view_averages_and_stays_in_place() -> None:
+    g = grid(241, 241, (0.25, 0.25), (-30.0, -30.0))
+    seen = view(ramp(g), g, (0.0, 0.0), PLAIN)[0]
+    assert seen[16, 16] == pytest.approx(0.0, abs=0.02)
+    noise = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 241, 241)).astype(np.float32))
+    assert float(view(noise, g, (0.0, 0.0), PLAIN).std()) < 0.35  # a mean of 16 has a standard deviation of 1/4
+
+
+@given(st.floats(0.5, 3.0), st.integers(20, 60), st.integers(20, 60), st.floats(-10, 10))
+@settings(max_examples=30, deadline=None)
+def test_unview_is_where_view_came_from(spacing: float, rows: int, columns: int, shift: float) -> None:
+    g = grid(rows, columns, (spacing, spacing), (-spacing * columns / 2, -spacing * rows / 2))
+    half = PLAIN.crop_px // 2
+    offsets = torch.arange(-half, half + 1, dtype=torch.float32)
+    seen = (shift + offsets)[None, None, :] + 1000 * offsets[None, :, None]
+    back = unview(seen, g, (shift, 0.0), PLAIN, beyond=-1e6)[0]
+    inside = back > -1e5
+    assert torch.allclose(back[inside], ramp(g)[0][inside], atol=0.05)
+    x = g.origin_mm[0] + spacing * np.arange(columns)
+    y = g.origin_mm[1] + spacing * np.arange(rows)
+    within = (np.abs(x - shift) < half - 1e-3)[None, :] & (np.abs(y) < half - 1e-3)[:, None]
+    assert inside.numpy()[within].all()
+
+
+def test_the_body_is_found_beside_a_couch_and_in_spite_of_an_empty_slice() -> None:
+    g = Grid((3, 100, 120), (2.0, 2.0), (0.0, 3.0, 6.0), (-120.0, -100.0))
+    yy, xx = np.mgrid[:100, :120]
+    hu = np.full(g.shape, -1000, dtype=np.int16)
+    hu[:2, (xx - 70) ** 2 + (yy - 40) ** 2 < 20**2] = 40
+    hu[:, 85:88] = 100  # couch
+    hu[2] = -1000
+    x, y = body_centre_mm(hu, g)
+    assert (x, y) == pytest.approx((-120 + 2 * 70, -100 + 2 * 40), abs=4.0)  # the search's pixel
+
+
+def test_a_ct_of_air_has_its_middle_in_the_middle() -> None:
+    assert body_centre_mm(np.full((1, 11, 21), -1000), grid(11, 21)) == (10.0, 5.0)
+
+
+def test_the_window_goes_to_minus_one_and_one() -> None:
+    hu = torch.tensor([-1000.0, -200.0, 100.0, 400.0, 3000.0])
+    assert PLAIN.windowed(hu).tolist() == [-1.0, -1.0, 0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("crop", [16, 224, 9])
+def test_a_crop_that_the_network_cannot_take_is_refused(crop: int) -> None:
+    with pytest.raises(SettingsError, match="8n"):
+        Preprocessing(1.0, crop, (-200.0, 400.0))

@@ -1,0 +1,85 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from recontour.cohort import Cohort
+from recontour.network import Preprocessing
+from recontour.training.batches import Batches, draw_view
+from recontour.training.presets import PRESETS
+from recontour.training.recipe import Augmentation
+
+RECIPE = replace(PRESETS["compact"].train, iterations=20, batch=4)
+STILL = replace(RECIPE, augmentation=Augmentation(degrees=0.0))
+PREPROCESSING = Preprocessing(pixel_mm=4.0, crop_px=41, window_hu=(-200.0, 400.0))
+ORGANS = ("Lens_L", "Brainstem")
+
+
+def test_a_batch_is_a_function_of_seed_and_iteration(north: Cohort) -> None:
+    one, other = (Batches(list(north), ORGANS, PREPROCESSING, RECIPE, seed=3) for _ in range(2))
+    later = [other[7] for _ in range(2)]  # asked in another order, and twice
+    for batch in later:
+        assert all(torch.equal(a, b) for a, b in zip(one[7], batch, strict=True))
+    assert not torch.equal(one[7].ct_N1HW, one[8].ct_N1HW)
+    reseeded = Batches(list(north), ORGANS, PREPROCESSING, RECIPE, seed=4)
+    assert not torch.equal(one[7].ct_N1HW, reseeded[7].ct_N1HW)
+
+
+def test_processes_that_train_together_see_different_batches(north: Cohort) -> None:
+    one, other = (Batches(list(north), ORGANS, PREPROCESSING, RECIPE, seed=3) for _ in range(2))
+    other.rank = 1
+    assert not torch.equal(one[0].ct_N1HW, other[0].ct_N1HW)
+
+
+def test_an_organ_without_contours_is_unknown_not_background(north: Cohort) -> None:
+    lensless = next(case for case in north if "Lens_L" not in case.organs)
+    batch = Batches([lensless], ORGANS, PREPROCESSING, replace(STILL, organ_share=0.0), seed=0)[0]
+    assert batch.known_NK.tolist() == [[False, True]] * 4
+
+
+def test_masks_lie_where_the_organ_looks_bright(north: Cohort) -> None:
+    batches = Batches(list(north), ORGANS, PREPROCESSING, replace(RECIPE, organ_share=1.0), seed=0)
+    for iteration in range(5):
+        batch = batches[iteration]
+        for k, ct in enumerate(batch.ct_N1HW[:, 0]):
+            stem = batch.organs_NKHW[k, 1]
+            if stem.sum() > 20:
+                assert ct[stem].mean() > ct[~stem].mean() + 0.3
+
+
+def test_every_organ_gets_its_share_of_slices(north: Cohort) -> None:
+    batches = Batches(list(north), ORGANS, PREPROCESSING, replace(STILL, organ_share=1.0), seed=0)
+    shown = torch.cat([batches[i].organs_NKHW.any(dim=(2, 3)) for i in range(20)])
+    assert shown.any(dim=1).all()
+    assert 0.3 < shown[:, 0].float().mean() < 0.9  # half are drawn for the lens; some drawn for the stem show it too
+
+
+def test_left_stays_left(north: Cohort) -> None:
+    """No view is mirrored: the left lens is at the image's right of the right lens, however the slice is turned."""
+    batches = Batches(list(north), ("Lens_L", "Lens_R"), PREPROCESSING, replace(RECIPE, organ_share=1.0), seed=1)
+    seen = 0
+    for iteration in range(20):
+        for left, right in batches[iteration].organs_NKHW:
+            if left.any() and right.any():
+                seen += 1
+                assert left.nonzero()[:, 1].float().mean() > right.nonzero()[:, 1].float().mean()
+    assert seen > 10
+
+
+def test_the_paper_s_zooms_are_drawn_from_its_list() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_view(PRESETS["paper"].train.augmentation, rng) for _ in range(200)]
+    assert {transform.zoom for transform, _, _ in drawn} == {0.5, 0.75, 1.0, 1.25, 1.5}
+    degrees = [transform.degrees for transform, _, _ in drawn]
+    assert -10 <= min(degrees) < -8
+    assert 8 < max(degrees) <= 10
+    assert {(offset, gain) for _, offset, gain in drawn} == {(0.0, 1.0)}
+
+
+def test_a_batch_holds_windowed_hu(north: Cohort) -> None:
+    case = next(iter(north))
+    batch = Batches([case], ORGANS, Preprocessing(4.0, 41, (-1024.0, 3072.0)), STILL, seed=0)[0]
+    body = batch.ct_N1HW[batch.ct_N1HW > -0.9]
+    hu = (body + 1) * 2048 - 1024
+    assert hu.median() == pytest.approx(40, abs=5)  # the phantom's tissue, noise 8 over thousands of pixels

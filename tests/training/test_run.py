@@ -1,0 +1,115 @@
+"""Frozen layers stay to the bit; a run that is broken off ends in the bits of one that was not."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from recontour.cohort import Cohort
+from recontour.errors import FaultError, ResumeError, SettingsError
+from recontour.network import Architecture, Network, Preprocessing
+from recontour.network.model_file import sha256_of
+from recontour.training.batches import Batches
+from recontour.training.loop import Step, learning_rate_at
+from recontour.training.presets import PRESETS
+from recontour.training.recipe import Recipe
+from recontour.training.run import RunFolder, run
+from recontour.transfer.depth import freeze_all_but_last
+
+TINY = Architecture(
+    stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16, norm="batch"
+)
+ORGANS = ("Brainstem", "Lens_L")
+RECIPE = replace(PRESETS["compact"].train, iterations=6, batch=2)
+IDENTITY = {"what": "a test"}
+
+
+def network(seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    return Network(TINY, len(ORGANS))
+
+
+def steps(
+    net: Network, cohort: Cohort, folder: Path, recipe: Recipe = RECIPE, *, resume: bool = False
+) -> Iterator[Step]:
+    batches = Batches(list(cohort), ORGANS, Preprocessing(4.0, 33, (-200.0, 400.0)), recipe, seed=0)
+    return run(net, batches, RunFolder(folder), IDENTITY, resume=resume, checkpoint_seconds=0.0, accelerator="cpu")
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one(north: Cohort, tmp_path: Path, optimiser: str) -> None:
+    recipe = replace(RECIPE, optimiser=optimiser)
+    unbroken = network()
+    list(steps(unbroken, north, tmp_path / "a", recipe))
+
+    broken = network()
+    started = steps(broken, north, tmp_path / "b", recipe)
+    for _ in range(3):
+        next(started)
+    started.close()  # type: ignore[attr-defined]  # a generator
+    again = network(seed=99)  # a new process starts from other weights; the checkpoint's count
+    rest = list(steps(again, north, tmp_path / "b", recipe, resume=True))
+    assert [step.iteration for step in rest] in ([4, 5, 6], [3, 4, 5, 6])
+    assert sha256_of(again) == sha256_of(unbroken)
+
+
+def test_the_frozen_part_is_the_same_to_the_bit(north: Cohort, tmp_path: Path) -> None:
+    net = network()
+    freeze_all_but_last(net, 4)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    list(steps(net, north, tmp_path / "run"))
+    retrained = ("conv5.2.", "spp.")
+    for name, tensor in net.state_dict().items():
+        if name.startswith(retrained):
+            assert not torch.equal(tensor, before[name]), name
+        else:
+            assert torch.equal(tensor, before[name]), name
+
+
+def test_learning_learns(north: Cohort, tmp_path: Path) -> None:
+    losses = [step.loss for step in steps(network(), north, tmp_path / "run", replace(RECIPE, iterations=40))]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+def test_the_effective_learning_rate_is_the_schedule_s(north: Cohort, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, warm_up=0, learning_rate=0.1, power=0.9)
+    rates = [step.learning_rate for step in steps(network(), north, tmp_path / "run", recipe)]
+    assert rates == [pytest.approx(0.1 * (1 - i / 6) ** 0.9) for i in range(6)]
+    warm = replace(recipe, warm_up=3)
+    assert [learning_rate_at(i, warm) for i in (0, 3)] == [pytest.approx(0.025), pytest.approx(0.1 * 0.5**0.9)]
+
+
+def test_an_unfinished_run_is_not_started_over_by_accident(north: Cohort, tmp_path: Path) -> None:
+    next(steps(network(), north, tmp_path))
+    next(steps(network(), north, tmp_path, resume=True))
+    with pytest.raises(SettingsError, match="--resume"):
+        next(steps(network(), north, tmp_path))
+
+
+def test_a_checkpoint_of_another_run_is_refused(north: Cohort, tmp_path: Path) -> None:
+    list(steps(network(), north, tmp_path))
+    batches = Batches(list(north), ORGANS, Preprocessing(4.0, 33, (-200.0, 400.0)), RECIPE, seed=0)
+    other = run(network(), batches, RunFolder(tmp_path), {"what": "another"}, resume=True, accelerator="cpu")
+    with pytest.raises(ResumeError, match="other what"):
+        next(other)
+
+
+def test_a_damaged_checkpoint_is_named(north: Cohort, tmp_path: Path) -> None:
+    list(steps(network(), north, tmp_path))
+    checkpoint = RunFolder(tmp_path).checkpoint
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(ResumeError, match="damaged"):
+        next(steps(network(), north, tmp_path, resume=True))
+
+
+def test_divergence_is_a_fault_not_a_model(north: Cohort, tmp_path: Path) -> None:
+    wild = replace(RECIPE, optimiser="sgd", learning_rate=1e30, warm_up=0, iterations=50)
+    with pytest.raises(FaultError, match="diverged"):
+        list(steps(network(), north, tmp_path, wild))
+
+
+def test_logs_for_tensorboard_are_written(north: Cohort, tmp_path: Path) -> None:
+    list(steps(network(), north, tmp_path, replace(RECIPE, iterations=10)))
+    assert list((tmp_path / "tensorboard").glob("events.out.tfevents*"))

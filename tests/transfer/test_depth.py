@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from recontour.errors import SettingsError
+from recontour.network import Architecture, Network
+from recontour.transfer.depth import freeze_all_but_last, layers
+
+
+@pytest.fixture(scope="module")
+def paper() -> Network:
+    with torch.device("meta"):
+        return Network(Architecture(), organs=1)
+
+
+def learning(network: Network) -> set[str]:
+    """The parts, such as conv5.0.a or spp, of which something retrains."""
+    parts = {name.rsplit(".", 2)[0] for name, tensor in network.named_parameters() if tensor.requires_grad}
+    return {"spp" if part.startswith("spp") else part for part in parts}
+
+
+def test_the_paper_counts_91_layers_before_its_last_10(paper: Network) -> None:
+    assert len(layers(paper)) == 91 + 10
+
+
+def test_every_parameter_belongs_to_exactly_one_layer(paper: Network) -> None:
+    counted = [id(p) for _, modules in layers(paper) for module in modules for p in module.parameters()]
+    assert sorted(counted) == sorted(id(p) for p in paper.parameters())
+
+
+def test_the_last_10_are_conv5_and_spp(paper: Network) -> None:
+    names = freeze_all_but_last(paper, 10)
+    assert len(names) == 10
+    assert {p for p in learning(paper) if p != "spp"} == {
+        "conv5.0.a", "conv5.0.b", "conv5.0.c", "conv5.0.connection",
+        "conv5.1.a", "conv5.1.b", "conv5.1.c",
+        "conv5.2.a", "conv5.2.b", "conv5.2.c",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1, {"spp"}),
+        (4, {"spp", "conv5.2.a", "conv5.2.b", "conv5.2.c"}),
+        (9, {"spp"} | {f"conv5.{b}.{x}" for b in (1, 2) for x in "abc"} | {"conv5.0.b", "conv5.0.c"}),
+    ],
+)
+def test_shallower_depths(paper: Network, count: int, expected: set[str]) -> None:
+    freeze_all_but_last(paper, count)
+    assert learning(paper) == expected
+
+
+def test_all_layers_is_everything(paper: Network) -> None:
+    freeze_all_but_last(paper, 101)
+    assert all(parameter.requires_grad for parameter in paper.parameters())
+
+
+@pytest.mark.parametrize("count", [0, -1, 102])
+def test_an_impossible_depth_is_refused(paper: Network, count: int) -> None:
+    with pytest.raises(SettingsError, match="101 layers"):
+        freeze_all_but_last(paper, count)
