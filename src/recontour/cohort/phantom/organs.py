@@ -1,0 +1,204 @@
+"""The organs' true surfaces in the common head, as implicit shapes; lengths in mm.
+
+Sides: positions given to the functions of a paired organ are mirrored so that the organ lies at positive u.
+"""
+
+import numpy as np
+
+from recontour.cohort.phantom.patient import Patient, Space
+from recontour.cohort.phantom.shapes import Field, Position, along, bump, column, ellipsoid, ramp, tube
+
+BRAINSTEM = (  # w, centre v, radius u, radius v
+    (-20.0, 17.0, 6.2, 4.8),
+    (-5.0, 16.5, 6.8, 5.4),
+    (4.0, 14.5, 8.8, 7.0),
+    (12.0, 10.5, 12.0, 9.5),
+    (20.0, 6.5, 15.5, 12.8),
+    (28.0, 5.0, 16.0, 13.2),
+    (35.0, 6.0, 14.0, 11.0),
+    (42.0, 8.0, 15.5, 11.5),
+    (54.0, 10.0, 16.0, 12.0),
+)
+CORD = (
+    (-95.0, 22.0, 6.6, 4.5),
+    (-70.0, 17.0, 7.0, 4.8),
+    (-45.0, 15.5, 6.8, 4.8),
+    (-20.0, 17.0, 6.2, 4.8),
+    (-5.0, 16.5, 6.8, 5.4),
+)
+CANAL = (
+    (-95.0, 22.0, 11.6, 8.4),
+    (-45.0, 15.5, 11.8, 8.4),
+    (-22.0, 16.8, 12.4, 9.0),
+    (-8.0, 17.0, 13.5, 11.0),
+    (4.0, 16.0, 14.0, 13.0),
+)
+NERVE = ((30.5, -58.0, 33.5), (26.0, -47.0, 34.2), (18.5, -36.0, 35.2), (12.5, -27.0, 36.6), (2.0, -19.0, 38.5))
+ALVEOLUS_MM = -31.0  # the top of the jaw under the lower teeth
+BASAL_BONE_MM = -38.0  # where the teeth's roots end
+ARCH = (-88.0, 64.0, 46.0)  # the jaw seen from above: v at the chin, depth, half width
+
+
+def mirrored(at: Position, side: int) -> Position:
+    """The position as seen by an organ of the left (1) or right (-1)."""
+    return (at[0] * np.float32(side), at[1], at[2])
+
+
+def twin(at: Position) -> Position:
+    """The position as seen by what is alike on both sides."""
+    return (np.abs(at[0]), at[1], at[2])
+
+
+def skin(space: Space, patient: Patient) -> Field:
+    """Head, neck and the start of the shoulders, for the whole scan."""
+    n = patient.neck
+    whole = column(
+        (space.u, space.v, space.w),
+        (
+            (-98.0, 6.0, 118.0, 70.0),
+            (-84.0, 4.0, 84.0 * n, 65.0),
+            (-70.0, 0.0, 63.0 * n, 60.0 * n),
+            (-64.0, -5.0, 63.0 * n, 61.0),
+            (-57.0, -15.0, 64.0 * n, 75.0),
+            (-44.0, -21.0, 67.0, 78.0),
+            (-25.0, -21.0, 70.0, 82.0),
+            (0.0, -11.0, 75.0, 91.0),
+            (20.0, -4.0, 77.0, 97.0),
+            (50.0, 0.0, 77.0, 98.0),
+            (80.0, 1.0, 73.0, 91.0),
+        ),
+    )
+    window = space.window((-22, -125, -24), (22, -70, 36))
+    nose = ellipsoid(space[window], (0.0, -98.0, 6.0), (15.0, 20.0, 22.0))
+    whole[window] = np.minimum(whole[window], nose)
+    for side in (1, -1):
+        window = space.window((min(side * 64, side * 90), -14, -24), (max(side * 64, side * 90), 30, 44))
+        ear = ellipsoid(mirrored(space[window], side), (77.0, 8.0, 10.0), (5.0, 15.0, 27.0))
+        whole[window] = np.minimum(whole[window], ear)
+    return whole
+
+
+def behind_ridge(at: Position) -> Field:
+    """How far behind the petrous ridges, which part the middle from the back fossa."""
+    a, v, _ = twin(at)
+    return np.asarray(v + 14 - 0.62 * a, dtype=np.float32)
+
+
+def floor_of_skull(at: Position) -> Field:
+    """The height w of the cranial cavity's floor: three fossae, the sella, the clivus and the petrous ridges."""
+    a, v, _ = twin(at)
+    behind = behind_ridge(at)
+    fossae = 43 - 30 * ramp(v, -46, -36)  # front fossa, then middle fossa, 13
+    fossae = fossae + 0.012 * (a - 40) ** 2 - 14 * ramp(behind, -2, 10) + 13 * bump(behind, 6)
+    fossae = fossae + 24 * ramp(v, 25, 80)
+    middle = along(
+        v,
+        ((-90, 42), (-45, 40), (-30, 37), (-25, 36), (-22, 26), (-13, 26), (-10, 35), (-6, 28), (8, -2), (28, -3)),
+    )
+    middle = middle + 28 * ramp(v, 30, 82)
+    beside = ramp(a, 10, 21)
+    return np.asarray(middle * (1 - beside) + fossae * beside, dtype=np.float32)
+
+
+def cavity(at: Position) -> Field:
+    """The cranial cavity."""
+    vault = ellipsoid(at, (0.0, 3.0, 40.0), (67.0, 86.0, 92.0))
+    return np.asarray(np.maximum(vault, (floor_of_skull(at) - at[2]) * np.float32(0.8)), dtype=np.float32)
+
+
+def brainstem(at: Position) -> Field:
+    """Medulla, pons and midbrain, without ends."""
+    return column(at, BRAINSTEM)
+
+
+def cord(at: Position) -> Field:
+    """The cervical cord, without ends."""
+    return column(at, CORD)
+
+
+def canal(at: Position) -> Field:
+    """The bony spinal canal, without ends."""
+    return column(at, CANAL)
+
+
+def eye(at: Position) -> Field:
+    """One eyeball."""
+    return ellipsoid(at, (32.0, -70.0, 33.0), (12.2, 12.2, 12.2))
+
+
+def lens(at: Position) -> Field:
+    """One lens."""
+    return ellipsoid(at, (32.0, -78.3, 33.0), (4.8, 2.5, 4.6))
+
+
+def optic_nerve(at: Position, patient: Patient) -> Field:
+    """One optic nerve from the eyeball through its canal to the chiasm."""
+    r = patient.nerve_mm
+    return tube(at, NERVE, (r + 0.3, r, r, r, r + 0.2))
+
+
+def pituitary(at: Position, patient: Patient) -> Field:
+    """The gland in the sella."""
+    s = patient.pituitary
+    return ellipsoid(at, (0.0, -17.3, 30.5), (6.5 * s, 4.6 * s, 4.3 * s))
+
+
+def parotid(at: Position, size: float) -> Field:
+    """One parotid gland: superficial lobe, deep lobe behind the jaw, tail."""
+    superficial = ellipsoid(at, (60.5, -6.0, -13.0), (9.0 * size, 20.0 * size, 27.0 * size))
+    deep = ellipsoid(at, (50.0, 1.0, -15.0), (12.0 * size, 9.0 * size, 19.0 * size))
+    tail = ellipsoid(at, (57.0, 4.0, -37.0), (8.0 * size, 9.0 * size, 13.0 * size))
+    return np.minimum(np.minimum(superficial, deep), tail)
+
+
+def accessory_parotid(at: Position) -> Field:
+    """The accessory lobe along the duct, on the masseter."""
+    return ellipsoid(at, (62.0, -34.0, -9.0), (4.5, 14.0, 7.0))
+
+
+def arch_distance(at: Position, depth_scale: float = 1.0) -> Field:
+    """Distance from the curve of the jaw seen from above, unsigned."""
+    a, v, _ = twin(at)
+    chin, depth, half_width = ARCH
+    half_width *= depth_scale
+    s = np.minimum(a / np.float32(half_width), 1.25)
+    curve = chin + (1 - depth_scale) * 30 + depth * s**2.2
+    slope = 2.2 * depth / half_width * s**1.2
+    return np.asarray(np.abs(v - curve) / np.sqrt(1 + slope**2), dtype=np.float32)
+
+
+def mandible(at: Position, top_mm: float) -> Field:
+    """The lower jaw up to a height: body, ramus, coronoid process and condyle."""
+    a, v, w = both = twin(at)
+    lower = -56 + 13 * ramp(v, -65, -25)
+    bar = np.maximum(arch_distance(at) - np.float32(5.2), np.maximum(lower - w, w - np.float32(top_mm)))
+    bar = np.maximum(bar, v + 22)
+    plate_u = 45.5 + 5 * ramp(w, -35, 2)
+    top = along(v, ((-39, -8), (-34, -3), (-23, -12), (-13, 1), (-6, 0)))
+    front = -39 + 2 * ramp(w, -40, -10)
+    back = -17 + 10 * ramp(w, -45, 0)
+    plate = np.maximum(np.maximum(np.abs(a - plate_u) - np.float32(3.8), front - v), np.maximum(v - back, w - top))
+    plate = np.maximum(plate, -44 - w)
+    condyle = ellipsoid(both, (50.0, -10.0, 1.5), (9.0, 4.5, 5.5))
+    return np.asarray(np.minimum(np.minimum(bar, plate), condyle), dtype=np.float32)
+
+
+def sylvian_height(v: Field) -> Field:
+    """The height of the Sylvian fissure, the temporal lobe's roof."""
+    return np.asarray(39 + 0.22 * (v + 20), dtype=np.float32)
+
+
+def tentorium_height(at: Position) -> Field:
+    """The height of the tentorium, between cerebellum and cerebrum; below the petrous ridge far down."""
+    back = np.maximum(at[1] - 20, 0)
+    return np.asarray(-40 + 66 * ramp(behind_ridge(at), -8, 2) + 0.12 * back, dtype=np.float32)
+
+
+def temporal_lobe(at: Position, back_mm: float, raise_mm: float) -> Field:
+    """One temporal lobe as far back as back_mm and raise_mm above the Sylvian fissure."""
+    u, v, w = at
+    medial = along(v, ((-40, 20), (-15, 19), (5, 23), (30, 27), (60, 28))) + 5 * ramp(w, 34, 46)
+    lobe = np.maximum(cavity(at) + np.float32(1.5), medial - u)
+    lobe = np.maximum(lobe, w - sylvian_height(v) - np.float32(raise_mm))
+    lobe = np.maximum(lobe, v - np.float32(back_mm))
+    return np.asarray(np.maximum(lobe, tentorium_height(at) - w), dtype=np.float32)
