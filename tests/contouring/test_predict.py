@@ -1,0 +1,65 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from recontour.contouring.predict import predict
+from recontour.errors import OrganError
+from recontour.geometry import Grid
+from recontour.network import Model, Network, Preprocessing
+
+
+class Threshold(Network):
+    """Stands in for a trained network: organ k is what lies above 100 k windowed HU."""
+
+    def forward(self, ct_N1HW: Tensor) -> Tensor:
+        hu = (ct_N1HW + 1) * 300 - 200
+        return torch.cat([hu - 100 * (k + 1) for k in range(2)], dim=1)
+
+
+@pytest.fixture
+def threshold(model: Model) -> Model:
+    return replace(
+        model, network=Threshold(model.architecture, 2), preprocessing=Preprocessing(1.0, 65, (-200.0, 400.0))
+    )
+
+
+GRID = Grid((11, 60, 60), (1.0, 1.0), tuple(3.0 * i for i in range(11)), (-30.0, -30.0))
+
+
+def blob(hu: int, side: int = 4) -> np.ndarray:  # type: ignore[type-arg]
+    image = np.full(GRID.shape, 0, dtype=np.int16)
+    image[2:9, 30 - side : 30 + side, 20 - side : 20 + side] = hu
+    return image
+
+
+def test_masks_lie_on_the_ct_s_own_voxels(threshold: Model) -> None:
+    found = dict(predict(threshold, blob(150), GRID))
+    assert (found["Brainstem"] == (blob(150) > 100)).all()
+    assert not found["Lens_L"].any()
+
+
+def test_only_the_organs_asked_for_in_their_order(threshold: Model) -> None:
+    found = list(predict(threshold, blob(350), GRID, ["Lens_L", "Lens_L", "Brainstem"]))
+    assert [organ for organ, _ in found] == ["Lens_L", "Brainstem"]
+    assert all((mask == (blob(350) > 200)).all() for _, mask in found)
+
+
+def test_islands_are_gone(threshold: Model) -> None:
+    image = blob(150)
+    image[9, 50:52, 50:52] = 150
+    assert (dict(predict(threshold, image, GRID))["Brainstem"] == (blob(150) > 100)).all()
+
+
+def test_outside_the_network_s_view_there_is_no_organ(threshold: Model) -> None:
+    small = replace(threshold, preprocessing=Preprocessing(1.0, 17, (-200.0, 400.0)))
+    mask = dict(predict(small, np.full(GRID.shape, 150, dtype=np.int16), GRID))["Brainstem"]
+    rows, columns = (np.flatnonzero(mask[0].any(axis=axis)) for axis in (1, 0))
+    assert (len(rows), len(columns)) in {(16, 16), (17, 17), (16, 17), (17, 16)}  # 17 mm about a centre between pixels
+
+
+def test_an_organ_the_model_does_not_know_is_named(threshold: Model) -> None:
+    with pytest.raises(OrganError, match=r"does not know Larynx; it knows Brainstem, Lens_L"):
+        list(predict(threshold, blob(150), GRID, ["Larynx"]))
