@@ -21,6 +21,7 @@ VOLUMES_CC = {  # what adults have, whatever the protocol: from the smallest to 
     "OpticNrv": (0.25, 1.6),
     "Lobe_Temporal": (35, 110),
 }
+SMALL = replace(SOURCE, scanner=replace(SOURCE.scanner, size_px=128, pixel_mm=2.4, slice_mm=6.0))
 COMPLETE = {centre.name: replace(centre, undrawn=0.0) for centre in (SOURCE, TARGET)}
 
 
@@ -46,12 +47,12 @@ def base(organ: str) -> str:
 
 
 def test_a_case_depends_on_seed_centre_and_number_alone() -> None:
-    first = make_case(SOURCE, 2)
-    make_case(SOURCE, 1)
-    again = make_case(SOURCE, 2)
+    first = make_case(SMALL, 2)
+    make_case(SMALL, 1)
+    again = make_case(SMALL, 2)
     assert np.array_equal(first.hu, again.hu)
     assert same(first.structures, again.structures)
-    assert not np.array_equal(first.hu, make_case(SOURCE, 2, seed=1).hu)
+    assert not np.array_equal(first.hu, make_case(SMALL, 2, seed=1).hu)
 
 
 @pytest.mark.parametrize("centre", [SOURCE, TARGET], ids=lambda centre: centre.name)
@@ -130,23 +131,28 @@ def test_contours_run_between_the_pixels(cases: dict[str, PhantomCase]) -> None:
 
 
 def test_some_source_patients_lack_organs() -> None:
-    counts = {len(make_case(replace(SOURCE, undrawn=0.5), case).structures.names) for case in range(2)}
-    assert min(counts) < len(SOURCE.roi_names)
+    """Half of 12 organs: that all are there has a chance of 1 in 4096, and the case is always the same."""
+    drawn = make_case(replace(SMALL, undrawn=0.5), 1).structures.names
+    assert {"BODY", "GTV primary", "PTV 70", "Brainstem PRV", "Dose 107%"} < set(drawn) < set(SOURCE.roi_names.values())
 
 
-def test_patients_differ(cases: dict[str, PhantomCase]) -> None:
-    other = make_case(SOURCE, 4)
-    assert np.corrcoef(other.hu[::8, ::8, ::8].ravel(), cases["source"].hu[::8, ::8, ::8].ravel())[0, 1] < 0.98
+def test_patients_differ() -> None:
+    """The same brain stem in another head overlaps less than one hand's two tries would."""
+    stems = [
+        rasterise(case.structures["Brain Stem"].contours, case.grid)
+        for case in (make_case(replace(SMALL, undrawn=0.0), number) for number in (3, 4))
+    ]
+    assert 2 * np.count_nonzero(stems[0] & stems[1]) / sum(map(np.count_nonzero, stems)) < 0.9
 
 
 def test_a_centre_is_written_as_dicom(tmp_path: Path) -> None:
-    write_centre(tmp_path / "archive", TARGET, [7])
+    write_centre(tmp_path / "archive", SMALL, [7])
     archive = read_archive(tmp_path / "archive")
     assert not archive.left_out
     assert not archive.unreadable
     (pair,) = archive.pairs
     scan = read_series(pair.series.files)
-    made = make_case(TARGET, 7)
+    made = make_case(SMALL, 7)
     assert np.array_equal(scan.hu, made.hu)
     assert scan.grid == made.grid
     read = read_structure_set(pair.structure_set.path, scan)
@@ -158,12 +164,11 @@ def test_a_centre_is_written_as_dicom(tmp_path: Path) -> None:
 
 
 def test_written_twice_is_written_the_same_and_never_over_another(tmp_path: Path) -> None:
-    small = replace(SOURCE, scanner=replace(SOURCE.scanner, size_px=128, pixel_mm=2.4, slice_mm=6.0))
-    write_centre(tmp_path / "a", small, [1])
-    write_centre(tmp_path / "b", small, [1])
+    write_centre(tmp_path / "a", SMALL, [1])
+    write_centre(tmp_path / "b", SMALL, [1])
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.dcm"))
     assert len(files) > 20
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
     with pytest.raises(OutputError, match="source_001"):
-        write_centre(tmp_path / "a", small, [1])
+        write_centre(tmp_path / "a", SMALL, [1])
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["source_001"]

@@ -62,7 +62,7 @@ SOURCE = Centre(
     ),
     protocol=Protocol(
         brainstem_mm=(-3.0, 40.0),
-        cord_mm=(-66.0, -4.0),
+        cord_mm=(-68.0, -4.0),
         cord_is_canal=False,
         cord_grow_mm=0.4,
         parotid_grow_mm=-0.6,
@@ -116,10 +116,10 @@ TARGET = Centre(
         contrast=0.8,
     ),
     protocol=Protocol(
-        brainstem_mm=(-15.0, 51.0),
-        cord_mm=(-OPEN, -16.0),
+        brainstem_mm=(-14.0, 51.0),
+        cord_mm=(-OPEN, -15.0),
         cord_is_canal=True,
-        cord_grow_mm=-1.9,
+        cord_grow_mm=-2.2,
         parotid_grow_mm=1.5,
         parotid_accessory=True,
         pituitary_grow_mm=0.6,

@@ -148,7 +148,7 @@ def _optic_nerve(space: Space, patient: Patient, protocol: Protocol, side: int) 
 
 def _temporal_lobe(space: Space, protocol: Protocol, side: int) -> _Sketch:
     window, at = _side_window(space, side, (12, -50, 0), (74, 70, 66))
-    return _Sketch(window, organs.temporal_lobe(at, protocol.lobe_back_mm, protocol.lobe_raise_mm), smooth_px=2.0)
+    return _Sketch(window, organs.temporal_lobe(at, protocol.lobe_back_mm, protocol.lobe_raise_mm), smooth_px=3.0)
 
 
 def trace(sketch: _Sketch, space: Space, grid: Grid, hand_mm: float, rng: np.random.Generator) -> tuple[Contour, ...]:

@@ -85,7 +85,7 @@ def _streaks(hu: Field, rng: np.random.Generator) -> dict[int, Field]:
         metal = hu[index] > METAL_HU
         source = metal if metal.any() else hu[index] > 1800
         row, col = (float(np.mean(where)) for where in np.nonzero(source))
-        strength = min(260.0, 12.0 * np.count_nonzero(metal)) if metal.any() else 12.0
+        strength = min(150.0, 8.0 * np.count_nonzero(metal)) if metal.any() else 12.0
         angle = np.arctan2(rows - row, cols - col)
         rays = np.cos(9 * angle + rng.uniform(0, 6)) * np.cos(16 * angle + rng.uniform(0, 6))
         fading = 1 / (1 + np.hypot(rows - row, cols - col) / 28)
