@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pydicom
 import pytest
 from pydicom import Dataset
+from pydicom.config import disable_value_validation
 from tests.geometry.conftest import make_grid
 
 from recontour.dicom import Authorship, Scan, ScanIdentity, write_scan, write_structure_set
@@ -47,8 +48,9 @@ def edit(path: Path, change: Callable[[Dataset], None]) -> None:
     """Rewrite a DICOM file, or every file of a folder, changed."""
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
         dataset = pydicom.dcmread(file)
-        change(dataset)
-        dataset.save_as(file)
+        with disable_value_validation():
+            change(dataset)
+            dataset.save_as(file)
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +68,6 @@ def interop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
         folder = tmp_path_factory.mktemp(name)
         with tarfile.open(shared_data / "interop" / f"{name}.tar.xz") as archive:
             archive.extractall(folder, filter="data")
-        return folder
+        return folder / name
 
     return unpack

@@ -1,6 +1,7 @@
 """One DICOM file, read with suspicion: what pydicom would pass over in silence is an error here."""
 
 import io
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -55,9 +56,15 @@ def read_dataset(path: Path) -> Dataset:
 @contextmanager
 def without_remarks() -> Iterator[None]:
     """Silence pydicom on others' files (odd values, odd lengths): what matters is checked by us."""
-    with warnings.catch_warnings(), disable_value_validation():
-        warnings.simplefilter("ignore")
-        yield
+    log = logging.getLogger("pydicom")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def sop_class_uid(dataset: Dataset) -> str:

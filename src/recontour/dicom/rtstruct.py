@@ -151,11 +151,15 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
 
     Reading it back and rasterising gives the masks that the contours were traced from.
     Raises: FrameOfReferenceError: the CT has no frame of reference. SettingsError: a label or name that DICOM does not
-    hold. DicomError: a contour that lies on none of the CT's slices. OutputError: the file exists or cannot be made.
+    hold. DicomError: the CT has no UIDs to reference, or a contour lies on none of its slices. OutputError: the file exists or cannot be made.
     """
     refuse_existing(path)
     if not scan.source.frame_of_reference_uid:
         raise FrameOfReferenceError(f"{path}: the CT has no frame of reference and none is invented; export it again")
+    if not scan.source.series_instance_uid or not text(scan.source.header, "StudyInstanceUID"):
+        raise DicomError(
+            f"{path}: the CT has no series or study UID to reference and none is invented; export it again"
+        )
     if not 0 < len(made_by.label) <= 16:
         raise SettingsError(f"structure set label '{made_by.label}': 1 to 16 characters are expected")
     for name in structures.names:
@@ -186,7 +190,7 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = uid("structure set")
     dataset.InstanceCreationDate = dataset.SeriesDate = dataset.StructureSetDate = date
     dataset.InstanceCreationTime = dataset.SeriesTime = dataset.StructureSetTime = time
-    dataset.Modality, dataset.SeriesInstanceUID, dataset.SeriesNumber = "RTSTRUCT", uid("series"), 1
+    dataset.Modality, dataset.SeriesInstanceUID, dataset.SeriesNumber = "RTSTRUCT", uid("structure set series"), 1
     dataset.SeriesDescription = f"recontour: {made_by.model}"[:64]
     dataset.OperatorsName = ""
     dataset.Manufacturer, dataset.ManufacturerModelName = "recontour", made_by.model[:64]

@@ -1,0 +1,134 @@
+from pathlib import Path
+from shutil import copy, copytree
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import MRImageStorage
+from tests.dicom.conftest import edit, make_scan, make_structure_set
+
+from recontour.dicom import read_archive
+from recontour.errors import NoSeriesError
+
+
+def patient(folder: Path, seed: str) -> Path:
+    """A CT and the structure set drawn on it; returns the structure set."""
+    make_structure_set(folder / "rs.dcm", make_scan(folder / "ct", seed=seed), seed=seed)
+    return folder / "rs.dcm"
+
+
+def test_files_belong_together_by_what_they_reference_not_by_folder(tmp_path: Path) -> None:
+    first, second = patient(tmp_path / "one", "a"), patient(tmp_path / "two", "b")
+    (tmp_path / "mixed").mkdir()
+    for number, file in enumerate(sorted(tmp_path.rglob("*.dcm"))):
+        file.rename(tmp_path / "mixed" / f"{number}")  # all in one folder, without a suffix
+    archive = read_archive(tmp_path)
+    assert len(archive.pairs) == 2
+    assert not archive.left_out
+    for pair in archive.pairs:
+        assert len(pair.series.files) == 5
+        assert pair.series.uid in pair.structure_set.series_uids
+    assert first != second
+
+
+def test_a_folder_swap_does_not_swap_structure_sets(tmp_path: Path) -> None:
+    patient(tmp_path / "one", "a").rename(tmp_path / "a.dcm")
+    patient(tmp_path / "two", "b").rename(tmp_path / "one" / "rs.dcm")
+    (tmp_path / "a.dcm").rename(tmp_path / "two" / "rs.dcm")
+    for pair in read_archive(tmp_path).pairs:
+        assert pair.series.files[0].parent.parent != pair.structure_set.path.parent
+
+
+def test_second_copies_count_once(tmp_path: Path) -> None:
+    patient(tmp_path / "one", "a")
+    copytree(tmp_path / "one", tmp_path / "backup")
+    (pair,) = read_archive(tmp_path).pairs
+    assert len(pair.series.files) == 5
+
+
+def test_a_structure_set_that_lists_no_series_is_paired_by_its_contours_images(tmp_path: Path) -> None:
+    def forget(dataset: Dataset) -> None:
+        del dataset.ReferencedFrameOfReferenceSequence
+
+    edit(patient(tmp_path / "one", "a"), forget)
+    make_scan(tmp_path / "two", seed="b")
+    archive = read_archive(tmp_path)
+    assert [pair.series.files[0].parent.name for pair in archive.pairs] == ["ct"]
+    assert [found.path.name for found in archive.left_out] == ["two"]
+
+
+def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for name, time in [("old", "080000"), ("new", "160000"), ("older", "070000")]:
+        make_structure_set(tmp_path / name, scan, seed=name)
+
+        def drawn(dataset: Dataset, time: str = time) -> None:
+            dataset.StructureSetDate, dataset.StructureSetTime = "20200102", time
+
+        edit(tmp_path / name, drawn)
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.path.name == "new"
+    assert pair.note == "the newest of 3 structure sets was taken"
+    edit(tmp_path / "old", lambda dataset: setattr(dataset, "StructureSetTime", "160000"))
+    archive = read_archive(tmp_path)
+    assert not archive.pairs
+    assert ["none the newest" in found.reason for found in archive.left_out] == [True]
+
+
+def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    make_scan(tmp_path / "lonely", seed="a")
+    orphan = patient(tmp_path / "gone", "b")
+    for file in (tmp_path / "gone" / "ct").iterdir():
+        file.unlink()
+    archive = read_archive(tmp_path)
+    assert not archive.pairs
+    assert {found.path: found.reason.split(";")[0] for found in archive.left_out} == {
+        orphan: "its CT series is not here",
+        tmp_path / "lonely": "no structure set references this CT series",
+    }
+
+
+def test_unreadable_files_are_listed_and_the_rest_is_read(tmp_path: Path) -> None:
+    patient(tmp_path / "one", "a")
+    (tmp_path / "empty.dcm").touch()
+    (tmp_path / "letter.dcm").write_text("Dear colleague")
+    cut = tmp_path / "cut"
+    cut.write_bytes((tmp_path / "one" / "rs.dcm").read_bytes()[:700])
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7")
+    archive = read_archive(tmp_path)
+    assert len(archive.pairs) == 1
+    assert {found.path.name for found in archive.unreadable} == {"empty.dcm", "letter.dcm", "cut"}
+    assert not any(str(tmp_path) in found.reason for found in archive.unreadable)
+
+
+def test_other_modalities_are_passed_over(tmp_path: Path) -> None:
+    patient(tmp_path / "one", "a")
+    copy(tmp_path / "one" / "ct" / "CT0001.dcm", tmp_path / "mr.dcm")
+
+    def magnetic(image: Dataset) -> None:
+        image.SOPClassUID, image.SeriesInstanceUID = MRImageStorage, "1.2.3"
+
+    edit(tmp_path / "mr.dcm", magnetic)
+    archive = read_archive(tmp_path)
+    assert len(archive.series) == len(archive.pairs) == 1
+    assert not archive.left_out
+
+
+def test_images_without_series_uid_are_left_out(tmp_path: Path) -> None:
+    patient(tmp_path / "one", "a")
+    edit(tmp_path / "one" / "ct", lambda image: setattr(image, "SeriesInstanceUID", ""))
+    archive = read_archive(tmp_path)
+    assert not archive.pairs
+    assert any("without SeriesInstanceUID" in found.reason for found in archive.left_out)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoSeriesError, match="nowhere"):
+        read_archive(tmp_path / "nowhere")
+
+
+def test_a_structure_set_knows_words_that_name_its_patient(tmp_path: Path) -> None:
+    patient(tmp_path / "one", "a")
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.names_patient("GTV zebedee")
+    assert pair.structure_set.names_patient("of MRN-4711")
+    assert not pair.structure_set.names_patient("Brainstem")

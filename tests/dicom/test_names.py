@@ -1,0 +1,200 @@
+import csv
+import tomllib
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from recontour.dicom import match_names, read_user_map
+from recontour.dicom.names import known_organs
+from recontour.errors import NamesError
+
+VOCABULARY = tomllib.loads(files("recontour.dicom").joinpath("names.toml").read_text(encoding="utf-8"))
+OAR = [
+    "Brainstem",
+    "SpinalCord",
+    "Bone_Mandible",
+    "Pituitary",
+    "Parotid_L",
+    "Parotid_R",
+    "Lens_L",
+    "Lens_R",
+    "OpticNrv_L",
+    "OpticNrv_R",
+    "Lobe_Temporal_L",
+    "Lobe_Temporal_R",
+]
+
+
+def match(name: str) -> tuple[str | None, str]:
+    row = match_names([name]).rows[0]
+    return row.tg263, row.status
+
+
+def test_every_real_name_comes_out_right(shared_data: Path) -> None:
+    with (shared_data / "roi_names.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    for row in rows:
+        meaning = row["tg263"]
+        is_organ = not meaning.startswith("(") and "_PRV" not in meaning
+        assert match(row["roi_name"]) == ((meaning, "mapped") if is_organ else (None, "ignored")), row
+        reason = match_names([row["roi_name"]]).rows[0].reason
+        assert is_organ or "not the organ" in reason or "not an organ" in reason, (row, reason)
+
+
+@pytest.mark.parametrize("organ", OAR)
+def test_tg263_names_mean_themselves(organ: str) -> None:
+    assert match(organ) == match(organ.upper()) == match(organ.replace("_", " ").lower()) == (organ, "mapped")
+
+
+@pytest.mark.parametrize(
+    ("name", "organ"),
+    [
+        ("brain stem", "Brainstem"),
+        ("BRAIN_STEM", "Brainstem"),
+        ("BrainStem", "Brainstem"),
+        ("Tronc cérébral", "Brainstem"),
+        ("Cord", "SpinalCord"),
+        ("Moelle", "SpinalCord"),
+        ("Canal médullaire", "SpinalCanal"),
+        ("cord canal", "SpinalCanal"),
+        ("Parotid Left", "Parotid_L"),
+        ("LT PAROTID", "Parotid_L"),
+        ("PAROTID_LT", "Parotid_L"),
+        ("LeftParotid", "Parotid_L"),
+        ("PAROTIDR", "Parotid_R"),
+        ("Parotide gauche", "Parotid_L"),
+        ("Parotide D", "Parotid_R"),
+        ("Parotid gland [Rt]", "Parotid_R"),
+        ("Lens OD", "Lens_R"),
+        ("OS lens", "Lens_L"),
+        ("Temporal Lt Lobe", "Lobe_Temporal_L"),
+        ("Opt Nerve R", "OpticNrv_R"),
+        ("Nerf optique droit", "OpticNrv_R"),
+        ("Œsophage", "Esophagus"),
+        ("Copy of Cord", "SpinalCord"),
+    ],
+)
+def test_habits_of_spelling(name: str, organ: str) -> None:
+    assert match(name) == (organ, "mapped")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Brainstem_PRV03", "with a margin"),
+        ("Cord+3", "with a margin"),
+        ("Cord +", "with a margin"),
+        ("Cord 5 mm", "with a margin"),
+        ("PTV70", "target"),
+        ("GTVp", "target"),
+        ("~Parotid_L", "a part"),
+        ("Parotid L avoid", "derived"),
+        ("Ring", "derived"),
+        ("BODY", "no organ goes by this name"),
+        ("脑干", "no organ goes by this name"),
+        ("Cord 2", "no organ goes by this name"),
+        ("", "no organ goes by this name"),
+        ("---", "no organ goes by this name"),
+    ],
+)
+def test_what_is_not_the_organ_is_left_out_with_the_reason(name: str, reason: str) -> None:
+    (row,) = match_names([name]).rows
+    assert (row.tg263, row.status) == (None, "ignored")
+    assert reason in row.reason
+
+
+@pytest.mark.parametrize("name", ["Parotid", "parotids", "PAROTIDE", "Lens", "Optic nerve", "Temporal lobes"])
+def test_an_organ_without_its_side_is_ambiguous(name: str) -> None:
+    (row,) = match_names([name]).rows
+    assert (row.tg263, row.status) == (None, "ambiguous")
+    assert "_L or " in row.reason
+
+
+def test_no_spelling_of_one_organ_is_a_spelling_of_another() -> None:
+    for organ, spellings in VOCABULARY["single"].items():
+        for spelling in spellings:
+            assert match(spelling) == (organ, "mapped"), spelling
+    for organ, spellings in VOCABULARY["paired"].items():
+        for spelling in spellings:
+            assert match(spelling) == (None, "ambiguous"), spelling
+            for side, words in VOCABULARY["side"].items():
+                for word in words:
+                    for name in (f"{word} {spelling}", f"{spelling}_({word})", f"{word}{spelling}"):
+                        assert match(name) == (f"{organ}_{side}", "mapped"), name
+
+
+def test_known_organs_are_tg263_names_and_unique_without_regard_to_case() -> None:
+    organs = known_organs()
+    assert set(OAR) <= set(organs)
+    assert max(map(len, organs)) <= 16
+    assert len({organ.casefold() for organ in organs}) == len(organs)
+
+
+def test_of_two_claims_the_exact_spelling_wins() -> None:
+    table = match_names(["Lt Parotid", "Parotid_L", "Cord"])
+    assert table.mapped == {"Parotid_L": "Parotid_L", "Cord": "SpinalCord"}
+    assert table.rows[0].status == "ignored"
+    assert table.rows[0].reason == "another ROI is Parotid_L"
+
+
+def test_of_two_claims_the_users_wins() -> None:
+    table = match_names(["Lt Parotid", "Parotid_L"], {"Lt Parotid": "Parotid_L"})
+    assert table.mapped == {"Lt Parotid": "Parotid_L"}
+
+
+@pytest.mark.parametrize(
+    "names", [["Lt Parotid", "L parotid"], ["Parotid_L", "Parotid_L"], ["copy of cord", "cord", "spinal cord"]]
+)
+def test_equal_claims_are_all_ambiguous(names: list[str]) -> None:
+    table = match_names(names)
+    assert not table.mapped
+    assert {row.status for row in table.rows} == {"ambiguous"}
+    assert all(f"{len(names)} ROIs" in row.reason for row in table.rows)
+
+
+def test_the_users_map_wins_in_any_case_and_with_any_separator() -> None:
+    users = {"脑干": "Brainstem", "Cord": "SpinalCanal", "Larynx": "", "Hirn_Stamm": "Foo"}
+    table = match_names(["脑干", "CORD", "larynx", "hirn stamm"], users)
+    assert table.mapped == {"脑干": "Brainstem", "CORD": "SpinalCanal", "hirn stamm": "Foo"}
+    assert table.rows[2].reason == "ignored by the user's map"
+
+
+def test_a_users_map_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text('[names]\n"脑干" = "Brainstem"\n"Body" = "ignore"\n"x" = ""\n', encoding="utf-8")
+    assert read_user_map(path) == {"脑干": "Brainstem", "Body": "ignore", "x": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[names\n", "not TOML"),
+        ('"Cord" = "SpinalCord"\n', r"one table \[names\] is expected"),
+        ('[name]\n"Cord" = "SpinalCord"\n', r"found \['name'\]"),
+        ("", "found nothing"),
+        ("[names]\nCord = 3\n", "TG-263 name in quotes"),
+        ('[names]\nCord = "A name that is too long"\n', "at most 16"),
+        ('[names]\nCord = "脊髓"\n', "at most 16 of A-z"),
+        ('[names]\nCord = "spinalcord"\n', "TG-263 spells it 'SpinalCord'"),
+        ('[names]\n"my cord" = "SpinalCord"\n"MY_CORD" = "SpinalCanal"\n', "mapped twice"),
+    ],
+)
+def test_a_users_map_that_cannot_be_used_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(NamesError, match=told) as caught:
+        read_user_map(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_users_map_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NamesError, match=r"map\.toml: cannot be read"):
+        read_user_map(tmp_path / "map.toml")
+
+
+def test_reasons_of_left_out_names_cover_each_kind_once() -> None:
+    words = list(chain.from_iterable(kind["words"] for kind in VOCABULARY["left_out"].values()))
+    assert len(words) == len(set(words))

@@ -1,0 +1,275 @@
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from shutil import which
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from pydicom import Dataset
+from tests.dicom.conftest import PATIENT, block, edit, make_scan, make_structure_set
+from tests.geometry.conftest import make_grid
+
+from recontour.dicom import Authorship, Scan, read_scan, read_structure_set, write_structure_set
+from recontour.errors import (
+    DicomError,
+    FrameOfReferenceError,
+    NoSeriesError,
+    NotDicomError,
+    OutputError,
+    SettingsError,
+)
+from recontour.geometry import Contour, Structure, StructureSet, rasterise, trace
+
+SQUARE = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 3.0]])
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Scan:
+    return make_scan(tmp_path / "ct")
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, scan: Scan) -> Path:
+    make_structure_set(tmp_path / "rs.dcm", scan)
+    return tmp_path / "rs.dcm"
+
+
+def first_contour(dataset: Dataset) -> Dataset:
+    contour: Dataset = dataset.ROIContourSequence[0].ContourSequence[0]
+    return contour
+
+
+def set_data(values: list[float]) -> Callable[[Dataset], None]:
+    """A change that gives the first contour other coordinates."""
+
+    def change(dataset: Dataset) -> None:
+        first_contour(dataset).ContourData = [str(value) for value in values]
+        first_contour(dataset).NumberOfContourPoints = len(values) // 3
+
+    return change
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    mask=arrays(bool, array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=7)),
+    spacing=st.tuples(st.floats(0.3, 5.1), st.floats(0.3, 5.1)),
+    origin=st.tuples(st.floats(-999, 999), st.floats(-999, 999)),
+)
+def test_mask_to_file_to_mask_is_the_identity(
+    tmp_path_factory: pytest.TempPathFactory,
+    mask: np.ndarray[tuple[int, int, int], np.dtype[np.bool_]],
+    spacing: tuple[float, float],
+    origin: tuple[float, float],
+) -> None:
+    folder = tmp_path_factory.mktemp("rt")
+    scan = make_scan(folder / "ct", make_grid(mask.shape, spacing_mm=spacing, origin_mm=origin))
+    structures = StructureSet((Structure("Brainstem", trace(mask, scan.grid)),))
+    write_structure_set(folder / "rs.dcm", structures, scan, Authorship("test"))
+    read = read_structure_set(folder / "rs.dcm", scan)
+    np.testing.assert_array_equal(rasterise(read["Brainstem"].contours, scan.grid), mask)
+
+
+def test_every_decimal_string_has_at_most_16_characters(tmp_path: Path) -> None:
+    grid = make_grid(
+        (2, 4, 4), spacing_mm=(1 / 3, 1 / 7), z_mm=(-12345.678912345, -12342.3), origin_mm=(-9999.1, 1 / 3)
+    )
+    scan = make_scan(tmp_path / "ct", grid)
+    make_structure_set(tmp_path / "rs.dcm", scan)
+    for contour in pydicom.dcmread(tmp_path / "rs.dcm").ROIContourSequence[0].ContourSequence:
+        assert max(len(value) for value in contour.get_item("ContourData").value.decode().strip().split("\\")) <= 16
+
+
+def test_what_a_planning_system_needs_is_written(tmp_path: Path, scan: Scan, drawn: Path) -> None:
+    dataset, image = pydicom.dcmread(drawn), pydicom.dcmread(tmp_path / "ct" / "CT0001.dcm")
+    for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "StudyDate", "FrameOfReferenceUID"):
+        assert dataset[keyword].value == image[keyword].value, keyword
+    for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
+        assert dataset[keyword].value != image[keyword].value, keyword
+    assert (dataset.Modality, dataset.ApprovalStatus) == ("RTSTRUCT", "UNAPPROVED")
+    assert (dataset.Manufacturer, dataset.ManufacturerModelName) == ("recontour", "test")
+    assert dataset.SeriesDescription == "recontour: test"
+    assert len(dataset.StructureSetLabel) <= 16
+    assert dataset.StructureSetROISequence[0].ROIGenerationAlgorithm == "AUTOMATIC"
+    assert dataset.RTROIObservationsSequence[0].RTROIInterpretedType == "ORGAN"
+    assert list(dataset.ROIContourSequence[0].ROIDisplayColor) == [255, 0, 0]
+    series = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence[0]
+    assert series.SeriesInstanceUID == image.SeriesInstanceUID
+    assert [item.ReferencedSOPInstanceUID for item in series.ContourImageSequence] == [*scan.source.sop_instance_uids]
+    for index, contour in enumerate(dataset.ROIContourSequence[0].ContourSequence):  # one on each slice, upwards
+        assert contour.ContourGeometricType == "CLOSED_PLANAR"
+        assert contour.ContourImageSequence[0].ReferencedSOPInstanceUID == scan.source.sop_instance_uids[index]
+        assert contour.NumberOfContourPoints == len(contour.ContourData) // 3
+
+
+@pytest.mark.skipif(which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed")
+def test_a_written_structure_set_is_valid_dicom(tmp_path: Path, scan: Scan) -> None:
+    make_structure_set(tmp_path / "rs.dcm", scan, names=("Brainstem", "Lens_L", "Something"))
+    said = subprocess.run(["dciodvfy", tmp_path / "rs.dcm"], capture_output=True, text=True, check=False)
+    assert said.stderr.split() == ["RTStructureSet"]
+
+
+def test_uids_are_new_each_time_unless_a_seed_is_given(tmp_path: Path, scan: Scan) -> None:
+    uids = []
+    for name, seed in [("a", None), ("b", None), ("c", "seed"), ("d", "seed")]:
+        write_structure_set(tmp_path / name, StructureSet(()), scan, Authorship("test", seed=seed))
+        uids.append(pydicom.dcmread(tmp_path / name).SOPInstanceUID)
+    assert uids[0] != uids[1]
+    assert uids[2] == uids[3]
+
+
+def test_writing_never_overwrites(scan: Scan, drawn: Path) -> None:
+    before = drawn.read_bytes()
+    with pytest.raises(OutputError, match="exists"):
+        make_structure_set(drawn, scan)
+    assert drawn.read_bytes() == before
+
+
+def test_no_frame_of_reference_is_invented(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct", lambda image: setattr(image, "FrameOfReferenceUID", ""))
+    with pytest.raises(FrameOfReferenceError, match="none is invented"):
+        make_structure_set(tmp_path / "rs.dcm", read_scan(tmp_path / "ct"))
+    assert not (tmp_path / "rs.dcm").exists()
+
+
+@pytest.mark.parametrize(
+    ("structures", "label", "error", "told"),
+    [
+        (StructureSet(()), "seventeen letters", SettingsError, "1 to 16 characters"),
+        (StructureSet((Structure("a\\b", ()),)), "ok", SettingsError, "without a backslash"),
+        (StructureSet((Structure("Lens_L", (Contour(SQUARE[:2], 0.0),)),)), "ok", DicomError, "at least 3 points"),
+        (StructureSet((Structure("Lens_L", (Contour(SQUARE, 99.0),)),)), "ok", DicomError, "on one of the CT's slices"),
+    ],
+)
+def test_what_dicom_does_not_hold_is_refused_and_nothing_is_written(
+    tmp_path: Path, scan: Scan, structures: StructureSet, label: str, error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        write_structure_set(tmp_path / "rs.dcm", structures, scan, Authorship("test", label=label))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["ct"]
+
+
+def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(tmp_path: Path, scan: Scan) -> None:
+    write_structure_set(
+        tmp_path / "rs.dcm",
+        StructureSet((Structure("Tronc cérébral", trace(block(scan.grid), scan.grid)), Structure("lt PAROTID ", ()))),
+        scan,
+        Authorship("test"),
+    )
+    read = read_structure_set(tmp_path / "rs.dcm", scan)
+    assert read.names == ("Tronc cérébral", "lt PAROTID")
+    assert len(read["Tronc cérébral"].contours) == 5
+    assert read["lt PAROTID"].contours == ()
+
+
+@pytest.mark.parametrize("kind", ["POINT", "OPEN_PLANAR", "OPEN_NONPLANAR"])
+def test_only_closed_planar_contours_count(scan: Scan, drawn: Path, kind: str) -> None:
+    edit(drawn, lambda dataset: setattr(first_contour(dataset), "ContourGeometricType", kind))
+    assert len(read_structure_set(drawn, scan)["Brainstem"].contours) == 4
+
+
+@pytest.mark.parametrize("points", [0, 1, 2])
+def test_contours_of_fewer_than_3_points_are_dropped_and_told(scan: Scan, drawn: Path, points: int) -> None:
+    edit(drawn, set_data([1.0, 2.0, 0.0, 5.0, 6.0, 0.0][: 3 * points]))
+    said: list[str] = []
+    assert len(read_structure_set(drawn, scan, said.append)["Brainstem"].contours) == 4
+    assert said == ["Brainstem: 1 contour(s) of fewer than 3 points dropped"]
+
+
+def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
+    """Even-odd, the copy would erase the first; it may start at another point or run the other way."""
+
+    def copy(dataset: Dataset) -> None:
+        again = Dataset()
+        again.update(first_contour(dataset))
+        points = np.array(first_contour(dataset).ContourData, dtype=float).reshape(-1, 3)
+        again.ContourData = [str(value) for value in np.roll(points[::-1], 2, axis=0).ravel()]
+        dataset.ROIContourSequence[0].ContourSequence.append(again)
+
+    edit(drawn, copy)
+    said: list[str] = []
+    read = read_structure_set(drawn, scan, said.append)
+    np.testing.assert_array_equal(rasterise(read["Brainstem"].contours, scan.grid), block(scan.grid))
+    assert said == ["Brainstem: 1 contour(s) drawn twice, kept once"]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0, 0, 0, 4, 0, 0, 4, 4, 3], "spans z = 0.0 to 3.0 mm"),
+        ([0, 0, 0, 4, 0, 0, 4, float("nan"), 0], "no place in a patient"),
+        ([0, 0, 0, 4, 0, 0, 4, float("inf"), 0], "no place in a patient"),
+        ([0, 0, 0, 4, 0, 0, 4, 1e9, 0], "no place in a patient"),
+        ([0, 0, 0, 4, 0, 0, 4, 4], "8 numbers, not three a point"),
+    ],
+)
+def test_contours_that_are_no_planes_of_a_patient_are_refused(
+    scan: Scan, drawn: Path, values: list[float], told: str
+) -> None:
+    edit(drawn, set_data(values))
+    with pytest.raises(DicomError, match=rf"rs\.dcm: a contour of 'Brainstem' .*{told}"):
+        read_structure_set(drawn, scan)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.4, 0.5, 0.6, 0.8, 0.95])
+def test_a_structure_set_cut_off_anywhere_is_refused(scan: Scan, drawn: Path, share: float) -> None:
+    whole = drawn.read_bytes()
+    drawn.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(NotDicomError, match=r"rs\.dcm: "):
+        read_structure_set(drawn, scan)
+
+
+def test_points_that_are_stated_but_absent_are_missed(scan: Scan, drawn: Path) -> None:
+    edit(drawn, lambda dataset: setattr(first_contour(dataset), "NumberOfContourPoints", 99))
+    with pytest.raises(NotDicomError, match="of 99 points"):
+        read_structure_set(drawn, scan)
+
+
+def test_another_ct_is_refused(tmp_path: Path, drawn: Path) -> None:
+    other = make_scan(tmp_path / "other", seed="b")
+    with pytest.raises(FrameOfReferenceError, match="another frame of reference"):
+        read_structure_set(drawn, other)
+    assert read_structure_set(drawn, None).names == ("Brainstem",)
+
+
+def test_another_series_of_the_same_frame_is_refused(scan: Scan, drawn: Path) -> None:
+    def other_series(dataset: Dataset) -> None:
+        frame = dataset.ReferencedFrameOfReferenceSequence[0]
+        series = frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0]
+        series.SeriesInstanceUID, series.ContourImageSequence = "1.2.3", series.ContourImageSequence[:1]
+        series.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
+
+    edit(drawn, other_series)
+    with pytest.raises(FrameOfReferenceError, match="another CT series"):
+        read_structure_set(drawn, scan)
+
+
+def test_a_roi_drawn_in_another_frame_is_left_empty(scan: Scan, drawn: Path) -> None:
+    edit(drawn, lambda data: setattr(data.StructureSetROISequence[0], "ReferencedFrameOfReferenceUID", "1.2.3"))
+    said: list[str] = []
+    assert read_structure_set(drawn, scan, said.append)["Brainstem"].contours == ()
+    assert said == ["Brainstem: drawn in another frame of reference; its contours are dropped"]
+
+
+def test_references_to_absent_slices_do_no_harm(tmp_path: Path, drawn: Path) -> None:
+    for name in ("CT0001.dcm", "CT0002.dcm"):
+        (tmp_path / "ct" / name).unlink()
+    part = read_scan(tmp_path / "ct")
+    mask = rasterise(read_structure_set(drawn, part)["Brainstem"].contours, part.grid)
+    np.testing.assert_array_equal(mask, block(part.grid))
+
+
+def test_a_ct_image_is_no_structure_set(tmp_path: Path, scan: Scan) -> None:
+    with pytest.raises(NoSeriesError, match="not an RT structure set"):
+        read_structure_set(tmp_path / "ct" / "CT0001.dcm", scan)
+
+
+def test_no_error_names_the_patient(scan: Scan, drawn: Path) -> None:
+    edit(drawn, set_data([0, 0, 0, 4, 0, 0, 4, 4, 3]))
+    with pytest.raises(DicomError) as caught:
+        read_structure_set(drawn, scan)
+    assert not any(part in str(caught.value) for part in (*PATIENT[0].split("^"), PATIENT[1]))
