@@ -24,7 +24,8 @@ from recontour.dicom.rtstruct import Authorship, write_structure_set
 from recontour.dicom.series import read_scan
 from recontour.errors import CohortError, OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
-from recontour.evaluation.report import About, Overlay, write_report
+from recontour.evaluation.figures import Overlay, slice_to_show
+from recontour.evaluation.report import About, write_report
 from recontour.files import refuse_existing, whole_folder
 from recontour.geometry import Grid, Structure, StructureSet, trace
 from recontour.network import Model, Network, Provenance, load_model, save_model
@@ -182,29 +183,27 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
         progress("contouring", done, len(jobs), f"{case.id} with {name}")
         shared = [organ for organ in loaded[name].organs if organ in case.organs]
         for organ, mask in predict(loaded[name], case.hu, case.grid, shared) if shared else ():
-            measured = score(case.mask(organ), mask, case.grid, tolerance_mm(organ))
+            reference = case.mask(organ)
+            measured = score(reference, mask, case.grid, tolerance_mm(organ))
             scores.append(CaseScore(case.id, organ, name, **asdict(measured)))
-            pictures.setdefault((case.id, organ), {})[name] = mask[_pictured_slice(case, organ)].copy()
+            pictures.setdefault((case.id, organ), {})[name] = mask[slice_to_show(reference)].copy()
     comparisons = compare(scores, list(loaded))
 
     def overlay(case_id: str, organ: str) -> Overlay:
         case = opened[case_id]
-        index = _pictured_slice(case, organ)
-        return Overlay(
-            hu_plane=np.asarray(case.hu[index], dtype=np.int16),
-            spacing_mm=case.grid.spacing_mm,
-            reference=case.slice_mask(organ, index),
-            predicted=pictures[case_id, organ],
-        )
+        reference = case.mask(organ)
+        index = slice_to_show(reference)
+        hu = np.asarray(case.hu[index], dtype=np.int16)
+        return Overlay(hu, case.grid.spacing_mm, reference[index], pictures[case_id, organ])
 
     progress("reporting", len(jobs), len(jobs), "report.html")
     about = About(
         centre=opened.centre,
-        cases=len(cases),
+        date=datetime.datetime.now(datetime.UTC).date(),
         models={
             name: f"{model.provenance.lineage}; preset {model.provenance.preset}" for name, model in loaded.items()
         },
-        versions=versions(),
+        repeat=f"recontour evaluate {cohort.name} {' '.join(path.name for path in models)} --out {out.name}",
         notices=opened.notices,
     )
     with whole_folder(out) as folder:
@@ -303,8 +302,3 @@ def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:
             f"the models know {', '.join(sorted(organs))}: nothing to score"
         )
     return cases
-
-
-def _pictured_slice(case: Case, organ: str) -> int:
-    """The slice on which the centre's own contour is largest."""
-    return int(np.argmax(np.count_nonzero(case.mask(organ), axis=(1, 2))))

@@ -295,3 +295,11 @@ def test_traced_contours_lie_on_the_slices_and_are_closed_polygons() -> None:
     assert [contour.z_mm for contour in contours] == [1.0, 10.0]
     for contour in contours:
         assert all((a != b).any() for a, b in pairwise([*contour.points_mm, contour.points_mm[0]]))
+
+
+def test_contours_whose_plane_was_written_with_a_jitter_belong_together() -> None:
+    grid = Grid((1, 12, 12), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    one = np.array([[1.0, 1.0], [4.0, 1.0], [4.0, 4.0], [1.0, 4.0]])
+    mask = rasterise([Contour(one, 0.0), Contour(one + 6, 0.01)], grid)
+    assert mask[0, 2, 2]
+    assert mask[0, 8, 8]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recontour.network import Model
     from recontour.workflows import Contoured
 
-out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # tables in a log are not squeezed
 PLAIN_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 
 

@@ -21,6 +21,7 @@ Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
 
 SUBLINES = 8  # even: then the half-pixel diamonds that `trace` draws are measured without error
+SAME_PLANE_MM = 0.05  # contours closer than this in z were drawn in one plane
 TIE = 1e-6  # coverage this close to a half counts as exactly half
 
 
@@ -90,17 +91,18 @@ def outline(plane: Mask) -> list[Points]:
 
 
 def _by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[Points]]:
-    """Polygons in pixels, by slice: of the planes that fall on one slice the nearest, of equal ones the lower."""
-    planes: dict[int, dict[float, list[Points]]] = {}
+    """Polygons in pixels by slice; of several planes on one slice the nearest, of equally near ones the lower."""
+    found: dict[int, list[Contour]] = {}
     for contour in contours:
         index = grid.slice_at(contour.z_mm)
         if index is not None and len(contour.points_mm) >= 3:
-            plane = round(contour.z_mm, 3)
-            planes.setdefault(index, {}).setdefault(plane, []).append(grid.to_pixels(contour.points_mm))
-    return {
-        index: found[min(found, key=lambda z: (round(abs(z - grid.slice_z_mm[index]), 3), z))]
-        for index, found in planes.items()
-    }
+            found.setdefault(index, []).append(contour)
+    polygons = {}
+    for index, drawn in found.items():
+        z_mm = grid.slice_z_mm[index]
+        nearest = min((c.z_mm for c in drawn), key=lambda z: (round(abs(z - z_mm), 3), z))
+        polygons[index] = [grid.to_pixels(c.points_mm) for c in drawn if abs(c.z_mm - nearest) <= SAME_PLANE_MM]
+    return polygons
 
 
 def _crossings(starts: Points, ends: Points, lines: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.intp], Points]:

@@ -1,0 +1,187 @@
+"""What goes wrong in a clinic: one clear line, exit code 2 or 1, nothing half written."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pydicom
+import pytest
+from tests.journeys.conftest import Journey, write_patient
+
+from recontour.cli import main
+
+Fails = Callable[..., str]
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
+    """Run a command that must fail; give its one line."""
+
+    def run(*arguments: object, code: int = 2) -> str:
+        assert main([str(argument) for argument in arguments]) == code
+        said = capsys.readouterr()
+        *before, line = said.err.strip().splitlines()
+        assert line.startswith("recontour: ")
+        assert all(earlier.startswith(("training ", "contouring ")) for earlier in before), said.err
+        return line
+
+    return run
+
+
+def everything(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+def test_an_empty_folder(fails: Fails, tmp_path: Path) -> None:
+    (tmp_path / "dicom").mkdir()
+    assert "no CT series" in fails("import", tmp_path / "dicom", tmp_path / "cohort")
+
+
+def test_a_folder_that_is_not_there(fails: Fails, tmp_path: Path) -> None:
+    assert "nowhere" in fails("import", tmp_path / "nowhere", tmp_path / "cohort")
+    assert not (tmp_path / "cohort").exists()
+
+
+def test_no_structure_set_leaves_the_patient_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_patient(tmp_path / "dicom" / "a", 0)
+    write_patient(tmp_path / "dicom" / "b", 1)
+    (tmp_path / "dicom" / "b" / "RS.dcm").unlink()
+    assert main(["import", str(tmp_path / "dicom"), str(tmp_path / "cohort")]) == 0
+    assert "1 added, 0 there already, 1 left out" in capsys.readouterr().out
+
+
+def test_a_truncated_slice_leaves_the_patient_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_patient(tmp_path / "dicom" / "a", 0)
+    write_patient(tmp_path / "dicom" / "b", 1)
+    victim = next((tmp_path / "dicom" / "b" / "CT").iterdir())
+    victim.write_bytes(victim.read_bytes()[:-500])
+    assert main(["import", str(tmp_path / "dicom"), str(tmp_path / "cohort")]) == 0
+    assert "1 added" in capsys.readouterr().out
+
+
+def test_a_text_file_named_dcm(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "1.dcm").write_text("not DICOM")
+    line = fails("contour", journey.model_s, tmp_path / "ct", "--out", tmp_path / "RS.dcm")
+    assert "1.dcm" in line
+    assert not (tmp_path / "RS.dcm").exists()
+
+
+def test_two_series_in_one_folder(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    write_patient(tmp_path / "ct" / "a", 0)
+    write_patient(tmp_path / "ct" / "b", 1)
+    assert "2 CT series" in fails("contour", journey.model_s, tmp_path / "ct", "--out", tmp_path / "RS.dcm")
+
+
+def test_a_missing_slice(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    write_patient(tmp_path / "ct", 0)
+    by_z = sorted((tmp_path / "ct" / "CT").iterdir(), key=lambda p: float(pydicom.dcmread(p).ImagePositionPatient[2]))
+    by_z[2].unlink()
+    line = fails("contour", journey.model_s, tmp_path / "ct", "--out", tmp_path / "RS.dcm")
+    assert "no slice between z = 3.0 and 9.0 mm" in line
+
+
+def test_contours_in_another_frame_of_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_patient(tmp_path / "dicom", 0)
+    for path in (tmp_path / "dicom" / "CT").iterdir():
+        image = pydicom.dcmread(path)
+        image.FrameOfReferenceUID = "1.2.3.4"
+        image.save_as(path)
+    assert main(["import", str(tmp_path / "dicom"), str(tmp_path / "cohort")]) in (0, 2)
+    assert "frame of reference" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_roi_without_contours_is_unknown(tmp_path: Path) -> None:
+    write_patient(tmp_path / "dicom", 0)
+    path = tmp_path / "dicom" / "RS.dcm"
+    structure_set = pydicom.dcmread(path)
+    del structure_set.ROIContourSequence[1].ContourSequence
+    structure_set.save_as(path)
+    assert main(["import", str(tmp_path / "dicom"), str(tmp_path / "cohort")]) == 0
+    from recontour.cohort import Cohort
+
+    assert Cohort.open(tmp_path / "cohort").organs == ("Brainstem",)
+
+
+def test_organs_nobody_knows(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    line = fails("train", journey.cohort, "--out", tmp_path / "m", "--organs", "Spleen")
+    assert "no case with Spleen; it has Brainstem, Lens_L" in line
+    write_patient(tmp_path / "ct", 0)
+    line = fails("contour", journey.model_s, tmp_path / "ct", "--out", tmp_path / "RS.dcm", "--organs", "Spleen")
+    assert "does not know Spleen" in line
+    assert everything(tmp_path) == {tmp_path / "ct", *everything(tmp_path / "ct")}
+
+
+def test_a_wrong_model_file(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    (tmp_path / "m").write_text("PK\x03\x04 a zip, say")
+    assert "not a model file" in fails("adapt", tmp_path / "m", journey.cohort, "--out", tmp_path / "n")
+    assert "no such model file" in fails("evaluate", journey.cohort, tmp_path / "x", "--out", tmp_path / "e")
+    assert everything(tmp_path) == {tmp_path / "m"}
+
+
+def test_an_output_that_exists_stays(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    out.write_text("precious")
+    write_patient(tmp_path / "ct", 0)
+    for command in (
+        ["train", journey.cohort, "--out", out],
+        ["adapt", journey.model_s, journey.cohort, "--out", out],
+        ["contour", journey.model_s, tmp_path / "ct", "--out", out],
+        ["evaluate", journey.cohort, journey.model_s, "--out", out],
+    ):
+        assert "exists" in fails(*command)
+    assert out.read_text() == "precious"
+
+
+def test_a_preset_nobody_knows(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    assert "choose compact or paper" in fails("train", journey.cohort, "--out", tmp_path / "m", "--preset", "huge")
+
+
+def test_a_cohort_that_is_none(fails: Fails, tmp_path: Path) -> None:
+    assert "recontour import" in fails("train", tmp_path, "--out", tmp_path / "m")
+
+
+def test_a_full_disk(fails: Fails, journey: Journey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import safetensors.torch
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    line = fails("train", journey.cohort, "--out", tmp_path / "m", "--iterations", "1", code=1)
+    assert "No space left on device" in line
+    assert not (tmp_path / "m").exists()
+    monkeypatch.undo()
+    assert main(["train", str(journey.cohort), "--out", str(tmp_path / "m"), "--iterations", "1", "--resume"]) == 0
+
+
+def test_ctrl_c_ends_in_one_line_and_resumes(journey: Journey, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    command = [sys.executable, "-m", "recontour", "train", str(journey.cohort), "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "m.run" / "tensorboard").exists() and process.poll() is None:
+        time.sleep(0.1)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said.strip().splitlines()[-1].startswith("recontour: interrupted")
+    assert "Traceback" not in said
+    assert not out.exists()
+    shutil.rmtree(tmp_path / "m.run")
+
+
+def test_help_needs_no_torch() -> None:
+    code = """
+import sys
+from recontour.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
