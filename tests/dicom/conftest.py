@@ -2,6 +2,7 @@
 
 import tarfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,7 @@ def shared_data() -> Path:
 def interop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Unpacks a real clinical archive and gives its folder."""
 
+    @cache
     def unpack(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
         with tarfile.open(shared_data / "interop" / f"{name}.tar.xz") as archive:

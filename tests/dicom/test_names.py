@@ -12,18 +12,8 @@ from recontour.errors import NamesError
 
 VOCABULARY = tomllib.loads(files("recontour.dicom").joinpath("names.toml").read_text(encoding="utf-8"))
 OAR = [
-    "Brainstem",
-    "SpinalCord",
-    "Bone_Mandible",
-    "Pituitary",
-    "Parotid_L",
-    "Parotid_R",
-    "Lens_L",
-    "Lens_R",
-    "OpticNrv_L",
-    "OpticNrv_R",
-    "Lobe_Temporal_L",
-    "Lobe_Temporal_R",
+    *("Brainstem", "SpinalCord", "Bone_Mandible", "Pituitary", "Parotid_L", "Parotid_R", "Lens_L", "Lens_R"),
+    *("OpticNrv_L", "OpticNrv_R", "Lobe_Temporal_L", "Lobe_Temporal_R"),
 ]
 
 

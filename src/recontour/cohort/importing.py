@@ -100,16 +100,18 @@ def import_archive(
                     added.append(case_id)
                 else:
                     left_out.append(LeftOut(case_id, pair.structure_set.path, NO_ORGAN, NO_ORGAN))
-            counts.update(_without_identity(row, pair.structure_set) for row in table.rows)
+            counts.update({_without_identity(row, pair.structure_set) for row in table.rows})
             notes.extend(f"{case_id}: {line}" for line in said)
         except DicomError as error:
             left_out.append(LeftOut(case_id, pair.series.files[0].parent, str(error), _reason(error, pair, dicom_dir)))
-    names = tuple(
-        sorted(counts.items(), key=lambda item: (STATUSES.index(item[0].status), item[0].roi_name.casefold()))
-    )
+    names = tuple(sorted(counts.items(), key=lambda item: _order(item[0])))
     report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), names, tuple(notes))
     _save(report, cohort)
     return report
+
+
+def _order(row: NameRow) -> tuple[int, str, str]:
+    return STATUSES.index(row.status), row.roi_name.casefold(), row.reason
 
 
 def _names_of(structures: StructureSet, user_map: Mapping[str, str] | None) -> NameTable:

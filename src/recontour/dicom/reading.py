@@ -122,8 +122,10 @@ def _read(path: Path, until: int | None, tags: list[BaseTag | int] | None) -> Da
         with _Unbroken(io.FileIO(path)) as file, without_remarks():
             dataset = read_partial(file, stop_when=stop, force=True, specific_tags=tags)
             sop_class = sop_class_uid(dataset)
+    except NotDicomError:
+        raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
     except Exception as error:  # on damaged bytes pydicom raises almost anything
-        raise NotDicomError(f"{path}: damaged or cut off ({type(error).__name__}); export the file again") from error
+        raise NotDicomError(f"{path}: damaged ({type(error).__name__}); export the file again") from error
     if not sop_class:
         raise NotDicomError(f"{path}: no DICOM file, or cut off (it has no SOP class); export it again or remove it")
     return dataset

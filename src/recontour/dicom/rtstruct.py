@@ -150,8 +150,9 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
     """Write an RTSTRUCT that references the scan, complete or not at all.
 
     Reading it back and rasterising gives the masks that the contours were traced from.
-    Raises: FrameOfReferenceError: the CT has no frame of reference. SettingsError: a label or name that DICOM does not
-    hold. DicomError: the CT has no UIDs to reference, or a contour lies on none of its slices. OutputError: the file exists or cannot be made.
+    Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs to reference, or a
+    contour lies on none of its slices. SettingsError: a label or name that DICOM does not hold. OutputError: the file
+    exists or cannot be made.
     """
     refuse_existing(path)
     if not scan.source.frame_of_reference_uid:

@@ -1,0 +1,207 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, make_structure_set
+
+from recontour.cohort import Cohort, case_id_of
+from recontour.cohort.importing import HIDDEN_NAME, import_archive
+from recontour.errors import NoSeriesError
+
+ORGANS = {  # as OpenKBP's arrays order them
+    "Brainstem": 0,
+    "SpinalCord": 1,
+    "Parotid_L": 2,
+    "Parotid_R": 3,
+    "Bone_Mandible": 4,
+    "Larynx": 5,
+    "Esophagus": 6,
+}
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    return Cohort.open_or_create(tmp_path / "cohort", "B")
+
+
+def patient(folder: Path, names: tuple[str, ...] = ("Brain Stem",), seed: str = "a") -> str:
+    """A CT and a structure set of 2 x 2 pixel blocks; returns the series UID."""
+    scan = make_scan(folder / "ct", seed=seed)
+    make_structure_set(folder / "rs.dcm", scan, names, seed=seed)
+    return scan.source.series_instance_uid
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_patient_becomes_a_case(tmp_path: Path, cohort: Cohort) -> None:
+    uid = patient(tmp_path / "dicom", ("Brain Stem", "LT PAROTID", "PTV70"))
+    report = import_archive(tmp_path / "dicom", cohort)
+    assert report.added == (case_id_of("B", uid),)
+    assert report.left_out == ()
+    (case,) = cohort
+    scan = make_scan(tmp_path / "again")
+    assert case.grid == scan.grid
+    np.testing.assert_array_equal(case.hu, scan.hu)
+    assert set(case.organs) == {"Brainstem", "Parotid_L"}
+    np.testing.assert_array_equal(case.mask("Brainstem"), block(scan.grid))
+
+
+def test_importing_twice_adds_nothing_twice_and_says_the_same_of_the_names(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom")
+    first = import_archive(tmp_path / "dicom", cohort)
+    saved = (cohort.path / "names.csv").read_text()
+    second = import_archive(tmp_path / "dicom", cohort)
+    assert second.added == ()
+    assert second.already_there == first.added
+    assert second.names == first.names
+    assert (cohort.path / "names.csv").read_text() == saved
+    assert len(cohort) == 1
+
+
+def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom")
+    (case_id,) = import_archive(tmp_path / "dicom", cohort).added
+    before = cohort[case_id].source_hash
+    edit(tmp_path / "dicom" / "rs.dcm", lambda dataset: setattr(dataset, "SOPInstanceUID", "1.2.3"))
+    report = import_archive(tmp_path / "dicom", cohort)
+    assert report.already_there == (case_id,)
+    assert [case_id in note and "has changed" in note for note in report.notes] == [True]
+    assert cohort[case_id].source_hash == before
+
+
+def test_names_are_counted_and_saved(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom" / "1", ("Cord", "Parotid", "BODY"), seed="a")
+    patient(tmp_path / "dicom" / "2", ("Cord", "BODY"), seed="b")
+    report = import_archive(tmp_path / "dicom", cohort)
+    assert [(row.roi_name, row.tg263, row.status, count) for row, count in report.names] == [
+        ("Cord", "SpinalCord", "mapped", 2),
+        ("Parotid", None, "ambiguous", 1),
+        ("BODY", None, "ignored", 2),
+    ]
+    assert [row["patients"] for row in rows(cohort.path / "names.csv")] == ["2", "1", "2"]
+    assert rows(cohort.path / "names.csv")[0]["tg263"] == "SpinalCord"
+
+
+def test_the_users_map_is_obeyed(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom", ("脑干", "Cord"))
+    import_archive(tmp_path / "dicom", cohort, {"脑干": "Brainstem", "Cord": ""})
+    assert cohort.organs == ("Brainstem",)
+
+
+def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom", ("Brainstem", "Cord", "Larynx", "Parotid_L"))
+
+    def change(dataset: Dataset) -> None:
+        del dataset.ROIContourSequence[1].ContourSequence
+        for contour in dataset.ROIContourSequence[2].ContourSequence:
+            points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+            points[:, 2] += 500
+            contour.ContourData = [str(value) for value in points.ravel()]
+        dataset.StructureSetROISequence[1].ROIName = "Parotid_L"  # empty: no rival of the one that is drawn
+
+    edit(tmp_path / "dicom" / "rs.dcm", change)
+    report = import_archive(tmp_path / "dicom", cohort)
+    assert cohort.organs == ("Brainstem", "Parotid_L")
+    assert any("Larynx: none of its contours shows" in note for note in report.notes)
+    assert [(row.roi_name, row.reason) for row, _ in report.names if row.status == "ignored"] == [
+        ("Parotid_L", "no contours")
+    ]
+
+
+def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_path: Path, cohort: Cohort) -> None:
+    dicom = tmp_path / "dicom"
+    patient(dicom / "good", seed="good")
+    patient(dicom / "no organ", ("BODY",), seed="no organ")
+    patient(dicom / "gap", seed="gap")
+    (dicom / "gap" / "ct" / "CT0003.dcm").unlink()
+    patient(dicom / "cut", seed="cut")
+    cut = dicom / "cut" / "ct" / "CT0003.dcm"
+    cut.write_bytes(cut.read_bytes()[:-30])
+    patient(dicom / "frame", seed="frame")
+    edit(dicom / "frame" / "ct", lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"))
+    make_scan(dicom / "lonely", seed="lonely")
+    (dicom / "letter.dcm").write_text("Dear colleague")
+    report = import_archive(dicom, cohort)
+    assert len(report.added) == len(cohort) == 1
+    told = " | ".join(f"{found.where.relative_to(dicom)}: {found.reason}" for found in report.left_out)
+    for part in (
+        "no organ/rs.dcm: no known organ",
+        "gap/ct: (file): no slice between z = 3.0 and 9.0 mm",
+        "cut/ct: (file): cut off",
+        "frame/ct: (file): drawn in another frame of reference",
+        "lonely: no structure set references this CT",
+        "letter.dcm: no DICOM file",
+    ):
+        assert part in told, (part, told)
+    assert len(report.left_out) == 6
+    assert [row["reason"] for row in rows(cohort.path / "left_out.csv")] == [found.reason for found in report.left_out]
+
+
+def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -> None:
+    """No folder's name, no patient's name, ID or date, no UID; not even where a ROI or an error says it."""
+    family, given = PATIENT[0].split("^")
+    dicom = tmp_path / f"{family} {PATIENT[1]}"
+    uids = [patient(dicom / given, ("Cord", f"GTV {family}", "boost 2019-02-14"), seed="a")]
+    uids.append(patient(dicom / "bad", (f"Tumor {given}",), seed="bad"))
+    make_scan(dicom / "lonely", seed="lonely")
+    (dicom / "letter.dcm").write_text("Dear colleague")
+
+    def bend(dataset: Dataset) -> None:
+        dataset.ROIContourSequence[0].ContourSequence[0].ContourData[2] += 3
+
+    edit(dicom / "bad" / "rs.dcm", bend)
+    report = import_archive(dicom, cohort)
+    assert len(cohort) == 1
+    assert [row.roi_name for row, _ in report.names] == ["Cord", HIDDEN_NAME]  # both hidden are targets
+    assert "The DICOM that was given cannot be used." in [found.reason for found in report.left_out]
+    kept = b"".join(file.read_bytes() for file in cohort.path.rglob("*") if file.is_file()).lower()
+    kept += " ".join(str(entry.relative_to(cohort.path)) for entry in cohort.path.rglob("*")).lower().encode()
+    assert b"spinalcord" in kept
+    for secret in (family, given, PATIENT[1], "20200101", "2019-02-14", "1.2.826", *uids):
+        assert secret.lower().encode() not in kept, secret
+
+
+def test_progress_is_told(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom" / "1", seed="a")
+    patient(tmp_path / "dicom" / "2", seed="b")
+    told: list[tuple[int, int]] = []
+    import_archive(tmp_path / "dicom", cohort, progress=lambda done, total: told.append((done, total)))
+    assert told == [(0, 2), (1, 2)]
+
+
+def test_an_archive_without_ct_is_refused(tmp_path: Path, cohort: Cohort) -> None:
+    (tmp_path / "dicom").mkdir()
+    with pytest.raises(NoSeriesError, match="no CT series in it;"):
+        import_archive(tmp_path / "dicom", cohort)
+    (tmp_path / "dicom" / "letter.dcm").write_text("Dear colleague")
+    with pytest.raises(NoSeriesError, match=r"no CT series in it \(1 damaged files\)"):
+        import_archive(tmp_path / "dicom", cohort)
+    with pytest.raises(NoSeriesError, match="there is none"):
+        import_archive(tmp_path / "nowhere", cohort)
+
+
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"the real data of {SHARED_DATA} are not here")
+@pytest.mark.parametrize("role", ["source", "target1", "target2"])
+def test_real_patients_keep_every_voxel_of_every_organ(tmp_path: Path, role: str) -> None:
+    script, out = str(SHARED_DATA / "make_dicom.py"), str(tmp_path / "dicom")
+    command = [sys.executable, script, out, "--role", role, "--limit", "2"]
+    subprocess.run(command, check=True, capture_output=True)
+    cohort = Cohort.open_or_create(tmp_path / "cohort", role)
+    report = import_archive(tmp_path / "dicom", cohort)
+    assert len(report.added) == 2
+    assert {row.status for row, _ in report.names} == {"mapped"}
+    originals = [
+        np.load(SHARED_DATA / "openkbp" / role / f"{entry.name}.npz") for entry in (tmp_path / "dicom" / role).iterdir()
+    ]
+    for case in cohort:
+        (original,) = (one for one in originals if one["ct"].shape == case.grid.shape and (one["ct"] == case.hu).all())
+        assert set(case.organs) == {organ for organ, bit in ORGANS.items() if original["contoured"][bit]}
+        for organ in case.organs:
+            np.testing.assert_array_equal(case.mask(organ), original["oar_bits"] >> ORGANS[organ] & 1)
