@@ -48,9 +48,8 @@ def demo(out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
 
 
 def _cohort(dicom: Path, cohort: Path, centre: Centre, cases: range, progress: Progress) -> None:
-    """Draw a centre's patients as DICOM and import them, unless that was done."""
-    if not dicom.exists():
-        progress(f"drawing {cohort.name}", 0, len(cases), "phantom patients as DICOM")
-        write_centre(dicom, centre, cases)
-        progress(f"drawing {cohort.name}", len(cases), len(cases), "phantom patients as DICOM")
+    """Draw a centre's patients as DICOM and import them, as far as that was not done before."""
+    progress(f"drawing {cohort.name}", 0, len(cases), "phantom patients as DICOM")
+    write_centre(dicom, centre, cases)
+    progress(f"drawing {cohort.name}", len(cases), len(cases), "phantom patients as DICOM")
     workflows.import_dicom(dicom, cohort, notices=(NOTICE,))

@@ -42,7 +42,14 @@ _PAPER = Preset(
 _COMPACT_AUGMENTATION = Augmentation(zoom_range=(0.8, 1.25), degrees=10.0, shift_mm=10.0, hu_offset=10.0, hu_gain=0.02)
 _COMPACT = Preset(
     architecture=Architecture(
-        stem_channels=32, widths=(16, 32, 64, 64), blocks=(1, 2, 3), expansion=2, spp_channels=64, norm="batch"
+        stem_channels=32,
+        widths=(16, 32, 64, 64),
+        blocks=(1, 2, 3),
+        expansion=2,
+        cac_rates=(2, 4, 8),
+        spp_channels=64,
+        spp_rates=(3, 6, 9),
+        norm="batch",
     ),
     preprocessing=Preprocessing(pixel_mm=1.5, crop_px=193, window_hu=(-200.0, 400.0)),
     train=Recipe(

@@ -1,8 +1,7 @@
 """The phantom's two centres, and their patients as DICOM."""
 
-import shutil
-import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from recontour.cohort.phantom.patient import Patient, Space
 from recontour.cohort.phantom.protocols import OPEN, Protocol, draw, draw_others
 from recontour.cohort.phantom.scanner import Scanner
 from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
-from recontour.files import output_error, refuse_existing
+from recontour.files import whole_folder
 from recontour.geometry import Grid, Structure, StructureSet
 
 MADE = datetime(2020, 1, 1, 12)  # every phantom's date
@@ -173,14 +172,16 @@ def make_case(centre: Centre, case: int, seed: int = 0) -> PhantomCase:
 def write_centre(folder: Path, centre: Centre, cases: Iterable[int], seed: int = 0) -> None:
     """Write a centre's patients as DICOM: folder/source_003/CT/*.dcm and folder/source_003/RTSTRUCT.dcm.
 
-    A patient's folder appears whole or not at all. Raises: OutputError: it exists.
+    A patient's folder appears whole or not at all; one that is there already stays as it is. Uses all cores.
     """
-    for case in cases:
-        _write_case(folder / f"{centre.name}_{case:03d}", centre, case, seed)
+    patients = {case: folder / f"{centre.name}_{case:03d}" for case in cases}
+    missing = {case: path for case, path in patients.items() if not path.exists()}
+    with ProcessPoolExecutor() as pool:
+        for job in [pool.submit(_write_patient, path, centre, case, seed) for case, path in missing.items()]:
+            job.result()
 
 
-def _write_case(folder: Path, centre: Centre, case: int, seed: int) -> None:
-    refuse_existing(folder)
+def _write_patient(folder: Path, centre: Centre, case: int, seed: int) -> None:
     made = make_case(centre, case, seed)
     label = f"{centre.name.upper()} {case:03d}"
     key = f"phantom {seed} {centre.name} {case}"
@@ -194,17 +195,6 @@ def _write_case(folder: Path, centre: Centre, case: int, seed: int) -> None:
         kernel=centre.scanner.kernel,
     )
     made_by = Authorship(model=f"recontour phantom, {centre.name}", label="PHANTOM", made=MADE, seed=key)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise output_error(folder, error) from error
-    try:
-        scan = write_scan(staging / "CT", made.hu, made.grid, identity)
-        write_structure_set(staging / "RTSTRUCT.dcm", made.structures, scan, made_by)
-        staging.chmod(0o755)
-        staging.rename(folder)
-    except OSError as error:
-        raise output_error(folder, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with whole_folder(folder) as partial:
+        scan = write_scan(partial / "CT", made.hu, made.grid, identity)
+        write_structure_set(partial / "RTSTRUCT.dcm", made.structures, scan, made_by)
