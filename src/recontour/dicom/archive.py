@@ -21,10 +21,10 @@ from recontour.dicom.reading import (
     files_under,
     read_dataset,
     read_header,
+    reading,
     sop_class_uid,
     sop_instance_uid,
     text,
-    without_remarks,
 )
 from recontour.errors import NotDicomError
 
@@ -115,11 +115,12 @@ def read_archive(folder: Path) -> Archive:
             if not claims_dicom(path):
                 continue
             header = read_header(path, HEADER)
-            sop_class, instance = sop_class_uid(header), sop_instance_uid(header)
-            if sop_class in CT and not is_localiser(header):
-                images.setdefault(text(header, "SeriesInstanceUID"), {}).setdefault(instance, path)
-            elif sop_class == RTStructureSetStorage and instance not in structure_sets:
-                structure_sets[instance] = _structure_set_file(path, header)
+            with reading(path):
+                sop_class, instance = sop_class_uid(header), sop_instance_uid(header)
+                if sop_class in CT and not is_localiser(header):
+                    images.setdefault(text(header, "SeriesInstanceUID"), {}).setdefault(instance, path)
+                elif sop_class == RTStructureSetStorage and instance not in structure_sets:
+                    structure_sets[instance] = _structure_set_file(path, header)
         except NotDicomError as error:
             unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
     series = tuple(CtSeries(uid, tuple(files.values()), frozenset(files)) for uid, files in images.items())
@@ -145,12 +146,11 @@ def references(structure_set: Dataset) -> tuple[set[str], set[str], set[str]]:
 
 
 def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
-    with without_remarks():
-        _, series_uids, image_uids = references(header)
-        if not series_uids:
-            for roi in read_dataset(path).get("ROIContourSequence") or ():
-                for contour in roi.get("ContourSequence") or ():
-                    image_uids |= _image_uids(contour)
+    _, series_uids, image_uids = references(header)
+    if not series_uids:
+        for roi in read_dataset(path).get("ROIContourSequence") or ():
+            for contour in roi.get("ContourSequence") or ():
+                image_uids |= _image_uids(contour)
     drawn = (text(header, "StructureSetDate"), text(header, "StructureSetTime"))
     name = re.findall(r"[^\W_]{3,}", text(header, "PatientName"))
     identity = frozenset(part for part in (*name, text(header, "PatientID")) if part)

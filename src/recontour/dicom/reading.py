@@ -14,7 +14,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
-from recontour.errors import DicomError, NoSeriesError, NotDicomError
+from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
 
 HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
 DICM_OFFSET = 128  # bytes of preamble before the mark of a DICOM file
@@ -54,8 +54,12 @@ def read_dataset(path: Path) -> Dataset:
 
 
 @contextmanager
-def without_remarks() -> Iterator[None]:
-    """Silence pydicom on others' files (odd values, odd lengths): what matters is checked by us."""
+def reading(path: Path) -> Iterator[None]:
+    """Take attributes from a file, which pydicom parses only when asked.
+
+    Its remarks on odd values are silenced: what matters is checked by us. On damaged values it raises almost anything,
+    and that becomes NotDicomError.
+    """
     log = logging.getLogger("pydicom")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -63,6 +67,10 @@ def without_remarks() -> Iterator[None]:
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")
             yield
+    except (RecontourError, MemoryError):
+        raise
+    except Exception as error:
+        raise NotDicomError(f"{path}: damaged ({type(error).__name__}); export the file again") from error
     finally:
         log.setLevel(level)
 
@@ -99,6 +107,10 @@ def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[flo
     return found
 
 
+class _CutOffError(Exception):
+    """The file ended within an attribute."""
+
+
 class _Unbroken(io.BufferedReader):
     """A file that may end after an attribute but not within one, which pydicom would overlook."""
 
@@ -109,7 +121,7 @@ class _Unbroken(io.BufferedReader):
         if size is not None and size > 0 and len(data) < size:
             self.ends_seen += 1
             if data or self.ends_seen > 1 or self.tell() > os.fstat(self.fileno()).st_size:
-                raise NotDicomError("cut off")  # one empty read, just at the end, is how a whole file ends
+                raise _CutOffError  # one empty read, just at the end, is how a whole file ends
         return data
 
 
@@ -118,14 +130,12 @@ def _read(path: Path, until: int | None, tags: list[BaseTag | int] | None) -> Da
     if not _has_mark(start) and start[:2] not in FIRST_GROUPS:
         raise NotDicomError(f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start)")
     stop = None if until is None else (lambda tag, _vr, _length: tag >= until)
-    try:
-        with _Unbroken(io.FileIO(path)) as file, without_remarks():
+    with reading(path), _Unbroken(io.FileIO(path)) as file:
+        try:
             dataset = read_partial(file, stop_when=stop, force=True, specific_tags=tags)
-            sop_class = sop_class_uid(dataset)
-    except NotDicomError:
-        raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
-    except Exception as error:  # on damaged bytes pydicom raises almost anything
-        raise NotDicomError(f"{path}: damaged ({type(error).__name__}); export the file again") from error
+        except _CutOffError:
+            raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
+        sop_class = sop_class_uid(dataset)
     if not sop_class:
         raise NotDicomError(f"{path}: no DICOM file, or cut off (it has no SOP class); export it again or remove it")
     return dataset

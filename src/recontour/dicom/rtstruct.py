@@ -1,6 +1,7 @@
 """RTSTRUCT <-> StructureSet."""
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from recontour.dicom.archive import references
-from recontour.dicom.reading import read_dataset, sop_class_uid, text, without_remarks
+from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text
 from recontour.dicom.series import Scan, Source, decimal_string
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
 from recontour.files import refuse_existing, whole_file
@@ -69,7 +70,7 @@ def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None
     FrameOfReferenceError: it was drawn on another CT.
     """
     dataset = read_dataset(path)
-    with without_remarks():
+    with reading(path):
         if sop_class_uid(dataset) != RTStructureSetStorage:
             raise NoSeriesError(f"{path}: not an RT structure set; give the RTSTRUCT file")
         if scan is not None:
@@ -166,7 +167,8 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
     for name in structures.names:
         if not 0 < len(name) <= 64 or "\\" in name:
             raise SettingsError(f"structure name '{name}': 1 to 64 characters without a backslash are expected")
-    with without_remarks():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on odd values of the CT's own header, which are kept
         dataset = _structure_set_dataset(structures, scan, made_by)
         with whole_file(path) as partial:
             dataset.save_as(partial, enforce_file_format=True)

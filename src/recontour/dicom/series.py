@@ -16,7 +16,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
-from recontour.dicom.reading import numbers, read_dataset, sop_class_uid, sop_instance_uid, text, without_remarks
+from recontour.dicom.reading import numbers, read_dataset, reading, sop_class_uid, sop_instance_uid, text
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
@@ -143,7 +143,7 @@ def read_series(files: Sequence[Path]) -> Scan:
     slices: dict[tuple[str, int], _Slice] = {}
     shared: Dataset | None = None
     for path in files:
-        with without_remarks():
+        with reading(path):
             dataset = read_dataset(path)
             if sop_class_uid(dataset) not in CT or is_localiser(dataset):
                 continue
@@ -159,7 +159,9 @@ def read_series(files: Sequence[Path]) -> Scan:
     _refuse_mixture(ordered, place)
     _refuse_gaps(ordered, place)
     hu = np.stack([_to_axes(_hounsfield(image), image.orientation) for image in ordered])
-    return Scan(hu, _grid(ordered, hu.shape), _source(shared, ordered))
+    with reading(place):
+        source = _source(shared, ordered)
+    return Scan(hu, _grid(ordered, hu.shape), source)
 
 
 def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
