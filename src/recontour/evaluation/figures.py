@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00")  # Okabe and Ito: told apart by colour-blind eyes
 WINDOW_HU = (-160.0, 240.0)  # soft tissue
-SMALLEST_CROP_MM = 50.0
+SMALLEST_CROP_MM = 40.0
 MARGIN_MM = 12.0  # around the organ
 CROP_PIXELS = 300  # an enlarged crop has about this many, so that no viewer shows squares
 PANELS_PER_ROW = 4
@@ -120,7 +120,7 @@ def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
     """DSC per organ as SVG: one panel per organ, one box per model, a dot per case, a line along each case's dots."""
     organs = list(dict.fromkeys(row.organ for row in scores))
     dsc = {(row.organ, row.model, row.case): row.dsc for row in scores if np.isfinite(row.dsc)}
-    rows = -(-len(organs) // PANELS_PER_ROW)
+    rows = max(1, -(-len(organs) // PANELS_PER_ROW))
     figure = Figure(figsize=(7.4, 1.75 * rows + 0.1), layout="constrained")
     panels = figure.subplots(rows, PANELS_PER_ROW, sharey=True, squeeze=False).ravel()
     for panel, organ in zip(panels, organs, strict=False):
@@ -130,7 +130,7 @@ def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
         _draw_panel(panel, organ, by_model, list(colour_of(models).values()))
     for panel in panels[len(organs) :]:
         panel.set_visible(False)
-    panels[0].set_ylim(np.floor(min(dsc.values(), default=0.0) * 10 - 0.2) / 10, 1.02)
+    panels[0].set_ylim(max(np.floor(min(dsc.values(), default=0.0) * 10) / 10 - 0.02, -0.05), 1.02)
     for first_of_row in panels[::PANELS_PER_ROW]:
         first_of_row.set_ylabel("DSC", fontsize=8)
     svg = io.StringIO()

@@ -1,0 +1,134 @@
+import base64
+import io
+import re
+from math import nan
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from matplotlib.image import imread
+from tests.evaluation.conftest import Floats, Mask, scored
+
+from recontour.evaluation.figures import SMALLEST_CROP_MM, Overlay, box_plots, colour_of, draw, slice_to_show
+
+planes = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda shape: arrays(np.bool_, shape))
+
+
+def rings(path: str) -> list[Floats]:
+    """An SVG path's rings, each (n, 2) as x, y mm."""
+    return [
+        np.array([[float(number) for number in point.split()] for point in ring.strip("MZ ").split("L")])
+        for ring in re.findall(r"M[^Z]*Z", path)
+    ]
+
+
+def area(ring: Floats) -> float:
+    """The area of a ring, signed by its turn: the shoelace formula."""
+    x, y = ring.T
+    return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2)
+
+
+def overlay(reference: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0), **predicted: Mask) -> Overlay:
+    return Overlay(np.zeros(reference.shape, dtype=np.int16), spacing_mm, reference, predicted)
+
+
+def disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> Mask:
+    row, column = np.indices(shape)
+    return np.asarray((row - centre[0]) ** 2 + (column - centre[1]) ** 2 <= radius**2)
+
+
+@given(planes)
+def test_outlines_pass_half_way_between_the_pixels(plane: Mask) -> None:
+    """A small plane is shown whole. Tracing at level 0.5 cuts every corner of a mask by 1/8 pixel, and fills as much of
+    every notch; so the outlines' area is the pixels' less 1/8 of (corners - notches), counted by quads of pixels."""
+    picture = draw(overlay(plane))
+    assert (picture.width_mm, picture.height_mm) == plane.shape[::-1]
+    padded = np.pad(plane, 1).astype(int)
+    quads = padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]
+    saddles = (quads == 2) & (padded[:-1, :-1] == padded[1:, 1:])
+    # a quad of one pixel holds 1/4 of it and shows 1/8; of three, 3/4 and 7/8; a saddle shows 1/4 or 3/4 for its 1/2
+    expected = np.count_nonzero(plane) - np.sum(quads == 1) / 8 + np.sum(quads == 3) / 8
+    assert abs(abs(sum(map(area, rings(picture.reference)))) - expected) <= np.sum(saddles) / 4 + 1e-6
+
+
+def test_a_pixel_lies_where_the_ct_shows_it() -> None:
+    """Pixel (row 2, column 5) of 2 x 3 mm pixels is centred at x = 16.5, y = 5 mm of the picture."""
+    plane = np.zeros((8, 9), dtype=bool)
+    plane[2, 5] = True
+    (ring,) = rings(draw(overlay(plane, (2.0, 3.0))).reference)
+    assert ring.mean(axis=0) == pytest.approx([16.5, 5.0])
+    assert np.ptp(ring, axis=0) == pytest.approx([3.0, 2.0])
+
+
+def test_the_ct_keeps_its_place_when_enlarged() -> None:
+    """A white left half stays a left half, black stays black: the crop's middle is the edge, to a pixel's blur."""
+    hu = np.full((40, 40), -1000, dtype=np.int16)
+    hu[:, :20] = 1000
+    picture = draw(Overlay(hu, (1.0, 1.0), disc((40, 40), (20, 20), 5), {}))
+    grey = imread(io.BytesIO(base64.b64decode(picture.image.removeprefix("data:image/png;base64,"))))[..., 0]
+    edge = np.flatnonzero(np.diff((grey[grey.shape[0] // 2] > 0.5).astype(int)))
+    assert len(edge) == 1
+    assert (edge[0] + 1) / grey.shape[1] == pytest.approx(0.5, abs=0.5 / 40)
+    assert grey[:, 0].min() == 1
+    assert grey[:, -1].max() == 0
+
+
+def test_the_crop_is_square_in_mm_and_holds_the_organ_with_its_surroundings() -> None:
+    organ = disc((300, 300), (40.0, 250.0), 30)
+    picture = draw(overlay(organ, (0.5, 0.8)))
+    assert picture.width_mm == pytest.approx(picture.height_mm, abs=0.8)
+    assert picture.width_mm == pytest.approx(60 * 0.8 + 24, abs=0.8)
+    assert abs(sum(map(area, rings(picture.reference)))) == pytest.approx(np.count_nonzero(organ) * 0.4, rel=0.01)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 199), (199, 199)])
+def test_a_tiny_organ_at_the_border_is_shown_with_its_surroundings(corner: tuple[int, int]) -> None:
+    organ = np.zeros((200, 200), dtype=bool)
+    organ[corner] = True
+    picture = draw(overlay(organ))
+    assert (picture.width_mm, picture.height_mm) == (SMALLEST_CROP_MM, SMALLEST_CROP_MM)
+    assert picture.reference
+
+
+def test_an_empty_reference_shows_the_prediction() -> None:
+    nothing, found = np.zeros((200, 200), dtype=bool), disc((200, 200), (30, 30), 4)
+    picture = draw(overlay(nothing, S=nothing, T=found))
+    assert (picture.reference, picture.predicted["S"]) == ("", "")
+    assert len(rings(picture.predicted["T"])) == 1
+    assert draw(overlay(nothing)).predicted == {}
+
+
+def test_a_hole_is_a_ring_of_its_own() -> None:
+    ring = disc((60, 60), (30, 30), 12) & ~disc((60, 60), (30, 30), 5)
+    assert len(rings(draw(overlay(ring)).reference)) == 2
+
+
+def test_the_largest_slice_is_shown() -> None:
+    reference = np.zeros((5, 4, 4), dtype=bool)
+    assert slice_to_show(reference) == 2
+    reference[1, 0, 0] = reference[3, :2, :2] = True
+    assert slice_to_show(reference) == 3
+
+
+def test_box_plots_show_every_organ_and_every_case() -> None:
+    scores = [scored(f"c{k}", organ, model, 0.5 + k / 20) for k in range(5) for organ in "AB" for model in ("S", "T")]
+    scores += [scored("lone", "A", "S", 0.9), scored("lone", "A", "T", nan), scored("c0", "$x_1$ <&", "T", 0.4)]
+    svg = box_plots(scores, ["S", "T"])
+    texts = [element.text for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"A", "B", "$x_1$ <&"} <= set(texts)
+    dots = len(re.findall(r"<use [^>]*fill-opacity: 0\.7", svg))
+    assert dots == sum(row.dsc == row.dsc for row in scores)
+    assert svg == box_plots(scores, ["S", "T"])
+
+
+def test_no_scores_give_an_empty_plot() -> None:
+    assert box_plots([], ["S"]).startswith("<svg")
+
+
+def test_models_keep_their_colours() -> None:
+    colours = colour_of(list("abcdef"))
+    assert len(set(list(colours.values())[:5])) == 5
+    assert colours["f"] == colours["a"]

@@ -1,0 +1,206 @@
+import re
+from collections.abc import Sequence
+from datetime import date
+from html.parser import HTMLParser
+from math import inf, nan
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.evaluation.conftest import scored
+
+from recontour.errors import OutputError
+from recontour.evaluation import CaseScore, compare
+from recontour.evaluation.figures import Overlay
+from recontour.evaluation.report import About, picture_cases, write_report
+from recontour.evaluation.summary import MINUS, NONE
+
+ABOUT = About("Centre B", date(2026, 1, 31), {"S": "from A", "ST": "adapted"}, "recontour evaluate B S ST --out X")
+
+
+def an_overlay(case: str, organ: str) -> Overlay:
+    mask = np.zeros((60, 60), dtype=bool)
+    mask[25:35, 25:35] = True
+    return Overlay(np.zeros((60, 60), dtype=np.int16), (1.0, 1.0), mask, {"S": mask, "ST": ~mask})
+
+
+def ten_cases(organ: str, **gain: float) -> list[CaseScore]:
+    """Ten cases whose DSC rises from 0.5; each model's is higher by its gain."""
+    return [scored(f"c{k}", organ, model, 0.5 + k / 50 + more) for k in range(10) for model, more in gain.items()]
+
+
+def written(folder: Path, scores: Sequence[CaseScore], about: About = ABOUT) -> str:
+    path = folder / "report.html"
+    write_report(path, scores, compare(scores, list(about.models)), an_overlay, about)
+    return path.read_text(encoding="utf-8")
+
+
+class Tables(HTMLParser):
+    """The page's tables as rows of cell texts; every tag closed in its turn."""
+
+    VOID = frozenset({"meta", "input", "wbr", "image", "path", "use", "br"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if {"td", "th"} & set(self.open):
+            self.tables[-1][-1][-1] += data.strip()
+
+
+def test_the_first_table_is_the_papers(tmp_path: Path) -> None:
+    page = written(tmp_path, ten_cases("Brainstem", S=0.0, ST=0.1) + ten_cases("Lens_L", S=0.0, ST=-0.1))
+    dsc = Tables(page).tables[0]
+    assert dsc == [
+        ["Organ", "Cases", "S", "ST", "ST vs S"],
+        ["p", "Holm"],
+        ["Brainstem", "10", "0.59 ± 0.06", "0.69 ± 0.06", "0.002", "0.004▲"],
+        ["Lens_L", "10", "0.59 ± 0.06", "0.49 ± 0.06", "0.002", "0.004▼"],
+        ["Mean over organs", "", "0.59", "0.59", ""],
+    ]
+
+
+def test_the_summary_names_what_became_worse_in_the_warning_colour(tmp_path: Path) -> None:
+    page = written(
+        tmp_path,
+        ten_cases("Brainstem", S=0.0, ST=0.1)
+        + ten_cases("Lens_L", S=0.0, ST=-0.1)
+        + [
+            scored(f"c{k}", "Pituitary", model, 0.5 - 0.01 * k * (model == "ST"))
+            for k in range(3)
+            for model in ("S", "ST")
+        ],
+    )
+    assert 'Significantly better: <span class="better">Brainstem</span> (+0.100).' in page
+    assert f'Significantly worse: <span class="worse">Lens_L</span> ({MINUS}0.100).' in page
+    assert f'Lower, but not significantly: <span class="">Pituitary</span> ({MINUS}0.010).' in page
+
+
+def test_missed_organs_are_counted(tmp_path: Path) -> None:
+    missed = scored("x", "Lens_L", "S", 0.0, surface_dsc=0.0, hd95_mm=inf, volume_bias_percent=-100.0)
+    page = written(tmp_path, [*ten_cases("Lens_L", S=0.2, ST=0.2), missed, scored("x", "Lens_L", "ST", 0.8)])
+    tables = Tables(page).tables
+    assert "1 missed" in tables[0][2][2]
+    assert "1 missed" not in tables[0][2][3]
+    assert tables[2][1][2] == "3.0mean 3.0 ± 0.0 (1 ∞)1 missed"
+    assert "<dd>1 of 11</dd>" in page
+    assert "<dd>0 of 11</dd>" in page
+
+
+def test_few_cases_are_said_to_be_too_few(tmp_path: Path) -> None:
+    few = [row for row in ten_cases("Lens_L", S=0.0, ST=0.1) if row.case in ("c0", "c1", "c2")]
+    assert "With 3 cases and 1 organ the smallest Holm-corrected p that a lone organ can reach is 0.250" in written(
+        tmp_path, few
+    )
+
+
+def test_enough_cases_carry_no_such_warning(tmp_path: Path) -> None:
+    assert "the smallest Holm-corrected p" not in written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
+
+
+@pytest.mark.parametrize("models", [1, 2, 3, 4, 5])
+def test_any_number_of_models_and_organs(tmp_path: Path, models: int) -> None:
+    names = [f"model_{k}_with_a_rather_long_name" for k in range(models)]
+    scores = [row for organ in ("A", "B") for row in ten_cases(organ, **{name: k / 50 for k, name in enumerate(names)})]
+    page = written(tmp_path, scores, About("B", date(2026, 1, 1), dict.fromkeys(names, ""), "again"))
+    tables = Tables(page).tables
+    assert tables[0][0][2 : 2 + models] == names
+    headers = [cell for rows in tables for cell in rows[0]]
+    assert (f"{names[-1]} vs {names[0]}" in headers) == (models > 1)
+    assert ("Wilcoxon" in page) == (models > 1)
+
+
+def test_names_are_text_never_markup(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    scores = [scored(evil + str(k), evil, evil, 0.5 + k / 10) for k in range(3)]
+    page = written(tmp_path, scores, About(evil, date(2026, 1, 1), {evil: evil}, evil, [evil]))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") > 10
+
+
+def test_the_page_needs_no_network(tmp_path: Path) -> None:
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
+    fetched = re.findall(r'(?:src|href|data|action)="([^"]*)"|url\(([^)]*)\)|@import', page)
+    assert fetched
+    assert all((attribute or url).startswith(("data:image/png", "#")) for attribute, url in fetched)
+    assert "default-src 'none'" in page
+
+
+def test_the_head_carries_the_notices_and_how_to_repeat(tmp_path: Path) -> None:
+    about = About("Centre B", date(2026, 1, 31), {"S": "", "ST": ""}, "recontour evaluate B S", ["Synthetic patients."])
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
+    assert '<p class="notice">Synthetic patients.</p>' in page
+    assert "Research use only; not a medical device. Every contour must be reviewed by a person." in page
+    assert "<code>recontour evaluate B S</code>" in page
+    assert "2026-01-31" in page
+
+
+def test_an_organ_without_a_single_finite_score_is_still_listed(tmp_path: Path) -> None:
+    empty = [
+        scored("c0", "Larynx", model, nan, surface_dsc=nan, hd95_mm=nan, volume_bias_percent=nan)
+        for model in ("S", "ST")
+    ]
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1) + empty)
+    assert ["Larynx", "1", NONE, NONE, NONE, NONE] in Tables(page).tables[0]
+
+
+def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+
+    def broken(case: str, organ: str) -> Overlay:
+        raise OutputError("the CT is gone")
+
+    scores = ten_cases("Lens_L", S=0.0, ST=0.1)
+    with pytest.raises(OutputError, match="the CT is gone"):
+        write_report(path, scores, compare(scores, ["S", "ST"]), broken, ABOUT)
+    assert list(tmp_path.iterdir()) == []
+    path.write_text("mine")
+    with pytest.raises(OutputError, match=r"report\.html"):
+        write_report(path, scores, compare(scores, ["S", "ST"]), an_overlay, ABOUT)
+    assert path.read_text() == "mine"
+
+
+def test_worst_median_and_best_are_the_last_models() -> None:
+    scores = [
+        scored(f"c{k}", "Lens_L", model, k if model == "ST" else -k) for k in (3, 1, 4, 2) for model in ("S", "ST")
+    ]
+    scores += [scored("empty", "Lens_L", "ST", nan), scored("a", "Eye_L", "ST", 0.5), scored("b", "Eye_L", "ST", 0.4)]
+    scores += [scored("a", "Larynx", "ST", 0.5), scored("a", "Brain", "S", 0.5)]
+    assert picture_cases(scores, ["S", "ST"]) == {
+        "Lens_L": {"worst": "c1", "median": "c2", "best": "c4"},
+        "Eye_L": {"worst": "b", "best": "a"},
+        "Larynx": {"only": "a"},
+    }
+
+
+def test_overlays_are_asked_for_one_organ_and_case_at_a_time(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def noted(case: str, organ: str) -> Overlay:
+        asked.append((case, organ))
+        return an_overlay(case, organ)
+
+    scores = ten_cases("Lens_L", S=0.0, ST=0.1)
+    write_report(tmp_path / "report.html", scores, compare(scores, ["S", "ST"]), noted, ABOUT)
+    assert asked == [("c0", "Lens_L"), ("c4", "Lens_L"), ("c9", "Lens_L")]
