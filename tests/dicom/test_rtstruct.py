@@ -197,6 +197,13 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
     assert said == ["Brainstem: 1 contour(s) drawn twice, kept once"]
 
 
+def test_mirror_images_in_one_plane_are_two_contours(tmp_path: Path, scan: Scan) -> None:
+    corner = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0]])
+    both = tuple(Contour(points, 0.0) for points in (corner, np.column_stack([4 - corner[:, 0], corner[:, 1]])))
+    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test"))
+    assert len(read_structure_set(tmp_path / "rs.dcm", scan)["x"].contours) == 2
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [

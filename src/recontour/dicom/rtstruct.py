@@ -127,8 +127,8 @@ def _contour(item: Dataset, name: str, path: Path) -> Contour:
 
 def _usable(drawn: list[Contour], name: str, note: Callable[[str], None]) -> tuple[Contour, ...]:
     """Contours that enclose something, each once: even-odd, a second copy would erase the first."""
-    areas = [contour for contour in drawn if len(np.unique(contour.points_mm, axis=0)) >= 3]
-    once = {(round(contour.z_mm, 3), np.sort(contour.points_mm, axis=0).tobytes()): contour for contour in areas}
+    areas = [contour for contour in drawn if len(contour.points_mm) >= 3]
+    once = {(round(contour.z_mm, 3), np.sort(contour.points_mm @ (1, 1j)).tobytes()): contour for contour in areas}
     if len(areas) < len(drawn):
         note(f"{name}: {len(drawn) - len(areas)} contour(s) of fewer than 3 points dropped")
     if len(once) < len(areas):
