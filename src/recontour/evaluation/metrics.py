@@ -7,8 +7,9 @@ nearest face centre. A face on the border of the scan (an organ cut by the first
 
 This is DeepMind's surface-distance in spirit, area weights included, but not digit for digit. There the surface
 elements are marching-cubes patches on voxel corners, and the spacing is regular. Two surfaces half a voxel apart share
-corners, so their distances come out short; on ellipsoids of known distance, face centres are three to five times nearer
-the truth (the tests hold this). Faces give oblique surfaces more area than patches do, up to sqrt(3) times.
+corners, so their distances come out short; on 16 pairs of ellipsoids of known distance, face centres were two to five
+times nearer the truth on average (the tests hold that their surface DSC is no further off). Faces give oblique surfaces
+more area than patches do, up to sqrt(3) times.
 
 Empty masks: both empty -> NaN everywhere, to be counted apart. One empty -> DSC 0, surface DSC 0, HD95 infinite; the
 volume bias is -100 % if the prediction is empty and infinite if the reference is.
