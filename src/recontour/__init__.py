@@ -10,13 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recontour.workflows import adapt, contour, evaluate, import_dicom, train
+    from recontour.cohort.importing import import_dicom
+    from recontour.workflows import adapt, contour, evaluate, train
 
 __all__ = ["adapt", "contour", "evaluate", "import_dicom", "train"]
+_AT = dict.fromkeys(__all__, "recontour.workflows") | {"import_dicom": "recontour.cohort.importing"}
 
 
 def __getattr__(name: str) -> Any:
     """Load a step, and with it torch, only when it is asked for."""
-    if name in __all__:
-        return getattr(import_module("recontour.workflows"), name)
+    if name in _AT:
+        return getattr(import_module(_AT[name]), name)
     raise AttributeError(f"module 'recontour' has no attribute '{name}'")

@@ -16,7 +16,7 @@ TARGET_TEST_CASES = range(8, 16)
 REPORT = Path("report")
 
 
-def demo(out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
+def run_demo(out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
     """Draw two centres, train on the first, adapt to the second, contour a patient, evaluate.
 
     A step whose result is there already is not repeated: a demo that was broken off goes on.

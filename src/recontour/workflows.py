@@ -16,12 +16,10 @@ import numpy.typing as npt
 import torch
 
 from recontour.cohort import Case, Cohort
-from recontour.cohort.importing import ImportReport, import_archive
+from recontour.cohort.importing import import_dicom
 from recontour.contouring.finish import sides_swapped
 from recontour.contouring.predict import chosen_organs, predict
-from recontour.dicom.names import read_user_map
-from recontour.dicom.rtstruct import Authorship, write_structure_set
-from recontour.dicom.series import read_scan
+from recontour.dicom import Authorship, read_scan, write_structure_set
 from recontour.errors import CohortError, OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay, slice_to_show
@@ -37,32 +35,14 @@ from recontour.training.run import RunFolder, run
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.inherit import inherit
 
+__all__ = ["Contoured", "Progress", "adapt", "contour", "evaluate", "import_dicom", "train"]
+
 Mask = npt.NDArray[np.bool_]
 Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
 
 
 def quiet(_what: str, _done: int, _total: int, _words: str) -> None:
     """Progress that nobody watches."""
-
-
-def import_dicom(
-    dicom_dir: Path,
-    cohort: Path,
-    *,
-    centre: str | None = None,
-    names: Path | None = None,
-    notices: Sequence[str] = (),
-) -> ImportReport:
-    """Read a DICOM archive into a cohort folder, adding to it what is not there yet.
-
-    centre: the label that models and reports show; the cohort's, or its folder's name, if None.
-    names: a TOML file of the centre's own ROI names (see docs/reference/names.md).
-    notices: what everyone who uses the cohort or its models must know; models and reports repeat them.
-    """
-    known = read_user_map(names) if names else {}
-    if centre is None:
-        centre = Cohort.open(cohort).centre if (cohort / "cohort.json").exists() else cohort.resolve().name
-    return import_archive(dicom_dir, Cohort.open_or_create(cohort, centre, notices), known)
 
 
 def train(

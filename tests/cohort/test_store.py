@@ -27,7 +27,7 @@ def cohort(tmp_path: Path) -> Cohort:
     hnp.arrays(np.bool_, GRID.shape),
 )
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_hu_and_masks_come_back_as_they_were(cohort: Cohort, hu: np.ndarray, mask: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_hu_and_masks_come_back_as_they_were(cohort: Cohort, hu: np.ndarray, mask: np.ndarray) -> None:
     case_id = f"north-{len(cohort)}"
     cohort.add(case_id, hu, GRID, {"Larynx": ~mask, "Brainstem": mask}, "hash")
     case = Cohort.open(cohort.path)[case_id]

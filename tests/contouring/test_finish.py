@@ -4,7 +4,7 @@ import pytest
 from recontour.contouring.finish import KEPT_SHARE, drop_islands, sides_swapped
 
 
-def blocks(*sizes: int) -> np.ndarray:  # type: ignore[type-arg]
+def blocks(*sizes: int) -> np.ndarray:
     """Bars of so many voxels, each apart from the others."""
     mask = np.zeros((3, 2 * len(sizes) + 1, max(sizes) + 2), dtype=bool)
     for number, size in enumerate(sizes):
@@ -12,7 +12,7 @@ def blocks(*sizes: int) -> np.ndarray:  # type: ignore[type-arg]
     return mask
 
 
-def sizes_left(mask: np.ndarray, organ: str) -> list[int]:  # type: ignore[type-arg]
+def sizes_left(mask: np.ndarray, organ: str) -> list[int]:
     return [int(n) for n in drop_islands(mask, organ).sum(axis=(0, 2)) if n]
 
 

@@ -29,7 +29,7 @@ def threshold(model: Model) -> Model:
 GRID = Grid((11, 60, 60), (1.0, 1.0), tuple(3.0 * i for i in range(11)), (-30.0, -30.0))
 
 
-def blob(hu: int, side: int = 4) -> np.ndarray:  # type: ignore[type-arg]
+def blob(hu: int, side: int = 4) -> np.ndarray:
     image = np.full(GRID.shape, 0, dtype=np.int16)
     image[2:9, 30 - side : 30 + side, 20 - side : 20 + side] = hu
     return image

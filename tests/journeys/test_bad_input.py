@@ -26,7 +26,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
         said = capsys.readouterr()
         *before, line = said.err.strip().splitlines()
         assert line.startswith("recontour: ")
-        assert all(earlier.startswith(("training ", "contouring ")) for earlier in before), said.err
+        assert all(earlier.startswith(("importing ", "training ", "contouring ")) for earlier in before), said.err
         return line
 
     return run

@@ -59,7 +59,7 @@ def test_the_difference_of_scores_may_be_taken_before_the_interpolation() -> Non
     with torch.no_grad():
         scores = network.head(network.features(ct_N1HW))
         full = nn.functional.interpolate(scores, size=(65, 65), mode="bilinear", align_corners=True)
-        by_softmax = full.unflatten(1, (2, 2)).softmax(dim=2)[:, :, 1]
+        by_softmax = full.reshape(2, 2, 2, 65, 65).softmax(dim=2)[:, :, 1]
         assert torch.allclose(network(ct_N1HW).sigmoid(), by_softmax, atol=1e-6)
 
 

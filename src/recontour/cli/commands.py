@@ -1,18 +1,22 @@
-"""The commands: options in, one of the workflows, words out. Loaded once it is known that one of them will run."""
+"""The commands: options in, one of the steps, words out.
+
+A step that needs torch loads it when it is called: `import` and `inspect` do without.
+"""
 
 import argparse
 from typing import Any
 
-from recontour import workflows
+import recontour
 from recontour.cli import tell
 from recontour.cohort import Cohort
-from recontour.demo import REPORT
-from recontour.demo import demo as run_demo
 
 
 def import_(options: argparse.Namespace) -> None:
     """DICOM -> cohort."""
-    report = workflows.import_dicom(options.dicom_dir, options.cohort, centre=options.centre, names=options.names)
+    with tell.Progress() as progress:
+        report = recontour.import_dicom(
+            options.dicom_dir, options.cohort, centre=options.centre, names=options.names, progress=progress
+        )
     tell.imported(report, options.cohort)
 
 
@@ -24,7 +28,7 @@ def inspect(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """Cohort -> model."""
     with tell.Progress() as progress:
-        model = workflows.train(
+        model = recontour.train(
             options.cohort, options.out, preset=options.preset, **_learning(options), progress=progress
         )
     tell.learnt(model, options.out)
@@ -33,7 +37,7 @@ def train(options: argparse.Namespace) -> None:
 def adapt(options: argparse.Namespace) -> None:
     """Model and cohort -> model."""
     with tell.Progress() as progress:
-        model = workflows.adapt(
+        model = recontour.adapt(
             options.model,
             options.cohort,
             options.out,
@@ -51,19 +55,21 @@ def _learning(options: argparse.Namespace) -> dict[str, Any]:
 def contour(options: argparse.Namespace) -> None:
     """CT -> RTSTRUCT."""
     with tell.Progress() as progress:
-        found = workflows.contour(options.model, options.ct_dir, options.out, organs=options.organs, progress=progress)
+        found = recontour.contour(options.model, options.ct_dir, options.out, organs=options.organs, progress=progress)
     tell.contoured(found, options.out)
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Models on a cohort."""
     with tell.Progress() as progress:
-        scores = workflows.evaluate(options.cohort, options.models, options.out, progress=progress)
+        scores = recontour.evaluate(options.cohort, options.models, options.out, progress=progress)
     tell.scored(scores, options.out)
 
 
 def demo(options: argparse.Namespace) -> None:
     """Everything, on two synthetic centres."""
+    from recontour.demo import REPORT, run_demo
+
     with tell.Progress() as progress:
         scores = run_demo(options.out, progress=progress)
     tell.scored(scores, options.out / REPORT)

@@ -83,7 +83,7 @@ def imported(report: "ImportReport", cohort: Path) -> None:
     if report.left_out:
         table = Table("left out", "why", title="What was not imported")
         for left in report.left_out:
-            table.add_row(escape(str(left.where)), escape(left.reason))
+            table.add_row(escape(str(left.where)), escape(left.why))
         out.print(table)
     for note in report.notes:
         out.print(f"note: {note}", markup=False)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recontour.cohort.store import Cohort, Mask, case_id_of
-from recontour.dicom import LeftOut as ArchiveLeftOut
 from recontour.dicom import (
+    Archive,
     NameRow,
     NameTable,
     Pair,
@@ -20,7 +20,9 @@ from recontour.dicom import (
     read_archive,
     read_series,
     read_structure_set,
+    read_user_map,
 )
+from recontour.dicom import LeftOut as ArchiveLeftOut
 from recontour.errors import DicomError, NoSeriesError
 from recontour.files import write_text
 from recontour.geometry import Grid, StructureSet, rasterise
@@ -56,33 +58,56 @@ class ImportReport:
     notes: tuple[str, ...]  # by case: what was dropped or chosen between, or has changed since it was imported
 
 
-def import_archive(
+def import_dicom(
     dicom_dir: Path,
+    cohort: Path,
+    *,
+    centre: str | None = None,
+    names: Path | None = None,
+    notices: Sequence[str] = (),
+    progress: Callable[[str, int, int, str], None] = lambda what, done, total, words: None,
+) -> ImportReport:
+    """Read a DICOM archive into a cohort folder, adding to it what is not there yet.
+
+    centre: the label that models and reports show; if None the cohort's, or of a new cohort its folder's name.
+    names: a TOML file of the centre's own ROI names (docs/reference/names.md).
+    notices: what everyone who uses a new cohort or its models must know; models and reports repeat them.
+    Raises: NoSeriesError: no such folder, or no CT series in it; then no cohort is made. NamesError, CohortError.
+    """
+    user_map = read_user_map(names) if names else {}
+    archive = read_archive(dicom_dir)
+    if not archive.series:
+        damaged = f" ({len(archive.unreadable)} damaged files)" if archive.unreadable else ""
+        raise NoSeriesError(f"{dicom_dir}: no CT series in it{damaged}; give a folder of CT series with structure sets")
+    if centre is None:
+        centre = Cohort.open(cohort).centre if (cohort / "cohort.json").exists() else cohort.resolve().name
+    return import_archive(archive, Cohort.open_or_create(cohort, centre, notices), user_map, progress)
+
+
+def import_archive(
+    archive: Archive,
     cohort: Cohort,
     user_map: Mapping[str, str] | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[str, int, int, str], None] = lambda what, done, total, words: None,
 ) -> ImportReport:
     """Import every CT series with a structure set that shows at least one known organ.
 
     One patient is in memory at a time. A case that is in the cohort stays as it is. What became of the names, and what
     was left out, is also saved in the cohort, without anything that names a patient; it replaces the last import's.
-    user_map: as `read_user_map` gives. progress: is told patients done and patients in all.
-    Raises: NoSeriesError: no such folder, or no CT series in it.
+    user_map: as `read_user_map` gives.
     """
-    archive = read_archive(dicom_dir)
-    if not archive.series:
-        damaged = f" ({len(archive.unreadable)} damaged files)" if archive.unreadable else ""
-        raise NoSeriesError(f"{dicom_dir}: no CT series in it{damaged}; give a folder of CT series with structure sets")
     added: list[str] = []
     already_there: list[str] = []
     left_out: list[LeftOut] = []
     notes: list[str] = []
     for found in (*archive.unreadable, *archive.left_out):
-        left_out.append(LeftOut(_pseudonym(found, dicom_dir, cohort.centre), found.path, found.reason, found.reason))
+        left_out.append(
+            LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.reason, found.reason)
+        )
     counts: Counter[NameRow] = Counter()
     for done, pair in enumerate(archive.pairs):
-        progress(done, len(archive.pairs))
         case_id = case_id_of(cohort.centre, pair.series.uid)
+        progress("importing", done, len(archive.pairs), case_id)
         said = [pair.note] if pair.note else []
         try:
             if case_id in cohort:
@@ -103,7 +128,10 @@ def import_archive(
             counts.update({_without_identity(row, pair.structure_set) for row in table.rows})
             notes.extend(f"{case_id}: {line}" for line in said)
         except DicomError as error:
-            left_out.append(LeftOut(case_id, pair.series.files[0].parent, str(error), _reason(error, pair, dicom_dir)))
+            left_out.append(
+                LeftOut(case_id, pair.series.files[0].parent, str(error), _reason(error, pair, archive.folder))
+            )
+    progress("importing", len(archive.pairs), len(archive.pairs), "")
     names = tuple(sorted(counts.items(), key=lambda item: _order(item[0])))
     report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), names, tuple(notes))
     _save(report, cohort)

@@ -95,6 +95,7 @@ class LeftOut:
 class Archive:
     """What a folder tree holds."""
 
+    folder: Path
     series: tuple[CtSeries, ...]
     pairs: tuple[Pair, ...]
     left_out: tuple[LeftOut, ...]  # series without structure set, structure sets without series
@@ -125,7 +126,7 @@ def read_archive(folder: Path) -> Archive:
             unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
     series = tuple(CtSeries(uid, tuple(files.values()), frozenset(files)) for uid, files in images.items())
     pairs, left_out = _pair(series, structure_sets.values())
-    return Archive(series, pairs, left_out, tuple(unreadable))
+    return Archive(folder, series, pairs, left_out, tuple(unreadable))
 
 
 def is_localiser(header: Dataset) -> bool:

@@ -1,8 +1,6 @@
 """A CT series <-> Hounsfield units on a Grid."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,7 +26,7 @@ from recontour.errors import (
     OrientationError,
     RescaleError,
 )
-from recontour.files import output_error, refuse_existing
+from recontour.files import whole_folder
 from recontour.geometry import Grid
 
 AXIS_TOLERANCE = 1e-3  # of a direction cosine
@@ -357,22 +355,9 @@ def write_scan(folder: Path, hu: npt.NDArray[np.int16], grid: Grid, identity: Sc
     """
     if hu.shape != grid.shape or hu.dtype != np.int16:
         raise GridMismatchError(f"{folder}: HU are {hu.dtype} of {hu.shape}; int16 of {grid.shape} are expected")
-    refuse_existing(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise output_error(folder, error) from error
-    try:
+    with whole_folder(folder) as partial:
         for index in range(grid.shape[0]):
-            name = f"CT{index + 1:04d}.dcm"
-            _ct_image(hu, grid, identity, index).save_as(staging / name, enforce_file_format=True)
-        staging.chmod(0o755)
-        staging.rename(folder)
-    except OSError as error:
-        raise output_error(folder, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            _ct_image(hu, grid, identity, index).save_as(partial / f"CT{index + 1:04d}.dcm", enforce_file_format=True)
     return read_series(sorted(folder.iterdir()))
 
 

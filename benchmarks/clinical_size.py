@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Import and contour a clinical CT of about 100 slices of 512 x 512: seconds and peak memory.
+
+    .venv/bin/python benchmarks/clinical_size.py [--model MODEL]
+
+The CT is the Pinnacle case of ../shared/data/interop (99 slices, a real RTSTRUCT). Without a model file an untrained
+compact network with 12 organs stands in: it costs what a trained one costs. Each command is run as a process of its own
+with the command line a user types. Writes docs/results/clinical_size.json.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from recontour.network import Model, Network, Provenance, save_model
+from recontour.network.model_file import versions
+from recontour.training.presets import preset_of
+
+REPO = Path(__file__).resolve().parents[1]
+INTEROP = REPO.parent / "shared" / "data" / "interop"
+ORGANS = (
+    "Brainstem", "SpinalCord", "Bone_Mandible", "Pituitary", "Parotid_L", "Parotid_R", "Lens_L", "Lens_R",
+    "OpticNrv_L", "OpticNrv_R", "Lobe_Temporal_L", "Lobe_Temporal_R",
+)  # fmt: skip
+NAMES = '[names]\n"Tumor_c40" = "GTVp"\n"LN_c40" = "GTVn"\n"Carina_c40" = "Carina"\n"Vertebra_c40" = "VB"\n'
+
+
+def untrained(path: Path) -> Path:
+    """A compact model of 12 organs that has learnt nothing, biased so that it does find something."""
+    preset = preset_of("compact")
+    torch.manual_seed(0)
+    network = Network(preset.architecture, len(ORGANS))
+    provenance = Provenance("compact", "nowhere", 0, dict.fromkeys(ORGANS, 0), 0, "2026-11-24", versions())
+    save_model(Model(network, preset.architecture, ORGANS, preset.preprocessing, {}, provenance), path)
+    return path
+
+
+def measured(*arguments: object) -> tuple[float, float]:
+    """Seconds and peak MiB of one `recontour` command."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recontour", *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    assert process.stderr is not None
+    if os.waitstatus_to_exitcode(status):
+        sys.exit(process.stderr.read().decode())
+    assert isinstance(usage, resource.struct_rusage)
+    return seconds, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path)
+    options = parser.parse_args()
+    if not INTEROP.is_dir():
+        sys.exit(f"the real data are not here: {INTEROP}")
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        with tarfile.open(INTEROP / "lung_pinnacle.tar.xz") as archive:
+            archive.extractall(work / "dicom", filter="data")
+        (work / "names.toml").write_text(NAMES)
+        model = options.model or untrained(work / "model")
+        importing = measured("import", work / "dicom", work / "cohort", "--names", work / "names.toml")
+        contouring = measured("contour", model, work / "dicom", "--out", work / "RS.dcm")
+    result = {
+        "import_seconds": round(importing[0], 2),
+        "import_peak_mib": round(importing[1]),
+        "contour_seconds": round(contouring[0], 2),
+        "contour_peak_mib": round(contouring[1]),
+        "slices": 99,
+        "matrix": [512, 512],
+        "cores": os.cpu_count(),
+    }
+    print(f"import:  {importing[0]:.1f} s, {importing[1]:.0f} MiB (bar: under 3 s)")
+    print(f"contour: {contouring[0]:.1f} s, {contouring[1]:.0f} MiB (bar: under 20 s, 2 GiB)")
+    (REPO / "docs" / "results" / "clinical_size.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

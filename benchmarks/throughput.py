@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Does training ever wait for data, and what is the memory layout worth?
+
+    .venv/bin/python benchmarks/throughput.py [--iterations 60] [COHORT]
+
+Trains the compact preset on a cohort (without one: on phantom patients drawn for the purpose) and prints the share of
+time that the loop waits for its batches; then times the same training step with channels-last and with the default
+layout, in turn, and prints the ratio. Writes docs/results/throughput.json.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from recontour.cohort import Cohort
+from recontour.cohort.importing import import_dicom
+from recontour.cohort.phantom import SOURCE, write_centre
+from recontour.network import Network
+from recontour.training.batches import Batch, Batches
+from recontour.training.loop import optimiser_of
+from recontour.training.loss import organ_loss
+from recontour.training.presets import preset_of
+from recontour.training.run import RunFolder, run
+
+REPO = Path(__file__).resolve().parents[1]
+PRESET = preset_of("compact")
+
+
+def phantom_cohort(folder: Path) -> Cohort:
+    """Four patients of the phantom's source centre."""
+    write_centre(folder / "dicom", SOURCE, range(4))
+    import_dicom(folder / "dicom", folder / "cohort", centre="phantom")
+    return Cohort.open(folder / "cohort")
+
+
+def waiting_share(batches: Batches, organs: int, folder: Path) -> tuple[float, float]:
+    """Share of time waiting for data, and seconds an iteration, after the first ten."""
+    network = Network(PRESET.architecture, organs)
+    steps = list(run(network, batches, RunFolder(folder), {}, resume=False, checkpoint_seconds=1e9))[10:]
+    return sum(s.waited for s in steps) / sum(s.seconds for s in steps), median(s.seconds for s in steps)
+
+
+def step_seconds(batch: Batch, organs: int, layout: torch.memory_format) -> float:
+    """The median of ten training steps, after two."""
+    network = Network(PRESET.architecture, organs).to(memory_format=layout)  # type: ignore[call-overload]
+    optimiser = optimiser_of(network, PRESET.train)
+    ct_N1HW = batch.ct_N1HW.contiguous(memory_format=layout)
+    spent = []
+    for _ in range(12):
+        began = time.perf_counter()
+        optimiser.zero_grad()
+        loss = organ_loss(network(ct_N1HW), batch.organs_NKHW, batch.known_NK, PRESET.train.dice_weight)
+        torch.autograd.backward(loss)
+        optimiser.step()
+        spent.append(time.perf_counter() - began)
+    return median(spent[2:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cohort", type=Path, nargs="?")
+    parser.add_argument("--iterations", type=int, default=60)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        cohort = Cohort.open(options.cohort) if options.cohort else phantom_cohort(Path(scratch))
+        recipe = replace(PRESET.train, iterations=options.iterations)
+        batches = Batches(list(cohort), cohort.organs, PRESET.preprocessing, recipe, seed=0)
+        share, seconds = waiting_share(batches, len(cohort.organs), Path(scratch) / "run")
+    batch = batches[0]
+    last, default = [], []
+    for _ in range(3):  # in turn, so that a drift of the machine's speed falls on both
+        last.append(step_seconds(batch, len(cohort.organs), torch.channels_last))
+        default.append(step_seconds(batch, len(cohort.organs), torch.contiguous_format))
+    result = {
+        "waiting_for_data": round(share, 4),
+        "seconds_per_iteration": round(seconds, 4),
+        "slices_per_second": round(recipe.batch / seconds, 1),
+        "default_layout_over_channels_last": round(median(default) / median(last), 3),
+        "threads": torch.get_num_threads(),
+    }
+    print(f"waiting for data: {share:.1%} of the time (bar: under 5 %)")
+    print(f"an iteration of {recipe.batch} slices: {seconds:.3f} s")
+    print(f"default layout / channels-last: {median(default) / median(last):.2f} (above 1: channels-last is faster)")
+    out = REPO / "docs" / "results" / "throughput.json"
+    out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
