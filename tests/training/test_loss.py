@@ -44,6 +44,12 @@ def test_nothing_known_is_no_loss() -> None:
     assert (logits.grad == 0).all()
 
 
+def test_where_nothing_is_shown_dice_is_silent() -> None:
+    logits = torch.randn(2, 1, 4, 4)
+    nothing, known = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, dtype=torch.bool)
+    assert organ_loss(logits, nothing, known, 1.0) == organ_loss(logits, nothing, known, 0.0)
+
+
 def test_a_perfect_answer_costs_nearly_nothing() -> None:
     organs = torch.zeros(1, 2, 8, 8)
     organs[:, :, 2:5, 2:5] = 1

@@ -13,7 +13,8 @@ def organ_loss(logits_NKHW: Tensor, organs_NKHW: Tensor, known_NK: Tensor, dice_
     organs_NKHW, bool or float in 0 ... 1: what was contoured. known_NK, bool: whether the organ was contoured at all in
         that patient; where not, its pixels have no say.
 
-    Soft Dice is taken over a batch's slices together, organ by organ, and only for organs known in at least one.
+    Soft Dice is taken over a batch's slices together, and only for organs that the batch shows: where an organ is
+    absent, cross-entropy alone says so. (Dice with nothing to find teaches rare organs never to appear.)
     Returns: a scalar; 0 with a gradient of 0 where nothing is known.
     """
     known = known_NK.to(logits_NKHW.dtype)
@@ -25,6 +26,6 @@ def organ_loss(logits_NKHW: Tensor, organs_NKHW: Tensor, known_NK: Tensor, dice_
         both_K = ((p_NKHW * organs_NKHW).sum(dim=(2, 3)) * known).sum(dim=0)
         either_K = ((p_NKHW + organs_NKHW).sum(dim=(2, 3)) * known).sum(dim=0)
         dice_K = (2 * both_K + 1) / (either_K + 1)
-        present_K = known_NK.any(dim=0).to(logits_NKHW.dtype)
-        loss = loss + dice_weight * ((1 - dice_K) * present_K).sum() / present_K.sum().clamp(min=1)
+        shown_K = ((organs_NKHW.sum(dim=(2, 3)) * known).sum(dim=0) > 0).to(logits_NKHW.dtype)
+        loss = loss + dice_weight * ((1 - dice_K) * shown_K).sum() / shown_K.sum().clamp(min=1)
     return loss

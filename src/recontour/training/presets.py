@@ -1,6 +1,6 @@
 """The presets: a network, what it sees, and how it is trained and adapted, under one name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recontour.errors import SettingsError
 from recontour.network import Architecture, Preprocessing
@@ -38,8 +38,21 @@ _PAPER = Preset(
     adapt=_PAPER_RECIPE,
 )
 
-# The same architecture with fewer blocks and channels: a quarter of an hour of training on two cores.
-_COMPACT_AUGMENTATION = Augmentation(zoom_range=(0.8, 1.25), degrees=10.0, shift_mm=10.0, hu_offset=10.0, hu_gain=0.02)
+# The same architecture with fewer blocks and channels: minutes of training on two cores. Its atrous rates are the
+# paper's halved, as its pixels are larger and its crop is smaller.
+_COMPACT_RECIPE = Recipe(
+    iterations=3000,
+    batch=8,
+    optimiser="adamw",
+    learning_rate=0.002,
+    power=0.9,
+    warm_up=20,
+    momentum=0.9,
+    weight_decay=0.01,
+    dice_weight=1.0,
+    organ_share=0.7,
+    augmentation=Augmentation(zoom_range=(0.8, 1.25), degrees=10.0, shift_mm=10.0, hu_offset=10.0, hu_gain=0.02),
+)
 _COMPACT = Preset(
     architecture=Architecture(
         stem_channels=32,
@@ -51,33 +64,9 @@ _COMPACT = Preset(
         spp_rates=(3, 6, 9),
         norm="batch",
     ),
-    preprocessing=Preprocessing(pixel_mm=1.5, crop_px=193, window_hu=(-200.0, 400.0)),
-    train=Recipe(
-        iterations=3000,
-        batch=8,
-        optimiser="adamw",
-        learning_rate=0.002,
-        power=0.9,
-        warm_up=20,
-        momentum=0.9,
-        weight_decay=0.01,
-        dice_weight=1.0,
-        organ_share=0.7,
-        augmentation=_COMPACT_AUGMENTATION,
-    ),
-    adapt=Recipe(
-        iterations=1500,
-        batch=8,
-        optimiser="adamw",
-        learning_rate=0.001,
-        power=0.9,
-        warm_up=20,
-        momentum=0.9,
-        weight_decay=0.01,
-        dice_weight=1.0,
-        organ_share=0.7,
-        augmentation=_COMPACT_AUGMENTATION,
-    ),
+    preprocessing=Preprocessing(pixel_mm=1.25, crop_px=225, window_hu=(-200.0, 400.0)),
+    train=_COMPACT_RECIPE,
+    adapt=replace(_COMPACT_RECIPE, iterations=1500, learning_rate=0.001),
 )
 
 PRESETS = {"compact": _COMPACT, "paper": _PAPER}
