@@ -1,0 +1,214 @@
+"""What the documents say is true: links, commands, the README's example, and the tables of the reference."""
+
+import argparse
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from tests.journeys.conftest import write_patient
+
+from recontour import errors, workflows
+from recontour.cli.main import _parser
+from recontour.cohort import Cohort
+from recontour.contouring.finish import KEPT_SHARE, KEPT_SHARE_ELSE
+from recontour.contouring.predict import Mask, predict
+from recontour.dicom.names import known_organs, match_names, read_user_map
+from recontour.evaluation.statistics import holm, wilcoxon_p
+from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
+from recontour.evaluation.tolerances import DEFAULT_MM, TOLERANCES_MM
+from recontour.network import load_model
+from recontour.training.presets import PRESETS
+
+REPO = Path(__file__).resolve().parents[2]
+REFERENCE = REPO / "docs" / "reference"
+DOCUMENTS = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
+TEXTS = {str(path.relative_to(REPO)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
+OTHERS_OPTIONS = {"--logdir"}  # of TensorBoard
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language; "" for those that name none."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> list[str]:
+    """The `recontour ...` lines of a document's blocks."""
+    return [line for block in blocks(text, "") for line in block.splitlines() if line.startswith("recontour ")]
+
+
+def rows(document: str, header: str) -> list[list[str]]:
+    """The cells of a reference table, found by its header line, without code marks."""
+    lines = iter((REFERENCE / document).read_text(encoding="utf-8").splitlines())
+    assert any(line == header for line in lines), f"{document} has no table {header}"
+    next(lines)
+    found = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip().strip("`") for cell in line.strip("|").split("|")])
+    return found
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_lead_somewhere(name: str) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", TEXTS[name])
+    inside = [target.partition("#")[0] for target in targets if not target.startswith(("http:", "https:", "#"))]
+    dead = [target for target in inside if not (REPO / name).parent.joinpath(target).exists()]
+    assert not dead
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_files_that_are_named_exist(name: str) -> None:
+    paths = re.findall(r"`((?:src|tests|docs|benchmarks)/[\w./-]+)`", TEXTS[name])
+    assert not [path for path in paths if not (REPO / path).exists()]
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"docs/results.md"}))  # that names the benchmarks' options too
+def test_options_that_are_named_exist(name: str) -> None:
+    help_texts = [command.format_help() for command in _subparsers().values()]
+    known = OTHERS_OPTIONS.union(*(re.findall(r"--[a-z-]+", text) for text in help_texts))
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", TEXTS[name])) <= known
+    assert set(re.findall(r"--preset (\w+)", TEXTS[name])) <= set(PRESETS)
+
+
+def _subparsers() -> dict[str, argparse.ArgumentParser]:
+    (choices,) = [action.choices for action in _parser()._actions if isinstance(action.choices, dict)]
+    return choices
+
+
+@pytest.mark.parametrize("line", sorted({line for text in TEXTS.values() for line in commands(text)}))
+def test_commands_are_understood(line: str) -> None:
+    options = _parser().parse_args(shlex.split(line, comments=True)[1:])
+    assert set(getattr(options, "organs", None) or ()) <= set(known_organs())
+
+
+def test_the_readme_shows_every_command() -> None:
+    shown = {line.split()[1] for line in commands(TEXTS["README.md"])}
+    assert shown == set(_subparsers()) - {"demo"}
+    assert "make demo" in blocks(TEXTS["README.md"], "")[0]
+
+
+def test_the_readme_s_picture_of_the_house_is_true() -> None:
+    (section,) = re.findall(r"^## The way of the data$(.*?)^## ", TEXTS["README.md"], flags=re.MULTILINE | re.DOTALL)
+    (picture,) = blocks(section, "")
+    package = REPO / "src" / "recontour"
+    rooms = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
+    files = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    assert set(re.findall(r"\b[a-z]+/|\b[a-z]+\.py", picture)) == rooms | files
+
+
+@pytest.fixture(scope="module")
+def workplace(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the README's example ran, on a small archive and with two steps of training."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("south", "north-train", "north-test"):
+        shutil.copytree(archive, folder / "dicom" / name)
+    write_patient(folder / "dicom" / "new-patient", 7)
+
+    def find_something(*arguments: object) -> Iterator[tuple[str, Mask]]:
+        """Two steps of training may find nothing, and then nothing is written: add a square to what they find."""
+        for organ, mask in predict(*arguments):  # type: ignore[arg-type]
+            found = mask.copy()
+            found[2, 20:24, 20:24] = True
+            yield organ, found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(workflows, "train", partial(workflows.train, iterations=2))
+        patch.setattr(workflows, "adapt", partial(workflows.adapt, iterations=2))
+        patch.setattr(workflows, "predict", find_something)
+        (example,) = blocks(TEXTS["README.md"], "python")
+        exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
+    return folder
+
+
+def test_the_readme_s_example_does_what_it_says(workplace: Path) -> None:
+    assert Cohort.open(workplace / "north-test").centre == "North"
+    assert load_model(workplace / "north.safetensors").provenance.lineage == "south -> North"
+    made = {path.name for path in (workplace / "evaluation").iterdir()}
+    assert made == {"scores.csv", "statistics.csv", "report.html"}
+    written = pydicom.dcmread(workplace / "new-patient.dcm")
+    assert [roi.ROIName for roi in written.StructureSetROISequence] == ["Brainstem", "Lens_L"]
+
+
+def test_the_examples_of_the_files_reference_run(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    for example in blocks((REFERENCE / "files.md").read_text(encoding="utf-8"), "python"):
+        exec(compile(example, "files.md", "exec"), {"__name__": "__main__"})
+    said = capsys.readouterr().out
+    assert "Not a medical device" in said  # the model card
+    cases = Cohort.open(workplace / "north-train").case_ids
+    assert all(f"{case} dicom/north-train/" in said for case in cases)  # the way back to a patient
+
+
+def test_columns_of_the_tables() -> None:
+    text = (REFERENCE / "files.md").read_text(encoding="utf-8")
+    for name, expected in (("scores.csv", SCORE_COLUMNS), ("statistics.csv", STATISTICS_COLUMNS)):
+        (line,) = re.findall(rf"^\| `{name}` \| (.*) \|$", text, flags=re.MULTILINE)
+        assert tuple(re.findall(r"`(\w+)`", line)) == expected
+
+
+def test_tolerances() -> None:
+    *organs, (_, default) = rows("evaluation.md", "| organ | mm |")
+    assert {organ: float(mm) for organ, mm in organs} == TOLERANCES_MM
+    assert float(default) == DEFAULT_MM
+
+
+def test_shares_of_islands() -> None:
+    *organs, (_, default) = rows("evaluation.md", "| organ | share |")
+    assert {organ: float(share) for organ, share in organs} == KEPT_SHARE
+    assert float(default) == KEPT_SHARE_ELSE
+
+
+def test_names_become_what_the_reference_says() -> None:
+    for roi_name, becomes in rows("names.md", "| ROI name | becomes |"):
+        (row,) = match_names([roi_name]).rows
+        assert becomes == (row.tg263 or row.status), roi_name
+
+
+def test_the_map_of_the_reference_can_be_used(tmp_path: Path) -> None:
+    (example,) = blocks((REFERENCE / "names.md").read_text(encoding="utf-8"), "toml")
+    (tmp_path / "map.toml").write_text(example, encoding="utf-8")
+    names = match_names(["HIRNSTAMM", "腮腺左", "Parotid", "Cord old", "Glottis"], read_user_map(tmp_path / "map.toml"))
+    assert [row.tg263 for row in names.rows] == ["Brainstem", "Parotid_L", "Parotid_R", None, "Glottis"]
+
+
+def test_every_error_is_explained() -> None:
+    explained = {name: int(code) for name, code, *_ in rows("errors.md", "| exception | exit code | seen when | do |")}
+    tree = {
+        name: kind.exit_code
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.RecontourError)
+    }
+    assert explained == tree
+
+
+def test_how_many_test_patients_are_needed() -> None:
+    """The how-to: of twelve organs one alone can become significant with 9 pairs, not with 8."""
+    assert "at least 9 patients" in TEXTS["docs/how-to/adapt-a-model.md"]
+    smallest = {n: holm([wilcoxon_p(np.arange(1.0, n + 1)), *[1.0] * 11])[0] for n in (8, 9)}
+    assert smallest[9] < 0.05 < smallest[8]
+
+
+def test_the_readings_are_those_of_the_preset() -> None:
+    text = TEXTS["docs/explanation/paper.md"]
+    paper, compact = PRESETS["paper"], PRESETS["compact"]
+    assert f"(rates {', '.join(map(str, paper.architecture.spp_rates))}) of {paper.architecture.spp_channels}" in text
+    rates = ", ".join(map(str, paper.architecture.cac_rates))
+    assert f"Conv4: {paper.architecture.conv4_rate}. Conv5-b1, b2, b3: {rates} |" in text
+    low, high = paper.preprocessing.window_hu
+    assert f"{low:g} to {high:g} HU" in text
+    assert f"brought to {paper.preprocessing.pixel_mm:g} mm pixels" in text
+    assert f"up to {paper.train.augmentation.shift_mm:g} mm" in text
+    norms = (paper.architecture.norm, compact.architecture.norm)
+    assert "{} normalisation in `paper`, {} normalisation in `compact`".format(*norms) in text
+    assert paper.train == paper.adapt
+    assert f"{paper.train.iterations:,} iterations".replace(",", " ") in text
