@@ -1,6 +1,9 @@
 """Cohorts and a model small enough for a test: boxes and balls in a body, on a coarse grid."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; torch reads it when it is imported
 
 import numpy as np
 import pytest

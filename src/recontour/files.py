@@ -26,7 +26,10 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        mode = partial.stat().st_mode  # as the user's umask has it; some libraries write for the owner alone
         yield partial
+        partial.chmod(mode)
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(path)
@@ -34,19 +37,6 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
         raise output_error(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a text file whole or not at all."""
-    with whole_file(path, replace=replace) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def output_error(path: Path, error: OSError) -> OutputError | FaultError:
-    """What the operating system said about an output, as an error of ours."""
-    if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
-        return OutputError(f"{path} cannot be written ({error.strerror}); choose a folder you may write to")
-    return FaultError(f"{path} could not be written ({error.strerror or error}); free some space, then repeat")
 
 
 @contextmanager
@@ -65,3 +55,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise output_error(path, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_text(path: Path, text: str, *, replace: bool = False) -> None:
+    """Write a text file whole or not at all."""
+    with whole_file(path, replace=replace) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def output_error(path: Path, error: OSError) -> OutputError | FaultError:
+    """What the operating system said about an output, as an error of ours."""
+    if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
+        return OutputError(f"{path} cannot be written ({error.strerror}); choose a folder you may write to")
+    return FaultError(f"{path} could not be written ({error.strerror or error}); free some space, then repeat")

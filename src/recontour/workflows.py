@@ -31,7 +31,7 @@ from recontour.network.model_file import sha256_of, versions
 from recontour.training.batches import Batches
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
-from recontour.training.run import RunFolder, run
+from recontour.training.run import RunFolder, is_first_process, run
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.inherit import inherit
 
@@ -236,8 +236,9 @@ def _learn(model: Model, cohort: Cohort, recipe: Recipe, out: Path, *, resume: b
     for step in run(model.network, batches, folder, _identity(model, cases), resume=resume):
         words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
         progress("training", step.iteration, recipe.iterations, words)
-    save_model(model, out)
-    folder.close()
+    if is_first_process():
+        save_model(model, out)
+        folder.close()
     return model
 
 

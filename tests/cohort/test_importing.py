@@ -169,6 +169,14 @@ def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -
         assert secret.lower().encode() not in kept, secret
 
 
+def test_a_new_map_does_not_change_a_case_silently(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom", ("Brain Stem", "my cord"))
+    import_archive(read_archive(tmp_path / "dicom"), cohort)
+    again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"my cord": "SpinalCord"})
+    assert "now also has SpinalCord" in again.notes[0]
+    assert cohort.organs == ("Brainstem",)
+
+
 def test_progress_is_told(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom" / "1", seed="a")
     patient(tmp_path / "dicom" / "2", seed="b")

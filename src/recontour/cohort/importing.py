@@ -114,6 +114,8 @@ def import_archive(
                 table = _names_of(read_structure_set(pair.structure_set.path, None, said.append), user_map)
                 if cohort[case_id].source_hash != _hash(pair.structure_set.sop_instance_uid):
                     said.append("its structure set has changed since; delete the case's folder to import the new one")
+                elif new := sorted(set(table.mapped.values()) - set(cohort[case_id].organs)):
+                    said.append(f"now also has {', '.join(new)}; delete the case's folder to import them")
                 already_there.append(case_id)
             else:
                 scan = read_series(pair.series.files)

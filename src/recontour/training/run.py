@@ -46,6 +46,11 @@ def make_fabric(folder: RunFolder, done: int, accelerator: str = "auto") -> Fabr
     return Fabric(accelerator=accelerator, precision=precision, loggers=logger)
 
 
+def is_first_process() -> bool:
+    """Whether this process is the one that writes, among those that train together."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
 def run(
     network: Network,
     batches: Batches,

@@ -1,0 +1,44 @@
+"""kill -9 at any moment, then --resume: the bits of a run that was left alone."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.journeys.conftest import Journey
+
+# the command line, but with a checkpoint after every iteration
+TRAIN = """
+import sys
+from recontour.training.run import run
+run.__kwdefaults__["checkpoint_seconds"] = 0.0
+from recontour.cli import main
+sys.exit(main(["train", *sys.argv[1:], "--iterations", "8"]))
+"""
+
+
+def weights_of(path: Path) -> str:
+    raw = path.read_bytes()
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    return str(json.loads(header["__metadata__"]["recontour"])["weights_sha256"])
+
+
+def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path) -> None:
+    def command(out: Path, *more: str) -> list[str]:
+        return [sys.executable, "-c", TRAIN, str(journey.cohort), "--out", str(out), *more]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+
+    checkpoint = tmp_path / "killed.run" / "checkpoint.ckpt"
+    for _ in range(2):  # killed twice, each time once it has got further
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = subprocess.Popen(command(tmp_path / "killed", "--resume"), stderr=subprocess.DEVNULL)
+        while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        assert not (tmp_path / "killed").exists()
+    subprocess.run(command(tmp_path / "killed", "--resume"), check=True, capture_output=True)
+    assert weights_of(tmp_path / "killed") == weights_of(tmp_path / "whole")
+    assert not checkpoint.exists()
