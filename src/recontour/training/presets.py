@@ -41,10 +41,10 @@ _PAPER = Preset(
 # The same architecture with fewer blocks and channels: minutes of training on two cores. Its atrous rates are the
 # paper's halved, as its pixels are larger and its crop is smaller.
 _COMPACT_RECIPE = Recipe(
-    iterations=3000,
+    iterations=2200,
     batch=8,
     optimiser="adamw",
-    learning_rate=0.002,
+    learning_rate=0.003,
     power=0.9,
     warm_up=20,
     momentum=0.9,
