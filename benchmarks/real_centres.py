@@ -61,14 +61,14 @@ class Clock:
         return progress
 
 
-def cohort_of(work: Path, role: str, fold: str, clock: Clock) -> Path:
+def cohort_of(data: Path, work: Path, role: str, fold: str, clock: Clock) -> Path:
     """A role's fold as a cohort, by way of DICOM."""
     cohort = work / "cohorts" / f"{role}-{fold}"
     dicom = work / "dicom" / f"{role}-{fold}"
     finished = cohort / "finished"
     if not finished.exists():
         clock.since = time.monotonic()
-        command = [sys.executable, str(DATA / "make_dicom.py"), str(dicom), "--role", role, "--fold", fold]
+        command = [sys.executable, str(data / "make_dicom.py"), str(dicom), "--role", role, "--fold", fold]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         clock.tick("writing DICOM")
         report = workflows.import_dicom(dicom, cohort, centre=role)
@@ -95,17 +95,18 @@ def table(scores: list[CaseScore]) -> tuple[list[str], dict[str, dict[str, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=REPO / "benchmarks" / "work" / "real_centres")
+    parser.add_argument("--data", type=Path, default=DATA, help="a folder like ../shared/data, with make_dicom.py")
     parser.add_argument("--preset", default="compact")
     parser.add_argument("--target", default="target1")
     options = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"the real data are not here: {DATA}")
+    if not options.data.is_dir():
+        sys.exit(f"the real data are not here: {options.data}")
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)
     clock = Clock(work / "seconds.json")
 
-    source = cohort_of(work, "source", "train", clock)
-    train, test = (cohort_of(work, options.target, fold, clock) for fold in ("train", "test"))
+    source = cohort_of(options.data, work, "source", "train", clock)
+    train, test = (cohort_of(options.data, work, options.target, fold, clock) for fold in ("train", "test"))
     models = {name: work / f"{options.target}-{name}" for name in ("Model_S", "Model_T", "Model_ST")}
     models["Model_S"] = work / "Model_S"
     for name, cohort in (("Model_S", source), ("Model_T", train)):
