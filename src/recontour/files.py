@@ -1,17 +1,29 @@
 """Outputs that appear whole or not at all, and never in place of something else."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from recontour.errors import FaultError, OutputError
 
+APPEARED = {errno.EEXIST, errno.ENOTEMPTY}
+MENDABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+
 
 def refuse_existing(path: Path) -> None:
-    """Raise OutputError where an output exists already."""
-    if path.exists() or path.is_symlink():
+    """Raise OutputError where an output exists already, or cannot be made: before the work, not after it."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise OutputError(f"{path} cannot be written: {parent} is no folder that you may write to") from None
+    except OSError as error:  # a file where a folder should be, a name too long, a folder that may not be entered
+        raise output_error(path, error) from error
+    else:
         raise OutputError(f"{path} exists; recontour does not overwrite. Choose another name, or move it away")
 
 
@@ -19,7 +31,8 @@ def refuse_existing(path: Path) -> None:
 def whole_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Give a temporary sibling to write to; it becomes `path` when the block ends, and is gone when the block fails.
 
-    Raises: OutputError: path exists (unless replace), or its folder cannot be written to. FaultError: the disk is full.
+    Raises: OutputError: path exists or appears meanwhile (unless replace), or its folder cannot be written to.
+        FaultError: the disk is full.
     """
     if not replace:
         refuse_existing(path)
@@ -32,18 +45,34 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
         partial.chmod(mode)
         with partial.open("rb") as written:
             os.fsync(written.fileno())
-        partial.replace(path)
+        if replace:
+            partial.replace(path)
+        else:
+            _name(partial, path)
     except OSError as error:
         raise output_error(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _name(partial: Path, path: Path) -> None:
+    """Give a finished file its name; unlike a rename, a link is never made over a file that appeared meanwhile."""
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        refuse_existing(path)
+        partial.rename(path)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give a temporary sibling folder to fill; it becomes `path` when the block ends, and is gone when it fails.
 
-    Raises: OutputError: path exists, or its parent cannot be written to. FaultError: the disk is full.
+    Raises: OutputError: path exists or appears meanwhile, or its parent cannot be written to. FaultError: the disk is
+        full.
     """
     refuse_existing(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -65,6 +94,8 @@ def write_text(path: Path, text: str, *, replace: bool = False) -> None:
 
 def output_error(path: Path, error: OSError) -> OutputError | FaultError:
     """What the operating system said about an output, as an error of ours."""
-    if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
-        return OutputError(f"{path} cannot be written ({error.strerror}); choose a folder you may write to")
+    if error.errno in APPEARED:
+        return OutputError(f"{path} appeared meanwhile; recontour does not overwrite. Choose another name, and repeat")
+    if error.errno in MENDABLE:
+        return OutputError(f"{path} cannot be written ({error.strerror}); choose another name or folder")
     return FaultError(f"{path} could not be written ({error.strerror or error}); free some space, then repeat")

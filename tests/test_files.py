@@ -1,0 +1,122 @@
+"""Outputs appear whole or not at all, never over something else; what cannot be made is found before the work."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from recontour.errors import FaultError, OutputError
+from recontour.files import output_error, refuse_existing, whole_file, whole_folder, write_text
+
+
+def test_a_file_appears_whole_with_the_mode_of_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    with whole_file(path) as partial:
+        partial.write_text("whole")
+        partial.chmod(0o600)
+        assert not path.exists()
+    (tmp_path / "other").touch()
+    assert path.read_text() == "whole"
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+    assert path.stat().st_nlink == 1
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_a_file_that_appeared_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # as vfat says it
+
+    if not hard_links:
+        monkeypatch.setattr(os, "link", refused)
+    write_text(tmp_path / "a", "first")
+    assert (tmp_path / "a").read_text() == "first"
+
+    def write_while_another_does(path: Path) -> None:
+        with whole_file(path) as partial:
+            partial.write_text("ours")
+            path.write_text("theirs")
+
+    with pytest.raises(OutputError, match="does not overwrite"):
+        write_while_another_does(tmp_path / "b")
+    assert (tmp_path / "b").read_text() == "theirs"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_replacing_is_asked_for(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "first")
+    write_text(tmp_path / "a", "second", replace=True)
+    assert (tmp_path / "a").read_text() == "second"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_folder_is_not_put_over_what_appeared_meanwhile(tmp_path: Path, is_folder: bool) -> None:
+    out = tmp_path / "out"
+    theirs = out / "theirs" if is_folder else out
+
+    def write_while_another_does() -> None:
+        with whole_folder(out) as partial:
+            (partial / "ours").touch()
+            theirs.parent.mkdir(exist_ok=True)
+            theirs.write_text("precious")
+
+    with pytest.raises(OutputError):
+        write_while_another_does()
+    assert theirs.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_the_real_error_is_told_though_the_partial_cannot_be_removed(
+    tmp_path: Path, whole: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    """The folder turns into a file while we write: removing the partial fails too."""
+    folder = tmp_path / "sub"
+    folder.mkdir()
+
+    def fail() -> None:
+        with whole(folder / "a"):
+            shutil.rmtree(folder)
+            folder.touch()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(FaultError, match="No space left"):
+        fail()
+
+
+@pytest.mark.parametrize("number", ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "EEXIST", "ENOTEMPTY"])
+def test_what_another_place_mends_is_an_output_error(number: str) -> None:
+    error = OSError(getattr(errno, number), "why")
+    assert isinstance(output_error(Path("out"), error), OutputError)
+
+
+@pytest.mark.parametrize("number", ["ENOSPC", "EDQUOT", "EIO"])
+def test_what_no_other_name_mends_is_a_fault(number: str) -> None:
+    assert isinstance(output_error(Path("out"), OSError(getattr(errno, number), "why")), FaultError)
+
+
+def test_an_output_that_cannot_be_made_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    for path in ("file", "file/a", "file/a/b", "nowhere", "nowhere/a", "a" * 300, "a" * 300 + "/b"):
+        with pytest.raises(OutputError, match=path):
+            refuse_existing(tmp_path / path)
+    refuse_existing(tmp_path / "new" / "deep" / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "nowhere"]
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's answer is made up: whoever runs the tests as root may write anywhere."""
+    monkeypatch.setattr(os, "access", lambda folder, _mode: Path(folder) != tmp_path)
+    with pytest.raises(OutputError, match=f"{tmp_path} is no folder that you may write to"):
+        refuse_existing(tmp_path / "new" / "out")
+    assert not list(tmp_path.iterdir())
