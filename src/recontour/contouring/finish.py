@@ -9,7 +9,7 @@ from scipy import ndimage
 Mask = npt.NDArray[np.bool_]
 
 # An island (26-connected in 3D) is kept when it has at least this share of the largest part's voxels.
-# Compact organs are one piece: only the largest stays. Long or thin ones break where a slice is missed.
+# Compact organs are one piece: of share 1 only the largest stays. Long or thin ones break where a slice is missed.
 KEPT_SHARE: Mapping[str, float] = {
     "SpinalCord": 0.02,
     "SpinalCanal": 0.02,
@@ -18,10 +18,15 @@ KEPT_SHARE: Mapping[str, float] = {
     "OpticNrv_L": 0.2,
     "OpticNrv_R": 0.2,
     "OpticChiasm": 0.2,
+    "Brainstem": 1.0,
+    "Larynx": 1.0,
     "Lens_L": 1.0,
     "Lens_R": 1.0,
+    "Lobe_Temporal_L": 1.0,
+    "Lobe_Temporal_R": 1.0,
+    "Parotid_L": 1.0,
+    "Parotid_R": 1.0,
     "Pituitary": 1.0,
-    "Brainstem": 1.0,
 }
 KEPT_SHARE_ELSE = 0.1
 
