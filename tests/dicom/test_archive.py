@@ -1,8 +1,12 @@
+import os
 from pathlib import Path
 from shutil import copy, copytree
 
+import numpy as np
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import MRImageStorage
 from tests.dicom.conftest import edit, make_scan, make_structure_set
 
@@ -132,3 +136,56 @@ def test_a_structure_set_knows_words_that_name_its_patient(tmp_path: Path) -> No
     assert pair.structure_set.names_patient("GTV zebedee")
     assert pair.structure_set.names_patient("of MRN-4711")
     assert not pair.structure_set.names_patient("Brainstem")
+
+
+def test_what_begins_with_a_dot_is_passed_over(tmp_path: Path) -> None:
+    patient(tmp_path / "one", "a")
+    (tmp_path / "one" / "._rs.dcm").write_bytes(b"\x00\x05\x16\x07")
+    copytree(tmp_path / "one", tmp_path / ".two.123.partial")
+    edit(tmp_path / ".two.123.partial" / "ct", lambda image: setattr(image, "SeriesInstanceUID", "1.2.3"))
+    archive = read_archive(tmp_path)
+    assert len(archive.series) == len(archive.pairs) == 1
+    assert not archive.unreadable
+
+
+def test_a_file_without_preamble_or_suffix_is_found_and_other_files_are_not(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    make_structure_set(tmp_path / "rs.dcm", scan)
+    for file in list(tmp_path.rglob("*.dcm")):
+        bare = DicomBytesIO()
+        bare.is_little_endian, bare.is_implicit_VR = True, file.stem != "CT0001"  # begins with group 8
+        write_dataset(bare, dcmread(file))
+        whole = file.rename(file.with_suffix(""))
+        whole.write_bytes(whole.read_bytes()[132:] if file.stem == "CT0002" else bare.getvalue())  # or with group 2
+    (tmp_path / "counts").write_bytes(np.arange(8, 40, dtype="<i4").tobytes())  # begins with an 8, as group 8 does
+    (tmp_path / "note").write_text("Dear colleague")
+    archive = read_archive(tmp_path)
+    assert [len(pair.series.files) for pair in archive.pairs] == [5]
+    assert not archive.unreadable
+
+
+def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
+    patient(tmp_path / "elsewhere" / "one", "a")
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "one" / "round").symlink_to(tmp_path / "archive")
+    (pair,) = read_archive(tmp_path / "archive").pairs
+    assert len(pair.series.files) == 5
+
+
+def test_a_folder_that_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient(tmp_path / "one", "a")
+    (tmp_path / "shut").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str | Path) -> object:
+        if Path(path).name == "shut":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root, who runs tests in containers, may read everything
+    archive = read_archive(tmp_path)
+    assert len(archive.pairs) == 1
+    assert [(found.path, found.reason) for found in archive.unreadable] == [
+        (tmp_path / "shut", "cannot be read (Permission denied); check its permissions")
+    ]

@@ -8,6 +8,8 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import EnhancedCTImageStorage, JPEG2000Lossless, RLELossless, generate_uid
 from tests.dicom.conftest import PATIENT, edit, make_scan, numbered
 from tests.geometry.conftest import make_grid
@@ -317,6 +319,17 @@ def test_a_file_without_preamble_is_read(tmp_path: Path) -> None:
     for file in (tmp_path / "ct").iterdir():
         file.write_bytes(file.read_bytes()[132:])
     assert read_scan(tmp_path / "ct").grid == scan.grid
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_file_without_meta_information_is_read(tmp_path: Path, implicit: bool) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for file in (tmp_path / "ct").iterdir():
+        bare = DicomBytesIO()
+        bare.is_little_endian, bare.is_implicit_VR = True, implicit
+        write_dataset(bare, pydicom.dcmread(file))
+        file.write_bytes(bare.getvalue())
+    np.testing.assert_array_equal(read_scan(tmp_path / "ct").hu, scan.hu)
 
 
 def _enhanced(folder: Path, to: Path) -> None:

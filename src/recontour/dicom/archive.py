@@ -99,7 +99,7 @@ class Archive:
     series: tuple[CtSeries, ...]
     pairs: tuple[Pair, ...]
     left_out: tuple[LeftOut, ...]  # series without structure set, structure sets without series
-    unreadable: tuple[LeftOut, ...]  # files that claim to be DICOM
+    unreadable: tuple[LeftOut, ...]  # folders, and files that claim to be DICOM
 
 
 def read_archive(folder: Path) -> Archive:
@@ -110,8 +110,12 @@ def read_archive(folder: Path) -> Archive:
     """
     images: dict[str, dict[str, Path]] = {}  # series UID -> SOP instance UID -> file
     structure_sets: dict[str, StructureSetFile] = {}
-    unreadable = []
-    for path in files_under(folder):
+    unreadable: list[LeftOut] = []
+
+    def skip(error: OSError) -> None:
+        unreadable.append(LeftOut(Path(error.filename), f"cannot be read ({error.strerror}); check its permissions"))
+
+    for path in files_under(folder, skip):
         try:
             if not claims_dicom(path):
                 continue

@@ -3,8 +3,9 @@
 import io
 import logging
 import os
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,27 +14,41 @@ from pydicom.config import disable_value_validation
 from pydicom.datadict import tag_for_keyword
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
+from pydicom.uid import ImplicitVRLittleEndian
 
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
 
 HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
 DICM_OFFSET = 128  # bytes of preamble before the mark of a DICOM file
-FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # how a file without preamble begins
+FIRST_ATTRIBUTE = re.compile(  # how a file without preamble begins: group 2 or 8, then a VR or a short length
+    rb"[\x02\x08]\x00(\x00\x00(UL|\x04\x00\x00\x00)|[\x01-\x18]\x00([A-Z]{2}|[\x00-\xff]\x00\x00\x00))"
+)
 
 
-def files_under(folder: Path) -> list[Path]:
-    """Every file in a folder tree, sorted.
+def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Path]:
+    """Every file in a folder tree, sorted; links are followed, each folder is entered once.
 
+    What begins with a dot is passed over: unfinished copies, and what macOS adds to a file.
+    unreadable: is told of folders that cannot be read.
     Raises: NoSeriesError: there is no such folder.
     """
     if not folder.is_dir():
         raise NoSeriesError(f"{folder}: a folder of DICOM files is expected, and there is none; check the path")
-    return sorted(Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    found, entered = [], set()
+    for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        place = os.path.realpath(parent)
+        if place in entered:
+            folders.clear()
+            continue
+        entered.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
 def claims_dicom(path: Path) -> bool:
-    """Whether a file says by its mark or its name that it is DICOM; any other is none of our business."""
-    return path.suffix.lower() == ".dcm" or _has_mark(_first_bytes(path))
+    """Whether a file says by its name or its first bytes that it is DICOM; any other is none of our business."""
+    return path.suffix.lower() == ".dcm" or _looks_dicom(_first_bytes(path))
 
 
 def read_header(path: Path, keywords: tuple[str, ...]) -> Dataset:
@@ -126,8 +141,7 @@ class _Unbroken(io.BufferedReader):
 
 
 def _read(path: Path, until: int | None, tags: list[BaseTag | int] | None) -> Dataset:
-    start = _first_bytes(path)
-    if not _has_mark(start) and start[:2] not in FIRST_GROUPS:
+    if not _looks_dicom(_first_bytes(path)):
         raise NotDicomError(f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start)")
     stop = None if until is None else (lambda tag, _vr, _length: tag >= until)
     with reading(path), _Unbroken(io.FileIO(path)) as file:
@@ -136,6 +150,8 @@ def _read(path: Path, until: int | None, tags: list[BaseTag | int] | None) -> Da
         except _CutOffError:
             raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
         sop_class = sop_class_uid(dataset)
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # PS3.5 10.1: the default, where none is told
     if not sop_class:
         raise NotDicomError(f"{path}: no DICOM file, or cut off (it has no SOP class); export it again or remove it")
     return dataset
@@ -149,5 +165,5 @@ def _first_bytes(path: Path) -> bytes:
         raise NotDicomError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
 
 
-def _has_mark(start: bytes) -> bool:
-    return start[DICM_OFFSET:] == b"DICM"
+def _looks_dicom(start: bytes) -> bool:
+    return start[DICM_OFFSET:] == b"DICM" or FIRST_ATTRIBUTE.match(start) is not None
