@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recontour.dicom import match_names, read_user_map
-from recontour.dicom.names import known_organs
+from recontour.dicom.names import is_vocabulary, known_organs
 from recontour.errors import NamesError
 
 VOCABULARY = tomllib.loads(files("recontour.dicom").joinpath("names.toml").read_text(encoding="utf-8"))
@@ -83,7 +83,8 @@ def test_habits_of_spelling(name: str, organ: str) -> None:
         ("~Parotid_L", "a part"),
         ("Parotid L avoid", "derived"),
         ("Ring", "derived"),
-        ("BODY", "no organ goes by this name"),
+        ("BODY", "outline"),
+        ("XY", "no organ goes by this name"),
         ("脑干", "no organ goes by this name"),
         ("Cord 2", "no organ goes by this name"),
         ("", "no organ goes by this name"),
@@ -112,8 +113,36 @@ def test_no_spelling_of_one_organ_is_a_spelling_of_another() -> None:
             assert match(spelling) == (None, "ambiguous"), spelling
             for side, words in VOCABULARY["side"].items():
                 for word in words:
-                    for name in (f"{word} {spelling}", f"{spelling}_({word})", f"{word}{spelling}"):
+                    for name in (f"{word} {spelling}", f"{spelling}_({word})"):
                         assert match(name) == (f"{organ}_{side}", "mapped"), name
+                    long = len(spelling.replace(" ", "")) >= 4
+                    assert match(f"{word}{spelling}")[1] == ("mapped" if long else "ignored"), (word, spelling)
+
+
+@pytest.mark.parametrize(
+    "name", ["GON", "ONG", "DON", "PAROD", "Orbit_L", "Inner ear L", "Oreille interne G", "Temporal_L", "Lt Temporal"]
+)
+def test_what_may_be_something_else_is_not_guessed(name: str) -> None:
+    assert match(name) == (None, "ignored")
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("PTV 70", True),
+        ("Parotids", True),
+        ("Brain_Stem_PRV03", True),
+        ("copy of cord expanded", True),
+        ("~Parotid (L)", True),
+        ("GTV Ng", False),
+        ("GTV 李", False),
+        ("boost 14.02.19", False),
+        ("boost 14 Feb", False),
+        ("PTV 4711", False),
+    ],
+)
+def test_what_cannot_name_a_patient_is_told_apart(name: str, known: bool) -> None:
+    assert is_vocabulary(name) == known
 
 
 def test_known_organs_are_tg263_names_and_unique_without_regard_to_case() -> None:

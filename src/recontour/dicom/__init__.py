@@ -1,7 +1,7 @@
 """DICOM in and out: CT series, RT structure sets, and what centres call their organs."""
 
 from recontour.dicom.archive import Archive, CtSeries, LeftOut, Pair, StructureSetFile, read_archive
-from recontour.dicom.names import NameRow, NameTable, Status, match_names, read_user_map
+from recontour.dicom.names import NameRow, NameTable, Status, is_vocabulary, match_names, read_user_map
 from recontour.dicom.rtstruct import Authorship, read_structure_set, write_structure_set
 from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
 
@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "Status",
     "StructureSetFile",
+    "is_vocabulary",
     "match_names",
     "read_archive",
     "read_scan",

@@ -108,6 +108,13 @@ def known_organs() -> tuple[str, ...]:
     return (*vocabulary["single"], *(f"{organ}_{side}" for organ in vocabulary["paired"] for side in "LR"))
 
 
+def is_vocabulary(roi_name: str) -> bool:
+    """Whether a name is made of the words of names.toml and at most two digits: then it cannot name a patient."""
+    words = _words(roi_name)
+    known = {re.sub(r"\d+", "", word).removesuffix("s") for word in words} - {""}
+    return sum(map(str.isdigit, "".join(words))) <= 2 and known <= _vocabulary_words()
+
+
 def _match(roi_name: str, user_map: Mapping[str, str]) -> NameRow:
     key = _key(roi_name)
     by_key = {_key(spelling): organ for spelling, organ in user_map.items()}
@@ -118,7 +125,9 @@ def _match(roi_name: str, user_map: Mapping[str, str]) -> NameRow:
         return NameRow(roi_name, chosen, "mapped", USERS)
     if roi_name in known_organs():
         return NameRow(roi_name, roi_name, "mapped", EXACT)
-    organs = _built_in().get(key.removeprefix("copyof"), ())
+    words = _words(roi_name)
+    words = words[2:] if words[:2] == ["copy", "of"] else words
+    organs = _built_in().get("".join(words)) or _built_in().get(" ".join(words)) or ()
     if len(organs) == 1:
         return NameRow(roi_name, organs[0], "mapped", "a known spelling")
     if organs:
@@ -159,8 +168,26 @@ def _vocabulary() -> dict[str, Any]:
 
 
 @cache
+def _vocabulary_words() -> frozenset[str]:
+    """Every word that a known name, its side or the reason to leave it out is made of, without a plural's s."""
+    vocabulary = _vocabulary()
+    lists = [
+        known_organs(),
+        ["copy of"],
+        *vocabulary["single"].values(),
+        *vocabulary["paired"].values(),
+        *vocabulary["side"].values(),
+        *(kind["words"] for kind in vocabulary["left_out"].values()),
+    ]
+    return frozenset(word.removesuffix("s") for names in lists for name in names for word in _words(name))
+
+
+@cache
 def _built_in() -> dict[str, tuple[str, ...]]:
-    """Every known spelling's key -> the organs it may mean: two where the side is missing."""
+    """Every known spelling's key -> the organs it may mean: two where the side is missing.
+
+    Words of a short spelling and its side are joined with a space, any others without.
+    """
     vocabulary = _vocabulary()
     table: dict[str, tuple[str, ...]] = {
         _key(spelling): (organ,)
@@ -172,12 +199,13 @@ def _built_in() -> dict[str, tuple[str, ...]]:
         for spelling in (organ, *spellings):
             table.setdefault(_key(spelling), both)
             table.setdefault(_key(spelling) + "s", both)
+            apart = " " if len(_key(spelling)) < 4 else ""
             for side, words in vocabulary["side"].items():
                 for sided in (pattern for word in words for pattern in _with_side(_words(spelling), word)):
-                    table[sided] = (f"{organ}_{side}",)
+                    table[apart.join(sided)] = (f"{organ}_{side}",)
     return table
 
 
-def _with_side(words: Sequence[str], side: str) -> list[str]:
-    """A name's keys with its side before, after or between its words."""
-    return ["".join([*words[:at], side, *words[at:]]) for at in range(len(words) + 1)]
+def _with_side(words: Sequence[str], side: str) -> list[list[str]]:
+    """A name's words with its side before, after or between them."""
+    return [[*words[:at], side, *words[at:]] for at in range(len(words) + 1)]
