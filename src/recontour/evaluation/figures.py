@@ -35,7 +35,7 @@ def colour_of(models: Sequence[str]) -> dict[str, str]:
 class Overlay:
     """One axial plane of one case: the CT and every mask of one organ, all (row, column)."""
 
-    hu: npt.NDArray[np.int16]
+    hu: npt.NDArray[np.int16 | np.float32]
     spacing_mm: tuple[float, float]  # row step, column step
     reference: Mask
     predicted: Mapping[str, Mask]  # by model; a model that did not contour the case is left out
@@ -97,10 +97,10 @@ def _centred(centre: float, length: float, size: int) -> slice:
     return slice(start, start + pixels)
 
 
-def _png(hu: npt.NDArray[np.int16]) -> str:
-    """The window's greys as a data: URI, enlarged by interpolation; each pixel keeps its place."""
+def _png(hu: npt.NDArray[np.int16 | np.float32]) -> str:
+    """The window's greys as a data: URI, enlarged by interpolation; each pixel keeps its place, metal its size."""
     factor = max(1, round(CROP_PIXELS / max(hu.shape)))
-    grey = ndimage.zoom(hu.astype(np.float32), factor, order=1, mode="nearest", grid_mode=True)
+    grey = ndimage.zoom(np.clip(hu.astype(np.float32), *WINDOW_HU), factor, order=1, mode="nearest", grid_mode=True)
     file = io.BytesIO()
     imsave(file, grey, format="png", cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1])
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
@@ -142,7 +142,7 @@ def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
 def _draw_panel(panel: Axes, organ: str, by_model: Sequence[Mapping[str, float]], colours: Sequence[str]) -> None:
     """One organ: by_model holds each model's DSC by case."""
     places = range(len(by_model))
-    for case in by_model[-1]:
+    for case in dict.fromkeys(case for of_model in by_model for case in of_model):
         line = [(place, by_model[place][case]) for place in places if case in by_model[place]]
         panel.plot(*zip(*line, strict=True), color="#999999", linewidth=0.4, zorder=1)
     drawn = panel.boxplot(
