@@ -17,13 +17,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from recontour import workflows
-from recontour.evaluation import CaseScore, compare, read_scores
+from recontour.evaluation import CaseScore, common_organs, compare, mean_over_organs, read_scores
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = REPO.parent / "shared" / "data"
@@ -79,17 +78,17 @@ def cohort_of(data: Path, work: Path, role: str, fold: str, clock: Clock) -> Pat
 
 
 def table(scores: list[CaseScore]) -> tuple[list[str], dict[str, dict[str, float]]]:
-    """Mean DSC by organ and model, as lines and as data; the last row is the mean over organs."""
+    """Mean DSC by organ and model, as lines and as data; the last row is the mean over organs that every model has."""
     models = list(dict.fromkeys(row.model for row in scores))
     organs = sorted({row.organ for row in scores})
+    common = common_organs(scores)
+    groups = {organ: [organ] for organ in organs} | {"mean over organs": common}
     means = {
-        organ: {model: fmean(row.dsc for row in scores if (row.organ, row.model) == (organ, model)) for model in models}
-        for organ in organs
+        name: {model: mean_over_organs(scores, model, group) for model in models} for name, group in groups.items()
     }
-    means["mean over organs"] = {model: fmean(means[organ][model] for organ in organs) for model in models}
     lines = [f"{'DSC':<18}" + "".join(f"{model:>12}" for model in models)]
-    lines += [f"{organ:<18}" + "".join(f"{row[model]:>12.3f}" for model in models) for organ, row in means.items()]
-    return lines, means
+    lines += [f"{name:<18}" + "".join(f"{row[model]:>12.3f}" for model in models) for name, row in means.items()]
+    return [*lines, f"(mean over the {len(common)} organs that every model has)"], means
 
 
 def main() -> None:

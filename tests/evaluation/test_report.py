@@ -77,7 +77,7 @@ def test_the_first_table_is_the_papers(tmp_path: Path) -> None:
         ["p", "Holm"],
         ["Brainstem", "10", "0.59 ± 0.06", "0.69 ± 0.06", "0.002", "0.004▲"],
         ["Lens_L", "10", "0.59 ± 0.06", "0.49 ± 0.06", "0.002", "0.004▼"],
-        ["Mean over organs", "", "0.59", "0.59", ""],
+        ["Mean over 2 organs", "", "0.59", "0.59", ""],
     ]
 
 
@@ -152,7 +152,7 @@ def test_the_head_carries_the_notices_and_how_to_repeat(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
     assert '<p class="notice">Synthetic patients.</p>' in page
     assert "Research use only; not a medical device. Every contour must be reviewed by a person." in page
-    assert "<code>recontour evaluate B S</code>" in page
+    assert "<code>recontour evaluate B S</code>, run in the folder that holds the cohort and the models." in page
     assert "2026-01-31" in page
 
 
@@ -163,6 +163,38 @@ def test_an_organ_without_a_single_finite_score_is_still_listed(tmp_path: Path) 
     ]
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1) + empty)
     assert ["Larynx", "1", NONE, NONE, NONE, NONE] in Tables(page).tables[0]
+
+
+def test_means_are_over_the_organs_that_every_model_scored(tmp_path: Path) -> None:
+    """ST knows an organ more, one that contours well, and S another that contours badly: neither makes ST better."""
+    scores = ten_cases("Lens_L", S=0.0, ST=0.0) + ten_cases("Brain", ST=0.3) + ten_cases("OpticChiasm", S=-0.4)
+    page = written(tmp_path, scores)
+    assert ["Mean over 1 organ", "", "0.59", "0.59", ""] in Tables(page).tables[0]
+    assert page.count('<div class="big">0.590</div>\n    <small>mean DSC over 1 organ</small>') == 2
+    assert "over the 1 organ that every model has scored" in page
+    assert '<b class="name">S</b>: mean DSC over 1 organ 0.000.' in page
+    assert "No decided difference in the 1 other organ." in page
+
+
+def test_of_three_models_two_are_compared_over_what_both_scored(tmp_path: Path) -> None:
+    about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
+    scores = ten_cases("Lens_L", S=0.0, T=0.0, ST=0.1) + ten_cases("Brain", S=0.0, ST=0.3)
+    page = written(tmp_path, scores, about)
+    assert '<b class="name">ST</b> against <b class="name">S</b>: mean DSC over 2 organs +0.200.' in page
+    assert '<b class="name">T</b> against <b class="name">S</b>: mean DSC over 1 organ 0.000.' in page
+
+
+def test_a_model_that_scored_nothing_shows_a_dash(tmp_path: Path) -> None:
+    about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
+    assert Tables(page).tables[0][-1][:5] == ["Mean over 1 organ", "", "0.59", NONE, "0.69"]
+    assert f'<b class="name">S</b>: mean DSC over 0 organs {NONE}.' in page
+
+
+def test_models_without_a_common_organ_show_dashes(tmp_path: Path) -> None:
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0) + ten_cases("Brain", ST=0.3))
+    assert ["Mean over 0 organs", "", NONE, NONE, ""] in Tables(page).tables[0]
+    assert "No decided difference" not in page
 
 
 def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
@@ -186,11 +218,12 @@ def test_worst_median_and_best_are_the_last_models() -> None:
         scored(f"c{k}", "Lens_L", model, k if model == "ST" else -k) for k in (3, 1, 4, 2) for model in ("S", "ST")
     ]
     scores += [scored("empty", "Lens_L", "ST", nan), scored("a", "Eye_L", "ST", 0.5), scored("b", "Eye_L", "ST", 0.4)]
-    scores += [scored("a", "Larynx", "ST", 0.5), scored("a", "Brain", "S", 0.5)]
+    scores += [scored("a", "Larynx", "ST", 0.5), scored("b", "Brain", "S", 0.5), scored("a", "Brain", "S", 0.7)]
     assert picture_cases(scores, ["S", "ST"]) == {
         "Lens_L": {"worst": "c1", "median": "c2", "best": "c4"},
         "Eye_L": {"worst": "b", "best": "a"},
         "Larynx": {"only": "a"},
+        "Brain": {"worst": "b", "best": "a"},  # ST does not know it
     }
 
 

@@ -2,6 +2,7 @@
 
 from recontour.evaluation.metrics import Scores, dice, hd95_mm, score, surface_dice, volume_bias_percent
 from recontour.evaluation.statistics import compare
+from recontour.evaluation.summary import common_organs, mean_over_organs
 from recontour.evaluation.tables import CaseScore, Comparison, read_scores, write_scores, write_statistics
 from recontour.evaluation.tolerances import tolerance_mm
 
@@ -9,9 +10,11 @@ __all__ = [
     "CaseScore",
     "Comparison",
     "Scores",
+    "common_organs",
     "compare",
     "dice",
     "hd95_mm",
+    "mean_over_organs",
     "read_scores",
     "score",
     "surface_dice",

@@ -13,7 +13,17 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from recontour.evaluation.figures import Overlay, Picture, box_plots, colour_of, draw
-from recontour.evaluation.summary import SIGNIFICANT, number, per_case, power, printed, tables, tile, verdict
+from recontour.evaluation.summary import (
+    SIGNIFICANT,
+    common_organs,
+    number,
+    per_case,
+    power,
+    printed,
+    tables,
+    tile,
+    verdict,
+)
 from recontour.evaluation.tables import CaseScore, Comparison
 from recontour.evaluation.tolerances import DEFAULT_MM, is_published
 from recontour.files import write_text
@@ -34,15 +44,17 @@ class About:
 
 
 def picture_cases(scores: Iterable[CaseScore], models: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The cases to show of each organ by the last model's DSC: organ -> {"worst", "median", "best": case}.
+    """The cases to show of each organ by its DSC: organ -> {"worst", "median", "best": case}.
 
-    Of an even number the lower middle is the median; of two cases there is none, and one is the "only" one.
+    The DSC is the last model's, or that of the last one that scored the organ. Of an even number the lower middle is
+    the median; of two cases there is none, and one is the "only" one.
     """
-    ranked: dict[str, list[tuple[float, str]]] = {}
+    ranked: dict[str, dict[str, list[tuple[float, str]]]] = {}  # organ, model
     for row in scores:
-        if row.model == models[-1] and np.isfinite(row.dsc):
-            ranked.setdefault(row.organ, []).append((row.dsc, row.case))
-    return {organ: _worst_median_best([case for _, case in sorted(cases)]) for organ, cases in ranked.items()}
+        if np.isfinite(row.dsc):
+            ranked.setdefault(row.organ, {}).setdefault(row.model, []).append((row.dsc, row.case))
+    cases = {organ: sorted(by_model[max(by_model, key=models.index)]) for organ, by_model in ranked.items()}
+    return {organ: _worst_median_best([case for _, case in of_organ]) for organ, of_organ in cases.items()}
 
 
 def _worst_median_best(cases: Sequence[str]) -> dict[str, str]:
@@ -81,13 +93,15 @@ def _contents(
     """Everything the template names."""
     models = list(about.models)
     organs = list(dict.fromkeys(row.organ for row in scores))
+    common = common_organs(scores)
     pairs = list(combinations(models, 2))
     return {
         "about": about,
         "cases": len({row.case for row in scores}),
         "organs": organs,
+        "common": len(common),
         "colours": colour_of(models),
-        "tiles": [tile(scores, model) for model in models],
+        "tiles": [tile(scores, model, common) for model in models],
         "verdicts": [verdict(scores, comparisons, models[0], model) for model in models[1:]],
         "power": power(comparisons),
         "tables": tables(scores, models, organs),

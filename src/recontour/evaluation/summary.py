@@ -27,27 +27,37 @@ class Tile:
     missed: str
 
 
-def tile(scores: Sequence[CaseScore], model: str) -> Tile:
-    """Sum one model up over all organs and cases."""
+def common_organs(scores: Sequence[CaseScore]) -> list[str]:
+    """The organs that every model scored: what means may be compared over. A model that scored nothing has no say."""
+    models: dict[str, set[str]] = {}
+    for row in scores:
+        if np.isfinite(row.dsc):
+            models.setdefault(row.organ, set()).add(row.model)
+    everyone: set[str] = set().union(*models.values())
+    return [organ for organ, of_organ in models.items() if of_organ == everyone]
+
+
+def mean_over_organs(scores: Sequence[CaseScore], model: str, organs: Sequence[str], measure: str = "dsc") -> float:
+    """The mean of the organs' means, so that each organ counts alike; NaN if the model scored none of them."""
+    by_organ: dict[str, list[float]] = {}
+    for row in scores:
+        if row.model == model and row.organ in organs and np.isfinite(value := getattr(row, measure)):
+            by_organ.setdefault(row.organ, []).append(value)
+    return float(np.mean([np.mean(values) for values in by_organ.values()])) if by_organ else np.nan
+
+
+def tile(scores: Sequence[CaseScore], model: str, organs: Sequence[str]) -> Tile:
+    """Sum one model up over some organs and all cases; organs are missed wherever they are."""
     rows = [row for row in scores if row.model == model]
     with_reference = [row for row in rows if row.volume_bias_percent < np.inf]  # NaN, both empty, is left out too
-    hd95_mm = _finite_or_infinite([row.hd95_mm for row in rows])
+    hd95_mm = _finite_or_infinite([row.hd95_mm for row in rows if row.organ in organs])
     return Tile(
         model=model,
-        dsc=number(_mean_over_organs(rows, "dsc"), 3),
-        surface_dsc=number(_mean_over_organs(rows, "surface_dsc"), 3),
+        dsc=number(mean_over_organs(scores, model, organs), 3),
+        surface_dsc=number(mean_over_organs(scores, model, organs, "surface_dsc"), 3),
         hd95_mm=number(float(np.median(hd95_mm)) if len(hd95_mm) else np.nan, 1),
         missed=f"{sum(row.is_missed for row in rows)} of {len(with_reference)}",
     )
-
-
-def _mean_over_organs(rows: Sequence[CaseScore], measure: str) -> float:
-    """The mean of the organs' means, so that each organ counts alike."""
-    by_organ: dict[str, list[float]] = {}
-    for row in rows:
-        if np.isfinite(value := getattr(row, measure)):
-            by_organ.setdefault(row.organ, []).append(value)
-    return float(np.mean([np.mean(values) for values in by_organ.values()])) if by_organ else np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +67,18 @@ class Verdict:
     baseline: str
     model: str
     mean_difference: str
+    organs: int  # that both scored: the mean is over these
     better: list[tuple[str, str]]
     worse: list[tuple[str, str]]
     lower: list[tuple[str, str]]  # than the baseline, but not significantly
-    undecided: int  # the organs in no list
+    undecided: int  # the compared organs in no list
 
 
 def verdict(scores: Sequence[CaseScore], comparisons: Sequence[Comparison], baseline: str, model: str) -> Verdict:
     """Say what a model does better and worse than the baseline, and how surely."""
     mine = [row for row in comparisons if (row.model_a, row.model_b) == (baseline, model)]
-    gain = _mean_over_organs([row for row in scores if row.model == model], "dsc") - _mean_over_organs(
-        [row for row in scores if row.model == baseline], "dsc"
-    )
+    organs = [row.organ for row in mine if row.n]
+    gain = mean_over_organs(scores, model, organs) - mean_over_organs(scores, baseline, organs)
 
     def named(rows: Iterable[Comparison]) -> list[tuple[str, str]]:
         return [(row.organ, _signed(row.median_difference, 3)) for row in rows]
@@ -76,8 +86,8 @@ def verdict(scores: Sequence[CaseScore], comparisons: Sequence[Comparison], base
     better = [row for row in mine if _direction(row) > 0]
     worse = [row for row in mine if _direction(row) < 0]
     lower = [row for row in mine if row not in worse and round(row.median_difference, 3) < 0]
-    undecided = len(mine) - len(better) - len(worse) - len(lower)
-    return Verdict(baseline, model, _signed(gain, 3), named(better), named(worse), named(lower), undecided)
+    undecided = len(organs) - len(better) - len(worse) - len(lower)
+    return Verdict(baseline, model, _signed(gain, 3), len(organs), named(better), named(worse), named(lower), undecided)
 
 
 def _direction(row: Comparison) -> int:
@@ -130,7 +140,7 @@ class Table:
     measure: str
     title: str
     rows: list[Row]
-    overall: list[str]  # the mean over organs of each model; empty if it would mean little
+    overall: list[str]  # the mean over common organs of each model; empty if it would mean little
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +166,12 @@ def tables(scores: Sequence[CaseScore], models: Sequence[str], organs: Sequence[
     groups: dict[tuple[str, str], list[CaseScore]] = {}
     for row in scores:
         groups.setdefault((row.organ, row.model), []).append(row)
+    common = common_organs(scores)
     tables = []
     for name, measure in _MEASURES.items():
         rows = [_row(organ, [groups.get((organ, model), []) for model in models], name, measure) for organ in organs]
         overall = (
-            [number(_mean_over_organs([row for row in scores if row.model == model], name), 2) for model in models]
+            [number(mean_over_organs(scores, model, common, name), 2) for model in models]
             if not measure.by_median
             else []
         )
