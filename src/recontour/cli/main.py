@@ -12,7 +12,16 @@ from pathlib import Path
 
 from recontour.errors import RecontourError
 
-INTERRUPTED = "interrupted; nothing was left half written. Training goes on where it was with --resume"
+INTERRUPTED = "interrupted; nothing was left half written"
+GOES_ON = {  # by command, for those that keep what they did
+    "train": "; training goes on with --resume",
+    "adapt": "; training goes on with --resume",
+    "demo": "; repeat the command to go on",
+}
+FULL = {  # by what PyTorch or Python say
+    "out of memory": "the memory is full; close other programs, or use a smaller --preset",
+    "shared memory": "the shared memory is full; enlarge /dev/shm (for a container: --shm-size=8g)",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,11 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RecontourError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail(INTERRUPTED, 2)
-    except (MemoryError, RuntimeError) as error:
-        if "out of memory" not in str(error).lower() and not isinstance(error, MemoryError):
-            raise
-        return _fail("the memory is full; close other programs, or use a smaller --preset", 1)
+        return _fail(INTERRUPTED + GOES_ON.get(options.command, ""), 2)
+    except MemoryError:
+        return _fail(FULL["out of memory"], 1)
+    except RuntimeError as error:
+        for words, line in FULL.items():
+            if words in str(error).lower():
+                return _fail(line, 1)
+        raise
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
     return 0

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+
+from recontour.errors import CohortError
 
 if TYPE_CHECKING:
     from recontour.cohort import Cohort
@@ -42,8 +44,9 @@ class Progress:
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         )
-        self._tasks: dict[str, TaskID] = {}
-        self._first: dict[str, tuple[float, int]] = {}
+        self._step = ("", 0)  # what, of how many: the one that goes on
+        self._began, self._first, self._done = 0.0, 0, 0
+        self._task: TaskID | None = None
         self._told = 0.0
 
     def __enter__(self) -> "Progress":
@@ -56,21 +59,24 @@ class Progress:
         self._bar.stop()
 
     def __call__(self, what: str, done: int, total: int, words: str) -> None:
-        """Show that `done` of `total` are done."""
+        """Show that `done` of `total` are done; where `done` falls or `total` changes, another step has begun."""
+        if (what, total) != self._step or done < self._done or self._task is None:
+            if self._task is not None:
+                self._bar.stop_task(self._task)
+            self._task = self._bar.add_task(what, total=total, completed=done, words=words)
+            self._step, self._began, self._first = (what, total), time.monotonic(), done
+        self._done = done
         if self._bar.disable:
             self._tell(what, done, total, words)
-            return
-        if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total, words=words)
-        self._bar.update(self._tasks[what], completed=done, total=total, words=words)
+        else:
+            self._bar.update(self._task, completed=done, words=words)
 
     def _tell(self, what: str, done: int, total: int, words: str) -> None:
         now = time.monotonic()
-        began, first = self._first.setdefault(what, (now, done))
         if done < total and now - self._told < PLAIN_SECONDS:
             return
         self._told = now
-        left = (now - began) * (total - done) / (done - first) if done > first else 0
+        left = (now - self._began) * (total - done) / (done - self._first) if done > self._first else 0
         print(f"{what} {done}/{total}: {words}; about {left / 60:.1f} min left", file=sys.stderr, flush=True)
 
 
@@ -139,23 +145,29 @@ def contoured(found: "Contoured", path: Path) -> None:
 def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     """Mean DSC by organ and model, and where the report is."""
     models = list(dict.fromkeys(row.model for row in scores))
-    by_organ: dict[str, dict[str, list[float]]] = {}
-    for row in scores:
-        by_organ.setdefault(row.organ, {}).setdefault(row.model, []).append(row.dsc)
-    table = Table("organ", "patients", *models, title="Mean DSC")
-    for organ, dsc in by_organ.items():
-        patients = max(len(values) for values in dsc.values())
-        table.add_row(organ, str(patients), *(f"{fmean(dsc[name]):.3f}" if name in dsc else "" for name in models))
-    over = {name: [fmean(dsc[name]) for dsc in by_organ.values() if name in dsc] for name in models}
-    table.add_row("mean over organs", "", *(f"{fmean(over[name]):.3f}" for name in models))
+    from recontour.evaluation import common_organs, mean_over_organs
+    from recontour.evaluation.summary import number
+
+    organs, common = list(dict.fromkeys(row.organ for row in scores)), common_organs(scores)
+    table = Table("organ", "patients", *map(escape, models), title="Mean DSC")
+    for organ in organs:
+        patients = len({row.case for row in scores if row.organ == organ})
+        table.add_row(organ, str(patients), *(number(mean_over_organs(scores, model, [organ]), 3) for model in models))
+    means = [number(mean_over_organs(scores, model, common), 3) for model in models]
+    table.add_row(f"mean over {len(common)} organ{'' if len(common) == 1 else 's'}", "", *means)
     out.print(table)
     out.print(f"report: {folder / 'report.html'}", markup=False)
+    if len(common) < len(organs):
+        out.print("The mean is over the organs that every model has scored.")
 
 
 def _csv(path: Path, title: str) -> None:
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    table = Table(*header, title=title)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+    except (ValueError, csv.Error) as error:  # no line at all, or not UTF-8
+        raise CohortError(f"{path} is damaged; delete it, the cohort can be used without") from error
+    table = Table(*map(escape, header), title=title)
     for row in rows:
         table.add_row(*map(escape, row))
     if rows:

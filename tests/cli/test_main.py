@@ -1,0 +1,63 @@
+import pytest
+
+from recontour.cli import commands, main
+
+INTERRUPTED = "recontour: interrupted; nothing was left half written"
+BUS_ERROR = (
+    "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
+    "shared memory. Please try to raise your shared memory limit."
+)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException) -> None:
+    """Let a command raise instead of doing its work."""
+
+    def fail(_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, command, fail)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more"),
+    [
+        ("import_ import A C", ""),
+        ("inspect inspect C", ""),
+        ("train train C --out M", "; training goes on with --resume"),
+        ("adapt adapt M C --out N", "; training goes on with --resume"),
+        ("contour contour M CT --out R", ""),
+        ("evaluate evaluate C M --out E", ""),
+        ("demo demo", "; repeat the command to go on"),
+    ],
+)
+def test_ctrl_c_names_resume_only_where_it_is_an_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str, more: str
+) -> None:
+    command, *words = arguments.split()
+    failing(monkeypatch, command, KeyboardInterrupt())
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"{INTERRUPTED}{more}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (RuntimeError(BUS_ERROR), "enlarge /dev/shm"),
+        (RuntimeError("unable to open shared memory object </torch_1> in read-write mode"), "enlarge /dev/shm"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "smaller --preset"),
+        (MemoryError(), "smaller --preset"),
+    ],
+)
+def test_full_memories_end_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, advice: str
+) -> None:
+    failing(monkeypatch, "train", error)
+    assert main(["train", "C", "--out", "M"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert advice in line
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, "train", RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="multiplied"):
+        main(["train", "C", "--out", "M"])

@@ -1,0 +1,88 @@
+import sys
+from math import nan
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from recontour.cli import main, tell
+from recontour.cohort import Cohort
+from recontour.evaluation import CaseScore
+from recontour.evaluation.summary import NONE
+
+
+class Clock:
+    """Stands in for the time module: it is as late as it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_a_second_training_has_a_time_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """700 iterations at a second each, then 350 at two seconds, then as many again; each told when half are left."""
+    clock = Clock()
+    monkeypatch.setattr(tell, "time", clock)
+    with tell.Progress() as progress:
+        for total, seconds in ((700, 1), (350, 2), (350, 2)):
+            progress("training", 0, total, "")
+            clock.now += total / 2 * seconds
+            progress("training", total // 2, total, "")
+            clock.now += total / 2 * seconds
+            progress("training", total, total, "")
+    said = [
+        line for line in capsys.readouterr().err.splitlines() if "training 175/" in line or "training 350/700" in line
+    ]
+    assert [line.partition("about ")[2] for line in said] == ["5.8 min left"] * 3  # 350 seconds
+
+
+def test_on_a_terminal_every_step_has_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True, write=len, flush=lambda: None))
+    with tell.Progress() as progress:
+        for total in (2, 3, 3):
+            for done in range(total + 1):
+                progress("training", done, total, "")
+        bars = [(bar.completed, bar.total) for bar in progress._bar.tasks]
+    assert bars == [(2, 2), (3, 3), (3, 3)]
+
+
+def row(case: str, organ: str, model: str, dsc: float) -> CaseScore:
+    return CaseScore(case, organ, model, dsc, 0.9, 2.5, 3.0, 1.0)
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of a drawn table."""
+    return [[cell.strip() for cell in line.strip("│┃").split("│")] for line in text.splitlines() if "│" in line]
+
+
+def test_the_mean_is_over_the_organs_that_every_model_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = [row(case, "Lens_L", model, 0.5) for case in "ab" for model in ("S", "ST")]
+    scores += [row("a", "OpticChiasm", "S", 0.1), row("a", "Brain", "ST", 0.9), row("a", "Larynx", "S", nan)]
+    tell.scored(scores, Path("report"))
+    assert cells(capsys.readouterr().out) == [
+        ["Lens_L", "2", "0.500", "0.500"],
+        ["OpticChiasm", "1", "0.100", NONE],
+        ["Brain", "1", NONE, "0.900"],
+        ["Larynx", "1", NONE, NONE],
+        ["mean over 1 organ", "", "0.500", "0.500"],
+    ]
+
+
+def test_models_without_a_common_organ_have_no_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    tell.scored([row("a", "Lens_L", "S", 0.5), row("a", "Brain", "ST", 0.9)], Path("report"))
+    assert cells(capsys.readouterr().out)[-1] == ["mean over 0 organs", "", NONE, NONE]
+
+
+@pytest.mark.parametrize("damage", [b"", b"roi_name,tg263\n\xff\xfe\x00\n"])
+def test_a_damaged_table_of_names_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: bytes
+) -> None:
+    cohort = Cohort.open_or_create(tmp_path / "north", "north")
+    (cohort.path / "names.csv").write_bytes(damage)
+    assert main(["inspect", str(cohort.path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"recontour: {cohort.path / 'names.csv'} is damaged")
