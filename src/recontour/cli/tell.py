@@ -144,10 +144,10 @@ def contoured(found: "Contoured", path: Path) -> None:
 
 def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     """Mean DSC by organ and model, and where the report is."""
-    models = list(dict.fromkeys(row.model for row in scores))
     from recontour.evaluation import common_organs, mean_over_organs
     from recontour.evaluation.summary import number
 
+    models = list(dict.fromkeys(row.model for row in scores))
     organs, common = list(dict.fromkeys(row.organ for row in scores)), common_organs(scores)
     table = Table("organ", "patients", *map(escape, models), title="Mean DSC")
     for organ in organs:
@@ -156,9 +156,9 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     means = [number(mean_over_organs(scores, model, common), 3) for model in models]
     table.add_row(f"mean over {len(common)} organ{'' if len(common) == 1 else 's'}", "", *means)
     out.print(table)
-    out.print(f"report: {folder / 'report.html'}", markup=False)
     if len(common) < len(organs):
         out.print("The mean is over the organs that every model has scored.")
+    out.print(f"report: {folder / 'report.html'}", markup=False)
 
 
 def _csv(path: Path, title: str) -> None:
