@@ -13,7 +13,7 @@ from pydicom import Dataset
 from tests.dicom.conftest import PATIENT, block, edit, make_scan, make_structure_set
 from tests.geometry.conftest import make_grid
 
-from recontour.dicom import Authorship, Scan, read_scan, read_structure_set, write_structure_set
+from recontour.dicom import Authorship, Scan, read_rois, read_scan, read_structure_set, write_structure_set
 from recontour.errors import (
     DicomError,
     FrameOfReferenceError,
@@ -166,10 +166,60 @@ def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(t
     assert read["lt PAROTID"].contours == ()
 
 
-@pytest.mark.parametrize("kind", ["POINT", "OPEN_PLANAR", "OPEN_NONPLANAR"])
-def test_only_closed_planar_contours_count(scan: Scan, drawn: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", ""])
+def test_contours_that_are_not_closed_are_left_out_and_told(scan: Scan, drawn: Path, kind: str) -> None:
     edit(drawn, lambda dataset: setattr(first_contour(dataset), "ContourGeometricType", kind))
-    assert len(read_structure_set(drawn, scan)["Brainstem"].contours) == 4
+    said: list[str] = []
+    assert len(read_structure_set(drawn, scan, said.append)["Brainstem"].contours) == 4
+    assert said == [f"Brainstem: 1 contour(s) that are not closed left out ({kind or 'no type'})"]
+
+
+def test_a_marker_of_points_is_no_matter(scan: Scan, drawn: Path) -> None:
+    def to_points(dataset: Dataset) -> None:
+        for contour in dataset.ROIContourSequence[0].ContourSequence:
+            contour.ContourGeometricType = "POINT"
+
+    edit(drawn, to_points)
+    said: list[str] = []
+    assert read_structure_set(drawn, scan, said.append)["Brainstem"].contours == ()
+    assert not said
+
+
+def test_a_ring_of_xor_contours_has_its_hole(scan: Scan, drawn: Path) -> None:
+    """PS3.3 C.8.8.6.3: overlapping closed contours of one plane are combined by exclusive or."""
+    outer = block(scan.grid)
+    outer[:, 1:5, 2:6] = True
+    hole = trace(block(scan.grid), scan.grid)
+    both = StructureSet((Structure("Brainstem", (*trace(outer, scan.grid), *hole)),))
+    drawn.unlink()
+    write_structure_set(drawn, both, scan, Authorship("test"))
+
+    def to_xor(dataset: Dataset) -> None:
+        for contour in dataset.ROIContourSequence[0].ContourSequence:
+            contour.ContourGeometricType = "CLOSEDPLANAR_XOR"
+
+    edit(drawn, to_xor)
+    said: list[str] = []
+    read = read_structure_set(drawn, scan, said.append)["Brainstem"]
+    np.testing.assert_array_equal(rasterise(read.contours, scan.grid), outer & ~block(scan.grid))
+    assert not said
+
+
+def test_one_malformed_structure_does_not_hinder_the_others(scan: Scan, drawn: Path) -> None:
+    drawn.unlink()
+    make_structure_set(drawn, scan, ("Odd", "Brainstem", "Empty"))
+
+    def bend(dataset: Dataset) -> None:
+        set_data([0, 0, 0, 4, 0, 0, 4, 4, 3])(dataset)
+        for contour in dataset.ROIContourSequence[2].ContourSequence:
+            contour.ContourData = contour.ContourData[:6]  # two points enclose nothing
+
+    edit(drawn, bend)
+    odd, stem, empty = read_rois(drawn, scan)
+    assert [roi.is_drawn for roi in (odd, stem, empty)] == [True, True, False]
+    assert len(stem.contours()) == 5
+    with pytest.raises(DicomError, match="spans z"):
+        odd.contours()
 
 
 @pytest.mark.parametrize("points", [0, 1, 2])

@@ -2,7 +2,7 @@
 
 from recontour.dicom.archive import Archive, CtSeries, LeftOut, Pair, StructureSetFile, read_archive
 from recontour.dicom.names import NameRow, NameTable, Status, is_vocabulary, match_names, read_user_map
-from recontour.dicom.rtstruct import Authorship, read_structure_set, write_structure_set
+from recontour.dicom.rtstruct import Authorship, Roi, read_rois, read_structure_set, write_structure_set
 from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "NameRow",
     "NameTable",
     "Pair",
+    "Roi",
     "Scan",
     "ScanIdentity",
     "Source",
@@ -21,6 +22,7 @@ __all__ = [
     "is_vocabulary",
     "match_names",
     "read_archive",
+    "read_rois",
     "read_scan",
     "read_series",
     "read_structure_set",

@@ -1,12 +1,12 @@
 """RTSTRUCT <-> StructureSet."""
 
-import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset
@@ -25,6 +25,7 @@ from recontour.geometry import Contour, Structure, StructureSet
 
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
 FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # both are filled even-odd
 CONTOUR_DATA = Tag("ContourData")
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
 COLOURS = {
@@ -46,8 +47,6 @@ COLOURS = {
 }
 OTHER_COLOUR = (160, 160, 160)
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Authorship:
@@ -60,14 +59,42 @@ class Authorship:
     seed: str | None = None  # UIDs derive from it; None: new ones every time
 
 
-def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = log.warning) -> StructureSet:
-    """Read the closed planar contours of an RTSTRUCT, each structure named exactly as its centre spells it.
+@dataclass(frozen=True, slots=True, eq=False)
+class Roi:
+    """One structure of an RTSTRUCT, its contours not looked at yet. name: exactly as its centre spells it."""
 
-    scan: the CT it must have been drawn on; None: any. note: is told, in one line, of contours that were dropped: fewer
-    than 3 points, exact duplicates in one plane, drawn in another frame of reference. A structure without contours
-    stays, empty.
-    Raises: NotDicomError: damaged. DicomError: no RTSTRUCT, or a contour that is not planar or not in a patient.
-    FrameOfReferenceError: it was drawn on another CT.
+    path: Path
+    name: str
+    items: Sequence[Dataset]  # of the Contour Sequence
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether any contour may enclose something."""
+        with reading(self.path):
+            return any(_is_closed(item) and len(_coordinates(item)) >= 9 for item in self.items)
+
+    def contours(self, note: Callable[[str], None] = lambda line: None) -> tuple[Contour, ...]:
+        """The closed planar contours.
+
+        note: is told, in one line, of contours that were left out: of other kinds (unless all are points, which mark a
+        place), fewer than 3 points, exact duplicates in one plane.
+        Raises: NotDicomError: damaged. DicomError: a contour that is not planar or not in a patient.
+        """
+        with reading(self.path):
+            drawn = [_contour(item, self.name, self.path) for item in self.items if _is_closed(item)]
+            others = [_kind(item) or "no type" for item in self.items if not _is_closed(item)]
+        if others and (drawn or set(others) != {"POINT"}):
+            kinds = ", ".join(sorted(set(others)))
+            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({kinds})")
+        return _usable(drawn, self.name, note)
+
+
+def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> tuple[Roi, ...]:
+    """Read an RTSTRUCT without its contours, so that only those that are wanted need to be in order.
+
+    scan: the CT it must have been drawn on; None: any. note: is told, in one line, of structures drawn in another frame
+    of reference; they stay, empty.
+    Raises: NotDicomError: damaged. NoSeriesError: no RTSTRUCT. FrameOfReferenceError: it was drawn on another CT.
     """
     dataset = read_dataset(path)
     with reading(path):
@@ -80,31 +107,47 @@ def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None
             text(item, "ReferencedROINumber"): item.get("ContourSequence") or ()
             for item in dataset.get("ROIContourSequence") or ()
         }
-        structures = []
+        rois = []
         for roi in dataset.get("StructureSetROISequence") or ():
-            name = text(roi, "ROIName")
+            name, items = text(roi, "ROIName"), contours.get(text(roi, "ROINumber"), ())
             if frame_uid and text(roi, "ReferencedFrameOfReferenceUID") not in ("", frame_uid):
                 note(f"{name}: drawn in another frame of reference; its contours are dropped")
-                structures.append(Structure(name, ()))
-                continue
-            drawn = [
-                _contour(item, name, path)
-                for item in contours.get(text(roi, "ROINumber"), ())
-                if text(item, "ContourGeometricType") == "CLOSED_PLANAR"
-            ]
-            structures.append(Structure(name, _usable(drawn, name, note)))
-    return StructureSet(tuple(structures))
+                items = ()
+            rois.append(Roi(path, name, items))
+    return tuple(rois)
+
+
+def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> StructureSet:
+    """Read the closed planar contours of an RTSTRUCT, all of which must be in order; as `read_rois`, `Roi.contours`.
+
+    A structure without contours stays, empty.
+    """
+    return StructureSet(tuple(Structure(roi.name, roi.contours(note)) for roi in read_rois(path, scan, note)))
+
+
+def _kind(item: Dataset) -> str:
+    return text(item, "ContourGeometricType")
+
+
+def _is_closed(item: Dataset) -> bool:
+    return _kind(item) in CLOSED
+
+
+def _coordinates(item: Dataset) -> Sequence[Any]:
+    """The numbers of an item of a Contour Sequence, as text unless pydicom has made objects of them."""
+    element = item.get_item("ContourData")
+    value = b"" if element is None or element.value is None else element.value
+    if isinstance(value, bytes):  # to make objects of them takes ten times as long
+        return value.split(b"\\") if value.strip() else []
+    coordinates: Sequence[Any] = value
+    return coordinates
 
 
 def _contour(item: Dataset, name: str, path: Path) -> Contour:
     """One item of a Contour Sequence."""
     where = f"{path}: a contour of '{name}'"
-    element = item.get_item("ContourData")
-    value = b"" if element is None or element.value is None else element.value
-    if isinstance(value, bytes):  # not yet made objects of by pydicom, which takes ten times as long
-        value = value.split(b"\\") if value.strip() else []
     try:
-        flat = np.array(value).astype(np.float64)
+        flat = np.array(_coordinates(item)).astype(np.float64)
     except ValueError as error:
         raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again") from error
     if flat.size % 3:
