@@ -1,16 +1,18 @@
 import csv
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from shutil import copy
 
 import numpy as np
 import pytest
 from pydicom import Dataset
 from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, make_structure_set
 
-from recontour.cohort import Cohort, case_id_of
+from recontour.cohort import Cohort, case_id_of, importing
 from recontour.cohort.importing import HIDDEN_NAME, import_archive, import_dicom
-from recontour.dicom import read_archive
+from recontour.dicom import Scan, read_archive, read_scan, read_series
 from recontour.errors import NoSeriesError
 
 ORGANS = {  # as OpenKBP's arrays order them
@@ -112,7 +114,7 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(tmp_path: Path, 
     assert cohort.organs == ("Brainstem", "Parotid_L")
     assert any("Larynx: none of its contours shows" in note for note in report.notes)
     assert [(row.roi_name, row.reason) for row, _ in report.names if row.status == "ignored"] == [
-        ("Parotid_L", "no contours")
+        ("Parotid_L", "no closed contours")
     ]
 
 
@@ -149,24 +151,99 @@ def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -
     """No folder's name, no patient's name, ID or date, no UID; not even where a ROI or an error says it."""
     family, given = PATIENT[0].split("^")
     dicom = tmp_path / f"{family} {PATIENT[1]}"
-    uids = [patient(dicom / given, ("Cord", f"GTV {family}", "boost 2019-02-14"), seed="a")]
-    uids.append(patient(dicom / "bad", (f"Tumor {given}",), seed="bad"))
+    free = (f"GTV {family}", "boost 2019-02-14", "boost 14.02.19", "boost 14 Feb", "GTV Ng", "GTV 李", "mass 471123")
+    uids = [patient(dicom / given, ("Cord", "PTV 70", *free), seed="a")]
+    uids.append(patient(dicom / "none", (f"Tumor {given}",), seed="none"))
+    uids.append(patient(dicom / "bad", seed="bad"))
+    edit(dicom / "bad" / "ct", lambda image: setattr(image, "RescaleType", family))
     make_scan(dicom / "lonely", seed="lonely")
     (dicom / "letter.dcm").write_text("Dear colleague")
-
-    def bend(dataset: Dataset) -> None:
-        dataset.ROIContourSequence[0].ContourSequence[0].ContourData[2] += 3
-
-    edit(dicom / "bad" / "rs.dcm", bend)
     report = import_archive(read_archive(dicom), cohort)
     assert len(cohort) == 1
-    assert [row.roi_name for row, _ in report.names] == ["Cord", HIDDEN_NAME]  # both hidden are targets
-    assert "The DICOM that was given cannot be used." in [found.reason for found in report.left_out]
+    assert set(free) < {row.roi_name for row, _ in report.names}  # the screen shows what could be mapped
+    assert any(f"it has Tumor {given}" in found.why for found in report.left_out)
+    assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} == {"Cord", "PTV 70", HIDDEN_NAME}
+    assert "The pixel values cannot be turned into Hounsfield units." in [found.reason for found in report.left_out]
     kept = b"".join(file.read_bytes() for file in cohort.path.rglob("*") if file.is_file()).lower()
     kept += " ".join(str(entry.relative_to(cohort.path)) for entry in cohort.path.rglob("*")).lower().encode()
     assert b"spinalcord" in kept
-    for secret in (family, given, PATIENT[1], "20200101", "2019-02-14", "1.2.826", *uids):
+    for secret in (family, given, PATIENT[1], "20200101", "1.2.826", *uids, *free):
         assert secret.lower().encode() not in kept, secret
+
+
+def test_no_note_is_saved(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom", ("Cord", "Brainstem"))
+
+    def shrink(dataset: Dataset) -> None:
+        dataset.ROIContourSequence[0].ContourSequence[0].ContourGeometricType = "OPEN_PLANAR"
+
+    edit(tmp_path / "dicom" / "rs.dcm", shrink)
+    (note,) = import_archive(read_archive(tmp_path / "dicom"), cohort).notes
+    assert "Cord: 1 contour(s) that are not closed" in note
+    assert not any(b"OPEN_PLANAR" in file.read_bytes() for file in cohort.path.rglob("*") if file.is_file())
+
+
+def test_a_malformed_contour_costs_its_organ_and_no_other(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom", ("Couch", "Cord", "Brainstem"))
+
+    def bend(dataset: Dataset) -> None:
+        for roi in dataset.ROIContourSequence[:2]:
+            roi.ContourSequence[0].ContourData[2] += 3
+
+    edit(tmp_path / "dicom" / "rs.dcm", bend)
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert cohort.organs == ("Brainstem",)
+    (note,) = report.notes
+    assert "SpinalCord is unknown" in note
+    assert "spans z = " in note
+    assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == report.notes  # not: now also has it
+
+
+def test_what_another_import_adds_meanwhile_is_there_already(
+    tmp_path: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(tmp_path / "dicom")
+    archive = read_archive(tmp_path / "dicom")
+
+    def read_while_another_imports(files: Sequence[Path]) -> Scan:
+        monkeypatch.undo()
+        assert len(import_archive(archive, cohort).added) == 1
+        return read_series(files)
+
+    monkeypatch.setattr(importing, "read_series", read_while_another_imports)
+    report = import_archive(archive, cohort)
+    assert (report.added, report.already_there) == ((), cohort.case_ids)
+
+
+def test_what_is_left_out_stays_listed_until_it_is_imported(tmp_path: Path, cohort: Cohort) -> None:
+    for name in "ab":
+        patient(tmp_path / name / "good", seed=f"good {name}")
+        make_scan(tmp_path / name / "lonely", seed=f"lonely {name}")
+        (tmp_path / name / f"{name}.dcm").write_text("Dear colleague")
+        import_archive(read_archive(tmp_path / name), cohort)
+    assert len(rows(cohort.path / "left_out.csv")) == 4
+    make_structure_set(tmp_path / "a" / "rs.dcm", read_scan(tmp_path / "a" / "lonely"))
+    copy(tmp_path / "a" / "good" / "rs.dcm", tmp_path / "a" / "a.dcm")
+    (tmp_path / "a" / "good" / "rs.dcm").unlink()
+    report = import_archive(read_archive(tmp_path / "a"), cohort)
+    assert (len(report.added), len(report.already_there), report.left_out) == (1, 1, ())
+    assert sorted(row["reason"].split(" (")[0] for row in rows(cohort.path / "left_out.csv")) == [
+        "no DICOM file",
+        "no structure set references this CT series",
+    ]
+
+
+def test_names_of_earlier_imports_stay_with_their_newest_status(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "a", ("Cord", "Parotid", "Larynx"), seed="a")
+    patient(tmp_path / "b", ("Cord", "Parotid"), seed="b")
+    import_archive(read_archive(tmp_path / "a"), cohort)
+    import_archive(read_archive(tmp_path / "b"), cohort, {"Parotid": "Parotid_R"})
+    assert {row["roi_name"]: row["status"] for row in rows(cohort.path / "names.csv")} == dict.fromkeys(
+        ("Cord", "Parotid", "Larynx"), "mapped"
+    )
+    (cohort.path / "names.csv").write_bytes(b"spoilt;in;a;spreadsheet\xe9")
+    import_archive(read_archive(tmp_path / "b"), cohort)
+    assert [row["roi_name"] for row in rows(cohort.path / "names.csv")] == ["Cord", "Parotid"]
 
 
 def test_a_new_map_does_not_change_a_case_silently(tmp_path: Path, cohort: Cohort) -> None:
@@ -191,11 +268,28 @@ def test_an_archive_without_ct_is_refused_and_no_cohort_made(tmp_path: Path) -> 
     with pytest.raises(NoSeriesError, match="no CT series in it;"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
     (tmp_path / "dicom" / "letter.dcm").write_text("Dear colleague")
-    with pytest.raises(NoSeriesError, match=r"no CT series in it \(1 damaged files\)"):
+    with pytest.raises(NoSeriesError, match=r"no CT series in it \(1 unreadable: no DICOM file"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
     with pytest.raises(NoSeriesError, match="there is none"):
         import_dicom(tmp_path / "nowhere", tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_an_archive_of_which_nothing_can_be_used_is_refused_and_no_cohort_made(tmp_path: Path) -> None:
+    dicom = tmp_path / "dicom"
+    make_scan(dicom / "1", seed="1")
+    make_scan(dicom / "2", seed="2")
+    patient(dicom / "3", ("Hirnstamm",), seed="3")
+    told = r"could be imported, 3 left out\. 2 x no structure set [^|]* \| 1 x no known organ .*it has Hirnstamm"
+    with pytest.raises(NoSeriesError, match=told):
+        import_dicom(dicom, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "map.toml").write_text('[names]\n"Hirnstamm" = "Brainstem"\n')
+    assert len(import_dicom(dicom, tmp_path / "new", names=tmp_path / "map.toml").added) == 1
+    (dicom / "3" / "rs.dcm").unlink()
+    with pytest.raises(NoSeriesError, match="3 left out"):
+        import_dicom(dicom, tmp_path / "new")
+    assert len(Cohort.open(tmp_path / "new")) == 1
 
 
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"the real data of {SHARED_DATA} are not here")

@@ -6,6 +6,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,22 +16,27 @@ from recontour.dicom import (
     NameRow,
     NameTable,
     Pair,
-    StructureSetFile,
+    Roi,
+    Scan,
+    is_vocabulary,
     match_names,
     read_archive,
+    read_rois,
     read_series,
-    read_structure_set,
     read_user_map,
 )
 from recontour.dicom import LeftOut as ArchiveLeftOut
-from recontour.errors import DicomError, NoSeriesError
+from recontour.errors import CohortError, DicomError, NoSeriesError, OutputError
 from recontour.files import write_text
-from recontour.geometry import Grid, StructureSet, rasterise
+from recontour.geometry import Grid, rasterise
 
 STATUSES = ("mapped", "ambiguous", "ignored")
 NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
+NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
 DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
-HIDDEN_NAME = "(not shown: it may name the patient)"
+HIDDEN_NAME = "(not stored: it may name the patient)"
+NAMES_HEADER = ("roi_name", "tg263", "status", "reason", "patients")
+LEFT_OUT_HEADER = ("what", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,10 @@ class ImportReport:
     added: tuple[str, ...]  # case ids
     already_there: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
-    names: tuple[tuple[NameRow, int], ...]  # what became of each ROI name, and in how many patients
-    notes: tuple[str, ...]  # by case: what was dropped or chosen between, or has changed since it was imported
+    names: tuple[
+        tuple[NameRow, int], ...
+    ]  # what became of each ROI name, and in how many patients; for the screen only
+    notes: tuple[str, ...]  # by case: what was dropped or chosen between, or has changed since; for the screen only
 
 
 def import_dicom(
@@ -72,16 +80,25 @@ def import_dicom(
     centre: the label that models and reports show; if None the cohort's, or of a new cohort its folder's name.
     names: a TOML file of the centre's own ROI names (docs/reference/names.md).
     notices: what everyone who uses a new cohort or its models must know; models and reports repeat them.
-    Raises: NoSeriesError: no such folder, or no CT series in it; then no cohort is made. NamesError, CohortError.
+    Raises: NoSeriesError: no such folder, no CT series in it, or none that could be used; then no cohort is made.
+    NamesError, CohortError.
     """
     user_map = read_user_map(names) if names else {}
     archive = read_archive(dicom_dir)
     if not archive.series:
-        damaged = f" ({len(archive.unreadable)} damaged files)" if archive.unreadable else ""
-        raise NoSeriesError(f"{dicom_dir}: no CT series in it{damaged}; give a folder of CT series with structure sets")
+        why = f" ({len(archive.unreadable)} unreadable: {archive.unreadable[0].reason})" if archive.unreadable else ""
+        raise NoSeriesError(f"{dicom_dir}: no CT series in it{why}; give a folder of CT series with structure sets")
+    is_new = not (cohort / "cohort.json").exists()
     if centre is None:
-        centre = Cohort.open(cohort).centre if (cohort / "cohort.json").exists() else cohort.resolve().name
-    return import_archive(archive, Cohort.open_or_create(cohort, centre, notices), user_map, progress)
+        centre = cohort.resolve().name if is_new else Cohort.open(cohort).centre
+    report = import_archive(archive, Cohort.open_or_create(cohort, centre, notices), user_map, progress)
+    if not report.added and not report.already_there:
+        if is_new:
+            _remove_empty(cohort)
+        raise NoSeriesError(
+            f"{dicom_dir}: no patient could be imported, {len(report.left_out)} left out. {_most(report)}"
+        )
+    return report
 
 
 def import_archive(
@@ -93,7 +110,7 @@ def import_archive(
     """Import every CT series with a structure set that shows at least one known organ.
 
     One patient is in memory at a time. A case that is in the cohort stays as it is. What became of the names, and what
-    was left out, is also saved in the cohort, without anything that names a patient; it replaces the last import's.
+    was left out, is also saved in the cohort, without anything that names a patient.
     user_map: as `read_user_map` gives.
     """
     added: list[str] = []
@@ -104,66 +121,118 @@ def import_archive(
         left_out.append(
             LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.reason, found.reason)
         )
-    counts: Counter[NameRow] = Counter()
+    names: Counter[NameRow] = Counter()
+    stored: Counter[NameRow] = Counter()
     for done, pair in enumerate(archive.pairs):
         case_id = case_id_of(cohort.centre, pair.series.uid)
         progress("importing", done, len(archive.pairs), case_id)
         said = [pair.note] if pair.note else []
         try:
             if case_id in cohort:
-                table = _names_of(read_structure_set(pair.structure_set.path, None, said.append), user_map)
-                if cohort[case_id].source_hash != _hash(pair.structure_set.sop_instance_uid):
+                case = cohort[case_id]
+                rois = read_rois(pair.structure_set.path, None, said.append)
+                table = _names_of(rois, user_map)
+                unknown = {name: organ for name, organ in table.mapped.items() if organ not in case.organs}
+                if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
                     said.append("its structure set has changed since; delete the case's folder to import the new one")
-                elif new := sorted(set(table.mapped.values()) - set(cohort[case_id].organs)):
-                    said.append(f"now also has {', '.join(new)}; delete the case's folder to import them")
+                elif new := _masks(rois, unknown, case.grid, said.append):
+                    said.append(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")
                 already_there.append(case_id)
             else:
                 scan = read_series(pair.series.files)
-                structures = read_structure_set(pair.structure_set.path, scan, said.append)
-                table = _names_of(structures, user_map)
-                masks = _masks(structures, table, scan.grid, said.append)
-                if masks:
-                    cohort.add(case_id, scan.hu, scan.grid, masks, _hash(pair.structure_set.sop_instance_uid))
+                rois = read_rois(pair.structure_set.path, scan, said.append)
+                table = _names_of(rois, user_map)
+                masks = _masks(rois, table.mapped, scan.grid, said.append)
+                if not masks:
+                    left_out.append(LeftOut(case_id, pair.structure_set.path, _no_organ(rois), NO_ORGAN))
+                elif _add(cohort, case_id, scan, masks, _hash(pair.structure_set.sop_instance_uid)):
                     added.append(case_id)
                 else:
-                    left_out.append(LeftOut(case_id, pair.structure_set.path, NO_ORGAN, NO_ORGAN))
-            counts.update({_without_identity(row, pair.structure_set) for row in table.rows})
+                    already_there.append(case_id)
+            names.update(set(table.rows))
+            stored.update({_without_free_text(row) for row in table.rows})
             notes.extend(f"{case_id}: {line}" for line in said)
         except DicomError as error:
             left_out.append(
                 LeftOut(case_id, pair.series.files[0].parent, str(error), _reason(error, pair, archive.folder))
             )
     progress("importing", len(archive.pairs), len(archive.pairs), "")
-    names = tuple(sorted(counts.items(), key=lambda item: _order(item[0])))
-    report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), names, tuple(notes))
-    _save(report, cohort)
+    report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), _ordered(names), tuple(notes))
+    _save_names(cohort, _ordered(stored))
+    _save_left_out(cohort, report, archive)
     return report
+
+
+def _ordered(names: Counter[NameRow]) -> tuple[tuple[NameRow, int], ...]:
+    return tuple(sorted(names.items(), key=lambda item: _order(item[0])))
 
 
 def _order(row: NameRow) -> tuple[int, str, str]:
     return STATUSES.index(row.status), row.roi_name.casefold(), row.reason
 
 
-def _names_of(structures: StructureSet, user_map: Mapping[str, str] | None) -> NameTable:
+def _names_of(rois: Sequence[Roi], user_map: Mapping[str, str] | None) -> NameTable:
     """What became of a structure set's names; structures without contours are left aside before names can clash."""
-    drawn = [structure.name for structure in structures.structures if structure.contours]
-    empty = [structure.name for structure in structures.structures if not structure.contours]
+    drawn = [roi.name for roi in rois if roi.is_drawn]
+    empty = [roi.name for roi in rois if not roi.is_drawn]
     matched = match_names(drawn, user_map).rows
-    return NameTable((*matched, *(NameRow(name, None, "ignored", "no contours") for name in empty)))
+    return NameTable((*matched, *(NameRow(name, None, "ignored", "no closed contours") for name in empty)))
 
 
-def _masks(structures: StructureSet, table: NameTable, grid: Grid, note: Callable[[str], None]) -> dict[str, Mask]:
-    """The organs that are certain, by TG-263 name; one that shows on none of the CT's slices is unknown."""
+def _masks(rois: Sequence[Roi], organs: Mapping[str, str], grid: Grid, note: Callable[[str], None]) -> dict[str, Mask]:
+    """The organs of certain ROI names, by TG-263 name; one that is malformed or shows on no slice is unknown.
+
+    organs: ROI name -> TG-263 name.
+    """
     masks = {}
-    organs = table.mapped
-    for structure in structures.structures:
-        if structure.contours and structure.name in organs:
-            mask = rasterise(structure.contours, grid)
+    for roi in rois:
+        if roi.is_drawn and roi.name in organs:
+            try:
+                mask = rasterise(roi.contours(note), grid)
+            except DicomError as error:
+                note(f"{organs[roi.name]} is unknown: {error}")
+                continue
             if mask.any():
-                masks[organs[structure.name]] = mask
+                masks[organs[roi.name]] = mask
             else:
-                note(f"{structure.name}: none of its contours shows on the CT's slices")
+                note(f"{roi.name}: none of its contours shows on the CT's slices")
     return masks
+
+
+def _add(cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], source_hash: str) -> bool:
+    """Store a case; whether it was not there, since another import may have added it meanwhile."""
+    try:
+        cohort.add(case_id, scan.hu, scan.grid, masks, source_hash)
+    except (CohortError, OutputError):
+        if case_id not in cohort:
+            raise
+        return False
+    return True
+
+
+def _no_organ(rois: Sequence[Roi]) -> str:
+    """Why a patient has no organ, with what there is to map; for the screen only."""
+    drawn = [roi.name for roi in rois if roi.is_drawn]
+    more = ", ..." if len(drawn) > NAMES_SHOWN else ""
+    return f"{NO_ORGAN} (it has {', '.join(drawn[:NAMES_SHOWN]) or 'no closed contours'}{more})"
+
+
+def _most(report: ImportReport) -> str:
+    """The most common reasons of what was left out, each as it was first seen."""
+    first: dict[str, str] = {}
+    for found in report.left_out:
+        first.setdefault(found.reason, found.why)
+    counts = Counter(found.reason for found in report.left_out)
+    return " | ".join(f"{count} x {first[reason]}" for reason, count in counts.most_common(REASONS_SHOWN))
+
+
+def _remove_empty(cohort: Path) -> None:
+    """Remove a cohort without cases; one to which another import adds meanwhile stays."""
+    with suppress(OSError):
+        (cohort / "cases").rmdir()
+        for name in ("cohort.json", "names.csv", "left_out.csv"):
+            (cohort / name).unlink()
+        cohort.rmdir()
 
 
 def _hash(uid: str) -> str:
@@ -172,9 +241,11 @@ def _hash(uid: str) -> str:
 
 def _pseudonym(found: ArchiveLeftOut, dicom_dir: Path, centre: str) -> str:
     """What a series or file goes by in the cohort folder."""
-    if found.series_uid:
-        return case_id_of(centre, found.series_uid)
-    return f"file {_hash(str(found.path.relative_to(dicom_dir)))[:8]}"
+    return case_id_of(centre, found.series_uid) if found.series_uid else _file_id(found.path, dicom_dir)
+
+
+def _file_id(path: Path, dicom_dir: Path) -> str:
+    return f"file {_hash(str(path.relative_to(dicom_dir)))[:8]}"
 
 
 def _reason(error: DicomError, pair: Pair, dicom_dir: Path) -> str:
@@ -189,21 +260,40 @@ def _reason(error: DicomError, pair: Pair, dicom_dir: Path) -> str:
     return reason
 
 
-def _without_identity(row: NameRow, structure_set: StructureSetFile) -> NameRow:
+def _without_free_text(row: NameRow) -> NameRow:
     """A row as it may be kept: a name that is no organ's is free text, and may hold the patient's name or a date."""
-    if row.status != "mapped" and (structure_set.names_patient(row.roi_name) or DATE.search(row.roi_name)):
-        return replace(row, roi_name=HIDDEN_NAME)
-    return row
+    return row if row.status == "mapped" or is_vocabulary(row.roi_name) else replace(row, roi_name=HIDDEN_NAME)
 
 
-def _save(report: ImportReport, cohort: Cohort) -> None:
-    names = [(row.roi_name, row.tg263 or "", row.status, row.reason, count) for row, count in report.names]
-    _write_csv(cohort.path / "names.csv", ("roi_name", "tg263", "status", "reason", "patients"), names)
-    left_out = [(found.what, found.reason) for found in report.left_out]
-    _write_csv(cohort.path / "left_out.csv", ("what", "reason"), left_out)
+def _save_names(cohort: Cohort, names: Iterable[tuple[NameRow, int]]) -> None:
+    """What became of each name in the last import that met it."""
+    path = cohort.path / "names.csv"
+    new = [[row.roi_name, row.tg263 or "", row.status, row.reason, str(count)] for row, count in names]
+    met = {row[0] for row in new}
+    _write_csv(path, NAMES_HEADER, [*new, *(row for row in _read_csv(path, NAMES_HEADER) if row[0] not in met)])
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
+def _save_left_out(cohort: Cohort, report: ImportReport, archive: Archive) -> None:
+    """What is still left out: of earlier imports, what has not been imported or put right since."""
+    path = cohort.path / "left_out.csv"
+    new = [[found.what, found.reason] for found in report.left_out]
+    settled = {row[0] for row in new}
+    for pair in archive.pairs:
+        settled |= {_file_id(file, archive.folder) for file in (pair.structure_set.path, *pair.series.files)}
+    old = [row for row in _read_csv(path, LEFT_OUT_HEADER) if row[0] not in settled and row[0] not in cohort]
+    _write_csv(path, LEFT_OUT_HEADER, [*old, *new])
+
+
+def _read_csv(path: Path, header: Sequence[str]) -> list[list[str]]:
+    """The rows of a table as we write it; none where there is no such table."""
+    try:
+        first, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, csv.Error):
+        return []
+    return [row for row in rows if len(row) == len(header)] if first == list(header) else []
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_text(path, text.getvalue(), replace=True)
