@@ -164,11 +164,12 @@ def import_archive(
 
 
 def _ordered(names: Counter[NameRow]) -> tuple[tuple[NameRow, int], ...]:
-    return tuple(sorted(names.items(), key=lambda item: _order(item[0])))
+    """Mapped names first, ignored ones last."""
 
+    def place(item: tuple[NameRow, int]) -> tuple[int, str, str]:
+        return STATUSES.index(item[0].status), item[0].roi_name.casefold(), item[0].reason
 
-def _order(row: NameRow) -> tuple[int, str, str]:
-    return STATUSES.index(row.status), row.roi_name.casefold(), row.reason
+    return tuple(sorted(names.items(), key=place))
 
 
 def _names_of(rois: Sequence[Roi], user_map: Mapping[str, str] | None) -> NameTable:
