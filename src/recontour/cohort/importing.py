@@ -144,7 +144,7 @@ def import_archive(
                 table = _names_of(rois, user_map)
                 masks = _masks(rois, table.mapped, scan.grid, said.append)
                 if not masks:
-                    left_out.append(LeftOut(case_id, pair.structure_set.path, _no_organ(rois), NO_ORGAN))
+                    left_out.append(LeftOut(case_id, pair.structure_set.path, _no_organ(rois, said), NO_ORGAN))
                 elif _add(cohort, case_id, scan, masks, _hash(pair.structure_set.sop_instance_uid)):
                     added.append(case_id)
                 else:
@@ -211,11 +211,12 @@ def _add(cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], so
     return True
 
 
-def _no_organ(rois: Sequence[Roi]) -> str:
-    """Why a patient has no organ, with what there is to map; for the screen only."""
+def _no_organ(rois: Sequence[Roi], said: Sequence[str]) -> str:
+    """Why a patient has no organ, with what there is to map and what was noted of it; for the screen only."""
     drawn = [roi.name for roi in rois if roi.is_drawn]
     more = ", ..." if len(drawn) > NAMES_SHOWN else ""
-    return f"{NO_ORGAN} (it has {', '.join(drawn[:NAMES_SHOWN]) or 'no closed contours'}{more})"
+    has = f"it has {', '.join(drawn[:NAMES_SHOWN]) or 'no closed contours'}{more}"
+    return f"{NO_ORGAN} ({'; '.join([has, *said])})"
 
 
 def _most(report: ImportReport) -> str:
