@@ -198,7 +198,7 @@ def test_a_malformed_contour_costs_its_organ_and_no_other(tmp_path: Path, cohort
     assert "spans z = " in note
     assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == report.notes  # not: now also has it
     edit(tmp_path / "dicom" / "rs.dcm", lambda dataset: dataset.StructureSetROISequence.pop())  # the sound one
-    with pytest.raises(NoSeriesError, match="it has Couch, Cord; SpinalCord is unknown: .* spans z"):
+    with pytest.raises(NoSeriesError, match=r"it has Couch, Cord; SpinalCord is unknown: .* spans z"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
 
 
