@@ -40,7 +40,7 @@ def run_demo(out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
         workflows.adapt(model_s, train, model_st, iterations=ADAPT_ITERATIONS, resume=True, progress=progress)
     rtstruct = out / "contoured" / "RTSTRUCT.dcm"
     if not rtstruct.exists():
-        patient = next((out / "dicom" / test.name).iterdir())
+        patient = sorted((out / "dicom" / test.name).glob("[!.]*"))[0]
         workflows.contour(model_st, patient, rtstruct, progress=progress)
     report = out / REPORT
     if not report.exists():

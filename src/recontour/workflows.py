@@ -6,6 +6,7 @@ told what goes on (nobody, unless given).
 
 import datetime
 import hashlib
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -64,16 +65,17 @@ def train(
     settings = preset_of(preset)
     opened = Cohort.open(cohort)
     learnt = _organs_to_learn(opened, organs)
-    torch.manual_seed(seed)
+    recipe = _recipe(settings.train, iterations)
+    _seeded(seed)
     model = Model(
         network=Network(settings.architecture, len(learnt)),
         architecture=settings.architecture,
         organs=learnt,
         preprocessing=settings.preprocessing,
-        recipe=asdict(_recipe(settings.train, iterations)),
+        recipe=asdict(recipe),
         provenance=_provenance(opened, learnt, preset, seed),
     )
-    return _learn(model, opened, _recipe(settings.train, iterations), out, resume=resume, progress=progress)
+    return _learn(model, opened, recipe, out, resume=resume, progress=progress)
 
 
 def adapt(
@@ -91,14 +93,15 @@ def adapt(
     """Retrain a model's last layers on another centre's cohort: the paper's Model_ST.
 
     retrain_last: layers, counted as in the paper; 10 are SPP and Conv5.
-    organs: those of the model that the cohort has if None; an organ that the model does not have starts fresh.
+    organs: those of the model that the cohort has if None. One that the model does not have starts fresh; one of the
+        model's that is not among them is dropped, since nobody could say how well it is still contoured.
     """
     refuse_existing(out)
     parent = load_model(model)
     opened = Cohort.open(cohort)
     learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in opened.organs])
     recipe = _recipe(preset_of(parent.provenance.preset).adapt, iterations)
-    torch.manual_seed(seed)
+    _seeded(seed)
     network, fresh = inherit(parent, learnt)
     freeze_all_but_last(network, retrain_last)
     provenance = replace(
@@ -107,6 +110,8 @@ def adapt(
         parent_centres=(*parent.provenance.parent_centres, parent.provenance.centre),
         retrained_layers=retrain_last,
         fresh_organs=fresh,
+        dropped_organs=tuple(organ for organ in parent.organs if organ not in learnt),
+        notices=tuple(dict.fromkeys((*parent.provenance.notices, *opened.notices))),
     )
     child = replace(parent, network=network, organs=learnt, recipe=asdict(recipe), provenance=provenance)
     return _learn(child, opened, recipe, out, resume=resume, progress=progress)
@@ -173,7 +178,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
         case = opened[case_id]
         reference = case.mask(organ)
         index = slice_to_show(reference)
-        hu = np.asarray(case.hu[index], dtype=np.int16)
+        hu = np.asarray(case.hu[index])
         return Overlay(hu, case.grid.spacing_mm, reference[index], pictures[case_id, organ])
 
     progress("reporting", len(jobs), len(jobs), "report.html")
@@ -183,8 +188,8 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
         models={
             name: f"{model.provenance.lineage}; preset {model.provenance.preset}" for name, model in loaded.items()
         },
-        repeat=f"recontour evaluate {cohort.name} {' '.join(path.name for path in models)} --out {out.name}",
-        notices=opened.notices,
+        repeat=shlex.join(["recontour", "evaluate", cohort.name, *(path.name for path in models), "--out", out.name]),
+        notices=tuple(dict.fromkeys([*opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)])),
     )
     with whole_folder(out) as folder:
         write_scores(folder / "scores.csv", scores)
@@ -212,6 +217,13 @@ def _recipe(recipe: Recipe, iterations: int | None) -> Recipe:
     if iterations < 1:
         raise SettingsError(f"--iterations {iterations}: at least 1 is needed")
     return replace(recipe, iterations=iterations)
+
+
+def _seeded(seed: int) -> None:
+    """Make the weights that are drawn next a function of the seed."""
+    if not 0 <= seed < 2**63:
+        raise SettingsError(f"--seed {seed}: 0 to {2**63 - 1} is expected")
+    torch.manual_seed(seed)
 
 
 def _provenance(cohort: Cohort, organs: Sequence[str], preset: str, seed: int) -> Provenance:
@@ -244,7 +256,7 @@ def _learn(model: Model, cohort: Cohort, recipe: Recipe, out: Path, *, resume: b
 
 def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
     """What a run must have in common with the checkpoint it goes on from."""
-    cohort = hashlib.sha256("".join(case.id + case.source_hash for case in cases).encode()).hexdigest()
+    cohort = hashlib.sha256(b"".join((case.path / "case.json").read_bytes() for case in cases)).hexdigest()
     return {
         "architecture": repr(model.architecture),
         "organs": list(model.organs),

@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("centre", ["", "../x", "a/b", ".hidden", "line\nbreak"])
+@pytest.mark.parametrize("centre", ["", "../x", "a/b", ".hidden", "line\nbreak", "x" * 65])
 def test_a_label_that_is_no_file_name_is_refused(tmp_path: Path, centre: str) -> None:
     with pytest.raises(CohortError, match="label"):
         Cohort.open_or_create(tmp_path / "c", centre)
@@ -123,3 +124,22 @@ def test_a_damaged_case_is_named(cohort: Cohort, name: str) -> None:
     (case.path / name).write_bytes((case.path / name).read_bytes()[:60])
     with pytest.raises(RecontourError, match=name):
         cohort["north-1"].hu.sum() + cohort["north-1"].mask("Brainstem").sum()
+
+
+def test_a_case_goes_to_another_process_without_its_arrays(cohort: Cohort) -> None:
+    case = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    before = len(pickle.dumps(case))
+    assert case.hu.any()
+    assert case.mask("Brainstem").any()
+    assert len(pickle.dumps(case)) == before
+    assert (pickle.loads(pickle.dumps(case)).hu == HU).all()
+
+
+def test_a_new_cohort_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("recontour.cohort.store.write_text", full)
+    with pytest.raises(FaultError):
+        Cohort.open_or_create(tmp_path / "c", "north")
+    assert list(tmp_path.iterdir()) == []

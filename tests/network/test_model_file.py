@@ -96,7 +96,8 @@ def test_another_tool_s_safetensors_is_foreign(tmp_path: Path) -> None:
     [
         ({"format": 99}, "update recontour"),
         ({"format": "first"}, "damaged"),
-        ({"architecture": {"wings": 2}}, "no wings"),
+        ({"architecture": {"wings": 2}}, r"newer recontour \(it says wings of its architecture\)"),
+        ({"recipe": 5}, "damaged"),
         ({"organs": ["Brainstem"]}, "damaged"),
         ({"preprocessing": {"pixel_mm": 1, "crop_px": 20, "window_hu": [0, 1]}}, "8n"),
         ({"provenance": {}}, "damaged"),

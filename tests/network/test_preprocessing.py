@@ -53,6 +53,11 @@ def test_a_coarser_view_averages_and_stays_in_place() -> None:
     assert float(view(noise, g, (0.0, 0.0), PLAIN).std()) < 0.35  # a mean of 16 has a standard deviation of 1/4
 
 
+def test_a_ct_smaller_than_one_pixel_of_the_view_is_still_seen() -> None:
+    g = grid(8, 8, (0.1, 0.1))
+    assert torch.allclose(view(torch.full((1, 8, 8), 7.0), g, (0.35, 0.35), PLAIN), torch.tensor(7.0))
+
+
 @given(st.floats(0.5, 3.0), st.integers(20, 60), st.integers(20, 60), st.floats(-10, 10))
 @settings(max_examples=30, deadline=None)
 def test_unview_is_where_view_came_from(spacing: float, rows: int, columns: int, shift: float) -> None:

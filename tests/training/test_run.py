@@ -113,3 +113,25 @@ def test_divergence_is_a_fault_not_a_model(north: Cohort, tmp_path: Path) -> Non
 def test_logs_for_tensorboard_are_written(north: Cohort, tmp_path: Path) -> None:
     list(steps(network(), north, tmp_path, replace(RECIPE, iterations=10)))
     assert list((tmp_path / "tensorboard").glob("events.out.tfevents*"))
+
+
+def test_two_processes_do_not_train_in_one_folder(north: Cohort, tmp_path: Path) -> None:
+    first = steps(network(), north, tmp_path)
+    next(first)
+    with pytest.raises(SettingsError, match="another process"):
+        next(steps(network(), north, tmp_path, resume=True))
+    first.close()  # type: ignore[attr-defined]  # a generator
+    assert next(steps(network(), north, tmp_path, resume=True)).iteration > 1
+
+
+def test_a_disk_that_fills_while_logging_ends_the_run(
+    north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    running = steps(network(), north, tmp_path, replace(RECIPE, iterations=30))
+    next(running)
+    monkeypatch.setattr("tensorboardX.record_writer.RecordWriter.write", full)
+    with pytest.raises(FaultError, match="No space left"):
+        list(running)

@@ -125,7 +125,8 @@ def learnt(model: "Model", path: Path) -> None:
     """What a model is, now that it is written."""
     p = model.provenance
     if p.retrained_layers:
-        out.print(f"retrained: the last {p.retrained_layers} layers; fresh: {', '.join(p.fresh_organs) or 'no organ'}")
+        fresh, dropped = (", ".join(organs) or "no organ" for organs in (p.fresh_organs, p.dropped_organs))
+        out.print(f"retrained: the last {p.retrained_layers} layers; started fresh: {fresh}; dropped: {dropped}")
     organs = ", ".join(f"{organ} ({count})" for organ, count in p.cases_per_organ.items())
     out.print(f"{p.cases} patients of {p.lineage}; organs (patients): {organs}", markup=False)
     out.print(f"model: {path}", markup=False)

@@ -15,7 +15,7 @@ have is not in `Case.organs`: it is unknown, never background.
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import CohortError, GridMismatchError
-from recontour.files import output_error, whole_folder, write_text
+from recontour.files import whole_folder, write_text
 from recontour.geometry import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -51,6 +51,10 @@ class Case:
     def organs(self) -> tuple[str, ...]:
         """The organs that were contoured; any other is unknown."""
         return tuple(self.volumes_cc)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: where the arrays are, not the arrays."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def hu(self) -> npt.NDArray[Any]:
@@ -100,7 +104,7 @@ class Cohort:
                 f"{path} has cohort format {about.get('version')}, this recontour reads {VERSION}; "
                 "import the DICOM again, or use the recontour that wrote it"
             )
-        return cls(path, about["centre"], about.get("notices", ()))
+        return cls(path, about["centre"], [str(notice) for notice in about.get("notices") or ()])
 
     @classmethod
     def open_or_create(cls, path: Path, centre: str, notices: Sequence[str] = ()) -> "Cohort":
@@ -116,18 +120,18 @@ class Cohort:
                     "keep one folder a centre, or leave --centre out"
                 )
             return cohort
-        if not centre or centre != Path(centre).name or not centre.isprintable() or centre.startswith("."):
+        if not 0 < len(centre) <= 64 or centre != Path(centre).name or not centre.isprintable() or centre[0] == ".":
             raise CohortError(
                 f"a centre's label becomes part of file names; {centre!r} cannot. Choose another --centre"
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise CohortError(f"{path} exists and is not a cohort; choose a new folder")
-        try:
-            (path / "cases").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise output_error(path, error) from error
         about = {"format": FORMAT, "version": VERSION, "centre": centre, "notices": list(notices)}
-        write_text(path / "cohort.json", _to_json(about))
+        if path.exists():
+            path.rmdir()  # empty: it comes back whole
+        with whole_folder(path) as folder:
+            (folder / "cases").mkdir()
+            write_text(folder / "cohort.json", _to_json(about))
         return cls(path, centre, notices)
 
     @property
@@ -155,8 +159,9 @@ class Cohort:
                 slice_z_mm=tuple(about["grid"]["slice_z_mm"]),
                 origin_mm=tuple(about["grid"]["origin_mm"]),
             )
-            return Case(case_id, path, grid, dict(about["volumes_cc"]), str(about["source_hash"]))
-        except (KeyError, TypeError, ValueError, GridMismatchError) as error:
+            volumes = {str(organ): float(volume) for organ, volume in about["volumes_cc"].items()}
+            return Case(case_id, path, grid, volumes, str(about["source_hash"]))
+        except (KeyError, TypeError, ValueError, AttributeError, GridMismatchError) as error:
             raise CohortError(f"{path}/case.json is damaged ({error}); delete {path} and import again") from error
 
     @property

@@ -29,6 +29,10 @@ Settings = TypeVar("Settings")
 _FIELDS = ("architecture", "organs", "preprocessing", "recipe", "provenance", "weights_sha256")
 
 
+class _NewerFieldError(Exception):
+    """A setting that this recontour does not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a model comes from."""
@@ -44,6 +48,7 @@ class Provenance:
     parent_centres: tuple[str, ...] = ()  # the labels of the centres before, oldest first
     retrained_layers: int | None = None
     fresh_organs: tuple[str, ...] = ()  # whose scores started anew in the adaptation
+    dropped_organs: tuple[str, ...] = ()  # of the adapted model, which this one does not contour
     notices: tuple[str, ...] = ()  # what a reader must know, such as that the patients are synthetic
 
     @property
@@ -133,17 +138,26 @@ def load_model(path: Path) -> Model:
         raise ModelFileError(f"{path}: its description lacks {', '.join(missing)}; ask for the file again")
     try:
         architecture = _settings(Architecture, about["architecture"])
-        preprocessing = _settings(Preprocessing, about["preprocessing"])
-        provenance = _settings(Provenance, about["provenance"])
         organs = tuple(str(organ) for organ in about["organs"])
-        network = Network(architecture, len(organs))
-        network.load_state_dict(weights)
+        model = Model(
+            network=Network(architecture, len(organs)),
+            architecture=architecture,
+            organs=organs,
+            preprocessing=_settings(Preprocessing, about["preprocessing"]),
+            recipe=dict(about["recipe"]),
+            provenance=_settings(Provenance, about["provenance"]),
+        )
+        model.network.load_state_dict(weights)
+        model.card()  # it speaks of every field
+    except _NewerFieldError as error:
+        raise ModelFileError(f"{path} is of a newer recontour ({error}); update recontour") from error
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, RecontourError) as error:
         reason = str(error).splitlines()[0]
         raise ModelFileError(f"{path}: its description is damaged ({reason}); ask for the file again") from error
-    if sha256_of(network) != about["weights_sha256"]:
+    if sha256_of(model.network) != about["weights_sha256"]:
         raise ModelFileError(f"{path}: the weights are not those that were saved (SHA-256); ask for the file again")
-    return Model(network.eval(), architecture, organs, preprocessing, dict(about["recipe"]), provenance)
+    model.network.eval()
+    return model
 
 
 def sha256_of(network: Network) -> str:
@@ -185,5 +199,5 @@ def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """A dataclass from JSON: lists become tuples, an unknown field is an error that names it."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if unknown := set(values) - known:
-        raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+        raise _NewerFieldError(f"it says {', '.join(sorted(unknown))} of its {kind.__name__.lower()}")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

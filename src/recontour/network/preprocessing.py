@@ -81,7 +81,10 @@ def view(
     """
     transform = transform or Similarity()
     steps_mm = preprocessing.pixel_mm / transform.zoom
-    average = tuple(max(1, round(steps_mm / spacing)) for spacing in grid.spacing_mm)
+    average = tuple(
+        min(max(1, round(steps_mm / spacing)), side)
+        for spacing, side in zip(grid.spacing_mm, planes_CHW.shape[1:], strict=True)
+    )
     planes_CHW = F.avg_pool2d(planes_CHW, average) if max(average) > 1 else planes_CHW
     half = preprocessing.crop_px // 2
     offsets = torch.arange(-half, half + 1, dtype=torch.float32) * steps_mm

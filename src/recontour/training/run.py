@@ -3,22 +3,25 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
-from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from torch.optim import Optimizer
 
 from recontour.errors import ResumeError, SettingsError
 from recontour.files import output_error
 from recontour.network import Network
 from recontour.training.batches import Batches
+from recontour.training.log import ScalarLog
 from recontour.training.loop import Step, learn, optimiser_of
 
 CHECKPOINT_SECONDS = 60.0
+LOG_EVERY = 10  # iterations
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +38,15 @@ class RunFolder:
     def close(self) -> None:
         """Forget the checkpoint: the run's result is written."""
         self.checkpoint.unlink(missing_ok=True)
+        (self.path / "lock").unlink(missing_ok=True)
 
 
-def make_fabric(folder: RunFolder, done: int, accelerator: str = "auto") -> Fabric:
-    """All devices of the best accelerator, mixed precision where it helps, TensorBoard logs."""
+def make_fabric(accelerator: str = "auto") -> Fabric:
+    """All devices of the best accelerator, mixed precision where it helps."""
     precision: Any = "32-true"
     if torch.cuda.is_available() and accelerator != "cpu":
         precision = "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    logger = TensorBoardLogger(root_dir=folder.path, name="", version="tensorboard", purge_step=done)
-    return Fabric(accelerator=accelerator, precision=precision, loggers=logger)
+    return Fabric(accelerator=accelerator, precision=precision)
 
 
 def is_first_process() -> bool:
@@ -68,33 +71,46 @@ def run(
     On a CPU a run that was killed and resumed ends in the same bits as one that was not.
     Raises: ResumeError, SettingsError, FaultError.
     """
-    state = _read_checkpoint(folder, identity, resume=resume)
-    done = int(state["done"]) if state else 0
+    fabric = make_fabric(accelerator)
+    fabric.launch()
+    first = is_first_process()
+    with _held(folder) if first else nullcontext():
+        state = _read_checkpoint(folder, identity, resume=resume)
+        done = int(state["done"]) if state else 0
+        batches.rank = fabric.global_rank
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        optimiser = optimiser_of(network, batches.recipe)
+        wrapped, optimiser = fabric.setup(network, optimiser)
+        if state:
+            network.load_state_dict(state["network"])
+            optimiser.load_state_dict(state["optimiser"])
+        workers = 1 if fabric.device.type == "cpu" else min(8, os.cpu_count() or 1)
+
+        saved = time.monotonic()
+        with closing(ScalarLog(folder.path / "tensorboard", done)) if first else nullcontext() as log:
+            for step in learn(fabric, wrapped, optimiser, batches, done=done, workers=workers):
+                if log and step.iteration % LOG_EVERY == 0:
+                    log.write(step.iteration, {"loss": step.loss, "learning rate": step.learning_rate})
+                last = step.iteration == batches.recipe.iterations
+                if first and (last or time.monotonic() - saved >= checkpoint_seconds):
+                    _save_checkpoint(folder, network, optimiser, step.iteration, identity)
+                    saved = time.monotonic()
+                yield step
+
+
+@contextmanager
+def _held(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes out of the folder for as long as this one trains there, and no longer, even if killed."""
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.path / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise SettingsError(
+            f"{folder.path}: another process trains there; wait for it, or choose another --out"
+        ) from None
     except OSError as error:
         raise output_error(folder.path, error) from error
-    fabric = make_fabric(folder, done, accelerator)
-    fabric.launch()
-    batches.rank = fabric.global_rank
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    optimiser = optimiser_of(network, batches.recipe)
-    wrapped, optimiser = fabric.setup(network, optimiser)
-    if state:
-        network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-    workers = 1 if fabric.device.type == "cpu" else min(8, os.cpu_count() or 1)
-
-    saved = time.monotonic()
-    for step in learn(fabric, wrapped, optimiser, batches, done=done, workers=workers):
-        if step.iteration % 10 == 0:
-            fabric.log_dict({"loss": step.loss, "learning_rate": step.learning_rate}, step.iteration)
-        last = step.iteration == batches.recipe.iterations
-        if fabric.is_global_zero and (last or time.monotonic() - saved >= checkpoint_seconds):
-            _save_checkpoint(folder, network, optimiser, step.iteration, identity)
-            saved = time.monotonic()
-        yield step
-    fabric.loggers[0].finalize("success")
 
 
 def _save_checkpoint(

@@ -177,8 +177,13 @@ def write_centre(folder: Path, centre: Centre, cases: Iterable[int], seed: int =
     patients = {case: folder / f"{centre.name}_{case:03d}" for case in cases}
     missing = {case: path for case, path in patients.items() if not path.exists()}
     with ProcessPoolExecutor() as pool:
-        for job in [pool.submit(_write_patient, path, centre, case, seed) for case, path in missing.items()]:
-            job.result()
+        jobs = [pool.submit(_write_patient, path, centre, case, seed) for case, path in missing.items()]
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _write_patient(folder: Path, centre: Centre, case: int, seed: int) -> None:

@@ -1,0 +1,87 @@
+"""What the steps promise beyond their parts."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recontour.cohort import Cohort
+from recontour.errors import OrganError, ResumeError, SettingsError
+from recontour.network import Model, load_model, save_model
+from recontour.workflows import adapt, evaluate, train
+
+
+@pytest.fixture
+def phantom_model(model: Model, tmp_path: Path) -> Path:
+    provenance = replace(model.provenance, notices=("drawn by a computer",))
+    save_model(replace(model, provenance=provenance), tmp_path / "phantom")
+    return tmp_path / "phantom"
+
+
+def test_a_notice_follows_a_model_to_its_children_and_their_reports(
+    phantom_model: Path, south: Cohort, tmp_path: Path
+) -> None:
+    adapt(phantom_model, south.path, tmp_path / "child", iterations=1)
+    assert load_model(tmp_path / "child").provenance.notices == ("drawn by a computer",)
+    evaluate(south.path, [tmp_path / "child"], tmp_path / "report")
+    assert "drawn by a computer" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_organs_are_matched_by_name_fresh_or_dropped(model: Model, south: Cohort, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "parent")
+    adapt(tmp_path / "parent", south.path, tmp_path / "child", organs=["Lens_R", "Lens_L"], iterations=1)
+    provenance = load_model(tmp_path / "child").provenance
+    assert (provenance.fresh_organs, provenance.dropped_organs) == (("Lens_R",), ("Brainstem",))
+
+
+def test_only_organs_that_were_contoured_are_scored(model: Model, north: Cohort, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "m")
+    scores = evaluate(north.path, [tmp_path / "m"], tmp_path / "report")
+    lensless = next(case.id for case in north if "Lens_L" not in case.organs)
+    assert [row.organ for row in scores if row.case == lensless] == ["Brainstem"]
+
+
+def test_a_cohort_that_changed_is_not_resumed_on(north: Cohort, tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort"
+    shutil.copytree(north.path, cohort)
+    stepped = train(cohort, tmp_path / "m", iterations=1)
+    assert stepped.organs == ("Brainstem", "Lens_L", "Lens_R")
+    (tmp_path / "m").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(cohort, tmp_path / "m", iterations=1, progress=_interrupt)
+    about = next(cohort.glob("cases/*/case.json"))
+    changed = json.loads(about.read_text())
+    changed["volumes_cc"]["Brainstem"] += 0.5
+    about.write_text(json.dumps(changed))
+    with pytest.raises(ResumeError, match="other cases"):
+        train(cohort, tmp_path / "m", iterations=1, resume=True)
+
+
+def _interrupt(_what: str, _done: int, _total: int, _words: str) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_an_impossible_seed_is_refused(north: Cohort, tmp_path: Path, seed: int) -> None:
+    with pytest.raises(SettingsError, match="--seed"):
+        train(north.path, tmp_path / "m", seed=seed, iterations=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_iterations_are_no_training(north: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="at least 1"):
+        train(north.path, tmp_path / "m", iterations=0)
+
+
+def test_models_of_other_organs_have_nothing_to_score(model: Model, north: Cohort, tmp_path: Path) -> None:
+    save_model(replace(model, organs=("Larynx", "Pituitary")), tmp_path / "m")
+    with pytest.raises(OrganError, match="nothing to score"):
+        evaluate(north.path, [tmp_path / "m"], tmp_path / "report")
+
+
+def test_one_model_twice_is_refused(model: Model, north: Cohort, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "m")
+    with pytest.raises(SettingsError, match="two models are called m"):
+        evaluate(north.path, [tmp_path / "m", tmp_path / "m"], tmp_path / "report")
