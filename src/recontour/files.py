@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from recontour.errors import FaultError, OutputError
 
@@ -36,7 +37,7 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     if not replace:
         refuse_existing(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.touch()
@@ -54,6 +55,11 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def _partial(path: Path) -> Path:
+    """A sibling's name that nothing else has, not even what an earlier run left when it was killed."""
+    return path.with_name(f".{path.name[:100]}.{uuid4().hex[:8]}.partial")
 
 
 def _name(partial: Path, path: Path) -> None:
@@ -75,7 +81,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         full.
     """
     refuse_existing(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial(path)
     try:
         partial.mkdir(parents=True)
         yield partial
