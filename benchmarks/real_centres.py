@@ -106,7 +106,7 @@ def main() -> None:
 
     source = cohort_of(options.data, work, "source", "train", clock)
     train, test = (cohort_of(options.data, work, options.target, fold, clock) for fold in ("train", "test"))
-    models = {name: work / f"{options.target}-{name}" for name in ("Model_S", "Model_T", "Model_ST")}
+    models = {name: work / options.target / name for name in ("Model_S", "Model_T", "Model_ST")}
     models["Model_S"] = work / "Model_S"
     for name, cohort in (("Model_S", source), ("Model_T", train)):
         if not models[name].exists():
@@ -119,7 +119,7 @@ def main() -> None:
         progress = clock.watch("train Model_ST")
         workflows.adapt(models["Model_S"], train, models["Model_ST"], resume=True, progress=progress)
         clock.tick("train Model_ST")
-    evaluation = work / f"{options.target}-evaluation"
+    evaluation = work / options.target / "evaluation"
     if not evaluation.exists():
         clock.since = time.monotonic()
         workflows.evaluate(test, list(models.values()), evaluation, progress=clock.watch("evaluate"))
