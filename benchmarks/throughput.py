@@ -70,13 +70,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         cohort = Cohort.open(options.cohort) if options.cohort else phantom_cohort(Path(scratch))
         recipe = replace(PRESET.train, iterations=options.iterations)
-        batches = Batches(list(cohort), cohort.organs, PRESET.preprocessing, recipe, seed=0)
-        share, seconds = waiting_share(batches, len(cohort.organs), Path(scratch) / "run")
-    batch = batches[0]
+        organs = cohort.organs
+        batches = Batches(list(cohort), organs, PRESET.preprocessing, recipe, seed=0)
+        share, seconds = waiting_share(batches, len(organs), Path(scratch) / "run")
+        batch = batches[0]
     last, default = [], []
     for _ in range(3):  # in turn, so that a drift of the machine's speed falls on both
-        last.append(step_seconds(batch, len(cohort.organs), torch.channels_last))
-        default.append(step_seconds(batch, len(cohort.organs), torch.contiguous_format))
+        last.append(step_seconds(batch, len(organs), torch.channels_last))
+        default.append(step_seconds(batch, len(organs), torch.contiguous_format))
     result = {
         "waiting_for_data": round(share, 4),
         "seconds_per_iteration": round(seconds, 4),
