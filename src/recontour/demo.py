@@ -38,9 +38,9 @@ def run_demo(out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
         workflows.train(train, model_t, iterations=ADAPT_ITERATIONS, resume=True, progress=progress)
     if not model_st.exists():
         workflows.adapt(model_s, train, model_st, iterations=ADAPT_ITERATIONS, resume=True, progress=progress)
-    rtstruct = out / "contoured" / "RTSTRUCT.dcm"
+    patient = sorted((out / "dicom" / test.name).glob("[!.]*"))[0]
+    rtstruct = out / "contoured" / f"{patient.name}.dcm"
     if not rtstruct.exists():
-        patient = sorted((out / "dicom" / test.name).glob("[!.]*"))[0]
         workflows.contour(model_st, patient, rtstruct, progress=progress)
     report = out / REPORT
     if not report.exists():

@@ -23,8 +23,14 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException)
     [
         ("import_ import A C", ""),
         ("inspect inspect C", ""),
-        ("train train C --out M", "; training goes on with --resume"),
-        ("adapt adapt M C --out N", "; training goes on with --resume"),
+        (
+            "train train C --out M",
+            "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
+        ),
+        (
+            "adapt adapt M C --out N",
+            "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
+        ),
         ("contour contour M CT --out R", ""),
         ("evaluate evaluate C M --out E", ""),
         ("demo demo", "; repeat the command to go on"),

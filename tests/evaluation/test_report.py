@@ -173,7 +173,7 @@ def test_means_are_over_the_organs_that_every_model_scored(tmp_path: Path) -> No
     assert page.count('<div class="big">0.590</div>\n    <small>mean DSC over 1 organ</small>') == 2
     assert "over the 1 organ that every model has scored" in page
     assert '<b class="name">S</b>: mean DSC over 1 organ 0.000.' in page
-    assert "No decided difference in the 1 other organ." in page
+    assert "No decided difference in 1 organ." in page
 
 
 def test_of_three_models_two_are_compared_over_what_both_scored(tmp_path: Path) -> None:

@@ -74,4 +74,5 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 def test_a_missed_organ_is_an_empty_prediction() -> None:
     assert scored("p1", "Lens_L", "S", 0.0, volume_bias_percent=-100.0).is_missed
+    assert scored("p1", "Lens_L", "S", 0.0, volume_bias_percent=-99.99999999999999).is_missed  # as read from a file
     assert not scored("p1", "Lens_L", "S", 0.0, volume_bias_percent=-99.0).is_missed

@@ -49,13 +49,21 @@ def adapt(options: argparse.Namespace) -> None:
 
 
 def _learning(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in ("organs", "iterations", "seed", "resume")}
+    chosen = {name: getattr(options, name) for name in ("iterations", "seed", "resume")}
+    return chosen | {"organs": _organs(options)}
+
+
+def _organs(options: argparse.Namespace) -> list[str] | None:
+    """The organs named, with spaces or commas between them; None: all."""
+    return options.organs and [organ for word in options.organs for organ in word.split(",") if organ]
 
 
 def contour(options: argparse.Namespace) -> None:
     """CT -> RTSTRUCT."""
     with tell.Progress() as progress:
-        found = recontour.contour(options.model, options.ct_dir, options.out, organs=options.organs, progress=progress)
+        found = recontour.contour(
+            options.model, options.ct_dir, options.out, organs=_organs(options), progress=progress
+        )
     tell.contoured(found, options.out)
 
 

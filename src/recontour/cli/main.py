@@ -14,8 +14,8 @@ from recontour.errors import RecontourError
 
 INTERRUPTED = "interrupted; nothing was left half written"
 GOES_ON = {  # by command, for those that keep what they did
-    "train": "; training goes on with --resume",
-    "adapt": "; training goes on with --resume",
+    "train": "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
+    "adapt": "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
     "demo": "; repeat the command to go on",
 }
 FULL = {  # by what PyTorch or Python say
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluating.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     evaluating.add_argument("--out", type=Path, required=True, metavar="DIR")
 
-    demo = command("demo", "demo", "the whole job on two synthetic centres, in about ten minutes")
+    demo = command("demo", "demo", "the whole job on two synthetic centres, in about a quarter of an hour")
     demo.add_argument("--out", type=Path, default=Path("recontour-demo"), metavar="DIR")
     return parser
 

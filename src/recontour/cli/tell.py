@@ -76,8 +76,10 @@ class Progress:
         if done < total and now - self._told < PLAIN_SECONDS:
             return
         self._told = now
-        left = (now - self._began) * (total - done) / (done - self._first) if done > self._first else 0
-        print(f"{what} {done}/{total}: {words}; about {left / 60:.1f} min left", file=sys.stderr, flush=True)
+        left = ""
+        if self._first < done < total:
+            left = f"; about {(now - self._began) * (total - done) / (done - self._first) / 60:.1f} min left"
+        print(f"{what} {done}/{total}{f': {words}' if words else ''}{left}", file=sys.stderr, flush=True)
 
 
 def imported(report: "ImportReport", cohort: Path) -> None:

@@ -96,6 +96,8 @@ class Cohort:
 
         Raises: CohortError: no cohort there, or one of a newer recontour.
         """
+        if not path.exists():
+            raise CohortError(f"{path}: no such folder; check the path, or make a cohort with `recontour import`")
         about = _read_json(path / "cohort.json", f"{path} is not a cohort; make one with `recontour import`")
         if about.get("format") != FORMAT or not isinstance(about.get("centre"), str):
             raise CohortError(f"{path}/cohort.json is not a cohort's; make one with `recontour import`")

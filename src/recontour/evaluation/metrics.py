@@ -163,7 +163,7 @@ def _volume_bias_percent(pair: _Pair) -> float:
     reference, predicted = _volume_mm3(pair.reference, pair), _volume_mm3(pair.predicted, pair)
     if not reference:
         return np.inf if predicted else np.nan
-    return 100 * (predicted - reference) / reference
+    return 100 * (predicted / reference - 1)  # exactly -100 of nothing: 100 * (0 - r) / r would round
 
 
 def _surface(mask: Mask, pair: _Pair) -> _Surface:

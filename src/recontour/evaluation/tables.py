@@ -42,7 +42,7 @@ class CaseScore:
     @property
     def is_missed(self) -> bool:
         """Whether the reference has the organ and the prediction is empty."""
-        return self.volume_bias_percent == -100
+        return math.isclose(self.volume_bias_percent, -100)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ _COMPACT = Preset(
     ),
     preprocessing=Preprocessing(pixel_mm=1.25, crop_px=225, window_hu=(-200.0, 400.0)),
     train=_COMPACT_RECIPE,
-    adapt=replace(_COMPACT_RECIPE, iterations=1500, learning_rate=0.002),
+    adapt=replace(_COMPACT_RECIPE, learning_rate=0.002),  # as many iterations as training, as in the paper
 )
 
 PRESETS = {"compact": _COMPACT, "paper": _PAPER}
