@@ -147,7 +147,8 @@ def contour(
             middles[organ] = _middle_x_mm(mask, scan.grid)
     if not structures:
         raise OrganError(
-            f"{ct_dir}: none of {', '.join(wanted)} found; is this the region the model was trained on, and was it trained long enough?"
+            f"{ct_dir}: none of {', '.join(wanted)} found; "
+            "is this the region the model was trained on, and was it trained long enough?"
         )
     write_structure_set(out, StructureSet(tuple(structures)), scan, Authorship(model=_title(loaded, model)))
     warnings = [f"{twins}: left lies to the right of right; check the sides" for twins in sides_swapped(middles)]
