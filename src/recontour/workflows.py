@@ -99,7 +99,8 @@ def adapt(
     refuse_existing(out)
     parent = load_model(model)
     opened = Cohort.open(cohort)
-    learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in opened.organs])
+    present = opened.organs  # read from every case: asked once
+    learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in present])
     recipe = _recipe(preset_of(parent.provenance.preset).adapt, iterations)
     _seeded(seed)
     network, fresh = inherit(parent, learnt)

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """Which slices show an organ: pairs of case and slice, by case."""
+    """A case, and which of its slices show an organ."""
 
     case: int
     slices: tuple[int, ...]

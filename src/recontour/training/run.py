@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch.optim import Optimizer
 
 from recontour.errors import ResumeError, SettingsError
-from recontour.files import output_error
+from recontour.files import output_error, whole_file
 from recontour.network import Network
 from recontour.training.batches import Batches
 from recontour.training.log import ScalarLog
@@ -36,9 +36,9 @@ class RunFolder:
         return self.path / "checkpoint.ckpt"
 
     def close(self) -> None:
-        """Forget the checkpoint: the run's result is written."""
-        self.checkpoint.unlink(missing_ok=True)
-        (self.path / "lock").unlink(missing_ok=True)
+        """Forget the checkpoint, and what a kill left of one: the run's result is written."""
+        for path in (self.checkpoint, self.path / "lock", *self.path.glob(".*.partial")):
+            path.unlink(missing_ok=True)
 
 
 def make_fabric(accelerator: str = "auto") -> Fabric:
@@ -117,22 +117,14 @@ def _save_checkpoint(
     folder: RunFolder, network: Network, optimiser: Optimizer, done: int, identity: Mapping[str, Any]
 ) -> None:
     """Replace the checkpoint whole: a kill at any moment leaves the old or the new one."""
-    partial = folder.checkpoint.with_suffix(".partial")
     state = {
         "identity": dict(identity),
         "done": done,
         "network": network.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
-    try:
-        with partial.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(folder.checkpoint)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise output_error(folder.checkpoint, error) from error
+    with whole_file(folder.checkpoint, replace=True) as partial, partial.open("wb") as file:
+        torch.save(state, file)
 
 
 def _read_checkpoint(folder: RunFolder, identity: Mapping[str, Any], *, resume: bool) -> dict[str, Any] | None:

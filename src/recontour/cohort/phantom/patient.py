@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from recontour.cohort.phantom.shapes import Field, Position, Triple
+from recontour.cohort.phantom.shapes import Field, Position, Triple, triple
 from recontour.geometry import Grid
 
 Window = tuple[slice, slice, slice]
@@ -47,10 +47,10 @@ class Patient:
         teeth = rng.uniform(size=(2, 14)) > gone
         crowned = rng.uniform(size=28) < 0.12 if rng.uniform() < 0.4 else np.zeros(28, dtype=bool)
         return cls(
-            size=_triple(np.clip(overall * rng.normal(1, 0.025, 3), 0.88, 1.12)),
-            turn_degrees=_triple(np.clip(rng.normal(0, (5, 2, 3)), -9, 9)),
+            size=triple(np.clip(overall * rng.normal(1, 0.025, 3), 0.88, 1.12)),
+            turn_degrees=triple(np.clip(rng.normal(0, (5, 2, 3)), -9, 9)),
             flexion_mm=float(rng.uniform(-10, 12)),
-            place_mm=_triple(rng.normal(0, (5, 5, 4))),
+            place_mm=triple(rng.normal(0, (5, 5, 4))),
             waves=waves,
             fat_mm=float(rng.uniform(3, 11)),
             neck=float(rng.uniform(0.9, 1.12)),
@@ -63,11 +63,6 @@ class Patient:
             teeth=teeth,
             metal=tuple(int(n) for n in np.flatnonzero(crowned & teeth.ravel())),
         )
-
-
-def _triple(values: npt.NDArray[np.float64]) -> Triple:
-    a, b, c = (float(value) for value in values)
-    return a, b, c
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from recontour.cohort.phantom import organs
 from recontour.cohort.phantom.patient import Patient, Space, Window
-from recontour.cohort.phantom.shapes import Field, Position, Triple, ellipsoid
+from recontour.cohort.phantom.shapes import Field, Position, Triple, ellipsoid, triple
 from recontour.geometry import Contour, Grid
 
 Points = npt.NDArray[np.float64]
@@ -77,7 +77,7 @@ def draw_others(
     side = int(rng.choice((-1, 1)))
     centre = (side * float(rng.uniform(8, 22)), float(rng.uniform(-45, -20)), float(rng.uniform(-60, -25)))
     window = space.window((-60, -80, -100), (60, 20, 10))
-    gross = ellipsoid(space[window], centre, _triple(rng.uniform(9, 16, 3)))
+    gross = ellipsoid(space[window], centre, triple(rng.uniform(9, 16, 3)))
     stem = _column(space, organs.brainstem, protocol.brainstem_mm)
     sketches = {
         "body": _Sketch(everything, skin[everything], unsteady=0.0, smooth_px=0.0),
@@ -195,8 +195,3 @@ def _area_mm2(points: Points) -> float:
     """Area of a polygon (n, 2)."""
     x, y = points.T
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-
-
-def _triple(values: Points) -> Triple:
-    a, b, c = (float(value) for value in values)
-    return a, b, c

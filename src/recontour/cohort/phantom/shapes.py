@@ -15,6 +15,12 @@ Triple = tuple[float, float, float]
 FAR_MM = 99.0
 
 
+def triple(values: npt.NDArray[np.float64]) -> Triple:
+    """Three numbers of an array as plain floats."""
+    a, b, c = (float(value) for value in values)
+    return a, b, c
+
+
 def ellipsoid(at: Position, centre: Triple, radii: Triple) -> Field:
     """An ellipsoid; exact on its surface, first order near it."""
     near = np.zeros(at[0].shape, dtype=np.float32)
