@@ -1,167 +1,116 @@
 #!/usr/bin/env python3
-"""The main job on real patients: source -> Model_S; target1 -> Model_T and Model_ST; target1's test cases scored.
+"""The paper's study on real patients: source -> Model_S; a target -> Model_T, Model_ST; depths, numbers of cases, ...
 
-    .venv/bin/python benchmarks/real_centres.py [--work DIR] [--preset compact] [--target target1]
+    .venv/bin/python benchmarks/real_centres.py [--target target1] [--only models,depth] [--work DIR]
 
-Every step goes through DICOM and the same functions as the command line, on the folds of cases.csv. Broken off at any
-moment, the same command goes on where it was. Prints the table, the minutes of training and the difference ST - S, and
-writes docs/results/real_centres.json. Nothing is tuned here: settings are the preset's.
+Patients go through DICOM and the same functions as the command line, on the folds of cases.csv; the study itself is
+real_centres.toml, to be run by `recontour study` alike. Broken off at any moment, the same command goes on where it
+was, and finished cells are kept: `--only models` is the main job, and the rest can follow later. Prints the table and
+the differences that matter, and writes docs/results/TARGET/ (the report's CSV files) and docs/results/TARGET.json.
+Nothing is tuned here: settings are the preset's.
 """
 
 import argparse
+import csv
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recontour import workflows
-from recontour.evaluation import CaseScore, common_organs, compare, mean_over_organs, read_scores
+from recontour.cohort import Cohort
+from recontour.study import Study, read_study, run_study
 
-REPO = Path(__file__).resolve().parents[1]
-DATA = REPO.parent / "shared" / "data"
-
-
-class Clock:
-    """Minutes of wall clock by step, kept over runs that were broken off."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
-        self.since = time.monotonic()
-
-    def tick(self, step: str) -> None:
-        """Add the time since the last tick to a step."""
-        now = time.monotonic()
-        self.seconds[step] = self.seconds.get(step, 0.0) + now - self.since
-        self.since = now
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.seconds))
-        partial.replace(self.path)
-
-    def watch(self, step: str) -> Callable[[str, int, int, str], None]:
-        """Progress for a workflow: ticks now and then, and says a line a minute."""
-        told = time.monotonic()
-
-        def progress(what: str, done: int, total: int, words: str) -> None:
-            nonlocal told
-            if done % 20 == 0 or done == total:
-                self.tick(step)
-            if time.monotonic() - told > 60 or done == total:
-                told = time.monotonic()
-                print(f"{step}: {what} {done}/{total}, {words}", flush=True)
-
-        return progress
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE.parent / "docs" / "results"
+DATA = HERE.parents[1] / "shared" / "data"
+FOLDS = {"train": "train", "val": "validation", "test": "test"}  # of cases.csv -> of a split
+SECTIONS = ("separately", "depth", "normalisation", "cases")
 
 
-def cohort_of(data: Path, work: Path, role: str, fold: str, clock: Clock) -> Path:
-    """A role's fold as a cohort, by way of DICOM."""
-    cohort = work / "cohorts" / f"{role}-{fold}"
-    dicom = work / "dicom" / f"{role}-{fold}"
-    finished = cohort / "finished"
-    if not finished.exists():
-        clock.since = time.monotonic()
+def cohort_of(data: Path, work: Path, role: str) -> None:
+    """A role's patients as a cohort, by way of DICOM, and their folds as a split file."""
+    cohort, split = work / "cohorts" / role, work / "cohorts" / f"{role}.csv"
+    if split.exists():
+        return
+    rows = [("case", "fold")]
+    for fold, name in FOLDS.items():
+        dicom = work / "dicom" / role / fold
+        before = set(Cohort.open(cohort).case_ids) if cohort.exists() else set()
         command = [sys.executable, str(data / "make_dicom.py"), str(dicom), "--role", role, "--fold", fold]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        clock.tick("writing DICOM")
         report = workflows.import_dicom(dicom, cohort, centre=role)
-        clock.tick(f"import {role}-{fold}")
-        print(f"{role}-{fold}: {len(report.added)} imported, {len(report.left_out)} left out", flush=True)
-        finished.touch()
-    return cohort
+        new = sorted(set(Cohort.open(cohort).case_ids) - before)
+        rows += [(case, name) for case in new]
+        print(f"{role} {name}: {len(new)} imported, {len(report.left_out)} left out", flush=True)
+    partial = split.with_suffix(".partial")
+    with partial.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    partial.replace(split)
 
 
-def table(scores: list[CaseScore]) -> tuple[list[str], dict[str, dict[str, float]]]:
-    """Mean DSC by organ and model, as lines and as data; the last row is the mean over organs that every model has."""
-    models = list(dict.fromkeys(row.model for row in scores))
-    organs = sorted({row.organ for row in scores})
-    common = common_organs(scores)
-    groups = {organ: [organ] for organ in organs} | {"mean over organs": common}
-    means = {
-        name: {model: mean_over_organs(scores, model, group) for model in models} for name, group in groups.items()
-    }
-    lines = [f"{'DSC':<18}" + "".join(f"{model:>12}" for model in models)]
-    lines += [f"{name:<18}" + "".join(f"{row[model]:>12.3f}" for model in models) for name, row in means.items()]
-    return [*lines, f"(mean over the {len(common)} organs that every model has)"], means
+def declared(work: Path, target: str, only: str | None) -> Study:
+    """real_centres.toml for a target, with all its sections or only some."""
+    study = read_study(HERE / "real_centres.toml")
+    where = {name: (work / "cohorts" / role, work / "cohorts" / f"{role}.csv") for name, role in roles(target).items()}
+    study = replace(
+        study,
+        name=f"Real centres: source to {target}",
+        source=replace(study.source, cohort=where["source"][0], split=where["source"][1]),
+        target=replace(study.target, cohort=where["target"][0], split=where["target"][1]),
+    )
+    wanted = SECTIONS if only is None else only.split(",")
+    return replace(study, **{section: None for section in SECTIONS if section not in wanted})
+
+
+def roles(target: str) -> dict[str, str]:
+    return {"source": "source", "target": target}
+
+
+def says(what: str, done: int, total: int, words: str, _told: list[float] = [0.0]) -> None:  # noqa: B006 (a memory)
+    """A line a minute."""
+    if time.monotonic() - _told[0] > 60:
+        _told[0] = time.monotonic()
+        print(f"{what} {done}/{total}; {words}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=REPO / "benchmarks" / "work" / "real_centres")
+    parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     parser.add_argument("--data", type=Path, default=DATA, help="a folder like ../shared/data, with make_dicom.py")
-    parser.add_argument("--preset", default="compact")
     parser.add_argument("--target", default="target1")
+    parser.add_argument("--only", help=f"'models', or some of {','.join(SECTIONS)} beside them")
     options = parser.parse_args()
     if not options.data.is_dir():
         sys.exit(f"the real data are not here: {options.data}")
-    work: Path = options.work
-    work.mkdir(parents=True, exist_ok=True)
-    clock = Clock(work / "seconds.json")
+    work = options.work.resolve()
+    for role in roles(options.target).values():
+        cohort_of(options.data, work, role)
+    out = work / options.target
+    began = time.monotonic()
+    failed = run_study(declared(work, options.target, options.only), out, resume=True, progress=says)
+    minutes = (time.monotonic() - began) / 60
+    for name, why in failed.items():
+        print(f"failed: {name}: {why}")
+    keep(out, options.target, minutes)
 
-    source = cohort_of(options.data, work, "source", "train", clock)
-    train, test = (cohort_of(options.data, work, options.target, fold, clock) for fold in ("train", "test"))
-    models = {name: work / options.target / name for name in ("Model_S", "Model_T", "Model_ST")}
-    models["Model_S"] = work / "Model_S"
-    for name, cohort in (("Model_S", source), ("Model_T", train)):
-        if not models[name].exists():
-            clock.since = time.monotonic()
-            progress = clock.watch(f"train {name}")
-            workflows.train(cohort, models[name], preset=options.preset, resume=True, progress=progress)
-            clock.tick(f"train {name}")
-    if not models["Model_ST"].exists():
-        clock.since = time.monotonic()
-        progress = clock.watch("train Model_ST")
-        workflows.adapt(models["Model_S"], train, models["Model_ST"], resume=True, progress=progress)
-        clock.tick("train Model_ST")
-    evaluation = work / options.target / "evaluation"
-    if not evaluation.exists():
-        clock.since = time.monotonic()
-        workflows.evaluate(test, list(models.values()), evaluation, progress=clock.watch("evaluate"))
-        clock.tick("evaluate")
 
-    scores = read_scores(evaluation / "scores.csv")
-    lines, means = table(scores)
-    print("\n".join(lines))
-    names = list(means["mean over organs"])
-    gain = means["mean over organs"][names[2]] - means["mean over organs"][names[0]]
-    minutes = {step: round(seconds / 60, 2) for step, seconds in clock.seconds.items()}
-    print(f"ST - S = {gain:+.3f} (bar: at least +0.05)")
-    print("minutes: " + ", ".join(f"{step} {spent:.1f}" for step, spent in minutes.items()))
-    result: dict[str, Any] = {
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "preset": options.preset,
-        "target": options.target,
-        "mean_dsc": means,
-        "sd_dsc": {
-            organ: {
-                model: float(np.std([row.dsc for row in scores if (row.organ, row.model) == (organ, model)], ddof=1))
-                for model in names
-            }
-            for organ in means
-            if organ != "mean over organs"
-        },
-        "st_minus_s": gain,
-        "statistics": [
-            {key: getattr(row, key) for key in ("organ", "model_a", "model_b", "n", "median_difference", "p", "p_holm")}
-            for row in compare(scores, names)
-        ],
-        "minutes": minutes,
-    }
-    out = (
-        REPO
-        / "docs"
-        / "results"
-        / ("real_centres.json" if options.target == "target1" else f"real_centres_{options.target}.json")
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written: {out}")
+def keep(out: Path, target: str, minutes: float) -> None:
+    """Print the table and the bars, and keep the study's tables in docs/results/."""
+    folder = RESULTS / target
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(out / "tables", folder, ignore=shutil.ignore_patterns("scores.csv", "curves.csv"))
+    machine: dict[str, Any] = {"cpu": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()}
+    about = {"machine": machine, "minutes of this run": round(minutes, 1)}
+    (RESULTS / f"{target}.json").write_text(json.dumps(about, indent=1) + "\n")
+    print((folder / "models.csv").read_text())
+    print(f"this run: {minutes:.1f} min; report: {out / 'report.html'}; tables: {folder}")
 
 
 def cpu_name() -> str:

@@ -5,16 +5,13 @@ told what goes on (nobody, unless given).
 """
 
 import datetime
-import hashlib
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from recontour.cohort import Case, Cohort
 from recontour.cohort.importing import import_dicom
@@ -27,14 +24,10 @@ from recontour.evaluation.figures import Overlay, slice_to_show
 from recontour.evaluation.report import About, write_report
 from recontour.files import refuse_existing, whole_folder
 from recontour.geometry import Grid, Structure, StructureSet, trace
-from recontour.network import Model, Network, Provenance, load_model, save_model
-from recontour.network.model_file import sha256_of, versions
-from recontour.training.batches import Batches
+from recontour.network import Model, load_model
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
-from recontour.training.run import RunFolder, is_first_process, run
-from recontour.transfer.depth import freeze_all_but_last
-from recontour.transfer.inherit import inherit
+from recontour.transfer.models import begin, fit, take_over
 
 __all__ = ["Contoured", "Progress", "adapt", "contour", "evaluate", "import_dicom", "train"]
 
@@ -65,17 +58,10 @@ def train(
     settings = preset_of(preset)
     opened = Cohort.open(cohort)
     learnt = _organs_to_learn(opened, organs)
-    recipe = _recipe(settings.train, iterations)
-    _seeded(seed)
-    model = Model(
-        network=Network(settings.architecture, len(learnt)),
-        architecture=settings.architecture,
-        organs=learnt,
-        preprocessing=settings.preprocessing,
-        recipe=asdict(recipe),
-        provenance=_provenance(opened, learnt, preset, seed),
-    )
-    return _learn(model, opened, recipe, out, resume=resume, progress=progress)
+    settings = replace(settings, train=_recipe(settings.train, iterations))
+    cases = opened.cases_with(learnt)
+    model = begin(opened, cases, learnt, preset, settings, seed)
+    return _learn(model, cases, settings.train, out, resume=resume, progress=progress)
 
 
 def adapt(
@@ -102,20 +88,9 @@ def adapt(
     present = opened.organs  # read from every case: asked once
     learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in present])
     recipe = _recipe(preset_of(parent.provenance.preset).adapt, iterations)
-    _seeded(seed)
-    network, fresh = inherit(parent, learnt)
-    freeze_all_but_last(network, retrain_last)
-    provenance = replace(
-        _provenance(opened, learnt, parent.provenance.preset, seed),
-        parent_sha256=sha256_of(parent.network),
-        parent_centres=(*parent.provenance.parent_centres, parent.provenance.centre),
-        retrained_layers=retrain_last,
-        fresh_organs=fresh,
-        dropped_organs=tuple(organ for organ in parent.organs if organ not in learnt),
-        notices=tuple(dict.fromkeys((*parent.provenance.notices, *opened.notices))),
-    )
-    child = replace(parent, network=network, organs=learnt, recipe=asdict(recipe), provenance=provenance)
-    return _learn(child, opened, recipe, out, resume=resume, progress=progress)
+    cases = opened.cases_with(learnt)
+    child = take_over(parent, opened, cases, learnt, recipe, retrain_last, seed)
+    return _learn(child, cases, recipe, out, resume=resume, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +131,20 @@ def contour(
     return Contoured(volumes, tuple(organ for organ in wanted if organ not in volumes), tuple(warnings))
 
 
+def contour_case(model: Model, case: Case) -> Iterator[tuple[str, Mask]]:
+    """Contour those of the model's organs that the patient's structure set has: organ by organ its mask."""
+    shared = [organ for organ in model.organs if organ in case.organs]
+    if shared:
+        yield from predict(model, case.hu, case.grid, shared)
+
+
+def score_masks(case: Case, name: str, masks: Iterable[tuple[str, Mask]]) -> Iterator[tuple[CaseScore, Mask]]:
+    """Compare a model's masks with the case's own: organ by organ the scores, and the mask they belong to."""
+    for organ, mask in masks:
+        measured = score(case.mask(organ), mask, case.grid, tolerance_mm(organ))
+        yield CaseScore(case.id, organ, name, **asdict(measured)), mask
+
+
 def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
     """Score models on a cohort's own contours: scores.csv, statistics.csv and report.html in a new folder.
 
@@ -170,11 +159,9 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     jobs = [(case, name) for case in cases for name in loaded]
     for done, (case, name) in enumerate(jobs):
         progress("contouring", done, len(jobs), f"{case.id} with {name}")
-        shared = [organ for organ in loaded[name].organs if organ in case.organs]
-        for organ, mask in predict(loaded[name], case.hu, case.grid, shared) if shared else ():
-            reference = case.mask(organ)
-            measured = score(reference, mask, case.grid, tolerance_mm(organ))
-            scores.append(CaseScore(case.id, organ, name, **asdict(measured)))
+        for row, mask in score_masks(case, name, contour_case(loaded[name], case)):
+            scores.append(row)
+            organ, reference = row.organ, case.mask(row.organ)
             pictures.setdefault((case.id, organ), {})[name] = mask[slice_to_show(reference)].copy()
     comparisons = compare(scores, list(loaded))
 
@@ -223,54 +210,14 @@ def _recipe(recipe: Recipe, iterations: int | None) -> Recipe:
     return replace(recipe, iterations=iterations)
 
 
-def _seeded(seed: int) -> None:
-    """Make the weights that are drawn next a function of the seed."""
-    if not 0 <= seed < 2**63:
-        raise SettingsError(f"--seed {seed}: 0 to {2**63 - 1} is expected")
-    torch.manual_seed(seed)
-
-
-def _provenance(cohort: Cohort, organs: Sequence[str], preset: str, seed: int) -> Provenance:
-    cases = cohort.cases_with(organs)
-    return Provenance(
-        preset=preset,
-        centre=cohort.centre,
-        cases=len(cases),
-        cases_per_organ={organ: sum(organ in case.organs for case in cases) for organ in organs},
-        seed=seed,
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        versions=versions(),
-        notices=cohort.notices,
-    )
-
-
-def _learn(model: Model, cohort: Cohort, recipe: Recipe, out: Path, *, resume: bool, progress: Progress) -> Model:
-    """Train the model's layers that are not frozen, and write the model file."""
-    cases = cohort.cases_with(model.organs)
-    batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
-    folder = RunFolder(out.with_name(out.name + ".run"))
-    for step in run(model.network, batches, folder, _identity(model, cases), resume=resume):
+def _learn(
+    model: Model, cases: Sequence[Case], recipe: Recipe, out: Path, *, resume: bool, progress: Progress
+) -> Model:
+    """Fit a model and write its file, telling how it goes."""
+    for step in fit(model, cases, recipe, out, resume=resume):
         words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
         progress("training", step.iteration, recipe.iterations, words)
-    if is_first_process():
-        save_model(model, out)
-        folder.close()
     return model
-
-
-def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
-    """What a run must have in common with the checkpoint it goes on from."""
-    cohort = hashlib.sha256(b"".join((case.path / "case.json").read_bytes() for case in cases)).hexdigest()
-    return {
-        "architecture": repr(model.architecture),
-        "organs": list(model.organs),
-        "preprocessing": repr(model.preprocessing),
-        "recipe": repr(model.recipe),
-        "seed": model.provenance.seed,
-        "parent model": model.provenance.parent_sha256,
-        "retrained layers": model.provenance.retrained_layers,
-        "cases": cohort,
-    }
 
 
 def _title(model: Model, path: Path) -> str:

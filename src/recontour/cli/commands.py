@@ -9,6 +9,7 @@ from typing import Any
 import recontour
 from recontour.cli import tell
 from recontour.cohort import Cohort
+from recontour.errors import SettingsError
 
 
 def import_(options: argparse.Namespace) -> None:
@@ -72,6 +73,31 @@ def evaluate(options: argparse.Namespace) -> None:
     with tell.Progress() as progress:
         scores = recontour.evaluate(options.cohort, options.models, options.out, progress=progress)
     tell.scored(scores, options.out)
+
+
+def study(options: argparse.Namespace) -> None:
+    """A grid of models, from a file."""
+    from recontour import study as studies
+
+    if options.example:
+        print(studies.example(), end="")
+        return
+    if not options.study or (not options.out and not options.dry_run):
+        raise SettingsError("give STUDY.toml and --out DIR; `recontour study --example` prints a study file")
+    declared = studies.read_study(options.study)
+    if options.dry_run:
+        tell.planned(*studies.dry_run(declared, options.out))
+        return
+    with tell.Progress() as progress:
+        failed = studies.run_study(declared, options.out, resume=options.resume, progress=progress)
+    tell.studied(failed, options.out)
+
+
+def report(options: argparse.Namespace) -> None:
+    """A study's report, again."""
+    from recontour import study as studies
+
+    tell.studied(studies.report_study(options.study), options.study)
 
 
 def demo(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ GOES_ON = {  # by command, for those that keep what they did
     "train": "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
     "adapt": "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
     "demo": "; repeat the command to go on",
+    "study": "; --resume goes on from the last checkpoints",
 }
 FULL = {  # by what PyTorch or Python say
     "out of memory": "the memory is full; close other programs, or use a smaller --preset",
@@ -94,6 +95,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluating.add_argument("cohort", type=Path, metavar="COHORT")
     evaluating.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     evaluating.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    studying = command("study", "study", "the whole comparison, declared in a file: models, depths, numbers of cases")
+    studying.add_argument("study", type=Path, nargs="?", metavar="STUDY.toml")
+    studying.add_argument("--out", type=Path, metavar="DIR")
+    studying.add_argument("--resume", action="store_true", help="go on with a study that was broken off, or grew")
+    studying.add_argument("--dry-run", action="store_true", help="list the cells, and estimate time and disk")
+    studying.add_argument("--example", action="store_true", help="print a commented study file")
+
+    reporting = command("report", "report", "rebuild a study's report from its results")
+    reporting.add_argument("study", type=Path, metavar="DIR")
 
     demo = command("demo", "demo", "the whole job on two synthetic centres, in about a quarter of an hour")
     demo.add_argument("--out", type=Path, default=Path("recontour-demo"), metavar="DIR")

@@ -3,7 +3,7 @@
 import csv
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from recontour.cohort.importing import ImportReport
     from recontour.evaluation import CaseScore
     from recontour.network import Model
+    from recontour.study.cells import Cell
+    from recontour.study.estimate import Estimate
     from recontour.workflows import Contoured
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # tables in a log are not squeezed
@@ -161,6 +163,28 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     out.print(table)
     if len(common) < len(organs):
         out.print("The mean is over the organs that every model has scored.")
+    out.print(f"report: {folder / 'report.html'}", markup=False)
+
+
+def planned(cells: Sequence["Cell"], estimates: Mapping[str, "Estimate"], workers: int) -> None:
+    """A study's cells, and what they will cost."""
+    table = Table("cell", "minutes", "MB", title="Cells, in the order of their start")
+    for cell in cells:
+        cost = estimates[cell.id]
+        table.add_row(escape(cell.id), f"{cost.seconds / 60:.1f}", f"{cost.bytes / 1e6:.0f}")
+    out.print(table)
+    minutes = sum(cost.seconds for cost in estimates.values()) / 60
+    size = sum(cost.bytes for cost in estimates.values()) / 1e9
+    together = f", about {minutes / workers:.0f} min with {workers} workers" if workers > 1 else ""
+    out.print(
+        f"{len(cells)} cells: {minutes:.0f} min of training and scoring one by one{together}; {size:.1f} GB of disk"
+    )
+
+
+def studied(failed: Mapping[str, str], folder: Path) -> None:
+    """How a study ended."""
+    for name, why in failed.items():
+        out.print(f"failed: {name}: {why}", markup=False)
     out.print(f"report: {folder / 'report.html'}", markup=False)
 
 

@@ -124,15 +124,19 @@ class Network(nn.Module):
         scores_N2Khw: Tensor = self.spp(self.conv5(features_NChw))
         return scores_N2Khw
 
-    def forward(self, ct_N1HW: Tensor) -> Tensor:
-        """(N, 1, H, W) windowed CT -> (N, K, H, W) logits: the organ's score minus the background's.
+    def logits(self, features_NChw: Tensor, size: Sequence[int]) -> Tensor:
+        """The trunk's features -> (N, K, *size) logits: the organ's score minus the background's.
 
         The softmax of an organ's two scores is the sigmoid of their difference. The interpolation is linear, so the
         difference may be taken before it, which halves its cost and changes nothing.
         """
-        scores_N2Khw = self.head(self.features(ct_N1HW))
+        scores_N2Khw = self.head(features_NChw)
         logits_NKhw = scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
-        return F.interpolate(logits_NKhw, size=ct_N1HW.shape[-2:], mode="bilinear", align_corners=True)
+        return F.interpolate(logits_NKhw, size=tuple(size), mode="bilinear", align_corners=True)
+
+    def forward(self, ct_N1HW: Tensor) -> Tensor:
+        """(N, 1, H, W) windowed CT -> (N, K, H, W) logits."""
+        return self.logits(self.features(ct_N1HW), ct_N1HW.shape[-2:])
 
 
 def _stage(

@@ -55,10 +55,10 @@ def learn(
     """
     recipe = batches.recipe
     loader = fabric.setup_dataloaders(_loader(batches, done, workers), use_distributed_sampler=False)
-    set_training_mode(network)
     began = time.perf_counter()
     for iteration, batch in enumerate(loader, start=done):
         waited = time.perf_counter() - began
+        set_training_mode(network, frozen_statistics=recipe.frozen_statistics)
         rate = learning_rate_at(iteration, recipe)
         for group in optimiser.param_groups:
             group["lr"] = rate
@@ -72,12 +72,13 @@ def learn(
         began = time.perf_counter()
 
 
-def set_training_mode(network: nn.Module) -> None:
+def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) -> None:
     """Training mode for what learns, evaluation mode for what is frozen, so that its statistics stay."""
     network.train()
     for module in network.modules():
         own = list(module.parameters(recurse=False))
-        if own and not any(parameter.requires_grad for parameter in own):
+        frozen = own and not any(parameter.requires_grad for parameter in own)
+        if frozen or (frozen_statistics and isinstance(module, nn.BatchNorm2d)):
             module.eval()
 
 

@@ -30,3 +30,4 @@ class Recipe:
     dice_weight: float  # weight of the soft Dice loss beside cross-entropy; 0: the paper's loss
     organ_share: float  # share of slices drawn to show a given organ; the rest are drawn from all slices
     augmentation: Augmentation
+    frozen_statistics: bool = False  # of normalisation over a batch: as they were at the start

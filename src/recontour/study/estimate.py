@@ -1,0 +1,60 @@
+"""How long a study will take on this machine, and how much disk: from a few timed steps, before anything is run."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from recontour.network import Network
+from recontour.study.cells import Cell
+from recontour.study.perform import Ground
+from recontour.study.settings import threads_of
+from recontour.training.batches import Batches
+from recontour.training.presets import preset_of
+from recontour.training.profile import time_step
+from recontour.transfer.depth import freeze_all_but_last
+
+FILES_PER_MODEL = 3  # a model file, and while it is trained a checkpoint: weights with two moments each
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a cell will cost."""
+
+    seconds: float
+    bytes: int
+
+
+def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
+    """Seconds and bytes by cell id, if one cell at a time ran."""
+    torch.set_num_threads(threads_of(ground.study))
+    preset = preset_of(ground.study.preset)
+    organs = max((cell.organs for cell in cells), key=len)
+    cases = [case for case in ground.cases("target", "train") if not set(organs).isdisjoint(case.organs)][:1]
+    present = [organ for organ in organs if organ in cases[0].organs]
+    batch = Batches(cases, present, preset.preprocessing, preset.adapt, 0)[0]
+    network = Network(preset.architecture, len(present))
+    whole = time_step(network, batch, preset.train).whole
+    weights = sum(parameter.numel() for parameter in network.parameters()) * 4
+    began = time.perf_counter()
+    with torch.inference_mode():
+        network.eval()(batch.ct_N1HW)
+    a_slice = (time.perf_counter() - began) / len(batch.ct_N1HW)
+    freeze_all_but_last(network, ground.study.models.retrain_last)
+    frozen = time_step(network, batch, replace(preset.adapt)).whole
+
+    looked_at = {
+        "test": [*ground.cases("target", "test"), *ground.cases("source", "test")[: ground.study.retention_cases]],
+        "validation": ground.cases("target", "validation"),
+    }
+    slices = {fold: sum(case.grid.shape[0] for case in cases) for fold, cases in looked_at.items()}
+
+    def cost(cell: Cell) -> Estimate:
+        shallow = cell.retrain_last is not None and cell.retrain_last <= ground.study.models.retrain_last
+        step = (frozen if shallow else whole) * (cell.batch or preset.train.batch) / preset.train.batch
+        looks = cell.iterations // cell.validate_every if cell.validate_every else 0
+        scored = slices["test"] * bool(cell.iterations) + slices["validation"] * looks
+        return Estimate(cell.iterations * step + scored * a_slice, FILES_PER_MODEL * weights)
+
+    return {cell.id: cost(cell) for cell in cells}

@@ -1,0 +1,202 @@
+"""One cell, from its parent's file to its result: the small interface that a study's machines share.
+
+`perform(cell, ground, ...)` needs the study's folder and nothing else, and may be broken off at any moment: repeated,
+it goes on from the last checkpoint and ends in the same numbers.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import nan, sqrt
+from pathlib import Path
+
+import numpy as np
+
+from recontour.cohort import Case, Cohort
+from recontour.errors import OrganError
+from recontour.evaluation import CaseScore, mean_over_organs
+from recontour.network import Model, load_model, save_model
+from recontour.study.cells import Cell
+from recontour.study.diary import Diary
+from recontour.study.results import Contouring, Mask, Result, Training, cell_folder, write_masks, write_result
+from recontour.study.settings import Study
+from recontour.study.split import Split
+from recontour.training.batches import Batches
+from recontour.training.presets import Preset, preset_of
+from recontour.training.profile import time_step
+from recontour.training.recipe import Recipe
+from recontour.transfer.models import begin, calibrate, fit, take_over
+from recontour.workflows import contour_case, score_masks
+
+Telling = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all cells of a study share."""
+
+    study: Study
+    out: Path
+    cohorts: Mapping[str, Cohort]  # "source", "target"
+    splits: Mapping[str, Split]
+
+    def cases(self, centre: str, fold: str) -> list[Case]:
+        """A centre's cases of a fold, in the split's order."""
+        return [self.cohorts[centre][case] for case in self.splits[centre][fold]]
+
+
+def perform(cell: Cell, ground: Ground, tell: Telling = lambda _words: None) -> Result:
+    """Train a cell's model, score it, and keep the result in the cell's folder."""
+    folder = cell_folder(ground.out, cell)
+    model, cases, recipe = _start(cell, ground)
+    if cell.iterations:
+        training = _train(cell, ground, model, cases, recipe, tell)
+    else:
+        _keep(model, folder / "model")
+        training = Training(0, 0.0, nan, nan, nan, _count(model), 0)
+    tell("scoring")
+    scores, contouring = _score(cell, ground, model) if cell.iterations else ({}, Contouring(0, 0, 0.0))
+    result = Result(cell, training, contouring, len(cases), scores)
+    write_result(ground.out, result)
+    return result
+
+
+# Where a cell starts from
+
+
+def _start(cell: Cell, ground: Ground) -> tuple[Model, Sequence[Case], Recipe]:
+    """The model before its training, the cases it will see, and the recipe."""
+    preset = preset_of(ground.study.preset)
+    centre = "source" if cell.model in ("S", "random") else "target"
+    cohort, cases = ground.cohorts[centre], _training_cases(cell, ground.cases(centre, "train"))
+    organs = [organ for organ in cell.organs if any(organ in case.organs for case in cases)]
+    if not organs:
+        raise OrganError(f"none of the {len(cases)} training cases has {', '.join(cell.organs)}")
+    cases = [case for case in cases if not set(organs).isdisjoint(case.organs)]
+    if cell.parent:
+        recipe = _recipe(cell, preset.adapt)
+        parent = load_model(cell_folder(ground.out, cell.parent) / "model")
+        last = cell.retrain_last or 1
+        return take_over(parent, cohort, cases, organs, recipe, last, cell.seed), cases, recipe
+    recipe = _recipe(cell, preset.train)
+    model = begin(cohort, cases, organs, ground.study.preset, _settings(cell, preset, recipe), cell.seed)
+    if cell.model == "random" or recipe.frozen_statistics:
+        calibrate(model, cases, recipe)
+    return model, cases, recipe
+
+
+def _training_cases(cell: Cell, cases: Sequence[Case]) -> Sequence[Case]:
+    """All, or the first few in an order that the draw decides: a larger number of the same draw holds the smaller."""
+    if not cell.cases:
+        return cases
+    order = np.random.default_rng([cell.seed, cell.draw]).permutation(len(cases))
+    return [cases[i] for i in order[: cell.cases]]
+
+
+def _recipe(cell: Cell, recipe: Recipe) -> Recipe:
+    """The preset's recipe at the cell's length and batch; the learning rate goes with the root of the batch."""
+    batch = cell.batch or recipe.batch
+    return replace(
+        recipe,
+        iterations=max(1, cell.iterations),
+        batch=batch,
+        learning_rate=recipe.learning_rate * sqrt(batch / recipe.batch),
+        frozen_statistics=cell.norm == "frozen" or recipe.frozen_statistics,
+    )
+
+
+def _settings(cell: Cell, preset: Preset, recipe: Recipe) -> Preset:
+    norm = preset.architecture.norm if cell.norm is None else "group" if cell.norm == "group" else "batch"
+    return replace(preset, architecture=replace(preset.architecture, norm=norm), train=recipe)
+
+
+# Training
+
+
+def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], recipe: Recipe, tell: Telling) -> Training:
+    folder = cell_folder(ground.out, cell)
+    out = folder / "model"
+    watched = ground.cases("target", "validation") if cell.validate_every else []
+    with Diary(folder / "diary.csv") as diary:
+        if out.exists():  # killed between the model and its result
+            model.network.load_state_dict(load_model(out).network.state_dict())
+        else:
+            for step in fit(model, cases, recipe, out, resume=True):
+                diary.note(step)
+                tell(f"{step.iteration}/{recipe.iterations}")
+                if watched and (
+                    step.iteration % (cell.validate_every or 1) == 0 or step.iteration == recipe.iterations
+                ):
+                    diary.validate(step.iteration, lambda: _mean_dsc(model, watched))
+        share = (nan, nan)
+        if cell.validate_every:
+            tell("timing")
+            batch = Batches(cases, model.organs, model.preprocessing, recipe, cell.seed)[0]
+            times = time_step(model.network, batch, recipe)
+            busy = 1 - diary.waiting
+            share = (busy * times.trunk / times.whole, busy * times.head / times.whole)
+        return Training(
+            iterations=recipe.iterations,
+            seconds=diary.seconds,
+            waiting=diary.waiting,
+            trunk=share[0],
+            head=share[1],
+            parameters=_count(model),
+            retrained_parameters=sum(p.numel() for p in model.network.parameters() if p.requires_grad),
+            loss=diary.loss,
+            validation=diary.validation,
+        )
+
+
+def _count(model: Model) -> int:
+    return sum(parameter.numel() for parameter in model.network.parameters())
+
+
+def _keep(model: Model, out: Path) -> None:
+    out.unlink(missing_ok=True)
+    save_model(model, out)
+
+
+def _mean_dsc(model: Model, cases: Sequence[Case]) -> float:
+    rows = [row for case in cases for row, _ in score_masks(case, "model", contour_case(model, case))]
+    return mean_over_organs(rows, "model", model.organs)
+
+
+# Scoring
+
+
+def _score(cell: Cell, ground: Ground, model: Model) -> tuple[dict[str, list[CaseScore]], Contouring]:
+    """Score on the target's test cases and on some of the source's: what was gained, and what was forgotten."""
+    folds = {
+        "target test": ground.cases("target", "test"),
+        "source test": ground.cases("source", "test")[: ground.study.retention_cases],
+    }
+    scores: dict[str, list[CaseScore]] = {}
+    kept: dict[tuple[str, str], Mask] = {}
+    spent: list[float] = []
+    for fold, cases in folds.items():
+        scores[fold] = []
+        for case in cases:
+            for row, mask in score_masks(case, cell.id, _timed(contour_case(model, case), spent)):
+                scores[fold].append(row)
+                if cell.validate_every and fold == "target test":
+                    kept[case.id, row.organ] = mask
+    if kept:
+        write_masks(ground.out, cell, kept)
+    everything = [case for cases in folds.values() for case in cases]
+    slices = sum(case.grid.shape[0] for case in everything)
+    return scores, Contouring(len(everything), slices, sum(spent))
+
+
+def _timed(items: Iterable[tuple[str, Mask]], spent: list[float]) -> Iterator[tuple[str, Mask]]:
+    """The same items; `spent` gains the seconds that each took to make."""
+    iterator = iter(items)
+    while True:
+        began = time.perf_counter()
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            spent.append(time.perf_counter() - began)
+        yield item

@@ -1,0 +1,222 @@
+"""A study, run: as many workers as it asks for take its cells one by one until none is left.
+
+Workers agree through the study's folder alone: a cell is taken by holding its lock, and is finished when its result is
+there. So the same command on another machine that sees the folder helps along, and a kill at any moment costs at most
+what came after the last checkpoint.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
+
+from recontour.cohort import Cohort
+from recontour.errors import FaultError, OutputError, RecontourError, SettingsError
+from recontour.files import write_text
+from recontour.network import Network
+from recontour.study.cells import Cell, Grid, grid_of
+from recontour.study.perform import Ground, perform
+from recontour.study.results import cell_folder, is_finished
+from recontour.study.settings import Study, threads_of
+from recontour.study.split import read_splits, split_of, write_split
+from recontour.training.presets import preset_of
+from recontour.transfer.depth import layers
+
+POLL_SECONDS = 1.0
+Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
+
+
+# The folder
+
+
+def prepare(study: Study, out: Path, *, resume: bool) -> None:
+    """Write down what was declared, and the split; or check that what is there is the same study.
+
+    A study may grow between two runs (more seeds, more depths): what stands keeps its place.
+    Raises: OutputError, SettingsError.
+    """
+    there = out / "study.json"
+    if not there.exists():
+        if out.exists() and any(out.iterdir()):
+            raise OutputError(f"{out} exists and is no study; choose a new folder")
+        cohorts = {name: Cohort.open(getattr(study, name).cohort) for name in ("source", "target")}
+        splits = {name: split_of(getattr(study, name), cohort) for name, cohort in cohorts.items()}
+        (out / "split.csv").unlink(missing_ok=True)
+        write_split(out / "split.csv", splits)
+    elif not resume:
+        raise OutputError(f"{out} holds a study; go on with it by --resume, or choose another --out")
+    else:
+        before = read_declared(out)
+        fixed = ("source", "target", "preset", "retention_cases")
+        if changed := [name for name in fixed if getattr(before, name) != getattr(study, name)]:
+            raise SettingsError(
+                f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
+            )
+    write_text(there, TypeAdapter(Study).dump_json(study, indent=1).decode() + "\n", replace=True)
+
+
+def read_declared(out: Path) -> Study:
+    """The study that a folder holds."""
+    try:
+        return TypeAdapter(Study).validate_json((out / "study.json").read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{out} is no study: study.json {error.strerror}. Run `recontour study` first") from error
+    except ValueError as error:
+        raise SettingsError(
+            f"{out}/study.json is damaged; repeat `recontour study` with its file and --resume"
+        ) from error
+
+
+def open_ground(out: Path) -> Ground:
+    """What all cells share."""
+    study = read_declared(out)
+    cohorts = {name: Cohort.open(getattr(study, name).cohort) for name in ("source", "target")}
+    return Ground(study, out, cohorts, read_splits(out / "split.csv"))
+
+
+def grid(ground: Ground) -> Grid:
+    """The study's cells."""
+    study = ground.study
+    preset = preset_of(study.preset)
+    both = [organ for organ in ground.cohorts["source"].organs if organ in ground.cohorts["target"].organs]
+    organs = both if study.organs == "all" else study.organs
+    if unknown := [organ for organ in organs if organ not in both]:
+        raise SettingsError(
+            f"both centres must contour {', '.join(unknown)}; they share {', '.join(both) or 'no organ'}"
+        )
+    depth = len(layers(Network(preset.architecture, len(organs))))
+    return grid_of(study, organs, depth, len(ground.splits["target"]["train"]), preset.train.batch)
+
+
+# The workers
+
+
+def run(out: Path, progress: Progress) -> dict[str, str]:
+    """Run all cells that are not finished.
+
+    Returns: why cells failed, by id; the others are finished.
+    Raises: FaultError: every worker died, as when the memory is full.
+    """
+    ground = open_ground(out)
+    cells = grid(ground).cells
+    for cell in cells:
+        (cell_folder(out, cell) / "failed.txt").unlink(missing_ok=True)  # tried again
+    with _workers(out, ground.study.workers, threads_of(ground.study)) as workers:
+        while any(worker.is_alive() for worker in workers):
+            _tell(out, cells, progress)
+            wait([worker.sentinel for worker in workers if worker.is_alive()], timeout=POLL_SECONDS)
+    failed = failures(out, cells)
+    if left := [cell.id for cell in cells if not is_finished(out, cell) and cell.id not in failed]:
+        raise FaultError(
+            f"{len(left)} cells are unfinished, as the processes that ran them died (is the memory full?), "
+            f"the first is {left[0]}; go on with --resume, perhaps with fewer workers"
+        )
+    _tell(out, cells, progress)
+    return failed
+
+
+def failures(out: Path, cells: Sequence[Cell]) -> dict[str, str]:
+    """Why cells failed, by id, in a line each."""
+    paths = {cell.id: cell_folder(out, cell) / "failed.txt" for cell in cells}
+    return {name: path.read_text("utf-8").splitlines()[0] for name, path in paths.items() if path.exists()}
+
+
+@contextmanager
+def _workers(out: Path, count: int, threads: int) -> Iterator[Sequence[BaseProcess]]:
+    """Processes that work for as long as this one lives."""
+    fresh = multiprocessing.get_context("spawn")  # a fork would inherit PyTorch's threads in an unknown state
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS",)}
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read once, when the new process loads its libraries
+    workers = [fresh.Process(target=_work, args=(out, threads)) for _ in range(count)]
+    try:
+        for worker in workers:
+            worker.start()
+        yield workers
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+
+
+def _work(out: Path, threads: int) -> None:
+    """A worker's life: take a cell, perform it, take the next."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the user started
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(threads)
+    ground = open_ground(out)
+    cells = grid(ground).cells
+    while open_cells := [cell for cell in cells if not (is_finished(out, cell) or _has_failed(out, cell))]:
+        if not any(_take(cell, ground) for cell in open_cells):
+            time.sleep(POLL_SECONDS)  # others are at what is left, or at what it waits for
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _take(cell: Cell, ground: Ground) -> bool:
+    """Perform a cell, if its parent is finished and nobody else is at it; say whether anything was done."""
+    folder = cell_folder(ground.out, cell)
+    if cell.parent and _has_failed(ground.out, cell.parent):
+        _fail(folder, f"{cell.parent.id}, which it starts from, failed")
+        return True
+    if cell.parent and not is_finished(ground.out, cell.parent):
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            if is_finished(ground.out, cell) or _has_failed(ground.out, cell):
+                return True
+            perform(cell, ground, (folder / "at").write_text)
+            for name in ("at", "failed.txt"):
+                (folder / name).unlink(missing_ok=True)
+    except Timeout:
+        return False
+    except RecontourError as error:
+        _fail(folder, str(error))
+    except Exception as error:  # the rest of the study goes on, whatever happened here
+        _fail(folder, f"{type(error).__name__}: {error}", traceback.format_exc())
+    return True
+
+
+def _has_failed(out: Path, cell: Cell) -> bool:
+    return (cell_folder(out, cell) / "failed.txt").exists()
+
+
+def _fail(folder: Path, why: str, trace: str = "") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "failed.txt", " ".join(why.split()) + "\n" + trace, replace=True)
+
+
+def _tell(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
+    """Say how many cells are done, and what is going on."""
+    done = sum(is_finished(out, cell) for cell in cells)
+    failed = sum(_has_failed(out, cell) for cell in cells)
+    going = {cell.id: cell_folder(out, cell) / "at" for cell in cells if not is_finished(out, cell)}
+    words = [f"{name} {_read(at)}" for name, at in going.items() if at.exists()]
+    progress("cells", done, len(cells), "; ".join([*([f"{failed} failed"] if failed else []), *words]))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError:  # it has just been finished
+        return ""

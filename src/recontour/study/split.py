@@ -1,0 +1,78 @@
+"""Which case is for training, for validation or for testing: decided once, written down, the same for every model."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from recontour.cohort import Cohort
+from recontour.errors import SettingsError
+from recontour.files import write_text
+from recontour.study.settings import Centre
+
+FOLDS = ("train", "validation", "test")
+Split = Mapping[str, Sequence[str]]  # fold -> case ids
+
+
+def split_of(centre: Centre, cohort: Cohort) -> Split:
+    """The split that a study file declares for a centre: read from a file, or drawn at random by its seed.
+
+    Raises: SettingsError: the file names unknown cases or folds, or a fold that is needed would be empty.
+    """
+    split = _read(centre.split, cohort) if centre.split else _drawn(centre, cohort)
+    if empty := [fold for fold in ("train", "test") if not split[fold]]:
+        raise SettingsError(
+            f"{centre.split or cohort.path}: no case for {' and '.join(empty)}, of {len(cohort)} cases; "
+            "the split leaves at least one for each"
+        )
+    return split
+
+
+def _drawn(centre: Centre, cohort: Cohort) -> Split:
+    ids = list(cohort.case_ids)
+    order = [ids[i] for i in np.random.default_rng(centre.split_seed).permutation(len(ids))]
+    test, rest = order[: centre.test], order[centre.test :]
+    return {"train": rest[centre.validation :], "validation": rest[: centre.validation], "test": test}
+
+
+def _read(path: Path, cohort: Cohort) -> Split:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(
+            f"{path}: cannot be read as a table ({error}); columns case and fold are expected"
+        ) from error
+    there = set(cohort.case_ids)
+    split: dict[str, list[str]] = {fold: [] for fold in FOLDS}
+    folds: dict[str, str] = {}
+    for line, row in enumerate(rows, start=2):
+        case, fold = row.get("case") or "", row.get("fold") or ""
+        if case not in there:
+            raise SettingsError(
+                f"{path}, line {line}: {cohort.path} has no case '{case}'; `recontour inspect` lists them"
+            )
+        if fold not in FOLDS:
+            raise SettingsError(f"{path}, line {line}: fold '{fold}' is unknown; choose {', '.join(FOLDS)}")
+        if case in folds:
+            raise SettingsError(f"{path}, line {line}: case '{case}' is in {folds[case]} already; a case has one fold")
+        folds[case] = fold
+        split[fold].append(case)
+    return split
+
+
+def write_split(path: Path, splits: Mapping[str, Split]) -> None:
+    """Write down which case of which centre went where; read back by `split` of a study file."""
+    rows = [f"{centre},{case},{fold}" for centre, split in splits.items() for fold in FOLDS for case in split[fold]]
+    write_text(path, "\n".join(["centre,case,fold", *rows, ""]))
+
+
+def read_splits(path: Path) -> dict[str, Split]:
+    """What `write_split` wrote, by centre."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        centre: {fold: [r["case"] for r in rows if (r["centre"], r["fold"]) == (centre, fold)] for fold in FOLDS}
+        for centre in dict.fromkeys(row["centre"] for row in rows)
+    }

@@ -1,0 +1,89 @@
+"""The study's three verbs: estimate it, run it, report it."""
+
+import datetime
+import shlex
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from recontour.evaluation.figures import Overlay, slice_to_show
+from recontour.network.model_file import versions
+from recontour.study.cells import Cell
+from recontour.study.estimate import Estimate, estimate
+from recontour.study.perform import Ground
+from recontour.study.report import About, write_study_report
+from recontour.study.results import read_mask, read_results
+from recontour.study.run import Progress, failures, grid, open_ground, prepare, run
+from recontour.study.settings import Study
+from recontour.training.presets import preset_of
+
+
+def dry_run(study: Study, out: Path | None = None) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
+    """The cells that are still to do, what each will cost, and how many are done at a time. Nothing is written."""
+    with tempfile.TemporaryDirectory() as there:
+        folder = Path(there) / "study"
+        prepare(study, folder, resume=False)
+        ground = open_ground(folder)
+        cells = grid(ground).cells
+        costs = estimate(cells, ground)
+    done = read_results(out, cells) if out else {}
+    left = [cell for cell in cells if cell.id not in done]
+    return left, {cell.id: costs[cell.id] for cell in left}, study.workers
+
+
+def run_study(study: Study, out: Path, *, resume: bool, progress: Progress) -> Mapping[str, str]:
+    """Run what is not finished, and write the report. Returns: why cells failed, by id."""
+    prepare(study, out, resume=resume)
+    run(out, progress)
+    return report_study(out)
+
+
+def report_study(out: Path) -> Mapping[str, str]:
+    """Write report.html and tables/ from the results that are there. Returns: why cells failed, by id."""
+    ground = open_ground(out)
+    laid = grid(ground)
+    failed = failures(out, laid.cells)
+
+    def overlay(case_id: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
+        case = ground.cohorts["target"][case_id]
+        reference = case.mask(organ)
+        index = slice_to_show(reference)
+        masks = {name: read_mask(out, cell, case_id, organ, case.grid.shape[2]) for name, cell in cells.items()}
+        shown = {name: mask[index] for name, mask in masks.items() if mask is not None}
+        return Overlay(np.asarray(case.hu[index]), case.grid.spacing_mm, reference[index], shown)
+
+    write_study_report(out, laid, read_results(out, laid.cells), failed, overlay, _about(ground))
+    return failed
+
+
+def _about(ground: Ground) -> About:
+    study = ground.study
+    declared: dict[str, Any] = TypeAdapter(Study).dump_python(study, mode="json")
+    for centre in ("source", "target"):  # where a cohort lies is nobody's business
+        declared[centre] = {name: value for name, value in declared[centre].items() if name not in ("cohort", "split")}
+    preset = preset_of(study.preset)
+    settings = {name: _in_words(value) for name, value in declared.items() if value is not None}
+    settings |= {f"preset {study.preset}: {part}": str(getattr(preset, part)) for part in preset.__dataclass_fields__}
+    return About(
+        name=study.name,
+        source=ground.cohorts["source"].centre,
+        target=ground.cohorts["target"].centre,
+        date=datetime.datetime.now(datetime.UTC).date(),
+        preset=study.preset,
+        settings=settings | dict(versions()),
+        split={c: {fold: len(ids) for fold, ids in split.items()} for c, split in ground.splits.items()},
+        notices=tuple(dict.fromkeys(notice for cohort in ground.cohorts.values() for notice in cohort.notices)),
+        repeat=shlex.join(["recontour", "study", "STUDY.toml", "--out", ground.out.name]),
+    )
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(of)}" for name, of in value.items() if of is not None)
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value)

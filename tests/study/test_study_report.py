@@ -1,0 +1,380 @@
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from html.parser import HTMLParser
+from math import inf, nan
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.evaluation.conftest import scored
+
+from recontour.errors import OutputError
+from recontour.evaluation import CaseScore
+from recontour.evaluation.figures import Overlay
+from recontour.study.cells import Cell, Grid, grid_of
+from recontour.study.figures import smoothed
+from recontour.study.report import About, headline, write_study_report
+from recontour.study.results import Contouring, Point, Result, Training
+from recontour.study.settings import Cases, Centre, Depth, Models, Normalisation, Separately, Study
+from recontour.study.tables import main
+
+ORGANS = ("Brainstem", "Lens_L")
+LAYERS = 22
+STUDY = Study(
+    source=Centre(Path("north")),
+    target=Centre(Path("south")),
+    models=Models(iterations=100, validate_every=25),
+    seeds=(0,),
+    separately=Separately(iterations=30),
+    depth=Depth(iterations=40, layers=(1, 4, 10, "all")),
+    normalisation=Normalisation(slices=80),
+    cases=Cases(iterations=40, numbers=(1, 3, "all"), draws=2),
+)
+ABOUT = About(
+    name="A study",
+    source="North",
+    target="South",
+    date=date(2026, 1, 31),
+    preset="compact",
+    settings={"seeds": "0", "numpy": "2.0"},
+    split={"North": {"train": 20, "test": 8}, "South": {"train": 10, "validation": 3, "test": 10}},
+    notices=(),
+    repeat="recontour study STUDY.toml --out DIR",
+)
+GAIN = {"S": 0.0, "T": 0.05, "ST": 0.1, "random": -0.3}
+
+
+def the_grid(study: Study = STUDY, organs: Sequence[str] = ORGANS) -> Grid:
+    return grid_of(study, organs, LAYERS, target_cases=10, batch=8)
+
+
+def a_result(cell: Cell, gain: float | None = None, cases: int = 10, **training: object) -> Result:
+    """Of every organ, case k has DSC 0.5 + k / 100 and the gain; on the source's cases the gain is a loss."""
+    more = GAIN[cell.model] if gain is None else gain
+
+    def scores(fold: str, sign: int) -> list[CaseScore]:
+        return [
+            scored(f"{fold[0]}{k}", organ, cell.id, 0.5 + k / 100 + sign * more)
+            for k in range(cases)
+            for organ in cell.organs
+        ]
+
+    run = Training(
+        iterations=cell.iterations,
+        seconds=cell.iterations * (0.2 if cell.model == "ST" else 0.3),
+        waiting=0.01,
+        trunk=0.5,
+        head=0.49,
+        parameters=1000,
+        retrained_parameters=1000 if cell.retrain_last in (None, LAYERS) else 40 * (cell.retrain_last or 0),
+        loss=[Point(i, i * 0.2, 1 / (1 + i)) for i in range(0, cell.iterations, 2)],
+        validation=[Point(i, i * 0.2, 0.5 + more + i / 1000) for i in (25, 50, 75, 100)] if cell.validate_every else [],
+    )
+    return Result(
+        cell=cell,
+        training=replace(run, **training),  # type: ignore[arg-type]
+        contouring=Contouring(cases=20, slices=2000, seconds=100.0),
+        train_cases=10,
+        scores={"target test": scores("target", 1), "source test": scores("source", -1)},
+    )
+
+
+def all_results(grid: Grid) -> dict[str, Result]:
+    return {cell.id: a_result(cell) for cell in grid.cells}
+
+
+def an_overlay(case: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
+    row, column = np.indices((60, 60))
+    discs = {size: (row - 30) ** 2 + (column - 30) ** 2 < size**2 for size in (8, 9, 11)}
+    predicted = dict(zip(cells, (discs[8], discs[11]), strict=False))
+    return Overlay(np.zeros((60, 60), dtype=np.int16), (1.0, 1.0), discs[9], predicted)
+
+
+def written(
+    folder: Path,
+    grid: Grid,
+    results: Mapping[str, Result],
+    about: About = ABOUT,
+    failed: Mapping[str, str] | None = None,
+) -> str:
+    write_study_report(folder, grid, results, failed or {}, an_overlay, about)
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def table(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / "tables" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Tags(HTMLParser):
+    """Checks that every element is closed where it should be."""
+
+    VOID = frozenset({"meta", "br", "wbr", "image", "path", "use", "input"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+HEADINGS = (
+    "Model_S, Model_T and Model_ST on South&#39;s test patients",
+    "Contours on the CT",
+    "How many layers to retrain",
+    "How many of South&#39;s cases suffice",
+    "One network an organ, or one for all",
+    "Normalisation and batch",
+    "What is kept of North",
+    "Times",
+    "Training curves",
+    "To repeat this",
+)
+FILES = {
+    "models",
+    "statistics",
+    "depth",
+    "cases",
+    "separately",
+    "normalisation",
+    "retention",
+    "times",
+    "curves",
+    "scores",
+}
+
+
+def test_a_whole_study_has_every_section_and_table(tmp_path: Path) -> None:
+    grid = the_grid()
+    page = written(tmp_path, grid, all_results(grid))
+    Tags(page)
+    assert [page.index(f">{heading}</h2>") for heading in HEADINGS] == sorted(
+        page.index(f">{heading}</h2>") for heading in HEADINGS
+    )
+    assert {path.stem for path in (tmp_path / "tables").iterdir()} == FILES
+    assert 'class="part"' not in page
+    assert f"{len(grid.cells)} of {len(grid.cells)} cells finished" in page
+    assert page.count("<figure>") == len(ORGANS)
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+
+
+def test_the_verdict_says_what_the_scores_were_made_to_say(tmp_path: Path) -> None:
+    """T is S + 0.05 and ST is S + 0.1 for every case, S is 0.545 on average; on the source the gains are losses."""
+    grid = the_grid()
+    results = all_results(grid)
+    page = written(tmp_path, grid, results).replace("&#39;", "'")
+    assert (
+        "made it better there (+0.100, 95 % interval +0.100 to +0.100); the result is better than a model trained on "
+        "South alone (+0.050, 95 % interval +0.050 to +0.050)." in page
+    )
+    assert "10 test patients of South, over 2 organs: 0.545 with Model_S (North's model as it is), 0.595" in page
+    assert "better than Model_S in Brainstem, Lens_L; better than Model_T in Brainstem, Lens_L." in page
+    assert "Even with 10 target cases Model_T does not catch up with Model_ST" in page
+    assert "forgot some of North: on 10 test patients there Model_ST has 0.445 where Model_S has 0.545" in page
+    assert "takes 33 % less time than one of Model_T" in page  # 0.2 s against 0.3 s
+    assert "Model_ST: one network an organ is neither decidedly better nor worse than one for all" in page
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        (-0.1, "made it worse there (−0.100, 95 % interval −0.100 to −0.100); the result is worse than"),  # noqa: RUF001
+        (0.0, "made no decided difference there (0.000, 95 % interval 0.000 to 0.000); the result is worse than"),
+        (0.05, "made it better there (+0.050, 95 % interval +0.050 to +0.050); the result is not decidedly different"),
+    ],
+)
+def test_the_headline_follows_the_intervals(gain: float, words: str) -> None:
+    grid = the_grid(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
+    results = {cell.id: a_result(cell, gain if cell.model == "ST" else None) for cell in grid.cells}
+    numbers = main(grid, results)
+    assert numbers
+    assert words in headline(numbers, ABOUT)
+
+
+def test_the_best_depth_is_named_and_compared_with_the_papers(tmp_path: Path) -> None:
+    grid = the_grid()
+    results = all_results(grid)
+    (four,), (ten,) = grid.depth[4], grid.depth[10]
+    assert "best with 1 retrained layer (mean DSC 0.645), not with the paper" in written(tmp_path, grid, results)
+    results[four.id] = a_result(four, 0.2)
+    page = written(tmp_path, grid, results).replace("&#39;", "'")
+    assert "best with 4 retrained layers (mean DSC 0.745), not with the paper's 10 (0.645): +0.100, 95 %" in page
+    results[ten.id] = a_result(ten, 0.3)
+    page = written(tmp_path, grid, results).replace("&#39;", "'")
+    assert "best with 10 retrained layers (mean DSC 0.845), the paper's number." in page
+    del results[ten.id]
+    page = written(tmp_path, grid, results).replace("&#39;", "'")
+    assert "the paper's 10 is not among those finished" in page
+
+
+def test_the_number_of_cases_from_which_t_catches_up(tmp_path: Path) -> None:
+    grid = the_grid()
+    results = all_results(grid)
+    (last,) = [t for t, _ in grid.cases[10]]
+    results[last.id] = a_result(last, 0.1)
+    page = written(tmp_path, grid, results)
+    assert "Model_T catches up with Model_ST: from 10 target cases on Model_ST is no longer decidedly better" in page
+    assert "with 3 cases it still was (+0.050, 95 % interval +0.050 to +0.050)" in page
+    results |= {t.id: a_result(t, 0.3) for pairs in grid.cases.values() for t, _ in pairs}
+    assert "keeps up with Model_ST at every number of target cases: from 1 target case on" in written(
+        tmp_path, grid, results
+    )
+
+
+def test_a_partly_finished_study_shows_what_is_there(tmp_path: Path) -> None:
+    grid = the_grid()
+    (triple,) = grid.models
+    results = {cell.id: a_result(cell) for cell in (triple.s, triple.st)}
+    page = written(tmp_path, grid, results, failed={triple.t.id: "out of memory"})
+    Tags(page)
+    assert '<p class="part">2 of 3 cells finished</p>' in page
+    assert "South alone" not in page  # nothing is said of Model_T
+    assert "better than Model_T" not in page
+    for gone in ("How many layers", "cases suffice", "One network an organ", "Normalisation and batch"):
+        assert f">{gone}" not in page
+    assert "failed: out of memory" in page
+    assert page.count("not run yet") == len(grid.cells) - 3
+    assert not (tmp_path / "tables" / "depth.csv").exists()
+
+
+@pytest.mark.parametrize("left_out", range(6))
+def test_any_cells_may_be_missing(tmp_path: Path, left_out: int) -> None:
+    grid = the_grid()
+    results = {cell.id: a_result(cell) for k, cell in enumerate(grid.cells) if k % 6 == left_out}
+    page = written(tmp_path, grid, results)
+    Tags(page)
+    assert ">nan" not in page
+
+
+def test_nothing_finished_is_said(tmp_path: Path) -> None:
+    page = written(tmp_path, the_grid(), {})
+    Tags(page)
+    assert "No cell is finished yet" in page
+    assert list(tmp_path.iterdir()) == [tmp_path / "report.html"]
+
+
+def test_the_tables_of_an_earlier_report_are_replaced(tmp_path: Path) -> None:
+    grid = the_grid()
+    written(tmp_path, grid, all_results(grid))
+    (triple,) = grid.models
+    written(tmp_path, grid, {triple.s.id: a_result(triple.s)})
+    assert {path.stem for path in (tmp_path / "tables").iterdir()} == FILES - {
+        "depth", "cases", "separately", "normalisation",
+    }  # fmt: skip
+    assert {row["cell"] for row in table(tmp_path, "scores")} == {triple.s.id}
+
+
+def test_names_cannot_become_markup(tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script>"
+    grid = the_grid(organs=(evil, "Lens_L"))
+    about = replace(ABOUT, name=evil, source=evil, target=evil, notices=(evil,), settings={evil: evil}, repeat=evil)
+    results = all_results(grid)
+    results.popitem()
+    page = written(tmp_path, grid, results, about, {evil: evil})
+    tags = Tags(page)
+    assert "script" not in tags.seen
+    assert "<script" not in page
+
+
+def test_notices_are_loud(tmp_path: Path) -> None:
+    page = written(tmp_path, the_grid(), {}, replace(ABOUT, notices=("These patients are synthetic.",)))
+    assert '<p class="notice loud">These patients are synthetic.</p>' in page
+
+
+def test_a_missed_organ_and_one_with_nothing_to_measure(tmp_path: Path) -> None:
+    """ST finds no lens in one case: DSC 0, and is said. A case with no lens in either mask counts nowhere."""
+    grid = the_grid()
+    (triple,) = grid.models
+    results = all_results(grid)
+    rows = list(results[triple.st.id].scores["target test"])
+    rows[1] = replace(rows[1], dsc=0.0, surface_dsc=0.0, hd95_mm=inf, volume_bias_percent=-100.0)
+    rows[3] = replace(rows[3], dsc=nan, surface_dsc=nan, hd95_mm=nan, volume_bias_percent=nan)
+    results[triple.st.id] = replace(results[triple.st.id], scores={"target test": rows})
+    page = written(tmp_path, grid, results)
+    assert "1 missed" in page
+    lens = {row["model"]: row for row in table(tmp_path, "models") if row["organ"] == "Lens_L"}
+    assert [lens["Model_S"][name] for name in ("n", "missed")] == ["10", "0"]
+    assert [lens["Model_ST"][name] for name in ("n", "missed")] == ["9", "1"]
+    # the others' DSC are 0.6 to 0.69 without 0.60 (missed) and 0.61 (nothing to measure)
+    assert float(lens["Model_ST"]["dsc_mean"]) == pytest.approx(sum(0.60 + k / 100 for k in range(2, 10)) / 9)
+
+
+def test_csv_keeps_every_digit(tmp_path: Path) -> None:
+    grid = the_grid()
+    results = all_results(grid)
+    written(tmp_path, grid, results)
+    scores = {
+        (row["cell"], row["fold"], row["case"], row["organ"]): float(row["dsc"]) for row in table(tmp_path, "scores")
+    }
+    assert scores == {
+        (name, fold, row.case, row.organ): row.dsc
+        for name, result in results.items()
+        for fold, rows in result.scores.items()
+        for row in rows
+    }
+    overall = next(
+        row for row in table(tmp_path, "models") if (row["organ"], row["model"]) == ("mean over organs", "Model_T")
+    )
+    assert float(overall["dsc_mean"]) == pytest.approx(0.595)
+    stem = next(row for row in table(tmp_path, "models") if (row["organ"], row["model"]) == ("Brainstem", "Model_ST"))
+    assert (stem["published_dsc_mean"], stem["published_dsc_sd"]) == ("0.89", "0.02")
+    assert {row["p"] for row in table(tmp_path, "statistics") if row["organ"] in ORGANS} == {repr(2 / 1024)}
+    assert {row["control"]: row["layers"] for row in table(tmp_path, "depth")} == {
+        "": "22", "random trunk": "10", "head first": "22",
+    }  # fmt: skip
+    one = next(row for row in table(tmp_path, "cases") if row["cases"] == "1")
+    assert [float(one[f"t_draws_{draw}"]) for draw in (0, 1)] == pytest.approx([0.595, 0.595])
+    assert len(table(tmp_path, "curves")) == sum(
+        len(run.loss) + len(run.validation) for run in (results[cell.id].training for cell in grid.models[0])
+    )
+
+
+def test_the_same_study_gives_the_same_report(tmp_path: Path) -> None:
+    grid = the_grid()
+    assert written(tmp_path, grid, all_results(grid)) == written(tmp_path, grid, all_results(grid))
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "tables").write_text("mine")
+    grid = the_grid(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
+    with pytest.raises(OutputError, match=r"tables/models\.csv"):
+        written(tmp_path, grid, all_results(grid))
+
+
+def test_pictures_are_of_the_median_case_and_the_models_that_are_there(tmp_path: Path) -> None:
+    asked: list[tuple[str, str, dict[str, str]]] = []
+
+    def noted(case: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
+        asked.append((case, organ, {model: cell.id for model, cell in cells.items()}))
+        return an_overlay(case, organ, cells)
+
+    grid = the_grid()
+    (triple,) = grid.models
+    write_study_report(tmp_path, grid, all_results(grid), {}, noted, ABOUT)
+    cells = {"Model_T": triple.t.id, "Model_ST": triple.st.id}
+    assert asked == [("t4", "Brainstem", cells), ("t4", "Lens_L", cells)]
+    asked.clear()
+    write_study_report(tmp_path, grid, {triple.s.id: a_result(triple.s)}, {}, noted, ABOUT)
+    assert asked == []
+
+
+def test_a_running_mean_keeps_a_constant_and_the_length() -> None:
+    assert smoothed(np.full(200, 3.0)) == pytest.approx(np.full(200, 3.0))
+    assert smoothed(np.arange(5.0)) == pytest.approx(np.arange(5.0))  # too few to smooth
+    assert smoothed(np.arange(100.0))[50] == pytest.approx(50)
