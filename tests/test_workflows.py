@@ -5,9 +5,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from recontour.cohort import Cohort
+from recontour.cohort import Cohort, case_id_of
 from recontour.errors import OrganError, ResumeError, SettingsError
 from recontour.network import Model, load_model, save_model
 from recontour.workflows import adapt, evaluate, train
@@ -85,3 +86,40 @@ def test_one_model_twice_is_refused(model: Model, north: Cohort, tmp_path: Path)
     save_model(model, tmp_path / "m")
     with pytest.raises(SettingsError, match="two models are called m"):
         evaluate(north.path, [tmp_path / "m", tmp_path / "m"], tmp_path / "report")
+
+
+def copied(cohort: Cohort, centre: str, path: Path) -> Cohort:
+    """The same CTs as another centre's, with one more patient."""
+    other = Cohort.open_or_create(path, centre)
+    for number, case in enumerate(cohort):
+        masks = {organ: case.mask(organ) for organ in case.organs}
+        other.add(case_id_of(centre, str(number)), case.hu, case.grid, masks, source_hash="another")
+    new = next(iter(other))
+    masks = {organ: new.mask(organ) for organ in new.organs}
+    other.add(case_id_of(centre, "new"), np.asarray(new.hu) + 1, new.grid, masks, source_hash="new")
+    return other
+
+
+def test_patients_a_model_was_trained_on_are_told_wherever_they_come_from(
+    south: Cohort, north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(south.path, tmp_path / "S", iterations=1)
+    adapt(tmp_path / "S", north.path, tmp_path / "ST", iterations=1)
+    for model, patients in (("S", south), ("ST", [*south, *north])):
+        fingerprints = tuple(sorted(case.fingerprint for case in patients))
+        assert load_model(tmp_path / model).provenance.trained_on == fingerprints
+    caplog.clear()
+    test = copied(south, "west", tmp_path / "west")
+    evaluate(test.path, [tmp_path / "S", tmp_path / "ST"], tmp_path / "report")
+    told = [f"2 of 3 patients were used to train {name}: its scores there say nothing of new" for name in ("S", "ST")]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert all(line in caplog.text and line in page for line in told)
+
+
+def test_new_patients_are_no_cause_for_a_warning(
+    model: Model, south: Cohort, north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_model(model, tmp_path / "older")  # it does not say
+    train(south.path, tmp_path / "S", iterations=1)
+    evaluate(north.path, [tmp_path / "older", tmp_path / "S"], tmp_path / "report")
+    assert "used to train" not in caplog.text + (tmp_path / "report" / "report.html").read_text()

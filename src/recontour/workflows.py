@@ -1,11 +1,12 @@
 """The main job, step by step: the only place that knows every stage.
 
 Each function is one command of the command line and one function of the Python API. Paths in, files out; `progress` is
-told what goes on (nobody, unless given).
+told what goes on (nobody, unless given); what a person should know goes to the log `recontour`.
 """
 
 import datetime
 import hashlib
+import logging
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -38,6 +39,7 @@ from recontour.transfer.inherit import inherit
 
 __all__ = ["Contoured", "Progress", "adapt", "contour", "evaluate", "import_dicom", "train"]
 
+log = logging.getLogger(__name__)
 Mask = npt.NDArray[np.bool_]
 Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
 
@@ -105,14 +107,16 @@ def adapt(
     _seeded(seed)
     network, fresh = inherit(parent, learnt)
     freeze_all_but_last(network, retrain_last)
+    own = _provenance(opened, learnt, parent.provenance.preset, seed)
     provenance = replace(
-        _provenance(opened, learnt, parent.provenance.preset, seed),
+        own,
         parent_sha256=sha256_of(parent.network),
         parent_centres=(*parent.provenance.parent_centres, parent.provenance.centre),
         retrained_layers=retrain_last,
         fresh_organs=fresh,
         dropped_organs=tuple(organ for organ in parent.organs if organ not in learnt),
         notices=tuple(dict.fromkeys((*parent.provenance.notices, *opened.notices))),
+        trained_on=tuple(sorted({*parent.provenance.trained_on, *own.trained_on})),
     )
     child = replace(parent, network=network, organs=learnt, recipe=asdict(recipe), provenance=provenance)
     return _learn(child, opened, recipe, out, resume=resume, progress=progress)
@@ -165,6 +169,9 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     opened = Cohort.open(cohort)
     loaded = _by_name(models)
     cases = _cases_to_score(opened, loaded)
+    known = _trained_on(loaded, cases)
+    for warning in known:
+        log.warning(warning)
     scores: list[CaseScore] = []
     pictures: dict[tuple[str, str], dict[str, Mask]] = {}  # case, organ -> by model, the mask on the pictured slice
     jobs = [(case, name) for case in cases for name in loaded]
@@ -193,7 +200,9 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
             name: f"{model.provenance.lineage}; preset {model.provenance.preset}" for name, model in loaded.items()
         },
         repeat=shlex.join(["recontour", "evaluate", cohort.name, *(path.name for path in models), "--out", out.name]),
-        notices=tuple(dict.fromkeys([*opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)])),
+        notices=tuple(
+            dict.fromkeys([*known, *opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)])
+        ),
     )
     with whole_folder(out) as folder:
         write_scores(folder / "scores.csv", scores)
@@ -241,6 +250,7 @@ def _provenance(cohort: Cohort, organs: Sequence[str], preset: str, seed: int) -
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         versions=versions(),
         notices=cohort.notices,
+        trained_on=tuple(sorted({case.fingerprint for case in cases})),
     )
 
 
@@ -288,6 +298,17 @@ def _by_name(models: Sequence[Path]) -> dict[str, Model]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError(f"two models are called {', '.join(twice)}; rename the files, the report names models so")
     return {path.stem: load_model(path) for path in models}
+
+
+def _trained_on(models: Mapping[str, Model], cases: Sequence[Case]) -> list[str]:
+    """A warning for each model that was trained on patients it is to be scored on."""
+    warnings = []
+    for name, model in models.items():
+        if seen := sum(case.fingerprint in model.provenance.trained_on for case in cases):
+            patients = f"{seen} of {len(cases)} patient{'' if len(cases) == 1 else 's'}"
+            were = "was" if seen == 1 else "were"
+            warnings.append(f"{patients} {were} used to train {name}: its scores there say nothing of new patients")
+    return warnings
 
 
 def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:

@@ -1,6 +1,7 @@
 """What the user is told: tables and progress."""
 
 import csv
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
     from recontour.workflows import Contoured
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # tables in a log are not squeezed
+LOG = logging.getLogger("recontour")
 PLAIN_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 
 
-class Progress:
-    """A bar on a terminal; in a log file a line now and then."""
+class Progress(logging.Handler):
+    """A bar on a terminal, in a log file a line now and then; between them, whole, what a person should know."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -50,6 +53,8 @@ class Progress:
         self._told = 0.0
 
     def __enter__(self) -> "Progress":
+        LOG.setLevel(logging.INFO)
+        LOG.addHandler(self)
         self._bar.start()
         return self
 
@@ -57,6 +62,12 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        LOG.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one line."""
+        kind = "warning" if record.levelno >= logging.WARNING else "note"
+        self._bar.console.print(f"{kind}: {record.getMessage()}", markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, what: str, done: int, total: int, words: str) -> None:
         """Show that `done` of `total` are done; where `done` falls or `total` changes, another step has begun."""

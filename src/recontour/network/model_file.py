@@ -50,6 +50,7 @@ class Provenance:
     fresh_organs: tuple[str, ...] = ()  # whose scores started anew in the adaptation
     dropped_organs: tuple[str, ...] = ()  # of the adapted model, which this one does not contour
     notices: tuple[str, ...] = ()  # what a reader must know, such as that the patients are synthetic
+    trained_on: tuple[str, ...] = ()  # fingerprints of all CTs learnt from, the parents' too; older files have none
 
     @property
     def lineage(self) -> str:
@@ -100,7 +101,8 @@ class Model:
             "5 Other": {
                 "risks": "misses or shifts small organs; follows its centre's protocol, which may not be yours; "
                 "slices are contoured one by one, so organ ends may be ragged",
-                "privacy": "no names, identifiers, dates of birth or images of patients are in this file",
+                "privacy": "no names, identifiers, dates of birth or images of patients are in this file; "
+                "a hash of each training CT tells who has that CT that it was used",
             },
         }
 
