@@ -1,17 +1,21 @@
 """What the steps promise beyond their parts."""
 
 import json
+import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recontour import workflows
 from recontour.cohort import Cohort, case_id_of
 from recontour.errors import OrganError, ResumeError, SettingsError
+from recontour.geometry import Grid
 from recontour.network import Model, load_model, save_model
-from recontour.workflows import adapt, evaluate, train
+from recontour.workflows import Mask, adapt, evaluate, train
 
 
 @pytest.fixture
@@ -86,6 +90,54 @@ def test_one_model_twice_is_refused(model: Model, north: Cohort, tmp_path: Path)
     save_model(model, tmp_path / "m")
     with pytest.raises(SettingsError, match="two models are called m"):
         evaluate(north.path, [tmp_path / "m", tmp_path / "m"], tmp_path / "report")
+
+
+def test_a_run_says_where_it_goes_on(north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "recontour")
+    with pytest.raises(KeyboardInterrupt):
+        train(north.path, tmp_path / "m", iterations=1, resume=True, progress=_interrupt)
+    assert f"no checkpoint in {tmp_path / 'm.run'} yet: starting anew" in caplog.text
+    train(north.path, tmp_path / "m", iterations=1, resume=True)
+    assert "going on from iteration 1" in caplog.text
+
+
+def test_a_training_says_which_model_it_makes(north: Cohort, tmp_path: Path) -> None:
+    told: list[str] = []
+    train(north.path, tmp_path / "Model_T.safetensors", iterations=2, progress=lambda what, *_: told.append(what))
+    assert told == ["training Model_T"] * 2
+
+
+def test_organs_that_only_the_cohort_has_are_told_with_how_to_learn_them(
+    model: Model, south: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "recontour")
+    save_model(model, tmp_path / "parent")
+    adapt(tmp_path / "parent", south.path, tmp_path / "child", iterations=1)
+    assert "does not know Lens_R" in caplog.text
+    (organs,) = re.findall(r"--organs ([\w ]+)$", caplog.text, flags=re.MULTILINE)
+    caplog.clear()
+    child = adapt(tmp_path / "parent", south.path, tmp_path / "all", organs=organs.split(), iterations=1)
+    assert child.organs == ("Brainstem", "Lens_L", "Lens_R")
+    assert "does not know" not in caplog.text
+
+
+def test_organs_that_are_still_not_found_are_told(
+    north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The lens on the left is drawn in two of three patients, and found in the second of them alone."""
+    looked: list[list[str]] = []
+
+    def found(_model: Model, hu: Mask, grid: Grid, organs: list[str]) -> Iterator[tuple[str, Mask]]:
+        assert hu.shape == grid.shape
+        looked.append(organs)
+        for organ in organs:
+            yield organ, np.full(grid.shape, organ == "Brainstem" or (organ == "Lens_L" and len(looked) == 3))
+
+    monkeypatch.setattr(workflows, "predict", found)
+    train(north.path, tmp_path / "m", iterations=1)
+    with_lens = [["Lens_L"] * ("Lens_L" in case.organs) for case in north]
+    assert looked == [["Brainstem"] * (n == 0) + lens + ["Lens_R"] for n, lens in enumerate(with_lens)]
+    assert "not found on the patients it was trained on: Lens_R; give more --iterations" in caplog.text
 
 
 def copied(cohort: Cohort, centre: str, path: Path) -> Cohort:

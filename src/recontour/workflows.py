@@ -8,6 +8,7 @@ import datetime
 import hashlib
 import logging
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -41,6 +42,7 @@ __all__ = ["Contoured", "Progress", "adapt", "contour", "evaluate", "import_dico
 
 log = logging.getLogger(__name__)
 Mask = npt.NDArray[np.bool_]
+PATIENTS_TO_CHECK = 3  # at the end of a training: of an organ not found before; at most a few seconds in all
 Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
 
 
@@ -102,6 +104,11 @@ def adapt(
     parent = load_model(model)
     opened = Cohort.open(cohort)
     present = opened.organs  # read from every case: asked once
+    if organs is None and (new := [organ for organ in present if organ not in parent.organs]):
+        everything = " ".join([*(organ for organ in parent.organs if organ in present), *new])
+        log.info(
+            f"{model} does not know {', '.join(new)}, which {cohort} has; to learn them too: --organs {everything}"
+        )
     learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in present])
     recipe = _recipe(preset_of(parent.provenance.preset).adapt, iterations)
     _seeded(seed)
@@ -261,11 +268,29 @@ def _learn(model: Model, cohort: Cohort, recipe: Recipe, out: Path, *, resume: b
     folder = RunFolder(out.with_name(out.name + ".run"))
     for step in run(model.network, batches, folder, _identity(model, cases), resume=resume):
         words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
-        progress("training", step.iteration, recipe.iterations, words)
+        progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
     if is_first_process():
         save_model(model, out)
         folder.close()
+        if never := _never_found(model, cases):
+            log.warning(f"not found on the patients it was trained on: {', '.join(never)}; give more --iterations")
     return model
+
+
+def _never_found(model: Model, cases: Sequence[Case]) -> list[str]:
+    """The organs of which a model finds nothing on a few patients it was trained on, where they are largest."""
+    looked: Counter[str] = Counter()
+    never = list(model.organs)
+    for case in cases:
+        sought = [organ for organ in never if organ in case.organs and looked[organ] < PATIENTS_TO_CHECK]
+        if sought:
+            looked.update(sought)
+            indices = sorted({slice_to_show(case.mask(organ)) for organ in sought})
+            shape, z_mm = (len(indices), *case.grid.shape[1:]), tuple(case.grid.slice_z_mm[index] for index in indices)
+            few = replace(case.grid, shape=shape, slice_z_mm=z_mm)
+            found = {organ for organ, mask in predict(model, case.hu[indices], few, sought) if mask.any()}
+            never = [organ for organ in never if organ not in found]
+    return never
 
 
 def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
