@@ -51,7 +51,7 @@ def test_no_structure_set_leaves_the_patient_out(tmp_path: Path, capsys: pytest.
     write_patient(tmp_path / "dicom" / "b", 1)
     (tmp_path / "dicom" / "b" / "RS.dcm").unlink()
     assert main(["import", str(tmp_path / "dicom"), str(tmp_path / "cohort")]) == 0
-    assert "1 added, 0 there already, 1 left out" in capsys.readouterr().out
+    assert f"1 added, 0 there already, 1 left out: {tmp_path / 'cohort'}, centre cohort\n" in capsys.readouterr().out
 
 
 def test_a_truncated_slice_leaves_the_patient_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

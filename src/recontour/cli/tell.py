@@ -93,7 +93,7 @@ class Progress(logging.Handler):
         print(f"{what} {done}/{total}{f': {words}' if words else ''}{left}", file=sys.stderr, flush=True)
 
 
-def imported(report: "ImportReport", cohort: Path) -> None:
+def imported(report: "ImportReport", cohort: "Cohort") -> None:
     """What came into a cohort, what did not, and what became of each ROI name."""
     table = Table("ROI name", "patients", "organ", "why", title="ROI names")
     for row, patients in report.names:
@@ -107,7 +107,10 @@ def imported(report: "ImportReport", cohort: Path) -> None:
     for note in report.notes:
         out.print(f"note: {note}", markup=False)
     added, there, left_out = (len(part) for part in (report.added, report.already_there, report.left_out))
-    out.print(f"{added} added, {there} there already, {left_out} left out: {cohort}", markup=False)
+    out.print(
+        f"{added} added, {there} there already, {left_out} left out: {cohort.path}, centre {cohort.centre}",
+        markup=False,
+    )
 
 
 def cohort(opened: "Cohort") -> None:
