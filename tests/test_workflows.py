@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from recontour import workflows
 from recontour.cohort import Cohort, case_id_of
 from recontour.errors import OrganError, ResumeError, SettingsError
+from recontour.evaluation.figures import Overlay
 from recontour.geometry import Grid
 from recontour.network import Model, load_model, save_model
 from recontour.workflows import Mask, adapt, evaluate, train
@@ -84,6 +85,41 @@ def test_models_of_other_organs_have_nothing_to_score(model: Model, north: Cohor
     save_model(replace(model, organs=("Larynx", "Pituitary")), tmp_path / "m")
     with pytest.raises(OrganError, match="nothing to score"):
         evaluate(north.path, [tmp_path / "m"], tmp_path / "report")
+
+
+def test_the_pictures_show_an_end_that_the_last_model_overshoots(
+    south: Cohort, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Model a draws too little on every slice, model b, the last, is right but for a slice too many at the end."""
+    case = next(iter(south))
+    pictured: list[tuple[float, dict[str, int]]] = []
+
+    def contoured(loaded: Model, _hu: object, _grid: Grid, _organs: list[str]) -> Iterator[tuple[str, Mask]]:
+        mask = case.mask("Brainstem")
+        if loaded.provenance.preset == "a":
+            mask = mask & (np.arange(mask.shape[2]) % 2 > 0)
+        else:
+            mask[0] = mask[1]
+        yield "Brainstem", mask
+
+    def kept(
+        _path: Path, _scores: object, _compared: object, overlays: Callable[..., Iterator[Overlay]], _: object
+    ) -> None:
+        for overlay in overlays(case.id, "Brainstem"):
+            sizes = {name: int(np.count_nonzero(mask)) for name, mask in overlay.predicted.items()}
+            pictured.append((overlay.z_mm, sizes | {"reference": int(np.count_nonzero(overlay.reference))}))
+
+    monkeypatch.setattr(workflows, "predict", contoured)
+    monkeypatch.setattr(workflows, "write_report", kept)
+    for name in "ab":
+        save_model(replace(model, provenance=replace(model.provenance, preset=name)), tmp_path / name)
+    scores = evaluate(south.path, [tmp_path / "a", tmp_path / "b"], tmp_path / "report")
+    assert [(row.case, row.model) for row in scores] == [(case, name) for case in south.case_ids for name in "ab"]
+    whole = int(np.count_nonzero(case.slice_mask("Brainstem", 1)))
+    assert [z for z, _ in pictured] == [case.grid.slice_z_mm[1], case.grid.slice_z_mm[0]]
+    assert [sizes["b"] for _, sizes in pictured] == [whole, whole]
+    assert [sizes["reference"] for _, sizes in pictured] == [whole, 0]
+    assert pictured[0][1]["a"] > pictured[1][1]["a"] == 0
 
 
 def test_one_model_twice_is_refused(model: Model, north: Cohort, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from recontour.contouring.predict import chosen_organs, predict
 from recontour.dicom import Authorship, read_scan, write_structure_set
 from recontour.errors import CohortError, OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
-from recontour.evaluation.figures import Overlay, slice_to_show
+from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
 from recontour.evaluation.report import About, write_report
 from recontour.files import refuse_existing, whole_folder
 from recontour.geometry import Grid, Structure, StructureSet, trace
@@ -180,8 +180,8 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     for warning in known:
         log.warning(warning)
     scores: list[CaseScore] = []
-    pictures: dict[tuple[str, str], dict[str, Mask]] = {}  # case, organ -> by model, the mask on the pictured slice
-    jobs = [(case, name) for case in cases for name in loaded]
+    pictures: dict[tuple[str, str], dict[int, dict[str, npt.NDArray[np.uint8]]]] = {}  # case, organ, slice, model: bits
+    jobs = [(case, name) for case in cases for name in reversed(loaded)]  # the last model says what is worth a picture
     for done, (case, name) in enumerate(jobs):
         progress("contouring", done, len(jobs), f"{case.id} with {name}")
         shared = [organ for organ in loaded[name].organs if organ in case.organs]
@@ -189,15 +189,20 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
             reference = case.mask(organ)
             measured = score(reference, mask, case.grid, tolerance_mm(organ))
             scores.append(CaseScore(case.id, organ, name, **asdict(measured)))
-            pictures.setdefault((case.id, organ), {})[name] = mask[slice_to_show(reference)].copy()
+            if (case.id, organ) not in pictures:
+                pictures[case.id, organ] = {index: {} for index in slices_to_show(reference, mask)}
+            for index, bits in pictures[case.id, organ].items():
+                bits[name] = np.packbits(mask[index], axis=-1)
+    scores.sort(key=lambda row: (row.case, list(loaded).index(row.model)))
     comparisons = compare(scores, list(loaded))
 
-    def overlay(case_id: str, organ: str) -> Overlay:
+    def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
         case = opened[case_id]
-        reference = case.mask(organ)
-        index = slice_to_show(reference)
-        hu = np.asarray(case.hu[index])
-        return Overlay(hu, case.grid.spacing_mm, reference[index], pictures[case_id, organ])
+        for index, bits in pictures[case_id, organ].items():
+            predicted = {name: case.unpacked(plane) for name, plane in bits.items()}
+            reference = case.slice_mask(organ, index)
+            z_mm = case.grid.slice_z_mm[index]
+            yield Overlay(np.asarray(case.hu[index]), z_mm, case.grid.spacing_mm, reference, predicted)
 
     progress("reporting", len(jobs), len(jobs), "report.html")
     about = About(
@@ -214,7 +219,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     with whole_folder(out) as folder:
         write_scores(folder / "scores.csv", scores)
         write_statistics(folder / "statistics.csv", comparisons)
-        write_report(folder / "report.html", scores, comparisons, overlay, about)
+        write_report(folder / "report.html", scores, comparisons, overlays, about)
     return scores
 
 

@@ -18,10 +18,14 @@ from recontour.evaluation.summary import MINUS, NONE
 ABOUT = About("Centre B", date(2026, 1, 31), {"S": "from A", "ST": "adapted"}, "recontour evaluate B S ST --out X")
 
 
-def an_overlay(case: str, organ: str) -> Overlay:
-    mask = np.zeros((60, 60), dtype=bool)
+def two_overlays(case: str, organ: str) -> list[Overlay]:
+    """On the second slice neither the reference nor S is seen."""
+    hu, mask, nothing = np.zeros((60, 60), dtype=np.int16), np.zeros((60, 60), dtype=bool), np.zeros((60, 60), bool)
     mask[25:35, 25:35] = True
-    return Overlay(np.zeros((60, 60), dtype=np.int16), (1.0, 1.0), mask, {"S": mask, "ST": ~mask})
+    return [
+        Overlay(hu, -12.5, (1.0, 1.0), mask, {"S": mask, "ST": ~mask}),
+        Overlay(hu, 7.5, (1.0, 1.0), nothing, {"S": nothing, "ST": mask}),
+    ]
 
 
 def ten_cases(organ: str, **gain: float) -> list[CaseScore]:
@@ -31,7 +35,7 @@ def ten_cases(organ: str, **gain: float) -> list[CaseScore]:
 
 def written(folder: Path, scores: Sequence[CaseScore], about: About = ABOUT) -> str:
     path = folder / "report.html"
-    write_report(path, scores, compare(scores, list(about.models)), an_overlay, about)
+    write_report(path, scores, compare(scores, list(about.models)), two_overlays, about)
     return path.read_text(encoding="utf-8")
 
 
@@ -200,7 +204,7 @@ def test_models_without_a_common_organ_show_dashes(tmp_path: Path) -> None:
 def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
 
-    def broken(case: str, organ: str) -> Overlay:
+    def broken(case: str, organ: str) -> list[Overlay]:
         raise OutputError("the CT is gone")
 
     scores = ten_cases("Lens_L", S=0.0, ST=0.1)
@@ -209,7 +213,7 @@ def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
     path.write_text("mine")
     with pytest.raises(OutputError, match=r"report\.html"):
-        write_report(path, scores, compare(scores, ["S", "ST"]), an_overlay, ABOUT)
+        write_report(path, scores, compare(scores, ["S", "ST"]), two_overlays, ABOUT)
     assert path.read_text() == "mine"
 
 
@@ -227,12 +231,19 @@ def test_worst_median_and_best_are_the_last_models() -> None:
     }
 
 
+def test_a_slice_says_its_height_and_who_is_not_on_it(tmp_path: Path) -> None:
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
+    first, second, *_ = [re.sub("<[^>]*>", "", line) for line in re.findall(r'<p class="plane">(.*?)</p>', page)]
+    assert first == f"z {MINUS}12.5 mm"
+    assert second == "z 7.5 mm, differs most · no reference on this slice · S not on this slice"
+
+
 def test_overlays_are_asked_for_one_organ_and_case_at_a_time(tmp_path: Path) -> None:
     asked: list[tuple[str, str]] = []
 
-    def noted(case: str, organ: str) -> Overlay:
+    def noted(case: str, organ: str) -> list[Overlay]:
         asked.append((case, organ))
-        return an_overlay(case, organ)
+        return two_overlays(case, organ)
 
     scores = ten_cases("Lens_L", S=0.0, ST=0.1)
     write_report(tmp_path / "report.html", scores, compare(scores, ["S", "ST"]), noted, ABOUT)

@@ -76,17 +76,18 @@ class Case:
 
     def mask(self, organ: str) -> Mask:
         """One organ's mask, (slice, row, column)."""
-        return self._unpack(self._bits[self.organs.index(organ)])
+        return self.unpacked(self._bits[self.organs.index(organ)])
 
     def slice_mask(self, organ: str, index: int) -> Mask:
         """One organ's mask on one slice, (row, column)."""
-        return self._unpack(self._bits[self.organs.index(organ), index])
+        return self.unpacked(self._bits[self.organs.index(organ), index])
 
     def slices_with(self, organ: str) -> npt.NDArray[np.intp]:
         """The slices that show an organ."""
         return np.flatnonzero(self._bits[self.organs.index(organ)].any(axis=(1, 2)))
 
-    def _unpack(self, bits: npt.NDArray[np.uint8]) -> Mask:
+    def unpacked(self, bits: npt.NDArray[np.uint8]) -> Mask:
+        """Bits along the columns, as masks.npy has them -> a mask."""
         return np.unpackbits(bits, axis=-1, count=self.grid.shape[2]).view(np.bool_)
 
 
