@@ -122,6 +122,19 @@ def test_the_pictures_show_an_end_that_the_last_model_overshoots(
     assert pictured[0][1]["a"] > pictured[1][1]["a"] == 0
 
 
+def test_the_report_repeats_paths_as_they_were_given_but_no_homes(
+    model: Model, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    save_model(model, tmp_path / "models" / "m")
+    monkeypatch.chdir(tmp_path)
+    evaluate(north.path, [Path("models/m")], Path("out/report"))
+    page = (tmp_path / "out" / "report" / "report.html").read_text()
+    assert "<code>recontour evaluate north models/m --out out/report</code>" in page
+    assert str(tmp_path) not in page
+    assert str(north.path) not in page
+
+
 def test_one_model_twice_is_refused(model: Model, north: Cohort, tmp_path: Path) -> None:
     save_model(model, tmp_path / "m")
     with pytest.raises(SettingsError, match="two models are called m"):

@@ -13,7 +13,7 @@ from recontour.errors import OutputError
 from recontour.evaluation import CaseScore, compare
 from recontour.evaluation.figures import Overlay
 from recontour.evaluation.report import About, picture_cases, write_report
-from recontour.evaluation.summary import MINUS, NONE
+from recontour.evaluation.summary import MINUS, NONE, power
 
 ABOUT = About("Centre B", date(2026, 1, 31), {"S": "from A", "ST": "adapted"}, "recontour evaluate B S ST --out X")
 
@@ -112,11 +112,20 @@ def test_missed_organs_are_counted(tmp_path: Path) -> None:
     assert "<dd>0 of 11</dd>" in page
 
 
-def test_few_cases_are_said_to_be_too_few(tmp_path: Path) -> None:
-    few = [row for row in ten_cases("Lens_L", S=0.0, ST=0.1) if row.case in ("c0", "c1", "c2")]
-    assert "With 3 cases and 1 organ the smallest Holm-corrected p that a lone organ can reach is 0.250" in written(
-        tmp_path, few
-    )
+@pytest.mark.parametrize(
+    ("cases", "organs", "says"),
+    [
+        (1, 1, "With 1 case no test is possible: not even a lone organ's p can fall below 1.000."),
+        (5, 1, "With 5 cases no test is possible: not even a lone organ's p can fall below 0.062."),  # 2 / 2^5
+        (6, 2, "With 6 cases and 2 organs the smallest Holm-corrected p that a lone organ can reach is 0.062"),
+        (6, 1, ""),
+    ],
+)
+def test_few_cases_are_said_to_be_too_few(cases: int, organs: int, says: str) -> None:
+    scores = [row for organ in "AB"[:organs] for row in ten_cases(organ, S=0.0, ST=0.1) if row.case < f"c{cases}"]
+    said = power(compare(scores, ["S", "ST"]))
+    assert said.startswith(says)
+    assert bool(said) is bool(says)
 
 
 def test_enough_cases_carry_no_such_warning(tmp_path: Path) -> None:
@@ -156,7 +165,7 @@ def test_the_head_carries_the_notices_and_how_to_repeat(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
     assert '<p class="notice">Synthetic patients.</p>' in page
     assert "Research use only; not a medical device. Every contour must be reviewed by a person." in page
-    assert "<code>recontour evaluate B S</code>, run in the folder that holds the cohort and the models." in page
+    assert "<code>recontour evaluate B S</code>, run where it was run before, with another name after --out." in page
     assert "2026-01-31" in page
 
 
@@ -186,6 +195,25 @@ def test_of_three_models_two_are_compared_over_what_both_scored(tmp_path: Path) 
     page = written(tmp_path, scores, about)
     assert '<b class="name">ST</b> against <b class="name">S</b>: mean DSC over 2 organs +0.200.' in page
     assert '<b class="name">T</b> against <b class="name">S</b>: mean DSC over 1 organ 0.000.' in page
+
+
+def test_every_two_models_are_compared_in_words(tmp_path: Path) -> None:
+    about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
+    scores = ten_cases("Lens_L", S=0.0, T=0.1, ST=0.3) + ten_cases("Brain", S=0.0, T=0.1, ST=0.0)
+    page = written(tmp_path, scores, about)
+    assert (
+        '<b class="name">ST</b> against <b class="name">T</b>: mean DSC over 2 organs +0.050; '
+        'significantly better: <span class="better">Lens_L</span> (+0.200); '
+        f'significantly worse: <span class="worse">Brain</span> ({MINUS}0.100).'
+    ) in page
+    assert page.count("</b> against <b") == 3
+
+
+def test_the_pictures_come_after_the_first_table(tmp_path: Path) -> None:
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
+    order = ["Summary", "Scores per organ", "Contours on the CT", "Other measures per organ", "DSC, case by case"]
+    assert re.findall(r"<h2>(.*?)</h2>", page)[:5] == order
+    assert page.count("<section") == page.count("</section>")
 
 
 def test_a_model_that_scored_nothing_shows_a_dash(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def _contents(
         "colours": colour_of(models),
         "tiles": [tile(scores, model, common) for model in models],
         "verdicts": [verdict(scores, comparisons, models[0], model) for model in models[1:]],
+        "between_others": [verdict(scores, comparisons, a, b) for a, b in pairs if a != models[0]],
         "power": power(comparisons),
         "tables": tables(scores, models, organs),
         "pairs": pairs,
