@@ -101,6 +101,7 @@ def adapt(
         model's that is not among them is dropped, since nobody could say how well it is still contoured.
     """
     refuse_existing(out)
+    _refuse_swapped(model, cohort, "MODEL COHORT")
     parent = load_model(model)
     opened = Cohort.open(cohort)
     present = opened.organs  # read from every case: asked once
@@ -146,6 +147,7 @@ def contour(
     No file is written if anything fails, or if no organ is found.
     """
     refuse_existing(out)
+    _refuse_swapped(model, ct_dir, "MODEL CT_DIR")
     loaded = load_model(model)
     wanted = chosen_organs(loaded, organs)
     scan = read_scan(ct_dir)
@@ -173,6 +175,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     Models are named by their files. An organ that a patient's structure set does not have is not scored.
     """
     refuse_existing(out)
+    _refuse_swapped(models[0], cohort, "COHORT MODEL")
     opened = Cohort.open(cohort)
     loaded = _by_name(models)
     cases = _cases_to_score(opened, loaded)
@@ -221,6 +224,11 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
         write_statistics(folder / "statistics.csv", comparisons)
         write_report(folder / "report.html", scores, comparisons, overlays, about)
     return scores
+
+
+def _refuse_swapped(model: Path, folder: Path, order: str) -> None:
+    if model.is_dir() and folder.is_file():
+        raise SettingsError(f"{model} is a folder and {folder} a file; the order is {order}")
 
 
 def _organs_to_learn(cohort: Cohort, organs: Sequence[str] | None) -> tuple[str, ...]:

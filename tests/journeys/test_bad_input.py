@@ -125,6 +125,34 @@ def test_a_wrong_model_file(fails: Fails, journey: Journey, tmp_path: Path) -> N
     assert everything(tmp_path) == {tmp_path / "m"}
 
 
+def test_arguments_in_the_wrong_order(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "new"]
+    assert "the order is MODEL COHORT" in fails("adapt", journey.cohort, journey.model_s, *out)
+    assert "the order is COHORT MODEL" in fails("evaluate", journey.model_s, journey.cohort, *out)
+    assert "the order is MODEL CT_DIR" in fails("contour", journey.archive, journey.model_s, *out)
+    assert everything(tmp_path) == set()
+
+
+def test_one_kind_of_folder_or_file_for_another(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "new"]
+    assert f"`recontour import {journey.archive} COHORT`" in fails("train", journey.archive, *out)
+    assert "is a cohort, and a folder of DICOM files is expected" in fails("import", journey.cohort, tmp_path / "new")
+    assert "is a cohort, and a folder of DICOM" in fails("contour", journey.model_s, journey.cohort, *out)
+    assert "is a file, and a cohort is a folder" in fails("train", journey.model_s, *out)
+    assert "is a folder, and a model is a file" in fails("adapt", journey.archive, journey.cohort, *out)
+    assert everything(tmp_path) == set()
+
+
+def test_mistyped_paths(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "new"]
+    typo = {path: path.with_name(path.name[:-1]) for path in (journey.model_s, journey.cohort)}
+    archive = journey.archive.parent / (journey.archive.name + "x")
+    assert f"did you mean {journey.model_s}?" in fails("adapt", typo[journey.model_s], journey.cohort, *out)
+    assert f"did you mean {journey.cohort}?" in fails("train", typo[journey.cohort], *out)
+    assert f"did you mean {journey.archive}?" in fails("import", archive, tmp_path / "new")
+    assert everything(tmp_path) == set()
+
+
 def test_an_output_that_exists_stays(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     out.write_text("precious")

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import CohortError, GridMismatchError
-from recontour.files import whole_folder, write_text
+from recontour.files import did_you_mean, whole_folder, write_text
 from recontour.geometry import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -106,8 +106,13 @@ class Cohort:
         Raises: CohortError: no cohort there, or one of a newer recontour.
         """
         if not path.exists():
-            raise CohortError(f"{path}: no such folder; check the path, or make a cohort with `recontour import`")
-        about = _read_json(path / "cohort.json", f"{path} is not a cohort; make one with `recontour import`")
+            hint = did_you_mean(path) or "; check the path, or make a cohort with `recontour import`"
+            raise CohortError(f"{path}: no such folder{hint}")
+        if path.is_file():
+            raise CohortError(f"{path} is a file, and a cohort is a folder; check the order of what you name (--help)")
+        about = _read_json(
+            path / "cohort.json", f"{path} is not a cohort; make one with `recontour import {path} COHORT`"
+        )
         if about.get("format") != FORMAT or not isinstance(about.get("centre"), str):
             raise CohortError(f"{path}/cohort.json is not a cohort's; make one with `recontour import`")
         if about.get("version") != VERSION:
