@@ -1,16 +1,22 @@
 """What the steps promise beyond their parts."""
 
 import json
+import re
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from recontour.cohort import Cohort
+from recontour import workflows
+from recontour.cohort import Cohort, case_id_of
 from recontour.errors import OrganError, ResumeError, SettingsError
+from recontour.evaluation.figures import Overlay
+from recontour.geometry import Grid
 from recontour.network import Model, load_model, save_model
-from recontour.workflows import adapt, evaluate, train
+from recontour.workflows import Mask, adapt, evaluate, train
 
 
 @pytest.fixture
@@ -81,7 +87,140 @@ def test_models_of_other_organs_have_nothing_to_score(model: Model, north: Cohor
         evaluate(north.path, [tmp_path / "m"], tmp_path / "report")
 
 
+def test_the_pictures_show_an_end_that_the_last_model_overshoots(
+    south: Cohort, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Model a draws too little on every slice, model b, the last, is right but for a slice too many at the end."""
+    case = next(iter(south))
+    pictured: list[tuple[float, dict[str, int]]] = []
+
+    def contoured(loaded: Model, _hu: object, _grid: Grid, _organs: list[str]) -> Iterator[tuple[str, Mask]]:
+        mask = case.mask("Brainstem")
+        if loaded.provenance.preset == "a":
+            mask = mask & (np.arange(mask.shape[2]) % 2 > 0)
+        else:
+            mask[0] = mask[1]
+        yield "Brainstem", mask
+
+    def kept(
+        _path: Path, _scores: object, _compared: object, overlays: Callable[..., Iterator[Overlay]], _: object
+    ) -> None:
+        for overlay in overlays(case.id, "Brainstem"):
+            sizes = {name: int(np.count_nonzero(mask)) for name, mask in overlay.predicted.items()}
+            pictured.append((overlay.z_mm, sizes | {"reference": int(np.count_nonzero(overlay.reference))}))
+
+    monkeypatch.setattr(workflows, "predict", contoured)
+    monkeypatch.setattr(workflows, "write_report", kept)
+    for name in "ab":
+        save_model(replace(model, provenance=replace(model.provenance, preset=name)), tmp_path / name)
+    scores = evaluate(south.path, [tmp_path / "a", tmp_path / "b"], tmp_path / "report")
+    assert [(row.case, row.model) for row in scores] == [(case, name) for case in south.case_ids for name in "ab"]
+    whole = int(np.count_nonzero(case.slice_mask("Brainstem", 1)))
+    assert [z for z, _ in pictured] == [case.grid.slice_z_mm[1], case.grid.slice_z_mm[0]]
+    assert [sizes["b"] for _, sizes in pictured] == [whole, whole]
+    assert [sizes["reference"] for _, sizes in pictured] == [whole, 0]
+    assert pictured[0][1]["a"] > pictured[1][1]["a"] == 0
+
+
+def test_the_report_repeats_paths_as_they_were_given_but_no_homes(
+    model: Model, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    save_model(model, tmp_path / "models" / "m")
+    monkeypatch.chdir(tmp_path)
+    evaluate(north.path, [Path("models/m")], Path("out/report"))
+    page = (tmp_path / "out" / "report" / "report.html").read_text()
+    assert "<code>recontour evaluate north models/m --out out/report</code>" in page
+    assert str(tmp_path) not in page
+    assert str(north.path) not in page
+
+
 def test_one_model_twice_is_refused(model: Model, north: Cohort, tmp_path: Path) -> None:
     save_model(model, tmp_path / "m")
     with pytest.raises(SettingsError, match="two models are called m"):
         evaluate(north.path, [tmp_path / "m", tmp_path / "m"], tmp_path / "report")
+
+
+def test_a_run_says_where_it_goes_on(north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "recontour")
+    with pytest.raises(KeyboardInterrupt):
+        train(north.path, tmp_path / "m", iterations=1, resume=True, progress=_interrupt)
+    assert f"no checkpoint in {tmp_path / 'm.run'} yet: starting anew" in caplog.text
+    train(north.path, tmp_path / "m", iterations=1, resume=True)
+    assert "going on from iteration 1" in caplog.text
+
+
+def test_a_training_says_which_model_it_makes(north: Cohort, tmp_path: Path) -> None:
+    told: list[str] = []
+    train(north.path, tmp_path / "Model_T.safetensors", iterations=2, progress=lambda what, *_: told.append(what))
+    assert told == ["training Model_T"] * 2
+
+
+def test_organs_that_only_the_cohort_has_are_told_with_how_to_learn_them(
+    model: Model, south: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "recontour")
+    save_model(model, tmp_path / "parent")
+    adapt(tmp_path / "parent", south.path, tmp_path / "child", iterations=1)
+    assert "does not know Lens_R" in caplog.text
+    (organs,) = re.findall(r"--organs ([\w ]+)$", caplog.text, flags=re.MULTILINE)
+    caplog.clear()
+    child = adapt(tmp_path / "parent", south.path, tmp_path / "all", organs=organs.split(), iterations=1)
+    assert child.organs == ("Brainstem", "Lens_L", "Lens_R")
+    assert "does not know" not in caplog.text
+
+
+def test_organs_that_are_still_not_found_are_told(
+    north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The lens on the left is drawn in two of three patients, and found in the second of them alone."""
+    looked: list[list[str]] = []
+
+    def found(_model: Model, hu: Mask, grid: Grid, organs: list[str]) -> Iterator[tuple[str, Mask]]:
+        assert hu.shape == grid.shape
+        looked.append(organs)
+        for organ in organs:
+            yield organ, np.full(grid.shape, organ == "Brainstem" or (organ == "Lens_L" and len(looked) == 3))
+
+    monkeypatch.setattr(workflows, "predict", found)
+    train(north.path, tmp_path / "m", iterations=1)
+    with_lens = [["Lens_L"] * ("Lens_L" in case.organs) for case in north]
+    assert looked == [["Brainstem"] * (n == 0) + lens + ["Lens_R"] for n, lens in enumerate(with_lens)]
+    assert "not found on the patients it was trained on: Lens_R; give more --iterations" in caplog.text
+
+
+def copied(cohort: Cohort, centre: str, path: Path) -> Cohort:
+    """The same CTs as another centre's, with one more patient."""
+    other = Cohort.open_or_create(path, centre)
+    for number, case in enumerate(cohort):
+        masks = {organ: case.mask(organ) for organ in case.organs}
+        other.add(case_id_of(centre, str(number)), case.hu, case.grid, masks, source_hash="another")
+    new = next(iter(other))
+    masks = {organ: new.mask(organ) for organ in new.organs}
+    other.add(case_id_of(centre, "new"), np.asarray(new.hu) + 1, new.grid, masks, source_hash="new")
+    return other
+
+
+def test_patients_a_model_was_trained_on_are_told_wherever_they_come_from(
+    south: Cohort, north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(south.path, tmp_path / "S", iterations=1)
+    adapt(tmp_path / "S", north.path, tmp_path / "ST", iterations=1)
+    for model, patients in (("S", south), ("ST", [*south, *north])):
+        fingerprints = tuple(sorted(case.fingerprint for case in patients))
+        assert load_model(tmp_path / model).provenance.trained_on == fingerprints
+    caplog.clear()
+    test = copied(south, "west", tmp_path / "west")
+    evaluate(test.path, [tmp_path / "S", tmp_path / "ST"], tmp_path / "report")
+    told = [f"2 of 3 patients were used to train {name}: its scores there say nothing of new" for name in ("S", "ST")]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert all(line in caplog.text and line in page for line in told)
+
+
+def test_new_patients_are_no_cause_for_a_warning(
+    model: Model, south: Cohort, north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_model(model, tmp_path / "older")  # it does not say
+    train(south.path, tmp_path / "S", iterations=1)
+    evaluate(north.path, [tmp_path / "older", tmp_path / "S"], tmp_path / "report")
+    assert "used to train" not in caplog.text + (tmp_path / "report" / "report.html").read_text()

@@ -53,4 +53,4 @@ def _cohort(dicom: Path, cohort: Path, centre: Centre, cases: range, progress: P
     progress(f"drawing {cohort.name}", 0, len(cases), "phantom patients as DICOM")
     write_centre(dicom, centre, cases)
     progress(f"drawing {cohort.name}", len(cases), len(cases), "phantom patients as DICOM")
-    workflows.import_dicom(dicom, cohort, notices=(NOTICE,))
+    workflows.import_dicom(dicom, cohort, notices=(NOTICE,), progress=progress)

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,16 @@ def refuse_existing(path: Path) -> None:
         raise output_error(path, error) from error
     else:
         raise OutputError(f"{path} exists; recontour does not overwrite. Choose another name, or move it away")
+
+
+def did_you_mean(path: Path) -> str:
+    """What lies beside a path that is not there and is called much the same, as the end of a sentence; else empty."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return ""
+    close = get_close_matches(path.name, names, n=1)
+    return f"; did you mean {path.with_name(close[0])}?" if close else ""
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """The main job, step by step: the only place that knows every stage.
 
 Each function is one command of the command line and one function of the Python API. Paths in, files out; `progress` is
-told what goes on (nobody, unless given).
+told what goes on (nobody, unless given); what a person should know goes to the log `recontour`.
 """
 
 import datetime
+import logging
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,18 +22,21 @@ from recontour.contouring.predict import chosen_organs, predict
 from recontour.dicom import Authorship, read_scan, write_structure_set
 from recontour.errors import CohortError, OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
-from recontour.evaluation.figures import Overlay, slice_to_show
+from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
 from recontour.evaluation.report import About, write_report
 from recontour.files import refuse_existing, whole_folder
 from recontour.geometry import Grid, Structure, StructureSet, trace
 from recontour.network import Model, load_model
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
+from recontour.training.run import is_first_process
 from recontour.transfer.models import begin, fit, take_over
 
 __all__ = ["Contoured", "Progress", "adapt", "contour", "evaluate", "import_dicom", "train"]
 
+log = logging.getLogger(__name__)
 Mask = npt.NDArray[np.bool_]
+PATIENTS_TO_CHECK = 3  # at the end of a training: of an organ not found before; at most a few seconds in all
 Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
 
 
@@ -83,9 +88,15 @@ def adapt(
         model's that is not among them is dropped, since nobody could say how well it is still contoured.
     """
     refuse_existing(out)
+    _refuse_swapped(model, cohort, "MODEL COHORT")
     parent = load_model(model)
     opened = Cohort.open(cohort)
     present = opened.organs  # read from every case: asked once
+    if organs is None and (new := [organ for organ in present if organ not in parent.organs]):
+        everything = " ".join([*(organ for organ in parent.organs if organ in present), *new])
+        log.info(
+            f"{model} does not know {', '.join(new)}, which {cohort} has; to learn them too: --organs {everything}"
+        )
     learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in present])
     recipe = _recipe(preset_of(parent.provenance.preset).adapt, iterations)
     cases = opened.cases_with(learnt)
@@ -110,6 +121,7 @@ def contour(
     No file is written if anything fails, or if no organ is found.
     """
     refuse_existing(out)
+    _refuse_swapped(model, ct_dir, "MODEL CT_DIR")
     loaded = load_model(model)
     wanted = chosen_organs(loaded, organs)
     scan = read_scan(ct_dir)
@@ -151,26 +163,35 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     Models are named by their files. An organ that a patient's structure set does not have is not scored.
     """
     refuse_existing(out)
+    _refuse_swapped(models[0], cohort, "COHORT MODEL")
     opened = Cohort.open(cohort)
     loaded = _by_name(models)
     cases = _cases_to_score(opened, loaded)
+    known = _trained_on(loaded, cases)
+    for warning in known:
+        log.warning(warning)
     scores: list[CaseScore] = []
-    pictures: dict[tuple[str, str], dict[str, Mask]] = {}  # case, organ -> by model, the mask on the pictured slice
-    jobs = [(case, name) for case in cases for name in loaded]
+    pictures: dict[tuple[str, str], dict[int, dict[str, npt.NDArray[np.uint8]]]] = {}  # case, organ, slice, model: bits
+    jobs = [(case, name) for case in cases for name in reversed(loaded)]  # the last model says what is worth a picture
     for done, (case, name) in enumerate(jobs):
         progress("contouring", done, len(jobs), f"{case.id} with {name}")
         for row, mask in score_masks(case, name, contour_case(loaded[name], case)):
             scores.append(row)
-            organ, reference = row.organ, case.mask(row.organ)
-            pictures.setdefault((case.id, organ), {})[name] = mask[slice_to_show(reference)].copy()
+            if (case.id, row.organ) not in pictures:
+                slices = slices_to_show(case.mask(row.organ), mask)
+                pictures[case.id, row.organ] = {index: {} for index in slices}
+            for index, bits in pictures[case.id, row.organ].items():
+                bits[name] = np.packbits(mask[index], axis=-1)
+    scores.sort(key=lambda row: (row.case, list(loaded).index(row.model)))
     comparisons = compare(scores, list(loaded))
 
-    def overlay(case_id: str, organ: str) -> Overlay:
+    def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
         case = opened[case_id]
-        reference = case.mask(organ)
-        index = slice_to_show(reference)
-        hu = np.asarray(case.hu[index])
-        return Overlay(hu, case.grid.spacing_mm, reference[index], pictures[case_id, organ])
+        for index, bits in pictures[case_id, organ].items():
+            predicted = {name: case.unpacked(plane) for name, plane in bits.items()}
+            reference = case.slice_mask(organ, index)
+            z_mm = case.grid.slice_z_mm[index]
+            yield Overlay(np.asarray(case.hu[index]), z_mm, case.grid.spacing_mm, reference, predicted)
 
     progress("reporting", len(jobs), len(jobs), "report.html")
     about = About(
@@ -179,14 +200,21 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
         models={
             name: f"{model.provenance.lineage}; preset {model.provenance.preset}" for name, model in loaded.items()
         },
-        repeat=shlex.join(["recontour", "evaluate", cohort.name, *(path.name for path in models), "--out", out.name]),
-        notices=tuple(dict.fromkeys([*opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)])),
+        repeat=shlex.join(["recontour", "evaluate", *map(_unrooted, (cohort, *models)), "--out", _unrooted(out)]),
+        notices=tuple(
+            dict.fromkeys([*known, *opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)])
+        ),
     )
     with whole_folder(out) as folder:
         write_scores(folder / "scores.csv", scores)
         write_statistics(folder / "statistics.csv", comparisons)
-        write_report(folder / "report.html", scores, comparisons, overlay, about)
+        write_report(folder / "report.html", scores, comparisons, overlays, about)
     return scores
+
+
+def _refuse_swapped(model: Path, folder: Path, order: str) -> None:
+    if model.is_dir() and folder.is_file():
+        raise SettingsError(f"{model} is a folder and {folder} a file; the order is {order}")
 
 
 def _organs_to_learn(cohort: Cohort, organs: Sequence[str] | None) -> tuple[str, ...]:
@@ -216,8 +244,26 @@ def _learn(
     """Fit a model and write its file, telling how it goes."""
     for step in fit(model, cases, recipe, out, resume=resume):
         words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
-        progress("training", step.iteration, recipe.iterations, words)
+        progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
+    if is_first_process() and (never := _never_found(model, cases)):
+        log.warning(f"not found on the patients it was trained on: {', '.join(never)}; give more --iterations")
     return model
+
+
+def _never_found(model: Model, cases: Sequence[Case]) -> list[str]:
+    """The organs of which a model finds nothing on a few patients it was trained on, where they are largest."""
+    looked: Counter[str] = Counter()
+    never = list(model.organs)
+    for case in cases:
+        sought = [organ for organ in never if organ in case.organs and looked[organ] < PATIENTS_TO_CHECK]
+        if sought:
+            looked.update(sought)
+            indices = sorted({slice_to_show(case.mask(organ)) for organ in sought})
+            shape, z_mm = (len(indices), *case.grid.shape[1:]), tuple(case.grid.slice_z_mm[index] for index in indices)
+            few = replace(case.grid, shape=shape, slice_z_mm=z_mm)
+            found = {organ for organ, mask in predict(model, case.hu[indices], few, sought) if mask.any()}
+            never = [organ for organ in never if organ not in found]
+    return never
 
 
 def _title(model: Model, path: Path) -> str:
@@ -229,12 +275,28 @@ def _middle_x_mm(mask: Mask, grid: Grid) -> float:
     return grid.origin_mm[0] + grid.spacing_mm[1] * float(columns.mean())
 
 
+def _unrooted(path: Path) -> str:
+    """A path as it was given, but of an absolute one only its name: a report travels, and homes name people."""
+    return path.name if path.is_absolute() else str(path)
+
+
 def _by_name(models: Sequence[Path]) -> dict[str, Model]:
     """Models by their files' names, in the order given."""
     names = [path.stem for path in models]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError(f"two models are called {', '.join(twice)}; rename the files, the report names models so")
     return {path.stem: load_model(path) for path in models}
+
+
+def _trained_on(models: Mapping[str, Model], cases: Sequence[Case]) -> list[str]:
+    """A warning for each model that was trained on patients it is to be scored on."""
+    warnings = []
+    for name, model in models.items():
+        if seen := sum(case.fingerprint in model.provenance.trained_on for case in cases):
+            patients = f"{seen} of {len(cases)} patient{'' if len(cases) == 1 else 's'}"
+            were = "was" if seen == 1 else "were"
+            warnings.append(f"{patients} {were} used to train {name}: its scores there say nothing of new patients")
+    return warnings
 
 
 def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:

@@ -1,3 +1,4 @@
+import logging
 import sys
 from math import nan
 from pathlib import Path
@@ -48,6 +49,16 @@ def test_on_a_terminal_every_step_has_a_bar_of_its_own(monkeypatch: pytest.Monke
                 progress("training", done, total, "")
         bars = [(bar.completed, bar.total) for bar in progress._bar.tasks]
     assert bars == [(2, 2), (3, 3), (3, 3)]
+
+
+def test_what_is_to_be_known_is_said_whole_and_only_while_a_command_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("recontour.workflows")
+    long = "2 of 3 patients [bold] " + "were used to train it " * 9
+    with tell.Progress():
+        log.warning(long)
+        log.info("going on")
+    log.info("nobody asked")
+    assert capsys.readouterr().err.splitlines() == [f"warning: {long}", "note: going on"]
 
 
 def row(case: str, organ: str, model: str, dsc: float) -> CaseScore:

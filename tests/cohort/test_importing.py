@@ -6,6 +6,7 @@ from pathlib import Path
 from shutil import copy
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from pydicom import Dataset
 from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, make_structure_set
@@ -13,7 +14,7 @@ from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, m
 from recontour.cohort import Cohort, case_id_of, importing
 from recontour.cohort.importing import HIDDEN_NAME, import_archive, import_dicom
 from recontour.dicom import Scan, read_archive, read_scan, read_series
-from recontour.errors import NoSeriesError
+from recontour.errors import FaultError, NoSeriesError
 
 ORGANS = {  # as OpenKBP's arrays order them
     "Brainstem": 0,
@@ -234,6 +235,49 @@ def test_what_is_left_out_stays_listed_until_it_is_imported(tmp_path: Path, coho
         "no DICOM file",
         "no structure set references this CT series",
     ]
+
+
+@pytest.mark.parametrize("mend", ["remove", "replace"])
+def test_a_bad_file_that_is_gone_is_no_longer_listed(tmp_path: Path, cohort: Cohort, mend: str) -> None:
+    patient(tmp_path / "dicom")
+    stray = tmp_path / "dicom" / "stray.dcm"
+    stray.write_text("Dear colleague")
+    import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert len(rows(cohort.path / "left_out.csv")) == 1
+    if mend == "remove":
+        stray.unlink()
+    else:
+        copy(next((tmp_path / "dicom" / "ct").iterdir()), stray)  # of one instance only the first copy is used
+    import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert rows(cohort.path / "left_out.csv") == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kept"), [(KeyboardInterrupt(), 0), (KeyboardInterrupt(), 1), (OSError(28, "full"), 0)]
+)
+def test_a_broken_off_import_leaves_nothing_or_whole_patients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, kept: int
+) -> None:
+    """It breaks while a case is written; what is there can be gone on with."""
+    for name in "ab":
+        patient(tmp_path / "dicom" / name, seed=name)
+    written: list[Path] = []
+
+    def break_off(file: Path, array: npt.NDArray[np.int16]) -> None:
+        np_save(file, array)
+        written.append(file)
+        if len(written) == 2 * kept + 2:  # ct.npy and masks.npy of each case
+            raise trouble
+
+    np_save = np.save
+    monkeypatch.setattr(np, "save", break_off)
+    with pytest.raises((KeyboardInterrupt, FaultError)):
+        import_dicom(tmp_path / "dicom", tmp_path / "new")
+    monkeypatch.undo()
+    assert [*tmp_path.rglob("*.partial")] == []
+    assert (tmp_path / "new").exists() is (kept > 0)
+    report = import_dicom(tmp_path / "dicom", tmp_path / "new")
+    assert (len(report.already_there), len(report.added)) == (kept, 2 - kept)
 
 
 def test_names_of_earlier_imports_stay_with_their_newest_status(tmp_path: Path, cohort: Cohort) -> None:

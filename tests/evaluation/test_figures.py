@@ -12,7 +12,15 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.image import imread
 from tests.evaluation.conftest import Floats, Mask, scored
 
-from recontour.evaluation.figures import SMALLEST_CROP_MM, Overlay, box_plots, colour_of, draw, slice_to_show
+from recontour.evaluation.figures import (
+    SMALLEST_CROP_MM,
+    Overlay,
+    box_plots,
+    colour_of,
+    draw,
+    slice_to_show,
+    slices_to_show,
+)
 
 planes = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda shape: arrays(np.bool_, shape))
 
@@ -32,7 +40,7 @@ def area(ring: Floats) -> float:
 
 
 def overlay(reference: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0), **predicted: Mask) -> Overlay:
-    return Overlay(np.zeros(reference.shape, dtype=np.int16), spacing_mm, reference, predicted)
+    return Overlay(np.zeros(reference.shape, dtype=np.int16), 0.0, spacing_mm, reference, predicted)
 
 
 def disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> Mask:
@@ -71,7 +79,7 @@ def test_the_ct_keeps_its_place_when_enlarged(dtype: type[np.int16 | np.float32]
     """
     hu = np.full((40, 40), -1000, dtype=dtype)
     hu[:, :20] = white
-    picture = draw(Overlay(hu, (1.0, 1.0), disc((40, 40), (20, 20), 5), {}))
+    picture = draw(Overlay(hu, 0.0, (1.0, 1.0), disc((40, 40), (20, 20), 5), {}))
     grey = imread(io.BytesIO(base64.b64decode(picture.image.removeprefix("data:image/png;base64,"))))[..., 0]
     edge = np.flatnonzero(np.diff((grey[grey.shape[0] // 2] > 0.5).astype(int)))
     assert len(edge) == 1
@@ -115,6 +123,26 @@ def test_the_largest_slice_is_shown() -> None:
     assert slice_to_show(reference) == 2
     reference[1, 0, 0] = reference[3, :2, :2] = True
     assert slice_to_show(reference) == 3
+
+
+def test_the_slice_of_most_difference_is_shown_beside_it() -> None:
+    """The reference is largest on slice 1, with 2 voxels too few there; on slice 3, beyond its end, 3 too many."""
+    reference, predicted = np.zeros((2, 5, 4, 4), dtype=bool)
+    reference[1], reference[2, :2] = True, True
+    predicted[...] = reference
+    predicted[1, 0, :2] = False
+    assert slices_to_show(reference, predicted) == (1,)
+    predicted[3, 0, :2] = True
+    assert slices_to_show(reference, predicted) == (1,)  # no more than on the slice that is shown anyway
+    predicted[3, 0, 2] = True
+    assert slices_to_show(reference, predicted) == (1, 3)
+
+
+def test_a_model_that_is_not_on_the_slice_is_told_from_one_that_is_outside_the_crop() -> None:
+    far, nothing = disc((300, 300), (280, 280), 3), np.zeros((300, 300), dtype=bool)
+    picture = draw(overlay(disc((300, 300), (50, 50), 5), S=nothing, ST=far))
+    assert picture.absent == ("S",)
+    assert picture.predicted == {"S": "", "ST": ""}
 
 
 def test_box_plots_show_every_organ_and_every_case() -> None:

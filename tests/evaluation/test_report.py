@@ -13,15 +13,19 @@ from recontour.errors import OutputError
 from recontour.evaluation import CaseScore, compare
 from recontour.evaluation.figures import Overlay
 from recontour.evaluation.report import About, picture_cases, write_report
-from recontour.evaluation.summary import MINUS, NONE
+from recontour.evaluation.summary import MINUS, NONE, power
 
 ABOUT = About("Centre B", date(2026, 1, 31), {"S": "from A", "ST": "adapted"}, "recontour evaluate B S ST --out X")
 
 
-def an_overlay(case: str, organ: str) -> Overlay:
-    mask = np.zeros((60, 60), dtype=bool)
+def two_overlays(case: str, organ: str) -> list[Overlay]:
+    """On the second slice neither the reference nor S is seen."""
+    hu, mask, nothing = np.zeros((60, 60), dtype=np.int16), np.zeros((60, 60), dtype=bool), np.zeros((60, 60), bool)
     mask[25:35, 25:35] = True
-    return Overlay(np.zeros((60, 60), dtype=np.int16), (1.0, 1.0), mask, {"S": mask, "ST": ~mask})
+    return [
+        Overlay(hu, -12.5, (1.0, 1.0), mask, {"S": mask, "ST": ~mask}),
+        Overlay(hu, 7.5, (1.0, 1.0), nothing, {"S": nothing, "ST": mask}),
+    ]
 
 
 def ten_cases(organ: str, **gain: float) -> list[CaseScore]:
@@ -31,7 +35,7 @@ def ten_cases(organ: str, **gain: float) -> list[CaseScore]:
 
 def written(folder: Path, scores: Sequence[CaseScore], about: About = ABOUT) -> str:
     path = folder / "report.html"
-    write_report(path, scores, compare(scores, list(about.models)), an_overlay, about)
+    write_report(path, scores, compare(scores, list(about.models)), two_overlays, about)
     return path.read_text(encoding="utf-8")
 
 
@@ -108,11 +112,20 @@ def test_missed_organs_are_counted(tmp_path: Path) -> None:
     assert "<dd>0 of 11</dd>" in page
 
 
-def test_few_cases_are_said_to_be_too_few(tmp_path: Path) -> None:
-    few = [row for row in ten_cases("Lens_L", S=0.0, ST=0.1) if row.case in ("c0", "c1", "c2")]
-    assert "With 3 cases and 1 organ the smallest Holm-corrected p that a lone organ can reach is 0.250" in written(
-        tmp_path, few
-    )
+@pytest.mark.parametrize(
+    ("cases", "organs", "says"),
+    [
+        (1, 1, "With 1 case no test is possible: not even a lone organ's p can fall below 1.000."),
+        (5, 1, "With 5 cases no test is possible: not even a lone organ's p can fall below 0.062."),  # 2 / 2^5
+        (6, 2, "With 6 cases and 2 organs the smallest Holm-corrected p that a lone organ can reach is 0.062"),
+        (6, 1, ""),
+    ],
+)
+def test_few_cases_are_said_to_be_too_few(cases: int, organs: int, says: str) -> None:
+    scores = [row for organ in "AB"[:organs] for row in ten_cases(organ, S=0.0, ST=0.1) if row.case < f"c{cases}"]
+    said = power(compare(scores, ["S", "ST"]))
+    assert said.startswith(says)
+    assert bool(said) is bool(says)
 
 
 def test_enough_cases_carry_no_such_warning(tmp_path: Path) -> None:
@@ -152,7 +165,7 @@ def test_the_head_carries_the_notices_and_how_to_repeat(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
     assert '<p class="notice">Synthetic patients.</p>' in page
     assert "Research use only; not a medical device. Every contour must be reviewed by a person." in page
-    assert "<code>recontour evaluate B S</code>, run in the folder that holds the cohort and the models." in page
+    assert "<code>recontour evaluate B S</code>, run where it was run before, with another name after --out." in page
     assert "2026-01-31" in page
 
 
@@ -184,6 +197,25 @@ def test_of_three_models_two_are_compared_over_what_both_scored(tmp_path: Path) 
     assert '<b class="name">T</b> against <b class="name">S</b>: mean DSC over 1 organ 0.000.' in page
 
 
+def test_every_two_models_are_compared_in_words(tmp_path: Path) -> None:
+    about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
+    scores = ten_cases("Lens_L", S=0.0, T=0.1, ST=0.3) + ten_cases("Brain", S=0.0, T=0.1, ST=0.0)
+    page = written(tmp_path, scores, about)
+    assert (
+        '<b class="name">ST</b> against <b class="name">T</b>: mean DSC over 2 organs +0.050; '
+        'significantly better: <span class="better">Lens_L</span> (+0.200); '
+        f'significantly worse: <span class="worse">Brain</span> ({MINUS}0.100).'
+    ) in page
+    assert page.count("</b> against <b") == 3
+
+
+def test_the_pictures_come_after_the_first_table(tmp_path: Path) -> None:
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
+    order = ["Summary", "Scores per organ", "Contours on the CT", "Other measures per organ", "DSC, case by case"]
+    assert re.findall(r"<h2>(.*?)</h2>", page)[:5] == order
+    assert page.count("<section") == page.count("</section>")
+
+
 def test_a_model_that_scored_nothing_shows_a_dash(tmp_path: Path) -> None:
     about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
@@ -200,7 +232,7 @@ def test_models_without_a_common_organ_show_dashes(tmp_path: Path) -> None:
 def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
 
-    def broken(case: str, organ: str) -> Overlay:
+    def broken(case: str, organ: str) -> list[Overlay]:
         raise OutputError("the CT is gone")
 
     scores = ten_cases("Lens_L", S=0.0, ST=0.1)
@@ -209,7 +241,7 @@ def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
     path.write_text("mine")
     with pytest.raises(OutputError, match=r"report\.html"):
-        write_report(path, scores, compare(scores, ["S", "ST"]), an_overlay, ABOUT)
+        write_report(path, scores, compare(scores, ["S", "ST"]), two_overlays, ABOUT)
     assert path.read_text() == "mine"
 
 
@@ -227,12 +259,19 @@ def test_worst_median_and_best_are_the_last_models() -> None:
     }
 
 
+def test_a_slice_says_its_height_and_who_is_not_on_it(tmp_path: Path) -> None:
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
+    first, second, *_ = [re.sub("<[^>]*>", "", line) for line in re.findall(r'<p class="plane">(.*?)</p>', page)]
+    assert first == f"z {MINUS}12.5 mm"
+    assert second == "z 7.5 mm, differs most · no reference on this slice · S not on this slice"
+
+
 def test_overlays_are_asked_for_one_organ_and_case_at_a_time(tmp_path: Path) -> None:
     asked: list[tuple[str, str]] = []
 
-    def noted(case: str, organ: str) -> Overlay:
+    def noted(case: str, organ: str) -> list[Overlay]:
         asked.append((case, organ))
-        return an_overlay(case, organ)
+        return two_overlays(case, organ)
 
     scores = ten_cases("Lens_L", S=0.0, ST=0.1)
     write_report(tmp_path / "report.html", scores, compare(scores, ["S", "ST"]), noted, ABOUT)

@@ -5,16 +5,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from tests.journeys.conftest import Journey, write_patient
 
+from recontour import workflows
 from recontour.cli import main
+from recontour.geometry import Grid
+from recontour.workflows import Mask
 
 Fails = Callable[..., str]
+BEFORE = ("importing ", "training ", "contouring ", "reporting ", "note: ", "warning: ")  # what may be said before
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
         said = capsys.readouterr()
         *before, line = said.err.strip().splitlines()
         assert line.startswith("recontour: ")
-        assert all(earlier.startswith(("importing ", "training ", "contouring ")) for earlier in before), said.err
+        assert all(earlier.startswith(BEFORE) for earlier in before), said.err
         return line
 
     return run
@@ -51,7 +56,7 @@ def test_no_structure_set_leaves_the_patient_out(tmp_path: Path, capsys: pytest.
     write_patient(tmp_path / "dicom" / "b", 1)
     (tmp_path / "dicom" / "b" / "RS.dcm").unlink()
     assert main(["import", str(tmp_path / "dicom"), str(tmp_path / "cohort")]) == 0
-    assert "1 added, 0 there already, 1 left out" in capsys.readouterr().out
+    assert f"1 added, 0 there already, 1 left out: {tmp_path / 'cohort'}, centre cohort\n" in capsys.readouterr().out
 
 
 def test_a_truncated_slice_leaves_the_patient_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,6 +130,34 @@ def test_a_wrong_model_file(fails: Fails, journey: Journey, tmp_path: Path) -> N
     assert everything(tmp_path) == {tmp_path / "m"}
 
 
+def test_arguments_in_the_wrong_order(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "new"]
+    assert "the order is MODEL COHORT" in fails("adapt", journey.cohort, journey.model_s, *out)
+    assert "the order is COHORT MODEL" in fails("evaluate", journey.model_s, journey.cohort, *out)
+    assert "the order is MODEL CT_DIR" in fails("contour", journey.archive, journey.model_s, *out)
+    assert everything(tmp_path) == set()
+
+
+def test_one_kind_of_folder_or_file_for_another(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "new"]
+    assert f"`recontour import {journey.archive} COHORT`" in fails("train", journey.archive, *out)
+    assert "is a cohort, and a folder of DICOM files is expected" in fails("import", journey.cohort, tmp_path / "new")
+    assert "is a cohort, and a folder of DICOM" in fails("contour", journey.model_s, journey.cohort, *out)
+    assert "is a file, and a cohort is a folder" in fails("train", journey.model_s, *out)
+    assert "is a folder, and a model is a file" in fails("adapt", journey.archive, journey.cohort, *out)
+    assert everything(tmp_path) == set()
+
+
+def test_mistyped_paths(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "new"]
+    typo = {path: path.with_name(path.name[:-1]) for path in (journey.model_s, journey.cohort)}
+    archive = journey.archive.parent / (journey.archive.name + "x")
+    assert f"did you mean {journey.model_s}?" in fails("adapt", typo[journey.model_s], journey.cohort, *out)
+    assert f"did you mean {journey.cohort}?" in fails("train", typo[journey.cohort], *out)
+    assert f"did you mean {journey.archive}?" in fails("import", archive, tmp_path / "new")
+    assert everything(tmp_path) == set()
+
+
 def test_an_output_that_exists_stays(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     out.write_text("precious")
@@ -159,6 +192,51 @@ def test_a_full_disk(fails: Fails, journey: Journey, tmp_path: Path, monkeypatch
     assert not (tmp_path / "m").exists()
     monkeypatch.undo()
     assert main(["train", str(journey.cohort), "--out", str(tmp_path / "m"), "--iterations", "1", "--resume"]) == 0
+
+
+@pytest.mark.parametrize(
+    "trouble", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=["Ctrl-C", "full"]
+)
+@pytest.mark.parametrize("command", ["import", "contour", "evaluate"])
+def test_trouble_while_writing_leaves_nothing(
+    fails: Fails,
+    journey: Journey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    trouble: BaseException,
+) -> None:
+    """It comes with the last file that each command writes, when half of it is there."""
+    out = tmp_path / "new"
+    words: dict[str, list[object]] = {
+        "import": [journey.archive, out],
+        "contour": [journey.model_s, journey.archive / "0", "--out", out],
+        "evaluate": [journey.cohort, journey.model_s, journey.model_st, "--out", out],
+    }
+    write_text, troubled = Path.write_text, []
+
+    def half_text(path: Path, text: str, **how: str) -> None:
+        write_text(path, text[: len(text) // 2], **how)
+        if path.name.startswith((".case.json", ".report.html")):
+            troubled.append(path)
+            raise trouble
+
+    def half_dicom(_dataset: object, path: Path, **_how: object) -> None:
+        path.write_bytes(b"half")
+        troubled.append(path)
+        raise trouble
+
+    def everywhere(_model: object, _hu: object, grid: Grid, organs: Sequence[str]) -> Iterator[tuple[str, Mask]]:
+        yield from ((organ, np.ones(grid.shape, dtype=bool)) for organ in organs)
+
+    monkeypatch.setattr(workflows, "predict", everywhere)
+    monkeypatch.setattr(Path, "write_text", half_text)
+    monkeypatch.setattr(pydicom.Dataset, "save_as", half_dicom)
+    is_full = isinstance(trouble, OSError)
+    line = fails(command, *words[command], code=1 if is_full else 2)
+    assert ("No space left on device" if is_full else "nothing was left half written") in line
+    assert troubled
+    assert everything(tmp_path) == set()
 
 
 def test_ctrl_c_ends_in_one_line_and_resumes(journey: Journey, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def workplace(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         """Two steps of training may find nothing, and then nothing is written: add a square to what they find."""
         for organ, mask in predict(*arguments):  # type: ignore[arg-type]
             found = mask.copy()
-            found[2, 20:24, 20:24] = True
+            found[-1, 20:24, 20:24] = True
             yield organ, found
 
     with pytest.MonkeyPatch.context() as patch:

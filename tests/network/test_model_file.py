@@ -45,6 +45,12 @@ def test_what_is_loaded_is_what_was_saved(model: Model, path: Path) -> None:
     assert torch.equal(loaded.network(ct), model.network.eval()(ct))
 
 
+def test_a_file_from_before_the_fingerprints_is_read(path: Path) -> None:
+    provenance = json.loads(header(path)["__metadata__"]["recontour"])["provenance"]
+    del provenance["trained_on"]
+    assert load_model(rewritten(path, {"provenance": provenance})).provenance.trained_on == ()
+
+
 def test_the_file_carries_a_card_in_plain_json(path: Path) -> None:
     about = json.loads(header(path)["__metadata__"]["recontour"])
     assert list(about["card"]) == ["0 Card", "1 Model", "2 Technical", "3 Training", "4 Evaluation", "5 Other"]

@@ -18,7 +18,7 @@ def import_(options: argparse.Namespace) -> None:
         report = recontour.import_dicom(
             options.dicom_dir, options.cohort, centre=options.centre, names=options.names, progress=progress
         )
-    tell.imported(report, options.cohort)
+    tell.imported(report, Cohort.open(options.cohort))
 
 
 def inspect(options: argparse.Namespace) -> None:

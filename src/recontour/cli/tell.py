@@ -1,6 +1,7 @@
 """What the user is told: tables and progress."""
 
 import csv
+import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
     from recontour.workflows import Contoured
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # tables in a log are not squeezed
+LOG = logging.getLogger("recontour")
 PLAIN_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 
 
-class Progress:
-    """A bar on a terminal; in a log file a line now and then."""
+class Progress(logging.Handler):
+    """A bar on a terminal, in a log file a line now and then; between them, whole, what a person should know."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -52,6 +55,8 @@ class Progress:
         self._told = 0.0
 
     def __enter__(self) -> "Progress":
+        LOG.setLevel(logging.INFO)
+        LOG.addHandler(self)
         self._bar.start()
         return self
 
@@ -59,6 +64,12 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        LOG.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one line."""
+        kind = "warning" if record.levelno >= logging.WARNING else "note"
+        self._bar.console.print(f"{kind}: {record.getMessage()}", markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, what: str, done: int, total: int, words: str) -> None:
         """Show that `done` of `total` are done; where `done` falls or `total` changes, another step has begun."""
@@ -84,7 +95,7 @@ class Progress:
         print(f"{what} {done}/{total}{f': {words}' if words else ''}{left}", file=sys.stderr, flush=True)
 
 
-def imported(report: "ImportReport", cohort: Path) -> None:
+def imported(report: "ImportReport", cohort: "Cohort") -> None:
     """What came into a cohort, what did not, and what became of each ROI name."""
     table = Table("ROI name", "patients", "organ", "why", title="ROI names")
     for row, patients in report.names:
@@ -98,7 +109,10 @@ def imported(report: "ImportReport", cohort: Path) -> None:
     for note in report.notes:
         out.print(f"note: {note}", markup=False)
     added, there, left_out = (len(part) for part in (report.added, report.already_there, report.left_out))
-    out.print(f"{added} added, {there} there already, {left_out} left out: {cohort}", markup=False)
+    out.print(
+        f"{added} added, {there} there already, {left_out} left out: {cohort.path}, centre {cohort.centre}",
+        markup=False,
+    )
 
 
 def cohort(opened: "Cohort") -> None:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from recontour.cohort.store import Cohort, Mask, case_id_of
+from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
     NameRow,
@@ -36,7 +37,7 @@ NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
 DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
 HIDDEN_NAME = "(not stored: it may name the patient)"
 NAMES_HEADER = ("roi_name", "tg263", "status", "reason", "patients")
-LEFT_OUT_HEADER = ("what", "reason")
+LEFT_OUT_HEADER = ("what", "reason", "archive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,13 @@ def import_dicom(
     is_new = not (cohort / "cohort.json").exists()
     if centre is None:
         centre = cohort.resolve().name if is_new else Cohort.open(cohort).centre
-    report = import_archive(archive, Cohort.open_or_create(cohort, centre, notices), user_map, progress)
-    if not report.added and not report.already_there:
+    opened = Cohort.open_or_create(cohort, centre, notices)
+    try:
+        report = import_archive(archive, opened, user_map, progress)
+    finally:
         if is_new:
             _remove_empty(cohort)
+    if not report.added and not report.already_there:
         raise NoSeriesError(
             f"{dicom_dir}: no patient could be imported, {len(report.left_out)} left out. {_most(report)}"
         )
@@ -115,12 +119,11 @@ def import_archive(
     """
     added: list[str] = []
     already_there: list[str] = []
-    left_out: list[LeftOut] = []
+    left_out = [
+        LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.reason, found.reason)
+        for found in (*archive.unreadable, *archive.left_out)
+    ]
     notes: list[str] = []
-    for found in (*archive.unreadable, *archive.left_out):
-        left_out.append(
-            LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.reason, found.reason)
-        )
     names: Counter[NameRow] = Counter()
     stored: Counter[NameRow] = Counter()
     for done, pair in enumerate(archive.pairs):
@@ -128,39 +131,53 @@ def import_archive(
         progress("importing", done, len(archive.pairs), case_id)
         said = [pair.note] if pair.note else []
         try:
-            if case_id in cohort:
-                case = cohort[case_id]
-                rois = read_rois(pair.structure_set.path, None, said.append)
-                table = _names_of(rois, user_map)
-                unknown = {name: organ for name, organ in table.mapped.items() if organ not in case.organs}
-                if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
-                    said.append("its structure set has changed since; delete the case's folder to import the new one")
-                elif new := _masks(rois, unknown, case.grid, said.append):
-                    said.append(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")
-                already_there.append(case_id)
-            else:
-                scan = read_series(pair.series.files)
-                rois = read_rois(pair.structure_set.path, scan, said.append)
-                table = _names_of(rois, user_map)
-                masks = _masks(rois, table.mapped, scan.grid, said.append)
-                if not masks:
-                    left_out.append(LeftOut(case_id, pair.structure_set.path, _no_organ(rois, said), NO_ORGAN))
-                elif _add(cohort, case_id, scan, masks, _hash(pair.structure_set.sop_instance_uid)):
-                    added.append(case_id)
-                else:
-                    already_there.append(case_id)
-            names.update(set(table.rows))
-            stored.update({_without_free_text(row) for row in table.rows})
-            notes.extend(f"{case_id}: {line}" for line in said)
+            became, rows = _import_case(pair, case_id, cohort, user_map, said)
         except DicomError as error:
-            left_out.append(
-                LeftOut(case_id, pair.series.files[0].parent, str(error), _reason(error, pair, archive.folder))
-            )
+            reason = _reason(error, pair, archive.folder)
+            left_out.append(LeftOut(case_id, pair.series.files[0].parent, str(error), reason))
+            continue
+        if isinstance(became, LeftOut):
+            left_out.append(became)
+        else:
+            (added if became == "added" else already_there).append(case_id)
+        names.update(set(rows))
+        stored.update({_without_free_text(row) for row in rows})
+        notes.extend(f"{case_id}: {line}" for line in said)
     progress("importing", len(archive.pairs), len(archive.pairs), "")
     report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), _ordered(names), tuple(notes))
     _save_names(cohort, _ordered(stored))
     _save_left_out(cohort, report, archive)
     return report
+
+
+def _import_case(
+    pair: Pair, case_id: str, cohort: Cohort, user_map: Mapping[str, str] | None, said: list[str]
+) -> tuple[Literal["added", "there already"] | LeftOut, tuple[NameRow, ...]]:
+    """Import one patient: what became of the case, and of its ROI names. said: grows by what is to be noted."""
+    if case_id in cohort:
+        return "there already", _look_again(pair, cohort[case_id], user_map, said.append)
+    scan = read_series(pair.series.files)
+    rois = read_rois(pair.structure_set.path, scan, said.append)
+    table = _names_of(rois, user_map)
+    masks = _masks(rois, table.mapped, scan.grid, said.append)
+    if not masks:
+        return LeftOut(case_id, pair.structure_set.path, _no_organ(rois, said), NO_ORGAN), table.rows
+    is_added = _add(cohort, case_id, scan, masks, _hash(pair.structure_set.sop_instance_uid))
+    return "added" if is_added else "there already", table.rows
+
+
+def _look_again(
+    pair: Pair, case: Case, user_map: Mapping[str, str] | None, note: Callable[[str], None]
+) -> tuple[NameRow, ...]:
+    """Note what a case that stays as it is would have otherwise today; return what became of its ROI names."""
+    rois = read_rois(pair.structure_set.path, None, note)
+    table = _names_of(rois, user_map)
+    unknown = {name: organ for name, organ in table.mapped.items() if organ not in case.organs}
+    if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
+        note("its structure set has changed since; delete the case's folder to import the new one")
+    elif new := _masks(rois, unknown, case.grid, note):
+        note(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")
+    return table.rows
 
 
 def _ordered(names: Counter[NameRow]) -> tuple[tuple[NameRow, int], ...]:
@@ -233,7 +250,7 @@ def _remove_empty(cohort: Path) -> None:
     with suppress(OSError):
         (cohort / "cases").rmdir()
         for name in ("cohort.json", "names.csv", "left_out.csv"):
-            (cohort / name).unlink()
+            (cohort / name).unlink(missing_ok=True)
         cohort.rmdir()
 
 
@@ -276,13 +293,16 @@ def _save_names(cohort: Cohort, names: Iterable[tuple[NameRow, int]]) -> None:
 
 
 def _save_left_out(cohort: Cohort, report: ImportReport, archive: Archive) -> None:
-    """What is still left out: of earlier imports, what has not been imported or put right since."""
+    """What is still left out: of this archive now, of others what has not been imported since."""
     path = cohort.path / "left_out.csv"
-    new = [[found.what, found.reason] for found in report.left_out]
-    settled = {row[0] for row in new}
-    for pair in archive.pairs:
-        settled |= {_file_id(file, archive.folder) for file in (pair.structure_set.path, *pair.series.files)}
-    old = [row for row in _read_csv(path, LEFT_OUT_HEADER) if row[0] not in settled and row[0] not in cohort]
+    folder = _hash(str(archive.folder.resolve()))[:8]
+    new = [[found.what, found.reason, folder] for found in report.left_out]
+    settled = {found.what for found in report.left_out}
+    old = [
+        row
+        for row in _read_csv(path, LEFT_OUT_HEADER)
+        if row[2] != folder and row[0] not in settled and row[0] not in cohort
+    ]
     _write_csv(path, LEFT_OUT_HEADER, [*old, *new])
 
 

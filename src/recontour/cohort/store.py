@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import CohortError, GridMismatchError
-from recontour.files import whole_folder, write_text
+from recontour.files import did_you_mean, whole_folder, write_text
 from recontour.geometry import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -66,19 +66,28 @@ class Case:
         slices, rows, columns = self.grid.shape
         return _load(self.path / "masks.npy", (len(self.organs), slices, rows, -(-columns // 8)))
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this CT from others in whatever cohort it lies: 16 hex digits of a hash of its voxels.
+
+        It leads back to nothing: only who has the same CT can compute it.
+        """
+        return hashlib.sha256(self.hu.tobytes()).hexdigest()[:16]
+
     def mask(self, organ: str) -> Mask:
         """One organ's mask, (slice, row, column)."""
-        return self._unpack(self._bits[self.organs.index(organ)])
+        return self.unpacked(self._bits[self.organs.index(organ)])
 
     def slice_mask(self, organ: str, index: int) -> Mask:
         """One organ's mask on one slice, (row, column)."""
-        return self._unpack(self._bits[self.organs.index(organ), index])
+        return self.unpacked(self._bits[self.organs.index(organ), index])
 
     def slices_with(self, organ: str) -> npt.NDArray[np.intp]:
         """The slices that show an organ."""
         return np.flatnonzero(self._bits[self.organs.index(organ)].any(axis=(1, 2)))
 
-    def _unpack(self, bits: npt.NDArray[np.uint8]) -> Mask:
+    def unpacked(self, bits: npt.NDArray[np.uint8]) -> Mask:
+        """Bits along the columns, as masks.npy has them -> a mask."""
         return np.unpackbits(bits, axis=-1, count=self.grid.shape[2]).view(np.bool_)
 
 
@@ -97,8 +106,13 @@ class Cohort:
         Raises: CohortError: no cohort there, or one of a newer recontour.
         """
         if not path.exists():
-            raise CohortError(f"{path}: no such folder; check the path, or make a cohort with `recontour import`")
-        about = _read_json(path / "cohort.json", f"{path} is not a cohort; make one with `recontour import`")
+            hint = did_you_mean(path) or "; check the path, or make a cohort with `recontour import`"
+            raise CohortError(f"{path}: no such folder{hint}")
+        if path.is_file():
+            raise CohortError(f"{path} is a file, and a cohort is a folder; check the order of what you name (--help)")
+        about = _read_json(
+            path / "cohort.json", f"{path} is not a cohort; make one with `recontour import {path} COHORT`"
+        )
         if about.get("format") != FORMAT or not isinstance(about.get("centre"), str):
             raise CohortError(f"{path}/cohort.json is not a cohort's; make one with `recontour import`")
         if about.get("version") != VERSION:

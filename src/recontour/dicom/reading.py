@@ -17,6 +17,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
 
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
+from recontour.files import did_you_mean
 
 HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
 DICM_OFFSET = 128  # bytes of preamble before the mark of a DICOM file
@@ -33,7 +34,10 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
     Raises: NoSeriesError: there is no such folder.
     """
     if not folder.is_dir():
-        raise NoSeriesError(f"{folder}: a folder of DICOM files is expected, and there is none; check the path")
+        hint = did_you_mean(folder) or "; check the path"
+        raise NoSeriesError(f"{folder}: a folder of DICOM files is expected, and there is none{hint}")
+    if (folder / "cohort.json").exists():
+        raise NoSeriesError(f"{folder} is a cohort, and a folder of DICOM files is expected; check the path")
     found, entered = [], set()
     for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
         place = os.path.realpath(parent)

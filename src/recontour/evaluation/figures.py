@@ -36,6 +36,7 @@ class Overlay:
     """One axial plane of one case: the CT and every mask of one organ, all (row, column)."""
 
     hu: npt.NDArray[np.int16 | np.float32]
+    z_mm: float
     spacing_mm: tuple[float, float]  # row step, column step
     reference: Mask
     predicted: Mapping[str, Mask]  # by model; a model that did not contour the case is left out
@@ -45,6 +46,13 @@ def slice_to_show(reference: Mask) -> int:
     """The slice (of slice, row, column) on which the reference is largest; of an empty one, the middle slice."""
     areas = np.count_nonzero(reference, axis=(1, 2))
     return int(np.argmax(areas)) if areas.any() else len(areas) // 2
+
+
+def slices_to_show(reference: Mask, predicted: Mask) -> tuple[int, ...]:
+    """The slice to show; after it the one on which the prediction differs in most voxels, if it differs less there."""
+    differing = np.count_nonzero(reference != predicted, axis=(1, 2))
+    first, most = slice_to_show(reference), int(np.argmax(differing))
+    return (first, most) if differing[most] > differing[first] else (first,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,8 @@ class Picture:
     reference: str  # SVG path; empty if the mask is
     predicted: dict[str, str]  # by model
     scale_bar_mm: int
+    z_mm: float
+    absent: tuple[str, ...]  # the models that have nothing on this slice
 
 
 def draw(overlay: Overlay) -> Picture:
@@ -72,6 +82,8 @@ def draw(overlay: Overlay) -> Picture:
         reference=_path(overlay.reference[crop], overlay.spacing_mm),
         predicted={model: _path(mask[crop], overlay.spacing_mm) for model, mask in overlay.predicted.items()},
         scale_bar_mm=20 if max(width_mm, height_mm) > 80 else 10,
+        z_mm=overlay.z_mm,
+        absent=tuple(model for model, mask in overlay.predicted.items() if not mask.any()),
     )
 
 

@@ -69,25 +69,26 @@ def write_report(
     path: Path,
     scores: Sequence[CaseScore],
     comparisons: Sequence[Comparison],
-    overlay_of: Callable[[str, str], Overlay],
+    overlays_of: Callable[[str, str], Iterable[Overlay]],
     about: About,
 ) -> None:
     """Write report.html, whole or not at all, never over a file that exists.
 
-    comparisons: every two models on every organ, as `compare` returns them. overlay_of: (case, organ) -> its Overlay;
-    asked for one at a time, for the cases of `picture_cases`.
+    comparisons: every two models on every organ, as `compare` returns them. overlays_of: (case, organ) -> the slice
+    where the reference is largest, then, if that is another, the one where the last model differs most; asked for one
+    case and organ at a time, for the cases of `picture_cases`.
 
     Raises: OutputError: the file exists, or cannot be written there.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     source = resources.files("recontour.evaluation").joinpath("report.html").read_text(encoding="utf-8")
-    write_text(path, environment.from_string(source).render(_contents(scores, comparisons, overlay_of, about)))
+    write_text(path, environment.from_string(source).render(_contents(scores, comparisons, overlays_of, about)))
 
 
 def _contents(
     scores: Sequence[CaseScore],
     comparisons: Sequence[Comparison],
-    overlay_of: Callable[[str, str], Overlay],
+    overlays_of: Callable[[str, str], Iterable[Overlay]],
     about: About,
 ) -> dict[str, object]:
     """Everything the template names."""
@@ -103,6 +104,7 @@ def _contents(
         "colours": colour_of(models),
         "tiles": [tile(scores, model, common) for model in models],
         "verdicts": [verdict(scores, comparisons, models[0], model) for model in models[1:]],
+        "between_others": [verdict(scores, comparisons, a, b) for a, b in pairs if a != models[0]],
         "power": power(comparisons),
         "tables": tables(scores, models, organs),
         "pairs": pairs,
@@ -110,34 +112,35 @@ def _contents(
         "tests": {(row.organ, row.model_a, row.model_b): printed(row) for row in comparisons},
         "differences": [(row, printed(row)) for row in comparisons],
         "box_plots": Markup(box_plots(scores, models)),
-        "overlays": list(_pictured(scores, models, overlay_of)),
+        "overlays": list(_pictured(scores, models, overlays_of)),
         "per_case": per_case(scores),
         "tolerances": {row.organ: (f"{row.tolerance_mm:g}", is_published(row.organ)) for row in scores},
         "default_mm": DEFAULT_MM,
         "significant": SIGNIFICANT,
+        "z_mm": lambda value: number(value, 1),
         "versions": {"Python": python_version()} | {name: metadata.version(name) for name in PACKAGES},
     }
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """One overlay and its caption."""
+    """One case's overlays of one organ, and their caption."""
 
     rank: str  # worst, median, best or only
     case: str
-    picture: Picture
+    pictures: list[Picture]
     dsc: dict[str, str]  # by model
 
 
 def _pictured(
-    scores: Sequence[CaseScore], models: Sequence[str], overlay_of: Callable[[str, str], Overlay]
+    scores: Sequence[CaseScore], models: Sequence[str], overlays_of: Callable[[str, str], Iterable[Overlay]]
 ) -> Iterable[tuple[str, list[_Shown]]]:
-    """Organ by organ its worst, median and best case, one overlay in memory at a time."""
+    """Organ by organ its worst, median and best case, one case in memory at a time."""
     rows = {(row.organ, row.case, row.model): row for row in scores}
     for organ, cases in picture_cases(scores, models).items():
         shown = []
         for rank, case in cases.items():
             of_case = {model: rows[organ, case, model] for model in models if (organ, case, model) in rows}
             dsc = {model: "missed" if row.is_missed else number(row.dsc, 2) for model, row in of_case.items()}
-            shown.append(_Shown(rank, case, draw(overlay_of(case, organ)), dsc))
+            shown.append(_Shown(rank, case, [draw(overlay) for overlay in overlays_of(case, organ)], dsc))
         yield organ, shown

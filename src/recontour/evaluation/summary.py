@@ -105,8 +105,11 @@ def power(comparisons: Sequence[Comparison]) -> str:
     smallest = min(1.0, 2 * 0.5**most * organs)
     if smallest < SIGNIFICANT:
         return ""
+    few = f"With {most} case{'s' if most > 1 else ''}"
+    if 2 * 0.5**most >= SIGNIFICANT:
+        return f"{few} no test is possible: not even a lone organ's p can fall below {_p(2 * 0.5**most)}."
     return (
-        f"With {most} case{'s' if most > 1 else ''} and {organs} organ{'s' if organs > 1 else ''} the smallest "
+        f"{few} and {organs} organ{'s' if organs > 1 else ''} the smallest "
         f"Holm-corrected p that a lone organ can reach is {_p(smallest)}: read the differences, not their significance."
     )
 

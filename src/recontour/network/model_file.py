@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from recontour.errors import ModelFileError, RecontourError
-from recontour.files import whole_file
+from recontour.files import did_you_mean, whole_file
 from recontour.network.architecture import Architecture, Network
 from recontour.network.preprocessing import Preprocessing
 
@@ -50,6 +50,7 @@ class Provenance:
     fresh_organs: tuple[str, ...] = ()  # whose scores started anew in the adaptation
     dropped_organs: tuple[str, ...] = ()  # of the adapted model, which this one does not contour
     notices: tuple[str, ...] = ()  # what a reader must know, such as that the patients are synthetic
+    trained_on: tuple[str, ...] = ()  # fingerprints of all CTs learnt from, the parents' too; older files have none
 
     @property
     def lineage(self) -> str:
@@ -100,7 +101,8 @@ class Model:
             "5 Other": {
                 "risks": "misses or shifts small organs; follows its centre's protocol, which may not be yours; "
                 "slices are contoured one by one, so organ ends may be ragged",
-                "privacy": "no names, identifiers, dates of birth or images of patients are in this file",
+                "privacy": "no names, identifiers, dates of birth or images of patients are in this file; "
+                "a hash of each training CT tells who has that CT that it was used",
             },
         }
 
@@ -178,8 +180,11 @@ def _weights(network: Network) -> dict[str, Tensor]:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The description and the weights, once it is sure that the file is a model's and of a known format."""
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a folder, and a model is a file; check the order of what you name (--help)")
     if not path.is_file():
-        raise ModelFileError(f"{path}: no such model file; make one with `recontour train`, or check the path")
+        hint = did_you_mean(path) or "; make one with `recontour train`, or check the path"
+        raise ModelFileError(f"{path}: no such model file{hint}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

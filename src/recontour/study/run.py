@@ -113,7 +113,8 @@ def run(out: Path, progress: Progress) -> dict[str, str]:
         (cell_folder(out, cell) / "failed.txt").unlink(missing_ok=True)  # tried again
     with _workers(out, ground.study.workers, threads_of(ground.study)) as workers:
         while any(worker.is_alive() for worker in workers):
-            _tell(out, cells, progress)
+            if not all(is_finished(out, cell) for cell in cells):
+                _tell(out, cells, progress)
             wait([worker.sentinel for worker in workers if worker.is_alive()], timeout=POLL_SECONDS)
     failed = failures(out, cells)
     if left := [cell.id for cell in cells if not is_finished(out, cell) and cell.id not in failed]:

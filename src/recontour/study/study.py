@@ -54,7 +54,9 @@ def report_study(out: Path) -> Mapping[str, str]:
         index = slice_to_show(reference)
         masks = {name: read_mask(out, cell, case_id, organ, case.grid.shape[2]) for name, cell in cells.items()}
         shown = {name: mask[index] for name, mask in masks.items() if mask is not None}
-        return Overlay(np.asarray(case.hu[index]), case.grid.spacing_mm, reference[index], shown)
+        return Overlay(
+            np.asarray(case.hu[index]), case.grid.slice_z_mm[index], case.grid.spacing_mm, reference[index], shown
+        )
 
     write_study_report(out, laid, read_results(out, laid.cells), failed, overlay, _about(ground))
     return failed

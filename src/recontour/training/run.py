@@ -1,5 +1,6 @@
 """A run that survives: checkpoints, resuming to the bit, TensorBoard logs, whatever accelerator there is."""
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -77,6 +78,9 @@ def run(
     with _held(folder) if first else nullcontext():
         state = _read_checkpoint(folder, identity, resume=resume)
         done = int(state["done"]) if state else 0
+        if resume and first:
+            goes_on, anew = f"going on from iteration {done}", f"no checkpoint in {folder.path} yet: starting anew"
+            logging.getLogger(__name__).info(goes_on if state else anew)
         batches.rank = fabric.global_rank
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         optimiser = optimiser_of(network, batches.recipe)

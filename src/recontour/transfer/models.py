@@ -55,14 +55,16 @@ def take_over(
     _seed(seed)
     network, fresh = inherit(parent, organs)
     freeze_all_but_last(network, retrain_last)
+    own = _provenance(cohort, cases, organs, parent.provenance.preset, seed)
     provenance = replace(
-        _provenance(cohort, cases, organs, parent.provenance.preset, seed),
+        own,
         parent_sha256=sha256_of(parent.network),
         parent_centres=(*parent.provenance.parent_centres, parent.provenance.centre),
         retrained_layers=retrain_last,
         fresh_organs=fresh,
         dropped_organs=tuple(organ for organ in parent.organs if organ not in organs),
         notices=tuple(dict.fromkeys((*parent.provenance.notices, *cohort.notices))),
+        trained_on=tuple(sorted({*parent.provenance.trained_on, *own.trained_on})),
     )
     return replace(parent, network=network, organs=tuple(organs), recipe=asdict(recipe), provenance=provenance)
 
@@ -109,6 +111,7 @@ def _provenance(cohort: Cohort, cases: Sequence[Case], organs: Sequence[str], pr
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         versions=versions(),
         notices=cohort.notices,
+        trained_on=tuple(sorted({case.fingerprint for case in cases})),
     )
 
 
