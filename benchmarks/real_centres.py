@@ -66,7 +66,8 @@ def declared(work: Path, target: str, only: str | None) -> Study:
         target=replace(study.target, cohort=where["target"][0], split=where["target"][1]),
     )
     wanted = SECTIONS if only is None else only.split(",")
-    return replace(study, **{section: None for section in SECTIONS if section not in wanted})
+    left_out: dict[str, Any] = dict.fromkeys(set(SECTIONS) - set(wanted))
+    return replace(study, **left_out)
 
 
 def roles(target: str) -> dict[str, str]:

@@ -23,8 +23,7 @@ from recontour.cohort.importing import import_dicom
 from recontour.cohort.phantom import SOURCE, write_centre
 from recontour.network import Network
 from recontour.training.batches import Batch, Batches
-from recontour.training.loop import optimiser_of
-from recontour.training.loss import organ_loss
+from recontour.training.loop import loss_of, optimiser_of
 from recontour.training.presets import preset_of
 from recontour.training.run import RunFolder, run
 
@@ -55,7 +54,7 @@ def step_seconds(batch: Batch, organs: int, layout: torch.memory_format) -> floa
     for _ in range(12):
         began = time.perf_counter()
         optimiser.zero_grad()
-        loss = organ_loss(network(ct_N1HW), batch.organs_NKHW, batch.known_NK, PRESET.train.dice_weight)
+        loss = loss_of(network(ct_N1HW), batch, PRESET.train, 0)
         torch.autograd.backward(loss)
         optimiser.step()
         spent.append(time.perf_counter() - began)

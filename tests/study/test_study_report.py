@@ -90,7 +90,7 @@ def an_overlay(case: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
     row, column = np.indices((60, 60))
     discs = {size: (row - 30) ** 2 + (column - 30) ** 2 < size**2 for size in (8, 9, 11)}
     predicted = dict(zip(cells, (discs[8], discs[11]), strict=False))
-    return Overlay(np.zeros((60, 60), dtype=np.int16), (1.0, 1.0), discs[9], predicted)
+    return Overlay(np.zeros((60, 60), dtype=np.int16), -12.5, (1.0, 1.0), discs[9], predicted)
 
 
 def written(
@@ -171,6 +171,7 @@ def test_a_whole_study_has_every_section_and_table(tmp_path: Path) -> None:
     assert 'class="part"' not in page
     assert f"{len(grid.cells)} of {len(grid.cells)} cells finished" in page
     assert page.count("<figure>") == len(ORGANS)
+    assert page.count("z \N{MINUS SIGN}12.5 mm") == len(ORGANS)
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
 
 

@@ -6,13 +6,15 @@ import torch
 from recontour.training.loss import organ_loss
 
 KNOWN = torch.tensor([[True, True]])
+PLAIN = {"dice_weight": 0.0, "inside_weight": 0.0}  # the paper's
+FULL = {"dice_weight": 1.0, "inside_weight": 0.1}
 
 
 def test_cross_entropy_by_hand() -> None:
     logits = torch.tensor([[[[0.0]], [[math.log(3)]]]])  # p = 1/2 and 3/4
     organs = torch.tensor([[[[1.0]], [[1.0]]]])
     expected = (math.log(2) + math.log(4 / 3)) / 2
-    assert organ_loss(logits, organs, KNOWN, dice_weight=0.0).item() == pytest.approx(expected)
+    assert organ_loss(logits, organs, KNOWN, **PLAIN).item() == pytest.approx(expected)
 
 
 def test_it_is_the_paper_s_two_class_softmax_cross_entropy() -> None:
@@ -20,16 +22,16 @@ def test_it_is_the_paper_s_two_class_softmax_cross_entropy() -> None:
     organs = torch.rand(3, 1, 5, 5) < 0.3
     expected = torch.nn.functional.cross_entropy(scores[:, 0], organs[:, 0].long())
     margin = scores[:, :, 1] - scores[:, :, 0]
-    ours = organ_loss(margin, organs, torch.ones(3, 1, dtype=torch.bool), dice_weight=0.0)
+    ours = organ_loss(margin, organs, torch.ones(3, 1, dtype=torch.bool), **PLAIN)
     assert ours.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("dice_weight", [0.0, 1.0])
-def test_an_unknown_organ_has_no_say(dice_weight: float) -> None:
+@pytest.mark.parametrize("weights", [PLAIN, FULL])
+def test_an_unknown_organ_has_no_say(weights: dict[str, float]) -> None:
     logits = torch.randn(2, 2, 4, 4, requires_grad=True)
     organs = torch.rand(2, 2, 4, 4) < 0.5
     known = torch.tensor([[True, False], [True, True]])
-    torch.autograd.backward(organ_loss(logits, organs, known, dice_weight))
+    torch.autograd.backward(organ_loss(logits, organs, known, **weights))
     assert logits.grad is not None
     assert (logits.grad[0, 1] == 0).all()
     assert (logits.grad[1, 1] != 0).all()
@@ -37,20 +39,29 @@ def test_an_unknown_organ_has_no_say(dice_weight: float) -> None:
 
 def test_nothing_known_is_no_loss() -> None:
     logits = torch.randn(1, 2, 4, 4, requires_grad=True)
-    loss = organ_loss(logits, torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, dtype=torch.bool), dice_weight=1.0)
+    loss = organ_loss(logits, torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, dtype=torch.bool), **FULL)
     torch.autograd.backward(loss)
     assert loss.item() == 0
     assert logits.grad is not None
     assert (logits.grad == 0).all()
 
 
-def test_where_nothing_is_shown_dice_is_silent() -> None:
+def test_where_nothing_is_shown_only_cross_entropy_speaks() -> None:
     logits = torch.randn(2, 1, 4, 4)
     nothing, known = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, dtype=torch.bool)
-    assert organ_loss(logits, nothing, known, 1.0) == organ_loss(logits, nothing, known, 0.0)
+    assert organ_loss(logits, nothing, known, **FULL) == organ_loss(logits, nothing, known, **PLAIN)
 
 
 def test_a_perfect_answer_costs_nearly_nothing() -> None:
     organs = torch.zeros(1, 2, 8, 8)
     organs[:, :, 2:5, 2:5] = 1
-    assert organ_loss((organs * 2 - 1) * 20, organs, KNOWN, dice_weight=1.0).item() < 1e-3
+    assert organ_loss((organs * 2 - 1) * 20, organs, KNOWN, **FULL).item() < 1e-3
+
+
+def test_the_inside_of_an_organ_counts_however_small_it_is() -> None:
+    organs = torch.zeros(1, 1, 100, 100)
+    organs[0, 0, 0, :3] = 1
+    logits, known = torch.full((1, 1, 100, 100), -math.log(3)), torch.tensor([[True]])  # p = 1/4 everywhere
+    more = organ_loss(logits, organs, known, dice_weight=0.0, inside_weight=1.0)
+    inside = more - organ_loss(logits, organs, known, **PLAIN)
+    assert inside.item() == pytest.approx(3 * math.log(4) / (3 + 1), rel=1e-4)

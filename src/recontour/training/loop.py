@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader
 
@@ -62,7 +62,7 @@ def learn(
         rate = learning_rate_at(iteration, recipe)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss = _step(fabric, network, optimiser, batch, recipe)
+        loss = _step(fabric, network, optimiser, batch, recipe, iteration)
         if not math.isfinite(loss):
             raise FaultError(
                 f"training diverged: the loss of iteration {iteration + 1} is {loss}. "
@@ -82,13 +82,26 @@ def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) ->
             module.eval()
 
 
-def _step(fabric: Fabric, network: nn.Module, optimiser: Optimizer, batch: Batch, recipe: Recipe) -> float:
+def _step(
+    fabric: Fabric, network: nn.Module, optimiser: Optimizer, batch: Batch, recipe: Recipe, iteration: int
+) -> float:
     ct_N1HW = batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
-    loss = organ_loss(network(ct_N1HW), batch.organs_NKHW, batch.known_NK, recipe.dice_weight)
+    loss = loss_of(network(ct_N1HW), batch, recipe, iteration)
     optimiser.zero_grad(set_to_none=True)
     fabric.backward(loss)
     optimiser.step()
     return float(loss.detach())
+
+
+def loss_of(logits_NKHW: Tensor, batch: Batch, recipe: Recipe, iteration: int) -> Tensor:
+    """The recipe's loss of a batch, in an iteration counted from 0."""
+    return organ_loss(
+        logits_NKHW,
+        batch.organs_NKHW,
+        batch.known_NK,
+        dice_weight=recipe.dice_weight,
+        inside_weight=recipe.inside_weight * max(0.0, 1 - 2 * iteration / recipe.iterations),
+    )
 
 
 def _loader(batches: Batches, done: int, workers: int) -> DataLoader[Batch]:

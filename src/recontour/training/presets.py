@@ -28,6 +28,7 @@ _PAPER_RECIPE = Recipe(
     momentum=0.9,
     weight_decay=0.0005,
     dice_weight=0.0,
+    inside_weight=0.0,
     organ_share=0.0,
     augmentation=Augmentation(zooms=(0.5, 0.75, 1.0, 1.25, 1.5), degrees=10.0, shift_mm=50.0),
 )
@@ -50,6 +51,7 @@ _COMPACT_RECIPE = Recipe(
     momentum=0.9,
     weight_decay=0.01,
     dice_weight=1.0,
+    inside_weight=0.1,  # without it, a lens is not found in the first thousand iterations; kept on, it costs 0.017 DSC
     organ_share=0.7,
     augmentation=Augmentation(zoom_range=(0.8, 1.25), degrees=10.0, shift_mm=10.0, hu_offset=10.0, hu_gain=0.02),
 )
@@ -66,7 +68,8 @@ _COMPACT = Preset(
     ),
     preprocessing=Preprocessing(pixel_mm=1.25, crop_px=225, window_hu=(-200.0, 400.0)),
     train=_COMPACT_RECIPE,
-    adapt=replace(_COMPACT_RECIPE, learning_rate=0.002),  # as many iterations as training, as in the paper
+    # As many iterations as training, as in the paper; the parent has found its organs.
+    adapt=replace(_COMPACT_RECIPE, learning_rate=0.002, inside_weight=0.0),
 )
 
 PRESETS = {"compact": _COMPACT, "paper": _PAPER}

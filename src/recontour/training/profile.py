@@ -8,8 +8,7 @@ import torch
 
 from recontour.network import Network
 from recontour.training.batches import Batch
-from recontour.training.loop import optimiser_of, set_training_mode
-from recontour.training.loss import organ_loss
+from recontour.training.loop import loss_of, optimiser_of, set_training_mode
 from recontour.training.recipe import Recipe
 
 REPEATS = 3
@@ -42,7 +41,7 @@ def time_step(network: Network, batch: Batch, recipe: Recipe) -> StepSeconds:
         features = features_NChw if head_only else copy.features(ct_N1HW)
         logits_NKHW = copy.logits(features, ct_N1HW.shape[-2:])
         optimiser.zero_grad(set_to_none=True)
-        organ_loss(logits_NKHW, batch.organs_NKHW, batch.known_NK, recipe.dice_weight).backward()  # type: ignore[no-untyped-call]
+        loss_of(logits_NKHW, batch, recipe, 0).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         return time.perf_counter() - began
 

@@ -28,6 +28,7 @@ class Recipe:
     momentum: float  # of SGD
     weight_decay: float
     dice_weight: float  # weight of the soft Dice loss beside cross-entropy; 0: the paper's loss
+    inside_weight: float  # first weight of the mean cross-entropy inside each organ shown; 0 from half-time on
     organ_share: float  # share of slices drawn to show a given organ; the rest are drawn from all slices
     augmentation: Augmentation
     frozen_statistics: bool = False  # of normalisation over a batch: as they were at the start

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from recontour.study.cells import Grid, grid_of
+from recontour.study.settings import Cases, Centre, Depth, Models, Normalisation, Separately, Study
+
+ORGANS = ("Brainstem", "Lens_L")
+CENTRE = Centre(cohort=Path("north"), test=1)
+MODELS = Models(iterations=10, validate_every=5)
+
+
+def laid(**sections: object) -> Grid:
+    study = Study(source=CENTRE, target=CENTRE, models=MODELS, **sections)  # type: ignore[arg-type]
+    return grid_of(study, ORGANS, layers=29, target_cases=7, batch=8)
+
+
+def test_the_three_models_differ_in_what_they_learn_from() -> None:
+    (triple,) = laid().models
+    assert [cell.model for cell in triple] == ["S", "T", "ST"]
+    assert triple.st.parent == triple.s
+    assert triple.t.parent is None
+    assert {cell.iterations for cell in triple} == {10}
+    assert triple.st.retrain_last == 10
+
+
+def test_parents_come_first_and_no_cell_stands_twice() -> None:
+    cells = laid(
+        depth=Depth(iterations=4),
+        cases=Cases(iterations=4, numbers=(2, "all"), draws=2),
+        separately=Separately(iterations=3),
+        normalisation=Normalisation(slices=16),
+    ).cells
+    ids = [cell.id for cell in cells]
+    assert len(set(ids)) == len(ids)
+    for cell in cells:
+        assert cell.parent is None or ids.index(cell.parent.id) < ids.index(cell.id)
+    assert all(len(name) < 200 and "/" not in name for name in ids)  # an id is a folder's name
+
+
+def test_experiments_share_a_cell_that_both_ask_for() -> None:
+    grid = laid(depth=Depth(iterations=4, layers=(10,), controls=()), cases=Cases(iterations=4, numbers=("all",)))
+    ((_, st),) = grid.cases[7]
+    assert grid.depth[10] == [st]
+
+
+def test_depths_end_at_the_network_s() -> None:
+    assert list(laid(depth=Depth(iterations=4, layers=(1, 40, "all"))).depth) == [1, 29]
+
+
+def test_the_controls_change_one_thing_each() -> None:
+    controls = laid(depth=Depth(iterations=5)).controls
+    (drawn,), (everything,) = controls["random trunk"], controls["head first"]
+    assert drawn.parent
+    assert (drawn.parent.model, drawn.parent.iterations, drawn.retrain_last) == ("random", 0, 10)
+    assert everything.parent
+    assert (everything.parent.retrain_last, everything.retrain_last) == (1, 29)
+    assert everything.parent.iterations + everything.iterations == 5
+
+
+def test_few_cases_are_drawn_several_times_alike_for_both_models() -> None:
+    cases = laid(cases=Cases(iterations=4, numbers=(1, 3, 9, "all"), draws=3)).cases
+    assert {number: len(pairs) for number, pairs in cases.items()} == {1: 3, 3: 3, 7: 1}
+    for t, st in cases[3]:
+        assert (t.model, st.model) == ("T", "ST")
+        assert (t.cases, t.draw) == (st.cases, st.draw)
+    assert cases[7][0][0].cases is None
+
+
+def test_each_normalisation_sees_as_many_slices() -> None:
+    grid = laid(normalisation=Normalisation(slices=32, norms=("batch", "frozen"), batches=(1, 8)))
+    assert set(grid.normalisation) == {("batch", 1), ("batch", 8), ("frozen", 1), ("frozen", 8)}
+    for (norm, batch), ((s, st),) in grid.normalisation.items():
+        assert s.iterations * batch == st.iterations * batch == 32
+        assert (s.norm, st.norm, st.parent) == (norm, norm, s)
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_every_seed_repeats_everything(seeds: tuple[int, ...]) -> None:
+    one = len(laid(depth=Depth(iterations=4), cases=Cases(iterations=4)).cells)
+    assert len(laid(seeds=seeds, depth=Depth(iterations=4), cases=Cases(iterations=4)).cells) == one * len(seeds)

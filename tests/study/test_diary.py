@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from recontour.study.diary import WINDOW, Diary
+from recontour.training.loop import Step
+
+
+def step(iteration: int, loss: float = 1.0) -> Step:
+    return Step(iteration, loss, learning_rate=0.1, seconds=0.5, waited=0.1)
+
+
+def test_what_was_written_is_there_again_after_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "diary.csv"
+    with Diary(path) as diary:
+        for iteration in range(1, 6):
+            diary.note(step(iteration, loss=float(iteration)))
+        diary.validate(5, lambda: 0.25)
+    path.write_text(path.read_text() + "step,6,6.0,0.")  # cut off in the middle of a line
+    with Diary(path) as diary:
+        for iteration in range(4, 7):  # resumed from the checkpoint after the third
+            diary.note(step(iteration, loss=float(iteration)))
+        diary.validate(5, lambda: pytest.fail("measured twice"))
+    with Diary(path) as diary:
+        assert diary.seconds == pytest.approx(6 * 0.5)
+        assert diary.waiting == pytest.approx(0.2)
+        assert [(point.iteration, point.value) for point in diary.loss] == [(6, 3.5)]
+        assert [(point.iteration, point.seconds, point.value) for point in diary.validation] == [(5, 2.5, 0.25)]
+
+
+def test_the_loss_curve_averages_windows(tmp_path: Path) -> None:
+    with Diary(tmp_path / "diary.csv") as diary:
+        for iteration in range(1, 2 * WINDOW + 1):
+            diary.note(step(iteration, loss=0.0 if iteration <= WINDOW else 4.0))
+        assert [(point.iteration, point.value) for point in diary.loss] == [(WINDOW, 0.0), (2 * WINDOW, 4.0)]
+        assert diary.loss[-1].seconds == pytest.approx(diary.seconds)
+
+
+def test_an_empty_diary_has_no_time(tmp_path: Path) -> None:
+    with Diary(tmp_path / "diary.csv") as diary:
+        assert (diary.seconds, diary.waiting, diary.loss, diary.validation) == (0, 0, (), ())

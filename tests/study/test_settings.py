@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from recontour.errors import SettingsError
+from recontour.study.settings import example, read_study, threads_of
+
+LEAST = '[source]\ncohort = "north"\ntest = 1\n[target]\ncohort = "south"\ntest = 1\n[models]\niterations = 3\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "STUDY.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_example_is_a_study_with_every_section(tmp_path: Path) -> None:
+    study = read_study(write(tmp_path, example()))
+    assert study.separately
+    assert study.depth
+    assert study.normalisation
+    assert study.cases
+    assert study.cases.numbers[-1] == "all"
+
+
+def test_what_is_left_out_is_not_studied_and_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    study = read_study(write(tmp_path, LEAST))
+    assert study.depth is None
+    assert study.source.cohort == tmp_path.resolve() / "north"
+    assert study.seeds == (0,)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            LEAST + "iteratoins = 4\n",
+            r"'models.iteratoins'|'iteratoins' is no setting of \[models\]; known are iterations",
+        ),
+        ("prset = 'compact'\n" + LEAST, r"'prset' is no setting; known are .*preset"),
+        (LEAST.replace("iterations = 3", "iterations = 0"), r"models\.iterations is 0: .*greater than or equal to 1"),
+        (LEAST.replace("iterations = 3", "iterations = 'many'"), r"models\.iterations is 'many'"),
+        (LEAST.replace("iterations = 3\n", ""), r"models\.iterations is missing"),
+        (LEAST + "[depth]\niterations = 2\nlayers = [1, 'some']\n", r"depth\.layers.* is 'some'"),
+        (LEAST + "[depth]\niterations = 2\ncontrols = ['trunk']\n", r"depth\.controls.* is 'trunk'"),
+        ("[source\n", "is not TOML"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_where(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as caught:
+        read_study(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_points_to_the_example(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--example"):
+        read_study(tmp_path / "none.toml")
+
+
+def test_threads_are_as_declared_or_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert threads_of(read_study(write(tmp_path, "threads = 3\n" + LEAST))) == 3
+    assert threads_of(read_study(write(tmp_path, "workers = 2\n" + LEAST))) == 4
+    assert threads_of(read_study(write(tmp_path, "workers = 16\n" + LEAST))) == 1
