@@ -52,12 +52,13 @@ def train(
     organs: Sequence[str] | None = None,
     iterations: int | None = None,
     seed: int = 0,
+    deterministic: bool = False,
     resume: bool = False,
     progress: Progress = quiet,
 ) -> Model:
     """Train a model from scratch on a cohort: the paper's Model_S or Model_T.
 
-    organs: TG-263 names; all that the cohort has if None.
+    organs: TG-263 names; all that the cohort has if None. deterministic: the same bits on the same GPU again, slower.
     """
     refuse_existing(out)
     settings = preset_of(preset)
@@ -66,7 +67,7 @@ def train(
     settings = replace(settings, train=_recipe(settings.train, iterations))
     cases = opened.cases_with(learnt)
     model = begin(opened, cases, learnt, preset, settings, seed)
-    return _learn(model, cases, settings.train, out, resume=resume, progress=progress)
+    return _learn(model, cases, settings.train, out, resume=resume, deterministic=deterministic, progress=progress)
 
 
 def adapt(
@@ -78,6 +79,7 @@ def adapt(
     organs: Sequence[str] | None = None,
     iterations: int | None = None,
     seed: int = 0,
+    deterministic: bool = False,
     resume: bool = False,
     progress: Progress = quiet,
 ) -> Model:
@@ -101,7 +103,7 @@ def adapt(
     recipe = _recipe(preset_of(parent.provenance.preset).adapt, iterations)
     cases = opened.cases_with(learnt)
     child = take_over(parent, opened, cases, learnt, recipe, retrain_last, seed)
-    return _learn(child, cases, recipe, out, resume=resume, progress=progress)
+    return _learn(child, cases, recipe, out, resume=resume, deterministic=deterministic, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,10 +241,17 @@ def _recipe(recipe: Recipe, iterations: int | None) -> Recipe:
 
 
 def _learn(
-    model: Model, cases: Sequence[Case], recipe: Recipe, out: Path, *, resume: bool, progress: Progress
+    model: Model,
+    cases: Sequence[Case],
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool,
+    deterministic: bool,
+    progress: Progress,
 ) -> Model:
     """Fit a model and write its file, telling how it goes."""
-    for step in fit(model, cases, recipe, out, resume=resume):
+    for step in fit(model, cases, recipe, out, resume=resume, deterministic=deterministic):
         words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
         progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
     if is_first_process() and (never := _never_found(model, cases)):

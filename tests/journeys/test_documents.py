@@ -1,12 +1,15 @@
 """What the documents say is true: links, commands, the README's example, and the tables of the reference."""
 
 import argparse
+import json
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -23,12 +26,14 @@ from recontour.evaluation.statistics import holm, wilcoxon_p
 from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
 from recontour.evaluation.tolerances import DEFAULT_MM, TOLERANCES_MM
 from recontour.network import load_model
+from recontour.study import settings, tables
 from recontour.training.presets import PRESETS
 
 REPO = Path(__file__).resolve().parents[2]
 REFERENCE = REPO / "docs" / "reference"
 DOCUMENTS = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
 TEXTS = {str(path.relative_to(REPO)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
+COLUMNS = "| file | a row | columns |"
 OTHERS_OPTIONS = {"--logdir"}  # of TensorBoard
 
 
@@ -39,7 +44,12 @@ def blocks(text: str, language: str) -> list[str]:
 
 def commands(text: str) -> list[str]:
     """The `recontour ...` lines of a document's blocks."""
-    return [line for block in blocks(text, "") for line in block.splitlines() if line.startswith("recontour ")]
+    lines = [line for block in blocks(text, "") for line in block.splitlines() if line.startswith("recontour ")]
+    return [line.partition(" > ")[0] for line in lines]  # into a file
+
+
+def _names(row: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(row))
 
 
 def rows(document: str, header: str) -> list[list[str]]:
@@ -154,6 +164,50 @@ def test_columns_of_the_tables() -> None:
     for name, expected in (("scores.csv", SCORE_COLUMNS), ("statistics.csv", STATISTICS_COLUMNS)):
         (line,) = re.findall(rf"^\| `{name}` \| (.*) \|$", text, flags=re.MULTILINE)
         assert tuple(re.findall(r"`(\w+)`", line)) == expected
+
+
+SECTIONS: dict[str, Any] = {  # by the head of the table that explains them
+    "at the top": settings.Study,
+    "[source], [target]": settings.Centre,
+    "[models]": settings.Models,
+    "[separately]": settings.Separately,
+    "[depth]": settings.Depth,
+    "[normalisation]": settings.Normalisation,
+    "[cases]": settings.Cases,
+}
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "needed"
+    return "none" if field.default is None else json.dumps(field.default)  # TOML writes these as JSON does
+
+
+@pytest.mark.parametrize("head", SECTIONS)
+def test_every_setting_of_a_study_is_explained_with_its_default(head: str) -> None:
+    declared = SECTIONS[head].__pydantic_fields__
+    sections = set(re.findall(r"\w+", " ".join(SECTIONS))) if head == "at the top" else set()
+    explained = {name: default for name, default, *_ in rows("study.md", f"| {head} | default | range | what |")}
+    assert explained == {name: _default(field) for name, field in declared.items() if name not in sections}
+
+
+STUDY_TABLES: dict[str, tuple[str, ...]] = {
+    "models.csv": (*_names(tables.ModelRow), "published_dsc_mean", "published_dsc_sd"),
+    "retention.csv": _names(tables.ModelRow),
+    "statistics.csv": ("fold", *_names(tables.DifferenceRow)),
+    "depth.csv": _names(tables.DepthRow),
+    "cases.csv": _names(tables.CasesRow),
+    "separately.csv": (*_names(tables.SeparatelyRow), "joint_iterations", "joint_seconds"),
+    "normalisation.csv": _names(tables.NormalisationRow),
+    "times.csv": _names(tables.TimesRow),
+    "curves.csv": _names(tables.CurveRow),
+    "scores.csv": _names(tables.ScoreRow),
+}
+
+
+def test_columns_of_a_study_s_tables() -> None:
+    explained = {file: tuple(re.findall(r"`(\w+)`", f"`{columns}`")) for file, _, columns in rows("study.md", COLUMNS)}
+    assert explained == STUDY_TABLES
 
 
 def test_tolerances() -> None:

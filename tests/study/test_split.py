@@ -11,21 +11,24 @@ from recontour.study.split import read_splits, split_of, write_split
 
 def test_a_drawn_split_covers_every_case_once_and_follows_its_seed(north: Cohort) -> None:
     centre = Centre(cohort=north.path, validation=1, test=1)
-    split = split_of(centre, north)
+    split = split_of("source", centre, north)
     assert sorted(case for fold in split.values() for case in fold) == list(north.case_ids)
     assert {fold: len(cases) for fold, cases in split.items()} == {"train": 1, "validation": 1, "test": 1}
-    assert split == split_of(centre, north)
-    assert any(split != split_of(replace(centre, split_seed=seed), north) for seed in range(1, 6))
+    assert split == split_of("source", centre, north)
+    assert any(split != split_of("source", replace(centre, split_seed=seed), north) for seed in range(1, 6))
 
 
 def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) -> None:
     first, second, third = north.case_ids
     path = tmp_path / "split.csv"
     path.write_text(f"case,fold\n{second},test\n{first},train\n{third},validation\n")
-    split = split_of(Centre(cohort=north.path, split=path), north)
+    split = split_of("source", Centre(cohort=north.path, split=path), north)
     assert split == {"train": [first], "validation": [third], "test": [second]}
     write_split(tmp_path / "kept.csv", {"source": split})
     assert read_splits(tmp_path / "kept.csv") == {"source": split}
+    assert split_of("source", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north) == split
+    with pytest.raises(SettingsError, match="no case for train and test"):
+        split_of("target", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +44,9 @@ def test_a_wrong_split_file_is_one_line(north: Cohort, tmp_path: Path, rows: str
     path = tmp_path / "split.csv"
     path.write_text("case,fold\n" + rows.format(north.case_ids[0]) + "\n")
     with pytest.raises(SettingsError, match=said):
-        split_of(Centre(cohort=north.path, split=path), north)
+        split_of("source", Centre(cohort=north.path, split=path), north)
 
 
 def test_a_cohort_too_small_for_its_split_is_refused(north: Cohort) -> None:
     with pytest.raises(SettingsError, match="no case for train, of 3 cases"):
-        split_of(Centre(cohort=north.path, test=3), north)
+        split_of("source", Centre(cohort=north.path, test=3), north)

@@ -16,10 +16,11 @@ from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay
 from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.figures import smoothed
-from recontour.study.report import About, headline, write_study_report
+from recontour.study.report import About, write_study_report
 from recontour.study.results import Contouring, Point, Result, Training
 from recontour.study.settings import Cases, Centre, Depth, Models, Normalisation, Separately, Study
-from recontour.study.tables import main
+from recontour.study.tables.models import main_of
+from recontour.study.words import headline
 
 ORGANS = ("Brainstem", "Lens_L")
 LAYERS = 22
@@ -203,9 +204,9 @@ def test_the_verdict_says_what_the_scores_were_made_to_say(tmp_path: Path) -> No
 def test_the_headline_follows_the_intervals(gain: float, words: str) -> None:
     grid = the_grid(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
     results = {cell.id: a_result(cell, gain if cell.model == "ST" else None) for cell in grid.cells}
-    numbers = main(grid, results)
-    assert numbers
-    assert words in headline(numbers, ABOUT)
+    main = main_of(grid, results)
+    assert main
+    assert words in headline(main, "North", "South")
 
 
 def test_the_best_depth_is_named_and_compared_with_the_papers(tmp_path: Path) -> None:

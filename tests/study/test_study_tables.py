@@ -7,10 +7,16 @@ import pytest
 from tests.evaluation.conftest import scored
 from tests.study.test_study_report import STUDY, a_result, all_results, the_grid
 
-from recontour.study import tables
 from recontour.study.cells import Cell
 from recontour.study.results import Point, Training, read_results, write_result
-from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, dsc_of, estimate
+from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, published
+from recontour.study.tables.cases import cases_of
+from recontour.study.tables.depth import depth_of
+from recontour.study.tables.models import main_of
+from recontour.study.tables.normalisation import normalisation_of
+from recontour.study.tables.scores import dsc_of, estimate, rows_of
+from recontour.study.tables.separately import separately_of
+from recontour.study.tables.times import times_of
 
 GRID = the_grid()
 RESULTS = all_results(GRID)
@@ -53,31 +59,31 @@ def test_seeds_are_averaged_patient_by_patient_and_nan_is_left_out() -> None:
         )
         for cell in cells
     }
-    rows = tables.rows_of(results, cells, TARGET, "Model_S")
+    rows = rows_of(results, cells, TARGET, "Model_S")
     assert {row.model for row in rows} == {"Model_S"}
     assert dsc_of(rows) == {("a", "A"): pytest.approx(0.5), ("b", "A"): 0.8}
     assert len(rows) == 3
-    assert tables.rows_of(results, cells, SOURCE) == []
+    assert rows_of(results, cells, SOURCE) == []
 
 
 def test_the_main_table_is_what_the_scores_were_made_of() -> None:
-    main = tables.main(GRID, RESULTS)
+    main = main_of(GRID, RESULTS)
     assert main
     assert [main.mean(model).mean for model in MODELS] == pytest.approx([0.545, 0.595, 0.645])
     for a, b, gain in (("Model_S", "Model_T", 0.05), ("Model_S", "Model_ST", 0.1), ("Model_T", "Model_ST", 0.05)):
         found = main.gain(a, b)
         assert [found.mean, found.low, found.high] == pytest.approx([gain] * 3)
-    by_organ = [row for row in main.differences if row.organ != ALL]
+    by_organ = [row for row in main.differences.values() if row.organ != ALL]
     assert {row.p for row in by_organ} == {2 / 2**10}  # all of ten differences have one sign
     assert {row.p_holm for row in by_organ} == {4 / 2**10}  # two organs
-    stem = next(row for row in main.models if (row.organ, row.model) == ("Brainstem", "Model_S"))
+    stem = main.models["Brainstem", "Model_S"]
     assert (stem.n, stem.missed) == (10, 0)
     assert stem.dsc_sd == pytest.approx(np.std(np.arange(10) / 100, ddof=1))
     assert (main.progress.finished, main.progress.asked, main.patients) == (3, 3, 10)
 
 
 def test_retention_is_the_same_on_the_sources_cases() -> None:
-    kept = tables.main(GRID, RESULTS, SOURCE)
+    kept = main_of(GRID, RESULTS, SOURCE)
     assert kept
     assert kept.gain("Model_S", "Model_ST").mean == pytest.approx(-0.1)
 
@@ -87,13 +93,13 @@ def test_organs_stand_in_the_studys_order_though_the_first_case_lacks_one() -> N
     for name, result in RESULTS.items():
         rows = [row for row in result.scores[TARGET] if (row.case, row.organ) != ("t0", "Brainstem")]
         results[name] = replace(result, scores={TARGET: rows})
-    main = tables.main(GRID, results)
+    main = main_of(GRID, results)
     assert main
     assert main.organs == ["Brainstem", "Lens_L"]
 
 
 def test_head_first_counts_both_its_steps() -> None:
-    depth = tables.depth(GRID, RESULTS)
+    depth = depth_of(GRID, RESULTS)
     assert depth
     assert [(row.control, row.layers, row.all_layers) for row in depth.rows] == [
         ("", 1, False), ("", 4, False), ("", 10, False), ("", 22, True),
@@ -112,7 +118,7 @@ def test_draws_are_pooled_and_shown_one_by_one() -> None:
     results = dict(RESULTS)
     for (t, _), gain in zip(ones, (-0.1, 0.1), strict=True):
         results[t.id] = a_result(t, gain)
-    cases = tables.cases(GRID, results)
+    cases = cases_of(GRID, results)
     assert cases
     row = cases.rows[0]
     assert (row.cases, row.draws) == (1, 2)
@@ -123,7 +129,7 @@ def test_draws_are_pooled_and_shown_one_by_one() -> None:
 
 
 def test_separately_adds_up_the_organs_time() -> None:
-    separately = tables.separately(GRID, RESULTS)
+    separately = separately_of(GRID, RESULTS)
     assert separately
     assert [row.organ for row in separately.rows] == ["Brainstem", "Lens_L", ALL]
     overall = separately.rows[-1]
@@ -140,14 +146,14 @@ def test_separately_adds_up_the_organs_time() -> None:
 def test_an_organ_without_its_network_is_not_in_the_mean_of_all() -> None:
     lens = GRID.separately["Lens_L"][0]
     results = {name: result for name, result in RESULTS.items() if name != lens.t.id}
-    separately = tables.separately(GRID, results)
+    separately = separately_of(GRID, results)
     assert separately
     assert set(separately.rows[-1].separately) == {"Model_S", "Model_ST"}
     assert set(separately.rows[0].separately) == set(MODELS)
 
 
 def test_normalisation_by_norm_and_batch() -> None:
-    normalisation = tables.normalisation(GRID, RESULTS)
+    normalisation = normalisation_of(GRID, RESULTS)
     assert normalisation
     assert [(row.norm, row.batch, row.iterations) for row in normalisation.rows] == [
         (norm, batch, 80 // batch) for norm in ("batch", "group", "frozen") for batch in (1, 8)
@@ -170,7 +176,7 @@ def test_the_time_to_reach_model_t(of_st: tuple[float, ...], seconds: float, sha
         triple.t.id: a_result(triple.t, seconds=40.0, validation=curve(0.3, 0.5, 0.6)),
         triple.st.id: a_result(triple.st, validation=curve(*of_st)),
     }
-    st = tables.times(GRID, results)[-1]
+    st = times_of(GRID, results)[-1]
     assert st.model == "Model_ST"
     assert (st.seconds_to_reach_t, st.share_of_t) == pytest.approx((seconds, share), nan_ok=True)
     assert st.contouring_seconds_per_slice == pytest.approx(0.05)
@@ -179,29 +185,29 @@ def test_the_time_to_reach_model_t(of_st: tuple[float, ...], seconds: float, sha
 def test_a_model_without_iterations_costs_nothing_and_divides_by_nothing() -> None:
     (triple,) = GRID.models
     idle = Training(0, 0.0, 0.0, 0.0, 0.0, 1, 0)
-    row = tables.times(GRID, {triple.t.id: replace(a_result(triple.t), training=idle)})[0]
+    row = times_of(GRID, {triple.t.id: replace(a_result(triple.t), training=idle)})[0]
     assert isnan(row.seconds_per_iteration)
     assert isnan(row.share_of_t)
 
 
 def test_what_is_not_studied_is_not_there() -> None:
     grid = the_grid(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
-    for table in (tables.depth, tables.cases, tables.separately, tables.normalisation):
+    for table in (depth_of, cases_of, separately_of, normalisation_of):
         assert table(grid, all_results(grid)) is None
-    assert tables.main(grid, {}) is None
-    assert tables.times(grid, {}) == []
+    assert main_of(grid, {}) is None
+    assert times_of(grid, {}) == []
 
 
 def test_results_from_files_give_the_same_numbers(tmp_path: Path) -> None:
     cells = list(GRID.models[0])
     for cell in cells:
         write_result(tmp_path, RESULTS[cell.id])
-    assert tables.main(GRID, read_results(tmp_path, cells)) == tables.main(GRID, RESULTS)
+    assert main_of(GRID, read_results(tmp_path, cells)) == main_of(GRID, RESULTS)
 
 
 def test_the_published_table_is_whole() -> None:
-    published = tables.published()
-    assert len(published) == 12
-    means = {model: np.mean([of_organ[model][0] for of_organ in published.values()]) for model in MODELS}
+    papers = published()
+    assert len(papers) == 12
+    means = {model: np.mean([of_organ[model][0] for of_organ in papers.values()]) for model in MODELS}
     # the paper's abstract: 0.74, 0.78 and 0.81, of unrounded numbers
     assert [means[model] for model in MODELS] == pytest.approx([0.74, 0.78, 0.81], abs=0.01)

@@ -15,7 +15,7 @@ from recontour.training.batches import Batches
 from recontour.training.loop import Step, learning_rate_at
 from recontour.training.presets import PRESETS
 from recontour.training.recipe import Recipe
-from recontour.training.run import RunFolder, run
+from recontour.training.run import Hardware, RunFolder, run
 from recontour.transfer.depth import freeze_all_but_last
 
 TINY = Architecture(
@@ -24,6 +24,7 @@ TINY = Architecture(
 ORGANS = ("Brainstem", "Lens_L")
 RECIPE = replace(PRESETS["compact"].train, iterations=6, batch=2)
 IDENTITY = {"what": "a test"}
+CPU = Hardware("cpu")
 
 
 def network(seed: int = 0) -> Network:
@@ -32,10 +33,16 @@ def network(seed: int = 0) -> Network:
 
 
 def steps(
-    net: Network, cohort: Cohort, folder: Path, recipe: Recipe = RECIPE, *, resume: bool = False
+    net: Network,
+    cohort: Cohort,
+    folder: Path,
+    recipe: Recipe = RECIPE,
+    *,
+    resume: bool = False,
+    hardware: Hardware = CPU,
 ) -> Iterator[Step]:
     batches = Batches(list(cohort), ORGANS, Preprocessing(4.0, 33, (-200.0, 400.0)), recipe, seed=0)
-    return run(net, batches, RunFolder(folder), IDENTITY, resume=resume, checkpoint_seconds=0.0, accelerator="cpu")
+    return run(net, batches, RunFolder(folder), IDENTITY, resume=resume, checkpoint_seconds=0.0, hardware=hardware)
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
@@ -91,7 +98,7 @@ def test_an_unfinished_run_is_not_started_over_by_accident(north: Cohort, tmp_pa
 def test_a_checkpoint_of_another_run_is_refused(north: Cohort, tmp_path: Path) -> None:
     list(steps(network(), north, tmp_path))
     batches = Batches(list(north), ORGANS, Preprocessing(4.0, 33, (-200.0, 400.0)), RECIPE, seed=0)
-    other = run(network(), batches, RunFolder(tmp_path), {"what": "another"}, resume=True, accelerator="cpu")
+    other = run(network(), batches, RunFolder(tmp_path), {"what": "another"}, resume=True, hardware=CPU)
     with pytest.raises(ResumeError, match="other what"):
         next(other)
 

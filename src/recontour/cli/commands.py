@@ -9,7 +9,7 @@ from typing import Any
 import recontour
 from recontour.cli import tell
 from recontour.cohort import Cohort
-from recontour.errors import SettingsError
+from recontour.errors import FaultError, SettingsError
 
 
 def import_(options: argparse.Namespace) -> None:
@@ -50,7 +50,7 @@ def adapt(options: argparse.Namespace) -> None:
 
 
 def _learning(options: argparse.Namespace) -> dict[str, Any]:
-    chosen = {name: getattr(options, name) for name in ("iterations", "seed", "resume")}
+    chosen = {name: getattr(options, name) for name in ("iterations", "seed", "deterministic", "resume")}
     return chosen | {"organs": _organs(options)}
 
 
@@ -91,6 +91,8 @@ def study(options: argparse.Namespace) -> None:
     with tell.Progress() as progress:
         failed = studies.run_study(declared, options.out, resume=options.resume, progress=progress)
     tell.studied(failed, options.out)
+    if failed:
+        raise FaultError(f"{len(failed)} cells failed, the rest is done; mend what they say, then go on with --resume")
 
 
 def report(options: argparse.Namespace) -> None:

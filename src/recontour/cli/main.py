@@ -116,4 +116,5 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all that fit if not given")
     parser.add_argument("--iterations", type=int, metavar="N", help="the preset's if not given")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--deterministic", action="store_true", help="the same bits on the same GPU again, slower")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was broken off")

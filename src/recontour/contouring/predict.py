@@ -50,7 +50,9 @@ def chosen_organs(model: Model, organs: Sequence[str] | None) -> tuple[str, ...]
 def _logits(model: Model, hu: npt.NDArray[np.generic], grid: Grid) -> Iterator[tuple[int, Tensor]]:
     """Batches of slices: index of the first, and (N, K, row, column) logits on the CT's own grid."""
     centre = body_centre_mm(hu, grid)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = next(model.network.parameters()).device  # where a training that goes on has it
+    if device.type == "cpu" and torch.cuda.is_available():
+        device = torch.device("cuda")
     network = model.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     for first in range(0, grid.shape[0], SLICES_AT_ONCE):
         planes = torch.from_numpy(np.asarray(hu[first : first + SLICES_AT_ONCE], dtype=np.float32))

@@ -86,7 +86,10 @@ class Grid:
             *(cell for triples in self.separately.values() for triple in triples for cell in triple),
             *(cell for pairs in self.normalisation.values() for pair in pairs for cell in pair),
         ]
-        return list({cell.id: cell for one in asked for cell in one.lineage}.values())
+        once: dict[str, Cell] = {}
+        for cell in (cell for one in asked for cell in one.lineage):
+            once.setdefault(cell.id, cell)  # the first one: a main model is watched, its like in a sweep is not
+        return list(once.values())
 
 
 def grid_of(study: Study, organs: Sequence[str], layers: int, target_cases: int, batch: int) -> Grid:

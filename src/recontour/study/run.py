@@ -17,6 +17,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import torch
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
@@ -47,17 +48,16 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
     """
     there = out / "study.json"
     if not there.exists():
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and {path.name for path in out.iterdir()} - {"split.csv"}:
             raise OutputError(f"{out} exists and is no study; choose a new folder")
         cohorts = {name: Cohort.open(getattr(study, name).cohort) for name in ("source", "target")}
-        splits = {name: split_of(getattr(study, name), cohort) for name, cohort in cohorts.items()}
-        (out / "split.csv").unlink(missing_ok=True)
+        splits = {name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()}
         write_split(out / "split.csv", splits)
     elif not resume:
         raise OutputError(f"{out} holds a study; go on with it by --resume, or choose another --out")
     else:
         before = read_declared(out)
-        fixed = ("source", "target", "preset", "retention_cases")
+        fixed = ("source", "target", "preset", "organs", "retention_cases")
         if changed := [name for name in fixed if getattr(before, name) != getattr(study, name)]:
             raise SettingsError(
                 f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
@@ -136,28 +136,36 @@ def failures(out: Path, cells: Sequence[Cell]) -> dict[str, str]:
 def _workers(out: Path, count: int, threads: int) -> Iterator[Sequence[BaseProcess]]:
     """Processes that work for as long as this one lives."""
     fresh = multiprocessing.get_context("spawn")  # a fork would inherit PyTorch's threads in an unknown state
-    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS",)}
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # read once, when the new process loads its libraries
     workers = [fresh.Process(target=_work, args=(out, threads)) for _ in range(count)]
+    gpus = torch.cuda.device_count()
     try:
-        for worker in workers:
-            worker.start()
+        for number, worker in enumerate(workers):
+            with _environment(OMP_NUM_THREADS=threads, **{"CUDA_VISIBLE_DEVICES": number % gpus} if gpus > 1 else {}):
+                worker.start()
         yield workers
     finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
         for worker in workers:
             worker.terminate()
         for worker in workers:
             worker.join()
 
 
+@contextmanager
+def _environment(**values: int) -> Iterator[None]:
+    """Variables for processes started meanwhile, which read them once, when they load their libraries."""
+    before = dict(os.environ)
+    os.environ.update({name: str(value) for name, value in values.items()})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _work(out: Path, threads: int) -> None:
     """A worker's life: take a cell, perform it, take the next."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the user started
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    import torch
-
     torch.set_num_threads(threads)
     ground = open_ground(out)
     cells = grid(ground).cells

@@ -15,12 +15,14 @@ FOLDS = ("train", "validation", "test")
 Split = Mapping[str, Sequence[str]]  # fold -> case ids
 
 
-def split_of(centre: Centre, cohort: Cohort) -> Split:
+def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
     """The split that a study file declares for a centre: read from a file, or drawn at random by its seed.
+
+    name: "source" or "target": a file's rows of the other one, if it says whose they are, are passed over.
 
     Raises: SettingsError: the file names unknown cases or folds, or a fold that is needed would be empty.
     """
-    split = _read(centre.split, cohort) if centre.split else _drawn(centre, cohort)
+    split = _read(centre.split, name, cohort) if centre.split else _drawn(centre, cohort)
     if empty := [fold for fold in ("train", "test") if not split[fold]]:
         raise SettingsError(
             f"{centre.split or cohort.path}: no case for {' and '.join(empty)}, of {len(cohort)} cases; "
@@ -36,7 +38,7 @@ def _drawn(centre: Centre, cohort: Cohort) -> Split:
     return {"train": rest[centre.validation :], "validation": rest[: centre.validation], "test": test}
 
 
-def _read(path: Path, cohort: Cohort) -> Split:
+def _read(path: Path, name: str, cohort: Cohort) -> Split:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -48,6 +50,8 @@ def _read(path: Path, cohort: Cohort) -> Split:
     split: dict[str, list[str]] = {fold: [] for fold in FOLDS}
     folds: dict[str, str] = {}
     for line, row in enumerate(rows, start=2):
+        if row.get("centre", name) != name:
+            continue
         case, fold = row.get("case") or "", row.get("fold") or ""
         if case not in there:
             raise SettingsError(

@@ -32,6 +32,8 @@ def time_step(network: Network, batch: Batch, recipe: Recipe) -> StepSeconds:
     copy = deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     set_training_mode(copy, frozen_statistics=recipe.frozen_statistics)
     optimiser = optimiser_of(copy, recipe)
+    device = next(copy.parameters()).device
+    batch = Batch(*(part.to(device) for part in batch))
     ct_N1HW = batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         features_NChw = copy.features(ct_N1HW)
@@ -43,6 +45,8 @@ def time_step(network: Network, batch: Batch, recipe: Recipe) -> StepSeconds:
         optimiser.zero_grad(set_to_none=True)
         loss_of(logits_NKHW, batch, recipe, 0).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()  # what was asked for is done
         return time.perf_counter() - began
 
     seconds(head_only=False)  # the first one allocates

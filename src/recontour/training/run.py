@@ -42,12 +42,33 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
 
-def make_fabric(accelerator: str = "auto") -> Fabric:
-    """All devices of the best accelerator, mixed precision where it helps."""
-    precision: Any = "32-true"
-    if torch.cuda.is_available() and accelerator != "cpu":
-        precision = "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    return Fabric(accelerator=accelerator, precision=precision)
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What a run may use: all devices of the best accelerator, with mixed precision where it helps, unless told."""
+
+    accelerator: str = "auto"  # "cpu", "cuda", ...
+    devices: int | str = "auto"
+    precision: Any = None  # Lightning's word: "32-true", "bf16-mixed", "16-mixed"; None: what the accelerator does best
+    deterministic: bool = False  # the same bits on the same GPU again, for some speed; a CPU gives them anyway
+
+    def fabric(self) -> Fabric:
+        """Lightning's handle on it."""
+        best: Any = "32-true"
+        if torch.cuda.is_available() and self.accelerator != "cpu":
+            best = "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+        return Fabric(accelerator=self.accelerator, devices=self.devices, precision=self.precision or best)
+
+    @contextmanager
+    def kernels(self) -> Iterator[None]:
+        """Let PyTorch choose deterministic kernels alone, if that is wanted, until the run ends."""
+        before = torch.are_deterministic_algorithms_enabled()
+        if self.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first call
+            torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
 
 
 def is_first_process() -> bool:
@@ -63,7 +84,7 @@ def run(
     *,
     resume: bool,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    accelerator: str = "auto",
+    hardware: Hardware = Hardware(),
 ) -> Iterator[Step]:
     """Train a network in place, yielding after each iteration.
 
@@ -72,10 +93,10 @@ def run(
     On a CPU a run that was killed and resumed ends in the same bits as one that was not.
     Raises: ResumeError, SettingsError, FaultError.
     """
-    fabric = make_fabric(accelerator)
+    fabric = hardware.fabric()
     fabric.launch()
     first = is_first_process()
-    with _held(folder) if first else nullcontext():
+    with hardware.kernels(), _held(folder) if first else nullcontext():
         state = _read_checkpoint(folder, identity, resume=resume)
         done = int(state["done"]) if state else 0
         if resume and first:

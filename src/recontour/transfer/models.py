@@ -17,7 +17,7 @@ from recontour.training.batches import Batches
 from recontour.training.loop import Step
 from recontour.training.presets import Preset
 from recontour.training.recipe import Recipe
-from recontour.training.run import RunFolder, is_first_process, run
+from recontour.training.run import Hardware, RunFolder, is_first_process, run
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.inherit import inherit
 
@@ -81,14 +81,17 @@ def calibrate(model: Model, cases: Sequence[Case], recipe: Recipe) -> None:
             network(batches[index].ct_N1HW)
 
 
-def fit(model: Model, cases: Sequence[Case], recipe: Recipe, out: Path, *, resume: bool) -> Iterator[Step]:
+def fit(
+    model: Model, cases: Sequence[Case], recipe: Recipe, out: Path, *, resume: bool, deterministic: bool = False
+) -> Iterator[Step]:
     """Train the layers that are not frozen, yielding after each iteration; write the model file after the last.
 
     Between two iterations the caller may contour with the model, but not change it.
     """
     batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
     folder = RunFolder(out.with_name(out.name + ".run"))
-    yield from run(model.network, batches, folder, _identity(model, cases), resume=resume)
+    hardware = Hardware(deterministic=deterministic)
+    yield from run(model.network, batches, folder, _identity(model, cases), resume=resume, hardware=hardware)
     if is_first_process():
         save_model(model, out)
         folder.close()

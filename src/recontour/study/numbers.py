@@ -1,0 +1,39 @@
+"""Numbers as a study's report prints them."""
+
+import numpy as np
+
+from recontour.evaluation.summary import NONE, number
+from recontour.study.tables import Estimate
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A number with its sign, no sign for 0."""
+    return ("+" if round(value, digits) > 0 else "") + number(value, digits)
+
+
+def interval(value: Estimate, digits: int = 3, *, with_sign: bool = False) -> str:
+    """An estimate's 95 % interval."""
+    if np.isnan(value.low):
+        return NONE
+    one = signed if with_sign else number
+    return f"{one(value.low, digits)} to {one(value.high, digits)}"
+
+
+def gain(value: Estimate) -> str:
+    """A difference and its interval, within a sentence."""
+    return f"{signed(value.mean)}, 95 % interval {interval(value, with_sign=True)}"
+
+
+def side(value: Estimate) -> int:
+    """1 if the whole interval is above 0, -1 if below, else 0: not decided."""
+    return int(value.low > 0) - int(value.high < 0)
+
+
+def percent(share: float) -> str:
+    """A share."""
+    return NONE if np.isnan(share) else f"{number(100 * share, 0)} %"
+
+
+def plural(count: int, thing: str) -> str:
+    """So many things."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"

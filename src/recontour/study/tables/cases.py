@@ -1,0 +1,64 @@
+"""How many of the target's cases suffice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recontour.study.cells import Cell, Grid
+from recontour.study.tables.finished import Progress, Results, finished, progress
+from recontour.study.tables.scores import TARGET, Estimate, Level, gain_of, level_of
+
+
+@dataclass(frozen=True, slots=True)
+class CasesRow:
+    """Model_T and Model_ST with so many of the target's cases."""
+
+    cases: int
+    draws: int  # finished, of either model
+    t: Level
+    st: Level
+    st_less_t: Estimate
+    t_draws: Sequence[float]  # mean DSC of each draw and seed
+    st_draws: Sequence[float]
+    st_less_t_draws: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The study of the number of cases."""
+
+    progress: Progress
+    rows: Sequence[CasesRow]  # the fewest cases first
+
+    @property
+    def caught_up(self) -> CasesRow | None:
+        """The fewest cases from which on the interval of ST - T is never above 0; None if there are none."""
+        found = None
+        for row in reversed([row for row in self.rows if np.isfinite(row.st_less_t.low)]):
+            if row.st_less_t.low > 0:
+                break
+            found = row
+        return found
+
+
+def cases_of(grid: Grid, results: Results) -> Cases | None:
+    """T and ST by the number of target cases."""
+    rows = [row for number, pairs in grid.cases.items() if (row := _row(results, number, pairs)).draws]
+    every = (cell for pairs in grid.cases.values() for pair in pairs for cell in pair)
+    return Cases(progress(results, every), rows) if rows else None
+
+
+def _row(results: Results, number: int, pairs: Sequence[tuple[Cell, Cell]]) -> CasesRow:
+    t, st = (finished(results, [pair[side] for pair in pairs]) for side in (0, 1))
+    both = [(a, b) for a, b in pairs if a in t and b in st]
+    return CasesRow(
+        cases=number,
+        draws=len({cell.draw for cell in (*t, *st)}),
+        t=level_of(results, t, TARGET),
+        st=level_of(results, st, TARGET),
+        st_less_t=gain_of(results, [a for a, _ in both], [b for _, b in both]),
+        t_draws=[level_of(results, [cell], TARGET).dsc.mean for cell in t],
+        st_draws=[level_of(results, [cell], TARGET).dsc.mean for cell in st],
+        st_less_t_draws=[gain_of(results, [a], [b]).mean for a, b in both],
+    )

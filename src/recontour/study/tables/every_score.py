@@ -1,0 +1,41 @@
+"""What everything here is computed from."""
+
+from dataclasses import dataclass
+
+from recontour.study.cells import Grid
+from recontour.study.tables.finished import Results, finished
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """A cell's score of one organ of one case."""
+
+    cell: str
+    fold: str
+    case: str
+    organ: str
+    dsc: float
+    surface_dsc: float
+    tolerance_mm: float
+    hd95_mm: float
+    volume_bias_percent: float
+
+
+def every_score(grid: Grid, results: Results) -> list[ScoreRow]:
+    """All finished cells' scores, of all folds."""
+    return [
+        ScoreRow(
+            cell=cell.id,
+            fold=fold,
+            case=row.case,
+            organ=row.organ,
+            dsc=row.dsc,
+            surface_dsc=row.surface_dsc,
+            tolerance_mm=row.tolerance_mm,
+            hd95_mm=row.hd95_mm,
+            volume_bias_percent=row.volume_bias_percent,
+        )
+        for cell in finished(results, grid.cells)
+        for fold, rows in results[cell.id].scores.items()
+        for row in rows
+    ]

@@ -1,0 +1,125 @@
+"""What the experiments share: several cells' scores as one model's, and means over organs with their intervals."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import bootstrap
+
+from recontour.evaluation import CaseScore
+from recontour.evaluation.statistics import RESAMPLES, SEED
+from recontour.study.cells import Cell
+from recontour.study.tables.finished import Results, finished
+
+Floats = npt.NDArray[np.float64]
+Dsc = Mapping[tuple[str, str], float]  # by case and organ
+
+TARGET, SOURCE = "target test", "source test"  # folds
+ALL = "mean over organs"  # in an organ's place
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean DSC, or of differences in DSC, and its interval; NaN where there is nothing or one patient."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How well one model contours the cases of a fold."""
+
+    dsc: Estimate
+    patients: int
+    organs: Mapping[str, float]  # mean DSC
+
+
+def rows_of(results: Results, cells: Iterable[Cell], fold: str, model: str = "") -> list[CaseScore]:
+    """Several cells' scores as one model's: each case's and organ's measures averaged, NaN left out."""
+    groups: dict[tuple[str, str], list[CaseScore]] = {}
+    for cell in finished(results, cells):
+        for row in results[cell.id].scores.get(fold, ()):
+            groups.setdefault((row.case, row.organ), []).append(row)
+    return [
+        CaseScore(
+            case=case,
+            organ=organ,
+            model=model,
+            dsc=mean(row.dsc for row in rows),
+            surface_dsc=mean(row.surface_dsc for row in rows),
+            tolerance_mm=rows[0].tolerance_mm,
+            hd95_mm=mean(row.hd95_mm for row in rows),
+            volume_bias_percent=mean(row.volume_bias_percent for row in rows),
+        )
+        for (case, organ), rows in groups.items()
+    ]
+
+
+def dsc_of(rows: Iterable[CaseScore]) -> Dsc:
+    """The finite DSC by case and organ."""
+    return {(row.case, row.organ): row.dsc for row in rows if np.isfinite(row.dsc)}
+
+
+def of_organs(dsc: Dsc, organs: Collection[str]) -> Dsc:
+    """Those of some organs."""
+    return {(case, organ): value for (case, organ), value in dsc.items() if organ in organs}
+
+
+def difference(a: Dsc, b: Dsc) -> Dsc:
+    """b - a where both are."""
+    return {key: b[key] - a[key] for key in b if key in a}
+
+
+def patients(dsc: Dsc) -> int:
+    """With any organ scored."""
+    return len({case for case, _ in dsc})
+
+
+def estimate(dsc: Dsc) -> Estimate:
+    """The mean and its interval."""
+    cases, organs = (sorted({key[axis] for key in dsc}) for axis in (0, 1))
+    table = np.array([[dsc.get((case, organ), np.nan) for organ in organs] for case in cases], dtype=np.float64)
+    if not table.size:
+        return Estimate(np.nan, np.nan, np.nan)
+
+    def mean_of(chosen: npt.NDArray[np.int64], axis: int = -1) -> Floats:
+        return _mean_over(_mean_over(table[chosen], axis=-2), axis=-1)
+
+    everyone = np.arange(len(cases))
+    middle = float(mean_of(everyone))
+    if len(cases) < 2:
+        return Estimate(middle, np.nan, np.nan)
+    interval = bootstrap(
+        (everyone,), mean_of, n_resamples=RESAMPLES, method="percentile", random_state=np.random.default_rng(SEED)
+    ).confidence_interval
+    return Estimate(middle, float(interval.low), float(interval.high))
+
+
+def level_of(results: Results, cells: Iterable[Cell], fold: str) -> Level:
+    """Sum several cells up over a fold, as one model."""
+    dsc = dsc_of(rows_of(results, cells, fold))
+    organs = dict.fromkeys(organ for _, organ in dsc)
+    return Level(estimate(dsc), patients(dsc), {organ: mean(of_organs(dsc, [organ]).values()) for organ in organs})
+
+
+def gain_of(results: Results, a: Iterable[Cell], b: Iterable[Cell]) -> Estimate:
+    """The target's DSC of b less that of a."""
+    dsc_a, dsc_b = (dsc_of(rows_of(results, cells, TARGET)) for cells in (a, b))
+    return estimate(difference(dsc_a, dsc_b))
+
+
+def mean(values: Iterable[float]) -> float:
+    """The mean of the values that are not NaN; NaN if none is."""
+    there = [value for value in values if not np.isnan(value)]
+    return float(np.mean(there)) if there else np.nan
+
+
+def _mean_over(values: Floats, axis: int) -> Floats:
+    """The same along an axis: an organ may have no case among those drawn."""
+    there = ~np.isnan(values)
+    count = there.sum(axis=axis)
+    total = np.where(there, values, 0.0).sum(axis=axis)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))

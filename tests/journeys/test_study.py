@@ -1,0 +1,182 @@
+"""`recontour study` from its file to its report, a cell that fails, and kills at any moment."""
+
+import csv
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.conftest import fill
+
+from recontour.cli import main
+from recontour.cohort import Cohort
+
+SMALL = """
+name = "a small study"
+retention_cases = 1
+workers = {workers}
+threads = 1
+[source]
+cohort = "{source}"
+test = 1
+[target]
+cohort = "{target}"
+validation = 1
+test = 2
+[models]
+iterations = 3
+validate_every = 2
+"""
+MORE = """
+[depth]
+iterations = 2
+layers = [1, 10]
+[cases]
+iterations = 2
+numbers = [1, "all"]
+draws = 1
+[separately]
+iterations = 1
+organs = ["Brainstem"]
+[normalisation]
+slices = 2
+batches = [2]
+norms = ["group", "frozen"]
+"""
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """Five cases of a centre that draws everything a pixel larger."""
+    return fill(Cohort.open_or_create(tmp_path_factory.mktemp("target") / "east", "east"), 5, growth_px=1)
+
+
+def declare(folder: Path, north: Cohort, target: Cohort, more: str = "", workers: int = 1) -> Path:
+    path = folder / "STUDY.toml"
+    path.write_text(SMALL.format(source=north.path, target=target.path, workers=workers) + more)
+    return path
+
+
+def dsc(out: Path) -> dict[tuple[str, str, str], str]:
+    """Every score of a study, digit by digit."""
+    found: dict[tuple[str, str, str], str] = {}
+    for path in out.glob("cells/*/scores.csv"):
+        with path.open() as file:
+            found |= {(row["model"], row["case"], row["organ"]): row["dsc"] for row in csv.DictReader(file)}
+    return found
+
+
+def test_a_study_from_its_file_to_its_report(
+    north: Cohort, target: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = declare(tmp_path, north, target, MORE, workers=2), tmp_path / "out"
+    assert main(["study", str(study), "--dry-run"]) == 0
+    cells = re.search(r"(\d+) cells: .* with 2 workers; .* GB of disk", capsys.readouterr().out)
+    assert cells
+    assert not out.exists()
+
+    assert main(["study", str(study), "--out", str(out)]) == 0
+    assert len(list(out.glob("cells/*/result.json"))) == int(cells[1])
+    assert not list(out.glob("cells/*/failed.txt"))
+    page = (out / "report.html").read_text()
+    for words in ("a small study", "north", "east", "Model_ST", "random trunk", "head first"):
+        assert words in page
+    assert str(north.path) not in page  # where a cohort lies is nobody's business
+    names = {path.stem for path in (out / "tables").iterdir()}
+    assert names >= {"models", "depth", "cases", "separately", "normalisation", "retention", "times", "scores"}
+
+    # again: nothing is computed twice, and without --resume nothing is touched
+    made = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
+    assert main(["study", str(study), "--out", str(out)]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main(["study", str(study), "--out", str(out), "--resume"]) == 0
+    assert made == {path: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
+    (out / "report.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert (out / "report.html").exists()
+
+
+def test_a_cell_that_fails_is_shown_and_the_rest_goes_on(
+    north: Cohort, target: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = declare(tmp_path, north, target), tmp_path / "out"
+    blocked = out / "cells" / "S-3organs-3it-seed0"
+    subprocess.run([sys.executable, "-c", PREPARE, str(study), str(out)], check=True)
+    blocked.mkdir(parents=True)
+    (blocked / "model.run").write_text("a file where a folder should be")
+    assert main(["study", str(study), "--out", str(out), "--resume"]) == 1
+    told, line = capsys.readouterr()
+    assert "2 cells failed, the rest is done" in line
+    assert re.search(r"failed: S-3organs-3it-seed0: .*model\.run", told)
+    assert re.search(r"failed: ST-.*: S-3organs-3it-seed0, which it starts from, failed", told)
+    assert (out / "cells" / "T-3organs-3it-seed0" / "result.json").exists()
+    assert "model.run" in (out / "report.html").read_text()
+
+    (blocked / "model.run").unlink()  # mended: tried again
+    assert main(["study", str(study), "--out", str(out), "--resume"]) == 0
+    assert "failed" not in capsys.readouterr().out
+
+
+PREPARE = """
+import sys
+from pathlib import Path
+from recontour.study.run import prepare
+from recontour.study.settings import read_study
+prepare(read_study(Path(sys.argv[1])), Path(sys.argv[2]), resume=False)
+"""
+
+
+def test_three_kills_change_no_number(north: Cohort, target: Cohort, tmp_path: Path) -> None:
+    study = declare(tmp_path, north, target, "[depth]\niterations = 2\nlayers = [1]\ncontrols = []\n", workers=2)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    began = time.monotonic()
+    assert main(["study", str(study), "--out", str(whole)]) == 0
+    lasted = time.monotonic() - began
+    command = [sys.executable, "-m", "recontour", "study", str(study), "--out", str(killed), "--resume"]
+    moments = random.Random(7)
+    for _ in range(3):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(moments.uniform(0.3, 0.8) * lasted)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    assert dsc(killed) == dsc(whole)
+    assert len(dsc(whole)) > 0
+    assert (killed / "report.html").exists()
+
+
+def test_a_folder_that_is_no_study_is_left_alone(
+    north: Cohort, target: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = declare(tmp_path, north, target), tmp_path / "out"
+    out.mkdir()
+    (out / "holiday.jpg").touch()
+    assert main(["study", str(study), "--out", str(out), "--resume"]) == 2
+    assert "is no study; choose a new folder" in capsys.readouterr().err
+    assert main(["report", str(out)]) == 2
+    assert "Run `recontour study` first" in capsys.readouterr().err
+    (out / "study.json").write_text("{}")
+    assert main(["report", str(out)]) == 2
+    assert "study.json is damaged" in capsys.readouterr().err
+
+
+def test_a_study_may_grow_but_not_change(
+    north: Cohort, target: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = declare(tmp_path, north, target), tmp_path / "out"
+    subprocess.run([sys.executable, "-c", PREPARE, str(study), str(out)], check=True)
+    study.write_text(study.read_text().replace("retention_cases = 1", "retention_cases = 2"))
+    assert main(["study", str(study), "--out", str(out), "--resume"]) == 2
+    assert "another retention_cases; choose another --out" in capsys.readouterr().err
+
+
+def test_the_example_is_printed_and_a_study_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "--example"]) == 0
+    assert "[models]" in capsys.readouterr().out
+    assert main(["study"]) == 2
+    assert "--example" in capsys.readouterr().err

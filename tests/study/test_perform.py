@@ -1,0 +1,119 @@
+"""One cell: what it is trained on, and how."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tests.conftest import TINY
+from torch import Tensor
+
+from recontour.cohort import Cohort
+from recontour.errors import OrganError
+from recontour.network import Network, Preprocessing, load_model
+from recontour.study.cells import Cell
+from recontour.study.perform import Ground, perform
+from recontour.study.results import cell_folder, is_finished, read_mask, read_result
+from recontour.study.settings import Centre, Models, Study
+from recontour.training.presets import PRESETS, preset_of
+
+ORGANS = ("Brainstem", "Lens_L")
+S = Cell("S", ORGANS, 2, seed=0)
+
+
+STATISTICS = "conv1.1.running_mean"
+
+
+@pytest.fixture
+def ground(north: Cohort, south: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    """Two source cases to train on and one to test, one target case of each; a preset small enough for a test."""
+    small = replace(preset_of("compact"), architecture=TINY, preprocessing=Preprocessing(4.0, 49, (-200.0, 400.0)))
+    monkeypatch.setitem(PRESETS, "tiny", small)
+    study = Study(
+        preset="tiny",
+        source=Centre(cohort=north.path),
+        target=Centre(cohort=south.path),
+        models=Models(iterations=2),
+        retention_cases=1,
+    )
+    first, second, third = north.case_ids
+    splits = {
+        "source": {"train": [first, second], "validation": [], "test": [third]},
+        "target": {"train": [south.case_ids[0]], "validation": [south.case_ids[0]], "test": [south.case_ids[1]]},
+    }
+    return Ground(study, tmp_path / "study", {"source": north, "target": south}, splits)
+
+
+def weights_of(ground: Ground, cell: Cell) -> dict[str, Tensor]:
+    return load_model(cell_folder(ground.out, cell) / "model").network.state_dict()
+
+
+def test_a_cell_keeps_its_model_its_scores_and_its_time(ground: Ground) -> None:
+    watched = replace(S, validate_every=1)
+    made = perform(watched, ground)
+    assert is_finished(ground.out, watched)
+    kept = read_result(ground.out, watched)
+    assert kept == made
+    assert kept.training.iterations == 2
+    assert [point.iteration for point in kept.training.validation] == [1, 2]
+    assert kept.training.waiting + kept.training.trunk + kept.training.head == pytest.approx(1)
+    assert {fold: len({row.case for row in rows}) for fold, rows in kept.scores.items()} == {
+        "target test": 1,
+        "source test": 1,
+    }
+    case = ground.cases("target", "test")[0]
+    mask = read_mask(ground.out, watched, case.id, "Brainstem", case.grid.shape[2])
+    assert mask is not None
+    assert mask.shape == case.grid.shape
+
+
+def test_adaptation_starts_from_its_parent_and_keeps_the_trunk(ground: Ground) -> None:
+    perform(S, ground)
+    st = Cell("ST", ORGANS, 2, seed=0, parent=S, retrain_last=1)
+    result = perform(st, ground)
+    after = weights_of(ground, st)
+    for name, weight in weights_of(ground, S).items():
+        assert torch.equal(weight, after[name]) == (not name.startswith("spp"))
+    assert load_model(cell_folder(ground.out, st) / "model").provenance.centre == "south"
+    assert result.training.retrained_parameters < result.training.parameters
+
+
+def test_random_weights_are_calibrated_but_not_trained(ground: Ground) -> None:
+    drawn = Cell("random", ORGANS, 0, seed=3)
+    assert perform(drawn, ground).scores == {}
+    kept = weights_of(ground, drawn)
+    torch.manual_seed(3)
+    fresh = Network(TINY, len(ORGANS))
+    assert all(torch.equal(weight, kept[name]) for name, weight in fresh.named_parameters())
+    assert not torch.equal(kept[STATISTICS], fresh.state_dict()[STATISTICS])
+
+
+def test_frozen_statistics_stay_as_calibrated(ground: Ground) -> None:
+    start = Cell("S", ORGANS, 1, seed=0, norm="frozen", batch=2)
+    perform(start, ground)
+    longer = replace(start, iterations=2)
+    perform(longer, ground)
+    one, two = weights_of(ground, start), weights_of(ground, longer)
+    assert torch.equal(one[STATISTICS], two[STATISTICS])
+    assert not torch.equal(one["conv1.0.weight"], two["conv1.0.weight"])
+
+
+def test_a_draw_of_few_cases_is_the_same_for_both_models_and_grows(ground: Ground) -> None:
+    perform(S, ground)
+    north = ground.cohorts["source"]
+    wide = replace(
+        ground,
+        cohorts={"source": north, "target": north},
+        splits=dict.fromkeys(("source", "target"), ground.splits["source"]),
+    )
+    t = Cell("T", ORGANS, 1, seed=0, cases=1, draw=1)
+    st = Cell("ST", ORGANS, 1, seed=0, parent=S, retrain_last=10, cases=1, draw=1)
+    seen = [perform(cell, wide).train_cases for cell in (t, st)]
+    trained = [load_model(wide.out / "cells" / cell.id / "model").provenance for cell in (t, st)]
+    assert seen == [1, 1]
+    assert set(trained[0].trained_on) <= set(trained[1].trained_on)  # S's own cases are in the second, too
+
+
+def test_organs_that_no_training_case_has_are_an_error(ground: Ground) -> None:
+    with pytest.raises(OrganError, match="none of the 2 training cases has Pituitary"):
+        perform(Cell("S", ("Pituitary",), 1, seed=0), ground)
