@@ -1,8 +1,14 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from recontour.network.architecture import Architecture, Network
+from recontour.training.loop import optimiser_of
+from recontour.training.presets import preset_of
+from recontour.transfer.depth import freeze_all_but_last
 
 TINY = Architecture(stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16)
 
@@ -41,16 +47,58 @@ def test_the_paper_preset_has_the_sizes_of_table_1(paper: Network) -> None:
     assert shapes[""] == (1, 417, 417)
 
 
-def test_the_trunk_costs_79_of_162_gmac(paper: Network) -> None:
+GMAC_AT_417 = {"conv1": 0.1, "conv2": 2.3, "conv3": 3.4, "conv4": 73.1, "conv5": 42.0, "spp": 41.2}  # weights x positions
+
+
+def test_every_stage_has_its_share_of_162_gmac(paper: Network) -> None:
     shapes = outputs(paper, 417)
-    gmac = {"trunk": 0.0, "head": 0.0}
+    gmac = dict.fromkeys(GMAC_AT_417, 0.0)
     for name, module in paper.named_modules():
         if isinstance(module, nn.Conv2d):
             _, height, width = shapes[name]
-            part = "head" if name.startswith(("conv5", "spp")) else "trunk"
-            gmac[part] += module.weight.numel() * height * width / 1e9
-    assert round(gmac["trunk"], 1) == 79.0
+            gmac[name.split(".")[0]] += module.weight.numel() * height * width / 1e9
+    assert {stage: round(cost, 1) for stage, cost in gmac.items()} == GMAC_AT_417
+    assert round(sum(gmac[stage] for stage in ("conv1", "conv2", "conv3", "conv4")), 1) == 79.0
     assert round(sum(gmac.values())) == 162
+
+
+def test_every_stage_has_the_parameters_of_resnet_101(paper: Network) -> None:
+    count = {name: sum(p.numel() for p in getattr(paper, name).parameters()) for name in GMAC_AT_417}
+    published = {"conv2": 215_808, "conv3": 1_219_584, "conv4": 26_090_496, "conv5": 14_964_736}  # layer1 to layer4
+    spp = (1 + 3 * 9) * 2048 * 256 + 4 * 2 * 256 + (4 * 256 * 2 + 2)  # branches, their normalisation, scores
+    assert count == published | {"conv1": 64 * 7 * 7 + 2 * 64, "spp": spp}  # one channel of CT, not three of colour
+
+
+def test_a_frozen_step_costs_two_thirds_of_a_full_one() -> None:
+    with torch.device("meta"):
+        network = Network(Architecture(), organs=1)
+    ct_N1HW = torch.empty(1, 1, 417, 417, device="meta")
+
+    def cost() -> int:
+        with FlopCounterMode(display=False) as counter:
+            network(ct_N1HW).sum().backward()
+        return int(counter.get_total_flops())
+
+    whole = cost()
+    freeze_all_but_last(network, 10)
+    assert cost() / whole == pytest.approx(0.67, abs=0.01)  # the paper: training took 33 % less
+
+
+def test_the_paper_s_network_makes_a_real_step_on_a_cpu() -> None:
+    torch.manual_seed(0)
+    network = Network(Architecture(), organs=1)
+    recipe = preset_of("paper").train
+    optimiser = optimiser_of(network, replace(recipe, learning_rate=0.01))
+    ct_N1HW, organ = torch.randn(1, 1, 65, 65), torch.zeros(1, 1, 65, 65)
+    organ[..., 20:40, 20:40] = 1
+    losses = []
+    for _ in range(2):
+        loss = nn.functional.binary_cross_entropy_with_logits(network(ct_N1HW), organ)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[1] < losses[0]
 
 
 def test_the_difference_of_scores_may_be_taken_before_the_interpolation() -> None:
