@@ -1,14 +1,10 @@
-import runpy
 from math import isnan, nan
-from pathlib import Path
 
 import pytest
 from tests.evaluation.conftest import scored
 
 from recontour.evaluation import common_organs, mean_over_organs
 from recontour.evaluation.summary import tile
-
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "real_centres.py"
 
 # S and ST know the lens; S alone the chiasm, ST alone the brain; of the larynx there is nothing to measure
 SCORES = [
@@ -35,10 +31,3 @@ def test_a_tile_compares_like_with_like_and_hides_no_missed_organ() -> None:
     s, st = (tile(SCORES, model, common_organs(SCORES)) for model in ("S", "ST"))
     assert (s.dsc, s.surface_dsc, s.hd95_mm) == (st.dsc, st.surface_dsc, st.hd95_mm) == ("0.500", "0.900", "3.0")
     assert (s.missed, st.missed) == ("1 of 3", "0 of 3")
-
-
-def test_the_benchmark_s_table_compares_like_with_like() -> None:
-    lines, means = runpy.run_path(str(BENCHMARK))["table"](SCORES)
-    assert means["mean over organs"] == pytest.approx({"S": 0.5, "ST": 0.5})
-    assert means["OpticChiasm"] == pytest.approx({"S": 0.1, "ST": nan}, nan_ok=True)
-    assert "1 organ" in lines[-1]

@@ -47,7 +47,14 @@ def test_the_paper_preset_has_the_sizes_of_table_1(paper: Network) -> None:
     assert shapes[""] == (1, 417, 417)
 
 
-GMAC_AT_417 = {"conv1": 0.1, "conv2": 2.3, "conv3": 3.4, "conv4": 73.1, "conv5": 42.0, "spp": 41.2}  # weights x positions
+GMAC_AT_417 = {
+    "conv1": 0.1,
+    "conv2": 2.3,
+    "conv3": 3.4,
+    "conv4": 73.1,
+    "conv5": 42.0,
+    "spp": 41.2,
+}  # weights x positions
 
 
 def test_every_stage_has_its_share_of_162_gmac(paper: Network) -> None:
@@ -95,7 +102,7 @@ def test_the_paper_s_network_makes_a_real_step_on_a_cpu() -> None:
     for _ in range(2):
         loss = nn.functional.binary_cross_entropy_with_logits(network(ct_N1HW), organ)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         losses.append(loss.item())
     assert losses[1] < losses[0]

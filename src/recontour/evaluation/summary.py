@@ -81,13 +81,13 @@ def verdict(scores: Sequence[CaseScore], comparisons: Sequence[Comparison], base
     gain = mean_over_organs(scores, model, organs) - mean_over_organs(scores, baseline, organs)
 
     def named(rows: Iterable[Comparison]) -> list[tuple[str, str]]:
-        return [(row.organ, _signed(row.median_difference, 3)) for row in rows]
+        return [(row.organ, signed(row.median_difference, 3)) for row in rows]
 
     better = [row for row in mine if _direction(row) > 0]
     worse = [row for row in mine if _direction(row) < 0]
     lower = [row for row in mine if row not in worse and round(row.median_difference, 3) < 0]
     undecided = len(organs) - len(better) - len(worse) - len(lower)
-    return Verdict(baseline, model, _signed(gain, 3), len(organs), named(better), named(worse), named(lower), undecided)
+    return Verdict(baseline, model, signed(gain, 3), len(organs), named(better), named(worse), named(lower), undecided)
 
 
 def _direction(row: Comparison) -> int:
@@ -223,9 +223,9 @@ def printed(row: Comparison) -> Printed:
         p=_p(row.p),
         p_holm=_p(row.p_holm),
         direction=_direction(row),
-        median_difference=_signed(row.median_difference, 3),
-        interval=f"{_signed(row.median_low, 3)} to {_signed(row.median_high, 3)}" if row.n else NONE,
-        effect=_signed(row.rank_biserial, 2),
+        median_difference=signed(row.median_difference, 3),
+        interval=f"{signed(row.median_low, 3)} to {signed(row.median_high, 3)}" if row.n else NONE,
+        effect=signed(row.rank_biserial, 2),
     )
 
 
@@ -237,7 +237,7 @@ def per_case(scores: Sequence[CaseScore]) -> list[tuple[str, str, dict[str, tupl
             number(row.dsc, 3),
             number(row.surface_dsc, 3),
             number(row.hd95_mm, 1),
-            _signed(row.volume_bias_percent, 1),
+            signed(row.volume_bias_percent, 1),
         )
     return [(case, organ, by_model) for (case, organ), by_model in sorted(found.items(), key=lambda item: item[0][0])]
 
@@ -274,7 +274,7 @@ def number(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
 
-def _signed(value: float, digits: int) -> str:
+def signed(value: float, digits: int = 3) -> str:
     """A number with its sign, no sign for 0."""
     return ("+" if round(value, digits) > 0 else "") + number(value, digits)
 

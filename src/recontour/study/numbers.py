@@ -2,13 +2,8 @@
 
 import numpy as np
 
-from recontour.evaluation.summary import NONE, number
+from recontour.evaluation.summary import NONE, number, signed
 from recontour.study.tables import Estimate
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """A number with its sign, no sign for 0."""
-    return ("+" if round(value, digits) > 0 else "") + number(value, digits)
 
 
 def interval(value: Estimate, digits: int = 3, *, with_sign: bool = False) -> str:

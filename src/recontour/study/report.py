@@ -11,12 +11,12 @@ from markupsafe import Markup
 
 from recontour.evaluation import summary
 from recontour.evaluation.figures import box_plots
-from recontour.evaluation.summary import SIGNIFICANT, number
+from recontour.evaluation.summary import SIGNIFICANT, number, signed
 from recontour.files import write_text
 from recontour.study.cells import Grid
 from recontour.study.csv_files import write_tables
 from recontour.study.figures import COLOURS, cases_plot, curves_plot, depth_plot
-from recontour.study.numbers import interval, percent, signed
+from recontour.study.numbers import interval, percent
 from recontour.study.pictures import OverlayOf, pictured
 from recontour.study.results import Result
 from recontour.study.tables import (
