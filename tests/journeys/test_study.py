@@ -131,6 +131,18 @@ prepare(read_study(Path(sys.argv[1])), Path(sys.argv[2]), resume=False)
 """
 
 
+def all_gone(group: int) -> bool:
+    """Whether all that a process had started ends with it, within a quarter of a minute."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def test_three_kills_change_no_number(north: Cohort, target: Cohort, tmp_path: Path) -> None:
     study = declare(tmp_path, north, target, "[depth]\niterations = 2\nlayers = [1]\ncontrols = []\n", workers=2)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -140,10 +152,11 @@ def test_three_kills_change_no_number(north: Cohort, target: Cohort, tmp_path: P
     command = [sys.executable, "-m", "recontour", "study", str(study), "--out", str(killed), "--resume"]
     moments = random.Random(7)
     for _ in range(3):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         time.sleep(moments.uniform(0.3, 0.8) * lasted)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
+        assert all_gone(process.pid)
     subprocess.run(command, check=True, capture_output=True)
     assert dsc(killed) == dsc(whole)
     assert len(dsc(whole)) > 0

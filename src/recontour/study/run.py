@@ -165,6 +165,7 @@ def _environment(**values: int) -> Iterator[None]:
 def _work(out: Path, threads: int) -> None:
     """A worker's life: take a cell, perform it, take the next."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the user started
+    multiprocessing.set_start_method(None, force=True)  # what loads data is started as in any other training
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     ground = open_ground(out)
