@@ -152,7 +152,9 @@ def test_three_kills_change_no_number(north: Cohort, target: Cohort, tmp_path: P
     command = [sys.executable, "-m", "recontour", "study", str(study), "--out", str(killed), "--resume"]
     moments = random.Random(7)
     for _ in range(3):
-        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         time.sleep(moments.uniform(0.3, 0.8) * lasted)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
