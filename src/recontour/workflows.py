@@ -159,6 +159,12 @@ def score_masks(case: Case, name: str, masks: Iterable[tuple[str, Mask]]) -> Ite
         yield CaseScore(case.id, organ, name, **asdict(measured)), mask
 
 
+def overlay_of(case: Case, organ: str, index: int, predicted: Mapping[str, Mask]) -> Overlay:
+    """A case's CT and its own contour of an organ on one slice, and what models predicted there."""
+    reference, z_mm = case.slice_mask(organ, index), case.grid.slice_z_mm[index]
+    return Overlay(np.asarray(case.hu[index]), z_mm, case.grid.spacing_mm, reference, predicted)
+
+
 def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
     """Score models on a cohort's own contours: scores.csv, statistics.csv and report.html in a new folder.
 
@@ -190,10 +196,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
         case = opened[case_id]
         for index, bits in pictures[case_id, organ].items():
-            predicted = {name: case.unpacked(plane) for name, plane in bits.items()}
-            reference = case.slice_mask(organ, index)
-            z_mm = case.grid.slice_z_mm[index]
-            yield Overlay(np.asarray(case.hu[index]), z_mm, case.grid.spacing_mm, reference, predicted)
+            yield overlay_of(case, organ, index, {name: case.unpacked(plane) for name, plane in bits.items()})
 
     progress("reporting", len(jobs), len(jobs), "report.html")
     about = About(

@@ -6,7 +6,7 @@ import pytest
 from recontour.cohort import Cohort
 from recontour.errors import SettingsError
 from recontour.study.settings import Centre
-from recontour.study.split import read_splits, split_of, write_split
+from recontour.study.split import read_split, split_of, write_split
 
 
 def test_a_drawn_split_covers_every_case_once_and_follows_its_seed(north: Cohort) -> None:
@@ -25,7 +25,7 @@ def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) 
     split = split_of("source", Centre(cohort=north.path, split=path), north)
     assert split == {"train": [first], "validation": [third], "test": [second]}
     write_split(tmp_path / "kept.csv", {"source": split})
-    assert read_splits(tmp_path / "kept.csv") == {"source": split}
+    assert read_split(tmp_path / "kept.csv", "source", north) == split
     assert split_of("source", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north) == split
     with pytest.raises(SettingsError, match="no case for train and test"):
         split_of("target", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north)

@@ -95,11 +95,12 @@ def _csv_text(columns: Sequence[str], rows: Iterable[CaseScore] | Iterable[Compa
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_cell(getattr(row, column)) for column in columns] for row in rows)
+    writer.writerows([cell_text(getattr(row, column)) for column in columns] for row in rows)
     return text.getvalue()
 
 
-def _cell(value: str | float) -> str:
+def cell_text(value: str | float) -> str:
+    """A cell with every digit; NaN is an empty one."""
     if isinstance(value, str | int):
         return str(value)
     return "" if math.isnan(value) else repr(float(value))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recontour.evaluation.tables import cell_text
 from recontour.files import output_error, write_text
 from recontour.study.tables import SOURCE, TARGET, Cases, Depth, Found, Main, Normalisation, Separately, published
 
@@ -73,7 +74,8 @@ def _flat(row: object) -> Row:
 def _cells(name: str, value: object) -> Iterator[tuple[str, str]]:
     parts = _parts(value)
     if parts is None:
-        yield name, _text_of(value)
+        assert isinstance(value, str | int | float)
+        yield name, cell_text(value)
     else:
         for part, of_part in parts.items():
             yield from _cells(f"{name}_{part}" if name else part, of_part)
@@ -88,13 +90,6 @@ def _parts(value: object) -> Mapping[str, object] | None:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return {str(index): part for index, part in enumerate(value)}
     return None
-
-
-def _text_of(value: object) -> str:
-    """Every digit; NaN is an empty cell."""
-    if isinstance(value, float):
-        return "" if np.isnan(value) else repr(float(value))
-    return str(value)
 
 
 def _text(rows: Sequence[Row]) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -42,19 +42,16 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
         network.eval()(batch.ct_N1HW)
     a_slice = (time.perf_counter() - began) / len(batch.ct_N1HW)
     freeze_all_but_last(network, ground.study.models.retrain_last)
-    frozen = time_step(network, batch, replace(preset.adapt)).whole
+    frozen = time_step(network, batch, preset.adapt).whole
 
-    looked_at = {
-        "test": [*ground.cases("target", "test"), *ground.cases("source", "test")[: ground.study.retention_cases]],
-        "validation": ground.cases("target", "validation"),
-    }
-    slices = {fold: sum(case.grid.shape[0] for case in cases) for fold, cases in looked_at.items()}
+    tested = sum(case.grid.shape[0] for cases in ground.scored.values() for case in cases)
+    watched = sum(case.grid.shape[0] for case in ground.cases("target", "validation"))
 
     def cost(cell: Cell) -> Estimate:
         shallow = cell.retrain_last is not None and cell.retrain_last <= ground.study.models.retrain_last
         step = (frozen if shallow else whole) * (cell.batch or preset.train.batch) / preset.train.batch
         looks = cell.iterations // cell.validate_every if cell.validate_every else 0
-        scored = slices["test"] * bool(cell.iterations) + slices["validation"] * looks
+        scored = tested * bool(cell.iterations) + watched * looks
         return Estimate(cell.iterations * step + scored * a_slice, FILES_PER_MODEL * weights)
 
     return {cell.id: cost(cell) for cell in cells}

@@ -44,6 +44,14 @@ class Ground:
         """A centre's cases of a fold, in the split's order."""
         return [self.cohorts[centre][case] for case in self.splits[centre][fold]]
 
+    @property
+    def scored(self) -> dict[str, list[Case]]:
+        """What every model is scored on: the target's test cases, and some of the source's for what was forgotten."""
+        return {
+            "target test": self.cases("target", "test"),
+            "source test": self.cases("source", "test")[: self.study.retention_cases],
+        }
+
 
 def perform(cell: Cell, ground: Ground, tell: Telling = lambda _words: None) -> Result:
     """Train a cell's model, score it, and keep the result in the cell's folder."""
@@ -166,11 +174,7 @@ def _mean_dsc(model: Model, cases: Sequence[Case]) -> float:
 
 
 def _score(cell: Cell, ground: Ground, model: Model) -> tuple[dict[str, list[CaseScore]], Contouring]:
-    """Score on the target's test cases and on some of the source's: what was gained, and what was forgotten."""
-    folds = {
-        "target test": ground.cases("target", "test"),
-        "source test": ground.cases("source", "test")[: ground.study.retention_cases],
-    }
+    folds = ground.scored
     scores: dict[str, list[CaseScore]] = {}
     kept: dict[tuple[str, str], Mask] = {}
     spent: list[float] = []

@@ -29,7 +29,7 @@ from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.perform import Ground, perform
 from recontour.study.results import cell_folder, is_finished
 from recontour.study.settings import Study, threads_of
-from recontour.study.split import read_splits, split_of, write_split
+from recontour.study.split import read_split, split_of, write_split
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 
@@ -50,9 +50,7 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
     if not there.exists():
         if out.exists() and {path.name for path in out.iterdir()} - {"split.csv"}:
             raise OutputError(f"{out} exists and is no study; choose a new folder")
-        cohorts = {name: Cohort.open(getattr(study, name).cohort) for name in ("source", "target")}
-        splits = {name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()}
-        write_split(out / "split.csv", splits)
+        write_split(out / "split.csv", lay_out(study, out).splits)
     elif not resume:
         raise OutputError(f"{out} holds a study; go on with it by --resume, or choose another --out")
     else:
@@ -63,6 +61,13 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
                 f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
             )
     write_text(there, TypeAdapter(Study).dump_json(study, indent=1).decode() + "\n", replace=True)
+
+
+def lay_out(study: Study, out: Path) -> Ground:
+    """What all cells of a study that is only declared will share. Nothing is written."""
+    cohorts = _cohorts(study)
+    splits = {name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()}
+    return Ground(study, out, cohorts, splits)
 
 
 def read_declared(out: Path) -> Study:
@@ -78,10 +83,15 @@ def read_declared(out: Path) -> Study:
 
 
 def open_ground(out: Path) -> Ground:
-    """What all cells share."""
+    """What all cells of a study that was begun share."""
     study = read_declared(out)
-    cohorts = {name: Cohort.open(getattr(study, name).cohort) for name in ("source", "target")}
-    return Ground(study, out, cohorts, read_splits(out / "split.csv"))
+    cohorts = _cohorts(study)
+    splits = {name: read_split(out / "split.csv", name, cohort) for name, cohort in cohorts.items()}
+    return Ground(study, out, cohorts, splits)
+
+
+def _cohorts(study: Study) -> dict[str, Cohort]:
+    return {name: Cohort.open(getattr(study, name).cohort) for name in ("source", "target")}
 
 
 def grid(ground: Ground) -> Grid:

@@ -18,11 +18,11 @@ Split = Mapping[str, Sequence[str]]  # fold -> case ids
 def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
     """The split that a study file declares for a centre: read from a file, or drawn at random by its seed.
 
-    name: "source" or "target": a file's rows of the other one, if it says whose they are, are passed over.
+    name: "source" or "target".
 
     Raises: SettingsError: the file names unknown cases or folds, or a fold that is needed would be empty.
     """
-    split = _read(centre.split, name, cohort) if centre.split else _drawn(centre, cohort)
+    split = read_split(centre.split, name, cohort) if centre.split else _drawn(centre, cohort)
     if empty := [fold for fold in ("train", "test") if not split[fold]]:
         raise SettingsError(
             f"{centre.split or cohort.path}: no case for {' and '.join(empty)}, of {len(cohort)} cases; "
@@ -38,7 +38,12 @@ def _drawn(centre: Centre, cohort: Cohort) -> Split:
     return {"train": rest[centre.validation :], "validation": rest[: centre.validation], "test": test}
 
 
-def _read(path: Path, name: str, cohort: Cohort) -> Split:
+def read_split(path: Path, name: str, cohort: Cohort) -> Split:
+    """A centre's split as a file has it; rows of the other centre, if the file says whose they are, are passed over.
+
+    name: "source" or "target".
+    Raises: SettingsError: not such a table, an unknown case or fold, or a case in two folds.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -67,16 +72,6 @@ def _read(path: Path, name: str, cohort: Cohort) -> Split:
 
 
 def write_split(path: Path, splits: Mapping[str, Split]) -> None:
-    """Write down which case of which centre went where; read back by `split` of a study file."""
+    """Write down which case of which centre went where; read back by `read_split`."""
     rows = [f"{centre},{case},{fold}" for centre, split in splits.items() for fold in FOLDS for case in split[fold]]
-    write_text(path, "\n".join(["centre,case,fold", *rows, ""]))
-
-
-def read_splits(path: Path) -> dict[str, Split]:
-    """What `write_split` wrote, by centre."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        centre: {fold: [r["case"] for r in rows if (r["centre"], r["fold"]) == (centre, fold)] for fold in FOLDS}
-        for centre in dict.fromkeys(row["centre"] for row in rows)
-    }
+    write_text(path, "\n".join(["centre,case,fold", *rows, ""]), replace=True)

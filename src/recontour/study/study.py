@@ -2,12 +2,10 @@
 
 import datetime
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter
 
 from recontour.evaluation.figures import Overlay, slice_to_show
@@ -16,23 +14,19 @@ from recontour.study.cells import Cell
 from recontour.study.estimate import Estimate, estimate
 from recontour.study.perform import Ground
 from recontour.study.report import About, write_study_report
-from recontour.study.results import read_mask, read_results
-from recontour.study.run import Progress, failures, grid, open_ground, prepare, run
+from recontour.study.results import is_finished, read_mask, read_results
+from recontour.study.run import Progress, failures, grid, lay_out, open_ground, prepare, run
 from recontour.study.settings import Study
 from recontour.training.presets import preset_of
+from recontour.workflows import overlay_of
 
 
 def dry_run(study: Study, out: Path | None = None) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
     """The cells that are still to do, what each will cost, and how many are done at a time. Nothing is written."""
-    with tempfile.TemporaryDirectory() as there:
-        folder = Path(there) / "study"
-        prepare(study, folder, resume=False)
-        ground = open_ground(folder)
-        cells = grid(ground).cells
-        costs = estimate(cells, ground)
-    done = read_results(out, cells) if out else {}
-    left = [cell for cell in cells if cell.id not in done]
-    return left, {cell.id: costs[cell.id] for cell in left}, study.workers
+    ground = lay_out(study, out or Path())
+    cells = grid(ground).cells
+    costs = estimate(cells, ground)
+    return [cell for cell in cells if not (out and is_finished(out, cell))], costs, study.workers
 
 
 def run_study(study: Study, out: Path, *, resume: bool, progress: Progress) -> Mapping[str, str]:
@@ -50,13 +44,10 @@ def report_study(out: Path) -> Mapping[str, str]:
 
     def overlay(case_id: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
         case = ground.cohorts["target"][case_id]
-        reference = case.mask(organ)
-        index = slice_to_show(reference)
+        index = slice_to_show(case.mask(organ))
         masks = {name: read_mask(out, cell, case_id, organ, case.grid.shape[2]) for name, cell in cells.items()}
         shown = {name: mask[index] for name, mask in masks.items() if mask is not None}
-        return Overlay(
-            np.asarray(case.hu[index]), case.grid.slice_z_mm[index], case.grid.spacing_mm, reference[index], shown
-        )
+        return overlay_of(case, organ, index, shown)
 
     write_study_report(out, laid, read_results(out, laid.cells), failed, overlay, _about(ground))
     return failed
