@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from importlib import metadata, resources
+from importlib import metadata
 from itertools import combinations
 from pathlib import Path
 from platform import python_version
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from recontour.evaluation.figures import Overlay, Picture, box_plots, colour_of, draw
+from recontour.evaluation.page import render
 from recontour.evaluation.summary import (
     SIGNIFICANT,
     common_organs,
@@ -80,9 +80,8 @@ def write_report(
 
     Raises: OutputError: the file exists, or cannot be written there.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = resources.files("recontour.evaluation").joinpath("report.html").read_text(encoding="utf-8")
-    write_text(path, environment.from_string(source).render(_contents(scores, comparisons, overlays_of, about)))
+    contents = _contents(scores, comparisons, overlays_of, about)
+    write_text(path, render("recontour.evaluation", "report.html", contents))
 
 
 def _contents(

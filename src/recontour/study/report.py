@@ -1,16 +1,15 @@
 """The report of a study: one HTML file that needs nothing else, and every number in tables/*.csv."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from recontour.evaluation import summary
 from recontour.evaluation.figures import box_plots
+from recontour.evaluation.page import render
 from recontour.evaluation.summary import SIGNIFICANT, number, signed
 from recontour.files import write_text
 from recontour.study.cells import Grid
@@ -32,6 +31,13 @@ from recontour.study.tables import (
     published,
 )
 from recontour.study.words import headline, section_words, separately_words, verdict
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "number": number,
+    "signed": signed,
+    "interval": interval,
+    "percent": percent,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +71,9 @@ def write_study_report(
     Raises: OutputError: a file cannot be written there.
     """
     found = find(grid, results)
-    page = _page(_contents(found, failed, overlay_of, about))
+    page = render("recontour.study", "study.html", _contents(found, failed, overlay_of, about), FILTERS)
     write_tables(out / "tables", found)
     write_text(out / "report.html", page, replace=True)
-
-
-def _page(contents: Mapping[str, object]) -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, signed=signed, interval=interval, percent=percent)
-    source = resources.files("recontour.study").joinpath("study.html").read_text(encoding="utf-8")
-    return environment.from_string(source).render(contents)
 
 
 def _contents(found: Found, failed: Mapping[str, str], overlay_of: OverlayOf, about: About) -> dict[str, object]:
