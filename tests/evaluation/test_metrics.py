@@ -14,6 +14,7 @@ from tests.evaluation.conftest import Floats, Mask, box, ellipsoid, make_grid
 
 from recontour.errors import GridMismatchError
 from recontour.evaluation import Scores, dice, hd95_mm, score, surface_dice, volume_bias_percent
+from recontour.evaluation.metrics import ROUND_OFF_MM
 from recontour.geometry import Grid
 
 SHAPE = (12, 16, 16)
@@ -22,12 +23,17 @@ GRID = make_grid(SHAPE)
 NOTHING = np.zeros(SHAPE, dtype=bool)
 
 
+def millimetres(low: float, high: float) -> st.SearchStrategy[float]:
+    """Whole 1024ths of a mm: their sums and differences do not round."""
+    return st.integers(round(low * 1024), round(high * 1024)).map(lambda parts: parts / 1024)
+
+
 @st.composite
 def masks_on_grids(draw: st.DrawFn) -> tuple[Mask, Mask, Grid]:
     """Two masks that are not empty, on any grid."""
     shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6)))
-    steps = draw(st.lists(st.floats(0.5, 6), min_size=shape[0], max_size=shape[0]))
-    spacing = draw(st.tuples(st.floats(0.4, 3), st.floats(0.4, 3)))
+    steps = draw(st.lists(millimetres(0.5, 6), min_size=shape[0], max_size=shape[0]))
+    spacing = draw(st.tuples(millimetres(0.4, 3), millimetres(0.4, 3)))
     masks = arrays(np.bool_, shape).filter(np.any)
     return draw(masks), draw(masks), make_grid(shape, spacing, [float(z) for z in np.cumsum(steps)])
 
@@ -143,10 +149,7 @@ def test_moving_both_masks_changes_nothing(case: tuple[Mask, Mask, Grid], down: 
     moved = [np.pad(mask, ((0, 0), (down, 1), (right, 2))) for mask in (a, b)]
     z_mm = [z + 100.0 for z in grid.slice_z_mm]
     elsewhere = make_grid((moved[0].shape[0], moved[0].shape[1], moved[0].shape[2]), grid.spacing_mm, z_mm)
-    here, there = score(a, b, grid, 1.7), score(moved[0], moved[1], elsewhere, 1.7)
-    assert there.dsc == pytest.approx(here.dsc)
-    assert there.hd95_mm == pytest.approx(here.hd95_mm)
-    assert there.volume_bias_percent == pytest.approx(here.volume_bias_percent)
+    assert score(moved[0], moved[1], elsewhere, 1.7) == score(a, b, grid, 1.7)
 
 
 @given(masks_on_grids())
@@ -165,7 +168,8 @@ def test_distances_equal_a_brute_force_search(case: tuple[Mask, Mask, Grid]) -> 
     (at_a, area_a), (at_b, area_b) = (_faces_by_hand(mask, grid) for mask in (a, b))
     distance = np.linalg.norm(at_a[:, None] - at_b[None], axis=2)
     a_to_b, b_to_a = distance.min(axis=1), distance.min(axis=0)
-    near = area_a[a_to_b <= 1.7].sum() + area_b[b_to_a <= 1.7].sum()
+    within = 1.7 + ROUND_OFF_MM  # two ways to compute a distance may fall on either side of 1.7
+    near = area_a[a_to_b <= within].sum() + area_b[b_to_a <= within].sum()
     assert surface_dice(a, b, grid, 1.7) == pytest.approx(near / (area_a.sum() + area_b.sum()))
     # no more than 5 % of either area lies beyond the HD95, and it is the distance of one face
     found = hd95_mm(a, b, grid)
