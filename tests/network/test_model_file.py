@@ -51,6 +51,12 @@ def test_a_file_from_before_the_fingerprints_is_read(path: Path) -> None:
     assert load_model(rewritten(path, {"provenance": provenance})).provenance.trained_on == ()
 
 
+def test_a_file_from_before_the_refinement_is_read(path: Path, model: Model) -> None:
+    architecture = json.loads(header(path)["__metadata__"]["recontour"])["architecture"]
+    del architecture["refine_channels"]
+    assert load_model(rewritten(path, {"architecture": architecture})).architecture == model.architecture
+
+
 def test_the_file_carries_a_card_in_plain_json(path: Path) -> None:
     about = json.loads(header(path)["__metadata__"]["recontour"])
     assert list(about["card"]) == ["0 Card", "1 Model", "2 Technical", "3 Training", "4 Evaluation", "5 Other"]

@@ -36,11 +36,11 @@ def time_step(network: Network, batch: Batch, recipe: Recipe) -> StepSeconds:
     batch = Batch(*(part.to(device) for part in batch))
     ct_N1HW = batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        features_NChw = copy.features(ct_N1HW)
+        kept = copy.features(ct_N1HW)
 
     def seconds(*, head_only: bool) -> float:
         began = time.perf_counter()
-        features = features_NChw if head_only else copy.features(ct_N1HW)
+        features = kept if head_only else copy.features(ct_N1HW)
         logits_NKHW = copy.logits(features, ct_N1HW.shape[-2:])
         optimiser.zero_grad(set_to_none=True)
         loss_of(logits_NKHW, batch, recipe, 0).backward()  # type: ignore[no-untyped-call]

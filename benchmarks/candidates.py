@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""What should `compact` be? Networks of the paper's architecture, each trained on source for as many minutes.
+
+    .venv/bin/python benchmarks/candidates.py [--minutes 8] [--seed 0] [--only now,deeper] [--work DIR]
+
+First one iteration of every candidate is timed, in turns and several times, and the fastest counts: so a busy moment
+of the machine costs no candidate anything. Each is then trained for the iterations that fit into the minutes, two at a
+time on one thread each, and scored on source's validation patients (the choice) and on the development patients of
+target1 (how it travels); test patients are not touched. Broken off at any moment, the same command goes on where it
+was. Prints a table, best first, and writes docs/results/candidates.json. Makes its cohorts as real_centres.py does.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
+from recontour.cohort import Case, Cohort
+from recontour.evaluation import mean_over_organs
+from recontour.network import Model, Network, load_model
+from recontour.study.split import read_split
+from recontour.training.batches import Batches
+from recontour.training.presets import Preset, preset_of
+from recontour.training.profile import time_step
+from recontour.transfer.models import begin, fit
+from recontour.workflows import contour_case, score_masks
+
+COMPACT = preset_of("compact")
+ROUNDS = 3  # of timing
+
+
+def variant(view: tuple[float, int] | None = None, **architecture: Any) -> Preset:
+    """`compact` with another architecture, and perhaps pixels (mm) and sides (px) of another size."""
+    pixel_mm, crop_px = view or (COMPACT.preprocessing.pixel_mm, COMPACT.preprocessing.crop_px)
+    return replace(
+        COMPACT,
+        architecture=replace(COMPACT.architecture, **architecture),
+        preprocessing=replace(COMPACT.preprocessing, pixel_mm=pixel_mm, crop_px=crop_px),
+    )
+
+
+CANDIDATES = {
+    "now": COMPACT,
+    "coarser": variant((1.5, 193)),
+    "finer, narrower": variant((1.0, 281), widths=(16, 32, 48, 48), spp_channels=48),
+    "coarser, wider": variant((1.5, 193), widths=(24, 48, 96, 96)),
+    "deeper": variant(blocks=(2, 3, 6)),
+    "narrower": variant(widths=(16, 32, 48, 48), spp_channels=32),
+    "refined": variant(refine_channels=32),
+    "refined, coarsest, wider": variant(
+        (2.0, 145), widths=(24, 48, 96, 96), cac_rates=(1, 2, 4), spp_rates=(2, 4, 6), refine_channels=32
+    ),
+}
+
+
+def cases_of(work: Path, role: str, *folds: str) -> list[Case]:
+    cohort = Cohort.open(work / "cohorts" / role)
+    split = read_split(work / "cohorts" / f"{role}.csv", role, cohort)
+    return [cohort[case] for fold in folds for case in split[fold]]
+
+
+def seconds_per_iteration(
+    candidates: Mapping[str, Preset], cases: list[Case], organs: tuple[str, ...]
+) -> dict[str, float]:
+    """The fastest of several, all candidates in turns, one thread."""
+    torch.set_num_threads(1)
+    best = dict.fromkeys(candidates, float("inf"))
+    for _ in range(ROUNDS):
+        for name, preset in candidates.items():
+            batch = Batches(cases[:1], organs, preset.preprocessing, preset.train, seed=0)[0]
+            network = Network(preset.architecture, len(organs))
+            best[name] = min(best[name], time_step(network, batch, preset.train).whole)
+    return best
+
+
+def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]:
+    """Train a candidate and score it: one row of the table, kept in a file of its own."""
+    torch.set_num_threads(1)
+    folder = work / "candidates" / f"{name.replace(', ', '-')}-{iterations}-{seed}"
+    kept = folder / "row.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text()))
+    preset = CANDIDATES[name]
+    recipe = replace(preset.train, iterations=iterations)
+    source = Cohort.open(work / "cohorts" / "source")
+    cases = cases_of(work, "source", "train")
+    if (folder / "model").exists():
+        model, seconds = load_model(folder / "model"), float("nan")
+    else:
+        model = begin(source, cases, source.organs, "compact", replace(preset, train=recipe), seed)
+        began = time.perf_counter()
+        for step in fit(model, cases, recipe, folder / "model", resume=True):
+            if step.iteration % 200 == 0:
+                print(f"{name}: {step.iteration}/{iterations}", flush=True)
+        seconds = time.perf_counter() - began
+    row = {
+        "candidate": name,
+        "iterations": iterations,
+        "minutes": round(seconds / 60, 1),
+        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "source": dsc(model, cases_of(work, "source", "validation")),
+        "target1": dsc(model, cases_of(work, "target1", "train", "validation")),
+    }
+    kept.write_text(json.dumps(row, indent=1))
+    return row
+
+
+def dsc(model: Model, cases: list[Case]) -> dict[str, float]:
+    """Mean over the cases by organ, and over organs."""
+    rows = [row for case in cases for row, _ in score_masks(case, "model", contour_case(model, case))]
+    organs = {organ: fmean(row.dsc for row in rows if row.organ == organ) for organ in model.organs}
+    return {"mean": mean_over_organs(rows, "model", model.organs), **organs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=8.0, help="of training, for each candidate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", help="some of: " + "; ".join(CANDIDATES))
+    parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    options = parser.parse_args()
+    if not DATA.is_dir():
+        sys.exit(f"the real data are not here: {DATA}")
+    work = options.work.resolve()
+    for role in ("source", "target1"):
+        cohort_of(DATA, work, role)
+    names = options.only.split(";") if options.only else list(CANDIDATES)
+    times_file = work / "candidates" / "seconds.json"
+    if not times_file.exists():
+        organs = Cohort.open(work / "cohorts" / "source").organs
+        times_file.parent.mkdir(exist_ok=True)
+        times = seconds_per_iteration(CANDIDATES, cases_of(work, "source", "train"), organs)
+        times_file.write_text(json.dumps(times, indent=1))
+    times = json.loads(times_file.read_text())
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        jobs = [
+            pool.submit(measure, name, round(options.minutes * 60 / times[name]), options.seed, work) for name in names
+        ]
+        rows = sorted((job.result() for job in jobs), key=lambda row: -row["source"]["mean"])
+    print("candidate                    s/it  iterations  parameters  source  target1")
+    for row in rows:
+        print(
+            f"{row['candidate']:28} {times[row['candidate']]:.2f} {row['iterations']:11} {row['parameters']:11} "
+            f"{row['source']['mean']:7.3f} {row['target1']['mean']:8.3f}"
+        )
+    settings = {name: asdict(CANDIDATES[name].architecture) | asdict(CANDIDATES[name].preprocessing) for name in names}
+    about = {"cpu": cpu_name(), "minutes": options.minutes, "seed": options.seed, "seconds per iteration": times}
+    (RESULTS / "candidates.json").write_text(json.dumps(about | {"rows": rows, "settings": settings}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
