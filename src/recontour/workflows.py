@@ -20,7 +20,7 @@ from recontour.cohort.importing import import_dicom
 from recontour.contouring.finish import sides_swapped
 from recontour.contouring.predict import chosen_organs, predict
 from recontour.dicom import Authorship, read_scan, write_structure_set
-from recontour.errors import CohortError, OrganError, SettingsError
+from recontour.errors import OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
 from recontour.evaluation.report import About, write_report
@@ -224,14 +224,10 @@ def _refuse_swapped(model: Path, folder: Path, order: str) -> None:
 
 def _organs_to_learn(cohort: Cohort, organs: Sequence[str] | None) -> tuple[str, ...]:
     """The organs to train on; each must be contoured in at least one case."""
-    present = cohort.organs
-    if not present:
-        raise CohortError(f"{cohort.path} has no contoured case; import some with `recontour import`")
-    wanted = tuple(dict.fromkeys(present if organs is None else organs))
-    if unknown := [organ for organ in wanted if organ not in present]:
-        raise OrganError(f"{cohort.path} has no case with {', '.join(unknown)}; it has {', '.join(present)}")
+    wanted = cohort.chosen_organs(organs)
     if not wanted:
-        raise OrganError(f"the model's organs are not in {cohort.path}, which has {', '.join(present)}; name --organs")
+        present = ", ".join(cohort.organs)
+        raise OrganError(f"the model's organs are not in {cohort.path}, which has {present}; name --organs")
     return wanted
 
 

@@ -36,6 +36,15 @@ def test_importing_twice_adds_nothing(journey: Journey) -> None:
     assert set(report.already_there) == before == set(Cohort.open(journey.cohort).case_ids)
 
 
+def test_export_tells_what_it_wrote(journey: Journey, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "Dataset001_North"
+    assert main(["export", str(journey.cohort), str(out), "--format", "nnunet", "--organs", "Brainstem,Lens_L"]) == 0
+    assert f"3 cases, 0 left out: {out}" in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == {"imagesTr", "labelsTr", "dataset.json"}
+    assert main(["export", str(journey.cohort), str(out), "--format", "nifti"]) == 2
+    assert "does not overwrite" in capsys.readouterr().err
+
+
 def test_the_adapted_model_knows_its_parents(journey: Journey) -> None:
     parent, child = load_model(journey.model_s), load_model(journey.model_st)
     assert child.provenance.lineage == "north -> north"

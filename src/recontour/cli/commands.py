@@ -26,6 +26,15 @@ def inspect(options: argparse.Namespace) -> None:
     tell.cohort(Cohort.open(options.cohort))
 
 
+def export(options: argparse.Namespace) -> None:
+    """Cohort -> NIfTI, for other tools."""
+    with tell.Progress() as progress:
+        written = recontour.export(
+            options.cohort, options.out, format=options.format, organs=_organs(options), progress=progress
+        )
+    tell.exported(written, options.out)
+
+
 def train(options: argparse.Namespace) -> None:
     """Cohort -> model."""
     with tell.Progress() as progress:

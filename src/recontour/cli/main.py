@@ -74,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     inspect = command("inspect", "inspect", "what a cohort holds, and what was left out")
     inspect.add_argument("cohort", type=Path, metavar="COHORT")
 
+    exporting = command("export", "export", "cohort -> NIfTI for nnU-Net, 3D Slicer and others")
+    exporting.add_argument("cohort", type=Path, metavar="COHORT")
+    exporting.add_argument("out", type=Path, metavar="OUT", help="a new folder; for nnU-Net Dataset001_NAME")
+    exporting.add_argument("--format", choices=("nnunet", "nifti"), required=True, help="nnunet: raw data set of v2")
+    exporting.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the cohort's")
+
     training = command("train", "train", "cohort -> model, from scratch")
     training.add_argument("cohort", type=Path, metavar="COHORT")
     training.add_argument("--preset", default="compact", help="compact (for a CPU; default) or paper (for a GPU)")

@@ -21,6 +21,7 @@ from recontour.errors import CohortError
 
 if TYPE_CHECKING:
     from recontour.cohort import Cohort
+    from recontour.cohort.export import Exported
     from recontour.cohort.importing import ImportReport
     from recontour.evaluation import CaseScore
     from recontour.network import Model
@@ -137,6 +138,15 @@ def cohort(opened: "Cohort") -> None:
     for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
         if (opened.path / name).exists():
             _csv(opened.path / name, title)
+
+
+def exported(written: "Exported", folder: Path) -> None:
+    """What was written of a cohort, and what was not."""
+    for case, why in written.left_out.items():
+        out.print(f"left out: {case}: {why}", markup=False)
+    for case, voxels in written.shared_voxels.items():
+        out.print(f"{case}: {voxels} voxels lay in several organs and are the smallest one's", markup=False)
+    out.print(f"{len(written.cases)} cases, {len(written.left_out)} left out: {folder}", markup=False)
 
 
 def learnt(model: "Model", path: Path) -> None:
