@@ -69,10 +69,15 @@ def _organs(options: argparse.Namespace) -> list[str] | None:
 
 
 def contour(options: argparse.Namespace) -> None:
-    """CT -> RTSTRUCT."""
+    """CT -> RTSTRUCT, DICOM SEG or NIfTI."""
     with tell.Progress() as progress:
         found = recontour.contour(
-            options.model, options.ct_dir, options.out, organs=_organs(options), progress=progress
+            options.model,
+            options.ct_dir,
+            options.out,
+            organs=_organs(options),
+            format=options.format,
+            progress=progress,
         )
     tell.contoured(found, options.out)
 

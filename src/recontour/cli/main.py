@@ -91,11 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     adapting.add_argument("--retrain-last", type=int, default=10, metavar="N", help="layers, as in the paper (10)")
     _add_learning(adapting)
 
-    contouring = command("contour", "contour", "model + one CT series -> RTSTRUCT")
+    contouring = command("contour", "contour", "model + one CT series -> RTSTRUCT, DICOM SEG or NIfTI")
     contouring.add_argument("model", type=Path, metavar="MODEL")
     contouring.add_argument("ct_dir", type=Path, metavar="CT_DIR")
-    contouring.add_argument("--out", type=Path, required=True, metavar="FILE.dcm")
+    contouring.add_argument("--out", type=Path, required=True, metavar="FILE.dcm", help="for nifti a new folder")
     contouring.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the model's")
+    contouring.add_argument("--format", choices=("rtstruct", "seg", "nifti"), default="rtstruct", help="rtstruct")
 
     evaluating = command("evaluate", "evaluate", "models on a cohort -> scores, statistics and a report")
     evaluating.add_argument("cohort", type=Path, metavar="COHORT")

@@ -168,7 +168,7 @@ def contoured(found: "Contoured", path: Path) -> None:
         out.print(f"{organ:<20}not found on this CT", markup=False)
     for warning in found.warnings:
         out.print(f"warning: {warning}", markup=False)
-    out.print(f"RTSTRUCT: {path}. A first draft: every contour must be reviewed.", markup=False)
+    out.print(f"written: {path}. A first draft: every contour must be reviewed.", markup=False)
 
 
 def scored(scores: Sequence["CaseScore"], folder: Path) -> None:

@@ -3,6 +3,7 @@
 from recontour.dicom.archive import Archive, CtSeries, LeftOut, Pair, StructureSetFile, read_archive
 from recontour.dicom.names import NameRow, NameTable, Status, is_vocabulary, match_names, read_user_map
 from recontour.dicom.rtstruct import Authorship, Roi, read_rois, read_structure_set, write_structure_set
+from recontour.dicom.seg import write_segmentation
 from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "read_structure_set",
     "read_user_map",
     "write_scan",
+    "write_segmentation",
     "write_structure_set",
 ]

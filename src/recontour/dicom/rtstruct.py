@@ -199,12 +199,7 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
     exists or cannot be made.
     """
     refuse_existing(path)
-    if not scan.source.frame_of_reference_uid:
-        raise FrameOfReferenceError(f"{path}: the CT has no frame of reference and none is invented; export it again")
-    if not scan.source.series_instance_uid or not text(scan.source.header, "StudyInstanceUID"):
-        raise DicomError(
-            f"{path}: the CT has no series or study UID to reference and none is invented; export it again"
-        )
+    refuse_without_uids(path, scan.source)
     if not 0 < len(made_by.label) <= 16:
         raise SettingsError(f"structure set label '{made_by.label}': 1 to 16 characters are expected")
     for name in structures.names:
@@ -215,6 +210,16 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
         dataset = _structure_set_dataset(structures, scan, made_by)
         with whole_file(path) as partial:
             dataset.save_as(partial, enforce_file_format=True)
+
+
+def refuse_without_uids(path: Path, source: Source) -> None:
+    """Raise FrameOfReferenceError or DicomError where a CT lacks what an object drawn on it must reference."""
+    if not source.frame_of_reference_uid:
+        raise FrameOfReferenceError(f"{path}: the CT has no frame of reference and none is invented; export it again")
+    if not source.series_instance_uid or not text(source.header, "StudyInstanceUID"):
+        raise DicomError(
+            f"{path}: the CT has no series or study UID to reference and none is invented; export it again"
+        )
 
 
 def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Authorship) -> Dataset:
