@@ -21,6 +21,15 @@ def import_(options: argparse.Namespace) -> None:
     tell.imported(report, Cohort.open(options.cohort))
 
 
+def deidentify(options: argparse.Namespace) -> None:
+    """DICOM -> DICOM without its patients."""
+    with tell.Progress() as progress:
+        written = recontour.deidentify(
+            options.dicom_dir, options.out, names=options.names, key=options.key, progress=progress
+        )
+    tell.deidentified(written, options.out)
+
+
 def inspect(options: argparse.Namespace) -> None:
     """What a cohort holds."""
     tell.cohort(Cohort.open(options.cohort))

@@ -1,8 +1,8 @@
 """DICOM in and out: CT series, RT structure sets, and what centres call their organs."""
 
 from recontour.dicom.archive import Archive, CtSeries, LeftOut, Pair, StructureSetFile, read_archive
-from recontour.dicom.names import NameRow, NameTable, Status, is_vocabulary, match_names, read_user_map
-from recontour.dicom.rtstruct import Authorship, Roi, read_rois, read_structure_set, write_structure_set
+from recontour.dicom.names import NameRow, NameTable, Status, is_vocabulary, match_names, ordered, read_user_map
+from recontour.dicom.rtstruct import Authorship, Roi, match_rois, read_rois, read_structure_set, write_structure_set
 from recontour.dicom.seg import write_segmentation
 from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
 
@@ -22,6 +22,8 @@ __all__ = [
     "StructureSetFile",
     "is_vocabulary",
     "match_names",
+    "match_rois",
+    "ordered",
     "read_archive",
     "read_rois",
     "read_scan",

@@ -1,7 +1,7 @@
 """RTSTRUCT <-> StructureSet."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from recontour.dicom.archive import references
+from recontour.dicom.names import NameRow, NameTable, match_names
 from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text
 from recontour.dicom.series import Scan, Source, decimal_string
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
@@ -64,6 +65,7 @@ class Roi:
     """One structure of an RTSTRUCT, its contours not looked at yet. name: exactly as its centre spells it."""
 
     path: Path
+    number: str  # which the file's own sequences refer to it by
     name: str
     items: Sequence[Dataset]  # of the Contour Sequence
 
@@ -109,12 +111,21 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
         }
         rois = []
         for roi in dataset.get("StructureSetROISequence") or ():
-            name, items = text(roi, "ROIName"), contours.get(text(roi, "ROINumber"), ())
+            name, number = text(roi, "ROIName"), text(roi, "ROINumber")
+            items = contours.get(number, ())
             if frame_uid and text(roi, "ReferencedFrameOfReferenceUID") not in ("", frame_uid):
                 note(f"{name}: drawn in another frame of reference; its contours are dropped")
                 items = ()
-            rois.append(Roi(path, name, items))
+            rois.append(Roi(path, number, name, items))
     return tuple(rois)
+
+
+def match_rois(rois: Sequence[Roi], user_map: Mapping[str, str] | None) -> NameTable:
+    """What becomes of a structure set's names; structures without contours are left aside before names can clash."""
+    drawn = [roi.name for roi in rois if roi.is_drawn]
+    empty = [roi.name for roi in rois if not roi.is_drawn]
+    matched = match_names(drawn, user_map).rows
+    return NameTable((*matched, *(NameRow(name, None, "ignored", "no closed contours") for name in empty)))
 
 
 def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> StructureSet:
