@@ -13,6 +13,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from recontour import workflows
+from recontour.cli import main
 from recontour.cohort import Cohort, case_id_of
 from recontour.dicom import ScanIdentity, read_scan, read_structure_set, write_scan
 from recontour.errors import GridMismatchError, OrganError, ResumeError, SettingsError
@@ -109,6 +110,11 @@ def test_one_contouring_in_three_formats(found: dict[str, Mask], tmp_path: Path)
     image = sitk.ReadImage(str(tmp_path / "nifti" / "Brainstem.nii.gz"))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), found["Brainstem"])
     assert image.GetOrigin() == (-94.0, -94.0, 0.0)
+    words = ["contour", str(tmp_path / "m"), str(tmp_path / "ct"), "--format", "nifti", "--out", str(tmp_path / "cli")]
+    assert main(words) == 0
+    assert [path.read_bytes() for path in (tmp_path / "cli").iterdir()] == [
+        path.read_bytes() for path in (tmp_path / "nifti").iterdir()
+    ]
 
 
 @pytest.mark.parametrize("name", workflows.WRITERS)

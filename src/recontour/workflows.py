@@ -138,7 +138,8 @@ def contour(
     loaded = load_model(model)
     wanted = chosen_organs(loaded, organs)
     scan = read_scan(ct_dir)
-    volumes, middles = {}, {}
+    volumes: dict[str, float] = {}
+    middles: dict[str, float] = {}
 
     def found() -> Iterator[tuple[str, Mask]]:
         """What shows, organ by organ, as it is written: no format but SEG needs all masks at once."""

@@ -29,7 +29,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian, UID_dictionary
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from recontour.dicom.archive import CtSeries, LeftOut, read_archive
 from recontour.dicom.names import NameRow, ordered, read_user_map
@@ -172,11 +172,11 @@ class _Patient:
     def pseudonym(self) -> str:
         return f"P{self.token('patient', self.key)}"
 
-    def uid(self, uid: str) -> str:
-        """Another UID in place of one, always the same; DICOM's own, which name nobody, stay."""
-        if not uid or uid in UID_dictionary:
-            return uid
-        return f"2.25.{UUID(bytes=self.hash('uid', uid)[:16], version=4).int}"
+    def uid(self, uid: str) -> UID:
+        """Another UID in place of one, always the same; DICOM's own, which have a name and are nobody's, stay."""
+        if not uid or UID(uid).name != uid:
+            return UID(uid)
+        return UID(f"2.25.{UUID(bytes=self.hash('uid', uid)[:16], version=4).int}")
 
     def date(self, value: str) -> str:
         """A DA or DT, its day moved by the patient's own number of days and without its time; empty if it is none."""
@@ -192,12 +192,20 @@ def _write_series(folder: Path, series: CtSeries, patient: _Patient) -> None:
         for number, path in enumerate(series.files, start=1):
             with reading(path):
                 image = read_dataset(path)
-                if text(image, "BurnedInAnnotation").upper() == "YES":
-                    raise DicomError(f"{path}: says that text is burned into its pixels; it may name the patient")
+                _refuse_marks_in_pixels(image, path)
                 clean = _without_identity(image, patient)
                 clean.file_meta.TransferSyntaxUID = image.file_meta.TransferSyntaxUID
                 encoded = _encoded(clean)
             (partial / f"CT{number:04d}.dcm").write_bytes(encoded)
+
+
+def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
+    """Raise where an image says that its pixels hold more than pixels."""
+    if text(image, "BurnedInAnnotation").upper() == "YES":
+        raise DicomError(f"{path}: says that text is burned into its pixels; it may name the patient")
+    for tag in sorted(image.keys()):
+        if 0x6000 <= tag.group < 0x6100 and tag.element == 0x0100 and image[tag].value > 1:  # OverlayBitsAllocated
+            raise DicomError(f"{path}: an overlay lies in unused bits of its pixels; export it without overlays")
 
 
 def _write_structure_set(
@@ -239,7 +247,7 @@ def _without_identity(dataset: Dataset, patient: _Patient) -> Dataset:
     """What is kept of a file, with the patient's pseudonym and the profile that was applied."""
     clean = _kept(dataset, patient)
     clean.file_meta = FileMetaDataset()
-    clean.file_meta.MediaStorageSOPClassUID = clean.SOPClassUID = sop_class_uid(dataset)
+    clean.file_meta.MediaStorageSOPClassUID = clean.SOPClassUID = UID(sop_class_uid(dataset))
     clean.file_meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID = patient.uid(sop_instance_uid(dataset))
     clean.SpecificCharacterSet = "ISO_IR 192"
     for keyword in _attributes()["empty"]:
@@ -295,6 +303,7 @@ def _clean(element: DataElement, patient: _Patient) -> DataElement | None:
     if kind not in (*kinds.split(" or "), kinds):
         return None
     values = element.value if element.VM > 1 else [element.value]
+    mapped: list[str]
     match kind:
         case "SQ":
             return DataElement(element.tag, kind, [_kept(item, patient) for item in element.value])
