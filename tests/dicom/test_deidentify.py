@@ -411,6 +411,14 @@ def test_coordinates_that_are_no_numbers_do_not_get_through(archive: Path, tmp_p
     assert leaks(tmp_path / "out", {"zebedee"}) == set()
 
 
+def test_a_patient_of_whom_nothing_is_written_has_no_folder(tmp_path: Path) -> None:
+    two_visits(tmp_path / "dicom")
+    edit(tmp_path / "dicom" / "c", lambda image: setattr(image, "BurnedInAnnotation", "YES"))
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert (written.patients, written.series) == (1, 2)
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
 def test_nothing_to_write_leaves_nothing_behind(tmp_path: Path) -> None:
     make_scan(tmp_path / "dicom")
     edit(tmp_path / "dicom", lambda image: setattr(image, "BurnedInAnnotation", "YES"))

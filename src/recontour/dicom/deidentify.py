@@ -47,6 +47,7 @@ PROFILE = (  # PS3.16 CID 7050
     Code("113107", "DCM", "Retain Longitudinal Temporal Information Modified Dates Option"),
 )
 MOST_DAYS = 3650  # dates go back by 1 to so many days
+STRUCTURE_SET = "RTSTRUCT.dcm"
 NO_ORGAN = "none of its ROIs is a known organ, so only its CT was written; map names with --names"
 
 
@@ -87,15 +88,13 @@ def deidentify(
     user_map = read_user_map(names) if names else {}
     secret = _secret(key, out)
     archive = read_archive(dicom_dir)
+    series = [ct for ct in archive.series if ct.uid]
     drawn = {pair.series.uid: pair.structure_set for pair in archive.pairs}
     alone = {one.series_uid: replace(one, reason=f"its CT was written alone: {one.reason}") for one in archive.left_out}
     left_out = [*archive.unreadable, *(one for one in archive.left_out if not one.series_uid)]
     left_out += [LeftOut(pair.structure_set.path, pair.note) for pair in archive.pairs if pair.note]
     found: Counter[NameRow] = Counter()
-    patients: set[str] = set()
-    written, structure_sets = 0, 0
     with whole_folder(out) as folder:
-        series = [ct for ct in archive.series if ct.uid]
         for done, ct in enumerate(series):
             progress("de-identifying", done, len(series), "")
             at = ct.files[0].parent
@@ -103,27 +102,33 @@ def deidentify(
                 patient = _Patient.of(ct, secret)
                 place = folder / patient.pseudonym / patient.token("series", ct.uid)
                 _write_series(place, ct, patient)
-                patients.add(patient.pseudonym)
-                written += 1
                 if ct.uid in drawn:
                     at = drawn[ct.uid].path
-                    rows = _write_structure_set(place / "RTSTRUCT.dcm", at, patient, user_map)
-                    found.update(set(rows))
-                    if not (place / "RTSTRUCT.dcm").exists():
-                        raise NoSeriesError(NO_ORGAN)
-                    structure_sets += 1
+                    found.update(_write_structure_set(place / STRUCTURE_SET, at, patient, user_map))
+                    if not (place / STRUCTURE_SET).exists():
+                        left_out.append(LeftOut(at, NO_ORGAN))
                 elif ct.uid in alone:
                     left_out.append(alone[ct.uid])
             except DicomError as error:
-                left_out.append(LeftOut(at, str(error).removeprefix(f"{at}: "), ct.uid))
-        if not written:
+                left_out.append(LeftOut(at, str(error).removeprefix(f"{at}: ")))
+        counts = _counts(folder)
+        if not counts["series"]:
             why = f" ({left_out[0].path}: {left_out[0].reason})" if left_out else ""
             raise NoSeriesError(f"{dicom_dir}: no CT series that can be de-identified{why}; give a folder of CT series")
         if key and not key.exists():
             write_text(key, secret.hex() + "\n")
             key.chmod(0o600)
     progress("de-identifying", len(series), len(series), "")
-    return Deidentified(len(patients), written, structure_sets, ordered(found), tuple(left_out))
+    return Deidentified(**counts, names=ordered(found), left_out=tuple(left_out))
+
+
+def _counts(folder: Path) -> dict[str, int]:
+    """What was written; the folders of patients of whom nothing was are removed."""
+    for patient in folder.iterdir():
+        with suppress(OSError):
+            patient.rmdir()
+    levels = {"patients": "*", "series": "*/*", "structure_sets": f"*/*/{STRUCTURE_SET}"}
+    return {what: len(list(folder.glob(pattern))) for what, pattern in levels.items()}
 
 
 def _secret(key: Path | None, out: Path) -> bytes:
@@ -208,9 +213,7 @@ def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
             raise DicomError(f"{path}: an overlay lies in unused bits of its pixels; export it without overlays")
 
 
-def _write_structure_set(
-    path: Path, source: Path, patient: _Patient, user_map: Mapping[str, str]
-) -> tuple[NameRow, ...]:
+def _write_structure_set(path: Path, source: Path, patient: _Patient, user_map: Mapping[str, str]) -> set[NameRow]:
     """Write a structure set's ROIs that are known organs, if there are any; return what became of its names."""
     rois = read_rois(source, None)
     table = match_rois(rois, user_map)
@@ -233,7 +236,7 @@ def _write_structure_set(
             clean.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
             encoded = _encoded(clean)
         path.write_bytes(encoded)
-    return table.rows
+    return set(table.rows)
 
 
 def _encoded(dataset: Dataset) -> bytes:
@@ -257,13 +260,18 @@ def _without_identity(dataset: Dataset, patient: _Patient) -> Dataset:
     clean.PatientName, clean.PatientID = f"Deidentified^{patient.pseudonym}", patient.pseudonym
     clean.PatientIdentityRemoved = "YES"
     clean.LongitudinalTemporalInformationModified = "MODIFIED"
-    clean.DeidentificationMethod = f"recontour {version('recontour')}: named attributes only"
+    clean.DeidentificationMethod = _method()
     clean.DeidentificationMethodCodeSequence = []
     for code in PROFILE:
         item = Dataset()
         item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
         clean.DeidentificationMethodCodeSequence.append(item)
     return clean
+
+
+@cache
+def _method() -> str:
+    return f"recontour {version('recontour')}: named attributes only"
 
 
 @cache
