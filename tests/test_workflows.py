@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import highdicom
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 
 from recontour import workflows
+from recontour.cli import main
 from recontour.cohort import Cohort, case_id_of
-from recontour.errors import OrganError, ResumeError, SettingsError
+from recontour.dicom import ScanIdentity, read_scan, read_structure_set, write_scan
+from recontour.errors import GridMismatchError, OrganError, ResumeError, SettingsError
 from recontour.evaluation.figures import Overlay
-from recontour.geometry import Grid
+from recontour.geometry import Grid, rasterise
 from recontour.network import Model, load_model, save_model
-from recontour.workflows import Mask, adapt, evaluate, train
+from recontour.workflows import Mask, adapt, contour, evaluate, train
 
 
 @pytest.fixture
@@ -79,6 +83,61 @@ def test_an_impossible_seed_is_refused(north: Cohort, tmp_path: Path, seed: int)
 def test_no_iterations_are_no_training(north: Cohort, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="at least 1"):
         train(north.path, tmp_path / "m", iterations=0)
+
+
+@pytest.fixture
+def found(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Mask]:
+    """A model file and a CT beside each other, and what the model will find: a brain stem, and no lens."""
+    save_model(model, tmp_path / "m")
+    grid = Grid((5, 48, 48), (4.0, 4.0), (0.0, 3.0, 6.0, 9.0, 12.0), (-94.0, -94.0))
+    write_scan(tmp_path / "ct", np.zeros(grid.shape, dtype=np.int16), grid, ScanIdentity("formats"))
+    masks = {"Brainstem": np.zeros(grid.shape, dtype=bool), "Lens_L": np.zeros(grid.shape, dtype=bool)}
+    masks["Brainstem"][1:4, 10:20, 30:40] = True
+    monkeypatch.setattr(workflows, "predict", lambda *_: iter(masks.items()))
+    return masks
+
+
+def test_one_contouring_in_three_formats(found: dict[str, Mask], tmp_path: Path) -> None:
+    said = [contour(tmp_path / "m", tmp_path / "ct", tmp_path / name, format=name) for name in workflows.WRITERS]
+    assert all(one.not_found == ("Lens_L",) and one == said[0] for one in said)
+    scan = read_scan(tmp_path / "ct")
+    drawn = read_structure_set(tmp_path / "rtstruct", scan)
+    assert drawn.names == ("Brainstem",)
+    np.testing.assert_array_equal(rasterise(drawn["Brainstem"].contours, scan.grid), found["Brainstem"])
+    volume = highdicom.seg.segread(tmp_path / "seg").get_volume(segment_numbers=[1])
+    assert volume.array.sum() == found["Brainstem"].sum()
+    assert [path.name for path in (tmp_path / "nifti").iterdir()] == ["Brainstem.nii.gz"]
+    image = sitk.ReadImage(str(tmp_path / "nifti" / "Brainstem.nii.gz"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), found["Brainstem"])
+    assert image.GetOrigin() == (-94.0, -94.0, 0.0)
+    words = ["contour", str(tmp_path / "m"), str(tmp_path / "ct"), "--format", "nifti", "--out", str(tmp_path / "cli")]
+    assert main(words) == 0
+    assert [path.read_bytes() for path in (tmp_path / "cli").iterdir()] == [
+        path.read_bytes() for path in (tmp_path / "nifti").iterdir()
+    ]
+
+
+@pytest.mark.parametrize("name", workflows.WRITERS)
+def test_nothing_is_written_where_nothing_is_found(found: dict[str, Mask], tmp_path: Path, name: str) -> None:
+    found["Brainstem"][:] = False
+    with pytest.raises(OrganError, match="none of Brainstem, Lens_L found"):
+        contour(tmp_path / "m", tmp_path / "ct", tmp_path / "out", format=name)
+    assert {path.name for path in tmp_path.iterdir()} == {"m", "ct"}
+
+
+def test_an_unknown_format_is_refused_before_the_work(found: dict[str, Mask], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="rtstruct, seg, nifti"):
+        contour(tmp_path / "m", tmp_path / "nowhere", tmp_path / "out", format="dxf")
+
+
+def test_uneven_slices_are_no_nifti(found: dict[str, Mask], tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "ct")
+    grid = Grid((5, 48, 48), (4.0, 4.0), (0.0, 3.0, 6.0, 12.0, 18.0), (-94.0, -94.0))
+    write_scan(tmp_path / "ct", np.zeros(grid.shape, dtype=np.int16), grid, ScanIdentity("uneven"))
+    with pytest.raises(GridMismatchError, match="RTSTRUCT and DICOM SEG keep them"):
+        contour(tmp_path / "m", tmp_path / "ct", tmp_path / "out", format="nifti")
+    contour(tmp_path / "m", tmp_path / "ct", tmp_path / "seg", format="seg")
+    assert {path.name for path in tmp_path.iterdir()} == {"m", "ct", "seg"}
 
 
 def test_models_of_other_organs_have_nothing_to_score(model: Model, north: Cohort, tmp_path: Path) -> None:

@@ -10,11 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recontour.cohort.export import export
     from recontour.cohort.importing import import_dicom
+    from recontour.dicom.deidentify import deidentify
     from recontour.workflows import adapt, contour, evaluate, train
 
-__all__ = ["adapt", "contour", "evaluate", "import_dicom", "train"]
-_AT = dict.fromkeys(__all__, "recontour.workflows") | {"import_dicom": "recontour.cohort.importing"}
+__all__ = ["adapt", "contour", "deidentify", "evaluate", "export", "import_dicom", "train"]
+_AT = dict.fromkeys(__all__, "recontour.workflows") | {
+    "deidentify": "recontour.dicom.deidentify",
+    "export": "recontour.cohort.export",
+    "import_dicom": "recontour.cohort.importing",
+}
 
 
 def __getattr__(name: str) -> Any:

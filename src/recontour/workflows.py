@@ -19,13 +19,14 @@ from recontour.cohort import Case, Cohort
 from recontour.cohort.importing import import_dicom
 from recontour.contouring.finish import sides_swapped
 from recontour.contouring.predict import chosen_organs, predict
-from recontour.dicom import Authorship, read_scan, write_structure_set
-from recontour.errors import CohortError, OrganError, SettingsError
+from recontour.dicom import Authorship, Scan, read_scan, write_segmentation, write_structure_set
+from recontour.errors import OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
 from recontour.evaluation.report import About, write_report
 from recontour.files import refuse_existing, whole_folder
 from recontour.geometry import Grid, Structure, StructureSet, trace
+from recontour.geometry.nifti import affine_ras, write_nifti
 from recontour.network import Model, load_model
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
@@ -116,33 +117,62 @@ class Contoured:
 
 
 def contour(
-    model: Path, ct_dir: Path, out: Path, *, organs: Sequence[str] | None = None, progress: Progress = quiet
+    model: Path,
+    ct_dir: Path,
+    out: Path,
+    *,
+    organs: Sequence[str] | None = None,
+    format: str = "rtstruct",
+    progress: Progress = quiet,
 ) -> Contoured:
-    """Contour one CT series and write an RTSTRUCT that references it.
+    """Contour one CT series.
 
-    No file is written if anything fails, or if no organ is found.
+    format: "rtstruct" or "seg": one DICOM file that references the CT. "nifti": a new folder with ORGAN.nii.gz, a mask
+        of its own for every organ, since organs may overlap.
+    Nothing is written if anything fails, or if no organ is found.
     """
+    if format not in WRITERS:
+        raise SettingsError(f"--format {format}: one of {', '.join(WRITERS)} is expected")
     refuse_existing(out)
     _refuse_swapped(model, ct_dir, "MODEL CT_DIR")
     loaded = load_model(model)
     wanted = chosen_organs(loaded, organs)
     scan = read_scan(ct_dir)
-    structures: list[Structure] = []
-    volumes, middles = {}, {}
-    for organ, mask in predict(loaded, scan.hu, scan.grid, wanted):
-        progress("contouring", len(structures), len(wanted), organ)
-        if mask.any():
-            structures.append(Structure(organ, trace(mask, scan.grid)))
-            volumes[organ] = scan.grid.volume_cc(mask)
-            middles[organ] = _middle_x_mm(mask, scan.grid)
-    if not structures:
-        raise OrganError(
-            f"{ct_dir}: none of {', '.join(wanted)} found; "
-            "is this the region the model was trained on, and was it trained long enough?"
-        )
-    write_structure_set(out, StructureSet(tuple(structures)), scan, Authorship(model=_title(loaded, model)))
+    volumes: dict[str, float] = {}
+    middles: dict[str, float] = {}
+
+    def found() -> Iterator[tuple[str, Mask]]:
+        """What shows, organ by organ, as it is written: no format but SEG needs all masks at once."""
+        for organ, mask in predict(loaded, scan.hu, scan.grid, wanted):
+            progress("contouring", len(volumes), len(wanted), organ)
+            if mask.any():
+                volumes[organ] = scan.grid.volume_cc(mask)
+                middles[organ] = _middle_x_mm(mask, scan.grid)
+                yield organ, mask
+        if not volumes:
+            raise OrganError(
+                f"{ct_dir}: none of {', '.join(wanted)} found; "
+                "is this the region the model was trained on, and was it trained long enough?"
+            )
+
+    WRITERS[format](out, found(), scan, Authorship(model=_title(loaded, model)))
     warnings = [f"{twins}: left lies to the right of right; check the sides" for twins in sides_swapped(middles)]
     return Contoured(volumes, tuple(organ for organ in wanted if organ not in volumes), tuple(warnings))
+
+
+def _write_rtstruct(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship) -> None:
+    structures = tuple(Structure(organ, trace(mask, scan.grid)) for organ, mask in masks)
+    write_structure_set(path, StructureSet(structures), scan, made_by)
+
+
+def _write_nifti(folder: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, _made_by: Authorship) -> None:
+    affine_ras(scan.grid)  # raises where slices are not evenly spaced: before the work, not after it
+    with whole_folder(folder) as partial:
+        for organ, mask in masks:
+            write_nifti(partial / f"{organ}.nii.gz", mask, scan.grid)
+
+
+WRITERS = {"rtstruct": _write_rtstruct, "seg": write_segmentation, "nifti": _write_nifti}
 
 
 def contour_case(model: Model, case: Case) -> Iterator[tuple[str, Mask]]:
@@ -224,14 +254,10 @@ def _refuse_swapped(model: Path, folder: Path, order: str) -> None:
 
 def _organs_to_learn(cohort: Cohort, organs: Sequence[str] | None) -> tuple[str, ...]:
     """The organs to train on; each must be contoured in at least one case."""
-    present = cohort.organs
-    if not present:
-        raise CohortError(f"{cohort.path} has no contoured case; import some with `recontour import`")
-    wanted = tuple(dict.fromkeys(present if organs is None else organs))
-    if unknown := [organ for organ in wanted if organ not in present]:
-        raise OrganError(f"{cohort.path} has no case with {', '.join(unknown)}; it has {', '.join(present)}")
+    wanted = cohort.chosen_organs(organs)
     if not wanted:
-        raise OrganError(f"the model's organs are not in {cohort.path}, which has {', '.join(present)}; name --organs")
+        present = ", ".join(cohort.organs)
+        raise OrganError(f"the model's organs are not in {cohort.path}, which has {present}; name --organs")
     return wanted
 
 

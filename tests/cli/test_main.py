@@ -22,7 +22,9 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException)
     ("arguments", "more"),
     [
         ("import_ import A C", ""),
+        ("deidentify deidentify A O", ""),
         ("inspect inspect C", ""),
+        ("export export C O --format nifti", ""),
         (
             "train train C --out M",
             "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",

@@ -68,6 +68,20 @@ def test_mixed_spacing_gives_each_slice_its_own_thickness() -> None:
     assert make_grid((5, 4, 4), z_mm=MIXED).slice_thickness_mm.tolist() == [3.0, 3.0, 4.5, 6.0, 6.0]
 
 
+@pytest.mark.parametrize(
+    ("z_mm", "step_mm"),
+    [
+        ((7.0,), 1.0),
+        ((0.0, 2.5, 5.0), 2.5),
+        ((-100.0, -97.7, -95.3, -93.0), 7 / 3),  # every 2.33 mm, rounded to 0.1 mm
+        ((0.0, 3.0, 6.11), None),  # the middle slice is 0.055 mm off
+        (MIXED, None),
+    ],
+)
+def test_one_step_between_slices_or_none(z_mm: tuple[float, ...], step_mm: float | None) -> None:
+    assert make_grid((len(z_mm), 4, 4), z_mm=z_mm).slice_step_mm == pytest.approx(step_mm)
+
+
 def test_a_volume_counts_each_slice_as_thick_as_it_is() -> None:
     grid = make_grid((5, 4, 4), spacing_mm=(2.0, 0.5), z_mm=MIXED)
     mask = np.zeros(grid.shape, dtype=bool)

@@ -36,6 +36,29 @@ def test_importing_twice_adds_nothing(journey: Journey) -> None:
     assert set(report.already_there) == before == set(Cohort.open(journey.cohort).case_ids)
 
 
+def test_export_tells_what_it_wrote(journey: Journey, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "Dataset001_North"
+    assert main(["export", str(journey.cohort), str(out), "--format", "nnunet", "--organs", "Brainstem,Lens_L"]) == 0
+    assert f"3 cases, 0 left out: {out}" in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == {"imagesTr", "labelsTr", "dataset.json"}
+    assert main(["export", str(journey.cohort), str(out), "--format", "nifti"]) == 2
+    assert "does not overwrite" in capsys.readouterr().err
+
+
+def test_a_de_identified_archive_imports_and_the_user_is_told_what_to_look_at(
+    journey: Journey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["deidentify", str(journey.archive), str(tmp_path / "out"), "--key", str(tmp_path / "key")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3 CT series of 3 patients, 3 structure sets, 3 ROIs without an organ's name dropped" in said
+    assert "text burned into them" in said
+    assert "rendered to a face" in said
+    assert main(["import", str(tmp_path / "out"), str(tmp_path / "clean")]) == 0
+    before, after = Cohort.open(journey.cohort), Cohort.open(tmp_path / "clean")
+    assert after.organs == before.organs
+    assert sorted(case.fingerprint for case in after) == sorted(case.fingerprint for case in before)
+
+
 def test_the_adapted_model_knows_its_parents(journey: Journey) -> None:
     parent, child = load_model(journey.model_s), load_model(journey.model_st)
     assert child.provenance.lineage == "north -> north"

@@ -21,9 +21,27 @@ def import_(options: argparse.Namespace) -> None:
     tell.imported(report, Cohort.open(options.cohort))
 
 
+def deidentify(options: argparse.Namespace) -> None:
+    """DICOM -> DICOM without its patients."""
+    with tell.Progress() as progress:
+        written = recontour.deidentify(
+            options.dicom_dir, options.out, names=options.names, key=options.key, progress=progress
+        )
+    tell.deidentified(written, options.out)
+
+
 def inspect(options: argparse.Namespace) -> None:
     """What a cohort holds."""
     tell.cohort(Cohort.open(options.cohort))
+
+
+def export(options: argparse.Namespace) -> None:
+    """Cohort -> NIfTI, for other tools."""
+    with tell.Progress() as progress:
+        written = recontour.export(
+            options.cohort, options.out, format=options.format, organs=_organs(options), progress=progress
+        )
+    tell.exported(written, options.out)
 
 
 def train(options: argparse.Namespace) -> None:
@@ -60,10 +78,15 @@ def _organs(options: argparse.Namespace) -> list[str] | None:
 
 
 def contour(options: argparse.Namespace) -> None:
-    """CT -> RTSTRUCT."""
+    """CT -> RTSTRUCT, DICOM SEG or NIfTI."""
     with tell.Progress() as progress:
         found = recontour.contour(
-            options.model, options.ct_dir, options.out, organs=_organs(options), progress=progress
+            options.model,
+            options.ct_dir,
+            options.out,
+            organs=_organs(options),
+            format=options.format,
+            progress=progress,
         )
     tell.contoured(found, options.out)
 

@@ -71,8 +71,21 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--centre", help="the label that reports show; the cohort folder's name if not given")
     importing.add_argument("--names", type=Path, metavar="MAP.toml", help="your own ROI names -> TG-263")
 
-    inspect = command("inspect", "inspect", "what a cohort holds, and what was left out")
-    inspect.add_argument("cohort", type=Path, metavar="COHORT")
+    hiding = command("deidentify", "deidentify", "DICOM archive -> the same without what names its patients")
+    hiding.add_argument("dicom_dir", type=Path, metavar="IN", help="any nesting, any file names")
+    hiding.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    hiding.add_argument("--names", type=Path, metavar="MAP.toml", help="your own ROI names -> TG-263")
+    hiding.add_argument("--key", type=Path, metavar="FILE", help="a secret to keep: the same pseudonyms in later runs")
+
+    command("inspect", "inspect", "what a cohort holds, and what was left out").add_argument(
+        "cohort", type=Path, metavar="COHORT"
+    )
+
+    exporting = command("export", "export", "cohort -> NIfTI for nnU-Net, 3D Slicer and others")
+    exporting.add_argument("cohort", type=Path, metavar="COHORT")
+    exporting.add_argument("out", type=Path, metavar="OUT", help="a new folder; for nnU-Net Dataset001_NAME")
+    exporting.add_argument("--format", choices=("nnunet", "nifti"), required=True, help="nnunet: raw data set of v2")
+    exporting.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the cohort's")
 
     training = command("train", "train", "cohort -> model, from scratch")
     training.add_argument("cohort", type=Path, metavar="COHORT")
@@ -85,11 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     adapting.add_argument("--retrain-last", type=int, default=10, metavar="N", help="layers, as in the paper (10)")
     _add_learning(adapting)
 
-    contouring = command("contour", "contour", "model + one CT series -> RTSTRUCT")
+    contouring = command("contour", "contour", "model + one CT series -> RTSTRUCT, DICOM SEG or NIfTI")
     contouring.add_argument("model", type=Path, metavar="MODEL")
     contouring.add_argument("ct_dir", type=Path, metavar="CT_DIR")
-    contouring.add_argument("--out", type=Path, required=True, metavar="FILE.dcm")
+    contouring.add_argument("--out", type=Path, required=True, metavar="FILE.dcm", help="for nifti a new folder")
     contouring.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the model's")
+    contouring.add_argument("--format", choices=("rtstruct", "seg", "nifti"), default="rtstruct", help="rtstruct")
 
     evaluating = command("evaluate", "evaluate", "models on a cohort -> scores, statistics and a report")
     evaluating.add_argument("cohort", type=Path, metavar="COHORT")
@@ -103,8 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     studying.add_argument("--dry-run", action="store_true", help="list the cells, and estimate time and disk")
     studying.add_argument("--example", action="store_true", help="print a commented study file")
 
-    reporting = command("report", "report", "rebuild a study's report from its results")
-    reporting.add_argument("study", type=Path, metavar="DIR")
+    command("report", "report", "rebuild a study's report from its results").add_argument(
+        "study", type=Path, metavar="DIR"
+    )
 
     demo = command("demo", "demo", "the whole job on two synthetic centres, in about a quarter of an hour")
     demo.add_argument("--out", type=Path, default=Path("recontour-demo"), metavar="DIR")

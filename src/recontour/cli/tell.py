@@ -21,7 +21,10 @@ from recontour.errors import CohortError
 
 if TYPE_CHECKING:
     from recontour.cohort import Cohort
+    from recontour.cohort.export import Exported
     from recontour.cohort.importing import ImportReport
+    from recontour.dicom import NameRow
+    from recontour.dicom.deidentify import Deidentified
     from recontour.evaluation import CaseScore
     from recontour.network import Model
     from recontour.study.cells import Cell
@@ -97,10 +100,7 @@ class Progress(logging.Handler):
 
 def imported(report: "ImportReport", cohort: "Cohort") -> None:
     """What came into a cohort, what did not, and what became of each ROI name."""
-    table = Table("ROI name", "patients", "organ", "why", title="ROI names")
-    for row, patients in report.names:
-        table.add_row(escape(row.roi_name), str(patients), row.tg263 or row.status, escape(row.reason))
-    out.print(table)
+    _names(report.names)
     if report.left_out:
         table = Table("left out", "why", title="What was not imported")
         for left in report.left_out:
@@ -113,6 +113,31 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
         f"{added} added, {there} there already, {left_out} left out: {cohort.path}, centre {cohort.centre}",
         markup=False,
     )
+
+
+def deidentified(written: "Deidentified", folder: Path) -> None:
+    """What was written without its patients, what was not, and what a person must still look at."""
+    _names(written.names)
+    for left in written.left_out:
+        out.print(f"left out: {left.path}: {left.reason}", markup=False)
+    out.print(
+        f"{written.series} CT series of {written.patients} patients, {written.structure_sets} structure sets, "
+        f"{written.dropped_rois} ROIs without an organ's name dropped, {len(written.left_out)} left out: {folder}",
+        markup=False,
+    )
+    out.print(
+        "Pixels are as they were: look for text burned into them, and remember that a head CT can be rendered to a "
+        "face. De-identified is not anonymous.",
+        markup=False,
+    )
+
+
+def _names(names: "Sequence[tuple[NameRow, int]]") -> None:
+    """What became of each ROI name."""
+    table = Table("ROI name", "patients", "organ", "why", title="ROI names")
+    for row, patients in names:
+        table.add_row(escape(row.roi_name), str(patients), row.tg263 or row.status, escape(row.reason))
+    out.print(table)
 
 
 def cohort(opened: "Cohort") -> None:
@@ -139,6 +164,15 @@ def cohort(opened: "Cohort") -> None:
             _csv(opened.path / name, title)
 
 
+def exported(written: "Exported", folder: Path) -> None:
+    """What was written of a cohort, and what was not."""
+    for case, why in written.left_out.items():
+        out.print(f"left out: {case}: {why}", markup=False)
+    for case, voxels in written.shared_voxels.items():
+        out.print(f"{case}: {voxels} voxels lay in several organs and are the smallest one's", markup=False)
+    out.print(f"{len(written.cases)} cases, {len(written.left_out)} left out: {folder}", markup=False)
+
+
 def learnt(model: "Model", path: Path) -> None:
     """What a model is, now that it is written."""
     p = model.provenance
@@ -158,7 +192,7 @@ def contoured(found: "Contoured", path: Path) -> None:
         out.print(f"{organ:<20}not found on this CT", markup=False)
     for warning in found.warnings:
         out.print(f"warning: {warning}", markup=False)
-    out.print(f"RTSTRUCT: {path}. A first draft: every contour must be reviewed.", markup=False)
+    out.print(f"written: {path}. A first draft: every contour must be reviewed.", markup=False)
 
 
 def scored(scores: Sequence["CaseScore"], folder: Path) -> None:

@@ -15,12 +15,12 @@ from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
     NameRow,
-    NameTable,
     Pair,
     Roi,
     Scan,
     is_vocabulary,
-    match_names,
+    match_rois,
+    ordered,
     read_archive,
     read_rois,
     read_series,
@@ -31,7 +31,6 @@ from recontour.errors import CohortError, DicomError, NoSeriesError, OutputError
 from recontour.files import write_text
 from recontour.geometry import Grid, rasterise
 
-STATUSES = ("mapped", "ambiguous", "ignored")
 NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
 NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
 DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
@@ -144,8 +143,8 @@ def import_archive(
         stored.update({_without_free_text(row) for row in rows})
         notes.extend(f"{case_id}: {line}" for line in said)
     progress("importing", len(archive.pairs), len(archive.pairs), "")
-    report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), _ordered(names), tuple(notes))
-    _save_names(cohort, _ordered(stored))
+    report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), ordered(names), tuple(notes))
+    _save_names(cohort, ordered(stored))
     _save_left_out(cohort, report, archive)
     return report
 
@@ -158,7 +157,7 @@ def _import_case(
         return "there already", _look_again(pair, cohort[case_id], user_map, said.append)
     scan = read_series(pair.series.files)
     rois = read_rois(pair.structure_set.path, scan, said.append)
-    table = _names_of(rois, user_map)
+    table = match_rois(rois, user_map)
     masks = _masks(rois, table.mapped, scan.grid, said.append)
     if not masks:
         return LeftOut(case_id, pair.structure_set.path, _no_organ(rois, said), NO_ORGAN), table.rows
@@ -171,30 +170,13 @@ def _look_again(
 ) -> tuple[NameRow, ...]:
     """Note what a case that stays as it is would have otherwise today; return what became of its ROI names."""
     rois = read_rois(pair.structure_set.path, None, note)
-    table = _names_of(rois, user_map)
+    table = match_rois(rois, user_map)
     unknown = {name: organ for name, organ in table.mapped.items() if organ not in case.organs}
     if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
         note("its structure set has changed since; delete the case's folder to import the new one")
     elif new := _masks(rois, unknown, case.grid, note):
         note(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")
     return table.rows
-
-
-def _ordered(names: Counter[NameRow]) -> tuple[tuple[NameRow, int], ...]:
-    """Mapped names first, ignored ones last."""
-
-    def place(item: tuple[NameRow, int]) -> tuple[int, str, str]:
-        return STATUSES.index(item[0].status), item[0].roi_name.casefold(), item[0].reason
-
-    return tuple(sorted(names.items(), key=place))
-
-
-def _names_of(rois: Sequence[Roi], user_map: Mapping[str, str] | None) -> NameTable:
-    """What became of a structure set's names; structures without contours are left aside before names can clash."""
-    drawn = [roi.name for roi in rois if roi.is_drawn]
-    empty = [roi.name for roi in rois if not roi.is_drawn]
-    matched = match_names(drawn, user_map).rows
-    return NameTable((*matched, *(NameRow(name, None, "ignored", "no closed contours") for name in empty)))
 
 
 def _masks(rois: Sequence[Roi], organs: Mapping[str, str], grid: Grid, note: Callable[[str], None]) -> dict[str, Mask]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recontour.errors import CohortError, GridMismatchError
+from recontour.errors import CohortError, GridMismatchError, OrganError
 from recontour.files import did_you_mean, whole_folder, write_text
 from recontour.geometry import Grid
 
@@ -184,6 +184,19 @@ class Cohort:
     def organs(self) -> tuple[str, ...]:
         """Every organ that at least one case has, sorted."""
         return tuple(sorted({organ for case in self for organ in case.organs}))
+
+    def chosen_organs(self, organs: Sequence[str] | None) -> tuple[str, ...]:
+        """The organs to work on, each of which at least one case has; all there are if None.
+
+        Raises: CohortError: no case, or none with contours. OrganError: organs that no case has.
+        """
+        present = self.organs  # read from every case: asked once
+        if not present:
+            raise CohortError(f"{self.path} has no contoured case; import some with `recontour import`")
+        wanted = tuple(dict.fromkeys(present if organs is None else organs))
+        if unknown := [organ for organ in wanted if organ not in present]:
+            raise OrganError(f"{self.path} has no case with {', '.join(unknown)}; it has {', '.join(present)}")
+        return wanted
 
     def cases_with(self, organs: Collection[str]) -> list[Case]:
         """The cases in which at least one of the organs was contoured."""

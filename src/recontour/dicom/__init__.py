@@ -1,8 +1,9 @@
 """DICOM in and out: CT series, RT structure sets, and what centres call their organs."""
 
 from recontour.dicom.archive import Archive, CtSeries, LeftOut, Pair, StructureSetFile, read_archive
-from recontour.dicom.names import NameRow, NameTable, Status, is_vocabulary, match_names, read_user_map
-from recontour.dicom.rtstruct import Authorship, Roi, read_rois, read_structure_set, write_structure_set
+from recontour.dicom.names import NameRow, NameTable, Status, is_vocabulary, match_names, ordered, read_user_map
+from recontour.dicom.rtstruct import Authorship, Roi, match_rois, read_rois, read_structure_set, write_structure_set
+from recontour.dicom.seg import write_segmentation
 from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "StructureSetFile",
     "is_vocabulary",
     "match_names",
+    "match_rois",
+    "ordered",
     "read_archive",
     "read_rois",
     "read_scan",
@@ -28,5 +31,6 @@ __all__ = [
     "read_structure_set",
     "read_user_map",
     "write_scan",
+    "write_segmentation",
     "write_structure_set",
 ]

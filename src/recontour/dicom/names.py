@@ -14,6 +14,7 @@ from typing import Any, Literal
 from recontour.errors import NamesError
 
 Status = Literal["mapped", "ignored", "ambiguous"]
+STATUSES = ("mapped", "ambiguous", "ignored")  # as they are shown
 
 TG263 = re.compile(r"[A-Za-z][A-Za-z0-9_~^-]{0,15}")  # AAPM TG-263: at most 16 characters
 IGNORE = ("", "ignore")
@@ -66,6 +67,15 @@ def match_names(roi_names: Sequence[str], user_map: Mapping[str, str] | None = N
                 reason = f"{len(claimants)} ROIs would be {organ}; say which with --names"
                 rows[index] = replace(rows[index], status="ambiguous", tg263=None, reason=reason)
     return NameTable(tuple(rows))
+
+
+def ordered(names: Counter[NameRow]) -> tuple[tuple[NameRow, int], ...]:
+    """Rows with their counts, mapped names first, ignored ones last."""
+
+    def place(item: tuple[NameRow, int]) -> tuple[int, str, str]:
+        return STATUSES.index(item[0].status), item[0].roi_name.casefold(), item[0].reason
+
+    return tuple(sorted(names.items(), key=place))
 
 
 def read_user_map(path: Path) -> dict[str, str]:

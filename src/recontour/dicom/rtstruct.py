@@ -1,7 +1,7 @@
 """RTSTRUCT <-> StructureSet."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from recontour.dicom.archive import references
+from recontour.dicom.names import NameRow, NameTable, match_names
 from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text
 from recontour.dicom.series import Scan, Source, decimal_string
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
@@ -64,6 +65,7 @@ class Roi:
     """One structure of an RTSTRUCT, its contours not looked at yet. name: exactly as its centre spells it."""
 
     path: Path
+    number: str  # which the file's own sequences refer to it by
     name: str
     items: Sequence[Dataset]  # of the Contour Sequence
 
@@ -109,12 +111,21 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
         }
         rois = []
         for roi in dataset.get("StructureSetROISequence") or ():
-            name, items = text(roi, "ROIName"), contours.get(text(roi, "ROINumber"), ())
+            name, number = text(roi, "ROIName"), text(roi, "ROINumber")
+            items = contours.get(number, ())
             if frame_uid and text(roi, "ReferencedFrameOfReferenceUID") not in ("", frame_uid):
                 note(f"{name}: drawn in another frame of reference; its contours are dropped")
                 items = ()
-            rois.append(Roi(path, name, items))
+            rois.append(Roi(path, number, name, items))
     return tuple(rois)
+
+
+def match_rois(rois: Sequence[Roi], user_map: Mapping[str, str] | None) -> NameTable:
+    """What becomes of a structure set's names; structures without contours are left aside before names can clash."""
+    drawn = [roi.name for roi in rois if roi.is_drawn]
+    empty = [roi.name for roi in rois if not roi.is_drawn]
+    matched = match_names(drawn, user_map).rows
+    return NameTable((*matched, *(NameRow(name, None, "ignored", "no closed contours") for name in empty)))
 
 
 def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> StructureSet:
@@ -199,12 +210,7 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
     exists or cannot be made.
     """
     refuse_existing(path)
-    if not scan.source.frame_of_reference_uid:
-        raise FrameOfReferenceError(f"{path}: the CT has no frame of reference and none is invented; export it again")
-    if not scan.source.series_instance_uid or not text(scan.source.header, "StudyInstanceUID"):
-        raise DicomError(
-            f"{path}: the CT has no series or study UID to reference and none is invented; export it again"
-        )
+    refuse_without_uids(path, scan.source)
     if not 0 < len(made_by.label) <= 16:
         raise SettingsError(f"structure set label '{made_by.label}': 1 to 16 characters are expected")
     for name in structures.names:
@@ -215,6 +221,16 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
         dataset = _structure_set_dataset(structures, scan, made_by)
         with whole_file(path) as partial:
             dataset.save_as(partial, enforce_file_format=True)
+
+
+def refuse_without_uids(path: Path, source: Source) -> None:
+    """Raise FrameOfReferenceError or DicomError where a CT lacks what an object drawn on it must reference."""
+    if not source.frame_of_reference_uid:
+        raise FrameOfReferenceError(f"{path}: the CT has no frame of reference and none is invented; export it again")
+    if not source.series_instance_uid or not text(source.header, "StudyInstanceUID"):
+        raise DicomError(
+            f"{path}: the CT has no series or study UID to reference and none is invented; export it again"
+        )
 
 
 def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Authorship) -> Dataset:

@@ -61,8 +61,8 @@ class Source:
     """What a structure set must reference.
 
     It identifies the patient: it never leaves memory except into a structure set. header: the CT's attributes of
-    patient, study and frame of reference. sop_instance_uids: by slice of the grid. frame_numbers: by slice, from 1;
-    empty unless the CT is multi-frame.
+    patient, study and frame of reference. sop_instance_uids: by slice of the grid. orientation: of the stored rows and
+    columns. frame_numbers: by slice, from 1; empty unless the CT is multi-frame.
     """
 
     header: Dataset
@@ -70,6 +70,7 @@ class Source:
     sop_instance_uids: tuple[str, ...]
     series_instance_uid: str
     frame_of_reference_uid: str
+    orientation: tuple[float, ...]
     frame_numbers: tuple[int, ...] = ()
 
 
@@ -290,6 +291,7 @@ def _source(shared: Dataset, slices: Sequence[_Slice]) -> Source:
         sop_instance_uids=tuple(image.sop_instance_uid for image in slices),
         series_instance_uid=text(shared, "SeriesInstanceUID"),
         frame_of_reference_uid=text(shared, "FrameOfReferenceUID"),
+        orientation=slices[0].orientation,
         frame_numbers=tuple(image.frame for image in slices) if slices[0].frame else (),
     )
 

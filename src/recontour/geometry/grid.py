@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from recontour.errors import GridMismatchError
 
+EVEN_MM = 0.05  # how far a slice may lie from where an even spacing has it: positions are often rounded to 0.1 mm
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -59,6 +61,15 @@ class Grid:
         above = np.concatenate([gaps, gaps[-1:]])
         thickness: npt.NDArray[np.float64] = (below + above) / 2
         return thickness
+
+    @property
+    def slice_step_mm(self) -> float | None:
+        """The distance from each slice to the next, or None where it changes; 1 mm for a lone slice."""
+        z = np.asarray(self.slice_z_mm)
+        even = np.linspace(z[0], z[-1], len(z))
+        if np.abs(z - even).max() > EVEN_MM:
+            return None
+        return float((z[-1] - z[0]) / (len(z) - 1)) if len(z) > 1 else 1.0
 
     def slice_at(self, z_mm: float) -> int | None:
         """The slice whose plane lies within half the local spacing of z, or None."""

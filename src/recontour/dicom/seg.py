@@ -1,0 +1,146 @@
+"""Masks -> DICOM SEG."""
+
+import warnings
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage, generate_uid
+
+from recontour.dicom.rtstruct import COLOURS, OTHER_COLOUR, Authorship, refuse_without_uids
+from recontour.dicom.series import Scan, decimal_string
+from recontour.errors import DicomError
+from recontour.files import refuse_existing, whole_file
+
+if TYPE_CHECKING:  # highdicom is loaded where it is used: it takes half a second, and few runs need it
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.seg import SegmentDescription
+
+Mask = npt.NDArray[np.bool_]
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # how the masks lie: a Grid's columns to +x, rows to +y
+SNOMED = {  # by TG-263 name, without its side: what pydicom calls the concept
+    "Brainstem": "BrainStem",
+    "SpinalCord": "SpinalCord",
+    "SpinalCanal": "VertebralCanal",
+    "Bone_Mandible": "Mandible",
+    "Pituitary": "Pituitary",
+    "Parotid": "ParotidGland",
+    "Lens": "StructureOfLensOfEye",
+    "OpticNrv": "OpticNerve",
+    "Lobe_Temporal": "TemporalLobe",
+    "Larynx": "Larynx",
+    "Esophagus": "Esophagus",
+    "OpticChiasm": "OpticChiasm",
+    "Brain": "Brain",
+    "Cerebellum": "Cerebellum",
+    "Glnd_Thyroid": "Thyroid",
+    "Trachea": "Trachea",
+    "Tongue": "Tongue",
+    "Pharynx": "Pharynx",
+    "Heart": "Heart",
+    "Eye": "Eye",
+    "Hippocampus": "Hippocampus",
+    "Glnd_Submand": "SubmandibularGland",
+    "Glnd_Lacrimal": "LacrimalGland",
+    "Joint_TM": "TemporomandibularJoint",
+    "Lung": "Lung",
+}
+
+
+def write_segmentation(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship) -> None:
+    """Write a DICOM SEG, one segment an organ, that references the scan; complete or not at all.
+
+    masks: by TG-263 name, bool (slice, row, column) on the scan's grid; they may overlap, and slices lie where they
+    are. All of them are held in memory, at a byte a voxel.
+    Raises: FrameOfReferenceError, DicomError: as `write_structure_set`; DicomError also: the CT is multi-frame.
+        OutputError: the file exists or cannot be made.
+    """
+    refuse_existing(path)
+    refuse_without_uids(path, scan.source)
+    if scan.source.frame_numbers:
+        raise DicomError(f"{path}: a SEG of a multi-frame CT is not written; write an RTSTRUCT, or give single frames")
+    drawn = dict(masks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on odd values of the CT's own header, which are kept
+        dataset = _segmentation(drawn, scan, made_by)
+        with whole_file(path) as partial:
+            dataset.save_as(partial, enforce_file_format=True)
+
+
+def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Dataset:
+    from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence, content, seg
+    from pydicom.sr.codedict import codes
+
+    grid = scan.grid
+    algorithm = content.AlgorithmIdentificationSequence(
+        made_by.model[:64], codes.cid7162.ArtificialIntelligence, version("recontour")
+    )
+    dataset = seg.Segmentation(
+        source_images=_ct_images(scan),
+        pixel_array=np.stack([mask.view(np.uint8) for mask in masks.values()], axis=-1),
+        segmentation_type="BINARY",
+        segment_descriptions=[_segment(number, organ, algorithm) for number, organ in enumerate(masks, start=1)],
+        series_instance_uid=generate_uid(),
+        series_number=1,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="recontour",
+        manufacturer_model_name=made_by.model[:64],
+        software_versions=version("recontour"),
+        device_serial_number="none",
+        series_description=f"recontour: {made_by.model}"[:64],
+        content_label=made_by.label.upper(),
+        pixel_measures=PixelMeasuresSequence(grid.spacing_mm, float(grid.slice_thickness_mm.mean())),
+        plane_orientation=PlaneOrientationSequence("PATIENT", AXIAL),
+        plane_positions=[PlanePositionSequence("PATIENT", (*grid.origin_mm, z)) for z in grid.slice_z_mm],
+    )
+    dataset.update(scan.source.header)
+    return dataset
+
+
+def _segment(number: int, organ: str, algorithm: "AlgorithmIdentificationSequence") -> "SegmentDescription":
+    """What a segment is: its organ in SNOMED's words, its side, the colour it has in an RTSTRUCT."""
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+    from highdicom.sr import CodedConcept
+    from pydicom.sr.codedict import codes
+
+    name, _, side = organ.rpartition("_") if organ.endswith(("_L", "_R")) else (organ, "", "")
+    described = SegmentDescription(
+        segment_number=number,
+        segment_label=organ,
+        segmented_property_category=codes.cid7150.AnatomicalStructure,
+        segmented_property_type=getattr(codes.SCT, SNOMED.get(name, "AnatomicalStructure")),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=algorithm,
+        display_color=CIELabColor.from_rgb(*COLOURS.get(organ, OTHER_COLOUR)),
+    )
+    if side:
+        of_side = CodedConcept.from_code(codes.SCT.Left if side == "L" else codes.SCT.Right)
+        described.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [of_side]
+    return described
+
+
+def _ct_images(scan: Scan) -> list[Dataset]:
+    """What highdicom asks of the CT, slice by slice: which instance, and where it lies."""
+    source, grid = scan.source, scan.grid
+    images = []
+    for instance, z_mm in zip(source.sop_instance_uids, grid.slice_z_mm, strict=True):
+        image = Dataset()
+        for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
+            setattr(image, keyword, "")  # filled from the CT's header when the object is made, as it stands there
+        image.StudyDate = image.StudyTime = None
+        image.Modality, image.SOPClassUID, image.SOPInstanceUID = "CT", CTImageStorage, instance
+        image.StudyInstanceUID, image.SeriesInstanceUID = source.header.StudyInstanceUID, source.series_instance_uid
+        image.FrameOfReferenceUID = source.frame_of_reference_uid
+        image.Rows, image.Columns = grid.shape[1:]
+        image.ImageOrientationPatient = list(source.orientation)
+        image.ImagePositionPatient = [decimal_string(value) for value in (*grid.origin_mm, z_mm)]
+        image.PixelSpacing = [decimal_string(step) for step in grid.spacing_mm]
+        image.SliceThickness = decimal_string(float(grid.slice_thickness_mm.mean()))
+        images.append(image)
+    return images

@@ -1,0 +1,443 @@
+"""Nothing of the patient gets through, and everything that contouring needs does."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from shutil import which
+
+import numpy as np
+import pydicom
+import pytest
+from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as ps3_15
+from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless, RTPlanStorage
+from tests.dicom.conftest import PATIENT, edit, make_scan, make_structure_set
+from tests.dicom.test_series import _enhanced
+
+from recontour import import_dicom
+from recontour.cohort import Cohort
+from recontour.dicom import read_archive, read_rois, read_scan, read_series, read_structure_set
+from recontour.dicom.deidentify import deidentify, kept_keywords
+from recontour.errors import NoSeriesError, OutputError, SettingsError
+from recontour.geometry import rasterise
+
+FREE_TEXT = ("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "AS", "DA", "DT", "TM", "UI")
+SCANNERS = {"Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "RescaleType"}  # text that is kept
+SECRET = "Zebedee was here"
+HOSTILE: dict[
+    str, object
+] = {  # by attribute, what must not get through; the last ones are of the wrong kind on purpose
+    "InstitutionName": "Saint Elsewhere",
+    "InstitutionAddress": "7 Harley Street",
+    "StationName": "ELSEWHERE-CT2",
+    "ReferringPhysicianName": "House^Gregory",
+    "PerformingPhysicianName": "Quinn^Michaela",
+    "OperatorsName": "Hathaway^Carol",
+    "AccessionNumber": "ACC-90210",
+    "StudyID": "STUDY-4077",
+    "StudyDescription": f"neck, {SECRET}",
+    "SeriesDescription": f"planning, {SECRET}",
+    "ProtocolName": "Protocol of Dr House",
+    "PatientComments": SECRET,
+    "ImageComments": SECRET,
+    "OtherPatientIDs": "OLD-MRN-0815",
+    "PatientAddress": "1 Boulevard of Broken Dreams",
+    "PatientTelephoneNumbers": "+44 20 7946 0000",
+    "PatientBirthDate": "19611013",
+    "PatientBirthName": "Maiden^Name",
+    "PatientAge": "059Y",
+    "DeviceSerialNumber": "SN-31337",
+    "StudyTime": "031415",
+    "AcquisitionDateTime": "20200229031415.926",
+    "RequestAttributesSequence": [{"ScheduledProcedureStepDescription": SECRET, "RequestedProcedureID": "RP-1701"}],
+    "ReferencedStudySequence": [{"ReferencedSOPInstanceUID": "1.2.3.4.5.6.7"}],
+    "ManufacturerModelName": "Scanner of Quentin Z.",
+    "BodyPartExamined": "ZEBEDEE",
+    "ImageType": ["ORIGINAL", "PRIMARY", "for MRN-4711"],
+}
+
+
+def strings(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)
+    else:
+        yield str(value)
+
+
+def fill(dataset: Dataset, values: Mapping[str, object]) -> None:
+    for keyword, value in values.items():
+        if isinstance(value, list) and isinstance(value[0], dict):
+            items = [Dataset() for _ in value]
+            for item, inner in zip(items, value, strict=True):
+                fill(item, inner)
+            setattr(dataset, keyword, items)
+        else:
+            setattr(dataset, keyword, value)
+
+
+def raw(tag: int, value: bytes) -> RawDataElement:
+    """A DS that pydicom would not write, were it asked to."""
+    return RawDataElement(Tag(tag), "DS", len(value), value, 0, False, True)
+
+
+def add_everything(image: Dataset) -> None:
+    """Identifiers wherever a file can hold them."""
+    fill(image, HOSTILE)
+    image[0x00180060] = raw(0x00180060, b"MRN-4711")  # KVP, which should be a number
+    block = image.private_block(0x0009, "ELSEWHERE PRIVATE", create=True)
+    block.add_new(0x01, "LO", f"private {SECRET}")
+    image.add_new(0x60003000, "OW", b"overlay of Zebedee ")  # a burned-in name's usual place
+    image.add_new(0x60000022, "LO", f"overlay {SECRET}")
+    image.add_new(0x50003000, "OW", b"curve of Zebedee")
+    image.add_new(0xFFFCFFFC, "OB", b"padded by Zebedee ")
+    image.add_new(0x00084000, "LT", f"retired {SECRET}")  # Identifying Comments
+    image.preamble = b"Zebedee".ljust(128, b"\0")
+    image.file_meta.SourceApplicationEntityTitle = "ELSEWHERE_PACS"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """One patient; an ROI that is an organ's, one that is mapped by the user, one that names the patient."""
+    folder = tmp_path / "dicom" / "Zebedee"
+    scan = make_scan(folder / "ct")
+    make_structure_set(folder / "rs.dcm", scan, names=("Brain Stem", "Zebedees Linse", "GTV Zebedee"))
+    edit(folder / "ct", add_everything)
+
+    def describe(structure_set: Dataset) -> None:
+        add_everything(structure_set)
+        structure_set.StructureSetLabel, structure_set.StructureSetName = "Plan Zebedee", SECRET
+        structure_set.StructureSetDescription = SECRET
+        structure_set.StructureSetROISequence[0].ROIDescription = SECRET
+        structure_set.RTROIObservationsSequence[0].ROIInterpreter = "House^Gregory"
+        structure_set.RTROIObservationsSequence[0].ROIObservationLabel = SECRET
+        structure_set.ROIContourSequence[0].ContourSequence[0].add_new(0x00091001, "LO", SECRET)
+        structure_set.ReviewerName, structure_set.ReviewDate = "House^Gregory", "20200228"
+        structure_set.ApprovalStatus = "APPROVED"
+
+    edit(folder / "rs.dcm", describe)
+    (tmp_path / "map.toml").write_text('[names]\n"Zebedees Linse" = "Lens_L"\n')
+    return tmp_path / "dicom"
+
+
+def identifiers(folder: Path) -> set[str]:
+    """Every text, date and UID of an archive, but DICOM's own UIDs and codes, and what scanners are called."""
+    found: set[str] = set()
+    scanners: set[str] = set()
+
+    def collect(dataset: Dataset) -> None:
+        for element in dataset:
+            if element.VR == "SQ":
+                for item in element.value if element.keyword != "DeidentificationMethodCodeSequence" else ():
+                    collect(item)
+            elif element.VR in FREE_TEXT and element.value:
+                values = element.value if element.VM > 1 else [element.value]
+                values = [value for value in values if not (isinstance(value, UID) and value.name != value)]
+                (scanners if element.keyword in SCANNERS else found).update(str(value).strip() for value in values)
+
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with disable_value_validation():
+                dataset = pydicom.dcmread(path, force=True)
+                collect(dataset)
+    found = {value for value in found if len(value) >= 4 and set(value) != {"0"}}
+    return {value for value in found if not any(value in scanner for scanner in scanners)}
+
+
+def leaks(out: Path, secrets: set[str]) -> set[str]:
+    """Which of them any byte of any file, or any file's place, holds."""
+    content = b"\0".join(
+        path.read_bytes() + str(path.relative_to(out)).encode() for path in out.rglob("*") if path.is_file()
+    ).lower()
+    return {secret for secret in secrets if secret.lower().encode() in content}
+
+
+@pytest.fixture
+def same_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New UIDs are random digits, and a date may lie in them by chance: here they are always the same ones."""
+    monkeypatch.setattr("recontour.dicom.deidentify.secrets.token_bytes", lambda size: bytes(range(size)))
+
+
+@pytest.mark.usefixtures("same_secret")
+def test_no_byte_of_the_output_holds_an_identifier_of_the_input(archive: Path, tmp_path: Path) -> None:
+    deidentify(archive, tmp_path / "out", names=tmp_path / "map.toml")
+    secrets = identifiers(archive) | set(strings(list(HOSTILE.values())))
+    secrets -= {"ORIGINAL", "PRIMARY", version("recontour"), "recontour: test"}
+    secrets |= {"zebedee", "quentin", "4711", "elsewhere", "house", "Gregory", "Zebedees Linse", "GTV Zebedee", "Linse"}
+    secrets |= {"20200101", "20200228", "20200229"}
+    assert len(secrets) > 50  # the collector does collect
+    assert leaks(archive, secrets) == secrets  # and the scan finds them where they are
+    assert leaks(tmp_path / "out", secrets) == set()
+
+
+@pytest.mark.usefixtures("same_secret")
+@pytest.mark.parametrize("name", ["hn_ct_picker_no_rtstruct", "lung_pinnacle", "lung_varian_aria", "breast_dicompyler"])
+def test_no_byte_of_a_real_archive_s_output_holds_an_identifier(
+    interop: Callable[[str], Path], name: str, tmp_path: Path
+) -> None:
+    organs = {"Tumor_c40": "Target_A", "GTVp_test_man": "Target_B", "BODY": "Target_C"}
+    lines = [f'"{roi_name}" = "{organ}"' for roi_name, organ in organs.items()]
+    (tmp_path / "map.toml").write_text("\n".join(["[names]", *lines]))
+    written = deidentify(interop(name), tmp_path / "out", names=tmp_path / "map.toml")
+    secrets = identifiers(interop(name))
+    kept = {"Heart"}  # a known organ's name, of breast_dicompyler
+    assert secrets & {"Heart"} == ({"Heart"} if name == "breast_dicompyler" else set())
+    assert len(secrets) > 90
+    assert leaks(tmp_path / "out", secrets - kept) == set()
+    before, after = read_archive(interop(name)), read_archive(tmp_path / "out")
+    assert (len(after.series), len(after.pairs)) == (1, len(before.pairs)) == (1, written.structure_sets)
+    ct, clean = read_series(before.series[0].files), read_series(after.series[0].files)
+    np.testing.assert_array_equal(clean.hu, ct.hu)
+    assert clean.grid == ct.grid
+    compared = 0
+    for pair, clean_pair in zip(before.pairs, after.pairs, strict=True):
+        drawn = read_structure_set(pair.structure_set.path, ct)
+        copied = read_structure_set(clean_pair.structure_set.path, clean)
+        for roi_name in drawn.names:
+            organ = organs.get(roi_name, roi_name)
+            if organ in copied.names:
+                mask = rasterise(drawn[roi_name].contours, ct.grid)
+                np.testing.assert_array_equal(rasterise(copied[organ].contours, ct.grid), mask)
+                compared += bool(mask.any())
+    assert compared >= len(before.pairs)
+
+
+def test_the_output_imports_as_the_input_does(archive: Path, tmp_path: Path) -> None:
+    written = deidentify(archive, tmp_path / "out", names=tmp_path / "map.toml")
+    assert (written.patients, written.series, written.structure_sets, written.dropped_rois) == (1, 1, 1, 1)
+    import_dicom(archive, tmp_path / "before", names=tmp_path / "map.toml", centre="c")
+    import_dicom(tmp_path / "out", tmp_path / "after", centre="c")  # the names are TG-263's by now
+    (before,), (after,) = Cohort.open(tmp_path / "before"), Cohort.open(tmp_path / "after")
+    assert before.id != after.id
+    assert before.organs == after.organs == ("Brainstem", "Lens_L")
+    assert before.grid == after.grid
+    np.testing.assert_array_equal(before.hu, after.hu)
+    for organ in before.organs:
+        np.testing.assert_array_equal(before.mask(organ), after.mask(organ))
+
+
+def test_what_is_kept_is_nothing_that_the_profile_protects_unless_its_kind_is_replaced() -> None:
+    """Held against the standard's table E.1-1 as another project keeps it: 2026c, in which K is no row at all."""
+    protected = {tag for tag in ps3_15.ALL_TAGS if len(tag) == 2}
+    assert len(protected) > 600
+    replaced = {"UI", "DA", "DT"}
+    for keyword in kept_keywords():
+        tag = tag_for_keyword(keyword)
+        assert tag is not None, keyword
+        assert dictionary_VR(tag) in replaced or (tag >> 16, tag & 0xFFFF) not in protected, keyword
+
+
+def test_the_files_say_how_they_were_de_identified(archive: Path, tmp_path: Path) -> None:
+    deidentify(archive, tmp_path / "out", names=tmp_path / "map.toml")
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        clean = pydicom.dcmread(path)
+        assert (clean.PatientIdentityRemoved, clean.LongitudinalTemporalInformationModified) == ("YES", "MODIFIED")
+        assert clean.DeidentificationMethod.startswith("recontour ")
+        codes = [item.CodeValue for item in clean.DeidentificationMethodCodeSequence]
+        assert codes == ["113100", "113105", "113107"]
+        assert clean.PatientID == path.parent.parent.name
+        assert str(clean.PatientName) == f"Deidentified^{clean.PatientID}"
+        assert clean.file_meta.get("SourceApplicationEntityTitle") is None
+
+
+@pytest.mark.skipif(which("dciodvfy") is None, reason="dciodvfy (Debian's dicom3tools) is not installed")
+def test_a_valid_archive_stays_valid(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        said = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False).stderr
+        assert not [line for line in said.splitlines() if line.startswith("Error")], said
+
+
+def two_visits(folder: Path) -> None:
+    """A patient scanned twice, 30 days apart, and another patient scanned on the first day."""
+    for name, patient, date in (("a", "MRN-1", "20200101"), ("b", "MRN-1", "20200131"), ("c", "MRN-2", "20200101")):
+        make_scan(folder / name, seed=name)
+        edit(folder / name, partial(fill, values={"PatientID": patient, "StudyDate": date}))
+
+
+def dates(out: Path) -> list[list[datetime]]:
+    """The study dates of each patient."""
+    return sorted(
+        (
+            sorted(
+                datetime.strptime(pydicom.dcmread(next(series.iterdir())).StudyDate, "%Y%m%d")
+                for series in patient.iterdir()
+            )
+            for patient in out.iterdir()
+        ),
+        key=len,
+    )
+
+
+def test_days_between_a_patient_s_scans_stay_and_patients_shift_apart(tmp_path: Path) -> None:
+    two_visits(tmp_path / "dicom")
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert (written.patients, written.series) == (2, 3)
+    (other,), (first, second) = dates(tmp_path / "out")
+    assert (second - first).days == 30
+    assert first < datetime(2020, 1, 1)
+    assert other < datetime(2020, 1, 1)
+
+
+def test_with_a_key_the_same_patient_becomes_the_same_again_and_without_one_never(tmp_path: Path) -> None:
+    two_visits(tmp_path / "dicom")
+    key = tmp_path / "keys" / "key"
+    for name, used in (("a", key), ("b", key), ("c", None), ("d", None)):
+        deidentify(tmp_path / "dicom", tmp_path / name, key=used)
+    files = {
+        name: {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in (tmp_path / name).rglob("*.dcm")}
+        for name in "abcd"
+    }
+    assert files["a"] == files["b"]
+    assert len({*files["a"], *files["c"], *files["d"]}) == 3 * len(files["a"])
+    assert key.stat().st_mode & 0o077 == 0  # for the owner alone
+    assert len(bytes.fromhex(key.read_text())) == 32
+
+
+def test_the_archive_cannot_be_searched_for_without_the_key(archive: Path, tmp_path: Path) -> None:
+    """A pseudonym is no plain hash of what is not secret."""
+    deidentify(archive, tmp_path / "a")
+    deidentify(archive, tmp_path / "b")
+    assert {path.name for path in (tmp_path / "a").iterdir()}.isdisjoint(
+        path.name for path in (tmp_path / "b").iterdir()
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("secret", "no key"), ("00ff", "64 hexadecimal digits"), (None, "would lie in the output")]
+)
+def test_a_key_that_cannot_be_used_is_one_line(archive: Path, tmp_path: Path, content: str | None, words: str) -> None:
+    key = tmp_path / "out" / "key" if content is None else tmp_path / "key"
+    if content:
+        key.write_text(content)
+    with pytest.raises(SettingsError, match=words):
+        deidentify(archive, tmp_path / "out", key=key)
+    assert not (tmp_path / "out").exists()
+
+
+def test_compressed_and_multi_frame_ct_keep_their_pixels(tmp_path: Path) -> None:
+    (tmp_path / "dicom" / "multi").mkdir(parents=True)
+    scan = make_scan(tmp_path / "dicom" / "single")
+    _enhanced(tmp_path / "dicom" / "single", tmp_path / "dicom" / "multi" / "ct.dcm")
+    edit(tmp_path / "dicom" / "multi", lambda image: setattr(image, "SeriesInstanceUID", "1.2.3.4"))
+    edit(tmp_path / "dicom" / "single", lambda image: image.compress(RLELossless))
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    kinds = set()
+    for series in read_archive(tmp_path / "out").series:
+        clean = read_series(series.files)
+        np.testing.assert_array_equal(clean.hu, scan.hu)
+        assert clean.grid == scan.grid
+        kinds.add((len(series.files), pydicom.dcmread(series.files[0]).file_meta.TransferSyntaxUID))
+    assert kinds == {(5, RLELossless), (1, ExplicitVRLittleEndian)}
+
+
+def test_uids_still_lead_from_structure_set_to_ct(archive: Path, tmp_path: Path) -> None:
+    deidentify(archive, tmp_path / "out")
+    (structure_set,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
+    scan = read_scan(tmp_path / "out")
+    (roi,) = read_rois(structure_set, scan)  # raises where it references another CT
+    assert roi.name == "Brainstem"
+    written = pydicom.dcmread(structure_set)
+    contour = written.ROIContourSequence[0].ContourSequence[0].ContourImageSequence[0]
+    assert contour.ReferencedSOPInstanceUID in scan.source.sop_instance_uids
+    assert contour.ReferencedSOPClassUID == CTImageStorage
+    assert written.StudyInstanceUID == scan.source.header.StudyInstanceUID
+    study = written.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    assert study.ReferencedSOPInstanceUID == written.StudyInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "value", "words"),
+    [
+        (0x00280301, "CS", "YES", "burned into its pixels"),
+        (0x60000100, "US", 16, "unused bits of its pixels"),  # OverlayBitsAllocated, of overlays before 2004
+    ],
+)
+def test_marks_in_pixels_that_are_declared_are_left_out_and_told(
+    archive: Path, tmp_path: Path, tag: int, kind: str, value: str | int, words: str
+) -> None:
+    shutil.copytree(archive / "Zebedee" / "ct", archive / "second")
+    for path in (archive / "second").iterdir():
+        uids = {"SeriesInstanceUID": "1.2.3", "SOPInstanceUID": f"1.2.3.{path.stem[2:]}"}
+        edit(path, partial(fill, values=uids))
+    edit(archive / "second" / "CT0003.dcm", lambda image: image.add_new(tag, kind, value))
+    written = deidentify(archive, tmp_path / "out")
+    assert written.series == 1
+    assert [left.path for left in written.left_out] == [archive / "second"]
+    assert words in written.left_out[0].reason
+    assert len(list((tmp_path / "out").rglob("CT*.dcm"))) == 5  # of the second series not even the first slices
+
+
+def test_other_objects_and_lone_structure_sets_are_not_written(archive: Path, tmp_path: Path) -> None:
+    plan = pydicom.dcmread(archive / "Zebedee" / "rs.dcm")
+    plan.SOPClassUID = plan.file_meta.MediaStorageSOPClassUID = RTPlanStorage
+    plan.save_as(archive / "plan.dcm")
+    lone = make_scan(tmp_path / "elsewhere", seed="elsewhere")
+    make_structure_set(archive / "lone.dcm", lone, seed="lone")
+    written = deidentify(archive, tmp_path / "out")
+    assert [left.path.name for left in written.left_out] == ["lone.dcm"]
+    classes = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "out").rglob("*.dcm")}
+    assert classes == {"CT Image Storage", "RT Structure Set Storage"}
+
+
+def test_a_structure_set_without_organs_leaves_its_ct_alone(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, names=("PTV 70", "Zebedee"))
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert (written.series, written.structure_sets, written.dropped_rois) == (1, 0, 2)
+    assert "only its CT was written" in written.left_out[0].reason
+    assert not list((tmp_path / "out").rglob("RTSTRUCT.dcm"))
+
+
+def test_coordinates_that_are_no_numbers_do_not_get_through(archive: Path, tmp_path: Path) -> None:
+    def write_a_name(structure_set: Dataset) -> None:
+        structure_set.ROIContourSequence[0].ContourSequence[0][0x30060050] = raw(0x30060050, b"1\\2\\Zebedee ")
+
+    edit(archive / "Zebedee" / "rs.dcm", write_a_name)
+    deidentify(archive, tmp_path / "out")
+    assert leaks(tmp_path / "out", {"zebedee"}) == set()
+
+
+def test_a_patient_of_whom_nothing_is_written_has_no_folder(tmp_path: Path) -> None:
+    two_visits(tmp_path / "dicom")
+    edit(tmp_path / "dicom" / "c", lambda image: setattr(image, "BurnedInAnnotation", "YES"))
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert (written.patients, written.series) == (1, 2)
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_nothing_to_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    make_scan(tmp_path / "dicom")
+    edit(tmp_path / "dicom", lambda image: setattr(image, "BurnedInAnnotation", "YES"))
+    with pytest.raises(NoSeriesError, match="burned into its pixels"):
+        deidentify(tmp_path / "dicom", tmp_path / "out", key=tmp_path / "key")
+    assert [path.name for path in tmp_path.iterdir()] == ["dicom"]
+
+
+def test_nothing_is_overwritten(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="exists"):
+        deidentify(archive, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_patient_s_name_is_neither_scanner_nor_code(archive: Path, tmp_path: Path) -> None:
+    """Kept text is dropped where it holds the name, kept codes where a word of theirs is it."""
+    deidentify(archive, tmp_path / "out")
+    image = pydicom.dcmread(next((tmp_path / "out").rglob("CT0001.dcm")))
+    assert PATIENT[0] == "Zebedee^Quentin"
+    assert not {"ManufacturerModelName", "BodyPartExamined", "KVP", "ImageType"} & set(image.dir())
+    assert image.Manufacturer == "recontour"
