@@ -1,4 +1,4 @@
-"""What fuzzing found (benchmarks/fuzz.py): each fault as a test of its own."""
+"""What fuzzing (benchmarks/fuzz.py), or reading with hostile files in mind, found: each fault as a test of its own."""
 
 import os
 import struct
