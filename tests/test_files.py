@@ -10,7 +10,20 @@ from pathlib import Path
 import pytest
 
 from recontour.errors import FaultError, OutputError
-from recontour.files import output_error, refuse_existing, whole_file, whole_folder, write_text
+from recontour.files import output_error, printable, refuse_existing, whole_file, whole_folder, write_text
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("Lens_L, 左 é", "Lens_L, 左 é"),
+        ("two\nlines\tand\u2028more", "two lines and more"),
+        ("\x1b[31mred\x00\x7f\x9b", "\ufffd[31mred\ufffd\ufffd\ufffd"),
+        ("\u202egpj.exe\udcff", "\ufffdgpj.exe\ufffd"),
+    ],
+)
+def test_words_are_made_fit_for_a_screen(words: str, shown: str) -> None:
+    assert printable(words) == shown
 
 
 def test_a_file_appears_whole_with_the_mode_of_the_umask(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -27,6 +28,18 @@ def refuse_existing(path: Path) -> None:
         raise output_error(path, error) from error
     else:
         raise OutputError(f"{path} exists; recontour does not overwrite. Choose another name, or move it away")
+
+
+def printable(words: str) -> str:
+    """Words as a screen and a table may have them, in one line.
+
+    White space becomes a blank; what steers a terminal, turns the direction of writing or is no text becomes U+FFFD.
+    """
+    if words.isprintable():
+        return words
+    steering = ("Cc", "Cf", "Cs")
+    blank = "".join(" " if letter.isspace() else letter for letter in words)
+    return "".join("\ufffd" if unicodedata.category(letter) in steering else letter for letter in blank)
 
 
 def did_you_mean(path: Path) -> str:

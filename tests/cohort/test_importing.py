@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from pydicom import Dataset
-from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, make_structure_set
+from pydicom.uid import ImplicitVRLittleEndian
+from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, make_structure_set, recode
 
 from recontour.cohort import Cohort, case_id_of, importing
 from recontour.cohort.importing import HIDDEN_NAME, import_archive, import_dicom
@@ -117,6 +118,30 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(tmp_path: Path, 
     assert [(row.roi_name, row.reason) for row, _ in report.names if row.status == "ignored"] == [
         ("Parotid_L", "no closed contours")
     ]
+
+
+def test_two_rois_of_one_name_are_neither_taken_nor_said_to_be_mappable(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom", ("Brainstem", "Brainstem", "Cord"))
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort, {"brainstem": "Brainstem"})
+    assert cohort.organs == ("SpinalCord",)
+    reasons = {row.reason for row, _ in report.names if row.status == "ambiguous"}
+    assert reasons == {"2 ROIs would be Brainstem; their name is the same, so rename all but one where they were drawn"}
+
+
+def test_contours_without_end_cost_their_organ_and_no_other(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom", ("Brainstem", "Cord"))
+
+    def zigzag(dataset: Dataset) -> None:
+        points = np.column_stack([np.linspace(-7, 6, 300_000), np.tile([-4.0, 4.0], 150_000), np.zeros(300_000)])
+        contour = dataset.ROIContourSequence[0].ContourSequence[0]
+        contour.ContourData = [f"{value:.4f}" for value in points.ravel()]
+        contour.NumberOfContourPoints = len(points)
+
+    recode(tmp_path / "dicom" / "rs.dcm", ImplicitVRLittleEndian)  # so many points fit into no explicit DS
+    edit(tmp_path / "dicom" / "rs.dcm", zigzag)
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert cohort.organs == ("SpinalCord",)
+    assert any("Brainstem is unknown: contours of one plane cross" in note for note in report.notes)
 
 
 def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_path: Path, cohort: Cohort) -> None:

@@ -11,6 +11,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
+from pydicom.uid import UID, ExplicitVRBigEndian
 from tests.geometry.conftest import make_grid
 
 from recontour.dicom import Authorship, Scan, ScanIdentity, write_scan, write_structure_set
@@ -52,6 +53,16 @@ def edit(path: Path, change: Callable[[Dataset], None]) -> None:
         with disable_value_validation():
             change(dataset)
             dataset.save_as(file)
+
+
+def recode(path: Path, syntax: str) -> None:
+    """Rewrite an uncompressed DICOM file in another uncompressed transfer syntax."""
+    dataset = pydicom.dcmread(path)
+    assert all(element.VR for element in dataset.iterall())  # each is parsed now, while its byte order is known
+    if syntax == ExplicitVRBigEndian and "PixelData" in dataset:
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").byteswap().tobytes()
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
+    pydicom.dcmwrite(path, dataset)
 
 
 @pytest.fixture(scope="session")

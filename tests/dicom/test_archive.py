@@ -60,6 +60,33 @@ def test_a_structure_set_that_lists_no_series_is_paired_by_its_contours_images(t
     assert [found.path.name for found in archive.left_out] == ["two"]
 
 
+def test_a_structure_set_drawn_on_two_cts_that_are_both_there_is_left_out(tmp_path: Path) -> None:
+    path, other = patient(tmp_path / "one", "a"), dcmread(patient(tmp_path / "two", "b"))
+    (tmp_path / "two" / "rs.dcm").unlink()
+    edit(
+        path,
+        lambda data: data.ReferencedFrameOfReferenceSequence.append(other.ReferencedFrameOfReferenceSequence[0]),
+    )
+    archive = read_archive(tmp_path)
+    assert not archive.pairs
+    assert [found.reason for found in archive.left_out if found.path == path] == [
+        "a structure set that references several CT series; export it with the CT it was drawn on"
+    ]
+
+
+@pytest.mark.parametrize(("name", "part"), [("李^明", "李"), ("Müller^Bo", "Müller"), ("홍^길동", "홍"), ("Li^Bo", "")])
+def test_a_name_of_one_syllable_is_known_where_it_is_a_word(tmp_path: Path, name: str, part: str) -> None:
+    """Two Latin letters, in contrast, are found in half of all words."""
+
+    def rename(data: Dataset) -> None:
+        data.SpecificCharacterSet, data.PatientName = "ISO_IR 192", name
+
+    edit(patient(tmp_path / "one", "a"), rename)
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.names_patient(f"mass of {part or 'MRN-4711'}")
+    assert not pair.structure_set.names_patient("Lippen, Boost")
+
+
 def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
     for name, time in [("old", "080000"), ("new", "160000"), ("older", "070000")]:

@@ -10,10 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pydicom import Dataset
+from pydicom.uid import MRImageStorage
 from tests.dicom.conftest import PATIENT, block, edit, make_scan, make_structure_set
 from tests.geometry.conftest import make_grid
 
-from recontour.dicom import Authorship, Scan, read_rois, read_scan, read_structure_set, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    Scan,
+    read_archive,
+    read_rois,
+    read_scan,
+    read_structure_set,
+    write_structure_set,
+)
 from recontour.errors import (
     DicomError,
     FrameOfReferenceError,
@@ -164,6 +173,101 @@ def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(t
     assert read.names == ("Tronc cérébral", "lt PAROTID")
     assert len(read["Tronc cérébral"].contours) == 5
     assert read["lt PAROTID"].contours == ()
+
+
+@pytest.mark.parametrize(
+    ("character_set", "roi_name", "patient"),
+    [
+        ("ISO_IR 192", "腮腺左 Öhr 눈", "李^明"),
+        ("GB18030", "脑干", "王^小东"),
+        ("GBK", "脑干", "王^小东"),
+        ("ISO_IR 100", "Tronc cérébral", "Müller^Zoë"),
+        ("ISO_IR 101", "Pień mózgu", "Łęcki^Paweł"),
+        ("ISO_IR 126", "Εγκέφαλος", "Διονυσιος"),
+        ("ISO_IR 144", "Ствол мозга", "Люкceмбypг"),  # noqa: RUF001
+        ("ISO_IR 138", "גזע המוח", "שרון^דבורה"),
+        ("ISO_IR 127", "الدماغ", "قباني^لنزار"),
+        (["", "ISO 2022 IR 87"], "脳幹", "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["ISO 2022 IR 13", "ISO 2022 IR 87"], "耳下腺ﾐｷﾞ", "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "뇌간", "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("ISO 2022 IR 100", "Tronc cérébral", "Müller^Zoë"),
+    ],
+)
+def test_names_in_any_script(tmp_path: Path, character_set: str | list[str], roi_name: str, patient: str) -> None:
+    """Read as the centre wrote them; the CT's patient is written again, beside a name of ours in whatever script."""
+    make_scan(tmp_path / "ct")
+
+    def rename(image: Dataset) -> None:
+        image.SpecificCharacterSet, image.PatientName = character_set, patient
+
+    edit(tmp_path / "ct", rename)
+    scan = read_scan(tmp_path / "ct")
+    make_structure_set(tmp_path / "rs.dcm", scan)
+    ours = pydicom.dcmread(tmp_path / "rs.dcm")
+    assert (ours.SpecificCharacterSet, ours.PatientName) == (character_set, patient)  # what we add is ASCII
+
+    edit(tmp_path / "rs.dcm", lambda data: setattr(data.StructureSetROISequence[0], "ROIName", roi_name))
+    assert b"Brainstem" not in (tmp_path / "rs.dcm").read_bytes()
+    assert read_structure_set(tmp_path / "rs.dcm", scan).names == (roi_name,)
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.names_patient(f"GTV {patient.split('=')[-1].split('^')[0]}")
+
+    make_structure_set(tmp_path / "new.dcm", scan, names=("腮腺左", roi_name))
+    new = pydicom.dcmread(tmp_path / "new.dcm")
+    assert (new.SpecificCharacterSet, new.PatientName) == ("ISO_IR 192", patient)
+    assert read_structure_set(tmp_path / "new.dcm", scan).names == ("腮腺左", roi_name)
+
+
+def test_chinese_names_in_iso_2022(tmp_path: Path, scan: Scan, drawn: Path) -> None:
+    """ISO 2022 IR 58, written by hand as scanners do: pydicom writes it without its escape sequences."""
+    name, patient = ("\x1b$)A脑干", "Wang^XiaoDong=\x1b$)A王^\x1b$)A小东")
+
+    def put(path: Path, keyword: str, value: str) -> None:
+        raw = value.encode("gb2312")
+        raw += b" " * (len(raw) % 2)
+
+        def room(data: Dataset) -> None:
+            data.SpecificCharacterSet = ["", "ISO 2022 IR 58"]
+            holder = data.StructureSetROISequence[0] if keyword == "ROIName" else data
+            setattr(holder, keyword, "X" * len(raw))
+
+        edit(path, room)
+        assert path.read_bytes().count(b"X" * len(raw)) == 1
+        path.write_bytes(path.read_bytes().replace(b"X" * len(raw), raw))
+
+    put(drawn, "ROIName", name)
+    assert read_structure_set(drawn, scan).names == ("脑干",)
+    for file in (tmp_path / "ct").iterdir():
+        put(file, "PatientName", patient)
+    make_structure_set(tmp_path / "new.dcm", read_scan(tmp_path / "ct"))
+    assert patient.encode("gb2312") in (tmp_path / "new.dcm").read_bytes()
+    make_structure_set(tmp_path / "chinese.dcm", read_scan(tmp_path / "ct"), names=("脑干",))
+    new = pydicom.dcmread(tmp_path / "chinese.dcm")
+    assert (new.SpecificCharacterSet, new.PatientName) == ("ISO_IR 192", "Wang^XiaoDong=王^小东")
+
+
+def test_a_structure_set_of_two_frames_of_reference(scan: Scan, drawn: Path) -> None:
+    """A planning CT and an MR: what was drawn on the MR is dropped and told, also where names are the same."""
+    drawn.unlink()
+    make_structure_set(drawn, scan, ("Brainstem", "Brainstem", "Lens_L"))
+
+    def register(dataset: Dataset) -> None:
+        frame, series, study, image = Dataset(), Dataset(), Dataset(), Dataset()
+        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = MRImageStorage, "1.2.3.4"
+        series.SeriesInstanceUID, series.ContourImageSequence = "1.2.3", [image]
+        study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.1", "1.2"
+        study.RTReferencedSeriesSequence = [series]
+        frame.FrameOfReferenceUID, frame.RTReferencedStudySequence = "1.2.3.5", [study]
+        dataset.ReferencedFrameOfReferenceSequence.insert(0, frame)
+        dataset.StructureSetROISequence[0].ReferencedFrameOfReferenceUID = "1.2.3.5"
+
+    edit(drawn, register)
+    said: list[str] = []
+    rois = read_rois(drawn, scan, said.append)
+    assert [(roi.name, roi.is_drawn) for roi in rois] == [("Brainstem", False), ("Brainstem", True), ("Lens_L", True)]
+    assert said == ["Brainstem: drawn in another frame of reference; its contours are dropped"]
+    (pair,) = read_archive(drawn.parent).pairs
+    assert pair.series.uid == scan.source.series_instance_uid
 
 
 @pytest.mark.parametrize("kind", ["POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", ""])

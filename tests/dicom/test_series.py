@@ -1,3 +1,4 @@
+import struct
 import subprocess
 from collections.abc import Callable
 from itertools import product
@@ -8,13 +9,26 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.uid import EnhancedCTImageStorage, JPEG2000Lossless, RLELossless, generate_uid
-from tests.dicom.conftest import PATIENT, edit, make_scan, numbered
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    RLELossless,
+    generate_uid,
+)
+from tests.dicom.conftest import PATIENT, block, edit, make_scan, make_structure_set, numbered, recode
 from tests.geometry.conftest import make_grid
 
-from recontour.dicom import ScanIdentity, read_scan, read_series, write_scan
+from recontour.dicom import ScanIdentity, read_scan, read_series, read_structure_set, write_scan
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
@@ -27,6 +41,7 @@ from recontour.errors import (
     OutputError,
     RescaleError,
 )
+from recontour.geometry import rasterise
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -103,6 +118,72 @@ def test_any_axial_orientation_is_brought_to_one(tmp_path: Path, x_sign: int, y_
     turned = read_scan(tmp_path / "ct")
     np.testing.assert_array_equal(turned.hu, scan.hu)
     assert turned.grid == scan.grid
+
+
+@pytest.mark.parametrize(
+    ("position", "orientation", "head_first"),
+    [
+        ("HFS", (1, 0, 0, 0, 1, 0), True),
+        ("HFP", (-1, 0, 0, 0, -1, 0), True),
+        ("FFS", (-1, 0, 0, 0, 1, 0), False),
+        ("FFP", (1, 0, 0, 0, -1, 0), False),
+        ("HFDR", (0, 1, 0, -1, 0, 0), True),
+        ("HFDL", (0, -1, 0, 1, 0, 0), True),
+        ("FFDR", (0, 1, 0, 1, 0, 0), False),
+        ("FFDL", (0, -1, 0, -1, 0, 0), False),
+    ],
+)
+def test_the_patient_lies_as_the_scanner_says(
+    tmp_path: Path, position: str, orientation: tuple[int, ...], head_first: bool
+) -> None:
+    """PS3.3 C.7.3.1.1.2: what the image's right and lower edge face in each position."""
+    hu = np.zeros((3, 6, 6), np.int16)
+    hu[2, 1, 4] = 700  # towards head, front and the patient's left
+    grid = make_grid(hu.shape, origin_mm=(-2.5, -2.5))
+    write_scan(tmp_path / "ct", hu, grid, ScanIdentity("a"))
+    seen = {name: pydicom.dcmread(tmp_path / "ct" / name) for name in ("CT0001.dcm", "CT0002.dcm", "CT0003.dcm")}
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
+    corner = -2.5 * (row + column)[:2]
+    for name, image in seen.items():
+        plane = np.zeros((6, 6), np.int16)
+        for (down, right), _ in np.ndenumerate(plane):
+            x, y = corner + right * row[:2] + down * column[:2]
+            plane[down, right] = image.pixel_array[int(y + 2.5), int(x + 2.5)]
+        image.PixelData, image.PatientPosition = plane.tobytes(), position
+        image.ImageOrientationPatient = list(orientation)
+        image.ImagePositionPatient = [*corner, image.ImagePositionPatient[2]]
+        first = 3 if head_first else 1  # a head-first patient's scan begins at the head here
+        image.InstanceNumber = abs(int(name[2:6]) - first) + 1
+        image.save_as(tmp_path / "ct" / name)
+    turned = read_scan(tmp_path / "ct")
+    np.testing.assert_array_equal(turned.hu, hu)
+    assert turned.grid == grid
+
+
+def test_slices_that_descend_from_file_to_file_are_turned_round(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for number, file in enumerate(sorted((tmp_path / "ct").iterdir())):
+        edit(file, lambda image, number=number: setattr(image, "InstanceNumber", 5 - number))  # type: ignore[misc]
+        file.rename(file.with_name(f"{5 - number}.dcm"))
+    files = sorted((tmp_path / "ct").iterdir())
+    assert [pydicom.dcmread(file).ImagePositionPatient[2] for file in files] == [12, 9, 6, 3, 0]
+    turned = read_scan(tmp_path / "ct")
+    np.testing.assert_array_equal(turned.hu, scan.hu)
+    assert turned.grid == scan.grid
+
+
+def test_a_localiser_among_the_slices_of_its_series_is_passed_over(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    copy(tmp_path / "ct" / "CT0001.dcm", tmp_path / "ct" / "scout.dcm")
+
+    def overview(image: Dataset) -> None:
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        image.ImageType, image.ImageOrientationPatient = ["ORIGINAL", "PRIMARY", "LOCALIZER"], [1, 0, 0, 0, 0, -1]
+        image.Rows, image.PixelData = 2, image.PixelData[:32]
+
+    edit(tmp_path / "ct" / "scout.dcm", overview)
+    assert read_scan(tmp_path / "ct").grid == scan.grid
+    assert read_series(sorted((tmp_path / "ct").iterdir())).grid == scan.grid
 
 
 @pytest.mark.parametrize(
@@ -265,6 +346,20 @@ def test_unsigned_12_bit_pixels_lose_what_hides_in_the_upper_bits(tmp_path: Path
     np.testing.assert_array_equal(read_scan(tmp_path / "ct").hu, scan.hu)
 
 
+def test_signed_12_bit_pixels_keep_their_sign(tmp_path: Path) -> None:
+    """The sign is bit 11; what lies above it has no meaning."""
+    grid = make_grid((2, 4, 4))
+    hu = np.array([-2048, -1024, -1, 0, 1, 1000, 2046, 2047] * 4, np.int16).reshape(grid.shape)
+    write_scan(tmp_path / "ct", hu, grid, ScanIdentity("a"))
+
+    def store(image: Dataset) -> None:
+        image.BitsStored, image.HighBit = 12, 11
+        image.PixelData = (image.pixel_array.view("<u2") & 0x0FFF | 0x5000).tobytes()
+
+    edit(tmp_path / "ct", store)
+    np.testing.assert_array_equal(read_scan(tmp_path / "ct").hu, hu)
+
+
 def test_hu_that_int16_does_not_hold_are_kept_as_float32(tmp_path: Path) -> None:
     make_scan(tmp_path / "ct")
 
@@ -295,6 +390,88 @@ def test_compressed_pixels_are_read(tmp_path: Path, syntax: str) -> None:
     write_scan(tmp_path / "ct", hu, grid, ScanIdentity("a"))
     edit(tmp_path / "ct", lambda image: image.compress(syntax, generate_instance_uid=False))
     np.testing.assert_array_equal(read_scan(tmp_path / "ct").hu, hu)
+
+
+def _lossless_jpeg(plane: np.ndarray[tuple[int, int], np.dtype[np.uint16]]) -> bytes:
+    """A plane as ITU-T T.81 process 14, first-order prediction: each pixel's difference to the one on its left.
+
+    The Huffman table gives each of the 17 sizes of a difference a code of 5 bits.
+    """
+    rows, columns = plane.shape
+    left = np.roll(plane.astype(np.int64), 1, axis=1)
+    left[1:, 0] = plane[:-1, 0]
+    left[0, 0] = 1 << 15
+    bits = ""
+    for difference in ((plane - left + (1 << 15)) % (1 << 16) - (1 << 15)).ravel().tolist():
+        size = 16 if difference == -(1 << 15) else abs(difference).bit_length()
+        bits += f"{size:05b}"
+        if 0 < size < 16:
+            bits += f"{difference if difference > 0 else difference + (1 << size) - 1:0{size}b}"
+    bits += "1" * (-len(bits) % 8)
+    coded = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    return b"".join(
+        [
+            b"\xff\xd8",
+            b"\xff\xc3" + struct.pack(">HBHHB3B", 11, 16, rows, columns, 1, 1, 0x11, 0),
+            b"\xff\xc4" + struct.pack(">HB16B17B", 36, 0, *[0, 0, 0, 0, 17], *[0] * 11, *range(17)),
+            b"\xff\xda" + struct.pack(">HB2B3B", 8, 1, 1, 0, 1, 0, 0),
+            coded,
+            b"\xff\xd9",
+        ]
+    )
+
+
+@pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLosslessSV1])
+def test_lossless_jpeg_is_read(tmp_path: Path, syntax: UID) -> None:
+    grid = make_grid((3, 16, 24))
+    hu = np.random.default_rng(0).integers(-32768, 32767, grid.shape).astype(np.int16)
+    write_scan(tmp_path / "ct", hu, grid, ScanIdentity("a"))
+
+    def compress(image: Dataset) -> None:
+        image.PixelData = encapsulate([_lossless_jpeg(image.pixel_array.view(np.uint16))])
+        image["PixelData"].VR, image.file_meta.TransferSyntaxUID = "OB", syntax
+
+    edit(tmp_path / "ct", compress)
+    np.testing.assert_array_equal(read_scan(tmp_path / "ct").hu, hu)
+
+
+@pytest.mark.parametrize(
+    ("sample", "plain"),
+    [
+        ("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm"),  # JPEG-LS
+        ("JPEGLSNearLossless_16.dcm", None),  # lossy, as are the next
+        ("JPEG2000.dcm", None),
+        ("JPGExtended.dcm", None),  # JPEG extended, 12 bits
+    ],
+)
+def test_compressed_pixels_of_other_makers_are_read(tmp_path: Path, sample: str, plain: str | None) -> None:
+    """Codestreams that come with pydicom, which it cannot write itself, in place of a slice's pixels."""
+    other = pydicom.dcmread(str(get_testdata_file(sample)))
+    make_scan(tmp_path / "ct", make_grid((2, other.Rows, other.Columns)))
+
+    def take_over(image: Dataset) -> None:
+        for keyword in ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData"):
+            image[keyword] = other[keyword]
+        image.file_meta.TransferSyntaxUID = other.file_meta.TransferSyntaxUID
+
+    edit(tmp_path / "ct", take_over)
+    expected = pydicom.dcmread(str(get_testdata_file(plain))).pixel_array if plain else other.pixel_array
+    hu = read_scan(tmp_path / "ct").hu
+    assert float(np.ptp(hu)) > 100
+    np.testing.assert_array_equal(hu[1], expected)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
+def test_every_uncompressed_syntax_is_read(tmp_path: Path, syntax: str) -> None:
+    scan = make_scan(tmp_path / "ct")
+    make_structure_set(tmp_path / "rs.dcm", scan)
+    for file in [*(tmp_path / "ct").iterdir(), tmp_path / "rs.dcm"]:
+        recode(file, syntax)
+    again = read_scan(tmp_path / "ct")
+    np.testing.assert_array_equal(again.hu, scan.hu)
+    assert again.grid == scan.grid
+    drawn = read_structure_set(tmp_path / "rs.dcm", again)["Brainstem"]
+    np.testing.assert_array_equal(rasterise(drawn.contours, scan.grid), block(scan.grid))
 
 
 def test_a_text_file_named_dcm_is_named(tmp_path: Path) -> None:
@@ -379,6 +556,29 @@ def test_a_multi_frame_ct_is_read(tmp_path: Path) -> None:
     assert multi.grid == scan.grid
     assert multi.source.frame_numbers == (1, 2, 3, 4, 5)
     assert len(set(multi.source.sop_instance_uids)) == 1
+
+
+def test_frames_of_a_multi_frame_ct_may_descend_and_a_localiser_lie_among_them(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "single")
+    for number, file in enumerate(sorted((tmp_path / "single").iterdir())):
+        file.rename(file.with_name(f"{9 - number}.dcm"))
+    (tmp_path / "multi").mkdir()
+    _enhanced(tmp_path / "single", tmp_path / "multi" / "ct.dcm")
+
+    def add_overview(image: Dataset) -> None:
+        overview, kind = Dataset(), Dataset()
+        kind.FrameType = ["ORIGINAL", "PRIMARY", "LOCALIZER", "NONE"]
+        overview.update(image.PerFrameFunctionalGroupsSequence[0])
+        overview.CTImageFrameTypeSequence = [kind]
+        image.PerFrameFunctionalGroupsSequence.insert(1, overview)
+        image.NumberOfFrames, plane = 6, 6 * 8 * 2
+        image.PixelData = image.PixelData[:plane] + bytes(plane) + image.PixelData[plane:]
+
+    edit(tmp_path / "multi", add_overview)
+    multi = read_scan(tmp_path / "multi")
+    np.testing.assert_array_equal(multi.hu, scan.hu)
+    assert multi.grid == scan.grid
+    assert multi.source.frame_numbers == (6, 5, 4, 3, 1)
 
 
 def test_a_multi_frame_ct_without_positions_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from pydicom._uid_dict import UID_dictionary
+from pydicom.datadict import tag_for_keyword
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, RTStructureSetStorage
 from tests.journeys.conftest import write_patient
 
 from recontour import errors, workflows
@@ -21,10 +25,13 @@ from recontour.cli.main import _parser
 from recontour.cohort import Cohort
 from recontour.contouring.finish import KEPT_SHARE, KEPT_SHARE_ELSE
 from recontour.contouring.predict import Mask, predict
+from recontour.dicom import reading, rtstruct, series
+from recontour.dicom.archive import CT
 from recontour.dicom.names import known_organs, match_names, read_user_map
 from recontour.evaluation.statistics import holm, wilcoxon_p
 from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
 from recontour.evaluation.tolerances import DEFAULT_MM, TOLERANCES_MM
+from recontour.geometry import raster
 from recontour.network import load_model
 from recontour.study import settings, tables
 from recontour.training.presets import PRESETS
@@ -34,6 +41,8 @@ REFERENCE = REPO / "docs" / "reference"
 DOCUMENTS = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
 TEXTS = {str(path.relative_to(REPO)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 COLUMNS = "| file | a row | columns |"
+ATTRIBUTES_READ = "| attribute | what for | where it is absent |"
+READERS = ("reading", "archive", "series", "rtstruct")
 OTHERS_OPTIONS = {"--logdir"}  # of TensorBoard
 
 
@@ -266,3 +275,77 @@ def test_the_readings_are_those_of_the_preset() -> None:
     assert "{} normalisation in `paper`, {} normalisation in `compact`".format(*norms) in text
     assert paper.train == paper.adapt
     assert f"{paper.train.iterations:,} iterations".replace(",", " ") in text
+
+
+def _keywords(cells: str) -> list[str]:
+    return [word for word in re.findall(r"\w+", cells) if tag_for_keyword(word)]
+
+
+def test_sop_classes_of_the_conformance_statement() -> None:
+    table = rows("conformance.md", "| SOP class | UID | read | written by |")
+    assert {uid for _, uid, read, _ in table if read == "yes"} == {*CT, RTStructureSetStorage}
+    assert all(UID(uid).name == name for name, uid, *_ in table)
+
+
+def test_transfer_syntaxes_of_the_conformance_statement() -> None:
+    """Those that a decoder is declared for in pyproject.toml, and every one that pydicom reads by itself."""
+    declared = (REPO / "pyproject.toml").read_text(encoding="utf-8")
+    table = rows("conformance.md", "| transfer syntax | UID | decoded by |")
+    assert all(f'"{by}' in declared for _, _, by in table)
+    decodable = {
+        UID(uid) for uid, (_, kind, *_) in UID_dictionary.items() if kind == "Transfer Syntax" and _is_decoded(UID(uid))
+    }
+    assert {UID(uid) for _, uid, _ in table} == decodable
+
+
+def _is_decoded(syntax: UID) -> bool:
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
+
+
+def test_attributes_that_the_conformance_statement_says_are_read() -> None:
+    """Every keyword that the readers name, and no other; functional groups are named without their ending."""
+    listed = [word for cells, *_ in rows("conformance.md", ATTRIBUTES_READ) for word in _keywords(cells)]
+    source = "".join((REPO / f"src/recontour/dicom/{name}.py").read_text(encoding="utf-8") for name in READERS)
+    named = re.findall(r'"([A-Z]\w+)"', source)
+    used = {word if tag_for_keyword(word) else f"{word}Sequence" for word in named}
+    assert set(listed) == {word for word in used if tag_for_keyword(word)}
+    assert len(listed) == len(set(listed))
+
+
+def test_limits_of_the_conformance_statement() -> None:
+    limits = [float(number) for _, number in rows("conformance.md", "| limit | at most |")]
+    assert limits == [
+        series.MOST_PIXELS,
+        series.MOST_VOXELS,
+        reading.MOST_ATTRIBUTES,
+        reading.MOST_INFLATED >> 20,
+        reading.MOST_GROWTH,
+        reading.LARGEST,
+        series.FINEST_MM,
+        rtstruct.LONGEST,
+        raster.MOST_CROSSINGS,
+    ]
+    text = (REFERENCE / "conformance.md").read_text(encoding="utf-8")
+    assert f"of more than {reading.NEVER_REFUSED >> 20} MiB may grow" in text
+    assert f"lines ({raster.SUBLINES} a row of pixels)" in text
+
+
+def test_the_rtstruct_of_the_conformance_statement(workplace: Path) -> None:
+    """What a contoured patient's file holds is listed, and with the value that is stated."""
+    written = pydicom.dcmread(workplace / "new-patient.dcm")
+    elements = list(written.iterall())
+    table = [(_keywords(cells), value) for _, cells, value in rows("conformance.md", "| module | attribute | value |")]
+    listed = {word for words, _ in table for word in words}
+    only_if_the_ct_has_it = {word for words, value in table if "if it has" in value for word in words}
+    assert {element.keyword for element in elements} >= listed - only_if_the_ct_has_it - {"ReferencedFrameNumber"}
+    assert {element.keyword for element in elements} <= listed
+    stated = {words[0]: value for words, value in table if len(words) == 1 and re.fullmatch(r"[A-Z_]+|\d", value)}
+    assert {"Modality", "ROIGenerationAlgorithm", "RTROIInterpretedType", "ApprovalStatus"} <= set(stated) - {"CT"}
+    for keyword, value in stated.items():
+        found = {str(element.value) for element in elements if element.keyword == keyword}
+        assert value == "CT" or found == {value}, keyword
+    for keyword in ("OperatorsName", "ROIInterpreter"):
+        assert {str(element.value) for element in elements if element.keyword == keyword} == {""}

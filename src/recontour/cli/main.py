@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from recontour.errors import RecontourError
+from recontour.files import printable
 
 INTERRUPTED = "interrupted; nothing was left half written"
 GOES_ON = {  # by command, for those that keep what they did
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(line: str, code: int) -> int:
-    print("recontour: " + " ".join(line.split()), file=sys.stderr)
+    print("recontour: " + " ".join(printable(line).split()), file=sys.stderr)
     return code
 
 

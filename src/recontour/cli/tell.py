@@ -18,6 +18,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from recontour.errors import CohortError
+from recontour.files import printable
 
 if TYPE_CHECKING:
     from recontour.cohort import Cohort
@@ -104,10 +105,10 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
     if report.left_out:
         table = Table("left out", "why", title="What was not imported")
         for left in report.left_out:
-            table.add_row(escape(str(left.where)), escape(left.why))
+            table.add_row(escape(printable(str(left.where))), escape(printable(left.why)))
         out.print(table)
     for note in report.notes:
-        out.print(f"note: {note}", markup=False)
+        out.print(f"note: {printable(note)}", markup=False)
     added, there, left_out = (len(part) for part in (report.added, report.already_there, report.left_out))
     out.print(
         f"{added} added, {there} there already, {left_out} left out: {cohort.path}, centre {cohort.centre}",

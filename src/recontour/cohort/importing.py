@@ -237,7 +237,7 @@ def _remove_empty(cohort: Path) -> None:
 
 
 def _hash(uid: str) -> str:
-    return hashlib.sha256(uid.encode()).hexdigest()[:16]
+    return hashlib.sha256(uid.encode("utf-8", "surrogateescape")).hexdigest()[:16]  # a path may hold what is no text
 
 
 def _pseudonym(found: ArchiveLeftOut, dicom_dir: Path, centre: str) -> str:

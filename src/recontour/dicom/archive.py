@@ -31,6 +31,10 @@ from recontour.errors import NotDicomError
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 CT = (CTImageStorage, *ENHANCED_CT)
 
+NAME_PART = (
+    r"[^\W_]{3,}|[^\W\d_\u0000-\u024f]+"  # shorter than three letters only where a letter is a syllable or a word
+)
+
 HEADER = (
     "SpecificCharacterSet",
     "PatientName",
@@ -157,7 +161,7 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
             for contour in roi.get("ContourSequence") or ():
                 image_uids |= _image_uids(contour)
     drawn = (text(header, "StructureSetDate"), text(header, "StructureSetTime"))
-    name = re.findall(r"[^\W_]{3,}", text(header, "PatientName"))
+    name = re.findall(NAME_PART, text(header, "PatientName"))
     identity = frozenset(part for part in (*name, text(header, "PatientID")) if part)
     uid = sop_instance_uid(header)
     return StructureSetFile(path, uid, drawn, frozenset(series_uids), frozenset(image_uids), identity)

@@ -19,6 +19,7 @@ STATUSES = ("mapped", "ambiguous", "ignored")  # as they are shown
 TG263 = re.compile(r"[A-Za-z][A-Za-z0-9_~^-]{0,15}")  # AAPM TG-263: at most 16 characters
 IGNORE = ("", "ignore")
 USERS, EXACT = "the user's map", "TG-263"  # why a name is mapped, if not as a known spelling
+SAY_WHICH = "say which with --names"
 UNKNOWN = "no organ goes by this name; if it is one, name it with --names"
 
 
@@ -64,7 +65,9 @@ def match_names(roi_names: Sequence[str], user_map: Mapping[str, str] | None = N
             if certain and strength[index] < strongest:
                 rows[index] = replace(rows[index], status="ignored", tg263=None, reason=f"another ROI is {organ}")
             elif not certain:
-                reason = f"{len(claimants)} ROIs would be {organ}; say which with --names"
+                alike = len({rows[i].roi_name for i in claimants}) == 1  # then no map can tell them apart
+                do = "their name is the same, so rename all but one where they were drawn" if alike else SAY_WHICH
+                reason = f"{len(claimants)} ROIs would be {organ}; {do}"
                 rows[index] = replace(rows[index], status="ambiguous", tg263=None, reason=reason)
     return NameTable(tuple(rows))
 

@@ -5,8 +5,10 @@ import logging
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from pydicom import Dataset
@@ -17,10 +19,15 @@ from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
 
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
-from recontour.files import did_you_mean
+from recontour.files import did_you_mean, printable
 
 HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
 DICM_OFFSET = 128  # bytes of preamble before the mark of a DICOM file
+LARGEST = 1e6  # no length in a patient (mm), no Hounsfield unit and no cosine is larger
+MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
+MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = 256 << 20, 30, 4 << 20  # bytes a deflated file may hold: see _refuse_bomb
+PIECE = 1 << 18
+IR_58 = "\x1b$)A"  # the one escape sequence of PS3.3 C.12.1.1.2 that pydicom 3 leaves in the text it decodes
 FIRST_ATTRIBUTE = re.compile(  # how a file without preamble begins: group 2 or 8, then a VR or a short length
     rb"[\x02\x08]\x00(\x00\x00(UL|\x04\x00\x00\x00)|[\x01-\x18]\x00([A-Z]{2}|[\x00-\xff]\x00\x00\x00))"
 )
@@ -29,7 +36,8 @@ FIRST_ATTRIBUTE = re.compile(  # how a file without preamble begins: group 2 or 
 def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Path]:
     """Every file in a folder tree, sorted; links are followed, each folder is entered once.
 
-    What begins with a dot is passed over: unfinished copies, and what macOS adds to a file.
+    What begins with a dot is passed over: unfinished copies, and what macOS adds to a file. So are pipes and devices,
+    which may never end.
     unreadable: is told of folders that cannot be read.
     Raises: NoSeriesError: there is no such folder.
     """
@@ -47,7 +55,7 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
         entered.add(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(found)
+    return sorted(path for path in found if path.is_file() or not path.exists())
 
 
 def claims_dicom(path: Path) -> bool:
@@ -105,15 +113,15 @@ def sop_instance_uid(dataset: Dataset) -> str:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """An attribute as text; empty where it is absent or empty."""
+    """An attribute as text in one line, without control characters; empty where it is absent or empty."""
     value = dataset.get(keyword)
-    return "" if value is None else str(value).strip()
+    return "" if value is None else printable(str(value).replace(IR_58, "")).strip()
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[float, ...]:
-    """An attribute of `count` finite numbers.
+    """An attribute of `count` numbers, none beyond LARGEST.
 
-    Raises: DicomError: it is absent, or not that many numbers.
+    Raises: DicomError: it is absent, or not that many such numbers.
     """
     try:
         value = dataset.get(keyword)
@@ -121,8 +129,10 @@ def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[flo
         found = tuple(float(number) for number in values)
     except (TypeError, ValueError):
         found = ()
-    if len(found) != count or not all(abs(number) < float("inf") for number in found):
-        raise DicomError(f"{path}: {keyword} should be {count} number(s) and is not; export the file again")
+    if len(found) != count or not all(abs(number) <= LARGEST for number in found):
+        raise DicomError(
+            f"{path}: {keyword} should be {count} number(s) of at most {LARGEST:.0e} and is not; export the file again"
+        )
     return found
 
 
@@ -130,29 +140,70 @@ class _CutOffError(Exception):
     """The file ended within an attribute."""
 
 
+class _TooMuchError(Exception):
+    """The file holds, or inflates to, more than anyone sends."""
+
+
 class _Unbroken(io.BufferedReader):
-    """A file that may end after an attribute but not within one, which pydicom would overlook."""
+    """A file that may end after an attribute but not within one, which pydicom would overlook.
+
+    No more is asked of it than it has: room for what an attribute claims to hold is never made in vain.
+    """
 
     ends_seen = 0
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
     def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        if size is not None and size > 0 and len(data) < size:
-            self.ends_seen += 1
-            if data or self.ends_seen > 1 or self.tell() > os.fstat(self.fileno()).st_size:
-                raise _CutOffError  # one empty read, just at the end, is how a whole file ends
-        return data
+        if size is None or size < 0:  # how pydicom takes the rest of a deflated file
+            data = super().read()
+            _refuse_bomb(data)
+            return data
+        left = self._size - self.tell()
+        if size <= left:
+            return super().read(size)
+        self.ends_seen += 1
+        if left or self.ends_seen > 1:
+            raise _CutOffError
+        return b""  # one empty read, just at the end, is how a whole file ends
+
+
+def _refuse_bomb(deflated: bytes) -> None:
+    """Raise _TooMuchError where deflated bytes would inflate to more than CT or contours do, without keeping them.
+
+    Images and contours become a tenth at best, but for an empty slice, which is small.
+    """
+    limit = max(NEVER_REFUSED, min(MOST_INFLATED, MOST_GROWTH * len(deflated)))
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = 0
+    for start in range(0, len(deflated), PIECE):
+        rest = deflated[start : start + PIECE]
+        while rest and not inflating.eof:
+            inflated += len(inflating.decompress(rest, MOST_GROWTH * PIECE))
+            rest = inflating.unconsumed_tail
+            if inflated > limit:
+                raise _TooMuchError
 
 
 def _read(path: Path, until: int | None, tags: list[BaseTag | int] | None) -> Dataset:
     if not _looks_dicom(_first_bytes(path)):
         raise NotDicomError(f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start)")
-    stop = None if until is None else (lambda tag, _vr, _length: tag >= until)
-    with reading(path), _Unbroken(io.FileIO(path)) as file:
+    attributes = count(1)
+
+    def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        if next(attributes) > MOST_ATTRIBUTES:
+            raise _TooMuchError
+        return until is not None and tag >= until
+
+    with reading(path), _Unbroken(path) as file:
         try:
             dataset = read_partial(file, stop_when=stop, force=True, specific_tags=tags)
         except _CutOffError:
             raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
+        except _TooMuchError:
+            raise NotDicomError(f"{path}: it holds far more than a DICOM file does; export it again") from None
         sop_class = sop_class_uid(dataset)
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # PS3.5 10.1: the default, where none is told

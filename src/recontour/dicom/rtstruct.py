@@ -1,5 +1,6 @@
 """RTSTRUCT <-> StructureSet."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from recontour.geometry import Contour, Structure, StructureSet
 
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
 FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
+LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
+UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # both are filled even-odd
 CONTOUR_DATA = Tag("ContourData")
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
@@ -157,8 +160,11 @@ def _coordinates(item: Dataset) -> Sequence[Any]:
 def _contour(item: Dataset, name: str, path: Path) -> Contour:
     """One item of a Contour Sequence."""
     where = f"{path}: a contour of '{name}'"
+    coordinates = _coordinates(item)
+    if any(len(str(value)) > LONGEST for value in coordinates):  # NumPy would make room for each as for the longest
+        raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again")
     try:
-        flat = np.array(_coordinates(item)).astype(np.float64)
+        flat = np.array(coordinates).astype(np.float64)
     except ValueError as error:
         raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again") from error
     if flat.size % 3:
@@ -204,7 +210,8 @@ def _refuse_other_ct(dataset: Dataset, source: Source, path: Path) -> None:
 def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_by: Authorship) -> None:
     """Write an RTSTRUCT that references the scan, complete or not at all.
 
-    Reading it back and rasterising gives the masks that the contours were traced from.
+    Reading it back and rasterising gives the masks that the contours were traced from. The character set is the CT's
+    if what is added is ASCII, otherwise UTF-8.
     Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs to reference, or a
     contour lies on none of its slices. SettingsError: a label or name that DICOM does not hold. OutputError: the file
     exists or cannot be made.
@@ -227,10 +234,14 @@ def refuse_without_uids(path: Path, source: Source) -> None:
     """Raise FrameOfReferenceError or DicomError where a CT lacks what an object drawn on it must reference."""
     if not source.frame_of_reference_uid:
         raise FrameOfReferenceError(f"{path}: the CT has no frame of reference and none is invented; export it again")
-    if not source.series_instance_uid or not text(source.header, "StudyInstanceUID"):
+    study = text(source.header, "StudyInstanceUID")
+    if not source.series_instance_uid or not study:
         raise DicomError(
             f"{path}: the CT has no series or study UID to reference and none is invented; export it again"
         )
+    uids = (study, source.series_instance_uid, source.frame_of_reference_uid, *source.sop_instance_uids)
+    if not all(UID_FORM.fullmatch(uid) for uid in uids):
+        raise DicomError(f"{path}: a UID of the CT is not made of at most 64 digits and points; export it again")
 
 
 def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Authorship) -> Dataset:
@@ -246,6 +257,11 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         setattr(dataset, keyword, "")  # Type 2: present, if need be empty
     dataset.AccessionNumber = dataset.ReferringPhysicianName = dataset.PositionReferenceIndicator = ""
     dataset.update(scan.source.header)
+    if not " ".join([made_by.model, made_by.label, *structures.names]).isascii():
+        dataset.SpecificCharacterSet = "ISO_IR 192"  # the CT's may not have our letters
+        for element in dataset:
+            if element.VR in ("PN", "LO", "SH") and element.VM == 1:
+                element.value = text(dataset, element.keyword)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = RTStructureSetStorage

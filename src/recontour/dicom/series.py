@@ -1,17 +1,20 @@
 """A CT series <-> Hounsfield units on a Grid."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
 from recontour.dicom.reading import numbers, read_dataset, reading, sop_class_uid, sop_instance_uid, text
@@ -31,6 +34,12 @@ from recontour.geometry import Grid
 
 AXIS_TOLERANCE = 1e-3  # of a direction cosine
 SAME_PLACE_MM = 0.01  # slices closer than this lie at one position
+MOST_PIXELS = 4096 * 4096  # of one image, and
+MOST_VOXELS = 1024 * 512 * 512  # of one CT: more is no head and neck, and would not fit into the memory
+CODESTREAM = re.compile(  # how compressed images tell their size: SIZ of JPEG 2000, SOF of JPEG and JPEG-LS
+    rb"\xff\x4f\xff\x51.{4}(.{4})(.{4}).{24}(..)|\xff[\xc0-\xcf\xf7]\x00[\x0b\x0e\x11\x14].(..)(..)", re.DOTALL
+)
+FINEST_MM = 0.01  # between two pixels
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
 GAP_TO_CLOSER_SIDE, GAP_TO_WIDER_SIDE = 1.9, 1.4  # see _refuse_gaps
 
@@ -152,6 +161,8 @@ def read_series(files: Sequence[Path]) -> Scan:
                     raise MixedSeriesError(f"{place}: files differ in {keyword}; give the files of one CT series")
             for image in _images(dataset, path):
                 slices.setdefault((image.sop_instance_uid, image.frame), image)
+            if sum(image.stored.size for image in slices.values()) > MOST_VOXELS:
+                raise DicomError(f"{place}: more than {MOST_VOXELS:,} voxels; give the CT of the head and neck alone")
     if shared is None or not slices:
         raise NoSeriesError(f"{place}: no axial CT image in it; give the folder of one CT series")
     ordered = sorted(slices.values(), key=lambda image: image.z_mm)
@@ -165,12 +176,17 @@ def read_series(files: Sequence[Path]) -> Scan:
 
 def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
     """The slices of one file: one, or every frame of a multi-frame image that is not a localiser."""
+    _refuse_huge(dataset, path)
+    if dataset.file_meta.TransferSyntaxUID == RLELossless:
+        dataset.pixel_array_options(decoding_plugin="pydicom")  # pylibjpeg-rle, if installed, panics on damaged pixels
     try:
         pixels = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise almost anything on damaged pixels
         raise NotDicomError(
             f"{path}: its pixels cannot be decoded ({type(error).__name__}); export the file again, uncompressed"
         ) from error
+    if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 4:
+        raise DicomError(f"{path}: pixels of type {pixels.dtype}; whole numbers of at most 32 bits are expected")
     instance = sop_instance_uid(dataset)
     if sop_class_uid(dataset) not in ENHANCED_CT:
         if pixels.ndim != 2:
@@ -189,6 +205,23 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
         ]
         if "LOCALIZER" not in str(_functional_group(dataset, frame, "CTImageFrameTypeSequence", path).get("FrameType")):
             yield _slice(groups[0], groups[1], groups[2], groups[3], plane, path, instance, number)
+
+
+def _refuse_huge(dataset: Dataset, path: Path) -> None:
+    """Raise where an image says, in its header or in its compressed pixels, that it is larger than any CT.
+
+    Decoders make room for what is claimed before they see that it is not there.
+    """
+    rows, columns, samples, frames = (
+        int(dataset.get(keyword) or 1) for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")
+    )
+    pixels = dataset.get("PixelData")
+    compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated  # in plain pixels such bytes are mere numbers
+    claims = CODESTREAM.finditer(pixels) if compressed and isinstance(pixels, bytes) else ()
+    sizes = [prod(int.from_bytes(number or b"\1") for number in claim.groups()) for claim in claims]
+    largest = max([rows * columns * samples, *sizes])
+    if largest > MOST_PIXELS or largest * frames > MOST_VOXELS:
+        raise DicomError(f"{path}: {frames} image(s) of {largest:,} pixels, and no CT is that large; export it again")
 
 
 def _functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path) -> Dataset:
@@ -212,7 +245,7 @@ def _slice(
     frame: int,
 ) -> _Slice:
     spacing_mm = numbers(measures, "PixelSpacing", 2, path)
-    if min(spacing_mm) <= 0:
+    if min(spacing_mm) < FINEST_MM:
         raise DicomError(f"{path}: PixelSpacing is {spacing_mm[0]} and {spacing_mm[1]} mm; export the file again")
     return _Slice(
         path=path,
@@ -283,7 +316,7 @@ def _grid(slices: Sequence[_Slice], shape: tuple[int, ...]) -> Grid:
 def _source(shared: Dataset, slices: Sequence[_Slice]) -> Source:
     header = Dataset()
     for keyword in CARRIED_OVER:
-        if keyword in shared:
+        if keyword in shared and dictionary_VR(keyword) == shared[keyword].VR:  # any other could not be written
             header[keyword] = shared[keyword]
     return Source(
         header=header,

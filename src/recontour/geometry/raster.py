@@ -13,7 +13,7 @@ import contourpy
 import numpy as np
 import numpy.typing as npt
 
-from recontour.errors import GridMismatchError
+from recontour.errors import DicomError, GridMismatchError
 from recontour.geometry.contours import Contour
 from recontour.geometry.grid import Grid
 
@@ -22,6 +22,7 @@ Points = npt.NDArray[np.float64]
 
 SUBLINES = 8  # even: then the half-pixel diamonds that `trace` draws are measured without error
 SAME_PLANE_MM = 0.05  # contours closer than this in z were drawn in one plane
+MOST_CROSSINGS = 10_000_000  # of outlines and lines in one plane; a checkerboard of 1024 x 1024 pixels has 8.4 million
 TIE = 1e-6  # coverage this close to a half counts as exactly half
 
 
@@ -32,6 +33,7 @@ def rasterise(contours: Iterable[Contour], grid: Grid) -> Mask:
     planes would fall on one slice, those of the nearest plane count. What lies outside the grid is cut off.
 
     Returns: bool (slice, row, column).
+    Raises: DicomError: contours that run to and fro more often than any outline does.
     """
     mask = np.zeros(grid.shape, dtype=bool)
     for index, polygons in _by_slice(contours, grid).items():
@@ -113,6 +115,11 @@ def _crossings(starts: Points, ends: Points, lines: npt.NDArray[np.float64]) -> 
     first = np.searchsorted(lines, np.minimum(starts[:, 1], ends[:, 1]), side="left")
     last = np.searchsorted(lines, np.maximum(starts[:, 1], ends[:, 1]), side="left")
     count = last - first
+    if count.sum() > MOST_CROSSINGS:
+        raise DicomError(
+            f"contours of one plane cross its rows {count.sum():,} times, and no organ's do; "
+            "export the structure set again"
+        )
     edge = np.repeat(np.arange(len(starts)), count)
     line = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[edge]
     (x0, y0), (x1, y1) = starts[edge].T, ends[edge].T

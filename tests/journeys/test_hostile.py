@@ -1,0 +1,66 @@
+"""A few hundred of the fuzz runner's cases, and what hostile names would do on a screen or in a file's path."""
+
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pydicom
+import pytest
+from tests.journeys.conftest import write_patient
+
+from recontour.cli import main
+
+REPO = Path(__file__).resolve().parents[2]
+CASES = 100
+HOSTILE = "../../../<b>\x1b]0;owned\x07\n[bold red]Lens[/]\u202e"
+
+
+def test_fuzzed_archives_end_in_a_cohort_or_in_one_line(tmp_path: Path) -> None:
+    """The runner's own checks: no hang, no traceback, at most 2 GiB, nothing outside the output folder."""
+    runner = str(REPO / "benchmarks" / "fuzz.py")
+    command = [sys.executable, "-W", "ignore", runner, "--cases", str(CASES), "--seed", "4"]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        [*command, "--out", str(tmp_path / "fuzz.json")], capture_output=True, text=True, check=False, env=environment
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = json.loads((tmp_path / "fuzz.json").read_text())
+    assert told["faults"] == {}
+    assert told["ends"]["import 0"] > CASES / 10  # not all are refused at the door
+    assert told["ends"]["import 2"] > CASES / 10
+
+
+def test_names_that_would_steer_a_terminal_or_leave_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A ROI, a patient, a series and a file, all named by an enemy."""
+    write_patient(tmp_path / "in" / "dicom" / "one", 0)
+    structure_set = tmp_path / "in" / "dicom" / "one" / "RS.dcm"
+    for file in (tmp_path / "in").rglob("*.dcm"):
+        dataset = pydicom.dcmread(file)
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+        if file == structure_set:
+            dataset.StructureSetROISequence[2].ROIName = HOSTILE.replace("\x1b", "")  # pydicom does not write it
+        else:
+            dataset.PatientID = "../../../escaped"
+        dataset.save_as(file)
+    structure_set.rename(structure_set.with_name("x" + HOSTILE.replace("/", "") + ".dcm"))
+    (tmp_path / "in" / "dicom" / os.fsdecode(b"\xff\xfe\x1b.dcm")).write_text("no text")
+
+    out = tmp_path / "deep" / "deep" / "deep"
+    out.mkdir(parents=True)
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    assert main(["import", str(tmp_path / "in"), str(out / "north")]) == 0
+    assert main(["inspect", str(out / "north")]) == 0
+    screen = "".join(capsys.readouterr())
+    assert "owned" in screen  # shown, since a user may want to map it
+    assert not [letter for letter in screen if unicodedata.category(letter) in ("Cc", "Cf", "Cs") and letter != "\n"]
+    assert sorted(str(p) for p in tmp_path.rglob("*") if not p.is_relative_to(out / "north")) == before
+    assert main(["contour", "no model", str(tmp_path / "in"), "--out", str(out / "new.dcm")]) == 2
+    assert main(["import", str(tmp_path / "\x1b[2J\nnothing"), str(out / "south")]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "nothing: a folder of DICOM files is expected" in line
+    assert "\x1b" not in line
