@@ -1,5 +1,6 @@
 """RTSTRUCT <-> StructureSet."""
 
+import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from pydicom import Dataset
 from pydicom.charset import default_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from recontour.dicom.archive import references
 from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text
@@ -26,7 +29,8 @@ from recontour.geometry import Contour, Structure, StructureSet
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
 FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # both are filled even-odd
-CONTOUR_DATA = Tag("ContourData")
+CONTOURS = Tag("ContourSequence")
+ITEM = Tag(0xFFFEE000)
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
 COLOURS = {
     "Brainstem": (255, 0, 0),
@@ -231,7 +235,7 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
     dataset.AccessionNumber = dataset.ReferringPhysicianName = dataset.PositionReferenceIndicator = ""
     dataset.update(scan.source.header)
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = RTStructureSetStorage
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = uid("structure set")
     dataset.InstanceCreationDate = dataset.SeriesDate = dataset.StructureSetDate = date
@@ -245,6 +249,7 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
     dataset.ApprovalStatus = "UNAPPROVED"
     dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(scan.source)]
     dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = [], [], []
+    images = _contour_images(scan)
     for number, structure in enumerate(structures.structures, start=1):
         roi, observation = Dataset(), Dataset()
         roi.ROINumber, roi.ROIName = number, structure.name
@@ -253,7 +258,7 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         observation.ObservationNumber = observation.ReferencedROINumber = number
         observation.RTROIInterpretedType, observation.ROIInterpreter = "ORGAN", ""
         dataset.StructureSetROISequence.append(roi)
-        dataset.ROIContourSequence.append(_roi_contour(structure, number, scan))
+        dataset.ROIContourSequence.append(_roi_contour(structure, number, scan, images))
         dataset.RTROIObservationsSequence.append(observation)
     return dataset
 
@@ -276,7 +281,8 @@ def _image_references(source: Source) -> Iterator[Dataset]:
         yield image
 
 
-def _roi_contour(structure: Structure, number: int, scan: Scan) -> Dataset:
+def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence[bytes]) -> Dataset:
+    """images: the encoded Contour Image Sequence of each slice."""
     item = Dataset()
     item.ROIDisplayColor = list(COLOURS.get(structure.name, OTHER_COLOUR))
     item.ReferencedROINumber = number
@@ -288,27 +294,44 @@ def _roi_contour(structure: Structure, number: int, scan: Scan) -> Dataset:
                 f"{structure.name}: a contour of {len(contour.points_mm)} points at z = {contour.z_mm:.1f} mm; "
                 "at least 3 points on one of the CT's slices are expected"
             )
-        image, drawn = Dataset(), Dataset()
-        image.ReferencedSOPClassUID = scan.source.sop_class_uid
-        image.ReferencedSOPInstanceUID = scan.source.sop_instance_uids[at]
-        if scan.source.frame_numbers:
-            image.ReferencedFrameNumber = scan.source.frame_numbers[at]
-        drawn.ContourImageSequence = [image]
-        drawn.ContourGeometricType = "CLOSED_PLANAR"
-        drawn.NumberOfContourPoints = len(contour.points_mm)
-        drawn.ContourNumber = index
-        drawn[CONTOUR_DATA] = _contour_data(contour)
-        drawn.set_original_encoding(False, True, default_encoding)  # so that pydicom writes it as it is
-        contours.append(drawn)
+        encoded = (
+            images[at],
+            _element("ContourGeometricType", b"CLOSED_PLANAR"),
+            _element("NumberOfContourPoints", b"%d" % len(contour.points_mm)),
+            _element("ContourNumber", b"%d" % index),
+            _element("ContourData", _contour_data(contour)),
+        )
+        contours.append(_element("Item", b"".join(encoded)))
     if contours:
-        item.ContourSequence = contours
+        value = b"".join(contours)
+        item[CONTOURS] = RawDataElement(CONTOURS, "SQ", len(value), value, 0, is_implicit_VR=True, is_little_endian=True)
+        item.set_original_encoding(True, True, default_encoding)  # so that pydicom writes it as it is
     return item
 
 
-def _contour_data(contour: Contour) -> RawDataElement:
-    """x, y, z of each point as decimal strings of at most 16 characters, encoded: objects take ten times as long."""
-    z = np.full(len(contour.points_mm), contour.z_mm)
-    values = np.column_stack([contour.points_mm, z]).ravel().tolist()
-    encoded = "\\".join(decimal_string(value) for value in values).encode("ascii")
-    encoded += b" " * (len(encoded) % 2)
-    return RawDataElement(CONTOUR_DATA, "DS", len(encoded), encoded, 0, is_implicit_VR=False, is_little_endian=True)
+def _contour_images(scan: Scan) -> list[bytes]:
+    """The encoded Contour Image Sequence of each slice."""
+    images = []
+    for at, instance in enumerate(scan.source.sop_instance_uids):
+        image, drawn, file = Dataset(), Dataset(), DicomBytesIO()
+        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = scan.source.sop_class_uid, instance
+        if scan.source.frame_numbers:
+            image.ReferencedFrameNumber = scan.source.frame_numbers[at]
+        drawn.ContourImageSequence = [image]
+        file.is_implicit_VR = file.is_little_endian = True
+        write_dataset(file, drawn)
+        images.append(file.getvalue())
+    return images
+
+
+def _element(keyword: str, value: bytes) -> bytes:
+    """An encoded attribute: an object for each of the thousands of contours takes ten times as long."""
+    value += b" " * (len(value) % 2)
+    tag = ITEM if keyword == "Item" else Tag(keyword)
+    return struct.pack("<HHL", tag.group, tag.element, len(value)) + value
+
+
+def _contour_data(contour: Contour) -> bytes:
+    """x, y, z of each point as decimal strings of at most 16 characters, to a tenth of a micrometre."""
+    point = f"%.4f\\%.4f\\{decimal_string(contour.z_mm)}"
+    return ("\\".join([point] * len(contour.points_mm)) % tuple(contour.points_mm.ravel().tolist())).encode("ascii")
