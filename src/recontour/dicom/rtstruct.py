@@ -1,21 +1,19 @@
 """RTSTRUCT <-> StructureSet."""
 
-import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.charset import default_encoding
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
@@ -75,7 +73,7 @@ class Roi:
     def is_drawn(self) -> bool:
         """Whether any contour may enclose something."""
         with reading(self.path):
-            return any(_is_closed(item) and len(_coordinates(item)) >= 9 for item in self.items)
+            return any(_kind(item) in CLOSED and len(_coordinates(item)) >= 9 for item in self.items)
 
     def contours(self, note: Callable[[str], None] = lambda line: None) -> tuple[Contour, ...]:
         """The closed planar contours.
@@ -85,8 +83,13 @@ class Roi:
         Raises: NotDicomError: damaged. DicomError: a contour that is not planar or not in a patient.
         """
         with reading(self.path):
-            drawn = [_contour(item, self.name, self.path) for item in self.items if _is_closed(item)]
-            others = [_kind(item) or "no type" for item in self.items if not _is_closed(item)]
+            kinds = [_kind(item) for item in self.items]
+            drawn = [
+                _contour(item, self.name, self.path)
+                for item, kind in zip(self.items, kinds, strict=True)
+                if kind in CLOSED
+            ]
+            others = [kind or "no type" for kind in kinds if kind not in CLOSED]
         if others and (drawn or set(others) != {"POINT"}):
             kinds = ", ".join(sorted(set(others)))
             note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({kinds})")
@@ -133,10 +136,6 @@ def _kind(item: Dataset) -> str:
     return text(item, "ContourGeometricType")
 
 
-def _is_closed(item: Dataset) -> bool:
-    return _kind(item) in CLOSED
-
-
 def _coordinates(item: Dataset) -> Sequence[Any]:
     """The numbers of an item of a Contour Sequence, as text unless pydicom has made objects of them."""
     element = item.get_item("ContourData")
@@ -151,7 +150,7 @@ def _contour(item: Dataset, name: str, path: Path) -> Contour:
     """One item of a Contour Sequence."""
     where = f"{path}: a contour of '{name}'"
     try:
-        flat = np.array(_coordinates(item)).astype(np.float64)
+        flat = np.array([float(number) for number in _coordinates(item)])
     except ValueError as error:
         raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again") from error
     if flat.size % 3:
@@ -260,6 +259,9 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         dataset.StructureSetROISequence.append(roi)
         dataset.ROIContourSequence.append(_roi_contour(structure, number, scan, images))
         dataset.RTROIObservationsSequence.append(observation)
+    characters = dataset.get("SpecificCharacterSet")
+    encoding = convert_encodings(characters) if characters else default_encoding
+    dataset.set_original_encoding(True, True, encoding)  # so that pydicom writes encoded contours as they are
     return dataset
 
 
@@ -305,7 +307,7 @@ def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence
     if contours:
         value = b"".join(contours)
         item[CONTOURS] = RawDataElement(CONTOURS, "SQ", len(value), value, 0, is_implicit_VR=True, is_little_endian=True)
-        item.set_original_encoding(True, True, default_encoding)  # so that pydicom writes it as it is
+        item.set_original_encoding(True, True, default_encoding)
     return item
 
 
@@ -313,22 +315,24 @@ def _contour_images(scan: Scan) -> list[bytes]:
     """The encoded Contour Image Sequence of each slice."""
     images = []
     for at, instance in enumerate(scan.source.sop_instance_uids):
-        image, drawn, file = Dataset(), Dataset(), DicomBytesIO()
-        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = scan.source.sop_class_uid, instance
+        image = _element("ReferencedSOPClassUID", scan.source.sop_class_uid.encode())
+        image += _element("ReferencedSOPInstanceUID", instance.encode())
         if scan.source.frame_numbers:
-            image.ReferencedFrameNumber = scan.source.frame_numbers[at]
-        drawn.ContourImageSequence = [image]
-        file.is_implicit_VR = file.is_little_endian = True
-        write_dataset(file, drawn)
-        images.append(file.getvalue())
+            image += _element("ReferencedFrameNumber", b"%d" % scan.source.frame_numbers[at])
+        images.append(_element("ContourImageSequence", _element("Item", image)))
     return images
 
 
 def _element(keyword: str, value: bytes) -> bytes:
     """An encoded attribute: an object for each of the thousands of contours takes ten times as long."""
-    value += b" " * (len(value) % 2)
+    value += (b"\0" if keyword.endswith("UID") else b" ") * (len(value) % 2)
+    return _tag(keyword) + len(value).to_bytes(4, "little") + value
+
+
+@cache
+def _tag(keyword: str) -> bytes:
     tag = ITEM if keyword == "Item" else Tag(keyword)
-    return struct.pack("<HHL", tag.group, tag.element, len(value)) + value
+    return tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
 
 
 def _contour_data(contour: Contour) -> bytes:

@@ -22,6 +22,7 @@ from recontour.geometry.grid import Grid
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
+Complex = npt.NDArray[np.complex128]
 
 SUBLINES = 8  # even: then the half-pixel diamonds around lone pixels are measured without error
 SAME_PLANE_MM = 0.05  # contours closer than this in z were drawn in one plane
@@ -55,7 +56,8 @@ def rasterise(contours: Iterable[Contour], grid: Grid) -> Mask:
     for start in range(0, len(drawn), slices_at_once):
         some = drawn[start : start + slices_at_once]
         planes = [[polygon - (first_col, first_row) for polygon in polygons] for _, polygons in some]
-        mask[[index for index, _ in some], first_row:last_row, first_col:last_col] = _fill(planes, shape)
+        for (index, _), plane in zip(some, _fill(planes, shape), strict=True):
+            mask[index, first_row:last_row, first_col:last_col] = plane
     return mask
 
 
@@ -72,12 +74,13 @@ def trace(mask: Mask, grid: Grid) -> tuple[Contour, ...]:
 
 def outlines(mask: Mask) -> Iterator[tuple[int, Points]]:
     """The parts of a mask as (slice, polygon), each (n, 2) as column and row; holes are joined by keyholes."""
-    slices = np.flatnonzero(mask.any(axis=(1, 2)))
+    filled_rows = mask.view(np.uint8).max(axis=2).astype(bool)  # as any(axis=2), several times faster
+    slices, rows = np.flatnonzero(filled_rows.any(axis=1)), np.flatnonzero(filled_rows.any(axis=0))
     if not len(slices):
         return
-    flat = mask[slices].any(axis=0)
-    rows, cols = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
-    window = mask[slices, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    window = mask[slices, rows[0] : rows[-1] + 1]
+    cols = np.flatnonzero(window.any(axis=(0, 1)))
+    window = window[:, :, cols[0] : cols[-1] + 1]
     padded = np.pad(window, ((0, 0), (1, 1), (1, 1)))
     height = padded.shape[1]
     for outer, *holes in _rings(padded.reshape(-1, padded.shape[2])):
@@ -188,29 +191,28 @@ def _smoothed(points: Points, starts: Indices, plane: Mask) -> Points:
     after[starts[1:] - 1] = starts[:-1]
     before = np.empty_like(after)
     before[after] = np.arange(len(points))
-    low, high = np.floor(points).astype(np.intp), np.ceil(points).astype(np.intp)
-    low_is_in = plane[low[:, 1], low[:, 0]]
-    outwards = (high - low) * np.where(low_is_in, 1.0, -1.0)[:, None]
-    ids = [(end[:, 1] * plane.shape[1] + end[:, 0]) for end in (low, high)]
-    _, inner = np.unique(np.where(low_is_in, *ids), return_inverse=True)
-    _, outer = np.unique(np.where(low_is_in, *ids[::-1]), return_inverse=True)
-    inner_may, outer_may = (np.asarray(SLIDES)[np.bincount(pixel)] for pixel in (inner, outer))
+    low, high = (end(points).astype(np.intp) @ (1, plane.shape[1]) for end in (np.floor, np.ceil))
+    low_is_in = plane.ravel()[low]
+    inner, outer = np.where(low_is_in, low, high), np.where(low_is_in, high, low)
+    inner_may, outer_may = (np.asarray(SLIDES)[np.bincount(pixel)[pixel]] for pixel in (inner, outer))
+    middle = points @ (1, 1j)  # as complex numbers: column + row * 1j
+    outwards = np.where(high - low == 1, 1, 1j) * np.where(low_is_in, 1, -1)
 
-    def blur(line: Points) -> Points:
-        return (line[before] + 2 * line + line[after]) / 4
+    def blurred(line: Complex) -> Complex:
+        line = (line.take(before) + 2 * line + line.take(after)) / 4
+        return (line.take(before) + 2 * line + line.take(after)) / 4
 
     slide = np.zeros(len(points))
     for _ in range(PASSES):
-        line = points + slide[:, None] * outwards
-        smooth = blur(blur(line))
-        smooth += GIVEN_BACK * (smooth - blur(blur(smooth)))
-        slide = np.clip(((smooth - points) * outwards).sum(axis=1), -FARTHEST_SLIDE, FARTHEST_SLIDE)
-        taken = np.bincount(inner, np.maximum(-slide, 0))
-        given = np.bincount(outer, np.maximum(slide, 0))
-        share_in = inner_may / np.maximum(taken, np.maximum(inner_may, 1e-9))
-        share_out = outer_may / np.maximum(given, np.maximum(outer_may, 1e-9))
-        slide *= np.where(slide < 0, share_in[inner], share_out[outer])
-    return points + slide[:, None] * outwards
+        smooth = blurred(middle + slide * outwards)
+        smooth += GIVEN_BACK * (smooth - blurred(smooth))
+        slide = ((smooth - middle) * outwards.conj()).real.clip(-FARTHEST_SLIDE, FARTHEST_SLIDE)
+        taken = np.bincount(inner, np.maximum(-slide, 0))[inner]
+        given = np.bincount(outer, np.maximum(slide, 0))[outer]
+        may, moved = np.where(slide < 0, (inner_may, taken), (outer_may, given))
+        slide *= may / np.maximum(moved, np.maximum(may, 1e-9))
+    line = middle + slide * outwards
+    return np.column_stack([line.real, line.imag])
 
 
 def _keyhole(outer: Points, holes: list[Points]) -> Points:
