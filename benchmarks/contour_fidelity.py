@@ -356,7 +356,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=50, help="how many real cases to import")
     parser.add_argument("--repeats", type=int, default=3, help="how often to time writing and reading")
-    parser.add_argument("--tools", type=Path, default=REPO / ".venv-foreign")
+    parser.add_argument("--tools", type=Path, default=REPO / "benchmarks" / "work" / "tools")
     options = parser.parse_args()
     if not shutil.which("plastimatch"):
         sys.exit("plastimatch is not here: apt-get install plastimatch")

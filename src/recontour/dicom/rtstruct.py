@@ -197,8 +197,8 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
     """Write an RTSTRUCT that references the scan, complete or not at all.
 
     Reading it back and rasterising gives the masks that the contours were traced from.
-    Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs to reference, or a
-    contour lies on none of its slices. SettingsError: a label or name that DICOM does not hold. OutputError: the file
+    Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs to reference,
+    there is no structure, or a contour lies on none of the slices. SettingsError: a label or name that DICOM does not hold. OutputError: the file
     exists or cannot be made.
     """
     refuse_existing(path)
@@ -210,6 +210,8 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
         )
     if not 0 < len(made_by.label) <= 16:
         raise SettingsError(f"structure set label '{made_by.label}': 1 to 16 characters are expected")
+    if not structures.structures:
+        raise DicomError(f"{path}: no structure to write, and DICOM asks for one; nothing was written")
     for name in structures.names:
         if not 0 < len(name) <= 64 or "\\" in name:
             raise SettingsError(f"structure name '{name}': 1 to 64 characters without a backslash are expected")
