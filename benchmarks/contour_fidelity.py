@@ -36,7 +36,6 @@ from recontour.dicom import (
     Scan,
     ScanIdentity,
     read_archive,
-    read_scan,
     read_series,
     read_structure_set,
     write_scan,
@@ -84,7 +83,7 @@ def slab(rings: list[Points], first_mm: float, last_mm: float) -> Callable[[floa
     return lambda z_mm: rings if first_mm <= z_mm <= last_mm else []
 
 
-NERVE = turned(np.array([[-12.5, -1.5], [12.5, -1.5], [12.5, 1.5], [-12.5, 1.5]]), 31) + (0.3, 0.2)
+NERVE = turned(np.array([[-12.5, -1.5], [12.5, -1.5], [12.5, 1.5], [-12.5, 1.5]]), 31) + np.array([0.3, 0.2])
 SHAPES: dict[str, Callable[[float], list[Points]]] = {
     "lens, 4 mm": ball((4.0, 4.0, 4.0)),
     "optic nerve, oblique, 3 mm": slab([NERVE], -1, 1),
@@ -151,9 +150,7 @@ def foreign(tools: Path, tool: str, what: str, ct: Path, given: Path) -> tuple[M
     python = environment(tools, tool if tool in PACKAGES else "others")
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "out.npz"
-        done = subprocess.run(
-            [python, script, tool, what, ct, given, out], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([python, script, tool, what, ct, given, out], capture_output=True, text=True, check=False)
         if done.returncode:
             return done.stderr.strip().splitlines()[-1][:160]
         with np.load(out) as file:
@@ -186,7 +183,9 @@ def shapes(tools: Path, work: Path) -> dict[str, Any]:
     grid = small_grid()
     ct = work / "shapes"
     scan = write_scan(ct, np.zeros(grid.shape, dtype=np.int16), grid, ScanIdentity("shapes", "A", "A^A"))
-    names = {name: f"s{index}" for index, name in enumerate(SHAPES)}  # some tools make file names or small letters of them
+    names = {
+        name: f"s{index}" for index, name in enumerate(SHAPES)
+    }  # some tools make file names or small letters of them
     shares = {names[name]: shares_of(shape, grid) for name, shape in SHAPES.items()}
     masks = {name: share >= 0.5 for name, share in shares.items()}
     exact, written, given = work / "exact.dcm", work / "written.dcm", work / "masks.npz"
@@ -196,7 +195,9 @@ def shapes(tools: Path, work: Path) -> dict[str, Any]:
     write_structure_set(written, StructureSet(traced), scan, Authorship("benchmark"))
     np.savez_compressed(given, **masks)  # type: ignore[arg-type]
 
-    best = {names[name]: compared(share >= 0.5, share, grid) for name, share in zip(SHAPES, shares.values(), strict=True)}
+    best = {
+        names[name]: compared(share >= 0.5, share, grid) for name, share in zip(SHAPES, shares.values(), strict=True)
+    }
     table: dict[str, Any] = {
         "best possible": {"read": best},
         "recontour": {
@@ -205,7 +206,10 @@ def shapes(tools: Path, work: Path) -> dict[str, Any]:
         },
     }
     for tool in TOOLS:
-        tries = {"read": ("read", exact, shares), "round trip": ("roundtrip", given, masks)}
+        tries: dict[str, tuple[str, Path, dict[str, Any]]] = {
+            "read": ("read", exact, shares),
+            "round trip": ("roundtrip", given, masks),
+        }
         if tool in ABLE_TO_READ:
             tries["foreign read"] = ("read", written, masks)
         table[tool] = {}
@@ -247,7 +251,9 @@ def real(tools: Path, work: Path) -> dict[str, Any]:
         given = work / f"{name}.npz"
         np.savez_compressed(given, **masks)  # type: ignore[arg-type]
         for tool in ("recontour", *TOOLS):
-            done = ours("roundtrip", scan, masks) if tool == "recontour" else foreign(tools, tool, "roundtrip", ct, given)
+            done = (
+                ours("roundtrip", scan, masks) if tool == "recontour" else foreign(tools, tool, "roundtrip", ct, given)
+            )
             if isinstance(done, str):
                 worst.setdefault(tool, {})[name] = done
                 continue
@@ -275,7 +281,9 @@ def large(tools: Path, work: Path, repeats: int) -> dict[str, Any]:
     turns: dict[str, list[dict[str, float]]] = {}
     for turn in range(repeats):
         for tool in ("recontour", "rt-utils", "plastimatch") if turn == 0 else ("recontour", "rt-utils"):
-            done = ours("roundtrip", scan, masks) if tool == "recontour" else foreign(tools, tool, "roundtrip", ct, given)
+            done = (
+                ours("roundtrip", scan, masks) if tool == "recontour" else foreign(tools, tool, "roundtrip", ct, given)
+            )
             if not isinstance(done, str):
                 turns.setdefault(tool, []).append(done[1])
     seconds = {
@@ -287,7 +295,7 @@ def large(tools: Path, work: Path, repeats: int) -> dict[str, Any]:
 
 
 def make_dicom(out: Path, of_each_role: int) -> None:
-    command = [sys.executable, SHARED / "make_dicom.py", out, "--limit", str(of_each_role)]
+    command: list[str | Path] = [sys.executable, SHARED / "make_dicom.py", out, "--limit", str(of_each_role)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -316,7 +324,7 @@ def importing(work: Path, cases: int) -> dict[str, Any]:
     them = []
     for folder in folders:
         out = work / "converted" / folder.name
-        command = ["plastimatch", "convert", "--input", folder, "--output-img", out / "ct.nrrd"]
+        command: list[object] = ["plastimatch", "convert", "--input", folder, "--output-img", out / "ct.nrrd"]
         them.append(measured([*command, "--output-prefix", out, "--prefix-format", "nrrd"]))
     total = {key: sum(one[key] for one in them) for key in ("seconds", "processor_seconds")}
     total["peak_mib"] = max(one["peak_mib"] for one in them)
@@ -324,9 +332,7 @@ def importing(work: Path, cases: int) -> dict[str, Any]:
         "cases": len(folders),
         "recontour": {key: round(value, 2) for key, value in us.items()},
         "plastimatch": {key: round(value, 2) for key, value in total.items()},
-        "plastimatch over recontour": {
-            key: round(total[key] / us[key], 2) for key in ("seconds", "processor_seconds")
-        },
+        "plastimatch over recontour": {key: round(total[key] / us[key], 2) for key in ("seconds", "processor_seconds")},
     }
 
 
@@ -362,7 +368,10 @@ def main() -> None:
         sys.exit("plastimatch is not here: apt-get install plastimatch")
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        result: dict[str, Any] = {"shapes": shapes(options.tools, work), "large": large(options.tools, work, options.repeats)}
+        result: dict[str, Any] = {
+            "shapes": shapes(options.tools, work),
+            "large": large(options.tools, work, options.repeats),
+        }
         if SHARED.is_dir():
             (work / "real").mkdir()
             result["real sets"] = real(options.tools, work / "real")

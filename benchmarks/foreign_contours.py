@@ -17,8 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-Masks = dict[str, np.ndarray]
+Mask = npt.NDArray[np.bool_]
+Points = npt.NDArray[np.float64]
+Masks = dict[str, Mask]
 Seconds = dict[str, float]
 
 
@@ -44,7 +47,7 @@ def rt_utils(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Second
 
 
 def platipy(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
     from platipy.dicom.io.nifti_to_rtstruct import convert_nifti
     from platipy.dicom.io.rtstruct_to_nifti import (
         read_dicom_image,
@@ -104,7 +107,7 @@ def dicomrttool(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Sec
 
 def plastimatch(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
     """Its seconds are those of the whole command, with the loading of the CT."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     seconds = {}
     work = source.parent
@@ -133,21 +136,23 @@ def _command(*arguments: object) -> float:
 
 
 def hand_made(
-    outline: Callable[[np.ndarray], list[np.ndarray]], fill: Callable[[np.ndarray, tuple[int, int]], np.ndarray]
+    outline: Callable[[Mask], list[Points]], fill: Callable[[Points, tuple[int, int]], Mask]
 ) -> Callable[[Path, Path, Masks | None], tuple[Masks, Seconds]]:
     """What people write themselves: one contour a ring, in mm with two decimals; filled ring by ring, even-odd."""
 
     def run(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
         import pydicom
 
-        images = sorted((pydicom.dcmread(file) for file in ct.iterdir()), key=lambda i: float(i.ImagePositionPatient[2]))
+        images = sorted(
+            (pydicom.dcmread(file) for file in ct.iterdir()), key=lambda i: float(i.ImagePositionPatient[2])
+        )
         first = images[0]
         shape = (len(images), first.Rows, first.Columns)
         origin = np.array(first.ImagePositionPatient[:2], dtype=float)
         step = np.array(first.PixelSpacing[::-1], dtype=float)
         z_mm = np.array([float(image.ImagePositionPatient[2]) for image in images])
         seconds = {}
-        drawn: dict[str, list[tuple[float, np.ndarray]]] = {}
+        drawn: dict[str, list[tuple[float, Points]]] = {}
         began = time.perf_counter()
         if masks is not None:
             for name, mask in masks.items():
@@ -172,26 +177,26 @@ def hand_made(
     return run
 
 
-def skimage_outline(plane: np.ndarray) -> list[np.ndarray]:
+def skimage_outline(plane: Mask) -> list[Points]:
     from skimage.measure import find_contours
 
     return [ring[:-1, ::-1] - 1 for ring in find_contours(np.pad(plane, 1).astype(float), 0.5)]
 
 
-def skimage_fill(ring: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def skimage_fill(ring: Points, shape: tuple[int, int]) -> Mask:
     from skimage.draw import polygon2mask
 
     return polygon2mask(shape, ring[:, ::-1])
 
 
-def opencv_outline(plane: np.ndarray) -> list[np.ndarray]:
+def opencv_outline(plane: Mask) -> list[Points]:
     import cv2
 
     rings, _ = cv2.findContours(plane.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return [ring[:, 0].astype(float) for ring in rings]
 
 
-def opencv_fill(ring: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def opencv_fill(ring: Points, shape: tuple[int, int]) -> Mask:
     import cv2
 
     plane = np.zeros(shape, dtype=np.uint8)
@@ -219,7 +224,7 @@ def main() -> None:
         else:
             source.symlink_to(Path(given).resolve())
         found, seconds = TOOLS[tool](Path(ct), source, masks)
-    np.savez_compressed(out, **found)
+    np.savez_compressed(out, **found)  # type: ignore[arg-type]
     print(json.dumps(seconds))
 
 

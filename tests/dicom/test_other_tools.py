@@ -1,4 +1,4 @@
-"""What recontour writes, before judges that are not ours: dciodvfy says whether it is DICOM, plastimatch what it shows."""
+"""What recontour writes, before judges that are not ours: is it DICOM (dciodvfy), what does it show (plastimatch)."""
 
 import subprocess
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.dicom.conftest import block, make_scan
 from tests.geometry.conftest import Mask, Points, dice, ellipse, make_grid, turned
 
 from recontour.dicom import Authorship, Scan, read_archive, read_series, read_structure_set, write_structure_set
-from recontour.geometry import Contour, Grid, Structure, StructureSet, rasterise, trace
+from recontour.geometry import Contour, Structure, StructureSet, rasterise, trace
 
 needs_dciodvfy = pytest.mark.skipif(
     which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed"

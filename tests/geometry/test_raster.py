@@ -23,7 +23,6 @@ from recontour.geometry import Contour, Grid, rasterise, trace
 from recontour.geometry.raster import SUBLINES, outlines
 
 
-
 def outline(plane: Mask) -> list[Points]:
     return [polygon for _, polygon in outlines(plane[None])]
 
@@ -184,7 +183,7 @@ def test_more_than_half_of_a_pixel_counts(right_edge: float, expected: int) -> N
 
 
 def test_of_exactly_half_a_pixel_the_centre_decides() -> None:
-    """Diamonds through the pixel's edge midpoints cover half of it; around them the other half is without its centre."""
+    """Diamonds through the pixel's edge midpoints cover half of it; the other half is without its centre."""
     grid = make_grid((1, 3, 3), origin_mm=(0.0, 0.0))
     diamond = np.array([[1.0, 0.5], [1.5, 1.0], [1.0, 1.5], [0.5, 1.0]])
     frame = np.array([[0.5, 0.5], [1.5, 0.5], [1.5, 1.5], [0.5, 1.5]])
@@ -232,7 +231,10 @@ def test_scaled_contours_fill_a_scaled_grid_alike(case: tuple[Mask, Grid], scale
     mask, grid = case
     row_step, column_step = grid.spacing_mm
     large = Grid(
-        grid.shape, (row_step * scale, column_step * scale), grid.slice_z_mm, tuple(scale * o for o in grid.origin_mm)
+        grid.shape,
+        (row_step * scale, column_step * scale),
+        grid.slice_z_mm,
+        (grid.origin_mm[0] * scale, grid.origin_mm[1] * scale),
     )
     scaled = [Contour(contour.points_mm * scale, contour.z_mm) for contour in trace(mask, grid)]
     assert np.array_equal(rasterise(scaled, large), mask)
@@ -388,7 +390,7 @@ def test_a_small_organ_keeps_its_volume() -> None:
 
 @pytest.mark.parametrize("radius_mm", [4.0, 6.0, 10.0])
 def test_a_ball_drawn_on_a_fine_grid_keeps_its_volume_on_a_coarse_one(radius_mm: float) -> None:
-    """From 0.25 mm to 1 mm, on average over places within 1 %; one place may be off by more, as any whole voxels are."""
+    """From 0.25 mm to 1 mm, on average over places within 1 %; one place may be off by more, as whole voxels are."""
     rng, half = np.random.default_rng(0), round(radius_mm) + 2
     fine_mm, coarse_mm = (np.arange(-half + step / 2, half, step) for step in (0.25, 1.0))
     fine, coarse = (

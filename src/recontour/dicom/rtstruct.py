@@ -91,8 +91,8 @@ class Roi:
             ]
             others = [kind or "no type" for kind in kinds if kind not in CLOSED]
         if others and (drawn or set(others) != {"POINT"}):
-            kinds = ", ".join(sorted(set(others)))
-            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({kinds})")
+            told = ", ".join(sorted(set(others)))
+            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({told})")
         return _usable(drawn, self.name, note)
 
 
@@ -197,9 +197,9 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
     """Write an RTSTRUCT that references the scan, complete or not at all.
 
     Reading it back and rasterising gives the masks that the contours were traced from.
-    Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs to reference,
-    there is no structure, or a contour lies on none of the slices. SettingsError: a label or name that DICOM does not hold. OutputError: the file
-    exists or cannot be made.
+    Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs to reference, there
+    is no structure, or a contour lies on none of the slices. SettingsError: a label or name that DICOM does not hold.
+    OutputError: the file exists or cannot be made.
     """
     refuse_existing(path)
     if not scan.source.frame_of_reference_uid:
@@ -308,7 +308,9 @@ def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence
         contours.append(_element("Item", b"".join(encoded)))
     if contours:
         value = b"".join(contours)
-        item[CONTOURS] = RawDataElement(CONTOURS, "SQ", len(value), value, 0, is_implicit_VR=True, is_little_endian=True)
+        item[CONTOURS] = RawDataElement(
+            CONTOURS, "SQ", len(value), value, 0, is_implicit_VR=True, is_little_endian=True
+        )
         item.set_original_encoding(True, True, default_encoding)
     return item
 

@@ -10,6 +10,7 @@ All slices of a structure are worked on at once, stacked into one tall plane: Nu
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import cast
 
 import contourpy
 import numpy as np
@@ -23,6 +24,7 @@ Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 Complex = npt.NDArray[np.complex128]
+Filled = tuple[list[Points], list[npt.NDArray[np.uint32]], list[npt.NDArray[np.uint32]]]
 
 SUBLINES = 8  # even: then the half-pixel diamonds around lone pixels are measured without error
 SAME_PLANE_MM = 0.05  # contours closer than this in z were drawn in one plane
@@ -85,7 +87,8 @@ def outlines(mask: Mask) -> Iterator[tuple[int, Points]]:
     height = padded.shape[1]
     for outer, *holes in _rings(padded.reshape(-1, padded.shape[2])):
         above = int(outer[0, 1]) // height
-        yield int(slices[above]), _keyhole(outer, holes) + (cols[0] - 1, rows[0] - 1 - above * height)
+        shift = np.array([cols[0] - 1, rows[0] - 1 - above * height])
+        yield int(slices[above]), _keyhole(outer, holes) + shift
 
 
 def _by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[Points]]:
@@ -161,7 +164,7 @@ def _holds_centre(edges: Edges, rows: int, tall: tuple[int, int]) -> Mask:
     cols = tall[1]
     held = np.zeros(tall, dtype=bool)
     for nudge in (-TIE, TIE):  # just above and just below the centres, for edges that run along the row
-        line, column = _crossings(edges, np.arange(rows) + nudge, cols)
+        line, column = _crossings(edges, np.arange(rows, dtype=np.float64) + nudge, cols)
         goes_in = np.arange(len(line)) % 2 == 0
         first = np.where(goes_in, np.ceil(column - TIE), np.floor(column + TIE) + 1).astype(np.intp)
         flat = line * (cols + 1) + np.clip(first, 0, cols)
@@ -173,7 +176,7 @@ def _holds_centre(edges: Edges, rows: int, tall: tuple[int, int]) -> Mask:
 def _rings(plane: Mask) -> Iterator[list[Points]]:
     """Every part's outer ring and its holes, (n, 2) as column and row, smooth. plane: nothing on its border."""
     generator = contourpy.contour_generator(z=plane.astype(np.float64), fill_type="ChunkCombinedOffsetOffset")
-    (points,), (offsets,), (parts,) = generator.filled(0.5, np.inf)
+    (points,), (offsets,), (parts,) = cast("Filled", generator.filled(0.5, np.inf))
     closing = offsets[1:].astype(np.intp) - 1  # the first point of each ring again
     starts = offsets.astype(np.intp) - np.arange(len(offsets))
     rings = np.split(_smoothed(np.delete(points, closing, axis=0), starts, plane), starts[1:-1])
