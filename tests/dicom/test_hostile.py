@@ -108,7 +108,7 @@ def test_a_flood_of_attributes_is_refused(drawn: Path) -> None:
 def test_sequences_within_sequences_without_end(drawn: Path, depth: int, keyword: str) -> None:
     whole = drawn.read_bytes()
     tag = struct.pack("<HH", Tag(keyword).group, Tag(keyword).element)
-    start = tag + b"SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    start = tag + b"\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     end = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
     drawn.write_bytes(whole + start * depth + end * depth)
     with pytest.raises(NotDicomError, match="damaged"):
@@ -208,7 +208,7 @@ def test_a_coordinate_as_long_as_a_book(drawn: Path) -> None:
 def test_text_is_one_line_that_steers_no_terminal(drawn: Path) -> None:
     name = b"A\nB\x1b[0m\xe2\x80\xae"
     data = drawn.read_bytes()  # by hand: pydicom would not write it
-    at = data.index(b"\x06\x30\x26\x00LO\x0a\0Brainstem ")
+    at = data.index(b"\x06\x30\x26\x00\x0a\0\0\0Brainstem ")
     drawn.write_bytes(data[: at + 8] + name[:10].ljust(10) + data[at + 18 :])
     (roi,) = read_rois(drawn, None)
     assert roi.name == "A B\ufffd[0m\ufffd"
@@ -229,8 +229,11 @@ def test_an_attribute_of_another_type_is_not_carried_over(tmp_path: Path) -> Non
     make_scan(tmp_path / "ct")
     edit(tmp_path / "ct", lambda image: image.add(DataElement(Tag("PatientSex"), "SQ", [Dataset()])))
     scan = read_scan(tmp_path / "ct")
-    write_structure_set(tmp_path / "rs.dcm", StructureSet(()), scan, Authorship("model"))
-    assert read_structure_set(tmp_path / "rs.dcm", scan).names == ()
+    mask = np.zeros(scan.grid.shape, dtype=bool)
+    mask[0, 1:3, 1:3] = True
+    brainstem = StructureSet((Structure("Brainstem", trace(mask, scan.grid)),))
+    write_structure_set(tmp_path / "rs.dcm", brainstem, scan, Authorship("model"))
+    assert read_structure_set(tmp_path / "rs.dcm", scan).names == ("Brainstem",)
 
 
 def test_pipes_and_devices_are_passed_over(drawn: Path) -> None:

@@ -1,7 +1,5 @@
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from shutil import which
 
 import numpy as np
 import pydicom
@@ -114,17 +112,11 @@ def test_what_a_planning_system_needs_is_written(tmp_path: Path, scan: Scan, dra
         assert contour.NumberOfContourPoints == len(contour.ContourData) // 3
 
 
-@pytest.mark.skipif(which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed")
-def test_a_written_structure_set_is_valid_dicom(tmp_path: Path, scan: Scan) -> None:
-    make_structure_set(tmp_path / "rs.dcm", scan, names=("Brainstem", "Lens_L", "Something"))
-    said = subprocess.run(["dciodvfy", tmp_path / "rs.dcm"], capture_output=True, text=True, check=False)
-    assert said.stderr.split() == ["RTStructureSet"]
-
-
 def test_uids_are_new_each_time_unless_a_seed_is_given(tmp_path: Path, scan: Scan) -> None:
     uids = []
     for name, seed in [("a", None), ("b", None), ("c", "seed"), ("d", "seed")]:
-        write_structure_set(tmp_path / name, StructureSet(()), scan, Authorship("test", seed=seed))
+        empty = StructureSet((Structure("Lens_L", ()),))
+        write_structure_set(tmp_path / name, empty, scan, Authorship("test", seed=seed))
         uids.append(pydicom.dcmread(tmp_path / name).SOPInstanceUID)
     assert uids[0] != uids[1]
     assert uids[2] == uids[3]
@@ -149,6 +141,7 @@ def test_no_frame_of_reference_is_invented(tmp_path: Path) -> None:
     ("structures", "label", "error", "told"),
     [
         (StructureSet(()), "seventeen letters", SettingsError, "1 to 16 characters"),
+        (StructureSet(()), "ok", DicomError, "no structure to write"),
         (StructureSet((Structure("a\\b", ()),)), "ok", SettingsError, "without a backslash"),
         (StructureSet((Structure("Lens_L", (Contour(SQUARE[:2], 0.0),)),)), "ok", DicomError, "at least 3 points"),
         (StructureSet((Structure("Lens_L", (Contour(SQUARE, 99.0),)),)), "ok", DicomError, "on one of the CT's slices"),

@@ -29,15 +29,17 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.coding import Code
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.tag import Tag
+from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from recontour.dicom.archive import CtSeries, LeftOut, read_archive
 from recontour.dicom.names import NameRow, ordered, read_user_map
 from recontour.dicom.reading import read_dataset, read_header, reading, sop_class_uid, sop_instance_uid, text
-from recontour.dicom.rtstruct import CONTOUR_DATA, match_rois, read_rois
+from recontour.dicom.rtstruct import match_rois, read_rois
 from recontour.errors import DicomError, NoSeriesError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
 
+CONTOUR_DATA = Tag("ContourData")
 CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 NUMBER = re.compile(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*")
 COORDINATES = re.compile(rb"[-+0-9.eE\\\s]*")
@@ -233,7 +235,7 @@ def _write_structure_set(path: Path, source: Path, patient: _Patient, user_map: 
             for observation in clean.RTROIObservationsSequence:
                 observation.ROIInterpreter = ""
             clean.StructureSetLabel, clean.StructureSetTime, clean.OperatorsName = "DEIDENTIFIED", "", ""
-            clean.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            clean.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
             encoded = _encoded(clean)
         path.write_bytes(encoded)
     return set(table.rows)
@@ -346,5 +348,5 @@ def _keep_coordinates(clean: Dataset, dataset: Dataset) -> None:
     encoded = element and element.value
     if isinstance(encoded, bytes) and COORDINATES.fullmatch(encoded):
         encoded += b" " * (len(encoded) % 2)
-        clean[CONTOUR_DATA] = RawDataElement(CONTOUR_DATA, "DS", len(encoded), encoded, 0, False, True)
-        clean.set_original_encoding(False, True, default_encoding)  # so that pydicom writes it as it is
+        clean[CONTOUR_DATA] = RawDataElement(CONTOUR_DATA, "DS", len(encoded), encoded, 0, True, True)
+        clean.set_original_encoding(True, True, default_encoding)  # so that pydicom writes it as it is

@@ -5,17 +5,18 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.charset import default_encoding
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from recontour.dicom.archive import references
 from recontour.dicom.names import NameRow, NameTable, match_names
@@ -30,7 +31,8 @@ FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
 LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
 UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # both are filled even-odd
-CONTOUR_DATA = Tag("ContourData")
+CONTOURS = Tag("ContourSequence")
+ITEM = Tag(0xFFFEE000)
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
 COLOURS = {
     "Brainstem": (255, 0, 0),
@@ -76,7 +78,7 @@ class Roi:
     def is_drawn(self) -> bool:
         """Whether any contour may enclose something."""
         with reading(self.path):
-            return any(_is_closed(item) and len(_coordinates(item)) >= 9 for item in self.items)
+            return any(_kind(item) in CLOSED and len(_coordinates(item)) >= 9 for item in self.items)
 
     def contours(self, note: Callable[[str], None] = lambda line: None) -> tuple[Contour, ...]:
         """The closed planar contours.
@@ -86,11 +88,16 @@ class Roi:
         Raises: NotDicomError: damaged. DicomError: a contour that is not planar or not in a patient.
         """
         with reading(self.path):
-            drawn = [_contour(item, self.name, self.path) for item in self.items if _is_closed(item)]
-            others = [_kind(item) or "no type" for item in self.items if not _is_closed(item)]
+            kinds = [_kind(item) for item in self.items]
+            drawn = [
+                _contour(item, self.name, self.path)
+                for item, kind in zip(self.items, kinds, strict=True)
+                if kind in CLOSED
+            ]
+            others = [kind or "no type" for kind in kinds if kind not in CLOSED]
         if others and (drawn or set(others) != {"POINT"}):
-            kinds = ", ".join(sorted(set(others)))
-            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({kinds})")
+            told = ", ".join(sorted(set(others)))
+            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({told})")
         return _usable(drawn, self.name, note)
 
 
@@ -143,10 +150,6 @@ def _kind(item: Dataset) -> str:
     return text(item, "ContourGeometricType")
 
 
-def _is_closed(item: Dataset) -> bool:
-    return _kind(item) in CLOSED
-
-
 def _coordinates(item: Dataset) -> Sequence[Any]:
     """The numbers of an item of a Contour Sequence, as text unless pydicom has made objects of them."""
     element = item.get_item("ContourData")
@@ -164,7 +167,7 @@ def _contour(item: Dataset, name: str, path: Path) -> Contour:
     if any(len(str(value)) > LONGEST for value in coordinates):  # NumPy would make room for each as for the longest
         raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again")
     try:
-        flat = np.array(coordinates).astype(np.float64)
+        flat = np.array([float(number) for number in coordinates])
     except ValueError as error:
         raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again") from error
     if flat.size % 3:
@@ -212,14 +215,16 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
 
     Reading it back and rasterising gives the masks that the contours were traced from. The character set is the CT's
     if what is added is ASCII, otherwise UTF-8.
-    Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs to reference, or a
-    contour lies on none of its slices. SettingsError: a label or name that DICOM does not hold. OutputError: the file
-    exists or cannot be made.
+    Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs to reference, there
+    is no structure, or a contour lies on none of the slices. SettingsError: a label or name that DICOM does not hold.
+    OutputError: the file exists or cannot be made.
     """
     refuse_existing(path)
     refuse_without_uids(path, scan.source)
     if not 0 < len(made_by.label) <= 16:
         raise SettingsError(f"structure set label '{made_by.label}': 1 to 16 characters are expected")
+    if not structures.structures:
+        raise DicomError(f"{path}: no structure to write, and DICOM asks for one; nothing was written")
     for name in structures.names:
         if not 0 < len(name) <= 64 or "\\" in name:
             raise SettingsError(f"structure name '{name}': 1 to 64 characters without a backslash are expected")
@@ -263,7 +268,7 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
             if element.VR in ("PN", "LO", "SH") and element.VM == 1:
                 element.value = text(dataset, element.keyword)
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = RTStructureSetStorage
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = uid("structure set")
     dataset.InstanceCreationDate = dataset.SeriesDate = dataset.StructureSetDate = date
@@ -277,6 +282,7 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
     dataset.ApprovalStatus = "UNAPPROVED"
     dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(scan.source)]
     dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = [], [], []
+    images = _contour_images(scan)
     for number, structure in enumerate(structures.structures, start=1):
         roi, observation = Dataset(), Dataset()
         roi.ROINumber, roi.ROIName = number, structure.name
@@ -285,8 +291,11 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         observation.ObservationNumber = observation.ReferencedROINumber = number
         observation.RTROIInterpretedType, observation.ROIInterpreter = "ORGAN", ""
         dataset.StructureSetROISequence.append(roi)
-        dataset.ROIContourSequence.append(_roi_contour(structure, number, scan))
+        dataset.ROIContourSequence.append(_roi_contour(structure, number, scan, images))
         dataset.RTROIObservationsSequence.append(observation)
+    characters = dataset.get("SpecificCharacterSet")
+    encoding = convert_encodings(characters) if characters else default_encoding
+    dataset.set_original_encoding(True, True, encoding)  # so that pydicom writes encoded contours as they are
     return dataset
 
 
@@ -308,7 +317,8 @@ def _image_references(source: Source) -> Iterator[Dataset]:
         yield image
 
 
-def _roi_contour(structure: Structure, number: int, scan: Scan) -> Dataset:
+def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence[bytes]) -> Dataset:
+    """images: the encoded Contour Image Sequence of each slice."""
     item = Dataset()
     item.ROIDisplayColor = list(COLOURS.get(structure.name, OTHER_COLOUR))
     item.ReferencedROINumber = number
@@ -320,27 +330,48 @@ def _roi_contour(structure: Structure, number: int, scan: Scan) -> Dataset:
                 f"{structure.name}: a contour of {len(contour.points_mm)} points at z = {contour.z_mm:.1f} mm; "
                 "at least 3 points on one of the CT's slices are expected"
             )
-        image, drawn = Dataset(), Dataset()
-        image.ReferencedSOPClassUID = scan.source.sop_class_uid
-        image.ReferencedSOPInstanceUID = scan.source.sop_instance_uids[at]
-        if scan.source.frame_numbers:
-            image.ReferencedFrameNumber = scan.source.frame_numbers[at]
-        drawn.ContourImageSequence = [image]
-        drawn.ContourGeometricType = "CLOSED_PLANAR"
-        drawn.NumberOfContourPoints = len(contour.points_mm)
-        drawn.ContourNumber = index
-        drawn[CONTOUR_DATA] = _contour_data(contour)
-        drawn.set_original_encoding(False, True, default_encoding)  # so that pydicom writes it as it is
-        contours.append(drawn)
+        encoded = (
+            images[at],
+            _element("ContourGeometricType", b"CLOSED_PLANAR"),
+            _element("NumberOfContourPoints", b"%d" % len(contour.points_mm)),
+            _element("ContourNumber", b"%d" % index),
+            _element("ContourData", _contour_data(contour)),
+        )
+        contours.append(_element("Item", b"".join(encoded)))
     if contours:
-        item.ContourSequence = contours
+        value = b"".join(contours)
+        item[CONTOURS] = RawDataElement(
+            CONTOURS, "SQ", len(value), value, 0, is_implicit_VR=True, is_little_endian=True
+        )
+        item.set_original_encoding(True, True, default_encoding)
     return item
 
 
-def _contour_data(contour: Contour) -> RawDataElement:
-    """x, y, z of each point as decimal strings of at most 16 characters, encoded: objects take ten times as long."""
-    z = np.full(len(contour.points_mm), contour.z_mm)
-    values = np.column_stack([contour.points_mm, z]).ravel().tolist()
-    encoded = "\\".join(decimal_string(value) for value in values).encode("ascii")
-    encoded += b" " * (len(encoded) % 2)
-    return RawDataElement(CONTOUR_DATA, "DS", len(encoded), encoded, 0, is_implicit_VR=False, is_little_endian=True)
+def _contour_images(scan: Scan) -> list[bytes]:
+    """The encoded Contour Image Sequence of each slice."""
+    images = []
+    for at, instance in enumerate(scan.source.sop_instance_uids):
+        image = _element("ReferencedSOPClassUID", scan.source.sop_class_uid.encode())
+        image += _element("ReferencedSOPInstanceUID", instance.encode())
+        if scan.source.frame_numbers:
+            image += _element("ReferencedFrameNumber", b"%d" % scan.source.frame_numbers[at])
+        images.append(_element("ContourImageSequence", _element("Item", image)))
+    return images
+
+
+def _element(keyword: str, value: bytes) -> bytes:
+    """An encoded attribute: an object for each of the thousands of contours takes ten times as long."""
+    value += (b"\0" if keyword.endswith("UID") else b" ") * (len(value) % 2)
+    return _tag(keyword) + len(value).to_bytes(4, "little") + value
+
+
+@cache
+def _tag(keyword: str) -> bytes:
+    tag = ITEM if keyword == "Item" else Tag(keyword)
+    return tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
+
+
+def _contour_data(contour: Contour) -> bytes:
+    """x, y, z of each point as decimal strings of at most 16 characters, to a tenth of a micrometre."""
+    point = f"%.4f\\%.4f\\{decimal_string(contour.z_mm)}"
+    return ("\\".join([point] * len(contour.points_mm)) % tuple(contour.points_mm.ravel().tolist())).encode("ascii")

@@ -1,5 +1,6 @@
 """The voxels of one axial CT."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -73,14 +74,12 @@ class Grid:
 
     def slice_at(self, z_mm: float) -> int | None:
         """The slice whose plane lies within half the local spacing of z, or None."""
-        z = np.asarray(self.slice_z_mm)
-        nearest = int(np.argmin(np.abs(z - z_mm)))
-        reach = float(self.slice_thickness_mm[nearest]) / 2
-        if len(z) > 1:  # towards the side on which z_mm lies, half the gap on that side
-            neighbour = nearest + (1 if z_mm > z[nearest] else -1)
-            if 0 <= neighbour < len(z):
-                reach = float(abs(z[neighbour] - z[nearest])) / 2
-        return nearest if abs(z[nearest] - z_mm) <= reach + 1e-6 else None
+        z = self.slice_z_mm
+        if len(z) == 1:
+            return 0 if abs(z[0] - z_mm) <= 0.5 + 1e-6 else None
+        above = min(max(bisect_left(z, z_mm), 1), len(z) - 1)  # of the gap that z_mm lies in, or beyond which it lies
+        nearest = above - 1 if z_mm - z[above - 1] <= z[above] - z_mm else above
+        return nearest if abs(z[nearest] - z_mm) <= (z[above] - z[above - 1]) / 2 + 1e-6 else None
 
     def to_pixels(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n, 2) points as x, y mm -> (n, 2) as fractional column, row."""

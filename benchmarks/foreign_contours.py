@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Contours to masks and masks to contours as other tools do it, for contour_fidelity.py.
+
+    python foreign_contours.py TOOL read CT_DIR RTSTRUCT OUT.npz      its masks of an RTSTRUCT
+    python foreign_contours.py TOOL roundtrip CT_DIR MASKS.npz OUT.npz   its masks, written and read by itself
+
+Runs in an environment of its own, which has no recontour; masks are (slice, row, column), slices from the feet up.
+Prints one line of JSON: the seconds of writing and reading, the loading of the CT left out where the tool lets us.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+Points = npt.NDArray[np.float64]
+Masks = dict[str, Mask]
+Seconds = dict[str, float]
+
+
+def rt_utils(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
+    import pydicom
+    from rt_utils import RTStructBuilder
+    from rt_utils.rtstruct import RTStruct
+
+    series = RTStructBuilder.create_new(str(ct))
+    seconds = {}
+    if masks is not None:
+        turned = {name: np.moveaxis(mask, 0, 2) for name, mask in masks.items()}
+        began = time.perf_counter()
+        for name, mask in turned.items():
+            series.add_roi(mask=mask, name=name)
+        series.save(str(source))
+        seconds["write"] = time.perf_counter() - began
+    began = time.perf_counter()
+    read = RTStruct(series.series_data, pydicom.dcmread(source))
+    found = {name: read.get_roi_mask_by_name(name) for name in read.get_roi_names()}
+    seconds["read"] = time.perf_counter() - began
+    return {name: np.moveaxis(mask, 2, 0) for name, mask in found.items()}, seconds
+
+
+def platipy(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
+    import SimpleITK as sitk  # noqa: N813
+    from platipy.dicom.io.nifti_to_rtstruct import convert_nifti
+    from platipy.dicom.io.rtstruct_to_nifti import (
+        read_dicom_image,
+        read_dicom_struct_file,
+        transform_point_set_from_dicom_struct,
+    )
+
+    seconds = {}
+    image = read_dicom_image(str(ct))
+    if masks is not None:
+        images = {}
+        for name, mask in masks.items():
+            images[name] = sitk.GetImageFromArray(mask.astype(np.uint8))
+            images[name].CopyInformation(image)
+        began = time.perf_counter()
+        convert_nifti(str(ct), images, str(source))
+        seconds["write"] = time.perf_counter() - began
+    began = time.perf_counter()
+    found, names = transform_point_set_from_dicom_struct(image, read_dicom_struct_file(str(source)))
+    seconds["read"] = time.perf_counter() - began
+    arrays = [sitk.GetArrayFromImage(one).astype(bool) for one in found]
+    return dict(zip(names, arrays, strict=True)), seconds
+
+
+def dicomrttool(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
+    from DicomRTTool.ReaderWriter import DicomReaderWriter
+
+    seconds = {}
+    if masks is not None:
+        reader = DicomReaderWriter(verbose=False)
+        reader.walk_through_folders(str(ct))
+        reader.set_index(0)
+        reader.get_images()
+        stacked = np.stack([~np.any(list(masks.values()), axis=0), *masks.values()], axis=-1).astype(np.float32)
+        began = time.perf_counter()
+        reader.prediction_array_to_RT(stacked, str(source.parent / "drt"), list(masks))
+        seconds["write"] = time.perf_counter() - began
+        next((source.parent / "drt").glob("*.dcm")).rename(source)
+    folder = source.parent / "both"
+    folder.mkdir()
+    for file in [*ct.iterdir(), source]:
+        (folder / file.name).symlink_to(file.resolve())
+    reader = DicomReaderWriter(verbose=False, arg_max=False)
+    reader.walk_through_folders(str(folder))
+    names = reader.return_rois(print_rois=False)
+    found = {}
+    reader.set_index(0)
+    reader.get_images()
+    began = time.perf_counter()
+    for name in names:
+        reader.set_contour_names_and_associations([name])
+        reader.get_mask()
+        found[name] = np.asarray(reader.mask)[..., 1] > 0  # 0 is the background
+    seconds["read"] = time.perf_counter() - began
+    return found, seconds
+
+
+def plastimatch(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
+    """Its seconds are those of the whole command, with the loading of the CT."""
+    import SimpleITK as sitk  # noqa: N813
+
+    seconds = {}
+    work = source.parent
+    if masks is not None:
+        image = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(ct)))
+        (work / "masks").mkdir()
+        for name, mask in masks.items():
+            one = sitk.GetImageFromArray(mask.astype(np.uint8))
+            one.CopyInformation(image)
+            sitk.WriteImage(one, str(work / "masks" / f"{name}.mha"))
+        seconds["write"] = _command(
+            "convert", "--input-prefix", work / "masks", "--referenced-ct", ct, "--output-dicom", work / "out"
+        )
+        next((work / "out").glob("*rtss*")).rename(source)
+    seconds["read"] = _command(
+        "convert", "--input", source, "--referenced-ct", ct, "--output-prefix", work / "back", "--prefix-format", "mha"
+    )
+    files = sorted((work / "back").glob("*.mha"))
+    return {file.stem: sitk.GetArrayFromImage(sitk.ReadImage(str(file))).astype(bool) for file in files}, seconds
+
+
+def _command(*arguments: object) -> float:
+    began = time.perf_counter()
+    subprocess.run(["plastimatch", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def hand_made(
+    outline: Callable[[Mask], list[Points]], fill: Callable[[Points, tuple[int, int]], Mask]
+) -> Callable[[Path, Path, Masks | None], tuple[Masks, Seconds]]:
+    """What people write themselves: one contour a ring, in mm with two decimals; filled ring by ring, even-odd."""
+
+    def run(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
+        import pydicom
+
+        images = sorted(
+            (pydicom.dcmread(file) for file in ct.iterdir()), key=lambda i: float(i.ImagePositionPatient[2])
+        )
+        first = images[0]
+        shape = (len(images), first.Rows, first.Columns)
+        origin = np.array(first.ImagePositionPatient[:2], dtype=float)
+        step = np.array(first.PixelSpacing[::-1], dtype=float)
+        z_mm = np.array([float(image.ImagePositionPatient[2]) for image in images])
+        seconds = {}
+        drawn: dict[str, list[tuple[float, Points]]] = {}
+        began = time.perf_counter()
+        if masks is not None:
+            for name, mask in masks.items():
+                planes = [(z, ring) for z, plane in zip(z_mm, mask, strict=True) for ring in outline(plane)]
+                drawn[name] = [(z, np.round(ring * step + origin, 2)) for z, ring in planes if len(ring) >= 3]
+            seconds["write"] = time.perf_counter() - began
+        else:
+            dataset = pydicom.dcmread(source)
+            names = {roi.ROINumber: roi.ROIName for roi in dataset.StructureSetROISequence}
+            for roi in dataset.ROIContourSequence:
+                points = [np.array(item.ContourData, dtype=float).reshape(-1, 3) for item in roi.ContourSequence]
+                drawn[names[roi.ReferencedROINumber]] = [(one[0, 2], one[:, :2]) for one in points]
+        began = time.perf_counter()
+        found = {}
+        for name, rings in drawn.items():
+            found[name] = np.zeros(shape, dtype=bool)
+            for z, ring in rings:
+                found[name][np.abs(z_mm - z).argmin()] ^= fill((ring - origin) / step, shape[1:])
+        seconds["read"] = time.perf_counter() - began
+        return found, seconds
+
+    return run
+
+
+def skimage_outline(plane: Mask) -> list[Points]:
+    from skimage.measure import find_contours
+
+    return [ring[:-1, ::-1] - 1 for ring in find_contours(np.pad(plane, 1).astype(float), 0.5)]
+
+
+def skimage_fill(ring: Points, shape: tuple[int, int]) -> Mask:
+    from skimage.draw import polygon2mask
+
+    return polygon2mask(shape, ring[:, ::-1])
+
+
+def opencv_outline(plane: Mask) -> list[Points]:
+    import cv2
+
+    rings, _ = cv2.findContours(plane.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    return [ring[:, 0].astype(float) for ring in rings]
+
+
+def opencv_fill(ring: Points, shape: tuple[int, int]) -> Mask:
+    import cv2
+
+    plane = np.zeros(shape, dtype=np.uint8)
+    return cv2.fillPoly(plane, [np.round(ring).astype(np.int32)], 1).astype(bool)
+
+
+TOOLS = {
+    "rt-utils": rt_utils,
+    "platipy": platipy,
+    "DicomRTTool": dicomrttool,
+    "plastimatch": plastimatch,
+    "scikit-image": hand_made(skimage_outline, skimage_fill),
+    "OpenCV": hand_made(opencv_outline, opencv_fill),
+}
+
+
+def main() -> None:
+    tool, what, ct, given, out = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "rs.dcm"
+        masks = None
+        if what == "roundtrip":
+            with np.load(given) as file:
+                masks = {name: file[name] for name in file.files}
+        else:
+            source.symlink_to(Path(given).resolve())
+        found, seconds = TOOLS[tool](Path(ct), source, masks)
+    np.savez_compressed(out, **found)  # type: ignore[arg-type]
+    print(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    main()
