@@ -141,7 +141,7 @@ def test_contours_without_end_cost_their_organ_and_no_other(tmp_path: Path, coho
     edit(tmp_path / "dicom" / "rs.dcm", zigzag)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("SpinalCord",)
-    assert any("Brainstem is unknown: contours of one plane cross" in note for note in report.notes)
+    assert any("Brainstem is unknown: contours of one slice or a few cross" in note for note in report.notes)
 
 
 def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_path: Path, cohort: Cohort) -> None:

@@ -19,7 +19,7 @@ from tests.geometry.conftest import make_grid
 
 from recontour.dicom import Authorship, read_archive, read_rois, read_scan, read_structure_set, write_structure_set
 from recontour.errors import DicomError, NotDicomError, RescaleError
-from recontour.geometry import StructureSet
+from recontour.geometry import Structure, StructureSet, trace
 
 LIMIT = 64 << 20  # bytes; the files of these tests have less than 1 MB
 MIB = 1 << 20
