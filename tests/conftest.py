@@ -8,11 +8,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; torch r
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from recontour.cohort import Cohort, case_id_of
 from recontour.geometry import Grid
 from recontour.network import Architecture, Model, Network, Preprocessing, Provenance
 from recontour.network.model_file import versions
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # a busy machine fails no test
 
 TINY = Architecture(
     stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16, norm="batch"

@@ -169,7 +169,7 @@ stars = st.tuples(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(stars)
 def test_a_pixel_is_in_when_more_than_half_of_it_is(star: tuple[Points, float, tuple[float, float]]) -> None:
     radii, first, centre = star
