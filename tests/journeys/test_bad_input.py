@@ -239,15 +239,23 @@ def test_trouble_while_writing_leaves_nothing(
     assert everything(tmp_path) == set()
 
 
+def _heed_ctrl_c() -> None:
+    """Also where the tests run in the background, and shells have their children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_in_one_line_and_resumes(journey: Journey, tmp_path: Path) -> None:
     out = tmp_path / "m"
     command = [sys.executable, "-m", "recontour", "train", str(journey.cohort), "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "m.run" / "tensorboard").exists() and process.poll() is None:
-        time.sleep(0.1)
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c) as process:
+        try:
+            while not (tmp_path / "m.run" / "tensorboard").exists() and process.poll() is None:
+                time.sleep(0.1)
+            time.sleep(1.0)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 2
     assert said.strip().splitlines()[-1].startswith("recontour: interrupted")
     assert "Traceback" not in said
