@@ -136,8 +136,10 @@ def compared(mask: Mask, true: npt.NDArray[np.generic], grid: Grid) -> dict[str,
 def _middle_mm(share: npt.NDArray[np.generic], grid: Grid) -> Points:
     """The centre of mass, (z, y, x)."""
     y, x = (np.arange(n) * step for n, step in zip(grid.shape[1:], grid.spacing_mm, strict=True))
-    sums = [share.sum(axis=(1, 2)), share.sum(axis=(0, 2)), share.sum(axis=(0, 1))]
-    return np.array([np.average(at, weights=weight) for at, weight in zip((grid.slice_z_mm, y, x), sums, strict=True)])
+    weights = share.astype(np.float64)
+    sums = [weights.sum(axis=(1, 2)), weights.sum(axis=(0, 2)), weights.sum(axis=(0, 1))]
+    places = (np.asarray(grid.slice_z_mm), y, x)
+    return np.array([float(at @ one) / float(one.sum()) for at, one in zip(places, sums, strict=True)])
 
 
 def environment(tools: Path, name: str) -> Path:
@@ -382,7 +384,7 @@ def main() -> None:
     result: dict[str, Any] = {"cores": os.cpu_count()}
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        parts = {
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
             "import": lambda: importing(work, options.cases),  # first: a process begins with its parent's peak memory
             "shapes": lambda: shapes(options.tools, work),
             "large": lambda: large(options.tools, work, options.repeats),
