@@ -239,15 +239,18 @@ def test_trouble_while_writing_leaves_nothing(
     assert everything(tmp_path) == set()
 
 
-def _heed_ctrl_c() -> None:
-    """Also where the tests run in the background, and shells have their children ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+HEEDING_CTRL_C = """
+import signal
+from recontour.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells have their background processes ignore
+raise SystemExit(main())
+"""
 
 
 def test_ctrl_c_ends_in_one_line_and_resumes(journey: Journey, tmp_path: Path) -> None:
     out = tmp_path / "m"
-    command = [sys.executable, "-m", "recontour", "train", str(journey.cohort), "--out", str(out)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c) as process:
+    command = [sys.executable, "-c", HEEDING_CTRL_C, "train", str(journey.cohort), "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             while not (tmp_path / "m.run" / "tensorboard").exists() and process.poll() is None:
                 time.sleep(0.1)
