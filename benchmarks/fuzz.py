@@ -66,6 +66,7 @@ from recontour.dicom import (
     write_structure_set,
 )
 from recontour.errors import RecontourError
+from recontour.files import printable
 from recontour.geometry import Grid, Structure, StructureSet, rasterise, trace
 
 REPO = Path(__file__).resolve().parents[1]
@@ -579,7 +580,7 @@ def use(archive: Path, out: Path, looks_inside: bool = True) -> Iterator[str]:
     except RecontourError as error:
         if error.exit_code != 2:
             raise
-        print(" ".join(str(error).split()).encode("utf-8", "backslashreplace").decode())
+        print(printable(str(error)))  # as the command line does
         yield f"contour: {type(error).__name__}"
     else:
         back = read_structure_set(out / "new.dcm", scan)["Brainstem"]
