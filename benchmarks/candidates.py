@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What should `compact` be? Networks of the paper's architecture, each trained on source for as many minutes.
 
-    .venv/bin/python benchmarks/candidates.py [--minutes 8] [--seed 0] [--only now,deeper] [--work DIR]
+    .venv/bin/python benchmarks/candidates.py [--minutes 8] [--seed 0] [--only "now;deeper"] [--work DIR]
 
 First one iteration of every candidate is timed, in turns and several times, and the fastest counts: so a busy moment
 of the machine costs no candidate anything. Each is then trained for the iterations that fit into the minutes, two at a
@@ -19,7 +19,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -118,7 +117,7 @@ def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]
 def dsc(model: Model, cases: list[Case]) -> dict[str, float]:
     """Mean over the cases by organ, and over organs."""
     rows = [row for case in cases for row, _ in score_masks(case, "model", contour_case(model, case))]
-    organs = {organ: fmean(row.dsc for row in rows if row.organ == organ) for organ in model.organs}
+    organs = {organ: mean_over_organs(rows, "model", [organ]) for organ in model.organs}
     return {"mean": mean_over_organs(rows, "model", model.organs), **organs}
 
 

@@ -1,9 +1,11 @@
 """Small CT series written by `write_scan`, then bent file by file into what other centres send."""
 
+import subprocess
 import tarfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,9 @@ from recontour.dicom import Authorship, Scan, ScanIdentity, write_scan, write_st
 from recontour.geometry import Grid, Structure, StructureSet, trace
 
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+needs_dciodvfy = pytest.mark.skipif(
+    which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed"
+)
 PATIENT = ("Zebedee^Quentin", "MRN-4711")
 
 
@@ -63,6 +68,11 @@ def recode(path: Path, syntax: str) -> None:
         dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").byteswap().tobytes()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     pydicom.dcmwrite(path, dataset)
+
+
+def dciodvfy(path: Path) -> list[str]:
+    """What dciodvfy says of a file, line by line: the kind of the object, errors, warnings."""
+    return subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False).stderr.splitlines()
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,12 @@ from shutil import which
 import numpy as np
 import pydicom
 import pytest
-from tests.dicom.conftest import block, make_scan
+from tests.dicom.conftest import block, dciodvfy, make_scan, needs_dciodvfy
 from tests.geometry.conftest import Mask, Points, dice, ellipse, make_grid, turned
 
 from recontour.dicom import Authorship, Scan, read_archive, read_series, read_structure_set, write_structure_set
 from recontour.geometry import Contour, Structure, StructureSet, rasterise, trace
 
-needs_dciodvfy = pytest.mark.skipif(
-    which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed"
-)
 needs_plastimatch = pytest.mark.skipif(which("plastimatch") is None, reason="plastimatch is not installed")
 
 GRID = make_grid((11, 64, 64), z_mm=tuple(float(z) for z in range(-5, 6)))
@@ -55,8 +52,7 @@ def mask_of(rings: list[tuple[Points, float]]) -> Mask:
 
 def problems(path: Path) -> list[str]:
     """What dciodvfy has to say beside the kind of the object."""
-    said = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
-    return [line for line in said.stderr.splitlines() if line != "RTStructureSet"]
+    return [line for line in dciodvfy(path) if line != "RTStructureSet"]
 
 
 def written(path: Path, scan: Scan, structures: dict[str, tuple[Contour, ...]]) -> Path:

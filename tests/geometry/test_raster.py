@@ -164,17 +164,18 @@ def coverage_bounds(polygon: Points, shape: tuple[int, int]) -> tuple[Points, Po
     return share(inside & ~cut), share(inside | cut)
 
 
-stars = st.tuples(
-    arrays(np.float64, 9, elements=st.floats(0.5, 5.5)), st.floats(0, 40), st.tuples(st.floats(4, 7), st.floats(4, 7))
-)
+@st.composite
+def stars(draw: st.DrawFn) -> Points:
+    """A polygon of nine corners about the middle of 12 x 12 pixels."""
+    radii = draw(arrays(np.float64, 9, elements=st.floats(0.5, 5.5)))
+    angle = np.radians(draw(st.floats(0, 40)) + np.arange(9) * 40)
+    centre = draw(st.tuples(st.floats(4, 7), st.floats(4, 7)))
+    return np.asarray(np.column_stack([np.cos(angle), np.sin(angle)]) * radii[:, None] + centre)
 
 
 @settings(max_examples=25, deadline=None)
-@given(stars)
-def test_a_pixel_is_in_when_more_than_half_of_it_is(star: tuple[Points, float, tuple[float, float]]) -> None:
-    radii, first, centre = star
-    angle = np.radians(first + np.arange(9) * 40)
-    polygon = np.column_stack([np.cos(angle), np.sin(angle)]) * radii[:, None] + centre
+@given(stars())
+def test_a_pixel_is_in_when_more_than_half_of_it_is(polygon: Points) -> None:
     grid = make_grid((1, 12, 12), origin_mm=(0.0, 0.0))
     mask = rasterise([Contour(polygon, 0.0)], grid)[0]
     least, most = coverage_bounds(polygon, (12, 12))
@@ -224,12 +225,9 @@ def area_mm2(polygon: Points) -> float:
 
 
 @settings(max_examples=20, deadline=None)
-@given(stars)
-def test_the_area_converges_to_the_polygons(star: tuple[Points, float, tuple[float, float]]) -> None:
+@given(stars())
+def test_the_area_converges_to_the_polygons(polygon: Points) -> None:
     """Each pixel on the outline is off by half of it at most, and a length h of outline meets at most 3 pixels of h."""
-    radii, first, centre = star
-    angle = np.radians(first + np.arange(9) * 40)
-    polygon = np.column_stack([np.cos(angle), np.sin(angle)]) * radii[:, None] + centre
     length = float(np.linalg.norm(polygon - np.roll(polygon, 1, axis=0), axis=1).sum())
     for step in (1.0, 0.5, 0.25, 0.125, 0.0625):
         size = round(14 / step)

@@ -120,7 +120,7 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     """What was written without its patients, what was not, and what a person must still look at."""
     _names(written.names)
     for left in written.left_out:
-        out.print(f"left out: {left.path}: {left.reason}", markup=False)
+        out.print(printable(f"left out: {left.path}: {left.reason}"), markup=False)
     out.print(
         f"{written.series} CT series of {written.patients} patients, {written.structure_sets} structure sets, "
         f"{written.dropped_rois} ROIs without an organ's name dropped, {len(written.left_out)} left out: {folder}",

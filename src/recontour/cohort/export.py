@@ -60,13 +60,14 @@ def export(
     if not cases:
         reasons = "; ".join(dict.fromkeys(left_out.values()))
         raise OrganError(f"{cohort}: no case can be written as {format} ({reasons}); choose other --organs")
+    painting = _smallest_last(cases, chosen) if format == "nnunet" else []
     shared = {}
     with whole_folder(out) as folder:
         for done, case in enumerate(cases):
             progress("exporting", done, len(cases), case.id)
             if format == "nifti":
                 _write_masks(folder / case.id, case, chosen)
-            elif voxels := _write_labels(folder, case, chosen, _smallest_last(cases, chosen)):
+            elif voxels := _write_labels(folder, case, chosen, painting):
                 shared[case.id] = voxels
         if format == "nnunet":
             _write_dataset_json(folder / "dataset.json", opened, chosen, len(cases))

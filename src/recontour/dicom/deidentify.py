@@ -143,10 +143,10 @@ def _secret(key: Path | None, out: Path) -> bytes:
         return secrets.token_bytes(32)
     try:
         secret = bytes.fromhex(key.read_text(encoding="ascii"))
+        if len(secret) != 32:
+            raise ValueError(f"{len(secret)} bytes")
     except (OSError, ValueError) as error:
         raise SettingsError(f"{key} is no key (64 hexadecimal digits); name a new file, and one is made") from error
-    if len(secret) != 32:
-        raise SettingsError(f"{key} is no key (64 hexadecimal digits); name a new file, and one is made")
     return secret
 
 

@@ -164,9 +164,9 @@ def _contour(item: Dataset, name: str, path: Path) -> Contour:
     """One item of a Contour Sequence."""
     where = f"{path}: a contour of '{name}'"
     coordinates = _coordinates(item)
-    if any(len(str(value)) > LONGEST for value in coordinates):  # NumPy would make room for each as for the longest
-        raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again")
     try:
+        if max(map(len, map(str, coordinates)), default=0) > LONGEST:
+            raise ValueError(f"longer than {LONGEST} characters")
         flat = np.array([float(number) for number in coordinates])
     except ValueError as error:
         raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again") from error

@@ -150,6 +150,7 @@ def read_series(files: Sequence[Path]) -> Scan:
     place = Path(os.path.commonpath([path.parent for path in files]))
     slices: dict[tuple[str, int], _Slice] = {}
     shared: Dataset | None = None
+    voxels = 0
     for path in files:
         with reading(path):
             dataset = read_dataset(path)
@@ -160,8 +161,9 @@ def read_series(files: Sequence[Path]) -> Scan:
                 if text(dataset, keyword) != text(shared, keyword):
                     raise MixedSeriesError(f"{place}: files differ in {keyword}; give the files of one CT series")
             for image in _images(dataset, path):
-                slices.setdefault((image.sop_instance_uid, image.frame), image)
-            if sum(image.stored.size for image in slices.values()) > MOST_VOXELS:
+                if slices.setdefault((image.sop_instance_uid, image.frame), image) is image:
+                    voxels += image.stored.size
+            if voxels > MOST_VOXELS:
                 raise DicomError(f"{place}: more than {MOST_VOXELS:,} voxels; give the CT of the head and neck alone")
     if shared is None or not slices:
         raise NoSeriesError(f"{place}: no axial CT image in it; give the folder of one CT series")
