@@ -55,10 +55,6 @@ CANDIDATES = {
     "coarser, wider": variant((1.5, 193), widths=(24, 48, 96, 96)),
     "deeper": variant(blocks=(2, 3, 6)),
     "narrower": variant(widths=(16, 32, 48, 48), spp_channels=32),
-    "refined": variant(refine_channels=32),
-    "refined, coarsest, wider": variant(
-        (2.0, 145), widths=(24, 48, 96, 96), cac_rates=(1, 2, 4), spp_rates=(2, 4, 6), refine_channels=32
-    ),
 }
 
 

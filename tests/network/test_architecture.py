@@ -118,23 +118,6 @@ def test_the_difference_of_scores_may_be_taken_before_the_interpolation() -> Non
         assert torch.allclose(network(ct_N1HW).sigmoid(), by_softmax, atol=1e-6)
 
 
-def test_a_refinement_doubles_the_scores_resolution() -> None:
-    refined = Network(replace(TINY, refine_channels=8), organs=2).eval()
-    with torch.no_grad():
-        assert refined.head(refined.features(torch.randn(2, 1, 65, 65))).shape == (2, 4, 17, 17)
-        assert Network(TINY, organs=2).head(refined.features(torch.randn(2, 1, 65, 65))).shape == (2, 4, 9, 9)
-        assert refined(torch.randn(2, 1, 65, 65)).shape == (2, 2, 65, 65)
-
-
-def test_a_refinement_reads_what_conv2_saw() -> None:
-    """Fine features count: with Conv4's the same, the scores change with Conv2's."""
-    refined = Network(replace(TINY, refine_channels=8), organs=1).eval()
-    with torch.no_grad():
-        features = refined.features(torch.randn(1, 1, 65, 65))
-        other = features._replace(fine_NCHW=features.fine_NCHW.flip(-1))
-        assert not torch.allclose(refined.head(features), refined.head(other))
-
-
 def test_organs_are_independent_outputs() -> None:
     network = Network(TINY, organs=3)
     logits = network(torch.randn(1, 1, 33, 33))

@@ -51,10 +51,15 @@ def test_a_file_from_before_the_fingerprints_is_read(path: Path) -> None:
     assert load_model(rewritten(path, {"provenance": provenance})).provenance.trained_on == ()
 
 
-def test_a_file_from_before_the_refinement_is_read(path: Path, model: Model) -> None:
+@pytest.mark.parametrize("channels", [0, 32])
+def test_a_file_that_speaks_of_the_refinement_is_read_if_it_has_none(path: Path, model: Model, channels: int) -> None:
     architecture = json.loads(header(path)["__metadata__"]["recontour"])["architecture"]
-    del architecture["refine_channels"]
-    assert load_model(rewritten(path, {"architecture": architecture})).architecture == model.architecture
+    spoken = rewritten(path, {"architecture": architecture | {"refine_channels": channels}})
+    if channels:
+        with pytest.raises(ModelFileError, match="refine_channels"):
+            load_model(spoken)
+    else:
+        assert load_model(spoken).architecture == model.architecture
 
 
 def test_the_file_carries_a_card_in_plain_json(path: Path) -> None:

@@ -7,7 +7,7 @@ from recontour.training.loop import Step
 
 
 def step(iteration: int, loss: float = 1.0) -> Step:
-    return Step(iteration, loss, learning_rate=0.1, seconds=0.5, waited=0.1)
+    return Step(iteration, loss, learning_rate=0.1, seconds=0.5, waited=0.1, features=0.0)
 
 
 def test_what_was_written_is_there_again_after_a_kill(tmp_path: Path) -> None:

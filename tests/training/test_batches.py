@@ -6,7 +6,7 @@ import torch
 
 from recontour.cohort import Cohort
 from recontour.network import Preprocessing
-from recontour.training.batches import Batches, draw_view
+from recontour.training.batches import Batches, Drawn, draw_view
 from recontour.training.presets import PRESETS
 from recontour.training.recipe import Augmentation
 
@@ -83,3 +83,20 @@ def test_a_batch_holds_windowed_hu(north: Cohort) -> None:
     body = batch.ct_N1HW[batch.ct_N1HW > -0.9]
     hu = (body + 1) * 2048 - 1024
     assert hu.median() == pytest.approx(40, abs=5)  # the phantom's tissue, noise 8 over thousands of pixels
+
+
+def test_fixed_views_come_back_and_differ(north: Cohort) -> None:
+    fixed = Batches(list(north), ORGANS, PREPROCESSING, replace(RECIPE, views=3, iterations=200), seed=0)
+    seen: dict[Drawn, torch.Tensor] = {}
+    for iteration in range(40):
+        drawn, batch = fixed.drawn(iteration), fixed[iteration]
+        for one, ct_1HW in zip(drawn, batch.ct_N1HW, strict=True):
+            assert torch.equal(seen.setdefault(one, ct_1HW), ct_1HW)
+    assert len(seen) < 40 * RECIPE.batch  # some came back
+    assert {one.view for one in seen} == {0, 1, 2}
+    one = next(iter(seen))
+    views = [seen[drawn] for drawn in seen if drawn[:2] == one[:2]]
+    assert len(views) > 1
+    assert not any(torch.equal(views[0], other) for other in views[1:])
+    reseeded = Batches(list(north), ORGANS, PREPROCESSING, replace(RECIPE, views=3), seed=1)
+    assert not torch.equal(reseeded.sample(one, np.random.default_rng())[0], seen[one])

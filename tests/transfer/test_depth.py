@@ -55,13 +55,6 @@ def test_all_layers_is_everything(paper: Network) -> None:
     assert all(parameter.requires_grad for parameter in paper.parameters())
 
 
-def test_a_refinement_is_part_of_spp() -> None:
-    network = Network(Architecture(blocks=(1, 1, 1), refine_channels=32), organs=1)
-    assert freeze_all_but_last(network, 1) == ["SPP"]
-    assert learning(network) == {"spp"}
-    assert all(p.requires_grad for p in network.spp.parameters())
-
-
 @pytest.mark.parametrize("count", [0, -1, 102])
 def test_an_impossible_depth_is_refused(paper: Network, count: int) -> None:
     with pytest.raises(SettingsError, match="101 layers"):

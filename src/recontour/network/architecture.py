@@ -7,7 +7,6 @@ of `Architecture`, and its default is a reading, not a fact.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +26,6 @@ class Architecture:
     spp_channels: int = 256
     spp_rates: tuple[int, int, int] = (6, 12, 18)
     norm: str = "group"  # "batch" or "group"
-    refine_channels: int = 0  # beyond the paper: join Conv2's features, at twice the resolution, to SPP; 0: do not
 
 
 class Conv(nn.Sequential):
@@ -71,12 +69,9 @@ class Bottleneck(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """A 1x1 and three atrous 3x3 convolutions side by side, fused into two scores an organ: one layer.
+    """A 1x1 and three atrous 3x3 convolutions side by side, fused into two scores an organ: one layer."""
 
-    With a refinement, which the paper does not have, still one.
-    """
-
-    def __init__(self, channels_in: int, fine_channels: int, architecture: Architecture, organs: int) -> None:
+    def __init__(self, channels_in: int, architecture: Architecture, organs: int) -> None:
         super().__init__()
         a, channels = architecture, architecture.spp_channels
         self.branches = nn.ModuleList(
@@ -85,46 +80,12 @@ class PyramidPooling(nn.Module):
                 *(Conv(channels_in, channels, 3, a.norm, rate=rate) for rate in a.spp_rates),
             ]
         )
-        fused = channels * len(self.branches)
-        self.refinement = Refinement(fused, fine_channels, a.refine_channels, a.norm) if a.refine_channels else None
-        self.scores = nn.Conv2d(a.refine_channels or fused, 2 * organs, 1)
+        self.scores = nn.Conv2d(channels * len(self.branches), 2 * organs, 1)
 
-    def forward(self, x_NChw: Tensor, fine_NCHW: Tensor) -> Tensor:
-        """(N, channels_in, h, w) -> (N, 2K, h, w): background and foreground score of organ 0, of organ 1, ...
-
-        With a refinement at the size of fine_NCHW, which without one is not looked at.
-        """
-        fused_NChw = torch.cat([branch(x_NChw) for branch in self.branches], dim=1)
-        scores_N2Khw: Tensor = self.scores(self.refinement(fused_NChw, fine_NCHW) if self.refinement else fused_NChw)
+    def forward(self, x_NChw: Tensor) -> Tensor:
+        """(N, channels_in, h, w) -> (N, 2K, h, w): background and foreground score of organ 0, of organ 1, ..."""
+        scores_N2Khw: Tensor = self.scores(torch.cat([branch(x_NChw) for branch in self.branches], dim=1))
         return scores_N2Khw
-
-
-class Refinement(nn.Module):
-    """Coarse features, interpolated to the size of fine ones and convolved with them: as DeepLabv3+ decodes.
-
-    Source: Chen, Zhu et al. 2018, doi:10.1007/978-3-030-01234-2_49. Not in the paper.
-    """
-
-    def __init__(self, coarse_channels: int, fine_channels: int, channels: int, norm: str) -> None:
-        super().__init__()
-        self.coarse = Conv(coarse_channels, channels, 1, norm)
-        self.fine = Conv(fine_channels, channels // 2, 1, norm)
-        self.joined = Conv(channels + channels // 2, channels, 3, norm)
-
-    def forward(self, coarse_NChw: Tensor, fine_NCHW: Tensor) -> Tensor:
-        """(N, coarse_channels, h, w), (N, fine_channels, H, W) -> (N, channels, H, W)."""
-        coarse_NCHW = F.interpolate(
-            self.coarse(coarse_NChw), size=fine_NCHW.shape[-2:], mode="bilinear", align_corners=True
-        )
-        joined_NCHW: Tensor = self.joined(torch.cat([coarse_NCHW, self.fine(fine_NCHW)], dim=1))
-        return joined_NCHW
-
-
-class Features(NamedTuple):
-    """What the trunk gives the head."""
-
-    coarse_NChw: Tensor  # Conv4's, at an eighth of the slice's resolution
-    fine_NCHW: Tensor  # Conv2's, at a quarter
 
 
 class Network(nn.Module):
@@ -137,6 +98,7 @@ class Network(nn.Module):
         super().__init__()
         a = architecture
         channels = [a.stem_channels, *(width * a.expansion for width in a.widths)]
+        self.feature_channels = channels[3]  # of the trunk
         self.conv1 = Conv(1, a.stem_channels, 7, a.norm, stride=2)
         self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)
         self.conv2 = _stage(a.blocks[0], channels[0], a.widths[0], channels[1], a.norm)
@@ -148,29 +110,29 @@ class Network(nn.Module):
                 for i, rate in enumerate(a.cac_rates)
             )
         )
-        self.spp = PyramidPooling(channels[4], channels[1], a, organs)
+        self.spp = PyramidPooling(channels[4], a, organs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.normal_(self.spp.scores.weight, std=0.01)
 
-    def features(self, ct_N1HW: Tensor) -> Features:
-        """The trunk, Conv1 to Conv4, of (N, 1, H, W) windowed CT."""
-        fine_NCHW: Tensor = self.conv2(self.pool1(self.conv1(ct_N1HW)))
-        return Features(self.conv4(self.conv3(fine_NCHW)), fine_NCHW)
+    def features(self, ct_N1HW: Tensor) -> Tensor:
+        """The trunk, Conv1 to Conv4: (N, 1, H, W) windowed CT -> (N, C, H / 8, W / 8)."""
+        features_NChw: Tensor = self.conv4(self.conv3(self.conv2(self.pool1(self.conv1(ct_N1HW)))))
+        return features_NChw
 
-    def head(self, features: Features) -> Tensor:
-        """CAC and SPP: (N, 2K, H / 8, W / 8) scores; with a refinement (N, 2K, H / 4, W / 4)."""
-        scores_N2Khw: Tensor = self.spp(self.conv5(features.coarse_NChw), features.fine_NCHW)
+    def head(self, features_NChw: Tensor) -> Tensor:
+        """CAC and SPP: the trunk's features -> (N, 2K, H / 8, W / 8) scores."""
+        scores_N2Khw: Tensor = self.spp(self.conv5(features_NChw))
         return scores_N2Khw
 
-    def logits(self, features: Features, size: Sequence[int]) -> Tensor:
+    def logits(self, features_NChw: Tensor, size: Sequence[int]) -> Tensor:
         """The trunk's features -> (N, K, *size) logits: the organ's score minus the background's.
 
         The softmax of an organ's two scores is the sigmoid of their difference. The interpolation is linear, so the
         difference may be taken before it, which halves its cost and changes nothing.
         """
-        scores_N2Khw = self.head(features)
+        scores_N2Khw = self.head(features_NChw)
         logits_NKhw = scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
         return F.interpolate(logits_NKhw, size=tuple(size), mode="bilinear", align_corners=True)
 

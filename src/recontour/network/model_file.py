@@ -26,6 +26,7 @@ from recontour.network.preprocessing import Preprocessing
 
 FORMAT = 1
 Settings = TypeVar("Settings")
+GONE = {"refine_channels": 0}  # settings of earlier recontours, and the value with which they said nothing
 _FIELDS = ("architecture", "organs", "preprocessing", "recipe", "provenance", "weights_sha256")
 
 
@@ -202,6 +203,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """A dataclass from JSON: lists become tuples, an unknown field is an error that names it."""
+    values = {name: value for name, value in values.items() if name not in GONE or value != GONE[name]}
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if unknown := set(values) - known:
         raise _NewerFieldError(f"it says {', '.join(sorted(unknown))} of its {kind.__name__.lower()}")

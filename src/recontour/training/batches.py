@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from recontour.cohort import Case
+from recontour.network import Network
 from recontour.network.preprocessing import Preprocessing, Similarity, body_centre_mm, view
 from recontour.training.recipe import Augmentation, Recipe
 
@@ -20,6 +21,14 @@ class Batch(NamedTuple):
     ct_N1HW: Tensor  # float32, windowed
     organs_NKHW: Tensor  # bool
     known_NK: Tensor  # bool: the organ was contoured in that slice's patient
+
+
+class Drawn(NamedTuple):
+    """Which slice, and which of its fixed views; 0 where every view is new."""
+
+    case: int
+    plane: int
+    view: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +62,61 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, iteration: int) -> Batch:
         """Draw and prepare one batch."""
-        rng = np.random.default_rng([self.seed, self.rank, iteration])
-        drawn = [self._sample(*self._draw(rng), rng) for _ in range(self.recipe.batch)]
-        return Batch(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
+        rng = self._rng(iteration)
+        samples = [self.sample(self._draw(rng), rng) for _ in range(self.recipe.batch)]
+        return Batch(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
 
-    def _draw(self, rng: np.random.Generator) -> tuple[int, int]:
-        """A case and a slice: of a random organ, or any."""
+    def drawn(self, iteration: int) -> list[Drawn]:
+        """What item `iteration` is made of, where views are fixed."""
+        rng = self._rng(iteration)
+        return [self._draw(rng) for _ in range(self.recipe.batch)]
+
+    def given(self, _network: Network, batch: Batch) -> Tensor:
+        """What of a batch goes through the network: (N, 1, H, W) CT."""
+        return batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
+
+    def logits(self, network: Network, ct_N1HW: Tensor) -> Tensor:
+        """What the network says of it: (N, K, H, W)."""
+        logits_NKHW: Tensor = network(ct_N1HW)
+        return logits_NKHW
+
+    def known(self, case: int) -> Tensor:
+        """Which of the organs were contoured in a case: (K,)."""
+        return torch.tensor([organ in self.cases[case].organs for organ in self.organs])
+
+    def sample(self, drawn: Drawn, new: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """One slice through a view: (1, H, W) CT, (K, H, W) organs, (K,) known.
+
+        new: draws the view where views are not fixed.
+        """
+        case = self.cases[drawn.case]
+        known = self.known(drawn.case)
+        masks = {k: case.slice_mask(organ, drawn.plane) for k, organ in enumerate(self.organs) if known[k]}
+        masks = {k: mask for k, mask in masks.items() if mask.any()}
+        planes = np.stack([case.hu[drawn.plane], *masks.values()]).astype(np.float32)
+        rng = np.random.default_rng([self.seed, *drawn, 1]) if self.recipe.views else new
+        transform, offset, gain = draw_view(self.recipe.augmentation, rng)
+        seen = view(torch.from_numpy(planes), case.grid, self._centres[drawn.case], self.preprocessing, transform)
+        organs = torch.zeros((len(self.organs), *seen.shape[1:]), dtype=torch.bool)
+        for layer, k in enumerate(masks, start=1):
+            organs[k] = seen[layer] > 0.5
+        return self.preprocessing.windowed(seen[:1] * gain + offset), organs, known
+
+    def _rng(self, iteration: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.rank, iteration])
+
+    def _draw(self, rng: np.random.Generator) -> Drawn:
+        """A slice, of a random organ or any, and one of its views."""
+        case, plane = self._draw_slice(rng)
+        return Drawn(case, plane, int(rng.integers(self.recipe.views)) if self.recipe.views else 0)
+
+    def _draw_slice(self, rng: np.random.Generator) -> tuple[int, int]:
         if rng.random() < self.recipe.organ_share:
             shown = self._shown[rng.integers(len(self.organs))]
             where = shown[rng.integers(len(shown))]
             return where.case, where.slices[rng.integers(len(where.slices))]
         case = int(rng.integers(len(self.cases)))
         return case, int(rng.integers(self.cases[case].grid.shape[0]))
-
-    def _sample(self, index: int, plane: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """One slice through a random view: (1, H, W) CT, (K, H, W) organs, (K,) known."""
-        case = self.cases[index]
-        known = torch.tensor([organ in case.organs for organ in self.organs])
-        masks = {k: case.slice_mask(organ, plane) for k, organ in enumerate(self.organs) if known[k]}
-        masks = {k: mask for k, mask in masks.items() if mask.any()}
-        planes = np.stack([case.hu[plane], *masks.values()]).astype(np.float32)
-        transform, offset, gain = draw_view(self.recipe.augmentation, rng)
-        seen = view(torch.from_numpy(planes), case.grid, self._centres[index], self.preprocessing, transform)
-        organs = torch.zeros((len(self.organs), *seen.shape[1:]), dtype=torch.bool)
-        for layer, k in enumerate(masks, start=1):
-            organs[k] = seen[layer] > 0.5
-        return self.preprocessing.windowed(seen[:1] * gain + offset), organs, known
 
 
 def draw_view(augmentation: Augmentation, rng: np.random.Generator) -> tuple[Similarity, float, float]:

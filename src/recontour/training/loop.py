@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -12,7 +13,9 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader
 
 from recontour.errors import FaultError, SettingsError
+from recontour.network import Network
 from recontour.training.batches import Batch, Batches
+from recontour.training.features import FeatureBatch, FeatureBatches
 from recontour.training.loss import organ_loss
 from recontour.training.recipe import Recipe
 
@@ -25,7 +28,8 @@ class Step:
     loss: float
     learning_rate: float  # that this iteration's step was made with
     seconds: float  # wall clock of the whole iteration ...
-    waited: float  # ... of which waiting for data
+    waited: float  # ... of which waiting for data ...
+    features: float  # ... and of which making features that a frozen trunk's store did not have
 
 
 def optimiser_of(network: nn.Module, recipe: Recipe) -> Optimizer:
@@ -45,7 +49,13 @@ def learning_rate_at(iteration: int, recipe: Recipe) -> float:
 
 
 def learn(
-    fabric: Fabric, network: nn.Module, optimiser: Optimizer, batches: Batches, *, done: int, workers: int
+    fabric: Fabric,
+    network: Network,
+    optimiser: Optimizer,
+    batches: Batches | FeatureBatches,
+    *,
+    done: int,
+    workers: int,
 ) -> Iterator[Step]:
     """Train from iteration `done` to the recipe's end.
 
@@ -62,13 +72,16 @@ def learn(
         rate = learning_rate_at(iteration, recipe)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss = _step(fabric, network, optimiser, batch, recipe, iteration)
+        featuring = time.perf_counter()
+        given = batches.given(network, batch)
+        features = time.perf_counter() - featuring
+        loss = _step(fabric, optimiser, loss_of(batches.logits(network, given), batch, recipe, iteration))
         if not math.isfinite(loss):
             raise FaultError(
                 f"training diverged: the loss of iteration {iteration + 1} is {loss}. "
                 "Nothing was written; lower the learning rate, or report this with the preset's name"
             )
-        yield Step(iteration + 1, loss, rate, time.perf_counter() - began, waited)
+        yield Step(iteration + 1, loss, rate, time.perf_counter() - began, waited, features)
         began = time.perf_counter()
 
 
@@ -82,18 +95,14 @@ def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) ->
             module.eval()
 
 
-def _step(
-    fabric: Fabric, network: nn.Module, optimiser: Optimizer, batch: Batch, recipe: Recipe, iteration: int
-) -> float:
-    ct_N1HW = batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
-    loss = loss_of(network(ct_N1HW), batch, recipe, iteration)
+def _step(fabric: Fabric, optimiser: Optimizer, loss: Tensor) -> float:
     optimiser.zero_grad(set_to_none=True)
     fabric.backward(loss)
     optimiser.step()
     return float(loss.detach())
 
 
-def loss_of(logits_NKHW: Tensor, batch: Batch, recipe: Recipe, iteration: int) -> Tensor:
+def loss_of(logits_NKHW: Tensor, batch: Batch | FeatureBatch, recipe: Recipe, iteration: int) -> Tensor:
     """The recipe's loss of a batch, in an iteration counted from 0."""
     return organ_loss(
         logits_NKHW,
@@ -104,7 +113,7 @@ def loss_of(logits_NKHW: Tensor, batch: Batch, recipe: Recipe, iteration: int) -
     )
 
 
-def _loader(batches: Batches, done: int, workers: int) -> DataLoader[Batch]:
+def _loader(batches: Batches | FeatureBatches, done: int, workers: int) -> DataLoader[Any]:
     return DataLoader(
         batches,
         batch_size=None,  # an item is a batch already

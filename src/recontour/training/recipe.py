@@ -31,4 +31,5 @@ class Recipe:
     inside_weight: float  # first weight of the mean cross-entropy inside each organ shown; 0 from half-time on
     organ_share: float  # share of slices drawn to show a given organ; the rest are drawn from all slices
     augmentation: Augmentation
+    views: int = 0  # each slice has that many views, drawn once, which a frozen trunk need see only once; 0: always new
     frozen_statistics: bool = False  # of normalisation over a batch: as they were at the start

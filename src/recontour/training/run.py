@@ -18,6 +18,7 @@ from recontour.errors import ResumeError, SettingsError
 from recontour.files import output_error, whole_file
 from recontour.network import Network
 from recontour.training.batches import Batches
+from recontour.training.features import for_learning
 from recontour.training.log import ScalarLog
 from recontour.training.loop import Step, learn, optimiser_of
 
@@ -27,7 +28,7 @@ LOG_EVERY = 10  # iterations
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run keeps its checkpoint while it lasts, and its logs for good."""
+    """Where a run keeps its checkpoint and its features while it lasts, and its logs for good."""
 
     path: Path
 
@@ -36,9 +37,14 @@ class RunFolder:
         """Weights, optimiser, iterations done, and what the run is."""
         return self.path / "checkpoint.ckpt"
 
+    @property
+    def features(self) -> Path:
+        """What a frozen trunk makes of the slices."""
+        return self.path / "features.bin"
+
     def close(self) -> None:
-        """Forget the checkpoint, and what a kill left of one: the run's result is written."""
-        for path in (self.checkpoint, self.path / "lock", *self.path.glob(".*.partial")):
+        """Forget the checkpoint, what a kill left of one, and the features: the run's result is written."""
+        for path in (self.checkpoint, self.features, self.path / "lock", *self.path.glob(".*.partial")):
             path.unlink(missing_ok=True)
 
 
@@ -109,11 +115,14 @@ def run(
         if state:
             network.load_state_dict(state["network"])
             optimiser.load_state_dict(state["optimiser"])
+        for method in ("features", "logits"):
+            wrapped.mark_forward_method(method)
+        lessons = for_learning(network, batches, folder.features, keep=fabric.world_size == 1)
         workers = 1 if fabric.device.type == "cpu" else min(8, os.cpu_count() or 1)
 
         saved = time.monotonic()
         with closing(ScalarLog(folder.path / "tensorboard", done)) if first else nullcontext() as log:
-            for step in learn(fabric, wrapped, optimiser, batches, done=done, workers=workers):
+            for step in learn(fabric, wrapped, optimiser, lessons, done=done, workers=workers):
                 if log and step.iteration % LOG_EVERY == 0:
                     log.write(step.iteration, {"loss": step.loss, "learning rate": step.learning_rate})
                 last = step.iteration == batches.recipe.iterations

@@ -1,0 +1,203 @@
+"""A frozen trunk's features, made once for every view of a slice and kept on disk while the run lasts.
+
+Keeping them changes no number: they are made slice by slice and rounded to float16, whether they are kept or not.
+"""
+
+import logging
+import shutil
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from recontour.files import output_error
+from recontour.network import Network
+from recontour.training.batches import Batches, Drawn
+
+FREE_SHARE = 0.5  # of the free disk that features may take
+log = logging.getLogger(__name__)
+
+
+class FeatureBatch(NamedTuple):
+    """N slices of K organs, of which the trunk is still to see M."""
+
+    features_NhwC: Tensor  # float16; 0 where the trunk is still to see the slice
+    organs_NKHW: Tensor  # bool
+    known_NK: Tensor  # bool
+    slots_N: Tensor  # where the store has them
+    unseen_M: Tensor  # which of the N
+    ct_M1HW: Tensor  # float32, windowed
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """A sparse file with a record for every view of every slice: features, and the organs as that view shows them.
+
+    One process writes. Others may read at the same time: a record counts only once it is marked as whole.
+    """
+
+    path: Path
+    slots: int
+    features_hwC: tuple[int, int, int]
+    organs_KHW: tuple[int, int, int]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: where the file is, not what was read."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def _record(self) -> np.dtype[np.void]:
+        organs, height, width = self.organs_KHW
+        bits = (organs, height, -(-width // 8))
+        return np.dtype([("features", "<f2", self.features_hwC), ("bits", "u1", bits), ("whole", "?")], align=True)
+
+    @property
+    def record_bytes(self) -> int:
+        """Of one view of one slice."""
+        return self._record.itemsize
+
+    @cached_property
+    def _records(self) -> npt.NDArray[np.void]:
+        return np.memmap(self.path, self._record, mode="r", shape=(self.slots,))
+
+    def create(self) -> None:
+        """Begin an empty file, whatever an earlier run left. Raises: OutputError, FaultError."""
+        try:
+            with self.path.open("wb") as file:
+                file.truncate(self.slots * self.record_bytes)
+        except OSError as error:
+            raise output_error(self.path, error) from error
+
+    def whole(self, slots: list[int]) -> npt.NDArray[np.bool_]:
+        """Which of these records are there."""
+        return np.asarray(self._records["whole"][slots])
+
+    def read(self, slots: list[int]) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
+        """Records that are there: (N, h, w, C) features and (N, K, H, W) organs."""
+        records = self._records[slots]
+        bits = np.unpackbits(records["bits"], axis=-1, count=self.organs_KHW[2]).view(np.bool_)
+        return np.ascontiguousarray(records["features"]), bits
+
+    def write(self, slot: int, features_hwC: Tensor, organs_KHW: Tensor) -> None:
+        """Keep a record. Raises: FaultError: the disk is full."""
+        record = np.zeros((), self._record)
+        record["features"] = features_hwC.cpu().numpy()
+        record["bits"] = np.packbits(organs_KHW.cpu().numpy(), axis=-1)
+        start = slot * self.record_bytes
+        fields = self._record.fields
+        assert fields
+        try:
+            with self.path.open("r+b", buffering=0) as file:
+                file.seek(start)
+                file.write(record.tobytes())
+                file.seek(start + fields["whole"][1])
+                file.write(b"\x01")
+        except OSError as error:
+            raise output_error(self.path, error) from error
+
+
+class FeatureBatches(Dataset[FeatureBatch]):
+    """The same batches as `Batches` with fixed views, but of what a frozen trunk makes of them."""
+
+    def __init__(self, batches: Batches, features_hwC: tuple[int, int, int], store: FeatureStore | None) -> None:
+        """store: None to make the features anew each time."""
+        self.batches = batches
+        self.recipe = batches.recipe
+        self.store = store
+        self._features_hwC = features_hwC
+        self._first: list[int] = np.cumsum(
+            [0, *(case.grid.shape[0] for case in batches.cases)]
+        ).tolist()  # slice of each case
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, iteration: int) -> FeatureBatch:
+        """Draw a batch; read what is in the store, and prepare the CT of what is not."""
+        drawn = self.batches.drawn(iteration)
+        slots = [self._slot(one) for one in drawn]
+        there = self.store.whole(slots) if self.store else np.zeros(len(slots), dtype=np.bool_)
+        side = self.batches.preprocessing.crop_px
+        features_NhwC = torch.zeros((len(drawn), *self._features_hwC), dtype=torch.float16)
+        organs_NKHW = torch.zeros((len(drawn), len(self.batches.organs), side, side), dtype=torch.bool)
+        if self.store and there.any():
+            features, organs = self.store.read([slot for slot, is_there in zip(slots, there, strict=True) if is_there])
+            features_NhwC[there], organs_NKHW[there] = torch.from_numpy(features), torch.from_numpy(organs)
+        unseen = np.flatnonzero(~there)
+        ct_M1HW = torch.zeros((len(unseen), 1, side, side))
+        for m, n in enumerate(unseen):
+            ct_M1HW[m], organs_NKHW[n], _ = self.batches.sample(drawn[n], np.random.default_rng())
+        known_NK = torch.stack([self.batches.known(one.case) for one in drawn])
+        return FeatureBatch(
+            features_NhwC, organs_NKHW, known_NK, torch.tensor(slots), torch.from_numpy(unseen), ct_M1HW
+        )
+
+    def given(self, network: Network, batch: FeatureBatch) -> Tensor:
+        """All features of a batch, (N, C, h, w); those that were missing are made, and go to the store."""
+        for n, ct_1HW in zip(batch.unseen_M.tolist(), batch.ct_M1HW, strict=True):
+            batch.features_NhwC[n] = features_of(network, ct_1HW)
+            if self.store:
+                self.store.write(int(batch.slots_N[n]), batch.features_NhwC[n], batch.organs_NKHW[n])
+        return batch.features_NhwC.permute(0, 3, 1, 2).float()  # channels-last
+
+    def logits(self, network: Network, features_NChw: Tensor) -> Tensor:
+        """What the network's head says of them: (N, K, H, W)."""
+        side = self.batches.preprocessing.crop_px
+        return network.logits(features_NChw, (side, side))
+
+    def _slot(self, drawn: Drawn) -> int:
+        return (self._first[drawn.case] + drawn.plane) * self.recipe.views + drawn.view
+
+
+@torch.no_grad()
+def features_of(network: Network, ct_1HW: Tensor) -> Tensor:
+    """A frozen trunk's features of one slice: (h, w, C), float16.
+
+    One by one: how many slices go through a network together may change the last bits.
+    """
+    ct_N1HW = ct_1HW[None].contiguous(memory_format=torch.channels_last)
+    return network.features(ct_N1HW)[0].permute(1, 2, 0).half()
+
+
+def has_frozen_trunk(network: Network) -> bool:
+    """Whether nothing before Conv5 learns."""
+    trunk = (network.conv1, network.conv2, network.conv3, network.conv4)
+    return not any(parameter.requires_grad for stage in trunk for parameter in stage.parameters())
+
+
+def for_learning(network: Network, batches: Batches, path: Path, *, keep: bool) -> Batches | FeatureBatches:
+    """The batches as the layers that learn want them: features, where the trunk is frozen and views are fixed.
+
+    They are kept in a file at `path` if that fits on the disk, which is said; what an earlier run left there goes.
+    keep: whether they may be kept at all.
+    Raises: OutputError, FaultError: the file cannot be made.
+    """
+    path.unlink(missing_ok=True)
+    recipe, side = batches.recipe, batches.preprocessing.crop_px
+    if not recipe.views:
+        return batches
+    if not has_frozen_trunk(network):
+        log.info("no features are cached: layers before Conv5 retrain, too")
+        return batches
+    h = (side - 1) // 8 + 1
+    features_hwC = (h, h, network.feature_channels)
+    slots = sum(case.grid.shape[0] for case in batches.cases) * recipe.views
+    store = FeatureStore(path, slots, features_hwC, (len(batches.organs), side, side))
+    gigabytes = store.record_bytes * min(slots, recipe.iterations * recipe.batch) / 1e9
+    free = shutil.disk_usage(path.parent).free / 1e9
+    there = f"{path.parent} has {free:.1f} GB free"
+    if not keep or gigabytes > FREE_SHARE * free:
+        why = there if keep else "several processes train together"
+        log.info(
+            f"the frozen layers' features are computed anew each time: caching takes {gigabytes:.1f} GB, and {why}"
+        )
+        return FeatureBatches(batches, features_hwC, None)
+    log.info(f"caching up to {gigabytes:.1f} GB of the frozen layers' features while it trains; {there}")
+    store.create()
+    return FeatureBatches(batches, features_hwC, store)

@@ -1,0 +1,190 @@
+"""A frozen trunk's features: kept or made anew, the same bits; and made once where they are kept."""
+
+import logging
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tests.training.test_run import ORGANS, RECIPE, network, steps
+
+from recontour.cohort import Cohort
+from recontour.errors import FaultError
+from recontour.network import Network, Preprocessing
+from recontour.network.model_file import sha256_of
+from recontour.training import features
+from recontour.training.batches import Batches
+from recontour.training.features import FeatureBatches, FeatureStore, features_of, for_learning
+from recontour.training.loop import Step, set_training_mode
+from recontour.transfer.depth import freeze_all_but_last
+
+VIEWS = replace(RECIPE, views=2, iterations=8)
+PREPROCESSING = Preprocessing(4.0, 33, (-200.0, 400.0))
+
+
+def frozen(layers: int = 10) -> Network:
+    net = network()
+    freeze_all_but_last(net, layers)
+    return net
+
+
+def batches_of(cohort: Cohort, views: int = 2) -> Batches:
+    return Batches(list(cohort), ORGANS, PREPROCESSING, replace(VIEWS, views=views), seed=0)
+
+
+def cached(net: Network, cohort: Cohort, folder: Path) -> FeatureBatches:
+    lessons = for_learning(net, batches_of(cohort), folder / "features.bin", keep=True)
+    assert isinstance(lessons, FeatureBatches)
+    assert lessons.store
+    set_training_mode(net)
+    return lessons
+
+
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for every slice that goes through a trunk from now on."""
+    seen: list[int] = []
+
+    def counted(net: Network, ct_1HW: torch.Tensor) -> torch.Tensor:
+        seen.append(1)
+        return features_of(net, ct_1HW)
+
+    monkeypatch.setattr(features, "features_of", counted)
+    return seen
+
+
+def losses(net: Network, cohort: Cohort, folder: Path) -> list[float]:
+    return [step.loss for step in steps(net, cohort, folder, VIEWS)]
+
+
+def test_what_is_kept_changes_no_bit(
+    north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unseen: list[int]
+) -> None:
+    kept, anew = frozen(), frozen()
+    with_store = losses(kept, north, tmp_path / "kept")
+    made = len(unseen)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+    without = losses(anew, north, tmp_path / "anew")
+    assert with_store == without
+    assert sha256_of(kept) == sha256_of(anew)
+    assert not (tmp_path / "anew" / "features.bin").exists()
+    assert made < len(unseen) - made == VIEWS.iterations * VIEWS.batch  # nothing kept: every slice, every time
+
+
+def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one_whatever_was_kept(north: Cohort, tmp_path: Path) -> None:
+    unbroken, broken, again = frozen(), frozen(), frozen()
+    list(steps(unbroken, north, tmp_path / "a", VIEWS))
+    started = steps(broken, north, tmp_path / "b", VIEWS)
+    for _ in range(4):
+        next(started)
+    started.close()  # type: ignore[attr-defined]  # a generator
+    left = tmp_path / "b" / "features.bin"
+    left.write_bytes(b"\x01" * left.stat().st_size)  # what a power cut may leave: every record claims to be whole
+    assert [step.iteration for step in steps(again, north, tmp_path / "b", VIEWS, resume=True)][-1] == 8
+    assert sha256_of(again) == sha256_of(unbroken)
+
+
+def test_what_was_made_is_not_made_again(north: Cohort, tmp_path: Path, unseen: list[int]) -> None:
+    net = frozen()
+    lessons = cached(net, north, tmp_path)
+    drawn = [one for iteration in range(VIEWS.iterations) for one in lessons.batches.drawn(iteration)]
+    assert len(set(drawn)) < len(drawn)
+    for _ in range(2):
+        for iteration in range(VIEWS.iterations):
+            lessons.given(net, lessons[iteration])
+        in_one_batch = len(unseen) - len(set(drawn))  # drawn twice at once
+        assert 0 <= in_one_batch < len(drawn) - len(set(drawn))
+
+
+def test_a_stored_batch_is_what_was_stored_in_another_process_too(north: Cohort, tmp_path: Path) -> None:
+    net = frozen()
+    lessons = cached(net, north, tmp_path)
+    plain = lessons.batches[5]
+    first = lessons[5]
+    made = lessons.given(net, first)
+    second = pickle.loads(pickle.dumps(lessons))[5]
+    assert len(first.unseen_M) == 2
+    assert len(second.unseen_M) == 0
+    assert torch.equal(lessons.given(net, second), made)
+    for batch in (first, second):
+        assert torch.equal(batch.organs_NKHW, plain.organs_NKHW)
+        assert torch.equal(batch.known_NK, plain.known_NK)
+    assert torch.equal(first.ct_M1HW, plain.ct_N1HW)
+
+
+def test_the_head_on_stored_features_says_what_the_network_says(north: Cohort, tmp_path: Path) -> None:
+    net = frozen()
+    lessons = cached(net, north, tmp_path)
+    net.eval()
+    with torch.no_grad():
+        by_features = lessons.logits(net, lessons.given(net, lessons[0]))
+        whole = net(lessons.batches[0].ct_N1HW)
+    assert torch.allclose(by_features, whole, atol=2e-3 * float(whole.abs().max()))  # float16 has 11 bits
+    assert not torch.equal(by_features, whole)
+
+
+@pytest.mark.parametrize(("views", "layers"), [(0, 10), (2, 11)])
+def test_without_fixed_views_or_a_frozen_trunk_there_is_nothing_to_keep(
+    north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture, views: int, layers: int
+) -> None:
+    caplog.set_level(logging.INFO)
+    batches = batches_of(north, views)
+    assert for_learning(frozen(layers), batches, tmp_path / "features.bin", keep=True) is batches
+    assert ("layers before Conv5 retrain" in caplog.text) == bool(views)
+    assert not list(tmp_path.iterdir())
+
+
+def test_whether_features_are_kept_is_said_with_numbers(
+    north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(FeatureStore, "record_bytes", 10**8)
+    monkeypatch.setattr(FeatureStore, "create", lambda _: None)
+    for free in (3.3, 3.1):  # of 36 views, 16 are drawn at most: 1.6 GB
+        monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: SimpleNamespace(free=free * 1e9))
+        for_learning(frozen(), batches_of(north), tmp_path / "features.bin", keep=True)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1e12))
+    for_learning(frozen(), batches_of(north), tmp_path / "features.bin", keep=False)
+    kept, anew, together = (record.getMessage() for record in caplog.records)
+    assert kept.startswith("caching up to 1.6 GB")
+    assert kept.endswith("3.3 GB free")
+    assert "caching takes 1.6 GB" in anew
+    assert anew.endswith("3.1 GB free")
+    assert "several processes" in together
+
+
+def test_a_disk_that_fills_up_is_a_fault(north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = frozen()
+    lessons = cached(net, north, tmp_path)
+    batch = lessons[0]
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(FaultError, match="No space left"):
+        lessons.given(net, batch)
+
+
+def test_a_record_counts_once_it_is_whole(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path / "store", slots=3, features_hwC=(2, 2, 16), organs_KHW=(2, 9, 9))
+    store.create()
+    assert store.whole([0, 1, 2]).tolist() == [False] * 3
+    organs = torch.rand(2, 9, 9) < 0.5
+    values = torch.randn(2, 2, 16).half()
+    store.write(1, values, organs)
+    assert store.whole([0, 1, 2]).tolist() == [False, True, False]
+    stored, bits = store.read([1, 1])
+    assert stored.dtype == np.float16
+    assert torch.equal(torch.from_numpy(stored[1]), values)
+    assert torch.equal(torch.from_numpy(bits[0]), organs)
+    assert store.path.stat().st_size == 3 * store.record_bytes
+
+
+def test_steps_say_how_long_features_took(north: Cohort, tmp_path: Path) -> None:
+    done: list[Step] = list(steps(frozen(), north, tmp_path, VIEWS))
+    assert all(0 <= step.features < step.seconds for step in done)
+    assert sum(step.features for step in done) > 0
