@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from recontour.network.architecture import Architecture, Network
+from recontour.network.architecture import Architecture, Network, interpolated
 from recontour.training.loop import optimiser_of
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import freeze_all_but_last
@@ -126,3 +126,13 @@ def test_organs_are_independent_outputs() -> None:
     assert gradient is not None
     assert gradient[2:4].abs().sum() > 0
     assert gradient[[0, 1, 4, 5]].abs().sum() == 0
+
+
+@pytest.mark.parametrize(("short", "long"), [((29, 29), (225, 225)), ((5, 3), (33, 17))])
+def test_interpolation_by_matrices_is_bilinear(short: tuple[int, int], long: tuple[int, int]) -> None:
+    maps = torch.randn(2, 3, *short, dtype=torch.float64)
+    ours = interpolated(maps, long)
+    plain = nn.functional.interpolate(maps, size=long, mode="bilinear", align_corners=True)
+    assert torch.allclose(ours, plain, rtol=1e-12, atol=1e-12)
+    assert torch.allclose(ours[..., ::8, ::8], maps, rtol=1e-12, atol=1e-12)  # the corners, and every eighth pixel
+    assert ours.is_contiguous()
