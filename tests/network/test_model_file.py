@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from recontour.errors import ModelFileError, OutputError
-from recontour.network import Model, load_model, save_model
+from recontour.network import Model, Network, load_model, save_model
 from recontour.network.model_file import sha256_of
 
 
@@ -43,6 +43,16 @@ def test_what_is_loaded_is_what_was_saved(model: Model, path: Path) -> None:
     assert loaded.recipe == model.recipe
     ct = torch.randn(1, 1, 33, 33)
     assert torch.equal(loaded.network(ct), model.network.eval()(ct))
+
+
+def test_a_parent_head_is_saved_with_its_share(model: Model, tmp_path: Path) -> None:
+    model = replace(model, architecture=replace(model.architecture, parent_head=True))
+    model = replace(model, network=Network(model.architecture, 2))
+    model.network.parent_share_K.copy_(torch.tensor([0.5, 0.0]))
+    save_model(model, tmp_path / "child")
+    ct_N1HW = torch.randn(1, 1, 33, 33)
+    loaded = load_model(tmp_path / "child")
+    assert torch.equal(loaded.network(ct_N1HW), model.network.eval()(ct_N1HW))
 
 
 def test_a_file_from_before_the_fingerprints_is_read(path: Path) -> None:

@@ -39,9 +39,22 @@ def test_parents_come_first_and_no_cell_stands_twice() -> None:
 
 
 def test_experiments_share_a_cell_that_both_ask_for() -> None:
-    grid = laid(depth=Depth(iterations=4, layers=(10,), controls=()), cases=Cases(iterations=4, numbers=("all",)))
-    ((_, st),) = grid.cases[7]
-    assert grid.depth[10] == [st]
+    grid = laid(cases=Cases(iterations=10, numbers=("all",)))
+    ((t, st),) = grid.cases[7]
+    assert [cell.id for cell in grid.cells[1:]] == [t.id, st.id]
+
+
+def test_the_paper_s_experiments_leave_the_parent_s_head_out() -> None:
+    grid = laid(depth=Depth(iterations=4), cases=Cases(iterations=4), normalisation=Normalisation(slices=8))
+    (head_first,) = grid.controls["head first"]
+    alone = [
+        *grid.depth[10],
+        *head_first.lineage[1:],
+        *(st for pairs in grid.normalisation.values() for _, st in pairs),
+    ]
+    assert all(cell.alone for cell in alone)
+    assert not any(st.alone for pairs in grid.cases.values() for _, st in pairs)
+    assert not grid.models[0].st.alone
 
 
 def test_depths_end_at_the_network_s() -> None:

@@ -5,6 +5,7 @@ Source: Chen et al. 2023, doi:10.3389/fphy.2023.1147900, Table 1 and figure 1. W
 of `Architecture`, and its default is a reading, not a fact.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ class Architecture:
     spp_channels: int = 256
     spp_rates: tuple[int, int, int] = (6, 12, 18)
     norm: str = "group"  # "batch" or "group"
+    parent_head: bool = False  # beyond the paper: the parent's CAC and SPP stay beside the network's own, see Network
 
 
 class Conv(nn.Sequential):
@@ -92,6 +94,9 @@ class Network(nn.Module):
     """CT slices -> for every organ, independently of the others, how much organ beats background.
 
     A slice's sides must be 8n + 1 pixels, so that the interpolation by 8 meets the corners: 417 = 8 * 52 + 1.
+
+    An adapted network may keep its parent's head beside its own. Both read the same trunk; when it does not learn, its
+    logits are both heads' mean, weighed by `parent_share_K`. What learns is its own head alone, on its own logits.
     """
 
     def __init__(self, architecture: Architecture, organs: int) -> None:
@@ -104,17 +109,29 @@ class Network(nn.Module):
         self.conv2 = _stage(a.blocks[0], channels[0], a.widths[0], channels[1], a.norm)
         self.conv3 = _stage(a.blocks[1], channels[1], a.widths[1], channels[2], a.norm, stride=2)
         self.conv4 = _stage(a.blocks[2], channels[2], a.widths[2], channels[3], a.norm, rate=a.conv4_rate)
-        self.conv5 = nn.Sequential(
-            *(
-                Bottleneck(channels[3] if i == 0 else channels[4], a.widths[3], channels[4], a.norm, rate=rate)
-                for i, rate in enumerate(a.cac_rates)
-            )
-        )
+        self.conv5 = _cac(channels[3], channels[4], a)
         self.spp = PyramidPooling(channels[4], a, organs)
+        self.parent_head: nn.Sequential | None = None
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.normal_(self.spp.scores.weight, std=0.01)
+        if a.parent_head:
+            self.add_parent_head(a, organs)
+
+    def add_parent_head(self, architecture: Architecture, organs: int) -> None:
+        """Put a second head, whose weights are still to come, and which has no say yet, beside the network's own."""
+        channels = architecture.widths[3] * architecture.expansion
+        conv5 = _cac(self.feature_channels, channels, architecture)
+        self.parent_head = nn.Sequential(OrderedDict(conv5=conv5, spp=PyramidPooling(channels, architecture, organs)))
+        self.parent_share_K: Tensor
+        self.register_buffer("parent_share_K", torch.zeros(organs))
+
+    @property
+    def trunk_is_frozen(self) -> bool:
+        """Whether nothing of Conv1 to Conv4 learns."""
+        trunk = (self.conv1, self.conv2, self.conv3, self.conv4)
+        return not any(parameter.requires_grad for stage in trunk for parameter in stage.parameters())
 
     def features(self, ct_N1HW: Tensor) -> Tensor:
         """The trunk, Conv1 to Conv4: (N, 1, H, W) windowed CT -> (N, C, H / 8, W / 8)."""
@@ -132,13 +149,19 @@ class Network(nn.Module):
         The softmax of an organ's two scores is the sigmoid of their difference. The interpolation is linear, so the
         difference may be taken before it, which halves its cost and changes nothing.
         """
-        scores_N2Khw = self.head(features_NChw)
-        logits_NKhw = scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
+        logits_NKhw = _difference(self.head(features_NChw))
+        if self.parent_head is not None and not self.training:
+            parents_NKhw = _difference(self.parent_head(features_NChw))
+            logits_NKhw = torch.lerp(logits_NKhw, parents_NKhw, self.parent_share_K[:, None, None])
         return interpolated(logits_NKhw, size)
 
     def forward(self, ct_N1HW: Tensor) -> Tensor:
         """(N, 1, H, W) windowed CT -> (N, K, H, W) logits."""
         return self.logits(self.features(ct_N1HW), ct_N1HW.shape[-2:])
+
+
+def _difference(scores_N2Khw: Tensor) -> Tensor:
+    return scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
 
 
 def interpolated(maps_NKhw: Tensor, size: Sequence[int]) -> Tensor:
@@ -154,6 +177,16 @@ def _linear(short: int, long: int, like: Tensor) -> Tensor:
     """What `short` values in a row weigh in each of the `long` between them: (long, short)."""
     every_1ss = torch.eye(short, dtype=like.dtype, device=like.device)[None]
     return F.interpolate(every_1ss, size=long, mode="linear", align_corners=True)[0].T
+
+
+def _cac(channels_in: int, channels: int, a: Architecture) -> nn.Sequential:
+    """Conv5: bottlenecks of growing atrous rates, one after the other."""
+    return nn.Sequential(
+        *(
+            Bottleneck(channels if i else channels_in, a.widths[3], channels, a.norm, rate=rate)
+            for i, rate in enumerate(a.cac_rates)
+        )
+    )
 
 
 def _stage(

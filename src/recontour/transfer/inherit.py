@@ -1,27 +1,46 @@
 """What an adapted network takes over from its parent: every layer, and the scores of the organs that both have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from recontour.network import Model, Network
 
+SCORES = ("spp.scores.weight", "spp.scores.bias")  # only these know organs: two score rows each
+HEAD = ("conv5.", "spp.")
+
 
 def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, ...]]:
     """A network for `organs` with the parent's weights.
 
-    Only the last convolution knows organs: two score rows each. Rows of an organ that the parent has are copied, those
-    of a new organ start fresh.
+    Score rows of an organ that the parent has are copied, those of a new organ start fresh.
     Returns: the network, and the organs that start fresh.
     """
-    network = Network(parent.architecture, len(organs))
-    weights = parent.network.state_dict()
-    fresh = network.state_dict()
-    for name in ("spp.scores.weight", "spp.scores.bias"):
-        weights[name] = _rows_by_organ(weights[name], parent.organs, fresh[name], organs)
-    network.load_state_dict(weights)
+    network = Network(replace(parent.architecture, parent_head=False), len(organs))
+    network.load_state_dict(_weights(parent, organs, network.state_dict()))
     return network, tuple(organ for organ in organs if organ not in parent.organs)
+
+
+def keep_parent_head(network: Network, parent: Model, organs: Sequence[str], share: float) -> None:
+    """Keep the parent's head, which never learns, beside that of a network whose trunk is the parent's.
+
+    share: of the logits, that the parent's head has for the organs it knows, 0 ... 1.
+    """
+    network.add_parent_head(parent.architecture, len(organs))
+    assert network.parent_head
+    weights = _weights(parent, organs, network.state_dict())
+    network.parent_head.load_state_dict({name: weights[name] for name in weights if name.startswith(HEAD)})
+    network.parent_head.requires_grad_(False)
+    network.parent_share_K.copy_(torch.tensor([share * (organ in parent.organs) for organ in organs]))
+
+
+def _weights(parent: Model, organs: Sequence[str], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parent's own weights with score rows for `organs`; of organs it does not know those of `fresh`."""
+    weights = {name: tensor for name, tensor in parent.network.state_dict().items() if not name.startswith("parent_")}
+    rows = {name: _rows_by_organ(weights[name], parent.organs, fresh[name], organs) for name in SCORES}
+    return weights | rows
 
 
 def _rows_by_organ(old: Tensor, old_organs: Sequence[str], new: Tensor, organs: Sequence[str]) -> Tensor:

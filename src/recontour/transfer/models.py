@@ -19,7 +19,7 @@ from recontour.training.presets import Preset
 from recontour.training.recipe import Recipe
 from recontour.training.run import Hardware, RunFolder, is_first_process, run
 from recontour.transfer.depth import freeze_all_but_last
-from recontour.transfer.inherit import inherit
+from recontour.transfer.inherit import inherit, keep_parent_head
 
 CALIBRATION_BATCHES = 20
 
@@ -50,11 +50,15 @@ def take_over(
 ) -> Model:
     """A model with its parent's weights, all but the last layers frozen: the paper's Model_ST before it is fitted.
 
-    An organ that the parent does not have starts fresh; one that is not among `organs` is dropped.
+    An organ that the parent does not have starts fresh; one that is not among `organs` is dropped. Where the trunk
+    stays the parent's, the parent's head may keep a share of the logits (`Recipe.parent_share`).
     """
     _seed(seed)
     network, fresh = inherit(parent, organs)
     freeze_all_but_last(network, retrain_last)
+    architecture = replace(parent.architecture, parent_head=recipe.parent_share > 0 and network.trunk_is_frozen)
+    if architecture.parent_head:
+        keep_parent_head(network, parent, organs, recipe.parent_share)
     own = _provenance(cohort, cases, organs, parent.provenance.preset, seed)
     provenance = replace(
         own,
@@ -66,7 +70,14 @@ def take_over(
         notices=tuple(dict.fromkeys((*parent.provenance.notices, *cohort.notices))),
         trained_on=tuple(sorted({*parent.provenance.trained_on, *own.trained_on})),
     )
-    return replace(parent, network=network, organs=tuple(organs), recipe=asdict(recipe), provenance=provenance)
+    return replace(
+        parent,
+        network=network,
+        architecture=architecture,
+        organs=tuple(organs),
+        recipe=asdict(recipe),
+        provenance=provenance,
+    )
 
 
 def calibrate(model: Model, cases: Sequence[Case], recipe: Recipe) -> None:
