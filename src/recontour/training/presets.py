@@ -58,18 +58,18 @@ _COMPACT_RECIPE = Recipe(
 _COMPACT = Preset(
     architecture=Architecture(
         stem_channels=32,
-        widths=(16, 32, 64, 64),
+        widths=(16, 32, 48, 48),
         blocks=(1, 2, 3),
         expansion=2,
         cac_rates=(2, 4, 8),
-        spp_channels=64,
+        spp_channels=32,
         spp_rates=(3, 6, 9),
         norm="batch",
     ),
     preprocessing=Preprocessing(pixel_mm=1.25, crop_px=225, window_hu=(-200.0, 400.0)),
     train=_COMPACT_RECIPE,
     # As many iterations as training, as in the paper; the parent has found its organs.
-    adapt=replace(_COMPACT_RECIPE, learning_rate=0.002, inside_weight=0.0, views=8),
+    adapt=replace(_COMPACT_RECIPE, learning_rate=0.002, inside_weight=0.0, views=8, parent_share=0.5),
 )
 
 PRESETS = {"compact": _COMPACT, "paper": _PAPER}

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""How much say should a parent's head keep? Adaptations to few and many patients, scored with shares from 0 to 1.
+
+    .venv/bin/python benchmarks/parent_share.py [--role target1] [--iterations 1200] [--seed 0] [--work DIR]
+
+Cross-validation on a centre's development patients in three folds (no test patient is touched): Model_S, trained on
+source as the study trains it, is adapted to 2, 5 and all patients outside a fold, and contours the fold. The share is
+set afterwards: one adaptation serves all of them; 0 is the paper's Model_ST, 1 is Model_S. Broken off at any moment,
+the same command goes on where it was. Prints a table, and writes docs/results/parent_share.json. Makes its cohorts
+as real_centres.py does.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from candidates import cases_of, dsc
+from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
+from recontour.cohort import Case, Cohort
+from recontour.network import Model, load_model
+from recontour.training.presets import preset_of
+from recontour.transfer.models import begin, fit, take_over
+
+COMPACT = preset_of("compact")
+FOLDS = 3
+PATIENTS = (2, 5, None)  # to adapt to; None: all outside the fold
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def source_model(work: Path, seed: int) -> Model:
+    """Model_S, trained if it is not there yet."""
+    path = work / "parent_share" / f"S-seed{seed}"
+    if not path.exists():
+        source, cases = Cohort.open(work / "cohorts" / "source"), cases_of(work, "source", "train")
+        model = begin(source, cases, source.organs, "compact", COMPACT, seed)
+        for step in fit(model, cases, COMPACT.train, path, resume=True):
+            if step.iteration % 200 == 0:
+                print(f"Model_S: {step.iteration}/{COMPACT.train.iterations}", flush=True)
+    return load_model(path)
+
+
+def patients_of(development: Sequence[Case], fold: int, number: int | None, seed: int) -> tuple[list[Case], list[Case]]:
+    """Those to adapt to, and those to score: the fold."""
+    order = np.random.default_rng([seed, fold]).permutation(len(development))
+    outside = [development[i] for i in order if i % FOLDS != fold]
+    return outside[:number], [case for i, case in enumerate(development) if i % FOLDS == fold]
+
+
+def measure(fold: int, number: int | None, iterations: int, seed: int, role: str, work: Path) -> dict[str, Any]:
+    """One adaptation, scored with every share: kept in a file of its own."""
+    torch.set_num_threads(1)
+    folder = work / "parent_share" / f"{role}-fold{fold}-{number or 'all'}-{iterations}-{seed}"
+    kept = folder / "row.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text()))
+    cohort = Cohort.open(work / "cohorts" / role)
+    learnt, scored = patients_of(cases_of(work, role, "train", "validation"), fold, number, seed)
+    parent = source_model(work, seed)
+    recipe = replace(COMPACT.adapt, iterations=iterations, parent_share=0.5)
+    organs = [organ for organ in parent.organs if any(organ in case.organs for case in learnt)]
+    path = folder / "model"
+    if not path.exists():
+        model = take_over(parent, cohort, learnt, organs, recipe, 10, seed)
+        for _ in fit(model, learnt, recipe, path, resume=True):
+            pass
+    model = load_model(path)
+    scores = {}
+    for share in SHARES:
+        model.network.parent_share_K.fill_(share)
+        scores[str(share)] = dsc(model, scored)
+    row = {"fold": fold, "asked": number or "all", "patients": len(learnt), "scored": len(scored), "by share": scores}
+    kept.write_text(json.dumps(row, indent=1))
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--role", default="target1")
+    parser.add_argument("--iterations", type=int, default=1200, help="of each adaptation")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    options = parser.parse_args()
+    if not DATA.is_dir():
+        sys.exit(f"the real data are not here: {DATA}")
+    work = options.work.resolve()
+    for role in ("source", options.role):
+        cohort_of(DATA, work, role)
+    source_model(work, options.seed)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        jobs = [
+            pool.submit(measure, fold, number, options.iterations, options.seed, options.role, work)
+            for number in PATIENTS
+            for fold in range(FOLDS)
+        ]
+        rows = [job.result() for job in jobs]
+    print("patients  " + "  ".join(f"share {share:4}" for share in SHARES))
+    table = {}
+    for asked in (number or "all" for number in PATIENTS):
+        folds = [row for row in rows if row["asked"] == asked]
+        weights = [row["scored"] for row in folds]
+        means = [np.average([row["by share"][str(s)]["mean"] for row in folds], weights=weights) for s in SHARES]
+        table[asked] = [round(float(mean), 4) for mean in means]
+        print(f"{asked:>8}  " + "  ".join(f"{mean:10.4f}" for mean in means))
+    about = {"cpu": cpu_name(), "role": options.role, "iterations": options.iterations, "seed": options.seed}
+    kept = about | {"shares": SHARES, "mean DSC by patients": table, "folds": rows}
+    (RESULTS / "parent_share.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
