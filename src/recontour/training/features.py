@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from recontour.files import output_error
 from recontour.network import Network
 from recontour.training.batches import Batches, Drawn
+from recontour.training.recipe import Recipe
 
 FREE_SHARE = 0.5  # of the free disk that features may take
 log = logging.getLogger(__name__)
@@ -165,10 +166,10 @@ def features_of(network: Network, ct_1HW: Tensor) -> Tensor:
     return network.features(ct_N1HW)[0].permute(1, 2, 0).half()
 
 
-def has_frozen_trunk(network: Network) -> bool:
-    """Whether nothing before Conv5 learns."""
+def learns_from_features(network: Network, recipe: Recipe) -> bool:
+    """Whether views are fixed, and nothing before Conv5 learns."""
     trunk = (network.conv1, network.conv2, network.conv3, network.conv4)
-    return not any(parameter.requires_grad for stage in trunk for parameter in stage.parameters())
+    return recipe.views > 0 and not any(parameter.requires_grad for stage in trunk for parameter in stage.parameters())
 
 
 def for_learning(network: Network, batches: Batches, path: Path, *, keep: bool) -> Batches | FeatureBatches:
@@ -180,10 +181,9 @@ def for_learning(network: Network, batches: Batches, path: Path, *, keep: bool) 
     """
     path.unlink(missing_ok=True)
     recipe, side = batches.recipe, batches.preprocessing.crop_px
-    if not recipe.views:
-        return batches
-    if not has_frozen_trunk(network):
-        log.info("no features are cached: layers before Conv5 retrain, too")
+    if not learns_from_features(network, recipe):
+        if recipe.views:
+            log.info("no features are cached: layers before Conv5 retrain, too")
         return batches
     h = (side - 1) // 8 + 1
     features_hwC = (h, h, network.feature_channels)
