@@ -36,7 +36,7 @@ def batches_of(cohort: Cohort, views: int = 2) -> Batches:
 
 
 def cached(net: Network, cohort: Cohort, folder: Path) -> FeatureBatches:
-    lessons = for_learning(net, batches_of(cohort), folder / "features.bin", keep=True)
+    lessons = for_learning(net, batches_of(cohort), folder / "features.bin")
     assert isinstance(lessons, FeatureBatches)
     assert lessons.store
     set_training_mode(net)
@@ -81,8 +81,8 @@ def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one_whatever_was_kept(nort
     for _ in range(4):
         next(started)
     started.close()  # type: ignore[attr-defined]  # a generator
-    left = tmp_path / "b" / "features.bin"
-    left.write_bytes(b"\x01" * left.stat().st_size)  # what a power cut may leave: every record claims to be whole
+    assert not (tmp_path / "b" / "features.bin").exists()
+    (tmp_path / "b" / "features.bin").write_bytes(b"\x01" * 10**6)  # a kill leaves it: every record claims to be whole
     assert [step.iteration for step in steps(again, north, tmp_path / "b", VIEWS, resume=True)][-1] == 8
     assert sha256_of(again) == sha256_of(unbroken)
 
@@ -132,7 +132,7 @@ def test_without_fixed_views_or_a_frozen_trunk_there_is_nothing_to_keep(
 ) -> None:
     caplog.set_level(logging.INFO)
     batches = batches_of(north, views)
-    assert for_learning(frozen(layers), batches, tmp_path / "features.bin", keep=True) is batches
+    assert for_learning(frozen(layers), batches, tmp_path / "features.bin") is batches
     assert ("layers before Conv5 retrain" in caplog.text) == bool(views)
     assert not list(tmp_path.iterdir())
 
@@ -145,14 +145,15 @@ def test_whether_features_are_kept_is_said_with_numbers(
     monkeypatch.setattr(FeatureStore, "create", lambda _: None)
     for free in (3.3, 3.1):  # of 36 views, 16 are drawn at most: 1.6 GB
         monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: SimpleNamespace(free=free * 1e9))
-        for_learning(frozen(), batches_of(north), tmp_path / "features.bin", keep=True)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1e12))
-    for_learning(frozen(), batches_of(north), tmp_path / "features.bin", keep=False)
+        for_learning(frozen(), batches_of(north), tmp_path / "features.bin")
+    for_learning(frozen(), batches_of(north), None)
+    second = batches_of(north)
+    second.rank = 1
+    for_learning(frozen(), second, None)
     kept, anew, together = (record.getMessage() for record in caplog.records)
     assert kept.startswith("caching up to 1.6 GB")
-    assert kept.endswith("3.3 GB free")
-    assert "caching takes 1.6 GB" in anew
-    assert anew.endswith("3.1 GB free")
+    assert kept.endswith("3.3 GB are free")
+    assert f"a cache takes 1.6 GB, and {tmp_path} has 3.1 GB free" in anew
     assert "several processes" in together
 
 
@@ -211,7 +212,7 @@ def test_labels_and_logits_of_a_window_are_those_of_the_slice_there(north: Cohor
     set_training_mode(net)
     net.eval()
     batches = Batches(list(north), ORGANS, PREPROCESSING, replace(VIEWS, window=3), seed=0)
-    windowed = for_learning(net, batches, tmp_path / "features.bin", keep=True)
+    windowed = for_learning(net, batches, tmp_path / "features.bin")
     assert isinstance(windowed, FeatureBatches)
     whole = cached(net, north, tmp_path)
     net.eval()

@@ -207,32 +207,44 @@ def learns_from_features(network: Network, recipe: Recipe) -> bool:
     return recipe.views > 0 and not any(parameter.requires_grad for stage in trunk for parameter in stage.parameters())
 
 
-def for_learning(network: Network, batches: Batches, path: Path, *, keep: bool) -> Batches | FeatureBatches:
+def for_learning(network: Network, batches: Batches, path: Path | None) -> Batches | FeatureBatches:
     """The batches as the layers that learn want them: features, where the trunk is frozen and views are fixed.
 
-    They are kept in a file at `path` if that fits on the disk, which is said; what an earlier run left there goes.
-    keep: whether they may be kept at all.
+    path: of the file that keeps them if it fits on the disk, which is said; an earlier run's is replaced. None, where
+        several processes train together: they are made anew each time.
     Raises: OutputError, FaultError: the file cannot be made.
     """
-    path.unlink(missing_ok=True)
     recipe, side = batches.recipe, batches.preprocessing.crop_px
     if not learns_from_features(network, recipe):
         if recipe.views:
-            log.info("no features are cached: layers before Conv5 retrain, too")
+            _tell(batches, "no features are cached: layers before Conv5 retrain, too")
         return batches
-    h = (side - 1) // STRIDE + 1
-    features_hwC = (h, h, network.feature_channels)
+    cells = (side - 1) // STRIDE + 1
+    features_hwC = (cells, cells, network.feature_channels)
+    if path is None:
+        _tell(batches, "the frozen layers' features are computed anew each time: several processes train together")
+        return FeatureBatches(batches, features_hwC, None)
+    path.unlink(missing_ok=True)
     slots = sum(case.grid.shape[0] for case in batches.cases) * recipe.views
     store = FeatureStore(path, slots, features_hwC, (len(batches.organs), side, side))
     gigabytes = store.record_bytes * min(slots, recipe.iterations * recipe.batch) / 1e9
     free = shutil.disk_usage(path.parent).free / 1e9
-    there = f"{path.parent} has {free:.1f} GB free"
-    if not keep or gigabytes > FREE_SHARE * free:
-        why = there if keep else "several processes train together"
-        log.info(
-            f"the frozen layers' features are computed anew each time: caching takes {gigabytes:.1f} GB, and {why}"
+    if gigabytes > FREE_SHARE * free:
+        _tell(
+            batches,
+            f"the frozen layers' features are computed anew each time: a cache takes {gigabytes:.1f} GB, and "
+            f"{path.parent} has {free:.1f} GB free, of which it may take half",
         )
         return FeatureBatches(batches, features_hwC, None)
-    log.info(f"caching up to {gigabytes:.1f} GB of the frozen layers' features while it trains; {there}")
+    _tell(
+        batches,
+        f"caching up to {gigabytes:.1f} GB of the frozen layers' features in {path.parent} while it trains; "
+        f"{free:.1f} GB are free",
+    )
     store.create()
     return FeatureBatches(batches, features_hwC, store)
+
+
+def _tell(batches: Batches, words: str) -> None:
+    if batches.rank == 0:
+        log.info(words)
