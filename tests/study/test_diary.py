@@ -7,7 +7,7 @@ from recontour.training.loop import Step
 
 
 def step(iteration: int, loss: float = 1.0) -> Step:
-    return Step(iteration, loss, learning_rate=0.1, seconds=0.5, waited=0.1, features=0.0)
+    return Step(iteration, loss, learning_rate=0.1, seconds=0.5, waited=0.1, features=0.05)
 
 
 def test_what_was_written_is_there_again_after_a_kill(tmp_path: Path) -> None:
@@ -24,6 +24,7 @@ def test_what_was_written_is_there_again_after_a_kill(tmp_path: Path) -> None:
     with Diary(path) as diary:
         assert diary.seconds == pytest.approx(6 * 0.5)
         assert diary.waiting == pytest.approx(0.2)
+        assert diary.features == pytest.approx(0.1)
         assert [(point.iteration, point.value) for point in diary.loss] == [(6, 3.5)]
         assert [(point.iteration, point.seconds, point.value) for point in diary.validation] == [(5, 2.5, 0.25)]
 
@@ -38,4 +39,4 @@ def test_the_loss_curve_averages_windows(tmp_path: Path) -> None:
 
 def test_an_empty_diary_has_no_time(tmp_path: Path) -> None:
     with Diary(tmp_path / "diary.csv") as diary:
-        assert (diary.seconds, diary.waiting, diary.loss, diary.validation) == (0, 0, (), ())
+        assert (diary.seconds, diary.waiting, diary.features, diary.loss, diary.validation) == (0, 0, 0, (), ())

@@ -17,7 +17,7 @@ from recontour.network import Network, Preprocessing
 from recontour.network.model_file import sha256_of
 from recontour.training import features
 from recontour.training.batches import Batches
-from recontour.training.features import FeatureBatches, FeatureStore, features_of, for_learning
+from recontour.training.features import FeatureBatches, FeatureStore, corner, features_of, for_learning
 from recontour.training.loop import Step, set_training_mode
 from recontour.transfer.depth import freeze_all_but_last
 
@@ -36,7 +36,7 @@ def batches_of(cohort: Cohort, views: int = 2) -> Batches:
 
 
 def cached(net: Network, cohort: Cohort, folder: Path) -> FeatureBatches:
-    lessons = for_learning(net, batches_of(cohort), folder / "features.bin", keep=True)
+    lessons = for_learning(net, batches_of(cohort), folder / "features.bin")
     assert isinstance(lessons, FeatureBatches)
     assert lessons.store
     set_training_mode(net)
@@ -81,8 +81,8 @@ def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one_whatever_was_kept(nort
     for _ in range(4):
         next(started)
     started.close()  # type: ignore[attr-defined]  # a generator
-    left = tmp_path / "b" / "features.bin"
-    left.write_bytes(b"\x01" * left.stat().st_size)  # what a power cut may leave: every record claims to be whole
+    assert not (tmp_path / "b" / "features.bin").exists()
+    (tmp_path / "b" / "features.bin").write_bytes(b"\x01" * 10**6)  # a kill leaves it: every record claims to be whole
     assert [step.iteration for step in steps(again, north, tmp_path / "b", VIEWS, resume=True)][-1] == 8
     assert sha256_of(again) == sha256_of(unbroken)
 
@@ -132,7 +132,7 @@ def test_without_fixed_views_or_a_frozen_trunk_there_is_nothing_to_keep(
 ) -> None:
     caplog.set_level(logging.INFO)
     batches = batches_of(north, views)
-    assert for_learning(frozen(layers), batches, tmp_path / "features.bin", keep=True) is batches
+    assert for_learning(frozen(layers), batches, tmp_path / "features.bin") is batches
     assert ("layers before Conv5 retrain" in caplog.text) == bool(views)
     assert not list(tmp_path.iterdir())
 
@@ -145,14 +145,15 @@ def test_whether_features_are_kept_is_said_with_numbers(
     monkeypatch.setattr(FeatureStore, "create", lambda _: None)
     for free in (3.3, 3.1):  # of 36 views, 16 are drawn at most: 1.6 GB
         monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: SimpleNamespace(free=free * 1e9))
-        for_learning(frozen(), batches_of(north), tmp_path / "features.bin", keep=True)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1e12))
-    for_learning(frozen(), batches_of(north), tmp_path / "features.bin", keep=False)
+        for_learning(frozen(), batches_of(north), tmp_path / "features.bin")
+    for_learning(frozen(), batches_of(north), None)
+    second = batches_of(north)
+    second.rank = 1
+    for_learning(frozen(), second, None)
     kept, anew, together = (record.getMessage() for record in caplog.records)
     assert kept.startswith("caching up to 1.6 GB")
-    assert kept.endswith("3.3 GB free")
-    assert "caching takes 1.6 GB" in anew
-    assert anew.endswith("3.1 GB free")
+    assert kept.endswith("3.3 GB are free")
+    assert f"a cache takes 1.6 GB, and {tmp_path} has 3.1 GB free" in anew
     assert "several processes" in together
 
 
@@ -172,16 +173,57 @@ def test_a_disk_that_fills_up_is_a_fault(north: Cohort, tmp_path: Path, monkeypa
 def test_a_record_counts_once_it_is_whole(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path / "store", slots=3, features_hwC=(2, 2, 16), organs_KHW=(2, 9, 9))
     store.create()
-    assert store.whole([0, 1, 2]).tolist() == [False] * 3
     organs = torch.rand(2, 9, 9) < 0.5
     values = torch.randn(2, 2, 16).half()
+    assert store.read(1) is None
     store.write(1, values, organs)
-    assert store.whole([0, 1, 2]).tolist() == [False, True, False]
-    stored, bits = store.read([1, 1])
-    assert stored.dtype == np.float16
-    assert torch.equal(torch.from_numpy(stored[1]), values)
-    assert torch.equal(torch.from_numpy(bits[0]), organs)
+    assert (store.read(0), store.read(2)) == (None, None)
+    stored = store.read(1)
+    assert stored
+    assert torch.equal(stored[0], values)
+    assert torch.equal(stored[1], organs)
     assert store.path.stat().st_size == 3 * store.record_bytes
+
+
+def test_a_window_holds_the_organs_wherever_it_lies() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        organs = torch.zeros(2, 65, 65, dtype=torch.bool)  # 9 x 9 cells
+        row, column = rng.integers(0, 65 - 25, size=2)
+        organs[0, row, column] = organs[1, row + 24, column + 24] = True  # at most 5 cells
+        first, second = corner(organs, 5, 9, rng)
+        assert 0 <= min(first, second) <= max(first, second) <= 4
+        assert organs[:, 8 * first : 8 * first + 33, 8 * second : 8 * second + 33].sum() == 2
+    nothing = torch.zeros(2, 65, 65, dtype=torch.bool)
+    assert {corner(nothing, 5, 9, rng)[0] for _ in range(100)} == {0, 1, 2, 3, 4}
+    everything = torch.ones(2, 65, 65, dtype=torch.bool)
+    assert {corner(everything, 5, 9, rng)[1] for _ in range(100)} == {0, 1, 2, 3, 4}
+    assert corner(organs, 9, 9, rng) == (0, 0)
+
+
+def test_labels_and_logits_of_a_window_are_those_of_the_slice_there(north: Cohort, tmp_path: Path) -> None:
+    """SPP's 1x1 branch alone sees no neighbours: what it says inside the window is what it says of the slice."""
+    net = frozen(1)
+    for name, parameter in net.spp.named_parameters():
+        if parameter.shape[2:] == (3, 3):
+            torch.nn.init.zeros_(parameter)
+            assert name.startswith("branches")
+    net.conv5 = torch.nn.Sequential()
+    set_training_mode(net)
+    net.eval()
+    batches = Batches(list(north), ORGANS, PREPROCESSING, replace(VIEWS, window=3), seed=0)
+    windowed = for_learning(net, batches, tmp_path / "features.bin")
+    assert isinstance(windowed, FeatureBatches)
+    whole = cached(net, north, tmp_path)
+    net.eval()
+    for iteration in range(4):
+        part, all_of_it = windowed[iteration], whole[iteration]
+        with torch.no_grad():
+            logits = windowed.logits(net, windowed.given(net, part))
+            expected = whole.logits(net, whole.given(net, all_of_it))
+        for n, (row, column) in enumerate((8 * part.corners_N2).tolist()):
+            assert torch.allclose(logits[n], expected[n, :, row : row + 17, column : column + 17], atol=1e-5)
+            assert torch.equal(part.organs_NKHW[n], all_of_it.organs_NKHW[n, :, row : row + 17, column : column + 17])
 
 
 def test_steps_say_how_long_features_took(north: Cohort, tmp_path: Path) -> None:

@@ -13,14 +13,15 @@ WINDOW = 20  # iterations that a point of the loss curve averages
 
 
 class Diary:
-    """One line an iteration: number, loss, seconds, seconds waited, mean validation DSC where it was taken.
+    """One line an iteration: number, loss, seconds, and of these waited, and for a frozen trunk's features.
 
+    Another where it was taken: number, mean validation DSC.
     A resumed run writes some iterations again, with the same loss; the later line counts.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._steps: dict[int, tuple[float, float, float]] = {}
+        self._steps: dict[int, tuple[float, float, float, float]] = {}
         self._dsc: dict[int, float] = {}
         self._file: TextIO | None = None
 
@@ -43,8 +44,8 @@ class Diary:
 
     def note(self, step: Step) -> None:
         """Keep an iteration."""
-        self._steps[step.iteration] = (step.loss, step.seconds, step.waited)
-        self._write("step", step.iteration, step.loss, step.seconds, step.waited)
+        self._steps[step.iteration] = (step.loss, step.seconds, step.waited, step.features)
+        self._write("step", step.iteration, *self._steps[step.iteration])
 
     def validate(self, iteration: int, measure: Callable[[], float]) -> None:
         """Measure and keep the validation DSC after an iteration, unless that was done before the run was resumed."""
@@ -55,12 +56,17 @@ class Diary:
     @property
     def seconds(self) -> float:
         """Wall clock of all iterations."""
-        return sum(seconds for _, seconds, _ in self._steps.values())
+        return sum(seconds for _, seconds, *_ in self._steps.values())
 
     @property
     def waiting(self) -> float:
         """Share of it spent waiting for data."""
-        return sum(waited for *_, waited in self._steps.values()) / self.seconds if self._steps else 0.0
+        return sum(waited for *_, waited, _ in self._steps.values()) / self.seconds if self._steps else 0.0
+
+    @property
+    def features(self) -> float:
+        """Share of it spent making a frozen trunk's features."""
+        return sum(features for *_, features in self._steps.values()) / self.seconds if self._steps else 0.0
 
     @property
     def loss(self) -> tuple[Point, ...]:
@@ -87,7 +93,7 @@ class Diary:
     def _read(self, row: list[str]) -> None:
         kind, iteration, *numbers = row[:-1]
         if kind == "step":
-            loss, seconds, waited = map(float, numbers)
-            self._steps[int(iteration)] = (loss, seconds, waited)
+            loss, seconds, waited, features = map(float, numbers)
+            self._steps[int(iteration)] = (loss, seconds, waited, features)
         else:
             self._dsc[int(iteration)] = float(numbers[0])

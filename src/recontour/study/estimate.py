@@ -42,14 +42,19 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
         network.eval()(batch.ct_N1HW)
     a_slice = (time.perf_counter() - began) / len(batch.ct_N1HW)
     freeze_all_but_last(network, ground.study.models.retrain_last)
-    frozen = time_step(network, batch, preset.adapt).whole
+    frozen = time_step(network, batch, preset.adapt)
 
+    learnt = sum(case.grid.shape[0] for case in ground.cases("target", "train"))
     tested = sum(case.grid.shape[0] for cases in ground.scored.values() for case in cases)
     watched = sum(case.grid.shape[0] for case in ground.cases("target", "validation"))
 
     def cost(cell: Cell) -> Estimate:
         shallow = cell.retrain_last is not None and cell.retrain_last <= ground.study.models.retrain_last
-        step = (frozen if shallow else whole) * (cell.batch or preset.train.batch) / preset.train.batch
+        slices = cell.batch or preset.train.batch
+        new = 1.0  # share of slices whose features are not in the cache yet
+        if preset.adapt.views and cell.iterations:
+            new = min(1.0, learnt * preset.adapt.views / (cell.iterations * slices))
+        step = (frozen.head + new * frozen.trunk if shallow else whole) * slices / preset.train.batch
         looks = cell.iterations // cell.validate_every if cell.validate_every else 0
         scored = tested * bool(cell.iterations) + watched * looks
         return Estimate(cell.iterations * step + scored * a_slice, FILES_PER_MODEL * weights)

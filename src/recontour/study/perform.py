@@ -22,6 +22,7 @@ from recontour.study.results import Contouring, Mask, Result, Training, cell_fol
 from recontour.study.settings import Study
 from recontour.study.split import Split
 from recontour.training.batches import Batches
+from recontour.training.features import learns_from_features
 from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import time_step
 from recontour.training.recipe import Recipe
@@ -137,24 +138,34 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
                     step.iteration % (cell.validate_every or 1) == 0 or step.iteration == recipe.iterations
                 ):
                     diary.validate(step.iteration, lambda: _mean_dsc(model, watched))
-        share = (nan, nan)
+        trunk, head = nan, nan
         if cell.validate_every:
             tell("timing")
-            batch = Batches(cases, model.organs, model.preprocessing, recipe, cell.seed)[0]
-            times = time_step(model.network, batch, recipe)
             busy = 1 - diary.waiting
-            share = (busy * times.trunk / times.whole, busy * times.head / times.whole)
+            trunk = (
+                diary.features
+                if learns_from_features(model.network, recipe)
+                else busy * _trunk_share(model, cases, recipe)
+            )
+            head = busy - trunk
         return Training(
             iterations=recipe.iterations,
             seconds=diary.seconds,
             waiting=diary.waiting,
-            trunk=share[0],
-            head=share[1],
+            trunk=trunk,
+            head=head,
             parameters=_count(model),
             retrained_parameters=sum(p.numel() for p in model.network.parameters() if p.requires_grad),
             loss=diary.loss,
             validation=diary.validation,
         )
+
+
+def _trunk_share(model: Model, cases: Sequence[Case], recipe: Recipe) -> float:
+    """Of an iteration's time, measured."""
+    batch = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)[0]
+    times = time_step(model.network, batch, recipe)
+    return times.trunk / times.whole
 
 
 def _count(model: Model) -> int:

@@ -19,7 +19,9 @@ from torch.utils.data import Dataset
 from recontour.files import output_error
 from recontour.network import Network
 from recontour.training.batches import Batches, Drawn
+from recontour.training.recipe import Recipe
 
+STRIDE = 8  # pixels from one of the features' cells to the next
 FREE_SHARE = 0.5  # of the free disk that features may take
 log = logging.getLogger(__name__)
 
@@ -28,11 +30,13 @@ class FeatureBatch(NamedTuple):
     """N slices of K organs, of which the trunk is still to see M."""
 
     features_NhwC: Tensor  # float16; 0 where the trunk is still to see the slice
-    organs_NKHW: Tensor  # bool
+    corners_N2: Tensor  # row and column of the first cell that is learnt from
+    organs_NKHW: Tensor  # bool; as far as they are learnt from
     known_NK: Tensor  # bool
-    slots_N: Tensor  # where the store has them
+    slots_N: Tensor  # where the store has the slices
     unseen_M: Tensor  # which of the N
     ct_M1HW: Tensor  # float32, windowed
+    organs_MKHW: Tensor  # bool; all of them
 
 
 @dataclass(frozen=True)
@@ -74,15 +78,13 @@ class FeatureStore:
         except OSError as error:
             raise output_error(self.path, error) from error
 
-    def whole(self, slots: list[int]) -> npt.NDArray[np.bool_]:
-        """Which of these records are there."""
-        return np.asarray(self._records["whole"][slots])
-
-    def read(self, slots: list[int]) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
-        """Records that are there: (N, h, w, C) features and (N, K, H, W) organs."""
-        records = self._records[slots]
-        bits = np.unpackbits(records["bits"], axis=-1, count=self.organs_KHW[2]).view(np.bool_)
-        return np.ascontiguousarray(records["features"]), bits
+    def read(self, slot: int) -> tuple[Tensor, Tensor] | None:
+        """A record: (h, w, C) features and (K, H, W) organs; None if it is not there."""
+        record = self._records[slot]
+        if not record["whole"]:
+            return None
+        bits = np.unpackbits(record["bits"], axis=-1, count=self.organs_KHW[2])
+        return torch.from_numpy(record["features"].copy()), torch.from_numpy(bits.view(np.bool_))
 
     def write(self, slot: int, features_hwC: Tensor, organs_KHW: Tensor) -> None:
         """Keep a record. Raises: FaultError: the disk is full."""
@@ -111,48 +113,82 @@ class FeatureBatches(Dataset[FeatureBatch]):
         self.recipe = batches.recipe
         self.store = store
         self._features_hwC = features_hwC
-        self._first: list[int] = np.cumsum(
-            [0, *(case.grid.shape[0] for case in batches.cases)]
-        ).tolist()  # slice of each case
+        self._window = self.recipe.window or features_hwC[0]
+        before = np.cumsum([0, *(case.grid.shape[0] for case in batches.cases)])
+        self._first: list[int] = before.tolist()  # slice of each case
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, iteration: int) -> FeatureBatch:
         """Draw a batch; read what is in the store, and prepare the CT of what is not."""
+        rng = np.random.default_rng([self.batches.seed, self.batches.rank, iteration, 1])
         drawn = self.batches.drawn(iteration)
         slots = [self._slot(one) for one in drawn]
-        there = self.store.whole(slots) if self.store else np.zeros(len(slots), dtype=np.bool_)
+        stored = [self.store.read(slot) if self.store else None for slot in slots]
+        unseen = [n for n, record in enumerate(stored) if record is None]
+        new = {n: self.batches.sample(drawn[n], rng) for n in unseen}
         side = self.batches.preprocessing.crop_px
-        features_NhwC = torch.zeros((len(drawn), *self._features_hwC), dtype=torch.float16)
-        organs_NKHW = torch.zeros((len(drawn), len(self.batches.organs), side, side), dtype=torch.bool)
-        if self.store and there.any():
-            features, organs = self.store.read([slot for slot, is_there in zip(slots, there, strict=True) if is_there])
-            features_NhwC[there], organs_NKHW[there] = torch.from_numpy(features), torch.from_numpy(organs)
-        unseen = np.flatnonzero(~there)
-        ct_M1HW = torch.zeros((len(unseen), 1, side, side))
-        for m, n in enumerate(unseen):
-            ct_M1HW[m], organs_NKHW[n], _ = self.batches.sample(drawn[n], np.random.default_rng())
-        known_NK = torch.stack([self.batches.known(one.case) for one in drawn])
+        ct_M1HW = torch.stack([new[n][0] for n in unseen]) if unseen else torch.zeros(0, 1, side, side)
+        organs = [record[1] if record else new[n][1] for n, record in enumerate(stored)]
+        not_yet_hwC = torch.zeros(self._features_hwC, dtype=torch.float16)
+        corners = [corner(one, self._window, self._features_hwC[0], rng) for one in organs]
         return FeatureBatch(
-            features_NhwC, organs_NKHW, known_NK, torch.tensor(slots), torch.from_numpy(unseen), ct_M1HW
+            features_NhwC=torch.stack([record[0] if record else not_yet_hwC for record in stored]),
+            corners_N2=torch.tensor(corners),
+            organs_NKHW=torch.stack([self._pixels(*pair) for pair in zip(organs, corners, strict=True)]),
+            known_NK=torch.stack([self.batches.known(one.case) for one in drawn]),
+            slots_N=torch.tensor(slots),
+            unseen_M=torch.tensor(unseen, dtype=torch.int64),
+            ct_M1HW=ct_M1HW,
+            organs_MKHW=torch.stack(organs)[unseen],
         )
 
     def given(self, network: Network, batch: FeatureBatch) -> Tensor:
-        """All features of a batch, (N, C, h, w); those that were missing are made, and go to the store."""
-        for n, ct_1HW in zip(batch.unseen_M.tolist(), batch.ct_M1HW, strict=True):
-            batch.features_NhwC[n] = features_of(network, ct_1HW)
+        """The features that are learnt from, (N, C, h, w); those that were missing are made, and go to the store."""
+        for m, n in enumerate(batch.unseen_M.tolist()):
+            batch.features_NhwC[n] = features_of(network, batch.ct_M1HW[m])
             if self.store:
-                self.store.write(int(batch.slots_N[n]), batch.features_NhwC[n], batch.organs_NKHW[n])
-        return batch.features_NhwC.permute(0, 3, 1, 2).float()  # channels-last
+                self.store.write(int(batch.slots_N[n]), batch.features_NhwC[n], batch.organs_MKHW[m])
+        windows = [
+            features_hwC[row : row + self._window, column : column + self._window]
+            for features_hwC, (row, column) in zip(batch.features_NhwC, batch.corners_N2.tolist(), strict=True)
+        ]
+        return torch.stack(windows).permute(0, 3, 1, 2).float()  # channels-last
 
     def logits(self, network: Network, features_NChw: Tensor) -> Tensor:
         """What the network's head says of them: (N, K, H, W)."""
-        side = self.batches.preprocessing.crop_px
+        side = pixels_of(self._window)
         return network.logits(features_NChw, (side, side))
+
+    def _pixels(self, organs_KHW: Tensor, corner: tuple[int, int]) -> Tensor:
+        """What a window of cells shows of the organs."""
+        row, column = (STRIDE * cell for cell in corner)
+        side = pixels_of(self._window)
+        return organs_KHW[:, row : row + side, column : column + side]
 
     def _slot(self, drawn: Drawn) -> int:
         return (self._first[drawn.case] + drawn.plane) * self.recipe.views + drawn.view
+
+
+def pixels_of(cells: int) -> int:
+    """Pixels between the first and the last of that many cells, both included."""
+    return STRIDE * (cells - 1) + 1
+
+
+def corner(organs_KHW: Tensor, window: int, cells: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Row and column of the first of window x window cells, of cells x cells: anywhere, but showing all organs.
+
+    Of organs that are too large for that, a part.
+    """
+    shown_HW = organs_KHW.any(dim=0).numpy()
+    begin = []
+    for other in (1, 0):
+        pixels = np.flatnonzero(shown_HW.any(axis=other))
+        ends = (-(-pixels[-1] // STRIDE) - (window - 1), pixels[0] // STRIDE) if len(pixels) else (0, cells)
+        low, high = sorted(np.clip(ends, 0, cells - window))
+        begin.append(int(rng.integers(low, high + 1)))
+    return begin[0], begin[1]
 
 
 @torch.no_grad()
@@ -165,39 +201,50 @@ def features_of(network: Network, ct_1HW: Tensor) -> Tensor:
     return network.features(ct_N1HW)[0].permute(1, 2, 0).half()
 
 
-def has_frozen_trunk(network: Network) -> bool:
-    """Whether nothing before Conv5 learns."""
+def learns_from_features(network: Network, recipe: Recipe) -> bool:
+    """Whether views are fixed, and nothing before Conv5 learns."""
     trunk = (network.conv1, network.conv2, network.conv3, network.conv4)
-    return not any(parameter.requires_grad for stage in trunk for parameter in stage.parameters())
+    return recipe.views > 0 and not any(parameter.requires_grad for stage in trunk for parameter in stage.parameters())
 
 
-def for_learning(network: Network, batches: Batches, path: Path, *, keep: bool) -> Batches | FeatureBatches:
+def for_learning(network: Network, batches: Batches, path: Path | None) -> Batches | FeatureBatches:
     """The batches as the layers that learn want them: features, where the trunk is frozen and views are fixed.
 
-    They are kept in a file at `path` if that fits on the disk, which is said; what an earlier run left there goes.
-    keep: whether they may be kept at all.
+    path: of the file that keeps them if it fits on the disk, which is said; an earlier run's is replaced. None, where
+        several processes train together: they are made anew each time.
     Raises: OutputError, FaultError: the file cannot be made.
     """
-    path.unlink(missing_ok=True)
     recipe, side = batches.recipe, batches.preprocessing.crop_px
-    if not recipe.views:
+    if not learns_from_features(network, recipe):
+        if recipe.views:
+            _tell(batches, "no features are cached: layers before Conv5 retrain, too")
         return batches
-    if not has_frozen_trunk(network):
-        log.info("no features are cached: layers before Conv5 retrain, too")
-        return batches
-    h = (side - 1) // 8 + 1
-    features_hwC = (h, h, network.feature_channels)
+    cells = (side - 1) // STRIDE + 1
+    features_hwC = (cells, cells, network.feature_channels)
+    if path is None:
+        _tell(batches, "the frozen layers' features are computed anew each time: several processes train together")
+        return FeatureBatches(batches, features_hwC, None)
+    path.unlink(missing_ok=True)
     slots = sum(case.grid.shape[0] for case in batches.cases) * recipe.views
     store = FeatureStore(path, slots, features_hwC, (len(batches.organs), side, side))
     gigabytes = store.record_bytes * min(slots, recipe.iterations * recipe.batch) / 1e9
     free = shutil.disk_usage(path.parent).free / 1e9
-    there = f"{path.parent} has {free:.1f} GB free"
-    if not keep or gigabytes > FREE_SHARE * free:
-        why = there if keep else "several processes train together"
-        log.info(
-            f"the frozen layers' features are computed anew each time: caching takes {gigabytes:.1f} GB, and {why}"
+    if gigabytes > FREE_SHARE * free:
+        _tell(
+            batches,
+            f"the frozen layers' features are computed anew each time: a cache takes {gigabytes:.1f} GB, and "
+            f"{path.parent} has {free:.1f} GB free, of which it may take half",
         )
         return FeatureBatches(batches, features_hwC, None)
-    log.info(f"caching up to {gigabytes:.1f} GB of the frozen layers' features while it trains; {there}")
+    _tell(
+        batches,
+        f"caching up to {gigabytes:.1f} GB of the frozen layers' features in {path.parent} while it trains; "
+        f"{free:.1f} GB are free",
+    )
     store.create()
     return FeatureBatches(batches, features_hwC, store)
+
+
+def _tell(batches: Batches, words: str) -> None:
+    if batches.rank == 0:
+        log.info(words)

@@ -28,7 +28,7 @@ LOG_EVERY = 10  # iterations
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run keeps its checkpoint and its features while it lasts, and its logs for good."""
+    """Where a run keeps its checkpoint and a frozen trunk's features while it lasts, and its logs for good."""
 
     path: Path
 
@@ -39,12 +39,12 @@ class RunFolder:
 
     @property
     def features(self) -> Path:
-        """What a frozen trunk makes of the slices."""
+        """What a frozen trunk makes of the slices; gone when the run ends in whatever way but a kill."""
         return self.path / "features.bin"
 
     def close(self) -> None:
-        """Forget the checkpoint, what a kill left of one, and the features: the run's result is written."""
-        for path in (self.checkpoint, self.features, self.path / "lock", *self.path.glob(".*.partial")):
+        """Forget the checkpoint, and what a kill left of one: the run's result is written."""
+        for path in (self.checkpoint, self.path / "lock", *self.path.glob(".*.partial")):
             path.unlink(missing_ok=True)
 
 
@@ -102,7 +102,7 @@ def run(
     fabric = hardware.fabric()
     fabric.launch()
     first = is_first_process()
-    with hardware.kernels(), _held(folder) if first else nullcontext():
+    with hardware.kernels(), _held(folder) if first else nullcontext(), _gone_at_the_end(folder.features):
         state = _read_checkpoint(folder, identity, resume=resume)
         done = int(state["done"]) if state else 0
         if resume and first:
@@ -117,7 +117,7 @@ def run(
             optimiser.load_state_dict(state["optimiser"])
         for method in ("features", "logits"):
             wrapped.mark_forward_method(method)
-        lessons = for_learning(network, batches, folder.features, keep=fabric.world_size == 1)
+        lessons = for_learning(network, batches, folder.features if fabric.world_size == 1 else None)
         workers = 1 if fabric.device.type == "cpu" else min(8, os.cpu_count() or 1)
 
         saved = time.monotonic()
@@ -145,6 +145,14 @@ def _held(folder: RunFolder) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise output_error(folder.path, error) from error
+
+
+@contextmanager
+def _gone_at_the_end(path: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _save_checkpoint(

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""What does caching a frozen trunk's features save, an iteration and a whole adaptation?
+
+    .venv/bin/python benchmarks/adapt_speed.py [--iterations 2200] [--every 100] [--seed 0] [--steps-only] [--work DIR]
+
+First, steps: CPU time of one training iteration on one thread, all ways in turns, the least of several: plain frozen
+fine-tuning (a new view each time), fixed views with the features made anew, with the features read from the cache, and
+the latter with a window of the features. CPU time, since other work may run on the machine.
+
+Then, trainings on the real centres: Model_S on source, unless it is there; on target1's training patients Model_T from
+scratch, Model_ST plain and Model_ST cached, each scored on target1's validation patients as it goes (not counted as
+training time; test patients are not touched): seconds to reach Model_T's last validation DSC, and what share of the
+time went into trunk, head and data. Broken off at any moment, the same command goes on where it was. Writes
+docs/results/adapt_speed.json. Makes its cohorts as real_centres.py does.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from candidates import cases_of, dsc
+from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
+from recontour.cohort import Case, Cohort
+from recontour.network import Model, Network, load_model
+from recontour.study.diary import Diary
+from recontour.training.batches import Batches
+from recontour.training.features import for_learning, learns_from_features
+from recontour.training.loop import loss_of, optimiser_of, set_training_mode
+from recontour.training.presets import preset_of
+from recontour.training.profile import time_step
+from recontour.training.recipe import Recipe
+from recontour.transfer.depth import freeze_all_but_last
+from recontour.transfer.models import begin, fit, take_over
+
+TARGET = "target1"
+RETRAIN_LAST = 10
+ROUNDS = {"compact": 15, "paper": 3}
+
+
+def steps_of(preset_name: str, case: Case, organs: Sequence[str], folder: Path) -> dict[str, float]:
+    """Milliseconds of CPU time of one iteration, by way."""
+    preset = preset_of(preset_name)
+    network = Network(preset.architecture, len(organs)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    freeze_all_but_last(network, RETRAIN_LAST)
+    set_training_mode(network)
+    cells = (preset.preprocessing.crop_px - 1) // 8 + 1
+    fixed = replace(preset.adapt, views=1)
+    ways = {
+        "plain": (replace(preset.adapt, views=0), False),
+        "fixed views, recomputed": (fixed, False),
+        "cached": (fixed, True),
+        f"cached, window of {2 * cells // 3}": (replace(fixed, window=2 * cells // 3), True),
+    }
+    steps = {
+        name: step_of(network, Batches([case], organs, preset.preprocessing, recipe, seed=0), folder / name, keep=keep)
+        for name, (recipe, keep) in ways.items()
+    }
+    least = dict.fromkeys(steps, inf)
+    for _ in range(ROUNDS[preset_name]):
+        for name, step in steps.items():
+            began = time.process_time()
+            step()
+            least[name] = min(least[name], time.process_time() - began)
+    return {name: round(1000 * seconds, 1) for name, seconds in least.items()}
+
+
+def step_of(network: Network, batches: Batches, file: Path, *, keep: bool) -> Callable[[], None]:
+    """An iteration with the first batch, which is in the cache already where there is one."""
+    lessons: Any = for_learning(network, batches, file if keep else None)
+    lessons.given(network, lessons[0])
+    batch, optimiser = lessons[0], optimiser_of(network, batches.recipe)
+
+    def step() -> None:
+        set_training_mode(network)
+        loss = loss_of(lessons.logits(network, lessons.given(network, batch)), batch, batches.recipe, 0)
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        optimiser.step()
+
+    return step
+
+
+def trained(
+    name: str, model: Model, cases: Sequence[Case], recipe: Recipe, folder: Path, every: int, watched: list[Case]
+) -> dict[str, Any]:
+    """Train a model, scoring it as it goes; what that took."""
+    kept = folder / f"{name}.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text()))
+    with Diary(folder / f"{name}.csv") as diary:
+        for step in fit(model, cases, recipe, folder / name, resume=True):
+            diary.note(step)
+            if step.iteration % every == 0 or step.iteration == recipe.iterations:
+                diary.validate(step.iteration, lambda: dsc(model, watched)["mean"])
+                print(f"{name}: {step.iteration}/{recipe.iterations}, DSC {diary.validation[-1].value:.4f}", flush=True)
+        curve = [(point.iteration, round(point.seconds, 1), round(point.value, 4)) for point in diary.validation]
+        row = {
+            "seconds": round(diary.seconds, 1),
+            "data": round(diary.waiting, 4),
+            **_shares(model, cases, recipe, diary),
+            "validation": curve,
+        }
+    kept.write_text(json.dumps(row) + "\n")
+    return row
+
+
+def _shares(model: Model, cases: Sequence[Case], recipe: Recipe, diary: Diary) -> dict[str, float]:
+    """Shares of trunk and head: where the trunk is cached as it was, else by timing a step."""
+    busy = 1 - diary.waiting
+    if learns_from_features(model.network, recipe):
+        trunk = diary.features
+    else:
+        times = time_step(model.network, Batches(cases, model.organs, model.preprocessing, recipe, 0)[0], recipe)
+        trunk = busy * times.trunk / times.whole
+    return {"trunk": round(trunk, 4), "head": round(busy - trunk, 4)}
+
+
+def trainings(work: Path, iterations: int, every: int, seed: int) -> dict[str, Any]:
+    """Model_T, and Model_ST both ways."""
+    preset = preset_of("compact")
+    folder = work / "adapt_speed" / f"{iterations}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    source, target = (Cohort.open(work / "cohorts" / role) for role in ("source", TARGET))
+    s = folder.parent / f"S-{seed}"
+    if not s.exists():
+        patients = cases_of(work, "source", "train")
+        for step in fit(
+            begin(source, patients, source.organs, "compact", preset, seed), patients, preset.train, s, resume=True
+        ):
+            if step.iteration % 200 == 0:
+                print(f"S: {step.iteration}/{preset.train.iterations}", flush=True)
+    cases, watched = cases_of(work, TARGET, "train"), cases_of(work, TARGET, "validation")
+    train = replace(preset.train, iterations=iterations)
+    ways = {"ST plain": replace(preset.adapt, iterations=iterations, views=0, window=0)}
+    ways["ST cached"] = replace(preset.adapt, iterations=iterations)
+    t = begin(target, cases, target.organs, "compact", replace(preset, train=train), seed)
+    rows = {"T": trained("T", t, cases, train, folder, every, watched)}
+    for name, recipe in ways.items():
+        st = take_over(load_model(s), target, cases, target.organs, recipe, RETRAIN_LAST, seed)
+        rows[name] = trained(name, st, cases, recipe, folder, every, watched)
+    goal = rows["T"]["validation"][-1][2]
+    for row in rows.values():
+        row["seconds to T's last DSC"] = next(
+            (seconds for _, seconds, value in row["validation"] if value >= goal), None
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iterations", type=int, default=preset_of("compact").adapt.iterations)
+    parser.add_argument(
+        "--every", type=int, default=100, help="iterations between two looks at the validation patients"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps-only", action="store_true")
+    parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    options = parser.parse_args()
+    if not DATA.is_dir():
+        sys.exit(f"the real data are not here: {DATA}")
+    work = options.work.resolve()
+    for role in ("source", TARGET):
+        cohort_of(DATA, work, role)
+    torch.set_num_threads(1)
+    out = RESULTS / "adapt_speed.json"
+    about: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    case = cases_of(work, TARGET, "train")[0]
+    about |= {"cpu": cpu_name(), "threads": 1, "milliseconds of a step": {}}
+    for preset in ROUNDS:
+        with tempfile.TemporaryDirectory() as scratch:
+            steps = steps_of(preset, case, case.organs, Path(scratch))
+        about["milliseconds of a step"][preset] = steps
+        for name, ms in steps.items():
+            print(f"{preset}, {name}: {ms:.1f} ms; plain takes {steps['plain'] / ms:.2f} times as long", flush=True)
+    if not options.steps_only:
+        about["trainings"] = {"iterations": options.iterations, "seed": options.seed}
+        about["trainings"] |= trainings(work, options.iterations, options.every, options.seed)
+        print("model      seconds  to T's last DSC  trunk  head   data   last DSC")
+        for name in ("T", "ST plain", "ST cached"):
+            row = about["trainings"][name]
+            reached = row["seconds to T's last DSC"]
+            print(
+                f"{name:10} {row['seconds']:7.0f}  {'never' if reached is None else round(reached):>15}  "
+                f"{row['trunk']:.2f}   {row['head']:.2f}   {row['data']:.2f}   {row['validation'][-1][2]:.3f}"
+            )
+    out.write_text(json.dumps(about, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
