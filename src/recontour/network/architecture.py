@@ -164,6 +164,10 @@ class Network(nn.Module):
         scores_N2Khw: Tensor = self.spp(self.conv5(features.coarse_NChw), features.fine_NCHW)
         return scores_N2Khw
 
+    def scores(self, ct_N1HW: Tensor) -> Tensor:
+        """(N, 1, H, W) windowed CT -> the head's scores, coarse as they are."""
+        return self.head(self.features(ct_N1HW))
+
     def logits(self, features: Features, size: Sequence[int]) -> Tensor:
         """The trunk's features -> (N, K, *size) logits: the organ's score minus the background's.
 

@@ -4,9 +4,9 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader
@@ -15,6 +15,9 @@ from recontour.errors import FaultError, SettingsError
 from recontour.training.batches import Batch, Batches
 from recontour.training.loss import organ_loss
 from recontour.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def learning_rate_at(iteration: int, recipe: Recipe) -> float:
 
 
 def learn(
-    fabric: Fabric, network: nn.Module, optimiser: Optimizer, batches: Batches, *, done: int, workers: int
+    fabric: "Fabric", network: nn.Module, optimiser: Optimizer, batches: Batches, *, done: int, workers: int
 ) -> Iterator[Step]:
     """Train from iteration `done` to the recipe's end.
 
@@ -83,7 +86,7 @@ def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) ->
 
 
 def _step(
-    fabric: Fabric, network: nn.Module, optimiser: Optimizer, batch: Batch, recipe: Recipe, iteration: int
+    fabric: "Fabric", network: nn.Module, optimiser: Optimizer, batch: Batch, recipe: Recipe, iteration: int
 ) -> float:
     ct_N1HW = batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
     loss = loss_of(network(ct_N1HW), batch, recipe, iteration)
