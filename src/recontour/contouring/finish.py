@@ -50,8 +50,7 @@ def drop_islands(mask: Mask, organ: str) -> Mask:
 
 def _box(mask: Mask) -> tuple[slice, ...]:
     """Where a mask that is not empty lies: twenty times faster than ndimage.find_objects."""
-    flat: Mask = mask.any(axis=0)
-    lines = (np.flatnonzero(found) for found in (mask.any(axis=(1, 2)), flat.any(axis=1), flat.any(axis=0)))
+    lines = (np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
     return tuple(slice(found[0], found[-1] + 1) for found in lines)
 
 
