@@ -41,7 +41,7 @@ ROUNDS = 3  # of timing
 def wider(view: tuple[float, int] | None = None, **architecture: Any) -> Preset:
     """`compact` with the wider head it had before, with changes, and perhaps pixels (mm) and sides (px) of its own."""
     pixel_mm, crop_px = view or (COMPACT.preprocessing.pixel_mm, COMPACT.preprocessing.crop_px)
-    head = {"widths": (16, 32, 64, 64), "spp_channels": 64}
+    head: dict[str, Any] = {"widths": (16, 32, 64, 64), "spp_channels": 64}
     return replace(
         COMPACT,
         architecture=replace(COMPACT.architecture, **(head | architecture)),

@@ -65,7 +65,7 @@ def measure(fold: int, number: int | None, iterations: int, seed: int, role: str
     cohort = Cohort.open(work / "cohorts" / role)
     learnt, scored = patients_of(cases_of(work, role, "train", "validation"), fold, number, seed)
     parent = source_model(work, seed)
-    recipe = replace(COMPACT.adapt, iterations=iterations, parent_share=0.5)
+    recipe = replace(COMPACT.adapt, iterations=iterations)
     organs = [organ for organ in parent.organs if any(organ in case.organs for case in learnt)]
     path = folder / "model"
     if not path.exists():

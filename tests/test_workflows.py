@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -283,3 +285,9 @@ def test_new_patients_are_no_cause_for_a_warning(
     train(south.path, tmp_path / "S", iterations=1)
     evaluate(north.path, [tmp_path / "older", tmp_path / "S"], tmp_path / "report")
     assert "used to train" not in caplog.text + (tmp_path / "report" / "report.html").read_text()
+
+
+def test_the_steps_load_without_what_only_training_and_reports_need() -> None:
+    code = "import sys, recontour.workflows; print({'lightning_fabric', 'matplotlib', 'openvino'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

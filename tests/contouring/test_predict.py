@@ -14,9 +14,9 @@ from recontour.network import Model, Network, Preprocessing
 class Threshold(Network):
     """Stands in for a trained network: organ k is what lies above 100 k windowed HU."""
 
-    def forward(self, ct_N1HW: Tensor) -> Tensor:
+    def scores(self, ct_N1HW: Tensor) -> Tensor:
         hu = (ct_N1HW + 1) * 300 - 200
-        return torch.cat([hu - 100 * (k + 1) for k in range(2)], dim=1)
+        return torch.cat([0 * hu, hu - 100, 0 * hu, hu - 200], dim=1)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_the_parent_head_has_a_say_where_it_knows_the_organ_and_only_when_nothin
             parameter.add_(0.1)
         own = network.eval()(ct_N1HW)
         parent = model.network.eval()(ct_N1HW)
-        keep_parent_head(network, model, organs, 0.25)
+        keep_parent_head(network, model, dict.fromkeys(organs, 0.25))
         both = network.eval()(ct_N1HW)
         assert torch.allclose(both[:, 0], 0.75 * own[:, 0] + 0.25 * parent[:, 1], atol=1e-5)
         assert torch.allclose(both[:, 1], own[:, 1], atol=1e-6)
@@ -52,7 +52,7 @@ def test_the_parent_head_has_a_say_where_it_knows_the_organ_and_only_when_nothin
 
 def test_of_a_model_with_a_parent_head_its_own_head_is_inherited(model: Model) -> None:
     network, _ = inherit(model, model.organs)
-    keep_parent_head(network, model, model.organs, 0.5)
+    keep_parent_head(network, model, dict.fromkeys(model.organs, 0.5))
     with torch.no_grad():
         for parameter in network.spp.parameters():
             parameter.add_(1.0)
@@ -60,6 +60,6 @@ def test_of_a_model_with_a_parent_head_its_own_head_is_inherited(model: Model) -
     grandchild, _ = inherit(child, model.organs)
     assert grandchild.parent_head is None
     assert torch.equal(grandchild.state_dict()["spp.scores.bias"], network.state_dict()["spp.scores.bias"])
-    keep_parent_head(grandchild, child, model.organs, 0.5)
+    keep_parent_head(grandchild, child, dict.fromkeys(model.organs, 0.5))
     kept = grandchild.state_dict()["parent_head.spp.scores.bias"]
     assert torch.equal(kept, network.state_dict()["spp.scores.bias"])

@@ -1,12 +1,12 @@
-"""CT -> one mask an organ, slice by slice: scores live only as long as their slices."""
+"""CT -> one mask an organ. Scores of the whole CT are kept as the network gives them, coarse; masks one at a time."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
+from recontour.contouring.engine import engine_of
 from recontour.contouring.finish import drop_islands
 from recontour.errors import OrganError
 from recontour.geometry import Grid
@@ -15,7 +15,6 @@ from recontour.network.preprocessing import body_centre_mm, unview, view
 
 Mask = npt.NDArray[np.bool_]
 SLICES_AT_ONCE = 8
-NEVER = -1e3  # the logit outside the network's view: no organ
 
 
 def predict(
@@ -24,18 +23,15 @@ def predict(
     """Contour a CT.
 
     hu: Hounsfield units, (slice, row, column). organs: which of the model's; all if None.
-    Yields: organ by organ its finished mask, bool (slice, row, column). Between slices and organs only bits are kept:
-        memory grows with voxels x organs / 8 bytes.
+    Yields: organ by organ its finished mask, bool (slice, row, column). Until then an organ takes 3 kB a slice
+        (`compact`), whatever the CT's pixels.
     Raises: OrganError: the model does not know an organ.
     """
     organs = chosen_organs(model, organs)
-    rows = [model.organs.index(organ) for organ in organs]
-    bits = np.zeros((len(organs), *grid.shape[:2], -(-grid.shape[2] // 8)), dtype=np.uint8)
-    for first, logits_NKHW in _logits(model, hu, grid):
-        masks_NKHW = (logits_NKHW[:, rows] > 0).numpy()
-        bits[:, first : first + len(masks_NKHW)] = np.packbits(masks_NKHW, axis=-1).swapaxes(0, 1)
-    for k, organ in enumerate(organs):
-        yield organ, drop_islands(np.unpackbits(bits[k], axis=-1, count=grid.shape[2]).view(np.bool_), organ)
+    centre = body_centre_mm(hu, grid)
+    logits_KNhw = _logits(model, hu, grid, centre, [model.organs.index(organ) for organ in organs])
+    for organ, logits_Nhw in zip(organs, logits_KNhw, strict=True):
+        yield organ, drop_islands(unview(logits_Nhw, grid, centre, model.preprocessing), organ)
 
 
 def chosen_organs(model: Model, organs: Sequence[str] | None) -> tuple[str, ...]:
@@ -47,17 +43,19 @@ def chosen_organs(model: Model, organs: Sequence[str] | None) -> tuple[str, ...]
     return tuple(dict.fromkeys(organs))
 
 
-def _logits(model: Model, hu: npt.NDArray[np.generic], grid: Grid) -> Iterator[tuple[int, Tensor]]:
-    """Batches of slices: index of the first, and (N, K, row, column) logits on the CT's own grid."""
-    centre = body_centre_mm(hu, grid)
-    device = next(model.network.parameters()).device  # where a training that goes on has it
-    if device.type == "cpu" and torch.cuda.is_available():
-        device = torch.device("cuda")
-    network = model.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    for first in range(0, grid.shape[0], SLICES_AT_ONCE):
-        planes = torch.from_numpy(np.asarray(hu[first : first + SLICES_AT_ONCE], dtype=np.float32))
-        seen = torch.stack([view(plane[None], grid, centre, model.preprocessing) for plane in planes])
-        ct_N1HW = model.preprocessing.windowed(seen).to(device, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            logits_NKHW = network(ct_N1HW).float().cpu().contiguous()
-        yield first, torch.stack([unview(logits, grid, centre, model.preprocessing, NEVER) for logits in logits_NKHW])
+def _logits(
+    model: Model, hu: npt.NDArray[np.generic], grid: Grid, centre_mm: tuple[float, float], rows: Sequence[int]
+) -> npt.NDArray[np.float32]:
+    """How much each organ beats its background, (K, N, h, w): as coarse as the network's scores.
+
+    rows: the organs' places among the model's.
+    """
+    scores = engine_of(model, len(hu))
+    batches = []
+    for first in range(0, len(hu), SLICES_AT_ONCE):
+        planes_NHW = torch.from_numpy(np.asarray(hu[first : first + SLICES_AT_ONCE], dtype=np.float32))
+        seen_NHW = view(planes_NHW, grid, centre_mm, model.preprocessing)
+        scores_N2Khw = scores(model.preprocessing.windowed(seen_NHW)[:, None])
+        organs = torch.tensor(rows)
+        batches.append(scores_N2Khw[:, 2 * organs + 1] - scores_N2Khw[:, 2 * organs])
+    return torch.cat(batches).transpose(0, 1).numpy()

@@ -4,17 +4,17 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import contourpy
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.image import imsave
 from scipy import ndimage
 
 from recontour.evaluation.tables import CaseScore
+
+if TYPE_CHECKING:  # half a second, which contouring need not wait
+    from matplotlib.axes import Axes
 
 Mask = npt.NDArray[np.bool_]
 
@@ -111,6 +111,8 @@ def _centred(centre: float, length: float, size: int) -> slice:
 
 def _png(hu: npt.NDArray[np.int16 | np.float32]) -> str:
     """The window's greys as a data: URI, enlarged by interpolation; each pixel keeps its place, metal its size."""
+    from matplotlib.image import imsave
+
     factor = max(1, round(CROP_PIXELS / max(hu.shape)))
     grey = ndimage.zoom(np.clip(hu.astype(np.float32), *WINDOW_HU), factor, order=1, mode="nearest", grid_mode=True)
     file = io.BytesIO()
@@ -130,6 +132,9 @@ def _path(plane: Mask, spacing_mm: tuple[float, float]) -> str:
 
 def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
     """DSC per organ as SVG: one panel per organ, one box per model, a dot per case, a line along each case's dots."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     organs = list(dict.fromkeys(row.organ for row in scores))
     dsc = {(row.organ, row.model, row.case): row.dsc for row in scores if np.isfinite(row.dsc)}
     rows = max(1, -(-len(organs) // PANELS_PER_ROW))
@@ -151,7 +156,7 @@ def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
     return svg.getvalue()[svg.getvalue().index("<svg") :]
 
 
-def _draw_panel(panel: Axes, organ: str, by_model: Sequence[Mapping[str, float]], colours: Sequence[str]) -> None:
+def _draw_panel(panel: "Axes", organ: str, by_model: Sequence[Mapping[str, float]], colours: Sequence[str]) -> None:
     """One organ: by_model holds each model's DSC by case."""
     places = range(len(by_model))
     for case in dict.fromkeys(case for of_model in by_model for case in of_model):

@@ -96,7 +96,7 @@ class Network(nn.Module):
     A slice's sides must be 8n + 1 pixels, so that the interpolation by 8 meets the corners: 417 = 8 * 52 + 1.
 
     An adapted network may keep its parent's head beside its own. Both read the same trunk; when it does not learn, its
-    logits are both heads' mean, weighed by `parent_share_K`. What learns is its own head alone, on its own logits.
+    scores are both heads' mean, weighed by `parent_share_K`. What learns is its own head alone, by its own scores.
     """
 
     def __init__(self, architecture: Architecture, organs: int) -> None:
@@ -141,7 +141,15 @@ class Network(nn.Module):
     def head(self, features_NChw: Tensor) -> Tensor:
         """CAC and SPP: the trunk's features -> (N, 2K, H / 8, W / 8) scores."""
         scores_N2Khw: Tensor = self.spp(self.conv5(features_NChw))
-        return scores_N2Khw
+        if self.parent_head is None or self.training:
+            return scores_N2Khw
+        share_2K11 = self.parent_share_K.repeat_interleave(2)[:, None, None]
+        parents_N2Khw: Tensor = self.parent_head(features_NChw)
+        return scores_N2Khw * (1 - share_2K11) + parents_N2Khw * share_2K11
+
+    def scores(self, ct_N1HW: Tensor) -> Tensor:
+        """(N, 1, H, W) windowed CT -> the head's scores, coarse as they are."""
+        return self.head(self.features(ct_N1HW))
 
     def logits(self, features_NChw: Tensor, size: Sequence[int]) -> Tensor:
         """The trunk's features -> (N, K, *size) logits: the organ's score minus the background's.
@@ -149,19 +157,13 @@ class Network(nn.Module):
         The softmax of an organ's two scores is the sigmoid of their difference. The interpolation is linear, so the
         difference may be taken before it, which halves its cost and changes nothing.
         """
-        logits_NKhw = _difference(self.head(features_NChw))
-        if self.parent_head is not None and not self.training:
-            parents_NKhw = _difference(self.parent_head(features_NChw))
-            logits_NKhw = torch.lerp(logits_NKhw, parents_NKhw, self.parent_share_K[:, None, None])
+        scores_N2Khw = self.head(features_NChw)
+        logits_NKhw = scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
         return interpolated(logits_NKhw, size)
 
     def forward(self, ct_N1HW: Tensor) -> Tensor:
         """(N, 1, H, W) windowed CT -> (N, K, H, W) logits."""
         return self.logits(self.features(ct_N1HW), ct_N1HW.shape[-2:])
-
-
-def _difference(scores_N2Khw: Tensor) -> Tensor:
-    return scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
 
 
 def interpolated(maps_NKhw: Tensor, size: Sequence[int]) -> Tensor:

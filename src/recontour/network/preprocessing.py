@@ -98,25 +98,45 @@ def view(
 
 
 def unview(
-    view_CHW: Tensor, grid: Grid, centre_mm: tuple[float, float], preprocessing: Preprocessing, beyond: float
-) -> Tensor:
-    """The way back from a plain view: (C, crop_px, crop_px) -> (C, rows, columns), `beyond` outside the crop."""
+    logits_Nhw: npt.NDArray[np.float32], grid: Grid, centre_mm: tuple[float, float], preprocessing: Preprocessing
+) -> npt.NDArray[np.bool_]:
+    """The way back from plain views of some slices: where logits are positive on the CT's own grid.
+
+    logits_Nhw: (N, h, w) points spread evenly over the view, from the centre of its first pixel to that of its last.
+    Bilinear between points; a view of every pixel made from them first would say the same, as 8n + 1 pixels meet them.
+    Returns: (N, rows, columns); outside the view nothing is.
+    """
     _, height, width = grid.shape
-    half = preprocessing.crop_px // 2
-    x_W = grid.origin_mm[0] + grid.spacing_mm[1] * torch.arange(width, dtype=torch.float32)
-    y_H = grid.origin_mm[1] + grid.spacing_mm[0] * torch.arange(height, dtype=torch.float32)
-    columns_W = (x_W - centre_mm[0]) / preprocessing.pixel_mm + half
-    rows_H = (y_H - centre_mm[1]) / preprocessing.pixel_mm + half
-    seen_W = (columns_W >= 0) & (columns_W <= 2 * half)
-    seen_H = (rows_H >= 0) & (rows_H <= 2 * half)
-    result_CHW = torch.full((len(view_CHW), height, width), beyond)
-    if seen_W.any() and seen_H.any():  # the seen pixels are one block
-        rows_hw, columns_hw = torch.meshgrid(rows_H[seen_H], columns_W[seen_W], indexing="ij")
-        first_row, first_column = int(seen_H.int().argmax()), int(seen_W.int().argmax())
-        h, w = rows_hw.shape
-        block = _sample(view_CHW, rows_hw, columns_hw)
-        result_CHW[:, first_row : first_row + h, first_column : first_column + w] = block
-    return result_CHW
+    masks = np.zeros((len(logits_Nhw), height, width), dtype=np.bool_)
+    span_mm = preprocessing.pixel_mm * (preprocessing.crop_px - 1)
+    y_mm = grid.origin_mm[1] + grid.spacing_mm[0] * np.arange(height) - centre_mm[1]
+    x_mm = grid.origin_mm[0] + grid.spacing_mm[1] * np.arange(width) - centre_mm[0]
+    rows_H = (y_mm / span_mm + 0.5) * (logits_Nhw.shape[1] - 1)
+    columns_W = (x_mm / span_mm + 0.5) * (logits_Nhw.shape[2] - 1)
+    for mask, logits_hw in zip(masks, logits_Nhw, strict=True):
+        positive_hw = logits_hw > 0
+        if positive_hw.any():
+            rows, columns = _near(positive_hw.any(axis=1), rows_H), _near(positive_hw.any(axis=0), columns_W)
+            lines_Hw = _interpolated(logits_hw, rows_H[rows])
+            mask[rows, columns] = _interpolated(lines_Hw.T, columns_W[columns]).T > 0
+    return masks
+
+
+def _near(positive: npt.NDArray[np.bool_], index: npt.NDArray[np.float64]) -> slice:
+    """Pixels within the view of which any can be positive: those less than one point from a positive one.
+
+    positive: by point. index: the pixels' places among the points, ascending.
+    """
+    first, last = np.flatnonzero(positive)[[0, -1]]
+    begin = np.searchsorted(index, max(first - 1, 0), side="left")
+    return slice(begin, np.searchsorted(index, min(last + 1, len(positive) - 1), side="right"))
+
+
+def _interpolated(values: npt.NDArray[np.float32], index: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Linear between rows: (points, M) -> (len(index), M)."""
+    below = np.clip(index.astype(np.intp), 0, len(values) - 2)
+    share = (index - below).astype(np.float32)[:, None]
+    return values[below] * (1 - share) + values[below + 1] * share
 
 
 def _averaged(index: Tensor, step: int) -> Tensor:

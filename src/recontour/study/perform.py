@@ -110,7 +110,7 @@ def _recipe(cell: Cell, recipe: Recipe) -> Recipe:
         iterations=max(1, cell.iterations),
         batch=batch,
         learning_rate=recipe.learning_rate * sqrt(batch / recipe.batch),
-        parent_share=0.0 if cell.alone else recipe.parent_share,
+        parent_patients=0.0 if cell.alone else recipe.parent_patients,
         frozen_statistics=cell.norm == "frozen" or recipe.frozen_statistics,
     )
 

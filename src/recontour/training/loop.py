@@ -4,10 +4,9 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader
@@ -18,6 +17,9 @@ from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatch, FeatureBatches
 from recontour.training.loss import organ_loss
 from recontour.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def learning_rate_at(iteration: int, recipe: Recipe) -> float:
 
 
 def learn(
-    fabric: Fabric,
+    fabric: "Fabric",
     network: Network,
     optimiser: Optimizer,
     batches: Batches | FeatureBatches,
@@ -95,7 +97,7 @@ def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) ->
             module.eval()
 
 
-def _step(fabric: Fabric, optimiser: Optimizer, loss: Tensor) -> float:
+def _step(fabric: "Fabric", optimiser: Optimizer, loss: Tensor) -> float:
     optimiser.zero_grad(set_to_none=True)
     fabric.backward(loss)
     optimiser.step()

@@ -33,3 +33,5 @@ class Recipe:
     augmentation: Augmentation
     views: int = 0  # each slice has that many views, drawn once, which a frozen trunk need see only once; 0: always new
     window: int = 0  # cells a side, about the organs, of a frozen trunk's features that are learnt from; 0: all of them
+    parent_patients: float = 0.0  # in an adapted model, its parent's head weighs as that many patients; 0: the paper's
+    frozen_statistics: bool = False  # of normalisation over a batch: as they were at the start

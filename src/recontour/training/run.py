@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import FileLock, Timeout
-from lightning_fabric import Fabric
 from torch.optim import Optimizer
 
 from recontour.errors import ResumeError, SettingsError
@@ -21,6 +20,9 @@ from recontour.training.batches import Batches
 from recontour.training.features import for_learning
 from recontour.training.log import ScalarLog
 from recontour.training.loop import Step, learn, optimiser_of
+
+if TYPE_CHECKING:  # two seconds, which contouring need not wait
+    from lightning_fabric import Fabric
 
 CHECKPOINT_SECONDS = 60.0
 LOG_EVERY = 10  # iterations
@@ -57,8 +59,10 @@ class Hardware:
     precision: Any = None  # Lightning's word: "32-true", "bf16-mixed", "16-mixed"; None: what the accelerator does best
     deterministic: bool = False  # the same bits on the same GPU again, for some speed; a CPU gives them anyway
 
-    def fabric(self) -> Fabric:
+    def fabric(self) -> "Fabric":
         """Lightning's handle on it."""
+        from lightning_fabric import Fabric
+
         best: Any = "32-true"
         if torch.cuda.is_available() and self.accelerator != "cpu":
             best = "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"

@@ -23,17 +23,20 @@ def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, .
     return network, tuple(organ for organ in organs if organ not in parent.organs)
 
 
-def keep_parent_head(network: Network, parent: Model, organs: Sequence[str], share: float) -> None:
+def keep_parent_head(network: Network, parent: Model, shares: Mapping[str, float]) -> None:
     """Keep the parent's head, which never learns, beside that of a network whose trunk is the parent's.
 
-    share: of the logits, that the parent's head has for the organs it knows, 0 ... 1.
+    shares: for each of the network's organs, in its order, what part of the scores the parent's head may have, 0 ... 1;
+        of an organ that the parent does not know it has none.
     """
+    organs = tuple(shares)
     network.add_parent_head(parent.architecture, len(organs))
     assert network.parent_head
     weights = _weights(parent, organs, network.state_dict())
     network.parent_head.load_state_dict({name: weights[name] for name in weights if name.startswith(HEAD)})
     network.parent_head.requires_grad_(False)
-    network.parent_share_K.copy_(torch.tensor([share * (organ in parent.organs) for organ in organs]))
+    known = [share if organ in parent.organs else 0.0 for organ, share in shares.items()]
+    network.parent_share_K.copy_(torch.tensor(known))
 
 
 def _weights(parent: Model, organs: Sequence[str], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:

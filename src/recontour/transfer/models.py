@@ -51,15 +51,16 @@ def take_over(
     """A model with its parent's weights, all but the last layers frozen: the paper's Model_ST before it is fitted.
 
     An organ that the parent does not have starts fresh; one that is not among `organs` is dropped. Where the trunk
-    stays the parent's, the parent's head may keep a share of the logits (`Recipe.parent_share`).
+    stays the parent's, the parent's head may keep a say (`Recipe.parent_patients`).
     """
     _seed(seed)
     network, fresh = inherit(parent, organs)
     freeze_all_but_last(network, retrain_last)
-    architecture = replace(parent.architecture, parent_head=recipe.parent_share > 0 and network.trunk_is_frozen)
-    if architecture.parent_head:
-        keep_parent_head(network, parent, organs, recipe.parent_share)
     own = _provenance(cohort, cases, organs, parent.provenance.preset, seed)
+    architecture = replace(parent.architecture, parent_head=recipe.parent_patients > 0 and network.trunk_is_frozen)
+    if architecture.parent_head:
+        m = recipe.parent_patients
+        keep_parent_head(network, parent, {organ: m / (m + n) for organ, n in own.cases_per_organ.items()})
     provenance = replace(
         own,
         parent_sha256=sha256_of(parent.network),
