@@ -139,7 +139,7 @@ def read_archive(folder: Path) -> Archive:
 
 def is_localiser(header: Dataset) -> bool:
     """Whether an image is a scanner's overview, which no one contours."""
-    return "LOCALIZER" in str(header.get("ImageType", "")).upper()
+    return "LOCALIZER" in text(header, "ImageType").upper()
 
 
 def references(structure_set: Dataset) -> tuple[set[str], set[str], set[str]]:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
 from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
-from recontour.dicom.reading import numbers, read_dataset, reading, sop_class_uid, sop_instance_uid, text
+from recontour.dicom.reading import numbers, read_dataset, reading, sop_class_uid, sop_instance_uid, text, value
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
@@ -182,7 +182,9 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
     if dataset.file_meta.TransferSyntaxUID == RLELossless:
         dataset.pixel_array_options(decoding_plugin="pydicom")  # pylibjpeg-rle, if installed, panics on damaged pixels
     try:
-        pixels = np.asarray(dataset.pixel_array)
+        pixels = _plain_pixels(dataset)
+        if pixels is None:
+            pixels = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise almost anything on damaged pixels
         raise NotDicomError(
             f"{path}: its pixels cannot be decoded ({type(error).__name__}); export the file again, uncompressed"
@@ -209,13 +211,36 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
             yield _slice(groups[0], groups[1], groups[2], groups[3], plane, path, instance, number)
 
 
+def _plain_pixels(dataset: Dataset) -> npt.NDArray[Any] | None:
+    """The pixels of one uncompressed image of 16 bits, as nearly all CT is; None of any other."""
+    element = dataset.get_item("PixelData")
+    pixels = None if element is None else element.value
+    shape = value(dataset, "Rows"), value(dataset, "Columns")
+    expected = {"SamplesPerPixel": 1, "BitsAllocated": 16, "PhotometricInterpretation": "MONOCHROME2"}
+    signed, stored_bits = value(dataset, "PixelRepresentation"), value(dataset, "BitsStored")
+    if (
+        dataset.file_meta.TransferSyntaxUID not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+        or any(value(dataset, keyword) != wanted for keyword, wanted in expected.items())
+        or value(dataset, "NumberOfFrames") not in (None, 1)
+        or signed not in (0, 1)
+        or stored_bits not in range(1, 17)
+        or not all(isinstance(side, int) for side in shape)
+        or not isinstance(pixels, bytes)
+        or len(pixels) != 2 * prod(shape)
+    ):
+        return None
+    stored = np.frombuffer(pixels, dtype="<i2" if signed else "<u2").reshape(shape)
+    unused = 16 - stored_bits
+    return stored << unused >> unused if unused else stored
+
+
 def _refuse_huge(dataset: Dataset, path: Path) -> None:
     """Raise where an image says, in its header or in its compressed pixels, that it is larger than any CT.
 
     Decoders make room for what is claimed before they see that it is not there.
     """
     rows, columns, samples, frames = (
-        int(dataset.get(keyword) or 1) for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")
+        int(value(dataset, keyword) or 1) for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")
     )
     pixels = dataset.get("PixelData")
     compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated  # in plain pixels such bytes are mere numbers
@@ -265,7 +290,7 @@ def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
     kind = text(dataset, "RescaleType").upper()
     if kind not in ("", "HU", "US"):
         raise RescaleError(f"{path}: its pixels are rescaled to '{kind}', not to Hounsfield units; give the plain CT")
-    if dataset.get("RescaleSlope") is None or dataset.get("RescaleIntercept") is None:
+    if value(dataset, "RescaleSlope") is None or value(dataset, "RescaleIntercept") is None:
         raise RescaleError(f"{path}: no RescaleSlope and RescaleIntercept, so no Hounsfield units; export it again")
     slope, intercept = (numbers(dataset, f"Rescale{what}", 1, path)[0] for what in ("Slope", "Intercept"))
     if slope == 0:
