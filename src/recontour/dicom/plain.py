@@ -9,11 +9,11 @@ from collections.abc import Iterator, MutableSequence
 from functools import cache
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding
-from pydicom.dataelem import RawDataElement, convert_raw_data_element, empty_value_for_VR
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element, empty_value_for_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -53,15 +53,15 @@ def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *
         return None
     try:
         begin = MARK.stop
-        meta = {}
+        meta: dict[BaseTag, DataElement | RawDataElement] = {}
         for found in attributes(data, begin, len(data), implicit=False, until=META_END):
             meta[tag_of(found.tag)] = _raw(data, found, implicit=False)
             begin = found.end
         syntax = meta.get(tag_of(TRANSFER_SYNTAX))
-        implicit = None if syntax is None else IS_IMPLICIT.get(syntax.value)
+        implicit = None if syntax is None else IS_IMPLICIT.get(syntax.value or b"")
         if implicit is None or (implicit and data[begin + 4 : begin + 6].isupper()):
             return None
-        kept = {}
+        kept: dict[BaseTag, DataElement | RawDataElement] = {}
         seen = attributes(data, begin, len(data), implicit=implicit, until=until or DATASET_END, to_until=not is_whole)
         for count, found in enumerate(seen):
             if found.tag < DATASET_BEGIN or count > MOST_ATTRIBUTES:
@@ -113,7 +113,7 @@ def attributes(
         raise NotPlainError
 
 
-def items(data: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
+def plain_items(data: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
     """The items of an encoded sequence, each as the encoded values of its attributes by tag.
 
     Raises: NotPlainError.
@@ -142,10 +142,11 @@ def _raw(data: bytes, found: Found, *, implicit: bool) -> RawDataElement:
     return RawDataElement(tag_of(found.tag), found.vr, length, value, found.start, implicit, True)
 
 
-def _encoding(characters: RawDataElement) -> str | MutableSequence[str]:
-    return convert_encodings(convert_raw_data_element(characters).value)
+def _encoding(characters: DataElement | RawDataElement) -> str | MutableSequence[str]:
+    return convert_encodings(convert_raw_data_element(cast("RawDataElement", characters)).value)
 
 
 @cache
 def _empty(vr: str | None) -> bytes | None:
-    return empty_value_for_VR(vr, raw=True)
+    empty = empty_value_for_VR(vr, raw=True)
+    return empty if isinstance(empty, bytes) else None

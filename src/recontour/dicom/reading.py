@@ -6,8 +6,8 @@ import os
 import re
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from itertools import count
 from pathlib import Path
@@ -22,7 +22,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
 
-from recontour.dicom.plain import MARK, plain_dataset, tag_of
+from recontour.dicom.plain import MARK, NotPlainError, plain_dataset, plain_items, tag_of
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
 from recontour.files import did_you_mean, printable
 
@@ -30,6 +30,7 @@ HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of 
 LOOK = 132  # bytes that show whether a file is DICOM
 HEAD = 1 << 14  # bytes that hold most images' attributes, but for the pixels
 MOST_AT_ONCE = 1 << 26  # bytes of a file that is taken into memory whole
+Attributes = Dataset | dict[int, bytes]  # of an item: as pydicom has them, or their encoded values by tag
 SHORT, LOOKED_UP = 1 << 8, 1 << 12  # bytes of an encoded value that is looked up, and how many of them are kept
 LARGEST = 1e6  # no length in a patient (mm), no Hounsfield unit and no cosine is larger
 MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
@@ -96,20 +97,30 @@ def _tags(keywords: tuple[str, ...]) -> frozenset[int]:
 def reading(path: Path) -> Iterator[None]:
     """Take attributes from a file, which pydicom parses only when asked.
 
-    Its remarks on odd values are silenced: what matters is checked by us. On damaged values it raises almost anything,
-    and that becomes NotDicomError.
+    On damaged values it raises almost anything, and that becomes NotDicomError.
     """
-    log = logging.getLogger("pydicom")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), disable_value_validation():
-            warnings.simplefilter("ignore")
+        with silence():
             yield
     except (RecontourError, MemoryError):
         raise
     except Exception as error:
         raise NotDicomError(f"{path}: damaged ({type(error).__name__}); export the file again") from error
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Have pydicom make no remarks on odd values: what matters is checked by us."""
+    log = logging.getLogger("pydicom")
+    level = log.level
+    if level == logging.CRITICAL:  # silent already
+        yield
+        return
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         log.setLevel(level)
 
@@ -124,11 +135,14 @@ def sop_instance_uid(dataset: Dataset) -> str:
     return text(dataset, "SOPInstanceUID") or text(dataset.file_meta, "MediaStorageSOPInstanceUID")
 
 
-def value(dataset: Dataset, keyword: str) -> Any:
-    """What an attribute holds; None where it is absent.
+def value(dataset: Attributes, keyword: str) -> Any:
+    """What an attribute holds; None where it is absent or empty.
 
     Files of one series are much alike: what was converted once is looked up.
     """
+    if isinstance(dataset, dict):
+        encoded = dataset.get(tag_of(keyword))
+        return converted(tag_of(keyword), None, encoded) if encoded else None
     element = dataset.get_item(tag_of(keyword))
     if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes) or element.length > SHORT:
         return dataset.get(keyword)
@@ -157,7 +171,16 @@ def converted(
     return convert_raw_data_element(raw, encoding=encoding if isinstance(encoding, str) else list(encoding)).value
 
 
-def text(dataset: Dataset, keyword: str) -> str:
+def items_of(dataset: Dataset, keyword: str) -> Sequence[Attributes]:
+    """The items of a sequence; plainly encoded ones without an object for each."""
+    element = dataset.get_item(tag_of(keyword))
+    if isinstance(element, RawDataElement) and isinstance(element.value, bytes):
+        with suppress(NotPlainError):
+            return list(plain_items(element.value, implicit=element.is_implicit_VR))
+    return dataset.get(keyword) or ()
+
+
+def text(dataset: Attributes, keyword: str) -> str:
     """An attribute as text in one line, without control characters; empty where it is absent or empty."""
     found = value(dataset, keyword)
     return "" if found is None else printable(str(found).replace(IR_58, "")).strip()
