@@ -5,10 +5,9 @@ reader would; whatever is not plain (big endian, deflated, of unknown length, ou
 reader, and so is every judgement of it.
 """
 
+import struct
 from collections.abc import Iterator, MutableSequence
 from functools import cache
-from struct import Struct
-from struct import error as StructError
 from typing import NamedTuple, cast
 
 from pydicom import Dataset
@@ -25,7 +24,7 @@ UNKNOWN_LENGTH = 0xFFFFFFFF
 TRANSFER_SYNTAX, CHARACTER_SET = 0x00020010, 0x00080005
 META_END, DATASET_BEGIN, DATASET_END = 0x00030000, 0x00080000, 0xFFFE0000  # tags
 ITEM = 0xFFFEE000
-EXPLICIT, IMPLICIT, LENGTH = Struct("<HH2sH").unpack_from, Struct("<HHL").unpack_from, Struct("<L").unpack_from
+EXPLICIT, IMPLICIT, LENGTH = (struct.Struct(form).unpack_from for form in ("<HH2sH", "<HHL", "<L"))
 VRS = {vr.value.encode(): (vr.value, vr in EXPLICIT_VR_LENGTH_32) for vr in VR if len(vr.value) == 2}
 IS_IMPLICIT = {f"{ImplicitVRLittleEndian}\0".encode(): True, f"{ExplicitVRLittleEndian}\0".encode(): False}
 
@@ -107,7 +106,7 @@ def attributes(
                 raise NotPlainError
             last = tag
             yield Found(tag, vr, start, at)
-    except (StructError, KeyError):
+    except (struct.error, KeyError):
         raise NotPlainError from None
     if to_until:
         raise NotPlainError
@@ -126,7 +125,7 @@ def plain_items(data: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
             if group << 16 | element != ITEM or length == UNKNOWN_LENGTH or at > len(data):
                 raise NotPlainError
             yield {found.tag: data[found.start : found.end] for found in attributes(data, start, at, implicit=implicit)}
-    except StructError:
+    except struct.error:
         raise NotPlainError from None
 
 

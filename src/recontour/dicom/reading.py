@@ -16,8 +16,8 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.charset import default_encoding
 from pydicom.config import disable_value_validation
-from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
