@@ -90,17 +90,16 @@ def attributes(
         while at < end:
             if implicit:
                 group, element, length = IMPLICIT(data, at)
-                vr, start = None, at + 8
             else:
                 group, element, code, length = EXPLICIT(data, at)
-                vr, is_long = VRS[code]
-                start = at + 8
-            tag = group << 16 | element
+            tag, start, vr = group << 16 | element, at + 8, None
             if tag >= until:
                 return
-            if not implicit and is_long:
-                (length,) = LENGTH(data, start)
-                start += 4
+            if not implicit:
+                vr, is_long = VRS[code]
+                if is_long:
+                    (length,) = LENGTH(data, start)
+                    start += 4
             at = start + length
             if tag <= last or length == UNKNOWN_LENGTH or at > end:
                 raise NotPlainError

@@ -344,17 +344,9 @@ def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence
                 "at least 3 points on one of the CT's slices are expected"
             )
     if structure.contours:
-        kind = _element("ContourGeometricType", b"CLOSED_PLANAR")
         texts = zip(structure.contours, slices, _contour_data(structure.contours), strict=True)
         value = b"".join(
-            _element(
-                "Item",
-                images[at or 0]
-                + kind
-                + _element("NumberOfContourPoints", b"%d" % len(contour.points_mm))
-                + _element("ContourNumber", b"%d" % number)
-                + _element("ContourData", data),
-            )
+            _encoded_contour(images[at or 0], len(contour.points_mm), number, data)
             for number, (contour, at, data) in enumerate(texts, start=1)
         )
         item[CONTOURS] = RawDataElement(
@@ -362,6 +354,14 @@ def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence
         )
         item.set_original_encoding(True, True, default_encoding)
     return item
+
+
+def _encoded_contour(image: bytes, points: int, number: int, data: bytes) -> bytes:
+    """An item of a Contour Sequence. image: its encoded Contour Image Sequence; data: its Contour Data."""
+    image += _element("ContourGeometricType", b"CLOSED_PLANAR")
+    image += _element("NumberOfContourPoints", b"%d" % points)
+    image += _element("ContourNumber", b"%d" % number)
+    return _element("Item", image + _element("ContourData", data))
 
 
 def _contour_images(scan: Scan) -> list[bytes]:
