@@ -12,6 +12,7 @@ from tests.dicom.conftest import dciodvfy, edit, make_scan, needs_dciodvfy
 from tests.geometry.conftest import make_grid
 
 from recontour import convert
+from recontour.cli import main
 from recontour.cohort import Cohort
 from recontour.cohort.export import export
 from recontour.dicom import Authorship, Scan, read_structure_set, write_segmentation
@@ -249,3 +250,16 @@ def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
 
 def test_a_ct_is_no_seg(tmp_path: Path, scan: Scan) -> None:
     refused(tmp_path, next((tmp_path / "ct").iterdir()), NoSeriesError, "not a DICOM SEG")
+
+
+def test_the_command_says_what_was_written(tmp_path: Path, scan: Scan, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = write_map(tmp_path / "predicted", masks_of()["Brainstem"]), tmp_path / "rs.dcm"
+    words = ["convert", str(path), str(tmp_path / "ct"), "--out", str(out)]
+    assert main(words) == 0
+    first, second, last = capsys.readouterr().out.replace("\n/", " /").splitlines()[:3]
+    assert first.split() == ["Brainstem", f"{GRID.volume_cc(masks_of()['Brainstem']):.2f}", "cc"]
+    assert second.split()[0] == "Lens_L"
+    assert "no voxel is marked" in second
+    assert last.startswith("written:")
+    assert main(words) == 2
+    assert "exists" in capsys.readouterr().err

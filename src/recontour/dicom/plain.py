@@ -7,12 +7,12 @@ reader, and so is every judgement of it.
 
 import struct
 from collections.abc import Iterator, MutableSequence
-from functools import cache
-from typing import NamedTuple, cast
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding
-from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element, empty_value_for_VR
+from pydicom.dataelem import RawDataElement, convert_raw_data_element, empty_value_for_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -52,7 +52,7 @@ def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *
         return None
     try:
         begin = MARK.stop
-        meta: dict[BaseTag, DataElement | RawDataElement] = {}
+        meta: dict[BaseTag, RawDataElement] = {}
         for found in attributes(data, begin, len(data), implicit=False, until=META_END):
             meta[tag_of(found.tag)] = _raw(data, found, implicit=False)
             begin = found.end
@@ -60,7 +60,7 @@ def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *
         implicit = None if syntax is None else IS_IMPLICIT.get(syntax.value or b"")
         if implicit is None or (implicit and data[begin + 4 : begin + 6].isupper()):
             return None
-        kept: dict[BaseTag, DataElement | RawDataElement] = {}
+        kept: dict[BaseTag, RawDataElement] = {}
         seen = attributes(data, begin, len(data), implicit=implicit, until=until or DATASET_END, to_until=not is_whole)
         for count, found in enumerate(seen):
             if found.tag < DATASET_BEGIN or count > MOST_ATTRIBUTES:
@@ -69,10 +69,12 @@ def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *
                 kept[tag_of(found.tag)] = _raw(data, found, implicit=implicit)
     except NotPlainError:
         return None
-    dataset = Dataset(kept)
+    dataset = Dataset(dict(kept))
     characters = kept.get(tag_of(CHARACTER_SET))
-    dataset.set_original_encoding(implicit, True, default_encoding if characters is None else _encoding(characters))
-    dataset.file_meta = FileMetaDataset(meta)
+    dataset.set_original_encoding(
+        implicit, True, default_encoding if characters is None else _encoding(characters._replace(value_tell=0))
+    )
+    dataset.file_meta = FileMetaDataset(dict(meta))
     dataset.file_meta.set_original_encoding(False, True, default_encoding)
     return dataset
 
@@ -140,8 +142,10 @@ def _raw(data: bytes, found: Found, *, implicit: bool) -> RawDataElement:
     return RawDataElement(tag_of(found.tag), found.vr, length, value, found.start, implicit, True)
 
 
-def _encoding(characters: DataElement | RawDataElement) -> str | MutableSequence[str]:
-    return convert_encodings(convert_raw_data_element(cast("RawDataElement", characters)).value)
+@lru_cache(maxsize=64)
+def _encoding(characters: RawDataElement) -> str | MutableSequence[str]:
+    """What pydicom decodes text by. characters: the character set, told to lie at 0, so that equal ones are equal."""
+    return convert_encodings(convert_raw_data_element(characters).value)
 
 
 @cache

@@ -17,7 +17,16 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
 from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
-from recontour.dicom.reading import numbers, read_dataset, reading, sop_class_uid, sop_instance_uid, text, value
+from recontour.dicom.reading import (
+    numbers,
+    read_dataset,
+    reading,
+    silence,
+    sop_class_uid,
+    sop_instance_uid,
+    text,
+    value,
+)
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
@@ -140,6 +149,7 @@ def read_scan(folder: Path) -> Scan:
     return read_series(archive.series[0].files)
 
 
+@silence()
 def read_series(files: Sequence[Path]) -> Scan:
     """Read the files of one CT series, in any order.
 
