@@ -10,13 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recontour.cohort.converting import convert
     from recontour.cohort.export import export
     from recontour.cohort.importing import import_dicom
     from recontour.dicom.deidentify import deidentify
     from recontour.workflows import adapt, contour, evaluate, train
 
-__all__ = ["adapt", "contour", "deidentify", "evaluate", "export", "import_dicom", "train"]
+__all__ = ["adapt", "contour", "convert", "deidentify", "evaluate", "export", "import_dicom", "train"]
 _AT = dict.fromkeys(__all__, "recontour.workflows") | {
+    "convert": "recontour.cohort.converting",
     "deidentify": "recontour.dicom.deidentify",
     "export": "recontour.cohort.export",
     "import_dicom": "recontour.cohort.importing",

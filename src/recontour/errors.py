@@ -17,6 +17,7 @@ one line and leaves with the error's exit code; nothing is left half written.
     ├── GridMismatchError       arrays that should share one grid do not
     ├── CohortError             a cohort folder is missing, empty, damaged or newer than this recontour
     ├── ModelFileError          a model file is missing, damaged, foreign or newer than this recontour
+    ├── LabelsError             a label map or folder of masks is damaged, or its labels have no name
     ├── OrganError              organs that the model or the cohort does not have
     ├── ScoresError             a table of scores is missing or damaged
     ├── SettingsError           an impossible or unknown setting
@@ -82,6 +83,10 @@ class CohortError(RecontourError):
 
 class ModelFileError(RecontourError):
     """A model file is missing, damaged, foreign or newer than this recontour."""
+
+
+class LabelsError(RecontourError):
+    """A label map or a folder of masks is missing or damaged, or its labels have no name."""
 
 
 class OrganError(RecontourError):

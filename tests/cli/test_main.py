@@ -25,6 +25,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException)
         ("deidentify deidentify A O", ""),
         ("inspect inspect C", ""),
         ("export export C O --format nifti", ""),
+        ("convert convert L CT --out R", ""),
         (
             "train train C --out M",
             "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",

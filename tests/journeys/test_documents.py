@@ -17,7 +17,7 @@ import pytest
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import tag_for_keyword
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, RTStructureSetStorage
+from pydicom.uid import UID, RTStructureSetStorage, SegmentationStorage
 from tests.journeys.conftest import write_patient
 
 from recontour import errors, workflows
@@ -283,7 +283,7 @@ def _keywords(cells: str) -> list[str]:
 
 def test_sop_classes_of_the_conformance_statement() -> None:
     table = rows("conformance.md", "| SOP class | UID | read | written by |")
-    assert {uid for _, uid, read, _ in table if read == "yes"} == {*CT, RTStructureSetStorage}
+    assert {uid for _, uid, read, _ in table if read == "yes"} == {*CT, RTStructureSetStorage, SegmentationStorage}
     assert all(UID(uid).name == name for name, uid, *_ in table)
 
 

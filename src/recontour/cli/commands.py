@@ -44,6 +44,11 @@ def export(options: argparse.Namespace) -> None:
     tell.exported(written, options.out)
 
 
+def convert(options: argparse.Namespace) -> None:
+    """Labels -> RTSTRUCT."""
+    tell.converted(recontour.convert(options.labels, options.ct_dir, options.out), options.out)
+
+
 def train(options: argparse.Namespace) -> None:
     """Cohort -> model."""
     with tell.Progress() as progress:

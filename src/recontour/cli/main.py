@@ -6,7 +6,7 @@ Exit code 0: done. 2: something the user can mend, 1: a fault of the machine; ea
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -82,11 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "cohort", type=Path, metavar="COHORT"
     )
 
-    exporting = command("export", "export", "cohort -> NIfTI for nnU-Net, 3D Slicer and others")
-    exporting.add_argument("cohort", type=Path, metavar="COHORT")
-    exporting.add_argument("out", type=Path, metavar="OUT", help="a new folder; for nnU-Net Dataset001_NAME")
-    exporting.add_argument("--format", choices=("nnunet", "nifti"), required=True, help="nnunet: raw data set of v2")
-    exporting.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the cohort's")
+    _add_exchange(command)
 
     training = command("train", "train", "cohort -> model, from scratch")
     training.add_argument("cohort", type=Path, metavar="COHORT")
@@ -125,6 +121,20 @@ def _parser() -> argparse.ArgumentParser:
     demo = command("demo", "demo", "the whole job on two synthetic centres, in about a quarter of an hour")
     demo.add_argument("--out", type=Path, default=Path("recontour-demo"), metavar="DIR")
     return parser
+
+
+def _add_exchange(command: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    """The commands that lead to other tools and back."""
+    exporting = command("export", "export", "cohort -> NIfTI for nnU-Net, 3D Slicer and others")
+    exporting.add_argument("cohort", type=Path, metavar="COHORT")
+    exporting.add_argument("out", type=Path, metavar="OUT", help="a new folder; for nnU-Net Dataset001_NAME")
+    exporting.add_argument("--format", choices=("nnunet", "nifti"), required=True, help="nnunet: raw data set of v2")
+    exporting.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the cohort's")
+
+    converting = command("convert", "convert", "NIfTI labels or a DICOM SEG on a CT -> RTSTRUCT: back from other tools")
+    converting.add_argument("labels", type=Path, metavar="LABELS", help="label map, folder of ORGAN.nii.gz, or SEG")
+    converting.add_argument("ct_dir", type=Path, metavar="CT_DIR", help="the CT series whose grid they lie on")
+    converting.add_argument("--out", type=Path, required=True, metavar="FILE.dcm")
 
 
 def _add_learning(parser: argparse.ArgumentParser) -> None:

@@ -22,6 +22,7 @@ from recontour.files import printable
 
 if TYPE_CHECKING:
     from recontour.cohort import Cohort
+    from recontour.cohort.converting import Converted
     from recontour.cohort.export import Exported
     from recontour.cohort.importing import ImportReport
     from recontour.dicom import NameRow
@@ -172,6 +173,15 @@ def exported(written: "Exported", folder: Path) -> None:
     for case, voxels in written.shared_voxels.items():
         out.print(f"{case}: {voxels} voxels lay in several organs and are the smallest one's", markup=False)
     out.print(f"{len(written.cases)} cases, {len(written.left_out)} left out: {folder}", markup=False)
+
+
+def converted(written: "Converted", path: Path) -> None:
+    """What labels became."""
+    for name, volume in written.volumes_cc.items():
+        out.print(f"{name:<20}{volume:8.2f} cc", markup=False)
+    for name in written.empty:
+        out.print(f"{name:<20}no voxel is marked; left out", markup=False)
+    out.print(f"written: {path}. Every contour must be reviewed.", markup=False)
 
 
 def learnt(model: "Model", path: Path) -> None:

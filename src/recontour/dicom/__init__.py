@@ -3,7 +3,7 @@
 from recontour.dicom.archive import Archive, CtSeries, LeftOut, Pair, StructureSetFile, read_archive
 from recontour.dicom.names import NameRow, NameTable, Status, is_vocabulary, match_names, ordered, read_user_map
 from recontour.dicom.rtstruct import Authorship, Roi, match_rois, read_rois, read_structure_set, write_structure_set
-from recontour.dicom.seg import write_segmentation
+from recontour.dicom.seg import read_segmentation, write_segmentation
 from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "read_archive",
     "read_rois",
     "read_scan",
+    "read_segmentation",
     "read_series",
     "read_structure_set",
     "read_user_map",

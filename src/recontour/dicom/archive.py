@@ -19,9 +19,11 @@ from pydicom.uid import (
 from recontour.dicom.reading import (
     claims_dicom,
     files_under,
+    items_of,
     read_dataset,
     read_header,
     reading,
+    silence,
     sop_class_uid,
     sop_instance_uid,
     text,
@@ -119,19 +121,20 @@ def read_archive(folder: Path) -> Archive:
     def skip(error: OSError) -> None:
         unreadable.append(LeftOut(Path(error.filename), f"cannot be read ({error.strerror}); check its permissions"))
 
-    for path in files_under(folder, skip):
-        try:
-            if not claims_dicom(path):
-                continue
-            header = read_header(path, HEADER)
-            with reading(path):
-                sop_class, instance = sop_class_uid(header), sop_instance_uid(header)
-                if sop_class in CT and not is_localiser(header):
-                    images.setdefault(text(header, "SeriesInstanceUID"), {}).setdefault(instance, path)
-                elif sop_class == RTStructureSetStorage and instance not in structure_sets:
-                    structure_sets[instance] = _structure_set_file(path, header)
-        except NotDicomError as error:
-            unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
+    with silence():
+        for path in files_under(folder, skip):
+            try:
+                if not claims_dicom(path):
+                    continue
+                header = read_header(path, HEADER)
+                with reading(path):
+                    sop_class, instance = sop_class_uid(header), sop_instance_uid(header)
+                    if sop_class in CT and not is_localiser(header):
+                        images.setdefault(text(header, "SeriesInstanceUID"), {}).setdefault(instance, path)
+                    elif sop_class == RTStructureSetStorage and instance not in structure_sets:
+                        structure_sets[instance] = _structure_set_file(path, header)
+            except NotDicomError as error:
+                unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
     series = tuple(CtSeries(uid, tuple(files.values()), frozenset(files)) for uid, files in images.items())
     pairs, left_out = _pair(series, structure_sets.values())
     return Archive(folder, series, pairs, left_out, tuple(unreadable))
@@ -139,7 +142,7 @@ def read_archive(folder: Path) -> Archive:
 
 def is_localiser(header: Dataset) -> bool:
     """Whether an image is a scanner's overview, which no one contours."""
-    return "LOCALIZER" in str(header.get("ImageType", "")).upper()
+    return "LOCALIZER" in text(header, "ImageType").upper()
 
 
 def references(structure_set: Dataset) -> tuple[set[str], set[str], set[str]]:
@@ -168,7 +171,7 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
 
 
 def _image_uids(item: Dataset) -> set[str]:
-    return {text(image, "ReferencedSOPInstanceUID") for image in item.get("ContourImageSequence") or ()}
+    return {text(image, "ReferencedSOPInstanceUID") for image in items_of(item, "ContourImageSequence")}
 
 
 def _pair(

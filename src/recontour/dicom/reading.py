@@ -6,23 +6,32 @@ import os
 import re
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
+from pydicom.charset import default_encoding
 from pydicom.config import disable_value_validation
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
 
+from recontour.dicom.plain import MARK, NotPlainError, plain_dataset, plain_items, tag_of
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
 from recontour.files import did_you_mean, printable
 
 HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
-DICM_OFFSET = 128  # bytes of preamble before the mark of a DICOM file
+LOOK = 132  # bytes that show whether a file is DICOM
+HEAD = 1 << 14  # bytes that hold most images' attributes, but for the pixels
+MOST_AT_ONCE = 1 << 26  # bytes of a file that is taken into memory whole
+Attributes = Dataset | dict[int, bytes]  # of an item: as pydicom has them, or their encoded values by tag
+SHORT, LOOKED_UP = 1 << 8, 1 << 12  # bytes of an encoded value that is looked up, and how many of them are kept
 LARGEST = 1e6  # no length in a patient (mm), no Hounsfield unit and no cosine is larger
 MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
 MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = 256 << 20, 30, 4 << 20  # bytes a deflated file may hold: see _refuse_bomb
@@ -60,7 +69,7 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
 
 def claims_dicom(path: Path) -> bool:
     """Whether a file says by its name or its first bytes that it is DICOM; any other is none of our business."""
-    return path.suffix.lower() == ".dcm" or _looks_dicom(_first_bytes(path))
+    return path.suffix.lower() == ".dcm" or _looks_dicom(_first_bytes(path, LOOK))
 
 
 def read_header(path: Path, keywords: tuple[str, ...]) -> Dataset:
@@ -68,8 +77,7 @@ def read_header(path: Path, keywords: tuple[str, ...]) -> Dataset:
 
     Raises: NotDicomError: the file is damaged or no DICOM.
     """
-    tags: list[BaseTag | int] = [tag for keyword in keywords if (tag := tag_for_keyword(keyword)) is not None]
-    return _read(path, until=HEADER_END, tags=tags)
+    return _read(path, until=HEADER_END, tags=_tags(keywords))
 
 
 def read_dataset(path: Path) -> Dataset:
@@ -80,24 +88,39 @@ def read_dataset(path: Path) -> Dataset:
     return _read(path, until=None, tags=None)
 
 
+@cache
+def _tags(keywords: tuple[str, ...]) -> frozenset[int]:
+    return frozenset(tag for keyword in keywords if (tag := tag_for_keyword(keyword)) is not None)
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Take attributes from a file, which pydicom parses only when asked.
 
-    Its remarks on odd values are silenced: what matters is checked by us. On damaged values it raises almost anything,
-    and that becomes NotDicomError.
+    On damaged values it raises almost anything, and that becomes NotDicomError.
     """
-    log = logging.getLogger("pydicom")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), disable_value_validation():
-            warnings.simplefilter("ignore")
+        with silence():
             yield
     except (RecontourError, MemoryError):
         raise
     except Exception as error:
         raise NotDicomError(f"{path}: damaged ({type(error).__name__}); export the file again") from error
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Have pydicom make no remarks on odd values: what matters is checked by us."""
+    log = logging.getLogger("pydicom")
+    level = log.level
+    if level == logging.CRITICAL:  # silent already
+        yield
+        return
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         log.setLevel(level)
 
@@ -112,10 +135,55 @@ def sop_instance_uid(dataset: Dataset) -> str:
     return text(dataset, "SOPInstanceUID") or text(dataset.file_meta, "MediaStorageSOPInstanceUID")
 
 
-def text(dataset: Dataset, keyword: str) -> str:
+def value(dataset: Attributes, keyword: str) -> Any:
+    """What an attribute holds; None where it is absent or empty.
+
+    Files of one series are much alike: what was converted once is looked up.
+    """
+    if isinstance(dataset, dict):
+        encoded = dataset.get(tag_of(keyword))
+        return converted(tag_of(keyword), None, encoded) if encoded else None
+    element = dataset.get_item(tag_of(keyword))
+    if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes) or element.length > SHORT:
+        return dataset.get(keyword)
+    encoding = dataset.original_character_set or default_encoding
+    return converted(
+        element.tag,
+        element.VR,
+        element.value,
+        element.is_implicit_VR,
+        element.is_little_endian,
+        encoding if isinstance(encoding, str) else tuple(encoding),
+    )
+
+
+@lru_cache(maxsize=LOOKED_UP)
+def converted(
+    tag: BaseTag,
+    vr: str | None,
+    encoded: bytes,
+    implicit: bool = True,
+    little: bool = True,
+    encoding: str | tuple[str, ...] = default_encoding,
+) -> Any:
+    """What an encoded value says; not to be changed, for the next who asks is given the same."""
+    raw = RawDataElement(tag, vr, len(encoded), encoded, 0, implicit, little)
+    return convert_raw_data_element(raw, encoding=encoding if isinstance(encoding, str) else list(encoding)).value
+
+
+def items_of(dataset: Dataset, keyword: str) -> Sequence[Attributes]:
+    """The items of a sequence; plainly encoded ones without an object for each."""
+    element = dataset.get_item(tag_of(keyword))
+    if isinstance(element, RawDataElement) and isinstance(element.value, bytes):
+        with suppress(NotPlainError):
+            return list(plain_items(element.value, implicit=element.is_implicit_VR))
+    return dataset.get(keyword) or ()
+
+
+def text(dataset: Attributes, keyword: str) -> str:
     """An attribute as text in one line, without control characters; empty where it is absent or empty."""
-    value = dataset.get(keyword)
-    return "" if value is None else printable(str(value).replace(IR_58, "")).strip()
+    found = value(dataset, keyword)
+    return "" if found is None else printable(str(found).replace(IR_58, "")).strip()
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[float, ...]:
@@ -124,8 +192,8 @@ def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[flo
     Raises: DicomError: it is absent, or not that many such numbers.
     """
     try:
-        value = dataset.get(keyword)
-        values = [value] if count == 1 else list(value)
+        seen = value(dataset, keyword)
+        values = [seen] if count == 1 else list(seen)
         found = tuple(float(number) for number in values)
     except (TypeError, ValueError):
         found = ()
@@ -187,23 +255,9 @@ def _refuse_bomb(deflated: bytes) -> None:
                 raise _TooMuchError
 
 
-def _read(path: Path, until: int | None, tags: list[BaseTag | int] | None) -> Dataset:
-    if not _looks_dicom(_first_bytes(path)):
-        raise NotDicomError(f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start)")
-    attributes = count(1)
-
-    def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-        if next(attributes) > MOST_ATTRIBUTES:
-            raise _TooMuchError
-        return until is not None and tag >= until
-
-    with reading(path), _Unbroken(path) as file:
-        try:
-            dataset = read_partial(file, stop_when=stop, force=True, specific_tags=tags)
-        except _CutOffError:
-            raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
-        except _TooMuchError:
-            raise NotDicomError(f"{path}: it holds far more than a DICOM file does; export it again") from None
+def _read(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
+    with reading(path):
+        dataset = _plain(path, until, tags) or _any(path, until, tags)
         sop_class = sop_class_uid(dataset)
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # PS3.5 10.1: the default, where none is told
@@ -212,13 +266,43 @@ def _read(path: Path, until: int | None, tags: list[BaseTag | int] | None) -> Da
     return dataset
 
 
-def _first_bytes(path: Path) -> bytes:
+def _plain(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset | None:
+    """A file as `plain_dataset` has it, from its beginning if that is enough."""
+    data = _first_bytes(path, MOST_AT_ONCE if until is None else HEAD)
+    if until is not None and len(data) == HEAD:
+        if (dataset := plain_dataset(data, until, tags, is_whole=False)) is not None:
+            return dataset
+        data = _first_bytes(path, MOST_AT_ONCE)
+    return plain_dataset(data, until, tags, is_whole=True) if len(data) < MOST_AT_ONCE else None
+
+
+def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
+    """A file as pydicom reads it."""
+    if not _looks_dicom(_first_bytes(path, LOOK)):
+        raise NotDicomError(f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start)")
+    attributes = count(1)
+
+    def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        if next(attributes) > MOST_ATTRIBUTES:
+            raise _TooMuchError
+        return until is not None and tag >= until
+
+    with _Unbroken(path) as file:
+        try:
+            return read_partial(file, stop_when=stop, force=True, specific_tags=None if tags is None else list(tags))
+        except _CutOffError:
+            raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
+        except _TooMuchError:
+            raise NotDicomError(f"{path}: it holds far more than a DICOM file does; export it again") from None
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(DICM_OFFSET + 4)
+        with path.open("rb", buffering=0) as file:
+            return file.read(min(count, os.fstat(file.fileno()).st_size)) or b""  # room is made for all that is asked
     except OSError as error:
         raise NotDicomError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
 
 
 def _looks_dicom(start: bytes) -> bool:
-    return start[DICM_OFFSET:] == b"DICM" or FIRST_ATTRIBUTE.match(start) is not None
+    return start[MARK] == b"DICM" or FIRST_ATTRIBUTE.match(start) is not None

@@ -2,15 +2,16 @@
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import RawDataElement
@@ -20,7 +21,7 @@ from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, gene
 
 from recontour.dicom.archive import references
 from recontour.dicom.names import NameRow, NameTable, match_names
-from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text
+from recontour.dicom.reading import Attributes, items_of, read_dataset, reading, sop_class_uid, text
 from recontour.dicom.series import Scan, Source, decimal_string
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
 from recontour.files import refuse_existing, whole_file
@@ -31,7 +32,7 @@ FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
 LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
 UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # both are filled even-odd
-CONTOURS = Tag("ContourSequence")
+CONTOURS, CONTOUR_DATA = Tag("ContourSequence"), Tag("ContourData")
 ITEM = Tag(0xFFFEE000)
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
 COLOURS = {
@@ -52,6 +53,8 @@ COLOURS = {
     "Esophagus": (128, 255, 0),
 }
 OTHER_COLOUR = (160, 160, 160)
+NUMBER_TEXT = np.dtype([("sign", "S1"), ("whole", "S6"), ("dot", "S1"), ("part", "S4"), ("end", "S1")])
+POINT_TEXT = np.dtype([("x_y", NUMBER_TEXT, 2), ("z", "S17")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Roi:
     path: Path
     number: str  # which the file's own sequences refer to it by
     name: str
-    items: Sequence[Dataset]  # of the Contour Sequence
+    items: Sequence[Attributes]  # of the Contour Sequence
 
     @property
     def is_drawn(self) -> bool:
@@ -116,13 +119,13 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
             _refuse_other_ct(dataset, scan.source, path)
         frame_uid = "" if scan is None else scan.source.frame_of_reference_uid
         contours = {
-            text(item, "ReferencedROINumber"): item.get("ContourSequence") or ()
+            text(item, "ReferencedROINumber"): items_of(item, "ContourSequence")
             for item in dataset.get("ROIContourSequence") or ()
         }
         rois = []
         for roi in dataset.get("StructureSetROISequence") or ():
             name, number = text(roi, "ROIName"), text(roi, "ROINumber")
-            items = contours.get(number, ())
+            items: Sequence[Attributes] = contours.get(number, ())
             if frame_uid and text(roi, "ReferencedFrameOfReferenceUID") not in ("", frame_uid):
                 note(f"{name}: drawn in another frame of reference; its contours are dropped")
                 items = ()
@@ -146,28 +149,30 @@ def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None
     return StructureSet(tuple(Structure(roi.name, roi.contours(note)) for roi in read_rois(path, scan, note)))
 
 
-def _kind(item: Dataset) -> str:
+def _kind(item: Attributes) -> str:
     return text(item, "ContourGeometricType")
 
 
-def _coordinates(item: Dataset) -> Sequence[Any]:
-    """The numbers of an item of a Contour Sequence, as text unless pydicom has made objects of them."""
-    element = item.get_item("ContourData")
-    value = b"" if element is None or element.value is None else element.value
-    if isinstance(value, bytes):  # to make objects of them takes ten times as long
-        return value.split(b"\\") if value.strip() else []
-    coordinates: Sequence[Any] = value
-    return coordinates
+def _coordinates(item: Attributes) -> list[bytes] | list[str]:
+    """The numbers of an item of a Contour Sequence, as text: to make objects of them takes ten times as long."""
+    if isinstance(item, dict):
+        value = item.get(CONTOUR_DATA)
+    else:
+        element = item.get_item(CONTOUR_DATA)
+        value = None if element is None else element.value
+    if value is None or isinstance(value, bytes):
+        return value.split(b"\\") if value and value.strip() else []
+    return list(map(str, value))
 
 
-def _contour(item: Dataset, name: str, path: Path) -> Contour:
+def _contour(item: Attributes, name: str, path: Path) -> Contour:
     """One item of a Contour Sequence."""
     where = f"{path}: a contour of '{name}'"
     coordinates = _coordinates(item)
     try:
-        if max(map(len, map(str, coordinates)), default=0) > LONGEST:
+        if max(map(len, coordinates), default=0) > LONGEST:
             raise ValueError(f"longer than {LONGEST} characters")
-        flat = np.array([float(number) for number in coordinates])
+        flat = np.array(list(map(float, coordinates)))
     except ValueError as error:
         raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again") from error
     if flat.size % 3:
@@ -191,12 +196,21 @@ def _contour(item: Dataset, name: str, path: Path) -> Contour:
 def _usable(drawn: list[Contour], name: str, note: Callable[[str], None]) -> tuple[Contour, ...]:
     """Contours that enclose something, each once: even-odd, a second copy would erase the first."""
     areas = [contour for contour in drawn if len(contour.points_mm) >= 3]
-    once = {(round(contour.z_mm, 3), np.sort(contour.points_mm @ (1, 1j)).tobytes()): contour for contour in areas}
+    alike = Counter(_plane_and_size(contour) for contour in areas)
+    once = {
+        (of, np.sort(contour.points_mm @ (1, 1j)).tobytes() if alike[of] > 1 else b""): contour
+        for contour in areas
+        for of in [_plane_and_size(contour)]
+    }
     if len(areas) < len(drawn):
         note(f"{name}: {len(drawn) - len(areas)} contour(s) of fewer than 3 points dropped")
     if len(once) < len(areas):
         note(f"{name}: {len(areas) - len(once)} contour(s) drawn twice, kept once")
     return tuple(once.values())
+
+
+def _plane_and_size(contour: Contour) -> tuple[float, int]:
+    return round(contour.z_mm, 3), len(contour.points_mm)
 
 
 def _refuse_other_ct(dataset: Dataset, source: Source, path: Path) -> None:
@@ -322,29 +336,32 @@ def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence
     item = Dataset()
     item.ROIDisplayColor = list(COLOURS.get(structure.name, OTHER_COLOUR))
     item.ReferencedROINumber = number
-    contours = []
-    for index, contour in enumerate(structure.contours, start=1):
-        at = scan.grid.slice_at(contour.z_mm)
+    slices = [scan.grid.slice_at(contour.z_mm) for contour in structure.contours]
+    for contour, at in zip(structure.contours, slices, strict=True):
         if at is None or len(contour.points_mm) < 3:
             raise DicomError(
                 f"{structure.name}: a contour of {len(contour.points_mm)} points at z = {contour.z_mm:.1f} mm; "
                 "at least 3 points on one of the CT's slices are expected"
             )
-        encoded = (
-            images[at],
-            _element("ContourGeometricType", b"CLOSED_PLANAR"),
-            _element("NumberOfContourPoints", b"%d" % len(contour.points_mm)),
-            _element("ContourNumber", b"%d" % index),
-            _element("ContourData", _contour_data(contour)),
+    if structure.contours:
+        texts = zip(structure.contours, slices, _contour_data(structure.contours), strict=True)
+        value = b"".join(
+            _encoded_contour(images[at or 0], len(contour.points_mm), number, data)
+            for number, (contour, at, data) in enumerate(texts, start=1)
         )
-        contours.append(_element("Item", b"".join(encoded)))
-    if contours:
-        value = b"".join(contours)
         item[CONTOURS] = RawDataElement(
             CONTOURS, "SQ", len(value), value, 0, is_implicit_VR=True, is_little_endian=True
         )
         item.set_original_encoding(True, True, default_encoding)
     return item
+
+
+def _encoded_contour(image: bytes, points: int, number: int, data: bytes) -> bytes:
+    """An item of a Contour Sequence. image: its encoded Contour Image Sequence; data: its Contour Data."""
+    image += _element("ContourGeometricType", b"CLOSED_PLANAR")
+    image += _element("NumberOfContourPoints", b"%d" % points)
+    image += _element("ContourNumber", b"%d" % number)
+    return _element("Item", image + _element("ContourData", data))
 
 
 def _contour_images(scan: Scan) -> list[bytes]:
@@ -371,7 +388,27 @@ def _tag(keyword: str) -> bytes:
     return tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
 
 
-def _contour_data(contour: Contour) -> bytes:
-    """x, y, z of each point as decimal strings of at most 16 characters, to a tenth of a micrometre."""
-    point = f"%.4f\\%.4f\\{decimal_string(contour.z_mm)}"
-    return ("\\".join([point] * len(contour.points_mm)) % tuple(contour.points_mm.ravel().tolist())).encode("ascii")
+def _contour_data(contours: Sequence[Contour]) -> Iterator[bytes]:
+    """x, y, z of each contour's points as decimal strings of at most 16 characters, to a tenth of a micrometre.
+
+    All numbers of a structure are written at once into fields of fixed width, from which the blanks are then taken.
+    """
+    counts = [len(contour.points_mm) for contour in contours]
+    points_mm = np.concatenate([contour.points_mm for contour in contours])
+    if not (np.abs(points_mm) <= FARTHEST_MM).all():
+        raise DicomError("a contour has a coordinate that is no place in a patient; nothing was written")
+    units = np.rint(points_mm * 10_000).astype(np.int32)
+    whole, part = np.divmod(np.abs(units), 10_000)
+    text = np.zeros(len(units), dtype=POINT_TEXT)
+    text["x_y"]["sign"] = np.where(units < 0, b"-", b"")
+    text["x_y"]["whole"] = np.arange(whole.max() + 1).astype("S6")[whole]
+    text["x_y"]["part"] = _four_digits()[part]
+    text["x_y"]["dot"], text["x_y"]["end"] = b".", b"\\"
+    text["z"] = np.repeat([f"{decimal_string(contour.z_mm)}\\".encode() for contour in contours], counts)
+    for one in np.split(text, np.cumsum(counts)[:-1]):
+        yield one.tobytes().translate(None, b"\0")[:-1]
+
+
+@cache
+def _four_digits() -> npt.NDArray[np.bytes_]:
+    return np.array([b"%04d" % number for number in range(10_000)])

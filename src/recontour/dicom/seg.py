@@ -1,4 +1,4 @@
-"""Masks -> DICOM SEG."""
+"""Masks <-> DICOM SEG."""
 
 import warnings
 from collections.abc import Iterable
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
-from pydicom.uid import CTImageStorage, generate_uid
+from pydicom.uid import CTImageStorage, SegmentationStorage, generate_uid
 
+from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text, value
 from recontour.dicom.rtstruct import COLOURS, OTHER_COLOUR, Authorship, refuse_without_uids
-from recontour.dicom.series import Scan, decimal_string
-from recontour.errors import DicomError
+from recontour.dicom.series import Scan, decimal_string, functional_group, plane_of
+from recontour.errors import DicomError, FrameOfReferenceError, GridMismatchError, NoSeriesError
 from recontour.files import refuse_existing, whole_file
+from recontour.geometry import Grid
+from recontour.geometry.nifti import SAME_PLACE_MM
 
 if TYPE_CHECKING:  # highdicom is loaded where it is used: it takes half a second, and few runs need it
     from highdicom import AlgorithmIdentificationSequence
@@ -22,6 +25,7 @@ if TYPE_CHECKING:  # highdicom is loaded where it is used: it takes half a secon
 
 Mask = npt.NDArray[np.bool_]
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # how the masks lie: a Grid's columns to +x, rows to +y
+PLACE = ("PlanePosition", "PlaneOrientation", "PixelMeasures")  # functional groups
 SNOMED = {  # by TG-263 name, without its side: what pydicom calls the concept
     "Brainstem": "BrainStem",
     "SpinalCord": "SpinalCord",
@@ -49,6 +53,60 @@ SNOMED = {  # by TG-263 name, without its side: what pydicom calls the concept
     "Joint_TM": "TemporomandibularJoint",
     "Lung": "Lung",
 }
+
+
+def read_segmentation(path: Path, scan: Scan) -> dict[str, Mask]:
+    """The segments of a binary DICOM SEG on a scan's grid, by their labels: bool (slice, row, column).
+
+    Raises: NotDicomError: damaged. NoSeriesError: no SEG. FrameOfReferenceError: drawn in another frame of reference.
+        GridMismatchError: its planes are not the scan's. DicomError: not binary, compressed, or two labels alike.
+    """
+    dataset = read_dataset(path)
+    with reading(path):
+        if sop_class_uid(dataset) != SegmentationStorage:
+            raise NoSeriesError(f"{path}: not a DICOM SEG; give a SEG, a NIfTI label map, or a folder of NIfTI masks")
+        if text(dataset, "SegmentationType") != "BINARY" or dataset.file_meta.TransferSyntaxUID.is_compressed:
+            raise DicomError(f"{path}: a SEG of type BINARY, not compressed, is expected; export it so")
+        frame_of_reference = text(dataset, "FrameOfReferenceUID")
+        if not frame_of_reference or frame_of_reference != scan.source.frame_of_reference_uid:
+            raise FrameOfReferenceError(f"{path}: drawn in another frame of reference; give the CT it was drawn on")
+        labels = {value(item, "SegmentNumber"): text(item, "SegmentLabel") for item in dataset.SegmentSequence}
+        if len(set(labels.values())) < len(labels):
+            raise DicomError(f"{path}: two segments are called alike; rename one")
+        masks = {label: np.zeros(scan.grid.shape, dtype=bool) for label in labels.values()}
+        shape = int(dataset.Rows), int(dataset.Columns)
+        if sorted(shape) != sorted(scan.grid.shape[1:]):
+            raise GridMismatchError(f"{path}: images of {shape}, the CT's {scan.grid.shape[1:]}; nothing is resampled")
+        for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+            position, orientation, measures = (
+                functional_group(dataset, frame, f"{name}Sequence", path) for name in PLACE
+            )
+            segment = functional_group(dataset, frame, "SegmentIdentificationSequence", path)
+            label = labels[value(segment, "ReferencedSegmentNumber")]
+            plane, lies = plane_of(_bits(dataset.PixelData, number, shape), position, orientation, measures, path)
+            masks[label][_slice_of(lies, scan.grid, path)] |= plane
+    return masks
+
+
+def _bits(packed: bytes, number: int, shape: tuple[int, int]) -> Mask:
+    """One frame of pixels of one bit, which follow one another without regard to bytes (PS3.5 8.1.1)."""
+    first, count = number * shape[0] * shape[1], shape[0] * shape[1]
+    some = np.frombuffer(packed, dtype=np.uint8)[first // 8 : (first + count + 7) // 8]
+    return np.unpackbits(some, bitorder="little")[first % 8 :][:count].reshape(shape).astype(bool)
+
+
+def _slice_of(plane: Grid, grid: Grid, path: Path) -> int:
+    """Which slice of a grid a plane of its own is."""
+    (z_mm,) = plane.slice_z_mm
+    index = int(np.abs(np.asarray(grid.slice_z_mm) - z_mm).argmin())
+    corners = [one.to_mm(np.array([[0.0, 0.0], one.shape[:0:-1]])) for one in (plane, grid)]
+    apart_mm = max(abs(grid.slice_z_mm[index] - z_mm), float(np.abs(corners[0] - corners[1]).max()))
+    if plane.shape[1:] != grid.shape[1:] or apart_mm > SAME_PLACE_MM:
+        raise GridMismatchError(
+            f"{path}: the image at z = {z_mm:.1f} mm lies {apart_mm:.1f} mm from the CT's slice; "
+            "give a SEG on the CT's own grid: nothing is resampled"
+        )
+    return index
 
 
 def write_segmentation(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship) -> None:

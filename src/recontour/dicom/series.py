@@ -14,10 +14,19 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
 from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
-from recontour.dicom.reading import numbers, read_dataset, reading, sop_class_uid, sop_instance_uid, text
+from recontour.dicom.reading import (
+    numbers,
+    read_dataset,
+    reading,
+    silence,
+    sop_class_uid,
+    sop_instance_uid,
+    text,
+    value,
+)
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
@@ -140,6 +149,7 @@ def read_scan(folder: Path) -> Scan:
     return read_series(archive.series[0].files)
 
 
+@silence()
 def read_series(files: Sequence[Path]) -> Scan:
     """Read the files of one CT series, in any order.
 
@@ -179,16 +189,7 @@ def read_series(files: Sequence[Path]) -> Scan:
 def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
     """The slices of one file: one, or every frame of a multi-frame image that is not a localiser."""
     _refuse_huge(dataset, path)
-    if dataset.file_meta.TransferSyntaxUID == RLELossless:
-        dataset.pixel_array_options(decoding_plugin="pydicom")  # pylibjpeg-rle, if installed, panics on damaged pixels
-    try:
-        pixels = np.asarray(dataset.pixel_array)
-    except Exception as error:  # decoders raise almost anything on damaged pixels
-        raise NotDicomError(
-            f"{path}: its pixels cannot be decoded ({type(error).__name__}); export the file again, uncompressed"
-        ) from error
-    if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 4:
-        raise DicomError(f"{path}: pixels of type {pixels.dtype}; whole numbers of at most 32 bits are expected")
+    pixels = _pixels(dataset, path)
     instance = sop_instance_uid(dataset)
     if sop_class_uid(dataset) not in ENHANCED_CT:
         if pixels.ndim != 2:
@@ -202,11 +203,51 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
         raise DicomError(f"{path}: {len(frames)} frames described, pixels of shape {pixels.shape}; export it again")
     for number, (frame, plane) in enumerate(zip(frames, pixels, strict=True), start=1):
         groups = [
-            _functional_group(dataset, frame, f"{name}Sequence", path)
+            functional_group(dataset, frame, f"{name}Sequence", path)
             for name in ("PlanePosition", "PlaneOrientation", "PixelMeasures", "PixelValueTransformation")
         ]
-        if "LOCALIZER" not in str(_functional_group(dataset, frame, "CTImageFrameTypeSequence", path).get("FrameType")):
+        if "LOCALIZER" not in str(functional_group(dataset, frame, "CTImageFrameTypeSequence", path).get("FrameType")):
             yield _slice(groups[0], groups[1], groups[2], groups[3], plane, path, instance, number)
+
+
+def _pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
+    """The stored pixels of a file: whole numbers, (row, column), of several frames (frame, row, column)."""
+    if (plain := _plain_pixels(dataset)) is not None:
+        return plain
+    if dataset.file_meta.TransferSyntaxUID == RLELossless:
+        dataset.pixel_array_options(decoding_plugin="pydicom")  # pylibjpeg-rle, if installed, panics on damaged pixels
+    try:
+        pixels = np.asarray(dataset.pixel_array)
+    except Exception as error:  # decoders raise almost anything on damaged pixels
+        raise NotDicomError(
+            f"{path}: its pixels cannot be decoded ({type(error).__name__}); export the file again, uncompressed"
+        ) from error
+    if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 4:
+        raise DicomError(f"{path}: pixels of type {pixels.dtype}; whole numbers of at most 32 bits are expected")
+    return pixels
+
+
+def _plain_pixels(dataset: Dataset) -> npt.NDArray[Any] | None:
+    """The pixels of one uncompressed image of 16 bits, as nearly all CT is; None of any other."""
+    element = dataset.get_item("PixelData")
+    pixels = None if element is None else element.value
+    shape = value(dataset, "Rows"), value(dataset, "Columns")
+    expected = {"SamplesPerPixel": 1, "BitsAllocated": 16, "PhotometricInterpretation": "MONOCHROME2"}
+    signed, stored_bits = value(dataset, "PixelRepresentation"), value(dataset, "BitsStored")
+    if (
+        dataset.file_meta.TransferSyntaxUID not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+        or any(value(dataset, keyword) != wanted for keyword, wanted in expected.items())
+        or value(dataset, "NumberOfFrames") not in (None, 1)
+        or signed not in (0, 1)
+        or stored_bits not in range(1, 17)
+        or not all(isinstance(side, int) for side in shape)
+        or not isinstance(pixels, bytes)
+        or len(pixels) != 2 * prod(shape)
+    ):
+        return None
+    stored = np.frombuffer(pixels, dtype="<i2" if signed else "<u2").reshape(shape)
+    unused = 16 - stored_bits
+    return stored << unused >> unused if unused else stored
 
 
 def _refuse_huge(dataset: Dataset, path: Path) -> None:
@@ -215,7 +256,7 @@ def _refuse_huge(dataset: Dataset, path: Path) -> None:
     Decoders make room for what is claimed before they see that it is not there.
     """
     rows, columns, samples, frames = (
-        int(dataset.get(keyword) or 1) for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")
+        int(value(dataset, keyword) or 1) for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")
     )
     pixels = dataset.get("PixelData")
     compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated  # in plain pixels such bytes are mere numbers
@@ -226,7 +267,7 @@ def _refuse_huge(dataset: Dataset, path: Path) -> None:
         raise DicomError(f"{path}: {frames} image(s) of {largest:,} pixels, and no CT is that large; export it again")
 
 
-def _functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path) -> Dataset:
+def functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path) -> Dataset:
     """A frame's own functional group, or the one all frames share (PS3.3 C.7.6.16)."""
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     for group in (frame.get(keyword), shared.get(keyword)):
@@ -265,7 +306,7 @@ def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
     kind = text(dataset, "RescaleType").upper()
     if kind not in ("", "HU", "US"):
         raise RescaleError(f"{path}: its pixels are rescaled to '{kind}', not to Hounsfield units; give the plain CT")
-    if dataset.get("RescaleSlope") is None or dataset.get("RescaleIntercept") is None:
+    if value(dataset, "RescaleSlope") is None or value(dataset, "RescaleIntercept") is None:
         raise RescaleError(f"{path}: no RescaleSlope and RescaleIntercept, so no Hounsfield units; export it again")
     slope, intercept = (numbers(dataset, f"Rescale{what}", 1, path)[0] for what in ("Slope", "Intercept"))
     if slope == 0:
@@ -313,6 +354,28 @@ def _grid(slices: Sequence[_Slice], shape: tuple[int, ...]) -> Grid:
         y -= row_step * (shape[1] - 1)
     z_mm = tuple(image.z_mm for image in slices)
     return Grid((shape[0], shape[1], shape[2]), (row_step, column_step), z_mm, (x, y))
+
+
+def plane_of(
+    stored: npt.NDArray[Any], position: Dataset, orientation: Dataset, measures: Dataset, path: Path
+) -> tuple[npt.NDArray[Any], Grid]:
+    """One stored plane with rows running to +y and columns to +x, and where it lies; three functional groups say that.
+
+    Raises: DicomError: the groups are incomplete. OrientationError: not axial.
+    """
+    image = _Slice(
+        path=path,
+        sop_instance_uid="",
+        frame=0,
+        position_mm=numbers(position, "ImagePositionPatient", 3, path),
+        orientation=numbers(orientation, "ImageOrientationPatient", 6, path),
+        spacing_mm=numbers(measures, "PixelSpacing", 2, path),
+        rescale=(1.0, 0.0),
+        stored=stored,
+    )
+    _refuse_mixture([image], path)
+    plane = _to_axes(stored, image.orientation)
+    return plane, _grid([image], (1, *plane.shape))
 
 
 def _source(shared: Dataset, slices: Sequence[_Slice]) -> Source:

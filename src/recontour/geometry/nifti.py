@@ -1,17 +1,20 @@
-"""Voxels on a Grid as a NIfTI file.
+"""Voxels on a Grid as a NIfTI file, and back.
 
 DICOM's x and y grow to the patient's left and back (LPS), NIfTI's to the right and front (RAS): the affine says so, and
 voxels stay where and in the order they are.
 """
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recontour.errors import GridMismatchError
+from recontour.errors import GridMismatchError, LabelsError
 from recontour.geometry.grid import Grid
+
+SAME_PLACE_MM = 0.1  # how far a corner of the voxels may lie from the CT's: files round, and nothing is resampled
 
 
 def write_nifti(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
@@ -31,6 +34,44 @@ def write_nifti(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
     image.set_sform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
     nibabel.save(image, path)
+
+
+def read_labels(path: Path, grid: Grid) -> npt.NDArray[np.integer[Any]]:
+    """The whole numbers of a NIfTI file that lies on a grid, as (slice, row, column); its axes may be turned.
+
+    Raises: LabelsError: damaged, no NIfTI, or not whole numbers. GridMismatchError: voxels elsewhere than the grid's.
+    """
+    import nibabel
+    from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+
+    expected = affine_ras(grid)
+    try:
+        image = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Image) or sorted(image.shape) != sorted(grid.shape):
+            raise GridMismatchError(f"{path}: voxels of {getattr(image, 'shape', ())[::-1]}, the CT's {grid.shape}")
+        axes = io_orientation(image.affine)
+        if not np.isfinite(axes).all():
+            raise LabelsError(f"{path}: its header does not say where its voxels lie; save it again")
+        turned = image.as_reoriented(ornt_transform(axes, axcodes2ornt("LPS")))
+        voxels = np.asanyarray(turned.dataobj).transpose(2, 1, 0)
+    except (GridMismatchError, LabelsError, MemoryError):
+        raise
+    except Exception as error:  # nibabel and zlib raise almost anything on damaged files
+        raise LabelsError(f"{path}: cannot be read as NIfTI ({type(error).__name__}); save it again") from error
+    corners = np.array([(*at, 1) for at in product(*((0, length - 1) for length in grid.shape[::-1]))])
+    apart_mm = float(np.abs(corners @ (turned.affine - expected).T).max())
+    if voxels.shape != grid.shape or not apart_mm <= SAME_PLACE_MM:
+        raise GridMismatchError(
+            f"{path}: voxels of {voxels.shape}, up to {apart_mm:.1f} mm from the CT's, of {grid.shape}; "
+            "give labels on the CT's own grid: nothing is resampled"
+        )
+    if voxels.dtype.kind not in "iu":
+        whole: npt.NDArray[np.integer[Any]] = np.nan_to_num(np.rint(voxels), nan=-1).astype(np.int32)
+        if not np.array_equal(whole, voxels):
+            raise LabelsError(f"{path}: labels are whole numbers, and its voxels are not; give the label map or mask")
+        return whole
+    labels: npt.NDArray[np.integer[Any]] = voxels
+    return labels
 
 
 def affine_ras(grid: Grid) -> npt.NDArray[np.float64]:

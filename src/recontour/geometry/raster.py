@@ -8,7 +8,7 @@ leaves every pixel's majority where it is, so mask -> contours -> mask is the id
 All slices of a structure are worked on at once, stacked into one tall plane: NumPy's cost is by the call.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -73,24 +73,28 @@ def trace(mask: Mask, grid: Grid) -> tuple[Contour, ...]:
     """
     if mask.shape != grid.shape:
         raise GridMismatchError(f"a mask of shape {mask.shape} does not lie on a grid of {grid.shape}")
-    return tuple(Contour(grid.to_mm(polygon), grid.slice_z_mm[index]) for index, polygon in outlines(mask))
+    return tuple(Contour(polygon, grid.slice_z_mm[index]) for index, polygon in outlines(mask, grid.to_mm))
 
 
-def outlines(mask: Mask) -> Iterator[tuple[int, Points]]:
-    """The parts of a mask as (slice, polygon), each (n, 2) as column and row; holes are joined by keyholes."""
-    filled_rows = mask.view(np.uint8).max(axis=2).astype(bool)  # as any(axis=2), several times faster
-    slices, rows = np.flatnonzero(filled_rows.any(axis=1)), np.flatnonzero(filled_rows.any(axis=0))
+def outlines(mask: Mask, placed: Callable[[Points], Points] = lambda points: points) -> Iterator[tuple[int, Points]]:
+    """The parts of a mask as (slice, polygon), each (n, 2) as column and row; holes are joined by keyholes.
+
+    placed: puts points elsewhere, without turning or mirroring them.
+    """
+    slices = np.flatnonzero([plane.any() for plane in mask])  # many times faster than any(axis=(1, 2))
     if not len(slices):
         return
-    window = mask[slices, rows[0] : rows[-1] + 1]
-    cols = np.flatnonzero(window.any(axis=(0, 1)))
-    window = window[:, :, cols[0] : cols[-1] + 1]
+    shadow = np.logical_or.reduce(mask, axis=0)
+    rows, cols = np.flatnonzero(shadow.any(axis=1)), np.flatnonzero(shadow.any(axis=0))
+    window = mask[slices, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
     padded = np.pad(window, ((0, 0), (1, 1), (1, 1)))
-    height = padded.shape[1]
-    for outer, *holes in _rings(padded.reshape(-1, padded.shape[2])):
-        above = int(outer[0, 1]) // height
-        shift = np.array([cols[0] - 1, rows[0] - 1 - above * height])
-        yield int(slices[above]), _keyhole(outer, holes) + shift
+    points, starts, parts = _rings(padded.reshape(-1, padded.shape[2]))
+    above = points[starts[:-1], 1].astype(np.intp) // padded.shape[1]
+    points[:, 1] -= np.repeat(above * padded.shape[1], np.diff(starts))
+    points = placed(points + np.array([cols[0] - 1, rows[0] - 1]))
+    for first, last in pairwise(parts):
+        outer, *holes = (points[starts[ring] : starts[ring + 1]] for ring in range(first, last))
+        yield int(slices[above[first]]), _keyhole(outer, holes)
 
 
 def _by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[Points]]:
@@ -112,7 +116,10 @@ def _fill(planes: Sequence[Sequence[Points]], shape: tuple[int, int]) -> Mask:
     """Planes of polygons, (n, 2) as column and row, filled even-odd: bool (plane, row, column)."""
     polygons = [polygon for plane in planes for polygon in plane]
     points = [sum(len(polygon) for polygon in plane) for plane in planes]
-    starts, ends = np.concatenate(polygons), np.concatenate([np.roll(polygon, -1, axis=0) for polygon in polygons])
+    starts = np.concatenate(polygons)
+    last = np.cumsum([len(polygon) for polygon in polygons]) - 1
+    ends = np.roll(starts, -1, axis=0)
+    ends[last] = starts[[0, *(last[:-1] + 1)]]
     edges = (starts, ends, np.repeat(np.arange(len(planes)), points))
     tall = (len(planes) * shape[0], shape[1])
     covered = _coverage(edges, shape[0], tall)
@@ -180,15 +187,16 @@ def _holds_centre(edges: Edges, rows: int, tall: tuple[int, int]) -> Mask:
     return held
 
 
-def _rings(plane: Mask) -> Iterator[list[Points]]:
-    """Every part's outer ring and its holes, (n, 2) as column and row, smooth. plane: nothing on its border."""
+def _rings(plane: Mask) -> tuple[Points, Indices, list[int]]:
+    """Smooth rings: points, (n, 2) as column and row; the point each ring starts at; the ring each part starts at.
+
+    A part's outer ring comes first, its holes follow; either list ends with the end. plane: nothing on its border.
+    """
     generator = contourpy.contour_generator(z=plane.astype(np.float64), fill_type="ChunkCombinedOffsetOffset")
     (points,), (offsets,), (parts,) = cast("Filled", generator.filled(0.5, np.inf))
     closing = offsets[1:].astype(np.intp) - 1  # the first point of each ring again
     starts = offsets.astype(np.intp) - np.arange(len(offsets))
-    rings = np.split(_smoothed(np.delete(points, closing, axis=0), starts, plane), starts[1:-1])
-    for first, last in pairwise(parts):
-        yield rings[first:last]
+    return _smoothed(np.delete(points, closing, axis=0), starts, plane), starts, parts.tolist()
 
 
 def _smoothed(points: Points, starts: Indices, plane: Mask) -> Points:
@@ -203,7 +211,7 @@ def _smoothed(points: Points, starts: Indices, plane: Mask) -> Points:
     before[after] = np.arange(len(points))
     low, high = (end(points).astype(np.intp) @ (1, plane.shape[1]) for end in (np.floor, np.ceil))
     low_is_in = plane.ravel()[low]
-    inner, outer = np.where(low_is_in, low, high), np.where(low_is_in, high, low)
+    inner, outer = (_renumbered(np.where(low_is_in, *ends), plane.size) for ends in ((low, high), (high, low)))
     inner_may, outer_may = (np.asarray(SLIDES)[np.bincount(pixel)[pixel]] for pixel in (inner, outer))
     middle = points @ (1, 1j)  # as complex numbers: column + row * 1j
     outwards = np.where(high - low == 1, 1, 1j) * np.where(low_is_in, 1, -1)
@@ -223,6 +231,13 @@ def _smoothed(points: Points, starts: Indices, plane: Mask) -> Points:
         slide *= may / np.maximum(moved, np.maximum(may, 1e-9))
     line = middle + slide * outwards
     return np.column_stack([line.real, line.imag])
+
+
+def _renumbered(pixel: Indices, most: int) -> Indices:
+    """Pixels' numbers, all below `most`, as numbers below their count: what is counted by them then stays small."""
+    number = np.empty(most, dtype=np.intp)
+    number[pixel] = np.arange(len(pixel))
+    return number[pixel]
 
 
 def _keyhole(outer: Points, holes: list[Points]) -> Points:

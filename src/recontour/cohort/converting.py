@@ -1,0 +1,105 @@
+"""Labels that a person corrected or another tool predicted on a CT -> an RTSTRUCT: the way back of `export`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recontour.dicom import Authorship, Scan, read_scan, read_segmentation, write_structure_set
+from recontour.errors import LabelsError
+from recontour.files import did_you_mean, refuse_existing
+from recontour.geometry import Structure, StructureSet, trace
+from recontour.geometry.nifti import read_labels
+
+Mask = npt.NDArray[np.bool_]
+ENDINGS = (".nii.gz", ".nii")
+NAMES = "dataset.json"  # where nnU-Net says what its labels mean
+NOT_KNOWN_HOW = ""  # ROIGenerationAlgorithm, which may be empty: by hand or by a network, the labels do not say
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What was written, in cubic centimetres by name, and the names of which no voxel was marked."""
+
+    volumes_cc: Mapping[str, float]
+    empty: tuple[str, ...]
+
+
+def convert(labels: Path, ct_dir: Path, out: Path) -> Converted:
+    """Write labels on a CT's own grid as an RTSTRUCT that references it, complete or not at all.
+
+    labels: a NIfTI label map with nnU-Net's dataset.json beside it or one folder up, a folder of NIfTI masks called
+        after their structures, or a binary DICOM SEG. Names are written as they are.
+    Raises: LabelsError: labels that cannot be read or have no name, or none that is marked. GridMismatchError: they do
+        not lie on the CT's grid. DicomError: as `read_scan`, `read_segmentation` and `write_structure_set`.
+        OutputError: the file exists or cannot be made.
+    """
+    refuse_existing(out)
+    if not labels.exists():
+        hint = did_you_mean(labels) or "; check the path"
+        raise LabelsError(f"{labels}: no such file or folder{hint}")
+    scan = read_scan(ct_dir)
+    masks = _masks(labels, scan)
+    drawn = {name: mask for name, mask in masks.items() if mask.any()}
+    if not drawn:
+        raise LabelsError(f"{labels}: no voxel is marked; nothing was written")
+    structures = StructureSet(tuple(Structure(name, trace(mask, scan.grid)) for name, mask in drawn.items()))
+    write_structure_set(out, structures, scan, Authorship("convert", "converted", NOT_KNOWN_HOW))
+    volumes_cc = {name: scan.grid.volume_cc(mask) for name, mask in drawn.items()}
+    return Converted(volumes_cc, tuple(name for name in masks if name not in drawn))
+
+
+def _masks(labels: Path, scan: Scan) -> dict[str, Mask]:
+    if labels.is_dir():
+        return _masks_of_folder(labels, scan)
+    if labels.name.endswith(ENDINGS):
+        return _masks_of_map(labels, scan)
+    return read_segmentation(labels, scan)
+
+
+def _masks_of_folder(folder: Path, scan: Scan) -> dict[str, Mask]:
+    """Masks of one structure a file."""
+    masks: dict[str, Mask] = {}
+    for path in sorted(folder.iterdir()):
+        ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
+        if ending is None or path.name.startswith("."):
+            continue
+        name = path.name.removesuffix(ending)
+        if name in masks:
+            raise LabelsError(f"{folder}: two masks are called {name}; keep the one that counts")
+        voxels = read_labels(path, scan.grid)
+        if len(found := np.unique(voxels[voxels != 0])) > 1:
+            raise LabelsError(f"{path}: a mask of one structure has one number beside 0; this has {len(found)}")
+        masks[name] = voxels != 0
+    if not masks:
+        raise LabelsError(f"{folder}: no NIfTI mask in it (NAME.nii.gz or NAME.nii); check the path")
+    return masks
+
+
+def _masks_of_map(path: Path, scan: Scan) -> dict[str, Mask]:
+    names = _names_of(path)
+    voxels = read_labels(path, scan.grid)
+    if unknown := sorted(set(np.unique(voxels).tolist()) - {0, *names.values()}):
+        raise LabelsError(f"{path}: label {unknown[0]} has no name in {NAMES}; it has {', '.join(names)}")
+    return {name: voxels == number for name, number in names.items()}
+
+
+def _names_of(path: Path) -> dict[str, int]:
+    """What the labels of a label map are called, without the background."""
+    near = [folder / NAMES for folder in (path.parent, path.absolute().parent.parent)]
+    found = next((place for place in near if place.is_file()), None)
+    if found is None:
+        raise LabelsError(f"{path}: what its labels are called should be in {near[0]}, as nnU-Net writes it")
+    try:
+        labels: Any = json.loads(found.read_text(encoding="utf-8"))["labels"]
+        names = {str(name): number for name, number in labels.items() if number != 0}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabelsError(f"{found}: its labels are no labels ({type(error).__name__}); give nnU-Net's file") from error
+    numbers = list(names.values())
+    if not all(type(number) is int and number > 0 for number in numbers) or len(set(numbers)) < len(numbers):
+        raise LabelsError(f"{found}: a number from 1 on, of its own, is expected of each label (nnU-Net v2)")
+    return names

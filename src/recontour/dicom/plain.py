@@ -1,0 +1,154 @@
+"""Plainly encoded DICOM attributes, found in the bytes of a file without an object for each.
+
+To make those objects is most of the time an import takes. What is found here is handed to pydicom exactly as its own
+reader would; whatever is not plain (big endian, deflated, of unknown length, out of order, damaged) is left to that
+reader, and so is every judgement of it.
+"""
+
+import struct
+from collections.abc import Iterator, MutableSequence
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from pydicom import Dataset
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.dataelem import RawDataElement, convert_raw_data_element, empty_value_for_VR
+from pydicom.dataset import FileMetaDataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+
+MARK = slice(128, 132)  # where a file says DICM; its attributes follow
+MOST_ATTRIBUTES = 5000  # of a file, not counting those within sequences: one with more is not plain
+UNKNOWN_LENGTH = 0xFFFFFFFF
+TRANSFER_SYNTAX, CHARACTER_SET = 0x00020010, 0x00080005
+META_END, DATASET_BEGIN, DATASET_END = 0x00030000, 0x00080000, 0xFFFE0000  # tags
+ITEM = 0xFFFEE000
+EXPLICIT, IMPLICIT, LENGTH = (struct.Struct(form).unpack_from for form in ("<HH2sH", "<HHL", "<L"))
+VRS = {vr.value.encode(): (vr.value, vr in EXPLICIT_VR_LENGTH_32) for vr in VR if len(vr.value) == 2}
+IS_IMPLICIT = {f"{ImplicitVRLittleEndian}\0".encode(): True, f"{ExplicitVRLittleEndian}\0".encode(): False}
+
+
+class NotPlainError(Exception):
+    """These bytes are not plainly encoded."""
+
+
+class Found(NamedTuple):
+    """Where an attribute's value lies. vr: None where the encoding does not tell it."""
+
+    tag: int
+    vr: str | None
+    start: int
+    end: int
+
+
+def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *, is_whole: bool) -> Dataset | None:
+    """The attributes of a file as pydicom would read them, not yet converted; None where it is not plain.
+
+    data: the file, or unless is_whole its beginning: then everything before `until` must lie in it.
+    until: the first tag that is not looked at. tags: those that are kept, beside the character set; None: all.
+    """
+    if data[MARK] != b"DICM":
+        return None
+    try:
+        begin = MARK.stop
+        meta: dict[BaseTag, RawDataElement] = {}
+        for found in attributes(data, begin, len(data), implicit=False, until=META_END):
+            meta[tag_of(found.tag)] = _raw(data, found, implicit=False)
+            begin = found.end
+        syntax = meta.get(tag_of(TRANSFER_SYNTAX))
+        implicit = None if syntax is None else IS_IMPLICIT.get(syntax.value or b"")
+        if implicit is None or (implicit and data[begin + 4 : begin + 6].isupper()):
+            return None
+        kept: dict[BaseTag, RawDataElement] = {}
+        seen = attributes(data, begin, len(data), implicit=implicit, until=until or DATASET_END, to_until=not is_whole)
+        for count, found in enumerate(seen):
+            if found.tag < DATASET_BEGIN or count > MOST_ATTRIBUTES:
+                return None
+            if tags is None or found.tag in tags or found.tag == CHARACTER_SET:
+                kept[tag_of(found.tag)] = _raw(data, found, implicit=implicit)
+    except NotPlainError:
+        return None
+    dataset = Dataset(dict(kept))
+    characters = kept.get(tag_of(CHARACTER_SET))
+    dataset.set_original_encoding(
+        implicit, True, default_encoding if characters is None else _encoding(characters._replace(value_tell=0))
+    )
+    dataset.file_meta = FileMetaDataset(dict(meta))
+    dataset.file_meta.set_original_encoding(False, True, default_encoding)
+    return dataset
+
+
+def attributes(
+    data: bytes, at: int, end: int, *, implicit: bool, until: int = DATASET_END, to_until: bool = False
+) -> Iterator[Found]:
+    """The attributes from a place in the data to its end, or to the first tag from `until` on.
+
+    to_until: whether there must be such a tag.
+    Raises: NotPlainError.
+    """
+    last = 0
+    try:
+        while at < end:
+            if implicit:
+                group, element, length = IMPLICIT(data, at)
+            else:
+                group, element, code, length = EXPLICIT(data, at)
+            tag, start, vr = group << 16 | element, at + 8, None
+            if tag >= until:
+                return
+            if not implicit:
+                vr, is_long = VRS[code]
+                if is_long:
+                    (length,) = LENGTH(data, start)
+                    start += 4
+            at = start + length
+            if tag <= last or length == UNKNOWN_LENGTH or at > end:
+                raise NotPlainError
+            last = tag
+            yield Found(tag, vr, start, at)
+    except (struct.error, KeyError):
+        raise NotPlainError from None
+    if to_until:
+        raise NotPlainError
+
+
+def plain_items(data: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
+    """The items of an encoded sequence, each as the encoded values of its attributes by tag.
+
+    Raises: NotPlainError.
+    """
+    at = 0
+    try:
+        while at < len(data):
+            group, element, length = IMPLICIT(data, at)
+            start, at = at + 8, at + 8 + length
+            if group << 16 | element != ITEM or length == UNKNOWN_LENGTH or at > len(data):
+                raise NotPlainError
+            yield {found.tag: data[found.start : found.end] for found in attributes(data, start, at, implicit=implicit)}
+    except struct.error:
+        raise NotPlainError from None
+
+
+@cache
+def tag_of(what: int | str) -> BaseTag:
+    """A tag as pydicom has it, always the same object: those it compares at once."""
+    return Tag(what)
+
+
+def _raw(data: bytes, found: Found, *, implicit: bool) -> RawDataElement:
+    length = found.end - found.start
+    value = data[found.start : found.end] if length else _empty(found.vr)
+    return RawDataElement(tag_of(found.tag), found.vr, length, value, found.start, implicit, True)
+
+
+@lru_cache(maxsize=64)
+def _encoding(characters: RawDataElement) -> str | MutableSequence[str]:
+    """What pydicom decodes text by. characters: the character set, told to lie at 0, so that equal ones are equal."""
+    return convert_encodings(convert_raw_data_element(characters).value)
+
+
+@cache
+def _empty(vr: str | None) -> bytes | None:
+    empty = empty_value_for_VR(vr, raw=True)
+    return empty if isinstance(empty, bytes) else None

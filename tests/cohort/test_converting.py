@@ -1,0 +1,265 @@
+"""Mask -> NIfTI or SEG -> RTSTRUCT -> mask is the identity; what does not lie on the CT, or has no name, is refused."""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from tests.dicom.conftest import dciodvfy, edit, make_scan, needs_dciodvfy
+from tests.geometry.conftest import make_grid
+
+from recontour import convert
+from recontour.cli import main
+from recontour.cohort import Cohort
+from recontour.cohort.export import export
+from recontour.dicom import Authorship, Scan, read_structure_set, write_segmentation
+from recontour.errors import (
+    DicomError,
+    FrameOfReferenceError,
+    GridMismatchError,
+    LabelsError,
+    NoSeriesError,
+    OutputError,
+    RecontourError,
+)
+from recontour.geometry import rasterise
+from recontour.geometry.nifti import write_nifti
+
+Mask = npt.NDArray[np.bool_]
+GRID = make_grid((4, 9, 11), spacing_mm=(1.25, 0.9765625), z_mm=(-10.0, -7.5, -5.0, -2.5), origin_mm=(-120.5, 33.25))
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Scan:
+    return make_scan(tmp_path / "ct", GRID)
+
+
+def masks_of(seed: int = 0) -> dict[str, Mask]:
+    """Two structures of scattered pixels that do not overlap."""
+    drawn = np.random.default_rng(seed).integers(0, 3, GRID.shape)
+    return {"Brainstem": drawn == 1, "Lens_L": drawn == 2}
+
+
+def read_back(path: Path, scan: Scan) -> dict[str, Mask]:
+    return {one.name: rasterise(one.contours, scan.grid) for one in read_structure_set(path, scan).structures}
+
+
+def same(found: dict[str, Mask], expected: dict[str, Mask]) -> bool:
+    return list(found) == list(expected) and all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def write_map(folder: Path, labels: object, names: dict[str, object] | None = None) -> Path:
+    """A label map, and beside it what nnU-Net writes."""
+    folder.mkdir()
+    write_nifti(folder / "case.nii.gz", np.asarray(labels), GRID)
+    about = {"labels": {"background": 0, "Brainstem": 1, "Lens_L": 2} if names is None else names}
+    (folder / "dataset.json").write_text(json.dumps(about))
+    return folder / "case.nii.gz"
+
+
+def label_map() -> npt.NDArray[np.uint8]:
+    masks = masks_of()
+    return (masks["Brainstem"] + 2 * masks["Lens_L"]).astype(np.uint8)
+
+
+def test_a_folder_of_masks_comes_back(tmp_path: Path, scan: Scan) -> None:
+    (tmp_path / "masks").mkdir()
+    for name, mask in masks_of().items():
+        write_nifti(tmp_path / "masks" / f"{name}.nii.gz", mask, GRID)
+    write_nifti(tmp_path / "masks" / "Pituitary.nii", np.zeros(GRID.shape, dtype=bool), GRID)
+    (tmp_path / "masks" / "notes.txt").touch()
+    written = convert(tmp_path / "masks", tmp_path / "ct", tmp_path / "rs.dcm")
+    assert written.empty == ("Pituitary",)
+    expected = {name: GRID.volume_cc(mask) for name, mask in masks_of().items()}
+    assert written.volumes_cc == pytest.approx(expected)
+    assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
+def test_a_label_map_comes_back(tmp_path: Path, scan: Scan, kind: type) -> None:
+    """nnU-Net writes whole numbers, some tools the same as floats."""
+    convert(write_map(tmp_path / "predicted", label_map().astype(kind)), tmp_path / "ct", tmp_path / "rs.dcm")
+    assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+
+
+def test_a_dicom_seg_comes_back(tmp_path: Path, scan: Scan) -> None:
+    """Frames of 99 pixels do not begin at bytes."""
+    overlapping = masks_of() | {"Pituitary": masks_of(1)["Brainstem"]}
+    write_segmentation(tmp_path / "seg.dcm", overlapping.items(), scan, Authorship("test"))
+    convert(tmp_path / "seg.dcm", tmp_path / "ct", tmp_path / "rs.dcm")
+    assert same(read_back(tmp_path / "rs.dcm", scan), overlapping)
+
+
+def test_a_dicom_seg_on_uneven_slices_comes_back(tmp_path: Path) -> None:
+    grid = make_grid((4, 9, 11), spacing_mm=(1.5, 2.0), z_mm=(0.0, 3.0, 9.0, 15.0))
+    scan = make_scan(tmp_path / "ct", grid)
+    write_segmentation(tmp_path / "seg.dcm", masks_of().items(), scan, Authorship("test"))
+    convert(tmp_path / "seg.dcm", tmp_path / "ct", tmp_path / "rs.dcm")
+    assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+
+
+def test_what_export_writes_comes_back(tmp_path: Path, scan: Scan) -> None:
+    cohort = Cohort.open_or_create(tmp_path / "cohort", "A")
+    cohort.add("A-1", scan.hu, scan.grid, masks_of(), "hash")
+    export(tmp_path / "cohort", tmp_path / "Dataset001_A", format="nnunet")
+    export(tmp_path / "cohort", tmp_path / "nifti", format="nifti")
+    for labels in ("Dataset001_A/labelsTr/A-1.nii.gz", "nifti/A-1/segmentations"):
+        out = tmp_path / f"{labels[0]}.dcm"
+        convert(tmp_path / labels, tmp_path / "ct", out)
+        assert same(read_back(out, scan), masks_of())
+
+
+def test_labels_saved_with_other_axes_come_back(tmp_path: Path, scan: Scan) -> None:
+    """ITK, and so Slicer, may turn and flip the axes of what it saves; every voxel stays at its millimetres."""
+    path = write_map(tmp_path / "predicted", label_map())
+    image = sitk.DICOMOrient(sitk.ReadImage(str(path)), "SAR")
+    assert image.GetSize() != GRID.shape[::-1]
+    sitk.WriteImage(image, str(path))
+    convert(path, tmp_path / "ct", tmp_path / "rs.dcm")
+    assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+
+
+@needs_dciodvfy
+def test_dciodvfy_finds_no_error(tmp_path: Path, scan: Scan) -> None:
+    convert(write_map(tmp_path / "predicted", label_map()), tmp_path / "ct", tmp_path / "rs.dcm")
+    assert not [line for line in dciodvfy(tmp_path / "rs.dcm") if line.startswith("Error")]
+
+
+def refused(tmp_path: Path, labels: Path, error: type[RecontourError], match: str) -> None:
+    """One line, and nothing is written."""
+    with pytest.raises(error, match=match) as caught:
+        convert(labels, tmp_path / "ct", tmp_path / "rs.dcm")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "rs.dcm").exists()
+
+
+@pytest.mark.parametrize("shift_mm", [0.2, 50.0])
+def test_a_grid_elsewhere_is_refused(tmp_path: Path, scan: Scan, shift_mm: float) -> None:
+    path = write_map(tmp_path / "predicted", label_map())
+    image = nibabel.Nifti1Image.from_filename(path)
+    affine = image.affine.copy()
+    affine[2, 3] += shift_mm
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), affine), path)
+    refused(tmp_path, path, GridMismatchError, f"up to {shift_mm:.1f} mm from the CT's.*nothing is resampled")
+
+
+def test_a_mirrored_grid_is_refused(tmp_path: Path, scan: Scan) -> None:
+    """Voxels in the CT's order under an affine that says RAS: left and right would be swapped."""
+    path = write_map(tmp_path / "predicted", label_map())
+    image = nibabel.Nifti1Image.from_filename(path)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), np.abs(image.affine)), path)
+    refused(tmp_path, path, GridMismatchError, "nothing is resampled")
+
+
+def test_another_shape_is_refused(tmp_path: Path, scan: Scan) -> None:
+    path = write_map(tmp_path / "predicted", label_map())
+    nibabel.save(nibabel.Nifti1Image(np.zeros((11, 9, 3), dtype=np.uint8), np.eye(4)), path)
+    refused(tmp_path, path, GridMismatchError, r"voxels of \(3, 9, 11\), the CT's \(4, 9, 11\)")
+
+
+def test_labels_without_a_name_are_refused(tmp_path: Path, scan: Scan) -> None:
+    path = write_map(tmp_path / "predicted", label_map(), {"background": 0, "Brainstem": 1})
+    refused(tmp_path, path, LabelsError, r"label 2 has no name in dataset\.json; it has Brainstem")
+    (tmp_path / "predicted" / "dataset.json").unlink()
+    refused(tmp_path, path, LabelsError, r"should be in .*dataset\.json")
+
+
+@pytest.mark.parametrize(
+    "names", [{"0": "background", "1": "Brainstem"}, {"Brainstem": 1, "Lens_L": 1}, {"Head": [1, 2]}, {"Brainstem": -1}]
+)
+def test_odd_names_of_labels_are_refused(tmp_path: Path, scan: Scan, names: dict[str, object]) -> None:
+    refused(tmp_path, write_map(tmp_path / "predicted", label_map(), names), LabelsError, "of its own, is expected")
+
+
+def test_damaged_names_of_labels_are_refused(tmp_path: Path, scan: Scan) -> None:
+    path = write_map(tmp_path / "predicted", label_map())
+    for damaged in ("", "[]", "{}", '{"labels": 3}'):
+        (tmp_path / "predicted" / "dataset.json").write_text(damaged)
+        refused(tmp_path, path, LabelsError, "are no labels")
+
+
+def test_what_is_no_mask_is_refused(tmp_path: Path, scan: Scan) -> None:
+    path = write_map(tmp_path / "predicted", label_map())
+    refused(tmp_path, path.parent, LabelsError, "one number beside 0; this has 2")
+    write_nifti(path, label_map() / np.float32(2), GRID)
+    refused(tmp_path, path, LabelsError, "whole numbers")
+    write_nifti(path, np.full(GRID.shape, np.nan, dtype=np.float32), GRID)
+    refused(tmp_path, path, LabelsError, "whole numbers")
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path, scan: Scan) -> None:
+    path = write_map(tmp_path / "predicted", label_map())
+    whole = path.read_bytes()
+    for damaged in (b"", b"no NIfTI", whole[: len(whole) // 2]):
+        path.write_bytes(damaged)
+        refused(tmp_path, path, LabelsError, "cannot be read as NIfTI")
+
+
+def test_nothing_to_write_is_refused(tmp_path: Path, scan: Scan) -> None:
+    refused(tmp_path, write_map(tmp_path / "empty", np.zeros(GRID.shape, np.uint8)), LabelsError, "no voxel is marked")
+    (tmp_path / "folder").mkdir()
+    refused(tmp_path, tmp_path / "folder", LabelsError, "no NIfTI mask in it")
+    refused(tmp_path, tmp_path / "flder", LabelsError, "did you mean .*folder")
+    for ending in (".nii", ".nii.gz"):
+        write_nifti(tmp_path / "folder" / f"Lens_L{ending}", masks_of()["Lens_L"], GRID)
+    refused(tmp_path, tmp_path / "folder", LabelsError, "two masks are called Lens_L")
+
+
+def test_an_output_that_exists_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "rs.dcm").touch()
+    with pytest.raises(OutputError, match="exists"):
+        convert(tmp_path / "absent", tmp_path / "absent", tmp_path / "rs.dcm")
+
+
+def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
+    path = tmp_path / "seg.dcm"
+
+    def written(**changes: object) -> None:
+        path.unlink(missing_ok=True)
+        write_segmentation(path, masks_of().items(), scan, Authorship("test"))
+        for keyword, value in changes.items():
+            edit(path, lambda dataset, keyword=keyword, value=value: setattr(dataset, keyword, value))  # type: ignore[misc]
+
+    written(FrameOfReferenceUID="1.2.3")
+    refused(tmp_path, path, FrameOfReferenceError, "another frame of reference")
+    written(SegmentationType="FRACTIONAL")
+    refused(tmp_path, path, DicomError, "BINARY")
+    written(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3")
+    refused(tmp_path, path, NoSeriesError, "not a DICOM SEG")
+    written(PixelData=b"\0\0")
+    refused(tmp_path, path, DicomError, "damaged")
+    written(Rows=12)
+    refused(tmp_path, path, GridMismatchError, "nothing is resampled")
+    written()
+    edit(path, lambda dataset: setattr(dataset.SegmentSequence[0], "SegmentLabel", "Lens_L"))
+    refused(tmp_path, path, DicomError, "called alike")
+    for axis, shift_mm in ((0, 0.3), (2, 1.0)):
+        written()
+
+        def moved(dataset: object, axis: int = axis, shift_mm: float = shift_mm) -> None:
+            frame = dataset.PerFrameFunctionalGroupsSequence[0]  # type: ignore[attr-defined]
+            place = frame.PlanePositionSequence[0].ImagePositionPatient
+            place[axis] = float(place[axis]) + shift_mm
+
+        edit(path, moved)
+        refused(tmp_path, path, GridMismatchError, f"lies {shift_mm:.1f} mm from")
+
+
+def test_a_ct_is_no_seg(tmp_path: Path, scan: Scan) -> None:
+    refused(tmp_path, next((tmp_path / "ct").iterdir()), NoSeriesError, "not a DICOM SEG")
+
+
+def test_the_command_says_what_was_written(tmp_path: Path, scan: Scan, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = write_map(tmp_path / "predicted", masks_of()["Brainstem"]), tmp_path / "rs.dcm"
+    words = ["convert", str(path), str(tmp_path / "ct"), "--out", str(out)]
+    assert main(words) == 0
+    first, second, last = capsys.readouterr().out.replace("\n/", " /").splitlines()[:3]
+    assert first.split() == ["Brainstem", f"{GRID.volume_cc(masks_of()['Brainstem']):.2f}", "cc"]
+    assert second.split()[0] == "Lens_L"
+    assert "no voxel is marked" in second
+    assert last.startswith("written:")
+    assert main(words) == 2
+    assert "exists" in capsys.readouterr().err
