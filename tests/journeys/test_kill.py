@@ -6,15 +6,16 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from tests.journeys.conftest import Journey
 
 # the command line, but with a checkpoint after every iteration
-TRAIN = """
+LEARN = """
 import sys
 from recontour.training.run import run
 run.__kwdefaults__["checkpoint_seconds"] = 0.0
 from recontour.cli import main
-sys.exit(main(["train", *sys.argv[1:], "--iterations", "8"]))
+sys.exit(main([*sys.argv[1:], "--iterations", "8"]))
 """
 
 
@@ -24,9 +25,12 @@ def weights_of(path: Path) -> str:
     return str(json.loads(header["__metadata__"]["recontour"])["weights_sha256"])
 
 
-def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["train", "adapt"])
+def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path, what: str) -> None:
+    given = [str(journey.cohort)] if what == "train" else [str(journey.model_s), str(journey.cohort)]
+
     def command(out: Path, *more: str) -> list[str]:
-        return [sys.executable, "-c", TRAIN, str(journey.cohort), "--out", str(out), *more]
+        return [sys.executable, "-c", LEARN, what, *given, "--out", str(out), *more]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
 
@@ -41,4 +45,4 @@ def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path)
         assert not (tmp_path / "killed").exists()
     subprocess.run(command(tmp_path / "killed", "--resume"), check=True, capture_output=True)
     assert weights_of(tmp_path / "killed") == weights_of(tmp_path / "whole")
-    assert not checkpoint.exists()
+    assert [entry.name for entry in checkpoint.parent.iterdir()] == ["tensorboard"]
