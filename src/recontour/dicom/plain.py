@@ -8,7 +8,6 @@ reader, and so is every judgement of it.
 import struct
 from collections.abc import Iterator, MutableSequence
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding
@@ -33,13 +32,7 @@ class NotPlainError(Exception):
     """These bytes are not plainly encoded."""
 
 
-class Found(NamedTuple):
-    """Where an attribute's value lies. vr: None where the encoding does not tell it."""
-
-    tag: int
-    vr: str | None
-    start: int
-    end: int
+Found = tuple[int, str | None, int, int]  # a tag, its VR if the encoding tells it, where the value starts and ends
 
 
 def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *, is_whole: bool) -> Dataset | None:
@@ -54,8 +47,8 @@ def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *
         begin = MARK.stop
         meta: dict[BaseTag, RawDataElement] = {}
         for found in attributes(data, begin, len(data), implicit=False, until=META_END):
-            meta[tag_of(found.tag)] = _raw(data, found, implicit=False)
-            begin = found.end
+            meta[tag_of(found[0])] = _raw(data, found, implicit=False)
+            begin = found[-1]
         syntax = meta.get(tag_of(TRANSFER_SYNTAX))
         implicit = None if syntax is None else IS_IMPLICIT.get(syntax.value or b"")
         if implicit is None or (implicit and data[begin + 4 : begin + 6].isupper()):
@@ -63,10 +56,11 @@ def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *
         kept: dict[BaseTag, RawDataElement] = {}
         seen = attributes(data, begin, len(data), implicit=implicit, until=until or DATASET_END, to_until=not is_whole)
         for count, found in enumerate(seen):
-            if found.tag < DATASET_BEGIN or count > MOST_ATTRIBUTES:
+            tag = found[0]
+            if tag < DATASET_BEGIN or count > MOST_ATTRIBUTES:
                 return None
-            if tags is None or found.tag in tags or found.tag == CHARACTER_SET:
-                kept[tag_of(found.tag)] = _raw(data, found, implicit=implicit)
+            if tags is None or tag in tags or tag == CHARACTER_SET:
+                kept[tag_of(tag)] = _raw(data, found, implicit=implicit)
     except NotPlainError:
         return None
     dataset = Dataset(dict(kept))
@@ -106,7 +100,7 @@ def attributes(
             if tag <= last or length == UNKNOWN_LENGTH or at > end:
                 raise NotPlainError
             last = tag
-            yield Found(tag, vr, start, at)
+            yield tag, vr, start, at
     except (struct.error, KeyError):
         raise NotPlainError from None
     if to_until:
@@ -125,7 +119,8 @@ def plain_items(data: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
             start, at = at + 8, at + 8 + length
             if group << 16 | element != ITEM or length == UNKNOWN_LENGTH or at > len(data):
                 raise NotPlainError
-            yield {found.tag: data[found.start : found.end] for found in attributes(data, start, at, implicit=implicit)}
+            found = attributes(data, start, at, implicit=implicit)
+            yield {tag: data[first:last] for tag, _, first, last in found}
     except struct.error:
         raise NotPlainError from None
 
@@ -137,9 +132,9 @@ def tag_of(what: int | str) -> BaseTag:
 
 
 def _raw(data: bytes, found: Found, *, implicit: bool) -> RawDataElement:
-    length = found.end - found.start
-    value = data[found.start : found.end] if length else _empty(found.vr)
-    return RawDataElement(tag_of(found.tag), found.vr, length, value, found.start, implicit, True)
+    tag, vr, start, end = found
+    value = data[start:end] or _empty(vr)
+    return RawDataElement(tag_of(tag), vr, end - start, value, start, implicit, True)
 
 
 @lru_cache(maxsize=64)

@@ -258,9 +258,9 @@ def _refuse_huge(dataset: Dataset, path: Path) -> None:
     rows, columns, samples, frames = (
         int(value(dataset, keyword) or 1) for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")
     )
-    pixels = dataset.get("PixelData")
     compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated  # in plain pixels such bytes are mere numbers
-    claims = CODESTREAM.finditer(pixels) if compressed and isinstance(pixels, bytes) else ()
+    pixels = dataset.get("PixelData") if compressed else None
+    claims = CODESTREAM.finditer(pixels) if isinstance(pixels, bytes) else ()
     sizes = [prod(int.from_bytes(number or b"\1") for number in claim.groups()) for claim in claims]
     largest = max([rows * columns * samples, *sizes])
     if largest > MOST_PIXELS or largest * frames > MOST_VOXELS:
@@ -318,9 +318,12 @@ def _hounsfield(image: _Slice) -> npt.NDArray[Any]:
     """A slice's HU: int16 where that is exact, otherwise float32."""
     slope, intercept = image.rescale
     if slope.is_integer() and intercept.is_integer():
-        hu = image.stored.astype(np.int64) * int(slope) + int(intercept)
+        ends = [int(end()) * int(slope) + int(intercept) for end in (image.stored.min, image.stored.max)]
         limits = np.iinfo(np.int16)
-        if limits.min <= hu.min() and hu.max() <= limits.max:
+        if limits.min <= min(ends) and max(ends) <= limits.max:  # then no number on the way needs more than 32 bits
+            hu = image.stored.astype(np.int32)
+            hu *= int(slope)
+            hu += int(intercept)
             return hu.astype(np.int16)
     return (image.stored * slope + intercept).astype(np.float32)
 

@@ -1,7 +1,6 @@
 """The voxels of one axial CT."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -95,5 +94,5 @@ class Grid:
         """Volume of a mask (slice, row, column), each slice as thick as it stands for."""
         if mask.shape != self.shape:
             raise GridMismatchError(f"a mask of shape {mask.shape} does not lie on a grid of {self.shape}")
-        per_slice: Sequence[float] = np.count_nonzero(mask, axis=(1, 2)) * self.slice_thickness_mm
-        return float(np.sum(per_slice)) * self.pixel_mm2 / 1000.0
+        counts = [np.count_nonzero(plane) for plane in mask]  # many times faster than of axis=(1, 2)
+        return float(np.sum(counts * self.slice_thickness_mm)) * self.pixel_mm2 / 1000.0
