@@ -19,7 +19,7 @@ from tests.geometry.conftest import (
 )
 
 from recontour.errors import DicomError, GridMismatchError
-from recontour.geometry import Contour, Grid, rasterise, trace
+from recontour.geometry import Contour, Grid, raster, rasterise, trace
 from recontour.geometry.raster import SUBLINES, outlines
 
 
@@ -71,6 +71,30 @@ DIAGONAL_RING = drawn(".#.", "#.#", ".#.")
 def test_tracing_then_filling_gives_the_mask_back(case: tuple[Mask, Grid]) -> None:
     mask, grid = case
     assert np.array_equal(rasterise(trace(mask, grid), grid), mask)
+
+
+@pytest.mark.parametrize("pixels_at_once", [1, 250, 2**20])
+def test_slices_traced_in_pieces_give_the_same_contours(monkeypatch: pytest.MonkeyPatch, pixels_at_once: int) -> None:
+    """Pieces of one slice, of two, and of all; the third slice is empty, and so is a piece."""
+    mask = np.random.default_rng(0).random((6, 9, 13)) < 0.6
+    mask[[2, 3]] = False
+    grid = make_grid(mask.shape)
+    whole = trace(mask, grid)
+    monkeypatch.setattr(raster, "PIXELS_AT_ONCE", pixels_at_once)
+    pieces = trace(mask, grid)
+    assert [contour.z_mm for contour in pieces] == [contour.z_mm for contour in whole]
+    for piece, same in zip(pieces, whole, strict=True):
+        np.testing.assert_allclose(piece.points_mm, same.points_mm, atol=1e-9)
+    np.testing.assert_array_equal(rasterise(pieces, grid), mask)
+
+
+def test_a_ring_is_smoothed_across_the_point_it_begins_at() -> None:
+    """A disc that looks alike from all sides: so does its outline, wherever on it contourpy begins."""
+    rows, cols = np.mgrid[-8:9, -8:9]
+    (points,) = outline(rows**2 + cols**2 < 60)
+    turned_points = np.column_stack([16 - points[:, 1], points[:, 0]])  # a quarter turn about the centre
+    apart = np.abs(points[:, None] - turned_points[None]).max(axis=2).min(axis=1)
+    assert apart.max() < 1e-9
 
 
 @pytest.mark.parametrize("plane", [NESTED, TWO_HOLES, CHESS, LONE, DIAGONAL_RING, ~NESTED, ~CHESS, ~DIAGONAL_RING])

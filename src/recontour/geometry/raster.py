@@ -9,6 +9,7 @@ All slices of a structure are worked on at once, stacked into one tall plane: Nu
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import cast
 
@@ -23,7 +24,7 @@ from recontour.geometry.grid import Grid
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-Complex = npt.NDArray[np.complex128]
+Floats = npt.NDArray[np.float64]
 Filled = tuple[list[Points], list[npt.NDArray[np.uint32]], list[npt.NDArray[np.uint32]]]
 
 SUBLINES = 8  # even: then the half-pixel diamonds around lone pixels are measured without error
@@ -33,6 +34,8 @@ TIE = 0.005  # of a pixel: so near to a half, or to an edge, counts as just ther
 PIXELS_AT_ONCE = 2**20  # of the tall plane
 PASSES = 4  # of smoothing
 GIVEN_BACK = 1.2  # of what blurring took from the bends: then discs from lens to neck keep their area
+BLUR = np.convolve([1, 2, 1], [1, 2, 1]) / 16
+SMOOTH = np.pad(BLUR, 2) * (1 + GIVEN_BACK) - GIVEN_BACK * np.convolve(BLUR, BLUR)  # weights of a point's neighbours
 FARTHEST_SLIDE = 0.4  # of a pixel: how far smoothing moves a point towards the centre of a pixel
 SLIDES = (0.0, 0.4, 0.35, 0.25, 0.0)  # how far in sum, by the number of the pixel's four sides that have a point
 
@@ -81,20 +84,25 @@ def outlines(mask: Mask, placed: Callable[[Points], Points] = lambda points: poi
 
     placed: puts points elsewhere, without turning or mirroring them.
     """
-    slices = np.flatnonzero([plane.any() for plane in mask])  # many times faster than any(axis=(1, 2))
-    if not len(slices):
-        return
     shadow = np.logical_or.reduce(mask, axis=0)
     rows, cols = np.flatnonzero(shadow.any(axis=1)), np.flatnonzero(shadow.any(axis=0))
-    window = mask[slices, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    padded = np.pad(window, ((0, 0), (1, 1), (1, 1)))
-    points, starts, parts = _rings(padded.reshape(-1, padded.shape[2]))
-    above = points[starts[:-1], 1].astype(np.intp) // padded.shape[1]
-    points[:, 1] -= np.repeat(above * padded.shape[1], np.diff(starts))
-    points = placed(points + np.array([cols[0] - 1, rows[0] - 1]))
-    for first, last in pairwise(parts):
-        outer, *holes = (points[starts[ring] : starts[ring + 1]] for ring in range(first, last))
-        yield int(slices[above[first]]), _keyhole(outer, holes)
+    if not len(rows):
+        return
+    window = mask[:, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    slices_at_once = max(PIXELS_AT_ONCE // window[0].size, 1)
+    for start in range(0, len(mask), slices_at_once):
+        some = window[start : start + slices_at_once]
+        padded = np.pad(some, ((0, 0), (1, 1), (1, 1 + some.shape[2] % 2)))
+        slices = np.flatnonzero(padded.reshape(len(padded), -1).any(axis=1))
+        if not len(slices):
+            continue
+        points, starts, parts = _rings(padded[slices].reshape(-1, padded.shape[2]))
+        above = points[starts[:-1], 1].astype(np.intp) // padded.shape[1]
+        points[:, 1] -= np.repeat(above * padded.shape[1], np.diff(starts))
+        points = placed(points + np.array([cols[0] - 1, rows[0] - 1]))
+        for first, last in pairwise(parts):
+            outer, *holes = (points[starts[ring] : starts[ring + 1]] for ring in range(first, last))
+            yield start + int(slices[above[first]]), _keyhole(outer, holes)
 
 
 def _by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[Points]]:
@@ -190,47 +198,83 @@ def _holds_centre(edges: Edges, rows: int, tall: tuple[int, int]) -> Mask:
 def _rings(plane: Mask) -> tuple[Points, Indices, list[int]]:
     """Smooth rings: points, (n, 2) as column and row; the point each ring starts at; the ring each part starts at.
 
-    A part's outer ring comes first, its holes follow; either list ends with the end. plane: nothing on its border.
+    A part's outer ring comes first, its holes follow; either list ends with the end. plane: of an even number of
+    columns, nothing on its border.
     """
-    generator = contourpy.contour_generator(z=plane.astype(np.float64), fill_type="ChunkCombinedOffsetOffset")
+    number = _numbers(plane.size).reshape(plane.shape)  # stands for x and for y: so nothing has to be made for them
+    generator = contourpy.SerialContourGenerator(
+        number,
+        number,
+        plane.astype(np.float64),
+        None,  # type: ignore[arg-type]  # no mask, which the stub leaves out
+        line_type=contourpy.LineType.ChunkCombinedOffset,
+        fill_type=contourpy.FillType.ChunkCombinedOffsetOffset,
+        x_chunk_size=0,
+        y_chunk_size=0,
+        corner_mask=True,
+        quad_as_tri=False,
+        z_interp=contourpy.ZInterp.Linear,
+    )
     (points,), (offsets,), (parts,) = cast("Filled", generator.filled(0.5, np.inf))
     closing = offsets[1:].astype(np.intp) - 1  # the first point of each ring again
     starts = offsets.astype(np.intp) - np.arange(len(offsets))
-    return _smoothed(np.delete(points, closing, axis=0), starts, plane), starts, parts.tolist()
+    return _smoothed(np.delete(points[:, 0], closing), starts, plane), starts, parts.tolist()
 
 
-def _smoothed(points: Points, starts: Indices, plane: Mask) -> Points:
+def _numbers(count: int) -> Floats:
+    """The numbers from 0 on; those that are mostly asked for are made once."""
+    return _first_numbers()[:count] if count <= 2 * PIXELS_AT_ONCE else np.arange(count, dtype=np.float64)
+
+
+@cache
+def _first_numbers() -> Floats:
+    return np.arange(2 * PIXELS_AT_ONCE, dtype=np.float64)  # padding adds to the pixels of a window
+
+
+def _smoothed(half_way: Floats, starts: Indices, plane: Mask) -> Points:
     """Rings of points half way between a pixel inside and one outside, each point slid along that way to smooth them.
 
-    A point never passes a centre, and the points around one pixel take no more from it, or give no more to it, than
-    leaves its majority where it is.
+    half_way: the mean of both pixels' numbers, which count row by row. A point never passes a centre, and the points
+    around one pixel take no more from it, or give no more to it, than leaves its majority where it is.
     """
-    after = np.arange(1, len(points) + 1)
-    after[starts[1:] - 1] = starts[:-1]
-    before = np.empty_like(after)
-    before[after] = np.arange(len(points))
-    low, high = (end(points).astype(np.intp) @ (1, plane.shape[1]) for end in (np.floor, np.ceil))
+    width = plane.shape[1]
+    low = half_way.astype(np.intp)
+    across = half_way > low  # columns, and not rows, for their number is even
+    low -= np.where(across, 0, width // 2)
+    high = low + np.where(across, 1, width)
     low_is_in = plane.ravel()[low]
     inner, outer = (_renumbered(np.where(low_is_in, *ends), plane.size) for ends in ((low, high), (high, low)))
     inner_may, outer_may = (np.asarray(SLIDES)[np.bincount(pixel)[pixel]] for pixel in (inner, outer))
-    middle = points @ (1, 1j)  # as complex numbers: column + row * 1j
-    outwards = np.where(high - low == 1, 1, 1j) * np.where(low_is_in, 1, -1)
+    row, column = np.divmod(low, width)
+    middle = np.array([column + 0.5 * across, row + 0.5 * ~across])
+    outwards = np.array([across, ~across]) * np.where(low_is_in, 1.0, -1.0)
+    around, inside = _with_halo(starts, len(SMOOTH) // 2)
 
-    def blurred(line: Complex) -> Complex:
-        line = (line.take(before) + 2 * line + line.take(after)) / 4
-        return (line.take(before) + 2 * line + line.take(after)) / 4
+    def smooth(line: Floats) -> Floats:
+        return np.convolve(line.take(around), SMOOTH, mode="same").take(inside)
 
-    slide = np.zeros(len(points))
+    pull = sum((smooth(at) - at) * out for at, out in zip(middle, outwards, strict=True))
+    slide = np.zeros(len(low))
     for _ in range(PASSES):
-        smooth = blurred(middle + slide * outwards)
-        smooth += GIVEN_BACK * (smooth - blurred(smooth))
-        slide = ((smooth - middle) * outwards.conj()).real.clip(-FARTHEST_SLIDE, FARTHEST_SLIDE)
+        slide = pull + sum(smooth(slide * out) * out for out in outwards)
+        slide = slide.clip(-FARTHEST_SLIDE, FARTHEST_SLIDE)
         taken = np.bincount(inner, np.maximum(-slide, 0))[inner]
         given = np.bincount(outer, np.maximum(slide, 0))[outer]
         may, moved = np.where(slide < 0, (inner_may, taken), (outer_may, given))
         slide *= may / np.maximum(moved, np.maximum(may, 1e-9))
-    line = middle + slide * outwards
-    return np.column_stack([line.real, line.imag])
+    return np.ascontiguousarray((middle + slide * outwards).T)
+
+
+def _with_halo(starts: Indices, reach: int) -> tuple[Indices, Indices]:
+    """The points of rings one after another, each ring led in by its last and out by its first points.
+
+    Returns: which point stands at each place, and at which place each point stands.
+    """
+    sizes = np.diff(starts)
+    begins = np.arange(len(sizes)) * (2 * reach) + starts[:-1]  # of each ring with its halo
+    step = np.arange(starts[-1] + 2 * reach * len(sizes)) - np.repeat(begins, sizes + 2 * reach) - reach
+    around = step % np.repeat(sizes, sizes + 2 * reach) + np.repeat(starts[:-1], sizes + 2 * reach)
+    return around, np.arange(starts[-1]) + np.repeat((np.arange(len(sizes)) * 2 + 1) * reach, sizes)
 
 
 def _renumbered(pixel: Indices, most: int) -> Indices:
