@@ -144,6 +144,8 @@ def value(dataset: Attributes, keyword: str) -> Any:
         encoded = dataset.get(tag_of(keyword))
         return converted(tag_of(keyword), None, encoded) if encoded else None
     element = dataset.get_item(tag_of(keyword))
+    if element is None:
+        return None
     if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes) or element.length > SHORT:
         return dataset.get(keyword)
     encoding = dataset.original_character_set or default_encoding

@@ -52,6 +52,7 @@ FINEST_MM = 0.01  # between two pixels
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
 GAP_TO_CLOSER_SIDE, GAP_TO_WIDER_SIDE = 1.9, 1.4  # see _refuse_gaps
 
+SAME_IN_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID")
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
     "SpecificCharacterSet",
     "PatientName",
@@ -160,15 +161,17 @@ def read_series(files: Sequence[Path]) -> Scan:
     place = Path(os.path.commonpath([path.parent for path in files]))
     slices: dict[tuple[str, int], _Slice] = {}
     shared: Dataset | None = None
+    same: dict[str, str] = {}
     voxels = 0
     for path in files:
         with reading(path):
             dataset = read_dataset(path)
             if sop_class_uid(dataset) not in CT or is_localiser(dataset):
                 continue
-            shared = shared or dataset
-            for keyword in ("SeriesInstanceUID", "FrameOfReferenceUID"):
-                if text(dataset, keyword) != text(shared, keyword):
+            if shared is None:
+                shared, same = dataset, {keyword: text(dataset, keyword) for keyword in SAME_IN_SERIES}
+            for keyword, expected in same.items():
+                if text(dataset, keyword) != expected:
                     raise MixedSeriesError(f"{place}: files differ in {keyword}; give the files of one CT series")
             for image in _images(dataset, path):
                 if slices.setdefault((image.sop_instance_uid, image.frame), image) is image:
