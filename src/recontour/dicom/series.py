@@ -168,11 +168,11 @@ def read_series(files: Sequence[Path]) -> Scan:
             dataset = read_dataset(path)
             if sop_class_uid(dataset) not in CT or is_localiser(dataset):
                 continue
-            if shared is None:
-                shared, same = dataset, {keyword: text(dataset, keyword) for keyword in SAME_IN_SERIES}
-            for keyword, expected in same.items():
-                if text(dataset, keyword) != expected:
-                    raise MixedSeriesError(f"{place}: files differ in {keyword}; give the files of one CT series")
+            seen = {keyword: text(dataset, keyword) for keyword in SAME_IN_SERIES}
+            shared, same = shared or dataset, same or seen
+            if seen != same:
+                what = next(keyword for keyword in seen if seen[keyword] != same[keyword])
+                raise MixedSeriesError(f"{place}: files differ in {what}; give the files of one CT series")
             for image in _images(dataset, path):
                 if slices.setdefault((image.sop_instance_uid, image.frame), image) is image:
                     voxels += image.stored.size
