@@ -15,6 +15,7 @@ one line and leaves with the error's exit code; nothing is left half written.
     │   └── FrameOfReferenceError   contours and CT do not share a frame of reference
     ├── NamesError              a map of ROI names cannot be used
     ├── GridMismatchError       arrays that should share one grid do not
+    ├── ContoursError           contours that no organ has
     ├── CohortError             a cohort folder is missing, empty, damaged or newer than this recontour
     ├── ModelFileError          a model file is missing, damaged, foreign or newer than this recontour
     ├── LabelsError             a label map or folder of masks is damaged, or its labels have no name
@@ -75,6 +76,10 @@ class NamesError(RecontourError):
 
 class GridMismatchError(RecontourError):
     """Arrays that should share one grid do not."""
+
+
+class ContoursError(RecontourError):
+    """Contours that no organ has: they run to and fro without end."""
 
 
 class CohortError(RecontourError):

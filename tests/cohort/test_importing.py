@@ -17,6 +17,7 @@ from recontour.cohort import Cohort, case_id_of, importing
 from recontour.cohort.importing import HIDDEN_NAME, import_archive, import_dicom
 from recontour.dicom import Authorship, Scan, read_archive, read_scan, read_series, write_segmentation
 from recontour.errors import FaultError, NoSeriesError
+from recontour.geometry import raster
 
 ORGANS = {  # as OpenKBP's arrays order them
     "Brainstem": 0,
@@ -469,3 +470,14 @@ def test_two_segments_of_one_name_are_neither_taken(tmp_path: Path, cohort: Coho
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("Larynx",)
     assert [row.status for row, _ in report.names if row.roi_name == "Brain Stem"] == ["ambiguous"]
+
+
+def test_contours_without_end_leave_their_organ_unknown(
+    tmp_path: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(tmp_path / "drawn", seed="b")
+    monkeypatch.setattr(raster, "MOST_CROSSINGS", 10)
+    report = import_archive(read_archive(tmp_path / "drawn"), cohort)
+    assert [("Brainstem is unknown" in found.why, "cross its rows" in found.why) for found in report.left_out] == [
+        (True, True)
+    ]

@@ -18,7 +18,7 @@ from tests.geometry.conftest import (
     winding,
 )
 
-from recontour.errors import DicomError, GridMismatchError
+from recontour.errors import ContoursError, GridMismatchError
 from recontour.geometry import Contour, Grid, raster, rasterise, trace
 from recontour.geometry.raster import SUBLINES, outlines
 
@@ -33,7 +33,7 @@ planes = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(lambda shape:
 def test_contours_that_run_to_and_fro_without_end_are_refused() -> None:
     """A million lines across 64 rows; filling them would take the memory of a thousand organs."""
     up_and_down = np.column_stack([np.linspace(-30, 30, 100_000), np.tile([-30.0, 30.0], 50_000)])
-    with pytest.raises(DicomError, match="cross its rows"):
+    with pytest.raises(ContoursError, match="cross its rows"):
         rasterise([Contour(up_and_down, 0.0)], make_grid((1, 64, 64)))
 
 

@@ -30,7 +30,15 @@ from recontour.dicom import (
     read_user_map,
 )
 from recontour.dicom import LeftOut as ArchiveLeftOut
-from recontour.errors import CohortError, DicomError, GridMismatchError, NoSeriesError, OutputError, RecontourError
+from recontour.errors import (
+    CohortError,
+    ContoursError,
+    DicomError,
+    GridMismatchError,
+    NoSeriesError,
+    OutputError,
+    RecontourError,
+)
 from recontour.files import write_text
 from recontour.geometry import Grid, rasterise
 
@@ -203,7 +211,7 @@ def _masks(
         if one.is_drawn and one.name in organs:
             try:
                 mask = one.mask() if isinstance(one, Segment) else rasterise(one.contours(note), grid)
-            except DicomError as error:
+            except (ContoursError, DicomError) as error:
                 note(f"{organs[one.name]} is unknown: {error}")
                 continue
             if mask.any():

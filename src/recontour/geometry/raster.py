@@ -17,7 +17,7 @@ import contourpy
 import numpy as np
 import numpy.typing as npt
 
-from recontour.errors import DicomError, GridMismatchError
+from recontour.errors import ContoursError, GridMismatchError
 from recontour.geometry.contours import Contour
 from recontour.geometry.grid import Grid
 
@@ -47,7 +47,7 @@ def rasterise(contours: Iterable[Contour], grid: Grid) -> Mask:
     planes would fall on one slice, those of the nearest plane count. What lies outside the grid is cut off.
 
     Returns: bool (slice, row, column).
-    Raises: DicomError: contours that run to and fro more often than any outline does.
+    Raises: ContoursError: contours that run to and fro more often than any outline does.
     """
     mask = np.zeros(grid.shape, dtype=bool)
     drawn = sorted(_by_slice(contours, grid).items())
@@ -151,7 +151,7 @@ def _crossings(edges: Edges, lines: Points, cols: int) -> tuple[Indices, Points]
     last = np.searchsorted(lines, np.maximum(starts[:, 1], ends[:, 1]), side="left")
     count = last - first
     if count.sum() > MOST_CROSSINGS:
-        raise DicomError(
+        raise ContoursError(
             f"contours of one slice or a few cross its rows {count.sum():,} times, and no organ's do; "
             "export the structure set again"
         )
