@@ -32,5 +32,4 @@ class Recipe:
     organ_share: float  # share of slices drawn to show a given organ; the rest are drawn from all slices
     augmentation: Augmentation
     views: int = 0  # each slice has that many views, drawn once, which a frozen trunk need see only once; 0: always new
-    window: int = 0  # cells a side, about the organs, of a frozen trunk's features that are learnt from; 0: all of them
     frozen_statistics: bool = False  # of normalisation over a batch: as they were at the start
