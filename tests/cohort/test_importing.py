@@ -1,7 +1,7 @@
 import csv
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copy
 
@@ -11,10 +11,11 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, make_structure_set, recode
+from tests.geometry.conftest import make_grid
 
 from recontour.cohort import Cohort, case_id_of, importing
 from recontour.cohort.importing import HIDDEN_NAME, import_archive, import_dicom
-from recontour.dicom import Scan, read_archive, read_scan, read_series
+from recontour.dicom import Authorship, Scan, read_archive, read_scan, read_series, write_segmentation
 from recontour.errors import FaultError, NoSeriesError
 
 ORGANS = {  # as OpenKBP's arrays order them
@@ -116,7 +117,7 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(tmp_path: Path, 
     assert cohort.organs == ("Brainstem", "Parotid_L")
     assert any("Larynx: none of its contours shows" in note for note in report.notes)
     assert [(row.roi_name, row.reason) for row, _ in report.names if row.status == "ignored"] == [
-        ("Parotid_L", "no closed contours")
+        ("Parotid_L", "no area is drawn")
     ]
 
 
@@ -382,3 +383,89 @@ def test_real_patients_keep_every_voxel_of_every_organ(tmp_path: Path, role: str
         assert set(case.organs) == {organ for organ, bit in ORGANS.items() if original["contoured"][bit]}
         for organ in case.organs:
             np.testing.assert_array_equal(case.mask(organ), original["oar_bits"] >> ORGANS[organ] & 1)
+
+
+def segmented(folder: Path, masks: dict[str, npt.NDArray[np.bool_]]) -> Scan:
+    scan = make_scan(folder / "ct")
+    write_segmentation(folder / "seg.dcm", masks.items(), scan, Authorship("test"))
+    return scan
+
+
+def seg_masks() -> dict[str, npt.NDArray[np.bool_]]:
+    """Two organs that overlap, by names of a centre's own; one without a voxel, one that is no organ."""
+    first = block(make_grid((5, 6, 8)))
+    return {"Brain Stem": first, "LT PAROTID": np.roll(first, 1, axis=2), "Cord": first & False, "PTV70": first}
+
+
+def test_a_segmentation_is_imported_as_its_ct_s_structures(tmp_path: Path, cohort: Cohort) -> None:
+    scan = segmented(tmp_path / "dicom", seg_masks())
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert report.added == (case_id_of("B", scan.source.series_instance_uid),)
+    assert (report.left_out, report.notes) == ((), ())
+    (case,) = cohort
+    assert set(case.organs) == {"Brainstem", "Parotid_L"}
+    np.testing.assert_array_equal(case.mask("Brainstem"), seg_masks()["Brain Stem"])
+    np.testing.assert_array_equal(case.mask("Parotid_L"), seg_masks()["LT PAROTID"])
+    assert {row.roi_name: row.reason for row, _ in report.names}["Cord"] == "no area is drawn"
+    again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"PTV70": "Larynx"})
+    assert (again.added, again.already_there) == ((), report.added)
+    assert ["now also has Larynx" in note for note in again.notes] == [True]
+
+
+def test_an_rtstruct_is_taken_before_a_segmentation_and_that_is_noted(tmp_path: Path, cohort: Cohort) -> None:
+    scan = segmented(tmp_path / "dicom", seg_masks())
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Larynx",))
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert cohort.organs == ("Larynx",)
+    assert ["its RTSTRUCT was taken, not its SEG" in note for note in report.notes] == [True]
+
+
+def test_a_segmentation_on_turned_images_lies_as_its_ct_does(tmp_path: Path, cohort: Cohort) -> None:
+    masks = seg_masks()
+    scan = segmented(tmp_path / "dicom", masks)
+
+    def mirrored(image: Dataset) -> None:  # the same place in the patient, columns stored from left to right
+        image.ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
+        image.ImagePositionPatient[0] = scan.grid.origin_mm[0] + 7 * scan.grid.spacing_mm[1]
+        image.PixelData = np.fliplr(image.pixel_array).tobytes()
+
+    edit(tmp_path / "dicom" / "ct", mirrored)
+    import_archive(read_archive(tmp_path / "dicom"), cohort)
+    (case,) = cohort
+    np.testing.assert_array_equal(case.mask("Parotid_L"), masks["LT PAROTID"])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda seg: setattr(seg, "SegmentationType", "FRACTIONAL"), "type BINARY"),
+        (lambda seg: setattr(seg, "FrameOfReferenceUID", "1.2.3"), "another frame of reference"),
+        (lambda seg: setattr(seg, "PixelData", b"\0\0"), "damaged"),
+        (lambda seg: setattr(seg, "Rows", 12), "nothing is resampled"),
+        (lambda seg: delattr(seg, "SegmentSequence"), "damaged"),
+    ],
+    ids=["fractional", "frame of reference", "cut off", "matrix", "no segments"],
+)
+def test_a_segmentation_that_cannot_be_read_is_left_out_with_the_reason(
+    tmp_path: Path, cohort: Cohort, change: Callable[[Dataset], None], reason: str
+) -> None:
+    scan = segmented(tmp_path / "dicom", seg_masks())
+    edit(tmp_path / "dicom" / "seg.dcm", change)
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert [found.what for found in report.left_out] == [case_id_of("B", scan.source.series_instance_uid)]
+    assert reason in report.left_out[0].reason
+    assert "seg.dcm" not in report.left_out[0].reason
+    assert not cohort.case_ids
+
+
+def test_two_segments_of_one_name_are_neither_taken(tmp_path: Path, cohort: Cohort) -> None:
+    segmented(tmp_path / "dicom", seg_masks())
+
+    def rename(dataset: Dataset) -> None:
+        dataset.SegmentSequence[1].SegmentLabel = "Brain Stem"
+        dataset.SegmentSequence[3].SegmentLabel = "Larynx"
+
+    edit(tmp_path / "dicom" / "seg.dcm", rename)
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert cohort.organs == ("Larynx",)
+    assert [row.status for row, _ in report.names if row.roi_name == "Brain Stem"] == ["ambiguous"]

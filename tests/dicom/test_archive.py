@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 from shutil import copy, copytree
 
@@ -8,9 +9,9 @@ from pydicom import Dataset, dcmread
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import MRImageStorage
-from tests.dicom.conftest import edit, make_scan, make_structure_set
+from tests.dicom.conftest import block, edit, make_scan, make_structure_set
 
-from recontour.dicom import read_archive
+from recontour.dicom import Authorship, Scan, read_archive, write_segmentation
 from recontour.errors import NoSeriesError
 
 
@@ -216,3 +217,49 @@ def test_a_folder_that_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pyt
     assert [(found.path, found.reason) for found in archive.unreadable] == [
         (tmp_path / "shut", "cannot be read (Permission denied); check its permissions")
     ]
+
+
+def draw_segmentation(path: Path, scan: Scan, names: tuple[str, ...] = ("Brainstem",)) -> None:
+    write_segmentation(path, ((name, block(scan.grid)) for name in names), scan, Authorship("test"))
+
+
+@pytest.mark.parametrize("how", ["by series", "by frames"])
+def test_a_segmentation_belongs_to_the_ct_it_references(tmp_path: Path, how: str) -> None:
+    make_scan(tmp_path / "other", seed="b")
+    scan = make_scan(tmp_path / "ct", seed="a")
+    draw_segmentation(tmp_path / "seg.dcm", scan)
+    if how == "by frames":
+        edit(tmp_path / "seg.dcm", lambda dataset: dataset.__delitem__("ReferencedSeriesSequence"))
+    (pair,) = read_archive(tmp_path).pairs
+    assert (pair.series.uid, pair.structure_set.path.name) == (scan.source.series_instance_uid, "seg.dcm")
+    assert pair.structure_set.is_segmentation
+    assert pair.structure_set.names_patient("GTV zebedee")
+    assert pair.note == ""
+
+
+def test_a_segmentation_without_a_ct_is_left_out(tmp_path: Path) -> None:
+    draw_segmentation(tmp_path / "seg.dcm", make_scan(tmp_path / "ct"))
+    shutil.rmtree(tmp_path / "ct")
+    make_scan(tmp_path / "other", seed="b")
+    reasons = {found.path.name: found.reason for found in read_archive(tmp_path).left_out}
+    assert "its CT series is not here" in reasons["seg.dcm"]
+
+
+def test_an_rtstruct_goes_before_a_segmentation_however_old_it_is(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    make_structure_set(tmp_path / "rs.dcm", scan)
+    draw_segmentation(tmp_path / "seg.dcm", scan)
+    edit(tmp_path / "rs.dcm", lambda dataset: setattr(dataset, "StructureSetDate", "19990101"))
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.path.name == "rs.dcm"
+    assert pair.note == "its RTSTRUCT was taken, not its SEG"
+
+
+def test_the_newest_segmentation_is_taken(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for date in ("20200103", "20200104", "20200102"):
+        draw_segmentation(tmp_path / date, scan)
+        edit(tmp_path / date, lambda dataset, date=date: setattr(dataset, "ContentDate", date))  # type: ignore[misc]
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.path.name == "20200104"
+    assert pair.note == "the newest of 3 structure sets was taken"

@@ -17,12 +17,20 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless, RTPlanStorage
-from tests.dicom.conftest import PATIENT, dciodvfy, edit, make_scan, make_structure_set, needs_dciodvfy
+from tests.dicom.conftest import PATIENT, block, dciodvfy, edit, make_scan, make_structure_set, needs_dciodvfy
 from tests.dicom.test_series import _enhanced
 
 from recontour import import_dicom
 from recontour.cohort import Cohort
-from recontour.dicom import read_archive, read_rois, read_scan, read_series, read_structure_set
+from recontour.dicom import (
+    Authorship,
+    read_archive,
+    read_rois,
+    read_scan,
+    read_series,
+    read_structure_set,
+    write_segmentation,
+)
 from recontour.dicom.deidentify import deidentify, kept_keywords
 from recontour.errors import NoSeriesError, OutputError, SettingsError
 from recontour.geometry import rasterise
@@ -388,6 +396,16 @@ def test_other_objects_and_lone_structure_sets_are_not_written(archive: Path, tm
     assert [left.path.name for left in written.left_out] == ["lone.dcm"]
     classes = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "out").rglob("*.dcm")}
     assert classes == {"CT Image Storage", "RT Structure Set Storage"}
+
+
+def test_a_segmentation_leaves_its_ct_alone_and_is_told(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    write_segmentation(tmp_path / "dicom" / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("test"))
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert (written.series, written.structure_sets) == (1, 0)
+    assert [(left.path.name, "convert it" in left.reason) for left in written.left_out] == [("seg.dcm", True)]
+    classes = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "out").rglob("*.dcm")}
+    assert classes == {"CT Image Storage"}
 
 
 def test_a_structure_set_without_organs_leaves_its_ct_alone(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=does)
         return added
 
-    importing = command("import", "import_", "DICOM archive (CT + RTSTRUCT) -> cohort folder")
+    importing = command("import", "import_", "DICOM archive (CT + RTSTRUCT or SEG) -> cohort folder")
     importing.add_argument("dicom_dir", type=Path, metavar="DICOM_DIR", help="any nesting, any file names")
     importing.add_argument("cohort", type=Path, metavar="COHORT", help="a new folder, or a cohort to add to")
     importing.add_argument("--centre", help="the label that reports show; the cohort folder's name if not given")

@@ -18,16 +18,19 @@ from recontour.dicom import (
     Pair,
     Roi,
     Scan,
+    Segment,
+    StructureSetFile,
     is_vocabulary,
-    match_rois,
+    match_drawn,
     ordered,
     read_archive,
     read_rois,
+    read_segments,
     read_series,
     read_user_map,
 )
 from recontour.dicom import LeftOut as ArchiveLeftOut
-from recontour.errors import CohortError, DicomError, NoSeriesError, OutputError
+from recontour.errors import CohortError, DicomError, GridMismatchError, NoSeriesError, OutputError, RecontourError
 from recontour.files import write_text
 from recontour.geometry import Grid, rasterise
 
@@ -131,7 +134,7 @@ def import_archive(
         said = [pair.note] if pair.note else []
         try:
             became, rows = _import_case(pair, case_id, cohort, user_map, said)
-        except DicomError as error:
+        except (DicomError, GridMismatchError) as error:
             reason = _reason(error, pair, archive.folder)
             left_out.append(LeftOut(case_id, pair.series.files[0].parent, str(error), reason))
             continue
@@ -156,11 +159,11 @@ def _import_case(
     if case_id in cohort:
         return "there already", _look_again(pair, cohort[case_id], user_map, said.append)
     scan = read_series(pair.series.files)
-    rois = read_rois(pair.structure_set.path, scan, said.append)
-    table = match_rois(rois, user_map)
-    masks = _masks(rois, table.mapped, scan.grid, said.append)
+    drawn = _structures(pair.structure_set, scan.grid, scan, said.append)
+    table = match_drawn(drawn, user_map)
+    masks = _masks(drawn, table.mapped, scan.grid, said.append)
     if not masks:
-        return LeftOut(case_id, pair.structure_set.path, _no_organ(rois, said), NO_ORGAN), table.rows
+        return LeftOut(case_id, pair.structure_set.path, _no_organ(drawn, said), NO_ORGAN), table.rows
     is_added = _add(cohort, case_id, scan, masks, _hash(pair.structure_set.sop_instance_uid))
     return "added" if is_added else "there already", table.rows
 
@@ -169,33 +172,44 @@ def _look_again(
     pair: Pair, case: Case, user_map: Mapping[str, str] | None, note: Callable[[str], None]
 ) -> tuple[NameRow, ...]:
     """Note what a case that stays as it is would have otherwise today; return what became of its ROI names."""
-    rois = read_rois(pair.structure_set.path, None, note)
-    table = match_rois(rois, user_map)
+    drawn = _structures(pair.structure_set, case.grid, None, note)
+    table = match_drawn(drawn, user_map)
     unknown = {name: organ for name, organ in table.mapped.items() if organ not in case.organs}
     if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
         note("its structure set has changed since; delete the case's folder to import the new one")
-    elif new := _masks(rois, unknown, case.grid, note):
+    elif new := _masks(drawn, unknown, case.grid, note):
         note(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")
     return table.rows
 
 
-def _masks(rois: Sequence[Roi], organs: Mapping[str, str], grid: Grid, note: Callable[[str], None]) -> dict[str, Mask]:
-    """The organs of certain ROI names, by TG-263 name; one that is malformed or shows on no slice is unknown.
+def _structures(
+    file: StructureSetFile, grid: Grid, scan: Scan | None, note: Callable[[str], None]
+) -> Sequence[Roi | Segment]:
+    """The structures of an RTSTRUCT or SEG. scan: the CT it must have been drawn on; None: any on that grid."""
+    if file.is_segmentation:
+        return read_segments(file.path, grid, None if scan is None else scan.source.frame_of_reference_uid)
+    return read_rois(file.path, scan, note)
 
-    organs: ROI name -> TG-263 name.
+
+def _masks(
+    drawn: Sequence[Roi | Segment], organs: Mapping[str, str], grid: Grid, note: Callable[[str], None]
+) -> dict[str, Mask]:
+    """The organs of certain names, by TG-263 name; one that is malformed or shows on no slice is unknown.
+
+    organs: name in the structure set -> TG-263 name.
     """
     masks = {}
-    for roi in rois:
-        if roi.is_drawn and roi.name in organs:
+    for one in drawn:
+        if one.is_drawn and one.name in organs:
             try:
-                mask = rasterise(roi.contours(note), grid)
+                mask = one.mask() if isinstance(one, Segment) else rasterise(one.contours(note), grid)
             except DicomError as error:
-                note(f"{organs[roi.name]} is unknown: {error}")
+                note(f"{organs[one.name]} is unknown: {error}")
                 continue
             if mask.any():
-                masks[organs[roi.name]] = mask
+                masks[organs[one.name]] = mask
             else:
-                note(f"{roi.name}: none of its contours shows on the CT's slices")
+                note(f"{one.name}: none of its contours shows on the CT's slices")
     return masks
 
 
@@ -210,11 +224,11 @@ def _add(cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], so
     return True
 
 
-def _no_organ(rois: Sequence[Roi], said: Sequence[str]) -> str:
+def _no_organ(structures: Sequence[Roi | Segment], said: Sequence[str]) -> str:
     """Why a patient has no organ, with what there is to map and what was noted of it; for the screen only."""
-    drawn = [roi.name for roi in rois if roi.is_drawn]
+    drawn = [one.name for one in structures if one.is_drawn]
     more = ", ..." if len(drawn) > NAMES_SHOWN else ""
-    has = f"it has {', '.join(drawn[:NAMES_SHOWN]) or 'no closed contours'}{more}"
+    has = f"it has {', '.join(drawn[:NAMES_SHOWN]) or 'no area drawn'}{more}"
     return f"{NO_ORGAN} ({'; '.join([has, *said])})"
 
 
@@ -249,7 +263,7 @@ def _file_id(path: Path, dicom_dir: Path) -> str:
     return f"file {_hash(str(path.relative_to(dicom_dir)))[:8]}"
 
 
-def _reason(error: DicomError, pair: Pair, dicom_dir: Path) -> str:
+def _reason(error: RecontourError, pair: Pair, dicom_dir: Path) -> str:
     """An error without the paths it names; where it could still name the patient, only what kind of error it is."""
     files = (*pair.series.files, pair.structure_set.path)
     places = {str(place) for file in files for place in (file, *file.parents) if place.is_relative_to(dicom_dir)}

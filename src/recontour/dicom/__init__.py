@@ -1,9 +1,18 @@
 """DICOM in and out: CT series, RT structure sets, and what centres call their organs."""
 
 from recontour.dicom.archive import Archive, CtSeries, LeftOut, Pair, StructureSetFile, read_archive
-from recontour.dicom.names import NameRow, NameTable, Status, is_vocabulary, match_names, ordered, read_user_map
-from recontour.dicom.rtstruct import Authorship, Roi, match_rois, read_rois, read_structure_set, write_structure_set
-from recontour.dicom.seg import read_segmentation, write_segmentation
+from recontour.dicom.names import (
+    NameRow,
+    NameTable,
+    Status,
+    is_vocabulary,
+    match_drawn,
+    match_names,
+    ordered,
+    read_user_map,
+)
+from recontour.dicom.rtstruct import Authorship, Roi, read_rois, read_structure_set, write_structure_set
+from recontour.dicom.seg import Segment, read_segmentation, read_segments, write_segmentation
 from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
 
 __all__ = [
@@ -17,17 +26,19 @@ __all__ = [
     "Roi",
     "Scan",
     "ScanIdentity",
+    "Segment",
     "Source",
     "Status",
     "StructureSetFile",
     "is_vocabulary",
+    "match_drawn",
     "match_names",
-    "match_rois",
     "ordered",
     "read_archive",
     "read_rois",
     "read_scan",
     "read_segmentation",
+    "read_segments",
     "read_series",
     "read_structure_set",
     "read_user_map",

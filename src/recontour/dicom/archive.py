@@ -1,10 +1,10 @@
-"""A folder tree of DICOM files -> CT series, each with the structure set that was drawn on it.
+"""A folder tree of DICOM files -> CT series, each with the RTSTRUCT or SEG that was drawn on it.
 
 Files belong together by the UIDs they reference, never by their names or folders.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pydicom.uid import (
     EnhancedCTImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
     RTStructureSetStorage,
+    SegmentationStorage,
 )
 
 from recontour.dicom.reading import (
@@ -48,6 +49,9 @@ HEADER = (
     "StructureSetDate",
     "StructureSetTime",
     "ReferencedFrameOfReferenceSequence",
+    "ContentDate",
+    "ContentTime",
+    "ReferencedSeriesSequence",
 )
 
 
@@ -62,7 +66,7 @@ class CtSeries:
 
 @dataclass(frozen=True, slots=True)
 class StructureSetFile:
-    """One RTSTRUCT. drawn: date and time as DICOM writes them, so that later ones sort last.
+    """One RTSTRUCT, or one SEG. drawn: date and time as DICOM writes them, so that later ones sort last.
 
     identity: the patient's ID and the parts of the name; it never leaves memory.
     """
@@ -73,6 +77,7 @@ class StructureSetFile:
     series_uids: frozenset[str]  # the series it references
     image_uids: frozenset[str]  # the images it references
     identity: frozenset[str]
+    is_segmentation: bool = False
 
     def names_patient(self, words: str) -> bool:
         """Whether words hold a part of the patient's name, or the patient's ID."""
@@ -131,8 +136,8 @@ def read_archive(folder: Path) -> Archive:
                     sop_class, instance = sop_class_uid(header), sop_instance_uid(header)
                     if sop_class in CT and not is_localiser(header):
                         images.setdefault(text(header, "SeriesInstanceUID"), {}).setdefault(instance, path)
-                    elif sop_class == RTStructureSetStorage and instance not in structure_sets:
-                        structure_sets[instance] = _structure_set_file(path, header)
+                    elif sop_class in DRAWN and instance not in structure_sets:
+                        structure_sets[instance] = DRAWN[sop_class](path, header)
             except NotDicomError as error:
                 unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
     series = tuple(CtSeries(uid, tuple(files.values()), frozenset(files)) for uid, files in images.items())
@@ -146,7 +151,7 @@ def is_localiser(header: Dataset) -> bool:
 
 
 def references(structure_set: Dataset) -> tuple[set[str], set[str], set[str]]:
-    """The UIDs of the frames of reference, series and images that a structure set says it was drawn on."""
+    """The UIDs of the frames of reference, series and images that an RTSTRUCT says it was drawn on."""
     frames, series_uids, images = set(), set(), set()
     for frame in structure_set.get("ReferencedFrameOfReferenceSequence") or ():
         frames.add(text(frame, "FrameOfReferenceUID"))
@@ -164,10 +169,41 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
             for contour in roi.get("ContourSequence") or ():
                 image_uids |= _image_uids(contour)
     drawn = (text(header, "StructureSetDate"), text(header, "StructureSetTime"))
+    return StructureSetFile(
+        path, sop_instance_uid(header), drawn, frozenset(series_uids), frozenset(image_uids), _identity(header)
+    )
+
+
+def _segmentation_file(path: Path, header: Dataset) -> StructureSetFile:
+    series = items_of(header, "ReferencedSeriesSequence")
+    series_uids = frozenset(text(one, "SeriesInstanceUID") for one in series) - {""}
+    image_uids = frozenset() if series_uids else _image_uids_of_frames(read_dataset(path))
+    drawn = (text(header, "ContentDate"), text(header, "ContentTime"))
+    return StructureSetFile(
+        path, sop_instance_uid(header), drawn, series_uids, image_uids, _identity(header), is_segmentation=True
+    )
+
+
+DRAWN: dict[str, Callable[[Path, Dataset], StructureSetFile]] = {
+    RTStructureSetStorage: _structure_set_file,
+    SegmentationStorage: _segmentation_file,
+}
+
+
+def _identity(header: Dataset) -> frozenset[str]:
+    """The patient's ID and the parts of the name."""
     name = re.findall(NAME_PART, text(header, "PatientName"))
-    identity = frozenset(part for part in (*name, text(header, "PatientID")) if part)
-    uid = sop_instance_uid(header)
-    return StructureSetFile(path, uid, drawn, frozenset(series_uids), frozenset(image_uids), identity)
+    return frozenset(part for part in (*name, text(header, "PatientID")) if part)
+
+
+def _image_uids_of_frames(segmentation: Dataset) -> frozenset[str]:
+    """The images that the frames of a SEG say they were drawn on."""
+    return frozenset(
+        text(image, "ReferencedSOPInstanceUID")
+        for frame in segmentation.get("PerFrameFunctionalGroupsSequence") or ()
+        for derivation in frame.get("DerivationImageSequence") or ()
+        for image in derivation.get("SourceImageSequence") or ()
+    ) - {""}
 
 
 def _image_uids(item: Dataset) -> set[str]:
@@ -187,7 +223,9 @@ def _pair(
             reason = "a structure set that references several CT series" if found else "its CT series is not here"
             left_out.append(LeftOut(structure_set.path, f"{reason}; export it with the CT it was drawn on"))
     for ct in series:
-        candidates = sorted(drawn_on.get(ct.uid, []), key=lambda found: found.drawn)
+        of_ct = drawn_on.get(ct.uid, [])
+        rtstructs = [one for one in of_ct if not one.is_segmentation]
+        candidates = sorted(rtstructs or of_ct, key=lambda one: one.drawn)
         if not ct.uid:
             left_out.append(LeftOut(ct.files[0].parent, "CT images without SeriesInstanceUID; export them again"))
         elif not candidates:
@@ -196,8 +234,9 @@ def _pair(
             reason = f"{len(candidates)} structure sets on one CT, none the newest; keep the one that counts"
             left_out.append(LeftOut(ct.files[0].parent, reason, ct.uid))
         else:
-            note = f"the newest of {len(candidates)} structure sets was taken" if len(candidates) > 1 else ""
-            pairs.append(Pair(ct, candidates[-1], note))
+            notes = [f"the newest of {len(candidates)} structure sets was taken"] if len(candidates) > 1 else []
+            notes += ["its RTSTRUCT was taken, not its SEG"] if len(candidates) < len(of_ct) else []
+            pairs.append(Pair(ct, candidates[-1], "; ".join(notes)))
     return tuple(pairs), tuple(left_out)
 
 

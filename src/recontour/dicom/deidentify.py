@@ -33,9 +33,9 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from recontour.dicom.archive import CtSeries, LeftOut, read_archive
-from recontour.dicom.names import NameRow, ordered, read_user_map
+from recontour.dicom.names import NameRow, match_drawn, ordered, read_user_map
 from recontour.dicom.reading import read_dataset, read_header, reading, sop_class_uid, sop_instance_uid, text
-from recontour.dicom.rtstruct import match_rois, read_rois
+from recontour.dicom.rtstruct import read_rois
 from recontour.errors import DicomError, NoSeriesError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
 
@@ -51,6 +51,7 @@ PROFILE = (  # PS3.16 CID 7050
 MOST_DAYS = 3650  # dates go back by 1 to so many days
 STRUCTURE_SET = "RTSTRUCT.dcm"
 NO_ORGAN = "none of its ROIs is a known organ, so only its CT was written; map names with --names"
+NO_SEG = "a DICOM SEG is not written, so only its CT was; convert it into an RTSTRUCT first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,11 @@ def deidentify(
     secret = _secret(key, out)
     archive = read_archive(dicom_dir)
     series = [ct for ct in archive.series if ct.uid]
-    drawn = {pair.series.uid: pair.structure_set for pair in archive.pairs}
+    drawn = {pair.series.uid: pair.structure_set for pair in archive.pairs if not pair.structure_set.is_segmentation}
     alone = {one.series_uid: replace(one, reason=f"its CT was written alone: {one.reason}") for one in archive.left_out}
     left_out = [*archive.unreadable, *(one for one in archive.left_out if not one.series_uid)]
     left_out += [LeftOut(pair.structure_set.path, pair.note) for pair in archive.pairs if pair.note]
+    left_out += [LeftOut(pair.structure_set.path, NO_SEG) for pair in archive.pairs if pair.series.uid not in drawn]
     found: Counter[NameRow] = Counter()
     with whole_folder(out) as folder:
         for done, ct in enumerate(series):
@@ -218,7 +220,7 @@ def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
 def _write_structure_set(path: Path, source: Path, patient: _Patient, user_map: Mapping[str, str]) -> set[NameRow]:
     """Write a structure set's ROIs that are known organs, if there are any; return what became of its names."""
     rois = read_rois(source, None)
-    table = match_rois(rois, user_map)
+    table = match_drawn(rois, user_map)
     organs = {roi.number: table.mapped[roi.name] for roi in rois if roi.is_drawn and roi.name in table.mapped}
     if organs:
         with reading(source):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from recontour.errors import NamesError
 
@@ -43,6 +43,26 @@ class NameTable:
     def mapped(self) -> dict[str, str]:
         """ROI name -> TG-263 name, of those that are certain."""
         return {row.roi_name: row.tg263 for row in self.rows if row.status == "mapped" and row.tg263 is not None}
+
+
+class Drawn(Protocol):
+    """A ROI of an RTSTRUCT or a segment of a SEG."""
+
+    @property
+    def name(self) -> str:
+        """Exactly as its centre spells it."""
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it may enclose something."""
+
+
+def match_drawn(structures: Sequence[Drawn], user_map: Mapping[str, str] | None) -> NameTable:
+    """What becomes of a structure set's names; structures without an area are left aside before names can clash."""
+    drawn = [one.name for one in structures if one.is_drawn]
+    empty = [one.name for one in structures if not one.is_drawn]
+    matched = match_names(drawn, user_map).rows
+    return NameTable((*matched, *(NameRow(name, None, "ignored", "no area is drawn") for name in empty)))
 
 
 def match_names(roi_names: Sequence[str], user_map: Mapping[str, str] | None = None) -> NameTable:

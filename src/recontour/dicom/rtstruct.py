@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -20,7 +20,6 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from recontour.dicom.archive import references
-from recontour.dicom.names import NameRow, NameTable, match_names
 from recontour.dicom.reading import Attributes, items_of, read_dataset, reading, sop_class_uid, text
 from recontour.dicom.series import Scan, Source, decimal_string
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
@@ -131,14 +130,6 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
                 items = ()
             rois.append(Roi(path, number, name, items))
     return tuple(rois)
-
-
-def match_rois(rois: Sequence[Roi], user_map: Mapping[str, str] | None) -> NameTable:
-    """What becomes of a structure set's names; structures without contours are left aside before names can clash."""
-    drawn = [roi.name for roi in rois if roi.is_drawn]
-    empty = [roi.name for roi in rois if not roi.is_drawn]
-    matched = match_names(drawn, user_map).rows
-    return NameTable((*matched, *(NameRow(name, None, "ignored", "no closed contours") for name in empty)))
 
 
 def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> StructureSet:

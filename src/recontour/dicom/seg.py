@@ -1,7 +1,8 @@
 """Masks <-> DICOM SEG."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,11 +56,37 @@ SNOMED = {  # by TG-263 name, without its side: what pydicom calls the concept
 }
 
 
-def read_segmentation(path: Path, scan: Scan) -> dict[str, Mask]:
-    """The segments of a binary DICOM SEG on a scan's grid, by their labels: bool (slice, row, column).
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """One structure of a SEG on a grid. name: its label, exactly as it is spelt.
 
+    planes: slice of the grid and a bit a pixel, (row, column / 8); of those with a pixel, for all masks of a whole body
+    would not fit into the memory.
+    """
+
+    name: str
+    grid: Grid
+    planes: Sequence[tuple[int, npt.NDArray[np.uint8]]]
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether any voxel is marked."""
+        return bool(self.planes)
+
+    def mask(self) -> Mask:
+        """The marked voxels: bool (slice, row, column)."""
+        mask = np.zeros(self.grid.shape, dtype=bool)
+        for index, bits in self.planes:
+            mask[index] |= np.unpackbits(bits, axis=-1, count=self.grid.shape[2]).view(np.bool_)
+        return mask
+
+
+def read_segments(path: Path, grid: Grid, frame_of_reference_uid: str | None) -> tuple[Segment, ...]:
+    """The segments of a binary DICOM SEG on a CT's grid.
+
+    frame_of_reference_uid: the one it must have been drawn in; None: any.
     Raises: NotDicomError: damaged. NoSeriesError: no SEG. FrameOfReferenceError: drawn in another frame of reference.
-        GridMismatchError: its planes are not the scan's. DicomError: not binary, compressed, or two labels alike.
+        GridMismatchError: its planes are not the grid's. DicomError: not binary, or compressed.
     """
     dataset = read_dataset(path)
     with reading(path):
@@ -67,25 +94,40 @@ def read_segmentation(path: Path, scan: Scan) -> dict[str, Mask]:
             raise NoSeriesError(f"{path}: not a DICOM SEG; give a SEG, a NIfTI label map, or a folder of NIfTI masks")
         if text(dataset, "SegmentationType") != "BINARY" or dataset.file_meta.TransferSyntaxUID.is_compressed:
             raise DicomError(f"{path}: a SEG of type BINARY, not compressed, is expected; export it so")
-        frame_of_reference = text(dataset, "FrameOfReferenceUID")
-        if not frame_of_reference or frame_of_reference != scan.source.frame_of_reference_uid:
-            raise FrameOfReferenceError(f"{path}: drawn in another frame of reference; give the CT it was drawn on")
-        labels = {value(item, "SegmentNumber"): text(item, "SegmentLabel") for item in dataset.SegmentSequence}
-        if len(set(labels.values())) < len(labels):
-            raise DicomError(f"{path}: two segments are called alike; rename one")
-        masks = {label: np.zeros(scan.grid.shape, dtype=bool) for label in labels.values()}
+        if frame_of_reference_uid is not None:
+            seen = text(dataset, "FrameOfReferenceUID")
+            if not seen or seen != frame_of_reference_uid:
+                raise FrameOfReferenceError(f"{path}: drawn in another frame of reference; give the CT it was drawn on")
         shape = int(dataset.Rows), int(dataset.Columns)
-        if sorted(shape) != sorted(scan.grid.shape[1:]):
-            raise GridMismatchError(f"{path}: images of {shape}, the CT's {scan.grid.shape[1:]}; nothing is resampled")
+        if sorted(shape) != sorted(grid.shape[1:]):
+            raise GridMismatchError(f"{path}: images of {shape}, the CT's {grid.shape[1:]}; nothing is resampled")
+        planes: dict[int, list[tuple[int, npt.NDArray[np.uint8]]]] = {
+            value(item, "SegmentNumber"): [] for item in dataset.SegmentSequence
+        }
         for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
             position, orientation, measures = (
                 functional_group(dataset, frame, f"{name}Sequence", path) for name in PLACE
             )
             segment = functional_group(dataset, frame, "SegmentIdentificationSequence", path)
-            label = labels[value(segment, "ReferencedSegmentNumber")]
             plane, lies = plane_of(_bits(dataset.PixelData, number, shape), position, orientation, measures, path)
-            masks[label][_slice_of(lies, scan.grid, path)] |= plane
-    return masks
+            index = _slice_of(lies, grid, path)
+            if plane.any():
+                planes[value(segment, "ReferencedSegmentNumber")].append((index, np.packbits(plane, axis=-1)))
+        return tuple(
+            Segment(text(item, "SegmentLabel"), grid, planes[value(item, "SegmentNumber")])
+            for item in dataset.SegmentSequence
+        )
+
+
+def read_segmentation(path: Path, scan: Scan) -> dict[str, Mask]:
+    """The segments of a binary DICOM SEG on a scan's grid, by their labels: bool (slice, row, column).
+
+    Raises: as `read_segments`; DicomError also: two labels alike.
+    """
+    segments = read_segments(path, scan.grid, scan.source.frame_of_reference_uid)
+    if len({segment.name for segment in segments}) < len(segments):
+        raise DicomError(f"{path}: two segments are called alike; rename one")
+    return {segment.name: segment.mask() for segment in segments}
 
 
 def _bits(packed: bytes, number: int, shape: tuple[int, int]) -> Mask:
