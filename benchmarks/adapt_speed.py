@@ -4,8 +4,8 @@
     .venv/bin/python benchmarks/adapt_speed.py [--iterations 2200] [--every 100] [--seed 0] [--steps-only] [--work DIR]
 
 First, steps: CPU time of one training iteration on one thread, all ways in turns, the least of several: plain frozen
-fine-tuning (a new view each time), fixed views with the features made anew, with the features read from the cache, and
-the latter with a window of the features. CPU time, since other work may run on the machine.
+fine-tuning (a new view each time), fixed views with the features made anew, and with the features read from the cache.
+CPU time, since other work may run on the machine.
 
 Then, trainings on the real centres: Model_S on source, unless it is there; on target1's training patients Model_T from
 scratch, Model_ST plain and Model_ST cached, each scored on target1's validation patients as it goes (not counted as
@@ -52,13 +52,11 @@ def steps_of(preset_name: str, case: Case, organs: Sequence[str], folder: Path) 
     network = Network(preset.architecture, len(organs)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze_all_but_last(network, RETRAIN_LAST)
     set_training_mode(network)
-    cells = (preset.preprocessing.crop_px - 1) // 8 + 1
     fixed = replace(preset.adapt, views=1)
     ways = {
         "plain": (replace(preset.adapt, views=0), False),
         "fixed views, recomputed": (fixed, False),
         "cached": (fixed, True),
-        f"cached, window of {2 * cells // 3}": (replace(fixed, window=2 * cells // 3), True),
     }
     steps = {
         name: step_of(network, Batches([case], organs, preset.preprocessing, recipe, seed=0), folder / name, keep=keep)
@@ -140,7 +138,7 @@ def trainings(work: Path, iterations: int, every: int, seed: int) -> dict[str, A
                 print(f"S: {step.iteration}/{preset.train.iterations}", flush=True)
     cases, watched = cases_of(work, TARGET, "train"), cases_of(work, TARGET, "validation")
     train = replace(preset.train, iterations=iterations)
-    ways = {"ST plain": replace(preset.adapt, iterations=iterations, views=0, window=0)}
+    ways = {"ST plain": replace(preset.adapt, iterations=iterations, views=0)}
     ways["ST cached"] = replace(preset.adapt, iterations=iterations)
     t = begin(target, cases, target.organs, "compact", replace(preset, train=train), seed)
     rows = {"T": trained("T", t, cases, train, folder, every, watched)}

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from tests.training.test_run import ORGANS, RECIPE, network, steps
@@ -17,7 +16,7 @@ from recontour.network import Network, Preprocessing
 from recontour.network.model_file import sha256_of
 from recontour.training import features
 from recontour.training.batches import Batches
-from recontour.training.features import FeatureBatches, FeatureStore, corner, features_of, for_learning
+from recontour.training.features import FeatureBatches, FeatureStore, features_of, for_learning
 from recontour.training.loop import Step, set_training_mode
 from recontour.transfer.depth import freeze_all_but_last
 
@@ -183,47 +182,6 @@ def test_a_record_counts_once_it_is_whole(tmp_path: Path) -> None:
     assert torch.equal(stored[0], values)
     assert torch.equal(stored[1], organs)
     assert store.path.stat().st_size == 3 * store.record_bytes
-
-
-def test_a_window_holds_the_organs_wherever_it_lies() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        organs = torch.zeros(2, 65, 65, dtype=torch.bool)  # 9 x 9 cells
-        row, column = rng.integers(0, 65 - 25, size=2)
-        organs[0, row, column] = organs[1, row + 24, column + 24] = True  # at most 5 cells
-        first, second = corner(organs, 5, 9, rng)
-        assert 0 <= min(first, second) <= max(first, second) <= 4
-        assert organs[:, 8 * first : 8 * first + 33, 8 * second : 8 * second + 33].sum() == 2
-    nothing = torch.zeros(2, 65, 65, dtype=torch.bool)
-    assert {corner(nothing, 5, 9, rng)[0] for _ in range(100)} == {0, 1, 2, 3, 4}
-    everything = torch.ones(2, 65, 65, dtype=torch.bool)
-    assert {corner(everything, 5, 9, rng)[1] for _ in range(100)} == {0, 1, 2, 3, 4}
-    assert corner(organs, 9, 9, rng) == (0, 0)
-
-
-def test_labels_and_logits_of_a_window_are_those_of_the_slice_there(north: Cohort, tmp_path: Path) -> None:
-    """SPP's 1x1 branch alone sees no neighbours: what it says inside the window is what it says of the slice."""
-    net = frozen(1)
-    for name, parameter in net.spp.named_parameters():
-        if parameter.shape[2:] == (3, 3):
-            torch.nn.init.zeros_(parameter)
-            assert name.startswith("branches")
-    net.conv5 = torch.nn.Sequential()
-    set_training_mode(net)
-    net.eval()
-    batches = Batches(list(north), ORGANS, PREPROCESSING, replace(VIEWS, window=3), seed=0)
-    windowed = for_learning(net, batches, tmp_path / "features.bin")
-    assert isinstance(windowed, FeatureBatches)
-    whole = cached(net, north, tmp_path)
-    net.eval()
-    for iteration in range(4):
-        part, all_of_it = windowed[iteration], whole[iteration]
-        with torch.no_grad():
-            logits = windowed.logits(net, windowed.given(net, part))
-            expected = whole.logits(net, whole.given(net, all_of_it))
-        for n, (row, column) in enumerate((8 * part.corners_N2).tolist()):
-            assert torch.allclose(logits[n], expected[n, :, row : row + 17, column : column + 17], atol=1e-5)
-            assert torch.equal(part.organs_NKHW[n], all_of_it.organs_NKHW[n, :, row : row + 17, column : column + 17])
 
 
 def test_steps_say_how_long_features_took(north: Cohort, tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from recontour.network import Network
 from recontour.training.batches import Batches, Drawn
 from recontour.training.recipe import Recipe
 
-STRIDE = 8  # pixels from one of the features' cells to the next
 FREE_SHARE = 0.5  # of the free disk that features may take
 log = logging.getLogger(__name__)
 
@@ -30,13 +29,11 @@ class FeatureBatch(NamedTuple):
     """N slices of K organs, of which the trunk is still to see M."""
 
     features_NhwC: Tensor  # float16; 0 where the trunk is still to see the slice
-    corners_N2: Tensor  # row and column of the first cell that is learnt from
-    organs_NKHW: Tensor  # bool; as far as they are learnt from
+    organs_NKHW: Tensor  # bool
     known_NK: Tensor  # bool
     slots_N: Tensor  # where the store has the slices
     unseen_M: Tensor  # which of the N
     ct_M1HW: Tensor  # float32, windowed
-    organs_MKHW: Tensor  # bool; all of them
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,6 @@ class FeatureBatches(Dataset[FeatureBatch]):
         self.recipe = batches.recipe
         self.store = store
         self._features_hwC = features_hwC
-        self._window = self.recipe.window or features_hwC[0]
         before = np.cumsum([0, *(case.grid.shape[0] for case in batches.cases)])
         self._first: list[int] = before.tolist()  # slice of each case
 
@@ -122,73 +118,37 @@ class FeatureBatches(Dataset[FeatureBatch]):
 
     def __getitem__(self, iteration: int) -> FeatureBatch:
         """Draw a batch; read what is in the store, and prepare the CT of what is not."""
-        rng = np.random.default_rng([self.batches.seed, self.batches.rank, iteration, 1])
         drawn = self.batches.drawn(iteration)
         slots = [self._slot(one) for one in drawn]
         stored = [self.store.read(slot) if self.store else None for slot in slots]
         unseen = [n for n, record in enumerate(stored) if record is None]
-        new = {n: self.batches.sample(drawn[n], rng) for n in unseen}
+        new = {n: self.batches.sample(drawn[n], np.random.default_rng()) for n in unseen}
         side = self.batches.preprocessing.crop_px
-        ct_M1HW = torch.stack([new[n][0] for n in unseen]) if unseen else torch.zeros(0, 1, side, side)
-        organs = [record[1] if record else new[n][1] for n, record in enumerate(stored)]
         not_yet_hwC = torch.zeros(self._features_hwC, dtype=torch.float16)
-        corners = [corner(one, self._window, self._features_hwC[0], rng) for one in organs]
         return FeatureBatch(
             features_NhwC=torch.stack([record[0] if record else not_yet_hwC for record in stored]),
-            corners_N2=torch.tensor(corners),
-            organs_NKHW=torch.stack([self._pixels(*pair) for pair in zip(organs, corners, strict=True)]),
+            organs_NKHW=torch.stack([record[1] if record else new[n][1] for n, record in enumerate(stored)]),
             known_NK=torch.stack([self.batches.known(one.case) for one in drawn]),
             slots_N=torch.tensor(slots),
             unseen_M=torch.tensor(unseen, dtype=torch.int64),
-            ct_M1HW=ct_M1HW,
-            organs_MKHW=torch.stack(organs)[unseen],
+            ct_M1HW=torch.stack([new[n][0] for n in unseen]) if unseen else torch.zeros(0, 1, side, side),
         )
 
     def given(self, network: Network, batch: FeatureBatch) -> Tensor:
-        """The features that are learnt from, (N, C, h, w); those that were missing are made, and go to the store."""
-        for m, n in enumerate(batch.unseen_M.tolist()):
-            batch.features_NhwC[n] = features_of(network, batch.ct_M1HW[m])
+        """All features of a batch, (N, C, h, w); those that were missing are made, and go to the store."""
+        for n, ct_1HW in zip(batch.unseen_M.tolist(), batch.ct_M1HW, strict=True):
+            batch.features_NhwC[n] = features_of(network, ct_1HW)
             if self.store:
-                self.store.write(int(batch.slots_N[n]), batch.features_NhwC[n], batch.organs_MKHW[m])
-        windows = [
-            features_hwC[row : row + self._window, column : column + self._window]
-            for features_hwC, (row, column) in zip(batch.features_NhwC, batch.corners_N2.tolist(), strict=True)
-        ]
-        return torch.stack(windows).permute(0, 3, 1, 2).float()  # channels-last
+                self.store.write(int(batch.slots_N[n]), batch.features_NhwC[n], batch.organs_NKHW[n])
+        return batch.features_NhwC.permute(0, 3, 1, 2).float()  # channels-last
 
     def logits(self, network: Network, features_NChw: Tensor) -> Tensor:
         """What the network's head says of them: (N, K, H, W)."""
-        side = pixels_of(self._window)
+        side = self.batches.preprocessing.crop_px
         return network.logits(features_NChw, (side, side))
-
-    def _pixels(self, organs_KHW: Tensor, corner: tuple[int, int]) -> Tensor:
-        """What a window of cells shows of the organs."""
-        row, column = (STRIDE * cell for cell in corner)
-        side = pixels_of(self._window)
-        return organs_KHW[:, row : row + side, column : column + side]
 
     def _slot(self, drawn: Drawn) -> int:
         return (self._first[drawn.case] + drawn.plane) * self.recipe.views + drawn.view
-
-
-def pixels_of(cells: int) -> int:
-    """Pixels between the first and the last of that many cells, both included."""
-    return STRIDE * (cells - 1) + 1
-
-
-def corner(organs_KHW: Tensor, window: int, cells: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Row and column of the first of window x window cells, of cells x cells: anywhere, but showing all organs.
-
-    Of organs that are too large for that, a part.
-    """
-    shown_HW = organs_KHW.any(dim=0).numpy()
-    begin = []
-    for other in (1, 0):
-        pixels = np.flatnonzero(shown_HW.any(axis=other))
-        ends = (-(-pixels[-1] // STRIDE) - (window - 1), pixels[0] // STRIDE) if len(pixels) else (0, cells)
-        low, high = sorted(np.clip(ends, 0, cells - window))
-        begin.append(int(rng.integers(low, high + 1)))
-    return begin[0], begin[1]
 
 
 @torch.no_grad()
@@ -219,7 +179,7 @@ def for_learning(network: Network, batches: Batches, path: Path | None) -> Batch
         if recipe.views:
             _tell(batches, "no features are cached: layers before Conv5 retrain, too")
         return batches
-    cells = (side - 1) // STRIDE + 1
+    cells = (side - 1) // 8 + 1
     features_hwC = (cells, cells, network.feature_channels)
     if path is None:
         _tell(batches, "the frozen layers' features are computed anew each time: several processes train together")

@@ -32,6 +32,5 @@ class Recipe:
     organ_share: float  # share of slices drawn to show a given organ; the rest are drawn from all slices
     augmentation: Augmentation
     views: int = 0  # each slice has that many views, drawn once, which a frozen trunk need see only once; 0: always new
-    window: int = 0  # cells a side, about the organs, of a frozen trunk's features that are learnt from; 0: all of them
     parent_patients: float = 0.0  # in an adapted model, its parent's head weighs as that many patients; 0: the paper's
     frozen_statistics: bool = False  # of normalisation over a batch: as they were at the start
