@@ -28,15 +28,16 @@ from typing import Any
 import torch
 
 from candidates import cases_of, dsc
+from parent_share import source_model
 from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
 from recontour.cohort import Case, Cohort
-from recontour.network import Model, Network, load_model
+from recontour.network import Model, Network
 from recontour.study.diary import Diary
+from recontour.study.perform import time_shares
 from recontour.training.batches import Batches
-from recontour.training.features import for_learning, learns_from_features
+from recontour.training.features import for_learning
 from recontour.training.loop import loss_of, optimiser_of, set_training_mode
 from recontour.training.presets import preset_of
-from recontour.training.profile import time_step
 from recontour.training.recipe import Recipe
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.models import begin, fit, take_over
@@ -101,25 +102,16 @@ def trained(
                 diary.validate(step.iteration, lambda: dsc(model, watched)["mean"])
                 print(f"{name}: {step.iteration}/{recipe.iterations}, DSC {diary.validation[-1].value:.4f}", flush=True)
         curve = [(point.iteration, round(point.seconds, 1), round(point.value, 4)) for point in diary.validation]
+        trunk, head = time_shares(model, cases, recipe, diary)
         row = {
             "seconds": round(diary.seconds, 1),
             "data": round(diary.waiting, 4),
-            **_shares(model, cases, recipe, diary),
+            "trunk": round(trunk, 4),
+            "head": round(head, 4),
             "validation": curve,
         }
     kept.write_text(json.dumps(row) + "\n")
     return row
-
-
-def _shares(model: Model, cases: Sequence[Case], recipe: Recipe, diary: Diary) -> dict[str, float]:
-    """Shares of trunk and head: where the trunk is cached as it was, else by timing a step."""
-    busy = 1 - diary.waiting
-    if learns_from_features(model.network, recipe):
-        trunk = diary.features
-    else:
-        times = time_step(model.network, Batches(cases, model.organs, model.preprocessing, recipe, 0)[0], recipe)
-        trunk = busy * times.trunk / times.whole
-    return {"trunk": round(trunk, 4), "head": round(busy - trunk, 4)}
 
 
 def trainings(work: Path, iterations: int, every: int, seed: int) -> dict[str, Any]:
@@ -127,15 +119,7 @@ def trainings(work: Path, iterations: int, every: int, seed: int) -> dict[str, A
     preset = preset_of("compact")
     folder = work / "adapt_speed" / f"{iterations}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    source, target = (Cohort.open(work / "cohorts" / role) for role in ("source", TARGET))
-    s = folder.parent / f"S-{seed}"
-    if not s.exists():
-        patients = cases_of(work, "source", "train")
-        for step in fit(
-            begin(source, patients, source.organs, "compact", preset, seed), patients, preset.train, s, resume=True
-        ):
-            if step.iteration % 200 == 0:
-                print(f"S: {step.iteration}/{preset.train.iterations}", flush=True)
+    target = Cohort.open(work / "cohorts" / TARGET)
     cases, watched = cases_of(work, TARGET, "train"), cases_of(work, TARGET, "validation")
     train = replace(preset.train, iterations=iterations)
     ways = {"ST plain": replace(preset.adapt, iterations=iterations, views=0)}
@@ -143,7 +127,7 @@ def trainings(work: Path, iterations: int, every: int, seed: int) -> dict[str, A
     t = begin(target, cases, target.organs, "compact", replace(preset, train=train), seed)
     rows = {"T": trained("T", t, cases, train, folder, every, watched)}
     for name, recipe in ways.items():
-        st = take_over(load_model(s), target, cases, target.organs, recipe, RETRAIN_LAST, seed)
+        st = take_over(source_model(work, seed), target, cases, target.organs, recipe, RETRAIN_LAST, seed)
         rows[name] = trained(name, st, cases, recipe, folder, every, watched)
     goal = rows["T"]["validation"][-1][2]
     for row in rows.values():

@@ -41,7 +41,7 @@ from recontour.dicom import (
     write_scan,
     write_structure_set,
 )
-from recontour.geometry import Contour, Grid, Structure, StructureSet, rasterise, trace
+from recontour.geometry import Contour, Grid, Structure, StructureSet, rasterise, traced
 
 REPO = Path(__file__).resolve().parents[1]
 SHARED = REPO.parent / "shared" / "data"
@@ -177,8 +177,7 @@ def ours(what: str, scan: Scan, given: Masks | Path) -> tuple[Masks, dict[str, f
         seconds = {}
         if not isinstance(given, Path):
             began = clock()
-            drawn = StructureSet(tuple(Structure(name, trace(mask, scan.grid)) for name, mask in given.items()))
-            write_structure_set(path, drawn, scan, Authorship("benchmark"))
+            write_structure_set(path, traced(given.items(), scan.grid), scan, Authorship("benchmark"))
             seconds["write"] = clock() - began
         began = clock()
         read = read_structure_set(path, scan)
@@ -204,8 +203,7 @@ def shapes(tools: Path, work: Path) -> dict[str, Any]:
     exact, written, given = work / "exact.dcm", work / "written.dcm", work / "masks.npz"
     analytic = tuple(Structure(names[name], contours_of(shape, grid)) for name, shape in SHAPES.items())
     write_structure_set(exact, StructureSet(analytic), scan, Authorship("exact"))
-    traced = tuple(Structure(name, trace(mask, grid)) for name, mask in masks.items())
-    write_structure_set(written, StructureSet(traced), scan, Authorship("benchmark"))
+    write_structure_set(written, traced(masks.items(), grid), scan, Authorship("benchmark"))
     np.savez_compressed(given, **masks)  # type: ignore[arg-type]
 
     best = {

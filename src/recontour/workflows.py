@@ -25,7 +25,7 @@ from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
 from recontour.evaluation.report import About, write_report
 from recontour.files import refuse_existing, whole_folder
-from recontour.geometry import Grid, Structure, StructureSet, trace
+from recontour.geometry import Grid, traced
 from recontour.geometry.nifti import affine_ras, write_nifti
 from recontour.network import Model, load_model
 from recontour.training.presets import preset_of
@@ -161,8 +161,7 @@ def contour(
 
 
 def _write_rtstruct(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship) -> None:
-    structures = tuple(Structure(organ, trace(mask, scan.grid)) for organ, mask in masks)
-    write_structure_set(path, StructureSet(structures), scan, made_by)
+    write_structure_set(path, traced(masks, scan.grid), scan, made_by)
 
 
 def _write_nifti(folder: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, _made_by: Authorship) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from recontour.dicom import Authorship, Scan, read_scan, read_segmentation, write_structure_set
 from recontour.errors import LabelsError
 from recontour.files import did_you_mean, refuse_existing
-from recontour.geometry import Structure, StructureSet, trace
+from recontour.geometry import traced
 from recontour.geometry.nifti import read_labels
 
 Mask = npt.NDArray[np.bool_]
@@ -47,8 +47,7 @@ def convert(labels: Path, ct_dir: Path, out: Path) -> Converted:
     drawn = {name: mask for name, mask in masks.items() if mask.any()}
     if not drawn:
         raise LabelsError(f"{labels}: no voxel is marked; nothing was written")
-    structures = StructureSet(tuple(Structure(name, trace(mask, scan.grid)) for name, mask in drawn.items()))
-    write_structure_set(out, structures, scan, Authorship("convert", "converted", NOT_KNOWN_HOW))
+    write_structure_set(out, traced(drawn.items(), scan.grid), scan, Authorship("convert", "converted", NOT_KNOWN_HOW))
     volumes_cc = {name: scan.grid.volume_cc(mask) for name, mask in drawn.items()}
     return Converted(volumes_cc, tuple(name for name in masks if name not in drawn))
 

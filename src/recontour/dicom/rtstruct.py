@@ -187,21 +187,17 @@ def _contour(item: Attributes, name: str, path: Path) -> Contour:
 def _usable(drawn: list[Contour], name: str, note: Callable[[str], None]) -> tuple[Contour, ...]:
     """Contours that enclose something, each once: even-odd, a second copy would erase the first."""
     areas = [contour for contour in drawn if len(contour.points_mm) >= 3]
-    alike = Counter(_plane_and_size(contour) for contour in areas)
+    planes_and_sizes = [(round(contour.z_mm, 3), len(contour.points_mm)) for contour in areas]
+    alike = Counter(planes_and_sizes)
     once = {
         (of, np.sort(contour.points_mm @ (1, 1j)).tobytes() if alike[of] > 1 else b""): contour
-        for contour in areas
-        for of in [_plane_and_size(contour)]
+        for contour, of in zip(areas, planes_and_sizes, strict=True)
     }
     if len(areas) < len(drawn):
         note(f"{name}: {len(drawn) - len(areas)} contour(s) of fewer than 3 points dropped")
     if len(once) < len(areas):
         note(f"{name}: {len(areas) - len(once)} contour(s) drawn twice, kept once")
     return tuple(once.values())
-
-
-def _plane_and_size(contour: Contour) -> tuple[float, int]:
-    return round(contour.z_mm, 3), len(contour.points_mm)
 
 
 def _refuse_other_ct(dataset: Dataset, source: Source, path: Path) -> None:

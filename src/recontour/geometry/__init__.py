@@ -2,6 +2,6 @@
 
 from recontour.geometry.contours import Contour, Structure, StructureSet
 from recontour.geometry.grid import Grid
-from recontour.geometry.raster import rasterise, trace
+from recontour.geometry.raster import rasterise, trace, traced
 
-__all__ = ["Contour", "Grid", "Structure", "StructureSet", "rasterise", "trace"]
+__all__ = ["Contour", "Grid", "Structure", "StructureSet", "rasterise", "trace", "traced"]

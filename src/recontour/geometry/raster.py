@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import ContoursError, GridMismatchError
-from recontour.geometry.contours import Contour
+from recontour.geometry.contours import Contour, Structure, StructureSet
 from recontour.geometry.grid import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -77,6 +77,11 @@ def trace(mask: Mask, grid: Grid) -> tuple[Contour, ...]:
     if mask.shape != grid.shape:
         raise GridMismatchError(f"a mask of shape {mask.shape} does not lie on a grid of {grid.shape}")
     return tuple(Contour(polygon, grid.slice_z_mm[index]) for index, polygon in outlines(mask, grid.to_mm))
+
+
+def traced(masks: Iterable[tuple[str, Mask]], grid: Grid) -> StructureSet:
+    """Masks by name as a structure set; as `trace`, one mask at a time."""
+    return StructureSet(tuple(Structure(name, trace(mask, grid)) for name, mask in masks))
 
 
 def outlines(mask: Mask, placed: Callable[[Points], Points] = lambda points: points) -> Iterator[tuple[int, Points]]:

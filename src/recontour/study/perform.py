@@ -141,13 +141,7 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
         trunk, head = nan, nan
         if cell.validate_every:
             tell("timing")
-            busy = 1 - diary.waiting
-            trunk = (
-                diary.features
-                if learns_from_features(model.network, recipe)
-                else busy * _trunk_share(model, cases, recipe)
-            )
-            head = busy - trunk
+            trunk, head = time_shares(model, cases, recipe, diary)
         return Training(
             iterations=recipe.iterations,
             seconds=diary.seconds,
@@ -161,11 +155,15 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
         )
 
 
-def _trunk_share(model: Model, cases: Sequence[Case], recipe: Recipe) -> float:
-    """Of an iteration's time, measured."""
+def time_shares(model: Model, cases: Sequence[Case], recipe: Recipe, diary: Diary) -> tuple[float, float]:
+    """Shares of trunk and head in a training's time: of cached features as it was, else by timing an iteration."""
+    busy = 1 - diary.waiting
+    if learns_from_features(model.network, recipe):
+        return diary.features, busy - diary.features
     batch = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)[0]
     times = time_step(model.network, batch, recipe)
-    return times.trunk / times.whole
+    trunk = busy * times.trunk / times.whole
+    return trunk, busy - trunk
 
 
 def _count(model: Model) -> int:

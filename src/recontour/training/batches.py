@@ -63,7 +63,10 @@ class Batches(Dataset[Batch]):
     def __getitem__(self, iteration: int) -> Batch:
         """Draw and prepare one batch."""
         rng = self._rng(iteration)
-        samples = [self.sample(self._draw(rng), rng) for _ in range(self.recipe.batch)]
+        samples = []
+        for _ in range(self.recipe.batch):
+            drawn = self._draw(rng)
+            samples.append(self.sample(drawn, self.fixed_view(drawn) if self.recipe.views else rng))
         return Batch(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
 
     def drawn(self, iteration: int) -> list[Drawn]:
@@ -84,17 +87,17 @@ class Batches(Dataset[Batch]):
         """Which of the organs were contoured in a case: (K,)."""
         return torch.tensor([organ in self.cases[case].organs for organ in self.organs])
 
-    def sample(self, drawn: Drawn, new: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """One slice through a view: (1, H, W) CT, (K, H, W) organs, (K,) known.
+    def fixed_view(self, drawn: Drawn) -> np.random.Generator:
+        """What draws one of a slice's fixed views, the same one each time."""
+        return np.random.default_rng([self.seed, *drawn, 1])
 
-        new: draws the view where views are not fixed.
-        """
+    def sample(self, drawn: Drawn, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """One slice through a view that rng draws: (1, H, W) CT, (K, H, W) organs, (K,) known."""
         case = self.cases[drawn.case]
         known = self.known(drawn.case)
         masks = {k: case.slice_mask(organ, drawn.plane) for k, organ in enumerate(self.organs) if known[k]}
         masks = {k: mask for k, mask in masks.items() if mask.any()}
         planes = np.stack([case.hu[drawn.plane], *masks.values()]).astype(np.float32)
-        rng = np.random.default_rng([self.seed, *drawn, 1]) if self.recipe.views else new
         transform, offset, gain = draw_view(self.recipe.augmentation, rng)
         seen = view(torch.from_numpy(planes), case.grid, self._centres[drawn.case], self.preprocessing, transform)
         organs = torch.zeros((len(self.organs), *seen.shape[1:]), dtype=torch.bool)

@@ -122,7 +122,7 @@ class FeatureBatches(Dataset[FeatureBatch]):
         slots = [self._slot(one) for one in drawn]
         stored = [self.store.read(slot) if self.store else None for slot in slots]
         unseen = [n for n, record in enumerate(stored) if record is None]
-        new = {n: self.batches.sample(drawn[n], np.random.default_rng()) for n in unseen}
+        new = {n: self.batches.sample(drawn[n], self.batches.fixed_view(drawn[n])) for n in unseen}
         side = self.batches.preprocessing.crop_px
         not_yet_hwC = torch.zeros(self._features_hwC, dtype=torch.float16)
         return FeatureBatch(
@@ -163,8 +163,7 @@ def features_of(network: Network, ct_1HW: Tensor) -> Tensor:
 
 def learns_from_features(network: Network, recipe: Recipe) -> bool:
     """Whether views are fixed, and nothing before Conv5 learns."""
-    trunk = (network.conv1, network.conv2, network.conv3, network.conv4)
-    return recipe.views > 0 and not any(parameter.requires_grad for stage in trunk for parameter in stage.parameters())
+    return recipe.views > 0 and network.trunk_is_frozen
 
 
 def for_learning(network: Network, batches: Batches, path: Path | None) -> Batches | FeatureBatches:
