@@ -11,14 +11,27 @@ import numpy as np
 import pydicom
 import pytest
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as ps3_15
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.config import disable_value_validation
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.tag import Tag
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless, RTPlanStorage
-from tests.dicom.conftest import PATIENT, block, dciodvfy, edit, make_scan, make_structure_set, needs_dciodvfy
+from pydicom.uid import (
+    UID,
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+    RTDoseStorage,
+    RTPlanStorage,
+    SecondaryCaptureImageStorage,
+)
+from tests.dicom.conftest import PATIENT, block, dciodvfy, edit, make_scan, make_structure_set, needs_dciodvfy, recode
 from tests.dicom.test_series import _enhanced
+from tests.geometry.conftest import make_grid
 
 from recontour import import_dicom
 from recontour.cohort import Cohort
@@ -346,7 +359,7 @@ def test_compressed_and_multi_frame_ct_keep_their_pixels(tmp_path: Path) -> None
         np.testing.assert_array_equal(clean.hu, scan.hu)
         assert clean.grid == scan.grid
         kinds.add((len(series.files), pydicom.dcmread(series.files[0]).file_meta.TransferSyntaxUID))
-    assert kinds == {(5, RLELossless), (1, ExplicitVRLittleEndian)}
+    assert kinds == {(5, ExplicitVRLittleEndian), (1, ExplicitVRLittleEndian)}
 
 
 def test_uids_still_lead_from_structure_set_to_ct(archive: Path, tmp_path: Path) -> None:
@@ -422,8 +435,10 @@ def test_coordinates_that_are_no_numbers_do_not_get_through(archive: Path, tmp_p
         structure_set.ROIContourSequence[0].ContourSequence[0][0x30060050] = raw(0x30060050, b"1\\2\\Zebedee ")
 
     edit(archive / "Zebedee" / "rs.dcm", write_a_name)
-    deidentify(archive, tmp_path / "out")
+    written = deidentify(archive, tmp_path / "out")
     assert leaks(tmp_path / "out", {"zebedee"}) == set()
+    assert written.structure_sets == 0  # a structure set is not written without one of its contours
+    assert "coordinates that are no numbers" in written.left_out[0].reason
 
 
 def test_a_patient_of_whom_nothing_is_written_has_no_folder(tmp_path: Path) -> None:
@@ -456,3 +471,258 @@ def test_the_patient_s_name_is_neither_scanner_nor_code(archive: Path, tmp_path:
     assert PATIENT[0] == "Zebedee^Quentin"
     assert not {"ManufacturerModelName", "BodyPartExamined", "KVP", "ImageType"} & set(image.dir())
     assert image.Manufacturer == "recontour"
+
+
+def comment_in_j2k(image: Dataset) -> None:
+    """A comment (COM) in the codestream's main header, where encoders leave what they like."""
+    image.compress(JPEG2000Lossless, generate_instance_uid=False)
+    (codestream,) = generate_frames(image.PixelData, number_of_frames=1)
+    size = 4 + int.from_bytes(codestream[4:6])  # SOC and SIZ, which must come first
+    words = b"\0\1by Zebedee"
+    comment = b"\xff\x64" + (2 + len(words)).to_bytes(2) + words
+    image.PixelData = encapsulate([codestream[:size] + comment + codestream[size:]])
+
+
+def fragment_in_rle(image: Dataset) -> None:
+    """A second fragment behind the frame's own."""
+    image.compress(RLELossless, generate_instance_uid=False)
+    frame = image.PixelData.removesuffix(b"\xfe\xff\xdd\xe0\0\0\0\0")
+    image.PixelData = frame + b"\xfe\xff\x00\xe0\x08\0\0\0" + b"Zebedee." + b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda image: setattr(image, "PixelData", image.PixelData + b"by Zebedee"),
+        comment_in_j2k,
+        fragment_in_rle,
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_lies_behind_or_between_the_pixels(tmp_path: Path, hide: Callable[[Dataset], None]) -> None:
+    scan = make_scan(tmp_path / "dicom", make_grid((5, 64, 64)))
+    edit(tmp_path / "dicom", hide)
+    assert leaks(tmp_path / "dicom", {"zebedee."} if hide is fragment_in_rle else {"by zebedee"})
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert leaks(tmp_path / "out", {"zebedee"}) == set()
+    clean = read_scan(tmp_path / "out")
+    np.testing.assert_array_equal(clean.hu, scan.hu)
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        assert len(pydicom.dcmread(path).PixelData) == 2 * 64 * 64
+
+
+def test_nothing_lies_behind_the_last_attribute(tmp_path: Path) -> None:
+    make_scan(tmp_path / "dicom")
+    for path in (tmp_path / "dicom").iterdir():
+        padding = b"\xfc\xff\xfc\xffOB\0\0\x08\0\0\0Zebedee."
+        path.write_bytes(b"Zebedee".ljust(128, b"\0") + path.read_bytes()[128:] + padding)
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        assert path.read_bytes()[:128] == bytes(128)
+        assert b"Zebedee" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_nothing_lies_in_bits_that_pixels_do_not_use(tmp_path: Path, signed: int, big_endian: bool) -> None:
+    make_scan(tmp_path / "dicom")
+
+    def hide(image: Dataset) -> None:
+        hidden = np.frombuffer(b"Zebedee!" * 12, "<u2") & 0xF000
+        image.PixelData = (image.pixel_array.view("<u2").ravel() & 0x0FFF | hidden).tobytes()
+        image.BitsStored, image.HighBit, image.PixelRepresentation = 12, 11, signed
+
+    edit(tmp_path / "dicom", hide)
+    expected = read_scan(tmp_path / "dicom").hu
+    if big_endian:
+        for path in (tmp_path / "dicom").iterdir():
+            recode(path, ExplicitVRBigEndian)
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    np.testing.assert_array_equal(read_scan(tmp_path / "out").hu, expected)
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        stored = np.frombuffer(pydicom.dcmread(path).PixelData, "<i2" if signed else "<u2")
+        low, high = (-2048, 2047) if signed else (0, 4095)
+        assert low <= stored.min() <= stored.max() <= high
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "picture of a screen"),
+        ({"ImagePositionPatient": None}, "without ImagePositionPatient"),
+        ({"BitsStored": 12, "HighBit": 15}, "HighBit is not BitsStored - 1"),
+        ({"PixelData": b"too short "}, "cannot be decoded"),
+        ({"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PixelData": bytes(288)}, "in colour"),
+        ({"PatientID": "123456", "ImagePositionPatient": [0, 0, 123456]}, "cannot be left out"),
+        ({"PatientID": "123456", "RescaleIntercept": "-123456.0"}, "cannot be left out"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_an_image_that_is_not_known_to_be_clean_leaves_its_series_out(
+    tmp_path: Path, values: dict[str, object], words: str
+) -> None:
+    make_scan(tmp_path / "dicom" / "good")
+    make_scan(tmp_path / "dicom" / "odd", seed="odd")
+    edit(tmp_path / "dicom" / "odd" / "CT0003.dcm", partial(fill, values=values))
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    reasons = {left.path.name: left.reason for left in written.left_out}
+    assert written.series == 1
+    assert "written alone" in reasons["good"]
+    assert words in reasons["odd"]
+    assert not any(part in reasons["odd"] for part in ("123456", "Zebedee"))
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 5
+
+
+def every_number(dataset: Dataset) -> Iterator[float]:
+    for element in dataset.iterall():
+        if element.VR in ("IS", "DS", "US", "UL", "SS", "SL", "FD", "FL") and element.value not in (None, ""):
+            yield from map(float, element.value if element.VM > 1 else [element.value])
+
+
+ID_AS_NUMBER: dict[str, object] = {
+    "SeriesNumber": 123456,
+    "AcquisitionNumber": 123456,
+    "InstanceNumber": 123456,
+    "KVP": "0123456.0",
+    "XRayTubeCurrent": -123456,
+    "Exposure": 123456,
+    "SliceThickness": "1.23456E5",
+    "SpiralPitchFactor": 123456.0,
+    "SliceLocation": "+123456",
+    "WindowCenter": [40, 123456],
+    "WindowWidth": [400, 19611013],  # the birth date
+    "TableHeight": 8765,  # of another ID
+    "InStackPositionNumber": 90210,  # the accession number
+}
+
+
+def test_no_number_of_the_output_is_an_identifier(tmp_path: Path) -> None:
+    """In whatever way it is written; what only counts is counted anew, whatever it was."""
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, names=("Brain Stem", "Lens L"))
+    patient = {
+        "PatientID": "123456",
+        "OtherPatientIDs": ["MRN 8765", "x"],
+        "AccessionNumber": "ACC-90210",
+        "PatientBirthDate": "19611013",
+    }
+    edit(tmp_path / "dicom" / "ct", partial(fill, values={**patient, **ID_AS_NUMBER}))
+
+    def number(structure_set: Dataset) -> None:
+        fill(structure_set, {**patient, "SeriesNumber": 123456, "InstanceNumber": 123456})
+        structure_set.StructureSetROISequence[0].ROINumber = 123456
+        contours, observation = structure_set.ROIContourSequence[0], structure_set.RTROIObservationsSequence[0]
+        contours.ReferencedROINumber = observation.ReferencedROINumber = observation.ObservationNumber = 123456
+        contours.ROIDisplayColor = [1, 2, 123456]
+        contours.ContourSequence[0].ContourNumber = 123456
+        contours.ContourSequence[0].ContourImageSequence[0].ROINumber = 123456  # where none belongs
+
+    edit(tmp_path / "dicom" / "rs.dcm", number)
+    secrets = {123456.0, 8765.0, 90210.0, 19611013.0}
+    found = {
+        abs(number) for path in (tmp_path / "dicom").rglob("*.dcm") for number in every_number(pydicom.dcmread(path))
+    }
+    assert secrets <= found
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert (written.series, written.structure_sets, written.left_out) == (1, 1, ())
+    datasets = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
+    assert secrets.isdisjoint({abs(number) for dataset in datasets for number in every_number(dataset)})
+    clean = read_scan(tmp_path / "out")
+    (structure_set,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
+    copied, drawn = read_structure_set(structure_set, clean), read_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    assert copied.names == ("Brainstem", "Lens_L")
+    for one, other in zip(copied.structures, drawn.structures, strict=True):
+        for mine, theirs in zip(one.contours, other.contours, strict=True):
+            np.testing.assert_array_equal(mine.points_mm, theirs.points_mm)
+    written_set = pydicom.dcmread(structure_set)
+    assert [roi.ROINumber for roi in written_set.StructureSetROISequence] == [1, 2]
+    assert [roi.ReferencedROINumber for roi in written_set.ROIContourSequence] == [1, 2]
+    assert [(roi.ObservationNumber, roi.ReferencedROINumber) for roi in written_set.RTROIObservationsSequence] == [
+        (1, 1),
+        (2, 2),
+    ]
+
+
+def test_a_contour_through_the_patient_s_id_leaves_the_structure_set_out(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    edit(tmp_path / "dicom" / "ct", partial(fill, values={"PatientID": "0098765"}))
+
+    def draw(structure_set: Dataset) -> None:
+        structure_set.ROIContourSequence[0].ContourSequence[0].ContourData[1] = "-98765.00"
+
+    edit(tmp_path / "dicom" / "rs.dcm", draw)
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert (written.series, written.structure_sets) == (1, 0)
+    assert [left.path.name for left in written.left_out] == ["rs.dcm"]
+    assert "identifier of the patient" in written.left_out[0].reason
+    assert "98765" not in written.left_out[0].reason
+
+
+def test_a_short_id_costs_no_number(tmp_path: Path) -> None:
+    """A patient of ID 120 is scanned at 120 kV, and one of ID 1024 in Hounsfield units."""
+    scan = make_scan(tmp_path / "dicom")
+    values = {"RescaleIntercept": -1024, "KVP": 120, "OtherPatientIDs": "1024", "PatientID": "120"}
+    edit(tmp_path / "dicom", partial(fill, values=values))
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    np.testing.assert_array_equal(read_scan(tmp_path / "out").hu, scan.hu - 1024)
+    assert pydicom.dcmread(next((tmp_path / "out").rglob("CT0001.dcm"))).KVP == 120
+
+
+def test_images_are_counted_in_the_order_of_their_instance_numbers(tmp_path: Path) -> None:
+    make_scan(tmp_path / "dicom")  # write_scan counts from the last file to the first
+    edit(tmp_path / "dicom" / "CT0002.dcm", lambda image: image.add(DataElement("InstanceNumber", "LO", "no number")))
+    places = [pydicom.dcmread(path).ImagePositionPatient[2] for path in sorted((tmp_path / "dicom").iterdir())]
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    clean = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").rglob("*.dcm"))]
+    assert [image.InstanceNumber for image in clean] == [1, 2, 3, 4, 5]
+    assert [image.ImagePositionPatient[2] for image in clean] == [places[1], places[4], places[3], places[2], places[0]]
+
+
+@pytest.mark.parametrize(
+    ("patient", "kept", "value"),
+    [
+        ({"PatientID": "MRN-4711"}, "BodyPartExamined", "MRN 4711"),
+        ({"PatientID": "MRN-4711"}, "BodyPartExamined", "ID4711"),
+        ({"PatientName": "Zebedee^Quentin"}, "BodyPartExamined", "ZEBEDEE1"),
+        ({"PatientName": "Wang^XiaoDong=王^小东"}, "ManufacturerModelName", "王's scanner"),
+        ({"PatientBirthName": "Magpie^Ann"}, "ConvolutionKernel", "magpie soft"),
+        ({"OtherPatientIDs": ["one", "OLD-0815"]}, "ManufacturerModelName", "CT of old-0815"),
+        ({"AccessionNumber": "A90210"}, "ManufacturerModelName", "90210"),
+        ({"OtherPatientIDsSequence": [{"PatientID": "OLD-0815"}]}, "ManufacturerModelName", "CT of old-0815"),
+        ({"PatientBirthDate": "19611013"}, "ManufacturerModelName", "born 19611013"),
+    ],
+)
+def test_no_identifier_of_the_file_itself_is_kept_as_text_or_code(
+    tmp_path: Path, patient: dict[str, object], kept: str, value: str
+) -> None:
+    """Of any file of a series, not of its first one alone."""
+    make_scan(tmp_path / "dicom")
+    values = {"SpecificCharacterSet": "ISO_IR 192", **patient, kept: value}
+    edit(tmp_path / "dicom" / "CT0004.dcm", partial(fill, values=values))
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    images = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").rglob("*.dcm"))]
+    assert len(images) == 5
+    assert not [image for image in images if str(image.get(kept)) == value]
+
+
+def test_objects_of_other_kinds_are_passed_over_and_told(tmp_path: Path) -> None:
+    make_scan(tmp_path / "dicom" / "ct")
+    kinds = (RTDoseStorage, RTPlanStorage, ComprehensiveSRStorage, SecondaryCaptureImageStorage, "1.2.3.4.5")
+    for number, kind in enumerate(kinds):
+        other = pydicom.dcmread(tmp_path / "dicom" / "ct" / "CT0001.dcm")
+        other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = UID(kind)
+        other.save_as(tmp_path / "dicom" / f"{number}.dcm")
+    localiser = pydicom.dcmread(tmp_path / "dicom" / "ct" / "CT0001.dcm")
+    localiser.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    localiser.save_as(tmp_path / "dicom" / "localiser.dcm")
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert dict(written.passed_over) == {
+        "CT localiser": 1,
+        "RT Dose Storage": 1,
+        "RT Plan Storage": 1,
+        "Comprehensive SR Storage": 1,
+        "Secondary Capture Image Storage": 1,
+        "object of an unknown kind": 1,
+    }
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 5

@@ -122,6 +122,8 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     _names(written.names)
     for left in written.left_out:
         out.print(printable(f"left out: {left.path}: {left.reason}"), markup=False)
+    for kind, count in written.passed_over:
+        out.print(f"passed over: {count} x {kind}; only CT and structure sets are written", markup=False)
     out.print(
         f"{written.series} CT series of {written.patients} patients, {written.structure_sets} structure sets, "
         f"{written.dropped_rois} ROIs without an organ's name dropped, {len(written.left_out)} left out: {folder}",

@@ -4,12 +4,14 @@ Files belong together by the UIDs they reference, never by their names or folder
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     EnhancedCTImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
@@ -111,6 +113,7 @@ class Archive:
     pairs: tuple[Pair, ...]
     left_out: tuple[LeftOut, ...]  # series without structure set, structure sets without series
     unreadable: tuple[LeftOut, ...]  # folders, and files that claim to be DICOM
+    passed_over: tuple[tuple[str, int], ...]  # other kinds of objects by their standard's names, and how many files
 
 
 def read_archive(folder: Path) -> Archive:
@@ -122,6 +125,7 @@ def read_archive(folder: Path) -> Archive:
     images: dict[str, dict[str, Path]] = {}  # series UID -> SOP instance UID -> file
     structure_sets: dict[str, StructureSetFile] = {}
     unreadable: list[LeftOut] = []
+    others: Counter[str] = Counter()
 
     def skip(error: OSError) -> None:
         unreadable.append(LeftOut(Path(error.filename), f"cannot be read ({error.strerror}); check its permissions"))
@@ -134,15 +138,20 @@ def read_archive(folder: Path) -> Archive:
                 header = read_header(path, HEADER)
                 with reading(path):
                     sop_class, instance = sop_class_uid(header), sop_instance_uid(header)
-                    if sop_class in CT and not is_localiser(header):
+                    if sop_class in CT and is_localiser(header):
+                        others["CT localiser"] += 1
+                    elif sop_class in CT:
                         images.setdefault(text(header, "SeriesInstanceUID"), {}).setdefault(instance, path)
                     elif sop_class in DRAWN and instance not in structure_sets:
                         structure_sets[instance] = DRAWN[sop_class](path, header)
+                    elif sop_class not in DRAWN:
+                        kind = UID(sop_class).name
+                        others["object of an unknown kind" if kind == sop_class else kind] += 1
             except NotDicomError as error:
                 unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
     series = tuple(CtSeries(uid, tuple(files.values()), frozenset(files)) for uid, files in images.items())
     pairs, left_out = _pair(series, structure_sets.values())
-    return Archive(folder, series, pairs, left_out, tuple(unreadable))
+    return Archive(folder, series, pairs, left_out, tuple(unreadable), tuple(sorted(others.items())))
 
 
 def is_localiser(header: Dataset) -> bool:

@@ -6,7 +6,6 @@ says: numbers hold numbers, codes hold codes. The profile's options that are kep
 for ROI names, which become TG-263's. See docs/decisions/015-deidentification.md.
 """
 
-import hmac
 import re
 import secrets
 import tomllib
@@ -14,15 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
+import numpy as np
 from pydicom import DataElement, Dataset
 from pydicom.charset import default_encoding
 from pydicom.datadict import dictionary_VR, keyword_for_tag
@@ -30,27 +28,35 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from recontour.dicom.archive import CtSeries, LeftOut, read_archive
+from recontour.dicom.identity import LEAST, Patient
 from recontour.dicom.names import NameRow, match_drawn, ordered, read_user_map
-from recontour.dicom.reading import read_dataset, read_header, reading, sop_class_uid, sop_instance_uid, text
+from recontour.dicom.reading import read_dataset, read_header, reading, sop_class_uid, sop_instance_uid, text, value
 from recontour.dicom.rtstruct import read_rois
-from recontour.errors import DicomError, NoSeriesError, SettingsError
+from recontour.dicom.series import stored_pixels
+from recontour.errors import DicomError, NoSeriesError, NotDicomError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
 
 CONTOUR_DATA = Tag("ContourData")
 CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 NUMBER = re.compile(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*")
+TEXT = ("CS", "LO", "SH")
 COORDINATES = re.compile(rb"[-+0-9.eE\\\s]*")
 PROFILE = (  # PS3.16 CID 7050
     Code("113100", "DCM", "Basic Application Confidentiality Profile"),
     Code("113105", "DCM", "Clean Descriptors Option"),
     Code("113107", "DCM", "Retain Longitudinal Temporal Information Modified Dates Option"),
 )
-MOST_DAYS = 3650  # dates go back by 1 to so many days
+NO_LENGTH = 10_000  # no position, size or rescaling of a CT is a larger number; an identifier may be
 STRUCTURE_SET = "RTSTRUCT.dcm"
 NO_ORGAN = "none of its ROIs is a known organ, so only its CT was written; map names with --names"
+HIDDEN = (
+    "a number in it that cannot be left out, of a place or a size, is an identifier of the patient; export it again"
+)
+NO_NUMBERS = "a contour has coordinates that are no numbers; export the structure set again"
+SCREEN = re.compile("SCREEN|SAVE|CAPTURE")  # in ImageType: GE's dose reports, for one, are CT images of SCREEN SAVE
 NO_SEG = "a DICOM SEG is not written, so only its CT was; convert it into an RTSTRUCT first"
 
 
@@ -63,6 +69,7 @@ class Deidentified:
     structure_sets: int
     names: tuple[tuple[NameRow, int], ...]  # what became of each ROI name, in how many patients; for the screen only
     left_out: tuple[LeftOut, ...]  # for the screen only: their paths may name patients
+    passed_over: tuple[tuple[str, int], ...]  # kinds of objects that are never written, and how many there were
 
     @property
     def dropped_rois(self) -> int:
@@ -103,7 +110,7 @@ def deidentify(
             progress("de-identifying", done, len(series), "")
             at = ct.files[0].parent
             try:
-                patient = _Patient.of(ct, secret)
+                patient = Patient.of(ct, secret)
                 place = folder / patient.pseudonym / patient.token("series", ct.uid)
                 _write_series(place, ct, patient)
                 if ct.uid in drawn:
@@ -123,7 +130,7 @@ def deidentify(
             write_text(key, secret.hex() + "\n")
             key.chmod(0o600)
     progress("de-identifying", len(series), len(series), "")
-    return Deidentified(**counts, names=ordered(found), left_out=tuple(left_out))
+    return Deidentified(**counts, names=ordered(found), left_out=tuple(left_out), passed_over=archive.passed_over)
 
 
 def _counts(folder: Path) -> dict[str, int]:
@@ -152,88 +159,71 @@ def _secret(key: Path | None, out: Path) -> bytes:
     return secret
 
 
-@dataclass(frozen=True, slots=True)
-class _Patient:
-    """What one patient's identifiers become. identity: words that no text may hold."""
-
-    secret: bytes
-    key: str
-    identity: frozenset[str]
-
-    @classmethod
-    def of(cls, series: CtSeries, secret: bytes) -> "_Patient":
-        """The patient of a series: by the ID, or without one by the name, or else one a series."""
-        header = read_header(series.files[0], ("SpecificCharacterSet", "PatientName", "PatientID"))
-        with reading(series.files[0]):
-            name, number = text(header, "PatientName"), text(header, "PatientID")
-        words = {word.casefold() for word in (*re.findall(r"[^\W_]+", name), number) if len(word) >= 3}
-        return cls(secret, number or name or series.uid, frozenset(words))
-
-    def hash(self, *what: str) -> bytes:
-        """32 bytes that only who has the secret can compute."""
-        return hmac.digest(self.secret, "\0".join(what).encode(), "sha256")
-
-    def token(self, *what: str) -> str:
-        """12 hexadecimal digits, to call something by."""
-        return self.hash(*what).hex()[:12]
-
-    @property
-    def pseudonym(self) -> str:
-        return f"P{self.token('patient', self.key)}"
-
-    def uid(self, uid: str) -> UID:
-        """Another UID in place of one, always the same; DICOM's own, which have a name and are nobody's, stay."""
-        if not uid or UID(uid).name != uid:
-            return UID(uid)
-        return UID(f"2.25.{UUID(bytes=self.hash('uid', uid)[:16], version=4).int}")
-
-    def date(self, value: str) -> str:
-        """A DA or DT, its day moved by the patient's own number of days and without its time; empty if it is none."""
-        back = timedelta(days=1 + int.from_bytes(self.hash("days", self.key)) % MOST_DAYS)
-        with suppress(ValueError, OverflowError):
-            return (datetime.strptime(value[:8], "%Y%m%d") - back).strftime("%Y%m%d")
-        return ""
-
-
-def _write_series(folder: Path, series: CtSeries, patient: _Patient) -> None:
-    """Write a CT series' files; none if one cannot be written."""
+def _write_series(folder: Path, series: CtSeries, patient: Patient) -> None:
+    """Write a CT series' files, counted anew; none if one cannot be written."""
     with whole_folder(folder) as partial:
-        for number, path in enumerate(series.files, start=1):
+        for number, path in enumerate(sorted(series.files, key=_place_in_series), start=1):
             with reading(path):
                 image = read_dataset(path)
                 _refuse_marks_in_pixels(image, path)
                 clean = _without_identity(image, patient)
-                clean.file_meta.TransferSyntaxUID = image.file_meta.TransferSyntaxUID
+                clean.InstanceNumber, clean.AcquisitionNumber = number, ""
+                _set_pixels(clean, image, path)
                 encoded = _encoded(clean)
             (partial / f"CT{number:04d}.dcm").write_bytes(encoded)
+
+
+def _place_in_series(path: Path) -> tuple[int, Path]:
+    """What sorts files by InstanceNumber, which itself is not written: it may be any number."""
+    with suppress(NotDicomError), reading(path):
+        return int(text(read_header(path, ("InstanceNumber",)), "InstanceNumber")), path
+    return 0, path
+
+
+def _set_pixels(clean: Dataset, image: Dataset, path: Path) -> None:
+    """Give what is kept of an image its pixels, decoded and plainly encoded.
+
+    Nothing else comes along: no bytes behind the pixels, no comments in compressed ones, no unused bits.
+    Raises: DicomError: there is no saying what the pixels are.
+    """
+    pixels = stored_pixels(image, path)
+    if value(clean, "SamplesPerPixel") != 1:
+        raise DicomError(f"{path}: an image in colour; give the plain CT")
+    if clean.BitsStored < clean.BitsAllocated and clean.HighBit != clean.BitsStored - 1:
+        raise DicomError(f"{path}: HighBit is not BitsStored - 1, so that its pixels are unclear; export it again")
+    encoded = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    clean.BitsAllocated = 8 * pixels.dtype.itemsize
+    clean.add_new("PixelData", "OW", encoded + bytes(len(encoded) % 2))
+    clean.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if not np.array_equal(stored_pixels(clean, path), pixels):
+        raise DicomError(f"{path}: BitsStored is too small for its pixels; export it again, uncompressed")
 
 
 def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
     """Raise where an image says that its pixels hold more than pixels."""
     if text(image, "BurnedInAnnotation").upper() == "YES":
         raise DicomError(f"{path}: says that text is burned into its pixels; it may name the patient")
+    if SCREEN.search(text(image, "ImageType").upper()):
+        raise DicomError(f"{path}: says that it is a picture of a screen; text in it may name the patient")
+    if sop_class_uid(image) == CTImageStorage and value(image, "ImagePositionPatient") is None:
+        raise DicomError(f"{path}: a picture without ImagePositionPatient; text in it may name the patient")
     for tag in sorted(image.keys()):
         if 0x6000 <= tag.group < 0x6100 and tag.element == 0x0100 and image[tag].value > 1:  # OverlayBitsAllocated
             raise DicomError(f"{path}: an overlay lies in unused bits of its pixels; export it without overlays")
 
 
-def _write_structure_set(path: Path, source: Path, patient: _Patient, user_map: Mapping[str, str]) -> set[NameRow]:
+def _write_structure_set(path: Path, source: Path, patient: Patient, user_map: Mapping[str, str]) -> set[NameRow]:
     """Write a structure set's ROIs that are known organs, if there are any; return what became of its names."""
     rois = read_rois(source, None)
     table = match_drawn(rois, user_map)
     organs = {roi.number: table.mapped[roi.name] for roi in rois if roi.is_drawn and roi.name in table.mapped}
     if organs:
         with reading(source):
-            clean = _without_identity(read_dataset(source), patient)
-            for sequence, number in {
-                "StructureSetROISequence": "ROINumber",
-                "ROIContourSequence": "ReferencedROINumber",
-                "RTROIObservationsSequence": "ReferencedROINumber",
-            }.items():
-                items = [item for item in clean.get(sequence) or () if text(item, number) in organs]
-                setattr(clean, sequence, items)
-            for roi in clean.StructureSetROISequence:
-                roi.ROIName = organs[text(roi, "ROINumber")]
+            dataset = read_dataset(source)
+            names = _count_rois(dataset, organs)
+            clean = _without_identity(dataset, patient)
+            for roi, organ in zip(clean.StructureSetROISequence, names, strict=True):
+                roi.ROIName = organ
             for observation in clean.RTROIObservationsSequence:
                 observation.ROIInterpreter = ""
             clean.StructureSetLabel, clean.StructureSetTime, clean.OperatorsName = "DEIDENTIFIED", "", ""
@@ -243,6 +233,27 @@ def _write_structure_set(path: Path, source: Path, patient: _Patient, user_map: 
     return set(table.rows)
 
 
+def _count_rois(dataset: Dataset, organs: Mapping[str, str]) -> list[str]:
+    """Leave in a structure set the ROIs that are organs, numbered from 1, and return their organs, in their order.
+
+    organs: by the number an ROI had.
+    """
+    counted = {number: place for place, number in enumerate(organs, start=1)}
+    for sequence, keyword in {
+        "StructureSetROISequence": "ROINumber",
+        "ROIContourSequence": "ReferencedROINumber",
+        "RTROIObservationsSequence": "ReferencedROINumber",
+    }.items():
+        items = [item for item in dataset.get(sequence) or () if text(item, keyword) in organs]
+        for item in items:
+            setattr(item, keyword, counted[text(item, keyword)])
+        setattr(dataset, sequence, items)
+    for number, observation in enumerate(dataset.RTROIObservationsSequence, start=1):
+        observation.ObservationNumber = number
+    by_number = dict(zip(counted.values(), organs.values(), strict=True))
+    return [by_number[item.ROINumber] for item in dataset.StructureSetROISequence]
+
+
 def _encoded(dataset: Dataset) -> bytes:
     """A file's bytes, made where errors are those of the DICOM, not of the disk."""
     file = BytesIO()
@@ -250,10 +261,11 @@ def _encoded(dataset: Dataset) -> bytes:
     return file.getvalue()
 
 
-def _without_identity(dataset: Dataset, patient: _Patient) -> Dataset:
+def _without_identity(dataset: Dataset, patient: Patient) -> Dataset:
     """What is kept of a file, with the patient's pseudonym and the profile that was applied."""
-    clean = _kept(dataset, patient)
+    clean = _kept(dataset, patient.knowing(dataset))
     clean.file_meta = FileMetaDataset()
+    clean.file_meta.ImplementationVersionName = f"recontour {version('recontour')}"[:16]
     clean.file_meta.MediaStorageSOPClassUID = clean.SOPClassUID = UID(sop_class_uid(dataset))
     clean.file_meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID = patient.uid(sop_instance_uid(dataset))
     clean.SpecificCharacterSet = "ISO_IR 192"
@@ -289,18 +301,18 @@ def kept_keywords() -> frozenset[str]:
     return frozenset(keyword for group, keywords in _attributes().items() if group != "empty" for keyword in keywords)
 
 
-def _kept(dataset: Dataset, patient: _Patient) -> Dataset:
+def _kept(dataset: Dataset, patient: Patient) -> Dataset:
     """The attributes that are kept, here and in sequences, whose values are of their kind."""
     clean = Dataset()
     for tag in sorted(dataset.keys()):
         if keyword_for_tag(tag) not in kept_keywords():
             continue
         if tag == CONTOUR_DATA:
-            _keep_coordinates(clean, dataset)
+            _keep_coordinates(clean, dataset, patient)
             continue
         try:
             element = _clean(dataset[tag], patient)
-        except MemoryError:
+        except (DicomError, MemoryError):
             raise
         except Exception:  # pydicom raises almost anything on values that are not what they should be
             element = None
@@ -309,8 +321,11 @@ def _kept(dataset: Dataset, patient: _Patient) -> Dataset:
     return clean
 
 
-def _clean(element: DataElement, patient: _Patient) -> DataElement | None:
-    """An element as it may be written; None if its value is not what its attribute's kind (VR) asks for."""
+def _clean(element: DataElement, patient: Patient) -> DataElement | None:
+    """An element as it may be written; None if its value is not what its attribute's kind (VR) asks for.
+
+    Raises: DicomError: it holds an identifier, and there is no image without it.
+    """
     kind, kinds = element.VR, dictionary_VR(element.tag)
     if kind not in (*kinds.split(" or "), kinds):
         return None
@@ -324,31 +339,48 @@ def _clean(element: DataElement, patient: _Patient) -> DataElement | None:
         case "DA" | "DT":
             mapped = [patient.date(str(date or "")) for date in values]
         case _:
-            return element if all(_is_of_kind(value, kind, patient) for value in values) else None
+            if not all(_is_of_kind(value, kind, patient) for value in values):
+                return None
+            is_needed = element.keyword in _attributes()["pixels"]
+            numbers = () if kind in TEXT else [float(value or 0) for value in values]
+            if not patient.is_among(numbers, least=NO_LENGTH if is_needed else LEAST):
+                return element
+            if is_needed:
+                raise DicomError(HIDDEN)
+            return None
     return DataElement(element.tag, kind, mapped if len(mapped) > 1 else mapped[0])
 
 
-def _is_of_kind(value: Any, kind: str, patient: _Patient) -> bool:
-    """Whether a value is what its kind says: numbers, pixels, a code; or text that does not hold the patient's name."""
+def _is_of_kind(value: Any, kind: str, patient: Patient) -> bool:
+    """Whether a value is what its kind says: a number; or a code or text that holds no identifier of the patient."""
     match kind:
         case "DS" | "IS":
             return NUMBER.fullmatch(str(value or 0)) is not None
         case "CS":
-            words = re.split("[ _]", (value or "").casefold())
-            return CODE.fullmatch(value or "") is not None and patient.identity.isdisjoint(words)
+            return CODE.fullmatch(value or "") is not None and not patient.is_in_code(value or "")
         case "LO" | "SH":
-            return not any(word in str(value).casefold() for word in patient.identity)
-        case "OB" | "OW" | "OB or OW":
-            return isinstance(value, bytes)
+            return not patient.is_in_text(str(value))
         case _:
             return isinstance(value, int | float)
 
 
-def _keep_coordinates(clean: Dataset, dataset: Dataset) -> None:
-    """Carry a contour's points over as the text they are, if they are numbers; objects would take ten times as long."""
+def _keep_coordinates(clean: Dataset, dataset: Dataset, patient: Patient) -> None:
+    """Carry a contour's points over as the text they are, if they are numbers; objects would take ten times as long.
+
+    Raises: DicomError: they are no numbers, or one of them is an identifier.
+    """
     element = dataset.get_item(CONTOUR_DATA)
     encoded = element and element.value
-    if isinstance(encoded, bytes) and COORDINATES.fullmatch(encoded):
-        encoded += b" " * (len(encoded) % 2)
-        clean[CONTOUR_DATA] = RawDataElement(CONTOUR_DATA, "DS", len(encoded), encoded, 0, True, True)
-        clean.set_original_encoding(True, True, default_encoding)  # so that pydicom writes it as it is
+    if not encoded:
+        return
+    if not isinstance(encoded, bytes) or not COORDINATES.fullmatch(encoded):
+        raise DicomError(NO_NUMBERS)
+    try:
+        numbers = list(map(float, encoded.split(b"\\")))
+    except ValueError:
+        raise DicomError(NO_NUMBERS) from None
+    if patient.is_among(numbers, least=NO_LENGTH):
+        raise DicomError(HIDDEN)
+    encoded += b" " * (len(encoded) % 2)
+    clean[CONTOUR_DATA] = RawDataElement(CONTOUR_DATA, "DS", len(encoded), encoded, 0, True, True)
+    clean.set_original_encoding(True, True, default_encoding)  # so that pydicom writes it as it is

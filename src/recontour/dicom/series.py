@@ -191,8 +191,7 @@ def read_series(files: Sequence[Path]) -> Scan:
 
 def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
     """The slices of one file: one, or every frame of a multi-frame image that is not a localiser."""
-    _refuse_huge(dataset, path)
-    pixels = _pixels(dataset, path)
+    pixels = stored_pixels(dataset, path)
     instance = sop_instance_uid(dataset)
     if sop_class_uid(dataset) not in ENHANCED_CT:
         if pixels.ndim != 2:
@@ -213,8 +212,12 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
             yield _slice(groups[0], groups[1], groups[2], groups[3], plane, path, instance, number)
 
 
-def _pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
-    """The stored pixels of a file: whole numbers, (row, column), of several frames (frame, row, column)."""
+def stored_pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
+    """The stored pixels of a file: whole numbers, (row, column), of several frames (frame, row, column).
+
+    Raises: DicomError: there are more than a CT has, they cannot be decoded, or they are no whole numbers.
+    """
+    _refuse_huge(dataset, path)
     if (plain := _plain_pixels(dataset)) is not None:
         return plain
     if dataset.file_meta.TransferSyntaxUID == RLELossless:
