@@ -34,6 +34,7 @@ from tests.dicom.test_series import _enhanced
 from tests.geometry.conftest import make_grid
 
 from recontour import import_dicom
+from recontour.cli import tell
 from recontour.cohort import Cohort
 from recontour.dicom import (
     Authorship,
@@ -230,6 +231,19 @@ def test_no_byte_of_a_real_archive_s_output_holds_an_identifier(
                 np.testing.assert_array_equal(rasterise(copied[organ].contours, ct.grid), mask)
                 compared += bool(mask.any())
     assert compared >= len(before.pairs)
+
+
+def test_a_real_scanner_s_jpeg_2000_keeps_its_values(interop: Callable[[str], Path], tmp_path: Path) -> None:
+    shutil.copytree(interop("partialbody_siemens_j2k"), tmp_path / "dicom")
+    (tmp_path / "dicom" / "example_seg_dicom.nii.gz").unlink()
+    uids = {"SeriesInstanceUID": "1.2.3", "FrameOfReferenceUID": "1.2.4"}  # it was published without any
+    edit(tmp_path / "dicom", partial(fill, values=uids))
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    before, after = read_scan(tmp_path / "dicom"), read_scan(tmp_path / "out")
+    np.testing.assert_array_equal(after.hu, before.hu)
+    assert after.grid == before.grid
+    syntaxes = {pydicom.dcmread(path).file_meta.TransferSyntaxUID for path in (tmp_path / "out").rglob("*.dcm")}
+    assert syntaxes == {ExplicitVRLittleEndian}
 
 
 def test_the_output_imports_as_the_input_does(archive: Path, tmp_path: Path) -> None:
@@ -690,6 +704,7 @@ def test_images_are_counted_in_the_order_of_their_instance_numbers(tmp_path: Pat
         ({"OtherPatientIDs": ["one", "OLD-0815"]}, "ManufacturerModelName", "CT of old-0815"),
         ({"AccessionNumber": "A90210"}, "ManufacturerModelName", "90210"),
         ({"OtherPatientIDsSequence": [{"PatientID": "OLD-0815"}]}, "ManufacturerModelName", "CT of old-0815"),
+        ({"StudyDate": "20200131"}, "ManufacturerModelName", "set up 20200131"),
         ({"PatientBirthDate": "19611013"}, "ManufacturerModelName", "born 19611013"),
     ],
 )
@@ -706,7 +721,7 @@ def test_no_identifier_of_the_file_itself_is_kept_as_text_or_code(
     assert not [image for image in images if str(image.get(kept)) == value]
 
 
-def test_objects_of_other_kinds_are_passed_over_and_told(tmp_path: Path) -> None:
+def test_objects_of_other_kinds_are_passed_over_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_scan(tmp_path / "dicom" / "ct")
     kinds = (RTDoseStorage, RTPlanStorage, ComprehensiveSRStorage, SecondaryCaptureImageStorage, "1.2.3.4.5")
     for number, kind in enumerate(kinds):
@@ -717,6 +732,8 @@ def test_objects_of_other_kinds_are_passed_over_and_told(tmp_path: Path) -> None
     localiser.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
     localiser.save_as(tmp_path / "dicom" / "localiser.dcm")
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    tell.deidentified(written, tmp_path / "out")
+    assert "passed over: 1 x RT Dose Storage; only CT" in capsys.readouterr().out
     assert dict(written.passed_over) == {
         "CT localiser": 1,
         "RT Dose Storage": 1,
@@ -726,3 +743,58 @@ def test_objects_of_other_kinds_are_passed_over_and_told(tmp_path: Path) -> None
         "object of an unknown kind": 1,
     }
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 5
+
+
+PLANTED: dict[str, object] = {
+    "UI": "1.2.54321.4",
+    "DA": "20200101",
+    "DT": "20200101054321",
+    "CS": "54321",
+    "LO": "CT 54321",
+    "SH": "54321",
+}
+NEEDED = {"BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "Rows", "Columns"}
+NEEDED |= {"NumberOfFrames", "PhotometricInterpretation"}  # or the pixels cannot be decoded
+NEEDED |= {"ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"}
+
+
+def plant(dataset: Dataset) -> None:
+    """The patient's ID in every attribute that is kept and not needed, as its kind may hold it."""
+    dataset.PatientID, dataset.StudyDate = "MRN-54321", "20200101"
+    for keyword in kept_keywords() - NEEDED - {"SOPClassUID", "SeriesInstanceUID", "ContourData"}:
+        kind = dictionary_VR(tag_for_keyword(keyword) or 0).partition(" or ")[0]
+        if kind != "SQ":
+            dataset.add_new(keyword, kind, PLANTED.get(kind, 54321))
+
+
+@pytest.mark.usefixtures("same_secret")
+def test_no_attribute_that_is_kept_lets_an_id_through(tmp_path: Path) -> None:
+    """At the top, in the sequences of a structure set and in the frames of a multi-frame CT."""
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    (tmp_path / "dicom" / "multi").mkdir()
+    _enhanced(tmp_path / "dicom" / "ct", tmp_path / "dicom" / "multi" / "ct.dcm")
+    edit(tmp_path / "dicom" / "ct", plant)
+
+    def plant_in_frames(image: Dataset) -> None:
+        image.SeriesInstanceUID = "1.2.3.4"
+        plant(image)
+        for frame in image.PerFrameFunctionalGroupsSequence:
+            plant(frame)
+            frame.add_new("PixelData", "OW", b"54321 ")
+            plant(frame.PlanePositionSequence[0])
+
+    def plant_in_contours(structure_set: Dataset) -> None:
+        plant(structure_set)
+        plant(structure_set.ReferencedFrameOfReferenceSequence[0])
+        contour = structure_set.ROIContourSequence[0].ContourSequence[0]
+        plant(contour.ContourImageSequence[0])
+        contour.ContourNumber = 54321
+
+    edit(tmp_path / "dicom" / "multi", plant_in_frames)
+    edit(tmp_path / "dicom" / "rs.dcm", plant_in_contours)
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert (written.series, written.structure_sets) == (2, 1)
+    assert leaks(tmp_path / "out", {"54321", "20200101"}) == set()
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        assert 54321.0 not in set(every_number(pydicom.dcmread(path)))

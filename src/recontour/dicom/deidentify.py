@@ -2,8 +2,9 @@
 
 Only attributes that kept.toml names are written, whatever else a file holds: private and retired attributes, curves,
 overlays, comments and what the standard will add tomorrow do not get through. Each value is checked to be what its kind
-says: numbers hold numbers, codes hold codes. The profile's options that are kept: Modified Dates, and Clean Descriptors
-for ROI names, which become TG-263's. See docs/decisions/015-deidentification.md.
+says and no identifier of the patient; pixels are decoded, so that nothing lies beside them. The profile's options that
+are kept: Modified Dates, and Clean Descriptors for ROI names, which become TG-263's. See
+docs/decisions/015-deidentification.md.
 """
 
 import re
@@ -87,7 +88,7 @@ def deidentify(
 ) -> Deidentified:
     """Write the CT series of an archive and the structure sets drawn on them, without what names the patients.
 
-    The new folder, OUT/PATIENT/SERIES/*.dcm, appears whole or not at all. Pixels stay bit by bit, also burned-in text
+    The new folder, OUT/PATIENT/SERIES/*.dcm, appears whole or not at all. Pixels keep their values, also burned-in text
     and the face that a head CT can be rendered to. ROIs go by TG-263 names; those that are no organ's are dropped.
     names: as of `import_dicom`. key: a file with the secret that pseudonyms, UIDs and dates derive from; it is made
         where there is none. With the same key the same patient becomes the same again. None: the secret is forgotten.

@@ -16,7 +16,7 @@ from recontour.dicom.archive import NAME_PART, CtSeries
 from recontour.dicom.reading import items_of, read_header, reading, text, value
 
 NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
-NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientBirthDate")
+NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientBirthDate", "StudyDate")
 IDENTIFYING = ("SpecificCharacterSet", *NAMES, *NUMBERS, "OtherPatientIDsSequence")
 SHORTEST = 3  # characters of an ID that is looked for: any shorter one is found anywhere
 LEAST = 1000  # the same of a number: a tube has 120 kV, an image 512 rows, and a patient may have either as ID
