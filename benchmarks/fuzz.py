@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Hostile DICOM: each case is a small archive, bent, and given to what a user runs.
 
-    .venv/bin/python benchmarks/fuzz.py [--cases 20000] [--seed 1] [--log LOG] [--only CASE]
+    .venv/bin/python benchmarks/fuzz.py [--cases 20000] [--seed 1] [--jobs N] [--log LOG] [--only CASE]
 
-A case is made by its seed and number alone. It runs in a process of its own, with at most 2 GiB of address space and
-20 s of CPU: `recontour import`, `recontour inspect`, the CT as `recontour contour` reads it and an RTSTRUCT written on
-it, and the structure sets by themselves. Whatever is in the archive, a command may only succeed, or fail with one line
-and exit code 2. Counted as faults: a hang, a traceback, a crash, memory that runs out, anything written outside the
-output folder, a structure set that cannot be read back, and a control character on the screen.
+A case is made by its seed and number alone: `recontour import` and `inspect`, the CT as `recontour contour` reads
+it and an RTSTRUCT written on it, and the structure sets by themselves. Whatever is in the archive, a command may only
+succeed, or fail with one line and exit code 2. Counted as faults: a hang, a traceback, a crash, memory that runs out,
+anything written outside the output folder, a structure set that cannot be read back, and a control character on the
+screen. A few cases run one after another in a process of their own, with at most 2 GiB of address space and for each 20
+s of CPU; one with a fault is run again by itself.
 
 Writes docs/results/fuzz.json, unless --only is given. With --log a run that was broken off goes on.
 """
@@ -20,10 +21,11 @@ import json
 import logging
 import os
 import random
+import re
 import resource
-import select
 import shutil
 import signal
+import socket
 import struct
 import sys
 import tempfile
@@ -33,7 +35,10 @@ import unicodedata
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +76,7 @@ from recontour.geometry import Grid, Structure, StructureSet, rasterise, trace
 
 REPO = Path(__file__).resolve().parents[1]
 MEMORY = 2 << 30  # bytes of address space
+TURN = 10  # cases of one process: to start one takes as long as a case
 INSPECTED = 5  # every fifth cohort that a case makes is looked into: tables take longest
 CPU_SECONDS, WALL_SECONDS = 20, 120
 GRID = Grid((3, 64, 64), (3.0, 3.0), (0.0, 3.0, 6.0), (-94.5, -94.5))
@@ -122,6 +128,7 @@ RS_KEYWORDS = [
     "ReferencedROINumber", "ContourSequence", "ContourGeometricType", "NumberOfContourPoints", "ContourData",
 ]  # fmt: skip
 VRS = ["DS", "IS", "US", "UI", "LO", "PN", "SQ", "OB", "OW", "UN", "FD", "FL", "AT", "SH", "CS", "UT", "DA", "OF", "ZZ"]
+ELEMENT = re.compile(rb"(?=.[\0\x30\x7f\x52]..(?:" + "|".join(VRS[:-1]).encode() + rb")...)", re.DOTALL)
 
 
 # ---------------------------------------------------------------- whole archives, before they are bent
@@ -547,12 +554,7 @@ KINDS: dict[str, tuple[float, Callable[[Random, Files], tuple[str, Callable[[Pat
 
 def _elements(data: bytes) -> list[int]:
     """Where attributes seem to begin in a file of explicit VR, those within sequences too."""
-    known = tuple(vr.encode() for vr in VRS[:-1])
-    return [
-        at
-        for at in range(132, len(data) - 8, 2)
-        if data[at + 4 : at + 6] in known and data[at + 1] in b"\0\x30\x7f\x52"
-    ]
+    return [found.start() for found in ELEMENT.finditer(data, 132) if found.start() % 2 == 0]
 
 
 def _end_of_meta(data: bytes, at: int) -> int:
@@ -597,69 +599,115 @@ def use(archive: Path, out: Path, looks_inside: bool = True) -> Iterator[str]:
             yield f"structure set: {type(error).__name__}"
 
 
-def watch(allowed: Path, told: list[str]) -> None:
-    """Note whatever is written outside a folder: Python asks before every such act."""
-    acts = {"os.mkdir", "os.rename", "os.link", "os.symlink", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"}
+class Watch:
+    """Notes whatever is written outside a folder: Python asks before every such act."""
 
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+    acts = ("os.mkdir", "os.rename", "os.link", "os.symlink", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree")
+
+    def __init__(self) -> None:
+        self.allowed = Path("/dev/null")
+        self.told: list[str] = []
+        sys.addaudithook(self._hook)
+
+    def begin(self, allowed: Path) -> None:
+        """Forget what was noted, and watch over another folder."""
+        self.allowed = allowed
+        self.told.clear()
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[0], (str, bytes)):
             writes = any(letter in (arguments[1] or "") for letter in "wxa+") or bool(
                 (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
             )
             paths = arguments[:1] if writes else ()
+        elif event in self.acts:
+            paths = tuple(path for path in arguments[:2] if isinstance(path, (str, bytes)))
         else:
-            paths = tuple(path for path in arguments[:2] if isinstance(path, (str, bytes))) if event in acts else ()
+            return
         for path in paths:
             real = os.path.realpath(os.fsdecode(path))
-            if not real.startswith((f"{allowed}/", "/dev/null")) and real != str(allowed):
-                told.append(f"{event} {real}")
-
-    sys.addaudithook(hook)
+            if not real.startswith((f"{self.allowed}/", "/dev/null")) and real != str(self.allowed):
+                self.told.append(f"{event} {real}")
 
 
-def child(archive: Path, out: Path, screen: Path, pipe: int) -> None:
-    """Run a case with limits and tell how it went through a pipe; does not return."""
-    result: dict[str, Any] = {"ends": [], "fault": ""}
+def child(cases: Sequence[Path], parent: socket.socket) -> None:
+    """Use archives one after another, within limits, and tell how each went; does not return."""
     try:
-        for number in (1, 2):
-            os.dup2(os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        outside: list[str] = []
-        watch(out, outside)
-        for end in use(archive, out, looks_inside=int(archive.parent.name) % INSPECTED == 0):
-            result["ends"].append(end)
-        if outside:
-            result["fault"] = f"outside: {outside[:3]}"
+        _, most_seconds = resource.getrlimit(resource.RLIMIT_CPU)
+        watch = Watch()
+        for case in cases:
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            until = int(used.ru_utime + used.ru_stime) + CPU_SECONDS
+            resource.setrlimit(resource.RLIMIT_CPU, (until, most_seconds))
+            parent.send(json.dumps(used_by(case, watch)).encode())
+    finally:
+        os._exit(0)
+
+
+def used_by(case: Path, watch: Watch) -> dict[str, Any]:
+    """Use an archive; how it ended, and what it took."""
+    began = time.monotonic()
+    ends: list[str] = []
+    fault = ""
+    try:
+        screen = os.open(case / "screen.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for number in (1, 2):
+            os.dup2(screen, number)
+        os.close(screen)
+        watch.begin(case / "out")
+        for end in use(case / "dicom", case / "out", looks_inside=int(case.name) % INSPECTED == 0):
+            ends.append(end)
+        if watch.told:
+            fault = f"outside: {watch.told[:3]}"
     except BaseException as error:  # whatever it is, it is a fault
         where = traceback.extract_tb(error.__traceback__)[-1]
-        result["fault"] = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}: {str(error)[:200]}"
+        fault = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}: {str(error)[:200]}"
         traceback.print_exc()
-    os.write(pipe, json.dumps(result).encode())
-    os._exit(0)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"ends": ends, "fault": fault, "mib": mib, "seconds": time.monotonic() - began}
 
 
-def run(archive: Path, out: Path, screen: Path) -> dict[str, Any]:
-    """Run a case; how it ended, and what it took."""
-    reading, writing = os.pipe()
-    began = time.monotonic()
+def run(cases: Sequence[Path]) -> list[dict[str, Any]]:
+    """Run cases in processes of their own, one process for as many as go well; how each ended, and what it took."""
+    results: list[dict[str, Any]] = []
+    while len(results) < len(cases):
+        results += run_until_one_dies(cases[len(results) :])
+    return results
+
+
+def run_until_one_dies(cases: Sequence[Path]) -> list[dict[str, Any]]:
+    """How cases ended, up to the last or to the one that took its process down."""
+    results: list[dict[str, Any]] = []
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # what is sent at once is received at once
     pid = os.fork()
     if pid == 0:
-        os.close(reading)
-        child(archive, out, screen, writing)
-    os.close(writing)
-    ready, _, _ = select.select([reading], [], [], WALL_SECONDS)
-    if not ready:
-        os.kill(pid, signal.SIGKILL)
-    said = os.read(reading, 1 << 16) if ready else b""
-    os.close(reading)
+        ours.close()
+        child(cases, theirs)
+    theirs.close()
+    ours.settimeout(WALL_SECONDS)
+    hangs = False
+    with ours:
+        while len(results) < len(cases):
+            began = time.monotonic()
+            try:
+                said = ours.recv(1 << 16)
+            except TimeoutError:
+                said, hangs = b"", True
+                os.kill(pid, signal.SIGKILL)
+            if not said:
+                break
+            results.append(json.loads(said))
     _, status, usage = os.wait4(pid, 0)
-    result: dict[str, Any] = json.loads(said) if said else {"ends": [], "fault": ""}
-    if not said:
-        hung = not ready or os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
-        result["fault"] = "hang" if hung else f"crash: signal {os.WTERMSIG(status)}"
-    return result | {"mib": usage.ru_maxrss / 1024, "seconds": time.monotonic() - began}
+    if len(results) < len(cases):
+        hangs = hangs or os.waitstatus_to_exitcode(status) in (-signal.SIGXCPU, -signal.SIGKILL)
+        fault = "hang" if hangs else f"crash: {os.waitstatus_to_exitcode(status)}"
+        took = {"mib": usage.ru_maxrss / 1024, "seconds": time.monotonic() - began}
+        results.append({"ends": [], "fault": fault, **took})
+    return results
 
 
 def screen_fault(text: str) -> str:
@@ -670,36 +718,69 @@ def screen_fault(text: str) -> str:
     return f"control characters on the screen: {sorted(map(ascii, odd))}" if odd else ""
 
 
-def one_case(seed: int, number: int, archives: dict[str, Files], work: Path) -> dict[str, Any]:
-    """Make a case, run it, look at what it left."""
-    rng = Random(f"recontour {seed} {number}")
-    words, files, after = bend(rng, archives)
-    case = work / f"{number}"
-    archive, out = case / "dicom", case / "out"
-    archive.mkdir(parents=True)
-    out.mkdir()
+def some_cases(
+    numbers: Sequence[int], seed: int, archives: dict[str, Files], work: Path, keep: Path | None
+) -> list[dict[str, Any]]:
+    """How cases end in one process; of one with a fault, how it ends by itself, if that is a fault too."""
+    results = tried(numbers, seed, archives, work, keep)
+    for result in [one for one in results if one["fault"] and len(numbers) > 1]:
+        (again,) = tried([result["case"]], seed, archives, work, keep)
+        result.update(again if again["fault"] else {"fault": f"only after others: {result['fault']}"})
+    return results
+
+
+def tried(
+    numbers: Sequence[int], seed: int, archives: dict[str, Files], work: Path, keep: Path | None
+) -> list[dict[str, Any]]:
+    """Make cases, run them, look at what they left."""
+    made = [make(seed, number, archives, work / f"{number}") for number in numbers]
+    gc.collect()
+    results = run([work / f"{number}" for number in numbers])
+    for number, (words, before), result in zip(numbers, made, results, strict=True):
+        case = work / f"{number}"
+        screen = case / "screen.txt"
+        text = screen.read_text(errors="backslashreplace") if screen.exists() else ""
+        result["fault"] = result["fault"] or screen_fault(text) or left_fault(case, before)
+        result.update(seed=seed, case=number, words=words, screen=text[-2000:])
+        if result["fault"] and keep:
+            shutil.copytree(case, keep / f"{number}", symlinks=True, dirs_exist_ok=True)
+        shutil.rmtree(case)
+    return results
+
+
+def make(seed: int, number: int, archives: dict[str, Files], case: Path) -> tuple[str, list[str]]:
+    """Make a case; what was done in words, and what its archive holds."""
+    words, files, after = bend(Random(f"recontour {seed} {number}"), archives)
+    write(case, files)
+    after(case / "dicom")
+    return words, held(case)
+
+
+def write(case: Path, files: Files) -> None:
+    """A case's folders, with the files of its archive."""
+    (case / "dicom").mkdir(parents=True)
+    (case / "out").mkdir()
     for name, data in files.items():
-        (archive / name).write_bytes(data)
-    after(archive)
-    before = sorted(map(str, archive.rglob("*")))
-    result = run(archive, out, case / "screen.txt")
-    text = (case / "screen.txt").read_text(errors="backslashreplace")
-    result["fault"] = result["fault"] or screen_fault(text)
-    if before != sorted(map(str, archive.rglob("*"))) or {p.name for p in case.iterdir()} != {
-        "dicom",
-        "out",
-        "screen.txt",
-    }:
-        result["fault"] = result["fault"] or "outside: the archive was changed"
-    if left := [p.name for p in out.rglob("*.partial")]:
-        result["fault"] = result["fault"] or f"left half written: {left}"
-    return result | {"seed": seed, "case": number, "words": words, "screen": text[-2000:]}
+        (case / "dicom" / name).write_bytes(data)
+
+
+def held(case: Path) -> list[str]:
+    return sorted(map(str, (case / "dicom").rglob("*")))
+
+
+def left_fault(case: Path, before: list[str]) -> str:
+    """What should not have become of a case's folders."""
+    if before != held(case) or {path.name for path in case.iterdir()} != {"dicom", "out", "screen.txt"}:
+        return "outside: the archive was changed"
+    left = [path.name for path in (case / "out").rglob("*.partial")]
+    return f"left half written: {left}" if left else ""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="how many at a time; all cores")
     parser.add_argument("--only", type=int, help="one case, whose end and screen are shown")
     parser.add_argument("--log", type=Path, help="how each case ended; those in it are not run again")
     parser.add_argument("--keep", type=Path, help="where archives of cases with faults are left")
@@ -710,31 +791,27 @@ def main() -> None:
     assert commands  # loaded before the first fork
     numbers = range(options.cases) if options.only is None else [options.only]
     results = {case["case"]: case for case in _logged(options.log) if case["seed"] == options.seed}
+    waiting = [number for number in numbers if number not in results]
+    turns = [waiting[start : start + TURN] for start in range(0, len(waiting), TURN)]
     memory_disk = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory_disk if memory_disk.is_dir() else None) as scratch:
         work = Path(scratch).resolve()
         archives = bases(work / "bases")
         warm_up(archives["RLE"], work / "warm")
         assert not run_whole(archives, work), "an archive that is not bent must be imported whole"
-        for number in numbers:
-            if number in results:
-                continue
-            results[number] = result = one_case(options.seed, number, archives, work)
-            screen = result.pop("screen")
-            if options.log:
-                with options.log.open("a") as log:
-                    log.write(json.dumps(result) + "\n")
-            if result["fault"] or options.only is not None:
-                print(
-                    f"{number}: {result['fault'] or 'fine'} [{result['words']}] {result['seconds']:.1f} s", flush=True
-                )
-                if options.keep:
-                    shutil.copytree(work / f"{number}", options.keep / f"{number}", symlinks=True, dirs_exist_ok=True)
-            if options.only is not None:
-                print(result["ends"], screen, sep="\n")
-            shutil.rmtree(work / f"{number}")
-            if number % 500 == 0:
-                gc.collect()
+        do = partial(some_cases, seed=options.seed, archives=archives, work=work, keep=options.keep)
+        with get_context("fork").Pool(options.jobs) as pool:
+            for result in chain.from_iterable(pool.imap_unordered(do, turns)):
+                screen = result.pop("screen")
+                results[result["case"]] = result
+                if options.log:
+                    with options.log.open("a") as log:
+                        log.write(json.dumps(result) + "\n")
+                if result["fault"] or options.only is not None:
+                    how = f"{result['fault'] or 'fine'} [{result['words']}] {result['seconds']:.1f} s"
+                    print(f"{result['case']}: {how}", flush=True)
+                if options.only is not None:
+                    print(result["ends"], screen, sep="\n")
     summary = summed_up([results[number] for number in numbers])
     print(json.dumps(summary, indent=1))
     if options.only is None:
@@ -779,18 +856,15 @@ def warm_up(files: Files, folder: Path) -> None:
 
 def run_whole(archives: dict[str, Files], work: Path) -> list[str]:
     """Which archives are not imported whole although nobody bent them."""
+    cases = [work / f"{number}" for number in range(len(archives))]
+    for case, files in zip(cases, archives.values(), strict=True):
+        write(case, files)
     failed = []
-    for name, files in archives.items():
-        folder = work / "0"
-        (folder / "dicom").mkdir(parents=True)
-        (folder / "out").mkdir()
-        for file, data in files.items():
-            (folder / "dicom" / file).write_bytes(data)
-        result = run(folder / "dicom", folder / "out", folder / "screen.txt")
+    for case, name, result in zip(cases, archives, run(cases), strict=True):
         if result["fault"] or result["ends"] != ["import 0", "contour: written", "structure set: read"]:
-            failed.append(f"{name}: {result} {(folder / 'screen.txt').read_text()}")
+            failed.append(f"{name}: {result} {(case / 'screen.txt').read_text()}")
             print(failed[-1])
-        shutil.rmtree(folder)
+        shutil.rmtree(case)
     return failed
 
 

@@ -17,7 +17,15 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELos
 from tests.dicom.conftest import edit, make_scan, make_structure_set, recode
 from tests.geometry.conftest import make_grid
 
-from recontour.dicom import Authorship, read_archive, read_rois, read_scan, read_structure_set, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    read_archive,
+    read_rois,
+    read_scan,
+    read_structure_set,
+    series,
+    write_structure_set,
+)
 from recontour.errors import DicomError, NotDicomError, RescaleError
 from recontour.geometry import Structure, StructureSet, trace
 
@@ -132,6 +140,13 @@ def test_an_image_that_claims_to_be_huge_is_not_decoded(tmp_path: Path, claim: C
     edit(tmp_path / "ct", lambda image: image.compress("1.2.840.10008.1.2.5", generate_instance_uid=False))
     edit(tmp_path / "ct", claim)
     with little_memory(), pytest.raises(DicomError, match="no CT is that large"):
+        read_scan(tmp_path / "ct")
+
+
+def test_a_plain_image_larger_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_scan(tmp_path / "ct", make_grid((1, 6, 8)))
+    monkeypatch.setattr(series, "MOST_PIXELS", 47)
+    with pytest.raises(DicomError, match="48 pixels, and no CT is that large"):
         read_scan(tmp_path / "ct")
 
 

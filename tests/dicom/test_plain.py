@@ -8,13 +8,13 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.filereader import read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from tests.dicom.conftest import edit, make_scan, make_structure_set, recode
 
 from recontour.dicom import read_series, read_structure_set, series
-from recontour.dicom.plain import NotPlainError, plain_dataset, plain_items
+from recontour.dicom.plain import NotPlainError, plain_dataset, plain_items, plain_value, tag_of
 from recontour.dicom.reading import HEAD, HEADER_END, items_of, read_dataset, read_header, silence, text
 
 IMAGE, CONTOURS = "CT0001.dcm", "rs.dcm"
@@ -95,6 +95,38 @@ def test_the_beginning_is_enough_only_if_all_that_is_asked_for_is_in_it(folder: 
 def test_an_attribute_longer_than_what_is_read_first_is_passed(folder: Path) -> None:
     edit(folder / IMAGE, lambda image: image.add_new(0x00091010, "OB", b"\0" * HEAD))
     assert text(read_header(folder / IMAGE, ("SeriesInstanceUID",)), "SeriesInstanceUID")
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "ImagePositionPatient"])
+def test_a_plain_value_is_what_pydicom_makes_of_it(keyword: str) -> None:
+    """Or nothing is: then pydicom is asked."""
+    dice, vr = random.Random(0), "UI" if keyword == "SOPInstanceUID" else "DS"
+    plain = 0
+    for _ in range(5000):
+        encoded = bytes(
+            dice.choices(b"0123456789.-+\\ \0eE_n", [9] * 10 + [6, 3, 2, 4, 3, 1, 1, 1, 1, 1], k=dice.randint(1, 12))
+        )
+        if (found := plain_value(vr, encoded)) is not None:
+            plain += 1
+            raw = RawDataElement(tag_of(keyword), vr, len(encoded), encoded, 0, False, True)
+            with silence():
+                expected = convert_raw_data_element(raw).value
+            assert found == (expected if isinstance(expected, str | float) else tuple(expected))
+    assert plain > 500
+
+
+@pytest.mark.parametrize("encoded", [b"1.2.3 ", b"1.2\\1.3", b"1.x", b"1.2\0\0", b""])
+def test_a_uid_in_another_spelling_is_left_to_pydicom(encoded: bytes) -> None:
+    assert plain_value("UI", encoded) is None
+
+
+@pytest.mark.parametrize("encoded", [b"1e5", b"1_0", b"NaN", b"inf", b"1\\", b"1.0\0", b"0x1", b"\xd9\xa1", b""])
+def test_a_number_in_another_spelling_is_left_to_pydicom(encoded: bytes) -> None:
+    assert plain_value("DS", encoded) is None
+
+
+def test_a_tag_is_always_the_same_object() -> None:
+    assert tag_of("Rows") is tag_of(0x00280010)
 
 
 def test_items_of_a_sequence_are_those_that_pydicom_finds(folder: Path) -> None:

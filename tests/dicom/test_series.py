@@ -384,6 +384,15 @@ def test_hu_that_int16_does_not_hold_are_kept_as_float32(tmp_path: Path) -> None
     np.testing.assert_array_equal(hu[0], numbered(make_grid((5, 6, 8)))[0])
 
 
+def test_slices_of_several_slopes_are_float32_where_one_is_broken(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct" / "CT0002.dcm", lambda image: setattr(image, "RescaleSlope", "0.5"))
+    edit(tmp_path / "ct" / "CT0003.dcm", lambda image: setattr(image, "RescaleSlope", "2"))
+    hu = read_scan(tmp_path / "ct").hu
+    assert hu.dtype == np.float32
+    np.testing.assert_array_equal(hu, scan.hu * np.array([1, 0.5, 2, 1, 1])[:, None, None])
+
+
 def test_a_broken_slope_gives_float32(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
     edit(tmp_path / "ct", lambda image: setattr(image, "RescaleSlope", "0.5"))

@@ -7,6 +7,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def _fail(line: str, code: int) -> int:
     return code
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="recontour",

@@ -5,7 +5,7 @@ Files belong together by the UIDs they reference, never by their names or folder
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,20 +159,27 @@ def is_localiser(header: Dataset) -> bool:
     return "LOCALIZER" in text(header, "ImageType").upper()
 
 
-def references(structure_set: Dataset) -> tuple[set[str], set[str], set[str]]:
-    """The UIDs of the frames of reference, series and images that an RTSTRUCT says it was drawn on."""
-    frames, series_uids, images = set(), set(), set()
+def references(structure_set: Dataset) -> tuple[set[str], set[str]]:
+    """The UIDs of the frames of reference and series that an RTSTRUCT says it was drawn on."""
+    frames = structure_set.get("ReferencedFrameOfReferenceSequence") or ()
+    frame_uids = {text(frame, "FrameOfReferenceUID") for frame in frames}
+    return frame_uids, {text(series, "SeriesInstanceUID") for series in _referenced_series(structure_set)} - {""}
+
+
+def referenced_images(structure_set: Dataset) -> set[str]:
+    """The UIDs of the images that an RTSTRUCT says it was drawn on."""
+    return {uid for series in _referenced_series(structure_set) for uid in _image_uids(series)} - {""}
+
+
+def _referenced_series(structure_set: Dataset) -> Iterator[Dataset]:
     for frame in structure_set.get("ReferencedFrameOfReferenceSequence") or ():
-        frames.add(text(frame, "FrameOfReferenceUID"))
         for study in frame.get("RTReferencedStudySequence") or ():
-            for series in study.get("RTReferencedSeriesSequence") or ():
-                series_uids.add(text(series, "SeriesInstanceUID"))
-                images |= _image_uids(series)
-    return frames, series_uids - {""}, images - {""}
+            yield from study.get("RTReferencedSeriesSequence") or ()
 
 
 def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
-    _, series_uids, image_uids = references(header)
+    _, series_uids = references(header)
+    image_uids = referenced_images(header)
     if not series_uids:
         for roi in read_dataset(path).get("ROIContourSequence") or ():
             for contour in roi.get("ContourSequence") or ():

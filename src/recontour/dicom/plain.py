@@ -1,13 +1,16 @@
 """Plainly encoded DICOM attributes, found in the bytes of a file without an object for each.
 
 To make those objects is most of the time an import takes. What is found here is handed to pydicom exactly as its own
-reader would; whatever is not plain (big endian, deflated, of unknown length, out of order, damaged) is left to that
-reader, and so is every judgement of it.
+reader would, but for the values that differ in every file of a series: UIDs and decimal numbers in their usual
+spelling. Whatever is not plain (big endian, deflated, of unknown length, out of order, damaged) is left to that reader,
+and so is every judgement of it.
 """
 
+import re
 import struct
-from collections.abc import Iterator, MutableSequence
+from collections.abc import Iterable, Iterator, MutableSequence
 from functools import cache, lru_cache
+from itertools import islice
 
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding
@@ -25,6 +28,9 @@ META_END, DATASET_BEGIN, DATASET_END = 0x00030000, 0x00080000, 0xFFFE0000  # tag
 ITEM = 0xFFFEE000
 EXPLICIT, IMPLICIT, LENGTH = (struct.Struct(form).unpack_from for form in ("<HH2sH", "<HHL", "<L"))
 VRS = {vr.value.encode(): (vr.value, vr in EXPLICIT_VR_LENGTH_32) for vr in VR if len(vr.value) == 2}
+PLAIN_UID = re.compile(rb"([0-9.]+)\0?")
+PLAIN_NUMBER = rb" *[-+]?[0-9]+(?:\.[0-9]*)? *"
+PLAIN_NUMBERS = re.compile(PLAIN_NUMBER + rb"(?:\\" + PLAIN_NUMBER + rb")*")
 IS_IMPLICIT = {f"{ImplicitVRLittleEndian}\0".encode(): True, f"{ExplicitVRLittleEndian}\0".encode(): False}
 
 
@@ -44,25 +50,21 @@ def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *
     if data[MARK] != b"DICM":
         return None
     try:
-        begin = MARK.stop
-        meta: dict[BaseTag, RawDataElement] = {}
-        for found in attributes(data, begin, len(data), implicit=False, until=META_END):
-            meta[tag_of(found[0])] = _raw(data, found, implicit=False)
-            begin = found[-1]
+        meta_found = list(attributes(data, MARK.stop, len(data), implicit=False, until=META_END))
+        meta = _raw(data, meta_found, implicit=False)
+        begin = meta_found[-1][-1] if meta_found else MARK.stop
         syntax = meta.get(tag_of(TRANSFER_SYNTAX))
         implicit = None if syntax is None else IS_IMPLICIT.get(syntax.value or b"")
         if implicit is None or (implicit and data[begin + 4 : begin + 6].isupper()):
             return None
-        kept: dict[BaseTag, RawDataElement] = {}
         seen = attributes(data, begin, len(data), implicit=implicit, until=until or DATASET_END, to_until=not is_whole)
-        for count, found in enumerate(seen):
-            tag = found[0]
-            if tag < DATASET_BEGIN or count > MOST_ATTRIBUTES:
-                return None
-            if tags is None or tag in tags or tag == CHARACTER_SET:
-                kept[tag_of(tag)] = _raw(data, found, implicit=implicit)
+        found = list(islice(seen, MOST_ATTRIBUTES + 1))
     except NotPlainError:
         return None
+    if len(found) > MOST_ATTRIBUTES or (found and found[0][0] < DATASET_BEGIN):
+        return None
+    wanted = found if tags is None else [one for one in found if one[0] in tags or one[0] == CHARACTER_SET]
+    kept = _raw(data, wanted, implicit=implicit)
     dataset = Dataset(dict(kept))
     characters = kept.get(tag_of(CHARACTER_SET))
     dataset.set_original_encoding(
@@ -125,16 +127,27 @@ def plain_items(data: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
         raise NotPlainError from None
 
 
+def plain_value(vr: str, encoded: bytes) -> str | float | tuple[float, ...] | None:
+    """What a UID, a decimal number or several say in their usual spelling; None of anything else."""
+    if vr == "UI" and (uid := PLAIN_UID.fullmatch(encoded)):
+        return uid[1].decode()
+    if vr == "DS" and PLAIN_NUMBERS.fullmatch(encoded):
+        numbers = tuple(map(float, encoded.split(b"\\")))
+        return numbers if len(numbers) > 1 else numbers[0]
+    return None
+
+
 @cache
 def tag_of(what: int | str) -> BaseTag:
     """A tag as pydicom has it, always the same object: those it compares at once."""
-    return Tag(what)
+    return Tag(what) if isinstance(what, int) else tag_of(int(Tag(what)))
 
 
-def _raw(data: bytes, found: Found, *, implicit: bool) -> RawDataElement:
-    tag, vr, start, end = found
-    value = data[start:end] or _empty(vr)
-    return RawDataElement(tag_of(tag), vr, end - start, value, start, implicit, True)
+def _raw(data: bytes, found: Iterable[Found], *, implicit: bool) -> dict[BaseTag, RawDataElement]:
+    return {
+        tag_of(tag): RawDataElement(tag_of(tag), vr, end - start, data[start:end] or _empty(vr), start, implicit, True)
+        for tag, vr, start, end in found
+    }
 
 
 @lru_cache(maxsize=64)

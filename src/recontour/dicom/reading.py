@@ -16,13 +16,13 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.charset import default_encoding
 from pydicom.config import disable_value_validation
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
 
-from recontour.dicom.plain import MARK, NotPlainError, plain_dataset, plain_items, tag_of
+from recontour.dicom.plain import MARK, NotPlainError, plain_dataset, plain_items, plain_value, tag_of
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
 from recontour.files import did_you_mean, printable
 
@@ -36,6 +36,7 @@ LARGEST = 1e6  # no length in a patient (mm), no Hounsfield unit and no cosine i
 MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
 MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = 256 << 20, 30, 4 << 20  # bytes a deflated file may hold: see _refuse_bomb
 PIECE = 1 << 18
+PYDICOM_LOG = logging.getLogger("pydicom")
 IR_58 = "\x1b$)A"  # the one escape sequence of PS3.3 C.12.1.1.2 that pydicom 3 leaves in the text it decodes
 FIRST_ATTRIBUTE = re.compile(  # how a file without preamble begins: group 2 or 8, then a VR or a short length
     rb"[\x02\x08]\x00(\x00\x00(UL|\x04\x00\x00\x00)|[\x01-\x18]\x00([A-Z]{2}|[\x00-\xff]\x00\x00\x00))"
@@ -111,18 +112,17 @@ def reading(path: Path) -> Iterator[None]:
 @contextmanager
 def silence() -> Iterator[None]:
     """Have pydicom make no remarks on odd values: what matters is checked by us."""
-    log = logging.getLogger("pydicom")
-    level = log.level
+    level = PYDICOM_LOG.level
     if level == logging.CRITICAL:  # silent already
         yield
         return
-    log.setLevel(logging.CRITICAL)
+    PYDICOM_LOG.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(level)
+        PYDICOM_LOG.setLevel(level)
 
 
 def sop_class_uid(dataset: Dataset) -> str:
@@ -169,8 +169,14 @@ def converted(
     encoding: str | tuple[str, ...] = default_encoding,
 ) -> Any:
     """What an encoded value says; not to be changed, for the next who asks is given the same."""
+    with suppress(KeyError):  # a tag that is in no dictionary
+        if (plain := plain_value(vr or _vr_of(tag), encoded)) is not None:
+            return plain
     raw = RawDataElement(tag, vr, len(encoded), encoded, 0, implicit, little)
     return convert_raw_data_element(raw, encoding=encoding if isinstance(encoding, str) else list(encoding)).value
+
+
+_vr_of = cache(dictionary_VR)
 
 
 def items_of(dataset: Dataset, keyword: str) -> Sequence[Attributes]:
@@ -261,7 +267,7 @@ def _read(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset
     with reading(path):
         dataset = _plain(path, until, tags) or _any(path, until, tags)
         sop_class = sop_class_uid(dataset)
-        if "TransferSyntaxUID" not in dataset.file_meta:
+        if tag_of("TransferSyntaxUID") not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # PS3.5 10.1: the default, where none is told
     if not sop_class:
         raise NotDicomError(f"{path}: no DICOM file, or cut off (it has no SOP class); export it again or remove it")
@@ -300,7 +306,7 @@ def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
 
 def _first_bytes(path: Path, count: int) -> bytes:
     try:
-        with path.open("rb", buffering=0) as file:
+        with io.FileIO(path) as file:
             return file.read(min(count, os.fstat(file.fileno()).st_size)) or b""  # room is made for all that is asked
     except OSError as error:
         raise NotDicomError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error

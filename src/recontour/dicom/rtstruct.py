@@ -19,7 +19,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from recontour.dicom.archive import references
+from recontour.dicom.archive import referenced_images, references
 from recontour.dicom.reading import Attributes, items_of, read_dataset, reading, sop_class_uid, text
 from recontour.dicom.series import Scan, Source, decimal_string
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
@@ -201,13 +201,14 @@ def _usable(drawn: list[Contour], name: str, note: Callable[[str], None]) -> tup
 
 
 def _refuse_other_ct(dataset: Dataset, source: Source, path: Path) -> None:
-    frames, series, images = references(dataset)
+    frames, series = references(dataset)
     frames |= {text(roi, "ReferencedFrameOfReferenceUID") for roi in dataset.get("StructureSetROISequence") or ()}
     if source.frame_of_reference_uid and frames - {""} and source.frame_of_reference_uid not in frames:
         raise FrameOfReferenceError(
             f"{path}: drawn in another frame of reference than the CT's; give the CT it was drawn on"
         )
-    if series and source.series_instance_uid not in series and images.isdisjoint(source.sop_instance_uids):
+    is_named = not series or source.series_instance_uid in series
+    if not is_named and referenced_images(dataset).isdisjoint(source.sop_instance_uids):
         raise FrameOfReferenceError(f"{path}: references another CT series; give the CT it was drawn on")
 
 

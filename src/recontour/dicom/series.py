@@ -183,7 +183,7 @@ def read_series(files: Sequence[Path]) -> Scan:
     ordered = sorted(slices.values(), key=lambda image: image.z_mm)
     _refuse_mixture(ordered, place)
     _refuse_gaps(ordered, place)
-    hu = np.stack([_to_axes(_hounsfield(image), image.orientation) for image in ordered])
+    hu = _hounsfield(ordered)
     with reading(place):
         source = _source(shared, ordered)
     return Scan(hu, _grid(ordered, hu.shape), source)
@@ -217,9 +217,9 @@ def stored_pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
 
     Raises: DicomError: there are more than a CT has, they cannot be decoded, or they are no whole numbers.
     """
-    _refuse_huge(dataset, path)
     if (plain := _plain_pixels(dataset)) is not None:
         return plain
+    _refuse_huge(dataset, path)
     if dataset.file_meta.TransferSyntaxUID == RLELossless:
         dataset.pixel_array_options(decoding_plugin="pydicom")  # pylibjpeg-rle, if installed, panics on damaged pixels
     try:
@@ -241,7 +241,7 @@ def _plain_pixels(dataset: Dataset) -> npt.NDArray[Any] | None:
     expected = {"SamplesPerPixel": 1, "BitsAllocated": 16, "PhotometricInterpretation": "MONOCHROME2"}
     signed, stored_bits = value(dataset, "PixelRepresentation"), value(dataset, "BitsStored")
     if (
-        dataset.file_meta.TransferSyntaxUID not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+        value(dataset.file_meta, "TransferSyntaxUID") not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
         or any(value(dataset, keyword) != wanted for keyword, wanted in expected.items())
         or value(dataset, "NumberOfFrames") not in (None, 1)
         or signed not in (0, 1)
@@ -249,6 +249,7 @@ def _plain_pixels(dataset: Dataset) -> npt.NDArray[Any] | None:
         or not all(isinstance(side, int) for side in shape)
         or not isinstance(pixels, bytes)
         or len(pixels) != 2 * prod(shape)
+        or prod(shape) > MOST_PIXELS
     ):
         return None
     stored = np.frombuffer(pixels, dtype="<i2" if signed else "<u2").reshape(shape)
@@ -320,18 +321,25 @@ def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
     return slope, intercept
 
 
-def _hounsfield(image: _Slice) -> npt.NDArray[Any]:
-    """A slice's HU: int16 where that is exact, otherwise float32."""
+def _hounsfield(slices: Sequence[_Slice]) -> npt.NDArray[Any]:
+    """HU of slices that share one matrix and orientation: int16 where that is exact in all, otherwise float32."""
+    planes = [_to_axes(image.stored, image.orientation) for image in slices]
+    exact = all(map(_is_exact, slices))
+    hu = np.empty((len(planes), *planes[0].shape), dtype=np.int16 if exact else np.float32)
+    for of_slice, plane, image in zip(hu, planes, slices, strict=True):
+        slope, intercept = image.rescale
+        of_slice[:] = plane.astype(np.int32) * int(slope) + int(intercept) if exact else plane * slope + intercept
+    return hu
+
+
+def _is_exact(image: _Slice) -> bool:
+    """Whether a slice's HU are whole numbers of 16 bits; then none on the way to them needs more than 32 bits."""
     slope, intercept = image.rescale
-    if slope.is_integer() and intercept.is_integer():
-        ends = [int(end()) * int(slope) + int(intercept) for end in (image.stored.min, image.stored.max)]
-        limits = np.iinfo(np.int16)
-        if limits.min <= min(ends) and max(ends) <= limits.max:  # then no number on the way needs more than 32 bits
-            hu = image.stored.astype(np.int32)
-            hu *= int(slope)
-            hu += int(intercept)
-            return hu.astype(np.int16)
-    return (image.stored * slope + intercept).astype(np.float32)
+    if not (slope.is_integer() and intercept.is_integer()):
+        return False
+    ends = [int(end()) * int(slope) + int(intercept) for end in (image.stored.min, image.stored.max)]
+    limits = np.iinfo(np.int16)
+    return limits.min <= min(ends) and max(ends) <= limits.max
 
 
 def _axes(orientation: Sequence[float]) -> tuple[bool, float, float]:

@@ -53,7 +53,7 @@ def rasterise(contours: Iterable[Contour], grid: Grid) -> Mask:
     drawn = sorted(_by_slice(contours, grid).items())
     if not drawn:
         return mask
-    corners = np.concatenate([polygon for _, polygons in drawn for polygon in polygons])
+    corners = grid.to_pixels(np.concatenate([polygon for _, polygons in drawn for polygon in polygons]))
     first_row, first_col = np.maximum(np.floor(corners.min(axis=0)[::-1] + 0.5).astype(int), 0)
     last_row, last_col = np.minimum(np.ceil(corners.max(axis=0)[::-1] + 0.5).astype(int) + 1, grid.shape[1:])
     shape = (last_row - first_row, last_col - first_col)
@@ -61,10 +61,9 @@ def rasterise(contours: Iterable[Contour], grid: Grid) -> Mask:
         return mask
     slices_at_once = max(PIXELS_AT_ONCE // (shape[0] * shape[1]), 1)
     for start in range(0, len(drawn), slices_at_once):
-        some = drawn[start : start + slices_at_once]
-        planes = [[polygon - (first_col, first_row) for polygon in polygons] for _, polygons in some]
-        for (index, _), plane in zip(some, _fill(planes, shape), strict=True):
-            mask[index, first_row:last_row, first_col:last_col] = plane
+        slices, planes = zip(*drawn[start : start + slices_at_once], strict=True)
+        filled = _fill(planes, shape, lambda points_mm: grid.to_pixels(points_mm) - (first_col, first_row))
+        mask[slices, first_row:last_row, first_col:last_col] = filled
     return mask
 
 
@@ -111,7 +110,7 @@ def outlines(mask: Mask, placed: Callable[[Points], Points] = lambda points: poi
 
 
 def _by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[Points]]:
-    """Polygons in pixels by slice; of several planes on one slice the nearest, of equally near ones the lower."""
+    """Polygons, (n, 2) in mm, by slice; of several planes on one slice the nearest, of equally near ones the lower."""
     found: dict[int, list[Contour]] = {}
     for contour in contours:
         index = grid.slice_at(contour.z_mm)
@@ -121,15 +120,15 @@ def _by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[Points]
     for index, drawn in found.items():
         z_mm = grid.slice_z_mm[index]
         nearest = min((c.z_mm for c in drawn), key=lambda z: (round(abs(z - z_mm), 3), z))
-        polygons[index] = [grid.to_pixels(c.points_mm) for c in drawn if abs(c.z_mm - nearest) <= SAME_PLANE_MM]
+        polygons[index] = [c.points_mm for c in drawn if abs(c.z_mm - nearest) <= SAME_PLANE_MM]
     return polygons
 
 
-def _fill(planes: Sequence[Sequence[Points]], shape: tuple[int, int]) -> Mask:
-    """Planes of polygons, (n, 2) as column and row, filled even-odd: bool (plane, row, column)."""
+def _fill(planes: Sequence[Sequence[Points]], shape: tuple[int, int], placed: Callable[[Points], Points]) -> Mask:
+    """Planes of polygons, filled even-odd: bool (plane, row, column). placed: gives columns and rows."""
     polygons = [polygon for plane in planes for polygon in plane]
     points = [sum(len(polygon) for polygon in plane) for plane in planes]
-    starts = np.concatenate(polygons)
+    starts = placed(np.concatenate(polygons))
     last = np.cumsum([len(polygon) for polygon in polygons]) - 1
     ends = np.roll(starts, -1, axis=0)
     ends[last] = starts[[0, *(last[:-1] + 1)]]
