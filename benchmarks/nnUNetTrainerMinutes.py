@@ -1,0 +1,87 @@
+"""nnU-Net's own trainer, told how long it may train instead of how many epochs; run by against_nnunet.py.
+
+It lies in nnU-Net's environment, not in recontour's: nnU-Net looks for trainers within its own package.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LambdaLR
+
+EPOCH_SECONDS = 30.0  # an epoch is only where it validates and saves; at least one iteration
+
+
+class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainers by such names)
+    """All of nnU-Net's settings; its poly schedule runs over the seconds spent.
+
+    These are processor seconds a thread: what else runs on the machine costs nothing, and neither do nnU-Net's
+    validation and its augmentation, which has processes of its own.
+    """
+
+    def __init__(  # its parent keeps its arguments by these names
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int,
+        dataset_json: dict[str, Any],
+        unpack_dataset: bool = True,
+        device: Any = None,
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, unpack_dataset, device)
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # nnU-Net takes all cores, asked for or not
+        self.budget = 60 * float(os.environ["NNUNET_MINUTES"])
+        self.spent = 0.0
+        self.iterations = 0
+        self.num_val_iterations_per_epoch = max(1, 64 // self.configuration_manager.batch_size)
+        self.save_every = 4
+
+    def configure_optimizers(self) -> Any:
+        """nnU-Net's own, by the time spent (its scheduler does not load with this PyTorch either)."""
+        optimizer = SGD(
+            self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay, momentum=0.99, nesterov=True
+        )
+        return optimizer, LambdaLR(optimizer, lambda _epoch: (1 - min(self.spent / self.budget, 0.999)) ** 0.9)
+
+    def run_training(self) -> None:
+        self.on_train_start()
+        while self.spent < self.budget:
+            self.on_epoch_start()
+            self.on_train_epoch_start()
+            losses, before, began = [], self.spent, time.process_time()
+            while not losses or (self.spent - before < EPOCH_SECONDS and self.spent < self.budget):
+                losses.append(self.train_step(next(self.dataloader_train)))
+                self.spent = before + (time.process_time() - began) / torch.get_num_threads()
+            self.iterations += len(losses)
+            self.on_train_epoch_end(losses)
+            self.on_validation_epoch_start()
+            self.on_validation_epoch_end(
+                [self.validation_step(next(self.dataloader_val)) for _ in range(self.num_val_iterations_per_epoch)]
+            )
+            self.on_epoch_end()
+            self.note()
+        self.on_train_end()
+
+    def note(self) -> None:
+        """A line of the curve that outlives this process."""
+        value = float(np.nan_to_num(self.logger.my_fantastic_logging["mean_fg_dice"][-1]))
+        row = {"seconds": round(self.spent, 1), "iterations": self.iterations, "pseudo dice": round(value, 4)}
+        with Path(self.output_folder, "curve.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def save_checkpoint(self, filename: str) -> None:
+        super().save_checkpoint(filename)
+        Path(filename).with_suffix(".json").write_text(json.dumps([self.spent, self.iterations]))
+
+    def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
+        super().load_checkpoint(filename_or_checkpoint)
+        self.spent, self.iterations = json.loads(Path(filename_or_checkpoint).with_suffix(".json").read_text())
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        """Nothing: recontour scores all models alike."""
