@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""What of the recipe pays? Each part taken away, or changed, alone.
+
+    .venv/bin/python benchmarks/ablation.py [--iterations 600] [--seed 0] [--jobs 2] [--work DIR]
+
+Adaptation: Model_S, as parent_share.py trains it, is adapted to target1's development patients outside a fold and
+scored on the fold, in three folds. Training: networks on source, scored on source's validation patients. Test patients
+are not touched. One thread a training. Broken off at any moment, the same command goes on where it was. Prints a table
+and writes docs/results/ablation.json. Makes its cohorts as real_centres.py does.
+"""
+
+import argparse
+import copy
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+
+from candidates import cases_of, dsc
+from parent_share import FOLDS, patients_of, source_model
+from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
+from recontour.cohort import Case, Cohort
+from recontour.network import Model
+from recontour.training.presets import preset_of
+from recontour.training.recipe import Recipe
+from recontour.transfer.models import begin, fit, take_over
+
+COMPACT = preset_of("compact")
+TARGET = "target1"
+RETRAIN_LAST = 10
+INNER = 2  # patients that early stopping takes from those it adapts to
+LOOKS = 6  # that it has at them
+ADAPTATIONS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "views always new": {"views": 0},
+    "slices drawn evenly": {"organ_share": 0.0},
+    "rate 0.001": {"learning_rate": 0.001},
+    "rate 0.004": {"learning_rate": 0.004},
+    "no Dice loss": {"dice_weight": 0.0},
+    "parent's head dropped": {"parent_patients": 0.0},
+    "early stopping": {},
+}
+TRAININGS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "slices drawn evenly": {"organ_share": 0.0},
+    "crop centred on the image": {},
+    "no Dice loss": {"dice_weight": 0.0},
+    "no inside weight": {"inside_weight": 0.0},
+    "rate 0.0015": {"learning_rate": 0.0015},
+    "rate 0.006": {"learning_rate": 0.006},
+}
+
+
+def image_centre_mm(_hu: Any, grid: Any) -> tuple[float, float]:
+    """Instead of the body's."""
+    (x, y), (row_mm, column_mm), (_, rows, columns) = grid.origin_mm, grid.spacing_mm, grid.shape
+    return x + column_mm * (columns - 1) / 2, y + row_mm * (rows - 1) / 2
+
+
+def adaptation(name: str, fold: int, iterations: int, seed: int, work: Path) -> dict[str, Any]:
+    """One fold of a row."""
+    target = Cohort.open(work / "cohorts" / TARGET)
+    learnt, scored = patients_of(cases_of(work, TARGET, "train", "validation"), fold, None, seed)
+    recipe = replace(COMPACT.adapt, iterations=iterations, **ADAPTATIONS[name])
+    watched = learnt[:INNER] if name == "early stopping" else []
+    learnt = learnt[len(watched) :]
+    model = take_over(source_model(work, seed), target, learnt, target.organs, recipe, RETRAIN_LAST, seed)
+    return scored_after(model, learnt, recipe, watched, scored, work / "ablation" / f"adapt-{slug(name)}-{fold}")
+
+
+def training(name: str, _fold: int, iterations: int, seed: int, work: Path) -> dict[str, Any]:
+    """A row."""
+    source = Cohort.open(work / "cohorts" / "source")
+    cases = cases_of(work, "source", "train")
+    recipe = replace(COMPACT.train, iterations=iterations, **TRAININGS[name])
+    with ExitStack() as stack:
+        if name == "crop centred on the image":
+            for module in ("training.batches", "contouring.predict"):
+                stack.enter_context(mock.patch(f"recontour.{module}.body_centre_mm", image_centre_mm))
+        model = begin(source, cases, source.organs, "compact", replace(COMPACT, train=recipe), seed)
+        scored = cases_of(work, "source", "validation")
+        return scored_after(model, cases, recipe, [], scored, work / "ablation" / f"train-{slug(name)}")
+
+
+def scored_after(
+    model: Model, learnt: list[Case], recipe: Recipe, watched: list[Case], scored: list[Case], folder: Path
+) -> dict[str, Any]:
+    """Train, keep the best of several looks at the watched patients, if any, and score."""
+    torch.set_num_threads(1)
+    kept = folder / f"{recipe.iterations}.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text()))
+    best, weights, seconds = -1.0, model.network.state_dict(), 0.0
+    for step in fit(model, learnt, recipe, folder / f"{recipe.iterations}", resume=True):
+        seconds += step.seconds
+        if watched and step.iteration % (recipe.iterations // LOOKS) == 0:
+            seen = dsc(model, watched)["mean"]
+            if seen > best:
+                best, weights = seen, copy.deepcopy(model.network.state_dict())
+    model.network.load_state_dict(weights)
+    row = {"scored": len(scored), "seconds": round(seconds, 1), **dsc(model, scored)}
+    kept.write_text(json.dumps(row, indent=1))
+    return row
+
+
+def slug(name: str) -> str:
+    return name.replace(" ", "-").replace("'", "")
+
+
+def measured(jobs: dict[tuple[str, str], list[Any]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Rows of the table: folds weighed by their patients."""
+    for (stage, name), folds in jobs.items():
+        rows = [job.result() for job in folds]
+        weights = [row["scored"] for row in rows]
+        means = {key: float(np.average([row[key] for row in rows], weights=weights)) for key in rows[0]}
+        yield stage, name, {key: round(value, 4) for key, value in means.items() if key != "scored"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    options = parser.parse_args()
+    if not DATA.is_dir():
+        sys.exit(f"the real data are not here: {DATA}")
+    work = options.work.resolve()
+    for role in ("source", TARGET):
+        cohort_of(DATA, work, role)
+    source_model(work, options.seed)
+    (work / "ablation").mkdir(exist_ok=True)
+    given = (options.iterations, options.seed, work)
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        jobs = {
+            (stage, name): [pool.submit(run, name, fold, *given) for fold in range(folds)]
+            for stage, run, names, folds in (
+                ("adaptation", adaptation, ADAPTATIONS, FOLDS),
+                ("training", training, TRAININGS, 1),
+            )
+            for name in names
+        }
+        table: dict[str, dict[str, Any]] = {"adaptation": {}, "training": {}}
+        for stage, name, row in measured(jobs):
+            table[stage][name] = row
+            gain = row["mean"] - table[stage]["as it is"]["mean"]
+            print(f"{stage:10}  {name:26} {row['mean']:.4f}  {gain:+.4f}  {row['seconds']:6.0f} s", flush=True)
+    about = {"cpu": cpu_name(), "iterations": options.iterations, "seed": options.seed}
+    (RESULTS / "ablation.json").write_text(json.dumps(about | table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
