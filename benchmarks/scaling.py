@@ -156,8 +156,8 @@ def told(what: str, grows: str, sizes: Sequence[int], costs: Sequence[Cost], fit
     peaks_mib = [round(cost.peak_mib) for cost in costs if not np.isnan(cost.peak_mib)]
     memory = f"{peaks_mib[0]:>6} to {peaks_mib[-1]:>4}" if peaks_mib else ""
     print(
-        f"{what:<9} {grows:<7} {sizes[0]:>4} to {sizes[-1]:>3} {seconds[0]:>8.3f} to {seconds[-1]:>7.3f} "
-        f"{fitted.constant:>9.3f} {fitted.exponent:>7.2f} {fitted.quadratic_share:>7.0%} {memory:<15} {fitted.verdict}",
+        f"{what:<9} {grows:<7} {sizes[0]:>4} to {sizes[-1]:>3} {seconds[0]:>8.4f} to {seconds[-1]:>8.4f} "
+        f"{fitted.constant:>9.4f} {fitted.exponent:>7.2f} {fitted.quadratic_share:>7.0%} {memory:<15} {fitted.verdict}",
         flush=True,
     )
     row = {"what": what, "grows_with": grows, "sizes": sizes, "seconds": [round(value, 4) for value in seconds]}
@@ -209,7 +209,10 @@ def main() -> None:
                     break
             return told(what, grows, sizes[grows], costs, fitted)
 
-        print("what      with      sizes   processor seconds  constant  growth     n^2  peak MiB        verdict")
+        print(
+            "what      with         sizes     processor seconds  constant  growth     n^2 peak MiB       verdict",
+            flush=True,
+        )
         rows = [row(what, grows) for what in options.only for grows in (COMMANDS | PARTS)[what]]
         result = {"turns": options.turns, "busy": round(os.getloadavg()[0], 1), "rows": rows}
         if "contour" in options.only:
