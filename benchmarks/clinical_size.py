@@ -12,20 +12,18 @@ it, start-up included. Writes docs/results/clinical_size.json.
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import tarfile
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
+from command_cost import measured
 from recontour.network import Model, Network, Provenance, save_model
 from recontour.network.model_file import versions
-from recontour.training.presets import preset_of
+from recontour.training.presets import PRESETS, Preset
 
 REPO = Path(__file__).resolve().parents[1]
 INTEROP = REPO.parent / "shared" / "data" / "interop"
@@ -36,37 +34,13 @@ ORGANS = (
 NAMES = '[names]\n"Tumor_c40" = "GTVp"\n"LN_c40" = "GTVn"\n"Carina_c40" = "Carina"\n"Vertebra_c40" = "VB"\n'
 
 
-def untrained(path: Path) -> Path:
-    """A compact model of 12 organs that has learnt nothing."""
-    preset = preset_of("compact")
-    torch.manual_seed(0)
-    network = Network(preset.architecture, len(ORGANS))
-    provenance = Provenance("compact", "nowhere", 0, dict.fromkeys(ORGANS, 0), 0, "2026-11-24", versions())
-    save_model(Model(network, preset.architecture, ORGANS, preset.preprocessing, {}, provenance), path)
+def untrained(path: Path, organs: Sequence[str] = ORGANS, preset: Preset = PRESETS["compact"], seed: int = 0) -> Path:
+    """Write a model that has learnt nothing."""
+    torch.manual_seed(seed)
+    network = Network(preset.architecture, len(organs))
+    provenance = Provenance("compact", "nowhere", 0, dict.fromkeys(organs, 0), seed, "2026-11-24", versions())
+    save_model(Model(network, preset.architecture, tuple(organs), preset.preprocessing, {}, provenance), path)
     return path
-
-
-class Cost(NamedTuple):
-    """What one command took."""
-
-    seconds: float
-    processor_seconds: float  # of all cores: what a busy machine changes least
-    peak_mib: float
-
-
-def measured(*arguments: object) -> Cost:
-    """What one `recontour` command takes, start-up included."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "recontour", *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    assert process.stderr is not None
-    if os.waitstatus_to_exitcode(status):
-        sys.exit(process.stderr.read().decode())
-    assert isinstance(usage, resource.struct_rusage)
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def main() -> None:

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from clinical_size import Cost, measured, untrained
+from clinical_size import untrained
+from command_cost import Cost, least, measured
 from recontour.cohort.phantom import SOURCE, write_centre
 from recontour.contouring import engine
 from recontour.contouring.engine import engine_of, has_openvino
@@ -57,10 +58,10 @@ def seen_of(model: Model, scan: Scan) -> Tensor:
     return model.preprocessing.windowed(view(planes_NHW, scan.grid, centre, model.preprocessing))[:, None]
 
 
-def stand_in(path: Path, ct: Path) -> None:
-    """Write a model file whose organs each take SHOWN of what is seen of this CT."""
+def stand_in(untrained_model: Path, path: Path, ct: Path) -> None:
+    """Write an untrained model anew, so that its organs each take SHOWN of what is seen of this CT."""
     scan = read_scan(ct)
-    model = load_model(untrained(path.with_name("untrained")))
+    model = load_model(untrained_model)
     with torch.no_grad():
         scores_N2Khw = model.network.scores(seen_of(model, scan)[::4])
         logits_NKhw = scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
@@ -154,7 +155,7 @@ def command_costs(model: Path, ct: Path, turns: int, out: Path) -> dict[str, Cos
     for turn in range(turns):
         for name, options in jobs.items():
             costs[name].append(measured("contour", model, ct, "--out", out / f"{name}{turn}.dcm", *options))
-    return {name: Cost(*map(min, zip(*found, strict=True))) for name, found in costs.items()}
+    return {name: least(found) for name, found in costs.items()}
 
 
 def rounded(cost: Cost) -> dict[str, float]:
@@ -176,7 +177,8 @@ def main() -> None:
         # Elsewhere: what this process holds would count as the commands' peak, as the system counts.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
             if not options.model:
-                elsewhere.submit(stand_in, path, ct).result()
+                nothing_learnt = elsewhere.submit(untrained, work / "untrained").result()
+                elsewhere.submit(stand_in, nothing_learnt, path, ct).result()
             speed = elsewhere.submit(network_speed, path, ct, options.threads, options.turns).result()
         costs = command_costs(path, ct, options.turns, work)
         long_cost = measured("contour", path, long_ct, "--out", work / "long.dcm")

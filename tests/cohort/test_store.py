@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recontour.cohort import Cohort, case_id_of
+from recontour.cohort import Cohort, case_id_of, store
 from recontour.errors import CohortError, FaultError, GridMismatchError, RecontourError
 from recontour.geometry import Grid
 
@@ -133,6 +134,21 @@ def test_a_case_goes_to_another_process_without_its_arrays(cohort: Cohort) -> No
     assert case.mask("Brainstem").any()
     assert len(pickle.dumps(case)) == before
     assert (pickle.loads(pickle.dumps(case)).hu == HU).all()
+
+
+def test_however_many_cases_are_held_few_files_stay_open(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two a case stayed open: a process may have 1024, so no more than 500 patients could be trained on."""
+
+    def open_files() -> int:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    monkeypatch.setattr(store, "_mapped", lru_cache(maxsize=4)(store._mapped.__wrapped__))
+    cases = [cohort.add(f"north-{number}", HU, GRID, {"Brainstem": MASK}, "") for number in range(6)]
+    before = open_files()
+    for case in [*cases, *cases]:
+        assert (case.hu == HU).all()
+        assert (case.mask("Brainstem") == MASK).all()
+    assert open_files() <= before + 4
 
 
 def test_a_new_cohort_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

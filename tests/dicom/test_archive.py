@@ -75,6 +75,16 @@ def test_a_structure_set_drawn_on_two_cts_that_are_both_there_is_left_out(tmp_pa
     ]
 
 
+def test_of_two_series_that_are_named_the_one_whose_images_are_referenced_counts(tmp_path: Path) -> None:
+    path, other = patient(tmp_path / "one", "a"), dcmread(patient(tmp_path / "two", "b"))
+    (tmp_path / "two" / "rs.dcm").unlink()
+    (frame,) = other.ReferencedFrameOfReferenceSequence
+    frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0].ContourImageSequence = []
+    edit(path, lambda data: data.ReferencedFrameOfReferenceSequence.append(frame))
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.series.files[0].parent.parent.name == "one"
+
+
 @pytest.mark.parametrize(("name", "part"), [("李^明", "李"), ("Müller^Bo", "Müller"), ("홍^길동", "홍"), ("Li^Bo", "")])
 def test_a_name_of_one_syllable_is_known_where_it_is_a_word(tmp_path: Path, name: str, part: str) -> None:
     """Two Latin letters, in contrast, are found in half of all words."""

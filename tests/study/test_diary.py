@@ -40,3 +40,12 @@ def test_the_loss_curve_averages_windows(tmp_path: Path) -> None:
 def test_an_empty_diary_has_no_time(tmp_path: Path) -> None:
     with Diary(tmp_path / "diary.csv") as diary:
         assert (diary.seconds, diary.waiting, diary.features, diary.loss, diary.validation) == (0, 0, 0, (), ())
+
+
+def test_a_look_at_the_validation_cases_comes_after_the_seconds_of_the_steps_before_it(tmp_path: Path) -> None:
+    with Diary(tmp_path / "diary.csv") as diary:
+        for iteration in range(1, 6):
+            diary.note(step(iteration))
+            if iteration % 2 == 0:
+                diary.validate(iteration, lambda: 0.5)
+        assert [(point.iteration, point.seconds) for point in diary.validation] == [(2, 1.0), (4, 2.0)]

@@ -214,11 +214,14 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     from recontour.evaluation.summary import number
 
     models = list(dict.fromkeys(row.model for row in scores))
-    organs, common = list(dict.fromkeys(row.organ for row in scores)), common_organs(scores)
+    organs: dict[str, list[CaseScore]] = {}
+    for row in scores:
+        organs.setdefault(row.organ, []).append(row)
+    common = common_organs(scores)
     table = Table("organ", "patients", *map(escape, models), title="Mean DSC")
-    for organ in organs:
-        patients = len({row.case for row in scores if row.organ == organ})
-        table.add_row(organ, str(patients), *(number(mean_over_organs(scores, model, [organ]), 3) for model in models))
+    for organ, rows in organs.items():
+        patients = len({row.case for row in rows})
+        table.add_row(organ, str(patients), *(number(mean_over_organs(rows, model, [organ]), 3) for model in models))
     means = [number(mean_over_organs(scores, model, common), 3) for model in models]
     table.add_row(f"mean over {len(common)} organ{'' if len(common) == 1 else 's'}", "", *means)
     out.print(table)

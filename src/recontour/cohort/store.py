@@ -15,8 +15,8 @@ have is not in `Case.organs`: it is unknown, never background.
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from recontour.geometry import Grid
 Mask = npt.NDArray[np.bool_]
 FORMAT = "recontour cohort"
 VERSION = 1
+MOST_MAPPED = 400  # arrays at a time, two a case: each is an open file, of which a process often may have 1024
 
 
 def case_id_of(centre: str, series_uid: str) -> str:
@@ -37,7 +38,7 @@ def case_id_of(centre: str, series_uid: str) -> str:
     return f"{centre}-{hashlib.sha256(series_uid.encode()).hexdigest()[:8]}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One patient: a CT and the organs that were contoured on it."""
 
@@ -52,19 +53,14 @@ class Case:
         """The organs that were contoured; any other is unknown."""
         return tuple(self.volumes_cc)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process: where the arrays are, not the arrays."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @cached_property
+    @property
     def hu(self) -> npt.NDArray[Any]:
         """Hounsfield units, (slice, row, column), int16 or float32, memory-mapped read-only."""
-        return _load(self.path / "ct.npy", self.grid.shape)
+        return _mapped(self, "ct.npy")
 
-    @cached_property
+    @property
     def _bits(self) -> npt.NDArray[np.uint8]:
-        slices, rows, columns = self.grid.shape
-        return _load(self.path / "masks.npy", (len(self.organs), slices, rows, -(-columns // 8)))
+        return _mapped(self, "masks.npy")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -248,11 +244,15 @@ def _read_json(path: Path, if_absent: str) -> dict[str, Any]:
     return about
 
 
-def _load(path: Path, shape: Sequence[int]) -> npt.NDArray[Any]:
+@lru_cache(maxsize=MOST_MAPPED)
+def _mapped(case: Case, name: str) -> npt.NDArray[Any]:
+    """One of a case's arrays, memory-mapped; those that are used most stay so, in this process."""
+    path, (slices, rows, columns) = case.path / name, case.grid.shape
+    shape = {"ct.npy": case.grid.shape, "masks.npy": (len(case.organs), slices, rows, -(-columns // 8))}[name]
     try:
         array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise CohortError(f"{path} cannot be read ({error}); delete its folder and import again") from error
-    if array.shape != tuple(shape):
-        raise CohortError(f"{path} has shape {array.shape}, case.json says {tuple(shape)}; delete and import again")
+    if array.shape != shape:
+        raise CohortError(f"{path} has shape {array.shape}, case.json says {shape}; delete and import again")
     return array

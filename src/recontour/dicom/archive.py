@@ -5,7 +5,7 @@ Files belong together by the UIDs they reference, never by their names or folder
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -229,12 +229,18 @@ def _image_uids(item: Dataset) -> set[str]:
 def _pair(
     series: Iterable[CtSeries], structure_sets: Iterable[StructureSetFile]
 ) -> tuple[tuple[Pair, ...], tuple[LeftOut, ...]]:
+    with_image: dict[str, list[str]] = {}  # an image's UID -> the UIDs of the series that hold it
+    for ct in series:
+        for image_uid in ct.sop_instance_uids:
+            with_image.setdefault(image_uid, []).append(ct.uid)
+    series_uids = {ct.uid for ct in series}
     drawn_on: dict[str, list[StructureSetFile]] = {}
     pairs, left_out = [], []
     for structure_set in structure_sets:
-        found = _series_of(structure_set, series)
+        found = _series_of(structure_set, series_uids, with_image)
         if len(found) == 1:
-            drawn_on.setdefault(found[0].uid, []).append(structure_set)
+            (uid,) = found
+            drawn_on.setdefault(uid, []).append(structure_set)
         else:
             reason = "a structure set that references several CT series" if found else "its CT series is not here"
             left_out.append(LeftOut(structure_set.path, f"{reason}; export it with the CT it was drawn on"))
@@ -256,9 +262,12 @@ def _pair(
     return tuple(pairs), tuple(left_out)
 
 
-def _series_of(structure_set: StructureSetFile, series: Iterable[CtSeries]) -> list[CtSeries]:
-    """The series a structure set names; if it names none, or several, those of its images."""
-    named = [ct for ct in series if ct.uid in structure_set.series_uids]
+def _series_of(
+    structure_set: StructureSetFile, series_uids: Set[str], with_image: Mapping[str, Iterable[str]]
+) -> Set[str]:
+    """The UIDs of the series a structure set names; if it names none, or several, of those that hold its images."""
+    named = structure_set.series_uids & series_uids
     if len(named) == 1:
         return named
-    return [ct for ct in named or series if structure_set.image_uids & ct.sop_instance_uids]
+    holding = {uid for image_uid in structure_set.image_uids for uid in with_image.get(image_uid, ())}
+    return holding & named if named else holding

@@ -136,18 +136,20 @@ def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
     from matplotlib.figure import Figure
 
     organs = list(dict.fromkeys(row.organ for row in scores))
-    dsc = {(row.organ, row.model, row.case): row.dsc for row in scores if np.isfinite(row.dsc)}
+    dsc: dict[tuple[str, str], dict[str, float]] = {}  # organ and model, case
+    for row in scores:
+        if np.isfinite(row.dsc):
+            dsc.setdefault((row.organ, row.model), {})[row.case] = row.dsc
     rows = max(1, -(-len(organs) // PANELS_PER_ROW))
     figure = Figure(figsize=(7.4, 1.75 * rows + 0.1), layout="constrained")
     panels = figure.subplots(rows, PANELS_PER_ROW, sharey=True, squeeze=False).ravel()
     for panel, organ in zip(panels, organs, strict=False):
-        by_model = [
-            {case: value for (o, m, case), value in dsc.items() if (o, m) == (organ, model)} for model in models
-        ]
+        by_model = [dsc.get((organ, model), {}) for model in models]
         _draw_panel(panel, organ, by_model, list(colour_of(models).values()))
     for panel in panels[len(organs) :]:
         panel.set_visible(False)
-    panels[0].set_ylim(max(np.floor(min(dsc.values(), default=0.0) * 10) / 10 - 0.02, -0.05), 1.02)
+    lowest = min((value for by_case in dsc.values() for value in by_case.values()), default=0.0)
+    panels[0].set_ylim(max(np.floor(lowest * 10) / 10 - 0.02, -0.05), 1.02)
     for first_of_row in panels[::PANELS_PER_ROW]:
         first_of_row.set_ylabel("DSC", fontsize=8)
     svg = io.StringIO()

@@ -1,7 +1,9 @@
 """How a cell's training went, iteration by iteration, in a file that survives a kill."""
 
 import csv
+from bisect import bisect_right
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -82,9 +84,9 @@ class Diary:
     @property
     def validation(self) -> tuple[Point, ...]:
         """Mean DSC on the validation cases."""
-        return tuple(
-            Point(i, sum(step[1] for j, step in self._steps.items() if j <= i), self._dsc[i]) for i in sorted(self._dsc)
-        )
+        ordered = sorted(self._steps)
+        spent = [0.0, *accumulate(self._steps[i][1] for i in ordered)]  # before the first step, and after each
+        return tuple(Point(i, spent[bisect_right(ordered, i)], self._dsc[i]) for i in sorted(self._dsc))
 
     def _write(self, *cells: str | float) -> None:
         assert self._file
