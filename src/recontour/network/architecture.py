@@ -26,7 +26,7 @@ class Architecture:
     cac_rates: tuple[int, int, int] = (4, 8, 16)
     spp_channels: int = 256
     spp_rates: tuple[int, int, int] = (6, 12, 18)
-    norm: str = "group"  # "batch" or "group"
+    norm: str = "batch"  # or "group"
     parent_head: bool = False  # beyond the paper: the parent's CAC and SPP stay beside the network's own, see Network
 
 

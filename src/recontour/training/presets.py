@@ -64,7 +64,6 @@ _COMPACT = Preset(
         cac_rates=(2, 4, 8),
         spp_channels=32,
         spp_rates=(3, 6, 9),
-        norm="batch",
     ),
     preprocessing=Preprocessing(pixel_mm=1.25, crop_px=225, window_hu=(-200.0, 400.0)),
     train=_COMPACT_RECIPE,
