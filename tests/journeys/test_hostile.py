@@ -15,6 +15,41 @@ from recontour.cli import main
 
 REPO = Path(__file__).resolve().parents[2]
 CASES = 100
+FAULTY = """
+import json, os, signal, sys
+from pathlib import Path
+
+import fuzz
+
+used = []
+
+
+def use(archive, out, looks_inside=True):
+    case = int(archive.parent.name)
+    used.append(case)
+    yield "begun"
+    if case == 1:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif case == 2:
+        (out.parents[1] / "escaped").touch()
+        (out.parents[1] / "escaped").write_text("")
+    elif case == 3:
+        raise ValueError
+    elif case == 4:
+        while True:
+            pass
+    elif case == 5:
+        print("\\x1b[31m")
+    elif case == 6:
+        (out / "cohort.partial").touch()
+    elif case == 7 and len(used) > 1:
+        raise ValueError
+
+
+fuzz.use, fuzz.CPU_SECONDS = use, 1
+cases = fuzz.some_cases(range(9), 1, {"plain": {"rs.dcm": bytes(500)}}, Path(sys.argv[1]), None)
+print(json.dumps([[case["case"], case["fault"]] for case in cases]))
+"""
 HOSTILE = "../../../<b>\x1b]0;owned\x07\n[bold red]Lens[/]\u202e"
 
 
@@ -31,6 +66,19 @@ def test_fuzzed_archives_end_in_a_cohort_or_in_one_line(tmp_path: Path) -> None:
     assert told["faults"] == {}
     assert told["ends"]["import 0"] > CASES / 10  # not all are refused at the door
     assert told["ends"]["import 2"] > CASES / 10
+
+
+def test_the_runner_sees_every_kind_of_fault_and_goes_on(tmp_path: Path) -> None:
+    """Also of cases that share a process with others."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPO / "benchmarks"), *sys.path])}
+    command = [sys.executable, "-W", "ignore", "-c", FAULTY, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    faults = dict(json.loads(ran.stdout.splitlines()[-1]))
+    assert list(faults) == list(range(9))
+    assert {case for case, fault in faults.items() if not fault} == {0, 8}
+    begins = ("crash: -11", "outside: ", "ValueError", "hang", "control characters", "left half written", "only after")
+    for case, begin in enumerate(begins, start=1):
+        assert faults[case].startswith(begin)
 
 
 def test_names_that_would_steer_a_terminal_or_leave_the_folder(
