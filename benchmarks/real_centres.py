@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """The paper's study on real patients: source -> Model_S; a target -> Model_T, Model_ST; depths, numbers of cases, ...
 
-    .venv/bin/python benchmarks/real_centres.py [--target target1] [--only models,depth] [--work DIR]
+    .venv/bin/python benchmarks/real_centres.py [--target target1] [--only models,depth] [--seeds 0,1,2] [--work DIR]
 
 Patients go through DICOM and the same functions as the command line, on the folds of cases.csv; the study itself is
 real_centres.toml, to be run by `recontour study` alike. Broken off at any moment, the same command goes on where it
-was, and finished cells are kept: `--only models` is the main job, and the rest can follow later. Prints the table and
-the differences that matter, and writes docs/results/TARGET/ (the report's CSV files) and docs/results/TARGET.json.
-Nothing is tuned here: settings are the preset's.
+was, and finished cells are kept: `--only models` is the main job, and the rest can follow later. Other seeds than the
+study's own are a study of their own. Prints the table and the differences that matter, and writes docs/results/TARGET/
+(the report's CSV files) and docs/results/TARGET.json. Nothing is tuned here: settings are the preset's.
 """
 
 import argparse
@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     parser.add_argument("--data", type=Path, default=DATA, help="a folder like ../shared/data, with make_dicom.py")
     parser.add_argument("--target", default="target1")
+    parser.add_argument("--seeds", help="instead of the study's: 0,1,2")
     parser.add_argument("--only", help=f"'models', or some of {','.join(SECTIONS)} beside them")
     options = parser.parse_args()
     if not options.data.is_dir():
@@ -93,23 +94,27 @@ def main() -> None:
     work = options.work.resolve()
     for role in roles(options.target).values():
         cohort_of(options.data, work, role)
-    out = work / options.target
+    study, name = declared(work, options.target, options.only), options.target
+    if options.seeds:
+        study = replace(study, seeds=tuple(map(int, options.seeds.split(","))))
+        name = f"{options.target}_seeds_{'_'.join(map(str, study.seeds))}"
+    out = work / name
     began = time.monotonic()
-    failed = run_study(declared(work, options.target, options.only), out, resume=True, progress=says)
+    failed = run_study(study, out, resume=True, progress=says)
     minutes = (time.monotonic() - began) / 60
-    for name, why in failed.items():
-        print(f"failed: {name}: {why}")
-    keep(out, options.target, minutes)
+    for cell, why in failed.items():
+        print(f"failed: {cell}: {why}")
+    keep(out, minutes)
 
 
-def keep(out: Path, target: str, minutes: float) -> None:
-    """Print the table and the bars, and keep the study's tables in docs/results/."""
-    folder = RESULTS / target
+def keep(out: Path, minutes: float) -> None:
+    """Print the table, and keep the study's tables in docs/results/."""
+    folder = RESULTS / out.name
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(out / "tables", folder, ignore=shutil.ignore_patterns("scores.csv", "curves.csv"))
     machine: dict[str, Any] = {"cpu": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()}
     about = {"machine": machine, "minutes of this run": round(minutes, 1)}
-    (RESULTS / f"{target}.json").write_text(json.dumps(about, indent=1) + "\n")
+    (RESULTS / f"{out.name}.json").write_text(json.dumps(about, indent=1) + "\n")
     print((folder / "models.csv").read_text())
     print(f"this run: {minutes:.1f} min; report: {out / 'report.html'}; tables: {folder}")
 
