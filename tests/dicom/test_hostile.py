@@ -26,6 +26,7 @@ from recontour.dicom import (
     series,
     write_structure_set,
 )
+from recontour.dicom.deidentify import deidentify
 from recontour.errors import DicomError, NotDicomError, RescaleError
 from recontour.geometry import Structure, StructureSet, trace
 
@@ -240,15 +241,52 @@ def test_what_is_no_uid_is_not_referenced(tmp_path: Path, keyword: str, uid: byt
     assert not (tmp_path / "rs.dcm").exists()
 
 
-def test_an_attribute_of_another_type_is_not_carried_over(tmp_path: Path) -> None:
+def spliced(ct: Path, sequence: bytes) -> None:
+    """Give a CT's slices an attribute that pydicom would not write."""
+    for path in ct.iterdir():
+        whole = path.read_bytes()
+        at = whole.index(b"\x18\x00\x50\x00DS")
+        path.write_bytes(whole[:at] + sequence + whole[at:])
+
+
+def nested(tag: bytes, depth: int, value: bytes = b"") -> bytes:
+    """So many sequences within each other, of stated length."""
+    for _ in range(depth):
+        item = struct.pack("<HHI", 0xFFFE, 0xE000, len(value)) + value
+        value = tag + b"SQ\0\0" + struct.pack("<I", len(item)) + item
+    return value
+
+
+METHODS, DIMENSIONS = b"\x12\x00\x64\x00", b"\x20\x00\x22\x92"  # sequences that are carried over, or kept
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda ct: edit(ct, lambda image: image.add(DataElement(Tag("PatientSex"), "SQ", [Dataset()]))),
+        lambda ct: spliced(ct, nested(METHODS, 250)),  # pydicom wrote 249, and filled all memory with words at 250
+        lambda ct: spliced(ct, nested(METHODS, 1, b"AAAAAA\2\0AA")),
+    ],
+    ids=["of another type", "of too many sequences", "of a type that there is not"],
+)
+def test_an_attribute_that_cannot_be_written_is_not_carried_over(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     make_scan(tmp_path / "ct")
-    edit(tmp_path / "ct", lambda image: image.add(DataElement(Tag("PatientSex"), "SQ", [Dataset()])))
+    spoil(tmp_path / "ct")
     scan = read_scan(tmp_path / "ct")
     mask = np.zeros(scan.grid.shape, dtype=bool)
     mask[0, 1:3, 1:3] = True
     brainstem = StructureSet((Structure("Brainstem", trace(mask, scan.grid)),))
     write_structure_set(tmp_path / "rs.dcm", brainstem, scan, Authorship("model"))
     assert read_structure_set(tmp_path / "rs.dcm", scan).names == ("Brainstem",)
+
+
+def test_sequences_without_end_are_not_deidentified(tmp_path: Path) -> None:
+    make_scan(tmp_path / "in" / "ct")
+    spliced(tmp_path / "in" / "ct", nested(DIMENSIONS, 250))
+    deidentify(tmp_path / "in", tmp_path / "out")
+    written = [path.read_bytes() for path in (tmp_path / "out").rglob("*.dcm")]
+    assert written
+    assert all(0 < data.count(DIMENSIONS) < 10 for data in written)
 
 
 def test_pipes_and_devices_are_passed_over(drawn: Path) -> None:

@@ -34,7 +34,16 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRL
 from recontour.dicom.archive import CtSeries, LeftOut, read_archive
 from recontour.dicom.identity import LEAST, Patient
 from recontour.dicom.names import NameRow, match_drawn, ordered, read_user_map
-from recontour.dicom.reading import read_dataset, read_header, reading, sop_class_uid, sop_instance_uid, text, value
+from recontour.dicom.reading import (
+    DEEPEST,
+    read_dataset,
+    read_header,
+    reading,
+    sop_class_uid,
+    sop_instance_uid,
+    text,
+    value,
+)
 from recontour.dicom.rtstruct import read_rois
 from recontour.dicom.series import stored_pixels
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, SettingsError
@@ -302,17 +311,20 @@ def kept_keywords() -> frozenset[str]:
     return frozenset(keyword for group, keywords in _attributes().items() if group != "empty" for keyword in keywords)
 
 
-def _kept(dataset: Dataset, patient: Patient) -> Dataset:
-    """The attributes that are kept, here and in sequences, whose values are of their kind."""
+def _kept(dataset: Dataset, patient: Patient, level: int = 0) -> Dataset:
+    """The attributes that are kept, here and in sequences, whose values are of their kind.
+
+    level: how many sequences the dataset lies in.
+    """
     clean = Dataset()
     for tag in sorted(dataset.keys()):
-        if keyword_for_tag(tag) not in kept_keywords():
+        if keyword_for_tag(tag) not in kept_keywords() or level > DEEPEST:
             continue
         if tag == CONTOUR_DATA:
             _keep_coordinates(clean, dataset, patient)
             continue
         try:
-            element = _clean(dataset[tag], patient)
+            element = _clean(dataset[tag], patient, level)
         except (DicomError, MemoryError):
             raise
         except Exception:  # pydicom raises almost anything on values that are not what they should be
@@ -322,7 +334,7 @@ def _kept(dataset: Dataset, patient: Patient) -> Dataset:
     return clean
 
 
-def _clean(element: DataElement, patient: Patient) -> DataElement | None:
+def _clean(element: DataElement, patient: Patient, level: int) -> DataElement | None:
     """An element as it may be written; None if its value is not what its attribute's kind (VR) asks for.
 
     Raises: DicomError: it holds an identifier, and there is no image without it.
@@ -334,7 +346,7 @@ def _clean(element: DataElement, patient: Patient) -> DataElement | None:
     mapped: list[str]
     match kind:
         case "SQ":
-            return DataElement(element.tag, kind, [_kept(item, patient) for item in element.value])
+            return DataElement(element.tag, kind, [_kept(item, patient, level + 1) for item in element.value])
         case "UI":
             mapped = [patient.uid(str(uid or "").strip()) for uid in values]
         case "DA" | "DT":

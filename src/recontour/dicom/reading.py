@@ -33,6 +33,7 @@ MOST_AT_ONCE = 1 << 26  # bytes of a file that is taken into memory whole
 Attributes = Dataset | dict[int, bytes]  # of an item: as pydicom has them, or their encoded values by tag
 SHORT, LOOKED_UP = 1 << 8, 1 << 12  # bytes of an encoded value that is looked up, and how many of them are kept
 LARGEST = 1e6  # no length in a patient (mm), no Hounsfield unit and no cosine is larger
+DEEPEST = 8  # sequences within sequences that are written again; at 250, pydicom fills all memory with its error
 MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
 MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = 256 << 20, 30, 4 << 20  # bytes a deflated file may hold: see _refuse_bomb
 PIECE = 1 << 18

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset
+from pydicom import DataElement, Dataset, dcmwrite
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
 from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
 from recontour.dicom.reading import (
+    DEEPEST,
     numbers,
     read_dataset,
     reading,
@@ -398,7 +400,7 @@ def plane_of(
 def _source(shared: Dataset, slices: Sequence[_Slice]) -> Source:
     header = Dataset()
     for keyword in CARRIED_OVER:
-        if keyword in shared and dictionary_VR(keyword) == shared[keyword].VR:  # any other could not be written
+        if keyword in shared and _is_writable(shared[keyword], dictionary_VR(keyword)):
             header[keyword] = shared[keyword]
     return Source(
         header=header,
@@ -409,6 +411,32 @@ def _source(shared: Dataset, slices: Sequence[_Slice]) -> Source:
         orientation=slices[0].orientation,
         frame_numbers=tuple(image.frame for image in slices) if slices[0].frame else (),
     )
+
+
+def _is_writable(element: DataElement, vr: str) -> bool:
+    """Whether a structure set can carry an attribute over: a sequence's damaged items show only when written."""
+    expected: bool = element.VR == vr  # noqa: SIM300 (no constant)
+    if not expected or vr != "SQ":
+        return expected
+    alone = Dataset()
+    alone[element.tag] = element
+    try:
+        if not _is_shallow(alone):
+            return False
+        dcmwrite(BytesIO(), alone, implicit_vr=True, little_endian=True)
+    except MemoryError:
+        raise
+    except Exception:  # pydicom raises almost anything on damaged items
+        return False
+    return True
+
+
+def _is_shallow(dataset: Dataset) -> bool:
+    """Whether sequences lie within sequences no deeper than anyone means: pydicom's errors double with each level."""
+    level = [dataset]
+    for _ in range(DEEPEST):
+        level = [item for outer in level for element in outer if element.VR == "SQ" for item in element.value]
+    return not level
 
 
 def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
