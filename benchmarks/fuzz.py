@@ -3,7 +3,7 @@
 
     .venv/bin/python benchmarks/fuzz.py [--cases 20000] [--seed 1] [--jobs N] [--log LOG] [--only CASE]
 
-A case is made by its seed and number alone: `recontour import` and `inspect`, the CT as `recontour contour` reads
+A case is made by its seed and number alone: `recontour import`, `inspect` and `deidentify`, the CT as `contour` reads
 it and an RTSTRUCT written on it, and the structure sets by themselves. Whatever is in the archive, a command may only
 succeed, or fail with one line and exit code 2. Counted as faults: a hang, a traceback, a crash, memory that runs out,
 anything written outside the output folder, a structure set that cannot be read back, and a control character on the
@@ -78,6 +78,7 @@ REPO = Path(__file__).resolve().parents[1]
 MEMORY = 2 << 30  # bytes of address space
 TURN = 10  # cases of one process: to start one takes as long as a case
 INSPECTED = 5  # every fifth cohort that a case makes is looked into: tables take longest
+WHOLE_ENDS = ["import 0", "deidentify 0", "contour: written", "structure set: read"]  # of an archive nobody bent
 CPU_SECONDS, WALL_SECONDS = 20, 120
 GRID = Grid((3, 64, 64), (3.0, 3.0), (0.0, 3.0, 6.0), (-94.5, -94.5))
 Files = dict[str, bytes]
@@ -410,7 +411,7 @@ def contours(rng: Random, files: Files) -> tuple[str, None]:
 
 def recursion(rng: Random, files: Files) -> tuple[str, None]:
     """Sequences within sequences, of stated or of unstated length."""
-    name, depth = _pick(rng, files), rng.choice([3, 50, 500, 5000, 50_000])
+    name, depth = _pick(rng, files), rng.choice([3, 50, 250, 500, 5000, 50_000])
     tag = rng.choice(
         [b"\x06\x30\x39\x00", b"\x12\x00\x64\x00", b"\x06\x30\x10\x00", b"\x00\x52\x30\x92", b"\x09\x00\x10\x10"]
     )
@@ -565,14 +566,21 @@ def _end_of_meta(data: bytes, at: int) -> int:
 # ---------------------------------------------------------------- one case, in a process of its own
 
 
+def commanded(*words: str) -> str:
+    """Run one of recontour's commands, which may only succeed or refuse what it is given."""
+    code = recontour(list(words))
+    if code not in (0, 2):
+        raise AssertionError(f"{words[0]} ended with {code}")
+    return f"{words[0]} {code}"
+
+
 def use(archive: Path, out: Path, looks_inside: bool = True) -> Iterator[str]:
     """Do what a user does; yields how each step ended. looks_inside: whether what was imported is inspected, too."""
-    code = recontour(["import", str(archive), str(out / "cohort"), "--centre", "fuzz"])
-    if code not in (0, 2):
-        raise AssertionError(f"import ended with {code}")
-    yield f"import {code}"
-    if code == 0 and looks_inside and recontour(["inspect", str(out / "cohort")]):
+    imported = commanded("import", str(archive), str(out / "cohort"), "--centre", "fuzz")
+    yield imported
+    if imported == "import 0" and looks_inside and recontour(["inspect", str(out / "cohort")]):
         raise AssertionError("what was imported cannot be inspected")
+    yield commanded("deidentify", str(archive), str(out / "deidentified"))
     try:
         scan = read_scan(archive)
         mask = np.zeros(scan.grid.shape, dtype=bool)
@@ -622,6 +630,8 @@ class Watch:
             paths = arguments[:1] if writes else ()
         elif event in self.acts:
             paths = tuple(path for path in arguments[:2] if isinstance(path, (str, bytes)))
+            if event in ("os.remove", "os.rmdir") and arguments[1] != -1:  # within a folder that is open
+                paths = (f"/proc/self/fd/{arguments[1]}/{os.fsdecode(arguments[0])}",)
         else:
             return
         for path in paths:
@@ -861,7 +871,7 @@ def run_whole(archives: dict[str, Files], work: Path) -> list[str]:
         write(case, files)
     failed = []
     for case, name, result in zip(cases, archives, run(cases), strict=True):
-        if result["fault"] or result["ends"] != ["import 0", "contour: written", "structure set: read"]:
+        if result["fault"] or result["ends"] != WHOLE_ENDS:
             failed.append(f"{name}: {result} {(case / 'screen.txt').read_text()}")
             print(failed[-1])
         shutil.rmtree(case)
