@@ -380,11 +380,12 @@ def _is_of_kind(value: Any, kind: str, patient: Patient) -> bool:
 def _keep_coordinates(clean: Dataset, dataset: Dataset, patient: Patient) -> None:
     """Carry a contour's points over as the text they are, if they are numbers; objects would take ten times as long.
 
+    How many they are must be told: it is counted anew where the number that stood there was dropped.
     Raises: DicomError: they are no numbers, or one of them is an identifier.
     """
     element = dataset.get_item(CONTOUR_DATA)
     encoded = element and element.value
-    if not encoded:
+    if not encoded or encoded.isspace():
         return
     if not isinstance(encoded, bytes) or not COORDINATES.fullmatch(encoded):
         raise DicomError(NO_NUMBERS)
@@ -394,6 +395,8 @@ def _keep_coordinates(clean: Dataset, dataset: Dataset, patient: Patient) -> Non
         raise DicomError(NO_NUMBERS) from None
     if patient.is_among(numbers, least=NO_LENGTH):
         raise DicomError(HIDDEN)
+    if "NumberOfContourPoints" not in clean:
+        clean.NumberOfContourPoints = len(numbers) // 3
     encoded += b" " * (len(encoded) % 2)
     clean[CONTOUR_DATA] = RawDataElement(CONTOUR_DATA, "DS", len(encoded), encoded, 0, True, True)
     clean.set_original_encoding(True, True, default_encoding)  # so that pydicom writes it as it is
