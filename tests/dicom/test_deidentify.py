@@ -678,6 +678,16 @@ def test_points_are_counted_anew_where_their_number_is_an_identifier(tmp_path: P
     assert [contour.NumberOfContourPoints for contour in contours[:3]] == [*points, 7]
 
 
+def test_contours_are_still_closed_where_an_id_is_a_part_of_that_code(tmp_path: Path) -> None:
+    """Dropped, it left a structure set that was written and told, and of which no contour could be read."""
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values={"StudyID": "PLANAR"}))
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    (path,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
+    assert all(roi.contours() for roi in read_rois(path, None))
+
+
 def test_blank_coordinates_are_none(tmp_path: Path) -> None:
     """As import reads them: a contour without points is no reason to leave the others out."""
     scan = make_scan(tmp_path / "dicom" / "ct")

@@ -44,7 +44,7 @@ from recontour.dicom.reading import (
     text,
     value,
 )
-from recontour.dicom.rtstruct import read_rois
+from recontour.dicom.rtstruct import CLOSED, read_rois
 from recontour.dicom.series import stored_pixels
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
@@ -365,12 +365,16 @@ def _clean(element: DataElement, patient: Patient, level: int) -> DataElement | 
 
 
 def _is_of_kind(value: Any, kind: str, patient: Patient) -> bool:
-    """Whether a value is what its kind says: a number; or a code or text that holds no identifier of the patient."""
+    """Whether a value is what its kind says: a number; or a code or text that holds no identifier of the patient.
+
+    What every contour is, is nobody's identifier: without it none could be read.
+    """
     match kind:
         case "DS" | "IS":
             return NUMBER.fullmatch(str(value or 0)) is not None
         case "CS":
-            return CODE.fullmatch(value or "") is not None and not patient.is_in_code(value or "")
+            code = value or ""
+            return code in CLOSED or (CODE.fullmatch(code) is not None and not patient.is_in_code(code))
         case "LO" | "SH":
             return not patient.is_in_text(str(value))
         case _:
