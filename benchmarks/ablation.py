@@ -12,6 +12,7 @@ and writes docs/results/ablation.json. Makes its cohorts as real_centres.py does
 import argparse
 import copy
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -29,7 +30,8 @@ from candidates import cases_of, dsc
 from parent_share import FOLDS, patients_of, source_model
 from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
 from recontour.cohort import Case, Cohort
-from recontour.network import Model
+from recontour.network import Model, load_model
+from recontour.study.diary import Diary
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
 from recontour.transfer.models import begin, fit, take_over
@@ -96,18 +98,27 @@ def scored_after(
 ) -> dict[str, Any]:
     """Train, keep the best of several looks at the watched patients, if any, and score."""
     torch.set_num_threads(1)
-    kept = folder / f"{recipe.iterations}.json"
+    folder = folder / f"{recipe.iterations}"
+    kept, out = folder / "row.json", folder / "model"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
-    best, weights, seconds = -1.0, model.network.state_dict(), 0.0
-    for step in fit(model, learnt, recipe, folder / f"{recipe.iterations}", resume=True):
-        seconds += step.seconds
-        if watched and step.iteration % (recipe.iterations // LOOKS) == 0:
-            seen = dsc(model, watched)["mean"]
-            if seen > best:
-                best, weights = seen, copy.deepcopy(model.network.state_dict())
-    model.network.load_state_dict(weights)
-    row = {"scored": len(scored), "seconds": round(seconds, 1), **dsc(model, scored)}
+    if watched:
+        shutil.rmtree(folder, ignore_errors=True)  # broken off, it begins anew: what it saw at its looks is gone
+    best, weights = -1.0, model.network.state_dict()
+    with Diary(folder / "diary.csv") as diary:
+        if out.exists():
+            model = load_model(out)
+        else:
+            for step in fit(model, learnt, recipe, out, resume=True):
+                diary.note(step)
+                if watched and step.iteration % (recipe.iterations // LOOKS) == 0:
+                    seen = dsc(model, watched)["mean"]
+                    if seen > best:
+                        best, weights = seen, copy.deepcopy(model.network.state_dict())
+        seconds = round(diary.seconds, 1)
+    if watched:
+        model.network.load_state_dict(weights)
+    row = {"scored": len(scored), "seconds": seconds, **dsc(model, scored)}
     kept.write_text(json.dumps(row, indent=1))
     return row
 
@@ -138,7 +149,6 @@ def main() -> None:
     for role in ("source", TARGET):
         cohort_of(DATA, work, role)
     source_model(work, options.seed)
-    (work / "ablation").mkdir(exist_ok=True)
     given = (options.iterations, options.seed, work)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         jobs = {

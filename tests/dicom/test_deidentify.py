@@ -657,6 +657,51 @@ def test_no_number_of_the_output_is_an_identifier(tmp_path: Path) -> None:
     ]
 
 
+def test_points_are_counted_anew_where_their_number_is_an_identifier(tmp_path: Path) -> None:
+    """Or is not told. One that differs from the points is kept: import refuses what was cut off by it."""
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    points: list[int] = []
+
+    def number(structure_set: Dataset) -> None:
+        structure_set.PatientID = "0098765"
+        first, second, third = structure_set.ROIContourSequence[0].ContourSequence[:3]
+        points.extend(len(contour.ContourData) // 3 for contour in (first, second))
+        first.NumberOfContourPoints = 98765
+        del second.NumberOfContourPoints
+        third.NumberOfContourPoints, third.ContourData = 7, None
+
+    edit(tmp_path / "dicom" / "rs.dcm", number)
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    (path,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
+    contours = pydicom.dcmread(path).ROIContourSequence[0].ContourSequence
+    assert [contour.NumberOfContourPoints for contour in contours[:3]] == [*points, 7]
+
+
+def test_contours_are_still_closed_where_an_id_is_a_part_of_that_code(tmp_path: Path) -> None:
+    """Dropped, it left a structure set that was written and told, and of which no contour could be read."""
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values={"StudyID": "PLANAR"}))
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    (path,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
+    assert all(roi.contours() for roi in read_rois(path, None))
+
+
+def test_blank_coordinates_are_none(tmp_path: Path) -> None:
+    """As import reads them: a contour without points is no reason to leave the others out."""
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+
+    def blank(structure_set: Dataset) -> None:
+        contour = structure_set.ROIContourSequence[0].ContourSequence[0]
+        contour[0x30060050] = raw(0x30060050, b"  ")
+        contour.NumberOfContourPoints = 0
+
+    edit(tmp_path / "dicom" / "rs.dcm", blank)
+    assert deidentify(tmp_path / "dicom", tmp_path / "out").structure_sets == 1
+
+
 def test_a_contour_through_the_patient_s_id_leaves_the_structure_set_out(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "dicom" / "ct")
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
@@ -698,6 +743,8 @@ def test_images_are_counted_in_the_order_of_their_instance_numbers(tmp_path: Pat
     [
         ({"PatientID": "MRN-4711"}, "BodyPartExamined", "MRN 4711"),
         ({"PatientID": "MRN-4711"}, "BodyPartExamined", "ID4711"),
+        ({"PatientID": "ZEB_Q"}, "BodyPartExamined", "FOR ZEB_Q"),
+        ({"PatientID": "ZEB Q1"}, "BodyPartExamined", "ZEB Q1"),
         ({"PatientName": "Zebedee^Quentin"}, "BodyPartExamined", "ZEBEDEE1"),
         ({"PatientName": "Wang^XiaoDong=王^小东"}, "ManufacturerModelName", "王's scanner"),
         ({"PatientBirthName": "Magpie^Ann"}, "ConvolutionKernel", "magpie soft"),

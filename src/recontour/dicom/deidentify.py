@@ -44,7 +44,7 @@ from recontour.dicom.reading import (
     text,
     value,
 )
-from recontour.dicom.rtstruct import read_rois
+from recontour.dicom.rtstruct import CLOSED, read_rois
 from recontour.dicom.series import stored_pixels
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
@@ -365,12 +365,16 @@ def _clean(element: DataElement, patient: Patient, level: int) -> DataElement | 
 
 
 def _is_of_kind(value: Any, kind: str, patient: Patient) -> bool:
-    """Whether a value is what its kind says: a number; or a code or text that holds no identifier of the patient."""
+    """Whether a value is what its kind says: a number; or a code or text that holds no identifier of the patient.
+
+    What every contour is, is nobody's identifier: without it none could be read.
+    """
     match kind:
         case "DS" | "IS":
             return NUMBER.fullmatch(str(value or 0)) is not None
         case "CS":
-            return CODE.fullmatch(value or "") is not None and not patient.is_in_code(value or "")
+            code = value or ""
+            return code in CLOSED or (CODE.fullmatch(code) is not None and not patient.is_in_code(code))
         case "LO" | "SH":
             return not patient.is_in_text(str(value))
         case _:
@@ -380,11 +384,12 @@ def _is_of_kind(value: Any, kind: str, patient: Patient) -> bool:
 def _keep_coordinates(clean: Dataset, dataset: Dataset, patient: Patient) -> None:
     """Carry a contour's points over as the text they are, if they are numbers; objects would take ten times as long.
 
+    How many they are must be told: it is counted anew where the number that stood there was dropped.
     Raises: DicomError: they are no numbers, or one of them is an identifier.
     """
     element = dataset.get_item(CONTOUR_DATA)
     encoded = element and element.value
-    if not encoded:
+    if not encoded or encoded.isspace():
         return
     if not isinstance(encoded, bytes) or not COORDINATES.fullmatch(encoded):
         raise DicomError(NO_NUMBERS)
@@ -394,6 +399,8 @@ def _keep_coordinates(clean: Dataset, dataset: Dataset, patient: Patient) -> Non
         raise DicomError(NO_NUMBERS) from None
     if patient.is_among(numbers, least=NO_LENGTH):
         raise DicomError(HIDDEN)
+    if "NumberOfContourPoints" not in clean:
+        clean.NumberOfContourPoints = len(numbers) // 3
     encoded += b" " * (len(encoded) % 2)
     clean[CONTOUR_DATA] = RawDataElement(CONTOUR_DATA, "DS", len(encoded), encoded, 0, True, True)
     clean.set_original_encoding(True, True, default_encoding)  # so that pydicom writes it as it is

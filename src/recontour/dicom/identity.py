@@ -55,9 +55,13 @@ class Patient:
         return any(word in words.casefold() for word in self.words)
 
     def is_in_code(self, code: str) -> bool:
-        """Whether a part of a code is an identifier: codes are words, and hold short names by chance."""
+        """Whether a part of a code is an identifier: codes are words, and hold short names by chance.
+
+        An identifier of several parts, as JOHN_D, is none of the code's parts; it may be anywhere.
+        """
         folded = code.casefold()
-        return not self.words.isdisjoint([*re.split("[ _]", folded), *re.findall("[a-z]+|[0-9]+", folded)])
+        parts = [*re.split("[ _]", folded), *re.findall("[a-z]+|[0-9]+", folded)]
+        return not self.words.isdisjoint(parts) or any(word in folded for word in self.words if not word.isalnum())
 
     def is_among(self, numbers: Iterable[float], least: float = LEAST) -> bool:
         """Whether one of some numbers, however it is written, is an identifier of `least` or more."""

@@ -400,7 +400,7 @@ def plane_of(
 def _source(shared: Dataset, slices: Sequence[_Slice]) -> Source:
     header = Dataset()
     for keyword in CARRIED_OVER:
-        if keyword in shared and _is_writable(shared[keyword], dictionary_VR(keyword)):
+        if keyword in shared and _is_writable(shared[keyword]):
             header[keyword] = shared[keyword]
     return Source(
         header=header,
@@ -413,11 +413,12 @@ def _source(shared: Dataset, slices: Sequence[_Slice]) -> Source:
     )
 
 
-def _is_writable(element: DataElement, vr: str) -> bool:
+def _is_writable(element: DataElement) -> bool:
     """Whether a structure set can carry an attribute over: a sequence's damaged items show only when written."""
-    expected: bool = element.VR == vr  # noqa: SIM300 (no constant)
-    if not expected or vr != "SQ":
-        return expected
+    if dictionary_VR(element.tag) != element.VR:
+        return False
+    if element.VR != "SQ":
+        return True
     alone = Dataset()
     alone[element.tag] = element
     try:
