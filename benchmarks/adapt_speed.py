@@ -95,8 +95,9 @@ def trained(
     kept = folder / f"{name}.json"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
+    done = (folder / name).exists()  # broken off between the model and its row
     with Diary(folder / f"{name}.csv") as diary:
-        for step in fit(model, cases, recipe, folder / name, resume=True):
+        for step in () if done else fit(model, cases, recipe, folder / name, resume=True):
             diary.note(step)
             if step.iteration % every == 0 or step.iteration == recipe.iterations:
                 diary.validate(step.iteration, lambda: dsc(model, watched)["mean"])

@@ -26,6 +26,11 @@ def test_words_are_made_fit_for_a_screen(words: str, shown: str) -> None:
     assert printable(words) == shown
 
 
+def test_a_secret_is_for_its_owner_alone_while_it_is_written(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "key", mode=0o600) as partial:
+        assert partial.stat().st_mode & 0o077 == 0
+
+
 def test_a_file_appears_whole_with_the_mode_of_the_umask(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.txt"
     with whole_file(path) as partial:

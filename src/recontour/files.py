@@ -53,9 +53,10 @@ def did_you_mean(path: Path) -> str:
 
 
 @contextmanager
-def whole_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
+def whole_file(path: Path, *, replace: bool = False, mode: int = 0o666) -> Iterator[Path]:
     """Give a temporary sibling to write to; it becomes `path` when the block ends, and is gone when the block fails.
 
+    mode: who may do what with it, from the start; the user's umask takes from that.
     Raises: OutputError: path exists or appears meanwhile (unless replace), or its folder cannot be written to.
         FaultError: the disk is full.
     """
@@ -64,10 +65,10 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
     partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()
-        mode = partial.stat().st_mode  # as the user's umask has it; some libraries write for the owner alone
+        partial.touch(mode)
+        granted = partial.stat().st_mode  # as the user's umask has it; some libraries write for the owner alone
         yield partial
-        partial.chmod(mode)
+        partial.chmod(granted)
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         if replace:
@@ -116,9 +117,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_text(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a text file whole or not at all."""
-    with whole_file(path, replace=replace) as partial:
+def write_text(path: Path, text: str, *, replace: bool = False, mode: int = 0o666) -> None:
+    """Write a text file whole or not at all; mode as of `whole_file`."""
+    with whole_file(path, replace=replace, mode=mode) as partial:
         partial.write_text(text, encoding="utf-8")
 
 

@@ -137,8 +137,7 @@ def deidentify(
             why = f" ({left_out[0].path}: {left_out[0].reason})" if left_out else ""
             raise NoSeriesError(f"{dicom_dir}: no CT series that can be de-identified{why}; give a folder of CT series")
         if key and not key.exists():
-            write_text(key, secret.hex() + "\n")
-            key.chmod(0o600)
+            write_text(key, secret.hex() + "\n", mode=0o600)
     progress("de-identifying", len(series), len(series), "")
     return Deidentified(**counts, names=ordered(found), left_out=tuple(left_out), passed_over=archive.passed_over)
 
