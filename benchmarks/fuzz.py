@@ -810,7 +810,8 @@ def main() -> None:
         warm_up(archives["RLE"], work / "warm")
         assert not run_whole(archives, work), "an archive that is not bent must be imported whole"
         do = partial(some_cases, seed=options.seed, archives=archives, work=work, keep=options.keep)
-        with get_context("fork").Pool(options.jobs) as pool:
+        bounded = (resource.RLIMIT_AS, (MEMORY, resource.RLIM_INFINITY))  # what bends a bent file once more may explode
+        with get_context("fork").Pool(options.jobs, resource.setrlimit, bounded) as pool:
             for result in chain.from_iterable(pool.imap_unordered(do, turns)):
                 screen = result.pop("screen")
                 results[result["case"]] = result

@@ -21,7 +21,7 @@ from recontour.dicom import ScanIdentity, read_scan, read_structure_set, write_s
 from recontour.errors import GridMismatchError, OrganError, ResumeError, SettingsError
 from recontour.evaluation.figures import Overlay
 from recontour.geometry import Grid, rasterise
-from recontour.network import Model, load_model, save_model
+from recontour.network import Model, Network, load_model, save_model
 from recontour.workflows import Mask, adapt, contour, evaluate, train
 
 
@@ -117,6 +117,17 @@ def test_one_contouring_in_three_formats(found: dict[str, Mask], tmp_path: Path)
     assert [path.read_bytes() for path in (tmp_path / "cli").iterdir()] == [
         path.read_bytes() for path in (tmp_path / "nifti").iterdir()
     ]
+
+
+def test_most_organs_missing_is_a_reason_to_look(model: Model, found: dict[str, Mask], tmp_path: Path) -> None:
+    """A network shown a chest finds specks of one organ or two, and no more."""
+    assert contour(tmp_path / "m", tmp_path / "ct", tmp_path / "half.dcm").warnings == ()
+    organs = ("Brainstem", "Lens_L", "Lens_R")
+    more = replace(model.provenance, cases_per_organ=dict.fromkeys(organs, 4))
+    network = Network(model.architecture, len(organs))
+    save_model(replace(model, organs=organs, network=network, provenance=more), tmp_path / "three")
+    (warning,) = contour(tmp_path / "three", tmp_path / "ct", tmp_path / "third.dcm").warnings
+    assert "most organs were not found" in warning
 
 
 @pytest.mark.parametrize("name", workflows.WRITERS)

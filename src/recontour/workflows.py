@@ -157,7 +157,12 @@ def contour(
 
     WRITERS[format](out, found(), scan, Authorship(model=_title(loaded, model)))
     warnings = [f"{twins}: left lies to the right of right; check the sides" for twins in sides_swapped(middles)]
-    return Contoured(volumes, tuple(organ for organ in wanted if organ not in volumes), tuple(warnings))
+    not_found = tuple(organ for organ in wanted if organ not in volumes)
+    if len(not_found) > len(volumes):
+        warnings.append(
+            "most organs were not found, so what was found may be none: is this the region it was trained on?"
+        )
+    return Contoured(volumes, not_found, tuple(warnings))
 
 
 def _write_rtstruct(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship) -> None:

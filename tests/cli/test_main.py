@@ -1,3 +1,5 @@
+from importlib.metadata import version
+
 import pytest
 
 from recontour.cli import commands, main
@@ -70,3 +72,10 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, "train", RuntimeError("shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="multiplied"):
         main(["train", "C", "--out", "M"])
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"recontour {version('recontour')}\n"

@@ -164,7 +164,7 @@ def test_labels_without_a_name_are_refused(tmp_path: Path, scan: Scan) -> None:
     path = write_map(tmp_path / "predicted", label_map(), {"background": 0, "Brainstem": 1})
     refused(tmp_path, path, LabelsError, r"label 2 has no name in dataset\.json; it has Brainstem")
     (tmp_path / "predicted" / "dataset.json").unlink()
-    refused(tmp_path, path, LabelsError, r"should be in .*dataset\.json")
+    refused(tmp_path, path, LabelsError, r"should be in .*dataset\.json.*give the folder of masks")
 
 
 @pytest.mark.parametrize(

@@ -845,3 +845,11 @@ def test_no_attribute_that_is_kept_lets_an_id_through(tmp_path: Path) -> None:
     assert leaks(tmp_path / "out", {"54321", "20200101"}) == set()
     for path in (tmp_path / "out").rglob("*.dcm"):
         assert 54321.0 not in set(every_number(pydicom.dcmread(path)))
+
+
+def test_nothing_is_written_among_what_it_was_made_from(tmp_path: Path) -> None:
+    """The next import of the folder would find each patient twice."""
+    make_scan(tmp_path / "in" / "ct")
+    with pytest.raises(OutputError, match="among what it was made from"):
+        deidentify(tmp_path / "in", tmp_path / "in" / "out")
+    assert not (tmp_path / "in" / "out").exists()

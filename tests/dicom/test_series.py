@@ -313,6 +313,10 @@ def test_two_series_are_refused_and_one_among_other_files_is_found(tmp_path: Pat
 def test_a_folder_without_ct_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoSeriesError, match="there is none"):
         read_scan(tmp_path / "nowhere")
+    (tmp_path / "CT0001.dcm").touch()
+    with pytest.raises(NoSeriesError, match=f"give its folder, {tmp_path}$"):
+        read_scan(tmp_path / "CT0001.dcm")
+    (tmp_path / "CT0001.dcm").unlink()
     with pytest.raises(NoSeriesError, match="no CT image"):
         read_scan(tmp_path)
     with pytest.raises(NoSeriesError, match="at least one"):

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 from recontour.errors import RecontourError
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="recontour",
         description="Make another centre's contouring network contour the way your centre does. Research use only.",
     )
+    parser.add_argument("--version", action="version", version=f"recontour {version('recontour')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, does: str, words: str) -> argparse.ArgumentParser:

@@ -72,7 +72,10 @@ def _masks_of_folder(folder: Path, scan: Scan) -> dict[str, Mask]:
             raise LabelsError(f"{folder}: two masks are called {name}; keep the one that counts")
         voxels = read_labels(path, scan.grid)
         if len(found := np.unique(voxels[voxels != 0])) > 1:
-            raise LabelsError(f"{path}: a mask of one structure has one number beside 0; this has {len(found)}")
+            raise LabelsError(
+                f"{path}: a mask of one structure has one number beside 0; this has {len(found)}; "
+                "give a folder with masks alone (such as an exported case's segmentations)"
+            )
         masks[name] = voxels != 0
     if not masks:
         raise LabelsError(f"{folder}: no NIfTI mask in it (NAME.nii.gz or NAME.nii); check the path")
@@ -92,7 +95,10 @@ def _names_of(path: Path) -> dict[str, int]:
     near = [folder / NAMES for folder in (path.parent, path.absolute().parent.parent)]
     found = next((place for place in near if place.is_file()), None)
     if found is None:
-        raise LabelsError(f"{path}: what its labels are called should be in {near[0]}, as nnU-Net writes it")
+        raise LabelsError(
+            f"{path}: what its labels are called should be in {near[0]}, as nnU-Net writes it; "
+            "if it is the mask of one structure, give the folder of masks instead"
+        )
     try:
         labels: Any = json.loads(found.read_text(encoding="utf-8"))["labels"]
         names = {str(name): number for name, number in labels.items() if number != 0}

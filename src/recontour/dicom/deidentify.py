@@ -46,7 +46,7 @@ from recontour.dicom.reading import (
 )
 from recontour.dicom.rtstruct import CLOSED, read_rois
 from recontour.dicom.series import stored_pixels
-from recontour.errors import DicomError, NoSeriesError, NotDicomError, SettingsError
+from recontour.errors import DicomError, NoSeriesError, NotDicomError, OutputError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
 
 CONTOUR_DATA = Tag("ContourData")
@@ -102,9 +102,12 @@ def deidentify(
     names: as of `import_dicom`. key: a file with the secret that pseudonyms, UIDs and dates derive from; it is made
         where there is none. With the same key the same patient becomes the same again. None: the secret is forgotten.
     Raises: NoSeriesError: no such folder, no CT series in it, or none that can be written. NamesError: the map cannot
-        be used. SettingsError: the key is none, or would lie in the output. OutputError: out exists or cannot be made.
+        be used. SettingsError: the key is none, or would lie in the output. OutputError: out exists, cannot be made,
+        or would lie within dicom_dir.
     """
     refuse_existing(out)
+    if out.resolve().is_relative_to(dicom_dir.resolve()):
+        raise OutputError(f"{out} would lie among what it was made from, as more patients; choose a folder elsewhere")
     user_map = read_user_map(names) if names else {}
     secret = _secret(key, out)
     archive = read_archive(dicom_dir)

@@ -53,7 +53,7 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
     Raises: NoSeriesError: there is no such folder.
     """
     if not folder.is_dir():
-        hint = did_you_mean(folder) or "; check the path"
+        hint = f"; give its folder, {folder.parent}" if folder.is_file() else did_you_mean(folder) or "; check the path"
         raise NoSeriesError(f"{folder}: a folder of DICOM files is expected, and there is none{hint}")
     if (folder / "cohort.json").exists():
         raise NoSeriesError(f"{folder} is a cohort, and a folder of DICOM files is expected; check the path")
