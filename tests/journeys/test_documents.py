@@ -90,7 +90,7 @@ def test_files_that_are_named_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"docs/results.md"}))  # that names the benchmarks' options too
 def test_options_that_are_named_exist(name: str) -> None:
-    help_texts = [command.format_help() for command in _subparsers().values()]
+    help_texts = [_parser().format_help(), *(command.format_help() for command in _subparsers().values())]
     known = OTHERS_OPTIONS.union(*(re.findall(r"--[a-z-]+", text) for text in help_texts))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", TEXTS[name])) <= known
     assert set(re.findall(r"--preset (\w+)", TEXTS[name])) <= set(PRESETS)
