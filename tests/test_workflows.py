@@ -13,12 +13,13 @@ import highdicom
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from tests.dicom.conftest import edit
 
 from recontour import workflows
 from recontour.cli import main
 from recontour.cohort import Cohort, case_id_of
 from recontour.dicom import ScanIdentity, read_scan, read_structure_set, write_scan
-from recontour.errors import GridMismatchError, OrganError, ResumeError, SettingsError
+from recontour.errors import FrameOfReferenceError, GridMismatchError, OrganError, ResumeError, SettingsError
 from recontour.evaluation.figures import Overlay
 from recontour.geometry import Grid, rasterise
 from recontour.network import Model, Network, load_model, save_model
@@ -128,6 +129,16 @@ def test_most_organs_missing_is_a_reason_to_look(model: Model, found: dict[str, 
     save_model(replace(model, organs=organs, network=network, provenance=more), tmp_path / "three")
     (warning,) = contour(tmp_path / "three", tmp_path / "ct", tmp_path / "third.dcm").warnings
     assert "most organs were not found" in warning
+
+
+@pytest.mark.parametrize("name", ["rtstruct", "seg"])
+def test_a_ct_that_cannot_be_referenced_is_refused_before_it_is_contoured(
+    found: dict[str, Mask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    edit(tmp_path / "ct", lambda image: delattr(image, "FrameOfReferenceUID"))
+    monkeypatch.setattr(workflows, "predict", lambda *_: pytest.fail("that takes minutes"))
+    with pytest.raises(FrameOfReferenceError):
+        contour(tmp_path / "m", tmp_path / "ct", tmp_path / "out", format=name)
 
 
 @pytest.mark.parametrize("name", workflows.WRITERS)

@@ -19,7 +19,14 @@ from recontour.cohort import Case, Cohort
 from recontour.cohort.importing import import_dicom
 from recontour.contouring.finish import sides_swapped
 from recontour.contouring.predict import chosen_organs, predict
-from recontour.dicom import Authorship, Scan, read_scan, write_segmentation, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    Scan,
+    read_scan,
+    refuse_without_uids,
+    write_segmentation,
+    write_structure_set,
+)
 from recontour.errors import OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
@@ -166,6 +173,7 @@ def contour(
 
 
 def _write_rtstruct(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship) -> None:
+    refuse_without_uids(path, scan.source)  # before the masks are made, not after
     write_structure_set(path, traced(masks, scan.grid), scan, made_by)
 
 

@@ -11,7 +11,14 @@ from recontour.dicom.names import (
     ordered,
     read_user_map,
 )
-from recontour.dicom.rtstruct import Authorship, Roi, read_rois, read_structure_set, write_structure_set
+from recontour.dicom.rtstruct import (
+    Authorship,
+    Roi,
+    read_rois,
+    read_structure_set,
+    refuse_without_uids,
+    write_structure_set,
+)
 from recontour.dicom.seg import Segment, read_segmentation, read_segments, write_segmentation
 from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
 
@@ -42,6 +49,7 @@ __all__ = [
     "read_series",
     "read_structure_set",
     "read_user_map",
+    "refuse_without_uids",
     "write_scan",
     "write_segmentation",
     "write_structure_set",
