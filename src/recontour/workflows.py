@@ -321,7 +321,7 @@ def _title(model: Model, path: Path) -> str:
 
 
 def _middle_x_mm(mask: Mask, grid: Grid) -> float:
-    columns = np.flatnonzero(mask.any(axis=(0, 1)))
+    columns = np.flatnonzero(mask.any(axis=0).any(axis=0))
     return grid.origin_mm[0] + grid.spacing_mm[1] * float(columns.mean())
 
 

@@ -33,9 +33,9 @@ KEPT_SHARE_ELSE = 0.1
 
 def drop_islands(mask: Mask, organ: str) -> Mask:
     """A mask (slice, row, column) without islands smaller than KEPT_SHARE of its largest part."""
-    if not mask.any():
-        return mask
     box = _box(mask)  # labelling the whole CT would take seconds an organ
+    if box is None:
+        return mask
     labels, count = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
     if count < 2:
         return mask
@@ -48,10 +48,20 @@ def drop_islands(mask: Mask, organ: str) -> Mask:
     return result
 
 
-def _box(mask: Mask) -> tuple[slice, ...]:
-    """Where a mask that is not empty lies: twenty times faster than ndimage.find_objects."""
-    lines = (np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
-    return tuple(slice(found[0], found[-1] + 1) for found in lines)
+def _box(mask: Mask) -> tuple[slice, ...] | None:
+    """Where a mask lies, None if it is empty; by its shadow on one slice, as a pass over a whole CT takes a while."""
+    shadow = np.logical_or.reduce(mask, axis=0)
+    rows, columns = _span(np.logical_or.reduce(shadow, axis=1)), _span(np.logical_or.reduce(shadow, axis=0))
+    if rows is None or columns is None:
+        return None
+    slices = _span(np.logical_or.reduce(mask[:, rows, columns], axis=(1, 2)))
+    return None if slices is None else (slices, rows, columns)
+
+
+def _span(line: npt.NDArray[np.bool_]) -> slice | None:
+    """From the first True to the last."""
+    found = np.flatnonzero(line)
+    return slice(found[0], found[-1] + 1) if len(found) else None
 
 
 def sides_swapped(middles_x_mm: Mapping[str, float]) -> list[str]:
