@@ -13,8 +13,7 @@ import argparse
 import copy
 import json
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,7 +27,7 @@ import torch
 
 from candidates import cases_of, dsc
 from parent_share import FOLDS, patients_of, source_model
-from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
+from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, load_model
 from recontour.study.diary import Diary
@@ -143,20 +142,17 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     options = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"the real data are not here: {DATA}")
-    work = options.work.resolve()
-    for role in ("source", TARGET):
-        cohort_of(DATA, work, role)
+    work = with_cohorts(options.work, "source", TARGET)
     source_model(work, options.seed)
     given = (options.iterations, options.seed, work)
+    stages: tuple[tuple[str, Callable[..., dict[str, Any]], Mapping[str, Any], int], ...] = (
+        ("adaptation", adaptation, ADAPTATIONS, FOLDS),
+        ("training", training, TRAININGS, 1),
+    )
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         jobs = {
             (stage, name): [pool.submit(run, name, fold, *given) for fold in range(folds)]
-            for stage, run, names, folds in (
-                ("adaptation", adaptation, ADAPTATIONS, FOLDS),
-                ("training", training, TRAININGS, 1),
-            )
+            for stage, run, names, folds in stages
             for name in names
         }
         table: dict[str, dict[str, Any]] = {"adaptation": {}, "training": {}}

@@ -16,7 +16,6 @@ docs/results/adapt_speed.json. Makes its cohorts as real_centres.py does.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ import torch
 
 from candidates import cases_of, dsc
 from parent_share import source_model
-from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
+from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, Network
 from recontour.study.diary import Diary
@@ -148,11 +147,7 @@ def main() -> None:
     parser.add_argument("--steps-only", action="store_true")
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     options = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"the real data are not here: {DATA}")
-    work = options.work.resolve()
-    for role in ("source", TARGET):
-        cohort_of(DATA, work, role)
+    work = with_cohorts(options.work, "source", TARGET)
     torch.set_num_threads(1)
     out = RESULTS / "adapt_speed.json"
     about: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}

@@ -35,11 +35,10 @@ from typing import Any
 
 import torch
 
-from candidates import cases_of, dsc
-from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
+from candidates import cases_of, dsc, means
+from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.cohort.export import export
-from recontour.evaluation import mean_over_organs
 from recontour.geometry.nifti import read_labels
 from recontour.network import Model, load_model
 from recontour.study.diary import Diary
@@ -242,9 +241,8 @@ def dsc_of_labels(folder: Path, cases: Sequence[Case]) -> dict[str, float]:
     for case in cases:
         labels = read_labels(folder / f"{case.id}.nii.gz", case.grid)
         masks = ((organ, labels == number) for number, organ in enumerate(ORGANS, start=1))
-        rows += [row for row, _ in score_masks(case, "nnunet", masks)]
-    by_organ = {organ: mean_over_organs(rows, "nnunet", [organ]) for organ in ORGANS}
-    return {"mean": mean_over_organs(rows, "nnunet", ORGANS), **by_organ}
+        rows += [row for row, _ in score_masks(case, "model", masks)]
+    return means(rows, ORGANS)
 
 
 # The table and the picture
@@ -277,12 +275,8 @@ def main() -> None:
     parser.add_argument("--only", default="recontour,own,smaller,longer", help="some of these")
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     options = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"the real data are not here: {DATA}")
-    work = options.work.resolve()
+    work = with_cohorts(options.work, *DATASETS)
     torch.set_num_threads(options.threads)
-    for role in DATASETS:
-        cohort_of(DATA, work, role)
     nnunet = NnUNet(work, options.threads)
     nnunet.folder.mkdir(exist_ok=True)
     ways = {

@@ -12,9 +12,8 @@ was. Prints a table, best first, and writes docs/results/candidates.json. Makes 
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from multiprocessing import get_context
@@ -23,9 +22,9 @@ from typing import Any
 
 import torch
 
-from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
+from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
-from recontour.evaluation import mean_over_organs
+from recontour.evaluation import CaseScore, mean_over_organs
 from recontour.network import Model, Network, load_model
 from recontour.study.split import read_split
 from recontour.training.batches import Batches
@@ -112,10 +111,15 @@ def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]
 
 
 def dsc(model: Model, cases: list[Case]) -> dict[str, float]:
-    """Mean over the cases by organ, and over organs."""
+    """Mean DSC of a model over the cases."""
     rows = [row for case in cases for row, _ in score_masks(case, "model", contour_case(model, case))]
-    organs = {organ: mean_over_organs(rows, "model", [organ]) for organ in model.organs}
-    return {"mean": mean_over_organs(rows, "model", model.organs), **organs}
+    return means(rows, model.organs)
+
+
+def means(rows: Sequence[CaseScore], organs: Sequence[str]) -> dict[str, float]:
+    """Mean DSC of "model" over the cases by organ, and over organs."""
+    by_organ = {organ: mean_over_organs(rows, "model", [organ]) for organ in organs}
+    return {"mean": mean_over_organs(rows, "model", organs), **by_organ}
 
 
 def main() -> None:
@@ -125,11 +129,7 @@ def main() -> None:
     parser.add_argument("--only", help="some of: " + "; ".join(CANDIDATES))
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     options = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"the real data are not here: {DATA}")
-    work = options.work.resolve()
-    for role in ("source", "target1"):
-        cohort_of(DATA, work, role)
+    work = with_cohorts(options.work, "source", "target1")
     names = options.only.split(";") if options.only else list(CANDIDATES)
     times_file = work / "candidates" / "seconds.json"
     if not times_file.exists():

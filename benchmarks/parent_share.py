@@ -12,7 +12,6 @@ as real_centres.py does.
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -24,7 +23,7 @@ import numpy as np
 import torch
 
 from candidates import cases_of, dsc
-from real_centres import DATA, HERE, RESULTS, cohort_of, cpu_name
+from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, load_model
 from recontour.training.presets import preset_of
@@ -89,11 +88,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     options = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"the real data are not here: {DATA}")
-    work = options.work.resolve()
-    for role in ("source", options.role):
-        cohort_of(DATA, work, role)
+    work = with_cohorts(options.work, "source", options.role)
     source_model(work, options.seed)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         jobs = [

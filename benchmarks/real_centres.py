@@ -55,6 +55,16 @@ def cohort_of(data: Path, work: Path, role: str) -> None:
     partial.replace(split)
 
 
+def with_cohorts(work: Path, *roles: str, data: Path = DATA) -> Path:
+    """The work folder, resolved, with the roles' cohorts in it; ends the run where the real data are not here."""
+    if not data.is_dir():
+        sys.exit(f"the real data are not here: {data}")
+    work = work.resolve()
+    for role in roles:
+        cohort_of(data, work, role)
+    return work
+
+
 def declared(work: Path, target: str, only: str | None) -> Study:
     """real_centres.toml for a target, with all its sections or only some."""
     study = read_study(HERE / "real_centres.toml")
@@ -89,11 +99,7 @@ def main() -> None:
     parser.add_argument("--seeds", help="instead of the study's: 0,1,2")
     parser.add_argument("--only", help=f"'models', or some of {','.join(SECTIONS)} beside them")
     options = parser.parse_args()
-    if not options.data.is_dir():
-        sys.exit(f"the real data are not here: {options.data}")
-    work = options.work.resolve()
-    for role in roles(options.target).values():
-        cohort_of(options.data, work, role)
+    work = with_cohorts(options.work, *roles(options.target).values(), data=options.data)
     study, name = declared(work, options.target, options.only), options.target
     if options.seeds:
         study = replace(study, seeds=tuple(map(int, options.seeds.split(","))))

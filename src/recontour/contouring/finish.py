@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from recontour.geometry.raster import box_of
+
 Mask = npt.NDArray[np.bool_]
 
 # An island (26-connected in 3D) is kept when it has at least this share of the largest part's voxels.
@@ -33,7 +35,7 @@ KEPT_SHARE_ELSE = 0.1
 
 def drop_islands(mask: Mask, organ: str) -> Mask:
     """A mask (slice, row, column) without islands smaller than KEPT_SHARE of its largest part."""
-    box = _box(mask)  # labelling the whole CT would take seconds an organ
+    box = box_of(mask)  # labelling the whole CT would take seconds an organ
     if box is None:
         return mask
     labels, count = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
@@ -46,22 +48,6 @@ def drop_islands(mask: Mask, organ: str) -> Mask:
     result = np.zeros_like(mask)
     result[box] = kept[labels]
     return result
-
-
-def _box(mask: Mask) -> tuple[slice, ...] | None:
-    """Where a mask lies, None if it is empty; by its shadow on one slice, as a pass over a whole CT takes a while."""
-    shadow = np.logical_or.reduce(mask, axis=0)
-    rows, columns = _span(np.logical_or.reduce(shadow, axis=1)), _span(np.logical_or.reduce(shadow, axis=0))
-    if rows is None or columns is None:
-        return None
-    slices = _span(np.logical_or.reduce(mask[:, rows, columns], axis=(1, 2)))
-    return None if slices is None else (slices, rows, columns)
-
-
-def _span(line: npt.NDArray[np.bool_]) -> slice | None:
-    """From the first True to the last."""
-    found = np.flatnonzero(line)
-    return slice(found[0], found[-1] + 1) if len(found) else None
 
 
 def sides_swapped(middles_x_mm: Mapping[str, float]) -> list[str]:

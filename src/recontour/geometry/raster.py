@@ -88,13 +88,13 @@ def outlines(mask: Mask, placed: Callable[[Points], Points] = lambda points: poi
 
     placed: puts points elsewhere, without turning or mirroring them.
     """
-    shadow = np.logical_or.reduce(mask, axis=0)
-    rows, cols = np.flatnonzero(shadow.any(axis=1)), np.flatnonzero(shadow.any(axis=0))
-    if not len(rows):
+    box = box_of(mask)
+    if box is None:
         return
-    window = mask[:, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    first_slice, first_row, first_column = (of_axis.start for of_axis in box)
+    window = mask[box]
     slices_at_once = max(PIXELS_AT_ONCE // window[0].size, 1)
-    for start in range(0, len(mask), slices_at_once):
+    for start in range(0, len(window), slices_at_once):
         some = window[start : start + slices_at_once]
         padded = np.pad(some, ((0, 0), (1, 1), (1, 1 + some.shape[2] % 2)))
         slices = np.flatnonzero(padded.reshape(len(padded), -1).any(axis=1))
@@ -103,10 +103,29 @@ def outlines(mask: Mask, placed: Callable[[Points], Points] = lambda points: poi
         points, starts, parts = _rings(padded[slices].reshape(-1, padded.shape[2]))
         above = points[starts[:-1], 1].astype(np.intp) // padded.shape[1]
         points[:, 1] -= np.repeat(above * padded.shape[1], np.diff(starts))
-        points = placed(points + np.array([cols[0] - 1, rows[0] - 1]))
+        points = placed(points + np.array([first_column - 1, first_row - 1]))
         for first, last in pairwise(parts):
             outer, *holes = (points[starts[ring] : starts[ring + 1]] for ring in range(first, last))
-            yield start + int(slices[above[first]]), _keyhole(outer, holes)
+            yield first_slice + start + int(slices[above[first]]), _keyhole(outer, holes)
+
+
+def box_of(mask: Mask) -> tuple[slice, slice, slice] | None:
+    """Where a mask (slice, row, column) lies, None if it is empty.
+
+    By its shadow on one slice, as a pass over a whole CT takes a while.
+    """
+    shadow = np.logical_or.reduce(mask, axis=0)
+    rows, columns = _span(np.logical_or.reduce(shadow, axis=1)), _span(np.logical_or.reduce(shadow, axis=0))
+    if rows is None or columns is None:
+        return None
+    slices = _span(np.logical_or.reduce(mask[:, rows, columns], axis=(1, 2)))
+    return None if slices is None else (slices, rows, columns)
+
+
+def _span(line: npt.NDArray[np.bool_]) -> slice | None:
+    """From the first True to the last."""
+    found = np.flatnonzero(line)
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else None
 
 
 def _by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[Points]]:
