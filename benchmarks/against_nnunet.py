@@ -16,9 +16,10 @@ so both learn the five that about half of them have, and recontour uses the othe
 clock's from its first iteration to its last; nnU-Net's are processor seconds a thread of its training process alone,
 so that neither its augmentation nor other work on the machine counts against it. It contours without mirroring, which
 would take four times as long. nnU-Net is installed into an environment of its own below the work
-folder. Broken off at any moment, the same command goes on where it was. Prints a table, draws DSC against minutes on
-the validation patients (each tool's own measure: nnU-Net's is its pseudo Dice) and writes
-docs/results/against_nnunet.json and .png. Makes its cohorts as real_centres.py does.
+folder. In the end one test patient is contoured by both commands in turns, start-up included, DICOM to RTSTRUCT by
+recontour, NIfTI to NIfTI by nnU-Net, with and without its mirroring. Broken off at any moment, the same command goes on
+where it was. Prints a table, draws DSC against minutes on the validation patients (each tool's own measure: nnU-Net's
+is its pseudo Dice) and writes docs/results/against_nnunet.json and .png. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -27,7 +28,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,9 +38,12 @@ from typing import Any
 import torch
 
 from candidates import cases_of, dsc, means
+from command_cost import Cost, cost_of, least, measured
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.cohort.export import export
+from recontour.cohort.store import case_id_of
+from recontour.dicom import read_scan
 from recontour.geometry.nifti import read_labels
 from recontour.network import Model, load_model
 from recontour.study.diary import Diary
@@ -57,6 +62,7 @@ RETRAIN_LAST = 10
 TIMED = 40  # iterations, to know how many fit into the minutes
 SPARE = 0.95  # of the minutes to be filled by that reckoning
 LOOKS = 6  # at the validation patients, a stage
+TURNS = 3  # of contouring one patient
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +133,9 @@ class NnUNet:
         self.bin = self.folder / "environment" / "bin"
         self.threads = threads
 
-    def run(self, command: str, *arguments: str | Path, minutes: float = 0) -> None:
-        """One of nnU-Net's commands; what it says goes into a log."""
-        own = {
+    def settings(self, minutes: float) -> dict[str, str]:
+        """Environment variables."""
+        return {
             "nnUNet_raw": str(self.folder / "raw"),
             "nnUNet_preprocessed": str(self.folder / "preprocessed"),
             "nnUNet_results": str(self.folder / "results" / f"{minutes:g}"),
@@ -139,10 +145,17 @@ class NnUNet:
             "OMP_NUM_THREADS": str(self.threads),
             "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",  # its checkpoints hold numpy's numbers
         }
+
+    def run(self, command: str, *arguments: str | Path, minutes: float = 0) -> None:
+        """One of nnU-Net's commands; what it says goes into a log."""
         log = self.folder / "nnunet.log"
         with log.open("a") as file:
             done = subprocess.run(
-                [self.bin / command, *arguments], env={**os.environ, **own}, stdout=file, stderr=file, check=False
+                [self.bin / command, *arguments],
+                env={**os.environ, **self.settings(minutes)},
+                stdout=file,
+                stderr=file,
+                check=False,
             )
         if done.returncode:
             sys.exit(f"{command} failed; its words are in {log}")
@@ -218,14 +231,22 @@ class NnUNet:
         out = self.folder / "predicted" / f"{way.plans}-{way.minutes:g}"
         wanted = [case for case in cases if not (out / f"{case.id}.nii.gz").exists()]
         if wanted:
-            with TemporaryDirectory() as given:
-                for case in wanted:
-                    name = f"{case.id}_0000.nii.gz"
-                    shutil.copy(self.folder / "raw" / DATASETS[TARGET] / "imagesTr" / name, given)
-                which = ("-d", "2", "-c", "2d", "-f", "0", "-tr", TRAINER, "-p", way.plans)
-                alone = ("--disable_tta", "-device", "cpu", "-npp", "1", "-nps", "1")
-                self.run("nnUNetv2_predict", "-i", given, "-o", out, *which, *alone, minutes=way.minutes)
+            with self.given(wanted) as given:
+                self.run("nnUNetv2_predict", *self.prediction(way, given, out), "--disable_tta", minutes=way.minutes)
         return out
+
+    @contextmanager
+    def given(self, cases: Sequence[Case]) -> Iterator[Path]:
+        """A folder with the CT of these cases alone."""
+        with TemporaryDirectory() as folder:
+            for case in cases:
+                shutil.copy(self.folder / "raw" / DATASETS[TARGET] / "imagesTr" / f"{case.id}_0000.nii.gz", folder)
+            yield Path(folder)
+
+    def prediction(self, way: Way, given: Path, out: Path) -> tuple[str | Path, ...]:
+        """What nnUNetv2_predict is told."""
+        which = ("-d", "2", "-c", "2d", "-f", "0", "-tr", TRAINER, "-p", way.plans)
+        return ("-i", given, "-o", out, *which, "-device", "cpu", "-npp", "1", "-nps", "1")
 
 
 def theirs(nnunet: NnUNet, way: Way, work: Path) -> dict[str, Any]:
@@ -243,6 +264,24 @@ def dsc_of_labels(folder: Path, cases: Sequence[Case]) -> dict[str, float]:
         masks = ((organ, labels == number) for number, organ in enumerate(ORGANS, start=1))
         rows += [row for row, _ in score_masks(case, "model", masks)]
     return means(rows, ORGANS)
+
+
+def one_patient(nnunet: NnUNet, way: Way, work: Path, model: Path) -> dict[str, dict[str, float]]:
+    """What contouring one test patient takes either tool, start-up included: of each measure the least, in turns."""
+    ct = min((work / "dicom" / TARGET / "test").rglob("RS.dcm")).parent
+    case = Cohort.open(work / "cohorts" / TARGET)[case_id_of(TARGET, read_scan(ct).source.series_instance_uid)]
+    costs: dict[str, list[Cost]] = {"recontour": [], "nnU-Net": [], "nnU-Net, mirroring": []}
+    for _ in range(TURNS):
+        with TemporaryDirectory() as scratch, nnunet.given([case]) as given:
+            out, threads = Path(scratch), {"OMP_NUM_THREADS": str(nnunet.threads)}
+            costs["recontour"].append(measured("contour", model, ct, "--out", out / "RS.dcm", environment=threads))
+            told = (nnunet.bin / "nnUNetv2_predict", *nnunet.prediction(way, given, out / "labels"))
+            settings = nnunet.settings(way.minutes)
+            costs["nnU-Net"].append(cost_of([*told, "--disable_tta"], settings))
+            costs["nnU-Net, mirroring"].append(cost_of(told, settings))
+    return {
+        name: {key: round(value, 1) for key, value in least(found)._asdict().items()} for name, found in costs.items()
+    }
 
 
 # The table and the picture
@@ -311,8 +350,14 @@ def main() -> None:
         iterations = "/".join(str(stage["iterations"]) for stage in row["stages"])
         minutes = "/".join(f"{stage['seconds'] / 60:.1f}" for stage in row["stages"])
         print(f"{name:28} {cases:13} {iterations:14} {minutes:11} {row['test']['mean']:.3f}")
+    adapted = nnunet.folder / f"recontour-{options.minutes:g}" / "ST"
+    costs = one_patient(nnunet, ways["smaller"], work, adapted)
+    for name, cost in costs.items():
+        print(f"one patient, {name:20} {cost['seconds']:6.1f} s {cost['peak_mib']:6.0f} MiB")
     about = {"cpu": cpu_name(), "threads": options.threads, "packages": PACKAGES, "organs": ORGANS}
-    (RESULTS / "against_nnunet.json").write_text(json.dumps(about | {"rows": rows}, indent=1) + "\n")
+    (RESULTS / "against_nnunet.json").write_text(
+        json.dumps(about | {"rows": rows, "one patient": costs}, indent=1) + "\n"
+    )
     picture(rows, RESULTS / "against_nnunet.png")
 
 
