@@ -319,6 +319,32 @@ def test_one_malformed_structure_does_not_hinder_the_others(scan: Scan, drawn: P
         odd.contours()
 
 
+@pytest.mark.parametrize(
+    ("sequence", "keyword"), [("StructureSetROISequence", "ROINumber"), ("ROIContourSequence", "ReferencedROINumber")]
+)
+def test_contours_that_may_be_either_of_two_structures_are_refused(
+    scan: Scan, drawn: Path, sequence: str, keyword: str
+) -> None:
+    drawn.unlink()
+    make_structure_set(drawn, scan, ("Brainstem", "SpinalCord"))
+    edit(drawn, lambda dataset: setattr(dataset[sequence].value[1], keyword, 1))
+    with pytest.raises(DicomError, match="two structures have the number '1'"):
+        read_rois(drawn, scan)
+
+
+def test_structures_without_contours_may_share_a_number(scan: Scan, drawn: Path) -> None:
+    drawn.unlink()
+    make_structure_set(drawn, scan, ("Brainstem", "Couch", "Isocentre"))
+
+    def number_none(dataset: Dataset) -> None:
+        for roi, item in zip(dataset.StructureSetROISequence[1:], dataset.ROIContourSequence[1:], strict=True):
+            roi.ROINumber = item.ReferencedROINumber = 0
+            del item.ContourSequence
+
+    edit(drawn, number_none)
+    assert [len(roi.items) for roi in read_rois(drawn, scan)] == [5, 0, 0]
+
+
 @pytest.mark.parametrize("points", [0, 1, 2])
 def test_contours_of_fewer_than_3_points_are_dropped_and_told(scan: Scan, drawn: Path, points: int) -> None:
     edit(drawn, set_data([1.0, 2.0, 0.0, 5.0, 6.0, 0.0][: 3 * points]))
