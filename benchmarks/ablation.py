@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """What of the recipe pays? Each part taken away, or changed, alone.
 
-    .venv/bin/python benchmarks/ablation.py [--iterations 600] [--seed 0] [--jobs 2] [--work DIR]
+    .venv/bin/python benchmarks/ablation.py [--iterations 600] [--folds 3] [--only ROWS] [--seed 0] [--jobs 2] [--work DIR]
 
 Adaptation: Model_S, as parent_share.py trains it, is adapted to target1's development patients outside a fold and
-scored on the fold, in three folds. Training: networks on source, scored on source's validation patients. Test patients
+scored on the fold, in three folds, or in the first ones of them. Training: networks on source, scored on source's validation patients. Test patients
 are not touched. One thread a training. Broken off at any moment, the same command goes on where it was. Prints a table
 and writes docs/results/ablation.json. Makes its cohorts as real_centres.py does.
 """
@@ -47,7 +47,7 @@ ADAPTATIONS: dict[str, dict[str, Any]] = {
     "rate 0.001": {"learning_rate": 0.001},
     "rate 0.004": {"learning_rate": 0.004},
     "no Dice loss": {"dice_weight": 0.0},
-    "parent's head dropped": {"parent_patients": 0.0},
+    "parent dropped": {"parent_patients": 0.0},
     "early stopping": {},
 }
 TRAININGS: dict[str, dict[str, Any]] = {
@@ -138,6 +138,8 @@ def measured(jobs: dict[tuple[str, str], list[Any]]) -> Iterator[tuple[str, str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--folds", type=int, default=FOLDS, help="how many of them are looked at")
+    parser.add_argument("--only", help="some of: " + "; ".join({**ADAPTATIONS, **TRAININGS}))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
@@ -146,7 +148,7 @@ def main() -> None:
     source_model(work, options.seed)
     given = (options.iterations, options.seed, work)
     stages: tuple[tuple[str, Callable[..., dict[str, Any]], Mapping[str, Any], int], ...] = (
-        ("adaptation", adaptation, ADAPTATIONS, FOLDS),
+        ("adaptation", adaptation, ADAPTATIONS, options.folds),
         ("training", training, TRAININGS, 1),
     )
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
@@ -154,13 +156,19 @@ def main() -> None:
             (stage, name): [pool.submit(run, name, fold, *given) for fold in range(folds)]
             for stage, run, names, folds in stages
             for name in names
+            if options.only is None or name in ("as it is", *options.only.split(";"))
         }
         table: dict[str, dict[str, Any]] = {"adaptation": {}, "training": {}}
         for stage, name, row in measured(jobs):
             table[stage][name] = row
             gain = row["mean"] - table[stage]["as it is"]["mean"]
             print(f"{stage:10}  {name:26} {row['mean']:.4f}  {gain:+.4f}  {row['seconds']:6.0f} s", flush=True)
-    about = {"cpu": cpu_name(), "iterations": options.iterations, "seed": options.seed}
+    about = {
+        "cpu": cpu_name(),
+        "iterations": options.iterations,
+        "folds": f"{options.folds} of {FOLDS}",
+        "seed": options.seed,
+    }
     (RESULTS / "ablation.json").write_text(json.dumps(about | table, indent=1) + "\n")
 
 

@@ -44,12 +44,14 @@ def test_every_engine_s_scores_are_the_network_s(model: Model, norm: str, slices
 
 
 @pytest.mark.parametrize("slices", [1, MANY])
+@pytest.mark.parametrize("stage", ["conv1", "conv3", "conv5"])
 @torch.no_grad()
-def test_a_parent_s_head_has_its_say_in_every_engine(model: Model, slices: int) -> None:
+def test_a_parent_has_its_say_in_every_engine(model: Model, slices: int, stage: str) -> None:
     model = lived_in(model, "batch")
     own = model.network.scores(CT_N1HW)
-    torch.manual_seed(2)
-    model.network.add_parent_head(Architecture(16, (16, 16, 16, 16), expansion=2, spp_channels=16, norm="batch"), 2)
+    model.network.add_parent(stage)
+    for parameter in model.network.parent.parameters():
+        parameter.mul_(1.5)
     model.network.eval().parent_share_K.copy_(torch.tensor([0.5, 0.0]))
     expected = model.network.scores(CT_N1HW)
     assert not torch.allclose(expected[:, :2], own[:, :2])

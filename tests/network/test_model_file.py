@@ -45,8 +45,9 @@ def test_what_is_loaded_is_what_was_saved(model: Model, path: Path) -> None:
     assert torch.equal(loaded.network(ct), model.network.eval()(ct))
 
 
-def test_a_parent_head_is_saved_with_its_share(model: Model, tmp_path: Path) -> None:
-    model = replace(model, architecture=replace(model.architecture, parent_head=True))
+@pytest.mark.parametrize("stage", ["conv2", "spp"])
+def test_a_parent_is_saved_with_its_share(model: Model, tmp_path: Path, stage: str) -> None:
+    model = replace(model, architecture=replace(model.architecture, parent_from=stage))
     model = replace(model, network=Network(model.architecture, 2))
     model.network.parent_share_K.copy_(torch.tensor([0.5, 0.0]))
     save_model(model, tmp_path / "child")

@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 
 from recontour.network import Model
-from recontour.transfer.inherit import inherit, keep_parent_head
+from recontour.transfer.inherit import inherit, keep_parent
 
 
 def test_organs_are_matched_by_name_not_by_place(model: Model) -> None:
@@ -31,16 +31,16 @@ def test_the_parent_stays_as_it_was(model: Model) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.network.state_dict().items())
 
 
-def test_the_parent_head_has_a_say_where_it_knows_the_organ_and_only_when_nothing_learns(model: Model) -> None:
+def test_the_parent_has_a_say_where_it_knows_the_organ_and_only_when_nothing_learns(model: Model) -> None:
     organs = ("Lens_L", "Larynx", "Brainstem")
     network, _ = inherit(model, organs)
     ct_N1HW = torch.randn(2, 1, 33, 33)
     with torch.no_grad():
-        for parameter in network.spp.parameters():  # it has learnt something else
-            parameter.add_(0.1)
+        for parameter in network.parameters():  # it has learnt something else
+            parameter.add_(0.01)
         own = network.eval()(ct_N1HW)
         parent = model.network.eval()(ct_N1HW)
-        keep_parent_head(network, model, dict.fromkeys(organs, 0.25))
+        keep_parent(network, model, dict.fromkeys(organs, 0.25))
         both = network.eval()(ct_N1HW)
         assert torch.allclose(both[:, 0], 0.75 * own[:, 0] + 0.25 * parent[:, 1], atol=1e-5)
         assert torch.allclose(both[:, 1], own[:, 1], atol=1e-6)
@@ -50,16 +50,16 @@ def test_the_parent_head_has_a_say_where_it_knows_the_organ_and_only_when_nothin
         assert torch.equal(network.train()(ct_N1HW), lone.train()(ct_N1HW))
 
 
-def test_of_a_model_with_a_parent_head_its_own_head_is_inherited(model: Model) -> None:
+def test_of_a_model_that_keeps_its_parent_its_own_layers_are_inherited(model: Model) -> None:
     network, _ = inherit(model, model.organs)
-    keep_parent_head(network, model, dict.fromkeys(model.organs, 0.5))
+    first = keep_parent(network, model, dict.fromkeys(model.organs, 0.5))
     with torch.no_grad():
         for parameter in network.spp.parameters():
             parameter.add_(1.0)
-    child = replace(model, network=network, architecture=replace(model.architecture, parent_head=True))
+    child = replace(model, network=network, architecture=replace(model.architecture, parent_from=first))
     grandchild, _ = inherit(child, model.organs)
-    assert grandchild.parent_head is None
+    assert not grandchild.parent
     assert torch.equal(grandchild.state_dict()["spp.scores.bias"], network.state_dict()["spp.scores.bias"])
-    keep_parent_head(grandchild, child, dict.fromkeys(model.organs, 0.5))
-    kept = grandchild.state_dict()["parent_head.spp.scores.bias"]
+    keep_parent(grandchild, child, dict.fromkeys(model.organs, 0.5))
+    kept = grandchild.state_dict()["parent.spp.scores.bias"]
     assert torch.equal(kept, network.state_dict()["spp.scores.bias"])

@@ -5,13 +5,17 @@ Source: Chen et al. 2023, doi:10.3389/fphy.2023.1147900, Table 1 and figure 1. W
 of `Architecture`, and its default is a reading, not a fact.
 """
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name all of PyTorch's users know)
+
+STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5", "spp")
+TRUNK = 4  # of which come before the head
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Architecture:
     spp_channels: int = 256
     spp_rates: tuple[int, int, int] = (6, 12, 18)
     norm: str = "batch"  # or "group"
-    parent_head: bool = False  # beyond the paper: the parent's CAC and SPP stay beside the network's own, see Network
+    parent_from: str | None = None  # beyond the paper: from this stage on the parent's own stay, too, see Network
 
 
 class Conv(nn.Sequential):
@@ -95,8 +99,9 @@ class Network(nn.Module):
 
     A slice's sides must be 8n + 1 pixels, so that the interpolation by 8 meets the corners: 417 = 8 * 52 + 1.
 
-    An adapted network may keep its parent's head beside its own. Both read the same trunk; when it does not learn, its
-    scores are both heads' mean, weighed by `parent_share_K`. What learns is its own head alone, by its own scores.
+    An adapted network may keep its parent: beside its own stages the parent's, from the first one that learns on; those
+    before are the same in both. When it does not learn, its scores are the mean of both, weighed by `parent_share_K`.
+    What learns are its own stages alone, by their own scores.
     """
 
     def __init__(self, architecture: Architecture, organs: int) -> None:
@@ -111,59 +116,77 @@ class Network(nn.Module):
         self.conv4 = _stage(a.blocks[2], channels[2], a.widths[2], channels[3], a.norm, rate=a.conv4_rate)
         self.conv5 = _cac(channels[3], channels[4], a)
         self.spp = PyramidPooling(channels[4], a, organs)
-        self.parent_head: nn.Sequential | None = None
+        self.parent = nn.ModuleDict()  # its stages, by the same names
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.normal_(self.spp.scores.weight, std=0.01)
-        if a.parent_head:
-            self.add_parent_head(a, organs)
+        if a.parent_from:
+            self.add_parent(a.parent_from)
 
-    def add_parent_head(self, architecture: Architecture, organs: int) -> None:
-        """Put a second head, whose weights are still to come, and which has no say yet, beside the network's own."""
-        channels = architecture.widths[3] * architecture.expansion
-        conv5 = _cac(self.feature_channels, channels, architecture)
-        self.parent_head = nn.Sequential(OrderedDict(conv5=conv5, spp=PyramidPooling(channels, architecture, organs)))
+    def add_parent(self, first: str) -> None:
+        """Put a parent's stages, from `first` on, beside the own ones: copies of them, which have no say yet."""
+        stages = self._own(STAGES.index(first))
+        self.parent.update({name: deepcopy(stage) for name, stage in stages.items()})
         self.parent_share_K: Tensor
-        self.register_buffer("parent_share_K", torch.zeros(organs))
+        self.register_buffer("parent_share_K", torch.zeros(self.spp.scores.out_channels // 2))
+
+    @property
+    def frozen_stages(self) -> tuple[str, ...]:
+        """The first stages, as far as nothing of them learns."""
+        stages = self._own().items()
+        frozen = takewhile(lambda item: not any(p.requires_grad for p in item[1].parameters()), stages)
+        return tuple(name for name, _ in frozen)
 
     @property
     def trunk_is_frozen(self) -> bool:
         """Whether nothing of Conv1 to Conv4 learns."""
-        trunk = (self.conv1, self.conv2, self.conv3, self.conv4)
-        return not any(parameter.requires_grad for stage in trunk for parameter in stage.parameters())
+        return "conv4" in self.frozen_stages
 
     def features(self, ct_N1HW: Tensor) -> Tensor:
         """The trunk, Conv1 to Conv4: (N, 1, H, W) windowed CT -> (N, C, H / 8, W / 8)."""
-        features_NChw: Tensor = self.conv4(self.conv3(self.conv2(self.pool1(self.conv1(ct_N1HW)))))
-        return features_NChw
+        return self._through(self._own(0, TRUNK), ct_N1HW)
 
     def head(self, features_NChw: Tensor) -> Tensor:
-        """CAC and SPP: the trunk's features -> (N, 2K, H / 8, W / 8) scores."""
-        scores_N2Khw: Tensor = self.spp(self.conv5(features_NChw))
-        if self.parent_head is None or self.training:
-            return scores_N2Khw
-        share_2K11 = self.parent_share_K.repeat_interleave(2)[:, None, None]
-        parents_N2Khw: Tensor = self.parent_head(features_NChw)
-        return scores_N2Khw * (1 - share_2K11) + parents_N2Khw * share_2K11
+        """Its own CAC and SPP: the trunk's features -> (N, 2K, H / 8, W / 8) scores."""
+        return self._through(self._own(TRUNK), features_NChw)
 
     def scores(self, ct_N1HW: Tensor) -> Tensor:
-        """(N, 1, H, W) windowed CT -> the head's scores, coarse as they are."""
-        return self.head(self.features(ct_N1HW))
+        """(N, 1, H, W) windowed CT -> (N, 2K, H / 8, W / 8) scores, the parent's among them unless it learns."""
+        if self.training or not self.parent:
+            return self.head(self.features(ct_N1HW))
+        apart = len(STAGES) - len(self.parent)
+        x_NChw = self._through(self._own(0, apart), ct_N1HW)
+        own_N2Khw, parents_N2Khw = (self._through(stages, x_NChw) for stages in (self._own(apart), self.parent))
+        share_2K11 = self.parent_share_K.repeat_interleave(2)[:, None, None]
+        return own_N2Khw * (1 - share_2K11) + parents_N2Khw * share_2K11
+
+    def _own(self, first: int = 0, last: int | None = None) -> dict[str, nn.Module]:
+        return {name: getattr(self, name) for name in STAGES[first:last]}
+
+    def _through(self, stages: Mapping[str, nn.Module] | nn.ModuleDict, x_NChw: Tensor) -> Tensor:
+        for name, stage in stages.items():
+            x_NChw = stage(x_NChw)
+            if name == "conv1":
+                x_NChw = self.pool1(x_NChw)
+        return x_NChw
 
     def logits(self, features_NChw: Tensor, size: Sequence[int]) -> Tensor:
-        """The trunk's features -> (N, K, *size) logits: the organ's score minus the background's.
-
-        The softmax of an organ's two scores is the sigmoid of their difference. The interpolation is linear, so the
-        difference may be taken before it, which halves its cost and changes nothing.
-        """
-        scores_N2Khw = self.head(features_NChw)
-        logits_NKhw = scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
-        return interpolated(logits_NKhw, size)
+        """What its own head says of the trunk's features: (N, K, *size) logits."""
+        return _logits(self.head(features_NChw), size)
 
     def forward(self, ct_N1HW: Tensor) -> Tensor:
         """(N, 1, H, W) windowed CT -> (N, K, H, W) logits."""
-        return self.logits(self.features(ct_N1HW), ct_N1HW.shape[-2:])
+        return _logits(self.scores(ct_N1HW), ct_N1HW.shape[-2:])
+
+
+def _logits(scores_N2Khw: Tensor, size: Sequence[int]) -> Tensor:
+    """Logits, (N, K, *size): the organ's score minus the background's.
+
+    The softmax of an organ's two scores is the sigmoid of their difference. The interpolation is linear, so the
+    difference may be taken before it, which halves its cost and changes nothing.
+    """
+    return interpolated(scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2], size)
 
 
 def interpolated(maps_NKhw: Tensor, size: Sequence[int]) -> Tensor:

@@ -29,7 +29,7 @@ class Cell:
     batch: int | None = None  # None: the preset's
     norm: Literal["batch", "group", "frozen"] | None = None  # None: the preset's
     validate_every: int | None = None
-    alone: bool = False  # its parent's head has no say, as in the paper
+    alone: bool = False  # its parent has no say, as in the paper
 
     @property
     def id(self) -> str:

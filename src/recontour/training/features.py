@@ -5,7 +5,7 @@ Keeping them changes no number: they are made slice by slice and rounded to floa
 
 import logging
 import shutil
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -177,6 +177,7 @@ def for_learning(network: Network, batches: Batches, path: Path | None) -> Batch
     if not learns_from_features(network, recipe):
         if recipe.views:
             _tell(batches, "no features are cached: layers before Conv5 retrain, too")
+            batches.recipe = replace(recipe, views=0)  # only a cache gains by views that come back
         return batches
     cells = (side - 1) // 8 + 1
     features_hwC = (cells, cells, network.feature_channels)

@@ -31,6 +31,8 @@ class Recipe:
     inside_weight: float  # first weight of the mean cross-entropy inside each organ shown; 0 from half-time on
     organ_share: float  # share of slices drawn to show a given organ; the rest are drawn from all slices
     augmentation: Augmentation
-    views: int = 0  # each slice has that many views, drawn once, which a frozen trunk need see only once; 0: always new
-    parent_patients: float = 0.0  # in an adapted model, its parent's head weighs as that many patients; 0: the paper's
+    views: int = 0  # where the trunk is frozen: each slice has that many, drawn once, seen once by it; 0: always new
+    parent_patients: float = (
+        0.0  # in an adapted model, its parent has as much say as that many patients; 0: the paper's
+    )
     frozen_statistics: bool = False  # of normalisation over a batch: as they were at the start

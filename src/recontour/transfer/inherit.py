@@ -6,10 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from recontour.network import Model, Network
+from recontour.network import STAGES, Model, Network
 
 SCORES = ("spp.scores.weight", "spp.scores.bias")  # only these know organs: two score rows each
-HEAD = ("conv5.", "spp.")
 
 
 def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, ...]]:
@@ -18,30 +17,31 @@ def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, .
     Score rows of an organ that the parent has are copied, those of a new organ start fresh.
     Returns: the network, and the organs that start fresh.
     """
-    network = Network(replace(parent.architecture, parent_head=False), len(organs))
+    network = Network(replace(parent.architecture, parent_from=None), len(organs))
     network.load_state_dict(_weights(parent, organs, network.state_dict()))
     return network, tuple(organ for organ in organs if organ not in parent.organs)
 
 
-def keep_parent_head(network: Network, parent: Model, shares: Mapping[str, float]) -> None:
-    """Keep the parent's head, which never learns, beside that of a network whose trunk is the parent's.
+def keep_parent(network: Network, parent: Model, shares: Mapping[str, float]) -> str:
+    """Keep the parent's stages, which never learn, beside those of a network from the first one that learns on.
 
-    shares: for each of the network's organs, in its order, what part of the scores the parent's head may have, 0 ... 1;
-        of an organ that the parent does not know it has none.
+    shares: for each of the network's organs, in its order, what part of the scores the parent may have, 0 ... 1; of an
+        organ that it does not know it has none.
+    Returns: the first of these stages.
     """
-    organs = tuple(shares)
-    network.add_parent_head(parent.architecture, len(organs))
-    assert network.parent_head
-    weights = _weights(parent, organs, network.state_dict())
-    network.parent_head.load_state_dict({name: weights[name] for name in weights if name.startswith(HEAD)})
-    network.parent_head.requires_grad_(False)
+    first = STAGES[len(network.frozen_stages)]
+    network.add_parent(first)
+    weights = _weights(parent, tuple(shares), network.state_dict())
+    network.parent.load_state_dict({name: weights[name] for name in network.parent.state_dict()})
+    network.parent.requires_grad_(False)
     known = [share if organ in parent.organs else 0.0 for organ, share in shares.items()]
     network.parent_share_K.copy_(torch.tensor(known))
+    return first
 
 
 def _weights(parent: Model, organs: Sequence[str], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The parent's own weights with score rows for `organs`; of organs it does not know those of `fresh`."""
-    weights = {name: tensor for name, tensor in parent.network.state_dict().items() if not name.startswith("parent_")}
+    weights = {name: tensor for name, tensor in parent.network.state_dict().items() if not name.startswith("parent")}
     rows = {name: _rows_by_organ(weights[name], parent.organs, fresh[name], organs) for name in SCORES}
     return weights | rows
 

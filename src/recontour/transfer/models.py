@@ -19,7 +19,7 @@ from recontour.training.presets import Preset
 from recontour.training.recipe import Recipe
 from recontour.training.run import Hardware, RunFolder, is_first_process, run
 from recontour.transfer.depth import freeze_all_but_last
-from recontour.transfer.inherit import inherit, keep_parent_head
+from recontour.transfer.inherit import inherit, keep_parent
 
 CALIBRATION_BATCHES = 20
 
@@ -50,17 +50,16 @@ def take_over(
 ) -> Model:
     """A model with its parent's weights, all but the last layers frozen: the paper's Model_ST before it is fitted.
 
-    An organ that the parent does not have starts fresh; one that is not among `organs` is dropped. Where the trunk
-    stays the parent's, the parent's head may keep a say (`Recipe.parent_patients`).
+    An organ that the parent does not have starts fresh; one that is not among `organs` is dropped. The parent may keep
+    a say (`Recipe.parent_patients`).
     """
     _seed(seed)
     network, fresh = inherit(parent, organs)
     freeze_all_but_last(network, retrain_last)
     own = _provenance(cohort, cases, organs, parent.provenance.preset, seed)
-    architecture = replace(parent.architecture, parent_head=recipe.parent_patients > 0 and network.trunk_is_frozen)
-    if architecture.parent_head:
-        m = recipe.parent_patients
-        keep_parent_head(network, parent, {organ: m / (m + n) for organ, n in own.cases_per_organ.items()})
+    kept = None
+    if m := recipe.parent_patients:
+        kept = keep_parent(network, parent, {organ: m / (m + n) for organ, n in own.cases_per_organ.items()})
     provenance = replace(
         own,
         parent_sha256=sha256_of(parent.network),
@@ -74,7 +73,7 @@ def take_over(
     return replace(
         parent,
         network=network,
-        architecture=architecture,
+        architecture=replace(parent.architecture, parent_from=kept),
         organs=tuple(organs),
         recipe=asdict(recipe),
         provenance=provenance,
