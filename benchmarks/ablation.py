@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """What of the recipe pays? Each part taken away, or changed, alone.
 
-    .venv/bin/python benchmarks/ablation.py [--iterations 600] [--folds 3] [--only ROWS] [--seed 0] [--jobs 2] [--work DIR]
+    .venv/bin/python benchmarks/ablation.py [--iterations 600] [--folds 3] [--only ROWS] [--seed 0] [--jobs 2]
 
 Adaptation: Model_S, as parent_share.py trains it, is adapted to target1's development patients outside a fold and
-scored on the fold, in three folds, or in the first ones of them. Training: networks on source, scored on source's validation patients. Test patients
-are not touched. One thread a training. Broken off at any moment, the same command goes on where it was. Prints a table
-and writes docs/results/ablation.json. Makes its cohorts as real_centres.py does.
+scored on the fold, in three folds, or in the first ones of them. Training: networks on source, scored on source's
+validation patients. Test patients are not touched. One thread a training. Broken off at any moment, the same command
+goes on where it was. Prints a table and writes docs/results/ablation.json. Makes its cohorts as real_centres.py does.
 """
 
 import argparse

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """The paper's study on real patients: source -> Model_S; a target -> Model_T, Model_ST; depths, numbers of cases, ...
 
-    .venv/bin/python benchmarks/real_centres.py [--target target1] [--only models,depth] [--seeds 0,1,2] [--work DIR]
+    .venv/bin/python benchmarks/real_centres.py [--target target1] [--only models,depth] [--seeds 0,1,2]
+        [--retrain-last 29] [--work DIR]
 
 Patients go through DICOM and the same functions as the command line, on the folds of cases.csv; the study itself is
 real_centres.toml, to be run by `recontour study` alike. Broken off at any moment, the same command goes on where it
 was, and finished cells are kept: `--only models` is the main job, and the rest can follow later. Other seeds than the
-study's own are a study of their own. Prints the table and the differences that matter, and writes docs/results/TARGET/
-(the report's CSV files) and docs/results/TARGET.json. Nothing is tuned here: settings are the preset's.
+study's own, or another depth of Model_ST, are a study of their own. Prints the table and the differences that matter,
+and writes docs/results/TARGET/ (the report's CSV files) and docs/results/TARGET.json. Nothing is tuned here: settings
+are the preset's.
 """
 
 import argparse
@@ -97,6 +99,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="a folder like ../shared/data, with make_dicom.py")
     parser.add_argument("--target", default="target1")
     parser.add_argument("--seeds", help="instead of the study's: 0,1,2")
+    parser.add_argument("--retrain-last", type=int, help="layers of Model_ST, instead of the study's")
     parser.add_argument("--only", help=f"'models', or some of {','.join(SECTIONS)} beside them")
     options = parser.parse_args()
     work = with_cohorts(options.work, *roles(options.target).values(), data=options.data)
@@ -104,6 +107,9 @@ def main() -> None:
     if options.seeds:
         study = replace(study, seeds=tuple(map(int, options.seeds.split(","))))
         name = f"{options.target}_seeds_{'_'.join(map(str, study.seeds))}"
+    if options.retrain_last:
+        study = replace(study, models=replace(study.models, retrain_last=options.retrain_last))
+        name += f"_last_{options.retrain_last}"
     out = work / name
     began = time.monotonic()
     failed = run_study(study, out, resume=True, progress=says)
