@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""How much say should a parent's head keep? Adaptations to few and many patients, scored with shares from 0 to 1.
+"""How much say should a parent keep? Adaptations to few and many patients, scored with shares from 0 to 1.
 
-    .venv/bin/python benchmarks/parent_share.py [--role target1] [--iterations 1200] [--seed 0] [--work DIR]
+    .venv/bin/python benchmarks/parent_share.py [--role target1] [--iterations 1200] [--retrain-last 10]
 
 Cross-validation on a centre's development patients in three folds (no test patient is touched): Model_S, trained on
 source as the study trains it, is adapted to 2, 5 and all patients outside a fold, and contours the fold. The share is
 set afterwards: one adaptation serves all of them; 0 is the paper's Model_ST, 1 is Model_S. Broken off at any moment,
-the same command goes on where it was. Prints a table, and writes docs/results/parent_share.json. Makes its cohorts
-as real_centres.py does.
+the same command goes on where it was. Prints a table, and writes docs/results/parent_share.json, or one of its own for
+another depth. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from recontour.training.presets import preset_of
 from recontour.transfer.models import begin, fit, take_over
 
 COMPACT = preset_of("compact")
+RETRAIN_LAST = 10
 FOLDS = 3
 PATIENTS = (2, 5, None)  # to adapt to; None: all outside the fold
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -54,10 +55,12 @@ def patients_of(development: Sequence[Case], fold: int, number: int | None, seed
     return outside[:number], [case for i, case in enumerate(development) if i % FOLDS == fold]
 
 
-def measure(fold: int, number: int | None, iterations: int, seed: int, role: str, work: Path) -> dict[str, Any]:
+def measure(
+    fold: int, number: int | None, iterations: int, layers: int, seed: int, role: str, work: Path
+) -> dict[str, Any]:
     """One adaptation, scored with every share: kept in a file of its own."""
     torch.set_num_threads(1)
-    folder = work / "parent_share" / f"{role}-fold{fold}-{number or 'all'}-{iterations}-{seed}"
+    folder = work / "parent_share" / f"{role}-fold{fold}-{number or 'all'}-{iterations}-last{layers}-{seed}"
     kept = folder / "row.json"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
@@ -68,7 +71,7 @@ def measure(fold: int, number: int | None, iterations: int, seed: int, role: str
     organs = [organ for organ in parent.organs if any(organ in case.organs for case in learnt)]
     path = folder / "model"
     if not path.exists():
-        model = take_over(parent, cohort, learnt, organs, recipe, 10, seed)
+        model = take_over(parent, cohort, learnt, organs, recipe, layers, seed)
         for _ in fit(model, learnt, recipe, path, resume=True):
             pass
     model = load_model(path)
@@ -85,14 +88,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--role", default="target1")
     parser.add_argument("--iterations", type=int, default=1200, help="of each adaptation")
+    parser.add_argument("--retrain-last", type=int, default=RETRAIN_LAST, help="layers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     options = parser.parse_args()
     work = with_cohorts(options.work, "source", options.role)
     source_model(work, options.seed)
+    layers = options.retrain_last
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         jobs = [
-            pool.submit(measure, fold, number, options.iterations, options.seed, options.role, work)
+            pool.submit(measure, fold, number, options.iterations, layers, options.seed, options.role, work)
             for number in PATIENTS
             for fold in range(FOLDS)
         ]
@@ -105,9 +110,10 @@ def main() -> None:
         means = [np.average([row["by share"][str(s)]["mean"] for row in folds], weights=weights) for s in SHARES]
         table[asked] = [round(float(mean), 4) for mean in means]
         print(f"{asked:>8}  " + "  ".join(f"{mean:10.4f}" for mean in means))
-    about = {"cpu": cpu_name(), "role": options.role, "iterations": options.iterations, "seed": options.seed}
-    kept = about | {"shares": SHARES, "mean DSC by patients": table, "folds": rows}
-    (RESULTS / "parent_share.json").write_text(json.dumps(kept, indent=1) + "\n")
+    about = {"cpu": cpu_name(), "role": options.role, "iterations": options.iterations, "retrained layers": layers}
+    kept = about | {"seed": options.seed, "shares": SHARES, "mean DSC by patients": table, "folds": rows}
+    name = "parent_share.json" if layers == RETRAIN_LAST else f"parent_share_last_{layers}.json"
+    (RESULTS / name).write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":
