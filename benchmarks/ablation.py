@@ -97,7 +97,7 @@ def scored_after(
 ) -> dict[str, Any]:
     """Train, keep the best of several looks at the watched patients, if any, and score."""
     torch.set_num_threads(1)
-    folder = folder / f"{recipe.iterations}"
+    folder = folder / f"{recipe.iterations}-{model.provenance.seed}"
     kept, out = folder / "row.json", folder / "model"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
@@ -138,12 +138,15 @@ def measured(jobs: dict[tuple[str, str], list[Any]]) -> Iterator[tuple[str, str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--iterations", type=int, default=600)
-    parser.add_argument("--folds", type=int, default=FOLDS, help="how many of them are looked at")
+    parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), help="how many are looked at")
     parser.add_argument("--only", help="some of: " + "; ".join({**ADAPTATIONS, **TRAININGS}))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     options = parser.parse_args()
+    chosen = options.only.split(";") if options.only else [*ADAPTATIONS, *TRAININGS]
+    if unknown := set(chosen) - {*ADAPTATIONS, *TRAININGS}:
+        parser.error(f"--only: unknown {', '.join(sorted(unknown))}")
     work = with_cohorts(options.work, "source", TARGET)
     source_model(work, options.seed)
     given = (options.iterations, options.seed, work)
@@ -156,7 +159,7 @@ def main() -> None:
             (stage, name): [pool.submit(run, name, fold, *given) for fold in range(folds)]
             for stage, run, names, folds in stages
             for name in names
-            if options.only is None or name in ("as it is", *options.only.split(";"))
+            if name in ("as it is", *chosen)
         }
         table: dict[str, dict[str, Any]] = {"adaptation": {}, "training": {}}
         for stage, name, row in measured(jobs):

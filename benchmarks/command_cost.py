@@ -15,7 +15,7 @@ class Cost(NamedTuple):
 
     seconds: float
     processor_seconds: float  # of all cores: what a busy machine changes least
-    peak_mib: float  # at least what the process that starts the command holds, as the system counts
+    peak_mib: float  # of its largest process; at least what the one that starts it holds, as the system counts
 
 
 def measured(*arguments: object, environment: Mapping[str, str] | None = None) -> Cost:

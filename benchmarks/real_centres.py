@@ -107,7 +107,7 @@ def main() -> None:
     if options.seeds:
         study = replace(study, seeds=tuple(map(int, options.seeds.split(","))))
         name = f"{options.target}_seeds_{'_'.join(map(str, study.seeds))}"
-    if options.retrain_last:
+    if options.retrain_last is not None:
         study = replace(study, models=replace(study.models, retrain_last=options.retrain_last))
         name += f"_last_{options.retrain_last}"
     out = work / name

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -319,30 +320,43 @@ def test_one_malformed_structure_does_not_hinder_the_others(scan: Scan, drawn: P
         odd.contours()
 
 
-@pytest.mark.parametrize(
-    ("sequence", "keyword"), [("StructureSetROISequence", "ROINumber"), ("ROIContourSequence", "ReferencedROINumber")]
-)
-def test_contours_that_may_be_either_of_two_structures_are_refused(
-    scan: Scan, drawn: Path, sequence: str, keyword: str
-) -> None:
+def test_contours_that_may_be_either_of_two_structures_are_nobody_s(scan: Scan, drawn: Path) -> None:
     drawn.unlink()
-    make_structure_set(drawn, scan, ("Brainstem", "SpinalCord"))
-    edit(drawn, lambda dataset: setattr(dataset[sequence].value[1], keyword, 1))
-    with pytest.raises(DicomError, match="two structures have the number '1'"):
-        read_rois(drawn, scan)
+    make_structure_set(drawn, scan, ("Brainstem", "SpinalCord", "Larynx"))
+    edit(drawn, lambda dataset: setattr(dataset.StructureSetROISequence[1], "ROINumber", 1))
+    said: list[str] = []
+    assert [roi.is_drawn for roi in read_rois(drawn, scan, said.append)] == [False, False, True]
+    dropped = "another structure has its number, so whose the contours are is unknown; they are dropped"
+    assert said == [f"Brainstem: {dropped}", f"SpinalCord: {dropped}"]
 
 
-def test_structures_without_contours_may_share_a_number(scan: Scan, drawn: Path) -> None:
+def test_a_structure_s_contours_may_lie_in_two_items(scan: Scan, drawn: Path) -> None:
+    def split(dataset: Dataset) -> None:
+        (item,) = dataset.ROIContourSequence
+        rest = deepcopy(item)
+        item.ContourSequence, rest.ContourSequence = item.ContourSequence[:2], rest.ContourSequence[2:]
+        dataset.ROIContourSequence.append(rest)
+
+    edit(drawn, split)
+    said: list[str] = []
+    assert len(read_structure_set(drawn, scan, said.append)["Brainstem"].contours) == 5
+    assert not said
+
+
+def test_reference_points_may_share_a_number(scan: Scan, drawn: Path) -> None:
     drawn.unlink()
     make_structure_set(drawn, scan, ("Brainstem", "Couch", "Isocentre"))
 
     def number_none(dataset: Dataset) -> None:
         for roi, item in zip(dataset.StructureSetROISequence[1:], dataset.ROIContourSequence[1:], strict=True):
             roi.ROINumber = item.ReferencedROINumber = 0
-            del item.ContourSequence
+            for contour in item.ContourSequence:
+                contour.ContourGeometricType = "POINT"
 
     edit(drawn, number_none)
-    assert [len(roi.items) for roi in read_rois(drawn, scan)] == [5, 0, 0]
+    said: list[str] = []
+    assert [len(roi.contours()) for roi in read_rois(drawn, scan, said.append)] == [5, 0, 0]
+    assert not said
 
 
 @pytest.mark.parametrize("points", [0, 1, 2])

@@ -49,10 +49,14 @@ def test_what_is_loaded_is_what_was_saved(model: Model, path: Path) -> None:
 def test_a_parent_is_saved_with_its_share(model: Model, tmp_path: Path, stage: str) -> None:
     model = replace(model, architecture=replace(model.architecture, parent_from=stage))
     model = replace(model, network=Network(model.architecture, 2))
-    model.network.parent_share_K.copy_(torch.tensor([0.5, 0.0]))
+    with torch.no_grad():
+        for parameter in model.network.parent.parameters():
+            parameter.mul_(1.5)
+    model.network.parent_share_K.copy_(torch.tensor([0.5, 0.25]))
     save_model(model, tmp_path / "child")
     ct_N1HW = torch.randn(1, 1, 33, 33)
     loaded = load_model(tmp_path / "child")
+    assert torch.equal(loaded.network.parent_share_K, torch.tensor([0.5, 0.25]))
     assert torch.equal(loaded.network(ct_N1HW), model.network.eval()(ct_N1HW))
 
 
@@ -62,15 +66,16 @@ def test_a_file_from_before_the_fingerprints_is_read(path: Path) -> None:
     assert load_model(rewritten(path, {"provenance": provenance})).provenance.trained_on == ()
 
 
-@pytest.mark.parametrize("channels", [0, 32])
-def test_a_file_that_speaks_of_the_refinement_is_read_if_it_has_none(path: Path, model: Model, channels: int) -> None:
+@pytest.mark.parametrize(("name", "unused", "used"), [("refine_channels", 0, 32), ("parent_head", False, True)])
+def test_a_file_that_speaks_of_what_is_gone_is_read_if_it_did_not_use_it(
+    path: Path, model: Model, name: str, unused: object, used: object
+) -> None:
     architecture = json.loads(header(path)["__metadata__"]["recontour"])["architecture"]
-    spoken = rewritten(path, {"architecture": architecture | {"refine_channels": channels}})
-    if channels:
-        with pytest.raises(ModelFileError, match="refine_channels"):
-            load_model(spoken)
-    else:
-        assert load_model(spoken).architecture == model.architecture
+    assert (
+        load_model(rewritten(path, {"architecture": architecture | {name: unused}})).architecture == model.architecture
+    )
+    with pytest.raises(ModelFileError, match=rf"older recontour \({name}\); train or adapt it again"):
+        load_model(rewritten(path, {"architecture": architecture | {name: used}}))
 
 
 def test_the_file_carries_a_card_in_plain_json(path: Path) -> None:

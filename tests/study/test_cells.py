@@ -52,9 +52,9 @@ def test_the_paper_s_experiments_leave_the_parent_s_head_out() -> None:
         *head_first.lineage[1:],
         *(st for pairs in grid.normalisation.values() for _, st in pairs),
     ]
-    assert all(cell.alone for cell in alone)
-    assert not any(st.alone for pairs in grid.cases.values() for _, st in pairs)
-    assert not grid.models[0].st.alone
+    assert all(cell.plain for cell in alone)
+    assert not any(st.plain for pairs in grid.cases.values() for _, st in pairs)
+    assert not grid.models[0].st.plain
 
 
 def test_depths_end_at_the_network_s() -> None:

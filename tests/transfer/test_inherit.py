@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from recontour.network import Model
+from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.inherit import inherit, keep_parent
 
 
@@ -31,20 +33,26 @@ def test_the_parent_stays_as_it_was(model: Model) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.network.state_dict().items())
 
 
-def test_the_parent_has_a_say_where_it_knows_the_organ_and_only_when_nothing_learns(model: Model) -> None:
+@pytest.mark.parametrize("retrain_last", [1, 10, 14, 20])  # from SPP alone, Conv5, within Conv3, all
+def test_the_parent_has_its_say_where_it_knows_the_organ_and_only_when_nothing_learns(
+    model: Model, retrain_last: int
+) -> None:
     organs = ("Lens_L", "Larynx", "Brainstem")
     network, _ = inherit(model, organs)
+    freeze_all_but_last(network, retrain_last)
     ct_N1HW = torch.randn(2, 1, 33, 33)
     with torch.no_grad():
-        for parameter in network.parameters():  # it has learnt something else
-            parameter.add_(0.01)
+        for parameter in network.parameters():
+            if parameter.requires_grad:  # it has learnt something else
+                parameter.add_(0.01)
         own = network.eval()(ct_N1HW)
         parent = model.network.eval()(ct_N1HW)
-        keep_parent(network, model, dict.fromkeys(organs, 0.25))
+        keep_parent(network, model, {"Lens_L": 0.25, "Larynx": 0.9, "Brainstem": 0.75})
         both = network.eval()(ct_N1HW)
+        assert not torch.allclose(own[:, 0], parent[:, 1], atol=1e-3)
         assert torch.allclose(both[:, 0], 0.75 * own[:, 0] + 0.25 * parent[:, 1], atol=1e-5)
         assert torch.allclose(both[:, 1], own[:, 1], atol=1e-6)
-        assert torch.allclose(both[:, 2], 0.75 * own[:, 2] + 0.25 * parent[:, 0], atol=1e-5)
+        assert torch.allclose(both[:, 2], 0.25 * own[:, 2] + 0.75 * parent[:, 0], atol=1e-5)
         lone, _ = inherit(model, organs)
         lone.load_state_dict({name: network.state_dict()[name] for name in lone.state_dict()})
         assert torch.equal(network.train()(ct_N1HW), lone.train()(ct_N1HW))

@@ -24,10 +24,13 @@ def test_the_parent_is_kept_from_the_first_stage_on_that_learns(
     assert torch.equal(child.network.parent_share_K, of_two_patients_here_and_three_there)
 
 
-def test_as_in_the_paper_no_parent_is_kept(model: Model, south: Cohort) -> None:
-    recipe = replace(preset_of("compact").adapt, parent_patients=0.0)
+@pytest.mark.parametrize(("worth", "organ"), [(0.0, "Brainstem"), (3.0, "Larynx")])
+def test_no_parent_is_kept_as_in_the_paper_or_where_it_knows_no_organ(
+    model: Model, south: Cohort, worth: float, organ: str
+) -> None:
+    recipe = replace(preset_of("compact").adapt, parent_patients=worth)
     cases = [south[case_id] for case_id in south.case_ids]
-    child = take_over(model, south, cases, model.organs, recipe, 10, seed=0)
+    child = take_over(model, south, cases, [organ], recipe, 10, seed=0)
     assert child.architecture.parent_from is None
     assert not child.network.parent
 

@@ -2,8 +2,8 @@
 
 import re
 import warnings
-from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -106,10 +106,9 @@ class Roi:
 def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> tuple[Roi, ...]:
     """Read an RTSTRUCT without its contours, so that only those that are wanted need to be in order.
 
-    scan: the CT it must have been drawn on; None: any. note: is told, in one line, of structures drawn in another frame
-    of reference; they stay, empty.
+    scan: the CT it must have been drawn on; None: any. note: is told, in one line, of structures that stay, but empty:
+        drawn in another frame of reference, or of a number that is another's, too.
     Raises: NotDicomError: damaged. NoSeriesError: no RTSTRUCT. FrameOfReferenceError: it was drawn on another CT.
-        DicomError: two structures have one number, so that it is not said whose contours are whose.
     """
     dataset = read_dataset(path)
     with reading(path):
@@ -118,33 +117,25 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
         if scan is not None:
             _refuse_other_ct(dataset, scan.source, path)
         frame_uid = "" if scan is None else scan.source.frame_of_reference_uid
-        contours: dict[str, Sequence[Attributes]] = {}
+        contours: defaultdict[str, list[Attributes]] = defaultdict(list)
         for item in dataset.get("ROIContourSequence") or ():
-            number = text(item, "ReferencedROINumber")
-            if drawn := items_of(item, "ContourSequence"):
-                _refuse_second(number, contours, path)
-                contours[number] = drawn
-        rois: list[Roi] = []
-        taken: set[str] = set()
-        for roi in dataset.get("StructureSetROISequence") or ():
+            contours[text(item, "ReferencedROINumber")] += items_of(item, "ContourSequence")
+        numbered = dataset.get("StructureSetROISequence") or ()
+        bearers = Counter(text(roi, "ROINumber") for roi in numbered)
+        rois = []
+        for roi in numbered:
             name, number = text(roi, "ROIName"), text(roi, "ROINumber")
             items: Sequence[Attributes] = contours.get(number, ())
-            if items:
-                _refuse_second(number, taken, path)
-                taken.add(number)
             if frame_uid and text(roi, "ReferencedFrameOfReferenceUID") not in ("", frame_uid):
                 note(f"{name}: drawn in another frame of reference; its contours are dropped")
                 items = ()
+            elif bearers[number] > 1 and any(_kind(item) in CLOSED for item in items):
+                note(
+                    f"{name}: another structure has its number, so whose the contours are is unknown; they are dropped"
+                )
+                items = ()
             rois.append(Roi(path, number, name, items))
     return tuple(rois)
-
-
-def _refuse_second(number: str, before: Container[str], path: Path) -> None:
-    if number in before:
-        raise DicomError(
-            f"{path}: two structures have the number '{number}', so that it is not said whose contours are whose; "
-            "export it again, or renumber them in the planning system"
-        )
 
 
 def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> StructureSet:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name all of PyTorch's users know)
 
 STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5", "spp")
-TRUNK = 4  # of which come before the head
+TRUNK = 4  # of these are the trunk, and the others the head
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Network(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.normal_(self.spp.scores.weight, std=0.01)
-        if a.parent_from:
+        if a.parent_from is not None:
             self.add_parent(a.parent_from)
 
     def add_parent(self, first: str) -> None:

@@ -33,6 +33,10 @@ GONE = {
 _FIELDS = ("architecture", "organs", "preprocessing", "recipe", "provenance", "weights_sha256")
 
 
+class _OlderFieldError(Exception):
+    """A setting that this recontour no longer has, and that was in use."""
+
+
 class _NewerFieldError(Exception):
     """A setting that this recontour does not know."""
 
@@ -155,6 +159,8 @@ def load_model(path: Path) -> Model:
         )
         model.network.load_state_dict(weights)
         model.card()  # it speaks of every field
+    except _OlderFieldError as error:
+        raise ModelFileError(f"{path} is of an older recontour ({error}); train or adapt it again") from error
     except _NewerFieldError as error:
         raise ModelFileError(f"{path} is of a newer recontour ({error}); update recontour") from error
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, RecontourError) as error:
@@ -207,6 +213,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """A dataclass from JSON: lists become tuples, an unknown field is an error that names it."""
     values = {name: value for name, value in values.items() if name not in GONE or value != GONE[name]}
+    if older := set(values) & set(GONE):
+        raise _OlderFieldError(", ".join(sorted(older)))
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if unknown := set(values) - known:
         raise _NewerFieldError(f"it says {', '.join(sorted(unknown))} of its {kind.__name__.lower()}")

@@ -29,7 +29,7 @@ class Cell:
     batch: int | None = None  # None: the preset's
     norm: Literal["batch", "group", "frozen"] | None = None  # None: the preset's
     validate_every: int | None = None
-    alone: bool = False  # its parent has no say, as in the paper
+    plain: bool = False  # fine-tuning as in the paper: its parent has no say, and views are always new
 
     @property
     def id(self) -> str:
@@ -41,7 +41,7 @@ class Cell:
             f"{self.cases}cases-draw{self.draw}" if self.cases else "",
             f"batch{self.batch}" if self.batch else "",
             self.norm or "",
-            "alone" if self.alone else "",
+            "plain" if self.plain else "",
             f"{self.iterations}it",
             f"seed{self.seed}",
             f"on-{self.parent.id}" if self.parent else "",
@@ -134,7 +134,7 @@ def _depth(study: Study, models: Sequence[Triple], layers: int) -> dict[int, lis
         return {}
     depths = sorted({layers if depth == "all" else min(depth, layers) for depth in study.depth.layers})
     iterations = study.depth.iterations
-    return {depth: [_adapted(triple.s, iterations, depth, alone=True) for triple in models] for depth in depths}
+    return {depth: [_adapted(triple.s, iterations, depth, plain=True) for triple in models] for depth in depths}
 
 
 def _controls(study: Study, models: Sequence[Triple], layers: int) -> dict[str, list[Cell]]:
@@ -146,11 +146,11 @@ def _controls(study: Study, models: Sequence[Triple], layers: int) -> dict[str, 
     if "random trunk" in study.depth.controls:
         drawn = [Cell("random", triple.s.organs, 0, triple.s.seed) for triple in models]
         controls["random trunk"] = [
-            _adapted(start, iterations, study.models.retrain_last, alone=True) for start in drawn
+            _adapted(start, iterations, study.models.retrain_last, plain=True) for start in drawn
         ]
     if "head first" in study.depth.controls and iterations > 1:
-        heads = [_adapted(triple.s, iterations // 2, 1, alone=True) for triple in models]
-        controls["head first"] = [_adapted(head, iterations - iterations // 2, layers, alone=True) for head in heads]
+        heads = [_adapted(triple.s, iterations // 2, 1, plain=True) for triple in models]
+        controls["head first"] = [_adapted(head, iterations - iterations // 2, layers, plain=True) for head in heads]
     return controls
 
 
@@ -163,7 +163,7 @@ def _normalisation(study: Study, organs: tuple[str, ...], batch: int) -> dict[tu
             iterations = max(1, wanted.slices // size)
             starts = [Cell("S", organs, iterations, seed, batch=size, norm=norm) for seed in study.seeds]
             cells[norm, size] = [
-                (start, replace(start, model="ST", parent=start, retrain_last=study.models.retrain_last, alone=True))
+                (start, replace(start, model="ST", parent=start, retrain_last=study.models.retrain_last, plain=True))
                 for start in starts
             ]
     return cells
@@ -184,5 +184,5 @@ def _cases(study: Study, models: Sequence[Triple], there: int) -> dict[int, list
     return cells
 
 
-def _adapted(parent: Cell, iterations: int, last: int, *, alone: bool = False) -> Cell:
-    return Cell("ST", parent.organs, iterations, parent.seed, parent=parent, retrain_last=last, alone=alone)
+def _adapted(parent: Cell, iterations: int, last: int, *, plain: bool = False) -> Cell:
+    return Cell("ST", parent.organs, iterations, parent.seed, parent=parent, retrain_last=last, plain=plain)

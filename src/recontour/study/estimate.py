@@ -11,6 +11,7 @@ from recontour.study.cells import Cell
 from recontour.study.perform import Ground
 from recontour.study.settings import threads_of
 from recontour.training.batches import Batches
+from recontour.training.features import learns_from_features
 from recontour.training.presets import preset_of
 from recontour.training.profile import time_step
 from recontour.transfer.depth import freeze_all_but_last
@@ -43,6 +44,7 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
     a_slice = (time.perf_counter() - began) / len(batch.ct_N1HW)
     freeze_all_but_last(network, ground.study.models.retrain_last)
     frozen = time_step(network, batch, preset.adapt)
+    cached = learns_from_features(network, preset.adapt)
 
     learnt = sum(case.grid.shape[0] for case in ground.cases("target", "train"))
     tested = sum(case.grid.shape[0] for cases in ground.scored.values() for case in cases)
@@ -52,7 +54,7 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
         shallow = cell.retrain_last is not None and cell.retrain_last <= ground.study.models.retrain_last
         slices = cell.batch or preset.train.batch
         new = 1.0  # share of slices whose features are not in the cache yet
-        if preset.adapt.views and cell.iterations:
+        if cached and cell.iterations and not cell.plain:
             new = min(1.0, learnt * preset.adapt.views / (cell.iterations * slices))
         step = (frozen.head + new * frozen.trunk if shallow else whole) * slices / preset.train.batch
         looks = cell.iterations // cell.validate_every if cell.validate_every else 0

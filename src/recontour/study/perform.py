@@ -110,7 +110,8 @@ def _recipe(cell: Cell, recipe: Recipe) -> Recipe:
         iterations=max(1, cell.iterations),
         batch=batch,
         learning_rate=recipe.learning_rate * sqrt(batch / recipe.batch),
-        parent_patients=0.0 if cell.alone else recipe.parent_patients,
+        parent_patients=0.0 if cell.plain else recipe.parent_patients,
+        views=0 if cell.plain else recipe.views,
         frozen_statistics=cell.norm == "frozen" or recipe.frozen_statistics,
     )
 
@@ -167,7 +168,9 @@ def time_shares(model: Model, cases: Sequence[Case], recipe: Recipe, diary: Diar
 
 
 def _count(model: Model) -> int:
-    return sum(parameter.numel() for parameter in model.network.parameters())
+    """Its own parameters: not those of a parent that stays beside it."""
+    named = model.network.named_parameters()
+    return sum(parameter.numel() for name, parameter in named if not name.startswith("parent."))
 
 
 def _keep(model: Model, out: Path) -> None:

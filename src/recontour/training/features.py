@@ -5,6 +5,7 @@ Keeping them changes no number: they are made slice by slice and rounded to floa
 
 import logging
 import shutil
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -177,6 +178,7 @@ def for_learning(network: Network, batches: Batches, path: Path | None) -> Batch
     if not learns_from_features(network, recipe):
         if recipe.views:
             _tell(batches, "no features are cached: layers before Conv5 retrain, too")
+            batches = copy(batches)
             batches.recipe = replace(recipe, views=0)  # only a cache gains by views that come back
         return batches
     cells = (side - 1) // 8 + 1

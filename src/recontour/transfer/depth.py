@@ -8,13 +8,13 @@ whole bottleneck does.
 from torch import nn
 
 from recontour.errors import SettingsError
-from recontour.network import Network
+from recontour.network import STAGES, Network
 
 
 def layers(network: Network) -> list[tuple[str, list[nn.Module]]]:
     """The trainable layers from input to output: name, and the modules that it is made of."""
     found: list[tuple[str, list[nn.Module]]] = [("Conv1", [network.conv1])]
-    for stage in ("conv2", "conv3", "conv4", "conv5"):
+    for stage in STAGES[1:-1]:
         for number, block in enumerate(getattr(network, stage), start=1):
             name = f"{stage.capitalize()}-b{number}"
             found.append((f"{name} 1x1", [block.a] if block.connection is None else [block.a, block.connection]))

@@ -57,8 +57,8 @@ def take_over(
     network, fresh = inherit(parent, organs)
     freeze_all_but_last(network, retrain_last)
     own = _provenance(cohort, cases, organs, parent.provenance.preset, seed)
-    kept = None
-    if m := recipe.parent_patients:
+    m, kept = recipe.parent_patients, None
+    if m > 0 and not set(parent.organs).isdisjoint(organs):
         kept = keep_parent(network, parent, {organ: m / (m + n) for organ, n in own.cases_per_organ.items()})
     provenance = replace(
         own,
