@@ -444,6 +444,16 @@ def test_a_structure_set_without_organs_leaves_its_ct_alone(tmp_path: Path) -> N
     assert not list((tmp_path / "out").rglob("RTSTRUCT.dcm"))
 
 
+def test_structures_of_one_number_are_left_out_and_told(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, names=("Brain Stem", "Lens L", "Parotid_L"))
+    edit(tmp_path / "dicom" / "rs.dcm", lambda data: setattr(data.StructureSetROISequence[1], "ROINumber", 1))
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert [one.reason.split(":")[0] for one in written.left_out] == ["Brain Stem", "Lens L"]
+    (structure_set,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
+    assert read_structure_set(structure_set, read_scan(tmp_path / "out")).names == ("Parotid_L",)
+
+
 def test_coordinates_that_are_no_numbers_do_not_get_through(archive: Path, tmp_path: Path) -> None:
     def write_a_name(structure_set: Dataset) -> None:
         structure_set.ROIContourSequence[0].ContourSequence[0][0x30060050] = raw(0x30060050, b"1\\2\\Zebedee ")

@@ -128,7 +128,9 @@ def deidentify(
                 _write_series(place, ct, patient)
                 if ct.uid in drawn:
                     at = drawn[ct.uid].path
-                    found.update(_write_structure_set(place / STRUCTURE_SET, at, patient, user_map))
+                    notes: list[str] = []
+                    found.update(_write_structure_set(place / STRUCTURE_SET, at, patient, user_map, notes.append))
+                    left_out += [LeftOut(at, note) for note in notes]
                     if not (place / STRUCTURE_SET).exists():
                         left_out.append(LeftOut(at, NO_ORGAN))
                 elif ct.uid in alone:
@@ -224,9 +226,11 @@ def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
             raise DicomError(f"{path}: an overlay lies in unused bits of its pixels; export it without overlays")
 
 
-def _write_structure_set(path: Path, source: Path, patient: Patient, user_map: Mapping[str, str]) -> set[NameRow]:
+def _write_structure_set(
+    path: Path, source: Path, patient: Patient, user_map: Mapping[str, str], note: Callable[[str], None]
+) -> set[NameRow]:
     """Write a structure set's ROIs that are known organs, if there are any; return what became of its names."""
-    rois = read_rois(source, None)
+    rois = read_rois(source, None, note)
     table = match_drawn(rois, user_map)
     organs = {roi.number: table.mapped[roi.name] for roi in rois if roi.is_drawn and roi.name in table.mapped}
     if organs:
