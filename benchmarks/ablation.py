@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from candidates import cases_of, dsc
-from parent_share import FOLDS, patients_of, source_model
+from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, load_model
@@ -37,7 +37,6 @@ from recontour.transfer.models import begin, fit, take_over
 
 COMPACT = preset_of("compact")
 TARGET = "target1"
-RETRAIN_LAST = 10
 INNER = 2  # patients that early stopping takes from those it adapts to
 LOOKS = 6  # that it has at them
 ADAPTATIONS: dict[str, dict[str, Any]] = {

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from candidates import cases_of, dsc
-from parent_share import source_model
+from parent_share import RETRAIN_LAST, source_model
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, Network
@@ -42,7 +42,6 @@ from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.models import begin, fit, take_over
 
 TARGET = "target1"
-RETRAIN_LAST = 10
 ROUNDS = {"compact": 15, "paper": 3}
 
 

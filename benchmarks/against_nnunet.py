@@ -73,6 +73,11 @@ class Way:
     plans: str
     minutes: float
 
+    @property
+    def title(self) -> str:
+        """Its row's."""
+        return f"{self.name}, {self.minutes:g} min"
+
 
 # recontour
 
@@ -215,7 +220,7 @@ class NnUNet:
                 more = ["--c"]
             elif role != "source":
                 more = ["-pretrained_weights", self.results(way, "source") / "checkpoint_final.pth"]
-            print(f"{way.name}, {way.minutes:g} min: {role}{', going on' if more == ['--c'] else ''}", flush=True)
+            print(f"{way.title}: {role}{', going on' if more == ['--c'] else ''}", flush=True)
             number = str(list(DATASETS).index(role) + 1)
             tell = ("-tr", TRAINER, "-p", way.plans, "-device", "cpu")
             self.run("nnUNetv2_train", number, "2d", "0", *tell, *more, minutes=way.minutes)
@@ -327,11 +332,7 @@ def main() -> None:
     kept = nnunet.folder / f"rows-{options.threads}.json"
     rows: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else {}
     for which in options.only.split(","):
-        name = (
-            f"recontour, {options.minutes:g} min"
-            if which == "recontour"
-            else f"{ways[which].name}, {ways[which].minutes:g} min"
-        )
+        name = f"recontour, {options.minutes:g} min" if which == "recontour" else ways[which].title
         if name in rows:
             continue
         if which == "recontour":
@@ -350,16 +351,16 @@ def main() -> None:
         iterations = "/".join(str(stage["iterations"]) for stage in row["stages"])
         minutes = "/".join(f"{stage['seconds'] / 60:.1f}" for stage in row["stages"])
         print(f"{name:28} {cases:13} {iterations:14} {minutes:11} {row['test']['mean']:.3f}")
-    about = {"cpu": cpu_name(), "threads": options.threads, "packages": PACKAGES, "organs": ORGANS}
+    about = {"cpu": cpu_name(), "threads": options.threads, "packages": PACKAGES, "organs": ORGANS, "rows": rows}
     result = RESULTS / "against_nnunet.json"
-    result.write_text(json.dumps(about | {"rows": rows}, indent=1) + "\n")
+    result.write_text(json.dumps(about, indent=1) + "\n")
     picture(rows, RESULTS / "against_nnunet.png")
     adapted = nnunet.folder / f"recontour-{options.minutes:g}" / "ST"
-    if adapted.exists() and f"{ways['smaller'].name}, {options.minutes:g} min" in rows:
+    if adapted.exists() and ways["smaller"].title in rows:
         costs = one_patient(nnunet, ways["smaller"], work, adapted)
         for name, cost in costs.items():
             print(f"one patient, {name:20} {cost['seconds']:6.1f} s {cost['peak_mib']:6.0f} MiB")
-        result.write_text(json.dumps(about | {"rows": rows, "one patient": costs}, indent=1) + "\n")
+        result.write_text(json.dumps(about | {"one patient": costs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

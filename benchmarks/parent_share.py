@@ -110,8 +110,16 @@ def main() -> None:
         means = [np.average([row["by share"][str(s)]["mean"] for row in folds], weights=weights) for s in SHARES]
         table[asked] = [round(float(mean), 4) for mean in means]
         print(f"{asked:>8}  " + "  ".join(f"{mean:10.4f}" for mean in means))
-    about = {"cpu": cpu_name(), "role": options.role, "iterations": options.iterations, "retrained layers": layers}
-    kept = about | {"seed": options.seed, "shares": SHARES, "mean DSC by patients": table, "folds": rows}
+    kept = {
+        "cpu": cpu_name(),
+        "role": options.role,
+        "iterations": options.iterations,
+        "retrained layers": layers,
+        "seed": options.seed,
+        "shares": SHARES,
+        "mean DSC by patients": table,
+        "folds": rows,
+    }
     name = "parent_share.json" if layers == RETRAIN_LAST else f"parent_share_last_{layers}.json"
     (RESULTS / name).write_text(json.dumps(kept, indent=1) + "\n")
 

@@ -44,15 +44,15 @@ def test_experiments_share_a_cell_that_both_ask_for() -> None:
     assert [cell.id for cell in grid.cells[1:]] == [t.id, st.id]
 
 
-def test_the_paper_s_experiments_leave_the_parent_s_head_out() -> None:
+def test_the_paper_s_experiments_are_plain_fine_tuning() -> None:
     grid = laid(depth=Depth(iterations=4), cases=Cases(iterations=4), normalisation=Normalisation(slices=8))
     (head_first,) = grid.controls["head first"]
-    alone = [
+    plain = [
         *grid.depth[10],
         *head_first.lineage[1:],
         *(st for pairs in grid.normalisation.values() for _, st in pairs),
     ]
-    assert all(cell.plain for cell in alone)
+    assert all(cell.plain for cell in plain)
     assert not any(st.plain for pairs in grid.cases.values() for _, st in pairs)
     assert not grid.models[0].st.plain
 

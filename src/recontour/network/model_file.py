@@ -26,10 +26,8 @@ from recontour.network.preprocessing import Preprocessing
 
 FORMAT = 1
 Settings = TypeVar("Settings")
-GONE = {
-    "refine_channels": 0,
-    "parent_head": False,
-}  # settings of earlier recontours, and the value with which they said nothing
+# Settings of earlier recontours, and the value with which they said nothing.
+GONE = {"refine_channels": 0, "parent_head": False}
 _FIELDS = ("architecture", "organs", "preprocessing", "recipe", "provenance", "weights_sha256")
 
 
