@@ -76,7 +76,7 @@ def test_a_study_from_its_file_to_its_report(
 ) -> None:
     study, out = declare(tmp_path, north, target, MORE, workers=2), tmp_path / "out"
     assert main(["study", str(study), "--dry-run"]) == 0
-    cells = re.search(r"(\d+) cells: .* with 2 workers; .* GB of disk", capsys.readouterr().out)
+    cells = re.search(r"(\d+) cells: .* with 2 workers; .* GB of disk, .* more while", _told(capsys))
     assert cells
     assert not out.exists()
 
@@ -90,7 +90,9 @@ def test_a_study_from_its_file_to_its_report(
     names = {path.stem for path in (out / "tables").iterdir()}
     assert names >= {"models", "depth", "cases", "separately", "normalisation", "retention", "times", "scores"}
 
-    # again: nothing is computed twice, and without --resume nothing is touched
+    # again: nothing is left to do or computed twice, and without --resume nothing is touched
+    assert main(["study", str(study), "--dry-run", "--out", str(out)]) == 0
+    assert "0 cells: 0 min" in _told(capsys)
     made = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
     assert main(["study", str(study), "--out", str(out)]) == 2
     assert "--resume" in capsys.readouterr().err
@@ -99,6 +101,10 @@ def test_a_study_from_its_file_to_its_report(
     (out / "report.html").unlink()
     assert main(["report", str(out)]) == 0
     assert (out / "report.html").exists()
+
+
+def _told(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
 
 
 def test_a_cell_that_fails_is_shown_and_the_rest_goes_on(

@@ -237,11 +237,14 @@ def planned(cells: Sequence["Cell"], estimates: Mapping[str, "Estimate"], worker
         cost = estimates[cell.id]
         table.add_row(escape(cell.id), f"{cost.seconds / 60:.1f}", f"{cost.bytes / 1e6:.0f}")
     out.print(table)
-    minutes = sum(cost.seconds for cost in estimates.values()) / 60
-    size = sum(cost.bytes for cost in estimates.values()) / 1e9
+    costs = [estimates[cell.id] for cell in cells]
+    minutes = sum(cost.seconds for cost in costs) / 60
+    size = sum(cost.bytes for cost in costs) / 1e9
+    passing = sum(sorted(cost.cache_bytes for cost in costs)[-workers:]) / 1e9
     together = f", about {minutes / workers:.0f} min with {workers} workers" if workers > 1 else ""
     out.print(
-        f"{len(cells)} cells: {minutes:.0f} min of training and scoring one by one{together}; {size:.1f} GB of disk"
+        f"{len(cells)} cells: {minutes:.0f} min of training and scoring one by one{together}; {size:.1f} GB of disk, "
+        f"and at most {passing:.1f} GB more while it runs"
     )
 
 

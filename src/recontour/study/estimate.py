@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
 from recontour.network import Network
+from recontour.network.architecture import STAGES
 from recontour.study.cells import Cell
 from recontour.study.perform import Ground
 from recontour.study.settings import threads_of
-from recontour.training.batches import Batches
-from recontour.training.features import learns_from_features
+from recontour.training.batches import Batch, Batches
+from recontour.training.features import FeatureStore, learns_from_features
 from recontour.training.presets import preset_of
 from recontour.training.profile import time_step
 from recontour.transfer.depth import freeze_all_but_last
@@ -24,7 +26,8 @@ class Estimate:
     """What a cell will cost."""
 
     seconds: float
-    bytes: int
+    bytes: int  # that stay
+    cache_bytes: int  # that the features of a frozen trunk may take while it trains
 
 
 def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
@@ -38,27 +41,43 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
     network = Network(preset.architecture, len(present))
     whole = time_step(network, batch, preset.train).whole
     weights = sum(parameter.numel() for parameter in network.parameters()) * 4
-    began = time.perf_counter()
-    with torch.inference_mode():
-        network.eval()(batch.ct_N1HW)
-    a_slice = (time.perf_counter() - began) / len(batch.ct_N1HW)
+    alone = _seconds_a_slice(network, batch)
     freeze_all_but_last(network, ground.study.models.retrain_last)
     frozen = time_step(network, batch, preset.adapt)
     cached = learns_from_features(network, preset.adapt)
+    network.add_parent(STAGES[len(network.frozen_stages)])
+    beside_parent = _seconds_a_slice(network, batch)
 
     learnt = sum(case.grid.shape[0] for case in ground.cases("target", "train"))
+    crop_px, views = preset.preprocessing.crop_px, preset.adapt.views
+    store = FeatureStore.planned(Path(), network, learnt, len(present), crop_px, views)
     tested = sum(case.grid.shape[0] for cases in ground.scored.values() for case in cases)
     watched = sum(case.grid.shape[0] for case in ground.cases("target", "validation"))
 
     def cost(cell: Cell) -> Estimate:
         shallow = cell.retrain_last is not None and cell.retrain_last <= ground.study.models.retrain_last
         slices = cell.batch or preset.train.batch
+        asks_parent = cell.parent and not cell.plain and preset.adapt.parent_patients > 0
+        caches = shallow and cached and not cell.plain
         new = 1.0  # share of slices whose features are not in the cache yet
-        if cached and cell.iterations and not cell.plain:
-            new = min(1.0, learnt * preset.adapt.views / (cell.iterations * slices))
+        if caches and cell.iterations:
+            new = min(1.0, learnt * views / (cell.iterations * slices))
         step = (frozen.head + new * frozen.trunk if shallow else whole) * slices / preset.train.batch
         looks = cell.iterations // cell.validate_every if cell.validate_every else 0
         scored = tested * bool(cell.iterations) + watched * looks
-        return Estimate(cell.iterations * step + scored * a_slice, FILES_PER_MODEL * weights)
+        return Estimate(
+            seconds=cell.iterations * step + scored * (beside_parent if asks_parent else alone),
+            bytes=FILES_PER_MODEL * weights,
+            cache_bytes=store.most_bytes(replace(preset.adapt, iterations=cell.iterations)) if caches else 0,
+        )
 
     return {cell.id: cost(cell) for cell in cells}
+
+
+def _seconds_a_slice(network: Network, batch: Batch) -> float:
+    """Of contouring."""
+    network.eval()
+    began = time.perf_counter()
+    with torch.inference_mode():
+        network(batch.ct_N1HW)
+    return (time.perf_counter() - began) / len(batch.ct_N1HW)

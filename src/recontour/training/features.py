@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,12 @@ class FeatureStore:
     features_hwC: tuple[int, int, int]
     organs_KHW: tuple[int, int, int]
 
+    @classmethod
+    def planned(cls, path: Path, network: Network, slices: int, organs: int, crop_px: int, views: int) -> Self:
+        """The store of a run that sees so many slices of so many organs; there is no file yet."""
+        cells = (crop_px - 1) // 8 + 1
+        return cls(path, slices * views, (cells, cells, network.feature_channels), (organs, crop_px, crop_px))
+
     def __getstate__(self) -> dict[str, Any]:
         """What goes to another process: where the file is, not what was read."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -63,6 +69,10 @@ class FeatureStore:
     def record_bytes(self) -> int:
         """Of one view of one slice."""
         return self._record.itemsize
+
+    def most_bytes(self, recipe: Recipe) -> int:
+        """What the file may take in the end."""
+        return self.record_bytes * min(self.slots, recipe.iterations * recipe.batch)
 
     @cached_property
     def _records(self) -> npt.NDArray[np.void]:
@@ -174,22 +184,21 @@ def for_learning(network: Network, batches: Batches, path: Path | None) -> Batch
         several processes train together: they are made anew each time.
     Raises: OutputError, FaultError: the file cannot be made.
     """
-    recipe, side = batches.recipe, batches.preprocessing.crop_px
+    recipe = batches.recipe
     if not learns_from_features(network, recipe):
         if recipe.views:
             _tell(batches, "no features are cached: layers before Conv5 retrain, too")
             batches = copy(batches)
             batches.recipe = replace(recipe, views=0)  # only a cache gains by views that come back
         return batches
-    cells = (side - 1) // 8 + 1
-    features_hwC = (cells, cells, network.feature_channels)
+    slices = sum(case.grid.shape[0] for case in batches.cases)
+    side = batches.preprocessing.crop_px
+    store = FeatureStore.planned(path or Path(), network, slices, len(batches.organs), side, recipe.views)
     if path is None:
         _tell(batches, "the frozen layers' features are computed anew each time: several processes train together")
-        return FeatureBatches(batches, features_hwC, None)
+        return FeatureBatches(batches, store.features_hwC, None)
     path.unlink(missing_ok=True)
-    slots = sum(case.grid.shape[0] for case in batches.cases) * recipe.views
-    store = FeatureStore(path, slots, features_hwC, (len(batches.organs), side, side))
-    gigabytes = store.record_bytes * min(slots, recipe.iterations * recipe.batch) / 1e9
+    gigabytes = store.most_bytes(recipe) / 1e9
     free = shutil.disk_usage(path.parent).free / 1e9
     if gigabytes > FREE_SHARE * free:
         _tell(
@@ -197,14 +206,14 @@ def for_learning(network: Network, batches: Batches, path: Path | None) -> Batch
             f"the frozen layers' features are computed anew each time: a cache takes {gigabytes:.1f} GB, and "
             f"{path.parent} has {free:.1f} GB free, of which it may take half",
         )
-        return FeatureBatches(batches, features_hwC, None)
+        return FeatureBatches(batches, store.features_hwC, None)
     _tell(
         batches,
         f"caching up to {gigabytes:.1f} GB of the frozen layers' features in {path.parent} while it trains; "
         f"{free:.1f} GB are free",
     )
     store.create()
-    return FeatureBatches(batches, features_hwC, store)
+    return FeatureBatches(batches, store.features_hwC, store)
 
 
 def _tell(batches: Batches, words: str) -> None:
