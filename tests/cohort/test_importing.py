@@ -72,6 +72,20 @@ def test_importing_twice_adds_nothing_twice_and_says_the_same_of_the_names(tmp_p
     assert len(cohort) == 1
 
 
+def test_one_ct_under_other_uids_is_told_once(tmp_path: Path, cohort: Cohort) -> None:
+    first = patient(tmp_path / "first", seed="a")
+    import_archive(read_archive(tmp_path / "first"), cohort)
+    assert cohort.twins == []
+    again = patient(tmp_path / "again", seed="b")
+    report = import_archive(read_archive(tmp_path / "again"), cohort)
+    twins = tuple(sorted(case_id_of("B", uid) for uid in (first, again)))
+    assert cohort.twins == [twins]
+    assert report.notes == (
+        f"{', '.join(twins)}: the same CT, to the voxel. If it is one patient twice, delete the folder of one",
+    )
+    assert import_archive(read_archive(tmp_path / "again"), cohort).notes == ()
+
+
 def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom")
     (case_id,) = import_archive(read_archive(tmp_path / "dicom"), cohort).added

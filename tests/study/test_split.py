@@ -47,6 +47,20 @@ def test_a_wrong_split_file_is_one_line(north: Cohort, tmp_path: Path, rows: str
         split_of("source", Centre(cohort=north.path, split=path), north)
 
 
+def test_a_patient_who_is_there_twice_is_not_trained_on_and_tested(north: Cohort, tmp_path: Path) -> None:
+    case = north[north.case_ids[0]]
+    twice = Cohort.open_or_create(tmp_path / "twice", "north")
+    for name in ("a", "b", "c"):
+        hu = case.hu if name != "c" else case.hu + 1
+        twice.add(name, hu, case.grid, {organ: case.mask(organ) for organ in case.organs}, "hash")
+    path = tmp_path / "split.csv"
+    path.write_text("case,fold\na,train\nb,train\nc,test\n")
+    assert split_of("target", Centre(cohort=twice.path, split=path), twice)["train"] == ["a", "b"]
+    path.write_text("case,fold\na,train\nb,test\nc,train\n")
+    with pytest.raises(SettingsError, match=r"one CT would be in two folds \(a for train, b for test\)"):
+        split_of("target", Centre(cohort=twice.path, split=path), twice)
+
+
 def test_a_cohort_too_small_for_its_split_is_refused(north: Cohort) -> None:
     with pytest.raises(SettingsError, match="no case for train, of 3 cases"):
         split_of("source", Centre(cohort=north.path, test=3), north)

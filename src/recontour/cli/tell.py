@@ -163,6 +163,8 @@ def cohort(opened: "Cohort") -> None:
     for organ, found in sorted(volumes.items()):
         table.add_row(organ, str(len(found)), f"{median(found):.2f}", f"{min(found):.2f} to {max(found):.2f}")
     out.print(table)
+    for names in opened.twins:
+        out.print(f"the same CT, to the voxel: {', '.join(names)}", markup=False)
     for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
         if (opened.path / name).exists():
             _csv(opened.path / name, title)

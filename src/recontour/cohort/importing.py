@@ -5,7 +5,7 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,10 +154,23 @@ def import_archive(
         stored.update({_without_free_text(row) for row in rows})
         notes.extend(f"{case_id}: {line}" for line in said)
     progress("importing", len(archive.pairs), len(archive.pairs), "")
+    if added:
+        notes.extend(_twins(cohort, added))
     report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), ordered(names), tuple(notes))
     _save_names(cohort, ordered(stored))
     _save_left_out(cohort, report, archive)
     return report
+
+
+def _twins(cohort: Cohort, added: Collection[str]) -> list[str]:
+    """A note for each CT that is there twice, and was not before."""
+    with suppress(CohortError):  # a case that is damaged is told where it is used
+        return [
+            f"{', '.join(names)}: the same CT, to the voxel. If it is one patient twice, delete the folder of one"
+            for names in cohort.twins
+            if not set(names).isdisjoint(added)
+        ]
+    return []
 
 
 def _import_case(

@@ -181,6 +181,17 @@ class Cohort:
         """Every organ that at least one case has, sorted."""
         return tuple(sorted({organ for case in self for organ in case.organs}))
 
+    @property
+    def twins(self) -> list[tuple[str, ...]]:
+        """Cases that have one CT to the voxel, as a patient exported twice has: their names, by CT."""
+        by_grid: dict[Grid, list[Case]] = {}
+        for case in self:
+            by_grid.setdefault(case.grid, []).append(case)
+        by_ct: dict[str, list[str]] = {}
+        for case in (case for alike in by_grid.values() if len(alike) > 1 for case in alike):  # only these are read
+            by_ct.setdefault(case.fingerprint, []).append(case.id)
+        return [tuple(names) for names in by_ct.values() if len(names) > 1]
+
     def chosen_organs(self, organs: Sequence[str] | None) -> tuple[str, ...]:
         """The organs to work on, each of which at least one case has; all there are if None.
 

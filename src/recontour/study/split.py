@@ -20,7 +20,7 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
 
     name: "source" or "target".
 
-    Raises: SettingsError: the file names unknown cases or folds, or a fold that is needed would be empty.
+    Raises: SettingsError: the file names unknown cases or folds, a needed fold would be empty, or two would have one CT.
     """
     split = read_split(centre.split, name, cohort) if centre.split else _drawn(centre, cohort)
     if empty := [fold for fold in ("train", "test") if not split[fold]]:
@@ -28,6 +28,14 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
             f"{centre.split or cohort.path}: no case for {' and '.join(empty)}, of {len(cohort)} cases; "
             "the split leaves at least one for each"
         )
+    folds = {case: fold for fold, cases in split.items() for case in cases}
+    for names in cohort.twins:
+        if len({folds[case] for case in names if case in folds}) > 1:
+            where = ", ".join(f"{case} for {folds[case]}" for case in names if case in folds)
+            raise SettingsError(
+                f"{centre.split or cohort.path}: one CT would be in two folds ({where}), so the scores would not be of "
+                f"new patients; delete the folder of one in {cohort.path}/cases, or give both one fold by a split file"
+            )
     return split
 
 
