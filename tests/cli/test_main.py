@@ -79,3 +79,12 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out == f"recontour {version('recontour')}\n"
+
+
+def test_an_unknown_option_is_told_with_its_command_s_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["import", "A", "B", "--center", "C"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("usage: recontour import")
+    assert "unrecognized arguments: --center C" in said

@@ -30,7 +30,9 @@ FULL = {  # by what PyTorch or Python say
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # with the command's usage
     warnings.filterwarnings("ignore")  # what libraries remark among themselves is not the user's concern
     try:
         commands = import_module("recontour.cli.commands")  # torch comes with it: `--help` does not wait
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, does: str, words: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=words, description=words)
-        added.set_defaults(command=does)
+        added.set_defaults(command=does, parser=added)
         return added
 
     importing = command("import", "import_", "DICOM archive (CT + RTSTRUCT or SEG) -> cohort folder")

@@ -20,7 +20,7 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
 
     name: "source" or "target".
 
-    Raises: SettingsError: the file names unknown cases or folds, a needed fold would be empty, or two would have one CT.
+    Raises: SettingsError: the file names unknown cases or folds, a needed fold would be empty, or two have one CT.
     """
     split = read_split(centre.split, name, cohort) if centre.split else _drawn(centre, cohort)
     if empty := [fold for fold in ("train", "test") if not split[fold]]:
