@@ -139,6 +139,11 @@ class Network(nn.Module):
         return tuple(name for name, _ in frozen)
 
     @property
+    def first_that_learns(self) -> str:
+        """The stage after those."""
+        return STAGES[len(self.frozen_stages)]
+
+    @property
     def trunk_is_frozen(self) -> bool:
         """Whether nothing of Conv1 to Conv4 learns."""
         return "conv4" in self.frozen_stages

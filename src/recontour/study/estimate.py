@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from recontour.network import Network
-from recontour.network.architecture import STAGES
 from recontour.study.cells import Cell
 from recontour.study.perform import Ground
 from recontour.study.settings import threads_of
@@ -45,12 +44,13 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
     freeze_all_but_last(network, ground.study.models.retrain_last)
     frozen = time_step(network, batch, preset.adapt)
     cached = learns_from_features(network, preset.adapt)
-    network.add_parent(STAGES[len(network.frozen_stages)])
+    network.add_parent(network.first_that_learns)
     beside_parent = _seconds_a_slice(network, batch)
 
     learnt = sum(case.grid.shape[0] for case in ground.cases("target", "train"))
-    crop_px, views = preset.preprocessing.crop_px, preset.adapt.views
-    store = FeatureStore.planned(Path(), network, learnt, len(present), crop_px, views)
+    store = FeatureStore.planned(
+        Path(), network, learnt, len(present), preset.preprocessing.crop_px, preset.adapt.views
+    )
     tested = sum(case.grid.shape[0] for cases in ground.scored.values() for case in cases)
     watched = sum(case.grid.shape[0] for case in ground.cases("target", "validation"))
 
@@ -61,7 +61,7 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
         caches = shallow and cached and not cell.plain
         new = 1.0  # share of slices whose features are not in the cache yet
         if caches and cell.iterations:
-            new = min(1.0, learnt * views / (cell.iterations * slices))
+            new = min(1.0, store.slots / (cell.iterations * slices))
         step = (frozen.head + new * frozen.trunk if shallow else whole) * slices / preset.train.batch
         looks = cell.iterations // cell.validate_every if cell.validate_every else 0
         scored = tested * bool(cell.iterations) + watched * looks

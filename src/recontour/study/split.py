@@ -30,8 +30,9 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
         )
     folds = {case: fold for fold, cases in split.items() for case in cases}
     for names in cohort.twins:
-        if len({folds[case] for case in names if case in folds}) > 1:
-            where = ", ".join(f"{case} for {folds[case]}" for case in names if case in folds)
+        at = {case: folds[case] for case in names if case in folds}
+        if len(set(at.values())) > 1:
+            where = ", ".join(f"{case} for {fold}" for case, fold in at.items())
             raise SettingsError(
                 f"{centre.split or cohort.path}: one CT would be in two folds ({where}), so the scores would not be of "
                 f"new patients; delete the folder of one in {cohort.path}/cases, or give both one fold by a split file"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from recontour.network import STAGES, Model, Network
+from recontour.network import Model, Network
 
 SCORES = ("spp.scores.weight", "spp.scores.bias")  # only these know organs: two score rows each
 
@@ -29,7 +29,7 @@ def keep_parent(network: Network, parent: Model, shares: Mapping[str, float]) ->
         organ that it does not know it has none.
     Returns: the first of these stages.
     """
-    first = STAGES[len(network.frozen_stages)]
+    first = network.first_that_learns
     network.add_parent(first)
     weights = _weights(parent, tuple(shares), network.state_dict())
     network.parent.load_state_dict({name: weights[name] for name in network.parent.state_dict()})
