@@ -2,14 +2,15 @@
 """The paper's study on real patients: source -> Model_S; a target -> Model_T, Model_ST; depths, numbers of cases, ...
 
     .venv/bin/python benchmarks/real_centres.py [--target target1] [--only models,depth] [--seeds 0,1,2]
-        [--retrain-last 29] [--work DIR]
+        [--retrain-last 29] [--learn-from-validation] [--work DIR]
 
 Patients go through DICOM and the same functions as the command line, on the folds of cases.csv; the study itself is
 real_centres.toml, to be run by `recontour study` alike. Broken off at any moment, the same command goes on where it
 was, and finished cells are kept: `--only models` is the main job, and the rest can follow later. Other seeds than the
-study's own, or another depth of Model_ST, are a study of their own. Prints the table and the differences that matter,
-and writes docs/results/TARGET/ (the report's CSV files) and docs/results/TARGET.json. Nothing is tuned here: settings
-are the preset's.
+study's own, another depth of Model_ST, and trainings on the patients for validation, too (who are only watched, and
+decide nothing) are a study of their own. Prints the table and the differences that matter, and writes
+docs/results/TARGET/ (the report's CSV files) and docs/results/TARGET.json. Nothing is tuned here: settings are the
+preset's.
 """
 
 import argparse
@@ -86,6 +87,20 @@ def roles(target: str) -> dict[str, str]:
     return {"source": "source", "target": target}
 
 
+def nobody_watched(study: Study) -> Study:
+    """The study with the patients for validation among those for training, by split files beside its own."""
+    splits = {}
+    for name, path in {"source": study.source.split, "target": study.target.split}.items():
+        assert path
+        splits[name] = path.with_name(f"{path.stem}_nobody_watched.csv")
+        splits[name].write_text(path.read_text().replace(",validation", ",train"))
+    return replace(
+        study,
+        source=replace(study.source, split=splits["source"]),
+        target=replace(study.target, split=splits["target"]),
+    )
+
+
 def says(what: str, done: int, total: int, words: str, _told: list[float] = [0.0]) -> None:  # noqa: B006 (a memory)
     """A line a minute."""
     if time.monotonic() - _told[0] > 60:
@@ -100,6 +115,7 @@ def main() -> None:
     parser.add_argument("--target", default="target1")
     parser.add_argument("--seeds", help="instead of the study's: 0,1,2")
     parser.add_argument("--retrain-last", type=int, help="layers of Model_ST, instead of the study's")
+    parser.add_argument("--learn-from-validation", action="store_true", help="patients for validation train, too")
     parser.add_argument("--only", help=f"'models', or some of {','.join(SECTIONS)} beside them")
     options = parser.parse_args()
     work = with_cohorts(options.work, *roles(options.target).values(), data=options.data)
@@ -110,6 +126,8 @@ def main() -> None:
     if options.retrain_last is not None:
         study = replace(study, models=replace(study.models, retrain_last=options.retrain_last))
         name += f"_last_{options.retrain_last}"
+    if options.learn_from_validation:
+        study, name = nobody_watched(study), f"{name}_nobody_watched"
     out = work / name
     began = time.monotonic()
     failed = run_study(study, out, resume=True, progress=says)

@@ -1,6 +1,7 @@
 """Outputs appear whole or not at all, never over something else; what cannot be made is found before the work."""
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -29,6 +30,14 @@ def test_words_are_made_fit_for_a_screen(words: str, shown: str) -> None:
 def test_a_secret_is_for_its_owner_alone_while_it_is_written(tmp_path: Path) -> None:
     with whole_file(tmp_path / "key", mode=0o600) as partial:
         assert partial.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_synced_may_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows refuses to sync a file that is open for reading alone."""
+    modes = []
+    monkeypatch.setattr(os, "fsync", lambda at: modes.append(fcntl.fcntl(at, fcntl.F_GETFL) & os.O_ACCMODE))
+    write_text(tmp_path / "a.txt", "whole")
+    assert modes == [os.O_RDWR]
 
 
 def test_a_file_appears_whole_with_the_mode_of_the_umask(tmp_path: Path) -> None:

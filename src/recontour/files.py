@@ -69,7 +69,7 @@ def whole_file(path: Path, *, replace: bool = False, mode: int = 0o666) -> Itera
         granted = partial.stat().st_mode  # as the user's umask has it; some libraries write for the owner alone
         yield partial
         partial.chmod(granted)
-        with partial.open("rb") as written:
+        with partial.open("r+b") as written:  # Windows syncs only what may be written
             os.fsync(written.fileno())
         if replace:
             partial.replace(path)

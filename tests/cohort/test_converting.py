@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import numpy.typing as npt
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from tests.dicom.conftest import dciodvfy, edit, make_scan, needs_dciodvfy
@@ -83,6 +84,15 @@ def test_a_label_map_comes_back(tmp_path: Path, scan: Scan, kind: type) -> None:
     """nnU-Net writes whole numbers, some tools the same as floats."""
     convert(write_map(tmp_path / "predicted", label_map().astype(kind)), tmp_path / "ct", tmp_path / "rs.dcm")
     assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+
+
+def test_only_what_is_known_as_an_organ_is_called_one(tmp_path: Path, scan: Scan) -> None:
+    (tmp_path / "masks").mkdir()
+    for name in ("BODY", "Brainstem", "GTVp"):
+        write_nifti(tmp_path / "masks" / f"{name}.nii.gz", masks_of()["Brainstem"], GRID)
+    convert(tmp_path / "masks", tmp_path / "ct", tmp_path / "rs.dcm")
+    observations = pydicom.dcmread(tmp_path / "rs.dcm").RTROIObservationsSequence
+    assert [one.RTROIInterpretedType for one in observations] == ["", "ORGAN", ""]
 
 
 def test_a_dicom_seg_comes_back(tmp_path: Path, scan: Scan) -> None:

@@ -136,6 +136,37 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(tmp_path: Path, 
     ]
 
 
+@pytest.mark.parametrize(
+    ("drawn", "told"),
+    [
+        ([0, 2, 4, 6, 8], "Brainstem is unknown: Brainstem is on 5 slices, and not on 4 between them"),
+        ([0, 4, 8], "Brainstem is unknown: Brainstem is on 3 slices, and not on 6 between them"),
+        ([0, 1, 2, 4, 5], "Brainstem: nothing on 1 slice(s) between its first and last; taken as it is"),
+        ([3, 4, 5], ""),
+        ([0, 3], "Brainstem: nothing on 2 slice(s) between its first and last; taken as it is"),
+    ],
+)
+def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_told(
+    tmp_path: Path, cohort: Cohort, drawn: list[int], told: str
+) -> None:
+    """What lies between would be taught as not the organ."""
+    scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Brainstem", "Cord"))
+
+    def change(dataset: Dataset) -> None:
+        contours = dataset.ROIContourSequence[0].ContourSequence
+        dataset.ROIContourSequence[0].ContourSequence = [contours[index] for index in drawn]
+
+    edit(tmp_path / "dicom" / "rs.dcm", change)
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    (case,) = cohort
+    is_unknown = "unknown" in told
+    assert case.organs == (("SpinalCord",) if is_unknown else ("Brainstem", "SpinalCord"))
+    if not is_unknown:
+        assert case.slices_with("Brainstem").tolist() == drawn
+    assert [note.partition(": ")[2].partition(";")[0] for note in report.notes] == [told.partition(";")[0]] * bool(told)
+
+
 def test_two_rois_of_one_name_are_neither_taken_nor_said_to_be_mappable(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom", ("Brainstem", "Brainstem", "Cord"))
     report = import_archive(read_archive(tmp_path / "dicom"), cohort, {"brainstem": "Brainstem"})

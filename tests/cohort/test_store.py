@@ -127,6 +127,14 @@ def test_a_damaged_case_is_named(cohort: Cohort, name: str) -> None:
         cohort["north-1"].hu.sum() + cohort["north-1"].mask("Brainstem").sum()
 
 
+def test_an_organ_that_would_be_a_path_is_refused(cohort: Cohort) -> None:
+    case = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    about = (case.path / "case.json").read_text()
+    (case.path / "case.json").write_text(about.replace("Brainstem", "../../Brainstem"))
+    with pytest.raises(CohortError, match=r"case\.json is damaged \(organs that are no TG-263 names\)"):
+        cohort["north-1"]
+
+
 def test_a_case_goes_to_another_process_without_its_arrays(cohort: Cohort) -> None:
     case = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
     before = len(pickle.dumps(case))

@@ -97,7 +97,10 @@ def test_what_is_not_the_organ_is_left_out_with_the_reason(name: str, reason: st
     assert reason in row.reason
 
 
-@pytest.mark.parametrize("name", ["Parotid", "parotids", "PAROTIDE", "Lens", "Optic nerve", "Temporal lobes"])
+@pytest.mark.parametrize(
+    "name",
+    ["Parotid", "parotids", "PAROTIDE", "Lens", "Optic nerve", "Temporal lobes", "Lacrimal G", "submandibular_g"],
+)
 def test_an_organ_without_its_side_is_ambiguous(name: str) -> None:
     (row,) = match_names([name]).rows
     assert (row.tg263, row.status) == (None, "ambiguous")
@@ -114,6 +117,8 @@ def test_no_spelling_of_one_organ_is_a_spelling_of_another() -> None:
             for side, words in VOCABULARY["side"].items():
                 for word in words:
                     for name in (f"{word} {spelling}", f"{spelling}_({word})"):
+                        if name.replace("_(g)", " g") in spellings:  # a gland's, not the left
+                            continue
                         assert match(name) == (f"{organ}_{side}", "mapped"), name
                     long = len(spelling.replace(" ", "")) >= 4
                     assert match(f"{word}{spelling}")[1] == ("mapped" if long else "ignored"), (word, spelling)

@@ -109,6 +109,21 @@ def test_patient_study_and_frame_of_reference_are_the_ct_s(tmp_path: Path) -> No
     assert written.SeriesDescription == "recontour: north (compact)"
 
 
+@pytest.mark.parametrize("name", ["north", "süd"])
+def test_the_character_set_has_the_patient_s_letters_and_the_model_s(tmp_path: Path, name: str) -> None:
+    make_scan(tmp_path / "ct")
+
+    def change(image: pydicom.Dataset) -> None:
+        image.SpecificCharacterSet, image.PatientName = "ISO_IR 144", "Люда"
+
+    edit(tmp_path / "ct", change)
+    scan = read_scan(tmp_path / "ct")
+    write_segmentation(tmp_path / "seg.dcm", masks_on(scan).items(), scan, Authorship(name))
+    written = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert (written.PatientName, written.ManufacturerModelName) == ("Люда", name)
+    assert written.SpecificCharacterSet == ("ISO_IR 144" if name.isascii() else "ISO_IR 192")
+
+
 def test_a_ct_that_lay_otherwise_is_not_said_to_share_its_pixels(tmp_path: Path) -> None:
     """Feet first: columns run to the patient's right in the CT, to the left in the SEG."""
     make_scan(tmp_path / "ct")

@@ -228,6 +228,7 @@ def test_slices_that_drift_in_plane_are_refused(tmp_path: Path) -> None:
     [
         (0, 3, 6, 9, 15, 21, 27),  # 3 mm, then 6 mm
         (0, 6, 12, 15, 18, 24, 30),  # a fine stretch between coarse ones
+        (0, 3, 6, 12, 18, 24, 30, 33, 36),  # a coarse stretch between fine ones
         (0, 2.5, 5, 8.7, 13.7, 18.7),  # 2.5 mm, then 5 mm, not quite adjoining
         (0, 3.1, 6, 9.05, 12),  # a couch that stutters
         (0, 50),  # two slices: no spacing to compare with
@@ -249,6 +250,8 @@ def test_a_change_of_spacing_is_kept_slice_by_slice(tmp_path: Path, z_mm: tuple[
         ((0, 3, 6, 15, 21, 27), 6, 15),  # where 3 mm become 6 mm
         ((0, 6, 12, 24, 30), 12, 24),
         ((0, 3, 6, 80, 83, 86), 6, 80),
+        ((0, 3, 6, 12, 18, 21, 24), 6, 12),  # two, one beside the other
+        ((0, 3, 9, 15, 21, 24), 3, 9),  # every second of a stretch
     ],
 )
 def test_a_missing_slice_is_refused(tmp_path: Path, z_mm: tuple[float, ...], below: float, above: float) -> None:

@@ -73,6 +73,9 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missed_organ_is_an_empty_prediction() -> None:
-    assert scored("p1", "Lens_L", "S", 0.0, volume_bias_percent=-100.0).is_missed
+    assert scored("p1", "Lens_L", "S", 0.0, hd95_mm=inf, volume_bias_percent=-100.0).is_missed
     assert scored("p1", "Lens_L", "S", 0.0, volume_bias_percent=-99.99999999999999).is_missed  # as read from a file
-    assert not scored("p1", "Lens_L", "S", 0.0, volume_bias_percent=-99.0).is_missed
+    assert scored("p1", "Lens_L", "S", 0.3, hd95_mm=inf, volume_bias_percent=-60.0).is_missed  # mean of several models
+    assert not scored("p1", "Lens_L", "S", 0.1, volume_bias_percent=-99.0).is_missed
+    assert not scored("p1", "Lens_L", "S", 0.0, hd95_mm=inf, volume_bias_percent=inf).is_missed  # there is none
+    assert not scored("p1", "Lens_L", "S", nan, hd95_mm=nan, volume_bias_percent=nan).is_missed

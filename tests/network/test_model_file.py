@@ -132,6 +132,9 @@ def test_another_tool_s_safetensors_is_foreign(tmp_path: Path) -> None:
         ({"architecture": {"wings": 2}}, r"newer recontour \(it says wings of its architecture\)"),
         ({"recipe": 5}, "damaged"),
         ({"organs": ["Brainstem"]}, "damaged"),
+        ({"organs": ["Brainstem", "../Lens_L"]}, "no TG-263 names"),  # it would become a path
+        ({"organs": ["Brainstem", "Lens\x1b[31m"]}, "no TG-263 names"),
+        ({"organs": ["Brainstem", "Brainstem"]}, "each once"),
         ({"preprocessing": {"pixel_mm": 1, "crop_px": 20, "window_hu": [0, 1]}}, "8n"),
         ({"provenance": {}}, "damaged"),
     ],

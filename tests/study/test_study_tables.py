@@ -66,6 +66,18 @@ def test_seeds_are_averaged_patient_by_patient_and_nan_is_left_out() -> None:
     assert rows_of(results, cells, SOURCE) == []
 
 
+def test_an_organ_that_one_of_several_seeds_misses_is_missed() -> None:
+    cells = [Cell("S", ("A",), 1, seed) for seed in (0, 1)]
+    lost = {"dsc": 0.0, "hd95_mm": inf, "volume_bias_percent": -100.0}
+    scores = [scored("a", "A", "S", 0.8), scored("a", "A", "S", **lost)]
+    results = {
+        cell.id: replace(a_result(cell), scores={TARGET: [row]}) for cell, row in zip(cells, scores, strict=True)
+    }
+    (row,) = rows_of(results, cells, TARGET)
+    assert row.is_missed
+    assert row.dsc == pytest.approx(0.4)
+
+
 def test_the_main_table_is_what_the_scores_were_made_of() -> None:
     main = main_of(GRID, RESULTS)
     assert main

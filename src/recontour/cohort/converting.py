@@ -47,7 +47,8 @@ def convert(labels: Path, ct_dir: Path, out: Path) -> Converted:
     drawn = {name: mask for name, mask in masks.items() if mask.any()}
     if not drawn:
         raise LabelsError(f"{labels}: no voxel is marked; nothing was written")
-    write_structure_set(out, traced(drawn.items(), scan.grid), scan, Authorship("convert", "converted", NOT_KNOWN_HOW))
+    made_by = Authorship("convert", "converted", NOT_KNOWN_HOW, of_organs=False)
+    write_structure_set(out, traced(drawn.items(), scan.grid), scan, made_by)
     volumes_cc = {name: scan.grid.volume_cc(mask) for name, mask in drawn.items()}
     return Converted(volumes_cc, tuple(name for name in masks if name not in drawn))
 

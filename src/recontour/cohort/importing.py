@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
@@ -217,6 +219,8 @@ def _masks(
 ) -> dict[str, Mask]:
     """The organs of certain names, by TG-263 name; one that is malformed or shows on no slice is unknown.
 
+    So is one that was drawn on every second slice at most: what lies between would be taught as not the organ.
+
     organs: name in the structure set -> TG-263 name.
     """
     masks = {}
@@ -227,11 +231,25 @@ def _masks(
             except (ContoursError, DicomError) as error:
                 note(f"{organs[one.name]} is unknown: {error}")
                 continue
-            if mask.any():
-                masks[organs[one.name]] = mask
-            else:
+            shown, between = _shown_and_between(mask)
+            if not shown:
                 note(f"{one.name}: none of its contours shows on the CT's slices")
+            elif shown > 2 and between >= shown - 1:  # at most every second slice was drawn
+                note(
+                    f"{organs[one.name]} is unknown: {one.name} is on {shown} slices, and not on {between} between "
+                    "them; interpolate it where it was drawn, and export it again"
+                )
+            else:
+                masks[organs[one.name]] = mask
+                if between:
+                    note(f"{one.name}: nothing on {between} slice(s) between its first and last; taken as it is")
     return masks
+
+
+def _shown_and_between(mask: Mask) -> tuple[int, int]:
+    """How many slices show an organ, and how many between its first and last do not."""
+    shown = np.flatnonzero(mask.any(axis=(1, 2)))
+    return len(shown), int(np.ptp(shown)) + 1 - len(shown) if len(shown) else 0
 
 
 def _add(cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], source_hash: str) -> bool:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recontour.dicom import is_tg263
 from recontour.errors import CohortError, GridMismatchError, OrganError
 from recontour.files import did_you_mean, whole_folder, write_text
 from recontour.geometry import Grid
@@ -172,6 +173,8 @@ class Cohort:
                 origin_mm=tuple(about["grid"]["origin_mm"]),
             )
             volumes = {str(organ): float(volume) for organ, volume in about["volumes_cc"].items()}
+            if not all(map(is_tg263, volumes)):
+                raise ValueError("organs that are no TG-263 names")
             return Case(case_id, path, grid, volumes, str(about["source_hash"]))
         except (KeyError, TypeError, ValueError, AttributeError, GridMismatchError) as error:
             raise CohortError(f"{path}/case.json is damaged ({error}); delete {path} and import again") from error

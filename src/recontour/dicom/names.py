@@ -16,7 +16,7 @@ from recontour.errors import NamesError
 Status = Literal["mapped", "ignored", "ambiguous"]
 STATUSES = ("mapped", "ambiguous", "ignored")  # as they are shown
 
-TG263 = re.compile(r"[A-Za-z][A-Za-z0-9_~^-]{0,15}")  # AAPM TG-263: at most 16 characters
+TG263 = re.compile(r"[A-Za-z][A-Za-z0-9_~^-]{0,15}")  # AAPM TG-263: at most 16 characters, none of them a path's
 IGNORE = ("", "ignore")
 USERS, EXACT = "the user's map", "TG-263"  # why a name is mapped, if not as a known spelling
 SAY_WHICH = "say which with --names"
@@ -121,7 +121,7 @@ def read_user_map(path: Path) -> dict[str, str]:
     for roi_name, organ in names.items():
         if not isinstance(organ, str):
             raise NamesError(f"{path}: '{roi_name}' is mapped to {organ!r}; a TG-263 name in quotes is expected")
-        if organ not in IGNORE and not TG263.fullmatch(organ):
+        if organ not in IGNORE and not is_tg263(organ):
             raise NamesError(
                 f"{path}: '{roi_name}' is mapped to '{organ}'; TG-263 names are at most 16 of A-z, 0-9, _, ~, ^ and -"
             )
@@ -132,6 +132,11 @@ def read_user_map(path: Path) -> dict[str, str]:
                 f"{path}: '{roi_name}' is mapped twice, to '{organ}' and '{seen[_key(roi_name)]}'; keep one"
             )
     return dict(names)
+
+
+def is_tg263(name: str) -> bool:
+    """Whether TG-263 allows a name; then it may become a file's, too."""
+    return TG263.fullmatch(name) is not None
 
 
 @cache
@@ -227,15 +232,17 @@ def _built_in() -> dict[str, tuple[str, ...]]:
         for organ, spellings in vocabulary["single"].items()
         for spelling in (organ, *spellings)
     }
-    for organ, spellings in vocabulary["paired"].items():
-        both = (f"{organ}_L", f"{organ}_R")
-        for spelling in (organ, *spellings):
-            table.setdefault(_key(spelling), both)
-            table.setdefault(_key(spelling) + "s", both)
+    paired = {organ: (organ, *spellings) for organ, spellings in vocabulary["paired"].items()}
+    for organ, spellings in paired.items():
+        for spelling in spellings:
+            table.setdefault(_key(spelling), (f"{organ}_L", f"{organ}_R"))
+            table.setdefault(_key(spelling) + "s", (f"{organ}_L", f"{organ}_R"))
+    for organ, spellings in paired.items():
+        for spelling in spellings:
             apart = " " if len(_key(spelling)) < 4 else ""
             for side, words in vocabulary["side"].items():
                 for sided in (pattern for word in words for pattern in _with_side(_words(spelling), word)):
-                    table[apart.join(sided)] = (f"{organ}_{side}",)
+                    table.setdefault(apart.join(sided), (f"{organ}_{side}",))
     return table
 
 

@@ -20,6 +20,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from recontour.dicom.archive import referenced_images, references
+from recontour.dicom.names import known_organs
 from recontour.dicom.reading import Attributes, items_of, read_dataset, reading, sop_class_uid, text
 from recontour.dicom.series import Scan, Source, decimal_string
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
@@ -63,6 +64,7 @@ class Authorship:
     model: str
     label: str = "recontour"
     algorithm: str = "AUTOMATIC"  # ROIGenerationAlgorithm: AUTOMATIC, SEMIAUTOMATIC or MANUAL
+    of_organs: bool = True  # RTROIInterpretedType: ORGAN; if not, left empty but for names that are known as organs'
     made: datetime | None = None  # now, unless given
     seed: str | None = None  # UIDs derive from it; None: new ones every time
 
@@ -234,8 +236,10 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
     if not structures.structures:
         raise DicomError(f"{path}: no structure to write, and DICOM asks for one; nothing was written")
     for name in structures.names:
-        if not 0 < len(name) <= 64 or "\\" in name:
-            raise SettingsError(f"structure name '{name}': 1 to 64 characters without a backslash are expected")
+        if not 0 < len(name) <= 64 or "\\" in name or not name.isprintable():
+            raise SettingsError(
+                f"structure name '{name}': 1 to 64 printable characters without a backslash are expected"
+            )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on odd values of the CT's own header, which are kept
         dataset = _structure_set_dataset(structures, scan, made_by)
@@ -257,6 +261,15 @@ def refuse_without_uids(path: Path, source: Source) -> None:
         raise DicomError(f"{path}: a UID of the CT is not made of at most 64 digits and points; export it again")
 
 
+def find_letters(dataset: Dataset, added: Sequence[str]) -> None:
+    """Make UTF-8 the character set of a CT's header that goes on, if what is added is more than ASCII."""
+    if not "".join(added).isascii():
+        dataset.SpecificCharacterSet = "ISO_IR 192"  # the CT's may not have our letters
+        for element in dataset:
+            if element.VR in ("PN", "LO", "SH") and element.VM == 1:
+                element.value = text(dataset, element.keyword)
+
+
 def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Authorship) -> Dataset:
     """Every module of PS3.3 A.19.3, with all attributes of Type 1 and 2."""
     made = made_by.made or datetime.now()
@@ -270,11 +283,7 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         setattr(dataset, keyword, "")  # Type 2: present, if need be empty
     dataset.AccessionNumber = dataset.ReferringPhysicianName = dataset.PositionReferenceIndicator = ""
     dataset.update(scan.source.header)
-    if not " ".join([made_by.model, made_by.label, *structures.names]).isascii():
-        dataset.SpecificCharacterSet = "ISO_IR 192"  # the CT's may not have our letters
-        for element in dataset:
-            if element.VR in ("PN", "LO", "SH") and element.VM == 1:
-                element.value = text(dataset, element.keyword)
+    find_letters(dataset, [made_by.model, made_by.label, *structures.names])
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = RTStructureSetStorage
@@ -297,7 +306,8 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         roi.ReferencedFrameOfReferenceUID = scan.source.frame_of_reference_uid
         roi.ROIGenerationAlgorithm = made_by.algorithm
         observation.ObservationNumber = observation.ReferencedROINumber = number
-        observation.RTROIInterpretedType, observation.ROIInterpreter = "ORGAN", ""
+        is_organ = made_by.of_organs or structure.name in known_organs()
+        observation.RTROIInterpretedType, observation.ROIInterpreter = "ORGAN" if is_organ else "", ""
         dataset.StructureSetROISequence.append(roi)
         dataset.ROIContourSequence.append(_roi_contour(structure, number, scan, images))
         dataset.RTROIObservationsSequence.append(observation)

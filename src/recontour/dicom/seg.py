@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage, SegmentationStorage, generate_uid
 
 from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text, value
-from recontour.dicom.rtstruct import COLOURS, OTHER_COLOUR, Authorship, refuse_without_uids
+from recontour.dicom.rtstruct import COLOURS, OTHER_COLOUR, Authorship, find_letters, refuse_without_uids
 from recontour.dicom.series import Scan, decimal_string, functional_group, plane_of
 from recontour.errors import DicomError, FrameOfReferenceError, GridMismatchError, NoSeriesError
 from recontour.files import refuse_existing, whole_file
@@ -199,6 +199,7 @@ def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Da
         plane_positions=[PlanePositionSequence("PATIENT", (*grid.origin_mm, z)) for z in grid.slice_z_mm],
     )
     dataset.update(scan.source.header)
+    find_letters(dataset, [made_by.model, *masks])
     return dataset
 
 

@@ -474,7 +474,8 @@ def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
     """Raise where two slices share a position, or one seems to be missing.
 
     The spacing may change, as from 3 mm in the neck to 6 mm below. But a gap that stands alone, at least 1.9 times the
-    narrower and 1.4 times the wider of the gaps beside it, is no change of spacing: there a slice is missing.
+    narrower and 1.4 times the wider of the gaps beside it, is no change of spacing: there a slice is missing. So are
+    some where two or three gaps in a row are 1.9 times as wide as those before and after them.
     """
     gaps = [above.z_mm - below.z_mm for below, above in pairwise(slices)]
     for gap, (below, above) in zip(gaps, pairwise(slices), strict=True):
@@ -485,12 +486,19 @@ def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
             )
     for index, gap in enumerate(gaps):
         beside = gaps[max(index - 1, 0) : index] + gaps[index + 1 : index + 2]
-        if beside and gap >= GAP_TO_CLOSER_SIDE * min(beside) and gap >= GAP_TO_WIDER_SIDE * max(beside):
+        alone = beside and gap >= GAP_TO_CLOSER_SIDE * min(beside) and gap >= GAP_TO_WIDER_SIDE * max(beside)
+        if alone or any(_is_wide(gaps, index, count) for count in (2, 3)):
             below_mm, above_mm = slices[index].z_mm, slices[index + 1].z_mm
             raise MissingSliceError(
                 f"{place}: no slice between z = {below_mm:.1f} and {above_mm:.1f} mm (beside it every "
                 f"{min(beside):.1f} mm). Export the series again; recontour does not invent slices"
             )
+
+
+def _is_wide(gaps: Sequence[float], first: int, count: int) -> bool:
+    """Whether so many gaps from `first` on are wide beside the one before and the one after them."""
+    around = (*gaps[max(first - 1, 0) : first], *gaps[first + count : first + count + 1])
+    return len(around) == 2 and min(gaps[first : first + count]) >= GAP_TO_CLOSER_SIDE * max(around)
 
 
 def write_scan(folder: Path, hu: npt.NDArray[np.int16], grid: Grid, identity: ScanIdentity) -> Scan:

@@ -41,8 +41,9 @@ class CaseScore:
 
     @property
     def is_missed(self) -> bool:
-        """Whether the reference has the organ and the prediction is empty."""
-        return math.isclose(self.volume_bias_percent, -100)
+        """Whether the reference has the organ and the prediction is empty, in any of the runs averaged."""
+        is_lost_at_times = self.hd95_mm == math.inf and self.volume_bias_percent < math.inf  # in a mean of several
+        return is_lost_at_times or math.isclose(self.volume_bias_percent, -100)
 
 
 @dataclass(frozen=True, slots=True)

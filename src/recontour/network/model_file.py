@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from recontour.dicom import is_tg263
 from recontour.errors import ModelFileError, RecontourError
 from recontour.files import did_you_mean, whole_file
 from recontour.network.architecture import Architecture, Network
@@ -147,6 +148,8 @@ def load_model(path: Path) -> Model:
     try:
         architecture = _settings(Architecture, about["architecture"])
         organs = tuple(str(organ) for organ in about["organs"])
+        if not all(map(is_tg263, organs)) or len(set(organs)) < len(organs):
+            raise ValueError("organs that are no TG-263 names, each once")
         model = Model(
             network=Network(architecture, len(organs)),
             architecture=architecture,
