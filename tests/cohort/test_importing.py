@@ -86,6 +86,20 @@ def test_one_ct_under_other_uids_is_told_once(tmp_path: Path, cohort: Cohort) ->
     assert import_archive(read_archive(tmp_path / "again"), cohort).notes == ()
 
 
+def test_two_cts_of_one_patient_are_told(tmp_path: Path, cohort: Cohort) -> None:
+    uids = [patient(tmp_path / "dicom" / seed, seed=seed) for seed in "abc"]
+    edit(tmp_path / "dicom" / "b" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
+    for folder in ("a", "c"):
+        edit(tmp_path / "dicom" / folder / "ct", lambda image: image.__delattr__("PatientID"))
+    assert not any("PatientID" in note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes)
+    again = patient(tmp_path / "dicom" / "d", seed="d")
+    edit(tmp_path / "dicom" / "d" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
+    told = [note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes if "PatientID" in note]
+    both = sorted(case_id_of("B", uid) for uid in (uids[1], again))
+    assert [note.partition(":")[0] for note in told] == [", ".join(both)]
+    assert "SOMEONE" not in str(told)
+
+
 def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom")
     (case_id,) = import_archive(read_archive(tmp_path / "dicom"), cohort).added

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import shutil
 from functools import lru_cache
 from pathlib import Path
 
@@ -125,6 +126,14 @@ def test_a_damaged_case_is_named(cohort: Cohort, name: str) -> None:
     (case.path / name).write_bytes((case.path / name).read_bytes()[:60])
     with pytest.raises(RecontourError, match=name):
         cohort["north-1"].hu.sum() + cohort["north-1"].mask("Brainstem").sum()
+
+
+def test_a_cohort_that_another_import_removed_meanwhile_comes_back(cohort: Cohort) -> None:
+    about = (cohort.path / "cohort.json").read_text()
+    shutil.rmtree(cohort.path)
+    cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    assert (cohort.path / "cohort.json").read_text() == about
+    assert Cohort.open(cohort.path).case_ids == ("north-1",)
 
 
 def test_an_organ_that_would_be_a_path_is_refused(cohort: Cohort) -> None:

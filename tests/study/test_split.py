@@ -6,7 +6,7 @@ import pytest
 from recontour.cohort import Cohort
 from recontour.errors import SettingsError
 from recontour.study.settings import Centre
-from recontour.study.split import read_split, split_of, write_split
+from recontour.study.split import read_split, refuse_shared, split_of, write_split
 
 
 def test_a_drawn_split_covers_every_case_once_and_follows_its_seed(north: Cohort) -> None:
@@ -59,6 +59,24 @@ def test_a_patient_who_is_there_twice_is_not_trained_on_and_tested(north: Cohort
     path.write_text("case,fold\na,train\nb,test\nc,train\n")
     with pytest.raises(SettingsError, match=r"one CT would be in two folds \(a for train, b for test\)"):
         split_of("target", Centre(cohort=twice.path, split=path), twice)
+
+
+def test_a_ct_of_both_centres_is_not_trained_on_and_tested(north: Cohort, tmp_path: Path) -> None:
+    south = Cohort.open_or_create(tmp_path / "south", "south")
+    for name in north.case_ids[:2]:
+        case = north[name]
+        south.add(f"s-{name}", case.hu, case.grid, {organ: case.mask(organ) for organ in case.organs}, "hash")
+    first, second, third = north.case_ids
+    cohorts = {"source": north, "target": south}
+    apart = {"train": [f"s-{first}"], "test": [f"s-{second}"]}
+    refuse_shared(cohorts, {"source": {"train": [third], "test": [second]}, "target": apart})
+    refuse_shared(cohorts, {"source": {"train": [first], "test": [third]}, "target": apart})
+    with pytest.raises(
+        SettingsError, match=rf"s-{second} is for testing, and source trains on the same CT \({second}\)"
+    ):
+        refuse_shared(cohorts, {"source": {"train": [third, second], "test": []}, "target": apart})
+    with pytest.raises(SettingsError, match=rf"{first} is for testing, and target trains on the same CT \(s-{first}\)"):
+        refuse_shared(cohorts, {"source": {"train": [third], "test": [first]}, "target": apart})
 
 
 def test_a_cohort_too_small_for_its_split_is_refused(north: Cohort) -> None:

@@ -158,6 +158,7 @@ def import_archive(
     progress("importing", len(archive.pairs), len(archive.pairs), "")
     if added:
         notes.extend(_twins(cohort, added))
+        notes.extend(_one_patient(archive.pairs, cohort, added))
     report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), ordered(names), tuple(notes))
     _save_names(cohort, ordered(stored))
     _save_left_out(cohort, report, archive)
@@ -173,6 +174,21 @@ def _twins(cohort: Cohort, added: Collection[str]) -> list[str]:
             if not set(names).isdisjoint(added)
         ]
     return []
+
+
+def _one_patient(pairs: Sequence[Pair], cohort: Cohort, added: Collection[str]) -> list[str]:
+    """A note for each patient with several CTs, one of them new; after a pseudonymisation all may have one ID."""
+    by_id: dict[str, list[str]] = {}
+    for pair in pairs:
+        case_id = case_id_of(cohort.centre, pair.series.uid)
+        if pair.series.patient_id and case_id in cohort:
+            by_id.setdefault(pair.series.patient_id, []).append(case_id)
+    return [
+        f"{', '.join(sorted(names))}: {len(names)} CTs under one PatientID. If it is one patient, do not train "
+        "on one and test on another of them"
+        for names in by_id.values()
+        if len(names) > 1 and not set(names).isdisjoint(added)
+    ]
 
 
 def _import_case(

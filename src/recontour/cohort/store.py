@@ -139,13 +139,19 @@ class Cohort:
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise CohortError(f"{path} exists and is not a cohort; choose a new folder")
-        about = {"format": FORMAT, "version": VERSION, "centre": centre, "notices": list(notices)}
         if path.exists():
             path.rmdir()  # empty: it comes back whole
+        cohort = cls(path, centre, notices)
         with whole_folder(path) as folder:
             (folder / "cases").mkdir()
-            write_text(folder / "cohort.json", _to_json(about))
-        return cls(path, centre, notices)
+            cohort._describe(folder)
+        return cohort
+
+    def _describe(self, folder: Path) -> None:
+        """Say in a folder whose cohort it is, unless it does."""
+        if not (folder / "cohort.json").exists():
+            about = {"format": FORMAT, "version": VERSION, "centre": self.centre, "notices": list(self.notices)}
+            write_text(folder / "cohort.json", _to_json(about), replace=True)
 
     @property
     def case_ids(self) -> tuple[str, ...]:
@@ -239,6 +245,7 @@ class Cohort:
             np.save(folder / "ct.npy", np.ascontiguousarray(hu))
             np.save(folder / "masks.npy", np.stack([np.packbits(mask, axis=-1) for mask in masks.values()]))
             write_text(folder / "case.json", _to_json(about))
+        self._describe(self.path)  # an import that found nobody may have removed a cohort without cases meanwhile
         return self[case_id]
 
 

@@ -59,11 +59,12 @@ HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class CtSeries:
-    """The files of one CT series, without localisers and second copies."""
+    """The files of one CT series, without localisers and second copies. patient_id: it never leaves memory."""
 
     uid: str
     files: tuple[Path, ...]
     sop_instance_uids: frozenset[str]
+    patient_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ def read_archive(folder: Path) -> Archive:
     Raises: NoSeriesError: there is no such folder.
     """
     images: dict[str, dict[str, Path]] = {}  # series UID -> SOP instance UID -> file
+    patient_ids: dict[str, str] = {}  # by series UID
     structure_sets: dict[str, StructureSetFile] = {}
     unreadable: list[LeftOut] = []
     others: Counter[str] = Counter()
@@ -141,7 +143,9 @@ def read_archive(folder: Path) -> Archive:
                     if sop_class in CT and is_localiser(header):
                         others["CT localiser"] += 1
                     elif sop_class in CT:
-                        images.setdefault(text(header, "SeriesInstanceUID"), {}).setdefault(instance, path)
+                        uid = text(header, "SeriesInstanceUID")
+                        images.setdefault(uid, {}).setdefault(instance, path)
+                        patient_ids.setdefault(uid, text(header, "PatientID"))
                     elif sop_class in DRAWN and instance not in structure_sets:
                         structure_sets[instance] = DRAWN[sop_class](path, header)
                     elif sop_class not in DRAWN:
@@ -149,7 +153,9 @@ def read_archive(folder: Path) -> Archive:
                         others["object of an unknown kind" if kind == sop_class else kind] += 1
             except NotDicomError as error:
                 unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
-    series = tuple(CtSeries(uid, tuple(files.values()), frozenset(files)) for uid, files in images.items())
+    series = tuple(
+        CtSeries(uid, tuple(files.values()), frozenset(files), patient_ids[uid]) for uid, files in images.items()
+    )
     pairs, left_out = _pair(series, structure_sets.values())
     return Archive(folder, series, pairs, left_out, tuple(unreadable), tuple(sorted(others.items())))
 

@@ -29,7 +29,7 @@ from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.perform import Ground, perform
 from recontour.study.results import cell_folder, is_finished
 from recontour.study.settings import Study, threads_of
-from recontour.study.split import read_split, split_of, write_split
+from recontour.study.split import read_split, refuse_shared, split_of, write_split
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 
@@ -67,6 +67,7 @@ def lay_out(study: Study, out: Path) -> Ground:
     """What all cells of a study that is only declared will share. Nothing is written."""
     cohorts = _cohorts(study)
     splits = {name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()}
+    refuse_shared(cohorts, splits)
     return Ground(study, out, cohorts, splits)
 
 
