@@ -384,6 +384,31 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
     assert said == ["Brainstem: 1 contour(s) drawn twice, kept once"]
 
 
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ([(0, 0), (10, 0), (10, 10), (0, 10)], 0),  # around the first
+        ([(3, 3), (4, 3), (4, 4), (3, 4)], 0),  # in it
+        ([(6, 2), (9, 2), (9, 6), (6, 6)], 0),  # they share a side
+        ([(2, 2), (6, 2), (6, 4), (2, 4)], 0),  # in it, and they share three sides
+        ([(7, 7), (9, 7), (9, 9), (7, 9)], 0),  # elsewhere
+        ([(4, 4), (9, 4), (9, 9), (4, 9)], 1),
+        ([(1, 3), (9, 3), (9, 4), (1, 4)], 1),
+        ([(2.01, 2.01), (6.01, 2.01), (6.01, 6.01), (2.01, 6.01)], 1),  # drawn again, a little off
+    ],
+)
+def test_contours_of_a_plane_that_cross_are_told(
+    tmp_path: Path, scan: Scan, second: list[tuple[float, float]], told: int
+) -> None:
+    first = [(2, 2), (6, 2), (6, 6), (2, 6)]
+    z_mm = scan.grid.slice_z_mm[0]
+    contours = tuple(Contour(np.array(points, dtype=float), z_mm) for points in (first, second))
+    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", contours),)), scan, Authorship("test"))
+    said: list[str] = []
+    assert len(read_structure_set(tmp_path / "rs.dcm", scan, said.append)["x"].contours) == 2
+    assert said == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"] * told
+
+
 def test_mirror_images_in_one_plane_are_two_contours(tmp_path: Path, scan: Scan) -> None:
     corner = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0]])
     both = tuple(Contour(points, 0.0) for points in (corner, np.column_stack([4 - corner[:, 0], corner[:, 1]])))

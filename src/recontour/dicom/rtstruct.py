@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -27,8 +27,10 @@ from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, N
 from recontour.files import refuse_existing, whole_file
 from recontour.geometry import Contour, Structure, StructureSet
 
+Points = npt.NDArray[np.float64]
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
 FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
+MOST_COMPARED = 1_000_000  # pairs of contours of one plane, and pairs of edges of two contours
 LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
 UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # both are filled even-odd
@@ -88,7 +90,7 @@ class Roi:
         """The closed planar contours.
 
         note: is told, in one line, of contours that were left out: of other kinds (unless all are points, which mark a
-        place), fewer than 3 points, exact duplicates in one plane.
+        place), fewer than 3 points, exact duplicates in one plane. And of planes where some cross.
         Raises: NotDicomError: damaged. DicomError: a contour that is not planar or not in a patient.
         """
         with reading(self.path):
@@ -205,7 +207,43 @@ def _usable(drawn: list[Contour], name: str, note: Callable[[str], None]) -> tup
         note(f"{name}: {len(drawn) - len(areas)} contour(s) of fewer than 3 points dropped")
     if len(once) < len(areas):
         note(f"{name}: {len(areas) - len(once)} contour(s) drawn twice, kept once")
+    if crossed := _planes_where_some_cross(once.values()):
+        note(f"{name}: contours cross in {crossed} plane(s); what two of them cover is out, as in a hole")
     return tuple(once.values())
+
+
+def _planes_where_some_cross(contours: Iterable[Contour]) -> int:
+    by_plane: defaultdict[float, list[Points]] = defaultdict(list)
+    for contour in contours:
+        by_plane[round(contour.z_mm, 3)].append(contour.points_mm)
+    return sum(any(_cross(plane[a], plane[b]) for a, b in _near(plane)) for plane in by_plane.values())
+
+
+def _near(outlines: Sequence[Points]) -> Iterator[tuple[int, int]]:
+    """The pairs of outlines that may cross: their boxes overlap, and there are not too many to compare."""
+    if len(outlines) < 2 or len(outlines) ** 2 > MOST_COMPARED:
+        return
+    low = np.array([points.min(axis=0) for points in outlines])
+    high = np.array([points.max(axis=0) for points in outlines])
+    reaches = (low[:, None] < high).all(axis=2)
+    for a, b in np.argwhere(np.triu(reaches & reaches.T, 1)).tolist():
+        if len(outlines[a]) * len(outlines[b]) <= MOST_COMPARED:
+            yield a, b
+
+
+def _cross(a: Points, b: Points) -> bool:
+    """Whether two outlines, (n, 2) each, pass through one another; to touch is not to cross."""
+    along_a, along_b = (np.roll(outline, -1, axis=0) - outline for outline in (a, b))
+    between = b - a[:, None]
+
+    def turn(first: Points, second: Points) -> Points:
+        found: Points = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
+        return found
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parallel = turn(along_a[:, None], along_b)
+        on_a, on_b = turn(between, along_b) / parallel, turn(between, along_a[:, None]) / parallel
+    return bool(((on_a > 0) & (on_a < 1) & (on_b > 0) & (on_b < 1)).any())
 
 
 def _refuse_other_ct(dataset: Dataset, source: Source, path: Path) -> None:
