@@ -1,4 +1,8 @@
+import os
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +27,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException)
 @pytest.mark.parametrize(
     ("arguments", "more"),
     [
-        ("import_ import A C", ""),
+        ("import_ import A C", "; the patients imported so far stay, repeat the command to go on"),
         ("deidentify deidentify A O", ""),
         ("inspect inspect C", ""),
         ("export export C O --format nifti", ""),
@@ -72,6 +76,22 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, "train", RuntimeError("shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="multiplied"):
         main(["train", "C", "--out", "M"])
+
+
+@pytest.mark.parametrize("nothing", ["", ",", " , "])
+@pytest.mark.parametrize("command", ["train C --out M", "adapt M C --out N", "contour M CT --out R"])
+def test_no_organ_is_not_all_organs(command: str, nothing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As of a shell variable that is empty."""
+    assert main([*command.split(), "--organs", nothing]) == 2
+    assert "--organs names no organ; give TG-263 names, or leave it out for all" in capsys.readouterr().err
+
+
+def test_a_letter_that_the_screen_lacks_is_no_failure(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "recontour", "inspect", str(tmp_path / "脑干")]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, check=False)
+    assert done.returncode == 2
+    assert b"no such folder" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

@@ -181,6 +181,16 @@ def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_told(
     assert [note.partition(": ")[2].partition(";")[0] for note in report.notes] == [told.partition(";")[0]] * bool(told)
 
 
+def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None:
+    scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    for path in sorted((tmp_path / "dicom" / "ct").iterdir())[:2]:
+        path.unlink()
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    (note,) = report.notes
+    assert note.endswith("Brainstem: 2 of 9 contours lie on no slice; is the CT complete?")
+
+
 def test_two_rois_of_one_name_are_neither_taken_nor_said_to_be_mappable(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom", ("Brainstem", "Brainstem", "Cord"))
     report = import_archive(read_archive(tmp_path / "dicom"), cohort, {"brainstem": "Brainstem"})

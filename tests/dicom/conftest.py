@@ -48,7 +48,7 @@ def make_structure_set(path: Path, scan: Scan, names: tuple[str, ...] = ("Brains
     """A structure set in which each name is a block of 2 x 2 pixels on every slice."""
     contours = trace(block(scan.grid), scan.grid)
     structures = StructureSet(tuple(Structure(name, contours) for name in names))
-    write_structure_set(path, structures, scan, Authorship("test", seed=seed))
+    write_structure_set(path, structures, scan, Authorship("test", "HN", seed=seed))
 
 
 def edit(path: Path, change: Callable[[Dataset], None]) -> None:

@@ -11,7 +11,14 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import MRImageStorage
 from tests.dicom.conftest import block, edit, make_scan, make_structure_set
 
-from recontour.dicom import Authorship, Scan, read_archive, write_segmentation
+from recontour.dicom import (
+    Authorship,
+    Scan,
+    read_archive,
+    read_structure_set,
+    write_segmentation,
+    write_structure_set,
+)
 from recontour.errors import NoSeriesError
 
 
@@ -114,6 +121,35 @@ def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Pat
     archive = read_archive(tmp_path)
     assert not archive.pairs
     assert ["none the newest" in found.reason for found in archive.left_out] == [True]
+
+
+def test_two_versions_under_one_uid_are_two(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for name, date in [("a", "20200102"), ("b", "20230102")]:
+        make_structure_set(tmp_path / name, scan, seed="same")
+
+        def drawn(dataset: Dataset, date: str = date) -> None:
+            dataset.StructureSetDate = date
+
+        edit(tmp_path / name, drawn)
+    (pair,) = read_archive(tmp_path).pairs
+    assert (pair.structure_set.path.name, pair.note) == ("b", "the newest of 2 structure sets was taken")
+
+
+def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    make_structure_set(tmp_path / "clinic.dcm", scan)
+    structures = read_structure_set(tmp_path / "clinic.dcm", scan)
+    write_structure_set(tmp_path / "draft.dcm", structures, scan, Authorship("north (compact)"))
+    (pair,) = read_archive(tmp_path).pairs
+    assert (pair.structure_set.path.name, pair.note) == ("clinic.dcm", "")
+    (tmp_path / "clinic.dcm").unlink()
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.path.name == "draft.dcm"
+    assert "contours are recontour's own" in pair.note
+    edit(tmp_path / "draft.dcm", lambda dataset: setattr(dataset, "Manufacturer", "a planning system"))
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.note == ""
 
 
 def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None:

@@ -179,6 +179,11 @@ def test_equal_claims_are_all_ambiguous(names: list[str]) -> None:
     assert all(f"{len(names)} ROIs" in row.reason for row in table.rows)
 
 
+def test_of_two_names_that_differ_in_case_the_one_in_the_map_counts() -> None:
+    rows = match_names(["Tronc cerebral", "TRONC CEREBRAL"], {"TRONC CEREBRAL": "Brainstem"}).rows
+    assert [(row.tg263, row.status) for row in rows] == [(None, "ignored"), ("Brainstem", "mapped")]
+
+
 def test_the_users_map_wins_in_any_case_and_with_any_separator() -> None:
     users = {"脑干": "Brainstem", "Cord": "SpinalCanal", "Larynx": "", "Hirn_Stamm": "Foo"}
     table = match_names(["脑干", "CORD", "larynx", "hirn stamm"], users)

@@ -37,7 +37,7 @@ from tests.dicom.conftest import (
 )
 from tests.geometry.conftest import make_grid
 
-from recontour.dicom import ScanIdentity, read_scan, read_series, read_structure_set, write_scan
+from recontour.dicom import ScanIdentity, read_archive, read_scan, read_series, read_structure_set, write_scan
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
@@ -276,6 +276,21 @@ def test_a_second_copy_of_a_file_counts_once(tmp_path: Path) -> None:
     copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "copy.dcm")
     assert read_scan(tmp_path / "ct").grid == scan.grid
     assert read_series(sorted((tmp_path / "ct").iterdir())).grid == scan.grid
+
+
+def test_two_places_under_one_uid_are_refused(tmp_path: Path) -> None:
+    """A bad pseudonymisation gives all slices one UID; they are no copies."""
+    make_scan(tmp_path / "ct")
+    first = pydicom.dcmread(tmp_path / "ct" / "CT0001.dcm")
+
+    def same_uid(image: Dataset) -> None:
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID
+
+    edit(tmp_path / "ct", same_uid)
+    with pytest.raises(MixedSeriesError, match="images of two places under one SOPInstanceUID"):
+        read_scan(tmp_path / "ct")
+    with pytest.raises(MixedSeriesError, match="images of two places under one SOPInstanceUID"):
+        read_series(read_archive(tmp_path).series[0].files)
 
 
 def _crop(image: Dataset) -> None:

@@ -25,7 +25,7 @@ def write_patient(folder: Path, number: int, roi_names: tuple[str, str] = ("Brai
     scan = write_scan(folder / "CT", np.round(hu).astype(np.int16), GRID, identity)
     structures = tuple(Structure(name, trace(mask, GRID)) for name, mask in zip(roi_names, (stem, lens), strict=True))
     extra = Structure("PTV 70", structures[0].contours)
-    author = Authorship("a person", algorithm="MANUAL", seed=f"journey {number}")
+    author = Authorship("a person", "HN", algorithm="MANUAL", seed=f"journey {number}")
     write_structure_set(folder / "RS.dcm", StructureSet((*structures, extra)), scan, author)
     return scan
 

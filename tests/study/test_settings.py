@@ -37,6 +37,8 @@ def test_what_is_left_out_is_not_studied_and_paths_are_relative_to_the_file(tmp_
             LEAST + "iteratoins = 4\n",
             r"'models.iteratoins'|'iteratoins' is no setting of \[models\]; known are iterations",
         ),
+        ("seeds = []\n" + LEAST, "seeds is .*at least 1 item"),
+        ("organs = []\n" + LEAST, "organs is .*at least 1 item"),
         ("prset = 'compact'\n" + LEAST, r"'prset' is no setting; known are .*preset"),
         (LEAST.replace("iterations = 3", "iterations = 0"), r"models\.iterations is 0: .*greater than or equal to 1"),
         (LEAST.replace("iterations = 3", "iterations = 'many'"), r"models\.iterations is 'many'"),

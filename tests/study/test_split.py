@@ -47,6 +47,16 @@ def test_a_wrong_split_file_is_one_line(north: Cohort, tmp_path: Path, rows: str
         split_of("source", Centre(cohort=north.path, split=path), north)
 
 
+def test_a_split_file_as_a_spreadsheet_writes_it(north: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    rows = [f"{name},{fold}" for name, fold in zip(north.case_ids, ("test", "train", "train"), strict=True)]
+    path.write_text("\n".join(["case,fold", *rows]), encoding="utf-8-sig")
+    assert split_of("source", Centre(cohort=north.path, split=path), north)["test"] == [north.case_ids[0]]
+    path.write_text("\n".join(["case,fold", *rows]).replace(",", ";"))
+    with pytest.raises(SettingsError, match="its first line is 'case;fold'; columns case and fold, with commas"):
+        split_of("source", Centre(cohort=north.path, split=path), north)
+
+
 def test_a_patient_who_is_there_twice_is_not_trained_on_and_tested(north: Cohort, tmp_path: Path) -> None:
     case = north[north.case_ids[0]]
     twice = Cohort.open_or_create(tmp_path / "twice", "north")

@@ -9,7 +9,7 @@ from typing import Any
 import recontour
 from recontour.cli import tell
 from recontour.cohort import Cohort
-from recontour.errors import FaultError, SettingsError
+from recontour.errors import FaultError, OrganError, SettingsError
 
 
 def import_(options: argparse.Namespace) -> None:
@@ -78,8 +78,13 @@ def _learning(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _organs(options: argparse.Namespace) -> list[str] | None:
-    """The organs named, with spaces or commas between them; None: all."""
-    return options.organs and [organ for word in options.organs for organ in word.split(",") if organ]
+    """The organs named, with spaces or commas between them; None: all. Raises: OrganError: none is named."""
+    if options.organs is None:
+        return None
+    named = [organ for word in options.organs for organ in word.split(",") if organ.strip()]
+    if not named:
+        raise OrganError("--organs names no organ; give TG-263 names, or leave it out for all")
+    return named
 
 
 def contour(options: argparse.Namespace) -> None:

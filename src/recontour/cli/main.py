@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 
 from recontour.errors import RecontourError
@@ -19,6 +20,7 @@ INTERRUPTED = "interrupted; nothing was left half written"
 GOES_ON = {  # by command, for those that keep what they did
     "train": "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
     "adapt": "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
+    "import_": "; the patients imported so far stay, repeat the command to go on",
     "demo": "; repeat the command to go on",
     "study": "; --resume goes on from the last checkpoints",
 }
@@ -33,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # with the command's usage
+    _show_what_can_be_shown()
     warnings.filterwarnings("ignore")  # what libraries remark among themselves is not the user's concern
     try:
         commands = import_module("recontour.cli.commands")  # torch comes with it: `--help` does not wait
@@ -51,6 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
     return 0
+
+
+def _show_what_can_be_shown() -> None:
+    """Put a question mark for a letter that a screen or file which is not UTF-8 does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _fail(line: str, code: int) -> int:

@@ -59,7 +59,9 @@ def export(
     cases = [case for case in opened if case.id not in left_out]
     if not cases:
         reasons = "; ".join(dict.fromkeys(left_out.values()))
-        raise OrganError(f"{cohort}: no case can be written as {format} ({reasons}); choose other --organs")
+        raise OrganError(
+            f"{cohort}: no case can be written as {format} ({reasons}); choose other --organs, or another --format"
+        )
     painting = _smallest_last(cases, chosen) if format == "nnunet" else []
     shared = {}
     with whole_folder(out) as folder:

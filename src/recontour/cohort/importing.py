@@ -243,7 +243,7 @@ def _masks(
     for one in drawn:
         if one.is_drawn and one.name in organs:
             try:
-                mask = one.mask() if isinstance(one, Segment) else rasterise(one.contours(note), grid)
+                mask = one.mask() if isinstance(one, Segment) else _rasterised(one, grid, note)
             except (ContoursError, DicomError) as error:
                 note(f"{organs[one.name]} is unknown: {error}")
                 continue
@@ -260,6 +260,14 @@ def _masks(
                 if between:
                     note(f"{one.name}: nothing on {between} slice(s) between its first and last; taken as it is")
     return masks
+
+
+def _rasterised(roi: Roi, grid: Grid, note: Callable[[str], None]) -> Mask:
+    contours = roi.contours(note)
+    beyond = sum(grid.slice_at(contour.z_mm) is None for contour in contours)
+    if 0 < beyond < len(contours):
+        note(f"{roi.name}: {beyond} of {len(contours)} contours lie on no slice; is the CT complete?")
+    return rasterise(contours, grid)
 
 
 def _shown_and_between(mask: Mask) -> tuple[int, int]:

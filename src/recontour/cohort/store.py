@@ -272,6 +272,8 @@ def _mapped(case: Case, name: str) -> npt.NDArray[Any]:
     shape = {"ct.npy": case.grid.shape, "masks.npy": (len(case.organs), slices, rows, -(-columns // 8))}[name]
     try:
         array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except PermissionError as error:
+        raise CohortError(f"{path} may not be read; check its permissions") from error
     except (OSError, ValueError) as error:
         raise CohortError(f"{path} cannot be read ({error}); delete its folder and import again") from error
     if array.shape != shape:

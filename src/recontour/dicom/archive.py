@@ -5,7 +5,7 @@ Files belong together by the UIDs they reference, never by their names or folder
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,10 @@ HEADER = (
     "SOPClassUID",
     "SOPInstanceUID",
     "SeriesInstanceUID",
+    "ImagePositionPatient",
     "ImageType",
+    "Manufacturer",
+    "StructureSetLabel",
     "StructureSetDate",
     "StructureSetTime",
     "ReferencedFrameOfReferenceSequence",
@@ -81,6 +84,7 @@ class StructureSetFile:
     image_uids: frozenset[str]  # the images it references
     identity: frozenset[str]
     is_segmentation: bool = False
+    is_draft: bool = False  # as `recontour contour` wrote it, and nobody saved it since
 
     def names_patient(self, words: str) -> bool:
         """Whether words hold a part of the patient's name, or the patient's ID."""
@@ -123,9 +127,9 @@ def read_archive(folder: Path) -> Archive:
     Files that do not claim to be DICOM and other modalities are passed over. Several copies of one instance count once.
     Raises: NoSeriesError: there is no such folder.
     """
-    images: dict[str, dict[str, Path]] = {}  # series UID -> SOP instance UID -> file
+    images: dict[str, dict[tuple[str, str], Path]] = {}  # series UID -> SOP instance UID and place -> file
     patient_ids: dict[str, str] = {}  # by series UID
-    structure_sets: dict[str, StructureSetFile] = {}
+    structure_sets: dict[tuple[str, tuple[str, str]], StructureSetFile] = {}  # by SOP instance UID, date and time
     unreadable: list[LeftOut] = []
     others: Counter[str] = Counter()
 
@@ -144,17 +148,20 @@ def read_archive(folder: Path) -> Archive:
                         others["CT localiser"] += 1
                     elif sop_class in CT:
                         uid = text(header, "SeriesInstanceUID")
-                        images.setdefault(uid, {}).setdefault(instance, path)
+                        place = text(header, "ImagePositionPatient")
+                        images.setdefault(uid, {}).setdefault((instance, place), path)
                         patient_ids.setdefault(uid, text(header, "PatientID"))
-                    elif sop_class in DRAWN and instance not in structure_sets:
-                        structure_sets[instance] = DRAWN[sop_class](path, header)
-                    elif sop_class not in DRAWN:
+                    elif sop_class in DRAWN:
+                        drawn = DRAWN[sop_class](path, header)
+                        structure_sets.setdefault((instance, drawn.drawn), drawn)
+                    else:
                         kind = UID(sop_class).name
                         others["object of an unknown kind" if kind == sop_class else kind] += 1
             except NotDicomError as error:
                 unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
     series = tuple(
-        CtSeries(uid, tuple(files.values()), frozenset(files), patient_ids[uid]) for uid, files in images.items()
+        CtSeries(uid, tuple(files.values()), frozenset(instance for instance, _ in files), patient_ids[uid])
+        for uid, files in images.items()
     )
     pairs, left_out = _pair(series, structure_sets.values())
     return Archive(folder, series, pairs, left_out, tuple(unreadable), tuple(sorted(others.items())))
@@ -192,7 +199,13 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
                 image_uids |= _image_uids(contour)
     drawn = (text(header, "StructureSetDate"), text(header, "StructureSetTime"))
     return StructureSetFile(
-        path, sop_instance_uid(header), drawn, frozenset(series_uids), frozenset(image_uids), _identity(header)
+        path,
+        sop_instance_uid(header),
+        drawn,
+        frozenset(series_uids),
+        frozenset(image_uids),
+        _identity(header),
+        is_draft={text(header, "Manufacturer"), text(header, "StructureSetLabel")} == {"recontour"},
     )
 
 
@@ -253,7 +266,8 @@ def _pair(
     for ct in series:
         of_ct = drawn_on.get(ct.uid, [])
         rtstructs = [one for one in of_ct if not one.is_segmentation]
-        candidates = sorted(rtstructs or of_ct, key=lambda one: one.drawn)
+        by_people = [one for one in rtstructs or of_ct if not one.is_draft]
+        candidates = sorted(by_people or rtstructs, key=lambda one: one.drawn)
         if not ct.uid:
             left_out.append(LeftOut(ct.files[0].parent, "CT images without SeriesInstanceUID; export them again"))
         elif not candidates:
@@ -262,10 +276,18 @@ def _pair(
             reason = f"{len(candidates)} structure sets on one CT, none the newest; keep the one that counts"
             left_out.append(LeftOut(ct.files[0].parent, reason, ct.uid))
         else:
-            notes = [f"the newest of {len(candidates)} structure sets was taken"] if len(candidates) > 1 else []
-            notes += ["its RTSTRUCT was taken, not its SEG"] if len(candidates) < len(of_ct) else []
-            pairs.append(Pair(ct, candidates[-1], "; ".join(notes)))
+            pairs.append(Pair(ct, candidates[-1], "; ".join(_notes(candidates, of_ct))))
     return tuple(pairs), tuple(left_out)
+
+
+def _notes(candidates: Sequence[StructureSetFile], of_ct: Sequence[StructureSetFile]) -> Iterator[str]:
+    """What is to be said of the last of the candidates, which was taken among all of a CT."""
+    if len(candidates) > 1:
+        yield f"the newest of {len(candidates)} structure sets was taken"
+    if any(one.is_segmentation for one in of_ct) and not candidates[-1].is_segmentation:
+        yield "its RTSTRUCT was taken, not its SEG"
+    if candidates[-1].is_draft:
+        yield "its contours are recontour's own, as it wrote them: a model learns and proves nothing by them"
 
 
 def _series_of(

@@ -18,7 +18,8 @@ STATUSES = ("mapped", "ambiguous", "ignored")  # as they are shown
 
 TG263 = re.compile(r"[A-Za-z][A-Za-z0-9_~^-]{0,15}")  # AAPM TG-263: at most 16 characters, none of them a path's
 IGNORE = ("", "ignore")
-USERS, EXACT = "the user's map", "TG-263"  # why a name is mapped, if not as a known spelling
+USERS, USERS_ALIKE = "the user's map", "the user's map, spelled another way"  # why a name is mapped, if not as a ...
+EXACT = "TG-263"  # ... known spelling
 SAY_WHICH = "say which with --names"
 UNKNOWN = "no organ goes by this name; if it is one, name it with --names"
 
@@ -160,7 +161,7 @@ def _match(roi_name: str, user_map: Mapping[str, str]) -> NameRow:
     if chosen is not None:
         if chosen in IGNORE:
             return NameRow(roi_name, None, "ignored", "ignored by the user's map")
-        return NameRow(roi_name, chosen, "mapped", USERS)
+        return NameRow(roi_name, chosen, "mapped", USERS if roi_name in user_map else USERS_ALIKE)
     if roi_name in known_organs():
         return NameRow(roi_name, roi_name, "mapped", EXACT)
     words = _words(roi_name)
@@ -174,8 +175,8 @@ def _match(roi_name: str, user_map: Mapping[str, str]) -> NameRow:
 
 
 def _strength(row: NameRow) -> int:
-    """How certain a mapping is: the user's word, TG-263's own spelling, a known spelling."""
-    return {USERS: 2, EXACT: 1}.get(row.reason, 0)
+    """How certain a mapping is: the user's word, to the letter or not; TG-263's own spelling; a known spelling."""
+    return {USERS: 3, USERS_ALIKE: 2, EXACT: 1}.get(row.reason, 0)
 
 
 def _why_not(roi_name: str) -> str:

@@ -176,7 +176,13 @@ def read_series(files: Sequence[Path]) -> Scan:
                 what = next(keyword for keyword in seen if seen[keyword] != same[keyword])
                 raise MixedSeriesError(f"{place}: files differ in {what}; give the files of one CT series")
             for image in _images(dataset, path):
-                if slices.setdefault((image.sop_instance_uid, image.frame), image) is image:
+                known = slices.setdefault((image.sop_instance_uid, image.frame), image)
+                if known.position_mm != image.position_mm:
+                    raise MixedSeriesError(
+                        f"{known.path} and {path}: images of two places under one SOPInstanceUID, so which slices "
+                        "there are is unknown; export the series again, or pseudonymise it anew"
+                    )
+                if known is image:
                     voxels += image.stored.size
             if voxels > MOST_VOXELS:
                 raise DicomError(f"{place}: more than {MOST_VOXELS:,} voxels; give the CT of the head and neck alone")

@@ -7,6 +7,7 @@ and the SHA-256 of the weights. The card follows the six sections of ESTRO's AID
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -196,6 +197,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         hint = did_you_mean(path) or "; make one with `recontour train`, or check the path"
         raise ModelFileError(f"{path}: no such model file{hint}")
+    if not os.access(path, os.R_OK):
+        raise ModelFileError(f"{path} may not be read; check its permissions")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

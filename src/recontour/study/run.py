@@ -48,6 +48,8 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
     """
     there = out / "study.json"
     if not there.exists():
+        if out.exists() and not out.is_dir():
+            raise OutputError(f"{out} is a file, and a study is a folder; choose another --out")
         if out.exists() and {path.name for path in out.iterdir()} - {"split.csv"}:
             raise OutputError(f"{out} exists and is no study; choose a new folder")
         write_split(out / "split.csv", lay_out(study, out).splits)

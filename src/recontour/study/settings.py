@@ -15,6 +15,7 @@ from recontour.errors import SettingsError
 _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1)]
 All = Literal["all"]
+AT_LEAST_ONE = Field(min_length=1)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -42,7 +43,7 @@ class Separately:
     """The same three models with one network an organ, as in the paper."""
 
     iterations: Count
-    organs: tuple[str, ...] | All = "all"
+    organs: Annotated[tuple[str, ...], AT_LEAST_ONE] | All = "all"
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -81,8 +82,8 @@ class Study:
     models: Models
     name: str = "study"
     preset: str = "compact"
-    organs: tuple[str, ...] | All = "all"  # all: those that both centres contour
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
+    organs: Annotated[tuple[str, ...], AT_LEAST_ONE] | All = "all"  # all: those that both centres contour
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AT_LEAST_ONE] = (0,)
     retention_cases: Annotated[int, Field(ge=0)] = 8  # of the source's test cases that every model is scored on
     workers: Count = 1  # cells at a time
     threads: Annotated[int, Field(ge=0)] = 0  # of each; 0: the machine's cores shared among the workers
@@ -98,7 +99,7 @@ def read_study(path: Path) -> Study:
     Raises: SettingsError: not TOML, a setting is missing, unknown or impossible.
     """
     try:
-        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+        declared = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors write the mark
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}; `recontour study --example` prints a study file") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -70,12 +70,16 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
     Raises: SettingsError: not such a table, an unknown case or fold, or a case in two folds.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(
             f"{path}: cannot be read as a table ({error}); columns case and fold are expected"
         ) from error
+    if not {"case", "fold"} <= set(reader.fieldnames or ()):
+        found = ",".join(reader.fieldnames or ()) or "nothing"
+        raise SettingsError(f"{path}: its first line is '{found}'; columns case and fold, with commas, are expected")
     there = set(cohort.case_ids)
     split: dict[str, list[str]] = {fold: [] for fold in FOLDS}
     folds: dict[str, str] = {}
