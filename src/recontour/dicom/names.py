@@ -18,8 +18,8 @@ STATUSES = ("mapped", "ambiguous", "ignored")  # as they are shown
 
 TG263 = re.compile(r"[A-Za-z][A-Za-z0-9_~^-]{0,15}")  # AAPM TG-263: at most 16 characters, none of them a path's
 IGNORE = ("", "ignore")
-USERS, USERS_ALIKE = "the user's map", "the user's map, spelled another way"  # why a name is mapped, if not as a ...
-EXACT = "TG-263"  # ... known spelling
+# Why a name is mapped, if not as a known spelling.
+USERS, USERS_ALIKE, EXACT = "the user's map", "the user's map, spelled another way", "TG-263"
 SAY_WHICH = "say which with --names"
 UNKNOWN = "no organ goes by this name; if it is one, name it with --names"
 
