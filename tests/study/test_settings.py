@@ -30,6 +30,11 @@ def test_what_is_left_out_is_not_studied_and_paths_are_relative_to_the_file(tmp_
     assert study.seeds == (0,)
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "STUDY.toml").write_text(LEAST, encoding="utf-8-sig")
+    assert read_study(tmp_path / "STUDY.toml") == read_study(write(tmp_path, LEAST))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
