@@ -89,16 +89,12 @@ def roles(target: str) -> dict[str, str]:
 
 def nobody_watched(study: Study) -> Study:
     """The study with the patients for validation among those for training, by split files beside its own."""
-    splits = {}
-    for name, path in {"source": study.source.split, "target": study.target.split}.items():
-        assert path
-        splits[name] = path.with_name(f"{path.stem}_nobody_watched.csv")
-        splits[name].write_text(path.read_text().replace(",validation", ",train"))
-    return replace(
-        study,
-        source=replace(study.source, split=splits["source"]),
-        target=replace(study.target, split=splits["target"]),
-    )
+    centres: dict[str, Any] = {"source": study.source, "target": study.target}
+    for name, centre in centres.items():
+        split = centre.split.with_name(f"{centre.split.stem}_nobody_watched.csv")
+        split.write_text(centre.split.read_text().replace(",validation", ",train"))
+        centres[name] = replace(centre, split=split)
+    return replace(study, **centres)
 
 
 def says(what: str, done: int, total: int, words: str, _told: list[float] = [0.0]) -> None:  # noqa: B006 (a memory)

@@ -14,7 +14,7 @@ have is not in `Case.organs`: it is unknown, never background.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -193,13 +193,7 @@ class Cohort:
     @property
     def twins(self) -> list[tuple[str, ...]]:
         """Cases that have one CT to the voxel, as a patient exported twice has: their names, by CT."""
-        by_grid: dict[Grid, list[Case]] = {}
-        for case in self:
-            by_grid.setdefault(case.grid, []).append(case)
-        by_ct: dict[str, list[str]] = {}
-        for case in (case for alike in by_grid.values() if len(alike) > 1 for case in alike):  # only these are read
-            by_ct.setdefault(case.fingerprint, []).append(case.id)
-        return [tuple(names) for names in by_ct.values() if len(names) > 1]
+        return [tuple(case.id for case in alike) for alike in with_one_ct(self)]
 
     def chosen_organs(self, organs: Sequence[str] | None) -> tuple[str, ...]:
         """The organs to work on, each of which at least one case has; all there are if None.
@@ -247,6 +241,17 @@ class Cohort:
             write_text(folder / "case.json", _to_json(about))
         self._describe(self.path)  # an import that found nobody may have removed a cohort without cases meanwhile
         return self[case_id]
+
+
+def with_one_ct(cases: Iterable[Case]) -> list[list[Case]]:
+    """Those of the cases, of whatever cohorts, that share their CT to the voxel with another: by CT."""
+    by_grid: dict[Grid, list[Case]] = {}
+    for case in cases:
+        by_grid.setdefault(case.grid, []).append(case)
+    by_ct: dict[str, list[Case]] = {}
+    for case in (case for alike in by_grid.values() if len(alike) > 1 for case in alike):  # only these are read
+        by_ct.setdefault(case.fingerprint, []).append(case)
+    return [alike for alike in by_ct.values() if len(alike) > 1]
 
 
 def _to_json(what: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from recontour.errors import SettingsError
 _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1)]
 All = Literal["all"]
-AT_LEAST_ONE = Field(min_length=1)
+Organs = Annotated[tuple[str, ...], Field(min_length=1)] | All
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -43,7 +43,7 @@ class Separately:
     """The same three models with one network an organ, as in the paper."""
 
     iterations: Count
-    organs: Annotated[tuple[str, ...], AT_LEAST_ONE] | All = "all"
+    organs: Organs = "all"
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -82,8 +82,8 @@ class Study:
     models: Models
     name: str = "study"
     preset: str = "compact"
-    organs: Annotated[tuple[str, ...], AT_LEAST_ONE] | All = "all"  # all: those that both centres contour
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AT_LEAST_ONE] = (0,)
+    organs: Organs = "all"  # all: those that both centres contour
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     retention_cases: Annotated[int, Field(ge=0)] = 8  # of the source's test cases that every model is scored on
     workers: Count = 1  # cells at a time
     threads: Annotated[int, Field(ge=0)] = 0  # of each; 0: the machine's cores shared among the workers

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recontour.cohort import Case, Cohort
+from recontour.cohort import Cohort, with_one_ct
 from recontour.errors import SettingsError
 from recontour.files import write_text
-from recontour.geometry import Grid
 from recontour.study.settings import Centre
 
 FOLDS = ("train", "validation", "test")
@@ -44,16 +43,16 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
 def refuse_shared(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> None:
     """Raise SettingsError where a CT that one centre trains on is tested on at the other, under whatever name."""
     for learning, testing in (("source", "target"), ("target", "source")):
-        learnt: dict[Grid, list[Case]] = {}
-        for case in (cohorts[learning][name] for name in splits[learning]["train"]):
-            learnt.setdefault(case.grid, []).append(case)
-        for case in (cohorts[testing][name] for name in splits[testing]["test"]):
-            for other in learnt.get(case.grid, ()):  # only these CTs are read
-                if other.fingerprint == case.fingerprint:
-                    raise SettingsError(
-                        f"{cohorts[testing].path}: {case.id} is for testing, and {learning} trains on the same CT "
-                        f"({other.id}), so the scores would not be of new patients; take it out of one of the two"
-                    )
+        learnt = [cohorts[learning][name] for name in splits[learning]["train"]]
+        tested = [cohorts[testing][name] for name in splits[testing]["test"]]
+        for alike in with_one_ct([*learnt, *tested]):
+            trained_on = next((case.id for case in alike if case in learnt), None)
+            tested_on = next((case.id for case in alike if case in tested), None)
+            if trained_on and tested_on:
+                raise SettingsError(
+                    f"{cohorts[testing].path}: {tested_on} is for testing, and {learning} trains on the same CT "
+                    f"({trained_on}), so the scores would not be of new patients; take it out of one of the two"
+                )
 
 
 def _drawn(centre: Centre, cohort: Cohort) -> Split:
