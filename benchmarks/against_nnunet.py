@@ -316,7 +316,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5, help="a stage")
     parser.add_argument("--times", type=float, default=10, help="how much longer nnU-Net may take in the end")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--only", default="recontour,own,smaller,longer", help="some of these")
+    parser.add_argument("--only", default="recontour,own,smaller,own-longer,smaller-longer", help="some of these")
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     options = parser.parse_args()
     work = with_cohorts(options.work, *DATASETS)
@@ -326,7 +326,8 @@ def main() -> None:
     ways = {
         "own": Way("nnU-Net", "nnUNetPlans", options.minutes),
         "smaller": Way(f"nnU-Net, batch {BATCH}", "smallerBatch", options.minutes),
-        "longer": Way(f"nnU-Net, batch {BATCH}", "smallerBatch", options.minutes * options.times),
+        "own-longer": Way("nnU-Net", "nnUNetPlans", options.minutes * options.times),
+        "smaller-longer": Way(f"nnU-Net, batch {BATCH}", "smallerBatch", options.minutes * options.times),
     }
     tests = cases_of(work, TARGET, "test")
     kept = nnunet.folder / f"rows-{options.threads}.json"

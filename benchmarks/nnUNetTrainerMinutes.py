@@ -15,7 +15,8 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
-EPOCH_SECONDS = 30.0  # an epoch is only where it validates and saves; at least one iteration
+EPOCH_SECONDS = 30.0  # an epoch is only where it validates and saves; at least one iteration, ...
+EPOCHS = 20  # ... and in a long run more, so that at most so many validations are waited for
 
 
 class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainers by such names)
@@ -37,6 +38,7 @@ class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainer
         super().__init__(plans, configuration, fold, dataset_json, unpack_dataset, device)
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # nnU-Net takes all cores, asked for or not
         self.budget = 60 * float(os.environ["NNUNET_MINUTES"])
+        self.epoch_seconds = max(EPOCH_SECONDS, self.budget / EPOCHS)
         self.spent = 0.0
         self.iterations = 0
         self.num_val_iterations_per_epoch = max(1, 64 // self.configuration_manager.batch_size)
@@ -55,7 +57,7 @@ class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainer
             self.on_epoch_start()
             self.on_train_epoch_start()
             losses, before, began = [], self.spent, time.process_time()
-            while not losses or (self.spent - before < EPOCH_SECONDS and self.spent < self.budget):
+            while not losses or (self.spent - before < self.epoch_seconds and self.spent < self.budget):
                 losses.append(self.train_step(next(self.dataloader_train)))
                 self.spent = before + (time.process_time() - began) / torch.get_num_threads()
             self.iterations += len(losses)
