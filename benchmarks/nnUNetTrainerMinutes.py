@@ -16,7 +16,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
 EPOCH_SECONDS = 30.0  # an epoch is only where it validates and saves; at least one iteration, ...
-EPOCHS = 20  # ... and in a long run more, so that at most so many validations are waited for
+EPOCHS = 6  # ... and in a long run more, so that at most so many validations are waited for
 
 
 class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainers by such names)
