@@ -457,7 +457,7 @@ def test_real_patients_keep_every_voxel_of_every_organ(tmp_path: Path, role: str
 
 def segmented(folder: Path, masks: dict[str, npt.NDArray[np.bool_]]) -> Scan:
     scan = make_scan(folder / "ct")
-    write_segmentation(folder / "seg.dcm", masks.items(), scan, Authorship("test"))
+    write_segmentation(folder / "seg.dcm", masks.items(), scan, Authorship("test", label="PERSON"))
     return scan
 
 

@@ -152,6 +152,22 @@ def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:
     assert pair.note == ""
 
 
+def test_a_draft_is_known_as_a_segmentation_too_and_gives_way_to_a_person_s(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    write_segmentation(tmp_path / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("north (compact)"))
+    (pair,) = read_archive(tmp_path).pairs
+    assert "contours are recontour's own" in pair.note
+    make_structure_set(tmp_path / "clinic.dcm", scan)
+    structures = read_structure_set(tmp_path / "clinic.dcm", scan)
+    (tmp_path / "clinic.dcm").unlink()
+    write_structure_set(tmp_path / "draft.dcm", structures, scan, Authorship("north (compact)"))
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.path.name == "draft.dcm"
+    edit(tmp_path / "seg.dcm", lambda dataset: setattr(dataset, "Manufacturer", "a person's tool"))
+    (pair,) = read_archive(tmp_path).pairs
+    assert (pair.structure_set.path.name, pair.note) == ("seg.dcm", "")
+
+
 def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None:
     make_scan(tmp_path / "lonely", seed="a")
     orphan = patient(tmp_path / "gone", "b")
@@ -266,7 +282,7 @@ def test_a_folder_that_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pyt
 
 
 def draw_segmentation(path: Path, scan: Scan, names: tuple[str, ...] = ("Brainstem",)) -> None:
-    write_segmentation(path, ((name, block(scan.grid)) for name in names), scan, Authorship("test"))
+    write_segmentation(path, ((name, block(scan.grid)) for name in names), scan, Authorship("test", label="PERSON"))
 
 
 @pytest.mark.parametrize("how", ["by series", "by frames"])

@@ -427,7 +427,8 @@ def test_other_objects_and_lone_structure_sets_are_not_written(archive: Path, tm
 
 def test_a_segmentation_leaves_its_ct_alone_and_is_told(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "dicom" / "ct")
-    write_segmentation(tmp_path / "dicom" / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("test"))
+    person = Authorship("test", label="PERSON")
+    write_segmentation(tmp_path / "dicom" / "seg.dcm", [("Brainstem", block(scan.grid))], scan, person)
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
     assert [(left.path.name, "convert it" in left.reason) for left in written.left_out] == [("seg.dcm", True)]

@@ -54,6 +54,7 @@ HEADER = (
     "StructureSetDate",
     "StructureSetTime",
     "ReferencedFrameOfReferenceSequence",
+    "ContentLabel",
     "ContentDate",
     "ContentTime",
     "ReferencedSeriesSequence",
@@ -85,6 +86,11 @@ class StructureSetFile:
     identity: frozenset[str]
     is_segmentation: bool = False
     is_draft: bool = False  # as `recontour contour` wrote it, and nobody saved it since
+
+    @property
+    def rank(self) -> tuple[bool, bool]:
+        """The lower one counts: what a person saved before a draft, then an RTSTRUCT before a SEG."""
+        return self.is_draft, self.is_segmentation
 
     def names_patient(self, words: str) -> bool:
         """Whether words hold a part of the patient's name, or the patient's ID."""
@@ -205,7 +211,7 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
         frozenset(series_uids),
         frozenset(image_uids),
         _identity(header),
-        is_draft={text(header, "Manufacturer"), text(header, "StructureSetLabel")} == {"recontour"},
+        is_draft=_is_draft(header, "StructureSetLabel"),
     )
 
 
@@ -215,7 +221,14 @@ def _segmentation_file(path: Path, header: Dataset) -> StructureSetFile:
     image_uids = frozenset() if series_uids else _image_uids_of_frames(read_dataset(path))
     drawn = (text(header, "ContentDate"), text(header, "ContentTime"))
     return StructureSetFile(
-        path, sop_instance_uid(header), drawn, series_uids, image_uids, _identity(header), is_segmentation=True
+        path,
+        sop_instance_uid(header),
+        drawn,
+        series_uids,
+        image_uids,
+        _identity(header),
+        is_segmentation=True,
+        is_draft=_is_draft(header, "ContentLabel"),
     )
 
 
@@ -223,6 +236,10 @@ DRAWN: dict[str, Callable[[Path, Dataset], StructureSetFile]] = {
     RTStructureSetStorage: _structure_set_file,
     SegmentationStorage: _segmentation_file,
 }
+
+
+def _is_draft(header: Dataset, label: str) -> bool:
+    return {text(header, "Manufacturer"), text(header, label).lower()} == {"recontour"}
 
 
 def _identity(header: Dataset) -> frozenset[str]:
@@ -265,9 +282,8 @@ def _pair(
             left_out.append(LeftOut(structure_set.path, f"{reason}; export it with the CT it was drawn on"))
     for ct in series:
         of_ct = drawn_on.get(ct.uid, [])
-        rtstructs = [one for one in of_ct if not one.is_segmentation]
-        by_people = [one for one in rtstructs or of_ct if not one.is_draft]
-        candidates = sorted(by_people or rtstructs, key=lambda one: one.drawn)
+        best = min((one.rank for one in of_ct), default=None)
+        candidates = sorted((one for one in of_ct if one.rank == best), key=lambda one: one.drawn)
         if not ct.uid:
             left_out.append(LeftOut(ct.files[0].parent, "CT images without SeriesInstanceUID; export them again"))
         elif not candidates:
