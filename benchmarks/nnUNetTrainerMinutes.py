@@ -42,7 +42,7 @@ class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainer
         self.spent = 0.0
         self.iterations = 0
         self.num_val_iterations_per_epoch = max(1, 64 // self.configuration_manager.batch_size)
-        self.save_every = 4
+        self.save_every = 1
 
     def configure_optimizers(self) -> Any:
         """nnU-Net's own, by the time spent (its scheduler does not load with this PyTorch either)."""

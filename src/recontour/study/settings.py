@@ -15,7 +15,9 @@ from recontour.errors import SettingsError
 _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1)]
 All = Literal["all"]
-Organs = Annotated[tuple[str, ...], Field(min_length=1)] | All
+NotEmpty = Field(min_length=1)
+Organs = Annotated[tuple[str, ...], NotEmpty] | All
+Counts = Annotated[tuple[Count | All, ...], NotEmpty]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -51,7 +53,7 @@ class Depth:
     """Model_ST by the number of retrained layers, and the controls that give the curve a meaning."""
 
     iterations: Count
-    layers: tuple[Count | All, ...] = (1, 4, 7, 10, "all")
+    layers: Counts = (1, 4, 7, 10, "all")
     controls: tuple[Literal["random trunk", "head first"], ...] = ("random trunk", "head first")
 
 
@@ -60,8 +62,8 @@ class Normalisation:
     """Model_S and Model_ST by normalisation and batch; each sees as many slices."""
 
     slices: Count
-    norms: tuple[Literal["batch", "group", "frozen"], ...] = ("batch", "group", "frozen")
-    batches: tuple[Count, ...] = (1, 8)
+    norms: Annotated[tuple[Literal["batch", "group", "frozen"], ...], NotEmpty] = ("batch", "group", "frozen")
+    batches: Annotated[tuple[Count, ...], NotEmpty] = (1, 8)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -69,7 +71,7 @@ class Cases:
     """Model_T and Model_ST by the number of target cases; fewer than all are drawn several times."""
 
     iterations: Count
-    numbers: tuple[Count | All, ...] = (1, 2, 3, 5, 10, "all")
+    numbers: Counts = (1, 2, 3, 5, 10, "all")
     draws: Count = 3
 
 
@@ -83,7 +85,7 @@ class Study:
     name: str = "study"
     preset: str = "compact"
     organs: Organs = "all"  # all: those that both centres contour
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty] = (0,)
     retention_cases: Annotated[int, Field(ge=0)] = 8  # of the source's test cases that every model is scored on
     workers: Count = 1  # cells at a time
     threads: Annotated[int, Field(ge=0)] = 0  # of each; 0: the machine's cores shared among the workers
