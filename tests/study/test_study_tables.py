@@ -26,19 +26,31 @@ def test_a_mean_counts_each_organ_alike_and_each_of_its_patients() -> None:
     """Organ A: (0.2 + 0.4) / 2; organ B: 0.9. Their mean is 0.6, that of the three numbers 0.5."""
     found = estimate({("a", "A"): 0.2, ("b", "A"): 0.4, ("a", "B"): 0.9})
     assert found.mean == pytest.approx(0.6)
-    # drawn: a a -> (0.2 + 0.9) / 2, b b -> 0.4 with no B, and their mixtures: nothing lies outside
-    assert [found.low, found.high] == pytest.approx([0.4, 0.6])
+    # without a it is 0.4, without b 0.55: pseudo-values 2 x 0.6 - 0.4 and 2 x 0.6 - 0.55, standard error 0.075
+    half = 12.706 * 0.075  # Student's t of one degree of freedom
+    assert [found.low, found.high] == pytest.approx([0.6 - half, 0.6 + half], abs=1e-4)
 
 
-def test_an_interval_resamples_patients_not_organs() -> None:
+def test_an_interval_is_over_patients_not_organs() -> None:
     """All organs of a patient move together: the interval is as wide as one organ's, however many there are."""
     values = np.linspace(0.3, 0.8, 9)
     one = estimate({(f"c{k}", "A"): value for k, value in enumerate(values)})
     many = estimate({(f"c{k}", organ): value for k, value in enumerate(values) for organ in "ABCD"})
     assert [many.low, many.high] == pytest.approx([one.low, one.high])
-    # the mean of 9 uniform values has a standard error of 0.5 * sqrt(10 / 8) / sqrt(12) / 3 or so
-    assert one.high - one.low == pytest.approx(2 * 1.96 * values.std() / 3, rel=0.1)
+    assert one.high - one.low == pytest.approx(2 * 2.306 * values.std(ddof=1) / 3, rel=1e-3)  # t of 8 degrees
     assert one == estimate({(f"c{k}", "A"): value for k, value in enumerate(values)})
+
+
+def test_a_95_percent_interval_holds_in_95_percent_of_small_studies() -> None:
+    """Patients and organs vary and nothing differs: 0 lies outside in 5 %, with two patients as with ten."""
+    rng = np.random.default_rng(0)
+    for n in (2, 4, 10):
+        outside = 0
+        for _ in range(400):
+            patients = rng.normal(0, 0.02, n)
+            found = estimate({(f"c{k}", organ): patients[k] + rng.normal(0, 0.02) for k in range(n) for organ in "ABC"})
+            outside += not found.low <= 0 <= found.high
+        assert 0.02 <= outside / 400 <= 0.08
 
 
 def test_nothing_and_one_patient_have_no_interval() -> None:

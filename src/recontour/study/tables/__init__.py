@@ -2,7 +2,7 @@
 
 Means are over the patients of each organ, then over the organs, so that each organ counts alike. Where a model was
 trained with several seeds (or on several draws of cases), a patient's score is the mean over those. Intervals are 95 %
-percentile bootstraps that resample patients, the same at every run.
+t intervals over patients.
 
 finished.py (which cells are there) <- scores.py (means and intervals) <- one module an experiment <- found.py (all)
 """
