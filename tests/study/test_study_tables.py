@@ -78,6 +78,35 @@ def test_seeds_are_averaged_patient_by_patient_and_nan_is_left_out() -> None:
     assert rows_of(results, cells, SOURCE) == []
 
 
+def test_models_are_compared_over_the_same_seeds() -> None:
+    """ST is S + 0.1 with every seed, and seed 1 is 0.2 luckier: while its ST is missing, its S says nothing."""
+    grid = the_grid(replace(STUDY, seeds=(0, 1)))
+    luck = {
+        cell.id: a_result(cell, {"S": 0.0, "T": 0.05, "ST": 0.1, "random": 0.0}[cell.model] + 0.2 * cell.seed)
+        for cell in grid.cells
+    }
+    unfinished = {grid.models[1].st.id, grid.depth[4][1].id, grid.normalisation["batch", 8][1][1].id}
+    unfinished |= {grid.separately["Brainstem"][1].st.id}
+    results = {name: result for name, result in luck.items() if name not in unfinished}
+    main, depth = main_of(grid, results), depth_of(grid, results)
+    normalisation, separately = normalisation_of(grid, results), separately_of(grid, results)
+    assert main
+    assert main.gain("Model_S", "Model_ST").mean == pytest.approx(0.1)
+    assert main.gain("Model_S", "Model_T").mean == pytest.approx(0.05)
+    assert main.mean("Model_S").mean == pytest.approx(0.545)
+    assert depth
+    assert {round(row.over_papers.mean, 9) for row in depth.curve} == {0.0}
+    assert normalisation
+    assert {round(row.st_less_s.mean, 9) for row in normalisation.rows} == {0.1}
+    assert separately
+    assert {round(one.mean, 9) for row in separately.rows for one in row.separately_less_jointly.values()} == {0.0}
+    del results[grid.models[0].t.id]  # no seed is whole: the one with most is shown
+    main = main_of(grid, results)
+    assert main
+    assert main.gain("Model_S", "Model_ST").mean == pytest.approx(0.1)
+    assert isnan(main.mean("Model_T").mean)
+
+
 def test_an_organ_that_one_of_several_seeds_misses_is_missed() -> None:
     cells = [Cell("S", ("A",), 1, seed) for seed in (0, 1)]
     lost = {"dsc": 0.0, "hd95_mm": inf, "volume_bias_percent": -100.0}

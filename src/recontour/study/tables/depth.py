@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recontour.study.cells import Cell, Grid
-from recontour.study.tables.finished import Progress, Results, finished, progress, trained
+from recontour.study.tables.finished import Progress, Results, finished, of_common_seeds, progress, trained
 from recontour.study.tables.scores import SOURCE, TARGET, Estimate, Level, gain_of, level_of, mean
 
 PAPERS_DEPTH = 10
@@ -62,8 +62,10 @@ class Depth:
 def depth_of(grid: Grid, results: Results) -> Depth | None:
     """DSC on target and source by the number of retrained layers."""
     asked = [*(("", cells) for cells in grid.depth.values()), *grid.controls.items()]
-    papers = grid.depth.get(PAPERS_DEPTH, ())
-    rows = [_row(results, control, there, papers) for control, cells in asked if (there := finished(results, cells))]
+    compared = [cell for _, cells in asked if finished(results, cells) for cell in cells]
+    alike = [(control, of_common_seeds(results, cells, compared)) for control, cells in asked]
+    papers = of_common_seeds(results, grid.depth.get(PAPERS_DEPTH, ()), compared)
+    rows = [_row(results, control, cells, papers) for control, cells in alike if cells]
     return Depth(progress(results, (cell for _, cells in asked for cell in cells)), rows) if rows else None
 
 

@@ -1,6 +1,7 @@
 """Which of a study's cells are finished."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from recontour.study.cells import Cell, Grid, Triple
@@ -30,6 +31,17 @@ def finished(results: Results, cells: Iterable[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell.id in results]
 
 
+def of_common_seeds(results: Results, cells: Iterable[Cell], among: Iterable[Cell]) -> list[Cell]:
+    """The finished cells of those seeds with which all `among` are finished; if there are none, of that with most.
+
+    So that models are compared that differ by more than a seed's luck.
+    """
+    among = list(among)
+    asked, there = Counter(cell.seed for cell in among), Counter(cell.seed for cell in finished(results, among))
+    seeds = [seed for seed in asked if there[seed] == asked[seed]] or [seed for seed, _ in there.most_common(1)]
+    return [cell for cell in finished(results, cells) if cell.seed in seeds]
+
+
 def by_model(triples: Sequence[Triple]) -> dict[str, list[Cell]]:
     """The cells of each model, a seed each."""
     return {
@@ -39,9 +51,14 @@ def by_model(triples: Sequence[Triple]) -> dict[str, list[Cell]]:
     }
 
 
-def finished_by_model(results: Results, triples: Sequence[Triple]) -> dict[str, list[Cell]]:
-    """The same, those with a result; a model that has none is left out."""
-    there = {model: finished(results, cells) for model, cells in by_model(triples).items()}
+def finished_by_model(
+    results: Results, triples: Sequence[Triple], among: Collection[Cell] = ()
+) -> dict[str, list[Cell]]:
+    """The same, those with a result; a model that has none is left out. among: see `of_common_seeds`."""
+    there = {
+        model: of_common_seeds(results, cells, among) if among else finished(results, cells)
+        for model, cells in by_model(triples).items()
+    }
     return {model: cells for model, cells in there.items() if cells}
 
 

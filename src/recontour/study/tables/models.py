@@ -8,7 +8,15 @@ import numpy as np
 
 from recontour.evaluation import CaseScore, Comparison, common_organs, compare
 from recontour.study.cells import Grid
-from recontour.study.tables.finished import MODELS, Progress, Results, by_model, organs_of, progress
+from recontour.study.tables.finished import (
+    MODELS,
+    Progress,
+    Results,
+    by_model,
+    of_common_seeds,
+    organs_of,
+    progress,
+)
 from recontour.study.tables.scores import (
     ALL,
     TARGET,
@@ -85,7 +93,8 @@ class Main:
 
 def main_of(grid: Grid, results: Results, fold: str = TARGET) -> Main | None:
     """The main models on the target's cases; on the source's, what each kept of the source. None if none is scored."""
-    cells = by_model(grid.models)
+    asked = [cell for triple in grid.models for cell in triple]
+    cells = {model: of_common_seeds(results, mine, asked) for model, mine in by_model(grid.models).items()}
     rows = {model: rows_of(results, cells[model], fold, model) for model in MODELS}
     order = {organ: place for place, organ in enumerate(organs_of(grid))}
     scores = sorted((row for model in MODELS for row in rows[model]), key=lambda row: order.get(row.organ, len(order)))
@@ -99,7 +108,7 @@ def main_of(grid: Grid, results: Results, fold: str = TARGET) -> Main | None:
         by_organ = [models[organ, model] for organ in common]
         models[ALL, model] = _overall_row(model, of_organs(dsc[model], common), by_organ)
     return Main(
-        progress=progress(results, (cell for of_model in cells.values() for cell in of_model)),
+        progress=progress(results, asked),
         scores=scores,
         organs=organs,
         common=common,

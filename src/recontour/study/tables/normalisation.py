@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recontour.study.cells import Cell, Grid
-from recontour.study.tables.finished import Progress, Results, finished, progress, trained
+from recontour.study.tables.finished import Progress, Results, finished, of_common_seeds, progress, trained
 from recontour.study.tables.scores import SOURCE, TARGET, Estimate, Level, gain_of, level_of, mean
 
 
@@ -34,21 +34,20 @@ class Normalisation:
 
 def normalisation_of(grid: Grid, results: Results) -> Normalisation | None:
     """By norm and batch, on target and source."""
-    every = [cell for pairs in grid.normalisation.values() for pair in pairs for cell in pair]
-    rows = [
-        _row(results, norm, batch, pairs)
-        for (norm, batch), pairs in grid.normalisation.items()
-        if finished(results, (cell for pair in pairs for cell in pair))
-    ]
+    by_row = {key: [cell for pair in pairs for cell in pair] for key, pairs in grid.normalisation.items()}
+    every = [cell for cells in by_row.values() for cell in cells]
+    compared = [cell for cells in by_row.values() if finished(results, cells) for cell in cells]
+    alike = {key: of_common_seeds(results, cells, compared) for key, cells in by_row.items()}
+    rows = [_row(results, norm, batch, cells) for (norm, batch), cells in alike.items() if cells]
     return Normalisation(progress(results, every), rows) if rows else None
 
 
-def _row(results: Results, norm: str, batch: int, pairs: Sequence[tuple[Cell, Cell]]) -> NormalisationRow:
-    s, st = (finished(results, [pair[side] for pair in pairs]) for side in (0, 1))
+def _row(results: Results, norm: str, batch: int, cells: Sequence[Cell]) -> NormalisationRow:
+    s, st = ([cell for cell in cells if cell.model == model] for model in ("S", "ST"))
     return NormalisationRow(
         norm=norm,
         batch=batch,
-        iterations=pairs[0][0].iterations,
+        iterations=cells[0].iterations,
         s_seconds_per_iteration=mean(one.seconds_per_iteration for one in trained(results, s)),
         st_seconds_per_iteration=mean(one.seconds_per_iteration for one in trained(results, st)),
         s_target=level_of(results, s, TARGET),

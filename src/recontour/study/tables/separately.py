@@ -43,12 +43,14 @@ class Separately:
 
 def separately_of(grid: Grid, results: Results) -> Separately | None:
     """Organ by organ both ways, on the target's test cases; the joint models are the main ones."""
-    alone = {
-        organ: there for organ, triples in grid.separately.items() if (there := finished_by_model(results, triples))
-    }
-    if not alone:
+    begun = {organ: triples for organ, triples in grid.separately.items() if finished_by_model(results, triples)}
+    if not begun:
         return None
-    joint = finished_by_model(results, grid.models)
+    compared = [cell for triples in (grid.models, *begun.values()) for triple in triples for cell in triple]
+    joint = finished_by_model(results, grid.models, compared)
+    alone = {
+        organ: there for organ, triples in begun.items() if (there := finished_by_model(results, triples, compared))
+    }
     joint_dsc = {model: dsc_of(rows_of(results, cells, TARGET)) for model, cells in joint.items()}
     rows = [_row(results, organ, {organ: cells}, joint_dsc) for organ, cells in alone.items()]
     asked = (cell for triples in grid.separately.values() for triple in triples for cell in triple)
