@@ -4,7 +4,7 @@ A pair is one case and organ that both models contoured and that has a finite DS
 b minus DSC of model a: above 0, model b is better.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from recontour.evaluation.tables import CaseScore, Comparison
 
 Floats = npt.NDArray[np.float64]
+Pairs = Sequence[tuple[CaseScore, CaseScore]]  # one case's, of model a and b, with a finite DSC
 
 DECIMALS = 12  # differences that agree to this many decimals are ties; those that round to 0 are zeros
 RESAMPLES = 5000
@@ -103,31 +104,34 @@ def compare(scores: Iterable[CaseScore], models: Sequence[str]) -> list[Comparis
 
     Returns: organ by organ, as the organs first appear.
     """
-    dsc: dict[str, dict[str, dict[str, float]]] = {}  # organ, model, case
+    found: dict[str, dict[str, dict[str, CaseScore]]] = {}  # organ, model, case
     for row in scores:
-        dsc.setdefault(row.organ, {}).setdefault(row.model, {})[row.case] = row.dsc
+        by_model = found.setdefault(row.organ, {})
+        if np.isfinite(row.dsc):
+            by_model.setdefault(row.model, {})[row.case] = row
     pairs = list(combinations(models, 2))
+    paired = {}
     corrected = {}
-    differences = {}
     for a, b in pairs:
-        for organ in dsc:
-            differences[organ, a, b] = _differences(dsc[organ].get(a, {}), dsc[organ].get(b, {}))
-        p_values = [wilcoxon_p(differences[organ, a, b]) for organ in dsc]
-        for organ, p, p_holm in zip(dsc, p_values, holm(p_values), strict=True):
+        for organ, by_model in found.items():
+            paired[organ, a, b] = _paired(by_model.get(a, {}), by_model.get(b, {}))
+        p_values = [wilcoxon_p(_differences(paired[organ, a, b])) for organ in found]
+        for organ, p, p_holm in zip(found, p_values, holm(p_values), strict=True):
             corrected[organ, a, b] = (p, p_holm)
-    return [
-        _comparison(organ, a, b, differences[organ, a, b], *corrected[organ, a, b]) for organ in dsc for a, b in pairs
-    ]
+    return [_comparison(organ, a, b, paired[organ, a, b], *corrected[organ, a, b]) for organ in found for a, b in pairs]
 
 
-def _differences(dsc_a: dict[str, float], dsc_b: dict[str, float]) -> Floats:
-    """b - a for every case with a finite DSC of both."""
-    both = [(dsc_a[case], dsc_b[case]) for case in dsc_a if case in dsc_b]
-    a, b = np.array(both, dtype=np.float64).reshape(-1, 2).T
-    return (b - a)[np.isfinite(a) & np.isfinite(b)]
+def _paired(of_a: Mapping[str, CaseScore], of_b: Mapping[str, CaseScore]) -> Pairs:
+    return [(of_a[case], of_b[case]) for case in of_a if case in of_b]
 
 
-def _comparison(organ: str, a: str, b: str, differences: Floats, p: float, p_holm: float) -> Comparison:
+def _differences(pairs: Pairs) -> Floats:
+    """DSC, b - a."""
+    return np.array([b.dsc - a.dsc for a, b in pairs], dtype=np.float64)
+
+
+def _comparison(organ: str, a: str, b: str, pairs: Pairs, p: float, p_holm: float) -> Comparison:
+    differences = _differences(pairs)
     low, high = median_interval(differences)
     return Comparison(
         organ=organ,
@@ -140,4 +144,7 @@ def _comparison(organ: str, a: str, b: str, differences: Floats, p: float, p_hol
         rank_biserial=rank_biserial(differences),
         median_low=low,
         median_high=high,
+        mean_difference=float(differences.mean()) if len(differences) else np.nan,
+        missed_a=sum(of_a.is_missed for of_a, _ in pairs),
+        missed_b=sum(of_b.is_missed for _, of_b in pairs),
     )

@@ -62,7 +62,7 @@ def tile(scores: Sequence[CaseScore], model: str, organs: Sequence[str]) -> Tile
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One model against the baseline, in words; each list holds an organ and its median difference."""
+    """One model against the baseline, in words; each list holds an organ and how it changed."""
 
     baseline: str
     model: str
@@ -70,7 +70,7 @@ class Verdict:
     organs: int  # that both scored: the mean is over these
     better: list[tuple[str, str]]
     worse: list[tuple[str, str]]
-    lower: list[tuple[str, str]]  # than the baseline, but not significantly
+    lower: list[tuple[str, str]]  # in median or mean, or missed more often; not significantly worse
     undecided: int  # the compared organs in no list
 
 
@@ -81,13 +81,31 @@ def verdict(scores: Sequence[CaseScore], comparisons: Sequence[Comparison], base
     gain = mean_over_organs(scores, model, organs) - mean_over_organs(scores, baseline, organs)
 
     def named(rows: Iterable[Comparison]) -> list[tuple[str, str]]:
-        return [(row.organ, signed(row.median_difference, 3)) for row in rows]
+        return [(row.organ, _change(row)) for row in rows]
 
     better = [row for row in mine if _direction(row) > 0]
     worse = [row for row in mine if _direction(row) < 0]
-    lower = [row for row in mine if row not in worse and round(row.median_difference, 3) < 0]
-    undecided = len(organs) - len(better) - len(worse) - len(lower)
+    lower = [row for row in mine if row not in worse and _is_lower(row)]
+    undecided = sum(row.organ in organs and row not in better + worse + lower for row in mine)
     return Verdict(baseline, model, signed(gain, 3), len(organs), named(better), named(worse), named(lower), undecided)
+
+
+def _is_lower(row: Comparison) -> bool:
+    """Whether model b lost anything, as printed: a few lost cases show in the mean, many small losses in the median."""
+    is_less = any(round(value, 3) < 0 for value in (row.median_difference, row.mean_difference))
+    return is_less or row.missed_b > row.missed_a
+
+
+def _change(row: Comparison) -> str:
+    """The median difference; the mean too if it points elsewhere, or misses became more; then these."""
+    more_missed = row.missed_b > row.missed_a
+    points_elsewhere = np.sign(round(row.mean_difference, 3)) != np.sign(round(row.median_difference, 3))
+    words = [signed(row.median_difference, 3)]
+    if more_missed or points_elsewhere:
+        words.append(f"mean {signed(row.mean_difference, 3)}")
+    if more_missed:
+        words.append(f"missed in {row.missed_b} of {row.n}, by {row.model_a} in {row.missed_a}")
+    return ", ".join(words)
 
 
 def _direction(row: Comparison) -> int:
@@ -224,7 +242,9 @@ def printed(row: Comparison) -> Printed:
         p_holm=_p(row.p_holm),
         direction=_direction(row),
         median_difference=signed(row.median_difference, 3),
-        interval=f"{signed(row.median_low, 3)} to {signed(row.median_high, 3)}" if row.n else NONE,
+        interval=f"{signed(row.median_low, 3)} to {signed(row.median_high, 3)}"
+        if np.isfinite(row.median_low)
+        else NONE,
         effect=signed(row.rank_biserial, 2),
     )
 

@@ -60,6 +60,9 @@ class Comparison:
     rank_biserial: float  # effect size in [-1, 1]
     median_low: float  # 95 % interval of the median difference
     median_high: float
+    mean_difference: float
+    missed_a: int  # pairs in which model a misses the organ
+    missed_b: int
 
 
 def write_scores(path: Path, scores: Iterable[CaseScore]) -> None:
