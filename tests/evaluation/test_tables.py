@@ -1,3 +1,4 @@
+import csv
 from math import inf, nan
 from pathlib import Path
 
@@ -35,8 +36,23 @@ def test_statistics_are_the_stated_columns(tmp_path: Path) -> None:
     scores = [scored("p1", "Lens_L", "S", 0.25), scored("p1", "Lens_L", "T", 0.5), scored("p1", "Eye_L", "T", 0.5)]
     write_statistics(path, compare(scores, ["S", "T"]))
     assert path.read_text() == (
-        "organ,model_a,model_b,n,median_difference,p,p_holm\nLens_L,S,T,1,0.25,1.0,1.0\nEye_L,S,T,0,,,\n"
+        "organ,model_a,model_b,n,median_difference,p,p_holm,rank_biserial,median_low,median_high,"
+        "mean_difference,missed_a,missed_b\n"
+        "Lens_L,S,T,1,0.25,1.0,1.0,1.0,0.25,0.25,0.25,0,0\n"
+        "Eye_L,S,T,0,,,,,,,,0,0\n"
     )
+
+
+def test_statistics_hold_the_interval_and_the_effect_that_the_report_prints(tmp_path: Path) -> None:
+    path = tmp_path / "statistics.csv"
+    scores = [
+        scored(f"p{k}", "Lens_L", model, 0.5 + k * gain) for k in range(9) for model, gain in (("S", 0), ("T", 0.01))
+    ]
+    (found,) = compare(scores, ["S", "T"])
+    write_statistics(path, [found])
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    for name in ("rank_biserial", "median_low", "median_high"):
+        assert float(row[name]) == getattr(found, name)
 
 
 def test_an_existing_table_is_kept(tmp_path: Path) -> None:

@@ -23,7 +23,21 @@ SCORE_COLUMNS = (
     "hd95_mm",
     "volume_bias_percent",
 )
-STATISTICS_COLUMNS = ("organ", "model_a", "model_b", "n", "median_difference", "p", "p_holm")
+STATISTICS_COLUMNS = (
+    "organ",
+    "model_a",
+    "model_b",
+    "n",
+    "median_difference",
+    "p",
+    "p_holm",
+    "rank_biserial",
+    "median_low",
+    "median_high",
+    "mean_difference",
+    "missed_a",
+    "missed_b",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +62,7 @@ class CaseScore:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on one organ, by DSC: a row of statistics.csv and, in the report, the columns after it."""
+    """Two models on one organ, by DSC: a row of statistics.csv."""
 
     organ: str
     model_a: str
