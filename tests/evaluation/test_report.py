@@ -152,6 +152,12 @@ def test_few_cases_are_said_to_be_too_few(cases: int, organs: int, says: str) ->
     assert bool(said) is bool(says)
 
 
+@pytest.mark.parametrize(("cases", "interval"), [(1, NONE), (5, NONE), (6, "+0.100 to +0.100")])
+def test_no_interval_is_claimed_of_fewer_than_six_pairs(tmp_path: Path, cases: int, interval: str) -> None:
+    page = written(tmp_path, [row for row in ten_cases("Lens_L", S=0.0, ST=0.1) if row.case < f"c{cases}"])
+    assert Tables(page).tables[-2][1][:5] == ["Lens_L", f"ST {MINUS} S", str(cases), "+0.100", interval]
+
+
 def test_enough_cases_carry_no_such_warning(tmp_path: Path) -> None:
     assert "the smallest Holm-corrected p" not in written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
 

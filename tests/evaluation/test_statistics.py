@@ -1,5 +1,5 @@
 from itertools import product
-from math import isnan, nan
+from math import comb, isnan, nan
 
 import numpy as np
 import pytest
@@ -74,12 +74,19 @@ def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(values: list[flo
     assert np.all(np.diff(np.array(corrected)[order]) >= 0)
 
 
-def test_the_median_interval_holds_the_median_and_repeats() -> None:
-    differences = np.random.default_rng(0).normal(0.05, 0.02, 10)
-    low, high = median_interval(differences)
-    assert differences.min() <= low < np.median(differences) < high <= differences.max()
-    assert median_interval(differences) == (low, high)
-    assert all(isnan(end) for end in median_interval(np.array([])))
+@pytest.mark.parametrize("n", [6, 7, 8, 9, 10, 13, 20, 60])
+def test_the_median_interval_is_the_narrowest_that_covers_95_percent(n: int) -> None:
+    """The median lies outside the k-th smallest and largest where fewer than k of n fair coins fall to one side."""
+    low, high = median_interval(np.random.default_rng(n).permutation(np.arange(1.0, n + 1)))
+    assert low + high == n + 1
+    outside, outside_the_next = (2 * sum(comb(n, heads) for heads in range(int(k))) / 2**n for k in (low, low + 1))
+    assert outside <= 0.05 < outside_the_next
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 5])
+def test_too_few_pairs_have_no_median_interval(n: int) -> None:
+    """Even the smallest and the largest of five cover the median with a chance of 1 - 2 / 2^5 only."""
+    assert all(isnan(end) for end in median_interval(np.linspace(0.01, 0.05, n)))
 
 
 def test_every_two_models_are_compared_organ_by_organ() -> None:

@@ -10,6 +10,7 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom
 
 from recontour.evaluation.tables import CaseScore, Comparison
 
@@ -17,8 +18,6 @@ Floats = npt.NDArray[np.float64]
 Pairs = Sequence[tuple[CaseScore, CaseScore]]  # one case's, of model a and b, with a finite DSC
 
 DECIMALS = 12  # differences that agree to this many decimals are ties; those that round to 0 are zeros
-RESAMPLES = 5000
-SEED = 2023
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,18 @@ def rank_biserial(differences: Floats) -> float:
 
 
 def median_interval(differences: Floats) -> tuple[float, float]:
-    """The 95 % percentile-bootstrap interval of the median, cases resampled; the same at every run.
+    """The 95 % interval of the median by order statistics: it belongs to the sign test, and needs no symmetry.
 
-    Returns: low, high; NaN if there are no differences.
+    The k-th smallest and k-th largest difference, with the largest k that covers the median with a chance of at least
+    95 %, whatever the distribution (decision 022).
+
+    Returns: low, high; NaN of fewer than six differences, as the smallest and the largest of five cover only 93.75 %.
     """
-    if not len(differences):
+    k = int(binom.ppf(0.025, len(differences), 0.5))
+    if not k:
         return np.nan, np.nan
-    chosen = np.random.default_rng(SEED).integers(len(differences), size=(RESAMPLES, len(differences)))
-    low, high = np.percentile(np.median(differences[chosen], axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    ordered = np.sort(differences)
+    return float(ordered[k - 1]), float(ordered[-k])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
