@@ -83,6 +83,23 @@ def test_a_damaged_table_is_named(tmp_path: Path, content: bytes, message: str) 
     assert "\n" not in str(caught.value)
 
 
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
+    """A byte order mark in front, other line ends, and blank lines."""
+    path = tmp_path / "scores.csv"
+    row = scored("p1", "Lens_L", "S", 0.5)
+    write_scores(path, [row, row])
+    header, first, second = path.read_text().splitlines()
+    path.write_bytes("\r\n".join(["\ufeff" + header, first, "", second, "", "", ""]).encode())
+    assert read_scores(path) == [row, row]
+
+
+def test_a_damaged_line_keeps_its_number_after_blank_ones(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(HEADER + "\n\np1,Lens_L,S,0.5\n")
+    with pytest.raises(ScoresError, match="line 4: 4 cells"):
+        read_scores(path)
+
+
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(ScoresError, match=r"nowhere\.csv: cannot be read"):
         read_scores(tmp_path / "nowhere.csv")

@@ -90,23 +90,24 @@ def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
 
 
 def read_scores(path: Path) -> list[CaseScore]:
-    """Read scores.csv.
+    """Read scores.csv, also as a spreadsheet saves it: with a byte order mark, and blank lines, which are passed over.
 
     Raises: ScoresError: the file is missing, or is not such a table.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [(line, cells) for line, cells in enumerate(csv.reader(file), start=1) if cells]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ScoresError(
             f"{path}: cannot be read as a table ({error}). Give the scores.csv of an evaluation."
         ) from error
-    if not rows or tuple(rows[0]) != SCORE_COLUMNS:
+    columns = rows[0][1] if rows else []
+    if tuple(columns) != SCORE_COLUMNS:
         raise ScoresError(
-            f"{path}: the columns are {', '.join(rows[0]) if rows else 'missing'}; "
+            f"{path}: the columns are {', '.join(columns) or 'missing'}; "
             f"expected {', '.join(SCORE_COLUMNS)}. Give the scores.csv of an evaluation."
         )
-    return [_score_of(path, line, cells) for line, cells in enumerate(rows[1:], start=2)]
+    return [_score_of(path, line, cells) for line, cells in rows[1:]]
 
 
 def _csv_text(columns: Sequence[str], rows: Iterable[CaseScore] | Iterable[Comparison]) -> str:
