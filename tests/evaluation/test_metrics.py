@@ -1,7 +1,7 @@
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
-from math import inf, nan
+from math import hypot, inf, nan
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from tests.evaluation.conftest import Floats, Mask, box, ellipsoid, make_grid
 
 from recontour.errors import GridMismatchError
-from recontour.evaluation import Scores, dice, hd95_mm, score, surface_dice, volume_bias_percent
+from recontour.evaluation import Scores, apl_mm, dice, hd95_mm, msd_mm, score, surface_dice, volume_bias_percent
 from recontour.evaluation.metrics import ROUND_OFF_MM
 from recontour.geometry import Grid
 
@@ -39,7 +39,7 @@ def masks_on_grids(draw: st.DrawFn) -> tuple[Mask, Mask, Grid]:
 
 
 def test_a_cube_against_itself_is_perfect() -> None:
-    assert score(CUBE, CUBE, GRID, 0.0) == Scores(1.0, 1.0, 0.0, 0.0, 0.0)
+    assert score(CUBE, CUBE, GRID, 0.0) == Scores(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -52,6 +52,8 @@ def test_a_shifted_cube_is_as_computed_by_hand(axis: int) -> None:
     # sqrt(1/2) mm from the other's end.
     assert scores.surface_dsc == pytest.approx(1 - 2 * (64 + 64 - 28) / (2 * 384))
     assert scores.hd95_mm == pytest.approx(1.0)
+    # The 64 by 1 mm at one end, 36 at the other and 28 along its edges, and 32 side faces; both ways alike.
+    assert scores.msd_mm == pytest.approx((64 + 36 + (28 + 32) * np.sqrt(0.5)) / 384)
     assert scores.volume_bias_percent == 0
 
 
@@ -97,9 +99,9 @@ def test_the_border_of_the_scan_is_a_surface() -> None:
 @pytest.mark.parametrize(
     ("reference", "predicted", "expected"),
     [
-        (NOTHING, NOTHING, Scores(nan, nan, 2.0, nan, nan)),
-        (CUBE, NOTHING, Scores(0.0, 0.0, 2.0, inf, -100.0)),
-        (NOTHING, CUBE, Scores(0.0, 0.0, 2.0, inf, inf)),
+        (NOTHING, NOTHING, Scores(nan, nan, 2.0, nan, nan, nan, nan)),
+        (CUBE, NOTHING, Scores(0.0, 0.0, 2.0, inf, -100.0, inf, 8 * 28.0)),
+        (NOTHING, CUBE, Scores(0.0, 0.0, 2.0, inf, inf, inf, 0.0)),
     ],
 )
 def test_empty_masks_follow_the_stated_rule(reference: Mask, predicted: Mask, expected: Scores) -> None:
@@ -116,6 +118,8 @@ def test_each_measure_by_itself_equals_score() -> None:
         1.5,
         hd95_mm(CUBE, other, GRID),
         volume_bias_percent(CUBE, other, GRID),
+        msd_mm(CUBE, other, GRID),
+        apl_mm(CUBE, other, GRID, 1.5),
     )
 
 
@@ -129,7 +133,7 @@ def test_a_mask_of_another_grid_is_refused(wrong: str) -> None:
 @given(masks_on_grids())
 def test_a_mask_against_itself_is_perfect(case: tuple[Mask, Mask, Grid]) -> None:
     mask, _, grid = case
-    assert score(mask, mask, grid, 0.0) == Scores(1.0, 1.0, 0.0, 0.0, 0.0)
+    assert score(mask, mask, grid, 0.0) == Scores(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @given(masks_on_grids(), st.floats(0, 5))
@@ -160,6 +164,40 @@ def test_a_wider_tolerance_never_lowers_the_surface_dsc(case: tuple[Mask, Mask, 
     assert shares[-1] == 1
 
 
+@pytest.mark.parametrize("pixel_mm", [1.0, 2.0])
+def test_the_added_path_of_a_shifted_square_is_as_counted_by_hand(pixel_mm: float) -> None:
+    """A square of 4 x 4 pixels has 12 on its contour; one column further right, 3 above and 3 below are the same."""
+    grid = make_grid((2, 6, 7), (pixel_mm, pixel_mm))
+    square, shifted = box(grid.shape, (0, 1, 1), (2, 4, 4)), box(grid.shape, (0, 1, 2), (2, 4, 4))
+    assert apl_mm(square, shifted, grid, 0.0) == 2 * 6 * pixel_mm
+    assert apl_mm(square, shifted, grid, pixel_mm) == 0
+    shifted[1] = False  # a slice that lacks: its whole contour
+    assert apl_mm(square, shifted, grid, 0.0) == (6 + 12) * pixel_mm
+    assert apl_mm(square, shifted, grid, pixel_mm) == 12 * pixel_mm
+    assert apl_mm(shifted, square, grid, 0.0) == 6 * pixel_mm  # what is too much is erased, not added
+
+
+@given(masks_on_grids())
+@settings(max_examples=50)
+def test_the_added_path_equals_a_brute_force_count(case: tuple[Mask, Mask, Grid]) -> None:
+    a, b, grid = case
+    contour_a, contour_b = (_contour_by_hand(mask) for mask in (a, b))
+    row_mm, column_mm = grid.spacing_mm
+    far = sum(
+        all(hypot((i - m) * row_mm, (j - n) * column_mm) > 1.7 + ROUND_OFF_MM for h, m, n in contour_b if h == k)
+        for k, i, j in contour_a
+    )
+    assert apl_mm(a, b, grid, 1.7) == pytest.approx(far * np.sqrt(row_mm * column_mm))
+
+
+def _contour_by_hand(mask: Mask) -> list[tuple[int, int, int]]:
+    """The (slice, row, column) of each pixel inside that has a side on the outside, pixel by pixel."""
+    inside = {(int(k), int(i), int(j)) for k, i, j in np.argwhere(mask)}
+    return [
+        (k, i, j) for k, i, j in inside if not {(k, i - 1, j), (k, i + 1, j), (k, i, j - 1), (k, i, j + 1)} <= inside
+    ]
+
+
 @given(masks_on_grids())
 @settings(max_examples=50)
 def test_distances_equal_a_brute_force_search(case: tuple[Mask, Mask, Grid]) -> None:
@@ -171,6 +209,8 @@ def test_distances_equal_a_brute_force_search(case: tuple[Mask, Mask, Grid]) -> 
     within = 1.7 + ROUND_OFF_MM  # two ways to compute a distance may fall on either side of 1.7
     near = area_a[a_to_b <= within].sum() + area_b[b_to_a <= within].sum()
     assert surface_dice(a, b, grid, 1.7) == pytest.approx(near / (area_a.sum() + area_b.sum()))
+    total = (a_to_b * area_a).sum() + (b_to_a * area_b).sum()
+    assert msd_mm(a, b, grid) == pytest.approx(total / (area_a.sum() + area_b.sum()))
     # no more than 5 % of either area lies beyond the HD95, and it is the distance of one face
     found = hd95_mm(a, b, grid)
     for distances, areas in ((a_to_b, area_a), (b_to_a, area_b)):

@@ -1,5 +1,5 @@
 import csv
-from math import inf, nan
+from math import inf, isnan, nan
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,11 @@ from tests.evaluation.conftest import scored
 from recontour.errors import OutputError, ScoresError
 from recontour.evaluation import CaseScore, compare, read_scores, write_scores, write_statistics
 
-HEADER = "case,organ,model,dsc,surface_dsc,tolerance_mm,hd95_mm,volume_bias_percent\n"
+OLDER_HEADER = "case,organ,model,dsc,surface_dsc,tolerance_mm,hd95_mm,volume_bias_percent\n"
+HEADER = OLDER_HEADER.replace("\n", ",msd_mm,apl_mm\n")
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8) | st.sampled_from(['a,b"c', "=1+1", "é 左"])
 numbers = st.floats(allow_nan=True)
-rows = st.builds(CaseScore, words, words, words, numbers, numbers, numbers, numbers, numbers)
+rows = st.builds(CaseScore, words, words, words, *[numbers] * 7)
 
 
 @given(st.lists(rows, max_size=4))
@@ -26,9 +27,9 @@ def test_scores_come_back_digit_for_digit(tmp_path_factory: pytest.TempPathFacto
 
 def test_scores_are_the_stated_columns(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
-    row = CaseScore("p1", "Lens_L", "S", np.float64(0.1) + np.float64(0.2), nan, 0.98, inf, -100.0)
+    row = CaseScore("p1", "Lens_L", "S", np.float64(0.1) + np.float64(0.2), nan, 0.98, inf, -100.0, inf, 12.5)
     write_scores(path, [row])
-    assert path.read_text() == HEADER + "p1,Lens_L,S,0.30000000000000004,,0.98,inf,-100.0\n"
+    assert path.read_text() == HEADER + "p1,Lens_L,S,0.30000000000000004,,0.98,inf,-100.0,inf,12.5\n"
 
 
 def test_statistics_are_the_stated_columns(tmp_path: Path) -> None:
@@ -69,8 +70,9 @@ def test_an_existing_table_is_kept(tmp_path: Path) -> None:
     [
         (b"", "the columns are missing; expected case, organ"),
         (b"a,b\n1,2\n", "the columns are a, b; expected case, organ"),
-        (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 8"),
-        (HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1\n", "line 2: could not convert string to float: 'high'"),
+        (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 10"),
+        (HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1,1,1\n", "line 2: could not convert string to float: 'high'"),
+        (OLDER_HEADER.encode() + b"p1,Lens_L,S,1,1,1,1,1,1,1\n", "line 2: 10 cells, expected 8"),
         (b"\xff\xfe\x00", "cannot be read as a table"),
     ],
 )
@@ -86,11 +88,20 @@ def test_a_damaged_table_is_named(tmp_path: Path, content: bytes, message: str) 
 def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
     """A byte order mark in front, other line ends, and blank lines."""
     path = tmp_path / "scores.csv"
-    row = scored("p1", "Lens_L", "S", 0.5)
+    row = scored("p1", "Lens_L", "S", 0.5, msd_mm=0.7, apl_mm=12.5)
     write_scores(path, [row, row])
     header, first, second = path.read_text().splitlines()
     path.write_bytes("\r\n".join(["\ufeff" + header, first, "", second, "", "", ""]).encode())
     assert read_scores(path) == [row, row]
+
+
+def test_a_table_from_before_there_were_all_columns_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(OLDER_HEADER + "p1,Lens_L,S,0.5,0.9,0.98,3.0,1.0\n")
+    (row,) = read_scores(path)
+    assert (row.dsc, row.volume_bias_percent) == (0.5, 1.0)
+    assert isnan(row.msd_mm)
+    assert isnan(row.apl_mm)
 
 
 def test_a_damaged_line_keeps_its_number_after_blank_ones(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ times nearer the truth on average (the tests hold that their surface DSC is no f
 more area than patches do, up to sqrt(3) times.
 
 Empty masks: both empty -> NaN everywhere, to be counted apart. One empty -> DSC 0, surface DSC 0, HD95 infinite; the
-volume bias is -100 % if the prediction is empty and infinite if the reference is.
+volume bias is -100 % if the prediction is empty and infinite if the reference is. The mean surface distance is infinite
+like HD95; the added path is the whole contour if the prediction is empty, and 0 if the reference is.
 """
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +41,8 @@ class Scores:
     tolerance_mm: float
     hd95_mm: float  # >= 0
     volume_bias_percent: float  # > 0: the prediction is too large
+    msd_mm: float  # >= 0
+    apl_mm: float  # >= 0, at tolerance_mm
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ def score(reference: Mask, predicted: Mask, grid: Grid, tolerance_mm: float) -> 
         tolerance_mm=tolerance_mm,
         hd95_mm=_hd95_mm(there, back),
         volume_bias_percent=_volume_bias_percent(pair),
+        msd_mm=_msd_mm(there, back),
+        apl_mm=_apl_mm(pair, tolerance_mm),
     )
 
 
@@ -121,6 +127,29 @@ def volume_bias_percent(reference: Mask, predicted: Mask, grid: Grid) -> float:
     Raises: GridMismatchError: a mask does not have the grid's shape.
     """
     return _volume_bias_percent(_cut(reference, predicted, grid))
+
+
+def msd_mm(reference: Mask, predicted: Mask, grid: Grid) -> float:
+    """The mean distance of both surfaces' area from the other surface.
+
+    Returns: mm, at least 0; infinite if one mask is empty, NaN if both are.
+    Raises: GridMismatchError: a mask does not have the grid's shape.
+    """
+    return _msd_mm(*_surface_distances(_cut(reference, predicted, grid)))
+
+
+def apl_mm(reference: Mask, predicted: Mask, grid: Grid, tolerance_mm: float) -> float:
+    """The added path length: how much of the reference's contours would have to be drawn, summed over the slices.
+
+    A slice's contour is the pixels inside that have one of their four neighbours outside. Those of the reference count
+    that lie further than the tolerance, centre to centre within the slice, from the prediction's contour; each is as
+    long as the side of a square of its area. With tolerance 0 it is the paper's; what must be erased counts in neither.
+
+    Returns: mm, at least 0; the whole contour if the prediction is empty, 0 if the reference is, NaN if both are.
+    Raises: GridMismatchError: a mask does not have the grid's shape.
+    References: Vaassen et al. 2020, doi:10.1016/j.phro.2019.12.001.
+    """
+    return _apl_mm(_cut(reference, predicted, grid), tolerance_mm)
 
 
 def _cut(reference: Mask, predicted: Mask, grid: Grid) -> _Pair:
@@ -218,3 +247,36 @@ def _percentile_95(directed: _Directed) -> float:
     share = np.cumsum(directed.areas_mm2[order])
     reached = np.searchsorted(share, 0.95 * share[-1] * (1 - 1e-12))  # round-off must not cost a whole step
     return float(directed.distances_mm[order][reached])
+
+
+def _msd_mm(there: _Directed, back: _Directed) -> float:
+    distances_mm = np.concatenate([there.distances_mm, back.distances_mm])
+    areas_mm2 = np.concatenate([there.areas_mm2, back.areas_mm2])
+    return float(np.average(distances_mm, weights=areas_mm2)) if len(areas_mm2) else np.nan
+
+
+def _apl_mm(pair: _Pair, tolerance_mm: float) -> float:
+    if not pair.reference.size:
+        return np.nan
+    slices = zip(_contour_pixels(pair.reference), _contour_pixels(pair.predicted), strict=True)
+    row_mm, column_mm = pair.spacing_mm
+    return sum(_pixels_to_add(*contours, pair.spacing_mm, tolerance_mm) for contours in slices) * sqrt(
+        row_mm * column_mm
+    )
+
+
+def _contour_pixels(mask: Mask) -> Mask:
+    """The pixels inside that have one of their slice's four neighbours outside; what lies beyond the box is outside."""
+    padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
+    beside_rows = padded[:, :-2, 1:-1] & padded[:, 2:, 1:-1]
+    beside_columns = padded[:, 1:-1, :-2] & padded[:, 1:-1, 2:]
+    return np.asarray(mask & ~(beside_rows & beside_columns))
+
+
+def _pixels_to_add(reference: Mask, predicted: Mask, spacing_mm: tuple[float, float], tolerance_mm: float) -> int:
+    """How many pixels of one slice's contour, (row, column), lie beyond the tolerance from the predicted one."""
+    here_mm, there_mm = (np.argwhere(contour) * spacing_mm for contour in (reference, predicted))
+    if not len(here_mm) or not len(there_mm):
+        return len(here_mm)
+    distances_mm, _ = cKDTree(there_mm).query(here_mm)
+    return int(np.count_nonzero(distances_mm > tolerance_mm + ROUND_OFF_MM))

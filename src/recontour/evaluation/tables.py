@@ -22,7 +22,10 @@ SCORE_COLUMNS = (
     "tolerance_mm",
     "hd95_mm",
     "volume_bias_percent",
+    "msd_mm",
+    "apl_mm",
 )
+OLDER_SCORE_COLUMNS = SCORE_COLUMNS[:-2]  # of files from before there were these two
 STATISTICS_COLUMNS = (
     "organ",
     "model_a",
@@ -52,6 +55,8 @@ class CaseScore:
     tolerance_mm: float
     hd95_mm: float
     volume_bias_percent: float
+    msd_mm: float = math.nan
+    apl_mm: float = math.nan
 
     @property
     def is_missed(self) -> bool:
@@ -92,6 +97,8 @@ def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
 def read_scores(path: Path) -> list[CaseScore]:
     """Read scores.csv, also as a spreadsheet saves it: with a byte order mark, and blank lines, which are passed over.
 
+    Files from before there were msd_mm and apl_mm are read too: they are then NaN.
+
     Raises: ScoresError: the file is missing, or is not such a table.
     """
     try:
@@ -102,12 +109,12 @@ def read_scores(path: Path) -> list[CaseScore]:
             f"{path}: cannot be read as a table ({error}). Give the scores.csv of an evaluation."
         ) from error
     columns = rows[0][1] if rows else []
-    if tuple(columns) != SCORE_COLUMNS:
+    if tuple(columns) not in (SCORE_COLUMNS, OLDER_SCORE_COLUMNS):
         raise ScoresError(
             f"{path}: the columns are {', '.join(columns) or 'missing'}; "
             f"expected {', '.join(SCORE_COLUMNS)}. Give the scores.csv of an evaluation."
         )
-    return [_score_of(path, line, cells) for line, cells in rows[1:]]
+    return [_score_of(path, line, cells, len(columns)) for line, cells in rows[1:]]
 
 
 def _csv_text(columns: Sequence[str], rows: Iterable[CaseScore] | Iterable[Comparison]) -> str:
@@ -125,10 +132,10 @@ def cell_text(value: str | float) -> str:
     return "" if math.isnan(value) else repr(float(value))
 
 
-def _score_of(path: Path, line: int, cells: list[str]) -> CaseScore:
-    if len(cells) != len(SCORE_COLUMNS):
+def _score_of(path: Path, line: int, cells: list[str], columns: int) -> CaseScore:
+    if len(cells) != columns:
         raise ScoresError(
-            f"{path}, line {line}: {len(cells)} cells, expected {len(SCORE_COLUMNS)}. Evaluate again, or mend the file."
+            f"{path}, line {line}: {len(cells)} cells, expected {columns}. Evaluate again, or mend the file."
         )
     try:
         numbers = [float(cell) if cell else math.nan for cell in cells[3:]]

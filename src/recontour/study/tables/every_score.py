@@ -19,6 +19,8 @@ class ScoreRow:
     tolerance_mm: float
     hd95_mm: float
     volume_bias_percent: float
+    msd_mm: float
+    apl_mm: float
 
 
 def every_score(grid: Grid, results: Results) -> list[ScoreRow]:
@@ -34,6 +36,8 @@ def every_score(grid: Grid, results: Results) -> list[ScoreRow]:
             tolerance_mm=row.tolerance_mm,
             hd95_mm=row.hd95_mm,
             volume_bias_percent=row.volume_bias_percent,
+            msd_mm=row.msd_mm,
+            apl_mm=row.apl_mm,
         )
         for cell in finished(results, grid.cells)
         for fold, rows in results[cell.id].scores.items()

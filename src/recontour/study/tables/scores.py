@@ -55,6 +55,8 @@ def rows_of(results: Results, cells: Iterable[Cell], fold: str, model: str = "")
             tolerance_mm=rows[0].tolerance_mm,
             hd95_mm=mean(row.hd95_mm for row in rows),
             volume_bias_percent=mean(row.volume_bias_percent for row in rows),
+            msd_mm=mean(row.msd_mm for row in rows),
+            apl_mm=mean(row.apl_mm for row in rows),
         )
         for (case, organ), rows in groups.items()
     ]
