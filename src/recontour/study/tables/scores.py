@@ -14,9 +14,6 @@ from recontour.study.tables.finished import Results, finished
 Floats = npt.NDArray[np.float64]
 Dsc = Mapping[tuple[str, str], float]  # by case and organ
 
-RESAMPLES = 5000
-SEED = 2023
-
 TARGET, SOURCE = "target test", "source test"  # folds
 ALL = "mean over organs"  # in an organ's place
 
