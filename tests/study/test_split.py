@@ -31,6 +31,17 @@ def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) 
         split_of("target", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north)
 
 
+def test_a_split_is_read_back_whatever_a_centre_is_called(north: Cohort, tmp_path: Path) -> None:
+    case = north[north.case_ids[0]]
+    cohort = Cohort.open_or_create(tmp_path / "mary", 'St. "Mary", London')
+    names = [f"{cohort.centre}-{number}" for number in range(2)]
+    for name in names:
+        cohort.add(name, case.hu, case.grid, {organ: case.mask(organ) for organ in case.organs}, "hash")
+    split = {"train": names[:1], "validation": [], "test": names[1:]}
+    write_split(tmp_path / "split.csv", {"source": split})
+    assert read_split(tmp_path / "split.csv", "source", cohort) == split
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

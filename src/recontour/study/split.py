@@ -1,6 +1,7 @@
 """Which case is for training, for validation or for testing: decided once, written down, the same for every model."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -101,5 +102,8 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
 
 def write_split(path: Path, splits: Mapping[str, Split]) -> None:
     """Write down which case of which centre went where; read back by `read_split`."""
-    rows = [f"{centre},{case},{fold}" for centre, split in splits.items() for fold in FOLDS for case in split[fold]]
-    write_text(path, "\n".join(["centre,case,fold", *rows, ""]), replace=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("centre", "case", "fold"))
+    writer.writerows((centre, case, fold) for centre, split in splits.items() for fold in FOLDS for case in split[fold])
+    write_text(path, text.getvalue(), replace=True)
