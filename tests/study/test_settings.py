@@ -42,6 +42,10 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
             LEAST + "iteratoins = 4\n",
             r"'models.iteratoins'|'iteratoins' is no setting of \[models\]; known are iterations",
         ),
+        (
+            LEAST.replace("[target]", "split_seed = -1\n[target]"),
+            r"source\.split_seed is -1: .*greater than or equal to 0",
+        ),
         ("seeds = []\n" + LEAST, "seeds is .*at least 1 item"),
         ("organs = []\n" + LEAST, "organs is .*at least 1 item"),
         ("prset = 'compact'\n" + LEAST, r"'prset' is no setting; known are .*preset"),

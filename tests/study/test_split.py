@@ -58,6 +58,13 @@ def test_a_wrong_split_file_is_one_line(north: Cohort, tmp_path: Path, rows: str
         split_of("source", Centre(cohort=north.path, split=path), north)
 
 
+def test_rows_of_neither_centre_are_told(north: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text("centre,case,fold\n" + "".join(f"north,{name},train\n" for name in north.case_ids))
+    with pytest.raises(SettingsError, match="as its centre is neither source nor target but 'north'"):
+        split_of("source", Centre(cohort=north.path, split=path), north)
+
+
 def test_a_split_file_as_a_spreadsheet_writes_it(north: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "split.csv"
     rows = [f"{name},{fold}" for name, fold in zip(north.case_ids, ("test", "train", "train"), strict=True)]

@@ -28,7 +28,7 @@ class Centre:
     split: Path | None = None
     validation: int = Field(default=0, ge=0)
     test: int = Field(default=0, ge=0)
-    split_seed: int = 0
+    split_seed: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -67,7 +67,7 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
     """A centre's split as a file has it; rows of the other centre, if the file says whose they are, are passed over.
 
     name: "source" or "target".
-    Raises: SettingsError: not such a table, an unknown case or fold, or a case in two folds.
+    Raises: SettingsError: not such a table, no row of either centre, an unknown case or fold, or a case in two folds.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -80,6 +80,12 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
     if not {"case", "fold"} <= set(reader.fieldnames or ()):
         found = ",".join(reader.fieldnames or ()) or "nothing"
         raise SettingsError(f"{path}: its first line is '{found}'; columns case and fold, with commas, are expected")
+    whose = {row.get("centre", name) or "" for row in rows}
+    if rows and whose.isdisjoint(("source", "target")):
+        raise SettingsError(
+            f"{path}: every row was passed over, as its centre is neither source nor target but {sorted(whose)[0]!r}; "
+            "write source or target there, or leave out the column"
+        )
     there = set(cohort.case_ids)
     split: dict[str, list[str]] = {fold: [] for fold in FOLDS}
     folds: dict[str, str] = {}
