@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from math import inf, isnan, nan
 from pathlib import Path
@@ -7,8 +8,9 @@ import pytest
 from tests.evaluation.conftest import scored
 from tests.study.test_study_report import STUDY, a_result, all_results, the_grid
 
+from recontour.errors import ScoresError
 from recontour.study.cells import Cell
-from recontour.study.results import Point, Training, read_results, write_result
+from recontour.study.results import Point, Training, cell_folder, read_result, read_results, write_result
 from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, published
 from recontour.study.tables.cases import cases_of
 from recontour.study.tables.depth import depth_of
@@ -256,6 +258,36 @@ def test_results_from_files_give_the_same_numbers(tmp_path: Path) -> None:
     for cell in cells:
         write_result(tmp_path, RESULTS[cell.id])
     assert main_of(GRID, read_results(tmp_path, cells)) == main_of(GRID, RESULTS)
+
+
+def test_folds_that_share_a_case_s_name_are_told_apart(tmp_path: Path) -> None:
+    cell = GRID.models[0].s
+    scores = {TARGET: [scored("a-1", "A", cell.id, 0.9)], SOURCE: [scored("a-1", "A", cell.id, 0.3)]}
+    write_result(tmp_path, replace(RESULTS[cell.id], scores=scores))
+    kept = read_result(tmp_path, cell)
+    assert kept
+    assert kept.scores == scores
+
+
+def test_a_result_that_an_earlier_recontour_wrote_is_read(tmp_path: Path) -> None:
+    cell = GRID.models[0].s
+    write_result(tmp_path, RESULTS[cell.id])
+    path = cell_folder(tmp_path, cell) / "result.json"
+    about = json.loads(path.read_text())
+    del about["rows"]
+    path.write_text(json.dumps(about))
+    kept = read_result(tmp_path, cell)
+    assert kept
+    assert kept.scores == RESULTS[cell.id].scores
+
+
+def test_scores_that_lost_a_row_are_damaged(tmp_path: Path) -> None:
+    cell = GRID.models[0].s
+    write_result(tmp_path, RESULTS[cell.id])
+    path = cell_folder(tmp_path, cell) / "scores.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ScoresError, match=r"scores\.csv has 39 rows, not 40"):
+        read_result(tmp_path, cell)
 
 
 def test_the_published_table_is_whole() -> None:

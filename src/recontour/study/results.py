@@ -14,7 +14,9 @@ DIR/
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +98,7 @@ def write_result(out: Path, result: Result) -> None:
         "contouring": asdict(result.contouring),
         "train_cases": result.train_cases,
         "folds": {fold: sorted({row.case for row in rows}) for fold, rows in result.scores.items()},
+        "rows": {fold: len(rows) for fold, rows in result.scores.items()},  # of scores.csv, in this order
     }
     write_text(folder / "result.json", json.dumps(about, indent=1) + "\n", replace=True)
 
@@ -117,10 +120,20 @@ def read_result(out: Path, cell: Cell) -> Result | None:
             training=Training(**(about["training"] | curves)),
             contouring=Contouring(**about["contouring"]),
             train_cases=about["train_cases"],
-            scores={fold: [row for row in scores if row.case in cases] for fold, cases in about["folds"].items()},
+            scores=_by_fold(scores, about),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ScoresError(f"{path} is damaged ({error}); delete its folder and go on with --resume") from error
+
+
+def _by_fold(scores: Sequence[CaseScore], about: Mapping[str, Any]) -> dict[str, Sequence[CaseScore]]:
+    """Rows of scores.csv by fold: as many as each has, or by the cases' names where an earlier recontour wrote them."""
+    if "rows" not in about:
+        return {fold: [row for row in scores if row.case in cases] for fold, cases in about["folds"].items()}
+    if len(scores) != sum(about["rows"].values()):
+        raise ValueError(f"scores.csv has {len(scores)} rows, not {sum(about['rows'].values())}")
+    left = iter(scores)
+    return {fold: list(islice(left, count)) for fold, count in about["rows"].items()}
 
 
 def read_results(out: Path, cells: Iterable[Cell]) -> dict[str, Result]:
