@@ -341,10 +341,24 @@ def test_csv_keeps_every_digit(tmp_path: Path) -> None:
         "": "22", "random trunk": "10", "head first": "22",
     }  # fmt: skip
     one = next(row for row in table(tmp_path, "cases") if row["cases"] == "1")
-    assert [float(one[f"t_draws_{draw}"]) for draw in (0, 1)] == pytest.approx([0.595, 0.595])
+    assert [float(one[f"t_draws_{draw}_seed0"]) for draw in (0, 1)] == pytest.approx([0.595, 0.595])
     assert len(table(tmp_path, "curves")) == sum(
         len(run.loss) + len(run.validation) for run in (results[cell.id].training for cell in grid.models[0])
     )
+
+
+def test_columns_of_draws_line_up_where_one_failed(tmp_path: Path) -> None:
+    grid = the_grid(replace(STUDY, seeds=(0, 1)))
+    results = all_results(grid)
+    del results[grid.cases[1][0][1].id]
+    page = written(tmp_path, grid, results)
+    one, _, every = table(tmp_path, "cases")
+    draws = [f"{draw}_seed{seed}" for draw in (0, 1) for seed in (0, 1)]
+    for model in ("t", "st", "st_less_t"):
+        assert [name for name in one if name.startswith(f"{model}_draws")] == [f"{model}_draws_{d}" for d in draws]
+        assert [draw for draw in draws if not one[f"{model}_draws_{draw}"]] == ["0_seed0"] * (model != "t")
+        assert [draw for draw in draws if not every[f"{model}_draws_{draw}"]] == ["1_seed0", "1_seed1"]
+    assert "0.645 … 0.645" in page
 
 
 def test_the_same_study_gives_the_same_report(tmp_path: Path) -> None:

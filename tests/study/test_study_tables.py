@@ -177,10 +177,20 @@ def test_draws_are_pooled_and_shown_one_by_one() -> None:
     assert cases
     row = cases.rows[0]
     assert (row.cases, row.draws) == (1, 2)
-    assert row.t_draws == pytest.approx([0.445, 0.645])
+    assert row.t_draws == pytest.approx({"0_seed0": 0.445, "1_seed0": 0.645})
     assert row.t.dsc.mean == pytest.approx(0.545)
-    assert row.st_less_t_draws == pytest.approx([0.2, 0.0])
+    assert row.st_less_t_draws == pytest.approx({"0_seed0": 0.2, "1_seed0": 0.0})
     assert row.st_less_t.mean == pytest.approx(0.1)
+
+
+def test_a_draw_that_is_not_finished_leaves_its_place_empty() -> None:
+    (_, st), _ = GRID.cases[1]
+    cases = cases_of(GRID, {name: result for name, result in RESULTS.items() if name != st.id})
+    assert cases
+    row = cases.rows[0]
+    assert row.t_draws == pytest.approx({"0_seed0": 0.595, "1_seed0": 0.595})
+    assert row.st_draws == pytest.approx({"0_seed0": nan, "1_seed0": 0.645}, nan_ok=True)
+    assert row.st_less_t_draws == pytest.approx({"0_seed0": nan, "1_seed0": 0.05}, nan_ok=True)
 
 
 def test_separately_adds_up_the_organs_time() -> None:

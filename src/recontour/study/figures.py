@@ -69,8 +69,8 @@ def cases_plot(cases: Cases, levels: Mapping[str, Estimate]) -> str:
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     numbers = np.array([row.cases for row in cases.rows], dtype=np.float64)
     for model, sides, draws, shift in (
-        ("Model_T", [row.t for row in cases.rows], [row.t_draws for row in cases.rows], 1.05),
-        ("Model_ST", [row.st for row in cases.rows], [row.st_draws for row in cases.rows], 1 / 1.05),
+        ("Model_T", [row.t for row in cases.rows], [[*row.t_draws.values()] for row in cases.rows], 1.05),
+        ("Model_ST", [row.st for row in cases.rows], [[*row.st_draws.values()] for row in cases.rows], 1 / 1.05),
     ):
         _band(left, numbers, sides, COLOURS[model], MARKERS[model], LINES[model], model)
         for number, of_number in zip(numbers, draws, strict=True):
@@ -85,7 +85,7 @@ def cases_plot(cases: Cases, levels: Mapping[str, Estimate]) -> str:
     _curve(right, numbers, gains, GREY, "o", "-", "")
     for number, row in zip(numbers, cases.rows, strict=True):
         right.scatter(
-            [number * 1.05] * len(row.st_less_t_draws), row.st_less_t_draws, s=10,
+            [number * 1.05] * len(row.st_less_t_draws), [*row.st_less_t_draws.values()], s=10,
             facecolors="none", edgecolors=GREY, linewidths=0.7,
         )  # fmt: skip
     for panel, name in ((left, "mean DSC"), (right, f"Model_ST {MINUS} Model_T")):

@@ -1,5 +1,7 @@
 """Numbers as a study's report prints them."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from recontour.evaluation.summary import NONE, number, signed
@@ -12,6 +14,13 @@ def interval(value: Estimate, digits: int = 3, *, with_sign: bool = False) -> st
         return NONE
     one = signed if with_sign else number
     return f"{one(value.low, digits)} to {one(value.high, digits)}"
+
+
+def spread(values: Iterable[float], *, with_sign: bool = False) -> str:
+    """The lowest and the highest of several numbers, NaN left out."""
+    there = [value for value in values if not np.isnan(value)]
+    one = signed if with_sign else number
+    return f"{one(min(there), 3)} … {one(max(there), 3)}" if len(there) > 1 else NONE
 
 
 def gain(value: Estimate) -> str:

@@ -15,7 +15,7 @@ from recontour.files import write_text
 from recontour.study.cells import Grid
 from recontour.study.csv_files import write_tables
 from recontour.study.figures import COLOURS, cases_plot, curves_plot, depth_plot
-from recontour.study.numbers import interval, percent
+from recontour.study.numbers import interval, percent, spread
 from recontour.study.pictures import OverlayOf, pictured
 from recontour.study.results import Result
 from recontour.study.tables import (
@@ -37,6 +37,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "signed": signed,
     "interval": interval,
     "percent": percent,
+    "spread": spread,
 }
 
 

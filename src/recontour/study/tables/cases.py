@@ -1,6 +1,6 @@
 """How many of the target's cases suffice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,9 @@ class CasesRow:
     t: Level
     st: Level
     st_less_t: Estimate
-    t_draws: Sequence[float]  # mean DSC of each draw and seed
-    st_draws: Sequence[float]
-    st_less_t_draws: Sequence[float]
+    t_draws: Mapping[str, float]  # mean DSC by draw and seed, "0_seed0"; NaN: not finished
+    st_draws: Mapping[str, float]
+    st_less_t_draws: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,11 @@ def _row(results: Results, number: int, pairs: Sequence[tuple[Cell, Cell]]) -> C
         t=level_of(results, t, TARGET),
         st=level_of(results, st, TARGET),
         st_less_t=gain_of(results, [a for a, _ in both], [b for _, b in both]),
-        t_draws=[level_of(results, [cell], TARGET).dsc.mean for cell in t],
-        st_draws=[level_of(results, [cell], TARGET).dsc.mean for cell in st],
-        st_less_t_draws=[gain_of(results, [a], [b]).mean for a, b in both],
+        t_draws={_draw(a): level_of(results, [a], TARGET).dsc.mean for a, _ in pairs},
+        st_draws={_draw(b): level_of(results, [b], TARGET).dsc.mean for _, b in pairs},
+        st_less_t_draws={_draw(a): gain_of(results, [a], [b]).mean for a, b in pairs},
     )
+
+
+def _draw(cell: Cell) -> str:
+    return f"{cell.draw}_seed{cell.seed}"
