@@ -11,7 +11,7 @@ from tests.study.test_study_report import STUDY, a_result, all_results, the_grid
 from recontour.errors import ScoresError
 from recontour.study.cells import Cell
 from recontour.study.results import Point, Training, cell_folder, read_result, read_results, write_result
-from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, published
+from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, find, published
 from recontour.study.tables.cases import cases_of
 from recontour.study.tables.depth import depth_of
 from recontour.study.tables.models import main_of
@@ -19,6 +19,7 @@ from recontour.study.tables.normalisation import normalisation_of
 from recontour.study.tables.scores import dsc_of, estimate, rows_of
 from recontour.study.tables.separately import separately_of
 from recontour.study.tables.times import times_of
+from recontour.study.words import section_words
 
 GRID = the_grid()
 RESULTS = all_results(GRID)
@@ -245,6 +246,53 @@ def test_the_time_to_reach_model_t(of_st: tuple[float, ...], seconds: float, sha
     assert st.model == "Model_ST"
     assert (st.seconds_to_reach_t, st.share_of_t) == pytest.approx((seconds, share), nan_ok=True)
     assert st.contouring_seconds_per_slice == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("of_st", "reached", "compared", "said"),
+    [
+        ((0.5, 0.7), 3, 3, "cases after 0.3 minutes, 50 % of Model_T's"),
+        ((0.1, 0.2), 2, 3, "cases with 2 of 3 seeds, in the mean of those after 0.3 minutes, 50 % of Model_T's"),
+        ((nan, nan), 2, 2, "cases after 0.3 minutes, 50 % of Model_T's"),
+    ],
+)
+def test_one_seed_that_never_reached_model_t_is_not_all_of_them(
+    of_st: tuple[float, ...], reached: int, compared: int, said: str
+) -> None:
+    """Model_T ends at 0.6 after 40 s of training; Model_ST is there after 20 s, with the last seed as `of_st` says."""
+    grid = the_grid(replace(STUDY, seeds=(0, 1, 2)))
+    results = all_results(grid)
+    for triple in grid.models:
+        results[triple.t.id] = a_result(triple.t, seconds=40.0, validation=curve(0.3, 0.6))
+        results[triple.st.id] = a_result(triple.st, validation=curve(0.5, 0.7))
+    last = grid.models[-1].st
+    results[last.id] = a_result(last, validation=curve(*of_st))
+    st = times_of(grid, results)[-1]
+    assert (st.seeds_that_reached_t, st.seeds_compared_with_t) == (reached, compared)
+    assert (st.seconds_to_reach_t, st.share_of_t) == pytest.approx((20, 0.5))
+    assert said in section_words(find(grid, results), "North")["times"]
+
+
+@pytest.mark.parametrize(
+    ("of_t", "of_st", "said"),
+    [
+        ((0.6,), (0.1, 0.2), "Model_ST never reached Model_T's last DSC"),
+        ((nan,), (nan, nan), "(the paper: 33 % less)."),
+        ((0.6,), (nan, nan), "(the paper: 33 % less)."),
+        ((nan,), (0.1, 0.2), "(the paper: 33 % less)."),
+    ],
+)
+def test_never_is_said_only_where_something_was_measured(
+    of_t: tuple[float, ...], of_st: tuple[float, ...], said: str
+) -> None:
+    (triple,) = GRID.models
+    results = RESULTS | {
+        triple.t.id: a_result(triple.t, validation=curve(*of_t)),
+        triple.st.id: a_result(triple.st, validation=curve(*of_st)),
+    }
+    words = section_words(find(GRID, results), "North")["times"]
+    assert said in words
+    assert words.endswith(said) or "never" in said
 
 
 def test_a_model_without_iterations_costs_nothing_and_divides_by_nothing() -> None:

@@ -160,11 +160,14 @@ def _times(times: Sequence[TimesRow]) -> str:
     saved = 1 - st.seconds_per_iteration / t.seconds_per_iteration
     words = f"An iteration of Model_ST takes {percent(abs(saved))} {'less' if saved >= 0 else 'more'} time than one of "
     words += "Model_T (the paper: 33 % less)."
-    if np.isinf(st.seconds_to_reach_t):
-        return f"{words} Model_ST never reached Model_T's last DSC on the validation cases."
-    if np.isnan(st.seconds_to_reach_t):
+    reached, compared = st.seeds_that_reached_t, st.seeds_compared_with_t
+    if not compared:
         return words
+    if not reached:
+        return f"{words} Model_ST never reached Model_T's last DSC on the validation cases."
+    words += " Model_ST reached Model_T's last DSC on the validation cases "
+    words += f"with {reached} of {compared} seeds, in the mean of those " if reached < compared else ""
     return (
-        f"{words} Model_ST reached Model_T's last DSC on the validation cases after "
-        f"{number(st.seconds_to_reach_t / 60, 1)} minutes, {percent(st.share_of_t)} of Model_T's training time."
+        f"{words}after {number(st.seconds_to_reach_t / 60, 1)} minutes, {percent(st.share_of_t)} of Model_T's training "
+        "time."
     )

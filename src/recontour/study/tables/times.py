@@ -25,7 +25,9 @@ class TimesRow:
     head: float
     parameters: int
     retrained_parameters: int
-    seconds_to_reach_t: float  # Model_T's last validation DSC; inf: not reached, NaN: nothing to reach
+    seeds_compared_with_t: int  # by the validation DSC, with Model_T of the same seed
+    seeds_that_reached_t: int  # Model_T's last
+    seconds_to_reach_t: float  # in the mean of those; inf: no seed reached it, NaN: none is compared
     share_of_t: float  # of Model_T's training time
     contouring_seconds_per_slice: float
     contouring_seconds_per_case: float
@@ -47,6 +49,8 @@ def times_of(grid: Grid, results: Results) -> list[TimesRow]:
 
 def _row(model: str, results: Sequence[Result], reached: Sequence[tuple[float, float]]) -> TimesRow:
     trained, contoured = [one.training for one in results], [one.contouring for one in results]
+    compared = [one for one in reached if not np.isnan(one[0])]
+    arrived = [one for one in compared if np.isfinite(one[0])]
     return TimesRow(
         model=model,
         train_cases=results[0].train_cases,
@@ -58,18 +62,23 @@ def _row(model: str, results: Sequence[Result], reached: Sequence[tuple[float, f
         head=mean(one.head for one in trained),
         parameters=trained[0].parameters,
         retrained_parameters=trained[0].retrained_parameters,
-        seconds_to_reach_t=mean(seconds for seconds, _ in reached),
-        share_of_t=mean(share for _, share in reached),
+        seeds_compared_with_t=len(compared),
+        seeds_that_reached_t=len(arrived),
+        seconds_to_reach_t=mean(seconds for seconds, _ in arrived or compared),
+        share_of_t=mean(share for _, share in arrived or compared),
         contouring_seconds_per_slice=mean(_each(one.seconds, one.slices) for one in contoured),
         contouring_seconds_per_case=mean(_each(one.seconds, one.cases) for one in contoured),
     )
 
 
 def _reached(result: Result, t: Result) -> tuple[float, float]:
-    """After how many seconds a model's validation DSC was as high as Model_T's last, and their share of T's time."""
-    if not t.training.validation or not result.training.validation:
+    """After how many seconds a model's validation DSC was as high as Model_T's last, and their share of T's time.
+
+    inf: never; NaN: one of the two has no validation DSC.
+    """
+    goal = t.training.validation[-1].value if t.training.validation else np.nan
+    if np.isnan(goal) or all(np.isnan(point.value) for point in result.training.validation):
         return np.nan, np.nan
-    goal = t.training.validation[-1].value
     seconds = next((point.seconds for point in result.training.validation if point.value >= goal), np.inf)
     return seconds, _each(seconds, t.training.seconds)
 
