@@ -16,9 +16,11 @@ from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay
 from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.figures import smoothed
+from recontour.study.pictures import pictured
 from recontour.study.report import About, write_study_report
 from recontour.study.results import Contouring, Point, Result, Training
 from recontour.study.settings import Cases, Centre, Depth, Models, Normalisation, Separately, Study
+from recontour.study.tables import find
 from recontour.study.tables.models import main_of
 from recontour.study.words import headline
 
@@ -388,6 +390,22 @@ def test_pictures_are_of_the_median_case_and_the_models_that_are_there(tmp_path:
     asked.clear()
     write_study_report(tmp_path, grid, {triple.s.id: a_result(triple.s)}, {}, noted, ABOUT)
     assert asked == []
+
+
+def test_a_picture_s_caption_is_of_the_seed_that_is_shown(tmp_path: Path) -> None:
+    """Of seed 0, whose Model_T is not finished, nothing is shown; Model_ST of seed 2 is 0.4 worse than that of 1."""
+    grid = the_grid(replace(STUDY, seeds=(0, 1, 2)))
+    results = all_results(grid)
+    del results[grid.models[0].t.id]
+    results[grid.models[2].st.id] = a_result(grid.models[2].st, -0.3)
+    found = find(grid, results)
+    assert found.main
+    shown = list(pictured(found.main, found, an_overlay))
+    expected = ("t4", 1, {"Model_T": "0.59", "Model_ST": "0.64"})  # 0.5 + 4 / 100 and the gain
+    assert [(one.organ, one.case, one.seed, one.dsc) for one in shown] == [(organ, *expected) for organ in ORGANS]
+    assert written(tmp_path, grid, results).count("t4 · seed 1 · z") == len(ORGANS)
+    one_seed = the_grid()
+    assert "· seed" not in written(tmp_path, one_seed, all_results(one_seed))
 
 
 def test_a_running_mean_keeps_a_constant_and_the_length() -> None:

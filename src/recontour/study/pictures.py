@@ -1,13 +1,13 @@
 """The contours on the CT that a study's report shows."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recontour.evaluation.figures import Overlay, Picture, draw
 from recontour.evaluation.report import picture_cases
 from recontour.evaluation.summary import number
-from recontour.study.cells import Cell
-from recontour.study.tables import Found, Main, finished_by_model
+from recontour.study.cells import Cell, Triple
+from recontour.study.tables import TARGET, Found, Main
 
 PICTURED = ("Model_T", "Model_ST")  # as in the paper's figure 2
 
@@ -21,16 +21,29 @@ class Shown:
     organ: str
     case: str
     picture: Picture
-    dsc: Mapping[str, str]  # by model
+    dsc: Mapping[str, str]  # by model, of the contours that are shown
+    seed: int
 
 
 def pictured(main: Main, found: Found, overlay_of: OverlayOf) -> Iterator[Shown]:
-    """Each organ's median case by the last model's DSC, one overlay in memory at a time."""
-    finished = finished_by_model(found.results, found.grid.models)
-    there = {model: finished[model][0] for model in PICTURED if model in finished}  # of the first seed
-    scores = {(row.organ, row.case, row.model): row for row in main.scores if row.model in there}
-    for organ, ranks in picture_cases(scores.values(), list(there)).items():
+    """Each organ's median case by the last model's DSC, of one seed; one overlay in memory at a time."""
+    seeds = [_finished(found, triple) for triple in found.grid.models]
+    there = max(seeds, key=len, default={})  # the first seed with both models, or else with one
+    scores = {
+        (row.organ, row.case, model): replace(row, model=model)
+        for model, cell in there.items()
+        for row in found.results[cell.id].scores.get(TARGET, ())
+    }
+    cases = picture_cases(scores.values(), list(there))
+    for organ, ranks in ((organ, cases[organ]) for organ in main.organs if organ in cases):
         case = ranks.get("median") or ranks.get("worst") or ranks["only"]
         of_case = {model: scores[organ, case, model] for model in there if (organ, case, model) in scores}
         dsc = {model: "missed" if row.is_missed else number(row.dsc, 2) for model, row in of_case.items()}
-        yield Shown(organ, case, draw(overlay_of(case, organ, there)), dsc)
+        seed = next(iter(there.values())).seed
+        yield Shown(organ, case, draw(overlay_of(case, organ, there)), dsc, seed)
+
+
+def _finished(found: Found, triple: Triple) -> dict[str, Cell]:
+    """The pictured models of a seed that have a result."""
+    cells = dict(zip(PICTURED, (triple.t, triple.st), strict=True))
+    return {model: cell for model, cell in cells.items() if cell.id in found.results}
