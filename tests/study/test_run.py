@@ -1,13 +1,18 @@
 """A study's folder, before any cell is run."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.conftest import fill
 
-from recontour.cohort import Cohort
-from recontour.errors import OutputError
-from recontour.study.run import open_ground, prepare
-from recontour.study.settings import Centre, Models, Study
+from recontour.cohort import Cohort, case_id_of
+from recontour.errors import OutputError, SettingsError
+from recontour.study.run import grid, open_ground, prepare, read_declared
+from recontour.study.settings import Centre, Models, Separately, Study
+from recontour.study.study import dry_run
 
 
 def test_what_a_kill_left_between_split_and_declaration_is_replaced(
@@ -20,6 +25,66 @@ def test_what_a_kill_left_between_split_and_declaration_is_replaced(
     ground = open_ground(tmp_path)
     assert ground.study == study
     assert sorted(len(ground.cases("source", fold)) for fold in ("train", "validation", "test")) == [0, 1, 2]
+
+
+@pytest.fixture
+def study(north: Cohort, tmp_path: Path) -> Study:
+    """Of the target, one patient to train on, who has a brain stem and a right lens; the one to test on has all."""
+    target = fill(Cohort.open_or_create(tmp_path / "target", "target"), 2, without={1: "Lens_L"}, growth_px=1)
+    tested, trained = (case_id_of("target", f"1.2.{number}") for number in range(2))
+    (tmp_path / "target.csv").write_text(f"case,fold\n{trained},train\n{tested},test\n")
+    (tmp_path / "source.csv").write_text("case,fold\n" + "".join(f"{name},train\n" for name in north.case_ids[:2]))
+    with (tmp_path / "source.csv").open("a") as file:
+        file.write(f"{north.case_ids[2]},test\n")
+    return Study(
+        source=Centre(cohort=north.path, split=tmp_path / "source.csv"),
+        target=Centre(cohort=target.path, split=tmp_path / "target.csv"),
+        models=Models(iterations=1),
+    )
+
+
+def test_all_organs_are_those_that_both_centres_can_learn(study: Study, tmp_path: Path) -> None:
+    whole = replace(study, separately=Separately(iterations=1))
+    prepare(whole, tmp_path / "out", resume=False)
+    laid = grid(open_ground(tmp_path / "out"))
+    assert laid.models[0].t.organs == ("Brainstem", "Lens_R")
+    assert list(laid.separately) == ["Brainstem", "Lens_R"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"organs": ("Lens_L",)}, "organs: .* of both centres must have Lens_L; both have Brainstem, Lens_R"),
+        ({"organs": ("Brainstem", "Parotid_Left")}, "organs: .* must have Parotid_Left; both have"),
+        ({"separately": Separately(1, ("Parotid_Left",))}, r"separately\.organs: .* must have Parotid_Left; both have"),
+        ({"models": Models(1, retrain_last=99)}, r"models\.retrain_last is 99: .* compact has 29 layers; choose 1 "),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    study: Study, tmp_path: Path, change: Mapping[str, Any], said: str
+) -> None:
+    wrong, out = replace(study, **change), tmp_path / "out"
+    with pytest.raises(SettingsError, match=said):
+        dry_run(wrong)
+    with pytest.raises(SettingsError, match=said):
+        prepare(wrong, out, resume=False)
+    assert not out.exists()
+
+
+def test_a_study_that_grows_is_looked_at_again(study: Study, tmp_path: Path) -> None:
+    prepare(study, tmp_path / "out", resume=False)
+    with pytest.raises(SettingsError, match=r"models\.retrain_last is 99"):
+        prepare(replace(study, models=Models(1, retrain_last=99)), tmp_path / "out", resume=True)
+    assert read_declared(tmp_path / "out") == study
+
+
+def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path) -> None:
+    target = Cohort.open_or_create(tmp_path / "target", "target")
+    for number, case in enumerate(north):
+        target.add(f"target-{number}", case.hu + number + 1, case.grid, {"Larynx": case.mask("Brainstem")}, "hash")
+    centres = (Centre(cohort=cohort.path, test=1) for cohort in (north, target))
+    with pytest.raises(SettingsError, match=r"organs: .* of both centres must have one organ or more; both have none"):
+        prepare(Study(*centres, Models(iterations=1)), tmp_path / "out", resume=False)
 
 
 def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> None:

@@ -52,7 +52,9 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
             raise OutputError(f"{out} is a file, and a study is a folder; choose another --out")
         if out.exists() and {path.name for path in out.iterdir()} - {"split.csv"}:
             raise OutputError(f"{out} exists and is no study; choose a new folder")
-        write_split(out / "split.csv", lay_out(study, out).splits)
+        ground = lay_out(study, out)
+        refuse_impossible(ground)
+        write_split(out / "split.csv", ground.splits)
     elif not resume:
         raise OutputError(f"{out} holds a study; go on with it by --resume, or choose another --out")
     else:
@@ -62,6 +64,7 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
             raise SettingsError(
                 f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
             )
+        refuse_impossible(_kept_ground(study, out))
     write_text(there, TypeAdapter(Study).dump_json(study, indent=1).decode() + "\n", replace=True)
 
 
@@ -87,7 +90,10 @@ def read_declared(out: Path) -> Study:
 
 def open_ground(out: Path) -> Ground:
     """What all cells of a study that was begun share."""
-    study = read_declared(out)
+    return _kept_ground(read_declared(out), out)
+
+
+def _kept_ground(study: Study, out: Path) -> Ground:
     cohorts = _cohorts(study)
     splits = {name: read_split(out / "split.csv", name, cohort) for name, cohort in cohorts.items()}
     return Ground(study, out, cohorts, splits)
@@ -100,15 +106,39 @@ def _cohorts(study: Study) -> dict[str, Cohort]:
 def grid(ground: Ground) -> Grid:
     """The study's cells."""
     study = ground.study
-    preset = preset_of(study.preset)
-    both = [organ for organ in ground.cohorts["source"].organs if organ in ground.cohorts["target"].organs]
-    organs = both if study.organs == "all" else study.organs
-    if unknown := [organ for organ in organs if organ not in both]:
+    organs = _learnable(ground) if study.organs == "all" else study.organs
+    batch = preset_of(study.preset).train.batch
+    return grid_of(study, organs, _depth(study), len(ground.splits["target"]["train"]), batch)
+
+
+def refuse_impossible(ground: Ground) -> None:
+    """Raise SettingsError where no cell could be trained as declared: an organ, or a depth, that is not there."""
+    study, there = ground.study, _learnable(ground)
+    separately = study.separately.organs if study.separately else ()
+    for key, declared in (("organs", study.organs), ("separately.organs", separately)):
+        unknown = [organ for organ in declared if organ not in there] if declared != "all" else []
+        if unknown or not there:
+            raise SettingsError(
+                f"{key}: patients to train on of both centres must have {', '.join(unknown) or 'one organ or more'}; "
+                f"both have {', '.join(there) or 'none'}"
+            )
+    if study.models.retrain_last > (depth := _depth(study)):
         raise SettingsError(
-            f"both centres must contour {', '.join(unknown)}; they share {', '.join(both) or 'no organ'}"
+            f"models.retrain_last is {study.models.retrain_last}: the network of preset {study.preset} has {depth} "
+            f"layers; choose 1 (SPP alone) to {depth} (all), 10 for the paper's depth"
         )
-    depth = len(layers(Network(preset.architecture, len(organs))))
-    return grid_of(study, organs, depth, len(ground.splits["target"]["train"]), preset.train.batch)
+
+
+def _learnable(ground: Ground) -> list[str]:
+    """The organs that at least one patient to train on of each centre has, sorted."""
+    source, target = (
+        {organ for case in ground.cases(centre, "train") for organ in case.organs} for centre in ("source", "target")
+    )
+    return sorted(source & target)
+
+
+def _depth(study: Study) -> int:
+    return len(layers(Network(preset_of(study.preset).architecture, 1)))
 
 
 # The workers

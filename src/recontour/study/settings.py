@@ -84,7 +84,7 @@ class Study:
     models: Models
     name: str = "study"
     preset: str = "compact"
-    organs: Organs = "all"  # all: those that both centres contour
+    organs: Organs = "all"  # all: those that training patients of both centres have
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty] = (0,)
     retention_cases: Annotated[int, Field(ge=0)] = 8  # of the source's test cases that every model is scored on
     workers: Count = 1  # cells at a time

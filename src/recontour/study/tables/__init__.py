@@ -11,7 +11,7 @@ from recontour.study.tables.cases import Cases, CasesRow
 from recontour.study.tables.curves import CurveRow
 from recontour.study.tables.depth import PAPERS_DEPTH, Depth, DepthRow
 from recontour.study.tables.every_score import ScoreRow
-from recontour.study.tables.finished import MODELS, finished_by_model, organs_of, progress
+from recontour.study.tables.finished import MODELS, organs_of, progress
 from recontour.study.tables.found import Found, find
 from recontour.study.tables.models import PAIRS, DifferenceRow, Main, ModelRow
 from recontour.study.tables.normalisation import Normalisation, NormalisationRow
@@ -45,7 +45,6 @@ __all__ = [
     "SeparatelyRow",
     "TimesRow",
     "find",
-    "finished_by_model",
     "organs_of",
     "progress",
     "published",
