@@ -1,10 +1,12 @@
 """A study's folder, before any cell is run."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.conftest import fill
 
@@ -23,7 +25,7 @@ def test_what_a_kill_left_between_split_and_declaration_is_replaced(
     (tmp_path / "split.csv").write_text("centre,case,fold\nsource,half of a na")
     prepare(study, tmp_path, resume=False)
     ground = open_ground(tmp_path)
-    assert ground.study == study
+    assert ground.study == replace(study, organs=("Brainstem", "Lens_L", "Lens_R"))
     assert sorted(len(ground.cases("source", fold)) for fold in ("train", "validation", "test")) == [0, 1, 2]
 
 
@@ -75,7 +77,35 @@ def test_a_study_that_grows_is_looked_at_again(study: Study, tmp_path: Path) -> 
     prepare(study, tmp_path / "out", resume=False)
     with pytest.raises(SettingsError, match=r"models\.retrain_last is 99"):
         prepare(replace(study, models=Models(1, retrain_last=99)), tmp_path / "out", resume=True)
-    assert read_declared(tmp_path / "out") == study
+    assert read_declared(tmp_path / "out") == replace(study, organs=("Brainstem", "Lens_R"))
+
+
+def test_patients_imported_later_change_no_cell(study: Study, tmp_path: Path) -> None:
+    shutil.copytree(study.source.cohort, tmp_path / "source")
+    study = replace(study, source=replace(study.source, cohort=tmp_path / "source"))
+    prepare(study, tmp_path / "out", resume=False)
+    cells = [cell.id for cell in grid(open_ground(tmp_path / "out")).cells]
+    for centre in (study.source, study.target):
+        cohort = Cohort.open(centre.cohort)
+        case = cohort[cohort.case_ids[0]]
+        cohort.add("later", case.hu, case.grid, {"Pituitary": case.mask("Brainstem")}, "hash")
+    prepare(study, tmp_path / "out", resume=True)
+    assert [cell.id for cell in grid(open_ground(tmp_path / "out")).cells] == cells
+
+
+def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(study: Study, tmp_path: Path) -> None:
+    prepare(study, tmp_path / "out", resume=False)
+    prepare(study, tmp_path / "out", resume=True)
+    cohort = Cohort.open(study.target.cohort)
+    name = open_ground(tmp_path / "out").splits["target"]["test"][0]
+    case = cohort[name]
+    hu, masks = np.array(case.hu), {organ: case.mask(organ) for organ in case.organs}
+    masks["Brainstem"][:, :, 1:] |= masks["Brainstem"][:, :, :-1]
+    shutil.rmtree(case.path)
+    cohort.add(name, hu, case.grid, masks, "hash")
+    with pytest.raises(SettingsError, match=f"split.csv: {name} was imported anew since the study began"):
+        prepare(replace(study, seeds=(0, 1)), tmp_path / "out", resume=True)
+    assert read_declared(tmp_path / "out").seeds == (0,)
 
 
 def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path) -> None:

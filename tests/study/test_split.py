@@ -24,7 +24,7 @@ def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) 
     path.write_text(f"case,fold\n{second},test\n{first},train\n{third},validation\n")
     split = split_of("source", Centre(cohort=north.path, split=path), north)
     assert split == {"train": [first], "validation": [third], "test": [second]}
-    write_split(tmp_path / "kept.csv", {"source": split})
+    write_split(tmp_path / "kept.csv", {"source": split}, {"source": north})
     assert read_split(tmp_path / "kept.csv", "source", north) == split
     assert split_of("source", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north) == split
     with pytest.raises(SettingsError, match="no case for train and test"):
@@ -38,7 +38,7 @@ def test_a_split_is_read_back_whatever_a_centre_is_called(north: Cohort, tmp_pat
     for name in names:
         cohort.add(name, case.hu, case.grid, {organ: case.mask(organ) for organ in case.organs}, "hash")
     split = {"train": names[:1], "validation": [], "test": names[1:]}
-    write_split(tmp_path / "split.csv", {"source": split})
+    write_split(tmp_path / "split.csv", {"source": split}, {"source": cohort})
     assert read_split(tmp_path / "split.csv", "source", cohort) == split
 
 

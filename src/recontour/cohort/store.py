@@ -71,6 +71,11 @@ class Case:
         """
         return hashlib.sha256(self.hu.tobytes()).hexdigest()[:16]
 
+    @property
+    def version(self) -> str:
+        """Another one where the case was imported anew with another CT or other contours: 16 hex digits of a hash."""
+        return hashlib.sha256((self.path / "case.json").read_bytes()).hexdigest()[:16]
+
     def mask(self, organ: str) -> Mask:
         """One organ's mask, (slice, row, column)."""
         return self.unpacked(self._bits[self.organs.index(organ)])

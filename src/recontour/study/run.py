@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,7 +30,7 @@ from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.perform import Ground, perform
 from recontour.study.results import cell_folder, is_finished
 from recontour.study.settings import Study, threads_of
-from recontour.study.split import read_split, refuse_shared, split_of, write_split
+from recontour.study.split import read_split, refuse_replaced, refuse_shared, split_of, write_split
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 
@@ -54,17 +55,22 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
             raise OutputError(f"{out} exists and is no study; choose a new folder")
         ground = lay_out(study, out)
         refuse_impossible(ground)
-        write_split(out / "split.csv", ground.splits)
+        study = replace(study, organs=grid(ground).models[0].s.organs)  # patients imported later change nothing
+        write_split(out / "split.csv", ground.splits, ground.cohorts)
     elif not resume:
         raise OutputError(f"{out} holds a study; go on with it by --resume, or choose another --out")
     else:
         before = read_declared(out)
+        if study.organs == "all":
+            study = replace(study, organs=before.organs)
         fixed = ("source", "target", "preset", "organs", "retention_cases")
         if changed := [name for name in fixed if getattr(before, name) != getattr(study, name)]:
             raise SettingsError(
                 f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
             )
-        refuse_impossible(_kept_ground(study, out))
+        ground = _kept_ground(study, out)
+        refuse_impossible(ground)
+        refuse_replaced(out / "split.csv", ground.cohorts)
     write_text(there, TypeAdapter(Study).dump_json(study, indent=1).decode() + "\n", replace=True)
 
 

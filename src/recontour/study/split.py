@@ -106,10 +106,26 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
     return split
 
 
-def write_split(path: Path, splits: Mapping[str, Split]) -> None:
-    """Write down which case of which centre went where; read back by `read_split`."""
+def write_split(path: Path, splits: Mapping[str, Split], cohorts: Mapping[str, Cohort]) -> None:
+    """Write down which case of which centre went where, and its version; read back by `read_split`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("centre", "case", "fold"))
-    writer.writerows((centre, case, fold) for centre, split in splits.items() for fold in FOLDS for case in split[fold])
+    writer.writerow(("centre", "case", "fold", "version"))
+    writer.writerows(
+        (centre, case, fold, cohorts[centre][case].version)
+        for centre, split in splits.items()
+        for fold in FOLDS
+        for case in split[fold]
+    )
     write_text(path, text.getvalue(), replace=True)
+
+
+def refuse_replaced(path: Path, cohorts: Mapping[str, Cohort]) -> None:
+    """Raise SettingsError where a case is no longer what it was when `write_split` wrote this file."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("version")]  # an earlier recontour wrote none
+    if replaced := [row["case"] for row in rows if cohorts[row["centre"]][row["case"]].version != row["version"]]:
+        raise SettingsError(
+            f"{path}: {', '.join(replaced)} was imported anew since the study began, and models would be scored "
+            "against different contours; put the case back as it was, or begin the study in another --out"
+        )

@@ -131,7 +131,7 @@ def _provenance(cohort: Cohort, cases: Sequence[Case], organs: Sequence[str], pr
 
 def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
     """What a run must have in common with the checkpoint it goes on from."""
-    cohort = hashlib.sha256(b"".join((case.path / "case.json").read_bytes() for case in cases)).hexdigest()
+    cohort = hashlib.sha256("".join(case.version for case in cases).encode()).hexdigest()
     return {
         "architecture": repr(model.architecture),
         "organs": list(model.organs),
