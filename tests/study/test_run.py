@@ -112,9 +112,9 @@ def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path)
     target = Cohort.open_or_create(tmp_path / "target", "target")
     for number, case in enumerate(north):
         target.add(f"target-{number}", case.hu + number + 1, case.grid, {"Larynx": case.mask("Brainstem")}, "hash")
-    centres = (Centre(cohort=cohort.path, test=1) for cohort in (north, target))
+    study = Study(Centre(north.path, test=1), Centre(target.path, test=1), Models(iterations=1))
     with pytest.raises(SettingsError, match=r"organs: .* of both centres must have one organ or more; both have none"):
-        prepare(Study(*centres, Models(iterations=1)), tmp_path / "out", resume=False)
+        prepare(study, tmp_path / "out", resume=False)
 
 
 def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> None:
