@@ -169,6 +169,22 @@ def test_head_first_counts_both_its_steps() -> None:
     assert depth.rows[0].over_papers.mean == pytest.approx(0)
 
 
+def test_numbers_of_cases_are_compared_over_the_organs_that_all_learnt() -> None:
+    """One draw of one case lacks the lens, 0.3 below the brain stem everywhere: that is no gain of one case."""
+    results = {}
+    for name, result in RESULTS.items():
+        rows = [replace(row, dsc=row.dsc - 0.3 * (row.organ == "Lens_L")) for row in result.scores[TARGET]]
+        lacks = result.cell in (GRID.cases[1][0][0], GRID.cases[1][0][1])
+        kept = [row for row in rows if not (lacks and row.organ == "Lens_L")]
+        results[name] = replace(result, scores={**result.scores, TARGET: kept})
+    cases = cases_of(GRID, results)
+    assert cases
+    assert cases.organs == ["Brainstem"]
+    assert {round(row.t.dsc.mean, 9) for row in cases.rows} == {0.595}
+    assert {round(row.st_less_t.mean, 9) for row in cases.rows} == {0.05}
+    assert cases.rows[-1].t.organs["Lens_L"] == pytest.approx(0.295)
+
+
 def test_draws_are_pooled_and_shown_one_by_one() -> None:
     ones = GRID.cases[1]
     results = dict(RESULTS)

@@ -1,12 +1,12 @@
 """How many of the target's cases suffice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from recontour.study.cells import Cell, Grid
-from recontour.study.tables.finished import Progress, Results, finished, progress
+from recontour.study.tables.finished import Progress, Results, finished, organs_of, progress
 from recontour.study.tables.scores import TARGET, Estimate, Level, gain_of, level_of
 
 
@@ -29,6 +29,7 @@ class Cases:
     """The study of the number of cases."""
 
     progress: Progress
+    organs: Sequence[str]  # that every finished model learnt: what means are over
     rows: Sequence[CasesRow]  # the fewest cases first
 
     @property
@@ -44,23 +45,26 @@ class Cases:
 
 def cases_of(grid: Grid, results: Results) -> Cases | None:
     """T and ST by the number of target cases."""
-    rows = [row for number, pairs in grid.cases.items() if (row := _row(results, number, pairs)).draws]
-    every = (cell for pairs in grid.cases.values() for pair in pairs for cell in pair)
-    return Cases(progress(results, every), rows) if rows else None
+    every = [cell for pairs in grid.cases.values() for pair in pairs for cell in pair]
+    scored = [{row.organ for row in results[cell.id].scores.get(TARGET, ())} for cell in finished(results, every)]
+    organs = [organ for organ in organs_of(grid) if all(organ in of_cell for of_cell in scored)]
+    rows = [row for number, pairs in grid.cases.items() if (row := _row(results, number, pairs, organs)).draws]
+    return Cases(progress(results, every), organs, rows) if rows else None
 
 
-def _row(results: Results, number: int, pairs: Sequence[tuple[Cell, Cell]]) -> CasesRow:
+def _row(results: Results, number: int, pairs: Sequence[tuple[Cell, Cell]], organs: Collection[str]) -> CasesRow:
+    """Over some organs: few cases may lack one, and a mean without it is another's."""
     t, st = (finished(results, [pair[side] for pair in pairs]) for side in (0, 1))
     both = [(a, b) for a, b in pairs if a in t and b in st]
     return CasesRow(
         cases=number,
         draws=len({cell.draw for cell in (*t, *st)}),
-        t=level_of(results, t, TARGET),
-        st=level_of(results, st, TARGET),
-        st_less_t=gain_of(results, [a for a, _ in both], [b for _, b in both]),
-        t_draws={_draw(a): level_of(results, [a], TARGET).dsc.mean for a, _ in pairs},
-        st_draws={_draw(b): level_of(results, [b], TARGET).dsc.mean for _, b in pairs},
-        st_less_t_draws={_draw(a): gain_of(results, [a], [b]).mean for a, b in pairs},
+        t=level_of(results, t, TARGET, organs),
+        st=level_of(results, st, TARGET, organs),
+        st_less_t=gain_of(results, [a for a, _ in both], [b for _, b in both], organs),
+        t_draws={_draw(a): level_of(results, [a], TARGET, organs).dsc.mean for a, _ in pairs},
+        st_draws={_draw(b): level_of(results, [b], TARGET, organs).dsc.mean for _, b in pairs},
+        st_less_t_draws={_draw(a): gain_of(results, [a], [b], organs).mean for a, b in pairs},
     )
 
 

@@ -99,17 +99,19 @@ def estimate(dsc: Dsc) -> Estimate:
     return Estimate(mean_of_all, mean_of_all - half, mean_of_all + half)
 
 
-def level_of(results: Results, cells: Iterable[Cell], fold: str) -> Level:
-    """Sum several cells up over a fold, as one model."""
+def level_of(results: Results, cells: Iterable[Cell], fold: str, organs: Collection[str] | None = None) -> Level:
+    """Sum several cells up over a fold, as one model. organs: that the mean is over; None: all."""
     dsc = dsc_of(rows_of(results, cells, fold))
-    organs = dict.fromkeys(organ for _, organ in dsc)
-    return Level(estimate(dsc), patients(dsc), {organ: mean(of_organs(dsc, [organ]).values()) for organ in organs})
+    by_organ = {organ: mean(of_organs(dsc, [organ]).values()) for organ in dict.fromkeys(organ for _, organ in dsc)}
+    dsc = dsc if organs is None else of_organs(dsc, organs)
+    return Level(estimate(dsc), patients(dsc), by_organ)
 
 
-def gain_of(results: Results, a: Iterable[Cell], b: Iterable[Cell]) -> Estimate:
-    """The target's DSC of b less that of a."""
+def gain_of(results: Results, a: Iterable[Cell], b: Iterable[Cell], organs: Collection[str] | None = None) -> Estimate:
+    """The target's DSC of b less that of a. organs: as for a level."""
     dsc_a, dsc_b = (dsc_of(rows_of(results, cells, TARGET)) for cells in (a, b))
-    return estimate(difference(dsc_a, dsc_b))
+    dsc = difference(dsc_a, dsc_b)
+    return estimate(dsc if organs is None else of_organs(dsc, organs))
 
 
 def mean(values: Iterable[float]) -> float:
