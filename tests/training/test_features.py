@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from tests.training.test_run import ORGANS, RECIPE, network, steps
@@ -16,11 +17,19 @@ from recontour.network import Network, Preprocessing
 from recontour.network.model_file import sha256_of
 from recontour.training import features
 from recontour.training.batches import Batches
-from recontour.training.features import FeatureBatches, FeatureStore, features_of, for_learning
+from recontour.training.features import (
+    FeatureBatches,
+    FeatureStore,
+    Window,
+    begin_of,
+    features_of,
+    for_learning,
+    share_seen,
+)
 from recontour.training.loop import Step, set_training_mode
 from recontour.transfer.depth import freeze_all_but_last
 
-VIEWS = replace(RECIPE, views=2, iterations=8)
+VIEWS = replace(RECIPE, views=2, iterations=8, window=(2, 3), window_share=0.5)  # of 5 x 5 cells
 PREPROCESSING = Preprocessing(4.0, 33, (-200.0, 400.0))
 
 
@@ -119,8 +128,8 @@ def test_the_head_on_stored_features_says_what_the_network_says(north: Cohort, t
     lessons = cached(net, north, tmp_path)
     net.eval()
     with torch.no_grad():
-        by_features = lessons.logits(net, lessons.given(net, lessons[0]))
-        whole = net(lessons.batches[0].ct_N1HW)
+        by_features = lessons.logits(net, lessons.given(net, lessons[7]))
+        whole = net(lessons.batches[7].ct_N1HW)
     assert torch.allclose(by_features, whole, atol=2e-3 * float(whole.abs().max()))  # float16 has 11 bits
     assert not torch.equal(by_features, whole)
 
@@ -190,3 +199,46 @@ def test_steps_say_how_long_features_took(north: Cohort, tmp_path: Path) -> None
     done: list[Step] = list(steps(frozen(), north, tmp_path, VIEWS))
     assert all(0 <= step.features < step.seconds for step in done)
     assert sum(step.features for step in done) > 0
+
+
+def test_a_window_is_a_part_of_the_whole_in_the_first_iterations_alone(north: Cohort, tmp_path: Path) -> None:
+    net = frozen()
+    lessons, everything = cached(net, north, tmp_path), batches_of(north)
+    everything.recipe = replace(VIEWS, window_share=0.0)
+    whole_lessons = FeatureBatches(everything, (5, 5, net.feature_channels), None)
+    places = [Window(row, column, 2, 3) for row in range(4) for column in range(3)]
+    for iteration in range(VIEWS.iterations):
+        part, whole = lessons[iteration], whole_lessons[iteration]
+        part_NChw, whole_NChw = lessons.given(net, part), whole_lessons.given(net, whole)
+        assert torch.equal(part.known_NK, whole.known_NK)
+        if iteration >= 4:
+            assert torch.equal(part_NChw, whole_NChw)
+            continue
+        for n in range(VIEWS.batch):
+            found = [at for at in places if torch.equal(at.of(whole.features_NhwC[n]), part.features_NhwC[n])]
+            (window,) = found
+            assert torch.equal(window.shows(whole.organs_NKHW[n]), part.organs_NKHW[n])
+        assert lessons.logits(net, part_NChw).shape[2:] == part.organs_NKHW.shape[2:] == (9, 17)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "places"),
+    [
+        ((), {0, 1, 2, 3}),
+        ((20, 24), {1, 2}),  # cells 2 and 3
+        ((25, 30), {2, 3}),  # cells 3 and 4, the last one
+        ((0, 1), {0}),
+        ((2, 39), {0, 1, 2, 3}),  # more than a window holds: any part of it
+        ((0, 24), {0, 1}),
+    ],
+)
+def test_a_window_covers_what_is_shown_or_as_much_as_it_holds(pixels: tuple[int, ...], places: set[int]) -> None:
+    shown = torch.zeros(41, dtype=torch.bool)
+    shown[list(pixels)] = True
+    rng = np.random.default_rng(0)
+    assert {begin_of(3, 6, shown, rng) for _ in range(200)} == places
+
+
+def test_how_much_of_the_features_steps_see() -> None:
+    assert share_seen(VIEWS, 5) == pytest.approx(0.5 + 0.5 * 6 / 25)
+    assert share_seen(replace(VIEWS, window_share=0.0), 5) == 1

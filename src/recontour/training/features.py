@@ -1,10 +1,12 @@
 """A frozen trunk's features, made once for every view of a slice and kept on disk while the run lasts.
 
 Keeping them changes no number: they are made slice by slice and rounded to float16, whether they are kept or not.
+From whole slices' features a step may see a window alone, which saves the layers that learn most of their work.
 """
 
 import logging
 import shutil
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -27,14 +29,16 @@ log = logging.getLogger(__name__)
 
 
 class FeatureBatch(NamedTuple):
-    """N slices of K organs, of which the trunk is still to see M."""
+    """N slices of K organs, each seen through a window; the trunk is still to see M of them, whole."""
 
-    features_NhwC: Tensor  # float16; 0 where the trunk is still to see the slice
-    organs_NKHW: Tensor  # bool
+    features_NhwC: Tensor  # float16, within the window; 0 where the trunk is still to see the slice
+    organs_NKHW: Tensor  # bool, within the window
     known_NK: Tensor  # bool
-    slots_N: Tensor  # where the store has the slices
     unseen_M: Tensor  # which of the N
-    ct_M1HW: Tensor  # float32, windowed
+    corners_M2: Tensor  # first row and column of their windows
+    slots_M: Tensor  # where the store has them
+    ct_M1HW: Tensor  # float32, windowed in HU
+    organs_MKHW: Tensor  # bool
 
 
 @dataclass(frozen=True)
@@ -134,32 +138,83 @@ class FeatureBatches(Dataset[FeatureBatch]):
         stored = [self.store.read(slot) if self.store else None for slot in slots]
         unseen = [n for n, record in enumerate(stored) if record is None]
         new = {n: self.batches.sample(drawn[n], self.batches.fixed_view(drawn[n])) for n in unseen}
-        side = self.batches.preprocessing.crop_px
         not_yet_hwC = torch.zeros(self._features_hwC, dtype=torch.float16)
+        whole = [record or (not_yet_hwC, new[n][1]) for n, record in enumerate(stored)]
+        windows = self._windows(iteration, [organs_KHW for _, organs_KHW in whole])
+        side = self.batches.preprocessing.crop_px
         return FeatureBatch(
-            features_NhwC=torch.stack([record[0] if record else not_yet_hwC for record in stored]),
-            organs_NKHW=torch.stack([record[1] if record else new[n][1] for n, record in enumerate(stored)]),
+            features_NhwC=torch.stack([window.of(one) for window, (one, _) in zip(windows, whole, strict=True)]),
+            organs_NKHW=torch.stack([window.shows(one) for window, (_, one) in zip(windows, whole, strict=True)]),
             known_NK=torch.stack([self.batches.known(one.case) for one in drawn]),
-            slots_N=torch.tensor(slots),
             unseen_M=torch.tensor(unseen, dtype=torch.int64),
+            corners_M2=torch.tensor([windows[n][:2] for n in unseen], dtype=torch.int64),
+            slots_M=torch.tensor([slots[n] for n in unseen], dtype=torch.int64),
             ct_M1HW=torch.stack([new[n][0] for n in unseen]) if unseen else torch.zeros(0, 1, side, side),
+            organs_MKHW=torch.stack([new[n][1] for n in unseen]) if unseen else torch.zeros(0, dtype=torch.bool),
         )
 
     def given(self, network: Network, batch: FeatureBatch) -> Tensor:
-        """All features of a batch, (N, C, h, w); those that were missing are made, and go to the store."""
-        for n, ct_1HW in zip(batch.unseen_M.tolist(), batch.ct_M1HW, strict=True):
-            batch.features_NhwC[n] = features_of(network, ct_1HW)
+        """The features of a batch, (N, C, h, w); those that were missing are made, and go to the store."""
+        _, *size, _ = batch.features_NhwC.shape
+        for m, n in enumerate(batch.unseen_M.tolist()):
+            features_hwC = features_of(network, batch.ct_M1HW[m])
+            batch.features_NhwC[n] = Window(*batch.corners_M2[m].tolist(), *size).of(features_hwC)
             if self.store:
-                self.store.write(int(batch.slots_N[n]), batch.features_NhwC[n], batch.organs_NKHW[n])
+                self.store.write(int(batch.slots_M[m]), features_hwC, batch.organs_MKHW[m])
         return batch.features_NhwC.permute(0, 3, 1, 2).float()  # channels-last
 
     def logits(self, network: Network, features_NChw: Tensor) -> Tensor:
         """What the network's head says of them: (N, K, H, W)."""
-        side = self.batches.preprocessing.crop_px
-        return network.logits(features_NChw, (side, side))
+        return network.logits(features_NChw, [8 * (side - 1) + 1 for side in features_NChw.shape[2:]])
+
+    def _windows(self, iteration: int, organs: Sequence[Tensor]) -> list["Window"]:
+        """What an iteration sees of its slices, whose organs are (K, H, W) each."""
+        height, width, _ = self._features_hwC
+        if iteration >= self.recipe.window_share * self.recipe.iterations:
+            return [Window(0, 0, height, width)] * len(organs)
+        rng = np.random.default_rng([self.batches.seed, self.batches.rank, iteration, 2])
+        rows, columns = (min(pair) for pair in zip(self.recipe.window, (height, width), strict=True))
+        return [
+            Window(
+                begin_of(rows, height, shown_HW.any(dim=1), rng),
+                begin_of(columns, width, shown_HW.any(dim=0), rng),
+                rows,
+                columns,
+            )
+            for shown_HW in (organs_KHW.any(dim=0) for organs_KHW in organs)
+        ]
 
     def _slot(self, drawn: Drawn) -> int:
         return (self._first[drawn.case] + drawn.plane) * self.recipe.views + drawn.view
+
+
+class Window(NamedTuple):
+    """A rectangle of the features' cells, which lie 8 pixels apart."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+    def of(self, features_hwC: Tensor) -> Tensor:
+        """Its cells: (rows, columns, C)."""
+        return features_hwC[self.row : self.row + self.rows, self.column : self.column + self.columns]
+
+    def shows(self, organs_KHW: Tensor) -> Tensor:
+        """The pixels from its first to its last cells: (K, 8 rows - 7, 8 columns - 7)."""
+        top, left = 8 * self.row, 8 * self.column
+        return organs_KHW[:, top : top + 8 * self.rows - 7, left : left + 8 * self.columns - 7]
+
+
+def begin_of(side: int, cells: int, shown: Tensor, rng: np.random.Generator) -> int:
+    """Where a window of a side begins, at random where it covers what is shown, or as much of it as it holds.
+
+    shown: bool, by pixel along that side. Without any, all places are alike.
+    """
+    pixels = shown.nonzero()
+    first, last = (int(pixels[0]) // 8, -(-int(pixels[-1]) // 8)) if len(pixels) else (0, cells - 1)
+    low, high = sorted((first, last + 1 - side))
+    return int(rng.integers(max(0, low), min(high, cells - side) + 1))
 
 
 @torch.no_grad()
@@ -175,6 +230,12 @@ def features_of(network: Network, ct_1HW: Tensor) -> Tensor:
 def learns_from_features(network: Network, recipe: Recipe) -> bool:
     """Whether views are fixed, and nothing before Conv5 learns."""
     return recipe.views > 0 and network.trunk_is_frozen
+
+
+def share_seen(recipe: Recipe, cells: int) -> float:
+    """Of the features of slices with so many cells a side, in the mean over a run's iterations."""
+    rows, columns = (min(side, cells) for side in recipe.window)
+    return 1 - recipe.window_share * (1 - rows * columns / cells**2)
 
 
 def for_learning(network: Network, batches: Batches, path: Path | None) -> Batches | FeatureBatches:
