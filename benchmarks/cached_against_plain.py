@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Is cached adaptation, which sees a window of most slices, as good as plain fine-tuning, and how much faster is it?
+
+    .venv/bin/python benchmarks/cached_against_plain.py [--iterations 2200] [--seeds 0] [--jobs 2] [--work DIR]
+
+Model_S, as parent_share.py trains it, is adapted to target1's development patients outside a fold and contours the
+fold, in three folds, so that every patient is contoured once by each way; test patients are not touched. The ways:
+
+    plain     the frozen layers run on a new view of each slice
+    whole     eight fixed views, cached; each step sees whole slices
+    cached    as `recontour adapt`: of most slices a step sees a window
+
+One thread a training. Differences are over patients, seeds averaged, with 95 % t intervals; seconds are processor
+seconds of a whole adaptation, the preparation of its data included. Broken off at any moment, the same command goes on
+where it was. Prints a table and writes docs/results/cached_against_plain.json. Makes its cohorts as real_centres.py
+does.
+"""
+
+import argparse
+import json
+import resource
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from candidates import cases_of
+from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
+from real_centres import HERE, RESULTS, cpu_name, with_cohorts
+from recontour.cohort import Cohort
+from recontour.contouring import contour_case
+from recontour.network import load_model
+from recontour.study.tables.scores import Dsc, difference, estimate, mean
+from recontour.training.presets import preset_of
+from recontour.transfer.models import fit, take_over
+from recontour.workflows import score_masks
+
+TARGET = "target1"
+WAYS: dict[str, dict[str, Any]] = {"plain": {"views": 0}, "cached": {}, "whole": {"window_share": 0.0}}
+
+
+def adaptation(way: str, fold: int, iterations: int, seed: int, work: Path) -> dict[str, Any]:
+    """Processor seconds, and DSC by patient and organ."""
+    torch.set_num_threads(1)
+    folder = work / "cached_against_plain" / f"{way}-{fold}-{iterations}-{seed}"
+    kept = folder / "row.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text()))
+    target = Cohort.open(work / "cohorts" / TARGET)
+    learnt, scored = patients_of(cases_of(work, TARGET, "train", "validation"), fold, None, 0)
+    recipe = replace(preset_of("compact").adapt, iterations=iterations, **WAYS[way])
+    model, out = (
+        take_over(source_model(work, 0), target, learnt, target.organs, recipe, RETRAIN_LAST, seed),
+        folder / "model",
+    )
+    spent, before = folder / "seconds.json", processor_seconds()
+    if not out.exists():
+        for _ in fit(model, learnt, recipe, out, resume=True):
+            pass
+        spent.write_text(json.dumps(processor_seconds() - before))
+    model = load_model(out)
+    rows = [row for case in scored for row, _ in score_masks(case, way, contour_case(model, case))]
+    row = {"seconds": json.loads(spent.read_text()), "dsc": [(row.case, row.organ, row.dsc) for row in rows]}
+    kept.write_text(json.dumps(row, indent=1))
+    return row
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it waited for, as the one that prepares the data."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def dsc_of(rows: Sequence[Mapping[str, Any]]) -> Dsc:
+    """By patient and organ, the mean over the seeds."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for case, organ, value in (one for row in rows for one in row["dsc"]):
+        found.setdefault((case, organ), []).append(value)
+    return {key: mean(values) for key, values in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iterations", type=int, default=preset_of("compact").adapt.iterations)
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    options = parser.parse_args()
+    ways, seeds = options.ways.split(","), [int(seed) for seed in options.seeds.split(",")]
+    work = with_cohorts(options.work, "source", TARGET)
+    source_model(work, 0)
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        jobs = {
+            way: [
+                pool.submit(adaptation, way, fold, options.iterations, seed, work)
+                for seed in seeds
+                for fold in range(FOLDS)
+            ]
+            for way in ways
+        }
+        rows = {way: [job.result() for job in of_way] for way, of_way in jobs.items()}
+    dsc = {way: dsc_of(of_way) for way, of_way in rows.items()}
+    plain = mean(row["seconds"] for row in rows["plain"])
+    table = {}
+    for way in ways:
+        gain = estimate(difference(dsc["plain"], dsc[way]))
+        seconds = mean(row["seconds"] for row in rows[way])
+        table[way] = {"dsc": estimate(dsc[way]).mean, "less plain": asdict(gain), "seconds": seconds}
+        print(
+            f"{way:7} DSC {table[way]['dsc']:.4f}, less plain {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}); "
+            f"{seconds:.0f} s, plain takes {plain / seconds:.2f} times as long",
+            flush=True,
+        )
+    about = {"cpu": cpu_name(), "iterations": options.iterations, "seeds": seeds}
+    (RESULTS / "cached_against_plain.json").write_text(json.dumps(about | table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
