@@ -32,7 +32,7 @@ from candidates import cases_of
 from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Cohort
-from recontour.contouring import contour_case
+from recontour.contouring.predict import contour_case
 from recontour.network import load_model
 from recontour.study.tables.scores import Dsc, difference, estimate, mean
 from recontour.training.presets import preset_of
