@@ -32,12 +32,11 @@ from candidates import cases_of
 from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Cohort
-from recontour.contouring.predict import contour_case
 from recontour.network import load_model
 from recontour.study.tables.scores import Dsc, difference, estimate, mean
 from recontour.training.presets import preset_of
 from recontour.transfer.models import fit, take_over
-from recontour.workflows import score_masks
+from recontour.workflows import contour_case, score_masks
 
 TARGET = "target1"
 WAYS: dict[str, dict[str, Any]] = {"plain": {"views": 0}, "cached": {}, "whole": {"window_share": 0.0}}
