@@ -12,7 +12,7 @@ from recontour.study.cells import Cell
 from recontour.study.perform import Ground
 from recontour.study.settings import threads_of
 from recontour.training.batches import Batch, Batches
-from recontour.training.features import FeatureStore, learns_from_features
+from recontour.training.features import FeatureStore, learns_from_features, share_seen
 from recontour.training.presets import preset_of
 from recontour.training.profile import time_step
 from recontour.transfer.depth import freeze_all_but_last
@@ -62,7 +62,8 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
         new = 1.0  # share of slices whose features are not in the cache yet
         if caches and cell.iterations:
             new = min(1.0, store.slots / (cell.iterations * slices))
-        step = (frozen.head + new * frozen.trunk if shallow else whole) * slices / preset.train.batch
+        head = frozen.head * (share_seen(preset.adapt, store.features_hwC[0]) if caches else 1)
+        step = (head + new * frozen.trunk if shallow else whole) * slices / preset.train.batch
         looks = cell.iterations // cell.validate_every if cell.validate_every else 0
         scored = tested * bool(cell.iterations) + watched * looks
         return Estimate(
