@@ -80,8 +80,8 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
     if not {"case", "fold"} <= set(reader.fieldnames or ()):
         found = ",".join(reader.fieldnames or ()) or "nothing"
         raise SettingsError(f"{path}: its first line is '{found}'; columns case and fold, with commas, are expected")
-    whose = {row.get("centre", name) or "" for row in rows}
-    if rows and whose.isdisjoint(("source", "target")):
+    whose = {row["centre"] or "" for row in rows if "centre" in row}
+    if whose and whose.isdisjoint(("source", "target")):
         raise SettingsError(
             f"{path}: every row was passed over, as its centre is neither source nor target but {sorted(whose)[0]!r}; "
             "write source or target there, or leave out the column"
