@@ -39,7 +39,7 @@ from recontour.transfer.models import fit, take_over
 from recontour.workflows import contour_case, score_masks
 
 TARGET = "target1"
-WAYS: dict[str, dict[str, Any]] = {"plain": {"views": 0}, "cached": {}, "whole": {"window_share": 0.0}}
+WAYS: dict[str, dict[str, Any]] = {"plain": {"views": 0}, "cached": {}, "whole": {"window": (0, 0)}}
 
 
 def adaptation(way: str, fold: int, iterations: int, seed: int, work: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from recontour.training.features import (
 from recontour.training.loop import Step, set_training_mode
 from recontour.transfer.depth import freeze_all_but_last
 
-VIEWS = replace(RECIPE, views=2, iterations=8, window=(2, 3), window_share=0.5)  # of 5 x 5 cells
+VIEWS = replace(RECIPE, views=2, iterations=8, window=(2, 3), whole_iterations=4)  # of 5 x 5 cells
 PREPROCESSING = Preprocessing(4.0, 33, (-200.0, 400.0))
 
 
@@ -204,7 +204,7 @@ def test_steps_say_how_long_features_took(north: Cohort, tmp_path: Path) -> None
 def test_a_window_is_a_part_of_the_whole_in_the_first_iterations_alone(north: Cohort, tmp_path: Path) -> None:
     net = frozen()
     lessons, everything = cached(net, north, tmp_path), batches_of(north)
-    everything.recipe = replace(VIEWS, window_share=0.0)
+    everything.recipe = replace(VIEWS, window=(0, 0))
     whole_lessons = FeatureBatches(everything, (5, 5, net.feature_channels), None)
     places = [Window(row, column, 2, 3) for row in range(4) for column in range(3)]
     for iteration in range(VIEWS.iterations):
@@ -241,4 +241,4 @@ def test_a_window_covers_what_is_shown_or_as_much_as_it_holds(pixels: tuple[int,
 
 def test_how_much_of_the_features_steps_see() -> None:
     assert share_seen(VIEWS, 5) == pytest.approx(0.5 + 0.5 * 6 / 25)
-    assert share_seen(replace(VIEWS, window_share=0.0), 5) == 1
+    assert share_seen(replace(VIEWS, window=(0, 0)), 5) == share_seen(replace(VIEWS, whole_iterations=9), 5) == 1

@@ -59,11 +59,11 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
         slices = cell.batch or preset.train.batch
         asks_parent = cell.parent and not cell.plain and preset.adapt.parent_patients > 0
         caches = shallow and cached and not cell.plain
-        new = 1.0  # share of slices whose features are not in the cache yet
+        new = seen = 1.0  # shares: of slices whose features are not in the cache yet, of features that a step sees
         if caches and cell.iterations:
             new = min(1.0, store.slots / (cell.iterations * slices))
-        head = frozen.head * (share_seen(preset.adapt, store.features_hwC[0]) if caches else 1)
-        step = (head + new * frozen.trunk if shallow else whole) * slices / preset.train.batch
+            seen = share_seen(replace(preset.adapt, iterations=cell.iterations), store.features_hwC[0])
+        step = (seen * frozen.head + new * frozen.trunk if shallow else whole) * slices / preset.train.batch
         looks = cell.iterations // cell.validate_every if cell.validate_every else 0
         scored = tested * bool(cell.iterations) + watched * looks
         return Estimate(

@@ -170,7 +170,7 @@ class FeatureBatches(Dataset[FeatureBatch]):
     def _windows(self, iteration: int, organs: Sequence[Tensor]) -> list["Window"]:
         """What an iteration sees of its slices, whose organs are (K, H, W) each."""
         height, width, _ = self._features_hwC
-        if iteration >= self.recipe.window_share * self.recipe.iterations:
+        if iteration >= windowed(self.recipe):
             return [Window(0, 0, height, width)] * len(organs)
         rng = np.random.default_rng([self.batches.seed, self.batches.rank, iteration, 2])
         rows, columns = (min(pair) for pair in zip(self.recipe.window, (height, width), strict=True))
@@ -232,10 +232,15 @@ def learns_from_features(network: Network, recipe: Recipe) -> bool:
     return recipe.views > 0 and network.trunk_is_frozen
 
 
+def windowed(recipe: Recipe) -> int:
+    """How many iterations, the first ones, see a window alone."""
+    return max(0, recipe.iterations - recipe.whole_iterations) if all(recipe.window) else 0
+
+
 def share_seen(recipe: Recipe, cells: int) -> float:
     """Of the features of slices with so many cells a side, in the mean over a run's iterations."""
     rows, columns = (min(side, cells) for side in recipe.window)
-    return 1 - recipe.window_share * (1 - rows * columns / cells**2)
+    return 1 - windowed(recipe) / recipe.iterations * (1 - rows * columns / cells**2)
 
 
 def for_learning(network: Network, batches: Batches, path: Path | None) -> Batches | FeatureBatches:

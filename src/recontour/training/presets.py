@@ -74,7 +74,7 @@ _COMPACT = Preset(
         inside_weight=0.0,
         views=8,
         window=(13, 20),  # of 29 x 29: nine in ten slices' organs lie within; bodies are wider than they are deep
-        window_share=0.9,
+        whole_iterations=220,
         parent_patients=5.0,
     ),
 )

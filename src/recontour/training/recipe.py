@@ -32,10 +32,9 @@ class Recipe:
     organ_share: float  # share of slices drawn to show a given organ; the rest are drawn from all slices
     augmentation: Augmentation
     views: int = 0  # where the trunk is frozen: each slice has that many, drawn once, seen once by it; 0: always new
-    window: tuple[int, int] = (
-        0,
-        0,
-    )  # where views are fixed: rows and columns of the trunk's features that a step sees ...
-    window_share: float = 0.0  # ... in this share of the iterations, the first ones; then it sees all of them
+    # Where views are fixed: rows and columns of the trunk's features that a step sees, but for the last iterations,
+    # which see whole slices; (0, 0): all do.
+    window: tuple[int, int] = (0, 0)
+    whole_iterations: int = 0
     parent_patients: float = 0.0  # how many patients an adapted model's parent has as much say as; 0: the paper's
     frozen_statistics: bool = False  # of normalisation over a batch: as they were at the start
