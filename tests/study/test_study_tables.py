@@ -31,7 +31,9 @@ def test_a_mean_counts_each_organ_alike_and_each_of_its_patients() -> None:
     assert found.mean == pytest.approx(0.6)
     # without a it is 0.4, without b 0.55: pseudo-values 2 x 0.6 - 0.4 and 2 x 0.6 - 0.55, standard error 0.075
     half = 12.706 * 0.075  # Student's t of one degree of freedom
-    assert [found.low, found.high] == pytest.approx([0.6 - half, 0.6 + half], abs=1e-4)
+    assert [found.low, found.high] == pytest.approx([0.6 - half, 1], abs=1e-4)  # no DSC is above 1, ...
+    levelled = estimate({("a", "A"): 0.2, ("b", "A"): 0.4, ("a", "B"): 0.9}, least=0.0)
+    assert [levelled.low, levelled.high] == [0, 1]  # ... and none below 0
 
 
 def test_an_interval_is_over_patients_not_organs() -> None:

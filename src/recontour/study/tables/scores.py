@@ -79,8 +79,10 @@ def patients(dsc: Dsc) -> int:
     return len({case for case, _ in dsc})
 
 
-def estimate(dsc: Dsc) -> Estimate:
+def estimate(dsc: Dsc, least: float = -1.0) -> Estimate:
     """The mean, and its 95 % interval: Student's t over the patients by the jackknife.
+
+    least: that a value can be, 0 of a DSC, -1 of a difference; the most is 1.
 
     With every organ scored in every patient it is the t interval of the patients' own means. What one patient does to
     the mean over organs tells also where organs lack in some.
@@ -96,7 +98,7 @@ def estimate(dsc: Dsc) -> Estimate:
     without_one = np.array([_mean_over_organs(np.delete(table, place, axis=0)) for place in range(n)])
     pseudo_values = n * mean_of_all - (n - 1) * without_one
     half = float(stats.t.ppf(0.975, n - 1) * stats.sem(pseudo_values))
-    return Estimate(mean_of_all, mean_of_all - half, mean_of_all + half)
+    return Estimate(mean_of_all, max(least, mean_of_all - half), min(1.0, mean_of_all + half))
 
 
 def level_of(results: Results, cells: Iterable[Cell], fold: str, organs: Collection[str] | None = None) -> Level:
@@ -104,7 +106,7 @@ def level_of(results: Results, cells: Iterable[Cell], fold: str, organs: Collect
     dsc = dsc_of(rows_of(results, cells, fold))
     by_organ = {organ: mean(of_organs(dsc, [organ]).values()) for organ in dict.fromkeys(organ for _, organ in dsc)}
     dsc = dsc if organs is None else of_organs(dsc, organs)
-    return Level(estimate(dsc), patients(dsc), by_organ)
+    return Level(estimate(dsc, least=0.0), patients(dsc), by_organ)
 
 
 def gain_of(results: Results, a: Iterable[Cell], b: Iterable[Cell], organs: Collection[str] | None = None) -> Estimate:
