@@ -47,6 +47,10 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
             r"source\.split_seed is -1: .*greater than or equal to 0",
         ),
         ("seeds = []\n" + LEAST, "seeds is .*at least 1 item"),
+        (
+            "organs = ['Lens_L', 'Brainstem', 'Lens_L']\n" + LEAST,
+            "organs is .* Lens_L stands there twice; name each once",
+        ),
         ("organs = []\n" + LEAST, "organs is .*at least 1 item"),
         ("prset = 'compact'\n" + LEAST, r"'prset' is no setting; known are .*preset"),
         (LEAST.replace("iterations = 3", "iterations = 0"), r"models\.iterations is 0: .*greater than or equal to 1"),

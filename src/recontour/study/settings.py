@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from recontour.errors import SettingsError
@@ -16,7 +16,15 @@ _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1)]
 All = Literal["all"]
 NotEmpty = Field(min_length=1)
-Organs = Annotated[tuple[str, ...], NotEmpty] | All
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(twice)} stands there twice; name each once")
+    return names
+
+
+Organs = Annotated[tuple[str, ...], NotEmpty, AfterValidator(_each_once)] | All
 Counts = Annotated[tuple[Count | All, ...], NotEmpty]
 
 
@@ -131,7 +139,7 @@ def _placed(centre: Centre, here: Path) -> Centre:
 def _in_words(error: Any) -> str:
     """Where, what was seen, what was expected."""
     where = ".".join(
-        str(part) for part in error["loc"] if not str(part).startswith(("constrained", "literal", "tuple"))
+        str(part) for part in error["loc"] if not str(part).startswith(("constrained", "function", "literal", "tuple"))
     )
     if error["type"] == "unexpected_keyword_argument":
         owner, _, name = where.rpartition(".")
