@@ -52,12 +52,10 @@ def adaptation(way: str, fold: int, iterations: int, seed: int, work: Path) -> d
     target = Cohort.open(work / "cohorts" / TARGET)
     learnt, scored = patients_of(cases_of(work, TARGET, "train", "validation"), fold, None, 0)
     recipe = replace(preset_of("compact").adapt, iterations=iterations, **WAYS[way])
-    model, out = (
-        take_over(source_model(work, 0), target, learnt, target.organs, recipe, RETRAIN_LAST, seed),
-        folder / "model",
-    )
-    spent, before = folder / "seconds.json", processor_seconds()
+    out, spent = folder / "model", folder / "seconds.json"
     if not out.exists():
+        model = take_over(source_model(work, 0), target, learnt, target.organs, recipe, RETRAIN_LAST, seed)
+        before = processor_seconds()
         for _ in fit(model, learnt, recipe, out, resume=True):
             pass
         spent.write_text(json.dumps(processor_seconds() - before))

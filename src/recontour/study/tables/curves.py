@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from recontour.study.cells import Grid
-from recontour.study.tables.finished import Results, finished_by_model
+from recontour.study.tables.finished import Results, by_model, finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ def curves_of(grid: Grid, results: Results) -> list[CurveRow]:
     """Loss, and mean DSC on the target's validation cases, as training went on."""
     return [
         CurveRow(model, cell.seed, name, point.iteration, point.seconds, point.value)
-        for model, cells in finished_by_model(results, grid.models).items()
-        for cell in cells
+        for model, cells in by_model(grid.models).items()
+        for cell in finished(results, cells)
         for name, points in (
             ("loss", results[cell.id].training.loss),
             ("validation", results[cell.id].training.validation),

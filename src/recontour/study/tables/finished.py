@@ -51,14 +51,9 @@ def by_model(triples: Sequence[Triple]) -> dict[str, list[Cell]]:
     }
 
 
-def finished_by_model(
-    results: Results, triples: Sequence[Triple], among: Collection[Cell] = ()
-) -> dict[str, list[Cell]]:
-    """The same, those with a result; a model that has none is left out. among: see `of_common_seeds`."""
-    there = {
-        model: of_common_seeds(results, cells, among) if among else finished(results, cells)
-        for model, cells in by_model(triples).items()
-    }
+def finished_by_model(results: Results, triples: Sequence[Triple], among: Collection[Cell]) -> dict[str, list[Cell]]:
+    """The same, `of_common_seeds` among some; a model that has none is left out."""
+    there = {model: of_common_seeds(results, cells, among) for model, cells in by_model(triples).items()}
     return {model: cells for model, cells in there.items() if cells}
 
 

@@ -64,9 +64,9 @@ def dsc_of(rows: Iterable[CaseScore]) -> Dsc:
     return {(row.case, row.organ): row.dsc for row in rows if np.isfinite(row.dsc)}
 
 
-def of_organs(dsc: Dsc, organs: Collection[str]) -> Dsc:
-    """Those of some organs."""
-    return {(case, organ): value for (case, organ), value in dsc.items() if organ in organs}
+def of_organs(dsc: Dsc, organs: Collection[str] | None) -> Dsc:
+    """Those of some organs; None: of all."""
+    return dsc if organs is None else {(case, organ): value for (case, organ), value in dsc.items() if organ in organs}
 
 
 def difference(a: Dsc, b: Dsc) -> Dsc:
@@ -105,15 +105,14 @@ def level_of(results: Results, cells: Iterable[Cell], fold: str, organs: Collect
     """Sum several cells up over a fold, as one model. organs: that the mean is over; None: all."""
     dsc = dsc_of(rows_of(results, cells, fold))
     by_organ = {organ: mean(of_organs(dsc, [organ]).values()) for organ in dict.fromkeys(organ for _, organ in dsc)}
-    dsc = dsc if organs is None else of_organs(dsc, organs)
+    dsc = of_organs(dsc, organs)
     return Level(estimate(dsc, least=0.0), patients(dsc), by_organ)
 
 
 def gain_of(results: Results, a: Iterable[Cell], b: Iterable[Cell], organs: Collection[str] | None = None) -> Estimate:
     """The target's DSC of b less that of a. organs: as for a level."""
     dsc_a, dsc_b = (dsc_of(rows_of(results, cells, TARGET)) for cells in (a, b))
-    dsc = difference(dsc_a, dsc_b)
-    return estimate(dsc if organs is None else of_organs(dsc, organs))
+    return estimate(of_organs(difference(dsc_a, dsc_b), organs))
 
 
 def mean(values: Iterable[float]) -> float:

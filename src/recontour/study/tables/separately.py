@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recontour.study.cells import Cell, Grid
-from recontour.study.tables.finished import MODELS, Progress, Results, finished_by_model, progress, trained
+from recontour.study.tables.finished import MODELS, Progress, Results, finished, finished_by_model, progress, trained
 from recontour.study.tables.scores import (
     ALL,
     TARGET,
@@ -43,7 +43,11 @@ class Separately:
 
 def separately_of(grid: Grid, results: Results) -> Separately | None:
     """Organ by organ both ways, on the target's test cases; the joint models are the main ones."""
-    begun = {organ: triples for organ, triples in grid.separately.items() if finished_by_model(results, triples)}
+    begun = {
+        organ: triples
+        for organ, triples in grid.separately.items()
+        if finished(results, (cell for triple in triples for cell in triple))
+    }
     if not begun:
         return None
     compared = [cell for triples in (grid.models, *begun.values()) for triple in triples for cell in triple]
