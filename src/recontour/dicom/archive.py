@@ -278,8 +278,7 @@ def _pair(
             (uid,) = found
             drawn_on.setdefault(uid, []).append(structure_set)
         else:
-            reason = "a structure set that references several CT series" if found else "its CT series is not here"
-            left_out.append(LeftOut(structure_set.path, f"{reason}; export it with the CT it was drawn on"))
+            left_out.append(LeftOut(structure_set.path, _why_unpaired(structure_set, found)))
     for ct in series:
         of_ct = drawn_on.get(ct.uid, [])
         best = min((one.rank for one in of_ct), default=None)
@@ -294,6 +293,15 @@ def _pair(
         else:
             pairs.append(Pair(ct, candidates[-1], "; ".join(_notes(candidates, of_ct))))
     return tuple(pairs), tuple(left_out)
+
+
+def _why_unpaired(structure_set: StructureSetFile, found: Set[str]) -> str:
+    reason = "its CT series is not here"
+    if found:
+        reason = "a structure set that references several CT series"
+    elif not structure_set.series_uids and not structure_set.image_uids:
+        reason = "a structure set that does not say on which CT it was drawn"
+    return f"{reason}; export it with the CT it was drawn on"
 
 
 def _notes(candidates: Sequence[StructureSetFile], of_ct: Sequence[StructureSetFile]) -> Iterator[str]:

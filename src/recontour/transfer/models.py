@@ -136,7 +136,7 @@ def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
         "architecture": repr(model.architecture),
         "organs": list(model.organs),
         "preprocessing": repr(model.preprocessing),
-        "recipe": repr(model.recipe),
+        **{name.replace("_", " "): repr(value) for name, value in model.recipe.items()},
         "seed": model.provenance.seed,
         "parent model": model.provenance.parent_sha256,
         "retrained layers": model.provenance.retrained_layers,
