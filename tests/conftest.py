@@ -1,6 +1,9 @@
 """Cohorts and a model small enough for a test: boxes and balls in a body, on a coarse grid."""
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; torch reads it when it is imported
@@ -42,6 +45,17 @@ def fill(cohort: Cohort, cases: int, *, without: dict[int, str] | None = None, g
         case_id = case_id_of(cohort.centre, f"1.2.{number}")
         cohort.add(case_id, np.round(hu).astype(np.int16), GRID, masks, source_hash=str(number))
     return cohort
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let the system refuse what would make a file larger than so many bytes, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="session")

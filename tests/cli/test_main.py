@@ -60,6 +60,8 @@ def test_ctrl_c_names_resume_only_where_it_is_an_option(
         (RuntimeError(BUS_ERROR), "enlarge /dev/shm"),
         (RuntimeError("unable to open shared memory object </torch_1> in read-write mode"), "enlarge /dev/shm"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "smaller --preset"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "smaller --preset"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "most likely the memory is full"),
         (MemoryError(), "smaller --preset"),
     ],
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
+from tests.conftest import largest_file
 from tests.dicom.conftest import PATIENT, block, edit, make_scan, make_structure_set
 from tests.geometry.conftest import make_grid
 
@@ -24,6 +25,7 @@ from recontour.dicom import (
 )
 from recontour.errors import (
     DicomError,
+    FaultError,
     FrameOfReferenceError,
     NoSeriesError,
     NotDicomError,
@@ -121,6 +123,14 @@ def test_uids_are_new_each_time_unless_a_seed_is_given(tmp_path: Path, scan: Sca
         uids.append(pydicom.dcmread(tmp_path / name).SOPInstanceUID)
     assert uids[0] != uids[1]
     assert uids[2] == uids[3]
+
+
+def test_a_full_disk_is_told_in_the_system_s_words(tmp_path: Path, scan: Scan) -> None:
+    """pydicom, writing a file itself, wraps them in a traceback of its own."""
+    names = tuple(f"organ {number}" for number in range(40))
+    with largest_file(20_000), pytest.raises(FaultError, match=r"full\.dcm could not be written \(File too large\)"):
+        make_structure_set(tmp_path / "full.dcm", scan, names)
+    assert {path.name for path in tmp_path.iterdir()} == {"ct"}
 
 
 def test_writing_never_overwrites(scan: Scan, drawn: Path) -> None:

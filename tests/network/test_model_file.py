@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from tests.conftest import largest_file
 
-from recontour.errors import ModelFileError, OutputError
+from recontour.errors import FaultError, ModelFileError, OutputError
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.model_file import sha256_of
 
@@ -90,6 +91,12 @@ def test_an_existing_file_is_not_overwritten(model: Model, path: Path) -> None:
         save_model(model, path)
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["m.safetensors"]
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_is_left(model: Model, tmp_path: Path) -> None:
+    with largest_file(1000), pytest.raises(FaultError, match=r"m could not be written \(File too large\)"):
+        save_model(model, tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """A frozen trunk's features: kept or made anew, the same bits; and made once where they are kept."""
 
+import io
 import logging
 import pickle
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,6 +195,28 @@ def test_a_record_counts_once_it_is_whole(tmp_path: Path) -> None:
     assert torch.equal(stored[0], values)
     assert torch.equal(stored[1], organs)
     assert store.path.stat().st_size == 3 * store.record_bytes
+
+
+def test_a_record_is_written_to_its_end_in_however_many_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reluctant(io.FileIO):
+        """It may write less than it is given, as a system where space runs short, and says how much."""
+
+        def write(self, content: Any) -> int:
+            return super().write(bytes(content)[: max(1, len(content) // 2)])
+
+    def opened(path: Path, mode: str, buffering: int = -1) -> Any:
+        raw = Reluctant(path, mode)
+        return io.BufferedRandom(raw) if buffering else raw
+
+    store = FeatureStore(tmp_path / "store", slots=1, features_hwC=(2, 2, 16), organs_KHW=(2, 9, 9))
+    store.create()
+    values, organs = torch.randn(2, 2, 16).half(), torch.ones(2, 9, 9, dtype=torch.bool)
+    monkeypatch.setattr(Path, "open", opened)
+    store.write(0, values, organs)
+    stored = store.read(0)
+    assert stored
+    assert torch.equal(stored[0], values)
+    assert torch.equal(stored[1], organs)
 
 
 def test_steps_say_how_long_features_took(north: Cohort, tmp_path: Path) -> None:

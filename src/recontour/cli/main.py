@@ -24,9 +24,12 @@ GOES_ON = {  # by command, for those that keep what they did
     "demo": "; repeat the command to go on",
     "study": "; --resume goes on from the last checkpoints",
 }
-FULL = {  # by what PyTorch or Python say
-    "out of memory": "the memory is full; close other programs, or use a smaller --preset",
+FULL_MEMORY = "the memory is full; close other programs, or use a smaller --preset"
+FULL = {  # by what PyTorch says
+    "out of memory": FULL_MEMORY,
+    "can't allocate memory": FULL_MEMORY,
     "shared memory": "the shared memory is full; enlarge /dev/shm (for a container: --shm-size=8g)",
+    "killed by signal: killed": f"the system killed the process that prepares data; most likely {FULL_MEMORY}",
 }
 
 
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail(INTERRUPTED + GOES_ON.get(options.command, ""), 2)
     except MemoryError:
-        return _fail(FULL["out of memory"], 1)
+        return _fail(FULL_MEMORY, 1)
     except RuntimeError as error:
         for words, line in FULL.items():
             if words in str(error).lower():

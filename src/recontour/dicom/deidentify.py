@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ from recontour.dicom.reading import (
     value,
 )
 from recontour.dicom.rtstruct import CLOSED, read_rois
-from recontour.dicom.series import stored_pixels
+from recontour.dicom.series import encoded, stored_pixels
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, OutputError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
 
@@ -183,8 +182,8 @@ def _write_series(folder: Path, series: CtSeries, patient: Patient) -> None:
                 clean = _without_identity(image, patient)
                 clean.InstanceNumber, clean.AcquisitionNumber = number, ""
                 _set_pixels(clean, image, path)
-                encoded = _encoded(clean)
-            (partial / f"CT{number:04d}.dcm").write_bytes(encoded)
+                content = encoded(clean)
+            (partial / f"CT{number:04d}.dcm").write_bytes(content)
 
 
 def _place_in_series(path: Path) -> tuple[int, Path]:
@@ -244,8 +243,8 @@ def _write_structure_set(
                 observation.ROIInterpreter = ""
             clean.StructureSetLabel, clean.StructureSetTime, clean.OperatorsName = "DEIDENTIFIED", "", ""
             clean.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
-            encoded = _encoded(clean)
-        path.write_bytes(encoded)
+            content = encoded(clean)
+        path.write_bytes(content)
     return set(table.rows)
 
 
@@ -268,13 +267,6 @@ def _count_rois(dataset: Dataset, organs: Mapping[str, str]) -> list[str]:
         observation.ObservationNumber = number
     by_number = dict(zip(counted.values(), organs.values(), strict=True))
     return [by_number[item.ROINumber] for item in dataset.StructureSetROISequence]
-
-
-def _encoded(dataset: Dataset) -> bytes:
-    """A file's bytes, made where errors are those of the DICOM, not of the disk."""
-    file = BytesIO()
-    dataset.save_as(file, enforce_file_format=True)
-    return file.getvalue()
 
 
 def _without_identity(dataset: Dataset, patient: Patient) -> Dataset:

@@ -22,7 +22,7 @@ from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, gene
 from recontour.dicom.archive import referenced_images, references
 from recontour.dicom.names import known_organs
 from recontour.dicom.reading import Attributes, items_of, read_dataset, reading, sop_class_uid, text
-from recontour.dicom.series import Scan, Source, decimal_string
+from recontour.dicom.series import Scan, Source, decimal_string, encoded
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
 from recontour.files import refuse_existing, whole_file
 from recontour.geometry import Contour, Structure, StructureSet
@@ -280,9 +280,9 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
             )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on odd values of the CT's own header, which are kept
-        dataset = _structure_set_dataset(structures, scan, made_by)
-        with whole_file(path) as partial:
-            dataset.save_as(partial, enforce_file_format=True)
+        content = encoded(_structure_set_dataset(structures, scan, made_by))
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def refuse_without_uids(path: Path, source: Source) -> None:

@@ -14,7 +14,7 @@ from pydicom.uid import CTImageStorage, SegmentationStorage, generate_uid
 
 from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text, value
 from recontour.dicom.rtstruct import COLOURS, OTHER_COLOUR, Authorship, find_letters, refuse_without_uids
-from recontour.dicom.series import Scan, decimal_string, functional_group, plane_of
+from recontour.dicom.series import Scan, decimal_string, encoded, functional_group, plane_of
 from recontour.errors import DicomError, FrameOfReferenceError, GridMismatchError, NoSeriesError
 from recontour.files import refuse_existing, whole_file
 from recontour.geometry import Grid
@@ -166,9 +166,9 @@ def write_segmentation(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan
     drawn = dict(masks)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on odd values of the CT's own header, which are kept
-        dataset = _segmentation(drawn, scan, made_by)
-        with whole_file(path) as partial:
-            dataset.save_as(partial, enforce_file_format=True)
+        content = encoded(_segmentation(drawn, scan, made_by))
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Dataset:

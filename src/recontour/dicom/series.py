@@ -517,7 +517,8 @@ def write_scan(folder: Path, hu: npt.NDArray[np.int16], grid: Grid, identity: Sc
         raise GridMismatchError(f"{folder}: HU are {hu.dtype} of {hu.shape}; int16 of {grid.shape} are expected")
     with whole_folder(folder) as partial:
         for index in range(grid.shape[0]):
-            _ct_image(hu, grid, identity, index).save_as(partial / f"CT{index + 1:04d}.dcm", enforce_file_format=True)
+            image = encoded(_ct_image(hu, grid, identity, index))
+            (partial / f"CT{index + 1:04d}.dcm").write_bytes(image)
     return read_series(sorted(folder.iterdir()))
 
 
@@ -559,6 +560,13 @@ def _ct_image(hu: npt.NDArray[np.int16], grid: Grid, identity: ScanIdentity, ind
     image.WindowCenter, image.WindowWidth = "40", "400"
     image.PixelData = hu[index].astype("<i2").tobytes()
     return image
+
+
+def encoded(dataset: Dataset) -> bytes:
+    """A file's bytes, made where errors are those of the DICOM, not of the disk."""
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
 
 
 def decimal_string(value: float) -> str:

@@ -134,8 +134,9 @@ def save_model(model: Model, path: Path) -> None:
         "card": model.card(),
         "weights_sha256": sha256_of(model.network),
     }
+    content = safetensors.torch.save(weights, metadata={"recontour": json.dumps(about)})
     with whole_file(path) as partial:
-        safetensors.torch.save_file(weights, partial, metadata={"recontour": json.dumps(about)})
+        partial.write_bytes(content)
 
 
 def load_model(path: Path) -> Model:

@@ -107,9 +107,10 @@ class FeatureStore:
         fields = self._record.fields
         assert fields
         try:
-            with self.path.open("r+b", buffering=0) as file:
+            with self.path.open("r+b") as file:
                 file.seek(start)
                 file.write(record.tobytes())
+                file.flush()  # it fails where only a part could be written
                 file.seek(start + fields["whole"][1])
                 file.write(b"\x01")
         except OSError as error:

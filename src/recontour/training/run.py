@@ -1,5 +1,6 @@
 """A run that survives: checkpoints, resuming to the bit, TensorBoard logs, whatever accelerator there is."""
 
+import io
 import logging
 import os
 import time
@@ -169,8 +170,10 @@ def _save_checkpoint(
         "network": network.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
-    with whole_file(folder.checkpoint, replace=True) as partial, partial.open("wb") as file:
-        torch.save(state, file)
+    content = io.BytesIO()  # writing a file itself, torch takes what the disk says for a fault of its own
+    torch.save(state, content)
+    with whole_file(folder.checkpoint, replace=True) as partial:
+        partial.write_bytes(content.getbuffer())
 
 
 def _read_checkpoint(folder: RunFolder, identity: Mapping[str, Any], *, resume: bool) -> dict[str, Any] | None:
