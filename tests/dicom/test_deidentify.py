@@ -44,10 +44,11 @@ from recontour.dicom import (
     read_series,
     read_structure_set,
     write_segmentation,
+    write_structure_set,
 )
 from recontour.dicom.deidentify import deidentify, kept_keywords
 from recontour.errors import NoSeriesError, OutputError, SettingsError
-from recontour.geometry import rasterise
+from recontour.geometry import Structure, StructureSet, rasterise, trace
 
 FREE_TEXT = ("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "AS", "DA", "DT", "TM", "UI")
 SCANNERS = {"Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "RescaleType"}  # text that is kept
@@ -434,6 +435,23 @@ def test_a_segmentation_leaves_its_ct_alone_and_is_told(tmp_path: Path) -> None:
     assert [(left.path.name, "convert it" in left.reason) for left in written.left_out] == [("seg.dcm", True)]
     classes = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "out").rglob("*.dcm")}
     assert classes == {"CT Image Storage"}
+
+
+@pytest.mark.parametrize("patient_name", [PATIENT[0], "Contour^Ann"])  # the second is in the manufacturer's name
+def test_a_draft_of_recontour_is_still_known_as_one(tmp_path: Path, patient_name: str) -> None:
+    """Or its receiver's model would learn from a model's contours as from a person's."""
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    contours = StructureSet((Structure("Brainstem", trace(block(scan.grid), scan.grid)),))
+    write_structure_set(tmp_path / "dicom" / "rs.dcm", contours, scan, Authorship("north (compact)"))
+    edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values={"PatientName": patient_name}))
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    (note,) = import_dicom(tmp_path / "out", tmp_path / "cohort").notes
+    assert "contours are recontour's own" in note
+    person = {"Manufacturer": "a planning system"}
+    edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values=person))
+    deidentify(tmp_path / "dicom", tmp_path / "corrected")
+    (path,) = (tmp_path / "corrected").rglob("RTSTRUCT.dcm")
+    assert pydicom.dcmread(path).StructureSetLabel == "DEIDENTIFIED"
 
 
 def test_a_structure_set_without_organs_leaves_its_ct_alone(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from recontour.errors import NotDicomError
 
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 CT = (CTImageStorage, *ENHANCED_CT)
+DRAFT = "recontour"  # manufacturer and label, in any case, of what `recontour contour` wrote
 
 NAME_PART = (
     r"[^\W_]{3,}|[^\W\d_\u0000-\u024f]+"  # shorter than three letters only where a letter is a syllable or a word
@@ -239,7 +240,7 @@ DRAWN: dict[str, Callable[[Path, Dataset], StructureSetFile]] = {
 
 
 def _is_draft(header: Dataset, label: str) -> bool:
-    return {text(header, "Manufacturer"), text(header, label).lower()} == {"recontour"}
+    return {text(header, "Manufacturer"), text(header, label).lower()} == {DRAFT}
 
 
 def _identity(header: Dataset) -> frozenset[str]:

@@ -30,7 +30,7 @@ from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from recontour.dicom.archive import CtSeries, LeftOut, read_archive
+from recontour.dicom.archive import DRAFT, CtSeries, LeftOut, StructureSetFile, read_archive
 from recontour.dicom.identity import LEAST, Patient
 from recontour.dicom.names import NameRow, match_drawn, ordered, read_user_map
 from recontour.dicom.reading import (
@@ -128,9 +128,10 @@ def deidentify(
                 if ct.uid in drawn:
                     at = drawn[ct.uid].path
                     notes: list[str] = []
-                    found.update(_write_structure_set(place / STRUCTURE_SET, at, patient, user_map, notes.append))
+                    target = place / STRUCTURE_SET
+                    found.update(_write_structure_set(target, drawn[ct.uid], patient, user_map, notes.append))
                     left_out += [LeftOut(at, note) for note in notes]
-                    if not (place / STRUCTURE_SET).exists():
+                    if not target.exists():
                         left_out.append(LeftOut(at, NO_ORGAN))
                 elif ct.uid in alone:
                     left_out.append(alone[ct.uid])
@@ -226,15 +227,15 @@ def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
 
 
 def _write_structure_set(
-    path: Path, source: Path, patient: Patient, user_map: Mapping[str, str], note: Callable[[str], None]
+    path: Path, source: StructureSetFile, patient: Patient, user_map: Mapping[str, str], note: Callable[[str], None]
 ) -> set[NameRow]:
     """Write a structure set's ROIs that are known organs, if there are any; return what became of its names."""
-    rois = read_rois(source, None, note)
+    rois = read_rois(source.path, None, note)
     table = match_drawn(rois, user_map)
     organs = {roi.number: table.mapped[roi.name] for roi in rois if roi.is_drawn and roi.name in table.mapped}
     if organs:
-        with reading(source):
-            dataset = read_dataset(source)
+        with reading(source.path):
+            dataset = read_dataset(source.path)
             names = _count_rois(dataset, organs)
             clean = _without_identity(dataset, patient)
             for roi, organ in zip(clean.StructureSetROISequence, names, strict=True):
@@ -242,6 +243,8 @@ def _write_structure_set(
             for observation in clean.RTROIObservationsSequence:
                 observation.ROIInterpreter = ""
             clean.StructureSetLabel, clean.StructureSetTime, clean.OperatorsName = "DEIDENTIFIED", "", ""
+            if source.is_draft:
+                clean.Manufacturer = clean.StructureSetLabel = DRAFT  # it names nobody, and import must still know it
             clean.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
             content = encoded(clean)
         path.write_bytes(content)
