@@ -307,6 +307,25 @@ def test_patients_a_model_was_trained_on_are_told_wherever_they_come_from(
     assert all(line in caplog.text and line in page for line in told)
 
 
+def test_contours_of_recontour_itself_are_told_wherever_they_are_used(
+    south: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """But not those of a person: a training on them, between, says nothing."""
+    shutil.copytree(south.path, tmp_path / "cohort")
+    about = next((tmp_path / "cohort").glob("cases/*/case.json"))
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"draft": True}))
+    told = "the contours of 1 of 2 patients are recontour's own: a model learns and proves nothing by them"
+    train(tmp_path / "cohort", tmp_path / "S", iterations=1)
+    assert caplog.messages.count(told) == 1
+    train(south.path, tmp_path / "person", iterations=1)
+    assert caplog.messages.count(told) == 1
+    adapt(tmp_path / "S", tmp_path / "cohort", tmp_path / "ST", iterations=1)
+    assert caplog.messages.count(told) == 2
+    evaluate(tmp_path / "cohort", [tmp_path / "ST"], tmp_path / "report")
+    assert caplog.messages.count(told) == 3
+    assert told.replace("'", "&#39;") in (tmp_path / "report" / "report.html").read_text()
+
+
 def test_new_patients_are_no_cause_for_a_warning(
     model: Model, south: Cohort, north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -217,7 +217,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     opened = Cohort.open(cohort)
     loaded = _by_name(models)
     cases = _cases_to_score(opened, loaded)
-    known = _trained_on(loaded, cases)
+    known = [*_drafts(cases), *_trained_on(loaded, cases)]
     for warning in known:
         log.warning(warning)
     scores: list[CaseScore] = []
@@ -292,6 +292,8 @@ def _learn(
     progress: Progress,
 ) -> Model:
     """Fit a model and write its file, telling how it goes."""
+    for warning in _drafts(cases):
+        log.warning(warning)
     for step in fit(model, cases, recipe, out, resume=resume, deterministic=deterministic):
         words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
         progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
@@ -336,6 +338,14 @@ def _by_name(models: Sequence[Path]) -> dict[str, Model]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError(f"two models are called {', '.join(twice)}; rename the files, the report names models so")
     return {path.stem: load_model(path) for path in models}
+
+
+def _drafts(cases: Sequence[Case]) -> list[str]:
+    """A warning if contours that a model is to learn from, or to be scored on, are recontour's own."""
+    if not (drafts := sum(case.is_draft for case in cases)):
+        return []
+    patients = f"{drafts} of {len(cases)} patient{'' if len(cases) == 1 else 's'}"
+    return [f"the contours of {patients} are recontour's own: a model learns and proves nothing by them"]
 
 
 def _trained_on(models: Mapping[str, Model], cases: Sequence[Case]) -> list[str]:

@@ -13,6 +13,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, make_structure_set, recode
 from tests.geometry.conftest import make_grid
 
+from recontour.cli import tell
 from recontour.cohort import Cohort, case_id_of, importing
 from recontour.cohort.importing import HIDDEN_NAME, import_archive, import_dicom
 from recontour.dicom import Authorship, Scan, read_archive, read_scan, read_series, write_segmentation
@@ -480,6 +481,21 @@ def test_a_segmentation_is_imported_as_its_ct_s_structures(tmp_path: Path, cohor
     again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"PTV70": "Larynx"})
     assert (again.added, again.already_there) == ((), report.added)
     assert ["now also has Larynx" in note for note in again.notes] == [True]
+
+
+def test_a_draft_stays_known_as_one_in_the_cohort(
+    tmp_path: Path, cohort: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    patient(tmp_path / "dicom" / "person")
+    scan = make_scan(tmp_path / "dicom" / "draft" / "ct", seed="b")
+    write_segmentation(
+        tmp_path / "dicom" / "draft" / "seg.dcm", seg_masks().items(), scan, Authorship("north (compact)")
+    )
+    import_archive(read_archive(tmp_path / "dicom"), cohort)
+    draft = case_id_of("B", scan.source.series_instance_uid)
+    assert [case.id for case in cohort if case.is_draft] == [draft]
+    tell.cohort(cohort)
+    assert f"recontour's own contours, by which a model learns and proves nothing: {draft}\n" in capsys.readouterr().out
 
 
 def test_an_rtstruct_is_taken_before_a_segmentation_and_that_is_noted(tmp_path: Path, cohort: Cohort) -> None:

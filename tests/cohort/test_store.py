@@ -136,6 +136,17 @@ def test_a_cohort_that_another_import_removed_meanwhile_comes_back(cohort: Cohor
     assert Cohort.open(cohort.path).case_ids == ("north-1",)
 
 
+def test_a_draft_is_told_in_its_case_and_nothing_new_in_any_other(cohort: Cohort) -> None:
+    """A case.json without a word of it is a person's, as all were; and its version, the file's hash, is as it was."""
+    person = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    draft = cohort.add("north-2", HU, GRID, {"Brainstem": MASK}, "", is_draft=True)
+    assert [case.is_draft for case in cohort] == [False, True]
+    told = [json.loads((case.path / "case.json").read_text()) for case in (person, draft)]
+    assert told[0].keys() == {"grid", "volumes_cc", "source_hash"}
+    assert told[1] == told[0] | {"draft": True}
+    assert person.version != draft.version
+
+
 def test_an_organ_that_would_be_a_path_is_refused(cohort: Cohort) -> None:
     case = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
     about = (case.path / "case.json").read_text()

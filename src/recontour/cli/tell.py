@@ -165,6 +165,10 @@ def cohort(opened: "Cohort") -> None:
     out.print(table)
     for names in opened.twins:
         out.print(f"the same CT, to the voxel: {', '.join(names)}", markup=False)
+    if drafts := [case.id for case in opened if case.is_draft]:
+        out.print(
+            f"recontour's own contours, by which a model learns and proves nothing: {', '.join(drafts)}", markup=False
+        )
     for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
         if (opened.path / name).exists():
             _csv(opened.path / name, title)

@@ -203,7 +203,7 @@ def _import_case(
     masks = _masks(drawn, table.mapped, scan.grid, said.append)
     if not masks:
         return LeftOut(case_id, pair.structure_set.path, _no_organ(drawn, said), NO_ORGAN), table.rows
-    is_added = _add(cohort, case_id, scan, masks, _hash(pair.structure_set.sop_instance_uid))
+    is_added = _add(cohort, case_id, scan, masks, pair.structure_set)
     return "added" if is_added else "there already", table.rows
 
 
@@ -276,10 +276,10 @@ def _shown_and_between(mask: Mask) -> tuple[int, int]:
     return len(shown), int(np.ptp(shown)) + 1 - len(shown) if len(shown) else 0
 
 
-def _add(cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], source_hash: str) -> bool:
+def _add(cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], source: StructureSetFile) -> bool:
     """Store a case; whether it was not there, since another import may have added it meanwhile."""
     try:
-        cohort.add(case_id, scan.hu, scan.grid, masks, source_hash)
+        cohort.add(case_id, scan.hu, scan.grid, masks, _hash(source.sop_instance_uid), is_draft=source.is_draft)
     except (CohortError, OutputError):
         if case_id not in cohort:
             raise

@@ -4,7 +4,7 @@
       cohort.json            the centre's label and the format's version
       names.csv              what became of each ROI name
       left_out.csv           which patients could not be used, and why
-      cases/CASE/case.json   grid, organs with volumes, hash of the structure set they came from
+      cases/CASE/case.json   grid, organs with volumes, hash of the structure set they came from, whether it is a draft
       cases/CASE/ct.npy      HU, (slice, row, column), exactly as rescaled
       cases/CASE/masks.npy   one bit a voxel, (organ, slice, row, column / 8)
 
@@ -48,6 +48,7 @@ class Case:
     grid: Grid
     volumes_cc: Mapping[str, float]  # by organ, in the order of masks.npy
     source_hash: str
+    is_draft: bool = False  # its contours are recontour's own: a model learns and proves nothing by them
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -186,7 +187,7 @@ class Cohort:
             volumes = {str(organ): float(volume) for organ, volume in about["volumes_cc"].items()}
             if not all(map(is_tg263, volumes)):
                 raise ValueError("organs that are no TG-263 names")
-            return Case(case_id, path, grid, volumes, str(about["source_hash"]))
+            return Case(case_id, path, grid, volumes, str(about["source_hash"]), bool(about.get("draft")))
         except (KeyError, TypeError, ValueError, AttributeError, GridMismatchError) as error:
             raise CohortError(f"{path}/case.json is damaged ({error}); delete {path} and import again") from error
 
@@ -224,10 +225,13 @@ class Cohort:
         grid: Grid,
         masks: Mapping[str, Mask],
         source_hash: str,
+        *,
+        is_draft: bool = False,
     ) -> Case:
         """Store a case; it appears whole or not at all.
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
+        is_draft: whether they are recontour's own contours, as it wrote them.
         Raises: GridMismatchError: hu or a mask does not lie on the grid. CohortError: the case is there already.
         """
         for what, array in {"the CT": hu, **masks}.items():
@@ -235,11 +239,13 @@ class Cohort:
                 raise GridMismatchError(f"{case_id}: {what} has shape {array.shape}, its grid {grid.shape}")
         if case_id in self:
             raise CohortError(f"{self.path} has a case '{case_id}' already; delete its folder to replace it")
-        about = {
+        about: dict[str, Any] = {
             "grid": {name: getattr(grid, name) for name in ("shape", "spacing_mm", "slice_z_mm", "origin_mm")},
             "volumes_cc": {organ: round(grid.volume_cc(mask), 4) for organ, mask in masks.items()},
             "source_hash": source_hash,
         }
+        if is_draft:
+            about["draft"] = True  # said of drafts alone, so that a person's contours keep their version
         with whole_folder(self.path / "cases" / case_id) as folder:
             np.save(folder / "ct.npy", np.ascontiguousarray(hu))
             np.save(folder / "masks.npy", np.stack([np.packbits(mask, axis=-1) for mask in masks.values()]))
