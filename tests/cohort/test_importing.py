@@ -112,6 +112,18 @@ def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(tmp_path: P
     assert cohort[case_id].source_hash == before
 
 
+def test_a_structure_set_that_is_damaged_later_is_told_and_the_case_stays(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom")
+    (case_id,) = import_archive(read_archive(tmp_path / "dicom"), cohort).added
+    drawn = tmp_path / "dicom" / "rs.dcm"
+    drawn.write_bytes(drawn.read_bytes()[:-30])
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert (report.already_there, report.left_out) == ((case_id,), ())
+    (note,) = report.notes
+    assert note.startswith(f"{case_id}: stays as it was imported; its structure set cannot be used any more: {drawn}")
+    assert rows(cohort.path / "left_out.csv") == []
+
+
 def test_names_are_counted_and_saved(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom" / "1", ("Cord", "Parotid", "BODY"), seed="a")
     patient(tmp_path / "dicom" / "2", ("Cord", "BODY"), seed="b")

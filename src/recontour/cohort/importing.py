@@ -196,7 +196,7 @@ def _import_case(
 ) -> tuple[Literal["added", "there already"] | LeftOut, tuple[NameRow, ...]]:
     """Import one patient: what became of the case, and of its ROI names. said: grows by what is to be noted."""
     if case_id in cohort:
-        return "there already", _look_again(pair, cohort[case_id], user_map, said.append)
+        return "there already", _look_again(pair, cohort[case_id], user_map, said)
     scan = read_series(pair.series.files)
     drawn = _structures(pair.structure_set, scan.grid, scan, said.append)
     table = match_drawn(drawn, user_map)
@@ -207,17 +207,19 @@ def _import_case(
     return "added" if is_added else "there already", table.rows
 
 
-def _look_again(
-    pair: Pair, case: Case, user_map: Mapping[str, str] | None, note: Callable[[str], None]
-) -> tuple[NameRow, ...]:
+def _look_again(pair: Pair, case: Case, user_map: Mapping[str, str] | None, said: list[str]) -> tuple[NameRow, ...]:
     """Note what a case that stays as it is would have otherwise today; return what became of its ROI names."""
-    drawn = _structures(pair.structure_set, case.grid, None, note)
-    table = match_drawn(drawn, user_map)
+    try:
+        drawn = _structures(pair.structure_set, case.grid, None, said.append)
+        table = match_drawn(drawn, user_map)
+    except (DicomError, GridMismatchError) as error:
+        said.append(f"stays as it was imported; its structure set cannot be used any more: {error}")
+        return ()
     unknown = {name: organ for name, organ in table.mapped.items() if organ not in case.organs}
     if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
-        note("its structure set has changed since; delete the case's folder to import the new one")
-    elif new := _masks(drawn, unknown, case.grid, note):
-        note(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")
+        said.append("its structure set has changed since; delete the case's folder to import the new one")
+    elif new := _masks(drawn, unknown, case.grid, said.append):
+        said.append(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")
     return table.rows
 
 
