@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.image import imread
-from tests.evaluation.conftest import Floats, Mask, scored
+from tests.evaluation.conftest import Floats, Mask, make_grid, scored
 
 from recontour.evaluation.figures import (
     SMALLEST_CROP_MM,
@@ -21,6 +21,7 @@ from recontour.evaluation.figures import (
     slice_to_show,
     slices_to_show,
 )
+from recontour.geometry import Contour, rasterise, trace
 
 planes = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda shape: arrays(np.bool_, shape))
 
@@ -49,17 +50,23 @@ def disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> 
 
 
 @given(planes)
-def test_outlines_pass_half_way_between_the_pixels(plane: Mask) -> None:
-    """A small plane is shown whole. Tracing at level 0.5 cuts every corner of a mask by 1/8 pixel, and fills as much of
-    every notch; so the outlines' area is the pixels' less 1/8 of (corners - notches), counted by quads of pixels."""
+def test_the_picture_s_outlines_are_those_of_an_rtstruct(plane: Mask) -> None:
+    """A small plane is shown whole. Two decimals leave a point 0.005 mm off in x and in y."""
+    grid = make_grid((1, *plane.shape))
     picture = draw(overlay(plane))
     assert (picture.width_mm, picture.height_mm) == plane.shape[::-1]
-    padded = np.pad(plane, 1).astype(int)
-    quads = padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]
-    saddles = (quads == 2) & (padded[:-1, :-1] == padded[1:, 1:])
-    # a quad of one pixel holds 1/4 of it and shows 1/8; of three, 3/4 and 7/8; a saddle shows 1/4 or 3/4 for its 1/2
-    expected = np.count_nonzero(plane) - np.sum(quads == 1) / 8 + np.sum(quads == 3) / 8
-    assert abs(abs(sum(map(area, rings(picture.reference)))) - expected) <= np.sum(saddles) / 4 + 1e-6
+    drawn = [ring - 0.5 for ring in rings(picture.reference)]
+    assert (rasterise([Contour(ring, 0.0) for ring in drawn], grid)[0] == plane).all()
+    written = [contour.points_mm for contour in trace(plane[None], grid)]
+    for point in (point for ring in drawn for point in ring):
+        assert min(np.abs(points - point).max(axis=1).min() for points in written) <= 0.005 + 1e-9
+
+
+def test_an_outline_that_leaves_the_crop_is_not_closed_along_its_border() -> None:
+    organ, larger = disc((300, 300), (150, 150), 10), disc((300, 300), (150, 150), 60)
+    picture = draw(overlay(organ, S=larger))
+    (ring,) = rings(picture.predicted["S"])
+    assert np.hypot(*(ring - [picture.width_mm / 2, picture.height_mm / 2]).T).min() > 58
 
 
 def test_a_pixel_lies_where_the_ct_shows_it() -> None:

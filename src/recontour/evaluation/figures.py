@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import contourpy
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from recontour.evaluation.tables import CaseScore
+from recontour.geometry.raster import rings
 
 if TYPE_CHECKING:  # half a second, which contouring need not wait
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ class Picture:
 
 
 def draw(overlay: Overlay) -> Picture:
-    """Cut an overlay to its organ and outline its masks as an RTSTRUCT does: between the pixels, at level 0.5."""
+    """Cut an overlay to its organ and outline its masks as `contour` writes them, but holes without their keyholes."""
     crop = _crop(overlay)
     row_mm, column_mm = overlay.spacing_mm
     hu = overlay.hu[crop]
@@ -79,8 +79,8 @@ def draw(overlay: Overlay) -> Picture:
         image=_png(hu),
         width_mm=width_mm,
         height_mm=height_mm,
-        reference=_path(overlay.reference[crop], overlay.spacing_mm),
-        predicted={model: _path(mask[crop], overlay.spacing_mm) for model, mask in overlay.predicted.items()},
+        reference=_path(overlay.reference, crop, overlay.spacing_mm),
+        predicted={model: _path(mask, crop, overlay.spacing_mm) for model, mask in overlay.predicted.items()},
         scale_bar_mm=20 if max(width_mm, height_mm) > 80 else 10,
         z_mm=overlay.z_mm,
         absent=tuple(model for model, mask in overlay.predicted.items() if not mask.any()),
@@ -120,14 +120,14 @@ def _png(hu: npt.NDArray[np.int16 | np.float32]) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _path(plane: Mask, spacing_mm: tuple[float, float]) -> str:
-    """A mask's outlines, holes as rings of their own, as one SVG path in mm."""
-    if not plane.any():
+def _path(plane: Mask, crop: tuple[slice, slice], spacing_mm: tuple[float, float]) -> str:
+    """A mask's outlines as one SVG path in mm from the crop's corner; empty if nothing of the mask lies in the crop."""
+    if not plane[crop].any():
         return ""
-    # the pad shifts indices by 1, and pixel 0 is centred half a pixel from the corner: -1 + 0.5
-    lines = contourpy.contour_generator(z=np.pad(plane, 1).astype(np.float64), name="serial").lines(0.5)
-    rings = [(np.asarray(line) - 0.5) * spacing_mm[::-1] for line in lines]
-    return " ".join("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in ring[:-1]) + "Z" for ring in rings)
+    corner = np.array([of_axis.start for of_axis in crop[::-1]]) - 0.5  # pixel 0 is centred half a pixel from it
+    parts = rings(plane[None], lambda points: (points - corner) * spacing_mm[::-1])
+    drawn = (ring for _, part in parts for ring in part)
+    return " ".join("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in ring) + "Z" for ring in drawn)
 
 
 def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:

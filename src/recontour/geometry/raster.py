@@ -84,7 +84,13 @@ def traced(masks: Iterable[tuple[str, Mask]], grid: Grid) -> StructureSet:
 
 
 def outlines(mask: Mask, placed: Callable[[Points], Points] = lambda points: points) -> Iterator[tuple[int, Points]]:
-    """The parts of a mask as (slice, polygon), each (n, 2) as column and row; holes are joined by keyholes.
+    """As `rings`, with each part's holes joined by keyholes: (slice, polygon)."""
+    for index, (outer, *holes) in rings(mask, placed):
+        yield index, _keyhole(outer, holes)
+
+
+def rings(mask: Mask, placed: Callable[[Points], Points] = lambda points: points) -> Iterator[tuple[int, list[Points]]]:
+    """The parts of a mask as (slice, rings): the outer one, then its holes, each (n, 2) as column and row.
 
     placed: puts points elsewhere, without turning or mirroring them.
     """
@@ -105,8 +111,8 @@ def outlines(mask: Mask, placed: Callable[[Points], Points] = lambda points: poi
         points[:, 1] -= np.repeat(above * padded.shape[1], np.diff(starts))
         points = placed(points + np.array([first_column - 1, first_row - 1]))
         for first, last in pairwise(parts):
-            outer, *holes = (points[starts[ring] : starts[ring + 1]] for ring in range(first, last))
-            yield first_slice + start + int(slices[above[first]]), _keyhole(outer, holes)
+            part = [points[starts[ring] : starts[ring + 1]] for ring in range(first, last)]
+            yield first_slice + start + int(slices[above[first]]), part
 
 
 def box_of(mask: Mask) -> tuple[slice, slice, slice] | None:
