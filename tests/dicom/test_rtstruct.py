@@ -21,6 +21,7 @@ from recontour.dicom import (
     read_rois,
     read_scan,
     read_structure_set,
+    write_segmentation,
     write_structure_set,
 )
 from recontour.errors import (
@@ -32,7 +33,7 @@ from recontour.errors import (
     OutputError,
     SettingsError,
 )
-from recontour.geometry import Contour, Structure, StructureSet, rasterise, trace
+from recontour.geometry import Contour, Structure, StructureSet, rasterise, trace, traced
 
 SQUARE = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 3.0]])
 
@@ -164,6 +165,25 @@ def test_what_dicom_does_not_hold_is_refused_and_nothing_is_written(
     with pytest.raises(error, match=told):
         write_structure_set(tmp_path / "rs.dcm", structures, scan, Authorship("test", label=label))
     assert [entry.name for entry in tmp_path.iterdir()] == ["ct"]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("north (South\\ENT)", "north (South/ENT)"), ("two\nlines", "two lines"), ("mod\udce9l", "mod\ufffdl")],
+)
+def test_a_model_s_name_is_one_value_of_text_whatever_it_holds(
+    tmp_path: Path, scan: Scan, model: str, name: str
+) -> None:
+    """A backslash would part it in two, of which no LO may consist. The last is a file's name in another encoding."""
+    masks = [("Lens_L", block(scan.grid))]
+    write_structure_set(tmp_path / "rs.dcm", traced(masks, scan.grid), scan, Authorship(model))
+    write_segmentation(tmp_path / "seg.dcm", masks, scan, Authorship(model))
+    structure_set, segmentation = (pydicom.dcmread(tmp_path / file) for file in ("rs.dcm", "seg.dcm"))
+    for written in (structure_set, segmentation):
+        assert (written.ManufacturerModelName, written.SeriesDescription) == (name, f"recontour: {name}")
+    assert structure_set.StructureSetName == name
+    (segment,) = segmentation.SegmentSequence
+    assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == name
 
 
 def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(tmp_path: Path, scan: Scan) -> None:

@@ -139,9 +139,10 @@ class Cohort:
                     "keep one folder a centre, or leave --centre out"
                 )
             return cohort
-        if not 0 < len(centre) <= 64 or centre != Path(centre).name or not centre.isprintable() or centre[0] == ".":
+        is_name = 0 < len(centre) <= 64 and centre == Path(centre).name and centre[0] != "."
+        if not is_name or not centre.isprintable() or "\\" in centre:  # DICOM parts text at a backslash
             raise CohortError(
-                f"a centre's label becomes part of file names; {centre!r} cannot. Choose another --centre"
+                f"a centre's label becomes part of file names and of DICOM; {centre!r} cannot. Choose another --centre"
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise CohortError(f"{path} exists and is not a cohort; choose a new folder")

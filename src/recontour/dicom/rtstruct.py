@@ -24,7 +24,7 @@ from recontour.dicom.names import known_organs
 from recontour.dicom.reading import Attributes, items_of, read_dataset, reading, sop_class_uid, text
 from recontour.dicom.series import Scan, Source, decimal_string, encoded
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
-from recontour.files import refuse_existing, whole_file
+from recontour.files import printable, refuse_existing, whole_file
 from recontour.geometry import Contour, Structure, StructureSet
 
 Points = npt.NDArray[np.float64]
@@ -69,6 +69,11 @@ class Authorship:
     of_organs: bool = True  # RTROIInterpretedType: ORGAN; if not, left empty but for names that are known as organs'
     made: datetime | None = None  # now, unless given
     seed: str | None = None  # UIDs derive from it; None: new ones every time
+
+    @property
+    def name(self) -> str:
+        """The model's name as DICOM text: in one line, and without the backslash, which would part it."""
+        return printable(self.model).replace("\\", "/")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -321,7 +326,7 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         setattr(dataset, keyword, "")  # Type 2: present, if need be empty
     dataset.AccessionNumber = dataset.ReferringPhysicianName = dataset.PositionReferenceIndicator = ""
     dataset.update(scan.source.header)
-    find_letters(dataset, [made_by.model, made_by.label, *structures.names])
+    find_letters(dataset, [made_by.name, made_by.label, *structures.names])
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = RTStructureSetStorage
@@ -329,11 +334,11 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
     dataset.InstanceCreationDate = dataset.SeriesDate = dataset.StructureSetDate = date
     dataset.InstanceCreationTime = dataset.SeriesTime = dataset.StructureSetTime = time
     dataset.Modality, dataset.SeriesInstanceUID, dataset.SeriesNumber = "RTSTRUCT", uid("structure set series"), 1
-    dataset.SeriesDescription = f"recontour: {made_by.model}"[:64]
+    dataset.SeriesDescription = f"recontour: {made_by.name}"[:64]
     dataset.OperatorsName = ""
-    dataset.Manufacturer, dataset.ManufacturerModelName = "recontour", made_by.model[:64]
+    dataset.Manufacturer, dataset.ManufacturerModelName = "recontour", made_by.name[:64]
     dataset.SoftwareVersions = version("recontour")
-    dataset.StructureSetLabel, dataset.StructureSetName = made_by.label, made_by.model[:64]
+    dataset.StructureSetLabel, dataset.StructureSetName = made_by.label, made_by.name[:64]
     dataset.ApprovalStatus = "UNAPPROVED"
     dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(scan.source)]
     dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = [], [], []

@@ -177,7 +177,7 @@ def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Da
 
     grid = scan.grid
     algorithm = content.AlgorithmIdentificationSequence(
-        made_by.model[:64], codes.cid7162.ArtificialIntelligence, version("recontour")
+        made_by.name[:64], codes.cid7162.ArtificialIntelligence, version("recontour")
     )
     dataset = seg.Segmentation(
         source_images=_ct_images(scan),
@@ -189,17 +189,17 @@ def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Da
         sop_instance_uid=generate_uid(),
         instance_number=1,
         manufacturer="recontour",
-        manufacturer_model_name=made_by.model[:64],
+        manufacturer_model_name=made_by.name[:64],
         software_versions=version("recontour"),
         device_serial_number="none",
-        series_description=f"recontour: {made_by.model}"[:64],
+        series_description=f"recontour: {made_by.name}"[:64],
         content_label=made_by.label.upper(),
         pixel_measures=PixelMeasuresSequence(grid.spacing_mm, float(grid.slice_thickness_mm.mean())),
         plane_orientation=PlaneOrientationSequence("PATIENT", AXIAL),
         plane_positions=[PlanePositionSequence("PATIENT", (*grid.origin_mm, z)) for z in grid.slice_z_mm],
     )
     dataset.update(scan.source.header)
-    find_letters(dataset, [made_by.model, *masks])
+    find_letters(dataset, [made_by.name, *masks])
     return dataset
 
 
