@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -86,6 +87,10 @@ def test_no_organ_is_not_all_organs(command: str, nothing: str, capsys: pytest.C
     """As of a shell variable that is empty."""
     assert main([*command.split(), "--organs", nothing]) == 2
     assert "--organs names no organ; give TG-263 names, or leave it out for all" in capsys.readouterr().err
+
+
+def test_organs_are_named_with_blanks_and_commas_between_them() -> None:
+    assert commands._organs(Namespace(organs=["Brainstem, Lens_L", "Lens_R,"])) == ["Brainstem", "Lens_L", "Lens_R"]
 
 
 def test_a_letter_that_the_screen_lacks_is_no_failure(tmp_path: Path) -> None:

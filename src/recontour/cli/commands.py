@@ -81,7 +81,7 @@ def _organs(options: argparse.Namespace) -> list[str] | None:
     """The organs named, with spaces or commas between them; None: all. Raises: OrganError: none is named."""
     if options.organs is None:
         return None
-    named = [organ for word in options.organs for organ in word.split(",") if organ.strip()]
+    named = [organ.strip() for word in options.organs for organ in word.split(",") if organ.strip()]
     if not named:
         raise OrganError("--organs names no organ; give TG-263 names, or leave it out for all")
     return named
