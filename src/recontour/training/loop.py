@@ -1,6 +1,5 @@
 """The loop: it learns, and says after each iteration how it went. Who calls it shows, saves and stops."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.data import DataLoader
 
-from recontour.errors import FaultError, SettingsError
+from recontour.errors import SettingsError
 from recontour.network import Network
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatch, FeatureBatches
@@ -63,7 +62,6 @@ def learn(
 
     network and optimiser were set up by the fabric. Frozen layers, those whose parameters need no gradient, stay as
     they are to the bit, normalisation statistics included.
-    Raises: FaultError: the loss is no longer a number.
     """
     recipe = batches.recipe
     loader = fabric.setup_dataloaders(_loader(batches, done, workers), use_distributed_sampler=False)
@@ -78,11 +76,6 @@ def learn(
         given = batches.given(network, batch)
         features = time.perf_counter() - featuring
         loss = _step(fabric, optimiser, loss_of(batches.logits(network, given), batch, recipe, iteration))
-        if not math.isfinite(loss):
-            raise FaultError(
-                f"training diverged: the loss of iteration {iteration + 1} is {loss}. "
-                "Nothing was written; lower the learning rate, or report this with the preset's name"
-            )
         yield Step(iteration + 1, loss, rate, time.perf_counter() - began, waited, features)
         began = time.perf_counter()
 

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch.optim import Optimizer
 
-from recontour.errors import ResumeError, SettingsError
+from recontour.errors import FaultError, ResumeError, SettingsError
 from recontour.files import output_error, whole_file
 from recontour.network import Network
 from recontour.training.batches import Batches
@@ -128,6 +129,12 @@ def run(
         saved = time.monotonic()
         with closing(ScalarLog(folder.path / "tensorboard", done)) if first else nullcontext() as log:
             for step in learn(fabric, wrapped, optimiser, lessons, done=done, workers=workers):
+                if not math.isfinite(step.loss):
+                    raise FaultError(
+                        f"training diverged: the loss of iteration {step.iteration} is {step.loss}. No model was "
+                        f"written; delete {folder.path}, which leads there again, and take another seed (--seed, or a "
+                        "study's seeds)"
+                    )
                 if log and step.iteration % LOG_EVERY == 0:
                     log.write(step.iteration, {"loss": step.loss, "learning rate": step.learning_rate})
                 last = step.iteration == batches.recipe.iterations
