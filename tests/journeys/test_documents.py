@@ -18,6 +18,7 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import tag_for_keyword
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, RTStructureSetStorage, SegmentationStorage
+from tests.dicom.conftest import block, make_scan, make_structure_set
 from tests.journeys.conftest import write_patient
 
 from recontour import errors, workflows
@@ -25,7 +26,7 @@ from recontour.cli.main import _parser
 from recontour.cohort import Cohort
 from recontour.contouring.finish import KEPT_SHARE, KEPT_SHARE_ELSE
 from recontour.contouring.predict import Mask, predict
-from recontour.dicom import reading, rtstruct, series
+from recontour.dicom import Authorship, reading, rtstruct, series, write_segmentation
 from recontour.dicom.archive import CT
 from recontour.dicom.names import known_organs, match_names, read_user_map
 from recontour.evaluation.statistics import holm, wilcoxon_p
@@ -254,6 +255,12 @@ def test_every_error_is_explained() -> None:
     assert explained == tree
 
 
+def test_how_a_study_ends_is_told_alike() -> None:
+    text = TEXTS["docs/reference/errors.md"]
+    assert f"`study` ends with {errors.FaultError.exit_code} when cells failed" in text
+    assert f"| {errors.FaultError.exit_code} | some cells failed" in TEXTS["docs/reference/study.md"]
+
+
 def test_how_many_test_patients_are_needed() -> None:
     """The how-to: of twelve organs one alone can become significant with 9 pairs, not with 8."""
     assert "at least 9 patients" in TEXTS["docs/how-to/adapt-a-model.md"]
@@ -296,6 +303,18 @@ def test_transfer_syntaxes_of_the_conformance_statement() -> None:
         UID(uid) for uid, (_, kind, *_) in UID_dictionary.items() if kind == "Transfer Syntax" and _is_decoded(UID(uid))
     }
     assert {UID(uid) for _, uid, _ in table} == decodable
+
+
+def test_written_transfer_syntaxes_of_the_conformance_statement(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    make_structure_set(tmp_path / "rs.dcm", scan)
+    write_segmentation(tmp_path / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("test"))
+    files = (tmp_path / "rs.dcm", tmp_path / "seg.dcm", next((tmp_path / "ct").iterdir()))
+    structures, segments, images = (pydicom.dcmread(file).file_meta.TransferSyntaxUID.name for file in files)
+    assert segments == images
+    text = TEXTS["docs/reference/conformance.md"]
+    (said,) = re.findall(r"Structure sets are written in (.*?) \(.*?\),\nSegmentations and CT images in (.*?)\.", text)
+    assert said == (structures, segments)
 
 
 def _is_decoded(syntax: UID) -> bool:
