@@ -217,7 +217,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     opened = Cohort.open(cohort)
     loaded = _by_name(models)
     cases = _cases_to_score(opened, loaded)
-    known = [*_drafts(cases), *_trained_on(loaded, cases)]
+    known = [*draft_warnings(cases), *_trained_on(loaded, cases)]
     for warning in known:
         log.warning(warning)
     scores: list[CaseScore] = []
@@ -292,7 +292,7 @@ def _learn(
     progress: Progress,
 ) -> Model:
     """Fit a model and write its file, telling how it goes."""
-    for warning in _drafts(cases):
+    for warning in draft_warnings(cases):
         log.warning(warning)
     for step in fit(model, cases, recipe, out, resume=resume, deterministic=deterministic):
         words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
@@ -340,7 +340,7 @@ def _by_name(models: Sequence[Path]) -> dict[str, Model]:
     return {path.stem: load_model(path) for path in models}
 
 
-def _drafts(cases: Sequence[Case]) -> list[str]:
+def draft_warnings(cases: Sequence[Case]) -> list[str]:
     """A warning if contours that a model is to learn from, or to be scored on, are recontour's own."""
     if not (drafts := sum(case.is_draft for case in cases)):
         return []

@@ -1,5 +1,6 @@
 """A study's folder, before any cell is run."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from recontour.cohort import Cohort, case_id_of
 from recontour.errors import OutputError, SettingsError
 from recontour.study.run import grid, open_ground, prepare, read_declared
 from recontour.study.settings import Centre, Models, Separately, Study
-from recontour.study.study import dry_run
+from recontour.study.study import dry_run, report_study
 
 
 def test_what_a_kill_left_between_split_and_declaration_is_replaced(
@@ -106,6 +107,14 @@ def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(study: Study,
     with pytest.raises(SettingsError, match=f"split.csv: {name} was imported anew since the study began"):
         prepare(replace(study, seeds=(0, 1)), tmp_path / "out", resume=True)
     assert read_declared(tmp_path / "out").seeds == (0,)
+
+
+def test_a_report_tells_of_contours_that_are_recontour_s_own(study: Study, tmp_path: Path) -> None:
+    about = next(study.target.cohort.glob("cases/*/case.json"))
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"draft": True}))
+    prepare(study, tmp_path / "out", resume=False)
+    report_study(tmp_path / "out")
+    assert "the contours of 1 of 5 patients are recontour&#39;s own" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path) -> None:

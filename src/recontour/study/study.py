@@ -18,7 +18,7 @@ from recontour.study.results import is_finished, read_mask, read_results
 from recontour.study.run import Progress, failures, grid, lay_out, open_ground, prepare, refuse_impossible, run
 from recontour.study.settings import Study
 from recontour.training.presets import preset_of
-from recontour.workflows import overlay_of
+from recontour.workflows import draft_warnings, overlay_of
 
 
 def dry_run(study: Study, out: Path | None = None) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
@@ -60,6 +60,8 @@ def _about(ground: Ground) -> About:
     for centre in ("source", "target"):  # where a cohort lies is nobody's business
         declared[centre] = {name: value for name, value in declared[centre].items() if name not in ("cohort", "split")}
     preset = preset_of(study.preset)
+    cases = [case for centre, split in ground.splits.items() for fold in split for case in ground.cases(centre, fold)]
+    notices = dict.fromkeys(notice for cohort in ground.cohorts.values() for notice in cohort.notices)
     settings = {name: _in_words(value) for name, value in declared.items() if value is not None}
     settings |= {f"preset {study.preset}: {part}": str(getattr(preset, part)) for part in preset.__dataclass_fields__}
     return About(
@@ -70,7 +72,7 @@ def _about(ground: Ground) -> About:
         preset=study.preset,
         settings=settings | dict(versions()),
         split={c: {fold: len(ids) for fold, ids in split.items()} for c, split in ground.splits.items()},
-        notices=tuple(dict.fromkeys(notice for cohort in ground.cohorts.values() for notice in cohort.notices)),
+        notices=(*draft_warnings(cases), *notices),
         repeat=shlex.join(["recontour", "study", "STUDY.toml", "--out", ground.out.name]),
     )
 
