@@ -163,7 +163,8 @@ def contour(
             )
 
     WRITERS[format](out, found(), scan, Authorship(model=_title(loaded, model)))
-    warnings = [f"{twins}: left lies to the right of right; check the sides" for twins in sides_swapped(middles)]
+    warnings = [scan.doubt] if scan.doubt else []
+    warnings += [f"{twins}: left lies to the right of right; check the sides" for twins in sides_swapped(middles)]
     not_found = tuple(organ for organ in wanted if organ not in volumes)
     if len(not_found) > len(volumes):
         warnings.append(
