@@ -47,6 +47,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
             r"source\.split_seed is -1: .*greater than or equal to 0",
         ),
         ("seeds = []\n" + LEAST, "seeds is .*at least 1 item"),
+        ("seeds = [0, 1, 0]\n" + LEAST, "seeds is .* 0 stands there twice; name each once"),
         (
             "organs = ['Lens_L', 'Brainstem', 'Lens_L']\n" + LEAST,
             "organs is .* Lens_L stands there twice; name each once",

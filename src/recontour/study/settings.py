@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -15,13 +15,14 @@ from recontour.errors import SettingsError
 _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1)]
 All = Literal["all"]
+Item = TypeVar("Item", str, int)
 NotEmpty = Field(min_length=1)
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{', '.join(twice)} stands there twice; name each once")
-    return names
+def _each_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if twice := sorted({item for item in items if items.count(item) > 1}):
+        raise ValueError(f"{', '.join(map(str, twice))} stands there twice; name each once")
+    return items
 
 
 Organs = Annotated[tuple[str, ...], NotEmpty, AfterValidator(_each_once)] | All
@@ -93,7 +94,7 @@ class Study:
     name: str = "study"
     preset: str = "compact"
     organs: Organs = "all"  # all: those that training patients of both centres have
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty, AfterValidator(_each_once)] = (0,)
     retention_cases: Annotated[int, Field(ge=0)] = 8  # of the source's test cases that every model is scored on
     workers: Count = 1  # cells at a time
     threads: Annotated[int, Field(ge=0)] = 0  # of each; 0: the machine's cores shared among the workers
