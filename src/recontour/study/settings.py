@@ -1,6 +1,5 @@
 """STUDY.toml: what a study declares. Paths are relative to the file; a misspelt setting is an error."""
 
-import os
 import tomllib
 from dataclasses import replace
 from importlib import resources
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from recontour.errors import SettingsError
+from recontour.training.run import cores
 
 _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1)]
@@ -97,7 +97,7 @@ class Study:
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty, AfterValidator(_each_once)] = (0,)
     retention_cases: Annotated[int, Field(ge=0)] = 8  # of the source's test cases that every model is scored on
     workers: Count = 1  # cells at a time
-    threads: Annotated[int, Field(ge=0)] = 0  # of each; 0: the machine's cores shared among the workers
+    threads: Annotated[int, Field(ge=0)] = 0  # of each; 0: the cores it may use, shared among the workers
     separately: Separately | None = None
     depth: Depth | None = None
     normalisation: Normalisation | None = None
@@ -124,8 +124,8 @@ def read_study(path: Path) -> Study:
 
 
 def threads_of(study: Study) -> int:
-    """Threads of each worker: as declared, or the machine's cores shared out."""
-    return study.threads or max(1, (os.cpu_count() or 1) // study.workers)
+    """Threads of each worker: as declared, or the cores that the study may use shared out."""
+    return study.threads or max(1, cores() // study.workers)
 
 
 def example() -> str:
