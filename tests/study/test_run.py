@@ -12,7 +12,11 @@ import pytest
 from tests.conftest import fill
 
 from recontour.cohort import Cohort, case_id_of
-from recontour.errors import OutputError, SettingsError
+from recontour.errors import FaultError, OutputError, SettingsError
+from recontour.study import run
+from recontour.study.cells import Cell
+from recontour.study.perform import Ground, Telling
+from recontour.study.results import cell_folder
 from recontour.study.run import grid, open_ground, prepare, read_declared
 from recontour.study.settings import Centre, Models, Separately, Study
 from recontour.study.study import dry_run, report_study
@@ -132,3 +136,26 @@ def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> Non
     with pytest.raises(OutputError, match=r"mine\.txt is a file, and a study is a folder; choose another --out"):
         prepare(Study(source=source, target=target, models=Models(iterations=1)), tmp_path / "mine.txt", resume=False)
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_cell_that_failed_is_not_shown_as_going_on(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is its child, which a kill left with what it was doing."""
+
+    def fill_the_disk(_cell: Cell, _ground: Ground, tell: Telling) -> None:
+        tell("250/2200")
+        raise FaultError("the disk is full")
+
+    out = tmp_path / "out"
+    prepare(study, out, resume=False)
+    ground = open_ground(out)
+    s, t, st = cells = grid(ground).cells
+    cell_folder(out, st).mkdir(parents=True)
+    (cell_folder(out, st) / "at").write_text("2000/2200")
+    monkeypatch.setattr(run, "perform", fill_the_disk)
+    assert all(run._take(cell, ground) for cell in cells)
+    told: list[tuple[str, int, int, str]] = []
+    run._tell(out, cells, lambda *words: told.append(words))
+    assert told == [("cells", 0, 3, "3 failed")]
+    assert not any((cell_folder(out, cell) / "at").exists() for cell in (s, t))

@@ -240,13 +240,16 @@ def _take(cell: Cell, ground: Ground) -> bool:
     if cell.parent and not is_finished(ground.out, cell.parent):
         return False
     folder.mkdir(parents=True, exist_ok=True)
+    at = folder / "at"
     try:
         with FileLock(folder / "lock", timeout=0):
             if is_finished(ground.out, cell) or _has_failed(ground.out, cell):
                 return True
-            perform(cell, ground, (folder / "at").write_text)
-            for name in ("at", "failed.txt"):
-                (folder / name).unlink(missing_ok=True)
+            try:
+                perform(cell, ground, at.write_text)
+            finally:
+                at.unlink(missing_ok=True)
+            (folder / "failed.txt").unlink(missing_ok=True)
     except Timeout:
         return False
     except RecontourError as error:
@@ -268,10 +271,11 @@ def _fail(folder: Path, why: str, trace: str = "") -> None:
 def _tell(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
     """Say how many cells are done, and what is going on."""
     done = sum(is_finished(out, cell) for cell in cells)
-    failed = sum(_has_failed(out, cell) for cell in cells)
-    going = {cell.id: cell_folder(out, cell) / "at" for cell in cells if not is_finished(out, cell)}
+    failed = [cell for cell in cells if _has_failed(out, cell)]
+    left = [cell for cell in cells if not is_finished(out, cell) and cell not in failed]
+    going = {cell.id: cell_folder(out, cell) / "at" for cell in left}
     words = [f"{name} {_read(at)}" for name, at in going.items() if at.exists()]
-    progress("cells", done, len(cells), "; ".join([*([f"{failed} failed"] if failed else []), *words]))
+    progress("cells", done, len(cells), "; ".join([*([f"{len(failed)} failed"] if failed else []), *words]))
 
 
 def _read(path: Path) -> str:
