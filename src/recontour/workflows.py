@@ -248,7 +248,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
         models={
             name: f"{model.provenance.lineage}; preset {model.provenance.preset}" for name, model in loaded.items()
         },
-        repeat=shlex.join(["recontour", "evaluate", *map(_unrooted, (cohort, *models)), "--out", _unrooted(out)]),
+        repeat=shlex.join(["recontour", "evaluate", *map(unrooted, (cohort, *models)), "--out", unrooted(out)]),
         notices=tuple(
             dict.fromkeys([*known, *opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)])
         ),
@@ -328,7 +328,7 @@ def _middle_x_mm(mask: Mask, grid: Grid) -> float:
     return grid.origin_mm[0] + grid.spacing_mm[1] * float(columns.mean())
 
 
-def _unrooted(path: Path) -> str:
+def unrooted(path: Path) -> str:
     """A path as it was given, but of an absolute one only its name: a report travels, and homes name people."""
     return path.name if path.is_absolute() else str(path)
 

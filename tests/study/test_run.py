@@ -159,3 +159,18 @@ def test_a_cell_that_failed_is_not_shown_as_going_on(
     run._tell(out, cells, lambda *words: told.append(words))
     assert told == [("cells", 0, 3, "3 failed")]
     assert not any((cell_folder(out, cell) / "at").exists() for cell in (s, t))
+
+
+def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = Path("out")
+    prepare(study, out, resume=False)
+    cell = grid(open_ground(out)).models[0].t
+    why = f"{out.resolve()}/cells/T/model and {study.target.cohort}/cases/a, but out/cells/T/at"
+    run._fail(cell_folder(out, cell), why)
+    assert report_study(out) == {cell.id: why}
+    page = (out / "report.html").read_text()
+    assert "failed: out/cells/T/model and target/cases/a, but out/cells/T/at<" in page
+    assert str(tmp_path) not in page

@@ -18,7 +18,7 @@ from recontour.study.results import is_finished, read_mask, read_results
 from recontour.study.run import Progress, failures, grid, lay_out, open_ground, prepare, refuse_impossible, run
 from recontour.study.settings import Study
 from recontour.training.presets import preset_of
-from recontour.workflows import draft_warnings, overlay_of
+from recontour.workflows import draft_warnings, overlay_of, unrooted
 
 
 def dry_run(study: Study, out: Path | None = None) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
@@ -50,8 +50,17 @@ def report_study(out: Path) -> Mapping[str, str]:
         shown = {name: mask[index] for name, mask in masks.items() if mask is not None}
         return overlay_of(case, organ, index, shown)
 
-    write_study_report(out, laid, read_results(out, laid.cells), failed, overlay, _about(ground))
+    told = {name: _without_roots(why, ground) for name, why in failed.items()}
+    write_study_report(out, laid, read_results(out, laid.cells), told, overlay, _about(ground))
     return failed
+
+
+def _without_roots(words: str, ground: Ground) -> str:
+    """Words without the folders in which the study and its cohorts lie."""
+    roots = [ground.out, ground.out.resolve(), *(cohort.path for cohort in ground.cohorts.values())]
+    for root in sorted(roots, key=lambda root: len(str(root)), reverse=True):
+        words = words.replace(str(root), unrooted(root))
+    return words
 
 
 def _about(ground: Ground) -> About:
