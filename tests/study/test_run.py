@@ -85,7 +85,9 @@ def test_a_study_that_grows_is_looked_at_again(study: Study, tmp_path: Path) -> 
     assert read_declared(tmp_path / "out") == replace(study, organs=("Brainstem", "Lens_R"))
 
 
-def test_patients_imported_later_change_no_cell(study: Study, tmp_path: Path) -> None:
+def test_patients_imported_later_change_no_cell(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(study.source.cohort, tmp_path / "source")
     study = replace(study, source=replace(study.source, cohort=tmp_path / "source"))
     prepare(study, tmp_path / "out", resume=False)
@@ -96,6 +98,10 @@ def test_patients_imported_later_change_no_cell(study: Study, tmp_path: Path) ->
         cohort.add("later", case.hu, case.grid, {"Pituitary": case.mask("Brainstem")}, "hash")
     prepare(study, tmp_path / "out", resume=True)
     assert [cell.id for cell in grid(open_ground(tmp_path / "out")).cells] == cells
+    monkeypatch.setattr("recontour.study.study.estimate", lambda _cells, _ground: {})
+    assert [cell.id for cell in dry_run(study, tmp_path / "out")[0]] == cells
+    with pytest.raises(SettingsError, match="is a study with another retention_cases"):
+        dry_run(replace(study, retention_cases=1), tmp_path / "out")
 
 
 def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(study: Study, tmp_path: Path) -> None:

@@ -47,31 +47,24 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
     A study may grow between two runs (more seeds, more depths): what stands keeps its place.
     Raises: OutputError, SettingsError.
     """
-    there = out / "study.json"
-    if not there.exists():
+    if not is_study(out):
         if out.exists() and not out.is_dir():
             raise OutputError(f"{out} is a file, and a study is a folder; choose another --out")
         if out.exists() and {path.name for path in out.iterdir()} - {"split.csv"}:
             raise OutputError(f"{out} exists and is no study; choose a new folder")
         ground = lay_out(study, out)
-        refuse_impossible(ground)
-        study = replace(study, organs=grid(ground).models[0].s.organs)  # patients imported later change nothing
         write_split(out / "split.csv", ground.splits, ground.cohorts)
     elif not resume:
         raise OutputError(f"{out} holds a study; go on with it by --resume, or choose another --out")
     else:
-        before = read_declared(out)
-        if study.organs == "all":
-            study = replace(study, organs=before.organs)
-        fixed = ("source", "target", "preset", "organs", "retention_cases")
-        if changed := [name for name in fixed if getattr(before, name) != getattr(study, name)]:
-            raise SettingsError(
-                f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
-            )
-        ground = _kept_ground(study, out)
-        refuse_impossible(ground)
-        refuse_replaced(out / "split.csv", ground.cohorts)
-    write_text(there, TypeAdapter(Study).dump_json(study, indent=1).decode() + "\n", replace=True)
+        ground = go_on(study, out)
+    declared = TypeAdapter(Study).dump_json(ground.study, indent=1).decode()
+    write_text(out / "study.json", declared + "\n", replace=True)
+
+
+def is_study(out: Path) -> bool:
+    """Whether a folder holds a study that was begun."""
+    return (out / "study.json").exists()
 
 
 def lay_out(study: Study, out: Path) -> Ground:
@@ -79,7 +72,27 @@ def lay_out(study: Study, out: Path) -> Ground:
     cohorts = _cohorts(study)
     splits = {name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()}
     refuse_shared(cohorts, splits)
-    return Ground(study, out, cohorts, splits)
+    ground = Ground(study, out, cohorts, splits)
+    refuse_impossible(ground)
+    organs = grid(ground).models[0].s.organs  # patients imported later change nothing
+    return replace(ground, study=replace(study, organs=organs))
+
+
+def go_on(study: Study, out: Path) -> Ground:
+    """What all cells of a study share that was begun, and grew in its file; what is fixed, as the folder keeps it.
+
+    Nothing is written. Raises: SettingsError: it is another study, or its cases are others.
+    """
+    before = read_declared(out)
+    if study.organs == "all":
+        study = replace(study, organs=before.organs)
+    fixed = ("source", "target", "preset", "organs", "retention_cases")
+    if changed := [name for name in fixed if getattr(before, name) != getattr(study, name)]:
+        raise SettingsError(f"{out} is a study with another {', '.join(changed)}; choose another --out for this one")
+    ground = _kept_ground(study, out)
+    refuse_impossible(ground)
+    refuse_replaced(out / "split.csv", ground.cohorts)
+    return ground
 
 
 def read_declared(out: Path) -> Study:

@@ -15,7 +15,7 @@ from recontour.study.estimate import Estimate, estimate
 from recontour.study.perform import Ground
 from recontour.study.report import About, write_study_report
 from recontour.study.results import is_finished, read_mask, read_results
-from recontour.study.run import Progress, failures, grid, lay_out, open_ground, prepare, refuse_impossible, run
+from recontour.study.run import Progress, failures, go_on, grid, is_study, lay_out, open_ground, prepare, run
 from recontour.study.settings import Study
 from recontour.training.presets import preset_of
 from recontour.workflows import draft_warnings, overlay_of, unrooted
@@ -23,8 +23,7 @@ from recontour.workflows import draft_warnings, overlay_of, unrooted
 
 def dry_run(study: Study, out: Path | None = None) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
     """The cells that are still to do, what each will cost, and how many are done at a time. Nothing is written."""
-    ground = lay_out(study, out or Path())
-    refuse_impossible(ground)
+    ground = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
     cells = grid(ground).cells
     costs = estimate(cells, ground)
     return [cell for cell in cells if not (out and is_finished(out, cell))], costs, study.workers
