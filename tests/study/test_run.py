@@ -85,9 +85,7 @@ def test_a_study_that_grows_is_looked_at_again(study: Study, tmp_path: Path) -> 
     assert read_declared(tmp_path / "out") == replace(study, organs=("Brainstem", "Lens_R"))
 
 
-def test_patients_imported_later_change_no_cell(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_patients_imported_later_change_no_cell(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(study.source.cohort, tmp_path / "source")
     study = replace(study, source=replace(study.source, cohort=tmp_path / "source"))
     prepare(study, tmp_path / "out", resume=False)
@@ -125,6 +123,22 @@ def test_a_report_tells_of_contours_that_are_recontour_s_own(study: Study, tmp_p
     prepare(study, tmp_path / "out", resume=False)
     report_study(tmp_path / "out")
     assert "the contours of 1 of 5 patients are recontour&#39;s own" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_split_file_that_was_edited_is_not_passed_over(study: Study, tmp_path: Path) -> None:
+    prepare(study, tmp_path / "out", resume=False)
+    file = study.source.split
+    assert file
+    first, second, third = file.read_text().splitlines()[1:]
+    name = second.partition(",")[0]
+    for edited in ([first, f"{name},test", third], [first, third]):
+        file.write_text("\n".join(["case,fold", *edited]))
+        with pytest.raises(SettingsError, match=f"source.csv: {name} had another fold, or none, when the study began"):
+            prepare(study, tmp_path / "out", resume=True)
+    file.write_text("\n".join(["case,fold", third, second, first]))  # the order says nothing
+    prepare(study, tmp_path / "out", resume=True)
+    file.unlink()  # as on another machine: the folder keeps it
+    prepare(study, tmp_path / "out", resume=True)
 
 
 def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path) -> None:

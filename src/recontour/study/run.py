@@ -30,7 +30,7 @@ from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.perform import Ground, perform
 from recontour.study.results import cell_folder, is_finished
 from recontour.study.settings import Study, threads_of
-from recontour.study.split import read_split, refuse_replaced, refuse_shared, split_of, write_split
+from recontour.study.split import read_split, refuse_edited, refuse_replaced, refuse_shared, split_of, write_split
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 
@@ -92,6 +92,8 @@ def go_on(study: Study, out: Path) -> Ground:
     ground = _kept_ground(study, out)
     refuse_impossible(ground)
     refuse_replaced(out / "split.csv", ground.cohorts)
+    for name, split in ground.splits.items():
+        refuse_edited(split, name, getattr(study, name), ground.cohorts[name])
     return ground
 
 
