@@ -1,6 +1,7 @@
 """A study's folder, before any cell is run."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,16 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import fill
+from tests.study.test_study_report import a_result
 
 from recontour.cohort import Cohort, case_id_of
 from recontour.errors import FaultError, OutputError, SettingsError
 from recontour.study import run
 from recontour.study.cells import Cell
-from recontour.study.perform import Ground, Telling
-from recontour.study.results import cell_folder
+from recontour.study.perform import Ground, Telling, recipe_of
+from recontour.study.results import cell_folder, write_result
 from recontour.study.run import grid, open_ground, prepare, read_declared
 from recontour.study.settings import Centre, Models, Separately, Study
 from recontour.study.study import dry_run, report_study
+from recontour.training.presets import PRESETS
 
 
 def test_what_a_kill_left_between_split_and_declaration_is_replaced(
@@ -194,3 +197,45 @@ def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
     page = (out / "report.html").read_text()
     assert "failed: out/cells/T/model and target/cases/a, but out/cells/T/at<" in page
     assert str(tmp_path) not in page
+
+
+def test_a_report_states_what_the_cells_were_trained_with(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two Model_S are trained; then comes a recontour 9.9 with another learning rate, and trains a third."""
+    out, mixed = tmp_path / "out", "Not all models are known to be trained by one recipe"
+    study = replace(study, seeds=(0, 1, 2))
+    prepare(study, out, resume=False)
+    one, two, three = (triple.s for triple in grid(open_ground(out)).models)
+
+    def trained(cell: Cell, **with_what: str) -> None:
+        write_result(out, replace(a_result(cell), trained_with=with_what))
+
+    def report() -> str:
+        report_study(out)
+        return (out / "report.html").read_text()
+
+    for cell in (one, two):
+        trained(cell, **recipe_of(study), recontour="0.1")
+    before = PRESETS["compact"]
+    monkeypatch.setitem(PRESETS, "compact", replace(before, train=replace(before.train, learning_rate=0.5)))
+    monkeypatch.setattr("recontour.study.study.versions", lambda: {"recontour": "9.9"})
+    page = report()
+    assert '">0.1</td>' in page
+    assert "learning_rate=0.5" not in page
+    assert mixed not in page
+    assert not caplog.messages
+    prepare(study, out, resume=True)
+    assert caplog.messages == ["finished cells of another recipe than this recontour's: 2; the report tells them apart"]
+
+    trained(three, **recipe_of(study), recontour="9.9")
+    page = report()
+    assert f'">0.1; but 9.9 in {three.id}</td>' in page
+    assert re.search(rf"learning_rate=0.003.*; but .*learning_rate=0.5.* in {three.id}</td>", page)
+    assert mixed in page
+    trained(three, **(recipe_of(study) | {"preset compact: train": str(before.train)}), recontour="9.9")
+    assert mixed not in report()  # another version alone is no other recipe
+    trained(three)  # as an earlier recontour wrote it
+    page = report()
+    assert f'">0.1; but unknown in {three.id}</td>' in page
+    assert mixed in page

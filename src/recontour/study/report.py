@@ -50,7 +50,7 @@ class About:
     target: str
     date: date
     preset: str
-    settings: Mapping[str, str]  # every setting and version needed to repeat it
+    settings: Mapping[str, str]  # every setting, recipe and version needed to repeat it
     split: Mapping[str, Mapping[str, int]]  # centre -> fold -> number of cases
     notices: Sequence[str]  # what a reader must know first, such as that the patients are synthetic
     repeat: str  # the command

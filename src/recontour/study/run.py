@@ -5,6 +5,7 @@ there. So the same command on another machine that sees the folder helps along, 
 what came after the last checkpoint.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -27,8 +28,8 @@ from recontour.errors import FaultError, OutputError, RecontourError, SettingsEr
 from recontour.files import write_text
 from recontour.network import Network
 from recontour.study.cells import Cell, Grid, grid_of
-from recontour.study.perform import Ground, perform
-from recontour.study.results import cell_folder, is_finished
+from recontour.study.perform import Ground, perform, recipe_of
+from recontour.study.results import cell_folder, is_finished, read_results
 from recontour.study.settings import Study, threads_of
 from recontour.study.split import read_split, refuse_edited, refuse_replaced, refuse_shared, split_of, write_split
 from recontour.training.presets import preset_of
@@ -58,8 +59,18 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
         raise OutputError(f"{out} holds a study; go on with it by --resume, or choose another --out")
     else:
         ground = go_on(study, out)
+        _warn_of_another_recipe(ground)
     declared = TypeAdapter(Study).dump_json(ground.study, indent=1).decode()
     write_text(out / "study.json", declared + "\n", replace=True)
+
+
+def _warn_of_another_recipe(ground: Ground) -> None:
+    now = recipe_of(ground.study).items()
+    trained_with = [result.trained_with for result in read_results(ground.out, grid(ground).cells).values()]
+    if others := sum(bool(with_what) and not now <= with_what.items() for with_what in trained_with):
+        logging.getLogger(__name__).warning(
+            "finished cells of another recipe than this recontour's: %d; the report tells them apart", others
+        )
 
 
 def is_study(out: Path) -> bool:
