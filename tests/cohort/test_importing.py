@@ -239,6 +239,8 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_pa
     cut.write_bytes(cut.read_bytes()[:-30])
     patient(dicom / "frame", seed="frame")
     edit(dicom / "frame" / "ct", lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"))
+    patient(dicom / "two", seed="two")
+    edit(dicom / "two" / "ct" / "CT0003.dcm", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
     make_scan(dicom / "lonely", seed="lonely")
     (dicom / "letter.dcm").write_text("Dear colleague")
     report = import_archive(read_archive(dicom), cohort)
@@ -249,11 +251,12 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_pa
         "gap/ct: (file): no slice between z = 3.0 and 9.0 mm",
         "cut/ct: (file): cut off",
         "frame/ct: (file): drawn in another frame of reference",
+        "two/ct: (file) and (file) differ in PatientID; give the files of one patient",
         "lonely: no structure set references this CT",
         "letter.dcm: no DICOM file",
     ):
         assert part in told, (part, told)
-    assert len(report.left_out) == 6
+    assert len(report.left_out) == 7
     assert [row["reason"] for row in rows(cohort.path / "left_out.csv")] == [found.reason for found in report.left_out]
 
 

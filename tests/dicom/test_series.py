@@ -315,6 +315,29 @@ def test_slices_of_two_geometries_are_refused(tmp_path: Path, change: Callable[[
         read_scan(tmp_path / "ct")
 
 
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
+@pytest.mark.parametrize("value", ["1.2.3", ""])
+def test_a_series_of_two_patients_or_studies_is_refused(tmp_path: Path, keyword: str, value: str) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct" / "CT0004.dcm", lambda image: setattr(image, keyword, value))
+    with pytest.raises(MixedSeriesError) as error:
+        read_scan(tmp_path / "ct")
+    assert str(error.value) == (
+        f"{tmp_path / 'ct' / 'CT0001.dcm'} and {tmp_path / 'ct' / 'CT0004.dcm'} differ in {keyword}; "
+        "give the files of one patient, or export them again"
+    )
+
+
+def test_a_patient_may_be_spelt_in_several_ways_and_have_no_id(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct" / "CT0002.dcm", lambda image: setattr(image, "PatientName", "ZEBEDEE^Quentin^^^"))
+    edit(tmp_path / "ct" / "CT0003.dcm", lambda image: setattr(image, "PatientID", f"{image.PatientID} "))
+    read_scan(tmp_path / "ct")
+    edit(tmp_path / "ct", lambda image: setattr(image, "PatientID", ""))
+    edit(tmp_path / "ct" / "CT0002.dcm", lambda image: image.__delattr__("PatientID"))
+    read_scan(tmp_path / "ct")
+
+
 def test_two_series_are_refused_and_one_among_other_files_is_found(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "tree" / "deep" / "ct")
     (tmp_path / "tree" / "readme.txt").write_text("no DICOM, and does not claim to be")

@@ -44,7 +44,7 @@ from recontour.dicom.reading import (
     value,
 )
 from recontour.dicom.rtstruct import CLOSED, read_rois
-from recontour.dicom.series import encoded, stored_pixels
+from recontour.dicom.series import OF_ONE_PATIENT, encoded, refuse_differing, stored_pixels
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, OutputError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
 
@@ -175,10 +175,13 @@ def _secret(key: Path | None, out: Path) -> bytes:
 
 def _write_series(folder: Path, series: CtSeries, patient: Patient) -> None:
     """Write a CT series' files, counted anew; none if one cannot be written."""
+    first = series.files[0]
+    header = read_header(first, ("SpecificCharacterSet", *OF_ONE_PATIENT))
     with whole_folder(folder) as partial:
         for number, path in enumerate(sorted(series.files, key=_place_in_series), start=1):
             with reading(path):
                 image = read_dataset(path)
+                refuse_differing(OF_ONE_PATIENT, (first, header), (path, image))
                 _refuse_marks_in_pixels(image, path)
                 clean = _without_identity(image, patient)
                 clean.InstanceNumber, clean.AcquisitionNumber = number, ""

@@ -54,7 +54,8 @@ FINEST_MM = 0.01  # between two pixels
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
 GAP_TO_CLOSER_SIDE, GAP_TO_WIDER_SIDE = 1.9, 1.4  # see _refuse_gaps
 
-SAME_IN_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID")
+OF_ONE_PATIENT = ("PatientID", "StudyInstanceUID")  # the same in all files of a series; names are spelt as one likes
+SAME_IN_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID", *OF_ONE_PATIENT)
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
     "SpecificCharacterSet",
     "PatientName",
@@ -163,18 +164,16 @@ def read_series(files: Sequence[Path]) -> Scan:
     place = Path(os.path.commonpath([path.parent for path in files]))
     slices: dict[tuple[str, int], _Slice] = {}
     shared: Dataset | None = None
-    same: dict[str, str] = {}
+    first = files[0]
     voxels = 0
     for path in files:
         with reading(path):
             dataset = read_dataset(path)
             if sop_class_uid(dataset) not in CT or is_localiser(dataset):
                 continue
-            seen = {keyword: text(dataset, keyword) for keyword in SAME_IN_SERIES}
-            shared, same = shared or dataset, same or seen
-            if seen != same:
-                what = next(keyword for keyword in seen if seen[keyword] != same[keyword])
-                raise MixedSeriesError(f"{place}: files differ in {what}; give the files of one CT series")
+            if shared is None:
+                shared, first = dataset, path
+            refuse_differing(SAME_IN_SERIES, (first, shared), (path, dataset))
             for image in _images(dataset, path):
                 known = slices.setdefault((image.sop_instance_uid, image.frame), image)
                 if known.position_mm != image.position_mm:
@@ -195,6 +194,16 @@ def read_series(files: Sequence[Path]) -> Scan:
     with reading(place):
         source = _source(shared, ordered)
     return Scan(hu, _grid(ordered, hu.shape), source)
+
+
+def refuse_differing(keywords: Sequence[str], one: tuple[Path, Dataset], other: tuple[Path, Dataset]) -> None:
+    """Raise MixedSeriesError where two files of a series differ in what all of them share."""
+    for keyword in keywords:
+        if text(one[1], keyword) != text(other[1], keyword):
+            whose = "patient" if keyword in OF_ONE_PATIENT else "CT series"
+            raise MixedSeriesError(
+                f"{one[0]} and {other[0]} differ in {keyword}; give the files of one {whose}, or export them again"
+            )
 
 
 def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
