@@ -138,6 +138,54 @@ def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Pat
     assert ["none the newest" in found.reason for found in archive.left_out] == [True]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "newest"),
+    [
+        (("20200102", "100000"), ("20200102", "100000.000000"), None),
+        (("20200102", "10"), ("20200102", "100000"), None),
+        (("2020.01.02", "10:00:00"), ("20200102", "1000"), None),
+        (("20200102", "10"), ("20200102", "095959"), "first"),
+        (("20200102", "100000.5"), ("20200102", "100000.25"), "first"),
+        (("20200102", ""), ("20200102", "000000"), "second"),
+        (("2020.01.02", "100000"), ("20200103", "000000"), "second"),
+    ],
+)
+def test_times_are_compared_however_they_are_written(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str], newest: str | None
+) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for name, (date, time) in (("first", first), ("second", second)):
+        make_structure_set(tmp_path / name, scan, seed=name)
+
+        def drawn(dataset: Dataset, date: str = date, time: str = time) -> None:
+            dataset.StructureSetDate, dataset.StructureSetTime = date, time
+
+        edit(tmp_path / name, drawn)
+    assert [pair.structure_set.path.name for pair in read_archive(tmp_path).pairs] == ([newest] if newest else [])
+
+
+def test_a_rejected_structure_set_is_taken_last_and_told(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for name, date, status in (("old", "20200102", "UNAPPROVED"), ("new", "20230102", "REJECTED")):
+        make_structure_set(tmp_path / name, scan, seed=name)
+
+        def judged(dataset: Dataset, date: str = date, status: str = status) -> None:
+            dataset.StructureSetDate, dataset.ApprovalStatus = date, status
+
+        edit(tmp_path / name, judged)
+    (pair,) = read_archive(tmp_path).pairs
+    assert (pair.structure_set.path.name, pair.note) == (
+        "old",
+        "a structure set that its reviewer rejected was not taken",
+    )
+    (tmp_path / "old").unlink()
+    (pair,) = read_archive(tmp_path).pairs
+    assert (pair.structure_set.path.name, pair.note) == (
+        "new",
+        "its structure set was rejected by its reviewer (ApprovalStatus)",
+    )
+
+
 def test_two_versions_under_one_uid_are_two(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
     for name, date in [("a", "20200102"), ("b", "20230102")]:

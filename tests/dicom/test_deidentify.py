@@ -414,6 +414,15 @@ def test_marks_in_pixels_that_are_declared_are_left_out_and_told(
     assert len(list((tmp_path / "out").rglob("CT*.dcm"))) == 5  # of the second series not even the first slices
 
 
+def test_a_rejected_structure_set_stays_known_as_one(archive: Path, tmp_path: Path) -> None:
+    review = {"ApprovalStatus": "REJECTED", "ReviewerName": SECRET, "ReviewDate": "20200229"}
+    edit(archive / "Zebedee" / "rs.dcm", partial(fill, values=review))
+    deidentify(archive, tmp_path / "out")
+    (pair,) = read_archive(tmp_path / "out").pairs
+    assert pair.structure_set.is_rejected
+    assert SECRET.encode() not in pair.structure_set.path.read_bytes()
+
+
 @pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
 def test_a_series_of_two_patients_is_not_written(archive: Path, tmp_path: Path, keyword: str) -> None:
     make_scan(archive / "other", seed="other")

@@ -6,6 +6,7 @@ Files belong together by the UIDs they reference, never by their names or folder
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,7 @@ class CtSeries:
 
 @dataclass(frozen=True, slots=True)
 class StructureSetFile:
-    """One RTSTRUCT, or one SEG. drawn: date and time as DICOM writes them, so that later ones sort last.
+    """One RTSTRUCT, or one SEG. drawn: date and time, such that later ones sort last, and those not told first.
 
     identity: the patient's ID and the parts of the name; it never leaves memory.
     """
@@ -87,11 +88,12 @@ class StructureSetFile:
     identity: frozenset[str]
     is_segmentation: bool = False
     is_draft: bool = False  # as `recontour contour` wrote it, and nobody saved it since
+    is_rejected: bool = False  # by a reviewer
 
     @property
-    def rank(self) -> tuple[bool, bool]:
-        """The lower one counts: what a person saved before a draft, then an RTSTRUCT before a SEG."""
-        return self.is_draft, self.is_segmentation
+    def rank(self) -> tuple[bool, bool, bool]:
+        """The lower one counts: what nobody rejected, then what a person saved before a draft, RTSTRUCT before SEG."""
+        return self.is_rejected, self.is_draft, self.is_segmentation
 
     def names_patient(self, words: str) -> bool:
         """Whether words hold a part of the patient's name, or the patient's ID."""
@@ -204,7 +206,7 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
         for roi in read_dataset(path).get("ROIContourSequence") or ():
             for contour in roi.get("ContourSequence") or ():
                 image_uids |= _image_uids(contour)
-    drawn = (text(header, "StructureSetDate"), text(header, "StructureSetTime"))
+    drawn = _moment(header, "StructureSetDate", "StructureSetTime")
     return StructureSetFile(
         path,
         sop_instance_uid(header),
@@ -213,6 +215,7 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
         frozenset(image_uids),
         _identity(header),
         is_draft=_is_draft(header, "StructureSetLabel"),
+        is_rejected=_is_rejected(path),
     )
 
 
@@ -220,7 +223,7 @@ def _segmentation_file(path: Path, header: Dataset) -> StructureSetFile:
     series = items_of(header, "ReferencedSeriesSequence")
     series_uids = frozenset(text(one, "SeriesInstanceUID") for one in series) - {""}
     image_uids = frozenset() if series_uids else _image_uids_of_frames(read_dataset(path))
-    drawn = (text(header, "ContentDate"), text(header, "ContentTime"))
+    drawn = _moment(header, "ContentDate", "ContentTime")
     return StructureSetFile(
         path,
         sop_instance_uid(header),
@@ -241,6 +244,20 @@ DRAWN: dict[str, Callable[[Path, Dataset], StructureSetFile]] = {
 
 def _is_draft(header: Dataset, label: str) -> bool:
     return {text(header, "Manufacturer"), text(header, label).lower()} == {DRAFT}
+
+
+def _is_rejected(path: Path) -> bool:
+    """Whether a reviewer rejected a structure set; it is told behind the contours. Damage is told where it is used."""
+    with suppress(NotDicomError), reading(path):
+        return text(read_header(path, ("ApprovalStatus",), until=None), "ApprovalStatus").upper() == "REJECTED"
+    return False
+
+
+def _moment(header: Dataset, day: str, hour: str) -> tuple[str, str]:
+    """A date and a time as 8 and 12 digits: DICOM leaves out a time's last digits, and once had dots and colons."""
+    date, time = text(header, day).replace(".", ""), text(header, hour).replace(":", "")
+    whole, _, fraction = time.partition(".")
+    return date, f"{whole:0<6}{fraction:0<6}" if time else ""
 
 
 def _identity(header: Dataset) -> frozenset[str]:
@@ -311,6 +328,10 @@ def _notes(candidates: Sequence[StructureSetFile], of_ct: Sequence[StructureSetF
         yield f"the newest of {len(candidates)} structure sets was taken"
     if any(one.is_segmentation for one in of_ct) and not candidates[-1].is_segmentation:
         yield "its RTSTRUCT was taken, not its SEG"
+    if candidates[-1].is_rejected:
+        yield "its structure set was rejected by its reviewer (ApprovalStatus)"
+    elif any(one.is_rejected for one in of_ct):
+        yield "a structure set that its reviewer rejected was not taken"
     if candidates[-1].is_draft:
         yield "its contours are recontour's own, as it wrote them: a model learns and proves nothing by them"
 

@@ -248,6 +248,8 @@ def _write_structure_set(
             clean.StructureSetLabel, clean.StructureSetTime, clean.OperatorsName = "DEIDENTIFIED", "", ""
             if source.is_draft:
                 clean.Manufacturer = clean.StructureSetLabel = DRAFT  # it names nobody, and import must still know it
+            if source.is_rejected:
+                clean.ApprovalStatus, clean.ReviewDate, clean.ReviewTime, clean.ReviewerName = "REJECTED", "", "", ""
             clean.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
             content = encoded(clean)
         path.write_bytes(content)
