@@ -194,6 +194,22 @@ def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_told(
     assert [note.partition(": ")[2].partition(";")[0] for note in report.notes] == [told.partition(";")[0]] * bool(told)
 
 
+@pytest.mark.parametrize("swapped", [True, False])
+def test_left_to_the_right_of_right_is_told(tmp_path: Path, cohort: Cohort, swapped: bool) -> None:
+    patient(tmp_path / "dicom", ("Parotid_L", "Parotid_R"))
+
+    def move(dataset: Dataset) -> None:
+        for contour in dataset.ROIContourSequence[0].ContourSequence:
+            points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+            points[:, 0] += -4 if swapped else 4
+            contour.ContourData = [str(value) for value in points.ravel()]
+
+    edit(tmp_path / "dicom" / "rs.dcm", move)
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    told = f"{report.added[0]}: Parotid_L lies to the right of Parotid_R: left and right may be swapped"
+    assert report.notes == ((told,) if swapped else ())
+
+
 def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None:
     scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)

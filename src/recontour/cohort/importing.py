@@ -30,6 +30,7 @@ from recontour.dicom import (
     read_segments,
     read_series,
     read_user_map,
+    sides_swapped,
 )
 from recontour.dicom import LeftOut as ArchiveLeftOut
 from recontour.errors import (
@@ -203,6 +204,7 @@ def _import_case(
     masks = _masks(drawn, table.mapped, scan.grid, said.append)
     if not masks:
         return LeftOut(case_id, pair.structure_set.path, _no_organ(drawn, said), NO_ORGAN), table.rows
+    said.extend(sides_swapped({organ: scan.grid.middle_x_mm(mask) for organ, mask in masks.items()}))
     is_added = _add(cohort, case_id, scan, masks, pair.structure_set)
     return "added" if is_added else "there already", table.rows
 
