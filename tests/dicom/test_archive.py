@@ -139,6 +139,19 @@ def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("of_ct", "of_drawn", "told"), [("A", "B", True), ("", "B", True), ("A", "", False), ("A", "A ", False)]
+)
+def test_a_structure_set_under_another_patient_id_is_told_without_it(
+    tmp_path: Path, of_ct: str, of_drawn: str, told: bool
+) -> None:
+    path = patient(tmp_path, "a")
+    edit(tmp_path / "ct", lambda image: setattr(image, "PatientID", of_ct))
+    edit(path, lambda data: setattr(data, "PatientID", of_drawn))
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.note == ("its structure set is under another PatientID than its CT" if told else "")
+
+
+@pytest.mark.parametrize(
     ("first", "second", "newest"),
     [
         (("20200102", "100000"), ("20200102", "100000.000000"), None),

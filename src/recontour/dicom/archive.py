@@ -77,7 +77,7 @@ class CtSeries:
 class StructureSetFile:
     """One RTSTRUCT, or one SEG. drawn: date and time, such that later ones sort last, and those not told first.
 
-    identity: the patient's ID and the parts of the name; it never leaves memory.
+    patient_id, identity: the patient's ID, and with it the parts of the name; they never leave memory.
     """
 
     path: Path
@@ -85,6 +85,7 @@ class StructureSetFile:
     drawn: tuple[str, str]
     series_uids: frozenset[str]  # the series it references
     image_uids: frozenset[str]  # the images it references
+    patient_id: str
     identity: frozenset[str]
     is_segmentation: bool = False
     is_draft: bool = False  # as `recontour contour` wrote it, and nobody saved it since
@@ -213,6 +214,7 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
         drawn,
         frozenset(series_uids),
         frozenset(image_uids),
+        text(header, "PatientID"),
         _identity(header),
         is_draft=_is_draft(header, "StructureSetLabel"),
         is_rejected=_is_rejected(path),
@@ -230,6 +232,7 @@ def _segmentation_file(path: Path, header: Dataset) -> StructureSetFile:
         drawn,
         series_uids,
         image_uids,
+        text(header, "PatientID"),
         _identity(header),
         is_segmentation=True,
         is_draft=_is_draft(header, "ContentLabel"),
@@ -309,7 +312,7 @@ def _pair(
             reason = f"{len(candidates)} structure sets on one CT, none the newest; keep the one that counts"
             left_out.append(LeftOut(ct.files[0].parent, reason, ct.uid))
         else:
-            pairs.append(Pair(ct, candidates[-1], "; ".join(_notes(candidates, of_ct))))
+            pairs.append(Pair(ct, candidates[-1], "; ".join(_notes(ct, candidates, of_ct))))
     return tuple(pairs), tuple(left_out)
 
 
@@ -322,8 +325,10 @@ def _why_unpaired(structure_set: StructureSetFile, found: Set[str]) -> str:
     return f"{reason}; export it with the CT it was drawn on"
 
 
-def _notes(candidates: Sequence[StructureSetFile], of_ct: Sequence[StructureSetFile]) -> Iterator[str]:
+def _notes(ct: CtSeries, candidates: Sequence[StructureSetFile], of_ct: Sequence[StructureSetFile]) -> Iterator[str]:
     """What is to be said of the last of the candidates, which was taken among all of a CT."""
+    if candidates[-1].patient_id not in ("", ct.patient_id):
+        yield "its structure set is under another PatientID than its CT"
     if len(candidates) > 1:
         yield f"the newest of {len(candidates)} structure sets was taken"
     if any(one.is_segmentation for one in of_ct) and not candidates[-1].is_segmentation:
