@@ -92,10 +92,14 @@ def test_two_cts_of_one_patient_are_told(tmp_path: Path, cohort: Cohort) -> None
     edit(tmp_path / "dicom" / "b" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
     for folder in ("a", "c"):
         edit(tmp_path / "dicom" / folder / "ct", lambda image: image.__delattr__("PatientID"))
-    assert not any("under one PatientID" in note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes)
+    assert not any(
+        "under one PatientID" in note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes
+    )
     again = patient(tmp_path / "dicom" / "d", seed="d")
     edit(tmp_path / "dicom" / "d" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
-    told = [note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes if "under one PatientID" in note]
+    told = [
+        note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes if "under one PatientID" in note
+    ]
     both = sorted(case_id_of("B", uid) for uid in (uids[1], again))
     assert [note.partition(":")[0] for note in told] == [", ".join(both)]
     assert "SOMEONE" not in str(told)

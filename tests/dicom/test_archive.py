@@ -266,7 +266,10 @@ def test_unreadable_files_are_listed_and_the_rest_is_read(tmp_path: Path) -> Non
     (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7")
     archive = read_archive(tmp_path)
     assert len(archive.pairs) == 1
-    assert {found.path.name for found in archive.unreadable} == {"empty.dcm", "letter.dcm", "cut"}
+    told = {found.path.name: found.reason for found in archive.unreadable}
+    assert set(told) == {"empty.dcm", "letter.dcm", "cut"}
+    assert told["empty.dcm"] == "an empty file; copy or export it again, or remove it"
+    assert told["letter.dcm"].endswith("export it again or remove it")
     assert not any(str(tmp_path) in found.reason for found in archive.unreadable)
 
 

@@ -414,6 +414,20 @@ def test_marks_in_pixels_that_are_declared_are_left_out_and_told(
     assert len(list((tmp_path / "out").rglob("CT*.dcm"))) == 5  # of the second series not even the first slices
 
 
+def test_what_was_chosen_of_a_structure_set_that_is_written_is_no_loss(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(archive / "Zebedee" / "rs.dcm", archive / "old.dcm")
+    edit(archive / "old.dcm", partial(fill, values={"SOPInstanceUID": "1.2.3", "StructureSetDate": "19990101"}))
+    written = deidentify(archive, tmp_path / "out")
+    note = "the newest of 2 structure sets was taken"
+    assert (written.left_out, written.notes) == ((), ((archive / "Zebedee" / "rs.dcm", note),))
+    tell.deidentified(written, tmp_path / "out")
+    told = capsys.readouterr().out.replace("\n", "")
+    assert f"note: {archive / 'Zebedee' / 'rs.dcm'}: {note}" in told
+    assert ", 0 left out: " in told
+
+
 def test_a_rejected_structure_set_stays_known_as_one(archive: Path, tmp_path: Path) -> None:
     review = {"ApprovalStatus": "REJECTED", "ReviewerName": SECRET, "ReviewDate": "20200229"}
     edit(archive / "Zebedee" / "rs.dcm", partial(fill, values=review))

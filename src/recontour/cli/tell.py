@@ -122,6 +122,8 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     _names(written.names)
     for left in written.left_out:
         out.print(printable(f"left out: {left.path}: {left.reason}"), markup=False)
+    for path, note in written.notes:
+        out.print(printable(f"note: {path}: {note}"), markup=False)
     for kind, count in written.passed_over:
         out.print(f"passed over: {count} x {kind}; only CT and structure sets are written", markup=False)
     out.print(

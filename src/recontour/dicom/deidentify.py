@@ -79,6 +79,7 @@ class Deidentified:
     names: tuple[tuple[NameRow, int], ...]  # what became of each ROI name, in how many patients; for the screen only
     left_out: tuple[LeftOut, ...]  # for the screen only: their paths may name patients
     passed_over: tuple[tuple[str, int], ...]  # kinds of objects that are never written, and how many there were
+    notes: tuple[tuple[Path, str], ...]  # what is to be known of structure sets that were written
 
     @property
     def dropped_rois(self) -> int:
@@ -114,7 +115,8 @@ def deidentify(
     drawn = {pair.series.uid: pair.structure_set for pair in archive.pairs if not pair.structure_set.is_segmentation}
     alone = {one.series_uid: replace(one, reason=f"its CT was written alone: {one.reason}") for one in archive.left_out}
     left_out = [*archive.unreadable, *(one for one in archive.left_out if not one.series_uid)]
-    left_out += [LeftOut(pair.structure_set.path, pair.note) for pair in archive.pairs if pair.note]
+    chosen = {pair.series.uid: pair.note for pair in archive.pairs if pair.note}
+    told: list[tuple[Path, str]] = []
     left_out += [LeftOut(pair.structure_set.path, NO_SEG) for pair in archive.pairs if pair.series.uid not in drawn]
     found: Counter[NameRow] = Counter()
     with whole_folder(out) as folder:
@@ -133,6 +135,8 @@ def deidentify(
                     left_out += [LeftOut(at, note) for note in notes]
                     if not target.exists():
                         left_out.append(LeftOut(at, NO_ORGAN))
+                    elif ct.uid in chosen:
+                        told.append((at, chosen[ct.uid]))
                 elif ct.uid in alone:
                     left_out.append(alone[ct.uid])
             except DicomError as error:
@@ -144,7 +148,13 @@ def deidentify(
         if key and not key.exists():
             write_text(key, secret.hex() + "\n", mode=0o600)
     progress("de-identifying", len(series), len(series), "")
-    return Deidentified(**counts, names=ordered(found), left_out=tuple(left_out), passed_over=archive.passed_over)
+    return Deidentified(
+        **counts,
+        names=ordered(found),
+        left_out=tuple(left_out),
+        passed_over=archive.passed_over,
+        notes=tuple(told),
+    )
 
 
 def _counts(folder: Path) -> dict[str, int]:

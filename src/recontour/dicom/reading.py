@@ -288,8 +288,13 @@ def _plain(path: Path, until: int | None, tags: frozenset[int] | None) -> Datase
 
 def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
     """A file as pydicom reads it."""
-    if not _looks_dicom(_first_bytes(path, LOOK)):
-        raise NotDicomError(f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start)")
+    if not (start := _first_bytes(path, LOOK)):
+        raise NotDicomError(f"{path}: an empty file; copy or export it again, or remove it")
+    if not _looks_dicom(start):
+        raise NotDicomError(
+            f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start); "
+            "export it again or remove it"
+        )
     attributes = count(1)
 
     def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
