@@ -280,6 +280,31 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_pa
     assert [row["reason"] for row in rows(cohort.path / "left_out.csv")] == [found.reason for found in report.left_out]
 
 
+def test_what_is_left_out_of_one_folder_can_be_told_apart(
+    tmp_path: Path, cohort: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The screen shows one of its files, the id that left_out.csv has, and between which structure sets to choose."""
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for seed in ("good", "gap", "tie"):
+        scan = make_scan(tmp_path / seed, seed=seed)
+        for name in ("rs.dcm", "again.dcm") if seed == "tie" else ("rs.dcm",):
+            make_structure_set(tmp_path / seed / name, scan, seed=f"{seed} {name}")
+            edit(tmp_path / seed / name, lambda data: setattr(data, "StructureSetTime", "120000"))
+        for file in (tmp_path / seed).iterdir():
+            file.rename(flat / f"{seed} {file.name}")
+    (flat / "gap CT0003.dcm").unlink()
+    report = import_archive(read_archive(flat), cohort)
+    assert {found.where.name for found in report.left_out} == {"gap CT0001.dcm", "tie CT0001.dcm"}
+    (tie,) = (found for found in report.left_out if found.where.name.startswith("tie"))
+    assert tie.why == f"{tie.reason}: {flat / 'tie again.dcm'}, {flat / 'tie rs.dcm'}"
+    tell.imported(report, cohort)
+    shown = capsys.readouterr().out
+    listed = rows(cohort.path / "left_out.csv")
+    assert len(listed) == 2
+    assert all(row["what"] in shown and ".dcm" not in row["reason"] for row in listed)
+
+
 def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -> None:
     """No folder's name, no patient's name, ID or date, no UID; not even where a ROI or an error says it."""
     family, given = PATIENT[0].split("^")

@@ -135,7 +135,9 @@ def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Pat
     edit(tmp_path / "old", lambda dataset: setattr(dataset, "StructureSetTime", "160000"))
     archive = read_archive(tmp_path)
     assert not archive.pairs
-    assert ["none the newest" in found.reason for found in archive.left_out] == [True]
+    (left,) = archive.left_out
+    assert left.reason == "3 structure sets on one CT, none the newest; keep the one that counts"
+    assert left.why == f"{left.reason}: {tmp_path / 'new'}, {tmp_path / 'old'}"
 
 
 @pytest.mark.parametrize(
@@ -255,6 +257,18 @@ def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None
         orphan: "its CT series is not here",
         tmp_path / "lonely": "no structure set references this CT series",
     }
+
+
+def test_a_series_that_shares_its_folder_goes_by_one_of_its_files(tmp_path: Path) -> None:
+    for seed, folder in (("a", "flat"), ("b", "flat"), ("c", "outer"), ("d", "outer/inner"), ("e", "own")):
+        make_scan(tmp_path / seed, seed=seed)
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for file in (tmp_path / seed).iterdir():
+            file.rename(tmp_path / folder / f"{seed}{file.name}")
+    make_structure_set(tmp_path / "own" / "rs.dcm", make_scan(tmp_path / "elsewhere", seed="f"))
+    archive = read_archive(tmp_path)
+    told = {found.path.relative_to(tmp_path).as_posix() for found in archive.left_out}
+    assert told == {"flat/aCT0001.dcm", "flat/bCT0001.dcm", "outer/cCT0001.dcm", "outer/inner", "own"}
 
 
 def test_unreadable_files_are_listed_and_the_rest_is_read(tmp_path: Path) -> None:

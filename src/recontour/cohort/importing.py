@@ -133,7 +133,7 @@ def import_archive(
     added: list[str] = []
     already_there: list[str] = []
     left_out = [
-        LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.reason, found.reason)
+        LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.why, found.reason)
         for found in (*archive.unreadable, *archive.left_out)
     ]
     notes: list[str] = []
@@ -147,7 +147,7 @@ def import_archive(
             became, rows = _import_case(pair, case_id, cohort, user_map, said)
         except (DicomError, GridMismatchError) as error:
             reason = _reason(error, pair, archive.folder)
-            left_out.append(LeftOut(case_id, pair.series.files[0].parent, str(error), reason))
+            left_out.append(LeftOut(case_id, pair.series.place, str(error), reason))
             continue
         if isinstance(became, LeftOut):
             left_out.append(became)

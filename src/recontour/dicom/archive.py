@@ -71,6 +71,7 @@ class CtSeries:
     files: tuple[Path, ...]
     sop_instance_uids: frozenset[str]
     patient_id: str
+    place: Path  # what to call it by: its folder, or the first of its files where the folder also holds another series
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,20 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What cannot be used, and why. The reason names no file and no patient. series_uid: empty for a lone file."""
+    """What cannot be used, and why. The reason names no file and no patient.
+
+    series_uid: empty for a lone file. rivals: the files of which one should be there.
+    """
 
     path: Path
     reason: str
     series_uid: str = ""
+    rivals: tuple[Path, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The reason with the files that it is about: for the screen only."""
+        return f"{self.reason}: {', '.join(map(str, self.rivals))}" if self.rivals else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +179,25 @@ def read_archive(folder: Path) -> Archive:
                         others["object of an unknown kind" if kind == sop_class else kind] += 1
             except NotDicomError as error:
                 unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
+    places = _places({uid: tuple(files.values()) for uid, files in images.items()})
     series = tuple(
-        CtSeries(uid, tuple(files.values()), frozenset(instance for instance, _ in files), patient_ids[uid])
+        CtSeries(
+            uid, tuple(files.values()), frozenset(instance for instance, _ in files), patient_ids[uid], places[uid]
+        )
         for uid, files in images.items()
     )
     pairs, left_out = _pair(series, structure_sets.values())
     return Archive(folder, series, pairs, left_out, tuple(unreadable), tuple(sorted(others.items())))
+
+
+def _places(files: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
+    """What to call each series by, from the files of each."""
+    holding = Counter(
+        folder
+        for of_series in files.values()
+        for folder in {one for parent in {path.parent for path in of_series} for one in (parent, *parent.parents)}
+    )
+    return {uid: first.parent if holding[first.parent] == 1 else first for uid, (first, *_) in files.items()}
 
 
 def is_localiser(header: Dataset) -> bool:
@@ -305,12 +328,13 @@ def _pair(
         best = min((one.rank for one in of_ct), default=None)
         candidates = sorted((one for one in of_ct if one.rank == best), key=lambda one: one.drawn)
         if not ct.uid:
-            left_out.append(LeftOut(ct.files[0].parent, "CT images without SeriesInstanceUID; export them again"))
+            left_out.append(LeftOut(ct.place, "CT images without SeriesInstanceUID; export them again"))
         elif not candidates:
-            left_out.append(LeftOut(ct.files[0].parent, "no structure set references this CT series", ct.uid))
+            left_out.append(LeftOut(ct.place, "no structure set references this CT series", ct.uid))
         elif len(candidates) > 1 and candidates[-1].drawn == candidates[-2].drawn:
             reason = f"{len(candidates)} structure sets on one CT, none the newest; keep the one that counts"
-            left_out.append(LeftOut(ct.files[0].parent, reason, ct.uid))
+            rivals = tuple(one.path for one in candidates if one.drawn == candidates[-1].drawn)
+            left_out.append(LeftOut(ct.place, reason, ct.uid, rivals))
         else:
             pairs.append(Pair(ct, candidates[-1], "; ".join(_notes(ct, candidates, of_ct))))
     return tuple(pairs), tuple(left_out)

@@ -122,7 +122,7 @@ def deidentify(
     with whole_folder(out) as folder:
         for done, ct in enumerate(series):
             progress("de-identifying", done, len(series), "")
-            at = ct.files[0].parent
+            at = ct.place
             try:
                 patient = Patient.of(ct, secret)
                 place = folder / patient.pseudonym / patient.token("series", ct.uid)
@@ -143,7 +143,7 @@ def deidentify(
                 left_out.append(LeftOut(at, str(error).removeprefix(f"{at}: ")))
         counts = _counts(folder)
         if not counts["series"]:
-            why = f" ({left_out[0].path}: {left_out[0].reason})" if left_out else ""
+            why = f" ({left_out[0].path}: {left_out[0].why})" if left_out else ""
             raise NoSeriesError(f"{dicom_dir}: no CT series that can be de-identified{why}; give a folder of CT series")
         if key and not key.exists():
             write_text(key, secret.hex() + "\n", mode=0o600)

@@ -17,7 +17,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
-from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
+from recontour.dicom.archive import CT, ENHANCED_CT, CtSeries, is_localiser, read_archive
 from recontour.dicom.reading import (
     DEEPEST,
     numbers,
@@ -52,6 +52,7 @@ CODESTREAM = re.compile(  # how compressed images tell their size: SIZ of JPEG 2
 )
 FINEST_MM = 0.01  # between two pixels
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
+SERIES_SHOWN = 12  # in one line of an error: the phases of a 4D CT
 GAP_TO_CLOSER_SIDE, GAP_TO_WIDER_SIDE = 1.9, 1.4  # see _refuse_gaps
 
 OF_ONE_PATIENT = ("PatientID", "StudyInstanceUID")  # the same in all files of a series; names are spelt as one likes
@@ -149,8 +150,17 @@ def read_scan(folder: Path) -> Scan:
     if not archive.series:
         raise NoSeriesError(f"{folder}: no CT image in it; give the folder of one CT series")
     if len(archive.series) > 1:
-        raise MixedSeriesError(f"{folder}: {len(archive.series)} CT series in it; give a folder that holds just one")
+        raise MixedSeriesError(
+            f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)}); "
+            "give a folder that holds just one"
+        )
     return read_series(archive.series[0].files)
+
+
+def _counted(series: Sequence[CtSeries], folder: Path) -> str:
+    """How many images each series has, and one of its files, so that a person can take them apart."""
+    shown = [f"{len(one.files)} images as {one.files[0].relative_to(folder)}" for one in series[:SERIES_SHOWN]]
+    return ", ".join([*shown, "..."] if len(series) > SERIES_SHOWN else shown)
 
 
 @silence()
