@@ -49,6 +49,7 @@ from recontour.network import Model, load_model
 from recontour.study.diary import Diary
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
+from recontour.training.run import cores
 from recontour.transfer.models import begin, fit, take_over
 from recontour.workflows import score_masks
 
@@ -315,7 +316,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=5, help="a stage")
     parser.add_argument("--times", type=float, default=10, help="how much longer nnU-Net may take in the end")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--only", default="recontour,own,smaller,own-longer,smaller-longer", help="some of these")
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     options = parser.parse_args()

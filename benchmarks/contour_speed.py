@@ -37,6 +37,7 @@ from recontour.dicom import Scan, read_scan
 from recontour.evaluation import dice
 from recontour.network import Model, load_model, save_model
 from recontour.network.preprocessing import body_centre_mm, view
+from recontour.training.run import cores
 
 REPO = Path(__file__).resolve().parents[1]
 SHOWN = 0.003  # of the view, by each organ
@@ -165,7 +166,7 @@ def rounded(cost: Cost) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--model", type=Path)
     options = parser.parse_args()

@@ -100,7 +100,7 @@ def found(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     """A model file and a CT beside each other, and what the model will find: a brain stem, and no lens."""
     save_model(model, tmp_path / "m")
     grid = Grid((5, 48, 48), (4.0, 4.0), (0.0, 3.0, 6.0, 9.0, 12.0), (-94.0, -94.0))
-    write_scan(tmp_path / "ct", np.zeros(grid.shape, dtype=np.int16), grid, ScanIdentity("formats"))
+    write_scan(tmp_path / "ct", np.full(grid.shape, -1000, np.int16), grid, ScanIdentity("formats"))
     masks = {"Brainstem": np.zeros(grid.shape, dtype=bool), "Lens_L": np.zeros(grid.shape, dtype=bool)}
     masks["Brainstem"][1:4, 10:20, 30:40] = True
     monkeypatch.setattr(workflows, "predict", lambda *_: iter(masks.items()))

@@ -163,7 +163,7 @@ def contour(
             )
 
     WRITERS[format](out, found(), scan, Authorship(model=_title(loaded, model)))
-    warnings = sides_swapped(middles)
+    warnings = [*([scan.doubt] if scan.doubt else []), *sides_swapped(middles)]
     not_found = tuple(organ for organ in wanted if organ not in volumes)
     if len(not_found) > len(volumes):
         warnings.append(
@@ -247,7 +247,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
         models={
             name: f"{model.provenance.lineage}; preset {model.provenance.preset}" for name, model in loaded.items()
         },
-        repeat=shlex.join(["recontour", "evaluate", *map(_unrooted, (cohort, *models)), "--out", _unrooted(out)]),
+        repeat=shlex.join(["recontour", "evaluate", *map(unrooted, (cohort, *models)), "--out", unrooted(out)]),
         notices=tuple(
             dict.fromkeys([*known, *opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)])
         ),
@@ -322,7 +322,7 @@ def _title(model: Model, path: Path) -> str:
     return f"{path.stem} ({model.provenance.lineage})"
 
 
-def _unrooted(path: Path) -> str:
+def unrooted(path: Path) -> str:
     """A path as it was given, but of an absolute one only its name: a report travels, and homes name people."""
     return path.name if path.is_absolute() else str(path)
 

@@ -38,6 +38,7 @@ from tests.dicom.conftest import (
 from tests.geometry.conftest import make_grid
 
 from recontour.dicom import ScanIdentity, read_archive, read_scan, read_series, read_structure_set, write_scan
+from recontour.dicom.series import AIR_HU
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
@@ -416,12 +417,57 @@ def test_signed_12_bit_pixels_keep_their_sign(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_scan(tmp_path / "ct").hu, hu)
 
 
+@pytest.mark.parametrize(
+    ("padding", "signed", "expected"),
+    [
+        ((63536, "US", None), 0, AIR_HU),  # -2000, if only it were signed
+        ((-2000, "SS", None), 1, -2000),  # below air already: as it is stored
+        ((63536, "US", None), 1, -2000),  # the same, of the wrong kind
+        ((4000, "US", 4095), 0, AIR_HU),  # a range
+    ],
+)
+def test_what_was_not_measured_is_no_denser_than_air(
+    tmp_path: Path, padding: tuple[int, str, int | None], signed: int, expected: int
+) -> None:
+    scan = make_scan(tmp_path / "ct")
+    first, kind, last = padding
+
+    def pad(image: Dataset) -> None:
+        intercept = 0 if signed else -1024
+        stored = image.pixel_array.astype(np.int32) - intercept
+        stored[0] = first
+        image.PixelRepresentation, image.RescaleIntercept = signed, intercept
+        image.add_new("PixelPaddingValue", kind, first)
+        if last:
+            image.add_new("PixelPaddingRangeLimit", kind, last)
+            stored[0, 1] = last
+        image.PixelData = stored.astype("<u2").tobytes()
+
+    edit(tmp_path / "ct", pad)
+    hu = read_scan(tmp_path / "ct").hu
+    assert hu.dtype == np.int16
+    assert set(hu[:, 0].ravel().tolist()) == {expected}
+    np.testing.assert_array_equal(hu[:, 1:], scan.hu[:, 1:])
+
+
+def test_pixels_whose_bits_are_unclear_are_refused(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct" / "CT0002.dcm", lambda image: setattr(image, "BitsStored", 12))
+    with pytest.raises(DicomError, match=r"CT0002.dcm: HighBit is not BitsStored - 1"):
+        read_scan(tmp_path / "ct")
+
+
+def test_a_ct_without_air_is_doubted(tmp_path: Path) -> None:
+    assert make_scan(tmp_path / "ct").doubt == ""
+    edit(tmp_path / "ct", lambda image: setattr(image, "RescaleIntercept", 1000))
+    assert read_scan(tmp_path / "ct").doubt.startswith("its lowest value is 0 HU, so there is no air in it")
+
+
 def test_hu_that_int16_does_not_hold_are_kept_as_float32(tmp_path: Path) -> None:
     make_scan(tmp_path / "ct")
 
     def store(image: Dataset) -> None:
         image.PixelRepresentation, image.RescaleIntercept = 0, -1024
-        image.add_new("PixelPaddingValue", "US", 65535)
         image.PixelData = np.full((6, 8), 65535, "<u2").tobytes()
 
     edit(tmp_path / "ct" / "CT0002.dcm", store)

@@ -9,10 +9,11 @@ from tests.conftest import TINY
 from torch import Tensor
 
 from recontour.cohort import Cohort
-from recontour.errors import OrganError
+from recontour.errors import OrganError, ResumeError
 from recontour.network import Network, Preprocessing, load_model
+from recontour.network.model_file import versions
 from recontour.study.cells import Cell
-from recontour.study.perform import Ground, perform
+from recontour.study.perform import Ground, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_mask, read_result
 from recontour.study.settings import Centre, Models, Study
 from recontour.training.presets import PRESETS, preset_of
@@ -54,6 +55,7 @@ def test_a_cell_keeps_its_model_its_scores_and_its_time(ground: Ground) -> None:
     assert is_finished(ground.out, watched)
     kept = read_result(ground.out, watched)
     assert kept == made
+    assert kept.trained_with == recipe_of(ground.study) | versions()
     assert kept.training.iterations == 2
     assert [point.iteration for point in kept.training.validation] == [1, 2]
     assert kept.training.waiting + kept.training.trunk + kept.training.head == pytest.approx(1)
@@ -65,6 +67,20 @@ def test_a_cell_keeps_its_model_its_scores_and_its_time(ground: Ground) -> None:
     mask = read_mask(ground.out, watched, case.id, "Brainstem", case.grid.shape[2])
     assert mask is not None
     assert mask.shape == case.grid.shape
+
+
+def test_a_model_without_its_result_counts_if_its_recipe_is_the_same(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = perform(S, ground)
+    result = cell_folder(ground.out, S) / "result.json"
+    result.unlink()
+    assert perform(S, ground).scores == made.scores
+    result.unlink()
+    tiny = PRESETS["tiny"]
+    monkeypatch.setitem(PRESETS, "tiny", replace(tiny, train=replace(tiny.train, learning_rate=0.5)))
+    with pytest.raises(ResumeError, match=r"model was trained by another recipe; delete .*, and go on with --resume"):
+        perform(S, ground)
 
 
 def test_adaptation_starts_from_its_parent_and_keeps_the_trunk(ground: Ground) -> None:

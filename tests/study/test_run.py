@@ -1,6 +1,7 @@
 """A study's folder, before any cell is run."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,12 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import fill
+from tests.study.test_study_report import a_result
 
 from recontour.cohort import Cohort, case_id_of
-from recontour.errors import OutputError, SettingsError
+from recontour.errors import FaultError, OutputError, SettingsError
+from recontour.study import run
+from recontour.study.cells import Cell
+from recontour.study.perform import Ground, Telling, recipe_of
+from recontour.study.results import cell_folder, write_result
 from recontour.study.run import grid, open_ground, prepare, read_declared
 from recontour.study.settings import Centre, Models, Separately, Study
 from recontour.study.study import dry_run, report_study
+from recontour.training.presets import PRESETS
 
 
 def test_what_a_kill_left_between_split_and_declaration_is_replaced(
@@ -81,7 +88,7 @@ def test_a_study_that_grows_is_looked_at_again(study: Study, tmp_path: Path) -> 
     assert read_declared(tmp_path / "out") == replace(study, organs=("Brainstem", "Lens_R"))
 
 
-def test_patients_imported_later_change_no_cell(study: Study, tmp_path: Path) -> None:
+def test_patients_imported_later_change_no_cell(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(study.source.cohort, tmp_path / "source")
     study = replace(study, source=replace(study.source, cohort=tmp_path / "source"))
     prepare(study, tmp_path / "out", resume=False)
@@ -92,6 +99,10 @@ def test_patients_imported_later_change_no_cell(study: Study, tmp_path: Path) ->
         cohort.add("later", case.hu, case.grid, {"Pituitary": case.mask("Brainstem")}, "hash")
     prepare(study, tmp_path / "out", resume=True)
     assert [cell.id for cell in grid(open_ground(tmp_path / "out")).cells] == cells
+    monkeypatch.setattr("recontour.study.study.estimate", lambda _cells, _ground: {})
+    assert [cell.id for cell in dry_run(study, tmp_path / "out")[0]] == cells
+    with pytest.raises(SettingsError, match="is a study with another retention_cases"):
+        dry_run(replace(study, retention_cases=1), tmp_path / "out")
 
 
 def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(study: Study, tmp_path: Path) -> None:
@@ -117,6 +128,22 @@ def test_a_report_tells_of_contours_that_are_recontour_s_own(study: Study, tmp_p
     assert "the contours of 1 of 5 patients are recontour&#39;s own" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_split_file_that_was_edited_is_not_passed_over(study: Study, tmp_path: Path) -> None:
+    prepare(study, tmp_path / "out", resume=False)
+    file = study.source.split
+    assert file
+    first, second, third = file.read_text().splitlines()[1:]
+    name = second.partition(",")[0]
+    for edited in ([first, f"{name},test", third], [first, third]):
+        file.write_text("\n".join(["case,fold", *edited]))
+        with pytest.raises(SettingsError, match=f"source.csv: {name} had another fold, or none, when the study began"):
+            prepare(study, tmp_path / "out", resume=True)
+    file.write_text("\n".join(["case,fold", third, second, first]))  # the order says nothing
+    prepare(study, tmp_path / "out", resume=True)
+    file.unlink()  # as on another machine: the folder keeps it
+    prepare(study, tmp_path / "out", resume=True)
+
+
 def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path) -> None:
     target = Cohort.open_or_create(tmp_path / "target", "target")
     for number, case in enumerate(north):
@@ -132,3 +159,83 @@ def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> Non
     with pytest.raises(OutputError, match=r"mine\.txt is a file, and a study is a folder; choose another --out"):
         prepare(Study(source=source, target=target, models=Models(iterations=1)), tmp_path / "mine.txt", resume=False)
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_cell_that_failed_is_not_shown_as_going_on(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is its child, which a kill left with what it was doing."""
+
+    def fill_the_disk(_cell: Cell, _ground: Ground, tell: Telling) -> None:
+        tell("250/2200")
+        raise FaultError("the disk is full")
+
+    out = tmp_path / "out"
+    prepare(study, out, resume=False)
+    ground = open_ground(out)
+    s, t, st = cells = grid(ground).cells
+    cell_folder(out, st).mkdir(parents=True)
+    (cell_folder(out, st) / "at").write_text("2000/2200")
+    monkeypatch.setattr(run, "perform", fill_the_disk)
+    assert all(run._take(cell, ground) for cell in cells)
+    told: list[tuple[str, int, int, str]] = []
+    run._tell(out, cells, lambda *words: told.append(words))
+    assert told == [("cells", 0, 3, "3 failed")]
+    assert not any((cell_folder(out, cell) / "at").exists() for cell in (s, t))
+
+
+def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = Path("out")
+    prepare(study, out, resume=False)
+    cell = grid(open_ground(out)).models[0].t
+    why = f"{out.resolve()}/cells/T/model and {study.target.cohort}/cases/a, but out/cells/T/at"
+    run._fail(cell_folder(out, cell), why)
+    assert report_study(out) == {cell.id: why}
+    page = (out / "report.html").read_text()
+    assert "failed: out/cells/T/model and target/cases/a, but out/cells/T/at<" in page
+    assert str(tmp_path) not in page
+
+
+def test_a_report_states_what_the_cells_were_trained_with(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two Model_S are trained; then comes a recontour 9.9 with another learning rate, and trains a third."""
+    out, mixed = tmp_path / "out", "Not all models are known to be trained by one recipe"
+    study = replace(study, seeds=(0, 1, 2))
+    prepare(study, out, resume=False)
+    one, two, three = (triple.s for triple in grid(open_ground(out)).models)
+
+    def trained(cell: Cell, **with_what: str) -> None:
+        write_result(out, replace(a_result(cell), trained_with=with_what))
+
+    def report() -> str:
+        report_study(out)
+        return (out / "report.html").read_text()
+
+    for cell in (one, two):
+        trained(cell, **recipe_of(study), recontour="0.1")
+    before = PRESETS["compact"]
+    monkeypatch.setitem(PRESETS, "compact", replace(before, train=replace(before.train, learning_rate=0.5)))
+    monkeypatch.setattr("recontour.study.study.versions", lambda: {"recontour": "9.9"})
+    page = report()
+    assert '">0.1</td>' in page
+    assert "learning_rate=0.5" not in page
+    assert mixed not in page
+    assert not caplog.messages
+    prepare(study, out, resume=True)
+    assert caplog.messages == ["finished cells of another recipe than this recontour's: 2; the report tells them apart"]
+
+    trained(three, **recipe_of(study), recontour="9.9")
+    page = report()
+    assert f'">0.1; but 9.9 in {three.id}</td>' in page
+    assert re.search(rf"learning_rate=0.003.*; but .*learning_rate=0.5.* in {three.id}</td>", page)
+    assert mixed in page
+    trained(three, **(recipe_of(study) | {"preset compact: train": str(before.train)}), recontour="9.9")
+    assert mixed not in report()  # another version alone is no other recipe
+    trained(three)  # as an earlier recontour wrote it
+    page = report()
+    assert f'">0.1; but unknown in {three.id}</td>' in page
+    assert mixed in page

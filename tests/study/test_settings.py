@@ -47,6 +47,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
             r"source\.split_seed is -1: .*greater than or equal to 0",
         ),
         ("seeds = []\n" + LEAST, "seeds is .*at least 1 item"),
+        ("seeds = [0, 1, 0]\n" + LEAST, "seeds is .* 0 stands there twice; name each once"),
         (
             "organs = ['Lens_L', 'Brainstem', 'Lens_L']\n" + LEAST,
             "organs is .* Lens_L stands there twice; name each once",
@@ -77,7 +78,7 @@ def test_a_missing_file_points_to_the_example(tmp_path: Path) -> None:
 
 
 def test_threads_are_as_declared_or_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("recontour.study.settings.cores", lambda: 8)
     assert threads_of(read_study(write(tmp_path, "threads = 3\n" + LEAST))) == 3
     assert threads_of(read_study(write(tmp_path, "workers = 2\n" + LEAST))) == 4
     assert threads_of(read_study(write(tmp_path, "workers = 16\n" + LEAST))) == 1

@@ -174,6 +174,7 @@ def test_a_whole_study_has_every_section_and_table(tmp_path: Path) -> None:
     assert 'class="part"' not in page
     assert f"{len(grid.cells)} of {len(grid.cells)} cells finished" in page
     assert page.count("<figure>") == len(ORGANS)
+    assert "Model_S, no target case" in page
     assert page.count("z \N{MINUS SIGN}12.5 mm") == len(ORGANS)
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
 

@@ -10,7 +10,7 @@ import torch
 from tests.training.test_run import network, steps
 
 from recontour.cohort import Cohort
-from recontour.training.run import Hardware
+from recontour.training.run import Hardware, cores
 
 
 def test_mixed_precision_learns_nearly_the_same(north: Cohort, tmp_path: Path) -> None:
@@ -60,3 +60,11 @@ def test_two_processes_learn_together(north: Cohort, tmp_path: Path) -> None:
     first, second = (path.read_text() for path in sorted(tmp_path.glob("*.6")))
     assert first == second  # the weights: each keeps batch statistics of its own, and the first one's are saved
     assert any((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: {2, 5}, raising=False)
+    assert cores() == 2
+    monkeypatch.delattr("os.sched_getaffinity")  # as on macOS and Windows
+    assert cores() == 8

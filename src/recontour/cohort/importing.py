@@ -199,6 +199,8 @@ def _import_case(
     if case_id in cohort:
         return "there already", _look_again(pair, cohort[case_id], user_map, said)
     scan = read_series(pair.series.files)
+    if scan.doubt:
+        said.append(scan.doubt)
     drawn = _structures(pair.structure_set, scan.grid, scan, said.append)
     table = match_drawn(drawn, user_map)
     masks = _masks(drawn, table.mapped, scan.grid, said.append)

@@ -216,8 +216,6 @@ def _set_pixels(clean: Dataset, image: Dataset, path: Path) -> None:
     pixels = stored_pixels(image, path)
     if value(clean, "SamplesPerPixel") != 1:
         raise DicomError(f"{path}: an image in colour; give the plain CT")
-    if clean.BitsStored < clean.BitsAllocated and clean.HighBit != clean.BitsStored - 1:
-        raise DicomError(f"{path}: HighBit is not BitsStored - 1, so that its pixels are unclear; export it again")
     encoded = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
     clean.BitsAllocated = 8 * pixels.dtype.itemsize
     clean.add_new("PixelData", "OW", encoded + bytes(len(encoded) % 2))

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import pairwise
 from math import prod
@@ -51,6 +51,8 @@ CODESTREAM = re.compile(  # how compressed images tell their size: SIZ of JPEG 2
     rb"\xff\x4f\xff\x51.{4}(.{4})(.{4}).{24}(..)|\xff[\xc0-\xcf\xf7]\x00[\x0b\x0e\x11\x14].(..)(..)", re.DOTALL
 )
 FINEST_MM = 0.01  # between two pixels
+AIR_HU = -1000
+NO_AIR_HU = -500  # a CT in which nothing is below has no air, and no patient lies without any
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
 SERIES_SHOWN = 12  # in one line of an error: the phases of a 4D CT
 GAP_TO_CLOSER_SIDE, GAP_TO_WIDER_SIDE = 1.9, 1.4  # see _refuse_gaps
@@ -104,6 +106,14 @@ class Scan:
     hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]
     grid: Grid
     source: Source
+
+    @property
+    def doubt(self) -> str:
+        """Why its values may be no Hounsfield units, as a sentence; empty if nothing speaks against them."""
+        least = float(self.hu.min())
+        if least < NO_AIR_HU:
+            return ""
+        return f"its lowest value is {least:g} HU, so there is no air in it: is its RescaleIntercept right?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +194,8 @@ def read_series(files: Sequence[Path]) -> Scan:
             if shared is None:
                 shared, first = dataset, path
             refuse_differing(SAME_IN_SERIES, (first, shared), (path, dataset))
-            for image in _images(dataset, path):
+            for stored in _images(dataset, path):
+                image = _with_air_as_padding(stored, dataset)
                 known = slices.setdefault((image.sop_instance_uid, image.frame), image)
                 if known.position_mm != image.position_mm:
                     raise MixedSeriesError(
@@ -239,11 +250,29 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
             yield _slice(groups[0], groups[1], groups[2], groups[3], plane, path, instance, number)
 
 
+def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
+    """A slice whose padding, where it would be denser than air, is air: nothing was measured there."""
+    first, last = (value(dataset, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    if first is None:
+        return image
+    kind, (slope, intercept) = image.stored.dtype, image.rescale
+    ends = np.array([first, first if last is None else last]).astype(kind)  # its VR may not know their sign
+    if np.max(ends * slope) + intercept <= AIR_HU:
+        return image
+    air = np.clip(round((AIR_HU - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+    padding = (image.stored >= ends.min()) & (image.stored <= ends.max())
+    return replace(image, stored=np.where(padding, air, image.stored))
+
+
 def stored_pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
     """The stored pixels of a file: whole numbers, (row, column), of several frames (frame, row, column).
 
-    Raises: DicomError: there are more than a CT has, they cannot be decoded, or they are no whole numbers.
+    Raises: DicomError: there are more than a CT has, they cannot be decoded, which bits are theirs is unclear, or they
+        are no whole numbers.
     """
+    allocated, stored, highest = (value(dataset, keyword) for keyword in ("BitsAllocated", "BitsStored", "HighBit"))
+    if isinstance(stored, int) and stored != allocated and highest not in (None, stored - 1):
+        raise DicomError(f"{path}: HighBit is not BitsStored - 1, so that its pixels are unclear; export it again")
     if (plain := _plain_pixels(dataset)) is not None:
         return plain
     _refuse_huge(dataset, path)

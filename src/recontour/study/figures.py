@@ -39,8 +39,8 @@ def depth_plot(depth: Depth, levels: Mapping[str, Estimate], times: Sequence[Tim
     for place, row in zip(aside, controls, strict=True):
         _whisker(left, place, row.source.dsc, SOURCE_COLOUR, "D")
         _whisker(left, place, row.target.dsc, colour, marker)
-    for model in ("Model_S", "Model_T"):
-        _horizontal(left, levels, model, "target's cases")
+    for model, level in levels.items():
+        _horizontal(left, level, model, "target's cases")
     if controls and curve:
         left.axvline(aside[0] - 0.5, color="#bbbbbb", linewidth=0.6)
     names = [row.control.replace(" ", "\n") + f",\n{_layers(row)}" for row in controls]
@@ -63,7 +63,7 @@ def _layers(row: DepthRow) -> str:
     return f"{row.layers}\nall" if row.all_layers else str(row.layers)
 
 
-def cases_plot(cases: Cases, levels: Mapping[str, Estimate]) -> str:
+def cases_plot(cases: Cases) -> str:
     """DSC of T and ST by the number of target cases; a dot a draw, beside its curve so that none is hidden."""
     figure = Figure(figsize=(WIDTH_IN, 3.1), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
@@ -78,7 +78,7 @@ def cases_plot(cases: Cases, levels: Mapping[str, Estimate]) -> str:
                 [number * shift] * len(of_number), of_number, s=12, marker=MARKERS[model],
                 facecolors="none", edgecolors=COLOURS[model], linewidths=0.8, zorder=4,
             )  # fmt: skip
-    _horizontal(left, levels, "Model_S", "no target case")
+    _horizontal(left, cases.s.dsc, "Model_S", "no target case")
     _legend(left, columns=3)
     gains = [row.st_less_t for row in cases.rows]
     right.axhline(0, color="black", linewidth=0.8)
@@ -154,10 +154,10 @@ def _whisker(panel: Axes, x: float, one: Estimate, colour: str, marker: str) -> 
     panel.plot([x], [one.mean], color=colour, marker=marker, markersize=5, linestyle="none")
 
 
-def _horizontal(panel: Axes, levels: Mapping[str, Estimate], model: str, where: str) -> None:
-    if model in levels and np.isfinite(levels[model].mean):
+def _horizontal(panel: Axes, level: Estimate, model: str, where: str) -> None:
+    if np.isfinite(level.mean):
         panel.axhline(
-            levels[model].mean, color=COLOURS[model], linestyle=LINES[model], linewidth=1.5, label=f"{model}, {where}"
+            level.mean, color=COLOURS[model], linestyle=LINES[model], linewidth=1.5, label=f"{model}, {where}"
         )
 
 

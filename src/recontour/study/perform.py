@@ -4,16 +4,17 @@
 it goes on from the last checkpoint and ends in the same numbers.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import nan, sqrt
 from pathlib import Path
 
 import numpy as np
 
 from recontour.cohort import Case, Cohort
-from recontour.errors import OrganError
+from recontour.errors import OrganError, ResumeError
 from recontour.evaluation import CaseScore, mean_over_organs
 from recontour.network import Model, load_model, save_model
 from recontour.study.cells import Cell
@@ -65,9 +66,16 @@ def perform(cell: Cell, ground: Ground, tell: Telling = lambda _words: None) -> 
         training = Training(0, 0.0, nan, nan, nan, _count(model), 0)
     tell("scoring")
     scores, contouring = _score(cell, ground, model) if cell.iterations else ({}, Contouring(0, 0, 0.0))
-    result = Result(cell, training, contouring, len(cases), scores)
+    trained_with = {**recipe_of(ground.study), **load_model(folder / "model").provenance.versions}
+    result = Result(cell, training, contouring, len(cases), scores, trained_with)
     write_result(ground.out, result)
     return result
+
+
+def recipe_of(study: Study) -> dict[str, str]:
+    """What a study's preset stands for in this recontour."""
+    preset = preset_of(study.preset)
+    return {f"preset {study.preset}: {part}": str(getattr(preset, part)) for part in preset.__dataclass_fields__}
 
 
 # Where a cell starts from
@@ -130,7 +138,10 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
     watched = ground.cases("target", "validation") if cell.validate_every else []
     with Diary(folder / "diary.csv") as diary:
         if out.exists():  # killed between the model and its result
-            model.network.load_state_dict(load_model(out).network.state_dict())
+            kept = load_model(out)
+            if kept.recipe != json.loads(json.dumps(asdict(recipe))):  # as a model file has it
+                raise ResumeError(f"{out} was trained by another recipe; delete {folder}, and go on with --resume")
+            model.network.load_state_dict(kept.network.state_dict())
         else:
             for step in fit(model, cases, recipe, out, resume=True):
                 diary.note(step)

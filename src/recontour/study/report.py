@@ -50,7 +50,7 @@ class About:
     target: str
     date: date
     preset: str
-    settings: Mapping[str, str]  # every setting and version needed to repeat it
+    settings: Mapping[str, str]  # every setting, recipe and version needed to repeat it
     split: Mapping[str, Mapping[str, int]]  # centre -> fold -> number of cases
     notices: Sequence[str]  # what a reader must know first, such as that the patients are synthetic
     repeat: str  # the command
@@ -102,11 +102,11 @@ def _contents(found: Found, failed: Mapping[str, str], overlay_of: OverlayOf, ab
         "published": published(),
         "curves_plot": Markup(curves_plot(found.curves)) if found.curves else "",
     }
-    levels = {model: main.mean(model) for model in MODELS} if main else {}
     if found.depth:
+        levels = {model: main.mean(model) for model in ("Model_S", "Model_T")} if main else {}
         contents["depth_plot"] = Markup(depth_plot(found.depth, levels, found.times))
     if found.cases:
-        contents["cases_plot"] = Markup(cases_plot(found.cases, levels))
+        contents["cases_plot"] = Markup(cases_plot(found.cases))
     if main:
         contents |= _main(main)
         contents["overlays"] = list(pictured(main, found, overlay_of))

@@ -4,7 +4,7 @@ DIR/
   study.json               what was declared, paths resolved
   split.csv                centre, case, fold: the same for every model
   cells/ID/model           the model file
-  cells/ID/result.json     how training went; written last: a cell with it is finished
+  cells/ID/result.json     how training went, and by what; written last: a cell with it is finished
   cells/ID/scores.csv      every case of every fold, as an evaluation writes them; the model is called ID
   cells/ID/masks.npz       the main models' contours of the target's test cases, for the pictures
   cells/ID/failed.txt      why the last attempt failed, instead of all that
@@ -13,7 +13,7 @@ DIR/
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ class Result:
     contouring: Contouring
     train_cases: int
     scores: Mapping[str, Sequence[CaseScore]]  # by fold: "target test", "target validation", "source test"
+    trained_with: Mapping[str, str] = field(default_factory=dict)  # recipe and versions; {}: an earlier one kept none
 
 
 def cell_folder(out: Path, cell: Cell) -> Path:
@@ -97,6 +98,7 @@ def write_result(out: Path, result: Result) -> None:
         "training": asdict(result.training),
         "contouring": asdict(result.contouring),
         "train_cases": result.train_cases,
+        "trained_with": dict(result.trained_with),
         "folds": {fold: sorted({row.case for row in rows}) for fold, rows in result.scores.items()},
         "rows": {fold: len(rows) for fold, rows in result.scores.items()},  # of scores.csv, in this order
     }
@@ -121,6 +123,7 @@ def read_result(out: Path, cell: Cell) -> Result | None:
             contouring=Contouring(**about["contouring"]),
             train_cases=about["train_cases"],
             scores=_by_fold(scores, about),
+            trained_with=dict(about.get("trained_with", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ScoresError(f"{path} is damaged ({error}); delete its folder and go on with --resume") from error

@@ -5,6 +5,7 @@ there. So the same command on another machine that sees the folder helps along, 
 what came after the last checkpoint.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -27,10 +28,10 @@ from recontour.errors import FaultError, OutputError, RecontourError, SettingsEr
 from recontour.files import write_text
 from recontour.network import Network
 from recontour.study.cells import Cell, Grid, grid_of
-from recontour.study.perform import Ground, perform
-from recontour.study.results import cell_folder, is_finished
+from recontour.study.perform import Ground, perform, recipe_of
+from recontour.study.results import cell_folder, is_finished, read_results
 from recontour.study.settings import Study, threads_of
-from recontour.study.split import read_split, refuse_replaced, refuse_shared, split_of, write_split
+from recontour.study.split import read_split, refuse_edited, refuse_replaced, refuse_shared, split_of, write_split
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 
@@ -47,31 +48,34 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
     A study may grow between two runs (more seeds, more depths): what stands keeps its place.
     Raises: OutputError, SettingsError.
     """
-    there = out / "study.json"
-    if not there.exists():
+    if not is_study(out):
         if out.exists() and not out.is_dir():
             raise OutputError(f"{out} is a file, and a study is a folder; choose another --out")
         if out.exists() and {path.name for path in out.iterdir()} - {"split.csv"}:
             raise OutputError(f"{out} exists and is no study; choose a new folder")
         ground = lay_out(study, out)
-        refuse_impossible(ground)
-        study = replace(study, organs=grid(ground).models[0].s.organs)  # patients imported later change nothing
         write_split(out / "split.csv", ground.splits, ground.cohorts)
     elif not resume:
         raise OutputError(f"{out} holds a study; go on with it by --resume, or choose another --out")
     else:
-        before = read_declared(out)
-        if study.organs == "all":
-            study = replace(study, organs=before.organs)
-        fixed = ("source", "target", "preset", "organs", "retention_cases")
-        if changed := [name for name in fixed if getattr(before, name) != getattr(study, name)]:
-            raise SettingsError(
-                f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
-            )
-        ground = _kept_ground(study, out)
-        refuse_impossible(ground)
-        refuse_replaced(out / "split.csv", ground.cohorts)
-    write_text(there, TypeAdapter(Study).dump_json(study, indent=1).decode() + "\n", replace=True)
+        ground = go_on(study, out)
+        _warn_of_another_recipe(ground)
+    declared = TypeAdapter(Study).dump_json(ground.study, indent=1).decode()
+    write_text(out / "study.json", declared + "\n", replace=True)
+
+
+def _warn_of_another_recipe(ground: Ground) -> None:
+    now = recipe_of(ground.study).items()
+    trained_with = [result.trained_with for result in read_results(ground.out, grid(ground).cells).values()]
+    if others := sum(bool(with_what) and not now <= with_what.items() for with_what in trained_with):
+        logging.getLogger(__name__).warning(
+            "finished cells of another recipe than this recontour's: %d; the report tells them apart", others
+        )
+
+
+def is_study(out: Path) -> bool:
+    """Whether a folder holds a study that was begun."""
+    return (out / "study.json").exists()
 
 
 def lay_out(study: Study, out: Path) -> Ground:
@@ -79,7 +83,29 @@ def lay_out(study: Study, out: Path) -> Ground:
     cohorts = _cohorts(study)
     splits = {name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()}
     refuse_shared(cohorts, splits)
-    return Ground(study, out, cohorts, splits)
+    ground = Ground(study, out, cohorts, splits)
+    refuse_impossible(ground)
+    organs = grid(ground).models[0].s.organs  # patients imported later change nothing
+    return replace(ground, study=replace(study, organs=organs))
+
+
+def go_on(study: Study, out: Path) -> Ground:
+    """What all cells of a study share that was begun, and grew in its file; what is fixed, as the folder keeps it.
+
+    Nothing is written. Raises: SettingsError: it is another study, or its cases are others.
+    """
+    before = read_declared(out)
+    if study.organs == "all":
+        study = replace(study, organs=before.organs)
+    fixed = ("source", "target", "preset", "organs", "retention_cases")
+    if changed := [name for name in fixed if getattr(before, name) != getattr(study, name)]:
+        raise SettingsError(f"{out} is a study with another {', '.join(changed)}; choose another --out for this one")
+    ground = _kept_ground(study, out)
+    refuse_impossible(ground)
+    refuse_replaced(out / "split.csv", ground.cohorts)
+    for name, split in ground.splits.items():
+        refuse_edited(split, name, getattr(study, name), ground.cohorts[name])
+    return ground
 
 
 def read_declared(out: Path) -> Study:
@@ -240,13 +266,16 @@ def _take(cell: Cell, ground: Ground) -> bool:
     if cell.parent and not is_finished(ground.out, cell.parent):
         return False
     folder.mkdir(parents=True, exist_ok=True)
+    at = folder / "at"
     try:
         with FileLock(folder / "lock", timeout=0):
             if is_finished(ground.out, cell) or _has_failed(ground.out, cell):
                 return True
-            perform(cell, ground, (folder / "at").write_text)
-            for name in ("at", "failed.txt"):
-                (folder / name).unlink(missing_ok=True)
+            try:
+                perform(cell, ground, at.write_text)
+            finally:
+                at.unlink(missing_ok=True)
+            (folder / "failed.txt").unlink(missing_ok=True)
     except Timeout:
         return False
     except RecontourError as error:
@@ -268,10 +297,11 @@ def _fail(folder: Path, why: str, trace: str = "") -> None:
 def _tell(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
     """Say how many cells are done, and what is going on."""
     done = sum(is_finished(out, cell) for cell in cells)
-    failed = sum(_has_failed(out, cell) for cell in cells)
-    going = {cell.id: cell_folder(out, cell) / "at" for cell in cells if not is_finished(out, cell)}
+    failed = [cell for cell in cells if _has_failed(out, cell)]
+    left = [cell for cell in cells if not is_finished(out, cell) and cell not in failed]
+    going = {cell.id: cell_folder(out, cell) / "at" for cell in left}
     words = [f"{name} {_read(at)}" for name, at in going.items() if at.exists()]
-    progress("cells", done, len(cells), "; ".join([*([f"{failed} failed"] if failed else []), *words]))
+    progress("cells", done, len(cells), "; ".join([*([f"{len(failed)} failed"] if failed else []), *words]))
 
 
 def _read(path: Path) -> str:

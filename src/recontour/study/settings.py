@@ -1,27 +1,28 @@
 """STUDY.toml: what a study declares. Paths are relative to the file; a misspelt setting is an error."""
 
-import os
 import tomllib
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from recontour.errors import SettingsError
+from recontour.training.run import cores
 
 _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1)]
 All = Literal["all"]
+Item = TypeVar("Item", str, int)
 NotEmpty = Field(min_length=1)
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{', '.join(twice)} stands there twice; name each once")
-    return names
+def _each_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if twice := sorted({item for item in items if items.count(item) > 1}):
+        raise ValueError(f"{', '.join(map(str, twice))} stands there twice; name each once")
+    return items
 
 
 Organs = Annotated[tuple[str, ...], NotEmpty, AfterValidator(_each_once)] | All
@@ -93,10 +94,10 @@ class Study:
     name: str = "study"
     preset: str = "compact"
     organs: Organs = "all"  # all: those that training patients of both centres have
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty, AfterValidator(_each_once)] = (0,)
     retention_cases: Annotated[int, Field(ge=0)] = 8  # of the source's test cases that every model is scored on
     workers: Count = 1  # cells at a time
-    threads: Annotated[int, Field(ge=0)] = 0  # of each; 0: the machine's cores shared among the workers
+    threads: Annotated[int, Field(ge=0)] = 0  # of each; 0: the cores it may use, shared among the workers
     separately: Separately | None = None
     depth: Depth | None = None
     normalisation: Normalisation | None = None
@@ -123,8 +124,8 @@ def read_study(path: Path) -> Study:
 
 
 def threads_of(study: Study) -> int:
-    """Threads of each worker: as declared, or the machine's cores shared out."""
-    return study.threads or max(1, (os.cpu_count() or 1) // study.workers)
+    """Threads of each worker: as declared, or the cores that the study may use shared out."""
+    return study.threads or max(1, cores() // study.workers)
 
 
 def example() -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
             f"{centre.split or cohort.path}: no case for {' and '.join(empty)}, of {len(cohort)} cases; "
             "the split leaves at least one for each"
         )
-    folds = {case: fold for fold, cases in split.items() for case in cases}
+    folds = _folds(split)
     for names in cohort.twins:
         at = {case: folds[case] for case in names if case in folds}
         if len(set(at.values())) > 1:
@@ -39,6 +40,23 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
                 f"new patients; delete the folder of one in {cohort.path}/cases, or give both one fold by a split file"
             )
     return split
+
+
+def refuse_edited(kept: Split, name: str, centre: Centre, cohort: Cohort) -> None:
+    """Raise SettingsError where a centre's split file, if it is still there, is no longer what a study keeps of it."""
+    if not (centre.split and os.access(centre.split, os.R_OK)):
+        return
+    before, now = _folds(kept), _folds(read_split(centre.split, name, cohort))
+    if moved := sorted(case for case in {*before, *now} if before.get(case) != now.get(case)):
+        raise SettingsError(
+            f"{centre.split}: {', '.join(moved)} had another fold, or none, when the study began, and its models "
+            "learnt by that; put the file back as it was, or begin the study in another --out"
+        )
+
+
+def _folds(split: Split) -> dict[str, str]:
+    """By case."""
+    return {case: fold for fold, cases in split.items() for case in cases}
 
 
 def refuse_shared(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> None:

@@ -12,19 +12,17 @@ from recontour.evaluation.figures import Overlay, slice_to_show
 from recontour.network.model_file import versions
 from recontour.study.cells import Cell
 from recontour.study.estimate import Estimate, estimate
-from recontour.study.perform import Ground
+from recontour.study.perform import Ground, recipe_of
 from recontour.study.report import About, write_study_report
-from recontour.study.results import is_finished, read_mask, read_results
-from recontour.study.run import Progress, failures, grid, lay_out, open_ground, prepare, refuse_impossible, run
+from recontour.study.results import Result, is_finished, read_mask, read_results
+from recontour.study.run import Progress, failures, go_on, grid, is_study, lay_out, open_ground, prepare, run
 from recontour.study.settings import Study
-from recontour.training.presets import preset_of
-from recontour.workflows import draft_warnings, overlay_of
+from recontour.workflows import draft_warnings, overlay_of, unrooted
 
 
 def dry_run(study: Study, out: Path | None = None) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
     """The cells that are still to do, what each will cost, and how many are done at a time. Nothing is written."""
-    ground = lay_out(study, out or Path())
-    refuse_impossible(ground)
+    ground = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
     cells = grid(ground).cells
     costs = estimate(cells, ground)
     return [cell for cell in cells if not (out and is_finished(out, cell))], costs, study.workers
@@ -50,31 +48,56 @@ def report_study(out: Path) -> Mapping[str, str]:
         shown = {name: mask[index] for name, mask in masks.items() if mask is not None}
         return overlay_of(case, organ, index, shown)
 
-    write_study_report(out, laid, read_results(out, laid.cells), failed, overlay, _about(ground))
+    results = read_results(out, laid.cells)
+    told = {name: _without_roots(why, ground) for name, why in failed.items()}
+    write_study_report(out, laid, results, told, overlay, _about(ground, results))
     return failed
 
 
-def _about(ground: Ground) -> About:
+def _without_roots(words: str, ground: Ground) -> str:
+    """Words without the folders in which the study and its cohorts lie."""
+    roots = [ground.out, ground.out.resolve(), *(cohort.path for cohort in ground.cohorts.values())]
+    for root in sorted(roots, key=lambda root: len(str(root)), reverse=True):
+        words = words.replace(str(root), unrooted(root))
+    return words
+
+
+def _about(ground: Ground, results: Mapping[str, Result]) -> About:
     study = ground.study
     declared: dict[str, Any] = TypeAdapter(Study).dump_python(study, mode="json")
     for centre in ("source", "target"):  # where a cohort lies is nobody's business
         declared[centre] = {name: value for name, value in declared[centre].items() if name not in ("cohort", "split")}
-    preset = preset_of(study.preset)
     cases = [case for centre, split in ground.splits.items() for fold in split for case in ground.cases(centre, fold)]
-    notices = dict.fromkeys(notice for cohort in ground.cohorts.values() for notice in cohort.notices)
     settings = {name: _in_words(value) for name, value in declared.items() if value is not None}
-    settings |= {f"preset {study.preset}: {part}": str(getattr(preset, part)) for part in preset.__dataclass_fields__}
+    trained_with = {name: _by_value(name, results) for name in (*recipe_of(study), *versions())} if results else {}
+    notices = [notice for cohort in ground.cohorts.values() for notice in cohort.notices]
+    if any(len(trained_with.get(name, ())) > 1 for name in recipe_of(study)):
+        notices.append("Not all models are known to be trained by one recipe: see Settings and versions, at the end.")
     return About(
         name=study.name,
         source=ground.cohorts["source"].centre,
         target=ground.cohorts["target"].centre,
         date=datetime.datetime.now(datetime.UTC).date(),
         preset=study.preset,
-        settings=settings | dict(versions()),
+        settings=settings | {name: _told(cells) for name, cells in trained_with.items()},
         split={c: {fold: len(ids) for fold, ids in split.items()} for c, split in ground.splits.items()},
-        notices=(*draft_warnings(cases), *notices),
+        notices=(*draft_warnings(cases), *dict.fromkeys(notices)),
         repeat=shlex.join(["recontour", "study", "STUDY.toml", "--out", ground.out.name]),
     )
+
+
+def _by_value(name: str, results: Mapping[str, Result]) -> dict[str, list[str]]:
+    """The finished cells by what they were trained with."""
+    cells: dict[str, list[str]] = {}
+    for cell, result in results.items():
+        cells.setdefault(result.trained_with.get(name, "unknown"), []).append(cell)
+    return cells
+
+
+def _told(cells: Mapping[str, Sequence[str]]) -> str:
+    """What most cells were trained with, and which ones with what else."""
+    most, *others = sorted(cells, key=lambda value: len(cells[value]), reverse=True)
+    return "; ".join([most, *(f"but {value} in {', '.join(cells[value])}" for value in others)])
 
 
 def _in_words(value: Any) -> str:

@@ -83,6 +83,11 @@ class Hardware:
             torch.use_deterministic_algorithms(before)
 
 
+def cores() -> int:
+    """The processor's cores that this process may use: a queue or `taskset` may grant fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def is_first_process() -> bool:
     """Whether this process is the one that writes, among those that train together."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
@@ -124,7 +129,7 @@ def run(
         for method in ("features", "logits"):
             wrapped.mark_forward_method(method)
         lessons = for_learning(network, batches, folder.features if fabric.world_size == 1 else None)
-        workers = 1 if fabric.device.type == "cpu" else min(8, os.cpu_count() or 1)
+        workers = 1 if fabric.device.type == "cpu" else min(8, cores())
 
         saved = time.monotonic()
         with closing(ScalarLog(folder.path / "tensorboard", done)) if first else nullcontext() as log:

@@ -30,6 +30,7 @@ class Cases:
 
     progress: Progress
     organs: Sequence[str]  # that every finished model learnt: what means are over
+    s: Level  # Model_S, with no target case, of the seeds that are there
     rows: Sequence[CasesRow]  # the fewest cases first
 
     @property
@@ -46,10 +47,13 @@ class Cases:
 def cases_of(grid: Grid, results: Results) -> Cases | None:
     """T and ST by the number of target cases."""
     every = [cell for pairs in grid.cases.values() for pair in pairs for cell in pair]
-    scored = [{row.organ for row in results[cell.id].scores.get(TARGET, ())} for cell in finished(results, every)]
+    there = finished(results, every)
+    scored = [{row.organ for row in results[cell.id].scores.get(TARGET, ())} for cell in there]
     organs = [organ for organ in organs_of(grid) if all(organ in of_cell for of_cell in scored)]
+    seeds = {cell.seed for cell in there}
+    s = level_of(results, [triple.s for triple in grid.models if triple.s.seed in seeds], TARGET, organs)
     rows = [row for number, pairs in grid.cases.items() if (row := _row(results, number, pairs, organs)).draws]
-    return Cases(progress(results, every), organs, rows) if rows else None
+    return Cases(progress(results, every), organs, s, rows) if rows else None
 
 
 def _row(results: Results, number: int, pairs: Sequence[tuple[Cell, Cell]], organs: Collection[str]) -> CasesRow:
