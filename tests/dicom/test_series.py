@@ -17,6 +17,7 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLossless,
@@ -426,8 +427,9 @@ def test_signed_12_bit_pixels_keep_their_sign(tmp_path: Path) -> None:
         ((4000, "US", 4095), 0, AIR_HU),  # a range
     ],
 )
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_what_was_not_measured_is_no_denser_than_air(
-    tmp_path: Path, padding: tuple[int, str, int | None], signed: int, expected: int
+    tmp_path: Path, padding: tuple[int, str, int | None], signed: int, expected: int, syntax: str
 ) -> None:
     scan = make_scan(tmp_path / "ct")
     first, kind, last = padding
@@ -444,6 +446,8 @@ def test_what_was_not_measured_is_no_denser_than_air(
         image.PixelData = stored.astype("<u2").tobytes()
 
     edit(tmp_path / "ct", pad)
+    for path in (tmp_path / "ct").iterdir():
+        recode(path, syntax)
     hu = read_scan(tmp_path / "ct").hu
     assert hu.dtype == np.int16
     assert set(hu[:, 0].ravel().tolist()) == {expected}

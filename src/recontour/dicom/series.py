@@ -252,7 +252,7 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
 
 def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     """A slice whose padding, where it would be denser than air, is air: nothing was measured there."""
-    first, last = (value(dataset, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    first, last = map(dataset.get, ("PixelPaddingValue", "PixelPaddingRangeLimit"))  # "US or SS": the rest says which
     if first is None:
         return image
     kind, (slope, intercept) = image.stored.dtype, image.rescale
