@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from recontour.cohort import Case, Cohort
 from recontour.cohort.importing import import_dicom
-from recontour.contouring.finish import sides_swapped
 from recontour.contouring.predict import chosen_organs, predict
 from recontour.dicom import (
     Authorship,
     Scan,
     read_scan,
     refuse_without_uids,
+    sides_swapped,
     write_segmentation,
     write_structure_set,
 )
@@ -32,7 +32,7 @@ from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
 from recontour.evaluation.report import About, write_report
 from recontour.files import refuse_existing, whole_folder
-from recontour.geometry import Grid, traced
+from recontour.geometry import traced
 from recontour.geometry.nifti import affine_ras, write_nifti
 from recontour.network import Model, load_model
 from recontour.training.presets import preset_of
@@ -154,7 +154,7 @@ def contour(
             progress("contouring", len(volumes), len(wanted), organ)
             if mask.any():
                 volumes[organ] = scan.grid.volume_cc(mask)
-                middles[organ] = _middle_x_mm(mask, scan.grid)
+                middles[organ] = scan.grid.middle_x_mm(mask)
                 yield organ, mask
         if not volumes:
             raise OrganError(
@@ -163,8 +163,7 @@ def contour(
             )
 
     WRITERS[format](out, found(), scan, Authorship(model=_title(loaded, model)))
-    warnings = [scan.doubt] if scan.doubt else []
-    warnings += [f"{twins}: left lies to the right of right; check the sides" for twins in sides_swapped(middles)]
+    warnings = [*([scan.doubt] if scan.doubt else []), *sides_swapped(middles)]
     not_found = tuple(organ for organ in wanted if organ not in volumes)
     if len(not_found) > len(volumes):
         warnings.append(
@@ -321,11 +320,6 @@ def _never_found(model: Model, cases: Sequence[Case]) -> list[str]:
 
 def _title(model: Model, path: Path) -> str:
     return f"{path.stem} ({model.provenance.lineage})"
-
-
-def _middle_x_mm(mask: Mask, grid: Grid) -> float:
-    columns = np.flatnonzero(mask.any(axis=0).any(axis=0))
-    return grid.origin_mm[0] + grid.spacing_mm[1] * float(columns.mean())
 
 
 def unrooted(path: Path) -> str:

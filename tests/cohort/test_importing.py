@@ -92,10 +92,14 @@ def test_two_cts_of_one_patient_are_told(tmp_path: Path, cohort: Cohort) -> None
     edit(tmp_path / "dicom" / "b" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
     for folder in ("a", "c"):
         edit(tmp_path / "dicom" / folder / "ct", lambda image: image.__delattr__("PatientID"))
-    assert not any("PatientID" in note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes)
+    assert not any(
+        "under one PatientID" in note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes
+    )
     again = patient(tmp_path / "dicom" / "d", seed="d")
     edit(tmp_path / "dicom" / "d" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
-    told = [note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes if "PatientID" in note]
+    told = [
+        note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes if "under one PatientID" in note
+    ]
     both = sorted(case_id_of("B", uid) for uid in (uids[1], again))
     assert [note.partition(":")[0] for note in told] == [", ".join(both)]
     assert "SOMEONE" not in str(told)
@@ -194,6 +198,22 @@ def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_told(
     assert [note.partition(": ")[2].partition(";")[0] for note in report.notes] == [told.partition(";")[0]] * bool(told)
 
 
+@pytest.mark.parametrize("swapped", [True, False])
+def test_left_to_the_right_of_right_is_told(tmp_path: Path, cohort: Cohort, swapped: bool) -> None:
+    patient(tmp_path / "dicom", ("Parotid_L", "Parotid_R"))
+
+    def move(dataset: Dataset) -> None:
+        for contour in dataset.ROIContourSequence[0].ContourSequence:
+            points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+            points[:, 0] += -4 if swapped else 4
+            contour.ContourData = [str(value) for value in points.ravel()]
+
+    edit(tmp_path / "dicom" / "rs.dcm", move)
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    told = f"{report.added[0]}: Parotid_L lies to the right of Parotid_R: left and right may be swapped"
+    assert report.notes == ((told,) if swapped else ())
+
+
 def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None:
     scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
@@ -239,6 +259,8 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_pa
     cut.write_bytes(cut.read_bytes()[:-30])
     patient(dicom / "frame", seed="frame")
     edit(dicom / "frame" / "ct", lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"))
+    patient(dicom / "two", seed="two")
+    edit(dicom / "two" / "ct" / "CT0003.dcm", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
     make_scan(dicom / "lonely", seed="lonely")
     (dicom / "letter.dcm").write_text("Dear colleague")
     report = import_archive(read_archive(dicom), cohort)
@@ -249,12 +271,38 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_pa
         "gap/ct: (file): no slice between z = 3.0 and 9.0 mm",
         "cut/ct: (file): cut off",
         "frame/ct: (file): drawn in another frame of reference",
+        "two/ct: (file) and (file) differ in PatientID; give the files of one patient",
         "lonely: no structure set references this CT",
         "letter.dcm: no DICOM file",
     ):
         assert part in told, (part, told)
-    assert len(report.left_out) == 6
+    assert len(report.left_out) == 7
     assert [row["reason"] for row in rows(cohort.path / "left_out.csv")] == [found.reason for found in report.left_out]
+
+
+def test_what_is_left_out_of_one_folder_can_be_told_apart(
+    tmp_path: Path, cohort: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The screen shows one of its files, the id that left_out.csv has, and between which structure sets to choose."""
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for seed in ("good", "gap", "tie"):
+        scan = make_scan(tmp_path / seed, seed=seed)
+        for name in ("rs.dcm", "again.dcm") if seed == "tie" else ("rs.dcm",):
+            make_structure_set(tmp_path / seed / name, scan, seed=f"{seed} {name}")
+            edit(tmp_path / seed / name, lambda data: setattr(data, "StructureSetTime", "120000"))
+        for file in (tmp_path / seed).iterdir():
+            file.rename(flat / f"{seed} {file.name}")
+    (flat / "gap CT0003.dcm").unlink()
+    report = import_archive(read_archive(flat), cohort)
+    assert {found.where.name for found in report.left_out} == {"gap CT0001.dcm", "tie CT0001.dcm"}
+    (tie,) = (found for found in report.left_out if found.where.name.startswith("tie"))
+    assert tie.why == f"{tie.reason}: {flat / 'tie again.dcm'}, {flat / 'tie rs.dcm'}"
+    tell.imported(report, cohort)
+    shown = capsys.readouterr().out
+    listed = rows(cohort.path / "left_out.csv")
+    assert len(listed) == 2
+    assert all(row["what"] in shown and ".dcm" not in row["reason"] for row in listed)
 
 
 def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -> None:

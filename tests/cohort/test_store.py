@@ -96,7 +96,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("centre", ["", "../x", "a/b", ".hidden", "line\nbreak", "x" * 65, "North\\ENT"])
+@pytest.mark.parametrize("centre", ["", "  ", "../x", "a/b", ".hidden", "line\nbreak", "x" * 65, "North\\ENT"])
 def test_a_label_that_is_no_file_name_is_refused(tmp_path: Path, centre: str) -> None:
     with pytest.raises(CohortError, match="label"):
         Cohort.open_or_create(tmp_path / "c", centre)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recontour.contouring.finish import KEPT_SHARE, drop_islands, sides_swapped
+from recontour.contouring.finish import KEPT_SHARE, drop_islands
 
 ONE_PIECE = ("Brainstem", "Larynx", "Lens_L", "Lobe_Temporal_R", "Parotid_L", "Parotid_R", "Pituitary")
 
@@ -44,11 +44,3 @@ def test_parts_that_touch_at_a_corner_are_one() -> None:
 
 def test_an_empty_mask_stays_empty() -> None:
     assert not drop_islands(np.zeros((2, 3, 3), dtype=bool), "Lens_L").any()
-
-
-def test_left_is_where_x_is_larger() -> None:
-    assert sides_swapped({"Parotid_L": 40.0, "Parotid_R": -38.0, "Lens_L": 20.0, "Brainstem": 0.0}) == []
-    assert sides_swapped({"Parotid_L": -40.0, "Parotid_R": 38.0, "Lens_L": -20.0, "Lens_R": 25.0}) == [
-        "Lens",
-        "Parotid",
-    ]

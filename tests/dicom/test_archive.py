@@ -135,7 +135,70 @@ def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Pat
     edit(tmp_path / "old", lambda dataset: setattr(dataset, "StructureSetTime", "160000"))
     archive = read_archive(tmp_path)
     assert not archive.pairs
-    assert ["none the newest" in found.reason for found in archive.left_out] == [True]
+    (left,) = archive.left_out
+    assert left.reason == "3 structure sets on one CT, none the newest; keep the one that counts"
+    assert left.why == f"{left.reason}: {tmp_path / 'new'}, {tmp_path / 'old'}"
+
+
+@pytest.mark.parametrize(
+    ("of_ct", "of_drawn", "told"), [("A", "B", True), ("", "B", True), ("A", "", False), ("A", "A ", False)]
+)
+def test_a_structure_set_under_another_patient_id_is_told_without_it(
+    tmp_path: Path, of_ct: str, of_drawn: str, told: bool
+) -> None:
+    path = patient(tmp_path, "a")
+    edit(tmp_path / "ct", lambda image: setattr(image, "PatientID", of_ct))
+    edit(path, lambda data: setattr(data, "PatientID", of_drawn))
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.note == ("its structure set is under another PatientID than its CT" if told else "")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "newest"),
+    [
+        (("20200102", "100000"), ("20200102", "100000.000000"), None),
+        (("20200102", "10"), ("20200102", "100000"), None),
+        (("2020.01.02", "10:00:00"), ("20200102", "1000"), None),
+        (("20200102", "10"), ("20200102", "095959"), "first"),
+        (("20200102", "100000.5"), ("20200102", "100000.25"), "first"),
+        (("20200102", ""), ("20200102", "000000"), "second"),
+        (("2020.01.02", "100000"), ("20200103", "000000"), "second"),
+    ],
+)
+def test_times_are_compared_however_they_are_written(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str], newest: str | None
+) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for name, (date, time) in (("first", first), ("second", second)):
+        make_structure_set(tmp_path / name, scan, seed=name)
+
+        def drawn(dataset: Dataset, date: str = date, time: str = time) -> None:
+            dataset.StructureSetDate, dataset.StructureSetTime = date, time
+
+        edit(tmp_path / name, drawn)
+    assert [pair.structure_set.path.name for pair in read_archive(tmp_path).pairs] == ([newest] if newest else [])
+
+
+def test_a_rejected_structure_set_is_taken_last_and_told(tmp_path: Path) -> None:
+    scan = make_scan(tmp_path / "ct")
+    for name, date, status in (("old", "20200102", "UNAPPROVED"), ("new", "20230102", "REJECTED")):
+        make_structure_set(tmp_path / name, scan, seed=name)
+
+        def judged(dataset: Dataset, date: str = date, status: str = status) -> None:
+            dataset.StructureSetDate, dataset.ApprovalStatus = date, status
+
+        edit(tmp_path / name, judged)
+    (pair,) = read_archive(tmp_path).pairs
+    assert (pair.structure_set.path.name, pair.note) == (
+        "old",
+        "a structure set that its reviewer rejected was not taken",
+    )
+    (tmp_path / "old").unlink()
+    (pair,) = read_archive(tmp_path).pairs
+    assert (pair.structure_set.path.name, pair.note) == (
+        "new",
+        "its structure set was rejected by its reviewer (ApprovalStatus)",
+    )
 
 
 def test_two_versions_under_one_uid_are_two(tmp_path: Path) -> None:
@@ -196,6 +259,18 @@ def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None
     }
 
 
+def test_a_series_that_shares_its_folder_goes_by_one_of_its_files(tmp_path: Path) -> None:
+    for seed, folder in (("a", "flat"), ("b", "flat"), ("c", "outer"), ("d", "outer/inner"), ("e", "own")):
+        make_scan(tmp_path / seed, seed=seed)
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for file in (tmp_path / seed).iterdir():
+            file.rename(tmp_path / folder / f"{seed}{file.name}")
+    make_structure_set(tmp_path / "own" / "rs.dcm", make_scan(tmp_path / "elsewhere", seed="f"))
+    archive = read_archive(tmp_path)
+    told = {found.path.relative_to(tmp_path).as_posix() for found in archive.left_out}
+    assert told == {"flat/aCT0001.dcm", "flat/bCT0001.dcm", "outer/cCT0001.dcm", "outer/inner", "own"}
+
+
 def test_unreadable_files_are_listed_and_the_rest_is_read(tmp_path: Path) -> None:
     patient(tmp_path / "one", "a")
     (tmp_path / "empty.dcm").touch()
@@ -205,7 +280,10 @@ def test_unreadable_files_are_listed_and_the_rest_is_read(tmp_path: Path) -> Non
     (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7")
     archive = read_archive(tmp_path)
     assert len(archive.pairs) == 1
-    assert {found.path.name for found in archive.unreadable} == {"empty.dcm", "letter.dcm", "cut"}
+    told = {found.path.name: found.reason for found in archive.unreadable}
+    assert set(told) == {"empty.dcm", "letter.dcm", "cut"}
+    assert told["empty.dcm"] == "an empty file; copy or export it again, or remove it"
+    assert told["letter.dcm"].endswith("export it again or remove it")
     assert not any(str(tmp_path) in found.reason for found in archive.unreadable)
 
 

@@ -414,6 +414,38 @@ def test_marks_in_pixels_that_are_declared_are_left_out_and_told(
     assert len(list((tmp_path / "out").rglob("CT*.dcm"))) == 5  # of the second series not even the first slices
 
 
+def test_what_was_chosen_of_a_structure_set_that_is_written_is_no_loss(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(archive / "Zebedee" / "rs.dcm", archive / "old.dcm")
+    edit(archive / "old.dcm", partial(fill, values={"SOPInstanceUID": "1.2.3", "StructureSetDate": "19990101"}))
+    written = deidentify(archive, tmp_path / "out")
+    note = "the newest of 2 structure sets was taken"
+    assert (written.left_out, written.notes) == ((), ((archive / "Zebedee" / "rs.dcm", note),))
+    tell.deidentified(written, tmp_path / "out")
+    told = capsys.readouterr().out.replace("\n", "")
+    assert f"note: {archive / 'Zebedee' / 'rs.dcm'}: {note}" in told
+    assert ", 0 left out: " in told
+
+
+def test_a_rejected_structure_set_stays_known_as_one(archive: Path, tmp_path: Path) -> None:
+    review = {"ApprovalStatus": "REJECTED", "ReviewerName": SECRET, "ReviewDate": "20200229"}
+    edit(archive / "Zebedee" / "rs.dcm", partial(fill, values=review))
+    deidentify(archive, tmp_path / "out")
+    (pair,) = read_archive(tmp_path / "out").pairs
+    assert pair.structure_set.is_rejected
+    assert SECRET.encode() not in pair.structure_set.path.read_bytes()
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
+def test_a_series_of_two_patients_is_not_written(archive: Path, tmp_path: Path, keyword: str) -> None:
+    make_scan(archive / "other", seed="other")
+    edit(archive / "Zebedee" / "ct" / "CT0004.dcm", partial(fill, values={keyword: "1.2.3"}))
+    written = deidentify(archive, tmp_path / "out")
+    assert (written.series, written.structure_sets) == (1, 0)
+    assert f"CT0004.dcm differ in {keyword}; give the files of one patient" in written.left_out[0].reason
+
+
 def test_other_objects_and_lone_structure_sets_are_not_written(archive: Path, tmp_path: Path) -> None:
     plan = pydicom.dcmread(archive / "Zebedee" / "rs.dcm")
     plan.SOPClassUID = plan.file_meta.MediaStorageSOPClassUID = RTPlanStorage
@@ -596,8 +628,8 @@ def test_nothing_lies_in_bits_that_pixels_do_not_use(tmp_path: Path, signed: int
         ({"BitsStored": 12, "HighBit": 15}, "HighBit is not BitsStored - 1"),
         ({"PixelData": b"too short "}, "cannot be decoded"),
         ({"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PixelData": bytes(288)}, "in colour"),
-        ({"PatientID": "123456", "ImagePositionPatient": [0, 0, 123456]}, "cannot be left out"),
-        ({"PatientID": "123456", "RescaleIntercept": "-123456.0"}, "cannot be left out"),
+        ({"AccessionNumber": "123456", "ImagePositionPatient": [0, 0, 123456]}, "cannot be left out"),
+        ({"AccessionNumber": "123456", "RescaleIntercept": "-123456.0"}, "cannot be left out"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")
@@ -790,6 +822,7 @@ def test_no_identifier_of_the_file_itself_is_kept_as_text_or_code(
     """Of any file of a series, not of its first one alone."""
     make_scan(tmp_path / "dicom")
     values = {"SpecificCharacterSet": "ISO_IR 192", **patient, kept: value}
+    edit(tmp_path / "dicom", partial(fill, values={key: patient[key] for key in patient if key == "PatientID"}))
     edit(tmp_path / "dicom" / "CT0004.dcm", partial(fill, values=values))
     deidentify(tmp_path / "dicom", tmp_path / "out")
     images = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").rglob("*.dcm"))]

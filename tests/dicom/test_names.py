@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recontour.dicom import match_names, read_user_map
+from recontour.dicom import match_names, read_user_map, sides_swapped
 from recontour.dicom.names import is_vocabulary, known_organs
 from recontour.errors import NamesError
 
@@ -227,3 +227,11 @@ def test_a_users_map_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_reasons_of_left_out_names_cover_each_kind_once() -> None:
     words = list(chain.from_iterable(kind["words"] for kind in VOCABULARY["left_out"].values()))
     assert len(words) == len(set(words))
+
+
+def test_left_is_where_x_is_larger() -> None:
+    assert sides_swapped({"Parotid_L": 40.0, "Parotid_R": -38.0, "Lens_L": 20.0, "Brainstem": 0.0}) == []
+    assert sides_swapped({"Parotid_L": -40.0, "Parotid_R": 38.0, "Lens_L": -20.0, "Lens_R": 25.0}) == [
+        "Lens_L lies to the right of Lens_R: left and right may be swapped",
+        "Parotid_L lies to the right of Parotid_R: left and right may be swapped",
+    ]

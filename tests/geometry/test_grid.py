@@ -94,6 +94,13 @@ def test_a_volume_on_another_grid_is_refused() -> None:
         make_grid((5, 4, 4), z_mm=MIXED).volume_cc(np.zeros((1, 2, 2), dtype=bool))
 
 
+def test_the_middle_of_a_mask_is_that_of_its_columns() -> None:
+    grid = make_grid((1, 8, 8), spacing_mm=(2.0, 0.5), origin_mm=(-10.0, 40.0))
+    mask = np.zeros(grid.shape, dtype=bool)
+    mask[0, 2, 4] = mask[0, 5, 6] = True
+    assert grid.middle_x_mm(mask) == -7.5
+
+
 def test_the_first_voxel_centre_is_the_origin_and_rows_are_y() -> None:
     grid = make_grid((1, 8, 8), spacing_mm=(2.0, 0.5), origin_mm=(-10.0, 40.0))
     assert grid.to_mm(np.array([[0.0, 0.0], [3.0, 1.0]])).tolist() == [[-10.0, 40.0], [-8.5, 42.0]]

@@ -104,9 +104,9 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
     """What came into a cohort, what did not, and what became of each ROI name."""
     _names(report.names)
     if report.left_out:
-        table = Table("left out", "why", title="What was not imported")
+        table = Table("left out", "where", "why", title="What was not imported")
         for left in report.left_out:
-            table.add_row(escape(printable(str(left.where))), escape(printable(left.why)))
+            table.add_row(*(escape(printable(words)) for words in (left.what, str(left.where), left.why)))
         out.print(table)
     for note in report.notes:
         out.print(f"note: {printable(note)}", markup=False)
@@ -121,7 +121,9 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     """What was written without its patients, what was not, and what a person must still look at."""
     _names(written.names)
     for left in written.left_out:
-        out.print(printable(f"left out: {left.path}: {left.reason}"), markup=False)
+        out.print(printable(f"left out: {left.path}: {left.why}"), markup=False)
+    for path, note in written.notes:
+        out.print(printable(f"note: {path}: {note}"), markup=False)
     for kind, count in written.passed_over:
         out.print(f"passed over: {count} x {kind}; only CT and structure sets are written", markup=False)
     out.print(

@@ -30,6 +30,7 @@ from recontour.dicom import (
     read_segments,
     read_series,
     read_user_map,
+    sides_swapped,
 )
 from recontour.dicom import LeftOut as ArchiveLeftOut
 from recontour.errors import (
@@ -132,7 +133,7 @@ def import_archive(
     added: list[str] = []
     already_there: list[str] = []
     left_out = [
-        LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.reason, found.reason)
+        LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.why, found.reason)
         for found in (*archive.unreadable, *archive.left_out)
     ]
     notes: list[str] = []
@@ -146,7 +147,7 @@ def import_archive(
             became, rows = _import_case(pair, case_id, cohort, user_map, said)
         except (DicomError, GridMismatchError) as error:
             reason = _reason(error, pair, archive.folder)
-            left_out.append(LeftOut(case_id, pair.series.files[0].parent, str(error), reason))
+            left_out.append(LeftOut(case_id, pair.series.place, str(error), reason))
             continue
         if isinstance(became, LeftOut):
             left_out.append(became)
@@ -205,6 +206,7 @@ def _import_case(
     masks = _masks(drawn, table.mapped, scan.grid, said.append)
     if not masks:
         return LeftOut(case_id, pair.structure_set.path, _no_organ(drawn, said), NO_ORGAN), table.rows
+    said.extend(sides_swapped({organ: scan.grid.middle_x_mm(mask) for organ, mask in masks.items()}))
     is_added = _add(cohort, case_id, scan, masks, pair.structure_set)
     return "added" if is_added else "there already", table.rows
 

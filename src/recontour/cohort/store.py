@@ -139,7 +139,7 @@ class Cohort:
                     "keep one folder a centre, or leave --centre out"
                 )
             return cohort
-        is_name = 0 < len(centre) <= 64 and centre == Path(centre).name and centre[0] != "."
+        is_name = centre.strip() and len(centre) <= 64 and centre == Path(centre).name and centre[0] != "."
         if not is_name or not centre.isprintable() or "\\" in centre:  # DICOM parts text at a backslash
             raise CohortError(
                 f"a centre's label becomes part of file names and of DICOM; {centre!r} cannot. Choose another --centre"

@@ -1,6 +1,6 @@
 """From raw masks to what a person would accept as a first draft."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -48,20 +48,3 @@ def drop_islands(mask: Mask, organ: str) -> Mask:
     result = np.zeros_like(mask)
     result[box] = kept[labels]
     return result
-
-
-def sides_swapped(middles_x_mm: Mapping[str, float]) -> list[str]:
-    """Left organs that lie to the right of their right twins (DICOM x grows to the patient's left).
-
-    middles_x_mm: organ -> x of its centre.
-    Returns: the twins' common names, such as "Parotid".
-    """
-    return [
-        organ[:-2]
-        for organ in _left(middles_x_mm)
-        if organ[:-2] + "_R" in middles_x_mm and middles_x_mm[organ] < middles_x_mm[organ[:-2] + "_R"]
-    ]
-
-
-def _left(organs: Iterable[str]) -> list[str]:
-    return sorted(organ for organ in organs if organ.endswith("_L"))

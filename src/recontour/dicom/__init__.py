@@ -11,6 +11,7 @@ from recontour.dicom.names import (
     match_names,
     ordered,
     read_user_map,
+    sides_swapped,
 )
 from recontour.dicom.rtstruct import (
     Authorship,
@@ -52,6 +53,7 @@ __all__ = [
     "read_structure_set",
     "read_user_map",
     "refuse_without_uids",
+    "sides_swapped",
     "write_scan",
     "write_segmentation",
     "write_structure_set",

@@ -6,6 +6,7 @@ Files belong together by the UIDs they reference, never by their names or folder
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,13 +71,14 @@ class CtSeries:
     files: tuple[Path, ...]
     sop_instance_uids: frozenset[str]
     patient_id: str
+    place: Path  # what to call it by: its folder, or the first of its files where the folder also holds another series
 
 
 @dataclass(frozen=True, slots=True)
 class StructureSetFile:
-    """One RTSTRUCT, or one SEG. drawn: date and time as DICOM writes them, so that later ones sort last.
+    """One RTSTRUCT, or one SEG. drawn: date and time, such that later ones sort last, and those not told first.
 
-    identity: the patient's ID and the parts of the name; it never leaves memory.
+    patient_id, identity: the patient's ID, and with it the parts of the name; they never leave memory.
     """
 
     path: Path
@@ -84,14 +86,16 @@ class StructureSetFile:
     drawn: tuple[str, str]
     series_uids: frozenset[str]  # the series it references
     image_uids: frozenset[str]  # the images it references
+    patient_id: str
     identity: frozenset[str]
     is_segmentation: bool = False
     is_draft: bool = False  # as `recontour contour` wrote it, and nobody saved it since
+    is_rejected: bool = False  # by a reviewer
 
     @property
-    def rank(self) -> tuple[bool, bool]:
-        """The lower one counts: what a person saved before a draft, then an RTSTRUCT before a SEG."""
-        return self.is_draft, self.is_segmentation
+    def rank(self) -> tuple[bool, bool, bool]:
+        """The lower one counts: what nobody rejected, then what a person saved before a draft, RTSTRUCT before SEG."""
+        return self.is_rejected, self.is_draft, self.is_segmentation
 
     def names_patient(self, words: str) -> bool:
         """Whether words hold a part of the patient's name, or the patient's ID."""
@@ -109,11 +113,20 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What cannot be used, and why. The reason names no file and no patient. series_uid: empty for a lone file."""
+    """What cannot be used, and why. The reason names no file and no patient.
+
+    series_uid: empty for a lone file. rivals: the files of which one should be there.
+    """
 
     path: Path
     reason: str
     series_uid: str = ""
+    rivals: tuple[Path, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The reason with the files that it is about: for the screen only."""
+        return f"{self.reason}: {', '.join(map(str, self.rivals))}" if self.rivals else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +179,25 @@ def read_archive(folder: Path) -> Archive:
                         others["object of an unknown kind" if kind == sop_class else kind] += 1
             except NotDicomError as error:
                 unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
+    places = _places({uid: tuple(files.values()) for uid, files in images.items()})
     series = tuple(
-        CtSeries(uid, tuple(files.values()), frozenset(instance for instance, _ in files), patient_ids[uid])
+        CtSeries(
+            uid, tuple(files.values()), frozenset(instance for instance, _ in files), patient_ids[uid], places[uid]
+        )
         for uid, files in images.items()
     )
     pairs, left_out = _pair(series, structure_sets.values())
     return Archive(folder, series, pairs, left_out, tuple(unreadable), tuple(sorted(others.items())))
+
+
+def _places(files: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
+    """What to call each series by, from the files of each."""
+    holding = Counter(
+        folder
+        for of_series in files.values()
+        for folder in {one for parent in {path.parent for path in of_series} for one in (parent, *parent.parents)}
+    )
+    return {uid: first.parent if holding[first.parent] == 1 else first for uid, (first, *_) in files.items()}
 
 
 def is_localiser(header: Dataset) -> bool:
@@ -204,15 +230,17 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
         for roi in read_dataset(path).get("ROIContourSequence") or ():
             for contour in roi.get("ContourSequence") or ():
                 image_uids |= _image_uids(contour)
-    drawn = (text(header, "StructureSetDate"), text(header, "StructureSetTime"))
+    drawn = _moment(header, "StructureSetDate", "StructureSetTime")
     return StructureSetFile(
         path,
         sop_instance_uid(header),
         drawn,
         frozenset(series_uids),
         frozenset(image_uids),
+        text(header, "PatientID"),
         _identity(header),
         is_draft=_is_draft(header, "StructureSetLabel"),
+        is_rejected=_is_rejected(path),
     )
 
 
@@ -220,13 +248,14 @@ def _segmentation_file(path: Path, header: Dataset) -> StructureSetFile:
     series = items_of(header, "ReferencedSeriesSequence")
     series_uids = frozenset(text(one, "SeriesInstanceUID") for one in series) - {""}
     image_uids = frozenset() if series_uids else _image_uids_of_frames(read_dataset(path))
-    drawn = (text(header, "ContentDate"), text(header, "ContentTime"))
+    drawn = _moment(header, "ContentDate", "ContentTime")
     return StructureSetFile(
         path,
         sop_instance_uid(header),
         drawn,
         series_uids,
         image_uids,
+        text(header, "PatientID"),
         _identity(header),
         is_segmentation=True,
         is_draft=_is_draft(header, "ContentLabel"),
@@ -241,6 +270,20 @@ DRAWN: dict[str, Callable[[Path, Dataset], StructureSetFile]] = {
 
 def _is_draft(header: Dataset, label: str) -> bool:
     return {text(header, "Manufacturer"), text(header, label).lower()} == {DRAFT}
+
+
+def _is_rejected(path: Path) -> bool:
+    """Whether a reviewer rejected a structure set; it is told behind the contours. Damage is told where it is used."""
+    with suppress(NotDicomError), reading(path):
+        return text(read_header(path, ("ApprovalStatus",), until=None), "ApprovalStatus").upper() == "REJECTED"
+    return False
+
+
+def _moment(header: Dataset, day: str, hour: str) -> tuple[str, str]:
+    """A date and a time as 8 and 12 digits: DICOM leaves out a time's last digits, and once had dots and colons."""
+    date, time = text(header, day).replace(".", ""), text(header, hour).replace(":", "")
+    whole, _, fraction = time.partition(".")
+    return date, f"{whole:0<6}{fraction:0<6}" if time else ""
 
 
 def _identity(header: Dataset) -> frozenset[str]:
@@ -285,14 +328,15 @@ def _pair(
         best = min((one.rank for one in of_ct), default=None)
         candidates = sorted((one for one in of_ct if one.rank == best), key=lambda one: one.drawn)
         if not ct.uid:
-            left_out.append(LeftOut(ct.files[0].parent, "CT images without SeriesInstanceUID; export them again"))
+            left_out.append(LeftOut(ct.place, "CT images without SeriesInstanceUID; export them again"))
         elif not candidates:
-            left_out.append(LeftOut(ct.files[0].parent, "no structure set references this CT series", ct.uid))
+            left_out.append(LeftOut(ct.place, "no structure set references this CT series", ct.uid))
         elif len(candidates) > 1 and candidates[-1].drawn == candidates[-2].drawn:
             reason = f"{len(candidates)} structure sets on one CT, none the newest; keep the one that counts"
-            left_out.append(LeftOut(ct.files[0].parent, reason, ct.uid))
+            rivals = tuple(one.path for one in candidates if one.drawn == candidates[-1].drawn)
+            left_out.append(LeftOut(ct.place, reason, ct.uid, rivals))
         else:
-            pairs.append(Pair(ct, candidates[-1], "; ".join(_notes(candidates, of_ct))))
+            pairs.append(Pair(ct, candidates[-1], "; ".join(_notes(ct, candidates, of_ct))))
     return tuple(pairs), tuple(left_out)
 
 
@@ -305,12 +349,18 @@ def _why_unpaired(structure_set: StructureSetFile, found: Set[str]) -> str:
     return f"{reason}; export it with the CT it was drawn on"
 
 
-def _notes(candidates: Sequence[StructureSetFile], of_ct: Sequence[StructureSetFile]) -> Iterator[str]:
+def _notes(ct: CtSeries, candidates: Sequence[StructureSetFile], of_ct: Sequence[StructureSetFile]) -> Iterator[str]:
     """What is to be said of the last of the candidates, which was taken among all of a CT."""
+    if candidates[-1].patient_id not in ("", ct.patient_id):
+        yield "its structure set is under another PatientID than its CT"
     if len(candidates) > 1:
         yield f"the newest of {len(candidates)} structure sets was taken"
     if any(one.is_segmentation for one in of_ct) and not candidates[-1].is_segmentation:
         yield "its RTSTRUCT was taken, not its SEG"
+    if candidates[-1].is_rejected:
+        yield "its structure set was rejected by its reviewer (ApprovalStatus)"
+    elif any(one.is_rejected for one in of_ct):
+        yield "a structure set that its reviewer rejected was not taken"
     if candidates[-1].is_draft:
         yield "its contours are recontour's own, as it wrote them: a model learns and proves nothing by them"
 

@@ -44,7 +44,7 @@ from recontour.dicom.reading import (
     value,
 )
 from recontour.dicom.rtstruct import CLOSED, read_rois
-from recontour.dicom.series import encoded, stored_pixels
+from recontour.dicom.series import OF_ONE_PATIENT, encoded, refuse_differing, stored_pixels
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, OutputError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
 
@@ -79,6 +79,7 @@ class Deidentified:
     names: tuple[tuple[NameRow, int], ...]  # what became of each ROI name, in how many patients; for the screen only
     left_out: tuple[LeftOut, ...]  # for the screen only: their paths may name patients
     passed_over: tuple[tuple[str, int], ...]  # kinds of objects that are never written, and how many there were
+    notes: tuple[tuple[Path, str], ...]  # what is to be known of structure sets that were written
 
     @property
     def dropped_rois(self) -> int:
@@ -114,13 +115,14 @@ def deidentify(
     drawn = {pair.series.uid: pair.structure_set for pair in archive.pairs if not pair.structure_set.is_segmentation}
     alone = {one.series_uid: replace(one, reason=f"its CT was written alone: {one.reason}") for one in archive.left_out}
     left_out = [*archive.unreadable, *(one for one in archive.left_out if not one.series_uid)]
-    left_out += [LeftOut(pair.structure_set.path, pair.note) for pair in archive.pairs if pair.note]
+    chosen = {pair.series.uid: pair.note for pair in archive.pairs if pair.note}
+    told: list[tuple[Path, str]] = []
     left_out += [LeftOut(pair.structure_set.path, NO_SEG) for pair in archive.pairs if pair.series.uid not in drawn]
     found: Counter[NameRow] = Counter()
     with whole_folder(out) as folder:
         for done, ct in enumerate(series):
             progress("de-identifying", done, len(series), "")
-            at = ct.files[0].parent
+            at = ct.place
             try:
                 patient = Patient.of(ct, secret)
                 place = folder / patient.pseudonym / patient.token("series", ct.uid)
@@ -133,18 +135,26 @@ def deidentify(
                     left_out += [LeftOut(at, note) for note in notes]
                     if not target.exists():
                         left_out.append(LeftOut(at, NO_ORGAN))
+                    elif ct.uid in chosen:
+                        told.append((at, chosen[ct.uid]))
                 elif ct.uid in alone:
                     left_out.append(alone[ct.uid])
             except DicomError as error:
                 left_out.append(LeftOut(at, str(error).removeprefix(f"{at}: ")))
         counts = _counts(folder)
         if not counts["series"]:
-            why = f" ({left_out[0].path}: {left_out[0].reason})" if left_out else ""
+            why = f" ({left_out[0].path}: {left_out[0].why})" if left_out else ""
             raise NoSeriesError(f"{dicom_dir}: no CT series that can be de-identified{why}; give a folder of CT series")
         if key and not key.exists():
             write_text(key, secret.hex() + "\n", mode=0o600)
     progress("de-identifying", len(series), len(series), "")
-    return Deidentified(**counts, names=ordered(found), left_out=tuple(left_out), passed_over=archive.passed_over)
+    return Deidentified(
+        **counts,
+        names=ordered(found),
+        left_out=tuple(left_out),
+        passed_over=archive.passed_over,
+        notes=tuple(told),
+    )
 
 
 def _counts(folder: Path) -> dict[str, int]:
@@ -175,10 +185,13 @@ def _secret(key: Path | None, out: Path) -> bytes:
 
 def _write_series(folder: Path, series: CtSeries, patient: Patient) -> None:
     """Write a CT series' files, counted anew; none if one cannot be written."""
+    first = series.files[0]
+    header = read_header(first, ("SpecificCharacterSet", *OF_ONE_PATIENT))
     with whole_folder(folder) as partial:
         for number, path in enumerate(sorted(series.files, key=_place_in_series), start=1):
             with reading(path):
                 image = read_dataset(path)
+                refuse_differing(OF_ONE_PATIENT, (first, header), (path, image))
                 _refuse_marks_in_pixels(image, path)
                 clean = _without_identity(image, patient)
                 clean.InstanceNumber, clean.AcquisitionNumber = number, ""
@@ -243,6 +256,8 @@ def _write_structure_set(
             clean.StructureSetLabel, clean.StructureSetTime, clean.OperatorsName = "DEIDENTIFIED", "", ""
             if source.is_draft:
                 clean.Manufacturer = clean.StructureSetLabel = DRAFT  # it names nobody, and import must still know it
+            if source.is_rejected:
+                clean.ApprovalStatus, clean.ReviewDate, clean.ReviewTime, clean.ReviewerName = "REJECTED", "", "", ""
             clean.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
             content = encoded(clean)
         path.write_bytes(content)

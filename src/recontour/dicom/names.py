@@ -250,3 +250,16 @@ def _built_in() -> dict[str, tuple[str, ...]]:
 def _with_side(words: Sequence[str], side: str) -> list[list[str]]:
     """A name's words with its side before, after or between them."""
     return [[*words[:at], side, *words[at:]] for at in range(len(words) + 1)]
+
+
+def sides_swapped(middles_x_mm: Mapping[str, float]) -> list[str]:
+    """Left organs that lie to the right of their right twins (DICOM x grows to the patient's left), each as a sentence.
+
+    middles_x_mm: TG-263 name -> x of its middle.
+    """
+    twins = [(organ, f"{organ[:-2]}_R") for organ in sorted(middles_x_mm) if organ.endswith("_L")]
+    return [
+        f"{left} lies to the right of {right}: left and right may be swapped"
+        for left, right in twins
+        if right in middles_x_mm and middles_x_mm[left] < middles_x_mm[right]
+    ]

@@ -74,12 +74,13 @@ def claims_dicom(path: Path) -> bool:
     return path.suffix.lower() == ".dcm" or _looks_dicom(_first_bytes(path, LOOK))
 
 
-def read_header(path: Path, keywords: tuple[str, ...]) -> Dataset:
+def read_header(path: Path, keywords: tuple[str, ...], until: int | None = HEADER_END) -> Dataset:
     """The named attributes of a file, without its pixels or contours.
 
+    until: the first tag that is not looked at; None: some lie behind the contours, and the file must be whole.
     Raises: NotDicomError: the file is damaged or no DICOM.
     """
-    return _read(path, until=HEADER_END, tags=_tags(keywords))
+    return _read(path, until=until, tags=_tags(keywords))
 
 
 def read_dataset(path: Path) -> Dataset:
@@ -287,8 +288,13 @@ def _plain(path: Path, until: int | None, tags: frozenset[int] | None) -> Datase
 
 def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
     """A file as pydicom reads it."""
-    if not _looks_dicom(_first_bytes(path, LOOK)):
-        raise NotDicomError(f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start)")
+    if not (start := _first_bytes(path, LOOK)):
+        raise NotDicomError(f"{path}: an empty file; copy or export it again, or remove it")
+    if not _looks_dicom(start):
+        raise NotDicomError(
+            f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start); "
+            "export it again or remove it"
+        )
     attributes = count(1)
 
     def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:

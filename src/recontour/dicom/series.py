@@ -17,7 +17,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
-from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
+from recontour.dicom.archive import CT, ENHANCED_CT, CtSeries, is_localiser, read_archive
 from recontour.dicom.reading import (
     DEEPEST,
     numbers,
@@ -54,9 +54,11 @@ FINEST_MM = 0.01  # between two pixels
 AIR_HU = -1000
 NO_AIR_HU = -500  # a CT in which nothing is below has no air, and no patient lies without any
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
+SERIES_SHOWN = 12  # in one line of an error: the phases of a 4D CT
 GAP_TO_CLOSER_SIDE, GAP_TO_WIDER_SIDE = 1.9, 1.4  # see _refuse_gaps
 
-SAME_IN_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID")
+OF_ONE_PATIENT = ("PatientID", "StudyInstanceUID")  # the same in all files of a series; names are spelt as one likes
+SAME_IN_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID", *OF_ONE_PATIENT)
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
     "SpecificCharacterSet",
     "PatientName",
@@ -158,8 +160,17 @@ def read_scan(folder: Path) -> Scan:
     if not archive.series:
         raise NoSeriesError(f"{folder}: no CT image in it; give the folder of one CT series")
     if len(archive.series) > 1:
-        raise MixedSeriesError(f"{folder}: {len(archive.series)} CT series in it; give a folder that holds just one")
+        raise MixedSeriesError(
+            f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)}); "
+            "give a folder that holds just one"
+        )
     return read_series(archive.series[0].files)
+
+
+def _counted(series: Sequence[CtSeries], folder: Path) -> str:
+    """How many images each series has, and one of its files, so that a person can take them apart."""
+    shown = [f"{len(one.files)} images as {one.files[0].relative_to(folder)}" for one in series[:SERIES_SHOWN]]
+    return ", ".join([*shown, "..."] if len(series) > SERIES_SHOWN else shown)
 
 
 @silence()
@@ -173,18 +184,16 @@ def read_series(files: Sequence[Path]) -> Scan:
     place = Path(os.path.commonpath([path.parent for path in files]))
     slices: dict[tuple[str, int], _Slice] = {}
     shared: Dataset | None = None
-    same: dict[str, str] = {}
+    first = files[0]
     voxels = 0
     for path in files:
         with reading(path):
             dataset = read_dataset(path)
             if sop_class_uid(dataset) not in CT or is_localiser(dataset):
                 continue
-            seen = {keyword: text(dataset, keyword) for keyword in SAME_IN_SERIES}
-            shared, same = shared or dataset, same or seen
-            if seen != same:
-                what = next(keyword for keyword in seen if seen[keyword] != same[keyword])
-                raise MixedSeriesError(f"{place}: files differ in {what}; give the files of one CT series")
+            if shared is None:
+                shared, first = dataset, path
+            refuse_differing(SAME_IN_SERIES, (first, shared), (path, dataset))
             for stored in _images(dataset, path):
                 image = _with_air_as_padding(stored, dataset)
                 known = slices.setdefault((image.sop_instance_uid, image.frame), image)
@@ -206,6 +215,16 @@ def read_series(files: Sequence[Path]) -> Scan:
     with reading(place):
         source = _source(shared, ordered)
     return Scan(hu, _grid(ordered, hu.shape), source)
+
+
+def refuse_differing(keywords: Sequence[str], one: tuple[Path, Dataset], other: tuple[Path, Dataset]) -> None:
+    """Raise MixedSeriesError where two files of a series differ in what all of them share."""
+    for keyword in keywords:
+        if text(one[1], keyword) != text(other[1], keyword):
+            whose = "patient" if keyword in OF_ONE_PATIENT else "CT series"
+            raise MixedSeriesError(
+                f"{one[0]} and {other[0]} differ in {keyword}; give the files of one {whose}, or export them again"
+            )
 
 
 def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
@@ -233,7 +252,7 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
 
 def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     """A slice whose padding, where it would be denser than air, is air: nothing was measured there."""
-    first, last = (value(dataset, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    first, last = map(dataset.get, ("PixelPaddingValue", "PixelPaddingRangeLimit"))  # "US or SS": the rest says which
     if first is None:
         return image
     kind, (slope, intercept) = image.stored.dtype, image.rescale

@@ -96,3 +96,8 @@ class Grid:
             raise GridMismatchError(f"a mask of shape {mask.shape} does not lie on a grid of {self.shape}")
         counts = [np.count_nonzero(plane) for plane in mask]  # many times faster than of axis=(1, 2)
         return float(np.sum(counts * self.slice_thickness_mm)) * self.pixel_mm2 / 1000.0
+
+    def middle_x_mm(self, mask: npt.NDArray[np.bool_]) -> float:
+        """Where a mask (slice, row, column) that is not empty lies from right to left: the mean of its columns."""
+        columns = np.flatnonzero(mask.any(axis=0).any(axis=0))
+        return self.origin_mm[0] + self.spacing_mm[1] * float(columns.mean())
