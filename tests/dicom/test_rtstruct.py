@@ -464,6 +464,21 @@ def test_contours_that_are_no_planes_of_a_patient_are_refused(
         read_structure_set(drawn, scan)
 
 
+@pytest.mark.parametrize("padding", [b"\0", b" ", b" \0\0"])
+def test_coordinates_may_be_padded_with_blanks_and_nuls(scan: Scan, drawn: Path, padding: bytes) -> None:
+    value = rb"0\0\0\4\0\0\4\4\0" + padding + padding
+    value += padding if len(value) % 2 else b""
+
+    def room(dataset: Dataset) -> None:
+        first_contour(dataset).ContourData = "1" * len(value)
+        first_contour(dataset).NumberOfContourPoints = 3
+
+    edit(drawn, room)
+    drawn.write_bytes(drawn.read_bytes().replace(b"1" * len(value), value))
+    first, *_ = read_structure_set(drawn, scan)["Brainstem"].contours
+    assert first.points_mm.tolist() == [[0, 0], [4, 0], [4, 4]]
+
+
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.4, 0.5, 0.6, 0.8, 0.95])
 def test_a_structure_set_cut_off_anywhere_is_refused(scan: Scan, drawn: Path, share: float) -> None:
     whole = drawn.read_bytes()

@@ -31,6 +31,7 @@ Points = npt.NDArray[np.float64]
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
 FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
 MOST_COMPARED = 1_000_000  # pairs of contours of one plane, and pairs of edges of two contours
+PADDING = b"\0 \t\r\n"  # around the coordinates: DICOM pads with one blank, some with NULs
 LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
 UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # both are filled even-odd
@@ -167,7 +168,8 @@ def _coordinates(item: Attributes) -> list[bytes] | list[str]:
         element = item.get_item(CONTOUR_DATA)
         value = None if element is None else element.value
     if value is None or isinstance(value, bytes):
-        return value.split(b"\\") if value and value.strip() else []
+        value = (value or b"").strip(PADDING)
+        return value.split(b"\\") if value else []
     return list(map(str, value))
 
 
