@@ -414,6 +414,33 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
     assert said == ["Brainstem: 1 contour(s) drawn twice, kept once"]
 
 
+def closed(points: np.ndarray) -> np.ndarray:
+    return np.concatenate([points, points[:1]])
+
+
+def turned(points: np.ndarray) -> np.ndarray:
+    return np.roll(points[::-1], 2, axis=0)
+
+
+@pytest.mark.parametrize(
+    "bend", [closed, turned, lambda points: points.round(2), lambda points: closed(turned(points))]
+)
+@pytest.mark.parametrize("raised_mm", [0.0, 0.01, -0.04])
+@pytest.mark.parametrize("corners", [3, 40, 1500])
+def test_a_copy_that_differs_by_how_it_was_written_counts_once(
+    tmp_path: Path, scan: Scan, bend: Callable[[np.ndarray], np.ndarray], raised_mm: float, corners: int
+) -> None:
+    """Even-odd, it would erase the first but for a hair, often to nothing at all."""
+    angle = np.arange(corners) * 2 * np.pi / corners
+    points, z_mm = np.column_stack([np.cos(angle), np.sin(angle)]) * np.pi + np.e, scan.grid.slice_z_mm[1]
+    both = (Contour(points, z_mm), Contour(bend(points), z_mm + raised_mm))
+    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test"))
+    said: list[str] = []
+    read = read_structure_set(tmp_path / "rs.dcm", scan, said.append)["x"].contours
+    assert said == ["x: 1 contour(s) drawn twice, kept once"]
+    np.testing.assert_array_equal(rasterise(read, scan.grid), rasterise(both[:1], scan.grid))
+
+
 @pytest.mark.parametrize(
     ("second", "told"),
     [
@@ -424,6 +451,9 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
         ([(7, 7), (9, 7), (9, 9), (7, 9)], 0),  # elsewhere
         ([(4, 4), (9, 4), (9, 9), (4, 9)], 1),
         ([(1, 3), (9, 3), (9, 4), (1, 4)], 1),
+        ([(4, 2), (9, 2), (9, 6), (4, 6)], 1),  # along pixels' edges: their sides run together
+        ([(2, 4), (4, 4), (6, 4), (6, 8), (2, 8)], 1),
+        ([(0, 2), (4, 2), (4, 6), (0, 6)], 1),
         ([(2.01, 2.01), (6.01, 2.01), (6.01, 6.01), (2.01, 6.01)], 1),  # drawn again, a little off
     ],
 )
@@ -437,6 +467,14 @@ def test_contours_of_a_plane_that_cross_are_told(
     said: list[str] = []
     assert len(read_structure_set(tmp_path / "rs.dcm", scan, said.append)["x"].contours) == 2
     assert said == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"] * told
+
+
+def test_contours_that_cross_are_told_within_the_noise_of_a_plane(tmp_path: Path, scan: Scan) -> None:
+    both = (Contour(SQUARE, 0.0), Contour(SQUARE + 2, 0.01))
+    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test"))
+    said: list[str] = []
+    read_structure_set(tmp_path / "rs.dcm", scan, said.append)
+    assert said == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"]
 
 
 def test_mirror_images_in_one_plane_are_two_contours(tmp_path: Path, scan: Scan) -> None:
