@@ -401,8 +401,7 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
     """Even-odd, the copy would erase the first; it may start at another point or run the other way."""
 
     def copy(dataset: Dataset) -> None:
-        again = Dataset()
-        again.update(first_contour(dataset))
+        again = deepcopy(first_contour(dataset))
         points = np.array(first_contour(dataset).ContourData, dtype=float).reshape(-1, 3)
         again.ContourData = [str(value) for value in np.roll(points[::-1], 2, axis=0).ravel()]
         dataset.ROIContourSequence[0].ContourSequence.append(again)

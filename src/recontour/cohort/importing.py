@@ -42,9 +42,10 @@ from recontour.errors import (
     RecontourError,
 )
 from recontour.files import write_text
-from recontour.geometry import Grid, rasterise
+from recontour.geometry import Grid, height_mm, planes, rasterise
 
 NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
+OFF_SLICE = 0.1  # of the slices' spacing: contours farther from their slice than that are told
 NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
 DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
 HIDDEN_NAME = "(not stored: it may name the patient)"
@@ -77,6 +78,15 @@ class ImportReport:
         tuple[NameRow, int], ...
     ]  # what became of each ROI name, and in how many patients; for the screen only
     notes: tuple[str, ...]  # by case: what was dropped or chosen between, or has changed since; for the screen only
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """How the planes of an organ's contours lie to the slices: how many do, how many count, how far off those lie."""
+
+    planes: int = 0
+    taken: int = 0  # the nearest to each slice
+    off_mm: tuple[float, ...] = ()  # of those taken, where it is more than OFF_SLICE of the spacing
 
 
 def import_dicom(
@@ -141,7 +151,7 @@ def import_archive(
     for done, pair in enumerate(archive.pairs):
         case_id = case_id_of(cohort.centre, pair.series.uid)
         progress("importing", done, len(archive.pairs), case_id)
-        said = [pair.note] if pair.note else []
+        said = [line for line in (pair.note, _absent(pair)) if line]
         try:
             became, rows = _import_case(pair, case_id, cohort, user_map, said)
         except (DicomError, GridMismatchError) as error:
@@ -189,6 +199,14 @@ def _one_patient(pairs: Sequence[Pair], cohort: Cohort, added: Collection[str]) 
         for names in by_id.values()
         if len(names) > 1 and not set(names).isdisjoint(added)
     ]
+
+
+def _absent(pair: Pair) -> str:
+    """What to note where images are missing that a structure set was drawn on; of several series it may be any."""
+    file, here = pair.structure_set, pair.series.sop_instance_uids
+    if file.series_uids - {pair.series.uid} or not (missing := len(file.image_uids - here)):
+        return ""
+    return f"{missing} of the {len(file.image_uids)} images it references are not here"
 
 
 def _import_case(
@@ -241,14 +259,15 @@ def _masks(
 
     organs: name in the structure set -> TG-263 name.
     """
-    masks = {}
+    masks, fits = {}, []
     for one in drawn:
         if one.is_drawn and one.name in organs:
             try:
-                mask = one.mask() if isinstance(one, Segment) else _rasterised(one, grid, note)
+                mask, fit = (one.mask(), _Fit()) if isinstance(one, Segment) else _rasterised(one, grid, note)
             except (ContoursError, DicomError) as error:
                 note(f"{organs[one.name]} is unknown: {error}")
                 continue
+            fits.append(fit)
             shown, between = _shown_and_between(mask)
             if not shown:
                 note(f"{one.name}: none of its contours shows on the CT's slices")
@@ -261,15 +280,38 @@ def _masks(
                 masks[organs[one.name]] = mask
                 if between:
                     note(f"{one.name}: nothing on {between} slice(s) between its first and last; taken as it is")
+    _tell_fits(fits, note)
     return masks
 
 
-def _rasterised(roi: Roi, grid: Grid, note: Callable[[str], None]) -> Mask:
+def _rasterised(roi: Roi, grid: Grid, note: Callable[[str], None]) -> tuple[Mask, _Fit]:
     contours = roi.contours(note)
     beyond = sum(grid.slice_at(contour.z_mm) is None for contour in contours)
     if 0 < beyond < len(contours):
         note(f"{roi.name}: {beyond} of {len(contours)} contours lie on no slice; is the CT complete?")
-    return rasterise(contours, grid)
+    mask = rasterise(contours, grid)
+    apart_mm: dict[int, list[float]] = {}  # by slice
+    for z_mm in map(height_mm, planes(contours)):
+        if (index := grid.slice_at(z_mm)) is not None:
+            apart_mm.setdefault(index, []).append(abs(z_mm - grid.slice_z_mm[index]))
+    empty = len(apart_mm) - np.count_nonzero(mask[list(apart_mm)].any(axis=(1, 2)))
+    if 0 < empty < len(apart_mm):
+        note(f"{roi.name}: empty on {empty} slice(s) with contours, which erase one another or are less than a pixel")
+    nearest_mm = np.array([min(apart_mm[index]) for index in apart_mm])
+    is_off = nearest_mm > OFF_SLICE * grid.slice_thickness_mm[list(apart_mm)]
+    return mask, _Fit(sum(map(len, apart_mm.values())), len(apart_mm), tuple(nearest_mm[is_off].tolist()))
+
+
+def _tell_fits(fits: Sequence[_Fit], note: Callable[[str], None]) -> None:
+    """Note planes that do not count or lie off their slices, of all organs together."""
+    count, taken = sum(fit.planes for fit in fits), sum(fit.taken for fit in fits)
+    off_mm = [far for fit in fits for far in fit.off_mm]
+    if taken < count:
+        note(f"{count - taken} of {count} planes of contours are left out: another is nearer to the slice")
+    if off_mm:
+        note(
+            f"{len(off_mm)} of {taken} planes of contours lie off their slices, typically by {np.median(off_mm):.2g} mm"
+        )
 
 
 def _shown_and_between(mask: Mask) -> tuple[int, int]:
