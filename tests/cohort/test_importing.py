@@ -206,6 +206,24 @@ def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None
     assert note.endswith("Brainstem: 2 of 9 contours lie on no slice; is the CT complete?")
 
 
+@pytest.mark.parametrize("cause", ["no type", "Closed_Planar", "no structure has such a number"])
+def test_a_structure_set_without_area_is_not_said_to_be_mappable(tmp_path: Path, cohort: Cohort, cause: str) -> None:
+    patient(tmp_path / "dicom", ("Brainstem", "Cord"))
+
+    def change(dataset: Dataset) -> None:
+        for roi in dataset.ROIContourSequence:
+            if "number" in cause:
+                roi.ReferencedROINumber += 70
+            for contour in roi.ContourSequence if "number" not in cause else ():
+                contour.ContourGeometricType = cause if cause == "Closed_Planar" else ""
+
+    edit(tmp_path / "dicom" / "rs.dcm", change)
+    (left_out,) = import_archive(read_archive(tmp_path / "dicom"), cohort).left_out
+    assert left_out.reason == importing.NO_AREA
+    assert cause in left_out.why
+    assert "--names" not in left_out.why
+
+
 def contours_of(dataset: Dataset) -> list[Dataset]:
     return [contour for roi in dataset.ROIContourSequence for contour in roi.ContourSequence]
 
@@ -386,7 +404,7 @@ def test_a_malformed_contour_costs_its_organ_and_no_other(tmp_path: Path, cohort
     assert "spans z = " in note
     assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == report.notes  # not: now also has it
     edit(tmp_path / "dicom" / "rs.dcm", lambda dataset: dataset.StructureSetROISequence.pop())  # the sound one
-    with pytest.raises(NoSeriesError, match=r"it has Couch, Cord; SpinalCord is unknown: .* spans z"):
+    with pytest.raises(NoSeriesError, match=r"it has Couch, Cord; .*SpinalCord is unknown: .* spans z"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
 
 

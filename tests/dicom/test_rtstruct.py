@@ -302,6 +302,31 @@ def test_contours_that_are_not_closed_are_left_out_and_told(scan: Scan, drawn: P
     assert said == [f"Brainstem: 1 contour(s) that are not closed left out ({kind or 'no type'})"]
 
 
+@pytest.mark.parametrize("kind", ["OPEN_PLANAR", "Closed_Planar", ""])
+def test_structures_without_a_closed_contour_stay_empty_and_are_told_once(scan: Scan, drawn: Path, kind: str) -> None:
+    drawn.unlink()
+    make_structure_set(drawn, scan, ("Brainstem", "Cord", "Larynx"))
+
+    def change(dataset: Dataset) -> None:
+        for roi in dataset.ROIContourSequence[:2]:
+            for contour in roi.ContourSequence:
+                contour.ContourGeometricType = kind
+
+    edit(drawn, change)
+    said: list[str] = []
+    read = read_structure_set(drawn, scan, said.append)
+    assert [len(structure.contours) for structure in read.structures] == [0, 0, 5]
+    told = f"contours that are not closed left out ({kind or 'no type'}); CLOSED_PLANAR is expected"
+    assert said == [f"Brainstem, Cord: {told}"]
+
+
+def test_contours_of_a_number_that_no_structure_has_are_told(scan: Scan, drawn: Path) -> None:
+    edit(drawn, lambda dataset: setattr(dataset.ROIContourSequence[0], "ReferencedROINumber", 77))
+    said: list[str] = []
+    assert read_structure_set(drawn, scan, said.append)["Brainstem"].contours == ()
+    assert said == ["contours of 1 ROI number(s) left out: no structure has such a number"]
+
+
 def test_a_marker_of_points_is_no_matter(scan: Scan, drawn: Path) -> None:
     def to_points(dataset: Dataset) -> None:
         for contour in dataset.ROIContourSequence[0].ContourSequence:

@@ -45,6 +45,7 @@ from recontour.files import write_text
 from recontour.geometry import Grid, height_mm, planes, rasterise
 
 NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
+NO_AREA = "its structure set holds no area to use; export it again with the organs' closed contours"
 OFF_SLICE = 0.1  # of the slices' spacing: contours farther from their slice than that are told
 NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
 DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
@@ -220,7 +221,8 @@ def _import_case(
     table = match_drawn(drawn, user_map)
     masks = _masks(drawn, table.mapped, scan.grid, said.append)
     if not masks:
-        return LeftOut(case_id, pair.structure_set.path, _no_organ(drawn, said), NO_ORGAN), table.rows
+        reason = NO_ORGAN if any(one.is_drawn for one in drawn) else NO_AREA
+        return LeftOut(case_id, pair.structure_set.path, _why(reason, drawn, said), reason), table.rows
     is_added = _add(cohort, case_id, scan, masks, pair.structure_set)
     return "added" if is_added else "there already", table.rows
 
@@ -331,12 +333,13 @@ def _add(cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], so
     return True
 
 
-def _no_organ(structures: Sequence[Roi | Segment], said: Sequence[str]) -> str:
+def _why(reason: str, structures: Sequence[Roi | Segment], said: Sequence[str]) -> str:
     """Why a patient has no organ, with what there is to map and what was noted of it; for the screen only."""
     drawn = [one.name for one in structures if one.is_drawn]
     more = ", ..." if len(drawn) > NAMES_SHOWN else ""
-    has = f"it has {', '.join(drawn[:NAMES_SHOWN]) or 'no area drawn'}{more}"
-    return f"{NO_ORGAN} ({'; '.join([has, *said])})"
+    has = [f"it has {', '.join(drawn[:NAMES_SHOWN])}{more}"] if drawn else []
+    told = "; ".join([*has, *said])
+    return f"{reason} ({told})" if told else reason
 
 
 def _most(report: ImportReport) -> str:

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -96,8 +96,8 @@ class Roi:
     def contours(self, note: Callable[[str], None] = lambda line: None) -> tuple[Contour, ...]:
         """The closed planar contours.
 
-        note: is told, in one line, of contours that were left out: of other kinds (unless all are points, which mark a
-        place), fewer than 3 points, copies in one plane. And of planes where some cross.
+        note: is told, in one line, of contours that were left out: of other kinds (if all are, `read_rois` told it),
+        fewer than 3 points, copies in one plane. And of planes where some cross.
         Raises: NotDicomError: damaged. DicomError: a contour that is not planar or not in a patient.
         """
         with reading(self.path):
@@ -107,10 +107,9 @@ class Roi:
                 for item, kind in zip(self.items, kinds, strict=True)
                 if kind in CLOSED
             ]
-            others = [kind or "no type" for kind in kinds if kind not in CLOSED]
-        if others and (drawn or set(others) != {"POINT"}):
-            told = ", ".join(sorted(set(others)))
-            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({told})")
+            others = [kind for kind in kinds if kind not in CLOSED]
+        if others and drawn:
+            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({_listed(others)})")
         return _usable(drawn, self.name, note)
 
 
@@ -118,7 +117,8 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
     """Read an RTSTRUCT without its contours, so that only those that are wanted need to be in order.
 
     scan: the CT it must have been drawn on; None: any. note: is told, in one line, of structures that stay, but empty:
-        drawn in another frame of reference, or of a number that is another's, too.
+        drawn in another frame of reference, of a number that is another's, too, or without a closed contour (unless all
+        are points, which mark a place). And of contours of a number that no structure has.
     Raises: NotDicomError: damaged. NoSeriesError: no RTSTRUCT. FrameOfReferenceError: it was drawn on another CT.
     """
     dataset = read_dataset(path)
@@ -146,7 +146,22 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
                 )
                 items = ()
             rois.append(Roi(path, number, name, items))
+        _tell_of_others(rois, note)
+        astray = sum(bool(contours[number]) for number in contours.keys() - bearers.keys())
+        if astray and len(numbered) == len(bearers):  # where two have one number, that was told
+            note(f"contours of {astray} ROI number(s) left out: no structure has such a number")
     return tuple(rois)
+
+
+def _tell_of_others(rois: Sequence[Roi], note: Callable[[str], None]) -> None:
+    """Note structures that have contours, but no closed ones, in one line for each lot of kinds."""
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for roi in rois:
+        kinds = {_kind(item) for item in roi.items} if not roi.is_drawn else set()
+        if kinds - {"POINT"} and kinds.isdisjoint(CLOSED):
+            alike[_listed(kinds)].append(roi.name)
+    for kinds, names in alike.items():
+        note(f"{', '.join(names)}: contours that are not closed left out ({kinds}); CLOSED_PLANAR is expected")
 
 
 def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> StructureSet:
@@ -155,6 +170,10 @@ def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None
     A structure without contours stays, empty.
     """
     return StructureSet(tuple(Structure(roi.name, roi.contours(note)) for roi in read_rois(path, scan, note)))
+
+
+def _listed(kinds: Iterable[str]) -> str:
+    return ", ".join(sorted({kind or "no type" for kind in kinds}))
 
 
 def _kind(item: Attributes) -> str:
