@@ -248,7 +248,7 @@ def test_contours_between_slices_are_told(tmp_path: Path, cohort: Cohort, up_mm:
 
     edit(tmp_path / "dicom" / "rs.dcm", shift)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    told = f": 18 of 18 planes of contours lie off their slices, typically by {up_mm:.2g} mm"
+    told = f": 18 of 18 planes of contours lie off their slices, typically by {up_mm:.2f} mm"
     assert [note.endswith(told) for note in report.notes] == [True] * (up_mm > 0.3)
 
 

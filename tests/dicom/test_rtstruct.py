@@ -320,11 +320,21 @@ def test_structures_without_a_closed_contour_stay_empty_and_are_told_once(scan: 
     assert said == [f"Brainstem, Cord: {told}"]
 
 
-def test_contours_of_a_number_that_no_structure_has_are_told(scan: Scan, drawn: Path) -> None:
-    edit(drawn, lambda dataset: setattr(dataset.ROIContourSequence[0], "ReferencedROINumber", 77))
+@pytest.mark.parametrize("numbers", [(1, 2), (0, 0)])
+def test_contours_of_a_number_that_no_structure_has_are_told(scan: Scan, drawn: Path, numbers: tuple[int, int]) -> None:
+    """Also where the structures have one number among them, and nobody's contours are of it."""
+    drawn.unlink()
+    make_structure_set(drawn, scan, ("Brainstem", "Cord"))
+
+    def renumber(dataset: Dataset) -> None:
+        for roi, item, number in zip(dataset.StructureSetROISequence, dataset.ROIContourSequence, numbers, strict=True):
+            roi.ROINumber = number
+            item.ReferencedROINumber += 70
+
+    edit(drawn, renumber)
     said: list[str] = []
-    assert read_structure_set(drawn, scan, said.append)["Brainstem"].contours == ()
-    assert said == ["contours of 1 ROI number(s) left out: no structure has such a number"]
+    assert [structure.contours for structure in read_structure_set(drawn, scan, said.append).structures] == [(), ()]
+    assert said == ["contours of 2 ROI number(s) left out: no structure has such a number"]
 
 
 def test_a_marker_of_points_is_no_matter(scan: Scan, drawn: Path) -> None:

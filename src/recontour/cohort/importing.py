@@ -312,7 +312,7 @@ def _tell_fits(fits: Sequence[_Fit], note: Callable[[str], None]) -> None:
         note(f"{count - taken} of {count} planes of contours are left out: another is nearer to the slice")
     if off_mm:
         note(
-            f"{len(off_mm)} of {taken} planes of contours lie off their slices, typically by {np.median(off_mm):.2g} mm"
+            f"{len(off_mm)} of {taken} planes of contours lie off their slices, typically by {np.median(off_mm):.2f} mm"
         )
 
 

@@ -133,6 +133,9 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
             contours[text(item, "ReferencedROINumber")] += items_of(item, "ContourSequence")
         numbered = dataset.get("StructureSetROISequence") or ()
         bearers = Counter(text(roi, "ROINumber") for roi in numbered)
+        shared = {
+            at for at, count in bearers.items() if count > 1 and any(_kind(one) in CLOSED for one in contours[at])
+        }
         rois = []
         for roi in numbered:
             name, number = text(roi, "ROIName"), text(roi, "ROINumber")
@@ -140,7 +143,7 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
             if frame_uid and text(roi, "ReferencedFrameOfReferenceUID") not in ("", frame_uid):
                 note(f"{name}: drawn in another frame of reference; its contours are dropped")
                 items = ()
-            elif bearers[number] > 1 and any(_kind(item) in CLOSED for item in items):
+            elif number in shared:
                 note(
                     f"{name}: another structure has its number, so whose the contours are is unknown; they are dropped"
                 )
@@ -148,7 +151,7 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
             rois.append(Roi(path, number, name, items))
         _tell_of_others(rois, note)
         astray = sum(bool(contours[number]) for number in contours.keys() - bearers.keys())
-        if astray and len(numbered) == len(bearers):  # where two have one number, that was told
+        if astray and not shared:  # if any are, why a number is missing was told
             note(f"contours of {astray} ROI number(s) left out: no structure has such a number")
     return tuple(rois)
 
