@@ -311,13 +311,17 @@ def _runs_in_and_out(a: Points, b: Points) -> bool:
     Along pixels' edges two outlines cross at corners, or run together for a while, and no edge passes through another.
     """
     probes, along = np.concatenate([a, a + _edges(a) / 2]), _edges(b)
-    offset = probes[:, None] - b
-    share = (offset * along).sum(axis=2) / np.maximum((along**2).sum(axis=1), 1e-12)
-    is_off = (np.abs(offset - share.clip(0, 1)[..., None] * along) > ROUNDED_MM).any(axis=2).all(axis=1)
-    is_above = offset[..., 1] > 0
-    spans = is_above != (offset[..., 1] > along[:, 1])
-    is_left = (_turn(along, offset) > 0) == (along[:, 1] > 0)
-    is_in = (spans & is_left).sum(axis=1) % 2 == 1
+    x, y = (probes[:, None, axis] - b[:, axis] for axis in (0, 1))
+    spans = (y > 0) != (y > along[:, 1])
+    probe, edge = np.nonzero(spans)
+    right, up = along[edge].T
+    is_left = (right * y[spans] > up * x[spans]) == (up > 0)
+    is_in = np.bincount(probe, is_left, len(probes)) % 2 == 1
+    if is_in.all() or not is_in.any():
+        return False
+    share = (x * along[:, 0] + y * along[:, 1]) / np.maximum((along**2).sum(axis=1), 1e-12)
+    offset = np.stack([x, y], axis=2) - share.clip(0, 1)[..., None] * along
+    is_off = (np.abs(offset) > ROUNDED_MM).any(axis=2).all(axis=1)
     return bool((is_in & is_off).any() and (~is_in & is_off).any())
 
 
