@@ -163,8 +163,8 @@ def _tell_of_others(rois: Sequence[Roi], note: Callable[[str], None]) -> None:
         kinds = {_kind(item) for item in roi.items} if not roi.is_drawn else set()
         if kinds - {"POINT"} and kinds.isdisjoint(CLOSED):
             alike[_listed(kinds)].append(roi.name)
-    for kinds, names in alike.items():
-        note(f"{', '.join(names)}: contours that are not closed left out ({kinds}); CLOSED_PLANAR is expected")
+    for listed, names in alike.items():
+        note(f"{', '.join(names)}: contours that are not closed left out ({listed}); CLOSED_PLANAR is expected")
 
 
 def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> StructureSet:
