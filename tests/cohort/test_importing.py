@@ -2,6 +2,7 @@ import csv
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from shutil import copy
 
@@ -220,8 +221,103 @@ def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None
     for path in sorted((tmp_path / "dicom" / "ct").iterdir())[:2]:
         path.unlink()
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    (note,) = report.notes
+    absent, note = report.notes
+    assert absent.endswith(": 2 of the 9 images it references are not here")
     assert note.endswith("Brainstem: 2 of 9 contours lie on no slice; is the CT complete?")
+
+
+@pytest.mark.parametrize("cause", ["no type", "Closed_Planar", "no structure has such a number"])
+def test_a_structure_set_without_area_is_not_said_to_be_mappable(tmp_path: Path, cohort: Cohort, cause: str) -> None:
+    patient(tmp_path / "dicom", ("Brainstem", "Cord"))
+
+    def change(dataset: Dataset) -> None:
+        for roi in dataset.ROIContourSequence:
+            if "number" in cause:
+                roi.ReferencedROINumber += 70
+            for contour in roi.ContourSequence if "number" not in cause else ():
+                contour.ContourGeometricType = cause if cause == "Closed_Planar" else ""
+
+    edit(tmp_path / "dicom" / "rs.dcm", change)
+    (left_out,) = import_archive(read_archive(tmp_path / "dicom"), cohort).left_out
+    assert left_out.reason == importing.NO_AREA
+    assert cause in left_out.why
+    assert "--names" not in left_out.why
+
+
+def contours_of(dataset: Dataset) -> list[Dataset]:
+    return [contour for roi in dataset.ROIContourSequence for contour in roi.ContourSequence]
+
+
+def moved(contour: Dataset, by_mm: tuple[float, float, float]) -> Dataset:
+    """A contour again, elsewhere."""
+    again = deepcopy(contour)
+    points = np.array(contour.ContourData, dtype=float).reshape(-1, 3) + by_mm
+    again.ContourData = [f"{value:.4f}" for value in points.ravel()]
+    return again
+
+
+@pytest.mark.parametrize("up_mm", [0.29, 0.31, 1.25])
+def test_contours_between_slices_are_told(tmp_path: Path, cohort: Cohort, up_mm: float) -> None:
+    """On slices 3 mm apart, two organs on nine slices each."""
+    scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Brainstem", "Cord"))
+
+    def shift(dataset: Dataset) -> None:
+        for contour in contours_of(dataset):
+            contour.ContourData = moved(contour, (0, 0, up_mm)).ContourData
+
+    edit(tmp_path / "dicom" / "rs.dcm", shift)
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    told = f": 18 of 18 planes of contours lie off their slices, typically by {up_mm:.2f} mm"
+    assert [note.endswith(told) for note in report.notes] == [True] * (up_mm > 0.3)
+
+
+def test_planes_that_fall_on_one_slice_are_told(tmp_path: Path, cohort: Cohort) -> None:
+    """Every second image is missing: the planes on those fall on the slice below, which has its own, or on none."""
+    scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Brainstem", "Cord"))
+    for path in sorted((tmp_path / "dicom" / "ct").iterdir())[1::2]:
+        path.unlink()
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert [note.partition(": ")[2] for note in report.notes] == [
+        "4 of the 9 images it references are not here",
+        "8 of 18 planes of contours are left out: another is nearer to the slice",
+    ]
+
+
+def test_images_of_another_series_are_not_missed(tmp_path: Path, cohort: Cohort) -> None:
+    """A structure set of a CT and an MR."""
+    patient(tmp_path / "dicom")
+
+    def add(dataset: Dataset) -> None:
+        series = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence
+        other = Dataset()
+        other.SeriesInstanceUID, other.ContourImageSequence = "1.2.3", [Dataset()]
+        other.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
+        series.append(other)
+
+    edit(tmp_path / "dicom" / "rs.dcm", add)
+    assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == ()
+
+
+def test_slices_that_contours_leave_empty_are_told(tmp_path: Path, cohort: Cohort) -> None:
+    """On one slice of five, the organ and a contour a hair around it: between them is no half of a pixel."""
+    patient(tmp_path / "dicom")
+
+    def surround(dataset: Dataset) -> None:
+        for contour in contours_of(dataset)[2:3]:
+            points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+            middle = points.mean(axis=0)
+            again = moved(contour, (0, 0, 0))
+            again.ContourData = [f"{value:.4f}" for value in ((points - middle) * 1.02 + middle).ravel()]
+            dataset.ROIContourSequence[0].ContourSequence.append(again)
+
+    edit(tmp_path / "dicom" / "rs.dcm", surround)
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert [note.partition(": ")[2] for note in report.notes] == [
+        "Brain Stem: empty on 1 slice(s) with contours, which erase one another or are less than a pixel",
+        "Brain Stem: nothing on 1 slice(s) between its first and last; taken as it is",
+    ]
 
 
 def test_two_rois_of_one_name_are_neither_taken_nor_said_to_be_mappable(tmp_path: Path, cohort: Cohort) -> None:
@@ -356,7 +452,7 @@ def test_a_malformed_contour_costs_its_organ_and_no_other(tmp_path: Path, cohort
     assert "spans z = " in note
     assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == report.notes  # not: now also has it
     edit(tmp_path / "dicom" / "rs.dcm", lambda dataset: dataset.StructureSetROISequence.pop())  # the sound one
-    with pytest.raises(NoSeriesError, match=r"it has Couch, Cord; SpinalCord is unknown: .* spans z"):
+    with pytest.raises(NoSeriesError, match=r"it has Couch, Cord; .*SpinalCord is unknown: .* spans z"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
 
 

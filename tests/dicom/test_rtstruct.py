@@ -302,6 +302,41 @@ def test_contours_that_are_not_closed_are_left_out_and_told(scan: Scan, drawn: P
     assert said == [f"Brainstem: 1 contour(s) that are not closed left out ({kind or 'no type'})"]
 
 
+@pytest.mark.parametrize("kind", ["OPEN_PLANAR", "Closed_Planar", ""])
+def test_structures_without_a_closed_contour_stay_empty_and_are_told_once(scan: Scan, drawn: Path, kind: str) -> None:
+    drawn.unlink()
+    make_structure_set(drawn, scan, ("Brainstem", "Cord", "Larynx"))
+
+    def change(dataset: Dataset) -> None:
+        for roi in dataset.ROIContourSequence[:2]:
+            for contour in roi.ContourSequence:
+                contour.ContourGeometricType = kind
+
+    edit(drawn, change)
+    said: list[str] = []
+    read = read_structure_set(drawn, scan, said.append)
+    assert [len(structure.contours) for structure in read.structures] == [0, 0, 5]
+    told = f"contours that are not closed left out ({kind or 'no type'}); CLOSED_PLANAR is expected"
+    assert said == [f"Brainstem, Cord: {told}"]
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (0, 0)])
+def test_contours_of_a_number_that_no_structure_has_are_told(scan: Scan, drawn: Path, numbers: tuple[int, int]) -> None:
+    """Also where the structures have one number among them, and nobody's contours are of it."""
+    drawn.unlink()
+    make_structure_set(drawn, scan, ("Brainstem", "Cord"))
+
+    def renumber(dataset: Dataset) -> None:
+        for roi, item, number in zip(dataset.StructureSetROISequence, dataset.ROIContourSequence, numbers, strict=True):
+            roi.ROINumber = number
+            item.ReferencedROINumber += 70
+
+    edit(drawn, renumber)
+    said: list[str] = []
+    assert [structure.contours for structure in read_structure_set(drawn, scan, said.append).structures] == [(), ()]
+    assert said == ["contours of 2 ROI number(s) left out: no structure has such a number"]
+
+
 def test_a_marker_of_points_is_no_matter(scan: Scan, drawn: Path) -> None:
     def to_points(dataset: Dataset) -> None:
         for contour in dataset.ROIContourSequence[0].ContourSequence:
@@ -401,8 +436,7 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
     """Even-odd, the copy would erase the first; it may start at another point or run the other way."""
 
     def copy(dataset: Dataset) -> None:
-        again = Dataset()
-        again.update(first_contour(dataset))
+        again = deepcopy(first_contour(dataset))
         points = np.array(first_contour(dataset).ContourData, dtype=float).reshape(-1, 3)
         again.ContourData = [str(value) for value in np.roll(points[::-1], 2, axis=0).ravel()]
         dataset.ROIContourSequence[0].ContourSequence.append(again)
@@ -412,6 +446,33 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
     read = read_structure_set(drawn, scan, said.append)
     np.testing.assert_array_equal(rasterise(read["Brainstem"].contours, scan.grid), block(scan.grid))
     assert said == ["Brainstem: 1 contour(s) drawn twice, kept once"]
+
+
+def closed(points: np.ndarray) -> np.ndarray:
+    return np.concatenate([points, points[:1]])
+
+
+def turned(points: np.ndarray) -> np.ndarray:
+    return np.roll(points[::-1], 2, axis=0)
+
+
+@pytest.mark.parametrize(
+    "bend", [closed, turned, lambda points: points.round(2), lambda points: closed(turned(points))]
+)
+@pytest.mark.parametrize("raised_mm", [0.0, 0.01, -0.04])
+@pytest.mark.parametrize("corners", [3, 40, 1500])
+def test_a_copy_that_differs_by_how_it_was_written_counts_once(
+    tmp_path: Path, scan: Scan, bend: Callable[[np.ndarray], np.ndarray], raised_mm: float, corners: int
+) -> None:
+    """Even-odd, it would erase the first but for a hair, often to nothing at all."""
+    angle = np.arange(corners) * 2 * np.pi / corners
+    points, z_mm = np.column_stack([np.cos(angle), np.sin(angle)]) * np.pi + np.e, scan.grid.slice_z_mm[1]
+    both = (Contour(points, z_mm), Contour(bend(points), z_mm + raised_mm))
+    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test"))
+    said: list[str] = []
+    read = read_structure_set(tmp_path / "rs.dcm", scan, said.append)["x"].contours
+    assert said == ["x: 1 contour(s) drawn twice, kept once"]
+    np.testing.assert_array_equal(rasterise(read, scan.grid), rasterise(both[:1], scan.grid))
 
 
 @pytest.mark.parametrize(
@@ -424,6 +485,9 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
         ([(7, 7), (9, 7), (9, 9), (7, 9)], 0),  # elsewhere
         ([(4, 4), (9, 4), (9, 9), (4, 9)], 1),
         ([(1, 3), (9, 3), (9, 4), (1, 4)], 1),
+        ([(4, 2), (9, 2), (9, 6), (4, 6)], 1),  # along pixels' edges: their sides run together
+        ([(2, 4), (4, 4), (6, 4), (6, 8), (2, 8)], 1),
+        ([(0, 2), (4, 2), (4, 6), (0, 6)], 1),
         ([(2.01, 2.01), (6.01, 2.01), (6.01, 6.01), (2.01, 6.01)], 1),  # drawn again, a little off
     ],
 )
@@ -437,6 +501,14 @@ def test_contours_of_a_plane_that_cross_are_told(
     said: list[str] = []
     assert len(read_structure_set(tmp_path / "rs.dcm", scan, said.append)["x"].contours) == 2
     assert said == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"] * told
+
+
+def test_contours_that_cross_are_told_within_the_noise_of_a_plane(tmp_path: Path, scan: Scan) -> None:
+    both = (Contour(SQUARE, 0.0), Contour(SQUARE + 2, 0.01))
+    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test"))
+    said: list[str] = []
+    read_structure_set(tmp_path / "rs.dcm", scan, said.append)
+    assert said == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"]
 
 
 def test_mirror_images_in_one_plane_are_two_contours(tmp_path: Path, scan: Scan) -> None:
@@ -462,6 +534,21 @@ def test_contours_that_are_no_planes_of_a_patient_are_refused(
     edit(drawn, set_data(values))
     with pytest.raises(DicomError, match=rf"rs\.dcm: a contour of 'Brainstem' .*{told}"):
         read_structure_set(drawn, scan)
+
+
+@pytest.mark.parametrize("padding", [b"\0", b" ", b" \0\0"])
+def test_coordinates_may_be_padded_with_blanks_and_nuls(scan: Scan, drawn: Path, padding: bytes) -> None:
+    value = rb"0\0\0\4\0\0\4\4\0" + padding + padding
+    value += padding if len(value) % 2 else b""
+
+    def room(dataset: Dataset) -> None:
+        first_contour(dataset).ContourData = "1" * len(value)
+        first_contour(dataset).NumberOfContourPoints = 3
+
+    edit(drawn, room)
+    drawn.write_bytes(drawn.read_bytes().replace(b"1" * len(value), value))
+    first, *_ = read_structure_set(drawn, scan)["Brainstem"].contours
+    assert first.points_mm.tolist() == [[0, 0], [4, 0], [4, 4]]
 
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.4, 0.5, 0.6, 0.8, 0.95])

@@ -43,9 +43,11 @@ from recontour.errors import (
     RecontourError,
 )
 from recontour.files import write_text
-from recontour.geometry import Grid, rasterise
+from recontour.geometry import Grid, height_mm, planes, rasterise
 
 NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
+NO_AREA = "its structure set holds no area to use; export it again with the organs' closed contours"
+OFF_SLICE = 0.1  # of the slices' spacing: contours farther from their slice than that are told
 NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
 DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
 HIDDEN_NAME = "(not stored: it may name the patient)"
@@ -78,6 +80,15 @@ class ImportReport:
         tuple[NameRow, int], ...
     ]  # what became of each ROI name, and in how many patients; for the screen only
     notes: tuple[str, ...]  # by case: what was dropped or chosen between, or has changed since; for the screen only
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """How the planes of an organ's contours lie to the slices: how many do, how many count, how far off those lie."""
+
+    planes: int = 0
+    taken: int = 0  # the nearest to each slice
+    off_mm: tuple[float, ...] = ()  # of those taken, where it is more than OFF_SLICE of the spacing
 
 
 def import_dicom(
@@ -142,7 +153,7 @@ def import_archive(
     for done, pair in enumerate(archive.pairs):
         case_id = case_id_of(cohort.centre, pair.series.uid)
         progress("importing", done, len(archive.pairs), case_id)
-        said = [pair.note] if pair.note else []
+        said = [line for line in (pair.note, _absent(pair)) if line]
         try:
             became, rows = _import_case(pair, case_id, cohort, user_map, said)
         except (DicomError, GridMismatchError) as error:
@@ -192,6 +203,14 @@ def _one_patient(pairs: Sequence[Pair], cohort: Cohort, added: Collection[str]) 
     ]
 
 
+def _absent(pair: Pair) -> str:
+    """What to note where images are missing that a structure set was drawn on; of several series it may be any."""
+    file, here = pair.structure_set, pair.series.sop_instance_uids
+    if file.series_uids - {pair.series.uid} or not (missing := len(file.image_uids - here)):
+        return ""
+    return f"{missing} of the {len(file.image_uids)} images it references are not here"
+
+
 def _import_case(
     pair: Pair, case_id: str, cohort: Cohort, user_map: Mapping[str, str] | None, said: list[str]
 ) -> tuple[Literal["added", "there already"] | LeftOut, tuple[NameRow, ...]]:
@@ -205,7 +224,8 @@ def _import_case(
     table = match_drawn(drawn, user_map)
     masks = _masks(drawn, table.mapped, scan.grid, said.append)
     if not masks:
-        return LeftOut(case_id, pair.structure_set.path, _no_organ(drawn, said), NO_ORGAN), table.rows
+        reason = NO_ORGAN if any(one.is_drawn for one in drawn) else NO_AREA
+        return LeftOut(case_id, pair.structure_set.path, _why(reason, drawn, said), reason), table.rows
     said.extend(sides_swapped({organ: scan.grid.middle_x_mm(mask) for organ, mask in masks.items()}))
     is_added = _add(cohort, case_id, scan, masks, pair.structure_set)
     return "added" if is_added else "there already", table.rows
@@ -245,14 +265,15 @@ def _masks(
 
     organs: name in the structure set -> TG-263 name.
     """
-    masks = {}
+    masks, fits = {}, []
     for one in drawn:
         if one.is_drawn and one.name in organs:
             try:
-                mask = one.mask() if isinstance(one, Segment) else _rasterised(one, grid, note)
+                mask, fit = (one.mask(), _Fit()) if isinstance(one, Segment) else _rasterised(one, grid, note)
             except (ContoursError, DicomError) as error:
                 note(f"{organs[one.name]} is unknown: {error}")
                 continue
+            fits.append(fit)
             shown, between = _shown_and_between(mask)
             if not shown:
                 note(f"{one.name}: none of its contours shows on the CT's slices")
@@ -265,15 +286,38 @@ def _masks(
                 masks[organs[one.name]] = mask
                 if between:
                     note(f"{one.name}: nothing on {between} slice(s) between its first and last; taken as it is")
+    _tell_fits(fits, note)
     return masks
 
 
-def _rasterised(roi: Roi, grid: Grid, note: Callable[[str], None]) -> Mask:
+def _rasterised(roi: Roi, grid: Grid, note: Callable[[str], None]) -> tuple[Mask, _Fit]:
     contours = roi.contours(note)
     beyond = sum(grid.slice_at(contour.z_mm) is None for contour in contours)
     if 0 < beyond < len(contours):
         note(f"{roi.name}: {beyond} of {len(contours)} contours lie on no slice; is the CT complete?")
-    return rasterise(contours, grid)
+    mask = rasterise(contours, grid)
+    apart_mm: dict[int, list[float]] = {}  # by slice
+    for z_mm in map(height_mm, planes(contours)):
+        if (index := grid.slice_at(z_mm)) is not None:
+            apart_mm.setdefault(index, []).append(abs(z_mm - grid.slice_z_mm[index]))
+    empty = len(apart_mm) - np.count_nonzero(mask[list(apart_mm)].any(axis=(1, 2)))
+    if 0 < empty < len(apart_mm):
+        note(f"{roi.name}: empty on {empty} slice(s) with contours, which erase one another or are less than a pixel")
+    nearest_mm = np.array([min(apart_mm[index]) for index in apart_mm])
+    is_off = nearest_mm > OFF_SLICE * grid.slice_thickness_mm[list(apart_mm)]
+    return mask, _Fit(sum(map(len, apart_mm.values())), len(apart_mm), tuple(nearest_mm[is_off].tolist()))
+
+
+def _tell_fits(fits: Sequence[_Fit], note: Callable[[str], None]) -> None:
+    """Note planes that do not count or lie off their slices, of all organs together."""
+    count, taken = sum(fit.planes for fit in fits), sum(fit.taken for fit in fits)
+    off_mm = [far for fit in fits for far in fit.off_mm]
+    if taken < count:
+        note(f"{count - taken} of {count} planes of contours are left out: another is nearer to the slice")
+    if off_mm:
+        note(
+            f"{len(off_mm)} of {taken} planes of contours lie off their slices, typically by {np.median(off_mm):.2f} mm"
+        )
 
 
 def _shown_and_between(mask: Mask) -> tuple[int, int]:
@@ -293,12 +337,13 @@ def _add(cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], so
     return True
 
 
-def _no_organ(structures: Sequence[Roi | Segment], said: Sequence[str]) -> str:
+def _why(reason: str, structures: Sequence[Roi | Segment], said: Sequence[str]) -> str:
     """Why a patient has no organ, with what there is to map and what was noted of it; for the screen only."""
     drawn = [one.name for one in structures if one.is_drawn]
     more = ", ..." if len(drawn) > NAMES_SHOWN else ""
-    has = f"it has {', '.join(drawn[:NAMES_SHOWN]) or 'no area drawn'}{more}"
-    return f"{NO_ORGAN} ({'; '.join([has, *said])})"
+    has = [f"it has {', '.join(drawn[:NAMES_SHOWN])}{more}"] if drawn else []
+    told = "; ".join([*has, *said])
+    return f"{reason} ({told})" if told else reason
 
 
 def _most(report: ImportReport) -> str:

@@ -25,12 +25,14 @@ from recontour.dicom.reading import Attributes, items_of, read_dataset, reading,
 from recontour.dicom.series import Scan, Source, decimal_string, encoded
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
 from recontour.files import printable, refuse_existing, whole_file
-from recontour.geometry import Contour, Structure, StructureSet
+from recontour.geometry import Contour, Structure, StructureSet, planes
 
 Points = npt.NDArray[np.float64]
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
 FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
+ROUNDED_MM = 0.006  # a coordinate rounded to 0.01 mm lies nearer to what it was
 MOST_COMPARED = 1_000_000  # pairs of contours of one plane, and pairs of edges of two contours
+PADDING = b"\0 \t\r\n"  # around the coordinates: DICOM pads with one blank, some with NULs
 LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
 UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # both are filled even-odd
@@ -94,8 +96,8 @@ class Roi:
     def contours(self, note: Callable[[str], None] = lambda line: None) -> tuple[Contour, ...]:
         """The closed planar contours.
 
-        note: is told, in one line, of contours that were left out: of other kinds (unless all are points, which mark a
-        place), fewer than 3 points, exact duplicates in one plane. And of planes where some cross.
+        note: is told, in one line, of contours that were left out: of other kinds (if all are, `read_rois` told it),
+        fewer than 3 points, copies in one plane. And of planes where some cross.
         Raises: NotDicomError: damaged. DicomError: a contour that is not planar or not in a patient.
         """
         with reading(self.path):
@@ -105,10 +107,9 @@ class Roi:
                 for item, kind in zip(self.items, kinds, strict=True)
                 if kind in CLOSED
             ]
-            others = [kind or "no type" for kind in kinds if kind not in CLOSED]
-        if others and (drawn or set(others) != {"POINT"}):
-            told = ", ".join(sorted(set(others)))
-            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({told})")
+            others = [kind for kind in kinds if kind not in CLOSED]
+        if others and drawn:
+            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({_listed(others)})")
         return _usable(drawn, self.name, note)
 
 
@@ -116,7 +117,8 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
     """Read an RTSTRUCT without its contours, so that only those that are wanted need to be in order.
 
     scan: the CT it must have been drawn on; None: any. note: is told, in one line, of structures that stay, but empty:
-        drawn in another frame of reference, or of a number that is another's, too.
+        drawn in another frame of reference, of a number that is another's, too, or without a closed contour (unless all
+        are points, which mark a place). And of contours of a number that no structure has.
     Raises: NotDicomError: damaged. NoSeriesError: no RTSTRUCT. FrameOfReferenceError: it was drawn on another CT.
     """
     dataset = read_dataset(path)
@@ -131,6 +133,9 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
             contours[text(item, "ReferencedROINumber")] += items_of(item, "ContourSequence")
         numbered = dataset.get("StructureSetROISequence") or ()
         bearers = Counter(text(roi, "ROINumber") for roi in numbered)
+        shared = {
+            at for at, count in bearers.items() if count > 1 and any(_kind(one) in CLOSED for one in contours[at])
+        }
         rois = []
         for roi in numbered:
             name, number = text(roi, "ROIName"), text(roi, "ROINumber")
@@ -138,13 +143,28 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
             if frame_uid and text(roi, "ReferencedFrameOfReferenceUID") not in ("", frame_uid):
                 note(f"{name}: drawn in another frame of reference; its contours are dropped")
                 items = ()
-            elif bearers[number] > 1 and any(_kind(item) in CLOSED for item in items):
+            elif number in shared:
                 note(
                     f"{name}: another structure has its number, so whose the contours are is unknown; they are dropped"
                 )
                 items = ()
             rois.append(Roi(path, number, name, items))
+        _tell_of_others(rois, note)
+        astray = sum(bool(contours[number]) for number in contours.keys() - bearers.keys())
+        if astray and not shared:  # if any are, why a number is missing was told
+            note(f"contours of {astray} ROI number(s) left out: no structure has such a number")
     return tuple(rois)
+
+
+def _tell_of_others(rois: Sequence[Roi], note: Callable[[str], None]) -> None:
+    """Note structures that have contours, but no closed ones, in one line for each lot of kinds."""
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for roi in rois:
+        kinds = {_kind(item) for item in roi.items} if not roi.is_drawn else set()
+        if kinds - {"POINT"} and kinds.isdisjoint(CLOSED):
+            alike[_listed(kinds)].append(roi.name)
+    for listed, names in alike.items():
+        note(f"{', '.join(names)}: contours that are not closed left out ({listed}); CLOSED_PLANAR is expected")
 
 
 def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> StructureSet:
@@ -153,6 +173,10 @@ def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None
     A structure without contours stays, empty.
     """
     return StructureSet(tuple(Structure(roi.name, roi.contours(note)) for roi in read_rois(path, scan, note)))
+
+
+def _listed(kinds: Iterable[str]) -> str:
+    return ", ".join(sorted({kind or "no type" for kind in kinds}))
 
 
 def _kind(item: Attributes) -> str:
@@ -167,7 +191,8 @@ def _coordinates(item: Attributes) -> list[bytes] | list[str]:
         element = item.get_item(CONTOUR_DATA)
         value = None if element is None else element.value
     if value is None or isinstance(value, bytes):
-        return value.split(b"\\") if value and value.strip() else []
+        value = (value or b"").strip(PADDING)
+        return value.split(b"\\") if value else []
     return list(map(str, value))
 
 
@@ -200,55 +225,104 @@ def _contour(item: Attributes, name: str, path: Path) -> Contour:
 
 
 def _usable(drawn: list[Contour], name: str, note: Callable[[str], None]) -> tuple[Contour, ...]:
-    """Contours that enclose something, each once: even-odd, a second copy would erase the first."""
+    """Contours that enclose something, each once, upwards: even-odd, a second copy would erase the first."""
     areas = [contour for contour in drawn if len(contour.points_mm) >= 3]
-    planes_and_sizes = [(round(contour.z_mm, 3), len(contour.points_mm)) for contour in areas]
-    alike = Counter(planes_and_sizes)
-    once = {
-        (of, np.sort(contour.points_mm @ (1, 1j)).tobytes() if alike[of] > 1 else b""): contour
-        for contour, of in zip(areas, planes_and_sizes, strict=True)
-    }
+    by_plane = [_once(plane) for plane in planes(areas)]
+    once = tuple(contour for plane in by_plane for contour in plane)
     if len(areas) < len(drawn):
         note(f"{name}: {len(drawn) - len(areas)} contour(s) of fewer than 3 points dropped")
     if len(once) < len(areas):
         note(f"{name}: {len(areas) - len(once)} contour(s) drawn twice, kept once")
-    if crossed := _planes_where_some_cross(once.values()):
+    if crossed := sum(_some_cross([contour.points_mm for contour in plane]) for plane in by_plane):
         note(f"{name}: contours cross in {crossed} plane(s); what two of them cover is out, as in a hole")
-    return tuple(once.values())
+    return once
 
 
-def _planes_where_some_cross(contours: Iterable[Contour]) -> int:
-    by_plane: defaultdict[float, list[Points]] = defaultdict(list)
-    for contour in contours:
-        by_plane[round(contour.z_mm, 3)].append(contour.points_mm)
-    return sum(any(_cross(plane[a], plane[b]) for a, b in _near(plane)) for plane in by_plane.values())
+def _once(plane: list[Contour]) -> list[Contour]:
+    """The contours of one plane without copies of one before, which may be rounded, turned round or closed by hand."""
+    if len(plane) < 2:
+        return plane
+    distinct = {np.sort(contour.points_mm @ (1, 1j)).tobytes(): contour for contour in reversed(plane)}
+    kept = list(distinct.values())[::-1]
+    outlines = [contour.points_mm for contour in kept]
+    copies = {b for a, b in _near(outlines) if _alike(outlines[a], outlines[b])}
+    return [contour for index, contour in enumerate(kept) if index not in copies]
+
+
+def _alike(a: Points, b: Points) -> bool:
+    """Whether two outlines, (n, 2) each, have the same points and area but for rounding; of very many points, some."""
+    ends_a, ends_b = (np.array([one.min(axis=0), one.max(axis=0)]) for one in (a, b))
+    room = ROUNDED_MM * np.abs(_edges(a)).sum()
+    if np.abs(ends_a - ends_b).max() > ROUNDED_MM or abs(_area(a) - _area(b)) > room:
+        return False
+    step = len(a) * len(b) // MOST_COMPARED + 1
+    return all(
+        (np.abs(these[::step, None] - those).max(axis=2).min(axis=1) <= ROUNDED_MM).all()
+        for these, those in ((a, b), (b, a))
+    )
+
+
+def _edges(outline: Points) -> Points:
+    return np.roll(outline, -1, axis=0) - outline
+
+
+def _area(outline: Points) -> float:
+    return abs(float(_turn(outline - outline[0], _edges(outline)).sum())) / 2
+
+
+def _turn(first: Points, second: Points) -> Points:
+    found: Points = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
+    return found
+
+
+def _some_cross(outlines: Sequence[Points]) -> bool:
+    return any(_cross(outlines[a], outlines[b]) for a, b in _near(outlines))
 
 
 def _near(outlines: Sequence[Points]) -> Iterator[tuple[int, int]]:
-    """The pairs of outlines that may cross: their boxes overlap, and there are not too many to compare."""
+    """The pairs of outlines whose boxes overlap, unless there are too many to compare."""
     if len(outlines) < 2 or len(outlines) ** 2 > MOST_COMPARED:
         return
     low = np.array([points.min(axis=0) for points in outlines])
     high = np.array([points.max(axis=0) for points in outlines])
     reaches = (low[:, None] < high).all(axis=2)
-    for a, b in np.argwhere(np.triu(reaches & reaches.T, 1)).tolist():
-        if len(outlines[a]) * len(outlines[b]) <= MOST_COMPARED:
-            yield a, b
+    yield from map(tuple, np.argwhere(np.triu(reaches & reaches.T, 1)).tolist())
 
 
 def _cross(a: Points, b: Points) -> bool:
-    """Whether two outlines, (n, 2) each, pass through one another; to touch is not to cross."""
-    along_a, along_b = (np.roll(outline, -1, axis=0) - outline for outline in (a, b))
+    """Whether two outlines, (n, 2) each, overlap and neither holds the other; to touch is not to cross.
+
+    False where they have too many points to compare.
+    """
+    if len(a) * len(b) > MOST_COMPARED:
+        return False
+    along_a, along_b = _edges(a), _edges(b)
     between = b - a[:, None]
-
-    def turn(first: Points, second: Points) -> Points:
-        found: Points = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
-        return found
-
     with np.errstate(divide="ignore", invalid="ignore"):
-        parallel = turn(along_a[:, None], along_b)
-        on_a, on_b = turn(between, along_b) / parallel, turn(between, along_a[:, None]) / parallel
-    return bool(((on_a > 0) & (on_a < 1) & (on_b > 0) & (on_b < 1)).any())
+        parallel = _turn(along_a[:, None], along_b)
+        on_a, on_b = _turn(between, along_b) / parallel, _turn(between, along_a[:, None]) / parallel
+    passes = ((on_a > 0) & (on_a < 1) & (on_b > 0) & (on_b < 1)).any()
+    return bool(passes) or _runs_in_and_out(a, b) or _runs_in_and_out(b, a)
+
+
+def _runs_in_and_out(a: Points, b: Points) -> bool:
+    """Whether of an outline's corners and its edges' middles some lie within another and some without, none on it.
+
+    Along pixels' edges two outlines cross at corners, or run together for a while, and no edge passes through another.
+    """
+    probes, along = np.concatenate([a, a + _edges(a) / 2]), _edges(b)
+    x, y = (probes[:, None, axis] - b[:, axis] for axis in (0, 1))
+    spans = (y > 0) != (y > along[:, 1])
+    probe, edge = np.nonzero(spans)
+    right, up = along[edge].T
+    is_left = (right * y[spans] > up * x[spans]) == (up > 0)
+    is_in = np.bincount(probe, is_left, len(probes)) % 2 == 1
+    if is_in.all() or not is_in.any():
+        return False
+    share = (x * along[:, 0] + y * along[:, 1]) / np.maximum((along**2).sum(axis=1), 1e-12)
+    offset = np.stack([x, y], axis=2) - share.clip(0, 1)[..., None] * along
+    is_off = (np.abs(offset) > ROUNDED_MM).any(axis=2).all(axis=1)
+    return bool((is_in & is_off).any() and (~is_in & is_off).any())
 
 
 def _refuse_other_ct(dataset: Dataset, source: Source, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Where voxels and contours lie in the patient, and how one becomes the other."""
 
-from recontour.geometry.contours import Contour, Structure, StructureSet
+from recontour.geometry.contours import Contour, Structure, StructureSet, height_mm, planes
 from recontour.geometry.grid import Grid
 from recontour.geometry.raster import rasterise, trace, traced
 
-__all__ = ["Contour", "Grid", "Structure", "StructureSet", "rasterise", "trace", "traced"]
+__all__ = ["Contour", "Grid", "Structure", "StructureSet", "height_mm", "planes", "rasterise", "trace", "traced"]

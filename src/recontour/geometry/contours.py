@@ -1,9 +1,12 @@
 """Contours as a planning system draws them: plain data."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+SAME_PLANE_MM = 0.05  # contours closer than this in z were drawn in one plane
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,3 +48,19 @@ class StructureSet:
     def names(self) -> tuple[str, ...]:
         """The structures' names, in their order."""
         return tuple(structure.name for structure in self.structures)
+
+
+def planes(contours: Iterable[Contour]) -> list[list[Contour]]:
+    """Contours by plane, upwards: each lies within SAME_PLANE_MM of the next one of its plane."""
+    found: list[list[Contour]] = []
+    for contour in sorted(contours, key=lambda one: one.z_mm):
+        if found and contour.z_mm - found[-1][-1].z_mm <= SAME_PLANE_MM:
+            found[-1].append(contour)
+        else:
+            found.append([contour])
+    return found
+
+
+def height_mm(plane: list[Contour]) -> float:
+    """The z of a plane as `planes` gives it: of its middle contour."""
+    return plane[len(plane) // 2].z_mm

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import ContoursError, GridMismatchError
-from recontour.geometry.contours import Contour, Structure, StructureSet
+from recontour.geometry.contours import Contour, Structure, StructureSet, height_mm, planes
 from recontour.geometry.grid import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -28,7 +28,6 @@ Floats = npt.NDArray[np.float64]
 Filled = tuple[list[Points], list[npt.NDArray[np.uint32]], list[npt.NDArray[np.uint32]]]
 
 SUBLINES = 8  # even: then the half-pixel diamonds around lone pixels are measured without error
-SAME_PLANE_MM = 0.05  # contours closer than this in z were drawn in one plane
 MOST_CROSSINGS = 10_000_000  # of outlines and lines at a time; a checkerboard of 1024 x 1024 pixels has 8.4 million
 TIE = 0.005  # of a pixel: so near to a half, or to an edge, counts as just there, for files round their coordinates
 PIXELS_AT_ONCE = 2**20  # of the tall plane
@@ -136,17 +135,16 @@ def _span(line: npt.NDArray[np.bool_]) -> slice | None:
 
 def _by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[Points]]:
     """Polygons, (n, 2) in mm, by slice; of several planes on one slice the nearest, of equally near ones the lower."""
-    found: dict[int, list[Contour]] = {}
-    for contour in contours:
-        index = grid.slice_at(contour.z_mm)
-        if index is not None and len(contour.points_mm) >= 3:
-            found.setdefault(index, []).append(contour)
-    polygons = {}
-    for index, drawn in found.items():
-        z_mm = grid.slice_z_mm[index]
-        nearest = min((c.z_mm for c in drawn), key=lambda z: (round(abs(z - z_mm), 3), z))
-        polygons[index] = [c.points_mm for c in drawn if abs(c.z_mm - nearest) <= SAME_PLANE_MM]
-    return polygons
+    nearest: dict[int, list[Contour]] = {}
+
+    def apart(index: int, plane: list[Contour]) -> float:
+        return round(abs(height_mm(plane) - grid.slice_z_mm[index]), 3)
+
+    for plane in planes(contour for contour in contours if len(contour.points_mm) >= 3):
+        index = grid.slice_at(height_mm(plane))
+        if index is not None and (index not in nearest or apart(index, plane) < apart(index, nearest[index])):
+            nearest[index] = plane
+    return {index: [contour.points_mm for contour in plane] for index, plane in nearest.items()}
 
 
 def _fill(planes: Sequence[Sequence[Points]], shape: tuple[int, int], placed: Callable[[Points], Points]) -> Mask:
