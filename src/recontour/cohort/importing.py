@@ -43,7 +43,7 @@ from recontour.errors import (
     RecontourError,
 )
 from recontour.files import write_text
-from recontour.geometry import Grid, height_mm, planes, rasterise
+from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 
 NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
 NO_AREA = "its structure set holds no area to use; export it again with the organs' closed contours"
@@ -296,16 +296,13 @@ def _rasterised(roi: Roi, grid: Grid, note: Callable[[str], None]) -> tuple[Mask
     if 0 < beyond < len(contours):
         note(f"{roi.name}: {beyond} of {len(contours)} contours lie on no slice; is the CT complete?")
     mask = rasterise(contours, grid)
-    apart_mm: dict[int, list[float]] = {}  # by slice
-    for z_mm in map(height_mm, planes(contours)):
-        if (index := grid.slice_at(z_mm)) is not None:
-            apart_mm.setdefault(index, []).append(abs(z_mm - grid.slice_z_mm[index]))
-    empty = len(apart_mm) - np.count_nonzero(mask[list(apart_mm)].any(axis=(1, 2)))
-    if 0 < empty < len(apart_mm):
+    on_slice = planes_by_slice(contours, grid)
+    empty = len(on_slice) - np.count_nonzero(mask[list(on_slice)].any(axis=(1, 2)))
+    if 0 < empty < len(on_slice):
         note(f"{roi.name}: empty on {empty} slice(s) with contours, which erase one another or are less than a pixel")
-    nearest_mm = np.array([min(apart_mm[index]) for index in apart_mm])
-    is_off = nearest_mm > OFF_SLICE * grid.slice_thickness_mm[list(apart_mm)]
-    return mask, _Fit(sum(map(len, apart_mm.values())), len(apart_mm), tuple(nearest_mm[is_off].tolist()))
+    nearest_mm = np.array([abs(height_mm(near) - grid.slice_z_mm[index]) for index, (near, *_) in on_slice.items()])
+    is_off = nearest_mm > OFF_SLICE * grid.slice_thickness_mm[list(on_slice)]
+    return mask, _Fit(sum(map(len, on_slice.values())), len(on_slice), tuple(nearest_mm[is_off].tolist()))
 
 
 def _tell_fits(fits: Sequence[_Fit], note: Callable[[str], None]) -> None:

@@ -2,6 +2,17 @@
 
 from recontour.geometry.contours import Contour, Structure, StructureSet, height_mm, planes
 from recontour.geometry.grid import Grid
-from recontour.geometry.raster import rasterise, trace, traced
+from recontour.geometry.raster import planes_by_slice, rasterise, trace, traced
 
-__all__ = ["Contour", "Grid", "Structure", "StructureSet", "height_mm", "planes", "rasterise", "trace", "traced"]
+__all__ = [
+    "Contour",
+    "Grid",
+    "Structure",
+    "StructureSet",
+    "height_mm",
+    "planes",
+    "planes_by_slice",
+    "rasterise",
+    "trace",
+    "traced",
+]

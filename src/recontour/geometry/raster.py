@@ -49,7 +49,8 @@ def rasterise(contours: Iterable[Contour], grid: Grid) -> Mask:
     Raises: ContoursError: contours that run to and fro more often than any outline does.
     """
     mask = np.zeros(grid.shape, dtype=bool)
-    drawn = sorted(_by_slice(contours, grid).items())
+    nearest = {index: on_slice[0] for index, on_slice in planes_by_slice(contours, grid).items()}
+    drawn = [(index, [contour.points_mm for contour in nearest[index]]) for index in sorted(nearest)]
     if not drawn:
         return mask
     corners = grid.to_pixels(np.concatenate([polygon for _, polygons in drawn for polygon in polygons]))
@@ -64,6 +65,18 @@ def rasterise(contours: Iterable[Contour], grid: Grid) -> Mask:
         filled = _fill(planes, shape, lambda points_mm: grid.to_pixels(points_mm) - (first_col, first_row))
         mask[slices, first_row:last_row, first_col:last_col] = filled
     return mask
+
+
+def planes_by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[list[Contour]]]:
+    """Planes of contours by the slice they fall on, its nearest plane first; of equally near ones the lower."""
+    found: dict[int, list[list[Contour]]] = {}
+    for plane in planes(contour for contour in contours if len(contour.points_mm) >= 3):
+        if (index := grid.slice_at(height_mm(plane))) is not None:
+            found.setdefault(index, []).append(plane)
+    for index, on_slice in found.items():
+        z_mm = grid.slice_z_mm[index]
+        on_slice.sort(key=lambda plane: round(abs(height_mm(plane) - z_mm), 3))
+    return found
 
 
 def trace(mask: Mask, grid: Grid) -> tuple[Contour, ...]:
@@ -131,20 +144,6 @@ def _span(line: npt.NDArray[np.bool_]) -> slice | None:
     """From the first True to the last."""
     found = np.flatnonzero(line)
     return slice(int(found[0]), int(found[-1]) + 1) if len(found) else None
-
-
-def _by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[Points]]:
-    """Polygons, (n, 2) in mm, by slice; of several planes on one slice the nearest, of equally near ones the lower."""
-    nearest: dict[int, list[Contour]] = {}
-
-    def apart(index: int, plane: list[Contour]) -> float:
-        return round(abs(height_mm(plane) - grid.slice_z_mm[index]), 3)
-
-    for plane in planes(contour for contour in contours if len(contour.points_mm) >= 3):
-        index = grid.slice_at(height_mm(plane))
-        if index is not None and (index not in nearest or apart(index, plane) < apart(index, nearest[index])):
-            nearest[index] = plane
-    return {index: [contour.points_mm for contour in plane] for index, plane in nearest.items()}
 
 
 def _fill(planes: Sequence[Sequence[Points]], shape: tuple[int, int], placed: Callable[[Points], Points]) -> Mask:
