@@ -123,6 +123,12 @@ def write_text(path: Path, text: str, *, replace: bool = False, mode: int = 0o66
         partial.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes | memoryview, *, replace: bool = False) -> None:
+    """Write a file whole or not at all. Libraries, writing it themselves, would hide what the disk says."""
+    with whole_file(path, replace=replace) as partial:
+        partial.write_bytes(content)
+
+
 def output_error(path: Path, error: OSError) -> OutputError | FaultError:
     """What the operating system said about an output, as an error of ours."""
     if error.errno in APPEARED:

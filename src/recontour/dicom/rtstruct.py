@@ -24,7 +24,7 @@ from recontour.dicom.names import known_organs
 from recontour.dicom.reading import Attributes, items_of, read_dataset, reading, sop_class_uid, text
 from recontour.dicom.series import Scan, Source, decimal_string, encoded
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
-from recontour.files import printable, refuse_existing, whole_file
+from recontour.files import printable, refuse_existing, write_bytes
 from recontour.geometry import Contour, Structure, StructureSet, planes
 
 Points = npt.NDArray[np.float64]
@@ -360,8 +360,7 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on odd values of the CT's own header, which are kept
         content = encoded(_structure_set_dataset(structures, scan, made_by))
-    with whole_file(path) as partial:
-        partial.write_bytes(content)
+    write_bytes(path, content)
 
 
 def refuse_without_uids(path: Path, source: Source) -> None:

@@ -16,7 +16,7 @@ from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text, 
 from recontour.dicom.rtstruct import COLOURS, OTHER_COLOUR, Authorship, find_letters, refuse_without_uids
 from recontour.dicom.series import Scan, decimal_string, encoded, functional_group, plane_of
 from recontour.errors import DicomError, FrameOfReferenceError, GridMismatchError, NoSeriesError
-from recontour.files import refuse_existing, whole_file
+from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Grid
 from recontour.geometry.nifti import SAME_PLACE_MM
 
@@ -167,8 +167,7 @@ def write_segmentation(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on odd values of the CT's own header, which are kept
         content = encoded(_segmentation(drawn, scan, made_by))
-    with whole_file(path) as partial:
-        partial.write_bytes(content)
+    write_bytes(path, content)
 
 
 def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Dataset:

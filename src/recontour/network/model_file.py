@@ -22,7 +22,7 @@ from torch import Tensor
 
 from recontour.dicom import is_tg263
 from recontour.errors import ModelFileError, RecontourError
-from recontour.files import did_you_mean, whole_file
+from recontour.files import did_you_mean, write_bytes
 from recontour.network.architecture import Architecture, Network
 from recontour.network.preprocessing import Preprocessing
 
@@ -134,9 +134,7 @@ def save_model(model: Model, path: Path) -> None:
         "card": model.card(),
         "weights_sha256": sha256_of(model.network),
     }
-    content = safetensors.torch.save(weights, metadata={"recontour": json.dumps(about)})
-    with whole_file(path) as partial:
-        partial.write_bytes(content)
+    write_bytes(path, safetensors.torch.save(weights, metadata={"recontour": json.dumps(about)}))
 
 
 def load_model(path: Path) -> Model:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from torch.optim import Optimizer
 
 from recontour.errors import FaultError, ResumeError, SettingsError
-from recontour.files import output_error, whole_file
+from recontour.files import output_error, write_bytes
 from recontour.network import Network
 from recontour.training.batches import Batches
 from recontour.training.features import for_learning
@@ -182,10 +182,9 @@ def _save_checkpoint(
         "network": network.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
-    content = io.BytesIO()  # writing a file itself, torch takes what the disk says for a fault of its own
+    content = io.BytesIO()
     torch.save(state, content)
-    with whole_file(folder.checkpoint, replace=True) as partial:
-        partial.write_bytes(content.getbuffer())
+    write_bytes(folder.checkpoint, content.getbuffer(), replace=True)
 
 
 def _read_checkpoint(folder: RunFolder, identity: Mapping[str, Any], *, resume: bool) -> dict[str, Any] | None:
