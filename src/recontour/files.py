@@ -71,7 +71,7 @@ def did_you_mean(path: Path) -> str:
     return f"; did you mean {path.with_name(close[0])}?" if close else ""
 
 
-def is_name(words: str) -> bool:
+def is_name(words: str, letters: int = NAME_LETTERS) -> bool:
     """Whether words may become a file's or folder's name, or a part of one: within one folder, visible, and printable.
 
     Whatever becomes a path is asked this where it is read, not only where it is typed: a file from elsewhere may hold
@@ -79,7 +79,7 @@ def is_name(words: str) -> bool:
     """
     if not words.strip() or words[0] == "." or not words.isprintable():
         return False
-    return len(words) <= NAME_LETTERS and not set("/\\") & set(words)  # DICOM parts text at a backslash
+    return len(words) <= letters and not set("/\\") & set(words)  # DICOM parts text at a backslash
 
 
 def read_file(path: Path, most_bytes: int) -> bytes:

@@ -116,6 +116,21 @@ def lock(descriptor: int, *, wait: bool = False) -> Lock:
     return Lock.OURS
 
 
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes out that lock the same folder, where its file system has locks; wait for those within.
+
+    The lock is on the folder itself: nothing is left in it, even after a kill.
+    """
+    descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        if descriptor is not None:
+            lock(descriptor, wait=True)
+        yield
+    finally:
+        _let_go(descriptor)
+
+
 def _sibling(path: Path) -> Path:
     """A sibling's name that nothing else has, and that says who writes it."""
     here = _here()
