@@ -1,4 +1,5 @@
 import csv
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -604,6 +605,17 @@ def test_a_table_is_brought_up_to_date_by_one_import_at_a_time(tmp_path: Path, c
     running = [subprocess.Popen(command) for command in commands]
     assert [one.wait() for one in running] == [0, 0, 0]
     assert len(rows(cohort.path / "names.csv")) == 120
+
+
+def test_import_into_a_cohort_whose_label_is_a_path_writes_nothing_elsewhere(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom")
+    about = cohort.path / "cohort.json"
+    for label in (str(tmp_path / "elsewhere" / "x"), "../../x", "..", "\\x"):
+        about.write_text(json.dumps(json.loads(about.read_text()) | {"centre": label}))
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(CohortError, match="label"):
+            import_dicom(tmp_path / "dicom", cohort.path)
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_damaged_case_is_left_out_and_the_others_are_imported(tmp_path: Path, cohort: Cohort) -> None:

@@ -182,7 +182,7 @@ def cohort(opened: "Cohort", sound: "Sequence[Case]") -> None:
 def damaged(found: "Sequence[Damaged]") -> None:
     """The cases of a cohort that cannot be used, and why."""
     for case in found:
-        out.print(printable(f"damaged: {case.id}: {case.why}"), markup=False)
+        out.print(printable(f"damaged: {case.id}: {case.why}"), markup=False, soft_wrap=True)
 
 
 def exported(written: "Exported", folder: Path) -> None:

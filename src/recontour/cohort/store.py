@@ -275,7 +275,7 @@ class Cohort:
         """
         path = self.path / "cases" / case_id
         if not is_name(case_id, CASE_LETTERS):
-            raise CohortError(f"{self.path} has no case {case_id!r}: a case's name is a folder's among its cases")
+            raise CohortError(f"{self.path}/cases: {case_id!r} is no case's name; move what is called so away")
         if not os.path.lexists(path):
             raise CohortError(f"{self.path} has no case '{case_id}'")
         about = read_record(CaseRecord, path / "case.json")
