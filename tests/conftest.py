@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from tests.durable import Disk
 
 from recontour.cohort import Cohort, case_id_of
 from recontour.geometry import Grid
@@ -56,6 +57,12 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """What a power cut would take."""
+    return Disk(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from recontour.errors import FaultError, OutputError
-from recontour.files import output_error, printable, refuse_existing, whole_file, whole_folder, write_text
+from recontour.files import (
+    is_name,
+    output_error,
+    printable,
+    read_file,
+    refuse_existing,
+    whole_file,
+    whole_folder,
+    write_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +45,12 @@ def test_a_secret_is_for_its_owner_alone_while_it_is_written(tmp_path: Path) -> 
 def test_what_is_synced_may_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows refuses to sync a file that is open for reading alone."""
     modes = []
-    monkeypatch.setattr(os, "fsync", lambda at: modes.append(fcntl.fcntl(at, fcntl.F_GETFL) & os.O_ACCMODE))
+
+    def noted(at: int) -> None:
+        if not stat.S_ISDIR(os.fstat(at).st_mode):
+            modes.append(fcntl.fcntl(at, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(os, "fsync", noted)
     write_text(tmp_path / "a.txt", "whole")
     assert modes == [os.O_RDWR]
 
@@ -124,9 +139,64 @@ def test_what_another_place_mends_is_an_output_error(number: str) -> None:
     assert isinstance(output_error(Path("out"), error), OutputError)
 
 
-@pytest.mark.parametrize("number", ["ENOSPC", "EDQUOT", "EIO"])
-def test_what_no_other_name_mends_is_a_fault(number: str) -> None:
-    assert isinstance(output_error(Path("out"), OSError(getattr(errno, number), "why")), FaultError)
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        ("ENOSPC", "free some space"),
+        ("EDQUOT", "free some space"),
+        ("EIO", "have it checked"),
+        ("EFBIG", "ulimit -f"),
+        ("EMFILE", "ulimit -n"),
+        ("ENFILE", "close other programs"),
+        ("ENOMEM", "memory is full"),
+        ("ESTALE", "mount it again"),
+        ("ENOLCK", "no locks"),
+        ("ENOEXEC", "what the system says"),
+    ],
+)
+def test_what_no_other_name_mends_is_a_fault_with_its_own_remedy(number: str, remedy: str) -> None:
+    """Only a full disk is mended by space."""
+    fault = output_error(Path("out"), OSError(getattr(errno, number), "why"))
+    assert isinstance(fault, FaultError)
+    assert remedy in str(fault)
+    assert ("space" in str(fault)) == (number in ("ENOSPC", "EDQUOT"))
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+@pytest.mark.parametrize("name", ["腫" * 81, "x" * 255, "é" * 127])
+def test_a_name_of_as_many_bytes_as_a_file_may_have_is_an_output(
+    tmp_path: Path, whole: Callable[[Path], AbstractContextManager[Path]], name: str
+) -> None:
+    with whole(tmp_path / name):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("words", ["north", "Köln", "腫" * 64, "a b", "-x", "St. Mary's", "a..b"])
+def test_words_that_may_become_a_name(words: str) -> None:
+    assert is_name(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", " ", ".", "..", ".hidden", "../x", "a/b", "/a", "a\\b", "..\\x", "x" * 65, "a\nb", "a\0", "\x1b[2J", "\udcff"],
+)
+def test_words_that_lead_elsewhere_or_cannot_be_shown_are_no_name(words: str) -> None:
+    assert not is_name(words)
+
+
+def test_what_should_be_a_small_file_is_read_only_if_it_is_one(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("small")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    assert read_file(tmp_path / "small", 3) == b"abc"
+    assert read_file(tmp_path / "link", 3) == b"abc"
+    with pytest.raises(ValueError, match="larger than 2 bytes"):
+        read_file(tmp_path / "small", 2)
+    for name in ("pipe", "device", "."):
+        with pytest.raises(ValueError, match=r"no plain file|a folder"):
+            read_file(tmp_path / name, 2)
 
 
 def test_an_output_that_cannot_be_made_is_refused_before_the_work(tmp_path: Path) -> None:

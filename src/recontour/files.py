@@ -2,18 +2,37 @@
 
 import errno
 import os
-import shutil
+import stat
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from uuid import uuid4
 
 from recontour.errors import FaultError, OutputError
+from recontour.partials import held_file, held_folder, sweep_once
+from recontour.syncing import make_folders, sync_file, sync_folder, sync_tree
 
 APPEARED = {errno.EEXIST, errno.ENOTEMPTY}
 MENDABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+REMEDIES = {  # by what the system says: faults of the machine, of which the file that it names is innocent
+    errno.ENOSPC: "free some space, then repeat",
+    errno.EDQUOT: "your share of the disk is used up: free some space, then repeat",
+    errno.EFBIG: "a file may not become so large there: raise the limit (`ulimit -f`), or choose another disk",
+    errno.EMFILE: "this process may not open more files: raise the limit (`ulimit -n 4096`), then repeat",
+    errno.ENFILE: "the machine can open no more files: close other programs, then repeat",
+    errno.ENOMEM: "the memory is full: close other programs, then repeat",
+    errno.EIO: "the disk or share fails: have it checked, then repeat",
+    errno.ESTALE: "the share is no longer what was mounted: mount it again, then repeat",
+    errno.ENOTCONN: "the share has lost its server: mount it again, then repeat",
+    errno.ETIMEDOUT: "the share does not answer: see that its server runs, then repeat",
+    errno.EHOSTDOWN: "the share does not answer: see that its server runs, then repeat",
+    errno.ENXIO: "the disk is gone: connect it again, then repeat",
+    errno.ENODEV: "the disk or share cannot do that: copy the folder to a local disk, then repeat",
+    errno.ENOLCK: "the share has no locks: copy the folder to a local disk, or mount the share with locks",
+    errno.EOPNOTSUPP: "the disk or share cannot do that: copy the folder to a local disk, then repeat",
+}
+NAME_LETTERS = 64  # of a label that becomes part of file names
 
 
 def refuse_existing(path: Path) -> None:
@@ -52,39 +71,63 @@ def did_you_mean(path: Path) -> str:
     return f"; did you mean {path.with_name(close[0])}?" if close else ""
 
 
+def is_name(words: str, letters: int = NAME_LETTERS) -> bool:
+    """Whether words may become a file's or folder's name, or a part of one: within one folder, visible, and printable.
+
+    Whatever becomes a path is asked this where it is read, not only where it is typed: a file from elsewhere may hold
+    an absolute path, or one that leads out of the folder it is put into.
+    """
+    if not words.strip() or words[0] == "." or not words.isprintable():
+        return False
+    return len(words) <= letters and not set("/\\") & set(words)  # DICOM parts text at a backslash
+
+
+def read_file(path: Path, most_bytes: int) -> bytes:
+    """What a file holds that should be small. A pipe or device, on which reading would wait, is not opened.
+
+    Raises: OSError: it cannot be read. ValueError: it is no plain file, or larger than that.
+    """
+    refuse_no_file(path)
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes:,} bytes")
+    return content
+
+
+def refuse_no_file(path: Path) -> None:
+    """Raise ValueError where a path, or what it links to, is a folder, pipe or device; OSError where it is nothing."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is no plain file")
+
+
 @contextmanager
 def whole_file(path: Path, *, replace: bool = False, mode: int = 0o666) -> Iterator[Path]:
     """Give a temporary sibling to write to; it becomes `path` when the block ends, and is gone when the block fails.
 
+    Then it is on the disk, with its name. What a killed run left in the same folder is removed.
     mode: who may do what with it, from the start; the user's umask takes from that.
     Raises: OutputError: path exists or appears meanwhile (unless replace), or its folder cannot be written to.
-        FaultError: the disk is full.
+        FaultError: the disk is full, or fails.
     """
     if not replace:
         refuse_existing(path)
-    partial = _partial(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch(mode)
-        granted = partial.stat().st_mode  # as the user's umask has it; some libraries write for the owner alone
-        yield partial
-        partial.chmod(granted)
-        with partial.open("r+b") as written:  # Windows syncs only what may be written
-            os.fsync(written.fileno())
-        if replace:
-            partial.replace(path)
-        else:
-            _name(partial, path)
+        make_folders(path.parent)
+        sweep_once(path.parent.absolute())
+        with held_file(path, mode) as partial:
+            granted = partial.stat().st_mode  # as the user's umask has it; some libraries write for the owner alone
+            yield partial
+            partial.chmod(granted)
+            sync_file(partial)
+            if replace:
+                partial.replace(path)
+            else:
+                _name(partial, path)
+        sync_folder(path.parent)
     except OSError as error:
         raise output_error(path, error) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-def _partial(path: Path) -> Path:
-    """A sibling's name that nothing else has, not even what an earlier run left when it was killed."""
-    return path.with_name(f".{path.name[:100]}.{uuid4().hex[:8]}.partial")
 
 
 def _name(partial: Path, path: Path) -> None:
@@ -102,19 +145,21 @@ def _name(partial: Path, path: Path) -> None:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give a temporary sibling folder to fill; it becomes `path` when the block ends, and is gone when it fails.
 
+    Then it is on the disk with all that is in it. What a killed run left beside it is removed.
     Raises: OutputError: path exists or appears meanwhile, or its parent cannot be written to. FaultError: the disk is
-        full.
+        full, or fails.
     """
     refuse_existing(path)
-    partial = _partial(path)
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        partial.rename(path)
+        make_folders(path.parent)
+        sweep_once(path.parent.absolute())
+        with held_folder(path) as partial:
+            yield partial
+            sync_tree(partial)
+            partial.rename(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise output_error(path, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_text(path: Path, text: str, *, replace: bool = False, mode: int = 0o666) -> None:
@@ -135,4 +180,10 @@ def output_error(path: Path, error: OSError) -> OutputError | FaultError:
         return OutputError(f"{path} appeared meanwhile; recontour does not overwrite. Choose another name, and repeat")
     if error.errno in MENDABLE:
         return OutputError(f"{path} cannot be written ({error.strerror}); choose another name or folder")
-    return FaultError(f"{path} could not be written ({error.strerror or error}); free some space, then repeat")
+    return machine_fault(path, error, "written")
+
+
+def machine_fault(path: Path, error: OSError, done: str = "read") -> FaultError:
+    """What the operating system said about a file that is not to blame, as an error of ours."""
+    remedy = REMEDIES.get(error.errno or 0, "see what the system says, then repeat")
+    return FaultError(f"{path} could not be {done} ({error.strerror or error}); {remedy}")

@@ -1,4 +1,5 @@
 import csv
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,11 +16,13 @@ from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, m
 from tests.geometry.conftest import make_grid
 
 from recontour.cli import tell
-from recontour.cohort import Cohort, case_id_of, importing
+from recontour.cohort import Cohort, case_id_of, importing, store
+from recontour.cohort.arrays import write_array
 from recontour.cohort.importing import HIDDEN_NAME, import_archive, import_dicom
 from recontour.dicom import Authorship, Scan, read_archive, read_scan, read_series, write_segmentation
-from recontour.errors import FaultError, NoSeriesError
+from recontour.errors import CohortError, FaultError, NoSeriesError
 from recontour.geometry import raster
+from recontour.partials import Lock
 
 ORGANS = {  # as OpenKBP's arrays order them
     "Brainstem": 0,
@@ -516,14 +519,14 @@ def test_a_broken_off_import_leaves_nothing_or_whole_patients(
         patient(tmp_path / "dicom" / name, seed=name)
     written: list[Path] = []
 
-    def break_off(file: Path, array: npt.NDArray[np.int16]) -> None:
-        np_save(file, array)
+    def break_off(file: Path, array: npt.NDArray[np.int16]) -> str:
+        digest = write_array(file, array)
         written.append(file)
         if len(written) == 2 * kept + 2:  # ct.npy and masks.npy of each case
             raise trouble
+        return digest
 
-    np_save = np.save
-    monkeypatch.setattr(np, "save", break_off)
+    monkeypatch.setattr(store, "write_array", break_off)
     with pytest.raises((KeyboardInterrupt, FaultError)):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
     monkeypatch.undo()
@@ -541,9 +544,93 @@ def test_names_of_earlier_imports_stay_with_their_newest_status(tmp_path: Path, 
     assert {row["roi_name"]: row["status"] for row in rows(cohort.path / "names.csv")} == dict.fromkeys(
         ("Cord", "Parotid", "Larynx"), "mapped"
     )
-    (cohort.path / "names.csv").write_bytes(b"spoilt;in;a;spreadsheet\xe9")
-    import_archive(read_archive(tmp_path / "b"), cohort)
-    assert [row["roi_name"] for row in rows(cohort.path / "names.csv")] == ["Cord", "Parotid"]
+
+
+SPOILT = [
+    b"spoilt;in;a;spreadsheet\xe9",
+    b"roi_name;tg263;status;reason;patients\n",
+    b"roi_name,tg263,status,reason,patients\nCord,SpinalCord\n",
+    b"",
+]
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+@pytest.mark.parametrize("name", ["names.csv", "left_out.csv"])
+def test_a_table_that_cannot_be_read_is_not_overwritten(
+    tmp_path: Path, cohort: Cohort, name: str, spoilt: bytes
+) -> None:
+    """Found before the work: no patient is imported either. Its advice helps."""
+    patient(tmp_path / "a")
+    table = cohort.path / name
+    table.write_bytes(spoilt)
+    with pytest.raises(CohortError, match=f"{name} is no table .* Move it away, then repeat"):
+        import_archive(read_archive(tmp_path / "a"), cohort)
+    assert table.read_bytes() == spoilt
+    assert cohort.case_ids == ()
+    table.rename(tmp_path / "away")
+    assert len(import_archive(read_archive(tmp_path / "a"), cohort).added) == 1
+
+
+def test_no_row_is_lost_when_two_imports_overlap(
+    tmp_path: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a share without locks: the other writes its table just after ours was read, and just after it was written."""
+    patient(tmp_path / "a", ("Cord", "Parotid"), seed="a")
+    others = [["Larynx", "Larynx", "mapped", "TG-263", "1"], ["Lips", "Lips", "mapped", "TG-263", "1"]]
+    write = importing._write_csv
+
+    def written(path: Path, header: Sequence[str], table: importing.Rows) -> None:
+        write(path, header, table)
+        if others and path.name == "names.csv":
+            write(path, header, [others.pop()])
+
+    monkeypatch.setattr(importing, "_write_csv", written)
+    monkeypatch.setattr("recontour.partials.lock", lambda _at, **_: Lock.NONE)
+    import_archive(read_archive(tmp_path / "a"), cohort)
+    assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} >= {"Cord", "Parotid", "Larynx"}
+
+
+def test_a_table_is_brought_up_to_date_by_one_import_at_a_time(tmp_path: Path, cohort: Cohort) -> None:
+    (cohort.path / "names.csv").write_text("roi_name,tg263,status,reason,patients\n")
+    add = "; ".join(
+        [
+            "import sys",
+            "from pathlib import Path",
+            "from recontour.cohort.importing import _update_csv",
+            "path, name = Path(sys.argv[1]), sys.argv[2]",
+            "[_update_csv(path, lambda old: [*old, [f'{name}{n}', '', '', '', '1']]) for n in range(40)]",
+        ]
+    )
+    commands = [[sys.executable, "-c", add, str(cohort.path / "names.csv"), name] for name in "abc"]
+    running = [subprocess.Popen(command) for command in commands]
+    assert [one.wait() for one in running] == [0, 0, 0]
+    assert len(rows(cohort.path / "names.csv")) == 120
+
+
+def test_import_into_a_cohort_whose_label_is_a_path_writes_nothing_elsewhere(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom")
+    about = cohort.path / "cohort.json"
+    for label in (str(tmp_path / "elsewhere" / "x"), "../../x", "..", "\\x"):
+        about.write_text(json.dumps(json.loads(about.read_text()) | {"centre": label}))
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(CohortError, match="label"):
+            import_dicom(tmp_path / "dicom", cohort.path)
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_damaged_case_is_left_out_and_the_others_are_imported(tmp_path: Path, cohort: Cohort) -> None:
+    """After a power cut without syncs its arrays were empty, and it was told as there already."""
+    patient(tmp_path / "dicom" / "a", seed="a")
+    import_archive(read_archive(tmp_path / "dicom"), cohort)
+    (case,) = cohort
+    (case.path / "ct.npy").write_bytes(b"")
+    patient(tmp_path / "dicom" / "b", seed="b")
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert (len(report.added), len(report.already_there)) == (1, 0)
+    (left,) = report.left_out
+    assert left.what == case.id
+    assert "ct.npy is damaged (it is empty); move the case's folder out of the cohort" in left.why
+    assert str(tmp_path) not in left.reason
 
 
 def test_a_new_map_does_not_change_a_case_silently(tmp_path: Path, cohort: Cohort) -> None:
@@ -650,7 +737,7 @@ def test_a_draft_stays_known_as_one_in_the_cohort(
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     draft = case_id_of("B", scan.source.series_instance_uid)
     assert [case.id for case in cohort if case.is_draft] == [draft]
-    tell.cohort(cohort)
+    tell.cohort(cohort, list(cohort))
     assert f"recontour's own contours, by which a model learns and proves nothing: {draft}\n" in capsys.readouterr().out
 
 

@@ -4,12 +4,13 @@ A step that needs torch loads it when it is called: `import` and `inspect` do wi
 """
 
 import argparse
+import sys
 from typing import Any
 
 import recontour
 from recontour.cli import tell
 from recontour.cohort import Cohort
-from recontour.errors import FaultError, OrganError, SettingsError
+from recontour.errors import CohortError, FaultError, OrganError, SettingsError
 
 
 def import_(options: argparse.Namespace) -> None:
@@ -32,7 +33,16 @@ def deidentify(options: argparse.Namespace) -> None:
 
 def inspect(options: argparse.Namespace) -> None:
     """What a cohort holds."""
-    tell.cohort(Cohort.open(options.cohort))
+    opened = Cohort.open(options.cohort)
+    if sys.stderr.isatty():
+        with tell.Progress() as progress:
+            sound, damaged = opened.examined(progress)
+    else:
+        sound, damaged = opened.examined()
+    tell.cohort(opened, sound)
+    if damaged:
+        tell.damaged(damaged)
+        raise CohortError(f"{opened.path}: {len(damaged)} of {len(sound) + len(damaged)} cases cannot be used")
 
 
 def export(options: argparse.Namespace) -> None:

@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # with the command's usage
+    if "" in (sys.argv[1:] if arguments is None else arguments):
+        options.parser.error("an empty word names no file or folder; is a variable of your script empty?")
     _show_what_can_be_shown()
     warnings.filterwarnings("ignore")  # what libraries remark among themselves is not the user's concern
     try:

@@ -17,14 +17,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from recontour.cohort import with_one_ct
 from recontour.errors import CohortError
 from recontour.files import printable
 
 if TYPE_CHECKING:
-    from recontour.cohort import Cohort
+    from recontour.cohort import Case, Cohort
     from recontour.cohort.converting import Converted
     from recontour.cohort.export import Exported
     from recontour.cohort.importing import ImportReport
+    from recontour.cohort.store import Damaged
     from recontour.dicom import NameRow
     from recontour.dicom.deidentify import Deidentified
     from recontour.evaluation import CaseScore
@@ -146,13 +148,13 @@ def _names(names: "Sequence[tuple[NameRow, int]]") -> None:
     out.print(table)
 
 
-def cohort(opened: "Cohort") -> None:
-    """What a cohort holds: its patients, its organs, what was left out and why."""
+def cohort(opened: "Cohort", sound: "Sequence[Case]") -> None:
+    """What a cohort holds: its patients that can be used, its organs, what was left out and why."""
     for notice in opened.notices:
         out.print(notice, markup=False)
     table = Table("case", "slices", "matrix", "pixel mm", "slice mm", "organs: cc", title=f"Centre {opened.centre}")
     volumes: dict[str, list[float]] = {}
-    for case in opened:
+    for case in sound:
         slices, rows, columns = case.grid.shape
         steps = sorted({round(above - below, 2) for below, above in pairwise(case.grid.slice_z_mm)})
         organs = ", ".join(f"{organ} {volume:.1f}" for organ, volume in sorted(case.volumes_cc.items()))
@@ -165,15 +167,22 @@ def cohort(opened: "Cohort") -> None:
     for organ, found in sorted(volumes.items()):
         table.add_row(organ, str(len(found)), f"{median(found):.2f}", f"{min(found):.2f} to {max(found):.2f}")
     out.print(table)
-    for names in opened.twins:
-        out.print(f"the same CT, to the voxel: {', '.join(names)}", markup=False)
-    if drafts := [case.id for case in opened if case.is_draft]:
+    for alike in with_one_ct(sound):
+        names = ", ".join(case.id for case in alike)
+        out.print(f"the same CT, to the voxel: {names}", markup=False)
+    if drafts := [case.id for case in sound if case.is_draft]:
         out.print(
             f"recontour's own contours, by which a model learns and proves nothing: {', '.join(drafts)}", markup=False
         )
     for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
         if (opened.path / name).exists():
             _csv(opened.path / name, title)
+
+
+def damaged(found: "Sequence[Damaged]") -> None:
+    """The cases of a cohort that cannot be used, and why."""
+    for case in found:
+        out.print(printable(f"damaged: {case.id}: {case.why}"), markup=False, soft_wrap=True)
 
 
 def exported(written: "Exported", folder: Path) -> None:

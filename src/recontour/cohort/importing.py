@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -42,8 +43,11 @@ from recontour.errors import (
     OutputError,
     RecontourError,
 )
-from recontour.files import write_text
+from recontour.files import machine_fault, printable, read_file, write_text
 from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
+from recontour.partials import locked_folder
+
+Rows = list[list[str]]
 
 NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
 NO_AREA = "its structure set holds no area to use; export it again with the organs' closed contours"
@@ -53,6 +57,10 @@ DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
 HIDDEN_NAME = "(not stored: it may name the patient)"
 NAMES_HEADER = ("roi_name", "tg263", "status", "reason", "patients")
 LEFT_OUT_HEADER = ("what", "reason", "archive")
+TABLES = {"names.csv": NAMES_HEADER, "left_out.csv": LEFT_OUT_HEADER}
+MOST_TABLE_BYTES = 1 << 26
+NEW_TABLE = "it is not overwritten. Move it away, then repeat: a new one is written"
+TRIES = 10  # at a table that another import writes at the same time, on a share without locks
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +121,9 @@ def import_dicom(
     if not archive.series:
         why = f" ({len(archive.unreadable)} unreadable: {archive.unreadable[0].reason})" if archive.unreadable else ""
         raise NoSeriesError(f"{dicom_dir}: no CT series in it{why}; give a folder of CT series with structure sets")
-    is_new = not (cohort / "cohort.json").exists()
+    is_new = not Cohort.is_at(cohort)
     if centre is None:
-        centre = cohort.resolve().name if is_new else Cohort.open(cohort).centre
+        centre = Path(os.path.realpath(cohort)).name if is_new else Cohort.open(cohort).centre
     opened = Cohort.open_or_create(cohort, centre, notices)
     try:
         report = import_archive(archive, opened, user_map, progress)
@@ -141,6 +149,8 @@ def import_archive(
     was left out, is also saved in the cohort, without anything that names a patient.
     user_map: as `read_user_map` gives.
     """
+    for name, header in TABLES.items():
+        _read_csv(cohort.path / name, header)  # one that cannot be read is found before the work, not after it
     added: list[str] = []
     already_there: list[str] = []
     left_out = [
@@ -156,7 +166,7 @@ def import_archive(
         said = [line for line in (pair.note, _absent(pair)) if line]
         try:
             became, rows = _import_case(pair, case_id, cohort, user_map, said)
-        except (DicomError, GridMismatchError) as error:
+        except (DicomError, GridMismatchError, CohortError) as error:
             reason = _reason(error, pair, archive.folder)
             left_out.append(LeftOut(case_id, pair.series.place, str(error), reason))
             continue
@@ -356,7 +366,7 @@ def _remove_empty(cohort: Path) -> None:
     """Remove a cohort without cases; one to which another import adds meanwhile stays."""
     with suppress(OSError):
         (cohort / "cases").rmdir()
-        for name in ("cohort.json", "names.csv", "left_out.csv"):
+        for name in ("names.csv", "left_out.csv", "cohort.json"):  # it is a cohort until nothing else is there
             (cohort / name).unlink(missing_ok=True)
         cohort.rmdir()
 
@@ -381,7 +391,7 @@ def _reason(error: RecontourError, pair: Pair, dicom_dir: Path) -> str:
     reason = str(error)
     for place in sorted(places, key=len, reverse=True):
         reason = reason.replace(place, "(file)")
-    if pair.structure_set.names_patient(reason) or DATE.search(reason):
+    if isinstance(error, CohortError) or pair.structure_set.names_patient(reason) or DATE.search(reason):
         return (type(error).__doc__ or "").partition("\n")[0]
     return reason
 
@@ -393,33 +403,63 @@ def _without_free_text(row: NameRow) -> NameRow:
 
 def _save_names(cohort: Cohort, names: Iterable[tuple[NameRow, int]]) -> None:
     """What became of each name in the last import that met it."""
-    path = cohort.path / "names.csv"
-    new = [[row.roi_name, row.tg263 or "", row.status, row.reason, str(count)] for row, count in names]
+    new = [_cells(row.roi_name, row.tg263 or "", row.status, row.reason, str(count)) for row, count in names]
     met = {row[0] for row in new}
-    _write_csv(path, NAMES_HEADER, [*new, *(row for row in _read_csv(path, NAMES_HEADER) if row[0] not in met)])
+
+    def merged(old: Rows) -> Rows:
+        return [*new, *(row for row in old if row[0] not in met)]
+
+    _update_csv(cohort.path / "names.csv", merged)
 
 
 def _save_left_out(cohort: Cohort, report: ImportReport, archive: Archive) -> None:
     """What is still left out: of this archive now, of others what has not been imported since."""
-    path = cohort.path / "left_out.csv"
     folder = _hash(str(archive.folder.resolve()))[:8]
-    new = [[found.what, found.reason, folder] for found in report.left_out]
+    new = [_cells(found.what, found.reason, folder) for found in report.left_out]
     settled = {found.what for found in report.left_out}
-    old = [
-        row
-        for row in _read_csv(path, LEFT_OUT_HEADER)
-        if row[2] != folder and row[0] not in settled and row[0] not in cohort
-    ]
-    _write_csv(path, LEFT_OUT_HEADER, [*old, *new])
+
+    def merged(old: Rows) -> Rows:
+        others = [row for row in old if row[2] != folder]
+        return [*(row for row in others if row[0] not in settled and row[0] not in cohort), *new]
+
+    _update_csv(cohort.path / "left_out.csv", merged)
 
 
-def _read_csv(path: Path, header: Sequence[str]) -> list[list[str]]:
-    """The rows of a table as we write it; none where there is no such table."""
+def _cells(*words: str) -> list[str]:
+    """A row as a table can have it, and give it back: a lone carriage return would end it."""
+    return [printable(cell) for cell in words]
+
+
+def _update_csv(path: Path, merged: Callable[[Rows], Rows]) -> None:
+    """Bring a table up to date; no row is lost to another import that does so at the same time."""
+    header = TABLES[path.name]
+    with locked_folder(path.parent):
+        for _ in range(TRIES):
+            rows = merged(_read_csv(path, header))
+            _write_csv(path, header, rows)
+            if _read_csv(path, header) == rows:  # where there are no locks, another may have come in between
+                return
+
+
+def _read_csv(path: Path, header: Sequence[str]) -> Rows:
+    """The rows of a table as we write it; none where there is no such table.
+
+    Raises: CohortError: it cannot be read, and so its rows would be lost. FaultError: the machine failed.
+    """
     try:
-        first, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, csv.Error):
+        text = read_file(path, MOST_TABLE_BYTES).decode("utf-8")
+        first, *rows = csv.reader(io.StringIO(text))
+    except FileNotFoundError:
         return []
-    return [row for row in rows if len(row) == len(header)] if first == list(header) else []
+    except PermissionError as error:
+        raise CohortError(f"{path} may not be read, and is not overwritten; check its permissions") from error
+    except OSError as error:
+        raise machine_fault(path, error) from error
+    except (ValueError, csv.Error) as error:
+        raise CohortError(f"{path} is no table that recontour wrote ({error}); {NEW_TABLE}") from error
+    if first != list(header) or any(len(row) != len(header) for row in rows):
+        raise CohortError(f"{path} is no table that recontour wrote ({', '.join(header)}); {NEW_TABLE}")
+    return rows
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""A power cut right after each command that ended well: what of its output is on the disk?
+
+    .venv/bin/python benchmarks/power_cut.py [--dicom FOLDER] [--only import]
+
+Each command writes into a small ext4 file system of its own, mounted from a file through a loop device. As soon as the
+command has ended with exit code 0, that file is copied as it is, without a sync, which is what a disk holds when the
+power goes. The copy is mounted, its journal is played back, and every file of the output is compared with what the
+command wrote. Needs root, a loop device and mkfs.ext4; Linux. Without --dicom two synthetic patients are used.
+
+Writes docs/results/power_cut.json.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from recontour.cohort.phantom import SOURCE, write_centre
+
+REPO = Path(__file__).resolve().parents[1]
+IMAGE_MIB = 1024
+SHORT = ["--iterations", "2"]
+
+
+def recontour(*words: str) -> list[str]:
+    return [sys.executable, "-m", "recontour", *words]
+
+
+@contextmanager
+def mounted(image: Path, at: Path) -> Iterator[Path]:
+    at.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(at)], check=True)
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", str(at)], check=True)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file and folder below one, with a hash of what is in it."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+    found.pop("lost+found", None)
+    return found
+
+
+def cut(command: Sequence[str], work: Path) -> dict[str, object]:
+    """Run one command whose words name the disk as {disk}; compare its output with what a power cut leaves."""
+    image, copy = work / "disk.img", work / "copy.img"
+    for old in (image, copy):
+        old.unlink(missing_ok=True)
+    with image.open("wb") as file:
+        file.truncate(IMAGE_MIB << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    with mounted(image, work / "disk") as disk:
+        began = time.monotonic()
+        words = [word.replace("{disk}", str(disk)) for word in command]
+        ended = subprocess.run(recontour(*words), capture_output=True, text=True, check=False)
+        subprocess.run(["cp", "--sparse=always", str(image), str(copy)], check=True)
+        seconds = time.monotonic() - began
+        if ended.returncode != 0:
+            return {"exit code": ended.returncode, "said": ended.stderr[-500:]}
+        written = contents(disk)
+    with mounted(copy, work / "after") as after:
+        kept = contents(after)
+    lost = [name for name, what in written.items() if kept.get(name) != what]
+    return {"files": len(written), "lost": lost, "partial": [n for n in kept if "partial" in n], "seconds": seconds}
+
+
+def commands(dicom: Path, base: Path) -> dict[str, list[str]]:
+    """Each command that writes, from what lies outside the disk."""
+    cohort, model, ct = str(base / "cohort"), str(base / "S"), str(next(dicom.rglob("CT")))
+    new = ["{disk}/new/deep"]
+    return {
+        "import": ["import", str(dicom), f"{new[0]}/cohort"],
+        "import again": ["import", str(dicom), "{disk}"],
+        "deidentify": ["deidentify", str(dicom), f"{new[0]}/clean", "--key", "{disk}/key"],
+        "export nifti": ["export", cohort, f"{new[0]}/nifti", "--format", "nifti"],
+        "export nnunet": ["export", cohort, f"{new[0]}/Dataset001_North", "--format", "nnunet"],
+        "train": ["train", cohort, "--out", f"{new[0]}/S", *SHORT],
+        "adapt": ["adapt", model, cohort, "--out", f"{new[0]}/ST", *SHORT],
+        "contour rtstruct": ["contour", model, ct, "--out", f"{new[0]}/RS.dcm"],
+        "contour seg": ["contour", model, ct, "--out", f"{new[0]}/SEG.dcm", "--format", "seg"],
+        "contour nifti": ["contour", model, ct, "--out", f"{new[0]}/masks", "--format", "nifti"],
+        "convert": ["convert", str(base / "masks"), ct, "--out", f"{new[0]}/back.dcm"],
+        "evaluate": ["evaluate", cohort, model, "--out", f"{new[0]}/report"],
+    }
+
+
+def prepare(dicom: Path, base: Path) -> None:
+    """What later commands start from: a cohort, a model, and masks of the first patient."""
+    for words in (
+        ["import", str(dicom), str(base / "cohort")],
+        ["train", str(base / "cohort"), "--out", str(base / "S"), *SHORT],
+        ["contour", str(base / "S"), str(next(dicom.rglob("CT"))), "--out", str(base / "masks"), "--format", "nifti"],
+    ):
+        subprocess.run(recontour(*words), check=True, capture_output=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dicom", type=Path)
+    parser.add_argument("--only")
+    parser.add_argument("--out", type=Path, default=REPO / "docs" / "results" / "power_cut.json")
+    options = parser.parse_args()
+    if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
+        sys.exit("this needs root and a loop device; tests/journeys/test_power_cut.py checks the syncs without them")
+    results = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        base = work / "base"
+        base.mkdir()
+        dicom = options.dicom or work / "dicom"
+        if not options.dicom:
+            write_centre(dicom, SOURCE, range(2))
+        prepare(dicom, base)
+        for name, command in commands(dicom, base).items():
+            if options.only in (None, name):
+                results[name] = cut(command, work)
+                print(name, json.dumps(results[name]), flush=True)
+    lost = sum(len(list(found.get("lost", ["?"]))) for found in results.values())  # type: ignore[call-overload]
+    if options.only is None:
+        options.out.write_text(json.dumps(results, indent=1) + "\n")
+    sys.exit(bool(lost))
+
+
+if __name__ == "__main__":
+    main()
