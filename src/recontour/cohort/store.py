@@ -4,7 +4,8 @@
       cohort.json            the centre's label and the format's version
       names.csv              what became of each ROI name
       left_out.csv           which patients could not be used, and why
-      cases/CASE/case.json   grid, organs with volumes, hash of the structure set they came from, whether it is a draft
+      cases/CASE/case.json   grid, organs with volumes, hash of the structure set they came from, whether it is a draft,
+                             and, where it is known, the patient's key
       cases/CASE/ct.npy      HU, (slice, row, column), exactly as rescaled
       cases/CASE/masks.npy   one bit a voxel, (organ, slice, row, column / 8)
 
@@ -14,6 +15,7 @@ have is not in `Case.organs`: it is unknown, never background.
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -31,6 +33,7 @@ from recontour.geometry import Grid
 Mask = npt.NDArray[np.bool_]
 FORMAT = "recontour cohort"
 VERSION = 1
+PATIENT_KEY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{16}")  # the name of a salt, and a hash with it: cohort/patients.py
 MOST_MAPPED = 400  # arrays at a time, two a case: each is an open file, of which a process often may have 1024
 
 
@@ -49,6 +52,7 @@ class Case:
     volumes_cc: Mapping[str, float]  # by organ, in the order of masks.npy
     source_hash: str
     is_draft: bool = False  # its contours are recontour's own: a model learns and proves nothing by them
+    patient: str | None = None  # the patient's key, SALT-HASH, the same in all of the patient's cases; None: unknown
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -188,7 +192,8 @@ class Cohort:
             volumes = {str(organ): float(volume) for organ, volume in about["volumes_cc"].items()}
             if not all(map(is_tg263, volumes)):
                 raise ValueError("organs that are no TG-263 names")
-            return Case(case_id, path, grid, volumes, str(about["source_hash"]), bool(about.get("draft")))
+            patient = _patient_key(about.get("patient"))
+            return Case(case_id, path, grid, volumes, str(about["source_hash"]), bool(about.get("draft")), patient)
         except (KeyError, TypeError, ValueError, AttributeError, GridMismatchError) as error:
             raise CohortError(f"{path}/case.json is damaged ({error}); delete {path} and import again") from error
 
@@ -228,11 +233,12 @@ class Cohort:
         source_hash: str,
         *,
         is_draft: bool = False,
+        patient: str | None = None,
     ) -> Case:
         """Store a case; it appears whole or not at all.
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
-        is_draft: whether they are recontour's own contours, as it wrote them.
+        is_draft: whether they are recontour's own contours, as it wrote them. patient: the patient's key, if known.
         Raises: GridMismatchError: hu or a mask does not lie on the grid. CohortError: the case is there already.
         """
         for what, array in {"the CT": hu, **masks}.items():
@@ -247,6 +253,8 @@ class Cohort:
         }
         if is_draft:
             about["draft"] = True  # said of drafts alone, so that a person's contours keep their version
+        if patient:
+            about["patient"] = _patient_key(patient)
         with whole_folder(self.path / "cases" / case_id) as folder:
             np.save(folder / "ct.npy", np.ascontiguousarray(hu))
             np.save(folder / "masks.npy", np.stack([np.packbits(mask, axis=-1) for mask in masks.values()]))
@@ -264,6 +272,12 @@ def with_one_ct(cases: Iterable[Case]) -> list[list[Case]]:
     for case in (case for alike in by_grid.values() if len(alike) > 1 for case in alike):  # only these are read
         by_ct.setdefault(case.fingerprint, []).append(case)
     return [alike for alike in by_ct.values() if len(alike) > 1]
+
+
+def _patient_key(key: Any) -> str | None:
+    if key is not None and not (isinstance(key, str) and PATIENT_KEY.fullmatch(key)):
+        raise ValueError("a patient key that is none")
+    return key
 
 
 def _to_json(what: Mapping[str, Any]) -> str:
