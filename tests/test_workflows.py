@@ -1,5 +1,6 @@
 """What the steps promise beyond their parts."""
 
+import csv
 import json
 import re
 import shutil
@@ -305,6 +306,71 @@ def test_patients_a_model_was_trained_on_are_told_wherever_they_come_from(
     told = [f"2 of 3 patients were used to train {name}: its scores there say nothing of new" for name in ("S", "ST")]
     page = (tmp_path / "report" / "report.html").read_text()
     assert all(line in caplog.text and line in page for line in told)
+
+
+def keyed(cohort: Cohort, folder: Path, centre: str, keys: list[str | None], *, brighter: int = 0) -> Cohort:
+    """The first case of a cohort, each time on another CT, under the patients' keys."""
+    other = Cohort.open_or_create(folder, centre)
+    like = next(iter(cohort))
+    masks = {organ: like.mask(organ) for organ in like.organs}
+    for number, key in enumerate(keys):
+        hu = np.asarray(like.hu) + np.int16(brighter + number)
+        other.add(case_id_of(centre, f"{brighter + number}"), hu, like.grid, masks, "hash", patient=key)
+    return other
+
+
+def test_a_patient_trained_on_one_ct_and_tested_on_another_is_told(
+    north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    jane, john, joan = (f"0123abcd-{number:016x}" for number in range(3))
+    learnt = keyed(north, tmp_path / "train", "north", [jane, None])
+    train(learnt.path, tmp_path / "T", iterations=1)
+    adapt(
+        tmp_path / "T",
+        keyed(north, tmp_path / "more", "north", [john], brighter=20).path,
+        tmp_path / "TT",
+        iterations=1,
+    )
+    assert load_model(tmp_path / "T").provenance.trained_on_patients == (jane,)
+    assert load_model(tmp_path / "TT").provenance.trained_on_patients == (jane, john)
+    test = keyed(north, tmp_path / "test", "north", [jane, joan, john, joan], brighter=50)
+    caplog.clear()
+    evaluate(test.path, [tmp_path / "T", tmp_path / "TT"], tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    for told in (
+        "1 of 3 patients has the PatientID of someone whose other CT was used to train T: ",
+        "2 of 3 patients have the PatientID of someone whose other CT was used to train TT: ",
+    ):
+        assert told in caplog.text
+        assert told in page
+    assert "0123abcd" not in page + (tmp_path / "report" / "scores.csv").read_text()
+
+
+def test_a_ct_that_is_there_twice_is_one_patient(model: Model, north: Cohort, tmp_path: Path) -> None:
+    """Five patients, of whom one is there twice: p cannot fall below 0.062, as it does with six pairs."""
+    five = keyed(north, tmp_path / "five", "five", [None] * 5)
+    save_model(model, tmp_path / "S")
+    train(north.path, tmp_path / "T", iterations=2)
+
+    def statistics(name: str) -> list[dict[str, str]]:
+        evaluate(five.path, [tmp_path / "S", tmp_path / "T"], tmp_path / name)
+        return list(csv.DictReader((tmp_path / name / "statistics.csv").read_text().splitlines()))
+
+    before = statistics("before")
+    first = next(iter(five))
+    masks = {organ: first.mask(organ) for organ in first.organs}
+    five.add("five-zz", first.hu, first.grid, masks, "again")
+    after = statistics("after")
+    compared = [row for row in after if int(row["n"])]
+    assert compared
+    assert {(row["n"], row["cts"]) for row in compared} == {("5", "6")}
+    assert [{**row, "cts": "5"} for row in compared] == [row for row in before if int(row["n"])]
+    assert all(float(row["p"]) >= 2 / 2**5 for row in compared)
+    page = (tmp_path / "after" / "report.html").read_text()
+    assert "5 patients (6 CTs)" in page
+    assert "6 of 6 CTs have no patient key, so it is not known whether some are of one patient" in page
+    rows = csv.DictReader((tmp_path / "after" / "scores.csv").read_text().splitlines())
+    assert {row["patient"] for row in rows if row["case"] == "five-zz"} == {first.id}
 
 
 def test_contours_of_recontour_itself_are_told_wherever_they_are_used(

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recontour.cohort import Case, Cohort
+from recontour.cohort import Case, Cohort, by_patient, patient_names
 from recontour.cohort.importing import import_dicom
+from recontour.cohort.patients import doubt
 from recontour.contouring.predict import chosen_organs, predict
 from recontour.dicom import (
     Authorship,
@@ -210,6 +211,7 @@ def overlay_of(case: Case, organ: str, index: int, predicted: Mapping[str, Mask]
 def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
     """Score models on a cohort's own contours: scores.csv, statistics.csv and report.html in a new folder.
 
+    Means and tests are over patients, of whom each may have several CTs.
     Models are named by their files. An organ that a patient's structure set does not have is not scored.
     """
     refuse_existing(out)
@@ -218,6 +220,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     loaded = _by_name(models)
     cases = _cases_to_score(opened, loaded)
     known = [*draft_warnings(cases), *_trained_on(loaded, cases)]
+    unknown = [words] if (words := doubt(cases)) else []
     for warning in known:
         log.warning(warning)
     scores: list[CaseScore] = []
@@ -232,6 +235,8 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
                 pictures[case.id, row.organ] = {index: {} for index in slices}
             for index, bits in pictures[case.id, row.organ].items():
                 bits[name] = np.packbits(mask[index], axis=-1)
+    patients = patient_names(cases)
+    scores = [replace(row, patient=patients[row.case]) for row in scores]
     scores.sort(key=lambda row: (row.case, list(loaded).index(row.model)))
     comparisons = compare(scores, list(loaded))
 
@@ -249,7 +254,9 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
         },
         repeat=shlex.join(["recontour", "evaluate", *map(unrooted, (cohort, *models)), "--out", unrooted(out)]),
         notices=tuple(
-            dict.fromkeys([*known, *opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)])
+            dict.fromkeys(
+                [*known, *unknown, *opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)]
+            )
         ),
     )
     with whole_folder(out) as folder:
@@ -344,14 +351,31 @@ def draft_warnings(cases: Sequence[Case]) -> list[str]:
 
 
 def _trained_on(models: Mapping[str, Model], cases: Sequence[Case]) -> list[str]:
-    """A warning for each model that was trained on patients it is to be scored on."""
+    """A warning for each model that was trained on patients it is to be scored on: on the same CT, or on another."""
     warnings = []
+    patients = by_patient(cases)
     for name, model in models.items():
-        if seen := sum(case.fingerprint in model.provenance.trained_on for case in cases):
-            patients = f"{seen} of {len(cases)} patient{'' if len(cases) == 1 else 's'}"
-            were = "was" if seen == 1 else "were"
-            warnings.append(f"{patients} {were} used to train {name}: its scores there say nothing of new patients")
+        cts, keys = set(model.provenance.trained_on), set(model.provenance.trained_on_patients)
+        same = [patient for patient in patients if any(case.fingerprint in cts for case in patient)] if cts else []
+        other = [
+            patient for patient in patients if patient not in same and any(case.patient in keys for case in patient)
+        ]
+        if same:
+            were = "was" if len(same) == 1 else "were"
+            who = f"{_of_patients(same, patients)} {were}"
+            warnings.append(f"{who} used to train {name}: its scores there say nothing of new patients")
+        if other:
+            have = "has" if len(other) == 1 else "have"
+            who = f"{_of_patients(other, patients)} {have}"
+            warnings.append(
+                f"{who} the PatientID of someone whose other CT was used to train {name}: its scores there say nothing "
+                "of new patients, unless two centres gave out that ID"
+            )
     return warnings
+
+
+def _of_patients(some: Sequence[object], patients: Sequence[object]) -> str:
+    return f"{len(some)} of {len(patients)} patient{'' if len(patients) == 1 else 's'}"
 
 
 def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:

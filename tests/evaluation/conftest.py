@@ -36,4 +36,4 @@ def ellipsoid(grid: Grid, centre_mm: Floats, radii_mm: Floats) -> Mask:
 def scored(case: str, organ: str, model: str, dsc: float, **others: float) -> CaseScore:
     """A row of scores of which only the DSC matters."""
     measures = {"surface_dsc": 0.9, "tolerance_mm": 2.5, "hd95_mm": 3.0, "volume_bias_percent": 1.0} | others
-    return CaseScore(case, organ, model, dsc, **measures)
+    return CaseScore(case, organ, model, dsc, patient="", **measures)

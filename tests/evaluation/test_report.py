@@ -1,5 +1,6 @@
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from math import inf, nan
@@ -77,7 +78,7 @@ def test_the_first_table_is_the_papers(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Brainstem", S=0.0, ST=0.1) + ten_cases("Lens_L", S=0.0, ST=-0.1))
     dsc = Tables(page).tables[0]
     assert dsc == [
-        ["Organ", "Cases", "S", "ST", "ST vs S"],
+        ["Organ", "Patients", "S", "ST", "ST vs S"],
         ["p", "Holm"],
         ["Brainstem", "10", "0.59 ± 0.06", "0.69 ± 0.06", "0.002", "0.004▲"],
         ["Lens_L", "10", "0.59 ± 0.06", "0.49 ± 0.06", "0.002", "0.004▼"],
@@ -139,9 +140,9 @@ def test_missed_organs_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cases", "organs", "says"),
     [
-        (1, 1, "With 1 case no test is possible: not even a lone organ's p can fall below 1.000."),
-        (5, 1, "With 5 cases no test is possible: not even a lone organ's p can fall below 0.062."),  # 2 / 2^5
-        (6, 2, "With 6 cases and 2 organs the smallest Holm-corrected p that a lone organ can reach is 0.062"),
+        (1, 1, "With 1 patient no test is possible: not even a lone organ's p can fall below 1.000."),
+        (5, 1, "With 5 patients no test is possible: not even a lone organ's p can fall below 0.062."),  # 2 / 2^5
+        (6, 2, "With 6 patients and 2 organs the smallest Holm-corrected p that a lone organ can reach is 0.062"),
         (6, 1, ""),
     ],
 )
@@ -156,6 +157,15 @@ def test_few_cases_are_said_to_be_too_few(cases: int, organs: int, says: str) ->
 def test_no_interval_is_claimed_of_fewer_than_six_pairs(tmp_path: Path, cases: int, interval: str) -> None:
     page = written(tmp_path, [row for row in ten_cases("Lens_L", S=0.0, ST=0.1) if row.case < f"c{cases}"])
     assert Tables(page).tables[-2][1][:5] == ["Lens_L", f"ST {MINUS} S", str(cases), "+0.100", interval]
+
+
+def test_patients_are_counted_and_their_cts_are_said(tmp_path: Path) -> None:
+    """c0 to c8 are nine patients; c9 is a second CT of c0."""
+    rows = [replace(row, patient="c0" if row.case == "c9" else row.case) for row in ten_cases("Lens_L", S=0.0, ST=0.1)]
+    page = written(tmp_path, rows)
+    assert "9 patients (10 CTs)" in page
+    assert Tables(page).tables[0][2][:2] == ["Lens_L", "9 (10 CTs)"]
+    assert Tables(page).tables[-2][1][2] == "9 (10 CTs)"
 
 
 def test_enough_cases_carry_no_such_warning(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from recontour.errors import OutputError, ScoresError
 from recontour.evaluation import CaseScore, compare, read_scores, write_scores, write_statistics
 
 OLDER_HEADER = "case,organ,model,dsc,surface_dsc,tolerance_mm,hd95_mm,volume_bias_percent\n"
-HEADER = OLDER_HEADER.replace("\n", ",msd_mm,apl_mm\n")
+OLD_HEADER = OLDER_HEADER.replace("\n", ",msd_mm,apl_mm\n")
+HEADER = OLD_HEADER.replace("\n", ",patient\n")
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8) | st.sampled_from(['a,b"c', "=1+1", "é 左"])
 numbers = st.floats(allow_nan=True)
-rows = st.builds(CaseScore, words, words, words, *[numbers] * 7)
+rows = st.builds(CaseScore, words, words, words, *[numbers] * 7, words)
 
 
 @given(st.lists(rows, max_size=4))
@@ -27,9 +28,9 @@ def test_scores_come_back_digit_for_digit(tmp_path_factory: pytest.TempPathFacto
 
 def test_scores_are_the_stated_columns(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
-    row = CaseScore("p1", "Lens_L", "S", np.float64(0.1) + np.float64(0.2), nan, 0.98, inf, -100.0, inf, 12.5)
+    row = CaseScore("p1", "Lens_L", "S", np.float64(0.1) + np.float64(0.2), nan, 0.98, inf, -100.0, inf, 12.5, "p0")
     write_scores(path, [row])
-    assert path.read_text() == HEADER + "p1,Lens_L,S,0.30000000000000004,,0.98,inf,-100.0,inf,12.5\n"
+    assert path.read_text() == HEADER + "p1,Lens_L,S,0.30000000000000004,,0.98,inf,-100.0,inf,12.5,p0\n"
 
 
 def test_statistics_are_the_stated_columns(tmp_path: Path) -> None:
@@ -38,9 +39,9 @@ def test_statistics_are_the_stated_columns(tmp_path: Path) -> None:
     write_statistics(path, compare(scores, ["S", "T"]))
     assert path.read_text() == (
         "organ,model_a,model_b,n,median_difference,p,p_holm,rank_biserial,median_low,median_high,"
-        "mean_difference,missed_a,missed_b\n"
-        "Lens_L,S,T,1,0.25,1.0,1.0,1.0,,,0.25,0,0\n"
-        "Eye_L,S,T,0,,,,,,,,0,0\n"
+        "mean_difference,missed_a,missed_b,cts\n"
+        "Lens_L,S,T,1,0.25,1.0,1.0,1.0,,,0.25,0,0,1\n"
+        "Eye_L,S,T,0,,,,,,,,0,0,0\n"
     )
 
 
@@ -70,8 +71,8 @@ def test_an_existing_table_is_kept(tmp_path: Path) -> None:
     [
         (b"", "the columns are missing; expected case, organ"),
         (b"a,b\n1,2\n", "the columns are a, b; expected case, organ"),
-        (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 10"),
-        (HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1,1,1\n", "line 2: could not convert string to float: 'high'"),
+        (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 11"),
+        (HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1,1,1,\n", "line 2: could not convert string to float: 'high'"),
         (OLDER_HEADER.encode() + b"p1,Lens_L,S,1,1,1,1,1,1,1\n", "line 2: 10 cells, expected 8"),
         (b"\xff\xfe\x00", "cannot be read as a table"),
     ],
@@ -97,6 +98,8 @@ def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
 
 def test_a_table_from_before_there_were_all_columns_is_read(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
+    path.write_text(OLD_HEADER + "p1,Lens_L,S,0.5,0.9,0.98,3.0,1.0,0.7,12.5\n")
+    assert read_scores(path) == [CaseScore("p1", "Lens_L", "S", 0.5, 0.9, 0.98, 3.0, 1.0, 0.7, 12.5)]
     path.write_text(OLDER_HEADER + "p1,Lens_L,S,0.5,0.9,0.98,3.0,1.0\n")
     (row,) = read_scores(path)
     assert (row.dsc, row.volume_bias_percent) == (0.5, 1.0)

@@ -1,5 +1,6 @@
 """A study's folder, before any cell is run."""
 
+import csv
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import fill
+from tests.evaluation.conftest import scored
 from tests.study.test_study_report import a_result
 
 from recontour.cohort import Cohort, case_id_of
@@ -59,6 +61,42 @@ def test_all_organs_are_those_that_both_centres_can_learn(study: Study, tmp_path
     laid = grid(open_ground(tmp_path / "out"))
     assert laid.models[0].t.organs == ("Brainstem", "Lens_R")
     assert list(laid.separately) == ["Brainstem", "Lens_R"]
+
+
+def test_a_report_counts_patients_as_the_study_began_with_them(
+    north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the target's four CTs two are one patient's; of the source's it is not known."""
+    case = north[north.case_ids[0]]
+    target = Cohort.open_or_create(tmp_path / "target", "target")
+    masks = {organ: case.mask(organ) for organ in case.organs}
+    for number, key in enumerate(("0", "1", "1", "2")):
+        target.add(f"t{number}", case.hu + number, case.grid, masks, "hash", patient=f"0123abcd-{key * 16}")
+    (tmp_path / "split.csv").write_text("case,fold\nt0,train\nt1,test\nt2,test\nt3,test\n")
+    study = Study(
+        source=Centre(cohort=north.path, test=1),
+        target=Centre(cohort=target.path, split=tmp_path / "split.csv"),
+        models=Models(iterations=1),
+    )
+    out = tmp_path / "out"
+    prepare(study, out, resume=False)
+    for cell in grid(open_ground(out)).cells:
+        rows = [
+            scored(f"t{number}", organ, cell.id, 0.5 + number / 10) for number in (1, 2, 3) for organ in cell.organs
+        ]
+        write_result(out, replace(a_result(cell), scores={"target test": rows, "source test": []}))
+    report_study(out)
+    scores = csv.DictReader((out / "tables" / "scores.csv").read_text().splitlines())
+    assert {(row["case"], row["patient"]) for row in scores} == {("t1", "t1"), ("t2", "t1"), ("t3", "t3")}
+    models = list(csv.DictReader((out / "tables" / "models.csv").read_text().splitlines()))
+    assert {row["n"] for row in models} == {"2"}
+    assert {round(float(row["dsc_mean"]), 9) for row in models} == {0.725}  # of 0.65 and 0.8
+    page = (out / "report.html").read_text()
+    assert "<td>2 (3 CTs)</td>" in page
+    assert "north: 3 of 3 CTs have no patient key" in page
+    assert "target: " not in page
+    assert "0123abcd" not in page
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(

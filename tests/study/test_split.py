@@ -5,8 +5,21 @@ import pytest
 
 from recontour.cohort import Cohort
 from recontour.errors import SettingsError
-from recontour.study.settings import Centre
-from recontour.study.split import read_split, refuse_shared, split_of, write_split
+from recontour.study.cells import Cell
+from recontour.study.perform import Ground, training_cases
+from recontour.study.settings import Centre, Models, Study
+from recontour.study.split import (
+    on_both_sides,
+    patients_of,
+    read_patients,
+    read_split,
+    refuse_shared,
+    split_of,
+    unknown_patients,
+    write_split,
+)
+
+JANE, JOHN = "0123abcd-0123456789abcdef", "0123abcd-fedcba9876543210"
 
 
 def test_a_drawn_split_covers_every_case_once_and_follows_its_seed(north: Cohort) -> None:
@@ -105,6 +118,102 @@ def test_a_ct_of_both_centres_is_not_trained_on_and_tested(north: Cohort, tmp_pa
         refuse_shared(cohorts, {"source": {"train": [third, second], "test": []}, "target": apart})
     with pytest.raises(SettingsError, match=rf"{first} is for testing, and target trains on the same CT \(s-{first}\)"):
         refuse_shared(cohorts, {"source": {"train": [third], "test": [first]}, "target": apart})
+
+
+def keyed(north: Cohort, folder: Path, keys: dict[str, str | None]) -> Cohort:
+    """Cases with those keys, each of another CT."""
+    case = north[north.case_ids[0]]
+    cohort = Cohort.open_or_create(folder, folder.name)
+    masks = {organ: case.mask(organ) for organ in case.organs}
+    for number, (name, key) in enumerate(keys.items()):
+        cohort.add(name, case.hu + number, case.grid, masks, "hash", patient=key)
+    return cohort
+
+
+def of_ten(north: Cohort, folder: Path) -> Cohort:
+    """Twelve cases of ten patients: c0 and c5 are Jane's, c1 and c7 John's; of the others nothing is known."""
+    keys: dict[str, str | None] = {f"c{number:x}": None for number in range(12)}
+    return keyed(north, folder, keys | {"c0": JANE, "c5": JANE, "c1": JOHN, "c7": JOHN})
+
+
+def test_no_split_seed_splits_a_patient(north: Cohort, tmp_path: Path) -> None:
+    cohort = of_ten(north, tmp_path / "ten")
+    seen = set()
+    for seed in range(20):
+        split = split_of("target", Centre(cohort=cohort.path, validation=2, test=3, split_seed=seed), cohort)
+        fold = {case: name for name, cases in split.items() for case in cases}
+        assert set(fold) == set(cohort.case_ids)
+        assert fold["c0"] == fold["c5"]
+        assert fold["c1"] == fold["c7"]
+        patients = patients_of(cohort, split)
+        counted = {name: len({patients[case] for case in cases}) for name, cases in split.items()}
+        assert counted == {"train": 5, "validation": 2, "test": 3}
+        seen.add(fold["c0"])
+    assert seen == {"train", "validation", "test"}
+
+
+def test_cts_without_keys_are_split_as_before(north: Cohort, tmp_path: Path) -> None:
+    """The split of a seed that an earlier recontour drew, from the ids alone."""
+    cohort = keyed(north, tmp_path / "n", {f"c{number}": None for number in range(6)})
+    split = split_of("target", Centre(cohort=cohort.path, validation=1, test=2, split_seed=3), cohort)
+    assert split == {"train": ["c1", "c3", "c0"], "validation": ["c4"], "test": ["c2", "c5"]}
+
+
+def test_a_split_file_that_splits_a_patient_is_refused(north: Cohort, tmp_path: Path) -> None:
+    cohort = keyed(north, tmp_path / "n", {"a": JANE, "b": JOHN, "c": JANE})
+    path = tmp_path / "split.csv"
+    path.write_text("case,fold\na,train\nb,train\nc,test\n")
+    with pytest.raises(SettingsError, match=r"one patient would be in two folds \(a for train, c for test, CTs under"):
+        split_of("target", Centre(cohort=cohort.path, split=path), cohort)
+    path.write_text("case,fold\na,test\nb,train\nc,test\n")
+    assert split_of("target", Centre(cohort=cohort.path, split=path), cohort)["test"] == ["a", "c"]
+
+
+def test_who_is_whom_is_written_down(north: Cohort, tmp_path: Path) -> None:
+    cohort = keyed(north, tmp_path / "n", {"a": JANE, "b": JOHN, "c": JANE})
+    split = {"train": ["b"], "validation": [], "test": ["c", "a"]}
+    path = tmp_path / "split.csv"
+    write_split(path, {"source": split}, {"source": cohort})
+    assert read_split(path, "source", cohort) == split
+    assert read_patients(path, "source", cohort, split) == {"a": "a", "b": "b", "c": "a"}
+    path.write_text(path.read_text().replace("c,test", "x,test").replace(",a\n", ",nobody\n"))
+    assert read_patients(path, "source", cohort, split)["a"] == "a", "a patient who is no case is the case"
+    path.write_text("centre,case,fold\nsource,b,train\nsource,c,test\nsource,a,test\n")  # of an earlier recontour
+    assert read_patients(path, "source", cohort, split) == {"a": "a", "b": "b", "c": "a"}
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_a_number_of_cases_is_a_number_of_patients(north: Cohort, tmp_path: Path, number: int) -> None:
+    cohort = of_ten(north, tmp_path / "ten")
+    split = {"train": ["c0", "c1", "c2", "c5", "c7", "c3"], "validation": [], "test": ["c4"]}
+    patients = {"target": patients_of(cohort, split)}
+    study = Study(Centre(cohort.path), Centre(cohort.path), Models(iterations=1))
+    ground = Ground(study, tmp_path, {"target": cohort}, {"target": split}, patients)
+    for draw in range(5):
+        cell = Cell("T", ("Brainstem",), 1, 0, cases=number, draw=draw)
+        drawn = [case.id for case in training_cases(cell, ground, "target")]
+        assert len({patients["target"][case] for case in drawn}) == number
+        assert ("c0" in drawn) == ("c5" in drawn)
+        assert ("c1" in drawn) == ("c7" in drawn)
+
+
+def test_patients_of_both_centres_and_of_an_older_split_are_told(north: Cohort, tmp_path: Path) -> None:
+    source = keyed(north, tmp_path / "south", {"s0": JANE, "s1": None, "s2": JANE})
+    target = keyed(north, tmp_path / "north", {"n0": JANE, "n1": JOHN, "n2": JOHN})
+    cohorts = {"source": source, "target": target}
+    apart = {"train": ["n1", "n2"], "validation": [], "test": []}
+    splits = {"source": {"train": ["s1"], "validation": [], "test": ["s0", "s2"]}, "target": apart}
+    assert on_both_sides(cohorts, splits) == []
+    across = on_both_sides(cohorts, splits | {"target": {"train": ["n0"], "validation": [], "test": ["n1", "n2"]}})
+    assert [words.partition(":")[0] for words in across] == [
+        "1 patient of south for testing had the PatientID of one whom north trains on"
+    ]
+    within = on_both_sides(cohorts, splits | {"target": {"train": [], "validation": ["n1"], "test": ["n2"]}})
+    assert [words.partition(":")[0] for words in within] == [
+        "1 patient of north had a CT for training or validation and another for testing when this study began"
+    ]
+    (unknown,) = unknown_patients(cohorts, splits)
+    assert unknown.startswith("south: 1 of 3 CTs have no patient key")
 
 
 def test_a_cohort_too_small_for_its_split_is_refused(north: Cohort) -> None:

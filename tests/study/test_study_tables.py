@@ -14,6 +14,7 @@ from recontour.study.results import Point, Training, cell_folder, read_result, r
 from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, find, published
 from recontour.study.tables.cases import cases_of
 from recontour.study.tables.depth import depth_of
+from recontour.study.tables.every_score import every_score
 from recontour.study.tables.models import main_of
 from recontour.study.tables.normalisation import normalisation_of
 from recontour.study.tables.scores import dsc_of, estimate, rows_of
@@ -122,6 +123,33 @@ def test_an_organ_that_one_of_several_seeds_misses_is_missed() -> None:
     (row,) = rows_of(results, cells, TARGET)
     assert row.is_missed
     assert row.dsc == pytest.approx(0.4)
+
+
+def test_a_patient_with_two_cts_counts_once_in_every_table() -> None:
+    """t9 is a second CT of t0: nine patients, and what is one patient's is the mean over both."""
+    results = {
+        name: replace(
+            result,
+            scores={
+                fold: [replace(row, patient="t0" if row.case == "t9" else row.case) for row in rows]
+                for fold, rows in result.scores.items()
+            },
+        )
+        for name, result in RESULTS.items()
+    }
+    main = main_of(GRID, results)
+    assert main
+    assert main.patients == 9
+    assert main.mean("Model_S").mean == pytest.approx((0.545 + sum(0.5 + k / 100 for k in range(1, 9))) / 9)
+    by_organ = [row for row in main.differences.values() if row.organ != ALL]
+    assert {(row.n, row.cts, row.p) for row in by_organ} == {(9, 10, 2 / 2**9)}
+    assert {row.n for row in main.models.values()} == {9}
+    depth, cases = depth_of(GRID, results), cases_of(GRID, results)
+    assert depth
+    assert cases
+    assert {row.target.patients for row in depth.rows} == {row.st.patients for row in cases.rows} == {9}
+    assert {row.source.patients for row in depth.rows} == {10}
+    assert {row.patient for row in every_score(GRID, results) if row.case == "t9"} == {"t0"}
 
 
 def test_the_main_table_is_what_the_scores_were_made_of() -> None:

@@ -228,7 +228,7 @@ def contoured(found: "Contoured", path: Path) -> None:
 def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     """Mean DSC by organ and model, and where the report is."""
     from recontour.evaluation import common_organs, mean_over_organs
-    from recontour.evaluation.summary import number
+    from recontour.evaluation.summary import counts, number
 
     models = list(dict.fromkeys(row.model for row in scores))
     organs: dict[str, list[CaseScore]] = {}
@@ -237,8 +237,7 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     common = common_organs(scores)
     table = Table("organ", "patients", *map(escape, models), title="Mean DSC")
     for organ, rows in organs.items():
-        patients = len({row.case for row in rows})
-        table.add_row(organ, str(patients), *(number(mean_over_organs(rows, model, [organ]), 3) for model in models))
+        table.add_row(organ, counts(rows), *(number(mean_over_organs(rows, model, [organ]), 3) for model in models))
     means = [number(mean_over_organs(scores, model, common), 3) for model in models]
     table.add_row(f"mean over {len(common)} organ{'' if len(common) == 1 else 's'}", "", *means)
     out.print(table)

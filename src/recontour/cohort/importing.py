@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import logging
 import os
 import re
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from recontour.cohort.patients import salt_beside, salt_path
 from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
@@ -32,6 +34,7 @@ from recontour.dicom import (
     read_series,
     read_user_map,
     sides_swapped,
+    telling_ids,
 )
 from recontour.dicom import LeftOut as ArchiveLeftOut
 from recontour.errors import (
@@ -48,6 +51,8 @@ from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 from recontour.partials import locked_folder
 
 Rows = list[list[str]]
+
+log = logging.getLogger(__name__)
 
 NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
 NO_AREA = "its structure set holds no area to use; export it again with the organs' closed contours"
@@ -160,12 +165,13 @@ def import_archive(
     notes: list[str] = []
     names: Counter[NameRow] = Counter()
     stored: Counter[NameRow] = Counter()
+    keys = _patient_keys(archive, cohort, notes)
     for done, pair in enumerate(archive.pairs):
         case_id = case_id_of(cohort.centre, pair.series.uid)
         progress("importing", done, len(archive.pairs), case_id)
         said = [line for line in (pair.note, _absent(pair)) if line]
         try:
-            became, rows = _import_case(pair, case_id, cohort, user_map, said)
+            became, rows = _import_case(pair, case_id, cohort, user_map, said, keys.get(pair.series.uid))
         except (DicomError, GridMismatchError, CohortError) as error:
             reason = _reason(error, pair, archive.folder)
             left_out.append(LeftOut(case_id, pair.series.place, str(error), reason))
@@ -180,7 +186,8 @@ def import_archive(
     progress("importing", len(archive.pairs), len(archive.pairs), "")
     if added:
         notes.extend(_twins(cohort, added))
-        notes.extend(_one_patient(archive.pairs, cohort, added))
+        notes.extend(_one_patient(archive, cohort, added))
+        notes.extend(_nobodys(archive, cohort, added))
     report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), ordered(names), tuple(notes))
     _save_names(cohort, ordered(stored))
     _save_left_out(cohort, report, archive)
@@ -198,18 +205,63 @@ def _twins(cohort: Cohort, added: Collection[str]) -> list[str]:
     return []
 
 
-def _one_patient(pairs: Sequence[Pair], cohort: Cohort, added: Collection[str]) -> list[str]:
-    """A note for each patient with several CTs, one of them new; after a pseudonymisation all may have one ID."""
-    by_id: dict[str, list[str]] = {}
-    for pair in pairs:
-        case_id = case_id_of(cohort.centre, pair.series.uid)
-        if pair.series.patient_id and case_id in cohort:
-            by_id.setdefault(pair.series.patient_id, []).append(case_id)
+def _patient_keys(archive: Archive, cohort: Cohort, notes: list[str]) -> dict[str, str]:
+    """By series UID the key of each CT's patient, of those whose PatientID tells whom they are of.
+
+    notes: grows by why there are none, where there could be some.
+    """
+    telling = telling_ids(series.person for series in archive.series)
+    of_someone = [series for series in archive.series if series.patient_id in telling]
+    if not of_someone:
+        return {}
+    path = salt_path(cohort.path)
+    is_new = not path.exists()
+    try:
+        salt = salt_beside(cohort.path)
+    except CohortError as error:
+        notes.append(str(error))
+        return {}
+    if is_new:
+        log.info(f"{path} was made: it tells which CTs are one patient's. Keep it there, and give it to nobody")
+    return {series.uid: salt.key(series.patient_id) for series in of_someone}
+
+
+def _one_patient(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[str]:
+    """A note for each patient with several CTs, one of them new; a copy from another archive has a note of its own."""
+    here = {case_id_of(cohort.centre, pair.series.uid) for pair in archive.pairs}
+    notes = []
+    with suppress(CohortError):  # a case that is damaged is told where it is used
+        for cases in _by_key(cohort):
+            names = [case.id for case in cases]
+            if set(names).isdisjoint(added):
+                continue
+            if here.issuperset(names) or len({case.fingerprint for case in cases}) > 1:
+                notes.append(
+                    f"{', '.join(names)}: {len(names)} CTs under one PatientID. They count as one patient, and a study "
+                    "keeps them on one side of its split; do not train on one and test on another of them"
+                )
+    return notes
+
+
+def _by_key(cohort: Cohort) -> list[list[Case]]:
+    """The cases of each patient who has several, as far as keys tell."""
+    by_key: dict[str, list[Case]] = {}
+    for case in cohort:
+        if case.patient:
+            by_key.setdefault(case.patient, []).append(case)
+    return [cases for cases in by_key.values() if len(cases) > 1]
+
+
+def _nobodys(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[str]:
+    """A note where new CTs, of several, have no PatientID that tells whom they are of."""
+    telling = telling_ids(series.person for series in archive.series)
+    untold = {case_id_of(cohort.centre, one.uid) for one in archive.series if one.patient_id not in telling}
+    count = len(untold.intersection(added))
+    if not count or len(cohort) < 2:
+        return []
     return [
-        f"{', '.join(sorted(names))}: {len(names)} CTs under one PatientID. If it is one patient, do not train "
-        "on one and test on another of them"
-        for names in by_id.values()
-        if len(names) > 1 and not set(names).isdisjoint(added)
+        f"{count} of {len(added)} new CTs have a PatientID that does not tell patients apart (none, a stand-in, or the "
+        "same for all or for different people): each CT counts as a patient of its own"
     ]
 
 
@@ -222,9 +274,12 @@ def _absent(pair: Pair) -> str:
 
 
 def _import_case(
-    pair: Pair, case_id: str, cohort: Cohort, user_map: Mapping[str, str] | None, said: list[str]
+    pair: Pair, case_id: str, cohort: Cohort, user_map: Mapping[str, str] | None, said: list[str], patient: str | None
 ) -> tuple[Literal["added", "there already"] | LeftOut, tuple[NameRow, ...]]:
-    """Import one patient: what became of the case, and of its ROI names. said: grows by what is to be noted."""
+    """Import one patient: what became of the case, and of its ROI names.
+
+    said: grows by what is to be noted. patient: the patient's key, if known.
+    """
     if case_id in cohort:
         return "there already", _look_again(pair, cohort[case_id], user_map, said)
     scan = read_series(pair.series.files)
@@ -237,7 +292,7 @@ def _import_case(
         reason = NO_ORGAN if any(one.is_drawn for one in drawn) else NO_AREA
         return LeftOut(case_id, pair.structure_set.path, _why(reason, drawn, said), reason), table.rows
     said.extend(sides_swapped({organ: scan.grid.middle_x_mm(mask) for organ, mask in masks.items()}))
-    is_added = _add(cohort, case_id, scan, masks, pair.structure_set)
+    is_added = _add(cohort, case_id, scan, masks, pair.structure_set, patient)
     return "added" if is_added else "there already", table.rows
 
 
@@ -333,10 +388,13 @@ def _shown_and_between(mask: Mask) -> tuple[int, int]:
     return len(shown), int(np.ptp(shown)) + 1 - len(shown) if len(shown) else 0
 
 
-def _add(cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], source: StructureSetFile) -> bool:
+def _add(
+    cohort: Cohort, case_id: str, scan: Scan, masks: Mapping[str, Mask], source: StructureSetFile, patient: str | None
+) -> bool:
     """Store a case; whether it was not there, since another import may have added it meanwhile."""
     try:
-        cohort.add(case_id, scan.hu, scan.grid, masks, _hash(source.sop_instance_uid), is_draft=source.is_draft)
+        source_hash = _hash(source.sop_instance_uid)
+        cohort.add(case_id, scan.hu, scan.grid, masks, source_hash, is_draft=source.is_draft, patient=patient)
     except (CohortError, OutputError):
         if case_id not in cohort:
             raise

@@ -49,6 +49,7 @@ Step = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]  # mm
 Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]  # cc
 Organ = Annotated[str, AfterValidator(_organ)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+PatientKey = Annotated[str, Field(pattern="^[0-9a-f]{8}-[0-9a-f]{16}$")]  # a salt's name, and a hash with that salt
 
 
 class _Record(BaseModel):
@@ -93,6 +94,7 @@ class CaseRecord(_Record):
     source_hash: Annotated[str, Field(max_length=128)]
     draft: bool = False
     sha256: Digests | None = None
+    patient: PatientKey | None = None
 
 
 Record = TypeVar("Record", bound=_Record)

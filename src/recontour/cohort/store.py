@@ -5,7 +5,7 @@
       names.csv              what became of each ROI name
       left_out.csv           which patients could not be used, and why
       cases/CASE/case.json   grid, organs with volumes, hash of the structure set they came from, whether it is a draft,
-                             and SHA-256 of the two arrays' files
+                             and SHA-256 of the two arrays' files; where it is known, the patient's key
       cases/CASE/ct.npy      HU, (slice, row, column), exactly as rescaled
       cases/CASE/masks.npy   one bit a voxel, (organ, slice, row, column / 8)
 
@@ -84,6 +84,7 @@ class Case:
     source_hash: str
     is_draft: bool = False  # its contours are recontour's own: a model learns and proves nothing by them
     sha256: Mapping[str, str] = field(default_factory=dict)  # of its arrays' files, by name; empty of older cases
+    patient: str | None = None  # the patient's key, SALT-HASH, the same in all of the patient's cases; None: unknown
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -284,7 +285,7 @@ class Cohort:
         except GridMismatchError as error:
             raise damaged(path / "case.json", str(error)) from error
         sha256 = about.sha256.model_dump(by_alias=True) if about.sha256 else {}
-        case = Case(case_id, path, grid, about.volumes_cc, about.source_hash, about.draft, sha256)
+        case = Case(case_id, path, grid, about.volumes_cc, about.source_hash, about.draft, sha256, about.patient)
         for name in (CT, MASKS):
             check_array(_expected(case, name))
         return case
@@ -344,11 +345,12 @@ class Cohort:
         source_hash: str,
         *,
         is_draft: bool = False,
+        patient: str | None = None,
     ) -> Case:
         """Store a case; it appears whole or not at all.
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
-        is_draft: whether they are recontour's own contours, as it wrote them.
+        is_draft: whether they are recontour's own contours, as it wrote them. patient: the patient's key, if known.
         Raises: GridMismatchError: hu or a mask does not lie on the grid. CohortError: the case is there already.
         """
         for what, array in {"the CT": hu, **masks}.items():
@@ -365,6 +367,8 @@ class Cohort:
         }
         if is_draft:
             about["draft"] = True  # said of drafts alone, so that a person's contours keep their version
+        if patient:
+            about["patient"] = patient
         with whole_folder(self.path / "cases" / case_id) as folder:
             bits = np.stack([np.packbits(mask, axis=-1) for mask in masks.values()])
             about["sha256"] = {CT: write_array(folder / CT, hu), MASKS: write_array(folder / MASKS, bits)}

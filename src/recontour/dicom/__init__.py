@@ -13,6 +13,7 @@ from recontour.dicom.names import (
     read_user_map,
     sides_swapped,
 )
+from recontour.dicom.person import Person, telling_ids
 from recontour.dicom.rtstruct import (
     Authorship,
     Roi,
@@ -32,6 +33,7 @@ __all__ = [
     "NameRow",
     "NameTable",
     "Pair",
+    "Person",
     "Roi",
     "Scan",
     "ScanIdentity",
@@ -54,6 +56,7 @@ __all__ = [
     "read_user_map",
     "refuse_without_uids",
     "sides_swapped",
+    "telling_ids",
     "write_scan",
     "write_segmentation",
     "write_structure_set",

@@ -20,6 +20,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from recontour.dicom.person import NOBODY, Person, person_of
 from recontour.dicom.reading import (
     claims_dicom,
     files_under,
@@ -46,6 +47,8 @@ HEADER = (
     "SpecificCharacterSet",
     "PatientName",
     "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
     "SOPClassUID",
     "SOPInstanceUID",
     "SeriesInstanceUID",
@@ -65,13 +68,14 @@ HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class CtSeries:
-    """The files of one CT series, without localisers and second copies. patient_id: it never leaves memory."""
+    """The files of one CT series, without localisers and second copies. patient_id, person: they never leave memory."""
 
     uid: str
     files: tuple[Path, ...]
     sop_instance_uids: frozenset[str]
     patient_id: str
     place: Path  # what to call it by: its folder, or the first of its files where the folder also holds another series
+    person: Person = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ def read_archive(folder: Path) -> Archive:
     Raises: NoSeriesError: there is no such folder.
     """
     images: dict[str, dict[tuple[str, str], Path]] = {}  # series UID -> SOP instance UID and place -> file
-    patient_ids: dict[str, str] = {}  # by series UID
+    people: dict[str, Person] = {}  # by series UID
     structure_sets: dict[tuple[str, tuple[str, str]], StructureSetFile] = {}  # by SOP instance UID, date and time
     unreadable: list[LeftOut] = []
     others: Counter[str] = Counter()
@@ -170,7 +174,8 @@ def read_archive(folder: Path) -> Archive:
                         uid = text(header, "SeriesInstanceUID")
                         place = text(header, "ImagePositionPatient")
                         images.setdefault(uid, {}).setdefault((instance, place), path)
-                        patient_ids.setdefault(uid, text(header, "PatientID"))
+                        if uid not in people:
+                            people[uid] = person_of(header)
                     elif sop_class in DRAWN:
                         drawn = DRAWN[sop_class](path, header)
                         structure_sets.setdefault((instance, drawn.drawn), drawn)
@@ -182,7 +187,12 @@ def read_archive(folder: Path) -> Archive:
     places = _places({uid: tuple(files.values()) for uid, files in images.items()})
     series = tuple(
         CtSeries(
-            uid, tuple(files.values()), frozenset(instance for instance, _ in files), patient_ids[uid], places[uid]
+            uid,
+            tuple(files.values()),
+            frozenset(instance for instance, _ in files),
+            people[uid].id,
+            places[uid],
+            people[uid],
         )
         for uid, files in images.items()
     )

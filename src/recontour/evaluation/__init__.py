@@ -1,6 +1,7 @@
 """How well a model contours: measures per case and organ, tests between models, tables, and the report."""
 
 from recontour.evaluation.metrics import Scores, apl_mm, dice, hd95_mm, msd_mm, score, surface_dice, volume_bias_percent
+from recontour.evaluation.patients import per_patient
 from recontour.evaluation.statistics import compare
 from recontour.evaluation.summary import common_organs, mean_over_organs
 from recontour.evaluation.tables import CaseScore, Comparison, read_scores, write_scores, write_statistics
@@ -17,6 +18,7 @@ __all__ = [
     "hd95_mm",
     "mean_over_organs",
     "msd_mm",
+    "per_patient",
     "read_scores",
     "score",
     "surface_dice",

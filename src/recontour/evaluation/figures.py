@@ -131,7 +131,7 @@ def _path(plane: Mask, crop: tuple[slice, slice], spacing_mm: tuple[float, float
 
 
 def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
-    """DSC per organ as SVG: one panel per organ, one box per model, a dot per case, a line along each case's dots."""
+    """DSC per organ as SVG: one panel per organ, one box per model, a dot per row, a line along each case's dots."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from recontour.evaluation.figures import Overlay, Picture, box_plots, colour_of, draw
 from recontour.evaluation.page import render
+from recontour.evaluation.patients import patients_and_cts, per_patient
 from recontour.evaluation.summary import (
     SIGNIFICANT,
     common_organs,
@@ -95,9 +96,11 @@ def _contents(
     organs = list(dict.fromkeys(row.organ for row in scores))
     common = common_organs(scores)
     pairs = list(combinations(models, 2))
+    patients, cts = patients_and_cts(scores)
     return {
         "about": about,
-        "cases": len({row.case for row in scores}),
+        "patients": patients,
+        "cts": cts,
         "organs": organs,
         "common": len(common),
         "colours": colour_of(models),
@@ -110,7 +113,7 @@ def _contents(
         "pairs_beside_scores": len(pairs) <= PAIRS_BESIDE_SCORES,
         "tests": {(row.organ, row.model_a, row.model_b): printed(row) for row in comparisons},
         "differences": [(row, printed(row)) for row in comparisons],
-        "box_plots": Markup(box_plots(scores, models)),
+        "box_plots": Markup(box_plots(per_patient(scores), models)),
         "overlays": list(_pictured(scores, models, overlays_of)),
         "per_case": per_case(scores),
         "tolerances": {row.organ: (f"{row.tolerance_mm:g}", is_published(row.organ)) for row in scores},

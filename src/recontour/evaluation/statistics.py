@@ -1,7 +1,8 @@
 """Whether one model contours better than another: exact tests on the pairs of a few cases.
 
-A pair is one case and organ that both models contoured and that has a finite DSC for both. Differences are DSC of model
-b minus DSC of model a: above 0, model b is better.
+A pair is one patient's organ that both models contoured and that has a finite DSC for both; of a patient with several
+CTs it is the mean over those (patients.py). Differences are DSC of model b minus DSC of model a: above 0, model b is
+better.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +13,26 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
+from recontour.evaluation.patients import per_patient
 from recontour.evaluation.tables import CaseScore, Comparison
 
 Floats = npt.NDArray[np.float64]
-Pairs = Sequence[tuple[CaseScore, CaseScore]]  # one case's, of model a and b, with a finite DSC
 
 DECIMALS = 12  # differences that agree to this many decimals are ties; those that round to 0 are zeros
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """What two models made of one organ, patient by patient, with a finite DSC."""
+
+    of_a: Sequence[CaseScore]  # one of each patient
+    of_b: Sequence[CaseScore]  # in the same order
+    cts: int  # of these patients
+
+    @property
+    def differences(self) -> Floats:
+        """DSC, b - a."""
+        return np.array([b.dsc - a.dsc for a, b in zip(self.of_a, self.of_b, strict=True)], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +114,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def compare(scores: Iterable[CaseScore], models: Sequence[str]) -> list[Comparison]:
-    """Compare every two models on every organ by DSC.
+    """Compare every two models on every organ by DSC, patient by patient.
 
     models: in the order of the report; of two, the earlier is model a. Holm's correction is over the organs, for each
     two models by themselves.
@@ -117,23 +132,20 @@ def compare(scores: Iterable[CaseScore], models: Sequence[str]) -> list[Comparis
     for a, b in pairs:
         for organ, by_model in found.items():
             paired[organ, a, b] = _paired(by_model.get(a, {}), by_model.get(b, {}))
-        p_values = [wilcoxon_p(_differences(paired[organ, a, b])) for organ in found]
+        p_values = [wilcoxon_p(paired[organ, a, b].differences) for organ in found]
         for organ, p, p_holm in zip(found, p_values, holm(p_values), strict=True):
             corrected[organ, a, b] = (p, p_holm)
     return [_comparison(organ, a, b, paired[organ, a, b], *corrected[organ, a, b]) for organ in found for a, b in pairs]
 
 
 def _paired(of_a: Mapping[str, CaseScore], of_b: Mapping[str, CaseScore]) -> Pairs:
-    return [(of_a[case], of_b[case]) for case in of_a if case in of_b]
-
-
-def _differences(pairs: Pairs) -> Floats:
-    """DSC, b - a."""
-    return np.array([b.dsc - a.dsc for a, b in pairs], dtype=np.float64)
+    """The CTs that both models contoured, then the patients they are of."""
+    both = [case for case in of_a if case in of_b]
+    return Pairs(per_patient(of_a[case] for case in both), per_patient(of_b[case] for case in both), len(both))
 
 
 def _comparison(organ: str, a: str, b: str, pairs: Pairs, p: float, p_holm: float) -> Comparison:
-    differences = _differences(pairs)
+    differences = pairs.differences
     low, high = median_interval(differences)
     return Comparison(
         organ=organ,
@@ -147,6 +159,7 @@ def _comparison(organ: str, a: str, b: str, pairs: Pairs, p: float, p_holm: floa
         median_low=low,
         median_high=high,
         mean_difference=float(differences.mean()) if len(differences) else np.nan,
-        missed_a=sum(of_a.is_missed for of_a, _ in pairs),
-        missed_b=sum(of_b.is_missed for _, of_b in pairs),
+        missed_a=sum(row.is_missed for row in pairs.of_a),
+        missed_b=sum(row.is_missed for row in pairs.of_b),
+        cts=pairs.cts,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recontour.evaluation.patients import patients_and_cts, per_patient
 from recontour.evaluation.tables import CaseScore, Comparison
 
 Floats = npt.NDArray[np.float64]
@@ -38,17 +39,18 @@ def common_organs(scores: Sequence[CaseScore]) -> list[str]:
 
 
 def mean_over_organs(scores: Sequence[CaseScore], model: str, organs: Sequence[str], measure: str = "dsc") -> float:
-    """The mean of the organs' means, so that each organ counts alike; NaN if the model scored none of them."""
+    """The mean of the organs' means over patients, so that each organ counts alike; NaN if the model scored none."""
+    mine = [row for row in scores if row.model == model and row.organ in organs]
     by_organ: dict[str, list[float]] = {}
-    for row in scores:
-        if row.model == model and row.organ in organs and np.isfinite(value := getattr(row, measure)):
+    for row in per_patient(mine):
+        if np.isfinite(value := getattr(row, measure)):
             by_organ.setdefault(row.organ, []).append(value)
     return float(np.mean([np.mean(values) for values in by_organ.values()])) if by_organ else np.nan
 
 
 def tile(scores: Sequence[CaseScore], model: str, organs: Sequence[str]) -> Tile:
-    """Sum one model up over some organs and all cases; organs are missed wherever they are."""
-    rows = [row for row in scores if row.model == model]
+    """Sum one model up over some organs and all patients; organs are missed wherever they are."""
+    rows = per_patient(row for row in scores if row.model == model)
     with_reference = [row for row in rows if row.volume_bias_percent < np.inf]  # NaN, both empty, is left out too
     hd95_mm = _finite_or_infinite([row.hd95_mm for row in rows if row.organ in organs])
     return Tile(
@@ -114,7 +116,7 @@ def _direction(row: Comparison) -> int:
 
 
 def power(comparisons: Sequence[Comparison]) -> str:
-    """A warning where the cases are too few for any organ to reach significance; else empty."""
+    """A warning where the patients are too few for any organ to reach significance; else empty."""
     tested = [row for row in comparisons if row.n]
     if not tested:
         return ""
@@ -123,7 +125,7 @@ def power(comparisons: Sequence[Comparison]) -> str:
     smallest = min(1.0, 2 * 0.5**most * organs)
     if smallest < SIGNIFICANT:
         return ""
-    few = f"With {most} case{'s' if most > 1 else ''}"
+    few = f"With {most} patient{'s' if most > 1 else ''}"
     if 2 * 0.5**most >= SIGNIFICANT:
         return f"{few} no test is possible: not even a lone organ's p can fall below {_p(2 * 0.5**most)}."
     return (
@@ -142,7 +144,7 @@ class Cell:
     main: str
     small: str  # below it
     best: bool
-    missed: int  # cases with an empty prediction
+    missed: int  # patients with an empty prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class Row:
     """One organ, all models."""
 
     organ: str
-    cases: int
+    patients: str  # how many, and in brackets how many CTs where these are more
     cells: list[Cell]
 
 
@@ -183,14 +185,20 @@ _MEASURES = {
 
 
 def tables(scores: Sequence[CaseScore], models: Sequence[str], organs: Sequence[str]) -> list[Table]:
-    """One table per measure, organs down and models across."""
+    """One table per measure, organs down and models across; over patients."""
     groups: dict[tuple[str, str], list[CaseScore]] = {}
-    for row in scores:
+    for row in per_patient(scores):
         groups.setdefault((row.organ, row.model), []).append(row)
+    by_organ: dict[str, list[CaseScore]] = {}
+    for row in scores:
+        by_organ.setdefault(row.organ, []).append(row)
     common = common_organs(scores)
     tables = []
     for name, measure in _MEASURES.items():
-        rows = [_row(organ, [groups.get((organ, model), []) for model in models], name, measure) for organ in organs]
+        rows = []
+        for organ in organs:
+            of_models = [groups.get((organ, model), []) for model in models]
+            rows.append(_row(organ, counts(by_organ.get(organ, [])), of_models, name, measure))
         overall = (
             [number(mean_over_organs(scores, model, common, name), 2) for model in models]
             if not measure.by_median
@@ -200,7 +208,13 @@ def tables(scores: Sequence[CaseScore], models: Sequence[str], organs: Sequence[
     return tables
 
 
-def _row(organ: str, groups: Sequence[Sequence[CaseScore]], name: str, measure: _Measure) -> Row:
+def counts(scores: Iterable[CaseScore]) -> str:
+    """How many patients there are scores of, and where they have several CTs how many of these: "5 (6 CTs)"."""
+    patients, cts = patients_and_cts(scores)
+    return f"{patients} ({cts} CTs)" if cts > patients else str(patients)
+
+
+def _row(organ: str, counted: str, groups: Sequence[Sequence[CaseScore]], name: str, measure: _Measure) -> Row:
     values = [_finite_or_infinite([getattr(row, name) for row in group]) for group in groups]
     costs = [_cost(of_model, measure) for of_model in values]
     best = min((cost for cost in costs if np.isfinite(cost)), default=np.nan)
@@ -213,7 +227,7 @@ def _row(organ: str, groups: Sequence[Sequence[CaseScore]], name: str, measure: 
         )
         for group, of_model, cost in zip(groups, values, costs, strict=True)
     ]
-    return Row(organ, len({row.case for group in groups for row in group}), cells)
+    return Row(organ, counted, cells)
 
 
 def _cost(values: Floats, measure: _Measure) -> float:

@@ -24,8 +24,10 @@ SCORE_COLUMNS = (
     "volume_bias_percent",
     "msd_mm",
     "apl_mm",
+    "patient",
 )
-OLDER_SCORE_COLUMNS = SCORE_COLUMNS[:-2]  # of files from before there were these two
+OLDER_SCORE_COLUMNS = (SCORE_COLUMNS[:-1], SCORE_COLUMNS[:-3])  # of files from before there were the last ones
+NUMBERS = slice(3, 10)  # of SCORE_COLUMNS
 STATISTICS_COLUMNS = (
     "organ",
     "model_a",
@@ -40,6 +42,7 @@ STATISTICS_COLUMNS = (
     "mean_difference",
     "missed_a",
     "missed_b",
+    "cts",
 )
 
 
@@ -57,6 +60,12 @@ class CaseScore:
     volume_bias_percent: float
     msd_mm: float = math.nan
     apl_mm: float = math.nan
+    patient: str = ""  # the first of the patient's cases; empty: the case is a patient by itself
+
+    @property
+    def who(self) -> str:
+        """What to call the patient."""
+        return self.patient or self.case
 
     @property
     def is_missed(self) -> bool:
@@ -72,7 +81,7 @@ class Comparison:
     organ: str
     model_a: str
     model_b: str
-    n: int  # pairs
+    n: int  # patients that both models contoured
     median_difference: float  # of DSC, b - a: above 0, model b is better
     p: float  # Wilcoxon signed-rank, exact, two-sided
     p_holm: float  # corrected over the organs
@@ -80,8 +89,9 @@ class Comparison:
     median_low: float  # 95 % interval of the median difference
     median_high: float
     mean_difference: float
-    missed_a: int  # pairs in which model a misses the organ
+    missed_a: int  # patients in whom model a misses the organ, on one of the CTs at least
     missed_b: int
+    cts: int = 0  # of those patients; more than n where some have several
 
 
 def write_scores(path: Path, scores: Iterable[CaseScore]) -> None:
@@ -97,7 +107,7 @@ def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
 def read_scores(path: Path) -> list[CaseScore]:
     """Read scores.csv, also as a spreadsheet saves it: with a byte order mark, and blank lines, which are passed over.
 
-    Files from before there were msd_mm and apl_mm are read too: they are then NaN.
+    Files from before there were the last columns are read too: msd_mm and apl_mm are then NaN, patient is empty.
 
     Raises: ScoresError: the file is missing, or is not such a table.
     """
@@ -109,7 +119,7 @@ def read_scores(path: Path) -> list[CaseScore]:
             f"{path}: cannot be read as a table ({error}). Give the scores.csv of an evaluation."
         ) from error
     columns = rows[0][1] if rows else []
-    if tuple(columns) not in (SCORE_COLUMNS, OLDER_SCORE_COLUMNS):
+    if tuple(columns) not in (SCORE_COLUMNS, *OLDER_SCORE_COLUMNS):
         raise ScoresError(
             f"{path}: the columns are {', '.join(columns) or 'missing'}; "
             f"expected {', '.join(SCORE_COLUMNS)}. Give the scores.csv of an evaluation."
@@ -138,7 +148,9 @@ def _score_of(path: Path, line: int, cells: list[str], columns: int) -> CaseScor
             f"{path}, line {line}: {len(cells)} cells, expected {columns}. Evaluate again, or mend the file."
         )
     try:
-        numbers = [float(cell) if cell else math.nan for cell in cells[3:]]
+        numbers = [float(cell) if cell else math.nan for cell in cells[NUMBERS]]
     except ValueError as error:
         raise ScoresError(f"{path}, line {line}: {error}. Evaluate again, or mend the file.") from error
-    return CaseScore(cells[0], cells[1], cells[2], *numbers)
+    patient = cells[-1] if len(cells) == len(SCORE_COLUMNS) else ""
+    measures = dict(zip(SCORE_COLUMNS[NUMBERS], numbers, strict=False))  # an older file has fewer
+    return CaseScore(cells[0], cells[1], cells[2], patient=patient, **measures)

@@ -59,6 +59,7 @@ class Provenance:
     dropped_organs: tuple[str, ...] = ()  # of the adapted model, which this one does not contour
     notices: tuple[str, ...] = ()  # what a reader must know, such as that the patients are synthetic
     trained_on: tuple[str, ...] = ()  # fingerprints of all CTs learnt from, the parents' too; older files have none
+    trained_on_patients: tuple[str, ...] = ()  # keys of all patients learnt from, as far as they are known
 
     @property
     def lineage(self) -> str:
@@ -110,7 +111,8 @@ class Model:
                 "risks": "misses or shifts small organs; follows its centre's protocol, which may not be yours; "
                 "slices are contoured one by one, so organ ends may be ragged",
                 "privacy": "no names, identifiers, dates of birth or images of patients are in this file; "
-                "a hash of each training CT tells who has that CT that it was used",
+                "a hash of each training CT tells who has that CT that it was used; a salted hash of a patient's ID "
+                "tells that only to who has the salt, which stays at the centre",
             },
         }
 

@@ -24,7 +24,7 @@ class Cell:
     seed: int
     parent: "Cell | None" = None
     retrain_last: int | None = None  # None: all layers
-    cases: int | None = None  # of the target's training cases; None: all
+    cases: int | None = None  # how many of the target's patients to train on; None: all
     draw: int = 0  # which draw of that many
     batch: int | None = None  # None: the preset's
     norm: Literal["batch", "group", "frozen"] | None = None  # None: the preset's
@@ -75,7 +75,7 @@ class Grid:
     depth: Mapping[int, Sequence[Cell]]  # by number of retrained layers
     controls: Mapping[str, Sequence[Cell]]  # "random trunk", "head first"
     normalisation: Mapping[tuple[str, int], Sequence[tuple[Cell, Cell]]]  # by norm and batch: Model_S and Model_ST
-    cases: Mapping[int, Sequence[tuple[Cell, Cell]]]  # by number of target cases: Model_T and Model_ST of each draw
+    cases: Mapping[int, Sequence[tuple[Cell, Cell]]]  # by number of target patients: Model_T and Model_ST of each draw
 
     @property
     def cells(self) -> list[Cell]:
@@ -97,7 +97,7 @@ class Grid:
 def grid_of(study: Study, organs: Sequence[str], layers: int, target_cases: int, batch: int) -> Grid:
     """Lay a study out.
 
-    organs: that the joint models learn. layers: of the preset's network. target_cases: there are to train on.
+    organs: that the joint models learn. layers: of the preset's network. target_cases: patients there are to train on.
     batch: the preset's.
     """
     joint = tuple(organs)

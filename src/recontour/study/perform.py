@@ -7,7 +7,7 @@ it goes on from the last checkpoint and ends in the same numbers.
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import nan, sqrt
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from recontour.study.cells import Cell
 from recontour.study.diary import Diary
 from recontour.study.results import Contouring, Mask, Result, Training, cell_folder, write_masks, write_result
 from recontour.study.settings import Study
-from recontour.study.split import Split
+from recontour.study.split import Patients, Split
 from recontour.training.batches import Batches
 from recontour.training.features import learns_from_features
 from recontour.training.presets import Preset, preset_of
@@ -41,6 +41,11 @@ class Ground:
     out: Path
     cohorts: Mapping[str, Cohort]  # "source", "target"
     splits: Mapping[str, Split]
+    patients: Mapping[str, Patients] = field(default_factory=dict)  # by centre
+
+    def patient_of(self, centre: str, case_id: str) -> str:
+        """The id of the first case of a case's patient."""
+        return self.patients.get(centre, {}).get(case_id, case_id)
 
     def cases(self, centre: str, fold: str) -> list[Case]:
         """A centre's cases of a fold, in the split's order."""
@@ -85,7 +90,7 @@ def _start(cell: Cell, ground: Ground) -> tuple[Model, Sequence[Case], Recipe]:
     """The model before its training, the cases it will see, and the recipe."""
     preset = preset_of(ground.study.preset)
     centre = "source" if cell.model in ("S", "random") else "target"
-    cohort, cases = ground.cohorts[centre], _training_cases(cell, ground.cases(centre, "train"))
+    cohort, cases = ground.cohorts[centre], training_cases(cell, ground, centre)
     organs = [organ for organ in cell.organs if any(organ in case.organs for case in cases)]
     if not organs:
         raise OrganError(f"none of the {len(cases)} training cases has {', '.join(cell.organs)}")
@@ -102,12 +107,20 @@ def _start(cell: Cell, ground: Ground) -> tuple[Model, Sequence[Case], Recipe]:
     return model, cases, recipe
 
 
-def _training_cases(cell: Cell, cases: Sequence[Case]) -> Sequence[Case]:
-    """All, or the first few in an order that the draw decides: a larger number of the same draw holds the smaller."""
+def training_cases(cell: Cell, ground: Ground, centre: str) -> Sequence[Case]:
+    """What a cell learns from: all cases, or those of the first few patients in an order that the draw decides.
+
+    A larger number of the same draw holds the smaller.
+    """
+    cases = ground.cases(centre, "train")
     if not cell.cases:
         return cases
-    order = np.random.default_rng([cell.seed, cell.draw]).permutation(len(cases))
-    return [cases[i] for i in order[: cell.cases]]
+    patients: dict[str, list[Case]] = {}
+    for case in cases:
+        patients.setdefault(ground.patient_of(centre, case.id), []).append(case)
+    ordered = list(patients.values())
+    order = np.random.default_rng([cell.seed, cell.draw]).permutation(len(ordered))
+    return [case for i in order[: cell.cases] for case in ordered[i]]
 
 
 def _recipe(cell: Cell, recipe: Recipe) -> Recipe:
@@ -149,7 +162,7 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
                 if watched and (
                     step.iteration % (cell.validate_every or 1) == 0 or step.iteration == recipe.iterations
                 ):
-                    diary.validate(step.iteration, lambda: _mean_dsc(model, watched))
+                    diary.validate(step.iteration, lambda: _mean_dsc(model, watched, ground))
         trunk, head = nan, nan
         if cell.validate_every:
             tell("timing")
@@ -189,8 +202,12 @@ def _keep(model: Model, out: Path) -> None:
     save_model(model, out)
 
 
-def _mean_dsc(model: Model, cases: Sequence[Case]) -> float:
-    rows = [row for case in cases for row, _ in score_masks(case, "model", contour_case(model, case))]
+def _mean_dsc(model: Model, cases: Sequence[Case], ground: Ground) -> float:
+    """Over the organs, of their means over the patients of these cases of the target."""
+    rows = []
+    for case in cases:
+        patient = ground.patient_of("target", case.id)
+        rows += [replace(row, patient=patient) for row, _ in score_masks(case, "model", contour_case(model, case))]
     return mean_over_organs(rows, "model", model.organs)
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from recontour.evaluation import summary
 from recontour.evaluation.figures import box_plots
 from recontour.evaluation.page import render
+from recontour.evaluation.patients import per_patient
 from recontour.evaluation.summary import SIGNIFICANT, number, signed
 from recontour.files import write_text
 from recontour.study.cells import Grid
@@ -51,7 +52,7 @@ class About:
     date: date
     preset: str
     settings: Mapping[str, str]  # every setting, recipe and version needed to repeat it
-    split: Mapping[str, Mapping[str, int]]  # centre -> fold -> number of cases
+    split: Mapping[str, Mapping[str, int | str]]  # centre -> fold -> number of patients
     notices: Sequence[str]  # what a reader must know first, such as that the patients are synthetic
     repeat: str  # the command
 
@@ -123,5 +124,5 @@ def _main(main: Main) -> dict[str, object]:
         "tests": {(row.organ, row.model_a, row.model_b): summary.printed(row) for row in main.comparisons},
         "mean": main.models,
         "gain": {key: row.difference for key, row in main.differences.items()},
-        "box_plots": Markup(box_plots(main.scores, MODELS)),
+        "box_plots": Markup(box_plots(per_patient(main.scores), MODELS)),
     }

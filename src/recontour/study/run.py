@@ -31,7 +31,17 @@ from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.perform import Ground, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_results
 from recontour.study.settings import Study, threads_of
-from recontour.study.split import read_split, refuse_edited, refuse_replaced, refuse_shared, split_of, write_split
+from recontour.study.split import (
+    on_both_sides,
+    patients_of,
+    read_patients,
+    read_split,
+    refuse_edited,
+    refuse_replaced,
+    refuse_shared,
+    split_of,
+    write_split,
+)
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 
@@ -60,6 +70,8 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
     else:
         ground = go_on(study, out)
         _warn_of_another_recipe(ground)
+    for words in on_both_sides(ground.cohorts, ground.splits):
+        logging.getLogger(__name__).warning(words)
     declared = TypeAdapter(Study).dump_json(ground.study, indent=1).decode()
     write_text(out / "study.json", declared + "\n", replace=True)
 
@@ -83,7 +95,8 @@ def lay_out(study: Study, out: Path) -> Ground:
     cohorts = _cohorts(study)
     splits = {name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()}
     refuse_shared(cohorts, splits)
-    ground = Ground(study, out, cohorts, splits)
+    patients = {name: patients_of(cohort, splits[name]) for name, cohort in cohorts.items()}
+    ground = Ground(study, out, cohorts, splits, patients)
     refuse_impossible(ground)
     organs = grid(ground).models[0].s.organs  # patients imported later change nothing
     return replace(ground, study=replace(study, organs=organs))
@@ -127,8 +140,10 @@ def open_ground(out: Path) -> Ground:
 
 def _kept_ground(study: Study, out: Path) -> Ground:
     cohorts = _cohorts(study)
-    splits = {name: read_split(out / "split.csv", name, cohort) for name, cohort in cohorts.items()}
-    return Ground(study, out, cohorts, splits)
+    path = out / "split.csv"
+    splits = {name: read_split(path, name, cohort) for name, cohort in cohorts.items()}
+    patients = {name: read_patients(path, name, cohort, splits[name]) for name, cohort in cohorts.items()}
+    return Ground(study, out, cohorts, splits, patients)
 
 
 def _cohorts(study: Study) -> dict[str, Cohort]:
@@ -140,7 +155,8 @@ def grid(ground: Ground) -> Grid:
     study = ground.study
     organs = _learnable(ground) if study.organs == "all" else study.organs
     batch = preset_of(study.preset).train.batch
-    return grid_of(study, organs, _depth(study), len(ground.splits["target"]["train"]), batch)
+    patients = {ground.patient_of("target", case) for case in ground.splits["target"]["train"]}
+    return grid_of(study, organs, _depth(study), len(patients), batch)
 
 
 def refuse_impossible(ground: Ground) -> None:

@@ -1,4 +1,7 @@
-"""Which case is for training, for validation or for testing: decided once, written down, the same for every model."""
+"""Which case is for training, for validation or for testing: decided once, written down, the same for every model.
+
+All cases of one patient are in one fold, as far as it is known who is whom.
+"""
 
 import csv
 import io
@@ -8,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from recontour.cohort import Cohort, with_one_ct
+from recontour.cohort import Case, Cohort, by_patient, patient_names, with_one_ct
+from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
 from recontour.files import write_text
 from recontour.study.settings import Centre
 
 FOLDS = ("train", "validation", "test")
 Split = Mapping[str, Sequence[str]]  # fold -> case ids
+Patients = Mapping[str, str]  # case id -> the id of the patient's first case
 
 
 def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
@@ -22,7 +27,8 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
 
     name: "source" or "target".
 
-    Raises: SettingsError: the file names unknown cases or folds, a needed fold would be empty, or two have one CT.
+    Raises: SettingsError: the file names unknown cases or folds, a needed fold would be empty, or two have one CT or
+        one patient.
     """
     split = read_split(centre.split, name, cohort) if centre.split else _drawn(centre, cohort)
     if empty := [fold for fold in ("train", "test") if not split[fold]]:
@@ -38,6 +44,13 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
             raise SettingsError(
                 f"{centre.split or cohort.path}: one CT would be in two folds ({where}), so the scores would not be of "
                 f"new patients; delete the folder of one in {cohort.path}/cases, or give both one fold by a split file"
+            )
+    for patient in by_patient(cohort[case] for case in folds):
+        if len({folds[case.id] for case in patient}) > 1:
+            where = ", ".join(f"{case.id} for {folds[case.id]}" for case in patient)
+            raise SettingsError(
+                f"{centre.split or cohort.path}: one patient would be in two folds ({where}, CTs under one PatientID), "
+                "so the scores would not be of new patients; give all of them one fold in the split file"
             )
     return split
 
@@ -74,11 +87,56 @@ def refuse_shared(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) ->
                 )
 
 
+def on_both_sides(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> list[str]:
+    """What a reader must know of patients, by their keys, who are learnt from and tested on; a sentence each."""
+    found = []
+    for name, split in splits.items():
+        learnt = _cases(cohorts[name], split, ("train", "validation"))
+        if both := of_one_patient(learnt, _cases(cohorts[name], split, ("test",))):
+            found.append(
+                f"{_patients(len(both))} of {cohorts[name].centre} had a CT for training or validation and another for "
+                "testing when this study began: scores there say nothing of new patients. One that is begun now splits "
+                "by patient."
+            )
+    for learning, testing in (("source", "target"), ("target", "source")):
+        learnt = _cases(cohorts[learning], splits[learning], ("train",))
+        if both := of_one_patient(learnt, _cases(cohorts[testing], splits[testing], ("test",))):
+            found.append(
+                f"{_patients(len(both))} of {cohorts[testing].centre} for testing had the PatientID of one whom "
+                f"{cohorts[learning].centre} trains on: unless both centres gave out that ID, scores there say nothing "
+                "of new patients."
+            )
+    return found
+
+
+def unknown_patients(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> list[str]:
+    """Of each centre a sentence, where it is not known who is whom."""
+    words = {name: doubt(_cases(cohorts[name], split, FOLDS)) for name, split in splits.items()}
+    return [f"{cohorts[name].centre}: {of_centre}" for name, of_centre in words.items() if of_centre]
+
+
+def _cases(cohort: Cohort, split: Split, folds: Sequence[str]) -> list[Case]:
+    return [cohort[case] for fold in folds for case in split[fold]]
+
+
+def _patients(count: int) -> str:
+    return f"{count} patient{'' if count == 1 else 's'}"
+
+
 def _drawn(centre: Centre, cohort: Cohort) -> Split:
-    ids = list(cohort.case_ids)
-    order = [ids[i] for i in np.random.default_rng(centre.split_seed).permutation(len(ids))]
+    """So many patients, with all of their cases, for testing and for validation; the others are for training."""
+    patients = by_patient(cohort)
+    order = [patients[i] for i in np.random.default_rng(centre.split_seed).permutation(len(patients))]
     test, rest = order[: centre.test], order[centre.test :]
-    return {"train": rest[centre.validation :], "validation": rest[: centre.validation], "test": test}
+    return {
+        "train": _ids(rest[centre.validation :]),
+        "validation": _ids(rest[: centre.validation]),
+        "test": _ids(test),
+    }
+
+
+def _ids(patients: Sequence[Sequence[Case]]) -> list[str]:
+    return [case.id for patient in patients for case in patient]
 
 
 def read_split(path: Path, name: str, cohort: Cohort) -> Split:
@@ -125,17 +183,31 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
 
 
 def write_split(path: Path, splits: Mapping[str, Split], cohorts: Mapping[str, Cohort]) -> None:
-    """Write down which case of which centre went where, and its version; read back by `read_split`."""
+    """Write down which case of which centre went where, its version and its patient; read back by `read_split`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("centre", "case", "fold", "version"))
-    writer.writerows(
-        (centre, case, fold, cohorts[centre][case].version)
-        for centre, split in splits.items()
-        for fold in FOLDS
-        for case in split[fold]
-    )
+    writer.writerow(("centre", "case", "fold", "version", "patient"))
+    for centre, split in splits.items():
+        patients = patients_of(cohorts[centre], split)
+        for fold in FOLDS:
+            for case in split[fold]:
+                writer.writerow((centre, case, fold, cohorts[centre][case].version, patients[case]))
     write_text(path, text.getvalue(), replace=True)
+
+
+def patients_of(cohort: Cohort, split: Split) -> Patients:
+    """Who is whom among the cases of a split, by the cohort."""
+    return patient_names(cohort[case] for case in sorted(_folds(split)))
+
+
+def read_patients(path: Path, name: str, cohort: Cohort, split: Split) -> Patients:
+    """Who is whom among the cases of a split, as `write_split` wrote it down; by the cohort, if it did not yet."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("centre", name) == name]
+    if any(row.get("patient") is None for row in rows):
+        return patients_of(cohort, split)
+    known = _folds(split)
+    return {row["case"]: row["patient"] if row["patient"] in known else row["case"] for row in rows}
 
 
 def refuse_replaced(path: Path, cohorts: Mapping[str, Cohort]) -> None:

@@ -3,6 +3,7 @@
 import datetime
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from recontour.study.report import About, write_study_report
 from recontour.study.results import Result, is_finished, read_mask, read_results
 from recontour.study.run import Progress, failures, go_on, grid, is_study, lay_out, open_ground, prepare, run
 from recontour.study.settings import Study
+from recontour.study.split import on_both_sides, unknown_patients
 from recontour.workflows import draft_warnings, overlay_of, unrooted
 
 
@@ -48,10 +50,22 @@ def report_study(out: Path) -> Mapping[str, str]:
         shown = {name: mask[index] for name, mask in masks.items() if mask is not None}
         return overlay_of(case, organ, index, shown)
 
-    results = read_results(out, laid.cells)
+    results = _with_patients(read_results(out, laid.cells), ground)
     told = {name: _without_roots(why, ground) for name, why in failed.items()}
     write_study_report(out, laid, results, told, overlay, _about(ground, results))
     return failed
+
+
+def _with_patients(results: Mapping[str, Result], ground: Ground) -> dict[str, Result]:
+    """The same results, and of each row the patient."""
+    found = {}
+    for cell, result in results.items():
+        scores = {}
+        for fold, rows in result.scores.items():
+            centre = fold.partition(" ")[0]  # "target test", "source test"
+            scores[fold] = [replace(row, patient=ground.patient_of(centre, row.case)) for row in rows]
+        found[cell] = replace(result, scores=scores)
+    return found
 
 
 def _without_roots(words: str, ground: Ground) -> str:
@@ -80,10 +94,24 @@ def _about(ground: Ground, results: Mapping[str, Result]) -> About:
         date=datetime.datetime.now(datetime.UTC).date(),
         preset=study.preset,
         settings=settings | {name: _told(cells) for name, cells in trained_with.items()},
-        split={c: {fold: len(ids) for fold, ids in split.items()} for c, split in ground.splits.items()},
-        notices=(*draft_warnings(cases), *dict.fromkeys(notices)),
+        split={
+            centre: {fold: _counted(ground, centre, ids) for fold, ids in split.items()}
+            for centre, split in ground.splits.items()
+        },
+        notices=(
+            *on_both_sides(ground.cohorts, ground.splits),
+            *draft_warnings(cases),
+            *unknown_patients(ground.cohorts, ground.splits),
+            *dict.fromkeys(notices),
+        ),
         repeat=shlex.join(["recontour", "study", "STUDY.toml", "--out", ground.out.name]),
     )
+
+
+def _counted(ground: Ground, centre: str, cases: Sequence[str]) -> str:
+    """How many patients, and where they have several CTs how many of these."""
+    patients = {ground.patient_of(centre, case) for case in cases}
+    return f"{len(patients)} ({len(cases)} CTs)" if len(cases) > len(patients) else str(len(patients))
 
 
 def _by_value(name: str, results: Mapping[str, Result]) -> dict[str, list[str]]:

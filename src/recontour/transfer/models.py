@@ -69,6 +69,7 @@ def take_over(
         dropped_organs=tuple(organ for organ in parent.organs if organ not in organs),
         notices=tuple(dict.fromkeys((*parent.provenance.notices, *cohort.notices))),
         trained_on=tuple(sorted({*parent.provenance.trained_on, *own.trained_on})),
+        trained_on_patients=tuple(sorted({*parent.provenance.trained_on_patients, *own.trained_on_patients})),
     )
     return replace(
         parent,
@@ -126,6 +127,7 @@ def _provenance(cohort: Cohort, cases: Sequence[Case], organs: Sequence[str], pr
         versions=versions(),
         notices=cohort.notices,
         trained_on=tuple(sorted({case.fingerprint for case in cases})),
+        trained_on_patients=tuple(sorted({case.patient for case in cases if case.patient})),
     )
 
 

@@ -14,7 +14,7 @@ from recontour.study.tables.scores import TARGET, Estimate, Level, gain_of, leve
 class CasesRow:
     """Model_T and Model_ST with so many of the target's cases."""
 
-    cases: int
+    cases: int  # patients, with all of their CTs
     draws: int  # finished, of either model
     t: Level
     st: Level

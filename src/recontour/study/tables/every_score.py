@@ -21,6 +21,7 @@ class ScoreRow:
     volume_bias_percent: float
     msd_mm: float
     apl_mm: float
+    patient: str
 
 
 def every_score(grid: Grid, results: Results) -> list[ScoreRow]:
@@ -38,6 +39,7 @@ def every_score(grid: Grid, results: Results) -> list[ScoreRow]:
             volume_bias_percent=row.volume_bias_percent,
             msd_mm=row.msd_mm,
             apl_mm=row.apl_mm,
+            patient=row.who,
         )
         for cell in finished(results, grid.cells)
         for fold, rows in results[cell.id].scores.items()

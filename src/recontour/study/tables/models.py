@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from recontour.evaluation import CaseScore, Comparison, common_organs, compare
+from recontour.evaluation import CaseScore, Comparison, common_organs, compare, per_patient
 from recontour.study.cells import Grid
 from recontour.study.tables.finished import (
     MODELS,
@@ -63,6 +63,7 @@ class DifferenceRow:
     p: float = np.nan  # Wilcoxon signed-rank, exact, two-sided
     p_holm: float = np.nan
     rank_biserial: float = np.nan
+    cts: int = 0  # of the patients; for all organs not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def main_of(grid: Grid, results: Results, fold: str = TARGET) -> Main | None:
 
 
 def _model_row(organ: str, model: str, rows: Sequence[CaseScore]) -> ModelRow:
-    mine = [row for row in rows if row.organ == organ]
+    mine = per_patient(row for row in rows if row.organ == organ)
     dsc = dsc_of(mine)
     surface = np.array([row.surface_dsc for row in mine if np.isfinite(row.surface_dsc)])
     hd95_mm = [row.hd95_mm for row in mine if not np.isnan(row.hd95_mm)]
@@ -156,7 +157,7 @@ def _differences(
     for test in comparisons:
         a, b = test.model_a, test.model_b
         change = estimate(of_organs(difference(dsc[a], dsc[b]), [test.organ]))
-        tested = (test.median_difference, test.p, test.p_holm, test.rank_biserial)
+        tested = (test.median_difference, test.p, test.p_holm, test.rank_biserial, test.cts)
         yield DifferenceRow(test.organ, a, b, test.n, change, *tested)
     for a, b in PAIRS:
         overall = of_organs(difference(dsc[a], dsc[b]), common)

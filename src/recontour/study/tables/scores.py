@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from recontour.evaluation import CaseScore
+from recontour.evaluation import CaseScore, per_patient
 from recontour.study.cells import Cell
 from recontour.study.tables.finished import Results, finished
 
 Floats = npt.NDArray[np.float64]
-Dsc = Mapping[tuple[str, str], float]  # by case and organ
+Dsc = Mapping[tuple[str, str], float]  # by patient and organ
 
 TARGET, SOURCE = "target test", "source test"  # folds
 ALL = "mean over organs"  # in an organ's place
@@ -54,19 +54,20 @@ def rows_of(results: Results, cells: Iterable[Cell], fold: str, model: str = "")
             volume_bias_percent=mean(row.volume_bias_percent for row in rows),
             msd_mm=mean(row.msd_mm for row in rows),
             apl_mm=mean(row.apl_mm for row in rows),
+            patient=rows[0].patient,
         )
         for (case, organ), rows in groups.items()
     ]
 
 
 def dsc_of(rows: Iterable[CaseScore]) -> Dsc:
-    """The finite DSC by case and organ."""
-    return {(row.case, row.organ): row.dsc for row in rows if np.isfinite(row.dsc)}
+    """The finite DSC by patient and organ: of one with several CTs, the mean over these. rows: of one model."""
+    return {(row.case, row.organ): row.dsc for row in per_patient(rows) if np.isfinite(row.dsc)}
 
 
 def of_organs(dsc: Dsc, organs: Collection[str] | None) -> Dsc:
     """Those of some organs; None: of all."""
-    return dsc if organs is None else {(case, organ): value for (case, organ), value in dsc.items() if organ in organs}
+    return dsc if organs is None else {(who, organ): value for (who, organ), value in dsc.items() if organ in organs}
 
 
 def difference(a: Dsc, b: Dsc) -> Dsc:
@@ -76,7 +77,7 @@ def difference(a: Dsc, b: Dsc) -> Dsc:
 
 def patients(dsc: Dsc) -> int:
     """With any organ scored."""
-    return len({case for case, _ in dsc})
+    return len({who for who, _ in dsc})
 
 
 def estimate(dsc: Dsc, least: float = -1.0) -> Estimate:
@@ -87,9 +88,9 @@ def estimate(dsc: Dsc, least: float = -1.0) -> Estimate:
     With every organ scored in every patient it is the t interval of the patients' own means. What one patient does to
     the mean over organs tells also where organs lack in some.
     """
-    cases, organs = (sorted({key[axis] for key in dsc}) for axis in (0, 1))
-    table = np.array([[dsc.get((case, organ), np.nan) for organ in organs] for case in cases], dtype=np.float64)
-    n = len(cases)
+    people, organs = (sorted({key[axis] for key in dsc}) for axis in (0, 1))
+    table = np.array([[dsc.get((who, organ), np.nan) for organ in organs] for who in people], dtype=np.float64)
+    n = len(people)
     if not n:
         return Estimate(np.nan, np.nan, np.nan)
     mean_of_all = _mean_over_organs(table)

@@ -1,0 +1,50 @@
+"""Scores by patient. CTs of one patient are not independent: each patient counts once, by the mean over the CTs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from recontour.evaluation.tables import CaseScore
+
+
+def per_patient(scores: Iterable[CaseScore]) -> list[CaseScore]:
+    """One row per patient, organ and model, in the order in which they first appear; `case` is then the patient.
+
+    A measure is the mean over the patient's CTs that have it (NaN is left out). An organ that is missed on one of them
+    has an infinite HD95 also in the mean, and counts as missed in that patient.
+    """
+    groups: dict[tuple[str, str, str], list[CaseScore]] = {}
+    for row in scores:
+        groups.setdefault((row.who, row.organ, row.model), []).append(row)
+    return [_mean_row(who, rows) for (who, *_), rows in groups.items()]
+
+
+def patients_and_cts(scores: Iterable[CaseScore]) -> tuple[int, int]:
+    """How many patients there are scores of, and how many CTs."""
+    of_case = {row.case: row.who for row in scores}
+    return len(set(of_case.values())), len(of_case)
+
+
+def _mean_row(who: str, rows: Sequence[CaseScore]) -> CaseScore:
+    """Several CTs' rows as one; a lone row keeps its numbers to the bit."""
+    if len(rows) == 1:
+        return replace(rows[0], case=who, patient="")
+    return CaseScore(
+        case=who,
+        organ=rows[0].organ,
+        model=rows[0].model,
+        dsc=mean_without_nan(row.dsc for row in rows),
+        surface_dsc=mean_without_nan(row.surface_dsc for row in rows),
+        tolerance_mm=rows[0].tolerance_mm,
+        hd95_mm=mean_without_nan(row.hd95_mm for row in rows),
+        volume_bias_percent=mean_without_nan(row.volume_bias_percent for row in rows),
+        msd_mm=mean_without_nan(row.msd_mm for row in rows),
+        apl_mm=mean_without_nan(row.apl_mm for row in rows),
+    )
+
+
+def mean_without_nan(values: Iterable[float]) -> float:
+    """The mean of the values that are not NaN; NaN if none is."""
+    there = [value for value in values if not np.isnan(value)]
+    return float(np.mean(there)) if there else np.nan

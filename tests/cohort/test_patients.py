@@ -1,0 +1,179 @@
+"""Patient keys: the same for one patient, nothing without the salt, and nowhere but in the cohort."""
+
+import json
+import re
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.dicom.conftest import edit, make_scan, make_structure_set
+
+from recontour.cohort import Case, Cohort, by_patient, case_id_of, patient_names
+from recontour.cohort.export import export
+from recontour.cohort.importing import import_dicom
+from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, salt_beside, salt_path
+from recontour.errors import CohortError
+
+ORGAN = "Brain Stem"
+KEY = "0123abcd-0123456789abcdef"
+OTHER = "0123abcd-fedcba9876543210"
+OTHER_SALT = "89abcdef-0123456789abcdef"
+
+
+def ct(folder: Path, seed: str, patient_id: str, name: str = "") -> str:
+    """A CT of someone, other voxels for other seeds, with a structure set; returns the id of its case."""
+    scan = make_scan(folder / seed / "ct", seed=seed)
+    make_structure_set(folder / seed / "rs.dcm", scan, (ORGAN,), seed=seed)
+
+    def change(image: object) -> None:
+        image.PatientID, image.PatientName = patient_id, name  # type: ignore[attr-defined]
+        image.RescaleIntercept = -1000 - sum(map(ord, seed))  # type: ignore[attr-defined]
+
+    edit(folder / seed / "ct", change)
+    return case_id_of("N", scan.source.series_instance_uid)
+
+
+def keys(cohort: Path) -> dict[str, str | None]:
+    return {case.id: case.patient for case in Cohort.open(cohort)}
+
+
+def with_keys(north: Cohort, folder: Path, patients: list[str | None]) -> Cohort:
+    """Cases of those keys, each with other voxels; x0, x1, ..."""
+    cohort = Cohort.open_or_create(folder, folder.name)
+    like = north[north.case_ids[0]]
+    masks = {organ: like.mask(organ) for organ in like.organs}
+    for number, patient in enumerate(patients):
+        hu = np.asarray(like.hu) + np.int16(number)
+        cohort.add(f"x{number}", hu, like.grid, masks, "hash", patient=patient)
+    return cohort
+
+
+def groups(cases: list[Case] | Cohort) -> list[list[str]]:
+    return [[case.id for case in patient] for patient in by_patient(cases)]
+
+
+def test_cts_of_one_patient_have_one_key_in_all_cohorts_of_a_folder(tmp_path: Path) -> None:
+    one, again, other = (ct(tmp_path / "dicom", *of) for of in (("a", "17"), ("b", "17"), ("c", "18")))
+    report = import_dicom(tmp_path / "dicom", tmp_path / "train", centre="N")
+    found = keys(tmp_path / "train")
+    assert found[one] == found[again] != found[other]
+    assert all(re.fullmatch("[0-9a-f]{8}-[0-9a-f]{16}", str(key)) for key in found.values())
+    assert [note for note in report.notes if "2 CTs under one PatientID. They count as one patient" in note]
+    third = ct(tmp_path / "later", "d", "17")
+    report = import_dicom(tmp_path / "later", tmp_path / "train", centre="N")
+    assert keys(tmp_path / "train")[third] == found[one]
+    assert [note for note in report.notes if "3 CTs under one PatientID" in note]
+    import_dicom(tmp_path / "later", tmp_path / "test", centre="N")
+    assert keys(tmp_path / "test") == {third: found[one]}
+
+
+def test_the_salt_is_the_owners_alone_and_no_part_of_a_cohort(tmp_path: Path) -> None:
+    ct(tmp_path / "dicom", "a", "17")
+    import_dicom(tmp_path / "dicom", tmp_path / "cohorts" / "north", centre="N")
+    path = tmp_path / "cohorts" / SALT_FILE
+    assert salt_path(tmp_path / "cohorts" / "north") == path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    secret = path.read_text().splitlines()[-1]
+    files = [file for file in (tmp_path / "cohorts" / "north").rglob("*") if file.is_file()]
+    assert not any(secret.encode() in file.read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("format", ["nnunet", "nifti"])
+def test_an_export_carries_no_key(tmp_path: Path, format: str) -> None:
+    ct(tmp_path / "dicom", "a", "17")
+    import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    (key,) = keys(tmp_path / "north").values()
+    assert key
+    export(tmp_path / "north", tmp_path / "out" / "Dataset001_North", format=format)
+    written = list((tmp_path / "out").rglob("*"))
+    assert written
+    for path in written:
+        assert SALT_FILE not in path.name
+        assert path.is_dir() or not any(part.encode() in path.read_bytes() for part in key.split("-"))
+
+
+def test_an_id_of_everyone_is_nobodys_and_that_is_said(tmp_path: Path) -> None:
+    for seed, name in (("a", "Doe^Jane"), ("b", "Roe^Richard")):
+        ct(tmp_path / "dicom", seed, "1", name)
+    known = ct(tmp_path / "dicom", "c", "2")
+    report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    found = keys(tmp_path / "north")
+    assert [case for case, key in found.items() if key] == [known]
+    (note,) = [note for note in report.notes if "tell patients apart" in note]
+    assert note.startswith("2 of 3 new CTs have a PatientID that does not tell patients apart")
+
+
+def test_without_any_patient_id_no_salt_is_made(tmp_path: Path) -> None:
+    for seed in "ab":
+        ct(tmp_path / "dicom", seed, "")
+    import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    assert set(keys(tmp_path / "north").values()) == {None}
+    assert not (tmp_path / SALT_FILE).exists()
+
+
+def test_with_a_lost_salt_new_keys_cannot_be_compared(tmp_path: Path) -> None:
+    for archive, seed in (("one", "a"), ("two", "b")):
+        ct(tmp_path / archive, seed, "17")
+        import_dicom(tmp_path / archive, tmp_path / "north", centre="N")
+        (tmp_path / SALT_FILE).unlink()
+    cohort = Cohort.open(tmp_path / "north")
+    assert len(by_patient(cohort)) == 2
+    assert doubt(cohort).startswith("The patient keys of these 2 CTs were made with 2 salts and cannot be compared")
+
+
+@pytest.mark.parametrize("content", ["", "recontour salt 1\nabc\n", "recontour salt 2\n" + "0" * 64 + "\n", "\xff"])
+def test_a_damaged_salt_is_kept_and_said(tmp_path: Path, content: str) -> None:
+    (tmp_path / SALT_FILE).write_text(content, encoding="latin-1")
+    ct(tmp_path / "dicom", "a", "17")
+    report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    assert set(keys(tmp_path / "north").values()) == {None}
+    assert [note for note in report.notes if SALT_FILE in note]
+    assert (tmp_path / SALT_FILE).read_text(encoding="latin-1") == content
+
+
+def test_imports_at_once_agree_on_one_salt(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        salts = list(pool.map(salt_beside, [tmp_path / f"cohort{number}" for number in range(64)]))
+    assert len({salt.secret for salt in salts}) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [SALT_FILE]
+
+
+def test_a_key_is_hmac_sha_256_of_the_id() -> None:
+    salt = Salt(bytes(range(32)))  # by openssl: printf MRN-4711 | openssl dgst -sha256 -mac HMAC -macopt hexkey:...
+    assert salt.key("MRN-4711") == "e9df8a32-23adcef79f62234f"
+    assert salt.key("MRN-4712") != salt.key("MRN-4711")
+
+
+def test_one_key_or_one_ct_makes_one_patient(north: Cohort, tmp_path: Path) -> None:
+    cohort = with_keys(north, tmp_path / "x", [KEY, OTHER, None, KEY, OTHER_SALT])
+    assert groups(cohort) == [["x0", "x3"], ["x1"], ["x2"], ["x4"]]
+    twin = cohort["x2"]  # of x2, under the key of x1: with it x1 and x2 are one patient
+    cohort.add("x5", twin.hu, twin.grid, {organ: twin.mask(organ) for organ in twin.organs}, "hash", patient=OTHER)
+    assert groups(cohort) == [["x0", "x3"], ["x1", "x2", "x5"], ["x4"]]
+    assert patient_names(cohort) == {"x0": "x0", "x3": "x0", "x1": "x1", "x2": "x1", "x5": "x1", "x4": "x4"}
+    assert by_patient([]) == []
+
+
+def test_patients_on_two_sides_are_found(north: Cohort, tmp_path: Path) -> None:
+    learnt = with_keys(north, tmp_path / "learnt", [KEY, None, KEY])
+    tested = with_keys(north, tmp_path / "tested", [OTHER, KEY, None, OTHER_SALT])
+    found = of_one_patient(learnt, tested)
+    assert [(a.path.parts[-3], a.id, b.path.parts[-3], b.id) for a, b in found] == [("learnt", "x0", "tested", "x1")]
+
+
+def test_what_is_not_known_is_said(north: Cohort, tmp_path: Path) -> None:
+    assert doubt([]) == ""
+    assert doubt(with_keys(north, tmp_path / "a", [None])) == "", "one CT is one patient"
+    assert doubt(with_keys(north, tmp_path / "b", [KEY, KEY, OTHER])) == ""
+    assert doubt(with_keys(north, tmp_path / "c", [KEY, None, None])).startswith("2 of 3 CTs have no patient key")
+
+
+@pytest.mark.parametrize("key", ["", 17, "17", [KEY], KEY.upper(), KEY + "\n"])
+def test_a_bent_key_is_refused(north: Cohort, tmp_path: Path, key: object) -> None:
+    cohort = with_keys(north, tmp_path / "a", [KEY])
+    path = cohort["x0"].path / "case.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"patient": key}))
+    with pytest.raises(CohortError, match=r"damaged \(patient"):
+        cohort["x0"]
