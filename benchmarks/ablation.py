@@ -6,14 +6,15 @@
 Adaptation: Model_S, as parent_share.py trains it, is adapted to target1's development patients outside a fold and
 scored on the fold, in three folds, or in the first ones of them. Training: networks on source, scored on source's
 validation patients. Test patients are not touched. One thread a training. Broken off at any moment, the same command
-goes on where it was. Prints a table and writes docs/results/ablation.json. Makes its cohorts as real_centres.py does.
+goes on where it was. Prints a table, and writes docs/results/ablation.json and ablation_scores.csv, of which alone
+--table makes it. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -25,8 +26,10 @@ from unittest import mock
 import numpy as np
 import torch
 
+import raw_scores
 from candidates import cases_of, dsc
 from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
+from raw_scores import RawScore, chosen, mean_dsc, mean_of_folds, of_json, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, load_model
@@ -37,6 +40,7 @@ from recontour.transfer.models import begin, fit, take_over
 
 COMPACT = preset_of("compact")
 TARGET = "target1"
+SCORES = RESULTS / "ablation_scores.csv"
 INNER = 2  # patients that early stopping takes from those it adapts to
 LOOKS = 6  # that it has at them
 ADAPTATIONS: dict[str, dict[str, Any]] = {
@@ -74,7 +78,8 @@ def adaptation(name: str, fold: int, iterations: int, seed: int, work: Path) -> 
     watched = learnt[:INNER] if name == "early stopping" else []
     learnt = learnt[len(watched) :]
     model = take_over(source_model(work, seed), target, learnt, target.organs, recipe, RETRAIN_LAST, seed)
-    return scored_after(model, learnt, recipe, watched, scored, work / "ablation" / f"adapt-{slug(name)}-{fold}")
+    folder = work / "ablation" / f"adapt-{slug(name)}-{fold}"
+    return scored_after(model, learnt, recipe, watched, scored, folder, f"adaptation: {name}", f"fold {fold}")
 
 
 def training(name: str, _fold: int, iterations: int, seed: int, work: Path) -> dict[str, Any]:
@@ -88,18 +93,29 @@ def training(name: str, _fold: int, iterations: int, seed: int, work: Path) -> d
                 stack.enter_context(mock.patch(f"recontour.{module}.body_centre_mm", image_centre_mm))
         model = begin(source, cases, source.organs, "compact", replace(COMPACT, train=recipe), seed)
         scored = cases_of(work, "source", "validation")
-        return scored_after(model, cases, recipe, [], scored, work / "ablation" / f"train-{slug(name)}")
+        folder = work / "ablation" / f"train-{slug(name)}"
+        return scored_after(model, cases, recipe, [], scored, folder, f"training: {name}", "source validation")
 
 
 def scored_after(
-    model: Model, learnt: list[Case], recipe: Recipe, watched: list[Case], scored: list[Case], folder: Path
+    model: Model,
+    learnt: list[Case],
+    recipe: Recipe,
+    watched: list[Case],
+    scored: list[Case],
+    folder: Path,
+    name: str,
+    part: str,
 ) -> dict[str, Any]:
-    """Train, keep the best of several looks at the watched patients, if any, and score."""
+    """Train, keep the best of several looks at the watched patients, if any, and score.
+
+    name, part: what the scores go by.
+    """
     torch.set_num_threads(1)
     folder = folder / f"{recipe.iterations}-{model.provenance.seed}"
     kept, out = folder / "row.json", folder / "model"
-    if kept.exists():
-        return dict(json.loads(kept.read_text()))
+    if row := raw_scores.kept_row(kept):
+        return row
     if watched:
         shutil.rmtree(folder, ignore_errors=True)  # broken off, it begins anew: what it saw at its looks is gone
     best, weights = -1.0, model.network.state_dict()
@@ -116,7 +132,9 @@ def scored_after(
         seconds = round(diary.seconds, 1)
     if watched:
         model.network.load_state_dict(weights)
-    row = {"scored": len(scored), "seconds": seconds, **dsc(model, scored)}
+    scores = score_cases(model, scored, name, part, model.provenance.seed)
+    by_organ = {organ: mean_dsc(scores, [organ]) for organ in model.organs}
+    row = {"scored": len(scored), "seconds": seconds, "mean": mean_dsc(scores), **by_organ, "scores": to_json(scores)}
     kept.write_text(json.dumps(row, indent=1))
     return row
 
@@ -130,8 +148,15 @@ def measured(jobs: dict[tuple[str, str], list[Any]]) -> Iterator[tuple[str, str,
     for (stage, name), folds in jobs.items():
         rows = [job.result() for job in folds]
         weights = [row["scored"] for row in rows]
-        means = {key: float(np.average([row[key] for row in rows], weights=weights)) for key in rows[0]}
-        yield stage, name, {key: round(value, 4) for key, value in means.items() if key != "scored"}
+        keys = [key for key in rows[0] if key not in ("scored", "scores")]
+        means = {key: float(np.average([row[key] for row in rows], weights=weights)) for key in keys}
+        yield stage, name, {key: round(value, 4) for key, value in means.items()}
+
+
+def table(scores: Sequence[RawScore]) -> Iterator[str]:
+    """Each row's mean DSC, its folds weighed by their patients."""
+    for name in rows_of(scores):
+        yield f"{name:40} {mean_of_folds(chosen(scores, name)):.4f}"
 
 
 def main() -> None:
@@ -142,9 +167,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    parser.add_argument("--table", action="store_true", help="only the means, of the scores in docs/results")
     options = parser.parse_args()
-    chosen = options.only.split(";") if options.only else [*ADAPTATIONS, *TRAININGS]
-    if unknown := set(chosen) - {*ADAPTATIONS, *TRAININGS}:
+    if options.table:
+        print("\n".join(table(raw_scores.read(SCORES))))
+        return
+    asked = options.only.split(";") if options.only else [*ADAPTATIONS, *TRAININGS]
+    if unknown := set(asked) - {*ADAPTATIONS, *TRAININGS}:
         parser.error(f"--only: unknown {', '.join(sorted(unknown))}")
     work = with_cohorts(options.work, "source", TARGET)
     source_model(work, options.seed)
@@ -158,20 +187,22 @@ def main() -> None:
             (stage, name): [pool.submit(run, name, fold, *given) for fold in range(folds)]
             for stage, run, names, folds in stages
             for name in names
-            if name in ("as it is", *chosen)
+            if name in ("as it is", *asked)
         }
-        table: dict[str, dict[str, Any]] = {"adaptation": {}, "training": {}}
+        told: dict[str, dict[str, Any]] = {"adaptation": {}, "training": {}}
         for stage, name, row in measured(jobs):
-            table[stage][name] = row
-            gain = row["mean"] - table[stage]["as it is"]["mean"]
+            told[stage][name] = row
+            gain = row["mean"] - told[stage]["as it is"]["mean"]
             print(f"{stage:10}  {name:26} {row['mean']:.4f}  {gain:+.4f}  {row['seconds']:6.0f} s", flush=True)
+        scored = [one for folds in jobs.values() for job in folds for one in of_json(job.result()["scores"])]
+        raw_scores.write(SCORES, scored)
     about = {
         "cpu": cpu_name(),
         "iterations": options.iterations,
         "folds": f"{options.folds} of {FOLDS}",
         "seed": options.seed,
     }
-    (RESULTS / "ablation.json").write_text(json.dumps(about | table, indent=1) + "\n")
+    (RESULTS / "ablation.json").write_text(json.dumps(about | told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

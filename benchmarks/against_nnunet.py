@@ -19,7 +19,8 @@ would take four times as long. nnU-Net is installed into an environment of its o
 folder. In the end one test patient is contoured by both commands in turns, start-up included, DICOM to RTSTRUCT by
 recontour, NIfTI to NIfTI by nnU-Net, with and without its mirroring. Broken off at any moment, the same command goes on
 where it was. Prints a table, draws DSC against minutes on the validation patients (each tool's own measure: nnU-Net's
-is its pseudo Dice) and writes docs/results/against_nnunet.json and .png. Makes its cohorts as real_centres.py does.
+is its pseudo Dice) and writes docs/results/against_nnunet.json, .png and against_nnunet_scores.csv, of which alone
+--table makes its DSC. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -37,8 +38,10 @@ from typing import Any
 
 import torch
 
-from candidates import cases_of, dsc, means
+import raw_scores
+from candidates import cases_of, dsc
 from command_cost import Cost, cost_of, least, measured
+from raw_scores import RawScore, chosen, mean_dsc, of_json, raw_score, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.cohort.export import export
@@ -54,6 +57,7 @@ from recontour.transfer.models import begin, fit, take_over
 from recontour.workflows import score_masks
 
 TARGET = "target1"
+SCORES = RESULTS / "against_nnunet_scores.csv"
 DATASETS = {"source": "Dataset001_Source", TARGET: "Dataset002_Target"}
 ORGANS = ("Bone_Mandible", "Brainstem", "Parotid_L", "Parotid_R", "SpinalCord")
 BATCH = 16  # of the plan that a processor can run
@@ -262,14 +266,20 @@ def theirs(nnunet: NnUNet, way: Way, work: Path) -> dict[str, Any]:
     return {"cases": cases, "stages": stages, "labels": nnunet.contour(way, cases_of(work, TARGET, "test"))}
 
 
-def dsc_of_labels(folder: Path, cases: Sequence[Case]) -> dict[str, float]:
-    """As candidates.dsc of a model, of label maps."""
-    rows = []
+def score_labels(folder: Path, cases: Sequence[Case], name: str) -> list[RawScore]:
+    """As raw_scores.score_cases of a model, of label maps."""
+    scores = []
     for case in cases:
         labels = read_labels(folder / f"{case.id}.nii.gz", case.grid)
         masks = ((organ, labels == number) for number, organ in enumerate(ORGANS, start=1))
-        rows += [row for row, _ in score_masks(case, "model", masks)]
-    return means(rows, ORGANS)
+        scores += [raw_score(row, name, "test", 0) for row, _ in score_masks(case, name, masks)]
+    return scores
+
+
+def table(scores: Sequence[RawScore]) -> Iterator[str]:
+    """Each way's mean DSC on the test cases."""
+    for name in rows_of(scores):
+        yield f"{name:28} {mean_dsc(chosen(scores, name)):.3f}"
 
 
 def one_patient(nnunet: NnUNet, way: Way, work: Path, model: Path) -> dict[str, dict[str, float]]:
@@ -319,7 +329,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--only", default="recontour,own,smaller,own-longer,smaller-longer", help="some of these")
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    parser.add_argument("--table", action="store_true", help="only the DSC, of the scores in docs/results")
     options = parser.parse_args()
+    if options.table:
+        print("\n".join(table(raw_scores.read(SCORES))))
+        return
     work = with_cohorts(options.work, *DATASETS)
     torch.set_num_threads(options.threads)
     nnunet = NnUNet(work, options.threads)
@@ -335,17 +349,18 @@ def main() -> None:
     rows: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else {}
     for which in options.only.split(","):
         name = f"recontour, {options.minutes:g} min" if which == "recontour" else ways[which].title
-        if name in rows:
+        if "scores" in rows.get(name, {}):
             continue
         if which == "recontour":
             row = ours(work, options.minutes)
-            row["test"] = dsc(load_model(row.pop("model")), tests)
+            scores = score_cases(load_model(row.pop("model")), tests, name, "test", 0)
         else:
             nnunet.install()
             nnunet.prepare(work)
             row = theirs(nnunet, ways[which], work)
-            row["test"] = dsc_of_labels(row.pop("labels"), tests)
-        rows[name] = row
+            scores = score_labels(row.pop("labels"), tests, name)
+        row["test"] = {"mean": mean_dsc(scores)} | {organ: mean_dsc(scores, [organ]) for organ in ORGANS}
+        rows[name] = row | {"scores": to_json(scores)}
         kept.write_text(json.dumps(rows, indent=1))
     print("way                          cases         iterations     min         mean DSC, test")
     for name, row in rows.items():
@@ -353,6 +368,7 @@ def main() -> None:
         iterations = "/".join(str(stage["iterations"]) for stage in row["stages"])
         minutes = "/".join(f"{stage['seconds'] / 60:.1f}" for stage in row["stages"])
         print(f"{name:28} {cases:13} {iterations:14} {minutes:11} {row['test']['mean']:.3f}")
+    raw_scores.write(SCORES, [one for row in rows.values() for one in of_json(row.pop("scores", ()))])
     about = {"cpu": cpu_name(), "threads": options.threads, "packages": PACKAGES, "organs": ORGANS, "rows": rows}
     result = RESULTS / "against_nnunet.json"
     result.write_text(json.dumps(about, indent=1) + "\n")

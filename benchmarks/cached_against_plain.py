@@ -12,14 +12,14 @@ fold, in three folds, so that every patient is contoured once by each way; test 
 
 One thread a training. Differences are over patients, seeds averaged, with 95 % t intervals; seconds are processor
 seconds of a whole adaptation, the preparation of its data included. Broken off at any moment, the same command goes on
-where it was. Prints a table and writes docs/results/cached_against_plain.json. Makes its cohorts as real_centres.py
-does.
+where it was. Prints a table and writes docs/results/cached_against_plain.json and cached_against_plain_scores.csv, of
+which alone --table makes its DSC. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
 import json
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from multiprocessing import get_context
@@ -28,17 +28,19 @@ from typing import Any
 
 import torch
 
+import raw_scores
 from candidates import cases_of
 from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
+from raw_scores import RawScore, chosen, of_json, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Cohort
 from recontour.network import load_model
-from recontour.study.tables.scores import Dsc, difference, estimate, mean
+from recontour.study.tables.scores import Dsc, Estimate, difference, estimate, mean
 from recontour.training.presets import preset_of
 from recontour.transfer.models import fit, take_over
-from recontour.workflows import contour_case, score_masks
 
 TARGET = "target1"
+SCORES = RESULTS / "cached_against_plain_scores.csv"
 WAYS: dict[str, dict[str, Any]] = {"plain": {"views": 0}, "cached": {}, "whole": {"window": (0, 0)}}
 
 
@@ -47,8 +49,8 @@ def adaptation(way: str, fold: int, iterations: int, seed: int, work: Path) -> d
     torch.set_num_threads(1)
     folder = work / "cached_against_plain" / f"{way}-{fold}-{iterations}-{seed}"
     kept = folder / "row.json"
-    if kept.exists():
-        return dict(json.loads(kept.read_text()))
+    if row := raw_scores.kept_row(kept):
+        return row
     target = Cohort.open(work / "cohorts" / TARGET)
     learnt, scored = patients_of(cases_of(work, TARGET, "train", "validation"), fold, None, 0)
     recipe = replace(preset_of("compact").adapt, iterations=iterations, **WAYS[way])
@@ -60,8 +62,8 @@ def adaptation(way: str, fold: int, iterations: int, seed: int, work: Path) -> d
             pass
         spent.write_text(json.dumps(processor_seconds() - before))
     model = load_model(out)
-    rows = [row for case in scored for row, _ in score_masks(case, way, contour_case(model, case))]
-    row = {"seconds": json.loads(spent.read_text()), "dsc": [(row.case, row.organ, row.dsc) for row in rows]}
+    scores = score_cases(model, scored, way, f"fold {fold}", seed)
+    row = {"seconds": json.loads(spent.read_text()), "scores": to_json(scores)}
     kept.write_text(json.dumps(row, indent=1))
     return row
 
@@ -72,12 +74,19 @@ def processor_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def dsc_of(rows: Sequence[Mapping[str, Any]]) -> Dsc:
+def dsc_of(scores: Iterable[RawScore]) -> Dsc:
     """By patient and organ, the mean over the seeds."""
     found: dict[tuple[str, str], list[float]] = {}
-    for case, organ, value in (one for row in rows for one in row["dsc"]):
-        found.setdefault((case, organ), []).append(value)
+    for one in scores:
+        found.setdefault((one.case, one.organ), []).append(one.dsc)
     return {key: mean(values) for key, values in found.items()}
+
+
+def table(scores: Sequence[RawScore]) -> Iterator[tuple[str, float, Estimate]]:
+    """Of each way its mean DSC, and that less the plain way's."""
+    dsc = {way: dsc_of(chosen(scores, way)) for way in rows_of(scores)}
+    for way, of_way in dsc.items():
+        yield way, estimate(of_way).mean, estimate(difference(dsc["plain"], of_way))
 
 
 def main() -> None:
@@ -87,7 +96,12 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    parser.add_argument("--table", action="store_true", help="only the DSC, of the scores in docs/results")
     options = parser.parse_args()
+    if options.table:
+        for way, dsc, gain in table(raw_scores.read(SCORES)):
+            print(f"{way:7} DSC {dsc:.4f}, less plain {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})")
+        return
     ways, seeds = options.ways.split(","), [int(seed) for seed in options.seeds.split(",")]
     work = with_cohorts(options.work, "source", TARGET)
     source_model(work, 0)
@@ -101,20 +115,20 @@ def main() -> None:
             for way in ways
         }
         rows = {way: [job.result() for job in of_way] for way, of_way in jobs.items()}
-    dsc = {way: dsc_of(of_way) for way, of_way in rows.items()}
+    scores = [one for of_way in rows.values() for row in of_way for one in of_json(row["scores"])]
+    raw_scores.write(SCORES, scores)
     plain = mean(row["seconds"] for row in rows["plain"])
-    table = {}
-    for way in ways:
-        gain = estimate(difference(dsc["plain"], dsc[way]))
+    told = {}
+    for way, dsc, gain in table(scores):
         seconds = mean(row["seconds"] for row in rows[way])
-        table[way] = {"dsc": estimate(dsc[way]).mean, "less plain": asdict(gain), "seconds": seconds}
+        told[way] = {"dsc": dsc, "less plain": asdict(gain), "seconds": seconds}
         print(
-            f"{way:7} DSC {table[way]['dsc']:.4f}, less plain {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}); "
+            f"{way:7} DSC {dsc:.4f}, less plain {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}); "
             f"{seconds:.0f} s, plain takes {plain / seconds:.2f} times as long",
             flush=True,
         )
     about = {"cpu": cpu_name(), "iterations": options.iterations, "seeds": seeds}
-    (RESULTS / "cached_against_plain.json").write_text(json.dumps(about | table, indent=1) + "\n")
+    (RESULTS / "cached_against_plain.json").write_text(json.dumps(about | told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ First one iteration of every candidate is timed, in turns and several times, and
 of the machine costs no candidate anything. Each is then trained for the iterations that fit into the minutes, two at a
 time on one thread each, and scored on source's validation patients (the choice) and on the development patients of
 target1 (how it travels); test patients are not touched. Broken off at any moment, the same command goes on where it
-was. Prints a table, best first, and writes docs/results/candidates.json. Makes its cohorts as real_centres.py does.
+was. Prints a table, best first, and writes docs/results/candidates.json and
+candidates_scores.csv, of which alone --table makes it. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from multiprocessing import get_context
@@ -22,9 +23,11 @@ from typing import Any
 
 import torch
 
+import raw_scores
+from raw_scores import RawScore, chosen, mean_dsc, of_json, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
-from recontour.evaluation import CaseScore, mean_over_organs
+from recontour.evaluation import mean_over_organs
 from recontour.network import Model, Network, load_model
 from recontour.study.split import read_split
 from recontour.training.batches import Batches
@@ -35,6 +38,7 @@ from recontour.workflows import contour_case, score_masks
 
 COMPACT = preset_of("compact")
 ROUNDS = 3  # of timing
+SCORES = RESULTS / "candidates_scores.csv"
 
 
 def wider(view: tuple[float, int] | None = None, **architecture: Any) -> Preset:
@@ -56,6 +60,9 @@ CANDIDATES = {
     "coarser, wider": wider((1.5, 193), widths=(24, 48, 96, 96)),
     "deeper": wider(blocks=(2, 3, 6)),
 }
+
+
+SCORED = {"source": ("validation",), "target1": ("train", "validation")}  # role -> folds
 
 
 def cases_of(work: Path, role: str, *folds: str) -> list[Case]:
@@ -83,8 +90,8 @@ def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]
     torch.set_num_threads(1)
     folder = work / "candidates" / f"{name.replace(', ', '-')}-{iterations}-{seed}"
     kept = folder / "row.json"
-    if kept.exists():
-        return dict(json.loads(kept.read_text()))
+    if row := raw_scores.kept_row(kept):
+        return row
     preset = CANDIDATES[name]
     recipe = replace(preset.train, iterations=iterations)
     source = Cohort.open(work / "cohorts" / "source")
@@ -103,23 +110,29 @@ def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]
         "iterations": iterations,
         "minutes": round(seconds / 60, 1),
         "parameters": sum(p.numel() for p in model.network.parameters()),
-        "source": dsc(model, cases_of(work, "source", "validation")),
-        "target1": dsc(model, cases_of(work, "target1", "train", "validation")),
     }
+    scores = []
+    for role, folds in SCORED.items():
+        of_role = score_cases(model, cases_of(work, role, *folds), name, role, seed)
+        row[role] = {"mean": mean_dsc(of_role)} | {organ: mean_dsc(of_role, [organ]) for organ in model.organs}
+        scores += of_role
+    row["scores"] = to_json(scores)
     kept.write_text(json.dumps(row, indent=1))
     return row
 
 
 def dsc(model: Model, cases: list[Case]) -> dict[str, float]:
-    """Mean DSC of a model over the cases."""
+    """Mean DSC of a model over the cases, over organs and by organ."""
     rows = [row for case in cases for row, _ in score_masks(case, "model", contour_case(model, case))]
-    return means(rows, model.organs)
+    by_organ = {organ: mean_over_organs(rows, "model", [organ]) for organ in model.organs}
+    return {"mean": mean_over_organs(rows, "model", model.organs), **by_organ}
 
 
-def means(rows: Sequence[CaseScore], organs: Sequence[str]) -> dict[str, float]:
-    """Mean DSC of "model" over the cases by organ, and over organs."""
-    by_organ = {organ: mean_over_organs(rows, "model", [organ]) for organ in organs}
-    return {"mean": mean_over_organs(rows, "model", organs), **by_organ}
+def table(scores: Sequence[RawScore]) -> Iterator[str]:
+    """Each candidate's mean DSC on both centres' patients."""
+    for name in rows_of(scores):
+        means = [mean_dsc(chosen(scores, name, role)) for role in SCORED]
+        yield f"| {name} | {' | '.join(f'{mean:.3f}' for mean in means)} |"
 
 
 def main() -> None:
@@ -128,7 +141,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="some of: " + "; ".join(CANDIDATES))
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    parser.add_argument("--table", action="store_true", help="only the means, of the scores in docs/results")
     options = parser.parse_args()
+    if options.table:
+        print("\n".join(table(raw_scores.read(SCORES))))
+        return
     work = with_cohorts(options.work, "source", "target1")
     names = options.only.split(";") if options.only else list(CANDIDATES)
     times_file = work / "candidates" / "seconds.json"
@@ -149,6 +166,7 @@ def main() -> None:
             f"{row['candidate']:28} {times[row['candidate']]:.2f} {row['iterations']:11} {row['parameters']:11} "
             f"{row['source']['mean']:7.3f} {row['target1']['mean']:8.3f}"
         )
+    raw_scores.write(SCORES, [score for row in rows for score in of_json(row.pop("scores"))])
     settings = {name: asdict(CANDIDATES[name].architecture) | asdict(CANDIDATES[name].preprocessing) for name in names}
     about = {"cpu": cpu_name(), "minutes": options.minutes, "seed": options.seed, "seconds per iteration": times}
     (RESULTS / "candidates.json").write_text(json.dumps(about | {"rows": rows, "settings": settings}, indent=1) + "\n")

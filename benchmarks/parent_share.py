@@ -7,12 +7,12 @@ Cross-validation on a centre's development patients in three folds (no test pati
 source as the study trains it, is adapted to 2, 5 and all patients outside a fold, and contours the fold. The share is
 set afterwards: one adaptation serves all of them; 0 is the paper's Model_ST, 1 is Model_S. Broken off at any moment,
 the same command goes on where it was. Prints a table, and writes docs/results/parent_share.json, or one of its own for
-another depth. Makes its cohorts as real_centres.py does.
+another depth, and parent_share_scores.csv, of which alone --table makes it. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from candidates import cases_of, dsc
+import raw_scores
+from candidates import cases_of
+from raw_scores import RawScore, chosen, mean_dsc, mean_of_folds, of_json, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, load_model
@@ -62,8 +64,8 @@ def measure(
     torch.set_num_threads(1)
     folder = work / "parent_share" / f"{role}-fold{fold}-{number or 'all'}-{iterations}-last{layers}-{seed}"
     kept = folder / "row.json"
-    if kept.exists():
-        return dict(json.loads(kept.read_text()))
+    if row := raw_scores.kept_row(kept):
+        return row
     cohort = Cohort.open(work / "cohorts" / role)
     learnt, scored = patients_of(cases_of(work, role, "train", "validation"), fold, number, seed)
     parent = source_model(work, seed)
@@ -75,13 +77,24 @@ def measure(
         for _ in fit(model, learnt, recipe, path, resume=True):
             pass
     model = load_model(path)
-    scores = {}
+    scores, raw = {}, []
     for share in SHARES:
         model.network.parent_share_K.fill_(share)
-        scores[str(share)] = dsc(model, scored)
+        of_share = score_cases(model, scored, f"{number or 'all'}, share {share}", f"fold {fold}", seed)
+        scores[str(share)] = {"mean": mean_dsc(of_share)} | {
+            organ: mean_dsc(of_share, [organ]) for organ in model.organs
+        }
+        raw += of_share
     row = {"fold": fold, "asked": number or "all", "patients": len(learnt), "scored": len(scored), "by share": scores}
+    row["scores"] = to_json(raw)
     kept.write_text(json.dumps(row, indent=1))
     return row
+
+
+def table(scores: Sequence[RawScore]) -> Iterator[str]:
+    """The mean DSC by patients to adapt to and share, folds weighed by their patients."""
+    for name in rows_of(scores):
+        yield f"{name:16} {mean_of_folds(chosen(scores, name)):.4f}"
 
 
 def main() -> None:
@@ -91,10 +104,15 @@ def main() -> None:
     parser.add_argument("--retrain-last", type=int, default=RETRAIN_LAST, help="layers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
+    parser.add_argument("--table", action="store_true", help="only the means, of the scores in docs/results")
     options = parser.parse_args()
+    layers = options.retrain_last
+    name = "parent_share" if layers == RETRAIN_LAST else f"parent_share_last_{layers}"
+    if options.table:
+        print("\n".join(table(raw_scores.read(RESULTS / f"{name}_scores.csv"))))
+        return
     work = with_cohorts(options.work, "source", options.role)
     source_model(work, options.seed)
-    layers = options.retrain_last
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         jobs = [
             pool.submit(measure, fold, number, options.iterations, layers, options.seed, options.role, work)
@@ -103,13 +121,14 @@ def main() -> None:
         ]
         rows = [job.result() for job in jobs]
     print("patients  " + "  ".join(f"share {share:4}" for share in SHARES))
-    table = {}
+    told = {}
     for asked in (number or "all" for number in PATIENTS):
         folds = [row for row in rows if row["asked"] == asked]
         weights = [row["scored"] for row in folds]
         means = [np.average([row["by share"][str(s)]["mean"] for row in folds], weights=weights) for s in SHARES]
-        table[asked] = [round(float(mean), 4) for mean in means]
+        told[asked] = [round(float(mean), 4) for mean in means]
         print(f"{asked:>8}  " + "  ".join(f"{mean:10.4f}" for mean in means))
+    raw_scores.write(RESULTS / f"{name}_scores.csv", [one for row in rows for one in of_json(row.pop("scores"))])
     kept = {
         "cpu": cpu_name(),
         "role": options.role,
@@ -117,11 +136,10 @@ def main() -> None:
         "retrained layers": layers,
         "seed": options.seed,
         "shares": SHARES,
-        "mean DSC by patients": table,
+        "mean DSC by patients": told,
         "folds": rows,
     }
-    name = "parent_share.json" if layers == RETRAIN_LAST else f"parent_share_last_{layers}.json"
-    (RESULTS / name).write_text(json.dumps(kept, indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ real_centres.toml, to be run by `recontour study` alike. Broken off at any momen
 was, and finished cells are kept: `--only models` is the main job, and the rest can follow later. Other seeds than the
 study's own, another depth of Model_ST, and trainings on the patients for validation, too (who are only watched, and
 decide nothing) are a study of their own. Prints the table and the differences that matter, and writes
-docs/results/TARGET/ (the report's CSV files) and docs/results/TARGET.json. Nothing is tuned here: settings are the
-preset's.
+docs/results/TARGET/ (the report's CSV files) and docs/results/TARGET.json. Of the scores.csv there alone, --table DIR
+makes the main table again. Nothing is tuned here: settings are the preset's.
 """
 
 import argparse
@@ -18,22 +18,29 @@ import csv
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from recontour import workflows
 from recontour.cohort import Cohort
+from recontour.evaluation import CaseScore, common_organs, compare, mean_over_organs, per_patient
+from recontour.evaluation.summary import tables
+from recontour.evaluation.tables import NUMBERS, SCORE_COLUMNS
 from recontour.study import Study, read_study, run_study
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results"
 DATA = HERE.parents[1] / "shared" / "data"
 FOLDS = {"train": "train", "val": "validation", "test": "test"}  # of cases.csv -> of a split
+MAIN_CELL = re.compile(r"(?P<model>S|T|ST)-(?P<organs>\d+)organs(-last\d+)?-(?P<iterations>\d+)it-seed\d+")
 SECTIONS = ("separately", "depth", "normalisation", "cases")
 
 
@@ -113,7 +120,11 @@ def main() -> None:
     parser.add_argument("--retrain-last", type=int, help="layers of Model_ST, instead of the study's")
     parser.add_argument("--learn-from-validation", action="store_true", help="patients for validation train, too")
     parser.add_argument("--only", help=f"'models', or some of {','.join(SECTIONS)} beside them")
+    parser.add_argument("--table", type=Path, help="only the DSC of the main models, of such a folder's scores.csv")
     options = parser.parse_args()
+    if options.table:
+        print("\n".join(main_table(options.table / "scores.csv")))
+        return
     work = with_cohorts(options.work, *roles(options.target).values(), data=options.data)
     study, name = declared(work, options.target, options.only), options.target
     if options.seeds:
@@ -137,12 +148,56 @@ def keep(out: Path, minutes: float) -> None:
     """Print the table, and keep the study's tables in docs/results/."""
     folder = RESULTS / out.name
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(out / "tables", folder, ignore=shutil.ignore_patterns("scores.csv", "curves.csv"))
+    shutil.copytree(out / "tables", folder)
     machine: dict[str, Any] = {"cpu": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()}
     about = {"machine": machine, "minutes of this run": round(minutes, 1)}
     (RESULTS / f"{out.name}.json").write_text(json.dumps(about, indent=1) + "\n")
     print((folder / "models.csv").read_text())
     print(f"this run: {minutes:.1f} min; report: {out / 'report.html'}; tables: {folder}")
+
+
+def main_table(path: Path) -> Iterator[str]:
+    """DSC of Model_S, Model_T and Model_ST on the target's test cases by organ, of scores.csv alone; seeds averaged."""
+    scores = list(main_scores(path))
+    models = list(dict.fromkeys(row.model for row in scores))
+    yield f"organ | n | {' | '.join(models)} | {' | '.join(f'p {b}-{a}' for a, b in combinations(models, 2))}"
+    tests: dict[str, list[str]] = {}
+    for test in compare(scores, models):
+        tests.setdefault(test.organ, []).append(f"{test.p:.3f} ({test.p_holm:.3f})")
+    for row in tables(scores, models, sorted({row.organ for row in scores}))[0].rows:
+        means = [f"{mean_over_organs(scores, model, [row.organ]):.3f}" for model in models]
+        yield " | ".join([row.organ, row.patients, *means, *tests[row.organ]])
+    common = common_organs(scores)
+    overall = [f"{mean_over_organs(scores, model, common):.3f}" for model in models]
+    yield " | ".join([f"mean over {len(common)} organs", "", *overall])
+
+
+def main_scores(path: Path) -> Iterator[CaseScore]:
+    """The rows of the main models on the target's test cases, by Model_S, Model_T, Model_ST; of all seeds."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["fold"] == "target test"]
+    cells = dict.fromkeys(row["cell"] for row in rows)
+    main = {model: longest(model, cells) for model in ("S", "T", "ST")}
+    averaged: dict[tuple[str, str, str], list[CaseScore]] = {}
+    for row in rows:
+        for model, of_model in main.items():
+            if row["cell"] in of_model:
+                numbers = {name: float(row[name] or "nan") for name in SCORE_COLUMNS[NUMBERS]}
+                one = CaseScore(row["case"], row["organ"], f"Model_{model}", patient=row["patient"], **numbers)
+                averaged.setdefault((one.model, one.organ, one.case), []).append(one)
+    for of_seeds in averaged.values():
+        (mean,) = per_patient(replace(one, patient="") for one in of_seeds)  # which averages what has one name
+        yield replace(mean, patient=of_seeds[0].patient)
+
+
+def longest(model: str, cells: Iterable[str]) -> list[str]:
+    """The joint cells of a model, of all seeds: those of most iterations and organs, on all cases."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for cell in cells:
+        match = MAIN_CELL.fullmatch(cell.partition("-on-")[0])
+        if match and match["model"] == model:
+            found.setdefault((int(match["organs"]), int(match["iterations"])), []).append(cell)
+    return found[max(found)] if found else []
 
 
 def cpu_name() -> str:

@@ -1,6 +1,7 @@
 """Patient keys: the same for one patient, nothing without the salt, and nowhere but in the cohort."""
 
 import json
+import os
 import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from tests.dicom.conftest import edit, make_scan, make_structure_set
 
+from recontour.cli import tell
 from recontour.cohort import Case, Cohort, by_patient, case_id_of, patient_names
 from recontour.cohort.export import export
 from recontour.cohort.importing import import_dicom
@@ -121,6 +123,39 @@ def test_with_a_lost_salt_new_keys_cannot_be_compared(tmp_path: Path) -> None:
     cohort = Cohort.open(tmp_path / "north")
     assert len(by_patient(cohort)) == 2
     assert doubt(cohort).startswith("The patient keys of these 2 CTs were made with 2 salts and cannot be compared")
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a link to nothing"])
+def test_what_is_no_salt_ends_in_a_note_not_in_waiting(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / SALT_FILE
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "nothing")
+    ct(tmp_path / "dicom", "a", "17")
+    report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    assert set(keys(tmp_path / "north").values()) == {None}
+    assert [note for note in report.notes if SALT_FILE in note]
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_second_ct_that_nobody_contoured_does_not_make_an_id_everyones(tmp_path: Path) -> None:
+    one = ct(tmp_path / "dicom", "a", "17")
+    ct(tmp_path / "dicom", "b", "17")
+    (tmp_path / "dicom" / "b" / "rs.dcm").unlink()
+    import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    assert keys(tmp_path / "north")[one]
+
+
+def test_inspect_says_who_is_one_patient(north: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cohort = with_keys(north, tmp_path / "a", [KEY, OTHER, None, KEY])
+    tell.cohort(cohort, list(cohort))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "CTs of one patient: x0, x3" in said
+    assert "1 of 4 CTs have no patient key" in said
+    assert "0123abcd" not in said
 
 
 @pytest.mark.parametrize("content", ["", "recontour salt 1\nabc\n", "recontour salt 2\n" + "0" * 64 + "\n", "\xff"])

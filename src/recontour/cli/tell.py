@@ -17,7 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from recontour.cohort import with_one_ct
+from recontour.cohort import by_patient, with_one_ct
+from recontour.cohort.patients import doubt
 from recontour.errors import CohortError
 from recontour.files import printable
 
@@ -167,9 +168,7 @@ def cohort(opened: "Cohort", sound: "Sequence[Case]") -> None:
     for organ, found in sorted(volumes.items()):
         table.add_row(organ, str(len(found)), f"{median(found):.2f}", f"{min(found):.2f} to {max(found):.2f}")
     out.print(table)
-    for alike in with_one_ct(sound):
-        names = ", ".join(case.id for case in alike)
-        out.print(f"the same CT, to the voxel: {names}", markup=False)
+    _patients(sound)
     if drafts := [case.id for case in sound if case.is_draft]:
         out.print(
             f"recontour's own contours, by which a model learns and proves nothing: {', '.join(drafts)}", markup=False
@@ -177,6 +176,18 @@ def cohort(opened: "Cohort", sound: "Sequence[Case]") -> None:
     for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
         if (opened.path / name).exists():
             _csv(opened.path / name, title)
+
+
+def _patients(sound: "Sequence[Case]") -> None:
+    """Which cases are one patient's, and of whom it is not known."""
+    for alike in with_one_ct(sound):
+        names = ", ".join(case.id for case in alike)
+        out.print(f"the same CT, to the voxel: {names}", markup=False)
+    for patient in by_patient(sound):
+        if len(patient) > 1:
+            out.print(f"CTs of one patient: {', '.join(case.id for case in patient)}", markup=False)
+    if words := doubt(sound):
+        out.print(words, markup=False)
 
 
 def damaged(found: "Sequence[Damaged]") -> None:

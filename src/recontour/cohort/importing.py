@@ -210,8 +210,9 @@ def _patient_keys(archive: Archive, cohort: Cohort, notes: list[str]) -> dict[st
 
     notes: grows by why there are none, where there could be some.
     """
-    telling = telling_ids(series.person for series in archive.series)
-    of_someone = [series for series in archive.series if series.patient_id in telling]
+    here = [pair.series for pair in archive.pairs]
+    telling = telling_ids(series.person for series in here)
+    of_someone = [series for series in here if series.patient_id in telling]
     if not of_someone:
         return {}
     path = salt_path(cohort.path)
@@ -254,8 +255,9 @@ def _by_key(cohort: Cohort) -> list[list[Case]]:
 
 def _nobodys(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[str]:
     """A note where new CTs, of several, have no PatientID that tells whom they are of."""
-    telling = telling_ids(series.person for series in archive.series)
-    untold = {case_id_of(cohort.centre, one.uid) for one in archive.series if one.patient_id not in telling}
+    here = [pair.series for pair in archive.pairs]
+    telling = telling_ids(series.person for series in here)
+    untold = {case_id_of(cohort.centre, series.uid) for series in here if series.patient_id not in telling}
     count = len(untold.intersection(added))
     if not count or len(cohort) < 2:
         return []

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from recontour.cohort.store import Case, with_one_ct
 from recontour.errors import CohortError, FaultError, OutputError
-from recontour.files import write_text
+from recontour.files import read_file, write_text
 
 SALT_FILE = ".recontour-salt"
 SALT = re.compile(r"recontour salt 1\n([0-9a-f]{64})\n")
 OWNER_ALONE = 0o600
+MOST_BYTES = 1000  # of a salt's file
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def salt_beside(cohort: Path) -> Salt:
         if not path.exists():  # else another import made it meanwhile
             raise CohortError(f"{error}. Without a salt patients are told apart by their CTs alone") from error
     try:
-        found = SALT.fullmatch(path.read_text("ascii"))
+        found = SALT.fullmatch(read_file(path, MOST_BYTES).decode("ascii"))
     except (OSError, ValueError) as error:
         raise CohortError(f"{path} cannot be read ({error}); patients are told apart by their CTs alone") from error
     if not found:

@@ -69,11 +69,11 @@ def _readable(header: Dataset, keyword: str) -> str:
 
 
 def telling_ids(people: Iterable[Person]) -> set[str]:
-    """The PatientIDs that stand for one person each, of an archive's CTs; any other may be everyone's.
+    """The PatientIDs that stand for one person each, of the CTs of an archive; any other may be everyone's.
 
-    people: of every CT of the archive. An ID tells nothing if it is empty or a stand-in such as ANON or 000, if CTs
-    under it contradict each other, or if all CTs, of several, have it, unless a birth date says that they are one
-    person's.
+    people: of every CT that is to be imported. An ID tells nothing if it is empty or a stand-in such as ANON or 000,
+    if CTs under it contradict each other, or if all CTs, of several, have it, unless a birth date says that they are
+    one person's.
     """
     by_id: dict[str, list[Person]] = {}
     for person in people:

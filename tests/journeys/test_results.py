@@ -1,0 +1,128 @@
+"""Tables of docs/results.md are made of scores that lie beside it, and of nothing else."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tests.study.test_study_report import all_results, the_grid, written
+
+from recontour.cohort import Cohort
+from recontour.network import Model
+from recontour.study.tables import MODELS
+from recontour.study.tables.models import main_of
+
+REPO = Path(__file__).resolve().parents[2]
+RESULTS = REPO / "docs" / "results"
+PAGE = (REPO / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> ModuleType:
+    """A benchmark by its name."""
+    monkeypatch.syspath_prepend(REPO / "benchmarks")
+    return importlib.import_module(request.param)
+
+
+@pytest.mark.parametrize("script", ["metric_readings"], indirect=True)
+def test_the_tables_of_metric_readings_are_those_of_its_rows(script: ModuleType) -> None:
+    rows = script.read(RESULTS / "metric_readings.csv")
+    assert "\n".join(script.tables(rows)).replace("\n\n", "\n").splitlines() == [
+        line for line in script.tables(rows) if line and line in PAGE
+    ]
+
+
+@pytest.mark.parametrize("script", ["metric_readings"], indirect=True)
+def test_metric_readings_writes_what_it_reads(script: ModuleType, tmp_path: Path) -> None:
+    row = dict.fromkeys(script.COLUMNS, 1) | {
+        "kind": "organ",
+        "true": 0.25,
+        "faces": 0.5,
+        "patches": 0.75,
+        "voxels": 0.0,
+    }
+    script.write(tmp_path / "rows.csv", [row, row | {"faces": 0.0}])
+    read = script.read(tmp_path / "rows.csv")
+    assert [one["faces"] for one in read] == ["0.5", "0"]
+    assert [line for line in script.tables(read) if line.startswith("| 1 x 1")] == [
+        "| 1 x 1 | 2 | 0.250 | 0.250 | 0.750 | 0.000 | -0.500 | 0.250 | 0.500 | 0.250 |"
+    ]
+
+
+SCRIPTS = ("candidates", "ablation", "cached_against_plain", "parent_share", "normalisation", "against_nnunet")
+
+
+def raw(scores: ModuleType, row: str, part: str, seed: int, case: str, organ: str, dsc: float) -> object:
+    return scores.RawScore(row, part, seed, case, organ, dsc, 0.9, 2.5, 3.0, 1.0, 0.5, 10.0)
+
+
+@pytest.mark.parametrize("script", ["raw_scores"], indirect=True)
+def test_scores_of_a_benchmark_come_back(script: ModuleType, model: Model, north: Cohort, tmp_path: Path) -> None:
+    """An untrained model finds nothing, or nonsense: whatever it is, every case and organ has its row."""
+    scores = script.score_cases(model, north, "one", "test", 3)
+    shared = [(case.id, organ) for case in north for organ in model.organs if organ in case.organs]
+    assert [(one.case, one.organ) for one in scores] == shared
+    assert {(one.row, one.part, one.seed) for one in scores} == {("one", "test", 3)}
+    script.write(tmp_path / "scores.csv", scores)
+    assert repr(script.read(tmp_path / "scores.csv")) == repr(scores)
+    assert repr(script.of_json(script.to_json(scores))) == repr(scores)
+
+
+@pytest.mark.parametrize("script", ["raw_scores"], indirect=True)
+def test_means_of_raw_scores(script: ModuleType) -> None:
+    """Organ A: patient x 0.2 and 0.4 with two seeds, patient y 0.5; organ B: 0.8. By hand: (0.4 + 0.8) / 2."""
+    one = [
+        raw(script, "w", "fold 0", 0, "x", "A", 0.2),
+        raw(script, "w", "fold 0", 1, "x", "A", 0.4),
+        raw(script, "w", "fold 0", 0, "y", "A", 0.5),
+        raw(script, "w", "fold 0", 0, "x", "B", 0.8),
+    ]
+    other = [raw(script, "w", "fold 1", 0, "z", "A", 0.3)]
+    assert script.mean_dsc(one) == pytest.approx(0.6)
+    assert script.mean_dsc(one, ["B"]) == pytest.approx(0.8)
+    assert script.mean_of_folds([*one, *other]) == pytest.approx((2 * 0.6 + 0.3) / 3)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, indirect=True)
+def test_a_benchmarks_table_is_made_of_its_scores_alone(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = importlib.import_module("raw_scores")
+    part = {"candidates": "source", "normalisation": "source"}.get(script.__name__, "fold 0")
+    rows = [
+        raw(scores, row, part, 0, case, "Brainstem", dsc + more)
+        for row, more in (("plain", 0.0), ("cached", 0.125))
+        for case, dsc in (("a", 0.25), ("b", 0.5))
+    ]
+    rows += [raw(scores, row, "target1", 0, "t", "Brainstem", 0.5) for row in ("plain", "cached") if part == "source"]
+    (tmp_path / "results").mkdir()
+    for name in ("SCORES", "RESULTS"):
+        place = tmp_path / "results" / ("" if name == "RESULTS" else f"{script.__name__}_scores.csv")
+        monkeypatch.setattr(script, name, place, raising=False)
+    scores.write(tmp_path / "results" / f"{script.__name__}_scores.csv", rows)
+    monkeypatch.setattr("sys.argv", [script.__name__, "--table"])
+    script.main()
+    plain, cached = capsys.readouterr().out.splitlines()
+    if script.__name__ == "normalisation":
+        assert ("0.4167" in plain, "0.5000" in cached) == (True, True)  # (0.25 + 0.5 + 0.5) / 3
+    else:
+        assert ("0.375" in plain, "0.500" in cached) == (True, True)
+
+
+@pytest.mark.parametrize("script", ["real_centres"], indirect=True)
+def test_the_main_table_of_a_study_is_made_of_its_scores_alone(script: ModuleType, tmp_path: Path) -> None:
+    """The report's own numbers, from tables/scores.csv, which holds the cells of all other experiments, too."""
+    grid = the_grid()
+    results = all_results(grid)
+    written(tmp_path, grid, results)
+    main = main_of(grid, results)
+    assert main
+    head, *rows, last = script.main_table(tmp_path / "tables" / "scores.csv")
+    assert head.split(" | ")[2:5] == list(MODELS)
+    assert {row.split(" | ")[0] for row in rows} == set(main.organs)
+    for row in rows:
+        organ, n, *cells = row.split(" | ")
+        assert n == "10"
+        assert cells[:3] == [f"{main.models[organ, model].dsc.mean:.3f}" for model in MODELS]
+        assert cells[3:] == ["0.002 (0.004)"] * 3  # 2 / 2^10, two organs
+    assert last.split(" | ")[-3:] == [f"{main.mean(model).mean:.3f}" for model in MODELS]
