@@ -20,6 +20,10 @@ LAST_STRIDE = 8
 BYTES = 4  # of a float32
 
 
+class CostError(Exception):
+    """A network that takes more than any that is meant to be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What it takes to contour with a network."""
@@ -28,17 +32,16 @@ class Cost:
     multiply_adds: int  # of one slice
     mib: int  # of what is computed; the weights come on top
 
-    @property
-    def excess(self) -> str:
-        """What is beyond the limits, in words; empty if nothing is."""
+    def refuse_excess(self) -> None:
+        """Raise CostError for what is beyond the limits."""
         if self.parameters > MOST_PARAMETERS:
-            return f"{self.parameters / 1e6:.0f} million parameters, at most {MOST_PARAMETERS / 1e6:.0f} are expected"
+            most = f"at most {MOST_PARAMETERS / 1e6:.0f} are taken"
+            raise CostError(f"its network has {self.parameters / 1e6:.0f} million parameters, {most}")
         if self.multiply_adds > MOST_MULTIPLY_ADDS:
-            most = MOST_MULTIPLY_ADDS / 1e9
-            return f"{self.multiply_adds / 1e9:.0f} billion multiply-adds per slice, at most {most:.0f} are expected"
+            most = f"at most {MOST_MULTIPLY_ADDS / 1e9:.0f} are taken"
+            raise CostError(f"a slice costs {self.multiply_adds / 1e9:.0f} billion multiply-adds, {most}")
         if self.mib > MOST_MIB:
-            return f"{self.mib} MiB of memory, at most {MOST_MIB} are expected"
-        return ""
+            raise CostError(f"a CT takes {self.mib} MiB of memory, at most {MOST_MIB} are taken")
 
 
 def cost_of(network: Network, crop_px: int) -> Cost:

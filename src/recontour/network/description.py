@@ -69,6 +69,12 @@ def _no_organ_twice(organs: tuple[str, ...]) -> tuple[str, ...]:
     return organs
 
 
+def _names_recontour(versions: Mapping[str, str]) -> Mapping[str, str]:
+    if "recontour" not in versions:
+        raise ValueError("the version of recontour is expected among them")
+    return versions
+
+
 def _iso_date(text: str) -> str:
     datetime.date.fromisoformat(text)
     return text
@@ -128,7 +134,7 @@ class Provenance:
     cases_per_organ: Annotated[Mapping[Organ, Count], Field(max_length=MOST_ORGANS)]
     seed: Seed
     created: Day
-    versions: Annotated[Mapping[Word, Word], Field(max_length=50)]
+    versions: Annotated[Mapping[Word, Word], Field(max_length=50), AfterValidator(_names_recontour)]
     parent_sha256: Sha256 | None = None  # of the adapted model's weights; None: trained from scratch
     # The labels of the centres before, oldest first.
     parent_centres: Annotated[tuple[Label, ...], Field(max_length=100)] = ()
@@ -228,14 +234,14 @@ def _in_words(error: ValidationError) -> Exception:
     """The first finding, or all fields that are missing."""
     findings = error.errors(include_url=False)
     if missing := [_place(finding) for finding in findings if finding["type"] in ("missing", "missing_argument")]:
-        return DescriptionError(f"lacks {', '.join(missing[:5])}")
+        return DescriptionError(f"it lacks {', '.join(missing[:5])}")
     if unknown := [finding for finding in findings if finding["type"] == "unexpected_keyword_argument"]:
         names = ", ".join(in_short(finding["loc"][-1]) for finding in unknown[:5]).replace("'", "")
         return NewerFieldError(f"it says {names} of its {unknown[0]['loc'][0]}")
     first = findings[0]
     expected = first["msg"].removeprefix("Value error, ")
     expected = expected[0].lower() + expected[1:]
-    return DescriptionError(f"is damaged ({_place(first)} is {in_short(first['input'])}: {expected})")
+    return DescriptionError(f"{_place(first) or 'it'} is {in_short(first['input'])}: {expected}")
 
 
 def _place(finding: Mapping[str, Any]) -> str:

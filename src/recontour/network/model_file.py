@@ -22,7 +22,7 @@ from recontour.errors import FaultError, ModelFileError, SettingsError
 from recontour.files import write_bytes
 from recontour.network.architecture import Architecture, Network
 from recontour.network.container import DTYPES, Container, damaged, open_container
-from recontour.network.cost import cost_of
+from recontour.network.cost import CostError, cost_of
 from recontour.network.description import (
     FORMAT,
     Description,
@@ -111,8 +111,8 @@ def refuse_unwritable(model: Model) -> None:
     try:
         described = decoded(json.loads(json.dumps(_about(model))))
         _shapes_alone(described)
-    except (DescriptionError, NewerFieldError, OlderFieldError, SettingsError) as error:
-        raise SettingsError(f"this model could not be read from its file: its description {error}") from error
+    except (DescriptionError, NewerFieldError, OlderFieldError, CostError, SettingsError) as error:
+        raise SettingsError(f"the model's file could not be read again ({error}); choose other settings") from error
 
 
 def load_model(path: Path) -> Model:
@@ -197,7 +197,7 @@ def _described(container: Container) -> Description:
     except NewerFieldError as error:
         raise ModelFileError(f"{path} is of a newer recontour ({error}); update recontour") from error
     except (DescriptionError, SettingsError) as error:
-        raise ModelFileError(f"{path}: its description {error}; ask for the file again") from error
+        raise _damaged_description(path, error) from error
 
 
 def _network(container: Container, described: Description) -> Network:
@@ -205,7 +205,11 @@ def _network(container: Container, described: Description) -> Network:
     try:
         network = _shapes_alone(described)
     except DescriptionError as error:
-        raise ModelFileError(f"{container.path}: its description {error}; ask for the file again") from error
+        raise _damaged_description(container.path, error) from error
+    except CostError as error:
+        raise ModelFileError(
+            f"{container.path} is refused: {error}; both presets are far below that, so ask who made it what it is"
+        ) from error
     expected = {name: _claim_of(tensor) for name, tensor in network.state_dict().items()}
     claimed = {name: (claim.dtype, claim.shape) for name, claim in container.claims.items()}
     for name in sorted({*expected, *claimed}):
@@ -221,16 +225,19 @@ def _network(container: Container, described: Description) -> Network:
 def _shapes_alone(described: Description) -> Network:
     """The network on torch's meta device, where nothing takes memory.
 
-    Raises: DescriptionError: it cannot be made, or is beyond the limits.
+    Raises: DescriptionError: it cannot be made. CostError: it is beyond the limits.
     """
     try:
         with torch.device("meta"):
             network = Network(described.architecture, len(described.organs))
     except ValueError as error:  # channels that group normalisation cannot part
-        raise DescriptionError(f"is damaged (its network cannot be made: {error})") from error
-    if excess := cost_of(network, described.preprocessing.crop_px).excess:
-        raise DescriptionError(f"is of a network with {excess}")
+        raise DescriptionError(f"its network cannot be made: {error}") from error
+    cost_of(network, described.preprocessing.crop_px).refuse_excess()
     return network
+
+
+def _damaged_description(path: Path, error: Exception) -> ModelFileError:
+    return ModelFileError(f"{path}: its description is damaged ({error}); ask for the file again")
 
 
 def _claim_of(tensor: Tensor) -> tuple[str, tuple[int, ...]]:

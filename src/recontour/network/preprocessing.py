@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import ConfigDict, Field, Strict
+from pydantic import AfterValidator, ConfigDict, Field, Strict
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (the name all of PyTorch's users know)
@@ -25,7 +25,17 @@ BODY_STEP_MM = 4.0  # the body is sought on pixels of about this size
 PixelMm = Annotated[float, Strict(), Field(ge=0.1, le=20, allow_inf_nan=False)]
 CropPx = Annotated[int, Strict(), Field(ge=17, le=833)]
 Hu = Annotated[float, Strict(), Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
-NARROWEST_HU = 1.0  # window: one narrower makes noise of every CT
+NARROWEST_HU = 1.0
+
+
+def _opens(window_hu: tuple[float, float]) -> tuple[float, float]:
+    low, high = window_hu
+    if high - low < NARROWEST_HU:
+        raise ValueError(f"a window from low to high, at least {NARROWEST_HU:.0f} HU wide, is expected")
+    return window_hu
+
+
+Window = Annotated[tuple[Hu, Hu], AfterValidator(_opens)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,7 @@ class Preprocessing:
 
     pixel_mm: PixelMm
     crop_px: CropPx  # 8n + 1
-    window_hu: tuple[Hu, Hu]  # goes to -1 ... 1; what lies beyond is cut off
+    window_hu: Window  # goes to -1 ... 1; what lies beyond is cut off
 
     def __post_init__(self) -> None:
         """Raise SettingsError for a view that the network cannot take."""

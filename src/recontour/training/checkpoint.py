@@ -16,7 +16,6 @@ from recontour.network import Network
 MOMENTS = {"momentum_buffer", "exp_avg", "exp_avg_sq"}
 STEP = "step"
 KEPT = [{"momentum_buffer"}, {STEP, "exp_avg", "exp_avg_sq"}]  # by SGD, by AdamW
-SCHEDULED = "lr"  # it is set anew at each iteration
 
 
 class DamagedError(Exception):
@@ -62,9 +61,10 @@ def restore(state: Mapping[str, Any], network: Network, optimiser: Optimizer) ->
     Raises: DamagedError; then neither is of use.
     """
     _refuse_other_weights(state["network"], network.state_dict())
-    _refuse_other_moments(state["optimiser"], optimiser.state_dict(), state["done"], optimiser)
+    moments = _moments(state["optimiser"], optimiser, state["done"])
+    settings = optimiser.state_dict()["param_groups"]  # the recipe's, whatever the file says
     network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
+    optimiser.load_state_dict({"state": moments, "param_groups": settings})
 
 
 def _is_plain(item: tuple[Any, Any]) -> bool:
@@ -82,13 +82,13 @@ def _refuse_other_weights(saved: Any, own: Mapping[str, Tensor]) -> None:
             raise DamagedError(f"{name} is not as the network has it")
 
 
-def _refuse_other_moments(saved: Any, own: Mapping[str, Any], done: int, optimiser: Optimizer) -> None:
+def _moments(saved: Any, optimiser: Optimizer, done: int) -> dict[int, Any]:
+    """What the optimiser remembers of each parameter, by its place."""
     if not isinstance(saved, dict) or not isinstance(saved.get("state"), dict):
         raise DamagedError("it has no state of the optimiser")
-    if _without_rate(saved.get("param_groups")) != _without_rate(own["param_groups"]):
-        raise DamagedError("its optimiser has other settings")
+    remembered: dict[int, Any] = saved["state"]
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    for index, kept in saved["state"].items():
+    for index, kept in remembered.items():
         if type(index) is not int or not 0 <= index < len(parameters):
             raise DamagedError("its optimiser has other parameters")
         if not isinstance(kept, dict) or set(kept) not in KEPT:
@@ -98,21 +98,15 @@ def _refuse_other_moments(saved: Any, own: Mapping[str, Any], done: int, optimis
             raise DamagedError("its optimiser's moments are another network's")
         if STEP in kept and not _is_step(kept[STEP], done):
             raise DamagedError("its optimiser's steps are not the iterations done")
-
-
-def _without_rate(groups: Any) -> Any:
-    """The settings of an optimiser's groups as text: what is compared may be anything."""
-    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-        return None
-    return [{name: repr(value) for name, value in group.items() if name != SCHEDULED} for group in groups]
+    return remembered
 
 
 def _is_like(value: Any, tensor: Tensor) -> bool:
-    """Whether a value is a tensor of the same kind and shape, and finite."""
-    if not isinstance(value, Tensor) or value.is_sparse or value.shape != tensor.shape or value.dtype != tensor.dtype:
+    """Whether a value is a tensor of the same kind and shape. Odd numbers in it end the run as having diverged."""
+    if not isinstance(value, Tensor) or value.layout != tensor.layout:
         return False
-    return bool(torch.isfinite(value).all())
+    return value.shape == tensor.shape and value.dtype == tensor.dtype
 
 
 def _is_step(value: Any, done: int) -> bool:
-    return isinstance(value, Tensor) and value.numel() == 1 and 1 <= float(value) <= done
+    return isinstance(value, Tensor) and value.shape == () and bool(value >= 1) and bool(value <= done)
