@@ -386,7 +386,7 @@ def test_weights_that_diverged_are_not_written(model: Model, tmp_path: Path) -> 
 
 def test_what_could_not_be_read_again_is_refused_before_the_training(model: Model) -> None:
     refuse_unwritable(model)
-    talkative = replace(model.provenance, notices=("A" * 2000,))
+    talkative = replace(model.provenance, notices=("A" * 2001,))
     with pytest.raises(SettingsError, match=r"could not be read again \(provenance\.notices\.0"):
         refuse_unwritable(replace(model, provenance=talkative))
     with pytest.raises(SettingsError, match=r"could not be read again \(preprocessing\.pixel_mm"):
