@@ -87,6 +87,13 @@ def test_a_file_larger_than_any_model_is_not_read(path: Path) -> None:
         open_container(path)
 
 
+def test_a_header_of_countless_tensors_is_damaged(path: Path) -> None:
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    write(path, json.dumps({f"x{number}": empty for number in range(20_001)}), b"")
+    with pytest.raises(ModelFileError, match="its header names 20001 tensors"):
+        open_container(path)
+
+
 def test_a_fault_of_the_machine_is_not_the_file_s(path: Path) -> None:
     assert isinstance(unreadable(path, OSError(errno.EMFILE, "Too many open files")), FaultError)
     assert isinstance(unreadable(path, OSError(errno.EIO, "Input/output error")), FaultError)

@@ -84,6 +84,15 @@ def test_a_file_that_speaks_of_what_is_gone_is_read_if_it_did_not_use_it(
         load_model(rewritten(path, {"architecture": architecture | {name: used}}))
 
 
+def test_a_recipe_of_an_earlier_recontour_is_read(path: Path) -> None:
+    """Nothing is computed from it, so that a setting that has gone, or had another form, is no harm."""
+    earlier = {
+        "iterations": 2200, "window": 13, "window_share": 0.9, "parent_share": 0.25,
+        "augmentation": {"zooms": [], "zoom_range": [0.8, 1.25], "hu_gain": 0.02},
+    }  # fmt: skip
+    assert load_model(rewritten(path, {"recipe": earlier})).recipe == earlier
+
+
 def test_the_file_carries_a_card_in_plain_json(path: Path) -> None:
     about = json.loads(header(path)["__metadata__"]["recontour"])
     assert list(about["card"]) == ["0 Card", "1 Model", "2 Technical", "3 Training", "4 Evaluation", "5 Other"]

@@ -24,6 +24,7 @@ from recontour.network.description import NotJsonError, strict_json
 
 MOST_HEADER_BYTES = 8 << 20  # a model of a thousand tensors and of ten thousand patients has less than one MiB
 MOST_BYTES = BYTES * MOST_PARAMETERS + (64 << 20)  # normalisation statistics and the header come on top
+MOST_TENSORS = 20_000  # `paper` with its parent whole has 1300
 LENGTH = struct.Struct("<Q")  # of the header, before it
 DTYPES = {"F32": "torch.float32", "I64": "torch.int64"}  # all that a network has
 
@@ -81,6 +82,8 @@ def open_container(path: Path) -> Container:
         header = strict_json(raw)
         if not isinstance(header, dict):
             raise NotJsonError("its header is no JSON object")
+        if len(header) > MOST_TENSORS:
+            raise NotJsonError(f"its header names {len(header)} tensors, and no model has more than {MOST_TENSORS}")
         metadata = _METADATA.validate_python(header.pop("__metadata__", {}))
         return Container(path, metadata, _CLAIMS.validate_python(header))
     except NotJsonError as error:
