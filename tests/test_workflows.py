@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,10 +21,19 @@ from recontour import workflows
 from recontour.cli import main
 from recontour.cohort import Cohort, case_id_of
 from recontour.dicom import ScanIdentity, read_scan, read_structure_set, write_scan
-from recontour.errors import FrameOfReferenceError, GridMismatchError, OrganError, ResumeError, SettingsError
+from recontour.errors import (
+    FrameOfReferenceError,
+    GridMismatchError,
+    ModelFileError,
+    OrganError,
+    RecontourError,
+    ResumeError,
+    SettingsError,
+)
 from recontour.evaluation.figures import Overlay
 from recontour.geometry import Grid, rasterise
 from recontour.network import Model, Network, load_model, save_model
+from recontour.network.model_file import sha256_of
 from recontour.workflows import Mask, adapt, contour, evaluate, train
 
 
@@ -91,9 +101,54 @@ def test_an_impossible_seed_is_refused(north: Cohort, tmp_path: Path, seed: int)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_iterations_are_no_training(north: Cohort, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="at least 1"):
-        train(north.path, tmp_path / "m", iterations=0)
+@pytest.mark.parametrize("iterations", [0, -1, 10_000_001, 10**30, -(10**400)])
+def test_an_impossible_number_of_iterations_is_refused(north: Cohort, tmp_path: Path, iterations: int) -> None:
+    with pytest.raises(SettingsError, match="at least 1 and at most 10000000 are needed"):
+        train(north.path, tmp_path / "m", iterations=iterations)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("depth", [0, -1, 10**30])
+def test_an_impossible_depth_is_refused(north: Cohort, phantom_model: Path, tmp_path: Path, depth: int) -> None:
+    with pytest.raises(SettingsError, match="this network has 20 layers; choose 1"):
+        adapt(phantom_model, north.path, tmp_path / "child", retrain_last=depth, iterations=1)
+    assert not (tmp_path / "child").exists()
+
+
+def test_a_model_of_another_recontour_s_preset_is_contoured_with_but_not_adapted(
+    north: Cohort, model: Model, tmp_path: Path
+) -> None:
+    later = replace(model.provenance, preset="large")
+    save_model(replace(model, provenance=later), tmp_path / "m")
+    assert evaluate(north.path, [tmp_path / "m"], tmp_path / "scores")
+    with pytest.raises(ModelFileError, match=r"m was made with preset 'large', and this recontour has compact and"):
+        adapt(tmp_path / "m", north.path, tmp_path / "child", iterations=1)
+
+
+def test_a_notice_that_no_model_file_may_carry_is_refused_before_the_training(north: Cohort, tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort"
+    shutil.copytree(north.path, cohort)
+    about = json.loads((cohort / "cohort.json").read_text())
+    (cohort / "cohort.json").write_text(json.dumps(about | {"notices": ["A" * 5000]}))
+    with pytest.raises(RecontourError, match="notice"):
+        train(cohort, tmp_path / "m", iterations=10_000_000)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cohort"]
+
+
+def test_files_whose_names_are_not_utf_8_go_all_the_way(north: Cohort, tmp_path: Path) -> None:
+    """As an archive from an older system has them: bytes of Latin-1 under a locale of UTF-8."""
+
+    def called(name: bytes) -> Path:
+        return Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+
+    cohort, model, child, out = (called(name) for name in (b"caf\xe9", b"s\xfcd", b"s\xfcd2", b"\xe9valuation"))
+    shutil.copytree(north.path, cohort)
+    train(cohort, model, iterations=1)
+    adapt(model, cohort, child, iterations=1)
+    assert load_model(child).provenance.parent_sha256 == sha256_of(load_model(model).network)
+    scores = evaluate(cohort, [model, child], out)
+    assert {row.model for row in scores} == {"s\ufffdd", "s\ufffdd2"}
+    assert "s\ufffdd2" in (out / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture

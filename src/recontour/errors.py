@@ -17,7 +17,7 @@ one line and leaves with the error's exit code; nothing is left half written.
     ├── GridMismatchError       arrays that should share one grid do not
     ├── ContoursError           contours that no organ has
     ├── CohortError             a cohort folder is missing, empty, damaged or newer than this recontour
-    ├── ModelFileError          a model file is missing, damaged, foreign or newer than this recontour
+    ├── ModelFileError          a model file is missing, damaged, foreign, out of bounds or newer than this recontour
     ├── LabelsError             a label map or folder of masks is damaged, or its labels have no name
     ├── OrganError              organs that the model or the cohort does not have
     ├── ScoresError             a table of scores is missing or damaged
@@ -87,7 +87,7 @@ class CohortError(RecontourError):
 
 
 class ModelFileError(RecontourError):
-    """A model file is missing, damaged, foreign or newer than this recontour."""
+    """A model file is missing, damaged, foreign, out of bounds or newer than this recontour."""
 
 
 class LabelsError(RecontourError):

@@ -28,15 +28,16 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
-from recontour.errors import OrganError, SettingsError
+from recontour.errors import ModelFileError, OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
 from recontour.evaluation.report import About, write_report
-from recontour.files import refuse_existing, whole_folder
+from recontour.files import printable, refuse_existing, whole_folder
 from recontour.geometry import traced
 from recontour.geometry.nifti import affine_ras, write_nifti
 from recontour.network import Model, load_model
-from recontour.training.presets import preset_of
+from recontour.network.description import in_short
+from recontour.training.presets import PRESETS, Preset, preset_of
 from recontour.training.recipe import Recipe
 from recontour.training.run import is_first_process
 from recontour.transfer.models import begin, fit, take_over
@@ -45,6 +46,7 @@ __all__ = ["Contoured", "Progress", "adapt", "contour", "evaluate", "import_dico
 
 log = logging.getLogger(__name__)
 Mask = npt.NDArray[np.bool_]
+MOST_ITERATIONS = 10_000_000  # `paper` has 200 000
 PATIENTS_TO_CHECK = 3  # at the end of a training: of an organ not found before; at most a few seconds in all
 Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
 
@@ -109,7 +111,7 @@ def adapt(
             f"{model} does not know {', '.join(new)}, which {cohort} has; to learn them too: --organs {everything}"
         )
     learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in present])
-    recipe = _recipe(preset_of(parent.provenance.preset).adapt, iterations)
+    recipe = _recipe(_preset_of_parent(parent, model).adapt, iterations)
     cases = opened.cases_with(learnt)
     child = take_over(parent, opened, cases, learnt, recipe, retrain_last, seed)
     return _learn(child, cases, recipe, out, resume=resume, deterministic=deterministic, progress=progress)
@@ -280,11 +282,23 @@ def _organs_to_learn(cohort: Cohort, organs: Sequence[str] | None) -> tuple[str,
     return wanted
 
 
+def _preset_of_parent(parent: Model, path: Path) -> Preset:
+    """How a model is adapted: its file names a preset, which another recontour may have had."""
+    name = parent.provenance.preset
+    if name not in PRESETS:
+        known = " and ".join(sorted(PRESETS))
+        raise ModelFileError(
+            f"{path} was made with preset '{name}', and this recontour has {known}; adapt it with the recontour that "
+            "made it, or update"
+        )
+    return PRESETS[name]
+
+
 def _recipe(recipe: Recipe, iterations: int | None) -> Recipe:
     if iterations is None:
         return recipe
-    if iterations < 1:
-        raise SettingsError(f"--iterations {iterations}: at least 1 is needed")
+    if not 1 <= iterations <= MOST_ITERATIONS:
+        raise SettingsError(f"--iterations {in_short(iterations)}: at least 1 and at most {MOST_ITERATIONS} are needed")
     return replace(recipe, iterations=iterations)
 
 
@@ -331,15 +345,15 @@ def _title(model: Model, path: Path) -> str:
 
 def unrooted(path: Path) -> str:
     """A path as it was given, but of an absolute one only its name: a report travels, and homes name people."""
-    return path.name if path.is_absolute() else str(path)
+    return printable(path.name if path.is_absolute() else str(path))
 
 
 def _by_name(models: Sequence[Path]) -> dict[str, Model]:
-    """Models by their files' names, in the order given."""
-    names = [path.stem for path in models]
+    """Models by their files' names, in the order given; bytes that are no text become U+FFFD."""
+    names = [printable(path.stem) for path in models]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError(f"two models are called {', '.join(twice)}; rename the files, the report names models so")
-    return {path.stem: load_model(path) for path in models}
+    return {name: load_model(path) for name, path in zip(names, models, strict=True)}
 
 
 def draft_warnings(cases: Sequence[Case]) -> list[str]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from recontour.contouring.predict import predict
-from recontour.errors import OrganError
+from recontour.errors import ModelFileError, OrganError
 from recontour.geometry import Grid
 from recontour.network import Model, Network, Preprocessing
 
@@ -63,3 +63,14 @@ def test_outside_the_network_s_view_there_is_no_organ(threshold: Model) -> None:
 def test_an_organ_the_model_does_not_know_is_named(threshold: Model) -> None:
     with pytest.raises(OrganError, match=r"does not know Larynx; it knows Brainstem, Lens_L"):
         list(predict(threshold, blob(150), GRID, ["Larynx"]))
+
+
+@pytest.mark.parametrize("slices", [3, 30])  # PyTorch's and OpenVINO's
+def test_scores_that_are_no_numbers_are_a_bad_model_not_an_empty_ct(model: Model, slices: int) -> None:
+    """Weights that are finite one by one may still overflow: no organ found would be a lie."""
+    weights = model.network.state_dict()
+    weights["conv1.0.weight"].mul_(1e30)
+    weights["spp.scores.weight"].fill_(1e38)
+    grid = Grid((slices, 48, 48), (2.0, 2.0), tuple(3.0 * i for i in range(slices)), (0.0, 0.0))
+    with pytest.raises(ModelFileError, match="no numbers"):
+        list(predict(model, np.full(grid.shape, 40, np.int16), grid))

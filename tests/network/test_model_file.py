@@ -1,16 +1,21 @@
+import hashlib
 import json
+import os
 import struct
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
-from tests.conftest import largest_file
+from tests.conftest import TINY, largest_file
+from torch import Tensor
 
-from recontour.errors import FaultError, ModelFileError, OutputError
-from recontour.network import Model, Network, load_model, save_model
-from recontour.network.model_file import sha256_of
+from recontour.errors import FaultError, ModelFileError, OutputError, SettingsError
+from recontour.network import Architecture, Model, Network, Preprocessing, load_model, save_model
+from recontour.network.model_file import refuse_unwritable, sha256_of
 
 
 def header(path: Path) -> dict[str, dict[str, str]]:
@@ -79,6 +84,15 @@ def test_a_file_that_speaks_of_what_is_gone_is_read_if_it_did_not_use_it(
         load_model(rewritten(path, {"architecture": architecture | {name: used}}))
 
 
+def test_a_recipe_of_an_earlier_recontour_is_read(path: Path) -> None:
+    """Nothing is computed from it, so that a setting that has gone, or had another form, is no harm."""
+    earlier = {
+        "iterations": 2200, "window": 13, "window_share": 0.9, "parent_share": 0.25,
+        "augmentation": {"zooms": [], "zoom_range": [0.8, 1.25], "hu_gain": 0.02},
+    }  # fmt: skip
+    assert load_model(rewritten(path, {"recipe": earlier})).recipe == earlier
+
+
 def test_the_file_carries_a_card_in_plain_json(path: Path) -> None:
     about = json.loads(header(path)["__metadata__"]["recontour"])
     assert list(about["card"]) == ["0 Card", "1 Model", "2 Technical", "3 Training", "4 Evaluation", "5 Other"]
@@ -139,11 +153,12 @@ def test_another_tool_s_safetensors_is_foreign(tmp_path: Path) -> None:
         ({"architecture": {"wings": 2}}, r"newer recontour \(it says wings of its architecture\)"),
         ({"recipe": 5}, "damaged"),
         ({"organs": ["Brainstem"]}, "damaged"),
-        ({"organs": ["Brainstem", "../Lens_L"]}, "no TG-263 names"),  # it would become a path
-        ({"organs": ["Brainstem", "Lens\x1b[31m"]}, "no TG-263 names"),
+        ({"organs": ["Brainstem", "../Lens_L"]}, "no TG-263 name"),  # it would become a path
+        ({"organs": ["Brainstem", "Lens\x1b[31m"]}, "no TG-263 name"),
         ({"organs": ["Brainstem", "Brainstem"]}, "each once"),
+        ({"organs": ["Brainstem", "BRAINSTEM"]}, "each once"),  # one file on Windows
         ({"preprocessing": {"pixel_mm": 1, "crop_px": 20, "window_hu": [0, 1]}}, "8n"),
-        ({"provenance": {}}, "damaged"),
+        ({"provenance": {}}, r"lacks provenance\.preset"),
     ],
 )
 def test_a_description_that_cannot_be_is_refused(path: Path, change: dict[str, object], says: str) -> None:
@@ -157,3 +172,231 @@ def test_a_description_with_a_gap_is_refused(path: Path) -> None:
     safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata={"recontour": json.dumps(about)})
     with pytest.raises(ModelFileError, match="lacks organs"):
         load_model(path)
+
+
+def forged(path: Path, change: Callable[[dict[str, Tensor]], object]) -> Path:
+    """The file with other tensors, and with the SHA-256 that these have."""
+    tensors = safetensors.torch.load_file(path)
+    change(tensors)
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.numpy().tobytes())
+    about = json.loads(header(path)["__metadata__"]["recontour"]) | {"weights_sha256": digest.hexdigest()}
+    safetensors.torch.save_file(tensors, path, metadata={"recontour": json.dumps(about)})
+    return path
+
+
+def with_setting(path: Path, place: str, value: object) -> Path:
+    """The file with one value of its description replaced; place: such as `architecture.norm`."""
+    about = json.loads(header(path)["__metadata__"]["recontour"])
+    holder: Any = about
+    *sections, last = place.split(".")
+    for name in sections:
+        holder = holder[name]
+    holder[last] = value
+    return rewritten(path, about)
+
+
+def said_of(path: Path) -> str:
+    """What is said of a file that cannot be loaded: one line."""
+    with pytest.raises(ModelFileError) as refused:
+        load_model(path)
+    (line,) = str(refused.value).splitlines()
+    assert len(line) < 600
+    assert line.isprintable()
+    return line
+
+
+def test_a_forged_file_is_else_as_good_as_a_true_one(path: Path, model: Model) -> None:
+    """Else what is refused below might be refused for the forging."""
+    forged(path, lambda tensors: None)
+    assert sha256_of(load_model(path).network) == sha256_of(model.network)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("parent_from", [None, "conv1", "conv5"])
+def test_every_tensor_comes_back_to_the_bit(model: Model, tmp_path: Path, norm: str, parent_from: str | None) -> None:
+    architecture = replace(model.architecture, norm=norm, parent_from=parent_from)
+    network = Network(architecture, 2)
+    for name, tensor in network.state_dict().items():
+        if name.endswith(("running_mean", "running_var")):
+            tensor.uniform_(0.5, 1.5)
+    save_model(replace(model, architecture=architecture, network=network), tmp_path / "m")
+    loaded = load_model(tmp_path / "m").network
+    assert list(loaded.state_dict()) == list(network.state_dict())
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+        assert loaded.state_dict()[name].dtype == tensor.dtype
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_loading_draws_nothing(path: Path) -> None:
+    before = torch.random.get_rng_state()
+    load_model(path)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        ("architecture.spp_channels", 10**6, "architecture.spp_channels is 1000000: input should be less than"),
+        ("architecture.spp_channels", "16", "architecture.spp_channels is '16'"),
+        ("architecture.spp_channels", True, "architecture.spp_channels is True"),
+        ("architecture.stem_channels", 0, "architecture.stem_channels is 0: input should be greater than"),
+        ("architecture.widths", [], "architecture.widths"),
+        ("architecture.widths", [16, 16, 16], "architecture.widths"),
+        ("architecture.widths", "wide", "architecture.widths is 'wide'"),
+        ("architecture.blocks", [1, 10**6, 1], "architecture.blocks.1 is 1000000"),
+        ("architecture.cac_rates", [0, 8, 16], "architecture.cac_rates.0 is 0"),
+        ("architecture.cac_rates", [-1, 8, 16], "architecture.cac_rates.0 is -1"),
+        ("architecture.spp_rates", [1, 1e30, 1], r"architecture.spp_rates.1 is 1e\+30"),
+        ("architecture.conv4_rate", [2], r"architecture.conv4_rate is \[2\]"),
+        ("architecture.norm", "none", "architecture.norm is 'none'"),
+        ("architecture.parent_from", "../conv1", "architecture.parent_from"),
+        ("preprocessing.pixel_mm", 0, "preprocessing.pixel_mm is 0"),
+        ("preprocessing.pixel_mm", 1e30, "preprocessing.pixel_mm"),
+        ("preprocessing.crop_px", 0, "preprocessing.crop_px is 0"),
+        ("preprocessing.crop_px", -7, "preprocessing.crop_px is -7"),
+        ("preprocessing.crop_px", 10**9 + 1, "preprocessing.crop_px"),
+        ("preprocessing.window_hu", [400, -200], "window"),
+        ("preprocessing.window_hu", [0, 1e-9], "window"),
+        ("preprocessing.window_hu", [-1e30, 1e30], "preprocessing.window_hu.0"),
+        ("preprocessing.window_hu", [10**400, 1], "preprocessing.window_hu.0"),
+        ("preprocessing.window_hu", [], "preprocessing.window_hu"),
+        ("provenance.centre", "../elsewhere", "provenance.centre"),
+        ("provenance.centre", "a/b", "provenance.centre"),
+        ("provenance.centre", "\x1b[2J", "provenance.centre"),
+        ("provenance.centre", "x" * 65, "provenance.centre"),
+        ("provenance.centre", " ", "provenance.centre"),
+        ("provenance.parent_centres", ["a", "b\nc"], "provenance.parent_centres.1"),
+        ("provenance.notices", ["\x1b]0;owned\x07"], "provenance.notices.0"),
+        ("provenance.notices", ["A" * 70_000], "provenance.notices.0"),
+        ("provenance.notices", ["\u202egpj.exe"], "provenance.notices.0"),
+        ("provenance.created", "yesterday", "provenance.created"),
+        ("provenance.versions", {"recontour": "1\n2"}, "provenance.versions"),
+        ("provenance.versions", {"torch": "2"}, "provenance.versions"),
+        ("provenance.cases", -1, "provenance.cases is -1"),
+        ("provenance.cases_per_organ", {"../x": 1}, "provenance.cases_per_organ"),
+        ("provenance.seed", 2**64, "provenance.seed"),
+        ("provenance.trained_on", ["zz"], "provenance.trained_on.0"),
+        ("provenance.fresh_organs", ["=cmd|' /C calc'!A0"], "provenance.fresh_organs.0"),
+        ("organs", ["Lens_L"] * 1000, "organs"),
+        ("organs", [], "organs"),
+        ("recipe.iterations", "\x1b[2J", "recipe.iterations"),
+        ("recipe.iterations", 1e30, "recipe.iterations"),
+        ("recipe.iterations", [[1]], "recipe.iterations"),
+        ("weights_sha256", "short", "weights_sha256"),
+        ("weights_sha256", None, "weights_sha256"),
+        ("provenance", [], "provenance"),
+    ],
+)  # fmt: skip
+def test_what_is_out_of_bounds_is_named_with_its_place(path: Path, place: str, value: object, says: str) -> None:
+    with pytest.raises(ModelFileError, match=says):
+        load_model(with_setting(path, place, value))
+    said_of(path)
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 1000 + "]" * 1000])
+def test_a_number_that_is_none_is_refused(path: Path, word: str) -> None:
+    description = header(path)["__metadata__"]["recontour"].replace('"pixel_mm": 2.0', f'"pixel_mm": {word}')
+    assert word in description
+    weights = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(weights, path, metadata={"recontour": description})
+    assert "damaged" in said_of(path)
+
+
+def test_a_description_that_says_one_thing_twice_is_refused(path: Path) -> None:
+    description = header(path)["__metadata__"]["recontour"].replace('"format": 1', '"format": 1, "format": 1')
+    weights = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(weights, path, metadata={"recontour": description})
+    assert "says one thing twice" in said_of(path)
+
+
+def test_channels_that_the_tensors_do_not_have_take_no_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is compared with the file's tensors before any of them is read."""
+    with_setting(path, "architecture.spp_channels", 4096)
+    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("the weights were read"))
+    line = said_of(path)
+    assert "('spp.branches.0.0.weight': 'F32' of shape (16, 16, 1, 1) seen, 'F32' of shape (4096, 16, 1, 1)" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t.pop("spp.scores.bias"), "'spp.scores.bias': none seen, 'F32' of shape (4,) expected"),
+        (lambda t: t.update(more=torch.zeros(2)), "'more': 'F32' of shape (2,) seen, none expected"),
+        (lambda t: t.update({"spp.scores.bias": torch.zeros(4).double()}), "'F64' of shape (4,) seen"),
+        (lambda t: t.update({"spp.scores.bias": torch.zeros(1)}), "'F32' of shape (1,) seen"),
+        (lambda t: t.update({"\x1b[2J": torch.zeros(1)}), r"'\x1b[2J'"),
+        (lambda t: t["spp.scores.bias"].fill_(float("nan")), "spp.scores.bias holds numbers that are not finite"),
+        (lambda t: t["conv1.0.weight"][0].fill_(float("inf")), "conv1.0.weight holds numbers that are not finite"),
+        (lambda t: t["conv1.1.running_var"][0].fill_(-1), "conv1.1.running_var holds variances below 0"),
+    ],
+)
+def test_tensors_that_are_not_the_network_s_are_named(
+    path: Path, change: Callable[[dict[str, Tensor]], None], says: str
+) -> None:
+    assert says in said_of(forged(path, change))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_parent_s_share_is_between_none_and_all(model: Model, tmp_path: Path, share: float) -> None:
+    architecture = replace(TINY, parent_from="spp")
+    save_model(replace(model, network=Network(architecture, 2), architecture=architecture), tmp_path / "m")
+    forged(tmp_path / "m", lambda tensors: tensors["parent_share_K"].fill_(share))
+    assert "shares beyond 0 ... 1" in said_of(tmp_path / "m")
+
+
+def test_channels_that_group_normalisation_cannot_part_are_refused(path: Path) -> None:
+    with_setting(path, "architecture.norm", "group")
+    assert "num_channels (50) must be divisible" in said_of(with_setting(path, "architecture.spp_channels", 50))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "crop_px", "says"),
+    [
+        (Architecture(spp_channels=4096, widths=(64, 128, 256, 4096)), 417, "million parameters"),
+        (Architecture(parent_from="conv1"), 833, "multiply-adds"),
+        (replace(TINY, stem_channels=256, widths=(512, 16, 16, 16)), 833, "MiB of memory"),
+    ],
+)
+def test_a_network_that_costs_too_much_is_refused_before_it_is_made(
+    path: Path, architecture: Architecture, crop_px: int, says: str
+) -> None:
+    with_setting(path, "architecture", asdict(architecture))
+    line = said_of(with_setting(path, "preprocessing.crop_px", crop_px))
+    assert says in line
+    assert "is refused" in line
+
+
+def test_a_name_that_is_not_utf_8_is_read(path: Path, model: Model) -> None:
+    latin_1 = Path(os.fsdecode(os.fsencode(path.parent) + b"/caf\xe9.safetensors"))
+    path.rename(latin_1)
+    assert sha256_of(load_model(latin_1).network) == sha256_of(model.network)
+
+
+def test_a_pipe_is_no_model(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "no plain file" in said_of(tmp_path / "pipe")
+
+
+def test_a_path_of_five_kilobytes_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        load_model(tmp_path / ("x" * 5000))
+
+
+def test_weights_that_diverged_are_not_written(model: Model, tmp_path: Path) -> None:
+    model.network.state_dict()["conv1.0.weight"][0] = float("nan")
+    with pytest.raises(FaultError, match=r"diverged: conv1\.0\.weight"):
+        save_model(model, tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_could_not_be_read_again_is_refused_before_the_training(model: Model) -> None:
+    refuse_unwritable(model)
+    talkative = replace(model.provenance, notices=("A" * 2001,))
+    with pytest.raises(SettingsError, match=r"could not be read again \(provenance\.notices\.0"):
+        refuse_unwritable(replace(model, provenance=talkative))
+    with pytest.raises(SettingsError, match=r"could not be read again \(preprocessing\.pixel_mm"):
+        refuse_unwritable(replace(model, preprocessing=Preprocessing(40.0, 33, (-200.0, 400.0))))

@@ -8,7 +8,7 @@ import torch
 
 from recontour.contouring.engine import engine_of
 from recontour.contouring.finish import drop_islands
-from recontour.errors import OrganError
+from recontour.errors import ModelFileError, OrganError
 from recontour.geometry import Grid
 from recontour.network import Model
 from recontour.network.preprocessing import body_centre_mm, unview, view
@@ -25,7 +25,7 @@ def predict(
     hu: Hounsfield units, (slice, row, column). organs: which of the model's; all if None.
     Yields: organ by organ its finished mask, bool (slice, row, column). Until then an organ takes 3 kB a slice
         (`compact`), whatever the CT's pixels.
-    Raises: OrganError: the model does not know an organ.
+    Raises: OrganError: the model does not know an organ. ModelFileError: its weights lead to no numbers.
     """
     organs = chosen_organs(model, organs)
     centre = body_centre_mm(hu, grid)
@@ -56,6 +56,11 @@ def _logits(
         planes_NHW = torch.from_numpy(np.asarray(hu[first : first + SLICES_AT_ONCE], dtype=np.float32))
         seen_NHW = view(planes_NHW, grid, centre_mm, model.preprocessing)
         scores_N2Khw = scores(model.preprocessing.windowed(seen_NHW)[:, None])
+        if not torch.isfinite(scores_N2Khw).all():
+            raise ModelFileError(
+                "the model's scores of this CT are no numbers: its weights are absurd, though each is finite; "
+                "ask for the model again, or train it with another --seed"
+            )
         organs = torch.tensor(rows)
         batches.append(scores_N2Khw[:, 2 * organs + 1] - scores_N2Khw[:, 2 * organs])
     return torch.cat(batches).transpose(0, 1).numpy()

@@ -9,29 +9,48 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import ConfigDict, Field, Strict
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name all of PyTorch's users know)
 
 STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5", "spp")
 TRUNK = 4  # of these are the trunk, and the others the head
 
+# What a model file may say. `paper`, the largest preset, has 512 channels, 23 blocks, rates to 18 and expansion 4.
+Channels = Annotated[int, Strict(), Field(ge=1, le=4096)]
+Blocks = Annotated[int, Strict(), Field(ge=1, le=100)]
+Rate = Annotated[int, Strict(), Field(ge=1, le=64)]
+Norm = Annotated[str, Strict(), Field(pattern="^(batch|group)$")]
+StageName = Annotated[str, Strict(), Field(pattern=f"^({'|'.join(STAGES)})$")]
+
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What determines the network's shape, apart from the organs. The defaults are Table 1's."""
+    """What determines the network's shape, apart from the organs. The defaults are Table 1's.
 
-    stem_channels: int = 64
-    widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # channels inside the bottlenecks of Conv2, 3, 4, 5
-    blocks: tuple[int, int, int] = (3, 4, 23)  # bottlenecks in Conv2, 3, 4; Conv5 (the CAC) always has three
-    expansion: int = 4  # a bottleneck's output has that many times its width
-    conv4_rate: int = 2  # Conv4 is not strided but atrous: the output stride stays 8
-    cac_rates: tuple[int, int, int] = (4, 8, 16)
-    spp_channels: int = 256
-    spp_rates: tuple[int, int, int] = (6, 12, 18)
-    norm: str = "batch"  # or "group"
-    parent_from: str | None = None  # beyond the paper: from this stage on the parent's own stay, too, see Network
+    The bounds hold for what is read from a file; who builds an architecture in Python is free.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    stem_channels: Channels = 64
+    widths: tuple[Channels, Channels, Channels, Channels] = (
+        64,
+        128,
+        256,
+        512,
+    )  # inside Conv2's ... Conv5's bottlenecks
+    blocks: tuple[Blocks, Blocks, Blocks] = (3, 4, 23)  # bottlenecks in Conv2, 3, 4; Conv5 (the CAC) always has three
+    expansion: Annotated[int, Strict(), Field(ge=1, le=16)] = 4  # a bottleneck's output has that many times its width
+    conv4_rate: Rate = 2  # Conv4 is not strided but atrous: the output stride stays 8
+    cac_rates: tuple[Rate, Rate, Rate] = (4, 8, 16)
+    spp_channels: Channels = 256
+    spp_rates: tuple[Rate, Rate, Rate] = (6, 12, 18)
+    norm: Norm = "batch"
+    parent_from: StageName | None = None  # beyond the paper: from this stage on the parent's own stay, too, see Network
 
 
 class Conv(nn.Sequential):
@@ -117,12 +136,16 @@ class Network(nn.Module):
         self.conv5 = _cac(channels[3], channels[4], a)
         self.spp = PyramidPooling(channels[4], a, organs)
         self.parent = nn.ModuleDict()  # its stages, by the same names
+        if not self.spp.scores.weight.is_meta:  # a network of shapes alone has nothing to draw
+            self._draw_weights()
+        if a.parent_from is not None:
+            self.add_parent(a.parent_from)
+
+    def _draw_weights(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.normal_(self.spp.scores.weight, std=0.01)
-        if a.parent_from is not None:
-            self.add_parent(a.parent_from)
 
     def add_parent(self, first: str) -> None:
         """Put a parent's stages, from `first` on, beside the own ones: copies of them, which have no say yet."""

@@ -7,64 +7,35 @@ and the SHA-256 of the weights. The card follows the six sections of ESTRO's AID
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from recontour.dicom import is_tg263
-from recontour.errors import ModelFileError, RecontourError
-from recontour.files import did_you_mean, write_bytes
+from recontour.errors import FaultError, ModelFileError, SettingsError
+from recontour.files import write_bytes
 from recontour.network.architecture import Architecture, Network
+from recontour.network.container import DTYPES, Container, damaged, open_container
+from recontour.network.cost import CostError, cost_of
+from recontour.network.description import (
+    FORMAT,
+    Description,
+    DescriptionError,
+    NewerFieldError,
+    NotJsonError,
+    OlderFieldError,
+    Provenance,
+    decoded,
+    in_short,
+    strict_json,
+)
 from recontour.network.preprocessing import Preprocessing
-
-FORMAT = 1
-Settings = TypeVar("Settings")
-# Settings of earlier recontours, and the value with which they said nothing.
-GONE = {"refine_channels": 0, "parent_head": False}
-_FIELDS = ("architecture", "organs", "preprocessing", "recipe", "provenance", "weights_sha256")
-
-
-class _OlderFieldError(Exception):
-    """A setting that this recontour no longer has, and that was in use."""
-
-
-class _NewerFieldError(Exception):
-    """A setting that this recontour does not know."""
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where a model comes from."""
-
-    preset: str
-    centre: str  # the label of the cohort it was last trained on
-    cases: int
-    cases_per_organ: Mapping[str, int]
-    seed: int
-    created: str  # ISO date
-    versions: Mapping[str, str]
-    parent_sha256: str | None = None  # of the adapted model's weights; None: trained from scratch
-    parent_centres: tuple[str, ...] = ()  # the labels of the centres before, oldest first
-    retrained_layers: int | None = None
-    fresh_organs: tuple[str, ...] = ()  # whose scores started anew in the adaptation
-    dropped_organs: tuple[str, ...] = ()  # of the adapted model, which this one does not contour
-    notices: tuple[str, ...] = ()  # what a reader must know, such as that the patients are synthetic
-    trained_on: tuple[str, ...] = ()  # fingerprints of all CTs learnt from, the parents' too; older files have none
-    trained_on_patients: tuple[str, ...] = ()  # keys of all patients learnt from, as far as they are known
-
-    @property
-    def lineage(self) -> str:
-        """The centres this model learnt from, oldest first."""
-        return " -> ".join((*self.parent_centres, self.centre))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,55 +95,52 @@ def versions() -> dict[str, str]:
 
 
 def save_model(model: Model, path: Path) -> None:
-    """Write a model file, whole or not at all; an existing file is refused (OutputError)."""
-    weights = _weights(model.network)
-    about = {
-        "format": FORMAT,
-        "architecture": asdict(model.architecture),
-        "organs": model.organs,
-        "preprocessing": asdict(model.preprocessing),
-        "recipe": dict(model.recipe),
-        "provenance": asdict(model.provenance),
-        "card": model.card(),
-        "weights_sha256": sha256_of(model.network),
-    }
-    write_bytes(path, safetensors.torch.save(weights, metadata={"recontour": json.dumps(about)}))
+    """Write a model file, whole or not at all.
+
+    Raises: OutputError: the file exists already. FaultError: the disk is full, or the training left numbers that are no
+        weights, with which the file could not be read again.
+    """
+    if odd := _odd_weights(model.network):
+        raise FaultError(f"training diverged: {odd}. No model was written; take another seed (--seed, or a study's)")
+    content = safetensors.torch.save(_weights(model.network), metadata={"recontour": json.dumps(_about(model))})
+    write_bytes(path, content)
+
+
+def refuse_unwritable(model: Model) -> None:
+    """Raise SettingsError where the file of this model could not be read again: before the training, not after it."""
+    try:
+        described = decoded(json.loads(json.dumps(_about(model))))
+        _shapes_alone(described)
+    except (DescriptionError, NewerFieldError, OlderFieldError, CostError, SettingsError) as error:
+        raise SettingsError(f"the model's file could not be read again ({error}); choose other settings") from error
 
 
 def load_model(path: Path) -> Model:
-    """Read a model file.
+    """Read a model file. It may come from anywhere: what it says is checked before anything is built from it.
 
-    Raises: ModelFileError: it is missing, damaged, not recontour's, or of a newer recontour.
+    Raises: ModelFileError: it is missing, damaged, not recontour's, of a newer recontour, or beyond the limits of
+        docs/decisions/029-model-limits.md. FaultError: the machine cannot read it.
     """
-    about, weights = _read(path)
-    if missing := [name for name in _FIELDS if name not in about]:
-        raise ModelFileError(f"{path}: its description lacks {', '.join(missing)}; ask for the file again")
+    container = open_container(path)
+    described = _described(container)
+    network = _network(container, described)
     try:
-        architecture = _settings(Architecture, about["architecture"])
-        organs = tuple(str(organ) for organ in about["organs"])
-        if not all(map(is_tg263, organs)) or len(set(organs)) < len(organs):
-            raise ValueError("organs that are no TG-263 names, each once")
-        model = Model(
-            network=Network(architecture, len(organs)),
-            architecture=architecture,
-            organs=organs,
-            preprocessing=_settings(Preprocessing, about["preprocessing"]),
-            recipe=dict(about["recipe"]),
-            provenance=_settings(Provenance, about["provenance"]),
-        )
-        model.network.load_state_dict(weights)
-        model.card()  # it speaks of every field
-    except _OlderFieldError as error:
-        raise ModelFileError(f"{path} is of an older recontour ({error}); train or adapt it again") from error
-    except _NewerFieldError as error:
-        raise ModelFileError(f"{path} is of a newer recontour ({error}); update recontour") from error
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, RecontourError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelFileError(f"{path}: its description is damaged ({reason}); ask for the file again") from error
-    if sha256_of(model.network) != about["weights_sha256"]:
+        network.load_state_dict(container.tensors(), assign=True)  # in place of the shapes alone
+    except RuntimeError as error:  # the file changed meanwhile
+        raise damaged(path, str(error)) from error
+    if sha256_of(network) != described.weights_sha256:
         raise ModelFileError(f"{path}: the weights are not those that were saved (SHA-256); ask for the file again")
-    model.network.eval()
-    return model
+    if odd := _odd_weights(network):
+        raise ModelFileError(f"{path} is damaged: {odd}; ask for the file again")
+    network.eval()
+    return Model(
+        network=network,
+        architecture=described.architecture,
+        organs=described.organs,
+        preprocessing=described.preprocessing,
+        recipe=described.recipe,
+        provenance=described.provenance,
+    )
 
 
 def sha256_of(network: Network) -> str:
@@ -191,36 +159,107 @@ def _weights(network: Network) -> dict[str, Tensor]:
     }
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The description and the weights, once it is sure that the file is a model's and of a known format."""
-    if path.is_dir():
-        raise ModelFileError(f"{path} is a folder, and a model is a file; check the order of what you name (--help)")
-    if not path.is_file():
-        hint = did_you_mean(path) or "; make one with `recontour train`, or check the path"
-        raise ModelFileError(f"{path}: no such model file{hint}")
-    if not os.access(path, os.R_OK):
-        raise ModelFileError(f"{path} may not be read; check its permissions")
+def _about(model: Model) -> dict[str, Any]:
+    """The JSON object of a model's file."""
+    return {
+        "format": FORMAT,
+        "architecture": asdict(model.architecture),
+        "organs": model.organs,
+        "preprocessing": asdict(model.preprocessing),
+        "recipe": dict(model.recipe),
+        "provenance": asdict(model.provenance),
+        "card": model.card(),
+        "weights_sha256": sha256_of(model.network),
+    }
+
+
+# ---------------------------------------------------------------- what a file says, before its weights are read
+
+
+def _described(container: Container) -> Description:
+    """The description, once it is sure that the file is a model's and of a known format."""
+    path = container.path
+    if "recontour" not in container.metadata:
+        raise ModelFileError(f"{path} is a safetensors file, but not a model of recontour's; check the path")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        if "recontour" not in metadata:
-            raise ModelFileError(f"{path} is a safetensors file, but not a model of recontour's; check the path")
-        about = json.loads(metadata["recontour"])
-        if about["format"] > FORMAT:
+        about = strict_json(container.metadata["recontour"])
+    except NotJsonError as error:
+        raise damaged(path, f"its description: {error}") from error
+    said = about.get("format") if isinstance(about, dict) else None
+    if isinstance(said, int) and said > FORMAT:
+        raise ModelFileError(
+            f"{path} has model format {in_short(said)}, this recontour reads up to {FORMAT}; update recontour"
+        )
+    try:
+        return decoded(about)
+    except OlderFieldError as error:
+        raise ModelFileError(f"{path} is of an older recontour ({error}); train or adapt it again") from error
+    except NewerFieldError as error:
+        raise ModelFileError(f"{path} is of a newer recontour ({error}); update recontour") from error
+    except (DescriptionError, SettingsError) as error:
+        raise _damaged_description(path, error) from error
+
+
+def _network(container: Container, described: Description) -> Network:
+    """The network that is described, without weights; refused unless the file's tensors are its own."""
+    try:
+        network = _shapes_alone(described)
+    except DescriptionError as error:
+        raise _damaged_description(container.path, error) from error
+    except CostError as error:
+        raise ModelFileError(
+            f"{container.path} is refused: {error}; both presets are far below that, so ask who made it what it is"
+        ) from error
+    expected = {name: _claim_of(tensor) for name, tensor in network.state_dict().items()}
+    claimed = {name: (claim.dtype, claim.shape) for name, claim in container.claims.items()}
+    for name in sorted({*expected, *claimed}):
+        if expected.get(name) != claimed.get(name):
+            seen, wanted = _in_words(claimed.get(name)), _in_words(expected.get(name))
             raise ModelFileError(
-                f"{path} has model format {about['format']}, this recontour reads up to {FORMAT}; update recontour"
+                f"{container.path} is damaged: its tensors are not those of the network that it describes "
+                f"({in_short(name)}: {seen} seen, {wanted} expected); ask for the file again"
             )
-        return about, safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelFileError(f"{path} is damaged, or not a model file ({error}); ask for the file again") from error
+    return network
 
 
-def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """A dataclass from JSON: lists become tuples, an unknown field is an error that names it."""
-    values = {name: value for name, value in values.items() if name not in GONE or value != GONE[name]}
-    if older := set(values) & set(GONE):
-        raise _OlderFieldError(", ".join(sorted(older)))
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if unknown := set(values) - known:
-        raise _NewerFieldError(f"it says {', '.join(sorted(unknown))} of its {kind.__name__.lower()}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+def _shapes_alone(described: Description) -> Network:
+    """The network on torch's meta device, where nothing takes memory.
+
+    Raises: DescriptionError: it cannot be made. CostError: it is beyond the limits.
+    """
+    try:
+        with torch.device("meta"):
+            network = Network(described.architecture, len(described.organs))
+    except ValueError as error:  # channels that group normalisation cannot part
+        raise DescriptionError(f"its network cannot be made: {error}") from error
+    cost_of(network, described.preprocessing.crop_px).refuse_excess()
+    return network
+
+
+def _damaged_description(path: Path, error: Exception) -> ModelFileError:
+    return ModelFileError(f"{path}: its description is damaged ({error}); ask for the file again")
+
+
+def _claim_of(tensor: Tensor) -> tuple[str, tuple[int, ...]]:
+    """A tensor's kind and shape, as safetensors says them."""
+    kind = next(word for word, dtype in DTYPES.items() if dtype == str(tensor.dtype))
+    return kind, tuple(tensor.shape)
+
+
+def _in_words(claim: tuple[str, tuple[int, ...]] | None) -> str:
+    if claim is None:
+        return "none"
+    dtype, shape = claim
+    return f"{in_short(dtype)} of shape {in_short(shape)}"
+
+
+def _odd_weights(network: Network) -> str:
+    """What no training leaves, and from which nothing but nonsense can be computed; empty if there is nothing."""
+    for name, tensor in network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            return f"{name} holds numbers that are not finite"
+        if name.endswith("running_var") and (tensor < 0).any():
+            return f"{name} holds variances below 0"
+        if name == "parent_share_K" and ((tensor < 0) | (tensor > 1)).any():
+            return f"{name} holds shares beyond 0 ... 1"
+    return ""

@@ -5,10 +5,12 @@ a random similarity transform; contouring through none. Both go through `view`.
 """
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import AfterValidator, ConfigDict, Field, Strict
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (the name all of PyTorch's users know)
@@ -19,14 +21,35 @@ from recontour.geometry import Grid
 BODY_HU = -250.0  # above: tissue; below: air and most couches
 BODY_STEP_MM = 4.0  # the body is sought on pixels of about this size
 
+# What a model file may say. The presets have pixels of 1.0 and 1.25 mm, crops of 225 and 417 px, -200 ... 400 HU.
+PixelMm = Annotated[float, Strict(), Field(ge=0.1, le=20, allow_inf_nan=False)]
+CropPx = Annotated[int, Strict(), Field(ge=17, le=833)]
+Hu = Annotated[float, Strict(), Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
+NARROWEST_HU = 1.0
+
+
+def _opens(window_hu: tuple[float, float]) -> tuple[float, float]:
+    low, high = window_hu
+    if high - low < NARROWEST_HU:
+        raise ValueError(f"a window from low to high, at least {NARROWEST_HU:.0f} HU wide, is expected")
+    return window_hu
+
+
+Window = Annotated[tuple[Hu, Hu], AfterValidator(_opens)]
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How a CT is brought before the network; part of the model file."""
+    """How a CT is brought before the network; part of the model file.
 
-    pixel_mm: float
-    crop_px: int  # 8n + 1
-    window_hu: tuple[float, float]  # goes to -1 ... 1; what lies beyond is cut off
+    The bounds hold for what is read from a file.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    pixel_mm: PixelMm
+    crop_px: CropPx  # 8n + 1
+    window_hu: Window  # goes to -1 ... 1; what lies beyond is cut off
 
     def __post_init__(self) -> None:
         """Raise SettingsError for a view that the network cannot take."""

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from recontour.errors import FaultError, ResumeError, SettingsError
 from recontour.files import output_error, write_bytes
 from recontour.network import Network
+from recontour.training import checkpoint
 from recontour.training.batches import Batches
 from recontour.training.features import for_learning
 from recontour.training.log import ScalarLog
@@ -114,8 +115,8 @@ def run(
     fabric.launch()
     first = is_first_process()
     with hardware.kernels(), _held(folder) if first else nullcontext(), _gone_at_the_end(folder.features):
-        state = _read_checkpoint(folder, identity, resume=resume)
-        done = int(state["done"]) if state else 0
+        state = _read_checkpoint(folder, identity, batches.recipe.iterations, resume=resume)
+        done = state["done"] if state else 0
         if resume and first:
             goes_on, anew = f"going on from iteration {done}", f"no checkpoint in {folder.path} yet: starting anew"
             logging.getLogger(__name__).info(goes_on if state else anew)
@@ -124,8 +125,8 @@ def run(
         optimiser = optimiser_of(network, batches.recipe)
         wrapped, optimiser = fabric.setup(network, optimiser)
         if state:
-            network.load_state_dict(state["network"])
-            optimiser.load_state_dict(state["optimiser"])
+            with _damage_told(folder):
+                checkpoint.restore(state, network, optimiser)
         for method in ("features", "logits"):
             wrapped.mark_forward_method(method)
         lessons = for_learning(network, batches, folder.features if fabric.world_size == 1 else None)
@@ -187,20 +188,30 @@ def _save_checkpoint(
     write_bytes(folder.checkpoint, content.getbuffer(), replace=True)
 
 
-def _read_checkpoint(folder: RunFolder, identity: Mapping[str, Any], *, resume: bool) -> dict[str, Any] | None:
+def _read_checkpoint(
+    folder: RunFolder, identity: Mapping[str, Any], iterations: int, *, resume: bool
+) -> dict[str, Any] | None:
     if not folder.checkpoint.exists():
         return None
     if not resume:
         raise SettingsError(f"{folder.path} holds an unfinished run; go on with --resume, or delete that folder")
-    try:
-        state: dict[str, Any] = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
-        before = dict(state["identity"])
-    except Exception as error:  # torch.load raises whatever the damaged bytes lead to
-        raise ResumeError(f"{folder.checkpoint} is damaged; delete {folder.path} and start again") from error
+    with _damage_told(folder):
+        state = checkpoint.read(folder.checkpoint)
+    before = state["identity"]
     if before != dict(identity):
-        changed = sorted(name for name in {*before, *identity} if before.get(name) != identity.get(name))
+        changed = sorted(name for name in identity if before.get(name) != identity[name])
         raise ResumeError(
-            f"{folder.path} is a run with other {', '.join(changed)}; repeat the command as it was, "
+            f"{folder.path} is a run with other {', '.join(changed) or 'settings'}; repeat the command as it was, "
             f"or delete that folder to start anew"
         )
+    with _damage_told(folder):
+        checkpoint.refuse_beyond(state, iterations)
     return state
+
+
+@contextmanager
+def _damage_told(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except checkpoint.DamagedError as error:
+        raise ResumeError(f"{folder.checkpoint} is damaged ({error}); delete {folder.path} and start again") from error

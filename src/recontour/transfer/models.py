@@ -12,7 +12,7 @@ import torch
 from recontour.cohort import Case, Cohort
 from recontour.errors import SettingsError
 from recontour.network import Model, Network, Provenance, save_model
-from recontour.network.model_file import sha256_of, versions
+from recontour.network.model_file import refuse_unwritable, sha256_of, versions
 from recontour.training.batches import Batches
 from recontour.training.loop import Step
 from recontour.training.presets import Preset
@@ -99,7 +99,9 @@ def fit(
     """Train the layers that are not frozen, yielding after each iteration; write the model file after the last.
 
     Between two iterations the caller may contour with the model, but not change it.
+    Raises: SettingsError: the model could not be read from its file again, as with a notice of many pages.
     """
+    refuse_unwritable(model)
     batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
     folder = RunFolder(out.with_name(out.name + ".run"))
     hardware = Hardware(deterministic=deterministic)

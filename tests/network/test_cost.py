@@ -1,0 +1,46 @@
+import torch
+from torch import nn
+
+from recontour.network import Architecture, Network
+from recontour.network.cost import MOST_MIB, MOST_MULTIPLY_ADDS, MOST_PARAMETERS, cost_of
+from recontour.training.presets import PRESETS
+
+
+def multiply_adds_of(network: Network, crop_px: int) -> int:
+    """Counted while a slice goes through it: each point of each convolution's output takes one use of its weights."""
+    counted = []
+
+    def count(module: nn.Module, _given: object, made: torch.Tensor) -> None:
+        assert isinstance(module, nn.Conv2d)
+        counted.append(module.weight.numel() * made.shape[2] * made.shape[3])
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(count)
+    network.eval()(torch.zeros(1, 1, crop_px, crop_px))
+    return sum(counted)
+
+
+def test_the_cost_is_what_a_slice_takes() -> None:
+    architecture = Architecture(8, (8, 12, 16, 20), (1, 2, 3), 2, spp_channels=24, parent_from="conv4")
+    network = Network(architecture, 3)
+    cost = cost_of(network, 41)
+    assert cost.multiply_adds == multiply_adds_of(network, 41)
+    assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_shapes_are_enough() -> None:
+    with torch.device("meta"):
+        without_weights = Network(PRESETS["compact"].architecture, 12)
+    assert cost_of(without_weights, 225) == cost_of(Network(PRESETS["compact"].architecture, 12), 225)
+
+
+def test_both_presets_are_far_below_the_limits() -> None:
+    for preset in PRESETS.values():
+        with torch.device("meta"):
+            network = Network(preset.architecture, 45)
+        cost = cost_of(network, preset.preprocessing.crop_px)
+        assert 4 * cost.parameters < MOST_PARAMETERS
+        assert 4 * cost.multiply_adds < MOST_MULTIPLY_ADDS
+        assert 2 * cost.mib < MOST_MIB
+        cost.refuse_excess()
