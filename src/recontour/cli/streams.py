@@ -86,4 +86,7 @@ def _forgiving(stream: TextIO | None, number: int, shown: Shown) -> TextIO:
 
 
 def _is_plain_file(stream: TextIO) -> bool:
-    return isinstance(stream, io.TextIOWrapper) and type(getattr(stream.buffer, "raw", None)) is io.FileIO
+    if not isinstance(stream, io.TextIOWrapper):
+        return False
+    raw = getattr(stream.buffer, "raw", stream.buffer)  # without a buffer under PYTHONUNBUFFERED
+    return type(raw) is io.FileIO
