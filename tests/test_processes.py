@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recontour.processes import HeldError, Interrupted, Unbroken, ended_by_signals, held, script_left_out
+from recontour.processes import ENDING, HeldError, Interrupted, Unbroken, ended_by_signals, held, script_left_out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -30,6 +30,22 @@ def test_a_signal_ends_a_block_once_so_that_it_can_clean_up(number: signal.Signa
         work()
     assert cleaned
     assert signal.getsignal(number) == before
+
+
+def test_a_process_that_ends_heeds_no_other_signal() -> None:
+    before = {number: signal.getsignal(number) for number in ENDING}
+
+    def work() -> None:
+        with ended_by_signals(for_good=True):
+            signal.raise_signal(signal.SIGTERM)
+
+    try:
+        with pytest.raises(Interrupted):
+            work()
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:

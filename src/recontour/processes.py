@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -26,16 +27,17 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
+def ended_by_signals(*, for_good: bool = False) -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the block as Ctrl-C does: by a KeyboardInterrupt, once, so that it can clean up.
 
     A signal that is ignored (`nohup`) stays ignored, and one that somebody else handles is theirs. Elsewhere than in
     the main thread nothing changes: Python does not let another thread say what a signal does.
+    for_good: the process ends, too, once a signal has ended the block, and heeds no other on its way.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    raised_at = -IMPATIENCE_SECONDS
+    raised_at = -inf
 
     def end(number: int, _frame: FrameType | None) -> None:
         nonlocal raised_at
@@ -52,8 +54,9 @@ def ended_by_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        ends = for_good and raised_at > -inf
         for number in ours:
-            signal.signal(number, before[number])
+            signal.signal(number, signal.SIG_IGN if ends else before[number])
 
 
 @contextmanager

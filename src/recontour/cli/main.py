@@ -5,7 +5,6 @@ with one line that says what to do.
 """
 
 import argparse
-import atexit
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from recontour.cli.streams import forgiving_streams
 from recontour.errors import RecontourError
 from recontour.files import REMEDIES, printable
-from recontour.processes import ended_by_signals, ignore_signals
+from recontour.processes import ended_by_signals
 
 INTERRUPTED = "interrupted; nothing was left half written"
 RESUME = "; --resume goes on from the last checkpoint, or starts again where there is none yet"
@@ -48,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
             options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # with the command's usage
-        if "" in (sys.argv[1:] if arguments is None else arguments):
+        words = sys.argv[1:] if arguments is None else arguments
+        if "" in words and "" not in (getattr(options, "organs", None) or ()):
             options.parser.error("an empty word names no file or folder; is a variable of your script empty?")
         _show_what_can_be_shown()
         code = _run(options)
@@ -61,13 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore")  # what libraries remark among themselves is not the user's concern
     try:
-        with ended_by_signals():
+        with ended_by_signals(for_good=True):
             commands = import_module("recontour.cli.commands")  # torch comes with it: `--help` does not wait
             getattr(commands, options.command)(options)
     except RecontourError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        atexit.register(ignore_signals)  # it ends already
         return _fail(INTERRUPTED + GOES_ON.get(options.command, ""), 2)
     except MemoryError:
         return _fail(FULL_MEMORY, 1)
