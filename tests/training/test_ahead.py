@@ -1,5 +1,6 @@
 """Batches from other processes: the same, in their order, and an end with its cause where one fails."""
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -81,6 +82,7 @@ class Killed(Batches):
 
     def __getitem__(self, iteration: int) -> Batch:
         if iteration == 1:
+            faulthandler.disable()  # pytest's, which would say where
             os.kill(os.getpid(), self.number)
         return super().__getitem__(iteration)
 
