@@ -21,6 +21,7 @@ REMEDIES = {  # by what the system says: faults of the machine, of which the fil
     errno.EFBIG: "a file may not become so large there: raise the limit (`ulimit -f`), or choose another disk",
     errno.EMFILE: "this process may not open more files: raise the limit (`ulimit -n 4096`), then repeat",
     errno.ENFILE: "the machine can open no more files: close other programs, then repeat",
+    errno.EAGAIN: "no more processes or threads may be started: raise the limit (`ulimit -u`), then repeat",
     errno.ENOMEM: "the memory is full: close other programs, then repeat",
     errno.EIO: "the disk or share fails: have it checked, then repeat",
     errno.ESTALE: "the share is no longer what was mounted: mount it again, then repeat",

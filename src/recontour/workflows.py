@@ -9,6 +9,7 @@ import logging
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -315,9 +316,10 @@ def _learn(
     """Fit a model and write its file, telling how it goes."""
     for warning in draft_warnings(cases):
         log.warning(warning)
-    for step in fit(model, cases, recipe, out, resume=resume, deterministic=deterministic):
-        words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
-        progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
+    with closing(fit(model, cases, recipe, out, resume=resume, deterministic=deterministic)) as steps:
+        for step in steps:
+            words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
+            progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
     if is_first_process() and (never := _never_found(model, cases)):
         log.warning(f"not found on the patients it was trained on: {', '.join(never)}; give more --iterations")
     return model

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import mmap
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +198,20 @@ def test_a_record_counts_once_it_is_whole(tmp_path: Path) -> None:
     assert store.path.stat().st_size == 3 * store.record_bytes
 
 
+def test_records_are_kept_on_a_share_whose_files_cannot_be_mapped(
+    north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapped = mmap.mmap
+
+    def no_maps(descriptor: int, *words: Any, **more: Any) -> mmap.mmap:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == "features.bin":
+            raise OSError(19, "No such device")
+        return mapped(descriptor, *words, **more)
+
+    monkeypatch.setattr(mmap, "mmap", no_maps)
+    assert len(losses(frozen(), north, tmp_path)) == VIEWS.iterations
+
+
 def test_a_record_is_written_to_its_end_in_however_many_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Reluctant(io.FileIO):
         """It may write less than it is given, as a system where space runs short, and says how much."""
@@ -211,8 +226,9 @@ def test_a_record_is_written_to_its_end_in_however_many_pieces(tmp_path: Path, m
     store = FeatureStore(tmp_path / "store", slots=1, features_hwC=(2, 2, 16), organs_KHW=(2, 9, 9))
     store.create()
     values, organs = torch.randn(2, 2, 16).half(), torch.ones(2, 9, 9, dtype=torch.bool)
-    monkeypatch.setattr(Path, "open", opened)
-    store.write(0, values, organs)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", opened)
+        store.write(0, values, organs)
     stored = store.read(0)
     assert stored
     assert torch.equal(stored[0], values)

@@ -30,6 +30,49 @@ def test_deterministic_kernels_are_asked_for_while_it_trains(north: Cohort, tmp_
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+LEFT_BEHIND = {  # by queues, launchers and clusters that this process is started in, or was
+    "SLURM_NTASKS": "4",
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NAME": "south",
+    "SLURM_PROCID": "2",
+    "SLURM_LOCALID": "2",
+    "SLURM_NODEID": "0",
+    "SLURM_STEP_NODELIST": "n[1-2]",
+    "TORCHELASTIC_RUN_ID": "1",
+    "RANK": "3",
+    "LOCAL_RANK": "3",
+    "WORLD_SIZE": "4",
+    "LSB_JOBID": "1",
+    "LSB_DJOB_RANKFILE": "/nowhere",
+    "JSM_NAMESPACE_RANK": "2",
+    "JSM_NAMESPACE_LOCAL_RANK": "2",
+    "JSM_NAMESPACE_SIZE": "4",
+    "PMI_RANK": "2",
+    "PMI_SIZE": "4",
+    "OMPI_COMM_WORLD_RANK": "2",
+    "KUBERNETES_PORT": "tcp://10.0.0.1:443",
+    "MASTER_ADDR": "elsewhere",
+    "MASTER_PORT": "1",
+}
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_cluster_s_client_and_what_it_sets_change_nothing(
+    north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    """Lightning would warn of an `srun` that is not used, which fails here, and refuse one with several tasks."""
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\nexit 1\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(srun.parent), prepend=os.pathsep)
+    for name, value in LEFT_BEHIND.items():
+        if inside:
+            monkeypatch.setenv(name, value)
+    assert len(list(steps(network(), north, tmp_path / "run"))) == 6
+    assert list((tmp_path / "run" / "tensorboard").iterdir())  # it is the first process, and the only one
+
+
 TOGETHER = """
 import sys
 from pathlib import Path
@@ -54,7 +97,7 @@ def test_two_processes_learn_together(north: Cohort, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "PYTHONPATH": str(repository)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(repository), *sys.path])},
     )
     assert run.returncode == 0, run.stderr
     first, second = (path.read_text() for path in sorted(tmp_path.glob("*.6")))

@@ -1,5 +1,7 @@
 """Frozen layers stay to the bit; a run that is broken off ends in the bits of one that was not."""
 
+import errno
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from recontour.cohort import Cohort
 from recontour.errors import FaultError, ResumeError, SettingsError
 from recontour.network import Architecture, Network, Preprocessing
 from recontour.network.model_file import sha256_of
+from recontour.processes import ended_by_signals
 from recontour.training.batches import Batches
 from recontour.training.loop import Step, learning_rate_at
 from recontour.training.presets import PRESETS
@@ -40,9 +43,11 @@ def steps(
     *,
     resume: bool = False,
     hardware: Hardware = CPU,
+    checkpoint_seconds: float = 0.0,
 ) -> Iterator[Step]:
     batches = Batches(list(cohort), ORGANS, Preprocessing(4.0, 33, (-200.0, 400.0)), recipe, seed=0)
-    return run(net, batches, RunFolder(folder), IDENTITY, resume=resume, checkpoint_seconds=0.0, hardware=hardware)
+    how = {"resume": resume, "checkpoint_seconds": checkpoint_seconds}
+    return run(net, batches, RunFolder(folder), IDENTITY, hardware=hardware, **how)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
@@ -143,3 +148,78 @@ def test_a_disk_that_fills_while_logging_ends_the_run(
     monkeypatch.setattr("tensorboardX.record_writer.RecordWriter.write", full)
     with pytest.raises(FaultError, match="No space left"):
         list(running)
+
+
+def test_a_signal_lets_the_iteration_end_and_is_kept(north: Cohort, tmp_path: Path) -> None:
+    """At whatever moment of an iteration it comes: the run goes on to the bits of one that was left alone."""
+    unbroken = network()
+    list(steps(unbroken, north, tmp_path / "a"))
+
+    net = network()
+    moments: list[str] = []
+
+    def ask_to_end(*_: object) -> None:
+        if not moments:
+            moments.append("in the middle")
+            signal.raise_signal(signal.SIGTERM)
+
+    net.spp.register_forward_hook(ask_to_end)
+    running = steps(net, north, tmp_path / "b", checkpoint_seconds=1e9)
+    with ended_by_signals():
+        assert next(running).iteration == 1  # the iteration is whole
+        with pytest.raises(KeyboardInterrupt):
+            next(running)
+    assert moments
+
+    again = network(seed=99)
+    rest = list(steps(again, north, tmp_path / "b", resume=True))
+    assert [step.iteration for step in rest] == [2, 3, 4, 5, 6]
+    assert sha256_of(again) == sha256_of(unbroken)
+
+
+def test_what_was_done_since_the_last_checkpoint_is_kept_when_the_caller_stops(north: Cohort, tmp_path: Path) -> None:
+    running = steps(network(), north, tmp_path, checkpoint_seconds=1e9)
+    for _ in range(3):
+        next(running)
+    running.close()  # type: ignore[attr-defined]  # a generator
+    assert next(steps(network(), north, tmp_path, resume=True)).iteration == 4
+
+
+def test_an_iteration_that_was_broken_off_is_not_kept(
+    north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recontour.processes.IMPATIENCE_SECONDS", 0.0)
+    net = network()
+
+    def insist(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+    running = steps(net, north, tmp_path, checkpoint_seconds=1e9)
+    next(running)
+    net.spp.register_forward_hook(insist)
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        next(running)
+    assert not RunFolder(tmp_path).checkpoint.exists()
+
+
+def test_without_the_system_s_locks_it_trains_and_keeps_others_out(
+    north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    first = steps(network(), north, tmp_path)
+    next(first)
+    with pytest.raises(SettingsError, match=r"another process trains there.* delete .*lock.held"):
+        next(steps(network(), north, tmp_path, resume=True))
+    first.close()  # type: ignore[attr-defined]  # a generator
+    assert not (tmp_path / "lock.held").exists()
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one(north: Cohort, tmp_path: Path) -> None:
+    features = RunFolder(tmp_path).features
+    features.write_bytes(bytes(1000))
+    next(steps(network(), north, tmp_path))  # it caches none itself
+    assert not features.exists()

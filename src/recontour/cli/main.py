@@ -1,6 +1,7 @@
 """The command line: which words are understood, and how a run ends.
 
-Exit code 0: done. 2: something the user can mend, 1: a fault of the machine; each with one line that says what to do.
+Exit code 0: done. 2: something the user can mend, or the run was interrupted; 1: a fault of the machine. 1 and 2 come
+with one line that says what to do.
 """
 
 import argparse
@@ -13,52 +14,108 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 
+from recontour.cli.streams import forgiving_streams
 from recontour.errors import RecontourError
-from recontour.files import printable
+from recontour.files import REMEDIES, printable
+from recontour.processes import ended_by_signals
 
 INTERRUPTED = "interrupted; nothing was left half written"
+RESUME = "; --resume goes on from the last checkpoint, or starts again where there is none yet"
 GOES_ON = {  # by command, for those that keep what they did
-    "train": "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
-    "adapt": "; --resume goes on from the last checkpoint (one a minute), or starts again where there is none yet",
+    "train": RESUME,
+    "adapt": RESUME,
     "import_": "; the patients imported so far stay, repeat the command to go on",
     "demo": "; repeat the command to go on",
     "study": "; --resume goes on from the last checkpoints",
 }
 FULL_MEMORY = "the memory is full; close other programs, or use a smaller --preset"
-FULL = {  # by what PyTorch says
-    "out of memory": FULL_MEMORY,
-    "can't allocate memory": FULL_MEMORY,
-    "shared memory": "the shared memory is full; enlarge /dev/shm (for a container: --shm-size=8g)",
-    "killed by signal: killed": f"the system killed the process that prepares data; most likely {FULL_MEMORY}",
+# What PyTorch and the libraries below it say in errors that have no class of their own, in small letters.
+FULL = {
+    "out of memory": FULL_MEMORY,  # of a GPU
+    "can't allocate memory": FULL_MEMORY,  # PyTorch, on a CPU
+    "cannot allocate memory": FULL_MEMORY,  # the system's word, as when a library is loaded
+    "failed to map segment": FULL_MEMORY,
+    "std::bad_alloc": FULL_MEMORY,
+    "can't start new thread": f"no more threads can be started: raise the limit (ulimit -u), or {FULL_MEMORY}",
+    "shared memory": "the shared memory is full; enlarge /dev/shm (for a container: --shm-size=8g)",  # several GPUs
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    options, unknown = _parser().parse_known_args(arguments)
-    if unknown:
-        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # with the command's usage
-    if "" in (sys.argv[1:] if arguments is None else arguments):
-        options.parser.error("an empty word names no file or folder; is a variable of your script empty?")
-    _show_what_can_be_shown()
+    with forgiving_streams() as shown:
+        options, unknown = _parser().parse_known_args(arguments)
+        if unknown:
+            options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # with the command's usage
+        words = sys.argv[1:] if arguments is None else arguments
+        if "" in words and "" not in (getattr(options, "organs", None) or ()):
+            options.parser.error("an empty word names no file or folder; is a variable of your script empty?")
+        _show_what_can_be_shown()
+        code = _run(options)
+        sys.stdout.flush()
+        if code == 0 and shown.lost:
+            return _not_shown(options, shown.lost)
+        return code
+
+
+def _run(options: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore")  # what libraries remark among themselves is not the user's concern
     try:
-        commands = import_module("recontour.cli.commands")  # torch comes with it: `--help` does not wait
-        getattr(commands, options.command)(options)
+        with ended_by_signals(for_good=True):
+            commands = import_module("recontour.cli.commands")  # torch comes with it: `--help` does not wait
+            getattr(commands, options.command)(options)
     except RecontourError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail(INTERRUPTED + GOES_ON.get(options.command, ""), 2)
     except MemoryError:
         return _fail(FULL_MEMORY, 1)
-    except RuntimeError as error:
-        for words, line in FULL.items():
-            if words in str(error).lower():
-                return _fail(line, 1)
-        raise
     except OSError as error:
-        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+        return _fail(_of_the_system(error), 1)
+    except Exception as error:
+        if line := _of_the_machine(error):
+            return _fail(line, 1)
+        raise
     return 0
+
+
+def _of_the_system(error: OSError) -> str:
+    """What the operating system said, and what helps."""
+    where = f"{error.filename}: " if error.filename else ""
+    said = error.strerror or str(error)
+    if remedy := REMEDIES.get(error.errno or 0) or _full(error):
+        return f"{where}{said}: {remedy}"
+    return f"{where or 'the system: '}{said}"
+
+
+def _of_the_machine(error: Exception) -> str | None:
+    """What is missing, where an error comes of a machine that lacks something; None for a fault of ours."""
+    if full := _full(error):
+        return full
+    if isinstance(error, ImportError) and not (error.name or "").startswith("recontour"):
+        return f"a library cannot be loaded ({error}); install recontour again"
+    return None
+
+
+def _full(error: BaseException | None) -> str | None:
+    """What is full, by the words of an error or of those that led to it."""
+    while error:
+        said = str(error).lower()
+        for words, line in FULL.items():
+            if words in said:
+                return line
+        if isinstance(error, MemoryError):
+            return FULL_MEMORY
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _not_shown(options: argparse.Namespace, why: str) -> int:
+    """Say that the words of a command that went well were lost: a failure only where there was nothing but words."""
+    shows_only = options.command == "inspect" or any(vars(options).get(name) for name in ("example", "dry_run"))
+    if shows_only:
+        return _fail(f"standard output could not be written ({why}), and this command does nothing else", 1)
+    return _fail(f"all is done, but what was to be shown could not be written to standard output ({why})", 0)
 
 
 def _show_what_can_be_shown() -> None:

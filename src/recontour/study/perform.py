@@ -7,6 +7,7 @@ it goes on from the last checkpoint and ends in the same numbers.
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from math import nan, sqrt
 from pathlib import Path
@@ -156,13 +157,14 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
                 raise ResumeError(f"{out} was trained by another recipe; delete {folder}, and go on with --resume")
             model.network.load_state_dict(kept.network.state_dict())
         else:
-            for step in fit(model, cases, recipe, out, resume=True):
-                diary.note(step)
-                tell(f"{step.iteration}/{recipe.iterations}")
-                if watched and (
-                    step.iteration % (cell.validate_every or 1) == 0 or step.iteration == recipe.iterations
-                ):
-                    diary.validate(step.iteration, lambda: _mean_dsc(model, watched, ground))
+            with closing(fit(model, cases, recipe, out, resume=True)) as steps:
+                for step in steps:
+                    diary.note(step)
+                    tell(f"{step.iteration}/{recipe.iterations}")
+                    if watched and (
+                        step.iteration % (cell.validate_every or 1) == 0 or step.iteration == recipe.iterations
+                    ):
+                        diary.validate(step.iteration, lambda: _mean_dsc(model, watched, ground))
         trunk, head = nan, nan
         if cell.validate_every:
             tell("timing")

@@ -13,20 +13,20 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from recontour.cohort import Cohort
 from recontour.errors import FaultError, OutputError, RecontourError, SettingsError
 from recontour.files import write_text
 from recontour.network import Network
+from recontour.processes import HeldError, ended_by_signals, held, ignore_signals, script_left_out
 from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.perform import Ground, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_results
@@ -46,6 +46,7 @@ from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 
 POLL_SECONDS = 1.0
+GRACE_SECONDS = 60.0  # for a worker to finish an iteration and to clean up
 Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
 
 
@@ -231,12 +232,25 @@ def _workers(out: Path, count: int, threads: int) -> Iterator[Sequence[BaseProce
     gpus = torch.cuda.device_count()
     try:
         for number, worker in enumerate(workers):
-            with _environment(OMP_NUM_THREADS=threads, **{"CUDA_VISIBLE_DEVICES": number % gpus} if gpus > 1 else {}):
+            one_gpu = {"CUDA_VISIBLE_DEVICES": number % gpus} if gpus > 1 else {}
+            with _environment(OMP_NUM_THREADS=threads, **one_gpu), script_left_out():
                 worker.start()
         yield workers
     finally:
+        _end([worker for worker in workers if worker.pid])
+
+
+def _end(workers: Sequence[BaseProcess]) -> None:
+    """Let workers keep what they have and clean up; those that take too long, or if we may not wait, are killed."""
+    for worker in workers:
+        worker.terminate()
+    until = time.monotonic() + GRACE_SECONDS
+    try:
         for worker in workers:
-            worker.terminate()
+            worker.join(max(0.0, until - time.monotonic()))
+    finally:
+        for worker in workers:
+            worker.kill()
         for worker in workers:
             worker.join()
 
@@ -254,22 +268,26 @@ def _environment(**values: int) -> Iterator[None]:
 
 
 def _work(out: Path, threads: int) -> None:
-    """A worker's life: take a cell, perform it, take the next."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the user started
+    """A worker's life: take a cell, perform it, take the next; until it is asked to end, or its parent has ended."""
+    ignore_signals()  # Ctrl-C and a closed terminal are for the process that the user started
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     multiprocessing.set_start_method(None, force=True)  # what loads data is started as in any other training
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    ground = open_ground(out)
-    cells = grid(ground).cells
-    while open_cells := [cell for cell in cells if not (is_finished(out, cell) or _has_failed(out, cell))]:
-        if not any(_take(cell, ground) for cell in open_cells):
-            time.sleep(POLL_SECONDS)  # others are at what is left, or at what it waits for
+    with suppress(KeyboardInterrupt), ended_by_signals():
+        ground = open_ground(out)
+        cells = grid(ground).cells
+        while open_cells := [cell for cell in cells if not (is_finished(out, cell) or _has_failed(out, cell))]:
+            if not any(_take(cell, ground) for cell in open_cells):
+                time.sleep(POLL_SECONDS)  # others are at what is left, or at what it waits for
 
 
-def _die_with_parent() -> None:
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent:
         wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)  # the main thread keeps what it has, and cleans up
+        time.sleep(GRACE_SECONDS)
         os._exit(1)
 
 
@@ -284,7 +302,7 @@ def _take(cell: Cell, ground: Ground) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     at = folder / "at"
     try:
-        with FileLock(folder / "lock", timeout=0):
+        with held(folder / "lock"):
             if is_finished(ground.out, cell) or _has_failed(ground.out, cell):
                 return True
             try:
@@ -292,7 +310,7 @@ def _take(cell: Cell, ground: Ground) -> bool:
             finally:
                 at.unlink(missing_ok=True)
             (folder / "failed.txt").unlink(missing_ok=True)
-    except Timeout:
+    except HeldError:
         return False
     except RecontourError as error:
         _fail(folder, str(error))

@@ -8,13 +8,12 @@ import logging
 import shutil
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -59,15 +58,18 @@ class FeatureStore:
         cells = (crop_px - 1) // 8 + 1
         return cls(path, slices * views, (cells, cells, network.feature_channels), (organs, crop_px, crop_px))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process: where the file is, not what was read."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
     @cached_property
     def _record(self) -> np.dtype[np.void]:
         organs, height, width = self.organs_KHW
         bits = (organs, height, -(-width // 8))
         return np.dtype([("features", "<f2", self.features_hwC), ("bits", "u1", bits), ("whole", "?")], align=True)
+
+    @property
+    def _whole_at(self) -> int:
+        """Where in a record its mark is."""
+        fields = self._record.fields
+        assert fields
+        return int(fields["whole"][1])
 
     @property
     def record_bytes(self) -> int:
@@ -77,10 +79,6 @@ class FeatureStore:
     def most_bytes(self, recipe: Recipe) -> int:
         """What the file may take in the end."""
         return self.record_bytes * min(self.slots, recipe.iterations * recipe.batch)
-
-    @cached_property
-    def _records(self) -> npt.NDArray[np.void]:
-        return np.memmap(self.path, self._record, mode="r", shape=(self.slots,))
 
     def create(self) -> None:
         """Begin an empty file, whatever an earlier run left. Raises: OutputError, FaultError."""
@@ -92,11 +90,17 @@ class FeatureStore:
 
     def read(self, slot: int) -> tuple[Tensor, Tensor] | None:
         """A record: (h, w, C) features and (K, H, W) organs; None if it is not there."""
-        record = self._records[slot]
-        if not record["whole"]:
-            return None
+        content = bytearray(self.record_bytes)
+        with self.path.open("rb") as file:  # not mapped: some shares' files cannot be
+            file.seek(slot * self.record_bytes + self._whole_at)
+            if file.read(1) != b"\x01":
+                return None
+            file.seek(slot * self.record_bytes)
+            if file.readinto(content) != len(content):
+                return None
+        (record,) = np.frombuffer(content, self._record)
         bits = np.unpackbits(record["bits"], axis=-1, count=self.organs_KHW[2])
-        return torch.from_numpy(record["features"].copy()), torch.from_numpy(bits.view(np.bool_))
+        return torch.from_numpy(record["features"]), torch.from_numpy(bits.view(np.bool_))
 
     def write(self, slot: int, features_hwC: Tensor, organs_KHW: Tensor) -> None:
         """Keep a record. Raises: FaultError: the disk is full."""
@@ -104,14 +108,12 @@ class FeatureStore:
         record["features"] = features_hwC.cpu().numpy()
         record["bits"] = np.packbits(organs_KHW.cpu().numpy(), axis=-1)
         start = slot * self.record_bytes
-        fields = self._record.fields
-        assert fields
         try:
             with self.path.open("r+b") as file:
                 file.seek(start)
                 file.write(record.tobytes())
                 file.flush()  # it fails where only a part could be written
-                file.seek(start + fields["whole"][1])
+                file.seek(start + self._whole_at)
                 file.write(b"\x01")
         except OSError as error:
             raise output_error(self.path, error) from error

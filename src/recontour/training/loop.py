@@ -1,17 +1,18 @@
 """The loop: it learns, and says after each iteration how it went. Who calls it shows, saves and stops."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
-from torch.utils.data import DataLoader
 
 from recontour.errors import SettingsError
 from recontour.network import Network
+from recontour.processes import Unbroken
+from recontour.training.ahead import prepared
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatch, FeatureBatches
 from recontour.training.loss import organ_loss
@@ -49,35 +50,61 @@ def learning_rate_at(iteration: int, recipe: Recipe) -> float:
     return float(recipe.learning_rate * rise * (1 - iteration / recipe.iterations) ** recipe.power)
 
 
+@dataclass(slots=True)
+class Position:
+    """How far a network has been trained."""
+
+    done: int  # iterations
+    unbroken: Unbroken = field(default_factory=Unbroken)  # an iteration; if it was broken off, the weights lie between
+
+
 def learn(
     fabric: "Fabric",
     network: Network,
     optimiser: Optimizer,
     batches: Batches | FeatureBatches,
+    position: Position,
     *,
-    done: int,
     workers: int,
-) -> Iterator[Step]:
-    """Train from iteration `done` to the recipe's end.
+) -> Generator[Step]:
+    """Train from a position, which goes with it, to the recipe's end.
 
     network and optimiser were set up by the fabric. Frozen layers, those whose parameters need no gradient, stay as
     they are to the bit, normalisation statistics included.
     """
     recipe = batches.recipe
-    loader = fabric.setup_dataloaders(_loader(batches, done, workers), use_distributed_sampler=False)
-    began = time.perf_counter()
-    for iteration, batch in enumerate(loader, start=done):
-        waited = time.perf_counter() - began
-        set_training_mode(network, frozen_statistics=recipe.frozen_statistics)
-        rate = learning_rate_at(iteration, recipe)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        featuring = time.perf_counter()
-        given = batches.given(network, batch)
-        features = time.perf_counter() - featuring
-        loss = _step(fabric, optimiser, loss_of(batches.logits(network, given), batch, recipe, iteration))
-        yield Step(iteration + 1, loss, rate, time.perf_counter() - began, waited, features)
+    with closing(prepared(batches, position.done, workers)) as coming:
         began = time.perf_counter()
+        for iteration, prepared_batch in enumerate(coming, start=position.done):
+            batch = fabric.to_device(prepared_batch)
+            waited = time.perf_counter() - began
+            rate = learning_rate_at(iteration, recipe)
+            with position.unbroken:
+                loss, features = _iterate(fabric, network, optimiser, batches, batch, iteration, rate)
+                position.done = iteration + 1
+            yield Step(iteration + 1, loss, rate, time.perf_counter() - began, waited, features)
+            began = time.perf_counter()
+
+
+def _iterate(
+    fabric: "Fabric",
+    network: Network,
+    optimiser: Optimizer,
+    batches: Batches | FeatureBatches,
+    batch: Any,
+    iteration: int,
+    rate: float,
+) -> tuple[float, float]:
+    """One step with a batch: the loss, and the seconds that making features took."""
+    recipe = batches.recipe
+    set_training_mode(network, frozen_statistics=recipe.frozen_statistics)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    featuring = time.perf_counter()
+    given = batches.given(network, batch)
+    features = time.perf_counter() - featuring
+    loss = loss_of(batches.logits(network, given), batch, recipe, iteration)
+    return _step(fabric, optimiser, loss), features
 
 
 def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) -> None:
@@ -105,15 +132,4 @@ def loss_of(logits_NKHW: Tensor, batch: Batch | FeatureBatch, recipe: Recipe, it
         batch.known_NK,
         dice_weight=recipe.dice_weight,
         inside_weight=recipe.inside_weight * max(0.0, 1 - 2 * iteration / recipe.iterations),
-    )
-
-
-def _loader(batches: Batches | FeatureBatches, done: int, workers: int) -> DataLoader[Any]:
-    return DataLoader(
-        batches,
-        batch_size=None,  # an item is a batch already
-        sampler=range(done, batches.recipe.iterations),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(),
     )

@@ -5,24 +5,24 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch.optim import Optimizer
 
-from recontour.errors import FaultError, ResumeError, SettingsError
+from recontour.errors import FaultError, RecontourError, ResumeError, SettingsError
 from recontour.files import output_error, write_bytes
 from recontour.network import Network
+from recontour.processes import HeldError, held
 from recontour.training import checkpoint
 from recontour.training.batches import Batches
 from recontour.training.features import for_learning
 from recontour.training.log import ScalarLog
-from recontour.training.loop import Step, learn, optimiser_of
+from recontour.training.loop import Position, Step, learn, optimiser_of
 
 if TYPE_CHECKING:  # two seconds, which contouring need not wait
     from lightning_fabric import Fabric
@@ -65,11 +65,19 @@ class Hardware:
     def fabric(self) -> "Fabric":
         """Lightning's handle on it."""
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
         best: Any = "32-true"
         if torch.cuda.is_available() and self.accelerator != "cpu":
             best = "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-        return Fabric(accelerator=self.accelerator, devices=self.devices, precision=self.precision or best)
+        return Fabric(
+            accelerator=self.accelerator,
+            devices=self.devices,
+            precision=self.precision or best,
+            plugins=[
+                LightningEnvironment()
+            ],  # else it looks for Slurm and others, and warns or fails where it finds one
+        )
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
@@ -103,7 +111,7 @@ def run(
     resume: bool,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     hardware: Hardware = Hardware(),
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """Train a network in place, yielding after each iteration.
 
     identity: everything that makes this run what it is, as JSON; a checkpoint of another run is refused.
@@ -132,22 +140,32 @@ def run(
         lessons = for_learning(network, batches, folder.features if fabric.world_size == 1 else None)
         workers = 1 if fabric.device.type == "cpu" else min(8, cores())
 
-        saved = time.monotonic()
-        with closing(ScalarLog(folder.path / "tensorboard", done)) if first else nullcontext() as log:
-            for step in learn(fabric, wrapped, optimiser, lessons, done=done, workers=workers):
-                if not math.isfinite(step.loss):
-                    raise FaultError(
-                        f"training diverged: the loss of iteration {step.iteration} is {step.loss}. No model was "
-                        f"written; delete {folder.path}, which leads there again, and take another seed (--seed, or a "
-                        "study's seeds)"
-                    )
-                if log and step.iteration % LOG_EVERY == 0:
-                    log.write(step.iteration, {"loss": step.loss, "learning rate": step.learning_rate})
-                last = step.iteration == batches.recipe.iterations
-                if first and (last or time.monotonic() - saved >= checkpoint_seconds):
-                    _save_checkpoint(folder, network, optimiser, step.iteration, identity)
-                    saved = time.monotonic()
-                yield step
+        position = Position(done)
+        keeper = _Keeper(folder, network, optimiser, identity, position, checkpoint_seconds) if first else None
+        steps = learn(fabric, wrapped, optimiser, lessons, position, workers=workers)
+        with closing(steps), closing(ScalarLog(folder.path / "tensorboard", done)) if first else nullcontext() as log:
+            try:
+                for step in steps:
+                    _refuse_diverged(step, folder)
+                    if log and step.iteration % LOG_EVERY == 0:
+                        log.write(step.iteration, {"loss": step.loss, "learning rate": step.learning_rate})
+                    if keeper:
+                        keeper.keep_in_time(last=step.iteration == batches.recipe.iterations)
+                    yield step
+                    position.unbroken.heed()
+            except (KeyboardInterrupt, GeneratorExit):
+                if keeper:
+                    keeper.keep_what_there_is()
+                raise
+
+
+def _refuse_diverged(step: Step, folder: RunFolder) -> None:
+    if not math.isfinite(step.loss):
+        raise FaultError(
+            f"training diverged: the loss of iteration {step.iteration} is {step.loss}. No model was "
+            f"written; delete {folder.path}, which leads there again, and take another seed (--seed, or a "
+            "study's seeds)"
+        )
 
 
 @contextmanager
@@ -155,11 +173,11 @@ def _held(folder: RunFolder) -> Iterator[None]:
     """Keep other processes out of the folder for as long as this one trains there, and no longer, even if killed."""
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.path / "lock", timeout=0):
+        with held(folder.path / "lock"):
             yield
-    except Timeout:
+    except HeldError as error:
         raise SettingsError(
-            f"{folder.path}: another process trains there; wait for it, or choose another --out"
+            f"{folder.path}: another process trains there; wait for it, or choose another --out{error}"
         ) from None
     except OSError as error:
         raise output_error(folder.path, error) from error
@@ -167,25 +185,55 @@ def _held(folder: RunFolder) -> Iterator[None]:
 
 @contextmanager
 def _gone_at_the_end(path: Path) -> Iterator[None]:
+    """A file that is of use to this run alone, and that a kill may have left."""
+    path.unlink(missing_ok=True)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
 
 
-def _save_checkpoint(
-    folder: RunFolder, network: Network, optimiser: Optimizer, done: int, identity: Mapping[str, Any]
-) -> None:
-    """Replace the checkpoint whole: a kill at any moment leaves the old or the new one."""
-    state = {
-        "identity": dict(identity),
-        "done": done,
-        "network": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    content = io.BytesIO()
-    torch.save(state, content)
-    write_bytes(folder.checkpoint, content.getbuffer(), replace=True)
+@dataclass
+class _Keeper:
+    """Keeps a run's checkpoint."""
+
+    folder: RunFolder
+    network: Network
+    optimiser: Optimizer
+    identity: Mapping[str, Any]
+    position: Position
+    seconds: float  # between two of them
+
+    def __post_init__(self) -> None:
+        self._kept, self._at = self.position.done, time.monotonic()
+
+    def keep_in_time(self, *, last: bool) -> None:
+        """Keep where the run is, if it is time or the run's end. Raises: OutputError, FaultError."""
+        if last or time.monotonic() - self._at >= self.seconds:
+            self._keep()
+
+    def keep_what_there_is(self) -> None:
+        """Keep where a run is that is broken off; where that fails, the last checkpoint stays, and that is said."""
+        if self.position.unbroken.broken or self.position.done == self._kept:
+            return
+        try:
+            self._keep()
+        except RecontourError as error:
+            lost = self.position.done - self._kept
+            logging.getLogger(__name__).warning(f"the last {lost} iterations are lost: {error}")
+
+    def _keep(self) -> None:
+        """Replace the checkpoint whole: a kill at any moment leaves the old or the new one."""
+        state = {
+            "identity": dict(self.identity),
+            "done": self.position.done,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_bytes(self.folder.checkpoint, content.getbuffer(), replace=True)
+        self._kept, self._at = self.position.done, time.monotonic()
 
 
 def _read_checkpoint(

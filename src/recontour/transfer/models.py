@@ -2,7 +2,7 @@
 
 import datetime
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def calibrate(model: Model, cases: Sequence[Case], recipe: Recipe) -> None:
 
 def fit(
     model: Model, cases: Sequence[Case], recipe: Recipe, out: Path, *, resume: bool, deterministic: bool = False
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """Train the layers that are not frozen, yielding after each iteration; write the model file after the last.
 
     Between two iterations the caller may contour with the model, but not change it.

@@ -17,6 +17,7 @@ from recontour.cohort.phantom.scanner import Scanner
 from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
 from recontour.files import whole_folder
 from recontour.geometry import Grid, Structure, StructureSet
+from recontour.processes import ignore_signals, script_left_out
 
 MADE = datetime(2020, 1, 1, 12)  # every phantom's date
 
@@ -176,7 +177,7 @@ def write_centre(folder: Path, centre: Centre, cases: Iterable[int], seed: int =
     """
     patients = {case: folder / f"{centre.name}_{case:03d}" for case in cases}
     missing = {case: path for case, path in patients.items() if not path.exists()}
-    with ProcessPoolExecutor() as pool:
+    with script_left_out(), ProcessPoolExecutor(initializer=ignore_signals) as pool:
         jobs = [pool.submit(_write_patient, path, centre, case, seed) for case, path in missing.items()]
         try:
             for job in jobs:
