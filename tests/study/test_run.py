@@ -247,7 +247,7 @@ def test_a_report_states_what_the_cells_were_trained_with(
     one, two, three = (triple.s for triple in grid(open_ground(out)).models)
 
     def trained(cell: Cell, **with_what: str) -> None:
-        write_result(out, replace(a_result(cell), trained_with=with_what))
+        write_result(out, replace(a_result(cell), scores={}, trained_with=with_what))
 
     def report() -> str:
         report_study(out)
