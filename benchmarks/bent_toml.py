@@ -28,15 +28,18 @@ WHOLE = [
     "".join(f"[{'a.' * 30}b{number}]\n" for number in range(15_000)),
     "".join(f"[[{'a.' * 30}b]]\n" for number in range(15_000)),
     "[names]\na = 1979-05-27T07:32:00Z\n", "[names]\na = 07:32:00\n", "[names]\na = '''\n" + "\n" * 100_000 + "'''\n",
-    "[names]\n" + '"""' * 100_000, "[names]\na = [" + "{}," * 100_000 + "]\n", "[names]\na = [" + "1.5," * 100_000 + "]\n",
-    "[names]\na = true\n", "[names]\na = nan\n", "[names]\na = {}\n", "[names]\na = [[[[]]]]\n", "{}\n", '{"names": {}}\n',
+    "[names]\n" + '"""' * 100_000, "[names]\na = [" + "{}," * 100_000 + "]\n",
+    "[names]\na = [" + "1.5," * 100_000 + "]\n",
+    "[names]\na = true\n", "[names]\na = nan\n", "[names]\na = {}\n", "[names]\na = [[[[]]]]\n", "{}\n",
+    '{"names": {}}\n',
 ]  # fmt: skip
 VALUES = [
     "0", "-1", "1", "true", "nan", "inf", "1e30", "1" * 5000, "0x" + "f" * 5000, "[]", "{}", "[[]]", '""', '"all"',
     "1000000000", "9223372036854775807", "99999999999999999999", "1979-05-27", "[" * 1000 + "]" * 1000,
     "{ a = " * 300 + "1" + " }" * 300, '["all", "all"]',
     "[1, 1]", "[0]", "[1, 'x', {}]", "'x'", "[" + "1," * 20_000 + "]",
-    "[" + ",".join(map(str, range(1, 2000))) + "]", '"' + "A" * 70_000 + '"', '"../../x"', '"/etc/passwd"', '"/dev/zero"',
+    "[" + ",".join(map(str, range(1, 2000))) + "]", '"' + "A" * 70_000 + '"', '"../../x"', '"/etc/passwd"',
+    '"/dev/zero"',
 ]  # fmt: skip
 
 
@@ -74,16 +77,18 @@ def bend(rng: random.Random, folder: Path) -> str:
         done = _bend_bytes(rng, path)
     else:
         done = _not_a_file(rng, path)
+    (folder / "bent").write_text(path.name)
     return f"{path.name}: {done}"
 
 
 def commands(folder: Path, out: Path) -> list[list[str]]:
-    """Everything that reads TOML."""
+    """Everything that reads the file that is bent."""
+    if (folder / "bent").read_text() == "STUDY.toml":
+        return [["study", str(folder / "STUDY.toml"), "--dry-run"]]
     dicom, names = str(folder / "dicom"), ["--names", str(folder / "names.toml")]
     return [
         ["import", dicom, str(out / "cohort"), "--centre", "east", *names],
         ["deidentify", dicom, str(out / "clean"), *names],
-        ["study", str(folder / "STUDY.toml"), "--dry-run"],
     ]
 
 

@@ -50,16 +50,18 @@ def read_given(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
         raise
     except OSError as error:
         raise UnreadableError(error.strerror or str(error)) from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123  # of a descriptor
+    try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise UnreadableError("it is no plain file")
         if about.st_size > most_bytes:
             raise UnreadableError(f"it is larger than {most_bytes:,} bytes")
-        try:
+        with open(descriptor, "rb", closefd=False) as file:  # of a descriptor
             return file.read(most_bytes)
-        except OSError as error:
-            raise UnreadableError(error.strerror or str(error)) from error
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    finally:
+        os.close(descriptor)
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:

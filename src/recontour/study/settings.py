@@ -10,10 +10,10 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -57,11 +57,13 @@ def _in_one_line(words: str) -> str:
     return words
 
 
-def _place(given: object) -> object:
-    """A path as `_place_text` wrote it."""
+def _place(given: object) -> Path:
+    """A path: one that is given, or as a person or `_place_text` wrote it."""
     if isinstance(given, str) and given.startswith("file:///"):
         return Path(os.fsdecode(unquote_to_bytes(given.removeprefix("file://"))))
-    return given
+    if isinstance(given, str | Path) and "\0" not in str(given):
+        return Path(given)
+    raise ValueError("a path is expected")
 
 
 def _place_text(path: Path) -> str:
@@ -73,7 +75,7 @@ def _place_text(path: Path) -> str:
 Organ = Annotated[str, AfterValidator(_of_tg263)]
 Organs = Annotated[tuple[Organ, ...], NotEmpty, Field(max_length=MOST_ORGANS), AfterValidator(_each_once)] | All
 Counts = Annotated[tuple[Count | All, ...], NotEmpty, Field(max_length=200)]
-Place = Annotated[Path, BeforeValidator(_place), PlainSerializer(_place_text, when_used="json")]
+Place = Annotated[Path, PlainValidator(_place), PlainSerializer(_place_text, when_used="json")]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -172,9 +174,7 @@ class Study:
         if self.cases:
             each_seed += 2 * len(self.cases.numbers) * self.cases.draws
         if (cells := each_seed * len(self.seeds)) > MOST_CELLS:
-            raise ValueError(
-                f"up to {cells:,} cells; at most {MOST_CELLS:,} are laid out. Ask for fewer seeds or draws"
-            )
+            raise ValueError(f"up to {cells:,} cells, and at most {MOST_CELLS:,} can be; ask for fewer seeds or draws")
         return self
 
 
