@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from recontour.files import read_file
+
 MOST_BYTES = 256 * 2**20  # of a table; none of ours comes near
 MOST_TOML_BYTES = 2**18  # a file that a person writes
 MOST_DOTS = 32  # in one line of TOML outside quotes: reading a dotted name takes time by the square of its length
@@ -45,23 +47,13 @@ def read_given(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     Raises: UnreadableError; FileNotFoundError where there is nothing at all.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return read_file(path, most_bytes)
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise UnreadableError(error.strerror or str(error)) from error
-    try:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise UnreadableError("it is no plain file")
-        if about.st_size > most_bytes:
-            raise UnreadableError(f"it is larger than {most_bytes:,} bytes")
-        with open(descriptor, "rb", closefd=False) as file:  # of a descriptor
-            return file.read(most_bytes)
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
-    finally:
-        os.close(descriptor)
+    except ValueError as error:
+        raise UnreadableError(str(error)) from error
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:

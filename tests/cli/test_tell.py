@@ -125,7 +125,7 @@ def test_what_comes_from_a_file_is_shown_letter_by_letter(
 def test_a_cohort_is_shown_letter_by_letter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cohort = Cohort.open_or_create(tmp_path / "north", "[bold]:x:$_$", [HOSTILE])
     (cohort.path / "names.csv").write_text(f'ROI [/],b\n\'=cmd [/],"{HOSTILE}"\n')
-    tell.cohort(cohort)
+    tell.cohort(cohort, [])
     told = capsys.readouterr().out
     assert told.replace("\n", "").isprintable()
     assert told.count(SHOWN) == 2

@@ -132,6 +132,6 @@ def test_a_model_s_name_is_no_formula(tmp_path: Path) -> None:
     row = scored("-a", "Lens_L", "=cmd|' /C calc'!A0", 0.5, volume_bias_percent=-12.5)
     write_scores(tmp_path / "scores.csv", [row])
     assert (tmp_path / "scores.csv").read_text().splitlines()[1] == (
-        "'-a,Lens_L,'=cmd|' /C calc'!A0,0.5,0.9,2.5,3.0,-12.5,,"
+        "'-a,Lens_L,'=cmd|' /C calc'!A0,0.5,0.9,2.5,3.0,-12.5,,,"
     )
     assert repr(read_scores(tmp_path / "scores.csv")) == repr([row])

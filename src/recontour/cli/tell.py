@@ -217,7 +217,7 @@ def _patients(sound: "Sequence[Case]") -> None:
 def damaged(found: "Sequence[Damaged]") -> None:
     """The cases of a cohort that cannot be used, and why."""
     for case in found:
-        out.print(printable(f"damaged: {case.id}: {case.why}"), markup=False, soft_wrap=True)
+        out.print(plain(f"damaged: {case.id}: {case.why}"), soft_wrap=True)
 
 
 def exported(written: "Exported", folder: Path) -> None:
