@@ -206,12 +206,12 @@ def _patients(sound: "Sequence[Case]") -> None:
     """Which cases are one patient's, and of whom it is not known."""
     for alike in with_one_ct(sound):
         names = ", ".join(case.id for case in alike)
-        out.print(f"the same CT, to the voxel: {names}", markup=False)
+        say(f"the same CT, to the voxel: {names}")
     for patient in by_patient(sound):
         if len(patient) > 1:
-            out.print(f"CTs of one patient: {', '.join(case.id for case in patient)}", markup=False)
+            say(f"CTs of one patient: {', '.join(case.id for case in patient)}")
     if words := doubt(sound):
-        out.print(words, markup=False)
+        say(words)
 
 
 def damaged(found: "Sequence[Damaged]") -> None:
