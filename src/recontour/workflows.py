@@ -32,6 +32,7 @@ from recontour.dicom import (
 from recontour.errors import ModelFileError, OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
+from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.report import About, write_report
 from recontour.files import printable, refuse_existing, whole_folder
 from recontour.geometry import traced
@@ -218,6 +219,7 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     Models are named by their files. An organ that a patient's structure set does not have is not scored.
     """
     refuse_existing(out)
+    refuse_unplottable()
     _refuse_swapped(models[0], cohort, "COHORT MODEL")
     opened = Cohort.open(cohort)
     loaded = _by_name(models)

@@ -1,5 +1,6 @@
 import logging
 import sys
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from recontour.cli import main, tell
 from recontour.cohort import Cohort
 from recontour.evaluation import CaseScore
 from recontour.evaluation.summary import NONE
+from recontour.network import Model
 
 
 class Clock:
@@ -97,3 +99,52 @@ def test_a_damaged_table_of_names_is_one_line(
     assert main(["inspect", str(cohort.path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"recontour: {cohort.path / 'names.csv'} is damaged")
+
+
+HOSTILE = "[/] [bold red]x \x1b[2J\x1b]0;owned\x07 :smile: \u202e"
+SHOWN = "[/] [bold red]x \ufffd[2J\ufffd]0;owned\ufffd :smile: \ufffd"
+
+
+def test_what_comes_from_a_file_is_shown_letter_by_letter(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provenance = replace(
+        model.provenance, centre=HOSTILE, retrained_layers=1, fresh_organs=(HOSTILE,), cases_per_organ={HOSTILE: 1}
+    )
+    tell.learnt(replace(model, provenance=provenance), tmp_path)
+    tell.scored([row("a", HOSTILE, HOSTILE, 0.5)], tmp_path / HOSTILE)
+    tell.studied({HOSTILE: HOSTILE}, tmp_path)
+    with tell.Progress() as progress:
+        progress(HOSTILE, 1, 1, HOSTILE)
+        logging.getLogger("recontour").warning(HOSTILE)
+    told = "".join(capsys.readouterr())
+    assert told.replace("\n", "").isprintable()
+    assert " ".join(told.split()).count(SHOWN) == 11
+
+
+def test_a_cohort_is_shown_letter_by_letter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cohort = Cohort.open_or_create(tmp_path / "north", "[bold]:x:$_$", [HOSTILE])
+    (cohort.path / "names.csv").write_text(f'ROI [/],b\n\'=cmd [/],"{HOSTILE}"\n')
+    tell.cohort(cohort, [])
+    told = capsys.readouterr().out
+    assert told.replace("\n", "").isprintable()
+    assert told.count(SHOWN) == 2
+    assert "Centre [bold]:x:$_$" in told
+    assert "ROI [/]" in told
+    assert "\u2502 =cmd [/]" in told
+
+
+def test_a_bar_on_a_terminal_shows_words_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    terminal = SimpleNamespace(isatty=lambda: True, write=drawn.append, flush=lambda: None, encoding="utf-8")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with tell.Progress() as progress:
+        progress("training [/]", 1, 2, HOSTILE)
+    assert "training [/]" in "".join(drawn)
+    assert "owned\x07" not in "".join(drawn)
+
+
+def test_an_option_that_is_a_file_s_name_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["inspect", "a", "b\x1b[2J"])
+    assert "\x1b" not in capsys.readouterr().err

@@ -809,3 +809,10 @@ def test_contours_without_end_leave_their_organ_unknown(
     assert [("Brainstem is unknown" in found.why, "cross its rows" in found.why) for found in report.left_out] == [
         (True, True)
     ]
+
+
+def test_a_table_that_a_spreadsheet_would_run_is_harmless_and_comes_back(tmp_path: Path) -> None:
+    header, rows = ["what", "reason", "archive"], [["-a-1234", "=1+1; =2", "@x"], ["b", "it's -3", "'=y"]]
+    importing._write_csv(tmp_path / "left_out.csv", header, rows)
+    assert (tmp_path / "left_out.csv").read_text().splitlines()[1] == "'-a-1234,'=1+1;' =2,'@x"
+    assert importing._read_csv(tmp_path / "left_out.csv", header) == rows

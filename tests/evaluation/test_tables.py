@@ -126,3 +126,12 @@ def test_a_missed_organ_is_an_empty_prediction() -> None:
     assert not scored("p1", "Lens_L", "S", 0.1, volume_bias_percent=-99.0).is_missed
     assert not scored("p1", "Lens_L", "S", 0.0, hd95_mm=inf, volume_bias_percent=inf).is_missed  # there is none
     assert not scored("p1", "Lens_L", "S", nan, hd95_mm=nan, volume_bias_percent=nan).is_missed
+
+
+def test_a_model_s_name_is_no_formula(tmp_path: Path) -> None:
+    row = scored("-a", "Lens_L", "=cmd|' /C calc'!A0", 0.5, volume_bias_percent=-12.5)
+    write_scores(tmp_path / "scores.csv", [row])
+    assert (tmp_path / "scores.csv").read_text().splitlines()[1] == (
+        "'-a,Lens_L,'=cmd|' /C calc'!A0,0.5,0.9,2.5,3.0,-12.5,,,"
+    )
+    assert repr(read_scores(tmp_path / "scores.csv")) == repr([row])

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from recontour.errors import OutputError, ScoresError
 from recontour.study.diary import WINDOW, Diary
 from recontour.training.loop import Step
 
@@ -49,3 +50,46 @@ def test_a_look_at_the_validation_cases_comes_after_the_seconds_of_the_steps_bef
             if iteration % 2 == 0:
                 diary.validate(iteration, lambda: 0.5)
         assert [(point.iteration, point.seconds) for point in diary.validation] == [(2, 1.0), (4, 2.0)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "step,1,0.5,.",
+        "step,one,0.5,0.2,0.1,0.0,.",
+        "step,1,0.5,-0.2,0.1,0.0,.",
+        "step,1,nan,0.2,0.1,0.0,.",
+        "step,1,0.5,1e30,0.1,0.0,.",
+        "step,0,0.5,0.2,0.1,0.0,.",
+        f"step,{'1' * 5000},0.5,0.2,0.1,0.0,.",
+        "validation,1,inf,.",
+        "other,1,1,.",
+        ",.",
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "diary.csv").write_text(f"step,2,0.5,0.2,0.1,0.0,.\n{line}\n")
+    with (
+        pytest.raises(ScoresError, match=r"diary\.csv, line 2 is damaged .*remove the file"),
+        Diary(tmp_path / "diary.csv"),
+    ):
+        pass
+
+
+def test_a_diary_is_not_written_through_a_link(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("")
+    (tmp_path / "diary.csv").symlink_to(mine)
+    (tmp_path / "second").hardlink_to(mine)
+    for name in ("diary.csv", "second"):
+        with pytest.raises(OutputError, match=name), Diary(tmp_path / name):
+            pass
+    assert mine.read_text() == ""
+
+
+def test_only_a_whole_diary_has_a_training_s_time(tmp_path: Path) -> None:
+    with Diary(tmp_path / "diary.csv") as diary:
+        for iteration in (1, 2, 4):
+            diary.note(step(iteration))
+        assert diary.has(2)
+        assert not diary.has(4)

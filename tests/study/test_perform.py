@@ -64,7 +64,7 @@ def test_a_cell_keeps_its_model_its_scores_and_its_time(ground: Ground) -> None:
         "source test": 1,
     }
     case = ground.cases("target", "test")[0]
-    mask = read_mask(ground.out, watched, case.id, "Brainstem", case.grid.shape[2])
+    mask = read_mask(ground.out, watched, case.id, "Brainstem", case.grid.shape)
     assert mask is not None
     assert mask.shape == case.grid.shape
 

@@ -16,7 +16,7 @@ from tests.evaluation.conftest import scored
 from tests.study.test_study_report import a_result
 
 from recontour.cohort import Cohort, case_id_of
-from recontour.errors import FaultError, OutputError, SettingsError
+from recontour.errors import FaultError, OutputError, ScoresError, SettingsError
 from recontour.study import run
 from recontour.study.cells import Cell
 from recontour.study.perform import Ground, Telling, recipe_of
@@ -247,7 +247,7 @@ def test_a_report_states_what_the_cells_were_trained_with(
     one, two, three = (triple.s for triple in grid(open_ground(out)).models)
 
     def trained(cell: Cell, **with_what: str) -> None:
-        write_result(out, replace(a_result(cell), trained_with=with_what))
+        write_result(out, replace(a_result(cell), scores={}, trained_with=with_what))
 
     def report() -> str:
         report_study(out)
@@ -277,3 +277,64 @@ def test_a_report_states_what_the_cells_were_trained_with(
     page = report()
     assert f'">0.1; but unknown in {three.id}</td>' in page
     assert mixed in page
+
+
+@pytest.mark.parametrize("name", ["cells", "tables", "cells/S"])
+def test_a_study_writes_through_no_link(study: Study, tmp_path: Path, name: str) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    prepare(study, out, resume=False)
+    elsewhere.mkdir()
+    (elsewhere / "models.csv").write_text("mine")
+    link = cell_folder(out, grid(open_ground(out)).models[0].s) if name == "cells/S" else out / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(elsewhere)
+    for use in (report_study, lambda out: run.run(out, lambda *_words: None)):
+        with pytest.raises(OutputError, match="is a link, and a study writes only into its own folder"):
+            use(out)
+    assert {path.name: path.read_text() for path in elsewhere.iterdir()} == {"models.csv": "mine"}
+
+
+def test_what_a_cell_is_at_is_not_written_through_a_link(study: Study, tmp_path: Path) -> None:
+    out, mine = tmp_path / "out", tmp_path / "mine"
+    prepare(study, out, resume=False)
+    ground = open_ground(out)
+    cell = grid(ground).models[0].t
+    mine.write_text("mine")
+    cell_folder(out, cell).mkdir(parents=True)
+    (cell_folder(out, cell) / "at").symlink_to(mine)
+    assert run._take(cell, ground)
+    assert mine.read_text() == "mine"
+
+
+def test_a_reason_that_cannot_be_read_is_still_a_failure(study: Study, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(study, out, resume=False)
+    s, t, st = grid(open_ground(out)).cells
+    for cell, content in ((s, b""), (t, b"\xff\x1b[2J[/]\nmore"), (st, b"")):
+        cell_folder(out, cell).mkdir(parents=True)
+        (cell_folder(out, cell) / "failed.txt").write_bytes(content)
+    (cell_folder(out, st) / "failed.txt").unlink()
+    (cell_folder(out, st) / "failed.txt").mkdir()
+    assert report_study(out) == {
+        s.id: "",
+        t.id: "\ufffd\ufffd[2J[/]",
+        st.id: "failed.txt cannot be read: it is a folder",
+    }
+
+
+def test_scores_of_a_case_that_is_not_in_the_split_are_refused(study: Study, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(study, out, resume=False)
+    write_result(out, a_result(grid(open_ground(out)).models[0].s))
+    with pytest.raises(ScoresError, match=r"scores\.csv has scores of 't0', which is not of target test in split\.csv"):
+        report_study(out)
+
+
+def test_a_finished_study_starts_no_workers(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    prepare(study, out, resume=False)
+    for cell in grid(open_ground(out)).cells:
+        write_result(out, replace(a_result(cell), scores={}))
+    monkeypatch.setattr(run, "_work", lambda *_: pytest.fail("nothing is left to do"))
+    assert run.run(out, lambda *_words: None) == {}
+    assert dry_run(study, out)[:2] == ([], {})

@@ -1,9 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from recontour.errors import SettingsError
-from recontour.study.settings import example, read_study, threads_of
+from recontour.study.settings import Centre, example, read_study, threads_of
 
 LEAST = '[source]\ncohort = "north"\ntest = 1\n[target]\ncohort = "south"\ntest = 1\n[models]\niterations = 3\n'
 
@@ -64,6 +66,14 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         (LEAST + "[normalisation]\nslices = 2\nbatches = []\n", r"normalisation\.batches is .*at least 1 item"),
         (LEAST + "[depth]\niterations = 2\ncontrols = ['trunk']\n", r"depth\.controls.* is 'trunk'"),
         ("[source\n", "is not TOML"),
+        ("seeds = [0x" + "f" * 5000 + "]\n" + LEAST, r"seeds\.0 is too long to show"),
+        ("seeds = " + "[" * 5000 + "]" * 5000 + LEAST, "nested too deep"),
+        ("workers = 1000000\n" + LEAST, "workers is 1000000: input should be less than or equal to 1000"),
+        ("organs = ['../../x']\n" + LEAST, r"organs\.0 is '\.\./\.\./x': no TG-263 name"),
+        ('name = "a\\u001b[2J"\n' + LEAST, "name is .*text in one line is expected"),
+        ("organs = [" + "1," * 1000 + "]\n" + LEAST, r"organs.*\d+ more|organs is .*at most 200"),
+        (LEAST + "[cases]\niterations = 1\ndraws = 9000\n", "up to 108,003 cells, and at most 20,000 can be"),
+        (LEAST.replace('"north"', "3"), r"source\.cohort is 3: a path is expected"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_where(tmp_path: Path, text: str, said: str) -> None:
@@ -82,3 +92,11 @@ def test_threads_are_as_declared_or_shared_out(tmp_path: Path, monkeypatch: pyte
     assert threads_of(read_study(write(tmp_path, "threads = 3\n" + LEAST))) == 3
     assert threads_of(read_study(write(tmp_path, "workers = 2\n" + LEAST))) == 4
     assert threads_of(read_study(write(tmp_path, "workers = 16\n" + LEAST))) == 1
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_kept_in_json() -> None:
+    centre = Centre(cohort=Path(os.fsdecode(b"/data/Z\xfcrich 50%")), split=Path("/data/Zürich 50%.csv"))
+    kept = TypeAdapter(Centre).dump_json(centre)
+    assert b"file:///data/Z%FCrich%2050%25" in kept
+    assert "/data/Zürich 50%.csv".encode() in kept
+    assert TypeAdapter(Centre).validate_json(kept) == centre

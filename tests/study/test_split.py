@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -219,3 +220,16 @@ def test_patients_of_both_centres_and_of_an_older_split_are_told(north: Cohort, 
 def test_a_cohort_too_small_for_its_split_is_refused(north: Cohort) -> None:
     with pytest.raises(SettingsError, match="no case for train, of 3 cases"):
         split_of("source", Centre(cohort=north.path, test=3), north)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", b"case;fold\na;b\n"])
+def test_an_empty_or_foreign_split_file_is_one_line(north: Cohort, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "split.csv").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"split\.csv: .*columns case and fold"):
+        read_split(tmp_path / "split.csv", "source", north)
+
+
+def test_a_split_file_that_is_a_pipe_is_not_waited_for(north: Cohort, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "split.csv")
+    with pytest.raises(SettingsError, match="no plain file"):
+        read_split(tmp_path / "split.csv", "source", north)

@@ -376,7 +376,7 @@ def test_results_from_files_give_the_same_numbers(tmp_path: Path) -> None:
 
 def test_folds_that_share_a_case_s_name_are_told_apart(tmp_path: Path) -> None:
     cell = GRID.models[0].s
-    scores = {TARGET: [scored("a-1", "A", cell.id, 0.9)], SOURCE: [scored("a-1", "A", cell.id, 0.3)]}
+    scores = {TARGET: [scored("a-1", "Brainstem", cell.id, 0.9)], SOURCE: [scored("a-1", "Brainstem", cell.id, 0.3)]}
     write_result(tmp_path, replace(RESULTS[cell.id], scores=scores))
     kept = read_result(tmp_path, cell)
     assert kept

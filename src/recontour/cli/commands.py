@@ -56,7 +56,9 @@ def export(options: argparse.Namespace) -> None:
 
 def convert(options: argparse.Namespace) -> None:
     """Labels -> RTSTRUCT."""
-    tell.converted(recontour.convert(options.labels, options.ct_dir, options.out), options.out)
+    with tell.Progress():
+        written = recontour.convert(options.labels, options.ct_dir, options.out)
+    tell.converted(written, options.out)
 
 
 def train(options: argparse.Namespace) -> None:
@@ -129,7 +131,9 @@ def study(options: argparse.Namespace) -> None:
         raise SettingsError("give STUDY.toml and --out DIR; `recontour study --example` prints a study file")
     declared = studies.read_study(options.study)
     if options.dry_run:
-        tell.planned(*studies.dry_run(declared, options.out))
+        with tell.Progress():
+            planned = studies.dry_run(declared, options.out)
+        tell.planned(*planned)
         return
     with tell.Progress() as progress:
         failed = studies.run_study(declared, options.out, resume=options.resume, progress=progress)
@@ -142,7 +146,9 @@ def report(options: argparse.Namespace) -> None:
     """A study's report, again."""
     from recontour import study as studies
 
-    tell.studied(studies.report_study(options.study), options.study)
+    with tell.Progress():
+        failed = studies.report_study(options.study)
+    tell.studied(failed, options.study)
 
 
 def demo(options: argparse.Namespace) -> None:

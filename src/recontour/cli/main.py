@@ -13,6 +13,7 @@ from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
+from typing import NoReturn
 
 from recontour.cli.streams import forgiving_streams
 from recontour.errors import RecontourError
@@ -130,9 +131,17 @@ def _fail(line: str, code: int) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors repeat what was typed, which may be a file's name, without what steers a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and leave."""
+        super().error(printable(message))
+
+
 @cache
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="recontour",
         description="Make another centre's contouring network contour the way your centre does. Research use only.",
     )

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import logging
 import os
 import re
@@ -49,6 +48,7 @@ from recontour.errors import (
 from recontour.files import machine_fault, printable, read_file, write_text
 from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 from recontour.partials import locked_folder
+from recontour.texts import csv_rows, csv_text
 
 Rows = list[list[str]]
 
@@ -508,7 +508,7 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
     """
     try:
         text = read_file(path, MOST_TABLE_BYTES).decode("utf-8")
-        first, *rows = csv.reader(io.StringIO(text))
+        first, *rows = csv_rows(text)
     except FileNotFoundError:
         return []
     except PermissionError as error:
@@ -523,6 +523,4 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue(), replace=True)
+    write_text(path, csv_text([header, *rows]), replace=True)

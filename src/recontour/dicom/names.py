@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from recontour.errors import NamesError
+from recontour.texts import UnreadableError, read_toml, shown
 
 Status = Literal["mapped", "ignored", "ambiguous"]
 STATUSES = ("mapped", "ambiguous", "ignored")  # as they are shown
@@ -109,29 +110,27 @@ def read_user_map(path: Path) -> dict[str, str]:
     """
     example = 'write [names] and under it lines such as "Hirnstamm" = "Brainstem"'
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_toml(path)
     except OSError as error:
         raise NamesError(f"{path}: cannot be read ({error.strerror}); check the path given to --names") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise NamesError(f"{path}: not TOML in UTF-8 ({error}); {example}") from error
+    except UnreadableError as error:
+        raise NamesError(f"{path}: cannot be read: {error}; {example}") from error
     names = content.get("names")
     if not isinstance(names, dict) or set(content) != {"names"}:
-        raise NamesError(f"{path}: one table [names] is expected, found {sorted(content) or 'nothing'}; {example}")
+        found = shown(sorted(content)) if content else "nothing"
+        raise NamesError(f"{path}: one table [names] is expected, found {found}; {example}")
     known = {organ.casefold(): organ for organ in known_organs()}
     seen: dict[str, str] = {}
     for roi_name, organ in names.items():
+        mapped = f"{path}: {shown(roi_name)} is mapped"
         if not isinstance(organ, str):
-            raise NamesError(f"{path}: '{roi_name}' is mapped to {organ!r}; a TG-263 name in quotes is expected")
+            raise NamesError(f"{mapped} to {shown(organ)}; a TG-263 name in quotes is expected")
         if organ not in IGNORE and not is_tg263(organ):
-            raise NamesError(
-                f"{path}: '{roi_name}' is mapped to '{organ}'; TG-263 names are at most 16 of A-z, 0-9, _, ~, ^ and -"
-            )
+            raise NamesError(f"{mapped} to {shown(organ)}; TG-263 names are at most 16 of A-z, 0-9, _, ~, ^ and -")
         if (usual := known.get(organ.casefold(), organ)) != organ:
-            raise NamesError(f"{path}: '{roi_name}' is mapped to '{organ}'; TG-263 spells it '{usual}'")
+            raise NamesError(f"{mapped} to '{organ}'; TG-263 spells it '{usual}'")
         if seen.setdefault(_key(roi_name), organ) != organ:
-            raise NamesError(
-                f"{path}: '{roi_name}' is mapped twice, to '{organ}' and '{seen[_key(roi_name)]}'; keep one"
-            )
+            raise NamesError(f"{mapped} twice, to '{organ}' and '{seen[_key(roi_name)]}'; keep one")
     return dict(names)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from recontour.evaluation.plotting import default_settings
 from recontour.evaluation.tables import CaseScore
 from recontour.geometry.raster import rings
 
@@ -109,6 +110,7 @@ def _centred(centre: float, length: float, size: int) -> slice:
     return slice(start, start + pixels)
 
 
+@default_settings()
 def _png(hu: npt.NDArray[np.int16 | np.float32]) -> str:
     """The window's greys as a data: URI, enlarged by interpolation; each pixel keeps its place, metal its size."""
     from matplotlib.image import imsave
@@ -130,9 +132,9 @@ def _path(plane: Mask, crop: tuple[slice, slice], spacing_mm: tuple[float, float
     return " ".join("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in ring) + "Z" for ring in drawn)
 
 
+@default_settings()
 def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
     """DSC per organ as SVG: one panel per organ, one box per model, a dot per row, a line along each case's dots."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     organs = list(dict.fromkeys(row.organ for row in scores))
@@ -153,8 +155,7 @@ def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
     for first_of_row in panels[::PANELS_PER_ROW]:
         first_of_row.set_ylabel("DSC", fontsize=8)
     svg = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "recontour"}):
-        figure.savefig(svg, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(svg, format="svg", metadata={"Date": None}, transparent=True)
     return svg.getvalue()[svg.getvalue().index("<svg") :]
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from recontour.files import printable
 
 
 def render(
@@ -11,7 +14,17 @@ def render(
     """Fill in a template of a package, which may build on page.html and marks.html beside this file."""
     loader = ChoiceLoader([PackageLoader(package, ""), PackageLoader("recontour.evaluation", "")])
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(filters or {})
     return environment.get_template(template).render(contents)
+
+
+def _shown(value: object) -> object:
+    """A value as a page may have it: text from a file without what steers, turns or is no text."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

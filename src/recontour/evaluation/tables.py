@@ -4,7 +4,6 @@ Numbers are written with every digit, so reading gives back the same; an empty c
 """
 
 import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from recontour.errors import ScoresError
 from recontour.files import write_text
+from recontour.texts import UnreadableError, csv_rows, csv_text, read_text
 
 SCORE_COLUMNS = (
     "case",
@@ -112,9 +112,8 @@ def read_scores(path: Path) -> list[CaseScore]:
     Raises: ScoresError: the file is missing, or is not such a table.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(line, cells) for line, cells in enumerate(csv.reader(file), start=1) if cells]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = [(line, cells) for line, cells in enumerate(csv_rows(read_text(path)), start=1) if cells]
+    except (OSError, UnreadableError, csv.Error) as error:
         raise ScoresError(
             f"{path}: cannot be read as a table ({error}). Give the scores.csv of an evaluation."
         ) from error
@@ -128,18 +127,14 @@ def read_scores(path: Path) -> list[CaseScore]:
 
 
 def _csv_text(columns: Sequence[str], rows: Iterable[CaseScore] | Iterable[Comparison]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([cell_text(getattr(row, column)) for column in columns] for row in rows)
-    return text.getvalue()
+    return csv_text([columns, *([cell_of(getattr(row, column)) for column in columns] for row in rows)])
 
 
-def cell_text(value: str | float) -> str:
-    """A cell with every digit; NaN is an empty one."""
+def cell_of(value: str | float) -> str | int | float:
+    """What stands in a cell: text as it is, a number with every digit; for NaN nothing."""
     if isinstance(value, str | int):
-        return str(value)
-    return "" if math.isnan(value) else repr(float(value))
+        return value
+    return "" if math.isnan(value) else float(value)
 
 
 def _score_of(path: Path, line: int, cells: list[str], columns: int) -> CaseScore:

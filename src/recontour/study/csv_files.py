@@ -1,18 +1,18 @@
 """The tables of a study as CSV files."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
-from recontour.evaluation.tables import cell_text
+from recontour.evaluation.tables import cell_of
 from recontour.files import output_error, write_text
 from recontour.study.tables import SOURCE, TARGET, Cases, Depth, Found, Main, Normalisation, Separately, published
+from recontour.texts import csv_text
 
-Row = dict[str, str]  # by column
+Cell = str | int | float
+Row = dict[str, Cell]  # by column
 
 
 def write_tables(folder: Path, found: Found) -> None:
@@ -34,7 +34,7 @@ def _tables(found: Found) -> dict[str, list[Row]]:
     return {
         "models": list(_models(found.main)) if found.main else [],
         "statistics": [
-            {"fold": fold} | _flat(row) for fold, main in folds.items() for row in main.differences.values()
+            {"fold": fold, **_flat(row)} for fold, main in folds.items() for row in main.differences.values()
         ],
         "retention": [_flat(row) for row in found.kept.models.values()] if found.kept else [],
         "depth": _rows(found.depth),
@@ -71,11 +71,11 @@ def _flat(row: object) -> Row:
     return dict(_cells("", row))
 
 
-def _cells(name: str, value: object) -> Iterator[tuple[str, str]]:
+def _cells(name: str, value: object) -> Iterator[tuple[str, Cell]]:
     parts = _parts(value)
     if parts is None:
         assert isinstance(value, str | int | float)
-        yield name, cell_text(value)
+        yield name, cell_of(value)
     else:
         for part, of_part in parts.items():
             yield from _cells(f"{name}_{part}" if name else part, of_part)
@@ -93,12 +93,8 @@ def _parts(value: object) -> Mapping[str, object] | None:
 
 
 def _text(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([columns, *([row.get(column, "") for column in columns] for row in rows)])
 
 
 def _remove(path: Path) -> None:

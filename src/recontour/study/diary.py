@@ -1,6 +1,7 @@
 """How a cell's training went, iteration by iteration, in a file that survives a kill."""
 
-import csv
+import math
+import os
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
@@ -8,10 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from recontour.errors import ScoresError
+from recontour.files import output_error
 from recontour.study.results import Point
+from recontour.texts import UnreadableError, open_own, read_text
 from recontour.training.loop import Step
 
 WINDOW = 20  # iterations that a point of the loss curve averages
+MOST_ITERATIONS = 10**9
+MOST = 1e9  # a loss, or seconds
+REMOVE = "remove the file and go on with --resume: the model is kept, its times are then unknown"
 
 
 class Diary:
@@ -29,12 +36,11 @@ class Diary:
 
     def __enter__(self) -> "Diary":
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._path.exists():
-            with self._path.open(encoding="utf-8", newline="") as file:
-                for row in csv.reader(file):
-                    if row and row[-1] == ".":  # a line that was cut off has no full stop
-                        self._read(row)
-        self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        try:
+            self._read()
+            self._file = open_own(self._path, append=True)
+        except OSError as error:
+            raise output_error(self._path, error) from error
         self._file.write("\n")  # ends a line that was cut off
         return self
 
@@ -55,6 +61,10 @@ class Diary:
             self._dsc[iteration] = measure()
             self._write("validation", iteration, self._dsc[iteration])
 
+    def has(self, iterations: int) -> bool:
+        """Whether every iteration of a training is in it, so that its times are those of the training."""
+        return self._steps.keys() >= set(range(1, iterations + 1))
+
     @property
     def seconds(self) -> float:
         """Wall clock of all iterations."""
@@ -63,12 +73,15 @@ class Diary:
     @property
     def waiting(self) -> float:
         """Share of it spent waiting for data."""
-        return sum(waited for *_, waited, _ in self._steps.values()) / self.seconds if self._steps else 0.0
+        return self._share(sum(waited for *_, waited, _ in self._steps.values()))
 
     @property
     def features(self) -> float:
         """Share of it spent making a frozen trunk's features."""
-        return sum(features for *_, features in self._steps.values()) / self.seconds if self._steps else 0.0
+        return self._share(sum(features for *_, features in self._steps.values()))
+
+    def _share(self, seconds: float) -> float:
+        return seconds / self.seconds if self.seconds else 0.0
 
     @property
     def loss(self) -> tuple[Point, ...]:
@@ -89,13 +102,41 @@ class Diary:
         return tuple(Point(i, spent[bisect_right(ordered, i)], self._dsc[i]) for i in sorted(self._dsc))
 
     def _write(self, *cells: str | float) -> None:
+        """Append a line, and see it onto the disk: a checkpoint that is there must not be of later iterations."""
         assert self._file
-        self._file.write(",".join(map(str, cells)) + ",.\n")
+        try:
+            self._file.write(",".join(map(str, cells)) + ",.\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise output_error(self._path, error) from error
 
-    def _read(self, row: list[str]) -> None:
-        kind, iteration, *numbers = row[:-1]
-        if kind == "step":
-            loss, seconds, waited, features = map(float, numbers)
-            self._steps[int(iteration)] = (loss, seconds, waited, features)
+    def _read(self) -> None:
+        """Read what an earlier run wrote."""
+        try:
+            lines = read_text(self._path).splitlines()
+        except FileNotFoundError:
+            return
+        except UnreadableError as error:
+            raise ScoresError(f"{self._path} cannot be read: {error}; {REMOVE}") from error
+        for number, line in enumerate(lines, start=1):
+            if line.endswith(",."):  # one that was cut off has no full stop
+                try:
+                    self._keep(line.split(",")[:-1])
+                except ValueError as error:
+                    raise ScoresError(f"{self._path}, line {number} is damaged ({error}); {REMOVE}") from error
+
+    def _keep(self, row: list[str]) -> None:
+        kind, iteration, *numbers = row
+        at, values = int(iteration), tuple(map(float, numbers))
+        is_step = kind == "step" and len(values) == 4 and all(math.isfinite(value) for value in values)
+        is_look = kind == "validation" and len(values) == 1 and not math.isinf(values[0])
+        if not (is_step or is_look) or not 1 <= at <= MOST_ITERATIONS or any(abs(value) > MOST for value in values):
+            raise ValueError("no line of a diary")
+        if is_step and min(values[1:]) < 0:
+            raise ValueError("a time below 0")
+        if is_step:
+            loss, seconds, waited, features = values
+            self._steps[at] = (loss, seconds, waited, features)
         else:
-            self._dsc[int(iteration)] = float(numbers[0])
+            self._dsc[at] = values[0]

@@ -2,16 +2,19 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from recontour.evaluation.figures import colour_of
+from recontour.evaluation.plotting import default_settings
 from recontour.evaluation.summary import MINUS
 from recontour.study.tables import MODELS, Cases, CurveRow, Depth, DepthRow, Estimate, Level, TimesRow
+
+if TYPE_CHECKING:  # loaded where a figure is drawn: its settings are read then
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,9 +28,10 @@ CONTROL_ROOM = 1.3  # between two controls, where 1 lies between two depths
 SMOOTHED = 25  # a smoothed curve averages over 1/25 of its points
 
 
+@default_settings()
 def depth_plot(depth: Depth, levels: Mapping[str, Estimate], times: Sequence[TimesRow]) -> str:
     """DSC on target and source, and the seconds of an iteration, by the number of retrained layers."""
-    figure = Figure(figsize=(WIDTH_IN, 3.1), layout="constrained")
+    figure = _figure(3.1)
     left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
     curve, controls = depth.curve, depth.controls
     places = np.arange(len(curve), dtype=np.float64)
@@ -63,9 +67,10 @@ def _layers(row: DepthRow) -> str:
     return f"{row.layers}\nall" if row.all_layers else str(row.layers)
 
 
+@default_settings()
 def cases_plot(cases: Cases) -> str:
     """DSC of T and ST by the number of target cases; a dot a draw, beside its curve so that none is hidden."""
-    figure = Figure(figsize=(WIDTH_IN, 3.1), layout="constrained")
+    figure = _figure(3.1)
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     numbers = np.array([row.cases for row in cases.rows], dtype=np.float64)
     for model, sides, draws, shift in (
@@ -96,9 +101,10 @@ def cases_plot(cases: Cases) -> str:
     return _svg(figure)
 
 
+@default_settings()
 def curves_plot(curves: Sequence[CurveRow]) -> str:
     """Loss, smoothed, and DSC on the target's validation cases, against minutes; a line a seed."""
-    figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+    figure = _figure(2.9)
     panels = dict(zip(("loss", "validation"), figure.subplots(1, 2), strict=True))
     groups: dict[tuple[str, str, int], list[CurveRow]] = {}
     for row in curves:
@@ -132,13 +138,13 @@ def smoothed(values: Floats) -> Floats:
     return np.asarray(np.convolve(values, window, mode="same") / counts)
 
 
-def _band(panel: Axes, x: Floats, levels: Sequence[Level], colour: str, marker: str, line: str, label: str) -> None:
+def _band(panel: "Axes", x: Floats, levels: Sequence[Level], colour: str, marker: str, line: str, label: str) -> None:
     if any(level.patients for level in levels):
         _curve(panel, x, [level.dsc for level in levels], colour, marker, line, label)
 
 
 def _curve(
-    panel: Axes, x: Floats, estimates: Sequence[Estimate], colour: str, marker: str, line: str, label: str
+    panel: "Axes", x: Floats, estimates: Sequence[Estimate], colour: str, marker: str, line: str, label: str
 ) -> None:
     """A curve in its 95 % band."""
     panel.fill_between(x, [e.low for e in estimates], [e.high for e in estimates], color=colour, alpha=0.2, linewidth=0)
@@ -148,26 +154,26 @@ def _curve(
     )  # fmt: skip
 
 
-def _whisker(panel: Axes, x: float, one: Estimate, colour: str, marker: str) -> None:
+def _whisker(panel: "Axes", x: float, one: Estimate, colour: str, marker: str) -> None:
     """A point with its 95 % interval."""
     panel.plot([x, x], [one.low, one.high], color=colour, linewidth=1.2)
     panel.plot([x], [one.mean], color=colour, marker=marker, markersize=5, linestyle="none")
 
 
-def _horizontal(panel: Axes, level: Estimate, model: str, where: str) -> None:
+def _horizontal(panel: "Axes", level: Estimate, model: str, where: str) -> None:
     if np.isfinite(level.mean):
         panel.axhline(
             level.mean, color=COLOURS[model], linestyle=LINES[model], linewidth=1.5, label=f"{model}, {where}"
         )
 
 
-def _legend(panel: Axes, columns: int = 1) -> None:
+def _legend(panel: "Axes", columns: int = 1) -> None:
     """Above the panel, where it hides nothing."""
     if panel.get_legend_handles_labels()[0]:
         panel.legend(fontsize=6.5, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
 
 
-def _finish(panel: Axes, x: str, y: str) -> None:
+def _finish(panel: "Axes", x: str, y: str) -> None:
     panel.set_xlabel(x, fontsize=8)
     panel.set_ylabel(y, fontsize=8)
     panel.tick_params(labelsize=7)
@@ -176,9 +182,14 @@ def _finish(panel: Axes, x: str, y: str) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _svg(figure: Figure) -> str:
+def _figure(height_in: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+
+
+def _svg(figure: "Figure") -> str:
     """The figure as an element of an HTML page, the same at every run."""
     svg = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "recontour"}):
-        figure.savefig(svg, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(svg, format="svg", metadata={"Date": None}, transparent=True)
     return svg.getvalue()[svg.getvalue().index("<svg") :]

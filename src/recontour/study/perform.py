@@ -166,13 +166,14 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
                     ):
                         diary.validate(step.iteration, lambda: _mean_dsc(model, watched, ground))
         trunk, head = nan, nan
-        if cell.validate_every:
+        is_timed = diary.has(recipe.iterations)  # not where it was lost, beside a model that is there
+        if cell.validate_every and is_timed:
             tell("timing")
             trunk, head = time_shares(model, cases, recipe, diary)
         return Training(
             iterations=recipe.iterations,
-            seconds=diary.seconds,
-            waiting=diary.waiting,
+            seconds=diary.seconds if is_timed else nan,
+            waiting=diary.waiting if is_timed else nan,
             trunk=trunk,
             head=head,
             parameters=_count(model),

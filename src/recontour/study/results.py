@@ -11,60 +11,112 @@ DIR/
   report.html, tables/     what `recontour report` makes of it
 """
 
+import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from recontour.errors import ScoresError
 from recontour.evaluation import CaseScore, read_scores, write_scores
 from recontour.files import whole_file, write_text
 from recontour.study.cells import Cell
+from recontour.study.settings import mistakes
+from recontour.texts import UnreadableError, read_given, shown
 
 Mask = npt.NDArray[np.bool_]
+MOST_RESULT_BYTES = 2**26
+MOST_HEADER_BYTES = 2**12  # of an array in masks.npz
+
+
+def _within(low: float, high: float, *others: float) -> Callable[[float], float]:
+    """A check that a number lies between two others; NaN, which stands for nothing to measure, always may."""
+
+    def checked(value: float) -> float:
+        if not (low <= value <= high or math.isnan(value) or value in others):
+            raise ValueError(f"a number from {low:g} to {high:g} is expected")
+        return value
+
+    return checked
+
+
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Seconds = Annotated[float, AfterValidator(_within(0, 1e10))]
+Share = Annotated[float, AfterValidator(_within(-0.01, 1.01))]  # two clocks may disagree
+Value = Annotated[float, AfterValidator(_within(-1e9, 1e9))]
+Text = Annotated[str, Field(max_length=100_000)]
+Fold = Literal["target test", "target validation", "source test"]
+MEASURES = {  # what each can be; NaN: nothing to measure
+    "dsc": _within(0, 1),
+    "surface_dsc": _within(0, 1),
+    "tolerance_mm": _within(0, 1000),
+    "hd95_mm": _within(0, 1e6, math.inf),  # inf: one of the two masks is empty
+    "volume_bias_percent": _within(-100.001, 1e12, math.inf),
+    "msd_mm": _within(0, 1e6, math.inf),
+    "apl_mm": _within(0, 1e9, math.inf),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """Where a training curve stands."""
 
-    iteration: int
-    seconds: float  # of training so far, validation not counted
-    value: float  # loss, or mean DSC over the organs
+    iteration: Count
+    seconds: Seconds  # of training so far, validation not counted; NaN: unknown
+    value: Value  # loss, or mean DSC over the organs
+
+
+Curve = Annotated[Sequence[Point], Field(max_length=10**6), AfterValidator(tuple)]
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
     """How a cell's training went."""
 
-    iterations: int
-    seconds: float  # wall clock of all iterations
-    waiting: float  # share of it spent waiting for data ...
-    trunk: float  # ... in Conv1 to Conv4 ...
-    head: float  # ... and in the CAC, the SPP, the loss and the optimiser
-    parameters: int
-    retrained_parameters: int
-    loss: Sequence[Point] = ()
-    validation: Sequence[Point] = ()  # mean DSC on the target's validation cases
+    iterations: Count
+    seconds: Seconds  # wall clock of all iterations; NaN: the diary does not have them all
+    waiting: Share  # share of it spent waiting for data ...
+    trunk: Share  # ... in Conv1 to Conv4 ...
+    head: Share  # ... and in the CAC, the SPP, the loss and the optimiser
+    parameters: Count
+    retrained_parameters: Count
+    loss: Curve = ()
+    validation: Curve = ()  # mean DSC on the target's validation cases
 
     @property
     def seconds_per_iteration(self) -> float:
-        """NaN for a model that was not trained."""
-        return self.seconds / self.iterations if self.iterations else float("nan")
+        """NaN for a model that was not trained, or if nobody knows how long."""
+        return self.seconds / self.iterations if self.iterations and self.seconds else math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Contouring:
     """What contouring cost, scoring left out."""
 
-    cases: int
-    slices: int
-    seconds: float
+    cases: Count
+    slices: Count
+    seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """result.json."""
+
+    training: Training
+    contouring: Contouring
+    train_cases: Count
+    folds: dict[Fold, list[Text]]  # the cases of each
+    trained_with: dict[Text, Text] = field(default_factory=dict)
+    rows: dict[Fold, Count] | None = None  # of scores.csv; None: an earlier recontour wrote it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,35 +160,60 @@ def write_result(out: Path, result: Result) -> None:
 def read_result(out: Path, cell: Cell) -> Result | None:
     """A cell's result; None if it is not finished.
 
-    Raises: ScoresError: its files are damaged.
+    Raises: ScoresError: its files are damaged, or hold what no cell can have found.
     """
     path = cell_folder(out, cell) / "result.json"
-    if not path.exists():
-        return None
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        curves = {name: tuple(Point(**point) for point in about["training"][name]) for name in ("loss", "validation")}
+        about = TypeAdapter(_Written).validate_json(read_given(path, MOST_RESULT_BYTES), strict=True)
+        if about.training.iterations != cell.iterations:
+            raise ValueError(f"{about.training.iterations} iterations, not {cell.iterations}")
         scores = read_scores(path.with_name("scores.csv"))
-        return Result(
-            cell=cell,
-            training=Training(**(about["training"] | curves)),
-            contouring=Contouring(**about["contouring"]),
-            train_cases=about["train_cases"],
-            scores=_by_fold(scores, about),
-            trained_with=dict(about.get("trained_with", {})),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ScoresError(f"{path} is damaged ({error}); delete its folder and go on with --resume") from error
+        _refuse_impossible(scores, cell)
+        by_fold = _by_fold(scores, about)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValidationError as error:
+        raise _damaged(path, mistakes(error)) from error
+    except (UnreadableError, ScoresError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    return Result(cell, about.training, about.contouring, about.train_cases, by_fold, about.trained_with)
 
 
-def _by_fold(scores: Sequence[CaseScore], about: Mapping[str, Any]) -> dict[str, Sequence[CaseScore]]:
+def _damaged(path: Path, why: str) -> ScoresError:
+    return ScoresError(
+        f"{path} cannot be used ({why}); delete that file and go on with --resume: the cell's model is kept and scored "
+        "again"
+    )
+
+
+def _refuse_impossible(scores: Sequence[CaseScore], cell: Cell) -> None:
+    """Raise ValueError where a row cannot be this cell's."""
+    for line, row in enumerate(scores, start=2):
+        if row.model != cell.id or row.organ not in cell.organs:
+            raise ValueError(f"scores.csv, row {line}: model {shown(row.model)}, organ {shown(row.organ)}")
+        for measure, check in MEASURES.items():
+            try:
+                check(getattr(row, measure))
+            except ValueError as error:
+                raise ValueError(f"scores.csv, row {line}: {measure} is {getattr(row, measure):g}: {error}") from error
+
+
+def _by_fold(scores: Sequence[CaseScore], about: _Written) -> dict[str, Sequence[CaseScore]]:
     """Rows of scores.csv by fold: as many as each has, or by the cases' names where an earlier recontour wrote them."""
-    if "rows" not in about:
-        return {fold: [row for row in scores if row.case in cases] for fold, cases in about["folds"].items()}
-    if len(scores) != sum(about["rows"].values()):
-        raise ValueError(f"scores.csv has {len(scores)} rows, not {sum(about['rows'].values())}")
-    left = iter(scores)
-    return {fold: list(islice(left, count)) for fold, count in about["rows"].items()}
+    by_fold: dict[str, Sequence[CaseScore]]
+    if about.rows is None:
+        by_fold = {fold: [row for row in scores if row.case in cases] for fold, cases in about.folds.items()}
+    else:
+        if len(scores) != sum(about.rows.values()):
+            raise ValueError(f"scores.csv has {len(scores)} rows, not {sum(about.rows.values())}")
+        left = iter(scores)
+        by_fold = {fold: list(islice(left, count)) for fold, count in about.rows.items()}
+    for fold, rows in by_fold.items():
+        if len({(row.case, row.organ) for row in rows}) < len(rows):
+            raise ValueError(f"scores.csv scores an organ of a case twice in {fold}")
+        if {row.case for row in rows} != set(about.folds.get(fold, ())):  # type: ignore[call-overload]
+            raise ValueError(f"scores.csv has other cases than result.json in {fold}")
+    return by_fold
 
 
 def read_results(out: Path, cells: Iterable[Cell]) -> dict[str, Result]:
@@ -152,12 +229,46 @@ def write_masks(out: Path, cell: Cell, masks: Mapping[tuple[str, str], Mask]) ->
         np.savez_compressed(file, **packed)  # type: ignore[arg-type]  # numpy's stub takes names for its own options
 
 
-def read_mask(out: Path, cell: Cell, case: str, organ: str, columns: int) -> Mask | None:
-    """A cell's contour of one organ, (slice, row, column); None if it was not kept."""
+def read_mask(out: Path, cell: Cell, case: str, organ: str, shape: tuple[int, int, int]) -> Mask | None:
+    """A cell's contour of one organ, (slice, row, column); None if it was not kept.
+
+    shape: that of the case's grid. Raises: ScoresError: the file is damaged.
+    """
     path = cell_folder(out, cell) / "masks.npz"
-    if not path.exists():
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_given(path))) as kept:
+            member = f"{case}/{organ}.npy"
+            if member not in kept.namelist():
+                return None
+            return _unpacked(kept, member, shape)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    with np.load(path, allow_pickle=False) as kept:
-        if f"{case}/{organ}" not in kept:
-            return None
-        return np.unpackbits(kept[f"{case}/{organ}"], axis=-1, count=columns).view(np.bool_)
+    except (
+        UnreadableError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise ScoresError(
+            f"{path} is damaged ({error}); delete that file: the report then shows no contours of this cell"
+        ) from error
+
+
+def _unpacked(kept: zipfile.ZipFile, member: str, shape: tuple[int, int, int]) -> Mask:
+    """A mask of bits along the columns, once it is sure that the file holds as many as the shape has."""
+    slices, rows, columns = shape
+    packed = (slices, rows, -(-columns // 8))
+    if kept.getinfo(member).file_size > math.prod(packed) + MOST_HEADER_BYTES:
+        raise ValueError(f"{member} is larger than its CT")
+    content = io.BytesIO(kept.read(member))
+    if np.lib.format.read_magic(content) != (1, 0):
+        raise ValueError(f"{member} is no array")
+    if np.lib.format.read_array_header_1_0(content) != (packed, False, np.dtype(np.uint8)):
+        raise ValueError(f"{member} does not lie on the grid of its CT")
+    bits = np.frombuffer(content.read(), np.uint8)
+    if len(bits) != math.prod(packed):
+        raise ValueError(f"{member} is cut off")
+    return np.unpackbits(bits.reshape(packed), axis=-1, count=columns).view(np.bool_)

@@ -15,22 +15,23 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from recontour.cohort import Cohort
 from recontour.errors import FaultError, OutputError, RecontourError, SettingsError
-from recontour.files import write_text
+from recontour.files import output_error, printable, write_text
 from recontour.network import Network
 from recontour.processes import HeldError, ended_by_signals, held, ignore_signals, script_left_out
 from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.perform import Ground, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_results
-from recontour.study.settings import Study, threads_of
+from recontour.study.settings import Study, mistakes, threads_of
 from recontour.study.split import (
     on_both_sides,
     patients_of,
@@ -42,11 +43,14 @@ from recontour.study.split import (
     split_of,
     write_split,
 )
+from recontour.texts import MOST_TOML_BYTES, UnreadableError, open_own, read_given
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 60.0  # for a worker to finish an iteration and to clean up
+MOST_WHY = 2000  # characters of the reason why a cell failed
+BEGIN_AGAIN = "put a copy of it back, or begin the study in another --out"
 Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
 
 
@@ -125,13 +129,13 @@ def go_on(study: Study, out: Path) -> Ground:
 def read_declared(out: Path) -> Study:
     """The study that a folder holds."""
     try:
-        return TypeAdapter(Study).validate_json((out / "study.json").read_bytes())
+        return TypeAdapter(Study).validate_json(read_given(out / "study.json", MOST_TOML_BYTES))
     except OSError as error:
         raise SettingsError(f"{out} is no study: study.json {error.strerror}. Run `recontour study` first") from error
-    except ValueError as error:
-        raise SettingsError(
-            f"{out}/study.json is damaged; repeat `recontour study` with its file and --resume"
-        ) from error
+    except ValidationError as error:
+        raise SettingsError(f"{out}/study.json is damaged ({mistakes(error)}); {BEGIN_AGAIN}") from error
+    except UnreadableError as error:
+        raise SettingsError(f"{out}/study.json is damaged ({error}); {BEGIN_AGAIN}") from error
 
 
 def open_ground(out: Path) -> Ground:
@@ -201,9 +205,10 @@ def run(out: Path, progress: Progress) -> dict[str, str]:
     """
     ground = open_ground(out)
     cells = grid(ground).cells
+    refuse_links(out, cells)
     for cell in cells:
         (cell_folder(out, cell) / "failed.txt").unlink(missing_ok=True)  # tried again
-    with _workers(out, ground.study.workers, threads_of(ground.study)) as workers:
+    with _workers(out, _workers_needed(out, ground, cells), threads_of(ground.study)) as workers:
         while any(worker.is_alive() for worker in workers):
             if not all(is_finished(out, cell) for cell in cells):
                 _tell(out, cells, progress)
@@ -218,10 +223,25 @@ def run(out: Path, progress: Progress) -> dict[str, str]:
     return failed
 
 
+def _workers_needed(out: Path, ground: Ground, cells: Sequence[Cell]) -> int:
+    """None where nothing is left to do."""
+    left = sum(not is_finished(out, cell) for cell in cells)
+    return min(ground.study.workers, left)
+
+
+def refuse_links(out: Path, cells: Sequence[Cell]) -> None:
+    """Raise OutputError where a folder of the study is a link: a study that came from elsewhere writes nowhere else."""
+    for folder in (out / "cells", out / "tables", *(cell_folder(out, cell) for cell in cells)):
+        if folder.is_symlink():
+            raise OutputError(
+                f"{folder} is a link, and a study writes only into its own folder; put the folder itself there"
+            )
+
+
 def failures(out: Path, cells: Sequence[Cell]) -> dict[str, str]:
     """Why cells failed, by id, in a line each."""
-    paths = {cell.id: cell_folder(out, cell) / "failed.txt" for cell in cells}
-    return {name: path.read_text("utf-8").splitlines()[0] for name, path in paths.items() if path.exists()}
+    failed = [cell for cell in cells if _has_failed(out, cell)]
+    return {cell.id: _first_line(cell_folder(out, cell) / "failed.txt") for cell in failed}
 
 
 @contextmanager
@@ -306,7 +326,7 @@ def _take(cell: Cell, ground: Ground) -> bool:
             if is_finished(ground.out, cell) or _has_failed(ground.out, cell):
                 return True
             try:
-                perform(cell, ground, at.write_text)
+                perform(cell, ground, partial(_say, at))
             finally:
                 at.unlink(missing_ok=True)
             (folder / "failed.txt").unlink(missing_ok=True)
@@ -325,7 +345,8 @@ def _has_failed(out: Path, cell: Cell) -> bool:
 
 def _fail(folder: Path, why: str, trace: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "failed.txt", " ".join(why.split()) + "\n" + trace, replace=True)
+    text = printable(" ".join(why.split())) + "\n" + trace.encode("utf-8", "replace").decode("utf-8")
+    write_text(folder / "failed.txt", text, replace=True)
 
 
 def _tell(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
@@ -334,12 +355,25 @@ def _tell(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
     failed = [cell for cell in cells if _has_failed(out, cell)]
     left = [cell for cell in cells if not is_finished(out, cell) and cell not in failed]
     going = {cell.id: cell_folder(out, cell) / "at" for cell in left}
-    words = [f"{name} {_read(at)}" for name, at in going.items() if at.exists()]
+    words = [f"{name} {_first_line(at)}" for name, at in going.items() if at.exists()]
     progress("cells", done, len(cells), "; ".join([*([f"{len(failed)} failed"] if failed else []), *words]))
 
 
-def _read(path: Path) -> str:
+def _say(at: Path, words: str) -> None:
+    """Note what a cell is at, for the process that shows it."""
     try:
-        return path.read_text("utf-8")
+        with open_own(at, append=False) as file:
+            file.write(words)
+    except OSError as error:
+        raise output_error(at, error) from error
+
+
+def _first_line(path: Path) -> str:
+    """Of a file that another process, or another person, wrote; empty where there is none."""
+    try:
+        text = read_given(path, MOST_TOML_BYTES).decode("utf-8", "replace")
     except OSError:  # it has just been finished
         return ""
+    except UnreadableError as error:
+        return f"{path.name} cannot be read: {error}"
+    return printable(text.partition("\n")[0])[:MOST_WHY]

@@ -16,6 +16,7 @@ from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
 from recontour.files import write_text
 from recontour.study.settings import Centre
+from recontour.texts import MOST_SHOWN, UnreadableError, as_it_was, csv_text, read_text, shown
 
 FOLDS = ("train", "validation", "test")
 Split = Mapping[str, Sequence[str]]  # fold -> case ids
@@ -146,20 +147,19 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
     Raises: SettingsError: not such a table, no row of either centre, an unknown case or fold, or a case in two folds.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        columns, rows = _table(path)
+    except (OSError, UnreadableError, csv.Error) as error:
         raise SettingsError(
             f"{path}: cannot be read as a table ({error}); columns case and fold are expected"
         ) from error
-    if not {"case", "fold"} <= set(reader.fieldnames or ()):
-        found = ",".join(reader.fieldnames or ()) or "nothing"
+    if not {"case", "fold"} <= set(columns):
+        found = ",".join(columns)[:MOST_SHOWN] or "nothing"
         raise SettingsError(f"{path}: its first line is '{found}'; columns case and fold, with commas, are expected")
-    whose = {row["centre"] or "" for row in rows if "centre" in row}
+    whose = {row["centre"] for row in rows if "centre" in row}
     if whose and whose.isdisjoint(("source", "target")):
+        other = shown(sorted(whose)[0])
         raise SettingsError(
-            f"{path}: every row was passed over, as its centre is neither source nor target but {sorted(whose)[0]!r}; "
+            f"{path}: every row was passed over, as its centre is neither source nor target but {other}; "
             "write source or target there, or leave out the column"
         )
     there = set(cohort.case_ids)
@@ -168,13 +168,13 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
     for line, row in enumerate(rows, start=2):
         if row.get("centre", name) != name:
             continue
-        case, fold = row.get("case") or "", row.get("fold") or ""
+        case, fold = row["case"], row["fold"]
         if case not in there:
             raise SettingsError(
-                f"{path}, line {line}: {cohort.path} has no case '{case}'; `recontour inspect` lists them"
+                f"{path}, line {line}: {cohort.path} has no case {shown(case)}; `recontour inspect` lists them"
             )
         if fold not in FOLDS:
-            raise SettingsError(f"{path}, line {line}: fold '{fold}' is unknown; choose {', '.join(FOLDS)}")
+            raise SettingsError(f"{path}, line {line}: fold {shown(fold)} is unknown; choose {', '.join(FOLDS)}")
         if case in folds:
             raise SettingsError(f"{path}, line {line}: case '{case}' is in {folds[case]} already; a case has one fold")
         folds[case] = fold
@@ -182,17 +182,22 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
     return split
 
 
+def _table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """A table's columns, and its rows by column; a cell that a row lacks is empty."""
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
+    rows = [{name: as_it_was(cell) for name, cell in row.items() if name} for row in reader]
+    return list(reader.fieldnames or ()), rows
+
+
 def write_split(path: Path, splits: Mapping[str, Split], cohorts: Mapping[str, Cohort]) -> None:
     """Write down which case of which centre went where, its version and its patient; read back by `read_split`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("centre", "case", "fold", "version", "patient"))
+    rows = []
     for centre, split in splits.items():
         patients = patients_of(cohorts[centre], split)
         for fold in FOLDS:
             for case in split[fold]:
-                writer.writerow((centre, case, fold, cohorts[centre][case].version, patients[case]))
-    write_text(path, text.getvalue(), replace=True)
+                rows.append((centre, case, fold, cohorts[centre][case].version, patients[case]))
+    write_text(path, csv_text([("centre", "case", "fold", "version", "patient"), *rows]), replace=True)
 
 
 def patients_of(cohort: Cohort, split: Split) -> Patients:
@@ -202,8 +207,7 @@ def patients_of(cohort: Cohort, split: Split) -> Patients:
 
 def read_patients(path: Path, name: str, cohort: Cohort, split: Split) -> Patients:
     """Who is whom among the cases of a split, as `write_split` wrote it down; by the cohort, if it did not yet."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("centre", name) == name]
+    rows = [row for row in _table(path)[1] if row.get("centre", name) == name]
     if any(row.get("patient") is None for row in rows):
         return patients_of(cohort, split)
     known = _folds(split)
@@ -211,9 +215,12 @@ def read_patients(path: Path, name: str, cohort: Cohort, split: Split) -> Patien
 
 
 def refuse_replaced(path: Path, cohorts: Mapping[str, Cohort]) -> None:
-    """Raise SettingsError where a case is no longer what it was when `write_split` wrote this file."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("version")]  # an earlier recontour wrote none
+    """Raise SettingsError where a case is no longer what it was when `write_split` wrote this file.
+
+    The file is one that `read_split` has read: its cases are there.
+    """
+    rows = [row for row in _table(path)[1] if row.get("version")]  # an earlier recontour wrote none
+    rows = [row for row in rows if row.get("centre") in cohorts]
     if replaced := [row["case"] for row in rows if cohorts[row["centre"]][row["case"]].version != row["version"]]:
         raise SettingsError(
             f"{path}: {', '.join(replaced)} was imported anew since the study began, and models would be scored "

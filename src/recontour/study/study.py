@@ -9,29 +9,43 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from recontour.errors import ScoresError
 from recontour.evaluation.figures import Overlay, slice_to_show
+from recontour.evaluation.plotting import refuse_unplottable
 from recontour.network.model_file import versions
 from recontour.study.cells import Cell
 from recontour.study.estimate import Estimate, estimate
 from recontour.study.perform import Ground, recipe_of
 from recontour.study.report import About, write_study_report
 from recontour.study.results import Result, is_finished, read_mask, read_results
-from recontour.study.run import Progress, failures, go_on, grid, is_study, lay_out, open_ground, prepare, run
+from recontour.study.run import (
+    Progress,
+    failures,
+    go_on,
+    grid,
+    is_study,
+    lay_out,
+    open_ground,
+    prepare,
+    refuse_links,
+    run,
+)
 from recontour.study.settings import Study
 from recontour.study.split import on_both_sides, unknown_patients
+from recontour.texts import shown
 from recontour.workflows import draft_warnings, overlay_of, unrooted
 
 
 def dry_run(study: Study, out: Path | None = None) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
     """The cells that are still to do, what each will cost, and how many are done at a time. Nothing is written."""
     ground = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
-    cells = grid(ground).cells
-    costs = estimate(cells, ground)
-    return [cell for cell in cells if not (out and is_finished(out, cell))], costs, study.workers
+    left = [cell for cell in grid(ground).cells if not (out and is_finished(out, cell))]
+    return left, estimate(left, ground) if left else {}, study.workers
 
 
 def run_study(study: Study, out: Path, *, resume: bool, progress: Progress) -> Mapping[str, str]:
     """Run what is not finished, and write the report. Returns: why cells failed, by id."""
+    refuse_unplottable()
     prepare(study, out, resume=resume)
     run(out, progress)
     return report_study(out)
@@ -41,16 +55,20 @@ def report_study(out: Path) -> Mapping[str, str]:
     """Write report.html and tables/ from the results that are there. Returns: why cells failed, by id."""
     ground = open_ground(out)
     laid = grid(ground)
+    refuse_links(out, laid.cells)
     failed = failures(out, laid.cells)
 
     def overlay(case_id: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
         case = ground.cohorts["target"][case_id]
         index = slice_to_show(case.mask(organ))
-        masks = {name: read_mask(out, cell, case_id, organ, case.grid.shape[2]) for name, cell in cells.items()}
+        masks = {name: read_mask(out, cell, case_id, organ, case.grid.shape) for name, cell in cells.items()}
         shown = {name: mask[index] for name, mask in masks.items() if mask is not None}
         return overlay_of(case, organ, index, shown)
 
-    results = _with_patients(read_results(out, laid.cells), ground)
+    kept = read_results(out, laid.cells)
+    for cell, result in kept.items():
+        _refuse_foreign(cell, result, ground)
+    results = _with_patients(kept, ground)
     told = {name: _without_roots(why, ground) for name, why in failed.items()}
     write_study_report(out, laid, results, told, overlay, _about(ground, results))
     return failed
@@ -66,6 +84,18 @@ def _with_patients(results: Mapping[str, Result], ground: Ground) -> dict[str, R
             scores[fold] = [replace(row, patient=ground.patient_of(centre, row.case)) for row in rows]
         found[cell] = replace(result, scores=scores)
     return found
+
+
+def _refuse_foreign(cell: str, result: Result, ground: Ground) -> None:
+    """Raise ScoresError where a cell has scores of cases that it cannot have been scored on."""
+    for fold, rows in result.scores.items():
+        centre, _, name = fold.partition(" ")
+        known = set(ground.splits[centre][name])
+        if foreign := [row.case for row in rows if row.case not in known]:
+            raise ScoresError(
+                f"{ground.out}/cells/{cell}/scores.csv has scores of {shown(foreign[0])}, which is not of {fold} in "
+                "split.csv; put split.csv back, or delete result.json beside it and go on with --resume"
+            )
 
 
 def _without_roots(words: str, ground: Ground) -> str:

@@ -155,7 +155,7 @@ def _normalisation(normalisation: Normalisation) -> str:
 def _times(times: Sequence[TimesRow]) -> str:
     by_model = {row.model: row for row in times}
     t, st = by_model.get("Model_T"), by_model.get("Model_ST")
-    if not t or not st:
+    if not t or not st or not t.seconds_per_iteration > 0 or np.isnan(st.seconds_per_iteration):
         return ""
     saved = 1 - st.seconds_per_iteration / t.seconds_per_iteration
     words = f"An iteration of Model_ST takes {percent(abs(saved))} {'less' if saved >= 0 else 'more'} time than one of "

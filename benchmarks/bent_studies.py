@@ -1,0 +1,199 @@
+"""Bent study folders, for `bent_files.py`: a small finished study of which one file is bent.
+
+Its results are made up, so that nothing is trained; every number is one that a study could have found.
+"""
+
+import os
+import random
+from dataclasses import replace
+from math import nan
+from pathlib import Path
+
+import numpy as np
+
+from bending import TEXTS, bent_json, hostile_value
+from recontour.cohort import Cohort
+from recontour.evaluation import CaseScore
+from recontour.geometry import Grid
+from recontour.study.cells import Cell
+from recontour.study.perform import Ground, recipe_of
+from recontour.study.results import Contouring, Point, Result, Training, write_masks, write_result
+from recontour.study.run import grid, open_ground, prepare
+from recontour.study.settings import Centre, Depth, Models, Study
+
+GRID = Grid((4, 24, 24), (4.0, 4.0), tuple(3.0 * i for i in range(4)), (-46.0, -46.0))
+STUDY = """
+retention_cases = 1
+threads = 1
+[source]
+cohort = "south"
+test = 1
+[target]
+cohort = "north"
+validation = 1
+test = 2
+[models]
+iterations = 3
+validate_every = 2
+[depth]
+iterations = 2
+layers = [1]
+controls = []
+"""
+BENT = ("*.json", "*.csv", "cells/*/*.json", "cells/*/*.csv", "cells/*/*.npz", "cells/*/failed.txt")
+CELLS = ["", "nan", "inf", "-inf", "0", "-1", "1e30", "1" * 5000, "high", "true", "null", '"', "\0", "../../escaped"]
+
+
+def make_base(folder: Path) -> None:
+    """Two centres, STUDY.toml, and the study's folder with every cell finished."""
+    for centre, cases in (("south", 2), ("north", 5)):
+        _fill(Cohort.open_or_create(folder / centre, centre), cases)
+    (folder / "STUDY.toml").write_text(STUDY)
+    source, target = Centre(folder / "south", test=1), Centre(folder / "north", validation=1, test=2)
+    models = Models(iterations=3, validate_every=2)
+    depth = Depth(iterations=2, layers=(1,), controls=())
+    study = Study(source=source, target=target, models=models, depth=depth, retention_cases=1)
+    out = folder / "study"
+    prepare(study, out, resume=False)
+    ground = open_ground(out)
+    for cell in grid(ground).cells:
+        write_result(out, _result(cell, ground))
+        if cell.validate_every:
+            _write_masks(cell, ground)
+        (out / "cells" / cell.id / "diary.csv").write_text("step,1,0.5,0.2,0.01,0.0,.\n" * 3)
+
+
+def bend(rng: random.Random, folder: Path) -> str:
+    """Bend one file of the study's folder; the study is told where it lies now."""
+    study = folder / "study"
+    declared = study / "study.json"
+    declared.write_text(declared.read_text().replace(str(folder.with_name("study-base")), str(folder)))
+    path = rng.choice(sorted(path for pattern in BENT for path in study.glob(pattern)))
+    name = path.relative_to(study)
+    if path.suffix == ".json" and rng.random() < 0.8:
+        text, done = bent_json(rng, path.read_text())
+        path.write_text(text, encoding="utf-8", errors="surrogatepass")
+        return f"{name}: {done}"
+    if path.suffix == ".csv" and rng.random() < 0.7:
+        return f"{name}: {_bend_table(rng, path)}"
+    return f"{name}: {_bend_bytes(rng, path)}"
+
+
+def commands(folder: Path, _out: Path) -> list[list[str]]:
+    """What a user runs on a study that is there."""
+    toml, study = str(folder / "STUDY.toml"), str(folder / "study")
+    return [
+        ["report", study],
+        ["study", toml, "--out", study, "--dry-run"],
+        ["study", toml, "--out", study, "--resume"],
+    ]
+
+
+def _fill(cohort: Cohort, cases: int) -> None:
+    for number in range(cases):
+        slices, rows, columns = np.indices(GRID.shape)
+        body = (rows - 12) ** 2 + (columns - 12) ** 2 < 100
+        hu = np.where(body, 40, -1000) + np.random.default_rng([len(cohort.centre), number, cases]).normal(
+            0, 8, GRID.shape
+        )
+        masks = {
+            "Brainstem": (abs(rows - 12) <= 3) & (abs(columns - 12) <= 3) & (slices > 0),
+            "Lens_L": (abs(rows - 6) <= 1) & (abs(columns - 16) <= 1) & (slices > 1),
+        }
+        cohort.add(f"{cohort.centre}-{number:08x}", np.round(hu).astype(np.int16), GRID, masks, str(number))
+
+
+def _result(cell: Cell, ground: Ground) -> Result:
+    validation = [Point(2, 0.4, 0.6), Point(3, 0.6, 0.7)] if cell.validate_every else []
+    training = Training(
+        iterations=cell.iterations,
+        seconds=0.2 * cell.iterations,
+        waiting=0.01,
+        trunk=0.5 if cell.validate_every else nan,
+        head=0.49 if cell.validate_every else nan,
+        parameters=1000,
+        retrained_parameters=400 if cell.retrain_last else 1000,
+        loss=[Point(cell.iterations, 0.2 * cell.iterations, 0.5)],
+        validation=validation,
+    )
+    better = {"S": 0.0, "T": 0.05, "ST": 0.1}[cell.model]
+    scores = {
+        fold: [_score(cell, case.id, organ, better) for case in cases for organ in cell.organs]
+        for fold, cases in ground.scored.items()
+    }
+    return Result(cell, training, Contouring(3, 12, 1.5), 2, scores, recipe_of(ground.study) | {"recontour": "0.1"})
+
+
+def _score(cell: Cell, case: str, organ: str, better: float) -> CaseScore:
+    row = CaseScore(case, organ, cell.id, 0.7 + better, 0.9, 2.5, 3.0, 1.0, 0.5, 12.5)
+    return row if organ == "Brainstem" else replace(row, dsc=0.5 + better)
+
+
+def _write_masks(cell: Cell, ground: Ground) -> None:
+    cases = ground.cases("target", "test")
+    masks = {(case.id, organ): case.mask(organ) for case in cases for organ in cell.organs}
+    write_masks(ground.out, cell, masks)
+
+
+def _bend_table(rng: random.Random, path: Path) -> str:
+    """Replace cells of a table, or repeat, remove or cut its lines."""
+    lines = path.read_text().splitlines()
+    at = rng.randrange(len(lines))
+    how = rng.choice(["cell", "cell", "cell", "column", "repeated", "removed", "longer"])
+    cells = lines[at].split(",")
+    if how == "cell":
+        place = rng.randrange(len(cells))
+        cells[place] = rng.choice([rng.choice(CELLS), rng.choice(TEXTS), str(hostile_value(rng))[:1000]])
+        lines[at] = ",".join(cells)
+        done = f"line {at + 1}, cell {place + 1} = {ascii(cells[place])[:60]}"
+    elif how == "column":
+        place, value = rng.randrange(len(cells)), rng.choice(CELLS)
+        lines[1:] = [
+            ",".join([*row[:place], value, *row[place + 1 :]]) for row in (one.split(",") for one in lines[1:])
+        ]
+        done = f"column {place + 1} = {ascii(value)[:60]}"
+    elif how == "repeated":
+        lines.insert(at, lines[at])
+        done = f"line {at + 1} twice"
+    elif how == "removed":
+        del lines[at]
+        done = f"line {at + 1} removed"
+    else:
+        lines[at] += "," + ",".join(cells)
+        done = f"line {at + 1} longer"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogatepass")
+    return done
+
+
+def _bend_bytes(rng: random.Random, path: Path) -> str:
+    """Whatever a file of any kind can suffer."""
+    content = path.read_bytes()
+    how = rng.choice(["empty", "cut", "flipped", "garbage", "zeros", "array", "pipe", "folder", "link"])
+    if how == "empty":
+        path.write_bytes(b"")
+    elif how == "cut":
+        path.write_bytes(content[: rng.randrange(len(content) + 1)])
+    elif how == "flipped":
+        bits = bytearray(content or b"x")
+        bits[rng.randrange(len(bits))] ^= 1 << rng.randrange(8)
+        path.write_bytes(bits)
+    elif how == "garbage":
+        path.write_bytes(rng.randbytes(3000))
+    elif how == "zeros":
+        path.write_bytes(bytes(100_000))
+    elif how == "array":
+        np.savez_compressed(path.with_name("x.npz"), np.zeros((3000, 3000, 30), np.uint8))
+        path.with_name("x.npz").replace(path)
+    else:
+        _replace(path, how)
+    return how
+
+
+def _replace(path: Path, how: str) -> None:
+    path.unlink()
+    if how == "pipe":
+        os.mkfifo(path)
+    elif how == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
