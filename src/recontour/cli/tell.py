@@ -113,6 +113,8 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
         out.print(table)
     for note in report.notes:
         out.print(f"note: {printable(note)}", markup=False)
+    for kind, count in report.passed_over:
+        out.print(f"passed over: {count} x {printable(kind)}", markup=False)
     added, there, left_out = (len(part) for part in (report.added, report.already_there, report.left_out))
     out.print(
         f"{added} added, {there} there already, {left_out} left out: {cohort.path}, centre {cohort.centre}",
@@ -211,6 +213,8 @@ def converted(written: "Converted", path: Path) -> None:
         out.print(f"{name:<20}{volume:8.2f} cc", markup=False)
     for name in written.empty:
         out.print(f"{name:<20}no voxel is marked; left out", markup=False)
+    for note in written.notes:
+        out.print(f"note: {printable(note)}", markup=False)
     out.print(f"written: {path}. Every contour must be reviewed.", markup=False)
 
 
