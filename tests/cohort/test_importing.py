@@ -767,7 +767,7 @@ def test_a_segmentation_on_turned_images_lies_as_its_ct_does(tmp_path: Path, coh
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda seg: setattr(seg, "SegmentationType", "FRACTIONAL"), "type BINARY"),
+        (lambda seg: setattr(seg, "SegmentationType", "FRACTIONAL"), "a FRACTIONAL segmentation"),
         (lambda seg: setattr(seg, "FrameOfReferenceUID", "1.2.3"), "another frame of reference"),
         (lambda seg: setattr(seg, "PixelData", b"\0\0"), "damaged"),
         (lambda seg: setattr(seg, "Rows", 12), "nothing is resampled"),

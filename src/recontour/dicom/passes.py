@@ -160,6 +160,22 @@ def overlap_of_positions(z_mm: Sequence[float]) -> Overlap | None:
     return None if is_even else found
 
 
+def dense_stretch(z_mm: Sequence[float], marks: Sequence[Marks]) -> Overlap | None:
+    """Two sets of slices half a step apart, with the same coarse steps before and after them; None if there are none.
+
+    They are a finer spacing or two acquisitions. A doubt is due where SliceThickness stays that of the coarse steps.
+    """
+    z = np.asarray(z_mm, dtype=float)
+    chains = _chains(z) if len(z) > 1 and np.diff(z).min() >= SAME_PLACE_MM else []
+    found = _overlap(chains, z, "") if len(chains) == 2 else None
+    thicknesses = {said.get("SliceThickness", "") for said in marks}
+    if found is None or len(thicknesses) > 1 or found.from_mm <= z[1] or found.to_mm >= z[-2]:
+        return None
+    step = float(np.diff(z).max())
+    is_told, thickness_mm, _ = _order(thicknesses.pop())
+    return found if is_told and abs(thickness_mm - step) <= UNEVEN * step else None
+
+
 def overlap_of_pixels(hu: npt.NDArray[Any], z_mm: Sequence[float]) -> Overlap | None:
     """The acquisitions that pixels alone tell of: slice after slice is more like the next but one than like the next.
 

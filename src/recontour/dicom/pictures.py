@@ -9,7 +9,7 @@ import re
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
-from recontour.dicom.reading import sop_class_uid, text, value
+from recontour.dicom.reading import sop_class_uid, text
 
 KIND_OF_PICTURE = (
     "SpecificCharacterSet",
@@ -19,7 +19,6 @@ KIND_OF_PICTURE = (
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "PixelSpacing",
-    "SamplesPerPixel",
     "PhotometricInterpretation",
 )
 LOCALISER = "CT localiser"
@@ -42,7 +41,7 @@ def kind_of_picture(header: Dataset) -> str:
         return LOCALISER
     if any(SCREEN_WORDS.search(word) for word in kinds):
         return SCREEN
-    if _is_coloured(header):
+    if text(header, "PhotometricInterpretation").upper().startswith(COLOURS):
         return COLOUR
     is_derived = bool({"DERIVED", "SECONDARY"} & set(kinds))
     if is_derived and "AXIAL" not in kinds and any(REPORT_WORDS.search(word) for word in kinds):
@@ -50,12 +49,6 @@ def kind_of_picture(header: Dataset) -> str:
     if sop_class_uid(header) == CTImageStorage and _has_no_place(header) and (is_derived or _is_converted(header)):
         return RENDERING
     return ""
-
-
-def _is_coloured(header: Dataset) -> bool:
-    samples = value(header, "SamplesPerPixel")
-    interpretation = text(header, "PhotometricInterpretation").upper()
-    return (isinstance(samples, int) and samples > 1) or interpretation.startswith(COLOURS)
 
 
 def _has_no_place(header: Dataset) -> bool:

@@ -212,15 +212,20 @@ def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[flo
 
     Raises: DicomError: it is absent, or not that many such numbers.
     """
+    seen = None
     try:
         seen = value(dataset, keyword)
         values = [seen] if count == 1 else list(seen)
         found = tuple(float(number) for number in values)
     except (TypeError, ValueError):
         found = ()
+    if seen is None or seen == "":
+        raise DicomError(
+            f"{path}: no {keyword}, without which no image is read; export it again, or remove it if it is no CT slice"
+        )
     if len(found) != count or not all(abs(number) <= LARGEST for number in found):
         raise DicomError(
-            f"{path}: {keyword} should be {count} number(s) of at most {LARGEST:.0e} and is not; export the file again"
+            f"{path}: {keyword} should be {count} number(s), none above {LARGEST:,.0f}, and is not; export it again"
         )
     return found
 

@@ -23,6 +23,7 @@ from recontour.dicom.passes import (
     SAME_PLACE_MM,
     Marks,
     Overlap,
+    dense_stretch,
     marks_of,
     overlap_of,
     overlap_of_pixels,
@@ -143,15 +144,21 @@ class Scan:
     grid: Grid
     source: Source
     padding: PaddingWithin | None = None  # in the body, if there is any
+    dense: Overlap | None = None  # a stretch of slices that may be of two acquisitions
     passed_over: tuple[tuple[str, int], ...] = ()  # pictures that lay among its slices: their kind, and how many
 
     @property
     def doubt(self) -> str:
-        """Why its values may be no Hounsfield units, as a sentence; empty if nothing speaks against them."""
+        """Why its values or slices may not be what they seem, as a sentence; empty if nothing speaks against them."""
         least = float(self.hu.min())
         doubts = [] if self.padding is None else [self.padding.doubt]
         if least >= NO_AIR_HU:
             doubts.append(f"its lowest value is {least:g} HU, so there is no air in it: is its RescaleIntercept right?")
+        if self.dense is not None:
+            doubts.append(
+                f"slices lie more densely {self.dense.stretch} than before and after it, while their SliceThickness "
+                "stays the same: are they two acquisitions that overlap?"
+            )
         return "; ".join(doubts)
 
     @property
@@ -263,7 +270,8 @@ def read_series(files: Sequence[Path]) -> Scan:
     ordered = sorted(slices.values(), key=lambda image: image.z_mm)
     _refuse_tilted(ordered)
     heights_mm = [image.z_mm for image in ordered]
-    _refuse_overlap(overlap_of(heights_mm, [image.marks for image in ordered]), ordered, place)
+    marks = [image.marks for image in ordered]
+    _refuse_overlap(overlap_of(heights_mm, marks), ordered, place)
     _refuse_mixture(ordered, place)
     _refuse_overlap(overlap_of_positions(heights_mm), ordered, place)
     _refuse_gaps(ordered, place)
@@ -271,7 +279,8 @@ def read_series(files: Sequence[Path]) -> Scan:
     _refuse_overlap(overlap_of_pixels(hu, heights_mm), ordered, place)
     with reading(place):
         source = _source(shared, ordered)
-    return Scan(hu, _grid(ordered, hu.shape), source, _padding_within(ordered))
+    dense = dense_stretch(heights_mm, marks)
+    return Scan(hu, _grid(ordered, hu.shape), source, _padding_within(ordered), dense)
 
 
 def refuse_differing(keywords: Sequence[str], one: tuple[Path, Dataset], other: tuple[Path, Dataset]) -> None:
@@ -413,7 +422,7 @@ def _refuse_unread(dataset: Dataset, path: Path) -> None:
         is_read = False
     if not is_read:
         raise NotDicomError(f"{path}: {not_read(syntax)}")
-    if "PixelData" not in dataset:
+    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise NotDicomError(f"{path}: no pixels in it; export it again, with its pixels and uncompressed")
 
 

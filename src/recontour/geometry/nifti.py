@@ -188,17 +188,25 @@ def _slice_before(heights: npt.NDArray[np.float64], grid: Grid) -> int:
     z = np.asarray(grid.slice_z_mm)
     apart = np.abs(heights[:, None] - z)
     nearest, slice_ = np.unravel_index(int(apart.argmin()), apart.shape)
-    return int(slice_) - int(nearest)
+    first, last = _end_steps(grid)
+    beyond = float(heights[nearest] - z[slice_])  # many steps where all heights lie beyond the grid
+    return int(slice_) - int(nearest) + round(beyond / (first if beyond < 0 else last))
 
 
 def _heights(indices: npt.NDArray[np.intp], grid: Grid) -> npt.NDArray[np.float64]:
     """The z of slices of a grid, which goes on beyond its ends as it ended."""
     z = np.asarray(grid.slice_z_mm)
-    first, last = (z[1] - z[0], z[-1] - z[-2]) if len(z) > 1 else (1.0, 1.0)
+    first, last = _end_steps(grid)
     inside = z[np.clip(indices, 0, len(z) - 1)]
     below, above = np.minimum(indices, 0), np.maximum(indices - (len(z) - 1), 0)
     heights: npt.NDArray[np.float64] = inside + below * first + above * last
     return heights
+
+
+def _end_steps(grid: Grid) -> tuple[float, float]:
+    """The lowest and the highest step from slice to slice; 1 mm of a lone one."""
+    z = grid.slice_z_mm
+    return (z[1] - z[0], z[-1] - z[-2]) if len(z) > 1 else (1.0, 1.0)
 
 
 def affine_ras(grid: Grid) -> npt.NDArray[np.float64]:
