@@ -59,6 +59,7 @@ from recontour.geometry import Grid
 AXIS_TOLERANCE = 1e-3  # of a direction cosine
 MOST_PIXELS = 4096 * 4096  # of one image, and
 MOST_VOXELS = 1024 * 512 * 512  # of one CT: more is no head and neck, and would not fit into the memory
+PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # of one of three types, of which the whole numbers are read
 CODESTREAM = re.compile(  # how compressed images tell their size: SIZ of JPEG 2000, SOF of JPEG and JPEG-LS
     rb"\xff\x4f\xff\x51.{4}(.{4})(.{4}).{24}(..)|\xff[\xc0-\xcf\xf7]\x00[\x0b\x0e\x11\x14].(..)(..)", re.DOTALL
 )
@@ -422,7 +423,7 @@ def _refuse_unread(dataset: Dataset, path: Path) -> None:
         is_read = False
     if not is_read:
         raise NotDicomError(f"{path}: {not_read(syntax)}")
-    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+    if not any(tag in dataset for tag in PIXELS):
         raise NotDicomError(f"{path}: no pixels in it; export it again, with its pixels and uncompressed")
 
 
