@@ -1,3 +1,4 @@
+import errno
 import struct
 from collections.abc import Callable
 from itertools import product
@@ -260,6 +261,27 @@ def test_a_change_of_spacing_is_kept_slice_by_slice(tmp_path: Path, z_mm: tuple[
 def test_a_missing_slice_is_refused(tmp_path: Path, z_mm: tuple[float, ...], below: float, above: float) -> None:
     with pytest.raises(MissingSliceError, match=f"no slice between z = {below:.1f} and {above:.1f} mm"):
         make_scan(tmp_path / "ct", make_grid((len(z_mm), 4, 4), z_mm=z_mm))
+
+
+def test_other_pixels_under_one_uid_are_refused(tmp_path: Path) -> None:
+    """Densities overridden by hand, and saved under the same UIDs."""
+    make_scan(tmp_path / "ct")
+    copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "edited.dcm")
+    edit(tmp_path / "ct" / "edited.dcm", lambda image: setattr(image, "PixelData", bytes(len(image.PixelData))))
+    with pytest.raises(MixedSeriesError, match=r"CT0002\.dcm and .*edited\.dcm: other pixels under one SOPInstanceUID"):
+        read_series(sorted((tmp_path / "ct").iterdir()))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
+def test_a_fault_of_the_machine_is_not_the_file_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    make_scan(tmp_path / "ct")
+
+    def fail(*_: object) -> None:
+        raise OSError(number, "of the machine")
+
+    monkeypatch.setattr("recontour.dicom.reading.io.FileIO", fail)
+    with pytest.raises(OSError, match="of the machine"):
+        read_scan(tmp_path / "ct")
 
 
 def _add_slices(folder: Path, number: int, change: Callable[[Dataset], None]) -> None:

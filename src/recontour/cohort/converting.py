@@ -127,7 +127,8 @@ def _masks_of_folder(folder: Path, scan: Scan) -> dict[str, Mask]:
         if len(found := np.unique(voxels[voxels != 0])) > 1:
             raise LabelsError(
                 f"{path}: a mask of one structure has one number beside 0; this has {len(found)}; "
-                "give a folder with masks alone (such as an exported case's segmentations)"
+                "give a folder with masks alone (such as an exported case's segmentations), or, if it is a label map, "
+                "the file itself"
             )
         masks[name] = voxels != 0
     if not masks:

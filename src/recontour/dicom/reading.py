@@ -1,5 +1,6 @@
 """One DICOM file, read with suspicion: what pydicom would pass over in silence is an error here."""
 
+import errno
 import io
 import logging
 import os
@@ -36,6 +37,7 @@ Attributes = Dataset | dict[int, bytes]  # of an item: as pydicom has them, or t
 SHORT, LOOKED_UP = 1 << 8, 1 << 12  # bytes of an encoded value that is looked up, and how many of them are kept
 LARGEST = 1e6  # no length in a patient (mm), no Hounsfield unit and no cosine is larger
 DEEPEST = 8  # sequences within sequences that are written again; at 250, pydicom fills all memory with its error
+OF_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no fault of the file that is read
 MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
 MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = 256 << 20, 30, 4 << 20  # bytes a deflated file may hold: see _refuse_bomb
 PIECE = 1 << 18
@@ -119,6 +121,8 @@ def reading(path: Path) -> Iterator[None]:
     except (RecontourError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in OF_MACHINE:
+            raise
         raise NotDicomError(f"{path}: damaged ({type(error).__name__}); export the file again") from error
 
 
@@ -383,7 +387,11 @@ def _first_bytes(path: Path, count: int) -> bytes:
     try:
         with io.FileIO(path) as file:
             return file.read(min(count, os.fstat(file.fileno()).st_size)) or b""  # room is made for all that is asked
+    except FileNotFoundError as error:
+        raise NotDicomError(f"{path}: a link to nothing, or removed meanwhile; mend or remove it") from error
     except OSError as error:
+        if error.errno in OF_MACHINE:
+            raise
         raise NotDicomError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
 
 

@@ -96,7 +96,12 @@ def read_segments(path: Path, grid: Grid, frame_of_reference_uid: str | None) ->
         _refuse_others(dataset, path)
         if frame_of_reference_uid is not None:
             seen = text(dataset, "FrameOfReferenceUID")
-            if not seen or seen != frame_of_reference_uid:
+            if not seen:
+                raise FrameOfReferenceError(
+                    f"{path}: it does not say its frame of reference, so whether it lies on this CT is unknown; "
+                    "export it again"
+                )
+            if seen != frame_of_reference_uid:
                 raise FrameOfReferenceError(
                     f"{path}: drawn in another frame of reference than this CT's; give the CT it was drawn on"
                 )

@@ -57,6 +57,7 @@ from recontour.files import whole_folder
 from recontour.geometry import Grid
 
 AXIS_TOLERANCE = 1e-3  # of a direction cosine
+SAME_SPACING_MM = 1e-4
 MOST_PIXELS = 4096 * 4096  # of one image, and
 MOST_VOXELS = 1024 * 512 * 512  # of one CT: more is no head and neck, and would not fit into the memory
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # of one of three types, of which the whole numbers are read
@@ -65,6 +66,7 @@ CODESTREAM = re.compile(  # how compressed images tell their size: SIZ of JPEG 2
 )
 FINEST_MM = 0.01  # between two pixels
 AIR_HU = -1000
+UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # of PS3.3 C.11.1.1.2
 DENSEST_HU = 3071  # what 12 bits hold: no tissue is denser, and metal hardly
 NO_AIR_HU = -500  # a CT in which nothing is below has no air, and no patient lies without any
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
@@ -257,11 +259,7 @@ def read_series(files: Sequence[Path]) -> Scan:
             for stored in _images(dataset, path):
                 image = _with_air_as_padding(stored, dataset)
                 known = slices.setdefault((image.sop_instance_uid, image.frame), image)
-                if known.position_mm != image.position_mm:
-                    raise MixedSeriesError(
-                        f"{known.path} and {path}: images of two places under one SOPInstanceUID, so which slices "
-                        "there are is unknown; export the series again, or pseudonymise it anew"
-                    )
+                _refuse_other_content(known, image, path)
                 if known is image:
                     voxels += image.stored.size
             if voxels > MOST_VOXELS:
@@ -284,6 +282,20 @@ def read_series(files: Sequence[Path]) -> Scan:
     return Scan(hu, _grid(ordered, hu.shape), source, _padding_within(ordered), dense)
 
 
+def _refuse_other_content(known: _Slice, image: _Slice, path: Path) -> None:
+    """Raise where two images under one UID are no copies of one another."""
+    if known.position_mm != image.position_mm:
+        raise MixedSeriesError(
+            f"{known.path} and {path}: images of two places under one SOPInstanceUID, so which slices "
+            "there are is unknown; export the series again, or pseudonymise it again, each image under its "
+            "own UID"
+        )
+    if not np.array_equal(known.stored, image.stored):
+        raise MixedSeriesError(
+            f"{known.path} and {path}: other pixels under one SOPInstanceUID; keep the one that counts"
+        )
+
+
 def refuse_differing(keywords: Sequence[str], one: tuple[Path, Dataset], other: tuple[Path, Dataset]) -> None:
     """Raise MixedSeriesError where two files of a series differ in what all of them share."""
     for keyword in keywords:
@@ -300,7 +312,7 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
     instance = sop_instance_uid(dataset)
     if sop_class_uid(dataset) not in ENHANCED_CT:
         if pixels.ndim != 2:
-            raise DicomError(f"{path}: pixels of shape {pixels.shape}; a grey image of rows and columns is expected")
+            raise DicomError(f"{path}: pixels of shape {pixels.shape}; one grey image is expected. Export it as such")
         image = _slice(dataset, dataset, dataset, dataset, pixels, path, instance, 0)
         yield replace(image, marks=marks_of(dataset))
         return
@@ -382,11 +394,15 @@ def stored_pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
     try:
         pixels = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise almost anything on damaged pixels
+        how = ", uncompressed" if dataset.file_meta.TransferSyntaxUID.is_compressed else ""
         raise NotDicomError(
-            f"{path}: its pixels cannot be decoded ({type(error).__name__}); export the file again, uncompressed"
+            f"{path}: its pixels cannot be decoded, or are not as many as it says ({type(error).__name__}); "
+            f"copy or export the file again{how}"
         ) from error
     if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 4:
-        raise DicomError(f"{path}: pixels of type {pixels.dtype}; whole numbers of at most 32 bits are expected")
+        raise DicomError(
+            f"{path}: pixels of type {pixels.dtype}; whole numbers of at most 32 bits are expected. Give the plain CT"
+        )
     return pixels
 
 
@@ -482,9 +498,10 @@ def _slice(
 def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
     kind = text(dataset, "RescaleType").upper()
     if kind not in ("", "HU", "US"):
-        raise RescaleError(f"{path}: its pixels are rescaled to '{kind}', not to Hounsfield units; give the plain CT")
+        unit = f"'{kind}'" if kind in UNITS else "another unit"  # what a file says freely may name the patient
+        raise RescaleError(f"{path}: its pixels are rescaled to {unit}, not to Hounsfield units; give the plain CT")
     if value(dataset, "RescaleSlope") is None or value(dataset, "RescaleIntercept") is None:
-        raise RescaleError(f"{path}: no RescaleSlope and RescaleIntercept, so no Hounsfield units; export it again")
+        raise RescaleError(f"{path}: no RescaleSlope or no RescaleIntercept, so no Hounsfield units; export it again")
     slope, intercept = (numbers(dataset, f"Rescale{what}", 1, path)[0] for what in ("Slope", "Intercept"))
     if slope == 0:
         raise RescaleError(f"{path}: RescaleSlope is 0, so no Hounsfield units; export it again")
@@ -644,13 +661,18 @@ def _passes_shown(overlap: Overlap, slices: Sequence[_Slice]) -> str:
 def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
     """Raise where slices do not share one matrix, spacing, orientation and place in plane."""
     first = slices[0]
-    for what, differs in {
-        "matrix": any(image.stored.shape != first.stored.shape for image in slices),
-        "pixel spacing": np.ptp([image.spacing_mm for image in slices], axis=0).max() > 1e-4,
-        "orientation": np.ptp([image.orientation for image in slices], axis=0).max() > 2 * AXIS_TOLERANCE,
-    }.items():
-        if differs:
-            raise MixedSeriesError(f"{place}: slices differ in {what}; give the files of one CT acquisition")
+    for image in slices:
+        turned = np.abs(np.subtract(image.orientation, first.orientation)).max()
+        for what, differs in {
+            "matrix": image.stored.shape != first.stored.shape,
+            "pixel spacing": np.abs(np.subtract(image.spacing_mm, first.spacing_mm)).max() > SAME_SPACING_MM,
+            "orientation": turned > 2 * AXIS_TOLERANCE,
+        }.items():
+            if differs:
+                raise MixedSeriesError(
+                    f"{place}: slices differ in {what} ({first.path} and {image.path}); "
+                    "give the files of one CT acquisition"
+                )
     in_plane = np.array([image.position_mm[:2] for image in slices])
     if np.ptp(in_plane, axis=0).max() > DRIFT_MM:
         steps = np.count_nonzero(np.abs(np.diff(in_plane, axis=0)).max(axis=1) > DRIFT_MM / len(slices))
@@ -659,7 +681,11 @@ def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
                 f"{place}: slice by slice the place in plane shifts, by {np.ptp(in_plane, axis=0).max():.1f} mm in "
                 "all, as under a tilted gantry; export the series without tilt"
             )
-        raise MixedSeriesError(f"{place}: slices of two places in plane; give the files of one CT acquisition")
+        aside = slices[int(np.abs(in_plane - in_plane[0]).max(axis=1).argmax())]
+        raise MixedSeriesError(
+            f"{place}: slices of two places in plane ({first.path} and {aside.path}); "
+            "give the files of one CT acquisition"
+        )
 
 
 def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
