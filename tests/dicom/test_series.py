@@ -45,6 +45,7 @@ from recontour.dicom.series import AIR_HU
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
+    FaultError,
     GridMismatchError,
     MissingSliceError,
     MixedSeriesError,
@@ -280,7 +281,7 @@ def test_a_fault_of_the_machine_is_not_the_file_s(tmp_path: Path, monkeypatch: p
         raise OSError(number, "of the machine")
 
     monkeypatch.setattr("recontour.dicom.reading.io.FileIO", fail)
-    with pytest.raises(OSError, match="of the machine"):
+    with pytest.raises(FaultError, match=r"CT0001\.dcm could not be read \(of the machine\)"):
         read_scan(tmp_path / "ct")
 
 

@@ -1,6 +1,5 @@
 """One DICOM file, read with suspicion: what pydicom would pass over in silence is an error here."""
 
-import errno
 import io
 import logging
 import os
@@ -27,7 +26,7 @@ from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
 
 from recontour.dicom.plain import MARK, NotPlainError, meta_of, plain_dataset, plain_items, plain_value, tag_of
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
-from recontour.files import did_you_mean, printable
+from recontour.files import REMEDIES, did_you_mean, machine_fault, printable
 
 HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
 LOOK = 132  # bytes that show whether a file is DICOM
@@ -37,7 +36,6 @@ Attributes = Dataset | dict[int, bytes]  # of an item: as pydicom has them, or t
 SHORT, LOOKED_UP = 1 << 8, 1 << 12  # bytes of an encoded value that is looked up, and how many of them are kept
 LARGEST = 1e6  # no length in a patient (mm), no Hounsfield unit and no cosine is larger
 DEEPEST = 8  # sequences within sequences that are written again; at 250, pydicom fills all memory with its error
-OF_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no fault of the file that is read
 MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
 MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = 256 << 20, 30, 4 << 20  # bytes a deflated file may hold: see _refuse_bomb
 PIECE = 1 << 18
@@ -113,7 +111,7 @@ def _tags(keywords: tuple[str, ...]) -> frozenset[int]:
 def reading(path: Path) -> Iterator[None]:
     """Take attributes from a file, which pydicom parses only when asked.
 
-    On damaged values it raises almost anything, and that becomes NotDicomError.
+    On damaged values it raises almost anything, and that becomes NotDicomError; a fault of the machine, FaultError.
     """
     try:
         with silence():
@@ -121,8 +119,8 @@ def reading(path: Path) -> Iterator[None]:
     except (RecontourError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in OF_MACHINE:
-            raise
+        if isinstance(error, OSError) and error.errno in REMEDIES:
+            raise machine_fault(path, error) from error
         raise NotDicomError(f"{path}: damaged ({type(error).__name__}); export the file again") from error
 
 
@@ -390,8 +388,8 @@ def _first_bytes(path: Path, count: int) -> bytes:
     except FileNotFoundError as error:
         raise NotDicomError(f"{path}: a link to nothing, or removed meanwhile; mend or remove it") from error
     except OSError as error:
-        if error.errno in OF_MACHINE:
-            raise
+        if error.errno in REMEDIES:
+            raise machine_fault(path, error) from error
         raise NotDicomError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
 
 
