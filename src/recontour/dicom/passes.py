@@ -8,6 +8,7 @@ position alone they make a CT of nobody. docs/decisions/026-passes.md says why e
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ JUMP = 3  # times the usual step: what comes after it begins another run
 UNEVEN = 0.15  # of the mean gap: what gaps may differ by in one acquisition
 LEAST_OF_CHAIN, LEAST_OF_RUN = 3, 4  # slices
 MOST_CHAINS = 4
+MOST_COMPARED = 5000  # pairs of acquisitions of one series: a hundred of them, each with each
 LEAST_ALTERNATING = 4  # slices in a row that are more like the next but one than like the next
 ALTERNATING = 0.7  # how much more
 LEAST_CHANGE_HU = 1.0  # on average: less is noise
@@ -322,18 +324,24 @@ def _overlap(groups: Sequence[Sequence[int]], z: Positions, name: str) -> Overla
     ordered = sorted(groups, key=lambda group: (z[group[0]], group[0]))
     overlapping: set[int] = set()
     starts, ends = [], []
-    for one, group in enumerate(ordered):
-        for other in range(one + 1, len(ordered)):
-            if z[ordered[other][0]] > z[group[-1]] + SAME_PLACE_MM:
-                break
-            if _do_overlap(z[list(group)], z[list(ordered[other])]):
-                overlapping |= {one, other}
-                starts.append(z[ordered[other][0]])
-                ends.append(min(z[group[-1]], z[ordered[other][-1]]))
+    for one, other in islice(_meeting(ordered, z), MOST_COMPARED):
+        if _do_overlap(z[list(ordered[one])], z[list(ordered[other])]):
+            overlapping |= {one, other}
+            starts.append(z[ordered[other][0]])
+            ends.append(min(z[ordered[one][-1]], z[ordered[other][-1]]))
     if not overlapping:
         return None
     passes = tuple(tuple(ordered[index]) for index in sorted(overlapping))
     return Overlap(passes, float(min(starts)), float(max(ends)), name)
+
+
+def _meeting(ordered: Sequence[Sequence[int]], z: Positions) -> Iterator[tuple[int, int]]:
+    """The pairs of groups whose stretches of z meet. ordered: groups, the one that begins lowest first."""
+    for one, group in enumerate(ordered):
+        for other in range(one + 1, len(ordered)):
+            if z[ordered[other][0]] > z[group[-1]] + SAME_PLACE_MM:
+                break
+            yield one, other
 
 
 def _do_overlap(one: Positions, other: Positions) -> bool:
