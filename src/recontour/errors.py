@@ -5,9 +5,9 @@ one line and leaves with the error's exit code; nothing is left half written.
 
     RecontourError              exit code 2: the user can mend it
     ├── DicomError              the DICOM that was given
-    │   ├── NotDicomError           a file is damaged or no DICOM at all
+    │   ├── NotDicomError           a file is damaged, no DICOM at all, or encoded in a way that is not read
     │   ├── NoSeriesError           no CT series, or no structure set, where one is needed
-    │   ├── MixedSeriesError        several series where one is needed
+    │   ├── MixedSeriesError        several series, or acquisitions that overlap, where one is needed
     │   ├── OrientationError        oblique, coronal, sagittal or tilted slices
     │   ├── MissingSliceError       a gap between slices
     │   ├── DuplicateSliceError     two slices at one position
@@ -39,7 +39,7 @@ class DicomError(RecontourError):
 
 
 class NotDicomError(DicomError):
-    """A file is damaged, or no DICOM at all."""
+    """A file is damaged, no DICOM at all, or encoded in a way that is not read."""
 
 
 class NoSeriesError(DicomError):
@@ -47,7 +47,7 @@ class NoSeriesError(DicomError):
 
 
 class MixedSeriesError(DicomError):
-    """Several series where one is needed."""
+    """Several series, or acquisitions that overlap, where one is needed."""
 
 
 class OrientationError(DicomError):

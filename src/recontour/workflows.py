@@ -168,7 +168,7 @@ def contour(
             )
 
     WRITERS[format](out, found(), scan, Authorship(model=_title(loaded, model)))
-    warnings = [*([scan.doubt] if scan.doubt else []), *sides_swapped(middles)]
+    warnings = [*scan.notes, *sides_swapped(middles)]
     not_found = tuple(organ for organ in wanted if organ not in volumes)
     if len(not_found) > len(volumes):
         warnings.append(

@@ -1,14 +1,18 @@
 """Mask -> NIfTI or SEG -> RTSTRUCT -> mask is the identity; what does not lie on the CT, or has no name, is refused."""
 
+import gzip
 import json
 from pathlib import Path
 
+import highdicom
 import nibabel
 import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from tests.dicom.conftest import dciodvfy, edit, make_scan, needs_dciodvfy
 from tests.geometry.conftest import make_grid
 
@@ -27,7 +31,7 @@ from recontour.errors import (
     RecontourError,
 )
 from recontour.geometry import rasterise
-from recontour.geometry.nifti import write_nifti
+from recontour.geometry.nifti import affine_ras, write_nifti
 
 Mask = npt.NDArray[np.bool_]
 GRID = make_grid((4, 9, 11), spacing_mm=(1.25, 0.9765625), z_mm=(-10.0, -7.5, -5.0, -2.5), origin_mm=(-120.5, 33.25))
@@ -103,6 +107,38 @@ def test_a_dicom_seg_comes_back(tmp_path: Path, scan: Scan) -> None:
     assert same(read_back(tmp_path / "rs.dcm", scan), overlapping)
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_label_map_seg_comes_back(tmp_path: Path, scan: Scan, syntax: str, kind: type) -> None:
+    write_label_map(tmp_path / "seg.dcm", scan, label_map().astype(kind), syntax)
+    convert(tmp_path / "seg.dcm", tmp_path / "ct", tmp_path / "rs.dcm")
+    assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+
+
+def test_a_label_without_a_segment_is_refused(tmp_path: Path, scan: Scan) -> None:
+    write_label_map(tmp_path / "seg.dcm", scan, label_map(), ExplicitVRLittleEndian)
+    edit(tmp_path / "seg.dcm", lambda seg: seg.SegmentSequence.pop())
+    refused(tmp_path, tmp_path / "seg.dcm", DicomError, "label 2 is no segment's")
+
+
+def write_label_map(path: Path, scan: Scan, labels: npt.NDArray[np.unsignedinteger], syntax: str) -> None:
+    """Write Brainstem as 1 and Lens_L as 2, as highdicom does it."""
+    images = sorted(
+        (pydicom.dcmread(file) for file in (path.parent / "ct").iterdir()), key=lambda ct: ct.ImagePositionPatient[2]
+    )
+    described = [
+        highdicom.seg.SegmentDescription(
+            number, name, codes.SCT.AnatomicalStructure, codes.SCT.Organ, algorithm_type="MANUAL"
+        )
+        for number, name in enumerate(masks_of(), start=1)
+    ]
+    uids = [pydicom.uid.generate_uid() for _ in range(2)]
+    segmentation = highdicom.seg.Segmentation(
+        images, labels, "LABELMAP", described, uids[0], 1, uids[1], 1, "ACME", "m", "1", "1", transfer_syntax_uid=syntax
+    )
+    segmentation.save_as(path)
+
+
 def test_a_dicom_seg_on_uneven_slices_comes_back(tmp_path: Path) -> None:
     grid = make_grid((4, 9, 11), spacing_mm=(1.5, 2.0), z_mm=(0.0, 3.0, 9.0, 15.0))
     scan = make_scan(tmp_path / "ct", grid)
@@ -167,7 +203,141 @@ def test_a_mirrored_grid_is_refused(tmp_path: Path, scan: Scan) -> None:
 def test_another_shape_is_refused(tmp_path: Path, scan: Scan) -> None:
     path = write_map(tmp_path / "predicted", label_map())
     nibabel.save(nibabel.Nifti1Image(np.zeros((11, 9, 3), dtype=np.uint8), np.eye(4)), path)
-    refused(tmp_path, path, GridMismatchError, r"voxels of \(3, 9, 11\), the CT's \(4, 9, 11\)")
+    refused(tmp_path, path, GridMismatchError, r"voxels of \(3, 9, 11\), up to .* CT as reference volume")
+
+
+def put(path: Path, voxels: object, shift: tuple[int, int, int] = (0, 0, 0)) -> None:
+    """Save voxels (slice, row, column), the first of which lies at an index of the CT's grid."""
+    affine = affine_ras(GRID)
+    affine[:3, 3] = (affine @ (*shift[::-1], 1))[:3]
+    array = np.asarray(voxels)
+    nibabel.save(nibabel.Nifti1Image(array.transpose(2, 1, 0, *range(3, array.ndim)), affine), path)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (slice(1, 3), slice(None), slice(None)),
+        (slice(2, 3), slice(None), slice(None)),  # one slice
+        (slice(None), slice(2, 7), slice(3, 11)),
+        (slice(1, 4), slice(0, 5), slice(4, 5)),
+    ],
+)
+@pytest.mark.parametrize("axes", ["LPS", "RAS", "SAR", "PIR"])
+def test_labels_cropped_on_the_grid_are_placed(
+    tmp_path: Path, scan: Scan, box: tuple[slice, slice, slice], axes: str
+) -> None:
+    """As 3D Slicer crops a segmentation to what is drawn, with whatever axes."""
+    path = write_map(tmp_path / "predicted", label_map())
+    start = tuple(one.start or 0 for one in box)
+    put(path, label_map()[box], (start[0], start[1], start[2]))
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), axes), str(path))
+    convert(path, tmp_path / "ct", tmp_path / "rs.dcm")
+    within = np.zeros(GRID.shape, dtype=bool)
+    within[box] = True
+    expected = {name: mask & within for name, mask in masks_of().items()}
+    assert same(read_back(tmp_path / "rs.dcm", scan), expected)
+
+
+def test_labels_that_reach_beyond_the_ct_are_cropped_unless_marked_there(tmp_path: Path, scan: Scan) -> None:
+    path = write_map(tmp_path / "predicted", label_map())
+    padded = np.pad(label_map(), ((2, 1), (1, 0), (0, 3)))
+    put(path, padded, (-2, -1, 0))
+    convert(path, tmp_path / "ct", tmp_path / "rs.dcm")
+    assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+    (tmp_path / "rs.dcm").unlink()
+    padded[0, 0, :4] = 1
+    put(path, padded, (-2, -1, 0))
+    refused(tmp_path, path, GridMismatchError, "4 marked voxels lie beyond the CT")
+    put(path, label_map()[:2], (40, 0, 0))
+    refused(tmp_path, path, GridMismatchError, "beyond the CT")
+
+
+def test_as_many_voxels_as_the_ct_has_must_be_the_ct_s(tmp_path: Path, scan: Scan) -> None:
+    """One slice off is a mistake of whoever wrote them, not a crop."""
+    path = write_map(tmp_path / "predicted", label_map())
+    put(path, label_map(), (1, 0, 0))
+    refused(tmp_path, path, GridMismatchError, r"up to 2\.5 mm from the CT's.*as reference volume")
+
+
+def test_a_crop_of_a_ct_of_uneven_slices_is_placed_where_its_slices_are_even(tmp_path: Path) -> None:
+    uneven = make_grid(
+        (5, 9, 11), spacing_mm=GRID.spacing_mm, z_mm=(0.0, 3.0, 6.0, 12.0, 18.0), origin_mm=GRID.origin_mm
+    )
+    scan = make_scan(tmp_path / "ct", uneven)
+    path = write_map(tmp_path / "predicted", label_map())
+    affine = np.diag([-uneven.spacing_mm[1], -uneven.spacing_mm[0], 3.0, 1.0])
+    affine[:3, 3] = -uneven.origin_mm[0], -uneven.origin_mm[1], 3.0
+    nibabel.save(nibabel.Nifti1Image(label_map()[:2].transpose(2, 1, 0), affine), path)
+    convert(path, tmp_path / "ct", tmp_path / "rs.dcm")
+    expected = {
+        name: np.concatenate([mask[:1] & False, mask[:2], mask[:2] & False]) for name, mask in masks_of().items()
+    }
+    assert same(read_back(tmp_path / "rs.dcm", scan), expected)
+    (tmp_path / "rs.dcm").unlink()
+    affine[2, 2], affine[2, 3] = 6.0, 0.0  # z = 0, 6 and 12: the slice at 3 mm would be left out
+    nibabel.save(nibabel.Nifti1Image(label_map()[:3].transpose(2, 1, 0), affine), path)
+    refused(tmp_path, path, GridMismatchError, "nothing is resampled")
+
+
+@pytest.mark.parametrize("axes_behind", [(1,), (1, 1)])
+def test_axes_of_one_entry_behind_the_third_do_not_count(
+    tmp_path: Path, scan: Scan, axes_behind: tuple[int, ...]
+) -> None:
+    path = write_map(tmp_path / "predicted", label_map())
+    put(path, label_map().reshape(*GRID.shape, *axes_behind))
+    convert(path, tmp_path / "ct", tmp_path / "rs.dcm")
+    assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+    put(path, np.stack([label_map()] * 2, axis=-1))
+    (tmp_path / "rs.dcm").unlink()
+    refused(tmp_path, path, LabelsError, "voxels of 4 axes, 11 x 9 x 4 x 2; three are expected")
+
+
+@pytest.mark.parametrize("name", ["CASE.NII.GZ", "Case.Nii", "case.gz", "case"])
+@pytest.mark.parametrize("is_compressed", [True, False])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_nifti_is_known_by_its_bytes(
+    tmp_path: Path, scan: Scan, name: str, is_compressed: bool, kind: type[nibabel.Nifti1Image]
+) -> None:
+    path = write_map(tmp_path / "predicted", label_map())
+    whole = kind(label_map().transpose(2, 1, 0), affine_ras(GRID)).to_bytes()
+    path.unlink()
+    path.with_name(name).write_bytes(gzip.compress(whole) if is_compressed else whole)
+    convert(path.with_name(name), tmp_path / "ct", tmp_path / "rs.dcm")
+    assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+
+
+def test_masks_of_a_folder_may_end_in_capitals(tmp_path: Path, scan: Scan) -> None:
+    (tmp_path / "masks").mkdir()
+    for name, mask in masks_of().items():
+        write_nifti(tmp_path / "masks" / f"{name}.nii.gz", mask, GRID)
+        (tmp_path / "masks" / f"{name}.nii.gz").rename(tmp_path / "masks" / f"{name}.NII.GZ")
+    convert(tmp_path / "masks", tmp_path / "ct", tmp_path / "rs.dcm")
+    assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("case.seg.nrrd", b"NRRD0004\n", "NRRD"),
+        ("case.SEG.NRRD", b"NRRD0004\n", "NRRD"),
+        ("case", b"NRRD0005\n", "NRRD"),
+        ("case.mha", b"ObjectType = Image\n", "MetaImage"),
+        ("case.mhd", b"NDims = 3\n", "MetaImage"),
+        ("case.img", b"\0" * 400, "Analyze"),
+        ("case.nii.zst", b"\x28\xb5\x2f\xfd", "Zstandard"),
+        ("case.stl", b"solid", "a surface"),
+        ("case.dat", b"Dear colleague, ", "neither NIfTI"),
+    ],
+)
+def test_labels_in_another_form_say_how_to_save_them(
+    tmp_path: Path, scan: Scan, name: str, content: bytes, kind: str
+) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / name).write_bytes(content)
+    refused(tmp_path, tmp_path / "labels" / name, LabelsError, rf"{kind}.*; save it as NIfTI \(\.nii\.gz\).*reference")
+    if kind != "neither NIfTI":
+        refused(tmp_path, tmp_path / "labels", LabelsError, rf"{kind}.*; save it as NIfTI")
 
 
 def test_labels_without_a_name_are_refused(tmp_path: Path, scan: Scan) -> None:
@@ -236,9 +406,13 @@ def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
     written(FrameOfReferenceUID="1.2.3")
     refused(tmp_path, path, FrameOfReferenceError, "another frame of reference")
     written(SegmentationType="FRACTIONAL")
-    refused(tmp_path, path, DicomError, "BINARY")
+    refused(tmp_path, path, DicomError, "a FRACTIONAL segmentation: .* export it as BINARY or LABELMAP")
+    written(SegmentationType="ODD")
+    refused(tmp_path, path, DicomError, "its SegmentationType is none that is read")
     written(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3")
-    refused(tmp_path, path, NoSeriesError, "not a DICOM SEG")
+    refused(tmp_path, path, NoSeriesError, "not a DICOM SEG, but an RTSTRUCT, which needs no conversion")
+    written(SOPClassUID="1.2.840.10008.5.1.4.1.1.66.5")
+    refused(tmp_path, path, NoSeriesError, "not a DICOM SEG, but Surface Segmentation Storage; give")
     written(PixelData=b"\0\0")
     refused(tmp_path, path, DicomError, "damaged")
     written(Rows=12)
@@ -259,7 +433,7 @@ def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
 
 
 def test_a_ct_is_no_seg(tmp_path: Path, scan: Scan) -> None:
-    refused(tmp_path, next((tmp_path / "ct").iterdir()), NoSeriesError, "not a DICOM SEG")
+    refused(tmp_path, next((tmp_path / "ct").iterdir()), NoSeriesError, "not a DICOM SEG, but a CT image")
 
 
 def test_the_command_says_what_was_written(tmp_path: Path, scan: Scan, capsys: pytest.CaptureFixture[str]) -> None:

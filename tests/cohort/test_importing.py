@@ -420,7 +420,8 @@ def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -
     assert set(free) < {row.roi_name for row, _ in report.names}  # the screen shows what could be mapped
     assert any(f"it has Tumor {given}" in found.why for found in report.left_out)
     assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} == {"Cord", "PTV 70", HIDDEN_NAME}
-    assert "The pixel values cannot be turned into Hounsfield units." in [found.reason for found in report.left_out]
+    told = "(file): its pixels are rescaled to another unit, not to Hounsfield units; give the plain CT"
+    assert told in [found.reason for found in report.left_out]
     kept = b"".join(file.read_bytes() for file in cohort.path.rglob("*") if file.is_file()).lower()
     kept += " ".join(str(entry.relative_to(cohort.path)) for entry in cohort.path.rglob("*")).lower().encode()
     assert b"spinalcord" in kept
@@ -767,7 +768,7 @@ def test_a_segmentation_on_turned_images_lies_as_its_ct_does(tmp_path: Path, coh
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda seg: setattr(seg, "SegmentationType", "FRACTIONAL"), "type BINARY"),
+        (lambda seg: setattr(seg, "SegmentationType", "FRACTIONAL"), "a FRACTIONAL segmentation"),
         (lambda seg: setattr(seg, "FrameOfReferenceUID", "1.2.3"), "another frame of reference"),
         (lambda seg: setattr(seg, "PixelData", b"\0\0"), "damaged"),
         (lambda seg: setattr(seg, "Rows", 12), "nothing is resampled"),

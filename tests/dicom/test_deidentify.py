@@ -623,7 +623,7 @@ def test_nothing_lies_in_bits_that_pixels_do_not_use(tmp_path: Path, signed: int
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "picture of a screen"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "AUTOSAVE"]}, "picture of a screen"),
         ({"ImagePositionPatient": None}, "without ImagePositionPatient"),
         ({"BitsStored": 12, "HighBit": 15}, "HighBit is not BitsStored - 1"),
         ({"PixelData": b"too short "}, "cannot be decoded"),

@@ -1,3 +1,4 @@
+import errno
 import struct
 from collections.abc import Callable
 from itertools import product
@@ -13,6 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import (
+    MPEG2MPML,
     UID,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
@@ -43,6 +45,7 @@ from recontour.dicom.series import AIR_HU
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
+    FaultError,
     GridMismatchError,
     MissingSliceError,
     MixedSeriesError,
@@ -261,16 +264,124 @@ def test_a_missing_slice_is_refused(tmp_path: Path, z_mm: tuple[float, ...], bel
         make_scan(tmp_path / "ct", make_grid((len(z_mm), 4, 4), z_mm=z_mm))
 
 
-def test_two_slices_at_one_place_are_refused(tmp_path: Path) -> None:
+def test_other_pixels_under_one_uid_are_refused(tmp_path: Path) -> None:
+    """Densities overridden by hand, and saved under the same UIDs."""
+    make_scan(tmp_path / "ct")
+    copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "edited.dcm")
+    edit(tmp_path / "ct" / "edited.dcm", lambda image: setattr(image, "PixelData", bytes(len(image.PixelData))))
+    with pytest.raises(MixedSeriesError, match=r"CT0002\.dcm and .*edited\.dcm: other pixels under one SOPInstanceUID"):
+        read_series(sorted((tmp_path / "ct").iterdir()))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
+def test_a_fault_of_the_machine_is_not_the_file_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    make_scan(tmp_path / "ct")
+
+    def fail(*_: object) -> None:
+        raise OSError(number, "of the machine")
+
+    monkeypatch.setattr("recontour.dicom.reading.io.FileIO", fail)
+    with pytest.raises(FaultError, match=r"CT0001\.dcm could not be read \(of the machine\)"):
+        read_scan(tmp_path / "ct")
+
+
+def _add_slices(folder: Path, number: int, change: Callable[[Dataset], None]) -> None:
+    """Copies of the first slices under UIDs of their own, changed."""
+    for file in sorted(folder.iterdir())[:number]:
+        other = copy(file, folder / f"other{file.name}")
+
+        def another(image: Dataset) -> None:
+            image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            change(image)
+
+        edit(Path(other), another)
+
+
+@pytest.mark.parametrize("apart_mm", [0.0, 0.02, 0.09])
+def test_two_slices_at_one_place_are_refused(tmp_path: Path, apart_mm: float) -> None:
     make_scan(tmp_path / "ct")
 
     def second_phase(image: Dataset) -> None:
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        image.PixelData = bytes(len(image.PixelData))
+        image.ImagePositionPatient[2] += apart_mm
 
-    copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "other.dcm")
-    edit(tmp_path / "ct" / "other.dcm", second_phase)
-    with pytest.raises(DuplicateSliceError, match=r"CT0002.dcm and .*other.dcm: two slices at z = 3.0 mm"):
+    _add_slices(tmp_path / "ct", 1, second_phase)
+    with pytest.raises(
+        DuplicateSliceError, match=r"CT0001.dcm and .*otherCT0001.dcm: two slices at z = 0.0 mm; give one"
+    ):
         read_scan(tmp_path / "ct")
+    (tmp_path / "ct" / "otherCT0001.dcm").unlink()
+    _add_slices(tmp_path / "ct", 3, second_phase)
+    with pytest.raises(DuplicateSliceError, match=r"two slices at each of 3 places.* overlap from z = 0\.0 to 6\.0 mm"):
+        read_scan(tmp_path / "ct")
+
+
+def test_one_slice_under_two_uids_is_called_that(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    _add_slices(tmp_path / "ct", 2, lambda image: None)
+    with pytest.raises(DuplicateSliceError, match=r"2 slice\(s\) twice, .* under two SOPInstanceUIDs; give one copy"):
+        read_scan(tmp_path / "ct")
+
+
+def _second_pass(z_mm: float, **says: object) -> Callable[[Dataset], None]:
+    def change(image: Dataset) -> None:
+        image.ImagePositionPatient[2] += z_mm
+        image.InstanceNumber += 100
+        for keyword, value in says.items():
+            setattr(image, keyword, value)
+
+    return change
+
+
+@pytest.mark.parametrize("offset_mm", [0.0, 0.5, 0.75, 1.0, 1.5])
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"AcquisitionNumber": 2},
+        {"AcquisitionTime": "130000"},
+        {"ConvolutionKernel": "B60s"},
+        {"SliceThickness": 5},
+        {"PixelSpacing": [1.6, 2.0]},  # a reason of its own without the overlap
+    ],
+    ids=lambda says: next(iter(says)),
+)
+def test_two_passes_that_overlap_are_refused(tmp_path: Path, offset_mm: float, says: dict[str, object]) -> None:
+    make_scan(tmp_path / "ct")
+    _add_slices(tmp_path / "ct", 5, _second_pass(6 + offset_mm, **says))
+    with pytest.raises(MixedSeriesError) as error:
+        read_scan(tmp_path / "ct")
+    by = "acquisition time" if "AcquisitionTime" in says else next(iter(says))
+    kind = "acquisitions" if by.lower().startswith("acquisition") else "reconstructions"
+    assert str(error.value) == (
+        f"{tmp_path / 'ct'}: two {kind} in one series overlap from z = {6 + offset_mm:.1f} to 12.0 mm "
+        f"(5 slices, z = 0.0 to 12.0 mm, as {tmp_path / 'ct' / 'CT0001.dcm'}; "
+        f"5 slices, z = {6 + offset_mm:.1f} to {18 + offset_mm:.1f} mm, as {tmp_path / 'ct' / 'otherCT0001.dcm'}). "
+        f"They differ in {by}. Take one: give its files alone in a folder"
+    )
+
+
+@pytest.mark.parametrize("offset_mm", [0.75, 1.5])
+def test_passes_that_say_nothing_are_known_by_their_places_or_pixels(tmp_path: Path, offset_mm: float) -> None:
+    hu = np.zeros((9, 16, 32), np.int16)
+    hu[:, 4:12, 8:16] = 1000
+    grid = make_grid(hu.shape, z_mm=tuple(3.0 * index for index in range(9)))
+    write_scan(tmp_path / "ct", hu, grid, ScanIdentity("a"))
+
+    def moved(image: Dataset) -> None:
+        _second_pass(9 + offset_mm)(image)
+        image.PixelData = np.roll(image.pixel_array, 8, axis=1).tobytes()
+
+    _add_slices(tmp_path / "ct", 9, moved)
+    edit(tmp_path / "ct", lambda image: image.__delattr__("InstanceNumber"))
+    with pytest.raises(MixedSeriesError, match="two acquisitions in one series overlap from z = "):
+        read_scan(tmp_path / "ct")
+
+
+@pytest.mark.parametrize("gap_mm", [2.0, 3.0, 5.0])
+def test_passes_that_adjoin_are_one_ct(tmp_path: Path, gap_mm: float) -> None:
+    make_scan(tmp_path / "ct")
+    _add_slices(tmp_path / "ct", 5, _second_pass(12 + gap_mm, AcquisitionNumber=2, AcquisitionTime="130000"))
+    assert read_scan(tmp_path / "ct").grid.shape == (10, 6, 8)
 
 
 def test_a_second_copy_of_a_file_counts_once(tmp_path: Path) -> None:
@@ -362,7 +473,7 @@ def test_a_folder_without_ct_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoSeriesError, match=f"give its folder, {tmp_path}$"):
         read_scan(tmp_path / "CT0001.dcm")
     (tmp_path / "CT0001.dcm").unlink()
-    with pytest.raises(NoSeriesError, match="no CT image"):
+    with pytest.raises(NoSeriesError, match="no CT slice"):
         read_scan(tmp_path)
     with pytest.raises(NoSeriesError, match="at least one"):
         read_series([])
@@ -388,7 +499,7 @@ def test_a_rescale_that_gives_no_hounsfield_units_is_refused(tmp_path: Path, key
 def test_an_image_without_its_place_is_refused(tmp_path: Path, keyword: str) -> None:
     make_scan(tmp_path / "ct")
     edit(tmp_path / "ct" / "CT0003.dcm", lambda image: setattr(image, keyword, None))
-    with pytest.raises(DicomError, match=f"CT0003.dcm: {keyword} should be"):
+    with pytest.raises(DicomError, match=f"CT0003.dcm: no {keyword}, without which"):
         read_scan(tmp_path / "ct")
 
 
@@ -452,6 +563,97 @@ def test_what_was_not_measured_is_no_denser_than_air(
     assert hu.dtype == np.int16
     assert set(hu[:, 0].ravel().tolist()) == {expected}
     np.testing.assert_array_equal(hu[:, 1:], scan.hu[:, 1:])
+
+
+def _of_water(folder: Path, padding: int, body_hu: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+    """A series of signed HU: air, corners of the padding value, a body with one block of it and otherwise denser."""
+    hu = np.full((3, 16, 16), -1000, np.int16)
+    hu[:, 4:12, 4:12] = body_hu
+    hu[:, 6:8, 6:9] = padding
+    hu[:, :2, :3] = hu[:, -3:, -1:] = padding
+    write_scan(folder, hu, make_grid(hu.shape), ScanIdentity("a"))
+    edit(folder, lambda image: image.add_new("PixelPaddingValue", "SS", padding))
+    return hu
+
+
+def test_padding_within_the_body_stays_and_is_doubted(tmp_path: Path) -> None:
+    """Intercept 0 and a padding value of 0: water."""
+    hu = _of_water(tmp_path / "ct", 0, 40)
+    scan = read_scan(tmp_path / "ct")
+    hu[:, :2, :3] = hu[:, -3:, -1:] = AIR_HU
+    np.testing.assert_array_equal(scan.hu, hu)
+    assert scan.doubt == (
+        "18 voxels (2.3 %) have its PixelPaddingValue (0 HU) and lie within the image, not joined to its border, so "
+        "they may be tissue; they are left as stored: is its PixelPaddingValue right?"
+    )
+    assert scan.notes == (scan.doubt,)
+
+
+def test_padding_denser_than_any_tissue_is_air_everywhere(tmp_path: Path) -> None:
+    hu = _of_water(tmp_path / "ct", 20000, 40)
+    scan = read_scan(tmp_path / "ct")
+    np.testing.assert_array_equal(scan.hu, np.where(hu == 20000, AIR_HU, hu))
+    assert "18 voxels" in scan.doubt
+    assert "they are taken as air (-1000 HU)" in scan.doubt
+
+
+def test_padding_at_the_border_alone_is_not_doubted(tmp_path: Path) -> None:
+    hu = _of_water(tmp_path / "ct", 0, 0)
+    hu[:, 4:12, 4:12] = 40
+
+    def fill(image: Dataset) -> None:
+        image.PixelData = hu[0].tobytes()
+
+    edit(tmp_path / "ct", fill)
+    assert read_scan(tmp_path / "ct").doubt == ""
+
+
+@pytest.mark.parametrize("is_implicit", [True, False])
+def test_a_private_transfer_syntax_is_named(tmp_path: Path, is_implicit: bool) -> None:
+    """GE's, as old archives have it; and one that nobody knows."""
+    make_scan(tmp_path / "ct")
+    syntax = "1.2.840.113619.5.2" if is_implicit else "1.2.3.4"
+    for file in (tmp_path / "ct").iterdir():
+        image = pydicom.dcmread(file)
+        image.file_meta.TransferSyntaxUID = UID(syntax)
+        pydicom.dcmwrite(file, image, implicit_vr=is_implicit, little_endian=True)
+    name = r" \(GE private, pixels in big endian\)" if is_implicit else ""
+    with pytest.raises(
+        NotDicomError, match=rf"CT0001\.dcm: its transfer syntax {syntax}{name} is not read; export it un"
+    ):
+        read_scan(tmp_path / "ct")
+    assert len(read_archive(tmp_path).series) == 1
+
+
+@pytest.mark.parametrize(
+    ("syntax", "name"),
+    [
+        (UID("1.2.840.10008.1.2.4.102"), "MPEG-4 AVC/H.264 High Profile / Level 4.1"),
+        (UID("1.2.840.10008.1.2.4.94"), "JPIP Referenced"),
+        (UID("1.2.840.10008.1.2.4.110"), "JPEG XL Lossless"),
+    ],
+)
+def test_a_transfer_syntax_that_is_not_read_is_named(tmp_path: Path, syntax: UID, name: str) -> None:
+    make_scan(tmp_path / "ct")
+
+    for file in (tmp_path / "ct").iterdir():
+        image = pydicom.dcmread(file)
+        image.PixelData = encapsulate([image.PixelData])
+        image["PixelData"].VR, image["PixelData"].is_undefined_length = "OB", True
+        image.file_meta.TransferSyntaxUID = MPEG2MPML
+        image.save_as(file)
+        padded = str(syntax).encode().ljust(24, b"\0")  # in its place; pydicom would not write all of them
+        file.write_bytes(file.read_bytes().replace(MPEG2MPML.encode() + b"\0", padded))
+    with pytest.raises(NotDicomError) as error:
+        read_scan(tmp_path / "ct")
+    assert str(error.value).endswith(f"its transfer syntax {syntax} ({name}) is not read; export it uncompressed")
+
+
+def test_an_image_without_pixels_is_named(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    edit(tmp_path / "ct", lambda image: image.__delattr__("PixelData"))
+    with pytest.raises(NotDicomError, match=r"CT0001\.dcm: no pixels in it"):
+        read_scan(tmp_path / "ct")
 
 
 def test_pixels_whose_bits_are_unclear_are_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import tag_for_keyword
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, RTStructureSetStorage, SegmentationStorage
+from pydicom.uid import UID, RTStructureSetStorage
 from tests.dicom.conftest import block, make_scan, make_structure_set
 from tests.journeys.conftest import write_patient
 
@@ -27,8 +27,9 @@ from recontour.cohort import Cohort
 from recontour.contouring.finish import KEPT_SHARE, KEPT_SHARE_ELSE
 from recontour.contouring.predict import Mask, predict
 from recontour.dicom import Authorship, reading, rtstruct, series, write_segmentation
-from recontour.dicom.archive import CT
+from recontour.dicom.archive import CT, LABEL_MAP
 from recontour.dicom.names import known_organs, match_names, read_user_map
+from recontour.dicom.seg import SEGMENTATIONS
 from recontour.evaluation.statistics import holm, wilcoxon_p
 from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
 from recontour.evaluation.tolerances import DEFAULT_MM, TOLERANCES_MM
@@ -43,7 +44,7 @@ DOCUMENTS = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
 TEXTS = {str(path.relative_to(REPO)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 COLUMNS = "| file | a row | columns |"
 ATTRIBUTES_READ = "| attribute | what for | where it is absent |"
-READERS = ("reading", "archive", "series", "rtstruct")
+READERS = ("reading", "archive", "passes", "pictures", "series", "rtstruct")
 OTHERS_OPTIONS = {"--logdir"}  # of TensorBoard
 
 
@@ -290,8 +291,8 @@ def _keywords(cells: str) -> list[str]:
 
 def test_sop_classes_of_the_conformance_statement() -> None:
     table = rows("conformance.md", "| SOP class | UID | read | written by |")
-    assert {uid for _, uid, read, _ in table if read == "yes"} == {*CT, RTStructureSetStorage, SegmentationStorage}
-    assert all(UID(uid).name == name for name, uid, *_ in table)
+    assert {uid for _, uid, read, _ in table if read == "yes"} == {*CT, RTStructureSetStorage, *SEGMENTATIONS}
+    assert all(UID(uid).name == name for name, uid, *_ in table if uid != LABEL_MAP)
 
 
 def test_transfer_syntaxes_of_the_conformance_statement() -> None:

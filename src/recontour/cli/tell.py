@@ -142,6 +142,8 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
         out.print(table)
     for note in report.notes:
         say(f"note: {note}")
+    for kind, count in report.passed_over:
+        say(f"passed over: {count} x {kind}")
     added, there, left_out = (len(part) for part in (report.added, report.already_there, report.left_out))
     say(
         f"{added} added, {there} there already, {left_out} left out: {cohort.path}, centre {cohort.centre}",
@@ -235,6 +237,8 @@ def converted(written: "Converted", path: Path) -> None:
         say(f"{name:<20}{volume:8.2f} cc")
     for name in written.empty:
         say(f"{name:<20}no voxel is marked; left out")
+    for note in written.notes:
+        say(f"note: {note}")
     say(f"written: {path}. Every contour must be reviewed.")
 
 

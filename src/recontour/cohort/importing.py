@@ -93,6 +93,7 @@ class ImportReport:
         tuple[NameRow, int], ...
     ]  # what became of each ROI name, and in how many patients; for the screen only
     notes: tuple[str, ...]  # by case: what was dropped or chosen between, or has changed since; for the screen only
+    passed_over: tuple[tuple[str, int], ...] = ()  # kinds of objects that are no CT slices or contours, and how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,10 @@ def import_dicom(
     user_map = read_user_map(names) if names else {}
     archive = read_archive(dicom_dir)
     if not archive.series:
-        why = f" ({len(archive.unreadable)} unreadable: {archive.unreadable[0].reason})" if archive.unreadable else ""
+        seen = [f"{count} x {kind}" for kind, count in archive.passed_over]
+        if archive.unreadable:
+            seen.append(f"{len(archive.unreadable)} unreadable: {archive.unreadable[0].reason}")
+        why = f" ({'; '.join(seen)})" if seen else ""
         raise NoSeriesError(f"{dicom_dir}: no CT series in it{why}; give a folder of CT series with structure sets")
     is_new = not Cohort.is_at(cohort)
     if centre is None:
@@ -188,7 +192,9 @@ def import_archive(
         notes.extend(_twins(cohort, added))
         notes.extend(_one_patient(archive, cohort, added))
         notes.extend(_nobodys(archive, cohort, added))
-    report = ImportReport(tuple(added), tuple(already_there), tuple(left_out), ordered(names), tuple(notes))
+    report = ImportReport(
+        tuple(added), tuple(already_there), tuple(left_out), ordered(names), tuple(notes), archive.passed_over
+    )
     _save_names(cohort, ordered(stored))
     _save_left_out(cohort, report, archive)
     return report

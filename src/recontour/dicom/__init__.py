@@ -14,6 +14,7 @@ from recontour.dicom.names import (
     sides_swapped,
 )
 from recontour.dicom.person import Person, telling_ids
+from recontour.dicom.reading import claims_dicom
 from recontour.dicom.rtstruct import (
     Authorship,
     Roi,
@@ -41,6 +42,7 @@ __all__ = [
     "Source",
     "Status",
     "StructureSetFile",
+    "claims_dicom",
     "is_tg263",
     "is_vocabulary",
     "match_drawn",

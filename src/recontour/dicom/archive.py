@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from recontour.dicom.person import NOBODY, Person, person_of
+from recontour.dicom.pictures import KIND_OF_PICTURE, kind_of_picture
 from recontour.dicom.reading import (
     claims_dicom,
     files_under,
@@ -36,6 +37,7 @@ from recontour.dicom.reading import (
 from recontour.errors import NotDicomError
 
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")  # Label Map Segmentation Storage, which pydicom 3.0 does not name
 CT = (CTImageStorage, *ENHANCED_CT)
 DRAFT = "recontour"  # manufacturer and label, in any case, of what `recontour contour` wrote
 
@@ -53,7 +55,7 @@ HEADER = (
     "SOPInstanceUID",
     "SeriesInstanceUID",
     "ImagePositionPatient",
-    "ImageType",
+    *KIND_OF_PICTURE,
     "Manufacturer",
     "StructureSetLabel",
     "StructureSetDate",
@@ -168,8 +170,8 @@ def read_archive(folder: Path) -> Archive:
                 header = read_header(path, HEADER)
                 with reading(path):
                     sop_class, instance = sop_class_uid(header), sop_instance_uid(header)
-                    if sop_class in CT and is_localiser(header):
-                        others["CT localiser"] += 1
+                    if sop_class in CT and (picture := kind_of_picture(header)):
+                        others[picture] += 1
                     elif sop_class in CT:
                         uid = text(header, "SeriesInstanceUID")
                         place = text(header, "ImagePositionPatient")
@@ -208,11 +210,6 @@ def _places(files: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
         for folder in {one for parent in {path.parent for path in of_series} for one in (parent, *parent.parents)}
     )
     return {uid: first.parent if holding[first.parent] == 1 else first for uid, (first, *_) in files.items()}
-
-
-def is_localiser(header: Dataset) -> bool:
-    """Whether an image is a scanner's overview, which no one contours."""
-    return "LOCALIZER" in text(header, "ImageType").upper()
 
 
 def references(structure_set: Dataset) -> tuple[set[str], set[str]]:
@@ -275,6 +272,7 @@ def _segmentation_file(path: Path, header: Dataset) -> StructureSetFile:
 DRAWN: dict[str, Callable[[Path, Dataset], StructureSetFile]] = {
     RTStructureSetStorage: _structure_set_file,
     SegmentationStorage: _segmentation_file,
+    LABEL_MAP: _segmentation_file,
 }
 
 

@@ -33,8 +33,10 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRL
 from recontour.dicom.archive import DRAFT, CtSeries, LeftOut, StructureSetFile, read_archive
 from recontour.dicom.identity import LEAST, Patient
 from recontour.dicom.names import NameRow, match_drawn, ordered, read_user_map
+from recontour.dicom.passes import passes_of
 from recontour.dicom.reading import (
     DEEPEST,
+    numbers,
     read_dataset,
     read_header,
     reading,
@@ -45,7 +47,7 @@ from recontour.dicom.reading import (
 )
 from recontour.dicom.rtstruct import CLOSED, read_rois
 from recontour.dicom.series import OF_ONE_PATIENT, encoded, refuse_differing, stored_pixels
-from recontour.errors import DicomError, NoSeriesError, NotDicomError, OutputError, SettingsError
+from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
 
 CONTOUR_DATA = Tag("ContourData")
@@ -126,7 +128,7 @@ def deidentify(
             try:
                 patient = Patient.of(ct, secret)
                 place = folder / patient.pseudonym / patient.token("series", ct.uid)
-                _write_series(place, ct, patient)
+                told += [(at, note) for note in _write_series(place, ct, patient)]
                 if ct.uid in drawn:
                     at = drawn[ct.uid].path
                     notes: list[str] = []
@@ -183,10 +185,14 @@ def _secret(key: Path | None, out: Path) -> bytes:
     return secret
 
 
-def _write_series(folder: Path, series: CtSeries, patient: Patient) -> None:
-    """Write a CT series' files, counted anew; none if one cannot be written."""
+def _write_series(folder: Path, series: CtSeries, patient: Patient) -> list[str]:
+    """Write a CT series' files, counted anew; none if one cannot be written. Return what is to be said of it.
+
+    Acquisitions that overlap get the numbers by which import tells them apart.
+    """
     first = series.files[0]
     header = read_header(first, ("SpecificCharacterSet", *OF_ONE_PATIENT))
+    overlap, numbered = passes_of(series.files) or (None, {})
     with whole_folder(folder) as partial:
         for number, path in enumerate(sorted(series.files, key=_place_in_series), start=1):
             with reading(path):
@@ -194,17 +200,25 @@ def _write_series(folder: Path, series: CtSeries, patient: Patient) -> None:
                 refuse_differing(OF_ONE_PATIENT, (first, header), (path, image))
                 _refuse_marks_in_pixels(image, path)
                 clean = _without_identity(image, patient)
-                clean.InstanceNumber, clean.AcquisitionNumber = number, ""
+                clean.InstanceNumber, clean.AcquisitionNumber = number, numbered.get(path, "")
                 _set_pixels(clean, image, path)
                 content = encoded(clean)
             (partial / f"CT{number:04d}.dcm").write_bytes(content)
+    if overlap is None:
+        return []
+    return [
+        f"{overlap.kind} in one series overlap {overlap.stretch}, and import will refuse it; write one of them alone"
+    ]
 
 
-def _place_in_series(path: Path) -> tuple[int, Path]:
-    """What sorts files by InstanceNumber, which itself is not written: it may be any number."""
-    with suppress(NotDicomError), reading(path):
-        return int(text(read_header(path, ("InstanceNumber",)), "InstanceNumber")), path
-    return 0, path
+def _place_in_series(path: Path) -> tuple[int, float, Path]:
+    """What sorts files by InstanceNumber, which itself is not written: it may be any number. Equal ones go upwards."""
+    number, z_mm = 0, 0.0
+    with suppress(DicomError), reading(path):
+        z_mm = numbers(read_header(path, ("ImagePositionPatient",)), "ImagePositionPatient", 3, path)[2]
+    with suppress(DicomError), reading(path):
+        number = int(text(read_header(path, ("InstanceNumber",)), "InstanceNumber"))
+    return number, z_mm, path
 
 
 def _set_pixels(clean: Dataset, image: Dataset, path: Path) -> None:

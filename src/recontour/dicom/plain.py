@@ -75,6 +75,22 @@ def plain_dataset(data: bytes, until: int | None, tags: frozenset[int] | None, *
     return dataset
 
 
+def meta_of(data: bytes) -> tuple[FileMetaDataset, int] | None:
+    """A file's meta information, and where its data set begins; None where there is none, or it is not plain.
+
+    data: the file's beginning.
+    """
+    if data[MARK] != b"DICM":
+        return None
+    try:
+        found = list(attributes(data, MARK.stop, len(data), implicit=False, until=META_END))
+    except NotPlainError:
+        return None
+    meta = FileMetaDataset(dict(_raw(data, found, implicit=False)))
+    meta.set_original_encoding(False, True, default_encoding)
+    return meta, found[-1][-1] if found else MARK.stop
+
+
 def attributes(
     data: bytes, at: int, end: int, *, implicit: bool, until: int = DATASET_END, to_until: bool = False
 ) -> Iterator[Found]:

@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.charset import default_encoding
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.config import disable_value_validation
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
+from pydicom.dataset import FileMetaDataset
+from pydicom.filereader import read_dataset as pydicom_dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
 
-from recontour.dicom.plain import MARK, NotPlainError, plain_dataset, plain_items, plain_value, tag_of
+from recontour.dicom.plain import MARK, NotPlainError, meta_of, plain_dataset, plain_items, plain_value, tag_of
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
-from recontour.files import did_you_mean, printable
+from recontour.files import REMEDIES, did_you_mean, machine_fault, printable
 
 HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
 LOOK = 132  # bytes that show whether a file is DICOM
@@ -37,6 +39,15 @@ DEEPEST = 8  # sequences within sequences that are written again; at 250, pydico
 MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
 MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = 256 << 20, 30, 4 << 20  # bytes a deflated file may hold: see _refuse_bomb
 PIECE = 1 << 18
+STANDARD = "1.2.840.10008.1.2"  # how the UIDs of the standard's transfer syntaxes begin
+SYNTAXES = {  # names that pydicom does not know
+    "1.2.840.113619.5.2": "GE private, pixels in big endian",
+    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
+    "1.2.840.10008.1.20": "Papyrus 3 Implicit VR Little Endian",
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+}
 PYDICOM_LOG = logging.getLogger("pydicom")
 IR_58 = "\x1b$)A"  # the one escape sequence of PS3.3 C.12.1.1.2 that pydicom 3 leaves in the text it decodes
 FIRST_ATTRIBUTE = re.compile(  # how a file without preamble begins: group 2 or 8, then a VR or a short length
@@ -100,7 +111,7 @@ def _tags(keywords: tuple[str, ...]) -> frozenset[int]:
 def reading(path: Path) -> Iterator[None]:
     """Take attributes from a file, which pydicom parses only when asked.
 
-    On damaged values it raises almost anything, and that becomes NotDicomError.
+    On damaged values it raises almost anything, and that becomes NotDicomError; a fault of the machine, FaultError.
     """
     try:
         with silence():
@@ -108,6 +119,8 @@ def reading(path: Path) -> Iterator[None]:
     except (RecontourError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in REMEDIES:
+            raise machine_fault(path, error) from error
         raise NotDicomError(f"{path}: damaged ({type(error).__name__}); export the file again") from error
 
 
@@ -201,15 +214,20 @@ def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[flo
 
     Raises: DicomError: it is absent, or not that many such numbers.
     """
+    seen = None
     try:
         seen = value(dataset, keyword)
         values = [seen] if count == 1 else list(seen)
         found = tuple(float(number) for number in values)
     except (TypeError, ValueError):
         found = ()
+    if seen is None or seen == "":
+        raise DicomError(
+            f"{path}: no {keyword}, without which no image is read; export it again, or remove it if it is no CT slice"
+        )
     if len(found) != count or not all(abs(number) <= LARGEST for number in found):
         raise DicomError(
-            f"{path}: {keyword} should be {count} number(s) of at most {LARGEST:.0e} and is not; export the file again"
+            f"{path}: {keyword} should be {count} number(s), none above {LARGEST:,.0f}, and is not; export it again"
         )
     return found
 
@@ -296,6 +314,7 @@ def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
             "export it again or remove it"
         )
     attributes = count(1)
+    only = None if tags is None else list(tags)
 
     def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
         if next(attributes) > MOST_ATTRIBUTES:
@@ -304,18 +323,73 @@ def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
 
     with _Unbroken(path) as file:
         try:
-            return read_partial(file, stop_when=stop, force=True, specific_tags=None if tags is None else list(tags))
+            if (foreign := _foreign_syntax(path)) is not None:
+                return _as_it_looks(file, foreign, stop, only)
+            return read_partial(file, stop_when=stop, force=True, specific_tags=only)
         except _CutOffError:
             raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
         except _TooMuchError:
             raise NotDicomError(f"{path}: it holds far more than a DICOM file does; export it again") from None
 
 
+def _foreign_syntax(path: Path) -> tuple[FileMetaDataset, int] | None:
+    """The meta information of a file, and where its data set begins, if the standard has no such transfer syntax."""
+    found = meta_of(_first_bytes(path, HEAD))
+    syntax = "" if found is None else text(found[0], "TransferSyntaxUID")
+    return None if not syntax or is_standard(syntax) else found
+
+
+def _as_it_looks(
+    file: _Unbroken,
+    foreign: tuple[FileMetaDataset, int],
+    stop: Callable[[BaseTag, str | None, int], bool],
+    only: list[int] | None,
+) -> Dataset:
+    """A data set in a transfer syntax that is not the standard's, whose attributes lie in the usual order of bytes.
+
+    Its pixels cannot be read, but what it is can be said.
+    Raises: NotDicomError: its attributes cannot be read, either.
+    """
+    meta, begin = foreign
+    file.seek(begin + 4)
+    is_implicit = not file.read(2).isupper()
+    file.seek(begin)
+    try:
+        dataset = pydicom_dataset(file, is_implicit, True, stop_when=stop, specific_tags=only)
+        if not dataset:
+            raise EOFError
+    except (_TooMuchError, MemoryError):
+        raise
+    except Exception as error:
+        raise NotDicomError(f"{file.name}: {not_read(text(meta, 'TransferSyntaxUID'))}") from error
+    dataset.file_meta = meta
+    characters = text(dataset, "SpecificCharacterSet")
+    encoding = convert_encodings(characters.split("\\")) if characters else default_encoding
+    dataset.set_original_encoding(is_implicit, True, encoding)
+    return dataset
+
+
+def is_standard(syntax: str) -> bool:
+    """Whether a transfer syntax is one that the standard names."""
+    return UID(syntax) in AllTransferSyntaxes or syntax.startswith(STANDARD)
+
+
+def not_read(syntax: str) -> str:
+    """That a transfer syntax is not read, in words."""
+    name = SYNTAXES.get(syntax) or UID(syntax).name
+    called = "" if name == syntax else f" ({name})"
+    return f"its transfer syntax {syntax or 'without a UID'}{called} is not read; export it uncompressed"
+
+
 def _first_bytes(path: Path, count: int) -> bytes:
     try:
         with io.FileIO(path) as file:
             return file.read(min(count, os.fstat(file.fileno()).st_size)) or b""  # room is made for all that is asked
+    except FileNotFoundError as error:
+        raise NotDicomError(f"{path}: a link to nothing, or removed meanwhile; mend or remove it") from error
     except OSError as error:
+        if error.errno in REMEDIES:
+            raise machine_fault(path, error) from error
         raise NotDicomError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
 
 

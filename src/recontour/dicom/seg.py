@@ -1,7 +1,7 @@
 """Masks <-> DICOM SEG."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
-from pydicom.uid import CTImageStorage, SegmentationStorage, generate_uid
+from pydicom.uid import UID, CTImageStorage, RTStructureSetStorage, SegmentationStorage, generate_uid
 
+from recontour.dicom.archive import LABEL_MAP
 from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text, value
 from recontour.dicom.rtstruct import COLOURS, OTHER_COLOUR, Authorship, find_letters, refuse_without_uids
-from recontour.dicom.series import Scan, decimal_string, encoded, functional_group, plane_of
+from recontour.dicom.series import Scan, decimal_string, encoded, functional_group, plane_of, stored_pixels
 from recontour.errors import DicomError, FrameOfReferenceError, GridMismatchError, NoSeriesError
 from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Grid
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # highdicom is loaded where it is used: it takes half a secon
 
 Mask = npt.NDArray[np.bool_]
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # how the masks lie: a Grid's columns to +x, rows to +y
+SEGMENTATIONS = (SegmentationStorage, LABEL_MAP)
 PLACE = ("PlanePosition", "PlaneOrientation", "PixelMeasures")  # functional groups
 SNOMED = {  # by TG-263 name, without its side: what pydicom calls the concept
     "Brainstem": "BrainStem",
@@ -82,45 +84,112 @@ class Segment:
 
 
 def read_segments(path: Path, grid: Grid, frame_of_reference_uid: str | None) -> tuple[Segment, ...]:
-    """The segments of a binary DICOM SEG on a CT's grid.
+    """The segments of a DICOM SEG, binary or a label map, on a CT's grid.
 
     frame_of_reference_uid: the one it must have been drawn in; None: any.
-    Raises: NotDicomError: damaged. NoSeriesError: no SEG. FrameOfReferenceError: drawn in another frame of reference.
-        GridMismatchError: its planes are not the grid's. DicomError: not binary, or compressed.
+    Raises: NotDicomError: damaged, or pixels that are not read. NoSeriesError: no SEG. FrameOfReferenceError: drawn in
+        another frame of reference. GridMismatchError: its planes are not the grid's. DicomError: fractional; binary and
+        compressed; a label that no segment has.
     """
     dataset = read_dataset(path)
     with reading(path):
-        if sop_class_uid(dataset) != SegmentationStorage:
-            raise NoSeriesError(f"{path}: not a DICOM SEG; give a SEG, a NIfTI label map, or a folder of NIfTI masks")
-        if text(dataset, "SegmentationType") != "BINARY" or dataset.file_meta.TransferSyntaxUID.is_compressed:
-            raise DicomError(f"{path}: a SEG of type BINARY, not compressed, is expected; export it so")
+        _refuse_others(dataset, path)
         if frame_of_reference_uid is not None:
             seen = text(dataset, "FrameOfReferenceUID")
-            if not seen or seen != frame_of_reference_uid:
-                raise FrameOfReferenceError(f"{path}: drawn in another frame of reference; give the CT it was drawn on")
+            if not seen:
+                raise FrameOfReferenceError(
+                    f"{path}: it does not say its frame of reference, so whether it lies on this CT is unknown; "
+                    "export it again"
+                )
+            if seen != frame_of_reference_uid:
+                raise FrameOfReferenceError(
+                    f"{path}: drawn in another frame of reference than this CT's; give the CT it was drawn on"
+                )
         shape = int(dataset.Rows), int(dataset.Columns)
         if sorted(shape) != sorted(grid.shape[1:]):
-            raise GridMismatchError(f"{path}: images of {shape}, the CT's {grid.shape[1:]}; nothing is resampled")
-        planes: dict[int, list[tuple[int, npt.NDArray[np.uint8]]]] = {
-            value(item, "SegmentNumber"): [] for item in dataset.SegmentSequence
-        }
-        for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+            raise GridMismatchError(
+                f"{path}: images of {shape}, the CT's {grid.shape[1:]}; nothing is resampled. Export the segmentation "
+                "on the CT's own grid (as its reference)"
+            )
+        described = {value(item, "SegmentNumber"): text(item, "SegmentLabel") for item in dataset.SegmentSequence}
+        is_label_map = sop_class_uid(dataset) == LABEL_MAP
+        if is_label_map:
+            described.pop(_background(dataset), None)
+        planes: dict[int, list[tuple[int, npt.NDArray[np.uint8]]]] = {number: [] for number in described}
+        marked = _labelled(dataset, path) if is_label_map else _drawn(dataset, path, shape)
+        for number, frame, stored in marked:
             position, orientation, measures = (
                 functional_group(dataset, frame, f"{name}Sequence", path) for name in PLACE
             )
-            segment = functional_group(dataset, frame, "SegmentIdentificationSequence", path)
-            plane, lies = plane_of(_bits(dataset.PixelData, number, shape), position, orientation, measures, path)
+            plane, lies = plane_of(stored, position, orientation, measures, path)
             index = _slice_of(lies, grid, path)
+            if number not in planes and plane.any():
+                raise DicomError(f"{path}: label {number} is no segment's; export it again")
             if plane.any():
-                planes[value(segment, "ReferencedSegmentNumber")].append((index, np.packbits(plane, axis=-1)))
-        return tuple(
-            Segment(text(item, "SegmentLabel"), grid, planes[value(item, "SegmentNumber")])
-            for item in dataset.SegmentSequence
+                planes[number].append((index, np.packbits(plane, axis=-1)))
+        return tuple(Segment(label, grid, planes[number]) for number, label in described.items())
+
+
+def _refuse_others(dataset: Dataset, path: Path) -> None:
+    """Raise where a file is no SEG, or one that is not read."""
+    kind = sop_class_uid(dataset)
+    if kind not in SEGMENTATIONS:
+        raise NoSeriesError(
+            f"{path}: not a DICOM SEG, but {_named(kind)}; give a SEG, a NIfTI label map, or a folder of NIfTI masks"
         )
+    if kind == LABEL_MAP:
+        return
+    stored_as = text(dataset, "SegmentationType")
+    if stored_as == "FRACTIONAL":
+        raise DicomError(
+            f"{path}: a FRACTIONAL segmentation: it gives each voxel a share or a probability, and does not say where "
+            "the border lies; set a threshold where it was made, and export it as BINARY or LABELMAP"
+        )
+    if stored_as != "BINARY":
+        raise DicomError(f"{path}: its SegmentationType is none that is read; export it as BINARY or LABELMAP")
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        raise DicomError(f"{path}: a BINARY segmentation that is compressed is not read; export it uncompressed")
+
+
+def _named(sop_class: str) -> str:
+    """A kind of object, in words."""
+    if sop_class == CTImageStorage:
+        return "a CT image"
+    if sop_class == RTStructureSetStorage:
+        return "an RTSTRUCT, which needs no conversion"
+    name = str(UID(sop_class).name)
+    return "an object of an unknown kind" if name == sop_class else name
+
+
+def _background(dataset: Dataset) -> int:
+    """The label of a label map that stands for no segment (PS3.3 C.8.20.2: its padding value)."""
+    found = value(dataset, "PixelPaddingValue")
+    return found if isinstance(found, int) else 0
+
+
+def _drawn(dataset: Dataset, path: Path, shape: tuple[int, int]) -> Iterator[tuple[int, Dataset, Mask]]:
+    """The frames of a binary SEG: of which segment, the frame's functional groups, what is marked (row, column)."""
+    for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        segment = functional_group(dataset, frame, "SegmentIdentificationSequence", path)
+        yield value(segment, "ReferencedSegmentNumber"), frame, _bits(dataset.PixelData, number, shape)
+
+
+def _labelled(dataset: Dataset, path: Path) -> Iterator[tuple[int, Dataset, Mask]]:
+    """The labels in each frame of a label map: which, the frame's functional groups, what is marked (row, column)."""
+    pixels = stored_pixels(dataset, path)
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    planes = pixels[None] if pixels.ndim == 2 else pixels
+    if planes.ndim != 3 or len(planes) != len(frames):
+        raise DicomError(f"{path}: {len(frames)} frames described, pixels of shape {pixels.shape}; export it again")
+    background = _background(dataset)
+    for frame, plane in zip(frames, planes, strict=True):
+        for label in np.unique(plane).tolist():
+            if label != background:
+                yield label, frame, plane == label
 
 
 def read_segmentation(path: Path, scan: Scan) -> dict[str, Mask]:
-    """The segments of a binary DICOM SEG on a scan's grid, by their labels: bool (slice, row, column).
+    """The segments of a DICOM SEG on a scan's grid, by their labels: bool (slice, row, column).
 
     Raises: as `read_segments`; DicomError also: two labels alike.
     """

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import pairwise
 from math import prod
@@ -15,11 +15,24 @@ import numpy.typing as npt
 from pydicom import DataElement, Dataset, dcmwrite
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
-from recontour.dicom.archive import CT, ENHANCED_CT, CtSeries, is_localiser, read_archive
+from recontour.dicom.archive import CT, ENHANCED_CT, CtSeries, read_archive
+from recontour.dicom.passes import (
+    SAME_PLACE_MM,
+    Marks,
+    Overlap,
+    dense_stretch,
+    marks_of,
+    overlap_of,
+    overlap_of_pixels,
+    overlap_of_positions,
+)
+from recontour.dicom.pictures import PICTURES, kind_of_picture
 from recontour.dicom.reading import (
     DEEPEST,
+    not_read,
     numbers,
     read_dataset,
     reading,
@@ -44,14 +57,17 @@ from recontour.files import whole_folder
 from recontour.geometry import Grid
 
 AXIS_TOLERANCE = 1e-3  # of a direction cosine
-SAME_PLACE_MM = 0.01  # slices closer than this lie at one position
+SAME_SPACING_MM = 1e-4
 MOST_PIXELS = 4096 * 4096  # of one image, and
 MOST_VOXELS = 1024 * 512 * 512  # of one CT: more is no head and neck, and would not fit into the memory
+PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # of one of three types, of which the whole numbers are read
 CODESTREAM = re.compile(  # how compressed images tell their size: SIZ of JPEG 2000, SOF of JPEG and JPEG-LS
     rb"\xff\x4f\xff\x51.{4}(.{4})(.{4}).{24}(..)|\xff[\xc0-\xcf\xf7]\x00[\x0b\x0e\x11\x14].(..)(..)", re.DOTALL
 )
 FINEST_MM = 0.01  # between two pixels
 AIR_HU = -1000
+UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # of PS3.3 C.11.1.1.2
+DENSEST_HU = 3071  # what 12 bits hold: no tissue is denser, and metal hardly
 NO_AIR_HU = -500  # a CT in which nothing is below has no air, and no patient lies without any
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
 SERIES_SHOWN = 12  # in one line of an error: the phases of a 4D CT
@@ -99,6 +115,30 @@ class Source:
     frame_numbers: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PaddingWithin:
+    """Pixels of the padding value that lie within the image, not joined to its border.
+
+    share: of all voxels, from 0 to 1. hu: what the value says, the lowest of its range. is_kept: whether they are as
+    stored; otherwise they became air.
+    """
+
+    voxels: int
+    share: float
+    hu: float
+    is_kept: bool
+
+    @property
+    def doubt(self) -> str:
+        """What is to be said of it, as a sentence."""
+        became = "left as stored" if self.is_kept else f"taken as air ({AIR_HU} HU)"
+        return (
+            f"{self.voxels:,} voxels ({100 * self.share:.2g} %) have its PixelPaddingValue ({self.hu:g} HU) and lie "
+            f"within the image, not joined to its border, so they may be tissue; they are {became}: "
+            "is its PixelPaddingValue right?"
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
     """One axial CT. hu: Hounsfield units, (slice, row, column); int16 where that is exact, otherwise float32."""
@@ -106,14 +146,29 @@ class Scan:
     hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]
     grid: Grid
     source: Source
+    padding: PaddingWithin | None = None  # in the body, if there is any
+    dense: Overlap | None = None  # a stretch of slices that may be of two acquisitions
+    passed_over: tuple[tuple[str, int], ...] = ()  # pictures that lay among its slices: their kind, and how many
 
     @property
     def doubt(self) -> str:
-        """Why its values may be no Hounsfield units, as a sentence; empty if nothing speaks against them."""
+        """Why its values or slices may not be what they seem, as a sentence; empty if nothing speaks against them."""
         least = float(self.hu.min())
-        if least < NO_AIR_HU:
-            return ""
-        return f"its lowest value is {least:g} HU, so there is no air in it: is its RescaleIntercept right?"
+        doubts = [] if self.padding is None else [self.padding.doubt]
+        if least >= NO_AIR_HU:
+            doubts.append(f"its lowest value is {least:g} HU, so there is no air in it: is its RescaleIntercept right?")
+        if self.dense is not None:
+            doubts.append(
+                f"slices lie more densely {self.dense.stretch} than before and after it, while their SliceThickness "
+                "stays the same: are they two acquisitions that overlap?"
+            )
+        return "; ".join(doubts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know who uses it, each as a sentence."""
+        passed_over = [f"passed over: {count} x {kind}" for kind, count in self.passed_over]
+        return (*([self.doubt] if self.doubt else []), *passed_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +198,10 @@ class _Slice:
     spacing_mm: tuple[float, ...]
     rescale: tuple[float, float]  # slope, intercept
     stored: npt.NDArray[Any]
+    marks: Marks = field(default_factory=dict)
+    padding_within: int = 0  # pixels of the padding value that are not joined to the border,
+    padding_hu: float = 0.0  # what that value says,
+    padding_kept: bool = True  # and whether they are as stored
 
     @property
     def z_mm(self) -> float:
@@ -157,14 +216,17 @@ def read_scan(folder: Path) -> Scan:
     archive = read_archive(folder)
     for damaged in archive.unreadable:
         raise NotDicomError(f"{damaged.path}: {damaged.reason}")
+    pictures = tuple((kind, count) for kind, count in archive.passed_over if kind in PICTURES)
     if not archive.series:
-        raise NoSeriesError(f"{folder}: no CT image in it; give the folder of one CT series")
+        instead = f" ({', '.join(f'{count} x {kind}' for kind, count in archive.passed_over)})"
+        seen = instead if archive.passed_over else ""
+        raise NoSeriesError(f"{folder}: no CT slice in it{seen}; give the folder of one CT series")
     if len(archive.series) > 1:
         raise MixedSeriesError(
             f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)}); "
             "give a folder that holds just one"
         )
-    return read_series(archive.series[0].files)
+    return replace(read_series(archive.series[0].files), passed_over=pictures)
 
 
 def _counted(series: Sequence[CtSeries], folder: Path) -> str:
@@ -189,7 +251,7 @@ def read_series(files: Sequence[Path]) -> Scan:
     for path in files:
         with reading(path):
             dataset = read_dataset(path)
-            if sop_class_uid(dataset) not in CT or is_localiser(dataset):
+            if sop_class_uid(dataset) not in CT or kind_of_picture(dataset):
                 continue
             if shared is None:
                 shared, first = dataset, path
@@ -197,11 +259,7 @@ def read_series(files: Sequence[Path]) -> Scan:
             for stored in _images(dataset, path):
                 image = _with_air_as_padding(stored, dataset)
                 known = slices.setdefault((image.sop_instance_uid, image.frame), image)
-                if known.position_mm != image.position_mm:
-                    raise MixedSeriesError(
-                        f"{known.path} and {path}: images of two places under one SOPInstanceUID, so which slices "
-                        "there are is unknown; export the series again, or pseudonymise it anew"
-                    )
+                _refuse_other_content(known, image, path)
                 if known is image:
                     voxels += image.stored.size
             if voxels > MOST_VOXELS:
@@ -209,12 +267,33 @@ def read_series(files: Sequence[Path]) -> Scan:
     if shared is None or not slices:
         raise NoSeriesError(f"{place}: no axial CT image in it; give the folder of one CT series")
     ordered = sorted(slices.values(), key=lambda image: image.z_mm)
+    _refuse_tilted(ordered)
+    heights_mm = [image.z_mm for image in ordered]
+    marks = [image.marks for image in ordered]
+    _refuse_overlap(overlap_of(heights_mm, marks), ordered, place)
     _refuse_mixture(ordered, place)
+    _refuse_overlap(overlap_of_positions(heights_mm), ordered, place)
     _refuse_gaps(ordered, place)
     hu = _hounsfield(ordered)
+    _refuse_overlap(overlap_of_pixels(hu, heights_mm), ordered, place)
     with reading(place):
         source = _source(shared, ordered)
-    return Scan(hu, _grid(ordered, hu.shape), source)
+    dense = dense_stretch(heights_mm, marks)
+    return Scan(hu, _grid(ordered, hu.shape), source, _padding_within(ordered), dense)
+
+
+def _refuse_other_content(known: _Slice, image: _Slice, path: Path) -> None:
+    """Raise where two images under one UID are no copies of one another."""
+    if known.position_mm != image.position_mm:
+        raise MixedSeriesError(
+            f"{known.path} and {path}: images of two places under one SOPInstanceUID, so which slices "
+            "there are is unknown; export the series again, or pseudonymise it again, each image under its "
+            "own UID"
+        )
+    if not np.array_equal(known.stored, image.stored):
+        raise MixedSeriesError(
+            f"{known.path} and {path}: other pixels under one SOPInstanceUID; keep the one that counts"
+        )
 
 
 def refuse_differing(keywords: Sequence[str], one: tuple[Path, Dataset], other: tuple[Path, Dataset]) -> None:
@@ -233,8 +312,9 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
     instance = sop_instance_uid(dataset)
     if sop_class_uid(dataset) not in ENHANCED_CT:
         if pixels.ndim != 2:
-            raise DicomError(f"{path}: pixels of shape {pixels.shape}; a grey image of rows and columns is expected")
-        yield _slice(dataset, dataset, dataset, dataset, pixels, path, instance, 0)
+            raise DicomError(f"{path}: pixels of shape {pixels.shape}; one grey image is expected. Export it as such")
+        image = _slice(dataset, dataset, dataset, dataset, pixels, path, instance, 0)
+        yield replace(image, marks=marks_of(dataset))
         return
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     if pixels.ndim == 2:
@@ -247,21 +327,53 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
             for name in ("PlanePosition", "PlaneOrientation", "PixelMeasures", "PixelValueTransformation")
         ]
         if "LOCALIZER" not in str(functional_group(dataset, frame, "CTImageFrameTypeSequence", path).get("FrameType")):
-            yield _slice(groups[0], groups[1], groups[2], groups[3], plane, path, instance, number)
+            image = _slice(groups[0], groups[1], groups[2], groups[3], plane, path, instance, number)
+            content = (frame.get("FrameContentSequence") or [Dataset()])[0]
+            yield replace(image, marks={**marks_of(dataset, content), "InstanceNumber": str(number)})
 
 
 def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
-    """A slice whose padding, where it would be denser than air, is air: nothing was measured there."""
+    """A slice whose padding, where it would be denser than air, is air: nothing was measured there.
+
+    What lies within the image, not joined to its border, stays as it is where tissue may have that value.
+    """
     first, last = map(dataset.get, ("PixelPaddingValue", "PixelPaddingRangeLimit"))  # "US or SS": the rest says which
     if first is None:
         return image
     kind, (slope, intercept) = image.stored.dtype, image.rescale
     ends = np.array([first, first if last is None else last]).astype(kind)  # its VR may not know their sign
-    if np.max(ends * slope) + intercept <= AIR_HU:
+    ends_hu = ends * slope + intercept
+    if np.max(ends_hu) <= AIR_HU:
         return image
-    air = np.clip(round((AIR_HU - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
     padding = (image.stored >= ends.min()) & (image.stored <= ends.max())
-    return replace(image, stored=np.where(padding, air, image.stored))
+    if not padding.any():
+        return image
+    outside = _joined_to_border(padding)
+    within = int(np.count_nonzero(padding) - np.count_nonzero(outside))
+    is_kept = bool(np.min(ends_hu) <= DENSEST_HU)
+    air = np.clip(round((AIR_HU - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+    stored = np.where(outside if is_kept else padding, air, image.stored)
+    return replace(image, stored=stored, padding_within=within, padding_hu=float(np.min(ends_hu)), padding_kept=is_kept)
+
+
+def _joined_to_border(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The pixels of a mask (row, column) from which its border can be reached within it."""
+    from scipy import ndimage  # here: few series have such padding
+
+    labels, _ = ndimage.label(mask)
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    joined: npt.NDArray[np.bool_] = np.isin(labels, border[border > 0])
+    return joined
+
+
+def _padding_within(slices: Sequence[_Slice]) -> PaddingWithin | None:
+    """What lies within the images of a series and has the value of padding; None if nothing does."""
+    found = [image for image in slices if image.padding_within]
+    if not found:
+        return None
+    count = sum(image.padding_within for image in found)
+    share = count / sum(image.stored.size for image in slices)
+    return PaddingWithin(count, share, found[0].padding_hu, found[0].padding_kept)
 
 
 def stored_pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
@@ -275,17 +387,22 @@ def stored_pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
         raise DicomError(f"{path}: HighBit is not BitsStored - 1, so that its pixels are unclear; export it again")
     if (plain := _plain_pixels(dataset)) is not None:
         return plain
+    _refuse_unread(dataset, path)
     _refuse_huge(dataset, path)
     if dataset.file_meta.TransferSyntaxUID == RLELossless:
         dataset.pixel_array_options(decoding_plugin="pydicom")  # pylibjpeg-rle, if installed, panics on damaged pixels
     try:
         pixels = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise almost anything on damaged pixels
+        how = ", uncompressed" if dataset.file_meta.TransferSyntaxUID.is_compressed else ""
         raise NotDicomError(
-            f"{path}: its pixels cannot be decoded ({type(error).__name__}); export the file again, uncompressed"
+            f"{path}: its pixels cannot be decoded, or are not as many as it says ({type(error).__name__}); "
+            f"copy or export the file again{how}"
         ) from error
     if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 4:
-        raise DicomError(f"{path}: pixels of type {pixels.dtype}; whole numbers of at most 32 bits are expected")
+        raise DicomError(
+            f"{path}: pixels of type {pixels.dtype}; whole numbers of at most 32 bits are expected. Give the plain CT"
+        )
     return pixels
 
 
@@ -311,6 +428,19 @@ def _plain_pixels(dataset: Dataset) -> npt.NDArray[Any] | None:
     stored = np.frombuffer(pixels, dtype="<i2" if signed else "<u2").reshape(shape)
     unused = 16 - stored_bits
     return stored << unused >> unused if unused else stored
+
+
+def _refuse_unread(dataset: Dataset, path: Path) -> None:
+    """Raise where pixels are encoded in a way that is not read, or lie elsewhere."""
+    syntax = UID(text(dataset.file_meta, "TransferSyntaxUID"))
+    try:
+        is_read = get_decoder(syntax).is_available
+    except NotImplementedError:
+        is_read = False
+    if not is_read:
+        raise NotDicomError(f"{path}: {not_read(syntax)}")
+    if not any(tag in dataset for tag in PIXELS):
+        raise NotDicomError(f"{path}: no pixels in it; export it again, with its pixels and uncompressed")
 
 
 def _refuse_huge(dataset: Dataset, path: Path) -> None:
@@ -368,9 +498,10 @@ def _slice(
 def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
     kind = text(dataset, "RescaleType").upper()
     if kind not in ("", "HU", "US"):
-        raise RescaleError(f"{path}: its pixels are rescaled to '{kind}', not to Hounsfield units; give the plain CT")
+        unit = f"'{kind}'" if kind in UNITS else "another unit"  # what a file says freely may name the patient
+        raise RescaleError(f"{path}: its pixels are rescaled to {unit}, not to Hounsfield units; give the plain CT")
     if value(dataset, "RescaleSlope") is None or value(dataset, "RescaleIntercept") is None:
-        raise RescaleError(f"{path}: no RescaleSlope and RescaleIntercept, so no Hounsfield units; export it again")
+        raise RescaleError(f"{path}: no RescaleSlope or no RescaleIntercept, so no Hounsfield units; export it again")
     slope, intercept = (numbers(dataset, f"Rescale{what}", 1, path)[0] for what in ("Slope", "Intercept"))
     if slope == 0:
         raise RescaleError(f"{path}: RescaleSlope is 0, so no Hounsfield units; export it again")
@@ -446,7 +577,7 @@ def plane_of(
         rescale=(1.0, 0.0),
         stored=stored,
     )
-    _refuse_mixture([image], path)
+    _refuse_tilted([image])
     plane = _to_axes(stored, image.orientation)
     return plane, _grid([image], (1, *plane.shape))
 
@@ -494,9 +625,8 @@ def _is_shallow(dataset: Dataset) -> bool:
     return not level
 
 
-def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
-    """Raise where slices are not axial, or do not share one matrix, spacing, orientation and place in plane."""
-    first = slices[0]
+def _refuse_tilted(slices: Sequence[_Slice]) -> None:
+    """Raise where slices are not axial."""
     cosines = np.abs([image.orientation for image in slices])
     axial = (np.array([1, 0, 0, 0, 1, 0]), np.array([0, 1, 0, 1, 0, 0]))
     for image, cosine in zip(slices, cosines, strict=True):
@@ -506,13 +636,43 @@ def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
                 f"{image.path}: its axes point along ({seen}); axial slices without tilt are expected. "
                 "Export the axial series, or resample it where it was planned"
             )
-    for what, differs in {
-        "matrix": any(image.stored.shape != first.stored.shape for image in slices),
-        "pixel spacing": np.ptp([image.spacing_mm for image in slices], axis=0).max() > 1e-4,
-        "orientation": np.ptp([image.orientation for image in slices], axis=0).max() > 2 * AXIS_TOLERANCE,
-    }.items():
-        if differs:
-            raise MixedSeriesError(f"{place}: slices differ in {what}; give the files of one CT acquisition")
+
+
+def _refuse_overlap(overlap: Overlap | None, slices: Sequence[_Slice], place: Path) -> None:
+    """Raise where acquisitions overlap. Its words name no value of a file, but the keyword alone: it may be stored."""
+    if overlap is None:
+        return
+    by = f" They differ in {overlap.told_by}." if overlap.told_by else " Their positions tell them apart."
+    raise MixedSeriesError(
+        f"{place}: {overlap.kind} in one series overlap {overlap.stretch} "
+        f"({_passes_shown(overlap, slices)}).{by} Take one: give its files alone in a folder"
+    )
+
+
+def _passes_shown(overlap: Overlap, slices: Sequence[_Slice]) -> str:
+    """How many slices each acquisition has, from where to where, and its lowest one's file."""
+    shown = []
+    for indices in overlap.passes[:SERIES_SHOWN]:
+        lowest, highest = slices[indices[0]], slices[indices[-1]]
+        shown.append(f"{len(indices)} slices, z = {lowest.z_mm:.1f} to {highest.z_mm:.1f} mm, as {lowest.path}")
+    return "; ".join([*shown, "..."] if len(overlap.passes) > SERIES_SHOWN else shown)
+
+
+def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
+    """Raise where slices do not share one matrix, spacing, orientation and place in plane."""
+    first = slices[0]
+    for image in slices:
+        turned = np.abs(np.subtract(image.orientation, first.orientation)).max()
+        for what, differs in {
+            "matrix": image.stored.shape != first.stored.shape,
+            "pixel spacing": np.abs(np.subtract(image.spacing_mm, first.spacing_mm)).max() > SAME_SPACING_MM,
+            "orientation": turned > 2 * AXIS_TOLERANCE,
+        }.items():
+            if differs:
+                raise MixedSeriesError(
+                    f"{place}: slices differ in {what} ({first.path} and {image.path}); "
+                    "give the files of one CT acquisition"
+                )
     in_plane = np.array([image.position_mm[:2] for image in slices])
     if np.ptp(in_plane, axis=0).max() > DRIFT_MM:
         steps = np.count_nonzero(np.abs(np.diff(in_plane, axis=0)).max(axis=1) > DRIFT_MM / len(slices))
@@ -521,23 +681,22 @@ def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
                 f"{place}: slice by slice the place in plane shifts, by {np.ptp(in_plane, axis=0).max():.1f} mm in "
                 "all, as under a tilted gantry; export the series without tilt"
             )
-        raise MixedSeriesError(f"{place}: slices of two places in plane; give the files of one CT acquisition")
+        aside = slices[int(np.abs(in_plane - in_plane[0]).max(axis=1).argmax())]
+        raise MixedSeriesError(
+            f"{place}: slices of two places in plane ({first.path} and {aside.path}); "
+            "give the files of one CT acquisition"
+        )
 
 
 def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
-    """Raise where two slices share a position, or one seems to be missing.
+    """Raise where two slices share a position, or a slice seems to be missing.
 
     The spacing may change, as from 3 mm in the neck to 6 mm below. But a gap that stands alone, at least 1.9 times the
     narrower and 1.4 times the wider of the gaps beside it, is no change of spacing: there a slice is missing. So are
     some where two or three gaps in a row are 1.9 times as wide as those before and after them.
     """
+    _refuse_same_place(slices)
     gaps = [above.z_mm - below.z_mm for below, above in pairwise(slices)]
-    for gap, (below, above) in zip(gaps, pairwise(slices), strict=True):
-        if gap < SAME_PLACE_MM:
-            raise DuplicateSliceError(
-                f"{below.path} and {above.path}: two slices at z = {below.z_mm:.1f} mm; "
-                "give one acquisition, or one phase of it"
-            )
     for index, gap in enumerate(gaps):
         beside = gaps[max(index - 1, 0) : index] + gaps[index + 1 : index + 2]
         alone = beside and gap >= GAP_TO_CLOSER_SIDE * min(beside) and gap >= GAP_TO_WIDER_SIDE * max(beside)
@@ -547,6 +706,28 @@ def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
                 f"{place}: no slice between z = {below_mm:.1f} and {above_mm:.1f} mm (beside it every "
                 f"{min(beside):.1f} mm). Export the series again; recontour does not invent slices"
             )
+
+
+def _refuse_same_place(slices: Sequence[_Slice]) -> None:
+    """Raise where two slices share a position."""
+    shared = [pair for pair in pairwise(slices) if pair[1].z_mm - pair[0].z_mm < SAME_PLACE_MM]
+    if not shared:
+        return
+    below, above = shared[0]
+    files = f"{below.path} and {above.path}"
+    if all(np.array_equal(one.stored, other.stored) for one, other in shared):
+        raise DuplicateSliceError(
+            f"{files}: {len(shared)} slice(s) twice, the first at z = {below.z_mm:.1f} mm, under two SOPInstanceUIDs; "
+            "give one copy of each"
+        )
+    if len(shared) > 1:
+        raise DuplicateSliceError(
+            f"{files}: two slices at each of {len(shared)} places, acquisitions or phases that overlap from "
+            f"z = {below.z_mm:.1f} to {shared[-1][0].z_mm:.1f} mm. Take one: give its files alone in a folder"
+        )
+    raise DuplicateSliceError(
+        f"{files}: two slices at z = {below.z_mm:.1f} mm; give one acquisition, or one phase of it"
+    )
 
 
 def _is_wide(gaps: Sequence[float], first: int, count: int) -> bool:
