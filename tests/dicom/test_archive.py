@@ -68,35 +68,6 @@ def test_a_structure_set_that_lists_no_series_is_paired_by_its_contours_images(t
     assert [found.path.name for found in archive.left_out] == ["two"]
 
 
-def test_a_structure_set_that_references_nothing_is_told_apart_from_one_whose_ct_is_not_here(tmp_path: Path) -> None:
-    def forget(dataset: Dataset) -> None:
-        del dataset.ReferencedFrameOfReferenceSequence
-        for roi in dataset.ROIContourSequence:
-            for contour in roi.ContourSequence:
-                contour.pop("ContourImageSequence", None)
-
-    path = patient(tmp_path / "one", "a")
-    edit(path, forget)
-    assert {found.path: found.reason.split(";")[0] for found in read_archive(tmp_path).left_out} == {
-        path: "a structure set that does not say on which CT it was drawn",
-        tmp_path / "one" / "ct": "no structure set references this CT series",
-    }
-
-
-def test_a_structure_set_drawn_on_two_cts_that_are_both_there_is_left_out(tmp_path: Path) -> None:
-    path, other = patient(tmp_path / "one", "a"), dcmread(patient(tmp_path / "two", "b"))
-    (tmp_path / "two" / "rs.dcm").unlink()
-    edit(
-        path,
-        lambda data: data.ReferencedFrameOfReferenceSequence.append(other.ReferencedFrameOfReferenceSequence[0]),
-    )
-    archive = read_archive(tmp_path)
-    assert not archive.pairs
-    assert [found.reason for found in archive.left_out if found.path == path] == [
-        "a structure set that references several CT series; export it with the CT it was drawn on"
-    ]
-
-
 def test_of_two_series_that_are_named_the_one_whose_images_are_referenced_counts(tmp_path: Path) -> None:
     path, other = patient(tmp_path / "one", "a"), dcmread(patient(tmp_path / "two", "b"))
     (tmp_path / "two" / "rs.dcm").unlink()
@@ -211,7 +182,11 @@ def test_two_versions_under_one_uid_are_two(tmp_path: Path) -> None:
 
         edit(tmp_path / name, drawn)
     (pair,) = read_archive(tmp_path).pairs
-    assert (pair.structure_set.path.name, pair.note) == ("b", "the newest of 2 structure sets was taken")
+    assert (pair.structure_set.path.name, pair.note) == (
+        "b",
+        "the newest of 2 structure sets was taken; another structure set has the same SOPInstanceUID as the one taken, "
+        "and other content",
+    )
 
 
 def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:

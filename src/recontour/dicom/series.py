@@ -17,7 +17,8 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
-from recontour.dicom.archive import CT, ENHANCED_CT, CtSeries, is_localiser, read_archive
+from recontour.dicom.archive import CT, ENHANCED_CT, is_localiser, read_archive
+from recontour.dicom.pairing import CtSeries, are_parts
 from recontour.dicom.reading import (
     DEEPEST,
     numbers,
@@ -160,11 +161,16 @@ def read_scan(folder: Path) -> Scan:
     if not archive.series:
         raise NoSeriesError(f"{folder}: no CT image in it; give the folder of one CT series")
     if len(archive.series) > 1:
-        raise MixedSeriesError(
-            f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)}); "
-            "give a folder that holds just one"
-        )
-    return read_series(archive.series[0].files)
+        what = f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)})"
+        if are_parts(archive.series):
+            raise MixedSeriesError(
+                f"{what}, and no two of their images share a place, as in parts of one CT; export that CT again as one "
+                "series, or give a folder that holds just one series"
+            )
+        raise MixedSeriesError(f"{what}; give a folder that holds just one")
+    (series,) = archive.series
+    series.refuse_clash()
+    return read_series(series.files)
 
 
 def _counted(series: Sequence[CtSeries], folder: Path) -> str:
@@ -197,11 +203,7 @@ def read_series(files: Sequence[Path]) -> Scan:
             for stored in _images(dataset, path):
                 image = _with_air_as_padding(stored, dataset)
                 known = slices.setdefault((image.sop_instance_uid, image.frame), image)
-                if known.position_mm != image.position_mm:
-                    raise MixedSeriesError(
-                        f"{known.path} and {path}: images of two places under one SOPInstanceUID, so which slices "
-                        "there are is unknown; export the series again, or pseudonymise it anew"
-                    )
+                _refuse_no_copy(known, image)
                 if known is image:
                     voxels += image.stored.size
             if voxels > MOST_VOXELS:
@@ -215,6 +217,20 @@ def read_series(files: Sequence[Path]) -> Scan:
     with reading(place):
         source = _source(shared, ordered)
     return Scan(hu, _grid(ordered, hu.shape), source)
+
+
+def _refuse_no_copy(known: _Slice, image: _Slice) -> None:
+    """Raise MixedSeriesError where an image has another place, or other values, than a known one of the same UID."""
+    if known.position_mm != image.position_mm:
+        raise MixedSeriesError(
+            f"{known.path} and {image.path}: images of two places under one SOPInstanceUID, so which slices "
+            "there are is unknown; export the series again, or pseudonymise it anew"
+        )
+    described = [(one.orientation, one.spacing_mm, one.rescale) for one in (known, image)]
+    if described[0] != described[1] or not np.array_equal(known.stored, image.stored):
+        raise MixedSeriesError(
+            f"{known.path} and {image.path}: images under one SOPInstanceUID that differ; keep the files of one CT"
+        )
 
 
 def refuse_differing(keywords: Sequence[str], one: tuple[Path, Dataset], other: tuple[Path, Dataset]) -> None:
