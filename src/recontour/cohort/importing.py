@@ -318,9 +318,21 @@ def _look_again(pair: Pair, case: Case, user_map: Mapping[str, str] | None, said
     unknown = {name: organ for name, organ in table.mapped.items() if organ not in case.organs}
     if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
         said.append("its structure set has changed since; delete the case's folder to import the new one")
+    elif others := _redrawn(drawn, table.mapped, case):
+        said.append(
+            f"{', '.join(others)}: drawn otherwise now, under the same SOPInstanceUID; delete the case's folder to import "
+            "what is there now"
+        )
     elif new := _masks(drawn, unknown, case.grid, said.append):
         said.append(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")
     return table.rows
+
+
+def _redrawn(drawn: Sequence[Roi | Segment], organs: Mapping[str, str], case: Case) -> list[str]:
+    """The organs of a case that its structure set would give another mask today. organs: as of `_masks`."""
+    known = {name: organ for name, organ in organs.items() if organ in case.organs}
+    masks = _masks(drawn, known, case.grid, lambda line: None)
+    return [organ for organ, mask in masks.items() if not np.array_equal(mask, case.mask(organ))]
 
 
 def _structures(
