@@ -58,6 +58,10 @@ NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its 
 NO_AREA = "its structure set holds no area to use; export it again with the organs' closed contours"
 LEAST_SLICES = 2  # of a CT that is a case: one slice is a part of something else
 ONE_SLICE = "a CT of one slice; export the whole CT as one series"
+OTHER_PATIENT = (
+    "the cohort has another patient's CT (PatientID) under the same SeriesInstanceUID; pseudonymise this patient again "
+    "with other UIDs"
+)
 OFF_SLICE = 0.1  # of the slices' spacing: contours farther from their slice than that are told
 NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
 DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
@@ -290,7 +294,10 @@ def _import_case(
     said: grows by what is to be noted. patient: the patient's key, if known.
     """
     if case_id in cohort:
-        return "there already", _look_again(pair, cohort[case_id], user_map, said)
+        case = cohort[case_id]
+        if patient and case.patient and patient != case.patient:
+            return LeftOut(case_id, pair.series.place, OTHER_PATIENT, OTHER_PATIENT), ()
+        return "there already", _look_again(pair, case, user_map, said)
     scan = read_series(pair.series.files)
     if scan.grid.shape[0] < LEAST_SLICES:
         return LeftOut(case_id, pair.series.place, ONE_SLICE, ONE_SLICE), ()
@@ -320,8 +327,8 @@ def _look_again(pair: Pair, case: Case, user_map: Mapping[str, str] | None, said
         said.append("its structure set has changed since; delete the case's folder to import the new one")
     elif others := _redrawn(drawn, table.mapped, case):
         said.append(
-            f"{', '.join(others)}: drawn otherwise now, under the same SOPInstanceUID; delete the case's folder to import "
-            "what is there now"
+            f"{', '.join(others)}: drawn otherwise now, under the same SOPInstanceUID; delete the case's folder to "
+            "import what is there now"
         )
     elif new := _masks(drawn, unknown, case.grid, said.append):
         said.append(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")

@@ -224,6 +224,9 @@ class _Finder:
         if not held:
             named = self._of(one.series_uids)
             return Match(named, IMAGES_ABSENT if named else ABSENT)
+        referenced = self._with_images(one.images_drawn_on("") | one.image_uids)
+        if are_parts(referenced):
+            return Match(referenced, _why_several("it references images of", referenced, ONE))
         common = set.intersection(*held)
         if not common:
             found = self._of(set.union(*held))
@@ -231,9 +234,6 @@ class _Finder:
         found = self._of(common & one.series_uids or common)
         if len(found) > 1:
             return Match(found, _why_several("the images its contours are drawn on are in each of", found, ONE))
-        listed = self._with_images(one.image_uids)
-        if are_parts(listed):
-            return Match(listed, _why_several("it references images of", listed, ONE))
         (ct,) = found
         absent = one.images_drawn_on(ct.frame_of_reference_uid) - self._holding.keys()
         elsewhere = {uid for other in one.series_uids - {ct.uid} for uid in one.listed[other].image_uids}
