@@ -1,3 +1,5 @@
+import errno
+import io
 import os
 import shutil
 from pathlib import Path
@@ -19,7 +21,7 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
-from recontour.errors import NoSeriesError
+from recontour.errors import FaultError, NoSeriesError
 
 
 def patient(folder: Path, seed: str) -> Path:
@@ -393,3 +395,22 @@ def test_the_newest_segmentation_is_taken(tmp_path: Path) -> None:
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "20200104"
     assert pair.note == "the newest of 3 structure sets was taken"
+
+
+def test_a_link_to_nothing_is_listed_and_a_failing_disk_is_not_blamed_on_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(tmp_path / "one", "a")
+    (tmp_path / "astray.dcm").symlink_to(tmp_path / "gone")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    archive = read_archive(tmp_path)
+    assert len(archive.pairs) == 1
+    assert {found.path.name for found in archive.unreadable} == {"astray.dcm", "round"}
+    assert all("is it a link to nothing? Copy it again, or remove it" in found.reason for found in archive.unreadable)
+
+    def fail(path: Path, *_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(io, "FileIO", fail)
+    with pytest.raises(FaultError, match="the disk or share fails: have it checked"):
+        read_archive(tmp_path)

@@ -34,6 +34,7 @@ from recontour.dicom.reading import (
     sop_instance_uid,
     text,
     value,
+    why_unreadable,
 )
 from recontour.dicom.references import (
     frames_of_reference,
@@ -118,13 +119,12 @@ def read_archive(folder: Path) -> Archive:
     """Read the headers of every DICOM file under a folder and pair CT series with structure sets.
 
     Files that do not claim to be DICOM and other modalities are passed over. Copies of one object count once.
-    Raises: NoSeriesError: there is no such folder.
+    Raises: NoSeriesError: there is no such folder. FaultError: the machine failed.
     """
     found = _Found({}, {}, [], Counter())
 
     def skip(error: OSError) -> None:
-        why = f"cannot be read ({error.strerror}); check its permissions"
-        found.unreadable.append(LeftOut(Path(error.filename), why))
+        found.unreadable.append(LeftOut(Path(error.filename), why_unreadable(Path(error.filename), error)))
 
     with silence():
         for path in files_under(folder, skip):

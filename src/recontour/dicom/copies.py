@@ -18,7 +18,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 
-from recontour.dicom.reading import DEEPEST, read_dataset, reading, text
+from recontour.dicom.reading import DEEPEST, read_dataset, reading, text, why_unreadable
 from recontour.errors import DicomError, NotDicomError
 
 ON_THE_WAY = (  # what an archive writes when it stores or sends a file
@@ -137,8 +137,9 @@ def _first_of_each_content(paths: Sequence[Path]) -> Iterator[Path]:
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
-        except (PermissionError, FileNotFoundError):
-            digest = bytes(path)  # it is read below, and found to be damaged
+        except OSError as error:
+            why_unreadable(path, error)  # raises, where the machine is to blame
+            digest = bytes(path)  # else it is read below, and found to be damaged
         if digest not in met:
             met.add(digest)
             yield path

@@ -26,7 +26,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from recontour.dicom.plain import MARK, NotPlainError, plain_dataset, plain_items, plain_value, tag_of
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
-from recontour.files import did_you_mean, printable
+from recontour.files import REMEDIES, did_you_mean, machine_fault, printable
 
 HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
 LONGEST_SHOWN = 1000  # characters of a path in a message
@@ -342,7 +342,19 @@ def _first_bytes(path: Path, count: int) -> bytes:
         with io.FileIO(path) as file:
             return file.read(min(count, os.fstat(file.fileno()).st_size)) or b""  # room is made for all that is asked
     except OSError as error:
-        raise NotDicomError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
+        raise NotDicomError(f"{path}: {why_unreadable(path, error)}") from error
+
+
+def why_unreadable(path: Path, error: OSError) -> str:
+    """What the operating system said about a file or folder of an archive, and what helps.
+
+    Raises: FaultError: the machine is to blame, not the file.
+    """
+    if error.errno in REMEDIES:
+        raise machine_fault(path, error) from error
+    if isinstance(error, PermissionError):
+        return f"cannot be read ({error.strerror}); check its permissions"
+    return f"cannot be read ({error.strerror}); is it a link to nothing? Copy it again, or remove it"
 
 
 def _looks_dicom(start: bytes) -> bool:
