@@ -278,10 +278,14 @@ class _Finder:
 
 
 def are_parts(series: Collection[CtSeries]) -> bool:
-    """Whether several series may be parts of one CT: of one patient and frame, and no two images in one place."""
+    """Whether several series may be parts of one CT: of one patient and frame, and no two images in one place.
+
+    A multi-frame CT, whose header has no place, is no part.
+    """
     together = {(ct.patient_id, ct.frame_of_reference_uid) for ct in series}
     places = [place for ct in series for place in ct.image_places]
-    return len(series) > 1 and len(together) == 1 and bool(places) and len(set(places)) == len(places)
+    are_placed = all(ct.image_places for ct in series)
+    return len(series) > 1 and len(together) == 1 and are_placed and len(set(places)) == len(places)
 
 
 def _why_several(what: str, series: Sequence[CtSeries], advice: str) -> str:
