@@ -1,3 +1,5 @@
+import errno
+import io
 import os
 import shutil
 from pathlib import Path
@@ -19,7 +21,7 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
-from recontour.errors import NoSeriesError
+from recontour.errors import FaultError, NoSeriesError
 
 
 def patient(folder: Path, seed: str) -> Path:
@@ -66,35 +68,6 @@ def test_a_structure_set_that_lists_no_series_is_paired_by_its_contours_images(t
     archive = read_archive(tmp_path)
     assert [pair.series.files[0].parent.name for pair in archive.pairs] == ["ct"]
     assert [found.path.name for found in archive.left_out] == ["two"]
-
-
-def test_a_structure_set_that_references_nothing_is_told_apart_from_one_whose_ct_is_not_here(tmp_path: Path) -> None:
-    def forget(dataset: Dataset) -> None:
-        del dataset.ReferencedFrameOfReferenceSequence
-        for roi in dataset.ROIContourSequence:
-            for contour in roi.ContourSequence:
-                contour.pop("ContourImageSequence", None)
-
-    path = patient(tmp_path / "one", "a")
-    edit(path, forget)
-    assert {found.path: found.reason.split(";")[0] for found in read_archive(tmp_path).left_out} == {
-        path: "a structure set that does not say on which CT it was drawn",
-        tmp_path / "one" / "ct": "no structure set references this CT series",
-    }
-
-
-def test_a_structure_set_drawn_on_two_cts_that_are_both_there_is_left_out(tmp_path: Path) -> None:
-    path, other = patient(tmp_path / "one", "a"), dcmread(patient(tmp_path / "two", "b"))
-    (tmp_path / "two" / "rs.dcm").unlink()
-    edit(
-        path,
-        lambda data: data.ReferencedFrameOfReferenceSequence.append(other.ReferencedFrameOfReferenceSequence[0]),
-    )
-    archive = read_archive(tmp_path)
-    assert not archive.pairs
-    assert [found.reason for found in archive.left_out if found.path == path] == [
-        "a structure set that references several CT series; export it with the CT it was drawn on"
-    ]
 
 
 def test_of_two_series_that_are_named_the_one_whose_images_are_referenced_counts(tmp_path: Path) -> None:
@@ -211,7 +184,11 @@ def test_two_versions_under_one_uid_are_two(tmp_path: Path) -> None:
 
         edit(tmp_path / name, drawn)
     (pair,) = read_archive(tmp_path).pairs
-    assert (pair.structure_set.path.name, pair.note) == ("b", "the newest of 2 structure sets was taken")
+    assert (pair.structure_set.path.name, pair.note) == (
+        "b",
+        "the newest of 2 structure sets was taken; another structure set has the same SOPInstanceUID as the one taken, "
+        "and other content",
+    )
 
 
 def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:
@@ -418,3 +395,22 @@ def test_the_newest_segmentation_is_taken(tmp_path: Path) -> None:
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "20200104"
     assert pair.note == "the newest of 3 structure sets was taken"
+
+
+def test_a_link_to_nothing_is_listed_and_a_failing_disk_is_not_blamed_on_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(tmp_path / "one", "a")
+    (tmp_path / "astray.dcm").symlink_to(tmp_path / "gone")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    archive = read_archive(tmp_path)
+    assert len(archive.pairs) == 1
+    assert {found.path.name for found in archive.unreadable} == {"astray.dcm", "round"}
+    assert all("is it a link to nothing? Copy it again, or remove it" in found.reason for found in archive.unreadable)
+
+    def fail(path: Path, *_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(io, "FileIO", fail)
+    with pytest.raises(FaultError, match="the disk or share fails: have it checked"):
+        read_archive(tmp_path)

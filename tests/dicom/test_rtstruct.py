@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from pydicom import Dataset
-from pydicom.uid import MRImageStorage
+from pydicom import Dataset, dcmread
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
 from tests.conftest import largest_file
 from tests.dicom.conftest import PATIENT, block, edit, make_scan, make_structure_set
 from tests.geometry.conftest import make_grid
@@ -24,6 +24,8 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
+from recontour.dicom.reading import read_dataset
+from recontour.dicom.references import images_of_contours
 from recontour.errors import (
     DicomError,
     FaultError,
@@ -572,16 +574,57 @@ def test_another_ct_is_refused(tmp_path: Path, drawn: Path) -> None:
     assert read_structure_set(drawn, None).names == ("Brainstem",)
 
 
-def test_another_series_of_the_same_frame_is_refused(scan: Scan, drawn: Path) -> None:
-    def other_series(dataset: Dataset) -> None:
-        frame = dataset.ReferencedFrameOfReferenceSequence[0]
-        series = frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0]
-        series.SeriesInstanceUID, series.ContourImageSequence = "1.2.3", series.ContourImageSequence[:1]
-        series.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
+def in_another_series(dataset: Dataset) -> None:
+    """Have the header reference another series of the same frame."""
+    frame = dataset.ReferencedFrameOfReferenceSequence[0]
+    series = frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0]
+    series.SeriesInstanceUID, series.ContourImageSequence = "1.2.3", series.ContourImageSequence[:1]
+    series.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
 
-    edit(drawn, other_series)
+
+def on_other_images(dataset: Dataset, first: int = 0) -> None:
+    """Have contours, from one of them on, name images of another CT."""
+    for number, contour in enumerate(dataset.ROIContourSequence[0].ContourSequence[first:]):
+        contour.ContourImageSequence[0].ReferencedSOPInstanceUID = f"1.2.3.{number}"
+
+
+def test_another_series_of_the_same_frame_is_refused(scan: Scan, drawn: Path) -> None:
+    def forget_images(dataset: Dataset) -> None:
+        in_another_series(dataset)
+        for contour in dataset.ROIContourSequence[0].ContourSequence:
+            del contour.ContourImageSequence
+
+    edit(drawn, forget_images)
     with pytest.raises(FrameOfReferenceError, match="another CT series"):
         read_structure_set(drawn, scan)
+
+
+def test_the_images_that_contours_name_count_more_than_the_header(scan: Scan, drawn: Path) -> None:
+    edit(drawn, in_another_series)
+    assert len(read_structure_set(drawn, scan)["Brainstem"].contours) == 5
+    edit(drawn, on_other_images)
+    with pytest.raises(FrameOfReferenceError, match="its contours are drawn on images of another CT; give the CT"):
+        read_structure_set(drawn, scan)
+
+
+def test_a_contour_of_another_ct_s_image_on_a_slice_of_this_one_is_refused(scan: Scan, drawn: Path) -> None:
+    edit(drawn, lambda dataset: on_other_images(dataset, first=4))
+    with pytest.raises(FrameOfReferenceError, match="some of its contours are drawn on images of another CT, where"):
+        read_structure_set(drawn, scan)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, "undefined lengths"])
+def test_the_images_of_contours_are_found_however_they_are_encoded(scan: Scan, drawn: Path, syntax: str) -> None:
+    dataset = dcmread(drawn)
+    assert all(element.VR for element in dataset.iterall())  # parsed, so that it is encoded again
+    if syntax == "undefined lengths":
+        for element in dataset.iterall():
+            element.is_undefined_length = element.VR == "SQ"
+    else:
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
+    dataset.save_as(drawn, enforce_file_format=True)
+    (images,) = images_of_contours(read_dataset(drawn)).values()
+    assert images == set(scan.source.sop_instance_uids)
 
 
 def test_a_roi_drawn_in_another_frame_is_left_empty(scan: Scan, drawn: Path) -> None:

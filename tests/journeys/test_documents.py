@@ -44,7 +44,7 @@ DOCUMENTS = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
 TEXTS = {str(path.relative_to(REPO)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 COLUMNS = "| file | a row | columns |"
 ATTRIBUTES_READ = "| attribute | what for | where it is absent |"
-READERS = ("reading", "archive", "passes", "pictures", "series", "rtstruct")
+READERS = ("reading", "archive", "references", "passes", "pictures", "series", "rtstruct")
 OTHERS_OPTIONS = {"--logdir"}  # of TensorBoard
 
 

@@ -56,6 +56,12 @@ log = logging.getLogger(__name__)
 
 NO_ORGAN = "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
 NO_AREA = "its structure set holds no area to use; export it again with the organs' closed contours"
+LEAST_SLICES = 2  # of a CT that is a case: one slice is a part of something else
+ONE_SLICE = "a CT of one slice; export the whole CT as one series"
+OTHER_PATIENT = (
+    "the cohort has another patient's CT (PatientID) under the same SeriesInstanceUID; pseudonymise this patient again "
+    "with other UIDs"
+)
 OFF_SLICE = 0.1  # of the slices' spacing: contours farther from their slice than that are told
 NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
 DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
@@ -274,11 +280,16 @@ def _nobodys(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[s
 
 
 def _absent(pair: Pair) -> str:
-    """What to note where images are missing that a structure set was drawn on; of several series it may be any."""
+    """What to note where images are missing that a structure set references.
+
+    Those that only its header lists count where it lists no other series.
+    """
     file, here = pair.structure_set, pair.series.sop_instance_uids
-    if file.series_uids - {pair.series.uid} or not (missing := len(file.image_uids - here)):
-        return ""
-    return f"{missing} of the {len(file.image_uids)} images it references are not here"
+    referenced = file.images_drawn_on(pair.series.frame_of_reference_uid)
+    if not file.series_uids - {pair.series.uid}:
+        referenced |= file.image_uids
+    missing = len(referenced - here)
+    return f"{missing} of the {len(referenced)} images it references are not here" if missing else ""
 
 
 def _import_case(
@@ -289,8 +300,13 @@ def _import_case(
     said: grows by what is to be noted. patient: the patient's key, if known.
     """
     if case_id in cohort:
-        return "there already", _look_again(pair, cohort[case_id], user_map, said)
+        case = cohort[case_id]
+        if patient and case.patient and patient != case.patient:
+            return LeftOut(case_id, pair.series.place, OTHER_PATIENT, OTHER_PATIENT), ()
+        return "there already", _look_again(pair, case, user_map, said)
     scan = read_series(pair.series.files)
+    if scan.grid.shape[0] < LEAST_SLICES:
+        return LeftOut(case_id, pair.series.place, ONE_SLICE, ONE_SLICE), ()
     if scan.doubt:
         said.append(scan.doubt)
     drawn = _structures(pair.structure_set, scan.grid, scan, said.append)
@@ -315,9 +331,21 @@ def _look_again(pair: Pair, case: Case, user_map: Mapping[str, str] | None, said
     unknown = {name: organ for name, organ in table.mapped.items() if organ not in case.organs}
     if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
         said.append("its structure set has changed since; delete the case's folder to import the new one")
+    elif others := _redrawn(drawn, table.mapped, case):
+        said.append(
+            f"{', '.join(others)}: drawn otherwise now, under the same SOPInstanceUID; delete the case's folder to "
+            "import what is there now"
+        )
     elif new := _masks(drawn, unknown, case.grid, said.append):
         said.append(f"now also has {', '.join(sorted(new))}; delete the case's folder to import them")
     return table.rows
+
+
+def _redrawn(drawn: Sequence[Roi | Segment], organs: Mapping[str, str], case: Case) -> list[str]:
+    """The organs of a case that its structure set would give another mask today. organs: as of `_masks`."""
+    known = {name: organ for name, organ in organs.items() if organ in case.organs}
+    masks = _masks(drawn, known, case.grid, lambda line: None)
+    return [organ for organ, mask in masks.items() if not np.array_equal(mask, case.mask(organ))]
 
 
 def _structures(
@@ -481,7 +509,8 @@ def _save_names(cohort: Cohort, names: Iterable[tuple[NameRow, int]]) -> None:
 def _save_left_out(cohort: Cohort, report: ImportReport, archive: Archive) -> None:
     """What is still left out: of this archive now, of others what has not been imported since."""
     folder = _hash(str(archive.folder.resolve()))[:8]
-    new = [_cells(found.what, found.reason, folder) for found in report.left_out]
+    what_and_why = dict.fromkeys((found.what, found.reason) for found in report.left_out)
+    new = [_cells(what, reason, folder) for what, reason in what_and_why]
     settled = {found.what for found in report.left_out}
 
     def merged(old: Rows) -> Rows:

@@ -1,6 +1,6 @@
 """DICOM in and out: CT series, RT structure sets, and what centres call their organs."""
 
-from recontour.dicom.archive import Archive, CtSeries, LeftOut, Pair, StructureSetFile, read_archive
+from recontour.dicom.archive import Archive, read_archive
 from recontour.dicom.names import (
     NameRow,
     NameTable,
@@ -13,6 +13,7 @@ from recontour.dicom.names import (
     read_user_map,
     sides_swapped,
 )
+from recontour.dicom.pairing import CtSeries, LeftOut, Pair, StructureSetFile
 from recontour.dicom.person import Person, telling_ids
 from recontour.dicom.reading import claims_dicom
 from recontour.dicom.rtstruct import (

@@ -30,9 +30,10 @@ from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from recontour.dicom.archive import DRAFT, CtSeries, LeftOut, StructureSetFile, read_archive
+from recontour.dicom.archive import DRAFT, Archive, read_archive
 from recontour.dicom.identity import LEAST, Patient
 from recontour.dicom.names import NameRow, match_drawn, ordered, read_user_map
+from recontour.dicom.pairing import CtSeries, LeftOut, StructureSetFile
 from recontour.dicom.passes import passes_of
 from recontour.dicom.reading import (
     DEEPEST,
@@ -45,7 +46,8 @@ from recontour.dicom.reading import (
     text,
     value,
 )
-from recontour.dicom.rtstruct import CLOSED, read_rois
+from recontour.dicom.references import CLOSED
+from recontour.dicom.rtstruct import read_rois
 from recontour.dicom.series import OF_ONE_PATIENT, encoded, refuse_differing, stored_pixels
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
@@ -113,10 +115,9 @@ def deidentify(
     user_map = read_user_map(names) if names else {}
     secret = _secret(key, out)
     archive = read_archive(dicom_dir)
-    series = [ct for ct in archive.series if ct.uid]
+    series, left_out = _to_write(archive)
     drawn = {pair.series.uid: pair.structure_set for pair in archive.pairs if not pair.structure_set.is_segmentation}
     alone = {one.series_uid: replace(one, reason=f"its CT was written alone: {one.reason}") for one in archive.left_out}
-    left_out = [*archive.unreadable, *(one for one in archive.left_out if not one.series_uid)]
     chosen = {pair.series.uid: pair.note for pair in archive.pairs if pair.note}
     told: list[tuple[Path, str]] = []
     left_out += [LeftOut(pair.structure_set.path, NO_SEG) for pair in archive.pairs if pair.series.uid not in drawn]
@@ -157,6 +158,13 @@ def deidentify(
         passed_over=archive.passed_over,
         notes=tuple(told),
     )
+
+
+def _to_write(archive: Archive) -> tuple[list[CtSeries], list[LeftOut]]:
+    """The series that may be written, if need be alone, and what is left out for other reasons than its pairing."""
+    series = [ct for ct in archive.series if ct.uid and not ct.clash]
+    uids = {ct.uid for ct in series}
+    return series, [*archive.unreadable, *(one for one in archive.left_out if one.series_uid not in uids)]
 
 
 def _counts(folder: Path) -> dict[str, int]:

@@ -12,7 +12,8 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
-from recontour.dicom.archive import NAME_PART, CtSeries
+from recontour.dicom.archive import NAME_PART
+from recontour.dicom.pairing import CtSeries
 from recontour.dicom.reading import items_of, read_header, reading, text, value
 
 NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")

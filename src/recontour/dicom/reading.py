@@ -8,9 +8,11 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from errno import ENAMETOOLONG
 from functools import cache, lru_cache
 from itertools import count
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 from pydicom import Dataset
@@ -29,6 +31,7 @@ from recontour.errors import DicomError, NoSeriesError, NotDicomError, Recontour
 from recontour.files import REMEDIES, did_you_mean, machine_fault, printable
 
 HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
+LONGEST_SHOWN = 1000  # characters of a path in a message
 LOOK = 132  # bytes that show whether a file is DICOM
 HEAD = 1 << 14  # bytes that hold most images' attributes, but for the pixels
 MOST_AT_ONCE = 1 << 26  # bytes of a file that is taken into memory whole
@@ -63,9 +66,7 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
     unreadable: is told of folders that cannot be read.
     Raises: NoSeriesError: there is no such folder.
     """
-    if not folder.is_dir():
-        hint = f"; give its folder, {folder.parent}" if folder.is_file() else did_you_mean(folder) or "; check the path"
-        raise NoSeriesError(f"{folder}: a folder of DICOM files is expected, and there is none{hint}")
+    _refuse_no_folder(folder)
     if (folder / "cohort.json").exists():
         raise NoSeriesError(f"{folder} is a cohort, and a folder of DICOM files is expected; check the path")
     found, entered = [], set()
@@ -78,6 +79,31 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     return sorted(path for path in found if path.is_file() or not path.exists())
+
+
+def _refuse_no_folder(folder: Path) -> None:
+    """Raise NoSeriesError where there is no folder, or none that can be looked into, and say why."""
+    expected = f"{_shortened(folder)}: a folder of DICOM files is expected, and"
+    try:
+        if S_ISDIR(folder.stat().st_mode):
+            return
+        why = f"there is none; give its folder, {folder.parent}"
+    except PermissionError:
+        why = "this one may not be looked into; check its permissions"
+    except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            why = f"this path is too long to be one ({len(bytes(folder))} bytes); check the path"
+        elif folder.is_symlink():
+            why = f"this is a link to {_shortened(folder.readlink())}, which is not there; check the link"
+        else:
+            why = f"there is none{did_you_mean(folder) or '; check the path'}"
+    raise NoSeriesError(f"{expected} {why}")
+
+
+def _shortened(path: Path) -> str:
+    """A path as a line of text can hold it."""
+    words = str(path)
+    return words if len(words) <= LONGEST_SHOWN else f"{words[: LONGEST_SHOWN // 2]}..."
 
 
 def claims_dicom(path: Path) -> bool:
@@ -388,9 +414,19 @@ def _first_bytes(path: Path, count: int) -> bytes:
     except FileNotFoundError as error:
         raise NotDicomError(f"{path}: a link to nothing, or removed meanwhile; mend or remove it") from error
     except OSError as error:
-        if error.errno in REMEDIES:
-            raise machine_fault(path, error) from error
-        raise NotDicomError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
+        raise NotDicomError(f"{path}: {why_unreadable(path, error)}") from error
+
+
+def why_unreadable(path: Path, error: OSError) -> str:
+    """What the operating system said about a file or folder of an archive, and what helps.
+
+    Raises: FaultError: the machine is to blame, not the file.
+    """
+    if error.errno in REMEDIES:
+        raise machine_fault(path, error) from error
+    if isinstance(error, PermissionError):
+        return f"cannot be read ({error.strerror}); check its permissions"
+    return f"cannot be read ({error.strerror}); is it a link to nothing? Copy it again, or remove it"
 
 
 def _looks_dicom(start: bytes) -> bool:

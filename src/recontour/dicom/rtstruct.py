@@ -19,9 +19,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from recontour.dicom.archive import referenced_images, references
 from recontour.dicom.names import known_organs
 from recontour.dicom.reading import Attributes, items_of, read_dataset, reading, sop_class_uid, text
+from recontour.dicom.references import CLOSED, contours_apart, frames_of_reference, images_of_contours, listed_series
 from recontour.dicom.series import Scan, Source, decimal_string, encoded
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
 from recontour.files import printable, refuse_existing, write_bytes
@@ -29,13 +29,13 @@ from recontour.geometry import Contour, Structure, StructureSet, planes
 
 Points = npt.NDArray[np.float64]
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
+ON_SLICE = 0.1  # of the slices' spacing: a contour that lies nearer to a slice is on it
 FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
 ROUNDED_MM = 0.006  # a coordinate rounded to 0.01 mm lies nearer to what it was
 MOST_COMPARED = 1_000_000  # pairs of contours of one plane, and pairs of edges of two contours
 PADDING = b"\0 \t\r\n"  # around the coordinates: DICOM pads with one blank, some with NULs
 LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
 UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
-CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # both are filled even-odd
 CONTOURS, CONTOUR_DATA = Tag("ContourSequence"), Tag("ContourData")
 ITEM = Tag(0xFFFEE000)
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
@@ -126,7 +126,7 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
         if sop_class_uid(dataset) != RTStructureSetStorage:
             raise NoSeriesError(f"{path}: not an RT structure set; give the RTSTRUCT file")
         if scan is not None:
-            _refuse_other_ct(dataset, scan.source, path)
+            _refuse_other_ct(dataset, scan, path)
         frame_uid = "" if scan is None else scan.source.frame_of_reference_uid
         contours: defaultdict[str, list[Attributes]] = defaultdict(list)
         for item in dataset.get("ROIContourSequence") or ():
@@ -325,16 +325,53 @@ def _runs_in_and_out(a: Points, b: Points) -> bool:
     return bool((is_in & is_off).any() and (~is_in & is_off).any())
 
 
-def _refuse_other_ct(dataset: Dataset, source: Source, path: Path) -> None:
-    frames, series = references(dataset)
-    frames |= {text(roi, "ReferencedFrameOfReferenceUID") for roi in dataset.get("StructureSetROISequence") or ()}
-    if source.frame_of_reference_uid and frames - {""} and source.frame_of_reference_uid not in frames:
+def _refuse_other_ct(dataset: Dataset, scan: Scan, path: Path) -> None:
+    """Raise FrameOfReferenceError where a structure set says that it, or a part of it, was drawn on another CT."""
+    source = scan.source
+    frame_uid = source.frame_of_reference_uid
+    frames = frozenset.union(*frames_of_reference(dataset))
+    if frame_uid and frames and frame_uid not in frames:
         raise FrameOfReferenceError(
             f"{path}: drawn in another frame of reference than the CT's; give the CT it was drawn on"
         )
-    is_named = not series or source.series_instance_uid in series
-    if not is_named and referenced_images(dataset).isdisjoint(source.sop_instance_uids):
+    drawn_on = images_of_contours(dataset)
+    in_frame = {uid for frame, uids in drawn_on.items() if not frame_uid or frame in ("", frame_uid) for uid in uids}
+    if in_frame:
+        if in_frame.isdisjoint(source.sop_instance_uids):
+            raise FrameOfReferenceError(
+                f"{path}: its contours are drawn on images of another CT; give the CT that has these images"
+            )
+        if not in_frame.issubset(source.sop_instance_uids) and _some_lie_on_slices(dataset, scan):
+            raise FrameOfReferenceError(
+                f"{path}: some of its contours are drawn on images of another CT, where this CT has images of its own; "
+                "export a structure set of this CT alone"
+            )
+        return
+    series = listed_series(dataset)
+    images = {uid for one in series.values() for uid in one.image_uids}
+    is_named = not series.keys() - {""} or source.series_instance_uid in series
+    if not is_named and images.isdisjoint(source.sop_instance_uids):
         raise FrameOfReferenceError(f"{path}: references another CT series; give the CT it was drawn on")
+
+
+def _some_lie_on_slices(dataset: Dataset, scan: Scan) -> bool:
+    """Whether a contour that names none of a CT's images lies on one of its slices: then none is missing there."""
+    frame_uid = scan.source.frame_of_reference_uid
+    slices_mm, spacing_mm = np.array(scan.grid.slice_z_mm), scan.grid.slice_thickness_mm
+    for frame, contour in contours_apart(dataset, scan.source.sop_instance_uids):
+        is_in_frame = not frame_uid or frame in ("", frame_uid)
+        if is_in_frame and (np.abs(slices_mm - _first_z_mm(contour)) < ON_SLICE * spacing_mm).any():
+            return True
+    return False
+
+
+def _first_z_mm(contour: Attributes) -> float:
+    """The height of a contour's first point; NaN where it has none, or damaged ones, which are told when it is used."""
+    first = _coordinates(contour)[:3]
+    try:
+        return float(first[2])
+    except (IndexError, ValueError):
+        return float("nan")
 
 
 def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_by: Authorship) -> None:

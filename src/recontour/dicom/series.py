@@ -18,7 +18,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
-from recontour.dicom.archive import CT, ENHANCED_CT, CtSeries, read_archive
+from recontour.dicom.archive import CT, ENHANCED_CT, read_archive
+from recontour.dicom.pairing import CtSeries, are_parts
 from recontour.dicom.passes import (
     SAME_PLACE_MM,
     Marks,
@@ -222,11 +223,16 @@ def read_scan(folder: Path) -> Scan:
         seen = instead if archive.passed_over else ""
         raise NoSeriesError(f"{folder}: no CT slice in it{seen}; give the folder of one CT series")
     if len(archive.series) > 1:
-        raise MixedSeriesError(
-            f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)}); "
-            "give a folder that holds just one"
-        )
-    return replace(read_series(archive.series[0].files), passed_over=pictures)
+        what = f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)})"
+        if are_parts(archive.series):
+            raise MixedSeriesError(
+                f"{what}, and no two of their images share a place, as in parts of one CT; export that CT again as one "
+                "series, or give a folder that holds just one series"
+            )
+        raise MixedSeriesError(f"{what}; give a folder that holds just one")
+    (series,) = archive.series
+    series.refuse_clash()
+    return replace(read_series(series.files), passed_over=pictures)
 
 
 def _counted(series: Sequence[CtSeries], folder: Path) -> str:
@@ -259,7 +265,7 @@ def read_series(files: Sequence[Path]) -> Scan:
             for stored in _images(dataset, path):
                 image = _with_air_as_padding(stored, dataset)
                 known = slices.setdefault((image.sop_instance_uid, image.frame), image)
-                _refuse_other_content(known, image, path)
+                _refuse_no_copy(known, image, path)
                 if known is image:
                     voxels += image.stored.size
             if voxels > MOST_VOXELS:
@@ -282,13 +288,18 @@ def read_series(files: Sequence[Path]) -> Scan:
     return Scan(hu, _grid(ordered, hu.shape), source, _padding_within(ordered), dense)
 
 
-def _refuse_other_content(known: _Slice, image: _Slice, path: Path) -> None:
-    """Raise where two images under one UID are no copies of one another."""
+def _refuse_no_copy(known: _Slice, image: _Slice, path: Path) -> None:
+    """Raise MixedSeriesError where an image has another place, or other values, than a known one of the same UID."""
     if known.position_mm != image.position_mm:
         raise MixedSeriesError(
             f"{known.path} and {path}: images of two places under one SOPInstanceUID, so which slices "
             "there are is unknown; export the series again, or pseudonymise it again, each image under its "
             "own UID"
+        )
+    described = [(one.orientation, one.spacing_mm, one.rescale) for one in (known, image)]
+    if described[0] != described[1]:
+        raise MixedSeriesError(
+            f"{known.path} and {path}: images under one SOPInstanceUID that differ; keep the files of one CT"
         )
     if not np.array_equal(known.stored, image.stored):
         raise MixedSeriesError(

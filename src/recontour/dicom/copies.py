@@ -1,0 +1,231 @@
+"""Several files of one SOPInstanceUID: copies of one object, or objects that share a UID and should not.
+
+Compared is all that a file holds but its meta information (group 2), group lengths, and what a PACS writes on the way
+(`ON_THE_WAY`). How values are encoded does not count: pixels are compared decoded, numbers as numbers, text as text,
+and an empty attribute is an absent one.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.sequence import Sequence as Items
+from pydicom.tag import BaseTag
+
+from recontour.dicom.reading import DEEPEST, read_dataset, reading, text, why_unreadable
+from recontour.errors import DicomError, NotDicomError
+
+ON_THE_WAY = (  # what an archive writes when it stores or sends a file
+    "SpecificCharacterSet",
+    "InstanceCoercionDateTime",
+    "QueryRetrieveView",
+    "RetrieveAETitle",
+    "StationAETitle",
+    "InstanceAvailability",
+    "RetrieveURL",
+    "RetrieveURI",
+    "StorageMediaFileSetID",
+    "StorageMediaFileSetUID",
+    "OriginalAttributesSequence",
+    "DataSetTrailingPadding",
+)
+PIXELS = (  # how pixels are stored; what they are is compared when they are decoded
+    "PixelData",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "LossyImageCompression",
+)
+THAT_MATTER = (  # who it is of, and all that becomes voxels, contours or the choice between structure sets
+    "SOPClassUID",
+    "PatientID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "ImageType",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "RescaleType",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "PixelData",
+    "StructureSetLabel",
+    "StructureSetDate",
+    "StructureSetTime",
+    "ReferencedFrameOfReferenceSequence",
+    "StructureSetROISequence",
+    "ROIContourSequence",
+    "ApprovalStatus",
+    "ContentLabel",
+    "ContentDate",
+    "ContentTime",
+    "ReferencedSeriesSequence",
+    "SegmentationType",
+    "SegmentSequence",
+)
+SHOWN = 3  # attributes in one line
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What the files of one SOPInstanceUID hold.
+
+    files: the first file of each version. apart: the attributes that matter in which versions differ; empty where
+    there is one version. besides: those in which copies of one version differ. damaged: files that cannot be read
+    while another can, and why.
+    """
+
+    files: tuple[Path, ...]
+    apart: frozenset[str] = frozenset()
+    besides: frozenset[str] = frozenset()
+    damaged: tuple[tuple[Path, str], ...] = ()
+
+
+def listed(attributes: Collection[str]) -> str:
+    """A few of the attributes in which files differ, in words."""
+    shown = sorted(attributes)[:SHOWN]
+    return ", ".join(shown) + (f" and {len(attributes) - SHOWN} more" if len(attributes) > SHOWN else "")
+
+
+def versions_of(paths: Sequence[Path]) -> Versions:
+    """Tell copies from versions; files that are equal byte for byte are not looked into."""
+    distinct = tuple(_first_of_each_content(paths))
+    if len(distinct) == 1:
+        return Versions(distinct)
+    whole, damaged = _read_all(distinct)
+    if not whole:
+        return Versions(distinct[:1])
+    versions: dict[Path, Dataset] = {}
+    apart: set[str] = set()
+    besides: set[str] = set()
+    for path, dataset in whole.items():
+        differences = [_differing_keywords(dataset, version, path) for version in versions.values()]
+        decisive = [found & _that_matter(dataset) for found in differences]
+        if all(decisive):  # also of the first, which is compared with none
+            versions[path] = dataset
+            apart.update(*decisive)
+        else:
+            besides |= differences[decisive.index(set())]
+    return Versions(tuple(versions), frozenset(apart), frozenset(besides), tuple(damaged.items()))
+
+
+def _first_of_each_content(paths: Sequence[Path]) -> Iterator[Path]:
+    """The first of the files that are equal byte for byte."""
+    if len(paths) == 1:
+        yield paths[0]
+        return
+    met: set[bytes] = set()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            why_unreadable(path, error)  # raises, where the machine is to blame
+            digest = bytes(path)  # else it is read below, and found to be damaged
+        if digest not in met:
+            met.add(digest)
+            yield path
+
+
+def _read_all(paths: Sequence[Path]) -> tuple[dict[Path, Dataset], dict[Path, str]]:
+    """The files that can be read whole, and why the others cannot."""
+    whole: dict[Path, Dataset] = {}
+    damaged: dict[Path, str] = {}
+    for path in paths:
+        try:
+            whole[path] = read_dataset(path)
+        except NotDicomError as error:
+            damaged[path] = str(error).removeprefix(f"{path}: ")
+    return whole, damaged
+
+
+def _that_matter(dataset: Dataset) -> set[str]:
+    """The attributes that matter; without an ID, a patient is told by the name."""
+    return {*THAT_MATTER, *(() if text(dataset, "PatientID") else ("PatientName",))}
+
+
+def _differing_keywords(one: Dataset, other: Dataset, path: Path) -> set[str]:
+    """The attributes in which two files differ; private and unknown ones by their tags."""
+    with reading(path):
+        found = {keyword_for_tag(tag) or str(tag) for tag in _differing(one, other)}
+        if not found.isdisjoint(PIXELS):
+            found -= {*PIXELS}
+            if not _same_pixels(one, other, path):
+                found.add("PixelData")
+    return found
+
+
+def _same_pixels(one: Dataset, other: Dataset, path: Path) -> bool:
+    from recontour.dicom.series import stored_pixels  # which itself reads an archive
+
+    try:
+        first, second = stored_pixels(one, path), stored_pixels(other, path)
+    except DicomError:  # told where they are used; here they are bytes that differ
+        return False
+    return np.array_equal(first, second)
+
+
+def _differing(one: Dataset, other: Dataset, depth: int = 0) -> Iterator[BaseTag]:
+    """The tags of two datasets whose values differ."""
+    for tag in sorted(one.keys() | other.keys()):
+        if tag.element == 0 or tag in PASSED_OVER:
+            continue
+        if not _same_bytes(one, other, tag) and not _same_value(_value(one, tag), _value(other, tag), depth):
+            yield tag
+
+
+PASSED_OVER = frozenset(tag for keyword in ON_THE_WAY if (tag := tag_for_keyword(keyword)) is not None)
+
+
+def _same_bytes(one: Dataset, other: Dataset, tag: BaseTag) -> bool:
+    """Whether two encoded values are equal, and say the same: only then need they not be converted."""
+    first, second = one.get_item(tag), other.get_item(tag)
+    if not isinstance(first, RawDataElement) or not isinstance(second, RawDataElement):
+        return False
+    if first.value != second.value or first.is_little_endian != second.is_little_endian:
+        return False
+    is_ascii = not first.value or first.value.isascii()
+    return is_ascii or one.original_character_set == other.original_character_set
+
+
+def _value(dataset: Dataset, tag: BaseTag) -> Any:
+    """What an attribute holds: converted, or as it is encoded where that is damaged; None where it is empty."""
+    raw = dataset.get_item(tag)
+    try:
+        found = dataset[tag].value if tag in dataset else None
+    except MemoryError:
+        raise
+    except Exception:  # pydicom raises almost anything on damaged values
+        found = raw.value if raw is not None else None
+    is_empty = isinstance(found, Sized) and not len(found)
+    return None if is_empty else found
+
+
+def _same_value(one: Any, other: Any, depth: int) -> bool:
+    if isinstance(one, Items) and isinstance(other, Items):
+        if len(one) != len(other) or depth >= DEEPEST:
+            return False
+        return all(_is_same_item(first, second, depth) for first, second in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+def _is_same_item(one: Dataset, other: Dataset, depth: int) -> bool:
+    return next(_differing(one, other, depth + 1), None) is None

@@ -1,0 +1,278 @@
+"""On which CT a structure set was drawn, where its references are odd: by contours, header or frame of reference."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from tests.dicom.conftest import edit, make_scan, make_structure_set
+
+from recontour.dicom import LeftOut, read_archive, read_scan
+from recontour.errors import MixedSeriesError
+
+ON_EACH = "its contours are drawn on images of 2 CT series; export a structure set for each CT"
+ABSENT = "its CT series is not here; export it with the CT it was drawn on"
+
+
+def contours_of(dataset: Dataset) -> list[Dataset]:
+    return [contour for roi in dataset.ROIContourSequence for contour in roi.get("ContourSequence") or ()]
+
+
+def series_items(dataset: Dataset) -> list[Dataset]:
+    """The series that a structure set's header lists, to be changed in place."""
+    (frame,) = dataset.ReferencedFrameOfReferenceSequence
+    items: list[Dataset] = frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence
+    return items
+
+
+def forget_images(dataset: Dataset) -> None:
+    """Leave out what contours say of the images they were drawn on."""
+    for contour in contours_of(dataset):
+        contour.pop("ContourImageSequence", None)
+
+
+def forget_series(dataset: Dataset) -> None:
+    forget_images(dataset)
+    del dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence
+
+
+@pytest.fixture
+def phases(tmp_path: Path) -> Path:
+    """Two CTs of one patient in one frame of reference, `a` and `b`, and rs.dcm, drawn on a, that lists both."""
+    one, other = make_scan(tmp_path / "a", seed="a"), make_scan(tmp_path / "b", seed="b")
+    frame = one.source.frame_of_reference_uid
+    edit(tmp_path / "b", lambda image: setattr(image, "FrameOfReferenceUID", frame))
+    make_structure_set(tmp_path / "rs.dcm", one)
+    make_structure_set(tmp_path / "of_b.dcm", other)
+    (of_b,) = series_items(dcmread(tmp_path / "of_b.dcm"))
+    (tmp_path / "of_b.dcm").unlink()
+    edit(tmp_path / "rs.dcm", lambda dataset: series_items(dataset).append(of_b))
+    return tmp_path
+
+
+def images_of(folder: Path) -> list[str]:
+    return [dcmread(path).SOPInstanceUID for path in sorted(folder.iterdir())]
+
+
+def draw_on(folder: Path, first: int = 0) -> Callable[[Dataset], None]:
+    """Have contours, from one of them on, name the images of a CT."""
+    images = images_of(folder)
+
+    def change(dataset: Dataset) -> None:
+        for contour, uid in list(zip(contours_of(dataset), images, strict=True))[first:]:
+            contour.ContourImageSequence[0].ReferencedSOPInstanceUID = uid
+
+    return change
+
+
+def paired(folder: Path) -> list[tuple[str, str]]:
+    """The folders of the CTs that have a structure set, and what is noted."""
+    return [(pair.series.place.name, pair.note) for pair in read_archive(folder).pairs]
+
+
+def why_not(folder: Path, name: str = "rs.dcm") -> str:
+    """Why a structure set is left out, of an archive in which no CT has one."""
+    archive = read_archive(folder)
+    assert not archive.pairs
+    (found,) = [one for one in archive.left_out if one.path.name == name]
+    return found.why
+
+
+@pytest.mark.parametrize("drawn_on", ["a", "b"])
+def test_of_two_cts_that_are_listed_the_one_that_contours_name_counts(phases: Path, drawn_on: str) -> None:
+    edit(phases / "rs.dcm", draw_on(phases / drawn_on))
+    assert paired(phases) == [(drawn_on, "")]
+
+
+@pytest.mark.parametrize("drawn_on", ["a", "b"])
+def test_contours_count_more_than_a_header_that_lists_one_ct(phases: Path, drawn_on: str) -> None:
+    def list_a(dataset: Dataset) -> None:
+        del series_items(dataset)[1]
+
+    edit(phases / "rs.dcm", draw_on(phases / drawn_on))
+    edit(phases / "rs.dcm", list_a)
+    assert paired(phases) == [(drawn_on, "")]
+
+
+def test_contours_of_a_ct_that_is_absent_are_put_on_no_other(phases: Path) -> None:
+    edit(phases / "rs.dcm", draw_on(phases / "b"))
+    shutil.rmtree(phases / "b")
+    reason = "the images that its contours are drawn on are not here; export it with the CT that has them"
+    assert why_not(phases) == reason
+    (ct,) = [one for one in read_archive(phases).left_out if one.path.name == "a"]
+    assert ct.reason == f"its structure set was left out: {reason}"
+
+
+def test_contours_of_an_absent_ct_whose_header_lists_one_that_is_here_are_left_out(phases: Path) -> None:
+    def list_a(dataset: Dataset) -> None:
+        del series_items(dataset)[1]
+
+    edit(phases / "rs.dcm", draw_on(phases / "b"))
+    edit(phases / "rs.dcm", list_a)
+    shutil.rmtree(phases / "b")
+    assert why_not(phases).startswith("the images that its contours are drawn on are not here")
+
+
+def test_contours_on_two_cts_are_left_out_with_both_named(phases: Path) -> None:
+    edit(phases / "rs.dcm", draw_on(phases / "b", first=3))
+    assert why_not(phases) == f"{ON_EACH}: {phases / 'a'}, {phases / 'b'}"
+
+
+def test_contours_on_a_ct_that_is_here_and_one_that_is_absent_are_left_out(phases: Path) -> None:
+    edit(phases / "rs.dcm", draw_on(phases / "b", first=3))
+    shutil.rmtree(phases / "b")
+    assert why_not(phases) == (
+        "some of its contours are drawn on images of another series, which is not here; export a structure set of this "
+        "CT alone"
+    )
+
+
+def test_contours_without_images_whose_header_lists_two_cts_are_left_out_until_one_is_there(phases: Path) -> None:
+    edit(phases / "rs.dcm", forget_images)
+    assert why_not(phases) == (
+        "it references 2 CT series, and which of them counts is unknown; keep only the CT it was drawn on in the folder"
+        f": {phases / 'a'}, {phases / 'b'}"
+    )
+    shutil.rmtree(phases / "b")
+    note = "its structure set references 2 series, and its contours do not say which; this is the only CT of them"
+    assert paired(phases) == [("a", f"{note} that is here")]
+
+
+def test_of_two_cts_that_hold_the_same_images_the_one_that_is_listed_counts(tmp_path: Path) -> None:
+    """A copy under another SeriesInstanceUID."""
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "a"))
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    edit(tmp_path / "b", lambda image: setattr(image, "SeriesInstanceUID", "1.2.3"))
+    assert paired(tmp_path) == [("a", "")]
+    edit(tmp_path / "rs.dcm", lambda dataset: setattr(series_items(dataset)[0], "SeriesInstanceUID", "1.2.4"))
+    assert why_not(tmp_path).startswith("the images its contours are drawn on are in each of 2 CT series, and which")
+    shutil.rmtree(tmp_path / "b")
+    assert paired(tmp_path) == [("a", "")]
+
+
+def test_structures_of_another_frame_do_not_make_two_cts_of_one(tmp_path: Path) -> None:
+    """A structure set of a CT and an MR, each with structures of its own."""
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"), ("Brainstem", "Cord"))
+
+    def draw_second_on_mr(dataset: Dataset) -> None:
+        dataset.StructureSetROISequence[1].ReferencedFrameOfReferenceUID = "1.2.3"
+        for contour in dataset.ROIContourSequence[1].ContourSequence:
+            contour.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
+        image, series = Dataset(), Dataset()
+        image.ReferencedSOPInstanceUID = "1.2.3.4"
+        series.SeriesInstanceUID, series.ContourImageSequence = "1.2.3.5", [image]
+        series_items(dataset).append(series)
+
+    edit(tmp_path / "rs.dcm", draw_second_on_mr)
+    assert paired(tmp_path) == [("ct", "")]
+
+
+def split(folder: Path, parts: int) -> None:
+    """Give the images of a CT so many SeriesInstanceUIDs, in turns of their place."""
+    files = sorted(folder.iterdir())
+    for index, path in enumerate(files):
+        part = index * parts // len(files)
+        edit(path, lambda image, part=part: setattr(image, "SeriesInstanceUID", f"1.2.3.{part}"))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+@pytest.mark.parametrize("lists", ["the first part", "nothing", "no images"])
+def test_a_ct_that_came_apart_is_refused_with_the_cause(tmp_path: Path, parts: int, lists: str) -> None:
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
+    split(tmp_path / "ct", parts)
+
+    def change(dataset: Dataset) -> None:
+        series_items(dataset)[0].SeriesInstanceUID = "1.2.3.0"
+        if lists == "nothing":
+            del dataset.ReferencedFrameOfReferenceSequence
+        if lists == "no images":
+            forget_images(dataset)
+            del dataset.ReferencedFrameOfReferenceSequence
+
+    edit(tmp_path / "rs.dcm", change)
+    reason = f"{parts} CT series that share no place, as the parts of one CT do; export that CT again as one series"
+    assert reason in why_not(tmp_path)
+    with pytest.raises(MixedSeriesError, match=f"{parts} CT series .* no two of their images share a place"):
+        read_scan(tmp_path / "ct")
+
+
+def test_contours_on_one_part_of_a_ct_that_came_apart_are_not_put_on_that_part(tmp_path: Path) -> None:
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
+    split(tmp_path / "ct", 2)
+
+    def keep_two(dataset: Dataset) -> None:
+        roi = dataset.ROIContourSequence[0]
+        roi.ContourSequence = roi.ContourSequence[:2]
+
+    edit(tmp_path / "rs.dcm", keep_two)
+    assert why_not(tmp_path).startswith("it references images of 2 CT series that share no place")
+
+
+def test_two_scans_of_one_patient_are_no_parts_of_one_ct(phases: Path) -> None:
+    with pytest.raises(MixedSeriesError, match=r"2 CT series in it \(.*\); give a folder that holds just one$"):
+        read_scan(phases)
+
+
+def test_the_frame_of_reference_decides_where_nothing_else_is_said(tmp_path: Path) -> None:
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct", seed="a"))
+    make_scan(tmp_path / "other", seed="b")
+    edit(tmp_path / "rs.dcm", forget_series)
+    note = "its structure set names no image and no series; this is the only CT of its frame of reference"
+    assert paired(tmp_path) == [("ct", note)]
+    edit(tmp_path / "rs.dcm", lambda dataset: dataset.__delitem__("ReferencedFrameOfReferenceSequence"))
+    assert paired(tmp_path) == [("ct", note)]  # its structures still tell it
+
+
+def test_two_cts_of_the_frame_of_reference_are_both_named(phases: Path) -> None:
+    edit(phases / "rs.dcm", forget_series)
+    assert why_not(phases) == (
+        "it names no image and no series, but the frame of reference of 2 CT series, and which of them counts is "
+        f"unknown; keep only the CT it was drawn on in the folder: {phases / 'a'}, {phases / 'b'}"
+    )
+    shutil.rmtree(phases / "b")
+    assert [name for name, _ in paired(phases)] == ["a"]
+
+
+def test_a_frame_of_reference_alone_does_not_join_two_patients(tmp_path: Path) -> None:
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
+    edit(tmp_path / "rs.dcm", forget_series)
+    edit(tmp_path / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
+    assert "the CT of its frame of reference is under another PatientID" in why_not(tmp_path)
+
+
+def test_a_structure_set_that_says_nothing_or_of_an_absent_frame_is_told_so(tmp_path: Path) -> None:
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
+    edit(tmp_path / "rs.dcm", forget_series)
+    edit(tmp_path / "ct", lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"))
+    assert why_not(tmp_path).startswith("it names no image and no series, and no CT here has its frame of reference")
+
+    def forget_frames(dataset: Dataset) -> None:
+        del dataset.ReferencedFrameOfReferenceSequence
+        for roi in dataset.StructureSetROISequence:
+            del roi.ReferencedFrameOfReferenceUID
+
+    edit(tmp_path / "rs.dcm", forget_frames)
+    assert why_not(tmp_path).startswith("it does not say on which CT it was drawn: it names no image, no series and no")
+
+
+def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_another(tmp_path: Path) -> None:
+    """UIDs that were counted from 1 for each patient: the other patient's contours lie on another head."""
+    scan = make_scan(tmp_path / "ct")
+    for name, patient_id, date in (("own.dcm", "MRN-4711", "20200102"), ("other.dcm", "SOMEONE ELSE", "20230102")):
+        make_structure_set(tmp_path / name, scan, seed=name)
+
+        def change(dataset: Dataset, patient_id: str = patient_id, date: str = date) -> None:
+            dataset.PatientID, dataset.StructureSetDate = patient_id, date
+
+        edit(tmp_path / name, change)
+    (pair,) = read_archive(tmp_path).pairs
+    assert (pair.structure_set.path.name, pair.note) == (
+        "own.dcm",
+        "a structure set under another PatientID than its CT was not taken",
+    )
+
+
+def test_of_many_rivals_a_few_are_shown() -> None:
+    left = LeftOut(Path("rs.dcm"), "too many", rivals=tuple(Path(f"ct{number}") for number in range(150)))
+    assert left.why == "too many: ct0, ct1, ct2, ct3, 146 more"
