@@ -1,6 +1,7 @@
 """What the user is told: tables and progress."""
 
 import csv
+import io
 import logging
 import sys
 import time
@@ -20,7 +21,7 @@ from rich.table import Table
 from recontour.cohort import by_patient, with_one_ct
 from recontour.cohort.patients import doubt
 from recontour.errors import CohortError
-from recontour.files import printable
+from recontour.files import printable, read_file
 
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # tables in a log are not squeezed
 LOG = logging.getLogger("recontour")
+MOST_TABLE_BYTES = 1 << 26
 PLAIN_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 
 
@@ -284,9 +286,11 @@ def studied(failed: Mapping[str, str], folder: Path) -> None:
 
 def _csv(path: Path, title: str) -> None:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-    except (ValueError, csv.Error) as error:  # no line at all, or not UTF-8
+        text = read_file(path, MOST_TABLE_BYTES).decode("utf-8")
+        header, *rows = csv.reader(io.StringIO(text, newline=""))
+    except OSError as error:
+        raise CohortError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+    except (ValueError, csv.Error) as error:  # no line at all, not UTF-8, or no plain file
         raise CohortError(f"{path} is damaged; delete it, the cohort can be used without") from error
     table = Table(*map(escape, header), title=title)
     for row in rows:

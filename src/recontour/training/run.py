@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from recontour.errors import FaultError, ResumeError, SettingsError
 from recontour.files import output_error, write_bytes
 from recontour.network import Network
+from recontour.syncing import make_folders
 from recontour.training import checkpoint
 from recontour.training.batches import Batches
 from recontour.training.features import for_learning
@@ -154,7 +155,7 @@ def run(
 def _held(folder: RunFolder) -> Iterator[None]:
     """Keep other processes out of the folder for as long as this one trains there, and no longer, even if killed."""
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folders(folder.path)
         with FileLock(folder.path / "lock", timeout=0):
             yield
     except Timeout:
