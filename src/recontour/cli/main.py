@@ -4,6 +4,7 @@ Exit code 0: done. 2: something the user can mend, 1: a fault of the machine; ea
 """
 
 import argparse
+import errno
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _fail(line, 1)
         raise
     except OSError as error:
-        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+        is_path = error.errno == errno.ENAMETOOLONG  # then it is no fault of the machine
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2 if is_path else 1)
     return 0
 
 

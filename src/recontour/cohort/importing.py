@@ -46,7 +46,7 @@ from recontour.errors import (
     OutputError,
     RecontourError,
 )
-from recontour.files import machine_fault, printable, read_file, write_text
+from recontour.files import machine_fault, printable, read_file, refuse_existing, write_text
 from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 from recontour.partials import locked_folder
 
@@ -122,6 +122,8 @@ def import_dicom(
     NamesError, CohortError.
     """
     user_map = read_user_map(names) if names else {}
+    if not os.path.lexists(cohort):
+        refuse_existing(cohort)  # it is not there, but can it be made? Before the work, not after it
     archive = read_archive(dicom_dir)
     if not archive.series:
         why = f" ({len(archive.unreadable)} unreadable: {archive.unreadable[0].reason})" if archive.unreadable else ""
