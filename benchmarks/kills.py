@@ -54,6 +54,13 @@ def write_archive(folder: Path, patients: int) -> None:
         write_structure_set(folder / f"{number}" / "RS.dcm", StructureSet(structures), scan, author)
 
 
+def new_folder(folder: Path) -> Path:
+    """A folder for outputs, with a salt that is always the same: patients' keys are made with it."""
+    folder.mkdir()
+    (folder / ".recontour-salt").write_text(f"recontour salt 1\n{'cd' * 32}\n")
+    return folder
+
+
 def commands(base: Path, out: Path) -> dict[str, list[str]]:
     dicom, cohort, model = (str(base / name) for name in ("dicom", "cohort", "S"))
     return {
@@ -129,15 +136,16 @@ def main() -> None:
         whole: dict[str, dict[str, str]] = {}
         seconds: dict[str, float] = {}
         for name, command in commands(base, base.parent / "whole").items():
+            folder = new_folder(base.parent / "whole")
             began = time.monotonic()
             assert end(start(command)) == 0, command
             seconds[name] = time.monotonic() - began
-            whole[name] = contents(base.parent / "whole")
-            shutil.rmtree(base.parent / "whole")
+            whole[name] = contents(folder)
+            shutil.rmtree(folder)
         names = list(whole)
         for number in range(options.kills):
             name = names[number % len(names)]
-            out = base.parent / "out"
+            out = new_folder(base.parent / "out")
             one = kill_and_repeat(commands(base, out)[name], out, rng.uniform(0, seconds[name]))
             counts.update(one)
             if found := wrong(out, whole[name]):
