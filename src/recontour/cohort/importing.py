@@ -46,7 +46,7 @@ from recontour.errors import (
     OutputError,
     RecontourError,
 )
-from recontour.files import machine_fault, printable, read_file, refuse_existing, write_text
+from recontour.files import REMEDIES, machine_fault, printable, read_file, refuse_existing, write_text
 from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 from recontour.partials import locked_folder
 
@@ -513,10 +513,12 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
         first, *rows = csv.reader(io.StringIO(text))
     except FileNotFoundError:
         return []
-    except PermissionError as error:
-        raise CohortError(f"{path} may not be read, and is not overwritten; check its permissions") from error
     except OSError as error:
-        raise machine_fault(path, error) from error
+        if error.errno in REMEDIES:
+            raise machine_fault(path, error) from error
+        raise CohortError(
+            f"{path} cannot be read ({error.strerror}), and is not overwritten; check it and its permissions"
+        ) from error
     except (ValueError, csv.Error) as error:
         raise CohortError(f"{path} is no table that recontour wrote ({error}); {NEW_TABLE}") from error
     if first != list(header) or any(len(row) != len(header) for row in rows):
