@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from recontour.files import read_file
+from recontour.files import REMEDIES, machine_fault, read_file
 
 MOST_BYTES = 256 * 2**20  # of a table; none of ours comes near
 MOST_TOML_BYTES = 2**18  # a file that a person writes
@@ -44,13 +44,15 @@ class UnreadableError(Exception):
 def read_given(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """Read a file that somebody gave us: a plain file, and not a huge one. A pipe or a device is not waited for.
 
-    Raises: UnreadableError; FileNotFoundError where there is nothing at all.
+    Raises: UnreadableError; FileNotFoundError where there is nothing at all; FaultError: the machine is to blame.
     """
     try:
         return read_file(path, most_bytes)
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
+        if error.errno in REMEDIES:
+            raise machine_fault(path, error) from error
         raise UnreadableError(error.strerror or str(error)) from error
     except ValueError as error:
         raise UnreadableError(str(error)) from error

@@ -109,3 +109,35 @@ def test_an_unknown_option_is_told_with_its_command_s_usage(capsys: pytest.Captu
     said = capsys.readouterr().err
     assert said.startswith("usage: recontour import")
     assert "unrecognized arguments: --center C" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["import", "", "C"],
+        ["import", "A", ""],
+        ["inspect", ""],
+        ["train", "C", "--out", ""],
+        ["study", "S.toml", "--out", ""],
+        ["evaluate", "C", "M", "", "--out", "O"],
+    ],
+)
+def test_an_empty_word_is_not_the_current_folder(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "an empty word names no file or folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["import {} C", "import A {}", "inspect {}", "export {} O --format nifti"])
+def test_a_path_that_is_too_long_is_no_fault_of_the_machine(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([word.replace("{}", "x" * 5000) for word in command.split()]) == 2
+    assert "File name too long" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from recontour.cohort import Cohort, case_id_of, store
 from recontour.errors import CohortError, FaultError, GridMismatchError, RecontourError
 from recontour.geometry import Grid
+from recontour.partials import _sibling
 
 GRID = Grid((2, 3, 5), (1.0, 2.0), (0.0, 2.5), (-4.0, 7.0))
 HU = np.arange(30, dtype=np.int16).reshape(GRID.shape)
@@ -187,3 +188,31 @@ def test_a_new_cohort_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     with pytest.raises(FaultError):
         Cohort.open_or_create(tmp_path / "c", "north")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["empty", "link", "new disk", "killed at its beginning"])
+def test_an_empty_folder_becomes_a_cohort_where_it_is(tmp_path: Path, what: str) -> None:
+    """It may be a link, or a disk of its own, neither of which can be replaced by another folder."""
+    place = tmp_path / "place"
+    place.mkdir()
+    before = place.stat().st_ino
+    path = place
+    if what == "link":
+        path = tmp_path / "link"
+        path.symlink_to("place")
+    elif what != "empty":
+        (place / ("lost+found" if what == "new disk" else "cases")).mkdir()
+    Cohort.open_or_create(path, "north").add("north-1", HU, GRID, {"Brainstem": MASK}, "")
+    assert Cohort.open(place).case_ids == ("north-1",)
+    assert place.stat().st_ino == before
+    assert path.is_symlink() == (what == "link")
+
+
+def test_an_import_sweeps_what_a_killed_one_left_in_its_cohort(cohort: Cohort) -> None:
+    """Also where it has nothing to add."""
+    left = [_sibling(cohort.path / "names.csv"), _sibling(cohort.path / "cases" / "north-1")]
+    gone = [path.with_name(path.name.replace(f"-{os.getpid()}-", "-4194305-")) for path in left]  # a number none has
+    for path in gone:
+        path.mkdir()
+    Cohort.open_or_create(cohort.path, "north")
+    assert not any(path.exists() for path in gone)

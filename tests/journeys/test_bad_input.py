@@ -186,7 +186,9 @@ def test_a_full_disk(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     command = ["train", journey.cohort, "--out", tmp_path / "m", "--iterations", "1"]
     with largest_file(2 * journey.model_s.stat().st_size):
         line = fails(*command, code=1)
-    assert "checkpoint.ckpt could not be written (File too large); free some space, then repeat" in line
+    assert (
+        "checkpoint.ckpt could not be written (File too large); a file may not become so large there: raise the" in line
+    )
     assert not (tmp_path / "m").exists()
     assert main([*map(str, command), "--resume"]) == 0
 
@@ -213,8 +215,9 @@ def test_trouble_while_writing_leaves_nothing(
     write_text, write_bytes, troubled = Path.write_text, Path.write_bytes, []
 
     def half_text(path: Path, text: str, **how: str) -> None:
-        write_text(path, text[: len(text) // 2], **how)
-        if path.name.startswith((".case.json", ".report.html")):
+        is_last = path.name.startswith(("case.json", ".report.html"))
+        write_text(path, text[: len(text) // 2] if is_last else text, **how)
+        if is_last:
             troubled.append(path)
             raise trouble
 
@@ -234,7 +237,7 @@ def test_trouble_while_writing_leaves_nothing(
     line = fails(command, *words[command], code=1 if is_full else 2)
     assert ("No space left on device" if is_full else "nothing was left half written") in line
     assert troubled
-    assert everything(tmp_path) == set()
+    assert {path for path in everything(tmp_path) if path.name != ".recontour-salt"} == set()
 
 
 HEEDING_CTRL_C = """

@@ -5,6 +5,7 @@ with one line that says what to do.
 """
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -71,7 +72,8 @@ def _run(options: argparse.Namespace) -> int:
     except MemoryError:
         return _fail(FULL_MEMORY, 1)
     except OSError as error:
-        return _fail(_of_the_system(error), 1)
+        is_path = error.errno == errno.ENAMETOOLONG  # then it is no fault of the machine
+        return _fail(_of_the_system(error), 2 if is_path else 1)
     except Exception as error:
         if line := _of_the_machine(error):
             return _fail(line, 1)

@@ -315,8 +315,10 @@ def _csv(path: Path, title: str) -> None:
         header, *rows = csv_rows(read_text(path, MOST_SHOWN_BYTES))
         if len(header) > MOST_COLUMNS:
             raise ValueError("too many columns")
-    except (UnreadableError, ValueError, csv.Error) as error:  # no line at all, or not UTF-8
-        raise CohortError(f"{path} is damaged; delete it, the cohort can be used without") from error
+    except UnreadableError as error:
+        raise CohortError(f"{path} cannot be read ({error}); the cohort can be used without it") from error
+    except (ValueError, csv.Error) as error:  # no line at all, or no table
+        raise CohortError(f"{path} is damaged; move it away, the cohort can be used without it") from error
     table = table_of(title, *header)
     for row in rows:
         add_row(table, *row[: len(header)])

@@ -45,7 +45,7 @@ from recontour.errors import (
     OutputError,
     RecontourError,
 )
-from recontour.files import machine_fault, printable, read_file, write_text
+from recontour.files import REMEDIES, machine_fault, printable, read_file, refuse_existing, write_text
 from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 from recontour.partials import locked_folder
 from recontour.texts import csv_rows, csv_text
@@ -129,6 +129,8 @@ def import_dicom(
     NamesError, CohortError.
     """
     user_map = read_user_map(names) if names else {}
+    if not os.path.lexists(cohort):
+        refuse_existing(cohort)  # it is not there, but can it be made? Before the work, not after it
     archive = read_archive(dicom_dir)
     if not archive.series:
         seen = [f"{count} x {kind}" for kind, count in archive.passed_over]
@@ -546,10 +548,12 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
         first, *rows = csv_rows(text)
     except FileNotFoundError:
         return []
-    except PermissionError as error:
-        raise CohortError(f"{path} may not be read, and is not overwritten; check its permissions") from error
     except OSError as error:
-        raise machine_fault(path, error) from error
+        if error.errno in REMEDIES:
+            raise machine_fault(path, error) from error
+        raise CohortError(
+            f"{path} cannot be read ({error.strerror}), and is not overwritten; check it and its permissions"
+        ) from error
     except (ValueError, csv.Error) as error:
         raise CohortError(f"{path} is no table that recontour wrote ({error}); {NEW_TABLE}") from error
     if first != list(header) or any(len(row) != len(header) for row in rows):

@@ -406,8 +406,13 @@ def _refuse_no_folder(path: Path) -> None:
 
 
 def _is_vacant(folder: Path) -> bool:
-    """Whether a folder is empty, but for what an import that was killed at its beginning left. Raises: OSError."""
-    entries = list(folder.iterdir()) if folder.is_dir() else [folder]
+    """Whether a folder is empty, but for what an import that was killed at its beginning left. Raises: OSError.
+
+    A new disk, mounted there, has a folder lost+found.
+    """
+    if not folder.is_dir():
+        return False
+    entries = [entry for entry in folder.iterdir() if entry.name != "lost+found"]
     return all(entry.name == "cases" and entry.is_dir() and not any(entry.iterdir()) for entry in entries)
 
 

@@ -18,6 +18,7 @@ from recontour.errors import FaultError, RecontourError, ResumeError, SettingsEr
 from recontour.files import output_error, write_bytes
 from recontour.network import Network
 from recontour.processes import HeldError, held
+from recontour.syncing import make_folders
 from recontour.training import checkpoint
 from recontour.training.batches import Batches
 from recontour.training.features import for_learning
@@ -172,7 +173,7 @@ def _refuse_diverged(step: Step, folder: RunFolder) -> None:
 def _held(folder: RunFolder) -> Iterator[None]:
     """Keep other processes out of the folder for as long as this one trains there, and no longer, even if killed."""
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folders(folder.path)
         with held(folder.path / "lock"):
             yield
     except HeldError as error:
