@@ -809,3 +809,16 @@ def test_contours_without_end_leave_their_organ_unknown(
     assert [("Brainstem is unknown" in found.why, "cross its rows" in found.why) for found in report.left_out] == [
         (True, True)
     ]
+
+
+@pytest.mark.parametrize("kind", ["for Zebedee", "Zebedee's 'own' units", "12.11.1958"])
+def test_what_a_file_says_is_not_stored_as_the_reason_it_was_left_out(
+    tmp_path: Path, cohort: Cohort, kind: str
+) -> None:
+    """The screen shows it."""
+    patient(tmp_path / "dicom")
+    edit(tmp_path / "dicom" / "ct", lambda image: setattr(image, "RescaleType", kind))
+    (found,) = import_archive(read_archive(tmp_path / "dicom"), cohort).left_out
+    assert kind.upper() in found.why
+    (row,) = rows(cohort.path / "left_out.csv")
+    assert row["reason"] == "(file): its pixels are rescaled to '...', not to Hounsfield units; give the plain CT"
