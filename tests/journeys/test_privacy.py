@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from pydicom import DataElement, Dataset
-from pydicom.datadict import DicomDictionary, keyword_for_tag
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.datadict import keyword_for_tag
 from tests.dicom.conftest import edit, make_scan, make_structure_set
 from tests.geometry.conftest import make_grid
 
