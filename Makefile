@@ -1,6 +1,9 @@
-# Everything happens in .venv, made from pyproject.toml and constraints.txt. Needs Python 3.11 or newer and make.
+# Everything happens in .venv, made of exactly the packages that constraints*.txt name (.ci/lock makes these).
+# Needs Python 3.11 or newer and make.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := $(PIP) --require-hashes --no-deps
 
 .PHONY: demo test clean
 
@@ -14,10 +17,15 @@ test: .venv/ready  ## lint, types, import contracts and all tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml $(wildcard constraints*.txt)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recontour needs Python 3.11 or newer; name one with PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --requirement constraints-build.txt
+	$(INSTALL) --requirement constraints-cpu.txt --no-index 2>/dev/null || true  # only where pip finds it on a local disk
+	$(INSTALL) --requirement constraints.txt --no-build-isolation
+	if $(BIN)/pip show torch | grep nvidia >/dev/null; then $(INSTALL) --requirement constraints-cuda.txt; fi
+	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check
 	touch $@
 
 clean:

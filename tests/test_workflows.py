@@ -268,17 +268,20 @@ def test_the_pictures_show_an_end_that_the_last_model_overshoots(
     assert pictured[0][1]["a"] > pictured[1][1]["a"] == 0
 
 
-def test_the_report_repeats_paths_as_they_were_given_but_no_homes(
-    model: Model, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_the_report_says_how_to_repeat_it_without_any_folder(
+    is_absolute: bool, model: Model, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "models").mkdir()
-    save_model(model, tmp_path / "models" / "m")
+    """A report travels, and folders may be called after a patient, given from here or from the root."""
+    shutil.copytree(north.path, tmp_path / "Zebedee" / "Quentin")
+    save_model(model, tmp_path / "Zebedee" / "m")
     monkeypatch.chdir(tmp_path)
-    evaluate(north.path, [Path("models/m")], Path("out/report"))
-    page = (tmp_path / "out" / "report" / "report.html").read_text()
-    assert "<code>recontour evaluate north models/m --out out/report</code>" in page
-    assert str(tmp_path) not in page
-    assert str(north.path) not in page
+    place = (tmp_path if is_absolute else Path()) / "Zebedee"
+    evaluate(place / "Quentin", [place / "m"], place / "MRN-4711")
+    page = (tmp_path / "Zebedee" / "MRN-4711" / "report.html").read_text()
+    assert "<code>recontour evaluate COHORT m --out OUT</code>" in page
+    for name in ("Zebedee", "Quentin", "MRN-4711", str(tmp_path)):
+        assert name not in page
 
 
 def test_one_model_twice_is_refused(model: Model, north: Cohort, tmp_path: Path) -> None:

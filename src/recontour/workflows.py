@@ -257,7 +257,9 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
         models={
             name: f"{model.provenance.lineage}; preset {model.provenance.preset}" for name, model in loaded.items()
         },
-        repeat=shlex.join(["recontour", "evaluate", *map(unrooted, (cohort, *models)), "--out", unrooted(out)]),
+        repeat=shlex.join(
+            ["recontour", "evaluate", "COHORT", *(printable(path.name) for path in models), "--out", "OUT"]
+        ),
         notices=tuple(
             dict.fromkeys(
                 [*known, *unknown, *opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)]
@@ -345,11 +347,6 @@ def _never_found(model: Model, cases: Sequence[Case]) -> list[str]:
 
 def _title(model: Model, path: Path) -> str:
     return f"{path.stem} ({model.provenance.lineage})"
-
-
-def unrooted(path: Path) -> str:
-    """A path as it was given, but of an absolute one only its name: a report travels, and homes name people."""
-    return printable(path.name if path.is_absolute() else str(path))
 
 
 def _by_name(models: Sequence[Path]) -> dict[str, Model]:

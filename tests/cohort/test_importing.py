@@ -817,3 +817,17 @@ def test_a_table_that_a_spreadsheet_would_run_is_harmless_and_comes_back(tmp_pat
     importing._write_csv(tmp_path / "left_out.csv", header, rows)
     assert (tmp_path / "left_out.csv").read_text().splitlines()[1] == "'-a-1234,'=1+1;' =2,'@x"
     assert importing._read_csv(tmp_path / "left_out.csv", header) == rows
+
+
+@pytest.mark.parametrize("kind", ["for Zebedee", "Zebedee's 'own' units", "12.11.1958"])
+def test_what_a_file_says_is_not_stored_as_the_reason_it_was_left_out(
+    tmp_path: Path, cohort: Cohort, kind: str
+) -> None:
+    patient(tmp_path / "dicom")
+    edit(tmp_path / "dicom" / "ct", lambda image: setattr(image, "RescaleType", kind))
+    (found,) = import_archive(read_archive(tmp_path / "dicom"), cohort).left_out
+    assert kind.upper() not in found.reason.upper()
+    (row,) = rows(cohort.path / "left_out.csv")
+    assert (
+        row["reason"] == "(file): its pixels are rescaled to another unit, not to Hounsfield units; give the plain CT"
+    )

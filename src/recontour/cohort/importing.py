@@ -65,6 +65,7 @@ OTHER_PATIENT = (
 OFF_SLICE = 0.1  # of the slices' spacing: contours farther from their slice than that are told
 NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
 DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
+QUOTED = re.compile(r"(?<!\w)'.*'(?!\w)", re.DOTALL)  # to the last quote: what is quoted may hold quotes
 HIDDEN_NAME = "(not stored: it may name the patient)"
 NAMES_HEADER = ("roi_name", "tg263", "status", "reason", "patients")
 LEFT_OUT_HEADER = ("what", "reason", "archive")
@@ -171,7 +172,7 @@ def import_archive(
     added: list[str] = []
     already_there: list[str] = []
     left_out = [
-        LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.why, found.reason)
+        LeftOut(_pseudonym(found, archive.folder, cohort.centre), found.path, found.why, _fixed_words(found.reason))
         for found in (*archive.unreadable, *archive.left_out)
     ]
     notes: list[str] = []
@@ -487,9 +488,15 @@ def _reason(error: RecontourError, pair: Pair, dicom_dir: Path) -> str:
     reason = str(error)
     for place in sorted(places, key=len, reverse=True):
         reason = reason.replace(place, "(file)")
+    reason = _fixed_words(reason)
     if isinstance(error, CohortError) or pair.structure_set.names_patient(reason) or DATE.search(reason):
         return (type(error).__doc__ or "").partition("\n")[0]
     return reason
+
+
+def _fixed_words(reason: str) -> str:
+    """A reason without what it quotes: text of a file, which may be anything, stands in single quotes."""
+    return QUOTED.sub("'...'", reason)
 
 
 def _without_free_text(row: NameRow) -> NameRow:

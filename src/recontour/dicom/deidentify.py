@@ -1,17 +1,17 @@
 """A DICOM archive -> the same without its patients: CT and structure sets by PS3.15's Basic Profile, and stricter.
 
 Only attributes that kept.toml names are written, whatever else a file holds: private and retired attributes, curves,
-overlays, comments and what the standard will add tomorrow do not get through. Each value is checked to be what its kind
-says and no identifier of the patient; pixels are decoded, so that nothing lies beside them. The profile's options that
-are kept: Modified Dates, and Clean Descriptors for ROI names, which become TG-263's. See
-docs/decisions/015-deidentification.md.
+overlays, comments and what the standard will add tomorrow do not get through. Codes and texts consist of words that
+terms.toml names, numbers are numbers, and none of them is an identifier of the patient. Pixels are decoded, so that
+nothing lies beside them. The profile's options that are kept: Modified Dates, and Clean Descriptors for ROI names,
+which become TG-263's. See docs/decisions/015-deidentification.md.
 """
 
 import re
 import secrets
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -53,9 +53,8 @@ from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsErr
 from recontour.files import refuse_existing, whole_folder, write_text
 
 CONTOUR_DATA = Tag("ContourData")
-CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 NUMBER = re.compile(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*")
-TEXT = ("CS", "LO", "SH")
+MOST_DIGITS = 4  # in what a scanner says of itself, as in PQ2000: a serial number has more
 COORDINATES = re.compile(rb"[-+0-9.eE\\\s]*")
 PROFILE = (  # PS3.16 CID 7050
     Code("113100", "DCM", "Basic Application Confidentiality Profile"),
@@ -317,6 +316,8 @@ def _without_identity(dataset: Dataset, patient: Patient) -> Dataset:
     clean.SpecificCharacterSet = "ISO_IR 192"
     for keyword in _attributes()["empty"]:
         setattr(clean, keyword, "")
+    if "Manufacturer" not in clean:
+        clean.Manufacturer = ""
     if "FrameOfReferenceUID" in clean:
         clean.PositionReferenceIndicator = ""
     clean.PatientName, clean.PatientID = f"Deidentified^{patient.pseudonym}", patient.pseudonym
@@ -387,34 +388,60 @@ def _clean(element: DataElement, patient: Patient, level: int) -> DataElement | 
             mapped = [patient.uid(str(uid or "").strip()) for uid in values]
         case "DA" | "DT":
             mapped = [patient.date(str(date or "")) for date in values]
+        case "CS" | "LO" | "SH":
+            mapped = _known_words(element, values, patient)
         case _:
-            if not all(_is_of_kind(value, kind, patient) for value in values):
-                return None
-            is_needed = element.keyword in _attributes()["pixels"]
-            numbers = () if kind in TEXT else [float(value or 0) for value in values]
-            if not patient.is_among(numbers, least=NO_LENGTH if is_needed else LEAST):
-                return element
-            if is_needed:
-                raise DicomError(HIDDEN)
-            return None
-    return DataElement(element.tag, kind, mapped if len(mapped) > 1 else mapped[0])
+            return _nobodys_numbers(element, values, patient)
+    return DataElement(element.tag, kind, mapped if len(mapped) > 1 else mapped[0]) if mapped else None
 
 
-def _is_of_kind(value: Any, kind: str, patient: Patient) -> bool:
-    """Whether a value is what its kind says: a number; or a code or text that holds no identifier of the patient.
+def _nobodys_numbers(element: DataElement, values: Sequence[Any], patient: Patient) -> DataElement | None:
+    """An element of numbers; None if one is not a number, or an identifier.
 
-    What every contour is, is nobody's identifier: without it none could be read.
+    Raises: DicomError: it holds an identifier, and there is no image without it.
     """
-    match kind:
-        case "DS" | "IS":
-            return NUMBER.fullmatch(str(value or 0)) is not None
-        case "CS":
-            code = value or ""
-            return code in CLOSED or (CODE.fullmatch(code) is not None and not patient.is_in_code(code))
-        case "LO" | "SH":
-            return not patient.is_in_text(str(value))
-        case _:
-            return isinstance(value, int | float)
+    if not all(_is_number(value, element.VR) for value in values):
+        return None
+    is_needed = element.keyword in _attributes()["pixels"]
+    numbers = [float(value or 0) for value in values]
+    if not patient.is_among(numbers, least=NO_LENGTH if is_needed else LEAST):
+        return element
+    if is_needed:
+        raise DicomError(HIDDEN)
+    return None
+
+
+def _is_number(value: Any, kind: str) -> bool:
+    if kind in ("DS", "IS"):
+        return NUMBER.fullmatch(str(value or 0)) is not None
+    return isinstance(value, int | float)
+
+
+def _known_words(element: DataElement, values: Sequence[Any], patient: Patient) -> list[str]:
+    """A code's values that are terms of the standard, or a text that consists of known words; empty if there is none.
+
+    Neither holds an identifier of the patient, except for what every contour is: without it none could be read.
+    """
+    is_known = _terms(element.keyword)
+    words = [str(value or "").strip() for value in values]
+    kept = [one for one in words if one in CLOSED or (is_known(one) and not patient.is_in_text(one))]
+    return kept if element.VR == "CS" or kept == words else []
+
+
+@cache
+def _terms(keyword: str) -> Callable[[str], bool]:
+    """What tells whether a value of an attribute is known."""
+    terms = tomllib.loads(files("recontour.dicom").joinpath("terms.toml").read_text(encoding="utf-8"))
+    if keyword in terms["codes"]:
+        return frozenset(terms["codes"][keyword]).__contains__
+    words = frozenset(terms["texts"].get(keyword, ()))
+
+    def is_known(said: str) -> bool:
+        parts = re.findall(r"[^\W\d_]+|[0-9]+", said.casefold())
+        digits = sum(len(part) for part in parts if part.isdigit())
+        return digits <= MOST_DIGITS and all(part in words or part.isdigit() or len(part) == 1 for part in parts)
+
+    return is_known
 
 
 def _keep_coordinates(clean: Dataset, dataset: Dataset, patient: Patient) -> None:

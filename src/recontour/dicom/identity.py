@@ -2,6 +2,7 @@
 
 import hmac
 import re
+import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,6 +22,12 @@ NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "Patien
 IDENTIFYING = ("SpecificCharacterSet", *NAMES, *NUMBERS, "OtherPatientIDsSequence")
 SHORTEST = 3  # characters of an ID that is looked for: any shorter one is found anywhere
 LEAST = 1000  # the same of a number: a tube has 120 kV, an image 512 rows, and a patient may have either as ID
+ONE_LETTER = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "t", "ħ": "h", "\u0131": "i", "ŋ": "n", "ŧ": "t"}
+)
+TWO = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "œ": "oe", "þ": "th", "ð": "dh", "ñ": "ny"}
+) | {key: value for key, value in ONE_LETTER.items() if chr(key) in "łđħ\u0131ŋŧ"}
 MOST_DAYS = 3650  # dates go back by 1 to so many days
 
 
@@ -52,17 +59,15 @@ class Patient:
         )
 
     def is_in_text(self, words: str) -> bool:
-        """Whether free text holds an identifier anywhere."""
-        return any(word in words.casefold() for word in self.words)
+        """Whether text holds an identifier as one of its words, or, if that is no mere word, anywhere.
 
-    def is_in_code(self, code: str) -> bool:
-        """Whether a part of a code is an identifier: codes are words, and hold short names by chance.
-
-        An identifier of several parts, as JOHN_D, is none of the code's parts; it may be anywhere.
+        Short names lie within the words of codes by chance: Ann in SCANNER.
         """
-        folded = code.casefold()
-        parts = [*re.split("[ _]", folded), *re.findall("[a-z]+|[0-9]+", folded)]
-        return not self.words.isdisjoint(parts) or any(word in folded for word in self.words if not word.isalnum())
+        for folded in spellings(words):
+            parts = [*re.split(r"[\W_]", folded), *re.findall(r"[^\W\d_]+|[0-9]+", folded)]
+            if not self.words.isdisjoint(parts) or any(word in folded for word in self.words if not _is_latin(word)):
+                return True
+        return False
 
     def is_among(self, numbers: Iterable[float], least: float = LEAST) -> bool:
         """Whether one of some numbers, however it is written, is an identifier of `least` or more."""
@@ -97,13 +102,31 @@ class Patient:
 
 def _words(dataset: Dataset) -> frozenset[str]:
     """The parts of the names that a file gives the patient; the patient's numbers, and the longer digits in them."""
-    names = [part for keyword in NAMES for part in re.findall(NAME_PART, text(dataset, keyword))]
+    said = [unicodedata.normalize("NFC", text(dataset, keyword)) for keyword in NAMES]
+    names = [part for name in said for part in re.findall(NAME_PART, name)]
     numbers = [number for keyword in NUMBERS for number in _values(dataset, keyword)]
     numbers += [text(item, "PatientID") for item in items_of(dataset, "OtherPatientIDsSequence")]
     digits = [run for number in numbers for run in re.findall("[0-9]{4,}", number)]
-    return frozenset(
-        word.casefold() for word in (*names, *(one for one in (*numbers, *digits) if len(one) >= SHORTEST))
-    )
+    found = (*names, *(one for one in (*numbers, *digits) if len(one) >= SHORTEST))
+    return frozenset(spelling for word in found for spelling in spellings(word))
+
+
+def spellings(words: str) -> frozenset[str]:
+    """How words may be written in small letters: as they are, and in the ways that leave out their accents.
+
+    Müller is also muller and mueller, Søren soren and soeren, Łukasz lukasz.
+    """
+    composed = unicodedata.normalize("NFC", words).casefold()
+    return frozenset({composed, *(_without_accents(composed.translate(letters)) for letters in (ONE_LETTER, TWO))})
+
+
+def _without_accents(words: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFKD", words) if not unicodedata.combining(letter))
+
+
+def _is_latin(word: str) -> bool:
+    """Whether a word is one of letters and digits that ends where another kind of sign begins."""
+    return word.isascii() and word.isalnum()
 
 
 def _values(dataset: Dataset, keyword: str) -> list[str]:

@@ -16,9 +16,10 @@ from pydicom import DataElement, Dataset, dcmwrite
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from recontour.dicom.archive import CT, ENHANCED_CT, read_archive
+from recontour.dicom.decoding import PLUGINS
 from recontour.dicom.pairing import CtSeries, are_parts
 from recontour.dicom.passes import (
     SAME_PLACE_MM,
@@ -400,8 +401,7 @@ def stored_pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
         return plain
     _refuse_unread(dataset, path)
     _refuse_huge(dataset, path)
-    if dataset.file_meta.TransferSyntaxUID == RLELossless:
-        dataset.pixel_array_options(decoding_plugin="pydicom")  # pylibjpeg-rle, if installed, panics on damaged pixels
+    dataset.pixel_array_options(decoding_plugin=PLUGINS.get(dataset.file_meta.TransferSyntaxUID, ""))
     try:
         pixels = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise almost anything on damaged pixels

@@ -33,7 +33,7 @@ from recontour.study.run import (
 from recontour.study.settings import Study
 from recontour.study.split import on_both_sides, unknown_patients
 from recontour.texts import shown
-from recontour.workflows import draft_warnings, overlay_of, unrooted
+from recontour.workflows import draft_warnings, overlay_of
 
 
 def dry_run(study: Study, out: Path | None = None) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
@@ -99,10 +99,12 @@ def _refuse_foreign(cell: str, result: Result, ground: Ground) -> None:
 
 
 def _without_roots(words: str, ground: Ground) -> str:
-    """Words without the folders in which the study and its cohorts lie."""
-    roots = [ground.out, ground.out.resolve(), *(cohort.path for cohort in ground.cohorts.values())]
-    for root in sorted(roots, key=lambda root: len(str(root)), reverse=True):
-        words = words.replace(str(root), unrooted(root))
+    """Words without the folders in which the study and its cohorts lie: a report travels, and folders name people."""
+    cohorts = {cohort.path: f"({centre} cohort)" for centre, cohort in ground.cohorts.items()}
+    called = {**cohorts, ground.out: "(study)"}
+    called |= {folder.resolve(): name for folder, name in called.items()}
+    for folder in sorted(called, key=lambda folder: len(str(folder)), reverse=True):
+        words = words.replace(str(folder), called[folder])
     return words
 
 
@@ -134,7 +136,7 @@ def _about(ground: Ground, results: Mapping[str, Result]) -> About:
             *unknown_patients(ground.cohorts, ground.splits),
             *dict.fromkeys(notices),
         ),
-        repeat=shlex.join(["recontour", "study", "STUDY.toml", "--out", ground.out.name]),
+        repeat=shlex.join(["recontour", "study", "STUDY.toml", "--out", "OUT"]),
     )
 
 
