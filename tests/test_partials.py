@@ -105,6 +105,7 @@ ALIVE, GONE = os.getppid(), 2**22 + 1  # no process has a number so large
         ("0" * 8, "0" * 8, HERE.space, GONE, Lock.NONE, 25, True),
         ("0" * 8, "0" * 8, HERE.space, GONE, Lock.ANOTHERS, 25, False),
     ],
+    ids=[str(row) for row in range(14)],  # process numbers differ between the workers of pytest-xdist
 )
 def test_a_partial_is_abandoned_only_where_that_is_known(
     tmp_path: Path, machine: str, boot: str, space: str, process: int, lock: Lock, hours: int, abandoned: bool
