@@ -162,11 +162,21 @@ def bases(folder: Path) -> dict[str, Files]:
             lambda image: image.compress(JPEG2000Lossless, generate_instance_uid=False), images_only=True
         ),
         "JPEG-LS": every(_as_jpeg_ls, images_only=True),
-        "multi-frame": {
-            "ct.dcm": _enhanced([plain[name] for name in plain if name != "rs.dcm"]),
-            "rs.dcm": plain["rs.dcm"],
-        },
+        "multi-frame": _as_multi_frame(plain),
     }
+
+
+def _as_multi_frame(plain: Files) -> Files:
+    """One multi-frame CT, and the structure set drawn on its frames."""
+    ct = _enhanced([data for name, data in plain.items() if name != "rs.dcm"])
+    uid = pydicom.dcmread(io.BytesIO(ct), stop_before_pixels=True).SOPInstanceUID
+
+    def refer(structure_set: pydicom.Dataset) -> None:
+        for element in structure_set.iterall():
+            if element.keyword == "ReferencedSOPInstanceUID":
+                element.value = uid
+
+    return {"ct.dcm": ct, "rs.dcm": changed(plain["rs.dcm"], refer)}
 
 
 def changed(data: bytes, change: Callable[[pydicom.Dataset], Any]) -> bytes:

@@ -109,9 +109,8 @@ def adapt(
     present = opened.organs  # read from every case: asked once
     if organs is None and (new := [organ for organ in present if organ not in parent.organs]):
         everything = " ".join([*(organ for organ in parent.organs if organ in present), *new])
-        log.info(
-            f"{model} does not know {', '.join(new)}, which {cohort} has; to learn them too: --organs {everything}"
-        )
+        unknown = f"{model} does not know {', '.join(new)}, which {cohort} has"
+        log.info(printable(f"{unknown}; to learn them too: --organs {everything}"))
     learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in present])
     recipe = _recipe(_preset_of_parent(parent, model).adapt, iterations)
     cases = opened.cases_with(learnt)

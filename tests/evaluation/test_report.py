@@ -205,7 +205,7 @@ def test_the_head_carries_the_notices_and_how_to_repeat(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
     assert '<p class="notice">Synthetic patients.</p>' in page
     assert "Research use only; not a medical device. Every contour must be reviewed by a person." in page
-    assert "<code>recontour evaluate B S</code>, run where it was run before, with another name after --out." in page
+    assert "<code>recontour evaluate B S</code>, with the cohort's folder as COHORT and a new folder as OUT." in page
     assert "2026-01-31" in page
 
 

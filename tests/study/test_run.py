@@ -233,7 +233,7 @@ def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
     run._fail(cell_folder(out, cell), why)
     assert report_study(out) == {cell.id: why}
     page = (out / "report.html").read_text()
-    assert "failed: out/cells/T/model and target/cases/a, but out/cells/T/at<" in page
+    assert "failed: (study)/cells/T/model and (target cohort)/cases/a, but (study)/cells/T/at<" in page
     assert str(tmp_path) not in page
 
 

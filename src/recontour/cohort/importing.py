@@ -238,7 +238,8 @@ def _patient_keys(archive: Archive, cohort: Cohort, notes: list[str]) -> dict[st
         notes.append(str(error))
         return {}
     if is_new:
-        log.info(f"{path} was made: it tells which CTs are one patient's. Keep it there, and give it to nobody")
+        made = f"{printable(str(path))} was made"
+        log.info(f"{made}: it tells which CTs are one patient's. Keep it there, and give it to nobody")
     return {series.uid: salt.key(series.patient_id) for series in of_someone}
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from recontour.files import output_error
+from recontour.files import output_error, printable
 from recontour.network import Network
 from recontour.training.batches import Batches, Drawn
 from recontour.training.recipe import Recipe
@@ -287,4 +287,4 @@ def for_learning(network: Network, batches: Batches, path: Path | None) -> Batch
 
 def _tell(batches: Batches, words: str) -> None:
     if batches.rank == 0:
-        log.info(words)
+        log.info(printable(words))  # the folder may be called anything
