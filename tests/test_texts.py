@@ -21,6 +21,7 @@ from recontour.texts import (
     read_given,
     read_toml,
     shown,
+    size_in_words,
 )
 
 words = st.text(st.sampled_from("'=+-@a;,|\t\r\n \"\uff1d") | st.characters(exclude_categories=["Cs"]), max_size=9)
@@ -128,3 +129,11 @@ def test_a_file_of_ours_is_replaced_or_continued(tmp_path: Path) -> None:
         with open_own(tmp_path / "at", append=append) as file:
             file.write("one")
         assert (tmp_path / "at").read_text() == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 MB"), (3, "1 MB"), (1e6, "1 MB"), (28.4e6, "28 MB"), (99e6, "99 MB"), (1e8, "0.1 GB"), (1.64e9, "1.6 GB")],
+)
+def test_a_size_is_never_no_gigabytes(count: float, words: str) -> None:
+    assert size_in_words(count) == words

@@ -79,14 +79,14 @@ def test_a_cohort_that_changed_is_not_resumed_on(north: Cohort, tmp_path: Path) 
     changed = json.loads(about.read_text())
     changed["volumes_cc"]["Brainstem"] += 0.5
     about.write_text(json.dumps(changed))
-    with pytest.raises(ResumeError, match="with other cases;"):
+    with pytest.raises(ResumeError, match="differs in cases;"):
         train(cohort, tmp_path / "m", iterations=1, resume=True)
 
 
 def test_a_run_is_not_resumed_with_other_iterations(north: Cohort, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(north.path, tmp_path / "m", iterations=1, progress=_interrupt)
-    with pytest.raises(ResumeError, match="with other iterations;"):
+    with pytest.raises(ResumeError, match="differs in iterations;"):
         train(north.path, tmp_path / "m", iterations=2, resume=True)
 
 

@@ -38,6 +38,13 @@ class UnreadableError(Exception):
     """Why a file cannot be read, as the second half of a sentence; who reads it says which file, and what to do."""
 
 
+def size_in_words(count: float) -> str:
+    """A number of bytes, as a person reads it: 1.6 GB, 35 MB."""
+    if count >= 1e8:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 or not count else "1 MB"
+
+
 # Reading
 
 

@@ -167,6 +167,7 @@ def contour(
             )
 
     WRITERS[format](out, found(), scan, Authorship(model=_title(loaded, model)))
+    progress("contouring", len(wanted), len(wanted), "")
     warnings = [*scan.notes, *sides_swapped(middles)]
     not_found = tuple(organ for organ in wanted if organ not in volumes)
     if len(not_found) > len(volumes):

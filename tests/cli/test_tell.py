@@ -121,7 +121,7 @@ def test_what_comes_from_a_file_is_shown_letter_by_letter(
         logging.getLogger("recontour").warning(HOSTILE)
     told = "".join(capsys.readouterr())
     assert told.replace("\n", "").isprintable()
-    assert " ".join(told.split()).count(SHOWN) == 11
+    assert " ".join(told.split()).count(SHOWN) == 12
 
 
 def test_a_cohort_is_shown_letter_by_letter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,3 +150,14 @@ def test_an_option_that_is_a_file_s_name_steers_no_terminal(capsys: pytest.Captu
     with pytest.raises(SystemExit):
         main(["inspect", "a", "b\x1b[2J"])
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_where_there_is_nothing_to_do_no_line_counts_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with tell.Progress() as progress:
+        progress("importing", 0, 0, "")
+    assert not capsys.readouterr().err
+
+
+def test_a_long_line_of_a_log_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    tell.say(f"note: {'a word ' * 60}".rstrip())
+    assert len(capsys.readouterr().out.splitlines()) == 1

@@ -86,7 +86,7 @@ def test_organs_with_counts_of_cases(cohort: Cohort) -> None:
 
 
 def test_another_centre_s_cohort_is_not_mixed_in(cohort: Cohort) -> None:
-    with pytest.raises(CohortError, match="one folder a centre"):
+    with pytest.raises(CohortError, match="one folder per centre"):
         Cohort.open_or_create(cohort.path, "south")
 
 

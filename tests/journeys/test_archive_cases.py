@@ -81,7 +81,7 @@ def test_two_patients_under_the_same_uids_do_not_cost_a_third(says: Runs, journe
     another_patient(tmp_path / "dicom" / "two")
     every = commands(journey, tmp_path / "dicom", tmp_path / "out")
     assert "1 added, 0 there already, 2 left out" in says(*every["import"], code=0)
-    assert "1 CT series of 1 patients, 1 structure sets, " in (said := says(*every["deidentify"], code=0))
+    assert "1 CT series of 1 patient, 1 structure set, " in (said := says(*every["deidentify"], code=0))
     assert said.count("\nleft out: ") == 2
 
 
@@ -173,7 +173,7 @@ def test_long_names_of_folders_and_files_are_read(says: Runs, journey: Journey, 
         path.rename(dicom / f"{LONG_NAME}{number}")
     every = commands(journey, dicom, tmp_path / "out")
     assert "1 added" in says(*every["import"], code=0)
-    assert "1 CT series of 1 patients, 1 structure sets" in says(*every["deidentify"], code=0)
+    assert "1 CT series of 1 patient, 1 structure set" in says(*every["deidentify"], code=0)
     assert LONG_NAME not in "".join(os.fspath(path) for path in (tmp_path / "out").rglob("*"))
 
 

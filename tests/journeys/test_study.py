@@ -76,7 +76,7 @@ def test_a_study_from_its_file_to_its_report(
 ) -> None:
     study, out = declare(tmp_path, north, target, MORE, workers=2), tmp_path / "out"
     assert main(["study", str(study), "--dry-run"]) == 0
-    cells = re.search(r"(\d+) cells: .* with 2 workers; .* GB of disk, .* more while", _told(capsys))
+    cells = re.search(r"(\d+) cells: .* with 2 workers; \d+ MB of disk, .* more while", _told(capsys))
     assert cells
     assert not out.exists()
 

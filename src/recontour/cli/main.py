@@ -188,36 +188,46 @@ def _parser() -> argparse.ArgumentParser:
     _add_learning(training)
 
     adapting = command("adapt", "adapt", "model + your cohort -> model that contours your way")
-    adapting.add_argument("model", type=_path, metavar="MODEL")
-    adapting.add_argument("cohort", type=_path, metavar="COHORT")
-    adapting.add_argument("--retrain-last", type=int, default=10, metavar="N", help="layers, as in the paper (10)")
+    adapting.add_argument("model", type=_path, metavar="MODEL", help="the model to begin with")
+    adapting.add_argument("cohort", type=_path, metavar="COHORT", help="your patients")
+    adapting.add_argument(
+        "--retrain-last", type=int, default=10, metavar="N", help="so many layers; 10, as in the paper, if not given"
+    )
     _add_learning(adapting)
 
     contouring = command("contour", "contour", "model + one CT series -> RTSTRUCT, DICOM SEG or NIfTI")
     contouring.add_argument("model", type=_path, metavar="MODEL")
-    contouring.add_argument("ct_dir", type=_path, metavar="CT_DIR")
-    contouring.add_argument("--out", type=_path, required=True, metavar="FILE.dcm", help="for nifti a new folder")
-    contouring.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the model's")
-    contouring.add_argument("--format", choices=("rtstruct", "seg", "nifti"), default="rtstruct", help="rtstruct")
+    contouring.add_argument("ct_dir", type=_path, metavar="CT_DIR", help="a folder with one CT series")
+    contouring.add_argument(
+        "--out", type=_path, required=True, metavar="FILE.dcm", help="a new file; for nifti a new folder"
+    )
+    contouring.add_argument(
+        "--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the model's if not given"
+    )
+    contouring.add_argument(
+        "--format", choices=("rtstruct", "seg", "nifti"), default="rtstruct", help="rtstruct if not given"
+    )
 
     evaluating = command("evaluate", "evaluate", "models on a cohort -> scores, statistics and a report")
-    evaluating.add_argument("cohort", type=_path, metavar="COHORT")
-    evaluating.add_argument("models", type=_path, nargs="+", metavar="MODEL")
-    evaluating.add_argument("--out", type=_path, required=True, metavar="DIR")
+    evaluating.add_argument("cohort", type=_path, metavar="COHORT", help="patients that no model was trained on")
+    evaluating.add_argument("models", type=_path, nargs="+", metavar="MODEL", help="the first is the baseline")
+    evaluating.add_argument("--out", type=_path, required=True, metavar="DIR", help="a new folder")
 
     studying = command("study", "study", "the whole comparison, declared in a file: models, depths, numbers of cases")
     studying.add_argument("study", type=_path, nargs="?", metavar="STUDY.toml")
-    studying.add_argument("--out", type=_path, metavar="DIR")
+    studying.add_argument("--out", type=_path, metavar="DIR", help="a new folder; with --resume the study's")
     studying.add_argument("--resume", action="store_true", help="go on with a study that was broken off, or grew")
     studying.add_argument("--dry-run", action="store_true", help="list the cells, and estimate time and disk")
     studying.add_argument("--example", action="store_true", help="print a commented study file")
 
     command("report", "report", "rebuild a study's report from its results").add_argument(
-        "study", type=_path, metavar="DIR"
+        "study", type=_path, metavar="DIR", help="the --out of `recontour study`"
     )
 
     demo = command("demo", "demo", "the whole job on two synthetic centres, in about a quarter of an hour")
-    demo.add_argument("--out", type=_path, default=Path("recontour-demo"), metavar="DIR")
+    demo.add_argument(
+        "--out", type=_path, default=Path("recontour-demo"), metavar="DIR", help="recontour-demo if not given"
+    )
     return parser
 
 
@@ -227,7 +237,9 @@ def _add_exchange(command: Callable[[str, str, str], argparse.ArgumentParser]) -
     exporting.add_argument("cohort", type=_path, metavar="COHORT")
     exporting.add_argument("out", type=_path, metavar="OUT", help="a new folder; for nnU-Net Dataset001_NAME")
     exporting.add_argument("--format", choices=("nnunet", "nifti"), required=True, help="nnunet: raw data set of v2")
-    exporting.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the cohort's")
+    exporting.add_argument(
+        "--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all of the cohort's if not given"
+    )
 
     converting = command("convert", "convert", "NIfTI labels or a DICOM SEG on a CT -> RTSTRUCT: back from other tools")
     converting.add_argument("labels", type=_path, metavar="LABELS", help="label map, folder of ORGAN.nii.gz, or SEG")
@@ -239,6 +251,6 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=_path, required=True, metavar="MODEL", help="the model file to write")
     parser.add_argument("--organs", nargs="+", metavar="ORGAN", help="TG-263 names; all that fit if not given")
     parser.add_argument("--iterations", type=int, metavar="N", help="the preset's if not given")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches; 0 if not given")
     parser.add_argument("--deterministic", action="store_true", help="the same bits on the same GPU again, slower")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was broken off")

@@ -25,7 +25,7 @@ from recontour.cohort import by_patient, with_one_ct
 from recontour.cohort.patients import doubt
 from recontour.errors import CohortError
 from recontour.files import printable
-from recontour.texts import UnreadableError, csv_rows, read_text
+from recontour.texts import UnreadableError, csv_rows, read_text, size_in_words
 
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
@@ -48,13 +48,17 @@ PLAIN_SECONDS = 30.0  # between two lines where there is no terminal to draw a b
 
 
 def say(words: str) -> None:
-    """Show a line."""
-    out.print(plain(words))
+    """Show a line: wrapped between words on a terminal, whole in a log."""
+    out.print(plain(words), soft_wrap=not out.is_terminal)
 
 
 def plain(words: str) -> Text:
     """Words as they are."""
     return Text(printable(words))
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def table_of(title: str, *columns: str) -> Table:
@@ -77,9 +81,9 @@ class Progress(logging.Handler):
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[words]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),  # 0:00:00, whole on a narrow screen
+            TextColumn("left", table_column=Column(min_width=4)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         )
@@ -123,6 +127,8 @@ class Progress(logging.Handler):
 
     def _tell(self, what: str, done: int, total: int, words: str) -> None:
         now = time.monotonic()
+        if not total:  # nothing to do: what is said afterwards tells why
+            return
         if done < total and now - self._told < PLAIN_SECONDS:
             return
         self._told = now
@@ -160,8 +166,10 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     for kind, count in written.passed_over:
         say(f"passed over: {count} x {kind}; only CT and structure sets are written")
     say(
-        f"{written.series} CT series of {written.patients} patients, {written.structure_sets} structure sets, "
-        f"{written.dropped_rois} ROIs without an organ's name dropped, {len(written.left_out)} left out: {folder}",
+        f"{written.series} CT series of {_number(written.patients, 'patient')}, "
+        f"{_number(written.structure_sets, 'structure set')}, "
+        f"{_number(written.dropped_rois, 'ROI')} without an organ's name dropped, "
+        f"{len(written.left_out)} left out: {folder}",
     )
     say(
         "Pixels are as they were: look for text burned into them, and remember that a head CT can be rendered to a "
@@ -227,8 +235,8 @@ def exported(written: "Exported", folder: Path) -> None:
     for case, why in written.left_out.items():
         say(f"left out: {case}: {why}")
     for case, voxels in written.shared_voxels.items():
-        say(f"{case}: {voxels} voxels lay in several organs and are the smallest one's")
-    say(f"{len(written.cases)} cases, {len(written.left_out)} left out: {folder}")
+        say(f"{case}: {_number(voxels, 'voxel')} of several organs at once, given to the smallest of them")
+    say(f"{_number(len(written.cases), 'case')}, {len(written.left_out)} left out: {folder}")
 
 
 def converted(written: "Converted", path: Path) -> None:
@@ -247,9 +255,10 @@ def learnt(model: "Model", path: Path) -> None:
     p = model.provenance
     if p.retrained_layers:
         fresh, dropped = (", ".join(organs) or "no organ" for organs in (p.fresh_organs, p.dropped_organs))
-        say(f"retrained: the last {p.retrained_layers} layers; started fresh: {fresh}; dropped: {dropped}")
+        layers = "layer" if p.retrained_layers == 1 else f"{p.retrained_layers} layers"
+        say(f"{p.lineage}: retrained the last {layers}; started fresh: {fresh}; dropped: {dropped}")
     organs = ", ".join(f"{organ} ({count})" for organ, count in p.cases_per_organ.items())
-    say(f"{p.cases} patients of {p.lineage}; organs (patients): {organs}")
+    say(f"trained on {_number(p.cases, 'patient')} of {p.centre}; organs (patients): {organs}")
     say(f"model: {path}")
 
 
@@ -294,12 +303,12 @@ def planned(cells: Sequence["Cell"], estimates: Mapping[str, "Estimate"], worker
     out.print(table)
     costs = [estimates[cell.id] for cell in cells]
     minutes = sum(cost.seconds for cost in costs) / 60
-    size = sum(cost.bytes for cost in costs) / 1e9
-    passing = sum(sorted(cost.cache_bytes for cost in costs)[-workers:]) / 1e9
+    size = size_in_words(sum(cost.bytes for cost in costs))
+    passing = size_in_words(sum(sorted(cost.cache_bytes for cost in costs)[-workers:]))
     together = f", about {minutes / workers:.0f} min with {workers} workers" if workers > 1 else ""
     say(
-        f"{len(cells)} cells: {minutes:.0f} min of training and scoring one by one{together}; {size:.1f} GB of disk, "
-        f"and at most {passing:.1f} GB more while it runs"
+        f"{len(cells)} cells: {minutes:.0f} min of training and scoring one by one{together}; {size} of disk, "
+        f"and at most {passing} more while it runs"
     )
 
 

@@ -239,7 +239,7 @@ def _patient_keys(archive: Archive, cohort: Cohort, notes: list[str]) -> dict[st
         return {}
     if is_new:
         made = f"{printable(str(path))} was made"
-        log.info(f"{made}: it tells which CTs are one patient's. Keep it there, and give it to nobody")
+        log.info(f"{made}: by it recontour knows which CTs are one patient's. Keep it there, and pass it on to nobody")
     return {series.uid: salt.key(series.patient_id) for series in of_someone}
 
 

@@ -197,7 +197,7 @@ class Cohort:
             if cohort.centre != centre:
                 raise CohortError(
                     f"{path} is the cohort of centre '{cohort.centre}', not of '{centre}'; "
-                    "keep one folder a centre, or leave --centre out"
+                    "keep one folder per centre, or leave --centre out"
                 )
             return cohort
         if not is_name(centre):

@@ -116,7 +116,7 @@ def deidentify(
     archive = read_archive(dicom_dir)
     series, left_out = _to_write(archive)
     drawn = {pair.series.uid: pair.structure_set for pair in archive.pairs if not pair.structure_set.is_segmentation}
-    alone = {one.series_uid: replace(one, reason=f"its CT was written alone: {one.reason}") for one in archive.left_out}
+    alone = {one.series_uid: replace(one, reason=f"only its CT was written: {one.reason}") for one in archive.left_out}
     chosen = {pair.series.uid: pair.note for pair in archive.pairs if pair.note}
     told: list[tuple[Path, str]] = []
     left_out += [LeftOut(pair.structure_set.path, NO_SEG) for pair in archive.pairs if pair.series.uid not in drawn]

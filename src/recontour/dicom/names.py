@@ -22,7 +22,7 @@ IGNORE = ("", "ignore")
 # Why a name is mapped, if not as a known spelling.
 USERS, USERS_ALIKE, EXACT = "the user's map", "the user's map, spelled another way", "TG-263"
 SAY_WHICH = "say which with --names"
-UNKNOWN = "no organ goes by this name; if it is one, name it with --names"
+UNKNOWN = "no organ goes by this name; if it is one, map it with --names"
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,6 +337,8 @@ def _notes(ct: CtSeries, candidates: Sequence[StructureSetFile], of_ct: Sequence
         yield "a structure set that its reviewer rejected was not taken"
     if taken.is_draft:
         yield "its contours are recontour's own, as it wrote them: a model learns and proves nothing by them"
+    elif any(one.is_draft for one in of_ct):
+        yield "contours as recontour wrote them are there, too, and were not taken"
 
 
 def _notes_on_uids(ct: CtSeries, taken: StructureSetFile) -> Iterator[str]:

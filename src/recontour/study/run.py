@@ -131,7 +131,9 @@ def read_declared(out: Path) -> Study:
     try:
         return TypeAdapter(Study).validate_json(read_given(out / "study.json", MOST_TOML_BYTES))
     except OSError as error:
-        raise SettingsError(f"{out} is no study: study.json {error.strerror}. Run `recontour study` first") from error
+        raise SettingsError(
+            f"{out} is no study (study.json: {error.strerror}); check the path, or run `recontour study` first"
+        ) from error
     except ValidationError as error:
         raise SettingsError(f"{out}/study.json is damaged ({mistakes(error)}); {BEGIN_AGAIN}") from error
     except UnreadableError as error:

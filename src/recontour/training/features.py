@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from recontour.files import output_error, printable
 from recontour.network import Network
+from recontour.texts import size_in_words
 from recontour.training.batches import Batches, Drawn
 from recontour.training.recipe import Recipe
 
@@ -267,19 +268,18 @@ def for_learning(network: Network, batches: Batches, path: Path | None) -> Batch
         _tell(batches, "the frozen layers' features are computed anew each time: several processes train together")
         return FeatureBatches(batches, store.features_hwC, None)
     path.unlink(missing_ok=True)
-    gigabytes = store.most_bytes(recipe) / 1e9
-    free = shutil.disk_usage(path.parent).free / 1e9
-    if gigabytes > FREE_SHARE * free:
+    most, free = store.most_bytes(recipe), shutil.disk_usage(path.parent).free
+    if most > FREE_SHARE * free:
         _tell(
             batches,
-            f"the frozen layers' features are computed anew each time: a cache takes {gigabytes:.1f} GB, and "
-            f"{path.parent} has {free:.1f} GB free, of which it may take half",
+            f"the frozen layers' features are computed anew each time: a cache takes {size_in_words(most)}, and "
+            f"{path.parent} has {size_in_words(free)} free, of which it may take half",
         )
         return FeatureBatches(batches, store.features_hwC, None)
     _tell(
         batches,
-        f"caching up to {gigabytes:.1f} GB of the frozen layers' features in {path.parent} while it trains; "
-        f"{free:.1f} GB are free",
+        f"caching up to {size_in_words(most)} of the frozen layers' features in {path.parent} while it trains; "
+        f"{size_in_words(free)} are free",
     )
     store.create()
     return FeatureBatches(batches, store.features_hwC, store)

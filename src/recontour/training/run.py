@@ -250,8 +250,8 @@ def _read_checkpoint(
     if before != dict(identity):
         changed = sorted(name for name in identity if before.get(name) != identity[name])
         raise ResumeError(
-            f"{folder.path} is a run with other {', '.join(changed) or 'settings'}; repeat the command as it was, "
-            f"or delete that folder to start anew"
+            f"{folder.path} is a run that differs in {', '.join(changed) or 'its settings'}; "
+            "repeat the command as it was, or delete that folder to start anew"
         )
     with _damage_told(folder):
         checkpoint.refuse_beyond(state, iterations)
