@@ -125,6 +125,16 @@ def test_with_a_lost_salt_new_keys_cannot_be_compared(tmp_path: Path) -> None:
     assert doubt(cohort).startswith("The patient keys of these 2 CTs were made with 2 salts and cannot be compared")
 
 
+def test_with_a_lost_salt_the_same_patient_is_not_taken_for_another(tmp_path: Path) -> None:
+    case = ct(tmp_path / "dicom", "a", "17")
+    import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    key = keys(tmp_path / "north")[case]
+    (tmp_path / SALT_FILE).unlink()
+    report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    assert (report.already_there, report.left_out) == ((case,), ())
+    assert keys(tmp_path / "north") == {case: key}
+
+
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a link to nothing"])
 def test_what_is_no_salt_ends_in_a_note_not_in_waiting(tmp_path: Path, kind: str) -> None:
     path = tmp_path / SALT_FILE

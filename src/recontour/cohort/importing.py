@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from recontour.cohort.patients import salt_beside, salt_path
+from recontour.cohort.patients import contradict, salt_beside, salt_path
 from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
@@ -305,7 +305,7 @@ def _import_case(
     """
     if case_id in cohort:
         case = cohort[case_id]
-        if patient and case.patient and patient != case.patient:
+        if contradict(patient, case.patient):
             return LeftOut(case_id, pair.series.place, OTHER_PATIENT, OTHER_PATIENT), ()
         return "there already", _look_again(pair, case, user_map, said)
     scan = read_series(pair.series.files)

@@ -73,6 +73,17 @@ def salt_beside(cohort: Path) -> Salt:
     return Salt(bytes.fromhex(found[1]))
 
 
+def contradict(one: str | None, other: str | None) -> bool:
+    """Whether two keys are of two patients; keys of different salts cannot be compared."""
+    if not one or not other:
+        return False
+    return one != other and _salt_of(one) == _salt_of(other)
+
+
+def _salt_of(key: str) -> str:
+    return key.partition("-")[0]
+
+
 def by_patient(cases: Iterable[Case]) -> list[list[Case]]:
     """The cases of each patient, of whatever cohorts: those of one key, or of one CT to the voxel.
 
@@ -110,7 +121,7 @@ def doubt(cases: Iterable[Case]) -> str:
     """Why some cases may be one patient's although they count as several's, as a sentence; empty if none may be."""
     ordered = list(cases)
     unknown = sum(case.patient is None for case in ordered)
-    salts = {case.patient.partition("-")[0] for case in ordered if case.patient}
+    salts = {_salt_of(case.patient) for case in ordered if case.patient}
     if len(ordered) < 2 or not (unknown or len(salts) > 1):
         return ""
     if unknown:
