@@ -12,6 +12,7 @@ from typing import TextIO
 from recontour.errors import ScoresError
 from recontour.files import output_error
 from recontour.study.results import Point
+from recontour.syncing import make_folders
 from recontour.texts import UnreadableError, open_own, read_text
 from recontour.training.loop import Step
 
@@ -35,8 +36,8 @@ class Diary:
         self._file: TextIO | None = None
 
     def __enter__(self) -> "Diary":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            make_folders(self._path.parent)
             self._read()
             self._file = open_own(self._path, append=True)
         except OSError as error:
