@@ -95,7 +95,7 @@ def _without_words(quoted: re.Match[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value from a file as a message repeats it: short, whatever it is."""
+    """A value from a file as a message repeats it: short, in one line, without what steers a terminal."""
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, MOST_SHOWN, MOST_SHOWN, MOST_SHOWN
     try:

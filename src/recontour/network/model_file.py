@@ -32,10 +32,10 @@ from recontour.network.description import (
     OlderFieldError,
     Provenance,
     decoded,
-    in_short,
     strict_json,
 )
 from recontour.network.preprocessing import Preprocessing
+from recontour.texts import shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,7 +188,7 @@ def _described(container: Container) -> Description:
     said = about.get("format") if isinstance(about, dict) else None
     if isinstance(said, int) and said > FORMAT:
         raise ModelFileError(
-            f"{path} has model format {in_short(said)}, this recontour reads up to {FORMAT}; update recontour"
+            f"{path} has model format {shown(said)}, this recontour reads up to {FORMAT}; update recontour"
         )
     try:
         return decoded(about)
@@ -217,7 +217,7 @@ def _network(container: Container, described: Description) -> Network:
             seen, wanted = _in_words(claimed.get(name)), _in_words(expected.get(name))
             raise ModelFileError(
                 f"{container.path} is damaged: its tensors are not those of the network that it describes "
-                f"({in_short(name)}: {seen} seen, {wanted} expected); ask for the file again"
+                f"({shown(name)}: {seen} seen, {wanted} expected); ask for the file again"
             )
     return network
 
@@ -250,7 +250,7 @@ def _in_words(claim: tuple[str, tuple[int, ...]] | None) -> str:
     if claim is None:
         return "none"
     dtype, shape = claim
-    return f"{in_short(dtype)} of shape {in_short(shape)}"
+    return f"{shown(dtype)} of shape {shown(shape)}"
 
 
 def _odd_weights(network: Network) -> str:
