@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
-from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
             options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # with the command's usage
-        _show_what_can_be_shown()
         code = _run(options)
         sys.stdout.flush()
         if code == 0 and shown.lost:
@@ -118,13 +116,6 @@ def _not_shown(options: argparse.Namespace, why: str) -> int:
     if shows_only:
         return _fail(f"standard output could not be written ({why}), and this command does nothing else", 1)
     return _fail(f"all is done, but what was to be shown could not be written to standard output ({why})", 0)
-
-
-def _show_what_can_be_shown() -> None:
-    """Put a question mark for a letter that a screen or file which is not UTF-8 does not have."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def _fail(line: str, code: int) -> int:
