@@ -45,10 +45,10 @@ from recontour.errors import (
     OutputError,
     RecontourError,
 )
-from recontour.files import REMEDIES, machine_fault, printable, read_file, refuse_existing, write_text
+from recontour.files import printable, refuse_existing, write_text
 from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 from recontour.partials import locked_folder
-from recontour.texts import csv_rows, csv_text
+from recontour.texts import UnreadableError, csv_rows, csv_text, read_text
 
 Rows = list[list[str]]
 
@@ -552,16 +552,11 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
     Raises: CohortError: it cannot be read, and so its rows would be lost. FaultError: the machine failed.
     """
     try:
-        text = read_file(path, MOST_TABLE_BYTES).decode("utf-8")
-        first, *rows = csv_rows(text)
+        first, *rows = csv_rows(read_text(path, MOST_TABLE_BYTES))
     except FileNotFoundError:
         return []
-    except OSError as error:
-        if error.errno in REMEDIES:
-            raise machine_fault(path, error) from error
-        raise CohortError(
-            f"{path} cannot be read ({error.strerror}), and is not overwritten; check it and its permissions"
-        ) from error
+    except UnreadableError as error:
+        raise CohortError(f"{path} cannot be read ({error}), and {NEW_TABLE}") from error
     except (ValueError, csv.Error) as error:
         raise CohortError(f"{path} is no table that recontour wrote ({error}); {NEW_TABLE}") from error
     if first != list(header) or any(len(row) != len(header) for row in rows):
