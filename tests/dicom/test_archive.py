@@ -414,5 +414,5 @@ def test_a_link_to_nothing_is_listed_and_a_failing_disk_is_not_blamed_on_the_fil
         raise OSError(errno.EIO, "Input/output error", str(path))
 
     monkeypatch.setattr(io, "FileIO", fail)
-    with pytest.raises(FaultError, match="the disk or share fails: have it checked"):
+    with pytest.raises(FaultError, match="the disk or share is failing: have it checked"):
         read_archive(tmp_path)
