@@ -129,7 +129,7 @@ def test_an_empty_word_is_not_the_current_folder(
     with pytest.raises(SystemExit) as left:
         main(arguments)
     assert left.value.code == 2
-    assert "an empty word names no file or folder" in capsys.readouterr().err
+    assert "an empty path names no file or folder" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

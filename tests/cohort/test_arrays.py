@@ -151,7 +151,7 @@ def test_voxels_that_are_no_numbers_are_refused(tmp_path: Path, value: float) ->
     hu = HU.astype(np.float32)
     hu[1, 2, 3] = value
     case = Cohort.open_or_create(tmp_path / "c", "north").add("north-1", hu, GRID, {"Brainstem": MASK}, "")
-    with pytest.raises(CohortError, match="voxels that are no numbers"):
+    with pytest.raises(CohortError, match="it has voxels that are not finite numbers"):
         case.examine()
 
 

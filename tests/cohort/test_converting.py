@@ -119,7 +119,7 @@ def test_a_label_map_seg_comes_back(tmp_path: Path, scan: Scan, syntax: str, kin
 def test_a_label_without_a_segment_is_refused(tmp_path: Path, scan: Scan) -> None:
     write_label_map(tmp_path / "seg.dcm", scan, label_map(), ExplicitVRLittleEndian)
     edit(tmp_path / "seg.dcm", lambda seg: seg.SegmentSequence.pop())
-    refused(tmp_path, tmp_path / "seg.dcm", DicomError, "label 2 is no segment's")
+    refused(tmp_path, tmp_path / "seg.dcm", DicomError, "label 2 belongs to no segment")
 
 
 def write_label_map(path: Path, scan: Scan, labels: npt.NDArray[np.unsignedinteger], syntax: str) -> None:

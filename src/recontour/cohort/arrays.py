@@ -152,7 +152,7 @@ def _verify(file: BufferedReader, kind: np.dtype[Any], offset: int, sha256: str)
         file.seek(offset)
         while piece := file.read(1 << 22):
             if not np.isfinite(np.frombuffer(piece, kind)).all():
-                raise ValueError("voxels that are no numbers")
+                raise ValueError("it has voxels that are not finite numbers")
 
 
 def _mapped(file: BufferedReader, kind: np.dtype[Any], shape: tuple[int, ...], offset: int) -> npt.NDArray[Any]:

@@ -337,7 +337,7 @@ def _look_again(pair: Pair, case: Case, user_map: Mapping[str, str] | None, said
         said.append("its structure set has changed since; delete the case's folder to import the new one")
     elif others := _redrawn(drawn, table.mapped, case):
         said.append(
-            f"{', '.join(others)}: drawn otherwise now, under the same SOPInstanceUID; delete the case's folder to "
+            f"{', '.join(others)}: drawn differently now, under the same SOPInstanceUID; delete the case's folder to "
             "import what is there now"
         )
     elif new := _masks(drawn, unknown, case.grid, said.append):

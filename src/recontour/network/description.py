@@ -65,7 +65,7 @@ def _organ(text: str) -> str:
 
 def _no_organ_twice(organs: tuple[str, ...]) -> tuple[str, ...]:
     if len({organ.casefold() for organ in organs}) < len(organs):
-        raise ValueError("organs are expected each once, in whatever case")
+        raise ValueError("each organ is expected once, whatever the case of its letters")
     return organs
 
 
@@ -230,7 +230,7 @@ def _in_words(error: ValidationError) -> Exception:
         return DescriptionError(f"it lacks {', '.join(missing[:5])}")
     if unknown := [finding for finding in findings if finding["type"] == "unexpected_keyword_argument"]:
         names = ", ".join(shown(finding["loc"][-1]) for finding in unknown[:5]).replace("'", "")
-        return NewerFieldError(f"it says {names} of its {unknown[0]['loc'][0]}")
+        return NewerFieldError(f"its {unknown[0]['loc'][0]} has {names}")
     first = findings[0]
     expected = first["msg"].removeprefix("Value error, ")
     expected = expected[0].lower() + expected[1:]

@@ -82,8 +82,8 @@ class Model:
                 "risks": "misses or shifts small organs; follows its centre's protocol, which may not be yours; "
                 "slices are contoured one by one, so organ ends may be ragged",
                 "privacy": "no names, identifiers, dates of birth or images of patients are in this file; "
-                "a hash of each training CT tells who has that CT that it was used; a salted hash of a patient's ID "
-                "tells that only to who has the salt, which stays at the centre",
+                "whoever has one of the training CTs can tell from its hash that it was used; the salted hash of a "
+                "patient's ID tells that only to whoever has the salt, which stays at the centre",
             },
         }
 
@@ -261,5 +261,5 @@ def _odd_weights(network: Network) -> str:
         if name.endswith("running_var") and (tensor < 0).any():
             return f"{name} holds variances below 0"
         if name == "parent_share_K" and ((tensor < 0) | (tensor > 1)).any():
-            return f"{name} holds shares beyond 0 ... 1"
+            return f"{name} holds shares outside 0 to 1"
     return ""
