@@ -18,7 +18,8 @@ from pathlib import Path
 
 from recontour.cohort.store import Case, with_one_ct
 from recontour.errors import CohortError, FaultError, OutputError
-from recontour.files import read_file, write_text
+from recontour.files import write_text
+from recontour.texts import UnreadableError, read_given
 
 SALT_FILE = ".recontour-salt"
 SALT = re.compile(r"recontour salt 1\n([0-9a-f]{64})\n")
@@ -52,7 +53,7 @@ def salt_beside(cohort: Path) -> Salt:
     """The salt of the folder that holds a cohort; a new one, for its owner alone, where there is none.
 
     Of two imports at once both get the one that was there first.
-    Raises: CohortError: there is one that cannot be used, or none can be made.
+    Raises: CohortError: there is one that cannot be used, or none can be made. FaultError: the machine failed.
     """
     path = salt_path(cohort)
     try:
@@ -62,8 +63,8 @@ def salt_beside(cohort: Path) -> Salt:
         if not path.exists():  # else another import made it meanwhile
             raise CohortError(f"{error}. Without a salt patients are told apart by their CTs alone") from error
     try:
-        found = SALT.fullmatch(read_file(path, MOST_BYTES).decode("ascii"))
-    except (OSError, ValueError) as error:
+        found = SALT.fullmatch(read_given(path, MOST_BYTES).decode("ascii"))
+    except (UnreadableError, OSError, ValueError) as error:
         raise CohortError(f"{path} cannot be read ({error}); patients are told apart by their CTs alone") from error
     if not found:
         raise CohortError(
