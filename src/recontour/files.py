@@ -23,7 +23,7 @@ REMEDIES = {  # by what the system says: faults of the machine, of which the fil
     errno.ENFILE: "the machine can open no more files: close other programs, then repeat",
     errno.EAGAIN: "no more processes or threads may be started: raise the limit (`ulimit -u`), then repeat",
     errno.ENOMEM: "the memory is full: close other programs, then repeat",
-    errno.EIO: "the disk or share fails: have it checked, then repeat",
+    errno.EIO: "the disk or share is failing: have it checked, then repeat",
     errno.ESTALE: "the share is no longer what was mounted: mount it again, then repeat",
     errno.ENOTCONN: "the share has lost its server: mount it again, then repeat",
     errno.ETIMEDOUT: "the share does not answer: see that its server runs, then repeat",

@@ -173,6 +173,7 @@ def _taken(lock: Path) -> BaseFileLock:
         soft.acquire()
     except Timeout:
         raise HeldError(
-            f"; if none does, as when it was killed on another machine, delete {mark}: this file system has no locks"
+            f"; if none does, for example because it was killed on another machine, delete {mark}: this file system "
+            "has no locks"
         ) from None
     return soft

@@ -21,6 +21,7 @@ MOST_BYTES = 256 * 2**20  # of a table; none of ours comes near
 MOST_TOML_BYTES = 2**18  # a file that a person writes
 MOST_DOTS = 32  # in one line of TOML outside quotes: reading a dotted name takes time by the square of its length
 MOST_SHOWN = 60  # characters of a value that a message repeats
+UNFOLLOWED = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))  # Windows has none
 
 _QUOTED = re.compile(  # or a comment; what is never closed goes on to the end of its line, or of the text
     r"""#[^\n]*|\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:\\[^\n]|[^"\\\n])*"?|'[^'\n]*'?""", re.DOTALL
@@ -101,7 +102,7 @@ def _without_words(quoted: re.Match[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value from a file as a message repeats it: short, whatever it is."""
+    """A value from a file as a message repeats it: short, in one line, without what steers a terminal."""
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, MOST_SHOWN, MOST_SHOWN, MOST_SHOWN
     try:
@@ -118,7 +119,7 @@ def open_own(path: Path, *, append: bool) -> TextIO:
 
     Raises: OSError: it is a link, or has a second name, or is no plain file: what is written would land elsewhere.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | UNFOLLOWED
     descriptor = os.open(path, flags | os.O_APPEND if append else flags, 0o666)
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:

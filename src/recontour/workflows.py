@@ -38,7 +38,7 @@ from recontour.files import printable, refuse_existing, whole_folder
 from recontour.geometry import traced
 from recontour.geometry.nifti import affine_ras, write_nifti
 from recontour.network import Model, load_model
-from recontour.network.description import in_short
+from recontour.texts import shown
 from recontour.training.presets import PRESETS, Preset, preset_of
 from recontour.training.recipe import Recipe
 from recontour.training.run import is_first_process
@@ -303,7 +303,7 @@ def _recipe(recipe: Recipe, iterations: int | None) -> Recipe:
     if iterations is None:
         return recipe
     if not 1 <= iterations <= MOST_ITERATIONS:
-        raise SettingsError(f"--iterations {in_short(iterations)}: at least 1 and at most {MOST_ITERATIONS} are needed")
+        raise SettingsError(f"--iterations {shown(iterations)}: at least 1 and at most {MOST_ITERATIONS} are needed")
     return replace(recipe, iterations=iterations)
 
 

@@ -129,17 +129,15 @@ def test_an_empty_word_is_not_the_current_folder(
     with pytest.raises(SystemExit) as left:
         main(arguments)
     assert left.value.code == 2
-    assert "an empty word names no file or folder" in capsys.readouterr().err
+    assert "an empty path names no file or folder" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["import {} C", "import A {}", "inspect {}", "export {} O --format nifti"])
-def test_a_path_that_is_too_long_is_no_fault_of_the_machine(
+def test_a_name_that_is_too_long_is_no_fault_of_the_machine(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as left:
-        main([word.replace("{}", "x" * 5000) for word in command.split()])
-    assert left.value.code == 2
-    assert "a path of 5000 bytes is longer than any can be" in capsys.readouterr().err
+    assert main([word.replace("{}", "x" * 300) for word in command.split()]) == 2
+    assert "too long" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

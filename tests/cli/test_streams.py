@@ -60,7 +60,7 @@ def test_work_is_done_whether_or_not_it_can_be_shown(cohort: Cohort, tmp_path: P
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     if redirected.startswith(">") and "2>" not in redirected:
-        assert done.stderr.splitlines()[-1].startswith("recontour: all is done, but what was to be shown")
+        assert done.stderr.splitlines()[-1].startswith("recontour: done, but the results could not be shown")
     assert len(list(out.rglob("*.nii.gz"))) == 4
 
 

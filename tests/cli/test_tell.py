@@ -90,17 +90,17 @@ def test_models_without_a_common_organ_have_no_mean(capsys: pytest.CaptureFixtur
     assert cells(capsys.readouterr().out)[-1] == ["mean over 0 organs", "", NONE, NONE]
 
 
-@pytest.mark.parametrize("damage", [b"", b"roi_name,tg263\n\xff\xfe\x00\n"])
+@pytest.mark.parametrize(
+    ("damage", "words"), [(b"", "is damaged"), (b"roi_name,tg263\n\xff\xfe\x00\n", "cannot be read (it is not text")]
+)
 def test_a_damaged_table_of_names_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: bytes
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: bytes, words: str
 ) -> None:
     cohort = Cohort.open_or_create(tmp_path / "north", "north")
     (cohort.path / "names.csv").write_bytes(damage)
     assert main(["inspect", str(cohort.path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"recontour: {cohort.path / 'names.csv'} ")
-    assert "is damaged" in line or "it is not text in UTF-8 (byte 16)" in line
-    assert line.endswith("the cohort can be used without it")
+    assert line.startswith(f"recontour: {cohort.path / 'names.csv'} {words}")
 
 
 HOSTILE = "[/] [bold red]x \x1b[2J\x1b]0;owned\x07 :smile: \u202e"

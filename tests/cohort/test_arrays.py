@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import mmap
+import multiprocessing
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -106,6 +107,18 @@ def test_changed_voxels_are_noticed_when_they_are_first_used(case: Case, name: s
         opened.hu if name == "ct.npy" else opened.mask("Brainstem")
 
 
+def test_a_worker_of_the_user_s_looks_at_voxels_too(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(multiprocessing.current_process()), "daemon", True)  # as those of a Pool are
+    content = bytearray((case.path / "ct.npy").read_bytes())
+    content[-1] ^= 1
+    (case.path / "ct.npy").write_bytes(content)
+    with pytest.raises(CohortError, match=r"the checksum differs"):
+        again(case).examine()
+    monkeypatch.setattr(arrays, "_is_left_to_parent", False)  # and back, after the test
+    arrays.leave_voxels_to_parent()
+    again(case).examine()
+
+
 def test_voxels_are_read_whole_once_in_a_process(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
     verify = arrays._verify
@@ -138,7 +151,7 @@ def test_voxels_that_are_no_numbers_are_refused(tmp_path: Path, value: float) ->
     hu = HU.astype(np.float32)
     hu[1, 2, 3] = value
     case = Cohort.open_or_create(tmp_path / "c", "north").add("north-1", hu, GRID, {"Brainstem": MASK}, "")
-    with pytest.raises(CohortError, match="voxels that are no numbers"):
+    with pytest.raises(CohortError, match="it has voxels that are not finite numbers"):
         case.examine()
 
 

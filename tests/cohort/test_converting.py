@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import highdicom
@@ -118,7 +119,7 @@ def test_a_label_map_seg_comes_back(tmp_path: Path, scan: Scan, syntax: str, kin
 def test_a_label_without_a_segment_is_refused(tmp_path: Path, scan: Scan) -> None:
     write_label_map(tmp_path / "seg.dcm", scan, label_map(), ExplicitVRLittleEndian)
     edit(tmp_path / "seg.dcm", lambda seg: seg.SegmentSequence.pop())
-    refused(tmp_path, tmp_path / "seg.dcm", DicomError, "label 2 is no segment's")
+    refused(tmp_path, tmp_path / "seg.dcm", DicomError, "label 2 belongs to no segment")
 
 
 def write_label_map(path: Path, scan: Scan, labels: npt.NDArray[np.unsignedinteger], syntax: str) -> None:
@@ -356,9 +357,16 @@ def test_odd_names_of_labels_are_refused(tmp_path: Path, scan: Scan, names: dict
 
 def test_damaged_names_of_labels_are_refused(tmp_path: Path, scan: Scan) -> None:
     path = write_map(tmp_path / "predicted", label_map())
-    for damaged in ("", "[]", "{}", '{"labels": 3}'):
+    for damaged in ("", "[]", "{}", '{"labels": 3}', "[" * 100_000):
         (tmp_path / "predicted" / "dataset.json").write_text(damaged)
         refused(tmp_path, path, LabelsError, "are no labels")
+    (tmp_path / "predicted" / "dataset.json").write_bytes(b"\xff")
+    refused(tmp_path, path, LabelsError, "cannot be read .*save it as UTF-8")
+
+
+def test_labels_that_are_a_pipe_are_not_waited_for(tmp_path: Path, scan: Scan) -> None:
+    os.mkfifo(tmp_path / "pipe.nii.gz")
+    refused(tmp_path, tmp_path / "pipe.nii.gz", LabelsError, "no plain file; copy the labels")
 
 
 def test_what_is_no_mask_is_refused(tmp_path: Path, scan: Scan) -> None:

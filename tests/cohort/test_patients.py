@@ -1,5 +1,6 @@
 """Patient keys: the same for one patient, nothing without the salt, and nowhere but in the cohort."""
 
+import errno
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from recontour.cohort import Case, Cohort, by_patient, case_id_of, patient_names
 from recontour.cohort.export import export
 from recontour.cohort.importing import import_dicom
 from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, salt_beside, salt_path
-from recontour.errors import CohortError
+from recontour.errors import CohortError, FaultError
 
 ORGAN = "Brain Stem"
 KEY = "0123abcd-0123456789abcdef"
@@ -125,6 +126,16 @@ def test_with_a_lost_salt_new_keys_cannot_be_compared(tmp_path: Path) -> None:
     assert doubt(cohort).startswith("The patient keys of these 2 CTs were made with 2 salts and cannot be compared")
 
 
+def test_with_a_lost_salt_the_same_patient_is_not_taken_for_another(tmp_path: Path) -> None:
+    case = ct(tmp_path / "dicom", "a", "17")
+    import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    key = keys(tmp_path / "north")[case]
+    (tmp_path / SALT_FILE).unlink()
+    report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    assert (report.already_there, report.left_out) == ((case,), ())
+    assert keys(tmp_path / "north") == {case: key}
+
+
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a link to nothing"])
 def test_what_is_no_salt_ends_in_a_note_not_in_waiting(tmp_path: Path, kind: str) -> None:
     path = tmp_path / SALT_FILE
@@ -139,6 +150,24 @@ def test_what_is_no_salt_ends_in_a_note_not_in_waiting(tmp_path: Path, kind: str
     assert set(keys(tmp_path / "north").values()) == {None}
     assert [note for note in report.notes if SALT_FILE in note]
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_salt_that_a_failing_disk_withholds_costs_no_case_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a key a case would stay without: nothing is imported until the disk is mended."""
+
+    def fail(path: Path, _most: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    (tmp_path / SALT_FILE).write_text("recontour salt 1\n" + "0" * 64 + "\n")
+    ct(tmp_path / "dicom", "a", "17")
+    with monkeypatch.context() as patch:
+        patch.setattr("recontour.cohort.importing.TABLES", {})
+        patch.setattr("recontour.texts.read_file", fail)
+        with pytest.raises(FaultError, match=f"{SALT_FILE} could not be read"):
+            import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    assert not (tmp_path / "north").exists()
 
 
 def test_a_second_ct_that_nobody_contoured_does_not_make_an_id_everyones(tmp_path: Path) -> None:

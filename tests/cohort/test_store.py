@@ -152,7 +152,7 @@ def test_an_organ_that_would_be_a_path_is_refused(cohort: Cohort) -> None:
     case = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
     about = (case.path / "case.json").read_text()
     (case.path / "case.json").write_text(about.replace("Brainstem", "../../Brainstem"))
-    with pytest.raises(CohortError, match=r"case\.json is damaged \(.*: organs that are no TG-263 names\)"):
+    with pytest.raises(CohortError, match=r"case\.json is damaged \(.*: not a TG-263 name\)"):
         cohort["north-1"]
 
 

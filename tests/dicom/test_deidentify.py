@@ -1,5 +1,6 @@
 """Nothing of the patient gets through, and everything that contouring needs does."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -360,6 +361,12 @@ def test_a_key_that_cannot_be_used_is_one_line(archive: Path, tmp_path: Path, co
     with pytest.raises(SettingsError, match=words):
         deidentify(archive, tmp_path / "out", key=key)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_key_that_is_a_pipe_is_not_waited_for(archive: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+    with pytest.raises(SettingsError, match="is no key"):
+        deidentify(archive, tmp_path / "out", key=tmp_path / "key")
 
 
 def test_compressed_and_multi_frame_ct_keep_their_pixels(tmp_path: Path) -> None:

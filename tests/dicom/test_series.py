@@ -41,6 +41,7 @@ from tests.dicom.conftest import (
 from tests.geometry.conftest import make_grid
 
 from recontour.dicom import ScanIdentity, read_archive, read_scan, read_series, read_structure_set, write_scan
+from recontour.dicom.reading import not_read
 from recontour.dicom.series import AIR_HU
 from recontour.errors import (
     DicomError,
@@ -647,6 +648,15 @@ def test_a_transfer_syntax_that_is_not_read_is_named(tmp_path: Path, syntax: UID
     with pytest.raises(NotDicomError) as error:
         read_scan(tmp_path / "ct")
     assert str(error.value).endswith(f"its transfer syntax {syntax} ({name}) is not read; export it uncompressed")
+
+
+def test_a_transfer_syntax_that_is_no_uid_is_not_repeated() -> None:
+    """It may be anything, also a name, and the reason why a file is left out is stored."""
+    assert (
+        not_read("Mueller^Hans")
+        == not_read("")
+        == "its transfer syntax has no UID, and is not read; export it uncompressed"
+    )
 
 
 def test_an_image_without_pixels_is_named(tmp_path: Path) -> None:

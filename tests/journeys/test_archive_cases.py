@@ -107,7 +107,7 @@ def test_a_corrected_structure_set_under_the_same_uid_is_noticed_in_a_later_impo
     says("import", tmp_path / "first", tmp_path / "cohort", code=0)
     assert "note" not in says("import", tmp_path / "first", tmp_path / "cohort", code=0)
     said = says("import", tmp_path / "second", tmp_path / "cohort", code=0)
-    assert "drawn otherwise now, under the same SOPInstanceUID; delete the case's folder" in said
+    assert "drawn differently now, under the same SOPInstanceUID; delete the case's folder" in said
 
 
 def test_a_ct_whose_slices_are_series_is_refused_by_every_command(says: Runs, journey: Journey, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_paths_that_lead_nowhere_are_named(says: Runs, journey: Journey, tmp_pat
 
 @pytest.mark.parametrize("command", ["import", "deidentify", "contour", "convert"])
 @pytest.mark.parametrize(
-    ("words", "why"), [("", "an empty word names no file or folder"), ("a" * 5000, "a path of 5000 bytes")]
+    ("words", "why"), [("", "an empty path names no file or folder"), ("a" * 5000, "a path of 5000 bytes")]
 )
 def test_a_path_that_is_empty_or_longer_than_any_is_refused_before_the_work(
     journey: Journey, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, words: str, why: str

@@ -47,8 +47,11 @@ def broken_off(command: list[str], begun: Path, number: signal.Signals) -> tuple
     time.sleep(0.1)
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=120)
-    while is_a_group(process.pid):  # nobody is left for good
+    for _ in range(1200):  # nobody is left for good
+        if not is_a_group(process.pid):
+            break
         time.sleep(0.05)
+    assert not is_a_group(process.pid)
     return process.returncode, [line for line in said.splitlines() if line.startswith(("recontour", "Traceback"))]
 
 

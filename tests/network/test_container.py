@@ -51,8 +51,8 @@ def test_a_header_of_exabytes_is_not_read(path: Path, length: int) -> None:
 @pytest.mark.parametrize(
     ("header", "says"),
     [
-        ("[" * 1000 + "]" * 1000, "nested too deep|no JSON object"),
-        ("[]", "no JSON object"),
+        ("[" * 1000 + "]" * 1000, "nested too deep|not a JSON object"),
+        ("[]", "not a JSON object"),
         ('{"a": 5}', "its header"),
         ('{"__metadata__": 5}', "its header"),
         ('{"__metadata__": {"recontour": 5}}', "its header"),

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from tests.durable import Disk
 
 from recontour.errors import OutputError, ScoresError
 from recontour.study.diary import WINDOW, Diary
@@ -28,6 +29,19 @@ def test_what_was_written_is_there_again_after_a_kill(tmp_path: Path) -> None:
         assert diary.features == pytest.approx(0.1)
         assert [(point.iteration, point.value) for point in diary.loss] == [(6, 3.5)]
         assert [(point.iteration, point.seconds, point.value) for point in diary.validation] == [(5, 2.5, 0.25)]
+
+
+def test_a_diary_is_on_the_disk_when_it_is_closed_and_not_after_each_line(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "diary.csv"
+    monkeypatch.setattr("recontour.study.diary.time.monotonic", lambda: 0.0)  # all within one second
+    with Diary(path) as diary:
+        for iteration in (1, 2):
+            diary.note(step(iteration))
+        assert path in disk.lost(tmp_path)
+        assert len(path.read_text().split()) == 2  # a kill leaves them
+    assert path not in disk.lost(tmp_path)
 
 
 def test_the_loss_curve_averages_windows(tmp_path: Path) -> None:

@@ -229,11 +229,11 @@ def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
     out = Path("out")
     prepare(study, out, resume=False)
     cell = grid(open_ground(out)).models[0].t
-    why = f"{out.resolve()}/cells/T/model and {study.target.cohort}/cases/a, but out/cells/T/at"
+    why = f"{out.resolve()}/cells/T/model and {study.target.cohort}/cases/a, but out/cells/T/at without layout"
     run._fail(cell_folder(out, cell), why)
     assert report_study(out) == {cell.id: why}
     page = (out / "report.html").read_text()
-    assert "failed: (study)/cells/T/model and (target cohort)/cases/a, but (study)/cells/T/at<" in page
+    assert "failed: (study)/cells/T/model and (target cohort)/cases/a, but (study)/cells/T/at without layout<" in page
     assert str(tmp_path) not in page
 
 

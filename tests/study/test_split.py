@@ -207,7 +207,7 @@ def test_patients_of_both_centres_and_of_an_older_split_are_told(north: Cohort, 
     assert on_both_sides(cohorts, splits) == []
     across = on_both_sides(cohorts, splits | {"target": {"train": ["n0"], "validation": [], "test": ["n1", "n2"]}})
     assert [words.partition(":")[0] for words in across] == [
-        "1 patient of south for testing had the PatientID of one whom north trains on"
+        "1 patient of south for testing had the PatientID of someone whom north trains on"
     ]
     within = on_both_sides(cohorts, splits | {"target": {"train": [], "validation": ["n1"], "test": ["n2"]}})
     assert [words.partition(":")[0] for words in within] == [

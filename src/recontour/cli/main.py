@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
-from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
             options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # with the command's usage
-        _show_what_can_be_shown()
         code = _run(options)
         sys.stdout.flush()
         if code == 0 and shown.lost:
@@ -117,14 +115,7 @@ def _not_shown(options: argparse.Namespace, why: str) -> int:
     shows_only = options.command == "inspect" or any(vars(options).get(name) for name in ("example", "dry_run"))
     if shows_only:
         return _fail(f"standard output could not be written ({why}), and this command does nothing else", 1)
-    return _fail(f"all is done, but what was to be shown could not be written to standard output ({why})", 0)
-
-
-def _show_what_can_be_shown() -> None:
-    """Put a question mark for a letter that a screen or file which is not UTF-8 does not have."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    return _fail(f"done, but the results could not be shown: standard output could not be written ({why})", 0)
 
 
 def _fail(line: str, code: int) -> int:
@@ -143,10 +134,10 @@ class _Parser(argparse.ArgumentParser):
 def _path(words: str) -> Path:
     """A path as it is typed. One left empty, as by a variable without a value, would mean the current folder."""
     if not words:
-        raise argparse.ArgumentTypeError("an empty word names no file or folder; is a variable of your script empty?")
+        raise argparse.ArgumentTypeError("an empty path names no file or folder; is a variable in your script empty?")
     length = len(os.fsencode(words))
     if length > LONGEST_PATH:
-        raise argparse.ArgumentTypeError(f"a path of {length} bytes is longer than any can be; check it")
+        raise argparse.ArgumentTypeError(f"a path of {length} bytes is too long; check it")
     return Path(words)
 
 

@@ -6,7 +6,6 @@ with what the shape takes. Voxels are compared with their SHA-256 once in each p
 
 import errno
 import hashlib
-import multiprocessing
 import os
 import re
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ HEADER = re.compile(
 )
 NO_MAPPING = {errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
 _verified: set[tuple[str, int, int, int]] = set()  # path, inode, bytes, last change: files whose voxels were looked at
+_is_left_to_parent = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,12 @@ class Expected:
 
 class NotMappableError(Exception):
     """The file system maps no files into memory."""
+
+
+def leave_voxels_to_parent() -> None:
+    """Look at no voxels in this process: the one that started it has."""
+    global _is_left_to_parent  # noqa: PLW0603
+    _is_left_to_parent = True
 
 
 def write_array(path: Path, array: npt.NDArray[Any]) -> str:
@@ -129,10 +135,10 @@ def _header(file: BufferedReader) -> tuple[np.dtype[Any], tuple[int, ...], int]:
 
 
 def _verify_once(file: BufferedReader, kind: np.dtype[Any], offset: int, expected: Expected) -> None:
-    """Look at a file's voxels, unless this process has, or its parent: processes that load data are daemons."""
+    """Look at a file's voxels, unless this process has, or leaves that to its parent."""
     state = os.fstat(file.fileno())
     seen = (str(expected.path), state.st_ino, state.st_size, state.st_mtime_ns)
-    if seen not in _verified and not multiprocessing.current_process().daemon:
+    if seen not in _verified and not _is_left_to_parent:
         _verify(file, kind, offset, expected.sha256)
         _verified.add(seen)
 
@@ -146,7 +152,7 @@ def _verify(file: BufferedReader, kind: np.dtype[Any], offset: int, sha256: str)
         file.seek(offset)
         while piece := file.read(1 << 22):
             if not np.isfinite(np.frombuffer(piece, kind)).all():
-                raise ValueError("voxels that are no numbers")
+                raise ValueError("it has voxels that are not finite numbers")
 
 
 def _mapped(file: BufferedReader, kind: np.dtype[Any], shape: tuple[int, ...], offset: int) -> npt.NDArray[Any]:

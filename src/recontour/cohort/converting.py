@@ -14,6 +14,7 @@ from recontour.errors import LabelsError
 from recontour.files import did_you_mean, refuse_existing
 from recontour.geometry import traced
 from recontour.geometry.nifti import is_nifti, read_labels
+from recontour.texts import UnreadableError, read_text
 
 Mask = npt.NDArray[np.bool_]
 ENDINGS = (".nii.gz", ".nii")
@@ -71,6 +72,8 @@ def convert(labels: Path, ct_dir: Path, out: Path) -> Converted:
     if not labels.exists():
         hint = did_you_mean(labels) or "; check the path"
         raise LabelsError(f"{labels}: no such file or folder{hint}")
+    if not (labels.is_file() or labels.is_dir()):  # a pipe or a device would be waited for
+        raise LabelsError(f"{labels} is no plain file; copy the labels to one")
     scan = read_scan(ct_dir)
     masks = _masks(labels, scan)
     drawn = {name: mask for name, mask in masks.items() if mask.any()}
@@ -118,7 +121,7 @@ def _masks_of_folder(folder: Path, scan: Scan) -> dict[str, Mask]:
     masks: dict[str, Mask] = {}
     for path in sorted(folder.iterdir()):
         ending = _ending(path)
-        if not ending or path.name.startswith("."):
+        if not ending or path.name.startswith(".") or not path.is_file():
             continue
         name = path.name.removesuffix(ending)
         if name in masks:
@@ -157,9 +160,11 @@ def _names_of(path: Path) -> dict[str, int]:
             "if it is the mask of one structure, give the folder of masks instead"
         )
     try:
-        labels: Any = json.loads(found.read_text(encoding="utf-8"))["labels"]
+        labels: Any = json.loads(read_text(found))["labels"]
         names = {str(name): number for name, number in labels.items() if number != 0}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except UnreadableError as error:
+        raise LabelsError(f"{found} cannot be read ({error}); give nnU-Net's file") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LabelsError(f"{found}: its labels are no labels ({type(error).__name__}); give nnU-Net's file") from error
     numbers = list(names.values())
     if not all(type(number) is int and number > 0 for number in numbers) or len(set(numbers)) < len(numbers):

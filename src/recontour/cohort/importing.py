@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from recontour.cohort.patients import salt_beside, salt_path
+from recontour.cohort.patients import contradict, salt_beside, salt_path
 from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
@@ -45,10 +45,10 @@ from recontour.errors import (
     OutputError,
     RecontourError,
 )
-from recontour.files import REMEDIES, machine_fault, printable, read_file, refuse_existing, write_text
+from recontour.files import printable, refuse_existing, write_text
 from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 from recontour.partials import locked_folder
-from recontour.texts import csv_rows, csv_text
+from recontour.texts import UnreadableError, csv_rows, csv_text, read_text
 
 Rows = list[list[str]]
 
@@ -305,7 +305,7 @@ def _import_case(
     """
     if case_id in cohort:
         case = cohort[case_id]
-        if patient and case.patient and patient != case.patient:
+        if contradict(patient, case.patient):
             return LeftOut(case_id, pair.series.place, OTHER_PATIENT, OTHER_PATIENT), ()
         return "there already", _look_again(pair, case, user_map, said)
     scan = read_series(pair.series.files)
@@ -337,7 +337,7 @@ def _look_again(pair: Pair, case: Case, user_map: Mapping[str, str] | None, said
         said.append("its structure set has changed since; delete the case's folder to import the new one")
     elif others := _redrawn(drawn, table.mapped, case):
         said.append(
-            f"{', '.join(others)}: drawn otherwise now, under the same SOPInstanceUID; delete the case's folder to "
+            f"{', '.join(others)}: drawn differently now, under the same SOPInstanceUID; delete the case's folder to "
             "import what is there now"
         )
     elif new := _masks(drawn, unknown, case.grid, said.append):
@@ -552,16 +552,11 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
     Raises: CohortError: it cannot be read, and so its rows would be lost. FaultError: the machine failed.
     """
     try:
-        text = read_file(path, MOST_TABLE_BYTES).decode("utf-8")
-        first, *rows = csv_rows(text)
+        first, *rows = csv_rows(read_text(path, MOST_TABLE_BYTES))
     except FileNotFoundError:
         return []
-    except OSError as error:
-        if error.errno in REMEDIES:
-            raise machine_fault(path, error) from error
-        raise CohortError(
-            f"{path} cannot be read ({error.strerror}), and is not overwritten; check it and its permissions"
-        ) from error
+    except UnreadableError as error:
+        raise CohortError(f"{path} cannot be read ({error}), and {NEW_TABLE}") from error
     except (ValueError, csv.Error) as error:
         raise CohortError(f"{path} is no table that recontour wrote ({error}); {NEW_TABLE}") from error
     if first != list(header) or any(len(row) != len(header) for row in rows):

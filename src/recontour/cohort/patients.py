@@ -18,7 +18,8 @@ from pathlib import Path
 
 from recontour.cohort.store import Case, with_one_ct
 from recontour.errors import CohortError, FaultError, OutputError
-from recontour.files import read_file, write_text
+from recontour.files import write_text
+from recontour.texts import UnreadableError, read_given
 
 SALT_FILE = ".recontour-salt"
 SALT = re.compile(r"recontour salt 1\n([0-9a-f]{64})\n")
@@ -52,7 +53,7 @@ def salt_beside(cohort: Path) -> Salt:
     """The salt of the folder that holds a cohort; a new one, for its owner alone, where there is none.
 
     Of two imports at once both get the one that was there first.
-    Raises: CohortError: there is one that cannot be used, or none can be made.
+    Raises: CohortError: there is one that cannot be used, or none can be made. FaultError: the machine failed.
     """
     path = salt_path(cohort)
     try:
@@ -62,8 +63,8 @@ def salt_beside(cohort: Path) -> Salt:
         if not path.exists():  # else another import made it meanwhile
             raise CohortError(f"{error}. Without a salt patients are told apart by their CTs alone") from error
     try:
-        found = SALT.fullmatch(read_file(path, MOST_BYTES).decode("ascii"))
-    except (OSError, ValueError) as error:
+        found = SALT.fullmatch(read_given(path, MOST_BYTES).decode("ascii"))
+    except (UnreadableError, OSError, ValueError) as error:
         raise CohortError(f"{path} cannot be read ({error}); patients are told apart by their CTs alone") from error
     if not found:
         raise CohortError(
@@ -71,6 +72,17 @@ def salt_beside(cohort: Path) -> Salt:
             "with a new salt, patients imported from now on cannot be compared with those that are there"
         )
     return Salt(bytes.fromhex(found[1]))
+
+
+def contradict(one: str | None, other: str | None) -> bool:
+    """Whether two keys are of two patients; keys of different salts cannot be compared."""
+    if not one or not other:
+        return False
+    return one != other and _salt_of(one) == _salt_of(other)
+
+
+def _salt_of(key: str) -> str:
+    return key.partition("-")[0]
 
 
 def by_patient(cases: Iterable[Case]) -> list[list[Case]]:
@@ -110,7 +122,7 @@ def doubt(cases: Iterable[Case]) -> str:
     """Why some cases may be one patient's although they count as several's, as a sentence; empty if none may be."""
     ordered = list(cases)
     unknown = sum(case.patient is None for case in ordered)
-    salts = {case.patient.partition("-")[0] for case in ordered if case.patient}
+    salts = {_salt_of(case.patient) for case in ordered if case.patient}
     if len(ordered) < 2 or not (unknown or len(salts) > 1):
         return ""
     if unknown:

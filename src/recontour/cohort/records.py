@@ -27,13 +27,13 @@ MOVE_AWAY = "move the case's folder out of the cohort, then import the patient a
 
 def _organ(words: str) -> str:
     if not is_tg263(words):
-        raise ValueError("organs that are no TG-263 names")
+        raise ValueError("not a TG-263 name")
     return words
 
 
 def _centre(words: str) -> str:
     if not is_name(words):
-        raise ValueError("a centre's label becomes part of file names, and this cannot")
+        raise ValueError("a centre's label becomes part of file names, and this one cannot be")
     return words
 
 

@@ -276,7 +276,7 @@ class Cohort:
         """
         path = self.path / "cases" / case_id
         if not is_name(case_id, CASE_LETTERS):
-            raise CohortError(f"{self.path}/cases: {case_id!r} is no case's name; move what is called so away")
+            raise CohortError(f"{self.path}/cases: {case_id!r} is not a valid name for a case; move it away")
         if not os.path.lexists(path):
             raise CohortError(f"{self.path} has no case '{case_id}'")
         about = read_record(CaseRecord, path / "case.json")
@@ -357,7 +357,7 @@ class Cohort:
             if array.shape != grid.shape:
                 raise GridMismatchError(f"{case_id}: {what} has shape {array.shape}, its grid {grid.shape}")
         if not is_name(case_id, CASE_LETTERS):
-            raise CohortError(f"a case's name becomes a folder's; {case_id!r} cannot. Choose another")
+            raise CohortError(f"a case's name becomes a folder's name; {case_id!r} cannot be one. Choose another")
         if case_id in self:
             raise CohortError(f"{self.path} has a case '{case_id}' already; move its folder away to replace it")
         about: dict[str, Any] = {

@@ -58,7 +58,7 @@ def _logits(
         scores_N2Khw = scores(model.preprocessing.windowed(seen_NHW)[:, None])
         if not torch.isfinite(scores_N2Khw).all():
             raise ModelFileError(
-                "the model's scores of this CT are no numbers: its weights are absurd, though each is finite; "
+                "the model's scores for this CT are not finite numbers, although each of its weights is; "
                 "ask for the model again, or train it with another --seed"
             )
         organs = torch.tensor(rows)

@@ -51,6 +51,7 @@ from recontour.dicom.rtstruct import read_rois
 from recontour.dicom.series import OF_ONE_PATIENT, encoded, refuse_differing, stored_pixels
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
+from recontour.texts import UnreadableError, read_text
 
 CONTOUR_DATA = Tag("ContourData")
 NUMBER = re.compile(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*")
@@ -62,6 +63,7 @@ PROFILE = (  # PS3.16 CID 7050
     Code("113107", "DCM", "Retain Longitudinal Temporal Information Modified Dates Option"),
 )
 NO_LENGTH = 10_000  # no position, size or rescaling of a CT is a larger number; an identifier may be
+MOST_KEY_BYTES = 1000
 STRUCTURE_SET = "RTSTRUCT.dcm"
 NO_ORGAN = "none of its ROIs is a known organ, so only its CT was written; map names with --names"
 HIDDEN = (
@@ -184,10 +186,10 @@ def _secret(key: Path | None, out: Path) -> bytes:
             refuse_existing(key)  # it is not there, but can it be made? Before the work, not after it
         return secrets.token_bytes(32)
     try:
-        secret = bytes.fromhex(key.read_text(encoding="ascii"))
+        secret = bytes.fromhex(read_text(key, MOST_KEY_BYTES))
         if len(secret) != 32:
             raise ValueError(f"{len(secret)} bytes")
-    except (OSError, ValueError) as error:
+    except (UnreadableError, OSError, ValueError) as error:
         raise SettingsError(f"{key} is no key (64 hexadecimal digits); name a new file, and one is made") from error
     return secret
 

@@ -66,16 +66,8 @@ TIMES = {  # what a time is made of; the first that is there counts
     ),
     "content time": (("ContentDate", "ContentTime"),),
 }
-MARKS = tuple(
-    dict.fromkeys(
-        [
-            *ACQUIRED,
-            *RECONSTRUCTED,
-            *(keyword for ways in TIMES.values() for way in ways for keyword in way),
-            "InstanceNumber",
-        ]
-    )
-)
+OF_TIMES = tuple(keyword for ways in TIMES.values() for way in ways for keyword in way)
+MARKS = (*ACQUIRED, *RECONSTRUCTED, *OF_TIMES, "InstanceNumber")  # all that is looked at
 PLACE = ("ImagePositionPatient", "ImageOrientationPatient")
 HOLE = 1.75  # times the step beside it: there a slice is missing
 JUMP = 3  # times the usual step: what comes after it begins another run

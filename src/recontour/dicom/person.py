@@ -12,24 +12,13 @@ from recontour.dicom.reading import reading, text
 from recontour.errors import NotDicomError
 
 NO_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
-STAND_INS = frozenset(  # what pseudonymisers and consoles write for everyone, without blanks and signs
-    (
-        *(
-            "anon",
-            "anonym",
-            "anonyme",
-            "anonymised",
-            "anonymisiert",
-            "anonymized",
-            "anonymous",
-            "blank",
-            "deidentified",
-        ),
-        *("dummy", "emergency", "id", "na", "name", "nn", "nobody", "noid", "none", "null", "patient", "patientid"),
-        *("pid", "pseudonym", "pseudonymised", "pseudonymized", "removed", "research", "test", "testpatient"),
-        *("unbekannt", "undefined", "unidentified", "unknown"),
-    )
-)
+# What pseudonymisers and consoles write for everyone, without blanks and signs.
+WORDS_FOR_NOBODY = """
+    anon anonym anonyme anonymised anonymisiert anonymized anonymous blank deidentified dummy emergency id na name nn
+    nobody noid none null patient patientid pid pseudonym pseudonymised pseudonymized removed research test testpatient
+    unbekannt undefined unidentified unknown
+"""
+STAND_INS = frozenset(WORDS_FOR_NOBODY.split())
 NO_BIRTHDAY = "0101"  # 1 January: of one in 365 people, and of all those whose birth date was replaced
 
 

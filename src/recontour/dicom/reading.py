@@ -42,6 +42,7 @@ DEEPEST = 8  # sequences within sequences that are written again; at 250, pydico
 MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
 MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = 256 << 20, 30, 4 << 20  # bytes a deflated file may hold: see _refuse_bomb
 PIECE = 1 << 18
+UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
 STANDARD = "1.2.840.10008.1.2"  # how the UIDs of the standard's transfer syntaxes begin
 SYNTAXES = {  # names that pydicom does not know
     "1.2.840.113619.5.2": "GE private, pixels in big endian",
@@ -401,18 +402,18 @@ def is_standard(syntax: str) -> bool:
 
 
 def not_read(syntax: str) -> str:
-    """That a transfer syntax is not read, in words."""
+    """That a transfer syntax is not read, in words. What is no UID is not repeated: it may be anything."""
+    if not UID_FORM.fullmatch(syntax):
+        return "its transfer syntax has no UID, and is not read; export it uncompressed"
     name = SYNTAXES.get(syntax) or UID(syntax).name
     called = "" if name == syntax else f" ({name})"
-    return f"its transfer syntax {syntax or 'without a UID'}{called} is not read; export it uncompressed"
+    return f"its transfer syntax {syntax}{called} is not read; export it uncompressed"
 
 
 def _first_bytes(path: Path, count: int) -> bytes:
     try:
         with io.FileIO(path) as file:
             return file.read(min(count, os.fstat(file.fileno()).st_size)) or b""  # room is made for all that is asked
-    except FileNotFoundError as error:
-        raise NotDicomError(f"{path}: a link to nothing, or removed meanwhile; mend or remove it") from error
     except OSError as error:
         raise NotDicomError(f"{path}: {why_unreadable(path, error)}") from error
 

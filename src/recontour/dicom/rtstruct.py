@@ -1,6 +1,5 @@
 """RTSTRUCT <-> StructureSet."""
 
-import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from recontour.dicom.names import known_organs
-from recontour.dicom.reading import Attributes, items_of, read_dataset, reading, sop_class_uid, text
+from recontour.dicom.reading import UID_FORM, Attributes, items_of, read_dataset, reading, sop_class_uid, text
 from recontour.dicom.references import CLOSED, contours_apart, frames_of_reference, images_of_contours, listed_series
 from recontour.dicom.series import Scan, Source, decimal_string, encoded
 from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
@@ -35,7 +34,6 @@ ROUNDED_MM = 0.006  # a coordinate rounded to 0.01 mm lies nearer to what it was
 MOST_COMPARED = 1_000_000  # pairs of contours of one plane, and pairs of edges of two contours
 PADDING = b"\0 \t\r\n"  # around the coordinates: DICOM pads with one blank, some with NULs
 LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
-UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
 CONTOURS, CONTOUR_DATA = Tag("ContourSequence"), Tag("ContourData")
 ITEM = Tag(0xFFFEE000)
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for

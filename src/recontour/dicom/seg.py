@@ -124,7 +124,7 @@ def read_segments(path: Path, grid: Grid, frame_of_reference_uid: str | None) ->
             plane, lies = plane_of(stored, position, orientation, measures, path)
             index = _slice_of(lies, grid, path)
             if number not in planes and plane.any():
-                raise DicomError(f"{path}: label {number} is no segment's; export it again")
+                raise DicomError(f"{path}: label {number} belongs to no segment; export it again")
             if plane.any():
                 planes[number].append((index, np.packbits(plane, axis=-1)))
         return tuple(Segment(label, grid, planes[number]) for number, label in described.items())

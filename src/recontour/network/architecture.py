@@ -37,12 +37,8 @@ class Architecture:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     stem_channels: Channels = 64
-    widths: tuple[Channels, Channels, Channels, Channels] = (
-        64,
-        128,
-        256,
-        512,
-    )  # inside Conv2's ... Conv5's bottlenecks
+    # Inside the bottlenecks of Conv2, 3, 4 and 5.
+    widths: tuple[Channels, Channels, Channels, Channels] = (64, 128, 256, 512)
     blocks: tuple[Blocks, Blocks, Blocks] = (3, 4, 23)  # bottlenecks in Conv2, 3, 4; Conv5 (the CAC) always has three
     expansion: Annotated[int, Strict(), Field(ge=1, le=16)] = 4  # a bottleneck's output has that many times its width
     conv4_rate: Rate = 2  # Conv4 is not strided but atrous: the output stride stays 8

@@ -81,7 +81,7 @@ def open_container(path: Path) -> Container:
     try:
         header = strict_json(raw)
         if not isinstance(header, dict):
-            raise NotJsonError("its header is no JSON object")
+            raise NotJsonError("its header is not a JSON object")
         if len(header) > MOST_TENSORS:
             raise NotJsonError(f"its header names {len(header)} tensors, and no model has more than {MOST_TENSORS}")
         metadata = _METADATA.validate_python(header.pop("__metadata__", {}))

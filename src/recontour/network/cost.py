@@ -35,13 +35,13 @@ class Cost:
     def refuse_excess(self) -> None:
         """Raise CostError for what is beyond the limits."""
         if self.parameters > MOST_PARAMETERS:
-            most = f"at most {MOST_PARAMETERS / 1e6:.0f} are taken"
+            most = f"at most {MOST_PARAMETERS / 1e6:.0f} are accepted"
             raise CostError(f"its network has {self.parameters / 1e6:.0f} million parameters, {most}")
         if self.multiply_adds > MOST_MULTIPLY_ADDS:
-            most = f"at most {MOST_MULTIPLY_ADDS / 1e9:.0f} are taken"
+            most = f"at most {MOST_MULTIPLY_ADDS / 1e9:.0f} are accepted"
             raise CostError(f"a slice costs {self.multiply_adds / 1e9:.0f} billion multiply-adds, {most}")
         if self.mib > MOST_MIB:
-            raise CostError(f"a CT takes {self.mib} MiB of memory, at most {MOST_MIB} are taken")
+            raise CostError(f"a CT takes {self.mib} MiB of memory, at most {MOST_MIB} are accepted")
 
 
 def cost_of(network: Network, crop_px: int) -> Cost:

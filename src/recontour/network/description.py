@@ -7,7 +7,6 @@ import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from reprlib import Repr
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
@@ -16,6 +15,7 @@ from recontour.dicom import is_tg263
 from recontour.files import NAME_LETTERS, is_name
 from recontour.network.architecture import Architecture
 from recontour.network.preprocessing import Preprocessing
+from recontour.texts import shown
 
 FORMAT = 1
 # Settings of earlier recontours, and the value with which they said nothing.
@@ -65,7 +65,7 @@ def _organ(text: str) -> str:
 
 def _no_organ_twice(organs: tuple[str, ...]) -> tuple[str, ...]:
     if len({organ.casefold() for organ in organs}) < len(organs):
-        raise ValueError("organs are expected each once, in whatever case")
+        raise ValueError("each organ is expected once, whatever the case of its letters")
     return organs
 
 
@@ -223,28 +223,21 @@ def _without_what_is_gone(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in GONE}
 
 
-def in_short(value: Any) -> str:
-    """A value as a message may show it: cut, in one line, and without what steers a terminal."""
-    short = Repr()
-    short.maxstring = short.maxother = short.maxlong = 40
-    return short.repr(value)
-
-
 def _in_words(error: ValidationError) -> Exception:
     """The first finding, or all fields that are missing."""
     findings = error.errors(include_url=False)
     if missing := [_place(finding) for finding in findings if finding["type"] in ("missing", "missing_argument")]:
         return DescriptionError(f"it lacks {', '.join(missing[:5])}")
     if unknown := [finding for finding in findings if finding["type"] == "unexpected_keyword_argument"]:
-        names = ", ".join(in_short(finding["loc"][-1]) for finding in unknown[:5]).replace("'", "")
-        return NewerFieldError(f"it says {names} of its {unknown[0]['loc'][0]}")
+        names = ", ".join(shown(finding["loc"][-1]) for finding in unknown[:5]).replace("'", "")
+        return NewerFieldError(f"its {unknown[0]['loc'][0]} has {names}")
     first = findings[0]
     expected = first["msg"].removeprefix("Value error, ")
     expected = expected[0].lower() + expected[1:]
-    return DescriptionError(f"{_place(first) or 'it'} is {in_short(first['input'])}: {expected}")
+    return DescriptionError(f"{_place(first) or 'it'} is {shown(first['input'])}: {expected}")
 
 
 def _place(finding: Mapping[str, Any]) -> str:
     """Where in the description a finding is, such as `provenance.centre`."""
     place = ".".join(str(part) for part in finding["loc"])
-    return place if place.isprintable() and len(place) <= 100 else in_short(place)
+    return place if place.isprintable() and len(place) <= 100 else shown(place)

@@ -32,10 +32,10 @@ from recontour.network.description import (
     OlderFieldError,
     Provenance,
     decoded,
-    in_short,
     strict_json,
 )
 from recontour.network.preprocessing import Preprocessing
+from recontour.texts import shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +82,8 @@ class Model:
                 "risks": "misses or shifts small organs; follows its centre's protocol, which may not be yours; "
                 "slices are contoured one by one, so organ ends may be ragged",
                 "privacy": "no names, identifiers, dates of birth or images of patients are in this file; "
-                "a hash of each training CT tells who has that CT that it was used; a salted hash of a patient's ID "
-                "tells that only to who has the salt, which stays at the centre",
+                "whoever has one of the training CTs can tell from its hash that it was used; the salted hash of a "
+                "patient's ID tells that only to whoever has the salt, which stays at the centre",
             },
         }
 
@@ -188,7 +188,7 @@ def _described(container: Container) -> Description:
     said = about.get("format") if isinstance(about, dict) else None
     if isinstance(said, int) and said > FORMAT:
         raise ModelFileError(
-            f"{path} has model format {in_short(said)}, this recontour reads up to {FORMAT}; update recontour"
+            f"{path} has model format {shown(said)}, this recontour reads up to {FORMAT}; update recontour"
         )
     try:
         return decoded(about)
@@ -217,7 +217,7 @@ def _network(container: Container, described: Description) -> Network:
             seen, wanted = _in_words(claimed.get(name)), _in_words(expected.get(name))
             raise ModelFileError(
                 f"{container.path} is damaged: its tensors are not those of the network that it describes "
-                f"({in_short(name)}: {seen} seen, {wanted} expected); ask for the file again"
+                f"({shown(name)}: {seen} seen, {wanted} expected); ask for the file again"
             )
     return network
 
@@ -250,7 +250,7 @@ def _in_words(claim: tuple[str, tuple[int, ...]] | None) -> str:
     if claim is None:
         return "none"
     dtype, shape = claim
-    return f"{in_short(dtype)} of shape {in_short(shape)}"
+    return f"{shown(dtype)} of shape {shown(shape)}"
 
 
 def _odd_weights(network: Network) -> str:
@@ -261,5 +261,5 @@ def _odd_weights(network: Network) -> str:
         if name.endswith("running_var") and (tensor < 0).any():
             return f"{name} holds variances below 0"
         if name == "parent_share_K" and ((tensor < 0) | (tensor > 1)).any():
-            return f"{name} holds shares beyond 0 ... 1"
+            return f"{name} holds shares outside 0 to 1"
     return ""

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
@@ -12,9 +13,11 @@ from typing import TextIO
 from recontour.errors import ScoresError
 from recontour.files import output_error
 from recontour.study.results import Point
+from recontour.syncing import make_folders
 from recontour.texts import UnreadableError, open_own, read_text
 from recontour.training.loop import Step
 
+SYNC_SECONDS = 1.0
 WINDOW = 20  # iterations that a point of the loss curve averages
 MOST_ITERATIONS = 10**9
 MOST = 1e9  # a loss, or seconds
@@ -33,10 +36,11 @@ class Diary:
         self._steps: dict[int, tuple[float, float, float, float]] = {}
         self._dsc: dict[int, float] = {}
         self._file: TextIO | None = None
+        self._synced_at = -math.inf
 
     def __enter__(self) -> "Diary":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            make_folders(self._path.parent)
             self._read()
             self._file = open_own(self._path, append=True)
         except OSError as error:
@@ -48,7 +52,10 @@ class Diary:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._file
-        self._file.close()
+        try:
+            self._sync()
+        finally:
+            self._file.close()
 
     def note(self, step: Step) -> None:
         """Keep an iteration."""
@@ -102,14 +109,27 @@ class Diary:
         return tuple(Point(i, spent[bisect_right(ordered, i)], self._dsc[i]) for i in sorted(self._dsc))
 
     def _write(self, *cells: str | float) -> None:
-        """Append a line, and see it onto the disk: a checkpoint that is there must not be of later iterations."""
+        """Append a line, which a kill leaves there; once a second, see all of them onto the disk.
+
+        After each line that would cost a slow disk more time than a short iteration takes.
+        """
         assert self._file
         try:
             self._file.write(",".join(map(str, cells)) + ",.\n")
             self._file.flush()
+        except OSError as error:
+            raise output_error(self._path, error) from error
+        if time.monotonic() - self._synced_at >= SYNC_SECONDS:
+            self._sync()
+
+    def _sync(self) -> None:
+        assert self._file
+        try:
+            self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise output_error(self._path, error) from error
+        self._synced_at = time.monotonic()
 
     def _read(self) -> None:
         """Read what an earlier run wrote."""

@@ -43,6 +43,7 @@ from recontour.study.split import (
     split_of,
     write_split,
 )
+from recontour.syncing import make_folders
 from recontour.texts import MOST_TOML_BYTES, UnreadableError, open_own, read_given
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
@@ -321,7 +322,7 @@ def _take(cell: Cell, ground: Ground) -> bool:
         return True
     if cell.parent and not is_finished(ground.out, cell.parent):
         return False
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     at = folder / "at"
     try:
         with held(folder / "lock"):
@@ -346,7 +347,6 @@ def _has_failed(out: Path, cell: Cell) -> bool:
 
 
 def _fail(folder: Path, why: str, trace: str = "") -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     text = printable(" ".join(why.split())) + "\n" + trace.encode("utf-8", "replace").decode("utf-8")
     write_text(folder / "failed.txt", text, replace=True)
 

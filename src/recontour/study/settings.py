@@ -188,7 +188,9 @@ def read_study(path: Path) -> Study:
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}; `recontour study --example` prints a study file") from error
     except UnreadableError as error:
-        raise SettingsError(f"{path} cannot be read: {error}. Mend that place, or start from --example") from error
+        raise SettingsError(
+            f"{path} cannot be read: {error}. Correct that line, or start from `recontour study --example`"
+        ) from error
     try:
         study = TypeAdapter(Study).validate_python(declared)
     except ValidationError as error:

@@ -96,14 +96,14 @@ def on_both_sides(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) ->
         if both := of_one_patient(learnt, _cases(cohorts[name], split, ("test",))):
             found.append(
                 f"{_patients(len(both))} of {cohorts[name].centre} had a CT for training or validation and another for "
-                "testing when this study began: scores there say nothing of new patients. One that is begun now splits "
+                "testing when this study began: scores there say nothing of new patients. A study begun now splits "
                 "by patient."
             )
     for learning, testing in (("source", "target"), ("target", "source")):
         learnt = _cases(cohorts[learning], splits[learning], ("train",))
         if both := of_one_patient(learnt, _cases(cohorts[testing], splits[testing], ("test",))):
             found.append(
-                f"{_patients(len(both))} of {cohorts[testing].centre} for testing had the PatientID of one whom "
+                f"{_patients(len(both))} of {cohorts[testing].centre} for testing had the PatientID of someone whom "
                 f"{cohorts[learning].centre} trains on: unless both centres gave out that ID, scores there say nothing "
                 "of new patients."
             )

@@ -1,6 +1,7 @@
 """The study's three verbs: estimate it, run it, report it."""
 
 import datetime
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -103,8 +104,10 @@ def _without_roots(words: str, ground: Ground) -> str:
     cohorts = {cohort.path: f"({centre} cohort)" for centre, cohort in ground.cohorts.items()}
     called = {**cohorts, ground.out: "(study)"}
     called |= {folder.resolve(): name for folder, name in called.items()}
+    called.pop(Path(), None)  # what lies in the current folder goes by its own name
     for folder in sorted(called, key=lambda folder: len(str(folder)), reverse=True):
-        words = words.replace(str(folder), called[folder])
+        alone = rf"(?<![\w./-]){re.escape(str(folder))}(?![\w-])"  # a study in `out` takes nothing from "without"
+        words = re.sub(alone, called[folder], words)
     return words
 
 

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from recontour.cohort import Case
+from recontour.cohort.arrays import leave_voxels_to_parent
 from recontour.errors import FaultError, RecontourError
 from recontour.processes import ignore_signals, script_left_out, signals_later
 from recontour.training.batches import Batch, Batches
@@ -184,6 +185,7 @@ def _started(batches: Batches | FeatureBatches, others: list[Connection]) -> _He
 def _help(batches: Batches | FeatureBatches, pipe: Connection, inherited: list[Connection]) -> None:
     """A helper's life: prepare the batches that are asked for, until nobody asks any more."""
     ignore_signals()
+    leave_voxels_to_parent()
     for connection in inherited:  # else this process would keep the pipes open when the loop's process has died
         connection.close()
     torch.set_num_threads(1)
