@@ -379,6 +379,24 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_pa
     assert [row["reason"] for row in rows(cohort.path / "left_out.csv")] == [found.reason for found in report.left_out]
 
 
+@pytest.mark.parametrize("name", ["in", "a", "1", "."])
+def test_a_folder_whose_name_is_a_word_does_not_garble_the_stored_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    dicom = tmp_path / "here" / name
+    patient(dicom / "good", seed="good")
+    patient(dicom / "gap", seed="gap")
+    (dicom / "gap" / "ct" / "CT0003.dcm").unlink()
+    monkeypatch.chdir(tmp_path / "here")
+    cohort = Cohort.open_or_create(tmp_path / "cohort", "B")
+    import_archive(read_archive(Path(name)), cohort)
+    (row,) = rows(cohort.path / "left_out.csv")
+    assert row["reason"] == (
+        "(file): no slice between z = 3.0 and 9.0 mm (beside it every 3.0 mm). Export the series again; recontour does "
+        "not invent slices"
+    )
+
+
 def test_what_is_left_out_of_one_folder_can_be_told_apart(
     tmp_path: Path, cohort: Cohort, capsys: pytest.CaptureFixture[str]
 ) -> None:

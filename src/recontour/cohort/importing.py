@@ -484,11 +484,14 @@ def _file_id(path: Path, dicom_dir: Path) -> str:
 
 def _reason(error: RecontourError, pair: Pair, dicom_dir: Path) -> str:
     """An error without the paths it names; where it could still name the patient, only what kind of error it is."""
-    files = (*pair.series.files, pair.structure_set.path)
-    places = {str(place) for file in files for place in (file, *file.parents) if place.is_relative_to(dicom_dir)}
     reason = str(error)
-    for place in sorted(places, key=len, reverse=True):
-        reason = reason.replace(place, "(file)")
+    files = (*pair.series.files, pair.structure_set.path)
+    for file in sorted(map(str, files), key=len, reverse=True):
+        reason = re.sub(rf"(?<![\w./]){re.escape(file)}(?!\w)", "(file)", reason)
+    folders = {str(place) for file in files for place in file.parents if place.is_relative_to(dicom_dir)}
+    for folder in sorted(folders, key=len, reverse=True):
+        follows = "" if os.sep in folder else "(?=[/:])"  # a lone name may be a word, so not wherever it stands
+        reason = re.sub(rf"(?<![\w./]){re.escape(folder)}{follows}", "(file)", reason)
     reason = _fixed_words(reason)
     if isinstance(error, CohortError) or pair.structure_set.names_patient(reason) or DATE.search(reason):
         return (type(error).__doc__ or "").partition("\n")[0]

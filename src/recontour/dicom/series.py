@@ -70,6 +70,9 @@ FINEST_MM = 0.01  # between two pixels
 AIR_HU = -1000
 UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # of PS3.3 C.11.1.1.2
 DENSEST_HU = 3071  # what 12 bits hold: no tissue is denser, and metal hardly
+NEAR_AIR_HU = 200  # what air may differ by from AIR_HU
+LEAST_AIR_AT_BORDER = 0.05  # of its pixels
+INNER = 0.8  # of the half axes: what lies within is no corner outside a round field of view
 NO_AIR_HU = -500  # a CT in which nothing is below has no air, and no patient lies without any
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
 SERIES_SHOWN = 12  # in one line of an error: the phases of a 4D CT
@@ -119,7 +122,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PaddingWithin:
-    """Pixels of the padding value that lie within the image, not joined to its border.
+    """Pixels of the padding value that lie where tissue may: within the image, or reaching in from its border.
 
     share: of all voxels, from 0 to 1. hu: what the value says, the lowest of its range. is_kept: whether they are as
     stored; otherwise they became air.
@@ -136,7 +139,7 @@ class PaddingWithin:
         became = "left as stored" if self.is_kept else f"taken as air ({AIR_HU} HU)"
         return (
             f"{self.voxels:,} voxels ({100 * self.share:.2g} %) have its PixelPaddingValue ({self.hu:g} HU) and lie "
-            f"within the image, not joined to its border, so they may be tissue; they are {became}: "
+            f"within the image, so they may be tissue; they are {became}: "
             "is its PixelPaddingValue right?"
         )
 
@@ -201,7 +204,7 @@ class _Slice:
     rescale: tuple[float, float]  # slope, intercept
     stored: npt.NDArray[Any]
     marks: Marks = field(default_factory=dict)
-    padding_within: int = 0  # pixels of the padding value that are not joined to the border,
+    padding_within: int = 0  # pixels of the padding value that may be tissue,
     padding_hu: float = 0.0  # what that value says,
     padding_kept: bool = True  # and whether they are as stored
 
@@ -347,7 +350,8 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
 def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     """A slice whose padding, where it would be denser than air, is air: nothing was measured there.
 
-    What lies within the image, not joined to its border, stays as it is where tissue may have that value.
+    What lies within the image, or reaches into it from its border beside air that was measured, stays as it is where
+    tissue may have that value.
     """
     first, last = map(dataset.get, ("PixelPaddingValue", "PixelPaddingRangeLimit"))  # "US or SS": the rest says which
     if first is None:
@@ -360,7 +364,9 @@ def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     padding = (image.stored >= ends.min()) & (image.stored <= ends.max())
     if not padding.any():
         return image
-    outside = _joined_to_border(padding)
+    measured_air = (image.stored * slope + intercept <= AIR_HU + NEAR_AIR_HU) & ~padding
+    holds_air = bool(np.min(ends_hu) <= AIR_HU and np.max(ends_hu) > AIR_HU + NEAR_AIR_HU)
+    outside = _outside(padding, measured_air, holds_air)
     within = int(np.count_nonzero(padding) - np.count_nonzero(outside))
     is_kept = bool(np.min(ends_hu) <= DENSEST_HU)
     air = np.clip(round((AIR_HU - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
@@ -368,14 +374,30 @@ def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     return replace(image, stored=stored, padding_within=within, padding_hu=float(np.min(ends_hu)), padding_kept=is_kept)
 
 
-def _joined_to_border(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The pixels of a mask (row, column) from which its border can be reached within it."""
+def _outside(
+    padding: npt.NDArray[np.bool_], measured_air: npt.NDArray[np.bool_], holds_air: bool
+) -> npt.NDArray[np.bool_]:
+    """The pixels of padding that lie outside what was measured: lumps that are joined to the image's border.
+
+    A lump that reaches far into the image while there is measured air at the border is no outside: a body that is wider
+    than the image touches its border as well. Nor is any such lump where the padding's range of values holds air.
+    padding, measured_air: of each pixel, (row, column).
+    """
     from scipy import ndimage  # here: few series have such padding
 
-    labels, _ = ndimage.label(mask)
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    joined: npt.NDArray[np.bool_] = np.isin(labels, border[border > 0])
-    return joined
+    labels, _ = ndimage.label(padding)
+    joined = np.setdiff1d(_border(labels), [0])
+    if holds_air or _border(measured_air).mean() >= LEAST_AIR_AT_BORDER:
+        rows, columns = (np.linspace(-1, 1, count) for count in padding.shape)
+        inner = np.hypot(rows[:, None], columns) < INNER
+        joined = np.setdiff1d(joined, labels[inner])
+    outside: npt.NDArray[np.bool_] = np.isin(labels, joined)
+    return outside
+
+
+def _border(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The values at the border of an image."""
+    return np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
 
 
 def _padding_within(slices: Sequence[_Slice]) -> PaddingWithin | None:
