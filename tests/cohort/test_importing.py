@@ -397,6 +397,22 @@ def test_a_folder_whose_name_is_a_word_does_not_garble_the_stored_reason(
     )
 
 
+def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(tmp_path: Path, cohort: Cohort) -> None:
+    """As one has whose densities were overridden; from another folder, after the first was imported."""
+    patient(tmp_path / "dicom")
+    import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == ()
+
+    def override(image: Dataset) -> None:
+        image.PixelData = (image.pixel_array + 10).astype("<i2").tobytes()
+
+    edit(tmp_path / "dicom" / "ct" / "CT0003.dcm", override)
+    (note,) = import_archive(read_archive(tmp_path / "dicom"), cohort).notes
+    assert note.endswith(
+        "its CT has other values now, under the same UIDs; delete the case's folder to import it again"
+    )
+
+
 def test_what_is_left_out_of_one_folder_can_be_told_apart(
     tmp_path: Path, cohort: Cohort, capsys: pytest.CaptureFixture[str]
 ) -> None:

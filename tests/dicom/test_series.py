@@ -966,3 +966,30 @@ def test_no_error_names_the_patient(tmp_path: Path) -> None:
     with pytest.raises(DicomError) as caught:
         read_scan(tmp_path / "ct")
     assert not any(part in str(caught.value) for part in ("Zebedee", "Quentin", "4711"))
+
+
+def test_a_slice_stored_again_under_another_uid_is_no_acquisition(tmp_path: Path) -> None:
+    """To take one acquisition, as is advised where two overlap, would lose half the CT."""
+    make_scan(tmp_path / "ct")
+    copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "again.dcm")
+
+    def rename(image: Dataset) -> None:
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+        image.InstanceNumber = 99
+
+    edit(tmp_path / "ct" / "again.dcm", rename)
+    with pytest.raises(DuplicateSliceError, match=r"1 slice\(s\) twice, .* give one copy of each"):
+        read_scan(tmp_path / "ct")
+
+
+def test_a_scout_among_axial_slices_is_named_as_what_to_take_away(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "scout.dcm")
+
+    def turn(image: Dataset) -> None:
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+        image.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+
+    edit(tmp_path / "ct" / "scout.dcm", turn)
+    with pytest.raises(OrientationError, match=r"scout.dcm: .* 5 of 6 slices are axial; remove the others"):
+        read_scan(tmp_path / "ct")

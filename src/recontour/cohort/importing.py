@@ -327,6 +327,12 @@ def _import_case(
 def _look_again(pair: Pair, case: Case, user_map: Mapping[str, str] | None, said: list[str]) -> tuple[NameRow, ...]:
     """Note what a case that stays as it is would have otherwise today; return what became of its ROI names."""
     try:
+        scan = read_series(pair.series.files)
+        if scan.grid != case.grid or not np.array_equal(scan.hu, case.hu):
+            said.append("its CT has other values now, under the same UIDs; delete the case's folder to import it again")
+    except DicomError as error:
+        said.append(f"stays as it was imported; its CT cannot be used any more: {error}")
+    try:
         drawn = _structures(pair.structure_set, case.grid, None, said.append)
         table = match_drawn(drawn, user_map)
     except (DicomError, GridMismatchError) as error:

@@ -25,6 +25,7 @@ from recontour.dicom.passes import (
     SAME_PLACE_MM,
     Marks,
     Overlap,
+    acquired_alike,
     dense_stretch,
     marks_of,
     overlap_of,
@@ -78,6 +79,10 @@ DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
 SERIES_SHOWN = 12  # in one line of an error: the phases of a 4D CT
 GAP_TO_CLOSER_SIDE, GAP_TO_WIDER_SIDE = 1.9, 1.4  # see _refuse_gaps
 
+TWO_PLACES = (
+    "images of two places under one SOPInstanceUID, so which slices there are is unknown; export the series again, or "
+    "pseudonymise it again, each image under its own UID"
+)
 OF_ONE_PATIENT = ("PatientID", "StudyInstanceUID")  # the same in all files of a series; names are spelt as one likes
 SAME_IN_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID", *OF_ONE_PATIENT)
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
@@ -280,6 +285,7 @@ def read_series(files: Sequence[Path]) -> Scan:
     _refuse_tilted(ordered)
     heights_mm = [image.z_mm for image in ordered]
     marks = [image.marks for image in ordered]
+    _refuse_copied(ordered)
     _refuse_overlap(overlap_of(heights_mm, marks), ordered, place)
     _refuse_mixture(ordered, place)
     _refuse_overlap(overlap_of_positions(heights_mm), ordered, place)
@@ -295,11 +301,7 @@ def read_series(files: Sequence[Path]) -> Scan:
 def _refuse_no_copy(known: _Slice, image: _Slice, path: Path) -> None:
     """Raise MixedSeriesError where an image has another place, or other values, than a known one of the same UID."""
     if known.position_mm != image.position_mm:
-        raise MixedSeriesError(
-            f"{known.path} and {path}: images of two places under one SOPInstanceUID, so which slices "
-            "there are is unknown; export the series again, or pseudonymise it again, each image under its "
-            "own UID"
-        )
+        raise MixedSeriesError(f"{known.path} and {path}: {TWO_PLACES}")
     described = [(one.orientation, one.spacing_mm, one.rescale) for one in (known, image)]
     if described[0] != described[1]:
         raise MixedSeriesError(
@@ -659,16 +661,26 @@ def _is_shallow(dataset: Dataset) -> bool:
 
 
 def _refuse_tilted(slices: Sequence[_Slice]) -> None:
-    """Raise where slices are not axial."""
+    """Raise where slices are not axial. Where most are, the others may be scouts or reformatted pictures."""
     cosines = np.abs([image.orientation for image in slices])
     axial = (np.array([1, 0, 0, 0, 1, 0]), np.array([0, 1, 0, 1, 0, 0]))
-    for image, cosine in zip(slices, cosines, strict=True):
-        if not any(np.abs(cosine - axes).max() <= AXIS_TOLERANCE for axes in axial):
-            seen = ", ".join(f"{value:.3f}" for value in image.orientation)
-            raise OrientationError(
-                f"{image.path}: its axes point along ({seen}); axial slices without tilt are expected. "
-                "Export the axial series, or resample it where it was planned"
-            )
+    tilted = [
+        image
+        for image, cosine in zip(slices, cosines, strict=True)
+        if not any(np.abs(cosine - axes).max() <= AXIS_TOLERANCE for axes in axial)
+    ]
+    if not tilted:
+        return
+    image = tilted[0]
+    seen = ", ".join(f"{value:.3f}" for value in image.orientation)
+    advice = "Export the axial series, or resample it where it was planned"
+    if 2 * len(tilted) < len(slices):
+        advice = (
+            f"{len(slices) - len(tilted)} of {len(slices)} slices are axial; remove the others if they are pictures"
+        )
+    raise OrientationError(
+        f"{image.path}: its axes point along ({seen}); axial slices without tilt are expected. {advice}"
+    )
 
 
 def _refuse_overlap(overlap: Overlap | None, slices: Sequence[_Slice], place: Path) -> None:
@@ -741,18 +753,36 @@ def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
             )
 
 
+def _sharing_place(slices: Sequence[_Slice]) -> list[tuple[_Slice, _Slice]]:
+    """The pairs of slices that share a position. slices: in order of position."""
+    return [pair for pair in pairwise(slices) if pair[1].z_mm - pair[0].z_mm < SAME_PLACE_MM]
+
+
+def _refuse_copied(slices: Sequence[_Slice]) -> None:
+    """Raise where slices that share a position are one slice stored twice, and no acquisitions that overlap."""
+    shared = _sharing_place(slices)
+    if all(acquired_alike(one.marks, other.marks) for one, other in shared):
+        _refuse_equal(shared)
+
+
+def _refuse_equal(shared: Sequence[tuple[_Slice, _Slice]]) -> None:
+    """Raise where there are slices that share a position, and the two of each pair have the same pixels."""
+    if shared and all(np.array_equal(one.stored, other.stored) for one, other in shared):
+        below, above = shared[0]
+        raise DuplicateSliceError(
+            f"{below.path} and {above.path}: {len(shared)} slice(s) twice, the first at z = {below.z_mm:.1f} mm, under "
+            "two SOPInstanceUIDs; give one copy of each"
+        )
+
+
 def _refuse_same_place(slices: Sequence[_Slice]) -> None:
     """Raise where two slices share a position."""
-    shared = [pair for pair in pairwise(slices) if pair[1].z_mm - pair[0].z_mm < SAME_PLACE_MM]
+    shared = _sharing_place(slices)
     if not shared:
         return
+    _refuse_equal(shared)
     below, above = shared[0]
     files = f"{below.path} and {above.path}"
-    if all(np.array_equal(one.stored, other.stored) for one, other in shared):
-        raise DuplicateSliceError(
-            f"{files}: {len(shared)} slice(s) twice, the first at z = {below.z_mm:.1f} mm, under two SOPInstanceUIDs; "
-            "give one copy of each"
-        )
     if len(shared) > 1:
         raise DuplicateSliceError(
             f"{files}: two slices at each of {len(shared)} places, acquisitions or phases that overlap from "
