@@ -413,6 +413,17 @@ def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(tmp_path: P
     )
 
 
+def test_a_salt_that_was_lost_makes_nobody_another_patient(tmp_path: Path, cohort: Cohort) -> None:
+    """Keys of two salts cannot be compared: that they differ says nothing."""
+    patient(tmp_path / "dicom")
+    (case_id,) = import_archive(read_archive(tmp_path / "dicom"), cohort).added
+    (tmp_path / ".recontour-salt").unlink()
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert (report.already_there, report.left_out) == ((case_id,), ())
+    (note,) = report.notes
+    assert note.startswith("1 of the cohort's cases have patient keys of another salt than ")
+
+
 def test_what_is_left_out_of_one_folder_can_be_told_apart(
     tmp_path: Path, cohort: Cohort, capsys: pytest.CaptureFixture[str]
 ) -> None:

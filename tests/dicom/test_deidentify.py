@@ -351,12 +351,6 @@ def test_the_archive_cannot_be_searched_for_without_the_key(archive: Path, tmp_p
     )
 
 
-def test_a_key_that_is_a_pipe_is_not_waited_for(archive: Path, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "key")
-    with pytest.raises(SettingsError, match="is no key"):
-        deidentify(archive, tmp_path / "out", key=tmp_path / "key")
-
-
 @pytest.mark.parametrize(
     ("content", "words"), [("secret", "no key"), ("00ff", "64 hexadecimal digits"), (None, "would lie in the output")]
 )

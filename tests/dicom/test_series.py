@@ -974,7 +974,7 @@ def test_a_slice_stored_again_under_another_uid_is_no_acquisition(tmp_path: Path
     copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "again.dcm")
 
     def rename(image: Dataset) -> None:
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
         image.InstanceNumber = 99
 
     edit(tmp_path / "ct" / "again.dcm", rename)
@@ -987,7 +987,7 @@ def test_a_scout_among_axial_slices_is_named_as_what_to_take_away(tmp_path: Path
     copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "scout.dcm")
 
     def turn(image: Dataset) -> None:
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
         image.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
 
     edit(tmp_path / "ct" / "scout.dcm", turn)

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from recontour.cohort.patients import contradict, salt_beside, salt_path
+from recontour.cohort.patients import contradict, salt_beside, salt_of, salt_path
 from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
@@ -240,6 +240,12 @@ def _patient_keys(archive: Archive, cohort: Cohort, notes: list[str]) -> dict[st
     if is_new:
         made = f"{printable(str(path))} was made"
         log.info(f"{made}: by it recontour knows which CTs are one patient's. Keep it there, and pass it on to nobody")
+    with suppress(CohortError):  # a case that is damaged is told where it is used
+        if others := sum(bool(case.patient) and salt_of(str(case.patient)) != salt.name for case in cohort):
+            notes.append(
+                f"{others} of the cohort's cases have patient keys of another salt than {path}, so it is not known "
+                "whether they are of the same patients as new ones; put back the salt that was there, if you have it"
+            )
     return {series.uid: salt.key(series.patient_id) for series in of_someone}
 
 
