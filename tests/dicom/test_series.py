@@ -993,3 +993,20 @@ def test_a_scout_among_axial_slices_is_named_as_what_to_take_away(tmp_path: Path
     edit(tmp_path / "ct" / "scout.dcm", turn)
     with pytest.raises(OrientationError, match=r"scout.dcm: .* 5 of 6 slices are axial; remove the others"):
         read_scan(tmp_path / "ct")
+
+
+def test_acquisitions_that_overlap_within_one_file_are_to_be_exported_alone(tmp_path: Path) -> None:
+    """To give one's files alone would not help."""
+    make_scan(tmp_path / "ct")
+    (tmp_path / "multi").mkdir()
+    _enhanced(tmp_path / "ct", tmp_path / "multi" / "ct.dcm")
+
+    def number(image: Dataset) -> None:
+        for index, frame in enumerate(image.PerFrameFunctionalGroupsSequence):
+            content = Dataset()
+            content.FrameAcquisitionNumber = index % 2 + 1
+            frame.FrameContentSequence = [content]
+
+    edit(tmp_path / "multi", number)
+    with pytest.raises(MixedSeriesError, match="Take one: export it alone, since they lie in one file"):
+        read_scan(tmp_path / "multi")

@@ -688,9 +688,12 @@ def _refuse_overlap(overlap: Overlap | None, slices: Sequence[_Slice], place: Pa
     if overlap is None:
         return
     by = f" They differ in {overlap.told_by}." if overlap.told_by else " Their positions tell them apart."
+    files = [{slices[index].path for index in indices} for indices in overlap.passes]
+    are_apart = sum(map(len, files)) == len(set().union(*files))  # a multi-frame file may hold several
+    take = "give its files alone in a folder" if are_apart else "export it alone, since they lie in one file"
     raise MixedSeriesError(
         f"{place}: {overlap.kind} in one series overlap {overlap.stretch} "
-        f"({_passes_shown(overlap, slices)}).{by} Take one: give its files alone in a folder"
+        f"({_passes_shown(overlap, slices)}).{by} Take one: {take}"
     )
 
 
