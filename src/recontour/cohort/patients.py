@@ -82,6 +82,7 @@ def contradict(one: str | None, other: str | None) -> bool:
 
 
 def salt_of(key: str) -> str:
+    """The short name of the salt that a patient's key was made with."""
     return key.partition("-")[0]
 
 
