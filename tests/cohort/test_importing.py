@@ -379,6 +379,51 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_pa
     assert [row["reason"] for row in rows(cohort.path / "left_out.csv")] == [found.reason for found in report.left_out]
 
 
+@pytest.mark.parametrize("name", ["in", "a", "1", "."])
+def test_a_folder_whose_name_is_a_word_does_not_garble_the_stored_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    dicom = tmp_path / "here" / name
+    patient(dicom / "good", seed="good")
+    patient(dicom / "gap", seed="gap")
+    (dicom / "gap" / "ct" / "CT0003.dcm").unlink()
+    monkeypatch.chdir(tmp_path / "here")
+    cohort = Cohort.open_or_create(tmp_path / "cohort", "B")
+    import_archive(read_archive(Path(name)), cohort)
+    (row,) = rows(cohort.path / "left_out.csv")
+    assert row["reason"] == (
+        "(file): no slice between z = 3.0 and 9.0 mm (beside it every 3.0 mm). Export the series again; recontour does "
+        "not invent slices"
+    )
+
+
+def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(tmp_path: Path, cohort: Cohort) -> None:
+    """As one has whose densities were overridden; from another folder, after the first was imported."""
+    patient(tmp_path / "dicom")
+    import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == ()
+
+    def override(image: Dataset) -> None:
+        image.PixelData = (image.pixel_array + 10).astype("<i2").tobytes()
+
+    edit(tmp_path / "dicom" / "ct" / "CT0003.dcm", override)
+    (note,) = import_archive(read_archive(tmp_path / "dicom"), cohort).notes
+    assert note.endswith(
+        "its CT has other values now, under the same UIDs; delete the case's folder to import it again"
+    )
+
+
+def test_a_salt_that_was_lost_makes_nobody_another_patient(tmp_path: Path, cohort: Cohort) -> None:
+    """Keys of two salts cannot be compared: that they differ says nothing."""
+    patient(tmp_path / "dicom")
+    (case_id,) = import_archive(read_archive(tmp_path / "dicom"), cohort).added
+    (tmp_path / ".recontour-salt").unlink()
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert (report.already_there, report.left_out) == ((case_id,), ())
+    (note,) = report.notes
+    assert note.startswith("1 of the cohort's cases have patient keys of another salt than ")
+
+
 def test_what_is_left_out_of_one_folder_can_be_told_apart(
     tmp_path: Path, cohort: Cohort, capsys: pytest.CaptureFixture[str]
 ) -> None:

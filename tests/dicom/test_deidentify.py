@@ -454,6 +454,17 @@ def test_a_series_of_two_patients_is_not_written(archive: Path, tmp_path: Path, 
     assert f"CT0004.dcm differ in {keyword}; give the files of one patient" in written.left_out[0].reason
 
 
+def test_a_ct_with_two_images_of_one_uid_in_two_places_is_not_written(archive: Path, tmp_path: Path) -> None:
+    """Nothing could be made of it: which slices there are is unknown."""
+    ct = next(path.parent for path in sorted(archive.rglob("CT0001.dcm")))
+    shutil.copy(ct / "CT0001.dcm", ct / "moved.dcm")
+    x, y, z = pydicom.dcmread(ct / "CT0001.dcm").ImagePositionPatient
+    edit(ct / "moved.dcm", lambda image: setattr(image, "ImagePositionPatient", [x + 1, y, z]))
+    with pytest.raises(NoSeriesError, match=r"images of two places under one SOPInstanceUID"):
+        deidentify(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_objects_and_lone_structure_sets_are_not_written(archive: Path, tmp_path: Path) -> None:
     plan = pydicom.dcmread(archive / "Zebedee" / "rs.dcm")
     plan.SOPClassUID = plan.file_meta.MediaStorageSOPClassUID = RTPlanStorage
@@ -879,10 +890,13 @@ NEEDED |= {"ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "R
 def plant(dataset: Dataset) -> None:
     """The patient's ID in every attribute that is kept and not needed, as its kind may hold it."""
     dataset.PatientID, dataset.StudyDate = "MRN-54321", "20200101"
+    z_mm = int(dataset.get("ImagePositionPatient", [0, 0, 0])[2])
     for keyword in kept_keywords() - NEEDED - {"SOPClassUID", "SeriesInstanceUID", "ContourData"}:
         kind = dictionary_VR(tag_for_keyword(keyword) or 0).partition(" or ")[0]
         if kind != "SQ":
             dataset.add_new(keyword, kind, PLANTED.get(kind, 54321))
+    if "SOPInstanceUID" in dataset:
+        dataset.SOPInstanceUID = f"1.2.54321.4{z_mm or ''}"  # images of two places are two
 
 
 @pytest.mark.usefixtures("same_secret")

@@ -197,6 +197,35 @@ def test_a_ct_that_came_apart_is_refused_with_the_cause(tmp_path: Path, parts: i
         read_scan(tmp_path / "ct")
 
 
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_a_ct_that_came_apart_is_refused_where_only_the_header_lists_its_images(tmp_path: Path, parts: int) -> None:
+    """They are listed under one series, as before it came apart."""
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
+    listed = images_of(tmp_path / "ct")
+    split(tmp_path / "ct", parts)
+
+    def change(dataset: Dataset) -> None:
+        forget_images(dataset)
+        (series,) = series_items(dataset)
+        series.SeriesInstanceUID, series.ContourImageSequence = "1.2.3.0", []
+        for uid in listed:
+            image = Dataset()
+            image.ReferencedSOPInstanceUID = uid
+            series.ContourImageSequence.append(image)
+
+    edit(tmp_path / "rs.dcm", change)
+    assert f"{parts} CT series that share no place, as the parts of one CT do" in why_not(tmp_path)
+
+
+def test_slices_that_each_have_their_own_series_and_frame_are_parts_of_one_ct(tmp_path: Path) -> None:
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
+    files = sorted((tmp_path / "ct").iterdir())
+    split(tmp_path / "ct", len(files))
+    for index, path in enumerate(files):
+        edit(path, lambda image, index=index: setattr(image, "FrameOfReferenceUID", f"1.2.4.{index}"))  # type: ignore[misc]
+    assert "that share no place, as the parts of one CT do; export that CT again as one series" in why_not(tmp_path)
+
+
 def test_contours_on_one_part_of_a_ct_that_came_apart_are_not_put_on_that_part(tmp_path: Path) -> None:
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     split(tmp_path / "ct", 2)

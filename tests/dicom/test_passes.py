@@ -66,6 +66,14 @@ def test_what_rises_from_slice_to_slice_parts_passes_where_it_starts_over(
     assert shown(found) == (later[0], 24.0, [9, 9])
 
 
+@pytest.mark.parametrize("count", [6, 9])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_passes_that_are_each_counted_from_one_are_told_apart(count: int, sign: int) -> None:
+    later = [13.5 + 3.0 * index for index in range(count)]
+    said: Says = {"InstanceNumber": lambda i: str(50 + sign * i)}
+    assert shown(overlap_of(*series((FIRST, said), (later, said)))) == (13.5, 24.0, [9, count])
+
+
 def test_passes_of_three_within_one_another_and_of_one_slice() -> None:
     three: list[tuple[Sequence[float], Says]] = [([at + z for z in FIRST], {"KVP": str(at)}) for at in (0, 11, 22)]
     found = overlap_of(*series(*three))
@@ -96,6 +104,9 @@ CONTIGUOUS: dict[str, tuple[Sequence[float], Says]] = {
     "a UID for each rotation of 2": (EVEN, {"IrradiationEventUID": lambda i: f"1.2.{i // 2}"}),
     "reconstructed in no order": (EVEN, {"content time": lambda i: f"10{i * 37 % 60:02d}00"}),
     "numbered in no order": (EVEN, {"InstanceNumber": lambda i: str(i * 37 % 60)}),
+    "counted again in each third": (EVEN, {"InstanceNumber": lambda i: str(i % 20)}),
+    "counted again in each rotation of 4": (EVEN, {"InstanceNumber": lambda i: str(i % 4)}),
+    "counted by pairs": (EVEN, {"InstanceNumber": lambda i: str(i // 20)}),
     "one number": (EVEN, {"InstanceNumber": "1"}),
     "a slice of its own where it belongs": (EVEN, {"ImageType": lambda i: "DERIVED" if i in (20, 21, 30) else ""}),
     "2 mm, then 5 mm": (

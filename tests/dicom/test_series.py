@@ -584,7 +584,7 @@ def test_padding_within_the_body_stays_and_is_doubted(tmp_path: Path) -> None:
     hu[:, :2, :3] = hu[:, -3:, -1:] = AIR_HU
     np.testing.assert_array_equal(scan.hu, hu)
     assert scan.doubt == (
-        "18 voxels (2.3 %) have its PixelPaddingValue (0 HU) and lie within the image, not joined to its border, so "
+        "18 voxels (2.3 %) have its PixelPaddingValue (0 HU) and lie within the image, so "
         "they may be tissue; they are left as stored: is its PixelPaddingValue right?"
     )
     assert scan.notes == (scan.doubt,)
@@ -607,6 +607,49 @@ def test_padding_at_the_border_alone_is_not_doubted(tmp_path: Path) -> None:
 
     edit(tmp_path / "ct", fill)
     assert read_scan(tmp_path / "ct").doubt == ""
+
+
+def test_a_body_of_the_padding_value_that_touches_the_border_stays_and_is_doubted(tmp_path: Path) -> None:
+    """Shoulders, or a large patient: tissue reaches the border beside the air that was measured there."""
+    hu = _of_water(tmp_path / "ct", 0, 0)
+    hu[:, 6:10, :] = 0
+
+    def fill(image: Dataset) -> None:
+        image.PixelData = hu[0].tobytes()
+
+    edit(tmp_path / "ct", fill)
+    scan = read_scan(tmp_path / "ct")
+    hu[:, :2, :3] = hu[:, -3:, -1:] = AIR_HU  # the corners, which are no body
+    np.testing.assert_array_equal(scan.hu, hu)
+    assert "have its PixelPaddingValue (0 HU) and lie within the image, so they may be tissue" in scan.doubt
+
+
+def test_padding_all_around_what_was_measured_is_air(tmp_path: Path) -> None:
+    """A field of view smaller than the image."""
+    hu = _of_water(tmp_path / "ct", 0, 0)
+    hu[:] = 0
+    hu[:, 4:12, 4:12] = 40
+
+    def fill(image: Dataset) -> None:
+        image.PixelData = hu[0].tobytes()
+
+    edit(tmp_path / "ct", fill)
+    scan = read_scan(tmp_path / "ct")
+    np.testing.assert_array_equal(scan.hu, np.where(hu == 0, AIR_HU, hu))
+    assert "PixelPaddingValue" not in scan.doubt
+
+
+def test_a_range_of_padding_that_holds_air_and_tissue_makes_no_tissue_air(tmp_path: Path) -> None:
+    hu = _of_water(tmp_path / "ct", 0, 0)
+
+    def widen(image: Dataset) -> None:
+        image.PixelPaddingValue = -1024
+        image.add_new("PixelPaddingRangeLimit", "SS", 10)
+
+    edit(tmp_path / "ct", widen)
+    scan = read_scan(tmp_path / "ct")
+    np.testing.assert_array_equal(scan.hu, hu)
+    assert "its PixelPaddingValue (-1024 HU)" in scan.doubt
 
 
 @pytest.mark.parametrize("is_implicit", [True, False])
@@ -923,3 +966,47 @@ def test_no_error_names_the_patient(tmp_path: Path) -> None:
     with pytest.raises(DicomError) as caught:
         read_scan(tmp_path / "ct")
     assert not any(part in str(caught.value) for part in ("Zebedee", "Quentin", "4711"))
+
+
+def test_a_slice_stored_again_under_another_uid_is_no_acquisition(tmp_path: Path) -> None:
+    """To take one acquisition, as is advised where two overlap, would lose half the CT."""
+    make_scan(tmp_path / "ct")
+    copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "again.dcm")
+
+    def rename(image: Dataset) -> None:
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
+        image.InstanceNumber = 99
+
+    edit(tmp_path / "ct" / "again.dcm", rename)
+    with pytest.raises(DuplicateSliceError, match=r"1 slice\(s\) twice, .* give one copy of each"):
+        read_scan(tmp_path / "ct")
+
+
+def test_a_scout_among_axial_slices_is_named_as_what_to_take_away(tmp_path: Path) -> None:
+    make_scan(tmp_path / "ct")
+    copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "scout.dcm")
+
+    def turn(image: Dataset) -> None:
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
+        image.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+
+    edit(tmp_path / "ct" / "scout.dcm", turn)
+    with pytest.raises(OrientationError, match=r"scout.dcm: .* 5 of 6 slices are axial; remove the others"):
+        read_scan(tmp_path / "ct")
+
+
+def test_acquisitions_that_overlap_within_one_file_are_to_be_exported_alone(tmp_path: Path) -> None:
+    """To give one's files alone would not help."""
+    make_scan(tmp_path / "ct")
+    (tmp_path / "multi").mkdir()
+    _enhanced(tmp_path / "ct", tmp_path / "multi" / "ct.dcm")
+
+    def number(image: Dataset) -> None:
+        for index, frame in enumerate(image.PerFrameFunctionalGroupsSequence):
+            content = Dataset()
+            content.FrameAcquisitionNumber = index % 2 + 1
+            frame.FrameContentSequence = [content]
+
+    edit(tmp_path / "multi", number)
+    with pytest.raises(MixedSeriesError, match="Take one: export it alone, since they lie in one file"):
+        read_scan(tmp_path / "multi")

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from recontour.cohort.patients import contradict, salt_beside, salt_path
+from recontour.cohort.patients import contradict, salt_beside, salt_of, salt_path
 from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
@@ -240,6 +240,12 @@ def _patient_keys(archive: Archive, cohort: Cohort, notes: list[str]) -> dict[st
     if is_new:
         made = f"{printable(str(path))} was made"
         log.info(f"{made}: by it recontour knows which CTs are one patient's. Keep it there, and pass it on to nobody")
+    with suppress(CohortError):  # a case that is damaged is told where it is used
+        if others := sum(bool(case.patient) and salt_of(str(case.patient)) != salt.name for case in cohort):
+            notes.append(
+                f"{others} of the cohort's cases have patient keys of another salt than {path}, so it is not known "
+                "whether they are of the same patients as new ones; put back the salt that was there, if you have it"
+            )
     return {series.uid: salt.key(series.patient_id) for series in of_someone}
 
 
@@ -326,6 +332,12 @@ def _import_case(
 
 def _look_again(pair: Pair, case: Case, user_map: Mapping[str, str] | None, said: list[str]) -> tuple[NameRow, ...]:
     """Note what a case that stays as it is would have otherwise today; return what became of its ROI names."""
+    try:
+        scan = read_series(pair.series.files)
+        if scan.grid != case.grid or not np.array_equal(scan.hu, case.hu):
+            said.append("its CT has other values now, under the same UIDs; delete the case's folder to import it again")
+    except DicomError as error:
+        said.append(f"stays as it was imported; its CT cannot be used any more: {error}")
     try:
         drawn = _structures(pair.structure_set, case.grid, None, said.append)
         table = match_drawn(drawn, user_map)
@@ -484,11 +496,14 @@ def _file_id(path: Path, dicom_dir: Path) -> str:
 
 def _reason(error: RecontourError, pair: Pair, dicom_dir: Path) -> str:
     """An error without the paths it names; where it could still name the patient, only what kind of error it is."""
-    files = (*pair.series.files, pair.structure_set.path)
-    places = {str(place) for file in files for place in (file, *file.parents) if place.is_relative_to(dicom_dir)}
     reason = str(error)
-    for place in sorted(places, key=len, reverse=True):
-        reason = reason.replace(place, "(file)")
+    files = (*pair.series.files, pair.structure_set.path)
+    for file in sorted(map(str, files), key=len, reverse=True):
+        reason = re.sub(rf"(?<![\w./]){re.escape(file)}(?!\w)", "(file)", reason)
+    folders = {str(place) for file in files for place in file.parents if place.is_relative_to(dicom_dir)}
+    for folder in sorted(folders, key=len, reverse=True):
+        follows = "" if os.sep in folder else "(?=[/:])"  # a lone name may be a word, so not wherever it stands
+        reason = re.sub(rf"(?<![\w./]){re.escape(folder)}{follows}", "(file)", reason)
     reason = _fixed_words(reason)
     if isinstance(error, CohortError) or pair.structure_set.names_patient(reason) or DATE.search(reason):
         return (type(error).__doc__ or "").partition("\n")[0]

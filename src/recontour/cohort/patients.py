@@ -78,10 +78,11 @@ def contradict(one: str | None, other: str | None) -> bool:
     """Whether two keys are of two patients; keys of different salts cannot be compared."""
     if not one or not other:
         return False
-    return one != other and _salt_of(one) == _salt_of(other)
+    return one != other and salt_of(one) == salt_of(other)
 
 
-def _salt_of(key: str) -> str:
+def salt_of(key: str) -> str:
+    """The short name of the salt that a patient's key was made with."""
     return key.partition("-")[0]
 
 
@@ -122,7 +123,7 @@ def doubt(cases: Iterable[Case]) -> str:
     """Why some cases may be one patient's although they count as several's, as a sentence; empty if none may be."""
     ordered = list(cases)
     unknown = sum(case.patient is None for case in ordered)
-    salts = {_salt_of(case.patient) for case in ordered if case.patient}
+    salts = {salt_of(case.patient) for case in ordered if case.patient}
     if len(ordered) < 2 or not (unknown or len(salts) > 1):
         return ""
     if unknown:

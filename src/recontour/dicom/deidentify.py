@@ -48,8 +48,8 @@ from recontour.dicom.reading import (
 )
 from recontour.dicom.references import CLOSED
 from recontour.dicom.rtstruct import read_rois
-from recontour.dicom.series import OF_ONE_PATIENT, encoded, refuse_differing, stored_pixels
-from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
+from recontour.dicom.series import OF_ONE_PATIENT, TWO_PLACES, encoded, refuse_differing, stored_pixels
+from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, OutputError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
 from recontour.texts import UnreadableError, read_text
 
@@ -202,11 +202,15 @@ def _write_series(folder: Path, series: CtSeries, patient: Patient) -> list[str]
     first = series.files[0]
     header = read_header(first, ("SpecificCharacterSet", *OF_ONE_PATIENT))
     overlap, numbered = passes_of(series.files) or (None, {})
+    written: dict[str, Path] = {}  # by SOPInstanceUID
     with whole_folder(folder) as partial:
         for number, path in enumerate(sorted(series.files, key=_place_in_series), start=1):
             with reading(path):
                 image = read_dataset(path)
                 refuse_differing(OF_ONE_PATIENT, (first, header), (path, image))
+                instance = sop_instance_uid(image)
+                if instance and written.setdefault(instance, path) != path:
+                    raise MixedSeriesError(f"{written[instance]} and {path}: {TWO_PLACES}")
                 _refuse_marks_in_pixels(image, path)
                 clean = _without_identity(image, patient)
                 clean.InstanceNumber, clean.AcquisitionNumber = number, numbered.get(path, "")

@@ -242,6 +242,9 @@ class _Finder:
     def _by_header(self, one: StructureSetFile) -> Match:
         """The CT that the header references: all there is where contours name no image."""
         named = self._of(one.series_uids)
+        together = self._with_images(one.image_uids)
+        if are_parts(together):
+            return Match(together, _why_several("it references images of", together, ONE))
         if len(named) == 1 and len(one.series_uids) == 1:
             return Match(named)
         if len(named) == 1:
@@ -251,10 +254,9 @@ class _Finder:
             with_images = [ct for ct in named if not one.listed[ct.uid].image_uids.isdisjoint(ct.sop_instance_uids)]
             found = tuple(with_images) if len(with_images) == 1 else named
             return Match(found, "" if len(found) == 1 else _why_several("it references", found, ONE))
-        found = self._with_images(one.image_uids)
-        if len(found) == 1:
-            return Match(found)
-        return Match(found, _why_several("it references images of", found, ONE) if found else ABSENT)
+        if len(together) == 1:
+            return Match(together)
+        return Match(together, _why_several("it references images of", together, ONE) if together else ABSENT)
 
     def _by_frame(self, one: StructureSetFile) -> Match:
         """The only CT of the frame of reference; a weak sign, so the patient must be the same."""
@@ -280,9 +282,10 @@ class _Finder:
 def are_parts(series: Collection[CtSeries]) -> bool:
     """Whether several series may be parts of one CT: of one patient and frame, and no two images in one place.
 
-    A multi-frame CT, whose header has no place, is no part.
+    A multi-frame CT, whose header has no place, is no part. Series of one image each may have a frame each.
     """
-    together = {(ct.patient_id, ct.frame_of_reference_uid) for ct in series}
+    are_single = all(len(ct.sop_instance_uids) == 1 for ct in series)
+    together = {(ct.patient_id, "" if are_single else ct.frame_of_reference_uid) for ct in series}
     places = [place for ct in series for place in ct.image_places]
     are_placed = all(ct.image_places for ct in series)
     return len(series) > 1 and len(together) == 1 and are_placed and len(set(places)) == len(places)

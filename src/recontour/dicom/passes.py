@@ -6,6 +6,7 @@ position alone they make a CT of nobody. docs/decisions/026-passes.md says why e
 """
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -214,6 +215,12 @@ def passes_of(files: Sequence[Path]) -> tuple[Overlap, dict[Path, int]] | None:
     return overlap, numbered
 
 
+def acquired_alike(one: Marks, other: Marks) -> bool:
+    """Whether two images say the same of their acquisition, whatever they say of when and as which they were stored."""
+    told = (one.keys() | other.keys()) - {*LATE, "ContentDate", "ContentTime"}
+    return all(one.get(name, "") == other.get(name, "") for name in told)
+
+
 def _rounded(words: str) -> str:
     """The numbers in a text to two decimals, so that 3, 3.0 and 2.9999 are one."""
     return " ".join(f"{float(number):.2f}" for number in re.findall(r"-?[0-9.]*[0-9]", words) if _is_number(number))
@@ -233,10 +240,15 @@ def _ways_to_part(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, l
         groups = _groups(marks, name)
         if len(groups) <= max(2, count // 3):  # more are no acquisitions, but differ from image to image
             yield name, groups
+    restarted = _restarted(marks)
     for name in LATE:
+        if name == "InstanceNumber" and restarted is not None:
+            continue
         runs = _runs(z, marks, name)
         if len(runs) <= MOST_CHAINS and min(map(len, runs)) >= LEAST_OF_RUN:
             yield name, runs
+    if restarted:
+        yield "InstanceNumber", restarted
 
 
 def _groups(marks: Sequence[Marks], name: str) -> list[list[int]]:
@@ -258,6 +270,31 @@ def _runs(z: Positions, marks: Sequence[Marks], name: str) -> list[list[int]]:
     upwards = sorted(range(len(z)), key=lambda index: (said[index], z[index]))
     downwards = sorted(range(len(z)), key=lambda index: (said[index], -z[index]))
     return min(_parted(upwards, z), _parted(downwards, z), key=len)
+
+
+def _restarted(marks: Sequence[Marks]) -> list[list[int]] | None:
+    """The slices parted where InstanceNumbers are given again, as when each acquisition is counted from 1.
+
+    Of slices with one number the lowest is of the first part, the next of the second. There are no parts if one is
+    short, if its numbers do not rise or fall from slice to slice, or if there are too many. None: no number is given
+    again.
+    """
+    numbers_said = [_order(said.get("InstanceNumber", "")) for said in marks]
+    met: Counter[Order] = Counter()
+    parts: defaultdict[int, list[int]] = defaultdict(list)
+    for index, number in enumerate(numbers_said):
+        parts[met[number]].append(index)
+        met[number] += 1
+    if len(parts) < 2:
+        return None
+    if len(parts) > MOST_CHAINS:
+        return []
+    for part in parts.values():
+        counted = [numbers_said[index] for index in part]
+        is_in_turn = counted in (sorted(counted), sorted(counted, reverse=True))
+        if len(part) < LEAST_OF_RUN or not is_in_turn or not all(is_told for is_told, _, _ in counted):
+            return []
+    return list(parts.values())
 
 
 def _order(words: str) -> Order:

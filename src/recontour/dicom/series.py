@@ -25,6 +25,7 @@ from recontour.dicom.passes import (
     SAME_PLACE_MM,
     Marks,
     Overlap,
+    acquired_alike,
     dense_stretch,
     marks_of,
     overlap_of,
@@ -70,11 +71,18 @@ FINEST_MM = 0.01  # between two pixels
 AIR_HU = -1000
 UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # of PS3.3 C.11.1.1.2
 DENSEST_HU = 3071  # what 12 bits hold: no tissue is denser, and metal hardly
+NEAR_AIR_HU = 200  # what air may differ by from AIR_HU
+LEAST_AIR_AT_BORDER = 0.05  # of its pixels
+INNER = 0.8  # of the half axes: what lies within is no corner outside a round field of view
 NO_AIR_HU = -500  # a CT in which nothing is below has no air, and no patient lies without any
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
 SERIES_SHOWN = 12  # in one line of an error: the phases of a 4D CT
 GAP_TO_CLOSER_SIDE, GAP_TO_WIDER_SIDE = 1.9, 1.4  # see _refuse_gaps
 
+TWO_PLACES = (
+    "images of two places under one SOPInstanceUID, so which slices there are is unknown; export the series again, or "
+    "pseudonymise it again, each image under its own UID"
+)
 OF_ONE_PATIENT = ("PatientID", "StudyInstanceUID")  # the same in all files of a series; names are spelt as one likes
 SAME_IN_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID", *OF_ONE_PATIENT)
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
@@ -119,7 +127,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PaddingWithin:
-    """Pixels of the padding value that lie within the image, not joined to its border.
+    """Pixels of the padding value that lie where tissue may: within the image, or reaching in from its border.
 
     share: of all voxels, from 0 to 1. hu: what the value says, the lowest of its range. is_kept: whether they are as
     stored; otherwise they became air.
@@ -136,7 +144,7 @@ class PaddingWithin:
         became = "left as stored" if self.is_kept else f"taken as air ({AIR_HU} HU)"
         return (
             f"{self.voxels:,} voxels ({100 * self.share:.2g} %) have its PixelPaddingValue ({self.hu:g} HU) and lie "
-            f"within the image, not joined to its border, so they may be tissue; they are {became}: "
+            f"within the image, so they may be tissue; they are {became}: "
             "is its PixelPaddingValue right?"
         )
 
@@ -201,7 +209,7 @@ class _Slice:
     rescale: tuple[float, float]  # slope, intercept
     stored: npt.NDArray[Any]
     marks: Marks = field(default_factory=dict)
-    padding_within: int = 0  # pixels of the padding value that are not joined to the border,
+    padding_within: int = 0  # pixels of the padding value that may be tissue,
     padding_hu: float = 0.0  # what that value says,
     padding_kept: bool = True  # and whether they are as stored
 
@@ -277,6 +285,7 @@ def read_series(files: Sequence[Path]) -> Scan:
     _refuse_tilted(ordered)
     heights_mm = [image.z_mm for image in ordered]
     marks = [image.marks for image in ordered]
+    _refuse_copied(ordered)
     _refuse_overlap(overlap_of(heights_mm, marks), ordered, place)
     _refuse_mixture(ordered, place)
     _refuse_overlap(overlap_of_positions(heights_mm), ordered, place)
@@ -292,11 +301,7 @@ def read_series(files: Sequence[Path]) -> Scan:
 def _refuse_no_copy(known: _Slice, image: _Slice, path: Path) -> None:
     """Raise MixedSeriesError where an image has another place, or other values, than a known one of the same UID."""
     if known.position_mm != image.position_mm:
-        raise MixedSeriesError(
-            f"{known.path} and {path}: images of two places under one SOPInstanceUID, so which slices "
-            "there are is unknown; export the series again, or pseudonymise it again, each image under its "
-            "own UID"
-        )
+        raise MixedSeriesError(f"{known.path} and {path}: {TWO_PLACES}")
     described = [(one.orientation, one.spacing_mm, one.rescale) for one in (known, image)]
     if described[0] != described[1]:
         raise MixedSeriesError(
@@ -347,7 +352,8 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
 def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     """A slice whose padding, where it would be denser than air, is air: nothing was measured there.
 
-    What lies within the image, not joined to its border, stays as it is where tissue may have that value.
+    What lies within the image, or reaches into it from its border beside air that was measured, stays as it is where
+    tissue may have that value.
     """
     first, last = map(dataset.get, ("PixelPaddingValue", "PixelPaddingRangeLimit"))  # "US or SS": the rest says which
     if first is None:
@@ -360,7 +366,9 @@ def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     padding = (image.stored >= ends.min()) & (image.stored <= ends.max())
     if not padding.any():
         return image
-    outside = _joined_to_border(padding)
+    measured_air = (image.stored * slope + intercept <= AIR_HU + NEAR_AIR_HU) & ~padding
+    holds_air = bool(np.min(ends_hu) <= AIR_HU and np.max(ends_hu) > AIR_HU + NEAR_AIR_HU)
+    outside = _outside(padding, measured_air, holds_air)
     within = int(np.count_nonzero(padding) - np.count_nonzero(outside))
     is_kept = bool(np.min(ends_hu) <= DENSEST_HU)
     air = np.clip(round((AIR_HU - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
@@ -368,14 +376,30 @@ def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     return replace(image, stored=stored, padding_within=within, padding_hu=float(np.min(ends_hu)), padding_kept=is_kept)
 
 
-def _joined_to_border(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The pixels of a mask (row, column) from which its border can be reached within it."""
+def _outside(
+    padding: npt.NDArray[np.bool_], measured_air: npt.NDArray[np.bool_], holds_air: bool
+) -> npt.NDArray[np.bool_]:
+    """The pixels of padding that lie outside what was measured: lumps that are joined to the image's border.
+
+    A lump that reaches far into the image while there is measured air at the border is no outside: a body that is wider
+    than the image touches its border as well. Nor is any such lump where the padding's range of values holds air.
+    padding, measured_air: of each pixel, (row, column).
+    """
     from scipy import ndimage  # here: few series have such padding
 
-    labels, _ = ndimage.label(mask)
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    joined: npt.NDArray[np.bool_] = np.isin(labels, border[border > 0])
-    return joined
+    labels, _ = ndimage.label(padding)
+    joined = np.setdiff1d(_border(labels), [0])
+    if holds_air or _border(measured_air).mean() >= LEAST_AIR_AT_BORDER:
+        rows, columns = (np.linspace(-1, 1, count) for count in padding.shape)
+        inner = np.hypot(rows[:, None], columns) < INNER
+        joined = np.setdiff1d(joined, labels[inner])
+    outside: npt.NDArray[np.bool_] = np.isin(labels, joined)
+    return outside
+
+
+def _border(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The values at the border of an image."""
+    return np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
 
 
 def _padding_within(slices: Sequence[_Slice]) -> PaddingWithin | None:
@@ -637,16 +661,26 @@ def _is_shallow(dataset: Dataset) -> bool:
 
 
 def _refuse_tilted(slices: Sequence[_Slice]) -> None:
-    """Raise where slices are not axial."""
+    """Raise where slices are not axial. Where most are, the others may be scouts or reformatted pictures."""
     cosines = np.abs([image.orientation for image in slices])
     axial = (np.array([1, 0, 0, 0, 1, 0]), np.array([0, 1, 0, 1, 0, 0]))
-    for image, cosine in zip(slices, cosines, strict=True):
-        if not any(np.abs(cosine - axes).max() <= AXIS_TOLERANCE for axes in axial):
-            seen = ", ".join(f"{value:.3f}" for value in image.orientation)
-            raise OrientationError(
-                f"{image.path}: its axes point along ({seen}); axial slices without tilt are expected. "
-                "Export the axial series, or resample it where it was planned"
-            )
+    tilted = [
+        image
+        for image, cosine in zip(slices, cosines, strict=True)
+        if not any(np.abs(cosine - axes).max() <= AXIS_TOLERANCE for axes in axial)
+    ]
+    if not tilted:
+        return
+    image = tilted[0]
+    seen = ", ".join(f"{value:.3f}" for value in image.orientation)
+    advice = "Export the axial series, or resample it where it was planned"
+    if 2 * len(tilted) < len(slices):
+        advice = (
+            f"{len(slices) - len(tilted)} of {len(slices)} slices are axial; remove the others if they are pictures"
+        )
+    raise OrientationError(
+        f"{image.path}: its axes point along ({seen}); axial slices without tilt are expected. {advice}"
+    )
 
 
 def _refuse_overlap(overlap: Overlap | None, slices: Sequence[_Slice], place: Path) -> None:
@@ -654,9 +688,12 @@ def _refuse_overlap(overlap: Overlap | None, slices: Sequence[_Slice], place: Pa
     if overlap is None:
         return
     by = f" They differ in {overlap.told_by}." if overlap.told_by else " Their positions tell them apart."
+    files = [{slices[index].path for index in indices} for indices in overlap.passes]
+    are_apart = sum(map(len, files)) == len(set().union(*files))  # a multi-frame file may hold several
+    take = "give its files alone in a folder" if are_apart else "export it alone, since they lie in one file"
     raise MixedSeriesError(
         f"{place}: {overlap.kind} in one series overlap {overlap.stretch} "
-        f"({_passes_shown(overlap, slices)}).{by} Take one: give its files alone in a folder"
+        f"({_passes_shown(overlap, slices)}).{by} Take one: {take}"
     )
 
 
@@ -719,18 +756,36 @@ def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
             )
 
 
+def _sharing_place(slices: Sequence[_Slice]) -> list[tuple[_Slice, _Slice]]:
+    """The pairs of slices that share a position. slices: in order of position."""
+    return [pair for pair in pairwise(slices) if pair[1].z_mm - pair[0].z_mm < SAME_PLACE_MM]
+
+
+def _refuse_copied(slices: Sequence[_Slice]) -> None:
+    """Raise where slices that share a position are one slice stored twice, and no acquisitions that overlap."""
+    shared = _sharing_place(slices)
+    if all(acquired_alike(one.marks, other.marks) for one, other in shared):
+        _refuse_equal(shared)
+
+
+def _refuse_equal(shared: Sequence[tuple[_Slice, _Slice]]) -> None:
+    """Raise where there are slices that share a position, and the two of each pair have the same pixels."""
+    if shared and all(np.array_equal(one.stored, other.stored) for one, other in shared):
+        below, above = shared[0]
+        raise DuplicateSliceError(
+            f"{below.path} and {above.path}: {len(shared)} slice(s) twice, the first at z = {below.z_mm:.1f} mm, under "
+            "two SOPInstanceUIDs; give one copy of each"
+        )
+
+
 def _refuse_same_place(slices: Sequence[_Slice]) -> None:
     """Raise where two slices share a position."""
-    shared = [pair for pair in pairwise(slices) if pair[1].z_mm - pair[0].z_mm < SAME_PLACE_MM]
+    shared = _sharing_place(slices)
     if not shared:
         return
+    _refuse_equal(shared)
     below, above = shared[0]
     files = f"{below.path} and {above.path}"
-    if all(np.array_equal(one.stored, other.stored) for one, other in shared):
-        raise DuplicateSliceError(
-            f"{files}: {len(shared)} slice(s) twice, the first at z = {below.z_mm:.1f} mm, under two SOPInstanceUIDs; "
-            "give one copy of each"
-        )
     if len(shared) > 1:
         raise DuplicateSliceError(
             f"{files}: two slices at each of {len(shared)} places, acquisitions or phases that overlap from "
