@@ -72,5 +72,5 @@ def test_scores_that_are_no_numbers_are_a_bad_model_not_an_empty_ct(model: Model
     weights["conv1.0.weight"].mul_(1e30)
     weights["spp.scores.weight"].fill_(1e38)
     grid = Grid((slices, 48, 48), (2.0, 2.0), tuple(3.0 * i for i in range(slices)), (0.0, 0.0))
-    with pytest.raises(ModelFileError, match="no numbers"):
+    with pytest.raises(ModelFileError, match="not finite numbers"):
         list(predict(model, np.full(grid.shape, 40, np.int16), grid))

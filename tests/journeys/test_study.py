@@ -180,7 +180,7 @@ def test_a_folder_that_is_no_study_is_left_alone(
     assert main(["study", str(study), "--out", str(out), "--resume"]) == 2
     assert "is no study; choose a new folder" in capsys.readouterr().err
     assert main(["report", str(out)]) == 2
-    assert "Run `recontour study` first" in capsys.readouterr().err
+    assert "run `recontour study` first" in capsys.readouterr().err
     (out / "study.json").write_text("{}")
     assert main(["report", str(out)]) == 2
     assert "study.json is damaged" in capsys.readouterr().err
