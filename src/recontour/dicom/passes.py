@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
+from recontour.dicom.plain import tag_of
 from recontour.dicom.reading import numbers, read_header, reading, text
 from recontour.errors import DicomError
 
@@ -115,8 +116,9 @@ def marks_of(image: Dataset, frame: Dataset | None = None) -> Marks:
     for source in (image, frame):
         if source is None:
             continue
+        there = source.keys()  # to ask for each of some forty attributes, of which few are there, takes long
         for keyword in MARKS:
-            if words := text(source, keyword):
+            if tag_of(keyword) in there and (words := text(source, keyword)):
                 found[keyword] = _rounded(words) if keyword in MEASURED else words
     for name, ways in TIMES.items():
         found[name] = next((time for way in ways if (time := "".join(found.get(part, "") for part in way))), "")
