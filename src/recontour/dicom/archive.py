@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from recontour.dicom.copies import Versions, listed, versions_of
-from recontour.dicom.pairing import Clash, CtSeries, LeftOut, Pair, Place, StructureSetFile, pair
+from recontour.dicom.pairing import Clash, CtSeries, LeftOut, NotRead, Pair, Place, StructureSetFile, pair
 from recontour.dicom.person import Person, person_of
 from recontour.dicom.pictures import KIND_OF_PICTURE, kind_of_picture
 from recontour.dicom.reading import (
@@ -49,6 +49,7 @@ from recontour.errors import NotDicomError
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")  # Label Map Segmentation Storage, which pydicom 3.0 does not name
 CT = (CTImageStorage, *ENHANCED_CT)
+UNKNOWN = "object of an unknown kind"
 SEVERAL_PATIENTS = (
     "images of two patients (PatientID) under one SOPInstanceUID; keep the files of one patient, or pseudonymise both "
     "again, each with other UIDs"
@@ -115,6 +116,7 @@ class _Found:
     drawn: dict[tuple[str, str, tuple[str, str]], list[StructureSetFile]]  # by SOP instance UID, patient, date and time
     unreadable: list[LeftOut]
     others: Counter[str]
+    not_read: NotRead
 
 
 def read_archive(folder: Path) -> Archive:
@@ -123,7 +125,7 @@ def read_archive(folder: Path) -> Archive:
     Files that do not claim to be DICOM and other modalities are passed over. Copies of one object count once.
     Raises: NoSeriesError: there is no such folder. FaultError: the machine failed.
     """
-    found = _Found({}, {}, [], Counter())
+    found = _Found({}, {}, [], Counter(), NotRead())
 
     def skip(error: OSError) -> None:
         found.unreadable.append(LeftOut(Path(error.filename), why_unreadable(Path(error.filename), error)))
@@ -138,7 +140,7 @@ def read_archive(folder: Path) -> Archive:
         places = _places({uid: [image.path for image in images] for uid, images in found.images.items()})
         series = tuple(_ct_series(uid, images, places[uid], found.unreadable) for uid, images in found.images.items())
         structure_sets = _structure_sets(found)
-    pairs, left_out = pair(series, structure_sets)
+    pairs, left_out = pair(series, structure_sets, found.not_read)
     return Archive(folder, series, pairs, left_out, tuple(found.unreadable), tuple(sorted(found.others.items())))
 
 
@@ -149,6 +151,7 @@ def _look_into(path: Path, found: _Found) -> None:
         sop_class, instance, patient_id = sop_class_uid(header), sop_instance_uid(header), text(header, "PatientID")
         if sop_class in CT and (picture := kind_of_picture(header)):
             found.others[picture] += 1
+            found.not_read.add(picture, instance)
         elif sop_class in CT:
             image = _Image(path, instance, _place(header), person_of(header), text(header, "FrameOfReferenceUID"))
             found.images.setdefault(text(header, "SeriesInstanceUID"), []).append(image)
@@ -156,8 +159,17 @@ def _look_into(path: Path, found: _Found) -> None:
             drawn = DRAWN[sop_class](path, header)
             found.drawn.setdefault((instance, patient_id, drawn.drawn), []).append(drawn)
         else:
-            kind = UID(sop_class).name
-            found.others["object of an unknown kind" if kind == sop_class else kind] += 1
+            name = UID(sop_class).name
+            kind = UNKNOWN if name == sop_class else name
+            found.others[kind] += 1
+            found.not_read.add(kind, instance, *_uids_around(header))
+
+
+def _uids_around(header: Dataset) -> tuple[str, ...]:
+    """The UIDs of an object's series and frame of reference; none if they are damaged, since the object is not used."""
+    with suppress(NotDicomError), reading(Path()):
+        return text(header, "SeriesInstanceUID"), text(header, "FrameOfReferenceUID")
+    return ()
 
 
 def _place(header: Dataset) -> Place:
