@@ -465,6 +465,39 @@ def test_a_ct_with_two_images_of_one_uid_in_two_places_is_not_written(archive: P
     assert not (tmp_path / "out").exists()
 
 
+def test_two_patients_under_the_same_uids_are_named_once(archive: Path, tmp_path: Path) -> None:
+    ct = next(path.parent for path in sorted(archive.rglob("CT0001.dcm")))
+    other = tmp_path / "dicom" / "other"
+    shutil.copytree(ct, other)
+    edit(other, partial(fill, values={"PatientID": "1.2.3"}))
+    with pytest.raises(NoSeriesError) as refused:
+        deidentify(archive, tmp_path / "out")
+    assert [str(refused.value).count(str(folder / "CT0001.dcm")) for folder in (ct, other)] == [1, 1]
+
+
+@pytest.mark.parametrize("image_type", [["ORIGINAL", "PRIMARY", "OTHER"], None])
+def test_what_may_be_a_picture_is_named_with_what_to_do(tmp_path: Path, image_type: list[str] | None) -> None:
+    """It says too little of itself to be passed over; once it is moved away, its series is written."""
+    make_scan(tmp_path / "dicom")
+    page = tmp_path / "dicom" / "page.dcm"
+    shutil.copy(tmp_path / "dicom" / "CT0003.dcm", page)
+    lost = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+    edit(page, partial(fill, values={**lost, "SOPInstanceUID": "1.2.3", "ImageType": image_type}))
+    with pytest.raises(NoSeriesError) as refused:
+        deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert f"{page}: no ImagePositionPatient, so it may be a picture" in str(refused.value)
+    assert "if it is no CT slice, move it out of the folder and repeat" in str(refused.value)
+    page.rename(tmp_path / "page.dcm")
+    assert deidentify(tmp_path / "dicom", tmp_path / "out").series == 1
+
+
+def test_a_folder_of_pictures_alone_is_said_to_be_one(tmp_path: Path) -> None:
+    make_scan(tmp_path / "dicom", make_grid((2, 6, 8)))
+    edit(tmp_path / "dicom", partial(fill, values={"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}))
+    with pytest.raises(NoSeriesError, match=r"de-identified \(2 x picture of a screen or report\); give a folder"):
+        deidentify(tmp_path / "dicom", tmp_path / "out")
+
+
 def test_other_objects_and_lone_structure_sets_are_not_written(archive: Path, tmp_path: Path) -> None:
     plan = pydicom.dcmread(archive / "Zebedee" / "rs.dcm")
     plan.SOPClassUID = plan.file_meta.MediaStorageSOPClassUID = RTPlanStorage
@@ -644,7 +677,7 @@ def test_nothing_lies_in_bits_that_pixels_do_not_use(tmp_path: Path, signed: int
     ("values", "words"),
     [
         ({"ImageType": ["DERIVED", "SECONDARY", "AUTOSAVE"]}, "picture of a screen"),
-        ({"ImagePositionPatient": None}, "without ImagePositionPatient"),
+        ({"ImagePositionPatient": None}, "no ImagePositionPatient, so it may be a picture"),
         ({"BitsStored": 12, "HighBit": 15}, "HighBit is not BitsStored - 1"),
         ({"PixelData": b"too short "}, "cannot be decoded"),
         ({"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PixelData": bytes(288)}, "in colour"),

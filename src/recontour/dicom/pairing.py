@@ -129,6 +129,14 @@ class LeftOut:
             shown.append(f"{len(self.rivals) - RIVALS_SHOWN} more")
         return f"{self.reason}: {', '.join(shown)}"
 
+    @property
+    def line(self) -> str:
+        """What cannot be used, and why, each file named once: for the screen only."""
+        if self.path not in self.rivals:
+            return f"{self.path}: {self.why}"
+        others = [str(rival) for rival in self.rivals if rival != self.path]
+        return f"{' and '.join([str(self.path), *others])}: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class NotRead:
