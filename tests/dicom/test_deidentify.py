@@ -49,7 +49,7 @@ from recontour.dicom import (
 )
 from recontour.dicom.deidentify import deidentify, kept_keywords
 from recontour.dicom.identity import Patient
-from recontour.errors import NoSeriesError, OutputError, SettingsError
+from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
 from recontour.geometry import Structure, StructureSet, rasterise, trace
 
 FREE_TEXT = ("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "AS", "DA", "DT", "TM", "UI")
@@ -383,6 +383,34 @@ def test_compressed_and_multi_frame_ct_keep_their_pixels(tmp_path: Path) -> None
         assert clean.grid == scan.grid
         kinds.add((len(series.files), pydicom.dcmread(series.files[0]).file_meta.TransferSyntaxUID))
     assert kinds == {(5, ExplicitVRLittleEndian), (1, ExplicitVRLittleEndian)}
+
+
+@pytest.mark.parametrize("offset_mm", [3.0, 4.5])
+def test_acquisitions_that_overlap_within_one_file_are_noted_and_stay_apart(tmp_path: Path, offset_mm: float) -> None:
+    """Only their times tell them apart, and those are not written."""
+    make_scan(tmp_path / "single", make_grid((10, 6, 8)))
+    (tmp_path / "multi").mkdir()
+    _enhanced(tmp_path / "single", tmp_path / "multi" / "ct.dcm")
+
+    def acquire_twice(image: Dataset) -> None:
+        for number, frame in enumerate(image.PerFrameFunctionalGroupsSequence):
+            position, content = Dataset(), Dataset()
+            again, place = divmod(number, 5)
+            position.ImagePositionPatient = [0, 0, 3 * place + offset_mm * again]
+            content.FrameAcquisitionDateTime = f"20200228{120000 + 10000 * again + place}"
+            frame.PlanePositionSequence, frame.FrameContentSequence = [position], [content]
+
+    edit(tmp_path / "multi", acquire_twice)
+    notes = deidentify(tmp_path / "multi", tmp_path / "out").notes
+    overlap = f"two acquisitions in one series overlap from z = {offset_mm} to 12.0 mm"
+    assert notes == ((tmp_path / "multi", f"{overlap}, and import will refuse it; export one of them alone"),)
+    (written,) = (tmp_path / "out").rglob("CT*.dcm")
+    frames = pydicom.dcmread(written).PerFrameFunctionalGroupsSequence
+    numbers = [frame.FrameContentSequence[0].FrameAcquisitionNumber for frame in frames]
+    assert numbers == [1] * 5 + [2] * 5
+    assert b"20200228" not in written.read_bytes()
+    with pytest.raises(DicomError, match="two acquisitions in one series overlap"):
+        read_scan(tmp_path / "out")
 
 
 def test_uids_still_lead_from_structure_set_to_ct(archive: Path, tmp_path: Path) -> None:

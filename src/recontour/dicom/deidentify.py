@@ -34,7 +34,7 @@ from recontour.dicom.archive import DRAFT, Archive, read_archive
 from recontour.dicom.identity import LEAST, Patient
 from recontour.dicom.names import NameRow, match_drawn, ordered, read_user_map
 from recontour.dicom.pairing import CtSeries, LeftOut, StructureSetFile
-from recontour.dicom.passes import passes_of
+from recontour.dicom.passes import Frame, passes_of
 from recontour.dicom.reading import (
     DEEPEST,
     numbers,
@@ -230,15 +230,24 @@ def _write_series(folder: Path, series: CtSeries, patient: Patient) -> list[str]
                     raise MixedSeriesError(f"{written[instance]} and {path}: {TWO_PLACES}")
                 _refuse_marks_in_pixels(image, path)
                 clean = _without_identity(image, patient)
-                clean.InstanceNumber, clean.AcquisitionNumber = number, numbered.get(path, "")
+                clean.InstanceNumber, clean.AcquisitionNumber = number, numbered.get((path, 0), "")
+                _number_frames(clean, path, numbered)
                 _set_pixels(clean, image, path)
                 content = encoded(clean)
             (partial / f"CT{number:04d}.dcm").write_bytes(content)
     if overlap is None:
         return []
-    return [
-        f"{overlap.kind} in one series overlap {overlap.stretch}, and import will refuse it; write one of them alone"
-    ]
+    take_one = "export one of them alone" if len(series.files) == 1 else "write one of them alone"
+    return [f"{overlap.kind} in one series overlap {overlap.stretch}, and import will refuse it; {take_one}"]
+
+
+def _number_frames(clean: Dataset, path: Path, numbered: Mapping[Frame, int]) -> None:
+    """Give the frames of a multi-frame image the numbers of their acquisitions."""
+    for number, frame in enumerate(clean.get("PerFrameFunctionalGroupsSequence") or (), start=1):
+        if (path, number) in numbered:
+            content = (frame.get("FrameContentSequence") or [Dataset()])[0]
+            content.FrameAcquisitionNumber = numbered[path, number]
+            frame.FrameContentSequence = [content]
 
 
 def _place_in_series(path: Path) -> tuple[int, float, Path]:
