@@ -3,7 +3,6 @@
 Files belong together by the UIDs they reference, never by their names or folders.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -44,6 +43,7 @@ from recontour.dicom.references import (
     listed_by_segmentation,
     listed_series,
 )
+from recontour.dicom.spelling import name_parts, spellings
 from recontour.errors import NotDicomError
 
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
@@ -55,10 +55,6 @@ SEVERAL_PATIENTS = (
     "again, each with other UIDs"
 )
 DRAFT = "recontour"  # manufacturer and label, in any case, of what `recontour contour` wrote
-
-NAME_PART = (
-    r"[^\W_]{3,}|[^\W\d_\u0000-\u024f]+"  # shorter than three letters only where a letter is a syllable or a word
-)
 
 HEADER = (
     "SpecificCharacterSet",
@@ -324,6 +320,6 @@ def _moment(header: Dataset, day: str, hour: str) -> tuple[str, str]:
 
 
 def _identity(header: Dataset) -> frozenset[str]:
-    """The patient's ID and the parts of the name."""
-    name = re.findall(NAME_PART, text(header, "PatientName"))
-    return frozenset(part for part in (*name, text(header, "PatientID")) if part)
+    """The patient's ID and the parts of the name, in all their spellings."""
+    parts = filter(None, (*name_parts(text(header, "PatientName")), text(header, "PatientID")))
+    return frozenset(spelling for part in parts for spelling in spellings(part)) - {""}

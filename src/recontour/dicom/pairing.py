@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recontour.dicom.copies import listed
 from recontour.dicom.person import NOBODY, Person
+from recontour.dicom.spelling import spellings
 from recontour.errors import MixedSeriesError
 
 RIVALS_SHOWN = 4  # in one line: a CT may have come apart into as many series as it has slices
@@ -55,7 +56,8 @@ class ListedSeries:
 class StructureSetFile:
     """One RTSTRUCT, or one SEG. drawn: date and time, such that later ones sort last, and those not told first.
 
-    patient_id, identity: the patient's ID, and with it the parts of the name; they never leave memory.
+    patient_id, identity: the patient's ID, and with it the parts of the name, in all their spellings; they never leave
+    memory.
     """
 
     path: Path
@@ -95,7 +97,8 @@ class StructureSetFile:
 
     def names_patient(self, words: str) -> bool:
         """Whether words hold a part of the patient's name, or the patient's ID."""
-        return any(part.casefold() in words.casefold() for part in self.identity)
+        folded = spellings(words)
+        return any(part in spelling for part in self.identity for spelling in folded)
 
 
 @dataclass(frozen=True, slots=True)
