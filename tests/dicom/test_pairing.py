@@ -349,9 +349,13 @@ def test_a_header_that_lists_the_ct_does_not_hide_that_contours_are_on_an_mr(bes
     assert why_not(beside_mr) == ON_MR
 
 
-def test_contours_on_ct_and_mr_are_told_apart_from_an_absent_series(phases: Path) -> None:
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_contours_on_ct_and_pet_are_told_apart_from_an_absent_series(phases: Path, is_listed: bool) -> None:
+    """Also where the header lists the CT alone."""
     edit(phases / "rs.dcm", draw_on(phases / "b", first=2))
     edit(phases / "b", lambda image: setattr(image, "SOPClassUID", PositronEmissionTomographyImageStorage))
+    if not is_listed:
+        edit(phases / "rs.dcm", lambda dataset: series_items(dataset).__delitem__(1))
     assert why_not(phases) == (
         "some of its contours are drawn on Positron Emission Tomography images, which are not read; export a structure "
         "set with the CT's contours alone"
@@ -375,6 +379,14 @@ def in_frame(dataset: Dataset, frame: str) -> None:
     dataset.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID = frame
     for roi in dataset.StructureSetROISequence:
         roi.ReferencedFrameOfReferenceUID = frame
+
+
+def test_a_picture_that_was_passed_over_costs_no_structure_set(tmp_path: Path) -> None:
+    """One contour is on it; that an image is missing is noted by import."""
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
+    last = sorted((tmp_path / "ct").iterdir())[-1]
+    edit(last, lambda image: setattr(image, "ImageType", ["DERIVED", "SECONDARY", "SCREEN SAVE"]))
+    assert paired(tmp_path) == [("ct", "")]
 
 
 def test_contours_on_an_overview_are_said_to_be_on_it_only_if_they_name_it(tmp_path: Path) -> None:

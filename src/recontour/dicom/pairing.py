@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recontour.dicom.copies import listed
 from recontour.dicom.person import NOBODY, Person
+from recontour.dicom.pictures import PICTURES
 from recontour.dicom.spelling import spellings
 from recontour.errors import MixedSeriesError
 
@@ -157,6 +158,10 @@ class NotRead:
         for uid in filter(None, uids):
             self.kinds.setdefault(uid, set()).add(kind)
 
+    def of_no_ct(self, uids: Iterable[str]) -> frozenset[str]:
+        """Those of some UIDs under which there is more than pictures, which may belong to a CT."""
+        return frozenset(uid for uid in uids if not self.kinds.get(uid, set()).issubset(PICTURES))
+
     def said_of(self, uids: Iterable[str]) -> str:
         """What the objects of some UIDs are, in words; empty if there are none."""
         kinds = {kind for uid in uids for kind in self.kinds.get(uid, ())}
@@ -289,9 +294,10 @@ class _Finder:
         (ct,) = found
         absent = one.images_drawn_on(ct.frame_of_reference_uid) - self._holding.keys()
         elsewhere = {uid for other in one.series_uids - {ct.uid} for uid in one.listed[other].image_uids}
-        others = self._not_read.said_of(absent & elsewhere)
+        apart = absent & elsewhere | self._not_read.of_no_ct(absent)
+        others = self._not_read.said_of(apart)
         partly = PARTLY_ON_OTHERS.format(others) if others else PARTLY_ABSENT
-        return Match(found, partly if absent & elsewhere else "")
+        return Match(found, partly if apart else "")
 
     def _of_absent_images(self, one: StructureSetFile) -> Match:
         """Why no CT is found where none holds an image that the contours name."""
