@@ -83,6 +83,27 @@ def test_the_salt_is_the_owners_alone_and_no_part_of_a_cohort(tmp_path: Path) ->
     assert not any(secret.encode() in file.read_bytes() for file in files)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="there are no modes")
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o620, 0o606])
+def test_a_salt_that_is_open_to_others_is_used_and_said_to_be(tmp_path: Path, mode: int) -> None:
+    for archive, seed in (("one", "a"), ("two", "b"), ("three", "c")):
+        ct(tmp_path / archive, seed, "17")
+    assert not notes_on_salt(tmp_path, "one")
+    salt = tmp_path / SALT_FILE
+    salt.chmod(mode)
+    (note,) = notes_on_salt(tmp_path, "two")
+    assert f"{salt} is open to others than its owner (mode {mode:o})" in note
+    assert "run chmod 600 on it" in note
+    salt.chmod(0o600)
+    assert not notes_on_salt(tmp_path, "three")
+    assert len(set(keys(tmp_path / "north").values())) == 1
+
+
+def notes_on_salt(folder: Path, archive: str) -> list[str]:
+    """What the import of an archive notes of the salt."""
+    return [note for note in import_dicom(folder / archive, folder / "north", centre="N").notes if SALT_FILE in note]
+
+
 @pytest.mark.parametrize("format", ["nnunet", "nifti"])
 def test_an_export_carries_no_key(tmp_path: Path, format: str) -> None:
     ct(tmp_path / "dicom", "a", "17")

@@ -93,6 +93,19 @@ def test_a_name_of_one_syllable_is_known_where_it_is_a_word(tmp_path: Path, name
     assert not pair.structure_set.names_patient("Lippen, Boost")
 
 
+@pytest.mark.parametrize("name", ["Müller^Bo", "Mu\u0308ller^Bo", "MUELLER^BO"])
+def test_a_name_is_known_however_its_accents_are_written(tmp_path: Path, name: str) -> None:
+    def rename(data: Dataset) -> None:
+        data.SpecificCharacterSet, data.PatientName = "ISO_IR 192", name
+
+    edit(patient(tmp_path / "one", "a"), rename)
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.names_patient("GTV mueller")
+    assert pair.structure_set.names_patient("GTV Müller")
+    assert pair.structure_set.names_patient("GTV Muller") == (name != "MUELLER^BO")
+    assert not pair.structure_set.names_patient("Muscle")
+
+
 def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
     for name, time in [("old", "080000"), ("new", "160000"), ("older", "070000")]:

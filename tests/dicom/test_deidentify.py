@@ -49,7 +49,7 @@ from recontour.dicom import (
 )
 from recontour.dicom.deidentify import deidentify, kept_keywords
 from recontour.dicom.identity import Patient
-from recontour.errors import NoSeriesError, OutputError, SettingsError
+from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
 from recontour.geometry import Structure, StructureSet, rasterise, trace
 
 FREE_TEXT = ("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "AS", "DA", "DT", "TM", "UI")
@@ -385,6 +385,34 @@ def test_compressed_and_multi_frame_ct_keep_their_pixels(tmp_path: Path) -> None
     assert kinds == {(5, ExplicitVRLittleEndian), (1, ExplicitVRLittleEndian)}
 
 
+@pytest.mark.parametrize("offset_mm", [3.0, 4.5])
+def test_acquisitions_that_overlap_within_one_file_are_noted_and_stay_apart(tmp_path: Path, offset_mm: float) -> None:
+    """Only their times tell them apart, and those are not written."""
+    make_scan(tmp_path / "single", make_grid((10, 6, 8)))
+    (tmp_path / "multi").mkdir()
+    _enhanced(tmp_path / "single", tmp_path / "multi" / "ct.dcm")
+
+    def acquire_twice(image: Dataset) -> None:
+        for number, frame in enumerate(image.PerFrameFunctionalGroupsSequence):
+            position, content = Dataset(), Dataset()
+            again, place = divmod(number, 5)
+            position.ImagePositionPatient = [0, 0, 3 * place + offset_mm * again]
+            content.FrameAcquisitionDateTime = f"20200228{120000 + 10000 * again + place}"
+            frame.PlanePositionSequence, frame.FrameContentSequence = [position], [content]
+
+    edit(tmp_path / "multi", acquire_twice)
+    notes = deidentify(tmp_path / "multi", tmp_path / "out").notes
+    overlap = f"two acquisitions in one series overlap from z = {offset_mm} to 12.0 mm"
+    assert notes == ((tmp_path / "multi", f"{overlap}, and import will refuse it; export one of them alone"),)
+    (written,) = (tmp_path / "out").rglob("CT*.dcm")
+    frames = pydicom.dcmread(written).PerFrameFunctionalGroupsSequence
+    numbers = [frame.FrameContentSequence[0].FrameAcquisitionNumber for frame in frames]
+    assert numbers == [1] * 5 + [2] * 5
+    assert b"20200228" not in written.read_bytes()
+    with pytest.raises(DicomError, match="two acquisitions in one series overlap"):
+        read_scan(tmp_path / "out")
+
+
 def test_uids_still_lead_from_structure_set_to_ct(archive: Path, tmp_path: Path) -> None:
     deidentify(archive, tmp_path / "out")
     (structure_set,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
@@ -463,6 +491,39 @@ def test_a_ct_with_two_images_of_one_uid_in_two_places_is_not_written(archive: P
     with pytest.raises(NoSeriesError, match=r"images of two places under one SOPInstanceUID"):
         deidentify(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_two_patients_under_the_same_uids_are_named_once(archive: Path, tmp_path: Path) -> None:
+    ct = next(path.parent for path in sorted(archive.rglob("CT0001.dcm")))
+    other = tmp_path / "dicom" / "other"
+    shutil.copytree(ct, other)
+    edit(other, partial(fill, values={"PatientID": "1.2.3"}))
+    with pytest.raises(NoSeriesError) as refused:
+        deidentify(archive, tmp_path / "out")
+    assert [str(refused.value).count(str(folder / "CT0001.dcm")) for folder in (ct, other)] == [1, 1]
+
+
+@pytest.mark.parametrize("image_type", [["ORIGINAL", "PRIMARY", "OTHER"], None])
+def test_what_may_be_a_picture_is_named_with_what_to_do(tmp_path: Path, image_type: list[str] | None) -> None:
+    """It says too little of itself to be passed over; once it is moved away, its series is written."""
+    make_scan(tmp_path / "dicom")
+    page = tmp_path / "dicom" / "page.dcm"
+    shutil.copy(tmp_path / "dicom" / "CT0003.dcm", page)
+    lost = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+    edit(page, partial(fill, values={**lost, "SOPInstanceUID": "1.2.3", "ImageType": image_type}))
+    with pytest.raises(NoSeriesError) as refused:
+        deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert f"{page}: no ImagePositionPatient, so it may be a picture" in str(refused.value)
+    assert "if it is no CT slice, move it out of the folder and repeat" in str(refused.value)
+    page.rename(tmp_path / "page.dcm")
+    assert deidentify(tmp_path / "dicom", tmp_path / "out").series == 1
+
+
+def test_a_folder_of_pictures_alone_is_said_to_be_one(tmp_path: Path) -> None:
+    make_scan(tmp_path / "dicom", make_grid((2, 6, 8)))
+    edit(tmp_path / "dicom", partial(fill, values={"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}))
+    with pytest.raises(NoSeriesError, match=r"de-identified \(2 x picture of a screen or report\); give a folder"):
+        deidentify(tmp_path / "dicom", tmp_path / "out")
 
 
 def test_other_objects_and_lone_structure_sets_are_not_written(archive: Path, tmp_path: Path) -> None:
@@ -644,7 +705,7 @@ def test_nothing_lies_in_bits_that_pixels_do_not_use(tmp_path: Path, signed: int
     ("values", "words"),
     [
         ({"ImageType": ["DERIVED", "SECONDARY", "AUTOSAVE"]}, "picture of a screen"),
-        ({"ImagePositionPatient": None}, "without ImagePositionPatient"),
+        ({"ImagePositionPatient": None}, "no ImagePositionPatient, so it may be a picture"),
         ({"BitsStored": 12, "HighBit": 15}, "HighBit is not BitsStored - 1"),
         ({"PixelData": b"too short "}, "cannot be decoded"),
         ({"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PixelData": bytes(288)}, "in colour"),

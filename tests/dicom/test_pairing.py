@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import MRImageStorage, PositronEmissionTomographyImageStorage, RTDoseStorage
 from tests.dicom.conftest import edit, make_scan, make_structure_set
 
 from recontour.dicom import LeftOut, read_archive, read_scan
@@ -305,3 +306,98 @@ def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_
 def test_of_many_rivals_a_few_are_shown() -> None:
     left = LeftOut(Path("rs.dcm"), "too many", rivals=tuple(Path(f"ct{number}") for number in range(150)))
     assert left.why == "too many: ct0, ct1, ct2, ct3, 146 more"
+
+
+@pytest.fixture
+def beside_mr(tmp_path: Path) -> Path:
+    """A CT, and an MR of the same patient and frame of reference, on which rs.dcm was drawn."""
+    frame = make_scan(tmp_path / "ct", seed="a").source.frame_of_reference_uid
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "mr", seed="b"))
+
+    def change(image: Dataset) -> None:
+        image.SOPClassUID, image.FrameOfReferenceUID = MRImageStorage, frame
+
+    edit(tmp_path / "mr", change)
+    return tmp_path
+
+
+ON_MR = (
+    "its contours are drawn on MR images, which are not read; draw or copy them onto the CT, and export that structure "
+    "set"
+)
+
+
+@pytest.mark.parametrize("change", [lambda dataset: None, forget_images])
+def test_contours_on_an_mr_that_is_here_are_said_to_be_on_it(
+    beside_mr: Path, change: Callable[[Dataset], None]
+) -> None:
+    edit(beside_mr / "rs.dcm", change)
+    assert why_not(beside_mr) == ON_MR
+
+
+def test_one_image_of_the_mr_is_enough_to_know_what_contours_are_on(beside_mr: Path) -> None:
+    for path in sorted((beside_mr / "mr").iterdir())[:-1]:
+        path.unlink()
+    assert why_not(beside_mr) == ON_MR
+
+
+def test_a_header_that_lists_the_ct_does_not_hide_that_contours_are_on_an_mr(beside_mr: Path) -> None:
+    make_structure_set(beside_mr / "of_ct.dcm", read_scan(beside_mr / "ct"))
+    listed = series_items(dcmread(beside_mr / "of_ct.dcm"))
+    (beside_mr / "of_ct.dcm").unlink()
+    edit(beside_mr / "rs.dcm", lambda dataset: series_items(dataset).extend(listed))
+    assert why_not(beside_mr) == ON_MR
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_contours_on_ct_and_pet_are_told_apart_from_an_absent_series(phases: Path, is_listed: bool) -> None:
+    """Also where the header lists the CT alone."""
+    edit(phases / "rs.dcm", draw_on(phases / "b", first=2))
+    edit(phases / "b", lambda image: setattr(image, "SOPClassUID", PositronEmissionTomographyImageStorage))
+    if not is_listed:
+        edit(phases / "rs.dcm", lambda dataset: series_items(dataset).__delitem__(1))
+    assert why_not(phases) == (
+        "some of its contours are drawn on Positron Emission Tomography images, which are not read; export a structure "
+        "set with the CT's contours alone"
+    )
+
+
+@pytest.mark.parametrize(("kind", "is_named"), [(MRImageStorage, True), (RTDoseStorage, False)])
+def test_a_frame_of_reference_that_only_other_images_have_is_said_to_be_theirs(
+    beside_mr: Path, kind: str, is_named: bool
+) -> None:
+    edit(beside_mr / "ct", lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"))
+    edit(beside_mr / "mr", lambda image: setattr(image, "SOPClassUID", kind))
+    edit(beside_mr / "rs.dcm", forget_series)
+    frame = dcmread(next((beside_mr / "mr").iterdir())).FrameOfReferenceUID
+    edit(beside_mr / "rs.dcm", lambda dataset: in_frame(dataset, frame))
+    assert ("but MR images have, which are not read" in why_not(beside_mr)) == is_named
+
+
+def in_frame(dataset: Dataset, frame: str) -> None:
+    """Put a structure set, structures and header, into a frame of reference."""
+    dataset.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID = frame
+    for roi in dataset.StructureSetROISequence:
+        roi.ReferencedFrameOfReferenceUID = frame
+
+
+def test_a_picture_that_was_passed_over_costs_no_structure_set(tmp_path: Path) -> None:
+    """One contour is on it; that an image is missing is noted by import."""
+    make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
+    last = sorted((tmp_path / "ct").iterdir())[-1]
+    edit(last, lambda image: setattr(image, "ImageType", ["DERIVED", "SECONDARY", "SCREEN SAVE"]))
+    assert paired(tmp_path) == [("ct", "")]
+
+
+def test_contours_on_an_overview_are_said_to_be_on_it_only_if_they_name_it(tmp_path: Path) -> None:
+    """It may share the series of a CT whose slices are absent."""
+    scan = make_scan(tmp_path / "ct")
+    make_structure_set(tmp_path / "rs.dcm", scan)
+    make_scan(tmp_path / "other", seed="b")
+    overview = sorted((tmp_path / "ct").iterdir())[0]
+    edit(overview, lambda image: setattr(image, "ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]))
+    for path in sorted((tmp_path / "ct").iterdir())[1:]:
+        path.unlink()
+    assert "images that are not CT slices (CT localiser)" in why_not(tmp_path)
+    edit(overview, lambda image: setattr(image, "SOPInstanceUID", "1.2.3"))
+    assert why_not(tmp_path) == ABSENT

@@ -160,7 +160,7 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     """What was written without its patients, what was not, and what a person must still look at."""
     _names(written.names)
     for left in written.left_out:
-        say(f"left out: {left.path}: {left.why}")
+        say(f"left out: {left.line}")
     for path, note in written.notes:
         say(f"note: {path}: {note}")
     for kind, count in written.passed_over:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from recontour.cohort.patients import contradict, salt_beside, salt_of, salt_path
+from recontour.cohort.patients import contradict, open_to_others, salt_beside, salt_of, salt_path
 from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
@@ -237,6 +237,8 @@ def _patient_keys(archive: Archive, cohort: Cohort, notes: list[str]) -> dict[st
     except CohortError as error:
         notes.append(str(error))
         return {}
+    if warning := open_to_others(path):
+        notes.append(warning)
     if is_new:
         made = f"{printable(str(path))} was made"
         log.info(f"{made}: by it recontour knows which CTs are one patient's. Keep it there, and pass it on to nobody")

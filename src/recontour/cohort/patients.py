@@ -10,8 +10,10 @@ A key begins with the salt's own short name: keys of different salts cannot be c
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from recontour.texts import UnreadableError, read_given
 
 SALT_FILE = ".recontour-salt"
 SALT = re.compile(r"recontour salt 1\n([0-9a-f]{64})\n")
-OWNER_ALONE = 0o600
+OWNER_ALONE, OTHERS = 0o600, 0o077
 MOST_BYTES = 1000  # of a salt's file
 
 
@@ -72,6 +74,20 @@ def salt_beside(cohort: Path) -> Salt:
             "with a new salt, patients imported from now on cannot be compared with those that are there"
         )
     return Salt(bytes.fromhex(found[1]))
+
+
+def open_to_others(salt: Path) -> str:
+    """What to say of a salt's file that others than its owner may read or change; empty if nobody else may.
+
+    Windows has no such modes, and is not asked.
+    """
+    mode = stat.S_IMODE(salt.stat().st_mode)
+    if os.name != "posix" or not mode & OTHERS:
+        return ""
+    return (
+        f"{salt} is open to others than its owner (mode {mode:03o}), and with it patient keys can be traced to "
+        "PatientIDs: run chmod 600 on it or, where the file system keeps no modes, let nobody else into its folder"
+    )
 
 
 def contradict(one: str | None, other: str | None) -> bool:

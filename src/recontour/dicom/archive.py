@@ -3,7 +3,6 @@
 Files belong together by the UIDs they reference, never by their names or folders.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ from pydicom.uid import (
 )
 
 from recontour.dicom.copies import Versions, listed, versions_of
-from recontour.dicom.pairing import Clash, CtSeries, LeftOut, Pair, Place, StructureSetFile, pair
+from recontour.dicom.pairing import Clash, CtSeries, LeftOut, NotRead, Pair, Place, StructureSetFile, pair
 from recontour.dicom.person import Person, person_of
 from recontour.dicom.pictures import KIND_OF_PICTURE, kind_of_picture
 from recontour.dicom.reading import (
@@ -44,20 +43,18 @@ from recontour.dicom.references import (
     listed_by_segmentation,
     listed_series,
 )
+from recontour.dicom.spelling import name_parts, spellings
 from recontour.errors import NotDicomError
 
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")  # Label Map Segmentation Storage, which pydicom 3.0 does not name
 CT = (CTImageStorage, *ENHANCED_CT)
+UNKNOWN = "object of an unknown kind"
 SEVERAL_PATIENTS = (
     "images of two patients (PatientID) under one SOPInstanceUID; keep the files of one patient, or pseudonymise both "
     "again, each with other UIDs"
 )
 DRAFT = "recontour"  # manufacturer and label, in any case, of what `recontour contour` wrote
-
-NAME_PART = (
-    r"[^\W_]{3,}|[^\W\d_\u0000-\u024f]+"  # shorter than three letters only where a letter is a syllable or a word
-)
 
 HEADER = (
     "SpecificCharacterSet",
@@ -115,6 +112,7 @@ class _Found:
     drawn: dict[tuple[str, str, tuple[str, str]], list[StructureSetFile]]  # by SOP instance UID, patient, date and time
     unreadable: list[LeftOut]
     others: Counter[str]
+    not_read: NotRead
 
 
 def read_archive(folder: Path) -> Archive:
@@ -123,7 +121,7 @@ def read_archive(folder: Path) -> Archive:
     Files that do not claim to be DICOM and other modalities are passed over. Copies of one object count once.
     Raises: NoSeriesError: there is no such folder. FaultError: the machine failed.
     """
-    found = _Found({}, {}, [], Counter())
+    found = _Found({}, {}, [], Counter(), NotRead())
 
     def skip(error: OSError) -> None:
         found.unreadable.append(LeftOut(Path(error.filename), why_unreadable(Path(error.filename), error)))
@@ -138,7 +136,7 @@ def read_archive(folder: Path) -> Archive:
         places = _places({uid: [image.path for image in images] for uid, images in found.images.items()})
         series = tuple(_ct_series(uid, images, places[uid], found.unreadable) for uid, images in found.images.items())
         structure_sets = _structure_sets(found)
-    pairs, left_out = pair(series, structure_sets)
+    pairs, left_out = pair(series, structure_sets, found.not_read)
     return Archive(folder, series, pairs, left_out, tuple(found.unreadable), tuple(sorted(found.others.items())))
 
 
@@ -149,6 +147,7 @@ def _look_into(path: Path, found: _Found) -> None:
         sop_class, instance, patient_id = sop_class_uid(header), sop_instance_uid(header), text(header, "PatientID")
         if sop_class in CT and (picture := kind_of_picture(header)):
             found.others[picture] += 1
+            found.not_read.add(picture, instance)
         elif sop_class in CT:
             image = _Image(path, instance, _place(header), person_of(header), text(header, "FrameOfReferenceUID"))
             found.images.setdefault(text(header, "SeriesInstanceUID"), []).append(image)
@@ -156,8 +155,17 @@ def _look_into(path: Path, found: _Found) -> None:
             drawn = DRAWN[sop_class](path, header)
             found.drawn.setdefault((instance, patient_id, drawn.drawn), []).append(drawn)
         else:
-            kind = UID(sop_class).name
-            found.others["object of an unknown kind" if kind == sop_class else kind] += 1
+            name = UID(sop_class).name
+            kind = UNKNOWN if name == sop_class else name
+            found.others[kind] += 1
+            found.not_read.add(kind, instance, *_uids_around(header))
+
+
+def _uids_around(header: Dataset) -> tuple[str, ...]:
+    """The UIDs of an object's series and frame of reference; none if they are damaged, since the object is not used."""
+    with suppress(NotDicomError), reading(Path()):
+        return text(header, "SeriesInstanceUID"), text(header, "FrameOfReferenceUID")
+    return ()
 
 
 def _place(header: Dataset) -> Place:
@@ -312,6 +320,6 @@ def _moment(header: Dataset, day: str, hour: str) -> tuple[str, str]:
 
 
 def _identity(header: Dataset) -> frozenset[str]:
-    """The patient's ID and the parts of the name."""
-    name = re.findall(NAME_PART, text(header, "PatientName"))
-    return frozenset(part for part in (*name, text(header, "PatientID")) if part)
+    """The patient's ID and the parts of the name, in all their spellings."""
+    parts = filter(None, (*name_parts(text(header, "PatientName")), text(header, "PatientID")))
+    return frozenset(spelling for part in parts for spelling in spellings(part)) - {""}

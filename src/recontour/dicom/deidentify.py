@@ -34,7 +34,7 @@ from recontour.dicom.archive import DRAFT, Archive, read_archive
 from recontour.dicom.identity import LEAST, Patient
 from recontour.dicom.names import NameRow, match_drawn, ordered, read_user_map
 from recontour.dicom.pairing import CtSeries, LeftOut, StructureSetFile
-from recontour.dicom.passes import passes_of
+from recontour.dicom.passes import Frame, passes_of
 from recontour.dicom.reading import (
     DEEPEST,
     numbers,
@@ -71,6 +71,13 @@ HIDDEN = (
 )
 NO_NUMBERS = "a contour has coordinates that are no numbers; export the structure set again"
 SCREEN = re.compile("SCREEN|SAVE|CAPTURE")  # in ImageType: GE's dose reports, for one, are CT images of SCREEN SAVE
+APART = (
+    "Its whole series is left out for it: if it is no CT slice, move it out of the folder and repeat; if it is one, "
+    "export it again"
+)
+BURNED_IN = "says that text is burned into its pixels; it may name the patient"
+OF_SCREEN = "says that it is a picture of a screen; text in it may name the patient"
+NO_PLACE = "no ImagePositionPatient, so it may be a picture, and text in a picture may name the patient"
 NO_SEG = "a DICOM SEG is not written, so only its CT was; convert it into an RTSTRUCT first"
 
 
@@ -147,8 +154,7 @@ def deidentify(
                 left_out.append(LeftOut(at, str(error).removeprefix(f"{at}: ")))
         counts = _counts(folder)
         if not counts["series"]:
-            why = f" ({left_out[0].path}: {left_out[0].why})" if left_out else ""
-            raise NoSeriesError(f"{dicom_dir}: no CT series that can be de-identified{why}; give a folder of CT series")
+            raise NoSeriesError(_why_nothing(archive, left_out))
         if key and not key.exists():
             write_text(key, secret.hex() + "\n", mode=0o600)
     progress("de-identifying", len(series), len(series), "")
@@ -166,6 +172,17 @@ def _to_write(archive: Archive) -> tuple[list[CtSeries], list[LeftOut]]:
     series = [ct for ct in archive.series if ct.uid and not ct.clash]
     uids = {ct.uid for ct in series}
     return series, [*archive.unreadable, *(one for one in archive.left_out if one.series_uid not in uids)]
+
+
+def _why_nothing(archive: Archive, left_out: Sequence[LeftOut]) -> str:
+    """Why nothing could be written: the first reason, or, where there is no CT, what there is instead."""
+    nothing = f"{archive.folder}: no CT series that can be de-identified"
+    reasons = [one.line for one in left_out[:1]]
+    if archive.series and reasons:
+        return f"{nothing}. {reasons[0]}"
+    seen = [*(f"{count} x {kind}" for kind, count in archive.passed_over), *reasons]
+    why = f" ({'; '.join(seen)})" if seen else ""
+    return f"{nothing}{why}; give a folder of CT series"
 
 
 def _counts(folder: Path) -> dict[str, int]:
@@ -213,15 +230,24 @@ def _write_series(folder: Path, series: CtSeries, patient: Patient) -> list[str]
                     raise MixedSeriesError(f"{written[instance]} and {path}: {TWO_PLACES}")
                 _refuse_marks_in_pixels(image, path)
                 clean = _without_identity(image, patient)
-                clean.InstanceNumber, clean.AcquisitionNumber = number, numbered.get(path, "")
+                clean.InstanceNumber, clean.AcquisitionNumber = number, numbered.get((path, 0), "")
+                _number_frames(clean, path, numbered)
                 _set_pixels(clean, image, path)
                 content = encoded(clean)
             (partial / f"CT{number:04d}.dcm").write_bytes(content)
     if overlap is None:
         return []
-    return [
-        f"{overlap.kind} in one series overlap {overlap.stretch}, and import will refuse it; write one of them alone"
-    ]
+    take_one = "export one of them alone" if len(series.files) == 1 else "write one of them alone"
+    return [f"{overlap.kind} in one series overlap {overlap.stretch}, and import will refuse it; {take_one}"]
+
+
+def _number_frames(clean: Dataset, path: Path, numbered: Mapping[Frame, int]) -> None:
+    """Give the frames of a multi-frame image the numbers of their acquisitions."""
+    for number, frame in enumerate(clean.get("PerFrameFunctionalGroupsSequence") or (), start=1):
+        if (path, number) in numbered:
+            content = (frame.get("FrameContentSequence") or [Dataset()])[0]
+            content.FrameAcquisitionNumber = numbered[path, number]
+            frame.FrameContentSequence = [content]
 
 
 def _place_in_series(path: Path) -> tuple[int, float, Path]:
@@ -254,11 +280,11 @@ def _set_pixels(clean: Dataset, image: Dataset, path: Path) -> None:
 def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
     """Raise where an image says that its pixels hold more than pixels."""
     if text(image, "BurnedInAnnotation").upper() == "YES":
-        raise DicomError(f"{path}: says that text is burned into its pixels; it may name the patient")
+        raise DicomError(f"{path}: {BURNED_IN}. {APART} without the text")
     if SCREEN.search(text(image, "ImageType").upper()):
-        raise DicomError(f"{path}: says that it is a picture of a screen; text in it may name the patient")
+        raise DicomError(f"{path}: {OF_SCREEN}. {APART}")
     if sop_class_uid(image) == CTImageStorage and value(image, "ImagePositionPatient") is None:
-        raise DicomError(f"{path}: a picture without ImagePositionPatient; text in it may name the patient")
+        raise DicomError(f"{path}: {NO_PLACE}. {APART}")
     for tag in sorted(image.keys()):
         if 0x6000 <= tag.group < 0x6100 and tag.element == 0x0100 and image[tag].value > 1:  # OverlayBitsAllocated
             raise DicomError(f"{path}: an overlay lies in unused bits of its pixels; export it without overlays")

@@ -2,7 +2,6 @@
 
 import hmac
 import re
-import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,21 +12,15 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
-from recontour.dicom.archive import NAME_PART
 from recontour.dicom.pairing import CtSeries
 from recontour.dicom.reading import items_of, read_header, reading, text, value
+from recontour.dicom.spelling import name_parts, spellings
 
 NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
 NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientBirthDate", "StudyDate")
 IDENTIFYING = ("SpecificCharacterSet", *NAMES, *NUMBERS, "OtherPatientIDsSequence")
 SHORTEST = 3  # characters of an ID that is looked for: any shorter one is found anywhere
 LEAST = 1000  # the same of a number: a tube has 120 kV, an image 512 rows, and a patient may have either as ID
-ONE_LETTER = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "t", "ħ": "h", "\u0131": "i", "ŋ": "n", "ŧ": "t"}
-)
-TWO = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "œ": "oe", "þ": "th", "ð": "dh", "ñ": "ny"}
-) | {key: value for key, value in ONE_LETTER.items() if chr(key) in "łđħ\u0131ŋŧ"}
 MOST_DAYS = 3650  # dates go back by 1 to so many days
 
 
@@ -102,26 +95,12 @@ class Patient:
 
 def _words(dataset: Dataset) -> frozenset[str]:
     """The parts of the names that a file gives the patient; the patient's numbers, and the longer digits in them."""
-    said = [unicodedata.normalize("NFC", text(dataset, keyword)) for keyword in NAMES]
-    names = [part for name in said for part in re.findall(NAME_PART, name)]
+    names = [part for keyword in NAMES for part in name_parts(text(dataset, keyword))]
     numbers = [number for keyword in NUMBERS for number in _values(dataset, keyword)]
     numbers += [text(item, "PatientID") for item in items_of(dataset, "OtherPatientIDsSequence")]
     digits = [run for number in numbers for run in re.findall("[0-9]{4,}", number)]
     found = (*names, *(one for one in (*numbers, *digits) if len(one) >= SHORTEST))
     return frozenset(spelling for word in found for spelling in spellings(word))
-
-
-def spellings(words: str) -> frozenset[str]:
-    """How words may be written in small letters: as they are, and in the ways that leave out their accents.
-
-    Müller is also muller and mueller, Søren soren and soeren, Łukasz lukasz.
-    """
-    composed = unicodedata.normalize("NFC", words).casefold()
-    return frozenset({composed, *(_without_accents(composed.translate(letters)) for letters in (ONE_LETTER, TWO))})
-
-
-def _without_accents(words: str) -> str:
-    return "".join(letter for letter in unicodedata.normalize("NFKD", words) if not unicodedata.combining(letter))
 
 
 def _is_latin(word: str) -> bool:

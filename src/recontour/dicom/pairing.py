@@ -1,11 +1,14 @@
 """Which CT series a structure set was drawn on: by the UIDs it references, what its contours name before its header."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recontour.dicom.copies import listed
 from recontour.dicom.person import NOBODY, Person
+from recontour.dicom.pictures import PICTURES
+from recontour.dicom.spelling import spellings
 from recontour.errors import MixedSeriesError
 
 RIVALS_SHOWN = 4  # in one line: a CT may have come apart into as many series as it has slices
@@ -54,7 +57,8 @@ class ListedSeries:
 class StructureSetFile:
     """One RTSTRUCT, or one SEG. drawn: date and time, such that later ones sort last, and those not told first.
 
-    patient_id, identity: the patient's ID, and with it the parts of the name; they never leave memory.
+    patient_id, identity: the patient's ID, and with it the parts of the name, in all their spellings; they never leave
+    memory.
     """
 
     path: Path
@@ -94,7 +98,8 @@ class StructureSetFile:
 
     def names_patient(self, words: str) -> bool:
         """Whether words hold a part of the patient's name, or the patient's ID."""
-        return any(part.casefold() in words.casefold() for part in self.identity)
+        folded = spellings(words)
+        return any(part in spelling for part in self.identity for spelling in folded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,46 @@ class LeftOut:
             shown.append(f"{len(self.rivals) - RIVALS_SHOWN} more")
         return f"{self.reason}: {', '.join(shown)}"
 
+    @property
+    def line(self) -> str:
+        """What cannot be used, and why, each file named once: for the screen only."""
+        if self.path not in self.rivals:
+            return f"{self.path}: {self.why}"
+        others = [str(rival) for rival in self.rivals if rival != self.path]
+        return f"{' and '.join([str(self.path), *others])}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotRead:
+    """The objects that are here and are not read: their kinds, by the UIDs of object, series and frame of reference.
+
+    Objects that nobody draws on, such as plans and doses, are not among them.
+    """
+
+    kinds: dict[str, set[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, *uids: str) -> None:
+        """Keep an object's kind. uids: those by which a structure set may name it."""
+        if NO_IMAGE.search(kind):
+            return
+        for uid in filter(None, uids):
+            self.kinds.setdefault(uid, set()).add(kind)
+
+    def of_no_ct(self, uids: Iterable[str]) -> frozenset[str]:
+        """Those of some UIDs under which there is more than pictures, which may belong to a CT."""
+        return frozenset(uid for uid in uids if not self.kinds.get(uid, set()).issubset(PICTURES))
+
+    def said_of(self, uids: Iterable[str]) -> str:
+        """What the objects of some UIDs are, in words; empty if there are none."""
+        kinds = {kind for uid in uids for kind in self.kinds.get(uid, ())}
+        return " and ".join(_in_words(kind) for kind in sorted(kinds))
+
+
+def _in_words(kind: str) -> str:
+    if kind.endswith(IMAGE):
+        return f"{kind.removesuffix(IMAGE)} images"
+    return f"images that are not CT slices ({kind})"
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -141,11 +186,19 @@ class Match:
     note: str = ""
 
 
+IMAGE = " Image Storage"  # what the standard's names of images end with
+NO_IMAGE = re.compile(r"(?<! Image) Storage$")
 ABSENT = "its CT series is not here; export it with the CT it was drawn on"
 IMAGES_ABSENT = "the images that its contours are drawn on are not here; export it with the CT that has them"
 PARTLY_ABSENT = (
     "some of its contours are drawn on images of another series, which is not here; export a structure set of this CT "
     "alone"
+)
+ON_OTHERS = (
+    "its contours are drawn on {}, which are not read; draw or copy them onto the CT, and export that structure set"
+)
+PARTLY_ON_OTHERS = (
+    "some of its contours are drawn on {}, which are not read; export a structure set with the CT's contours alone"
 )
 SPLIT = " that share no place, as the parts of one CT do; export that CT again as one series"
 ONE = ", and which of them counts is unknown; keep only the CT it was drawn on in the folder"
@@ -153,6 +206,10 @@ EACH = "; export a structure set for each CT"
 NOTHING = (
     "it does not say on which CT it was drawn: it names no image, no series and no frame of reference; export it again "
     "with these references"
+)
+FRAME_OF_OTHERS = (
+    "it names no image and no series, and no CT here has its frame of reference, but {} have, which are not read; if "
+    "it was drawn on those, draw or copy it onto the CT, or else export it together with its CT"
 )
 NO_FRAME = (
     "it names no image and no series, and no CT here has its frame of reference; export it together with the CT it "
@@ -168,10 +225,10 @@ NO_UID = "CT images without SeriesInstanceUID; export them again"
 
 
 def pair(
-    series: Sequence[CtSeries], structure_sets: Iterable[StructureSetFile]
+    series: Sequence[CtSeries], structure_sets: Iterable[StructureSetFile], not_read: NotRead
 ) -> tuple[tuple[Pair, ...], tuple[LeftOut, ...]]:
     """Give each CT series its structure set: the pairs, and what was left out."""
-    finder = _Finder(series)
+    finder = _Finder(series, not_read)
     drawn_on: dict[str, list[StructureSetFile]] = {}
     notes: dict[Path, str] = {}
     refused: dict[str, str] = {}  # by series, why a structure set that references it is paired with none
@@ -203,7 +260,8 @@ def pair(
 class _Finder:
     """Finds the CT series of structure sets among those that are here."""
 
-    def __init__(self, series: Sequence[CtSeries]) -> None:
+    def __init__(self, series: Sequence[CtSeries], not_read: NotRead) -> None:
+        self._not_read = not_read
         self._series = {ct.uid: ct for ct in series}
         self._holding: dict[str, set[str]] = {}  # an image's UID -> the UIDs of the series that hold it
         for ct in series:
@@ -222,8 +280,7 @@ class _Finder:
         """The CT that holds the images which the contours name."""
         held = [self._holding[uid] for uid in one.images_drawn_on("") if uid in self._holding]
         if not held:
-            named = self._of(one.series_uids)
-            return Match(named, IMAGES_ABSENT if named else ABSENT)
+            return self._of_absent_images(one)
         referenced = self._with_images(one.images_drawn_on("") | one.image_uids)
         if are_parts(referenced):
             return Match(referenced, _why_several("it references images of", referenced, ONE))
@@ -237,7 +294,20 @@ class _Finder:
         (ct,) = found
         absent = one.images_drawn_on(ct.frame_of_reference_uid) - self._holding.keys()
         elsewhere = {uid for other in one.series_uids - {ct.uid} for uid in one.listed[other].image_uids}
-        return Match(found, PARTLY_ABSENT if absent & elsewhere else "")
+        apart = absent & elsewhere | self._not_read.of_no_ct(absent)
+        others = self._not_read.said_of(apart)
+        partly = PARTLY_ON_OTHERS.format(others) if others else PARTLY_ABSENT
+        return Match(found, partly if apart else "")
+
+    def _of_absent_images(self, one: StructureSetFile) -> Match:
+        """Why no CT is found where none holds an image that the contours name."""
+        named = self._of(one.series_uids)
+        others = self._not_read.said_of(one.images_drawn_on(""))
+        if not others and not named:
+            others = self._not_read.said_of(one.series_uids)
+        if others:
+            return Match(named, ON_OTHERS.format(others))
+        return Match(named, IMAGES_ABSENT if named else ABSENT)
 
     def _by_header(self, one: StructureSetFile) -> Match:
         """The CT that the header references: all there is where contours name no image."""
@@ -254,9 +324,10 @@ class _Finder:
             with_images = [ct for ct in named if not one.listed[ct.uid].image_uids.isdisjoint(ct.sop_instance_uids)]
             found = tuple(with_images) if len(with_images) == 1 else named
             return Match(found, "" if len(found) == 1 else _why_several("it references", found, ONE))
-        if len(together) == 1:
-            return Match(together)
-        return Match(together, _why_several("it references images of", together, ONE) if together else ABSENT)
+        if together:
+            return Match(together, "" if len(together) == 1 else _why_several("it references images of", together, ONE))
+        others = self._not_read.said_of(one.series_uids | one.image_uids)
+        return Match((), ON_OTHERS.format(others) if others else ABSENT)
 
     def _by_frame(self, one: StructureSetFile) -> Match:
         """The only CT of the frame of reference; a weak sign, so the patient must be the same."""
@@ -264,7 +335,8 @@ class _Finder:
             return Match((), NOTHING)
         found = tuple(ct for ct in self._series.values() if ct.frame_of_reference_uid in one.frame_uids)
         if not found:
-            return Match((), NO_FRAME)
+            others = self._not_read.said_of(one.frame_uids)
+            return Match((), FRAME_OF_OTHERS.format(others) if others else NO_FRAME)
         if len(found) > 1:
             return Match(
                 found, _why_several("it names no image and no series, but the frame of reference of", found, ONE)

@@ -17,13 +17,15 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
+from recontour.dicom.archive import ENHANCED_CT
 from recontour.dicom.plain import tag_of
-from recontour.dicom.reading import numbers, read_header, reading, text
+from recontour.dicom.reading import functional_group, numbers, read_header, reading, sop_class_uid, text
 from recontour.errors import DicomError
 
 Marks = Mapping[str, str]  # what an image says of its acquisition, by keyword
 Order = tuple[bool, float, str]
 Positions = npt.NDArray[np.float64]
+Frame = tuple[Path, int]  # an image of a file: from 1, 0 of a single-frame file
 
 SAME_PLACE_MM = 0.1  # slices closer than this lie at one position: no scanner's steps are that small
 ACQUIRED = (  # images that differ in one of these were acquired apart
@@ -71,6 +73,8 @@ TIMES = {  # what a time is made of; the first that is there counts
 OF_TIMES = tuple(keyword for ways in TIMES.values() for way in ways for keyword in way)
 MARKS = (*ACQUIRED, *RECONSTRUCTED, *OF_TIMES, "InstanceNumber")  # all that is looked at
 PLACE = ("ImagePositionPatient", "ImageOrientationPatient")
+FRAMES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+PIXELS = 0x7FE00000
 HOLE = 1.75  # times the step beside it: there a slice is missing
 JUMP = 3  # times the usual step: what comes after it begins another run
 UNEVEN = 0.15  # of the mean gap: what gaps may differ by in one acquisition
@@ -191,22 +195,17 @@ def overlap_of_pixels(hu: npt.NDArray[Any], z_mm: Sequence[float]) -> Overlap | 
     return Overlap((one, other), z_mm[inside[0]], z_mm[inside[-1]], "what they show")
 
 
-def passes_of(files: Sequence[Path]) -> tuple[Overlap, dict[Path, int]] | None:
-    """The acquisitions of a series' single-frame files that overlap, and the number of each file's, from 1.
+def passes_of(files: Sequence[Path]) -> tuple[Overlap, dict[Frame, int]] | None:
+    """The acquisitions of a series that overlap, and the number of each image's, from 1.
 
     None where none overlap by what the files say, or where one does not say where it lies.
     """
-    found = []
+    found: list[tuple[float, Frame, Marks]] = []
     for path in files:
         try:
             with reading(path):
-                header = read_header(path, (*MARKS, *PLACE))
-                position = numbers(header, "ImagePositionPatient", 3, path)
-                orientation = numbers(header, "ImageOrientationPatient", 6, path)
-                found.append((position[2], path, marks_of(header)))
+                found += _images_of(path)
         except DicomError:
-            return None
-        if max(abs(orientation[2]), abs(orientation[5])) > 0.5:
             return None
     found.sort(key=lambda image: image[:2])
     z_mm = [z for z, _, _ in found]
@@ -215,6 +214,34 @@ def passes_of(files: Sequence[Path]) -> tuple[Overlap, dict[Path, int]] | None:
         return None
     numbered = {found[index][1]: number for number, slices in enumerate(overlap.passes, start=1) for index in slices}
     return overlap, numbered
+
+
+def _images_of(path: Path) -> Iterator[tuple[float, Frame, Marks]]:
+    """The images of a CT file without localisers: where each lies, which it is, and what it says.
+
+    Raises: DicomError: one does not say where it lies, or is not axial.
+    """
+    header = read_header(path, ("SOPClassUID", *MARKS, *PLACE))
+    if sop_class_uid(header) not in ENHANCED_CT:
+        yield _height_mm(header, header, path), (path, 0), marks_of(header)
+        return
+    header = read_header(path, (*MARKS, *FRAMES), until=PIXELS)
+    for number, frame in enumerate(header.get("PerFrameFunctionalGroupsSequence") or (), start=1):
+        position = functional_group(header, frame, "PlanePositionSequence", path)
+        orientation = functional_group(header, frame, "PlaneOrientationSequence", path)
+        kind = functional_group(header, frame, "CTImageFrameTypeSequence", path)
+        content = (frame.get("FrameContentSequence") or [Dataset()])[0]
+        if "LOCALIZER" not in text(kind, "FrameType"):
+            marks = {**marks_of(header, content), "InstanceNumber": str(number)}
+            yield _height_mm(position, orientation, path), (path, number), marks
+
+
+def _height_mm(position: Dataset, orientation: Dataset, path: Path) -> float:
+    """The z of an axial image. Raises: DicomError: it has none, or is not axial."""
+    axes = numbers(orientation, "ImageOrientationPatient", 6, path)
+    if max(abs(axes[2]), abs(axes[5])) > 0.5:
+        raise DicomError(f"{path}: not axial; give an axial CT")
+    return numbers(position, "ImagePositionPatient", 3, path)[2]
 
 
 def acquired_alike(one: Marks, other: Marks) -> bool:

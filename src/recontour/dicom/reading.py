@@ -236,6 +236,16 @@ def text(dataset: Attributes, keyword: str) -> str:
     return "" if found is None else printable(str(found).replace(IR_58, "")).strip()
 
 
+def functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path) -> Dataset:
+    """A frame's own functional group, or the one all frames share (PS3.3 C.7.6.16)."""
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    for group in (frame.get(keyword), shared.get(keyword)):
+        if group:
+            found: Dataset = group[0]
+            return found
+    raise DicomError(f"{path}: a multi-frame CT without {keyword}; export it as single-frame CT images")
+
+
 def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[float, ...]:
     """An attribute of `count` numbers, none beyond LARGEST.
 

@@ -13,9 +13,9 @@ from pydicom import Dataset
 from pydicom.uid import UID, CTImageStorage, RTStructureSetStorage, SegmentationStorage, generate_uid
 
 from recontour.dicom.archive import LABEL_MAP
-from recontour.dicom.reading import read_dataset, reading, sop_class_uid, text, value
+from recontour.dicom.reading import functional_group, read_dataset, reading, sop_class_uid, text, value
 from recontour.dicom.rtstruct import COLOURS, OTHER_COLOUR, Authorship, find_letters, refuse_without_uids
-from recontour.dicom.series import Scan, decimal_string, encoded, functional_group, plane_of, stored_pixels
+from recontour.dicom.series import Scan, decimal_string, encoded, plane_of, stored_pixels
 from recontour.errors import DicomError, FrameOfReferenceError, GridMismatchError, NoSeriesError
 from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Grid

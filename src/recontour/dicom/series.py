@@ -35,6 +35,7 @@ from recontour.dicom.passes import (
 from recontour.dicom.pictures import PICTURES, kind_of_picture
 from recontour.dicom.reading import (
     DEEPEST,
+    functional_group,
     not_read,
     numbers,
     read_dataset,
@@ -493,16 +494,6 @@ def _refuse_huge(dataset: Dataset, path: Path) -> None:
     largest = max([rows * columns * samples, *sizes])
     if largest > MOST_PIXELS or largest * frames > MOST_VOXELS:
         raise DicomError(f"{path}: {frames} image(s) of {largest:,} pixels, and no CT is that large; export it again")
-
-
-def functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path) -> Dataset:
-    """A frame's own functional group, or the one all frames share (PS3.3 C.7.6.16)."""
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    for group in (frame.get(keyword), shared.get(keyword)):
-        if group:
-            found: Dataset = group[0]
-            return found
-    raise DicomError(f"{path}: a multi-frame CT without {keyword}; export it as single-frame CT images")
 
 
 def _slice(
