@@ -64,7 +64,7 @@ def make_base(folder: Path) -> None:
 
 
 def bend(rng: random.Random, folder: Path) -> str:
-    """Bend one file of the study's folder; the study is told where it lies now."""
+    """Bend one file of the study's folder, after its paths are set to where it lies now."""
     study = folder / "study"
     declared = study / "study.json"
     declared.write_text(declared.read_text().replace(str(folder.with_name("study-base")), str(folder)))

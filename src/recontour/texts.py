@@ -46,6 +46,11 @@ def size_in_words(count: float) -> str:
     return f"{count / 1e6:.0f} MB" if count >= 1e6 or not count else "1 MB"
 
 
+def plural(count: int, thing: str) -> str:
+    """So many things: 1 patient, 2 patients."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 # Reading
 
 

@@ -38,7 +38,7 @@ from recontour.files import printable, refuse_existing, whole_folder
 from recontour.geometry import traced
 from recontour.geometry.nifti import affine_ras, write_nifti
 from recontour.network import Model, load_model
-from recontour.texts import shown
+from recontour.texts import plural, shown
 from recontour.training.presets import PRESETS, Preset, preset_of
 from recontour.training.recipe import Recipe
 from recontour.training.run import is_first_process
@@ -361,7 +361,7 @@ def draft_warnings(cases: Sequence[Case]) -> list[str]:
     """A warning if contours that a model is to learn from, or to be scored on, are recontour's own."""
     if not (drafts := sum(case.is_draft for case in cases)):
         return []
-    patients = f"{drafts} of {len(cases)} patient{'' if len(cases) == 1 else 's'}"
+    patients = f"{drafts} of {plural(len(cases), 'patient')}"
     return [f"the contours of {patients} are recontour's own: a model learns and proves nothing by them"]
 
 
@@ -390,7 +390,7 @@ def _trained_on(models: Mapping[str, Model], cases: Sequence[Case]) -> list[str]
 
 
 def _of_patients(some: Sequence[object], patients: Sequence[object]) -> str:
-    return f"{len(some)} of {len(patients)} patient{'' if len(patients) == 1 else 's'}"
+    return f"{len(some)} of {plural(len(patients), 'patient')}"
 
 
 def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:

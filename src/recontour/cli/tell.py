@@ -25,7 +25,7 @@ from recontour.cohort import by_patient, with_one_ct
 from recontour.cohort.patients import doubt
 from recontour.errors import CohortError
 from recontour.files import printable
-from recontour.texts import UnreadableError, csv_rows, read_text, size_in_words
+from recontour.texts import UnreadableError, csv_rows, plural, read_text, size_in_words
 
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
@@ -55,10 +55,6 @@ def say(words: str) -> None:
 def plain(words: str) -> Text:
     """Words as they are."""
     return Text(printable(words))
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def table_of(title: str, *columns: str) -> Table:
@@ -166,9 +162,9 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     for kind, count in written.passed_over:
         say(f"passed over: {count} x {kind}; only CT and structure sets are written")
     say(
-        f"{written.series} CT series of {_number(written.patients, 'patient')}, "
-        f"{_number(written.structure_sets, 'structure set')}, "
-        f"{_number(written.dropped_rois, 'ROI')} without an organ's name dropped, "
+        f"{written.series} CT series of {plural(written.patients, 'patient')}, "
+        f"{plural(written.structure_sets, 'structure set')}, "
+        f"{plural(written.dropped_rois, 'ROI')} without an organ's name dropped, "
         f"{len(written.left_out)} left out: {folder}",
     )
     say(
@@ -235,8 +231,8 @@ def exported(written: "Exported", folder: Path) -> None:
     for case, why in written.left_out.items():
         say(f"left out: {case}: {why}")
     for case, voxels in written.shared_voxels.items():
-        say(f"{case}: {_number(voxels, 'voxel')} of several organs at once, given to the smallest of them")
-    say(f"{_number(len(written.cases), 'case')}, {len(written.left_out)} left out: {folder}")
+        say(f"{case}: {plural(voxels, 'voxel')} of several organs at once, given to the smallest of them")
+    say(f"{plural(len(written.cases), 'case')}, {len(written.left_out)} left out: {folder}")
 
 
 def converted(written: "Converted", path: Path) -> None:
@@ -258,7 +254,7 @@ def learnt(model: "Model", path: Path) -> None:
         layers = "layer" if p.retrained_layers == 1 else f"{p.retrained_layers} layers"
         say(f"{p.lineage}: retrained the last {layers}; started fresh: {fresh}; dropped: {dropped}")
     organs = ", ".join(f"{organ} ({count})" for organ, count in p.cases_per_organ.items())
-    say(f"trained on {_number(p.cases, 'patient')} of {p.centre}; organs (patients): {organs}")
+    say(f"trained on {plural(p.cases, 'patient')} of {p.centre}; organs (patients): {organs}")
     say(f"model: {path}")
 
 
@@ -287,7 +283,7 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     for organ, rows in organs.items():
         add_row(table, organ, counts(rows), *(number(mean_over_organs(rows, model, [organ]), 3) for model in models))
     means = [number(mean_over_organs(scores, model, common), 3) for model in models]
-    add_row(table, f"mean over {len(common)} organ{'' if len(common) == 1 else 's'}", "", *means)
+    add_row(table, f"mean over {plural(len(common), 'organ')}", "", *means)
     out.print(table)
     if len(common) < len(organs):
         say("The mean is over the organs that every model has scored.")

@@ -158,7 +158,7 @@ def _read_all(paths: Sequence[Path]) -> tuple[dict[Path, Dataset], dict[Path, st
 
 
 def _that_matter(dataset: Dataset) -> set[str]:
-    """The attributes that matter; without an ID, a patient is told by the name."""
+    """The attributes that matter; without an ID, the name identifies the patient."""
     return {*THAT_MATTER, *(() if text(dataset, "PatientID") else ("PatientName",))}
 
 

@@ -26,25 +26,31 @@ def patients_and_cts(scores: Iterable[CaseScore]) -> tuple[int, int]:
     return len(set(of_case.values())), len(of_case)
 
 
-def _mean_row(who: str, rows: Sequence[CaseScore]) -> CaseScore:
-    """Several CTs' rows as one; a lone row keeps its numbers to the bit."""
-    if len(rows) == 1:
-        return replace(rows[0], case=who, patient="")
+def averaged(rows: Sequence[CaseScore], *, case: str, model: str, patient: str = "") -> CaseScore:
+    """Several rows of one organ as one: each measure is the mean of those that are not NaN."""
     return CaseScore(
-        case=who,
+        case=case,
         organ=rows[0].organ,
-        model=rows[0].model,
-        dsc=mean_without_nan(row.dsc for row in rows),
-        surface_dsc=mean_without_nan(row.surface_dsc for row in rows),
+        model=model,
+        dsc=mean(row.dsc for row in rows),
+        surface_dsc=mean(row.surface_dsc for row in rows),
         tolerance_mm=rows[0].tolerance_mm,
-        hd95_mm=mean_without_nan(row.hd95_mm for row in rows),
-        volume_bias_percent=mean_without_nan(row.volume_bias_percent for row in rows),
-        msd_mm=mean_without_nan(row.msd_mm for row in rows),
-        apl_mm=mean_without_nan(row.apl_mm for row in rows),
+        hd95_mm=mean(row.hd95_mm for row in rows),
+        volume_bias_percent=mean(row.volume_bias_percent for row in rows),
+        msd_mm=mean(row.msd_mm for row in rows),
+        apl_mm=mean(row.apl_mm for row in rows),
+        patient=patient,
     )
 
 
-def mean_without_nan(values: Iterable[float]) -> float:
+def mean(values: Iterable[float]) -> float:
     """The mean of the values that are not NaN; NaN if none is."""
     there = [value for value in values if not np.isnan(value)]
     return float(np.mean(there)) if there else np.nan
+
+
+def _mean_row(who: str, rows: Sequence[CaseScore]) -> CaseScore:
+    """The rows of a patient's CTs as one; a lone row keeps its numbers to the bit."""
+    if len(rows) == 1:
+        return replace(rows[0], case=who, patient="")
+    return averaged(rows, case=who, model=rows[0].model)

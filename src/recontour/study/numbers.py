@@ -36,8 +36,3 @@ def side(value: Estimate) -> int:
 def percent(share: float) -> str:
     """A share."""
     return NONE if np.isnan(share) else f"{number(100 * share, 0)} %"
-
-
-def plural(count: int, thing: str) -> str:
-    """So many things."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"

@@ -16,7 +16,7 @@ from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
 from recontour.files import write_text
 from recontour.study.settings import Centre
-from recontour.texts import MOST_SHOWN, UnreadableError, as_it_was, csv_text, read_text, shown
+from recontour.texts import MOST_SHOWN, UnreadableError, as_it_was, csv_text, plural, read_text, shown
 
 FOLDS = ("train", "validation", "test")
 Split = Mapping[str, Sequence[str]]  # fold -> case ids
@@ -94,16 +94,18 @@ def on_both_sides(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) ->
     for name, split in splits.items():
         learnt = _cases(cohorts[name], split, ("train", "validation"))
         if both := of_one_patient(learnt, _cases(cohorts[name], split, ("test",))):
+            patients = plural(len(both), "patient")
             found.append(
-                f"{_patients(len(both))} of {cohorts[name].centre} had a CT for training or validation and another for "
+                f"{patients} of {cohorts[name].centre} had a CT for training or validation and another for "
                 "testing when this study began: scores there say nothing of new patients. A study begun now splits "
                 "by patient."
             )
     for learning, testing in (("source", "target"), ("target", "source")):
         learnt = _cases(cohorts[learning], splits[learning], ("train",))
         if both := of_one_patient(learnt, _cases(cohorts[testing], splits[testing], ("test",))):
+            patients = plural(len(both), "patient")
             found.append(
-                f"{_patients(len(both))} of {cohorts[testing].centre} for testing had the PatientID of someone whom "
+                f"{patients} of {cohorts[testing].centre} for testing had the PatientID of someone whom "
                 f"{cohorts[learning].centre} trains on: unless both centres gave out that ID, scores there say nothing "
                 "of new patients."
             )
@@ -118,10 +120,6 @@ def unknown_patients(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split])
 
 def _cases(cohort: Cohort, split: Split, folds: Sequence[str]) -> list[Case]:
     return [cohort[case] for fold in folds for case in split[fold]]
-
-
-def _patients(count: int) -> str:
-    return f"{count} patient{'' if count == 1 else 's'}"
 
 
 def _drawn(centre: Centre, cohort: Cohort) -> Split:

@@ -6,7 +6,7 @@ import numpy as np
 
 from recontour.evaluation import summary
 from recontour.evaluation.summary import NONE, number
-from recontour.study.numbers import gain, percent, plural, side
+from recontour.study.numbers import gain, percent, side
 from recontour.study.tables import (
     MODELS,
     PAIRS,
@@ -19,6 +19,7 @@ from recontour.study.tables import (
     Separately,
     TimesRow,
 )
+from recontour.texts import plural
 
 
 def headline(main: Main, source: str, target: str) -> str:

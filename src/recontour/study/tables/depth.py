@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from recontour.evaluation.patients import mean
 from recontour.study.cells import Cell, Grid
 from recontour.study.tables.finished import Progress, Results, finished, of_common_seeds, progress, trained
-from recontour.study.tables.scores import SOURCE, TARGET, Estimate, Level, gain_of, level_of, mean
+from recontour.study.tables.scores import SOURCE, TARGET, Estimate, Level, gain_of, level_of
 
 PAPERS_DEPTH = 10
 

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from recontour.evaluation import CaseScore, Comparison, common_organs, compare, per_patient
+from recontour.evaluation.patients import mean
 from recontour.study.cells import Grid
 from recontour.study.tables.finished import (
     MODELS,
@@ -26,7 +27,6 @@ from recontour.study.tables.scores import (
     difference,
     dsc_of,
     estimate,
-    mean,
     of_organs,
     patients,
     rows_of,

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from recontour.evaluation import CaseScore, per_patient
+from recontour.evaluation.patients import averaged, mean
 from recontour.study.cells import Cell
 from recontour.study.tables.finished import Results, finished
 
@@ -42,22 +43,7 @@ def rows_of(results: Results, cells: Iterable[Cell], fold: str, model: str = "")
     for cell in finished(results, cells):
         for row in results[cell.id].scores.get(fold, ()):
             groups.setdefault((row.case, row.organ), []).append(row)
-    return [
-        CaseScore(
-            case=case,
-            organ=organ,
-            model=model,
-            dsc=mean(row.dsc for row in rows),
-            surface_dsc=mean(row.surface_dsc for row in rows),
-            tolerance_mm=rows[0].tolerance_mm,
-            hd95_mm=mean(row.hd95_mm for row in rows),
-            volume_bias_percent=mean(row.volume_bias_percent for row in rows),
-            msd_mm=mean(row.msd_mm for row in rows),
-            apl_mm=mean(row.apl_mm for row in rows),
-            patient=rows[0].patient,
-        )
-        for (case, organ), rows in groups.items()
-    ]
+    return [averaged(rows, case=case, model=model, patient=rows[0].patient) for (case, _), rows in groups.items()]
 
 
 def dsc_of(rows: Iterable[CaseScore]) -> Dsc:
@@ -114,12 +100,6 @@ def gain_of(results: Results, a: Iterable[Cell], b: Iterable[Cell], organs: Coll
     """The target's DSC of b less that of a. organs: as for a level."""
     dsc_a, dsc_b = (dsc_of(rows_of(results, cells, TARGET)) for cells in (a, b))
     return estimate(of_organs(difference(dsc_a, dsc_b), organs))
-
-
-def mean(values: Iterable[float]) -> float:
-    """The mean of the values that are not NaN; NaN if none is."""
-    there = [value for value in values if not np.isnan(value)]
-    return float(np.mean(there)) if there else np.nan
 
 
 def _mean_over_organs(table: Floats) -> float:

@@ -3,20 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from recontour.evaluation.patients import mean
 from recontour.study.cells import Cell, Grid
 from recontour.study.tables.finished import MODELS, Progress, Results, finished, finished_by_model, progress, trained
-from recontour.study.tables.scores import (
-    ALL,
-    TARGET,
-    Dsc,
-    Estimate,
-    difference,
-    dsc_of,
-    estimate,
-    mean,
-    of_organs,
-    rows_of,
-)
+from recontour.study.tables.scores import ALL, TARGET, Dsc, Estimate, difference, dsc_of, estimate, of_organs, rows_of
 
 
 @dataclass(frozen=True, slots=True)

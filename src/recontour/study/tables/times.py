@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recontour.evaluation.patients import mean
 from recontour.study.cells import Grid
 from recontour.study.results import Result
 from recontour.study.tables.finished import Results, by_model
-from recontour.study.tables.scores import mean
 
 
 @dataclass(frozen=True, slots=True)
