@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from recontour.cohort.patients import contradict, open_to_others, salt_beside, salt_of, salt_path
+from recontour.cohort.patients import contradict, open_to_others, salt_beside, salt_of, salt_path, with_one_key
 from recontour.cohort.store import Case, Cohort, Mask, case_id_of
 from recontour.dicom import (
     Archive,
@@ -256,7 +256,7 @@ def _one_patient(archive: Archive, cohort: Cohort, added: Collection[str]) -> li
     here = {case_id_of(cohort.centre, pair.series.uid) for pair in archive.pairs}
     notes = []
     with suppress(CohortError):  # a case that is damaged is told where it is used
-        for cases in _by_key(cohort):
+        for cases in with_one_key(cohort):
             names = [case.id for case in cases]
             if set(names).isdisjoint(added):
                 continue
@@ -266,15 +266,6 @@ def _one_patient(archive: Archive, cohort: Cohort, added: Collection[str]) -> li
                     "keeps them on one side of its split; do not train on one and test on another of them"
                 )
     return notes
-
-
-def _by_key(cohort: Cohort) -> list[list[Case]]:
-    """The cases of each patient who has several, as far as keys tell."""
-    by_key: dict[str, list[Case]] = {}
-    for case in cohort:
-        if case.patient:
-            by_key.setdefault(case.patient, []).append(case)
-    return [cases for cases in by_key.values() if len(cases) > 1]
 
 
 def _nobodys(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[str]:

@@ -102,6 +102,15 @@ def salt_of(key: str) -> str:
     return key.partition("-")[0]
 
 
+def with_one_key(cases: Iterable[Case]) -> list[list[Case]]:
+    """Those of the cases that share their patient's key with another: by key. See `with_one_ct`."""
+    by_key: dict[str, list[Case]] = {}
+    for case in cases:
+        if case.patient:
+            by_key.setdefault(case.patient, []).append(case)
+    return [alike for alike in by_key.values() if len(alike) > 1]
+
+
 def by_patient(cases: Iterable[Case]) -> list[list[Case]]:
     """The cases of each patient, of whatever cohorts: those of one key, or of one CT to the voxel.
 
@@ -109,12 +118,8 @@ def by_patient(cases: Iterable[Case]) -> list[list[Case]]:
     are in the order of the cases.
     """
     ordered = list(cases)
-    by_key: dict[str, list[Case]] = {}
-    for case in ordered:
-        if case.patient:
-            by_key.setdefault(case.patient, []).append(case)
     patients = {case: [case] for case in ordered}
-    for alike in (*by_key.values(), *with_one_ct(ordered)):
+    for alike in (*with_one_key(ordered), *with_one_ct(ordered)):
         _join(patients, alike)
     place = {case: at for at, case in enumerate(ordered)}
     first_ones = {min(patient, key=place.__getitem__) for patient in patients.values()}
