@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """What of the recipe pays? Each part taken away, or changed, alone.
 
-    .venv/bin/python benchmarks/ablation.py [--iterations 600] [--folds 3] [--only ROWS] [--seed 0] [--jobs 2]
+    .venv/bin/python benchmarks/ablation.py [--iterations 600] [--folds 3] [--only ROWS] [--seed 0]
+    [--jobs 2]
 
-Adaptation: Model_S, as parent_share.py trains it, is adapted to target1's development patients outside a fold and
-scored on the fold, in three folds, or in the first ones of them. Training: networks on source, scored on source's
-validation patients. Test patients are not touched. One thread a training. Broken off at any moment, the same command
-goes on where it was. Prints a table, and writes docs/results/ablation.json and ablation_scores.csv, of which alone
+Adaptation: Model_S, as parent_share.py trains it, is adapted to target1's development patients
+    outside a fold and scored on the fold, in three folds, or in the first ones of them. Training:
+    networks on source, scored on source's validation patients. Test patients are not touched. One
+    thread a training. Broken off at any moment, the same command goes on where it was. Prints a
+    table, and writes docs/results/ablation.json and ablation_scores.csv, of which alone
 --table makes it. Makes its cohorts as real_centres.py does.
 """
 
@@ -29,7 +31,16 @@ import torch
 import raw_scores
 from candidates import cases_of, dsc
 from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
-from raw_scores import RawScore, chosen, mean_dsc, mean_of_folds, of_json, rows_of, score_cases, to_json
+from raw_scores import (
+    RawScore,
+    chosen,
+    mean_dsc,
+    mean_of_folds,
+    of_json,
+    rows_of,
+    score_cases,
+    to_json,
+)
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, load_model
@@ -77,9 +88,13 @@ def adaptation(name: str, fold: int, iterations: int, seed: int, work: Path) -> 
     recipe = replace(COMPACT.adapt, iterations=iterations, **ADAPTATIONS[name])
     watched = learnt[:INNER] if name == "early stopping" else []
     learnt = learnt[len(watched) :]
-    model = take_over(source_model(work, seed), target, learnt, target.organs, recipe, RETRAIN_LAST, seed)
+    model = take_over(
+        source_model(work, seed), target, learnt, target.organs, recipe, RETRAIN_LAST, seed
+    )
     folder = work / "ablation" / f"adapt-{slug(name)}-{fold}"
-    return scored_after(model, learnt, recipe, watched, scored, folder, f"adaptation: {name}", f"fold {fold}")
+    return scored_after(
+        model, learnt, recipe, watched, scored, folder, f"adaptation: {name}", f"fold {fold}"
+    )
 
 
 def training(name: str, _fold: int, iterations: int, seed: int, work: Path) -> dict[str, Any]:
@@ -90,11 +105,15 @@ def training(name: str, _fold: int, iterations: int, seed: int, work: Path) -> d
     with ExitStack() as stack:
         if name == "crop centred on the image":
             for module in ("training.batches", "contouring.predict"):
-                stack.enter_context(mock.patch(f"recontour.{module}.body_centre_mm", image_centre_mm))
+                stack.enter_context(
+                    mock.patch(f"recontour.{module}.body_centre_mm", image_centre_mm)
+                )
         model = begin(source, cases, source.organs, "compact", replace(COMPACT, train=recipe), seed)
         scored = cases_of(work, "source", "validation")
         folder = work / "ablation" / f"train-{slug(name)}"
-        return scored_after(model, cases, recipe, [], scored, folder, f"training: {name}", "source validation")
+        return scored_after(
+            model, cases, recipe, [], scored, folder, f"training: {name}", "source validation"
+        )
 
 
 def scored_after(
@@ -117,7 +136,9 @@ def scored_after(
     if row := raw_scores.kept_row(kept):
         return row
     if watched:
-        shutil.rmtree(folder, ignore_errors=True)  # broken off, it begins anew: what it saw at its looks is gone
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # broken off, it begins anew: what it saw at its looks is gone
     best, weights = -1.0, model.network.state_dict()
     with Diary(folder / "diary.csv") as diary:
         if out.exists():
@@ -134,7 +155,13 @@ def scored_after(
         model.network.load_state_dict(weights)
     scores = score_cases(model, scored, name, part, model.provenance.seed)
     by_organ = {organ: mean_dsc(scores, [organ]) for organ in model.organs}
-    row = {"scored": len(scored), "seconds": seconds, "mean": mean_dsc(scores), **by_organ, "scores": to_json(scores)}
+    row = {
+        "scored": len(scored),
+        "seconds": seconds,
+        "mean": mean_dsc(scores),
+        **by_organ,
+        "scores": to_json(scores),
+    }
     kept.write_text(json.dumps(row, indent=1))
     return row
 
@@ -149,7 +176,9 @@ def measured(jobs: dict[tuple[str, str], list[Any]]) -> Iterator[tuple[str, str,
         rows = [job.result() for job in folds]
         weights = [row["scored"] for row in rows]
         keys = [key for key in rows[0] if key not in ("scored", "scores")]
-        means = {key: float(np.average([row[key] for row in rows], weights=weights)) for key in keys}
+        means = {
+            key: float(np.average([row[key] for row in rows], weights=weights)) for key in keys
+        }
         yield stage, name, {key: round(value, 4) for key, value in means.items()}
 
 
@@ -160,14 +189,24 @@ def table(scores: Sequence[RawScore]) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--iterations", type=int, default=600)
-    parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), help="how many are looked at")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=FOLDS,
+        choices=range(1, FOLDS + 1),
+        help="how many are looked at",
+    )
     parser.add_argument("--only", help="some of: " + "; ".join({**ADAPTATIONS, **TRAININGS}))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
-    parser.add_argument("--table", action="store_true", help="only the means, of the scores in docs/results")
+    parser.add_argument(
+        "--table", action="store_true", help="only the means, of the scores in docs/results"
+    )
     options = parser.parse_args()
     if options.table:
         print("\n".join(table(raw_scores.read(SCORES))))
@@ -193,8 +232,16 @@ def main() -> None:
         for stage, name, row in measured(jobs):
             told[stage][name] = row
             gain = row["mean"] - told[stage]["as it is"]["mean"]
-            print(f"{stage:10}  {name:26} {row['mean']:.4f}  {gain:+.4f}  {row['seconds']:6.0f} s", flush=True)
-        scored = [one for folds in jobs.values() for job in folds for one in of_json(job.result()["scores"])]
+            print(
+                f"{stage:10}  {name:26} {row['mean']:.4f}  {gain:+.4f}  {row['seconds']:6.0f} s",
+                flush=True,
+            )
+        scored = [
+            one
+            for folds in jobs.values()
+            for job in folds
+            for one in of_json(job.result()["scores"])
+        ]
         raw_scores.write(SCORES, scored)
     about = {
         "cpu": cpu_name(),

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """What does caching a frozen trunk's features save, an iteration and a whole adaptation?
 
-    .venv/bin/python benchmarks/adapt_speed.py [--iterations 2200] [--every 100] [--seed 0] [--steps-only] [--work DIR]
+    .venv/bin/python benchmarks/adapt_speed.py [--iterations 2200] [--every 100] [--seed 0]
+    [--steps-only] [--work DIR]
 
-First, steps: CPU time of one training iteration on one thread, all ways in turns, the least of several: plain frozen
-fine-tuning (a new view each time), fixed views with the features made anew, and with the features read from the cache,
-seeing whole slices or, as most iterations of `compact` do, a window of them; "cached" is the mean of an adaptation's.
-CPU time, since other work may run on the machine.
+First, steps: CPU time of one training iteration on one thread, all ways in turns, the least of
+    several: plain frozen fine-tuning (a new view each time), fixed views with the features made
+    anew, and with the features read from the cache, seeing whole slices or, as most iterations of
+    `compact` do, a window of them; "cached" is the mean of an adaptation's. CPU time, since other
+    work may run on the machine.
 
-Then, trainings on the real centres: Model_S on source, unless it is there; on target1's training patients Model_T from
-scratch, Model_ST plain and Model_ST cached, each scored on target1's validation patients as it goes (not counted as
-training time; test patients are not touched): seconds to reach Model_T's last validation DSC, and what share of the
-time went into trunk, head and data. Broken off at any moment, the same command goes on where it was. Writes
-docs/results/adapt_speed.json. Makes its cohorts as real_centres.py does.
+Then, trainings on the real centres: Model_S on source, unless it is there; on target1's training
+    patients Model_T from scratch, Model_ST plain and Model_ST cached, each scored on target1's
+    validation patients as it goes (not counted as training time; test patients are not touched):
+    seconds to reach Model_T's last validation DSC, and what share of the time went into trunk, head
+    and data. Broken off at any moment, the same command goes on where it was. Writes
+    docs/results/adapt_speed.json. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -62,7 +65,12 @@ def steps_of(preset_name: str, case: Case, organs: Sequence[str], folder: Path) 
     if share:
         ways["cached, a window"] = (replace(preset.adapt, views=1, whole_iterations=0), True)
     steps = {
-        name: step_of(network, Batches([case], organs, preset.preprocessing, recipe, seed=0), folder / name, keep=keep)
+        name: step_of(
+            network,
+            Batches([case], organs, preset.preprocessing, recipe, seed=0),
+            folder / name,
+            keep=keep,
+        )
         for name, (recipe, keep) in ways.items()
     }
     least = dict.fromkeys(steps, inf)
@@ -73,7 +81,9 @@ def steps_of(preset_name: str, case: Case, organs: Sequence[str], folder: Path) 
             least[name] = min(least[name], time.process_time() - began)
     if share:
         least["cached, whole slices"] = least["cached"]
-        least["cached"] = share * least["cached, a window"] + (1 - share) * least["cached, whole slices"]
+        least["cached"] = (
+            share * least["cached, a window"] + (1 - share) * least["cached, whole slices"]
+        )
     return {name: round(1000 * seconds, 1) for name, seconds in least.items()}
 
 
@@ -85,7 +95,9 @@ def step_of(network: Network, batches: Batches, file: Path, *, keep: bool) -> Ca
 
     def step() -> None:
         set_training_mode(network)
-        loss = loss_of(lessons.logits(network, lessons.given(network, batch)), batch, batches.recipe, 0)
+        loss = loss_of(
+            lessons.logits(network, lessons.given(network, batch)), batch, batches.recipe, 0
+        )
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
@@ -94,7 +106,13 @@ def step_of(network: Network, batches: Batches, file: Path, *, keep: bool) -> Ca
 
 
 def trained(
-    name: str, model: Model, cases: Sequence[Case], recipe: Recipe, folder: Path, every: int, watched: list[Case]
+    name: str,
+    model: Model,
+    cases: Sequence[Case],
+    recipe: Recipe,
+    folder: Path,
+    every: int,
+    watched: list[Case],
 ) -> dict[str, Any]:
     """Train a model, scoring it as it goes; what that took."""
     kept = folder / f"{name}.json"
@@ -106,8 +124,14 @@ def trained(
             diary.note(step)
             if step.iteration % every == 0 or step.iteration == recipe.iterations:
                 diary.validate(step.iteration, lambda: dsc(model, watched)["mean"])
-                print(f"{name}: {step.iteration}/{recipe.iterations}, DSC {diary.validation[-1].value:.4f}", flush=True)
-        curve = [(point.iteration, round(point.seconds, 1), round(point.value, 4)) for point in diary.validation]
+                print(
+                    f"{name}: {step.iteration}/{recipe.iterations}, DSC {diary.validation[-1].value:.4f}",
+                    flush=True,
+                )
+        curve = [
+            (point.iteration, round(point.seconds, 1), round(point.value, 4))
+            for point in diary.validation
+        ]
         trunk, head = time_shares(model, cases, recipe, diary)
         row = {
             "seconds": round(diary.seconds, 1),
@@ -133,7 +157,9 @@ def trainings(work: Path, iterations: int, every: int, seed: int) -> dict[str, A
     t = begin(target, cases, target.organs, "compact", replace(preset, train=train), seed)
     rows = {"T": trained("T", t, cases, train, folder, every, watched)}
     for name, recipe in ways.items():
-        st = take_over(source_model(work, seed), target, cases, target.organs, recipe, RETRAIN_LAST, seed)
+        st = take_over(
+            source_model(work, seed), target, cases, target.organs, recipe, RETRAIN_LAST, seed
+        )
         rows[name] = trained(name, st, cases, recipe, folder, every, watched)
     goal = rows["T"]["validation"][-1][2]
     for row in rows.values():
@@ -144,10 +170,15 @@ def trainings(work: Path, iterations: int, every: int, seed: int) -> dict[str, A
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--iterations", type=int, default=preset_of("compact").adapt.iterations)
     parser.add_argument(
-        "--every", type=int, default=100, help="iterations between two looks at the validation patients"
+        "--every",
+        type=int,
+        default=100,
+        help="iterations between two looks at the validation patients",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps-only", action="store_true")
@@ -164,7 +195,10 @@ def main() -> None:
             steps = steps_of(preset, case, case.organs, Path(scratch))
         about["milliseconds of a step"][preset] = steps
         for name, ms in steps.items():
-            print(f"{preset}, {name}: {ms:.1f} ms; plain takes {steps['plain'] / ms:.2f} times as long", flush=True)
+            print(
+                f"{preset}, {name}: {ms:.1f} ms; plain takes {steps['plain'] / ms:.2f} times as long",
+                flush=True,
+            )
     if not options.steps_only:
         about["trainings"] = {"iterations": options.iterations, "seed": options.seed}
         about["trainings"] |= trainings(work, options.iterations, options.every, options.seed)

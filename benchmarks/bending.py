@@ -1,4 +1,7 @@
-"""How the bent files of `bent_files.py` are bent: hostile values, and where in a JSON value they are put."""
+"""How the bent files of `bent_files.py` are bent:
+
+hostile values, and where in a JSON value they are put.
+"""
 
 import json
 import random
@@ -9,7 +12,19 @@ TEXTS = [
     "=cmd|' /C calc'!A0", "+1", "-1", "@x", "A" * 70_000, "\u202egpj.exe", "\ud800", "nan", "1e30", "\u8148\u817a",
 ]  # fmt: skip
 NUMBERS = [0, -1, 1, 2, 1e30, -1e30, 1e-320, 10**6, 10**9, 2**31, 2**63, 2**64, 10**400, 0.5]
-ODD: list[Any] = [float("nan"), float("inf"), float("-inf"), None, True, False, [], {}, [[]], [None], {"": None}]
+ODD: list[Any] = [
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    None,
+    True,
+    False,
+    [],
+    {},
+    [[]],
+    [None],
+    {"": None},
+]
 DEPTH = 1000
 
 
@@ -37,7 +52,10 @@ def places_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def bent_json(rng: random.Random, text: str) -> tuple[str, str]:
-    """A JSON text with one to three of its values replaced, removed or nested; and what was done in words."""
+    """A JSON text with one to three of its values replaced, removed or nested;
+
+    and what was done in words.
+    """
     value = json.loads(text)
     done = []
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
@@ -61,7 +79,10 @@ def bent_json(rng: random.Random, text: str) -> tuple[str, str]:
 
 
 def _with_raw(value: Any, holder: Any, key: Any, raw: str) -> str:
-    """The JSON text of a value, with raw text in one place: `json.dumps` itself cannot nest so deep."""
+    """The JSON text of a value, with raw text in one place:
+
+    `json.dumps` itself cannot nest so deep.
+    """
     mark = "the raw text goes here"
     holder[key] = mark
     return json.dumps(value).replace(json.dumps(mark), raw)

@@ -1,7 +1,8 @@
-"""Bent cohorts for `bent_files.py`: a small cohort of which one or two files are not what they should be.
+"""Bent cohorts for `bent_files.py`: a small cohort of which one or two files are not what they
+should be.
 
-Bent are cohort.json, a case.json, the arrays (cut, emptied, their headers, their voxels), the two tables, and what kind
-of thing lies in a file's place: a folder, a link, a pipe, a socket, a device.
+Bent are cohort.json, a case.json, the arrays (cut, emptied, their headers, their voxels), the two
+tables, and what kind of thing lies in a file's place: a folder, a link, a pipe, a socket, a device.
 """
 
 import os
@@ -18,7 +19,12 @@ import torch
 
 from bending import TEXTS, bent_json, hostile_value, nested
 from recontour.cohort import Cohort, case_id_of
-from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    ScanIdentity,
+    write_scan,
+    write_structure_set,
+)
 from recontour.geometry import Grid, Structure, StructureSet, trace
 from recontour.network import Architecture, Model, Network, Preprocessing, Provenance, save_model
 from recontour.network.model_file import versions
@@ -44,16 +50,26 @@ KINDS = ["<i2", ">i2", "<f4", "<f8", "|O", "<c16", "<U9", "|V4", "|b1", "<i8", "
 
 
 def make_base(folder: Path) -> None:
-    """A cohort of three cases, a model that knows its organs, and a DICOM archive of one more patient."""
+    """A cohort of three cases, a model that knows its organs, and a DICOM archive of one more
+    patient.
+    """
     torch.manual_seed(1)
     cohort = Cohort.open_or_create(folder / COHORT, "north")
     for number in range(3):
         hu, masks = _patient(number)
-        cohort.add(case_id_of("north", f"1.2.{number}"), hu, GRID, masks, source_hash=f"{number}" * 16)
-    (cohort.path / "names.csv").write_text("roi_name,tg263,status,reason,patients\nCord,SpinalCord,mapped,TG-263,3\n")
-    (cohort.path / "left_out.csv").write_text("what,reason,archive\nnorth-01234567,no organ,89abcdef\n")
+        cohort.add(
+            case_id_of("north", f"1.2.{number}"), hu, GRID, masks, source_hash=f"{number}" * 16
+        )
+    (cohort.path / "names.csv").write_text(
+        "roi_name,tg263,status,reason,patients\nCord,SpinalCord,mapped,TG-263,3\n"
+    )
+    (cohort.path / "left_out.csv").write_text(
+        "what,reason,archive\nnorth-01234567,no organ,89abcdef\n"
+    )
     hu, masks = _patient(3)
-    scan = write_scan(folder / DICOM / "CT", hu, GRID, ScanIdentity("bent", patient_id="1", patient_name="X"))
+    scan = write_scan(
+        folder / DICOM / "CT", hu, GRID, ScanIdentity("bent", patient_id="1", patient_name="X")
+    )
     structures = tuple(Structure(organ, trace(mask, GRID)) for organ, mask in masks.items())
     author = Authorship("a person", "HN", algorithm="MANUAL", seed="bent")
     write_structure_set(folder / DICOM / "RS.dcm", StructureSet(structures), scan, author)
@@ -75,16 +91,26 @@ def _patient(number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 def _write_model(path: Path) -> None:
     tiny = Architecture(
-        stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16, norm="batch"
+        stem_channels=16,
+        widths=(16, 16, 16, 16),
+        blocks=(1, 1, 1),
+        expansion=1,
+        spp_channels=16,
+        norm="batch",
     )
     counts = dict.fromkeys(ORGANS, 3)
     made_of = Provenance("compact", "south", 3, counts, 0, "2026-11-30", versions())
     seen = Preprocessing(2.0, 33, (-200.0, 400.0))
-    save_model(Model(Network(tiny, len(ORGANS)), tiny, ORGANS, seen, {"iterations": 2}, made_of), path)
+    save_model(
+        Model(Network(tiny, len(ORGANS)), tiny, ORGANS, seen, {"iterations": 2}, made_of), path
+    )
 
 
 def commands(folder: Path, out: Path) -> list[list[str]]:
-    """What reads a cohort: a look and an import, and in turns two of the others, which take longer."""
+    """What reads a cohort:
+
+    a look and an import, and in turns two of the others, which take longer.
+    """
     cohort, model = str(folder / COHORT), str(folder / MODEL)
     others = [
         ["evaluate", cohort, model, "--out", str(out / "report")],
@@ -113,7 +139,15 @@ def bend(rng: random.Random, folder: Path) -> str:
     done = []
     for _ in range(rng.choice([1, 1, 1, 2])):
         of_case = [rng.choice(cases) / name for name in ("case.json", *ARRAYS, *ARRAYS)]
-        path = rng.choice([cohort / "cohort.json", *of_case, *of_case, cohort / "names.csv", cohort / "left_out.csv"])
+        path = rng.choice(
+            [
+                cohort / "cohort.json",
+                *of_case,
+                *of_case,
+                cohort / "names.csv",
+                cohort / "left_out.csv",
+            ]
+        )
         suited = [one for one in BENDS if path.name.endswith(one.name)]
         done.append(f"{path.relative_to(cohort)}: {rng.choice(suited).do(rng, path)}")
     return ", ".join(done)
@@ -175,9 +209,15 @@ def _grow(rng: random.Random, path: Path) -> str:
 def _bend_header(rng: random.Random, path: Path) -> str:
     """An array's header, with its voxels as they were."""
     voxels = path.read_bytes()[128:]
-    shape, kind, order = rng.choice(SHAPES), rng.choice(KINDS), rng.choice(["False", "True", "0", "[]"])
+    shape, kind, order = (
+        rng.choice(SHAPES),
+        rng.choice(KINDS),
+        rng.choice(["False", "True", "0", "[]"]),
+    )
     header = f"{{'descr': '{kind}', 'fortran_order': {order}, 'shape': {shape}, }}"
-    header = rng.choice([header, header, header, "(" * 5000, "1" * 5000, "__import__('os').system('id')", "{}", ""])
+    header = rng.choice(
+        [header, header, header, "(" * 5000, "1" * 5000, "__import__('os').system('id')", "{}", ""]
+    )
     version = rng.choice([b"\x01\x00", b"\x01\x00", b"\x02\x00", b"\x03\x00", b"\xff\x00"])
     length = len(header).to_bytes(2 if version[0] == 1 else 4, "little")
     path.write_bytes(b"\x93NUMPY" + version + length + header.encode() + voxels)
@@ -198,15 +238,21 @@ def _bend_voxels(rng: random.Random, path: Path) -> str:
 def _bend_table(rng: random.Random, path: Path) -> str:
     """Cells, quotes and rows of a table."""
     cells = [str(hostile_value(rng))[:5000] for _ in range(rng.choice([1, 5, 9]))]
-    row = rng.choice([",".join(cells), '"' + ",".join(cells), "a\0b," * 5, "x" * 200_000, "\r\n\r\r"])
-    path.write_bytes((path.read_text(errors="replace") + row + "\n").encode("utf-8", "surrogatepass"))
+    row = rng.choice(
+        [",".join(cells), '"' + ",".join(cells), "a\0b," * 5, "x" * 200_000, "\r\n\r\r"]
+    )
+    path.write_bytes(
+        (path.read_text(errors="replace") + row + "\n").encode("utf-8", "surrogatepass")
+    )
     return f"another row {ascii(row)[:40]}"
 
 
 def _replace(rng: random.Random, path: Path) -> str:
     """Something else in a file's place."""
     path.unlink()
-    how = rng.choice(["gone", "folder", "pipe", "socket", "loop", "nowhere", "zero", "terminal", "up", "link"])
+    how = rng.choice(
+        ["gone", "folder", "pipe", "socket", "loop", "nowhere", "zero", "terminal", "up", "link"]
+    )
     if how == "folder":
         path.mkdir()
     elif how == "pipe":
@@ -215,7 +261,13 @@ def _replace(rng: random.Random, path: Path) -> str:
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(os.path.relpath(path)[:100] if len(str(path)) > 100 else str(path))
     elif how != "gone":
-        targets = {"loop": path.name, "nowhere": "/nowhere", "zero": "/dev/zero", "terminal": "/dev/ptmx", "up": ".."}
+        targets = {
+            "loop": path.name,
+            "nowhere": "/nowhere",
+            "zero": "/dev/zero",
+            "terminal": "/dev/ptmx",
+            "up": "..",
+        }
         path.symlink_to(targets.get(how, "../../cohort.json"))
     return how
 
@@ -225,7 +277,9 @@ def _replace_case(rng: random.Random, path: Path) -> str:
     case = path.parent
     how = rng.choice(["file", "pipe", "nowhere", "loop", "empty", "renamed", "copied"])
     if how in ("renamed", "copied"):
-        name = rng.choice(["a\nb", "\x1b[2J", "=1+1", "x" * 200, "@index", "[bold]", os.fsdecode(b"\xff\xfe")])
+        name = rng.choice(
+            ["a\nb", "\x1b[2J", "=1+1", "x" * 200, "@index", "[bold]", os.fsdecode(b"\xff\xfe")]
+        )
         shutil.copytree(case, case.with_name(name), symlinks=True)
         if how == "copied":
             return f"copied as {ascii(name)[:40]}"
@@ -266,7 +320,11 @@ def _on_files(do: Callable[[random.Random, Path], str]) -> Callable[[random.Rand
 
     def done(rng: random.Random, path: Path) -> str:
         is_plain = path.is_file() and not path.is_symlink()
-        return do(rng, path) if is_plain and path.stat().st_size < MOST_BENT_BYTES else "as it was left"
+        return (
+            do(rng, path)
+            if is_plain and path.stat().st_size < MOST_BENT_BYTES
+            else "as it was left"
+        )
 
     return done
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Hostile files that others hand over: models, cohorts, studies and TOML, each bent and given to what a user runs.
+"""Hostile files that others hand over: models, cohorts, studies and TOML, each bent and given to
+what a user runs.
 
-    .venv/bin/python benchmarks/bent_files.py [--kind model] [--files 300] [--seed 1] [--only NUMBER]
+    .venv/bin/python benchmarks/bent_files.py [--kind model] [--files 300] [--seed 1] [--only
+    NUMBER]
 
-A bent file is made by its kind, seed and number alone. Whatever is in it, a command may only succeed, or fail with one
-line and exit code 1 or 2. A fault is a traceback, a run of more than 10 s, more than 2 GiB of memory, a control
-character on the screen, or a partial file left behind. Each command runs in a process of its own, forked from one that
-has loaded recontour already.
+A bent file is made by its kind, seed and number alone. Whatever is in it, a command may only
+succeed, or fail with one line and exit code 1 or 2. A fault is a traceback, a run of more than 10
+s, more than 2 GiB of memory, a control character on the screen, or a partial file left behind. Each
+command runs in a process of its own, forked from one that has loaded recontour already.
 
 Writes docs/results/bent_files.json, unless --only is given.
 """
@@ -35,7 +37,9 @@ from recontour.cli import commands
 from recontour.cli import main as recontour
 
 REPO = Path(__file__).resolve().parents[1]
-KINDS = {  # each module has make_base(folder), bend(rng, folder) -> words, and commands(folder, out) -> command lines
+# each module has make_base(folder), bend(rng, folder) -> words, and commands(folder, out) ->
+# command lines
+KINDS = {
     "model": "bent_models",
     "cohort": "bent_cohorts",
     "study": "bent_studies",
@@ -118,7 +122,10 @@ def _run_here(command: Sequence[str], screen: Path) -> None:
 
 
 def _watched(process: int, began: float) -> tuple[int, float]:
-    """The exit code of a process and its greatest resident memory in MiB; it is killed when it takes too long."""
+    """The exit code of a process and its greatest resident memory in MiB;
+
+    it is killed when it takes too long.
+    """
     while True:
         ended, status, usage = os.wait4(process, os.WNOHANG)
         if ended:
@@ -146,7 +153,10 @@ def run_kind(kind: str, numbers: Sequence[int], seed: int, work: Path) -> list[R
             run = tried(kind, placed, number, bent, out)
             runs.append(run)
             if run.fault:
-                print(f"{kind} {number}: {run.fault} in {run.command} [{bent}] {run.seconds} s", flush=True)
+                print(
+                    f"{kind} {number}: {run.fault} in {run.command} [{bent}] {run.seconds} s",
+                    flush=True,
+                )
             shutil.rmtree(out)
         shutil.rmtree(case)
     return runs
@@ -167,8 +177,12 @@ def summed_up(runs: Sequence[Run]) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kind", choices=KINDS, action="append", help="may be repeated; all kinds if not given")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--kind", choices=KINDS, action="append", help="may be repeated; all kinds if not given"
+    )
     parser.add_argument("--files", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="one number, whose runs are shown")

@@ -1,7 +1,9 @@
-"""Bent model files and checkpoints, for `bent_files.py`: what `contour`, `evaluate`, `adapt` and `train --resume` read.
+"""Bent model files and checkpoints, for `bent_files.py`: what `contour`, `evaluate`, `adapt` and
+`train --resume` read.
 
-A model file is bent in its description, its tensors, its header or its bytes. Half of those whose description or
-tensors are bent say the right SHA-256 of what they hold, as one who means harm would.
+A model file is bent in its description, its tensors, its header or its bytes. Half of those whose
+description or tensors are bent say the right SHA-256 of what they hold, as one who means harm
+would.
 """
 
 import hashlib
@@ -35,11 +37,18 @@ RESUMED = "resumed.safetensors"
 WHOLE = ("parent.safetensors", "child.safetensors")
 ITERATIONS = 2
 TINY = Architecture(
-    stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16, norm="batch"
+    stem_channels=16,
+    widths=(16, 16, 16, 16),
+    blocks=(1, 1, 1),
+    expansion=1,
+    spp_channels=16,
+    norm="batch",
 )
 SEEN = Preprocessing(pixel_mm=4.0, crop_px=33, window_hu=(-200.0, 400.0))
 ORGANS = ("Brainstem", "Lens_L")
-GRID = Grid((26, 40, 40), (4.0, 4.0), tuple(3.0 * z for z in range(26)), (-78.0, -78.0))  # enough for OpenVINO
+GRID = Grid(
+    (26, 40, 40), (4.0, 4.0), tuple(3.0 * z for z in range(26)), (-78.0, -78.0)
+)  # enough for OpenVINO
 Tensors = dict[str, np.ndarray[Any, Any]]
 Random = random.Random
 
@@ -124,7 +133,10 @@ def _break_off(cohort: Cohort, cases: list[Case], out: Path) -> None:
 
 
 def bend(rng: Random, folder: Path) -> str:
-    """Bend one of the folder's models into another file, or the checkpoint where it is; say what was done."""
+    """Bend one of the folder's models into another file, or the checkpoint where it is;
+
+    say what was done.
+    """
     if rng.random() < 0.1:
         return _bent_checkpoint(rng, folder / f"{RESUMED}.run" / "checkpoint.ckpt")
     whole = rng.choice(WHOLE)
@@ -175,7 +187,9 @@ def _with_true_hash(content: bytes, tensors: Tensors) -> bytes:
     """The file with the SHA-256 of these tensors in its description."""
     digest = hashlib.sha256()
     for name, array in sorted(tensors.items()):
-        dtype = {"float32": "torch.float32", "int64": "torch.int64"}.get(str(array.dtype), str(array.dtype))
+        dtype = {"float32": "torch.float32", "int64": "torch.int64"}.get(
+            str(array.dtype), str(array.dtype)
+        )
         digest.update(f"{name} {array.shape} {dtype}".encode())
         digest.update(array.tobytes())
     about = json.loads(_description_of(content))
@@ -184,13 +198,46 @@ def _with_true_hash(content: bytes, tensors: Tensors) -> bytes:
 
 
 SETTINGS = [
-    ("architecture", name) for name in ("stem_channels", "expansion", "conv4_rate", "spp_channels", "norm")
-] + [("architecture", "parent_from"), ("preprocessing", "pixel_mm"), ("preprocessing", "crop_px")]  # fmt: skip
+    ("architecture", name)
+    for name in ("stem_channels", "expansion", "conv4_rate", "spp_channels", "norm")
+    # fmt: skip
+] + [("architecture", "parent_from"), ("preprocessing", "pixel_mm"), ("preprocessing", "crop_px")]
 LISTS = [("architecture", name) for name in ("widths", "blocks", "cac_rates", "spp_rates")] + [
     ("preprocessing", "window_hu")
 ]
-SIZES = [0, -1, 1, 2, 3, 17, 40, 50, 1000, 4097, 10**5, 10**6, 10**9, 2**31, 2**63, 1e30, 0.5, "16", True, None, [16]]
-WINDOWS = [[-1e30, 1e30], [400, -200], [0, 0], [0, 1e-300], [-1e308, 1e308], ["0", "1"], [None, 1], [0]]
+SIZES = [
+    0,
+    -1,
+    1,
+    2,
+    3,
+    17,
+    40,
+    50,
+    1000,
+    4097,
+    10**5,
+    10**6,
+    10**9,
+    2**31,
+    2**63,
+    1e30,
+    0.5,
+    "16",
+    True,
+    None,
+    [16],
+]
+WINDOWS = [
+    [-1e30, 1e30],
+    [400, -200],
+    [0, 0],
+    [0, 1e-300],
+    [-1e308, 1e308],
+    ["0", "1"],
+    [None, 1],
+    [0],
+]
 
 
 def _description(rng: Random, content: bytes) -> tuple[bytes, str]:
@@ -230,7 +277,13 @@ def _bent_list(rng: Random, values: list[Any], name: str) -> Any:
 def _tensors(rng: Random, content: bytes) -> tuple[bytes, str]:
     """Tensors that are missing, renamed, of another shape or kind, or hold what no training leaves."""
     tensors: Tensors = safetensors.numpy.load(content)
-    changes: list[Callable[[Random, Tensors], str]] = [_removed, _renamed, _reshaped, _other_dtype, _odd_values]
+    changes: list[Callable[[Random, Tensors], str]] = [
+        _removed,
+        _renamed,
+        _reshaped,
+        _other_dtype,
+        _odd_values,
+    ]
     words = rng.choice([*changes, _odd_values])(rng, tensors)
     header, _ = _parts(content)
     bent = safetensors.numpy.save(tensors, header["__metadata__"])
@@ -250,7 +303,9 @@ def _removed(rng: Random, tensors: Tensors) -> str:
 
 def _renamed(rng: Random, tensors: Tensors) -> str:
     name = rng.choice(sorted(tensors))
-    new = rng.choice(["", "../x", "x\x1b[2J", "A" * 5000, "[/]", name.upper(), "parent.spp.scores.bias"])
+    new = rng.choice(
+        ["", "../x", "x\x1b[2J", "A" * 5000, "[/]", name.upper(), "parent.spp.scores.bias"]
+    )
     tensors[new] = tensors.pop(name)
     return f"{name} renamed {ascii(new)[:40]}"
 
@@ -258,7 +313,12 @@ def _renamed(rng: Random, tensors: Tensors) -> str:
 def _reshaped(rng: Random, tensors: Tensors) -> str:
     name = rng.choice(sorted(tensors))
     array = tensors[name]
-    others = [array[..., None], array.reshape(-1), array[None], array[..., :0] if array.ndim else array[None][:0]]
+    others = [
+        array[..., None],
+        array.reshape(-1),
+        array[None],
+        array[..., :0] if array.ndim else array[None][:0],
+    ]
     tensors[name] = np.ascontiguousarray(rng.choice(others))
     return f"{name} of shape {tensors[name].shape}"
 
@@ -283,12 +343,16 @@ def _header(rng: Random, content: bytes) -> tuple[bytes, str]:
     """The header as JSON, as text, or its length."""
     header, rest = _parts(content)
     if rng.random() < 0.15:
-        length = rng.choice([0, 1, 2**63, 2**64 - 1, 10**18, len(content), len(content) - 8, 100_000_000, 1 << 20])
+        length = rng.choice(
+            [0, 1, 2**63, 2**64 - 1, 10**18, len(content), len(content) - 8, 100_000_000, 1 << 20]
+        )
         return struct.pack("<Q", length) + content[8:], f"a header of {length} bytes"
     if rng.random() < 0.3:
         text, words = bent_json(rng, json.dumps(header))
     else:
-        text, words = rng.choice([_nested, _twice, _other_metadata, _many, _claims, _claims])(rng, header, len(rest))
+        text, words = rng.choice([_nested, _twice, _other_metadata, _many, _claims, _claims])(
+            rng, header, len(rest)
+        )
     return _joined(text, rest), f"header: {words}"
 
 
@@ -299,11 +363,16 @@ def _nested(rng: Random, header: dict[str, Any], _size: int) -> tuple[str, str]:
 
 def _twice(rng: Random, header: dict[str, Any], _size: int) -> tuple[str, str]:
     key = rng.choice(sorted(header))
-    return f"{json.dumps(header)[:-1]}, {json.dumps(key)}: {json.dumps(header[key])}}}", f"{key} twice"
+    return (
+        f"{json.dumps(header)[:-1]}, {json.dumps(key)}: {json.dumps(header[key])}}}",
+        f"{key} twice",
+    )
 
 
 def _other_metadata(rng: Random, header: dict[str, Any], _size: int) -> tuple[str, str]:
-    header["__metadata__"] = rng.choice([[], 5, None, {}, {"recontour": 5}, {"recontour": nested()}, {"x": [1]}])
+    header["__metadata__"] = rng.choice(
+        [[], 5, None, {}, {"recontour": 5}, {"recontour": nested()}, {"x": [1]}]
+    )
     return json.dumps(header), f"metadata {header['__metadata__']!r:.30}"
 
 
@@ -335,7 +404,10 @@ def _bytes(rng: Random, content: bytes) -> tuple[bytes, str]:
     if how == "longer":
         return content + rng.randbytes(rng.choice([1, 4096])), "longer"
     changed = bytearray(content)
-    places = [rng.randrange(min(len(content), rng.choice([64, 4096, len(content)]))) for _ in range(rng.choice([1, 9]))]
+    places = [
+        rng.randrange(min(len(content), rng.choice([64, 4096, len(content)])))
+        for _ in range(rng.choice([1, 9]))
+    ]
     for place in places:
         changed[place] = rng.randrange(256)
     return bytes(changed), f"other bytes at {places}"
@@ -348,9 +420,13 @@ def _bent_checkpoint(rng: Random, path: Path) -> str:
         path.write_bytes(content)
         return f"checkpoint: {words}"
     state = torch.load(path, weights_only=True)
-    part = rng.choice(["identity", "done", "network", "optimiser", "weight", "moment", "group", "everything"])
+    part = rng.choice(
+        ["identity", "done", "network", "optimiser", "weight", "moment", "group", "everything"]
+    )
     name = rng.choice(sorted(state["network"]))
-    value: Any = rng.choice([hostile_value(rng), rng.choice(ODD), torch.zeros(3), torch.tensor(float("nan"))])
+    value: Any = rng.choice(
+        [hostile_value(rng), rng.choice(ODD), torch.zeros(3), torch.tensor(float("nan"))]
+    )
     if part == "everything":
         state = value
     elif part == "weight":

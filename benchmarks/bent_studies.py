@@ -1,6 +1,7 @@
 """Bent study folders, for `bent_files.py`: a small finished study of which one file is bent.
 
-Its results are made up, so that nothing is trained; every number is one that a study could have found.
+Its results are made up, so that nothing is trained; every number is one that a study could have
+found.
 """
 
 import os
@@ -41,7 +42,22 @@ layers = [1]
 controls = []
 """
 BENT = ("*.json", "*.csv", "cells/*/*.json", "cells/*/*.csv", "cells/*/*.npz", "cells/*/failed.txt")
-CELLS = ["", "nan", "inf", "-inf", "0", "-1", "1e30", "1" * 5000, "high", "true", "null", '"', "\0", "../../escaped"]
+CELLS = [
+    "",
+    "nan",
+    "inf",
+    "-inf",
+    "0",
+    "-1",
+    "1e30",
+    "1" * 5000,
+    "high",
+    "true",
+    "null",
+    '"',
+    "\0",
+    "../../escaped",
+]
 
 
 def make_base(folder: Path) -> None:
@@ -49,7 +65,10 @@ def make_base(folder: Path) -> None:
     for centre, cases in (("south", 2), ("north", 5)):
         _fill(Cohort.open_or_create(folder / centre, centre), cases)
     (folder / "STUDY.toml").write_text(STUDY)
-    source, target = Centre(folder / "south", test=1), Centre(folder / "north", validation=1, test=2)
+    source, target = (
+        Centre(folder / "south", test=1),
+        Centre(folder / "north", validation=1, test=2),
+    )
     models = Models(iterations=3, validate_every=2)
     depth = Depth(iterations=2, layers=(1,), controls=())
     study = Study(source=source, target=target, models=models, depth=depth, retention_cases=1)
@@ -67,7 +86,9 @@ def bend(rng: random.Random, folder: Path) -> str:
     """Bend one file of the study's folder, after its paths are set to where it lies now."""
     study = folder / "study"
     declared = study / "study.json"
-    declared.write_text(declared.read_text().replace(str(folder.with_name("study-base")), str(folder)))
+    declared.write_text(
+        declared.read_text().replace(str(folder.with_name("study-base")), str(folder))
+    )
     path = rng.choice(sorted(path for pattern in BENT for path in study.glob(pattern)))
     name = path.relative_to(study)
     if path.suffix == ".json" and rng.random() < 0.8:
@@ -93,14 +114,16 @@ def _fill(cohort: Cohort, cases: int) -> None:
     for number in range(cases):
         slices, rows, columns = np.indices(GRID.shape)
         body = (rows - 12) ** 2 + (columns - 12) ** 2 < 100
-        hu = np.where(body, 40, -1000) + np.random.default_rng([len(cohort.centre), number, cases]).normal(
-            0, 8, GRID.shape
-        )
+        hu = np.where(body, 40, -1000) + np.random.default_rng(
+            [len(cohort.centre), number, cases]
+        ).normal(0, 8, GRID.shape)
         masks = {
             "Brainstem": (abs(rows - 12) <= 3) & (abs(columns - 12) <= 3) & (slices > 0),
             "Lens_L": (abs(rows - 6) <= 1) & (abs(columns - 16) <= 1) & (slices > 1),
         }
-        cohort.add(f"{cohort.centre}-{number:08x}", np.round(hu).astype(np.int16), GRID, masks, str(number))
+        cohort.add(
+            f"{cohort.centre}-{number:08x}", np.round(hu).astype(np.int16), GRID, masks, str(number)
+        )
 
 
 def _result(cell: Cell, ground: Ground) -> Result:
@@ -121,7 +144,14 @@ def _result(cell: Cell, ground: Ground) -> Result:
         fold: [_score(cell, case.id, organ, better) for case in cases for organ in cell.organs]
         for fold, cases in ground.scored.items()
     }
-    return Result(cell, training, Contouring(3, 12, 1.5), 2, scores, recipe_of(ground.study) | {"recontour": "0.1"})
+    return Result(
+        cell,
+        training,
+        Contouring(3, 12, 1.5),
+        2,
+        scores,
+        recipe_of(ground.study) | {"recontour": "0.1"},
+    )
 
 
 def _score(cell: Cell, case: str, organ: str, better: float) -> CaseScore:
@@ -143,13 +173,16 @@ def _bend_table(rng: random.Random, path: Path) -> str:
     cells = lines[at].split(",")
     if how == "cell":
         place = rng.randrange(len(cells))
-        cells[place] = rng.choice([rng.choice(CELLS), rng.choice(TEXTS), str(hostile_value(rng))[:1000]])
+        cells[place] = rng.choice(
+            [rng.choice(CELLS), rng.choice(TEXTS), str(hostile_value(rng))[:1000]]
+        )
         lines[at] = ",".join(cells)
         done = f"line {at + 1}, cell {place + 1} = {ascii(cells[place])[:60]}"
     elif how == "column":
         place, value = rng.randrange(len(cells)), rng.choice(CELLS)
         lines[1:] = [
-            ",".join([*row[:place], value, *row[place + 1 :]]) for row in (one.split(",") for one in lines[1:])
+            ",".join([*row[:place], value, *row[place + 1 :]])
+            for row in (one.split(",") for one in lines[1:])
         ]
         done = f"column {place + 1} = {ascii(value)[:60]}"
     elif how == "repeated":
@@ -168,7 +201,9 @@ def _bend_table(rng: random.Random, path: Path) -> str:
 def _bend_bytes(rng: random.Random, path: Path) -> str:
     """Whatever a file of any kind can suffer."""
     content = path.read_bytes()
-    how = rng.choice(["empty", "cut", "flipped", "garbage", "zeros", "array", "pipe", "folder", "link"])
+    how = rng.choice(
+        ["empty", "cut", "flipped", "garbage", "zeros", "array", "pipe", "folder", "link"]
+    )
     if how == "empty":
         path.write_bytes(b"")
     elif how == "cut":

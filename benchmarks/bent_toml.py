@@ -10,12 +10,19 @@ import numpy as np
 
 from bending import TEXTS
 from recontour.cohort import Cohort
-from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    ScanIdentity,
+    write_scan,
+    write_structure_set,
+)
 from recontour.geometry import Grid, Structure, StructureSet, trace
 from recontour.study import example
 
 GRID = Grid((4, 48, 48), (4.0, 4.0), tuple(3.0 * i for i in range(4)), (-94.0, -94.0))
-NAMES = '[names]\n"Hirnstamm" = "Brainstem"\n"Linse li" = "Lens_L"\n"PTV 70" = ""\n"Ring" = "ignore"\n'
+NAMES = (
+    '[names]\n"Hirnstamm" = "Brainstem"\n"Linse li" = "Lens_L"\n"PTV 70" = ""\n"Ring" = "ignore"\n'
+)
 WHOLE = [
     "", " ", "\0", "a", "=", "[", "[names", "[[names]]", "[names]\n[names]\n", "names = 1\n", "names = []\n",
     "a = " + "[" * 5000 + "]" * 5000, "a = " + "{a=" * 5000 + "1" + "}" * 5000, "[names]\na = " + "1" * 5000,
@@ -55,7 +62,8 @@ def make_base(folder: Path) -> None:
     hu, masks = _patient(1)
     scan = write_scan(folder / "dicom" / "CT", hu, GRID, ScanIdentity("bent", patient_id="bent"))
     rois = tuple(
-        Structure(name, trace(mask, GRID)) for name, mask in zip(("Hirnstamm", "Linse li"), masks.values(), strict=True)
+        Structure(name, trace(mask, GRID))
+        for name, mask in zip(("Hirnstamm", "Linse li"), masks.values(), strict=True)
     )
     author = Authorship("a person", "HN", algorithm="MANUAL", seed="bent")
     write_structure_set(folder / "dicom" / "RS.dcm", StructureSet(rois), scan, author)

@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
-"""Is cached adaptation, which sees a window of most slices, as good as plain fine-tuning, and how much faster is it?
+"""Is cached adaptation, which sees a window of most slices, as good as plain fine-tuning, and how
+much faster is it?
 
-    .venv/bin/python benchmarks/cached_against_plain.py [--iterations 2200] [--seeds 0] [--jobs 2] [--work DIR]
+    .venv/bin/python benchmarks/cached_against_plain.py [--iterations 2200] [--seeds 0] [--jobs 2]
+    [--work DIR]
 
-Model_S, as parent_share.py trains it, is adapted to target1's development patients outside a fold and contours the
-fold, in three folds, so that every patient is contoured once by each way; test patients are not touched. The ways:
+Model_S, as parent_share.py trains it, is adapted to target1's development patients outside a fold
+and contours the fold, in three folds, so that every patient is contoured once by each way; test
+patients are not touched. The ways:
 
     plain     the frozen layers run on a new view of each slice
     whole     eight fixed views, cached; each step sees whole slices
     cached    as `recontour adapt`: of most slices a step sees a window
 
-One thread a training. Differences are over patients, seeds averaged, with 95 % t intervals; seconds are processor
-seconds of a whole adaptation, the preparation of its data included. Broken off at any moment, the same command goes on
-where it was. Prints a table and writes docs/results/cached_against_plain.json and cached_against_plain_scores.csv, of
-which alone --table makes its DSC. Makes its cohorts as real_centres.py does.
+One thread a training. Differences are over patients, seeds averaged, with 95 % t intervals; seconds
+are processor seconds of a whole adaptation, the preparation of its data included. Broken off at any
+moment, the same command goes on where it was. Prints a table and writes
+docs/results/cached_against_plain.json and cached_against_plain_scores.csv, of which alone --table
+makes its DSC. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -57,7 +61,9 @@ def adaptation(way: str, fold: int, iterations: int, seed: int, work: Path) -> d
     recipe = replace(preset_of("compact").adapt, iterations=iterations, **WAYS[way])
     out, spent = folder / "model", folder / "seconds.json"
     if not out.exists():
-        model = take_over(source_model(work, 0), target, learnt, target.organs, recipe, RETRAIN_LAST, seed)
+        model = take_over(
+            source_model(work, 0), target, learnt, target.organs, recipe, RETRAIN_LAST, seed
+        )
         before = processor_seconds()
         for _ in fit(model, learnt, recipe, out, resume=True):
             pass
@@ -91,17 +97,23 @@ def table(scores: Sequence[RawScore]) -> Iterator[tuple[str, float, Estimate]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--iterations", type=int, default=preset_of("compact").adapt.iterations)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
-    parser.add_argument("--table", action="store_true", help="only the DSC, of the scores in docs/results")
+    parser.add_argument(
+        "--table", action="store_true", help="only the DSC, of the scores in docs/results"
+    )
     options = parser.parse_args()
     if options.table:
         for way, dsc, gain in table(raw_scores.read(SCORES)):
-            print(f"{way:7} DSC {dsc:.4f}, less plain {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})")
+            print(
+                f"{way:7} DSC {dsc:.4f}, less plain {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+            )
         return
     ways, seeds = options.ways.split(","), [int(seed) for seed in options.seeds.split(",")]
     work = with_cohorts(options.work, "source", TARGET)

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""What should `compact` be? Networks of the paper's architecture, each trained on source for as many minutes.
+"""What should `compact` be? Networks of the paper's architecture, each trained on source for as
+many minutes.
 
-    .venv/bin/python benchmarks/candidates.py [--minutes 8] [--seed 0] [--only "compact;deeper"] [--work DIR]
+    .venv/bin/python benchmarks/candidates.py [--minutes 8] [--seed 0] [--only "compact;deeper"]
+    [--work DIR]
 
-First one iteration of every candidate is timed, in turns and several times, and the fastest counts: so a busy moment
-of the machine costs no candidate anything. Each is then trained for the iterations that fit into the minutes, two at a
-time on one thread each, and scored on source's validation patients (the choice) and on the development patients of
-target1 (how it travels); test patients are not touched. Broken off at any moment, the same command goes on where it
-was. Prints a table, best first, and writes docs/results/candidates.json and
-candidates_scores.csv, of which alone --table makes it. Makes its cohorts as real_centres.py does.
+First one iteration of every candidate is timed, in turns and several times, and the fastest counts:
+so a busy moment of the machine costs no candidate anything. Each is then trained for the iterations
+that fit into the minutes, two at a time on one thread each, and scored on source's validation
+patients (the choice) and on the development patients of target1 (how it travels); test patients are
+not touched. Broken off at any moment, the same command goes on where it was. Prints a table, best
+first, and writes docs/results/candidates.json and candidates_scores.csv, of which alone --table
+makes it. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -42,7 +45,9 @@ SCORES = RESULTS / "candidates_scores.csv"
 
 
 def wider(view: tuple[float, int] | None = None, **architecture: Any) -> Preset:
-    """`compact` with the wider head it had before, with changes, and perhaps pixels (mm) and sides (px) of its own."""
+    """`compact` with the wider head it had before, with changes, and perhaps pixels (mm) and sides
+    (px) of its own.
+    """
     pixel_mm, crop_px = view or (COMPACT.preprocessing.pixel_mm, COMPACT.preprocessing.crop_px)
     head: dict[str, Any] = {"widths": (16, 32, 64, 64), "spp_channels": 64}
     return replace(
@@ -77,7 +82,10 @@ def seconds_per_iteration(
     """The fastest of several, all candidates in turns, one thread."""
     torch.set_num_threads(1)
     best = dict.fromkeys(candidates, float("inf"))
-    batches = {name: Batches(cases, organs, c.preprocessing, c.train, seed=0)[0] for name, c in candidates.items()}
+    batches = {
+        name: Batches(cases, organs, c.preprocessing, c.train, seed=0)[0]
+        for name, c in candidates.items()
+    }
     for _ in range(ROUNDS):
         for name, preset in candidates.items():
             network = Network(preset.architecture, len(organs))
@@ -114,7 +122,9 @@ def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]
     scores = []
     for role, folds in SCORED.items():
         of_role = score_cases(model, cases_of(work, role, *folds), name, role, seed)
-        row[role] = {"mean": mean_dsc(of_role)} | {organ: mean_dsc(of_role, [organ]) for organ in model.organs}
+        row[role] = {"mean": mean_dsc(of_role)} | {
+            organ: mean_dsc(of_role, [organ]) for organ in model.organs
+        }
         scores += of_role
     row["scores"] = to_json(scores)
     kept.write_text(json.dumps(row, indent=1))
@@ -123,7 +133,9 @@ def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]
 
 def dsc(model: Model, cases: list[Case]) -> dict[str, float]:
     """Mean DSC of a model over the cases, over organs and by organ."""
-    rows = [row for case in cases for row, _ in score_masks(case, "model", contour_case(model, case))]
+    rows = [
+        row for case in cases for row, _ in score_masks(case, "model", contour_case(model, case))
+    ]
     by_organ = {organ: mean_over_organs(rows, "model", [organ]) for organ in model.organs}
     return {"mean": mean_over_organs(rows, "model", model.organs), **by_organ}
 
@@ -136,12 +148,18 @@ def table(scores: Sequence[RawScore]) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=8.0, help="of training, for each candidate")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=8.0, help="of training, for each candidate"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="some of: " + "; ".join(CANDIDATES))
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
-    parser.add_argument("--table", action="store_true", help="only the means, of the scores in docs/results")
+    parser.add_argument(
+        "--table", action="store_true", help="only the means, of the scores in docs/results"
+    )
     options = parser.parse_args()
     if options.table:
         print("\n".join(table(raw_scores.read(SCORES))))
@@ -157,7 +175,10 @@ def main() -> None:
     times = json.loads(times_file.read_text())
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         jobs = [
-            pool.submit(measure, name, round(options.minutes * 60 / times[name]), options.seed, work) for name in names
+            pool.submit(
+                measure, name, round(options.minutes * 60 / times[name]), options.seed, work
+            )
+            for name in names
         ]
         rows = sorted((job.result() for job in jobs), key=lambda row: -row["source"]["mean"])
     print("candidate                    s/it  iterations  parameters  source  target1")
@@ -167,9 +188,19 @@ def main() -> None:
             f"{row['source']['mean']:7.3f} {row['target1']['mean']:8.3f}"
         )
     raw_scores.write(SCORES, [score for row in rows for score in of_json(row.pop("scores"))])
-    settings = {name: asdict(CANDIDATES[name].architecture) | asdict(CANDIDATES[name].preprocessing) for name in names}
-    about = {"cpu": cpu_name(), "minutes": options.minutes, "seed": options.seed, "seconds per iteration": times}
-    (RESULTS / "candidates.json").write_text(json.dumps(about | {"rows": rows, "settings": settings}, indent=1) + "\n")
+    settings = {
+        name: asdict(CANDIDATES[name].architecture) | asdict(CANDIDATES[name].preprocessing)
+        for name in names
+    }
+    about = {
+        "cpu": cpu_name(),
+        "minutes": options.minutes,
+        "seed": options.seed,
+        "seconds per iteration": times,
+    }
+    (RESULTS / "candidates.json").write_text(
+        json.dumps(about | {"rows": rows, "settings": settings}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

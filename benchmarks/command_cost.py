@@ -15,20 +15,30 @@ class Cost(NamedTuple):
 
     seconds: float
     processor_seconds: float  # of all cores: what a busy machine changes least
-    peak_mib: float  # of its largest process; at least what the one that starts it holds, as the system counts
+    # of its largest process; at least what the one that starts it holds, as the system counts
+    peak_mib: float
 
 
 def measured(*arguments: object, environment: Mapping[str, str] | None = None) -> Cost:
-    """What one `recontour` command takes, start-up included. environment: what is to differ from our own."""
+    """What one `recontour` command takes, start-up included.
+
+    environment: what is to differ from our own.
+    """
     return cost_of([sys.executable, "-m", "recontour", *arguments], environment)
 
 
 def cost_of(command: Sequence[object], environment: Mapping[str, str] | None = None) -> Cost:
-    """What any command takes; what it prints is dropped, and if it fails its last words end the run."""
+    """What any command takes;
+
+    what it prints is dropped, and if it fails its last words end the run.
+    """
     with TemporaryFile() as said:
         began = time.perf_counter()
         process = subprocess.Popen(
-            list(map(str, command)), stdout=subprocess.DEVNULL, stderr=said, env=os.environ | (environment or {})
+            list(map(str, command)),
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env=os.environ | (environment or {}),
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began

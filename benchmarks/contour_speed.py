@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Contouring on a CPU: the network against PyTorch and the machine's matrix product, and the command as a whole.
+"""Contouring on a CPU: the network against PyTorch and the machine's matrix product, and the
+command as a whole.
 
     .venv/bin/python benchmarks/contour_speed.py [--threads 2] [--turns 5] [--model MODEL]
 
-A phantom CT of 100 (and 300) slices of 512 x 512. Without a model file a compact network of 12 organs that has learnt
-nothing stands in, its scores shifted so that each organ takes 0.3 % of what is seen, in crumbs all over it: twelve real
-organs cost less. All that is compared is timed in turns, and of each the least counts. FLOP are the network's by
-PyTorch's counter, in which products with padding count, of which the wide atrous convolutions have many; a library may
-leave them out. Writes docs/results/contour_speed.json.
+A phantom CT of 100 (and 300) slices of 512 x 512. Without a model file a compact network of 12
+organs that has learnt nothing stands in, its scores shifted so that each organ takes 0.3 % of what
+is seen, in crumbs all over it: twelve real organs cost less. All that is compared is timed in
+turns, and of each the least counts. FLOP are the network's by PyTorch's counter, in which products
+with padding count, of which the wide atrous convolutions have many; a library may leave them out.
+Writes docs/results/contour_speed.json.
 """
 
 import argparse
@@ -29,7 +31,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from clinical_size import untrained
 from command_cost import Cost, least, measured
-from recontour.cohort.phantom import SOURCE, write_centre
 from recontour.contouring import engine
 from recontour.contouring.engine import engine_of, has_openvino
 from recontour.contouring.predict import SLICES_AT_ONCE, predict
@@ -37,6 +38,7 @@ from recontour.dicom import Scan, read_scan
 from recontour.evaluation import dice
 from recontour.network import Model, load_model, save_model
 from recontour.network.preprocessing import body_centre_mm, view
+from recontour.phantom import SOURCE, write_centre
 from recontour.training.run import cores
 
 REPO = Path(__file__).resolve().parents[1]
@@ -47,7 +49,12 @@ SIDE = 4096  # of the matrices whose product says what the machine can do
 def phantom_ct(folder: Path, slices: int) -> Path:
     """A head of so many slices, 512 x 512, as DICOM."""
     scanner = SOURCE.scanner
-    finer = replace(scanner, size_px=512, pixel_mm=0.6, slice_mm=(scanner.to_mm - scanner.from_mm) / (slices - 0.5))
+    finer = replace(
+        scanner,
+        size_px=512,
+        pixel_mm=0.6,
+        slice_mm=(scanner.to_mm - scanner.from_mm) / (slices - 0.5),
+    )
     write_centre(folder, replace(SOURCE, scanner=finer), [0])
     return next(folder.glob("*/CT"))
 
@@ -56,7 +63,9 @@ def seen_of(model: Model, scan: Scan) -> Tensor:
     """What the network sees of a CT: (N, 1, H, W)."""
     centre = body_centre_mm(scan.hu, scan.grid)
     planes_NHW = torch.from_numpy(scan.hu.astype("float32"))
-    return model.preprocessing.windowed(view(planes_NHW, scan.grid, centre, model.preprocessing))[:, None]
+    return model.preprocessing.windowed(view(planes_NHW, scan.grid, centre, model.preprocessing))[
+        :, None
+    ]
 
 
 def stand_in(untrained_model: Path, path: Path, ct: Path) -> None:
@@ -84,7 +93,9 @@ def least_seconds(jobs: Mapping[str, Callable[[], object]], turns: int) -> dict[
 
 
 def network_speed(path: Path, ct: Path, threads: int, turns: int) -> dict[str, float]:
-    """The network's seconds by engine, GFLOP/s beside two libraries' matrix products, and what the masks differ."""
+    """The network's seconds by engine, GFLOP/s beside two libraries' matrix products, and what the
+    masks differ.
+    """
     if not has_openvino():
         sys.exit("OpenVINO is not installed: there is nothing to compare")
     import openvino
@@ -127,14 +138,20 @@ def network_speed(path: Path, ct: Path, threads: int, turns: int) -> dict[str, f
     peaks = {name: 2 * SIDE**3 / spent[f"{name}_product"] / 1e9 for name in ("torch", "openvino")}
     reached = flop / spent["engine"] / 1e9
     return {
-        **{f"{name}_seconds": round(spent[name], 3) for name in spent if not name.endswith("product")},
+        **{
+            f"{name}_seconds": round(spent[name], 3)
+            for name in spent
+            if not name.endswith("product")
+        },
         "gflop_a_slice": round(flop / len(ct_N1HW) / 1e9, 3),
         "engine_gflop_s": round(reached, 1),
         **{f"{name}_product_gflop_s": round(peak, 1) for name, peak in peaks.items()},
         "share_of_torch_product": round(reached / peaks["torch"], 2),
         "share_of_openvino_product": round(reached / peaks["openvino"], 2),
         "eager_over_engine": round(spent["pytorch_eager"] / spent["engine"], 2),
-        "eager_over_engine_and_start": round(spent["pytorch_eager"] / (spent["engine"] + spent["engine_start"]), 2),
+        "eager_over_engine_and_start": round(
+            spent["pytorch_eager"] / (spent["engine"] + spent["engine_start"]), 2
+        ),
         "worst_dsc_with_pytorch": round(worst_dice(model, scan), 6),
     }
 
@@ -144,18 +161,25 @@ def worst_dice(model: Model, scan: Scan) -> float:
     fast = dict(predict(model, scan.hu, scan.grid))
     pays, engine.SLICES_THAT_PAY = engine.SLICES_THAT_PAY, len(scan.hu) + 1
     try:
-        return min(dice(mask, fast[organ], scan.grid) for organ, mask in predict(model, scan.hu, scan.grid))
+        return min(
+            dice(mask, fast[organ], scan.grid) for organ, mask in predict(model, scan.hu, scan.grid)
+        )
     finally:
         engine.SLICES_THAT_PAY = pays
 
 
 def command_costs(model: Path, ct: Path, turns: int, out: Path) -> dict[str, Cost]:
-    """What `recontour contour` takes, of all organs and of one, in turns: of each measure the least."""
+    """What `recontour contour` takes, of all organs and of one, in turns:
+
+    of each measure the least.
+    """
     jobs: dict[str, tuple[object, ...]] = {"all": (), "one": ("--organs", "Brainstem")}
     costs: dict[str, list[Cost]] = {name: [] for name in jobs}
     for turn in range(turns):
         for name, options in jobs.items():
-            costs[name].append(measured("contour", model, ct, "--out", out / f"{name}{turn}.dcm", *options))
+            costs[name].append(
+                measured("contour", model, ct, "--out", out / f"{name}{turn}.dcm", *options)
+            )
     return {name: least(found) for name, found in costs.items()}
 
 
@@ -165,7 +189,9 @@ def rounded(cost: Cost) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--model", type=Path)
@@ -175,12 +201,15 @@ def main() -> None:
         work = Path(scratch)
         ct, long_ct = phantom_ct(work / "short", 100), phantom_ct(work / "long", 300)
         path = options.model or work / "model"
-        # Elsewhere: what this process holds would count as the commands' peak, as the system counts.
+        # Elsewhere: what this process holds would count as the commands' peak, as the system
+        # counts.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
             if not options.model:
                 nothing_learnt = elsewhere.submit(untrained, work / "untrained").result()
                 elsewhere.submit(stand_in, nothing_learnt, path, ct).result()
-            speed = elsewhere.submit(network_speed, path, ct, options.threads, options.turns).result()
+            speed = elsewhere.submit(
+                network_speed, path, ct, options.threads, options.turns
+            ).result()
         costs = command_costs(path, ct, options.turns, work)
         long_cost = measured("contour", path, long_ct, "--out", work / "long.dcm")
     result = {
@@ -189,17 +218,25 @@ def main() -> None:
         "busy": round(os.getloadavg()[0], 1),
         "network": speed,
         "command": {name: rounded(cost) for name, cost in costs.items()},
-        "all_over_one_processor_seconds": round(costs["all"].processor_seconds / costs["one"].processor_seconds, 3),
+        "all_over_one_processor_seconds": round(
+            costs["all"].processor_seconds / costs["one"].processor_seconds, 3
+        ),
         "command_300_slices": rounded(long_cost),
     }
     print(f"PyTorch eager / engine: {speed['eager_over_engine']:.2f} (bar: 1.5)")
-    print(f"engine / matrix product: {speed['share_of_torch_product']:.0%} of PyTorch's (bar: 50 %)")
+    print(
+        f"engine / matrix product: {speed['share_of_torch_product']:.0%} of PyTorch's (bar: 50 %)"
+    )
     print(f"         {speed['share_of_openvino_product']:.0%} of OpenVINO's")
     print(f"least DSC with PyTorch's masks: {speed['worst_dsc_with_pytorch']:.5f} (bar: 0.999)")
-    print(f"contour: {costs['all'].seconds:.1f} s, {costs['all'].peak_mib:.0f} MiB (bar: under 10 s, 1536 MiB)")
+    print(
+        f"contour: {costs['all'].seconds:.1f} s, {costs['all'].peak_mib:.0f} MiB (bar: under 10 s, 1536 MiB)"
+    )
     print(f"all organs / 1 organ: {result['all_over_one_processor_seconds']:.2f} (bar: 1.1)")
     print(f"300 slices: {long_cost.peak_mib:.0f} MiB")
-    (REPO / "docs" / "results" / "contour_speed.json").write_text(json.dumps(result, indent=1) + "\n")
+    (REPO / "docs" / "results" / "contour_speed.json").write_text(
+        json.dumps(result, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

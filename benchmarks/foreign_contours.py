@@ -2,11 +2,13 @@
 """Contours to masks and masks to contours as other tools do it, for contour_fidelity.py.
 
     python foreign_contours.py TOOL read CT_DIR RTSTRUCT OUT.npz      its masks of an RTSTRUCT
-    python foreign_contours.py TOOL roundtrip CT_DIR MASKS.npz OUT.npz   its masks, written and read by itself
+    python foreign_contours.py TOOL roundtrip CT_DIR MASKS.npz OUT.npz   its masks, written and read
+    by itself
 
-Runs in an environment of its own, which has no recontour; masks are (slice, row, column), slices from the feet up.
-Prints one line of JSON: the processor seconds of writing and reading, without the loading of the CT where the tool lets
-us.
+Runs in an environment of its own, which has no recontour; masks are (slice, row, column), slices
+from the feet up.
+Prints one line of JSON: the processor seconds of writing and reading, without the loading of the CT
+    where the tool lets us.
 """
 
 import json
@@ -27,7 +29,10 @@ Seconds = dict[str, float]
 
 
 def clock() -> float:
-    """Processor seconds of this process and its finished children: on a busy machine the wall clock tells of others."""
+    """Processor seconds of this process and its finished children:
+
+    on a busy machine the wall clock tells of others.
+    """
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
@@ -54,7 +59,7 @@ def rt_utils(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Second
 
 
 def platipy(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
     from platipy.dicom.io.nifti_to_rtstruct import convert_nifti
     from platipy.dicom.io.rtstruct_to_nifti import (
         read_dicom_image,
@@ -88,7 +93,9 @@ def dicomrttool(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Sec
         reader.walk_through_folders(str(ct))
         reader.set_index(0)
         reader.get_images()
-        stacked = np.stack([~np.any(list(masks.values()), axis=0), *masks.values()], axis=-1).astype(np.float32)
+        stacked = np.stack(
+            [~np.any(list(masks.values()), axis=0), *masks.values()], axis=-1
+        ).astype(np.float32)
         began = clock()
         reader.prediction_array_to_RT(stacked, str(source.parent / "drt"), list(masks))
         seconds["write"] = clock() - began
@@ -114,7 +121,7 @@ def dicomrttool(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Sec
 
 def plastimatch(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
     """Its seconds are those of the whole command, with the loading of the CT."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     seconds = {}
     work = source.parent
@@ -126,14 +133,30 @@ def plastimatch(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Sec
             one.CopyInformation(image)
             sitk.WriteImage(one, str(work / "masks" / f"{name}.mha"))
         seconds["write"] = _command(
-            "convert", "--input-prefix", work / "masks", "--referenced-ct", ct, "--output-dicom", work / "out"
+            "convert",
+            "--input-prefix",
+            work / "masks",
+            "--referenced-ct",
+            ct,
+            "--output-dicom",
+            work / "out",
         )
         next((work / "out").glob("*rtss*")).rename(source)
     seconds["read"] = _command(
-        "convert", "--input", source, "--referenced-ct", ct, "--output-prefix", work / "back", "--prefix-format", "mha"
+        "convert",
+        "--input",
+        source,
+        "--referenced-ct",
+        ct,
+        "--output-prefix",
+        work / "back",
+        "--prefix-format",
+        "mha",
     )
     files = sorted((work / "back").glob("*.mha"))
-    return {file.stem: sitk.GetArrayFromImage(sitk.ReadImage(str(file))).astype(bool) for file in files}, seconds
+    return {
+        file.stem: sitk.GetArrayFromImage(sitk.ReadImage(str(file))).astype(bool) for file in files
+    }, seconds
 
 
 def _command(*arguments: object) -> float:
@@ -145,13 +168,17 @@ def _command(*arguments: object) -> float:
 def hand_made(
     outline: Callable[[Mask], list[Points]], fill: Callable[[Points, tuple[int, int]], Mask]
 ) -> Callable[[Path, Path, Masks | None], tuple[Masks, Seconds]]:
-    """What people write themselves: one contour a ring, in mm with two decimals; filled ring by ring, even-odd."""
+    """What people write themselves:
+
+    one contour a ring, in mm with two decimals; filled ring by ring, even-odd.
+    """
 
     def run(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
         import pydicom
 
         images = sorted(
-            (pydicom.dcmread(file) for file in ct.iterdir()), key=lambda i: float(i.ImagePositionPatient[2])
+            (pydicom.dcmread(file) for file in ct.iterdir()),
+            key=lambda i: float(i.ImagePositionPatient[2]),
         )
         first = images[0]
         shape = (len(images), first.Rows, first.Columns)
@@ -163,14 +190,23 @@ def hand_made(
         began = clock()
         if masks is not None:
             for name, mask in masks.items():
-                planes = [(z, ring) for z, plane in zip(z_mm, mask, strict=True) for ring in outline(plane)]
-                drawn[name] = [(z, np.round(ring * step + origin, 2)) for z, ring in planes if len(ring) >= 3]
+                planes = [
+                    (z, ring)
+                    for z, plane in zip(z_mm, mask, strict=True)
+                    for ring in outline(plane)
+                ]
+                drawn[name] = [
+                    (z, np.round(ring * step + origin, 2)) for z, ring in planes if len(ring) >= 3
+                ]
             seconds["write"] = clock() - began
         else:
             dataset = pydicom.dcmread(source)
             names = {roi.ROINumber: roi.ROIName for roi in dataset.StructureSetROISequence}
             for roi in dataset.ROIContourSequence:
-                points = [np.array(item.ContourData, dtype=float).reshape(-1, 3) for item in roi.ContourSequence]
+                points = [
+                    np.array(item.ContourData, dtype=float).reshape(-1, 3)
+                    for item in roi.ContourSequence
+                ]
                 drawn[names[roi.ReferencedROINumber]] = [(one[0, 2], one[:, :2]) for one in points]
         began = clock()
         found = {}

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Hostile DICOM: each case is a small archive, bent, and given to what a user runs.
 
-    .venv/bin/python benchmarks/fuzz.py [--cases 20000] [--seed 1] [--jobs N] [--log LOG] [--only CASE]
+    .venv/bin/python benchmarks/fuzz.py [--cases 20000] [--seed 1] [--jobs N] [--log LOG] [--only
+    CASE]
 
-A case is made by its seed and number alone: `recontour import`, `inspect` and `deidentify`, the CT as `contour` reads
-it and an RTSTRUCT written on it, and the structure sets by themselves. Whatever is in the archive, a command may only
-succeed, or fail with one line and exit code 2. Counted as faults: a hang, a traceback, a crash, memory that runs out,
-anything written outside the output folder, a structure set that cannot be read back, and a control character on the
-screen. A few cases run one after another in a process of their own, with at most 2 GiB of address space and for each 20
+A case is made by its seed and number alone: `recontour import`, `inspect` and `deidentify`, the CT
+as `contour` reads it and an RTSTRUCT written on it, and the structure sets by themselves. Whatever
+is in the archive, a command may only succeed, or fail with one line and exit code 2. Counted as
+faults: a hang, a traceback, a crash, memory that runs out, anything written outside the output
+folder, a structure set that cannot be read back, and a control character on the screen. A few cases
+run one after another in a process of their own, with at most 2 GiB of address space and for each 20
 s of CPU; one with a fault is run again by itself.
 
 Writes docs/results/fuzz.json, unless --only is given. With --log a run that was broken off goes on.
@@ -71,14 +73,19 @@ from recontour.dicom import (
     write_structure_set,
 )
 from recontour.errors import RecontourError
-from recontour.files import printable
 from recontour.geometry import Grid, Structure, StructureSet, rasterise, trace
+from recontour.wording import printable
 
 REPO = Path(__file__).resolve().parents[1]
 MEMORY = 2 << 30  # bytes of address space
 TURN = 10  # cases of one process: to start one takes as long as a case
 INSPECTED = 5  # every fifth cohort that a case makes is looked into: tables take longest
-WHOLE_ENDS = ["import 0", "deidentify 0", "contour: written", "structure set: read"]  # of an archive nobody bent
+WHOLE_ENDS = [
+    "import 0",
+    "deidentify 0",
+    "contour: written",
+    "structure set: read",
+]  # of an archive nobody bent
 CPU_SECONDS, WALL_SECONDS = 20, 120
 GRID = Grid((3, 64, 64), (3.0, 3.0), (0.0, 3.0, 6.0), (-94.5, -94.5))
 Files = dict[str, bytes]
@@ -128,11 +135,34 @@ RS_KEYWORDS = [
     "StructureSetROISequence", "ROINumber", "ROIName", "ReferencedFrameOfReferenceUID", "ROIContourSequence",
     "ReferencedROINumber", "ContourSequence", "ContourGeometricType", "NumberOfContourPoints", "ContourData",
 ]  # fmt: skip
-VRS = ["DS", "IS", "US", "UI", "LO", "PN", "SQ", "OB", "OW", "UN", "FD", "FL", "AT", "SH", "CS", "UT", "DA", "OF", "ZZ"]
-ELEMENT = re.compile(rb"(?=.[\0\x30\x7f\x52]..(?:" + "|".join(VRS[:-1]).encode() + rb")...)", re.DOTALL)
+VRS = [
+    "DS",
+    "IS",
+    "US",
+    "UI",
+    "LO",
+    "PN",
+    "SQ",
+    "OB",
+    "OW",
+    "UN",
+    "FD",
+    "FL",
+    "AT",
+    "SH",
+    "CS",
+    "UT",
+    "DA",
+    "OF",
+    "ZZ",
+]
+ELEMENT = re.compile(
+    rb"(?=.[\0\x30\x7f\x52]..(?:" + "|".join(VRS[:-1]).encode() + rb")...)", re.DOTALL
+)
 
 
-# ---------------------------------------------------------------- whole archives, before they are bent
+# ---------------------------------------------------------------- whole archives, before they are
+# bent
 
 
 def bases(folder: Path) -> dict[str, Files]:
@@ -142,13 +172,21 @@ def bases(folder: Path) -> dict[str, Files]:
     hu = np.where((xx - 32) ** 2 + (yy - 32) ** 2 < 28**2, 30, -1000) + rng.normal(0, 8, GRID.shape)
     scan = write_scan(folder / "ct", np.round(hu).astype(np.int16), GRID, ScanIdentity("fuzz"))
     ring = ((xx - 32) ** 2 + (yy - 32) ** 2 < 12**2) & ~((xx - 32) ** 2 + (yy - 32) ** 2 < 5**2)
-    structures = tuple(Structure(name, trace(ring, GRID)) for name in ("Brainstem", "LT PAROTID", "PTV 70"))
-    write_structure_set(folder / "rs.dcm", StructureSet(structures), scan, Authorship("a person", seed="fuzz"))
-    plain = {path.name: path.read_bytes() for path in [*sorted((folder / "ct").iterdir()), folder / "rs.dcm"]}
+    structures = tuple(
+        Structure(name, trace(ring, GRID)) for name in ("Brainstem", "LT PAROTID", "PTV 70")
+    )
+    write_structure_set(
+        folder / "rs.dcm", StructureSet(structures), scan, Authorship("a person", seed="fuzz")
+    )
+    plain = {
+        path.name: path.read_bytes()
+        for path in [*sorted((folder / "ct").iterdir()), folder / "rs.dcm"]
+    }
 
     def every(change: Callable[[pydicom.Dataset], None], images_only: bool = False) -> Files:
         return {
-            name: data if images_only and name == "rs.dcm" else changed(data, change) for name, data in plain.items()
+            name: data if images_only and name == "rs.dcm" else changed(data, change)
+            for name, data in plain.items()
         }
 
     return {
@@ -157,9 +195,12 @@ def bases(folder: Path) -> dict[str, Files]:
         "big endian": every(lambda image: _as(image, ExplicitVRBigEndian)),
         "deflated": every(lambda image: _as(image, DeflatedExplicitVRLittleEndian)),
         "no preamble": {name: data[132:] for name, data in plain.items()},
-        "RLE": every(lambda image: image.compress(RLELossless, generate_instance_uid=False), images_only=True),
+        "RLE": every(
+            lambda image: image.compress(RLELossless, generate_instance_uid=False), images_only=True
+        ),
         "JPEG 2000": every(
-            lambda image: image.compress(JPEG2000Lossless, generate_instance_uid=False), images_only=True
+            lambda image: image.compress(JPEG2000Lossless, generate_instance_uid=False),
+            images_only=True,
         ),
         "JPEG-LS": every(_as_jpeg_ls, images_only=True),
         "multi-frame": _as_multi_frame(plain),
@@ -180,7 +221,10 @@ def _as_multi_frame(plain: Files) -> Files:
 
 
 def changed(data: bytes, change: Callable[[pydicom.Dataset], Any]) -> bytes:
-    """A file, read, changed and written again; a bomb is left alone, since pydicom would inflate it whole."""
+    """A file, read, changed and written again;
+
+    a bomb is left alone, since pydicom would inflate it whole.
+    """
     if DeflatedExplicitVRLittleEndian.encode() in data[:400]:
         inflating = zlib.decompressobj(-zlib.MAX_WBITS)
         inflating.decompress(data[_end_of_meta(data, 0) :], 64 << 20)
@@ -194,7 +238,9 @@ def changed(data: bytes, change: Callable[[pydicom.Dataset], Any]) -> bytes:
 
 
 def _as(image: pydicom.Dataset, syntax: str) -> None:
-    assert all(element.VR for element in image.iterall())  # each is parsed now, while its byte order is known
+    assert all(
+        element.VR for element in image.iterall()
+    )  # each is parsed now, while its byte order is known
     if syntax == ExplicitVRBigEndian and "PixelData" in image:
         image.PixelData = image.pixel_array.astype(">i2").tobytes()
     image.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
@@ -221,7 +267,9 @@ def _enhanced(images: list[bytes]) -> bytes:
     kind.FrameType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
     shared.PlaneOrientationSequence = item("ImageOrientationPatient")
     shared.PixelMeasuresSequence = item("PixelSpacing")
-    shared.PixelValueTransformationSequence = item("RescaleSlope", "RescaleIntercept", "RescaleType")
+    shared.PixelValueTransformationSequence = item(
+        "RescaleSlope", "RescaleIntercept", "RescaleType"
+    )
     shared.CTImageFrameTypeSequence = [kind]
     frames = []
     for dataset in datasets:
@@ -241,12 +289,14 @@ def _enhanced(images: list[bytes]) -> bytes:
 
 
 def bend(rng: Random, archives: dict[str, Files]) -> tuple[str, Files, Callable[[Path], None]]:
-    """One case: what was done in words, the files, and what is done to the folder they are written to."""
+    """One case: what was done in words, the files, and what is done to the folder they are written
+    to.
+    """
     base = rng.choice(list(archives))
     kind = rng.choices(list(KINDS), weights=[weight for weight, _ in KINDS.values()])[0]
     files = dict(archives[base])
     words = []
-    after: Callable[[Path], None] = lambda folder: None  # noqa: E731
+    after: Callable[[Path], None] = lambda folder: None
     for _ in range(rng.choice([1, 1, 1, 2, 4])):
         did, more = KINDS[kind][1](rng, files)
         words.append(did)
@@ -273,7 +323,9 @@ def cut(rng: Random, files: Files) -> tuple[str, None]:
         min(rng.randrange(200), len(data)),
         max(len(data) - 1 - rng.randrange(64), 0),
     ]
-    places += [at + rng.randrange(-1, 9) for at in _elements(data)[-3:]] + [rng.choice(_elements(data) or [0])]
+    places += [at + rng.randrange(-1, 9) for at in _elements(data)[-3:]] + [
+        rng.choice(_elements(data) or [0])
+    ]
     at = rng.choice(places)
     files[name] = data[: max(at, 0)]
     return f"{name} cut at {at} of {len(data)}", None
@@ -283,7 +335,9 @@ def byte_noise(rng: Random, files: Files) -> tuple[str, None]:
     """Flip, insert, remove, repeat or blank bytes; now and then in an image's codestream."""
     name = _pick(rng, files)
     data = bytearray(files[name])
-    how = rng.choice(["flip", "flip", "flip", "insert", "remove", "repeat", "zeros", "ones", "pixels"])
+    how = rng.choice(
+        ["flip", "flip", "flip", "insert", "remove", "repeat", "zeros", "ones", "pixels"]
+    )
     low = data.find(b"\xe0\x7f\x10\x00") if how == "pixels" else 0
     at = rng.randrange(max(low, 0), len(data) or 1) if data else 0
     size = rng.choice([1, 2, 4, 8, 100, 1000])
@@ -316,7 +370,19 @@ def wrong_length(rng: Random, files: Files) -> tuple[str, None]:
         words = f"VR {vr}"
     else:
         length = rng.choice(
-            [0, 1, 3, 0xFFFF, 0xFFFE, 0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF, 0x80000000, len(data), 1 << 24]
+            [
+                0,
+                1,
+                3,
+                0xFFFF,
+                0xFFFE,
+                0xFFFFFFFF,
+                0xFFFFFFFE,
+                0x7FFFFFFF,
+                0x80000000,
+                len(data),
+                1 << 24,
+            ]
         )
         if bytes(data[at + 4 : at + 6]) in (b"OB", b"OW", b"SQ", b"UN", b"UT"):
             data[at + 8 : at + 12] = struct.pack("<I", length)
@@ -328,7 +394,10 @@ def wrong_length(rng: Random, files: Files) -> tuple[str, None]:
 
 
 def odd_element(rng: Random, files: Files) -> tuple[str, None]:
-    """Give an attribute a hostile value, another VR, or remove it; in one file, or in every image alike."""
+    """Give an attribute a hostile value, another VR, or remove it;
+
+    in one file, or in every image alike.
+    """
     name = _pick(rng, files)
     keyword = rng.choice(RS_KEYWORDS if name == "rs.dcm" else CT_KEYWORDS)
     vr = dictionary_VR(keyword).partition(" ")[0]
@@ -336,10 +405,16 @@ def odd_element(rng: Random, files: Files) -> tuple[str, None]:
     how = rng.choice(["set", "set", "set", "set", "VR", "remove", "empty"])
     vr = rng.choice(VRS[:-1]) if how == "VR" else vr
     place = rng.random()
-    names = [other for other in files if other != "rs.dcm"] if name != "rs.dcm" and rng.random() < 0.25 else [name]
+    names = (
+        [other for other in files if other != "rs.dcm"]
+        if name != "rs.dcm" and rng.random() < 0.25
+        else [name]
+    )
     for other in names:
         with contextlib.suppress(Exception):  # what pydicom cannot write stays as it is
-            files[other] = changed(files[other], lambda data: _put(data, keyword, how, vr, value, place))
+            files[other] = changed(
+                files[other], lambda data: _put(data, keyword, how, vr, value, place)
+            )
     return f"{' '.join(names)} {keyword}: {how} {vr} {value[:40]!r}", None
 
 
@@ -357,9 +432,14 @@ def _hostile_value(rng: Random, keyword: str, vr: str) -> bytes:
     return rng.choice(WORDS)
 
 
-def _put(dataset: pydicom.Dataset, keyword: str, how: str, vr: str, value: bytes, place: float) -> None:
+def _put(
+    dataset: pydicom.Dataset, keyword: str, how: str, vr: str, value: bytes, place: float
+) -> None:
     tag = Tag(tag_for_keyword(keyword) or 0)
-    holders = [dataset, *(item for element in dataset.iterall() if element.VR == "SQ" for item in element.value)]
+    holders = [
+        dataset,
+        *(item for element in dataset.iterall() if element.VR == "SQ" for item in element.value),
+    ]
     holding = [holder for holder in holders if tag in holder] or [dataset]
     holder = holding[int(place * len(holding))]
     if how == "remove":
@@ -387,8 +467,22 @@ def _with_syntax(data: bytes, chosen: bytes) -> bytes:
 
 
 def contours(rng: Random, files: Files) -> tuple[str, None]:
-    """Bend what is drawn: numbers that are none, very many points, lines that cross everything, very many contours."""
-    kind = rng.choice(["odd", "odd", "many points", "zigzag", "one number", "many contours", "same ROI", "one of many"])
+    """Bend what is drawn:
+
+    numbers that are none, very many points, lines that cross everything, very many contours.
+    """
+    kind = rng.choice(
+        [
+            "odd",
+            "odd",
+            "many points",
+            "zigzag",
+            "one number",
+            "many contours",
+            "same ROI",
+            "one of many",
+        ]
+    )
     count = rng.choices([500, 5000, 100_000, 2_000_000], weights=[40, 40, 3, 1])[
         0
     ]  # few of full weight: they take long
@@ -396,25 +490,51 @@ def contours(rng: Random, files: Files) -> tuple[str, None]:
     def change(dataset: pydicom.Dataset) -> None:
         contour = dataset.ROIContourSequence[0].ContourSequence[0]
         if kind == "odd":
-            _put(contour, "ContourData", "set", "DS", b"\\".join(rng.choice(NUMBERS[:20]) for _ in range(9)), 0)
+            _put(
+                contour,
+                "ContourData",
+                "set",
+                "DS",
+                b"\\".join(rng.choice(NUMBERS[:20]) for _ in range(9)),
+                0,
+            )
         elif kind in ("many points", "zigzag"):
-            x, y = (np.sin(np.arange(count)) * 90, (np.arange(count) % 2 - 0.5) * (180 if kind == "zigzag" else 1e-3))
-            points = b"\\".join(b"%.3f\\%.3f\\0" % pair for pair in zip(x.tolist(), y.tolist(), strict=True))
+            x, y = (
+                np.sin(np.arange(count)) * 90,
+                (np.arange(count) % 2 - 0.5) * (180 if kind == "zigzag" else 1e-3),
+            )
+            points = b"\\".join(
+                b"%.3f\\%.3f\\0" % pair for pair in zip(x.tolist(), y.tolist(), strict=True)
+            )
             _put(contour, "ContourData", "set", "DS", points, 0)
             contour.NumberOfContourPoints = count
         elif kind == "one number":
-            _put(contour, "ContourData", "set", "DS", b"1\\2\\" * (count // 10) + b"1" * count + b"\\1\\2\\3", 0)
-        elif kind == "many contours":
-            dataset.ROIContourSequence[0].ContourSequence = list(dataset.ROIContourSequence[0].ContourSequence) * (
-                count // 500
+            _put(
+                contour,
+                "ContourData",
+                "set",
+                "DS",
+                b"1\\2\\" * (count // 10) + b"1" * count + b"\\1\\2\\3",
+                0,
             )
+        elif kind == "many contours":
+            dataset.ROIContourSequence[0].ContourSequence = list(
+                dataset.ROIContourSequence[0].ContourSequence
+            ) * (count // 500)
         elif kind == "same ROI":
             for roi in dataset.StructureSetROISequence:
                 roi.ROIName = "Brainstem" if rng.random() < 0.8 else "brain stem"
                 roi.ROINumber = rng.choice([1, 1, 2])
         else:
             contours = dataset.ROIContourSequence[rng.randrange(3)].ContourSequence
-            _put(contours[rng.randrange(len(contours))], "ContourData", "set", "DS", rng.choice(NUMBERS), 0)
+            _put(
+                contours[rng.randrange(len(contours))],
+                "ContourData",
+                "set",
+                "DS",
+                rng.choice(NUMBERS),
+                0,
+            )
 
     with contextlib.suppress(Exception):
         files["rs.dcm"] = changed(files["rs.dcm"], change)
@@ -425,7 +545,13 @@ def recursion(rng: Random, files: Files) -> tuple[str, None]:
     """Sequences within sequences, of stated or of unstated length."""
     name, depth = _pick(rng, files), rng.choice([3, 50, 250, 500, 5000, 50_000])
     tag = rng.choice(
-        [b"\x06\x30\x39\x00", b"\x12\x00\x64\x00", b"\x06\x30\x10\x00", b"\x00\x52\x30\x92", b"\x09\x00\x10\x10"]
+        [
+            b"\x06\x30\x39\x00",
+            b"\x12\x00\x64\x00",
+            b"\x06\x30\x10\x00",
+            b"\x00\x52\x30\x92",
+            b"\x09\x00\x10\x10",
+        ]
     )
     stated = rng.random() < 0.3
     if stated:
@@ -448,16 +574,29 @@ def bomb(rng: Random, files: Files) -> tuple[str, None]:
     if rng.random() < 0.5:
         size = rng.choice([1, 100, 1100, 5000, 40_000])  # MiB
         with contextlib.suppress(Exception):
-            files[name] = changed(files[name], lambda dataset: _as(dataset, DeflatedExplicitVRLittleEndian))
+            files[name] = changed(
+                files[name], lambda dataset: _as(dataset, DeflatedExplicitVRLittleEndian)
+            )
             header = files[name].index(b"1.2.840.10008.1.2.1.99") + 22
             deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-            whole = zlib.decompress(files[name][_end_of_meta(files[name], header) :], -zlib.MAX_WBITS)
+            whole = zlib.decompress(
+                files[name][_end_of_meta(files[name], header) :], -zlib.MAX_WBITS
+            )
             tail = rng.choice(
-                [b"\xfc\xff\xfc\xffOB\0\0\xff\xff\xff\x7f", b"\x09\x00\x10\x10UN\0\0\xff\xff\xff\xff", b""]
+                [
+                    b"\xfc\xff\xfc\xffOB\0\0\xff\xff\xff\x7f",
+                    b"\x09\x00\x10\x10UN\0\0\xff\xff\xff\xff",
+                    b"",
+                ]
             )
             start = deflate.compress(whole + tail) + deflate.flush(zlib.Z_FULL_FLUSH)
             block = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
-            files[name] = files[name][: _end_of_meta(files[name], header)] + start + block * size + deflate.flush()
+            files[name] = (
+                files[name][: _end_of_meta(files[name], header)]
+                + start
+                + block * size
+                + deflate.flush()
+            )
         return f"{name}: deflated bomb of {size} MiB", None
     claimed = rng.choice([32767, 65535, 4096, 20000])
 
@@ -466,7 +605,9 @@ def bomb(rng: Random, files: Files) -> tuple[str, None]:
 
     for image in [other for other in files if other != "rs.dcm"]:
         data = bytearray(files[image])
-        if (siz := data.find(b"\xff\x4f\xff\x51")) >= 0:  # JPEG 2000: width and height of the image and of its tiles
+        if (
+            siz := data.find(b"\xff\x4f\xff\x51")
+        ) >= 0:  # JPEG 2000: width and height of the image and of its tiles
             for field in (8, 12, 24, 28):
                 data[siz + field : siz + field + 4] = struct.pack(">I", claimed)
         elif (sof := data.find(b"\xff\xf7")) >= 0:  # JPEG-LS
@@ -478,14 +619,17 @@ def bomb(rng: Random, files: Files) -> tuple[str, None]:
         if rng.random() < 0.3:
             with contextlib.suppress(Exception):
                 files[image] = changed(
-                    files[image], lambda d: setattr(d, "NumberOfFrames", rng.choice([10**4, 2**31 - 1]))
+                    files[image],
+                    lambda d: setattr(d, "NumberOfFrames", rng.choice([10**4, 2**31 - 1])),
                 )
     return f"images that claim {claimed} x {claimed} pixels", None
 
 
 def places(rng: Random, files: Files) -> tuple[str, None]:
     """Move the slices: to one place, far away, tilted, turned, not quite apart."""
-    kind = rng.choice(["same", "far", "tiny steps", "tilt", "random", "huge pixels", "tiny pixels", "slope"])
+    kind = rng.choice(
+        ["same", "far", "tiny steps", "tilt", "random", "huge pixels", "tiny pixels", "slope"]
+    )
     for number, name in enumerate(name for name in files if name != "rs.dcm"):
 
         def change(image: pydicom.Dataset, number: int = number) -> None:
@@ -500,9 +644,23 @@ def places(rng: Random, files: Files) -> tuple[str, None]:
             power = rng.randrange(1, 300)
             if kind in ("huge pixels", "tiny pixels"):
                 sign = "" if kind == "huge pixels" else "-"
-                _put(image, "PixelSpacing", "set", "DS", f"1e{sign}{power}\\1e{sign}{power}".encode(), 0)
+                _put(
+                    image,
+                    "PixelSpacing",
+                    "set",
+                    "DS",
+                    f"1e{sign}{power}\\1e{sign}{power}".encode(),
+                    0,
+                )
             if kind == "slope":
-                _put(image, rng.choice(["RescaleSlope", "RescaleIntercept"]), "set", "DS", rng.choice(NUMBERS), 0)
+                _put(
+                    image,
+                    rng.choice(["RescaleSlope", "RescaleIntercept"]),
+                    "set",
+                    "DS",
+                    rng.choice(NUMBERS),
+                    0,
+                )
 
         with contextlib.suppress(Exception):
             files[name] = changed(files[name], change)
@@ -510,10 +668,23 @@ def places(rng: Random, files: Files) -> tuple[str, None]:
 
 
 def folder_tricks(rng: Random, files: Files) -> tuple[str, Callable[[Path], None]]:
-    """What else a folder may hold: names that are no text, pipes, links in circles, folders named as files."""
-    kind = rng.choice(["names", "pipe", "device", "loop", "dangling", "folder", "deep", "empty", "copies", "long"])
+    """What else a folder may hold:
+
+    names that are no text, pipes, links in circles, folders named as files.
+    """
+    kind = rng.choice(
+        ["names", "pipe", "device", "loop", "dangling", "folder", "deep", "empty", "copies", "long"]
+    )
     odd = rng.choice(
-        [b"a\nb.dcm", b"\x1b[31mred.dcm", b"\xff\xfe.dcm", b"<b>.dcm", b"[red]x[red].dcm", b"-rf.dcm", b"%s.dcm"]
+        [
+            b"a\nb.dcm",
+            b"\x1b[31mred.dcm",
+            b"\xff\xfe.dcm",
+            b"<b>.dcm",
+            b"[red]x[red].dcm",
+            b"-rf.dcm",
+            b"%s.dcm",
+        ]
     )
     name = _pick(rng, files)
 
@@ -551,7 +722,9 @@ def folder_tricks(rng: Random, files: Files) -> tuple[str, Callable[[Path], None
     return f"folder: {kind} {odd!r} {name}", acts[kind]
 
 
-KINDS: dict[str, tuple[float, Callable[[Random, Files], tuple[str, Callable[[Path], None] | None]]]] = {
+KINDS: dict[
+    str, tuple[float, Callable[[Random, Files], tuple[str, Callable[[Path], None] | None]]]
+] = {
     "cut": (3, cut),
     "bytes": (6, byte_noise),
     "length": (4, wrong_length),
@@ -587,7 +760,10 @@ def commanded(*words: str) -> str:
 
 
 def use(archive: Path, out: Path, looks_inside: bool = True) -> Iterator[str]:
-    """Do what a user does; yields how each step ended. looks_inside: whether what was imported is inspected, too."""
+    """Do what a user does;
+
+    yields how each step ended. looks_inside: whether what was imported is inspected, too.
+    """
     imported = commanded("import", str(archive), str(out / "cohort"), "--centre", "fuzz")
     yield imported
     if imported == "import 0" and looks_inside and recontour(["inspect", str(out / "cohort")]):
@@ -622,7 +798,16 @@ def use(archive: Path, out: Path, looks_inside: bool = True) -> Iterator[str]:
 class Watch:
     """Notes whatever is written outside a folder: Python asks before every such act."""
 
-    acts = ("os.mkdir", "os.rename", "os.link", "os.symlink", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree")
+    acts = (
+        "os.mkdir",
+        "os.rename",
+        "os.link",
+        "os.symlink",
+        "os.remove",
+        "os.rmdir",
+        "os.truncate",
+        "shutil.rmtree",
+    )
 
     def __init__(self) -> None:
         self.allowed = Path("/dev/null")
@@ -642,7 +827,9 @@ class Watch:
             paths = arguments[:1] if writes else ()
         elif event in self.acts:
             paths = tuple(path for path in arguments[:2] if isinstance(path, (str, bytes)))
-            if event in ("os.remove", "os.rmdir") and arguments[1] != -1:  # within a folder that is open
+            if (
+                event in ("os.remove", "os.rmdir") and arguments[1] != -1
+            ):  # within a folder that is open
                 paths = (f"/proc/self/fd/{arguments[1]}/{os.fsdecode(arguments[0])}",)
         else:
             return
@@ -694,7 +881,10 @@ def used_by(case: Path, watch: Watch) -> dict[str, Any]:
 
 
 def run(cases: Sequence[Path]) -> list[dict[str, Any]]:
-    """Run cases in processes of their own, one process for as many as go well; how each ended, and what it took."""
+    """Run cases in processes of their own, one process for as many as go well;
+
+    how each ended, and what it took.
+    """
     results: list[dict[str, Any]] = []
     while len(results) < len(cases):
         results += run_until_one_dies(cases[len(results) :])
@@ -704,7 +894,9 @@ def run(cases: Sequence[Path]) -> list[dict[str, Any]]:
 def run_until_one_dies(cases: Sequence[Path]) -> list[dict[str, Any]]:
     """How cases ended, up to the last or to the one that took its process down."""
     results: list[dict[str, Any]] = []
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # what is sent at once is received at once
+    ours, theirs = socket.socketpair(
+        socket.AF_UNIX, socket.SOCK_SEQPACKET
+    )  # what is sent at once is received at once
     pid = os.fork()
     if pid == 0:
         ours.close()
@@ -736,18 +928,27 @@ def screen_fault(text: str) -> str:
     """What should not have been printed: control characters, or a traceback."""
     if "Traceback" in text:
         return "traceback on the screen"
-    odd = {letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf") and letter not in "\n"}
+    odd = {
+        letter
+        for letter in text
+        if unicodedata.category(letter) in ("Cc", "Cf") and letter not in "\n"
+    }
     return f"control characters on the screen: {sorted(map(ascii, odd))}" if odd else ""
 
 
 def some_cases(
     numbers: Sequence[int], seed: int, archives: dict[str, Files], work: Path, keep: Path | None
 ) -> list[dict[str, Any]]:
-    """How cases end in one process; of one with a fault, how it ends by itself, if that is a fault too."""
+    """How cases end in one process;
+
+    of one with a fault, how it ends by itself, if that is a fault too.
+    """
     results = tried(numbers, seed, archives, work, keep)
     for result in [one for one in results if one["fault"] and len(numbers) > 1]:
         (again,) = tried([result["case"]], seed, archives, work, keep)
-        result.update(again if again["fault"] else {"fault": f"only after others: {result['fault']}"})
+        result.update(
+            again if again["fault"] else {"fault": f"only after others: {result['fault']}"}
+        )
     return results
 
 
@@ -792,19 +993,32 @@ def held(case: Path) -> list[str]:
 
 def left_fault(case: Path, before: list[str]) -> str:
     """What should not have become of a case's folders."""
-    if before != held(case) or {path.name for path in case.iterdir()} != {"dicom", "out", "screen.txt"}:
+    if before != held(case) or {path.name for path in case.iterdir()} != {
+        "dicom",
+        "out",
+        "screen.txt",
+    }:
         return "outside: the archive was changed"
     left = [path.name for path in (case / "out").rglob("*.partial")]
     return f"left half written: {left}" if left else ""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="how many at a time; all cores")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="how many at a time; all cores",
+    )
     parser.add_argument("--only", type=int, help="one case, whose end and screen are shown")
-    parser.add_argument("--log", type=Path, help="how each case ended; those in it are not run again")
+    parser.add_argument(
+        "--log", type=Path, help="how each case ended; those in it are not run again"
+    )
     parser.add_argument("--keep", type=Path, help="where archives of cases with faults are left")
     parser.add_argument("--out", type=Path, default=REPO / "docs" / "results" / "fuzz.json")
     options = parser.parse_args()
@@ -830,7 +1044,9 @@ def main() -> None:
                     with options.log.open("a") as log:
                         log.write(json.dumps(result) + "\n")
                 if result["fault"] or options.only is not None:
-                    how = f"{result['fault'] or 'fine'} [{result['words']}] {result['seconds']:.1f} s"
+                    how = (
+                        f"{result['fault'] or 'fine'} [{result['words']}] {result['seconds']:.1f} s"
+                    )
                     print(f"{result['case']}: {how}", flush=True)
                 if options.only is not None:
                     print(result["ends"], screen, sep="\n")
@@ -842,12 +1058,16 @@ def main() -> None:
 
 
 def _logged(log: Path | None) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()] if log and log.exists() else []
+    return (
+        [json.loads(line) for line in log.read_text().splitlines()] if log and log.exists() else []
+    )
 
 
 def summed_up(results: list[dict[str, Any]]) -> dict[str, Any]:
     """All cases in a few numbers."""
-    kinds = Counter(case["fault"].partition(":")[0].partition(" at ")[0] for case in results if case["fault"])
+    kinds = Counter(
+        case["fault"].partition(":")[0].partition(" at ")[0] for case in results if case["fault"]
+    )
     slowest = max(results, key=lambda case: float(case["seconds"]))
     return {
         "seed": slowest["seed"],

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""kill -9 at any moment, then the same command again: no partial file is left, and the result is that of one run.
+"""kill -9 at any moment, then the same command again: no partial file is left, and the result is
+that of one run.
 
     .venv/bin/python benchmarks/kills.py [--kills 100] [--seed 1]
 
-In turns import, deidentify, export, train and evaluate are killed at a random moment of the time that they take, and
-repeated until they are done. Every file is compared with an uninterrupted run's. Each command runs in a process of its
-own, forked from one that has loaded recontour already.
+In turns import, deidentify, export, train and evaluate are killed at a random moment of the time
+that they take, and repeated until they are done. Every file is compared with an uninterrupted
+run's. Each command runs in a process of its own, forked from one that has loaded recontour already.
 
 Writes docs/results/kills.json.
 """
@@ -29,7 +30,12 @@ import numpy as np
 
 from recontour.cli import commands as loaded
 from recontour.cli import main as recontour
-from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    ScanIdentity,
+    write_scan,
+    write_structure_set,
+)
 from recontour.geometry import Grid, Structure, StructureSet, trace
 
 REPO = Path(__file__).resolve().parents[1]
@@ -45,17 +51,28 @@ def write_archive(folder: Path, patients: int) -> None:
         lens = ((xx - 44) ** 2 + (yy - 20) ** 2 <= 9) & (zz > 2)
         body = (xx - 32) ** 2 + (yy - 32) ** 2 < 28**2
         hu = (
-            np.where(body, 30, -1000) + 150 * stem + 300 * lens + np.random.default_rng(number).normal(0, 8, GRID.shape)
+            np.where(body, 30, -1000)
+            + 150 * stem
+            + 300 * lens
+            + np.random.default_rng(number).normal(0, 8, GRID.shape)
         )
         identity = ScanIdentity(f"kills {number}", patient_id=f"{number}", patient_name="X")
-        scan = write_scan(folder / f"{number}" / "CT", np.round(hu).astype(np.int16), GRID, identity)
-        structures = tuple(Structure(name, trace(mask, GRID)) for name, mask in (("Brainstem", stem), ("Lens_L", lens)))
+        scan = write_scan(
+            folder / f"{number}" / "CT", np.round(hu).astype(np.int16), GRID, identity
+        )
+        structures = tuple(
+            Structure(name, trace(mask, GRID))
+            for name, mask in (("Brainstem", stem), ("Lens_L", lens))
+        )
         author = Authorship("a person", "HN", algorithm="MANUAL", seed=f"kills {number}")
         write_structure_set(folder / f"{number}" / "RS.dcm", StructureSet(structures), scan, author)
 
 
 def new_folder(folder: Path) -> Path:
-    """A folder for outputs, with a salt that is always the same: patients' keys are made with it."""
+    """A folder for outputs, with a salt that is always the same:
+
+    patients' keys are made with it.
+    """
     folder.mkdir()
     (folder / ".recontour-salt").write_text(f"recontour salt 1\n{'cd' * 32}\n")
     return folder
@@ -93,7 +110,10 @@ def end(process: int) -> int:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file below a folder, with a hash of what it holds; logs of a training, which tell the time, by name."""
+    """Every file below a folder, with a hash of what it holds;
+
+    logs of a training, which tell the time, by name.
+    """
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "tensorboard" not in path.parts:
@@ -117,7 +137,9 @@ def is_done(command: Sequence[str], out: Path) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=REPO / "docs" / "results" / "kills.json")
@@ -154,7 +176,9 @@ def main() -> None:
             counts[f"kills of {name}"] += 1
             shutil.rmtree(out, ignore_errors=True)
     print(json.dumps(counts, indent=1))
-    options.out.write_text(json.dumps({"seed": options.seed, "kills": options.kills, **counts}, indent=1) + "\n")
+    options.out.write_text(
+        json.dumps({"seed": options.seed, "kills": options.kills, **counts}, indent=1) + "\n"
+    )
     sys.exit(bool(counts["wrong"]))
 
 

@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 """HD95 and surface DSC in three readings, on bodies whose true values are known.
 
-    .venv/bin/python benchmarks/metric_readings.py [--pairs 60] [--table docs/results/metric_readings.csv]
+    .venv/bin/python benchmarks/metric_readings.py [--pairs 60] [--table
+    docs/results/metric_readings.csv]
 
-What the pieces of a surface are, and how much each counts, is a choice. *faces*: recontour's, the faces between voxels,
-by their areas. *patches*: DeepMind's surface-distance, marching-cubes patches on voxel corners, by theirs. *voxels*:
-MedPy's, the voxels at the border, each alike, both directions in one percentile.
+What the pieces of a surface are, and how much each counts, is a choice. *faces*: recontour's, the
+faces between voxels, by their areas. *patches*: DeepMind's surface-distance, marching-cubes patches
+on voxel corners, by theirs. *voxels*: MedPy's, the voxels at the border, each alike, both
+directions in one percentile.
 
-Islands: a small ball, and the same ball moved by up to a millimetre with an island 12 to 25 mm away, which is one to
-some thirty voxels. What share of the second body's true surface is the island's decides whether the true HD95 is the
-island's distance. Organs: ellipsoids of an organ's size, the second one moved and grown, for the surface DSC on the
-pixels of OpenKBP (about 4 mm), and on finer ones.
+Islands: a small ball, and the same ball moved by up to a millimetre with an island 12 to 25 mm
+    away, which is one to some thirty voxels. What share of the second body's true surface is the
+    island's decides whether the true HD95 is the island's distance. Organs: ellipsoids of an
+    organ's size, the second one moved and grown, for the surface DSC on the pixels of OpenKBP
+    (about 4 mm), and on finer ones.
 
-Writes docs/results/metric_readings.csv, a row per pair, and prints the tables of docs/results.md; with --table it makes
-them of that file alone.
+Writes docs/results/metric_readings.csv, a row per pair, and prints the tables of docs/results.md;
+with --table it makes them of that file alone.
 """
 
 import argparse
@@ -23,23 +26,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import surface_distance
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from recontour.evaluation import hd95_mm, surface_dice
 from recontour.geometry import Grid
+from recontour.geometry.arrays import Floats, Mask
 
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 Row = Mapping[str, str]
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "metric_readings.csv"
 READINGS = ("faces", "patches", "voxels")
 COLUMNS = ("kind", "pixel_mm", "slice_mm", "organ_mm", "island_voxels", "pair", "true", *READINGS)
 ISLAND_PIXELS = (0.62, 0.9, 1.3, 1.9)  # radii: the first is a ball of one voxel's volume
-ISLAND_SIZES = (("1", 1, 1), ("2 to 4", 2, 4), ("5 to 12", 5, 12), ("13 and more", 13, 9999), ("all", 1, 9999))
+ISLAND_SIZES = (
+    ("1", 1, 1),
+    ("2 to 4", 2, 4),
+    ("5 to 12", 5, 12),
+    ("13 and more", 13, 9999),
+    ("all", 1, 9999),
+)
 FAR_MM = 6.0  # an HD95 above this is the island's distance: the balls lie 2 mm apart at most
 TOLERANCE_MM = 2.5
 POINTS = 4000  # on the surface of one body
@@ -59,15 +66,22 @@ class Body:
         column = np.arange(grid.shape[2])[None, None, :] * grid.spacing_mm[1]
         inside = np.zeros(grid.shape, dtype=bool)
         for centre, radii in zip(self.centres_mm, self.radii_mm, strict=True):
-            parts = [((at - c) / r) ** 2 for at, c, r in zip((z, row, column), centre, radii, strict=True)]
+            parts = [
+                ((at - c) / r) ** 2
+                for at, c, r in zip((z, row, column), centre, radii, strict=True)
+            ]
             inside |= parts[0] + parts[1] + parts[2] <= 1
         return inside
 
     def surface(self) -> tuple[Floats, Floats]:
         """Points on it, (n, 3), and the area in mm2 that each stands for."""
-        index = np.arange(POINTS) + 0.5  # a Fibonacci lattice: points of equal area on the unit ball
+        index = (
+            np.arange(POINTS) + 0.5
+        )  # a Fibonacci lattice: points of equal area on the unit ball
         polar, around = np.arccos(1 - 2 * index / POINTS), np.pi * (1 + 5**0.5) * index
-        ball = np.stack([np.cos(polar), np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around)], axis=1)
+        ball = np.stack(
+            [np.cos(polar), np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around)], axis=1
+        )
         points, areas = [], []
         for centre, radii in zip(self.centres_mm, self.radii_mm, strict=True):
             points.append(ball * radii + centre)
@@ -84,11 +98,15 @@ def true_distances(body: Body, other: Body) -> tuple[Floats, Floats]:
 
 def true_hd95_mm(body: Body, other: Body) -> float:
     directed = (true_distances(body, other), true_distances(other, body))
-    return float(max(np.percentile(d, 95, weights=areas, method="inverted_cdf") for d, areas in directed))
+    return float(
+        max(np.percentile(d, 95, weights=areas, method="inverted_cdf") for d, areas in directed)
+    )
 
 
 def true_surface_dsc(body: Body, other: Body) -> float:
-    distances, areas = np.concatenate([true_distances(body, other), true_distances(other, body)], axis=1)
+    distances, areas = np.concatenate(
+        [true_distances(body, other), true_distances(other, body)], axis=1
+    )
     return float(areas[distances <= TOLERANCE_MM].sum() / areas.sum())
 
 
@@ -122,7 +140,12 @@ def voxels_surface_dsc(reference: Mask, predicted: Mask, grid: Grid) -> float:
 def make_grid(size_mm: Floats, pixel_mm: float, slice_mm: float) -> Grid:
     steps = np.array([slice_mm, pixel_mm, pixel_mm])
     slices, rows, columns = (int(count) for count in np.ceil(size_mm / steps).astype(int) + 1)
-    return Grid((slices, rows, columns), (pixel_mm, pixel_mm), tuple(k * slice_mm for k in range(slices)), (0.0, 0.0))
+    return Grid(
+        (slices, rows, columns),
+        (pixel_mm, pixel_mm),
+        tuple(k * slice_mm for k in range(slices)),
+        (0.0, 0.0),
+    )
 
 
 def islands(pairs: int) -> Iterator[dict[str, object]]:
@@ -167,7 +190,9 @@ def one_with_island(
 
 
 def organs(pairs: int) -> Iterator[dict[str, object]]:
-    """Ellipsoids of an organ's size, the second one moved by some millimetres and up to a fifth larger or smaller."""
+    """Ellipsoids of an organ's size, the second one moved by some millimetres and up to a fifth
+    larger or smaller.
+    """
     rng = np.random.default_rng(1)
     for pixel_mm, slice_mm in ((4.0, 2.5), (2.0, 2.5), (1.1, 2.5), (1.1, 1.1)):
         grid = make_grid(np.array([80.0, 80.0, 80.0]), pixel_mm, slice_mm)
@@ -175,7 +200,9 @@ def organs(pairs: int) -> Iterator[dict[str, object]]:
             radii = rng.uniform(7, 22, 3)
             centre = 40 + rng.uniform(-2, 2, 3)
             reference = Body(centre[None], radii[None])
-            predicted = Body((centre + rng.normal(0, 1.5, 3))[None], (radii * rng.uniform(0.8, 1.2, 3))[None])
+            predicted = Body(
+                (centre + rng.normal(0, 1.5, 3))[None], (radii * rng.uniform(0.8, 1.2, 3))[None]
+            )
             masks = (reference.mask(grid), predicted.mask(grid))
             yield {
                 "kind": "organ",
@@ -186,7 +213,9 @@ def organs(pairs: int) -> Iterator[dict[str, object]]:
                 "pair": pair,
                 "true": true_surface_dsc(reference, predicted),
                 "faces": surface_dice(*masks, grid, TOLERANCE_MM),
-                "patches": surface_distance.compute_surface_dice_at_tolerance(patches(*masks, grid), TOLERANCE_MM),
+                "patches": surface_distance.compute_surface_dice_at_tolerance(
+                    patches(*masks, grid), TOLERANCE_MM
+                ),
                 "voxels": voxels_surface_dsc(*masks, grid),
             }
 
@@ -196,7 +225,12 @@ def write(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow({name: f"{cell:.5g}" if isinstance(cell, float) else cell for name, cell in row.items()})
+            writer.writerow(
+                {
+                    name: f"{cell:.5g}" if isinstance(cell, float) else cell
+                    for name, cell in row.items()
+                }
+            )
 
 
 def read(path: Path) -> list[Row]:

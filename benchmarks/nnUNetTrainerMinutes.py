@@ -1,6 +1,8 @@
-"""nnU-Net's own trainer, told how long it may train instead of how many epochs; run by against_nnunet.py.
+"""nnU-Net's own trainer, told how long it may train instead of how many epochs; run by
+against_nnunet.py.
 
-It lies in nnU-Net's environment, not in recontour's: nnU-Net looks for trainers within its own package.
+It lies in nnU-Net's environment, not in recontour's: nnU-Net looks for trainers within its own
+package.
 """
 
 import json
@@ -19,11 +21,11 @@ EPOCH_SECONDS = 30.0  # an epoch is only where it validates and saves; at least 
 EPOCHS = 6  # ... and in a long run more, so that at most so many validations are waited for
 
 
-class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainers by such names)
+class nnUNetTrainerMinutes(nnUNetTrainer):
     """All of nnU-Net's settings; its poly schedule runs over the seconds spent.
 
-    These are processor seconds a thread: what else runs on the machine costs nothing, and neither do nnU-Net's
-    validation and its augmentation, which has processes of its own.
+    These are processor seconds a thread: what else runs on the machine costs nothing, and neither
+        do nnU-Net's validation and its augmentation, which has processes of its own.
     """
 
     def __init__(  # its parent keeps its arguments by these names
@@ -36,7 +38,9 @@ class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainer
         device: Any = None,
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, unpack_dataset, device)
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # nnU-Net takes all cores, asked for or not
+        torch.set_num_threads(
+            int(os.environ["OMP_NUM_THREADS"])
+        )  # nnU-Net takes all cores, asked for or not
         self.budget = 60 * float(os.environ["NNUNET_MINUTES"])
         self.epoch_seconds = max(EPOCH_SECONDS, self.budget / EPOCHS)
         self.spent = 0.0
@@ -47,9 +51,15 @@ class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainer
     def configure_optimizers(self) -> Any:
         """nnU-Net's own, by the time spent (its scheduler does not load with this PyTorch either)."""
         optimizer = SGD(
-            self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay, momentum=0.99, nesterov=True
+            self.network.parameters(),
+            self.initial_lr,
+            weight_decay=self.weight_decay,
+            momentum=0.99,
+            nesterov=True,
         )
-        return optimizer, LambdaLR(optimizer, lambda _epoch: (1 - min(self.spent / self.budget, 0.999)) ** 0.9)
+        return optimizer, LambdaLR(
+            optimizer, lambda _epoch: (1 - min(self.spent / self.budget, 0.999)) ** 0.9
+        )
 
     def run_training(self) -> None:
         self.on_train_start()
@@ -57,14 +67,19 @@ class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainer
             self.on_epoch_start()
             self.on_train_epoch_start()
             losses, before, began = [], self.spent, time.process_time()
-            while not losses or (self.spent - before < self.epoch_seconds and self.spent < self.budget):
+            while not losses or (
+                self.spent - before < self.epoch_seconds and self.spent < self.budget
+            ):
                 losses.append(self.train_step(next(self.dataloader_train)))
                 self.spent = before + (time.process_time() - began) / torch.get_num_threads()
             self.iterations += len(losses)
             self.on_train_epoch_end(losses)
             self.on_validation_epoch_start()
             self.on_validation_epoch_end(
-                [self.validation_step(next(self.dataloader_val)) for _ in range(self.num_val_iterations_per_epoch)]
+                [
+                    self.validation_step(next(self.dataloader_val))
+                    for _ in range(self.num_val_iterations_per_epoch)
+                ]
             )
             self.on_epoch_end()
             self.note()
@@ -73,7 +88,11 @@ class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainer
     def note(self) -> None:
         """A line of the curve that outlives this process."""
         value = float(np.nan_to_num(self.logger.my_fantastic_logging["mean_fg_dice"][-1]))
-        row = {"seconds": round(self.spent, 1), "iterations": self.iterations, "pseudo dice": round(value, 4)}
+        row = {
+            "seconds": round(self.spent, 1),
+            "iterations": self.iterations,
+            "pseudo dice": round(value, 4),
+        }
         with Path(self.output_folder, "curve.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -83,7 +102,9 @@ class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801  (nnU-Net finds trainer
 
     def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
         super().load_checkpoint(filename_or_checkpoint)
-        self.spent, self.iterations = json.loads(Path(filename_or_checkpoint).with_suffix(".json").read_text())
+        self.spent, self.iterations = json.loads(
+            Path(filename_or_checkpoint).with_suffix(".json").read_text()
+        )
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Nothing: recontour scores all models alike."""

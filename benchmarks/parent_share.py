@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
-"""How much say should a parent keep? Adaptations to few and many patients, scored with shares from 0 to 1.
+"""How much say should a parent keep? Adaptations to few and many patients, scored with shares from
+0 to 1.
 
-    .venv/bin/python benchmarks/parent_share.py [--role target1] [--iterations 1200] [--retrain-last 10]
+    .venv/bin/python benchmarks/parent_share.py [--role target1] [--iterations 1200] [--retrain-last
+    10]
 
-Cross-validation on a centre's development patients in three folds (no test patient is touched): Model_S, trained on
-source as the study trains it, is adapted to 2, 5 and all patients outside a fold, and contours the fold. The share is
-set afterwards: one adaptation serves all of them; 0 is the paper's Model_ST, 1 is Model_S. Broken off at any moment,
-the same command goes on where it was. Prints a table, and writes docs/results/parent_share.json, or one of its own for
-another depth, and parent_share_scores.csv, of which alone --table makes it. Makes its cohorts as real_centres.py does.
+Cross-validation on a centre's development patients in three folds (no test patient is touched):
+Model_S, trained on source as the study trains it, is adapted to 2, 5 and all patients outside a
+fold, and contours the fold. The share is
+set afterwards: one adaptation serves all of them; 0 is the paper's Model_ST, 1 is Model_S. Broken
+    off at any moment, the same command goes on where it was. Prints a table, and writes
+    docs/results/parent_share.json, or one of its own for another depth, and
+    parent_share_scores.csv, of which alone --table makes it. Makes its cohorts as real_centres.py
+    does.
 """
 
 import argparse
@@ -24,7 +29,16 @@ import torch
 
 import raw_scores
 from candidates import cases_of
-from raw_scores import RawScore, chosen, mean_dsc, mean_of_folds, of_json, rows_of, score_cases, to_json
+from raw_scores import (
+    RawScore,
+    chosen,
+    mean_dsc,
+    mean_of_folds,
+    of_json,
+    rows_of,
+    score_cases,
+    to_json,
+)
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, load_model
@@ -50,7 +64,9 @@ def source_model(work: Path, seed: int) -> Model:
     return load_model(path)
 
 
-def patients_of(development: Sequence[Case], fold: int, number: int | None, seed: int) -> tuple[list[Case], list[Case]]:
+def patients_of(
+    development: Sequence[Case], fold: int, number: int | None, seed: int
+) -> tuple[list[Case], list[Case]]:
     """Those to adapt to, and those to score: the fold."""
     order = np.random.default_rng([seed, fold]).permutation(len(development))
     outside = [development[i] for i in order if i % FOLDS != fold]
@@ -62,7 +78,11 @@ def measure(
 ) -> dict[str, Any]:
     """One adaptation, scored with every share: kept in a file of its own."""
     torch.set_num_threads(1)
-    folder = work / "parent_share" / f"{role}-fold{fold}-{number or 'all'}-{iterations}-last{layers}-{seed}"
+    folder = (
+        work
+        / "parent_share"
+        / f"{role}-fold{fold}-{number or 'all'}-{iterations}-last{layers}-{seed}"
+    )
     kept = folder / "row.json"
     if row := raw_scores.kept_row(kept):
         return row
@@ -80,12 +100,20 @@ def measure(
     scores, raw = {}, []
     for share in SHARES:
         model.network.parent_share_K.fill_(share)
-        of_share = score_cases(model, scored, f"{number or 'all'}, share {share}", f"fold {fold}", seed)
+        of_share = score_cases(
+            model, scored, f"{number or 'all'}, share {share}", f"fold {fold}", seed
+        )
         scores[str(share)] = {"mean": mean_dsc(of_share)} | {
             organ: mean_dsc(of_share, [organ]) for organ in model.organs
         }
         raw += of_share
-    row = {"fold": fold, "asked": number or "all", "patients": len(learnt), "scored": len(scored), "by share": scores}
+    row = {
+        "fold": fold,
+        "asked": number or "all",
+        "patients": len(learnt),
+        "scored": len(scored),
+        "by share": scores,
+    }
     row["scores"] = to_json(raw)
     kept.write_text(json.dumps(row, indent=1))
     return row
@@ -98,13 +126,17 @@ def table(scores: Sequence[RawScore]) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--role", default="target1")
     parser.add_argument("--iterations", type=int, default=1200, help="of each adaptation")
     parser.add_argument("--retrain-last", type=int, default=RETRAIN_LAST, help="layers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
-    parser.add_argument("--table", action="store_true", help="only the means, of the scores in docs/results")
+    parser.add_argument(
+        "--table", action="store_true", help="only the means, of the scores in docs/results"
+    )
     options = parser.parse_args()
     layers = options.retrain_last
     name = "parent_share" if layers == RETRAIN_LAST else f"parent_share_last_{layers}"
@@ -115,7 +147,9 @@ def main() -> None:
     source_model(work, options.seed)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         jobs = [
-            pool.submit(measure, fold, number, options.iterations, layers, options.seed, options.role, work)
+            pool.submit(
+                measure, fold, number, options.iterations, layers, options.seed, options.role, work
+            )
             for number in PATIENTS
             for fold in range(FOLDS)
         ]
@@ -125,10 +159,15 @@ def main() -> None:
     for asked in (number or "all" for number in PATIENTS):
         folds = [row for row in rows if row["asked"] == asked]
         weights = [row["scored"] for row in folds]
-        means = [np.average([row["by share"][str(s)]["mean"] for row in folds], weights=weights) for s in SHARES]
+        means = [
+            np.average([row["by share"][str(s)]["mean"] for row in folds], weights=weights)
+            for s in SHARES
+        ]
         told[asked] = [round(float(mean), 4) for mean in means]
         print(f"{asked:>8}  " + "  ".join(f"{mean:10.4f}" for mean in means))
-    raw_scores.write(RESULTS / f"{name}_scores.csv", [one for row in rows for one in of_json(row.pop("scores"))])
+    raw_scores.write(
+        RESULTS / f"{name}_scores.csv", [one for row in rows for one in of_json(row.pop("scores"))]
+    )
     kept = {
         "cpu": cpu_name(),
         "role": options.role,

@@ -3,10 +3,11 @@
 
     .venv/bin/python benchmarks/power_cut.py [--dicom FOLDER] [--only import]
 
-Each command writes into a small ext4 file system of its own, mounted from a file through a loop device. As soon as the
-command has ended with exit code 0, that file is copied as it is, without a sync, which is what a disk holds when the
-power goes. The copy is mounted, its journal is played back, and every file of the output is compared with what the
-command wrote. Needs root, a loop device and mkfs.ext4; Linux. Without --dicom two synthetic patients are used.
+Each command writes into a small ext4 file system of its own, mounted from a file through a loop
+device. As soon as the command has ended with exit code 0, that file is copied as it is, without a
+sync, which is what a disk holds when the power goes. The copy is mounted, its journal is played
+back, and every file of the output is compared with what the command wrote. Needs root, a loop
+device and mkfs.ext4; Linux. Without --dicom two synthetic patients are used.
 
 Writes docs/results/power_cut.json.
 """
@@ -24,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from recontour.cohort.phantom import SOURCE, write_centre
+from recontour.phantom import SOURCE, write_centre
 
 REPO = Path(__file__).resolve().parents[1]
 IMAGE_MIB = 1024
@@ -56,7 +57,10 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def cut(command: Sequence[str], work: Path) -> dict[str, Any]:
-    """Run one command whose words name the disk as {disk}; compare its output with what a power cut leaves."""
+    """Run one command whose words name the disk as {disk};
+
+    compare its output with what a power cut leaves.
+    """
     image, copy = work / "disk.img", work / "copy.img"
     for old in (image, copy):
         old.unlink(missing_ok=True)
@@ -75,7 +79,12 @@ def cut(command: Sequence[str], work: Path) -> dict[str, Any]:
     with mounted(copy, work / "after") as after:
         kept = contents(after)
     lost = [name for name, what in written.items() if kept.get(name) != what]
-    return {"files": len(written), "lost": lost, "partial": [n for n in kept if "partial" in n], "seconds": seconds}
+    return {
+        "files": len(written),
+        "lost": lost,
+        "partial": [n for n in kept if "partial" in n],
+        "seconds": seconds,
+    }
 
 
 def commands(dicom: Path, base: Path) -> dict[str, list[str]]:
@@ -103,19 +112,31 @@ def prepare(dicom: Path, base: Path) -> None:
     for words in (
         ["import", str(dicom), str(base / "cohort")],
         ["train", str(base / "cohort"), "--out", str(base / "S"), *SHORT],
-        ["contour", str(base / "S"), str(next(dicom.rglob("CT"))), "--out", str(base / "masks"), "--format", "nifti"],
+        [
+            "contour",
+            str(base / "S"),
+            str(next(dicom.rglob("CT"))),
+            "--out",
+            str(base / "masks"),
+            "--format",
+            "nifti",
+        ],
     ):
         subprocess.run(recontour(*words), check=True, capture_output=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dicom", type=Path)
     parser.add_argument("--only")
     parser.add_argument("--out", type=Path, default=REPO / "docs" / "results" / "power_cut.json")
     options = parser.parse_args()
     if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
-        sys.exit("this needs root and a loop device; tests/journeys/test_power_cut.py checks the syncs without them")
+        sys.exit(
+            "this needs root and a loop device; tests/journeys/test_power_cut.py checks the syncs without them"
+        )
     results = {}
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)

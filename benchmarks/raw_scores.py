@@ -1,6 +1,8 @@
-"""The scores that a benchmark's table is made of: a row per model, case and organ, in a CSV file beside its JSON.
+"""The scores that a benchmark's table is made of: a row per model, case and organ, in a CSV file
+beside its JSON.
 
-A table is made of this file alone, by the script's --table. Cases go by their pseudonyms, as in any scores.csv.
+A table is made of this file alone, by the script's --table. Cases go by their pseudonyms, as in any
+scores.csv.
 """
 
 import csv
@@ -20,7 +22,10 @@ from recontour.workflows import contour_case, score_masks
 
 @dataclass(frozen=True, slots=True)
 class RawScore:
-    """How well one model contoured one organ of one case. row, part: where in the table it counts."""
+    """How well one model contoured one organ of one case.
+
+    row, part: where in the table it counts.
+    """
 
     row: str  # a candidate, a way, a change of the recipe
     part: str  # of the row: a set of patients, a fold, a share
@@ -40,7 +45,9 @@ COLUMNS = tuple(field.name for field in fields(RawScore))
 WORDS = ("row", "part", "case", "organ")
 
 
-def score_cases(model: Model, cases: Iterable[Case], row: str, part: str, seed: int) -> list[RawScore]:
+def score_cases(
+    model: Model, cases: Iterable[Case], row: str, part: str, seed: int
+) -> list[RawScore]:
     """Contour cases with a model, and score every organ that they have."""
     found = []
     for case in cases:
@@ -71,7 +78,9 @@ def read(path: Path) -> list[RawScore]:
 
 def of_text(row: dict[str, str]) -> RawScore:
     """A row of the file."""
-    values: dict[str, Any] = {name: row[name] if name in WORDS else float(row[name]) for name in COLUMNS}
+    values: dict[str, Any] = {
+        name: row[name] if name in WORDS else float(row[name]) for name in COLUMNS
+    }
     return RawScore(**values | {"seed": int(row["seed"])})
 
 
@@ -97,9 +106,21 @@ def chosen(scores: Iterable[RawScore], row: str, part: str | None = None) -> lis
 
 
 def mean_dsc(scores: Iterable[RawScore], organs: Sequence[str] | None = None) -> float:
-    """The mean over the organs of their means over the patients; a patient's is the mean over seeds."""
+    """The mean over the organs of their means over the patients;
+
+    a patient's is the mean over seeds.
+    """
     rows = [
-        CaseScore(one.case, one.organ, "model", one.dsc, one.surface_dsc, one.tolerance_mm, one.hd95_mm, 0.0)
+        CaseScore(
+            one.case,
+            one.organ,
+            "model",
+            one.dsc,
+            one.surface_dsc,
+            one.tolerance_mm,
+            one.hd95_mm,
+            0.0,
+        )
         for one in scores
     ]
     return mean_over_organs(rows, "model", organs or list(dict.fromkeys(row.organ for row in rows)))
@@ -107,7 +128,10 @@ def mean_dsc(scores: Iterable[RawScore], organs: Sequence[str] | None = None) ->
 
 def mean_of_folds(scores: Sequence[RawScore]) -> float:
     """The mean of the parts' means, each weighed by its number of cases."""
-    parts = {part: [one for one in scores if one.part == part] for part in dict.fromkeys(one.part for one in scores)}
+    parts = {
+        part: [one for one in scores if one.part == part]
+        for part in dict.fromkeys(one.part for one in scores)
+    }
     weights = [len({one.case for one in of_part}) for of_part in parts.values()]
     return float(np.average([mean_dsc(of_part) for of_part in parts.values()], weights=weights))
 

@@ -1,6 +1,8 @@
-"""What scaling.py measures on: one phantom head under many UIDs, its brain stem under many names, and models.
+"""What scaling.py measures on: one phantom head under many UIDs, its brain stem under many names,
+and models.
 
-Every patient and every organ costs the same then, so that what grows with their number grows by it alone.
+Every patient and every organ costs the same then, so that what grows with their number grows by it
+alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +17,15 @@ from clinical_size import untrained
 from contour_speed import stand_in
 from recontour.cohort import Cohort
 from recontour.cohort.importing import import_dicom
-from recontour.cohort.phantom import TARGET, PhantomCase, make_case
-from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    ScanIdentity,
+    write_scan,
+    write_structure_set,
+)
 from recontour.geometry import Structure, StructureSet
 from recontour.network import Architecture, Preprocessing
+from recontour.phantom import TARGET, PhantomCase, make_case
 from recontour.training.batches import Batches
 from recontour.training.presets import PRESETS
 from scaling import Inputs
@@ -35,7 +42,12 @@ COMPACT = PRESETS["compact"]
 TINY = replace(  # where many cases are contoured, and the network is not the point
     COMPACT,
     architecture=Architecture(
-        stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16, norm="batch"
+        stem_channels=16,
+        widths=(16, 16, 16, 16),
+        blocks=(1, 1, 1),
+        expansion=1,
+        spp_channels=16,
+        norm="batch",
     ),
     preprocessing=Preprocessing(pixel_mm=4.4, crop_px=65, window_hu=(-200.0, 400.0)),
 )
@@ -45,7 +57,12 @@ def head(slices: int) -> PhantomCase:
     """A phantom head of so many slices."""
     scanner = TARGET.scanner
     step_mm = (scanner.to_mm - scanner.from_mm) / (slices - 0.5)
-    return make_case(replace(TARGET, scanner=replace(scanner, size_px=SIZE_PX, pixel_mm=PIXEL_MM, slice_mm=step_mm)), 0)
+    return make_case(
+        replace(
+            TARGET, scanner=replace(scanner, size_px=SIZE_PX, pixel_mm=PIXEL_MM, slice_mm=step_mm)
+        ),
+        0,
+    )
 
 
 def write_patient(folder: Path, made: PhantomCase, organs: int) -> None:
@@ -53,7 +70,9 @@ def write_patient(folder: Path, made: PhantomCase, organs: int) -> None:
     stem = made.structures[TARGET.roi_names["Brainstem"]]
     structures = StructureSet(tuple(Structure(organ, stem.contours) for organ in ORGANS[:organs]))
     scan = write_scan(folder / "CT", made.hu, made.grid, ScanIdentity(seed=str(folder)))
-    write_structure_set(folder / "RTSTRUCT.dcm", structures, scan, Authorship(model="phantom", seed=str(folder)))
+    write_structure_set(
+        folder / "RTSTRUCT.dcm", structures, scan, Authorship(model="phantom", seed=str(folder))
+    )
 
 
 def prepare(inputs: Inputs, sizes: Mapping[str, Sequence[int]], patients: int) -> None:
@@ -89,12 +108,17 @@ def _link(folder: Path, patients: Sequence[Path]) -> None:
 def _write_models(inputs: Inputs, organs: int) -> None:
     for name, preset, seed in (("compact", COMPACT, 0), ("tiny-a", TINY, 0), ("tiny-b", TINY, 1)):
         path = inputs.model(name, "organs", organs)
-        nothing_learnt = untrained(path.with_name(f"untrained-{path.name}"), ORGANS[:organs], preset, seed)
+        nothing_learnt = untrained(
+            path.with_name(f"untrained-{path.name}"), ORGANS[:organs], preset, seed
+        )
         stand_in(nothing_learnt, path, inputs.ct("organs", organs))
 
 
 def batch_seconds(cohort: Path) -> float:
-    """What preparing one batch takes of the processor: the median of a hundred, since slices differ."""
+    """What preparing one batch takes of the processor:
+
+    the median of a hundred, since slices differ.
+    """
     batches = _batches(cohort)
     spent = []
     for index in range(100):

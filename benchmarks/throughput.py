@@ -3,9 +3,10 @@
 
     .venv/bin/python benchmarks/throughput.py [--iterations 60] [COHORT]
 
-Trains the compact preset on a cohort (without one: on phantom patients drawn for the purpose) and prints the share of
-time that the loop waits for its batches; then times the same training step with channels-last and with the default
-layout, in turn, and prints the ratio. Writes docs/results/throughput.json.
+Trains the compact preset on a cohort (without one: on phantom patients drawn for the purpose) and
+prints the share of time that the loop waits for its batches; then times the same training step with
+channels-last and with the default layout, in turn, and prints the ratio. Writes
+docs/results/throughput.json.
 """
 
 import argparse
@@ -21,8 +22,8 @@ import torch
 
 from recontour.cohort import Cohort
 from recontour.cohort.importing import import_dicom
-from recontour.cohort.phantom import SOURCE, write_centre
 from recontour.network import Network
+from recontour.phantom import SOURCE, write_centre
 from recontour.training.batches import Batch, Batches
 from recontour.training.loop import loss_of, optimiser_of
 from recontour.training.presets import preset_of
@@ -42,12 +43,19 @@ def phantom_cohort(folder: Path) -> Cohort:
 def waiting_share(batches: Batches, organs: int, folder: Path) -> tuple[float, float]:
     """Share of time waiting for data, and seconds an iteration, after the first ten."""
     network = Network(PRESET.architecture, organs)
-    steps = list(run(network, batches, RunFolder(folder), {}, resume=False, checkpoint_seconds=1e9))[10:]
-    return sum(s.waited for s in steps) / sum(s.seconds for s in steps), median(s.seconds for s in steps)
+    steps = list(
+        run(network, batches, RunFolder(folder), {}, resume=False, checkpoint_seconds=1e9)
+    )[10:]
+    return sum(s.waited for s in steps) / sum(s.seconds for s in steps), median(
+        s.seconds for s in steps
+    )
 
 
 def step_seconds(
-    batch: Batch, organs: int, layout: torch.memory_format, clock: Callable[[], float] = time.perf_counter
+    batch: Batch,
+    organs: int,
+    layout: torch.memory_format,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> float:
     """The median of ten training steps, after two."""
     network = Network(PRESET.architecture, organs).to(memory_format=layout)  # type: ignore[call-overload]
@@ -65,7 +73,9 @@ def step_seconds(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("cohort", type=Path, nargs="?")
     parser.add_argument("--iterations", type=int, default=60)
     options = parser.parse_args()
@@ -89,7 +99,9 @@ def main() -> None:
     }
     print(f"waiting for data: {share:.1%} of the time (bar: under 5 %)")
     print(f"an iteration of {recipe.batch} slices: {seconds:.3f} s")
-    print(f"default layout / channels-last: {median(default) / median(last):.2f} (above 1: channels-last is faster)")
+    print(
+        f"default layout / channels-last: {median(default) / median(last):.2f} (above 1: channels-last is faster)"
+    )
     out = REPO / "docs" / "results" / "throughput.json"
     out.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; torch reads it when it is imported
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # tests run side by side; torch reads it when it is imported
 
 import numpy as np
 import pytest
@@ -23,22 +25,38 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")  # a busy machine fails no test
 
 TINY = Architecture(
-    stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16, norm="batch"
+    stem_channels=16,
+    widths=(16, 16, 16, 16),
+    blocks=(1, 1, 1),
+    expansion=1,
+    spp_channels=16,
+    norm="batch",
 )
 GRID = Grid((6, 48, 48), (4.0, 4.0), tuple(3.0 * i for i in range(6)), (-94.0, -94.0))
 
 
-def fill(cohort: Cohort, cases: int, *, without: dict[int, str] | None = None, growth_px: int = 0) -> Cohort:
-    """Add cases: a brain stem in the middle, a lens on each side; `without` leaves an organ of a case unknown."""
+def fill(
+    cohort: Cohort, cases: int, *, without: dict[int, str] | None = None, growth_px: int = 0
+) -> Cohort:
+    """Add cases: a brain stem in the middle, a lens on each side;
+
+    `without` leaves an organ of a case unknown.
+    """
     for number in range(cases):
         rng = np.random.default_rng(number)
         zz, yy, xx = np.mgrid[:6, :48, :48]
-        hu = np.where((xx - 24) ** 2 + (yy - 24) ** 2 < 20**2, 40, -1000) + rng.normal(0, 8, GRID.shape)
+        hu = np.where((xx - 24) ** 2 + (yy - 24) ** 2 < 20**2, 40, -1000) + rng.normal(
+            0, 8, GRID.shape
+        )
         row, column = rng.integers(22, 27, size=2)
         masks = {
-            "Brainstem": (abs(yy - row) <= 4 + growth_px) & (abs(xx - column) <= 4 + growth_px) & (zz > 0),
-            "Lens_L": ((xx - column - 10) ** 2 + (yy - row + 10) ** 2 <= (2 + growth_px) ** 2) & (zz > 2),
-            "Lens_R": ((xx - column + 10) ** 2 + (yy - row + 10) ** 2 <= (2 + growth_px) ** 2) & (zz > 2),
+            "Brainstem": (abs(yy - row) <= 4 + growth_px)
+            & (abs(xx - column) <= 4 + growth_px)
+            & (zz > 0),
+            "Lens_L": ((xx - column - 10) ** 2 + (yy - row + 10) ** 2 <= (2 + growth_px) ** 2)
+            & (zz > 2),
+            "Lens_R": ((xx - column + 10) ** 2 + (yy - row + 10) ** 2 <= (2 + growth_px) ** 2)
+            & (zz > 2),
         }
         for organ, mask in masks.items():
             hu[mask] += 150 if organ == "Brainstem" else 300
@@ -68,13 +86,19 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 @pytest.fixture(scope="session")
 def north(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """Three cases; the lens on the left of one is unknown."""
-    return fill(Cohort.open_or_create(tmp_path_factory.mktemp("cohorts") / "north", "north"), 3, without={1: "Lens_L"})
+    return fill(
+        Cohort.open_or_create(tmp_path_factory.mktemp("cohorts") / "north", "north"),
+        3,
+        without={1: "Lens_L"},
+    )
 
 
 @pytest.fixture(scope="session")
 def south(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """Two cases of a centre that draws everything a pixel larger."""
-    return fill(Cohort.open_or_create(tmp_path_factory.mktemp("cohorts") / "south", "south"), 2, growth_px=1)
+    return fill(
+        Cohort.open_or_create(tmp_path_factory.mktemp("cohorts") / "south", "south"), 2, growth_px=1
+    )
 
 
 @pytest.fixture(scope="session")
@@ -97,5 +121,7 @@ def model() -> Model:
         organs=organs,
         preprocessing=Preprocessing(2.0, 33, (-200.0, 400.0)),
         recipe={"iterations": 3, "optimiser": "sgd"},
-        provenance=Provenance("compact", "north", 5, {"Brainstem": 5, "Lens_L": 4}, 0, "2026-11-24", versions()),
+        provenance=Provenance(
+            "compact", "north", 5, {"Brainstem": 5, "Lens_L": 4}, 0, "2026-11-24", versions()
+        ),
     )

@@ -13,16 +13,26 @@ class Disk:
     """Notes each sync of this process, and each name that a file or folder gets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._synced: dict[int, tuple[int, int]] = {}  # by inode, what it was like: last change in ns, bytes
-        self.named_before_synced: list[str] = []  # outputs that were renamed or linked before they were on the disk
+        self._synced: dict[
+            int, tuple[int, int]
+        ] = {}  # by inode, what it was like: last change in ns, bytes
+        self.named_before_synced: list[
+            str
+        ] = []  # outputs that were renamed or linked before they were on the disk
         self._sync = os.fsync
         monkeypatch.setattr(os, "fsync", self._fsync)
         for name in ("rename", "replace", "link"):
             monkeypatch.setattr(os, name, self._naming(getattr(os, name)))
 
     def lost(self, folder: Path) -> list[Path]:
-        """The files and folders, from a folder down, that a power cut would now take or leave half written."""
-        within = (Path(place, name) for place, folders, files in os.walk(folder) for name in (*folders, *files))
+        """The files and folders, from a folder down, that a power cut would now take or leave half
+        written.
+        """
+        within = (
+            Path(place, name)
+            for place, folders, files in os.walk(folder)
+            for name in (*folders, *files)
+        )
         return [path for path in (folder, *sorted(within)) if not self._is_kept(path)]
 
     def _fsync(self, descriptor: int) -> None:

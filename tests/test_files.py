@@ -1,4 +1,7 @@
-"""Outputs appear whole or not at all, never over something else; what cannot be made is found before the work."""
+"""Outputs appear whole or not at all, never over something else;
+
+what cannot be made is found before the work.
+"""
 
 import errno
 import fcntl
@@ -15,13 +18,13 @@ from recontour.errors import FaultError, OutputError
 from recontour.files import (
     is_name,
     output_error,
-    printable,
     read_file,
     refuse_existing,
     whole_file,
     whole_folder,
     write_text,
 )
+from recontour.wording import printable
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,9 @@ def test_the_real_error_is_told_though_the_partial_cannot_be_removed(
         fail()
 
 
-@pytest.mark.parametrize("number", ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "EEXIST", "ENOTEMPTY"])
+@pytest.mark.parametrize(
+    "number", ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "EEXIST", "ENOTEMPTY"]
+)
 def test_what_another_place_mends_is_an_output_error(number: str) -> None:
     error = OSError(getattr(errno, number), "why")
     assert isinstance(output_error(Path("out"), error), OutputError)
@@ -179,7 +184,23 @@ def test_words_that_may_become_a_name(words: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["", " ", ".", "..", ".hidden", "../x", "a/b", "/a", "a\\b", "..\\x", "x" * 65, "a\nb", "a\0", "\x1b[2J", "\udcff"],
+    [
+        "",
+        " ",
+        ".",
+        "..",
+        ".hidden",
+        "../x",
+        "a/b",
+        "/a",
+        "a\\b",
+        "..\\x",
+        "x" * 65,
+        "a\nb",
+        "a\0",
+        "\x1b[2J",
+        "\udcff",
+    ],
 )
 def test_words_that_lead_elsewhere_or_cannot_be_shown_are_no_name(words: str) -> None:
     assert not is_name(words)

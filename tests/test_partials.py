@@ -45,7 +45,9 @@ def not_swept_yet() -> None:
 
 
 @pytest.mark.parametrize("whole", ["whole_file", "whole_folder"])
-def test_the_next_output_in_a_folder_sweeps_what_a_killed_writer_left(tmp_path: Path, whole: str) -> None:
+def test_the_next_output_in_a_folder_sweeps_what_a_killed_writer_left(
+    tmp_path: Path, whole: str
+) -> None:
     writer(whole, tmp_path / "out", "die").communicate()
     assert len(left_in(tmp_path)) == 1
     write_text(tmp_path / "another", "whole")
@@ -93,22 +95,55 @@ ALIVE, GONE = os.getppid(), 2**22 + 1  # no process has a number so large
         (HERE.machine, HERE.boot, HERE.space, GONE, Lock.OURS, 0, True),
         (HERE.machine, HERE.boot, HERE.space, GONE, Lock.NONE, 0, True),  # a share without locks
         (HERE.machine, HERE.boot, HERE.space, GONE, Lock.ANOTHERS, 48, False),  # its child goes on
-        (HERE.machine, HERE.boot, HERE.space, ALIVE, Lock.OURS, 0, True),  # the number is another process's by now
+        (
+            HERE.machine,
+            HERE.boot,
+            HERE.space,
+            ALIVE,
+            Lock.OURS,
+            0,
+            True,
+        ),  # the number is another process's by now
         (HERE.machine, HERE.boot, HERE.space, ALIVE, Lock.NONE, 0, False),
         (HERE.machine, HERE.boot, HERE.space, os.getpid(), Lock.OURS, 48, False),
         ("0" * 8, HERE.boot, "1", GONE, Lock.OURS, 0, True),  # another container of this machine
         ("0" * 8, HERE.boot, "1", GONE, Lock.NONE, 0, False),
-        (HERE.machine, "0" * 8, HERE.space, ALIVE, Lock.OURS, 0, True),  # from before this machine was started again
+        (
+            HERE.machine,
+            "0" * 8,
+            HERE.space,
+            ALIVE,
+            Lock.OURS,
+            0,
+            True,
+        ),  # from before this machine was started again
         (HERE.machine, "0" * 8, HERE.space, ALIVE, Lock.NONE, 0, False),
-        ("0" * 8, "0" * 8, HERE.space, GONE, Lock.OURS, 0, False),  # another machine, whose locks may not be seen here
+        (
+            "0" * 8,
+            "0" * 8,
+            HERE.space,
+            GONE,
+            Lock.OURS,
+            0,
+            False,
+        ),  # another machine, whose locks may not be seen here
         ("0" * 8, "0" * 8, HERE.space, GONE, Lock.OURS, 25, True),
         ("0" * 8, "0" * 8, HERE.space, GONE, Lock.NONE, 25, True),
         ("0" * 8, "0" * 8, HERE.space, GONE, Lock.ANOTHERS, 25, False),
     ],
-    ids=[str(row) for row in range(14)],  # process numbers differ between the workers of pytest-xdist
+    ids=[
+        str(row) for row in range(14)
+    ],  # process numbers differ between the workers of pytest-xdist
 )
 def test_a_partial_is_abandoned_only_where_that_is_known(
-    tmp_path: Path, machine: str, boot: str, space: str, process: int, lock: Lock, hours: int, abandoned: bool
+    tmp_path: Path,
+    machine: str,
+    boot: str,
+    space: str,
+    process: int,
+    lock: Lock,
+    hours: int,
+    abandoned: bool,
 ) -> None:
     partial = tmp_path / f".out.{machine}-{boot}-{space}-{process}-01234567.partial"
     (partial / "a").mkdir(parents=True)
@@ -120,7 +155,9 @@ def test_a_partial_is_abandoned_only_where_that_is_known(
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF])
-def test_a_share_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_share_without_locks_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     def refused(_descriptor: int, _how: int) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -147,11 +184,15 @@ for number in range(150):
 
 def test_two_that_write_and_sweep_at_once_lose_nothing(tmp_path: Path) -> None:
     """A sweep may come between the making of a partial and its lock."""
-    writers = [subprocess.Popen([sys.executable, "-c", WRITE_MANY_TIMES, str(tmp_path)]) for _ in range(2)]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE_MANY_TIMES, str(tmp_path)]) for _ in range(2)
+    ]
     assert [one.wait() for one in writers] == [0, 0]
     assert len(left_in(tmp_path)) == 600
 
 
 def test_a_partial_says_nothing_but_by_hashes_of_the_machine(tmp_path: Path) -> None:
     with whole_file(tmp_path / "out") as partial:
-        assert re.fullmatch(r"\.out\.[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]+-\d+-[0-9a-f]{8}\.partial", partial.name)
+        assert re.fullmatch(
+            r"\.out\.[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]+-\d+-[0-9a-f]{8}\.partial", partial.name
+        )

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from recontour.processes import ENDING, HeldError, Interrupted, Unbroken, ended_by_signals, held, script_left_out
+from recontour.processes import (
+    ENDING,
+    HeldError,
+    Interrupted,
+    Unbroken,
+    ended_by_signals,
+    held,
+    script_left_out,
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -23,7 +31,9 @@ def test_a_signal_ends_a_block_once_so_that_it_can_clean_up(number: signal.Signa
             try:
                 signal.raise_signal(number)
             finally:
-                signal.raise_signal(number)  # an impatient user, or a queue that tells every process twice
+                signal.raise_signal(
+                    number
+                )  # an impatient user, or a queue that tells every process twice
                 cleaned.append(True)
 
     with pytest.raises(Interrupted, match=number.name):
@@ -124,7 +134,9 @@ def test_a_lock_of_a_process_that_was_killed_does_not_count_without_the_system_s
         pass
 
 
-def test_an_error_of_the_disk_is_no_lack_of_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_disk_is_no_lack_of_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refuse_flock(monkeypatch, errno.EIO)
     with pytest.raises(OSError, match="Input/output"), held(tmp_path / "lock"):
         pass

@@ -1,4 +1,7 @@
-"""What has been written is on the disk: synced after its last change, and before it gets its name."""
+"""What has been written is on the disk:
+
+synced after its last change, and before it gets its name.
+"""
 
 import errno
 import os
@@ -12,13 +15,17 @@ from recontour.syncing import sync_folder
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, disk: Disk, replace: bool) -> None:
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, disk: Disk, replace: bool
+) -> None:
     write_text(tmp_path / "new" / "deep" / "a.txt", "whole", replace=replace)
     assert disk.lost(tmp_path) == []
     assert disk.named_before_synced == []
 
 
-def test_a_folder_with_all_in_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, disk: Disk) -> None:
+def test_a_folder_with_all_in_it_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, disk: Disk
+) -> None:
     with whole_folder(tmp_path / "new" / "out") as folder:
         (folder / "a" / "b").mkdir(parents=True)
         (folder / "a" / "b" / "c.txt").write_text("whole")
@@ -39,7 +46,9 @@ def test_what_is_not_synced_is_lost(tmp_path: Path, disk: Disk) -> None:
     assert tmp_path / "late" in disk.lost(tmp_path)
 
 
-@pytest.mark.parametrize(("number", "raises"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)])
+@pytest.mark.parametrize(
+    ("number", "raises"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)]
+)
 def test_a_share_that_cannot_sync_folders_is_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, raises: bool
 ) -> None:

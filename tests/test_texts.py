@@ -20,11 +20,13 @@ from recontour.texts import (
     open_own,
     read_given,
     read_toml,
-    shown,
-    size_in_words,
 )
+from recontour.wording import shown, size_in_words
 
-words = st.text(st.sampled_from("'=+-@a;,|\t\r\n \"\uff1d") | st.characters(exclude_categories=["Cs"]), max_size=9)
+words = st.text(
+    st.sampled_from("'=+-@a;,|\t\r\n \"\uff1d") | st.characters(exclude_categories=["Cs"]),
+    max_size=9,
+)
 
 
 def toml(folder: Path, content: str | bytes) -> Path:
@@ -61,7 +63,12 @@ def test_hostile_toml_is_one_reason(tmp_path: Path, content: str | bytes, said: 
 def test_dots_in_text_and_comments_are_no_names(tmp_path: Path) -> None:
     dots = "." * 1000
     text = f'a = "{dots}" # {dots}\nb = \'{dots}\'\nc = """{dots}\\"{dots}"""\nd = \'\'\'\n{dots}\n\'\'\'\n'
-    assert read_toml(toml(tmp_path, text)) == {"a": dots, "b": dots, "c": f'{dots}"{dots}', "d": dots + "\n"}
+    assert read_toml(toml(tmp_path, text)) == {
+        "a": dots,
+        "b": dots,
+        "c": f'{dots}"{dots}',
+        "d": dots + "\n",
+    }
 
 
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
@@ -82,7 +89,9 @@ def test_what_is_no_plain_file_is_neither_read_nor_waited_for(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "value", [1 << 20_000, "a" * 10**6, [[[[[]]]]] * 1000, {"a": "b" * 1000}, b"x" * 1000], ids="nabcd"
+    "value",
+    [1 << 20_000, "a" * 10**6, [[[[[]]]]] * 1000, {"a": "b" * 1000}, b"x" * 1000],
+    ids="nabcd",
 )
 def test_a_value_is_shown_in_a_few_words(value: object) -> None:
     assert len(shown(value)) < 500
@@ -107,7 +116,9 @@ def test_half_a_letter_of_a_file_s_name_is_a_question_mark() -> None:
 
 def test_a_table_from_before_is_read_as_it_was() -> None:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["=1+1", "it's", "-3"], ["'quoted'", "a\nb", ""]])
+    csv.writer(text, lineterminator="\n").writerows(
+        [["=1+1", "it's", "-3"], ["'quoted'", "a\nb", ""]]
+    )
     assert csv_rows(text.getvalue()) == [["=1+1", "it's", "-3"], ["'quoted'", "a\nb", ""]]
 
 
@@ -133,7 +144,15 @@ def test_a_file_of_ours_is_replaced_or_continued(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("count", "words"),
-    [(0, "0 MB"), (3, "1 MB"), (1e6, "1 MB"), (28.4e6, "28 MB"), (99e6, "99 MB"), (1e8, "0.1 GB"), (1.64e9, "1.6 GB")],
+    [
+        (0, "0 MB"),
+        (3, "1 MB"),
+        (1e6, "1 MB"),
+        (28.4e6, "28 MB"),
+        (99e6, "99 MB"),
+        (1e8, "0.1 GB"),
+        (1.64e9, "1.6 GB"),
+    ],
 )
 def test_a_size_is_never_no_gigabytes(count: float, words: str) -> None:
     assert size_in_words(count) == words

@@ -14,13 +14,18 @@ from pathlib import Path
 import highdicom
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from tests.dicom.conftest import edit
 
 from recontour import workflows
 from recontour.cli import main
 from recontour.cohort import Cohort, case_id_of
-from recontour.dicom import ScanIdentity, read_scan, read_structure_set, write_scan
+from recontour.dicom import (
+    ScanIdentity,
+    read_scan,
+    read_structure_set,
+    write_scan,
+)
 from recontour.errors import (
     FrameOfReferenceError,
     GridMismatchError,
@@ -32,9 +37,10 @@ from recontour.errors import (
 )
 from recontour.evaluation.figures import Overlay
 from recontour.geometry import Grid, rasterise
+from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.model_file import sha256_of
-from recontour.workflows import Mask, adapt, contour, evaluate, train
+from recontour.workflows import adapt, contour, evaluate, train
 
 
 @pytest.fixture
@@ -53,14 +59,24 @@ def test_a_notice_follows_a_model_to_its_children_and_their_reports(
     assert "drawn by a computer" in (tmp_path / "report" / "report.html").read_text()
 
 
-def test_organs_are_matched_by_name_fresh_or_dropped(model: Model, south: Cohort, tmp_path: Path) -> None:
+def test_organs_are_matched_by_name_fresh_or_dropped(
+    model: Model, south: Cohort, tmp_path: Path
+) -> None:
     save_model(model, tmp_path / "parent")
-    adapt(tmp_path / "parent", south.path, tmp_path / "child", organs=["Lens_R", "Lens_L"], iterations=1)
+    adapt(
+        tmp_path / "parent",
+        south.path,
+        tmp_path / "child",
+        organs=["Lens_R", "Lens_L"],
+        iterations=1,
+    )
     provenance = load_model(tmp_path / "child").provenance
     assert (provenance.fresh_organs, provenance.dropped_organs) == (("Lens_R",), ("Brainstem",))
 
 
-def test_only_organs_that_were_contoured_are_scored(model: Model, north: Cohort, tmp_path: Path) -> None:
+def test_only_organs_that_were_contoured_are_scored(
+    model: Model, north: Cohort, tmp_path: Path
+) -> None:
     save_model(model, tmp_path / "m")
     scores = evaluate(north.path, [tmp_path / "m"], tmp_path / "report")
     lensless = next(case.id for case in north if "Lens_L" not in case.organs)
@@ -102,14 +118,18 @@ def test_an_impossible_seed_is_refused(north: Cohort, tmp_path: Path, seed: int)
 
 
 @pytest.mark.parametrize("iterations", [0, -1, 10_000_001, 10**30, -(10**400)])
-def test_an_impossible_number_of_iterations_is_refused(north: Cohort, tmp_path: Path, iterations: int) -> None:
+def test_an_impossible_number_of_iterations_is_refused(
+    north: Cohort, tmp_path: Path, iterations: int
+) -> None:
     with pytest.raises(SettingsError, match="at least 1 and at most 10000000 are needed"):
         train(north.path, tmp_path / "m", iterations=iterations)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("depth", [0, -1, 10**30])
-def test_an_impossible_depth_is_refused(north: Cohort, phantom_model: Path, tmp_path: Path, depth: int) -> None:
+def test_an_impossible_depth_is_refused(
+    north: Cohort, phantom_model: Path, tmp_path: Path, depth: int
+) -> None:
     with pytest.raises(SettingsError, match="this network has 20 layers; choose 1"):
         adapt(phantom_model, north.path, tmp_path / "child", retrain_last=depth, iterations=1)
     assert not (tmp_path / "child").exists()
@@ -121,11 +141,15 @@ def test_a_model_of_another_recontour_s_preset_is_contoured_with_but_not_adapted
     later = replace(model.provenance, preset="large")
     save_model(replace(model, provenance=later), tmp_path / "m")
     assert evaluate(north.path, [tmp_path / "m"], tmp_path / "scores")
-    with pytest.raises(ModelFileError, match=r"m was made with preset 'large', and this recontour has compact and"):
+    with pytest.raises(
+        ModelFileError, match=r"m was made with preset 'large', and this recontour has compact and"
+    ):
         adapt(tmp_path / "m", north.path, tmp_path / "child", iterations=1)
 
 
-def test_a_notice_that_no_model_file_may_carry_is_refused_before_the_training(north: Cohort, tmp_path: Path) -> None:
+def test_a_notice_that_no_model_file_may_carry_is_refused_before_the_training(
+    north: Cohort, tmp_path: Path
+) -> None:
     cohort = tmp_path / "cohort"
     shutil.copytree(north.path, cohort)
     about = json.loads((cohort / "cohort.json").read_text())
@@ -141,7 +165,9 @@ def test_files_whose_names_are_not_utf_8_go_all_the_way(north: Cohort, tmp_path:
     def called(name: bytes) -> Path:
         return Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
 
-    cohort, model, child, out = (called(name) for name in (b"caf\xe9", b"s\xfcd", b"s\xfcd2", b"\xe9valuation"))
+    cohort, model, child, out = (
+        called(name) for name in (b"caf\xe9", b"s\xfcd", b"s\xfcd2", b"\xe9valuation")
+    )
     shutil.copytree(north.path, cohort)
     train(cohort, model, iterations=1)
     adapt(model, cohort, child, iterations=1)
@@ -153,37 +179,58 @@ def test_files_whose_names_are_not_utf_8_go_all_the_way(north: Cohort, tmp_path:
 
 @pytest.fixture
 def found(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Mask]:
-    """A model file and a CT beside each other, and what the model will find: a brain stem, and no lens."""
+    """A model file and a CT beside each other, and what the model will find:
+
+    a brain stem, and no lens.
+    """
     save_model(model, tmp_path / "m")
     grid = Grid((5, 48, 48), (4.0, 4.0), (0.0, 3.0, 6.0, 9.0, 12.0), (-94.0, -94.0))
     write_scan(tmp_path / "ct", np.full(grid.shape, -1000, np.int16), grid, ScanIdentity("formats"))
-    masks = {"Brainstem": np.zeros(grid.shape, dtype=bool), "Lens_L": np.zeros(grid.shape, dtype=bool)}
+    masks = {
+        "Brainstem": np.zeros(grid.shape, dtype=bool),
+        "Lens_L": np.zeros(grid.shape, dtype=bool),
+    }
     masks["Brainstem"][1:4, 10:20, 30:40] = True
     monkeypatch.setattr(workflows, "predict", lambda *_: iter(masks.items()))
     return masks
 
 
 def test_one_contouring_in_three_formats(found: dict[str, Mask], tmp_path: Path) -> None:
-    said = [contour(tmp_path / "m", tmp_path / "ct", tmp_path / name, format=name) for name in workflows.WRITERS]
+    said = [
+        contour(tmp_path / "m", tmp_path / "ct", tmp_path / name, format=name)
+        for name in workflows.WRITERS
+    ]
     assert all(one.not_found == ("Lens_L",) and one == said[0] for one in said)
     scan = read_scan(tmp_path / "ct")
     drawn = read_structure_set(tmp_path / "rtstruct", scan)
     assert drawn.names == ("Brainstem",)
-    np.testing.assert_array_equal(rasterise(drawn["Brainstem"].contours, scan.grid), found["Brainstem"])
+    np.testing.assert_array_equal(
+        rasterise(drawn["Brainstem"].contours, scan.grid), found["Brainstem"]
+    )
     volume = highdicom.seg.segread(tmp_path / "seg").get_volume(segment_numbers=[1])
     assert volume.array.sum() == found["Brainstem"].sum()
     assert [path.name for path in (tmp_path / "nifti").iterdir()] == ["Brainstem.nii.gz"]
     image = sitk.ReadImage(str(tmp_path / "nifti" / "Brainstem.nii.gz"))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), found["Brainstem"])
     assert image.GetOrigin() == (-94.0, -94.0, 0.0)
-    words = ["contour", str(tmp_path / "m"), str(tmp_path / "ct"), "--format", "nifti", "--out", str(tmp_path / "cli")]
+    words = [
+        "contour",
+        str(tmp_path / "m"),
+        str(tmp_path / "ct"),
+        "--format",
+        "nifti",
+        "--out",
+        str(tmp_path / "cli"),
+    ]
     assert main(words) == 0
     assert [path.read_bytes() for path in (tmp_path / "cli").iterdir()] == [
         path.read_bytes() for path in (tmp_path / "nifti").iterdir()
     ]
 
 
-def test_most_organs_missing_is_a_reason_to_look(model: Model, found: dict[str, Mask], tmp_path: Path) -> None:
+def test_most_organs_missing_is_a_reason_to_look(
+    model: Model, found: dict[str, Mask], tmp_path: Path
+) -> None:
     """A network shown a chest finds specks of one organ or two, and no more."""
     assert contour(tmp_path / "m", tmp_path / "ct", tmp_path / "half.dcm").warnings == ()
     organs = ("Brainstem", "Lens_L", "Lens_R")
@@ -205,14 +252,18 @@ def test_a_ct_that_cannot_be_referenced_is_refused_before_it_is_contoured(
 
 
 @pytest.mark.parametrize("name", workflows.WRITERS)
-def test_nothing_is_written_where_nothing_is_found(found: dict[str, Mask], tmp_path: Path, name: str) -> None:
+def test_nothing_is_written_where_nothing_is_found(
+    found: dict[str, Mask], tmp_path: Path, name: str
+) -> None:
     found["Brainstem"][:] = False
     with pytest.raises(OrganError, match="none of Brainstem, Lens_L found"):
         contour(tmp_path / "m", tmp_path / "ct", tmp_path / "out", format=name)
     assert {path.name for path in tmp_path.iterdir()} == {"m", "ct"}
 
 
-def test_an_unknown_format_is_refused_before_the_work(found: dict[str, Mask], tmp_path: Path) -> None:
+def test_an_unknown_format_is_refused_before_the_work(
+    found: dict[str, Mask], tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError, match="rtstruct, seg, nifti"):
         contour(tmp_path / "m", tmp_path / "nowhere", tmp_path / "out", format="dxf")
 
@@ -227,7 +278,9 @@ def test_uneven_slices_are_no_nifti(found: dict[str, Mask], tmp_path: Path) -> N
     assert {path.name for path in tmp_path.iterdir()} == {"m", "ct", "seg"}
 
 
-def test_models_of_other_organs_have_nothing_to_score(model: Model, north: Cohort, tmp_path: Path) -> None:
+def test_models_of_other_organs_have_nothing_to_score(
+    model: Model, north: Cohort, tmp_path: Path
+) -> None:
     save_model(replace(model, organs=("Larynx", "Pituitary")), tmp_path / "m")
     with pytest.raises(OrganError, match="nothing to score"):
         evaluate(north.path, [tmp_path / "m"], tmp_path / "report")
@@ -236,11 +289,15 @@ def test_models_of_other_organs_have_nothing_to_score(model: Model, north: Cohor
 def test_the_pictures_show_an_end_that_the_last_model_overshoots(
     south: Cohort, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Model a draws too little on every slice, model b, the last, is right but for a slice too many at the end."""
+    """Model a draws too little on every slice, model b, the last, is right but for a slice too many
+    at the end.
+    """
     case = next(iter(south))
     pictured: list[tuple[float, dict[str, int]]] = []
 
-    def contoured(loaded: Model, _hu: object, _grid: Grid, _organs: list[str]) -> Iterator[tuple[str, Mask]]:
+    def contoured(
+        loaded: Model, _hu: object, _grid: Grid, _organs: list[str]
+    ) -> Iterator[tuple[str, Mask]]:
         mask = case.mask("Brainstem")
         if loaded.provenance.preset == "a":
             mask = mask & (np.arange(mask.shape[2]) % 2 > 0)
@@ -249,18 +306,28 @@ def test_the_pictures_show_an_end_that_the_last_model_overshoots(
         yield "Brainstem", mask
 
     def kept(
-        _path: Path, _scores: object, _compared: object, overlays: Callable[..., Iterator[Overlay]], _: object
+        _path: Path,
+        _scores: object,
+        _compared: object,
+        overlays: Callable[..., Iterator[Overlay]],
+        _: object,
     ) -> None:
         for overlay in overlays(case.id, "Brainstem"):
             sizes = {name: int(np.count_nonzero(mask)) for name, mask in overlay.predicted.items()}
-            pictured.append((overlay.z_mm, sizes | {"reference": int(np.count_nonzero(overlay.reference))}))
+            pictured.append(
+                (overlay.z_mm, sizes | {"reference": int(np.count_nonzero(overlay.reference))})
+            )
 
     monkeypatch.setattr(workflows, "predict", contoured)
     monkeypatch.setattr(workflows, "write_report", kept)
     for name in "ab":
-        save_model(replace(model, provenance=replace(model.provenance, preset=name)), tmp_path / name)
+        save_model(
+            replace(model, provenance=replace(model.provenance, preset=name)), tmp_path / name
+        )
     scores = evaluate(south.path, [tmp_path / "a", tmp_path / "b"], tmp_path / "report")
-    assert [(row.case, row.model) for row in scores] == [(case, name) for case in south.case_ids for name in "ab"]
+    assert [(row.case, row.model) for row in scores] == [
+        (case, name) for case in south.case_ids for name in "ab"
+    ]
     whole = int(np.count_nonzero(case.slice_mask("Brainstem", 1)))
     assert [z for z, _ in pictured] == [case.grid.slice_z_mm[1], case.grid.slice_z_mm[0]]
     assert [sizes["b"] for _, sizes in pictured] == [whole, whole]
@@ -272,7 +339,9 @@ def test_the_pictures_show_an_end_that_the_last_model_overshoots(
 def test_the_report_says_how_to_repeat_it_without_any_folder(
     is_absolute: bool, model: Model, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A report travels, and folders may be called after a patient, given from here or from the root."""
+    """A report travels, and folders may be called after a patient, given from here or from the
+    root.
+    """
     shutil.copytree(north.path, tmp_path / "Zebedee" / "Quentin")
     save_model(model, tmp_path / "Zebedee" / "m")
     monkeypatch.chdir(tmp_path)
@@ -290,7 +359,9 @@ def test_one_model_twice_is_refused(model: Model, north: Cohort, tmp_path: Path)
         evaluate(north.path, [tmp_path / "m", tmp_path / "m"], tmp_path / "report")
 
 
-def test_a_run_says_where_it_goes_on(north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_says_where_it_goes_on(
+    north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", "recontour")
     with pytest.raises(KeyboardInterrupt):
         train(north.path, tmp_path / "m", iterations=1, resume=True, progress=_interrupt)
@@ -301,7 +372,12 @@ def test_a_run_says_where_it_goes_on(north: Cohort, tmp_path: Path, caplog: pyte
 
 def test_a_training_says_which_model_it_makes(north: Cohort, tmp_path: Path) -> None:
     told: list[str] = []
-    train(north.path, tmp_path / "Model_T.safetensors", iterations=2, progress=lambda what, *_: told.append(what))
+    train(
+        north.path,
+        tmp_path / "Model_T.safetensors",
+        iterations=2,
+        progress=lambda what, *_: told.append(what),
+    )
     assert told == ["training Model_T"] * 2
 
 
@@ -314,7 +390,9 @@ def test_organs_that_only_the_cohort_has_are_told_with_how_to_learn_them(
     assert "does not know Lens_R" in caplog.text
     (organs,) = re.findall(r"--organs ([\w ]+)$", caplog.text, flags=re.MULTILINE)
     caplog.clear()
-    child = adapt(tmp_path / "parent", south.path, tmp_path / "all", organs=organs.split(), iterations=1)
+    child = adapt(
+        tmp_path / "parent", south.path, tmp_path / "all", organs=organs.split(), iterations=1
+    )
     assert child.organs == ("Brainstem", "Lens_L", "Lens_R")
     assert "does not know" not in caplog.text
 
@@ -322,20 +400,31 @@ def test_organs_that_only_the_cohort_has_are_told_with_how_to_learn_them(
 def test_organs_that_are_still_not_found_are_told(
     north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The lens on the left is drawn in two of three patients, and found in the second of them alone."""
+    """The lens on the left is drawn in two of three patients, and found in the second of them
+    alone.
+    """
     looked: list[list[str]] = []
 
     def found(_model: Model, hu: Mask, grid: Grid, organs: list[str]) -> Iterator[tuple[str, Mask]]:
         assert hu.shape == grid.shape
         looked.append(organs)
         for organ in organs:
-            yield organ, np.full(grid.shape, organ == "Brainstem" or (organ == "Lens_L" and len(looked) == 3))
+            yield (
+                organ,
+                np.full(
+                    grid.shape, organ == "Brainstem" or (organ == "Lens_L" and len(looked) == 3)
+                ),
+            )
 
     monkeypatch.setattr(workflows, "predict", found)
     train(north.path, tmp_path / "m", iterations=1)
     with_lens = [["Lens_L"] * ("Lens_L" in case.organs) for case in north]
-    assert looked == [["Brainstem"] * (n == 0) + lens + ["Lens_R"] for n, lens in enumerate(with_lens)]
-    assert "not found on the patients it was trained on: Lens_R; give more --iterations" in caplog.text
+    assert looked == [
+        ["Brainstem"] * (n == 0) + lens + ["Lens_R"] for n, lens in enumerate(with_lens)
+    ]
+    assert (
+        "not found on the patients it was trained on: Lens_R; give more --iterations" in caplog.text
+    )
 
 
 def copied(cohort: Cohort, centre: str, path: Path) -> Cohort:
@@ -361,19 +450,26 @@ def test_patients_a_model_was_trained_on_are_told_wherever_they_come_from(
     caplog.clear()
     test = copied(south, "west", tmp_path / "west")
     evaluate(test.path, [tmp_path / "S", tmp_path / "ST"], tmp_path / "report")
-    told = [f"2 of 3 patients were used to train {name}: its scores there say nothing of new" for name in ("S", "ST")]
+    told = [
+        f"2 of 3 patients were used to train {name}: its scores there say nothing of new"
+        for name in ("S", "ST")
+    ]
     page = (tmp_path / "report" / "report.html").read_text()
     assert all(line in caplog.text and line in page for line in told)
 
 
-def keyed(cohort: Cohort, folder: Path, centre: str, keys: list[str | None], *, brighter: int = 0) -> Cohort:
+def keyed(
+    cohort: Cohort, folder: Path, centre: str, keys: list[str | None], *, brighter: int = 0
+) -> Cohort:
     """The first case of a cohort, each time on another CT, under the patients' keys."""
     other = Cohort.open_or_create(folder, centre)
     like = next(iter(cohort))
     masks = {organ: like.mask(organ) for organ in like.organs}
     for number, key in enumerate(keys):
         hu = np.asarray(like.hu) + np.int16(brighter + number)
-        other.add(case_id_of(centre, f"{brighter + number}"), hu, like.grid, masks, "hash", patient=key)
+        other.add(
+            case_id_of(centre, f"{brighter + number}"), hu, like.grid, masks, "hash", patient=key
+        )
     return other
 
 
@@ -404,8 +500,13 @@ def test_a_patient_trained_on_one_ct_and_tested_on_another_is_told(
     assert "0123abcd" not in page + (tmp_path / "report" / "scores.csv").read_text()
 
 
-def test_a_ct_that_is_there_twice_is_one_patient(model: Model, north: Cohort, tmp_path: Path) -> None:
-    """Five patients, of whom one is there twice: p cannot fall below 0.062, as it does with six pairs."""
+def test_a_ct_that_is_there_twice_is_one_patient(
+    model: Model, north: Cohort, tmp_path: Path
+) -> None:
+    """Five patients, of whom one is there twice:
+
+    p cannot fall below 0.062, as it does with six pairs.
+    """
     five = keyed(north, tmp_path / "five", "five", [None] * 5)
     save_model(model, tmp_path / "S")
     train(north.path, tmp_path / "T", iterations=2)
@@ -426,7 +527,9 @@ def test_a_ct_that_is_there_twice_is_one_patient(model: Model, north: Cohort, tm
     assert all(float(row["p"]) >= 2 / 2**5 for row in compared)
     page = (tmp_path / "after" / "report.html").read_text()
     assert "5 patients (6 CTs)" in page
-    assert "6 of 6 CTs have no patient key, so it is not known whether some are of one patient" in page
+    assert (
+        "6 of 6 CTs have no patient key, so it is not known whether some are of one patient" in page
+    )
     rows = csv.DictReader((tmp_path / "after" / "scores.csv").read_text().splitlines())
     assert {row["patient"] for row in rows if row["case"] == "five-zz"} == {first.id}
 

@@ -3,24 +3,34 @@
     import_dicom -> train -> adapt -> contour
                                   \\-> evaluate
 
-Each function is one command of `recontour` on the command line; see `help(recontour.adapt)` and the README.
+Each function is one command of `recontour` on the command line; see `help(recontour.adapt)` and the
+README.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recontour.cohort.converting import convert
-    from recontour.cohort.export import export
     from recontour.cohort.importing import import_dicom
     from recontour.dicom.deidentify import deidentify
+    from recontour.exchange.convert import convert
+    from recontour.exchange.export import export
     from recontour.workflows import adapt, contour, evaluate, train
 
-__all__ = ["adapt", "contour", "convert", "deidentify", "evaluate", "export", "import_dicom", "train"]
+__all__ = [
+    "adapt",
+    "contour",
+    "convert",
+    "deidentify",
+    "evaluate",
+    "export",
+    "import_dicom",
+    "train",
+]
 _AT = dict.fromkeys(__all__, "recontour.workflows") | {
-    "convert": "recontour.cohort.converting",
+    "convert": "recontour.exchange.convert",
     "deidentify": "recontour.dicom.deidentify",
-    "export": "recontour.cohort.export",
+    "export": "recontour.exchange.export",
     "import_dicom": "recontour.cohort.importing",
 }
 

@@ -3,13 +3,11 @@
 from pathlib import Path
 
 from recontour import workflows
-from recontour.cohort.phantom import SOURCE, TARGET, Centre, write_centre
 from recontour.evaluation import CaseScore, read_scores
-from recontour.workflows import Progress, quiet
+from recontour.phantom import SOURCE, TARGET, Centre, write_centre
+from recontour.progress import Progress, quiet
 
-NOTICE = (
-    "These patients are synthetic: a computer-drawn phantom made to try recontour. The numbers say nothing of people."
-)
+NOTICE = "These patients are synthetic: a computer-drawn phantom made to try recontour. The numbers say nothing of people."
 SOURCE_CASES = range(20)
 TARGET_TRAIN_CASES = range(6)
 TARGET_TEST_CASES = range(6, 16)  # ten: fewer cannot reach significance over twelve organs
@@ -31,13 +29,17 @@ def run_demo(out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
         (test, TARGET, TARGET_TEST_CASES),
     ):
         _cohort(out / "dicom" / cohort.name, cohort, centre, cases, progress)
-    model_s, model_t, model_st = (out / "models" / f"{name}.safetensors" for name in ("Model_S", "Model_T", "Model_ST"))
+    model_s, model_t, model_st = (
+        out / "models" / f"{name}.safetensors" for name in ("Model_S", "Model_T", "Model_ST")
+    )
     if not model_s.exists():
         workflows.train(source, model_s, iterations=ITERATIONS, resume=True, progress=progress)
     if not model_t.exists():
         workflows.train(train, model_t, iterations=ADAPT_ITERATIONS, resume=True, progress=progress)
     if not model_st.exists():
-        workflows.adapt(model_s, train, model_st, iterations=ADAPT_ITERATIONS, resume=True, progress=progress)
+        workflows.adapt(
+            model_s, train, model_st, iterations=ADAPT_ITERATIONS, resume=True, progress=progress
+        )
     patient = sorted((out / "dicom" / test.name).glob("[!.]*"))[0]
     rtstruct = out / "contoured" / f"{patient.name}.dcm"
     if not rtstruct.exists():

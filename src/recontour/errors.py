@@ -1,37 +1,50 @@
 """Everything a user can cause.
 
-Each error's text says where it happened, what was seen, what was expected and what to do. The command line prints that
-one line and leaves with the error's exit code; nothing is left half written.
+Each error's text says where it happened, what was seen, what was expected and what to do. The
+command line prints that one line and leaves with the error's exit code; nothing is left half
+written.
 
     RecontourError              exit code 2: the user can mend it
     ├── DicomError              the DICOM that was given
-    │   ├── NotDicomError           a file is damaged, no DICOM at all, or encoded in a way that is not read
-    │   ├── NoSeriesError           no CT series, or no structure set, where one is needed
-    │   ├── MixedSeriesError        several series, or acquisitions that overlap, where one is needed
-    │   ├── OrientationError        oblique, coronal, sagittal or tilted slices
-    │   ├── MissingSliceError       a gap between slices
-    │   ├── DuplicateSliceError     two slices at one position
-    │   ├── RescaleError            no Hounsfield units
-    │   └── FrameOfReferenceError   contours and CT do not share a frame of reference
-    ├── NamesError              a map of ROI names cannot be used
-    ├── GridMismatchError       arrays that should share one grid do not
-    ├── ContoursError           contours that no organ has
-    ├── CohortError             a cohort folder is missing, empty, damaged or newer than this recontour
-    ├── ModelFileError          a model file is missing, damaged, foreign, out of bounds or newer than this recontour
-    ├── LabelsError             a label map or folder of masks is damaged, or its labels have no name
-    ├── OrganError              organs that the model or the cohort does not have
-    ├── ScoresError             a table of scores is missing or damaged
-    ├── SettingsError           an impossible or unknown setting
-    ├── OutputError             an output exists already or cannot be made
-    └── ResumeError             a checkpoint that does not belong to the run that was asked for
-    FaultError                  exit code 1: the machine failed (disk full, out of memory), or training diverged
+    │   ├── NotDicomError           a file is damaged, no DICOM at all, or encoded in a way that is
+    not read │   ├── NoSeriesError           no CT series, or no structure set, where one is needed
+    │   ├── MixedSeriesError        several series, or acquisitions that overlap, where one is
+    needed │   ├── OrientationError        oblique, coronal, sagittal or tilted slices │   ├──
+    MissingSliceError       a gap between slices │   ├── DuplicateSliceError     two slices at one
+    position │   ├── RescaleError            no Hounsfield units │   └── FrameOfReferenceError
+    contours and CT do not share a frame of reference ├── NamesError              a map of ROI names
+    cannot be used ├── GridMismatchError       arrays that should share one grid do not ├──
+    ContoursError           contours that no organ has ├── CohortError             a cohort folder
+    is missing, empty, damaged or newer than this recontour ├── ModelFileError          a model file
+    is missing, damaged, foreign, out of bounds or newer than this recontour ├── LabelsError
+    a label map or folder of masks is damaged, or its labels have no name ├── OrganError
+    organs that the model or the cohort does not have ├── ScoresError             a table of scores
+    is missing or damaged ├── SettingsError           an impossible or unknown setting ├──
+    OutputError             an output exists already or cannot be made └── ResumeError             a
+    checkpoint that does not belong to the run that was asked for
+    FaultError                  exit code 1: the machine failed (disk full, out of memory), or
+        training diverged
 """
+
+from recontour.findings import Finding, Unexpected, words
 
 
 class RecontourError(Exception):
-    """Something the user can mend."""
+    """Something the user can mend.
+
+    finding: the facts; `str(error)` is the one line that `words` makes of them.
+    """
 
     exit_code = 2
+
+    def __init__(self, finding: Finding | str) -> None:
+        if isinstance(finding, str):  # until every error has facts
+            finding = Unexpected(reason=finding)
+        super().__init__(finding)
+        self.finding = finding
+
+    def __str__(self) -> str:
+        return words(self.finding)
 
 
 class DicomError(RecontourError):

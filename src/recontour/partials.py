@@ -1,9 +1,11 @@
-"""Temporary siblings of outputs: how they are named, held while they are written, and swept after a kill.
+"""Temporary siblings of outputs: how they are named, held while they are written, and swept after a
+kill.
 
-`.NAME.MACHINE-BOOT-SPACE-PROCESS-RANDOM.partial` lies beside the output NAME until that is whole. Its writer holds a
-lock on it, which ends with the process. The next run that writes into the folder removes partials that nobody holds.
-A live one must never be removed, not even on a share where locks do not work: where there is no lock, a partial counts
-as abandoned only if its process is known to be gone, or nothing in it has changed for a day.
+`.NAME.MACHINE-BOOT-SPACE-PROCESS-RANDOM.partial` lies beside the output NAME until that is whole.
+Its writer holds a lock on it, which ends with the process. The next run that writes into the folder
+removes partials that nobody holds. A live one must never be removed, not even on a share where
+locks do not work: where there is no lock, a partial counts as abandoned only if its process is
+known to be gone, or nothing in it has changed for a day.
 """
 
 import errno
@@ -27,7 +29,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-NAME_BYTES = 100  # of the output's name in the partial's: with the rest it fits the 255 bytes that names may have
+# of the output's name in the partial's: with the rest it fits the 255 bytes that names may have
+NAME_BYTES = 100
 DAY_SECONDS = 86_400
 PARTIAL = re.compile(
     r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<space>[0-9a-f]+)-(?P<process>\d+)-[0-9a-f]{8}\.partial",
@@ -44,7 +47,10 @@ class Lock(Enum):
 
 
 class _Here(NamedTuple):
-    """Where this process runs: hashes that tell one machine, its start and its space of process numbers from others."""
+    """Where this process runs:
+
+    hashes that tell one machine, its start and its space of process numbers from others.
+    """
 
     machine: str
     boot: str
@@ -53,13 +59,16 @@ class _Here(NamedTuple):
 
 @contextmanager
 def held_file(path: Path, mode: int) -> Iterator[Path]:
-    """Give a new empty sibling of a path, held until the block ends; it is gone then, unless it was renamed.
+    """Give a new empty sibling of a path, held until the block ends; it is gone then, unless it was
+    renamed.
 
     mode: its permissions; the user's umask takes from that. Raises: OSError.
     """
     while True:
         partial = _sibling(path)
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode)
+        descriptor = os.open(
+            partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode
+        )
         if _hold(descriptor, partial):
             break
     try:
@@ -72,7 +81,8 @@ def held_file(path: Path, mode: int) -> Iterator[Path]:
 
 @contextmanager
 def held_folder(path: Path) -> Iterator[Path]:
-    """Give a new empty sibling folder of a path, held until the block ends; it is gone then, unless it was renamed.
+    """Give a new empty sibling folder of a path, held until the block ends; it is gone then, unless
+    it was renamed.
 
     Raises: OSError.
     """
@@ -101,12 +111,18 @@ def sweep(folder: Path) -> None:
 
 @cache
 def sweep_once(folder: Path) -> None:
-    """Sweep a folder, unless this process has done so: who writes a thousand files into it lists it once."""
+    """Sweep a folder, unless this process has done so:
+
+    who writes a thousand files into it lists it once.
+    """
     sweep(folder)
 
 
 def lock(descriptor: int, *, wait: bool = False) -> Lock:
-    """Lock an open file or folder against other processes; the lock ends when the descriptor is closed."""
+    """Lock an open file or folder against other processes;
+
+    the lock ends when the descriptor is closed.
+    """
     if fcntl is None:
         return Lock.NONE
     try:
@@ -118,7 +134,8 @@ def lock(descriptor: int, *, wait: bool = False) -> Lock:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes out that lock the same folder, where its file system has locks; wait for those within.
+    """Keep other processes out that lock the same folder, where its file system has locks; wait for
+    those within.
 
     The lock is on the folder itself: nothing is left in it, even after a kill.
     """
@@ -145,7 +162,7 @@ def _here() -> _Here:
     boot = _text("/proc/sys/kernel/random/boot_id") or machine
     space = 0
     with suppress(OSError):
-        space = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116  # a container counts its processes on its own
+        space = os.stat("/proc/self/ns/pid").st_ino  # a container counts its processes on its own
     return _Here(_hash(machine), _hash(boot), f"{space:x}")
 
 
@@ -161,7 +178,10 @@ def _hash(words: str) -> str:
 
 
 def _hold(descriptor: int | None, partial: Path) -> bool:
-    """Lock a partial that was just made; whether it is still there, since a sweep may have come first."""
+    """Lock a partial that was just made;
+
+    whether it is still there, since a sweep may have come first.
+    """
     if descriptor is None or fcntl is None:
         return True
     if lock(descriptor) is not Lock.ANOTHERS and os.path.lexists(partial):
@@ -180,7 +200,9 @@ def _remove_if_abandoned(partial: Path) -> None:
     is_folder = _is_folder(partial)
     if is_folder is None:
         return
-    descriptor = os.open(partial, (os.O_RDONLY if is_folder else os.O_RDWR) | getattr(os, "O_NOFOLLOW", 0))
+    descriptor = os.open(
+        partial, (os.O_RDONLY if is_folder else os.O_RDWR) | getattr(os, "O_NOFOLLOW", 0)
+    )
     try:
         if not _is_abandoned(partial, lock(descriptor)):
             return
@@ -233,5 +255,8 @@ def _runs(process: int) -> bool:
 
 def _last_change(partial: Path) -> float:
     """When a partial or anything in it was last changed, in seconds since 1970."""
-    places = [partial, *(Path(place, name) for place, _, names in os.walk(partial) for name in names)]
+    places = [
+        partial,
+        *(Path(place, name) for place, _, names in os.walk(partial) for name in names),
+    ]
     return max(place.lstat().st_mtime for place in places)

@@ -1,4 +1,6 @@
-"""How a process ends when it is asked to, how others are started beside it, and how they keep out of one folder."""
+"""How a process ends when it is asked to, how others are started beside it, and how they keep out
+of one folder.
+"""
 
 import errno
 import signal
@@ -15,9 +17,14 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-IMPATIENCE_SECONDS = 5.0  # within which a signal that is sent again means no more than the first one
-ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-# What file systems without file locks say: NFS without lockd, some FUSE, clusters' file systems mounted without flock.
+IMPATIENCE_SECONDS = (
+    5.0  # within which a signal that is sent again means no more than the first one
+)
+ENDING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+# What file systems without file locks say: NFS without lockd, some FUSE, clusters' file systems
+# mounted without flock.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -28,11 +35,14 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def ended_by_signals(*, for_good: bool = False) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does: by a KeyboardInterrupt, once, so that it can clean up.
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does: by a KeyboardInterrupt, once, so that it
+    can clean up.
 
-    A signal that is ignored (`nohup`) stays ignored, and one that somebody else handles is theirs. Elsewhere than in
+    A signal that is ignored (`nohup`) stays ignored, and one that somebody else handles is theirs.
+    Elsewhere than in
     the main thread nothing changes: Python does not let another thread say what a signal does.
-    for_good: the process ends, too, once a signal has ended the block, and heeds no other on its way.
+    for_good: the process ends, too, once a signal has ended the block, and heeds no other on its
+        way.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -61,7 +71,9 @@ def ended_by_signals(*, for_good: bool = False) -> Iterator[None]:
 
 @contextmanager
 def signals_later() -> Iterator[None]:
-    """Let signals wait while another process is started, which would begin with this one's way to end."""
+    """Let signals wait while another process is started, which would begin with this one's way to
+    end.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -83,8 +95,8 @@ def ignore_signals() -> None:
 class Unbroken:
     """Holds back the signals that would break something off in the middle, until it is whole.
 
-    `with unbroken:` around what must not be broken off; `unbroken.heed()` where it may be. A signal that comes again
-    after a few seconds breaks it off nevertheless, and `broken` says so.
+    `with unbroken:` around what must not be broken off; `unbroken.heed()` where it may be. A signal
+    that comes again after a few seconds breaks it off nevertheless, and `broken` says so.
     """
 
     def __init__(self) -> None:
@@ -95,7 +107,9 @@ class Unbroken:
     def __enter__(self) -> "Unbroken":
         if threading.current_thread() is threading.main_thread():
             handlers = {number: signal.getsignal(number) for number in ENDING}
-            self._handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+            self._handlers = {
+                number: handler for number, handler in handlers.items() if callable(handler)
+            }
             for number in self._handlers:
                 signal.signal(number, self._hold)
         return self
@@ -124,8 +138,8 @@ class Unbroken:
 def script_left_out() -> Iterator[None]:
     """Let processes that are spawned meanwhile start without the user's script.
 
-    multiprocessing would run it again in each of them, and a plain script, without `if __name__ == "__main__":`, would
-    then do its work again. What these processes run lies in recontour.
+    multiprocessing would run it again in each of them, and a plain script, without `if __name__ ==
+    "__main__":`, would then do its work again. What these processes run lies in recontour.
     """
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -143,9 +157,9 @@ class HeldError(Exception):
 def held(lock: Path) -> Iterator[None]:
     """Hold a lock while the block runs, so that no other process works in the lock's folder.
 
-    The system's lock on a file ends with its process, even if that is killed. Where the file system has none, a file
-    beside it, `NAME.held`, says which process of which machine holds it; one of a process of this machine that has
-    ended does not count.
+    The system's lock on a file ends with its process, even if that is killed. Where the file system
+    has none, a file beside it, `NAME.held`, says which process of which machine holds it; one of a
+    process of this machine that has ended does not count.
     Raises: HeldError: another process holds it. OSError.
     """
     taken = _taken(lock)

@@ -1,7 +1,8 @@
-"""What is written reaches the disk: a power cut right after a command that ended well loses nothing.
+"""What is written reaches the disk: a power cut right after a command that ended well loses
+nothing.
 
-A file's content and its name are two things to the disk. The file's own sync keeps the content; the name, and what a
-rename made of it, is kept by the sync of the folder that the file lies in.
+A file's content and its name are two things to the disk. The file's own sync keeps the content; the
+name, and what a rename made of it, is kept by the sync of the folder that the file lies in.
 """
 
 import errno
@@ -10,8 +11,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-AT_ONCE = 8  # files synced side by side: the file system answers several with one write of its journal
-NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS}  # what some shares say of folders
+AT_ONCE = (
+    8  # files synced side by side: the file system answers several with one write of its journal
+)
+NO_FOLDER_SYNC = {
+    errno.EINVAL,
+    errno.EBADF,
+    errno.ENOTSUP,
+    errno.ENOSYS,
+}  # what some shares say of folders
 
 
 def sync_file(path: Path) -> None:
@@ -44,7 +52,10 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Return when a folder with everything in it is on the disk: first the files, then the folders, deepest first."""
+    """Return when a folder with everything in it is on the disk:
+
+    first the files, then the folders, deepest first.
+    """
     files: list[Path] = []
     folders: list[Path] = []
     for place, _, names in os.walk(folder):

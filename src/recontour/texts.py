@@ -1,4 +1,5 @@
-"""Text files: how those that others wrote are read, and how a CSV file is made that no spreadsheet runs.
+"""Text files: how those that others wrote are read, and how a CSV file is made that no spreadsheet
+runs.
 
 Nothing here trusts a file: not that it is one, nor its size, nor how deep it is nested.
 """
@@ -8,7 +9,6 @@ import errno
 import io
 import os
 import re
-import reprlib
 import stat
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -19,45 +19,43 @@ from recontour.files import REMEDIES, machine_fault, read_file
 
 MOST_BYTES = 256 * 2**20  # of a table; none of ours comes near
 MOST_TOML_BYTES = 2**18  # a file that a person writes
-MOST_DOTS = 32  # in one line of TOML outside quotes: reading a dotted name takes time by the square of its length
-MOST_SHOWN = 60  # characters of a value that a message repeats
-UNFOLLOWED = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))  # Windows has none
+# in one line of TOML outside quotes: reading a dotted name takes time by the square of its length
+MOST_DOTS = 32
+UNFOLLOWED = sum(
+    getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
+)  # Windows has none
 
-_QUOTED = re.compile(  # or a comment; what is never closed goes on to the end of its line, or of the text
-    r"""#[^\n]*|\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:\\[^\n]|[^"\\\n])*"?|'[^'\n]*'?""", re.DOTALL
+# or a comment; what is never closed goes on to the end of its line, or of the text
+_QUOTED = re.compile(
+    r"""#[^\n]*|\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:\\[^\n]|[^"\\\n])*"?|'[^'\n]*'?""",
+    re.DOTALL,
 )
 
-_CELL_BEGINS = r"(?:^|(?<=[;\t\r\n]))"  # where a spreadsheet may begin a cell, whatever separator it expects
-_RUNS = (
-    r"(?='* *[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"  # what it would run: a formula's first letter, also the wide ones
+_CELL_BEGINS = (
+    r"(?:^|(?<=[;\t\r\n]))"  # where a spreadsheet may begin a cell, whatever separator it expects
 )
+# what it would run: a formula's first letter, also the wide ones
+_RUNS = r"(?='* *[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 _UNQUOTED = re.compile(_CELL_BEGINS + _RUNS)
 _APOSTROPHE = re.compile(_CELL_BEGINS + "'" + _RUNS)
 
 
 class UnreadableError(Exception):
-    """Why a file cannot be read, as the second half of a sentence; who reads it says which file, and what to do."""
+    """Why a file cannot be read, as the second half of a sentence;
 
-
-def size_in_words(count: float) -> str:
-    """A number of bytes, as a person reads it: 1.6 GB, 35 MB."""
-    if count >= 1e8:
-        return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e6 or not count else "1 MB"
-
-
-def plural(count: int, thing: str) -> str:
-    """So many things: 1 patient, 2 patients."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"
+    who reads it says which file, and what to do.
+    """
 
 
 # Reading
 
 
 def read_given(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
-    """Read a file that somebody gave us: a plain file, and not a huge one. A pipe or a device is not waited for.
+    """Read a file that somebody gave us: a plain file, and not a huge one. A pipe or a device is
+    not waited for.
 
-    Raises: UnreadableError; FileNotFoundError where there is nothing at all; FaultError: the machine is to blame.
+    Raises: UnreadableError; FileNotFoundError where there is nothing at all; FaultError: the
+        machine is to blame.
     """
     try:
         return read_file(path, most_bytes)
@@ -79,7 +77,9 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     try:
         return read_given(path, most_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"it is not text in UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
+        raise UnreadableError(
+            f"it is not text in UTF-8 (byte {error.start + 1}); save it as UTF-8"
+        ) from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -98,7 +98,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise UnreadableError("it is nested too deep") from error
     except ValueError as error:  # Python limits the digits of a number, and the years of a date
-        raise UnreadableError(f"it holds a number or a date that is out of range ({error})") from error
+        raise UnreadableError(
+            f"it holds a number or a date that is out of range ({error})"
+        ) from error
 
 
 def _without_words(quoted: re.Match[str]) -> str:
@@ -106,23 +108,15 @@ def _without_words(quoted: re.Match[str]) -> str:
     return "\n" * quoted[0].count("\n")
 
 
-def shown(value: object) -> str:
-    """A value from a file as a message repeats it: short, in one line, without what steers a terminal."""
-    short = reprlib.Repr()
-    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, MOST_SHOWN, MOST_SHOWN, MOST_SHOWN
-    try:
-        return short.repr(value)
-    except ValueError:  # Python refuses to write out a number of so many digits
-        return "too long to show"
-
-
 # Files of ours, in folders that others can write to
 
 
 def open_own(path: Path, *, append: bool) -> TextIO:
-    """Open a text file of ours to write over it, or to append to it; it is made where it is not there.
+    """Open a text file of ours to write over it, or to append to it; it is made where it is not
+    there.
 
-    Raises: OSError: it is a link, or has a second name, or is no plain file: what is written would land elsewhere.
+    Raises: OSError: it is a link, or has a second name, or is no plain file: what is written would
+        land elsewhere.
     """
     flags = os.O_WRONLY | os.O_CREAT | UNFOLLOWED
     descriptor = os.open(path, flags | os.O_APPEND if append else flags, 0o666)
@@ -132,14 +126,17 @@ def open_own(path: Path, *, append: bool) -> TextIO:
         raise OSError(errno.ELOOP, "it is a link, or no plain file; remove it", str(path))
     if not append:
         os.ftruncate(descriptor, 0)
-    return open(descriptor, "w", encoding="utf-8", errors="replace", newline="")  # noqa: PTH123  # of a descriptor
+    return open(descriptor, "w", encoding="utf-8", errors="replace", newline="")  # of a descriptor
 
 
 # CSV
 
 
 def csv_text(rows: Iterable[Sequence[str | int | float]]) -> str:
-    """Rows as CSV. Text that a spreadsheet would run is made harmless; numbers, also negative ones, stay numbers."""
+    """Rows as CSV.
+
+    Text that a spreadsheet would run is made harmless; numbers, also negative ones, stay numbers.
+    """
     return "".join(map(_line, rows))
 
 
@@ -158,8 +155,9 @@ def csv_rows(text: str) -> list[list[str]]:
 def harmless(text: str) -> str:
     """Text with an apostrophe wherever a spreadsheet would take what follows for a formula.
 
-    That is at its start, and after what may separate cells in another country's spreadsheet. What no text file can hold
-    (half of a letter, as in a file's name that is not UTF-8) becomes a question mark.
+    That is at its start, and after what may separate cells in another country's spreadsheet. What
+    no text file can hold (half of a letter, as in a file's name that is not UTF-8) becomes a
+    question mark.
     """
     return _UNQUOTED.sub("'", text).encode("utf-8", "replace").decode("utf-8")
 

@@ -1,14 +1,15 @@
 """The main job, step by step: the only place that knows every stage.
 
-Each function is one command of the command line and one function of the Python API. Paths in, files out; `progress` is
-told what goes on (nobody, unless given); what a person should know goes to the log `recontour`.
+Each function is one command of the command line and one function of the Python API. Paths in, files
+out; `progress` is told what goes on (nobody, unless given); what a person should know goes to the
+log `recontour`.
 """
 
 import datetime
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,36 +26,34 @@ from recontour.dicom import (
     Scan,
     read_scan,
     refuse_without_uids,
-    sides_swapped,
     write_segmentation,
     write_structure_set,
 )
 from recontour.errors import ModelFileError, OrganError, SettingsError
-from recontour.evaluation import CaseScore, compare, score, tolerance_mm, write_scores, write_statistics
+from recontour.evaluation import CaseScore, compare, score, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.report import About, write_report
-from recontour.files import printable, refuse_existing, whole_folder
+from recontour.exchange.nifti import affine_ras, write_nifti
+from recontour.files import refuse_existing, whole_folder
 from recontour.geometry import traced
-from recontour.geometry.nifti import affine_ras, write_nifti
+from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model
-from recontour.texts import plural, shown
+from recontour.organs import sides_swapped, tolerance_mm
+from recontour.progress import Progress, quiet
 from recontour.training.presets import PRESETS, Preset, preset_of
 from recontour.training.recipe import Recipe
 from recontour.training.run import is_first_process
 from recontour.transfer.models import begin, fit, take_over
+from recontour.wording import plural, printable, shown
 
 __all__ = ["Contoured", "Progress", "adapt", "contour", "evaluate", "import_dicom", "train"]
 
 log = logging.getLogger(__name__)
-Mask = npt.NDArray[np.bool_]
 MOST_ITERATIONS = 10_000_000  # `paper` has 200 000
-PATIENTS_TO_CHECK = 3  # at the end of a training: of an organ not found before; at most a few seconds in all
-Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
-
-
-def quiet(_what: str, _done: int, _total: int, _words: str) -> None:
-    """Progress that nobody watches."""
+PATIENTS_TO_CHECK = (
+    3  # at the end of a training: of an organ not found before; at most a few seconds in all
+)
 
 
 def train(
@@ -71,7 +70,8 @@ def train(
 ) -> Model:
     """Train a model from scratch on a cohort: the paper's Model_S or Model_T.
 
-    organs: TG-263 names; all that the cohort has if None. deterministic: the same bits on the same GPU again, slower.
+    organs: TG-263 names; all that the cohort has if None. deterministic: the same bits on the same
+        GPU again, slower.
     """
     refuse_existing(out)
     settings = preset_of(preset)
@@ -80,7 +80,15 @@ def train(
     settings = replace(settings, train=_recipe(settings.train, iterations))
     cases = opened.cases_with(learnt)
     model = begin(opened, cases, learnt, preset, settings, seed)
-    return _learn(model, cases, settings.train, out, resume=resume, deterministic=deterministic, progress=progress)
+    return _learn(
+        model,
+        cases,
+        settings.train,
+        out,
+        resume=resume,
+        deterministic=deterministic,
+        progress=progress,
+    )
 
 
 def adapt(
@@ -99,8 +107,9 @@ def adapt(
     """Retrain a model's last layers on another centre's cohort: the paper's Model_ST.
 
     retrain_last: layers, counted as in the paper; 10 are SPP and Conv5.
-    organs: those of the model that the cohort has if None. One that the model does not have starts fresh; one of the
-        model's that is not among them is dropped, since nobody could say how well it is still contoured.
+    organs: those of the model that the cohort has if None. One that the model does not have starts
+        fresh; one of the model's that is not among them is dropped, since nobody could say how well
+        it is still contoured.
     """
     refuse_existing(out)
     _refuse_swapped(model, cohort, "MODEL COHORT")
@@ -111,16 +120,23 @@ def adapt(
         everything = " ".join([*(organ for organ in parent.organs if organ in present), *new])
         unknown = f"{model} does not know {', '.join(new)}, which {cohort} has"
         log.info(printable(f"{unknown}; to learn them too: --organs {everything}"))
-    learnt = _organs_to_learn(opened, organs or [organ for organ in parent.organs if organ in present])
+    learnt = _organs_to_learn(
+        opened, organs or [organ for organ in parent.organs if organ in present]
+    )
     recipe = _recipe(_preset_of_parent(parent, model).adapt, iterations)
     cases = opened.cases_with(learnt)
     child = take_over(parent, opened, cases, learnt, recipe, retrain_last, seed)
-    return _learn(child, cases, recipe, out, resume=resume, deterministic=deterministic, progress=progress)
+    return _learn(
+        child, cases, recipe, out, resume=resume, deterministic=deterministic, progress=progress
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Contoured:
-    """What `contour` found: volume by organ, organs it did not find, and what a person should look at."""
+    """What `contour` found:
+
+    volume by organ, organs it did not find, and what a person should look at.
+    """
 
     volumes_cc: Mapping[str, float]
     not_found: tuple[str, ...]
@@ -138,8 +154,8 @@ def contour(
 ) -> Contoured:
     """Contour one CT series.
 
-    format: "rtstruct" or "seg": one DICOM file that references the CT. "nifti": a new folder with ORGAN.nii.gz, a mask
-        of its own for every organ, since organs may overlap.
+    format: "rtstruct" or "seg": one DICOM file that references the CT. "nifti": a new folder with
+        ORGAN.nii.gz, a mask of its own for every organ, since organs may overlap.
     Nothing is written if anything fails, or if no organ is found.
     """
     if format not in WRITERS:
@@ -153,7 +169,10 @@ def contour(
     middles: dict[str, float] = {}
 
     def found() -> Iterator[tuple[str, Mask]]:
-        """What shows, organ by organ, as it is written: no format but SEG needs all masks at once."""
+        """What shows, organ by organ, as it is written:
+
+        no format but SEG needs all masks at once.
+        """
         for organ, mask in predict(loaded, scan.hu, scan.grid, wanted):
             progress("contouring", len(volumes), len(wanted), organ)
             if mask.any():
@@ -177,13 +196,19 @@ def contour(
     return Contoured(volumes, not_found, tuple(warnings))
 
 
-def _write_rtstruct(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship) -> None:
+def _write_rtstruct(
+    path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship
+) -> None:
     refuse_without_uids(path, scan.source)  # before the masks are made, not after
     write_structure_set(path, traced(masks, scan.grid), scan, made_by)
 
 
-def _write_nifti(folder: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, _made_by: Authorship) -> None:
-    affine_ras(scan.grid)  # raises where slices are not evenly spaced: before the work, not after it
+def _write_nifti(
+    folder: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, _made_by: Authorship
+) -> None:
+    affine_ras(
+        scan.grid
+    )  # raises where slices are not evenly spaced: before the work, not after it
     with whole_folder(folder) as partial:
         for organ, mask in masks:
             write_nifti(partial / f"{organ}.nii.gz", mask, scan.grid)
@@ -193,14 +218,22 @@ WRITERS = {"rtstruct": _write_rtstruct, "seg": write_segmentation, "nifti": _wri
 
 
 def contour_case(model: Model, case: Case) -> Iterator[tuple[str, Mask]]:
-    """Contour those of the model's organs that the patient's structure set has: organ by organ its mask."""
+    """Contour those of the model's organs that the patient's structure set has:
+
+    organ by organ its mask.
+    """
     shared = [organ for organ in model.organs if organ in case.organs]
     if shared:
         yield from predict(model, case.hu, case.grid, shared)
 
 
-def score_masks(case: Case, name: str, masks: Iterable[tuple[str, Mask]]) -> Iterator[tuple[CaseScore, Mask]]:
-    """Compare a model's masks with the case's own: organ by organ the scores, and the mask they belong to."""
+def score_masks(
+    case: Case, name: str, masks: Iterable[tuple[str, Mask]]
+) -> Iterator[tuple[CaseScore, Mask]]:
+    """Compare a model's masks with the case's own:
+
+    organ by organ the scores, and the mask they belong to.
+    """
     for organ, mask in masks:
         measured = score(case.mask(organ), mask, case.grid, tolerance_mm(organ))
         yield CaseScore(case.id, organ, name, **asdict(measured)), mask
@@ -212,11 +245,15 @@ def overlay_of(case: Case, organ: str, index: int, predicted: Mapping[str, Mask]
     return Overlay(np.asarray(case.hu[index]), z_mm, case.grid.spacing_mm, reference, predicted)
 
 
-def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
-    """Score models on a cohort's own contours: scores.csv, statistics.csv and report.html in a new folder.
+def evaluate(
+    cohort: Path, models: Sequence[Path], out: Path, *, progress: Progress = quiet
+) -> list[CaseScore]:
+    """Score models on a cohort's own contours: scores.csv, statistics.csv and report.html in a new
+    folder.
 
     Means and tests are over patients, of whom each may have several CTs.
-    Models are named by their files. An organ that a patient's structure set does not have is not scored.
+    Models are named by their files. An organ that a patient's structure set does not have is not
+    scored.
     """
     refuse_existing(out)
     refuse_unplottable()
@@ -229,8 +266,12 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     for warning in known:
         log.warning(warning)
     scores: list[CaseScore] = []
-    pictures: dict[tuple[str, str], dict[int, dict[str, npt.NDArray[np.uint8]]]] = {}  # case, organ, slice, model: bits
-    jobs = [(case, name) for case in cases for name in reversed(loaded)]  # the last model says what is worth a picture
+    pictures: dict[
+        tuple[str, str], dict[int, dict[str, npt.NDArray[np.uint8]]]
+    ] = {}  # case, organ, slice, model: bits
+    jobs = [
+        (case, name) for case in cases for name in reversed(loaded)
+    ]  # the last model says what is worth a picture
     for done, (case, name) in enumerate(jobs):
         progress("contouring", done, len(jobs), f"{case.id} with {name}")
         for row, mask in score_masks(case, name, contour_case(loaded[name], case)):
@@ -248,21 +289,36 @@ def evaluate(cohort: Path, models: Sequence[Path], out: Path, *, progress: Progr
     def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
         case = opened[case_id]
         for index, bits in pictures[case_id, organ].items():
-            yield overlay_of(case, organ, index, {name: case.unpacked(plane) for name, plane in bits.items()})
+            yield overlay_of(
+                case, organ, index, {name: case.unpacked(plane) for name, plane in bits.items()}
+            )
 
     progress("reporting", len(jobs), len(jobs), "report.html")
     about = About(
         centre=opened.centre,
         date=datetime.datetime.now(datetime.UTC).date(),
         models={
-            name: f"{model.provenance.lineage}; preset {model.provenance.preset}" for name, model in loaded.items()
+            name: f"{model.provenance.lineage}; preset {model.provenance.preset}"
+            for name, model in loaded.items()
         },
         repeat=shlex.join(
-            ["recontour", "evaluate", "COHORT", *(printable(path.name) for path in models), "--out", "OUT"]
+            [
+                "recontour",
+                "evaluate",
+                "COHORT",
+                *(printable(path.name) for path in models),
+                "--out",
+                "OUT",
+            ]
         ),
         notices=tuple(
             dict.fromkeys(
-                [*known, *unknown, *opened.notices, *(n for m in loaded.values() for n in m.provenance.notices)]
+                [
+                    *known,
+                    *unknown,
+                    *opened.notices,
+                    *(n for m in loaded.values() for n in m.provenance.notices),
+                ]
             )
         ),
     )
@@ -283,7 +339,9 @@ def _organs_to_learn(cohort: Cohort, organs: Sequence[str] | None) -> tuple[str,
     wanted = cohort.chosen_organs(organs)
     if not wanted:
         present = ", ".join(cohort.organs)
-        raise OrganError(f"the model's organs are not in {cohort.path}, which has {present}; name --organs")
+        raise OrganError(
+            f"the model's organs are not in {cohort.path}, which has {present}; name --organs"
+        )
     return wanted
 
 
@@ -303,7 +361,9 @@ def _recipe(recipe: Recipe, iterations: int | None) -> Recipe:
     if iterations is None:
         return recipe
     if not 1 <= iterations <= MOST_ITERATIONS:
-        raise SettingsError(f"--iterations {shown(iterations)}: at least 1 and at most {MOST_ITERATIONS} are needed")
+        raise SettingsError(
+            f"--iterations {shown(iterations)}: at least 1 and at most {MOST_ITERATIONS} are needed"
+        )
     return replace(recipe, iterations=iterations)
 
 
@@ -320,27 +380,40 @@ def _learn(
     """Fit a model and write its file, telling how it goes."""
     for warning in draft_warnings(cases):
         log.warning(warning)
-    with closing(fit(model, cases, recipe, out, resume=resume, deterministic=deterministic)) as steps:
+    with closing(
+        fit(model, cases, recipe, out, resume=resume, deterministic=deterministic)
+    ) as steps:
         for step in steps:
             words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
             progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
     if is_first_process() and (never := _never_found(model, cases)):
-        log.warning(f"not found on the patients it was trained on: {', '.join(never)}; give more --iterations")
+        log.warning(
+            f"not found on the patients it was trained on: {', '.join(never)}; give more --iterations"
+        )
     return model
 
 
 def _never_found(model: Model, cases: Sequence[Case]) -> list[str]:
-    """The organs of which a model finds nothing on a few patients it was trained on, where they are largest."""
+    """The organs of which a model finds nothing on a few patients it was trained on, where they are
+    largest.
+    """
     looked: Counter[str] = Counter()
     never = list(model.organs)
     for case in cases:
-        sought = [organ for organ in never if organ in case.organs and looked[organ] < PATIENTS_TO_CHECK]
+        sought = [
+            organ for organ in never if organ in case.organs and looked[organ] < PATIENTS_TO_CHECK
+        ]
         if sought:
             looked.update(sought)
             indices = sorted({slice_to_show(case.mask(organ)) for organ in sought})
-            shape, z_mm = (len(indices), *case.grid.shape[1:]), tuple(case.grid.slice_z_mm[index] for index in indices)
+            shape, z_mm = (
+                (len(indices), *case.grid.shape[1:]),
+                tuple(case.grid.slice_z_mm[index] for index in indices),
+            )
             few = replace(case.grid, shape=shape, slice_z_mm=z_mm)
-            found = {organ for organ, mask in predict(model, case.hu[indices], few, sought) if mask.any()}
+            found = {
+                organ for organ, mask in predict(model, case.hu[indices], few, sought) if mask.any()
+            }
             never = [organ for organ in never if organ not in found]
     return never
 
@@ -353,7 +426,9 @@ def _by_name(models: Sequence[Path]) -> dict[str, Model]:
     """Models by their files' names, in the order given; bytes that are no text become U+FFFD."""
     names = [printable(path.stem) for path in models]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SettingsError(f"two models are called {', '.join(twice)}; rename the files, the report names models so")
+        raise SettingsError(
+            f"two models are called {', '.join(twice)}; rename the files, the report names models so"
+        )
     return {name: load_model(path) for name, path in zip(names, models, strict=True)}
 
 
@@ -362,23 +437,36 @@ def draft_warnings(cases: Sequence[Case]) -> list[str]:
     if not (drafts := sum(case.is_draft for case in cases)):
         return []
     patients = f"{drafts} of {plural(len(cases), 'patient')}"
-    return [f"the contours of {patients} are recontour's own: a model learns and proves nothing by them"]
+    return [
+        f"the contours of {patients} are recontour's own: a model learns and proves nothing by them"
+    ]
 
 
 def _trained_on(models: Mapping[str, Model], cases: Sequence[Case]) -> list[str]:
-    """A warning for each model that was trained on patients it is to be scored on: on the same CT, or on another."""
+    """A warning for each model that was trained on patients it is to be scored on:
+
+    on the same CT, or on another.
+    """
     warnings = []
     patients = by_patient(cases)
     for name, model in models.items():
         cts, keys = set(model.provenance.trained_on), set(model.provenance.trained_on_patients)
-        same = [patient for patient in patients if any(case.fingerprint in cts for case in patient)] if cts else []
+        same = (
+            [patient for patient in patients if any(case.fingerprint in cts for case in patient)]
+            if cts
+            else []
+        )
         other = [
-            patient for patient in patients if patient not in same and any(case.patient in keys for case in patient)
+            patient
+            for patient in patients
+            if patient not in same and any(case.patient in keys for case in patient)
         ]
         if same:
             were = "was" if len(same) == 1 else "were"
             who = f"{_of_patients(same, patients)} {were}"
-            warnings.append(f"{who} used to train {name}: its scores there say nothing of new patients")
+            warnings.append(
+                f"{who} used to train {name}: its scores there say nothing of new patients"
+            )
         if other:
             have = "has" if len(other) == 1 else "have"
             who = f"{_of_patients(other, patients)} {have}"

@@ -54,14 +54,25 @@ def test_ctrl_c_names_resume_only_where_it_is_an_option(
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (RuntimeError("unable to open shared memory object </torch_1> in read-write mode"), "enlarge /dev/shm"),
+        (
+            RuntimeError("unable to open shared memory object </torch_1> in read-write mode"),
+            "enlarge /dev/shm",
+        ),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "smaller --preset"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "smaller --preset"),
+        (
+            RuntimeError(
+                "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+            ),
+            "smaller --preset",
+        ),
         (MemoryError(), "smaller --preset"),
     ],
 )
 def test_full_memories_end_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, advice: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    advice: str,
 ) -> None:
     failing(monkeypatch, "train", error)
     assert main(["train", "C", "--out", "M"]) == 1
@@ -76,20 +87,33 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("nothing", ["", ",", " , "])
-@pytest.mark.parametrize("command", ["train C --out M", "adapt M C --out N", "contour M CT --out R"])
-def test_no_organ_is_not_all_organs(command: str, nothing: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "command", ["train C --out M", "adapt M C --out N", "contour M CT --out R"]
+)
+def test_no_organ_is_not_all_organs(
+    command: str, nothing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As of a shell variable that is empty."""
     assert main([*command.split(), "--organs", nothing]) == 2
-    assert "--organs names no organ; give TG-263 names, or leave it out for all" in capsys.readouterr().err
+    assert (
+        "--organs names no organ; give TG-263 names, or leave it out for all"
+        in capsys.readouterr().err
+    )
 
 
 def test_organs_are_named_with_blanks_and_commas_between_them() -> None:
-    assert commands._organs(Namespace(organs=["Brainstem, Lens_L", "Lens_R,"])) == ["Brainstem", "Lens_L", "Lens_R"]
+    assert commands._organs(Namespace(organs=["Brainstem, Lens_L", "Lens_R,"])) == [
+        "Brainstem",
+        "Lens_L",
+        "Lens_R",
+    ]
 
 
 def test_a_letter_that_the_screen_lacks_is_no_failure(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "recontour", "inspect", str(tmp_path / "脑干")]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, check=False)
+    done = subprocess.run(
+        command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, check=False
+    )
     assert done.returncode == 2
     assert b"no such folder" in done.stderr
     assert b"Traceback" not in done.stderr
@@ -102,7 +126,9 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == f"recontour {version('recontour')}\n"
 
 
-def test_an_unknown_option_is_told_with_its_command_s_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_option_is_told_with_its_command_s_usage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit) as end:
         main(["import", "A", "B", "--center", "C"])
     assert end.value.code == 2
@@ -123,7 +149,10 @@ def test_an_unknown_option_is_told_with_its_command_s_usage(capsys: pytest.Captu
     ],
 )
 def test_an_empty_word_is_not_the_current_folder(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as left:
@@ -133,9 +162,14 @@ def test_an_empty_word_is_not_the_current_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["import {} C", "import A {}", "inspect {}", "export {} O --format nifti"])
+@pytest.mark.parametrize(
+    "command", ["import {} C", "import A {}", "inspect {}", "export {} O --format nifti"]
+)
 def test_a_name_that_is_too_long_is_no_fault_of_the_machine(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([word.replace("{}", "x" * 300) for word in command.split()]) == 2

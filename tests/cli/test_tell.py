@@ -27,7 +27,10 @@ class Clock:
 def test_a_second_training_has_a_time_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """700 iterations at a second each, then 350 at two seconds, then as many again; each told when half are left."""
+    """700 iterations at a second each, then 350 at two seconds, then as many again;
+
+    each told when half are left.
+    """
     clock = Clock()
     monkeypatch.setattr(tell, "time", clock)
     with tell.Progress() as progress:
@@ -38,13 +41,17 @@ def test_a_second_training_has_a_time_of_its_own(
             clock.now += total / 2 * seconds
             progress("training", total, total, "")
     said = [
-        line for line in capsys.readouterr().err.splitlines() if "training 175/" in line or "training 350/700" in line
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if "training 175/" in line or "training 350/700" in line
     ]
     assert [line.partition("about ")[2] for line in said] == ["5.8 min left"] * 3  # 350 seconds
 
 
 def test_on_a_terminal_every_step_has_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True, write=len, flush=lambda: None))
+    monkeypatch.setattr(
+        sys, "stderr", SimpleNamespace(isatty=lambda: True, write=len, flush=lambda: None)
+    )
     with tell.Progress() as progress:
         for total in (2, 3, 3):
             for done in range(total + 1):
@@ -53,7 +60,9 @@ def test_on_a_terminal_every_step_has_a_bar_of_its_own(monkeypatch: pytest.Monke
     assert bars == [(2, 2), (3, 3), (3, 3)]
 
 
-def test_what_is_to_be_known_is_said_whole_and_only_while_a_command_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_to_be_known_is_said_whole_and_only_while_a_command_runs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     log = logging.getLogger("recontour.workflows")
     long = "2 of 3 patients [bold] " + "were used to train it " * 9
     with tell.Progress():
@@ -69,12 +78,22 @@ def row(case: str, organ: str, model: str, dsc: float) -> CaseScore:
 
 def cells(text: str) -> list[list[str]]:
     """The rows of a drawn table."""
-    return [[cell.strip() for cell in line.strip("│┃").split("│")] for line in text.splitlines() if "│" in line]
+    return [
+        [cell.strip() for cell in line.strip("│┃").split("│")]
+        for line in text.splitlines()
+        if "│" in line
+    ]
 
 
-def test_the_mean_is_over_the_organs_that_every_model_scored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mean_is_over_the_organs_that_every_model_scored(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     scores = [row(case, "Lens_L", model, 0.5) for case in "ab" for model in ("S", "ST")]
-    scores += [row("a", "OpticChiasm", "S", 0.1), row("a", "Brain", "ST", 0.9), row("a", "Larynx", "S", nan)]
+    scores += [
+        row("a", "OpticChiasm", "S", 0.1),
+        row("a", "Brain", "ST", 0.9),
+        row("a", "Larynx", "S", nan),
+    ]
     tell.scored(scores, Path("report"))
     assert cells(capsys.readouterr().out) == [
         ["Lens_L", "2", "0.500", "0.500"],
@@ -91,7 +110,8 @@ def test_models_without_a_common_organ_have_no_mean(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"), [(b"", "is damaged"), (b"roi_name,tg263\n\xff\xfe\x00\n", "cannot be read (it is not text")]
+    ("damage", "words"),
+    [(b"", "is damaged"), (b"roi_name,tg263\n\xff\xfe\x00\n", "cannot be read (it is not text")],
 )
 def test_a_damaged_table_of_names_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: bytes, words: str
@@ -111,7 +131,11 @@ def test_what_comes_from_a_file_is_shown_letter_by_letter(
     model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     provenance = replace(
-        model.provenance, centre=HOSTILE, retrained_layers=1, fresh_organs=(HOSTILE,), cases_per_organ={HOSTILE: 1}
+        model.provenance,
+        centre=HOSTILE,
+        retrained_layers=1,
+        fresh_organs=(HOSTILE,),
+        cases_per_organ={HOSTILE: 1},
     )
     tell.learnt(replace(model, provenance=provenance), tmp_path)
     tell.scored([row("a", HOSTILE, HOSTILE, 0.5)], tmp_path / HOSTILE)
@@ -124,7 +148,9 @@ def test_what_comes_from_a_file_is_shown_letter_by_letter(
     assert " ".join(told.split()).count(SHOWN) == 12
 
 
-def test_a_cohort_is_shown_letter_by_letter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cohort_is_shown_letter_by_letter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cohort = Cohort.open_or_create(tmp_path / "north", "[bold]:x:$_$", [HOSTILE])
     (cohort.path / "names.csv").write_text(f'ROI [/],b\n\'=cmd [/],"{HOSTILE}"\n')
     tell.cohort(cohort, [])
@@ -138,7 +164,9 @@ def test_a_cohort_is_shown_letter_by_letter(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_bar_on_a_terminal_shows_words_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
-    terminal = SimpleNamespace(isatty=lambda: True, write=drawn.append, flush=lambda: None, encoding="utf-8")
+    terminal = SimpleNamespace(
+        isatty=lambda: True, write=drawn.append, flush=lambda: None, encoding="utf-8"
+    )
     monkeypatch.setattr(sys, "stderr", terminal)
     with tell.Progress() as progress:
         progress("training [/]", 1, 2, HOSTILE)
@@ -146,7 +174,9 @@ def test_a_bar_on_a_terminal_shows_words_as_they_are(monkeypatch: pytest.MonkeyP
     assert "owned\x07" not in "".join(drawn)
 
 
-def test_an_option_that_is_a_file_s_name_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_that_is_a_file_s_name_steers_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit):
         main(["inspect", "a", "b\x1b[2J"])
     assert "\x1b" not in capsys.readouterr().err

@@ -1,4 +1,7 @@
-"""A case's arrays are what case.json says, or are refused; the machine's faults are not the file's."""
+"""A case's arrays are what case.json says, or are refused;
+
+the machine's faults are not the file's.
+"""
 
 import errno
 import hashlib
@@ -42,7 +45,9 @@ def saved(array: "np.ndarray[Any, Any]") -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("array", [HU, HU.astype(np.float32), MASK.view(np.uint8), HU.T, HU[:, ::-1]])
+@pytest.mark.parametrize(
+    "array", [HU, HU.astype(np.float32), MASK.view(np.uint8), HU.T, HU[:, ::-1]]
+)
 def test_an_array_is_written_as_numpy_does_and_its_digest_is_the_file_s(
     tmp_path: Path, array: "np.ndarray[Any, Any]"
 ) -> None:
@@ -83,15 +88,22 @@ BENT: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("says", BENT)
-def test_an_array_that_is_not_what_case_json_says_is_refused_where_it_is_opened(case: Case, says: str) -> None:
+def test_an_array_that_is_not_what_case_json_says_is_refused_where_it_is_opened(
+    case: Case, says: str
+) -> None:
     (case.path / "ct.npy").write_bytes(BENT[says]())
-    with pytest.raises(CohortError, match=rf"ct\.npy is damaged \({says.split('.*')[0]}.*move the case's folder out"):
+    with pytest.raises(
+        CohortError,
+        match=rf"ct\.npy is damaged \({says.split('.*')[0]}.*move the case's folder out",
+    ):
         again(case)
 
 
 def test_masks_are_checked_as_the_ct_is(case: Case) -> None:
     (case.path / "masks.npy").write_bytes(saved(np.zeros((2, 2, 3, 1), np.uint8)))
-    with pytest.raises(CohortError, match=r"masks\.npy is damaged \(it has shape \(2, 2, 3, 1\), case.json says"):
+    with pytest.raises(
+        CohortError, match=r"masks\.npy is damaged \(it has shape \(2, 2, 3, 1\), case.json says"
+    ):
         again(case)
 
 
@@ -101,14 +113,20 @@ def test_changed_voxels_are_noticed_when_they_are_first_used(case: Case, name: s
     content[-1] ^= 1
     (case.path / name).write_bytes(content)
     opened = again(case)
-    with pytest.raises(CohortError, match=rf"{name} is damaged \(its voxels are not those that were imported"):
+    with pytest.raises(
+        CohortError, match=rf"{name} is damaged \(its voxels are not those that were imported"
+    ):
         opened.examine()
     with pytest.raises(CohortError, match=name):
         opened.hu if name == "ct.npy" else opened.mask("Brainstem")
 
 
-def test_a_worker_of_the_user_s_looks_at_voxels_too(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(multiprocessing.current_process()), "daemon", True)  # as those of a Pool are
+def test_a_worker_of_the_user_s_looks_at_voxels_too(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        type(multiprocessing.current_process()), "daemon", True
+    )  # as those of a Pool are
     content = bytearray((case.path / "ct.npy").read_bytes())
     content[-1] ^= 1
     (case.path / "ct.npy").write_bytes(content)
@@ -119,7 +137,9 @@ def test_a_worker_of_the_user_s_looks_at_voxels_too(case: Case, monkeypatch: pyt
     again(case).examine()
 
 
-def test_voxels_are_read_whole_once_in_a_process(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_voxels_are_read_whole_once_in_a_process(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     looked: list[int] = []
     verify = arrays._verify
 
@@ -150,7 +170,9 @@ def test_a_case_from_before_there_were_digests_is_opened(case: Case) -> None:
 def test_voxels_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
     hu = HU.astype(np.float32)
     hu[1, 2, 3] = value
-    case = Cohort.open_or_create(tmp_path / "c", "north").add("north-1", hu, GRID, {"Brainstem": MASK}, "")
+    case = Cohort.open_or_create(tmp_path / "c", "north").add(
+        "north-1", hu, GRID, {"Brainstem": MASK}, ""
+    )
     with pytest.raises(CohortError, match="it has voxels that are not finite numbers"):
         case.examine()
 
@@ -204,15 +226,19 @@ def test_a_share_that_maps_no_files_is_read(
 
 
 @pytest.mark.parametrize("number", ["EMFILE", "ENFILE", "ENOMEM", "EIO", "ESTALE"])
-def test_faults_of_the_machine_are_not_the_case_s(case: Case, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+def test_faults_of_the_machine_are_not_the_case_s(
+    case: Case, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
     monkeypatch.setattr(mmap, "mmap", refusing(getattr(errno, number)))
     with pytest.raises(FaultError) as caught:
-        again(case).hu  # noqa: B018
+        again(case).hu
     assert "move" not in str(caught.value)
     assert "delete" not in str(caught.value)
 
 
-def test_arrays_that_are_not_in_use_give_way_to_others(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_that_are_not_in_use_give_way_to_others(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mmap, "mmap", refusing(errno.EMFILE, 1))
     assert (again(case).hu == HU).all()
 
@@ -228,7 +254,9 @@ def open_files(most: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("most", "mapped"), [(4, 2), (256, 102), (1024, 400), (4096, 400)])
-def test_as_many_arrays_are_mapped_as_the_limit_of_open_files_allows(most: int, mapped: int) -> None:
+def test_as_many_arrays_are_mapped_as_the_limit_of_open_files_allows(
+    most: int, mapped: int
+) -> None:
     real = resource.getrlimit
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resource, "getrlimit", lambda _what: (most, real(resource.RLIMIT_NOFILE)[1]))
@@ -241,5 +269,8 @@ def test_more_cases_than_a_process_may_open_files_are_read(tmp_path: Path) -> No
         cohort.add(f"north-{number}", HU, GRID, {"Brainstem": MASK}, "")
     with open_files(60):
         cases = list(cohort)
-        assert all((case.hu == HU).all() and (case.mask("Brainstem") == MASK).all() for case in [*cases, *cases])
+        assert all(
+            (case.hu == HU).all() and (case.mask("Brainstem") == MASK).all()
+            for case in [*cases, *cases]
+        )
     store._mapped.cache_clear()

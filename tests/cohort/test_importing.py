@@ -12,14 +12,29 @@ import numpy.typing as npt
 import pytest
 from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
-from tests.dicom.conftest import PATIENT, SHARED_DATA, block, edit, make_scan, make_structure_set, recode
+from tests.dicom.conftest import (
+    PATIENT,
+    SHARED_DATA,
+    block,
+    edit,
+    make_scan,
+    make_structure_set,
+    recode,
+)
 from tests.geometry.conftest import make_grid
 
 from recontour.cli import tell
 from recontour.cohort import Cohort, case_id_of, importing, store
 from recontour.cohort.arrays import write_array
 from recontour.cohort.importing import HIDDEN_NAME, import_archive, import_dicom
-from recontour.dicom import Authorship, Scan, read_archive, read_scan, read_series, write_segmentation
+from recontour.dicom import (
+    Authorship,
+    Scan,
+    read_archive,
+    read_scan,
+    read_series,
+    write_segmentation,
+)
 from recontour.errors import CohortError, FaultError, NoSeriesError
 from recontour.geometry import raster
 from recontour.partials import Lock
@@ -65,7 +80,9 @@ def test_a_patient_becomes_a_case(tmp_path: Path, cohort: Cohort) -> None:
     np.testing.assert_array_equal(case.mask("Brainstem"), block(scan.grid))
 
 
-def test_importing_twice_adds_nothing_twice_and_says_the_same_of_the_names(tmp_path: Path, cohort: Cohort) -> None:
+def test_importing_twice_adds_nothing_twice_and_says_the_same_of_the_names(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     patient(tmp_path / "dicom")
     first = import_archive(read_archive(tmp_path / "dicom"), cohort)
     saved = (cohort.path / "names.csv").read_text()
@@ -97,19 +114,24 @@ def test_two_cts_of_one_patient_are_told(tmp_path: Path, cohort: Cohort) -> None
     for folder in ("a", "c"):
         edit(tmp_path / "dicom" / folder / "ct", lambda image: image.__delattr__("PatientID"))
     assert not any(
-        "under one PatientID" in note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes
+        "under one PatientID" in note
+        for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes
     )
     again = patient(tmp_path / "dicom" / "d", seed="d")
     edit(tmp_path / "dicom" / "d" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
     told = [
-        note for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes if "under one PatientID" in note
+        note
+        for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes
+        if "under one PatientID" in note
     ]
     both = sorted(case_id_of("B", uid) for uid in (uids[1], again))
     assert [note.partition(":")[0] for note in told] == [", ".join(both)]
     assert "SOMEONE" not in str(told)
 
 
-def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(tmp_path: Path, cohort: Cohort) -> None:
+def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     patient(tmp_path / "dicom")
     (case_id,) = import_archive(read_archive(tmp_path / "dicom"), cohort).added
     before = cohort[case_id].source_hash
@@ -120,7 +142,9 @@ def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(tmp_path: P
     assert cohort[case_id].source_hash == before
 
 
-def test_a_structure_set_that_is_damaged_later_is_told_and_the_case_stays(tmp_path: Path, cohort: Cohort) -> None:
+def test_a_structure_set_that_is_damaged_later_is_told_and_the_case_stays(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     patient(tmp_path / "dicom")
     (case_id,) = import_archive(read_archive(tmp_path / "dicom"), cohort).added
     drawn = tmp_path / "dicom" / "rs.dcm"
@@ -128,7 +152,9 @@ def test_a_structure_set_that_is_damaged_later_is_told_and_the_case_stays(tmp_pa
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert (report.already_there, report.left_out) == ((case_id,), ())
     (note,) = report.notes
-    assert note.startswith(f"{case_id}: stays as it was imported; its structure set cannot be used any more: {drawn}")
+    assert note.startswith(
+        f"{case_id}: stays as it was imported; its structure set cannot be used any more: {drawn}"
+    )
     assert rows(cohort.path / "left_out.csv") == []
 
 
@@ -151,7 +177,9 @@ def test_the_users_map_is_obeyed(tmp_path: Path, cohort: Cohort) -> None:
     assert cohort.organs == ("Brainstem",)
 
 
-def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(tmp_path: Path, cohort: Cohort) -> None:
+def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     patient(tmp_path / "dicom", ("Brainstem", "Cord", "Larynx", "Parotid_L"))
 
     def change(dataset: Dataset) -> None:
@@ -160,7 +188,9 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(tmp_path: Path, 
             points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
             points[:, 2] += 500
             contour.ContourData = [str(value) for value in points.ravel()]
-        dataset.StructureSetROISequence[1].ROIName = "Parotid_L"  # empty: no rival of the one that is drawn
+        dataset.StructureSetROISequence[
+            1
+        ].ROIName = "Parotid_L"  # empty: no rival of the one that is drawn
 
     edit(tmp_path / "dicom" / "rs.dcm", change)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
@@ -174,9 +204,15 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("drawn", "told"),
     [
-        ([0, 2, 4, 6, 8], "Brainstem is unknown: Brainstem is on 5 slices, and not on 4 between them"),
+        (
+            [0, 2, 4, 6, 8],
+            "Brainstem is unknown: Brainstem is on 5 slices, and not on 4 between them",
+        ),
         ([0, 4, 8], "Brainstem is unknown: Brainstem is on 3 slices, and not on 6 between them"),
-        ([0, 1, 2, 4, 5], "Brainstem: nothing on 1 slice(s) between its first and last; taken as it is"),
+        (
+            [0, 1, 2, 4, 5],
+            "Brainstem: nothing on 1 slice(s) between its first and last; taken as it is",
+        ),
         ([3, 4, 5], ""),
         ([0, 3], "Brainstem: nothing on 2 slice(s) between its first and last; taken as it is"),
     ],
@@ -199,7 +235,9 @@ def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_told(
     assert case.organs == (("SpinalCord",) if is_unknown else ("Brainstem", "SpinalCord"))
     if not is_unknown:
         assert case.slices_with("Brainstem").tolist() == drawn
-    assert [note.partition(": ")[2].partition(";")[0] for note in report.notes] == [told.partition(";")[0]] * bool(told)
+    assert [note.partition(": ")[2].partition(";")[0] for note in report.notes] == [
+        told.partition(";")[0]
+    ] * bool(told)
 
 
 @pytest.mark.parametrize("swapped", [True, False])
@@ -230,7 +268,9 @@ def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None
 
 
 @pytest.mark.parametrize("cause", ["no type", "Closed_Planar", "no structure has such a number"])
-def test_a_structure_set_without_area_is_not_said_to_be_mappable(tmp_path: Path, cohort: Cohort, cause: str) -> None:
+def test_a_structure_set_without_area_is_not_said_to_be_mappable(
+    tmp_path: Path, cohort: Cohort, cause: str
+) -> None:
     patient(tmp_path / "dicom", ("Brainstem", "Cord"))
 
     def change(dataset: Dataset) -> None:
@@ -276,7 +316,10 @@ def test_contours_between_slices_are_told(tmp_path: Path, cohort: Cohort, up_mm:
 
 
 def test_planes_that_fall_on_one_slice_are_told(tmp_path: Path, cohort: Cohort) -> None:
-    """Every second image is missing: the planes on those fall on the slice below, which has its own, or on none."""
+    """Every second image is missing:
+
+    the planes on those fall on the slice below, which has its own, or on none.
+    """
     scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Brainstem", "Cord"))
     for path in sorted((tmp_path / "dicom" / "ct").iterdir())[1::2]:
@@ -293,7 +336,11 @@ def test_images_of_another_series_are_not_missed(tmp_path: Path, cohort: Cohort)
     patient(tmp_path / "dicom")
 
     def add(dataset: Dataset) -> None:
-        series = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence
+        series = (
+            dataset.ReferencedFrameOfReferenceSequence[0]
+            .RTReferencedStudySequence[0]
+            .RTReferencedSeriesSequence
+        )
         other = Dataset()
         other.SeriesInstanceUID, other.ContourImageSequence = "1.2.3", [Dataset()]
         other.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
@@ -304,7 +351,10 @@ def test_images_of_another_series_are_not_missed(tmp_path: Path, cohort: Cohort)
 
 
 def test_slices_that_contours_leave_empty_are_told(tmp_path: Path, cohort: Cohort) -> None:
-    """On one slice of five, the organ and a contour a hair around it: between them is no half of a pixel."""
+    """On one slice of five, the organ and a contour a hair around it:
+
+    between them is no half of a pixel.
+    """
     patient(tmp_path / "dicom")
 
     def surround(dataset: Dataset) -> None:
@@ -312,7 +362,9 @@ def test_slices_that_contours_leave_empty_are_told(tmp_path: Path, cohort: Cohor
             points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
             middle = points.mean(axis=0)
             again = moved(contour, (0, 0, 0))
-            again.ContourData = [f"{value:.4f}" for value in ((points - middle) * 1.02 + middle).ravel()]
+            again.ContourData = [
+                f"{value:.4f}" for value in ((points - middle) * 1.02 + middle).ravel()
+            ]
             dataset.ROIContourSequence[0].ContourSequence.append(again)
 
     edit(tmp_path / "dicom" / "rs.dcm", surround)
@@ -323,31 +375,44 @@ def test_slices_that_contours_leave_empty_are_told(tmp_path: Path, cohort: Cohor
     ]
 
 
-def test_two_rois_of_one_name_are_neither_taken_nor_said_to_be_mappable(tmp_path: Path, cohort: Cohort) -> None:
+def test_two_rois_of_one_name_are_neither_taken_nor_said_to_be_mappable(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     patient(tmp_path / "dicom", ("Brainstem", "Brainstem", "Cord"))
     report = import_archive(read_archive(tmp_path / "dicom"), cohort, {"brainstem": "Brainstem"})
     assert cohort.organs == ("SpinalCord",)
     reasons = {row.reason for row, _ in report.names if row.status == "ambiguous"}
-    assert reasons == {"2 ROIs would be Brainstem; their name is the same, so rename all but one where they were drawn"}
+    assert reasons == {
+        "2 ROIs would be Brainstem; their name is the same, so rename all but one where they were drawn"
+    }
 
 
 def test_contours_without_end_cost_their_organ_and_no_other(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom", ("Brainstem", "Cord"))
 
     def zigzag(dataset: Dataset) -> None:
-        points = np.column_stack([np.linspace(-7, 6, 300_000), np.tile([-4.0, 4.0], 150_000), np.zeros(300_000)])
+        points = np.column_stack(
+            [np.linspace(-7, 6, 300_000), np.tile([-4.0, 4.0], 150_000), np.zeros(300_000)]
+        )
         contour = dataset.ROIContourSequence[0].ContourSequence[0]
         contour.ContourData = [f"{value:.4f}" for value in points.ravel()]
         contour.NumberOfContourPoints = len(points)
 
-    recode(tmp_path / "dicom" / "rs.dcm", ImplicitVRLittleEndian)  # so many points fit into no explicit DS
+    recode(
+        tmp_path / "dicom" / "rs.dcm", ImplicitVRLittleEndian
+    )  # so many points fit into no explicit DS
     edit(tmp_path / "dicom" / "rs.dcm", zigzag)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("SpinalCord",)
-    assert any("Brainstem is unknown: contours of one slice or a few cross" in note for note in report.notes)
+    assert any(
+        "Brainstem is unknown: contours of one slice or a few cross" in note
+        for note in report.notes
+    )
 
 
-def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_path: Path, cohort: Cohort) -> None:
+def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     dicom = tmp_path / "dicom"
     patient(dicom / "good", seed="good")
     patient(dicom / "no organ", ("BODY",), seed="no organ")
@@ -359,12 +424,17 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_pa
     patient(dicom / "frame", seed="frame")
     edit(dicom / "frame" / "ct", lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"))
     patient(dicom / "two", seed="two")
-    edit(dicom / "two" / "ct" / "CT0003.dcm", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
+    edit(
+        dicom / "two" / "ct" / "CT0003.dcm",
+        lambda image: setattr(image, "PatientID", "SOMEONE ELSE"),
+    )
     make_scan(dicom / "lonely", seed="lonely")
     (dicom / "letter.dcm").write_text("Dear colleague")
     report = import_archive(read_archive(dicom), cohort)
     assert len(report.added) == len(cohort) == 1
-    told = " | ".join(f"{found.where.relative_to(dicom)}: {found.reason}" for found in report.left_out)
+    told = " | ".join(
+        f"{found.where.relative_to(dicom)}: {found.reason}" for found in report.left_out
+    )
     for part in (
         "no organ/rs.dcm: no known organ",
         "gap/ct: (file): no slice between z = 3.0 and 9.0 mm",
@@ -376,7 +446,9 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(tmp_pa
     ):
         assert part in told, (part, told)
     assert len(report.left_out) == 7
-    assert [row["reason"] for row in rows(cohort.path / "left_out.csv")] == [found.reason for found in report.left_out]
+    assert [row["reason"] for row in rows(cohort.path / "left_out.csv")] == [
+        found.reason for found in report.left_out
+    ]
 
 
 @pytest.mark.parametrize("name", ["in", "a", "1", "."])
@@ -397,8 +469,13 @@ def test_a_folder_whose_name_is_a_word_does_not_garble_the_stored_reason(
     )
 
 
-def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(tmp_path: Path, cohort: Cohort) -> None:
-    """As one has whose densities were overridden; from another folder, after the first was imported."""
+def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    """As one has whose densities were overridden;
+
+    from another folder, after the first was imported.
+    """
     patient(tmp_path / "dicom")
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == ()
@@ -427,7 +504,9 @@ def test_a_salt_that_was_lost_makes_nobody_another_patient(tmp_path: Path, cohor
 def test_what_is_left_out_of_one_folder_can_be_told_apart(
     tmp_path: Path, cohort: Cohort, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The screen shows one of its files, the id that left_out.csv has, and between which structure sets to choose."""
+    """The screen shows one of its files, the id that left_out.csv has, and between which structure
+    sets to choose.
+    """
     flat = tmp_path / "flat"
     flat.mkdir()
     for seed in ("good", "gap", "tie"):
@@ -450,10 +529,21 @@ def test_what_is_left_out_of_one_folder_can_be_told_apart(
 
 
 def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -> None:
-    """No folder's name, no patient's name, ID or date, no UID; not even where a ROI or an error says it."""
+    """No folder's name, no patient's name, ID or date, no UID;
+
+    not even where a ROI or an error says it.
+    """
     family, given = PATIENT[0].split("^")
     dicom = tmp_path / f"{family} {PATIENT[1]}"
-    free = (f"GTV {family}", "boost 2019-02-14", "boost 14.02.19", "boost 14 Feb", "GTV Ng", "GTV 李", "mass 471123")
+    free = (
+        f"GTV {family}",
+        "boost 2019-02-14",
+        "boost 14.02.19",
+        "boost 14 Feb",
+        "GTV Ng",
+        "GTV 李",
+        "mass 471123",
+    )
     uids = [patient(dicom / given, ("Cord", "PTV 70", *free), seed="a")]
     uids.append(patient(dicom / "none", (f"Tumor {given}",), seed="none"))
     uids.append(patient(dicom / "bad", seed="bad"))
@@ -462,13 +552,23 @@ def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -
     (dicom / "letter.dcm").write_text("Dear colleague")
     report = import_archive(read_archive(dicom), cohort)
     assert len(cohort) == 1
-    assert set(free) < {row.roi_name for row, _ in report.names}  # the screen shows what could be mapped
+    assert set(free) < {
+        row.roi_name for row, _ in report.names
+    }  # the screen shows what could be mapped
     assert any(f"it has Tumor {given}" in found.why for found in report.left_out)
-    assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} == {"Cord", "PTV 70", HIDDEN_NAME}
+    assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} == {
+        "Cord",
+        "PTV 70",
+        HIDDEN_NAME,
+    }
     told = "(file): its pixels are rescaled to another unit, not to Hounsfield units; give the plain CT"
     assert told in [found.reason for found in report.left_out]
     kept = b"".join(file.read_bytes() for file in cohort.path.rglob("*") if file.is_file()).lower()
-    kept += " ".join(str(entry.relative_to(cohort.path)) for entry in cohort.path.rglob("*")).lower().encode()
+    kept += (
+        " ".join(str(entry.relative_to(cohort.path)) for entry in cohort.path.rglob("*"))
+        .lower()
+        .encode()
+    )
     assert b"spinalcord" in kept
     for secret in (family, given, PATIENT[1], "20200101", "1.2.826", *uids, *free):
         assert secret.lower().encode() not in kept, secret
@@ -483,7 +583,9 @@ def test_no_note_is_saved(tmp_path: Path, cohort: Cohort) -> None:
     edit(tmp_path / "dicom" / "rs.dcm", shrink)
     (note,) = import_archive(read_archive(tmp_path / "dicom"), cohort).notes
     assert "Cord: 1 contour(s) that are not closed" in note
-    assert not any(b"OPEN_PLANAR" in file.read_bytes() for file in cohort.path.rglob("*") if file.is_file())
+    assert not any(
+        b"OPEN_PLANAR" in file.read_bytes() for file in cohort.path.rglob("*") if file.is_file()
+    )
 
 
 def test_a_malformed_contour_costs_its_organ_and_no_other(tmp_path: Path, cohort: Cohort) -> None:
@@ -499,9 +601,15 @@ def test_a_malformed_contour_costs_its_organ_and_no_other(tmp_path: Path, cohort
     (note,) = report.notes
     assert "SpinalCord is unknown" in note
     assert "spans z = " in note
-    assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == report.notes  # not: now also has it
-    edit(tmp_path / "dicom" / "rs.dcm", lambda dataset: dataset.StructureSetROISequence.pop())  # the sound one
-    with pytest.raises(NoSeriesError, match=r"it has Couch, Cord; .*SpinalCord is unknown: .* spans z"):
+    assert (
+        import_archive(read_archive(tmp_path / "dicom"), cohort).notes == report.notes
+    )  # not: now also has it
+    edit(
+        tmp_path / "dicom" / "rs.dcm", lambda dataset: dataset.StructureSetROISequence.pop()
+    )  # the sound one
+    with pytest.raises(
+        NoSeriesError, match=r"it has Couch, Cord; .*SpinalCord is unknown: .* spans z"
+    ):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
 
 
@@ -540,7 +648,9 @@ def test_what_is_left_out_stays_listed_until_it_is_imported(tmp_path: Path, coho
 
 
 @pytest.mark.parametrize("mend", ["remove", "replace"])
-def test_a_bad_file_that_is_gone_is_no_longer_listed(tmp_path: Path, cohort: Cohort, mend: str) -> None:
+def test_a_bad_file_that_is_gone_is_no_longer_listed(
+    tmp_path: Path, cohort: Cohort, mend: str
+) -> None:
     patient(tmp_path / "dicom")
     stray = tmp_path / "dicom" / "stray.dcm"
     stray.write_text("Dear colleague")
@@ -549,13 +659,16 @@ def test_a_bad_file_that_is_gone_is_no_longer_listed(tmp_path: Path, cohort: Coh
     if mend == "remove":
         stray.unlink()
     else:
-        copy(next((tmp_path / "dicom" / "ct").iterdir()), stray)  # of one instance only the first copy is used
+        copy(
+            next((tmp_path / "dicom" / "ct").iterdir()), stray
+        )  # of one instance only the first copy is used
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert rows(cohort.path / "left_out.csv") == []
 
 
 @pytest.mark.parametrize(
-    ("trouble", "kept"), [(KeyboardInterrupt(), 0), (KeyboardInterrupt(), 1), (OSError(28, "full"), 0)]
+    ("trouble", "kept"),
+    [(KeyboardInterrupt(), 0), (KeyboardInterrupt(), 1), (OSError(28, "full"), 0)],
 )
 def test_a_broken_off_import_leaves_nothing_or_whole_patients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, kept: int
@@ -582,14 +695,16 @@ def test_a_broken_off_import_leaves_nothing_or_whole_patients(
     assert (len(report.already_there), len(report.added)) == (kept, 2 - kept)
 
 
-def test_names_of_earlier_imports_stay_with_their_newest_status(tmp_path: Path, cohort: Cohort) -> None:
+def test_names_of_earlier_imports_stay_with_their_newest_status(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     patient(tmp_path / "a", ("Cord", "Parotid", "Larynx"), seed="a")
     patient(tmp_path / "b", ("Cord", "Parotid"), seed="b")
     import_archive(read_archive(tmp_path / "a"), cohort)
     import_archive(read_archive(tmp_path / "b"), cohort, {"Parotid": "Parotid_R"})
-    assert {row["roi_name"]: row["status"] for row in rows(cohort.path / "names.csv")} == dict.fromkeys(
-        ("Cord", "Parotid", "Larynx"), "mapped"
-    )
+    assert {
+        row["roi_name"]: row["status"] for row in rows(cohort.path / "names.csv")
+    } == dict.fromkeys(("Cord", "Parotid", "Larynx"), "mapped")
 
 
 SPOILT = [
@@ -609,7 +724,9 @@ def test_a_table_that_cannot_be_read_is_not_overwritten(
     patient(tmp_path / "a")
     table = cohort.path / name
     table.write_bytes(spoilt)
-    with pytest.raises(CohortError, match=f"{name} (is no table|cannot be read) .* Move it away, then repeat"):
+    with pytest.raises(
+        CohortError, match=f"{name} (is no table|cannot be read) .* Move it away, then repeat"
+    ):
         import_archive(read_archive(tmp_path / "a"), cohort)
     assert table.read_bytes() == spoilt
     assert cohort.case_ids == ()
@@ -620,9 +737,15 @@ def test_a_table_that_cannot_be_read_is_not_overwritten(
 def test_no_row_is_lost_when_two_imports_overlap(
     tmp_path: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a share without locks: the other writes its table just after ours was read, and just after it was written."""
+    """On a share without locks:
+
+    the other writes its table just after ours was read, and just after it was written.
+    """
     patient(tmp_path / "a", ("Cord", "Parotid"), seed="a")
-    others = [["Larynx", "Larynx", "mapped", "TG-263", "1"], ["Lips", "Lips", "mapped", "TG-263", "1"]]
+    others = [
+        ["Larynx", "Larynx", "mapped", "TG-263", "1"],
+        ["Lips", "Lips", "mapped", "TG-263", "1"],
+    ]
     write = importing._write_csv
 
     def written(path: Path, header: Sequence[str], table: importing.Rows) -> None:
@@ -633,10 +756,16 @@ def test_no_row_is_lost_when_two_imports_overlap(
     monkeypatch.setattr(importing, "_write_csv", written)
     monkeypatch.setattr("recontour.partials.lock", lambda _at, **_: Lock.NONE)
     import_archive(read_archive(tmp_path / "a"), cohort)
-    assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} >= {"Cord", "Parotid", "Larynx"}
+    assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} >= {
+        "Cord",
+        "Parotid",
+        "Larynx",
+    }
 
 
-def test_a_table_is_brought_up_to_date_by_one_import_at_a_time(tmp_path: Path, cohort: Cohort) -> None:
+def test_a_table_is_brought_up_to_date_by_one_import_at_a_time(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     (cohort.path / "names.csv").write_text("roi_name,tg263,status,reason,patients\n")
     add = "; ".join(
         [
@@ -653,7 +782,9 @@ def test_a_table_is_brought_up_to_date_by_one_import_at_a_time(tmp_path: Path, c
     assert len(rows(cohort.path / "names.csv")) == 120
 
 
-def test_import_into_a_cohort_whose_label_is_a_path_writes_nothing_elsewhere(tmp_path: Path, cohort: Cohort) -> None:
+def test_import_into_a_cohort_whose_label_is_a_path_writes_nothing_elsewhere(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     patient(tmp_path / "dicom")
     about = cohort.path / "cohort.json"
     for label in (str(tmp_path / "elsewhere" / "x"), "../../x", "..", "\\x"):
@@ -664,7 +795,9 @@ def test_import_into_a_cohort_whose_label_is_a_path_writes_nothing_elsewhere(tmp
         assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_damaged_case_is_left_out_and_the_others_are_imported(tmp_path: Path, cohort: Cohort) -> None:
+def test_a_damaged_case_is_left_out_and_the_others_are_imported(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     """After a power cut without syncs its arrays were empty, and it was told as there already."""
     patient(tmp_path / "dicom" / "a", seed="a")
     import_archive(read_archive(tmp_path / "dicom"), cohort)
@@ -691,7 +824,7 @@ def test_progress_is_told(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom" / "1", seed="a")
     patient(tmp_path / "dicom" / "2", seed="b")
     told: list[tuple[int, int]] = []
-    watch = lambda _what, done, total, _words: told.append((done, total))  # noqa: E731
+    watch = lambda _what, done, total, _words: told.append((done, total))
     import_archive(read_archive(tmp_path / "dicom"), cohort, progress=watch)
     assert told == [(0, 2), (1, 2), (2, 2)]
 
@@ -708,7 +841,9 @@ def test_an_archive_without_ct_is_refused_and_no_cohort_made(tmp_path: Path) -> 
     assert not (tmp_path / "new").exists()
 
 
-def test_an_archive_of_which_nothing_can_be_used_is_refused_and_no_cohort_made(tmp_path: Path) -> None:
+def test_an_archive_of_which_nothing_can_be_used_is_refused_and_no_cohort_made(
+    tmp_path: Path,
+) -> None:
     dicom = tmp_path / "dicom"
     make_scan(dicom / "1", seed="1")
     make_scan(dicom / "2", seed="2")
@@ -736,13 +871,22 @@ def test_real_patients_keep_every_voxel_of_every_organ(tmp_path: Path, role: str
     assert len(report.added) == 2
     assert {row.status for row, _ in report.names} == {"mapped"}
     originals = [
-        np.load(SHARED_DATA / "openkbp" / role / f"{entry.name}.npz") for entry in (tmp_path / "dicom" / role).iterdir()
+        np.load(SHARED_DATA / "openkbp" / role / f"{entry.name}.npz")
+        for entry in (tmp_path / "dicom" / role).iterdir()
     ]
     for case in cohort:
-        (original,) = (one for one in originals if one["ct"].shape == case.grid.shape and (one["ct"] == case.hu).all())
-        assert set(case.organs) == {organ for organ, bit in ORGANS.items() if original["contoured"][bit]}
+        (original,) = (
+            one
+            for one in originals
+            if one["ct"].shape == case.grid.shape and (one["ct"] == case.hu).all()
+        )
+        assert set(case.organs) == {
+            organ for organ, bit in ORGANS.items() if original["contoured"][bit]
+        }
         for organ in case.organs:
-            np.testing.assert_array_equal(case.mask(organ), original["oar_bits"] >> ORGANS[organ] & 1)
+            np.testing.assert_array_equal(
+                case.mask(organ), original["oar_bits"] >> ORGANS[organ] & 1
+            )
 
 
 def segmented(folder: Path, masks: dict[str, npt.NDArray[np.bool_]]) -> Scan:
@@ -752,9 +896,17 @@ def segmented(folder: Path, masks: dict[str, npt.NDArray[np.bool_]]) -> Scan:
 
 
 def seg_masks() -> dict[str, npt.NDArray[np.bool_]]:
-    """Two organs that overlap, by names of a centre's own; one without a voxel, one that is no organ."""
+    """Two organs that overlap, by names of a centre's own;
+
+    one without a voxel, one that is no organ.
+    """
     first = block(make_grid((5, 6, 8)))
-    return {"Brain Stem": first, "LT PAROTID": np.roll(first, 1, axis=2), "Cord": first & False, "PTV70": first}
+    return {
+        "Brain Stem": first,
+        "LT PAROTID": np.roll(first, 1, axis=2),
+        "Cord": first & False,
+        "PTV70": first,
+    }
 
 
 def test_a_segmentation_is_imported_as_its_ct_s_structures(tmp_path: Path, cohort: Cohort) -> None:
@@ -778,16 +930,24 @@ def test_a_draft_stays_known_as_one_in_the_cohort(
     patient(tmp_path / "dicom" / "person")
     scan = make_scan(tmp_path / "dicom" / "draft" / "ct", seed="b")
     write_segmentation(
-        tmp_path / "dicom" / "draft" / "seg.dcm", seg_masks().items(), scan, Authorship("north (compact)")
+        tmp_path / "dicom" / "draft" / "seg.dcm",
+        seg_masks().items(),
+        scan,
+        Authorship("north (compact)"),
     )
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     draft = case_id_of("B", scan.source.series_instance_uid)
     assert [case.id for case in cohort if case.is_draft] == [draft]
     tell.cohort(cohort, list(cohort))
-    assert f"recontour's own contours, by which a model learns and proves nothing: {draft}\n" in capsys.readouterr().out
+    assert (
+        f"recontour's own contours, by which a model learns and proves nothing: {draft}\n"
+        in capsys.readouterr().out
+    )
 
 
-def test_an_rtstruct_is_taken_before_a_segmentation_and_that_is_noted(tmp_path: Path, cohort: Cohort) -> None:
+def test_an_rtstruct_is_taken_before_a_segmentation_and_that_is_noted(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     scan = segmented(tmp_path / "dicom", seg_masks())
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Larynx",))
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
@@ -795,11 +955,15 @@ def test_an_rtstruct_is_taken_before_a_segmentation_and_that_is_noted(tmp_path: 
     assert ["its RTSTRUCT was taken, not its SEG" in note for note in report.notes] == [True]
 
 
-def test_a_segmentation_on_turned_images_lies_as_its_ct_does(tmp_path: Path, cohort: Cohort) -> None:
+def test_a_segmentation_on_turned_images_lies_as_its_ct_does(
+    tmp_path: Path, cohort: Cohort
+) -> None:
     masks = seg_masks()
     scan = segmented(tmp_path / "dicom", masks)
 
-    def mirrored(image: Dataset) -> None:  # the same place in the patient, columns stored from left to right
+    def mirrored(
+        image: Dataset,
+    ) -> None:  # the same place in the patient, columns stored from left to right
         image.ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
         image.ImagePositionPatient[0] = scan.grid.origin_mm[0] + 7 * scan.grid.spacing_mm[1]
         image.PixelData = np.fliplr(image.pixel_array).tobytes()
@@ -827,7 +991,9 @@ def test_a_segmentation_that_cannot_be_read_is_left_out_with_the_reason(
     scan = segmented(tmp_path / "dicom", seg_masks())
     edit(tmp_path / "dicom" / "seg.dcm", change)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    assert [found.what for found in report.left_out] == [case_id_of("B", scan.source.series_instance_uid)]
+    assert [found.what for found in report.left_out] == [
+        case_id_of("B", scan.source.series_instance_uid)
+    ]
     assert reason in report.left_out[0].reason
     assert "seg.dcm" not in report.left_out[0].reason
     assert not cohort.case_ids
@@ -852,13 +1018,17 @@ def test_contours_without_end_leave_their_organ_unknown(
     patient(tmp_path / "drawn", seed="b")
     monkeypatch.setattr(raster, "MOST_CROSSINGS", 10)
     report = import_archive(read_archive(tmp_path / "drawn"), cohort)
-    assert [("Brainstem is unknown" in found.why, "cross its rows" in found.why) for found in report.left_out] == [
-        (True, True)
-    ]
+    assert [
+        ("Brainstem is unknown" in found.why, "cross its rows" in found.why)
+        for found in report.left_out
+    ] == [(True, True)]
 
 
 def test_a_table_that_a_spreadsheet_would_run_is_harmless_and_comes_back(tmp_path: Path) -> None:
-    header, rows = ["what", "reason", "archive"], [["-a-1234", "=1+1; =2", "@x"], ["b", "it's -3", "'=y"]]
+    header, rows = (
+        ["what", "reason", "archive"],
+        [["-a-1234", "=1+1; =2", "@x"], ["b", "it's -3", "'=y"]],
+    )
     importing._write_csv(tmp_path / "left_out.csv", header, rows)
     assert (tmp_path / "left_out.csv").read_text().splitlines()[1] == "'-a-1234,'=1+1;' =2,'@x"
     assert importing._read_csv(tmp_path / "left_out.csv", header) == rows
@@ -874,5 +1044,6 @@ def test_what_a_file_says_is_not_stored_as_the_reason_it_was_left_out(
     assert kind.upper() not in found.reason.upper()
     (row,) = rows(cohort.path / "left_out.csv")
     assert (
-        row["reason"] == "(file): its pixels are rescaled to another unit, not to Hounsfield units; give the plain CT"
+        row["reason"]
+        == "(file): its pixels are rescaled to another unit, not to Hounsfield units; give the plain CT"
     )

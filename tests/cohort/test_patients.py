@@ -1,4 +1,7 @@
-"""Patient keys: the same for one patient, nothing without the salt, and nowhere but in the cohort."""
+"""Patient keys:
+
+the same for one patient, nothing without the salt, and nowhere but in the cohort.
+"""
 
 import errno
 import json
@@ -14,10 +17,10 @@ from tests.dicom.conftest import edit, make_scan, make_structure_set
 
 from recontour.cli import tell
 from recontour.cohort import Case, Cohort, by_patient, case_id_of, patient_names
-from recontour.cohort.export import export
 from recontour.cohort.importing import import_dicom
 from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, salt_beside, salt_path
 from recontour.errors import CohortError, FaultError
+from recontour.exchange.export import export
 
 ORGAN = "Brain Stem"
 KEY = "0123abcd-0123456789abcdef"
@@ -26,7 +29,10 @@ OTHER_SALT = "89abcdef-0123456789abcdef"
 
 
 def ct(folder: Path, seed: str, patient_id: str, name: str = "") -> str:
-    """A CT of someone, other voxels for other seeds, with a structure set; returns the id of its case."""
+    """A CT of someone, other voxels for other seeds, with a structure set;
+
+    returns the id of its case.
+    """
     scan = make_scan(folder / seed / "ct", seed=seed)
     make_structure_set(folder / seed / "rs.dcm", scan, (ORGAN,), seed=seed)
 
@@ -58,12 +64,18 @@ def groups(cases: list[Case] | Cohort) -> list[list[str]]:
 
 
 def test_cts_of_one_patient_have_one_key_in_all_cohorts_of_a_folder(tmp_path: Path) -> None:
-    one, again, other = (ct(tmp_path / "dicom", *of) for of in (("a", "17"), ("b", "17"), ("c", "18")))
+    one, again, other = (
+        ct(tmp_path / "dicom", *of) for of in (("a", "17"), ("b", "17"), ("c", "18"))
+    )
     report = import_dicom(tmp_path / "dicom", tmp_path / "train", centre="N")
     found = keys(tmp_path / "train")
     assert found[one] == found[again] != found[other]
     assert all(re.fullmatch("[0-9a-f]{8}-[0-9a-f]{16}", str(key)) for key in found.values())
-    assert [note for note in report.notes if "2 CTs under one PatientID. They count as one patient" in note]
+    assert [
+        note
+        for note in report.notes
+        if "2 CTs under one PatientID. They count as one patient" in note
+    ]
     third = ct(tmp_path / "later", "d", "17")
     report = import_dicom(tmp_path / "later", tmp_path / "train", centre="N")
     assert keys(tmp_path / "train")[third] == found[one]
@@ -101,7 +113,11 @@ def test_a_salt_that_is_open_to_others_is_used_and_said_to_be(tmp_path: Path, mo
 
 def notes_on_salt(folder: Path, archive: str) -> list[str]:
     """What the import of an archive notes of the salt."""
-    return [note for note in import_dicom(folder / archive, folder / "north", centre="N").notes if SALT_FILE in note]
+    return [
+        note
+        for note in import_dicom(folder / archive, folder / "north", centre="N").notes
+        if SALT_FILE in note
+    ]
 
 
 @pytest.mark.parametrize("format", ["nnunet", "nifti"])
@@ -115,7 +131,9 @@ def test_an_export_carries_no_key(tmp_path: Path, format: str) -> None:
     assert written
     for path in written:
         assert SALT_FILE not in path.name
-        assert path.is_dir() or not any(part.encode() in path.read_bytes() for part in key.split("-"))
+        assert path.is_dir() or not any(
+            part.encode() in path.read_bytes() for part in key.split("-")
+        )
 
 
 def test_an_id_of_everyone_is_nobodys_and_that_is_said(tmp_path: Path) -> None:
@@ -144,7 +162,9 @@ def test_with_a_lost_salt_new_keys_cannot_be_compared(tmp_path: Path) -> None:
         (tmp_path / SALT_FILE).unlink()
     cohort = Cohort.open(tmp_path / "north")
     assert len(by_patient(cohort)) == 2
-    assert doubt(cohort).startswith("The patient keys of these 2 CTs were made with 2 salts and cannot be compared")
+    assert doubt(cohort).startswith(
+        "The patient keys of these 2 CTs were made with 2 salts and cannot be compared"
+    )
 
 
 def test_with_a_lost_salt_the_same_patient_is_not_taken_for_another(tmp_path: Path) -> None:
@@ -199,7 +219,9 @@ def test_a_second_ct_that_nobody_contoured_does_not_make_an_id_everyones(tmp_pat
     assert keys(tmp_path / "north")[one]
 
 
-def test_inspect_says_who_is_one_patient(north: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_says_who_is_one_patient(
+    north: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cohort = with_keys(north, tmp_path / "a", [KEY, OTHER, None, KEY])
     tell.cohort(cohort, list(cohort))
     said = " ".join(capsys.readouterr().out.split())
@@ -208,7 +230,9 @@ def test_inspect_says_who_is_one_patient(north: Cohort, tmp_path: Path, capsys: 
     assert "0123abcd" not in said
 
 
-@pytest.mark.parametrize("content", ["", "recontour salt 1\nabc\n", "recontour salt 2\n" + "0" * 64 + "\n", "\xff"])
+@pytest.mark.parametrize(
+    "content", ["", "recontour salt 1\nabc\n", "recontour salt 2\n" + "0" * 64 + "\n", "\xff"]
+)
 def test_a_damaged_salt_is_kept_and_said(tmp_path: Path, content: str) -> None:
     (tmp_path / SALT_FILE).write_text(content, encoding="latin-1")
     ct(tmp_path / "dicom", "a", "17")
@@ -226,7 +250,9 @@ def test_imports_at_once_agree_on_one_salt(tmp_path: Path) -> None:
 
 
 def test_a_key_is_hmac_sha_256_of_the_id() -> None:
-    salt = Salt(bytes(range(32)))  # by openssl: printf MRN-4711 | openssl dgst -sha256 -mac HMAC -macopt hexkey:...
+    salt = Salt(
+        bytes(range(32))
+    )  # by openssl: printf MRN-4711 | openssl dgst -sha256 -mac HMAC -macopt hexkey:...
     assert salt.key("MRN-4711") == "e9df8a32-23adcef79f62234f"
     assert salt.key("MRN-4712") != salt.key("MRN-4711")
 
@@ -235,9 +261,23 @@ def test_one_key_or_one_ct_makes_one_patient(north: Cohort, tmp_path: Path) -> N
     cohort = with_keys(north, tmp_path / "x", [KEY, OTHER, None, KEY, OTHER_SALT])
     assert groups(cohort) == [["x0", "x3"], ["x1"], ["x2"], ["x4"]]
     twin = cohort["x2"]  # of x2, under the key of x1: with it x1 and x2 are one patient
-    cohort.add("x5", twin.hu, twin.grid, {organ: twin.mask(organ) for organ in twin.organs}, "hash", patient=OTHER)
+    cohort.add(
+        "x5",
+        twin.hu,
+        twin.grid,
+        {organ: twin.mask(organ) for organ in twin.organs},
+        "hash",
+        patient=OTHER,
+    )
     assert groups(cohort) == [["x0", "x3"], ["x1", "x2", "x5"], ["x4"]]
-    assert patient_names(cohort) == {"x0": "x0", "x3": "x0", "x1": "x1", "x2": "x1", "x5": "x1", "x4": "x4"}
+    assert patient_names(cohort) == {
+        "x0": "x0",
+        "x3": "x0",
+        "x1": "x1",
+        "x2": "x1",
+        "x5": "x1",
+        "x4": "x4",
+    }
     assert by_patient([]) == []
 
 
@@ -245,14 +285,18 @@ def test_patients_on_two_sides_are_found(north: Cohort, tmp_path: Path) -> None:
     learnt = with_keys(north, tmp_path / "learnt", [KEY, None, KEY])
     tested = with_keys(north, tmp_path / "tested", [OTHER, KEY, None, OTHER_SALT])
     found = of_one_patient(learnt, tested)
-    assert [(a.path.parts[-3], a.id, b.path.parts[-3], b.id) for a, b in found] == [("learnt", "x0", "tested", "x1")]
+    assert [(a.path.parts[-3], a.id, b.path.parts[-3], b.id) for a, b in found] == [
+        ("learnt", "x0", "tested", "x1")
+    ]
 
 
 def test_what_is_not_known_is_said(north: Cohort, tmp_path: Path) -> None:
     assert doubt([]) == ""
     assert doubt(with_keys(north, tmp_path / "a", [None])) == "", "one CT is one patient"
     assert doubt(with_keys(north, tmp_path / "b", [KEY, KEY, OTHER])) == ""
-    assert doubt(with_keys(north, tmp_path / "c", [KEY, None, None])).startswith("2 of 3 CTs have no patient key")
+    assert doubt(with_keys(north, tmp_path / "c", [KEY, None, None])).startswith(
+        "2 of 3 CTs have no patient key"
+    )
 
 
 @pytest.mark.parametrize("key", ["", 17, "17", [KEY], KEY.upper(), KEY + "\n"])

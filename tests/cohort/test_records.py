@@ -36,8 +36,12 @@ def change(path: Path, keys: tuple[str | int, ...], raw: str) -> None:
     path.write_text(json.dumps(about).replace('"the raw text"', raw))
 
 
-@pytest.mark.parametrize("label", ["/escaped", "../escaped", "a/b", "..", "", "\u001b[2J", "a\nb", "x" * 65, "a\\b"])
-def test_a_label_that_leads_out_of_the_cohort_is_refused_where_it_is_read(cohort: Cohort, label: str) -> None:
+@pytest.mark.parametrize(
+    "label", ["/escaped", "../escaped", "a/b", "..", "", "\u001b[2J", "a\nb", "x" * 65, "a\\b"]
+)
+def test_a_label_that_leads_out_of_the_cohort_is_refused_where_it_is_read(
+    cohort: Cohort, label: str
+) -> None:
     change(cohort.path / "cohort.json", ("centre",), json.dumps(label))
     with pytest.raises(CohortError, match=r"cohort\.json is damaged \(centre: .*label"):
         Cohort.open(cohort.path)
@@ -86,10 +90,14 @@ def test_a_bent_cohort_json_is_one_line(cohort: Cohort, key: str, raw: str) -> N
         (("sha256",), "{}"),
     ],
 )
-def test_a_bent_case_json_is_one_line(cohort: Cohort, keys: tuple[str | int, ...], raw: str) -> None:
+def test_a_bent_case_json_is_one_line(
+    cohort: Cohort, keys: tuple[str | int, ...], raw: str
+) -> None:
     case = cohort[cohort.case_ids[0]]
     change(case.path / "case.json", keys, raw)
-    with pytest.raises(CohortError, match=r"case\.json is damaged .*move the case's folder out of the cohort"):
+    with pytest.raises(
+        CohortError, match=r"case\.json is damaged .*move the case's folder out of the cohort"
+    ):
         cohort[case.id]
 
 
@@ -100,7 +108,9 @@ def test_a_case_s_name_that_leads_elsewhere_is_no_case(cohort: Cohort, case_id: 
         cohort[case_id]
     any_case = next(iter(cohort))
     with pytest.raises(CohortError, match="a case's name becomes a folder's name"):
-        cohort.add(case_id, any_case.hu, any_case.grid, {"Brainstem": any_case.mask("Brainstem")}, "")
+        cohort.add(
+            case_id, any_case.hu, any_case.grid, {"Brainstem": any_case.mask("Brainstem")}, ""
+        )
 
 
 @pytest.mark.parametrize("how", ["no case.json", "empty", "file", "link to nothing", "odd name"])
@@ -123,7 +133,7 @@ def test_a_case_that_is_none_is_reported_not_skipped(
             first.symlink_to("nowhere")
     assert len(cohort.case_ids) == 2
     with pytest.raises(CohortError, match=r"case\.json is damaged|not a valid name for a case"):
-        cohort.organs  # noqa: B018
+        cohort.organs
     assert main(["inspect", str(cohort.path)]) == 2
     shown = capsys.readouterr()
     assert shown.err == f"recontour: {cohort.path}: 1 of 2 cases cannot be used\n"
@@ -180,7 +190,11 @@ def test_what_may_not_be_read_is_reported_and_not_called_damaged(what: str) -> N
         folder.chmod(0o755)
         cohort = fill(Cohort.open_or_create(folder / "c", "north"), 2)
         case = next(iter(cohort))
-        places = {"cases": cohort.path / "cases", "case": case.path, "cohort.json": cohort.path / what}
+        places = {
+            "cases": cohort.path / "cases",
+            "case": case.path,
+            "cohort.json": cohort.path / what,
+        }
         path = places.get(what, case.path / what)
         command = [sys.executable, "-c", AS_NOBODY, str(cohort.path), str(path)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -198,5 +212,11 @@ def test_a_grid_comes_back_to_the_last_digit(tmp_path: Path) -> None:
     z_mm = tuple(np.sort(rng.uniform(-500, 500, 2000)).tolist())
     cohort = Cohort.open_or_create(tmp_path / "c", "north")
     grid = Grid((2000, 1, 1), (0.1 + 0.2, 1 / 3), z_mm, (-1e-7, 100.1))
-    case = cohort.add("north-1", np.zeros(grid.shape, np.int16), grid, {"Brainstem": np.ones(grid.shape, bool)}, "")
+    case = cohort.add(
+        "north-1",
+        np.zeros(grid.shape, np.int16),
+        grid,
+        {"Brainstem": np.ones(grid.shape, bool)},
+        "",
+    )
     assert cohort[case.id].grid == grid

@@ -27,11 +27,17 @@ def cohort(tmp_path: Path) -> Cohort:
 
 
 @given(
-    hnp.arrays(st.sampled_from([np.int16, np.float32]), GRID.shape, elements=st.integers(-1024, 3071)),
+    hnp.arrays(
+        st.sampled_from([np.int16, np.float32]), GRID.shape, elements=st.integers(-1024, 3071)
+    ),
     hnp.arrays(np.bool_, GRID.shape),
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_hu_and_masks_come_back_as_they_were(cohort: Cohort, hu: np.ndarray, mask: np.ndarray) -> None:
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_hu_and_masks_come_back_as_they_were(
+    cohort: Cohort, hu: np.ndarray, mask: np.ndarray
+) -> None:
     case_id = f"north-{len(cohort)}"
     cohort.add(case_id, hu, GRID, {"Larynx": ~mask, "Brainstem": mask}, "hash")
     case = Cohort.open(cohort.path)[case_id]
@@ -51,7 +57,9 @@ def test_reading_one_slice_leaves_the_others_on_disk(cohort: Cohort) -> None:
 
 
 def test_the_case_id_is_the_series_uid_s_and_does_not_show_it() -> None:
-    assert case_id_of("north", "1.2.3") == case_id_of("north", "1.2.3") != case_id_of("north", "1.2.4")
+    assert (
+        case_id_of("north", "1.2.3") == case_id_of("north", "1.2.3") != case_id_of("north", "1.2.4")
+    )
     assert "1.2.3" not in case_id_of("north", "1.2.3")
 
 
@@ -97,7 +105,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("centre", ["", "  ", "../x", "a/b", ".hidden", "line\nbreak", "x" * 65, "North\\ENT"])
+@pytest.mark.parametrize(
+    "centre", ["", "  ", "../x", "a/b", ".hidden", "line\nbreak", "x" * 65, "North\\ENT"]
+)
 def test_a_label_that_is_no_file_name_is_refused(tmp_path: Path, centre: str) -> None:
     with pytest.raises(CohortError, match="label"):
         Cohort.open_or_create(tmp_path / "c", centre)
@@ -165,14 +175,21 @@ def test_a_case_goes_to_another_process_without_its_arrays(cohort: Cohort) -> No
     assert (pickle.loads(pickle.dumps(case)).hu == HU).all()
 
 
-def test_however_many_cases_are_held_few_files_stay_open(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two a case stayed open: a process may have 1024, so no more than 500 patients could be trained on."""
+def test_however_many_cases_are_held_few_files_stay_open(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two a case stayed open:
+
+    a process may have 1024, so no more than 500 patients could be trained on.
+    """
 
     def open_files() -> int:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
     monkeypatch.setattr(store, "_mapped", lru_cache(maxsize=4)(store._mapped.__wrapped__))
-    cases = [cohort.add(f"north-{number}", HU, GRID, {"Brainstem": MASK}, "") for number in range(6)]
+    cases = [
+        cohort.add(f"north-{number}", HU, GRID, {"Brainstem": MASK}, "") for number in range(6)
+    ]
     before = open_files()
     for case in [*cases, *cases]:
         assert (case.hu == HU).all()
@@ -180,7 +197,9 @@ def test_however_many_cases_are_held_few_files_stay_open(cohort: Cohort, monkeyp
     assert open_files() <= before + 4
 
 
-def test_a_new_cohort_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_cohort_appears_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28))
 
@@ -211,7 +230,9 @@ def test_an_empty_folder_becomes_a_cohort_where_it_is(tmp_path: Path, what: str)
 def test_an_import_sweeps_what_a_killed_one_left_in_its_cohort(cohort: Cohort) -> None:
     """Also where it has nothing to add."""
     left = [_sibling(cohort.path / "names.csv"), _sibling(cohort.path / "cases" / "north-1")]
-    gone = [path.with_name(path.name.replace(f"-{os.getpid()}-", "-4194305-")) for path in left]  # a number none has
+    gone = [
+        path.with_name(path.name.replace(f"-{os.getpid()}-", "-4194305-")) for path in left
+    ]  # a number none has
     for path in gone:
         path.mkdir()
     Cohort.open_or_create(cohort.path, "north")

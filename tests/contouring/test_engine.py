@@ -19,13 +19,19 @@ CT_N1HW = torch.rand(5, 1, 33, 33, generator=torch.Generator().manual_seed(0)) *
 def lived_in(model: Model, norm: str) -> Model:
     """A model whose normalisation has statistics of its own."""
     torch.manual_seed(0)
-    architecture = Architecture(16, (16, 16, 16, 16), (1, 2, 1), expansion=2, spp_channels=16, norm=norm)
+    architecture = Architecture(
+        16, (16, 16, 16, 16), (1, 2, 1), expansion=2, spp_channels=16, norm=norm
+    )
     network = Network(architecture, 2).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
             nn.init.uniform_(module.weight, 0.5, 2)
             nn.init.normal_(module.bias)
-        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
+        if (
+            isinstance(module, nn.BatchNorm2d)
+            and module.running_mean is not None
+            and module.running_var is not None
+        ):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
     return replace(model, network=network, preprocessing=replace(model.preprocessing, crop_px=33))
@@ -39,7 +45,10 @@ def test_every_engine_s_scores_are_the_network_s(model: Model, norm: str, slices
     with torch.no_grad():
         expected = model.network.scores(CT_N1HW)
     close = 1e-4 * float(expected.abs().max())  # float32, some thousand products a score
-    for ct_N1HW, there in ((CT_N1HW, expected), (CT_N1HW[:3], expected[:3])):  # the last batch is smaller
+    for ct_N1HW, there in (
+        (CT_N1HW, expected),
+        (CT_N1HW[:3], expected[:3]),
+    ):  # the last batch is smaller
         assert torch.allclose(scores(ct_N1HW), there, rtol=0, atol=close)
 
 
@@ -60,7 +69,9 @@ def test_a_parent_has_its_say_in_every_engine(model: Model, slices: int, stage: 
     assert torch.allclose(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
 
 
-def test_many_slices_are_openvino_s_and_few_are_not(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_slices_are_openvino_s_and_few_are_not(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine, "_on_openvino", lambda *_: "OpenVINO")
     monkeypatch.setattr(engine, "_on_pytorch", lambda *_: "PyTorch")
     chosen = [str(engine_of(model, slices)) for slices in (1, MANY - 1, MANY)]
@@ -72,7 +83,9 @@ def test_without_openvino_pytorch_does_it(model: Model, monkeypatch: pytest.Monk
     expected = engine_of(model, MANY)(CT_N1HW)
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert not has_openvino()
-    assert torch.allclose(engine_of(model, MANY)(CT_N1HW), expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+    assert torch.allclose(
+        engine_of(model, MANY)(CT_N1HW), expected, rtol=0, atol=1e-4 * float(expected.abs().max())
+    )
 
 
 def test_an_engine_leaves_the_network_as_it_was_and_stays_as_it_is(model: Model) -> None:
@@ -85,7 +98,9 @@ def test_an_engine_leaves_the_network_as_it_was_and_stays_as_it_is(model: Model)
     found = [scores(CT_N1HW) for scores in engines]
     with torch.no_grad():
         model.network.spp.scores.weight.add_(100)
-    assert all(torch.equal(scores(CT_N1HW), there) for scores, there in zip(engines, found, strict=True))
+    assert all(
+        torch.equal(scores(CT_N1HW), there) for scores, there in zip(engines, found, strict=True)
+    )
 
 
 def test_what_an_engine_gave_is_not_overwritten_by_the_next_batch(model: Model) -> None:

@@ -3,7 +3,15 @@ import pytest
 
 from recontour.contouring.finish import KEPT_SHARE, drop_islands
 
-ONE_PIECE = ("Brainstem", "Larynx", "Lens_L", "Lobe_Temporal_R", "Parotid_L", "Parotid_R", "Pituitary")
+ONE_PIECE = (
+    "Brainstem",
+    "Larynx",
+    "Lens_L",
+    "Lobe_Temporal_R",
+    "Parotid_L",
+    "Parotid_R",
+    "Pituitary",
+)
 
 
 def blocks(*sizes: int) -> np.ndarray:

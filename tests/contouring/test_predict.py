@@ -22,7 +22,9 @@ class Threshold(Network):
 @pytest.fixture
 def threshold(model: Model) -> Model:
     return replace(
-        model, network=Threshold(model.architecture, 2), preprocessing=Preprocessing(1.0, 65, (-200.0, 400.0))
+        model,
+        network=Threshold(model.architecture, 2),
+        preprocessing=Preprocessing(1.0, 65, (-200.0, 400.0)),
     )
 
 
@@ -57,7 +59,12 @@ def test_outside_the_network_s_view_there_is_no_organ(threshold: Model) -> None:
     small = replace(threshold, preprocessing=Preprocessing(1.0, 17, (-200.0, 400.0)))
     mask = dict(predict(small, np.full(GRID.shape, 150, dtype=np.int16), GRID))["Brainstem"]
     rows, columns = (np.flatnonzero(mask[0].any(axis=axis)) for axis in (1, 0))
-    assert (len(rows), len(columns)) in {(16, 16), (17, 17), (16, 17), (17, 16)}  # 17 mm about a centre between pixels
+    assert (len(rows), len(columns)) in {
+        (16, 16),
+        (17, 17),
+        (16, 17),
+        (17, 16),
+    }  # 17 mm about a centre between pixels
 
 
 def test_an_organ_the_model_does_not_know_is_named(threshold: Model) -> None:
@@ -66,7 +73,9 @@ def test_an_organ_the_model_does_not_know_is_named(threshold: Model) -> None:
 
 
 @pytest.mark.parametrize("slices", [3, 30])  # PyTorch's and OpenVINO's
-def test_scores_that_are_no_numbers_are_a_bad_model_not_an_empty_ct(model: Model, slices: int) -> None:
+def test_scores_that_are_no_numbers_are_a_bad_model_not_an_empty_ct(
+    model: Model, slices: int
+) -> None:
     """Weights that are finite one by one may still overflow: no organ found would be a lie."""
     weights = model.network.state_dict()
     weights["conv1.0.weight"].mul_(1e30)

@@ -16,7 +16,13 @@ from pydicom.config import disable_value_validation
 from pydicom.uid import UID, ExplicitVRBigEndian
 from tests.geometry.conftest import make_grid
 
-from recontour.dicom import Authorship, Scan, ScanIdentity, write_scan, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    Scan,
+    ScanIdentity,
+    write_scan,
+    write_structure_set,
+)
 from recontour.geometry import Grid, Structure, StructureSet, trace
 
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -32,9 +38,17 @@ def numbered(grid: Grid) -> npt.NDArray[np.int16]:
 
 
 def make_scan(folder: Path, grid: Grid | None = None, seed: str = "a") -> Scan:
-    """A series of 5 slices, 3 mm apart, 6 rows, 8 columns, unless the grid says otherwise; every voxel different."""
+    """A series of 5 slices, 3 mm apart, 6 rows, 8 columns, unless the grid says otherwise;
+
+    every voxel different.
+    """
     grid = grid or make_grid((5, 6, 8), spacing_mm=(1.5, 2.0), origin_mm=(-7.25, -4.0))
-    return write_scan(folder, numbered(grid), grid, ScanIdentity(seed, patient_id=PATIENT[1], patient_name=PATIENT[0]))
+    return write_scan(
+        folder,
+        numbered(grid),
+        grid,
+        ScanIdentity(seed, patient_id=PATIENT[1], patient_name=PATIENT[0]),
+    )
 
 
 def block(grid: Grid) -> npt.NDArray[np.bool_]:
@@ -44,7 +58,9 @@ def block(grid: Grid) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def make_structure_set(path: Path, scan: Scan, names: tuple[str, ...] = ("Brainstem",), seed: str = "a") -> None:
+def make_structure_set(
+    path: Path, scan: Scan, names: tuple[str, ...] = ("Brainstem",), seed: str = "a"
+) -> None:
     """A structure set in which each name is a block of 2 x 2 pixels on every slice."""
     contours = trace(block(scan.grid), scan.grid)
     structures = StructureSet(tuple(Structure(name, contours) for name in names))
@@ -63,7 +79,9 @@ def edit(path: Path, change: Callable[[Dataset], None]) -> None:
 def recode(path: Path, syntax: str) -> None:
     """Rewrite an uncompressed DICOM file in another uncompressed transfer syntax."""
     dataset = pydicom.dcmread(path)
-    assert all(element.VR for element in dataset.iterall())  # each is parsed now, while its byte order is known
+    assert all(
+        element.VR for element in dataset.iterall()
+    )  # each is parsed now, while its byte order is known
     if syntax == ExplicitVRBigEndian and "PixelData" in dataset:
         dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").byteswap().tobytes()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
@@ -72,7 +90,9 @@ def recode(path: Path, syntax: str) -> None:
 
 def dciodvfy(path: Path) -> list[str]:
     """What dciodvfy says of a file, line by line: the kind of the object, errors, warnings."""
-    return subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False).stderr.splitlines()
+    return subprocess.run(
+        ["dciodvfy", path], capture_output=True, text=True, check=False
+    ).stderr.splitlines()
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,9 @@ def test_second_copies_count_once(tmp_path: Path) -> None:
     assert len(pair.series.files) == 5
 
 
-def test_a_structure_set_that_lists_no_series_is_paired_by_its_contours_images(tmp_path: Path) -> None:
+def test_a_structure_set_that_lists_no_series_is_paired_by_its_contours_images(
+    tmp_path: Path,
+) -> None:
     def forget(dataset: Dataset) -> None:
         del dataset.ReferencedFrameOfReferenceSequence
 
@@ -70,7 +72,9 @@ def test_a_structure_set_that_lists_no_series_is_paired_by_its_contours_images(t
     assert [found.path.name for found in archive.left_out] == ["two"]
 
 
-def test_of_two_series_that_are_named_the_one_whose_images_are_referenced_counts(tmp_path: Path) -> None:
+def test_of_two_series_that_are_named_the_one_whose_images_are_referenced_counts(
+    tmp_path: Path,
+) -> None:
     path, other = patient(tmp_path / "one", "a"), dcmread(patient(tmp_path / "two", "b"))
     (tmp_path / "two" / "rs.dcm").unlink()
     (frame,) = other.ReferencedFrameOfReferenceSequence
@@ -80,8 +84,12 @@ def test_of_two_series_that_are_named_the_one_whose_images_are_referenced_counts
     assert pair.series.files[0].parent.parent.name == "one"
 
 
-@pytest.mark.parametrize(("name", "part"), [("李^明", "李"), ("Müller^Bo", "Müller"), ("홍^길동", "홍"), ("Li^Bo", "")])
-def test_a_name_of_one_syllable_is_known_where_it_is_a_word(tmp_path: Path, name: str, part: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "part"), [("李^明", "李"), ("Müller^Bo", "Müller"), ("홍^길동", "홍"), ("Li^Bo", "")]
+)
+def test_a_name_of_one_syllable_is_known_where_it_is_a_word(
+    tmp_path: Path, name: str, part: str
+) -> None:
     """Two Latin letters, in contrast, are found in half of all words."""
 
     def rename(data: Dataset) -> None:
@@ -127,7 +135,8 @@ def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("of_ct", "of_drawn", "told"), [("A", "B", True), ("", "B", True), ("A", "", False), ("A", "A ", False)]
+    ("of_ct", "of_drawn", "told"),
+    [("A", "B", True), ("", "B", True), ("A", "", False), ("A", "A ", False)],
 )
 def test_a_structure_set_under_another_patient_id_is_told_without_it(
     tmp_path: Path, of_ct: str, of_drawn: str, told: bool
@@ -162,7 +171,9 @@ def test_times_are_compared_however_they_are_written(
             dataset.StructureSetDate, dataset.StructureSetTime = date, time
 
         edit(tmp_path / name, drawn)
-    assert [pair.structure_set.path.name for pair in read_archive(tmp_path).pairs] == ([newest] if newest else [])
+    assert [pair.structure_set.path.name for pair in read_archive(tmp_path).pairs] == (
+        [newest] if newest else []
+    )
 
 
 def test_a_rejected_structure_set_is_taken_last_and_told(tmp_path: Path) -> None:
@@ -216,14 +227,19 @@ def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "draft.dcm"
     assert "contours are recontour's own" in pair.note
-    edit(tmp_path / "draft.dcm", lambda dataset: setattr(dataset, "Manufacturer", "a planning system"))
+    edit(
+        tmp_path / "draft.dcm",
+        lambda dataset: setattr(dataset, "Manufacturer", "a planning system"),
+    )
     (pair,) = read_archive(tmp_path).pairs
     assert pair.note == ""
 
 
 def test_a_draft_is_known_as_a_segmentation_too_and_gives_way_to_a_person_s(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
-    write_segmentation(tmp_path / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("north (compact)"))
+    write_segmentation(
+        tmp_path / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("north (compact)")
+    )
     (pair,) = read_archive(tmp_path).pairs
     assert "contours are recontour's own" in pair.note
     make_structure_set(tmp_path / "clinic.dcm", scan)
@@ -252,7 +268,13 @@ def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None
 
 
 def test_a_series_that_shares_its_folder_goes_by_one_of_its_files(tmp_path: Path) -> None:
-    for seed, folder in (("a", "flat"), ("b", "flat"), ("c", "outer"), ("d", "outer/inner"), ("e", "own")):
+    for seed, folder in (
+        ("a", "flat"),
+        ("b", "flat"),
+        ("c", "outer"),
+        ("d", "outer/inner"),
+        ("e", "own"),
+    ):
         make_scan(tmp_path / seed, seed=seed)
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         for file in (tmp_path / seed).iterdir():
@@ -260,7 +282,13 @@ def test_a_series_that_shares_its_folder_goes_by_one_of_its_files(tmp_path: Path
     make_structure_set(tmp_path / "own" / "rs.dcm", make_scan(tmp_path / "elsewhere", seed="f"))
     archive = read_archive(tmp_path)
     told = {found.path.relative_to(tmp_path).as_posix() for found in archive.left_out}
-    assert told == {"flat/aCT0001.dcm", "flat/bCT0001.dcm", "outer/cCT0001.dcm", "outer/inner", "own"}
+    assert told == {
+        "flat/aCT0001.dcm",
+        "flat/bCT0001.dcm",
+        "outer/cCT0001.dcm",
+        "outer/inner",
+        "own",
+    }
 
 
 def test_unreadable_files_are_listed_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -317,7 +345,10 @@ def test_what_begins_with_a_dot_is_passed_over(tmp_path: Path) -> None:
     patient(tmp_path / "one", "a")
     (tmp_path / "one" / "._rs.dcm").write_bytes(b"\x00\x05\x16\x07")
     copytree(tmp_path / "one", tmp_path / ".two.123.partial")
-    edit(tmp_path / ".two.123.partial" / "ct", lambda image: setattr(image, "SeriesInstanceUID", "1.2.3"))
+    edit(
+        tmp_path / ".two.123.partial" / "ct",
+        lambda image: setattr(image, "SeriesInstanceUID", "1.2.3"),
+    )
     archive = read_archive(tmp_path)
     assert len(archive.series) == len(archive.pairs) == 1
     assert not archive.unreadable
@@ -328,11 +359,18 @@ def test_a_file_without_preamble_or_suffix_is_found_and_other_files_are_not(tmp_
     make_structure_set(tmp_path / "rs.dcm", scan)
     for file in list(tmp_path.rglob("*.dcm")):
         bare = DicomBytesIO()
-        bare.is_little_endian, bare.is_implicit_VR = True, file.stem != "CT0001"  # begins with group 8
+        bare.is_little_endian, bare.is_implicit_VR = (
+            True,
+            file.stem != "CT0001",
+        )  # begins with group 8
         write_dataset(bare, dcmread(file))
         whole = file.rename(file.with_suffix(""))
-        whole.write_bytes(whole.read_bytes()[132:] if file.stem == "CT0002" else bare.getvalue())  # or with group 2
-    (tmp_path / "counts").write_bytes(np.arange(8, 40, dtype="<i4").tobytes())  # begins with an 8, as group 8 does
+        whole.write_bytes(
+            whole.read_bytes()[132:] if file.stem == "CT0002" else bare.getvalue()
+        )  # or with group 2
+    (tmp_path / "counts").write_bytes(
+        np.arange(8, 40, dtype="<i4").tobytes()
+    )  # begins with an 8, as group 8 does
     (tmp_path / "note").write_text("Dear colleague")
     archive = read_archive(tmp_path)
     assert [len(pair.series.files) for pair in archive.pairs] == [5]
@@ -348,7 +386,9 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     assert len(pair.series.files) == 5
 
 
-def test_a_folder_that_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_read_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     patient(tmp_path / "one", "a")
     (tmp_path / "shut").mkdir()
     scandir = os.scandir
@@ -358,7 +398,9 @@ def test_a_folder_that_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pyt
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)  # root, who runs tests in containers, may read everything
+    monkeypatch.setattr(
+        os, "scandir", refuse
+    )  # root, who runs tests in containers, may read everything
     archive = read_archive(tmp_path)
     assert len(archive.pairs) == 1
     assert [(found.path, found.reason) for found in archive.unreadable] == [
@@ -367,7 +409,9 @@ def test_a_folder_that_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pyt
 
 
 def draw_segmentation(path: Path, scan: Scan, names: tuple[str, ...] = ("Brainstem",)) -> None:
-    write_segmentation(path, ((name, block(scan.grid)) for name in names), scan, Authorship("test", label="PERSON"))
+    write_segmentation(
+        path, ((name, block(scan.grid)) for name in names), scan, Authorship("test", label="PERSON")
+    )
 
 
 @pytest.mark.parametrize("how", ["by series", "by frames"])
@@ -378,7 +422,10 @@ def test_a_segmentation_belongs_to_the_ct_it_references(tmp_path: Path, how: str
     if how == "by frames":
         edit(tmp_path / "seg.dcm", lambda dataset: dataset.__delitem__("ReferencedSeriesSequence"))
     (pair,) = read_archive(tmp_path).pairs
-    assert (pair.series.uid, pair.structure_set.path.name) == (scan.source.series_instance_uid, "seg.dcm")
+    assert (pair.series.uid, pair.structure_set.path.name) == (
+        scan.source.series_instance_uid,
+        "seg.dcm",
+    )
     assert pair.structure_set.is_segmentation
     assert pair.structure_set.names_patient("GTV zebedee")
     assert pair.note == ""
@@ -421,7 +468,10 @@ def test_a_link_to_nothing_is_listed_and_a_failing_disk_is_not_blamed_on_the_fil
     archive = read_archive(tmp_path)
     assert len(archive.pairs) == 1
     assert {found.path.name for found in archive.unreadable} == {"astray.dcm", "round"}
-    assert all("is it a link to nothing? Copy it again, or remove it" in found.reason for found in archive.unreadable)
+    assert all(
+        "is it a link to nothing? Copy it again, or remove it" in found.reason
+        for found in archive.unreadable
+    )
 
     def fail(path: Path, *_: object) -> None:
         raise OSError(errno.EIO, "Input/output error", str(path))

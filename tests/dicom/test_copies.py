@@ -1,4 +1,7 @@
-"""Files under one SOPInstanceUID: copies, however they are encoded, or objects that should not share it."""
+"""Files under one SOPInstanceUID:
+
+copies, however they are encoded, or objects that should not share it.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -7,10 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread, dcmwrite
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 from tests.dicom.conftest import block, edit, make_scan, make_structure_set, recode
 
-from recontour.dicom import Authorship, read_archive, read_scan, read_series, write_segmentation
+from recontour.dicom import (
+    Authorship,
+    read_archive,
+    read_scan,
+    read_series,
+    write_segmentation,
+)
 from recontour.dicom.copies import versions_of
 from recontour.dicom.deidentify import deidentify
 from recontour.errors import MixedSeriesError, NotDicomError
@@ -79,9 +93,19 @@ def edited(change: Callable[[Dataset], None]) -> Callable[[Path], None]:
         in_syntax(DeflatedExplicitVRLittleEndian),
         compress,
     ],
-    ids=["bytes", "of an archive", "undefined lengths", "implicit VR", "big endian", "deflated", "compressed"],
+    ids=[
+        "bytes",
+        "of an archive",
+        "undefined lengths",
+        "implicit VR",
+        "big endian",
+        "deflated",
+        "compressed",
+    ],
 )
-def test_copies_count_once_however_they_are_encoded(archive: Path, change: Callable[[Path], None]) -> None:
+def test_copies_count_once_however_they_are_encoded(
+    archive: Path, change: Callable[[Path], None]
+) -> None:
     change(archive / "two")
     found = read_archive(archive)
     (pair,) = found.pairs
@@ -136,7 +160,9 @@ def test_another_image_under_one_uid_is_no_copy(
          f"{rivals[0]}, {rivals[1]}")
         for rival in rivals
     ]  # fmt: skip
-    with pytest.raises(MixedSeriesError, match=f"CT0003.dcm and .*CT0003.dcm: images .* differ in {differ}"):
+    with pytest.raises(
+        MixedSeriesError, match=f"CT0003.dcm and .*CT0003.dcm: images .* differ in {differ}"
+    ):
         read_scan(archive)
 
 
@@ -183,7 +209,10 @@ def test_a_corrected_structure_set_under_the_same_uid_is_no_copy(
 ) -> None:
     edit(archive / "two" / "rs.dcm", change)
     if encoding:
-        recode(archive / "two" / "rs.dcm", "1.2.840.10008.1.2.1" if encoding == "explicit" else encoding)
+        recode(
+            archive / "two" / "rs.dcm",
+            "1.2.840.10008.1.2.1" if encoding == "explicit" else encoding,
+        )
     found = read_archive(archive)
     assert not found.pairs
     (left,) = found.left_out
@@ -202,7 +231,9 @@ def test_a_structure_set_rejected_under_the_same_uid_is_no_copy(archive: Path) -
 
 def test_another_segmentation_under_the_same_uid_is_no_copy(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
-    write_segmentation(tmp_path / "a.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("t", "P", seed="s"))
+    write_segmentation(
+        tmp_path / "a.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("t", "P", seed="s")
+    )
     shutil.copy(tmp_path / "a.dcm", tmp_path / "b.dcm")
     (pair,) = read_archive(tmp_path).pairs
     assert pair.note == ""
@@ -216,7 +247,9 @@ def test_another_segmentation_under_the_same_uid_is_no_copy(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("damaged", ["one", "two"])
-def test_a_copy_that_is_cut_off_does_not_stand_in_for_the_whole_one(archive: Path, damaged: str) -> None:
+def test_a_copy_that_is_cut_off_does_not_stand_in_for_the_whole_one(
+    archive: Path, damaged: str
+) -> None:
     for name in ("ct/CT0003.dcm", "rs.dcm"):
         path = archive / damaged / name
         path.write_bytes(path.read_bytes()[:-30])
@@ -226,7 +259,8 @@ def test_a_copy_that_is_cut_off_does_not_stand_in_for_the_whole_one(archive: Pat
     assert len(pair.series.files) == 5
     assert read_series(pair.series.files).grid.shape == (5, 6, 8)
     assert {(one.path, one.reason) for one in found.unreadable} == {
-        (archive / damaged / name, "cut off; copy or export the file again") for name in ("ct/CT0003.dcm", "rs.dcm")
+        (archive / damaged / name, "cut off; copy or export the file again")
+        for name in ("ct/CT0003.dcm", "rs.dcm")
     }
 
 

@@ -1,4 +1,7 @@
-"""Compressed pixels become what was compressed: every number of bits, with and without a sign, in every syntax."""
+"""Compressed pixels become what was compressed:
+
+every number of bits, with and without a sign, in every syntax.
+"""
 
 import os
 import signal
@@ -62,9 +65,13 @@ def image_of(stream: bytes | bytearray, syntax: UID, bits: int, is_signed: bool 
 @pytest.mark.parametrize("predictor", [1, 4, 7])
 def test_lossless_jpeg(predictor: int, bits: int, is_signed: bool) -> None:
     pixels = plane(bits, is_signed)
-    stream = imagecodecs.jpeg_encode(as_bits(pixels, bits), lossless=True, predictor=predictor, bitspersample=bits)
+    stream = imagecodecs.jpeg_encode(
+        as_bits(pixels, bits), lossless=True, predictor=predictor, bitspersample=bits
+    )
     syntax = JPEGLosslessSV1 if predictor == 1 else JPEGLossless
-    np.testing.assert_array_equal(stored_pixels(image_of(stream, syntax, bits, is_signed), Path("x")), pixels)
+    np.testing.assert_array_equal(
+        stored_pixels(image_of(stream, syntax, bits, is_signed), Path("x")), pixels
+    )
 
 
 @pytest.mark.parametrize("is_signed", [False, True])
@@ -73,7 +80,9 @@ def test_lossless_jpeg_ls(bits: int, is_signed: bool) -> None:
     """Made by pyjpegls, which tells the decoder, as most do, how many bits there are."""
     pixels = plane(bits, is_signed)
     stream = bytes(jpeg_ls.encode_array(as_bits(pixels, bits)))
-    np.testing.assert_array_equal(stored_pixels(image_of(stream, JPEGLSLossless, bits, is_signed), Path("x")), pixels)
+    np.testing.assert_array_equal(
+        stored_pixels(image_of(stream, JPEGLSLossless, bits, is_signed), Path("x")), pixels
+    )
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
@@ -84,9 +93,14 @@ def test_near_lossless_jpeg_ls_is_as_near_as_it_says(bits: int) -> None:
     assert 0 < np.abs(read.astype(int) - pixels).max() <= 3
 
 
-@pytest.mark.parametrize(("syntax", "bits"), [(JPEGBaseline8Bit, 8), (JPEGExtended12Bit, 8), (JPEGExtended12Bit, 12)])
+@pytest.mark.parametrize(
+    ("syntax", "bits"), [(JPEGBaseline8Bit, 8), (JPEGExtended12Bit, 8), (JPEGExtended12Bit, 12)]
+)
 def test_lossy_jpeg(syntax: UID, bits: int) -> None:
-    """A quantisation of 1, of an orthonormal transform of 8 x 8: a pixel is off by 4 at most, and half a rounding."""
+    """A quantisation of 1, of an orthonormal transform of 8 x 8:
+
+    a pixel is off by 4 at most, and half a rounding.
+    """
     pixels = plane(bits, is_signed=False)
     stream = imagecodecs.jpeg_encode(as_bits(pixels, bits), level=100, bitspersample=bits)
     read = stored_pixels(image_of(stream, syntax, bits), Path("x"))
@@ -110,7 +124,9 @@ def test_colour_is_told_from_damage(sample: str) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 @pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEGLosslessSV1])
-def test_a_stream_that_was_cut_off_is_refused_at_once(tmp_path: Path, syntax: UID, share: float) -> None:
+def test_a_stream_that_was_cut_off_is_refused_at_once(
+    tmp_path: Path, syntax: UID, share: float
+) -> None:
     """Else the decoders search without end (JPEG-LS), or make up what is missing (JPEG)."""
     make_scan(tmp_path / "ct", make_grid((2, *SHAPE)))
     pixels = as_bits(plane(12, is_signed=False), 12)
@@ -137,7 +153,10 @@ def test_damage_within_a_jpeg_ls_ends_in_an_error_or_pixels(tmp_path: Path) -> N
     streams = []
     for _ in range(60):
         start, stop = sorted(rng.integers(4, len(stream) - 2, 2))
-        streams += [stream[:start] + stream[stop:], stream[:start] + rng.bytes(stop - start) + stream[stop:]]
+        streams += [
+            stream[:start] + stream[stop:],
+            stream[:start] + rng.bytes(stop - start) + stream[stop:],
+        ]
     child = os.fork()
     if child == 0:
         signal.alarm(20)

@@ -30,7 +30,16 @@ from pydicom.uid import (
     RTPlanStorage,
     SecondaryCaptureImageStorage,
 )
-from tests.dicom.conftest import PATIENT, block, dciodvfy, edit, make_scan, make_structure_set, needs_dciodvfy, recode
+from tests.dicom.conftest import (
+    PATIENT,
+    block,
+    dciodvfy,
+    edit,
+    make_scan,
+    make_structure_set,
+    needs_dciodvfy,
+    recode,
+)
 from tests.dicom.test_series import _enhanced
 from tests.geometry.conftest import make_grid
 
@@ -53,7 +62,12 @@ from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsErr
 from recontour.geometry import Structure, StructureSet, rasterise, trace
 
 FREE_TEXT = ("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "AS", "DA", "DT", "TM", "UI")
-SCANNERS = {"Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "RescaleType"}  # text that is kept
+SCANNERS = {
+    "Manufacturer",
+    "ManufacturerModelName",
+    "ConvolutionKernel",
+    "RescaleType",
+}  # text that is kept
 SECRET = "Zebedee was here"
 HOSTILE: dict[
     str, object
@@ -80,7 +94,9 @@ HOSTILE: dict[
     "DeviceSerialNumber": "SN-31337",
     "StudyTime": "031415",
     "AcquisitionDateTime": "20200229031415.926",
-    "RequestAttributesSequence": [{"ScheduledProcedureStepDescription": SECRET, "RequestedProcedureID": "RP-1701"}],
+    "RequestAttributesSequence": [
+        {"ScheduledProcedureStepDescription": SECRET, "RequestedProcedureID": "RP-1701"}
+    ],
     "ReferencedStudySequence": [{"ReferencedSOPInstanceUID": "1.2.3.4.5.6.7"}],
     "ManufacturerModelName": "Scanner of Quentin Z.",
     "BodyPartExamined": "ZEBEDEE",
@@ -132,10 +148,15 @@ def add_everything(image: Dataset) -> None:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """One patient; an ROI that is an organ's, one that is mapped by the user, one that names the patient."""
+    """One patient;
+
+    an ROI that is an organ's, one that is mapped by the user, one that names the patient.
+    """
     folder = tmp_path / "dicom" / "Zebedee"
     scan = make_scan(folder / "ct")
-    make_structure_set(folder / "rs.dcm", scan, names=("Brain Stem", "Zebedees Linse", "GTV Zebedee"))
+    make_structure_set(
+        folder / "rs.dcm", scan, names=("Brain Stem", "Zebedees Linse", "GTV Zebedee")
+    )
     edit(folder / "ct", add_everything)
 
     def describe(structure_set: Dataset) -> None:
@@ -155,19 +176,29 @@ def archive(tmp_path: Path) -> Path:
 
 
 def identifiers(folder: Path) -> set[str]:
-    """Every text, date and UID of an archive, but DICOM's own UIDs and codes, and what scanners are called."""
+    """Every text, date and UID of an archive, but DICOM's own UIDs and codes, and what scanners are
+    called.
+    """
     found: set[str] = set()
     scanners: set[str] = set()
 
     def collect(dataset: Dataset) -> None:
         for element in dataset:
             if element.VR == "SQ":
-                for item in element.value if element.keyword != "DeidentificationMethodCodeSequence" else ():
+                for item in (
+                    element.value if element.keyword != "DeidentificationMethodCodeSequence" else ()
+                ):
                     collect(item)
             elif element.VR in FREE_TEXT and element.value:
                 values = element.value if element.VM > 1 else [element.value]
-                values = [value for value in values if not (isinstance(value, UID) and value.name != value)]
-                (scanners if element.keyword in SCANNERS else found).update(str(value).strip() for value in values)
+                values = [
+                    value
+                    for value in values
+                    if not (isinstance(value, UID) and value.name != value)
+                ]
+                (scanners if element.keyword in SCANNERS else found).update(
+                    str(value).strip() for value in values
+                )
 
     for path in folder.rglob("*"):
         if path.is_file():
@@ -181,23 +212,42 @@ def identifiers(folder: Path) -> set[str]:
 def leaks(out: Path, secrets: set[str]) -> set[str]:
     """Which of them any byte of any file, or any file's place, holds."""
     content = b"\0".join(
-        path.read_bytes() + str(path.relative_to(out)).encode() for path in out.rglob("*") if path.is_file()
+        path.read_bytes() + str(path.relative_to(out)).encode()
+        for path in out.rglob("*")
+        if path.is_file()
     ).lower()
     return {secret for secret in secrets if secret.lower().encode() in content}
 
 
 @pytest.fixture
 def same_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """New UIDs are random digits, and a date may lie in them by chance: here they are always the same ones."""
-    monkeypatch.setattr("recontour.dicom.deidentify.secrets.token_bytes", lambda size: bytes(range(size)))
+    """New UIDs are random digits, and a date may lie in them by chance:
+
+    here they are always the same ones.
+    """
+    monkeypatch.setattr(
+        "recontour.dicom.deidentify.secrets.token_bytes", lambda size: bytes(range(size))
+    )
 
 
 @pytest.mark.usefixtures("same_secret")
-def test_no_byte_of_the_output_holds_an_identifier_of_the_input(archive: Path, tmp_path: Path) -> None:
+def test_no_byte_of_the_output_holds_an_identifier_of_the_input(
+    archive: Path, tmp_path: Path
+) -> None:
     deidentify(archive, tmp_path / "out", names=tmp_path / "map.toml")
     secrets = identifiers(archive) | set(strings(list(HOSTILE.values())))
     secrets -= {"ORIGINAL", "PRIMARY", version("recontour"), "recontour: test"}
-    secrets |= {"zebedee", "quentin", "4711", "elsewhere", "house", "Gregory", "Zebedees Linse", "GTV Zebedee", "Linse"}
+    secrets |= {
+        "zebedee",
+        "quentin",
+        "4711",
+        "elsewhere",
+        "house",
+        "Gregory",
+        "Zebedees Linse",
+        "GTV Zebedee",
+        "Linse",
+    }
     secrets |= {"20200101", "20200228", "20200229"}
     assert len(secrets) > 50  # the collector does collect
     assert leaks(archive, secrets) == secrets  # and the scan finds them where they are
@@ -205,7 +255,9 @@ def test_no_byte_of_the_output_holds_an_identifier_of_the_input(archive: Path, t
 
 
 @pytest.mark.usefixtures("same_secret")
-@pytest.mark.parametrize("name", ["hn_ct_picker_no_rtstruct", "lung_pinnacle", "lung_varian_aria", "breast_dicompyler"])
+@pytest.mark.parametrize(
+    "name", ["hn_ct_picker_no_rtstruct", "lung_pinnacle", "lung_varian_aria", "breast_dicompyler"]
+)
 def test_no_byte_of_a_real_archive_s_output_holds_an_identifier(
     interop: Callable[[str], Path], name: str, tmp_path: Path
 ) -> None:
@@ -219,7 +271,11 @@ def test_no_byte_of_a_real_archive_s_output_holds_an_identifier(
     assert len(secrets) > 90
     assert leaks(tmp_path / "out", secrets - kept) == set()
     before, after = read_archive(interop(name)), read_archive(tmp_path / "out")
-    assert (len(after.series), len(after.pairs)) == (1, len(before.pairs)) == (1, written.structure_sets)
+    assert (
+        (len(after.series), len(after.pairs))
+        == (1, len(before.pairs))
+        == (1, written.structure_sets)
+    )
     ct, clean = read_series(before.series[0].files), read_series(after.series[0].files)
     np.testing.assert_array_equal(clean.hu, ct.hu)
     assert clean.grid == ct.grid
@@ -236,22 +292,35 @@ def test_no_byte_of_a_real_archive_s_output_holds_an_identifier(
     assert compared >= len(before.pairs)
 
 
-def test_a_real_scanner_s_jpeg_2000_keeps_its_values(interop: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_real_scanner_s_jpeg_2000_keeps_its_values(
+    interop: Callable[[str], Path], tmp_path: Path
+) -> None:
     shutil.copytree(interop("partialbody_siemens_j2k"), tmp_path / "dicom")
     (tmp_path / "dicom" / "example_seg_dicom.nii.gz").unlink()
-    uids = {"SeriesInstanceUID": "1.2.3", "FrameOfReferenceUID": "1.2.4"}  # it was published without any
+    uids = {
+        "SeriesInstanceUID": "1.2.3",
+        "FrameOfReferenceUID": "1.2.4",
+    }  # it was published without any
     edit(tmp_path / "dicom", partial(fill, values=uids))
     deidentify(tmp_path / "dicom", tmp_path / "out")
     before, after = read_scan(tmp_path / "dicom"), read_scan(tmp_path / "out")
     np.testing.assert_array_equal(after.hu, before.hu)
     assert after.grid == before.grid
-    syntaxes = {pydicom.dcmread(path).file_meta.TransferSyntaxUID for path in (tmp_path / "out").rglob("*.dcm")}
+    syntaxes = {
+        pydicom.dcmread(path).file_meta.TransferSyntaxUID
+        for path in (tmp_path / "out").rglob("*.dcm")
+    }
     assert syntaxes == {ExplicitVRLittleEndian}
 
 
 def test_the_output_imports_as_the_input_does(archive: Path, tmp_path: Path) -> None:
     written = deidentify(archive, tmp_path / "out", names=tmp_path / "map.toml")
-    assert (written.patients, written.series, written.structure_sets, written.dropped_rois) == (1, 1, 1, 1)
+    assert (written.patients, written.series, written.structure_sets, written.dropped_rois) == (
+        1,
+        1,
+        1,
+        1,
+    )
     import_dicom(archive, tmp_path / "before", names=tmp_path / "map.toml", centre="c")
     import_dicom(tmp_path / "out", tmp_path / "after", centre="c")  # the names are TG-263's by now
     (before,), (after,) = Cohort.open(tmp_path / "before"), Cohort.open(tmp_path / "after")
@@ -264,7 +333,10 @@ def test_the_output_imports_as_the_input_does(archive: Path, tmp_path: Path) -> 
 
 
 def test_what_is_kept_is_nothing_that_the_profile_protects_unless_its_kind_is_replaced() -> None:
-    """Held against the standard's table E.1-1 as another project keeps it: 2026c, in which K is no row at all."""
+    """Held against the standard's table E.1-1 as another project keeps it:
+
+    2026c, in which K is no row at all.
+    """
     protected = {tag for tag in ps3_15.ALL_TAGS if len(tag) == 2}
     assert len(protected) > 600
     replaced = {"UI", "DA", "DT"}
@@ -278,7 +350,10 @@ def test_the_files_say_how_they_were_de_identified(archive: Path, tmp_path: Path
     deidentify(archive, tmp_path / "out", names=tmp_path / "map.toml")
     for path in (tmp_path / "out").rglob("*.dcm"):
         clean = pydicom.dcmread(path)
-        assert (clean.PatientIdentityRemoved, clean.LongitudinalTemporalInformationModified) == ("YES", "MODIFIED")
+        assert (clean.PatientIdentityRemoved, clean.LongitudinalTemporalInformationModified) == (
+            "YES",
+            "MODIFIED",
+        )
         assert clean.DeidentificationMethod.startswith("recontour ")
         codes = [item.CodeValue for item in clean.DeidentificationMethodCodeSequence]
         assert codes == ["113100", "113105", "113107"]
@@ -298,7 +373,11 @@ def test_a_valid_archive_stays_valid(tmp_path: Path) -> None:
 
 def two_visits(folder: Path) -> None:
     """A patient scanned twice, 30 days apart, and another patient scanned on the first day."""
-    for name, patient, date in (("a", "MRN-1", "20200101"), ("b", "MRN-1", "20200131"), ("c", "MRN-2", "20200101")):
+    for name, patient, date in (
+        ("a", "MRN-1", "20200101"),
+        ("b", "MRN-1", "20200131"),
+        ("c", "MRN-2", "20200101"),
+    ):
         make_scan(folder / name, seed=name)
         edit(folder / name, partial(fill, values={"PatientID": patient, "StudyDate": date}))
 
@@ -327,13 +406,18 @@ def test_days_between_a_patient_s_scans_stay_and_patients_shift_apart(tmp_path: 
     assert other < datetime(2020, 1, 1)
 
 
-def test_with_a_key_the_same_patient_becomes_the_same_again_and_without_one_never(tmp_path: Path) -> None:
+def test_with_a_key_the_same_patient_becomes_the_same_again_and_without_one_never(
+    tmp_path: Path,
+) -> None:
     two_visits(tmp_path / "dicom")
     key = tmp_path / "keys" / "key"
     for name, used in (("a", key), ("b", key), ("c", None), ("d", None)):
         deidentify(tmp_path / "dicom", tmp_path / name, key=used)
     files = {
-        name: {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in (tmp_path / name).rglob("*.dcm")}
+        name: {
+            str(path.relative_to(tmp_path / name)): path.read_bytes()
+            for path in (tmp_path / name).rglob("*.dcm")
+        }
         for name in "abcd"
     }
     assert files["a"] == files["b"]
@@ -352,9 +436,12 @@ def test_the_archive_cannot_be_searched_for_without_the_key(archive: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [("secret", "no key"), ("00ff", "64 hexadecimal digits"), (None, "would lie in the output")]
+    ("content", "words"),
+    [("secret", "no key"), ("00ff", "64 hexadecimal digits"), (None, "would lie in the output")],
 )
-def test_a_key_that_cannot_be_used_is_one_line(archive: Path, tmp_path: Path, content: str | None, words: str) -> None:
+def test_a_key_that_cannot_be_used_is_one_line(
+    archive: Path, tmp_path: Path, content: str | None, words: str
+) -> None:
     key = tmp_path / "out" / "key" if content is None else tmp_path / "key"
     if content:
         key.write_text(content)
@@ -386,7 +473,9 @@ def test_compressed_and_multi_frame_ct_keep_their_pixels(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("offset_mm", [3.0, 4.5])
-def test_acquisitions_that_overlap_within_one_file_are_noted_and_stay_apart(tmp_path: Path, offset_mm: float) -> None:
+def test_acquisitions_that_overlap_within_one_file_are_noted_and_stay_apart(
+    tmp_path: Path, offset_mm: float
+) -> None:
     """Only their times tell them apart, and those are not written."""
     make_scan(tmp_path / "single", make_grid((10, 6, 8)))
     (tmp_path / "multi").mkdir()
@@ -403,7 +492,9 @@ def test_acquisitions_that_overlap_within_one_file_are_noted_and_stay_apart(tmp_
     edit(tmp_path / "multi", acquire_twice)
     notes = deidentify(tmp_path / "multi", tmp_path / "out").notes
     overlap = f"two acquisitions in one series overlap from z = {offset_mm} to 12.0 mm"
-    assert notes == ((tmp_path / "multi", f"{overlap}, and import will refuse it; export one of them alone"),)
+    assert notes == (
+        (tmp_path / "multi", f"{overlap}, and import will refuse it; export one of them alone"),
+    )
     (written,) = (tmp_path / "out").rglob("CT*.dcm")
     frames = pydicom.dcmread(written).PerFrameFunctionalGroupsSequence
     numbers = [frame.FrameContentSequence[0].FrameAcquisitionNumber for frame in frames]
@@ -432,7 +523,12 @@ def test_uids_still_lead_from_structure_set_to_ct(archive: Path, tmp_path: Path)
     ("tag", "kind", "value", "words"),
     [
         (0x00280301, "CS", "YES", "burned into its pixels"),
-        (0x60000100, "US", 16, "unused bits of its pixels"),  # OverlayBitsAllocated, of overlays before 2004
+        (
+            0x60000100,
+            "US",
+            16,
+            "unused bits of its pixels",
+        ),  # OverlayBitsAllocated, of overlays before 2004
     ],
 )
 def test_marks_in_pixels_that_are_declared_are_left_out_and_told(
@@ -447,14 +543,19 @@ def test_marks_in_pixels_that_are_declared_are_left_out_and_told(
     assert written.series == 1
     assert [left.path for left in written.left_out] == [archive / "second"]
     assert words in written.left_out[0].reason
-    assert len(list((tmp_path / "out").rglob("CT*.dcm"))) == 5  # of the second series not even the first slices
+    assert (
+        len(list((tmp_path / "out").rglob("CT*.dcm"))) == 5
+    )  # of the second series not even the first slices
 
 
 def test_what_was_chosen_of_a_structure_set_that_is_written_is_no_loss(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(archive / "Zebedee" / "rs.dcm", archive / "old.dcm")
-    edit(archive / "old.dcm", partial(fill, values={"SOPInstanceUID": "1.2.3", "StructureSetDate": "19990101"}))
+    edit(
+        archive / "old.dcm",
+        partial(fill, values={"SOPInstanceUID": "1.2.3", "StructureSetDate": "19990101"}),
+    )
     written = deidentify(archive, tmp_path / "out")
     note = "the newest of 2 structure sets was taken"
     assert (written.left_out, written.notes) == ((), ((archive / "Zebedee" / "rs.dcm", note),))
@@ -474,15 +575,22 @@ def test_a_rejected_structure_set_stays_known_as_one(archive: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
-def test_a_series_of_two_patients_is_not_written(archive: Path, tmp_path: Path, keyword: str) -> None:
+def test_a_series_of_two_patients_is_not_written(
+    archive: Path, tmp_path: Path, keyword: str
+) -> None:
     make_scan(archive / "other", seed="other")
     edit(archive / "Zebedee" / "ct" / "CT0004.dcm", partial(fill, values={keyword: "1.2.3"}))
     written = deidentify(archive, tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
-    assert f"CT0004.dcm differ in {keyword}; give the files of one patient" in written.left_out[0].reason
+    assert (
+        f"CT0004.dcm differ in {keyword}; give the files of one patient"
+        in written.left_out[0].reason
+    )
 
 
-def test_a_ct_with_two_images_of_one_uid_in_two_places_is_not_written(archive: Path, tmp_path: Path) -> None:
+def test_a_ct_with_two_images_of_one_uid_in_two_places_is_not_written(
+    archive: Path, tmp_path: Path
+) -> None:
     """Nothing could be made of it: which slices there are is unknown."""
     ct = next(path.parent for path in sorted(archive.rglob("CT0001.dcm")))
     shutil.copy(ct / "CT0001.dcm", ct / "moved.dcm")
@@ -500,12 +608,20 @@ def test_two_patients_under_the_same_uids_are_named_once(archive: Path, tmp_path
     edit(other, partial(fill, values={"PatientID": "1.2.3"}))
     with pytest.raises(NoSeriesError) as refused:
         deidentify(archive, tmp_path / "out")
-    assert [str(refused.value).count(str(folder / "CT0001.dcm")) for folder in (ct, other)] == [1, 1]
+    assert [str(refused.value).count(str(folder / "CT0001.dcm")) for folder in (ct, other)] == [
+        1,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("image_type", [["ORIGINAL", "PRIMARY", "OTHER"], None])
-def test_what_may_be_a_picture_is_named_with_what_to_do(tmp_path: Path, image_type: list[str] | None) -> None:
-    """It says too little of itself to be passed over; once it is moved away, its series is written."""
+def test_what_may_be_a_picture_is_named_with_what_to_do(
+    tmp_path: Path, image_type: list[str] | None
+) -> None:
+    """It says too little of itself to be passed over;
+
+    once it is moved away, its series is written.
+    """
     make_scan(tmp_path / "dicom")
     page = tmp_path / "dicom" / "page.dcm"
     shutil.copy(tmp_path / "dicom" / "CT0003.dcm", page)
@@ -521,12 +637,19 @@ def test_what_may_be_a_picture_is_named_with_what_to_do(tmp_path: Path, image_ty
 
 def test_a_folder_of_pictures_alone_is_said_to_be_one(tmp_path: Path) -> None:
     make_scan(tmp_path / "dicom", make_grid((2, 6, 8)))
-    edit(tmp_path / "dicom", partial(fill, values={"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}))
-    with pytest.raises(NoSeriesError, match=r"de-identified \(2 x picture of a screen or report\); give a folder"):
+    edit(
+        tmp_path / "dicom",
+        partial(fill, values={"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}),
+    )
+    with pytest.raises(
+        NoSeriesError, match=r"de-identified \(2 x picture of a screen or report\); give a folder"
+    ):
         deidentify(tmp_path / "dicom", tmp_path / "out")
 
 
-def test_other_objects_and_lone_structure_sets_are_not_written(archive: Path, tmp_path: Path) -> None:
+def test_other_objects_and_lone_structure_sets_are_not_written(
+    archive: Path, tmp_path: Path
+) -> None:
     plan = pydicom.dcmread(archive / "Zebedee" / "rs.dcm")
     plan.SOPClassUID = plan.file_meta.MediaStorageSOPClassUID = RTPlanStorage
     plan.save_as(archive / "plan.dcm")
@@ -541,20 +664,28 @@ def test_other_objects_and_lone_structure_sets_are_not_written(archive: Path, tm
 def test_a_segmentation_leaves_its_ct_alone_and_is_told(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "dicom" / "ct")
     person = Authorship("test", label="PERSON")
-    write_segmentation(tmp_path / "dicom" / "seg.dcm", [("Brainstem", block(scan.grid))], scan, person)
+    write_segmentation(
+        tmp_path / "dicom" / "seg.dcm", [("Brainstem", block(scan.grid))], scan, person
+    )
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
-    assert [(left.path.name, "convert it" in left.reason) for left in written.left_out] == [("seg.dcm", True)]
+    assert [(left.path.name, "convert it" in left.reason) for left in written.left_out] == [
+        ("seg.dcm", True)
+    ]
     classes = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "out").rglob("*.dcm")}
     assert classes == {"CT Image Storage"}
 
 
-@pytest.mark.parametrize("patient_name", [PATIENT[0], "Contour^Ann"])  # the second is in the manufacturer's name
+@pytest.mark.parametrize(
+    "patient_name", [PATIENT[0], "Contour^Ann"]
+)  # the second is in the manufacturer's name
 def test_a_draft_of_recontour_is_still_known_as_one(tmp_path: Path, patient_name: str) -> None:
     """Or its receiver's model would learn from a model's contours as from a person's."""
     scan = make_scan(tmp_path / "dicom" / "ct")
     contours = StructureSet((Structure("Brainstem", trace(block(scan.grid), scan.grid)),))
-    write_structure_set(tmp_path / "dicom" / "rs.dcm", contours, scan, Authorship("north (compact)"))
+    write_structure_set(
+        tmp_path / "dicom" / "rs.dcm", contours, scan, Authorship("north (compact)")
+    )
     edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values={"PatientName": patient_name}))
     deidentify(tmp_path / "dicom", tmp_path / "out")
     (note,) = import_dicom(tmp_path / "out", tmp_path / "cohort").notes
@@ -577,8 +708,13 @@ def test_a_structure_set_without_organs_leaves_its_ct_alone(tmp_path: Path) -> N
 
 def test_structures_of_one_number_are_left_out_and_told(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "dicom" / "ct")
-    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, names=("Brain Stem", "Lens L", "Parotid_L"))
-    edit(tmp_path / "dicom" / "rs.dcm", lambda data: setattr(data.StructureSetROISequence[1], "ROINumber", 1))
+    make_structure_set(
+        tmp_path / "dicom" / "rs.dcm", scan, names=("Brain Stem", "Lens L", "Parotid_L")
+    )
+    edit(
+        tmp_path / "dicom" / "rs.dcm",
+        lambda data: setattr(data.StructureSetROISequence[1], "ROINumber", 1),
+    )
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert [one.reason.split(":")[0] for one in written.left_out] == ["Brain Stem", "Lens L"]
     (structure_set,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
@@ -587,7 +723,9 @@ def test_structures_of_one_number_are_left_out_and_told(tmp_path: Path) -> None:
 
 def test_coordinates_that_are_no_numbers_do_not_get_through(archive: Path, tmp_path: Path) -> None:
     def write_a_name(structure_set: Dataset) -> None:
-        structure_set.ROIContourSequence[0].ContourSequence[0][0x30060050] = raw(0x30060050, b"1\\2\\Zebedee ")
+        structure_set.ROIContourSequence[0].ContourSequence[0][0x30060050] = raw(
+            0x30060050, b"1\\2\\Zebedee "
+        )
 
     edit(archive / "Zebedee" / "rs.dcm", write_a_name)
     written = deidentify(archive, tmp_path / "out")
@@ -643,7 +781,9 @@ def fragment_in_rle(image: Dataset) -> None:
     """A second fragment behind the frame's own."""
     image.compress(RLELossless, generate_instance_uid=False)
     frame = image.PixelData.removesuffix(b"\xfe\xff\xdd\xe0\0\0\0\0")
-    image.PixelData = frame + b"\xfe\xff\x00\xe0\x08\0\0\0" + b"Zebedee." + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    image.PixelData = (
+        frame + b"\xfe\xff\x00\xe0\x08\0\0\0" + b"Zebedee." + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    )
 
 
 @pytest.mark.parametrize(
@@ -655,7 +795,9 @@ def fragment_in_rle(image: Dataset) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_nothing_lies_behind_or_between_the_pixels(tmp_path: Path, hide: Callable[[Dataset], None]) -> None:
+def test_nothing_lies_behind_or_between_the_pixels(
+    tmp_path: Path, hide: Callable[[Dataset], None]
+) -> None:
     scan = make_scan(tmp_path / "dicom", make_grid((5, 64, 64)))
     edit(tmp_path / "dicom", hide)
     assert leaks(tmp_path / "dicom", {"zebedee."} if hide is fragment_in_rle else {"by zebedee"})
@@ -680,7 +822,9 @@ def test_nothing_lies_behind_the_last_attribute(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("big_endian", [False, True])
 @pytest.mark.parametrize("signed", [0, 1])
-def test_nothing_lies_in_bits_that_pixels_do_not_use(tmp_path: Path, signed: int, big_endian: bool) -> None:
+def test_nothing_lies_in_bits_that_pixels_do_not_use(
+    tmp_path: Path, signed: int, big_endian: bool
+) -> None:
     make_scan(tmp_path / "dicom")
 
     def hide(image: Dataset) -> None:
@@ -709,7 +853,10 @@ def test_nothing_lies_in_bits_that_pixels_do_not_use(tmp_path: Path, signed: int
         ({"BitsStored": 12, "HighBit": 15}, "HighBit is not BitsStored - 1"),
         ({"PixelData": b"too short "}, "cannot be decoded"),
         ({"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PixelData": bytes(288)}, "in colour"),
-        ({"AccessionNumber": "123456", "ImagePositionPatient": [0, 0, 123456]}, "cannot be left out"),
+        (
+            {"AccessionNumber": "123456", "ImagePositionPatient": [0, 0, 123456]},
+            "cannot be left out",
+        ),
         ({"AccessionNumber": "123456", "RescaleIntercept": "-123456.0"}, "cannot be left out"),
     ],
 )
@@ -731,7 +878,10 @@ def test_an_image_that_is_not_known_to_be_clean_leaves_its_series_out(
 
 def every_number(dataset: Dataset) -> Iterator[float]:
     for element in dataset.iterall():
-        if element.VR in ("IS", "DS", "US", "UL", "SS", "SL", "FD", "FL") and element.value not in (None, ""):
+        if element.VR in ("IS", "DS", "US", "UL", "SS", "SL", "FD", "FL") and element.value not in (
+            None,
+            "",
+        ):
             yield from map(float, element.value if element.VM > 1 else [element.value])
 
 
@@ -767,8 +917,13 @@ def test_no_number_of_the_output_is_an_identifier(tmp_path: Path) -> None:
     def number(structure_set: Dataset) -> None:
         fill(structure_set, {**patient, "SeriesNumber": 123456, "InstanceNumber": 123456})
         structure_set.StructureSetROISequence[0].ROINumber = 123456
-        contours, observation = structure_set.ROIContourSequence[0], structure_set.RTROIObservationsSequence[0]
-        contours.ReferencedROINumber = observation.ReferencedROINumber = observation.ObservationNumber = 123456
+        contours, observation = (
+            structure_set.ROIContourSequence[0],
+            structure_set.RTROIObservationsSequence[0],
+        )
+        contours.ReferencedROINumber = observation.ReferencedROINumber = (
+            observation.ObservationNumber
+        ) = 123456
         contours.ROIDisplayColor = [1, 2, 123456]
         contours.ContourSequence[0].ContourNumber = 123456
         contours.ContourSequence[0].ContourImageSequence[0].ROINumber = 123456  # where none belongs
@@ -776,16 +931,23 @@ def test_no_number_of_the_output_is_an_identifier(tmp_path: Path) -> None:
     edit(tmp_path / "dicom" / "rs.dcm", number)
     secrets = {123456.0, 8765.0, 90210.0, 19611013.0}
     found = {
-        abs(number) for path in (tmp_path / "dicom").rglob("*.dcm") for number in every_number(pydicom.dcmread(path))
+        abs(number)
+        for path in (tmp_path / "dicom").rglob("*.dcm")
+        for number in every_number(pydicom.dcmread(path))
     }
     assert secrets <= found
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets, written.left_out) == (1, 1, ())
     datasets = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
-    assert secrets.isdisjoint({abs(number) for dataset in datasets for number in every_number(dataset)})
+    assert secrets.isdisjoint(
+        {abs(number) for dataset in datasets for number in every_number(dataset)}
+    )
     clean = read_scan(tmp_path / "out")
     (structure_set,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
-    copied, drawn = read_structure_set(structure_set, clean), read_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    copied, drawn = (
+        read_structure_set(structure_set, clean),
+        read_structure_set(tmp_path / "dicom" / "rs.dcm", scan),
+    )
     assert copied.names == ("Brainstem", "Lens_L")
     for one, other in zip(copied.structures, drawn.structures, strict=True):
         for mine, theirs in zip(one.contours, other.contours, strict=True):
@@ -793,14 +955,20 @@ def test_no_number_of_the_output_is_an_identifier(tmp_path: Path) -> None:
     written_set = pydicom.dcmread(structure_set)
     assert [roi.ROINumber for roi in written_set.StructureSetROISequence] == [1, 2]
     assert [roi.ReferencedROINumber for roi in written_set.ROIContourSequence] == [1, 2]
-    assert [(roi.ObservationNumber, roi.ReferencedROINumber) for roi in written_set.RTROIObservationsSequence] == [
+    assert [
+        (roi.ObservationNumber, roi.ReferencedROINumber)
+        for roi in written_set.RTROIObservationsSequence
+    ] == [
         (1, 1),
         (2, 2),
     ]
 
 
 def test_points_are_counted_anew_where_their_number_is_an_identifier(tmp_path: Path) -> None:
-    """Or is not told. One that differs from the points is kept: import refuses what was cut off by it."""
+    """Or is not told.
+
+    One that differs from the points is kept: import refuses what was cut off by it.
+    """
     scan = make_scan(tmp_path / "dicom" / "ct")
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
     points: list[int] = []
@@ -821,7 +989,9 @@ def test_points_are_counted_anew_where_their_number_is_an_identifier(tmp_path: P
 
 
 def test_contours_are_still_closed_where_an_id_is_a_part_of_that_code(tmp_path: Path) -> None:
-    """Dropped, it left a structure set that was written and told, and of which no contour could be read."""
+    """Dropped, it left a structure set that was written and told, and of which no contour could be
+    read.
+    """
     scan = make_scan(tmp_path / "dicom" / "ct")
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
     edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values={"StudyID": "PLANAR"}))
@@ -872,12 +1042,24 @@ def test_a_short_id_costs_no_number(tmp_path: Path) -> None:
 
 def test_images_are_counted_in_the_order_of_their_instance_numbers(tmp_path: Path) -> None:
     make_scan(tmp_path / "dicom")  # write_scan counts from the last file to the first
-    edit(tmp_path / "dicom" / "CT0002.dcm", lambda image: image.add(DataElement("InstanceNumber", "LO", "no number")))
-    places = [pydicom.dcmread(path).ImagePositionPatient[2] for path in sorted((tmp_path / "dicom").iterdir())]
+    edit(
+        tmp_path / "dicom" / "CT0002.dcm",
+        lambda image: image.add(DataElement("InstanceNumber", "LO", "no number")),
+    )
+    places = [
+        pydicom.dcmread(path).ImagePositionPatient[2]
+        for path in sorted((tmp_path / "dicom").iterdir())
+    ]
     deidentify(tmp_path / "dicom", tmp_path / "out")
     clean = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").rglob("*.dcm"))]
     assert [image.InstanceNumber for image in clean] == [1, 2, 3, 4, 5]
-    assert [image.ImagePositionPatient[2] for image in clean] == [places[1], places[4], places[3], places[2], places[0]]
+    assert [image.ImagePositionPatient[2] for image in clean] == [
+        places[1],
+        places[4],
+        places[3],
+        places[2],
+        places[0],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -892,7 +1074,11 @@ def test_images_are_counted_in_the_order_of_their_instance_numbers(tmp_path: Pat
         ({"PatientBirthName": "Magpie^Ann"}, "ConvolutionKernel", "magpie soft"),
         ({"OtherPatientIDs": ["one", "OLD-0815"]}, "ManufacturerModelName", "CT of old-0815"),
         ({"AccessionNumber": "A90210"}, "ManufacturerModelName", "90210"),
-        ({"OtherPatientIDsSequence": [{"PatientID": "OLD-0815"}]}, "ManufacturerModelName", "CT of old-0815"),
+        (
+            {"OtherPatientIDsSequence": [{"PatientID": "OLD-0815"}]},
+            "ManufacturerModelName",
+            "CT of old-0815",
+        ),
         ({"StudyDate": "20200131"}, "ManufacturerModelName", "set up 20200131"),
         ({"PatientBirthDate": "19611013"}, "ManufacturerModelName", "born 19611013"),
     ],
@@ -903,7 +1089,10 @@ def test_no_identifier_of_the_file_itself_is_kept_as_text_or_code(
     """Of any file of a series, not of its first one alone."""
     make_scan(tmp_path / "dicom")
     values = {"SpecificCharacterSet": "ISO_IR 192", **patient, kept: value}
-    edit(tmp_path / "dicom", partial(fill, values={key: patient[key] for key in patient if key == "PatientID"}))
+    edit(
+        tmp_path / "dicom",
+        partial(fill, values={key: patient[key] for key in patient if key == "PatientID"}),
+    )
     edit(tmp_path / "dicom" / "CT0004.dcm", partial(fill, values=values))
     deidentify(tmp_path / "dicom", tmp_path / "out")
     images = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").rglob("*.dcm"))]
@@ -911,9 +1100,17 @@ def test_no_identifier_of_the_file_itself_is_kept_as_text_or_code(
     assert not [image for image in images if str(image.get(kept)) == value]
 
 
-def test_objects_of_other_kinds_are_passed_over_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_objects_of_other_kinds_are_passed_over_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_scan(tmp_path / "dicom" / "ct")
-    kinds = (RTDoseStorage, RTPlanStorage, ComprehensiveSRStorage, SecondaryCaptureImageStorage, "1.2.3.4.5")
+    kinds = (
+        RTDoseStorage,
+        RTPlanStorage,
+        ComprehensiveSRStorage,
+        SecondaryCaptureImageStorage,
+        "1.2.3.4.5",
+    )
     for number, kind in enumerate(kinds):
         other = pydicom.dcmread(tmp_path / "dicom" / "ct" / "CT0001.dcm")
         other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = UID(kind)
@@ -943,9 +1140,23 @@ PLANTED: dict[str, object] = {
     "LO": "CT 54321",
     "SH": "54321",
 }
-NEEDED = {"BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "Rows", "Columns"}
+NEEDED = {
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+    "Rows",
+    "Columns",
+}
 NEEDED |= {"NumberOfFrames", "PhotometricInterpretation"}  # or the pixels cannot be decoded
-NEEDED |= {"ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"}
+NEEDED |= {
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "RescaleSlope",
+    "RescaleIntercept",
+}
 
 
 def plant(dataset: Dataset) -> None:
@@ -1008,7 +1219,11 @@ def test_nothing_is_written_among_what_it_was_made_from(tmp_path: Path) -> None:
         ("BodyPartExamined", "MUELLER ANNA", None),
         ("BodyPartExamined", "WARD 7", None),
         ("ScanOptions", "HELICAL MODE", None),  # no standard says what may stand there
-        ("ImageType", ["ORIGINAL", "PRIMARY", "AXIAL", "MUELLER"], ["ORIGINAL", "PRIMARY", "AXIAL"]),
+        (
+            "ImageType",
+            ["ORIGINAL", "PRIMARY", "AXIAL", "MUELLER"],
+            ["ORIGINAL", "PRIMARY", "AXIAL"],
+        ),
         ("ImageType", ["ORIGINAL", "PRIMARY", "LI_WU", "CT_SOM5 SPI"], ["ORIGINAL", "PRIMARY"]),
         ("RotationDirection", "ANNA", None),
         ("LossyImageCompressionMethod", "DR_HOUSE", None),

@@ -1,4 +1,7 @@
-"""What fuzzing (benchmarks/fuzz.py), or reading with hostile files in mind, found: each fault as a test of its own."""
+"""What fuzzing (benchmarks/fuzz.py), or reading with hostile files in mind, found:
+
+each fault as a test of its own.
+"""
 
 import os
 import struct
@@ -64,7 +67,9 @@ def deflated_with(path: Path, more: bytes, times: int) -> None:
     data = path.read_bytes()
     end_of_meta = 144 + struct.unpack("<I", data[140:144])[0]
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    start = deflate.compress(zlib.decompress(data[end_of_meta:], -zlib.MAX_WBITS)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    start = deflate.compress(zlib.decompress(data[end_of_meta:], -zlib.MAX_WBITS)) + deflate.flush(
+        zlib.Z_FULL_FLUSH
+    )
     block = deflate.compress(more) + deflate.flush(zlib.Z_FULL_FLUSH)
     path.write_bytes(data[:end_of_meta] + start + block * times + deflate.flush())
 
@@ -81,7 +86,9 @@ def test_an_attribute_that_claims_4_gib_is_cut_off(drawn: Path, at_the_end: bool
 
 
 def test_a_deflated_file_that_grows_without_end_is_refused(drawn: Path) -> None:
-    deflated_with(drawn, b"\x09\x00\x10\x10OB\0\0" + struct.pack("<I", 0x7FFFFFFF) + bytes(MIB), 2000)
+    deflated_with(
+        drawn, b"\x09\x00\x10\x10OB\0\0" + struct.pack("<I", 0x7FFFFFFF) + bytes(MIB), 2000
+    )
     assert drawn.stat().st_size < 10 * MIB
     with little_memory(), pytest.raises(NotDicomError, match="far more than a DICOM file does"):
         read_structure_set(drawn, None)
@@ -136,15 +143,22 @@ def _largest_matrix(image: Dataset) -> None:
         lambda image: setattr(image, "SamplesPerPixel", 65535),
     ],
 )
-def test_an_image_that_claims_to_be_huge_is_not_decoded(tmp_path: Path, claim: Callable[[Dataset], None]) -> None:
+def test_an_image_that_claims_to_be_huge_is_not_decoded(
+    tmp_path: Path, claim: Callable[[Dataset], None]
+) -> None:
     make_scan(tmp_path / "ct", make_grid((1, 64, 64)))
-    edit(tmp_path / "ct", lambda image: image.compress("1.2.840.10008.1.2.5", generate_instance_uid=False))
+    edit(
+        tmp_path / "ct",
+        lambda image: image.compress("1.2.840.10008.1.2.5", generate_instance_uid=False),
+    )
     edit(tmp_path / "ct", claim)
     with little_memory(), pytest.raises(DicomError, match="no CT is that large"):
         read_scan(tmp_path / "ct")
 
 
-def test_a_plain_image_larger_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plain_image_larger_than_any_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_scan(tmp_path / "ct", make_grid((1, 6, 8)))
     monkeypatch.setattr(series, "MOST_PIXELS", 47)
     with pytest.raises(DicomError, match="48 pixels, and no CT is that large"):
@@ -152,9 +166,13 @@ def test_a_plain_image_larger_than_any_is_refused(tmp_path: Path, monkeypatch: p
 
 
 def test_a_codestream_that_claims_to_be_huge_is_not_decoded(tmp_path: Path) -> None:
-    """The decoder believes the codestream, not Rows and Columns, and makes room outside Python's sight."""
+    """The decoder believes the codestream, not Rows and Columns, and makes room outside Python's
+    sight.
+    """
     make_scan(tmp_path / "ct", make_grid((1, 64, 64)))
-    edit(tmp_path / "ct", lambda image: image.compress(JPEG2000Lossless, generate_instance_uid=False))
+    edit(
+        tmp_path / "ct", lambda image: image.compress(JPEG2000Lossless, generate_instance_uid=False)
+    )
     (file,) = (tmp_path / "ct").iterdir()
     data = bytearray(file.read_bytes())
     size = data.index(b"\xff\x4f\xff\x51") + 8
@@ -164,14 +182,18 @@ def test_a_codestream_that_claims_to_be_huge_is_not_decoded(tmp_path: Path) -> N
         read_scan(tmp_path / "ct")
 
 
-@pytest.mark.parametrize("header", [(2, 64, 64), (2, 64, 4160), (2, 0, 0), (15, 64, 65), (2, 64, 4_000_000_000)])
+@pytest.mark.parametrize(
+    "header", [(2, 64, 64), (2, 64, 4160), (2, 0, 0), (15, 64, 65), (2, 64, 4_000_000_000)]
+)
 def test_damaged_rle_pixels_are_named(tmp_path: Path, header: tuple[int, ...]) -> None:
     """pylibjpeg-rle panics here, which is no `Exception`."""
     make_scan(tmp_path / "ct", make_grid((1, 64, 64)))
     edit(tmp_path / "ct", lambda image: image.compress(RLELossless, generate_instance_uid=False))
     (file,) = (tmp_path / "ct").iterdir()
     data = bytearray(file.read_bytes())
-    at = data.index(struct.pack("<2I", 2, 64))  # two segments, the first of which begins behind this header
+    at = data.index(
+        struct.pack("<2I", 2, 64)
+    )  # two segments, the first of which begins behind this header
     data[at : at + 12] = struct.pack("<3I", *header)
     data[at + 70 : at + 90] = b"\x7f" * 20
     file.write_bytes(data)
@@ -181,12 +203,24 @@ def test_damaged_rle_pixels_are_named(tmp_path: Path, header: tuple[int, ...]) -
 
 @pytest.mark.parametrize("value", ["1e30", "-1e30", "1e308", "NaN", "inf", "-inf"])
 @pytest.mark.parametrize(
-    "keyword", ["RescaleSlope", "RescaleIntercept", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
+    "keyword",
+    [
+        "RescaleSlope",
+        "RescaleIntercept",
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "PixelSpacing",
+    ],
 )
 def test_numbers_that_no_ct_has(tmp_path: Path, keyword: str, value: str) -> None:
     make_scan(tmp_path / "ct")
-    count = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}.get(keyword, 1)
-    edit(tmp_path / "ct", lambda image: raw(image, keyword, b"\\".join([value.encode()] * count), "DS"))
+    count = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}.get(
+        keyword, 1
+    )
+    edit(
+        tmp_path / "ct",
+        lambda image: raw(image, keyword, b"\\".join([value.encode()] * count), "DS"),
+    )
     with pytest.raises(DicomError, match=f"CT0001.dcm: {keyword} should be {count} number"):
         read_scan(tmp_path / "ct")
 
@@ -194,7 +228,10 @@ def test_numbers_that_no_ct_has(tmp_path: Path, keyword: str, value: str) -> Non
 @pytest.mark.parametrize("spacing", ["1e-300", "1e-5", "-1"])
 def test_pixels_finer_than_any_scanner_s(tmp_path: Path, spacing: str) -> None:
     make_scan(tmp_path / "ct")
-    edit(tmp_path / "ct", lambda image: raw(image, "PixelSpacing", f"{spacing}\\{spacing}".encode(), "DS"))
+    edit(
+        tmp_path / "ct",
+        lambda image: raw(image, "PixelSpacing", f"{spacing}\\{spacing}".encode(), "DS"),
+    )
     with pytest.raises(DicomError, match="PixelSpacing is"):
         read_scan(tmp_path / "ct")
 
@@ -215,7 +252,10 @@ def test_pixels_that_are_no_whole_numbers(tmp_path: Path) -> None:
 def test_a_coordinate_as_long_as_a_book(drawn: Path) -> None:
     """NumPy gives every text of an array the length of the longest."""
     value = b"1\\2\\" * 5000 + b"1" * 40_000 + b"\\2 "
-    edit(drawn, lambda data: raw(data.ROIContourSequence[0].ContourSequence[0], "ContourData", value, "DS"))
+    edit(
+        drawn,
+        lambda data: raw(data.ROIContourSequence[0].ContourSequence[0], "ContourData", value, "DS"),
+    )
     (roi,) = read_rois(drawn, None)
     with little_memory(), pytest.raises(DicomError, match="coordinates that are no numbers"):
         roi.contours()
@@ -230,7 +270,9 @@ def test_text_is_one_line_that_steers_no_terminal(drawn: Path) -> None:
     assert roi.name == "A B\ufffd[0m\ufffd"
 
 
-@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID"])
+@pytest.mark.parametrize(
+    "keyword", ["StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID"]
+)
 @pytest.mark.parametrize("uid", [b"../../etc", b"1.2\x1b[2J", b"1." * 40, b"\xb1\xe8"])
 def test_what_is_no_uid_is_not_referenced(tmp_path: Path, keyword: str, uid: bytes) -> None:
     make_scan(tmp_path / "ct", make_grid((1, 4, 4)))
@@ -257,19 +299,28 @@ def nested(tag: bytes, depth: int, value: bytes = b"") -> bytes:
     return value
 
 
-METHODS, DIMENSIONS = b"\x12\x00\x64\x00", b"\x20\x00\x22\x92"  # sequences that are carried over, or kept
+METHODS, DIMENSIONS = (
+    b"\x12\x00\x64\x00",
+    b"\x20\x00\x22\x92",
+)  # sequences that are carried over, or kept
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda ct: edit(ct, lambda image: image.add(DataElement(Tag("PatientSex"), "SQ", [Dataset()]))),
-        lambda ct: spliced(ct, nested(METHODS, 250)),  # pydicom wrote 249, and filled all memory with words at 250
+        lambda ct: edit(
+            ct, lambda image: image.add(DataElement(Tag("PatientSex"), "SQ", [Dataset()]))
+        ),
+        lambda ct: spliced(
+            ct, nested(METHODS, 250)
+        ),  # pydicom wrote 249, and filled all memory with words at 250
         lambda ct: spliced(ct, nested(METHODS, 1, b"AAAAAA\2\0AA")),
     ],
     ids=["of another type", "of too many sequences", "of a type that there is not"],
 )
-def test_an_attribute_that_cannot_be_written_is_not_carried_over(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+def test_an_attribute_that_cannot_be_written_is_not_carried_over(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
     make_scan(tmp_path / "ct")
     spoil(tmp_path / "ct")
     scan = read_scan(tmp_path / "ct")

@@ -1,4 +1,7 @@
-"""Real clinical DICOM at native resolution, with its quirks; see interop/README.md of the shared data."""
+"""Real clinical DICOM at native resolution, with its quirks;
+
+see interop/README.md of the shared data.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recontour.dicom import Authorship, read_archive, read_scan, read_series, read_structure_set, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    read_archive,
+    read_scan,
+    read_series,
+    read_structure_set,
+    write_structure_set,
+)
 from recontour.errors import DicomError
 from recontour.geometry import Structure, StructureSet, rasterise, trace
 
@@ -30,7 +40,11 @@ def test_a_planning_ct_without_patient_position_or_instance_numbers(interop: Unp
     ],
 )
 def test_structure_sets_of_planning_systems_survive_the_round_trip(
-    interop: Unpack, tmp_path: Path, name: str, shape: tuple[int, int, int], structures: tuple[str, ...]
+    interop: Unpack,
+    tmp_path: Path,
+    name: str,
+    shape: tuple[int, int, int],
+    structures: tuple[str, ...],
 ) -> None:
     archive = read_archive(interop(name))
     (pair,) = archive.pairs
@@ -40,7 +54,9 @@ def test_structure_sets_of_planning_systems_survive_the_round_trip(
     assert drawn.names == structures
     masks = {one.name: rasterise(one.contours, scan.grid) for one in drawn.structures}
     assert all(mask.any() for mask in masks.values())
-    traced = StructureSet(tuple(Structure(name, trace(mask, scan.grid)) for name, mask in masks.items()))
+    traced = StructureSet(
+        tuple(Structure(name, trace(mask, scan.grid)) for name, mask in masks.items())
+    )
     write_structure_set(tmp_path / "rs.dcm", traced, scan, Authorship("test"))
     back = read_structure_set(tmp_path / "rs.dcm", scan)
     for organ, mask in masks.items():
@@ -52,8 +68,13 @@ def test_a_tumour_of_a_feet_first_patient_lies_in_soft_tissue(interop: Unpack) -
     (pair,) = read_archive(interop("lung_varian_aria")).pairs
     scan = read_series(pair.series.files)
     assert scan.grid.slice_z_mm == tuple(-165 + 1.25 * index for index in range(73))
-    mask = rasterise(read_structure_set(pair.structure_set.path, scan)["GTVp_test_man"].contours, scan.grid)
-    soft = [np.mean(scan.hu[turned] > -300) for turned in (mask, *(np.flip(mask, axis) for axis in range(3)))]
+    mask = rasterise(
+        read_structure_set(pair.structure_set.path, scan)["GTVp_test_man"].contours, scan.grid
+    )
+    soft = [
+        np.mean(scan.hu[turned] > -300)
+        for turned in (mask, *(np.flip(mask, axis) for axis in range(3)))
+    ]
     assert soft[0] > max(soft[1:])
 
 
@@ -67,7 +88,9 @@ def test_an_empty_structure_and_absent_slices(interop: Unpack) -> None:
     assert rasterise(drawn["BODY"].contours, scan.grid).any()
 
 
-def test_jpeg_2000_without_uids_is_read_but_cannot_carry_a_structure_set(interop: Unpack, tmp_path: Path) -> None:
+def test_jpeg_2000_without_uids_is_read_but_cannot_carry_a_structure_set(
+    interop: Unpack, tmp_path: Path
+) -> None:
     scan = read_scan(interop("partialbody_siemens_j2k"))
     assert scan.grid.shape == (20, 512, 512)
     assert set(np.diff(scan.grid.slice_z_mm)) == {2.0}  # though SliceThickness says 3

@@ -1,4 +1,7 @@
-"""What recontour writes, before judges that are not ours: is it DICOM (dciodvfy), what does it show (plastimatch)."""
+"""What recontour writes, before judges that are not ours:
+
+is it DICOM (dciodvfy), what does it show (plastimatch).
+"""
 
 import subprocess
 from collections.abc import Callable
@@ -9,12 +12,22 @@ import numpy as np
 import pydicom
 import pytest
 from tests.dicom.conftest import block, dciodvfy, make_scan, needs_dciodvfy
-from tests.geometry.conftest import Mask, Points, dice, ellipse, make_grid, turned
+from tests.geometry.conftest import dice, ellipse, make_grid, turned
 
-from recontour.dicom import Authorship, Scan, read_archive, read_series, read_structure_set, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    Scan,
+    read_archive,
+    read_series,
+    read_structure_set,
+    write_structure_set,
+)
 from recontour.geometry import Contour, Structure, StructureSet, rasterise, trace
+from recontour.geometry.arrays import Mask, Points
 
-needs_plastimatch = pytest.mark.skipif(which("plastimatch") is None, reason="plastimatch is not installed")
+needs_plastimatch = pytest.mark.skipif(
+    which("plastimatch") is None, reason="plastimatch is not installed"
+)
 
 GRID = make_grid((11, 64, 64), z_mm=tuple(float(z) for z in range(-5, 6)))
 
@@ -24,7 +37,14 @@ def ball(*radii_mm: float) -> list[tuple[Points, float]]:
     found = []
     for z in GRID.slice_z_mm:
         if (share := 1 - ((z - 0.3) / radii_mm[2]) ** 2) > 0:
-            found.append((ellipse((radii_mm[0] * share**0.5, radii_mm[1] * share**0.5), (0.37, -0.21), 120), z))
+            found.append(
+                (
+                    ellipse(
+                        (radii_mm[0] * share**0.5, radii_mm[1] * share**0.5), (0.37, -0.21), 120
+                    ),
+                    z,
+                )
+            )
     return found
 
 
@@ -39,9 +59,15 @@ SHAPES = {
     "pituitary": ball(6.5, 4.5, 4),
     "parotid": ball(19, 11, 10.5),
     "ring": on_slices(range(-3, 4), ellipse((12.3, 12.3)), ellipse((7.2, 7.2))),
-    "two holes": on_slices(range(2), ellipse((16, 9)), ellipse((3, 4), (-7, 0.4)), ellipse((2.4, 5), (7, -0.3))),
-    "rings within rings": on_slices(range(2), *(ellipse((r, r), (0.2, 0.1)) for r in (22.1, 16.2, 11.3, 5.4))),
-    "islands": on_slices(range(-3, 4), ellipse((5.2, 4.1), (-9.6, 0.2)), ellipse((3.3, 3.3), (8.3, 2.7))),
+    "two holes": on_slices(
+        range(2), ellipse((16, 9)), ellipse((3, 4), (-7, 0.4)), ellipse((2.4, 5), (7, -0.3))
+    ),
+    "rings within rings": on_slices(
+        range(2), *(ellipse((r, r), (0.2, 0.1)) for r in (22.1, 16.2, 11.3, 5.4))
+    ),
+    "islands": on_slices(
+        range(-3, 4), ellipse((5.2, 4.1), (-9.6, 0.2)), ellipse((3.3, 3.3), (8.3, 2.7))
+    ),
     "one slice": on_slices(range(1), ellipse((6.4, 5.1), (0.2, 0.4))),
 }
 
@@ -66,7 +92,11 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a CT and, in rs.dcm, all shapes, traced from their masks."""
     folder = tmp_path_factory.mktemp("shapes")
     scan = make_scan(folder / "ct", GRID)
-    written(folder / "rs.dcm", scan, {name: trace(mask_of(rings), GRID) for name, rings in SHAPES.items()})
+    written(
+        folder / "rs.dcm",
+        scan,
+        {name: trace(mask_of(rings), GRID) for name, rings in SHAPES.items()},
+    )
     return folder
 
 
@@ -88,7 +118,10 @@ def seen_by_plastimatch(shapes: Path) -> Callable[[str], Mask]:
 @needs_plastimatch
 @pytest.mark.parametrize("name", SHAPES)
 def test_plastimatch_sees_the_mask(seen_by_plastimatch: Callable[[str], Mask], name: str) -> None:
-    """Its rasteriser tests pixels' centres and fills every contour by itself: holes must be keyholes."""
+    """Its rasteriser tests pixels' centres and fills every contour by itself:
+
+    holes must be keyholes.
+    """
     assert dice(seen_by_plastimatch(name), mask_of(SHAPES[name])) >= 0.99
 
 
@@ -99,7 +132,11 @@ def test_shapes_are_valid_dicom(shapes: Path) -> None:
 
 def exact(scan: Scan) -> dict[str, tuple[Contour, ...]]:
     """Contours with as many decimals as there are, on odd places."""
-    return {"Lens_L": tuple(Contour(ellipse((2.1, 1.3), (1 / 3, 1e-9)), z) for z in scan.grid.slice_z_mm)}
+    return {
+        "Lens_L": tuple(
+            Contour(ellipse((2.1, 1.3), (1 / 3, 1e-9)), z) for z in scan.grid.slice_z_mm
+        )
+    }
 
 
 def odd_names(scan: Scan) -> dict[str, tuple[Contour, ...]]:
@@ -128,7 +165,9 @@ def test_structure_sets_on_clinical_ct_are_valid_dicom(
     (pair,) = read_archive(interop(name)).pairs
     scan = read_series(pair.series.files)
     drawn = read_structure_set(pair.structure_set.path, scan)
-    traced = {one.name: trace(rasterise(one.contours, scan.grid), scan.grid) for one in drawn.structures}
+    traced = {
+        one.name: trace(rasterise(one.contours, scan.grid), scan.grid) for one in drawn.structures
+    }
     said = problems(written(tmp_path / "rs.dcm", scan, traced))
     assert [line for line in said if line.startswith("Error")] == []
 
@@ -137,7 +176,9 @@ def test_a_contour_of_any_number_of_points_comes_back(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
     path = written(tmp_path / "rs.dcm", scan, many_points(scan))
     (contour,) = read_structure_set(path, scan)["BODY"].contours
-    assert np.abs(contour.points_mm - ellipse((3.0, 2.0), corners=20_000)).max() <= 0.5001e-4  # four decimals
+    assert (
+        np.abs(contour.points_mm - ellipse((3.0, 2.0), corners=20_000)).max() <= 0.5001e-4
+    )  # four decimals
     item = pydicom.dcmread(path).ROIContourSequence[0].ContourSequence[0]
     assert item["ContourData"].VR == "DS"
     assert item.NumberOfContourPoints == 20_000

@@ -1,4 +1,7 @@
-"""On which CT a structure set was drawn, where its references are odd: by contours, header or frame of reference."""
+"""On which CT a structure set was drawn, where its references are odd:
+
+by contours, header or frame of reference.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -17,7 +20,11 @@ ABSENT = "its CT series is not here; export it with the CT it was drawn on"
 
 
 def contours_of(dataset: Dataset) -> list[Dataset]:
-    return [contour for roi in dataset.ROIContourSequence for contour in roi.get("ContourSequence") or ()]
+    return [
+        contour
+        for roi in dataset.ROIContourSequence
+        for contour in roi.get("ContourSequence") or ()
+    ]
 
 
 def series_items(dataset: Dataset) -> list[Dataset]:
@@ -40,7 +47,9 @@ def forget_series(dataset: Dataset) -> None:
 
 @pytest.fixture
 def phases(tmp_path: Path) -> Path:
-    """Two CTs of one patient in one frame of reference, `a` and `b`, and rs.dcm, drawn on a, that lists both."""
+    """Two CTs of one patient in one frame of reference, `a` and `b`, and rs.dcm, drawn on a, that
+    lists both.
+    """
     one, other = make_scan(tmp_path / "a", seed="a"), make_scan(tmp_path / "b", seed="b")
     frame = one.source.frame_of_reference_uid
     edit(tmp_path / "b", lambda image: setattr(image, "FrameOfReferenceUID", frame))
@@ -81,7 +90,9 @@ def why_not(folder: Path, name: str = "rs.dcm") -> str:
 
 
 @pytest.mark.parametrize("drawn_on", ["a", "b"])
-def test_of_two_cts_that_are_listed_the_one_that_contours_name_counts(phases: Path, drawn_on: str) -> None:
+def test_of_two_cts_that_are_listed_the_one_that_contours_name_counts(
+    phases: Path, drawn_on: str
+) -> None:
     edit(phases / "rs.dcm", draw_on(phases / drawn_on))
     assert paired(phases) == [(drawn_on, "")]
 
@@ -105,7 +116,9 @@ def test_contours_of_a_ct_that_is_absent_are_put_on_no_other(phases: Path) -> No
     assert ct.reason == f"its structure set was left out: {reason}"
 
 
-def test_contours_of_an_absent_ct_whose_header_lists_one_that_is_here_are_left_out(phases: Path) -> None:
+def test_contours_of_an_absent_ct_whose_header_lists_one_that_is_here_are_left_out(
+    phases: Path,
+) -> None:
     def list_a(dataset: Dataset) -> None:
         del series_items(dataset)[1]
 
@@ -129,7 +142,9 @@ def test_contours_on_a_ct_that_is_here_and_one_that_is_absent_are_left_out(phase
     )
 
 
-def test_contours_without_images_whose_header_lists_two_cts_are_left_out_until_one_is_there(phases: Path) -> None:
+def test_contours_without_images_whose_header_lists_two_cts_are_left_out_until_one_is_there(
+    phases: Path,
+) -> None:
     edit(phases / "rs.dcm", forget_images)
     assert why_not(phases) == (
         "it references 2 CT series, and which of them counts is unknown; keep only the CT it was drawn on in the folder"
@@ -146,8 +161,13 @@ def test_of_two_cts_that_hold_the_same_images_the_one_that_is_listed_counts(tmp_
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     edit(tmp_path / "b", lambda image: setattr(image, "SeriesInstanceUID", "1.2.3"))
     assert paired(tmp_path) == [("a", "")]
-    edit(tmp_path / "rs.dcm", lambda dataset: setattr(series_items(dataset)[0], "SeriesInstanceUID", "1.2.4"))
-    assert why_not(tmp_path).startswith("the images its contours are drawn on are in each of 2 CT series, and which")
+    edit(
+        tmp_path / "rs.dcm",
+        lambda dataset: setattr(series_items(dataset)[0], "SeriesInstanceUID", "1.2.4"),
+    )
+    assert why_not(tmp_path).startswith(
+        "the images its contours are drawn on are in each of 2 CT series, and which"
+    )
     shutil.rmtree(tmp_path / "b")
     assert paired(tmp_path) == [("a", "")]
 
@@ -179,7 +199,9 @@ def split(folder: Path, parts: int) -> None:
 
 @pytest.mark.parametrize("parts", [2, 3, 5])
 @pytest.mark.parametrize("lists", ["the first part", "nothing", "no images"])
-def test_a_ct_that_came_apart_is_refused_with_the_cause(tmp_path: Path, parts: int, lists: str) -> None:
+def test_a_ct_that_came_apart_is_refused_with_the_cause(
+    tmp_path: Path, parts: int, lists: str
+) -> None:
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     split(tmp_path / "ct", parts)
 
@@ -194,12 +216,16 @@ def test_a_ct_that_came_apart_is_refused_with_the_cause(tmp_path: Path, parts: i
     edit(tmp_path / "rs.dcm", change)
     reason = f"{parts} CT series that share no place, as the parts of one CT do; export that CT again as one series"
     assert reason in why_not(tmp_path)
-    with pytest.raises(MixedSeriesError, match=f"{parts} CT series .* no two of their images share a place"):
+    with pytest.raises(
+        MixedSeriesError, match=f"{parts} CT series .* no two of their images share a place"
+    ):
         read_scan(tmp_path / "ct")
 
 
 @pytest.mark.parametrize("parts", [2, 3, 5])
-def test_a_ct_that_came_apart_is_refused_where_only_the_header_lists_its_images(tmp_path: Path, parts: int) -> None:
+def test_a_ct_that_came_apart_is_refused_where_only_the_header_lists_its_images(
+    tmp_path: Path, parts: int
+) -> None:
     """They are listed under one series, as before it came apart."""
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     listed = images_of(tmp_path / "ct")
@@ -218,16 +244,26 @@ def test_a_ct_that_came_apart_is_refused_where_only_the_header_lists_its_images(
     assert f"{parts} CT series that share no place, as the parts of one CT do" in why_not(tmp_path)
 
 
-def test_slices_that_each_have_their_own_series_and_frame_are_parts_of_one_ct(tmp_path: Path) -> None:
+def test_slices_that_each_have_their_own_series_and_frame_are_parts_of_one_ct(
+    tmp_path: Path,
+) -> None:
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     files = sorted((tmp_path / "ct").iterdir())
     split(tmp_path / "ct", len(files))
     for index, path in enumerate(files):
-        edit(path, lambda image, index=index: setattr(image, "FrameOfReferenceUID", f"1.2.4.{index}"))  # type: ignore[misc]
-    assert "that share no place, as the parts of one CT do; export that CT again as one series" in why_not(tmp_path)
+        edit(
+            path,
+            lambda image, index=index: setattr(image, "FrameOfReferenceUID", f"1.2.4.{index}"),  # type: ignore[misc]
+        )
+    assert (
+        "that share no place, as the parts of one CT do; export that CT again as one series"
+        in why_not(tmp_path)
+    )
 
 
-def test_contours_on_one_part_of_a_ct_that_came_apart_are_not_put_on_that_part(tmp_path: Path) -> None:
+def test_contours_on_one_part_of_a_ct_that_came_apart_are_not_put_on_that_part(
+    tmp_path: Path,
+) -> None:
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     split(tmp_path / "ct", 2)
 
@@ -240,7 +276,9 @@ def test_contours_on_one_part_of_a_ct_that_came_apart_are_not_put_on_that_part(t
 
 
 def test_two_scans_of_one_patient_are_no_parts_of_one_ct(phases: Path) -> None:
-    with pytest.raises(MixedSeriesError, match=r"2 CT series in it \(.*\); give a folder that holds just one$"):
+    with pytest.raises(
+        MixedSeriesError, match=r"2 CT series in it \(.*\); give a folder that holds just one$"
+    ):
         read_scan(phases)
 
 
@@ -250,7 +288,10 @@ def test_the_frame_of_reference_decides_where_nothing_else_is_said(tmp_path: Pat
     edit(tmp_path / "rs.dcm", forget_series)
     note = "its structure set names no image and no series; this is the only CT of its frame of reference"
     assert paired(tmp_path) == [("ct", note)]
-    edit(tmp_path / "rs.dcm", lambda dataset: dataset.__delitem__("ReferencedFrameOfReferenceSequence"))
+    edit(
+        tmp_path / "rs.dcm",
+        lambda dataset: dataset.__delitem__("ReferencedFrameOfReferenceSequence"),
+    )
     assert paired(tmp_path) == [("ct", note)]  # its structures still tell it
 
 
@@ -275,7 +316,9 @@ def test_a_structure_set_that_says_nothing_or_of_an_absent_frame_is_told_so(tmp_
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     edit(tmp_path / "rs.dcm", forget_series)
     edit(tmp_path / "ct", lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"))
-    assert why_not(tmp_path).startswith("it names no image and no series, and no CT here has its frame of reference")
+    assert why_not(tmp_path).startswith(
+        "it names no image and no series, and no CT here has its frame of reference"
+    )
 
     def forget_frames(dataset: Dataset) -> None:
         del dataset.ReferencedFrameOfReferenceSequence
@@ -283,13 +326,23 @@ def test_a_structure_set_that_says_nothing_or_of_an_absent_frame_is_told_so(tmp_
             del roi.ReferencedFrameOfReferenceUID
 
     edit(tmp_path / "rs.dcm", forget_frames)
-    assert why_not(tmp_path).startswith("it does not say on which CT it was drawn: it names no image, no series and no")
+    assert why_not(tmp_path).startswith(
+        "it does not say on which CT it was drawn: it names no image, no series and no"
+    )
 
 
-def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_another(tmp_path: Path) -> None:
-    """UIDs that were counted from 1 for each patient: the other patient's contours lie on another head."""
+def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_another(
+    tmp_path: Path,
+) -> None:
+    """UIDs that were counted from 1 for each patient:
+
+    the other patient's contours lie on another head.
+    """
     scan = make_scan(tmp_path / "ct")
-    for name, patient_id, date in (("own.dcm", "MRN-4711", "20200102"), ("other.dcm", "SOMEONE ELSE", "20230102")):
+    for name, patient_id, date in (
+        ("own.dcm", "MRN-4711", "20200102"),
+        ("other.dcm", "SOMEONE ELSE", "20230102"),
+    ):
         make_structure_set(tmp_path / name, scan, seed=name)
 
         def change(dataset: Dataset, patient_id: str = patient_id, date: str = date) -> None:
@@ -304,7 +357,9 @@ def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_
 
 
 def test_of_many_rivals_a_few_are_shown() -> None:
-    left = LeftOut(Path("rs.dcm"), "too many", rivals=tuple(Path(f"ct{number}") for number in range(150)))
+    left = LeftOut(
+        Path("rs.dcm"), "too many", rivals=tuple(Path(f"ct{number}") for number in range(150))
+    )
     assert left.why == "too many: ct0, ct1, ct2, ct3, 146 more"
 
 
@@ -341,7 +396,9 @@ def test_one_image_of_the_mr_is_enough_to_know_what_contours_are_on(beside_mr: P
     assert why_not(beside_mr) == ON_MR
 
 
-def test_a_header_that_lists_the_ct_does_not_hide_that_contours_are_on_an_mr(beside_mr: Path) -> None:
+def test_a_header_that_lists_the_ct_does_not_hide_that_contours_are_on_an_mr(
+    beside_mr: Path,
+) -> None:
     make_structure_set(beside_mr / "of_ct.dcm", read_scan(beside_mr / "ct"))
     listed = series_items(dcmread(beside_mr / "of_ct.dcm"))
     (beside_mr / "of_ct.dcm").unlink()
@@ -350,10 +407,15 @@ def test_a_header_that_lists_the_ct_does_not_hide_that_contours_are_on_an_mr(bes
 
 
 @pytest.mark.parametrize("is_listed", [True, False])
-def test_contours_on_ct_and_pet_are_told_apart_from_an_absent_series(phases: Path, is_listed: bool) -> None:
+def test_contours_on_ct_and_pet_are_told_apart_from_an_absent_series(
+    phases: Path, is_listed: bool
+) -> None:
     """Also where the header lists the CT alone."""
     edit(phases / "rs.dcm", draw_on(phases / "b", first=2))
-    edit(phases / "b", lambda image: setattr(image, "SOPClassUID", PositronEmissionTomographyImageStorage))
+    edit(
+        phases / "b",
+        lambda image: setattr(image, "SOPClassUID", PositronEmissionTomographyImageStorage),
+    )
     if not is_listed:
         edit(phases / "rs.dcm", lambda dataset: series_items(dataset).__delitem__(1))
     assert why_not(phases) == (

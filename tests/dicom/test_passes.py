@@ -1,4 +1,7 @@
-"""Acquisitions of one series: those that overlap are found, by whatever tells them apart; those that adjoin are not."""
+"""Acquisitions of one series:
+
+those that overlap are found, by whatever tells them apart; those that adjoin are not.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -20,9 +23,18 @@ FIRST = [3.0 * index for index in range(9)]  # 0 to 24 mm
 
 
 def series(*passes: tuple[Sequence[float], Says]) -> tuple[list[float], list[dict[str, str]]]:
-    """Positions and marks of passes, stacked by position. Of each: positions, and what its images say (by index)."""
+    """Positions and marks of passes, stacked by position.
+
+    Of each: positions, and what its images say (by index).
+    """
     slices = [
-        (z, {keyword: said if isinstance(said, str) else said(index) for keyword, said in says.items()})
+        (
+            z,
+            {
+                keyword: said if isinstance(said, str) else said(index)
+                for keyword, said in says.items()
+            },
+        )
         for positions, says in passes
         for index, z in enumerate(positions)
     ]
@@ -49,7 +61,11 @@ def test_whatever_tells_passes_apart_is_looked_at(keyword: str, offset_mm: float
 RISING: list[tuple[str, Callable[[int], str], Callable[[int], str]]] = [
     ("AcquisitionNumber", str, lambda i: str(20 + i)),  # one a slice
     ("acquisition time", lambda i: f"1010{i:02d}.5", lambda i: f"1020{i:02d}.25"),
-    ("acquisition time", lambda i: f"1010{i:02d}", lambda i: f"1020{40 - i:02d}"),  # the second downwards
+    (
+        "acquisition time",
+        lambda i: f"1010{i:02d}",
+        lambda i: f"1020{40 - i:02d}",
+    ),  # the second downwards
     ("content time", lambda i: f"1010{i:02d}", lambda i: f"1020{i:02d}"),
     ("InstanceNumber", lambda i: str(1 + i), lambda i: str(101 + i)),
     ("InstanceNumber", lambda i: str(50 - i), lambda i: str(101 + i)),
@@ -75,14 +91,20 @@ def test_passes_that_are_each_counted_from_one_are_told_apart(count: int, sign: 
 
 
 def test_passes_of_three_within_one_another_and_of_one_slice() -> None:
-    three: list[tuple[Sequence[float], Says]] = [([at + z for z in FIRST], {"KVP": str(at)}) for at in (0, 11, 22)]
+    three: list[tuple[Sequence[float], Says]] = [
+        ([at + z for z in FIRST], {"KVP": str(at)}) for at in (0, 11, 22)
+    ]
     found = overlap_of(*series(*three))
     assert shown(found) == (11, 35, [9, 9, 9])
     assert found is not None
     assert (found.kind, found.stretch) == ("three acquisitions", "from z = 11.0 to 35.0 mm")
     outer = [3.0 * index for index in range(30)]
     within = [30.0 + index for index in range(1, 20)]
-    assert shown(overlap_of(*series((outer, {"KVP": "80"}), (within, {"KVP": "120"})))) == (31, 49, [30, 19])
+    assert shown(overlap_of(*series((outer, {"KVP": "80"}), (within, {"KVP": "120"})))) == (
+        31,
+        49,
+        [30, 19],
+    )
     lone = overlap_of(*series((outer, {"KVP": "80"}), ([31.5], {"KVP": "120"})))
     assert shown(lone) == (31.5, 31.5, [30, 1])
     assert lone is not None
@@ -95,7 +117,10 @@ CONTIGUOUS: dict[str, tuple[Sequence[float], Says]] = {
         EVEN,
         {"AcquisitionNumber": str, "acquisition time": lambda i: f"10{i:02d}00"},
     ),
-    "downwards": (EVEN, {"AcquisitionNumber": lambda i: str(60 - i), "InstanceNumber": lambda i: str(60 - i)}),
+    "downwards": (
+        EVEN,
+        {"AcquisitionNumber": lambda i: str(60 - i), "InstanceNumber": lambda i: str(60 - i)},
+    ),
     "a number for each rotation of 4": (EVEN, {"AcquisitionNumber": lambda i: str(i // 4)}),
     "the same, downwards": (
         EVEN,
@@ -108,13 +133,23 @@ CONTIGUOUS: dict[str, tuple[Sequence[float], Says]] = {
     "counted again in each rotation of 4": (EVEN, {"InstanceNumber": lambda i: str(i % 4)}),
     "counted by pairs": (EVEN, {"InstanceNumber": lambda i: str(i // 20)}),
     "one number": (EVEN, {"InstanceNumber": "1"}),
-    "a slice of its own where it belongs": (EVEN, {"ImageType": lambda i: "DERIVED" if i in (20, 21, 30) else ""}),
+    "a slice of its own where it belongs": (
+        EVEN,
+        {"ImageType": lambda i: "DERIVED" if i in (20, 21, 30) else ""},
+    ),
     "2 mm, then 5 mm": (
         [*(2.0 * i for i in range(20)), *(43 + 5.0 * i for i in range(20))],
-        {"AcquisitionNumber": lambda i: str(i // 20), "SliceThickness": lambda i: "2" if i < 20 else "5"},
+        {
+            "AcquisitionNumber": lambda i: str(i // 20),
+            "SliceThickness": lambda i: "2" if i < 20 else "5",
+        },
     ),
     "3 mm between 6 mm": (
-        [*(6.0 * i for i in range(10)), *(57 + 3.0 * i for i in range(10)), *(90 + 6.0 * i for i in range(10))],
+        [
+            *(6.0 * i for i in range(10)),
+            *(57 + 3.0 * i for i in range(10)),
+            *(90 + 6.0 * i for i in range(10)),
+        ],
         {"SliceThickness": lambda i: "3" if 10 <= i < 20 else "6"},
     ),
 }
@@ -131,12 +166,19 @@ def test_what_follows_one_another_is_one_ct(name: str) -> None:
 def test_slices_acquired_again_in_the_place_of_missing_ones_belong_to_one_ct() -> None:
     """They were repeated because they had failed, and lie where the first lot has holes."""
     kept = [z for z in EVEN if z not in (20, 21, 30)]
-    assert overlap_of(*series((kept, {"AcquisitionNumber": "1"}), ([20, 21, 30], {"AcquisitionNumber": "2"}))) is None
+    assert (
+        overlap_of(
+            *series((kept, {"AcquisitionNumber": "1"}), ([20, 21, 30], {"AcquisitionNumber": "2"}))
+        )
+        is None
+    )
 
 
 @pytest.mark.parametrize("offset_mm", [0.3, 0.5, 0.75, 1.0, 2.0, 2.8])
 @pytest.mark.parametrize("start_mm", [0.0, 12.0])
-def test_uneven_positions_tell_of_passes_that_say_nothing(offset_mm: float, start_mm: float) -> None:
+def test_uneven_positions_tell_of_passes_that_say_nothing(
+    offset_mm: float, start_mm: float
+) -> None:
     second = [start_mm + offset_mm + z for z in FIRST]
     z_mm, marks = series((FIRST, {}), (second, {}))
     assert overlap_of(z_mm, marks) is None

@@ -21,12 +21,19 @@ PICTURES = [
     (RENDERING, [], {"ConversionType": "WSD"}, PLACE),  # a secondary capture under CT's SOP class
     (RENDERING, ["DERIVED", "SECONDARY", "PROJECTION IMAGE"], {}, PLACE[:2]),
     (RENDERING, ["DERIVED", "PRIMARY", "VRT"], {}, PLACE),
-    (COLOUR, ["ORIGINAL", "PRIMARY", "AXIAL"], {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, ()),
+    (
+        COLOUR,
+        ["ORIGINAL", "PRIMARY", "AXIAL"],
+        {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3},
+        (),
+    ),
     (COLOUR, ["DERIVED", "SECONDARY"], {"PhotometricInterpretation": "PALETTE COLOR"}, PLACE),
 ]
 
 
-def add_image(folder: Path, image_type: list[str], says: dict[str, object], lacks: tuple[str, ...]) -> None:
+def add_image(
+    folder: Path, image_type: list[str], says: dict[str, object], lacks: tuple[str, ...]
+) -> None:
     """One more image under the series' UID, 100 mm off."""
     copy(folder / "CT0001.dcm", folder / "page.dcm")
 
@@ -43,7 +50,11 @@ def add_image(folder: Path, image_type: list[str], says: dict[str, object], lack
 
 @pytest.mark.parametrize(("kind", "image_type", "says", "lacks"), PICTURES)
 def test_a_picture_among_the_slices_is_passed_over_and_counted(
-    tmp_path: Path, kind: str, image_type: list[str], says: dict[str, object], lacks: tuple[str, ...]
+    tmp_path: Path,
+    kind: str,
+    image_type: list[str],
+    says: dict[str, object],
+    lacks: tuple[str, ...],
 ) -> None:
     scan = make_scan(tmp_path / "ct")
     make_structure_set(tmp_path / "rs.dcm", scan)
@@ -56,17 +67,27 @@ def test_a_picture_among_the_slices_is_passed_over_and_counted(
     assert again.notes == (f"passed over: 1 x {kind}",)
 
 
-@pytest.mark.parametrize("image_type", [["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "SECONDARY", "AXIAL"], []])
+@pytest.mark.parametrize(
+    "image_type", [["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "SECONDARY", "AXIAL"], []]
+)
 @pytest.mark.parametrize("keyword", PLACE)
-def test_a_slice_that_lost_an_attribute_does_not_vanish(tmp_path: Path, image_type: list[str], keyword: str) -> None:
+def test_a_slice_that_lost_an_attribute_does_not_vanish(
+    tmp_path: Path, image_type: list[str], keyword: str
+) -> None:
     make_scan(tmp_path / "ct")
     add_image(tmp_path / "ct", image_type, {}, (keyword,))
-    with pytest.raises(DicomError, match=rf"page\.dcm: no {keyword}.*remove it if it is no CT slice"):
+    with pytest.raises(
+        DicomError, match=rf"page\.dcm: no {keyword}.*remove it if it is no CT slice"
+    ):
         read_scan(tmp_path / "ct")
 
 
-@pytest.mark.parametrize("image_type", [["ORIGINAL", "PRIMARY", "AXIAL", "LOW DOSE"], ["ORIGINAL", "PRIMARY", "AXIAL"]])
-def test_an_original_slice_without_any_place_does_not_vanish(tmp_path: Path, image_type: list[str]) -> None:
+@pytest.mark.parametrize(
+    "image_type", [["ORIGINAL", "PRIMARY", "AXIAL", "LOW DOSE"], ["ORIGINAL", "PRIMARY", "AXIAL"]]
+)
+def test_an_original_slice_without_any_place_does_not_vanish(
+    tmp_path: Path, image_type: list[str]
+) -> None:
     make_scan(tmp_path / "ct")
     add_image(tmp_path / "ct", image_type, {}, PLACE)
     with pytest.raises(DicomError, match=r"page\.dcm: no PixelSpacing"):
@@ -75,6 +96,9 @@ def test_an_original_slice_without_any_place_does_not_vanish(tmp_path: Path, ima
 
 def test_a_folder_of_pictures_alone_says_what_is_there(tmp_path: Path) -> None:
     make_scan(tmp_path / "ct")
-    edit(tmp_path / "ct", lambda image: setattr(image, "ImageType", ["DERIVED", "SECONDARY", "SCREEN SAVE"]))
+    edit(
+        tmp_path / "ct",
+        lambda image: setattr(image, "ImageType", ["DERIVED", "SECONDARY", "SCREEN SAVE"]),
+    )
     with pytest.raises(NoSeriesError, match=rf"no CT slice in it \(5 x {SCREEN}\)"):
         read_scan(tmp_path / "ct")

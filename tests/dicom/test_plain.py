@@ -1,4 +1,7 @@
-"""What is found in plain files is what pydicom's reader finds; whatever is not plain is left to it."""
+"""What is found in plain files is what pydicom's reader finds;
+
+whatever is not plain is left to it.
+"""
 
 import random
 from io import BytesIO
@@ -10,12 +13,25 @@ import pytest
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.filereader import read_partial
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+)
 from tests.dicom.conftest import edit, make_scan, make_structure_set, recode
 
 from recontour.dicom import read_series, read_structure_set, series
 from recontour.dicom.plain import NotPlainError, plain_dataset, plain_items, plain_value, tag_of
-from recontour.dicom.reading import HEAD, HEADER_END, items_of, read_dataset, read_header, silence, text
+from recontour.dicom.reading import (
+    HEAD,
+    HEADER_END,
+    items_of,
+    read_dataset,
+    read_header,
+    silence,
+    text,
+)
 
 IMAGE, CONTOURS = "CT0001.dcm", "rs.dcm"
 
@@ -30,7 +46,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def elements(dataset: Dataset) -> dict[int, object]:
-    """Everything pydicom goes by when it converts an attribute; it converts the character set at once."""
+    """Everything pydicom goes by when it converts an attribute;
+
+    it converts the character set at once.
+    """
     return {
         int(tag): tuple(raw)
         for tag, raw in dataset._dict.items()
@@ -39,12 +58,16 @@ def elements(dataset: Dataset) -> dict[int, object]:
 
 
 def by_pydicom(data: bytes, until: int | None) -> Dataset:
-    return read_partial(BytesIO(data), stop_when=lambda tag, vr, length: until is not None and tag >= until)
+    return read_partial(
+        BytesIO(data), stop_when=lambda tag, vr, length: until is not None and tag >= until
+    )
 
 
 @pytest.mark.parametrize("name", [IMAGE, CONTOURS])
 @pytest.mark.parametrize("until", [None, HEADER_END, 0x00200000])
-def test_plain_files_are_read_as_pydicom_reads_them(folder: Path, name: str, until: int | None) -> None:
+def test_plain_files_are_read_as_pydicom_reads_them(
+    folder: Path, name: str, until: int | None
+) -> None:
     data = (folder / name).read_bytes()
     found, expected = plain_dataset(data, until, None, is_whole=True), by_pydicom(data, until)
     assert found is not None
@@ -57,12 +80,16 @@ def test_plain_files_are_read_as_pydicom_reads_them(folder: Path, name: str, unt
 
 
 @pytest.mark.parametrize("name", [IMAGE, CONTOURS])
-def test_changed_files_are_read_as_pydicom_reads_them_or_left_to_it(folder: Path, name: str) -> None:
+def test_changed_files_are_read_as_pydicom_reads_them_or_left_to_it(
+    folder: Path, name: str
+) -> None:
     data, dice, plain = bytearray((folder / name).read_bytes()), random.Random(0), 0
     for _ in range(3000):
         changed = bytearray(data)
         for _ in range(dice.randint(1, 3)):
-            changed[dice.randrange(132, min(len(data), 2500))] = dice.choice((0, 1, 8, 65, 255, dice.randrange(256)))
+            changed[dice.randrange(132, min(len(data), 2500))] = dice.choice(
+                (0, 1, 8, 65, 255, dice.randrange(256))
+            )
         whole = bytes(changed[: dice.choice((len(data), dice.randrange(140, len(data))))])
         with silence():
             try:
@@ -104,7 +131,11 @@ def test_a_plain_value_is_what_pydicom_makes_of_it(keyword: str) -> None:
     plain = 0
     for _ in range(5000):
         encoded = bytes(
-            dice.choices(b"0123456789.-+\\ \0eE_n", [9] * 10 + [6, 3, 2, 4, 3, 1, 1, 1, 1, 1], k=dice.randint(1, 12))
+            dice.choices(
+                b"0123456789.-+\\ \0eE_n",
+                [9] * 10 + [6, 3, 2, 4, 3, 1, 1, 1, 1, 1],
+                k=dice.randint(1, 12),
+            )
         )
         if (found := plain_value(vr, encoded)) is not None:
             plain += 1
@@ -120,7 +151,9 @@ def test_a_uid_in_another_spelling_is_left_to_pydicom(encoded: bytes) -> None:
     assert plain_value("UI", encoded) is None
 
 
-@pytest.mark.parametrize("encoded", [b"1e5", b"1_0", b"NaN", b"inf", b"1\\", b"1.0\0", b"0x1", b"\xd9\xa1", b""])
+@pytest.mark.parametrize(
+    "encoded", [b"1e5", b"1_0", b"NaN", b"inf", b"1\\", b"1.0\0", b"0x1", b"\xd9\xa1", b""]
+)
 def test_a_number_in_another_spelling_is_left_to_pydicom(encoded: bytes) -> None:
     assert plain_value("DS", encoded) is None
 

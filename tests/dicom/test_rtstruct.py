@@ -88,17 +88,32 @@ def test_mask_to_file_to_mask_is_the_identity(
 
 def test_every_decimal_string_has_at_most_16_characters(tmp_path: Path) -> None:
     grid = make_grid(
-        (2, 4, 4), spacing_mm=(1 / 3, 1 / 7), z_mm=(-12345.678912345, -12342.3), origin_mm=(-9999.1, 1 / 3)
+        (2, 4, 4),
+        spacing_mm=(1 / 3, 1 / 7),
+        z_mm=(-12345.678912345, -12342.3),
+        origin_mm=(-9999.1, 1 / 3),
     )
     scan = make_scan(tmp_path / "ct", grid)
     make_structure_set(tmp_path / "rs.dcm", scan)
     for contour in pydicom.dcmread(tmp_path / "rs.dcm").ROIContourSequence[0].ContourSequence:
-        assert max(len(value) for value in contour.get_item("ContourData").value.decode().strip().split("\\")) <= 16
+        assert (
+            max(
+                len(value)
+                for value in contour.get_item("ContourData").value.decode().strip().split("\\")
+            )
+            <= 16
+        )
 
 
 def test_what_a_planning_system_needs_is_written(tmp_path: Path, scan: Scan, drawn: Path) -> None:
     dataset, image = pydicom.dcmread(drawn), pydicom.dcmread(tmp_path / "ct" / "CT0001.dcm")
-    for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "StudyDate", "FrameOfReferenceUID"):
+    for keyword in (
+        "PatientName",
+        "PatientID",
+        "StudyInstanceUID",
+        "StudyDate",
+        "FrameOfReferenceUID",
+    ):
         assert dataset[keyword].value == image[keyword].value, keyword
     for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
         assert dataset[keyword].value != image[keyword].value, keyword
@@ -109,12 +124,23 @@ def test_what_a_planning_system_needs_is_written(tmp_path: Path, scan: Scan, dra
     assert dataset.StructureSetROISequence[0].ROIGenerationAlgorithm == "AUTOMATIC"
     assert dataset.RTROIObservationsSequence[0].RTROIInterpretedType == "ORGAN"
     assert list(dataset.ROIContourSequence[0].ROIDisplayColor) == [255, 0, 0]
-    series = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence[0]
+    series = (
+        dataset.ReferencedFrameOfReferenceSequence[0]
+        .RTReferencedStudySequence[0]
+        .RTReferencedSeriesSequence[0]
+    )
     assert series.SeriesInstanceUID == image.SeriesInstanceUID
-    assert [item.ReferencedSOPInstanceUID for item in series.ContourImageSequence] == [*scan.source.sop_instance_uids]
-    for index, contour in enumerate(dataset.ROIContourSequence[0].ContourSequence):  # one on each slice, upwards
+    assert [item.ReferencedSOPInstanceUID for item in series.ContourImageSequence] == [
+        *scan.source.sop_instance_uids
+    ]
+    for index, contour in enumerate(
+        dataset.ROIContourSequence[0].ContourSequence
+    ):  # one on each slice, upwards
         assert contour.ContourGeometricType == "CLOSED_PLANAR"
-        assert contour.ContourImageSequence[0].ReferencedSOPInstanceUID == scan.source.sop_instance_uids[index]
+        assert (
+            contour.ContourImageSequence[0].ReferencedSOPInstanceUID
+            == scan.source.sop_instance_uids[index]
+        )
         assert contour.NumberOfContourPoints == len(contour.ContourData) // 3
 
 
@@ -131,7 +157,10 @@ def test_uids_are_new_each_time_unless_a_seed_is_given(tmp_path: Path, scan: Sca
 def test_a_full_disk_is_told_in_the_system_s_words(tmp_path: Path, scan: Scan) -> None:
     """pydicom, writing a file itself, wraps them in a traceback of its own."""
     names = tuple(f"organ {number}" for number in range(40))
-    with largest_file(20_000), pytest.raises(FaultError, match=r"full\.dcm could not be written \(File too large\)"):
+    with (
+        largest_file(20_000),
+        pytest.raises(FaultError, match=r"full\.dcm could not be written \(File too large\)"),
+    ):
         make_structure_set(tmp_path / "full.dcm", scan, names)
     assert {path.name for path in tmp_path.iterdir()} == {"ct"}
 
@@ -157,12 +186,27 @@ def test_no_frame_of_reference_is_invented(tmp_path: Path) -> None:
         (StructureSet(()), "seventeen letters", SettingsError, "1 to 16 characters"),
         (StructureSet(()), "ok", DicomError, "no structure to write"),
         (StructureSet((Structure("a\\b", ()),)), "ok", SettingsError, "without a backslash"),
-        (StructureSet((Structure("Lens_L", (Contour(SQUARE[:2], 0.0),)),)), "ok", DicomError, "at least 3 points"),
-        (StructureSet((Structure("Lens_L", (Contour(SQUARE, 99.0),)),)), "ok", DicomError, "on one of the CT's slices"),
+        (
+            StructureSet((Structure("Lens_L", (Contour(SQUARE[:2], 0.0),)),)),
+            "ok",
+            DicomError,
+            "at least 3 points",
+        ),
+        (
+            StructureSet((Structure("Lens_L", (Contour(SQUARE, 99.0),)),)),
+            "ok",
+            DicomError,
+            "on one of the CT's slices",
+        ),
     ],
 )
 def test_what_dicom_does_not_hold_is_refused_and_nothing_is_written(
-    tmp_path: Path, scan: Scan, structures: StructureSet, label: str, error: type[Exception], told: str
+    tmp_path: Path,
+    scan: Scan,
+    structures: StructureSet,
+    label: str,
+    error: type[Exception],
+    told: str,
 ) -> None:
     with pytest.raises(error, match=told):
         write_structure_set(tmp_path / "rs.dcm", structures, scan, Authorship("test", label=label))
@@ -171,27 +215,46 @@ def test_what_dicom_does_not_hold_is_refused_and_nothing_is_written(
 
 @pytest.mark.parametrize(
     ("model", "name"),
-    [("north (South\\ENT)", "north (South/ENT)"), ("two\nlines", "two lines"), ("mod\udce9l", "mod\ufffdl")],
+    [
+        ("north (South\\ENT)", "north (South/ENT)"),
+        ("two\nlines", "two lines"),
+        ("mod\udce9l", "mod\ufffdl"),
+    ],
 )
 def test_a_model_s_name_is_one_value_of_text_whatever_it_holds(
     tmp_path: Path, scan: Scan, model: str, name: str
 ) -> None:
-    """A backslash would part it in two, of which no LO may consist. The last is a file's name in another encoding."""
+    """A backslash would part it in two, of which no LO may consist.
+
+    The last is a file's name in another encoding.
+    """
     masks = [("Lens_L", block(scan.grid))]
     write_structure_set(tmp_path / "rs.dcm", traced(masks, scan.grid), scan, Authorship(model))
     write_segmentation(tmp_path / "seg.dcm", masks, scan, Authorship(model))
-    structure_set, segmentation = (pydicom.dcmread(tmp_path / file) for file in ("rs.dcm", "seg.dcm"))
+    structure_set, segmentation = (
+        pydicom.dcmread(tmp_path / file) for file in ("rs.dcm", "seg.dcm")
+    )
     for written in (structure_set, segmentation):
-        assert (written.ManufacturerModelName, written.SeriesDescription) == (name, f"recontour: {name}")
+        assert (written.ManufacturerModelName, written.SeriesDescription) == (
+            name,
+            f"recontour: {name}",
+        )
     assert structure_set.StructureSetName == name
     (segment,) = segmentation.SegmentSequence
     assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == name
 
 
-def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(tmp_path: Path, scan: Scan) -> None:
+def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(
+    tmp_path: Path, scan: Scan
+) -> None:
     write_structure_set(
         tmp_path / "rs.dcm",
-        StructureSet((Structure("Tronc cérébral", trace(block(scan.grid), scan.grid)), Structure("lt PAROTID ", ()))),
+        StructureSet(
+            (
+                Structure("Tronc cérébral", trace(block(scan.grid), scan.grid)),
+                Structure("lt PAROTID ", ()),
+            )
+        ),
         scan,
         Authorship("test"),
     )
@@ -210,7 +273,7 @@ def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(t
         ("ISO_IR 100", "Tronc cérébral", "Müller^Zoë"),
         ("ISO_IR 101", "Pień mózgu", "Łęcki^Paweł"),
         ("ISO_IR 126", "Εγκέφαλος", "Διονυσιος"),
-        ("ISO_IR 144", "Ствол мозга", "Люкceмбypг"),  # noqa: RUF001
+        ("ISO_IR 144", "Ствол мозга", "Люкceмбypг"),
         ("ISO_IR 138", "גזע המוח", "שרון^דבורה"),
         ("ISO_IR 127", "الدماغ", "قباني^لنزار"),
         (["", "ISO 2022 IR 87"], "脳幹", "Yamada^Tarou=山田^太郎=やまだ^たろう"),
@@ -219,8 +282,13 @@ def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(t
         ("ISO 2022 IR 100", "Tronc cérébral", "Müller^Zoë"),
     ],
 )
-def test_names_in_any_script(tmp_path: Path, character_set: str | list[str], roi_name: str, patient: str) -> None:
-    """Read as the centre wrote them; the CT's patient is written again, beside a name of ours in whatever script."""
+def test_names_in_any_script(
+    tmp_path: Path, character_set: str | list[str], roi_name: str, patient: str
+) -> None:
+    """Read as the centre wrote them;
+
+    the CT's patient is written again, beside a name of ours in whatever script.
+    """
     make_scan(tmp_path / "ct")
 
     def rename(image: Dataset) -> None:
@@ -230,9 +298,15 @@ def test_names_in_any_script(tmp_path: Path, character_set: str | list[str], roi
     scan = read_scan(tmp_path / "ct")
     make_structure_set(tmp_path / "rs.dcm", scan)
     ours = pydicom.dcmread(tmp_path / "rs.dcm")
-    assert (ours.SpecificCharacterSet, ours.PatientName) == (character_set, patient)  # what we add is ASCII
+    assert (ours.SpecificCharacterSet, ours.PatientName) == (
+        character_set,
+        patient,
+    )  # what we add is ASCII
 
-    edit(tmp_path / "rs.dcm", lambda data: setattr(data.StructureSetROISequence[0], "ROIName", roi_name))
+    edit(
+        tmp_path / "rs.dcm",
+        lambda data: setattr(data.StructureSetROISequence[0], "ROIName", roi_name),
+    )
     assert b"Brainstem" not in (tmp_path / "rs.dcm").read_bytes()
     assert read_structure_set(tmp_path / "rs.dcm", scan).names == (roi_name,)
     (pair,) = read_archive(tmp_path).pairs
@@ -245,7 +319,10 @@ def test_names_in_any_script(tmp_path: Path, character_set: str | list[str], roi
 
 
 def test_chinese_names_in_iso_2022(tmp_path: Path, scan: Scan, drawn: Path) -> None:
-    """ISO 2022 IR 58, written by hand as scanners do: pydicom writes it without its escape sequences."""
+    """ISO 2022 IR 58, written by hand as scanners do:
+
+    pydicom writes it without its escape sequences.
+    """
     name, patient = ("\x1b$)A脑干", "Wang^XiaoDong=\x1b$)A王^\x1b$)A小东")
 
     def put(path: Path, keyword: str, value: str) -> None:
@@ -273,7 +350,10 @@ def test_chinese_names_in_iso_2022(tmp_path: Path, scan: Scan, drawn: Path) -> N
 
 
 def test_a_structure_set_of_two_frames_of_reference(scan: Scan, drawn: Path) -> None:
-    """A planning CT and an MR: what was drawn on the MR is dropped and told, also where names are the same."""
+    """A planning CT and an MR:
+
+    what was drawn on the MR is dropped and told, also where names are the same.
+    """
     drawn.unlink()
     make_structure_set(drawn, scan, ("Brainstem", "Brainstem", "Lens_L"))
 
@@ -281,7 +361,10 @@ def test_a_structure_set_of_two_frames_of_reference(scan: Scan, drawn: Path) -> 
         frame, series, study, image = Dataset(), Dataset(), Dataset(), Dataset()
         image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = MRImageStorage, "1.2.3.4"
         series.SeriesInstanceUID, series.ContourImageSequence = "1.2.3", [image]
-        study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.1", "1.2"
+        study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = (
+            "1.2.840.10008.3.1.2.3.1",
+            "1.2",
+        )
         study.RTReferencedSeriesSequence = [series]
         frame.FrameOfReferenceUID, frame.RTReferencedStudySequence = "1.2.3.5", [study]
         dataset.ReferencedFrameOfReferenceSequence.insert(0, frame)
@@ -290,14 +373,20 @@ def test_a_structure_set_of_two_frames_of_reference(scan: Scan, drawn: Path) -> 
     edit(drawn, register)
     said: list[str] = []
     rois = read_rois(drawn, scan, said.append)
-    assert [(roi.name, roi.is_drawn) for roi in rois] == [("Brainstem", False), ("Brainstem", True), ("Lens_L", True)]
+    assert [(roi.name, roi.is_drawn) for roi in rois] == [
+        ("Brainstem", False),
+        ("Brainstem", True),
+        ("Lens_L", True),
+    ]
     assert said == ["Brainstem: drawn in another frame of reference; its contours are dropped"]
     (pair,) = read_archive(drawn.parent).pairs
     assert pair.series.uid == scan.source.series_instance_uid
 
 
 @pytest.mark.parametrize("kind", ["POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", ""])
-def test_contours_that_are_not_closed_are_left_out_and_told(scan: Scan, drawn: Path, kind: str) -> None:
+def test_contours_that_are_not_closed_are_left_out_and_told(
+    scan: Scan, drawn: Path, kind: str
+) -> None:
     edit(drawn, lambda dataset: setattr(first_contour(dataset), "ContourGeometricType", kind))
     said: list[str] = []
     assert len(read_structure_set(drawn, scan, said.append)["Brainstem"].contours) == 4
@@ -305,7 +394,9 @@ def test_contours_that_are_not_closed_are_left_out_and_told(scan: Scan, drawn: P
 
 
 @pytest.mark.parametrize("kind", ["OPEN_PLANAR", "Closed_Planar", ""])
-def test_structures_without_a_closed_contour_stay_empty_and_are_told_once(scan: Scan, drawn: Path, kind: str) -> None:
+def test_structures_without_a_closed_contour_stay_empty_and_are_told_once(
+    scan: Scan, drawn: Path, kind: str
+) -> None:
     drawn.unlink()
     make_structure_set(drawn, scan, ("Brainstem", "Cord", "Larynx"))
 
@@ -323,19 +414,25 @@ def test_structures_without_a_closed_contour_stay_empty_and_are_told_once(scan: 
 
 
 @pytest.mark.parametrize("numbers", [(1, 2), (0, 0)])
-def test_contours_of_a_number_that_no_structure_has_are_told(scan: Scan, drawn: Path, numbers: tuple[int, int]) -> None:
+def test_contours_of_a_number_that_no_structure_has_are_told(
+    scan: Scan, drawn: Path, numbers: tuple[int, int]
+) -> None:
     """Also where the structures have one number among them, and nobody's contours are of it."""
     drawn.unlink()
     make_structure_set(drawn, scan, ("Brainstem", "Cord"))
 
     def renumber(dataset: Dataset) -> None:
-        for roi, item, number in zip(dataset.StructureSetROISequence, dataset.ROIContourSequence, numbers, strict=True):
+        for roi, item, number in zip(
+            dataset.StructureSetROISequence, dataset.ROIContourSequence, numbers, strict=True
+        ):
             roi.ROINumber = number
             item.ReferencedROINumber += 70
 
     edit(drawn, renumber)
     said: list[str] = []
-    assert [structure.contours for structure in read_structure_set(drawn, scan, said.append).structures] == [(), ()]
+    assert [
+        structure.contours for structure in read_structure_set(drawn, scan, said.append).structures
+    ] == [(), ()]
     assert said == ["contours of 2 ROI number(s) left out: no structure has such a number"]
 
 
@@ -387,13 +484,17 @@ def test_one_malformed_structure_does_not_hinder_the_others(scan: Scan, drawn: P
         odd.contours()
 
 
-def test_contours_that_may_be_either_of_two_structures_are_nobody_s(scan: Scan, drawn: Path) -> None:
+def test_contours_that_may_be_either_of_two_structures_are_nobody_s(
+    scan: Scan, drawn: Path
+) -> None:
     drawn.unlink()
     make_structure_set(drawn, scan, ("Brainstem", "SpinalCord", "Larynx"))
     edit(drawn, lambda dataset: setattr(dataset.StructureSetROISequence[1], "ROINumber", 1))
     said: list[str] = []
     assert [roi.is_drawn for roi in read_rois(drawn, scan, said.append)] == [False, False, True]
-    dropped = "another structure has its number, so whose the contours are is unknown; they are dropped"
+    dropped = (
+        "another structure has its number, so whose the contours are is unknown; they are dropped"
+    )
     assert said == [f"Brainstem: {dropped}", f"SpinalCord: {dropped}"]
 
 
@@ -401,7 +502,10 @@ def test_a_structure_s_contours_may_lie_in_two_items(scan: Scan, drawn: Path) ->
     def split(dataset: Dataset) -> None:
         (item,) = dataset.ROIContourSequence
         rest = deepcopy(item)
-        item.ContourSequence, rest.ContourSequence = item.ContourSequence[:2], rest.ContourSequence[2:]
+        item.ContourSequence, rest.ContourSequence = (
+            item.ContourSequence[:2],
+            rest.ContourSequence[2:],
+        )
         dataset.ROIContourSequence.append(rest)
 
     edit(drawn, split)
@@ -415,7 +519,9 @@ def test_reference_points_may_share_a_number(scan: Scan, drawn: Path) -> None:
     make_structure_set(drawn, scan, ("Brainstem", "Couch", "Isocentre"))
 
     def number_none(dataset: Dataset) -> None:
-        for roi, item in zip(dataset.StructureSetROISequence[1:], dataset.ROIContourSequence[1:], strict=True):
+        for roi, item in zip(
+            dataset.StructureSetROISequence[1:], dataset.ROIContourSequence[1:], strict=True
+        ):
             roi.ROINumber = item.ReferencedROINumber = 0
             for contour in item.ContourSequence:
                 contour.ContourGeometricType = "POINT"
@@ -427,7 +533,9 @@ def test_reference_points_may_share_a_number(scan: Scan, drawn: Path) -> None:
 
 
 @pytest.mark.parametrize("points", [0, 1, 2])
-def test_contours_of_fewer_than_3_points_are_dropped_and_told(scan: Scan, drawn: Path, points: int) -> None:
+def test_contours_of_fewer_than_3_points_are_dropped_and_told(
+    scan: Scan, drawn: Path, points: int
+) -> None:
     edit(drawn, set_data([1.0, 2.0, 0.0, 5.0, 6.0, 0.0][: 3 * points]))
     said: list[str] = []
     assert len(read_structure_set(drawn, scan, said.append)["Brainstem"].contours) == 4
@@ -435,7 +543,10 @@ def test_contours_of_fewer_than_3_points_are_dropped_and_told(scan: Scan, drawn:
 
 
 def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
-    """Even-odd, the copy would erase the first; it may start at another point or run the other way."""
+    """Even-odd, the copy would erase the first;
+
+    it may start at another point or run the other way.
+    """
 
     def copy(dataset: Dataset) -> None:
         again = deepcopy(first_contour(dataset))
@@ -446,7 +557,9 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
     edit(drawn, copy)
     said: list[str] = []
     read = read_structure_set(drawn, scan, said.append)
-    np.testing.assert_array_equal(rasterise(read["Brainstem"].contours, scan.grid), block(scan.grid))
+    np.testing.assert_array_equal(
+        rasterise(read["Brainstem"].contours, scan.grid), block(scan.grid)
+    )
     assert said == ["Brainstem: 1 contour(s) drawn twice, kept once"]
 
 
@@ -464,13 +577,22 @@ def turned(points: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("raised_mm", [0.0, 0.01, -0.04])
 @pytest.mark.parametrize("corners", [3, 40, 1500])
 def test_a_copy_that_differs_by_how_it_was_written_counts_once(
-    tmp_path: Path, scan: Scan, bend: Callable[[np.ndarray], np.ndarray], raised_mm: float, corners: int
+    tmp_path: Path,
+    scan: Scan,
+    bend: Callable[[np.ndarray], np.ndarray],
+    raised_mm: float,
+    corners: int,
 ) -> None:
     """Even-odd, it would erase the first but for a hair, often to nothing at all."""
     angle = np.arange(corners) * 2 * np.pi / corners
-    points, z_mm = np.column_stack([np.cos(angle), np.sin(angle)]) * np.pi + np.e, scan.grid.slice_z_mm[1]
+    points, z_mm = (
+        np.column_stack([np.cos(angle), np.sin(angle)]) * np.pi + np.e,
+        scan.grid.slice_z_mm[1],
+    )
     both = (Contour(points, z_mm), Contour(bend(points), z_mm + raised_mm))
-    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test"))
+    write_structure_set(
+        tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test")
+    )
     said: list[str] = []
     read = read_structure_set(tmp_path / "rs.dcm", scan, said.append)["x"].contours
     assert said == ["x: 1 contour(s) drawn twice, kept once"]
@@ -499,15 +621,24 @@ def test_contours_of_a_plane_that_cross_are_told(
     first = [(2, 2), (6, 2), (6, 6), (2, 6)]
     z_mm = scan.grid.slice_z_mm[0]
     contours = tuple(Contour(np.array(points, dtype=float), z_mm) for points in (first, second))
-    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", contours),)), scan, Authorship("test"))
+    write_structure_set(
+        tmp_path / "rs.dcm", StructureSet((Structure("x", contours),)), scan, Authorship("test")
+    )
     said: list[str] = []
     assert len(read_structure_set(tmp_path / "rs.dcm", scan, said.append)["x"].contours) == 2
-    assert said == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"] * told
+    assert (
+        said
+        == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"] * told
+    )
 
 
-def test_contours_that_cross_are_told_within_the_noise_of_a_plane(tmp_path: Path, scan: Scan) -> None:
+def test_contours_that_cross_are_told_within_the_noise_of_a_plane(
+    tmp_path: Path, scan: Scan
+) -> None:
     both = (Contour(SQUARE, 0.0), Contour(SQUARE + 2, 0.01))
-    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test"))
+    write_structure_set(
+        tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test")
+    )
     said: list[str] = []
     read_structure_set(tmp_path / "rs.dcm", scan, said.append)
     assert said == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"]
@@ -515,8 +646,13 @@ def test_contours_that_cross_are_told_within_the_noise_of_a_plane(tmp_path: Path
 
 def test_mirror_images_in_one_plane_are_two_contours(tmp_path: Path, scan: Scan) -> None:
     corner = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0]])
-    both = tuple(Contour(points, 0.0) for points in (corner, np.column_stack([4 - corner[:, 0], corner[:, 1]])))
-    write_structure_set(tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test"))
+    both = tuple(
+        Contour(points, 0.0)
+        for points in (corner, np.column_stack([4 - corner[:, 0], corner[:, 1]]))
+    )
+    write_structure_set(
+        tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test")
+    )
     assert len(read_structure_set(tmp_path / "rs.dcm", scan)["x"].contours) == 2
 
 
@@ -539,7 +675,9 @@ def test_contours_that_are_no_planes_of_a_patient_are_refused(
 
 
 @pytest.mark.parametrize("padding", [b"\0", b" ", b" \0\0"])
-def test_coordinates_may_be_padded_with_blanks_and_nuls(scan: Scan, drawn: Path, padding: bytes) -> None:
+def test_coordinates_may_be_padded_with_blanks_and_nuls(
+    scan: Scan, drawn: Path, padding: bytes
+) -> None:
     value = rb"0\0\0\4\0\0\4\4\0" + padding + padding
     value += padding if len(value) % 2 else b""
 
@@ -603,18 +741,28 @@ def test_the_images_that_contours_name_count_more_than_the_header(scan: Scan, dr
     edit(drawn, in_another_series)
     assert len(read_structure_set(drawn, scan)["Brainstem"].contours) == 5
     edit(drawn, on_other_images)
-    with pytest.raises(FrameOfReferenceError, match="its contours are drawn on images of another CT; give the CT"):
+    with pytest.raises(
+        FrameOfReferenceError, match="its contours are drawn on images of another CT; give the CT"
+    ):
         read_structure_set(drawn, scan)
 
 
-def test_a_contour_of_another_ct_s_image_on_a_slice_of_this_one_is_refused(scan: Scan, drawn: Path) -> None:
+def test_a_contour_of_another_ct_s_image_on_a_slice_of_this_one_is_refused(
+    scan: Scan, drawn: Path
+) -> None:
     edit(drawn, lambda dataset: on_other_images(dataset, first=4))
-    with pytest.raises(FrameOfReferenceError, match="some of its contours are drawn on images of another CT, where"):
+    with pytest.raises(
+        FrameOfReferenceError, match="some of its contours are drawn on images of another CT, where"
+    ):
         read_structure_set(drawn, scan)
 
 
-@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, "undefined lengths"])
-def test_the_images_of_contours_are_found_however_they_are_encoded(scan: Scan, drawn: Path, syntax: str) -> None:
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, "undefined lengths"]
+)
+def test_the_images_of_contours_are_found_however_they_are_encoded(
+    scan: Scan, drawn: Path, syntax: str
+) -> None:
     dataset = dcmread(drawn)
     assert all(element.VR for element in dataset.iterall())  # parsed, so that it is encoded again
     if syntax == "undefined lengths":
@@ -628,7 +776,12 @@ def test_the_images_of_contours_are_found_however_they_are_encoded(scan: Scan, d
 
 
 def test_a_roi_drawn_in_another_frame_is_left_empty(scan: Scan, drawn: Path) -> None:
-    edit(drawn, lambda data: setattr(data.StructureSetROISequence[0], "ReferencedFrameOfReferenceUID", "1.2.3"))
+    edit(
+        drawn,
+        lambda data: setattr(
+            data.StructureSetROISequence[0], "ReferencedFrameOfReferenceUID", "1.2.3"
+        ),
+    )
     said: list[str] = []
     assert read_structure_set(drawn, scan, said.append)["Brainstem"].contours == ()
     assert said == ["Brainstem: drawn in another frame of reference; its contours are dropped"]

@@ -40,7 +40,14 @@ from tests.dicom.conftest import (
 )
 from tests.geometry.conftest import make_grid
 
-from recontour.dicom import ScanIdentity, read_archive, read_scan, read_series, read_structure_set, write_scan
+from recontour.dicom import (
+    ScanIdentity,
+    read_archive,
+    read_scan,
+    read_series,
+    read_structure_set,
+    write_scan,
+)
 from recontour.dicom.reading import not_read
 from recontour.dicom.series import AIR_HU
 from recontour.errors import (
@@ -60,7 +67,12 @@ from recontour.geometry import rasterise
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    grid = make_grid((4, 6, 8), spacing_mm=(1.171875, 0.9765625), z_mm=(-7.5, -4.5, -1.5, 3.0), origin_mm=(-249.5, 3.0))
+    grid = make_grid(
+        (4, 6, 8),
+        spacing_mm=(1.171875, 0.9765625),
+        z_mm=(-7.5, -4.5, -1.5, 3.0),
+        origin_mm=(-249.5, 3.0),
+    )
     hu = numbered(grid)
     hu[0, 0, :2] = (-32768, 32767)
     scan = write_scan(tmp_path / "ct", hu, grid, ScanIdentity("a"))
@@ -71,7 +83,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_one_seed_makes_one_series(tmp_path: Path) -> None:
     first, again, other = (
-        make_scan(tmp_path / name, seed=seed).source for name, seed in [("1", "a"), ("2", "a"), ("3", "b")]
+        make_scan(tmp_path / name, seed=seed).source
+        for name, seed in [("1", "a"), ("2", "a"), ("3", "b")]
     )
     assert first.sop_instance_uids == again.sop_instance_uids
     assert first.series_instance_uid == again.series_instance_uid
@@ -79,7 +92,9 @@ def test_one_seed_makes_one_series(tmp_path: Path) -> None:
     assert first.frame_of_reference_uid != other.frame_of_reference_uid
 
 
-def test_write_scan_refuses_a_folder_that_exists_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_write_scan_refuses_a_folder_that_exists_and_leaves_nothing_beside_it(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "ct").mkdir()
     with pytest.raises(OutputError, match="exists"):
         make_scan(tmp_path / "ct")
@@ -88,7 +103,9 @@ def test_write_scan_refuses_a_folder_that_exists_and_leaves_nothing_beside_it(tm
 
 def test_write_scan_refuses_hu_of_another_grid(tmp_path: Path) -> None:
     with pytest.raises(GridMismatchError, match=r"int16 of \(5, 6, 8\) are expected"):
-        write_scan(tmp_path / "ct", np.zeros((5, 6, 7), np.int16), make_grid((5, 6, 8)), ScanIdentity("a"))
+        write_scan(
+            tmp_path / "ct", np.zeros((5, 6, 7), np.int16), make_grid((5, 6, 8)), ScanIdentity("a")
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -108,8 +125,12 @@ def test_the_source_keeps_order_and_patient_and_no_pixels(tmp_path: Path) -> Non
     assert "PixelData" not in scan.source.header
 
 
-@pytest.mark.parametrize(("x_sign", "y_sign", "transposed"), list(product((1, -1), (1, -1), (False, True))))
-def test_any_axial_orientation_is_brought_to_one(tmp_path: Path, x_sign: int, y_sign: int, transposed: bool) -> None:
+@pytest.mark.parametrize(
+    ("x_sign", "y_sign", "transposed"), list(product((1, -1), (1, -1), (False, True)))
+)
+def test_any_axial_orientation_is_brought_to_one(
+    tmp_path: Path, x_sign: int, y_sign: int, transposed: bool
+) -> None:
     """Head or feet first, supine, prone or on a side: each voxel keeps its place in the patient."""
     scan = make_scan(tmp_path / "ct")
     rows, columns = scan.grid.shape[1:]
@@ -156,7 +177,10 @@ def test_the_patient_lies_as_the_scanner_says(
     hu[2, 1, 4] = 700  # towards head, front and the patient's left
     grid = make_grid(hu.shape, origin_mm=(-2.5, -2.5))
     write_scan(tmp_path / "ct", hu, grid, ScanIdentity("a"))
-    seen = {name: pydicom.dcmread(tmp_path / "ct" / name) for name in ("CT0001.dcm", "CT0002.dcm", "CT0003.dcm")}
+    seen = {
+        name: pydicom.dcmread(tmp_path / "ct" / name)
+        for name in ("CT0001.dcm", "CT0002.dcm", "CT0003.dcm")
+    }
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     corner = -2.5 * (row + column)[:2]
     for name, image in seen.items():
@@ -193,7 +217,10 @@ def test_a_localiser_among_the_slices_of_its_series_is_passed_over(tmp_path: Pat
 
     def overview(image: Dataset) -> None:
         image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        image.ImageType, image.ImageOrientationPatient = ["ORIGINAL", "PRIMARY", "LOCALIZER"], [1, 0, 0, 0, 0, -1]
+        image.ImageType, image.ImageOrientationPatient = (
+            ["ORIGINAL", "PRIMARY", "LOCALIZER"],
+            [1, 0, 0, 0, 0, -1],
+        )
         image.Rows, image.PixelData = 2, image.PixelData[:32]
 
     edit(tmp_path / "ct" / "scout.dcm", overview)
@@ -213,8 +240,13 @@ def test_a_localiser_among_the_slices_of_its_series_is_passed_over(tmp_path: Pat
 )
 def test_slices_that_are_not_axial_are_refused(tmp_path: Path, orientation: list[float]) -> None:
     make_scan(tmp_path / "ct")
-    edit(tmp_path / "ct", lambda image: setattr(image, "ImageOrientationPatient", [f"{v:.6f}" for v in orientation]))
-    with pytest.raises(OrientationError, match=r"CT000\d.dcm: its axes point along .* axial slices"):
+    edit(
+        tmp_path / "ct",
+        lambda image: setattr(image, "ImageOrientationPatient", [f"{v:.6f}" for v in orientation]),
+    )
+    with pytest.raises(
+        OrientationError, match=r"CT000\d.dcm: its axes point along .* axial slices"
+    ):
         read_scan(tmp_path / "ct")
 
 
@@ -241,7 +273,9 @@ def test_slices_that_drift_in_plane_are_refused(tmp_path: Path) -> None:
         (7.25,),
     ],
 )
-def test_a_change_of_spacing_is_kept_slice_by_slice(tmp_path: Path, z_mm: tuple[float, ...]) -> None:
+def test_a_change_of_spacing_is_kept_slice_by_slice(
+    tmp_path: Path, z_mm: tuple[float, ...]
+) -> None:
     scan = make_scan(tmp_path / "ct", make_grid((len(z_mm), 4, 4), z_mm=z_mm))
     assert scan.grid.slice_z_mm == z_mm
 
@@ -260,8 +294,12 @@ def test_a_change_of_spacing_is_kept_slice_by_slice(tmp_path: Path, z_mm: tuple[
         ((0, 3, 9, 15, 21, 24), 3, 9),  # every second of a stretch
     ],
 )
-def test_a_missing_slice_is_refused(tmp_path: Path, z_mm: tuple[float, ...], below: float, above: float) -> None:
-    with pytest.raises(MissingSliceError, match=f"no slice between z = {below:.1f} and {above:.1f} mm"):
+def test_a_missing_slice_is_refused(
+    tmp_path: Path, z_mm: tuple[float, ...], below: float, above: float
+) -> None:
+    with pytest.raises(
+        MissingSliceError, match=f"no slice between z = {below:.1f} and {above:.1f} mm"
+    ):
         make_scan(tmp_path / "ct", make_grid((len(z_mm), 4, 4), z_mm=z_mm))
 
 
@@ -269,13 +307,21 @@ def test_other_pixels_under_one_uid_are_refused(tmp_path: Path) -> None:
     """Densities overridden by hand, and saved under the same UIDs."""
     make_scan(tmp_path / "ct")
     copy(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "edited.dcm")
-    edit(tmp_path / "ct" / "edited.dcm", lambda image: setattr(image, "PixelData", bytes(len(image.PixelData))))
-    with pytest.raises(MixedSeriesError, match=r"CT0002\.dcm and .*edited\.dcm: other pixels under one SOPInstanceUID"):
+    edit(
+        tmp_path / "ct" / "edited.dcm",
+        lambda image: setattr(image, "PixelData", bytes(len(image.PixelData))),
+    )
+    with pytest.raises(
+        MixedSeriesError,
+        match=r"CT0002\.dcm and .*edited\.dcm: other pixels under one SOPInstanceUID",
+    ):
         read_series(sorted((tmp_path / "ct").iterdir()))
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
-def test_a_fault_of_the_machine_is_not_the_file_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_fault_of_the_machine_is_not_the_file_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     make_scan(tmp_path / "ct")
 
     def fail(*_: object) -> None:
@@ -308,19 +354,26 @@ def test_two_slices_at_one_place_are_refused(tmp_path: Path, apart_mm: float) ->
 
     _add_slices(tmp_path / "ct", 1, second_phase)
     with pytest.raises(
-        DuplicateSliceError, match=r"CT0001.dcm and .*otherCT0001.dcm: two slices at z = 0.0 mm; give one"
+        DuplicateSliceError,
+        match=r"CT0001.dcm and .*otherCT0001.dcm: two slices at z = 0.0 mm; give one",
     ):
         read_scan(tmp_path / "ct")
     (tmp_path / "ct" / "otherCT0001.dcm").unlink()
     _add_slices(tmp_path / "ct", 3, second_phase)
-    with pytest.raises(DuplicateSliceError, match=r"two slices at each of 3 places.* overlap from z = 0\.0 to 6\.0 mm"):
+    with pytest.raises(
+        DuplicateSliceError,
+        match=r"two slices at each of 3 places.* overlap from z = 0\.0 to 6\.0 mm",
+    ):
         read_scan(tmp_path / "ct")
 
 
 def test_one_slice_under_two_uids_is_called_that(tmp_path: Path) -> None:
     make_scan(tmp_path / "ct")
     _add_slices(tmp_path / "ct", 2, lambda image: None)
-    with pytest.raises(DuplicateSliceError, match=r"2 slice\(s\) twice, .* under two SOPInstanceUIDs; give one copy"):
+    with pytest.raises(
+        DuplicateSliceError,
+        match=r"2 slice\(s\) twice, .* under two SOPInstanceUIDs; give one copy",
+    ):
         read_scan(tmp_path / "ct")
 
 
@@ -346,7 +399,9 @@ def _second_pass(z_mm: float, **says: object) -> Callable[[Dataset], None]:
     ],
     ids=lambda says: next(iter(says)),
 )
-def test_two_passes_that_overlap_are_refused(tmp_path: Path, offset_mm: float, says: dict[str, object]) -> None:
+def test_two_passes_that_overlap_are_refused(
+    tmp_path: Path, offset_mm: float, says: dict[str, object]
+) -> None:
     make_scan(tmp_path / "ct")
     _add_slices(tmp_path / "ct", 5, _second_pass(6 + offset_mm, **says))
     with pytest.raises(MixedSeriesError) as error:
@@ -362,7 +417,9 @@ def test_two_passes_that_overlap_are_refused(tmp_path: Path, offset_mm: float, s
 
 
 @pytest.mark.parametrize("offset_mm", [0.75, 1.5])
-def test_passes_that_say_nothing_are_known_by_their_places_or_pixels(tmp_path: Path, offset_mm: float) -> None:
+def test_passes_that_say_nothing_are_known_by_their_places_or_pixels(
+    tmp_path: Path, offset_mm: float
+) -> None:
     hu = np.zeros((9, 16, 32), np.int16)
     hu[:, 4:12, 8:16] = 1000
     grid = make_grid(hu.shape, z_mm=tuple(3.0 * index for index in range(9)))
@@ -381,7 +438,9 @@ def test_passes_that_say_nothing_are_known_by_their_places_or_pixels(tmp_path: P
 @pytest.mark.parametrize("gap_mm", [2.0, 3.0, 5.0])
 def test_passes_that_adjoin_are_one_ct(tmp_path: Path, gap_mm: float) -> None:
     make_scan(tmp_path / "ct")
-    _add_slices(tmp_path / "ct", 5, _second_pass(12 + gap_mm, AcquisitionNumber=2, AcquisitionTime="130000"))
+    _add_slices(
+        tmp_path / "ct", 5, _second_pass(12 + gap_mm, AcquisitionNumber=2, AcquisitionTime="130000")
+    )
     assert read_scan(tmp_path / "ct").grid.shape == (10, 6, 8)
 
 
@@ -417,12 +476,20 @@ def _crop(image: Dataset) -> None:
     [
         (_crop, "matrix"),
         (lambda image: setattr(image, "PixelSpacing", [1.6, 2.0]), "pixel spacing"),
-        (lambda image: setattr(image, "ImageOrientationPatient", [-1, 0, 0, 0, 1, 0]), "orientation"),
+        (
+            lambda image: setattr(image, "ImageOrientationPatient", [-1, 0, 0, 0, 1, 0]),
+            "orientation",
+        ),
         (lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"), "FrameOfReferenceUID"),
-        (lambda image: setattr(image, "ImagePositionPatient", [-7.25, 100, 12]), "two places in plane"),
+        (
+            lambda image: setattr(image, "ImagePositionPatient", [-7.25, 100, 12]),
+            "two places in plane",
+        ),
     ],
 )
-def test_slices_of_two_geometries_are_refused(tmp_path: Path, change: Callable[[Dataset], None], told: str) -> None:
+def test_slices_of_two_geometries_are_refused(
+    tmp_path: Path, change: Callable[[Dataset], None], told: str
+) -> None:
     make_scan(tmp_path / "ct")
     edit(tmp_path / "ct" / "CT0005.dcm", change)
     with pytest.raises(MixedSeriesError, match=told):
@@ -431,7 +498,9 @@ def test_slices_of_two_geometries_are_refused(tmp_path: Path, change: Callable[[
 
 @pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
 @pytest.mark.parametrize("value", ["1.2.3", ""])
-def test_a_series_of_two_patients_or_studies_is_refused(tmp_path: Path, keyword: str, value: str) -> None:
+def test_a_series_of_two_patients_or_studies_is_refused(
+    tmp_path: Path, keyword: str, value: str
+) -> None:
     make_scan(tmp_path / "ct")
     edit(tmp_path / "ct" / "CT0004.dcm", lambda image: setattr(image, keyword, value))
     with pytest.raises(MixedSeriesError) as error:
@@ -444,8 +513,14 @@ def test_a_series_of_two_patients_or_studies_is_refused(tmp_path: Path, keyword:
 
 def test_a_patient_may_be_spelt_in_several_ways_and_have_no_id(tmp_path: Path) -> None:
     make_scan(tmp_path / "ct")
-    edit(tmp_path / "ct" / "CT0002.dcm", lambda image: setattr(image, "PatientName", "ZEBEDEE^Quentin^^^"))
-    edit(tmp_path / "ct" / "CT0003.dcm", lambda image: setattr(image, "PatientID", f"{image.PatientID} "))
+    edit(
+        tmp_path / "ct" / "CT0002.dcm",
+        lambda image: setattr(image, "PatientName", "ZEBEDEE^Quentin^^^"),
+    )
+    edit(
+        tmp_path / "ct" / "CT0003.dcm",
+        lambda image: setattr(image, "PatientID", f"{image.PatientID} "),
+    )
     read_scan(tmp_path / "ct")
     edit(tmp_path / "ct", lambda image: setattr(image, "PatientID", ""))
     edit(tmp_path / "ct" / "CT0002.dcm", lambda image: image.__delattr__("PatientID"))
@@ -456,7 +531,10 @@ def test_two_series_are_refused_and_one_among_other_files_is_found(tmp_path: Pat
     scan = make_scan(tmp_path / "tree" / "deep" / "ct")
     (tmp_path / "tree" / "readme.txt").write_text("no DICOM, and does not claim to be")
     make_scan(tmp_path / "tree" / "scout", seed="scout")
-    edit(tmp_path / "tree" / "scout", lambda image: setattr(image, "ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]))
+    edit(
+        tmp_path / "tree" / "scout",
+        lambda image: setattr(image, "ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+    )
     assert read_scan(tmp_path / "tree").grid == scan.grid
     make_scan(tmp_path / "tree" / "other", seed="b")
     with pytest.raises(MixedSeriesError) as error:
@@ -464,7 +542,12 @@ def test_two_series_are_refused_and_one_among_other_files_is_found(tmp_path: Pat
     series = f"5 images as {Path('deep/ct/CT0001.dcm')}, 5 images as {Path('other/CT0001.dcm')}"
     assert f"2 CT series in it ({series}); give" in str(error.value)
     with pytest.raises(MixedSeriesError, match="SeriesInstanceUID"):
-        read_series([*(tmp_path / "tree" / "deep" / "ct").iterdir(), *(tmp_path / "tree" / "other").iterdir()])
+        read_series(
+            [
+                *(tmp_path / "tree" / "deep" / "ct").iterdir(),
+                *(tmp_path / "tree" / "other").iterdir(),
+            ]
+        )
 
 
 def test_a_folder_without_ct_is_refused(tmp_path: Path) -> None:
@@ -489,14 +572,18 @@ def test_pixels_without_rescale_are_refused(tmp_path: Path, keyword: str) -> Non
 
 
 @pytest.mark.parametrize(("keyword", "value"), [("RescaleSlope", 0), ("RescaleType", "Z_EFF")])
-def test_a_rescale_that_gives_no_hounsfield_units_is_refused(tmp_path: Path, keyword: str, value: str | int) -> None:
+def test_a_rescale_that_gives_no_hounsfield_units_is_refused(
+    tmp_path: Path, keyword: str, value: str | int
+) -> None:
     make_scan(tmp_path / "ct")
     edit(tmp_path / "ct", lambda image: setattr(image, keyword, value))
     with pytest.raises(RescaleError, match="Hounsfield"):
         read_scan(tmp_path / "ct")
 
 
-@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+@pytest.mark.parametrize(
+    "keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
+)
 def test_an_image_without_its_place_is_refused(tmp_path: Path, keyword: str) -> None:
     make_scan(tmp_path / "ct")
     edit(tmp_path / "ct" / "CT0003.dcm", lambda image: setattr(image, keyword, None))
@@ -508,8 +595,15 @@ def test_unsigned_12_bit_pixels_lose_what_hides_in_the_upper_bits(tmp_path: Path
     scan = make_scan(tmp_path / "ct")
 
     def store(image: Dataset) -> None:
-        plane = (image.pixel_array.astype(np.int32) + 1024).astype("<u2") | 0xF000  # overlay bits, of no meaning
-        image.BitsStored, image.HighBit, image.PixelRepresentation, image.RescaleIntercept = 12, 11, 0, -1024
+        plane = (image.pixel_array.astype(np.int32) + 1024).astype(
+            "<u2"
+        ) | 0xF000  # overlay bits, of no meaning
+        image.BitsStored, image.HighBit, image.PixelRepresentation, image.RescaleIntercept = (
+            12,
+            11,
+            0,
+            -1024,
+        )
         image.PixelData = plane.tobytes()
 
     edit(tmp_path / "ct", store)
@@ -566,8 +660,13 @@ def test_what_was_not_measured_is_no_denser_than_air(
     np.testing.assert_array_equal(hu[:, 1:], scan.hu[:, 1:])
 
 
-def _of_water(folder: Path, padding: int, body_hu: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
-    """A series of signed HU: air, corners of the padding value, a body with one block of it and otherwise denser."""
+def _of_water(
+    folder: Path, padding: int, body_hu: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+    """A series of signed HU:
+
+    air, corners of the padding value, a body with one block of it and otherwise denser.
+    """
     hu = np.full((3, 16, 16), -1000, np.int16)
     hu[:, 4:12, 4:12] = body_hu
     hu[:, 6:8, 6:9] = padding
@@ -609,8 +708,13 @@ def test_padding_at_the_border_alone_is_not_doubted(tmp_path: Path) -> None:
     assert read_scan(tmp_path / "ct").doubt == ""
 
 
-def test_a_body_of_the_padding_value_that_touches_the_border_stays_and_is_doubted(tmp_path: Path) -> None:
-    """Shoulders, or a large patient: tissue reaches the border beside the air that was measured there."""
+def test_a_body_of_the_padding_value_that_touches_the_border_stays_and_is_doubted(
+    tmp_path: Path,
+) -> None:
+    """Shoulders, or a large patient:
+
+    tissue reaches the border beside the air that was measured there.
+    """
     hu = _of_water(tmp_path / "ct", 0, 0)
     hu[:, 6:10, :] = 0
 
@@ -621,7 +725,10 @@ def test_a_body_of_the_padding_value_that_touches_the_border_stays_and_is_doubte
     scan = read_scan(tmp_path / "ct")
     hu[:, :2, :3] = hu[:, -3:, -1:] = AIR_HU  # the corners, which are no body
     np.testing.assert_array_equal(scan.hu, hu)
-    assert "have its PixelPaddingValue (0 HU) and lie within the image, so they may be tissue" in scan.doubt
+    assert (
+        "have its PixelPaddingValue (0 HU) and lie within the image, so they may be tissue"
+        in scan.doubt
+    )
 
 
 def test_padding_all_around_what_was_measured_is_air(tmp_path: Path) -> None:
@@ -663,7 +770,8 @@ def test_a_private_transfer_syntax_is_named(tmp_path: Path, is_implicit: bool) -
         pydicom.dcmwrite(file, image, implicit_vr=is_implicit, little_endian=True)
     name = r" \(GE private, pixels in big endian\)" if is_implicit else ""
     with pytest.raises(
-        NotDicomError, match=rf"CT0001\.dcm: its transfer syntax {syntax}{name} is not read; export it un"
+        NotDicomError,
+        match=rf"CT0001\.dcm: its transfer syntax {syntax}{name} is not read; export it un",
     ):
         read_scan(tmp_path / "ct")
     assert len(read_archive(tmp_path).series) == 1
@@ -677,7 +785,9 @@ def test_a_private_transfer_syntax_is_named(tmp_path: Path, is_implicit: bool) -
         (UID("1.2.840.10008.1.2.4.110"), "JPEG XL Lossless"),
     ],
 )
-def test_a_transfer_syntax_that_is_not_read_is_named(tmp_path: Path, syntax: UID, name: str) -> None:
+def test_a_transfer_syntax_that_is_not_read_is_named(
+    tmp_path: Path, syntax: UID, name: str
+) -> None:
     make_scan(tmp_path / "ct")
 
     for file in (tmp_path / "ct").iterdir():
@@ -686,11 +796,15 @@ def test_a_transfer_syntax_that_is_not_read_is_named(tmp_path: Path, syntax: UID
         image["PixelData"].VR, image["PixelData"].is_undefined_length = "OB", True
         image.file_meta.TransferSyntaxUID = MPEG2MPML
         image.save_as(file)
-        padded = str(syntax).encode().ljust(24, b"\0")  # in its place; pydicom would not write all of them
+        padded = (
+            str(syntax).encode().ljust(24, b"\0")
+        )  # in its place; pydicom would not write all of them
         file.write_bytes(file.read_bytes().replace(MPEG2MPML.encode() + b"\0", padded))
     with pytest.raises(NotDicomError) as error:
         read_scan(tmp_path / "ct")
-    assert str(error.value).endswith(f"its transfer syntax {syntax} ({name}) is not read; export it uncompressed")
+    assert str(error.value).endswith(
+        f"its transfer syntax {syntax} ({name}) is not read; export it uncompressed"
+    )
 
 
 def test_a_transfer_syntax_that_is_no_uid_is_not_repeated() -> None:
@@ -719,7 +833,9 @@ def test_pixels_whose_bits_are_unclear_are_refused(tmp_path: Path) -> None:
 def test_a_ct_without_air_is_doubted(tmp_path: Path) -> None:
     assert make_scan(tmp_path / "ct").doubt == ""
     edit(tmp_path / "ct", lambda image: setattr(image, "RescaleIntercept", 1000))
-    assert read_scan(tmp_path / "ct").doubt.startswith("its lowest value is 0 HU, so there is no air in it")
+    assert read_scan(tmp_path / "ct").doubt.startswith(
+        "its lowest value is 0 HU, so there is no air in it"
+    )
 
 
 def test_hu_that_int16_does_not_hold_are_kept_as_float32(tmp_path: Path) -> None:
@@ -763,7 +879,8 @@ def test_compressed_pixels_are_read(tmp_path: Path, syntax: str) -> None:
 
 
 def _lossless_jpeg(plane: np.ndarray[tuple[int, int], np.dtype[np.uint16]]) -> bytes:
-    """A plane as ITU-T T.81 process 14, first-order prediction: each pixel's difference to the one on its left.
+    """A plane as ITU-T T.81 process 14, first-order prediction: each pixel's difference to the one
+    on its left.
 
     The Huffman table gives each of the 17 sizes of a difference a code of 5 bits.
     """
@@ -814,24 +931,38 @@ def test_lossless_jpeg_is_read(tmp_path: Path, syntax: UID) -> None:
         ("JPGExtended.dcm", None),  # JPEG extended, 12 bits
     ],
 )
-def test_compressed_pixels_of_other_makers_are_read(tmp_path: Path, sample: str, plain: str | None) -> None:
-    """Codestreams that come with pydicom, which it cannot write itself, in place of a slice's pixels."""
+def test_compressed_pixels_of_other_makers_are_read(
+    tmp_path: Path, sample: str, plain: str | None
+) -> None:
+    """Codestreams that come with pydicom, which it cannot write itself, in place of a slice's
+    pixels.
+    """
     other = pydicom.dcmread(str(get_testdata_file(sample)))
     make_scan(tmp_path / "ct", make_grid((2, other.Rows, other.Columns)))
 
     def take_over(image: Dataset) -> None:
-        for keyword in ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData"):
+        for keyword in (
+            "BitsAllocated",
+            "BitsStored",
+            "HighBit",
+            "PixelRepresentation",
+            "PixelData",
+        ):
             image[keyword] = other[keyword]
         image.file_meta.TransferSyntaxUID = other.file_meta.TransferSyntaxUID
 
     edit(tmp_path / "ct", take_over)
-    expected = pydicom.dcmread(str(get_testdata_file(plain))).pixel_array if plain else other.pixel_array
+    expected = (
+        pydicom.dcmread(str(get_testdata_file(plain))).pixel_array if plain else other.pixel_array
+    )
     hu = read_scan(tmp_path / "ct").hu
     assert float(np.ptp(hu)) > 100
     np.testing.assert_array_equal(hu[1], expected)
 
 
-@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+)
 def test_every_uncompressed_syntax_is_read(tmp_path: Path, syntax: str) -> None:
     scan = make_scan(tmp_path / "ct")
     make_structure_set(tmp_path / "rs.dcm", scan)
@@ -898,7 +1029,10 @@ def _enhanced(folder: Path, to: Path) -> None:
         planes.append(image.pixel_array)
     image = pydicom.dcmread(files[0])
     shared, orientation, measures, kind = Dataset(), Dataset(), Dataset(), Dataset()
-    orientation.ImageOrientationPatient, measures.PixelSpacing = image.ImageOrientationPatient, image.PixelSpacing
+    orientation.ImageOrientationPatient, measures.PixelSpacing = (
+        image.ImageOrientationPatient,
+        image.PixelSpacing,
+    )
     kind.FrameType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
     shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
     shared.CTImageFrameTypeSequence = [kind]
@@ -928,7 +1062,9 @@ def test_a_multi_frame_ct_is_read(tmp_path: Path) -> None:
     assert len(set(multi.source.sop_instance_uids)) == 1
 
 
-def test_frames_of_a_multi_frame_ct_may_descend_and_a_localiser_lie_among_them(tmp_path: Path) -> None:
+def test_frames_of_a_multi_frame_ct_may_descend_and_a_localiser_lie_among_them(
+    tmp_path: Path,
+) -> None:
     scan = make_scan(tmp_path / "single")
     for number, file in enumerate(sorted((tmp_path / "single").iterdir())):
         file.rename(file.with_name(f"{9 - number}.dcm"))
@@ -955,8 +1091,13 @@ def test_a_multi_frame_ct_without_positions_is_refused(tmp_path: Path) -> None:
     make_scan(tmp_path / "single")
     (tmp_path / "multi").mkdir()
     _enhanced(tmp_path / "single", tmp_path / "multi" / "ct.dcm")
-    edit(tmp_path / "multi", lambda image: delattr(image.PerFrameFunctionalGroupsSequence[2], "PlanePositionSequence"))
-    with pytest.raises(DicomError, match=r"ct\.dcm: a multi-frame CT without PlanePositionSequence"):
+    edit(
+        tmp_path / "multi",
+        lambda image: delattr(image.PerFrameFunctionalGroupsSequence[2], "PlanePositionSequence"),
+    )
+    with pytest.raises(
+        DicomError, match=r"ct\.dcm: a multi-frame CT without PlanePositionSequence"
+    ):
         read_scan(tmp_path / "multi")
 
 
@@ -991,7 +1132,9 @@ def test_a_scout_among_axial_slices_is_named_as_what_to_take_away(tmp_path: Path
         image.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
 
     edit(tmp_path / "ct" / "scout.dcm", turn)
-    with pytest.raises(OrientationError, match=r"scout.dcm: .* 5 of 6 slices are axial; remove the others"):
+    with pytest.raises(
+        OrientationError, match=r"scout.dcm: .* 5 of 6 slices are axial; remove the others"
+    ):
         read_scan(tmp_path / "ct")
 
 
@@ -1008,5 +1151,7 @@ def test_acquisitions_that_overlap_within_one_file_are_to_be_exported_alone(tmp_
             frame.FrameContentSequence = [content]
 
     edit(tmp_path / "multi", number)
-    with pytest.raises(MixedSeriesError, match="Take one: export it alone, since they lie in one file"):
+    with pytest.raises(
+        MixedSeriesError, match="Take one: export it alone, since they lie in one file"
+    ):
         read_scan(tmp_path / "multi")

@@ -20,7 +20,11 @@ def test_a_word_is_written_with_its_accents_and_without(word: str, written: set[
 
 @pytest.mark.parametrize(
     ("name", "parts"),
-    [("Mu\u0308ller^Li", ["Müller"]), ("李^明", ["李", "明"]), ("O'Neill^Jo Ann", ["Neill", "Ann"])],
+    [
+        ("Mu\u0308ller^Li", ["Müller"]),
+        ("李^明", ["李", "明"]),
+        ("O'Neill^Jo Ann", ["Neill", "Ann"]),
+    ],
 )
 def test_parts_of_a_name_are_those_that_can_be_looked_for(name: str, parts: list[str]) -> None:
     assert name_parts(name) == parts

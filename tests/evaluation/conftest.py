@@ -1,17 +1,16 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from recontour.evaluation import CaseScore
 from recontour.geometry import Grid
-
-Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
+from recontour.geometry.arrays import Floats, Mask
 
 
 def make_grid(
-    shape: tuple[int, int, int], spacing_mm: tuple[float, float] = (1.0, 1.0), z_mm: Sequence[float] | None = None
+    shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float] = (1.0, 1.0),
+    z_mm: Sequence[float] | None = None,
 ) -> Grid:
     """A grid whose slices lie every mm unless z_mm says otherwise."""
     return Grid(shape, spacing_mm, tuple(z_mm or map(float, range(shape[0]))), (0.0, 0.0))
@@ -20,7 +19,9 @@ def make_grid(
 def box(shape: tuple[int, int, int], first: Sequence[int], size: Sequence[int]) -> Mask:
     """A mask that is one box: its first voxel and its size, (slice, row, column)."""
     mask = np.zeros(shape, dtype=bool)
-    mask[tuple(slice(start, start + length) for start, length in zip(first, size, strict=True))] = True
+    mask[tuple(slice(start, start + length) for start, length in zip(first, size, strict=True))] = (
+        True
+    )
     return mask
 
 
@@ -35,5 +36,10 @@ def ellipsoid(grid: Grid, centre_mm: Floats, radii_mm: Floats) -> Mask:
 
 def scored(case: str, organ: str, model: str, dsc: float, **others: float) -> CaseScore:
     """A row of scores of which only the DSC matters."""
-    measures = {"surface_dsc": 0.9, "tolerance_mm": 2.5, "hd95_mm": 3.0, "volume_bias_percent": 1.0} | others
+    measures = {
+        "surface_dsc": 0.9,
+        "tolerance_mm": 2.5,
+        "hd95_mm": 3.0,
+        "volume_bias_percent": 1.0,
+    } | others
     return CaseScore(case, organ, model, dsc, patient="", **measures)

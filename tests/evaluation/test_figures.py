@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.image import imread
-from tests.evaluation.conftest import Floats, Mask, make_grid, scored
+from tests.evaluation.conftest import make_grid, scored
 
 from recontour.evaluation.figures import (
     SMALLEST_CROP_MM,
@@ -22,14 +22,19 @@ from recontour.evaluation.figures import (
     slices_to_show,
 )
 from recontour.geometry import Contour, rasterise, trace
+from recontour.geometry.arrays import Floats, Mask
 
-planes = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda shape: arrays(np.bool_, shape))
+planes = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
+    lambda shape: arrays(np.bool_, shape)
+)
 
 
 def rings(path: str) -> list[Floats]:
     """An SVG path's rings, each (n, 2) as x, y mm."""
     return [
-        np.array([[float(number) for number in point.split()] for point in ring.strip("MZ ").split("L")])
+        np.array(
+            [[float(number) for number in point.split()] for point in ring.strip("MZ ").split("L")]
+        )
         for ring in re.findall(r"M[^Z]*Z", path)
     ]
 
@@ -40,7 +45,9 @@ def area(ring: Floats) -> float:
     return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2)
 
 
-def overlay(reference: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0), **predicted: Mask) -> Overlay:
+def overlay(
+    reference: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0), **predicted: Mask
+) -> Overlay:
     return Overlay(np.zeros(reference.shape, dtype=np.int16), 0.0, spacing_mm, reference, predicted)
 
 
@@ -79,15 +86,20 @@ def test_a_pixel_lies_where_the_ct_shows_it() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "white"), [(np.int16, 1000), (np.float32, 40_000)])
-def test_the_ct_keeps_its_place_when_enlarged(dtype: type[np.int16 | np.float32], white: int) -> None:
-    """A white left half stays a left half, black stays black: the crop's middle is the edge, whatever metal it is.
+def test_the_ct_keeps_its_place_when_enlarged(
+    dtype: type[np.int16 | np.float32], white: int
+) -> None:
+    """A white left half stays a left half, black stays black: the crop's middle is the edge,
+    whatever metal it is.
 
     Enlarged 8 times, the window's middle may lie 1/16 pixel off, and half an enlarged pixel more.
     """
     hu = np.full((40, 40), -1000, dtype=dtype)
     hu[:, :20] = white
     picture = draw(Overlay(hu, 0.0, (1.0, 1.0), disc((40, 40), (20, 20), 5), {}))
-    grey = imread(io.BytesIO(base64.b64decode(picture.image.removeprefix("data:image/png;base64,"))))[..., 0]
+    grey = imread(
+        io.BytesIO(base64.b64decode(picture.image.removeprefix("data:image/png;base64,")))
+    )[..., 0]
     edge = np.flatnonzero(np.diff((grey[grey.shape[0] // 2] > 0.5).astype(int)))
     assert len(edge) == 1
     assert (edge[0] + 1) / grey.shape[1] == pytest.approx(0.5, abs=0.125 / 40)
@@ -100,7 +112,9 @@ def test_the_crop_is_square_in_mm_and_holds_the_organ_with_its_surroundings() ->
     picture = draw(overlay(organ, (0.5, 0.8)))
     assert picture.width_mm == pytest.approx(picture.height_mm, abs=0.8)
     assert picture.width_mm == pytest.approx(60 * 0.8 + 24, abs=0.8)
-    assert abs(sum(map(area, rings(picture.reference)))) == pytest.approx(np.count_nonzero(organ) * 0.4, rel=0.01)
+    assert abs(sum(map(area, rings(picture.reference)))) == pytest.approx(
+        np.count_nonzero(organ) * 0.4, rel=0.01
+    )
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (0, 199), (199, 199)])
@@ -133,14 +147,19 @@ def test_the_largest_slice_is_shown() -> None:
 
 
 def test_the_slice_of_most_difference_is_shown_beside_it() -> None:
-    """The reference is largest on slice 1, with 2 voxels too few there; on slice 3, beyond its end, 3 too many."""
+    """The reference is largest on slice 1, with 2 voxels too few there;
+
+    on slice 3, beyond its end, 3 too many.
+    """
     reference, predicted = np.zeros((2, 5, 4, 4), dtype=bool)
     reference[1], reference[2, :2] = True, True
     predicted[...] = reference
     predicted[1, 0, :2] = False
     assert slices_to_show(reference, predicted) == (1,)
     predicted[3, 0, :2] = True
-    assert slices_to_show(reference, predicted) == (1,)  # no more than on the slice that is shown anyway
+    assert slices_to_show(reference, predicted) == (
+        1,
+    )  # no more than on the slice that is shown anyway
     predicted[3, 0, 2] = True
     assert slices_to_show(reference, predicted) == (1, 3)
 
@@ -153,10 +172,22 @@ def test_a_model_that_is_not_on_the_slice_is_told_from_one_that_is_outside_the_c
 
 
 def test_box_plots_show_every_organ_and_every_case() -> None:
-    scores = [scored(f"c{k}", organ, model, 0.5 + k / 20) for k in range(5) for organ in "AB" for model in ("S", "T")]
-    scores += [scored("lone", "A", "S", 0.9), scored("lone", "A", "T", nan), scored("c0", "$x_1$ <&", "T", 0.4)]
+    scores = [
+        scored(f"c{k}", organ, model, 0.5 + k / 20)
+        for k in range(5)
+        for organ in "AB"
+        for model in ("S", "T")
+    ]
+    scores += [
+        scored("lone", "A", "S", 0.9),
+        scored("lone", "A", "T", nan),
+        scored("c0", "$x_1$ <&", "T", 0.4),
+    ]
     svg = box_plots(scores, ["S", "T"])
-    texts = [element.text for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    texts = [
+        element.text
+        for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
     assert {"A", "B", "$x_1$ <&"} <= set(texts)
     dots = len(re.findall(r"<use [^>]*fill-opacity: 0\.7", svg))
     assert dots == sum(row.dsc == row.dsc for row in scores)
@@ -165,7 +196,10 @@ def test_box_plots_show_every_organ_and_every_case() -> None:
 
 def test_box_plots_join_a_case_that_the_last_model_did_not_score() -> None:
     both = [scored("a", "A", model, 0.5) for model in ("S", "T")]
-    lines = [box_plots([*both, scored("b", "A", "ST", dsc)], ["S", "T", "ST"]).count("#999999") for dsc in (0.5, nan)]
+    lines = [
+        box_plots([*both, scored("b", "A", "ST", dsc)], ["S", "T", "ST"]).count("#999999")
+        for dsc in (0.5, nan)
+    ]
     assert lines == [2, 1]  # case b's line is a lone point
 
 

@@ -11,12 +11,22 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from scipy.spatial import cKDTree
-from tests.evaluation.conftest import Floats, Mask, box, ellipsoid, make_grid
+from tests.evaluation.conftest import box, ellipsoid, make_grid
 
 from recontour.errors import GridMismatchError
-from recontour.evaluation import Scores, apl_mm, dice, hd95_mm, msd_mm, score, surface_dice, volume_bias_percent
+from recontour.evaluation import (
+    Scores,
+    apl_mm,
+    dice,
+    hd95_mm,
+    msd_mm,
+    score,
+    surface_dice,
+    volume_bias_percent,
+)
 from recontour.evaluation.metrics import ROUND_OFF_MM
 from recontour.geometry import Grid
+from recontour.geometry.arrays import Floats, Mask
 
 SHAPE = (12, 16, 16)
 CUBE = box(SHAPE, (2, 3, 3), (8, 8, 8))
@@ -48,12 +58,13 @@ def test_a_shifted_cube_is_as_computed_by_hand(axis: int) -> None:
     shifted = np.roll(CUBE, 1, axis=axis)
     scores = score(CUBE, shifted, GRID, tolerance_mm=0.9)
     assert scores.dsc == pytest.approx(2 * 7 * 64 / (2 * 512))
-    # Each cube has 6 x 64 faces. Off the other's surface lie: its outer end, 64 faces by 1 mm; its inner end, by 1 mm
-    # but for the 28 along the edges, sqrt(1/2) mm from the other's sides; the 4 x 8 side faces next to its outer end,
-    # sqrt(1/2) mm from the other's end.
+    # Each cube has 6 x 64 faces. Off the other's surface lie: its outer end, 64 faces by 1 mm; its
+    # inner end, by 1 mm but for the 28 along the edges, sqrt(1/2) mm from the other's sides; the 4
+    # x 8 side faces next to its outer end, sqrt(1/2) mm from the other's end.
     assert scores.surface_dsc == pytest.approx(1 - 2 * (64 + 64 - 28) / (2 * 384))
     assert scores.hd95_mm == pytest.approx(1.0)
-    # The 64 by 1 mm at one end, 36 at the other and 28 along its edges, and 32 side faces; both ways alike.
+    # The 64 by 1 mm at one end, 36 at the other and 28 along its edges, and 32 side faces; both
+    # ways alike.
     assert scores.msd_mm == pytest.approx((64 + 36 + (28 + 32) * np.sqrt(0.5)) / 384)
     assert scores.volume_bias_percent == 0
 
@@ -74,24 +85,31 @@ def test_a_slab_that_is_too_thick() -> None:
     assert hd95_mm(thin, thick, grid) == 2
     assert volume_bias_percent(thin, thick, grid) == 100
     assert volume_bias_percent(thick, thin, grid) == -50
-    # beyond 1 mm: the thin one's upper face but for the 4 x 59 along its edge, which the thick one's rim passes;
-    # all of the thick one's upper face; the upper of its four layers of rim
+    # beyond 1 mm: the thin one's upper face but for the 4 x 59 along its edge, which the thick
+    # one's rim passes; all of the thick one's upper face; the upper of its four layers of rim
     beyond = (3600 - 236) + 3600 + 240
-    assert surface_dice(thin, thick, grid, 1.0) == pytest.approx(1 - beyond / (4 * 3600 + (2 + 4) * 240))
+    assert surface_dice(thin, thick, grid, 1.0) == pytest.approx(
+        1 - beyond / (4 * 3600 + (2 + 4) * 240)
+    )
 
 
 def test_slices_count_as_much_as_they_stand_for() -> None:
     """Planes at 0, 2 and 8 mm stand for 2, 4 and 6 mm."""
     shape = (3, 20, 20)
     grid = make_grid(shape, z_mm=(0.0, 2.0, 8.0))
-    first, last, whole = (box(shape, (k, 0, 0), (size, 20, 20)) for k, size in ((0, 1), (2, 1), (0, 3)))
+    first, last, whole = (
+        box(shape, (k, 0, 0), (size, 20, 20)) for k, size in ((0, 1), (2, 1), (0, 3))
+    )
     assert volume_bias_percent(first, last, grid) == pytest.approx(200)
     assert dice(first, whole, grid) == pytest.approx(2 * 2 / (2 + 12))
     assert hd95_mm(first, whole, grid) == 10  # from the uppermost face, z = 11 mm, to z = 1 mm
 
 
 def test_the_border_of_the_scan_is_a_surface() -> None:
-    """An organ that the last slice cuts ends there: a prediction that stops one slice short is 1 mm off."""
+    """An organ that the last slice cuts ends there:
+
+    a prediction that stops one slice short is 1 mm off.
+    """
     shape = (4, 20, 20)
     whole, short = np.ones(shape, dtype=bool), box(shape, (0, 0, 0), (3, 20, 20))
     assert hd95_mm(whole, short, make_grid(shape)) == 1
@@ -105,7 +123,9 @@ def test_the_border_of_the_scan_is_a_surface() -> None:
         (NOTHING, CUBE, Scores(0.0, 0.0, 2.0, inf, inf, inf, 0.0)),
     ],
 )
-def test_empty_masks_follow_the_stated_rule(reference: Mask, predicted: Mask, expected: Scores) -> None:
+def test_empty_masks_follow_the_stated_rule(
+    reference: Mask, predicted: Mask, expected: Scores
+) -> None:
     scores = score(reference, predicted, GRID, 2.0)
     for name in Scores.__dataclass_fields__:
         assert getattr(scores, name) == pytest.approx(getattr(expected, name), nan_ok=True), name
@@ -138,7 +158,9 @@ def test_a_mask_against_itself_is_perfect(case: tuple[Mask, Mask, Grid]) -> None
 
 
 @given(masks_on_grids(), st.floats(0, 5))
-def test_overlap_and_distance_are_symmetric(case: tuple[Mask, Mask, Grid], tolerance_mm: float) -> None:
+def test_overlap_and_distance_are_symmetric(
+    case: tuple[Mask, Mask, Grid], tolerance_mm: float
+) -> None:
     a, b, grid = case
     there, back = score(a, b, grid, tolerance_mm), score(b, a, grid, tolerance_mm)
     assert there.dsc == pytest.approx(back.dsc)
@@ -149,25 +171,34 @@ def test_overlap_and_distance_are_symmetric(case: tuple[Mask, Mask, Grid], toler
 
 
 @given(masks_on_grids(), st.integers(0, 3), st.integers(0, 3))
-def test_moving_both_masks_changes_nothing(case: tuple[Mask, Mask, Grid], down: int, right: int) -> None:
+def test_moving_both_masks_changes_nothing(
+    case: tuple[Mask, Mask, Grid], down: int, right: int
+) -> None:
     a, b, grid = case
     moved = [np.pad(mask, ((0, 0), (down, 1), (right, 2))) for mask in (a, b)]
     z_mm = [z + 100.0 for z in grid.slice_z_mm]
-    elsewhere = make_grid((moved[0].shape[0], moved[0].shape[1], moved[0].shape[2]), grid.spacing_mm, z_mm)
+    elsewhere = make_grid(
+        (moved[0].shape[0], moved[0].shape[1], moved[0].shape[2]), grid.spacing_mm, z_mm
+    )
     assert score(moved[0], moved[1], elsewhere, 1.7) == score(a, b, grid, 1.7)
 
 
 @given(masks_on_grids())
 def test_a_wider_tolerance_never_lowers_the_surface_dsc(case: tuple[Mask, Mask, Grid]) -> None:
     a, b, grid = case
-    shares = [surface_dice(a, b, grid, tolerance_mm) for tolerance_mm in (0.0, 0.5, 1.0, 2.0, 4.0, 100.0)]
+    shares = [
+        surface_dice(a, b, grid, tolerance_mm) for tolerance_mm in (0.0, 0.5, 1.0, 2.0, 4.0, 100.0)
+    ]
     assert shares == sorted(shares)
     assert shares[-1] == 1
 
 
 @pytest.mark.parametrize("pixel_mm", [1.0, 2.0])
 def test_the_added_path_of_a_shifted_square_is_as_counted_by_hand(pixel_mm: float) -> None:
-    """A square of 4 x 4 pixels has 12 on its contour; one column further right, 3 above and 3 below are the same."""
+    """A square of 4 x 4 pixels has 12 on its contour;
+
+    one column further right, 3 above and 3 below are the same.
+    """
     grid = make_grid((2, 6, 7), (pixel_mm, pixel_mm))
     square, shifted = box(grid.shape, (0, 1, 1), (2, 4, 4)), box(grid.shape, (0, 1, 2), (2, 4, 4))
     assert apl_mm(square, shifted, grid, 0.0) == 2 * 6 * pixel_mm
@@ -175,7 +206,9 @@ def test_the_added_path_of_a_shifted_square_is_as_counted_by_hand(pixel_mm: floa
     shifted[1] = False  # a slice that lacks: its whole contour
     assert apl_mm(square, shifted, grid, 0.0) == (6 + 12) * pixel_mm
     assert apl_mm(square, shifted, grid, pixel_mm) == 12 * pixel_mm
-    assert apl_mm(shifted, square, grid, 0.0) == 6 * pixel_mm  # what is too much is erased, not added
+    assert (
+        apl_mm(shifted, square, grid, 0.0) == 6 * pixel_mm
+    )  # what is too much is erased, not added
 
 
 @given(masks_on_grids())
@@ -185,7 +218,11 @@ def test_the_added_path_equals_a_brute_force_count(case: tuple[Mask, Mask, Grid]
     contour_a, contour_b = (_contour_by_hand(mask) for mask in (a, b))
     row_mm, column_mm = grid.spacing_mm
     far = sum(
-        all(hypot((i - m) * row_mm, (j - n) * column_mm) > 1.7 + ROUND_OFF_MM for h, m, n in contour_b if h == k)
+        all(
+            hypot((i - m) * row_mm, (j - n) * column_mm) > 1.7 + ROUND_OFF_MM
+            for h, m, n in contour_b
+            if h == k
+        )
         for k, i, j in contour_a
     )
     assert apl_mm(a, b, grid, 1.7) == pytest.approx(far * np.sqrt(row_mm * column_mm))
@@ -195,7 +232,9 @@ def _contour_by_hand(mask: Mask) -> list[tuple[int, int, int]]:
     """The (slice, row, column) of each pixel inside that has a side on the outside, pixel by pixel."""
     inside = {(int(k), int(i), int(j)) for k, i, j in np.argwhere(mask)}
     return [
-        (k, i, j) for k, i, j in inside if not {(k, i - 1, j), (k, i + 1, j), (k, i, j - 1), (k, i, j + 1)} <= inside
+        (k, i, j)
+        for k, i, j in inside
+        if not {(k, i - 1, j), (k, i + 1, j), (k, i, j - 1), (k, i, j + 1)} <= inside
     ]
 
 
@@ -244,7 +283,10 @@ def _faces_by_hand(mask: Mask, grid: Grid) -> tuple[Floats, Floats]:
 
 
 def border_voxels_hd95_mm(reference: Mask, predicted: Mask) -> float:
-    """MedPy's reading, on voxels of 1 mm: the voxels at the border, each alike, both directions in one percentile."""
+    """MedPy's reading, on voxels of 1 mm:
+
+    the voxels at the border, each alike, both directions in one percentile.
+    """
     borders = [mask & ~ndimage.binary_erosion(mask) for mask in (reference, predicted)]
     far = [ndimage.distance_transform_edt(~border) for border in borders]
     return float(np.percentile(np.concatenate([far[1][borders[0]], far[0][borders[1]]]), 95))
@@ -253,7 +295,12 @@ def border_voxels_hd95_mm(reference: Mask, predicted: Mask) -> float:
 @pytest.mark.parametrize(
     ("side", "ours", "patches", "voxels"),
     [
-        (3, 9.0, 0.0, 0.0),  # 6 of 60 faces are the lone voxel's, 1.7 of 39 mm2 of patches, 1 of 53 border voxels
+        (
+            3,
+            9.0,
+            0.0,
+            0.0,
+        ),  # 6 of 60 faces are the lone voxel's, 1.7 of 39 mm2 of patches, 1 of 53 border voxels
         (4, 9.0, 0.0, 0.0),  # 6 of 102 faces
         (5, 0.0, 0.0, 0.0),  # 6 of 156: less than 5 %
     ],
@@ -261,9 +308,11 @@ def border_voxels_hd95_mm(reference: Mask, predicted: Mask) -> float:
 def test_three_readings_of_a_lone_voxel_far_from_a_small_organ(
     side: int, ours: float, patches: float, voxels: float
 ) -> None:
-    """A lone voxel counts with its six faces; other tools give it less, and do not see it (decision 036).
+    """A lone voxel counts with its six faces; other tools give it less, and do not see it (decision
+    036).
 
-    From the lone voxel's near face to the organ's are 9 mm; the other five are at most half a voxel further.
+    From the lone voxel's near face to the organ's are 9 mm; the other five are at most half a voxel
+    further.
     """
     grid = make_grid((9, 9, 24))
     reference = box(grid.shape, (2, 2, 2), (side,) * 3)
@@ -275,25 +324,37 @@ def test_three_readings_of_a_lone_voxel_far_from_a_small_organ(
 
 
 @pytest.mark.parametrize("slice_mm", [1.0, 3.0])
-@pytest.mark.parametrize(("shift_mm", "growth"), [((0, 0, 0), 1.15), ((0, 2, 3), 1.0), ((3, -1, 2), 0.9)])
+@pytest.mark.parametrize(
+    ("shift_mm", "growth"), [((0, 0, 0), 1.15), ((0, 2, 3), 1.0), ((3, -1, 2), 0.9)]
+)
 class TestTwoEllipsoids:
-    """Smooth bodies in space: their true distances are known, and DeepMind's package measures them too."""
+    """Smooth bodies in space:
+
+    their true distances are known, and DeepMind's package measures them too.
+    """
 
     @staticmethod
-    def measured(slice_mm: float, shift_mm: Sequence[float], growth: float) -> tuple[Mask, Mask, Grid]:
+    def measured(
+        slice_mm: float, shift_mm: Sequence[float], growth: float
+    ) -> tuple[Mask, Mask, Grid]:
         grid = make_grid((60, 50, 50), (1.0, 1.0), [slice_mm * k for k in range(60)])
         (centre, radii), (moved, grown) = ellipsoids(slice_mm, shift_mm, growth)
         return ellipsoid(grid, centre, radii), ellipsoid(grid, moved, grown), grid
 
-    def test_hd95_is_the_bodies_own(self, slice_mm: float, shift_mm: Sequence[float], growth: float) -> None:
-        """A voxel's centre decides whether it is inside, so no face strays further than half a voxel's diagonal.
+    def test_hd95_is_the_bodies_own(
+        self, slice_mm: float, shift_mm: Sequence[float], growth: float
+    ) -> None:
+        """A voxel's centre decides whether it is inside, so no face strays further than half a
+        voxel's diagonal.
 
-        That happens on both surfaces: a whole diagonal. Weights move the percentile far less than that leaves.
+        That happens on both surfaces: a whole diagonal. Weights move the percentile far less than
+            that leaves.
         """
         body, other = ellipsoids(slice_mm, shift_mm, growth)
         there, back = true_distances(body, other), true_distances(other, body)
         true = max(
-            np.percentile(distances, 95, weights=areas, method="inverted_cdf") for distances, areas in (there, back)
+            np.percentile(distances, 95, weights=areas, method="inverted_cdf")
+            for distances, areas in (there, back)
         )
         reference, predicted, grid = self.measured(slice_mm, shift_mm, growth)
         assert abs(hd95_mm(reference, predicted, grid) - true) <= np.sqrt(slice_mm**2 + 1 + 1)
@@ -303,7 +364,9 @@ class TestTwoEllipsoids:
     ) -> None:
         """There, surfaces half a voxel apart share corners, and count as one."""
         body, other = ellipsoids(slice_mm, shift_mm, growth)
-        distances, areas = np.concatenate([true_distances(body, other), true_distances(other, body)], axis=1)
+        distances, areas = np.concatenate(
+            [true_distances(body, other), true_distances(other, body)], axis=1
+        )
         reference, predicted, grid = self.measured(slice_mm, shift_mm, growth)
         theirs = deepmind(reference, predicted, grid)
         for tolerance_mm in (1.0, 2.0):
@@ -312,8 +375,12 @@ class TestTwoEllipsoids:
             their = surface_distance.compute_surface_dice_at_tolerance(theirs, tolerance_mm)
             assert abs(ours - true) <= abs(their - true)
 
-    def test_hd95_agrees_with_surface_distance(self, slice_mm: float, shift_mm: Sequence[float], growth: float) -> None:
-        """Face centres and the corners there lie within half a face's diagonal of one another, on both surfaces."""
+    def test_hd95_agrees_with_surface_distance(
+        self, slice_mm: float, shift_mm: Sequence[float], growth: float
+    ) -> None:
+        """Face centres and the corners there lie within half a face's diagonal of one another, on
+        both surfaces.
+        """
         reference, predicted, grid = self.measured(slice_mm, shift_mm, growth)
         their = surface_distance.compute_robust_hausdorff(deepmind(reference, predicted, grid), 95)
         assert abs(hd95_mm(reference, predicted, grid) - their) <= np.hypot(slice_mm, 1.0)
@@ -330,10 +397,16 @@ def ellipsoids(slice_mm: float, shift_mm: Sequence[float], growth: float) -> tup
 
 def on_surface(body: Body, steps: int = 80) -> tuple[Floats, Floats]:
     """Points of an ellipsoid's surface (n, 3) and the area each stands for (n,)."""
-    polar, around = np.meshgrid((np.arange(steps) + 0.5) / steps * np.pi, np.arange(2 * steps) / steps * np.pi)
-    sphere = np.stack([np.cos(polar), np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around)], axis=-1)
+    polar, around = np.meshgrid(
+        (np.arange(steps) + 0.5) / steps * np.pi, np.arange(2 * steps) / steps * np.pi
+    )
+    sphere = np.stack(
+        [np.cos(polar), np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around)], axis=-1
+    )
     centre, radii = body
-    areas = np.sin(polar) * np.linalg.norm(sphere / radii, axis=-1)  # times a constant: det(A) |A^-1 n| dA
+    areas = np.sin(polar) * np.linalg.norm(
+        sphere / radii, axis=-1
+    )  # times a constant: det(A) |A^-1 n| dA
     return (sphere * radii + centre).reshape(-1, 3), areas.ravel() * radii.prod()
 
 

@@ -33,8 +33,14 @@ def test_a_patient_with_several_cts_makes_no_test_surer(cts: int) -> None:
 
 def test_a_patients_value_is_the_mean_over_the_cts() -> None:
     rows = [
-        replace(scored("a", "Lens_L", "S", 0.2, hd95_mm=2.0, volume_bias_percent=-10.0, msd_mm=1.0), patient="a"),
-        replace(scored("b", "Lens_L", "S", 0.4, hd95_mm=4.0, volume_bias_percent=30.0, msd_mm=2.0), patient="a"),
+        replace(
+            scored("a", "Lens_L", "S", 0.2, hd95_mm=2.0, volume_bias_percent=-10.0, msd_mm=1.0),
+            patient="a",
+        ),
+        replace(
+            scored("b", "Lens_L", "S", 0.4, hd95_mm=4.0, volume_bias_percent=30.0, msd_mm=2.0),
+            patient="a",
+        ),
         replace(scored("b", "Eye_L", "S", 0.7), patient="a"),
         scored("c", "Lens_L", "S", 0.9),
     ]
@@ -63,6 +69,9 @@ def test_a_ct_that_only_one_model_contoured_is_not_compared() -> None:
 
 
 def test_what_is_not_a_number_is_left_out_of_a_patients_mean() -> None:
-    rows = [replace(scored(case, "Lens_L", "S", dsc), patient="a") for case, dsc in (("a", nan), ("b", 0.5))]
+    rows = [
+        replace(scored(case, "Lens_L", "S", dsc), patient="a")
+        for case, dsc in (("a", nan), ("b", 0.5))
+    ]
     assert per_patient(rows)[0].dsc == 0.5
     assert isnan(per_patient([replace(row, dsc=nan) for row in rows])[0].dsc)

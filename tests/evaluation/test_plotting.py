@@ -23,7 +23,9 @@ def test_settings_of_the_user_change_no_figure() -> None:
     before = box_plots(scores, ["S", "T"])
     with mpl.rc_context({"text.usetex": True, "axes.facecolor": "red", "lines.linewidth": 9.0}):
         assert box_plots(scores, ["S", "T"]) == before
-        assert mpl.rcParams["text.usetex"] is True  # who uses recontour from Python keeps what was set
+        assert (
+            mpl.rcParams["text.usetex"] is True
+        )  # who uses recontour from Python keeps what was set
 
 
 @pytest.mark.parametrize("rc", ["text.usetex: True\n", "backend: nonsense\nno setting at all\n"])
@@ -37,7 +39,12 @@ def test_neither_a_file_here_nor_a_variable_ends_a_report(tmp_path: Path, rc: st
         "PYTHONPATH": f"{root / 'src'}:{root}",
     }
     ended = subprocess.run(
-        [sys.executable, "-c", DRAW], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", DRAW],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.stderr == ""
     assert int(ended.stdout) > 1000
@@ -48,7 +55,12 @@ def test_a_file_that_matplotlib_cannot_read_is_named(tmp_path: Path) -> None:
     code = "from recontour.evaluation.plotting import refuse_unplottable; refuse_unplottable()"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "SettingsError: Matplotlib, which draws the report, cannot be loaded" in ended.stderr
     assert "matplotlibrc in the current folder" in ended.stderr

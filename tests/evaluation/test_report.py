@@ -16,12 +16,21 @@ from recontour.evaluation.figures import Overlay
 from recontour.evaluation.report import About, picture_cases, write_report
 from recontour.evaluation.summary import MINUS, NONE, power
 
-ABOUT = About("Centre B", date(2026, 1, 31), {"S": "from A", "ST": "adapted"}, "recontour evaluate B S ST --out X")
+ABOUT = About(
+    "Centre B",
+    date(2026, 1, 31),
+    {"S": "from A", "ST": "adapted"},
+    "recontour evaluate B S ST --out X",
+)
 
 
 def two_overlays(case: str, organ: str) -> list[Overlay]:
     """On the second slice neither the reference nor S is seen."""
-    hu, mask, nothing = np.zeros((60, 60), dtype=np.int16), np.zeros((60, 60), dtype=bool), np.zeros((60, 60), bool)
+    hu, mask, nothing = (
+        np.zeros((60, 60), dtype=np.int16),
+        np.zeros((60, 60), dtype=bool),
+        np.zeros((60, 60), bool),
+    )
     mask[25:35, 25:35] = True
     return [
         Overlay(hu, -12.5, (1.0, 1.0), mask, {"S": mask, "ST": ~mask}),
@@ -31,7 +40,11 @@ def two_overlays(case: str, organ: str) -> list[Overlay]:
 
 def ten_cases(organ: str, **gain: float) -> list[CaseScore]:
     """Ten cases whose DSC rises from 0.5; each model's is higher by its gain."""
-    return [scored(f"c{k}", organ, model, 0.5 + k / 50 + more) for k in range(10) for model, more in gain.items()]
+    return [
+        scored(f"c{k}", organ, model, 0.5 + k / 50 + more)
+        for k in range(10)
+        for model, more in gain.items()
+    ]
 
 
 def written(folder: Path, scores: Sequence[CaseScore], about: About = ABOUT) -> str:
@@ -75,7 +88,9 @@ class Tables(HTMLParser):
 
 
 def test_the_first_table_is_the_papers(tmp_path: Path) -> None:
-    page = written(tmp_path, ten_cases("Brainstem", S=0.0, ST=0.1) + ten_cases("Lens_L", S=0.0, ST=-0.1))
+    page = written(
+        tmp_path, ten_cases("Brainstem", S=0.0, ST=0.1) + ten_cases("Lens_L", S=0.0, ST=-0.1)
+    )
     dsc = Tables(page).tables[0]
     assert dsc == [
         ["Organ", "Patients", "S", "ST", "ST vs S"],
@@ -113,9 +128,13 @@ def lost_in_three(lost: str, *others: str) -> list[CaseScore]:
     ]
 
 
-def test_an_organ_that_is_lost_in_some_cases_is_named_though_its_median_rose(tmp_path: Path) -> None:
+def test_an_organ_that_is_lost_in_some_cases_is_named_though_its_median_rose(
+    tmp_path: Path,
+) -> None:
     page = written(tmp_path, lost_in_three("ST", "S"))
-    words = f'<span class="">Lens_L</span> (+0.020, mean {MINUS}0.226, missed in 3 of 10, by S in 0)'
+    words = (
+        f'<span class="">Lens_L</span> (+0.020, mean {MINUS}0.226, missed in 3 of 10, by S in 0)'
+    )
     assert f"Lower or missed more often, but not significantly worse: {words}." in page
     assert "No decided difference" not in page
 
@@ -127,8 +146,12 @@ def test_it_is_named_between_any_two_models(tmp_path: Path) -> None:
 
 
 def test_missed_organs_are_counted(tmp_path: Path) -> None:
-    missed = scored("x", "Lens_L", "S", 0.0, surface_dsc=0.0, hd95_mm=inf, volume_bias_percent=-100.0)
-    page = written(tmp_path, [*ten_cases("Lens_L", S=0.2, ST=0.2), missed, scored("x", "Lens_L", "ST", 0.8)])
+    missed = scored(
+        "x", "Lens_L", "S", 0.0, surface_dsc=0.0, hd95_mm=inf, volume_bias_percent=-100.0
+    )
+    page = written(
+        tmp_path, [*ten_cases("Lens_L", S=0.2, ST=0.2), missed, scored("x", "Lens_L", "ST", 0.8)]
+    )
     tables = Tables(page).tables
     assert "1 missed" in tables[0][2][2]
     assert "1 missed" not in tables[0][2][3]
@@ -140,28 +163,58 @@ def test_missed_organs_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cases", "organs", "says"),
     [
-        (1, 1, "With 1 patient no test is possible: not even a lone organ's p can fall below 1.000."),
-        (5, 1, "With 5 patients no test is possible: not even a lone organ's p can fall below 0.062."),  # 2 / 2^5
-        (6, 2, "With 6 patients and 2 organs the smallest Holm-corrected p that a lone organ can reach is 0.062"),
+        (
+            1,
+            1,
+            "With 1 patient no test is possible: not even a lone organ's p can fall below 1.000.",
+        ),
+        (
+            5,
+            1,
+            "With 5 patients no test is possible: not even a lone organ's p can fall below 0.062.",
+        ),  # 2 / 2^5
+        (
+            6,
+            2,
+            "With 6 patients and 2 organs the smallest Holm-corrected p that a lone organ can reach is 0.062",
+        ),
         (6, 1, ""),
     ],
 )
 def test_few_cases_are_said_to_be_too_few(cases: int, organs: int, says: str) -> None:
-    scores = [row for organ in "AB"[:organs] for row in ten_cases(organ, S=0.0, ST=0.1) if row.case < f"c{cases}"]
+    scores = [
+        row
+        for organ in "AB"[:organs]
+        for row in ten_cases(organ, S=0.0, ST=0.1)
+        if row.case < f"c{cases}"
+    ]
     said = power(compare(scores, ["S", "ST"]))
     assert said.startswith(says)
     assert bool(said) is bool(says)
 
 
 @pytest.mark.parametrize(("cases", "interval"), [(1, NONE), (5, NONE), (6, "+0.100 to +0.100")])
-def test_no_interval_is_claimed_of_fewer_than_six_pairs(tmp_path: Path, cases: int, interval: str) -> None:
-    page = written(tmp_path, [row for row in ten_cases("Lens_L", S=0.0, ST=0.1) if row.case < f"c{cases}"])
-    assert Tables(page).tables[-2][1][:5] == ["Lens_L", f"ST {MINUS} S", str(cases), "+0.100", interval]
+def test_no_interval_is_claimed_of_fewer_than_six_pairs(
+    tmp_path: Path, cases: int, interval: str
+) -> None:
+    page = written(
+        tmp_path, [row for row in ten_cases("Lens_L", S=0.0, ST=0.1) if row.case < f"c{cases}"]
+    )
+    assert Tables(page).tables[-2][1][:5] == [
+        "Lens_L",
+        f"ST {MINUS} S",
+        str(cases),
+        "+0.100",
+        interval,
+    ]
 
 
 def test_patients_are_counted_and_their_cts_are_said(tmp_path: Path) -> None:
     """c0 to c8 are nine patients; c9 is a second CT of c0."""
-    rows = [replace(row, patient="c0" if row.case == "c9" else row.case) for row in ten_cases("Lens_L", S=0.0, ST=0.1)]
+    rows = [
+        replace(row, patient="c0" if row.case == "c9" else row.case)
+        for row in ten_cases("Lens_L", S=0.0, ST=0.1)
+    ]
     page = written(tmp_path, rows)
     assert "9 patients (10 CTs)" in page
     assert Tables(page).tables[0][2][:2] == ["Lens_L", "9 (10 CTs)"]
@@ -169,14 +222,22 @@ def test_patients_are_counted_and_their_cts_are_said(tmp_path: Path) -> None:
 
 
 def test_enough_cases_carry_no_such_warning(tmp_path: Path) -> None:
-    assert "the smallest Holm-corrected p" not in written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
+    assert "the smallest Holm-corrected p" not in written(
+        tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1)
+    )
 
 
 @pytest.mark.parametrize("models", [1, 2, 3, 4, 5])
 def test_any_number_of_models_and_organs(tmp_path: Path, models: int) -> None:
     names = [f"model_{k}_with_a_rather_long_name" for k in range(models)]
-    scores = [row for organ in ("A", "B") for row in ten_cases(organ, **{name: k / 50 for k, name in enumerate(names)})]
-    page = written(tmp_path, scores, About("B", date(2026, 1, 1), dict.fromkeys(names, ""), "again"))
+    scores = [
+        row
+        for organ in ("A", "B")
+        for row in ten_cases(organ, **{name: k / 50 for k, name in enumerate(names)})
+    ]
+    page = written(
+        tmp_path, scores, About("B", date(2026, 1, 1), dict.fromkeys(names, ""), "again")
+    )
     tables = Tables(page).tables
     assert tables[0][0][2 : 2 + models] == names
     headers = [cell for rows in tables for cell in rows[0]]
@@ -201,11 +262,23 @@ def test_the_page_needs_no_network(tmp_path: Path) -> None:
 
 
 def test_the_head_carries_the_notices_and_how_to_repeat(tmp_path: Path) -> None:
-    about = About("Centre B", date(2026, 1, 31), {"S": "", "ST": ""}, "recontour evaluate B S", ["Synthetic patients."])
+    about = About(
+        "Centre B",
+        date(2026, 1, 31),
+        {"S": "", "ST": ""},
+        "recontour evaluate B S",
+        ["Synthetic patients."],
+    )
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
     assert '<p class="notice">Synthetic patients.</p>' in page
-    assert "Research use only; not a medical device. Every contour must be reviewed by a person." in page
-    assert "<code>recontour evaluate B S</code>, with the cohort's folder as COHORT and a new folder as OUT." in page
+    assert (
+        "Research use only; not a medical device. Every contour must be reviewed by a person."
+        in page
+    )
+    assert (
+        "<code>recontour evaluate B S</code>, with the cohort's folder as COHORT and a new folder as OUT."
+        in page
+    )
     assert "2026-01-31" in page
 
 
@@ -219,8 +292,15 @@ def test_an_organ_without_a_single_finite_score_is_still_listed(tmp_path: Path) 
 
 
 def test_means_are_over_the_organs_that_every_model_scored(tmp_path: Path) -> None:
-    """ST knows an organ more, one that contours well, and S another that contours badly: neither makes ST better."""
-    scores = ten_cases("Lens_L", S=0.0, ST=0.0) + ten_cases("Brain", ST=0.3) + ten_cases("OpticChiasm", S=-0.4)
+    """ST knows an organ more, one that contours well, and S another that contours badly:
+
+    neither makes ST better.
+    """
+    scores = (
+        ten_cases("Lens_L", S=0.0, ST=0.0)
+        + ten_cases("Brain", ST=0.3)
+        + ten_cases("OpticChiasm", S=-0.4)
+    )
     page = written(tmp_path, scores)
     assert ["Mean over 1 organ", "", "0.59", "0.59", ""] in Tables(page).tables[0]
     assert page.count('<div class="big">0.590</div>\n    <small>mean DSC over 1 organ</small>') == 2
@@ -233,8 +313,13 @@ def test_of_three_models_two_are_compared_over_what_both_scored(tmp_path: Path) 
     about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
     scores = ten_cases("Lens_L", S=0.0, T=0.0, ST=0.1) + ten_cases("Brain", S=0.0, ST=0.3)
     page = written(tmp_path, scores, about)
-    assert '<b class="name">ST</b> against <b class="name">S</b>: mean DSC over 2 organs +0.200.' in page
-    assert '<b class="name">T</b> against <b class="name">S</b>: mean DSC over 1 organ 0.000.' in page
+    assert (
+        '<b class="name">ST</b> against <b class="name">S</b>: mean DSC over 2 organs +0.200.'
+        in page
+    )
+    assert (
+        '<b class="name">T</b> against <b class="name">S</b>: mean DSC over 1 organ 0.000.' in page
+    )
 
 
 def test_every_two_models_are_compared_in_words(tmp_path: Path) -> None:
@@ -251,7 +336,13 @@ def test_every_two_models_are_compared_in_words(tmp_path: Path) -> None:
 
 def test_the_pictures_come_after_the_first_table(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
-    order = ["Summary", "Scores per organ", "Contours on the CT", "Other measures per organ", "DSC, case by case"]
+    order = [
+        "Summary",
+        "Scores per organ",
+        "Contours on the CT",
+        "Other measures per organ",
+        "DSC, case by case",
+    ]
     assert re.findall(r"<h2>(.*?)</h2>", page)[:5] == order
     assert page.count("<section") == page.count("</section>")
 
@@ -287,10 +378,20 @@ def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path)
 
 def test_worst_median_and_best_are_the_last_models() -> None:
     scores = [
-        scored(f"c{k}", "Lens_L", model, k if model == "ST" else -k) for k in (3, 1, 4, 2) for model in ("S", "ST")
+        scored(f"c{k}", "Lens_L", model, k if model == "ST" else -k)
+        for k in (3, 1, 4, 2)
+        for model in ("S", "ST")
     ]
-    scores += [scored("empty", "Lens_L", "ST", nan), scored("a", "Eye_L", "ST", 0.5), scored("b", "Eye_L", "ST", 0.4)]
-    scores += [scored("a", "Larynx", "ST", 0.5), scored("b", "Brain", "S", 0.5), scored("a", "Brain", "S", 0.7)]
+    scores += [
+        scored("empty", "Lens_L", "ST", nan),
+        scored("a", "Eye_L", "ST", 0.5),
+        scored("b", "Eye_L", "ST", 0.4),
+    ]
+    scores += [
+        scored("a", "Larynx", "ST", 0.5),
+        scored("b", "Brain", "S", 0.5),
+        scored("a", "Brain", "S", 0.7),
+    ]
     assert picture_cases(scores, ["S", "ST"]) == {
         "Lens_L": {"worst": "c1", "median": "c2", "best": "c4"},
         "Eye_L": {"worst": "b", "best": "a"},
@@ -301,7 +402,9 @@ def test_worst_median_and_best_are_the_last_models() -> None:
 
 def test_a_slice_says_its_height_and_who_is_not_on_it(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
-    first, second, *_ = [re.sub("<[^>]*>", "", line) for line in re.findall(r'<p class="plane">(.*?)</p>', page)]
+    first, second, *_ = [
+        re.sub("<[^>]*>", "", line) for line in re.findall(r'<p class="plane">(.*?)</p>', page)
+    ]
     assert first == f"z {MINUS}12.5 mm"
     assert second == "z 7.5 mm, differs most · no reference on this slice · S not on this slice"
 

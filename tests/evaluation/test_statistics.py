@@ -6,17 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from tests.evaluation.conftest import Floats, scored
+from tests.evaluation.conftest import scored
 
 from recontour.evaluation import Comparison, compare
 from recontour.evaluation.statistics import holm, median_interval, rank_biserial, wilcoxon_p
+from recontour.geometry.arrays import Floats
 
-tied = st.lists(st.integers(-3, 3), min_size=1, max_size=9).map(lambda values: np.array(values) / 10)
+tied = st.lists(st.integers(-3, 3), min_size=1, max_size=9).map(
+    lambda values: np.array(values) / 10
+)
 p_values = st.lists(st.floats(1e-6, 1), min_size=1, max_size=12)
 
 
 def p_by_enumeration(differences: Floats) -> float:
-    """Every way to sign the ranks, one by one: the share whose rank sum is as far from the middle as the one seen."""
+    """Every way to sign the ranks, one by one:
+
+    the share whose rank sum is as far from the middle as the one seen.
+    """
     kept = differences[differences != 0]
     ranks = stats.rankdata(np.abs(kept))
     seen = abs(np.sign(kept) @ ranks)
@@ -32,7 +38,9 @@ def test_p_with_ties_and_zeros_equals_enumeration(differences: Floats) -> None:
 @pytest.mark.parametrize("n", [1, 2, 5, 10, 30, 60])
 def test_p_without_ties_equals_scipy(n: int) -> None:
     differences = np.random.default_rng(n).normal(0.1, 1, n)
-    assert wilcoxon_p(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
+    assert wilcoxon_p(differences) == pytest.approx(
+        stats.wilcoxon(differences, method="exact").pvalue
+    )
 
 
 def test_ten_pairs_that_all_improve_have_the_smallest_p_possible() -> None:
@@ -52,7 +60,8 @@ def test_swapping_the_models_turns_the_effect_and_keeps_p(differences: Floats) -
 
 
 @pytest.mark.parametrize(
-    ("differences", "p", "effect"), [([], nan, nan), ([0.0, 0.0], 1.0, 0.0), ([0.1, 0.2, -0.05], 0.5, 4 / 6)]
+    ("differences", "p", "effect"),
+    [([], nan, nan), ([0.0, 0.0], 1.0, 0.0), ([0.1, 0.2, -0.05], 0.5, 4 / 6)],
 )
 def test_stated_cases(differences: list[float], p: float, effect: float) -> None:
     values = np.array(differences)
@@ -61,8 +70,13 @@ def test_stated_cases(differences: list[float], p: float, effect: float) -> None
 
 
 def test_holm_by_hand() -> None:
-    """Holm's own steps: 0.01 x 4, 0.02 x 3, 0.03 x 2 raised to 0.06, 0.04 x 1 raised to 0.06; NaN is no test."""
-    assert holm([0.04, 0.01, nan, 0.03, 0.02]) == pytest.approx([0.06, 0.04, nan, 0.06, 0.06], nan_ok=True)
+    """Holm's own steps:
+
+    0.01 x 4, 0.02 x 3, 0.03 x 2 raised to 0.06, 0.04 x 1 raised to 0.06; NaN is no test.
+    """
+    assert holm([0.04, 0.01, nan, 0.03, 0.02]) == pytest.approx(
+        [0.06, 0.04, nan, 0.06, 0.06], nan_ok=True
+    )
 
 
 @given(p_values)
@@ -76,10 +90,14 @@ def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(values: list[flo
 
 @pytest.mark.parametrize("n", [6, 7, 8, 9, 10, 13, 20, 60])
 def test_the_median_interval_is_the_narrowest_that_covers_95_percent(n: int) -> None:
-    """The median lies outside the k-th smallest and largest where fewer than k of n fair coins fall to one side."""
+    """The median lies outside the k-th smallest and largest where fewer than k of n fair coins fall
+    to one side.
+    """
     low, high = median_interval(np.random.default_rng(n).permutation(np.arange(1.0, n + 1)))
     assert low + high == n + 1
-    outside, outside_the_next = (2 * sum(comb(n, heads) for heads in range(int(k))) / 2**n for k in (low, low + 1))
+    outside, outside_the_next = (
+        2 * sum(comb(n, heads) for heads in range(int(k))) / 2**n for k in (low, low + 1)
+    )
     assert outside <= 0.05 < outside_the_next
 
 
@@ -98,7 +116,9 @@ def test_every_two_models_are_compared_organ_by_organ() -> None:
     ]
     found = compare(scores, ["S", "T", "ST"])
     assert [(row.organ, row.model_a, row.model_b) for row in found] == [
-        (organ, a, b) for organ in ("Lens_L", "Brainstem") for a, b in (("S", "T"), ("S", "ST"), ("T", "ST"))
+        (organ, a, b)
+        for organ in ("Lens_L", "Brainstem")
+        for a, b in (("S", "T"), ("S", "ST"), ("T", "ST"))
     ]
     s_t, s_st, _ = found[:3]
     assert s_t.median_difference == pytest.approx(-0.03)
@@ -122,7 +142,9 @@ def test_only_cases_that_both_models_scored_are_pairs() -> None:
     assert (lens.n, lens.p, lens.p_holm) == (1, 1.0, 1.0)  # the only test: no organ to correct for
     assert lens.median_difference == pytest.approx(0.1)
     assert pituitary.n == 0
-    assert all(isnan(value) for value in (pituitary.p, pituitary.p_holm, pituitary.median_difference))
+    assert all(
+        isnan(value) for value in (pituitary.p, pituitary.p_holm, pituitary.median_difference)
+    )
 
 
 def test_one_model_has_nothing_to_compare() -> None:

@@ -14,13 +14,17 @@ from recontour.evaluation import CaseScore, compare, read_scores, write_scores, 
 OLDER_HEADER = "case,organ,model,dsc,surface_dsc,tolerance_mm,hd95_mm,volume_bias_percent\n"
 OLD_HEADER = OLDER_HEADER.replace("\n", ",msd_mm,apl_mm\n")
 HEADER = OLD_HEADER.replace("\n", ",patient\n")
-words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8) | st.sampled_from(['a,b"c', "=1+1", "é 左"])
+words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8) | st.sampled_from(
+    ['a,b"c', "=1+1", "é 左"]
+)
 numbers = st.floats(allow_nan=True)
 rows = st.builds(CaseScore, words, words, words, *[numbers] * 7, words)
 
 
 @given(st.lists(rows, max_size=4))
-def test_scores_come_back_digit_for_digit(tmp_path_factory: pytest.TempPathFactory, scores: list[CaseScore]) -> None:
+def test_scores_come_back_digit_for_digit(
+    tmp_path_factory: pytest.TempPathFactory, scores: list[CaseScore]
+) -> None:
     path = tmp_path_factory.mktemp("scores") / "scores.csv"
     write_scores(path, scores)
     assert repr(read_scores(path)) == repr(scores)  # NaN equals itself in print only
@@ -28,14 +32,33 @@ def test_scores_come_back_digit_for_digit(tmp_path_factory: pytest.TempPathFacto
 
 def test_scores_are_the_stated_columns(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
-    row = CaseScore("p1", "Lens_L", "S", np.float64(0.1) + np.float64(0.2), nan, 0.98, inf, -100.0, inf, 12.5, "p0")
+    row = CaseScore(
+        "p1",
+        "Lens_L",
+        "S",
+        np.float64(0.1) + np.float64(0.2),
+        nan,
+        0.98,
+        inf,
+        -100.0,
+        inf,
+        12.5,
+        "p0",
+    )
     write_scores(path, [row])
-    assert path.read_text() == HEADER + "p1,Lens_L,S,0.30000000000000004,,0.98,inf,-100.0,inf,12.5,p0\n"
+    assert (
+        path.read_text()
+        == HEADER + "p1,Lens_L,S,0.30000000000000004,,0.98,inf,-100.0,inf,12.5,p0\n"
+    )
 
 
 def test_statistics_are_the_stated_columns(tmp_path: Path) -> None:
     path = tmp_path / "statistics.csv"
-    scores = [scored("p1", "Lens_L", "S", 0.25), scored("p1", "Lens_L", "T", 0.5), scored("p1", "Eye_L", "T", 0.5)]
+    scores = [
+        scored("p1", "Lens_L", "S", 0.25),
+        scored("p1", "Lens_L", "T", 0.5),
+        scored("p1", "Eye_L", "T", 0.5),
+    ]
     write_statistics(path, compare(scores, ["S", "T"]))
     assert path.read_text() == (
         "organ,model_a,model_b,n,median_difference,p,p_holm,rank_biserial,median_low,median_high,"
@@ -48,7 +71,9 @@ def test_statistics_are_the_stated_columns(tmp_path: Path) -> None:
 def test_statistics_hold_the_interval_and_the_effect_that_the_report_prints(tmp_path: Path) -> None:
     path = tmp_path / "statistics.csv"
     scores = [
-        scored(f"p{k}", "Lens_L", model, 0.5 + k * gain) for k in range(9) for model, gain in (("S", 0), ("T", 0.01))
+        scored(f"p{k}", "Lens_L", model, 0.5 + k * gain)
+        for k in range(9)
+        for model, gain in (("S", 0), ("T", 0.01))
     ]
     (found,) = compare(scores, ["S", "T"])
     write_statistics(path, [found])
@@ -72,7 +97,10 @@ def test_an_existing_table_is_kept(tmp_path: Path) -> None:
         (b"", "the columns are missing; expected case, organ"),
         (b"a,b\n1,2\n", "the columns are a, b; expected case, organ"),
         (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 11"),
-        (HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1,1,1,\n", "line 2: could not convert string to float: 'high'"),
+        (
+            HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1,1,1,\n",
+            "line 2: could not convert string to float: 'high'",
+        ),
         (OLDER_HEADER.encode() + b"p1,Lens_L,S,1,1,1,1,1,1,1\n", "line 2: 10 cells, expected 8"),
         (b"\xff\xfe\x00", "cannot be read as a table"),
     ],
@@ -99,7 +127,9 @@ def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
 def test_a_table_from_before_there_were_all_columns_is_read(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text(OLD_HEADER + "p1,Lens_L,S,0.5,0.9,0.98,3.0,1.0,0.7,12.5\n")
-    assert read_scores(path) == [CaseScore("p1", "Lens_L", "S", 0.5, 0.9, 0.98, 3.0, 1.0, 0.7, 12.5)]
+    assert read_scores(path) == [
+        CaseScore("p1", "Lens_L", "S", 0.5, 0.9, 0.98, 3.0, 1.0, 0.7, 12.5)
+    ]
     path.write_text(OLDER_HEADER + "p1,Lens_L,S,0.5,0.9,0.98,3.0,1.0\n")
     (row,) = read_scores(path)
     assert (row.dsc, row.volume_bias_percent) == (0.5, 1.0)
@@ -121,10 +151,16 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 def test_a_missed_organ_is_an_empty_prediction() -> None:
     assert scored("p1", "Lens_L", "S", 0.0, hd95_mm=inf, volume_bias_percent=-100.0).is_missed
-    assert scored("p1", "Lens_L", "S", 0.0, volume_bias_percent=-99.99999999999999).is_missed  # as read from a file
-    assert scored("p1", "Lens_L", "S", 0.3, hd95_mm=inf, volume_bias_percent=-60.0).is_missed  # mean of several models
+    assert scored(
+        "p1", "Lens_L", "S", 0.0, volume_bias_percent=-99.99999999999999
+    ).is_missed  # as read from a file
+    assert scored(
+        "p1", "Lens_L", "S", 0.3, hd95_mm=inf, volume_bias_percent=-60.0
+    ).is_missed  # mean of several models
     assert not scored("p1", "Lens_L", "S", 0.1, volume_bias_percent=-99.0).is_missed
-    assert not scored("p1", "Lens_L", "S", 0.0, hd95_mm=inf, volume_bias_percent=inf).is_missed  # there is none
+    assert not scored(
+        "p1", "Lens_L", "S", 0.0, hd95_mm=inf, volume_bias_percent=inf
+    ).is_missed  # there is none
     assert not scored("p1", "Lens_L", "S", nan, hd95_mm=nan, volume_bias_percent=nan).is_missed
 
 

@@ -2,9 +2,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.geometry import Grid
-
-Points = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from recontour.geometry.arrays import Mask, Points
 
 
 def make_grid(
@@ -17,8 +15,13 @@ def make_grid(
     return Grid(shape, spacing_mm, z_mm or tuple(3.0 * k for k in range(shape[0])), origin_mm)
 
 
-def ellipse(radii_mm: tuple[float, float], centre_mm: tuple[float, float] = (0.0, 0.0), corners: int = 720) -> Points:
-    """A polygon on an ellipse, (corners, 2) mm; at 720 corners its area is 1.3e-5 short of the ellipse's."""
+def ellipse(
+    radii_mm: tuple[float, float], centre_mm: tuple[float, float] = (0.0, 0.0), corners: int = 720
+) -> Points:
+    """A polygon on an ellipse, (corners, 2) mm;
+
+    at 720 corners its area is 1.3e-5 short of the ellipse's.
+    """
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     return np.column_stack([np.cos(angle), np.sin(angle)]) * radii_mm + centre_mm
 
@@ -30,15 +33,19 @@ def turned(points: Points, degrees: float) -> Points:
 
 
 def winding(polygon: Points, points: Points) -> npt.NDArray[np.int64]:
-    """How often a polygon winds round each point: the sum of the angles its edges subtend, over a full turn.
+    """How often a polygon winds round each point: the sum of the angles its edges subtend, over a
+    full turn.
 
-    Slow and independent of the rasteriser: no scan lines, no crossings. polygon (n, 2), points (m, 2) -> (m,).
+    Slow and independent of the rasteriser: no scan lines, no crossings. polygon (n, 2), points (m,
+        2) -> (m,).
     """
     to_start = polygon[None] - points[:, None]
     to_end = np.roll(to_start, -1, axis=1)
     cross = to_start[..., 0] * to_end[..., 1] - to_start[..., 1] * to_end[..., 0]
     dot = (to_start * to_end).sum(axis=2)
-    turns: npt.NDArray[np.int64] = np.rint(np.arctan2(cross, dot).sum(axis=1) / (2 * np.pi)).astype(np.int64)
+    turns: npt.NDArray[np.int64] = np.rint(np.arctan2(cross, dot).sum(axis=1) / (2 * np.pi)).astype(
+        np.int64
+    )
     return turns
 
 

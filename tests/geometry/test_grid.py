@@ -7,7 +7,13 @@ from tests.geometry.conftest import make_grid
 from recontour.errors import GridMismatchError
 from recontour.geometry import Grid
 
-MIXED = (0.0, 3.0, 6.0, 12.0, 18.0)  # as planning CT are often taken: fine round the target, coarse beyond
+MIXED = (
+    0.0,
+    3.0,
+    6.0,
+    12.0,
+    18.0,
+)  # as planning CT are often taken: fine round the target, coarse beyond
 
 
 @pytest.mark.parametrize(
@@ -25,7 +31,12 @@ MIXED = (0.0, 3.0, 6.0, 12.0, 18.0)  # as planning CT are often taken: fine roun
     ],
 )
 def test_a_grid_that_contradicts_itself_is_refused(change: dict[str, object], told: str) -> None:
-    good = {"shape": (3, 4, 4), "spacing_mm": (1.0, 1.0), "slice_z_mm": (0.0, 3.0, 6.0), "origin_mm": (0.0, 0.0)}
+    good = {
+        "shape": (3, 4, 4),
+        "spacing_mm": (1.0, 1.0),
+        "slice_z_mm": (0.0, 3.0, 6.0),
+        "origin_mm": (0.0, 0.0),
+    }
     with pytest.raises(GridMismatchError, match=told):
         Grid(**(good | change))  # type: ignore[arg-type]
 
@@ -47,7 +58,9 @@ def test_a_grid_that_contradicts_itself_is_refused(change: dict[str, object], to
         (21.1, None),
     ],
 )
-def test_a_plane_belongs_to_the_slice_within_half_the_local_spacing(z_mm: float, expected: int | None) -> None:
+def test_a_plane_belongs_to_the_slice_within_half_the_local_spacing(
+    z_mm: float, expected: int | None
+) -> None:
     assert make_grid((5, 4, 4), z_mm=MIXED).slice_at(z_mm) == expected
 
 

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from tests.geometry.conftest import (
-    Mask,
-    Points,
     dice,
     distance_to_outline,
     ellipse,
@@ -20,6 +18,7 @@ from tests.geometry.conftest import (
 
 from recontour.errors import ContoursError, GridMismatchError
 from recontour.geometry import Contour, Grid, raster, rasterise, trace
+from recontour.geometry.arrays import Mask, Points
 from recontour.geometry.raster import SUBLINES, outlines
 
 
@@ -27,7 +26,9 @@ def outline(plane: Mask) -> list[Points]:
     return [polygon for _, polygon in outlines(plane[None])]
 
 
-planes = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(lambda shape: arrays(np.bool_, shape))
+planes = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(
+    lambda shape: arrays(np.bool_, shape)
+)
 
 
 def test_contours_that_run_to_and_fro_without_end_are_refused() -> None:
@@ -59,7 +60,15 @@ def drawn(*rows: str) -> Mask:
 
 
 NESTED = drawn(
-    "#########", "#.......#", "#.#####.#", "#.#...#.#", "#.#.#.#.#", "#.#...#.#", "#.#####.#", "#.......#", "#########"
+    "#########",
+    "#.......#",
+    "#.#####.#",
+    "#.#...#.#",
+    "#.#.#.#.#",
+    "#.#...#.#",
+    "#.#####.#",
+    "#.......#",
+    "#########",
 )
 TWO_HOLES = drawn("#######", "#.##..#", "#.#.#.#", "#######", "##.#.##", "#######")
 CHESS = drawn("#.#.#", ".#.#.", "#.#.#")
@@ -74,7 +83,9 @@ def test_tracing_then_filling_gives_the_mask_back(case: tuple[Mask, Grid]) -> No
 
 
 @pytest.mark.parametrize("pixels_at_once", [1, 250, 2**20])
-def test_slices_traced_in_pieces_give_the_same_contours(monkeypatch: pytest.MonkeyPatch, pixels_at_once: int) -> None:
+def test_slices_traced_in_pieces_give_the_same_contours(
+    monkeypatch: pytest.MonkeyPatch, pixels_at_once: int
+) -> None:
     """Pieces of one slice, of two, and of all; the third slice is empty, and so is a piece."""
     mask = np.random.default_rng(0).random((6, 9, 13)) < 0.6
     mask[[2, 3]] = False
@@ -89,15 +100,22 @@ def test_slices_traced_in_pieces_give_the_same_contours(monkeypatch: pytest.Monk
 
 
 def test_a_ring_is_smoothed_across_the_point_it_begins_at() -> None:
-    """A disc that looks alike from all sides: so does its outline, wherever on it contourpy begins."""
+    """A disc that looks alike from all sides:
+
+    so does its outline, wherever on it contourpy begins.
+    """
     rows, cols = np.mgrid[-8:9, -8:9]
     (points,) = outline(rows**2 + cols**2 < 60)
-    turned_points = np.column_stack([16 - points[:, 1], points[:, 0]])  # a quarter turn about the centre
+    turned_points = np.column_stack(
+        [16 - points[:, 1], points[:, 0]]
+    )  # a quarter turn about the centre
     apart = np.abs(points[:, None] - turned_points[None]).max(axis=2).min(axis=1)
     assert apart.max() < 1e-9
 
 
-@pytest.mark.parametrize("plane", [NESTED, TWO_HOLES, CHESS, LONE, DIAGONAL_RING, ~NESTED, ~CHESS, ~DIAGONAL_RING])
+@pytest.mark.parametrize(
+    "plane", [NESTED, TWO_HOLES, CHESS, LONE, DIAGONAL_RING, ~NESTED, ~CHESS, ~DIAGONAL_RING]
+)
 def test_awkward_masks_come_back(plane: Mask) -> None:
     grid = make_grid((1, *plane.shape), spacing_mm=(0.7, 1.3))
     assert np.array_equal(rasterise(trace(plane[None], grid), grid)[0], plane)
@@ -109,7 +127,10 @@ def test_rings_within_rings_are_one_keyhole_each() -> None:
 
 @given(planes)
 def test_each_part_stands_alone_whatever_the_fill_rule(plane: Mask) -> None:
-    """No polygon needs a partner: alone, nonzero and even-odd fill agree, and the parts add up to the mask once."""
+    """No polygon needs a partner:
+
+    alone, nonzero and even-odd fill agree, and the parts add up to the mask once.
+    """
     probes = pixel_centres(plane.shape) + np.array(
         [0.02, 0.01]
     )  # off the keyholes' channels, nearer to the centre than any outline
@@ -123,7 +144,10 @@ def test_each_part_stands_alone_whatever_the_fill_rule(plane: Mask) -> None:
 
 @given(planes)
 def test_a_keyhole_channel_stays_within_its_part(plane: Mask) -> None:
-    """The outline itself runs along half rows or half columns or in diagonals; what runs along a row is a channel."""
+    """The outline itself runs along half rows or half columns or in diagonals;
+
+    what runs along a row is a channel.
+    """
     for polygon in outline(plane):
         for (x0, y0), (x1, y1) in pairwise([*polygon, polygon[0]]):
             if y0 == y1 and y0 == round(y0):
@@ -147,20 +171,26 @@ def test_a_mask_on_another_grid_is_refused() -> None:
 @pytest.mark.parametrize("radius_mm", [3, 5, 12, 30])
 def test_a_filled_circle_has_its_area(radius_mm: float, spacing_mm: tuple[float, float]) -> None:
     grid = make_grid((1, 128, 128), spacing_mm, origin_mm=(-50.3, -50.6))
-    area_mm2 = rasterise([Contour(ellipse((radius_mm, radius_mm)), 0.0)], grid).sum() * grid.pixel_mm2
+    area_mm2 = (
+        rasterise([Contour(ellipse((radius_mm, radius_mm)), 0.0)], grid).sum() * grid.pixel_mm2
+    )
     half = grid.pixel_diagonal_mm / 2  # no pixel reaches further from its centre
     assert np.pi * (radius_mm - half) ** 2 <= area_mm2 <= np.pi * (radius_mm + half) ** 2
 
 
 def test_a_filled_sphere_has_its_volume() -> None:
-    """The circle's bounds hold slice by slice, and so do the ball's with half a diagonal more or less.
+    """The circle's bounds hold slice by slice, and so do the ball's with half a diagonal more or
+    less.
 
-    The sum over slices itself is the trapezoid rule on pi (r^2 - z^2): h^2 / 12 * 4 pi r = 3 mm3, far below the bounds.
+    The sum over slices itself is the trapezoid rule on pi (r^2 - z^2): h^2 / 12 * 4 pi r = 3 mm3,
+    far below the bounds.
     """
     radius_mm, z_mm = 12.0, tuple(np.arange(-12.5, 13.0, 0.5))
     grid = make_grid((len(z_mm), 64, 64), z_mm=z_mm)
     contours = [
-        Contour(ellipse((r, r), corners=360), z) for z in z_mm if (r := float(np.sqrt(max(radius_mm**2 - z**2, 0))))
+        Contour(ellipse((r, r), corners=360), z)
+        for z in z_mm
+        if (r := float(np.sqrt(max(radius_mm**2 - z**2, 0))))
     ]
     half = grid.pixel_diagonal_mm / 2
     low, high = (4 / 3 * np.pi * (radius_mm + sign * half) ** 3 / 1000 for sign in (-1, 1))
@@ -171,14 +201,18 @@ BLOCKS = SUBLINES * 2  # blocks per pixel along a row; across it one per line of
 
 
 def coverage_bounds(polygon: Points, shape: tuple[int, int]) -> tuple[Points, Points]:
-    """Brute force: the least and most of each pixel that a polygon can cover, seen by blocks of 1/8 x 1/16 pixel.
+    """Brute force: the least and most of each pixel that a polygon can cover, seen by blocks of 1/8
+    x 1/16 pixel.
 
-    A block whose centre is further from the outline than its half diagonal lies wholly inside or wholly outside. The
-    true coverage, and any sum over one line through each row of blocks, lies between the bounds.
+    A block whose centre is further from the outline than its half diagonal lies wholly inside or
+    wholly outside. The true coverage, and any sum over one line through each row of blocks, lies
+    between the bounds.
     """
     rows, cols = shape
     y, x = np.mgrid[0 : rows * SUBLINES, 0 : cols * BLOCKS]
-    centres = np.column_stack([(x.ravel() + 0.5) / BLOCKS - 0.5, (y.ravel() + 0.5) / SUBLINES - 0.5])
+    centres = np.column_stack(
+        [(x.ravel() + 0.5) / BLOCKS - 0.5, (y.ravel() + 0.5) / SUBLINES - 0.5]
+    )
     cut = distance_to_outline(polygon, centres) <= np.hypot(0.5 / BLOCKS, 0.5 / SUBLINES)
     inside = winding(polygon, centres) % 2 == 1
 
@@ -216,12 +250,20 @@ def test_brute_force_leaves_few_pixels_undecided() -> None:
 
 @pytest.mark.parametrize(("right_edge", "expected"), [(3.49, 3), (3.51, 4)])
 def test_more_than_half_of_a_pixel_counts(right_edge: float, expected: int) -> None:
-    square = np.array([[-0.5, -0.5], [right_edge - 0.5, -0.5], [right_edge - 0.5, 0.5], [-0.5, 0.5]])
-    assert rasterise([Contour(square, 0.0)], make_grid((1, 3, 8), origin_mm=(0.0, 0.0))).sum() == expected
+    square = np.array(
+        [[-0.5, -0.5], [right_edge - 0.5, -0.5], [right_edge - 0.5, 0.5], [-0.5, 0.5]]
+    )
+    assert (
+        rasterise([Contour(square, 0.0)], make_grid((1, 3, 8), origin_mm=(0.0, 0.0))).sum()
+        == expected
+    )
 
 
 def test_of_exactly_half_a_pixel_the_centre_decides() -> None:
-    """Diamonds through the pixel's edge midpoints cover half of it; the other half is without its centre."""
+    """Diamonds through the pixel's edge midpoints cover half of it;
+
+    the other half is without its centre.
+    """
     grid = make_grid((1, 3, 3), origin_mm=(0.0, 0.0))
     diamond = np.array([[1.0, 0.5], [1.5, 1.0], [1.0, 1.5], [0.5, 1.0]])
     frame = np.array([[0.5, 0.5], [1.5, 0.5], [1.5, 1.5], [0.5, 1.5]])
@@ -232,7 +274,10 @@ def test_of_exactly_half_a_pixel_the_centre_decides() -> None:
 @pytest.mark.parametrize("decimals", [2, 3, 9])
 @pytest.mark.parametrize("spacing", [1.0, 0.9765625])
 def test_contours_through_pixel_centres_lose_no_side(spacing: float, decimals: int) -> None:
-    """As tools that trace through pixels' centres write them: each side covers half of its pixels, corners less."""
+    """As tools that trace through pixels' centres write them:
+
+    each side covers half of its pixels, corners less.
+    """
     grid = make_grid((1, 12, 12), (spacing, spacing), origin_mm=(-120.7, 33.1))
     box = np.array([[2.0, 3.0], [9.0, 3.0], [9.0, 8.0], [2.0, 8.0]])
     expected = np.zeros((12, 12), dtype=bool)
@@ -251,13 +296,17 @@ def area_mm2(polygon: Points) -> float:
 @settings(max_examples=20, deadline=None)
 @given(stars())
 def test_the_area_converges_to_the_polygons(polygon: Points) -> None:
-    """Each pixel on the outline is off by half of it at most, and a length h of outline meets at most 3 pixels of h."""
+    """Each pixel on the outline is off by half of it at most, and a length h of outline meets at
+    most 3 pixels of h.
+    """
     length = float(np.linalg.norm(polygon - np.roll(polygon, 1, axis=0), axis=1).sum())
     for step in (1.0, 0.5, 0.25, 0.125, 0.0625):
         size = round(14 / step)
         grid = make_grid((1, size, size), (step, step), origin_mm=(-1.03, -1.01))
         found = rasterise([Contour(polygon, 0.0)], grid).sum() * step**2
-        assert abs(found - area_mm2(polygon)) <= 1.5 * (length + 9 * step) * step  # a corner may meet 3 pixels more
+        assert (
+            abs(found - area_mm2(polygon)) <= 1.5 * (length + 9 * step) * step
+        )  # a corner may meet 3 pixels more
 
 
 @given(masks_on_grids(), st.sampled_from([0.25, 0.5, 2.0, 8.0]))
@@ -283,42 +332,67 @@ def test_a_mask_that_is_turned_or_mirrored_has_its_contours_turned_or_mirrored(
     plane = ndimage.binary_fill_holes(plane)
     other = np.rot90(plane.T if mirrored else plane, quarters)
     grid, other_grid = (make_grid((1, *one.shape), origin_mm=(0.0, 0.0)) for one in (plane, other))
-    found = np.concatenate([*(contour.points_mm for contour in trace(other[None], other_grid)), np.zeros((0, 2))])
-    points = np.concatenate([*(contour.points_mm for contour in trace(plane[None], grid)), np.zeros((0, 2))])
+    found = np.concatenate(
+        [*(contour.points_mm for contour in trace(other[None], other_grid)), np.zeros((0, 2))]
+    )
+    points = np.concatenate(
+        [*(contour.points_mm for contour in trace(plane[None], grid)), np.zeros((0, 2))]
+    )
     if mirrored:
         points = points[:, ::-1]
     shape = plane.T.shape if mirrored else plane.shape
-    for _ in range(quarters):  # np.rot90 takes column c of the last row-major plane to row (columns - 1 - c)
+    for _ in range(
+        quarters
+    ):  # np.rot90 takes column c of the last row-major plane to row (columns - 1 - c)
         points = np.column_stack([points[:, 1], shape[1] - 1 - points[:, 0]])
         shape = shape[::-1]
-    assert sorted(map(tuple, np.round(points, 6) + 0.0)) == sorted(map(tuple, np.round(found, 6) + 0.0))
+    assert sorted(map(tuple, np.round(points, 6) + 0.0)) == sorted(
+        map(tuple, np.round(found, 6) + 0.0)
+    )
 
 
 def test_contours_that_touch_themselves_or_one_another() -> None:
     """At a corner, along a side walked twice, and along a side that two contours share."""
     grid = make_grid((1, 10, 10), origin_mm=(0.0, 0.0))
-    low, high = [[0.5, 0.5], [3.5, 0.5], [3.5, 3.5], [0.5, 3.5]], [[3.5, 3.5], [7.5, 3.5], [7.5, 7.5], [3.5, 7.5]]
+    low, high = (
+        [[0.5, 0.5], [3.5, 0.5], [3.5, 3.5], [0.5, 3.5]],
+        [[3.5, 3.5], [7.5, 3.5], [7.5, 7.5], [3.5, 7.5]],
+    )
     beside = [[3.5, 0.5], [7.5, 0.5], [7.5, 3.5], [3.5, 3.5]]
     expected = np.zeros((10, 10), dtype=bool)
     expected[1:4, 1:4] = expected[4:8, 4:8] = True
     eight = [low[2], low[3], low[0], low[1], low[2], high[1], high[2], high[3]]
     assert np.array_equal(rasterise([Contour(np.array(eight), 0.0)], grid)[0], expected)
-    slit = [*low[:2], [3.5, 2.0], [6.5, 2.0], [3.5, 2.0], low[2], low[3]]  # out and back along a line of no width
+    slit = [
+        *low[:2],
+        [3.5, 2.0],
+        [6.5, 2.0],
+        [3.5, 2.0],
+        low[2],
+        low[3],
+    ]  # out and back along a line of no width
     assert rasterise([Contour(np.array(slit), 0.0)], grid)[0].sum() == 9
     expected[4:8, 4:8] = False
     expected[1:4, 1:8] = True
-    assert np.array_equal(rasterise([Contour(np.array(one), 0.0) for one in (low, beside)], grid)[0], expected)
+    assert np.array_equal(
+        rasterise([Contour(np.array(one), 0.0) for one in (low, beside)], grid)[0], expected
+    )
 
 
 def test_planes_thinner_than_the_slices_and_between_them() -> None:
-    """Drawn every 0.75 mm, on slices 3 mm apart that lie between the planes: the nearest plane is the slice's."""
+    """Drawn every 0.75 mm, on slices 3 mm apart that lie between the planes:
+
+    the nearest plane is the slice's.
+    """
     grid = make_grid((5, 32, 32), z_mm=(0.0, 3.0, 6.0, 9.0, 12.0), origin_mm=(-16.0, -16.0))
     planes_mm = [0.25 + 0.75 * k for k in range(16)]
     cone = [Contour(ellipse((14 - z, 14 - z)), z) for z in planes_mm]
     mask = rasterise(cone, grid)
     for index, z_mm in enumerate(grid.slice_z_mm):
         nearest = min(cone, key=lambda contour: abs(contour.z_mm - z_mm))
-        assert np.array_equal(mask[index], rasterise([Contour(nearest.points_mm, z_mm)], grid)[index])
+        assert np.array_equal(
+            mask[index], rasterise([Contour(nearest.points_mm, z_mm)], grid)[index]
+        )
 
 
 @given(st.integers(-7, 7), st.integers(-7, 7))
@@ -416,16 +490,20 @@ def test_a_small_organ_keeps_its_volume() -> None:
     grid = make_grid((1, 64, 64))
     rng = np.random.default_rng(1)
     areas = [
-        rasterise([Contour(ellipse((4.0, 4.0), tuple(rng.uniform(-0.5, 0.5, 2))), 0.0)], grid).sum() for _ in range(200)
+        rasterise([Contour(ellipse((4.0, 4.0), tuple(rng.uniform(-0.5, 0.5, 2))), 0.0)], grid).sum()
+        for _ in range(200)
     ]
-    # A pixel on the rim is off by less than half; some 28 are, uncorrelated over 200 positions: one standard error
-    # of the mean is below 0.5 * sqrt(28 / 200) = 0.19 mm2. Four of them.
+    # A pixel on the rim is off by less than half; some 28 are, uncorrelated over 200 positions: one
+    # standard error of the mean is below 0.5 * sqrt(28 / 200) = 0.19 mm2. Four of them.
     assert abs(np.mean(areas) - 16 * np.pi) < 0.75
 
 
 @pytest.mark.parametrize("radius_mm", [4.0, 6.0, 10.0])
 def test_a_ball_drawn_on_a_fine_grid_keeps_its_volume_on_a_coarse_one(radius_mm: float) -> None:
-    """From 0.25 mm to 1 mm, on average over places within 1 %; one place may be off by more, as whole voxels are."""
+    """From 0.25 mm to 1 mm, on average over places within 1 %;
+
+    one place may be off by more, as whole voxels are.
+    """
     rng, half = np.random.default_rng(0), round(radius_mm) + 2
     fine_mm, coarse_mm = (np.arange(-half + step / 2, half, step) for step in (0.25, 1.0))
     fine, coarse = (
@@ -442,7 +520,10 @@ def test_a_ball_drawn_on_a_fine_grid_keeps_its_volume_on_a_coarse_one(radius_mm:
 
 @given(masks_on_grids())
 def test_contours_rounded_by_another_program_still_give_the_mask(case: tuple[Mask, Grid]) -> None:
-    """To a thousandth of a pixel: no pixel of the smoothed outlines lies nearer to a half than the tie's width."""
+    """To a thousandth of a pixel:
+
+    no pixel of the smoothed outlines lies nearer to a half than the tie's width.
+    """
     mask, grid = case
     rounded = [
         Contour(grid.to_mm(np.round(grid.to_pixels(contour.points_mm), 3)), contour.z_mm)
@@ -453,7 +534,10 @@ def test_contours_rounded_by_another_program_still_give_the_mask(case: tuple[Mas
 
 @pytest.mark.parametrize("radius", [2.5, 4.0, 12.0, 30.0])
 def test_traced_discs_are_round(radius: float) -> None:
-    """The staircase at level 0.5 lies 0.19 pixels from the circle on average; a lens of it has 1 % less area."""
+    """The staircase at level 0.5 lies 0.19 pixels from the circle on average;
+
+    a lens of it has 1 % less area.
+    """
     rng = np.random.default_rng(0)
     grid = make_grid((1, 80, 80), origin_mm=(-39.5, -39.5))
     away, area, pixels = [], 0.0, 0

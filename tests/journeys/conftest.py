@@ -7,23 +7,41 @@ import numpy as np
 import pytest
 
 from recontour.cli import main
-from recontour.dicom import Authorship, Scan, ScanIdentity, write_scan, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    Scan,
+    ScanIdentity,
+    write_scan,
+    write_structure_set,
+)
 from recontour.geometry import Grid, Structure, StructureSet, trace
 
 GRID = Grid((6, 64, 64), (3.0, 3.0), tuple(3.0 * i for i in range(6)), (-94.5, -94.5))
 NAME, PATIENT_ID = "Zebedee^Quentin", "MRN-4711"
 
 
-def write_patient(folder: Path, number: int, roi_names: tuple[str, str] = ("Brain Stem", "Lens OS")) -> Scan:
+def write_patient(
+    folder: Path, number: int, roi_names: tuple[str, str] = ("Brain Stem", "Lens OS")
+) -> Scan:
     """One patient: a bright box in the middle, a brighter ball beside it, both contoured."""
     zz, yy, xx = np.mgrid[:6, :64, :64]
     stem = (abs(yy - 32 - number % 3) <= 5) & (abs(xx - 32) <= 5) & (zz > 0)
     lens = ((xx - 44) ** 2 + (yy - 20) ** 2 <= 9) & (zz > 2)
     body = (xx - 32) ** 2 + (yy - 32) ** 2 < 28**2
-    hu = np.where(body, 30, -1000) + 150 * stem + 300 * lens + np.random.default_rng(number).normal(0, 8, GRID.shape)
-    identity = ScanIdentity(f"journey {number}", patient_id=f"{PATIENT_ID}{number}", patient_name=NAME)
+    hu = (
+        np.where(body, 30, -1000)
+        + 150 * stem
+        + 300 * lens
+        + np.random.default_rng(number).normal(0, 8, GRID.shape)
+    )
+    identity = ScanIdentity(
+        f"journey {number}", patient_id=f"{PATIENT_ID}{number}", patient_name=NAME
+    )
     scan = write_scan(folder / "CT", np.round(hu).astype(np.int16), GRID, identity)
-    structures = tuple(Structure(name, trace(mask, GRID)) for name, mask in zip(roi_names, (stem, lens), strict=True))
+    structures = tuple(
+        Structure(name, trace(mask, GRID))
+        for name, mask in zip(roi_names, (stem, lens), strict=True)
+    )
     extra = Structure("PTV 70", structures[0].contours)
     author = Authorship("a person", "HN", algorithm="MANUAL", seed=f"journey {number}")
     write_structure_set(folder / "RS.dcm", StructureSet((*structures, extra)), scan, author)
@@ -58,5 +76,8 @@ def journey(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Journey:
     short = ["--iterations", "2"]
     assert main(["import", str(archive), str(made.cohort)]) == 0
     assert main(["train", str(made.cohort), "--out", str(made.model_s), *short]) == 0
-    assert main(["adapt", str(made.model_s), str(made.cohort), "--out", str(made.model_st), *short]) == 0
+    assert (
+        main(["adapt", str(made.model_s), str(made.cohort), "--out", str(made.model_st), *short])
+        == 0
+    )
     return made

@@ -1,4 +1,7 @@
-"""Archives whose UIDs or paths mislead, through the commands: nothing is chosen silently, and the advice would help."""
+"""Archives whose UIDs or paths mislead, through the commands:
+
+nothing is chosen silently, and the advice would help.
+"""
 
 import os
 import shutil
@@ -63,7 +66,12 @@ def another_density(folder: Path) -> None:
 )
 @pytest.mark.parametrize("command", ["import", "deidentify", "contour", "convert"])
 def test_two_cts_under_the_same_uids_are_both_named_by_every_command(
-    says: Runs, journey: Journey, tmp_path: Path, change: Callable[[Path], None], reason: str, command: str
+    says: Runs,
+    journey: Journey,
+    tmp_path: Path,
+    change: Callable[[Path], None],
+    reason: str,
+    command: str,
 ) -> None:
     for name in ("one", "two"):
         write_patient(tmp_path / "dicom" / name, 0)
@@ -75,26 +83,36 @@ def test_two_cts_under_the_same_uids_are_both_named_by_every_command(
     assert written(tmp_path / "out") == set()
 
 
-def test_two_patients_under_the_same_uids_do_not_cost_a_third(says: Runs, journey: Journey, tmp_path: Path) -> None:
+def test_two_patients_under_the_same_uids_do_not_cost_a_third(
+    says: Runs, journey: Journey, tmp_path: Path
+) -> None:
     for name, number in (("one", 0), ("two", 0), ("three", 1)):
         write_patient(tmp_path / "dicom" / name, number)
     another_patient(tmp_path / "dicom" / "two")
     every = commands(journey, tmp_path / "dicom", tmp_path / "out")
     assert "1 added, 0 there already, 2 left out" in says(*every["import"], code=0)
-    assert "1 CT series of 1 patient, 1 structure set, " in (said := says(*every["deidentify"], code=0))
+    assert "1 CT series of 1 patient, 1 structure set, " in (
+        said := says(*every["deidentify"], code=0)
+    )
     assert said.count("\nleft out: ") == 2
 
 
-def test_a_patient_whose_uids_are_those_of_an_earlier_import_is_left_out(says: Runs, tmp_path: Path) -> None:
+def test_a_patient_whose_uids_are_those_of_an_earlier_import_is_left_out(
+    says: Runs, tmp_path: Path
+) -> None:
     write_patient(tmp_path / "first", 0)
     write_patient(tmp_path / "second", 0)
     another_patient(tmp_path / "second")
     says("import", tmp_path / "first", tmp_path / "cohort", code=0)
     said = says("import", tmp_path / "second", tmp_path / "cohort", code=2)
-    assert "the cohort has another patient's CT (PatientID) under the same SeriesInstanceUID" in said
+    assert (
+        "the cohort has another patient's CT (PatientID) under the same SeriesInstanceUID" in said
+    )
 
 
-def test_a_corrected_structure_set_under_the_same_uid_is_noticed_in_a_later_import(says: Runs, tmp_path: Path) -> None:
+def test_a_corrected_structure_set_under_the_same_uid_is_noticed_in_a_later_import(
+    says: Runs, tmp_path: Path
+) -> None:
     write_patient(tmp_path / "first", 0)
     write_patient(tmp_path / "second", 0, ("Brain Stem", "Lens OS"))
     swapped = {"Brain Stem": "Lens OS", "Lens OS": "Brain Stem"}
@@ -110,16 +128,24 @@ def test_a_corrected_structure_set_under_the_same_uid_is_noticed_in_a_later_impo
     assert "drawn differently now, under the same SOPInstanceUID; delete the case's folder" in said
 
 
-def test_a_ct_whose_slices_are_series_is_refused_by_every_command(says: Runs, journey: Journey, tmp_path: Path) -> None:
+def test_a_ct_whose_slices_are_series_is_refused_by_every_command(
+    says: Runs, journey: Journey, tmp_path: Path
+) -> None:
     write_patient(tmp_path / "dicom", 0)
     for number, path in enumerate(sorted((tmp_path / "dicom" / "CT").iterdir())):
-        edit(path, lambda image, number=number: setattr(image, "SeriesInstanceUID", f"1.2.{number}"))  # type: ignore[misc]
+        edit(
+            path,
+            lambda image, number=number: setattr(image, "SeriesInstanceUID", f"1.2.{number}"),  # type: ignore[misc]
+        )
     every = commands(journey, tmp_path / "dicom", tmp_path / "out")
     cause = "6 CT series that share no place, as the parts of one CT do; export that CT again as one series"
     assert cause in says(*every["import"], code=2)
     for command in ("contour", "convert"):
         said = says(*every[command], code=2)
-        assert "no two of their images share a place, as in parts of one CT; export that CT again as one series" in said
+        assert (
+            "no two of their images share a place, as in parts of one CT; export that CT again as one series"
+            in said
+        )
     assert written(tmp_path / "out") == set()
     assert cause in " ".join(says(*every["deidentify"], code=0).split())
 
@@ -135,7 +161,9 @@ def test_a_ct_of_one_slice_is_no_case(says: Runs, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["import", "deidentify", "contour", "convert"])
-def test_paths_that_lead_nowhere_are_named(says: Runs, journey: Journey, tmp_path: Path, command: str) -> None:
+def test_paths_that_lead_nowhere_are_named(
+    says: Runs, journey: Journey, tmp_path: Path, command: str
+) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "empty")
     (tmp_path / "astray").symlink_to(tmp_path / "gone")
@@ -151,10 +179,16 @@ def test_paths_that_lead_nowhere_are_named(says: Runs, journey: Journey, tmp_pat
 
 @pytest.mark.parametrize("command", ["import", "deidentify", "contour", "convert"])
 @pytest.mark.parametrize(
-    ("words", "why"), [("", "an empty path names no file or folder"), ("a" * 5000, "a path of 5000 bytes")]
+    ("words", "why"),
+    [("", "an empty path names no file or folder"), ("a" * 5000, "a path of 5000 bytes")],
 )
 def test_a_path_that_is_empty_or_longer_than_any_is_refused_before_the_work(
-    journey: Journey, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, words: str, why: str
+    journey: Journey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    words: str,
+    why: str,
 ) -> None:
     arguments = list(map(str, commands(journey, tmp_path / "dicom", tmp_path / "out")[command]))
     arguments[arguments.index(str(tmp_path / "dicom"))] = words
@@ -165,11 +199,15 @@ def test_a_path_that_is_empty_or_longer_than_any_is_refused_before_the_work(
     assert written(tmp_path / "out") == set()
 
 
-def test_long_names_of_folders_and_files_are_read(says: Runs, journey: Journey, tmp_path: Path) -> None:
+def test_long_names_of_folders_and_files_are_read(
+    says: Runs, journey: Journey, tmp_path: Path
+) -> None:
     write_patient(tmp_path / "made", 0)
     dicom = tmp_path / LONG_NAME / LONG_NAME
     dicom.mkdir(parents=True)
-    for number, path in enumerate([*sorted((tmp_path / "made" / "CT").iterdir()), tmp_path / "made" / "RS.dcm"]):
+    for number, path in enumerate(
+        [*sorted((tmp_path / "made" / "CT").iterdir()), tmp_path / "made" / "RS.dcm"]
+    ):
         path.rename(dicom / f"{LONG_NAME}{number}")
     every = commands(journey, dicom, tmp_path / "out")
     assert "1 added" in says(*every["import"], code=0)
@@ -177,7 +215,9 @@ def test_long_names_of_folders_and_files_are_read(says: Runs, journey: Journey, 
     assert LONG_NAME not in "".join(os.fspath(path) for path in (tmp_path / "out").rglob("*"))
 
 
-def test_contours_that_name_the_absent_of_two_cts_are_on_no_case(says: Runs, tmp_path: Path) -> None:
+def test_contours_that_name_the_absent_of_two_cts_are_on_no_case(
+    says: Runs, tmp_path: Path
+) -> None:
     """The structure set of a contrast CT that lists the plain one, too, beside the plain one alone."""
     plain = write_patient(tmp_path / "dicom", 0)
     write_patient(tmp_path / "contrast", 1)

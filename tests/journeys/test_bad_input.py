@@ -17,10 +17,17 @@ from tests.journeys.conftest import Journey, write_patient
 from recontour import workflows
 from recontour.cli import main
 from recontour.geometry import Grid
-from recontour.workflows import Mask
+from recontour.geometry.arrays import Mask
 
 Fails = Callable[..., str]
-BEFORE = ("importing ", "training ", "contouring ", "reporting ", "note: ", "warning: ")  # what may be said before
+BEFORE = (
+    "importing ",
+    "training ",
+    "contouring ",
+    "reporting ",
+    "note: ",
+    "warning: ",
+)  # what may be said before
 
 
 @pytest.fixture
@@ -52,15 +59,22 @@ def test_a_folder_that_is_not_there(fails: Fails, tmp_path: Path) -> None:
     assert not (tmp_path / "cohort").exists()
 
 
-def test_no_structure_set_leaves_the_patient_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_structure_set_leaves_the_patient_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_patient(tmp_path / "dicom" / "a", 0)
     write_patient(tmp_path / "dicom" / "b", 1)
     (tmp_path / "dicom" / "b" / "RS.dcm").unlink()
     assert main(["import", str(tmp_path / "dicom"), str(tmp_path / "cohort")]) == 0
-    assert f"1 added, 0 there already, 1 left out: {tmp_path / 'cohort'}, centre cohort\n" in capsys.readouterr().out
+    assert (
+        f"1 added, 0 there already, 1 left out: {tmp_path / 'cohort'}, centre cohort\n"
+        in capsys.readouterr().out
+    )
 
 
-def test_a_truncated_slice_leaves_the_patient_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truncated_slice_leaves_the_patient_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_patient(tmp_path / "dicom" / "a", 0)
     write_patient(tmp_path / "dicom" / "b", 1)
     victim = next((tmp_path / "dicom" / "b" / "CT").iterdir())
@@ -80,12 +94,17 @@ def test_a_text_file_named_dcm(fails: Fails, journey: Journey, tmp_path: Path) -
 def test_two_series_in_one_folder(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     write_patient(tmp_path / "ct" / "a", 0)
     write_patient(tmp_path / "ct" / "b", 1)
-    assert "2 CT series" in fails("contour", journey.model_s, tmp_path / "ct", "--out", tmp_path / "RS.dcm")
+    assert "2 CT series" in fails(
+        "contour", journey.model_s, tmp_path / "ct", "--out", tmp_path / "RS.dcm"
+    )
 
 
 def test_a_missing_slice(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     write_patient(tmp_path / "ct", 0)
-    by_z = sorted((tmp_path / "ct" / "CT").iterdir(), key=lambda p: float(pydicom.dcmread(p).ImagePositionPatient[2]))
+    by_z = sorted(
+        (tmp_path / "ct" / "CT").iterdir(),
+        key=lambda p: float(pydicom.dcmread(p).ImagePositionPatient[2]),
+    )
     by_z[2].unlink()
     line = fails("contour", journey.model_s, tmp_path / "ct", "--out", tmp_path / "RS.dcm")
     assert "no slice between z = 3.0 and 9.0 mm" in line
@@ -119,15 +138,27 @@ def test_organs_nobody_knows(fails: Fails, journey: Journey, tmp_path: Path) -> 
     line = fails("train", journey.cohort, "--out", tmp_path / "m", "--organs", "Lens_L,Spleen")
     assert "no case with Spleen; it has Brainstem, Lens_L" in line
     write_patient(tmp_path / "ct", 0)
-    line = fails("contour", journey.model_s, tmp_path / "ct", "--out", tmp_path / "RS.dcm", "--organs", "Spleen")
+    line = fails(
+        "contour",
+        journey.model_s,
+        tmp_path / "ct",
+        "--out",
+        tmp_path / "RS.dcm",
+        "--organs",
+        "Spleen",
+    )
     assert "does not know Spleen" in line
     assert everything(tmp_path) == {tmp_path / "ct", *everything(tmp_path / "ct")}
 
 
 def test_a_wrong_model_file(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     (tmp_path / "m").write_text("PK\x03\x04 a zip, say")
-    assert "not a model file" in fails("adapt", tmp_path / "m", journey.cohort, "--out", tmp_path / "n")
-    assert "no such model file" in fails("evaluate", journey.cohort, tmp_path / "x", "--out", tmp_path / "e")
+    assert "not a model file" in fails(
+        "adapt", tmp_path / "m", journey.cohort, "--out", tmp_path / "n"
+    )
+    assert "no such model file" in fails(
+        "evaluate", journey.cohort, tmp_path / "x", "--out", tmp_path / "e"
+    )
     assert everything(tmp_path) == {tmp_path / "m"}
 
 
@@ -139,13 +170,21 @@ def test_arguments_in_the_wrong_order(fails: Fails, journey: Journey, tmp_path: 
     assert everything(tmp_path) == set()
 
 
-def test_one_kind_of_folder_or_file_for_another(fails: Fails, journey: Journey, tmp_path: Path) -> None:
+def test_one_kind_of_folder_or_file_for_another(
+    fails: Fails, journey: Journey, tmp_path: Path
+) -> None:
     out = ["--out", tmp_path / "new"]
     assert f"`recontour import {journey.archive} COHORT`" in fails("train", journey.archive, *out)
-    assert "is a cohort, and a folder of DICOM files is expected" in fails("import", journey.cohort, tmp_path / "new")
-    assert "is a cohort, and a folder of DICOM" in fails("contour", journey.model_s, journey.cohort, *out)
+    assert "is a cohort, and a folder of DICOM files is expected" in fails(
+        "import", journey.cohort, tmp_path / "new"
+    )
+    assert "is a cohort, and a folder of DICOM" in fails(
+        "contour", journey.model_s, journey.cohort, *out
+    )
     assert "is a file, and a cohort is a folder" in fails("train", journey.model_s, *out)
-    assert "is a folder, and a model is a file" in fails("adapt", journey.archive, journey.cohort, *out)
+    assert "is a folder, and a model is a file" in fails(
+        "adapt", journey.archive, journey.cohort, *out
+    )
     assert everything(tmp_path) == set()
 
 
@@ -153,7 +192,9 @@ def test_mistyped_paths(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     out = ["--out", tmp_path / "new"]
     typo = {path: path.with_name(path.name[:-1]) for path in (journey.model_s, journey.cohort)}
     archive = journey.archive.parent / (journey.archive.name + "x")
-    assert f"did you mean {journey.model_s}?" in fails("adapt", typo[journey.model_s], journey.cohort, *out)
+    assert f"did you mean {journey.model_s}?" in fails(
+        "adapt", typo[journey.model_s], journey.cohort, *out
+    )
     assert f"did you mean {journey.cohort}?" in fails("train", typo[journey.cohort], *out)
     assert f"did you mean {journey.archive}?" in fails("import", archive, tmp_path / "new")
     assert everything(tmp_path) == set()
@@ -174,7 +215,9 @@ def test_an_output_that_exists_stays(fails: Fails, journey: Journey, tmp_path: P
 
 
 def test_a_preset_nobody_knows(fails: Fails, journey: Journey, tmp_path: Path) -> None:
-    assert "choose compact or paper" in fails("train", journey.cohort, "--out", tmp_path / "m", "--preset", "huge")
+    assert "choose compact or paper" in fails(
+        "train", journey.cohort, "--out", tmp_path / "m", "--preset", "huge"
+    )
 
 
 def test_a_cohort_that_is_none(fails: Fails, tmp_path: Path) -> None:
@@ -187,7 +230,8 @@ def test_a_full_disk(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     with largest_file(2 * journey.model_s.stat().st_size):
         line = fails(*command, code=1)
     assert (
-        "checkpoint.ckpt could not be written (File too large); a file may not become so large there: raise the" in line
+        "checkpoint.ckpt could not be written (File too large); a file may not become so large there: raise the"
+        in line
     )
     assert not (tmp_path / "m").exists()
     assert main([*map(str, command), "--resume"]) == 0
@@ -226,7 +270,9 @@ def test_trouble_while_writing_leaves_nothing(
         troubled.append(path)
         raise trouble
 
-    def everywhere(_model: object, _hu: object, grid: Grid, organs: Sequence[str]) -> Iterator[tuple[str, Mask]]:
+    def everywhere(
+        _model: object, _hu: object, grid: Grid, organs: Sequence[str]
+    ) -> Iterator[tuple[str, Mask]]:
         yield from ((organ, np.ones(grid.shape, dtype=bool)) for organ in organs)
 
     monkeypatch.setattr(workflows, "predict", everywhere)
@@ -250,7 +296,15 @@ raise SystemExit(main())
 
 def test_ctrl_c_ends_in_one_line_and_resumes(journey: Journey, tmp_path: Path) -> None:
     out = tmp_path / "m"
-    command = [sys.executable, "-c", HEEDING_CTRL_C, "train", str(journey.cohort), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-c",
+        HEEDING_CTRL_C,
+        "train",
+        str(journey.cohort),
+        "--out",
+        str(out),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             while not (tmp_path / "m.run" / "tensorboard").exists() and process.poll() is None:
@@ -276,4 +330,9 @@ try:
 except SystemExit:
     sys.exit("torch" in sys.modules)
 """
-    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL
+        ).returncode
+        == 0
+    )

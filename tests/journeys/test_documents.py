@@ -1,4 +1,7 @@
-"""What the documents say is true: links, commands, the README's example, and the tables of the reference."""
+"""What the documents say is true:
+
+links, commands, the README's example, and the tables of the reference.
+"""
 
 import argparse
 import json
@@ -25,16 +28,23 @@ from recontour import errors, workflows
 from recontour.cli.main import _parser
 from recontour.cohort import Cohort
 from recontour.contouring.finish import KEPT_SHARE, KEPT_SHARE_ELSE
-from recontour.contouring.predict import Mask, predict
-from recontour.dicom import Authorship, reading, rtstruct, series, write_segmentation
+from recontour.contouring.predict import predict
+from recontour.dicom import (
+    Authorship,
+    reading,
+    rtstruct,
+    series,
+    write_segmentation,
+)
 from recontour.dicom.archive import CT, LABEL_MAP
-from recontour.dicom.names import known_organs, match_names, read_user_map
 from recontour.dicom.seg import SEGMENTATIONS
 from recontour.evaluation.statistics import holm, wilcoxon_p
 from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
-from recontour.evaluation.tolerances import DEFAULT_MM, TOLERANCES_MM
 from recontour.geometry import raster
+from recontour.geometry.arrays import Mask
 from recontour.network import load_model
+from recontour.organs.names import known_organs, match_names, read_user_map
+from recontour.organs.tolerances import DEFAULT_MM, TOLERANCES_MM
 from recontour.study import settings, tables
 from recontour.training.presets import PRESETS
 
@@ -55,7 +65,12 @@ def blocks(text: str, language: str) -> list[str]:
 
 def commands(text: str) -> list[str]:
     """The `recontour ...` lines of a document's blocks."""
-    lines = [line for block in blocks(text, "") for line in block.splitlines() if line.startswith("recontour ")]
+    lines = [
+        line
+        for block in blocks(text, "")
+        for line in block.splitlines()
+        if line.startswith("recontour ")
+    ]
     return [line.partition(" > ")[0] for line in lines]  # into a file
 
 
@@ -79,7 +94,11 @@ def rows(document: str, header: str) -> list[list[str]]:
 @pytest.mark.parametrize("name", TEXTS)
 def test_links_lead_somewhere(name: str) -> None:
     targets = re.findall(r"\]\(([^)\s]+)\)", TEXTS[name])
-    inside = [target.partition("#")[0] for target in targets if not target.startswith(("http:", "https:", "#"))]
+    inside = [
+        target.partition("#")[0]
+        for target in targets
+        if not target.startswith(("http:", "https:", "#"))
+    ]
     dead = [target for target in inside if not (REPO / name).parent.joinpath(target).exists()]
     assert not dead
 
@@ -90,20 +109,29 @@ def test_files_that_are_named_exist(name: str) -> None:
     assert not [path for path in paths if not (REPO / path).exists()]
 
 
-@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"docs/results.md"}))  # that names the benchmarks' options too
+@pytest.mark.parametrize(
+    "name", sorted(TEXTS.keys() - {"docs/results.md"})
+)  # that names the benchmarks' options too
 def test_options_that_are_named_exist(name: str) -> None:
-    help_texts = [_parser().format_help(), *(command.format_help() for command in _subparsers().values())]
+    help_texts = [
+        _parser().format_help(),
+        *(command.format_help() for command in _subparsers().values()),
+    ]
     known = OTHERS_OPTIONS.union(*(re.findall(r"--[a-z-]+", text) for text in help_texts))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", TEXTS[name])) <= known
     assert set(re.findall(r"--preset (\w+)", TEXTS[name])) <= set(PRESETS)
 
 
 def _subparsers() -> dict[str, argparse.ArgumentParser]:
-    (choices,) = [action.choices for action in _parser()._actions if isinstance(action.choices, dict)]
+    (choices,) = [
+        action.choices for action in _parser()._actions if isinstance(action.choices, dict)
+    ]
     return choices
 
 
-@pytest.mark.parametrize("line", sorted({line for text in TEXTS.values() for line in commands(text)}))
+@pytest.mark.parametrize(
+    "line", sorted({line for text in TEXTS.values() for line in commands(text)})
+)
 def test_commands_are_understood(line: str) -> None:
     options = _parser().parse_args(shlex.split(line, comments=True)[1:])
     assert set(getattr(options, "organs", None) or ()) <= set(known_organs())
@@ -116,7 +144,9 @@ def test_the_readme_shows_every_command() -> None:
 
 
 def test_the_readme_s_picture_of_the_house_is_true() -> None:
-    (section,) = re.findall(r"^## The way of the data$(.*?)^## ", TEXTS["README.md"], flags=re.MULTILINE | re.DOTALL)
+    (section,) = re.findall(
+        r"^## The way of the data$(.*?)^## ", TEXTS["README.md"], flags=re.MULTILINE | re.DOTALL
+    )
     (picture,) = blocks(section, "")
     package = REPO / "src" / "recontour"
     rooms = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
@@ -126,14 +156,19 @@ def test_the_readme_s_picture_of_the_house_is_true() -> None:
 
 @pytest.fixture(scope="module")
 def workplace(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the README's example ran, on a small archive and with two steps of training."""
+    """A folder in which the README's example ran, on a small archive and with two steps of
+    training.
+    """
     folder = tmp_path_factory.mktemp("readme")
     for name in ("south", "north-train", "north-test"):
         shutil.copytree(archive, folder / "dicom" / name)
     write_patient(folder / "dicom" / "new-patient", 7)
 
     def find_something(*arguments: object) -> Iterator[tuple[str, Mask]]:
-        """Two steps of training may find nothing, and then nothing is written: add a square to what they find."""
+        """Two steps of training may find nothing, and then nothing is written:
+
+        add a square to what they find.
+        """
         for organ, mask in predict(*arguments):  # type: ignore[arg-type]
             found = mask.copy()
             found[-1, 20:24, 20:24] = True
@@ -191,15 +226,22 @@ SECTIONS: dict[str, Any] = {  # by the head of the table that explains them
 def _default(field: Any) -> str:
     if field.is_required():
         return "needed"
-    return "none" if field.default is None else json.dumps(field.default)  # TOML writes these as JSON does
+    return (
+        "none" if field.default is None else json.dumps(field.default)
+    )  # TOML writes these as JSON does
 
 
 @pytest.mark.parametrize("head", SECTIONS)
 def test_every_setting_of_a_study_is_explained_with_its_default(head: str) -> None:
     declared = SECTIONS[head].__pydantic_fields__
     sections = set(re.findall(r"\w+", " ".join(SECTIONS))) if head == "at the top" else set()
-    explained = {name: default for name, default, *_ in rows("study.md", f"| {head} | default | range | what |")}
-    assert explained == {name: _default(field) for name, field in declared.items() if name not in sections}
+    explained = {
+        name: default
+        for name, default, *_ in rows("study.md", f"| {head} | default | range | what |")
+    }
+    assert explained == {
+        name: _default(field) for name, field in declared.items() if name not in sections
+    }
 
 
 STUDY_TABLES: dict[str, tuple[str, ...]] = {
@@ -217,7 +259,10 @@ STUDY_TABLES: dict[str, tuple[str, ...]] = {
 
 
 def test_columns_of_a_study_s_tables() -> None:
-    explained = {file: tuple(re.findall(r"`(\w+)`", f"`{columns}`")) for file, _, columns in rows("study.md", COLUMNS)}
+    explained = {
+        file: tuple(re.findall(r"`(\w+)`", f"`{columns}`"))
+        for file, _, columns in rows("study.md", COLUMNS)
+    }
     assert explained == STUDY_TABLES
 
 
@@ -242,12 +287,24 @@ def test_names_become_what_the_reference_says() -> None:
 def test_the_map_of_the_reference_can_be_used(tmp_path: Path) -> None:
     (example,) = blocks((REFERENCE / "names.md").read_text(encoding="utf-8"), "toml")
     (tmp_path / "map.toml").write_text(example, encoding="utf-8")
-    names = match_names(["HIRNSTAMM", "腮腺左", "Parotid", "Cord old", "Glottis"], read_user_map(tmp_path / "map.toml"))
-    assert [row.tg263 for row in names.rows] == ["Brainstem", "Parotid_L", "Parotid_R", None, "Glottis"]
+    names = match_names(
+        ["HIRNSTAMM", "腮腺左", "Parotid", "Cord old", "Glottis"],
+        read_user_map(tmp_path / "map.toml"),
+    )
+    assert [row.tg263 for row in names.rows] == [
+        "Brainstem",
+        "Parotid_L",
+        "Parotid_R",
+        None,
+        "Glottis",
+    ]
 
 
 def test_every_error_is_explained() -> None:
-    explained = {name: int(code) for name, code, *_ in rows("errors.md", "| exception | exit code | seen when | do |")}
+    explained = {
+        name: int(code)
+        for name, code, *_ in rows("errors.md", "| exception | exit code | seen when | do |")
+    }
     tree = {
         name: kind.exit_code
         for name, kind in vars(errors).items()
@@ -259,7 +316,9 @@ def test_every_error_is_explained() -> None:
 def test_how_a_study_ends_is_told_alike() -> None:
     text = TEXTS["docs/reference/errors.md"]
     assert f"`study` ends with {errors.FaultError.exit_code} when cells failed" in text
-    assert f"| {errors.FaultError.exit_code} | some cells failed" in TEXTS["docs/reference/study.md"]
+    assert (
+        f"| {errors.FaultError.exit_code} | some cells failed" in TEXTS["docs/reference/study.md"]
+    )
 
 
 def test_how_many_test_patients_are_needed() -> None:
@@ -272,7 +331,10 @@ def test_how_many_test_patients_are_needed() -> None:
 def test_the_readings_are_those_of_the_preset() -> None:
     text = TEXTS["docs/explanation/paper.md"]
     paper, compact = PRESETS["paper"], PRESETS["compact"]
-    assert f"(rates {', '.join(map(str, paper.architecture.spp_rates))}) of {paper.architecture.spp_channels}" in text
+    assert (
+        f"(rates {', '.join(map(str, paper.architecture.spp_rates))}) of {paper.architecture.spp_channels}"
+        in text
+    )
     rates = ", ".join(map(str, paper.architecture.cac_rates))
     assert f"Conv4: {paper.architecture.conv4_rate}. Conv5-b1, b2, b3: {rates} |" in text
     low, high = paper.preprocessing.window_hu
@@ -291,17 +353,25 @@ def _keywords(cells: str) -> list[str]:
 
 def test_sop_classes_of_the_conformance_statement() -> None:
     table = rows("conformance.md", "| SOP class | UID | read | written by |")
-    assert {uid for _, uid, read, _ in table if read == "yes"} == {*CT, RTStructureSetStorage, *SEGMENTATIONS}
+    assert {uid for _, uid, read, _ in table if read == "yes"} == {
+        *CT,
+        RTStructureSetStorage,
+        *SEGMENTATIONS,
+    }
     assert all(UID(uid).name == name for name, uid, *_ in table if uid != LABEL_MAP)
 
 
 def test_transfer_syntaxes_of_the_conformance_statement() -> None:
-    """Those that a decoder is declared for in pyproject.toml, and every one that pydicom reads by itself."""
+    """Those that a decoder is declared for in pyproject.toml, and every one that pydicom reads by
+    itself.
+    """
     declared = (REPO / "pyproject.toml").read_text(encoding="utf-8")
     table = rows("conformance.md", "| transfer syntax | UID | decoded by |")
     assert all(f'"{by}' in declared for _, _, by in table)
     decodable = {
-        UID(uid) for uid, (_, kind, *_) in UID_dictionary.items() if kind == "Transfer Syntax" and _is_decoded(UID(uid))
+        UID(uid)
+        for uid, (_, kind, *_) in UID_dictionary.items()
+        if kind == "Transfer Syntax" and _is_decoded(UID(uid))
     }
     assert {UID(uid) for _, uid, _ in table} == decodable
 
@@ -309,12 +379,19 @@ def test_transfer_syntaxes_of_the_conformance_statement() -> None:
 def test_written_transfer_syntaxes_of_the_conformance_statement(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
     make_structure_set(tmp_path / "rs.dcm", scan)
-    write_segmentation(tmp_path / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("test"))
+    write_segmentation(
+        tmp_path / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("test")
+    )
     files = (tmp_path / "rs.dcm", tmp_path / "seg.dcm", next((tmp_path / "ct").iterdir()))
-    structures, segments, images = (pydicom.dcmread(file).file_meta.TransferSyntaxUID.name for file in files)
+    structures, segments, images = (
+        pydicom.dcmread(file).file_meta.TransferSyntaxUID.name for file in files
+    )
     assert segments == images
     text = TEXTS["docs/reference/conformance.md"]
-    (said,) = re.findall(r"Structure sets are written in (.*?) \(.*?\),\nSegmentations and CT images in (.*?)\.", text)
+    (said,) = re.findall(
+        r"Structure sets are written in (.*?) \(.*?\),\nSegmentations and CT images in (.*?)\.",
+        text,
+    )
     assert said == (structures, segments)
 
 
@@ -326,9 +403,16 @@ def _is_decoded(syntax: UID) -> bool:
 
 
 def test_attributes_that_the_conformance_statement_says_are_read() -> None:
-    """Every keyword that the readers name, and no other; functional groups are named without their ending."""
-    listed = [word for cells, *_ in rows("conformance.md", ATTRIBUTES_READ) for word in _keywords(cells)]
-    source = "".join((REPO / f"src/recontour/dicom/{name}.py").read_text(encoding="utf-8") for name in READERS)
+    """Every keyword that the readers name, and no other;
+
+    functional groups are named without their ending.
+    """
+    listed = [
+        word for cells, *_ in rows("conformance.md", ATTRIBUTES_READ) for word in _keywords(cells)
+    ]
+    source = "".join(
+        (REPO / f"src/recontour/dicom/{name}.py").read_text(encoding="utf-8") for name in READERS
+    )
     written = r"(?<!_element\()(?<!keyword == )(?<!endswith\()"
     named = re.findall(written + r'"([A-Z]\w+)"', source)
     used = {word if tag_for_keyword(word) else f"{word}Sequence" for word in named}
@@ -358,13 +442,26 @@ def test_the_rtstruct_of_the_conformance_statement(workplace: Path) -> None:
     """What a contoured patient's file holds is listed, and with the value that is stated."""
     written = pydicom.dcmread(workplace / "new-patient.dcm")
     elements = list(written.iterall())
-    table = [(_keywords(cells), value) for _, cells, value in rows("conformance.md", "| module | attribute | value |")]
+    table = [
+        (_keywords(cells), value)
+        for _, cells, value in rows("conformance.md", "| module | attribute | value |")
+    ]
     listed = {word for words, _ in table for word in words}
-    only_if_the_ct_has_it = {word for words, value in table if "if it has" in value for word in words}
-    assert {element.keyword for element in elements} >= listed - only_if_the_ct_has_it - {"ReferencedFrameNumber"}
+    only_if_the_ct_has_it = {
+        word for words, value in table if "if it has" in value for word in words
+    }
+    assert {element.keyword for element in elements} >= listed - only_if_the_ct_has_it - {
+        "ReferencedFrameNumber"
+    }
     assert {element.keyword for element in elements} <= listed
-    stated = {words[0]: value for words, value in table if len(words) == 1 and re.fullmatch(r"[A-Z_]+|\d", value)}
-    assert {"Modality", "ROIGenerationAlgorithm", "RTROIInterpretedType", "ApprovalStatus"} <= set(stated) - {"CT"}
+    stated = {
+        words[0]: value
+        for words, value in table
+        if len(words) == 1 and re.fullmatch(r"[A-Z_]+|\d", value)
+    }
+    assert {"Modality", "ROIGenerationAlgorithm", "RTROIInterpretedType", "ApprovalStatus"} <= set(
+        stated
+    ) - {"CT"}
     for keyword, value in stated.items():
         found = {str(element.value) for element in elements if element.keyword == keyword}
         assert value == "CT" or found == {value}, keyword

@@ -1,4 +1,6 @@
-"""A few hundred of the fuzz runner's cases, and what hostile names would do on a screen or in a file's path."""
+"""A few hundred of the fuzz runner's cases, and what hostile names would do on a screen or in a
+file's path.
+"""
 
 import json
 import os
@@ -55,12 +57,19 @@ HOSTILE = "../../../<b>\x1b]0;owned\x07\n[bold red]Lens[/]\u202e"
 
 
 def test_fuzzed_archives_end_in_a_cohort_or_in_one_line(tmp_path: Path) -> None:
-    """The runner's own checks: no hang, no traceback, at most 2 GiB, nothing outside the output folder."""
+    """The runner's own checks:
+
+    no hang, no traceback, at most 2 GiB, nothing outside the output folder.
+    """
     runner = str(REPO / "benchmarks" / "fuzz.py")
     command = [sys.executable, "-W", "ignore", runner, "--cases", str(CASES), "--seed", "4"]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(
-        [*command, "--out", str(tmp_path / "fuzz.json")], capture_output=True, text=True, check=False, env=environment
+        [*command, "--out", str(tmp_path / "fuzz.json")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     told = json.loads((tmp_path / "fuzz.json").read_text())
@@ -71,13 +80,23 @@ def test_fuzzed_archives_end_in_a_cohort_or_in_one_line(tmp_path: Path) -> None:
 
 def test_the_runner_sees_every_kind_of_fault_and_goes_on(tmp_path: Path) -> None:
     """Also of cases that share a process with others."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPO / "benchmarks"), *sys.path])}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(REPO / "benchmarks"), *sys.path])
+    }
     command = [sys.executable, "-W", "ignore", "-c", FAULTY, str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     faults = dict(json.loads(ran.stdout.splitlines()[-1]))
     assert list(faults) == list(range(9))
     assert {case for case, fault in faults.items() if not fault} == {0, 8}
-    begins = ("crash: -11", "outside: ", "ValueError", "hang", "control characters", "left half written", "only after")
+    begins = (
+        "crash: -11",
+        "outside: ",
+        "ValueError",
+        "hang",
+        "control characters",
+        "left half written",
+        "only after",
+    )
     for case, begin in enumerate(begins, start=1):
         assert faults[case].startswith(begin)
 
@@ -92,7 +111,9 @@ def test_names_that_would_steer_a_terminal_or_leave_the_folder(
         dataset = pydicom.dcmread(file)
         dataset.SpecificCharacterSet = "ISO_IR 192"
         if file == structure_set:
-            dataset.StructureSetROISequence[2].ROIName = HOSTILE.replace("\x1b", "")  # pydicom does not write it
+            dataset.StructureSetROISequence[2].ROIName = HOSTILE.replace(
+                "\x1b", ""
+            )  # pydicom does not write it
         else:
             dataset.PatientID = "../../../escaped"
         dataset.save_as(file)
@@ -106,7 +127,11 @@ def test_names_that_would_steer_a_terminal_or_leave_the_folder(
     assert main(["inspect", str(out / "north")]) == 0
     screen = "".join(capsys.readouterr())
     assert "owned" in screen  # shown, since a user may want to map it
-    assert not [letter for letter in screen if unicodedata.category(letter) in ("Cc", "Cf", "Cs") and letter != "\n"]
+    assert not [
+        letter
+        for letter in screen
+        if unicodedata.category(letter) in ("Cc", "Cf", "Cs") and letter != "\n"
+    ]
     written = {out / "north", out / SALT_FILE}
     beside = [path for path in tmp_path.rglob("*") if written.isdisjoint([path, *path.parents])]
     assert sorted(map(str, beside)) == before

@@ -27,7 +27,9 @@ def weights_of(path: Path) -> str:
 
 @pytest.mark.parametrize("what", ["train", "adapt"])
 def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path, what: str) -> None:
-    given = [str(journey.cohort)] if what == "train" else [str(journey.model_s), str(journey.cohort)]
+    given = (
+        [str(journey.cohort)] if what == "train" else [str(journey.model_s), str(journey.cohort)]
+    )
 
     def command(out: Path, *more: str) -> list[str]:
         return [sys.executable, "-c", LEARN, what, *given, "--out", str(out), *more]
@@ -37,8 +39,12 @@ def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path,
     checkpoint = tmp_path / "killed.run" / "checkpoint.ckpt"
     for _ in range(2):  # killed twice, each time once it has got further
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = subprocess.Popen(command(tmp_path / "killed", "--resume"), stderr=subprocess.DEVNULL)
-        while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
+        process = subprocess.Popen(
+            command(tmp_path / "killed", "--resume"), stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and (
+            not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before
+        ):
             time.sleep(0.01)
         process.kill()
         process.wait()

@@ -38,12 +38,16 @@ WORDS = {  # of licences that are not told as SPDX identifiers
 }
 
 
-def needed(name: str, extras: tuple[str, ...] = (), found: dict[str, Distribution] | None = None) -> dict[str, str]:
+def needed(
+    name: str, extras: tuple[str, ...] = (), found: dict[str, Distribution] | None = None
+) -> dict[str, str]:
     """Every package that an installation of one brings along, and its licence."""
     found = {} if found is None else found
     for line in distribution(name).requires or []:
         wanted = Requirement(line)
-        if wanted.marker and not any(wanted.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+        if wanted.marker and not any(
+            wanted.marker.evaluate({"extra": extra}) for extra in ("", *extras)
+        ):
             continue
         key = canonicalize_name(wanted.name)
         if key not in found or wanted.extras:
@@ -55,12 +59,19 @@ def needed(name: str, extras: tuple[str, ...] = (), found: dict[str, Distributio
 
 
 def licence_of(package: Distribution) -> str:
-    """As the package's metadata tells it: an SPDX expression, or what its classifiers or its own words say."""
+    """As the package's metadata tells it:
+
+    an SPDX expression, or what its classifiers or its own words say.
+    """
     told = package.metadata
     if "License-Expression" in told:
         return told["License-Expression"]
-    classifiers = [line for line in told.get_all("Classifier") or [] if line.startswith("License ::")]
-    words = [line.rpartition(" :: ")[2] for line in classifiers] or [told["License"].partition("\n")[0]]
+    classifiers = [
+        line for line in told.get_all("Classifier") or [] if line.startswith("License ::")
+    ]
+    words = [line.rpartition(" :: ")[2] for line in classifiers] or [
+        told["License"].partition("\n")[0]
+    ]
     return " AND ".join(WORDS.get(word, word) for word in words)
 
 
@@ -77,9 +88,13 @@ def test_every_package_that_recontour_brings_along_is_listed_with_its_licence() 
     """What another Python or platform needs besides may be listed too, if it is locked."""
     listed = rows()
     of_cuda = (REPO / "constraints-cuda.txt").read_text(encoding="utf-8")
-    here = {key: licence for key, licence in needed("recontour").items() if f"\n{key}==" not in of_cuda}
+    here = {
+        key: licence for key, licence in needed("recontour").items() if f"\n{key}==" not in of_cuda
+    }
     assert len(here) > 40
-    assert here.items() <= listed.items(), {key: here[key] for key in here if listed.get(key) != here[key]}
+    assert here.items() <= listed.items(), {
+        key: here[key] for key in here if listed.get(key) != here[key]
+    }
     locked = "".join(path.read_text(encoding="utf-8") for path in REPO.glob("constraints*.txt"))
     assert [key for key in listed if f"\n{key}==" not in locked] == []
 
@@ -89,7 +104,9 @@ def test_each_licence_lets_an_apache_package_be_passed_on(package: str) -> None:
     assert parts(rows()[package]) <= FINE
 
 
-@pytest.mark.parametrize("told", ["GPL V3.0", "GNU General Public License v3 (GPLv3)", "MIT AND GPL-3.0-only", ""])
+@pytest.mark.parametrize(
+    "told", ["GPL V3.0", "GNU General Public License v3 (GPLv3)", "MIT AND GPL-3.0-only", ""]
+)
 def test_others_do_not(told: str) -> None:
     assert not parts(told) <= FINE
 

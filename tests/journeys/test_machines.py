@@ -39,7 +39,10 @@ iterations = 100000
 
 
 def broken_off(command: list[str], begun: Path, number: signal.Signals) -> tuple[int, list[str]]:
-    """Send a signal, twice, to a command's processes once a file is there: exit code, and what it said but progress."""
+    """Send a signal, twice, to a command's processes once a file is there:
+
+    exit code, and what it said but progress.
+    """
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while process.poll() is None and not begun.exists():
         time.sleep(0.05)
@@ -52,7 +55,9 @@ def broken_off(command: list[str], begun: Path, number: signal.Signals) -> tuple
             break
         time.sleep(0.05)
     assert not is_a_group(process.pid)
-    return process.returncode, [line for line in said.splitlines() if line.startswith(("recontour", "Traceback"))]
+    return process.returncode, [
+        line for line in said.splitlines() if line.startswith(("recontour", "Traceback"))
+    ]
 
 
 def is_a_group(number: int) -> bool:
@@ -68,7 +73,16 @@ def test_a_queue_that_ends_an_adaptation_costs_nothing(
     journey: Journey, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "ST"
-    command = [*RECONTOUR, "adapt", str(journey.model_s), str(journey.cohort), "--out", str(out), "--iterations", "900"]
+    command = [
+        *RECONTOUR,
+        "adapt",
+        str(journey.model_s),
+        str(journey.cohort),
+        "--out",
+        str(out),
+        "--iterations",
+        "900",
+    ]
     code, said = broken_off(command, tmp_path / "ST.run" / "features.bin", number)
     assert code == 2
     assert said == [
@@ -87,19 +101,32 @@ def test_a_queue_that_ends_a_study_ends_its_workers(tmp_path: Path) -> None:
     declared.write_text(STUDY.format(source=source.path, target=target.path))
     out = tmp_path / "out"
     begun = out / "cells" / "S-3organs-100000it-seed0" / "diary.csv"
-    code, said = broken_off([*RECONTOUR, "study", str(declared), "--out", str(out)], begun, signal.SIGTERM)
+    code, said = broken_off(
+        [*RECONTOUR, "study", str(declared), "--out", str(out)], begun, signal.SIGTERM
+    )
     assert code == 2
-    assert said == ["recontour: interrupted; nothing was left half written; --resume goes on from the last checkpoints"]
+    assert said == [
+        "recontour: interrupted; nothing was left half written; --resume goes on from the last checkpoints"
+    ]
     assert not list(out.rglob("at"))
     assert not list(out.rglob("failed.txt"))
 
 
-def test_a_small_shared_memory_and_a_long_temporary_folder_change_no_bit(journey: Journey, tmp_path: Path) -> None:
+def test_a_small_shared_memory_and_a_long_temporary_folder_change_no_bit(
+    journey: Journey, tmp_path: Path
+) -> None:
     temporary = tmp_path / ("t" * 130)  # no socket's path may be that long
     temporary.mkdir()
     out = tmp_path / "S.safetensors"
     train = [*RECONTOUR, "train", str(journey.cohort), "--out", str(out), "--iterations", "2"]
-    small = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "$@"', "sh"]
+    small = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "$@"',
+        "sh",
+    ]
     if subprocess.run([*small, "true"], capture_output=True, check=False).returncode:
         small = []  # only root may
     environment = os.environ | {"TMPDIR": str(temporary)}
@@ -107,7 +134,9 @@ def test_a_small_shared_memory_and_a_long_temporary_folder_change_no_bit(journey
     assert weights_of(out) == weights_of(journey.model_s)
 
 
-def test_a_plain_script_trains_where_processes_are_spawned(journey: Journey, tmp_path: Path) -> None:
+def test_a_plain_script_trains_where_processes_are_spawned(
+    journey: Journey, tmp_path: Path
+) -> None:
     script, out = tmp_path / "plain.py", tmp_path / "S.safetensors"
     script.write_text(PLAIN)
     command = [sys.executable, str(script), str(journey.cohort), str(out)]

@@ -17,7 +17,9 @@ from recontour.evaluation import read_scores
 from recontour.network import load_model
 
 
-def test_import_maps_names_and_says_what_it_ignored(journey: Journey, capsys: pytest.CaptureFixture[str]) -> None:
+def test_import_maps_names_and_says_what_it_ignored(
+    journey: Journey, capsys: pytest.CaptureFixture[str]
+) -> None:
     cohort = Cohort.open(journey.cohort)
     assert len(cohort) == 3
     assert cohort.centre == "north"
@@ -36,9 +38,24 @@ def test_importing_twice_adds_nothing(journey: Journey) -> None:
     assert set(report.already_there) == before == set(Cohort.open(journey.cohort).case_ids)
 
 
-def test_export_tells_what_it_wrote(journey: Journey, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_tells_what_it_wrote(
+    journey: Journey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "Dataset001_North"
-    assert main(["export", str(journey.cohort), str(out), "--format", "nnunet", "--organs", "Brainstem,Lens_L"]) == 0
+    assert (
+        main(
+            [
+                "export",
+                str(journey.cohort),
+                str(out),
+                "--format",
+                "nnunet",
+                "--organs",
+                "Brainstem,Lens_L",
+            ]
+        )
+        == 0
+    )
     assert f"3 cases, 0 left out: {out}" in capsys.readouterr().out
     assert {path.name for path in out.iterdir()} == {"imagesTr", "labelsTr", "dataset.json"}
     assert main(["export", str(journey.cohort), str(out), "--format", "nifti"]) == 2
@@ -48,9 +65,23 @@ def test_export_tells_what_it_wrote(journey: Journey, tmp_path: Path, capsys: py
 def test_a_de_identified_archive_imports_and_the_user_is_told_what_to_look_at(
     journey: Journey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["deidentify", str(journey.archive), str(tmp_path / "out"), "--key", str(tmp_path / "key")]) == 0
+    assert (
+        main(
+            [
+                "deidentify",
+                str(journey.archive),
+                str(tmp_path / "out"),
+                "--key",
+                str(tmp_path / "key"),
+            ]
+        )
+        == 0
+    )
     said = " ".join(capsys.readouterr().out.split())
-    assert "3 CT series of 3 patients, 3 structure sets, 3 ROIs without an organ's name dropped" in said
+    assert (
+        "3 CT series of 3 patients, 3 structure sets, 3 ROIs without an organ's name dropped"
+        in said
+    )
     assert "text burned into them" in said
     assert "rendered to a face" in said
     assert main(["import", str(tmp_path / "out"), str(tmp_path / "clean")]) == 0
@@ -62,15 +93,22 @@ def test_a_de_identified_archive_imports_and_the_user_is_told_what_to_look_at(
 def test_the_adapted_model_knows_its_parents(journey: Journey) -> None:
     parent, child = load_model(journey.model_s), load_model(journey.model_st)
     assert child.provenance.lineage == "north -> north"
-    assert child.provenance.parent_sha256 == json.loads(_description(journey.model_s))["weights_sha256"]
+    assert (
+        child.provenance.parent_sha256
+        == json.loads(_description(journey.model_s))["weights_sha256"]
+    )
     assert child.preprocessing == parent.preprocessing
     frozen = ("conv1.", "conv2.", "conv3.", "conv4.")
     before, after = parent.network.state_dict(), child.network.state_dict()
     for name in before:
-        assert (before[name] == after[name]).all().item() is name.startswith(frozen) or "num_batches" in name, name
+        assert (before[name] == after[name]).all().item() is name.startswith(
+            frozen
+        ) or "num_batches" in name, name
 
 
-def test_contour_writes_an_rtstruct_on_the_ct_s_own_slices(journey: Journey, tmp_path: Path) -> None:
+def test_contour_writes_an_rtstruct_on_the_ct_s_own_slices(
+    journey: Journey, tmp_path: Path
+) -> None:
     scan = write_patient(tmp_path / "patient", 7)
     out = tmp_path / "out" / "RS.dcm"
     code = main(["contour", str(journey.model_st), str(tmp_path / "patient"), "--out", str(out)])
@@ -83,13 +121,32 @@ def test_contour_writes_an_rtstruct_on_the_ct_s_own_slices(journey: Journey, tmp
     for roi in written.ROIContourSequence:
         for item in roi.ContourSequence:
             assert float(item.ContourData[2]) in scan.grid.slice_z_mm
-            assert item.ContourImageSequence[0].ReferencedSOPInstanceUID in scan.source.sop_instance_uids
+            assert (
+                item.ContourImageSequence[0].ReferencedSOPInstanceUID
+                in scan.source.sop_instance_uids
+            )
 
 
 def test_evaluate_writes_scores_statistics_and_a_report(journey: Journey, tmp_path: Path) -> None:
     out = tmp_path / "evaluation"
-    assert main(["evaluate", str(journey.cohort), str(journey.model_s), str(journey.model_st), "--out", str(out)]) == 0
-    assert sorted(entry.name for entry in out.iterdir()) == ["report.html", "scores.csv", "statistics.csv"]
+    assert (
+        main(
+            [
+                "evaluate",
+                str(journey.cohort),
+                str(journey.model_s),
+                str(journey.model_st),
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
+    assert sorted(entry.name for entry in out.iterdir()) == [
+        "report.html",
+        "scores.csv",
+        "statistics.csv",
+    ]
     scores = read_scores(out / "scores.csv")
     assert {(row.organ, row.model) for row in scores} == {
         (organ, model) for organ in ("Brainstem", "Lens_L") for model in ("S", "ST")
@@ -110,9 +167,18 @@ def test_evaluate_writes_scores_statistics_and_a_report(journey: Journey, tmp_pa
 def test_nothing_that_was_made_names_the_patient(journey: Journey, tmp_path: Path) -> None:
     evaluate(journey.cohort, [journey.model_s], tmp_path / "evaluation")
     secrets = [b"Zebedee", b"Quentin", PATIENT_ID.encode(), NAME.encode()]
-    uids = [pydicom.dcmread(path, stop_before_pixels=True) for path in journey.archive.rglob("*.dcm")]
-    secrets += [str(ds.SeriesInstanceUID).encode() for ds in uids] + [str(ds.StudyInstanceUID).encode() for ds in uids]
-    made = [journey.model_s, journey.model_st, *tmp_path.rglob("*"), *journey.cohort.parent.rglob("*")]
+    uids = [
+        pydicom.dcmread(path, stop_before_pixels=True) for path in journey.archive.rglob("*.dcm")
+    ]
+    secrets += [str(ds.SeriesInstanceUID).encode() for ds in uids] + [
+        str(ds.StudyInstanceUID).encode() for ds in uids
+    ]
+    made = [
+        journey.model_s,
+        journey.model_st,
+        *tmp_path.rglob("*"),
+        *journey.cohort.parent.rglob("*"),
+    ]
     for path in made:
         if path.is_file():
             content = path.read_bytes()
@@ -125,7 +191,9 @@ def test_the_python_api_does_the_same(archive: Path, tmp_path: Path) -> None:
     assert len(report.added) == 3
     model = train(tmp_path / "cohort", tmp_path / "s", organs=["Lens_L"], iterations=1)
     assert model.organs == ("Lens_L",)
-    child = adapt(tmp_path / "s", tmp_path / "cohort", tmp_path / "st", retrain_last=4, iterations=1)
+    child = adapt(
+        tmp_path / "s", tmp_path / "cohort", tmp_path / "st", retrain_last=4, iterations=1
+    )
     assert child.provenance.retrained_layers == 4
     scores = evaluate(tmp_path / "cohort", [tmp_path / "s", tmp_path / "st"], tmp_path / "scores")
     assert len(scores) == 6

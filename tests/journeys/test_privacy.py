@@ -1,4 +1,7 @@
-"""Everything that could name a patient, planted everywhere; then every byte that is stored is searched for it."""
+"""Everything that could name a patient, planted everywhere;
+
+then every byte that is stored is searched for it.
+"""
 
 import os
 from collections.abc import Iterator
@@ -13,8 +16,8 @@ from tests.geometry.conftest import make_grid
 
 from recontour import evaluate, import_dicom
 from recontour.cli.main import main
-from recontour.cohort.export import export
 from recontour.dicom.deidentify import deidentify
+from recontour.exchange.export import export
 from recontour.network import load_model, save_model
 
 WORD = "XYLOPHAGUS"  # no word of ours, of the standard or of a hash
@@ -70,7 +73,9 @@ def plant_in_file(file: Dataset) -> None:
 
 def name_rois(structure_set: Dataset) -> None:
     plant_in_file(structure_set)
-    for roi, name in zip(structure_set.StructureSetROISequence, ("Brainstem", f"GTV {WORD}"), strict=True):
+    for roi, name in zip(
+        structure_set.StructureSetROISequence, ("Brainstem", f"GTV {WORD}"), strict=True
+    ):
         plant(roi)
         roi.ROIName = name
 
@@ -87,7 +92,10 @@ def stored(folder: Path) -> bytes:
 def held(folder: Path) -> list[str]:
     content = stored(folder)
     assert content
-    spelt = {secret: (secret.encode(), secret.encode("utf-16-le"), secret.encode("utf-16-be")) for secret in SECRETS}
+    spelt = {
+        secret: (secret.encode(), secret.encode("utf-16-le"), secret.encode("utf-16-be"))
+        for secret in SECRETS
+    }
     return [secret for secret, ways in spelt.items() if any(way in content for way in ways)]
 
 
@@ -99,7 +107,9 @@ def archive(tmp_path: Path) -> Path:
     for name in ("good", "bad rescaling", "no set", "cut off"):
         scan = make_scan(folder / f"{WORD} {name}" / WORD, grid, seed=name)
         if name != "no set":
-            make_structure_set(folder / f"{WORD} {name}" / f"{WORD}.dcm", scan, ("Brainstem", "GTV"), seed=name)
+            make_structure_set(
+                folder / f"{WORD} {name}" / f"{WORD}.dcm", scan, ("Brainstem", "GTV"), seed=name
+            )
             edit(folder / f"{WORD} {name}" / f"{WORD}.dcm", name_rois)
         edit(folder / f"{WORD} {name}" / WORD, plant_in_file)
     edit(folder / f"{WORD} bad rescaling" / WORD, lambda image: setattr(image, "RescaleType", WORD))
@@ -109,9 +119,14 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_nothing_that_is_stored_names_the_patient(
-    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("recontour.dicom.deidentify.secrets.token_bytes", lambda size: bytes(range(size)))
+    monkeypatch.setattr(
+        "recontour.dicom.deidentify.secrets.token_bytes", lambda size: bytes(range(size))
+    )
     monkeypatch.chdir(tmp_path)
     assert held(archive) == list(SECRETS)  # the search finds what is there
     cohort = Path(WORD) / "cohort"
@@ -123,9 +138,13 @@ def test_nothing_that_is_stored_names_the_patient(
     assert written.structure_sets == 2
     export(cohort, Path(WORD) / "nifti", format="nifti")
     assert main(["inspect", str(cohort)]) == 0
-    assert main(["train", str(cohort), "--out", f"{WORD}/south.safetensors", "--iterations", "1"]) == 0
+    assert (
+        main(["train", str(cohort), "--out", f"{WORD}/south.safetensors", "--iterations", "1"]) == 0
+    )
     save_model(load_model(Path(WORD) / "south.safetensors"), Path(WORD) / "again")
-    evaluate(cohort, [Path(WORD) / "south.safetensors", Path(WORD) / "again"], Path(WORD) / "evaluation")
+    evaluate(
+        cohort, [Path(WORD) / "south.safetensors", Path(WORD) / "again"], Path(WORD) / "evaluation"
+    )
     capsys.readouterr()
     for name in ("cohort", "deidentified", "nifti", "evaluation"):
         assert held(Path(WORD) / name) == [], name

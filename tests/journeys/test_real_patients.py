@@ -14,18 +14,33 @@ from recontour.evaluation import read_scores
 
 def dicom(shared_data: Path, out: Path, *words: str) -> Path:
     subprocess.run(
-        [sys.executable, str(shared_data / "make_dicom.py"), str(out), *words], check=True, capture_output=True
+        [sys.executable, str(shared_data / "make_dicom.py"), str(out), *words],
+        check=True,
+        capture_output=True,
     )
     return out
 
 
-def test_source_to_target(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = dicom(shared_data, tmp_path / "source-dicom", "--role", "source", "--fold", "val", "--limit", "2")
-    target = dicom(shared_data, tmp_path / "target-dicom", "--role", "target2", "--fold", "val", "--limit", "2")
+def test_source_to_target(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = dicom(
+        shared_data, tmp_path / "source-dicom", "--role", "source", "--fold", "val", "--limit", "2"
+    )
+    target = dicom(
+        shared_data, tmp_path / "target-dicom", "--role", "target2", "--fold", "val", "--limit", "2"
+    )
     assert main(["import", str(source), str(tmp_path / "source")]) == 0
     assert main(["import", str(target), str(tmp_path / "target")]) == 0
     organs = set(Cohort.open(tmp_path / "target").organs)
-    assert {"Brainstem", "SpinalCord", "Parotid_L", "Parotid_R", "Bone_Mandible", "Larynx"} <= organs  # named in French
+    assert {
+        "Brainstem",
+        "SpinalCord",
+        "Parotid_L",
+        "Parotid_R",
+        "Bone_Mandible",
+        "Larynx",
+    } <= organs  # named in French
 
     s, st = tmp_path / "Model_S", tmp_path / "Model_ST"
     assert (
@@ -44,8 +59,23 @@ def test_source_to_target(shared_data: Path, tmp_path: Path, capsys: pytest.Capt
         )
         == 0
     )
-    assert main(["adapt", str(s), str(tmp_path / "target"), "--out", str(st), "--iterations", "4"]) == 0
-    assert main(["evaluate", str(tmp_path / "target"), str(s), str(st), "--out", str(tmp_path / "report")]) == 0
+    assert (
+        main(["adapt", str(s), str(tmp_path / "target"), "--out", str(st), "--iterations", "4"])
+        == 0
+    )
+    assert (
+        main(
+            [
+                "evaluate",
+                str(tmp_path / "target"),
+                str(s),
+                str(st),
+                "--out",
+                str(tmp_path / "report"),
+            ]
+        )
+        == 0
+    )
     scores = read_scores(tmp_path / "report" / "scores.csv")
     assert len({row.case for row in scores}) == 2
     assert max(row.dsc for row in scores) > 0.1  # a hundred steps are enough to find something

@@ -49,16 +49,30 @@ def test_metric_readings_writes_what_it_reads(script: ModuleType, tmp_path: Path
     ]
 
 
-SCRIPTS = ("candidates", "ablation", "cached_against_plain", "parent_share", "normalisation", "against_nnunet")
+SCRIPTS = (
+    "candidates",
+    "ablation",
+    "cached_against_plain",
+    "parent_share",
+    "normalisation",
+    "against_nnunet",
+)
 
 
-def raw(scores: ModuleType, row: str, part: str, seed: int, case: str, organ: str, dsc: float) -> object:
+def raw(
+    scores: ModuleType, row: str, part: str, seed: int, case: str, organ: str, dsc: float
+) -> object:
     return scores.RawScore(row, part, seed, case, organ, dsc, 0.9, 2.5, 3.0, 1.0, 0.5, 10.0)
 
 
 @pytest.mark.parametrize("script", ["raw_scores"], indirect=True)
-def test_scores_of_a_benchmark_come_back(script: ModuleType, model: Model, north: Cohort, tmp_path: Path) -> None:
-    """An untrained model finds nothing, or nonsense: whatever it is, every case and organ has its row."""
+def test_scores_of_a_benchmark_come_back(
+    script: ModuleType, model: Model, north: Cohort, tmp_path: Path
+) -> None:
+    """An untrained model finds nothing, or nonsense:
+
+    whatever it is, every case and organ has its row.
+    """
     scores = script.score_cases(model, north, "one", "test", 3)
     shared = [(case.id, organ) for case in north for organ in model.organs if organ in case.organs]
     assert [(one.case, one.organ) for one in scores] == shared
@@ -70,7 +84,10 @@ def test_scores_of_a_benchmark_come_back(script: ModuleType, model: Model, north
 
 @pytest.mark.parametrize("script", ["raw_scores"], indirect=True)
 def test_means_of_raw_scores(script: ModuleType) -> None:
-    """Organ A: patient x 0.2 and 0.4 with two seeds, patient y 0.5; organ B: 0.8. By hand: (0.4 + 0.8) / 2."""
+    """Organ A: patient x 0.2 and 0.4 with two seeds, patient y 0.5;
+
+    organ B: 0.8. By hand: (0.4 + 0.8) / 2.
+    """
     one = [
         raw(script, "w", "fold 0", 0, "x", "A", 0.2),
         raw(script, "w", "fold 0", 1, "x", "A", 0.4),
@@ -85,7 +102,10 @@ def test_means_of_raw_scores(script: ModuleType) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, indirect=True)
 def test_a_benchmarks_table_is_made_of_its_scores_alone(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     scores = importlib.import_module("raw_scores")
     part = {"candidates": "source", "normalisation": "source"}.get(script.__name__, "fold 0")
@@ -94,10 +114,16 @@ def test_a_benchmarks_table_is_made_of_its_scores_alone(
         for row, more in (("plain", 0.0), ("cached", 0.125))
         for case, dsc in (("a", 0.25), ("b", 0.5))
     ]
-    rows += [raw(scores, row, "target1", 0, "t", "Brainstem", 0.5) for row in ("plain", "cached") if part == "source"]
+    rows += [
+        raw(scores, row, "target1", 0, "t", "Brainstem", 0.5)
+        for row in ("plain", "cached")
+        if part == "source"
+    ]
     (tmp_path / "results").mkdir()
     for name in ("SCORES", "RESULTS"):
-        place = tmp_path / "results" / ("" if name == "RESULTS" else f"{script.__name__}_scores.csv")
+        place = (
+            tmp_path / "results" / ("" if name == "RESULTS" else f"{script.__name__}_scores.csv")
+        )
         monkeypatch.setattr(script, name, place, raising=False)
     scores.write(tmp_path / "results" / f"{script.__name__}_scores.csv", rows)
     monkeypatch.setattr("sys.argv", [script.__name__, "--table"])
@@ -110,8 +136,12 @@ def test_a_benchmarks_table_is_made_of_its_scores_alone(
 
 
 @pytest.mark.parametrize("script", ["real_centres"], indirect=True)
-def test_the_main_table_of_a_study_is_made_of_its_scores_alone(script: ModuleType, tmp_path: Path) -> None:
-    """The report's own numbers, from tables/scores.csv, which holds the cells of all other experiments, too."""
+def test_the_main_table_of_a_study_is_made_of_its_scores_alone(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    """The report's own numbers, from tables/scores.csv, which holds the cells of all other
+    experiments, too.
+    """
     grid = the_grid()
     results = all_results(grid)
     written(tmp_path, grid, results)

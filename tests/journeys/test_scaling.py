@@ -32,14 +32,21 @@ def growth(monkeypatch: pytest.MonkeyPatch) -> "Callable[..., scaling.Growth]":
     ],
 )
 def test_growth_is_told_above_the_constant(
-    growth: "Callable[..., scaling.Growth]", cost: Callable[[int], float], exponent: float, verdict: str
+    growth: "Callable[..., scaling.Growth]",
+    cost: Callable[[int], float],
+    exponent: float,
+    verdict: str,
 ) -> None:
     told = growth(CASES, [cost(n) for n in CASES])
-    assert told.exponent == pytest.approx(exponent, abs=0.06)  # exponents are tried in steps of 0.05
+    assert told.exponent == pytest.approx(
+        exponent, abs=0.06
+    )  # exponents are tried in steps of 0.05
     assert told.verdict == verdict
 
 
-def test_a_quadratic_part_is_told_by_its_share_at_the_largest_size(growth: "Callable[..., scaling.Growth]") -> None:
+def test_a_quadratic_part_is_told_by_its_share_at_the_largest_size(
+    growth: "Callable[..., scaling.Growth]",
+) -> None:
     told = growth(CASES, [1 + 0.02 * n + 0.0002 * n**2 for n in CASES])
     share = 0.0002 * 136**2 / (1 + 0.02 * 136 + 0.0002 * 136**2)
     assert told.quadratic_share == pytest.approx(share)

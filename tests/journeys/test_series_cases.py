@@ -14,7 +14,7 @@ from tests.journeys.conftest import write_patient
 
 from recontour.cli import main
 from recontour.cohort import Cohort
-from recontour.geometry.nifti import write_nifti
+from recontour.exchange.nifti import write_nifti
 
 OVERLAP = "two acquisitions in one series overlap from z = 10.5 to 15.0 mm"
 
@@ -62,18 +62,24 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return command
 
 
-@pytest.mark.parametrize("says", [{"AcquisitionNumber": 2}, {"AcquisitionTime": "130000"}, {"KVP": 80}], ids=str)
-def test_two_passes_that_overlap(tmp_path: Path, run: Run, says: dict[str, object], journey: object) -> None:
+@pytest.mark.parametrize(
+    "says", [{"AcquisitionNumber": 2}, {"AcquisitionTime": "130000"}, {"KVP": 80}], ids=str
+)
+def test_two_passes_that_overlap(
+    tmp_path: Path, run: Run, says: dict[str, object], journey: object
+) -> None:
     write_patient(tmp_path / "in", 0)
     add_pass(tmp_path / "in" / "CT", **says)
     code, said = run("import", tmp_path / "in", tmp_path / "cohort")
     assert (code, OVERLAP in said) == (2, True)
     assert not (tmp_path / "cohort").exists()
 
-    model = getattr(journey, "model_s")  # noqa: B009
+    model = getattr(journey, "model_s")
     code, said = run("contour", model, tmp_path / "in", "--out", tmp_path / "rs.dcm")
     assert (code, OVERLAP in said) == (2, True)
-    code, said = run("convert", tmp_path / "in" / "RS.dcm", tmp_path / "in" / "CT", "--out", tmp_path / "rs.dcm")
+    code, said = run(
+        "convert", tmp_path / "in" / "RS.dcm", tmp_path / "in" / "CT", "--out", tmp_path / "rs.dcm"
+    )
     assert (code, OVERLAP in said) == (2, True)
     assert not (tmp_path / "rs.dcm").exists()
 
@@ -117,7 +123,7 @@ def test_a_page_of_a_screen_in_the_series(tmp_path: Path, run: Run, journey: obj
     code, said = run("deidentify", tmp_path / "in", tmp_path / "out")
     assert (code, passed_over in said) == (0, True)
     assert len(list((tmp_path / "out").rglob("CT*.dcm"))) == 6
-    model = getattr(journey, "model_s")  # noqa: B009
+    model = getattr(journey, "model_s")
     code, said = run("contour", model, tmp_path / "in", "--out", tmp_path / "drawn.dcm")
     assert code in (0, 2)  # a model of two steps may find nothing
     assert code == 2 or passed_over in said
@@ -131,7 +137,9 @@ def test_padding_within_the_body_is_said(tmp_path: Path, run: Run) -> None:
     assert "voxels" in said
     assert "have its PixelPaddingValue (30 HU) and lie within the image" in said
     (case,) = Cohort.open(tmp_path / "cohort")
-    written = np.stack([pydicom.dcmread(file).pixel_array for file in sorted((tmp_path / "in" / "CT").iterdir())])
+    written = np.stack(
+        [pydicom.dcmread(file).pixel_array for file in sorted((tmp_path / "in" / "CT").iterdir())]
+    )
     np.testing.assert_array_equal(case.hu, written)
 
 
@@ -141,9 +149,7 @@ def test_a_private_transfer_syntax(tmp_path: Path, run: Run) -> None:
         image = pydicom.dcmread(file)
         image.file_meta.TransferSyntaxUID = pydicom.uid.UID("1.2.840.113619.5.2")
         pydicom.dcmwrite(file, image, implicit_vr=True, little_endian=True)
-    told = (
-        "its transfer syntax 1.2.840.113619.5.2 (GE private, pixels in big endian) is not read; export it uncompressed"
-    )
+    told = "its transfer syntax 1.2.840.113619.5.2 (GE private, pixels in big endian) is not read; export it uncompressed"
     code, said = run("import", tmp_path / "in", tmp_path / "cohort")
     assert (code, said.count(told)) == (2, 1)
     code, said = run("deidentify", tmp_path / "in", tmp_path / "out")

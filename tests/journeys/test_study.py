@@ -53,7 +53,9 @@ norms = ["group", "frozen"]
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """Five cases of a centre that draws everything a pixel larger."""
-    return fill(Cohort.open_or_create(tmp_path_factory.mktemp("target") / "east", "east"), 5, growth_px=1)
+    return fill(
+        Cohort.open_or_create(tmp_path_factory.mktemp("target") / "east", "east"), 5, growth_px=1
+    )
 
 
 def declare(folder: Path, north: Cohort, target: Cohort, more: str = "", workers: int = 1) -> Path:
@@ -67,7 +69,10 @@ def dsc(out: Path) -> dict[tuple[str, str, str], str]:
     found: dict[tuple[str, str, str], str] = {}
     for path in out.glob("cells/*/scores.csv"):
         with path.open() as file:
-            found |= {(row["model"], row["case"], row["organ"]): row["dsc"] for row in csv.DictReader(file)}
+            found |= {
+                (row["model"], row["case"], row["organ"]): row["dsc"]
+                for row in csv.DictReader(file)
+            }
     return found
 
 
@@ -76,7 +81,9 @@ def test_a_study_from_its_file_to_its_report(
 ) -> None:
     study, out = declare(tmp_path, north, target, MORE, workers=2), tmp_path / "out"
     assert main(["study", str(study), "--dry-run"]) == 0
-    cells = re.search(r"(\d+) cells: .* with 2 workers; \d+ MB of disk, .* more while", _told(capsys))
+    cells = re.search(
+        r"(\d+) cells: .* with 2 workers; \d+ MB of disk, .* more while", _told(capsys)
+    )
     assert cells
     assert not out.exists()
 
@@ -88,7 +95,16 @@ def test_a_study_from_its_file_to_its_report(
         assert words in page
     assert str(north.path) not in page  # where a cohort lies is nobody's business
     names = {path.stem for path in (out / "tables").iterdir()}
-    assert names >= {"models", "depth", "cases", "separately", "normalisation", "retention", "times", "scores"}
+    assert names >= {
+        "models",
+        "depth",
+        "cases",
+        "separately",
+        "normalisation",
+        "retention",
+        "times",
+        "scores",
+    }
 
     # again: nothing is left to do or computed twice, and without --resume nothing is touched
     assert main(["study", str(study), "--dry-run", "--out", str(out)]) == 0
@@ -150,12 +166,23 @@ def all_gone(group: int) -> bool:
 
 
 def test_three_kills_change_no_number(north: Cohort, target: Cohort, tmp_path: Path) -> None:
-    study = declare(tmp_path, north, target, "[depth]\niterations = 2\nlayers = [1]\ncontrols = []\n", workers=2)
+    study = declare(
+        tmp_path, north, target, "[depth]\niterations = 2\nlayers = [1]\ncontrols = []\n", workers=2
+    )
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     began = time.monotonic()
     assert main(["study", str(study), "--out", str(whole)]) == 0
     lasted = time.monotonic() - began
-    command = [sys.executable, "-m", "recontour", "study", str(study), "--out", str(killed), "--resume"]
+    command = [
+        sys.executable,
+        "-m",
+        "recontour",
+        "study",
+        str(study),
+        "--out",
+        str(killed),
+        "--resume",
+    ]
     moments = random.Random(7)
     for _ in range(3):
         process = subprocess.Popen(
@@ -196,7 +223,9 @@ def test_a_study_may_grow_but_not_change(
     assert "another retention_cases; choose another --out" in capsys.readouterr().err
 
 
-def test_the_example_is_printed_and_a_study_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_is_printed_and_a_study_needs_a_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["study", "--example"]) == 0
     assert "[models]" in capsys.readouterr().out
     assert main(["study"]) == 2

@@ -10,7 +10,9 @@ from recontour.training.loop import optimiser_of
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import freeze_all_but_last
 
-TINY = Architecture(stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16)
+TINY = Architecture(
+    stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,9 @@ def outputs(network: Network, side: int) -> dict[str, tuple[int, ...]]:
     """What each module gives for one slice, and nothing else."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, module in network.named_modules():
-        module.register_forward_hook(lambda _m, _i, result, name=name: shapes.update({name: tuple(result.shape[1:])}))
+        module.register_forward_hook(
+            lambda _m, _i, result, name=name: shapes.update({name: tuple(result.shape[1:])})
+        )
     network(torch.empty(1, 1, side, side, device="meta"))
     return shapes
 
@@ -70,10 +74,22 @@ def test_every_stage_has_its_share_of_162_gmac(paper: Network) -> None:
 
 
 def test_every_stage_has_the_parameters_of_resnet_101(paper: Network) -> None:
-    count = {name: sum(p.numel() for p in getattr(paper, name).parameters()) for name in GMAC_AT_417}
-    published = {"conv2": 215_808, "conv3": 1_219_584, "conv4": 26_090_496, "conv5": 14_964_736}  # layer1 to layer4
-    spp = (1 + 3 * 9) * 2048 * 256 + 4 * 2 * 256 + (4 * 256 * 2 + 2)  # branches, their normalisation, scores
-    assert count == published | {"conv1": 64 * 7 * 7 + 2 * 64, "spp": spp}  # one channel of CT, not three of colour
+    count = {
+        name: sum(p.numel() for p in getattr(paper, name).parameters()) for name in GMAC_AT_417
+    }
+    published = {
+        "conv2": 215_808,
+        "conv3": 1_219_584,
+        "conv4": 26_090_496,
+        "conv5": 14_964_736,
+    }  # layer1 to layer4
+    spp = (
+        (1 + 3 * 9) * 2048 * 256 + 4 * 2 * 256 + (4 * 256 * 2 + 2)
+    )  # branches, their normalisation, scores
+    assert count == published | {
+        "conv1": 64 * 7 * 7 + 2 * 64,
+        "spp": spp,
+    }  # one channel of CT, not three of colour
 
 
 def test_a_frozen_step_costs_two_thirds_of_a_full_one() -> None:
@@ -129,10 +145,14 @@ def test_organs_are_independent_outputs() -> None:
 
 
 @pytest.mark.parametrize(("short", "long"), [((29, 29), (225, 225)), ((5, 3), (33, 17))])
-def test_interpolation_by_matrices_is_bilinear(short: tuple[int, int], long: tuple[int, int]) -> None:
+def test_interpolation_by_matrices_is_bilinear(
+    short: tuple[int, int], long: tuple[int, int]
+) -> None:
     maps = torch.randn(2, 3, *short, dtype=torch.float64)
     ours = interpolated(maps, long)
     plain = nn.functional.interpolate(maps, size=long, mode="bilinear", align_corners=True)
     assert torch.allclose(ours, plain, rtol=1e-12, atol=1e-12)
-    assert torch.allclose(ours[..., ::8, ::8], maps, rtol=1e-12, atol=1e-12)  # the corners, and every eighth pixel
+    assert torch.allclose(
+        ours[..., ::8, ::8], maps, rtol=1e-12, atol=1e-12
+    )  # the corners, and every eighth pixel
     assert ours.is_contiguous()

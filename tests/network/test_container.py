@@ -56,11 +56,20 @@ def test_a_header_of_exabytes_is_not_read(path: Path, length: int) -> None:
         ('{"a": 5}', "its header"),
         ('{"__metadata__": 5}', "its header"),
         ('{"__metadata__": {"recontour": 5}}', "its header"),
-        ('{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}', "greater than or equal to 0"),
+        (
+            '{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
+            "greater than or equal to 0",
+        ),
         ('{"a": {"dtype": "F32", "shape": [1e30], "data_offsets": [0, 4]}}', "its header"),
-        ('{"a": {"dtype": "F32", "shape": [99999999999999999999], "data_offsets": [0, 4]}}', "its header"),
+        (
+            '{"a": {"dtype": "F32", "shape": [99999999999999999999], "data_offsets": [0, 4]}}',
+            "its header",
+        ),
         ('{"__metadata__": {}, "__metadata__": {}}', "one thing twice"),
-        ('{"a": {"dtype": "F32", "dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}', "one thing twice"),
+        (
+            '{"a": {"dtype": "F32", "dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}',
+            "one thing twice",
+        ),
         ('{"\\ud800": 1}', "its header"),
         ("{", "not JSON"),
     ],

@@ -7,7 +7,10 @@ from recontour.training.presets import PRESETS
 
 
 def multiply_adds_of(network: Network, crop_px: int) -> int:
-    """Counted while a slice goes through it: each point of each convolution's output takes one use of its weights."""
+    """Counted while a slice goes through it:
+
+    each point of each convolution's output takes one use of its weights.
+    """
     counted = []
 
     def count(module: nn.Module, _given: object, made: torch.Tensor) -> None:
@@ -22,7 +25,9 @@ def multiply_adds_of(network: Network, crop_px: int) -> int:
 
 
 def test_the_cost_is_what_a_slice_takes() -> None:
-    architecture = Architecture(8, (8, 12, 16, 20), (1, 2, 3), 2, spp_channels=24, parent_from="conv4")
+    architecture = Architecture(
+        8, (8, 12, 16, 20), (1, 2, 3), 2, spp_channels=24, parent_from="conv4"
+    )
     network = Network(architecture, 3)
     cost = cost_of(network, 41)
     assert cost.multiply_adds == multiply_adds_of(network, 41)
@@ -32,7 +37,9 @@ def test_the_cost_is_what_a_slice_takes() -> None:
 def test_shapes_are_enough() -> None:
     with torch.device("meta"):
         without_weights = Network(PRESETS["compact"].architecture, 12)
-    assert cost_of(without_weights, 225) == cost_of(Network(PRESETS["compact"].architecture, 12), 225)
+    assert cost_of(without_weights, 225) == cost_of(
+        Network(PRESETS["compact"].architecture, 12), 225
+    )
 
 
 def test_both_presets_are_far_below_the_limits() -> None:

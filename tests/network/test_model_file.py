@@ -72,20 +72,27 @@ def test_a_file_from_before_the_fingerprints_is_read(path: Path) -> None:
     assert load_model(rewritten(path, {"provenance": provenance})).provenance.trained_on == ()
 
 
-@pytest.mark.parametrize(("name", "unused", "used"), [("refine_channels", 0, 32), ("parent_head", False, True)])
+@pytest.mark.parametrize(
+    ("name", "unused", "used"), [("refine_channels", 0, 32), ("parent_head", False, True)]
+)
 def test_a_file_that_speaks_of_what_is_gone_is_read_if_it_did_not_use_it(
     path: Path, model: Model, name: str, unused: object, used: object
 ) -> None:
     architecture = json.loads(header(path)["__metadata__"]["recontour"])["architecture"]
     assert (
-        load_model(rewritten(path, {"architecture": architecture | {name: unused}})).architecture == model.architecture
+        load_model(rewritten(path, {"architecture": architecture | {name: unused}})).architecture
+        == model.architecture
     )
-    with pytest.raises(ModelFileError, match=rf"older recontour \({name}\); train or adapt it again"):
+    with pytest.raises(
+        ModelFileError, match=rf"older recontour \({name}\); train or adapt it again"
+    ):
         load_model(rewritten(path, {"architecture": architecture | {name: used}}))
 
 
 def test_a_recipe_of_an_earlier_recontour_is_read(path: Path) -> None:
-    """Nothing is computed from it, so that a setting that has gone, or had another form, is no harm."""
+    """Nothing is computed from it, so that a setting that has gone, or had another form, is no
+    harm.
+    """
     earlier = {
         "iterations": 2200, "window": 13, "window_share": 0.9, "parent_share": 0.25,
         "augmentation": {"zooms": [], "zoom_range": [0.8, 1.25], "hu_gain": 0.02},
@@ -95,7 +102,14 @@ def test_a_recipe_of_an_earlier_recontour_is_read(path: Path) -> None:
 
 def test_the_file_carries_a_card_in_plain_json(path: Path) -> None:
     about = json.loads(header(path)["__metadata__"]["recontour"])
-    assert list(about["card"]) == ["0 Card", "1 Model", "2 Technical", "3 Training", "4 Evaluation", "5 Other"]
+    assert list(about["card"]) == [
+        "0 Card",
+        "1 Model",
+        "2 Technical",
+        "3 Training",
+        "4 Evaluation",
+        "5 Other",
+    ]
     assert "north" in about["card"]["3 Training"]["centre"]
 
 
@@ -108,7 +122,10 @@ def test_an_existing_file_is_not_overwritten(model: Model, path: Path) -> None:
 
 
 def test_a_disk_that_is_full_is_told_and_nothing_is_left(model: Model, tmp_path: Path) -> None:
-    with largest_file(1000), pytest.raises(FaultError, match=r"m could not be written \(File too large\)"):
+    with (
+        largest_file(1000),
+        pytest.raises(FaultError, match=r"m could not be written \(File too large\)"),
+    ):
         save_model(model, tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
 
@@ -161,7 +178,9 @@ def test_another_tool_s_safetensors_is_foreign(tmp_path: Path) -> None:
         ({"provenance": {}}, r"lacks provenance\.preset"),
     ],
 )
-def test_a_description_that_cannot_be_is_refused(path: Path, change: dict[str, object], says: str) -> None:
+def test_a_description_that_cannot_be_is_refused(
+    path: Path, change: dict[str, object], says: str
+) -> None:
     with pytest.raises(ModelFileError, match=says):
         load_model(rewritten(path, change))
 
@@ -169,7 +188,9 @@ def test_a_description_that_cannot_be_is_refused(path: Path, change: dict[str, o
 def test_a_description_with_a_gap_is_refused(path: Path) -> None:
     about = json.loads(header(path)["__metadata__"]["recontour"])
     del about["organs"]
-    safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata={"recontour": json.dumps(about)})
+    safetensors.torch.save_file(
+        safetensors.torch.load_file(path), path, metadata={"recontour": json.dumps(about)}
+    )
     with pytest.raises(ModelFileError, match="lacks organs"):
         load_model(path)
 
@@ -182,7 +203,9 @@ def forged(path: Path, change: Callable[[dict[str, Tensor]], object]) -> Path:
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.numpy().tobytes())
-    about = json.loads(header(path)["__metadata__"]["recontour"]) | {"weights_sha256": digest.hexdigest()}
+    about = json.loads(header(path)["__metadata__"]["recontour"]) | {
+        "weights_sha256": digest.hexdigest()
+    }
     safetensors.torch.save_file(tensors, path, metadata={"recontour": json.dumps(about)})
     return path
 
@@ -216,7 +239,9 @@ def test_a_forged_file_is_else_as_good_as_a_true_one(path: Path, model: Model) -
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("parent_from", [None, "conv1", "conv5"])
-def test_every_tensor_comes_back_to_the_bit(model: Model, tmp_path: Path, norm: str, parent_from: str | None) -> None:
+def test_every_tensor_comes_back_to_the_bit(
+    model: Model, tmp_path: Path, norm: str, parent_from: str | None
+) -> None:
     architecture = replace(model.architecture, norm=norm, parent_from=parent_from)
     network = Network(architecture, 2)
     for name, tensor in network.state_dict().items():
@@ -291,15 +316,21 @@ def test_loading_draws_nothing(path: Path) -> None:
         ("provenance", [], "provenance"),
     ],
 )  # fmt: skip
-def test_what_is_out_of_bounds_is_named_with_its_place(path: Path, place: str, value: object, says: str) -> None:
+def test_what_is_out_of_bounds_is_named_with_its_place(
+    path: Path, place: str, value: object, says: str
+) -> None:
     with pytest.raises(ModelFileError, match=says):
         load_model(with_setting(path, place, value))
     said_of(path)
 
 
-@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 1000 + "]" * 1000])
+@pytest.mark.parametrize(
+    "word", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 1000 + "]" * 1000]
+)
 def test_a_number_that_is_none_is_refused(path: Path, word: str) -> None:
-    description = header(path)["__metadata__"]["recontour"].replace('"pixel_mm": 2.0', f'"pixel_mm": {word}')
+    description = header(path)["__metadata__"]["recontour"].replace(
+        '"pixel_mm": 2.0', f'"pixel_mm": {word}'
+    )
     assert word in description
     weights = safetensors.torch.load_file(path)
     safetensors.torch.save_file(weights, path, metadata={"recontour": description})
@@ -307,31 +338,56 @@ def test_a_number_that_is_none_is_refused(path: Path, word: str) -> None:
 
 
 def test_a_description_that_says_one_thing_twice_is_refused(path: Path) -> None:
-    description = header(path)["__metadata__"]["recontour"].replace('"format": 1', '"format": 1, "format": 1')
+    description = header(path)["__metadata__"]["recontour"].replace(
+        '"format": 1', '"format": 1, "format": 1'
+    )
     weights = safetensors.torch.load_file(path)
     safetensors.torch.save_file(weights, path, metadata={"recontour": description})
     assert "says one thing twice" in said_of(path)
 
 
-def test_channels_that_the_tensors_do_not_have_take_no_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_channels_that_the_tensors_do_not_have_take_no_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The network is compared with the file's tensors before any of them is read."""
     with_setting(path, "architecture.spp_channels", 4096)
     monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("the weights were read"))
     line = said_of(path)
-    assert "('spp.branches.0.0.weight': 'F32' of shape (16, 16, 1, 1) seen, 'F32' of shape (4096, 16, 1, 1)" in line
+    assert (
+        "('spp.branches.0.0.weight': 'F32' of shape (16, 16, 1, 1) seen, 'F32' of shape (4096, 16, 1, 1)"
+        in line
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda t: t.pop("spp.scores.bias"), "'spp.scores.bias': none seen, 'F32' of shape (4,) expected"),
-        (lambda t: t.update(more=torch.zeros(2)), "'more': 'F32' of shape (2,) seen, none expected"),
-        (lambda t: t.update({"spp.scores.bias": torch.zeros(4).double()}), "'F64' of shape (4,) seen"),
+        (
+            lambda t: t.pop("spp.scores.bias"),
+            "'spp.scores.bias': none seen, 'F32' of shape (4,) expected",
+        ),
+        (
+            lambda t: t.update(more=torch.zeros(2)),
+            "'more': 'F32' of shape (2,) seen, none expected",
+        ),
+        (
+            lambda t: t.update({"spp.scores.bias": torch.zeros(4).double()}),
+            "'F64' of shape (4,) seen",
+        ),
         (lambda t: t.update({"spp.scores.bias": torch.zeros(1)}), "'F32' of shape (1,) seen"),
         (lambda t: t.update({"\x1b[2J": torch.zeros(1)}), r"'\x1b[2J'"),
-        (lambda t: t["spp.scores.bias"].fill_(float("nan")), "spp.scores.bias holds numbers that are not finite"),
-        (lambda t: t["conv1.0.weight"][0].fill_(float("inf")), "conv1.0.weight holds numbers that are not finite"),
-        (lambda t: t["conv1.1.running_var"][0].fill_(-1), "conv1.1.running_var holds variances below 0"),
+        (
+            lambda t: t["spp.scores.bias"].fill_(float("nan")),
+            "spp.scores.bias holds numbers that are not finite",
+        ),
+        (
+            lambda t: t["conv1.0.weight"][0].fill_(float("inf")),
+            "conv1.0.weight holds numbers that are not finite",
+        ),
+        (
+            lambda t: t["conv1.1.running_var"][0].fill_(-1),
+            "conv1.1.running_var holds variances below 0",
+        ),
     ],
 )
 def test_tensors_that_are_not_the_network_s_are_named(
@@ -341,16 +397,22 @@ def test_tensors_that_are_not_the_network_s_are_named(
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
-def test_a_parent_s_share_is_between_none_and_all(model: Model, tmp_path: Path, share: float) -> None:
+def test_a_parent_s_share_is_between_none_and_all(
+    model: Model, tmp_path: Path, share: float
+) -> None:
     architecture = replace(TINY, parent_from="spp")
-    save_model(replace(model, network=Network(architecture, 2), architecture=architecture), tmp_path / "m")
+    save_model(
+        replace(model, network=Network(architecture, 2), architecture=architecture), tmp_path / "m"
+    )
     forged(tmp_path / "m", lambda tensors: tensors["parent_share_K"].fill_(share))
     assert "shares outside 0 to 1" in said_of(tmp_path / "m")
 
 
 def test_channels_that_group_normalisation_cannot_part_are_refused(path: Path) -> None:
     with_setting(path, "architecture.norm", "group")
-    assert "num_channels (50) must be divisible" in said_of(with_setting(path, "architecture.spp_channels", 50))
+    assert "num_channels (50) must be divisible" in said_of(
+        with_setting(path, "architecture.spp_channels", 50)
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
@@ -13,7 +13,10 @@ PLAIN = Preprocessing(pixel_mm=1.0, crop_px=33, window_hu=(-200.0, 400.0))
 
 
 def grid(
-    rows: int, columns: int, spacing: tuple[float, float] = (1.0, 1.0), origin: tuple[float, float] = (0.0, 0.0)
+    rows: int,
+    columns: int,
+    spacing: tuple[float, float] = (1.0, 1.0),
+    origin: tuple[float, float] = (0.0, 0.0),
 ) -> Grid:
     return Grid((1, rows, columns), spacing, (0.0,), origin)
 
@@ -33,7 +36,9 @@ def test_a_view_samples_where_it_says(row_mm: float, column_mm: float, x: float,
     seen = view(ramp(g), g, (x, y), PLAIN)[0]
     offsets = np.arange(-16, 17)
     expected = (x + offsets)[None, :] + 1000 * (y + offsets)[:, None]
-    assert np.allclose(seen.numpy(), expected, atol=0.05)  # float32 at 20 000: steps of 0.002, and a few of them
+    assert np.allclose(
+        seen.numpy(), expected, atol=0.05
+    )  # float32 at 20 000: steps of 0.002, and a few of them
 
 
 def test_a_view_turns_and_zooms_about_the_centre() -> None:
@@ -51,12 +56,16 @@ def test_a_coarser_view_averages_and_stays_in_place() -> None:
     seen = view(ramp(g), g, (0.0, 0.0), PLAIN)[0]
     assert seen[16, 16] == pytest.approx(0.0, abs=0.02)
     noise = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 241, 241)).astype(np.float32))
-    assert float(view(noise, g, (0.0, 0.0), PLAIN).std()) < 0.35  # a mean of 16 has a standard deviation of 1/4
+    assert (
+        float(view(noise, g, (0.0, 0.0), PLAIN).std()) < 0.35
+    )  # a mean of 16 has a standard deviation of 1/4
 
 
 def test_a_ct_smaller_than_one_pixel_of_the_view_is_still_seen() -> None:
     g = grid(8, 8, (0.1, 0.1))
-    assert torch.allclose(view(torch.full((1, 8, 8), 7.0), g, (0.35, 0.35), PLAIN), torch.tensor(7.0))
+    assert torch.allclose(
+        view(torch.full((1, 8, 8), 7.0), g, (0.35, 0.35), PLAIN), torch.tensor(7.0)
+    )
 
 
 @given(
@@ -76,7 +85,9 @@ def test_unview_is_bilinear_within_the_view_and_nothing_beyond(
     every_pixel = F.interpolate(
         torch.from_numpy(logits)[None], (PLAIN.crop_px,) * 2, mode="bilinear", align_corners=True
     )
-    places = torch.tensor(np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1)[None], dtype=torch.float32)
+    places = torch.tensor(
+        np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1)[None], dtype=torch.float32
+    )
     expected = F.grid_sample(every_pixel, places, align_corners=True)[0].numpy()
     expected[:, (np.abs(y)[:, None] > 1) | (np.abs(x)[None, :] > 1)] = -1.0
     doubtful = np.abs(expected) < 1e-4  # rounding may decide

@@ -45,7 +45,9 @@ def test_experiments_share_a_cell_that_both_ask_for() -> None:
 
 
 def test_the_paper_s_experiments_are_plain_fine_tuning() -> None:
-    grid = laid(depth=Depth(iterations=4), cases=Cases(iterations=4), normalisation=Normalisation(slices=8))
+    grid = laid(
+        depth=Depth(iterations=4), cases=Cases(iterations=4), normalisation=Normalisation(slices=8)
+    )
     (head_first,) = grid.controls["head first"]
     plain = [
         *grid.depth[10],
@@ -91,4 +93,6 @@ def test_each_normalisation_sees_as_many_slices() -> None:
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 def test_every_seed_repeats_everything(seeds: tuple[int, ...]) -> None:
     one = len(laid(depth=Depth(iterations=4), cases=Cases(iterations=4)).cells)
-    assert len(laid(seeds=seeds, depth=Depth(iterations=4), cases=Cases(iterations=4)).cells) == one * len(seeds)
+    assert len(
+        laid(seeds=seeds, depth=Depth(iterations=4), cases=Cases(iterations=4)).cells
+    ) == one * len(seeds)

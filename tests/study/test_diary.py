@@ -28,14 +28,18 @@ def test_what_was_written_is_there_again_after_a_kill(tmp_path: Path) -> None:
         assert diary.waiting == pytest.approx(0.2)
         assert diary.features == pytest.approx(0.1)
         assert [(point.iteration, point.value) for point in diary.loss] == [(6, 3.5)]
-        assert [(point.iteration, point.seconds, point.value) for point in diary.validation] == [(5, 2.5, 0.25)]
+        assert [(point.iteration, point.seconds, point.value) for point in diary.validation] == [
+            (5, 2.5, 0.25)
+        ]
 
 
 def test_a_diary_is_on_the_disk_when_it_is_closed_and_not_after_each_line(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "diary.csv"
-    monkeypatch.setattr("recontour.study.diary.time.monotonic", lambda: 0.0)  # all within one second
+    monkeypatch.setattr(
+        "recontour.study.diary.time.monotonic", lambda: 0.0
+    )  # all within one second
     with Diary(path) as diary:
         for iteration in (1, 2):
             diary.note(step(iteration))
@@ -48,22 +52,36 @@ def test_the_loss_curve_averages_windows(tmp_path: Path) -> None:
     with Diary(tmp_path / "diary.csv") as diary:
         for iteration in range(1, 2 * WINDOW + 1):
             diary.note(step(iteration, loss=0.0 if iteration <= WINDOW else 4.0))
-        assert [(point.iteration, point.value) for point in diary.loss] == [(WINDOW, 0.0), (2 * WINDOW, 4.0)]
+        assert [(point.iteration, point.value) for point in diary.loss] == [
+            (WINDOW, 0.0),
+            (2 * WINDOW, 4.0),
+        ]
         assert diary.loss[-1].seconds == pytest.approx(diary.seconds)
 
 
 def test_an_empty_diary_has_no_time(tmp_path: Path) -> None:
     with Diary(tmp_path / "diary.csv") as diary:
-        assert (diary.seconds, diary.waiting, diary.features, diary.loss, diary.validation) == (0, 0, 0, (), ())
+        assert (diary.seconds, diary.waiting, diary.features, diary.loss, diary.validation) == (
+            0,
+            0,
+            0,
+            (),
+            (),
+        )
 
 
-def test_a_look_at_the_validation_cases_comes_after_the_seconds_of_the_steps_before_it(tmp_path: Path) -> None:
+def test_a_look_at_the_validation_cases_comes_after_the_seconds_of_the_steps_before_it(
+    tmp_path: Path,
+) -> None:
     with Diary(tmp_path / "diary.csv") as diary:
         for iteration in range(1, 6):
             diary.note(step(iteration))
             if iteration % 2 == 0:
                 diary.validate(iteration, lambda: 0.5)
-        assert [(point.iteration, point.seconds) for point in diary.validation] == [(2, 1.0), (4, 2.0)]
+        assert [(point.iteration, point.seconds) for point in diary.validation] == [
+            (2, 1.0),
+            (4, 2.0),
+        ]
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,15 @@ STATISTICS = "conv1.1.running_mean"
 
 @pytest.fixture
 def ground(north: Cohort, south: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
-    """Two source cases to train on and one to test, one target case of each; a preset small enough for a test."""
-    small = replace(preset_of("compact"), architecture=TINY, preprocessing=Preprocessing(4.0, 49, (-200.0, 400.0)))
+    """Two source cases to train on and one to test, one target case of each;
+
+    a preset small enough for a test.
+    """
+    small = replace(
+        preset_of("compact"),
+        architecture=TINY,
+        preprocessing=Preprocessing(4.0, 49, (-200.0, 400.0)),
+    )
     monkeypatch.setitem(PRESETS, "tiny", small)
     study = Study(
         preset="tiny",
@@ -40,7 +47,11 @@ def ground(north: Cohort, south: Cohort, tmp_path: Path, monkeypatch: pytest.Mon
     first, second, third = north.case_ids
     splits = {
         "source": {"train": [first, second], "validation": [], "test": [third]},
-        "target": {"train": [south.case_ids[0]], "validation": [south.case_ids[0]], "test": [south.case_ids[1]]},
+        "target": {
+            "train": [south.case_ids[0]],
+            "validation": [south.case_ids[0]],
+            "test": [south.case_ids[1]],
+        },
     }
     return Ground(study, tmp_path / "study", {"source": north, "target": south}, splits)
 
@@ -78,8 +89,13 @@ def test_a_model_without_its_result_counts_if_its_recipe_is_the_same(
     assert perform(S, ground).scores == made.scores
     result.unlink()
     tiny = PRESETS["tiny"]
-    monkeypatch.setitem(PRESETS, "tiny", replace(tiny, train=replace(tiny.train, learning_rate=0.5)))
-    with pytest.raises(ResumeError, match=r"model was trained by another recipe; delete .*, and go on with --resume"):
+    monkeypatch.setitem(
+        PRESETS, "tiny", replace(tiny, train=replace(tiny.train, learning_rate=0.5))
+    )
+    with pytest.raises(
+        ResumeError,
+        match=r"model was trained by another recipe; delete .*, and go on with --resume",
+    ):
         perform(S, ground)
 
 
@@ -127,7 +143,9 @@ def test_a_draw_of_few_cases_is_the_same_for_both_models_and_grows(ground: Groun
     seen = [perform(cell, wide).train_cases for cell in (t, st)]
     trained = [load_model(wide.out / "cells" / cell.id / "model").provenance for cell in (t, st)]
     assert seen == [1, 1]
-    assert set(trained[0].trained_on) <= set(trained[1].trained_on)  # S's own cases are in the second, too
+    assert set(trained[0].trained_on) <= set(
+        trained[1].trained_on
+    )  # S's own cases are in the second, too
 
 
 def test_organs_that_no_training_case_has_are_an_error(ground: Ground) -> None:

@@ -12,7 +12,14 @@ import pytest
 from tests.study.test_study_report import a_result, the_grid
 
 from recontour.errors import ScoresError
-from recontour.study.results import Training, cell_folder, read_mask, read_result, write_masks, write_result
+from recontour.study.results import (
+    Training,
+    cell_folder,
+    read_mask,
+    read_result,
+    write_masks,
+    write_result,
+)
 
 CELL = the_grid().models[0].s
 SHAPE = (3, 5, 11)
@@ -55,14 +62,20 @@ def test_a_result_that_no_cell_has_is_refused_by_name(
         holder = holder[key]
     holder[place[-1]] = value
     (folder / "result.json").write_text(json.dumps(about))
-    with pytest.raises(ScoresError, match=rf"result\.json cannot be used \(.*{said}.*delete that file") as caught:
+    with pytest.raises(
+        ScoresError, match=rf"result\.json cannot be used \(.*{said}.*delete that file"
+    ) as caught:
         read_result(tmp_path, CELL)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize("content", [b"", b"null", b"[" * 5000, b"\xff", b"{", b'{"training": 1' + b"0" * 9000])
-def test_a_result_that_is_no_json_of_ours_is_refused(tmp_path: Path, folder: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"null", b"[" * 5000, b"\xff", b"{", b'{"training": 1' + b"0" * 9000]
+)
+def test_a_result_that_is_no_json_of_ours_is_refused(
+    tmp_path: Path, folder: Path, content: bytes
+) -> None:
     (folder / "result.json").write_bytes(content)
     with pytest.raises(ScoresError, match=r"result\.json cannot be used"):
         read_result(tmp_path, CELL)
@@ -111,7 +124,10 @@ def test_a_case_scored_twice_is_no_second_patient(tmp_path: Path, folder: Path) 
 
 def test_infinite_distances_and_nothing_to_measure_are_read(tmp_path: Path) -> None:
     result = a_result(CELL, trunk=float("nan"))
-    rows = [replace(row, hd95_mm=float("inf"), msd_mm=float("nan")) for row in result.scores["target test"]]
+    rows = [
+        replace(row, hd95_mm=float("inf"), msd_mm=float("nan"))
+        for row in result.scores["target test"]
+    ]
     write_result(tmp_path, replace(result, scores={"target test": rows}))
     kept = read_result(tmp_path, CELL)
     assert kept
@@ -127,7 +143,8 @@ def test_seconds_that_nobody_knows_are_no_speed() -> None:
 def masks(folder: Path, **arrays: np.ndarray[Any, Any]) -> Path:
     path = cell_folder(folder, CELL)
     path.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path / "masks.npz", **{name.replace("__", "/"): array for name, array in arrays.items()})  # type: ignore[arg-type]
+    named = {name.replace("__", "/"): array for name, array in arrays.items()}
+    np.savez_compressed(path / "masks.npz", **named)  # type: ignore[arg-type]
     return path / "masks.npz"
 
 
@@ -150,7 +167,9 @@ def test_contours_come_back(tmp_path: Path) -> None:
         np.asfortranarray(np.zeros((3, 5, 2), np.uint8)),
     ],
 )
-def test_contours_that_do_not_lie_on_their_ct_are_refused(tmp_path: Path, array: np.ndarray[Any, Any]) -> None:
+def test_contours_that_do_not_lie_on_their_ct_are_refused(
+    tmp_path: Path, array: np.ndarray[Any, Any]
+) -> None:
     masks(tmp_path, a__Brainstem=array)
     with pytest.raises(ScoresError, match=r"masks\.npz is damaged .* delete that file"):
         read_mask(tmp_path, CELL, "a", "Brainstem", SHAPE)

@@ -36,16 +36,25 @@ def test_what_a_kill_left_between_split_and_declaration_is_replaced(
     prepare(study, tmp_path, resume=False)
     ground = open_ground(tmp_path)
     assert ground.study == replace(study, organs=("Brainstem", "Lens_L", "Lens_R"))
-    assert sorted(len(ground.cases("source", fold)) for fold in ("train", "validation", "test")) == [0, 1, 2]
+    assert sorted(
+        len(ground.cases("source", fold)) for fold in ("train", "validation", "test")
+    ) == [0, 1, 2]
 
 
 @pytest.fixture
 def study(north: Cohort, tmp_path: Path) -> Study:
-    """Of the target, one patient to train on, who has a brain stem and a right lens; the one to test on has all."""
-    target = fill(Cohort.open_or_create(tmp_path / "target", "target"), 2, without={1: "Lens_L"}, growth_px=1)
+    """Of the target, one patient to train on, who has a brain stem and a right lens;
+
+    the one to test on has all.
+    """
+    target = fill(
+        Cohort.open_or_create(tmp_path / "target", "target"), 2, without={1: "Lens_L"}, growth_px=1
+    )
     tested, trained = (case_id_of("target", f"1.2.{number}") for number in range(2))
     (tmp_path / "target.csv").write_text(f"case,fold\n{trained},train\n{tested},test\n")
-    (tmp_path / "source.csv").write_text("case,fold\n" + "".join(f"{name},train\n" for name in north.case_ids[:2]))
+    (tmp_path / "source.csv").write_text(
+        "case,fold\n" + "".join(f"{name},train\n" for name in north.case_ids[:2])
+    )
     with (tmp_path / "source.csv").open("a") as file:
         file.write(f"{north.case_ids[2]},test\n")
     return Study(
@@ -71,7 +80,9 @@ def test_a_report_counts_patients_as_the_study_began_with_them(
     target = Cohort.open_or_create(tmp_path / "target", "target")
     masks = {organ: case.mask(organ) for organ in case.organs}
     for number, key in enumerate(("0", "1", "1", "2")):
-        target.add(f"t{number}", case.hu + number, case.grid, masks, "hash", patient=f"0123abcd-{key * 16}")
+        target.add(
+            f"t{number}", case.hu + number, case.grid, masks, "hash", patient=f"0123abcd-{key * 16}"
+        )
     (tmp_path / "split.csv").write_text("case,fold\nt0,train\nt1,test\nt2,test\nt3,test\n")
     study = Study(
         source=Centre(cohort=north.path, test=1),
@@ -82,12 +93,18 @@ def test_a_report_counts_patients_as_the_study_began_with_them(
     prepare(study, out, resume=False)
     for cell in grid(open_ground(out)).cells:
         rows = [
-            scored(f"t{number}", organ, cell.id, 0.5 + number / 10) for number in (1, 2, 3) for organ in cell.organs
+            scored(f"t{number}", organ, cell.id, 0.5 + number / 10)
+            for number in (1, 2, 3)
+            for organ in cell.organs
         ]
         write_result(out, replace(a_result(cell), scores={"target test": rows, "source test": []}))
     report_study(out)
     scores = csv.DictReader((out / "tables" / "scores.csv").read_text().splitlines())
-    assert {(row["case"], row["patient"]) for row in scores} == {("t1", "t1"), ("t2", "t1"), ("t3", "t3")}
+    assert {(row["case"], row["patient"]) for row in scores} == {
+        ("t1", "t1"),
+        ("t2", "t1"),
+        ("t3", "t3"),
+    }
     models = list(csv.DictReader((out / "tables" / "models.csv").read_text().splitlines()))
     assert {row["n"] for row in models} == {"2"}
     assert {round(float(row["dsc_mean"]), 9) for row in models} == {0.725}  # of 0.65 and 0.8
@@ -102,10 +119,19 @@ def test_a_report_counts_patients_as_the_study_began_with_them(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"organs": ("Lens_L",)}, "organs: .* of both centres must have Lens_L; both have Brainstem, Lens_R"),
+        (
+            {"organs": ("Lens_L",)},
+            "organs: .* of both centres must have Lens_L; both have Brainstem, Lens_R",
+        ),
         ({"organs": ("Brainstem", "Parotid_Left")}, "organs: .* must have Parotid_Left; both have"),
-        ({"separately": Separately(1, ("Parotid_Left",))}, r"separately\.organs: .* must have Parotid_Left; both have"),
-        ({"models": Models(1, retrain_last=99)}, r"models\.retrain_last is 99: .* compact has 29 layers; choose 1 "),
+        (
+            {"separately": Separately(1, ("Parotid_Left",))},
+            r"separately\.organs: .* must have Parotid_Left; both have",
+        ),
+        (
+            {"models": Models(1, retrain_last=99)},
+            r"models\.retrain_last is 99: .* compact has 29 layers; choose 1 ",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(
@@ -126,7 +152,9 @@ def test_a_study_that_grows_is_looked_at_again(study: Study, tmp_path: Path) -> 
     assert read_declared(tmp_path / "out") == replace(study, organs=("Brainstem", "Lens_R"))
 
 
-def test_patients_imported_later_change_no_cell(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patients_imported_later_change_no_cell(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(study.source.cohort, tmp_path / "source")
     study = replace(study, source=replace(study.source, cohort=tmp_path / "source"))
     prepare(study, tmp_path / "out", resume=False)
@@ -143,7 +171,9 @@ def test_patients_imported_later_change_no_cell(study: Study, tmp_path: Path, mo
         dry_run(replace(study, retention_cases=1), tmp_path / "out")
 
 
-def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(study: Study, tmp_path: Path) -> None:
+def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(
+    study: Study, tmp_path: Path
+) -> None:
     prepare(study, tmp_path / "out", resume=False)
     prepare(study, tmp_path / "out", resume=True)
     cohort = Cohort.open(study.target.cohort)
@@ -153,7 +183,9 @@ def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(study: Study,
     masks["Brainstem"][:, :, 1:] |= masks["Brainstem"][:, :, :-1]
     shutil.rmtree(case.path)
     cohort.add(name, hu, case.grid, masks, "hash")
-    with pytest.raises(SettingsError, match=f"split.csv: {name} was imported anew since the study began"):
+    with pytest.raises(
+        SettingsError, match=f"split.csv: {name} was imported anew since the study began"
+    ):
         prepare(replace(study, seeds=(0, 1)), tmp_path / "out", resume=True)
     assert read_declared(tmp_path / "out").seeds == (0,)
 
@@ -163,7 +195,10 @@ def test_a_report_tells_of_contours_that_are_recontour_s_own(study: Study, tmp_p
     about.write_text(json.dumps(json.loads(about.read_text()) | {"draft": True}))
     prepare(study, tmp_path / "out", resume=False)
     report_study(tmp_path / "out")
-    assert "the contours of 1 of 5 patients are recontour&#39;s own" in (tmp_path / "out" / "report.html").read_text()
+    assert (
+        "the contours of 1 of 5 patients are recontour&#39;s own"
+        in (tmp_path / "out" / "report.html").read_text()
+    )
 
 
 def test_a_split_file_that_was_edited_is_not_passed_over(study: Study, tmp_path: Path) -> None:
@@ -174,7 +209,10 @@ def test_a_split_file_that_was_edited_is_not_passed_over(study: Study, tmp_path:
     name = second.partition(",")[0]
     for edited in ([first, f"{name},test", third], [first, third]):
         file.write_text("\n".join(["case,fold", *edited]))
-        with pytest.raises(SettingsError, match=f"source.csv: {name} had another fold, or none, when the study began"):
+        with pytest.raises(
+            SettingsError,
+            match=f"source.csv: {name} had another fold, or none, when the study began",
+        ):
             prepare(study, tmp_path / "out", resume=True)
     file.write_text("\n".join(["case,fold", third, second, first]))  # the order says nothing
     prepare(study, tmp_path / "out", resume=True)
@@ -185,17 +223,32 @@ def test_a_split_file_that_was_edited_is_not_passed_over(study: Study, tmp_path:
 def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path) -> None:
     target = Cohort.open_or_create(tmp_path / "target", "target")
     for number, case in enumerate(north):
-        target.add(f"target-{number}", case.hu + number + 1, case.grid, {"Larynx": case.mask("Brainstem")}, "hash")
+        target.add(
+            f"target-{number}",
+            case.hu + number + 1,
+            case.grid,
+            {"Larynx": case.mask("Brainstem")},
+            "hash",
+        )
     study = Study(Centre(north.path, test=1), Centre(target.path, test=1), Models(iterations=1))
-    with pytest.raises(SettingsError, match=r"organs: .* of both centres must have one organ or more; both have none"):
+    with pytest.raises(
+        SettingsError,
+        match=r"organs: .* of both centres must have one organ or more; both have none",
+    ):
         prepare(study, tmp_path / "out", resume=False)
 
 
 def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> None:
     source, target = Centre(cohort=north.path, test=1), Centre(cohort=south.path, test=1)
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(OutputError, match=r"mine\.txt is a file, and a study is a folder; choose another --out"):
-        prepare(Study(source=source, target=target, models=Models(iterations=1)), tmp_path / "mine.txt", resume=False)
+    with pytest.raises(
+        OutputError, match=r"mine\.txt is a file, and a study is a folder; choose another --out"
+    ):
+        prepare(
+            Study(source=source, target=target, models=Models(iterations=1)),
+            tmp_path / "mine.txt",
+            resume=False,
+        )
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
@@ -233,14 +286,20 @@ def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
     run._fail(cell_folder(out, cell), why)
     assert report_study(out) == {cell.id: why}
     page = (out / "report.html").read_text()
-    assert "failed: (study)/cells/T/model and (target cohort)/cases/a, but (study)/cells/T/at without layout<" in page
+    assert (
+        "failed: (study)/cells/T/model and (target cohort)/cases/a, but (study)/cells/T/at without layout<"
+        in page
+    )
     assert str(tmp_path) not in page
 
 
 def test_a_report_states_what_the_cells_were_trained_with(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two Model_S are trained; then comes a recontour 9.9 with another learning rate, and trains a third."""
+    """Two Model_S are trained;
+
+    then comes a recontour 9.9 with another learning rate, and trains a third.
+    """
     out, mixed = tmp_path / "out", "Not all models are known to be trained by one recipe"
     study = replace(study, seeds=(0, 1, 2))
     prepare(study, out, resume=False)
@@ -256,7 +315,9 @@ def test_a_report_states_what_the_cells_were_trained_with(
     for cell in (one, two):
         trained(cell, **recipe_of(study), recontour="0.1")
     before = PRESETS["compact"]
-    monkeypatch.setitem(PRESETS, "compact", replace(before, train=replace(before.train, learning_rate=0.5)))
+    monkeypatch.setitem(
+        PRESETS, "compact", replace(before, train=replace(before.train, learning_rate=0.5))
+    )
     monkeypatch.setattr("recontour.study.study.versions", lambda: {"recontour": "9.9"})
     page = report()
     assert '">0.1</td>' in page
@@ -264,14 +325,18 @@ def test_a_report_states_what_the_cells_were_trained_with(
     assert mixed not in page
     assert not caplog.messages
     prepare(study, out, resume=True)
-    assert caplog.messages == ["finished cells of another recipe than this recontour's: 2; the report tells them apart"]
+    assert caplog.messages == [
+        "finished cells of another recipe than this recontour's: 2; the report tells them apart"
+    ]
 
     trained(three, **recipe_of(study), recontour="9.9")
     page = report()
     assert f'">0.1; but 9.9 in {three.id}</td>' in page
     assert re.search(rf"learning_rate=0.003.*; but .*learning_rate=0.5.* in {three.id}</td>", page)
     assert mixed in page
-    trained(three, **(recipe_of(study) | {"preset compact: train": str(before.train)}), recontour="9.9")
+    trained(
+        three, **(recipe_of(study) | {"preset compact: train": str(before.train)}), recontour="9.9"
+    )
     assert mixed not in report()  # another version alone is no other recipe
     trained(three)  # as an earlier recontour wrote it
     page = report()
@@ -289,7 +354,9 @@ def test_a_study_writes_through_no_link(study: Study, tmp_path: Path, name: str)
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(elsewhere)
     for use in (report_study, lambda out: run.run(out, lambda *_words: None)):
-        with pytest.raises(OutputError, match="is a link, and a study writes only into its own folder"):
+        with pytest.raises(
+            OutputError, match="is a link, and a study writes only into its own folder"
+        ):
             use(out)
     assert {path.name: path.read_text() for path in elsewhere.iterdir()} == {"models.csv": "mine"}
 
@@ -322,15 +389,22 @@ def test_a_reason_that_cannot_be_read_is_still_a_failure(study: Study, tmp_path:
     }
 
 
-def test_scores_of_a_case_that_is_not_in_the_split_are_refused(study: Study, tmp_path: Path) -> None:
+def test_scores_of_a_case_that_is_not_in_the_split_are_refused(
+    study: Study, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     prepare(study, out, resume=False)
     write_result(out, a_result(grid(open_ground(out)).models[0].s))
-    with pytest.raises(ScoresError, match=r"scores\.csv has scores of 't0', which is not of target test in split\.csv"):
+    with pytest.raises(
+        ScoresError,
+        match=r"scores\.csv has scores of 't0', which is not of target test in split\.csv",
+    ):
         report_study(out)
 
 
-def test_a_finished_study_starts_no_workers(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_study_starts_no_workers(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     prepare(study, out, resume=False)
     for cell in grid(open_ground(out)).cells:

@@ -56,23 +56,41 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ),
         ("organs = []\n" + LEAST, "organs is .*at least 1 item"),
         ("prset = 'compact'\n" + LEAST, r"'prset' is no setting; known are .*preset"),
-        (LEAST.replace("iterations = 3", "iterations = 0"), r"models\.iterations is 0: .*greater than or equal to 1"),
+        (
+            LEAST.replace("iterations = 3", "iterations = 0"),
+            r"models\.iterations is 0: .*greater than or equal to 1",
+        ),
         (LEAST.replace("iterations = 3", "iterations = 'many'"), r"models\.iterations is 'many'"),
         (LEAST.replace("iterations = 3\n", ""), r"models\.iterations is missing"),
         (LEAST + "[depth]\niterations = 2\nlayers = [1, 'some']\n", r"depth\.layers.* is 'some'"),
         (LEAST + "[depth]\niterations = 2\nlayers = []\n", r"depth\.layers is .*at least 1 item"),
         (LEAST + "[cases]\niterations = 2\nnumbers = []\n", r"cases\.numbers is .*at least 1 item"),
-        (LEAST + "[normalisation]\nslices = 2\nnorms = []\n", r"normalisation\.norms is .*at least 1 item"),
-        (LEAST + "[normalisation]\nslices = 2\nbatches = []\n", r"normalisation\.batches is .*at least 1 item"),
-        (LEAST + "[depth]\niterations = 2\ncontrols = ['trunk']\n", r"depth\.controls.* is 'trunk'"),
+        (
+            LEAST + "[normalisation]\nslices = 2\nnorms = []\n",
+            r"normalisation\.norms is .*at least 1 item",
+        ),
+        (
+            LEAST + "[normalisation]\nslices = 2\nbatches = []\n",
+            r"normalisation\.batches is .*at least 1 item",
+        ),
+        (
+            LEAST + "[depth]\niterations = 2\ncontrols = ['trunk']\n",
+            r"depth\.controls.* is 'trunk'",
+        ),
         ("[source\n", "is not TOML"),
         ("seeds = [0x" + "f" * 5000 + "]\n" + LEAST, r"seeds\.0 is too long to show"),
         ("seeds = " + "[" * 5000 + "]" * 5000 + LEAST, "nested too deep"),
-        ("workers = 1000000\n" + LEAST, "workers is 1000000: input should be less than or equal to 1000"),
+        (
+            "workers = 1000000\n" + LEAST,
+            "workers is 1000000: input should be less than or equal to 1000",
+        ),
         ("organs = ['../../x']\n" + LEAST, r"organs\.0 is '\.\./\.\./x': no TG-263 name"),
         ('name = "a\\u001b[2J"\n' + LEAST, "name is .*text in one line is expected"),
         ("organs = [" + "1," * 1000 + "]\n" + LEAST, r"organs.*\d+ more|organs is .*at most 200"),
-        (LEAST + "[cases]\niterations = 1\ndraws = 9000\n", "up to 108,003 cells, and at most 20,000 can be"),
+        (
+            LEAST + "[cases]\niterations = 1\ndraws = 9000\n",
+            "up to 108,003 cells, and at most 20,000 can be",
+        ),
         (LEAST.replace('"north"', "3"), r"source\.cohort is 3: a path is expected"),
     ],
 )
@@ -87,7 +105,9 @@ def test_a_missing_file_points_to_the_example(tmp_path: Path) -> None:
         read_study(tmp_path / "none.toml")
 
 
-def test_threads_are_as_declared_or_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_as_declared_or_shared_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("recontour.study.settings.cores", lambda: 8)
     assert threads_of(read_study(write(tmp_path, "threads = 3\n" + LEAST))) == 3
     assert threads_of(read_study(write(tmp_path, "workers = 2\n" + LEAST))) == 4
@@ -95,7 +115,9 @@ def test_threads_are_as_declared_or_shared_out(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_folder_whose_name_is_not_utf_8_is_kept_in_json() -> None:
-    centre = Centre(cohort=Path(os.fsdecode(b"/data/Z\xfcrich 50%")), split=Path("/data/Zürich 50%.csv"))
+    centre = Centre(
+        cohort=Path(os.fsdecode(b"/data/Z\xfcrich 50%")), split=Path("/data/Zürich 50%.csv")
+    )
     kept = TypeAdapter(Centre).dump_json(centre)
     assert b"file:///data/Z%FCrich%2050%25" in kept
     assert "/data/Zürich 50%.csv".encode() in kept

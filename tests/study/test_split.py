@@ -27,9 +27,15 @@ def test_a_drawn_split_covers_every_case_once_and_follows_its_seed(north: Cohort
     centre = Centre(cohort=north.path, validation=1, test=1)
     split = split_of("source", centre, north)
     assert sorted(case for fold in split.values() for case in fold) == list(north.case_ids)
-    assert {fold: len(cases) for fold, cases in split.items()} == {"train": 1, "validation": 1, "test": 1}
+    assert {fold: len(cases) for fold, cases in split.items()} == {
+        "train": 1,
+        "validation": 1,
+        "test": 1,
+    }
     assert split == split_of("source", centre, north)
-    assert any(split != split_of("source", replace(centre, split_seed=seed), north) for seed in range(1, 6))
+    assert any(
+        split != split_of("source", replace(centre, split_seed=seed), north) for seed in range(1, 6)
+    )
 
 
 def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) -> None:
@@ -40,7 +46,9 @@ def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) 
     assert split == {"train": [first], "validation": [third], "test": [second]}
     write_split(tmp_path / "kept.csv", {"source": split}, {"source": north})
     assert read_split(tmp_path / "kept.csv", "source", north) == split
-    assert split_of("source", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north) == split
+    assert (
+        split_of("source", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north) == split
+    )
     with pytest.raises(SettingsError, match="no case for train and test"):
         split_of("target", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north)
 
@@ -50,7 +58,9 @@ def test_a_split_is_read_back_whatever_a_centre_is_called(north: Cohort, tmp_pat
     cohort = Cohort.open_or_create(tmp_path / "mary", 'St. "Mary", London')
     names = [f"{cohort.centre}-{number}" for number in range(2)]
     for name in names:
-        cohort.add(name, case.hu, case.grid, {organ: case.mask(organ) for organ in case.organs}, "hash")
+        cohort.add(
+            name, case.hu, case.grid, {organ: case.mask(organ) for organ in case.organs}, "hash"
+        )
     split = {"train": names[:1], "validation": [], "test": names[1:]}
     write_split(tmp_path / "split.csv", {"source": split}, {"source": cohort})
     assert read_split(tmp_path / "split.csv", "source", cohort) == split
@@ -65,7 +75,9 @@ def test_a_split_is_read_back_whatever_a_centre_is_called(north: Cohort, tmp_pat
         ("{0},train", "no case for test, of 3 cases"),
     ],
 )
-def test_a_wrong_split_file_is_one_line(north: Cohort, tmp_path: Path, rows: str, said: str) -> None:
+def test_a_wrong_split_file_is_one_line(
+    north: Cohort, tmp_path: Path, rows: str, said: str
+) -> None:
     path = tmp_path / "split.csv"
     path.write_text("case,fold\n" + rows.format(north.case_ids[0]) + "\n")
     with pytest.raises(SettingsError, match=said):
@@ -74,22 +86,35 @@ def test_a_wrong_split_file_is_one_line(north: Cohort, tmp_path: Path, rows: str
 
 def test_rows_of_neither_centre_are_told(north: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "split.csv"
-    path.write_text("centre,case,fold\n" + "".join(f"north,{name},train\n" for name in north.case_ids))
-    with pytest.raises(SettingsError, match="as its centre is neither source nor target but 'north'"):
+    path.write_text(
+        "centre,case,fold\n" + "".join(f"north,{name},train\n" for name in north.case_ids)
+    )
+    with pytest.raises(
+        SettingsError, match="as its centre is neither source nor target but 'north'"
+    ):
         split_of("source", Centre(cohort=north.path, split=path), north)
 
 
 def test_a_split_file_as_a_spreadsheet_writes_it(north: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "split.csv"
-    rows = [f"{name},{fold}" for name, fold in zip(north.case_ids, ("test", "train", "train"), strict=True)]
+    rows = [
+        f"{name},{fold}"
+        for name, fold in zip(north.case_ids, ("test", "train", "train"), strict=True)
+    ]
     path.write_text("\n".join(["case,fold", *rows]), encoding="utf-8-sig")
-    assert split_of("source", Centre(cohort=north.path, split=path), north)["test"] == [north.case_ids[0]]
+    assert split_of("source", Centre(cohort=north.path, split=path), north)["test"] == [
+        north.case_ids[0]
+    ]
     path.write_text("\n".join(["case,fold", *rows]).replace(",", ";"))
-    with pytest.raises(SettingsError, match="its first line is 'case;fold'; columns case and fold, with commas"):
+    with pytest.raises(
+        SettingsError, match="its first line is 'case;fold'; columns case and fold, with commas"
+    ):
         split_of("source", Centre(cohort=north.path, split=path), north)
 
 
-def test_a_patient_who_is_there_twice_is_not_trained_on_and_tested(north: Cohort, tmp_path: Path) -> None:
+def test_a_patient_who_is_there_twice_is_not_trained_on_and_tested(
+    north: Cohort, tmp_path: Path
+) -> None:
     case = north[north.case_ids[0]]
     twice = Cohort.open_or_create(tmp_path / "twice", "north")
     for name in ("a", "b", "c"):
@@ -99,7 +124,9 @@ def test_a_patient_who_is_there_twice_is_not_trained_on_and_tested(north: Cohort
     path.write_text("case,fold\na,train\nb,train\nc,test\n")
     assert split_of("target", Centre(cohort=twice.path, split=path), twice)["train"] == ["a", "b"]
     path.write_text("case,fold\na,train\nb,test\nc,train\n")
-    with pytest.raises(SettingsError, match=r"one CT would be in two folds \(a for train, b for test\)"):
+    with pytest.raises(
+        SettingsError, match=r"one CT would be in two folds \(a for train, b for test\)"
+    ):
         split_of("target", Centre(cohort=twice.path, split=path), twice)
 
 
@@ -107,17 +134,27 @@ def test_a_ct_of_both_centres_is_not_trained_on_and_tested(north: Cohort, tmp_pa
     south = Cohort.open_or_create(tmp_path / "south", "south")
     for name in north.case_ids[:2]:
         case = north[name]
-        south.add(f"s-{name}", case.hu, case.grid, {organ: case.mask(organ) for organ in case.organs}, "hash")
+        south.add(
+            f"s-{name}",
+            case.hu,
+            case.grid,
+            {organ: case.mask(organ) for organ in case.organs},
+            "hash",
+        )
     first, second, third = north.case_ids
     cohorts = {"source": north, "target": south}
     apart = {"train": [f"s-{first}"], "test": [f"s-{second}"]}
     refuse_shared(cohorts, {"source": {"train": [third], "test": [second]}, "target": apart})
     refuse_shared(cohorts, {"source": {"train": [first], "test": [third]}, "target": apart})
     with pytest.raises(
-        SettingsError, match=rf"s-{second} is for testing, and source trains on the same CT \({second}\)"
+        SettingsError,
+        match=rf"s-{second} is for testing, and source trains on the same CT \({second}\)",
     ):
         refuse_shared(cohorts, {"source": {"train": [third, second], "test": []}, "target": apart})
-    with pytest.raises(SettingsError, match=rf"{first} is for testing, and target trains on the same CT \(s-{first}\)"):
+    with pytest.raises(
+        SettingsError,
+        match=rf"{first} is for testing, and target trains on the same CT \(s-{first}\)",
+    ):
         refuse_shared(cohorts, {"source": {"train": [third], "test": [first]}, "target": apart})
 
 
@@ -132,7 +169,10 @@ def keyed(north: Cohort, folder: Path, keys: dict[str, str | None]) -> Cohort:
 
 
 def of_ten(north: Cohort, folder: Path) -> Cohort:
-    """Twelve cases of ten patients: c0 and c5 are Jane's, c1 and c7 John's; of the others nothing is known."""
+    """Twelve cases of ten patients:
+
+    c0 and c5 are Jane's, c1 and c7 John's; of the others nothing is known.
+    """
     keys: dict[str, str | None] = {f"c{number:x}": None for number in range(12)}
     return keyed(north, folder, keys | {"c0": JANE, "c5": JANE, "c1": JOHN, "c7": JOHN})
 
@@ -141,7 +181,9 @@ def test_no_split_seed_splits_a_patient(north: Cohort, tmp_path: Path) -> None:
     cohort = of_ten(north, tmp_path / "ten")
     seen = set()
     for seed in range(20):
-        split = split_of("target", Centre(cohort=cohort.path, validation=2, test=3, split_seed=seed), cohort)
+        split = split_of(
+            "target", Centre(cohort=cohort.path, validation=2, test=3, split_seed=seed), cohort
+        )
         fold = {case: name for name, cases in split.items() for case in cases}
         assert set(fold) == set(cohort.case_ids)
         assert fold["c0"] == fold["c5"]
@@ -156,7 +198,9 @@ def test_no_split_seed_splits_a_patient(north: Cohort, tmp_path: Path) -> None:
 def test_cts_without_keys_are_split_as_before(north: Cohort, tmp_path: Path) -> None:
     """The split of a seed that an earlier recontour drew, from the ids alone."""
     cohort = keyed(north, tmp_path / "n", {f"c{number}": None for number in range(6)})
-    split = split_of("target", Centre(cohort=cohort.path, validation=1, test=2, split_seed=3), cohort)
+    split = split_of(
+        "target", Centre(cohort=cohort.path, validation=1, test=2, split_seed=3), cohort
+    )
     assert split == {"train": ["c1", "c3", "c0"], "validation": ["c4"], "test": ["c2", "c5"]}
 
 
@@ -164,7 +208,10 @@ def test_a_split_file_that_splits_a_patient_is_refused(north: Cohort, tmp_path: 
     cohort = keyed(north, tmp_path / "n", {"a": JANE, "b": JOHN, "c": JANE})
     path = tmp_path / "split.csv"
     path.write_text("case,fold\na,train\nb,train\nc,test\n")
-    with pytest.raises(SettingsError, match=r"one patient would be in two folds \(a for train, c for test, CTs under"):
+    with pytest.raises(
+        SettingsError,
+        match=r"one patient would be in two folds \(a for train, c for test, CTs under",
+    ):
         split_of("target", Centre(cohort=cohort.path, split=path), cohort)
     path.write_text("case,fold\na,test\nb,train\nc,test\n")
     assert split_of("target", Centre(cohort=cohort.path, split=path), cohort)["test"] == ["a", "c"]
@@ -178,13 +225,19 @@ def test_who_is_whom_is_written_down(north: Cohort, tmp_path: Path) -> None:
     assert read_split(path, "source", cohort) == split
     assert read_patients(path, "source", cohort, split) == {"a": "a", "b": "b", "c": "a"}
     path.write_text(path.read_text().replace("c,test", "x,test").replace(",a\n", ",nobody\n"))
-    assert read_patients(path, "source", cohort, split)["a"] == "a", "a patient who is no case is the case"
-    path.write_text("centre,case,fold\nsource,b,train\nsource,c,test\nsource,a,test\n")  # of an earlier recontour
+    assert read_patients(path, "source", cohort, split)["a"] == "a", (
+        "a patient who is no case is the case"
+    )
+    path.write_text(
+        "centre,case,fold\nsource,b,train\nsource,c,test\nsource,a,test\n"
+    )  # of an earlier recontour
     assert read_patients(path, "source", cohort, split) == {"a": "a", "b": "b", "c": "a"}
 
 
 @pytest.mark.parametrize("number", range(1, 5))
-def test_a_number_of_cases_is_a_number_of_patients(north: Cohort, tmp_path: Path, number: int) -> None:
+def test_a_number_of_cases_is_a_number_of_patients(
+    north: Cohort, tmp_path: Path, number: int
+) -> None:
     cohort = of_ten(north, tmp_path / "ten")
     split = {"train": ["c0", "c1", "c2", "c5", "c7", "c3"], "validation": [], "test": ["c4"]}
     patients = {"target": patients_of(cohort, split)}
@@ -198,18 +251,24 @@ def test_a_number_of_cases_is_a_number_of_patients(north: Cohort, tmp_path: Path
         assert ("c1" in drawn) == ("c7" in drawn)
 
 
-def test_patients_of_both_centres_and_of_an_older_split_are_told(north: Cohort, tmp_path: Path) -> None:
+def test_patients_of_both_centres_and_of_an_older_split_are_told(
+    north: Cohort, tmp_path: Path
+) -> None:
     source = keyed(north, tmp_path / "south", {"s0": JANE, "s1": None, "s2": JANE})
     target = keyed(north, tmp_path / "north", {"n0": JANE, "n1": JOHN, "n2": JOHN})
     cohorts = {"source": source, "target": target}
     apart = {"train": ["n1", "n2"], "validation": [], "test": []}
     splits = {"source": {"train": ["s1"], "validation": [], "test": ["s0", "s2"]}, "target": apart}
     assert on_both_sides(cohorts, splits) == []
-    across = on_both_sides(cohorts, splits | {"target": {"train": ["n0"], "validation": [], "test": ["n1", "n2"]}})
+    across = on_both_sides(
+        cohorts, splits | {"target": {"train": ["n0"], "validation": [], "test": ["n1", "n2"]}}
+    )
     assert [words.partition(":")[0] for words in across] == [
         "1 patient of south for testing had the PatientID of someone whom north trains on"
     ]
-    within = on_both_sides(cohorts, splits | {"target": {"train": [], "validation": ["n1"], "test": ["n2"]}})
+    within = on_both_sides(
+        cohorts, splits | {"target": {"train": [], "validation": ["n1"], "test": ["n2"]}}
+    )
     assert [words.partition(":")[0] for words in within] == [
         "1 patient of north had a CT for training or validation and another for testing when this study began"
     ]
@@ -223,7 +282,9 @@ def test_a_cohort_too_small_for_its_split_is_refused(north: Cohort) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", b"case;fold\na;b\n"])
-def test_an_empty_or_foreign_split_file_is_one_line(north: Cohort, tmp_path: Path, content: bytes) -> None:
+def test_an_empty_or_foreign_split_file_is_one_line(
+    north: Cohort, tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "split.csv").write_bytes(content)
     with pytest.raises(SettingsError, match=r"split\.csv: .*columns case and fold"):
         read_split(tmp_path / "split.csv", "source", north)

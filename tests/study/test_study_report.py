@@ -55,7 +55,10 @@ def the_grid(study: Study = STUDY, organs: Sequence[str] = ORGANS) -> Grid:
 
 
 def a_result(cell: Cell, gain: float | None = None, cases: int = 10, **training: object) -> Result:
-    """Of every organ, case k has DSC 0.5 + k / 100 and the gain; on the source's cases the gain is a loss."""
+    """Of every organ, case k has DSC 0.5 + k / 100 and the gain;
+
+    on the source's cases the gain is a loss.
+    """
     more = GAIN[cell.model] if gain is None else gain
 
     def scores(fold: str, sign: int) -> list[CaseScore]:
@@ -72,9 +75,13 @@ def a_result(cell: Cell, gain: float | None = None, cases: int = 10, **training:
         trunk=0.5,
         head=0.49,
         parameters=1000,
-        retrained_parameters=1000 if cell.retrain_last in (None, LAYERS) else 40 * (cell.retrain_last or 0),
+        retrained_parameters=1000
+        if cell.retrain_last in (None, LAYERS)
+        else 40 * (cell.retrain_last or 0),
         loss=[Point(i, i * 0.2, 1 / (1 + i)) for i in range(0, cell.iterations, 2)],
-        validation=[Point(i, i * 0.2, 0.5 + more + i / 1000) for i in (25, 50, 75, 100)] if cell.validate_every else [],
+        validation=[Point(i, i * 0.2, 0.5 + more + i / 1000) for i in (25, 50, 75, 100)]
+        if cell.validate_every
+        else [],
     )
     return Result(
         cell=cell,
@@ -180,7 +187,10 @@ def test_a_whole_study_has_every_section_and_table(tmp_path: Path) -> None:
 
 
 def test_the_verdict_says_what_the_scores_were_made_to_say(tmp_path: Path) -> None:
-    """T is S + 0.05 and ST is S + 0.1 for every case, S is 0.545 on average; on the source the gains are losses."""
+    """T is S + 0.05 and ST is S + 0.1 for every case, S is 0.545 on average;
+
+    on the source the gains are losses.
+    """
     grid = the_grid()
     results = all_results(grid)
     page = written(tmp_path, grid, results).replace("&#39;", "'")
@@ -188,20 +198,41 @@ def test_the_verdict_says_what_the_scores_were_made_to_say(tmp_path: Path) -> No
         "made it better there (+0.100, 95 % interval +0.100 to +0.100); the result is better than a model trained on "
         "South alone (+0.050, 95 % interval +0.050 to +0.050)." in page
     )
-    assert "10 test patients of South, over 2 organs: 0.545 with Model_S (North's model as it is), 0.595" in page
-    assert "better than Model_S in Brainstem, Lens_L; better than Model_T in Brainstem, Lens_L." in page
+    assert (
+        "10 test patients of South, over 2 organs: 0.545 with Model_S (North's model as it is), 0.595"
+        in page
+    )
+    assert (
+        "better than Model_S in Brainstem, Lens_L; better than Model_T in Brainstem, Lens_L."
+        in page
+    )
     assert "Even with 10 target cases Model_T does not catch up with Model_ST" in page
-    assert "forgot some of North: on 10 test patients there Model_ST has 0.445 where Model_S has 0.545" in page
+    assert (
+        "forgot some of North: on 10 test patients there Model_ST has 0.445 where Model_S has 0.545"
+        in page
+    )
     assert "takes 33 % less time than one of Model_T" in page  # 0.2 s against 0.3 s
-    assert "Model_ST: one network an organ is neither decidedly better nor worse than one for all" in page
+    assert (
+        "Model_ST: one network an organ is neither decidedly better nor worse than one for all"
+        in page
+    )
 
 
 @pytest.mark.parametrize(
     ("gain", "words"),
     [
-        (-0.1, "made it worse there (−0.100, 95 % interval −0.100 to −0.100); the result is worse than"),  # noqa: RUF001
-        (0.0, "made no decided difference there (0.000, 95 % interval 0.000 to 0.000); the result is worse than"),
-        (0.05, "made it better there (+0.050, 95 % interval +0.050 to +0.050); the result is not decidedly different"),
+        (
+            -0.1,
+            "made it worse there (−0.100, 95 % interval −0.100 to −0.100); the result is worse than",
+        ),
+        (
+            0.0,
+            "made no decided difference there (0.000, 95 % interval 0.000 to 0.000); the result is worse than",
+        ),
+        (
+            0.05,
+            "made it better there (+0.050, 95 % interval +0.050 to +0.050); the result is not decidedly different",
+        ),
     ],
 )
 def test_the_headline_follows_the_intervals(gain: float, words: str) -> None:
@@ -216,10 +247,15 @@ def test_the_best_depth_is_named_and_compared_with_the_papers(tmp_path: Path) ->
     grid = the_grid()
     results = all_results(grid)
     (four,), (ten,) = grid.depth[4], grid.depth[10]
-    assert "best with 1 retrained layer (mean DSC 0.645), not with the paper" in written(tmp_path, grid, results)
+    assert "best with 1 retrained layer (mean DSC 0.645), not with the paper" in written(
+        tmp_path, grid, results
+    )
     results[four.id] = a_result(four, 0.2)
     page = written(tmp_path, grid, results).replace("&#39;", "'")
-    assert "best with 4 retrained layers (mean DSC 0.745), not with the paper's 10 (0.645): +0.100, 95 %" in page
+    assert (
+        "best with 4 retrained layers (mean DSC 0.745), not with the paper's 10 (0.645): +0.100, 95 %"
+        in page
+    )
     results[ten.id] = a_result(ten, 0.3)
     page = written(tmp_path, grid, results).replace("&#39;", "'")
     assert "best with 10 retrained layers (mean DSC 0.845), the paper's number." in page
@@ -234,11 +270,15 @@ def test_the_number_of_cases_from_which_t_catches_up(tmp_path: Path) -> None:
     (last,) = [t for t, _ in grid.cases[10]]
     results[last.id] = a_result(last, 0.1)
     page = written(tmp_path, grid, results)
-    assert "Model_T catches up with Model_ST: from 10 target cases on Model_ST is no longer decidedly better" in page
+    assert (
+        "Model_T catches up with Model_ST: from 10 target cases on Model_ST is no longer decidedly better"
+        in page
+    )
     assert "with 3 cases it still was (+0.050, 95 % interval +0.050 to +0.050)" in page
     results |= {t.id: a_result(t, 0.3) for pairs in grid.cases.values() for t, _ in pairs}
-    assert "keeps up with Model_ST at every number of target cases: from 1 target case on" in written(
-        tmp_path, grid, results
+    assert (
+        "keeps up with Model_ST at every number of target cases: from 1 target case on"
+        in written(tmp_path, grid, results)
     )
 
 
@@ -251,7 +291,12 @@ def test_a_partly_finished_study_shows_what_is_there(tmp_path: Path) -> None:
     assert '<p class="part">2 of 3 cells finished</p>' in page
     assert "South alone" not in page  # nothing is said of Model_T
     assert "better than Model_T" not in page
-    for gone in ("How many layers", "cases suffice", "One network an organ", "Normalisation and batch"):
+    for gone in (
+        "How many layers",
+        "cases suffice",
+        "One network an organ",
+        "Normalisation and batch",
+    ):
         assert f">{gone}" not in page
     assert "failed: out of memory" in page
     assert page.count("not run yet") == len(grid.cells) - 3
@@ -288,7 +333,15 @@ def test_the_tables_of_an_earlier_report_are_replaced(tmp_path: Path) -> None:
 def test_names_cannot_become_markup(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>"
     grid = the_grid(organs=(evil, "Lens_L"))
-    about = replace(ABOUT, name=evil, source=evil, target=evil, notices=(evil,), settings={evil: evil}, repeat=evil)
+    about = replace(
+        ABOUT,
+        name=evil,
+        source=evil,
+        target=evil,
+        notices=(evil,),
+        settings={evil: evil},
+        repeat=evil,
+    )
     results = all_results(grid)
     results.popitem()
     page = written(tmp_path, grid, results, about, {evil: evil})
@@ -298,12 +351,17 @@ def test_names_cannot_become_markup(tmp_path: Path) -> None:
 
 
 def test_notices_are_loud(tmp_path: Path) -> None:
-    page = written(tmp_path, the_grid(), {}, replace(ABOUT, notices=("These patients are synthetic.",)))
+    page = written(
+        tmp_path, the_grid(), {}, replace(ABOUT, notices=("These patients are synthetic.",))
+    )
     assert '<p class="notice loud">These patients are synthetic.</p>' in page
 
 
 def test_a_missed_organ_and_one_with_nothing_to_measure(tmp_path: Path) -> None:
-    """ST finds no lens in one case: DSC 0, and is said. A case with no lens in either mask counts nowhere."""
+    """ST finds no lens in one case:
+
+    DSC 0, and is said. A case with no lens in either mask counts nowhere.
+    """
     grid = the_grid()
     (triple,) = grid.models
     results = all_results(grid)
@@ -317,7 +375,9 @@ def test_a_missed_organ_and_one_with_nothing_to_measure(tmp_path: Path) -> None:
     assert [lens["Model_S"][name] for name in ("n", "missed")] == ["10", "0"]
     assert [lens["Model_ST"][name] for name in ("n", "missed")] == ["9", "1"]
     # the others' DSC are 0.6 to 0.69 without 0.60 (missed) and 0.61 (nothing to measure)
-    assert float(lens["Model_ST"]["dsc_mean"]) == pytest.approx(sum(0.60 + k / 100 for k in range(2, 10)) / 9)
+    assert float(lens["Model_ST"]["dsc_mean"]) == pytest.approx(
+        sum(0.60 + k / 100 for k in range(2, 10)) / 9
+    )
 
 
 def test_csv_keeps_every_digit(tmp_path: Path) -> None:
@@ -325,7 +385,8 @@ def test_csv_keeps_every_digit(tmp_path: Path) -> None:
     results = all_results(grid)
     written(tmp_path, grid, results)
     scores = {
-        (row["cell"], row["fold"], row["case"], row["organ"]): float(row["dsc"]) for row in table(tmp_path, "scores")
+        (row["cell"], row["fold"], row["case"], row["organ"]): float(row["dsc"])
+        for row in table(tmp_path, "scores")
     }
     assert scores == {
         (name, fold, row.case, row.organ): row.dsc
@@ -334,19 +395,28 @@ def test_csv_keeps_every_digit(tmp_path: Path) -> None:
         for row in rows
     }
     overall = next(
-        row for row in table(tmp_path, "models") if (row["organ"], row["model"]) == ("mean over organs", "Model_T")
+        row
+        for row in table(tmp_path, "models")
+        if (row["organ"], row["model"]) == ("mean over organs", "Model_T")
     )
     assert float(overall["dsc_mean"]) == pytest.approx(0.595)
-    stem = next(row for row in table(tmp_path, "models") if (row["organ"], row["model"]) == ("Brainstem", "Model_ST"))
+    stem = next(
+        row
+        for row in table(tmp_path, "models")
+        if (row["organ"], row["model"]) == ("Brainstem", "Model_ST")
+    )
     assert (stem["published_dsc_mean"], stem["published_dsc_sd"]) == ("0.89", "0.02")
-    assert {row["p"] for row in table(tmp_path, "statistics") if row["organ"] in ORGANS} == {repr(2 / 1024)}
+    assert {row["p"] for row in table(tmp_path, "statistics") if row["organ"] in ORGANS} == {
+        repr(2 / 1024)
+    }
     assert {row["control"]: row["layers"] for row in table(tmp_path, "depth")} == {
         "": "22", "random trunk": "10", "head first": "22",
     }  # fmt: skip
     one = next(row for row in table(tmp_path, "cases") if row["cases"] == "1")
     assert [float(one[f"t_draws_{draw}_seed0"]) for draw in (0, 1)] == pytest.approx([0.595, 0.595])
     assert len(table(tmp_path, "curves")) == sum(
-        len(run.loss) + len(run.validation) for run in (results[cell.id].training for cell in grid.models[0])
+        len(run.loss) + len(run.validation)
+        for run in (results[cell.id].training for cell in grid.models[0])
     )
 
 
@@ -358,9 +428,16 @@ def test_columns_of_draws_line_up_where_one_failed(tmp_path: Path) -> None:
     one, _, every = table(tmp_path, "cases")
     draws = [f"{draw}_seed{seed}" for draw in (0, 1) for seed in (0, 1)]
     for model in ("t", "st", "st_less_t"):
-        assert [name for name in one if name.startswith(f"{model}_draws")] == [f"{model}_draws_{d}" for d in draws]
-        assert [draw for draw in draws if not one[f"{model}_draws_{draw}"]] == ["0_seed0"] * (model != "t")
-        assert [draw for draw in draws if not every[f"{model}_draws_{draw}"]] == ["1_seed0", "1_seed1"]
+        assert [name for name in one if name.startswith(f"{model}_draws")] == [
+            f"{model}_draws_{d}" for d in draws
+        ]
+        assert [draw for draw in draws if not one[f"{model}_draws_{draw}"]] == ["0_seed0"] * (
+            model != "t"
+        )
+        assert [draw for draw in draws if not every[f"{model}_draws_{draw}"]] == [
+            "1_seed0",
+            "1_seed1",
+        ]
     assert "0.645 … 0.645" in page
 
 
@@ -394,7 +471,10 @@ def test_pictures_are_of_the_median_case_and_the_models_that_are_there(tmp_path:
 
 
 def test_a_picture_s_caption_is_of_the_seed_that_is_shown(tmp_path: Path) -> None:
-    """Of seed 0, whose Model_T is not finished, nothing is shown; Model_ST of seed 2 is 0.4 worse than that of 1."""
+    """Of seed 0, whose Model_T is not finished, nothing is shown;
+
+    Model_ST of seed 2 is 0.4 worse than that of 1.
+    """
     grid = the_grid(replace(STUDY, seeds=(0, 1, 2)))
     results = all_results(grid)
     del results[grid.models[0].t.id]
@@ -403,7 +483,9 @@ def test_a_picture_s_caption_is_of_the_seed_that_is_shown(tmp_path: Path) -> Non
     assert found.main
     shown = list(pictured(found.main, found, an_overlay))
     expected = ("t4", 1, {"Model_T": "0.59", "Model_ST": "0.64"})  # 0.5 + 4 / 100 and the gain
-    assert [(one.organ, one.case, one.seed, one.dsc) for one in shown] == [(organ, *expected) for organ in ORGANS]
+    assert [(one.organ, one.case, one.seed, one.dsc) for one in shown] == [
+        (organ, *expected) for organ in ORGANS
+    ]
     assert written(tmp_path, grid, results).count("t4 · seed 1 · z") == len(ORGANS)
     one_seed = the_grid()
     assert "· seed" not in written(tmp_path, one_seed, all_results(one_seed))

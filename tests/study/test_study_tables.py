@@ -10,7 +10,14 @@ from tests.study.test_study_report import STUDY, a_result, all_results, the_grid
 
 from recontour.errors import ScoresError
 from recontour.study.cells import Cell
-from recontour.study.results import Point, Training, cell_folder, read_result, read_results, write_result
+from recontour.study.results import (
+    Point,
+    Training,
+    cell_folder,
+    read_result,
+    read_results,
+    write_result,
+)
 from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, find, published
 from recontour.study.tables.cases import cases_of
 from recontour.study.tables.depth import depth_of
@@ -30,31 +37,48 @@ def test_a_mean_counts_each_organ_alike_and_each_of_its_patients() -> None:
     """Organ A: (0.2 + 0.4) / 2; organ B: 0.9. Their mean is 0.6, that of the three numbers 0.5."""
     found = estimate({("a", "A"): 0.2, ("b", "A"): 0.4, ("a", "B"): 0.9})
     assert found.mean == pytest.approx(0.6)
-    # without a it is 0.4, without b 0.55: pseudo-values 2 x 0.6 - 0.4 and 2 x 0.6 - 0.55, standard error 0.075
+    # without a it is 0.4, without b 0.55: pseudo-values 2 x 0.6 - 0.4 and 2 x 0.6 - 0.55, standard
+    # error 0.075
     half = 12.706 * 0.075  # Student's t of one degree of freedom
-    assert [found.low, found.high] == pytest.approx([0.6 - half, 1], abs=1e-4)  # no DSC is above 1, ...
+    assert [found.low, found.high] == pytest.approx(
+        [0.6 - half, 1], abs=1e-4
+    )  # no DSC is above 1, ...
     levelled = estimate({("a", "A"): 0.2, ("b", "A"): 0.4, ("a", "B"): 0.9}, least=0.0)
     assert [levelled.low, levelled.high] == [0, 1]  # ... and none below 0
 
 
 def test_an_interval_is_over_patients_not_organs() -> None:
-    """All organs of a patient move together: the interval is as wide as one organ's, however many there are."""
+    """All organs of a patient move together:
+
+    the interval is as wide as one organ's, however many there are.
+    """
     values = np.linspace(0.3, 0.8, 9)
     one = estimate({(f"c{k}", "A"): value for k, value in enumerate(values)})
     many = estimate({(f"c{k}", organ): value for k, value in enumerate(values) for organ in "ABCD"})
     assert [many.low, many.high] == pytest.approx([one.low, one.high])
-    assert one.high - one.low == pytest.approx(2 * 2.306 * values.std(ddof=1) / 3, rel=1e-3)  # t of 8 degrees
+    assert one.high - one.low == pytest.approx(
+        2 * 2.306 * values.std(ddof=1) / 3, rel=1e-3
+    )  # t of 8 degrees
     assert one == estimate({(f"c{k}", "A"): value for k, value in enumerate(values)})
 
 
 def test_a_95_percent_interval_holds_in_95_percent_of_small_studies() -> None:
-    """Patients and organs vary and nothing differs: 0 lies outside in 5 %, with two patients as with ten."""
+    """Patients and organs vary and nothing differs:
+
+    0 lies outside in 5 %, with two patients as with ten.
+    """
     rng = np.random.default_rng(0)
     for n in (2, 4, 10):
         outside = 0
         for _ in range(400):
             patients = rng.normal(0, 0.02, n)
-            found = estimate({(f"c{k}", organ): patients[k] + rng.normal(0, 0.02) for k in range(n) for organ in "ABC"})
+            found = estimate(
+                {
+                    (f"c{k}", organ): patients[k] + rng.normal(0, 0.02)
+                    for k in range(n)
+                    for organ in "ABC"
+                }
+            )
             outside += not found.low <= 0 <= found.high
         assert 0.02 <= outside / 400 <= 0.08
 
@@ -73,7 +97,11 @@ def test_seeds_are_averaged_patient_by_patient_and_nan_is_left_out() -> None:
     results = {
         cell.id: replace(
             a_result(cell),
-            scores={TARGET: [scored(case, "A", cell.id, value) for case, value in dsc[cell.seed].items()]},
+            scores={
+                TARGET: [
+                    scored(case, "A", cell.id, value) for case, value in dsc[cell.seed].items()
+                ]
+            },
         )
         for cell in cells
     }
@@ -85,13 +113,22 @@ def test_seeds_are_averaged_patient_by_patient_and_nan_is_left_out() -> None:
 
 
 def test_models_are_compared_over_the_same_seeds() -> None:
-    """ST is S + 0.1 with every seed, and seed 1 is 0.2 luckier: while its ST is missing, its S says nothing."""
+    """ST is S + 0.1 with every seed, and seed 1 is 0.2 luckier:
+
+    while its ST is missing, its S says nothing.
+    """
     grid = the_grid(replace(STUDY, seeds=(0, 1)))
     luck = {
-        cell.id: a_result(cell, {"S": 0.0, "T": 0.05, "ST": 0.1, "random": 0.0}[cell.model] + 0.2 * cell.seed)
+        cell.id: a_result(
+            cell, {"S": 0.0, "T": 0.05, "ST": 0.1, "random": 0.0}[cell.model] + 0.2 * cell.seed
+        )
         for cell in grid.cells
     }
-    unfinished = {grid.models[1].st.id, grid.depth[4][1].id, grid.normalisation["batch", 8][1][1].id}
+    unfinished = {
+        grid.models[1].st.id,
+        grid.depth[4][1].id,
+        grid.normalisation["batch", 8][1][1].id,
+    }
     unfinished |= {grid.separately["Brainstem"][1].st.id}
     results = {name: result for name, result in luck.items() if name not in unfinished}
     main, depth = main_of(grid, results), depth_of(grid, results)
@@ -105,7 +142,11 @@ def test_models_are_compared_over_the_same_seeds() -> None:
     assert normalisation
     assert {round(row.st_less_s.mean, 9) for row in normalisation.rows} == {0.1}
     assert separately
-    assert {round(one.mean, 9) for row in separately.rows for one in row.separately_less_jointly.values()} == {0.0}
+    assert {
+        round(one.mean, 9)
+        for row in separately.rows
+        for one in row.separately_less_jointly.values()
+    } == {0.0}
     del results[grid.models[0].t.id]  # no seed is whole: the one with most is shown
     main = main_of(grid, results)
     assert main
@@ -118,7 +159,8 @@ def test_an_organ_that_one_of_several_seeds_misses_is_missed() -> None:
     lost = {"dsc": 0.0, "hd95_mm": inf, "volume_bias_percent": -100.0}
     scores = [scored("a", "A", "S", 0.8), scored("a", "A", "S", **lost)]
     results = {
-        cell.id: replace(a_result(cell), scores={TARGET: [row]}) for cell, row in zip(cells, scores, strict=True)
+        cell.id: replace(a_result(cell), scores={TARGET: [row]})
+        for cell, row in zip(cells, scores, strict=True)
     }
     (row,) = rows_of(results, cells, TARGET)
     assert row.is_missed
@@ -140,14 +182,20 @@ def test_a_patient_with_two_cts_counts_once_in_every_table() -> None:
     main = main_of(GRID, results)
     assert main
     assert main.patients == 9
-    assert main.mean("Model_S").mean == pytest.approx((0.545 + sum(0.5 + k / 100 for k in range(1, 9))) / 9)
+    assert main.mean("Model_S").mean == pytest.approx(
+        (0.545 + sum(0.5 + k / 100 for k in range(1, 9))) / 9
+    )
     by_organ = [row for row in main.differences.values() if row.organ != ALL]
     assert {(row.n, row.cts, row.p) for row in by_organ} == {(9, 10, 2 / 2**9)}
     assert {row.n for row in main.models.values()} == {9}
     depth, cases = depth_of(GRID, results), cases_of(GRID, results)
     assert depth
     assert cases
-    assert {row.target.patients for row in depth.rows} == {row.st.patients for row in cases.rows} == {9}
+    assert (
+        {row.target.patients for row in depth.rows}
+        == {row.st.patients for row in cases.rows}
+        == {9}
+    )
     assert {row.source.patients for row in depth.rows} == {10}
     assert {row.patient for row in every_score(GRID, results) if row.case == "t9"} == {"t0"}
 
@@ -156,7 +204,11 @@ def test_the_main_table_is_what_the_scores_were_made_of() -> None:
     main = main_of(GRID, RESULTS)
     assert main
     assert [main.mean(model).mean for model in MODELS] == pytest.approx([0.545, 0.595, 0.645])
-    for a, b, gain in (("Model_S", "Model_T", 0.05), ("Model_S", "Model_ST", 0.1), ("Model_T", "Model_ST", 0.05)):
+    for a, b, gain in (
+        ("Model_S", "Model_T", 0.05),
+        ("Model_S", "Model_ST", 0.1),
+        ("Model_T", "Model_ST", 0.05),
+    ):
         found = main.gain(a, b)
         assert [found.mean, found.low, found.high] == pytest.approx([gain] * 3)
     by_organ = [row for row in main.differences.values() if row.organ != ALL]
@@ -177,7 +229,9 @@ def test_retention_is_the_same_on_the_sources_cases() -> None:
 def test_organs_stand_in_the_studys_order_though_the_first_case_lacks_one() -> None:
     results = {}
     for name, result in RESULTS.items():
-        rows = [row for row in result.scores[TARGET] if (row.case, row.organ) != ("t0", "Brainstem")]
+        rows = [
+            row for row in result.scores[TARGET] if (row.case, row.organ) != ("t0", "Brainstem")
+        ]
         results[name] = replace(result, scores={TARGET: rows})
     main = main_of(GRID, results)
     assert main
@@ -200,10 +254,16 @@ def test_head_first_counts_both_its_steps() -> None:
 
 
 def test_numbers_of_cases_are_compared_over_the_organs_that_all_learnt() -> None:
-    """One draw of one case lacks the lens, 0.3 below the brain stem everywhere: that is no gain of one case."""
+    """One draw of one case lacks the lens, 0.3 below the brain stem everywhere:
+
+    that is no gain of one case.
+    """
     results = {}
     for name, result in RESULTS.items():
-        rows = [replace(row, dsc=row.dsc - 0.3 * (row.organ == "Lens_L")) for row in result.scores[TARGET]]
+        rows = [
+            replace(row, dsc=row.dsc - 0.3 * (row.organ == "Lens_L"))
+            for row in result.scores[TARGET]
+        ]
         lacks = result.cell in (GRID.cases[1][0][0], GRID.cases[1][0][1])
         kept = [row for row in rows if not (lacks and row.organ == "Lens_L")]
         results[name] = replace(result, scores={**result.scores, TARGET: kept})
@@ -242,7 +302,10 @@ def test_a_draw_that_is_not_finished_leaves_its_place_empty() -> None:
 
 
 def test_model_s_without_a_case_is_of_the_seeds_that_are_there() -> None:
-    """Model_S of seed 1, with which nothing else is finished, is 0.2 better: that is no start of the curves."""
+    """Model_S of seed 1, with which nothing else is finished, is 0.2 better:
+
+    that is no start of the curves.
+    """
     grid = the_grid(replace(STUDY, seeds=(0, 1)))
     results = {name: result for name, result in all_results(grid).items() if result.cell.seed == 0}
     cases = cases_of(grid, results | {(s := grid.models[1].s).id: a_result(s, 0.2)})
@@ -289,7 +352,12 @@ def curve(*values: float) -> tuple[Point, ...]:
 
 @pytest.mark.parametrize(
     ("of_st", "seconds", "share"),
-    [((0.5, 0.7, 0.6), 20.0, 0.5), ((0.6, 0.6, 0.6), 10.0, 0.25), ((0.1, 0.2, 0.59), inf, inf), ((), nan, nan)],
+    [
+        ((0.5, 0.7, 0.6), 20.0, 0.5),
+        ((0.6, 0.6, 0.6), 10.0, 0.25),
+        ((0.1, 0.2, 0.59), inf, inf),
+        ((), nan, nan),
+    ],
 )
 def test_the_time_to_reach_model_t(of_st: tuple[float, ...], seconds: float, share: float) -> None:
     """Model_T ends at 0.6 after 40 s of training."""
@@ -308,14 +376,22 @@ def test_the_time_to_reach_model_t(of_st: tuple[float, ...], seconds: float, sha
     ("of_st", "reached", "compared", "said"),
     [
         ((0.5, 0.7), 3, 3, "cases after 0.3 minutes, 50 % of Model_T's"),
-        ((0.1, 0.2), 2, 3, "cases with 2 of 3 seeds, in the mean of those after 0.3 minutes, 50 % of Model_T's"),
+        (
+            (0.1, 0.2),
+            2,
+            3,
+            "cases with 2 of 3 seeds, in the mean of those after 0.3 minutes, 50 % of Model_T's",
+        ),
         ((nan, nan), 2, 2, "cases after 0.3 minutes, 50 % of Model_T's"),
     ],
 )
 def test_one_seed_that_never_reached_model_t_is_not_all_of_them(
     of_st: tuple[float, ...], reached: int, compared: int, said: str
 ) -> None:
-    """Model_T ends at 0.6 after 40 s of training; Model_ST is there after 20 s, with the last seed as `of_st` says."""
+    """Model_T ends at 0.6 after 40 s of training;
+
+    Model_ST is there after 20 s, with the last seed as `of_st` says.
+    """
     grid = the_grid(replace(STUDY, seeds=(0, 1, 2)))
     results = all_results(grid)
     for triple in grid.models:
@@ -376,7 +452,10 @@ def test_results_from_files_give_the_same_numbers(tmp_path: Path) -> None:
 
 def test_folds_that_share_a_case_s_name_are_told_apart(tmp_path: Path) -> None:
     cell = GRID.models[0].s
-    scores = {TARGET: [scored("a-1", "Brainstem", cell.id, 0.9)], SOURCE: [scored("a-1", "Brainstem", cell.id, 0.3)]}
+    scores = {
+        TARGET: [scored("a-1", "Brainstem", cell.id, 0.9)],
+        SOURCE: [scored("a-1", "Brainstem", cell.id, 0.3)],
+    }
     write_result(tmp_path, replace(RESULTS[cell.id], scores=scores))
     kept = read_result(tmp_path, cell)
     assert kept
@@ -407,6 +486,8 @@ def test_scores_that_lost_a_row_are_damaged(tmp_path: Path) -> None:
 def test_the_published_table_is_whole() -> None:
     papers = published()
     assert len(papers) == 12
-    means = {model: np.mean([of_organ[model][0] for of_organ in papers.values()]) for model in MODELS}
+    means = {
+        model: np.mean([of_organ[model][0] for of_organ in papers.values()]) for model in MODELS
+    }
     # the paper's abstract: 0.74, 0.78 and 0.81, of unrounded numbers
     assert [means[model] for model in MODELS] == pytest.approx([0.74, 0.78, 0.81], abs=0.01)

@@ -1,4 +1,7 @@
-"""Batches from other processes: the same, in their order, and an end with its cause where one fails."""
+"""Batches from other processes:
+
+the same, in their order, and an end with its cause where one fails.
+"""
 
 import faulthandler
 import multiprocessing
@@ -26,7 +29,13 @@ RECIPE = replace(PRESETS["compact"].train, iterations=7, batch=2)
 
 
 def batches_of(cohort: Cohort, kind: type[Batches] = Batches) -> Batches:
-    return kind(list(cohort), ("Brainstem", "Lens_L"), Preprocessing(4.0, 33, (-200.0, 400.0)), RECIPE, seed=0)
+    return kind(
+        list(cohort),
+        ("Brainstem", "Lens_L"),
+        Preprocessing(4.0, 33, (-200.0, 400.0)),
+        RECIPE,
+        seed=0,
+    )
 
 
 def assert_equal(one: Any, other: Any) -> None:
@@ -62,7 +71,9 @@ def test_a_loop_that_stops_leaves_no_process(north: Cohort) -> None:
     assert not multiprocessing.active_children()
 
 
-def test_a_script_s_own_way_to_start_processes_is_heeded(north: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_s_own_way_to_start_processes_is_heeded(
+    north: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(multiprocessing, "get_start_method", lambda **_: "spawn")
     batches = batches_of(north)
     coming = prepared(batches, 6, 1)
@@ -108,9 +119,15 @@ def test_an_error_is_raised_where_its_batch_is_needed(north: Cohort, helpers: in
 
 
 @pytest.mark.parametrize(
-    ("kind", "why"), [(Killed, "the memory is full"), (Faulted, "a file of the cohort could not be read to its end")]
+    ("kind", "why"),
+    [
+        (Killed, "the memory is full"),
+        (Faulted, "a file of the cohort could not be read to its end"),
+    ],
 )
-def test_a_process_that_is_killed_is_a_fault_with_its_cause(north: Cohort, kind: type[Batches], why: str) -> None:
+def test_a_process_that_is_killed_is_a_fault_with_its_cause(
+    north: Cohort, kind: type[Batches], why: str
+) -> None:
     coming = prepared(batches_of(north, kind), 0, 1)
     next(coming)
     with pytest.raises(FaultError, match=why):
@@ -121,7 +138,9 @@ def test_a_file_that_is_cut_off_meanwhile_is_named(north: Cohort, tmp_path: Path
     case = replace(next(iter(north)), path=tmp_path)
     (tmp_path / "ct.npy").write_bytes((next(iter(north)).path / "ct.npy").read_bytes()[:1000])
     fault = ahead._fault(-signal.SIGBUS, [case])
-    assert str(fault).startswith(f"{tmp_path / 'ct.npy'} could not be read to its end while the training ran")
+    assert str(fault).startswith(
+        f"{tmp_path / 'ct.npy'} could not be read to its end while the training ran"
+    )
     assert "shm" not in str(fault)
 
 

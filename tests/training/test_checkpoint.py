@@ -76,7 +76,9 @@ def test_what_no_run_has_written_is_damaged(
     north: Cohort, tmp_path: Path, path: Path, change: Callable[[State], object]
 ) -> None:
     bent(path, change)
-    with pytest.raises(ResumeError, match=r"checkpoint\.ckpt is damaged \(.*\); delete .* and start again") as refused:
+    with pytest.raises(
+        ResumeError, match=r"checkpoint\.ckpt is damaged \(.*\); delete .* and start again"
+    ) as refused:
         list(steps(network(), north, tmp_path, resume=True))
     assert len(str(refused.value).splitlines()) == 1
 
@@ -86,7 +88,9 @@ def test_what_no_run_has_written_is_damaged(
     [
         lambda state: None,
         lambda state: state["optimiser"].update(param_groups=[]),
-        lambda state: state["optimiser"]["param_groups"][0].update(weight_decay=float("nan"), betas=[]),
+        lambda state: state["optimiser"]["param_groups"][0].update(
+            weight_decay=float("nan"), betas=[]
+        ),
         lambda state: state["optimiser"]["param_groups"][0].pop("params"),
     ],
 )
@@ -107,7 +111,9 @@ def test_other_bytes_are_damaged(north: Cohort, tmp_path: Path, path: Path, cont
         list(steps(network(), north, tmp_path, resume=True))
 
 
-def test_a_checkpoint_that_would_unfold_is_not_read(north: Cohort, tmp_path: Path, path: Path) -> None:
+def test_a_checkpoint_that_would_unfold_is_not_read(
+    north: Cohort, tmp_path: Path, path: Path
+) -> None:
     """PyTorch never compresses; a few kilobytes that do may stand for gigabytes of zeros."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("checkpoint/data.pkl", b"\0" * 1_000_000)

@@ -1,4 +1,7 @@
-"""A frozen trunk's features: kept or made anew, the same bits; and made once where they are kept."""
+"""A frozen trunk's features:
+
+kept or made anew, the same bits; and made once where they are kept.
+"""
 
 import io
 import logging
@@ -82,10 +85,14 @@ def test_what_is_kept_changes_no_bit(
     assert with_store == without
     assert sha256_of(kept) == sha256_of(anew)
     assert not (tmp_path / "anew" / "features.bin").exists()
-    assert made < len(unseen) - made == VIEWS.iterations * VIEWS.batch  # nothing kept: every slice, every time
+    assert (
+        made < len(unseen) - made == VIEWS.iterations * VIEWS.batch
+    )  # nothing kept: every slice, every time
 
 
-def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one_whatever_was_kept(north: Cohort, tmp_path: Path) -> None:
+def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one_whatever_was_kept(
+    north: Cohort, tmp_path: Path
+) -> None:
     unbroken, broken, again = frozen(), frozen(), frozen()
     list(steps(unbroken, north, tmp_path / "a", VIEWS))
     started = steps(broken, north, tmp_path / "b", VIEWS)
@@ -93,15 +100,21 @@ def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one_whatever_was_kept(nort
         next(started)
     started.close()  # type: ignore[attr-defined]  # a generator
     assert not (tmp_path / "b" / "features.bin").exists()
-    (tmp_path / "b" / "features.bin").write_bytes(b"\x01" * 10**6)  # a kill leaves it: every record claims to be whole
-    assert [step.iteration for step in steps(again, north, tmp_path / "b", VIEWS, resume=True)][-1] == 8
+    (tmp_path / "b" / "features.bin").write_bytes(
+        b"\x01" * 10**6
+    )  # a kill leaves it: every record claims to be whole
+    assert [step.iteration for step in steps(again, north, tmp_path / "b", VIEWS, resume=True)][
+        -1
+    ] == 8
     assert sha256_of(again) == sha256_of(unbroken)
 
 
 def test_what_was_made_is_not_made_again(north: Cohort, tmp_path: Path, unseen: list[int]) -> None:
     net = frozen()
     lessons = cached(net, north, tmp_path)
-    drawn = [one for iteration in range(VIEWS.iterations) for one in lessons.batches.drawn(iteration)]
+    drawn = [
+        one for iteration in range(VIEWS.iterations) for one in lessons.batches.drawn(iteration)
+    ]
     assert len(set(drawn)) < len(drawn)
     for _ in range(2):
         for iteration in range(VIEWS.iterations):
@@ -110,7 +123,9 @@ def test_what_was_made_is_not_made_again(north: Cohort, tmp_path: Path, unseen: 
         assert 0 <= in_one_batch < len(drawn) - len(set(drawn))
 
 
-def test_a_stored_batch_is_what_was_stored_in_another_process_too(north: Cohort, tmp_path: Path) -> None:
+def test_a_stored_batch_is_what_was_stored_in_another_process_too(
+    north: Cohort, tmp_path: Path
+) -> None:
     net = frozen()
     lessons = cached(net, north, tmp_path)
     plain = lessons.batches[5]
@@ -126,14 +141,18 @@ def test_a_stored_batch_is_what_was_stored_in_another_process_too(north: Cohort,
     assert torch.equal(first.ct_M1HW, plain.ct_N1HW)
 
 
-def test_the_head_on_stored_features_says_what_the_network_says(north: Cohort, tmp_path: Path) -> None:
+def test_the_head_on_stored_features_says_what_the_network_says(
+    north: Cohort, tmp_path: Path
+) -> None:
     net = frozen()
     lessons = cached(net, north, tmp_path)
     net.eval()
     with torch.no_grad():
         by_features = lessons.logits(net, lessons.given(net, lessons[7]))
         whole = net(lessons.batches[7].ct_N1HW)
-    assert torch.allclose(by_features, whole, atol=2e-3 * float(whole.abs().max()))  # float16 has 11 bits
+    assert torch.allclose(
+        by_features, whole, atol=2e-3 * float(whole.abs().max())
+    )  # float16 has 11 bits
     assert not torch.equal(by_features, whole)
 
 
@@ -157,7 +176,9 @@ def test_whether_features_are_kept_is_said_with_numbers(
     monkeypatch.setattr(FeatureStore, "record_bytes", 10**8)
     monkeypatch.setattr(FeatureStore, "create", lambda _: None)
     for free in (3.3, 3.1):  # of 36 views, 16 are drawn at most: 1.6 GB
-        monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: SimpleNamespace(free=free * 1e9))
+        monkeypatch.setattr(
+            "shutil.disk_usage", lambda _, free=free: SimpleNamespace(free=free * 1e9)
+        )
         for_learning(frozen(), batches_of(north), tmp_path / "features.bin")
     for_learning(frozen(), batches_of(north), None)
     second = batches_of(north)
@@ -170,7 +191,9 @@ def test_whether_features_are_kept_is_said_with_numbers(
     assert "several processes" in together
 
 
-def test_a_disk_that_fills_up_is_a_fault(north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_is_a_fault(
+    north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     net = frozen()
     lessons = cached(net, north, tmp_path)
     batch = lessons[0]
@@ -212,9 +235,13 @@ def test_records_are_kept_on_a_share_whose_files_cannot_be_mapped(
     assert len(losses(frozen(), north, tmp_path)) == VIEWS.iterations
 
 
-def test_a_record_is_written_to_its_end_in_however_many_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_is_written_to_its_end_in_however_many_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Reluctant(io.FileIO):
-        """It may write less than it is given, as a system where space runs short, and says how much."""
+        """It may write less than it is given, as a system where space runs short, and says how
+        much.
+        """
 
         def write(self, content: Any) -> int:
             return super().write(bytes(content)[: max(1, len(content) // 2)])
@@ -241,7 +268,9 @@ def test_steps_say_how_long_features_took(north: Cohort, tmp_path: Path) -> None
     assert sum(step.features for step in done) > 0
 
 
-def test_a_window_is_a_part_of_the_whole_in_the_first_iterations_alone(north: Cohort, tmp_path: Path) -> None:
+def test_a_window_is_a_part_of_the_whole_in_the_first_iterations_alone(
+    north: Cohort, tmp_path: Path
+) -> None:
     net = frozen()
     lessons, everything = cached(net, north, tmp_path), batches_of(north)
     everything.recipe = replace(VIEWS, window=(0, 0))
@@ -255,7 +284,11 @@ def test_a_window_is_a_part_of_the_whole_in_the_first_iterations_alone(north: Co
             assert torch.equal(part_NChw, whole_NChw)
             continue
         for n in range(VIEWS.batch):
-            found = [at for at in places if torch.equal(at.of(whole.features_NhwC[n]), part.features_NhwC[n])]
+            found = [
+                at
+                for at in places
+                if torch.equal(at.of(whole.features_NhwC[n]), part.features_NhwC[n])
+            ]
             (window,) = found
             assert torch.equal(window.shows(whole.organs_NKHW[n]), part.organs_NKHW[n])
         assert lessons.logits(net, part_NChw).shape[2:] == part.organs_NKHW.shape[2:] == (9, 17)
@@ -272,7 +305,9 @@ def test_a_window_is_a_part_of_the_whole_in_the_first_iterations_alone(north: Co
         ((0, 24), {0, 1}),
     ],
 )
-def test_a_window_covers_what_is_shown_or_as_much_as_it_holds(pixels: tuple[int, ...], places: set[int]) -> None:
+def test_a_window_covers_what_is_shown_or_as_much_as_it_holds(
+    pixels: tuple[int, ...], places: set[int]
+) -> None:
     shown = torch.zeros(41, dtype=torch.bool)
     shown[list(pixels)] = True
     rng = np.random.default_rng(0)
@@ -281,4 +316,8 @@ def test_a_window_covers_what_is_shown_or_as_much_as_it_holds(pixels: tuple[int,
 
 def test_how_much_of_the_features_steps_see() -> None:
     assert share_seen(VIEWS, 5) == pytest.approx(0.5 + 0.5 * 6 / 25)
-    assert share_seen(replace(VIEWS, window=(0, 0)), 5) == share_seen(replace(VIEWS, whole_iterations=9), 5) == 1
+    assert (
+        share_seen(replace(VIEWS, window=(0, 0)), 5)
+        == share_seen(replace(VIEWS, whole_iterations=9), 5)
+        == 1
+    )

@@ -1,4 +1,7 @@
-"""The path of a GPU, as far as a CPU can go: mixed precision, deterministic kernels, several processes."""
+"""The path of a GPU, as far as a CPU can go:
+
+mixed precision, deterministic kernels, several processes.
+"""
 
 import os
 import subprocess
@@ -17,7 +20,10 @@ def test_mixed_precision_learns_nearly_the_same(north: Cohort, tmp_path: Path) -
     whole, mixed = network(), network()
     precise = [step.loss for step in steps(whole, north, tmp_path / "32")]
     rough = [
-        step.loss for step in steps(mixed, north, tmp_path / "16", hardware=Hardware("cpu", precision="bf16-mixed"))
+        step.loss
+        for step in steps(
+            mixed, north, tmp_path / "16", hardware=Hardware("cpu", precision="bf16-mixed")
+        )
     ]
     assert all(parameter.dtype == torch.float32 for parameter in mixed.parameters())
     assert rough != precise  # it was used
@@ -60,7 +66,9 @@ LEFT_BEHIND = {  # by queues, launchers and clusters that this process is starte
 def test_a_cluster_s_client_and_what_it_sets_change_nothing(
     north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
 ) -> None:
-    """Lightning would warn of an `srun` that is not used, which fails here, and refuse one with several tasks."""
+    """Lightning would warn of an `srun` that is not used, which fails here, and refuse one with
+    several tasks.
+    """
     srun = tmp_path / "bin" / "srun"
     srun.parent.mkdir()
     srun.write_text("#!/bin/sh\nexit 1\n")
@@ -70,7 +78,9 @@ def test_a_cluster_s_client_and_what_it_sets_change_nothing(
         if inside:
             monkeypatch.setenv(name, value)
     assert len(list(steps(network(), north, tmp_path / "run"))) == 6
-    assert list((tmp_path / "run" / "tensorboard").iterdir())  # it is the first process, and the only one
+    assert list(
+        (tmp_path / "run" / "tensorboard").iterdir()
+    )  # it is the first process, and the only one
 
 
 TOGETHER = """
@@ -101,7 +111,9 @@ def test_two_processes_learn_together(north: Cohort, tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     first, second = (path.read_text() for path in sorted(tmp_path.glob("*.6")))
-    assert first == second  # the weights: each keeps batch statistics of its own, and the first one's are saved
+    assert (
+        first == second
+    )  # the weights: each keeps batch statistics of its own, and the first one's are saved
     assert any((tmp_path / "run" / "tensorboard").iterdir())
 
 

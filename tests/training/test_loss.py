@@ -61,7 +61,10 @@ def test_a_perfect_answer_costs_nearly_nothing() -> None:
 def test_the_inside_of_an_organ_counts_however_small_it_is() -> None:
     organs = torch.zeros(1, 1, 100, 100)
     organs[0, 0, 0, :3] = 1
-    logits, known = torch.full((1, 1, 100, 100), -math.log(3)), torch.tensor([[True]])  # p = 1/4 everywhere
+    logits, known = (
+        torch.full((1, 1, 100, 100), -math.log(3)),
+        torch.tensor([[True]]),
+    )  # p = 1/4 everywhere
     more = organ_loss(logits, organs, known, dice_weight=0.0, inside_weight=1.0)
     inside = more - organ_loss(logits, organs, known, **PLAIN)
     assert inside.item() == pytest.approx(3 * math.log(4) / (3 + 1), rel=1e-4)
@@ -70,7 +73,10 @@ def test_the_inside_of_an_organ_counts_however_small_it_is() -> None:
 def by_the_formula(logits: torch.Tensor, organs: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """The full loss as one would write it down."""
     y, known = organs.double(), known.double()
-    entropy, p = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none"), logits.sigmoid()
+    entropy, p = (
+        torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none"),
+        logits.sigmoid(),
+    )
 
     def total(values: torch.Tensor) -> torch.Tensor:
         return (values.sum(dim=(2, 3)) * known).sum(dim=0)

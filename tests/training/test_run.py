@@ -22,7 +22,12 @@ from recontour.training.run import Hardware, RunFolder, run
 from recontour.transfer.depth import freeze_all_but_last
 
 TINY = Architecture(
-    stem_channels=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1), expansion=1, spp_channels=16, norm="batch"
+    stem_channels=16,
+    widths=(16, 16, 16, 16),
+    blocks=(1, 1, 1),
+    expansion=1,
+    spp_channels=16,
+    norm="batch",
 )
 ORGANS = ("Brainstem", "Lens_L")
 RECIPE = replace(PRESETS["compact"].train, iterations=6, batch=2)
@@ -51,7 +56,9 @@ def steps(
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one(north: Cohort, tmp_path: Path, optimiser: str) -> None:
+def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one(
+    north: Cohort, tmp_path: Path, optimiser: str
+) -> None:
     recipe = replace(RECIPE, optimiser=optimiser)
     unbroken = network()
     list(steps(unbroken, north, tmp_path / "a", recipe))
@@ -81,7 +88,10 @@ def test_the_frozen_part_is_the_same_to_the_bit(north: Cohort, tmp_path: Path) -
 
 
 def test_learning_learns(north: Cohort, tmp_path: Path) -> None:
-    losses = [step.loss for step in steps(network(), north, tmp_path / "run", replace(RECIPE, iterations=40))]
+    losses = [
+        step.loss
+        for step in steps(network(), north, tmp_path / "run", replace(RECIPE, iterations=40))
+    ]
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
@@ -90,7 +100,10 @@ def test_the_effective_learning_rate_is_the_schedule_s(north: Cohort, tmp_path: 
     rates = [step.learning_rate for step in steps(network(), north, tmp_path / "run", recipe)]
     assert rates == [pytest.approx(0.1 * (1 - i / 6) ** 0.9) for i in range(6)]
     warm = replace(recipe, warm_up=3)
-    assert [learning_rate_at(i, warm) for i in (0, 3)] == [pytest.approx(0.025), pytest.approx(0.1 * 0.5**0.9)]
+    assert [learning_rate_at(i, warm) for i in (0, 3)] == [
+        pytest.approx(0.025),
+        pytest.approx(0.1 * 0.5**0.9),
+    ]
 
 
 def test_an_unfinished_run_is_not_started_over_by_accident(north: Cohort, tmp_path: Path) -> None:
@@ -103,7 +116,9 @@ def test_an_unfinished_run_is_not_started_over_by_accident(north: Cohort, tmp_pa
 def test_a_checkpoint_of_another_run_is_refused(north: Cohort, tmp_path: Path) -> None:
     list(steps(network(), north, tmp_path))
     batches = Batches(list(north), ORGANS, Preprocessing(4.0, 33, (-200.0, 400.0)), RECIPE, seed=0)
-    other = run(network(), batches, RunFolder(tmp_path), {"what": "another"}, resume=True, hardware=CPU)
+    other = run(
+        network(), batches, RunFolder(tmp_path), {"what": "another"}, resume=True, hardware=CPU
+    )
     with pytest.raises(ResumeError, match="differs in what;"):
         next(other)
 
@@ -119,7 +134,9 @@ def test_a_damaged_checkpoint_is_named(north: Cohort, tmp_path: Path) -> None:
 def test_divergence_is_a_fault_not_a_model(north: Cohort, tmp_path: Path) -> None:
     wild = replace(RECIPE, optimiser="sgd", learning_rate=1e30, warm_up=0, iterations=50)
     for resume in (False, True):  # from the last checkpoint it comes to the same
-        with pytest.raises(FaultError, match=rf"diverged.* delete {tmp_path}, .* another seed \(--seed"):
+        with pytest.raises(
+            FaultError, match=rf"diverged.* delete {tmp_path}, .* another seed \(--seed"
+        ):
             list(steps(network(), north, tmp_path, wild, resume=resume))
 
 
@@ -151,7 +168,10 @@ def test_a_disk_that_fills_while_logging_ends_the_run(
 
 
 def test_a_signal_lets_the_iteration_end_and_is_kept(north: Cohort, tmp_path: Path) -> None:
-    """At whatever moment of an iteration it comes: the run goes on to the bits of one that was left alone."""
+    """At whatever moment of an iteration it comes:
+
+    the run goes on to the bits of one that was left alone.
+    """
     unbroken = network()
     list(steps(unbroken, north, tmp_path / "a"))
 
@@ -177,7 +197,9 @@ def test_a_signal_lets_the_iteration_end_and_is_kept(north: Cohort, tmp_path: Pa
     assert sha256_of(again) == sha256_of(unbroken)
 
 
-def test_what_was_done_since_the_last_checkpoint_is_kept_when_the_caller_stops(north: Cohort, tmp_path: Path) -> None:
+def test_what_was_done_since_the_last_checkpoint_is_kept_when_the_caller_stops(
+    north: Cohort, tmp_path: Path
+) -> None:
     running = steps(network(), north, tmp_path, checkpoint_seconds=1e9)
     for _ in range(3):
         next(running)

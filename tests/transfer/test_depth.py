@@ -14,7 +14,11 @@ def paper() -> Network:
 
 def learning(network: Network) -> set[str]:
     """The parts, such as conv5.0.a or spp, of which something retrains."""
-    parts = {name.rsplit(".", 2)[0] for name, tensor in network.named_parameters() if tensor.requires_grad}
+    parts = {
+        name.rsplit(".", 2)[0]
+        for name, tensor in network.named_parameters()
+        if tensor.requires_grad
+    }
     return {"spp" if part.startswith("spp") else part for part in parts}
 
 
@@ -23,7 +27,9 @@ def test_the_paper_counts_91_layers_before_its_last_10(paper: Network) -> None:
 
 
 def test_every_parameter_belongs_to_exactly_one_layer(paper: Network) -> None:
-    counted = [id(p) for _, modules in layers(paper) for module in modules for p in module.parameters()]
+    counted = [
+        id(p) for _, modules in layers(paper) for module in modules for p in module.parameters()
+    ]
     assert sorted(counted) == sorted(id(p) for p in paper.parameters())
 
 
@@ -42,7 +48,12 @@ def test_the_last_10_are_conv5_and_spp(paper: Network) -> None:
     [
         (1, {"spp"}),
         (4, {"spp", "conv5.2.a", "conv5.2.b", "conv5.2.c"}),
-        (9, {"spp"} | {f"conv5.{b}.{x}" for b in (1, 2) for x in "abc"} | {"conv5.0.b", "conv5.0.c"}),
+        (
+            9,
+            {"spp"}
+            | {f"conv5.{b}.{x}" for b in (1, 2) for x in "abc"}
+            | {"conv5.0.b", "conv5.0.c"},
+        ),
     ],
 )
 def test_shallower_depths(paper: Network, count: int, expected: set[str]) -> None:

@@ -30,10 +30,14 @@ def test_the_parent_stays_as_it_was(model: Model) -> None:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(1.0)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.network.state_dict().items())
+    assert all(
+        torch.equal(tensor, before[name]) for name, tensor in model.network.state_dict().items()
+    )
 
 
-@pytest.mark.parametrize("retrain_last", [1, 10, 14, 20])  # from SPP alone, Conv5, within Conv3, all
+@pytest.mark.parametrize(
+    "retrain_last", [1, 10, 14, 20]
+)  # from SPP alone, Conv5, within Conv3, all
 def test_the_parent_has_its_say_where_it_knows_the_organ_and_only_when_nothing_learns(
     model: Model, retrain_last: int
 ) -> None:
@@ -64,10 +68,14 @@ def test_of_a_model_that_keeps_its_parent_its_own_layers_are_inherited(model: Mo
     with torch.no_grad():
         for parameter in network.spp.parameters():
             parameter.add_(1.0)
-    child = replace(model, network=network, architecture=replace(model.architecture, parent_from=first))
+    child = replace(
+        model, network=network, architecture=replace(model.architecture, parent_from=first)
+    )
     grandchild, _ = inherit(child, model.organs)
     assert not grandchild.parent
-    assert torch.equal(grandchild.state_dict()["spp.scores.bias"], network.state_dict()["spp.scores.bias"])
+    assert torch.equal(
+        grandchild.state_dict()["spp.scores.bias"], network.state_dict()["spp.scores.bias"]
+    )
     keep_parent(grandchild, child, dict.fromkeys(model.organs, 0.5))
     kept = grandchild.state_dict()["parent.spp.scores.bias"]
     assert torch.equal(kept, network.state_dict()["spp.scores.bias"])

@@ -10,7 +10,8 @@ from recontour.transfer.models import take_over
 
 
 @pytest.mark.parametrize(
-    ("retrain_last", "first"), [(1, "spp"), (10, "conv5"), (11, "conv4"), (14, "conv3"), (20, "conv1")]
+    ("retrain_last", "first"),
+    [(1, "spp"), (10, "conv5"), (11, "conv4"), (14, "conv3"), (20, "conv1")],
 )
 def test_the_parent_is_kept_from_the_first_stage_on_that_learns(
     model: Model, south: Cohort, retrain_last: int, first: str
@@ -36,7 +37,9 @@ def test_no_parent_is_kept_as_in_the_paper_or_where_it_knows_no_organ(
 
 
 @pytest.mark.parametrize("retrain_last", [1, 10, 20])
-def test_before_it_has_learnt_a_child_contours_as_its_parent(model: Model, south: Cohort, retrain_last: int) -> None:
+def test_before_it_has_learnt_a_child_contours_as_its_parent(
+    model: Model, south: Cohort, retrain_last: int
+) -> None:
     recipe = replace(preset_of("compact").adapt, parent_patients=2.0)
     cases = [south[case_id] for case_id in south.case_ids]
     child = take_over(model, south, cases, model.organs, recipe, retrain_last, seed=0)

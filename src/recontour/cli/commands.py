@@ -17,7 +17,11 @@ def import_(options: argparse.Namespace) -> None:
     """DICOM -> cohort."""
     with tell.Progress() as progress:
         report = recontour.import_dicom(
-            options.dicom_dir, options.cohort, centre=options.centre, names=options.names, progress=progress
+            options.dicom_dir,
+            options.cohort,
+            centre=options.centre,
+            names=options.names,
+            progress=progress,
         )
     tell.imported(report, Cohort.open(options.cohort))
 
@@ -42,14 +46,20 @@ def inspect(options: argparse.Namespace) -> None:
     tell.cohort(opened, sound)
     if damaged:
         tell.damaged(damaged)
-        raise CohortError(f"{opened.path}: {len(damaged)} of {len(sound) + len(damaged)} cases cannot be used")
+        raise CohortError(
+            f"{opened.path}: {len(damaged)} of {len(sound) + len(damaged)} cases cannot be used"
+        )
 
 
 def export(options: argparse.Namespace) -> None:
     """Cohort -> NIfTI, for other tools."""
     with tell.Progress() as progress:
         written = recontour.export(
-            options.cohort, options.out, format=options.format, organs=_organs(options), progress=progress
+            options.cohort,
+            options.out,
+            format=options.format,
+            organs=_organs(options),
+            progress=progress,
         )
     tell.exported(written, options.out)
 
@@ -65,7 +75,11 @@ def train(options: argparse.Namespace) -> None:
     """Cohort -> model."""
     with tell.Progress() as progress:
         model = recontour.train(
-            options.cohort, options.out, preset=options.preset, **_learning(options), progress=progress
+            options.cohort,
+            options.out,
+            preset=options.preset,
+            **_learning(options),
+            progress=progress,
         )
     tell.learnt(model, options.out)
 
@@ -85,12 +99,17 @@ def adapt(options: argparse.Namespace) -> None:
 
 
 def _learning(options: argparse.Namespace) -> dict[str, Any]:
-    chosen = {name: getattr(options, name) for name in ("iterations", "seed", "deterministic", "resume")}
+    chosen = {
+        name: getattr(options, name) for name in ("iterations", "seed", "deterministic", "resume")
+    }
     return chosen | {"organs": _organs(options)}
 
 
 def _organs(options: argparse.Namespace) -> list[str] | None:
-    """The organs named, with spaces or commas between them; None: all. Raises: OrganError: none is named."""
+    """The organs named, with spaces or commas between them;
+
+    None: all. Raises: OrganError: none is named.
+    """
     if options.organs is None:
         return None
     named = [organ.strip() for word in options.organs for organ in word.split(",") if organ.strip()]
@@ -128,7 +147,9 @@ def study(options: argparse.Namespace) -> None:
         print(studies.example(), end="")
         return
     if not options.study or (not options.out and not options.dry_run):
-        raise SettingsError("give STUDY.toml and --out DIR; `recontour study --example` prints a study file")
+        raise SettingsError(
+            "give STUDY.toml and --out DIR; `recontour study --example` prints a study file"
+        )
     declared = studies.read_study(options.study)
     if options.dry_run:
         with tell.Progress():
@@ -139,7 +160,9 @@ def study(options: argparse.Namespace) -> None:
         failed = studies.run_study(declared, options.out, resume=options.resume, progress=progress)
     tell.studied(failed, options.out)
     if failed:
-        raise FaultError(f"{len(failed)} cells failed, the rest is done; mend what they say, then go on with --resume")
+        raise FaultError(
+            f"{len(failed)} cells failed, the rest is done; mend what they say, then go on with --resume"
+        )
 
 
 def report(options: argparse.Namespace) -> None:

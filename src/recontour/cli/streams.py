@@ -1,4 +1,7 @@
-"""Standard output and error that are closed, full or gone: what cannot be shown breaks nothing off."""
+"""Standard output and error that are closed, full or gone:
+
+what cannot be shown breaks nothing off.
+"""
 
 import errno
 import io
@@ -19,7 +22,10 @@ class Shown:
 
     @property
     def lost(self) -> str | None:
-        """Why something was not shown that somebody may miss. A reader that has gone (`| head`) has seen enough."""
+        """Why something was not shown that somebody may miss.
+
+        A reader that has gone (`| head`) has seen enough.
+        """
         if self.failed is None or self.failed.errno == errno.EPIPE:
             return None
         return self.failed.strerror or str(self.failed)
@@ -27,7 +33,10 @@ class Shown:
 
 @contextmanager
 def forgiving_streams() -> Iterator[Shown]:
-    """Let the block write to standard output and error, whatever they are; say what became of it."""
+    """Let the block write to standard output and error, whatever they are;
+
+    say what became of it.
+    """
     shown, before = Shown(), (sys.stdout, sys.stderr)
     closed = _open_the_closed()
     sys.stdout, sys.stderr = _forgiving(sys.stdout, 1, shown), _forgiving(sys.stderr, 2, Shown())
@@ -43,14 +52,18 @@ def forgiving_streams() -> Iterator[Shown]:
 
 
 def _open_the_closed() -> set[int]:
-    """Put nothing in the place of standard streams that are closed, which files opened later would take; say which."""
+    """Put nothing in the place of standard streams that are closed, which files opened later would
+    take; say which.
+    """
     closed = set()
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
             closed.add(number)
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it takes the lowest number that is free
+            os.set_inheritable(
+                os.open(os.devnull, os.O_RDWR), True
+            )  # it takes the lowest number that is free
     return closed
 
 
@@ -63,7 +76,9 @@ class _Forgiving(io.FileIO):
 
     def write(self, content: Any) -> int:
         try:
-            while (written := super().write(content)) is None:  # somebody made it non-blocking, and it is full
+            while (
+                written := super().write(content)
+            ) is None:  # somebody made it non-blocking, and it is full
                 select.select([], [self], [], 1.0)
         except OSError as error:
             self._shown.failed = self._shown.failed or error
@@ -72,7 +87,10 @@ class _Forgiving(io.FileIO):
 
 
 def _forgiving(stream: TextIO | None, number: int, shown: Shown) -> TextIO:
-    """A stream that writes where another one does; that one itself if it is no file, as in a notebook."""
+    """A stream that writes where another one does;
+
+    that one itself if it is no file, as in a notebook.
+    """
     if stream is not None and not _is_plain_file(stream):
         return stream
     encoding = "utf-8"

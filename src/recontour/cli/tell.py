@@ -1,7 +1,7 @@
 """What the user is told: tables and progress.
 
-Everything passes through `say`, `table_of`, `add_row` and `Progress`: words from a file or of its name are shown letter
-by letter, never as markup, an emoji or what steers a terminal.
+Everything passes through `say`, `table_of`, `add_row` and `Progress`: words from a file or of its
+name are shown letter by letter, never as markup, an emoji or what steers a terminal.
 """
 
 import csv
@@ -16,7 +16,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
 from rich.text import Text
@@ -24,24 +31,26 @@ from rich.text import Text
 from recontour.cohort import by_patient, with_one_ct
 from recontour.cohort.patients import doubt
 from recontour.errors import CohortError
-from recontour.files import printable
-from recontour.texts import UnreadableError, csv_rows, plural, read_text, size_in_words
+from recontour.texts import UnreadableError, csv_rows, read_text
+from recontour.wording import plural, printable, size_in_words
 
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
-    from recontour.cohort.converting import Converted
-    from recontour.cohort.export import Exported
     from recontour.cohort.importing import ImportReport
     from recontour.cohort.store import Damaged
-    from recontour.dicom import NameRow
     from recontour.dicom.deidentify import Deidentified
     from recontour.evaluation import CaseScore
+    from recontour.exchange.convert import Converted
+    from recontour.exchange.export import Exported
     from recontour.network import Model
+    from recontour.organs import NameRow
     from recontour.study.cells import Cell
     from recontour.study.estimate import Estimate
     from recontour.workflows import Contoured
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # tables in a log are not squeezed
+out = Console(
+    highlight=False, width=None if sys.stdout.isatty() else 200
+)  # tables in a log are not squeezed
 LOG = logging.getLogger("recontour")
 MOST_SHOWN_BYTES, MOST_COLUMNS = 2**26, 20  # of a table that is shown
 PLAIN_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
@@ -68,7 +77,10 @@ def add_row(table: Table, *cells: str) -> None:
 
 
 class Progress(logging.Handler):
-    """A bar on a terminal, in a log file a line now and then; between them, whole, what a person should know."""
+    """A bar on a terminal, in a log file a line now and then;
+
+    between them, whole, what a person should know.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +89,9 @@ class Progress(logging.Handler):
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[words]}", markup=False),
-            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),  # 0:00:00, whole on a narrow screen
+            TimeElapsedColumn(
+                table_column=Column(no_wrap=True, min_width=7)
+            ),  # 0:00:00, whole on a narrow screen
             TextColumn("left", table_column=Column(min_width=4)),
             TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
             console=Console(stderr=True),
@@ -94,7 +108,10 @@ class Progress(logging.Handler):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._task is not None:
             self._bar.stop()
@@ -106,7 +123,10 @@ class Progress(logging.Handler):
         self._bar.console.print(plain(f"{kind}: {record.getMessage()}"), soft_wrap=True)
 
     def __call__(self, what: str, done: int, total: int, words: str) -> None:
-        """Show that `done` of `total` are done; where `done` falls or `total` changes, another step has begun."""
+        """Show that `done` of `total` are done;
+
+        where `done` falls or `total` changes, another step has begun.
+        """
         what, words = printable(what), printable(words)
         if (what, total) != self._step or done < self._done or self._task is None:
             if self._task is not None:
@@ -131,7 +151,11 @@ class Progress(logging.Handler):
         left = ""
         if self._first < done < total:
             left = f"; about {(now - self._began) * (total - done) / (done - self._first) / 60:.1f} min left"
-        print(f"{what} {done}/{total}{f': {words}' if words else ''}{left}", file=sys.stderr, flush=True)
+        print(
+            f"{what} {done}/{total}{f': {words}' if words else ''}{left}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def imported(report: "ImportReport", cohort: "Cohort") -> None:
@@ -146,7 +170,9 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
         say(f"note: {note}")
     for kind, count in report.passed_over:
         say(f"passed over: {count} x {kind}")
-    added, there, left_out = (len(part) for part in (report.added, report.already_there, report.left_out))
+    added, there, left_out = (
+        len(part) for part in (report.added, report.already_there, report.left_out)
+    )
     say(
         f"{added} added, {there} there already, {left_out} left out: {cohort.path}, centre {cohort.centre}",
     )
@@ -185,24 +211,44 @@ def cohort(opened: "Cohort", sound: "Sequence[Case]") -> None:
     """What a cohort holds: its patients that can be used, its organs, what was left out and why."""
     for notice in opened.notices:
         say(notice)
-    table = table_of(f"Centre {opened.centre}", "case", "slices", "matrix", "pixel mm", "slice mm", "organs: cc")
+    table = table_of(
+        f"Centre {opened.centre}", "case", "slices", "matrix", "pixel mm", "slice mm", "organs: cc"
+    )
     volumes: dict[str, list[float]] = {}
     for case in sound:
         slices, rows, columns = case.grid.shape
         steps = sorted({round(above - below, 2) for below, above in pairwise(case.grid.slice_z_mm)})
-        organs = ", ".join(f"{organ} {volume:.1f}" for organ, volume in sorted(case.volumes_cc.items()))
+        organs = ", ".join(
+            f"{organ} {volume:.1f}" for organ, volume in sorted(case.volumes_cc.items())
+        )
         pixel = " x ".join(f"{step:.2f}" for step in case.grid.spacing_mm)
-        add_row(table, case.id, str(slices), f"{rows} x {columns}", pixel, "/".join(map(str, steps)), organs)
+        add_row(
+            table,
+            case.id,
+            str(slices),
+            f"{rows} x {columns}",
+            pixel,
+            "/".join(map(str, steps)),
+            organs,
+        )
         for organ, volume in case.volumes_cc.items():
             volumes.setdefault(organ, []).append(volume)
     out.print(table)
     table = table_of("Organs", "organ", "patients", "median cc", "range cc")
     for organ, found in sorted(volumes.items()):
-        add_row(table, organ, str(len(found)), f"{median(found):.2f}", f"{min(found):.2f} to {max(found):.2f}")
+        add_row(
+            table,
+            organ,
+            str(len(found)),
+            f"{median(found):.2f}",
+            f"{min(found):.2f} to {max(found):.2f}",
+        )
     out.print(table)
     _patients(sound)
     if drafts := [case.id for case in sound if case.is_draft]:
-        say(f"recontour's own contours, by which a model learns and proves nothing: {', '.join(drafts)}")
+        say(
+            f"recontour's own contours, by which a model learns and proves nothing: {', '.join(drafts)}"
+        )
     for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
         if (opened.path / name).exists():
             _csv(opened.path / name, title)
@@ -231,7 +277,9 @@ def exported(written: "Exported", folder: Path) -> None:
     for case, why in written.left_out.items():
         say(f"left out: {case}: {why}")
     for case, voxels in written.shared_voxels.items():
-        say(f"{case}: {plural(voxels, 'voxel')} of several organs at once, given to the smallest of them")
+        say(
+            f"{case}: {plural(voxels, 'voxel')} of several organs at once, given to the smallest of them"
+        )
     say(f"{plural(len(written.cases), 'case')}, {len(written.left_out)} left out: {folder}")
 
 
@@ -250,7 +298,9 @@ def learnt(model: "Model", path: Path) -> None:
     """What a model is, now that it is written."""
     p = model.provenance
     if p.retrained_layers:
-        fresh, dropped = (", ".join(organs) or "no organ" for organs in (p.fresh_organs, p.dropped_organs))
+        fresh, dropped = (
+            ", ".join(organs) or "no organ" for organs in (p.fresh_organs, p.dropped_organs)
+        )
         layers = "layer" if p.retrained_layers == 1 else f"{p.retrained_layers} layers"
         say(f"{p.lineage}: retrained the last {layers}; started fresh: {fresh}; dropped: {dropped}")
     organs = ", ".join(f"{organ} ({count})" for organ, count in p.cases_per_organ.items())
@@ -281,7 +331,12 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     common = common_organs(scores)
     table = table_of("Mean DSC", "organ", "patients", *models)
     for organ, rows in organs.items():
-        add_row(table, organ, counts(rows), *(number(mean_over_organs(rows, model, [organ]), 3) for model in models))
+        add_row(
+            table,
+            organ,
+            counts(rows),
+            *(number(mean_over_organs(rows, model, [organ]), 3) for model in models),
+        )
     means = [number(mean_over_organs(scores, model, common), 3) for model in models]
     add_row(table, f"mean over {plural(len(common), 'organ')}", "", *means)
     out.print(table)
@@ -321,9 +376,13 @@ def _csv(path: Path, title: str) -> None:
         if len(header) > MOST_COLUMNS:
             raise ValueError("too many columns")
     except UnreadableError as error:
-        raise CohortError(f"{path} cannot be read ({error}); the cohort can be used without it") from error
+        raise CohortError(
+            f"{path} cannot be read ({error}); the cohort can be used without it"
+        ) from error
     except (ValueError, csv.Error) as error:  # no line at all, or no table
-        raise CohortError(f"{path} is damaged; move it away, the cohort can be used without it") from error
+        raise CohortError(
+            f"{path} is damaged; move it away, the cohort can be used without it"
+        ) from error
     table = table_of(title, *header)
     for row in rows:
         add_row(table, *row[: len(header)])

@@ -1,7 +1,9 @@
-"""A case's arrays in NumPy's format: written with a digest, and opened only if they are what case.json says.
+"""A case's arrays in NumPy's format: written with a digest, and opened only if they are what
+case.json says.
 
-Nothing of a file is trusted: its header is compared with the one that is expected, not carried out, and its length
-with what the shape takes. Voxels are compared with their SHA-256 once in each process, when an array is first opened.
+Nothing of a file is trusted: its header is compared with the one that is expected, not carried out,
+    and its length with what the shape takes. Voxels are compared with their SHA-256 once in each
+    process, when an array is first opened.
 """
 
 import errno
@@ -26,7 +28,9 @@ HEADER = re.compile(
     rb"\{'descr': '(<i2|<f4|\|u1)', 'fortran_order': False, 'shape': \((\d{1,9}(?:, \d{1,9}){2,3})\), \} *\n"
 )
 NO_MAPPING = {errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
-_verified: set[tuple[str, int, int, int]] = set()  # path, inode, bytes, last change: files whose voxels were looked at
+_verified: set[tuple[str, int, int, int]] = (
+    set()
+)  # path, inode, bytes, last change: files whose voxels were looked at
 _is_left_to_parent = False
 
 
@@ -46,12 +50,15 @@ class NotMappableError(Exception):
 
 def leave_voxels_to_parent() -> None:
     """Look at no voxels in this process: the one that started it has."""
-    global _is_left_to_parent  # noqa: PLW0603
+    global _is_left_to_parent
     _is_left_to_parent = True
 
 
 def write_array(path: Path, array: npt.NDArray[Any]) -> str:
-    """Write an array as `numpy.save` does; return the SHA-256 of the file. Raises: OSError: the disk is full."""
+    """Write an array as `numpy.save` does;
+
+    return the SHA-256 of the file. Raises: OSError: the disk is full.
+    """
     whole = np.ascontiguousarray(array)
     header = BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(whole))
@@ -66,7 +73,8 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> str:
 def map_array(expected: Expected) -> npt.NDArray[Any]:
     """An array, memory-mapped read-only.
 
-    Raises: CohortError: it is not what is expected, or may not be read. FaultError: the machine failed.
+    Raises: CohortError: it is not what is expected, or may not be read. FaultError: the machine
+        failed.
         NotMappableError: see `read_array`.
     """
     try:
@@ -93,7 +101,10 @@ def read_array(expected: Expected) -> npt.NDArray[Any]:
 
 
 def check_array(expected: Expected) -> None:
-    """Look at what an array's file says of itself, and at its length; not at its voxels. Raises: as `map_array`."""
+    """Look at what an array's file says of itself, and at its length;
+
+    not at its voxels. Raises: as `map_array`.
+    """
     try:
         refuse_no_file(expected.path)
         with expected.path.open("rb") as file:
@@ -103,7 +114,10 @@ def check_array(expected: Expected) -> None:
 
 
 def _described(file: BufferedReader, expected: Expected) -> tuple[np.dtype[Any], int]:
-    """The kind of a file's numbers, and where they begin, if it is what is expected. Raises: ValueError, OSError."""
+    """The kind of a file's numbers, and where they begin, if it is what is expected.
+
+    Raises: ValueError, OSError.
+    """
     kind, shape, offset = _header(file)
     if kind.str not in expected.kinds:
         raise ValueError(f"its numbers are {kind}, {' or '.join(expected.kinds)} is expected")
@@ -117,7 +131,8 @@ def _described(file: BufferedReader, expected: Expected) -> tuple[np.dtype[Any],
 
 
 def _header(file: BufferedReader) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """The kind of a file's numbers, its shape, and where the numbers begin. Raises: ValueError: it has no such header.
+    """The kind of a file's numbers, its shape, and where the numbers begin. Raises: ValueError: it
+    has no such header.
 
     NumPy's own reader would evaluate whatever stands there.
     """
@@ -134,7 +149,9 @@ def _header(file: BufferedReader) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     return np.dtype(found[1].decode()), shape, len(begin) + length
 
 
-def _verify_once(file: BufferedReader, kind: np.dtype[Any], offset: int, expected: Expected) -> None:
+def _verify_once(
+    file: BufferedReader, kind: np.dtype[Any], offset: int, expected: Expected
+) -> None:
     """Look at a file's voxels, unless this process has, or leaves that to its parent."""
     state = os.fstat(file.fileno())
     seen = (str(expected.path), state.st_ino, state.st_size, state.st_mtime_ns)
@@ -155,8 +172,13 @@ def _verify(file: BufferedReader, kind: np.dtype[Any], offset: int, sha256: str)
                 raise ValueError("it has voxels that are not finite numbers")
 
 
-def _mapped(file: BufferedReader, kind: np.dtype[Any], shape: tuple[int, ...], offset: int) -> npt.NDArray[Any]:
-    """A file's numbers, mapped: shared with other processes, or where a share cannot, for this one alone."""
+def _mapped(
+    file: BufferedReader, kind: np.dtype[Any], shape: tuple[int, ...], offset: int
+) -> npt.NDArray[Any]:
+    """A file's numbers, mapped:
+
+    shared with other processes, or where a share cannot, for this one alone.
+    """
     modes: tuple[Any, Any] = ("r", "c")
     for mode in modes:
         try:

@@ -1,9 +1,10 @@
 """Which cases are one patient's.
 
-A case may have a patient key: a hash of the CT's PatientID with a random salt. The salt lies in a file beside the
-cohort, in the folder that holds it, so that the cohorts of one folder can be compared; it is no part of the cohort,
-and goes where the cohort goes only if someone takes it there. A PatientID is short and can be guessed: without a salt
-whoever has the key could try all of them.
+A case may have a patient key: a hash of the CT's PatientID with a random salt. The salt lies in a
+    file beside the cohort, in the folder that holds it, so that the cohorts of one folder can be
+    compared; it is no part of the cohort, and goes where the cohort goes only if someone takes it
+    there. A PatientID is short and can be guessed: without a salt whoever has the key could try all
+    of them.
 
 A key begins with the salt's own short name: keys of different salts cannot be compared.
 """
@@ -52,10 +53,12 @@ def salt_path(cohort: Path) -> Path:
 
 
 def salt_beside(cohort: Path) -> Salt:
-    """The salt of the folder that holds a cohort; a new one, for its owner alone, where there is none.
+    """The salt of the folder that holds a cohort; a new one, for its owner alone, where there is
+    none.
 
     Of two imports at once both get the one that was there first.
-    Raises: CohortError: there is one that cannot be used, or none can be made. FaultError: the machine failed.
+    Raises: CohortError: there is one that cannot be used, or none can be made. FaultError: the
+        machine failed.
     """
     path = salt_path(cohort)
     try:
@@ -63,11 +66,15 @@ def salt_beside(cohort: Path) -> Salt:
             write_text(path, f"recontour salt 1\n{secrets.token_hex(32)}\n", mode=OWNER_ALONE)
     except (OutputError, FaultError) as error:
         if not path.exists():  # else another import made it meanwhile
-            raise CohortError(f"{error}. Without a salt patients are told apart by their CTs alone") from error
+            raise CohortError(
+                f"{error}. Without a salt patients are told apart by their CTs alone"
+            ) from error
     try:
         found = SALT.fullmatch(read_given(path, MOST_BYTES).decode("ascii"))
     except (UnreadableError, OSError, ValueError) as error:
-        raise CohortError(f"{path} cannot be read ({error}); patients are told apart by their CTs alone") from error
+        raise CohortError(
+            f"{path} cannot be read ({error}); patients are told apart by their CTs alone"
+        ) from error
     if not found:
         raise CohortError(
             f"{path} is not a salt as recontour writes it; put back the one that was there, or move it away: "
@@ -77,7 +84,8 @@ def salt_beside(cohort: Path) -> Salt:
 
 
 def open_to_others(salt: Path) -> str:
-    """What to say of a salt's file that others than its owner may read or change; empty if nobody else may.
+    """What to say of a salt's file that others than its owner may read or change; empty if nobody
+    else may.
 
     Windows has no such modes, and is not asked.
     """
@@ -114,8 +122,8 @@ def with_one_key(cases: Iterable[Case]) -> list[list[Case]]:
 def by_patient(cases: Iterable[Case]) -> list[list[Case]]:
     """The cases of each patient, of whatever cohorts: those of one key, or of one CT to the voxel.
 
-    A case without a key, and without a twin, is a patient of its own: see `doubt`. Patients, and the cases of each,
-    are in the order of the cases.
+    A case without a key, and without a twin, is a patient of its own: see `doubt`. Patients, and
+    the cases of each, are in the order of the cases.
     """
     ordered = list(cases)
     patients = {case: [case] for case in ordered}
@@ -136,12 +144,18 @@ def _join(patients: dict[Case, list[Case]], alike: Sequence[Case]) -> None:
 
 
 def patient_names(cases: Iterable[Case]) -> dict[str, str]:
-    """What to call each case's patient by: the id of the patient's first case. By case id, of one cohort."""
+    """What to call each case's patient by:
+
+    the id of the patient's first case. By case id, of one cohort.
+    """
     return {case.id: patient[0].id for patient in by_patient(cases) for case in patient}
 
 
 def doubt(cases: Iterable[Case]) -> str:
-    """Why some cases may be one patient's although they count as several's, as a sentence; empty if none may be."""
+    """Why some cases may be one patient's although they count as several's, as a sentence;
+
+    empty if none may be.
+    """
     ordered = list(cases)
     unknown = sum(case.patient is None for case in ordered)
     salts = {salt_of(case.patient) for case in ordered if case.patient}
@@ -159,7 +173,10 @@ def doubt(cases: Iterable[Case]) -> str:
 
 
 def of_one_patient(some: Iterable[Case], others: Iterable[Case]) -> list[tuple[Case, Case]]:
-    """Each patient, by key, of whom there is a case among some and another among others: the first case of both."""
+    """Each patient, by key, of whom there is a case among some and another among others:
+
+    the first case of both.
+    """
     theirs: dict[str, Case] = {}
     for case in others:
         if case.patient:

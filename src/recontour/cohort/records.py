@@ -1,7 +1,8 @@
 """cohort.json and case.json: what may stand in them, and how they are read and refused.
 
-A cohort may come from elsewhere. Each file is checked whole before anything is built from it: every number has bounds,
-every name that becomes a path stays within its folder, and a pipe in place of a file is not waited for.
+A cohort may come from elsewhere. Each file is checked whole before anything is built from it: every
+number has bounds, every name that becomes a path stays within its folder, and a pipe in place of a
+file is not waited for.
 """
 
 import errno
@@ -11,9 +12,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from recontour.dicom import is_tg263
 from recontour.errors import CohortError, FaultError
 from recontour.files import is_name, machine_fault, read_file
+from recontour.organs import is_tg263
 
 FORMAT = "recontour cohort"
 MOST_BYTES = 1 << 22  # of a JSON file: the grid of 4096 slices takes 100 kB
@@ -49,7 +50,9 @@ Step = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]  # mm
 Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]  # cc
 Organ = Annotated[str, AfterValidator(_organ)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-PatientKey = Annotated[str, Field(pattern="^[0-9a-f]{8}-[0-9a-f]{16}$")]  # a salt's name, and a hash with that salt
+PatientKey = Annotated[
+    str, Field(pattern="^[0-9a-f]{8}-[0-9a-f]{16}$")
+]  # a salt's name, and a hash with that salt
 
 
 class _Record(BaseModel):
@@ -60,11 +63,16 @@ class CohortRecord(_Record):
     """cohort.json."""
 
     centre: Annotated[str, AfterValidator(_centre)]
-    notices: Annotated[list[Annotated[str, Field(max_length=2000)]], Field(max_length=100)] | None = None
+    notices: (
+        Annotated[list[Annotated[str, Field(max_length=2000)]], Field(max_length=100)] | None
+    ) = None
 
 
 class FormatRecord(_Record):
-    """What cohort.json says of itself: looked at first, since a newer one may hold anything else."""
+    """What cohort.json says of itself:
+
+    looked at first, since a newer one may hold anything else.
+    """
 
     format: str = ""
     version: int = 0
@@ -109,13 +117,18 @@ def read_record(kind: type[Record], path: Path) -> Record:
 
 
 def refused(path: Path, error: OSError | ValueError) -> CohortError | FaultError:
-    """Why a file of a cohort cannot be used. Only of one that is damaged itself it is said how to replace it."""
+    """Why a file of a cohort cannot be used.
+
+    Only of one that is damaged itself it is said how to replace it.
+    """
     if isinstance(error, ValidationError):
         return damaged(path, _first(error))
     if not isinstance(error, OSError):
         return damaged(path, str(error))
     if isinstance(error, PermissionError):
-        return CohortError(f"{path} may not be read; check its permissions, and those of the folders above it")
+        return CohortError(
+            f"{path} may not be read; check its permissions, and those of the folders above it"
+        )
     if error.errno in NOT_THERE:
         return damaged(path, error.strerror or str(error))
     return machine_fault(path, error)
@@ -123,7 +136,11 @@ def refused(path: Path, error: OSError | ValueError) -> CohortError | FaultError
 
 def damaged(path: Path, why: str) -> CohortError:
     """The error of a file that is not what was written."""
-    remedy = "restore it from a copy, or import into a new cohort" if path.name == "cohort.json" else MOVE_AWAY
+    remedy = (
+        "restore it from a copy, or import into a new cohort"
+        if path.name == "cohort.json"
+        else MOVE_AWAY
+    )
     return CohortError(f"{path} is damaged ({why}); {remedy}")
 
 

@@ -1,8 +1,10 @@
-"""What computes the network's scores: OpenVINO on a CPU, PyTorch elsewhere, where few slices are asked for, or where
-OpenVINO is missing. Both take the same and give the same; normalisation is folded into the convolutions.
+"""What computes the network's scores: OpenVINO on a CPU, PyTorch elsewhere, where few slices are
+asked for, or where OpenVINO is missing. Both take the same and give the same; normalisation is
+folded into the convolutions.
 
-OpenVINO's own converter would trace with what PyTorch has given up, or take longer than a CT, and reports its use to
-its maker. The network is six kinds of operation: they are translated here one by one, and nothing is reported.
+OpenVINO's own converter would trace with what PyTorch has given up, or take longer than a CT, and
+reports its use to its maker. The network is six kinds of operation: they are translated here one by
+one, and nothing is reported.
 """
 
 import operator
@@ -14,18 +16,23 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional as F  # noqa: N812 (the name all of PyTorch's users know)
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recontour.network import Model, Network
 from recontour.network.architecture import Conv
 
-Engine = Callable[[Tensor], Tensor]  # (N, 1, H, W) windowed CT -> (N, 2K, h, w) scores, both on the CPU
+Engine = Callable[
+    [Tensor], Tensor
+]  # (N, 1, H, W) windowed CT -> (N, 2K, h, w) scores, both on the CPU
 SLICES_THAT_PAY = 24  # a start of 0.06 s, and 2.5 ms saved a slice (one thread, `compact`)
 
 
 def engine_of(model: Model, slices: int) -> Engine:
-    """What computes a model's scores fastest, for so many slices; it does not heed later changes of the model."""
+    """What computes a model's scores fastest, for so many slices;
+
+    it does not heed later changes of the model.
+    """
     device = next(model.network.parameters()).device  # where a training that goes on has it
     if device.type == "cpu" and torch.cuda.is_available():
         device = torch.device("cuda")
@@ -36,17 +43,22 @@ def engine_of(model: Model, slices: int) -> Engine:
 
 
 def has_openvino() -> bool:
-    """Whether OpenVINO can be used; it is loaded without its telemetry, which would report every import."""
+    """Whether OpenVINO can be used;
+
+    it is loaded without its telemetry, which would report every import.
+    """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: such an import fails
     try:
-        import openvino  # noqa: F401
+        import openvino
     except ImportError:
         return False
     return True
 
 
 class _Folded(nn.Module):
-    """A copy of a network that ends with the scores, and whose convolutions do what batch normalisation did."""
+    """A copy of a network that ends with the scores, and whose convolutions do what batch
+    normalisation did.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -83,7 +95,8 @@ def _on_openvino(folded: _Folded, side: int) -> Engine:
         "CPU",
         {
             "PERFORMANCE_HINT": "LATENCY",  # all cores on one batch: one batch's memory
-            "INFERENCE_PRECISION_HINT": "f32",  # half precision, the default where a CPU has it, moves contours
+            # half precision, the default where a CPU has it, moves contours
+            "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "ENABLE_CPU_PINNING": False,  # several processes would be pinned to the same cores
         },
@@ -98,7 +111,10 @@ def _on_openvino(folded: _Folded, side: int) -> Engine:
 
 
 class _Translation(fx.Interpreter):
-    """Runs a folded network on OpenVINO's nodes in place of tensors: what it returns is their graph."""
+    """Runs a folded network on OpenVINO's nodes in place of tensors:
+
+    what it returns is their graph.
+    """
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         from openvino import opset13
@@ -107,19 +123,26 @@ class _Translation(fx.Interpreter):
         match module:
             case nn.Conv2d():
                 pads = module.padding
-                product = opset13.convolution(x, _values(module.weight), module.stride, pads, pads, module.dilation)
+                product = opset13.convolution(
+                    x, _values(module.weight), module.stride, pads, pads, module.dilation
+                )
                 if module.bias is None:
                     return product.output(0)
                 return opset13.add(product, _values(module.bias)[None, :, None, None]).output(0)
             case nn.GroupNorm():
                 weight, bias = _values(module.weight), _values(module.bias)
-                return opset13.group_normalization(x, weight, bias, module.num_groups, module.eps).output(0)
+                return opset13.group_normalization(
+                    x, weight, bias, module.num_groups, module.eps
+                ).output(0)
             case nn.Identity():
                 return x
             case nn.ReLU():
                 return opset13.relu(x).output(0)
             case nn.MaxPool2d():
-                sides = ([side, side] for side in (module.stride, module.dilation, module.padding, module.padding))
+                sides = (
+                    [side, side]
+                    for side in (module.stride, module.dilation, module.padding, module.padding)
+                )
                 return opset13.max_pool(x, *sides, [module.kernel_size] * 2).output(0)
         raise NotImplementedError(f"{module} has no translation")
 

@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
+from recontour.geometry.arrays import Mask
 from recontour.geometry.raster import box_of
 
-Mask = npt.NDArray[np.bool_]
-
-# An island (26-connected in 3D) is kept when it has at least this share of the largest part's voxels.
-# Compact organs are one piece: of share 1 only the largest stays. Long or thin ones break where a slice is missed.
+# An island (26-connected in 3D) is kept when it has at least this share of the largest part's
+# voxels. Compact organs are one piece: of share 1 only the largest stays. Long or thin ones break
+# where a slice is missed.
 KEPT_SHARE: Mapping[str, float] = {
     "SpinalCord": 0.02,
     "SpinalCanal": 0.02,

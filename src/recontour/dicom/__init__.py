@@ -1,18 +1,6 @@
-"""DICOM in and out: CT series, RT structure sets, and what centres call their organs."""
+"""DICOM in and out: CT series, RT structure sets."""
 
 from recontour.dicom.archive import Archive, read_archive
-from recontour.dicom.names import (
-    NameRow,
-    NameTable,
-    Status,
-    is_tg263,
-    is_vocabulary,
-    match_drawn,
-    match_names,
-    ordered,
-    read_user_map,
-    sides_swapped,
-)
 from recontour.dicom.pairing import CtSeries, LeftOut, Pair, StructureSetFile
 from recontour.dicom.person import Person, telling_ids
 from recontour.dicom.reading import claims_dicom
@@ -32,8 +20,6 @@ __all__ = [
     "Authorship",
     "CtSeries",
     "LeftOut",
-    "NameRow",
-    "NameTable",
     "Pair",
     "Person",
     "Roi",
@@ -41,14 +27,8 @@ __all__ = [
     "ScanIdentity",
     "Segment",
     "Source",
-    "Status",
     "StructureSetFile",
     "claims_dicom",
-    "is_tg263",
-    "is_vocabulary",
-    "match_drawn",
-    "match_names",
-    "ordered",
     "read_archive",
     "read_rois",
     "read_scan",
@@ -56,9 +36,7 @@ __all__ = [
     "read_segments",
     "read_series",
     "read_structure_set",
-    "read_user_map",
     "refuse_without_uids",
-    "sides_swapped",
     "telling_ids",
     "write_scan",
     "write_segmentation",

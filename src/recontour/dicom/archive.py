@@ -20,7 +20,16 @@ from pydicom.uid import (
 )
 
 from recontour.dicom.copies import Versions, listed, versions_of
-from recontour.dicom.pairing import Clash, CtSeries, LeftOut, NotRead, Pair, Place, StructureSetFile, pair
+from recontour.dicom.pairing import (
+    Clash,
+    CtSeries,
+    LeftOut,
+    NotRead,
+    Pair,
+    Place,
+    StructureSetFile,
+    pair,
+)
 from recontour.dicom.person import Person, person_of
 from recontour.dicom.pictures import KIND_OF_PICTURE, kind_of_picture
 from recontour.dicom.reading import (
@@ -47,7 +56,9 @@ from recontour.dicom.spelling import name_parts, spellings
 from recontour.errors import NotDicomError
 
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")  # Label Map Segmentation Storage, which pydicom 3.0 does not name
+LABEL_MAP = UID(
+    "1.2.840.10008.5.1.4.1.1.66.7"
+)  # Label Map Segmentation Storage, which pydicom 3.0 does not name
 CT = (CTImageStorage, *ENHANCED_CT)
 UNKNOWN = "object of an unknown kind"
 SEVERAL_PATIENTS = (
@@ -90,7 +101,9 @@ class Archive:
     pairs: tuple[Pair, ...]
     left_out: tuple[LeftOut, ...]  # series without structure set, structure sets without series
     unreadable: tuple[LeftOut, ...]  # folders, and files that claim to be DICOM
-    passed_over: tuple[tuple[str, int], ...]  # other kinds of objects by their standard's names, and how many files
+    passed_over: tuple[
+        tuple[str, int], ...
+    ]  # other kinds of objects by their standard's names, and how many files
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,9 @@ class _Found:
     """What was found so far under a folder."""
 
     images: dict[str, list[_Image]]  # by series UID
-    drawn: dict[tuple[str, str, tuple[str, str]], list[StructureSetFile]]  # by SOP instance UID, patient, date and time
+    drawn: dict[
+        tuple[str, str, tuple[str, str]], list[StructureSetFile]
+    ]  # by SOP instance UID, patient, date and time
     unreadable: list[LeftOut]
     others: Counter[str]
     not_read: NotRead
@@ -118,13 +133,16 @@ class _Found:
 def read_archive(folder: Path) -> Archive:
     """Read the headers of every DICOM file under a folder and pair CT series with structure sets.
 
-    Files that do not claim to be DICOM and other modalities are passed over. Copies of one object count once.
+    Files that do not claim to be DICOM and other modalities are passed over. Copies of one object
+    count once.
     Raises: NoSeriesError: there is no such folder. FaultError: the machine failed.
     """
     found = _Found({}, {}, [], Counter(), NotRead())
 
     def skip(error: OSError) -> None:
-        found.unreadable.append(LeftOut(Path(error.filename), why_unreadable(Path(error.filename), error)))
+        found.unreadable.append(
+            LeftOut(Path(error.filename), why_unreadable(Path(error.filename), error))
+        )
 
     with silence():
         for path in files_under(folder, skip):
@@ -133,23 +151,45 @@ def read_archive(folder: Path) -> Archive:
                     _look_into(path, found)
             except NotDicomError as error:
                 found.unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
-        places = _places({uid: [image.path for image in images] for uid, images in found.images.items()})
-        series = tuple(_ct_series(uid, images, places[uid], found.unreadable) for uid, images in found.images.items())
+        places = _places(
+            {uid: [image.path for image in images] for uid, images in found.images.items()}
+        )
+        series = tuple(
+            _ct_series(uid, images, places[uid], found.unreadable)
+            for uid, images in found.images.items()
+        )
         structure_sets = _structure_sets(found)
     pairs, left_out = pair(series, structure_sets, found.not_read)
-    return Archive(folder, series, pairs, left_out, tuple(found.unreadable), tuple(sorted(found.others.items())))
+    return Archive(
+        folder,
+        series,
+        pairs,
+        left_out,
+        tuple(found.unreadable),
+        tuple(sorted(found.others.items())),
+    )
 
 
 def _look_into(path: Path, found: _Found) -> None:
     """Add what a file is to what was found. Raises: NotDicomError: it is damaged or no DICOM."""
     header = read_header(path, HEADER)
     with reading(path):
-        sop_class, instance, patient_id = sop_class_uid(header), sop_instance_uid(header), text(header, "PatientID")
+        sop_class, instance, patient_id = (
+            sop_class_uid(header),
+            sop_instance_uid(header),
+            text(header, "PatientID"),
+        )
         if sop_class in CT and (picture := kind_of_picture(header)):
             found.others[picture] += 1
             found.not_read.add(picture, instance)
         elif sop_class in CT:
-            image = _Image(path, instance, _place(header), person_of(header), text(header, "FrameOfReferenceUID"))
+            image = _Image(
+                path,
+                instance,
+                _place(header),
+                person_of(header),
+                text(header, "FrameOfReferenceUID"),
+            )
             found.images.setdefault(text(header, "SeriesInstanceUID"), []).append(image)
         elif sop_class in DRAWN:
             drawn = DRAWN[sop_class](path, header)
@@ -162,7 +202,10 @@ def _look_into(path: Path, found: _Found) -> None:
 
 
 def _uids_around(header: Dataset) -> tuple[str, ...]:
-    """The UIDs of an object's series and frame of reference; none if they are damaged, since the object is not used."""
+    """The UIDs of an object's series and frame of reference;
+
+    none if they are damaged, since the object is not used.
+    """
     with suppress(NotDicomError), reading(Path()):
         return text(header, "SeriesInstanceUID"), text(header, "FrameOfReferenceUID")
     return ()
@@ -176,7 +219,9 @@ def _place(header: Dataset) -> Place:
         return ()
 
 
-def _ct_series(uid: str, images: Sequence[_Image], place: Path, unreadable: list[LeftOut]) -> CtSeries:
+def _ct_series(
+    uid: str, images: Sequence[_Image], place: Path, unreadable: list[LeftOut]
+) -> CtSeries:
     """A series without copies. unreadable: grows by damaged copies of files that are whole."""
     clash = _clash_of_patients(images)
     files = [image.path for image in images]
@@ -210,7 +255,8 @@ def _clash_of_patients(images: Sequence[_Image]) -> Clash | None:
 def _without_copies(
     images: Sequence[_Image], unreadable: list[LeftOut]
 ) -> tuple[list[Path], frozenset[str], Clash | None]:
-    """The files of a series without copies, in what copies differ, and whether two files of one UID are no copies.
+    """The files of a series without copies, in what copies differ, and whether two files of one UID
+    are no copies.
 
     Images of one UID in two places are no copies either; whoever reads their pixels says so.
     """
@@ -235,12 +281,19 @@ def _why_no_copies(versions: Versions) -> str:
 
 
 def _structure_sets(found: _Found) -> list[StructureSetFile]:
-    """The structure sets without copies; what shares its UID with another that is no copy says so."""
+    """The structure sets without copies;
+
+    what shares its UID with another that is no copy says so.
+    """
     distinct: list[StructureSetFile] = []
     for alike in found.drawn.values():
         versions = versions_of([one.path for one in alike])
         found.unreadable += [LeftOut(path, reason) for path, reason in versions.damaged]
-        distinct += [replace(one, copies_differ_in=versions.besides) for one in alike if one.path in versions.files]
+        distinct += [
+            replace(one, copies_differ_in=versions.besides)
+            for one in alike
+            if one.path in versions.files
+        ]
     count = Counter(one.sop_instance_uid for one in distinct)
     return [replace(one, shares_uid=count[one.sop_instance_uid] > 1) for one in distinct]
 
@@ -250,9 +303,16 @@ def _places(files: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
     holding = Counter(
         folder
         for of_series in files.values()
-        for folder in {one for parent in {path.parent for path in of_series} for one in (parent, *parent.parents)}
+        for folder in {
+            one
+            for parent in {path.parent for path in of_series}
+            for one in (parent, *parent.parents)
+        }
     )
-    return {uid: first.parent if holding[first.parent] == 1 else first for uid, (first, *_) in files.items()}
+    return {
+        uid: first.parent if holding[first.parent] == 1 else first
+        for uid, (first, *_) in files.items()
+    }
 
 
 def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
@@ -273,7 +333,8 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
 
 
 def _behind_the_header(path: Path) -> tuple[Mapping[str, frozenset[str]], bool]:
-    """The images that contours name, by frame of reference, and whether a reviewer rejected the structure set.
+    """The images that contours name, by frame of reference, and whether a reviewer rejected the
+    structure set.
 
     Of a damaged file nothing: the damage is told where the contours are used.
     """
@@ -313,7 +374,10 @@ def _is_draft(header: Dataset, label: str) -> bool:
 
 
 def _moment(header: Dataset, day: str, hour: str) -> tuple[str, str]:
-    """A date and a time as 8 and 12 digits: DICOM leaves out a time's last digits, and once had dots and colons."""
+    """A date and a time as 8 and 12 digits:
+
+    DICOM leaves out a time's last digits, and once had dots and colons.
+    """
     date, time = text(header, day).replace(".", ""), text(header, hour).replace(":", "")
     whole, _, fraction = time.partition(".")
     return date, f"{whole:0<6}{fraction:0<6}" if time else ""

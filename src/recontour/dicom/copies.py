@@ -1,8 +1,9 @@
-"""Several files of one SOPInstanceUID: copies of one object, or objects that share a UID and should not.
+"""Several files of one SOPInstanceUID: copies of one object, or objects that share a UID and should
+not.
 
-Compared is all that a file holds but its meta information (group 2), group lengths, and what a PACS writes on the way
-(`ON_THE_WAY`). How values are encoded does not count: pixels are compared decoded, numbers as numbers, text as text,
-and an empty attribute is an absent one.
+Compared is all that a file holds but its meta information (group 2), group lengths, and what a PACS
+writes on the way (`ON_THE_WAY`). How values are encoded does not count: pixels are compared
+decoded, numbers as numbers, text as text, and an empty attribute is an absent one.
 """
 
 import hashlib
@@ -49,7 +50,8 @@ PIXELS = (  # how pixels are stored; what they are is compared when they are dec
     "PixelRepresentation",
     "LossyImageCompression",
 )
-THAT_MATTER = (  # who it is of, and all that becomes voxels, contours or the choice between structure sets
+# who it is of, and all that becomes voxels, contours or the choice between structure sets
+THAT_MATTER = (
     "SOPClassUID",
     "PatientID",
     "StudyInstanceUID",
@@ -88,9 +90,9 @@ SHOWN = 3  # attributes in one line
 class Versions:
     """What the files of one SOPInstanceUID hold.
 
-    files: the first file of each version. apart: the attributes that matter in which versions differ; empty where
-    there is one version. besides: those in which copies of one version differ. damaged: files that cannot be read
-    while another can, and why.
+    files: the first file of each version. apart: the attributes that matter in which versions
+        differ; empty where there is one version. besides: those in which copies of one version
+        differ. damaged: files that cannot be read while another can, and why.
     """
 
     files: tuple[Path, ...]
@@ -102,7 +104,9 @@ class Versions:
 def listed(attributes: Collection[str]) -> str:
     """A few of the attributes in which files differ, in words."""
     shown = sorted(attributes)[:SHOWN]
-    return ", ".join(shown) + (f" and {len(attributes) - SHOWN} more" if len(attributes) > SHOWN else "")
+    return ", ".join(shown) + (
+        f" and {len(attributes) - SHOWN} more" if len(attributes) > SHOWN else ""
+    )
 
 
 def versions_of(paths: Sequence[Path]) -> Versions:
@@ -188,15 +192,22 @@ def _differing(one: Dataset, other: Dataset, depth: int = 0) -> Iterator[BaseTag
     for tag in sorted(one.keys() | other.keys()):
         if tag.element == 0 or tag in PASSED_OVER:
             continue
-        if not _same_bytes(one, other, tag) and not _same_value(_value(one, tag), _value(other, tag), depth):
+        if not _same_bytes(one, other, tag) and not _same_value(
+            _value(one, tag), _value(other, tag), depth
+        ):
             yield tag
 
 
-PASSED_OVER = frozenset(tag for keyword in ON_THE_WAY if (tag := tag_for_keyword(keyword)) is not None)
+PASSED_OVER = frozenset(
+    tag for keyword in ON_THE_WAY if (tag := tag_for_keyword(keyword)) is not None
+)
 
 
 def _same_bytes(one: Dataset, other: Dataset, tag: BaseTag) -> bool:
-    """Whether two encoded values are equal, and say the same: only then need they not be converted."""
+    """Whether two encoded values are equal, and say the same:
+
+    only then need they not be converted.
+    """
     first, second = one.get_item(tag), other.get_item(tag)
     if not isinstance(first, RawDataElement) or not isinstance(second, RawDataElement):
         return False
@@ -207,7 +218,10 @@ def _same_bytes(one: Dataset, other: Dataset, tag: BaseTag) -> bool:
 
 
 def _value(dataset: Dataset, tag: BaseTag) -> Any:
-    """What an attribute holds: converted, or as it is encoded where that is damaged; None where it is empty."""
+    """What an attribute holds:
+
+    converted, or as it is encoded where that is damaged; None where it is empty.
+    """
     raw = dataset.get_item(tag)
     try:
         found = dataset[tag].value if tag in dataset else None
@@ -223,7 +237,9 @@ def _same_value(one: Any, other: Any, depth: int) -> bool:
     if isinstance(one, Items) and isinstance(other, Items):
         if len(one) != len(other) or depth >= DEEPEST:
             return False
-        return all(_is_same_item(first, second, depth) for first, second in zip(one, other, strict=True))
+        return all(
+            _is_same_item(first, second, depth) for first, second in zip(one, other, strict=True)
+        )
     return bool(one == other)
 
 

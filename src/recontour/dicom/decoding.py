@@ -1,4 +1,7 @@
-"""Which library decodes which compressed pixels: one each, so that what else is installed changes nothing."""
+"""Which library decodes which compressed pixels:
+
+one each, so that what else is installed changes nothing.
+"""
 
 from typing import Any
 
@@ -9,9 +12,17 @@ from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
-JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
+JPEG_2000 = (
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
+    uid.HTJ2K,
+)
 END = b"\xff\xd9"  # the marker that ends a JPEG and a JPEG-LS stream
-DECODER_DEPENDENCIES = dict.fromkeys((*JPEG, *JPEG_LS), ("imagecodecs",))  # pydicom asks for this name
+DECODER_DEPENDENCIES = dict.fromkeys(
+    (*JPEG, *JPEG_LS), ("imagecodecs",)
+)  # pydicom asks for this name
 PLUGINS = {
     uid.RLELossless: "pydicom",  # pylibjpeg-rle, if installed, panics on damaged pixels
     **dict.fromkeys((*JPEG, *JPEG_LS), "imagecodecs"),
@@ -27,12 +38,17 @@ def is_available(_syntax: str) -> bool:
 def decode_frame(stream: bytes, runner: DecodeRunner) -> bytes:
     """Decode one image in JPEG or JPEG-LS, for pydicom.
 
-    Returns: its pixels in little-endian rows, the colours of a pixel together; runner learns how many bits each has.
+    Returns: its pixels in little-endian rows, the colours of a pixel together; runner learns how
+        many bits each has.
     Raises: ValueError: it is cut off, or not an image of the size that the file says.
     """
     if END not in stream[-8:]:  # a few bytes may follow it
-        raise ValueError("the stream is cut off")  # a JPEG would be filled up, a JPEG-LS searched without end
-    decode = imagecodecs.jpegls_decode if runner.transfer_syntax in JPEG_LS else imagecodecs.jpeg_decode
+        raise ValueError(
+            "the stream is cut off"
+        )  # a JPEG would be filled up, a JPEG-LS searched without end
+    decode = (
+        imagecodecs.jpegls_decode if runner.transfer_syntax in JPEG_LS else imagecodecs.jpeg_decode
+    )
     pixels: np.ndarray[Any, Any] = np.asarray(decode(stream))
     if pixels.shape[:2] != (runner.rows, runner.columns):
         raise ValueError(f"a stream of shape {pixels.shape}")

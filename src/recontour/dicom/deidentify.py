@@ -1,10 +1,12 @@
-"""A DICOM archive -> the same without its patients: CT and structure sets by PS3.15's Basic Profile, and stricter.
+"""A DICOM archive -> the same without its patients: CT and structure sets by PS3.15's Basic
+Profile, and stricter.
 
-Only attributes that kept.toml names are written, whatever else a file holds: private and retired attributes, curves,
-overlays, comments and what the standard will add tomorrow do not get through. Codes and texts consist of words that
-terms.toml names, numbers are numbers, and none of them is an identifier of the patient. Pixels are decoded, so that
-nothing lies beside them. The profile's options that are kept: Modified Dates, and Clean Descriptors for ROI names,
-which become TG-263's. See docs/decisions/015-deidentification.md.
+Only attributes that kept.toml names are written, whatever else a file holds: private and retired
+attributes, curves, overlays, comments and what the standard will add tomorrow do not get through.
+Codes and texts consist of words that terms.toml names, numbers are numbers, and none of them is an
+identifier of the patient. Pixels are decoded, so that nothing lies beside them. The profile's
+options that are kept: Modified Dates, and Clean Descriptors for ROI names, which become TG-263's.
+See docs/decisions/015-deidentification.md.
 """
 
 import re
@@ -32,7 +34,6 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRL
 
 from recontour.dicom.archive import DRAFT, Archive, read_archive
 from recontour.dicom.identity import LEAST, Patient
-from recontour.dicom.names import NameRow, match_drawn, ordered, read_user_map
 from recontour.dicom.pairing import CtSeries, LeftOut, StructureSetFile
 from recontour.dicom.passes import Frame, passes_of
 from recontour.dicom.reading import (
@@ -48,9 +49,17 @@ from recontour.dicom.reading import (
 )
 from recontour.dicom.references import CLOSED
 from recontour.dicom.rtstruct import read_rois
-from recontour.dicom.series import OF_ONE_PATIENT, TWO_PLACES, encoded, refuse_differing, stored_pixels
+from recontour.dicom.series import (
+    OF_ONE_PATIENT,
+    TWO_PLACES,
+    encoded,
+    refuse_differing,
+    stored_pixels,
+)
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, OutputError, SettingsError
 from recontour.files import refuse_existing, whole_folder, write_text
+from recontour.organs.names import NameRow, match_drawn, ordered, read_user_map
+from recontour.progress import Progress, quiet
 from recontour.texts import UnreadableError, read_text
 
 CONTOUR_DATA = Tag("ContourData")
@@ -62,22 +71,26 @@ PROFILE = (  # PS3.16 CID 7050
     Code("113105", "DCM", "Clean Descriptors Option"),
     Code("113107", "DCM", "Retain Longitudinal Temporal Information Modified Dates Option"),
 )
-NO_LENGTH = 10_000  # no position, size or rescaling of a CT is a larger number; an identifier may be
+NO_LENGTH = (
+    10_000  # no position, size or rescaling of a CT is a larger number; an identifier may be
+)
 MOST_KEY_BYTES = 1000
 STRUCTURE_SET = "RTSTRUCT.dcm"
 NO_ORGAN = "none of its ROIs is a known organ, so only its CT was written; map names with --names"
-HIDDEN = (
-    "a number in it that cannot be left out, of a place or a size, is an identifier of the patient; export it again"
-)
+HIDDEN = "a number in it that cannot be left out, of a place or a size, is an identifier of the patient; export it again"
 NO_NUMBERS = "a contour has coordinates that are no numbers; export the structure set again"
-SCREEN = re.compile("SCREEN|SAVE|CAPTURE")  # in ImageType: GE's dose reports, for one, are CT images of SCREEN SAVE
+SCREEN = re.compile(
+    "SCREEN|SAVE|CAPTURE"
+)  # in ImageType: GE's dose reports, for one, are CT images of SCREEN SAVE
 APART = (
     "Its whole series is left out for it: if it is no CT slice, move it out of the folder and repeat; if it is one, "
     "export it again"
 )
 BURNED_IN = "says that text is burned into its pixels; it may name the patient"
 OF_SCREEN = "says that it is a picture of a screen; text in it may name the patient"
-NO_PLACE = "no ImagePositionPatient, so it may be a picture, and text in a picture may name the patient"
+NO_PLACE = (
+    "no ImagePositionPatient, so it may be a picture, and text in a picture may name the patient"
+)
 NO_SEG = "a DICOM SEG is not written, so only its CT was; convert it into an RTSTRUCT first"
 
 
@@ -88,9 +101,13 @@ class Deidentified:
     patients: int
     series: int
     structure_sets: int
-    names: tuple[tuple[NameRow, int], ...]  # what became of each ROI name, in how many patients; for the screen only
+    names: tuple[
+        tuple[NameRow, int], ...
+    ]  # what became of each ROI name, in how many patients; for the screen only
     left_out: tuple[LeftOut, ...]  # for the screen only: their paths may name patients
-    passed_over: tuple[tuple[str, int], ...]  # kinds of objects that are never written, and how many there were
+    passed_over: tuple[
+        tuple[str, int], ...
+    ]  # kinds of objects that are never written, and how many there were
     notes: tuple[tuple[Path, str], ...]  # what is to be known of structure sets that were written
 
     @property
@@ -105,30 +122,48 @@ def deidentify(
     *,
     names: Path | None = None,
     key: Path | None = None,
-    progress: Callable[[str, int, int, str], None] = lambda what, done, total, words: None,
+    progress: Progress = quiet,
 ) -> Deidentified:
-    """Write the CT series of an archive and the structure sets drawn on them, without what names the patients.
+    """Write the CT series of an archive and the structure sets drawn on them, without what names
+    the patients.
 
-    The new folder, OUT/PATIENT/SERIES/*.dcm, appears whole or not at all. Pixels keep their values, also burned-in text
-    and the face that a head CT can be rendered to. ROIs go by TG-263 names; those that are no organ's are dropped.
-    names: as of `import_dicom`. key: a file with the secret that pseudonyms, UIDs and dates derive from; it is made
-        where there is none. With the same key the same patient becomes the same again. None: the secret is forgotten.
-    Raises: NoSeriesError: no such folder, no CT series in it, or none that can be written. NamesError: the map cannot
-        be used. SettingsError: the key is none, or would lie in the output. OutputError: out exists, cannot be made,
-        or would lie within dicom_dir.
+    The new folder, OUT/PATIENT/SERIES/*.dcm, appears whole or not at all. Pixels keep their values,
+    also burned-in text and the face that a head CT can be rendered to. ROIs go by TG-263 names;
+    those that are no organ's are dropped.
+    names: as of `import_dicom`. key: a file with the secret that pseudonyms, UIDs and dates derive
+        from; it is made
+        where there is none. With the same key the same patient becomes the same again. None: the
+        secret is forgotten.
+    Raises: NoSeriesError: no such folder, no CT series in it, or none that can be written.
+        NamesError: the map cannot
+        be used. SettingsError: the key is none, or would lie in the output. OutputError: out
+        exists, cannot be made, or would lie within dicom_dir.
     """
     refuse_existing(out)
     if out.resolve().is_relative_to(dicom_dir.resolve()):
-        raise OutputError(f"{out} would lie among what it was made from, as more patients; choose a folder elsewhere")
+        raise OutputError(
+            f"{out} would lie among what it was made from, as more patients; choose a folder elsewhere"
+        )
     user_map = read_user_map(names) if names else {}
     secret = _secret(key, out)
     archive = read_archive(dicom_dir)
     series, left_out = _to_write(archive)
-    drawn = {pair.series.uid: pair.structure_set for pair in archive.pairs if not pair.structure_set.is_segmentation}
-    alone = {one.series_uid: replace(one, reason=f"only its CT was written: {one.reason}") for one in archive.left_out}
+    drawn = {
+        pair.series.uid: pair.structure_set
+        for pair in archive.pairs
+        if not pair.structure_set.is_segmentation
+    }
+    alone = {
+        one.series_uid: replace(one, reason=f"only its CT was written: {one.reason}")
+        for one in archive.left_out
+    }
     chosen = {pair.series.uid: pair.note for pair in archive.pairs if pair.note}
     told: list[tuple[Path, str]] = []
-    left_out += [LeftOut(pair.structure_set.path, NO_SEG) for pair in archive.pairs if pair.series.uid not in drawn]
+    left_out += [
+        LeftOut(pair.structure_set.path, NO_SEG)
+        for pair in archive.pairs
+        if pair.series.uid not in drawn
+    ]
     found: Counter[NameRow] = Counter()
     with whole_folder(out) as folder:
         for done, ct in enumerate(series):
@@ -142,7 +177,9 @@ def deidentify(
                     at = drawn[ct.uid].path
                     notes: list[str] = []
                     target = place / STRUCTURE_SET
-                    found.update(_write_structure_set(target, drawn[ct.uid], patient, user_map, notes.append))
+                    found.update(
+                        _write_structure_set(target, drawn[ct.uid], patient, user_map, notes.append)
+                    )
                     left_out += [LeftOut(at, note) for note in notes]
                     if not target.exists():
                         left_out.append(LeftOut(at, NO_ORGAN))
@@ -168,14 +205,22 @@ def deidentify(
 
 
 def _to_write(archive: Archive) -> tuple[list[CtSeries], list[LeftOut]]:
-    """The series that may be written, if need be alone, and what is left out for other reasons than its pairing."""
+    """The series that may be written, if need be alone, and what is left out for other reasons than
+    its pairing.
+    """
     series = [ct for ct in archive.series if ct.uid and not ct.clash]
     uids = {ct.uid for ct in series}
-    return series, [*archive.unreadable, *(one for one in archive.left_out if one.series_uid not in uids)]
+    return series, [
+        *archive.unreadable,
+        *(one for one in archive.left_out if one.series_uid not in uids),
+    ]
 
 
 def _why_nothing(archive: Archive, left_out: Sequence[LeftOut]) -> str:
-    """Why nothing could be written: the first reason, or, where there is no CT, what there is instead."""
+    """Why nothing could be written:
+
+    the first reason, or, where there is no CT, what there is instead.
+    """
     nothing = f"{archive.folder}: no CT series that can be de-identified"
     reasons = [one.line for one in left_out[:1]]
     if archive.series and reasons:
@@ -198,21 +243,28 @@ def _secret(key: Path | None, out: Path) -> bytes:
     """The secret of a key file, or a new one."""
     if key is None or not key.exists():
         if key and key.resolve().is_relative_to(out.resolve()):
-            raise SettingsError(f"{key} would lie in the output, which leaves the house; keep the key elsewhere")
+            raise SettingsError(
+                f"{key} would lie in the output, which leaves the house; keep the key elsewhere"
+            )
         if key:
-            refuse_existing(key)  # it is not there, but can it be made? Before the work, not after it
+            refuse_existing(
+                key
+            )  # it is not there, but can it be made? Before the work, not after it
         return secrets.token_bytes(32)
     try:
         secret = bytes.fromhex(read_text(key, MOST_KEY_BYTES))
         if len(secret) != 32:
             raise ValueError(f"{len(secret)} bytes")
     except (UnreadableError, OSError, ValueError) as error:
-        raise SettingsError(f"{key} is no key (64 hexadecimal digits); name a new file, and one is made") from error
+        raise SettingsError(
+            f"{key} is no key (64 hexadecimal digits); name a new file, and one is made"
+        ) from error
     return secret
 
 
 def _write_series(folder: Path, series: CtSeries, patient: Patient) -> list[str]:
-    """Write a CT series' files, counted anew; none if one cannot be written. Return what is to be said of it.
+    """Write a CT series' files, counted anew; none if one cannot be written. Return what is to be
+    said of it.
 
     Acquisitions that overlap get the numbers by which import tells them apart.
     """
@@ -238,7 +290,9 @@ def _write_series(folder: Path, series: CtSeries, patient: Patient) -> list[str]
     if overlap is None:
         return []
     take_one = "export one of them alone" if len(series.files) == 1 else "write one of them alone"
-    return [f"{overlap.kind} in one series overlap {overlap.stretch}, and import will refuse it; {take_one}"]
+    return [
+        f"{overlap.kind} in one series overlap {overlap.stretch}, and import will refuse it; {take_one}"
+    ]
 
 
 def _number_frames(clean: Dataset, path: Path, numbered: Mapping[Frame, int]) -> None:
@@ -251,10 +305,15 @@ def _number_frames(clean: Dataset, path: Path, numbered: Mapping[Frame, int]) ->
 
 
 def _place_in_series(path: Path) -> tuple[int, float, Path]:
-    """What sorts files by InstanceNumber, which itself is not written: it may be any number. Equal ones go upwards."""
+    """What sorts files by InstanceNumber, which itself is not written:
+
+    it may be any number. Equal ones go upwards.
+    """
     number, z_mm = 0, 0.0
     with suppress(DicomError), reading(path):
-        z_mm = numbers(read_header(path, ("ImagePositionPatient",)), "ImagePositionPatient", 3, path)[2]
+        z_mm = numbers(
+            read_header(path, ("ImagePositionPatient",)), "ImagePositionPatient", 3, path
+        )[2]
     with suppress(DicomError), reading(path):
         number = int(text(read_header(path, ("InstanceNumber",)), "InstanceNumber"))
     return number, z_mm, path
@@ -263,7 +322,8 @@ def _place_in_series(path: Path) -> tuple[int, float, Path]:
 def _set_pixels(clean: Dataset, image: Dataset, path: Path) -> None:
     """Give what is kept of an image its pixels, decoded and plainly encoded.
 
-    Nothing else comes along: no bytes behind the pixels, no comments in compressed ones, no unused bits.
+    Nothing else comes along: no bytes behind the pixels, no comments in compressed ones, no unused
+        bits.
     Raises: DicomError: there is no saying what the pixels are.
     """
     pixels = stored_pixels(image, path)
@@ -274,7 +334,9 @@ def _set_pixels(clean: Dataset, image: Dataset, path: Path) -> None:
     clean.add_new("PixelData", "OW", encoded + bytes(len(encoded) % 2))
     clean.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     if not np.array_equal(stored_pixels(clean, path), pixels):
-        raise DicomError(f"{path}: BitsStored is too small for its pixels; export it again, uncompressed")
+        raise DicomError(
+            f"{path}: BitsStored is too small for its pixels; export it again, uncompressed"
+        )
 
 
 def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
@@ -286,17 +348,32 @@ def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
     if sop_class_uid(image) == CTImageStorage and value(image, "ImagePositionPatient") is None:
         raise DicomError(f"{path}: {NO_PLACE}. {APART}")
     for tag in sorted(image.keys()):
-        if 0x6000 <= tag.group < 0x6100 and tag.element == 0x0100 and image[tag].value > 1:  # OverlayBitsAllocated
-            raise DicomError(f"{path}: an overlay lies in unused bits of its pixels; export it without overlays")
+        if (
+            0x6000 <= tag.group < 0x6100 and tag.element == 0x0100 and image[tag].value > 1
+        ):  # OverlayBitsAllocated
+            raise DicomError(
+                f"{path}: an overlay lies in unused bits of its pixels; export it without overlays"
+            )
 
 
 def _write_structure_set(
-    path: Path, source: StructureSetFile, patient: Patient, user_map: Mapping[str, str], note: Callable[[str], None]
+    path: Path,
+    source: StructureSetFile,
+    patient: Patient,
+    user_map: Mapping[str, str],
+    note: Callable[[str], None],
 ) -> set[NameRow]:
-    """Write a structure set's ROIs that are known organs, if there are any; return what became of its names."""
+    """Write a structure set's ROIs that are known organs, if there are any;
+
+    return what became of its names.
+    """
     rois = read_rois(source.path, None, note)
     table = match_drawn(rois, user_map)
-    organs = {roi.number: table.mapped[roi.name] for roi in rois if roi.is_drawn and roi.name in table.mapped}
+    organs = {
+        roi.number: table.mapped[roi.name]
+        for roi in rois
+        if roi.is_drawn and roi.name in table.mapped
+    }
     if organs:
         with reading(source.path):
             dataset = read_dataset(source.path)
@@ -306,19 +383,33 @@ def _write_structure_set(
                 roi.ROIName = organ
             for observation in clean.RTROIObservationsSequence:
                 observation.ROIInterpreter = ""
-            clean.StructureSetLabel, clean.StructureSetTime, clean.OperatorsName = "DEIDENTIFIED", "", ""
+            clean.StructureSetLabel, clean.StructureSetTime, clean.OperatorsName = (
+                "DEIDENTIFIED",
+                "",
+                "",
+            )
             if source.is_draft:
-                clean.Manufacturer = clean.StructureSetLabel = DRAFT  # it names nobody, and import must still know it
+                clean.Manufacturer = clean.StructureSetLabel = (
+                    DRAFT  # it names nobody, and import must still know it
+                )
             if source.is_rejected:
-                clean.ApprovalStatus, clean.ReviewDate, clean.ReviewTime, clean.ReviewerName = "REJECTED", "", "", ""
-            clean.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB a contour
+                clean.ApprovalStatus, clean.ReviewDate, clean.ReviewTime, clean.ReviewerName = (
+                    "REJECTED",
+                    "",
+                    "",
+                    "",
+                )
+            clean.file_meta.TransferSyntaxUID = (
+                ImplicitVRLittleEndian  # explicit holds 65 kB a contour
+            )
             content = encoded(clean)
         path.write_bytes(content)
     return set(table.rows)
 
 
 def _count_rois(dataset: Dataset, organs: Mapping[str, str]) -> list[str]:
-    """Leave in a structure set the ROIs that are organs, numbered from 1, and return their organs, in their order.
+    """Leave in a structure set the ROIs that are organs, numbered from 1, and return their organs,
+    in their order.
 
     organs: by the number an ROI had.
     """
@@ -344,7 +435,9 @@ def _without_identity(dataset: Dataset, patient: Patient) -> Dataset:
     clean.file_meta = FileMetaDataset()
     clean.file_meta.ImplementationVersionName = f"recontour {version('recontour')}"[:16]
     clean.file_meta.MediaStorageSOPClassUID = clean.SOPClassUID = UID(sop_class_uid(dataset))
-    clean.file_meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID = patient.uid(sop_instance_uid(dataset))
+    clean.file_meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID = patient.uid(
+        sop_instance_uid(dataset)
+    )
     clean.SpecificCharacterSet = "ISO_IR 192"
     for keyword in _attributes()["empty"]:
         setattr(clean, keyword, "")
@@ -359,7 +452,11 @@ def _without_identity(dataset: Dataset, patient: Patient) -> Dataset:
     clean.DeidentificationMethodCodeSequence = []
     for code in PROFILE:
         item = Dataset()
-        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = (
+            code.value,
+            code.scheme_designator,
+            code.meaning,
+        )
         clean.DeidentificationMethodCodeSequence.append(item)
     return clean
 
@@ -377,7 +474,12 @@ def _attributes() -> dict[str, list[str]]:
 @cache
 def kept_keywords() -> frozenset[str]:
     """The attributes that are written if they are there and in order."""
-    return frozenset(keyword for group, keywords in _attributes().items() if group != "empty" for keyword in keywords)
+    return frozenset(
+        keyword
+        for group, keywords in _attributes().items()
+        if group != "empty"
+        for keyword in keywords
+    )
 
 
 def _kept(dataset: Dataset, patient: Patient, level: int = 0) -> Dataset:
@@ -396,7 +498,9 @@ def _kept(dataset: Dataset, patient: Patient, level: int = 0) -> Dataset:
             element = _clean(dataset[tag], patient, level)
         except (DicomError, MemoryError):
             raise
-        except Exception:  # pydicom raises almost anything on values that are not what they should be
+        except (
+            Exception
+        ):  # pydicom raises almost anything on values that are not what they should be
             element = None
         if element is not None:
             clean.add(element)
@@ -404,7 +508,8 @@ def _kept(dataset: Dataset, patient: Patient, level: int = 0) -> Dataset:
 
 
 def _clean(element: DataElement, patient: Patient, level: int) -> DataElement | None:
-    """An element as it may be written; None if its value is not what its attribute's kind (VR) asks for.
+    """An element as it may be written; None if its value is not what its attribute's kind (VR) asks
+    for.
 
     Raises: DicomError: it holds an identifier, and there is no image without it.
     """
@@ -415,7 +520,9 @@ def _clean(element: DataElement, patient: Patient, level: int) -> DataElement | 
     mapped: list[str]
     match kind:
         case "SQ":
-            return DataElement(element.tag, kind, [_kept(item, patient, level + 1) for item in element.value])
+            return DataElement(
+                element.tag, kind, [_kept(item, patient, level + 1) for item in element.value]
+            )
         case "UI":
             mapped = [patient.uid(str(uid or "").strip()) for uid in values]
         case "DA" | "DT":
@@ -424,10 +531,14 @@ def _clean(element: DataElement, patient: Patient, level: int) -> DataElement | 
             mapped = _known_words(element, values, patient)
         case _:
             return _nobodys_numbers(element, values, patient)
-    return DataElement(element.tag, kind, mapped if len(mapped) > 1 else mapped[0]) if mapped else None
+    return (
+        DataElement(element.tag, kind, mapped if len(mapped) > 1 else mapped[0]) if mapped else None
+    )
 
 
-def _nobodys_numbers(element: DataElement, values: Sequence[Any], patient: Patient) -> DataElement | None:
+def _nobodys_numbers(
+    element: DataElement, values: Sequence[Any], patient: Patient
+) -> DataElement | None:
     """An element of numbers; None if one is not a number, or an identifier.
 
     Raises: DicomError: it holds an identifier, and there is no image without it.
@@ -450,20 +561,26 @@ def _is_number(value: Any, kind: str) -> bool:
 
 
 def _known_words(element: DataElement, values: Sequence[Any], patient: Patient) -> list[str]:
-    """A code's values that are terms of the standard, or a text that consists of known words; empty if there is none.
+    """A code's values that are terms of the standard, or a text that consists of known words; empty
+    if there is none.
 
-    Neither holds an identifier of the patient, except for what every contour is: without it none could be read.
+    Neither holds an identifier of the patient, except for what every contour is: without it none
+    could be read.
     """
     is_known = _terms(element.keyword)
     words = [str(value or "").strip() for value in values]
-    kept = [one for one in words if one in CLOSED or (is_known(one) and not patient.is_in_text(one))]
+    kept = [
+        one for one in words if one in CLOSED or (is_known(one) and not patient.is_in_text(one))
+    ]
     return kept if element.VR == "CS" or kept == words else []
 
 
 @cache
 def _terms(keyword: str) -> Callable[[str], bool]:
     """What tells whether a value of an attribute is known."""
-    terms = tomllib.loads(files("recontour.dicom").joinpath("terms.toml").read_text(encoding="utf-8"))
+    terms = tomllib.loads(
+        files("recontour.dicom").joinpath("terms.toml").read_text(encoding="utf-8")
+    )
     if keyword in terms["codes"]:
         return frozenset(terms["codes"][keyword]).__contains__
     words = frozenset(terms["texts"].get(keyword, ()))
@@ -471,15 +588,19 @@ def _terms(keyword: str) -> Callable[[str], bool]:
     def is_known(said: str) -> bool:
         parts = re.findall(r"[^\W\d_]+|[0-9]+", said.casefold())
         digits = sum(len(part) for part in parts if part.isdigit())
-        return digits <= MOST_DIGITS and all(part in words or part.isdigit() or len(part) == 1 for part in parts)
+        return digits <= MOST_DIGITS and all(
+            part in words or part.isdigit() or len(part) == 1 for part in parts
+        )
 
     return is_known
 
 
 def _keep_coordinates(clean: Dataset, dataset: Dataset, patient: Patient) -> None:
-    """Carry a contour's points over as the text they are, if they are numbers; objects would take ten times as long.
+    """Carry a contour's points over as the text they are, if they are numbers; objects would take
+    ten times as long.
 
-    How many they are must be told: it is counted anew where the number that stood there was dropped.
+    How many they are must be told: it is counted anew where the number that stood there was
+        dropped.
     Raises: DicomError: they are no numbers, or one of them is an identifier.
     """
     element = dataset.get_item(CONTOUR_DATA)

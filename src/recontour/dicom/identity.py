@@ -1,4 +1,6 @@
-"""What identifies a patient in DICOM, what it becomes, and whether a text, a code or a number holds it."""
+"""What identifies a patient in DICOM, what it becomes, and whether a text, a code or a number holds
+it.
+"""
 
 import hmac
 import re
@@ -17,16 +19,27 @@ from recontour.dicom.reading import items_of, read_header, reading, text, value
 from recontour.dicom.spelling import name_parts, spellings
 
 NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
-NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientBirthDate", "StudyDate")
+NUMBERS = (
+    "PatientID",
+    "OtherPatientIDs",
+    "AccessionNumber",
+    "StudyID",
+    "PatientBirthDate",
+    "StudyDate",
+)
 IDENTIFYING = ("SpecificCharacterSet", *NAMES, *NUMBERS, "OtherPatientIDsSequence")
 SHORTEST = 3  # characters of an ID that is looked for: any shorter one is found anywhere
-LEAST = 1000  # the same of a number: a tube has 120 kV, an image 512 rows, and a patient may have either as ID
+# the same of a number: a tube has 120 kV, an image 512 rows, and a patient may have either as ID
+LEAST = 1000
 MOST_DAYS = 3650  # dates go back by 1 to so many days
 
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What one patient's identifiers become. words, numbers: what nothing that is written may hold."""
+    """What one patient's identifiers become.
+
+    words, numbers: what nothing that is written may hold.
+    """
 
     secret: bytes
     key: str
@@ -52,13 +65,16 @@ class Patient:
         )
 
     def is_in_text(self, words: str) -> bool:
-        """Whether text holds an identifier as one of its words, or, if that is no mere word, anywhere.
+        """Whether text holds an identifier as one of its words, or, if that is no mere word,
+        anywhere.
 
         Short names lie within the words of codes by chance: Ann in SCANNER.
         """
         for folded in spellings(words):
             parts = [*re.split(r"[\W_]", folded), *re.findall(r"[^\W\d_]+|[0-9]+", folded)]
-            if not self.words.isdisjoint(parts) or any(word in folded for word in self.words if not _is_latin(word)):
+            if not self.words.isdisjoint(parts) or any(
+                word in folded for word in self.words if not _is_latin(word)
+            ):
                 return True
         return False
 
@@ -80,13 +96,19 @@ class Patient:
         return f"P{self.token('patient', self.key)}"
 
     def uid(self, uid: str) -> UID:
-        """Another UID in place of one, always the same; DICOM's own, which have a name and are nobody's, stay."""
+        """Another UID in place of one, always the same;
+
+        DICOM's own, which have a name and are nobody's, stay.
+        """
         if not uid or UID(uid).name != uid:
             return UID(uid)
         return UID(f"2.25.{UUID(bytes=self.hash('uid', uid)[:16], version=4).int}")
 
     def date(self, day: str) -> str:
-        """A DA or DT, its day moved by the patient's own number of days and without its time; empty if it is none."""
+        """A DA or DT, its day moved by the patient's own number of days and without its time;
+
+        empty if it is none.
+        """
         back = timedelta(days=1 + int.from_bytes(self.hash("days", self.key)) % MOST_DAYS)
         with suppress(ValueError, OverflowError):
             return (datetime.strptime(day[:8], "%Y%m%d") - back).strftime("%Y%m%d")
@@ -94,7 +116,10 @@ class Patient:
 
 
 def _words(dataset: Dataset) -> frozenset[str]:
-    """The parts of the names that a file gives the patient; the patient's numbers, and the longer digits in them."""
+    """The parts of the names that a file gives the patient;
+
+    the patient's numbers, and the longer digits in them.
+    """
     names = [part for keyword in NAMES for part in name_parts(text(dataset, keyword))]
     numbers = [number for keyword in NUMBERS for number in _values(dataset, keyword)]
     numbers += [text(item, "PatientID") for item in items_of(dataset, "OtherPatientIDsSequence")]

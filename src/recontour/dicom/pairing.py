@@ -1,4 +1,7 @@
-"""Which CT series a structure set was drawn on: by the UIDs it references, what its contours name before its header."""
+"""Which CT series a structure set was drawn on:
+
+by the UIDs it references, what its contours name before its header.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
@@ -17,7 +20,10 @@ Place = tuple[float, ...]  # an image's position in mm; empty where its header h
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """Why the files of a series cannot be told apart by their UIDs. rivals: one file of each side."""
+    """Why the files of a series cannot be told apart by their UIDs.
+
+    rivals: one file of each side.
+    """
 
     reason: str
     rivals: tuple[Path, ...]
@@ -25,13 +31,18 @@ class Clash:
 
 @dataclass(frozen=True, slots=True)
 class CtSeries:
-    """The files of one CT series, without localisers and copies. patient_id, person: they never leave memory."""
+    """The files of one CT series, without localisers and copies.
+
+    patient_id, person: they never leave memory.
+    """
 
     uid: str
     files: tuple[Path, ...]
     sop_instance_uids: frozenset[str]
     patient_id: str
-    place: Path  # what to call it by: its folder, or the first of its files where the folder also holds another series
+    # what to call it by: its folder, or the first of its files where the folder also holds another
+    # series
+    place: Path
     frame_of_reference_uid: str = ""
     image_places: frozenset[Place] = frozenset()
     clash: Clash | None = None  # such a series is used for nothing
@@ -47,7 +58,9 @@ class CtSeries:
 
 @dataclass(frozen=True, slots=True)
 class ListedSeries:
-    """A series that a structure set's header lists, with the images listed there and its frame of reference."""
+    """A series that a structure set's header lists, with the images listed there and its frame of
+    reference.
+    """
 
     frame_of_reference_uid: str
     image_uids: frozenset[str]
@@ -55,17 +68,20 @@ class ListedSeries:
 
 @dataclass(frozen=True, slots=True)
 class StructureSetFile:
-    """One RTSTRUCT, or one SEG. drawn: date and time, such that later ones sort last, and those not told first.
+    """One RTSTRUCT, or one SEG. drawn: date and time, such that later ones sort last, and those not
+    told first.
 
-    patient_id, identity: the patient's ID, and with it the parts of the name, in all their spellings; they never leave
-    memory.
+    patient_id, identity: the patient's ID, and with it the parts of the name, in all their
+        spellings; they never leave memory.
     """
 
     path: Path
     sop_instance_uid: str
     drawn: tuple[str, str]
     listed: Mapping[str, ListedSeries]  # by UID, the series that its header references
-    drawn_on: Mapping[str, frozenset[str]]  # the images that contours or frames name, by their frame of reference
+    drawn_on: Mapping[
+        str, frozenset[str]
+    ]  # the images that contours or frames name, by their frame of reference
     frame_uids: frozenset[str]  # of its structures, or else of its header
     patient_id: str
     identity: frozenset[str]
@@ -77,13 +93,21 @@ class StructureSetFile:
 
     @property
     def rank(self) -> tuple[bool, bool, bool]:
-        """The lower one counts: what nobody rejected, then what a person saved before a draft, RTSTRUCT before SEG."""
+        """The lower one counts:
+
+        what nobody rejected, then what a person saved before a draft, RTSTRUCT before SEG.
+        """
         return self.is_rejected, self.is_draft, self.is_segmentation
 
     @property
     def series_uids(self) -> frozenset[str]:
-        """The series it references. Those in frames of reference that no structure has count only if all are such."""
-        in_frame = {uid for uid, one in self.listed.items() if one.frame_of_reference_uid in self.frame_uids}
+        """The series it references.
+
+        Those in frames of reference that no structure has count only if all are such.
+        """
+        in_frame = {
+            uid for uid, one in self.listed.items() if one.frame_of_reference_uid in self.frame_uids
+        }
         return frozenset(in_frame or self.listed) - {""}
 
     @property
@@ -92,7 +116,9 @@ class StructureSetFile:
         return frozenset(uid for one in self.listed.values() for uid in one.image_uids)
 
     def images_drawn_on(self, frame_of_reference_uid: str) -> frozenset[str]:
-        """The images that its contours name, but for contours that lie in another frame of reference."""
+        """The images that its contours name, but for contours that lie in another frame of
+        reference.
+        """
         frames = ("", frame_of_reference_uid) if frame_of_reference_uid else self.drawn_on
         return frozenset(uid for frame in frames for uid in self.drawn_on.get(frame, ()))
 
@@ -104,7 +130,10 @@ class StructureSetFile:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A CT series and the structure set drawn on it. note: what was chosen between or is in doubt, if anything."""
+    """A CT series and the structure set drawn on it.
+
+    note: what was chosen between or is in doubt, if anything.
+    """
 
     series: CtSeries
     structure_set: StructureSetFile
@@ -144,7 +173,8 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class NotRead:
-    """The objects that are here and are not read: their kinds, by the UIDs of object, series and frame of reference.
+    """The objects that are here and are not read: their kinds, by the UIDs of object, series and
+    frame of reference.
 
     Objects that nobody draws on, such as plans and doses, are not among them.
     """
@@ -176,9 +206,11 @@ def _in_words(kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The series that a structure set may have been drawn on. reason: why it is paired with none, else empty.
+    """The series that a structure set may have been drawn on. reason: why it is paired with none,
+    else empty.
 
-    note: what is in doubt of a structure set that is paired. A match without a reason has one series.
+    note: what is in doubt of a structure set that is paired. A match without a reason has one
+        series.
     """
 
     series: tuple[CtSeries, ...]
@@ -189,17 +221,15 @@ class Match:
 IMAGE = " Image Storage"  # what the standard's names of images end with
 NO_IMAGE = re.compile(r"(?<! Image) Storage$")
 ABSENT = "its CT series is not here; export it with the CT it was drawn on"
-IMAGES_ABSENT = "the images that its contours are drawn on are not here; export it with the CT that has them"
+IMAGES_ABSENT = (
+    "the images that its contours are drawn on are not here; export it with the CT that has them"
+)
 PARTLY_ABSENT = (
     "some of its contours are drawn on images of another series, which is not here; export a structure set of this CT "
     "alone"
 )
-ON_OTHERS = (
-    "its contours are drawn on {}, which are not read; draw or copy them onto the CT, and export that structure set"
-)
-PARTLY_ON_OTHERS = (
-    "some of its contours are drawn on {}, which are not read; export a structure set with the CT's contours alone"
-)
+ON_OTHERS = "its contours are drawn on {}, which are not read; draw or copy them onto the CT, and export that structure set"
+PARTLY_ON_OTHERS = "some of its contours are drawn on {}, which are not read; export a structure set with the CT's contours alone"
 SPLIT = " that share no place, as the parts of one CT do; export that CT again as one series"
 ONE = ", and which of them counts is unknown; keep only the CT it was drawn on in the folder"
 EACH = "; export a structure set for each CT"
@@ -219,7 +249,9 @@ OTHER_PATIENT = (
     "it names no image and no series, and the CT of its frame of reference is under another PatientID; export it "
     "again with references to the images"
 )
-BY_FRAME = "its structure set names no image and no series; this is the only CT of its frame of reference"
+BY_FRAME = (
+    "its structure set names no image and no series; this is the only CT of its frame of reference"
+)
 NO_STRUCTURE_SET = "no structure set references this CT series"
 NO_UID = "CT images without SeriesInstanceUID; export them again"
 
@@ -231,7 +263,9 @@ def pair(
     finder = _Finder(series, not_read)
     drawn_on: dict[str, list[StructureSetFile]] = {}
     notes: dict[Path, str] = {}
-    refused: dict[str, str] = {}  # by series, why a structure set that references it is paired with none
+    refused: dict[
+        str, str
+    ] = {}  # by series, why a structure set that references it is paired with none
     left_out: list[LeftOut] = []
     for structure_set in structure_sets:
         match = finder.match(structure_set)
@@ -247,7 +281,9 @@ def pair(
         of_ct = drawn_on.get(ct.uid, [])
         candidates = _candidates(ct, of_ct)
         if ct.clash:
-            left_out += [LeftOut(path, ct.clash.reason, ct.uid, ct.clash.rivals) for path in ct.clash.rivals]
+            left_out += [
+                LeftOut(path, ct.clash.reason, ct.uid, ct.clash.rivals) for path in ct.clash.rivals
+            ]
         elif why := _why_alone(ct, candidates, refused.get(ct.uid)):
             left_out.append(why)
         else:
@@ -263,7 +299,9 @@ class _Finder:
     def __init__(self, series: Sequence[CtSeries], not_read: NotRead) -> None:
         self._not_read = not_read
         self._series = {ct.uid: ct for ct in series}
-        self._holding: dict[str, set[str]] = {}  # an image's UID -> the UIDs of the series that hold it
+        self._holding: dict[
+            str, set[str]
+        ] = {}  # an image's UID -> the UIDs of the series that hold it
         for ct in series:
             for image_uid in ct.sop_instance_uids:
                 self._holding.setdefault(image_uid, set()).add(ct.uid)
@@ -290,10 +328,15 @@ class _Finder:
             return Match(found, _why_several("its contours are drawn on images of", found, EACH))
         found = self._of(common & one.series_uids or common)
         if len(found) > 1:
-            return Match(found, _why_several("the images its contours are drawn on are in each of", found, ONE))
+            return Match(
+                found,
+                _why_several("the images its contours are drawn on are in each of", found, ONE),
+            )
         (ct,) = found
         absent = one.images_drawn_on(ct.frame_of_reference_uid) - self._holding.keys()
-        elsewhere = {uid for other in one.series_uids - {ct.uid} for uid in one.listed[other].image_uids}
+        elsewhere = {
+            uid for other in one.series_uids - {ct.uid} for uid in one.listed[other].image_uids
+        }
         apart = absent & elsewhere | self._not_read.of_no_ct(absent)
         others = self._not_read.said_of(apart)
         partly = PARTLY_ON_OTHERS.format(others) if others else PARTLY_ABSENT
@@ -321,11 +364,22 @@ class _Finder:
             note = f"its structure set references {len(one.series_uids)} series, and its contours do not say which"
             return Match(named, note=f"{note}; this is the only CT of them that is here")
         if named:
-            with_images = [ct for ct in named if not one.listed[ct.uid].image_uids.isdisjoint(ct.sop_instance_uids)]
+            with_images = [
+                ct
+                for ct in named
+                if not one.listed[ct.uid].image_uids.isdisjoint(ct.sop_instance_uids)
+            ]
             found = tuple(with_images) if len(with_images) == 1 else named
-            return Match(found, "" if len(found) == 1 else _why_several("it references", found, ONE))
+            return Match(
+                found, "" if len(found) == 1 else _why_several("it references", found, ONE)
+            )
         if together:
-            return Match(together, "" if len(together) == 1 else _why_several("it references images of", together, ONE))
+            return Match(
+                together,
+                ""
+                if len(together) == 1
+                else _why_several("it references images of", together, ONE),
+            )
         others = self._not_read.said_of(one.series_uids | one.image_uids)
         return Match((), ON_OTHERS.format(others) if others else ABSENT)
 
@@ -333,28 +387,40 @@ class _Finder:
         """The only CT of the frame of reference; a weak sign, so the patient must be the same."""
         if not one.frame_uids:
             return Match((), NOTHING)
-        found = tuple(ct for ct in self._series.values() if ct.frame_of_reference_uid in one.frame_uids)
+        found = tuple(
+            ct for ct in self._series.values() if ct.frame_of_reference_uid in one.frame_uids
+        )
         if not found:
             others = self._not_read.said_of(one.frame_uids)
             return Match((), FRAME_OF_OTHERS.format(others) if others else NO_FRAME)
         if len(found) > 1:
             return Match(
-                found, _why_several("it names no image and no series, but the frame of reference of", found, ONE)
+                found,
+                _why_several(
+                    "it names no image and no series, but the frame of reference of", found, ONE
+                ),
             )
-        is_other = "" not in (one.patient_id, found[0].patient_id) and one.patient_id != found[0].patient_id
+        is_other = (
+            "" not in (one.patient_id, found[0].patient_id)
+            and one.patient_id != found[0].patient_id
+        )
         return Match(found, OTHER_PATIENT if is_other else "", BY_FRAME)
 
     def _with_images(self, image_uids: Iterable[str]) -> tuple[CtSeries, ...]:
-        return self._of({uid for image_uid in image_uids for uid in self._holding.get(image_uid, ())})
+        return self._of(
+            {uid for image_uid in image_uids for uid in self._holding.get(image_uid, ())}
+        )
 
     def _of(self, uids: Set[str]) -> tuple[CtSeries, ...]:
         return tuple(ct for uid, ct in self._series.items() if uid in uids)
 
 
 def are_parts(series: Collection[CtSeries]) -> bool:
-    """Whether several series may be parts of one CT: of one patient and frame, and no two images in one place.
+    """Whether several series may be parts of one CT: of one patient and frame, and no two images in
+    one place.
 
-    A multi-frame CT, whose header has no place, is no part. Series of one image each may have a frame each.
+    A multi-frame CT, whose header has no place, is no part. Series of one image each may have a
+    frame each.
     """
     are_single = all(len(ct.sop_instance_uids) == 1 for ct in series)
     together = {(ct.patient_id, "" if are_single else ct.frame_of_reference_uid) for ct in series}
@@ -379,7 +445,9 @@ def _is_of_another(ct: CtSeries, one: StructureSetFile) -> bool:
     return one.patient_id not in ("", ct.patient_id)
 
 
-def _why_alone(ct: CtSeries, candidates: Sequence[StructureSetFile], refused: str | None) -> LeftOut | None:
+def _why_alone(
+    ct: CtSeries, candidates: Sequence[StructureSetFile], refused: str | None
+) -> LeftOut | None:
     """Why a CT series has no structure set that could be taken; None if it has one."""
     if not ct.uid:
         return LeftOut(ct.place, NO_UID)
@@ -394,7 +462,9 @@ def _why_alone(ct: CtSeries, candidates: Sequence[StructureSetFile], refused: st
     return LeftOut(ct.place, reason, ct.uid, tuple(one.path for one in newest))
 
 
-def _notes(ct: CtSeries, candidates: Sequence[StructureSetFile], of_ct: Sequence[StructureSetFile]) -> Iterator[str]:
+def _notes(
+    ct: CtSeries, candidates: Sequence[StructureSetFile], of_ct: Sequence[StructureSetFile]
+) -> Iterator[str]:
     """What is to be said of the last of the candidates, which was taken among all of a CT."""
     taken = candidates[-1]
     if _is_of_another(ct, taken):
@@ -420,6 +490,9 @@ def _notes_on_uids(ct: CtSeries, taken: StructureSetFile) -> Iterator[str]:
     """What is to be said of other files under the UIDs of a CT's images and of its structure set."""
     if taken.shares_uid:
         yield "another structure set has the same SOPInstanceUID as the one taken, and other content"
-    for what, differing in (("its images", ct.copies_differ_in), ("the structure set", taken.copies_differ_in)):
+    for what, differing in (
+        ("its images", ct.copies_differ_in),
+        ("the structure set", taken.copies_differ_in),
+    ):
         if differing:
             yield f"copies of {what} differ in {listed(differing)}, which does not matter here; the first was taken"

@@ -1,8 +1,9 @@
 """Several acquisitions in one CT series: what tells them apart, and whether they overlap.
 
-A series may hold several acquisitions: one for each rotation of the tube, or the brain and after it the neck. They make
-one CT where they follow one another. Where they overlap, the patient may have moved between them, and stacked by
-position alone they make a CT of nobody. docs/decisions/026-passes.md says why each rule is as it is.
+A series may hold several acquisitions: one for each rotation of the tube, or the brain and after it
+    the neck. They make one CT where they follow one another. Where they overlap, the patient may
+    have moved between them, and stacked by position alone they make a CT of nobody.
+    docs/decisions/026-passes.md says why each rule is as it is.
 """
 
 import re
@@ -19,7 +20,14 @@ from pydicom import Dataset
 
 from recontour.dicom.archive import ENHANCED_CT
 from recontour.dicom.plain import tag_of
-from recontour.dicom.reading import functional_group, numbers, read_header, reading, sop_class_uid, text
+from recontour.dicom.reading import (
+    functional_group,
+    numbers,
+    read_header,
+    reading,
+    sop_class_uid,
+    text,
+)
 from recontour.errors import DicomError
 
 Marks = Mapping[str, str]  # what an image says of its acquisition, by keyword
@@ -27,7 +35,9 @@ Order = tuple[bool, float, str]
 Positions = npt.NDArray[np.float64]
 Frame = tuple[Path, int]  # an image of a file: from 1, 0 of a single-frame file
 
-SAME_PLACE_MM = 0.1  # slices closer than this lie at one position: no scanner's steps are that small
+SAME_PLACE_MM = (
+    0.1  # slices closer than this lie at one position: no scanner's steps are that small
+)
 ACQUIRED = (  # images that differ in one of these were acquired apart
     "AcquisitionNumber",
     "AcquisitionUID",
@@ -60,8 +70,15 @@ RECONSTRUCTED = (  # they may be two reconstructions of one acquisition
     "Columns",
 )
 MEASURED = ("KVP", "SpiralPitchFactor", "SliceThickness", "ReconstructionDiameter", "PixelSpacing")
-IN_ORDER = ("AcquisitionNumber", "FrameAcquisitionNumber", "acquisition time")  # they rise from image to image
-LATE = ("content time", "InstanceNumber")  # they rise as well, but with other things than the acquisition alone
+IN_ORDER = (
+    "AcquisitionNumber",
+    "FrameAcquisitionNumber",
+    "acquisition time",
+)  # they rise from image to image
+LATE = (
+    "content time",
+    "InstanceNumber",
+)  # they rise as well, but with other things than the acquisition alone
 TIMES = {  # what a time is made of; the first that is there counts
     "acquisition time": (
         ("AcquisitionDateTime",),
@@ -91,8 +108,9 @@ EVERY = 4  # pixel in each direction is enough to compare slices
 class Overlap:
     """Acquisitions that overlap.
 
-    passes: the slices of each, as indices into the series in order of position, the lowest first. told_by: what tells
-    them apart, empty if only their positions do. from_mm, to_mm: the stretch of z that several cover.
+    passes: the slices of each, as indices into the series in order of position, the lowest first.
+        told_by: what tells them apart, empty if only their positions do. from_mm, to_mm: the
+        stretch of z that several cover.
     """
 
     passes: tuple[tuple[int, ...], ...]
@@ -115,17 +133,24 @@ class Overlap:
 
 
 def marks_of(image: Dataset, frame: Dataset | None = None) -> Marks:
-    """What an image says of its acquisition. frame: a frame's own FrameContentSequence, of a multi-frame image."""
+    """What an image says of its acquisition.
+
+    frame: a frame's own FrameContentSequence, of a multi-frame image.
+    """
     found: dict[str, str] = {}
     for source in (image, frame):
         if source is None:
             continue
-        there = source.keys()  # to ask for each of some forty attributes, of which few are there, takes long
+        there = (
+            source.keys()
+        )  # to ask for each of some forty attributes, of which few are there, takes long
         for keyword in MARKS:
             if tag_of(keyword) in there and (words := text(source, keyword)):
                 found[keyword] = _rounded(words) if keyword in MEASURED else words
     for name, ways in TIMES.items():
-        found[name] = next((time for way in ways if (time := "".join(found.get(part, "") for part in way))), "")
+        found[name] = next(
+            (time for way in ways if (time := "".join(found.get(part, "") for part in way))), ""
+        )
     return found
 
 
@@ -142,12 +167,16 @@ def overlap_of(z_mm: Sequence[float], marks: Sequence[Marks]) -> Overlap | None:
 
 
 def overlap_of_positions(z_mm: Sequence[float]) -> Overlap | None:
-    """The acquisitions that positions alone tell of: even steps, one set of them uneven within the other's.
+    """The acquisitions that positions alone tell of: even steps, one set of them uneven within the
+    other's.
 
-    Slices that lie half way between those of another acquisition look as a finer spacing does, and are not found so.
+    Slices that lie half way between those of another acquisition look as a finer spacing does, and
+    are not found so.
     """
     z = np.asarray(z_mm, dtype=float)
-    if len(z) < 2 or np.diff(z).min() < SAME_PLACE_MM:  # which of two slices at one place belongs to which?
+    if (
+        len(z) < 2 or np.diff(z).min() < SAME_PLACE_MM
+    ):  # which of two slices at one place belongs to which?
         return None
     chains = _chains(z)
     if len(chains) < 2:
@@ -162,9 +191,11 @@ def overlap_of_positions(z_mm: Sequence[float]) -> Overlap | None:
 
 
 def dense_stretch(z_mm: Sequence[float], marks: Sequence[Marks]) -> Overlap | None:
-    """Two sets of slices half a step apart, with the same coarse steps before and after them; None if there are none.
+    """Two sets of slices half a step apart, with the same coarse steps before and after them; None
+    if there are none.
 
-    They are a finer spacing or two acquisitions. A doubt is due where SliceThickness stays that of the coarse steps.
+    They are a finer spacing or two acquisitions. A doubt is due where SliceThickness stays that of
+    the coarse steps.
     """
     z = np.asarray(z_mm, dtype=float)
     chains = _chains(z) if len(z) > 1 and np.diff(z).min() >= SAME_PLACE_MM else []
@@ -178,7 +209,8 @@ def dense_stretch(z_mm: Sequence[float], marks: Sequence[Marks]) -> Overlap | No
 
 
 def overlap_of_pixels(hu: npt.NDArray[Any], z_mm: Sequence[float]) -> Overlap | None:
-    """The acquisitions that pixels alone tell of: slice after slice is more like the next but one than like the next.
+    """The acquisitions that pixels alone tell of: slice after slice is more like the next but one
+    than like the next.
 
     hu: (slice, row, column).
     """
@@ -212,7 +244,11 @@ def passes_of(files: Sequence[Path]) -> tuple[Overlap, dict[Frame, int]] | None:
     overlap = overlap_of(z_mm, [marks for _, _, marks in found]) or overlap_of_positions(z_mm)
     if overlap is None:
         return None
-    numbered = {found[index][1]: number for number, slices in enumerate(overlap.passes, start=1) for index in slices}
+    numbered = {
+        found[index][1]: number
+        for number, slices in enumerate(overlap.passes, start=1)
+        for index in slices
+    }
     return overlap, numbered
 
 
@@ -245,14 +281,20 @@ def _height_mm(position: Dataset, orientation: Dataset, path: Path) -> float:
 
 
 def acquired_alike(one: Marks, other: Marks) -> bool:
-    """Whether two images say the same of their acquisition, whatever they say of when and as which they were stored."""
+    """Whether two images say the same of their acquisition, whatever they say of when and as which
+    they were stored.
+    """
     told = (one.keys() | other.keys()) - {*LATE, "ContentDate", "ContentTime"}
     return all(one.get(name, "") == other.get(name, "") for name in told)
 
 
 def _rounded(words: str) -> str:
     """The numbers in a text to two decimals, so that 3, 3.0 and 2.9999 are one."""
-    return " ".join(f"{float(number):.2f}" for number in re.findall(r"-?[0-9.]*[0-9]", words) if _is_number(number))
+    return " ".join(
+        f"{float(number):.2f}"
+        for number in re.findall(r"-?[0-9.]*[0-9]", words)
+        if _is_number(number)
+    )
 
 
 def _is_number(words: str) -> bool:
@@ -267,7 +309,9 @@ def _ways_to_part(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, l
             yield name, runs
     for name in (*ACQUIRED, *RECONSTRUCTED):
         groups = _groups(marks, name)
-        if len(groups) <= max(2, count // 3):  # more are no acquisitions, but differ from image to image
+        if len(groups) <= max(
+            2, count // 3
+        ):  # more are no acquisitions, but differ from image to image
             yield name, groups
     restarted = _restarted(marks)
     for name in LATE:
@@ -302,11 +346,12 @@ def _runs(z: Positions, marks: Sequence[Marks], name: str) -> list[list[int]]:
 
 
 def _restarted(marks: Sequence[Marks]) -> list[list[int]] | None:
-    """The slices parted where InstanceNumbers are given again, as when each acquisition is counted from 1.
+    """The slices parted where InstanceNumbers are given again, as when each acquisition is counted
+    from 1.
 
-    Of slices with one number the lowest is of the first part, the next of the second. There are no parts if one is
-    short, if its numbers do not rise or fall from slice to slice, or if there are too many. None: no number is given
-    again.
+    Of slices with one number the lowest is of the first part, the next of the second. There are no
+    parts if one is short, if its numbers do not rise or fall from slice to slice, or if there are
+    too many. None: no number is given again.
     """
     numbers_said = [_order(said.get("InstanceNumber", "")) for said in marks]
     met: Counter[Order] = Counter()
@@ -321,7 +366,11 @@ def _restarted(marks: Sequence[Marks]) -> list[list[int]] | None:
     for part in parts.values():
         counted = [numbers_said[index] for index in part]
         is_in_turn = counted in (sorted(counted), sorted(counted, reverse=True))
-        if len(part) < LEAST_OF_RUN or not is_in_turn or not all(is_told for is_told, _, _ in counted):
+        if (
+            len(part) < LEAST_OF_RUN
+            or not is_in_turn
+            or not all(is_told for is_told, _, _ in counted)
+        ):
             return []
     return list(parts.values())
 
@@ -351,7 +400,10 @@ def _parted(order: Sequence[int], z: Positions) -> list[list[int]]:
 
 
 def _chains(z: Positions) -> list[list[int]]:
-    """The slices as a few sets of even steps, each from the lowest that is left; none if that cannot be."""
+    """The slices as a few sets of even steps, each from the lowest that is left;
+
+    none if that cannot be.
+    """
     left = list(range(len(z)))
     chains: list[list[int]] = []
     while left and len(chains) < MOST_CHAINS:
@@ -366,7 +418,9 @@ def _chains(z: Positions) -> list[list[int]]:
 
 
 def _chain(z: Positions, left: Sequence[int], step: float) -> list[int]:
-    """The slices that follow the first of those that are left in such steps, up to the first that is missing."""
+    """The slices that follow the first of those that are left in such steps, up to the first that
+    is missing.
+    """
     positions = z[list(left)]
     chain = [left[0]]
     while True:
@@ -394,7 +448,10 @@ def _overlap(groups: Sequence[Sequence[int]], z: Positions, name: str) -> Overla
 
 
 def _meeting(ordered: Sequence[Sequence[int]], z: Positions) -> Iterator[tuple[int, int]]:
-    """The pairs of groups whose stretches of z meet. ordered: groups, the one that begins lowest first."""
+    """The pairs of groups whose stretches of z meet.
+
+    ordered: groups, the one that begins lowest first.
+    """
     for one, group in enumerate(ordered):
         for other in range(one + 1, len(ordered)):
             if z[ordered[other][0]] > z[group[-1]] + SAME_PLACE_MM:
@@ -403,7 +460,8 @@ def _meeting(ordered: Sequence[Sequence[int]], z: Positions) -> Iterator[tuple[i
 
 
 def _do_overlap(one: Positions, other: Positions) -> bool:
-    """Whether slices of one lie among those of the other, and not in its holes alone: those are one acquisition's.
+    """Whether slices of one lie among those of the other, and not in its holes alone: those are one
+    acquisition's.
 
     one, other: positions, ascending.
     """
@@ -422,7 +480,10 @@ def _within(some: Positions, others: Positions) -> Positions:
 
 
 def _fill(some: Positions, others: Positions, own: Positions) -> bool:
-    """Whether there are some, and all lie where one of the others is missing. own: all of their acquisition."""
+    """Whether there are some, and all lie where one of the others is missing.
+
+    own: all of their acquisition.
+    """
     gaps = np.diff(others)
     for place in some:
         above = int(np.searchsorted(others, place))

@@ -1,4 +1,7 @@
-"""Whom a CT says it is of, and which PatientIDs tell people apart. Nothing of this leaves memory."""
+"""Whom a CT says it is of, and which PatientIDs tell people apart.
+
+Nothing of this leaves memory.
+"""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +22,9 @@ WORDS_FOR_NOBODY = """
     unbekannt undefined unidentified unknown
 """
 STAND_INS = frozenset(WORDS_FOR_NOBODY.split())
-NO_BIRTHDAY = "0101"  # 1 January: of one in 365 people, and of all those whose birth date was replaced
+NO_BIRTHDAY = (
+    "0101"  # 1 January: of one in 365 people, and of all those whose birth date was replaced
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,16 @@ class Person:
     sex: str = ""
 
     def contradicts(self, other: "Person") -> bool:
-        """Whether two cannot be one person by name, birth date or sex. A name may lack some of the other's words."""
+        """Whether two cannot be one person by name, birth date or sex.
+
+        A name may lack some of the other's words.
+        """
         is_other_name = not (self.name <= other.name or other.name <= self.name)
-        return is_other_name or _differ(self.birth_date, other.birth_date) or _differ(self.sex, other.sex)
+        return (
+            is_other_name
+            or _differ(self.birth_date, other.birth_date)
+            or _differ(self.sex, other.sex)
+        )
 
 
 NOBODY = Person()
@@ -58,11 +70,12 @@ def _readable(header: Dataset, keyword: str) -> str:
 
 
 def telling_ids(people: Iterable[Person]) -> set[str]:
-    """The PatientIDs that stand for one person each, of the CTs of an archive; any other may be everyone's.
+    """The PatientIDs that stand for one person each, of the CTs of an archive; any other may be
+    everyone's.
 
-    people: of every CT that is to be imported. An ID tells nothing if it is empty or a stand-in such as ANON or 000,
-    if CTs under it contradict each other, or if all CTs, of several, have it, unless a birth date says that they are
-    one person's.
+    people: of every CT that is to be imported. An ID tells nothing if it is empty or a stand-in
+        such as ANON or 000, if CTs under it contradict each other, or if all CTs, of several, have
+        it, unless a birth date says that they are one person's.
     """
     by_id: dict[str, list[Person]] = {}
     for person in people:
@@ -77,7 +90,10 @@ def telling_ids(people: Iterable[Person]) -> set[str]:
 
 
 def is_stand_in(patient_id: str) -> bool:
-    """Whether an ID is none: empty, zeros or X alone, or a word such as ANON, with zeros behind it or not."""
+    """Whether an ID is none:
+
+    empty, zeros or X alone, or a word such as ANON, with zeros behind it or not.
+    """
     plain = NO_LETTER_OR_DIGIT.sub("", patient_id).casefold()
     return not plain.strip("0") or not plain.strip("x") or plain.rstrip("0") in STAND_INS
 

@@ -1,7 +1,8 @@
-"""Images that are stored as CT but are no slices: a scanner's overviews, pages of a screen, renderings.
+"""Images that are stored as CT but are no slices: a scanner's overviews, pages of a screen,
+renderings.
 
-Only what an image says of itself counts. A slice that merely lost an attribute is a slice: that it cannot be read is an
-error, so that no slice is missed in silence.
+Only what an image says of itself counts. A slice that merely lost an attribute is a slice: that it
+cannot be read is an error, so that no slice is missed in silence.
 """
 
 import re
@@ -46,13 +47,20 @@ def kind_of_picture(header: Dataset) -> str:
     is_derived = bool({"DERIVED", "SECONDARY"} & set(kinds))
     if is_derived and "AXIAL" not in kinds and any(REPORT_WORDS.search(word) for word in kinds):
         return SCREEN
-    if sop_class_uid(header) == CTImageStorage and _has_no_place(header) and (is_derived or _is_converted(header)):
+    if (
+        sop_class_uid(header) == CTImageStorage
+        and _has_no_place(header)
+        and (is_derived or _is_converted(header))
+    ):
         return RENDERING
     return ""
 
 
 def _has_no_place(header: Dataset) -> bool:
-    """Whether an image has no position and lacks more of its place than that: to lose one attribute is damage."""
+    """Whether an image has no position and lacks more of its place than that:
+
+    to lose one attribute is damage.
+    """
     absent = [keyword for keyword in PLACE if not text(header, keyword)]
     return "ImagePositionPatient" in absent and len(absent) > 1
 

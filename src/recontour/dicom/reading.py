@@ -26,21 +26,42 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
 
-from recontour.dicom.plain import MARK, NotPlainError, meta_of, plain_dataset, plain_items, plain_value, tag_of
+from recontour.dicom.plain import (
+    MARK,
+    NotPlainError,
+    meta_of,
+    plain_dataset,
+    plain_items,
+    plain_value,
+    tag_of,
+)
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
-from recontour.files import REMEDIES, did_you_mean, machine_fault, printable
+from recontour.files import REMEDIES, did_you_mean, machine_fault
+from recontour.wording import printable
 
-HEADER_END = 0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
+HEADER_END = (
+    0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
+)
 LONGEST_SHOWN = 1000  # characters of a path in a message
 LOOK = 132  # bytes that show whether a file is DICOM
 HEAD = 1 << 14  # bytes that hold most images' attributes, but for the pixels
 MOST_AT_ONCE = 1 << 26  # bytes of a file that is taken into memory whole
-Attributes = Dataset | dict[int, bytes]  # of an item: as pydicom has them, or their encoded values by tag
-SHORT, LOOKED_UP = 1 << 8, 1 << 12  # bytes of an encoded value that is looked up, and how many of them are kept
+Attributes = (
+    Dataset | dict[int, bytes]
+)  # of an item: as pydicom has them, or their encoded values by tag
+SHORT, LOOKED_UP = (
+    1 << 8,
+    1 << 12,
+)  # bytes of an encoded value that is looked up, and how many of them are kept
 LARGEST = 1e6  # no length in a patient (mm), no Hounsfield unit and no cosine is larger
-DEEPEST = 8  # sequences within sequences that are written again; at 250, pydicom fills all memory with its error
+# sequences within sequences that are written again; at 250, pydicom fills all memory with its error
+DEEPEST = 8
 MOST_ATTRIBUTES = 50_000  # of one file, not counting those within sequences
-MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = 256 << 20, 30, 4 << 20  # bytes a deflated file may hold: see _refuse_bomb
+MOST_INFLATED, MOST_GROWTH, NEVER_REFUSED = (
+    256 << 20,
+    30,
+    4 << 20,
+)  # bytes a deflated file may hold: see _refuse_bomb
 PIECE = 1 << 18
 UID_FORM = re.compile(r"[0-9.]{1,64}")  # looser than PS3.5 9: de-identifiers write leading zeros
 STANDARD = "1.2.840.10008.1.2"  # how the UIDs of the standard's transfer syntaxes begin
@@ -53,8 +74,10 @@ SYNTAXES = {  # names that pydicom does not know
     "1.2.840.10008.1.2.4.112": "JPEG XL",
 }
 PYDICOM_LOG = logging.getLogger("pydicom")
-IR_58 = "\x1b$)A"  # the one escape sequence of PS3.3 C.12.1.1.2 that pydicom 3 leaves in the text it decodes
-FIRST_ATTRIBUTE = re.compile(  # how a file without preamble begins: group 2 or 8, then a VR or a short length
+# the one escape sequence of PS3.3 C.12.1.1.2 that pydicom 3 leaves in the text it decodes
+IR_58 = "\x1b$)A"
+# how a file without preamble begins: group 2 or 8, then a VR or a short length
+FIRST_ATTRIBUTE = re.compile(
     rb"[\x02\x08]\x00(\x00\x00(UL|\x04\x00\x00\x00)|[\x01-\x18]\x00([A-Z]{2}|[\x00-\xff]\x00\x00\x00))"
 )
 
@@ -62,14 +85,16 @@ FIRST_ATTRIBUTE = re.compile(  # how a file without preamble begins: group 2 or 
 def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Path]:
     """Every file in a folder tree, sorted; links are followed, each folder is entered once.
 
-    What begins with a dot is passed over: unfinished copies, and what macOS adds to a file. So are pipes and devices,
-    which may never end.
+    What begins with a dot is passed over: unfinished copies, and what macOS adds to a file. So are
+        pipes and devices, which may never end.
     unreadable: is told of folders that cannot be read.
     Raises: NoSeriesError: there is no such folder.
     """
     _refuse_no_folder(folder)
     if (folder / "cohort.json").exists():
-        raise NoSeriesError(f"{folder} is a cohort, and a folder of DICOM files is expected; check the path")
+        raise NoSeriesError(
+            f"{folder} is a cohort, and a folder of DICOM files is expected; check the path"
+        )
     found, entered = [], set()
     for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
         place = os.path.realpath(parent)
@@ -108,14 +133,18 @@ def _shortened(path: Path) -> str:
 
 
 def claims_dicom(path: Path) -> bool:
-    """Whether a file says by its name or its first bytes that it is DICOM; any other is none of our business."""
+    """Whether a file says by its name or its first bytes that it is DICOM;
+
+    any other is none of our business.
+    """
     return path.suffix.lower() == ".dcm" or _looks_dicom(_first_bytes(path, LOOK))
 
 
 def read_header(path: Path, keywords: tuple[str, ...], until: int | None = HEADER_END) -> Dataset:
     """The named attributes of a file, without its pixels or contours.
 
-    until: the first tag that is not looked at; None: some lie behind the contours, and the file must be whole.
+    until: the first tag that is not looked at; None: some lie behind the contours, and the file
+        must be whole.
     Raises: NotDicomError: the file is damaged or no DICOM.
     """
     return _read(path, until=until, tags=_tags(keywords))
@@ -138,7 +167,8 @@ def _tags(keywords: tuple[str, ...]) -> frozenset[int]:
 def reading(path: Path) -> Iterator[None]:
     """Take attributes from a file, which pydicom parses only when asked.
 
-    On damaged values it raises almost anything, and that becomes NotDicomError; a fault of the machine, FaultError.
+    On damaged values it raises almost anything, and that becomes NotDicomError; a fault of the
+    machine, FaultError.
     """
     try:
         with silence():
@@ -148,7 +178,9 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in REMEDIES:
             raise machine_fault(path, error) from error
-        raise NotDicomError(f"{path}: damaged ({type(error).__name__}); export the file again") from error
+        raise NotDicomError(
+            f"{path}: damaged ({type(error).__name__}); export the file again"
+        ) from error
 
 
 @contextmanager
@@ -168,7 +200,10 @@ def silence() -> Iterator[None]:
 
 
 def sop_class_uid(dataset: Dataset) -> str:
-    """What kind of object a file holds; some de-identifiers leave it in the file's meta information only."""
+    """What kind of object a file holds;
+
+    some de-identifiers leave it in the file's meta information only.
+    """
     return text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
@@ -188,7 +223,11 @@ def value(dataset: Attributes, keyword: str) -> Any:
     element = dataset.get_item(tag_of(keyword))
     if element is None:
         return None
-    if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes) or element.length > SHORT:
+    if (
+        not isinstance(element, RawDataElement)
+        or not isinstance(element.value, bytes)
+        or element.length > SHORT
+    ):
         return dataset.get(keyword)
     encoding = dataset.original_character_set or default_encoding
     return converted(
@@ -215,7 +254,9 @@ def converted(
         if (plain := plain_value(vr or _vr_of(tag), encoded)) is not None:
             return plain
     raw = RawDataElement(tag, vr, len(encoded), encoded, 0, implicit, little)
-    return convert_raw_data_element(raw, encoding=encoding if isinstance(encoding, str) else list(encoding)).value
+    return convert_raw_data_element(
+        raw, encoding=encoding if isinstance(encoding, str) else list(encoding)
+    ).value
 
 
 _vr_of = cache(dictionary_VR)
@@ -231,7 +272,10 @@ def items_of(dataset: Dataset, keyword: str) -> Sequence[Attributes]:
 
 
 def text(dataset: Attributes, keyword: str) -> str:
-    """An attribute as text in one line, without control characters; empty where it is absent or empty."""
+    """An attribute as text in one line, without control characters;
+
+    empty where it is absent or empty.
+    """
     found = value(dataset, keyword)
     return "" if found is None else printable(str(found).replace(IR_58, "")).strip()
 
@@ -243,7 +287,9 @@ def functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path)
         if group:
             found: Dataset = group[0]
             return found
-    raise DicomError(f"{path}: a multi-frame CT without {keyword}; export it as single-frame CT images")
+    raise DicomError(
+        f"{path}: a multi-frame CT without {keyword}; export it as single-frame CT images"
+    )
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[float, ...]:
@@ -280,7 +326,8 @@ class _TooMuchError(Exception):
 class _Unbroken(io.BufferedReader):
     """A file that may end after an attribute but not within one, which pydicom would overlook.
 
-    No more is asked of it than it has: room for what an attribute claims to hold is never made in vain.
+    No more is asked of it than it has: room for what an attribute claims to hold is never made in
+        vain.
     """
 
     ends_seen = 0
@@ -304,7 +351,8 @@ class _Unbroken(io.BufferedReader):
 
 
 def _refuse_bomb(deflated: bytes) -> None:
-    """Raise _TooMuchError where deflated bytes would inflate to more than CT or contours do, without keeping them.
+    """Raise _TooMuchError where deflated bytes would inflate to more than CT or contours do,
+    without keeping them.
 
     Images and contours become a tenth at best, but for an empty slice, which is small.
     """
@@ -325,9 +373,13 @@ def _read(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset
         dataset = _plain(path, until, tags) or _any(path, until, tags)
         sop_class = sop_class_uid(dataset)
         if tag_of("TransferSyntaxUID") not in dataset.file_meta:
-            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # PS3.5 10.1: the default, where none is told
+            dataset.file_meta.TransferSyntaxUID = (
+                ImplicitVRLittleEndian  # PS3.5 10.1: the default, where none is told
+            )
     if not sop_class:
-        raise NotDicomError(f"{path}: no DICOM file, or cut off (it has no SOP class); export it again or remove it")
+        raise NotDicomError(
+            f"{path}: no DICOM file, or cut off (it has no SOP class); export it again or remove it"
+        )
     return dataset
 
 
@@ -366,11 +418,15 @@ def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
         except _CutOffError:
             raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
         except _TooMuchError:
-            raise NotDicomError(f"{path}: it holds far more than a DICOM file does; export it again") from None
+            raise NotDicomError(
+                f"{path}: it holds far more than a DICOM file does; export it again"
+            ) from None
 
 
 def _foreign_syntax(path: Path) -> tuple[FileMetaDataset, int] | None:
-    """The meta information of a file, and where its data set begins, if the standard has no such transfer syntax."""
+    """The meta information of a file, and where its data set begins, if the standard has no such
+    transfer syntax.
+    """
     found = meta_of(_first_bytes(path, HEAD))
     syntax = "" if found is None else text(found[0], "TransferSyntaxUID")
     return None if not syntax or is_standard(syntax) else found
@@ -382,7 +438,8 @@ def _as_it_looks(
     stop: Callable[[BaseTag, str | None, int], bool],
     only: list[int] | None,
 ) -> Dataset:
-    """A data set in a transfer syntax that is not the standard's, whose attributes lie in the usual order of bytes.
+    """A data set in a transfer syntax that is not the standard's, whose attributes lie in the usual
+    order of bytes.
 
     Its pixels cannot be read, but what it is can be said.
     Raises: NotDicomError: its attributes cannot be read, either.
@@ -412,7 +469,10 @@ def is_standard(syntax: str) -> bool:
 
 
 def not_read(syntax: str) -> str:
-    """That a transfer syntax is not read, in words. What is no UID is not repeated: it may be anything."""
+    """That a transfer syntax is not read, in words.
+
+    What is no UID is not repeated: it may be anything.
+    """
     if not UID_FORM.fullmatch(syntax):
         return "its transfer syntax has no UID, and is not read; export it uncompressed"
     name = SYNTAXES.get(syntax) or UID(syntax).name
@@ -423,7 +483,9 @@ def not_read(syntax: str) -> str:
 def _first_bytes(path: Path, count: int) -> bytes:
     try:
         with io.FileIO(path) as file:
-            return file.read(min(count, os.fstat(file.fileno()).st_size)) or b""  # room is made for all that is asked
+            return (
+                file.read(min(count, os.fstat(file.fileno()).st_size)) or b""
+            )  # room is made for all that is asked
     except OSError as error:
         raise NotDicomError(f"{path}: {why_unreadable(path, error)}") from error
 
@@ -437,7 +499,9 @@ def why_unreadable(path: Path, error: OSError) -> str:
         raise machine_fault(path, error) from error
     if isinstance(error, PermissionError):
         return f"cannot be read ({error.strerror}); check its permissions"
-    return f"cannot be read ({error.strerror}); is it a link to nothing? Copy it again, or remove it"
+    return (
+        f"cannot be read ({error.strerror}); is it a link to nothing? Copy it again, or remove it"
+    )
 
 
 def _looks_dicom(start: bytes) -> bool:

@@ -1,4 +1,7 @@
-"""What a structure set says it was drawn on: the series and images of its header, and the images its contours name."""
+"""What a structure set says it was drawn on:
+
+the series and images of its header, and the images its contours name.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,11 +12,17 @@ from recontour.dicom.pairing import ListedSeries
 from recontour.dicom.plain import NotPlainError, plain_items, tag_of
 from recontour.dicom.reading import Attributes, items_of, text
 
-CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # the kinds of contours that are used; both are filled even-odd
+CLOSED = (
+    "CLOSED_PLANAR",
+    "CLOSEDPLANAR_XOR",
+)  # the kinds of contours that are used; both are filled even-odd
 
 
 def listed_series(structure_set: Dataset) -> dict[str, ListedSeries]:
-    """The series that an RTSTRUCT's header references, by UID; one without a UID by an empty one."""
+    """The series that an RTSTRUCT's header references, by UID;
+
+    one without a UID by an empty one.
+    """
     found: dict[str, ListedSeries] = {}
     for frame in structure_set.get("ReferencedFrameOfReferenceSequence") or ():
         frame_uid = text(frame, "FrameOfReferenceUID")
@@ -22,7 +31,9 @@ def listed_series(structure_set: Dataset) -> dict[str, ListedSeries]:
                 uid = text(series, "SeriesInstanceUID")
                 images = _referenced(items_of(series, "ContourImageSequence"))
                 known = found.get(uid)
-                found[uid] = ListedSeries(frame_uid, images | (known.image_uids if known else frozenset()))
+                found[uid] = ListedSeries(
+                    frame_uid, images | (known.image_uids if known else frozenset())
+                )
     return found
 
 
@@ -31,11 +42,14 @@ def frames_of_reference(structure_set: Dataset) -> tuple[frozenset[str], frozens
     structures = structure_set.get("StructureSetROISequence") or ()
     header = structure_set.get("ReferencedFrameOfReferenceSequence") or ()
     of_structures = frozenset(text(roi, "ReferencedFrameOfReferenceUID") for roi in structures)
-    return of_structures - {""}, frozenset(text(frame, "FrameOfReferenceUID") for frame in header) - {""}
+    return of_structures - {""}, frozenset(
+        text(frame, "FrameOfReferenceUID") for frame in header
+    ) - {""}
 
 
 def images_of_contours(structure_set: Dataset) -> Mapping[str, frozenset[str]]:
-    """The UIDs of the images that an RTSTRUCT's closed contours name, by their structures' frame of reference.
+    """The UIDs of the images that an RTSTRUCT's closed contours name, by their structures' frame of
+    reference.
 
     Where no closed contour names any, there is nothing.
     """
@@ -48,8 +62,12 @@ def images_of_contours(structure_set: Dataset) -> Mapping[str, frozenset[str]]:
     return {frame: frozenset(images) for frame, images in found.items()}
 
 
-def contours_apart(structure_set: Dataset, image_uids: Collection[str]) -> Iterator[tuple[str, Attributes]]:
-    """The closed contours that name images, but none of these, each with its structure's frame of reference."""
+def contours_apart(
+    structure_set: Dataset, image_uids: Collection[str]
+) -> Iterator[tuple[str, Attributes]]:
+    """The closed contours that name images, but none of these, each with its structure's frame of
+    reference.
+    """
     frames = _frames_by_number(structure_set)
     for roi in structure_set.get("ROIContourSequence") or ():
         for contour in roi.get("ContourSequence") or ():
@@ -67,9 +85,17 @@ def _frames_by_number(structure_set: Dataset) -> dict[str, str]:
 
 def _images_of_roi(roi: Dataset) -> set[str]:
     try:
-        return {uid for contour in items_of(roi, "ContourSequence") for uid in _images_of_contour(contour)}
+        return {
+            uid
+            for contour in items_of(roi, "ContourSequence")
+            for uid in _images_of_contour(contour)
+        }
     except NotPlainError:  # within a plain item lies one that is not
-        return {uid for contour in roi.get("ContourSequence") or () for uid in _images_of_contour(contour)}
+        return {
+            uid
+            for contour in roi.get("ContourSequence") or ()
+            for uid in _images_of_contour(contour)
+        }
 
 
 def _images_of_contour(contour: Attributes) -> frozenset[str]:

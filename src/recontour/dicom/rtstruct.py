@@ -18,15 +18,36 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from recontour.dicom.names import known_organs
-from recontour.dicom.reading import UID_FORM, Attributes, items_of, read_dataset, reading, sop_class_uid, text
-from recontour.dicom.references import CLOSED, contours_apart, frames_of_reference, images_of_contours, listed_series
+from recontour.dicom.reading import (
+    UID_FORM,
+    Attributes,
+    items_of,
+    read_dataset,
+    reading,
+    sop_class_uid,
+    text,
+)
+from recontour.dicom.references import (
+    CLOSED,
+    contours_apart,
+    frames_of_reference,
+    images_of_contours,
+    listed_series,
+)
 from recontour.dicom.series import Scan, Source, decimal_string, encoded
-from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError, SettingsError
-from recontour.files import printable, refuse_existing, write_bytes
+from recontour.errors import (
+    DicomError,
+    FrameOfReferenceError,
+    NoSeriesError,
+    NotDicomError,
+    SettingsError,
+)
+from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Contour, Structure, StructureSet, planes
+from recontour.geometry.arrays import Points
+from recontour.organs.names import known_organs
+from recontour.wording import printable
 
-Points = npt.NDArray[np.float64]
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
 ON_SLICE = 0.1  # of the slices' spacing: a contour that lies nearer to a slice is on it
 FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
@@ -36,7 +57,8 @@ PADDING = b"\0 \t\r\n"  # around the coordinates: DICOM pads with one blank, som
 LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
 CONTOURS, CONTOUR_DATA = Tag("ContourSequence"), Tag("ContourData")
 ITEM = Tag(0xFFFEE000)
-DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
+# Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
+DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
 COLOURS = {
     "Brainstem": (255, 0, 0),
     "SpinalCord": (255, 255, 0),
@@ -55,30 +77,42 @@ COLOURS = {
     "Esophagus": (128, 255, 0),
 }
 OTHER_COLOUR = (160, 160, 160)
-NUMBER_TEXT = np.dtype([("sign", "S1"), ("whole", "S6"), ("dot", "S1"), ("part", "S4"), ("end", "S1")])
+NUMBER_TEXT = np.dtype(
+    [("sign", "S1"), ("whole", "S6"), ("dot", "S1"), ("part", "S4"), ("end", "S1")]
+)
 POINT_TEXT = np.dtype([("x_y", NUMBER_TEXT, 2), ("z", "S17")])
 
 
 @dataclass(frozen=True, slots=True)
 class Authorship:
-    """What a structure set says about its making. label: at most 16 characters. model: the model's name."""
+    """What a structure set says about its making.
+
+    label: at most 16 characters. model: the model's name.
+    """
 
     model: str
     label: str = "recontour"
     algorithm: str = "AUTOMATIC"  # ROIGenerationAlgorithm: AUTOMATIC, SEMIAUTOMATIC or MANUAL
-    of_organs: bool = True  # RTROIInterpretedType: ORGAN; if not, left empty but for names that are known as organs'
+    # RTROIInterpretedType: ORGAN; if not, left empty but for names that are known as organs'
+    of_organs: bool = True
     made: datetime | None = None  # now, unless given
     seed: str | None = None  # UIDs derive from it; None: new ones every time
 
     @property
     def name(self) -> str:
-        """The model's name as DICOM text: in one line, and without the backslash, which would part it."""
+        """The model's name as DICOM text:
+
+        in one line, and without the backslash, which would part it.
+        """
         return printable(self.model).replace("\\", "/")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Roi:
-    """One structure of an RTSTRUCT, its contours not looked at yet. name: exactly as its centre spells it."""
+    """One structure of an RTSTRUCT, its contours not looked at yet.
+
+    name: exactly as its centre spells it.
+    """
 
     path: Path
     number: str  # which the file's own sequences refer to it by
@@ -89,14 +123,18 @@ class Roi:
     def is_drawn(self) -> bool:
         """Whether any contour may enclose something."""
         with reading(self.path):
-            return any(_kind(item) in CLOSED and len(_coordinates(item)) >= 9 for item in self.items)
+            return any(
+                _kind(item) in CLOSED and len(_coordinates(item)) >= 9 for item in self.items
+            )
 
     def contours(self, note: Callable[[str], None] = lambda line: None) -> tuple[Contour, ...]:
         """The closed planar contours.
 
-        note: is told, in one line, of contours that were left out: of other kinds (if all are, `read_rois` told it),
-        fewer than 3 points, copies in one plane. And of planes where some cross.
-        Raises: NotDicomError: damaged. DicomError: a contour that is not planar or not in a patient.
+        note: is told, in one line, of contours that were left out: of other kinds (if all are,
+            `read_rois` told it), fewer than 3 points, copies in one plane. And of planes where some
+            cross.
+        Raises: NotDicomError: damaged. DicomError: a contour that is not planar or not in a
+            patient.
         """
         with reading(self.path):
             kinds = [_kind(item) for item in self.items]
@@ -107,17 +145,24 @@ class Roi:
             ]
             others = [kind for kind in kinds if kind not in CLOSED]
         if others and drawn:
-            note(f"{self.name}: {len(others)} contour(s) that are not closed left out ({_listed(others)})")
+            note(
+                f"{self.name}: {len(others)} contour(s) that are not closed left out ({_listed(others)})"
+            )
         return _usable(drawn, self.name, note)
 
 
-def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> tuple[Roi, ...]:
-    """Read an RTSTRUCT without its contours, so that only those that are wanted need to be in order.
+def read_rois(
+    path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None
+) -> tuple[Roi, ...]:
+    """Read an RTSTRUCT without its contours, so that only those that are wanted need to be in
+    order.
 
-    scan: the CT it must have been drawn on; None: any. note: is told, in one line, of structures that stay, but empty:
-        drawn in another frame of reference, of a number that is another's, too, or without a closed contour (unless all
-        are points, which mark a place). And of contours of a number that no structure has.
-    Raises: NotDicomError: damaged. NoSeriesError: no RTSTRUCT. FrameOfReferenceError: it was drawn on another CT.
+    scan: the CT it must have been drawn on; None: any. note: is told, in one line, of structures
+        that stay, but empty: drawn in another frame of reference, of a number that is another's,
+        too, or without a closed contour (unless all are points, which mark a place). And of
+        contours of a number that no structure has.
+    Raises: NotDicomError: damaged. NoSeriesError: no RTSTRUCT. FrameOfReferenceError: it was drawn
+        on another CT.
     """
     dataset = read_dataset(path)
     with reading(path):
@@ -132,7 +177,9 @@ def read_rois(path: Path, scan: Scan | None, note: Callable[[str], None] = lambd
         numbered = dataset.get("StructureSetROISequence") or ()
         bearers = Counter(text(roi, "ROINumber") for roi in numbered)
         shared = {
-            at for at, count in bearers.items() if count > 1 and any(_kind(one) in CLOSED for one in contours[at])
+            at
+            for at, count in bearers.items()
+            if count > 1 and any(_kind(one) in CLOSED for one in contours[at])
         }
         rois = []
         for roi in numbered:
@@ -162,15 +209,22 @@ def _tell_of_others(rois: Sequence[Roi], note: Callable[[str], None]) -> None:
         if kinds - {"POINT"} and kinds.isdisjoint(CLOSED):
             alike[_listed(kinds)].append(roi.name)
     for listed, names in alike.items():
-        note(f"{', '.join(names)}: contours that are not closed left out ({listed}); CLOSED_PLANAR is expected")
+        note(
+            f"{', '.join(names)}: contours that are not closed left out ({listed}); CLOSED_PLANAR is expected"
+        )
 
 
-def read_structure_set(path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None) -> StructureSet:
-    """Read the closed planar contours of an RTSTRUCT, all of which must be in order; as `read_rois`, `Roi.contours`.
+def read_structure_set(
+    path: Path, scan: Scan | None, note: Callable[[str], None] = lambda line: None
+) -> StructureSet:
+    """Read the closed planar contours of an RTSTRUCT, all of which must be in order; as
+    `read_rois`, `Roi.contours`.
 
     A structure without contours stays, empty.
     """
-    return StructureSet(tuple(Structure(roi.name, roi.contours(note)) for roi in read_rois(path, scan, note)))
+    return StructureSet(
+        tuple(Structure(roi.name, roi.contours(note)) for roi in read_rois(path, scan, note))
+    )
 
 
 def _listed(kinds: Iterable[str]) -> str:
@@ -182,7 +236,10 @@ def _kind(item: Attributes) -> str:
 
 
 def _coordinates(item: Attributes) -> list[bytes] | list[str]:
-    """The numbers of an item of a Contour Sequence, as text: to make objects of them takes ten times as long."""
+    """The numbers of an item of a Contour Sequence, as text:
+
+    to make objects of them takes ten times as long.
+    """
     if isinstance(item, dict):
         value = item.get(CONTOUR_DATA)
     else:
@@ -203,17 +260,25 @@ def _contour(item: Attributes, name: str, path: Path) -> Contour:
             raise ValueError(f"longer than {LONGEST} characters")
         flat = np.array(list(map(float, coordinates)))
     except ValueError as error:
-        raise DicomError(f"{where} has coordinates that are no numbers; export the structure set again") from error
+        raise DicomError(
+            f"{where} has coordinates that are no numbers; export the structure set again"
+        ) from error
     if flat.size % 3:
-        raise DicomError(f"{where} has {flat.size} numbers, not three a point; export the structure set again")
+        raise DicomError(
+            f"{where} has {flat.size} numbers, not three a point; export the structure set again"
+        )
     points = flat.reshape(-1, 3)
     stated = text(item, "NumberOfContourPoints")
     if stated.isdigit() and len(points) < int(stated):
-        raise NotDicomError(f"{where} has {len(points)} of {stated} points; export the structure set again")
+        raise NotDicomError(
+            f"{where} has {len(points)} of {stated} points; export the structure set again"
+        )
     if not len(points):
         return Contour(points[:, :2], 0.0)
     if not (np.abs(points) <= FARTHEST_MM).all():
-        raise DicomError(f"{where} has a coordinate that is no place in a patient; export the structure set again")
+        raise DicomError(
+            f"{where} has a coordinate that is no place in a patient; export the structure set again"
+        )
     if np.ptp(points[:, 2]) > FLAT_MM:
         raise DicomError(
             f"{where} spans z = {points[:, 2].min():.1f} to {points[:, 2].max():.1f} mm; planes of axial slices are "
@@ -223,7 +288,10 @@ def _contour(item: Attributes, name: str, path: Path) -> Contour:
 
 
 def _usable(drawn: list[Contour], name: str, note: Callable[[str], None]) -> tuple[Contour, ...]:
-    """Contours that enclose something, each once, upwards: even-odd, a second copy would erase the first."""
+    """Contours that enclose something, each once, upwards:
+
+    even-odd, a second copy would erase the first.
+    """
     areas = [contour for contour in drawn if len(contour.points_mm) >= 3]
     by_plane = [_once(plane) for plane in planes(areas)]
     once = tuple(contour for plane in by_plane for contour in plane)
@@ -232,15 +300,21 @@ def _usable(drawn: list[Contour], name: str, note: Callable[[str], None]) -> tup
     if len(once) < len(areas):
         note(f"{name}: {len(areas) - len(once)} contour(s) drawn twice, kept once")
     if crossed := sum(_some_cross([contour.points_mm for contour in plane]) for plane in by_plane):
-        note(f"{name}: contours cross in {crossed} plane(s); what two of them cover is out, as in a hole")
+        note(
+            f"{name}: contours cross in {crossed} plane(s); what two of them cover is out, as in a hole"
+        )
     return once
 
 
 def _once(plane: list[Contour]) -> list[Contour]:
-    """The contours of one plane without copies of one before, which may be rounded, turned round or closed by hand."""
+    """The contours of one plane without copies of one before, which may be rounded, turned round or
+    closed by hand.
+    """
     if len(plane) < 2:
         return plane
-    distinct = {np.sort(contour.points_mm @ (1, 1j)).tobytes(): contour for contour in reversed(plane)}
+    distinct = {
+        np.sort(contour.points_mm @ (1, 1j)).tobytes(): contour for contour in reversed(plane)
+    }
     kept = list(distinct.values())[::-1]
     outlines = [contour.points_mm for contour in kept]
     copies = {b for a, b in _near(outlines) if _alike(outlines[a], outlines[b])}
@@ -248,7 +322,10 @@ def _once(plane: list[Contour]) -> list[Contour]:
 
 
 def _alike(a: Points, b: Points) -> bool:
-    """Whether two outlines, (n, 2) each, have the same points and area but for rounding; of very many points, some."""
+    """Whether two outlines, (n, 2) each, have the same points and area but for rounding;
+
+    of very many points, some.
+    """
     ends_a, ends_b = (np.array([one.min(axis=0), one.max(axis=0)]) for one in (a, b))
     room = ROUNDED_MM * np.abs(_edges(a)).sum()
     if np.abs(ends_a - ends_b).max() > ROUNDED_MM or abs(_area(a) - _area(b)) > room:
@@ -288,7 +365,8 @@ def _near(outlines: Sequence[Points]) -> Iterator[tuple[int, int]]:
 
 
 def _cross(a: Points, b: Points) -> bool:
-    """Whether two outlines, (n, 2) each, overlap and neither holds the other; to touch is not to cross.
+    """Whether two outlines, (n, 2) each, overlap and neither holds the other; to touch is not to
+    cross.
 
     False where they have too many points to compare.
     """
@@ -304,9 +382,11 @@ def _cross(a: Points, b: Points) -> bool:
 
 
 def _runs_in_and_out(a: Points, b: Points) -> bool:
-    """Whether of an outline's corners and its edges' middles some lie within another and some without, none on it.
+    """Whether of an outline's corners and its edges' middles some lie within another and some
+    without, none on it.
 
-    Along pixels' edges two outlines cross at corners, or run together for a while, and no edge passes through another.
+    Along pixels' edges two outlines cross at corners, or run together for a while, and no edge
+    passes through another.
     """
     probes, along = np.concatenate([a, a + _edges(a) / 2]), _edges(b)
     x, y = (probes[:, None, axis] - b[:, axis] for axis in (0, 1))
@@ -324,7 +404,9 @@ def _runs_in_and_out(a: Points, b: Points) -> bool:
 
 
 def _refuse_other_ct(dataset: Dataset, scan: Scan, path: Path) -> None:
-    """Raise FrameOfReferenceError where a structure set says that it, or a part of it, was drawn on another CT."""
+    """Raise FrameOfReferenceError where a structure set says that it, or a part of it, was drawn on
+    another CT.
+    """
     source = scan.source
     frame_uid = source.frame_of_reference_uid
     frames = frozenset.union(*frames_of_reference(dataset))
@@ -333,7 +415,12 @@ def _refuse_other_ct(dataset: Dataset, scan: Scan, path: Path) -> None:
             f"{path}: drawn in another frame of reference than the CT's; give the CT it was drawn on"
         )
     drawn_on = images_of_contours(dataset)
-    in_frame = {uid for frame, uids in drawn_on.items() if not frame_uid or frame in ("", frame_uid) for uid in uids}
+    in_frame = {
+        uid
+        for frame, uids in drawn_on.items()
+        if not frame_uid or frame in ("", frame_uid)
+        for uid in uids
+    }
     if in_frame:
         if in_frame.isdisjoint(source.sop_instance_uids):
             raise FrameOfReferenceError(
@@ -349,11 +436,16 @@ def _refuse_other_ct(dataset: Dataset, scan: Scan, path: Path) -> None:
     images = {uid for one in series.values() for uid in one.image_uids}
     is_named = not series.keys() - {""} or source.series_instance_uid in series
     if not is_named and images.isdisjoint(source.sop_instance_uids):
-        raise FrameOfReferenceError(f"{path}: references another CT series; give the CT it was drawn on")
+        raise FrameOfReferenceError(
+            f"{path}: references another CT series; give the CT it was drawn on"
+        )
 
 
 def _some_lie_on_slices(dataset: Dataset, scan: Scan) -> bool:
-    """Whether a contour that names none of a CT's images lies on one of its slices: then none is missing there."""
+    """Whether a contour that names none of a CT's images lies on one of its slices:
+
+    then none is missing there.
+    """
     frame_uid = scan.source.frame_of_reference_uid
     slices_mm, spacing_mm = np.array(scan.grid.slice_z_mm), scan.grid.slice_thickness_mm
     for frame, contour in contours_apart(dataset, scan.source.sop_instance_uids):
@@ -364,7 +456,10 @@ def _some_lie_on_slices(dataset: Dataset, scan: Scan) -> bool:
 
 
 def _first_z_mm(contour: Attributes) -> float:
-    """The height of a contour's first point; NaN where it has none, or damaged ones, which are told when it is used."""
+    """The height of a contour's first point;
+
+    NaN where it has none, or damaged ones, which are told when it is used.
+    """
     first = _coordinates(contour)[:3]
     try:
         return float(first[2])
@@ -372,21 +467,28 @@ def _first_z_mm(contour: Attributes) -> float:
         return float("nan")
 
 
-def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_by: Authorship) -> None:
+def write_structure_set(
+    path: Path, structures: StructureSet, scan: Scan, made_by: Authorship
+) -> None:
     """Write an RTSTRUCT that references the scan, complete or not at all.
 
-    Reading it back and rasterising gives the masks that the contours were traced from. The character set is the CT's
-    if what is added is ASCII, otherwise UTF-8.
-    Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs to reference, there
-    is no structure, or a contour lies on none of the slices. SettingsError: a label or name that DICOM does not hold.
+    Reading it back and rasterising gives the masks that the contours were traced from. The
+    character set is the CT's if what is added is ASCII, otherwise UTF-8.
+    Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs
+        to reference, there is no structure, or a contour lies on none of the slices. SettingsError:
+        a label or name that DICOM does not hold.
     OutputError: the file exists or cannot be made.
     """
     refuse_existing(path)
     refuse_without_uids(path, scan.source)
     if not 0 < len(made_by.label) <= 16:
-        raise SettingsError(f"structure set label '{made_by.label}': 1 to 16 characters are expected")
+        raise SettingsError(
+            f"structure set label '{made_by.label}': 1 to 16 characters are expected"
+        )
     if not structures.structures:
-        raise DicomError(f"{path}: no structure to write, and DICOM asks for one; nothing was written")
+        raise DicomError(
+            f"{path}: no structure to write, and DICOM asks for one; nothing was written"
+        )
     for name in structures.names:
         if not 0 < len(name) <= 64 or "\\" in name or not name.isprintable():
             raise SettingsError(
@@ -399,21 +501,34 @@ def write_structure_set(path: Path, structures: StructureSet, scan: Scan, made_b
 
 
 def refuse_without_uids(path: Path, source: Source) -> None:
-    """Raise FrameOfReferenceError or DicomError where a CT lacks what an object drawn on it must reference."""
+    """Raise FrameOfReferenceError or DicomError where a CT lacks what an object drawn on it must
+    reference.
+    """
     if not source.frame_of_reference_uid:
-        raise FrameOfReferenceError(f"{path}: the CT has no frame of reference and none is invented; export it again")
+        raise FrameOfReferenceError(
+            f"{path}: the CT has no frame of reference and none is invented; export it again"
+        )
     study = text(source.header, "StudyInstanceUID")
     if not source.series_instance_uid or not study:
         raise DicomError(
             f"{path}: the CT has no series or study UID to reference and none is invented; export it again"
         )
-    uids = (study, source.series_instance_uid, source.frame_of_reference_uid, *source.sop_instance_uids)
+    uids = (
+        study,
+        source.series_instance_uid,
+        source.frame_of_reference_uid,
+        *source.sop_instance_uids,
+    )
     if not all(UID_FORM.fullmatch(uid) for uid in uids):
-        raise DicomError(f"{path}: a UID of the CT is not made of at most 64 digits and points; export it again")
+        raise DicomError(
+            f"{path}: a UID of the CT is not made of at most 64 digits and points; export it again"
+        )
 
 
 def find_letters(dataset: Dataset, added: Sequence[str]) -> None:
-    """Make UTF-8 the character set of a CT's header that goes on, if what is added is more than ASCII."""
+    """Make UTF-8 the character set of a CT's header that goes on, if what is added is more than
+    ASCII.
+    """
     if not "".join(added).isascii():
         dataset.SpecificCharacterSet = "ISO_IR 192"  # the CT's may not have our letters
         for element in dataset:
@@ -427,12 +542,24 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
     date, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S")
 
     def uid(what: str) -> UID:
-        return generate_uid(entropy_srcs=None if made_by.seed is None else ["recontour", made_by.seed, what])
+        return generate_uid(
+            entropy_srcs=None if made_by.seed is None else ["recontour", made_by.seed, what]
+        )
 
     dataset = Dataset()
-    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"):
+    for keyword in (
+        "PatientName",
+        "PatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyDate",
+        "StudyTime",
+        "StudyID",
+    ):
         setattr(dataset, keyword, "")  # Type 2: present, if need be empty
-    dataset.AccessionNumber = dataset.ReferringPhysicianName = dataset.PositionReferenceIndicator = ""
+    dataset.AccessionNumber = dataset.ReferringPhysicianName = (
+        dataset.PositionReferenceIndicator
+    ) = ""
     dataset.update(scan.source.header)
     find_letters(dataset, [made_by.name, made_by.label, *structures.names])
     dataset.file_meta = FileMetaDataset()
@@ -441,7 +568,11 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = uid("structure set")
     dataset.InstanceCreationDate = dataset.SeriesDate = dataset.StructureSetDate = date
     dataset.InstanceCreationTime = dataset.SeriesTime = dataset.StructureSetTime = time
-    dataset.Modality, dataset.SeriesInstanceUID, dataset.SeriesNumber = "RTSTRUCT", uid("structure set series"), 1
+    dataset.Modality, dataset.SeriesInstanceUID, dataset.SeriesNumber = (
+        "RTSTRUCT",
+        uid("structure set series"),
+        1,
+    )
     dataset.SeriesDescription = f"recontour: {made_by.name}"[:64]
     dataset.OperatorsName = ""
     dataset.Manufacturer, dataset.ManufacturerModelName = "recontour", made_by.name[:64]
@@ -449,7 +580,11 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
     dataset.StructureSetLabel, dataset.StructureSetName = made_by.label, made_by.name[:64]
     dataset.ApprovalStatus = "UNAPPROVED"
     dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(scan.source)]
-    dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = [], [], []
+    (
+        dataset.StructureSetROISequence,
+        dataset.ROIContourSequence,
+        dataset.RTROIObservationsSequence,
+    ) = [], [], []
     images = _contour_images(scan)
     for number, structure in enumerate(structures.structures, start=1):
         roi, observation = Dataset(), Dataset()
@@ -458,13 +593,18 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         roi.ROIGenerationAlgorithm = made_by.algorithm
         observation.ObservationNumber = observation.ReferencedROINumber = number
         is_organ = made_by.of_organs or structure.name in known_organs()
-        observation.RTROIInterpretedType, observation.ROIInterpreter = "ORGAN" if is_organ else "", ""
+        observation.RTROIInterpretedType, observation.ROIInterpreter = (
+            "ORGAN" if is_organ else "",
+            "",
+        )
         dataset.StructureSetROISequence.append(roi)
         dataset.ROIContourSequence.append(_roi_contour(structure, number, scan, images))
         dataset.RTROIObservationsSequence.append(observation)
     characters = dataset.get("SpecificCharacterSet")
     encoding = convert_encodings(characters) if characters else default_encoding
-    dataset.set_original_encoding(True, True, encoding)  # so that pydicom writes encoded contours as they are
+    dataset.set_original_encoding(
+        True, True, encoding
+    )  # so that pydicom writes encoded contours as they are
     return dataset
 
 
@@ -472,9 +612,15 @@ def _frame_of_reference(source: Source) -> Dataset:
     series, study, frame = Dataset(), Dataset(), Dataset()
     series.SeriesInstanceUID = source.series_instance_uid
     series.ContourImageSequence = list(_image_references(source))
-    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = DETACHED_STUDY, source.header.StudyInstanceUID
+    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = (
+        DETACHED_STUDY,
+        source.header.StudyInstanceUID,
+    )
     study.RTReferencedSeriesSequence = [series]
-    frame.FrameOfReferenceUID, frame.RTReferencedStudySequence = source.frame_of_reference_uid, [study]
+    frame.FrameOfReferenceUID, frame.RTReferencedStudySequence = (
+        source.frame_of_reference_uid,
+        [study],
+    )
     return frame
 
 
@@ -512,7 +658,10 @@ def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence
 
 
 def _encoded_contour(image: bytes, points: int, number: int, data: bytes) -> bytes:
-    """An item of a Contour Sequence. image: its encoded Contour Image Sequence; data: its Contour Data."""
+    """An item of a Contour Sequence.
+
+    image: its encoded Contour Image Sequence; data: its Contour Data.
+    """
     image += _element("ContourGeometricType", b"CLOSED_PLANAR")
     image += _element("NumberOfContourPoints", b"%d" % points)
     image += _element("ContourNumber", b"%d" % number)
@@ -532,7 +681,10 @@ def _contour_images(scan: Scan) -> list[bytes]:
 
 
 def _element(keyword: str, value: bytes) -> bytes:
-    """An encoded attribute: an object for each of the thousands of contours takes ten times as long."""
+    """An encoded attribute:
+
+    an object for each of the thousands of contours takes ten times as long.
+    """
     value += (b"\0" if keyword.endswith("UID") else b" ") * (len(value) % 2)
     return _tag(keyword) + len(value).to_bytes(4, "little") + value
 
@@ -544,14 +696,18 @@ def _tag(keyword: str) -> bytes:
 
 
 def _contour_data(contours: Sequence[Contour]) -> Iterator[bytes]:
-    """x, y, z of each contour's points as decimal strings of at most 16 characters, to a tenth of a micrometre.
+    """x, y, z of each contour's points as decimal strings of at most 16 characters, to a tenth of a
+    micrometre.
 
-    All numbers of a structure are written at once into fields of fixed width, from which the blanks are then taken.
+    All numbers of a structure are written at once into fields of fixed width, from which the blanks
+    are then taken.
     """
     counts = [len(contour.points_mm) for contour in contours]
     points_mm = np.concatenate([contour.points_mm for contour in contours])
     if not (np.abs(points_mm) <= FARTHEST_MM).all():
-        raise DicomError("a contour has a coordinate that is no place in a patient; nothing was written")
+        raise DicomError(
+            "a contour has a coordinate that is no place in a patient; nothing was written"
+        )
     units = np.rint(points_mm * 10_000).astype(np.int32)
     whole, part = np.divmod(np.abs(units), 10_000)
     text = np.zeros(len(units), dtype=POINT_TEXT)
@@ -559,7 +715,9 @@ def _contour_data(contours: Sequence[Contour]) -> Iterator[bytes]:
     text["x_y"]["whole"] = np.arange(whole.max() + 1).astype("S6")[whole]
     text["x_y"]["part"] = _four_digits()[part]
     text["x_y"]["dot"], text["x_y"]["end"] = b".", b"\\"
-    text["z"] = np.repeat([f"{decimal_string(contour.z_mm)}\\".encode() for contour in contours], counts)
+    text["z"] = np.repeat(
+        [f"{decimal_string(contour.z_mm)}\\".encode() for contour in contours], counts
+    )
     for one in np.split(text, np.cumsum(counts)[:-1]):
         yield one.tobytes().translate(None, b"\0")[:-1]
 

@@ -10,22 +10,43 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
-from pydicom.uid import UID, CTImageStorage, RTStructureSetStorage, SegmentationStorage, generate_uid
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    RTStructureSetStorage,
+    SegmentationStorage,
+    generate_uid,
+)
 
 from recontour.dicom.archive import LABEL_MAP
-from recontour.dicom.reading import functional_group, read_dataset, reading, sop_class_uid, text, value
-from recontour.dicom.rtstruct import COLOURS, OTHER_COLOUR, Authorship, find_letters, refuse_without_uids
+from recontour.dicom.reading import (
+    functional_group,
+    read_dataset,
+    reading,
+    sop_class_uid,
+    text,
+    value,
+)
+from recontour.dicom.rtstruct import (
+    COLOURS,
+    OTHER_COLOUR,
+    Authorship,
+    find_letters,
+    refuse_without_uids,
+)
 from recontour.dicom.series import Scan, decimal_string, encoded, plane_of, stored_pixels
 from recontour.errors import DicomError, FrameOfReferenceError, GridMismatchError, NoSeriesError
 from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Grid
-from recontour.geometry.nifti import SAME_PLACE_MM
+from recontour.geometry.arrays import Mask
+from recontour.geometry.grid import GRIDS_AGREE_MM
 
-if TYPE_CHECKING:  # highdicom is loaded where it is used: it takes half a second, and few runs need it
+if (
+    TYPE_CHECKING
+):  # highdicom is loaded where it is used: it takes half a second, and few runs need it
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.seg import SegmentDescription
 
-Mask = npt.NDArray[np.bool_]
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # how the masks lie: a Grid's columns to +x, rows to +y
 SEGMENTATIONS = (SegmentationStorage, LABEL_MAP)
 PLACE = ("PlanePosition", "PlaneOrientation", "PixelMeasures")  # functional groups
@@ -62,8 +83,8 @@ SNOMED = {  # by TG-263 name, without its side: what pydicom calls the concept
 class Segment:
     """One structure of a SEG on a grid. name: its label, exactly as it is spelt.
 
-    planes: slice of the grid and a bit a pixel, (row, column / 8); of those with a pixel, for all masks of a whole body
-    would not fit into the memory.
+    planes: slice of the grid and a bit a pixel, (row, column / 8); of those with a pixel, for all
+        masks of a whole body would not fit into the memory.
     """
 
     name: str
@@ -83,13 +104,16 @@ class Segment:
         return mask
 
 
-def read_segments(path: Path, grid: Grid, frame_of_reference_uid: str | None) -> tuple[Segment, ...]:
+def read_segments(
+    path: Path, grid: Grid, frame_of_reference_uid: str | None
+) -> tuple[Segment, ...]:
     """The segments of a DICOM SEG, binary or a label map, on a CT's grid.
 
     frame_of_reference_uid: the one it must have been drawn in; None: any.
-    Raises: NotDicomError: damaged, or pixels that are not read. NoSeriesError: no SEG. FrameOfReferenceError: drawn in
-        another frame of reference. GridMismatchError: its planes are not the grid's. DicomError: fractional; binary and
-        compressed; a label that no segment has.
+    Raises: NotDicomError: damaged, or pixels that are not read. NoSeriesError: no SEG.
+        FrameOfReferenceError: drawn in
+        another frame of reference. GridMismatchError: its planes are not the grid's. DicomError:
+        fractional; binary and compressed; a label that no segment has.
     """
     dataset = read_dataset(path)
     with reading(path):
@@ -111,11 +135,16 @@ def read_segments(path: Path, grid: Grid, frame_of_reference_uid: str | None) ->
                 f"{path}: images of {shape}, the CT's {grid.shape[1:]}; nothing is resampled. Export the segmentation "
                 "on the CT's own grid (as its reference)"
             )
-        described = {value(item, "SegmentNumber"): text(item, "SegmentLabel") for item in dataset.SegmentSequence}
+        described = {
+            value(item, "SegmentNumber"): text(item, "SegmentLabel")
+            for item in dataset.SegmentSequence
+        }
         is_label_map = sop_class_uid(dataset) == LABEL_MAP
         if is_label_map:
             described.pop(_background(dataset), None)
-        planes: dict[int, list[tuple[int, npt.NDArray[np.uint8]]]] = {number: [] for number in described}
+        planes: dict[int, list[tuple[int, npt.NDArray[np.uint8]]]] = {
+            number: [] for number in described
+        }
         marked = _labelled(dataset, path) if is_label_map else _drawn(dataset, path, shape)
         for number, frame, stored in marked:
             position, orientation, measures = (
@@ -146,9 +175,13 @@ def _refuse_others(dataset: Dataset, path: Path) -> None:
             "the border lies; set a threshold where it was made, and export it as BINARY or LABELMAP"
         )
     if stored_as != "BINARY":
-        raise DicomError(f"{path}: its SegmentationType is none that is read; export it as BINARY or LABELMAP")
+        raise DicomError(
+            f"{path}: its SegmentationType is none that is read; export it as BINARY or LABELMAP"
+        )
     if dataset.file_meta.TransferSyntaxUID.is_compressed:
-        raise DicomError(f"{path}: a BINARY segmentation that is compressed is not read; export it uncompressed")
+        raise DicomError(
+            f"{path}: a BINARY segmentation that is compressed is not read; export it uncompressed"
+        )
 
 
 def _named(sop_class: str) -> str:
@@ -167,20 +200,34 @@ def _background(dataset: Dataset) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _drawn(dataset: Dataset, path: Path, shape: tuple[int, int]) -> Iterator[tuple[int, Dataset, Mask]]:
-    """The frames of a binary SEG: of which segment, the frame's functional groups, what is marked (row, column)."""
+def _drawn(
+    dataset: Dataset, path: Path, shape: tuple[int, int]
+) -> Iterator[tuple[int, Dataset, Mask]]:
+    """The frames of a binary SEG:
+
+    of which segment, the frame's functional groups, what is marked (row, column).
+    """
     for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
         segment = functional_group(dataset, frame, "SegmentIdentificationSequence", path)
-        yield value(segment, "ReferencedSegmentNumber"), frame, _bits(dataset.PixelData, number, shape)
+        yield (
+            value(segment, "ReferencedSegmentNumber"),
+            frame,
+            _bits(dataset.PixelData, number, shape),
+        )
 
 
 def _labelled(dataset: Dataset, path: Path) -> Iterator[tuple[int, Dataset, Mask]]:
-    """The labels in each frame of a label map: which, the frame's functional groups, what is marked (row, column)."""
+    """The labels in each frame of a label map:
+
+    which, the frame's functional groups, what is marked (row, column).
+    """
     pixels = stored_pixels(dataset, path)
     frames = dataset.PerFrameFunctionalGroupsSequence
     planes = pixels[None] if pixels.ndim == 2 else pixels
     if planes.ndim != 3 or len(planes) != len(frames):
-        raise DicomError(f"{path}: {len(frames)} frames described, pixels of shape {pixels.shape}; export it again")
+        raise DicomError(
+            f"{path}: {len(frames)} frames described, pixels of shape {pixels.shape}; export it again"
+        )
     background = _background(dataset)
     for frame, plane in zip(frames, planes, strict=True):
         for label in np.unique(plane).tolist():
@@ -200,7 +247,9 @@ def read_segmentation(path: Path, scan: Scan) -> dict[str, Mask]:
 
 
 def _bits(packed: bytes, number: int, shape: tuple[int, int]) -> Mask:
-    """One frame of pixels of one bit, which follow one another without regard to bytes (PS3.5 8.1.1)."""
+    """One frame of pixels of one bit, which follow one another without regard to bytes (PS3.5
+    8.1.1).
+    """
     first, count = number * shape[0] * shape[1], shape[0] * shape[1]
     some = np.frombuffer(packed, dtype=np.uint8)[first // 8 : (first + count + 7) // 8]
     return np.unpackbits(some, bitorder="little")[first % 8 :][:count].reshape(shape).astype(bool)
@@ -212,7 +261,7 @@ def _slice_of(plane: Grid, grid: Grid, path: Path) -> int:
     index = int(np.abs(np.asarray(grid.slice_z_mm) - z_mm).argmin())
     corners = [one.to_mm(np.array([[0.0, 0.0], one.shape[:0:-1]])) for one in (plane, grid)]
     apart_mm = max(abs(grid.slice_z_mm[index] - z_mm), float(np.abs(corners[0] - corners[1]).max()))
-    if plane.shape[1:] != grid.shape[1:] or apart_mm > SAME_PLACE_MM:
+    if plane.shape[1:] != grid.shape[1:] or apart_mm > GRIDS_AGREE_MM:
         raise GridMismatchError(
             f"{path}: the image at z = {z_mm:.1f} mm lies {apart_mm:.1f} mm from the CT's slice; "
             "give a SEG on the CT's own grid: nothing is resampled"
@@ -220,18 +269,23 @@ def _slice_of(plane: Grid, grid: Grid, path: Path) -> int:
     return index
 
 
-def write_segmentation(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship) -> None:
+def write_segmentation(
+    path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship
+) -> None:
     """Write a DICOM SEG, one segment an organ, that references the scan; complete or not at all.
 
-    masks: by TG-263 name, bool (slice, row, column) on the scan's grid; they may overlap, and slices lie where they
-    are. All of them are held in memory, at a byte a voxel.
-    Raises: FrameOfReferenceError, DicomError: as `write_structure_set`; DicomError also: the CT is multi-frame.
+    masks: by TG-263 name, bool (slice, row, column) on the scan's grid; they may overlap, and
+        slices lie where they are. All of them are held in memory, at a byte a voxel.
+    Raises: FrameOfReferenceError, DicomError: as `write_structure_set`; DicomError also: the CT is
+        multi-frame.
         OutputError: the file exists or cannot be made.
     """
     refuse_existing(path)
     refuse_without_uids(path, scan.source)
     if scan.source.frame_numbers:
-        raise DicomError(f"{path}: a SEG of a multi-frame CT is not written; write an RTSTRUCT, or give single frames")
+        raise DicomError(
+            f"{path}: a SEG of a multi-frame CT is not written; write an RTSTRUCT, or give single frames"
+        )
     drawn = dict(masks)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on odd values of the CT's own header, which are kept
@@ -240,7 +294,13 @@ def write_segmentation(path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan
 
 
 def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Dataset:
-    from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence, content, seg
+    from highdicom import (
+        PixelMeasuresSequence,
+        PlaneOrientationSequence,
+        PlanePositionSequence,
+        content,
+        seg,
+    )
     from pydicom.sr.codedict import codes
 
     grid = scan.grid
@@ -251,7 +311,9 @@ def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Da
         source_images=_ct_images(scan),
         pixel_array=np.stack([mask.view(np.uint8) for mask in masks.values()], axis=-1),
         segmentation_type="BINARY",
-        segment_descriptions=[_segment(number, organ, algorithm) for number, organ in enumerate(masks, start=1)],
+        segment_descriptions=[
+            _segment(number, organ, algorithm) for number, organ in enumerate(masks, start=1)
+        ],
         series_instance_uid=generate_uid(),
         series_number=1,
         sop_instance_uid=generate_uid(),
@@ -262,17 +324,26 @@ def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Da
         device_serial_number="none",
         series_description=f"recontour: {made_by.name}"[:64],
         content_label=made_by.label.upper(),
-        pixel_measures=PixelMeasuresSequence(grid.spacing_mm, float(grid.slice_thickness_mm.mean())),
+        pixel_measures=PixelMeasuresSequence(
+            grid.spacing_mm, float(grid.slice_thickness_mm.mean())
+        ),
         plane_orientation=PlaneOrientationSequence("PATIENT", AXIAL),
-        plane_positions=[PlanePositionSequence("PATIENT", (*grid.origin_mm, z)) for z in grid.slice_z_mm],
+        plane_positions=[
+            PlanePositionSequence("PATIENT", (*grid.origin_mm, z)) for z in grid.slice_z_mm
+        ],
     )
     dataset.update(scan.source.header)
     find_letters(dataset, [made_by.name, *masks])
     return dataset
 
 
-def _segment(number: int, organ: str, algorithm: "AlgorithmIdentificationSequence") -> "SegmentDescription":
-    """What a segment is: its organ in SNOMED's words, its side, the colour it has in an RTSTRUCT."""
+def _segment(
+    number: int, organ: str, algorithm: "AlgorithmIdentificationSequence"
+) -> "SegmentDescription":
+    """What a segment is:
+
+    its organ in SNOMED's words, its side, the colour it has in an RTSTRUCT.
+    """
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
     from highdicom.sr import CodedConcept
@@ -290,7 +361,9 @@ def _segment(number: int, organ: str, algorithm: "AlgorithmIdentificationSequenc
     )
     if side:
         of_side = CodedConcept.from_code(codes.SCT.Left if side == "L" else codes.SCT.Right)
-        described.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [of_side]
+        described.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
+            of_side
+        ]
     return described
 
 
@@ -300,11 +373,23 @@ def _ct_images(scan: Scan) -> list[Dataset]:
     images = []
     for instance, z_mm in zip(source.sop_instance_uids, grid.slice_z_mm, strict=True):
         image = Dataset()
-        for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
-            setattr(image, keyword, "")  # filled from the CT's header when the object is made, as it stands there
+        for keyword in (
+            "PatientID",
+            "PatientName",
+            "PatientBirthDate",
+            "PatientSex",
+            "AccessionNumber",
+            "StudyID",
+        ):
+            setattr(
+                image, keyword, ""
+            )  # filled from the CT's header when the object is made, as it stands there
         image.StudyDate = image.StudyTime = None
         image.Modality, image.SOPClassUID, image.SOPInstanceUID = "CT", CTImageStorage, instance
-        image.StudyInstanceUID, image.SeriesInstanceUID = source.header.StudyInstanceUID, source.series_instance_uid
+        image.StudyInstanceUID, image.SeriesInstanceUID = (
+            source.header.StudyInstanceUID,
+            source.series_instance_uid,
+        )
         image.FrameOfReferenceUID = source.frame_of_reference_uid
         image.Rows, image.Columns = grid.shape[1:]
         image.ImageOrientationPatient = list(source.orientation)

@@ -16,7 +16,13 @@ from pydicom import DataElement, Dataset, dcmwrite
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    generate_uid,
+)
 
 from recontour.dicom.archive import CT, ENHANCED_CT, read_archive
 from recontour.dicom.decoding import PLUGINS
@@ -63,10 +69,18 @@ from recontour.geometry import Grid
 AXIS_TOLERANCE = 1e-3  # of a direction cosine
 SAME_SPACING_MM = 1e-4
 MOST_PIXELS = 4096 * 4096  # of one image, and
-MOST_VOXELS = 1024 * 512 * 512  # of one CT: more is no head and neck, and would not fit into the memory
-PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # of one of three types, of which the whole numbers are read
-CODESTREAM = re.compile(  # how compressed images tell their size: SIZ of JPEG 2000, SOF of JPEG and JPEG-LS
-    rb"\xff\x4f\xff\x51.{4}(.{4})(.{4}).{24}(..)|\xff[\xc0-\xcf\xf7]\x00[\x0b\x0e\x11\x14].(..)(..)", re.DOTALL
+MOST_VOXELS = (
+    1024 * 512 * 512
+)  # of one CT: more is no head and neck, and would not fit into the memory
+PIXELS = (
+    0x7FE00008,
+    0x7FE00009,
+    0x7FE00010,
+)  # of one of three types, of which the whole numbers are read
+# how compressed images tell their size: SIZ of JPEG 2000, SOF of JPEG and JPEG-LS
+CODESTREAM = re.compile(
+    rb"\xff\x4f\xff\x51.{4}(.{4})(.{4}).{24}(..)|\xff[\xc0-\xcf\xf7]\x00[\x0b\x0e\x11\x14].(..)(..)",
+    re.DOTALL,
 )
 FINEST_MM = 0.01  # between two pixels
 AIR_HU = -1000
@@ -84,7 +98,10 @@ TWO_PLACES = (
     "images of two places under one SOPInstanceUID, so which slices there are is unknown; export the series again, or "
     "pseudonymise it again, each image under its own UID"
 )
-OF_ONE_PATIENT = ("PatientID", "StudyInstanceUID")  # the same in all files of a series; names are spelt as one likes
+OF_ONE_PATIENT = (
+    "PatientID",
+    "StudyInstanceUID",
+)  # the same in all files of a series; names are spelt as one likes
 SAME_IN_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID", *OF_ONE_PATIENT)
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
     "SpecificCharacterSet",
@@ -112,9 +129,10 @@ CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, fra
 class Source:
     """What a structure set must reference.
 
-    It identifies the patient: it never leaves memory except into a structure set. header: the CT's attributes of
-    patient, study and frame of reference. sop_instance_uids: by slice of the grid. orientation: of the stored rows and
-    columns. frame_numbers: by slice, from 1; empty unless the CT is multi-frame.
+    It identifies the patient: it never leaves memory except into a structure set. header: the CT's
+        attributes of patient, study and frame of reference. sop_instance_uids: by slice of the
+        grid. orientation: of the stored rows and columns. frame_numbers: by slice, from 1; empty
+        unless the CT is multi-frame.
     """
 
     header: Dataset
@@ -128,10 +146,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PaddingWithin:
-    """Pixels of the padding value that lie where tissue may: within the image, or reaching in from its border.
+    """Pixels of the padding value that lie where tissue may: within the image, or reaching in from
+    its border.
 
-    share: of all voxels, from 0 to 1. hu: what the value says, the lowest of its range. is_kept: whether they are as
-    stored; otherwise they became air.
+    share: of all voxels, from 0 to 1. hu: what the value says, the lowest of its range. is_kept:
+        whether they are as stored; otherwise they became air.
     """
 
     voxels: int
@@ -152,22 +171,32 @@ class PaddingWithin:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """One axial CT. hu: Hounsfield units, (slice, row, column); int16 where that is exact, otherwise float32."""
+    """One axial CT.
+
+    hu: Hounsfield units, (slice, row, column); int16 where that is exact, otherwise float32.
+    """
 
     hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]
     grid: Grid
     source: Source
     padding: PaddingWithin | None = None  # in the body, if there is any
     dense: Overlap | None = None  # a stretch of slices that may be of two acquisitions
-    passed_over: tuple[tuple[str, int], ...] = ()  # pictures that lay among its slices: their kind, and how many
+    passed_over: tuple[
+        tuple[str, int], ...
+    ] = ()  # pictures that lay among its slices: their kind, and how many
 
     @property
     def doubt(self) -> str:
-        """Why its values or slices may not be what they seem, as a sentence; empty if nothing speaks against them."""
+        """Why its values or slices may not be what they seem, as a sentence;
+
+        empty if nothing speaks against them.
+        """
         least = float(self.hu.min())
         doubts = [] if self.padding is None else [self.padding.doubt]
         if least >= NO_AIR_HU:
-            doubts.append(f"its lowest value is {least:g} HU, so there is no air in it: is its RescaleIntercept right?")
+            doubts.append(
+                f"its lowest value is {least:g} HU, so there is no air in it: is its RescaleIntercept right?"
+            )
         if self.dense is not None:
             doubts.append(
                 f"slices lie more densely {self.dense.stretch} than before and after it, while their SliceThickness "
@@ -184,7 +213,10 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class ScanIdentity:
-    """Whom and what a series that `write_scan` makes names. UIDs derive from the seed: one seed, one series."""
+    """Whom and what a series that `write_scan` makes names.
+
+    UIDs derive from the seed: one seed, one series.
+    """
 
     seed: str
     patient_id: str = "PHANTOM"
@@ -199,7 +231,10 @@ class ScanIdentity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Slice:
-    """One image as stored. stored: pixel values, (row, column) of the file; frame: from 1, 0 if single-frame."""
+    """One image as stored.
+
+    stored: pixel values, (row, column) of the file; frame: from 1, 0 if single-frame.
+    """
 
     path: Path
     sop_instance_uid: str
@@ -220,7 +255,8 @@ class _Slice:
 
 
 def read_scan(folder: Path) -> Scan:
-    """Read the one CT series of a folder tree; other modalities and files that are no DICOM are passed over.
+    """Read the one CT series of a folder tree; other modalities and files that are no DICOM are
+    passed over.
 
     Raises: DicomError: there is not exactly one series, or it is not one whole axial CT.
     """
@@ -233,7 +269,9 @@ def read_scan(folder: Path) -> Scan:
         seen = instead if archive.passed_over else ""
         raise NoSeriesError(f"{folder}: no CT slice in it{seen}; give the folder of one CT series")
     if len(archive.series) > 1:
-        what = f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)})"
+        what = (
+            f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)})"
+        )
         if are_parts(archive.series):
             raise MixedSeriesError(
                 f"{what}, and no two of their images share a place, as in parts of one CT; export that CT again as one "
@@ -247,7 +285,10 @@ def read_scan(folder: Path) -> Scan:
 
 def _counted(series: Sequence[CtSeries], folder: Path) -> str:
     """How many images each series has, and one of its files, so that a person can take them apart."""
-    shown = [f"{len(one.files)} images as {one.files[0].relative_to(folder)}" for one in series[:SERIES_SHOWN]]
+    shown = [
+        f"{len(one.files)} images as {one.files[0].relative_to(folder)}"
+        for one in series[:SERIES_SHOWN]
+    ]
     return ", ".join([*shown, "..."] if len(series) > SERIES_SHOWN else shown)
 
 
@@ -279,7 +320,9 @@ def read_series(files: Sequence[Path]) -> Scan:
                 if known is image:
                     voxels += image.stored.size
             if voxels > MOST_VOXELS:
-                raise DicomError(f"{place}: more than {MOST_VOXELS:,} voxels; give the CT of the head and neck alone")
+                raise DicomError(
+                    f"{place}: more than {MOST_VOXELS:,} voxels; give the CT of the head and neck alone"
+                )
     if shared is None or not slices:
         raise NoSeriesError(f"{place}: no axial CT image in it; give the folder of one CT series")
     ordered = sorted(slices.values(), key=lambda image: image.z_mm)
@@ -300,7 +343,9 @@ def read_series(files: Sequence[Path]) -> Scan:
 
 
 def _refuse_no_copy(known: _Slice, image: _Slice, path: Path) -> None:
-    """Raise MixedSeriesError where an image has another place, or other values, than a known one of the same UID."""
+    """Raise MixedSeriesError where an image has another place, or other values, than a known one of
+    the same UID.
+    """
     if known.position_mm != image.position_mm:
         raise MixedSeriesError(f"{known.path} and {path}: {TWO_PLACES}")
     described = [(one.orientation, one.spacing_mm, one.rescale) for one in (known, image)]
@@ -314,7 +359,9 @@ def _refuse_no_copy(known: _Slice, image: _Slice, path: Path) -> None:
         )
 
 
-def refuse_differing(keywords: Sequence[str], one: tuple[Path, Dataset], other: tuple[Path, Dataset]) -> None:
+def refuse_differing(
+    keywords: Sequence[str], one: tuple[Path, Dataset], other: tuple[Path, Dataset]
+) -> None:
     """Raise MixedSeriesError where two files of a series differ in what all of them share."""
     for keyword in keywords:
         if text(one[1], keyword) != text(other[1], keyword):
@@ -325,12 +372,17 @@ def refuse_differing(keywords: Sequence[str], one: tuple[Path, Dataset], other: 
 
 
 def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
-    """The slices of one file: one, or every frame of a multi-frame image that is not a localiser."""
+    """The slices of one file:
+
+    one, or every frame of a multi-frame image that is not a localiser.
+    """
     pixels = stored_pixels(dataset, path)
     instance = sop_instance_uid(dataset)
     if sop_class_uid(dataset) not in ENHANCED_CT:
         if pixels.ndim != 2:
-            raise DicomError(f"{path}: pixels of shape {pixels.shape}; one grey image is expected. Export it as such")
+            raise DicomError(
+                f"{path}: pixels of shape {pixels.shape}; one grey image is expected. Export it as such"
+            )
         image = _slice(dataset, dataset, dataset, dataset, pixels, path, instance, 0)
         yield replace(image, marks=marks_of(dataset))
         return
@@ -338,29 +390,46 @@ def _images(dataset: Dataset, path: Path) -> Iterator[_Slice]:
     if pixels.ndim == 2:
         pixels = pixels[None]
     if pixels.ndim != 3 or len(frames) != len(pixels):
-        raise DicomError(f"{path}: {len(frames)} frames described, pixels of shape {pixels.shape}; export it again")
+        raise DicomError(
+            f"{path}: {len(frames)} frames described, pixels of shape {pixels.shape}; export it again"
+        )
     for number, (frame, plane) in enumerate(zip(frames, pixels, strict=True), start=1):
         groups = [
             functional_group(dataset, frame, f"{name}Sequence", path)
-            for name in ("PlanePosition", "PlaneOrientation", "PixelMeasures", "PixelValueTransformation")
+            for name in (
+                "PlanePosition",
+                "PlaneOrientation",
+                "PixelMeasures",
+                "PixelValueTransformation",
+            )
         ]
-        if "LOCALIZER" not in str(functional_group(dataset, frame, "CTImageFrameTypeSequence", path).get("FrameType")):
-            image = _slice(groups[0], groups[1], groups[2], groups[3], plane, path, instance, number)
+        if "LOCALIZER" not in str(
+            functional_group(dataset, frame, "CTImageFrameTypeSequence", path).get("FrameType")
+        ):
+            image = _slice(
+                groups[0], groups[1], groups[2], groups[3], plane, path, instance, number
+            )
             content = (frame.get("FrameContentSequence") or [Dataset()])[0]
-            yield replace(image, marks={**marks_of(dataset, content), "InstanceNumber": str(number)})
+            yield replace(
+                image, marks={**marks_of(dataset, content), "InstanceNumber": str(number)}
+            )
 
 
 def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     """A slice whose padding, where it would be denser than air, is air: nothing was measured there.
 
-    What lies within the image, or reaches into it from its border beside air that was measured, stays as it is where
-    tissue may have that value.
+    What lies within the image, or reaches into it from its border beside air that was measured,
+    stays as it is where tissue may have that value.
     """
-    first, last = map(dataset.get, ("PixelPaddingValue", "PixelPaddingRangeLimit"))  # "US or SS": the rest says which
+    first, last = map(
+        dataset.get, ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    )  # "US or SS": the rest says which
     if first is None:
         return image
     kind, (slope, intercept) = image.stored.dtype, image.rescale
-    ends = np.array([first, first if last is None else last]).astype(kind)  # its VR may not know their sign
+    ends = np.array([first, first if last is None else last]).astype(
+        kind
+    )  # its VR may not know their sign
     ends_hu = ends * slope + intercept
     if np.max(ends_hu) <= AIR_HU:
         return image
@@ -372,18 +441,28 @@ def _with_air_as_padding(image: _Slice, dataset: Dataset) -> _Slice:
     outside = _outside(padding, measured_air, holds_air)
     within = int(np.count_nonzero(padding) - np.count_nonzero(outside))
     is_kept = bool(np.min(ends_hu) <= DENSEST_HU)
-    air = np.clip(round((AIR_HU - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+    air = np.clip(
+        round((AIR_HU - intercept) / slope), np.iinfo(kind).min, np.iinfo(kind).max
+    ).astype(kind)
     stored = np.where(outside if is_kept else padding, air, image.stored)
-    return replace(image, stored=stored, padding_within=within, padding_hu=float(np.min(ends_hu)), padding_kept=is_kept)
+    return replace(
+        image,
+        stored=stored,
+        padding_within=within,
+        padding_hu=float(np.min(ends_hu)),
+        padding_kept=is_kept,
+    )
 
 
 def _outside(
     padding: npt.NDArray[np.bool_], measured_air: npt.NDArray[np.bool_], holds_air: bool
 ) -> npt.NDArray[np.bool_]:
-    """The pixels of padding that lie outside what was measured: lumps that are joined to the image's border.
+    """The pixels of padding that lie outside what was measured: lumps that are joined to the
+    image's border.
 
-    A lump that reaches far into the image while there is measured air at the border is no outside: a body that is wider
-    than the image touches its border as well. Nor is any such lump where the padding's range of values holds air.
+    A lump that reaches far into the image while there is measured air at the border is no outside:
+    a body that is wider than the image touches its border as well. Nor is any such lump where the
+    padding's range of values holds air.
     padding, measured_air: of each pixel, (row, column).
     """
     from scipy import ndimage  # here: few series have such padding
@@ -404,7 +483,10 @@ def _border(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _padding_within(slices: Sequence[_Slice]) -> PaddingWithin | None:
-    """What lies within the images of a series and has the value of padding; None if nothing does."""
+    """What lies within the images of a series and has the value of padding;
+
+    None if nothing does.
+    """
     found = [image for image in slices if image.padding_within]
     if not found:
         return None
@@ -414,19 +496,26 @@ def _padding_within(slices: Sequence[_Slice]) -> PaddingWithin | None:
 
 
 def stored_pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
-    """The stored pixels of a file: whole numbers, (row, column), of several frames (frame, row, column).
+    """The stored pixels of a file: whole numbers, (row, column), of several frames (frame, row,
+    column).
 
-    Raises: DicomError: there are more than a CT has, they cannot be decoded, which bits are theirs is unclear, or they
-        are no whole numbers.
+    Raises: DicomError: there are more than a CT has, they cannot be decoded, which bits are theirs
+        is unclear, or they are no whole numbers.
     """
-    allocated, stored, highest = (value(dataset, keyword) for keyword in ("BitsAllocated", "BitsStored", "HighBit"))
+    allocated, stored, highest = (
+        value(dataset, keyword) for keyword in ("BitsAllocated", "BitsStored", "HighBit")
+    )
     if isinstance(stored, int) and stored != allocated and highest not in (None, stored - 1):
-        raise DicomError(f"{path}: HighBit is not BitsStored - 1, so that its pixels are unclear; export it again")
+        raise DicomError(
+            f"{path}: HighBit is not BitsStored - 1, so that its pixels are unclear; export it again"
+        )
     if (plain := _plain_pixels(dataset)) is not None:
         return plain
     _refuse_unread(dataset, path)
     _refuse_huge(dataset, path)
-    dataset.pixel_array_options(decoding_plugin=PLUGINS.get(dataset.file_meta.TransferSyntaxUID, ""))
+    dataset.pixel_array_options(
+        decoding_plugin=PLUGINS.get(dataset.file_meta.TransferSyntaxUID, "")
+    )
     try:
         pixels = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise almost anything on damaged pixels
@@ -447,10 +536,15 @@ def _plain_pixels(dataset: Dataset) -> npt.NDArray[Any] | None:
     element = dataset.get_item("PixelData")
     pixels = None if element is None else element.value
     shape = value(dataset, "Rows"), value(dataset, "Columns")
-    expected = {"SamplesPerPixel": 1, "BitsAllocated": 16, "PhotometricInterpretation": "MONOCHROME2"}
+    expected = {
+        "SamplesPerPixel": 1,
+        "BitsAllocated": 16,
+        "PhotometricInterpretation": "MONOCHROME2",
+    }
     signed, stored_bits = value(dataset, "PixelRepresentation"), value(dataset, "BitsStored")
     if (
-        value(dataset.file_meta, "TransferSyntaxUID") not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+        value(dataset.file_meta, "TransferSyntaxUID")
+        not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
         or any(value(dataset, keyword) != wanted for keyword, wanted in expected.items())
         or value(dataset, "NumberOfFrames") not in (None, 1)
         or signed not in (0, 1)
@@ -476,24 +570,32 @@ def _refuse_unread(dataset: Dataset, path: Path) -> None:
     if not is_read:
         raise NotDicomError(f"{path}: {not_read(syntax)}")
     if not any(tag in dataset for tag in PIXELS):
-        raise NotDicomError(f"{path}: no pixels in it; export it again, with its pixels and uncompressed")
+        raise NotDicomError(
+            f"{path}: no pixels in it; export it again, with its pixels and uncompressed"
+        )
 
 
 def _refuse_huge(dataset: Dataset, path: Path) -> None:
-    """Raise where an image says, in its header or in its compressed pixels, that it is larger than any CT.
+    """Raise where an image says, in its header or in its compressed pixels, that it is larger than
+    any CT.
 
     Decoders make room for what is claimed before they see that it is not there.
     """
     rows, columns, samples, frames = (
-        int(value(dataset, keyword) or 1) for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")
+        int(value(dataset, keyword) or 1)
+        for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")
     )
-    compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated  # in plain pixels such bytes are mere numbers
+    compressed = (
+        dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    )  # in plain pixels such bytes are mere numbers
     pixels = dataset.get("PixelData") if compressed else None
     claims = CODESTREAM.finditer(pixels) if isinstance(pixels, bytes) else ()
     sizes = [prod(int.from_bytes(number or b"\1") for number in claim.groups()) for claim in claims]
     largest = max([rows * columns * samples, *sizes])
     if largest > MOST_PIXELS or largest * frames > MOST_VOXELS:
-        raise DicomError(f"{path}: {frames} image(s) of {largest:,} pixels, and no CT is that large; export it again")
+        raise DicomError(
+            f"{path}: {frames} image(s) of {largest:,} pixels, and no CT is that large; export it again"
+        )
 
 
 def _slice(
@@ -508,7 +610,9 @@ def _slice(
 ) -> _Slice:
     spacing_mm = numbers(measures, "PixelSpacing", 2, path)
     if min(spacing_mm) < FINEST_MM:
-        raise DicomError(f"{path}: PixelSpacing is {spacing_mm[0]} and {spacing_mm[1]} mm; export the file again")
+        raise DicomError(
+            f"{path}: PixelSpacing is {spacing_mm[0]} and {spacing_mm[1]} mm; export the file again"
+        )
     return _Slice(
         path=path,
         sop_instance_uid=instance,
@@ -524,33 +628,53 @@ def _slice(
 def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
     kind = text(dataset, "RescaleType").upper()
     if kind not in ("", "HU", "US"):
-        unit = f"'{kind}'" if kind in UNITS else "another unit"  # what a file says freely may name the patient
-        raise RescaleError(f"{path}: its pixels are rescaled to {unit}, not to Hounsfield units; give the plain CT")
+        unit = (
+            f"'{kind}'" if kind in UNITS else "another unit"
+        )  # what a file says freely may name the patient
+        raise RescaleError(
+            f"{path}: its pixels are rescaled to {unit}, not to Hounsfield units; give the plain CT"
+        )
     if value(dataset, "RescaleSlope") is None or value(dataset, "RescaleIntercept") is None:
-        raise RescaleError(f"{path}: no RescaleSlope or no RescaleIntercept, so no Hounsfield units; export it again")
-    slope, intercept = (numbers(dataset, f"Rescale{what}", 1, path)[0] for what in ("Slope", "Intercept"))
+        raise RescaleError(
+            f"{path}: no RescaleSlope or no RescaleIntercept, so no Hounsfield units; export it again"
+        )
+    slope, intercept = (
+        numbers(dataset, f"Rescale{what}", 1, path)[0] for what in ("Slope", "Intercept")
+    )
     if slope == 0:
         raise RescaleError(f"{path}: RescaleSlope is 0, so no Hounsfield units; export it again")
     return slope, intercept
 
 
 def _hounsfield(slices: Sequence[_Slice]) -> npt.NDArray[Any]:
-    """HU of slices that share one matrix and orientation: int16 where that is exact in all, otherwise float32."""
+    """HU of slices that share one matrix and orientation:
+
+    int16 where that is exact in all, otherwise float32.
+    """
     planes = [_to_axes(image.stored, image.orientation) for image in slices]
     exact = all(map(_is_exact, slices))
     hu = np.empty((len(planes), *planes[0].shape), dtype=np.int16 if exact else np.float32)
     for of_slice, plane, image in zip(hu, planes, slices, strict=True):
         slope, intercept = image.rescale
-        of_slice[:] = plane.astype(np.int32) * int(slope) + int(intercept) if exact else plane * slope + intercept
+        of_slice[:] = (
+            plane.astype(np.int32) * int(slope) + int(intercept)
+            if exact
+            else plane * slope + intercept
+        )
     return hu
 
 
 def _is_exact(image: _Slice) -> bool:
-    """Whether a slice's HU are whole numbers of 16 bits; then none on the way to them needs more than 32 bits."""
+    """Whether a slice's HU are whole numbers of 16 bits;
+
+    then none on the way to them needs more than 32 bits.
+    """
     slope, intercept = image.rescale
     if not (slope.is_integer() and intercept.is_integer()):
         return False
-    ends = [int(end()) * int(slope) + int(intercept) for end in (image.stored.min, image.stored.max)]
+    ends = [
+        int(end()) * int(slope) + int(intercept) for end in (image.stored.min, image.stored.max)
+    ]
     limits = np.iinfo(np.int16)
     return limits.min <= min(ends) and max(ends) <= limits.max
 
@@ -589,7 +713,8 @@ def _grid(slices: Sequence[_Slice], shape: tuple[int, ...]) -> Grid:
 def plane_of(
     stored: npt.NDArray[Any], position: Dataset, orientation: Dataset, measures: Dataset, path: Path
 ) -> tuple[npt.NDArray[Any], Grid]:
-    """One stored plane with rows running to +y and columns to +x, and where it lies; three functional groups say that.
+    """One stored plane with rows running to +y and columns to +x, and where it lies; three
+    functional groups say that.
 
     Raises: DicomError: the groups are incomplete. OrientationError: not axial.
     """
@@ -625,7 +750,10 @@ def _source(shared: Dataset, slices: Sequence[_Slice]) -> Source:
 
 
 def _is_writable(element: DataElement) -> bool:
-    """Whether a structure set can carry an attribute over: a sequence's damaged items show only when written."""
+    """Whether a structure set can carry an attribute over:
+
+    a sequence's damaged items show only when written.
+    """
     if dictionary_VR(element.tag) != element.VR:
         return False
     if element.VR != "SQ":
@@ -644,15 +772,27 @@ def _is_writable(element: DataElement) -> bool:
 
 
 def _is_shallow(dataset: Dataset) -> bool:
-    """Whether sequences lie within sequences no deeper than anyone means: pydicom's errors double with each level."""
+    """Whether sequences lie within sequences no deeper than anyone means:
+
+    pydicom's errors double with each level.
+    """
     level = [dataset]
     for _ in range(DEEPEST):
-        level = [item for outer in level for element in outer if element.VR == "SQ" for item in element.value]
+        level = [
+            item
+            for outer in level
+            for element in outer
+            if element.VR == "SQ"
+            for item in element.value
+        ]
     return not level
 
 
 def _refuse_tilted(slices: Sequence[_Slice]) -> None:
-    """Raise where slices are not axial. Where most are, the others may be scouts or reformatted pictures."""
+    """Raise where slices are not axial.
+
+    Where most are, the others may be scouts or reformatted pictures.
+    """
     cosines = np.abs([image.orientation for image in slices])
     axial = (np.array([1, 0, 0, 0, 1, 0]), np.array([0, 1, 0, 1, 0, 0]))
     tilted = [
@@ -666,22 +806,33 @@ def _refuse_tilted(slices: Sequence[_Slice]) -> None:
     seen = ", ".join(f"{value:.3f}" for value in image.orientation)
     advice = "Export the axial series, or resample it where it was planned"
     if 2 * len(tilted) < len(slices):
-        advice = (
-            f"{len(slices) - len(tilted)} of {len(slices)} slices are axial; remove the others if they are pictures"
-        )
+        advice = f"{len(slices) - len(tilted)} of {len(slices)} slices are axial; remove the others if they are pictures"
     raise OrientationError(
         f"{image.path}: its axes point along ({seen}); axial slices without tilt are expected. {advice}"
     )
 
 
 def _refuse_overlap(overlap: Overlap | None, slices: Sequence[_Slice], place: Path) -> None:
-    """Raise where acquisitions overlap. Its words name no value of a file, but the keyword alone: it may be stored."""
+    """Raise where acquisitions overlap.
+
+    Its words name no value of a file, but the keyword alone: it may be stored.
+    """
     if overlap is None:
         return
-    by = f" They differ in {overlap.told_by}." if overlap.told_by else " Their positions tell them apart."
+    by = (
+        f" They differ in {overlap.told_by}."
+        if overlap.told_by
+        else " Their positions tell them apart."
+    )
     files = [{slices[index].path for index in indices} for indices in overlap.passes]
-    are_apart = sum(map(len, files)) == len(set().union(*files))  # a multi-frame file may hold several
-    take = "give its files alone in a folder" if are_apart else "export it alone, since they lie in one file"
+    are_apart = sum(map(len, files)) == len(
+        set().union(*files)
+    )  # a multi-frame file may hold several
+    take = (
+        "give its files alone in a folder"
+        if are_apart
+        else "export it alone, since they lie in one file"
+    )
     raise MixedSeriesError(
         f"{place}: {overlap.kind} in one series overlap {overlap.stretch} "
         f"({_passes_shown(overlap, slices)}).{by} Take one: {take}"
@@ -693,7 +844,9 @@ def _passes_shown(overlap: Overlap, slices: Sequence[_Slice]) -> str:
     shown = []
     for indices in overlap.passes[:SERIES_SHOWN]:
         lowest, highest = slices[indices[0]], slices[indices[-1]]
-        shown.append(f"{len(indices)} slices, z = {lowest.z_mm:.1f} to {highest.z_mm:.1f} mm, as {lowest.path}")
+        shown.append(
+            f"{len(indices)} slices, z = {lowest.z_mm:.1f} to {highest.z_mm:.1f} mm, as {lowest.path}"
+        )
     return "; ".join([*shown, "..."] if len(overlap.passes) > SERIES_SHOWN else shown)
 
 
@@ -704,7 +857,8 @@ def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
         turned = np.abs(np.subtract(image.orientation, first.orientation)).max()
         for what, differs in {
             "matrix": image.stored.shape != first.stored.shape,
-            "pixel spacing": np.abs(np.subtract(image.spacing_mm, first.spacing_mm)).max() > SAME_SPACING_MM,
+            "pixel spacing": np.abs(np.subtract(image.spacing_mm, first.spacing_mm)).max()
+            > SAME_SPACING_MM,
             "orientation": turned > 2 * AXIS_TOLERANCE,
         }.items():
             if differs:
@@ -714,7 +868,9 @@ def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
                 )
     in_plane = np.array([image.position_mm[:2] for image in slices])
     if np.ptp(in_plane, axis=0).max() > DRIFT_MM:
-        steps = np.count_nonzero(np.abs(np.diff(in_plane, axis=0)).max(axis=1) > DRIFT_MM / len(slices))
+        steps = np.count_nonzero(
+            np.abs(np.diff(in_plane, axis=0)).max(axis=1) > DRIFT_MM / len(slices)
+        )
         if steps > 1:
             raise OrientationError(
                 f"{place}: slice by slice the place in plane shifts, by {np.ptp(in_plane, axis=0).max():.1f} mm in "
@@ -730,15 +886,20 @@ def _refuse_mixture(slices: Sequence[_Slice], place: Path) -> None:
 def _refuse_gaps(slices: Sequence[_Slice], place: Path) -> None:
     """Raise where two slices share a position, or a slice seems to be missing.
 
-    The spacing may change, as from 3 mm in the neck to 6 mm below. But a gap that stands alone, at least 1.9 times the
-    narrower and 1.4 times the wider of the gaps beside it, is no change of spacing: there a slice is missing. So are
-    some where two or three gaps in a row are 1.9 times as wide as those before and after them.
+    The spacing may change, as from 3 mm in the neck to 6 mm below. But a gap that stands alone, at
+    least 1.9 times the narrower and 1.4 times the wider of the gaps beside it, is no change of
+    spacing: there a slice is missing. So are some where two or three gaps in a row are 1.9 times as
+    wide as those before and after them.
     """
     _refuse_same_place(slices)
     gaps = [above.z_mm - below.z_mm for below, above in pairwise(slices)]
     for index, gap in enumerate(gaps):
         beside = gaps[max(index - 1, 0) : index] + gaps[index + 1 : index + 2]
-        alone = beside and gap >= GAP_TO_CLOSER_SIDE * min(beside) and gap >= GAP_TO_WIDER_SIDE * max(beside)
+        alone = (
+            beside
+            and gap >= GAP_TO_CLOSER_SIDE * min(beside)
+            and gap >= GAP_TO_WIDER_SIDE * max(beside)
+        )
         if alone or any(_is_wide(gaps, index, count) for count in (2, 3)):
             below_mm, above_mm = slices[index].z_mm, slices[index + 1].z_mm
             raise MissingSliceError(
@@ -753,14 +914,18 @@ def _sharing_place(slices: Sequence[_Slice]) -> list[tuple[_Slice, _Slice]]:
 
 
 def _refuse_copied(slices: Sequence[_Slice]) -> None:
-    """Raise where slices that share a position are one slice stored twice, and no acquisitions that overlap."""
+    """Raise where slices that share a position are one slice stored twice, and no acquisitions that
+    overlap.
+    """
     shared = _sharing_place(slices)
     if all(acquired_alike(one.marks, other.marks) for one, other in shared):
         _refuse_equal(shared)
 
 
 def _refuse_equal(shared: Sequence[tuple[_Slice, _Slice]]) -> None:
-    """Raise where there are slices that share a position, and the two of each pair have the same pixels."""
+    """Raise where there are slices that share a position, and the two of each pair have the same
+    pixels.
+    """
     if shared and all(np.array_equal(one.stored, other.stored) for one, other in shared):
         below, above = shared[0]
         raise DuplicateSliceError(
@@ -800,7 +965,9 @@ def write_scan(folder: Path, hu: npt.NDArray[np.int16], grid: Grid, identity: Sc
     Raises: GridMismatchError: hu does not lie on the grid. OutputError: the folder exists.
     """
     if hu.shape != grid.shape or hu.dtype != np.int16:
-        raise GridMismatchError(f"{folder}: HU are {hu.dtype} of {hu.shape}; int16 of {grid.shape} are expected")
+        raise GridMismatchError(
+            f"{folder}: HU are {hu.dtype} of {hu.shape}; int16 of {grid.shape} are expected"
+        )
     with whole_folder(folder) as partial:
         for index in range(grid.shape[0]):
             image = encoded(_ct_image(hu, grid, identity, index))
@@ -824,7 +991,9 @@ def _ct_image(hu: npt.NDArray[np.int16], grid: Grid, identity: ScanIdentity, ind
     image.PatientName, image.PatientID = identity.patient_name, identity.patient_id
     image.PatientBirthDate = image.PatientSex = ""
     image.StudyInstanceUID, image.StudyID = uid("study"), "1"
-    image.StudyDate = image.SeriesDate = image.AcquisitionDate = image.ContentDate = identity.study_date
+    image.StudyDate = image.SeriesDate = image.AcquisitionDate = image.ContentDate = (
+        identity.study_date
+    )
     image.StudyTime = image.SeriesTime = image.AcquisitionTime = image.ContentTime = "120000"
     image.StudyDescription = identity.study_description
     image.AccessionNumber = image.ReferringPhysicianName = ""
@@ -836,7 +1005,9 @@ def _ct_image(hu: npt.NDArray[np.int16], grid: Grid, identity: ScanIdentity, ind
     image.FrameOfReferenceUID, image.PositionReferenceIndicator = uid("frame of reference"), ""
     image.AcquisitionNumber, image.InstanceNumber = 1, grid.shape[0] - index
     image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    image.ImagePositionPatient = [decimal_string(value) for value in (*grid.origin_mm, grid.slice_z_mm[index])]
+    image.ImagePositionPatient = [
+        decimal_string(value) for value in (*grid.origin_mm, grid.slice_z_mm[index])
+    ]
     image.PixelSpacing = [decimal_string(step) for step in grid.spacing_mm]
     image.SliceThickness = decimal_string(float(grid.slice_thickness_mm[index]))
     image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
@@ -856,5 +1027,8 @@ def encoded(dataset: Dataset) -> bytes:
 
 
 def decimal_string(value: float) -> str:
-    """A number as DICOM's DS, at most 16 characters up to 100 m: its 8 decimals are finer than the rasteriser sees."""
+    """A number as DICOM's DS, at most 16 characters up to 100 m:
+
+    its 8 decimals are finer than the rasteriser sees.
+    """
     return f"{value:.8f}".rstrip("0").rstrip(".")

@@ -1,11 +1,28 @@
-"""How well a model contours: measures per case and organ, tests between models, tables, and the report."""
+"""How well a model contours:
 
-from recontour.evaluation.metrics import Scores, apl_mm, dice, hd95_mm, msd_mm, score, surface_dice, volume_bias_percent
+measures per case and organ, tests between models, tables, and the report.
+"""
+
+from recontour.evaluation.metrics import (
+    Scores,
+    apl_mm,
+    dice,
+    hd95_mm,
+    msd_mm,
+    score,
+    surface_dice,
+    volume_bias_percent,
+)
 from recontour.evaluation.patients import per_patient
 from recontour.evaluation.statistics import compare
 from recontour.evaluation.summary import common_organs, mean_over_organs
-from recontour.evaluation.tables import CaseScore, Comparison, read_scores, write_scores, write_statistics
-from recontour.evaluation.tolerances import tolerance_mm
+from recontour.evaluation.tables import (
+    CaseScore,
+    Comparison,
+    read_scores,
+    write_scores,
+    write_statistics,
+)
 
 __all__ = [
     "CaseScore",
@@ -22,7 +39,6 @@ __all__ = [
     "read_scores",
     "score",
     "surface_dice",
-    "tolerance_mm",
     "volume_bias_percent",
     "write_scores",
     "write_statistics",

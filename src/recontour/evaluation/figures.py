@@ -12,14 +12,20 @@ from scipy import ndimage
 
 from recontour.evaluation.plotting import default_settings
 from recontour.evaluation.tables import CaseScore
+from recontour.geometry.arrays import Mask
 from recontour.geometry.raster import rings
 
 if TYPE_CHECKING:  # half a second, which contouring need not wait
     from matplotlib.axes import Axes
 
-Mask = npt.NDArray[np.bool_]
 
-COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00")  # Okabe and Ito: told apart by colour-blind eyes
+COLOURS = (
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+)  # Okabe and Ito: told apart by colour-blind eyes
 WINDOW_HU = (-160.0, 240.0)  # soft tissue
 SMALLEST_CROP_MM = 40.0
 MARGIN_MM = 12.0  # around the organ
@@ -44,13 +50,19 @@ class Overlay:
 
 
 def slice_to_show(reference: Mask) -> int:
-    """The slice (of slice, row, column) on which the reference is largest; of an empty one, the middle slice."""
+    """The slice (of slice, row, column) on which the reference is largest;
+
+    of an empty one, the middle slice.
+    """
     areas = np.count_nonzero(reference, axis=(1, 2))
     return int(np.argmax(areas)) if areas.any() else len(areas) // 2
 
 
 def slices_to_show(reference: Mask, predicted: Mask) -> tuple[int, ...]:
-    """The slice to show; after it the one on which the prediction differs in most voxels, if it differs less there."""
+    """The slice to show;
+
+    after it the one on which the prediction differs in most voxels, if it differs less there.
+    """
     differing = np.count_nonzero(reference != predicted, axis=(1, 2))
     first, most = slice_to_show(reference), int(np.argmax(differing))
     return (first, most) if differing[most] > differing[first] else (first,)
@@ -58,7 +70,10 @@ def slices_to_show(reference: Mask, predicted: Mask) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An overlay cut to its organ, ready to draw in mm from its upper left corner; left is the patient's right."""
+    """An overlay cut to its organ, ready to draw in mm from its upper left corner;
+
+    left is the patient's right.
+    """
 
     image: str  # data: URI of a PNG
     width_mm: float
@@ -71,7 +86,9 @@ class Picture:
 
 
 def draw(overlay: Overlay) -> Picture:
-    """Cut an overlay to its organ and outline its masks as `contour` writes them, but holes without their keyholes."""
+    """Cut an overlay to its organ and outline its masks as `contour` writes them, but holes without
+    their keyholes.
+    """
     crop = _crop(overlay)
     row_mm, column_mm = overlay.spacing_mm
     hu = overlay.hu[crop]
@@ -81,7 +98,10 @@ def draw(overlay: Overlay) -> Picture:
         width_mm=width_mm,
         height_mm=height_mm,
         reference=_path(overlay.reference, crop, overlay.spacing_mm),
-        predicted={model: _path(mask, crop, overlay.spacing_mm) for model, mask in overlay.predicted.items()},
+        predicted={
+            model: _path(mask, crop, overlay.spacing_mm)
+            for model, mask in overlay.predicted.items()
+        },
         scale_bar_mm=20 if max(width_mm, height_mm) > 80 else 10,
         z_mm=overlay.z_mm,
         absent=tuple(model for model, mask in overlay.predicted.items() if not mask.any()),
@@ -89,12 +109,19 @@ def draw(overlay: Overlay) -> Picture:
 
 
 def _crop(overlay: Overlay) -> tuple[slice, slice]:
-    """A square around the reference, or around the predictions if it is empty; the plane's middle if they are too."""
+    """A square around the reference, or around the predictions if it is empty;
+
+    the plane's middle if they are too.
+    """
     shown = overlay.reference
     if not shown.any():
         shown = np.logical_or.reduce([shown, *overlay.predicted.values()])
-    rows, columns = np.nonzero(shown) if shown.any() else tuple(np.array([size // 2]) for size in shown.shape)
-    extents_mm = [np.ptp(at) * step for at, step in zip((rows, columns), overlay.spacing_mm, strict=True)]
+    rows, columns = (
+        np.nonzero(shown) if shown.any() else tuple(np.array([size // 2]) for size in shown.shape)
+    )
+    extents_mm = [
+        np.ptp(at) * step for at, step in zip((rows, columns), overlay.spacing_mm, strict=True)
+    ]
     side_mm = max(SMALLEST_CROP_MM, max(extents_mm) + 2 * MARGIN_MM)
     row, column = (
         _centred((at.min() + at.max()) / 2, side_mm / step, size)
@@ -112,21 +139,31 @@ def _centred(centre: float, length: float, size: int) -> slice:
 
 @default_settings()
 def _png(hu: npt.NDArray[np.int16 | np.float32]) -> str:
-    """The window's greys as a data: URI, enlarged by interpolation; each pixel keeps its place, metal its size."""
+    """The window's greys as a data:
+
+    URI, enlarged by interpolation; each pixel keeps its place, metal its size.
+    """
     from matplotlib.image import imsave
 
     factor = max(1, round(CROP_PIXELS / max(hu.shape)))
-    grey = ndimage.zoom(np.clip(hu.astype(np.float32), *WINDOW_HU), factor, order=1, mode="nearest", grid_mode=True)
+    grey = ndimage.zoom(
+        np.clip(hu.astype(np.float32), *WINDOW_HU), factor, order=1, mode="nearest", grid_mode=True
+    )
     file = io.BytesIO()
     imsave(file, grey, format="png", cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1])
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _path(plane: Mask, crop: tuple[slice, slice], spacing_mm: tuple[float, float]) -> str:
-    """A mask's outlines as one SVG path in mm from the crop's corner; empty if nothing of the mask lies in the crop."""
+    """A mask's outlines as one SVG path in mm from the crop's corner;
+
+    empty if nothing of the mask lies in the crop.
+    """
     if not plane[crop].any():
         return ""
-    corner = np.array([of_axis.start for of_axis in crop[::-1]]) - 0.5  # pixel 0 is centred half a pixel from it
+    corner = (
+        np.array([of_axis.start for of_axis in crop[::-1]]) - 0.5
+    )  # pixel 0 is centred half a pixel from it
     parts = rings(plane[None], lambda points: (points - corner) * spacing_mm[::-1])
     drawn = (ring for _, part in parts for ring in part)
     return " ".join("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in ring) + "Z" for ring in drawn)
@@ -134,7 +171,10 @@ def _path(plane: Mask, crop: tuple[slice, slice], spacing_mm: tuple[float, float
 
 @default_settings()
 def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
-    """DSC per organ as SVG: one panel per organ, one box per model, a dot per row, a line along each case's dots."""
+    """DSC per organ as SVG:
+
+    one panel per organ, one box per model, a dot per row, a line along each case's dots.
+    """
     from matplotlib.figure import Figure
 
     organs = list(dict.fromkeys(row.organ for row in scores))
@@ -159,7 +199,9 @@ def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
     return svg.getvalue()[svg.getvalue().index("<svg") :]
 
 
-def _draw_panel(panel: "Axes", organ: str, by_model: Sequence[Mapping[str, float]], colours: Sequence[str]) -> None:
+def _draw_panel(
+    panel: "Axes", organ: str, by_model: Sequence[Mapping[str, float]], colours: Sequence[str]
+) -> None:
     """One organ: by_model holds each model's DSC by case."""
     places = range(len(by_model))
     for case in dict.fromkeys(case for of_model in by_model for case in of_model):
@@ -178,7 +220,13 @@ def _draw_panel(panel: "Axes", organ: str, by_model: Sequence[Mapping[str, float
     for place, (patch, values) in enumerate(zip(drawn["boxes"], by_model, strict=True)):
         patch.set(facecolor=colours[place], edgecolor="#444444", linewidth=0.7, alpha=0.75)
         panel.scatter(
-            [place] * len(values), list(values.values()), s=7, color="black", linewidths=0, alpha=0.7, zorder=3
+            [place] * len(values),
+            list(values.values()),
+            s=7,
+            color="black",
+            linewidths=0,
+            alpha=0.7,
+            zorder=3,
         )
     panel.set_title(organ, fontsize=8, parse_math=False)
     panel.set_xlim(-0.6, len(by_model) - 0.4)

@@ -1,24 +1,28 @@
 """How far a predicted mask lies from the reference: overlap, surfaces, volume.
 
-Both masks lie on one grid, (slice, row, column). A voxel is a box: as thick as its slice stands for, so overlap and
-volume are mm3 and irregular slice spacing is allowed. The surface of a mask is the set of voxel faces between inside
-and outside, each with its centre (mm) and area (mm2); the distance of a face to the other surface is that to the
-nearest face centre. A face on the border of the scan (an organ cut by the first or last slice) counts like any other.
+Both masks lie on one grid, (slice, row, column). A voxel is a box: as thick as its slice stands
+for, so overlap and volume are mm3 and irregular slice spacing is allowed. The surface of a mask is
+the set of voxel faces between inside and outside, each with its centre (mm) and area (mm2); the
+distance of a face to the other surface is that to the nearest face centre. A face on the border of
+the scan (an organ cut by the first or last slice) counts like any other.
 
-This is DeepMind's surface-distance in spirit, area weights included, but not digit for digit. There the surface
-elements are marching-cubes patches on voxel corners, and the spacing is regular. Two surfaces half a voxel apart share
-corners, so their distances come out short; on 16 pairs of ellipsoids of known distance, face centres were two to five
-times nearer the truth on average (the tests hold that their surface DSC is no further off). Faces give oblique surfaces
-more area than patches do, up to sqrt(3) times.
+This is DeepMind's surface-distance in spirit, area weights included, but not digit for digit. There
+the surface elements are marching-cubes patches on voxel corners, and the spacing is regular. Two
+surfaces half a voxel apart share corners, so their distances come out short; on 16 pairs of
+ellipsoids of known distance, face centres were two to five times nearer the truth on average (the
+tests hold that their surface DSC is no further off). Faces give oblique surfaces more area than
+patches do, up to sqrt(3) times.
 
-Surface DSC is therefore lower here: by 0.08 on pixels of 4 mm and by 0.04 on 1.1 mm where it is about 0.8, by 0.03 and
-0.006 where it is 0.98. HD95 sees a far island of a few voxels on an organ of a few voxels sooner than surface-distance
-does, and much sooner than MedPy: a lone voxel has six faces. By area, on bodies whose HD95 is known, that is right as
-often as not seeing it (benchmarks/metric_readings.py, decision 036).
+Surface DSC is therefore lower here: by 0.08 on pixels of 4 mm and by 0.04 on 1.1 mm where it is
+    about 0.8, by 0.03 and 0.006 where it is 0.98. HD95 sees a far island of a few voxels on an
+    organ of a few voxels sooner than surface-distance
+does, and much sooner than MedPy: a lone voxel has six faces. By area, on bodies whose HD95 is
+    known, that is right as often as not seeing it (benchmarks/metric_readings.py, decision 036).
 
-Empty masks: both empty -> NaN everywhere, to be counted apart. One empty -> DSC 0, surface DSC 0, HD95 infinite; the
-volume bias is -100 % if the prediction is empty and infinite if the reference is. The mean surface distance is infinite
-like HD95; the added path is the whole contour if the prediction is empty, and 0 if the reference is.
+Empty masks: both empty -> NaN everywhere, to be counted apart. One empty -> DSC 0, surface DSC 0,
+    HD95 infinite; the volume bias is -100 % if the prediction is empty and infinite if the
+    reference is. The mean surface distance is infinite like HD95; the added path is the whole
+    contour if the prediction is empty, and 0 if the reference is.
 """
 
 from dataclasses import dataclass
@@ -30,9 +34,7 @@ from scipy.spatial import cKDTree
 
 from recontour.errors import GridMismatchError
 from recontour.geometry import Grid
-
-Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
+from recontour.geometry.arrays import Floats, Mask
 
 ROUND_OFF_MM = 1e-6  # a distance this little beyond the tolerance is still within it
 
@@ -97,7 +99,8 @@ def score(reference: Mask, predicted: Mask, grid: Grid, tolerance_mm: float) -> 
 def dice(reference: Mask, predicted: Mask, grid: Grid) -> float:
     """Dice overlap of two masks.
 
-    Returns: 2|A and B| / (|A| + |B|) of their volumes, in [0, 1]; 0 if one is empty, NaN if both are.
+    Returns: 2|A and B| / (|A| + |B|) of their volumes, in [0, 1]; 0 if one is empty, NaN if both
+        are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
     References: Dice 1945, doi:10.2307/1932409.
     """
@@ -107,7 +110,8 @@ def dice(reference: Mask, predicted: Mask, grid: Grid) -> float:
 def surface_dice(reference: Mask, predicted: Mask, grid: Grid, tolerance_mm: float) -> float:
     """The share of both surfaces' area that lies within a tolerance of the other surface.
 
-    By the areas of voxel faces: lower than surface-distance's, by 0.08 on pixels of 4 mm (see the head of this module).
+    By the areas of voxel faces: lower than surface-distance's, by 0.08 on pixels of 4 mm (see the
+        head of this module).
 
     Returns: in [0, 1]; 0 if one mask is empty, NaN if both are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
@@ -117,10 +121,11 @@ def surface_dice(reference: Mask, predicted: Mask, grid: Grid, tolerance_mm: flo
 
 
 def hd95_mm(reference: Mask, predicted: Mask, grid: Grid) -> float:
-    """The 95 % Hausdorff distance: the larger of the two directed 95th percentiles, weighted by area.
+    """The 95 % Hausdorff distance: the larger of the two directed 95th percentiles, weighted by
+    area.
 
-    95 % of each surface's area lies no further than this from the other surface. A lone far voxel counts with its six
-    faces, so on an organ of fewer than 114 of them it decides.
+    95 % of each surface's area lies no further than this from the other surface. A lone far voxel
+    counts with its six faces, so on an organ of fewer than 114 of them it decides.
 
     Returns: mm, at least 0; infinite if one mask is empty, NaN if both are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
@@ -131,7 +136,8 @@ def hd95_mm(reference: Mask, predicted: Mask, grid: Grid) -> float:
 def volume_bias_percent(reference: Mask, predicted: Mask, grid: Grid) -> float:
     """How much larger the predicted volume is than the reference.
 
-    Returns: percent of the reference; -100 if the prediction is empty, infinite if the reference is, NaN if both are.
+    Returns: percent of the reference; -100 if the prediction is empty, infinite if the reference
+        is, NaN if both are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
     """
     return _volume_bias_percent(_cut(reference, predicted, grid))
@@ -147,13 +153,16 @@ def msd_mm(reference: Mask, predicted: Mask, grid: Grid) -> float:
 
 
 def apl_mm(reference: Mask, predicted: Mask, grid: Grid, tolerance_mm: float) -> float:
-    """The added path length: how much of the reference's contours would have to be drawn, summed over the slices.
+    """The added path length: how much of the reference's contours would have to be drawn, summed
+    over the slices.
 
-    A slice's contour is the pixels inside that have one of their four neighbours outside. Those of the reference count
-    that lie further than the tolerance, centre to centre within the slice, from the prediction's contour; each is as
-    long as the side of a square of its area. With tolerance 0 it is the paper's; what must be erased counts in neither.
+    A slice's contour is the pixels inside that have one of their four neighbours outside. Those of
+    the reference count that lie further than the tolerance, centre to centre within the slice, from
+    the prediction's contour; each is as long as the side of a square of its area. With tolerance 0
+    it is the paper's; what must be erased counts in neither.
 
-    Returns: mm, at least 0; the whole contour if the prediction is empty, 0 if the reference is, NaN if both are.
+    Returns: mm, at least 0; the whole contour if the prediction is empty, 0 if the reference is,
+        NaN if both are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
     References: Vaassen et al. 2020, doi:10.1016/j.phro.2019.12.001.
     """
@@ -164,7 +173,9 @@ def _cut(reference: Mask, predicted: Mask, grid: Grid) -> _Pair:
     """Cut two masks to their joint bounding box; a pair of no voxels if both are empty."""
     for name, mask in (("reference", reference), ("predicted", predicted)):
         if mask.shape != grid.shape:
-            raise GridMismatchError(f"the {name} mask has shape {mask.shape}; its grid has {grid.shape}")
+            raise GridMismatchError(
+                f"the {name} mask has shape {mask.shape}; its grid has {grid.shape}"
+            )
     slices = _extent(np.logical_or(reference.any(axis=(1, 2)), predicted.any(axis=(1, 2))))
     plane = np.logical_or(reference[slices].any(axis=0), predicted[slices].any(axis=0))
     box = (slices, _extent(plane.any(axis=1)), _extent(plane.any(axis=0)))
@@ -181,13 +192,17 @@ def _extent(used: npt.ArrayLike) -> slice:
 def _z_edges_mm(grid: Grid) -> Floats:
     """Where each slice's stretch of z begins, and where the last one ends. Shape (slices + 1,)."""
     z, thickness = np.asarray(grid.slice_z_mm), grid.slice_thickness_mm
-    return np.concatenate([[z[0] - thickness[0] / 2], (z[:-1] + z[1:]) / 2, [z[-1] + thickness[-1] / 2]])
+    return np.concatenate(
+        [[z[0] - thickness[0] / 2], (z[:-1] + z[1:]) / 2, [z[-1] + thickness[-1] / 2]]
+    )
 
 
 def _volume_mm3(mask: Mask, pair: _Pair) -> float:
     """The volume of a mask on the pair's box."""
     row_mm, column_mm = pair.spacing_mm
-    return float(np.count_nonzero(mask, axis=(1, 2)) @ np.diff(pair.z_edges_mm)) * row_mm * column_mm
+    return (
+        float(np.count_nonzero(mask, axis=(1, 2)) @ np.diff(pair.z_edges_mm)) * row_mm * column_mm
+    )
 
 
 def _dice(pair: _Pair) -> float:
@@ -200,7 +215,9 @@ def _volume_bias_percent(pair: _Pair) -> float:
     reference, predicted = _volume_mm3(pair.reference, pair), _volume_mm3(pair.predicted, pair)
     if not reference:
         return np.inf if predicted else np.nan
-    return 100 * (predicted / reference - 1)  # exactly -100 of nothing: 100 * (0 - r) / r would round
+    return 100 * (
+        predicted / reference - 1
+    )  # exactly -100 of nothing: 100 * (0 - r) / r would round
 
 
 def _surface(mask: Mask, pair: _Pair) -> _Surface:
@@ -214,8 +231,13 @@ def _surface(mask: Mask, pair: _Pair) -> _Surface:
     for axis in range(3):
         others = [other for other in range(3) if other != axis]
         padding = [(1, 1) if other == axis else (0, 0) for other in range(3)]
-        at = np.nonzero(np.diff(np.pad(mask, padding), axis=axis))  # along `axis` the edge's index, else the voxel's
-        at_mm = [edges[other][at[other]] if other == axis else middles[other][at[other]] for other in range(3)]
+        at = np.nonzero(
+            np.diff(np.pad(mask, padding), axis=axis)
+        )  # along `axis` the edge's index, else the voxel's
+        at_mm = [
+            edges[other][at[other]] if other == axis else middles[other][at[other]]
+            for other in range(3)
+        ]
         centres.append(np.stack(at_mm, axis=1))
         areas.append(sizes[others[0]][at[others[0]]] * sizes[others[1]][at[others[1]]])
     return _Surface(np.concatenate(centres), np.concatenate(areas))
@@ -253,7 +275,9 @@ def _percentile_95(directed: _Directed) -> float:
         return np.inf
     order = np.argsort(directed.distances_mm)
     share = np.cumsum(directed.areas_mm2[order])
-    reached = np.searchsorted(share, 0.95 * share[-1] * (1 - 1e-12))  # round-off must not cost a whole step
+    reached = np.searchsorted(
+        share, 0.95 * share[-1] * (1 - 1e-12)
+    )  # round-off must not cost a whole step
     return float(directed.distances_mm[order][reached])
 
 
@@ -268,21 +292,28 @@ def _apl_mm(pair: _Pair, tolerance_mm: float) -> float:
         return np.nan
     slices = zip(_contour_pixels(pair.reference), _contour_pixels(pair.predicted), strict=True)
     row_mm, column_mm = pair.spacing_mm
-    return sum(_pixels_to_add(*contours, pair.spacing_mm, tolerance_mm) for contours in slices) * sqrt(
-        row_mm * column_mm
-    )
+    return sum(
+        _pixels_to_add(*contours, pair.spacing_mm, tolerance_mm) for contours in slices
+    ) * sqrt(row_mm * column_mm)
 
 
 def _contour_pixels(mask: Mask) -> Mask:
-    """The pixels inside that have one of their slice's four neighbours outside; what lies beyond the box is outside."""
+    """The pixels inside that have one of their slice's four neighbours outside;
+
+    what lies beyond the box is outside.
+    """
     padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
     beside_rows = padded[:, :-2, 1:-1] & padded[:, 2:, 1:-1]
     beside_columns = padded[:, 1:-1, :-2] & padded[:, 1:-1, 2:]
     return np.asarray(mask & ~(beside_rows & beside_columns))
 
 
-def _pixels_to_add(reference: Mask, predicted: Mask, spacing_mm: tuple[float, float], tolerance_mm: float) -> int:
-    """How many pixels of one slice's contour, (row, column), lie beyond the tolerance from the predicted one."""
+def _pixels_to_add(
+    reference: Mask, predicted: Mask, spacing_mm: tuple[float, float], tolerance_mm: float
+) -> int:
+    """How many pixels of one slice's contour, (row, column), lie beyond the tolerance from the
+    predicted one.
+    """
     here_mm, there_mm = (np.argwhere(contour) * spacing_mm for contour in (reference, predicted))
     if not len(here_mm) or not len(there_mm):
         return len(here_mm)

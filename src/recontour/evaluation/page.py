@@ -5,13 +5,18 @@ from collections.abc import Callable, Mapping
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from recontour.files import printable
+from recontour.wording import printable
 
 
 def render(
-    package: str, template: str, contents: Mapping[str, object], filters: Mapping[str, Callable[..., str]] | None = None
+    package: str,
+    template: str,
+    contents: Mapping[str, object],
+    filters: Mapping[str, Callable[..., str]] | None = None,
 ) -> str:
-    """Fill in a template of a package, which may build on page.html and marks.html beside this file."""
+    """Fill in a template of a package, which may build on page.html and marks.html beside this
+    file.
+    """
     loader = ChoiceLoader([PackageLoader(package, ""), PackageLoader("recontour.evaluation", "")])
     environment = Environment(
         loader=loader,

@@ -1,4 +1,7 @@
-"""Scores by patient. CTs of one patient are not independent: each patient counts once, by the mean over the CTs."""
+"""Scores by patient.
+
+CTs of one patient are not independent: each patient counts once, by the mean over the CTs.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,10 +12,12 @@ from recontour.evaluation.tables import CaseScore
 
 
 def per_patient(scores: Iterable[CaseScore]) -> list[CaseScore]:
-    """One row per patient, organ and model, in the order in which they first appear; `case` is then the patient.
+    """One row per patient, organ and model, in the order in which they first appear; `case` is then
+    the patient.
 
-    A measure is the mean over the patient's CTs that have it (NaN is left out). An organ that is missed on one of them
-    has an infinite HD95 also in the mean, and counts as missed in that patient.
+    A measure is the mean over the patient's CTs that have it (NaN is left out). An organ that is
+    missed on one of them has an infinite HD95 also in the mean, and counts as missed in that
+    patient.
     """
     groups: dict[tuple[str, str, str], list[CaseScore]] = {}
     for row in scores:

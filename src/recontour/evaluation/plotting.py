@@ -1,4 +1,7 @@
-"""Matplotlib as it comes: no matplotlibrc of the current folder or the user, and no variable, has a say in a report."""
+"""Matplotlib as it comes:
+
+no matplotlibrc of the current folder or the user, and no variable, has a say in a report.
+"""
 
 import logging
 import os
@@ -24,8 +27,13 @@ def default_settings() -> Iterator[None]:
 
 
 def refuse_unplottable() -> None:
-    """Load Matplotlib, and raise SettingsError where that fails: before the work that is to be drawn, not after it."""
-    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)  # a matplotlibrc that it does not like is not read
+    """Load Matplotlib, and raise SettingsError where that fails:
+
+    before the work that is to be drawn, not after it.
+    """
+    logging.getLogger("matplotlib").setLevel(
+        logging.CRITICAL
+    )  # a matplotlibrc that it does not like is not read
     backend = os.environ.pop("MPLBACKEND", None)  # one that it does not know would end it
     try:
         import matplotlib

@@ -1,4 +1,7 @@
-"""The report of an evaluation: one HTML file that needs nothing else, for the screen and for paper."""
+"""The report of an evaluation:
+
+one HTML file that needs nothing else, for the screen and for paper.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +29,17 @@ from recontour.evaluation.summary import (
     verdict,
 )
 from recontour.evaluation.tables import CaseScore, Comparison
-from recontour.evaluation.tolerances import DEFAULT_MM, is_published
 from recontour.files import write_text
+from recontour.organs.tolerances import DEFAULT_MM, is_published
 
 PAIRS_BESIDE_SCORES = 3  # with more pairs of models, p gets a table of its own
-PACKAGES = ("recontour", "numpy", "scipy", "contourpy", "matplotlib")  # whose versions decide the numbers and pictures
+PACKAGES = (
+    "recontour",
+    "numpy",
+    "scipy",
+    "contourpy",
+    "matplotlib",
+)  # whose versions decide the numbers and pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +48,33 @@ class About:
 
     centre: str  # whose contours are the reference
     date: date
-    models: Mapping[str, str]  # name -> one line about it, in the order of the tables; the first is the baseline
+    models: Mapping[
+        str, str
+    ]  # name -> one line about it, in the order of the tables; the first is the baseline
     repeat: str  # the command that makes this report again
-    notices: Sequence[str] = ()  # what a reader must know first, such as that the patients are synthetic
+    notices: Sequence[
+        str
+    ] = ()  # what a reader must know first, such as that the patients are synthetic
 
 
 def picture_cases(scores: Iterable[CaseScore], models: Sequence[str]) -> dict[str, dict[str, str]]:
     """The cases to show of each organ by its DSC: organ -> {"worst", "median", "best": case}.
 
-    The DSC is the last model's, or that of the last one that scored the organ. Of an even number the lower middle is
-    the median; of two cases there is none, and one is the "only" one.
+    The DSC is the last model's, or that of the last one that scored the organ. Of an even number
+    the lower middle is the median; of two cases there is none, and one is the "only" one.
     """
     ranked: dict[str, dict[str, list[tuple[float, str]]]] = {}  # organ, model
     for row in scores:
         if np.isfinite(row.dsc):
             ranked.setdefault(row.organ, {}).setdefault(row.model, []).append((row.dsc, row.case))
-    cases = {organ: sorted(by_model[max(by_model, key=models.index)]) for organ, by_model in ranked.items()}
-    return {organ: _worst_median_best([case for _, case in of_organ]) for organ, of_organ in cases.items()}
+    cases = {
+        organ: sorted(by_model[max(by_model, key=models.index)])
+        for organ, by_model in ranked.items()
+    }
+    return {
+        organ: _worst_median_best([case for _, case in of_organ])
+        for organ, of_organ in cases.items()
+    }
 
 
 def _worst_median_best(cases: Sequence[str]) -> dict[str, str]:
@@ -75,9 +94,10 @@ def write_report(
 ) -> None:
     """Write report.html, whole or not at all, never over a file that exists.
 
-    comparisons: every two models on every organ, as `compare` returns them. overlays_of: (case, organ) -> the slice
-    where the reference is largest, then, if that is another, the one where the last model differs most; asked for one
-    case and organ at a time, for the cases of `picture_cases`.
+    comparisons: every two models on every organ, as `compare` returns them. overlays_of: (case,
+        organ) -> the slice where the reference is largest, then, if that is another, the one where
+        the last model differs most; asked for one case and organ at a time, for the cases of
+        `picture_cases`.
 
     Raises: OutputError: the file exists, or cannot be written there.
     """
@@ -116,11 +136,14 @@ def _contents(
         "box_plots": Markup(box_plots(per_patient(scores), models)),
         "overlays": list(_pictured(scores, models, overlays_of)),
         "per_case": per_case(scores),
-        "tolerances": {row.organ: (f"{row.tolerance_mm:g}", is_published(row.organ)) for row in scores},
+        "tolerances": {
+            row.organ: (f"{row.tolerance_mm:g}", is_published(row.organ)) for row in scores
+        },
         "default_mm": DEFAULT_MM,
         "significant": SIGNIFICANT,
         "z_mm": lambda value: number(value, 1),
-        "versions": {"Python": python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        "versions": {"Python": python_version()}
+        | {name: metadata.version(name) for name in PACKAGES},
     }
 
 
@@ -135,14 +158,23 @@ class _Shown:
 
 
 def _pictured(
-    scores: Sequence[CaseScore], models: Sequence[str], overlays_of: Callable[[str, str], Iterable[Overlay]]
+    scores: Sequence[CaseScore],
+    models: Sequence[str],
+    overlays_of: Callable[[str, str], Iterable[Overlay]],
 ) -> Iterable[tuple[str, list[_Shown]]]:
     """Organ by organ its worst, median and best case, one case in memory at a time."""
     rows = {(row.organ, row.case, row.model): row for row in scores}
     for organ, cases in picture_cases(scores, models).items():
         shown = []
         for rank, case in cases.items():
-            of_case = {model: rows[organ, case, model] for model in models if (organ, case, model) in rows}
-            dsc = {model: "missed" if row.is_missed else number(row.dsc, 2) for model, row in of_case.items()}
-            shown.append(_Shown(rank, case, [draw(overlay) for overlay in overlays_of(case, organ)], dsc))
+            of_case = {
+                model: rows[organ, case, model] for model in models if (organ, case, model) in rows
+            }
+            dsc = {
+                model: "missed" if row.is_missed else number(row.dsc, 2)
+                for model, row in of_case.items()
+            }
+            shown.append(
+                _Shown(rank, case, [draw(overlay) for overlay in overlays_of(case, organ)], dsc)
+            )
         yield organ, shown

@@ -1,15 +1,16 @@
-"""What the report says, in words and rounded numbers: how each model did, and against which other."""
+"""What the report says, in words and rounded numbers:
+
+how each model did, and against which other.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from recontour.evaluation.patients import patients_and_cts, per_patient
 from recontour.evaluation.tables import CaseScore, Comparison
-
-Floats = npt.NDArray[np.float64]
+from recontour.geometry.arrays import Floats
 
 NONE = "\N{EN DASH}"  # where there is nothing to measure
 MINUS = "\N{MINUS SIGN}"
@@ -29,7 +30,10 @@ class Tile:
 
 
 def common_organs(scores: Sequence[CaseScore]) -> list[str]:
-    """The organs that every model scored: what means may be compared over. A model that scored nothing has no say."""
+    """The organs that every model scored:
+
+    what means may be compared over. A model that scored nothing has no say.
+    """
     models: dict[str, set[str]] = {}
     for row in scores:
         if np.isfinite(row.dsc):
@@ -38,8 +42,13 @@ def common_organs(scores: Sequence[CaseScore]) -> list[str]:
     return [organ for organ, of_organ in models.items() if of_organ == everyone]
 
 
-def mean_over_organs(scores: Sequence[CaseScore], model: str, organs: Sequence[str], measure: str = "dsc") -> float:
-    """The mean of the organs' means over patients, so that each organ counts alike; NaN if the model scored none."""
+def mean_over_organs(
+    scores: Sequence[CaseScore], model: str, organs: Sequence[str], measure: str = "dsc"
+) -> float:
+    """The mean of the organs' means over patients, so that each organ counts alike;
+
+    NaN if the model scored none.
+    """
     mine = [row for row in scores if row.model == model and row.organ in organs]
     by_organ: dict[str, list[float]] = {}
     for row in per_patient(mine):
@@ -51,7 +60,9 @@ def mean_over_organs(scores: Sequence[CaseScore], model: str, organs: Sequence[s
 def tile(scores: Sequence[CaseScore], model: str, organs: Sequence[str]) -> Tile:
     """Sum one model up over some organs and all patients; organs are missed wherever they are."""
     rows = per_patient(row for row in scores if row.model == model)
-    with_reference = [row for row in rows if row.volume_bias_percent < np.inf]  # NaN, both empty, is left out too
+    with_reference = [
+        row for row in rows if row.volume_bias_percent < np.inf
+    ]  # NaN, both empty, is left out too
     hd95_mm = _finite_or_infinite([row.hd95_mm for row in rows if row.organ in organs])
     return Tile(
         model=model,
@@ -76,7 +87,9 @@ class Verdict:
     undecided: int  # the compared organs in no list
 
 
-def verdict(scores: Sequence[CaseScore], comparisons: Sequence[Comparison], baseline: str, model: str) -> Verdict:
+def verdict(
+    scores: Sequence[CaseScore], comparisons: Sequence[Comparison], baseline: str, model: str
+) -> Verdict:
     """Say what a model does better and worse than the baseline, and how surely."""
     mine = [row for row in comparisons if (row.model_a, row.model_b) == (baseline, model)]
     organs = [row.organ for row in mine if row.n]
@@ -89,19 +102,36 @@ def verdict(scores: Sequence[CaseScore], comparisons: Sequence[Comparison], base
     worse = [row for row in mine if _direction(row) < 0]
     lower = [row for row in mine if row not in worse and _is_lower(row)]
     undecided = sum(row.organ in organs and row not in better + worse + lower for row in mine)
-    return Verdict(baseline, model, signed(gain, 3), len(organs), named(better), named(worse), named(lower), undecided)
+    return Verdict(
+        baseline,
+        model,
+        signed(gain, 3),
+        len(organs),
+        named(better),
+        named(worse),
+        named(lower),
+        undecided,
+    )
 
 
 def _is_lower(row: Comparison) -> bool:
-    """Whether model b lost anything, as printed: a few lost cases show in the mean, many small losses in the median."""
+    """Whether model b lost anything, as printed:
+
+    a few lost cases show in the mean, many small losses in the median.
+    """
     is_less = any(round(value, 3) < 0 for value in (row.median_difference, row.mean_difference))
     return is_less or row.missed_b > row.missed_a
 
 
 def _change(row: Comparison) -> str:
-    """The median difference; the mean too if it points elsewhere, or misses became more; then these."""
+    """The median difference;
+
+    the mean too if it points elsewhere, or misses became more; then these.
+    """
     more_missed = row.missed_b > row.missed_a
-    points_elsewhere = np.sign(round(row.mean_difference, 3)) != np.sign(round(row.median_difference, 3))
+    points_elsewhere = np.sign(round(row.mean_difference, 3)) != np.sign(
+        round(row.median_difference, 3)
+    )
     words = [signed(row.median_difference, 3)]
     if more_missed or points_elsewhere:
         words.append(f"mean {signed(row.mean_difference, 3)}")
@@ -111,7 +141,10 @@ def _change(row: Comparison) -> str:
 
 
 def _direction(row: Comparison) -> int:
-    """1 if model b is significantly better, -1 if significantly worse, else 0; by the ranks, as the test is."""
+    """1 if model b is significantly better, -1 if significantly worse, else 0;
+
+    by the ranks, as the test is.
+    """
     return int(np.sign(row.rank_biserial)) if row.p_holm < SIGNIFICANT else 0
 
 
@@ -177,14 +210,22 @@ class _Measure:
 
 
 _MEASURES = {
-    "dsc": _Measure("Dice similarity coefficient (DSC)", 2, by_median=False, cost=lambda value: -value),
-    "surface_dsc": _Measure("Surface DSC at the organ's tolerance", 2, by_median=False, cost=lambda value: -value),
-    "hd95_mm": _Measure("95 % Hausdorff distance (HD95), mm", 1, by_median=True, cost=lambda value: value),
+    "dsc": _Measure(
+        "Dice similarity coefficient (DSC)", 2, by_median=False, cost=lambda value: -value
+    ),
+    "surface_dsc": _Measure(
+        "Surface DSC at the organ's tolerance", 2, by_median=False, cost=lambda value: -value
+    ),
+    "hd95_mm": _Measure(
+        "95 % Hausdorff distance (HD95), mm", 1, by_median=True, cost=lambda value: value
+    ),
     "volume_bias_percent": _Measure("Volume bias, %", 1, by_median=True, cost=abs),
 }
 
 
-def tables(scores: Sequence[CaseScore], models: Sequence[str], organs: Sequence[str]) -> list[Table]:
+def tables(
+    scores: Sequence[CaseScore], models: Sequence[str], organs: Sequence[str]
+) -> list[Table]:
     """One table per measure, organs down and models across; over patients."""
     groups: dict[tuple[str, str], list[CaseScore]] = {}
     for row in per_patient(scores):
@@ -209,18 +250,25 @@ def tables(scores: Sequence[CaseScore], models: Sequence[str], organs: Sequence[
 
 
 def counts(scores: Iterable[CaseScore]) -> str:
-    """How many patients there are scores of, and where they have several CTs how many of these: "5 (6 CTs)"."""
+    """How many patients there are scores of, and where they have several CTs how many of these:
+
+    "5 (6 CTs)".
+    """
     patients, cts = patients_and_cts(scores)
     return f"{patients} ({cts} CTs)" if cts > patients else str(patients)
 
 
-def _row(organ: str, counted: str, groups: Sequence[Sequence[CaseScore]], name: str, measure: _Measure) -> Row:
+def _row(
+    organ: str, counted: str, groups: Sequence[Sequence[CaseScore]], name: str, measure: _Measure
+) -> Row:
     values = [_finite_or_infinite([getattr(row, name) for row in group]) for group in groups]
     costs = [_cost(of_model, measure) for of_model in values]
     best = min((cost for cost in costs if np.isfinite(cost)), default=np.nan)
     cells = [
         Cell(
-            main=_median(of_model, measure.digits) if measure.by_median else _mean_sd(of_model, measure.digits),
+            main=_median(of_model, measure.digits)
+            if measure.by_median
+            else _mean_sd(of_model, measure.digits),
             small=f"mean {_mean_sd(of_model, measure.digits)}" if measure.by_median else "",
             best=len(groups) > 1 and cost == best,
             missed=sum(row.is_missed for row in group),
@@ -234,7 +282,9 @@ def _cost(values: Floats, measure: _Measure) -> float:
     """What ranks the models: of the printed number, so that what looks equal is equally bold."""
     if not len(values):
         return np.nan
-    return measure.cost(round(float(np.median(values) if measure.by_median else np.mean(values)), measure.digits))
+    return measure.cost(
+        round(float(np.median(values) if measure.by_median else np.mean(values)), measure.digits)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +313,9 @@ def printed(row: Comparison) -> Printed:
     )
 
 
-def per_case(scores: Sequence[CaseScore]) -> list[tuple[str, str, dict[str, tuple[str, str, str, str]]]]:
+def per_case(
+    scores: Sequence[CaseScore],
+) -> list[tuple[str, str, dict[str, tuple[str, str, str, str]]]]:
     """Case, organ, and by model the four measures as printed."""
     found: dict[tuple[str, str], dict[str, tuple[str, str, str, str]]] = {}
     for row in scores:
@@ -273,7 +325,10 @@ def per_case(scores: Sequence[CaseScore]) -> list[tuple[str, str, dict[str, tupl
             number(row.hd95_mm, 1),
             signed(row.volume_bias_percent, 1),
         )
-    return [(case, organ, by_model) for (case, organ), by_model in sorted(found.items(), key=lambda item: item[0][0])]
+    return [
+        (case, organ, by_model)
+        for (case, organ), by_model in sorted(found.items(), key=lambda item: item[0][0])
+    ]
 
 
 # Numbers as printed

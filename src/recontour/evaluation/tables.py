@@ -1,6 +1,7 @@
 """The tables of an evaluation as data and as CSV files: scores.csv and statistics.csv.
 
-Numbers are written with every digit, so reading gives back the same; an empty cell is NaN (nothing to measure).
+Numbers are written with every digit, so reading gives back the same; an empty cell is NaN (nothing
+to measure).
 """
 
 import csv
@@ -26,7 +27,10 @@ SCORE_COLUMNS = (
     "apl_mm",
     "patient",
 )
-OLDER_SCORE_COLUMNS = (SCORE_COLUMNS[:-1], SCORE_COLUMNS[:-3])  # of files from before there were the last ones
+OLDER_SCORE_COLUMNS = (
+    SCORE_COLUMNS[:-1],
+    SCORE_COLUMNS[:-3],
+)  # of files from before there were the last ones
 NUMBERS = slice(3, 10)  # of SCORE_COLUMNS
 STATISTICS_COLUMNS = (
     "organ",
@@ -69,8 +73,12 @@ class CaseScore:
 
     @property
     def is_missed(self) -> bool:
-        """Whether the reference has the organ and the prediction is empty, in any of the runs averaged."""
-        is_lost_at_times = self.hd95_mm == math.inf and self.volume_bias_percent < math.inf  # in a mean of several
+        """Whether the reference has the organ and the prediction is empty, in any of the runs
+        averaged.
+        """
+        is_lost_at_times = (
+            self.hd95_mm == math.inf and self.volume_bias_percent < math.inf
+        )  # in a mean of several
         return is_lost_at_times or math.isclose(self.volume_bias_percent, -100)
 
 
@@ -105,14 +113,18 @@ def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
 
 
 def read_scores(path: Path) -> list[CaseScore]:
-    """Read scores.csv, also as a spreadsheet saves it: with a byte order mark, and blank lines, which are passed over.
+    """Read scores.csv, also as a spreadsheet saves it: with a byte order mark, and blank lines,
+    which are passed over.
 
-    Files from before there were the last columns are read too: msd_mm and apl_mm are then NaN, patient is empty.
+    Files from before there were the last columns are read too: msd_mm and apl_mm are then NaN,
+    patient is empty.
 
     Raises: ScoresError: the file is missing, or is not such a table.
     """
     try:
-        rows = [(line, cells) for line, cells in enumerate(csv_rows(read_text(path)), start=1) if cells]
+        rows = [
+            (line, cells) for line, cells in enumerate(csv_rows(read_text(path)), start=1) if cells
+        ]
     except (OSError, UnreadableError, csv.Error) as error:
         raise ScoresError(
             f"{path}: cannot be read as a table ({error}). Give the scores.csv of an evaluation."
@@ -127,7 +139,9 @@ def read_scores(path: Path) -> list[CaseScore]:
 
 
 def _csv_text(columns: Sequence[str], rows: Iterable[CaseScore] | Iterable[Comparison]) -> str:
-    return csv_text([columns, *([cell_of(getattr(row, column)) for column in columns] for row in rows)])
+    return csv_text(
+        [columns, *([cell_of(getattr(row, column)) for column in columns] for row in rows)]
+    )
 
 
 def cell_of(value: str | float) -> str | int | float:
@@ -145,7 +159,9 @@ def _score_of(path: Path, line: int, cells: list[str], columns: int) -> CaseScor
     try:
         numbers = [float(cell) if cell else math.nan for cell in cells[NUMBERS]]
     except ValueError as error:
-        raise ScoresError(f"{path}, line {line}: {error}. Evaluate again, or mend the file.") from error
+        raise ScoresError(
+            f"{path}, line {line}: {error}. Evaluate again, or mend the file."
+        ) from error
     patient = cells[-1] if len(cells) == len(SCORE_COLUMNS) else ""
     measures = dict(zip(SCORE_COLUMNS[NUMBERS], numbers, strict=False))  # an older file has fewer
     return CaseScore(cells[0], cells[1], cells[2], patient=patient, **measures)

@@ -24,7 +24,8 @@ class Contour:
 class Structure:
     """One region of interest: its name and its contours, in any order.
 
-    Contours in one plane combine even-odd: a contour inside another is a hole, one inside the hole an island.
+    Contours in one plane combine even-odd: a contour inside another is a hole, one inside the hole
+    an island.
     """
 
     name: str

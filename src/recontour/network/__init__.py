@@ -5,4 +5,13 @@ from recontour.network.description import Provenance
 from recontour.network.model_file import Model, load_model, save_model
 from recontour.network.preprocessing import Preprocessing
 
-__all__ = ["STAGES", "Architecture", "Model", "Network", "Preprocessing", "Provenance", "load_model", "save_model"]
+__all__ = [
+    "STAGES",
+    "Architecture",
+    "Model",
+    "Network",
+    "Preprocessing",
+    "Provenance",
+    "load_model",
+    "save_model",
+]

@@ -1,4 +1,5 @@
-"""What a network would cost, from its shapes alone: asked before a model file may take memory or time.
+"""What a network would cost, from its shapes alone: asked before a model file may take memory or
+time.
 
 The limits are far above both presets (docs/decisions/029-model-limits.md).
 """
@@ -14,7 +15,9 @@ MOST_MULTIPLY_ADDS = 1_000_000_000_000  # for one slice
 MOST_MIB = 2048
 SLICES_AT_ONCE = 8  # that go through the network together
 SLICES_OF_A_CT = 300  # whose scores are kept until the last is made
-LIVE_TENSORS = 3  # of one layer's size at a time: what goes in, what comes out, and what is added to it
+LIVE_TENSORS = (
+    3  # of one layer's size at a time: what goes in, what comes out, and what is added to it
+)
 STRIDES = {"conv1": 2, "conv2": 4}  # of a stage's output; all later ones have 8
 LAST_STRIDE = 8
 BYTES = 4  # of a float32
@@ -36,16 +39,23 @@ class Cost:
         """Raise CostError for what is beyond the limits."""
         if self.parameters > MOST_PARAMETERS:
             most = f"at most {MOST_PARAMETERS / 1e6:.0f} are accepted"
-            raise CostError(f"its network has {self.parameters / 1e6:.0f} million parameters, {most}")
+            raise CostError(
+                f"its network has {self.parameters / 1e6:.0f} million parameters, {most}"
+            )
         if self.multiply_adds > MOST_MULTIPLY_ADDS:
             most = f"at most {MOST_MULTIPLY_ADDS / 1e9:.0f} are accepted"
-            raise CostError(f"a slice costs {self.multiply_adds / 1e9:.0f} billion multiply-adds, {most}")
+            raise CostError(
+                f"a slice costs {self.multiply_adds / 1e9:.0f} billion multiply-adds, {most}"
+            )
         if self.mib > MOST_MIB:
             raise CostError(f"a CT takes {self.mib} MiB of memory, at most {MOST_MIB} are accepted")
 
 
 def cost_of(network: Network, crop_px: int) -> Cost:
-    """The cost of a network that sees slices of crop_px x crop_px pixels; shapes are enough (torch's meta device)."""
+    """The cost of a network that sees slices of crop_px x crop_px pixels;
+
+    shapes are enough (torch's meta device).
+    """
     multiply_adds = 0
     largest_layer = 0
     for name in STAGES:

@@ -1,6 +1,7 @@
 """What a model file says of its network, decoded and bounded before anything is built from it.
 
-A model file comes from elsewhere: no text of it may steer a terminal or become a path, no number may be absurd.
+A model file comes from elsewhere: no text of it may steer a terminal or become a path, no number
+    may be absurd.
 """
 
 import datetime
@@ -11,11 +12,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
-from recontour.dicom import is_tg263
 from recontour.files import NAME_LETTERS, is_name
 from recontour.network.architecture import Architecture
 from recontour.network.preprocessing import Preprocessing
-from recontour.texts import shown
+from recontour.organs import is_tg263
+from recontour.wording import shown
 
 FORMAT = 1
 # Settings of earlier recontours, and the value with which they said nothing.
@@ -107,7 +108,9 @@ def _part_of_a_recipe(value: Any) -> Any:
 
 
 Organ = Annotated[str, Strict(), AfterValidator(_organ)]
-Organs = Annotated[tuple[Organ, ...], Field(max_length=MOST_ORGANS), AfterValidator(_no_organ_twice)]
+Organs = Annotated[
+    tuple[Organ, ...], Field(max_length=MOST_ORGANS), AfterValidator(_no_organ_twice)
+]
 Label = Annotated[str, Strict(), Field(max_length=NAME_LETTERS), AfterValidator(_label)]
 Word = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_printable)]
 Sentence = Annotated[str, Strict(), Field(max_length=2000), AfterValidator(_printable)]
@@ -115,7 +118,9 @@ Count = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Strict(), Field(ge=0, lt=2**63)]
 Day = Annotated[str, Strict(), Field(max_length=10), AfterValidator(_iso_date)]
 Sha256 = Annotated[str, Strict(), Field(pattern="^[0-9a-f]{64}$")]
-PatientKey = Annotated[str, Strict(), Field(pattern="^[0-9a-f]{8}-[0-9a-f]{16}$")]  # as a cohort's case has it
+PatientKey = Annotated[
+    str, Strict(), Field(pattern="^[0-9a-f]{8}-[0-9a-f]{16}$")
+]  # as a cohort's case has it
 Fingerprint = Annotated[str, Strict(), Field(pattern="^[0-9a-f]{16}$")]
 Recipe = Annotated[
     dict[Word, Annotated[Any, AfterValidator(_part_of_a_recipe)]], Field(max_length=LONGEST_LIST)
@@ -135,7 +140,9 @@ class Provenance:
     seed: Seed
     created: Day
     versions: Annotated[Mapping[Word, Word], Field(max_length=50), AfterValidator(_names_recontour)]
-    parent_sha256: Sha256 | None = None  # of the adapted model's weights; None: trained from scratch
+    parent_sha256: Sha256 | None = (
+        None  # of the adapted model's weights; None: trained from scratch
+    )
     # The labels of the centres before, oldest first.
     parent_centres: Annotated[tuple[Label, ...], Field(max_length=100)] = ()
     retrained_layers: Annotated[int, Strict(), Field(ge=1, le=10_000)] | None = None
@@ -226,9 +233,15 @@ def _without_what_is_gone(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _in_words(error: ValidationError) -> Exception:
     """The first finding, or all fields that are missing."""
     findings = error.errors(include_url=False)
-    if missing := [_place(finding) for finding in findings if finding["type"] in ("missing", "missing_argument")]:
+    if missing := [
+        _place(finding)
+        for finding in findings
+        if finding["type"] in ("missing", "missing_argument")
+    ]:
         return DescriptionError(f"it lacks {', '.join(missing[:5])}")
-    if unknown := [finding for finding in findings if finding["type"] == "unexpected_keyword_argument"]:
+    if unknown := [
+        finding for finding in findings if finding["type"] == "unexpected_keyword_argument"
+    ]:
         names = ", ".join(shown(finding["loc"][-1]) for finding in unknown[:5]).replace("'", "")
         return NewerFieldError(f"its {unknown[0]['loc'][0]} has {names}")
     first = findings[0]

@@ -1,8 +1,9 @@
-"""The model file: one safetensors file, weights and JSON, no pickle; nothing that identifies a patient.
+"""The model file: one safetensors file, weights and JSON, no pickle; nothing that identifies a
+patient.
 
-Its metadata entry "recontour" is a JSON object: format, architecture, organs, preprocessing, recipe, provenance, card
-and the SHA-256 of the weights. The card follows the six sections of ESTRO's AID-RT model card
-(Barragan-Montero et al. 2026, doi:10.1016/j.phro.2026.100940).
+Its metadata entry "recontour" is a JSON object: format, architecture, organs, preprocessing,
+recipe, provenance, card and the SHA-256 of the weights. The card follows the six sections of
+ESTRO's AID-RT model card (Barragan-Montero et al. 2026, doi:10.1016/j.phro.2026.100940).
 """
 
 import hashlib
@@ -35,7 +36,7 @@ from recontour.network.description import (
     strict_json,
 )
 from recontour.network.preprocessing import Preprocessing
-from recontour.texts import shown
+from recontour.wording import shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +54,11 @@ class Model:
         """The model card, by section."""
         p = self.provenance
         per_organ = ", ".join(f"{organ} {count}" for organ, count in p.cases_per_organ.items())
-        origin = f"adapted from a model of {' -> '.join(p.parent_centres)}" if p.parent_sha256 else "from scratch"
+        origin = (
+            f"adapted from a model of {' -> '.join(p.parent_centres)}"
+            if p.parent_sha256
+            else "from scratch"
+        )
         return {
             "0 Card": {"written by": f"recontour {p.versions['recontour']}", "date": p.created},
             "1 Model": {
@@ -77,7 +82,9 @@ class Model:
                 + (f"; last {p.retrained_layers} layers retrained" if p.retrained_layers else ""),
                 **({"notices": "; ".join(p.notices)} if p.notices else {}),
             },
-            "4 Evaluation": {"results": "not part of this file: run `recontour evaluate` on your own test patients"},
+            "4 Evaluation": {
+                "results": "not part of this file: run `recontour evaluate` on your own test patients"
+            },
             "5 Other": {
                 "risks": "misses or shifts small organs; follows its centre's protocol, which may not be yours; "
                 "slices are contoured one by one, so organ ends may be ragged",
@@ -90,36 +97,48 @@ class Model:
 
 def versions() -> dict[str, str]:
     """What this model was made with."""
-    packages = {name: version(name) for name in ("recontour", "torch", "numpy", "scipy", "lightning-fabric")}
+    packages = {
+        name: version(name) for name in ("recontour", "torch", "numpy", "scipy", "lightning-fabric")
+    }
     return {"python": platform.python_version(), **packages}
 
 
 def save_model(model: Model, path: Path) -> None:
     """Write a model file, whole or not at all.
 
-    Raises: OutputError: the file exists already. FaultError: the disk is full, or the training left numbers that are no
-        weights, with which the file could not be read again.
+    Raises: OutputError: the file exists already. FaultError: the disk is full, or the training left
+        numbers that are no weights, with which the file could not be read again.
     """
     if odd := _odd_weights(model.network):
-        raise FaultError(f"training diverged: {odd}. No model was written; take another seed (--seed, or a study's)")
-    content = safetensors.torch.save(_weights(model.network), metadata={"recontour": json.dumps(_about(model))})
+        raise FaultError(
+            f"training diverged: {odd}. No model was written; take another seed (--seed, or a study's)"
+        )
+    content = safetensors.torch.save(
+        _weights(model.network), metadata={"recontour": json.dumps(_about(model))}
+    )
     write_bytes(path, content)
 
 
 def refuse_unwritable(model: Model) -> None:
-    """Raise SettingsError where the file of this model could not be read again: before the training, not after it."""
+    """Raise SettingsError where the file of this model could not be read again:
+
+    before the training, not after it.
+    """
     try:
         described = decoded(json.loads(json.dumps(_about(model))))
         _shapes_alone(described)
     except (DescriptionError, NewerFieldError, OlderFieldError, CostError, SettingsError) as error:
-        raise SettingsError(f"the model's file could not be read again ({error}); choose other settings") from error
+        raise SettingsError(
+            f"the model's file could not be read again ({error}); choose other settings"
+        ) from error
 
 
 def load_model(path: Path) -> Model:
-    """Read a model file. It may come from anywhere: what it says is checked before anything is built from it.
+    """Read a model file. It may come from anywhere: what it says is checked before anything is
+    built from it.
 
-    Raises: ModelFileError: it is missing, damaged, not recontour's, of a newer recontour, or beyond the limits of
-        docs/decisions/029-model-limits.md. FaultError: the machine cannot read it.
+    Raises: ModelFileError: it is missing, damaged, not recontour's, of a newer recontour, or beyond
+        the limits of docs/decisions/029-model-limits.md. FaultError: the machine cannot read it.
     """
     container = open_container(path)
     described = _described(container)
@@ -129,7 +148,9 @@ def load_model(path: Path) -> Model:
     except RuntimeError as error:  # the file changed meanwhile
         raise damaged(path, str(error)) from error
     if sha256_of(network) != described.weights_sha256:
-        raise ModelFileError(f"{path}: the weights are not those that were saved (SHA-256); ask for the file again")
+        raise ModelFileError(
+            f"{path}: the weights are not those that were saved (SHA-256); ask for the file again"
+        )
     if odd := _odd_weights(network):
         raise ModelFileError(f"{path} is damaged: {odd}; ask for the file again")
     network.eval()
@@ -173,14 +194,17 @@ def _about(model: Model) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- what a file says, before its weights are read
+# ---------------------------------------------------------------- what a file says, before its
+# weights are read
 
 
 def _described(container: Container) -> Description:
     """The description, once it is sure that the file is a model's and of a known format."""
     path = container.path
     if "recontour" not in container.metadata:
-        raise ModelFileError(f"{path} is a safetensors file, but not a model of recontour's; check the path")
+        raise ModelFileError(
+            f"{path} is a safetensors file, but not a model of recontour's; check the path"
+        )
     try:
         about = strict_json(container.metadata["recontour"])
     except NotJsonError as error:
@@ -193,15 +217,22 @@ def _described(container: Container) -> Description:
     try:
         return decoded(about)
     except OlderFieldError as error:
-        raise ModelFileError(f"{path} is of an older recontour ({error}); train or adapt it again") from error
+        raise ModelFileError(
+            f"{path} is of an older recontour ({error}); train or adapt it again"
+        ) from error
     except NewerFieldError as error:
-        raise ModelFileError(f"{path} is of a newer recontour ({error}); update recontour") from error
+        raise ModelFileError(
+            f"{path} is of a newer recontour ({error}); update recontour"
+        ) from error
     except (DescriptionError, SettingsError) as error:
         raise _damaged_description(path, error) from error
 
 
 def _network(container: Container, described: Description) -> Network:
-    """The network that is described, without weights; refused unless the file's tensors are its own."""
+    """The network that is described, without weights;
+
+    refused unless the file's tensors are its own.
+    """
     try:
         network = _shapes_alone(described)
     except DescriptionError as error:
@@ -254,7 +285,10 @@ def _in_words(claim: tuple[str, tuple[int, ...]] | None) -> str:
 
 
 def _odd_weights(network: Network) -> str:
-    """What no training leaves, and from which nothing but nonsense can be computed; empty if there is nothing."""
+    """What no training leaves, and from which nothing but nonsense can be computed;
+
+    empty if there is nothing.
+    """
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             return f"{name} holds numbers that are not finite"

@@ -1,7 +1,8 @@
 """From a CT's slices to what the network sees, and back: the only place where pixels are resampled.
 
-The network's view of a slice is a square of crop_px pixels of pixel_mm, centred on the body. Training views it through
-a random similarity transform; contouring through none. Both go through `view`.
+The network's view of a slice is a square of crop_px pixels of pixel_mm, centred on the body.
+Training views it through a random similarity transform; contouring through none. Both go through
+`view`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field, Strict
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name all of PyTorch's users know)
+from torch.nn import functional as F
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
@@ -21,7 +22,8 @@ from recontour.geometry import Grid
 BODY_HU = -250.0  # above: tissue; below: air and most couches
 BODY_STEP_MM = 4.0  # the body is sought on pixels of about this size
 
-# What a model file may say. The presets have pixels of 1.0 and 1.25 mm, crops of 225 and 417 px, -200 ... 400 HU.
+# What a model file may say. The presets have pixels of 1.0 and 1.25 mm, crops of 225 and 417 px,
+# -200 ... 400 HU.
 PixelMm = Annotated[float, Strict(), Field(ge=0.1, le=20, allow_inf_nan=False)]
 CropPx = Annotated[int, Strict(), Field(ge=17, le=833)]
 Hu = Annotated[float, Strict(), Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
@@ -31,7 +33,9 @@ NARROWEST_HU = 1.0
 def _opens(window_hu: tuple[float, float]) -> tuple[float, float]:
     low, high = window_hu
     if high - low < NARROWEST_HU:
-        raise ValueError(f"a window from low to high, at least {NARROWEST_HU:.0f} HU wide, is expected")
+        raise ValueError(
+            f"a window from low to high, at least {NARROWEST_HU:.0f} HU wide, is expected"
+        )
     return window_hu
 
 
@@ -54,9 +58,13 @@ class Preprocessing:
     def __post_init__(self) -> None:
         """Raise SettingsError for a view that the network cannot take."""
         if self.crop_px % 8 != 1 or self.crop_px < 17:
-            raise SettingsError(f"crop_px must be 8n + 1 (417, 225, ...), at least 17; got {self.crop_px}")
+            raise SettingsError(
+                f"crop_px must be 8n + 1 (417, 225, ...), at least 17; got {self.crop_px}"
+            )
         if not self.pixel_mm > 0 or not self.window_hu[0] < self.window_hu[1]:
-            raise SettingsError(f"pixel_mm > 0 and window low < high are needed; got {self.pixel_mm}, {self.window_hu}")
+            raise SettingsError(
+                f"pixel_mm > 0 and window low < high are needed; got {self.pixel_mm}, {self.window_hu}"
+            )
 
     def windowed(self, hu: Tensor) -> Tensor:
         """HU -> -1 ... 1."""
@@ -74,19 +82,27 @@ class Similarity:
 
 
 def body_centre_mm(hu: npt.NDArray[np.generic], grid: Grid) -> tuple[float, float]:
-    """The middle of the body, x and y mm: over the slices the median of the largest tissue region's centroid.
+    """The middle of the body, x and y mm: over the slices the median of the largest tissue region's
+    centroid.
 
-    A slice without tissue does not count; a CT without any has its middle at the middle of its grid.
+    A slice without tissue does not count; a CT without any has its middle at the middle of its
+    grid.
     """
     rows, columns = (max(1, round(BODY_STEP_MM / spacing)) for spacing in grid.spacing_mm)
     centroids = []
     for plane in hu:
-        labels, count = ndimage.label(np.asarray(plane[::rows, ::columns], dtype=np.float32) > BODY_HU)
+        labels, count = ndimage.label(
+            np.asarray(plane[::rows, ::columns], dtype=np.float32) > BODY_HU
+        )
         if count:
             largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
             centroids.append(ndimage.center_of_mass(labels == largest))
     _, height, width = grid.shape
-    middle = np.median(centroids, axis=0) * (rows, columns) if centroids else ((height - 1) / 2, (width - 1) / 2)
+    middle = (
+        np.median(centroids, axis=0) * (rows, columns)
+        if centroids
+        else ((height - 1) / 2, (width - 1) / 2)
+    )
     x, y = grid.to_mm(np.array([[middle[1], middle[0]]]))[0]
     return float(x), float(y)
 
@@ -98,9 +114,11 @@ def view(
     preprocessing: Preprocessing,
     transform: Similarity | None = None,
 ) -> Tensor:
-    """What the network sees of planes that lie on a CT's grid: (C, rows, columns) float32 -> (C, crop_px, crop_px).
+    """What the network sees of planes that lie on a CT's grid: (C, rows, columns) float32 -> (C,
+    crop_px, crop_px).
 
-    Bilinear; where the view is coarser than the grid, pixels are averaged first. Beyond the CT its edge goes on.
+    Bilinear; where the view is coarser than the grid, pixels are averaged first. Beyond the CT its
+    edge goes on.
     """
     transform = transform or Similarity()
     steps_mm = preprocessing.pixel_mm / transform.zoom
@@ -121,12 +139,16 @@ def view(
 
 
 def unview(
-    logits_Nhw: npt.NDArray[np.float32], grid: Grid, centre_mm: tuple[float, float], preprocessing: Preprocessing
+    logits_Nhw: npt.NDArray[np.float32],
+    grid: Grid,
+    centre_mm: tuple[float, float],
+    preprocessing: Preprocessing,
 ) -> npt.NDArray[np.bool_]:
     """The way back from plain views of some slices: where logits are positive on the CT's own grid.
 
-    logits_Nhw: (N, h, w) points spread evenly over the view, from the centre of its first pixel to that of its last.
-    Bilinear between points; a view of every pixel made from them first would say the same, as 8n + 1 pixels meet them.
+    logits_Nhw: (N, h, w) points spread evenly over the view, from the centre of its first pixel to
+        that of its last. Bilinear between points; a view of every pixel made from them first would
+        say the same, as 8n + 1 pixels meet them.
     Returns: (N, rows, columns); outside the view nothing is.
     """
     _, height, width = grid.shape
@@ -139,14 +161,18 @@ def unview(
     for mask, logits_hw in zip(masks, logits_Nhw, strict=True):
         positive_hw = logits_hw > 0
         if positive_hw.any():
-            rows, columns = _near(positive_hw.any(axis=1), rows_H), _near(positive_hw.any(axis=0), columns_W)
+            rows, columns = (
+                _near(positive_hw.any(axis=1), rows_H),
+                _near(positive_hw.any(axis=0), columns_W),
+            )
             lines_Hw = _interpolated(logits_hw, rows_H[rows])
             mask[rows, columns] = _interpolated(lines_Hw.T, columns_W[columns]).T > 0
     return masks
 
 
 def _near(positive: npt.NDArray[np.bool_], index: npt.NDArray[np.float64]) -> slice:
-    """Pixels within the view of which any can be positive: those less than one point from a positive one.
+    """Pixels within the view of which any can be positive: those less than one point from a
+    positive one.
 
     positive: by point. index: the pixels' places among the points, ascending.
     """
@@ -155,7 +181,9 @@ def _near(positive: npt.NDArray[np.bool_], index: npt.NDArray[np.float64]) -> sl
     return slice(begin, np.searchsorted(index, min(last + 1, len(positive) - 1), side="right"))
 
 
-def _interpolated(values: npt.NDArray[np.float32], index: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def _interpolated(
+    values: npt.NDArray[np.float32], index: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
     """Linear between rows: (points, M) -> (len(index), M)."""
     below = np.clip(index.astype(np.intp), 0, len(values) - 2)
     share = (index - below).astype(np.float32)[:, None]
@@ -170,5 +198,9 @@ def _averaged(index: Tensor, step: int) -> Tensor:
 def _sample(planes_CHW: Tensor, rows_HW: Tensor, columns_HW: Tensor) -> Tensor:
     """Bilinear samples at fractional indices; the edge goes on beyond the planes."""
     _, height, width = planes_CHW.shape
-    to_unit = torch.stack([columns_HW * (2 / max(width - 1, 1)) - 1, rows_HW * (2 / max(height - 1, 1)) - 1], dim=-1)
-    return F.grid_sample(planes_CHW[None], to_unit[None], padding_mode="border", align_corners=True)[0]
+    to_unit = torch.stack(
+        [columns_HW * (2 / max(width - 1, 1)) - 1, rows_HW * (2 / max(height - 1, 1)) - 1], dim=-1
+    )
+    return F.grid_sample(
+        planes_CHW[None], to_unit[None], padding_mode="border", align_corners=True
+    )[0]

@@ -8,7 +8,17 @@ import numpy as np
 
 from recontour.evaluation.tables import cell_of
 from recontour.files import output_error, write_text
-from recontour.study.tables import SOURCE, TARGET, Cases, Depth, Found, Main, Normalisation, Separately, published
+from recontour.study.tables import (
+    SOURCE,
+    TARGET,
+    Cases,
+    Depth,
+    Found,
+    Main,
+    Normalisation,
+    Separately,
+    published,
+)
 from recontour.texts import csv_text
 
 Cell = str | int | float
@@ -34,7 +44,9 @@ def _tables(found: Found) -> dict[str, list[Row]]:
     return {
         "models": list(_models(found.main)) if found.main else [],
         "statistics": [
-            {"fold": fold, **_flat(row)} for fold, main in folds.items() for row in main.differences.values()
+            {"fold": fold, **_flat(row)}
+            for fold, main in folds.items()
+            for row in main.differences.values()
         ],
         "retention": [_flat(row) for row in found.kept.models.values()] if found.kept else [],
         "depth": _rows(found.depth),
@@ -61,7 +73,9 @@ def _models(main: Main) -> Iterator[Row]:
 
 def _separately(separately: Separately) -> Iterator[Row]:
     """Each row beside what the joint models cost."""
-    joint = _flat({"joint_iterations": separately.joint_iterations, "joint_seconds": separately.joint_seconds})
+    joint = _flat(
+        {"joint_iterations": separately.joint_iterations, "joint_seconds": separately.joint_seconds}
+    )
     for row in separately.rows:
         yield _flat(row) | joint
 

@@ -25,7 +25,8 @@ REMOVE = "remove the file and go on with --resume: the model is kept, its times 
 
 
 class Diary:
-    """One line an iteration: number, loss, seconds, and of these waited, and for a frozen trunk's features.
+    """One line an iteration: number, loss, seconds, and of these waited, and for a frozen trunk's
+    features.
 
     Another where it was taken: number, mean validation DSC.
     A resumed run writes some iterations again, with the same loss; the later line counts.
@@ -49,7 +50,10 @@ class Diary:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         assert self._file
         try:
@@ -63,13 +67,17 @@ class Diary:
         self._write("step", step.iteration, *self._steps[step.iteration])
 
     def validate(self, iteration: int, measure: Callable[[], float]) -> None:
-        """Measure and keep the validation DSC after an iteration, unless that was done before the run was resumed."""
+        """Measure and keep the validation DSC after an iteration, unless that was done before the
+        run was resumed.
+        """
         if iteration not in self._dsc:
             self._dsc[iteration] = measure()
             self._write("validation", iteration, self._dsc[iteration])
 
     def has(self, iterations: int) -> bool:
-        """Whether every iteration of a training is in it, so that its times are those of the training."""
+        """Whether every iteration of a training is in it, so that its times are those of the
+        training.
+        """
         return self._steps.keys() >= set(range(1, iterations + 1))
 
     @property
@@ -98,15 +106,22 @@ class Diary:
         for first in range(0, len(ordered), WINDOW):
             window = ordered[first : first + WINDOW]
             spent += sum(self._steps[i][1] for i in window)
-            points.append(Point(window[-1], spent, sum(self._steps[i][0] for i in window) / len(window)))
+            points.append(
+                Point(window[-1], spent, sum(self._steps[i][0] for i in window) / len(window))
+            )
         return tuple(points)
 
     @property
     def validation(self) -> tuple[Point, ...]:
         """Mean DSC on the validation cases."""
         ordered = sorted(self._steps)
-        spent = [0.0, *accumulate(self._steps[i][1] for i in ordered)]  # before the first step, and after each
-        return tuple(Point(i, spent[bisect_right(ordered, i)], self._dsc[i]) for i in sorted(self._dsc))
+        spent = [
+            0.0,
+            *accumulate(self._steps[i][1] for i in ordered),
+        ]  # before the first step, and after each
+        return tuple(
+            Point(i, spent[bisect_right(ordered, i)], self._dsc[i]) for i in sorted(self._dsc)
+        )
 
     def _write(self, *cells: str | float) -> None:
         """Append a line, which a kill leaves there; once a second, see all of them onto the disk.
@@ -144,14 +159,22 @@ class Diary:
                 try:
                     self._keep(line.split(",")[:-1])
                 except ValueError as error:
-                    raise ScoresError(f"{self._path}, line {number} is damaged ({error}); {REMOVE}") from error
+                    raise ScoresError(
+                        f"{self._path}, line {number} is damaged ({error}); {REMOVE}"
+                    ) from error
 
     def _keep(self, row: list[str]) -> None:
         kind, iteration, *numbers = row
         at, values = int(iteration), tuple(map(float, numbers))
-        is_step = kind == "step" and len(values) == 4 and all(math.isfinite(value) for value in values)
+        is_step = (
+            kind == "step" and len(values) == 4 and all(math.isfinite(value) for value in values)
+        )
         is_look = kind == "validation" and len(values) == 1 and not math.isinf(values[0])
-        if not (is_step or is_look) or not 1 <= at <= MOST_ITERATIONS or any(abs(value) > MOST for value in values):
+        if (
+            not (is_step or is_look)
+            or not 1 <= at <= MOST_ITERATIONS
+            or any(abs(value) > MOST for value in values)
+        ):
             raise ValueError("no line of a diary")
         if is_step and min(values[1:]) < 0:
             raise ValueError("a time below 0")

@@ -1,4 +1,7 @@
-"""How long a study will take on this machine, and how much disk: from a few timed steps, before anything is run."""
+"""How long a study will take on this machine, and how much disk:
+
+from a few timed steps, before anything is run.
+"""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +20,9 @@ from recontour.training.presets import preset_of
 from recontour.training.profile import time_step
 from recontour.transfer.depth import freeze_all_but_last
 
-FILES_PER_MODEL = 3  # a model file, and while it is trained a checkpoint: weights with two moments each
+FILES_PER_MODEL = (
+    3  # a model file, and while it is trained a checkpoint: weights with two moments each
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,9 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
     torch.set_num_threads(threads_of(ground.study))
     preset = preset_of(ground.study.preset)
     organs = max((cell.organs for cell in cells), key=len)
-    cases = [case for case in ground.cases("target", "train") if not set(organs).isdisjoint(case.organs)][:1]
+    cases = [
+        case for case in ground.cases("target", "train") if not set(organs).isdisjoint(case.organs)
+    ][:1]
     present = [organ for organ in organs if organ in cases[0].organs]
     batch = Batches(cases, present, preset.preprocessing, preset.adapt, 0)[0]
     network = Network(preset.architecture, len(present))
@@ -55,21 +62,35 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
     watched = sum(case.grid.shape[0] for case in ground.cases("target", "validation"))
 
     def cost(cell: Cell) -> Estimate:
-        shallow = cell.retrain_last is not None and cell.retrain_last <= ground.study.models.retrain_last
+        shallow = (
+            cell.retrain_last is not None and cell.retrain_last <= ground.study.models.retrain_last
+        )
         slices = cell.batch or preset.train.batch
         asks_parent = cell.parent and not cell.plain and preset.adapt.parent_patients > 0
         caches = shallow and cached and not cell.plain
-        new = seen = 1.0  # shares: of slices whose features are not in the cache yet, of features that a step sees
+        new = seen = (
+            # shares: of slices whose features are not in the cache yet, of features that a step
+            # sees
+            1.0
+        )
         if caches and cell.iterations:
             new = min(1.0, store.slots / (cell.iterations * slices))
-            seen = share_seen(replace(preset.adapt, iterations=cell.iterations), store.features_hwC[0])
-        step = (seen * frozen.head + new * frozen.trunk if shallow else whole) * slices / preset.train.batch
+            seen = share_seen(
+                replace(preset.adapt, iterations=cell.iterations), store.features_hwC[0]
+            )
+        step = (
+            (seen * frozen.head + new * frozen.trunk if shallow else whole)
+            * slices
+            / preset.train.batch
+        )
         looks = cell.iterations // cell.validate_every if cell.validate_every else 0
         scored = tested * bool(cell.iterations) + watched * looks
         return Estimate(
             seconds=cell.iterations * step + scored * (beside_parent if asks_parent else alone),
             bytes=FILES_PER_MODEL * weights,
-            cache_bytes=store.most_bytes(replace(preset.adapt, iterations=cell.iterations)) if caches else 0,
+            cache_bytes=store.most_bytes(replace(preset.adapt, iterations=cell.iterations))
+            if caches
+            else 0,
         )
 
     return {cell.id: cost(cell) for cell in cells}

@@ -1,22 +1,33 @@
-"""The study's curves as SVG. Each model keeps its colour, marker and line in all of them: they read without colour."""
+"""The study's curves as SVG.
+
+Each model keeps its colour, marker and line in all of them: they read without colour.
+"""
 
 import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from recontour.evaluation.figures import colour_of
 from recontour.evaluation.plotting import default_settings
 from recontour.evaluation.summary import MINUS
-from recontour.study.tables import MODELS, Cases, CurveRow, Depth, DepthRow, Estimate, Level, TimesRow
+from recontour.geometry.arrays import Floats
+from recontour.study.tables import (
+    MODELS,
+    Cases,
+    CurveRow,
+    Depth,
+    DepthRow,
+    Estimate,
+    Level,
+    TimesRow,
+)
 
 if TYPE_CHECKING:  # loaded where a figure is drawn: its settings are read then
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Floats = npt.NDArray[np.float64]
 
 COLOURS = colour_of(MODELS)
 MARKERS = dict(zip(MODELS, "os^", strict=True))
@@ -52,10 +63,20 @@ def depth_plot(depth: Depth, levels: Mapping[str, Estimate], times: Sequence[Tim
     left.set_xlim(-0.4, max([*places, *aside]) + 0.5)
     _finish(left, "retrained layers", "mean DSC")
     _legend(left, columns=2)
-    right.plot(places, [row.seconds_per_iteration for row in curve], color=colour, marker=marker, markersize=5)
-    trained_anew = next((row.seconds_per_iteration for row in times if row.model == "Model_T"), np.nan)
+    right.plot(
+        places,
+        [row.seconds_per_iteration for row in curve],
+        color=colour,
+        marker=marker,
+        markersize=5,
+    )
+    trained_anew = next(
+        (row.seconds_per_iteration for row in times if row.model == "Model_T"), np.nan
+    )
     if np.isfinite(trained_anew):
-        right.axhline(trained_anew, color=COLOURS["Model_T"], linestyle="--", label="Model_T, all layers")
+        right.axhline(
+            trained_anew, color=COLOURS["Model_T"], linestyle="--", label="Model_T, all layers"
+        )
         _legend(right)
     right.set_xticks(places, [_layers(row) for row in curve])
     right.set_ylim(bottom=0)
@@ -69,13 +90,26 @@ def _layers(row: DepthRow) -> str:
 
 @default_settings()
 def cases_plot(cases: Cases) -> str:
-    """DSC of T and ST by the number of target cases; a dot a draw, beside its curve so that none is hidden."""
+    """DSC of T and ST by the number of target cases;
+
+    a dot a draw, beside its curve so that none is hidden.
+    """
     figure = _figure(3.1)
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     numbers = np.array([row.cases for row in cases.rows], dtype=np.float64)
     for model, sides, draws, shift in (
-        ("Model_T", [row.t for row in cases.rows], [[*row.t_draws.values()] for row in cases.rows], 1.05),
-        ("Model_ST", [row.st for row in cases.rows], [[*row.st_draws.values()] for row in cases.rows], 1 / 1.05),
+        (
+            "Model_T",
+            [row.t for row in cases.rows],
+            [[*row.t_draws.values()] for row in cases.rows],
+            1.05,
+        ),
+        (
+            "Model_ST",
+            [row.st for row in cases.rows],
+            [[*row.st_draws.values()] for row in cases.rows],
+            1 / 1.05,
+        ),
     ):
         _band(left, numbers, sides, COLOURS[model], MARKERS[model], LINES[model], model)
         for number, of_number in zip(numbers, draws, strict=True):
@@ -124,8 +158,13 @@ def curves_plot(curves: Sequence[CurveRow]) -> str:
             label="_" if (curve, model) in named else model,
         )
         named.add((curve, model))
-    panels["loss"].set_yscale("log" if all(row.value > 0 for row in curves if row.curve == "loss") else "linear")
-    for curve, name in (("loss", "loss, smoothed"), ("validation", "DSC, target's validation cases")):
+    panels["loss"].set_yscale(
+        "log" if all(row.value > 0 for row in curves if row.curve == "loss") else "linear"
+    )
+    for curve, name in (
+        ("loss", "loss, smoothed"),
+        ("validation", "DSC, target's validation cases"),
+    ):
         _finish(panels[curve], "minutes of training", name)
         _legend(panels[curve], columns=3)
     return _svg(figure)
@@ -138,16 +177,37 @@ def smoothed(values: Floats) -> Floats:
     return np.asarray(np.convolve(values, window, mode="same") / counts)
 
 
-def _band(panel: "Axes", x: Floats, levels: Sequence[Level], colour: str, marker: str, line: str, label: str) -> None:
+def _band(
+    panel: "Axes",
+    x: Floats,
+    levels: Sequence[Level],
+    colour: str,
+    marker: str,
+    line: str,
+    label: str,
+) -> None:
     if any(level.patients for level in levels):
         _curve(panel, x, [level.dsc for level in levels], colour, marker, line, label)
 
 
 def _curve(
-    panel: "Axes", x: Floats, estimates: Sequence[Estimate], colour: str, marker: str, line: str, label: str
+    panel: "Axes",
+    x: Floats,
+    estimates: Sequence[Estimate],
+    colour: str,
+    marker: str,
+    line: str,
+    label: str,
 ) -> None:
     """A curve in its 95 % band."""
-    panel.fill_between(x, [e.low for e in estimates], [e.high for e in estimates], color=colour, alpha=0.2, linewidth=0)
+    panel.fill_between(
+        x,
+        [e.low for e in estimates],
+        [e.high for e in estimates],
+        color=colour,
+        alpha=0.2,
+        linewidth=0,
+    )
     panel.plot(
         x, [e.mean for e in estimates],
         color=colour, marker=marker, linestyle=line, linewidth=1.3, markersize=5, label=label, zorder=3,
@@ -163,14 +223,24 @@ def _whisker(panel: "Axes", x: float, one: Estimate, colour: str, marker: str) -
 def _horizontal(panel: "Axes", level: Estimate, model: str, where: str) -> None:
     if np.isfinite(level.mean):
         panel.axhline(
-            level.mean, color=COLOURS[model], linestyle=LINES[model], linewidth=1.5, label=f"{model}, {where}"
+            level.mean,
+            color=COLOURS[model],
+            linestyle=LINES[model],
+            linewidth=1.5,
+            label=f"{model}, {where}",
         )
 
 
 def _legend(panel: "Axes", columns: int = 1) -> None:
     """Above the panel, where it hides nothing."""
     if panel.get_legend_handles_labels()[0]:
-        panel.legend(fontsize=6.5, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
+        panel.legend(
+            fontsize=6.5,
+            frameon=False,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=columns,
+        )
 
 
 def _finish(panel: "Axes", x: str, y: str) -> None:

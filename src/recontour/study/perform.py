@@ -1,7 +1,8 @@
-"""One cell, from its parent's file to its result: the small interface that a study's machines share.
+"""One cell, from its parent's file to its result: the small interface that a study's machines
+share.
 
-`perform(cell, ground, ...)` needs the study's folder and nothing else, and may be broken off at any moment: repeated,
-it goes on from the last checkpoint and ends in the same numbers.
+`perform(cell, ground, ...)` needs the study's folder and nothing else, and may be broken off at any
+moment: repeated, it goes on from the last checkpoint and ends in the same numbers.
 """
 
 import json
@@ -17,10 +18,18 @@ import numpy as np
 from recontour.cohort import Case, Cohort
 from recontour.errors import OrganError, ResumeError
 from recontour.evaluation import CaseScore, mean_over_organs
+from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, save_model
 from recontour.study.cells import Cell
 from recontour.study.diary import Diary
-from recontour.study.results import Contouring, Mask, Result, Training, cell_folder, write_masks, write_result
+from recontour.study.results import (
+    Contouring,
+    Result,
+    Training,
+    cell_folder,
+    write_masks,
+    write_result,
+)
 from recontour.study.settings import Study
 from recontour.study.split import Patients, Split
 from recontour.training.batches import Batches
@@ -54,7 +63,10 @@ class Ground:
 
     @property
     def scored(self) -> dict[str, list[Case]]:
-        """What every model is scored on: the target's test cases, and some of the source's for what was forgotten."""
+        """What every model is scored on:
+
+        the target's test cases, and some of the source's for what was forgotten.
+        """
         return {
             "target test": self.cases("target", "test"),
             "source test": self.cases("source", "test")[: self.study.retention_cases],
@@ -71,7 +83,9 @@ def perform(cell: Cell, ground: Ground, tell: Telling = lambda _words: None) -> 
         _keep(model, folder / "model")
         training = Training(0, 0.0, nan, nan, nan, _count(model), 0)
     tell("scoring")
-    scores, contouring = _score(cell, ground, model) if cell.iterations else ({}, Contouring(0, 0, 0.0))
+    scores, contouring = (
+        _score(cell, ground, model) if cell.iterations else ({}, Contouring(0, 0, 0.0))
+    )
     trained_with = {**recipe_of(ground.study), **load_model(folder / "model").provenance.versions}
     result = Result(cell, training, contouring, len(cases), scores, trained_with)
     write_result(ground.out, result)
@@ -81,7 +95,10 @@ def perform(cell: Cell, ground: Ground, tell: Telling = lambda _words: None) -> 
 def recipe_of(study: Study) -> dict[str, str]:
     """What a study's preset stands for in this recontour."""
     preset = preset_of(study.preset)
-    return {f"preset {study.preset}: {part}": str(getattr(preset, part)) for part in preset.__dataclass_fields__}
+    return {
+        f"preset {study.preset}: {part}": str(getattr(preset, part))
+        for part in preset.__dataclass_fields__
+    }
 
 
 # Where a cell starts from
@@ -102,14 +119,17 @@ def _start(cell: Cell, ground: Ground) -> tuple[Model, Sequence[Case], Recipe]:
         last = cell.retrain_last or 1
         return take_over(parent, cohort, cases, organs, recipe, last, cell.seed), cases, recipe
     recipe = _recipe(cell, preset.train)
-    model = begin(cohort, cases, organs, ground.study.preset, _settings(cell, preset, recipe), cell.seed)
+    model = begin(
+        cohort, cases, organs, ground.study.preset, _settings(cell, preset, recipe), cell.seed
+    )
     if cell.model == "random" or recipe.frozen_statistics:
         calibrate(model, cases, recipe)
     return model, cases, recipe
 
 
 def training_cases(cell: Cell, ground: Ground, centre: str) -> Sequence[Case]:
-    """What a cell learns from: all cases, or those of the first few patients in an order that the draw decides.
+    """What a cell learns from: all cases, or those of the first few patients in an order that the
+    draw decides.
 
     A larger number of the same draw holds the smaller.
     """
@@ -125,7 +145,10 @@ def training_cases(cell: Cell, ground: Ground, centre: str) -> Sequence[Case]:
 
 
 def _recipe(cell: Cell, recipe: Recipe) -> Recipe:
-    """The preset's recipe at the cell's length and batch; the learning rate goes with the root of the batch."""
+    """The preset's recipe at the cell's length and batch;
+
+    the learning rate goes with the root of the batch.
+    """
     batch = cell.batch or recipe.batch
     return replace(
         recipe,
@@ -139,14 +162,22 @@ def _recipe(cell: Cell, recipe: Recipe) -> Recipe:
 
 
 def _settings(cell: Cell, preset: Preset, recipe: Recipe) -> Preset:
-    norm = preset.architecture.norm if cell.norm is None else "group" if cell.norm == "group" else "batch"
+    norm = (
+        preset.architecture.norm
+        if cell.norm is None
+        else "group"
+        if cell.norm == "group"
+        else "batch"
+    )
     return replace(preset, architecture=replace(preset.architecture, norm=norm), train=recipe)
 
 
 # Training
 
 
-def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], recipe: Recipe, tell: Telling) -> Training:
+def _train(
+    cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], recipe: Recipe, tell: Telling
+) -> Training:
     folder = cell_folder(ground.out, cell)
     out = folder / "model"
     watched = ground.cases("target", "validation") if cell.validate_every else []
@@ -154,7 +185,9 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
         if out.exists():  # killed between the model and its result
             kept = load_model(out)
             if kept.recipe != json.loads(json.dumps(asdict(recipe))):  # as a model file has it
-                raise ResumeError(f"{out} was trained by another recipe; delete {folder}, and go on with --resume")
+                raise ResumeError(
+                    f"{out} was trained by another recipe; delete {folder}, and go on with --resume"
+                )
             model.network.load_state_dict(kept.network.state_dict())
         else:
             with closing(fit(model, cases, recipe, out, resume=True)) as steps:
@@ -162,11 +195,14 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
                     diary.note(step)
                     tell(f"{step.iteration}/{recipe.iterations}")
                     if watched and (
-                        step.iteration % (cell.validate_every or 1) == 0 or step.iteration == recipe.iterations
+                        step.iteration % (cell.validate_every or 1) == 0
+                        or step.iteration == recipe.iterations
                     ):
                         diary.validate(step.iteration, lambda: _mean_dsc(model, watched, ground))
         trunk, head = nan, nan
-        is_timed = diary.has(recipe.iterations)  # not where it was lost, beside a model that is there
+        is_timed = diary.has(
+            recipe.iterations
+        )  # not where it was lost, beside a model that is there
         if cell.validate_every and is_timed:
             tell("timing")
             trunk, head = time_shares(model, cases, recipe, diary)
@@ -177,14 +213,21 @@ def _train(cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], reci
             trunk=trunk,
             head=head,
             parameters=_count(model),
-            retrained_parameters=sum(p.numel() for p in model.network.parameters() if p.requires_grad),
+            retrained_parameters=sum(
+                p.numel() for p in model.network.parameters() if p.requires_grad
+            ),
             loss=diary.loss,
             validation=diary.validation,
         )
 
 
-def time_shares(model: Model, cases: Sequence[Case], recipe: Recipe, diary: Diary) -> tuple[float, float]:
-    """Shares of trunk and head in a training's time: of cached features as it was, else by timing an iteration."""
+def time_shares(
+    model: Model, cases: Sequence[Case], recipe: Recipe, diary: Diary
+) -> tuple[float, float]:
+    """Shares of trunk and head in a training's time:
+
+    of cached features as it was, else by timing an iteration.
+    """
     busy = 1 - diary.waiting
     if learns_from_features(model.network, recipe):
         return diary.features, busy - diary.features
@@ -210,14 +253,19 @@ def _mean_dsc(model: Model, cases: Sequence[Case], ground: Ground) -> float:
     rows = []
     for case in cases:
         patient = ground.patient_of("target", case.id)
-        rows += [replace(row, patient=patient) for row, _ in score_masks(case, "model", contour_case(model, case))]
+        rows += [
+            replace(row, patient=patient)
+            for row, _ in score_masks(case, "model", contour_case(model, case))
+        ]
     return mean_over_organs(rows, "model", model.organs)
 
 
 # Scoring
 
 
-def _score(cell: Cell, ground: Ground, model: Model) -> tuple[dict[str, list[CaseScore]], Contouring]:
+def _score(
+    cell: Cell, ground: Ground, model: Model
+) -> tuple[dict[str, list[CaseScore]], Contouring]:
     folds = ground.scored
     scores: dict[str, list[CaseScore]] = {}
     kept: dict[tuple[str, str], Mask] = {}

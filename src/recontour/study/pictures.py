@@ -26,7 +26,10 @@ class Shown:
 
 
 def pictured(main: Main, found: Found, overlay_of: OverlayOf) -> Iterator[Shown]:
-    """Each organ's median case by the last model's DSC, of one seed; one overlay in memory at a time."""
+    """Each organ's median case by the last model's DSC, of one seed;
+
+    one overlay in memory at a time.
+    """
     seeds = [_finished(found, triple) for triple in found.grid.models]
     there = max(seeds, key=len, default={})  # the first seed with both models, or else with one
     scores = {
@@ -37,8 +40,13 @@ def pictured(main: Main, found: Found, overlay_of: OverlayOf) -> Iterator[Shown]
     cases = picture_cases(scores.values(), list(there))
     for organ, ranks in ((organ, cases[organ]) for organ in main.organs if organ in cases):
         case = ranks.get("median") or ranks.get("worst") or ranks["only"]
-        of_case = {model: scores[organ, case, model] for model in there if (organ, case, model) in scores}
-        dsc = {model: "missed" if row.is_missed else number(row.dsc, 2) for model, row in of_case.items()}
+        of_case = {
+            model: scores[organ, case, model] for model in there if (organ, case, model) in scores
+        }
+        dsc = {
+            model: "missed" if row.is_missed else number(row.dsc, 2)
+            for model, row in of_case.items()
+        }
         seed = next(iter(there.values())).seed
         yield Shown(organ, case, draw(overlay_of(case, organ, there)), dsc, seed)
 

@@ -1,4 +1,7 @@
-"""The report of a study: one HTML file that needs nothing else, and every number in tables/*.csv."""
+"""The report of a study:
+
+one HTML file that needs nothing else, and every number in tables/*.csv.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,20 +68,25 @@ def write_study_report(
     overlay_of: OverlayOf,
     about: About,
 ) -> None:
-    """Write out/report.html and out/tables/*.csv, each whole, over earlier ones; a table of nothing is not left there.
+    """Write out/report.html and out/tables/*.csv, each whole, over earlier ones; a table of nothing
+    is not left there.
 
-    results: of the finished cells. failed: why the others failed, by the cell's id. overlay_of: asked for one at a
-    time.
+    results: of the finished cells. failed: why the others failed, by the cell's id. overlay_of:
+        asked for one at a time.
 
     Raises: OutputError: a file cannot be written there.
     """
     found = find(grid, results)
-    page = render("recontour.study", "study.html", _contents(found, failed, overlay_of, about), FILTERS)
+    page = render(
+        "recontour.study", "study.html", _contents(found, failed, overlay_of, about), FILTERS
+    )
     write_tables(out / "tables", found)
     write_text(out / "report.html", page, replace=True)
 
 
-def _contents(found: Found, failed: Mapping[str, str], overlay_of: OverlayOf, about: About) -> dict[str, object]:
+def _contents(
+    found: Found, failed: Mapping[str, str], overlay_of: OverlayOf, about: About
+) -> dict[str, object]:
     """Everything the template names; what belongs to a section, only if that is there."""
     main, kept = found.main, found.kept
     cells = found.grid.cells
@@ -99,7 +107,8 @@ def _contents(found: Found, failed: Mapping[str, str], overlay_of: OverlayOf, ab
         "headline": headline(main, about.source, about.target) if main else "",
         "verdict": verdict(main, sections, about.source, about.target),
         "power": summary.power(main.comparisons) if main else "",
-        "words": sections | {"separately": separately_words(found.separately) if found.separately else []},
+        "words": sections
+        | {"separately": separately_words(found.separately) if found.separately else []},
         "published": published(),
         "curves_plot": Markup(curves_plot(found.curves)) if found.curves else "",
     }
@@ -112,7 +121,11 @@ def _contents(found: Found, failed: Mapping[str, str], overlay_of: OverlayOf, ab
         contents |= _main(main)
         contents["overlays"] = list(pictured(main, found, overlay_of))
     if kept:
-        changes = {(organ, b): row.difference for (organ, a, b), row in kept.differences.items() if a == "Model_S"}
+        changes = {
+            (organ, b): row.difference
+            for (organ, a, b), row in kept.differences.items()
+            if a == "Model_S"
+        }
         contents |= {"kept": kept.models, "kept_change": changes}
     return contents
 
@@ -120,8 +133,12 @@ def _contents(found: Found, failed: Mapping[str, str], overlay_of: OverlayOf, ab
 def _main(main: Main) -> dict[str, object]:
     """The tables and plots of Model_S, Model_T and Model_ST on the target's cases."""
     return {
-        "measures": {table.measure: table for table in summary.tables(main.scores, MODELS, main.organs)},
-        "tests": {(row.organ, row.model_a, row.model_b): summary.printed(row) for row in main.comparisons},
+        "measures": {
+            table.measure: table for table in summary.tables(main.scores, MODELS, main.organs)
+        },
+        "tests": {
+            (row.organ, row.model_a, row.model_b): summary.printed(row) for row in main.comparisons
+        },
         "mean": main.models,
         "gain": {key: row.difference for key, row in main.differences.items()},
         "box_plots": Markup(box_plots(per_patient(main.scores), MODELS)),

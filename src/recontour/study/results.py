@@ -5,10 +5,10 @@ DIR/
   split.csv                centre, case, fold: the same for every model
   cells/ID/model           the model file
   cells/ID/result.json     how training went, and by what; written last: a cell with it is finished
-  cells/ID/scores.csv      every case of every fold, as an evaluation writes them; the model is called ID
-  cells/ID/masks.npz       the main models' contours of the target's test cases, for the pictures
-  cells/ID/failed.txt      why the last attempt failed, instead of all that
-  report.html, tables/     what `recontour report` makes of it
+  cells/ID/scores.csv      every case of every fold, as an evaluation writes them; the model is
+  called ID cells/ID/masks.npz       the main models' contours of the target's test cases, for the
+  pictures cells/ID/failed.txt      why the last attempt failed, instead of all that report.html,
+  tables/     what `recontour report` makes of it
 """
 
 import io
@@ -23,23 +23,26 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from recontour.errors import ScoresError
 from recontour.evaluation import CaseScore, read_scores, write_scores
 from recontour.files import whole_file, write_text
+from recontour.geometry.arrays import Mask
 from recontour.study.cells import Cell
 from recontour.study.settings import mistakes
-from recontour.texts import UnreadableError, read_given, shown
+from recontour.texts import UnreadableError, read_given
+from recontour.wording import shown
 
-Mask = npt.NDArray[np.bool_]
 MOST_RESULT_BYTES = 2**26
 MOST_HEADER_BYTES = 2**12  # of an array in masks.npz
 
 
 def _within(low: float, high: float, *others: float) -> Callable[[float], float]:
-    """A check that a number lies between two others; NaN, which stands for nothing to measure, always may."""
+    """A check that a number lies between two others;
+
+    NaN, which stands for nothing to measure, always may.
+    """
 
     def checked(value: float) -> float:
         if not (low <= value <= high or math.isnan(value) or value in others):
@@ -127,8 +130,12 @@ class Result:
     training: Training
     contouring: Contouring
     train_cases: int
-    scores: Mapping[str, Sequence[CaseScore]]  # by fold: "target test", "target validation", "source test"
-    trained_with: Mapping[str, str] = field(default_factory=dict)  # recipe and versions; {}: an earlier one kept none
+    scores: Mapping[
+        str, Sequence[CaseScore]
+    ]  # by fold: "target test", "target validation", "source test"
+    trained_with: Mapping[str, str] = field(
+        default_factory=dict
+    )  # recipe and versions; {}: an earlier one kept none
 
 
 def cell_folder(out: Path, cell: Cell) -> Path:
@@ -144,7 +151,9 @@ def is_finished(out: Path, cell: Cell) -> bool:
 def write_result(out: Path, result: Result) -> None:
     """Keep a result: result.json comes last, so that it vouches for the rest."""
     folder = cell_folder(out, result.cell)
-    (folder / "scores.csv").unlink(missing_ok=True)  # of an attempt that was cut off between the two
+    (folder / "scores.csv").unlink(
+        missing_ok=True
+    )  # of an attempt that was cut off between the two
     write_scores(folder / "scores.csv", [row for rows in result.scores.values() for row in rows])
     about = {
         "training": asdict(result.training),
@@ -152,7 +161,9 @@ def write_result(out: Path, result: Result) -> None:
         "train_cases": result.train_cases,
         "trained_with": dict(result.trained_with),
         "folds": {fold: sorted({row.case for row in rows}) for fold, rows in result.scores.items()},
-        "rows": {fold: len(rows) for fold, rows in result.scores.items()},  # of scores.csv, in this order
+        "rows": {
+            fold: len(rows) for fold, rows in result.scores.items()
+        },  # of scores.csv, in this order
     }
     write_text(folder / "result.json", json.dumps(about, indent=1) + "\n", replace=True)
 
@@ -164,7 +175,9 @@ def read_result(out: Path, cell: Cell) -> Result | None:
     """
     path = cell_folder(out, cell) / "result.json"
     try:
-        about = TypeAdapter(_Written).validate_json(read_given(path, MOST_RESULT_BYTES), strict=True)
+        about = TypeAdapter(_Written).validate_json(
+            read_given(path, MOST_RESULT_BYTES), strict=True
+        )
         if about.training.iterations != cell.iterations:
             raise ValueError(f"{about.training.iterations} iterations, not {cell.iterations}")
         scores = read_scores(path.with_name("scores.csv"))
@@ -176,7 +189,9 @@ def read_result(out: Path, cell: Cell) -> Result | None:
         raise _damaged(path, mistakes(error)) from error
     except (UnreadableError, ScoresError, ValueError) as error:
         raise _damaged(path, str(error)) from error
-    return Result(cell, about.training, about.contouring, about.train_cases, by_fold, about.trained_with)
+    return Result(
+        cell, about.training, about.contouring, about.train_cases, by_fold, about.trained_with
+    )
 
 
 def _damaged(path: Path, why: str) -> ScoresError:
@@ -190,19 +205,29 @@ def _refuse_impossible(scores: Sequence[CaseScore], cell: Cell) -> None:
     """Raise ValueError where a row cannot be this cell's."""
     for line, row in enumerate(scores, start=2):
         if row.model != cell.id or row.organ not in cell.organs:
-            raise ValueError(f"scores.csv, row {line}: model {shown(row.model)}, organ {shown(row.organ)}")
+            raise ValueError(
+                f"scores.csv, row {line}: model {shown(row.model)}, organ {shown(row.organ)}"
+            )
         for measure, check in MEASURES.items():
             try:
                 check(getattr(row, measure))
             except ValueError as error:
-                raise ValueError(f"scores.csv, row {line}: {measure} is {getattr(row, measure):g}: {error}") from error
+                raise ValueError(
+                    f"scores.csv, row {line}: {measure} is {getattr(row, measure):g}: {error}"
+                ) from error
 
 
 def _by_fold(scores: Sequence[CaseScore], about: _Written) -> dict[str, Sequence[CaseScore]]:
-    """Rows of scores.csv by fold: as many as each has, or by the cases' names where an earlier recontour wrote them."""
+    """Rows of scores.csv by fold:
+
+    as many as each has, or by the cases' names where an earlier recontour wrote them.
+    """
     by_fold: dict[str, Sequence[CaseScore]]
     if about.rows is None:
-        by_fold = {fold: [row for row in scores if row.case in cases] for fold, cases in about.folds.items()}
+        by_fold = {
+            fold: [row for row in scores if row.case in cases]
+            for fold, cases in about.folds.items()
+        }
     else:
         if len(scores) != sum(about.rows.values()):
             raise ValueError(f"scores.csv has {len(scores)} rows, not {sum(about.rows.values())}")
@@ -224,12 +249,19 @@ def read_results(out: Path, cells: Iterable[Cell]) -> dict[str, Result]:
 
 def write_masks(out: Path, cell: Cell, masks: Mapping[tuple[str, str], Mask]) -> None:
     """Keep contours by case and organ, a bit a voxel."""
-    packed = {f"{case}/{organ}": np.packbits(mask, axis=-1) for (case, organ), mask in masks.items()}
-    with whole_file(cell_folder(out, cell) / "masks.npz", replace=True) as partial, partial.open("wb") as file:
+    packed = {
+        f"{case}/{organ}": np.packbits(mask, axis=-1) for (case, organ), mask in masks.items()
+    }
+    with (
+        whole_file(cell_folder(out, cell) / "masks.npz", replace=True) as partial,
+        partial.open("wb") as file,
+    ):
         np.savez_compressed(file, **packed)  # type: ignore[arg-type]  # numpy's stub takes names for its own options
 
 
-def read_mask(out: Path, cell: Cell, case: str, organ: str, shape: tuple[int, int, int]) -> Mask | None:
+def read_mask(
+    out: Path, cell: Cell, case: str, organ: str, shape: tuple[int, int, int]
+) -> Mask | None:
     """A cell's contour of one organ, (slice, row, column); None if it was not kept.
 
     shape: that of the case's grid. Raises: ScoresError: the file is damaged.
@@ -258,7 +290,9 @@ def read_mask(out: Path, cell: Cell, case: str, organ: str, shape: tuple[int, in
 
 
 def _unpacked(kept: zipfile.ZipFile, member: str, shape: tuple[int, int, int]) -> Mask:
-    """A mask of bits along the columns, once it is sure that the file holds as many as the shape has."""
+    """A mask of bits along the columns, once it is sure that the file holds as many as the shape
+    has.
+    """
     slices, rows, columns = shape
     packed = (slices, rows, -(-columns // 8))
     if kept.getinfo(member).file_size > math.prod(packed) + MOST_HEADER_BYTES:

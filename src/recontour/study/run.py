@@ -1,8 +1,8 @@
 """A study, run: as many workers as it asks for take its cells one by one until none is left.
 
-Workers agree through the study's folder alone: a cell is taken by holding its lock, and is finished when its result is
-there. So the same command on another machine that sees the folder helps along, and a kill at any moment costs at most
-what came after the last checkpoint.
+Workers agree through the study's folder alone: a cell is taken by holding its lock, and is finished
+when its result is there. So the same command on another machine that sees the folder helps along,
+and a kill at any moment costs at most what came after the last checkpoint.
 """
 
 import logging
@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -25,9 +25,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from recontour.cohort import Cohort
 from recontour.errors import FaultError, OutputError, RecontourError, SettingsError
-from recontour.files import output_error, printable, write_text
+from recontour.files import output_error, write_text
 from recontour.network import Network
 from recontour.processes import HeldError, ended_by_signals, held, ignore_signals, script_left_out
+from recontour.progress import Progress
 from recontour.study.cells import Cell, Grid, grid_of
 from recontour.study.perform import Ground, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_results
@@ -47,12 +48,12 @@ from recontour.syncing import make_folders
 from recontour.texts import MOST_TOML_BYTES, UnreadableError, open_own, read_given
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
+from recontour.wording import printable
 
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 60.0  # for a worker to finish an iteration and to clean up
 MOST_WHY = 2000  # characters of the reason why a cell failed
 BEGIN_AGAIN = "put a copy of it back, or begin the study in another --out"
-Progress = Callable[[str, int, int, str], None]  # what, how many done, of how many, in words
 
 
 # The folder
@@ -72,7 +73,9 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
         ground = lay_out(study, out)
         write_split(out / "split.csv", ground.splits, ground.cohorts)
     elif not resume:
-        raise OutputError(f"{out} holds a study; go on with it by --resume, or choose another --out")
+        raise OutputError(
+            f"{out} holds a study; go on with it by --resume, or choose another --out"
+        )
     else:
         ground = go_on(study, out)
         _warn_of_another_recipe(ground)
@@ -84,10 +87,15 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
 
 def _warn_of_another_recipe(ground: Ground) -> None:
     now = recipe_of(ground.study).items()
-    trained_with = [result.trained_with for result in read_results(ground.out, grid(ground).cells).values()]
-    if others := sum(bool(with_what) and not now <= with_what.items() for with_what in trained_with):
+    trained_with = [
+        result.trained_with for result in read_results(ground.out, grid(ground).cells).values()
+    ]
+    if others := sum(
+        bool(with_what) and not now <= with_what.items() for with_what in trained_with
+    ):
         logging.getLogger(__name__).warning(
-            "finished cells of another recipe than this recontour's: %d; the report tells them apart", others
+            "finished cells of another recipe than this recontour's: %d; the report tells them apart",
+            others,
         )
 
 
@@ -99,7 +107,9 @@ def is_study(out: Path) -> bool:
 def lay_out(study: Study, out: Path) -> Ground:
     """What all cells of a study that is only declared will share. Nothing is written."""
     cohorts = _cohorts(study)
-    splits = {name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()}
+    splits = {
+        name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()
+    }
     refuse_shared(cohorts, splits)
     patients = {name: patients_of(cohort, splits[name]) for name, cohort in cohorts.items()}
     ground = Ground(study, out, cohorts, splits, patients)
@@ -109,7 +119,8 @@ def lay_out(study: Study, out: Path) -> Ground:
 
 
 def go_on(study: Study, out: Path) -> Ground:
-    """What all cells of a study share that was begun, and grew in its file; what is fixed, as the folder keeps it.
+    """What all cells of a study share that was begun, and grew in its file; what is fixed, as the
+    folder keeps it.
 
     Nothing is written. Raises: SettingsError: it is another study, or its cases are others.
     """
@@ -118,7 +129,9 @@ def go_on(study: Study, out: Path) -> Ground:
         study = replace(study, organs=before.organs)
     fixed = ("source", "target", "preset", "organs", "retention_cases")
     if changed := [name for name in fixed if getattr(before, name) != getattr(study, name)]:
-        raise SettingsError(f"{out} is a study with another {', '.join(changed)}; choose another --out for this one")
+        raise SettingsError(
+            f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
+        )
     ground = _kept_ground(study, out)
     refuse_impossible(ground)
     refuse_replaced(out / "split.csv", ground.cohorts)
@@ -136,7 +149,9 @@ def read_declared(out: Path) -> Study:
             f"{out} is no study (study.json: {error.strerror}); check the path, or run `recontour study` first"
         ) from error
     except ValidationError as error:
-        raise SettingsError(f"{out}/study.json is damaged ({mistakes(error)}); {BEGIN_AGAIN}") from error
+        raise SettingsError(
+            f"{out}/study.json is damaged ({mistakes(error)}); {BEGIN_AGAIN}"
+        ) from error
     except UnreadableError as error:
         raise SettingsError(f"{out}/study.json is damaged ({error}); {BEGIN_AGAIN}") from error
 
@@ -150,7 +165,9 @@ def _kept_ground(study: Study, out: Path) -> Ground:
     cohorts = _cohorts(study)
     path = out / "split.csv"
     splits = {name: read_split(path, name, cohort) for name, cohort in cohorts.items()}
-    patients = {name: read_patients(path, name, cohort, splits[name]) for name, cohort in cohorts.items()}
+    patients = {
+        name: read_patients(path, name, cohort, splits[name]) for name, cohort in cohorts.items()
+    }
     return Ground(study, out, cohorts, splits, patients)
 
 
@@ -168,7 +185,10 @@ def grid(ground: Ground) -> Grid:
 
 
 def refuse_impossible(ground: Ground) -> None:
-    """Raise SettingsError where no cell could be trained as declared: an organ, or a depth, that is not there."""
+    """Raise SettingsError where no cell could be trained as declared:
+
+    an organ, or a depth, that is not there.
+    """
     study, there = ground.study, _learnable(ground)
     separately = study.separately.organs if study.separately else ()
     for key, declared in (("organs", study.organs), ("separately.organs", separately)):
@@ -188,7 +208,8 @@ def refuse_impossible(ground: Ground) -> None:
 def _learnable(ground: Ground) -> list[str]:
     """The organs that at least one patient to train on of each centre has, sorted."""
     source, target = (
-        {organ for case in ground.cases(centre, "train") for organ in case.organs} for centre in ("source", "target")
+        {organ for case in ground.cases(centre, "train") for organ in case.organs}
+        for centre in ("source", "target")
     )
     return sorted(source & target)
 
@@ -233,7 +254,10 @@ def _workers_needed(out: Path, ground: Ground, cells: Sequence[Cell]) -> int:
 
 
 def refuse_links(out: Path, cells: Sequence[Cell]) -> None:
-    """Raise OutputError where a folder of the study is a link: a study that came from elsewhere writes nowhere else."""
+    """Raise OutputError where a folder of the study is a link:
+
+    a study that came from elsewhere writes nowhere else.
+    """
     for folder in (out / "cells", out / "tables", *(cell_folder(out, cell) for cell in cells)):
         if folder.is_symlink():
             raise OutputError(
@@ -250,7 +274,9 @@ def failures(out: Path, cells: Sequence[Cell]) -> dict[str, str]:
 @contextmanager
 def _workers(out: Path, count: int, threads: int) -> Iterator[Sequence[BaseProcess]]:
     """Processes that work for as long as this one lives."""
-    fresh = multiprocessing.get_context("spawn")  # a fork would inherit PyTorch's threads in an unknown state
+    fresh = multiprocessing.get_context(
+        "spawn"
+    )  # a fork would inherit PyTorch's threads in an unknown state
     workers = [fresh.Process(target=_work, args=(out, threads)) for _ in range(count)]
     gpus = torch.cuda.device_count()
     try:
@@ -264,7 +290,10 @@ def _workers(out: Path, count: int, threads: int) -> Iterator[Sequence[BaseProce
 
 
 def _end(workers: Sequence[BaseProcess]) -> None:
-    """Let workers keep what they have and clean up; those that take too long, or if we may not wait, are killed."""
+    """Let workers keep what they have and clean up;
+
+    those that take too long, or if we may not wait, are killed.
+    """
     for worker in workers:
         worker.terminate()
     until = time.monotonic() + GRACE_SECONDS
@@ -280,7 +309,9 @@ def _end(workers: Sequence[BaseProcess]) -> None:
 
 @contextmanager
 def _environment(**values: int) -> Iterator[None]:
-    """Variables for processes started meanwhile, which read them once, when they load their libraries."""
+    """Variables for processes started meanwhile, which read them once, when they load their
+    libraries.
+    """
     before = dict(os.environ)
     os.environ.update({name: str(value) for name, value in values.items()})
     try:
@@ -291,16 +322,23 @@ def _environment(**values: int) -> Iterator[None]:
 
 
 def _work(out: Path, threads: int) -> None:
-    """A worker's life: take a cell, perform it, take the next; until it is asked to end, or its parent has ended."""
+    """A worker's life:
+
+    take a cell, perform it, take the next; until it is asked to end, or its parent has ended.
+    """
     ignore_signals()  # Ctrl-C and a closed terminal are for the process that the user started
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    multiprocessing.set_start_method(None, force=True)  # what loads data is started as in any other training
+    multiprocessing.set_start_method(
+        None, force=True
+    )  # what loads data is started as in any other training
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     with suppress(KeyboardInterrupt), ended_by_signals():
         ground = open_ground(out)
         cells = grid(ground).cells
-        while open_cells := [cell for cell in cells if not (is_finished(out, cell) or _has_failed(out, cell))]:
+        while open_cells := [
+            cell for cell in cells if not (is_finished(out, cell) or _has_failed(out, cell))
+        ]:
             if not any(_take(cell, ground) for cell in open_cells):
                 time.sleep(POLL_SECONDS)  # others are at what is left, or at what it waits for
 
@@ -315,7 +353,10 @@ def _end_with_parent() -> None:
 
 
 def _take(cell: Cell, ground: Ground) -> bool:
-    """Perform a cell, if its parent is finished and nobody else is at it; say whether anything was done."""
+    """Perform a cell, if its parent is finished and nobody else is at it;
+
+    say whether anything was done.
+    """
     folder = cell_folder(ground.out, cell)
     if cell.parent and _has_failed(ground.out, cell.parent):
         _fail(folder, f"{cell.parent.id}, which it starts from, failed")
@@ -347,7 +388,9 @@ def _has_failed(out: Path, cell: Cell) -> bool:
 
 
 def _fail(folder: Path, why: str, trace: str = "") -> None:
-    text = printable(" ".join(why.split())) + "\n" + trace.encode("utf-8", "replace").decode("utf-8")
+    text = (
+        printable(" ".join(why.split())) + "\n" + trace.encode("utf-8", "replace").decode("utf-8")
+    )
     write_text(folder / "failed.txt", text, replace=True)
 
 
@@ -358,7 +401,12 @@ def _tell(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
     left = [cell for cell in cells if not is_finished(out, cell) and cell not in failed]
     going = {cell.id: cell_folder(out, cell) / "at" for cell in left}
     words = [f"{name} {_first_line(at)}" for name, at in going.items() if at.exists()]
-    progress("cells", done, len(cells), "; ".join([*([f"{len(failed)} failed"] if failed else []), *words]))
+    progress(
+        "cells",
+        done,
+        len(cells),
+        "; ".join([*([f"{len(failed)} failed"] if failed else []), *words]),
+    )
 
 
 def _say(at: Path, words: str) -> None:

@@ -1,4 +1,7 @@
-"""STUDY.toml: what a study declares. Paths are relative to the file; a misspelt setting is an error."""
+"""STUDY.toml:
+
+what a study declares. Paths are relative to the file; a misspelt setting is an error.
+"""
 
 import os
 from collections.abc import Mapping
@@ -20,11 +23,11 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from recontour.dicom import is_tg263
 from recontour.errors import SettingsError
-from recontour.files import printable
-from recontour.texts import UnreadableError, read_toml, shown
+from recontour.organs import is_tg263
+from recontour.texts import UnreadableError, read_toml
 from recontour.training.run import cores
+from recontour.wording import printable, shown
 
 MOST_CELLS = 20_000
 MOST_ORGANS = 200
@@ -73,14 +76,22 @@ def _place_text(path: Path) -> str:
 
 
 Organ = Annotated[str, AfterValidator(_of_tg263)]
-Organs = Annotated[tuple[Organ, ...], NotEmpty, Field(max_length=MOST_ORGANS), AfterValidator(_each_once)] | All
+Organs = (
+    Annotated[
+        tuple[Organ, ...], NotEmpty, Field(max_length=MOST_ORGANS), AfterValidator(_each_once)
+    ]
+    | All
+)
 Counts = Annotated[tuple[Count | All, ...], NotEmpty, Field(max_length=200)]
 Place = Annotated[Path, PlainValidator(_place), PlainSerializer(_place_text, when_used="json")]
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Centre:
-    """One centre's cohort and its split: a file with columns case and fold, or numbers drawn at random."""
+    """One centre's cohort and its split:
+
+    a file with columns case and fold, or numbers drawn at random.
+    """
 
     cohort: Place
     split: Place | None = None
@@ -123,7 +134,9 @@ class Normalisation:
     """Model_S and Model_ST by normalisation and batch; each sees as many slices."""
 
     slices: Count
-    norms: Annotated[tuple[Literal["batch", "group", "frozen"], ...], NotEmpty, Field(max_length=3)] = (
+    norms: Annotated[
+        tuple[Literal["batch", "group", "frozen"], ...], NotEmpty, Field(max_length=3)
+    ] = (
         "batch",
         "group",
         "frozen",
@@ -133,7 +146,10 @@ class Normalisation:
 
 @dataclass(frozen=True, config=_STRICT)
 class Cases:
-    """Model_T and Model_ST by the number of target cases; fewer than all are drawn several times."""
+    """Model_T and Model_ST by the number of target cases;
+
+    fewer than all are drawn several times.
+    """
 
     iterations: Count
     numbers: Counts = (1, 2, 3, 5, 10, "all")
@@ -150,12 +166,16 @@ class Study:
     name: Annotated[str, Field(max_length=200), AfterValidator(_in_one_line)] = "study"
     preset: Annotated[str, Field(max_length=100)] = "compact"
     organs: Organs = "all"  # all: those that training patients of both centres have
-    seeds: Annotated[tuple[Seed, ...], NotEmpty, Field(max_length=1000), AfterValidator(_each_once)] = (0,)
+    seeds: Annotated[
+        tuple[Seed, ...], NotEmpty, Field(max_length=1000), AfterValidator(_each_once)
+    ] = (0,)
     retention_cases: Annotated[int, Field(ge=0, le=10**6)] = (
         8  # of the source's test cases that every model is scored on
     )
     workers: Annotated[int, Field(ge=1, le=1000)] = 1  # cells at a time
-    threads: Annotated[int, Field(ge=0, le=1000)] = 0  # of each; 0: the cores it may use, shared among the workers
+    threads: Annotated[int, Field(ge=0, le=1000)] = (
+        0  # of each; 0: the cores it may use, shared among the workers
+    )
     separately: Separately | None = None
     depth: Depth | None = None
     normalisation: Normalisation | None = None
@@ -166,7 +186,9 @@ class Study:
         """Refuse a grid that nobody could run, before it is laid out."""
         each_seed = 3
         if self.separately:
-            each_seed += 3 * (MOST_ORGANS if self.separately.organs == "all" else len(self.separately.organs))
+            each_seed += 3 * (
+                MOST_ORGANS if self.separately.organs == "all" else len(self.separately.organs)
+            )
         if self.depth:
             each_seed += len(self.depth.layers) + 2 * len(self.depth.controls)
         if self.normalisation:
@@ -174,7 +196,9 @@ class Study:
         if self.cases:
             each_seed += 2 * len(self.cases.numbers) * self.cases.draws
         if (cells := each_seed * len(self.seeds)) > MOST_CELLS:
-            raise ValueError(f"up to {cells:,} cells, and at most {MOST_CELLS:,} can be; ask for fewer seeds or draws")
+            raise ValueError(
+                f"up to {cells:,} cells, and at most {MOST_CELLS:,} can be; ask for fewer seeds or draws"
+            )
         return self
 
 
@@ -186,7 +210,9 @@ def read_study(path: Path) -> Study:
     try:
         declared = read_toml(path)
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}; `recontour study --example` prints a study file") from error
+        raise SettingsError(
+            f"{path}: {error.strerror}; `recontour study --example` prints a study file"
+        ) from error
     except UnreadableError as error:
         raise SettingsError(
             f"{path} cannot be read: {error}. Correct that line, or start from `recontour study --example`"
@@ -215,7 +241,9 @@ def _placed(centre: Centre, here: Path) -> Centre:
 
 def mistakes(error: ValidationError) -> str:
     """The first mistakes that were found, in one line."""
-    found = list(dict.fromkeys(map(_in_words, error.errors(include_url=False, include_context=False))))
+    found = list(
+        dict.fromkeys(map(_in_words, error.errors(include_url=False, include_context=False)))
+    )
     more = [f"{len(found) - MISTAKES_SHOWN} more"] if len(found) > MISTAKES_SHOWN else []
     return "; ".join([*found[:MISTAKES_SHOWN], *more])
 
@@ -223,7 +251,9 @@ def mistakes(error: ValidationError) -> str:
 def _in_words(error: Mapping[str, Any]) -> str:
     """Where, what was seen, what was expected."""
     where = ".".join(
-        str(part) for part in error["loc"] if not str(part).startswith(("constrained", "function", "literal", "tuple"))
+        str(part)
+        for part in error["loc"]
+        if not str(part).startswith(("constrained", "function", "literal", "tuple"))
     )
     if error["type"] == "unexpected_keyword_argument":
         owner, _, name = where.rpartition(".")

@@ -1,4 +1,5 @@
-"""Which case is for training, for validation or for testing: decided once, written down, the same for every model.
+"""Which case is for training, for validation or for testing: decided once, written down, the same
+for every model.
 
 All cases of one patient are in one fold, as far as it is known who is whom.
 """
@@ -16,7 +17,8 @@ from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
 from recontour.files import write_text
 from recontour.study.settings import Centre
-from recontour.texts import MOST_SHOWN, UnreadableError, as_it_was, csv_text, plural, read_text, shown
+from recontour.texts import UnreadableError, as_it_was, csv_text, read_text
+from recontour.wording import MOST_SHOWN, plural, shown
 
 FOLDS = ("train", "validation", "test")
 Split = Mapping[str, Sequence[str]]  # fold -> case ids
@@ -24,12 +26,13 @@ Patients = Mapping[str, str]  # case id -> the id of the patient's first case
 
 
 def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
-    """The split that a study file declares for a centre: read from a file, or drawn at random by its seed.
+    """The split that a study file declares for a centre: read from a file, or drawn at random by
+    its seed.
 
     name: "source" or "target".
 
-    Raises: SettingsError: the file names unknown cases or folds, a needed fold would be empty, or two have one CT or
-        one patient.
+    Raises: SettingsError: the file names unknown cases or folds, a needed fold would be empty, or
+        two have one CT or one patient.
     """
     split = read_split(centre.split, name, cohort) if centre.split else _drawn(centre, cohort)
     if empty := [fold for fold in ("train", "test") if not split[fold]]:
@@ -57,7 +60,9 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
 
 
 def refuse_edited(kept: Split, name: str, centre: Centre, cohort: Cohort) -> None:
-    """Raise SettingsError where a centre's split file, if it is still there, is no longer what a study keeps of it."""
+    """Raise SettingsError where a centre's split file, if it is still there, is no longer what a
+    study keeps of it.
+    """
     if not (centre.split and os.access(centre.split, os.R_OK)):
         return
     before, now = _folds(kept), _folds(read_split(centre.split, name, cohort))
@@ -74,7 +79,9 @@ def _folds(split: Split) -> dict[str, str]:
 
 
 def refuse_shared(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> None:
-    """Raise SettingsError where a CT that one centre trains on is tested on at the other, under whatever name."""
+    """Raise SettingsError where a CT that one centre trains on is tested on at the other, under
+    whatever name.
+    """
     for learning, testing in (("source", "target"), ("target", "source")):
         learnt = [cohorts[learning][name] for name in splits[learning]["train"]]
         tested = [cohorts[testing][name] for name in splits[testing]["test"]]
@@ -89,7 +96,10 @@ def refuse_shared(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) ->
 
 
 def on_both_sides(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> list[str]:
-    """What a reader must know of patients, by their keys, who are learnt from and tested on; a sentence each."""
+    """What a reader must know of patients, by their keys, who are learnt from and tested on;
+
+    a sentence each.
+    """
     found = []
     for name, split in splits.items():
         learnt = _cases(cohorts[name], split, ("train", "validation"))
@@ -115,7 +125,9 @@ def on_both_sides(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) ->
 def unknown_patients(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> list[str]:
     """Of each centre a sentence, where it is not known who is whom."""
     words = {name: doubt(_cases(cohorts[name], split, FOLDS)) for name, split in splits.items()}
-    return [f"{cohorts[name].centre}: {of_centre}" for name, of_centre in words.items() if of_centre]
+    return [
+        f"{cohorts[name].centre}: {of_centre}" for name, of_centre in words.items() if of_centre
+    ]
 
 
 def _cases(cohort: Cohort, split: Split, folds: Sequence[str]) -> list[Case]:
@@ -123,9 +135,14 @@ def _cases(cohort: Cohort, split: Split, folds: Sequence[str]) -> list[Case]:
 
 
 def _drawn(centre: Centre, cohort: Cohort) -> Split:
-    """So many patients, with all of their cases, for testing and for validation; the others are for training."""
+    """So many patients, with all of their cases, for testing and for validation;
+
+    the others are for training.
+    """
     patients = by_patient(cohort)
-    order = [patients[i] for i in np.random.default_rng(centre.split_seed).permutation(len(patients))]
+    order = [
+        patients[i] for i in np.random.default_rng(centre.split_seed).permutation(len(patients))
+    ]
     test, rest = order[: centre.test], order[centre.test :]
     return {
         "train": _ids(rest[centre.validation :]),
@@ -139,10 +156,12 @@ def _ids(patients: Sequence[Sequence[Case]]) -> list[str]:
 
 
 def read_split(path: Path, name: str, cohort: Cohort) -> Split:
-    """A centre's split as a file has it; rows of the other centre, if the file says whose they are, are passed over.
+    """A centre's split as a file has it; rows of the other centre, if the file says whose they are,
+    are passed over.
 
     name: "source" or "target".
-    Raises: SettingsError: not such a table, no row of either centre, an unknown case or fold, or a case in two folds.
+    Raises: SettingsError: not such a table, no row of either centre, an unknown case or fold, or a
+        case in two folds.
     """
     try:
         columns, rows = _table(path)
@@ -152,7 +171,9 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
         ) from error
     if not {"case", "fold"} <= set(columns):
         found = ",".join(columns)[:MOST_SHOWN] or "nothing"
-        raise SettingsError(f"{path}: its first line is '{found}'; columns case and fold, with commas, are expected")
+        raise SettingsError(
+            f"{path}: its first line is '{found}'; columns case and fold, with commas, are expected"
+        )
     whose = {row["centre"] for row in rows if "centre" in row}
     if whose and whose.isdisjoint(("source", "target")):
         other = shown(sorted(whose)[0])
@@ -172,9 +193,13 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
                 f"{path}, line {line}: {cohort.path} has no case {shown(case)}; `recontour inspect` lists them"
             )
         if fold not in FOLDS:
-            raise SettingsError(f"{path}, line {line}: fold {shown(fold)} is unknown; choose {', '.join(FOLDS)}")
+            raise SettingsError(
+                f"{path}, line {line}: fold {shown(fold)} is unknown; choose {', '.join(FOLDS)}"
+            )
         if case in folds:
-            raise SettingsError(f"{path}, line {line}: case '{case}' is in {folds[case]} already; a case has one fold")
+            raise SettingsError(
+                f"{path}, line {line}: case '{case}' is in {folds[case]} already; a case has one fold"
+            )
         folds[case] = fold
         split[fold].append(case)
     return split
@@ -188,14 +213,19 @@ def _table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
 
 
 def write_split(path: Path, splits: Mapping[str, Split], cohorts: Mapping[str, Cohort]) -> None:
-    """Write down which case of which centre went where, its version and its patient; read back by `read_split`."""
+    """Write down which case of which centre went where, its version and its patient;
+
+    read back by `read_split`.
+    """
     rows = []
     for centre, split in splits.items():
         patients = patients_of(cohorts[centre], split)
         for fold in FOLDS:
             for case in split[fold]:
                 rows.append((centre, case, fold, cohorts[centre][case].version, patients[case]))
-    write_text(path, csv_text([("centre", "case", "fold", "version", "patient"), *rows]), replace=True)
+    write_text(
+        path, csv_text([("centre", "case", "fold", "version", "patient"), *rows]), replace=True
+    )
 
 
 def patients_of(cohort: Cohort, split: Split) -> Patients:
@@ -204,7 +234,10 @@ def patients_of(cohort: Cohort, split: Split) -> Patients:
 
 
 def read_patients(path: Path, name: str, cohort: Cohort, split: Split) -> Patients:
-    """Who is whom among the cases of a split, as `write_split` wrote it down; by the cohort, if it did not yet."""
+    """Who is whom among the cases of a split, as `write_split` wrote it down;
+
+    by the cohort, if it did not yet.
+    """
     rows = [row for row in _table(path)[1] if row.get("centre", name) == name]
     if any(row.get("patient") is None for row in rows):
         return patients_of(cohort, split)
@@ -219,7 +252,9 @@ def refuse_replaced(path: Path, cohorts: Mapping[str, Cohort]) -> None:
     """
     rows = [row for row in _table(path)[1] if row.get("version")]  # an earlier recontour wrote none
     rows = [row for row in rows if row.get("centre") in cohorts]
-    if replaced := [row["case"] for row in rows if cohorts[row["centre"]][row["case"]].version != row["version"]]:
+    if replaced := [
+        row["case"] for row in rows if cohorts[row["centre"]][row["case"]].version != row["version"]
+    ]:
         raise SettingsError(
             f"{path}: {', '.join(replaced)} was imported anew since the study began, and models would be scored "
             "against different contours; put the case back as it was, or begin the study in another --out"

@@ -14,13 +14,13 @@ from recontour.errors import ScoresError
 from recontour.evaluation.figures import Overlay, slice_to_show
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.network.model_file import versions
+from recontour.progress import Progress
 from recontour.study.cells import Cell
 from recontour.study.estimate import Estimate, estimate
 from recontour.study.perform import Ground, recipe_of
 from recontour.study.report import About, write_study_report
 from recontour.study.results import Result, is_finished, read_mask, read_results
 from recontour.study.run import (
-    Progress,
     failures,
     go_on,
     grid,
@@ -33,12 +33,17 @@ from recontour.study.run import (
 )
 from recontour.study.settings import Study
 from recontour.study.split import on_both_sides, unknown_patients
-from recontour.texts import shown
+from recontour.wording import shown
 from recontour.workflows import draft_warnings, overlay_of
 
 
-def dry_run(study: Study, out: Path | None = None) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
-    """The cells that are still to do, what each will cost, and how many are done at a time. Nothing is written."""
+def dry_run(
+    study: Study, out: Path | None = None
+) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
+    """The cells that are still to do, what each will cost, and how many are done at a time.
+
+    Nothing is written.
+    """
     ground = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
     left = [cell for cell in grid(ground).cells if not (out and is_finished(out, cell))]
     return left, estimate(left, ground) if left else {}, study.workers
@@ -53,7 +58,10 @@ def run_study(study: Study, out: Path, *, resume: bool, progress: Progress) -> M
 
 
 def report_study(out: Path) -> Mapping[str, str]:
-    """Write report.html and tables/ from the results that are there. Returns: why cells failed, by id."""
+    """Write report.html and tables/ from the results that are there.
+
+    Returns: why cells failed, by id.
+    """
     ground = open_ground(out)
     laid = grid(ground)
     refuse_links(out, laid.cells)
@@ -62,7 +70,10 @@ def report_study(out: Path) -> Mapping[str, str]:
     def overlay(case_id: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
         case = ground.cohorts["target"][case_id]
         index = slice_to_show(case.mask(organ))
-        masks = {name: read_mask(out, cell, case_id, organ, case.grid.shape) for name, cell in cells.items()}
+        masks = {
+            name: read_mask(out, cell, case_id, organ, case.grid.shape)
+            for name, cell in cells.items()
+        }
         shown = {name: mask[index] for name, mask in masks.items() if mask is not None}
         return overlay_of(case, organ, index, shown)
 
@@ -82,7 +93,9 @@ def _with_patients(results: Mapping[str, Result], ground: Ground) -> dict[str, R
         scores = {}
         for fold, rows in result.scores.items():
             centre = fold.partition(" ")[0]  # "target test", "source test"
-            scores[fold] = [replace(row, patient=ground.patient_of(centre, row.case)) for row in rows]
+            scores[fold] = [
+                replace(row, patient=ground.patient_of(centre, row.case)) for row in rows
+            ]
         found[cell] = replace(result, scores=scores)
     return found
 
@@ -100,13 +113,17 @@ def _refuse_foreign(cell: str, result: Result, ground: Ground) -> None:
 
 
 def _without_roots(words: str, ground: Ground) -> str:
-    """Words without the folders in which the study and its cohorts lie: a report travels, and folders name people."""
+    """Words without the folders in which the study and its cohorts lie:
+
+    a report travels, and folders name people.
+    """
     cohorts = {cohort.path: f"({centre} cohort)" for centre, cohort in ground.cohorts.items()}
     called = {**cohorts, ground.out: "(study)"}
     called |= {folder.resolve(): name for folder, name in called.items()}
     called.pop(Path(), None)  # what lies in the current folder goes by its own name
     for folder in sorted(called, key=lambda folder: len(str(folder)), reverse=True):
-        alone = rf"(?<![\w./-]){re.escape(str(folder))}(?![\w-])"  # a study in `out` takes nothing from "without"
+        # a study in `out` takes nothing from "without"
+        alone = rf"(?<![\w./-]){re.escape(str(folder))}(?![\w-])"
         words = re.sub(alone, called[folder], words)
     return words
 
@@ -115,13 +132,28 @@ def _about(ground: Ground, results: Mapping[str, Result]) -> About:
     study = ground.study
     declared: dict[str, Any] = TypeAdapter(Study).dump_python(study, mode="json")
     for centre in ("source", "target"):  # where a cohort lies is nobody's business
-        declared[centre] = {name: value for name, value in declared[centre].items() if name not in ("cohort", "split")}
-    cases = [case for centre, split in ground.splits.items() for fold in split for case in ground.cases(centre, fold)]
+        declared[centre] = {
+            name: value
+            for name, value in declared[centre].items()
+            if name not in ("cohort", "split")
+        }
+    cases = [
+        case
+        for centre, split in ground.splits.items()
+        for fold in split
+        for case in ground.cases(centre, fold)
+    ]
     settings = {name: _in_words(value) for name, value in declared.items() if value is not None}
-    trained_with = {name: _by_value(name, results) for name in (*recipe_of(study), *versions())} if results else {}
+    trained_with = (
+        {name: _by_value(name, results) for name in (*recipe_of(study), *versions())}
+        if results
+        else {}
+    )
     notices = [notice for cohort in ground.cohorts.values() for notice in cohort.notices]
     if any(len(trained_with.get(name, ())) > 1 for name in recipe_of(study)):
-        notices.append("Not all models are known to be trained by one recipe: see Settings and versions, at the end.")
+        notices.append(
+            "Not all models are known to be trained by one recipe: see Settings and versions, at the end."
+        )
     return About(
         name=study.name,
         source=ground.cohorts["source"].centre,
@@ -146,7 +178,9 @@ def _about(ground: Ground, results: Mapping[str, Result]) -> About:
 def _counted(ground: Ground, centre: str, cases: Sequence[str]) -> str:
     """How many patients, and where they have several CTs how many of these."""
     patients = {ground.patient_of(centre, case) for case in cases}
-    return f"{len(patients)} ({len(cases)} CTs)" if len(cases) > len(patients) else str(len(patients))
+    return (
+        f"{len(patients)} ({len(cases)} CTs)" if len(cases) > len(patients) else str(len(patients))
+    )
 
 
 def _by_value(name: str, results: Mapping[str, Result]) -> dict[str, list[str]]:

@@ -1,4 +1,7 @@
-"""What a study's numbers say, in words: the headline, the verdict below it, and a sentence above each section."""
+"""What a study's numbers say, in words:
+
+the headline, the verdict below it, and a sentence above each section.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +22,7 @@ from recontour.study.tables import (
     Separately,
     TimesRow,
 )
-from recontour.texts import plural
+from recontour.wording import plural
 
 
 def headline(main: Main, source: str, target: str) -> str:
@@ -27,7 +30,11 @@ def headline(main: Main, source: str, target: str) -> str:
     over_s, over_t = main.gain("Model_S", "Model_ST"), main.gain("Model_T", "Model_ST")
     if np.isnan(over_s.mean):
         return "Not decided yet: Model_S and Model_ST are not both finished."
-    against_s = {1: "made it better there", -1: "made it worse there", 0: "made no decided difference there"}
+    against_s = {
+        1: "made it better there",
+        -1: "made it worse there",
+        0: "made no decided difference there",
+    }
     against_t = {1: "better than", -1: "worse than", 0: "not decidedly different from"}
     answer = (
         f"Retraining the last layers of {source}'s model on {target}'s patients "
@@ -41,7 +48,11 @@ def headline(main: Main, source: str, target: str) -> str:
 def verdict(main: Main | None, sections: Mapping[str, str], source: str, target: str) -> list[str]:
     """What else the numbers say, a sentence each. sections: as of section_words."""
     sentences = [_means(main, source, target), _organs(main)] if main else []
-    return [sentence for sentence in (*sentences, *map(sections.get, ("cases", "depth", "kept"))) if sentence]
+    return [
+        sentence
+        for sentence in (*sentences, *map(sections.get, ("cases", "depth", "kept")))
+        if sentence
+    ]
 
 
 def section_words(found: Found, source: str) -> dict[str, str]:
@@ -56,7 +67,11 @@ def section_words(found: Found, source: str) -> dict[str, str]:
 
 
 def _means(main: Main, source: str, target: str) -> str:
-    what = {"Model_S": f"{source}'s model as it is", "Model_T": f"trained on {target} alone", "Model_ST": "adapted"}
+    what = {
+        "Model_S": f"{source}'s model as it is",
+        "Model_T": f"trained on {target} alone",
+        "Model_ST": "adapted",
+    }
     means = [
         f"{number(mean, 3)} with {model} ({what[model]})"
         for model in MODELS
@@ -74,7 +89,9 @@ def _organs(main: Main) -> str:
         if not mine:
             continue
         rows = [(row.organ, summary.printed(row)) for row in mine]
-        better, worse = ([organ for organ, test in rows if test.direction == sign] for sign in (1, -1))
+        better, worse = (
+            [organ for organ, test in rows if test.direction == sign] for sign in (1, -1)
+        )
         words = [f"better than {a} in {', '.join(better) or 'no organ'}"]
         words += [f"worse in {', '.join(worse)}"] if worse else []
         parts.append(" and ".join(words))
@@ -124,7 +141,11 @@ def _kept(kept: Main, source: str) -> str:
     change = kept.gain("Model_S", "Model_ST")
     if np.isnan(change.mean):
         return f"What Model_ST forgot of {source} is not known yet."
-    what = {-1: f"forgot some of {source}", 1: f"even gained on {source}", 0: f"did not decidedly forget {source}"}
+    what = {
+        -1: f"forgot some of {source}",
+        1: f"even gained on {source}",
+        0: f"did not decidedly forget {source}",
+    }
     return (
         f"Adapted, the model {what[side(change)]}: on {plural(kept.patients, 'test patient')} there Model_ST has "
         f"{number(kept.mean('Model_ST').mean, 3)} where Model_S has {number(kept.mean('Model_S').mean, 3)} "
@@ -145,12 +166,23 @@ def _normalisation(normalisation: Normalisation) -> str:
     """The best of each model on the target."""
     rows = normalisation.rows
     parts = []
-    for model, levels in (("Model_S", [row.s_target for row in rows]), ("Model_ST", [row.st_target for row in rows])):
-        scored = [(level.dsc.mean, row) for level, row in zip(levels, rows, strict=True) if level.patients]
+    for model, levels in (
+        ("Model_S", [row.s_target for row in rows]),
+        ("Model_ST", [row.st_target for row in rows]),
+    ):
+        scored = [
+            (level.dsc.mean, row) for level, row in zip(levels, rows, strict=True) if level.patients
+        ]
         if scored:
             mean, best = max(scored, key=lambda one: one[0])
-            parts.append(f"{model} with {best.norm} statistics and batch {best.batch} ({number(mean, 3)})")
-    return f"Best on the target: {'; '.join(parts)}." if parts else "Nothing is scored on the target yet."
+            parts.append(
+                f"{model} with {best.norm} statistics and batch {best.batch} ({number(mean, 3)})"
+            )
+    return (
+        f"Best on the target: {'; '.join(parts)}."
+        if parts
+        else "Nothing is scored on the target yet."
+    )
 
 
 def _times(times: Sequence[TimesRow]) -> str:
@@ -167,7 +199,9 @@ def _times(times: Sequence[TimesRow]) -> str:
     if not reached:
         return f"{words} Model_ST never reached Model_T's last DSC on the validation cases."
     words += " Model_ST reached Model_T's last DSC on the validation cases "
-    words += f"with {reached} of {compared} seeds, in the mean of those " if reached < compared else ""
+    words += (
+        f"with {reached} of {compared} seeds, in the mean of those " if reached < compared else ""
+    )
     return (
         f"{words}after {number(st.seconds_to_reach_t / 60, 1)} minutes, {percent(st.share_of_t)} of Model_T's training "
         "time."

@@ -1,7 +1,8 @@
-"""Batches prepared ahead of the loop, by processes that are asked for them and send them through pipes.
+"""Batches prepared ahead of the loop, by processes that are asked for them and send them through
+pipes.
 
-Pipes need neither shared memory, which is small in a container, nor sockets or files in a temporary folder, whose path
-may be too long for them.
+Pipes need neither shared memory, which is small in a container, nor sockets or files in a temporary
+folder, whose path may be too long for them.
 """
 
 import logging
@@ -55,8 +56,10 @@ class _EndedError(Exception):
 def prepared(batches: Batches | FeatureBatches, done: int, helpers: int) -> Generator[Any]:
     """The batches from iteration `done` to the recipe's end, in their order.
 
-    helpers: processes that prepare them; where none can be started, this process does it, and says so.
-    Raises: FaultError: a helper ended, or no batch came for long; whatever preparing a batch raises.
+    helpers: processes that prepare them; where none can be started, this process does it, and says
+        so.
+    Raises: FaultError: a helper ended, or no batch came for long; whatever preparing a batch
+        raises.
     """
     iterations = range(done, batches.recipe.iterations)
     with _crew(batches, min(helpers, len(iterations))) as crew, _receiver() as receiver:
@@ -74,7 +77,9 @@ def prepared(batches: Batches | FeatureBatches, done: int, helpers: int) -> Gene
             yield _arrived(helper, coming, batches)
 
 
-def _arrived(helper: _Helper, coming: "Future[AnyBatch]", batches: Batches | FeatureBatches) -> AnyBatch:
+def _arrived(
+    helper: _Helper, coming: "Future[AnyBatch]", batches: Batches | FeatureBatches
+) -> AnyBatch:
     try:
         return coming.result(PATIENCE_SECONDS)
     except TimeoutError:
@@ -97,7 +102,9 @@ def _fault(exit_code: int | None, cases: Sequence[Case]) -> FaultError:
             "the system killed the process that prepares batches; most likely the memory is full: close other "
             "programs, or use a smaller --preset, then repeat with --resume"
         )
-    if hasattr(signal, "SIGBUS") and exit_code == -signal.SIGBUS:  # a mapped file has no such page any more
+    if (
+        hasattr(signal, "SIGBUS") and exit_code == -signal.SIGBUS
+    ):  # a mapped file has no such page any more
         where = _cut_off(cases) or "a file of the cohort"
         return FaultError(
             f"{where} could not be read to its end while the training ran: it was cut off or replaced, or its disk or "
@@ -138,7 +145,10 @@ def _receiver() -> Iterator[ThreadPoolExecutor]:
 
 @contextmanager
 def _crew(batches: Batches | FeatureBatches, count: int) -> Iterator[list[_Helper]]:
-    """Helpers that take turns; they are gone when the block ends. An empty list where none can be started."""
+    """Helpers that take turns;
+
+    they are gone when the block ends. An empty list where none can be started.
+    """
     crew: list[_Helper] = []
     try:
         _start(crew, batches, count)
@@ -174,7 +184,9 @@ def _started(batches: Batches | FeatureBatches, others: list[Connection]) -> _He
     inherited = [*others, pipe] if forks else []
     process = context.Process(target=_help, args=(batches, its_end, inherited), daemon=True)
     with script_left_out(), signals_later(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks: PyTorch's threads are not used in the child
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of forks: PyTorch's threads are not used in the child
         try:
             process.start()
         finally:
@@ -186,7 +198,9 @@ def _help(batches: Batches | FeatureBatches, pipe: Connection, inherited: list[C
     """A helper's life: prepare the batches that are asked for, until nobody asks any more."""
     ignore_signals()
     leave_voxels_to_parent()
-    for connection in inherited:  # else this process would keep the pipes open when the loop's process has died
+    for (
+        connection
+    ) in inherited:  # else this process would keep the pipes open when the loop's process has died
         connection.close()
     torch.set_num_threads(1)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -199,7 +213,9 @@ def _answer(batches: Batches | FeatureBatches, iteration: int) -> bytes:
     try:
         return _packed(batches[iteration])
     except Exception as error:
-        known = error if isinstance(error, KNOWN) else RuntimeError(f"{type(error).__name__}: {error}")
+        known = (
+            error if isinstance(error, KNOWN) else RuntimeError(f"{type(error).__name__}: {error}")
+        )
         known.add_note(traceback.format_exc())
         return pickle.dumps(known)
 

@@ -1,4 +1,7 @@
-"""Batches of slices, each a function of (seed, iteration) alone: a run that is resumed sees what it would have seen."""
+"""Batches of slices, each a function of (seed, iteration) alone:
+
+a run that is resumed sees what it would have seen.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,10 +43,18 @@ class _Shown:
 
 
 class Batches(Dataset[Batch]):
-    """Item i is the batch of iteration i. Random access, no state: any number of workers may read ahead."""
+    """Item i is the batch of iteration i.
+
+    Random access, no state: any number of workers may read ahead.
+    """
 
     def __init__(
-        self, cases: Sequence[Case], organs: Sequence[str], preprocessing: Preprocessing, recipe: Recipe, seed: int
+        self,
+        cases: Sequence[Case],
+        organs: Sequence[str],
+        preprocessing: Preprocessing,
+        recipe: Recipe,
+        seed: int,
     ) -> None:
         self.cases = tuple(cases)
         self.organs = tuple(organs)
@@ -53,7 +64,11 @@ class Batches(Dataset[Batch]):
         self.rank = 0  # of this process among those that train together
         self._centres = [body_centre_mm(case.hu, case.grid) for case in self.cases]
         self._shown = [
-            [_Shown(i, tuple(case.slices_with(organ))) for i, case in enumerate(self.cases) if organ in case.organs]
+            [
+                _Shown(i, tuple(case.slices_with(organ)))
+                for i, case in enumerate(self.cases)
+                if organ in case.organs
+            ]
             for organ in self.organs
         ]
 
@@ -95,11 +110,21 @@ class Batches(Dataset[Batch]):
         """One slice through a view that rng draws: (1, H, W) CT, (K, H, W) organs, (K,) known."""
         case = self.cases[drawn.case]
         known = self.known(drawn.case)
-        masks = {k: case.slice_mask(organ, drawn.plane) for k, organ in enumerate(self.organs) if known[k]}
+        masks = {
+            k: case.slice_mask(organ, drawn.plane)
+            for k, organ in enumerate(self.organs)
+            if known[k]
+        }
         masks = {k: mask for k, mask in masks.items() if mask.any()}
         planes = np.stack([case.hu[drawn.plane], *masks.values()]).astype(np.float32)
         transform, offset, gain = draw_view(self.recipe.augmentation, rng)
-        seen = view(torch.from_numpy(planes), case.grid, self._centres[drawn.case], self.preprocessing, transform)
+        seen = view(
+            torch.from_numpy(planes),
+            case.grid,
+            self._centres[drawn.case],
+            self.preprocessing,
+            transform,
+        )
         organs = torch.zeros((len(self.organs), *seen.shape[1:]), dtype=torch.bool)
         for layer, k in enumerate(masks, start=1):
             organs[k] = seen[layer] > 0.5
@@ -122,7 +147,9 @@ class Batches(Dataset[Batch]):
         return case, int(rng.integers(self.cases[case].grid.shape[0]))
 
 
-def draw_view(augmentation: Augmentation, rng: np.random.Generator) -> tuple[Similarity, float, float]:
+def draw_view(
+    augmentation: Augmentation, rng: np.random.Generator
+) -> tuple[Similarity, float, float]:
     """A random view, HU offset and HU gain."""
     a = augmentation
     zoom = rng.choice(a.zooms) if a.zooms else np.exp(rng.uniform(*np.log(a.zoom_range)))

@@ -1,4 +1,7 @@
-"""What a checkpoint holds, checked before a run goes on from it: it may be damaged, or come from elsewhere."""
+"""What a checkpoint holds, checked before a run goes on from it:
+
+it may be damaged, or come from elsewhere.
+"""
 
 import errno
 import zipfile
@@ -39,9 +42,13 @@ def read(path: Path) -> dict[str, Any]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # the machine's fault; damaged bytes lead to places before the file's beginning
         raise DamagedError(type(error).__name__) from error
-    if not isinstance(state, dict) or not {"identity", "done", "network", "optimiser"} <= set(state):
+    if not isinstance(state, dict) or not {"identity", "done", "network", "optimiser"} <= set(
+        state
+    ):
         raise DamagedError("parts of it are missing")
-    if not isinstance(state["identity"], dict) or not all(map(_is_plain, state["identity"].items())):
+    if not isinstance(state["identity"], dict) or not all(
+        map(_is_plain, state["identity"].items())
+    ):
         raise DamagedError("what the run is")
     done = state["done"]
     if type(done) is not int or done < 1:
@@ -56,7 +63,8 @@ def refuse_beyond(state: Mapping[str, Any], iterations: int) -> None:
 
 
 def restore(state: Mapping[str, Any], network: Network, optimiser: Optimizer) -> None:
-    """Put a checkpoint's weights and moments into a network and its optimiser, unless they are another's.
+    """Put a checkpoint's weights and moments into a network and its optimiser, unless they are
+    another's.
 
     Raises: DamagedError; then neither is of use.
     """
@@ -71,7 +79,9 @@ def _is_plain(item: tuple[Any, Any]) -> bool:
     """Whether a name and its value can be compared: text, number, nothing or a list of texts."""
     name, value = item
     parts = value if isinstance(value, list) else [value]
-    return isinstance(name, str) and all(part is None or isinstance(part, str | int | float) for part in parts)
+    return isinstance(name, str) and all(
+        part is None or isinstance(part, str | int | float) for part in parts
+    )
 
 
 def _refuse_other_weights(saved: Any, own: Mapping[str, Tensor]) -> None:
@@ -102,11 +112,16 @@ def _moments(saved: Any, optimiser: Optimizer, done: int) -> dict[int, Any]:
 
 
 def _is_like(value: Any, tensor: Tensor) -> bool:
-    """Whether a value is a tensor of the same kind and shape. Odd numbers in it end the run as having diverged."""
+    """Whether a value is a tensor of the same kind and shape.
+
+    Odd numbers in it end the run as having diverged.
+    """
     if not isinstance(value, Tensor) or value.layout != tensor.layout:
         return False
     return value.shape == tensor.shape and value.dtype == tensor.dtype
 
 
 def _is_step(value: Any, done: int) -> bool:
-    return isinstance(value, Tensor) and value.shape == () and bool(value >= 1) and bool(value <= done)
+    return (
+        isinstance(value, Tensor) and value.shape == () and bool(value >= 1) and bool(value <= done)
+    )

@@ -1,7 +1,9 @@
-"""A frozen trunk's features, made once for every view of a slice and kept on disk while the run lasts.
+"""A frozen trunk's features, made once for every view of a slice and kept on disk while the run
+lasts.
 
-Keeping them changes no number: they are made slice by slice and rounded to float16, whether they are kept or not.
-From whole slices' features a step may see a window alone, which saves the layers that learn most of their work.
+Keeping them changes no number: they are made slice by slice and rounded to float16, whether they
+    are kept or not. From whole slices' features a step may see a window alone, which saves the
+    layers that learn most of their work.
 """
 
 import logging
@@ -18,18 +20,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from recontour.files import output_error, printable
+from recontour.files import output_error
 from recontour.network import Network
-from recontour.texts import size_in_words
 from recontour.training.batches import Batches, Drawn
 from recontour.training.recipe import Recipe
+from recontour.wording import printable, size_in_words
 
 FREE_SHARE = 0.5  # of the free disk that features may take
 log = logging.getLogger(__name__)
 
 
 class FeatureBatch(NamedTuple):
-    """N slices of K organs, each seen through a window; the trunk is still to see M of them, whole."""
+    """N slices of K organs, each seen through a window;
+
+    the trunk is still to see M of them, whole.
+    """
 
     features_NhwC: Tensor  # float16, within the window; 0 where the trunk is still to see the slice
     organs_NKHW: Tensor  # bool, within the window
@@ -43,9 +48,11 @@ class FeatureBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """A sparse file with a record for every view of every slice: features, and the organs as that view shows them.
+    """A sparse file with a record for every view of every slice: features, and the organs as that
+    view shows them.
 
-    One process writes. Others may read at the same time: a record counts only once it is marked as whole.
+    One process writes. Others may read at the same time: a record counts only once it is marked as
+    whole.
     """
 
     path: Path
@@ -54,16 +61,26 @@ class FeatureStore:
     organs_KHW: tuple[int, int, int]
 
     @classmethod
-    def planned(cls, path: Path, network: Network, slices: int, organs: int, crop_px: int, views: int) -> Self:
+    def planned(
+        cls, path: Path, network: Network, slices: int, organs: int, crop_px: int, views: int
+    ) -> Self:
         """The store of a run that sees so many slices of so many organs; there is no file yet."""
         cells = (crop_px - 1) // 8 + 1
-        return cls(path, slices * views, (cells, cells, network.feature_channels), (organs, crop_px, crop_px))
+        return cls(
+            path,
+            slices * views,
+            (cells, cells, network.feature_channels),
+            (organs, crop_px, crop_px),
+        )
 
     @cached_property
     def _record(self) -> np.dtype[np.void]:
         organs, height, width = self.organs_KHW
         bits = (organs, height, -(-width // 8))
-        return np.dtype([("features", "<f2", self.features_hwC), ("bits", "u1", bits), ("whole", "?")], align=True)
+        return np.dtype(
+            [("features", "<f2", self.features_hwC), ("bits", "u1", bits), ("whole", "?")],
+            align=True,
+        )
 
     @property
     def _whole_at(self) -> int:
@@ -123,7 +140,9 @@ class FeatureStore:
 class FeatureBatches(Dataset[FeatureBatch]):
     """The same batches as `Batches` with fixed views, but of what a frozen trunk makes of them."""
 
-    def __init__(self, batches: Batches, features_hwC: tuple[int, int, int], store: FeatureStore | None) -> None:
+    def __init__(
+        self, batches: Batches, features_hwC: tuple[int, int, int], store: FeatureStore | None
+    ) -> None:
         """store: None to make the features anew each time."""
         self.batches = batches
         self.recipe = batches.recipe
@@ -147,18 +166,29 @@ class FeatureBatches(Dataset[FeatureBatch]):
         windows = self._windows(iteration, [organs_KHW for _, organs_KHW in whole])
         side = self.batches.preprocessing.crop_px
         return FeatureBatch(
-            features_NhwC=torch.stack([window.of(one) for window, (one, _) in zip(windows, whole, strict=True)]),
-            organs_NKHW=torch.stack([window.shows(one) for window, (_, one) in zip(windows, whole, strict=True)]),
+            features_NhwC=torch.stack(
+                [window.of(one) for window, (one, _) in zip(windows, whole, strict=True)]
+            ),
+            organs_NKHW=torch.stack(
+                [window.shows(one) for window, (_, one) in zip(windows, whole, strict=True)]
+            ),
             known_NK=torch.stack([self.batches.known(one.case) for one in drawn]),
             unseen_M=torch.tensor(unseen, dtype=torch.int64),
             corners_M2=torch.tensor([windows[n][:2] for n in unseen], dtype=torch.int64),
             slots_M=torch.tensor([slots[n] for n in unseen], dtype=torch.int64),
-            ct_M1HW=torch.stack([new[n][0] for n in unseen]) if unseen else torch.zeros(0, 1, side, side),
-            organs_MKHW=torch.stack([new[n][1] for n in unseen]) if unseen else torch.zeros(0, dtype=torch.bool),
+            ct_M1HW=torch.stack([new[n][0] for n in unseen])
+            if unseen
+            else torch.zeros(0, 1, side, side),
+            organs_MKHW=torch.stack([new[n][1] for n in unseen])
+            if unseen
+            else torch.zeros(0, dtype=torch.bool),
         )
 
     def given(self, network: Network, batch: FeatureBatch) -> Tensor:
-        """The features of a batch, (N, C, h, w); those that were missing are made, and go to the store."""
+        """The features of a batch, (N, C, h, w);
+
+        those that were missing are made, and go to the store.
+        """
         _, *size, _ = batch.features_NhwC.shape
         for m, n in enumerate(batch.unseen_M.tolist()):
             features_hwC = features_of(network, batch.ct_M1HW[m])
@@ -169,7 +199,9 @@ class FeatureBatches(Dataset[FeatureBatch]):
 
     def logits(self, network: Network, features_NChw: Tensor) -> Tensor:
         """What the network's head says of them: (N, K, H, W)."""
-        return network.logits(features_NChw, [8 * (side - 1) + 1 for side in features_NChw.shape[2:]])
+        return network.logits(
+            features_NChw, [8 * (side - 1) + 1 for side in features_NChw.shape[2:]]
+        )
 
     def _windows(self, iteration: int, organs: Sequence[Tensor]) -> list["Window"]:
         """What an iteration sees of its slices, whose organs are (K, H, W) each."""
@@ -177,7 +209,9 @@ class FeatureBatches(Dataset[FeatureBatch]):
         if iteration >= windowed(self.recipe):
             return [Window(0, 0, height, width)] * len(organs)
         rng = np.random.default_rng([self.batches.seed, self.batches.rank, iteration, 2])
-        rows, columns = (min(pair) for pair in zip(self.recipe.window, (height, width), strict=True))
+        rows, columns = (
+            min(pair) for pair in zip(self.recipe.window, (height, width), strict=True)
+        )
         return [
             Window(
                 begin_of(rows, height, shown_HW.any(dim=1), rng),
@@ -202,7 +236,9 @@ class Window(NamedTuple):
 
     def of(self, features_hwC: Tensor) -> Tensor:
         """Its cells: (rows, columns, C)."""
-        return features_hwC[self.row : self.row + self.rows, self.column : self.column + self.columns]
+        return features_hwC[
+            self.row : self.row + self.rows, self.column : self.column + self.columns
+        ]
 
     def shows(self, organs_KHW: Tensor) -> Tensor:
         """The pixels from its first to its last cells: (K, 8 rows - 7, 8 columns - 7)."""
@@ -211,7 +247,8 @@ class Window(NamedTuple):
 
 
 def begin_of(side: int, cells: int, shown: Tensor, rng: np.random.Generator) -> int:
-    """Where a window of a side begins, at random where it covers what is shown, or as much of it as it holds.
+    """Where a window of a side begins, at random where it covers what is shown, or as much of it as
+    it holds.
 
     shown: bool, by pixel along that side. Without any, all places are alike.
     """
@@ -248,9 +285,11 @@ def share_seen(recipe: Recipe, cells: int) -> float:
 
 
 def for_learning(network: Network, batches: Batches, path: Path | None) -> Batches | FeatureBatches:
-    """The batches as the layers that learn want them: features, where the trunk is frozen and views are fixed.
+    """The batches as the layers that learn want them: features, where the trunk is frozen and views
+    are fixed.
 
-    path: of the file that keeps them if it fits on the disk, which is said; an earlier run's is replaced. None, where
+    path: of the file that keeps them if it fits on the disk, which is said; an earlier run's is
+        replaced. None, where
         several processes train together: they are made anew each time.
     Raises: OutputError, FaultError: the file cannot be made.
     """
@@ -263,9 +302,14 @@ def for_learning(network: Network, batches: Batches, path: Path | None) -> Batch
         return batches
     slices = sum(case.grid.shape[0] for case in batches.cases)
     side = batches.preprocessing.crop_px
-    store = FeatureStore.planned(path or Path(), network, slices, len(batches.organs), side, recipe.views)
+    store = FeatureStore.planned(
+        path or Path(), network, slices, len(batches.organs), side, recipe.views
+    )
     if path is None:
-        _tell(batches, "the frozen layers' features are computed anew each time: several processes train together")
+        _tell(
+            batches,
+            "the frozen layers' features are computed anew each time: several processes train together",
+        )
         return FeatureBatches(batches, store.features_hwC, None)
     path.unlink(missing_ok=True)
     most, free = store.most_bytes(recipe), shutil.disk_usage(path.parent).free

@@ -1,4 +1,7 @@
-"""Scalars for TensorBoard, written at once: an error of the disk is an error of the run, not of a thread beside it."""
+"""Scalars for TensorBoard, written at once:
+
+an error of the disk is an error of the run, not of a thread beside it.
+"""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +18,10 @@ class ScalarLog:
     """An event file in a folder that TensorBoard reads."""
 
     def __init__(self, folder: Path, done: int) -> None:
-        """Begin a new event file; what earlier ones say of iterations after `done` no longer counts."""
+        """Begin a new event file;
+
+        what earlier ones say of iterations after `done` no longer counts.
+        """
         self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,7 @@
-"""The loop: it learns, and says after each iteration how it went. Who calls it shows, saves and stops."""
+"""The loop: it learns, and says after each iteration how it went.
+
+Who calls it shows, saves and stops.
+"""
 
 import time
 from collections.abc import Generator
@@ -38,7 +41,9 @@ def optimiser_of(network: nn.Module, recipe: Recipe) -> Optimizer:
     """The recipe's optimiser for the layers that are not frozen."""
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if recipe.optimiser == "sgd":
-        return SGD(learning, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
+        return SGD(
+            learning, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
+        )
     if recipe.optimiser == "adamw":
         return AdamW(learning, recipe.learning_rate, weight_decay=recipe.weight_decay)
     raise SettingsError(f"optimiser '{recipe.optimiser}' is unknown; choose sgd or adamw")
@@ -55,7 +60,9 @@ class Position:
     """How far a network has been trained."""
 
     done: int  # iterations
-    unbroken: Unbroken = field(default_factory=Unbroken)  # an iteration; if it was broken off, the weights lie between
+    unbroken: Unbroken = field(
+        default_factory=Unbroken
+    )  # an iteration; if it was broken off, the weights lie between
 
 
 def learn(
@@ -69,8 +76,8 @@ def learn(
 ) -> Generator[Step]:
     """Train from a position, which goes with it, to the recipe's end.
 
-    network and optimiser were set up by the fabric. Frozen layers, those whose parameters need no gradient, stay as
-    they are to the bit, normalisation statistics included.
+    network and optimiser were set up by the fabric. Frozen layers, those whose parameters need no
+    gradient, stay as they are to the bit, normalisation statistics included.
     """
     recipe = batches.recipe
     with closing(prepared(batches, position.done, workers)) as coming:
@@ -80,7 +87,9 @@ def learn(
             waited = time.perf_counter() - began
             rate = learning_rate_at(iteration, recipe)
             with position.unbroken:
-                loss, features = _iterate(fabric, network, optimiser, batches, batch, iteration, rate)
+                loss, features = _iterate(
+                    fabric, network, optimiser, batches, batch, iteration, rate
+                )
                 position.done = iteration + 1
             yield Step(iteration + 1, loss, rate, time.perf_counter() - began, waited, features)
             began = time.perf_counter()
@@ -108,7 +117,9 @@ def _iterate(
 
 
 def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) -> None:
-    """Training mode for what learns, evaluation mode for what is frozen, so that its statistics stay."""
+    """Training mode for what learns, evaluation mode for what is frozen, so that its statistics
+    stay.
+    """
     network.train()
     for module in network.modules():
         own = list(module.parameters(recurse=False))
@@ -124,7 +135,9 @@ def _step(fabric: "Fabric", optimiser: Optimizer, loss: Tensor) -> float:
     return float(loss.detach())
 
 
-def loss_of(logits_NKHW: Tensor, batch: Batch | FeatureBatch, recipe: Recipe, iteration: int) -> Tensor:
+def loss_of(
+    logits_NKHW: Tensor, batch: Batch | FeatureBatch, recipe: Recipe, iteration: int
+) -> Tensor:
     """The recipe's loss of a batch, in an iteration counted from 0."""
     return organ_loss(
         logits_NKHW,

@@ -17,7 +17,8 @@ class Preset:
     adapt: Recipe
 
 
-# Chen et al. 2023, Table 1 and section 2.3; normalisation, window and loss are readings (docs/explanation/paper.md).
+# Chen et al. 2023, Table 1 and section 2.3; normalisation, window and loss are readings
+# (docs/explanation/paper.md).
 _PAPER_RECIPE = Recipe(
     iterations=200_000,
     batch=1,
@@ -39,8 +40,8 @@ _PAPER = Preset(
     adapt=_PAPER_RECIPE,
 )
 
-# The same architecture with fewer blocks and channels: minutes of training on two cores. Its atrous rates are the
-# paper's halved, as its pixels are larger and its crop is smaller.
+# The same architecture with fewer blocks and channels: minutes of training on two cores. Its atrous
+# rates are the paper's halved, as its pixels are larger and its crop is smaller.
 _COMPACT_RECIPE = Recipe(
     iterations=2200,
     batch=8,
@@ -51,9 +52,12 @@ _COMPACT_RECIPE = Recipe(
     momentum=0.9,
     weight_decay=0.01,
     dice_weight=1.0,
-    inside_weight=0.1,  # without it, a lens is not found in the first thousand iterations; kept on, it costs 0.017 DSC
+    # without it, a lens is not found in the first thousand iterations; kept on, it costs 0.017 DSC
+    inside_weight=0.1,
     organ_share=0.7,
-    augmentation=Augmentation(zoom_range=(0.8, 1.25), degrees=10.0, shift_mm=10.0, hu_offset=10.0, hu_gain=0.02),
+    augmentation=Augmentation(
+        zoom_range=(0.8, 1.25), degrees=10.0, shift_mm=10.0, hu_offset=10.0, hu_gain=0.02
+    ),
 )
 _COMPACT = Preset(
     architecture=Architecture(
@@ -73,7 +77,10 @@ _COMPACT = Preset(
         learning_rate=0.002,
         inside_weight=0.0,
         views=8,
-        window=(13, 20),  # of 29 x 29: nine in ten slices' organs lie within; bodies are wider than they are deep
+        window=(
+            13,
+            20,
+        ),  # of 29 x 29: nine in ten slices' organs lie within; bodies are wider than they are deep
         whole_iterations=220,
         parent_patients=5.0,
     ),

@@ -1,4 +1,7 @@
-"""A run that survives: checkpoints, resuming to the bit, TensorBoard logs, whatever accelerator there is."""
+"""A run that survives:
+
+checkpoints, resuming to the bit, TensorBoard logs, whatever accelerator there is.
+"""
 
 import io
 import logging
@@ -34,7 +37,9 @@ LOG_EVERY = 10  # iterations
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run keeps its checkpoint and a frozen trunk's features while it lasts, and its logs for good."""
+    """Where a run keeps its checkpoint and a frozen trunk's features while it lasts, and its logs
+    for good.
+    """
 
     path: Path
 
@@ -45,7 +50,10 @@ class RunFolder:
 
     @property
     def features(self) -> Path:
-        """What a frozen trunk makes of the slices; gone when the run ends in whatever way but a kill."""
+        """What a frozen trunk makes of the slices;
+
+        gone when the run ends in whatever way but a kill.
+        """
         return self.path / "features.bin"
 
     def close(self) -> None:
@@ -56,12 +64,18 @@ class RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What a run may use: all devices of the best accelerator, with mixed precision where it helps, unless told."""
+    """What a run may use:
+
+    all devices of the best accelerator, with mixed precision where it helps, unless told.
+    """
 
     accelerator: str = "auto"  # "cpu", "cuda", ...
     devices: int | str = "auto"
-    precision: Any = None  # Lightning's word: "32-true", "bf16-mixed", "16-mixed"; None: what the accelerator does best
-    deterministic: bool = False  # the same bits on the same GPU again, for some speed; a CPU gives them anyway
+    # Lightning's word: "32-true", "bf16-mixed", "16-mixed"; None: what the accelerator does best
+    precision: Any = None
+    deterministic: bool = (
+        False  # the same bits on the same GPU again, for some speed; a CPU gives them anyway
+    )
 
     def fabric(self) -> "Fabric":
         """Lightning's handle on it."""
@@ -70,7 +84,11 @@ class Hardware:
 
         best: Any = "32-true"
         if torch.cuda.is_available() and self.accelerator != "cpu":
-            best = "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+            best = (
+                "bf16-mixed"
+                if torch.cuda.is_bf16_supported(including_emulation=False)
+                else "16-mixed"
+            )
         return Fabric(
             accelerator=self.accelerator,
             devices=self.devices,
@@ -85,7 +103,9 @@ class Hardware:
         """Let PyTorch choose deterministic kernels alone, if that is wanted, until the run ends."""
         before = torch.are_deterministic_algorithms_enabled()
         if self.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first call
+            os.environ.setdefault(
+                "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+            )  # cuBLAS asks for it, before its first call
             torch.use_deterministic_algorithms(True)
         try:
             yield
@@ -94,7 +114,10 @@ class Hardware:
 
 
 def cores() -> int:
-    """The processor's cores that this process may use: a queue or `taskset` may grant fewer than the machine has."""
+    """The processor's cores that this process may use:
+
+    a queue or `taskset` may grant fewer than the machine has.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -115,7 +138,8 @@ def run(
 ) -> Generator[Step]:
     """Train a network in place, yielding after each iteration.
 
-    identity: everything that makes this run what it is, as JSON; a checkpoint of another run is refused.
+    identity: everything that makes this run what it is, as JSON; a checkpoint of another run is
+        refused.
     resume: go on from the folder's checkpoint; without one, start at the beginning.
     On a CPU a run that was killed and resumed ends in the same bits as one that was not.
     Raises: ResumeError, SettingsError, FaultError.
@@ -123,11 +147,18 @@ def run(
     fabric = hardware.fabric()
     fabric.launch()
     first = is_first_process()
-    with hardware.kernels(), _held(folder) if first else nullcontext(), _gone_at_the_end(folder.features):
+    with (
+        hardware.kernels(),
+        _held(folder) if first else nullcontext(),
+        _gone_at_the_end(folder.features),
+    ):
         state = _read_checkpoint(folder, identity, batches.recipe.iterations, resume=resume)
         done = state["done"] if state else 0
         if resume and first:
-            goes_on, anew = f"going on from iteration {done}", f"no checkpoint in {folder.path} yet: starting anew"
+            goes_on, anew = (
+                f"going on from iteration {done}",
+                f"no checkpoint in {folder.path} yet: starting anew",
+            )
             logging.getLogger(__name__).info(goes_on if state else anew)
         batches.rank = fabric.global_rank
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
@@ -138,18 +169,31 @@ def run(
                 checkpoint.restore(state, network, optimiser)
         for method in ("features", "logits"):
             wrapped.mark_forward_method(method)
-        lessons = for_learning(network, batches, folder.features if fabric.world_size == 1 else None)
+        lessons = for_learning(
+            network, batches, folder.features if fabric.world_size == 1 else None
+        )
         workers = 1 if fabric.device.type == "cpu" else min(8, cores())
 
         position = Position(done)
-        keeper = _Keeper(folder, network, optimiser, identity, position, checkpoint_seconds) if first else None
+        keeper = (
+            _Keeper(folder, network, optimiser, identity, position, checkpoint_seconds)
+            if first
+            else None
+        )
         steps = learn(fabric, wrapped, optimiser, lessons, position, workers=workers)
-        with closing(steps), closing(ScalarLog(folder.path / "tensorboard", done)) if first else nullcontext() as log:
+        with (
+            closing(steps),
+            closing(ScalarLog(folder.path / "tensorboard", done))
+            if first
+            else nullcontext() as log,
+        ):
             try:
                 for step in steps:
                     _refuse_diverged(step, folder)
                     if log and step.iteration % LOG_EVERY == 0:
-                        log.write(step.iteration, {"loss": step.loss, "learning rate": step.learning_rate})
+                        log.write(
+                            step.iteration, {"loss": step.loss, "learning rate": step.learning_rate}
+                        )
                     if keeper:
                         keeper.keep_in_time(last=step.iteration == batches.recipe.iterations)
                     yield step
@@ -171,7 +215,9 @@ def _refuse_diverged(step: Step, folder: RunFolder) -> None:
 
 @contextmanager
 def _held(folder: RunFolder) -> Iterator[None]:
-    """Keep other processes out of the folder for as long as this one trains there, and no longer, even if killed."""
+    """Keep other processes out of the folder for as long as this one trains there, and no longer,
+    even if killed.
+    """
     try:
         make_folders(folder.path)
         with held(folder.path / "lock"):
@@ -209,12 +255,18 @@ class _Keeper:
         self._kept, self._at = self.position.done, time.monotonic()
 
     def keep_in_time(self, *, last: bool) -> None:
-        """Keep where the run is, if it is time or the run's end. Raises: OutputError, FaultError."""
+        """Keep where the run is, if it is time or the run's end.
+
+        Raises: OutputError, FaultError.
+        """
         if last or time.monotonic() - self._at >= self.seconds:
             self._keep()
 
     def keep_what_there_is(self) -> None:
-        """Keep where a run is that is broken off; where that fails, the last checkpoint stays, and that is said."""
+        """Keep where a run is that is broken off;
+
+        where that fails, the last checkpoint stays, and that is said.
+        """
         if self.position.unbroken.broken or self.position.done == self._kept:
             return
         try:
@@ -243,7 +295,9 @@ def _read_checkpoint(
     if not folder.checkpoint.exists():
         return None
     if not resume:
-        raise SettingsError(f"{folder.path} holds an unfinished run; go on with --resume, or delete that folder")
+        raise SettingsError(
+            f"{folder.path} holds an unfinished run; go on with --resume, or delete that folder"
+        )
     with _damage_told(folder):
         state = checkpoint.read(folder.checkpoint)
     before = state["identity"]
@@ -263,4 +317,6 @@ def _damage_told(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except checkpoint.DamagedError as error:
-        raise ResumeError(f"{folder.checkpoint} is damaged ({error}); delete {folder.path} and start again") from error
+        raise ResumeError(
+            f"{folder.checkpoint} is damaged ({error}); delete {folder.path} and start again"
+        ) from error

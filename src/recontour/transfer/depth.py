@@ -1,8 +1,8 @@
 """Which layers retrain: the paper's depth, counted from the network's end.
 
-Layers are counted as in the paper (Table 1): SPP is one, every convolution of a bottleneck one, Conv1 one. "The last
-10" are therefore SPP and the nine of Conv5. A bottleneck's connection is no layer of its own: it retrains when the
-whole bottleneck does.
+Layers are counted as in the paper (Table 1): SPP is one, every convolution of a bottleneck one,
+Conv1 one. "The last 10" are therefore SPP and the nine of Conv5. A bottleneck's connection is no
+layer of its own: it retrains when the whole bottleneck does.
 """
 
 from torch import nn
@@ -17,7 +17,12 @@ def layers(network: Network) -> list[tuple[str, list[nn.Module]]]:
     for stage in STAGES[1:-1]:
         for number, block in enumerate(getattr(network, stage), start=1):
             name = f"{stage.capitalize()}-b{number}"
-            found.append((f"{name} 1x1", [block.a] if block.connection is None else [block.a, block.connection]))
+            found.append(
+                (
+                    f"{name} 1x1",
+                    [block.a] if block.connection is None else [block.a, block.connection],
+                )
+            )
             found.append((f"{name} 3x3", [block.b]))
             found.append((f"{name} 1x1 out", [block.c]))
     found.append(("SPP", [network.spp]))

@@ -1,4 +1,7 @@
-"""What an adapted network takes over from its parent: every layer, and the scores of the organs that both have."""
+"""What an adapted network takes over from its parent:
+
+every layer, and the scores of the organs that both have.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,10 +26,11 @@ def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, .
 
 
 def keep_parent(network: Network, parent: Model, shares: Mapping[str, float]) -> str:
-    """Keep the parent's stages, which never learn, beside those of a network from the first one that learns on.
+    """Keep the parent's stages, which never learn, beside those of a network from the first one
+    that learns on.
 
-    shares: for each of the network's organs, in its order, what part of the scores the parent may have, 0 ... 1; of an
-        organ that it does not know it has none.
+    shares: for each of the network's organs, in its order, what part of the scores the parent may
+        have, 0 ... 1; of an organ that it does not know it has none.
     Returns: the first of these stages.
     """
     first = network.first_that_learns
@@ -39,14 +43,27 @@ def keep_parent(network: Network, parent: Model, shares: Mapping[str, float]) ->
     return first
 
 
-def _weights(parent: Model, organs: Sequence[str], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The parent's own weights with score rows for `organs`; of organs it does not know those of `fresh`."""
-    weights = {name: tensor for name, tensor in parent.network.state_dict().items() if not name.startswith("parent")}
-    rows = {name: _rows_by_organ(weights[name], parent.organs, fresh[name], organs) for name in SCORES}
+def _weights(
+    parent: Model, organs: Sequence[str], fresh: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The parent's own weights with score rows for `organs`;
+
+    of organs it does not know those of `fresh`.
+    """
+    weights = {
+        name: tensor
+        for name, tensor in parent.network.state_dict().items()
+        if not name.startswith("parent")
+    }
+    rows = {
+        name: _rows_by_organ(weights[name], parent.organs, fresh[name], organs) for name in SCORES
+    }
     return weights | rows
 
 
-def _rows_by_organ(old: Tensor, old_organs: Sequence[str], new: Tensor, organs: Sequence[str]) -> Tensor:
+def _rows_by_organ(
+    old: Tensor, old_organs: Sequence[str], new: Tensor, organs: Sequence[str]
+) -> Tensor:
     """Score rows, (2K, ...), in the new order."""
     pairs = [
         (old, old_organs.index(organ)) if organ in old_organs else (new, position)

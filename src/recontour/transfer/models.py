@@ -1,4 +1,7 @@
-"""A model's way from its first weights to its file: begun fresh or taken over from another centre's, then fitted."""
+"""A model's way from its first weights to its file:
+
+begun fresh or taken over from another centre's, then fitted.
+"""
 
 import datetime
 import hashlib
@@ -25,9 +28,17 @@ CALIBRATION_BATCHES = 20
 
 
 def begin(
-    cohort: Cohort, cases: Sequence[Case], organs: Sequence[str], preset: str, settings: Preset, seed: int
+    cohort: Cohort,
+    cases: Sequence[Case],
+    organs: Sequence[str],
+    preset: str,
+    settings: Preset,
+    seed: int,
 ) -> Model:
-    """A model with weights that the seed draws, to be fitted to a cohort's cases: the paper's Model_S or Model_T."""
+    """A model with weights that the seed draws, to be fitted to a cohort's cases:
+
+    the paper's Model_S or Model_T.
+    """
     _seed(seed)
     return Model(
         network=Network(settings.architecture, len(organs)),
@@ -48,10 +59,11 @@ def take_over(
     retrain_last: int,
     seed: int,
 ) -> Model:
-    """A model with its parent's weights, all but the last layers frozen: the paper's Model_ST before it is fitted.
+    """A model with its parent's weights, all but the last layers frozen: the paper's Model_ST
+    before it is fitted.
 
-    An organ that the parent does not have starts fresh; one that is not among `organs` is dropped. The parent may keep
-    a say (`Recipe.parent_patients`).
+    An organ that the parent does not have starts fresh; one that is not among `organs` is dropped.
+    The parent may keep a say (`Recipe.parent_patients`).
     """
     _seed(seed)
     network, fresh = inherit(parent, organs)
@@ -59,7 +71,9 @@ def take_over(
     own = _provenance(cohort, cases, organs, parent.provenance.preset, seed)
     m, kept = recipe.parent_patients, None
     if m > 0 and not set(parent.organs).isdisjoint(organs):
-        kept = keep_parent(network, parent, {organ: m / (m + n) for organ, n in own.cases_per_organ.items()})
+        kept = keep_parent(
+            network, parent, {organ: m / (m + n) for organ, n in own.cases_per_organ.items()}
+        )
     provenance = replace(
         own,
         parent_sha256=sha256_of(parent.network),
@@ -69,7 +83,9 @@ def take_over(
         dropped_organs=tuple(organ for organ in parent.organs if organ not in organs),
         notices=tuple(dict.fromkeys((*parent.provenance.notices, *cohort.notices))),
         trained_on=tuple(sorted({*parent.provenance.trained_on, *own.trained_on})),
-        trained_on_patients=tuple(sorted({*parent.provenance.trained_on_patients, *own.trained_on_patients})),
+        trained_on_patients=tuple(
+            sorted({*parent.provenance.trained_on_patients, *own.trained_on_patients})
+        ),
     )
     return replace(
         parent,
@@ -82,7 +98,8 @@ def take_over(
 
 
 def calibrate(model: Model, cases: Sequence[Case], recipe: Recipe) -> None:
-    """Give batch normalisation the statistics of a few batches, and leave all weights as they were drawn.
+    """Give batch normalisation the statistics of a few batches, and leave all weights as they were
+    drawn.
 
     What was never trained, but is to stay frozen, is so neither flat nor exploding.
     """
@@ -94,18 +111,28 @@ def calibrate(model: Model, cases: Sequence[Case], recipe: Recipe) -> None:
 
 
 def fit(
-    model: Model, cases: Sequence[Case], recipe: Recipe, out: Path, *, resume: bool, deterministic: bool = False
+    model: Model,
+    cases: Sequence[Case],
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool,
+    deterministic: bool = False,
 ) -> Generator[Step]:
-    """Train the layers that are not frozen, yielding after each iteration; write the model file after the last.
+    """Train the layers that are not frozen, yielding after each iteration; write the model file
+    after the last.
 
     Between two iterations the caller may contour with the model, but not change it.
-    Raises: SettingsError: the model could not be read from its file again, as with a notice of many pages.
+    Raises: SettingsError: the model could not be read from its file again, as with a notice of many
+        pages.
     """
     refuse_unwritable(model)
     batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
     folder = RunFolder(out.with_name(out.name + ".run"))
     hardware = Hardware(deterministic=deterministic)
-    yield from run(model.network, batches, folder, _identity(model, cases), resume=resume, hardware=hardware)
+    yield from run(
+        model.network, batches, folder, _identity(model, cases), resume=resume, hardware=hardware
+    )
     if is_first_process():
         save_model(model, out)
         folder.close()
@@ -118,7 +145,9 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _provenance(cohort: Cohort, cases: Sequence[Case], organs: Sequence[str], preset: str, seed: int) -> Provenance:
+def _provenance(
+    cohort: Cohort, cases: Sequence[Case], organs: Sequence[str], preset: str, seed: int
+) -> Provenance:
     return Provenance(
         preset=preset,
         centre=cohort.centre,

@@ -1,10 +1,12 @@
-"""The numbers of a study's report, computed from its finished cells. A row of a table here is a row of its CSV file.
+"""The numbers of a study's report, computed from its finished cells. A row of a table here is a row
+of its CSV file.
 
-Means are over the patients of each organ, then over the organs, so that each organ counts alike. Where a model was
-trained with several seeds (or on several draws of cases), a patient's score is the mean over those. Intervals are 95 %
-t intervals over patients.
+Means are over the patients of each organ, then over the organs, so that each organ counts alike.
+Where a model was trained with several seeds (or on several draws of cases), a patient's score is
+the mean over those. Intervals are 95 % t intervals over patients.
 
-finished.py (which cells are there) <- scores.py (means and intervals) <- one module an experiment <- found.py (all)
+finished.py (which cells are there) <- scores.py (means and intervals) <- one module an experiment
+<- found.py (all)
 """
 
 from recontour.study.tables.cases import Cases, CasesRow

@@ -35,7 +35,10 @@ class Cases:
 
     @property
     def caught_up(self) -> CasesRow | None:
-        """The fewest cases from which on the interval of ST - T is never above 0; None if there are none."""
+        """The fewest cases from which on the interval of ST - T is never above 0;
+
+        None if there are none.
+        """
         found = None
         for row in reversed([row for row in self.rows if np.isfinite(row.st_less_t.low)]):
             if row.st_less_t.low > 0:
@@ -51,12 +54,20 @@ def cases_of(grid: Grid, results: Results) -> Cases | None:
     scored = [{row.organ for row in results[cell.id].scores.get(TARGET, ())} for cell in there]
     organs = [organ for organ in organs_of(grid) if all(organ in of_cell for of_cell in scored)]
     seeds = {cell.seed for cell in there}
-    s = level_of(results, [triple.s for triple in grid.models if triple.s.seed in seeds], TARGET, organs)
-    rows = [row for number, pairs in grid.cases.items() if (row := _row(results, number, pairs, organs)).draws]
+    s = level_of(
+        results, [triple.s for triple in grid.models if triple.s.seed in seeds], TARGET, organs
+    )
+    rows = [
+        row
+        for number, pairs in grid.cases.items()
+        if (row := _row(results, number, pairs, organs)).draws
+    ]
     return Cases(progress(results, every), organs, s, rows) if rows else None
 
 
-def _row(results: Results, number: int, pairs: Sequence[tuple[Cell, Cell]], organs: Collection[str]) -> CasesRow:
+def _row(
+    results: Results, number: int, pairs: Sequence[tuple[Cell, Cell]], organs: Collection[str]
+) -> CasesRow:
     """Over some organs: few cases may lack one, and a mean without it is another's."""
     t, st = (finished(results, [pair[side] for pair in pairs]) for side in (0, 1))
     both = [(a, b) for a, b in pairs if a in t and b in st]

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from recontour.evaluation.patients import mean
 from recontour.study.cells import Cell, Grid
-from recontour.study.tables.finished import Progress, Results, finished, of_common_seeds, progress, trained
+from recontour.study.tables.finished import (
+    Progress,
+    Results,
+    finished,
+    of_common_seeds,
+    progress,
+    trained,
+)
 from recontour.study.tables.scores import SOURCE, TARGET, Estimate, Level, gain_of, level_of
 
 PAPERS_DEPTH = 10
@@ -51,7 +58,10 @@ class Depth:
 
     @property
     def best(self) -> DepthRow | None:
-        """The depth with the highest mean DSC on the target; of equals, that with the fewest layers."""
+        """The depth with the highest mean DSC on the target;
+
+        of equals, that with the fewest layers.
+        """
         return max(self.scored, key=lambda row: row.target.dsc.mean, default=None)
 
     @property
@@ -67,13 +77,19 @@ def depth_of(grid: Grid, results: Results) -> Depth | None:
     alike = [(control, of_common_seeds(results, cells, compared)) for control, cells in asked]
     papers = of_common_seeds(results, grid.depth.get(PAPERS_DEPTH, ()), compared)
     rows = [_row(results, control, cells, papers) for control, cells in alike if cells]
-    return Depth(progress(results, (cell for _, cells in asked for cell in cells)), rows) if rows else None
+    return (
+        Depth(progress(results, (cell for _, cells in asked for cell in cells)), rows)
+        if rows
+        else None
+    )
 
 
 def _row(results: Results, control: str, cells: Sequence[Cell], papers: Sequence[Cell]) -> DepthRow:
     training = results[cells[0].id].training
     earlier = [step for step in cells[0].lineage[:-1] if step.model == "ST"]
-    steps = finished(results, (step for cell in cells for step in cell.lineage if step.model == "ST"))
+    steps = finished(
+        results, (step for cell in cells for step in cell.lineage if step.model == "ST")
+    )
     return DepthRow(
         control=control,
         layers=cells[0].retrain_last or 0,

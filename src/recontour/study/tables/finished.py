@@ -32,13 +32,19 @@ def finished(results: Results, cells: Iterable[Cell]) -> list[Cell]:
 
 
 def of_common_seeds(results: Results, cells: Iterable[Cell], among: Iterable[Cell]) -> list[Cell]:
-    """The finished cells of those seeds with which all `among` are finished; if there are none, of that with most.
+    """The finished cells of those seeds with which all `among` are finished; if there are none, of
+    that with most.
 
     So that models are compared that differ by more than a seed's luck.
     """
     among = list(among)
-    asked, there = Counter(cell.seed for cell in among), Counter(cell.seed for cell in finished(results, among))
-    seeds = [seed for seed in asked if there[seed] == asked[seed]] or [seed for seed, _ in there.most_common(1)]
+    asked, there = (
+        Counter(cell.seed for cell in among),
+        Counter(cell.seed for cell in finished(results, among)),
+    )
+    seeds = [seed for seed in asked if there[seed] == asked[seed]] or [
+        seed for seed, _ in there.most_common(1)
+    ]
     return [cell for cell in finished(results, cells) if cell.seed in seeds]
 
 
@@ -51,9 +57,13 @@ def by_model(triples: Sequence[Triple]) -> dict[str, list[Cell]]:
     }
 
 
-def finished_by_model(results: Results, triples: Sequence[Triple], among: Collection[Cell]) -> dict[str, list[Cell]]:
+def finished_by_model(
+    results: Results, triples: Sequence[Triple], among: Collection[Cell]
+) -> dict[str, list[Cell]]:
     """The same, `of_common_seeds` among some; a model that has none is left out."""
-    there = {model: of_common_seeds(results, cells, among) for model, cells in by_model(triples).items()}
+    there = {
+        model: of_common_seeds(results, cells, among) for model, cells in by_model(triples).items()
+    }
     return {model: cells for model, cells in there.items() if cells}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from recontour.evaluation import CaseScore, Comparison, common_organs, compare, per_patient
 from recontour.evaluation.patients import mean
+from recontour.geometry.arrays import Floats
 from recontour.study.cells import Grid
 from recontour.study.tables.finished import (
     MODELS,
@@ -23,7 +24,6 @@ from recontour.study.tables.scores import (
     TARGET,
     Dsc,
     Estimate,
-    Floats,
     difference,
     dsc_of,
     estimate,
@@ -52,7 +52,10 @@ class ModelRow:
 
 @dataclass(frozen=True, slots=True)
 class DifferenceRow:
-    """Two models on one organ, or on all: DSC of b minus DSC of a; for all organs there is no test."""
+    """Two models on one organ, or on all:
+
+    DSC of b minus DSC of a; for all organs there is no test.
+    """
 
     organ: str
     model_a: str
@@ -76,7 +79,9 @@ class Main:
     common: Sequence[str]  # that every model scored: what means are over
     comparisons: Sequence[Comparison]
     models: Mapping[tuple[str, str], ModelRow]  # by organ (the last: all) and model
-    differences: Mapping[tuple[str, str, str], DifferenceRow]  # by organ (the last: all), model a and model b
+    differences: Mapping[
+        tuple[str, str, str], DifferenceRow
+    ]  # by organ (the last: all), model a and model b
 
     @property
     def patients(self) -> int:
@@ -93,18 +98,31 @@ class Main:
 
 
 def main_of(grid: Grid, results: Results, fold: str = TARGET) -> Main | None:
-    """The main models on the target's cases; on the source's, what each kept of the source. None if none is scored."""
+    """The main models on the target's cases;
+
+    on the source's, what each kept of the source. None if none is scored.
+    """
     asked = [cell for triple in grid.models for cell in triple]
-    cells = {model: of_common_seeds(results, mine, asked) for model, mine in by_model(grid.models).items()}
+    cells = {
+        model: of_common_seeds(results, mine, asked)
+        for model, mine in by_model(grid.models).items()
+    }
     rows = {model: rows_of(results, cells[model], fold, model) for model in MODELS}
     order = {organ: place for place, organ in enumerate(organs_of(grid))}
-    scores = sorted((row for model in MODELS for row in rows[model]), key=lambda row: order.get(row.organ, len(order)))
+    scores = sorted(
+        (row for model in MODELS for row in rows[model]),
+        key=lambda row: order.get(row.organ, len(order)),
+    )
     if not scores:
         return None
     organs, common = list(dict.fromkeys(row.organ for row in scores)), common_organs(scores)
     dsc = {model: dsc_of(rows[model]) for model in MODELS}
     comparisons = compare(scores, MODELS)
-    models = {(organ, model): _model_row(organ, model, rows[model]) for organ in organs for model in MODELS}
+    models = {
+        (organ, model): _model_row(organ, model, rows[model])
+        for organ in organs
+        for model in MODELS
+    }
     for model in MODELS:
         by_organ = [models[organ, model] for organ in common]
         models[ALL, model] = _overall_row(model, of_organs(dsc[model], common), by_organ)
@@ -115,7 +133,10 @@ def main_of(grid: Grid, results: Results, fold: str = TARGET) -> Main | None:
         common=common,
         comparisons=comparisons,
         models=models,
-        differences={(row.organ, row.model_a, row.model_b): row for row in _differences(comparisons, dsc, common)},
+        differences={
+            (row.organ, row.model_a, row.model_b): row
+            for row in _differences(comparisons, dsc, common)
+        },
     )
 
 

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from recontour.evaluation.patients import mean
 from recontour.study.cells import Cell, Grid
-from recontour.study.tables.finished import Progress, Results, finished, of_common_seeds, progress, trained
+from recontour.study.tables.finished import (
+    Progress,
+    Results,
+    finished,
+    of_common_seeds,
+    progress,
+    trained,
+)
 from recontour.study.tables.scores import SOURCE, TARGET, Estimate, Level, gain_of, level_of
 
 
@@ -35,7 +42,9 @@ class Normalisation:
 
 def normalisation_of(grid: Grid, results: Results) -> Normalisation | None:
     """By norm and batch, on target and source."""
-    by_row = {key: [cell for pair in pairs for cell in pair] for key, pairs in grid.normalisation.items()}
+    by_row = {
+        key: [cell for pair in pairs for cell in pair] for key, pairs in grid.normalisation.items()
+    }
     every = [cell for cells in by_row.values() for cell in cells]
     compared = [cell for cells in by_row.values() if finished(results, cells) for cell in cells]
     alike = {key: of_common_seeds(results, cells, compared) for key, cells in by_row.items()}

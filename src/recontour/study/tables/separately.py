@@ -5,13 +5,34 @@ from dataclasses import dataclass
 
 from recontour.evaluation.patients import mean
 from recontour.study.cells import Cell, Grid
-from recontour.study.tables.finished import MODELS, Progress, Results, finished, finished_by_model, progress, trained
-from recontour.study.tables.scores import ALL, TARGET, Dsc, Estimate, difference, dsc_of, estimate, of_organs, rows_of
+from recontour.study.tables.finished import (
+    MODELS,
+    Progress,
+    Results,
+    finished,
+    finished_by_model,
+    progress,
+    trained,
+)
+from recontour.study.tables.scores import (
+    ALL,
+    TARGET,
+    Dsc,
+    Estimate,
+    difference,
+    dsc_of,
+    estimate,
+    of_organs,
+    rows_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SeparatelyRow:
-    """One organ, learnt by networks of its own and by the joint ones; by model, only those that are there."""
+    """One organ, learnt by networks of its own and by the joint ones;
+
+    by model, only those that are there.
+    """
 
     organ: str  # or all: the mean DSC, the sum of iterations and seconds
     separately: Mapping[str, float]  # DSC
@@ -40,10 +61,14 @@ def separately_of(grid: Grid, results: Results) -> Separately | None:
     }
     if not begun:
         return None
-    compared = [cell for triples in (grid.models, *begun.values()) for triple in triples for cell in triple]
+    compared = [
+        cell for triples in (grid.models, *begun.values()) for triple in triples for cell in triple
+    ]
     joint = finished_by_model(results, grid.models, compared)
     alone = {
-        organ: there for organ, triples in begun.items() if (there := finished_by_model(results, triples, compared))
+        organ: there
+        for organ, triples in begun.items()
+        if (there := finished_by_model(results, triples, compared))
     }
     joint_dsc = {model: dsc_of(rows_of(results, cells, TARGET)) for model, cells in joint.items()}
     rows = [_row(results, organ, {organ: cells}, joint_dsc) for organ, cells in alone.items()]
@@ -57,11 +82,16 @@ def separately_of(grid: Grid, results: Results) -> Separately | None:
 
 
 def _row(
-    results: Results, name: str, alone: Mapping[str, Mapping[str, Sequence[Cell]]], joint_dsc: Mapping[str, Dsc]
+    results: Results,
+    name: str,
+    alone: Mapping[str, Mapping[str, Sequence[Cell]]],
+    joint_dsc: Mapping[str, Dsc],
 ) -> SeparatelyRow:
     """One organ, or several as one row; a model that lacks one of them is left out."""
     everywhere = [model for model in MODELS if all(model in cells for cells in alone.values())]
-    groups = {model: [cells[model] for cells in alone.values()] for model in everywhere}  # of each organ
+    groups = {
+        model: [cells[model] for cells in alone.values()] for model in everywhere
+    }  # of each organ
     own = {
         model: dsc_of(row for cells in of_model for row in rows_of(results, cells, TARGET))
         for model, of_model in groups.items()
@@ -71,9 +101,17 @@ def _row(
         organ=name,
         separately={model: estimate(dsc).mean for model, dsc in own.items()},
         jointly={model: estimate(dsc).mean for model, dsc in joint.items()},
-        separately_less_jointly={model: estimate(difference(dsc, own[model])) for model, dsc in joint.items()},
-        iterations={model: sum(cells[0].iterations for cells in of_model) for model, of_model in groups.items()},
-        seconds={model: sum(_seconds(results, cells) for cells in of_model) for model, of_model in groups.items()},
+        separately_less_jointly={
+            model: estimate(difference(dsc, own[model])) for model, dsc in joint.items()
+        },
+        iterations={
+            model: sum(cells[0].iterations for cells in of_model)
+            for model, of_model in groups.items()
+        },
+        seconds={
+            model: sum(_seconds(results, cells) for cells in of_model)
+            for model, of_model in groups.items()
+        },
     )
 
 

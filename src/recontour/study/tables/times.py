@@ -27,7 +27,9 @@ class TimesRow:
     retrained_parameters: int
     seeds_compared_with_t: int  # by the validation DSC, with Model_T of the same seed
     seeds_that_reached_t: int  # Model_T's last
-    seconds_to_reach_t: float  # in the mean of those; inf: no seed reached it, NaN: none is compared
+    seconds_to_reach_t: (
+        float  # in the mean of those; inf: no seed reached it, NaN: none is compared
+    )
     share_of_t: float  # of Model_T's training time
     contouring_seconds_per_slice: float
     contouring_seconds_per_case: float
@@ -40,7 +42,9 @@ def times_of(grid: Grid, results: Results) -> list[TimesRow]:
     for model, cells in by_model(grid.models).items():
         there = [results[cell.id] for cell in cells if cell.id in results]
         reached = [
-            _reached(results[cell.id], t) for cell, t in zip(cells, baselines, strict=True) if t and cell.id in results
+            _reached(results[cell.id], t)
+            for cell, t in zip(cells, baselines, strict=True)
+            if t and cell.id in results
         ]
         if there:
             rows.append(_row(model, there, reached))
@@ -72,14 +76,17 @@ def _row(model: str, results: Sequence[Result], reached: Sequence[tuple[float, f
 
 
 def _reached(result: Result, t: Result) -> tuple[float, float]:
-    """After how many seconds a model's validation DSC was as high as Model_T's last, and their share of T's time.
+    """After how many seconds a model's validation DSC was as high as Model_T's last, and their
+    share of T's time.
 
     inf: never; NaN: one of the two has no validation DSC.
     """
     goal = t.training.validation[-1].value if t.training.validation else np.nan
     if np.isnan(goal) or all(np.isnan(point.value) for point in result.training.validation):
         return np.nan, np.nan
-    seconds = next((point.seconds for point in result.training.validation if point.value >= goal), np.inf)
+    seconds = next(
+        (point.seconds for point in result.training.validation if point.value >= goal), np.inf
+    )
     return seconds, _each(seconds, t.training.seconds)
 
 

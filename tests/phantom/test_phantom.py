@@ -1,4 +1,7 @@
-"""The embedded phantom: reproducible, anatomically plausible, readable as DICOM, and as hard as its centres differ."""
+"""The embedded phantom:
+
+reproducible, anatomically plausible, readable as DICOM, and as hard as its centres differ.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recontour.cohort.phantom import SOURCE, TARGET, Centre, PhantomCase, make_case, write_centre
-from recontour.dicom import match_names, read_archive, read_series, read_structure_set
+from recontour.dicom import read_archive, read_series, read_structure_set
 from recontour.geometry import StructureSet, rasterise
+from recontour.organs import match_names
+from recontour.phantom import SOURCE, TARGET, Centre, PhantomCase, make_case, write_centre
 
-VOLUMES_CC = {  # what adults have, whatever the protocol: from the smallest to the largest that are drawn
+# what adults have, whatever the protocol: from the smallest to the largest that are drawn
+VOLUMES_CC = {
     "Brainstem": (12, 38),
     "SpinalCord": (4, 25),
     "Bone_Mandible": (30, 80),
@@ -69,7 +74,9 @@ def test_organs_have_the_volumes_of_organs(cases: dict[str, PhantomCase], name: 
     for organ, roi_name in COMPLETE[name].roi_names.items():
         if organ[0].isupper():
             low, high = VOLUMES_CC[base(organ)]
-            volume_cc = case.grid.volume_cc(rasterise(case.structures[roi_name].contours, case.grid))
+            volume_cc = case.grid.volume_cc(
+                rasterise(case.structures[roi_name].contours, case.grid)
+            )
             assert low <= volume_cc <= high, f"{organ}: {volume_cc:.2f} cc"
 
 
@@ -79,7 +86,9 @@ def test_left_is_left(cases: dict[str, PhantomCase], name: str) -> None:
     centre, case = COMPLETE[name], cases[name]
     for organ in ("Parotid", "Lens", "OpticNrv", "Lobe_Temporal"):
         left, right = (
-            np.concatenate([c.points_mm for c in case.structures[centre.roi_names[f"{organ}_{side}"]].contours])[:, 0]
+            np.concatenate(
+                [c.points_mm for c in case.structures[centre.roi_names[f"{organ}_{side}"]].contours]
+            )[:, 0]
             for side in "LR"
         )
         assert left.mean() > right.mean() + 15
@@ -87,7 +96,10 @@ def test_left_is_left(cases: dict[str, PhantomCase], name: str) -> None:
 
 @pytest.mark.parametrize("name", ["source", "target"])
 def test_tissues_have_their_hounsfield_units(cases: dict[str, PhantomCase], name: str) -> None:
-    """What a contour encloses shows on the CT: bone is bone, lenses stand out of the eyes, nothing is air."""
+    """What a contour encloses shows on the CT:
+
+    bone is bone, lenses stand out of the eyes, nothing is air.
+    """
     case = cases[name]
 
     def median_hu(organ: str) -> float:
@@ -105,13 +117,19 @@ def test_tissues_have_their_hounsfield_units(cases: dict[str, PhantomCase], name
 
 
 def test_the_two_protocols_differ_as_centres_do(cases: dict[str, PhantomCase]) -> None:
-    """In cross-section: the canal against the cord. Along the neck: where brain stem and cord begin and end."""
+    """In cross-section:
+
+    the canal against the cord. Along the neck: where brain stem and cord begin and end.
+    """
     source, target = cases["source"], cases["target"]
     cord, canal = (
         case.structures[COMPLETE[name].roi_names["SpinalCord"]].contours
         for name, case in (("source", source), ("target", target))
     )
-    widths = [np.median([np.ptp(contour.points_mm[:, 0]) for contour in contours]) for contours in (cord, canal)]
+    widths = [
+        np.median([np.ptp(contour.points_mm[:, 0]) for contour in contours])
+        for contours in (cord, canal)
+    ]
     assert widths[1] > widths[0] + 3
 
     def length_mm(name: str, organ: str) -> float:
@@ -125,14 +143,23 @@ def test_the_two_protocols_differ_as_centres_do(cases: dict[str, PhantomCase]) -
 def test_contours_run_between_the_pixels(cases: dict[str, PhantomCase]) -> None:
     case = cases["target"]
     points = np.concatenate([c.points_mm for c in case.structures["BRAINSTEM"].contours])
-    off_mesh = np.abs(case.grid.to_pixels(points) * 2 - np.rint(case.grid.to_pixels(points) * 2)).max(axis=1)
+    off_mesh = np.abs(
+        case.grid.to_pixels(points) * 2 - np.rint(case.grid.to_pixels(points) * 2)
+    ).max(axis=1)
     assert np.mean(off_mesh > 0.02) > 0.5
 
 
 def test_some_source_patients_lack_organs() -> None:
-    """Half of 12 organs: that all are there has a chance of 1 in 4096, and the case is always the same."""
+    """Half of 12 organs:
+
+    that all are there has a chance of 1 in 4096, and the case is always the same.
+    """
     drawn = make_case(replace(SMALL, undrawn=0.5), 1).structures.names
-    assert {"BODY", "GTV primary", "PTV 70", "Brainstem PRV", "Dose 107%"} < set(drawn) < set(SOURCE.roi_names.values())
+    assert (
+        {"BODY", "GTV primary", "PTV 70", "Brainstem PRV", "Dose 107%"}
+        < set(drawn)
+        < set(SOURCE.roi_names.values())
+    )
 
 
 def test_patients_differ() -> None:
@@ -158,7 +185,8 @@ def test_a_centre_is_written_as_dicom(tmp_path: Path) -> None:
     assert read.names == made.structures.names
     for name in read.names:
         assert np.array_equal(
-            rasterise(read[name].contours, scan.grid), rasterise(made.structures[name].contours, made.grid)
+            rasterise(read[name].contours, scan.grid),
+            rasterise(made.structures[name].contours, made.grid),
         )
 
 
@@ -167,7 +195,10 @@ def test_written_twice_is_written_the_same_and_never_over_another(tmp_path: Path
     write_centre(tmp_path / "b", SMALL, [1])
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.dcm"))
     assert len(files) > 20
-    assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
+    assert all(
+        (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+        for file in files
+    )
     (tmp_path / "a" / files[0]).unlink()
     write_centre(tmp_path / "a", SMALL, [1])
     assert not (tmp_path / "a" / files[0]).exists()  # a patient that is there stays as it is

@@ -1,4 +1,7 @@
-"""Labels that a person corrected or another tool predicted on a CT -> an RTSTRUCT: the way back of `export`."""
+"""Labels that a person corrected or another tool predicted on a CT -> an RTSTRUCT:
+
+the way back of `export`.
+"""
 
 import json
 from collections.abc import Mapping
@@ -7,16 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from recontour.dicom import Authorship, Scan, claims_dicom, read_scan, read_segmentation, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    Scan,
+    claims_dicom,
+    read_scan,
+    read_segmentation,
+    write_structure_set,
+)
 from recontour.errors import LabelsError
+from recontour.exchange.nifti import is_nifti, read_labels
 from recontour.files import did_you_mean, refuse_existing
 from recontour.geometry import traced
-from recontour.geometry.nifti import is_nifti, read_labels
+from recontour.geometry.arrays import Mask
 from recontour.texts import UnreadableError, read_text
 
-Mask = npt.NDArray[np.bool_]
 ENDINGS = (".nii.gz", ".nii")
 OTHERS = {  # endings of labels that are not read, and what they are
     ".nrrd": "NRRD",
@@ -44,7 +53,9 @@ SAVE_AS = (
     "with the CT as reference volume)"
 )
 NAMES = "dataset.json"  # where nnU-Net says what its labels mean
-NOT_KNOWN_HOW = ""  # ROIGenerationAlgorithm, which may be empty: by hand or by a network, the labels do not say
+NOT_KNOWN_HOW = (
+    ""  # ROIGenerationAlgorithm, which may be empty: by hand or by a network, the labels do not say
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +73,12 @@ class Converted:
 def convert(labels: Path, ct_dir: Path, out: Path) -> Converted:
     """Write labels on a CT's own grid as an RTSTRUCT that references it, complete or not at all.
 
-    labels: a NIfTI label map with nnU-Net's dataset.json beside it or one folder up, a folder of NIfTI masks called
-        after their structures, or a DICOM SEG, binary or a label map. Names are written as they are.
-    Raises: LabelsError: labels that cannot be read or have no name, or none that is marked. GridMismatchError: they do
-        not lie on the CT's grid. DicomError: as `read_scan`, `read_segmentation` and `write_structure_set`.
+    labels: a NIfTI label map with nnU-Net's dataset.json beside it or one folder up, a folder of
+        NIfTI masks called after their structures, or a DICOM SEG, binary or a label map. Names are
+        written as they are.
+    Raises: LabelsError: labels that cannot be read or have no name, or none that is marked.
+        GridMismatchError: they do not lie on the CT's grid. DicomError: as `read_scan`,
+        `read_segmentation` and `write_structure_set`.
         OutputError: the file exists or cannot be made.
     """
     refuse_existing(out)
@@ -93,7 +106,9 @@ def _masks(labels: Path, scan: Scan) -> dict[str, Mask]:
     if (kind := _other_kind(labels)) is not None:
         raise LabelsError(f"{labels}: {kind}, which is not read; {SAVE_AS}")
     if not claims_dicom(labels):
-        raise LabelsError(f"{labels}: neither NIfTI (NAME.nii.gz, NAME.nii) nor a DICOM SEG; {SAVE_AS}")
+        raise LabelsError(
+            f"{labels}: neither NIfTI (NAME.nii.gz, NAME.nii) nor a DICOM SEG; {SAVE_AS}"
+        )
     return read_segmentation(labels, scan)
 
 
@@ -104,7 +119,10 @@ def _ending(path: Path) -> str:
 
 
 def _other_kind(path: Path) -> str | None:
-    """What labels in a form that is not read are, by the file's name or its first bytes; None if they may be read."""
+    """What labels in a form that is not read are, by the file's name or its first bytes;
+
+    None if they may be read.
+    """
     name = path.name.lower()
     named = next((kind for ending, kind in OTHERS.items() if name.endswith(ending)), None)
     if named is not None:
@@ -135,10 +153,18 @@ def _masks_of_folder(folder: Path, scan: Scan) -> dict[str, Mask]:
             )
         masks[name] = voxels != 0
     if not masks:
-        others = [path for path in sorted(folder.iterdir()) if path.is_file() and _other_kind(path) is not None]
+        others = [
+            path
+            for path in sorted(folder.iterdir())
+            if path.is_file() and _other_kind(path) is not None
+        ]
         if others:
-            raise LabelsError(f"{others[0]}: {_other_kind(others[0])}, which is not read; {SAVE_AS}")
-        raise LabelsError(f"{folder}: no NIfTI mask in it (NAME.nii.gz or NAME.nii); check the path")
+            raise LabelsError(
+                f"{others[0]}: {_other_kind(others[0])}, which is not read; {SAVE_AS}"
+            )
+        raise LabelsError(
+            f"{folder}: no NIfTI mask in it (NAME.nii.gz or NAME.nii); check the path"
+        )
     return masks
 
 
@@ -146,7 +172,9 @@ def _masks_of_map(path: Path, scan: Scan) -> dict[str, Mask]:
     names = _names_of(path)
     voxels = read_labels(path, scan.grid)
     if unknown := sorted(set(np.unique(voxels).tolist()) - {0, *names.values()}):
-        raise LabelsError(f"{path}: label {unknown[0]} has no name in {NAMES}; it has {', '.join(names)}")
+        raise LabelsError(
+            f"{path}: label {unknown[0]} has no name in {NAMES}; it has {', '.join(names)}"
+        )
     return {name: voxels == number for name, number in names.items()}
 
 
@@ -165,8 +193,14 @@ def _names_of(path: Path) -> dict[str, int]:
     except UnreadableError as error:
         raise LabelsError(f"{found} cannot be read ({error}); give nnU-Net's file") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LabelsError(f"{found}: its labels are no labels ({type(error).__name__}); give nnU-Net's file") from error
+        raise LabelsError(
+            f"{found}: its labels are no labels ({type(error).__name__}); give nnU-Net's file"
+        ) from error
     numbers = list(names.values())
-    if not all(type(number) is int and number > 0 for number in numbers) or len(set(numbers)) < len(numbers):
-        raise LabelsError(f"{found}: a number from 1 on, of its own, is expected of each label (nnU-Net v2)")
+    if not all(type(number) is int and number > 0 for number in numbers) or len(set(numbers)) < len(
+        numbers
+    ):
+        raise LabelsError(
+            f"{found}: a number from 1 on, of its own, is expected of each label (nnU-Net v2)"
+        )
     return names

@@ -1,7 +1,7 @@
 """Voxels on a Grid as a NIfTI file, and back.
 
-DICOM's x and y grow to the patient's left and back (LPS), NIfTI's to the right and front (RAS): the affine says so, and
-voxels stay where and in the order they are.
+DICOM's x and y grow to the patient's left and back (LPS), NIfTI's to the right and front (RAS): the
+affine says so, and voxels stay where and in the order they are.
 """
 
 import gzip
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import GridMismatchError, LabelsError
-from recontour.geometry.grid import Grid
+from recontour.geometry.grid import GRIDS_AGREE_MM, Grid
 
 GZIP = b"\x1f\x8b"
 MOST_VOXELS = 1 << 28  # of a label map: no CT has more
@@ -23,19 +23,24 @@ ON_THE_GRID = (
     "nothing is resampled: export the labels on the CT's own grid, with the CT as reference volume "
     "(3D Slicer: Segmentations, Export to files, Reference volume)"
 )
-SAME_PLACE_MM = 0.1  # how far a corner of the voxels may lie from the CT's: files round, and nothing is resampled
+# how far a corner of the voxels may lie from the CT's: files round, and nothing is resampled
 
 
 def write_nifti(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
-    """Write an array (slice, row, column) as a NIfTI-1 file, indexed (column, row, slice) as all NIfTI is.
+    """Write an array (slice, row, column) as a NIfTI-1 file, indexed (column, row, slice) as all
+    NIfTI is.
 
-    bool becomes uint8, any other type stays. The path ends with .nii or .nii.gz; what is there is replaced.
-    Raises: GridMismatchError: the array does not lie on the grid, or the grid's slices are not evenly spaced.
+    bool becomes uint8, any other type stays. The path ends with .nii or .nii.gz; what is there is
+    replaced.
+    Raises: GridMismatchError: the array does not lie on the grid, or the grid's slices are not
+        evenly spaced.
     """
     import nibabel  # here: it takes half a second, and few runs need it
 
     if voxels.shape != grid.shape:
-        raise GridMismatchError(f"{path.name}: voxels of {voxels.shape} do not lie on a grid of {grid.shape}")
+        raise GridMismatchError(
+            f"{path.name}: voxels of {voxels.shape} do not lie on a grid of {grid.shape}"
+        )
     stored = voxels.view(np.uint8) if voxels.dtype == bool else voxels
     affine = affine_ras(grid)
     image = nibabel.Nifti1Image(np.asarray(stored).transpose(2, 1, 0), affine)
@@ -55,11 +60,13 @@ def is_nifti(path: Path) -> bool:
 
 
 def read_labels(path: Path, grid: Grid) -> npt.NDArray[np.integer[Any]]:
-    """The whole numbers of a NIfTI file whose voxels are the grid's, as (slice, row, column), 0 where it has none.
+    """The whole numbers of a NIfTI file whose voxels are the grid's, as (slice, row, column), 0
+    where it has none.
 
-    Its axes may be turned. It may be cropped, or reach beyond the grid where nothing is marked; nothing is resampled.
-    Raises: LabelsError: damaged, no NIfTI, or not whole numbers. GridMismatchError: voxels elsewhere than the grid's,
-        or marked ones beyond it.
+    Its axes may be turned. It may be cropped, or reach beyond the grid where nothing is marked;
+    nothing is resampled.
+    Raises: LabelsError: damaged, no NIfTI, or not whole numbers. GridMismatchError: voxels
+        elsewhere than the grid's, or marked ones beyond it.
     """
     try:
         with _opened(path) as file:
@@ -86,17 +93,29 @@ def _header_size(start: bytes) -> int | None:
     return next(iter(sizes), None)
 
 
-def _turned(file: io.BufferedIOBase, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
-    """The voxels of a NIfTI file as (slice, row, column), and (column, row, slice) -> mm as `affine_ras` has it."""
+def _turned(
+    file: io.BufferedIOBase, path: Path
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """The voxels of a NIfTI file as (slice, row, column), and (column, row, slice) -> mm as
+    `affine_ras` has it.
+    """
     import nibabel
-    from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
+    from nibabel.orientations import (
+        apply_orientation,
+        axcodes2ornt,
+        inv_ornt_aff,
+        io_orientation,
+        ornt_transform,
+    )
 
     size = _header_size(file.read(4))
     file.seek(0)
     image = (nibabel.Nifti2Image if size == 540 else nibabel.Nifti1Image).from_stream(file)
     shape = _three_axes(image.shape, path)
     if np.prod(shape, dtype=float) > MOST_VOXELS:
-        raise LabelsError(f"{path}: {' x '.join(map(str, shape))} voxels, more than any CT has; save it again")
+        raise LabelsError(
+            f"{path}: {' x '.join(map(str, shape))} voxels, more than any CT has; save it again"
+        )
     axes = io_orientation(image.affine)
     if not np.isfinite(axes).all() or not np.isfinite(image.affine).all():
         raise LabelsError(f"{path}: its header does not say where its voxels lie; save it again")
@@ -125,22 +144,29 @@ def _whole(voxels: npt.NDArray[Any], path: Path) -> npt.NDArray[np.integer[Any]]
         )
     whole: npt.NDArray[np.integer[Any]] = np.nan_to_num(np.rint(voxels), nan=-1).astype(np.int32)
     if not np.array_equal(whole, voxels):
-        raise LabelsError(f"{path}: labels are whole numbers, and its voxels are not; give the label map or mask")
+        raise LabelsError(
+            f"{path}: labels are whole numbers, and its voxels are not; give the label map or mask"
+        )
     return whole
 
 
 def _placed(
     voxels: npt.NDArray[np.integer[Any]], affine: npt.NDArray[np.float64], grid: Grid, path: Path
 ) -> npt.NDArray[np.integer[Any]]:
-    """Voxels (slice, row, column) where they lie on a grid. affine: of (column, row, slice), in RAS."""
+    """Voxels (slice, row, column) where they lie on a grid.
+
+    affine: of (column, row, slice), in RAS.
+    """
     indices, apart_mm = _indices(voxels.shape, affine, grid)
-    if not apart_mm <= SAME_PLACE_MM:
+    if not apart_mm <= GRIDS_AGREE_MM:
         raise GridMismatchError(
             f"{path}: voxels of {voxels.shape}, up to {apart_mm:.1f} mm from the CT's, of {grid.shape}; {ON_THE_GRID}"
         )
     if voxels.shape == grid.shape:
         return voxels
-    inside = [(axis >= 0) & (axis < length) for axis, length in zip(indices, grid.shape, strict=True)]
+    inside = [
+        (axis >= 0) & (axis < length) for axis, length in zip(indices, grid.shape, strict=True)
+    ]
     kept = voxels[np.ix_(*inside)]
     if beyond := np.count_nonzero(voxels) - np.count_nonzero(kept):
         raise GridMismatchError(
@@ -156,7 +182,8 @@ def _indices(
 ) -> tuple[list[npt.NDArray[np.intp]], float]:
     """Which slices, rows and columns of a grid voxels are, and how far from them they lie, mm.
 
-    Those beyond the grid are counted on, as if it went on. As many voxels as the grid has must be the grid's.
+    Those beyond the grid are counted on, as if it went on. As many voxels as the grid has must be
+    the grid's.
     """
     x, y, z = (affine[:3, 3] * (-1, -1, 1)).tolist()
     step_z = float(affine[2, 2])
@@ -166,7 +193,9 @@ def _indices(
     else:
         first_row, first_column = (
             round((place - origin) / step)
-            for place, origin, step in zip((y, x), grid.origin_mm[::-1], grid.spacing_mm, strict=True)
+            for place, origin, step in zip(
+                (y, x), grid.origin_mm[::-1], grid.spacing_mm, strict=True
+            )
         )
         first = (_slice_before(heights, grid), first_row, first_column)
     indices = [start + np.arange(length) for start, length in zip(first, shape, strict=True)]
@@ -184,7 +213,10 @@ def _indices(
 
 
 def _slice_before(heights: npt.NDArray[np.float64], grid: Grid) -> int:
-    """Which slice of a grid the first of some heights is, counted from the nearest pair; negative: below the grid."""
+    """Which slice of a grid the first of some heights is, counted from the nearest pair;
+
+    negative: below the grid.
+    """
     z = np.asarray(grid.slice_z_mm)
     apart = np.abs(heights[:, None] - z)
     nearest, slice_ = np.unravel_index(int(apart.argmin()), apart.shape)

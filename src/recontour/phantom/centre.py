@@ -9,14 +9,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recontour.cohort.phantom.anatomy import paint_patient
-from recontour.cohort.phantom.organs import skin
-from recontour.cohort.phantom.patient import Patient, Space
-from recontour.cohort.phantom.protocols import OPEN, Protocol, draw, draw_others
-from recontour.cohort.phantom.scanner import Scanner
-from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
+from recontour.dicom import (
+    Authorship,
+    ScanIdentity,
+    write_scan,
+    write_structure_set,
+)
 from recontour.files import whole_folder
 from recontour.geometry import Grid, Structure, StructureSet
+from recontour.phantom.anatomy import paint_patient
+from recontour.phantom.organs import skin
+from recontour.phantom.patient import Patient, Space
+from recontour.phantom.protocols import OPEN, Protocol, draw, draw_others
+from recontour.phantom.scanner import Scanner
 from recontour.processes import ignore_signals, script_left_out
 
 MADE = datetime(2020, 1, 1, 12)  # every phantom's date
@@ -35,7 +40,10 @@ class Centre:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhantomCase:
-    """One patient of the phantom. hu: int16 (slice, row, column). structures carry the centre's own names."""
+    """One patient of the phantom.
+
+    hu: int16 (slice, row, column). structures carry the centre's own names.
+    """
 
     hu: npt.NDArray[np.int16]
     grid: Grid
@@ -154,31 +162,46 @@ TARGET = Centre(
 
 
 def make_case(centre: Centre, case: int, seed: int = 0) -> PhantomCase:
-    """One patient of a centre; the same for the same centre, case and seed, however many are made."""
+    """One patient of a centre;
+
+    the same for the same centre, case and seed, however many are made.
+    """
     root = np.random.SeedSequence([seed, case, *centre.name.encode()])
-    anatomy, tissue, machine, hand, others, clerk = (np.random.default_rng(child) for child in root.spawn(6))
+    anatomy, tissue, machine, hand, others, clerk = (
+        np.random.default_rng(child) for child in root.spawn(6)
+    )
     patient = Patient.born(anatomy)
     grid = centre.scanner.grid((float(machine.normal(0, 4)), float(machine.normal(0, 4))))
     space = Space.of(patient, grid)
     body = skin(space, patient)
-    painted = paint_patient(space, body, patient, bool(machine.uniform() < centre.scanner.contrast), tissue)
+    painted = paint_patient(
+        space, body, patient, bool(machine.uniform() < centre.scanner.contrast), tissue
+    )
     hu = centre.scanner.expose(painted, body, grid, machine)
     drawn = draw(patient, space, body, grid, centre.protocol, hand)
-    kept = {organ: contours for organ, contours in drawn.items() if clerk.uniform() >= centre.undrawn}
+    kept = {
+        organ: contours for organ, contours in drawn.items() if clerk.uniform() >= centre.undrawn
+    }
     kept |= draw_others(space, body, grid, centre.protocol, others)
-    structures = tuple(Structure(centre.roi_names[kind], contours) for kind, contours in kept.items())
+    structures = tuple(
+        Structure(centre.roi_names[kind], contours) for kind, contours in kept.items()
+    )
     return PhantomCase(hu, grid, StructureSet(structures))
 
 
 def write_centre(folder: Path, centre: Centre, cases: Iterable[int], seed: int = 0) -> None:
-    """Write a centre's patients as DICOM: folder/source_003/CT/*.dcm and folder/source_003/RTSTRUCT.dcm.
+    """Write a centre's patients as DICOM: folder/source_003/CT/*.dcm and
+    folder/source_003/RTSTRUCT.dcm.
 
-    A patient's folder appears whole or not at all; one that is there already stays as it is. Uses all cores.
+    A patient's folder appears whole or not at all; one that is there already stays as it is. Uses
+    all cores.
     """
     patients = {case: folder / f"{centre.name}_{case:03d}" for case in cases}
     missing = {case: path for case, path in patients.items() if not path.exists()}
     with script_left_out(), ProcessPoolExecutor(initializer=ignore_signals) as pool:
-        jobs = [pool.submit(_write_patient, path, centre, case, seed) for case, path in missing.items()]
+        jobs = [
+            pool.submit(_write_patient, path, centre, case, seed) for case, path in missing.items()
+        ]
         try:
             for job in jobs:
                 job.result()
@@ -200,7 +223,9 @@ def _write_patient(folder: Path, centre: Centre, case: int, seed: int) -> None:
         scanner_model=centre.scanner.model,
         kernel=centre.scanner.kernel,
     )
-    made_by = Authorship(model=f"recontour phantom, {centre.name}", label="PHANTOM", made=MADE, seed=key)
+    made_by = Authorship(
+        model=f"recontour phantom, {centre.name}", label="PHANTOM", made=MADE, seed=key
+    )
     with whole_folder(folder) as partial:
         scan = write_scan(partial / "CT", made.hu, made.grid, identity)
         write_structure_set(partial / "RTSTRUCT.dcm", made.structures, scan, made_by)

@@ -1,8 +1,9 @@
 """How far apart two surfaces may lie and still agree, per organ.
 
-The tolerances of Nikolov et al. 2021 (doi:10.2196/26151): the 95th percentile of the distances between contours that
-several experts drew on the same scans. The paper has none for the pituitary, the temporal lobes and many other organs:
-those get DEFAULT_MM, what it grants the soft tissues near them.
+The tolerances of Nikolov et al. 2021 (doi:10.2196/26151): the 95th percentile of the distances
+between contours that several experts drew on the same scans. The paper has none for the pituitary,
+the temporal lobes and many other organs: those get DEFAULT_MM, what it grants the soft tissues near
+them.
 """
 
 TOLERANCES_MM = {  # TG-263 names without their side

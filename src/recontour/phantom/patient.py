@@ -1,4 +1,7 @@
-"""One phantom patient: how its head differs from the common one, and where the scanner's voxels fall in it."""
+"""One phantom patient:
+
+how its head differs from the common one, and where the scanner's voxels fall in it.
+"""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,8 +9,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from recontour.cohort.phantom.shapes import Field, Position, Triple, triple
 from recontour.geometry import Grid
+from recontour.phantom.shapes import Field, Position, Triple, triple
 
 Window = tuple[slice, slice, slice]
 
@@ -22,7 +25,9 @@ class Patient:
     turn_degrees: Triple  # nod, tilt, rotation
     flexion_mm: float  # the lower neck's way to the back
     place_mm: Triple  # of the head's origin on the scanner's table
-    waves: npt.NDArray[np.float64]  # (3 axes, modes, 7): amplitude, wave numbers and phases of the soft deformation
+    waves: npt.NDArray[
+        np.float64
+    ]  # (3 axes, modes, 7): amplitude, wave numbers and phases of the soft deformation
     fat_mm: float
     neck: float  # width of the neck
     ventricle: float  # size of the brain's ventricles
@@ -67,10 +72,11 @@ class Patient:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
-    """The phantom's coordinates (u, v, w) of every voxel, mm; fields are float32 (slice, row, column).
+    """The phantom's coordinates (u, v, w) of every voxel, mm; fields are float32 (slice, row,
+    column).
 
-    The origin lies between the ears at the height of the foramen magnum; u runs to the left, v to the back, w to the
-    head.
+    The origin lies between the ears at the height of the foramen magnum; u runs to the left, v to
+    the back, w to the head.
     """
 
     u: Field
@@ -97,11 +103,16 @@ class Space:
         return cls(u, v, w, (a, b, c))
 
     def window(self, low: Triple, high: Triple) -> Window:
-        """The voxels that may lie between two corners: seen on coarse steps, then widened by more than one."""
+        """The voxels that may lie between two corners:
+
+        seen on coarse steps, then widened by more than one.
+        """
         inside = np.ones(self.coarse[0].shape, dtype=bool)
         for field, below, above in zip(self.coarse, low, high, strict=True):
             inside &= (field > below - 6) & (field < above + 6)
-        slices, rows, cols = (np.flatnonzero(inside.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+        slices, rows, cols = (
+            np.flatnonzero(inside.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))
+        )
         if not len(slices):
             return slice(0), slice(0), slice(0)
         return (

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from recontour.cohort.phantom.anatomy import AIR
-from recontour.cohort.phantom.shapes import Field
 from recontour.geometry import Grid
+from recontour.phantom.anatomy import AIR
+from recontour.phantom.shapes import Field
 
 METAL_HU = 5000.0
 STORED_HU = (-1024, 3071)  # what 12 bits hold
@@ -45,7 +45,9 @@ class Scanner:
             origin_mm=(round(shift_mm[0] - reach, 3), round(shift_mm[1] - 10 - reach, 3)),
         )
 
-    def expose(self, hu: Field, skin: Field, grid: Grid, rng: np.random.Generator) -> npt.NDArray[np.int16]:
+    def expose(
+        self, hu: Field, skin: Field, grid: Grid, rng: np.random.Generator
+    ) -> npt.NDArray[np.int16]:
         """Scan a painted patient; hu and skin are (slice, row, column), hu is used up."""
         self._lay_on_couch(hu, skin, grid)
         streaks = _streaks(hu, rng)
@@ -66,8 +68,12 @@ class Scanner:
 
     def _lay_on_couch(self, hu: Field, skin: Field, grid: Grid) -> None:
         """A couch and a head rest behind the patient, outside the skin."""
-        x = np.arange(grid.shape[2], dtype=np.float32) * np.float32(self.pixel_mm) + np.float32(grid.origin_mm[0])
-        y = np.arange(grid.shape[1], dtype=np.float32) * np.float32(self.pixel_mm) + np.float32(grid.origin_mm[1])
+        x = np.arange(grid.shape[2], dtype=np.float32) * np.float32(self.pixel_mm) + np.float32(
+            grid.origin_mm[0]
+        )
+        y = np.arange(grid.shape[1], dtype=np.float32) * np.float32(self.pixel_mm) + np.float32(
+            grid.origin_mm[1]
+        )
         back_mm = float(y[np.flatnonzero((skin < 0).any(axis=(0, 2)))[-1]])
         below = y[:, None] - (back_mm + 6 - np.float32(self.couch_curve) * x**2)[None, :]
         plate = np.full(below.shape, AIR, dtype=np.float32)
@@ -89,5 +95,7 @@ def _streaks(hu: Field, rng: np.random.Generator) -> dict[int, Field]:
         angle = np.arctan2(rows - row, cols - col)
         rays = np.cos(9 * angle + rng.uniform(0, 6)) * np.cos(16 * angle + rng.uniform(0, 6))
         fading = 1 / (1 + np.hypot(rows - row, cols - col) / 28)
-        streaks[int(index)] = np.asarray(strength * rays * fading * (hu[index] > -500), dtype=np.float32)
+        streaks[int(index)] = np.asarray(
+            strength * rays * fading * (hu[index] > -500), dtype=np.float32
+        )
     return streaks

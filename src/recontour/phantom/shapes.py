@@ -46,7 +46,9 @@ def tube(at: Position, points: Sequence[Triple], radii: Sequence[float]) -> Fiel
     return distance
 
 
-def column(at: Position, knots: Sequence[tuple[float, float, float, float]], grow_mm: float = 0.0) -> Field:
+def column(
+    at: Position, knots: Sequence[tuple[float, float, float, float]], grow_mm: float = 0.0
+) -> Field:
     """An upright column of elliptic sections; knots, ascending: (w, centre v, radius u, radius v).
 
     It goes on beyond the first and last knot unchanged.
@@ -56,7 +58,9 @@ def column(at: Position, knots: Sequence[tuple[float, float, float, float]], gro
     radius_u, radius_v = radius_u + grow_mm, radius_v + grow_mm
     su, sv = u / radius_u, (v - centre_v) / radius_v
     k = np.sqrt(su**2 + sv**2)
-    return np.asarray(k * (k - 1) / np.maximum(np.hypot(su / radius_u, sv / radius_v), 1e-4), dtype=np.float32)
+    return np.asarray(
+        k * (k - 1) / np.maximum(np.hypot(su / radius_u, sv / radius_v), 1e-4), dtype=np.float32
+    )
 
 
 def along(axis: Field, knots: Sequence[tuple[float, float]]) -> Field:

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from recontour.errors import NamesError
-from recontour.texts import UnreadableError, read_toml, shown
+from recontour.texts import UnreadableError, read_toml
+from recontour.wording import shown
 
 Status = Literal["mapped", "ignored", "ambiguous"]
 STATUSES = ("mapped", "ambiguous", "ignored")  # as they are shown
 
-TG263 = re.compile(r"[A-Za-z][A-Za-z0-9_~^-]{0,15}")  # AAPM TG-263: at most 16 characters, none of them a path's
+TG263 = re.compile(
+    r"[A-Za-z][A-Za-z0-9_~^-]{0,15}"
+)  # AAPM TG-263: at most 16 characters, none of them a path's
 IGNORE = ("", "ignore")
 # Why a name is mapped, if not as a known spelling.
 USERS, USERS_ALIKE, EXACT = "the user's map", "the user's map, spelled another way", "TG-263"
@@ -44,7 +47,11 @@ class NameTable:
     @property
     def mapped(self) -> dict[str, str]:
         """ROI name -> TG-263 name, of those that are certain."""
-        return {row.roi_name: row.tg263 for row in self.rows if row.status == "mapped" and row.tg263 is not None}
+        return {
+            row.roi_name: row.tg263
+            for row in self.rows
+            if row.status == "mapped" and row.tg263 is not None
+        }
 
 
 class Drawn(Protocol):
@@ -60,19 +67,25 @@ class Drawn(Protocol):
 
 
 def match_drawn(structures: Sequence[Drawn], user_map: Mapping[str, str] | None) -> NameTable:
-    """What becomes of a structure set's names; structures without an area are left aside before names can clash."""
+    """What becomes of a structure set's names;
+
+    structures without an area are left aside before names can clash.
+    """
     drawn = [one.name for one in structures if one.is_drawn]
     empty = [one.name for one in structures if not one.is_drawn]
     matched = match_names(drawn, user_map).rows
-    return NameTable((*matched, *(NameRow(name, None, "ignored", "no area is drawn") for name in empty)))
+    return NameTable(
+        (*matched, *(NameRow(name, None, "ignored", "no area is drawn") for name in empty))
+    )
 
 
 def match_names(roi_names: Sequence[str], user_map: Mapping[str, str] | None = None) -> NameTable:
     """Match the ROI names of one structure set.
 
-    user_map: a centre's own spelling -> TG-263 name, or "" to ignore it; as `read_user_map` gives. Its entries win over
-    the built-in names. Where several ROIs claim one organ, the one in the user's map counts, or else the one spelled as
-    in TG-263; if that leaves more than one, all are ambiguous.
+    user_map: a centre's own spelling -> TG-263 name, or "" to ignore it; as `read_user_map` gives.
+        Its entries win over the built-in names. Where several ROIs claim one organ, the one in the
+        user's map counts, or else the one spelled as in TG-263; if that leaves more than one, all
+        are ambiguous.
     """
     rows = [_match(name, user_map or {}) for name in roi_names]
     claims: dict[str, list[int]] = {}
@@ -85,10 +98,18 @@ def match_names(roi_names: Sequence[str], user_map: Mapping[str, str] | None = N
         certain = Counter(strength.values())[strongest] == 1
         for index in claimants:
             if certain and strength[index] < strongest:
-                rows[index] = replace(rows[index], status="ignored", tg263=None, reason=f"another ROI is {organ}")
+                rows[index] = replace(
+                    rows[index], status="ignored", tg263=None, reason=f"another ROI is {organ}"
+                )
             elif not certain:
-                alike = len({rows[i].roi_name for i in claimants}) == 1  # then no map can tell them apart
-                do = "their name is the same, so rename all but one where they were drawn" if alike else SAY_WHICH
+                alike = (
+                    len({rows[i].roi_name for i in claimants}) == 1
+                )  # then no map can tell them apart
+                do = (
+                    "their name is the same, so rename all but one where they were drawn"
+                    if alike
+                    else SAY_WHICH
+                )
                 reason = f"{len(claimants)} ROIs would be {organ}; {do}"
                 rows[index] = replace(rows[index], status="ambiguous", tg263=None, reason=reason)
     return NameTable(tuple(rows))
@@ -104,7 +125,8 @@ def ordered(names: Counter[NameRow]) -> tuple[tuple[NameRow, int], ...]:
 
 
 def read_user_map(path: Path) -> dict[str, str]:
-    """Read a user's map of ROI names: TOML, a table [names] of "ROI spelling" = "TG-263 name", "" or "ignore".
+    """Read a user's map of ROI names: TOML, a table [names] of "ROI spelling" = "TG-263 name", ""
+    or "ignore".
 
     Raises: NamesError: no such file, no such table, or a name that TG-263 does not allow.
     """
@@ -112,7 +134,9 @@ def read_user_map(path: Path) -> dict[str, str]:
     try:
         content = read_toml(path)
     except OSError as error:
-        raise NamesError(f"{path}: cannot be read ({error.strerror}); check the path given to --names") from error
+        raise NamesError(
+            f"{path}: cannot be read ({error.strerror}); check the path given to --names"
+        ) from error
     except UnreadableError as error:
         raise NamesError(f"{path}: cannot be read: {error}; {example}") from error
     names = content.get("names")
@@ -126,7 +150,9 @@ def read_user_map(path: Path) -> dict[str, str]:
         if not isinstance(organ, str):
             raise NamesError(f"{mapped} to {shown(organ)}; a TG-263 name in quotes is expected")
         if organ not in IGNORE and not is_tg263(organ):
-            raise NamesError(f"{mapped} to {shown(organ)}; TG-263 names are at most 16 of A-z, 0-9, _, ~, ^ and -")
+            raise NamesError(
+                f"{mapped} to {shown(organ)}; TG-263 names are at most 16 of A-z, 0-9, _, ~, ^ and -"
+            )
         if (usual := known.get(organ.casefold(), organ)) != organ:
             raise NamesError(f"{mapped} to '{organ}'; TG-263 spells it '{usual}'")
         if seen.setdefault(_key(roi_name), organ) != organ:
@@ -143,11 +169,17 @@ def is_tg263(name: str) -> bool:
 def known_organs() -> tuple[str, ...]:
     """The TG-263 names that are understood without a user's map."""
     vocabulary = _vocabulary()
-    return (*vocabulary["single"], *(f"{organ}_{side}" for organ in vocabulary["paired"] for side in "LR"))
+    return (
+        *vocabulary["single"],
+        *(f"{organ}_{side}" for organ in vocabulary["paired"] for side in "LR"),
+    )
 
 
 def is_vocabulary(roi_name: str) -> bool:
-    """Whether a name is made of the words of names.toml and at most two digits: then it cannot name a patient."""
+    """Whether a name is made of the words of names.toml and at most two digits:
+
+    then it cannot name a patient.
+    """
     words = _words(roi_name)
     known = {re.sub(r"\d+", "", word).removesuffix("s") for word in words} - {""}
     return sum(map(str.isdigit, "".join(words))) <= 2 and known <= _vocabulary_words()
@@ -169,12 +201,17 @@ def _match(roi_name: str, user_map: Mapping[str, str]) -> NameRow:
     if len(organs) == 1:
         return NameRow(roi_name, organs[0], "mapped", "a known spelling")
     if organs:
-        return NameRow(roi_name, None, "ambiguous", f"{' or '.join(organs)}? Say which with --names")
+        return NameRow(
+            roi_name, None, "ambiguous", f"{' or '.join(organs)}? Say which with --names"
+        )
     return NameRow(roi_name, None, "ignored", _why_not(roi_name))
 
 
 def _strength(row: NameRow) -> int:
-    """How certain a mapping is: the user's word, to the letter or not; TG-263's own spelling; a known spelling."""
+    """How certain a mapping is:
+
+    the user's word, to the letter or not; TG-263's own spelling; a known spelling.
+    """
     return {USERS: 3, USERS_ALIKE: 2, EXACT: 1}.get(row.reason, 0)
 
 
@@ -188,11 +225,16 @@ def _why_not(roi_name: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """A name's words in lower case without accents: 'LeftParotid', 'Parotid_(L)' and 'Parotide G' fall apart."""
+    """A name's words in lower case without accents:
+
+    'LeftParotid', 'Parotid_(L)' and 'Parotide G' fall apart.
+    """
     plain = unicodedata.normalize("NFKD", name.replace("œ", "oe").replace("Œ", "OE"))
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
-    return re.findall(r"[^\W_]+|[+~]", plain.casefold())  # + is a margin and ~ a part: neither is the organ
+    return re.findall(
+        r"[^\W_]+|[+~]", plain.casefold()
+    )  # + is a margin and ~ a part: neither is the organ
 
 
 def _key(name: str) -> str:
@@ -202,12 +244,16 @@ def _key(name: str) -> str:
 
 @cache
 def _vocabulary() -> dict[str, Any]:
-    return tomllib.loads(files("recontour.dicom").joinpath("names.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(
+        files("recontour.organs").joinpath("table.toml").read_text(encoding="utf-8")
+    )
 
 
 @cache
 def _vocabulary_words() -> frozenset[str]:
-    """Every word that a known name, its side or the reason to leave it out is made of, without a plural's s."""
+    """Every word that a known name, its side or the reason to leave it out is made of, without a
+    plural's s.
+    """
     vocabulary = _vocabulary()
     lists = [
         known_organs(),
@@ -217,7 +263,9 @@ def _vocabulary_words() -> frozenset[str]:
         *vocabulary["side"].values(),
         *(kind["words"] for kind in vocabulary["left_out"].values()),
     ]
-    return frozenset(word.removesuffix("s") for names in lists for name in names for word in _words(name))
+    return frozenset(
+        word.removesuffix("s") for names in lists for name in names for word in _words(name)
+    )
 
 
 @cache
@@ -241,7 +289,9 @@ def _built_in() -> dict[str, tuple[str, ...]]:
         for spelling in spellings:
             apart = " " if len(_key(spelling)) < 4 else ""
             for side, words in vocabulary["side"].items():
-                for sided in (pattern for word in words for pattern in _with_side(_words(spelling), word)):
+                for sided in (
+                    pattern for word in words for pattern in _with_side(_words(spelling), word)
+                ):
                     table.setdefault(apart.join(sided), (f"{organ}_{side}",))
     return table
 
@@ -252,7 +302,8 @@ def _with_side(words: Sequence[str], side: str) -> list[list[str]]:
 
 
 def sides_swapped(middles_x_mm: Mapping[str, float]) -> list[str]:
-    """Left organs that lie to the right of their right twins (DICOM x grows to the patient's left), each as a sentence.
+    """Left organs that lie to the right of their right twins (DICOM x grows to the patient's left),
+    each as a sentence.
 
     middles_x_mm: TG-263 name -> x of its middle.
     """

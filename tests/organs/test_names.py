@@ -6,13 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from recontour.dicom import match_names, read_user_map, sides_swapped
-from recontour.dicom.names import is_vocabulary, known_organs
 from recontour.errors import NamesError
+from recontour.organs import match_names, read_user_map, sides_swapped
+from recontour.organs.names import is_vocabulary, known_organs
 
-VOCABULARY = tomllib.loads(files("recontour.dicom").joinpath("names.toml").read_text(encoding="utf-8"))
+VOCABULARY = tomllib.loads(
+    files("recontour.organs").joinpath("table.toml").read_text(encoding="utf-8")
+)
 OAR = [
-    *("Brainstem", "SpinalCord", "Bone_Mandible", "Pituitary", "Parotid_L", "Parotid_R", "Lens_L", "Lens_R"),
+    *(
+        "Brainstem",
+        "SpinalCord",
+        "Bone_Mandible",
+        "Pituitary",
+        "Parotid_L",
+        "Parotid_R",
+        "Lens_L",
+        "Lens_R",
+    ),
     *("OpticNrv_L", "OpticNrv_R", "Lobe_Temporal_L", "Lobe_Temporal_R"),
 ]
 
@@ -29,14 +40,21 @@ def test_every_real_name_comes_out_right(shared_data: Path) -> None:
     for row in rows:
         meaning = row["tg263"]
         is_organ = not meaning.startswith("(") and "_PRV" not in meaning
-        assert match(row["roi_name"]) == ((meaning, "mapped") if is_organ else (None, "ignored")), row
+        assert match(row["roi_name"]) == ((meaning, "mapped") if is_organ else (None, "ignored")), (
+            row
+        )
         reason = match_names([row["roi_name"]]).rows[0].reason
         assert is_organ or "not the organ" in reason or "not an organ" in reason, (row, reason)
 
 
 @pytest.mark.parametrize("organ", OAR)
 def test_tg263_names_mean_themselves(organ: str) -> None:
-    assert match(organ) == match(organ.upper()) == match(organ.replace("_", " ").lower()) == (organ, "mapped")
+    assert (
+        match(organ)
+        == match(organ.upper())
+        == match(organ.replace("_", " ").lower())
+        == (organ, "mapped")
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +117,16 @@ def test_what_is_not_the_organ_is_left_out_with_the_reason(name: str, reason: st
 
 @pytest.mark.parametrize(
     "name",
-    ["Parotid", "parotids", "PAROTIDE", "Lens", "Optic nerve", "Temporal lobes", "Lacrimal G", "submandibular_g"],
+    [
+        "Parotid",
+        "parotids",
+        "PAROTIDE",
+        "Lens",
+        "Optic nerve",
+        "Temporal lobes",
+        "Lacrimal G",
+        "submandibular_g",
+    ],
 )
 def test_an_organ_without_its_side_is_ambiguous(name: str) -> None:
     (row,) = match_names([name]).rows
@@ -118,14 +145,30 @@ def test_no_spelling_of_one_organ_is_a_spelling_of_another() -> None:
                 for word in words:
                     for name in (f"{word} {spelling}", f"{spelling}_({word})"):
                         is_gland = name.replace("_(g)", " g") in spellings  # and not the left
-                        expected = (None, "ambiguous") if is_gland else (f"{organ}_{side}", "mapped")
+                        expected = (
+                            (None, "ambiguous") if is_gland else (f"{organ}_{side}", "mapped")
+                        )
                         assert match(name) == expected, name
                     long = len(spelling.replace(" ", "")) >= 4
-                    assert match(f"{word}{spelling}")[1] == ("mapped" if long else "ignored"), (word, spelling)
+                    assert match(f"{word}{spelling}")[1] == ("mapped" if long else "ignored"), (
+                        word,
+                        spelling,
+                    )
 
 
 @pytest.mark.parametrize(
-    "name", ["GON", "ONG", "DON", "PAROD", "Orbit_L", "Inner ear L", "Oreille interne G", "Temporal_L", "Lt Temporal"]
+    "name",
+    [
+        "GON",
+        "ONG",
+        "DON",
+        "PAROD",
+        "Orbit_L",
+        "Inner ear L",
+        "Oreille interne G",
+        "Temporal_L",
+        "Lt Temporal",
+    ],
 )
 def test_what_may_be_something_else_is_not_guessed(name: str) -> None:
     assert match(name) == (None, "ignored")
@@ -170,7 +213,12 @@ def test_of_two_claims_the_users_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [["Lt Parotid", "L parotid"], ["Parotid_L", "Parotid_L"], ["copy of cord", "cord", "spinal cord"]]
+    "names",
+    [
+        ["Lt Parotid", "L parotid"],
+        ["Parotid_L", "Parotid_L"],
+        ["copy of cord", "cord", "spinal cord"],
+    ],
 )
 def test_equal_claims_are_all_ambiguous(names: list[str]) -> None:
     table = match_names(names)
@@ -193,7 +241,9 @@ def test_the_users_map_wins_in_any_case_and_with_any_separator() -> None:
 
 def test_a_users_map_is_read(tmp_path: Path) -> None:
     path = tmp_path / "map.toml"
-    path.write_text('[names]\n"脑干" = "Brainstem"\n"Body" = "ignore"\n"x" = ""\n', encoding="utf-8")
+    path.write_text(
+        '[names]\n"脑干" = "Brainstem"\n"Body" = "ignore"\n"x" = ""\n', encoding="utf-8"
+    )
     assert read_user_map(path) == {"脑干": "Brainstem", "Body": "ignore", "x": ""}
 
 
@@ -230,8 +280,13 @@ def test_reasons_of_left_out_names_cover_each_kind_once() -> None:
 
 
 def test_left_is_where_x_is_larger() -> None:
-    assert sides_swapped({"Parotid_L": 40.0, "Parotid_R": -38.0, "Lens_L": 20.0, "Brainstem": 0.0}) == []
-    assert sides_swapped({"Parotid_L": -40.0, "Parotid_R": 38.0, "Lens_L": -20.0, "Lens_R": 25.0}) == [
+    assert (
+        sides_swapped({"Parotid_L": 40.0, "Parotid_R": -38.0, "Lens_L": 20.0, "Brainstem": 0.0})
+        == []
+    )
+    assert sides_swapped(
+        {"Parotid_L": -40.0, "Parotid_R": 38.0, "Lens_L": -20.0, "Lens_R": 25.0}
+    ) == [
         "Lens_L lies to the right of Lens_R: left and right may be swapped",
         "Parotid_L lies to the right of Parotid_R: left and right may be swapped",
     ]

@@ -5,13 +5,18 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from tests.geometry.conftest import make_grid
 
 from recontour.errors import GridMismatchError
-from recontour.geometry.nifti import affine_ras, write_nifti
+from recontour.exchange.nifti import affine_ras, write_nifti
 
-GRID = make_grid((4, 5, 7), spacing_mm=(1.25, 0.9765625), z_mm=(-10.0, -7.5, -5.0, -2.5), origin_mm=(-120.5, 33.25))
+GRID = make_grid(
+    (4, 5, 7),
+    spacing_mm=(1.25, 0.9765625),
+    z_mm=(-10.0, -7.5, -5.0, -2.5),
+    origin_mm=(-120.5, 33.25),
+)
 HU = np.random.default_rng(1).integers(-1024, 3072, GRID.shape).astype(np.int16)
 FLOAT32_MM = 1e-4  # the affine's precision, at some hundred mm
 
@@ -23,7 +28,9 @@ def test_itk_finds_the_voxels_where_dicom_has_them(tmp_path: Path) -> None:
     for index in np.ndindex(GRID.shape):
         slice_, row, column = index
         expected = (*GRID.to_mm(np.array([[column, row]], dtype=float))[0], GRID.slice_z_mm[slice_])
-        assert image.TransformIndexToPhysicalPoint((column, row, slice_)) == pytest.approx(expected, abs=FLOAT32_MM)
+        assert image.TransformIndexToPhysicalPoint((column, row, slice_)) == pytest.approx(
+            expected, abs=FLOAT32_MM
+        )
 
 
 def test_nibabel_finds_left_where_left_is(tmp_path: Path) -> None:
@@ -36,7 +43,9 @@ def test_nibabel_finds_left_where_left_is(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(image.dataobj), HU.transpose(2, 1, 0))
     for form in (image.get_qform(), image.get_sform()):
         np.testing.assert_allclose(form, affine_ras(GRID), atol=FLOAT32_MM)
-    np.testing.assert_allclose(image.affine @ [0, 0, 0, 1], [120.5, -33.25, -10.0, 1], atol=FLOAT32_MM)
+    np.testing.assert_allclose(
+        image.affine @ [0, 0, 0, 1], [120.5, -33.25, -10.0, 1], atol=FLOAT32_MM
+    )
 
 
 def test_a_mask_is_written_as_zeros_and_ones(tmp_path: Path) -> None:
@@ -48,7 +57,9 @@ def test_a_mask_is_written_as_zeros_and_ones(tmp_path: Path) -> None:
 
 def test_uneven_slices_are_refused_and_not_resampled(tmp_path: Path) -> None:
     grid = make_grid((4, 5, 7), z_mm=(0.0, 3.0, 6.0, 12.0))
-    with pytest.raises(GridMismatchError, match=r"3\.00 to 6\.00 mm apart.* slices are not invented"):
+    with pytest.raises(
+        GridMismatchError, match=r"3\.00 to 6\.00 mm apart.* slices are not invented"
+    ):
         write_nifti(tmp_path / "ct.nii.gz", HU, grid)
     assert list(tmp_path.iterdir()) == []
 

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from tests.conftest import GRID
 
 from recontour.cohort import Cohort, case_id_of
-from recontour.cohort.export import export
 from recontour.errors import CohortError, OrganError, OutputError, SettingsError
+from recontour.exchange.export import export
 from recontour.geometry import Grid
 
 FLOAT32_MM = 1e-4  # of coordinates of a hundred mm
@@ -19,31 +19,43 @@ def read(path: Path) -> sitk.Image:
     return sitk.ReadImage(str(path))
 
 
-def places_mm(image: sitk.Image, inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[tuple[float, ...]]:
+def places_mm(
+    image: sitk.Image, inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+) -> list[tuple[float, ...]]:
     """Where voxels lie in the patient (LPS), as ITK has it."""
-    return [image.TransformIndexToPhysicalPoint(tuple(map(int, at[::-1]))) for at in np.argwhere(inside)]
+    return [
+        image.TransformIndexToPhysicalPoint(tuple(map(int, at[::-1]))) for at in np.argwhere(inside)
+    ]
 
 
 @pytest.fixture
 def overlapping(tmp_path: Path) -> Cohort:
-    """One case: a brain stem of 27 voxels, and in its corner a pituitary of 8, 1 voxel of which is the brain stem's."""
+    """One case: a brain stem of 27 voxels, and in its corner a pituitary of 8, 1 voxel of which is
+    the brain stem's.
+    """
     cohort = Cohort.open_or_create(tmp_path / "east", "east")
     stem, gland = np.zeros(GRID.shape, dtype=bool), np.zeros(GRID.shape, dtype=bool)
     stem[1:4, 10:13, 10:13] = True
     gland[3:5, 12:14, 12:14] = True
     hu = np.arange(np.prod(GRID.shape), dtype=np.int16).reshape(GRID.shape)
-    cohort.add(case_id_of("east", "1"), hu, GRID, {"Brainstem": stem, "Pituitary": gland}, source_hash="1")
+    cohort.add(
+        case_id_of("east", "1"), hu, GRID, {"Brainstem": stem, "Pituitary": gland}, source_hash="1"
+    )
     return cohort
 
 
-def test_nifti_and_back_the_same_voxels_at_the_same_millimetres(north: Cohort, tmp_path: Path) -> None:
+def test_nifti_and_back_the_same_voxels_at_the_same_millimetres(
+    north: Cohort, tmp_path: Path
+) -> None:
     written = export(north.path, tmp_path / "out", format="nifti")
     assert (written.cases, written.left_out) == (north.case_ids, {})
     for case in north:
         ct = read(tmp_path / "out" / case.id / "ct.nii.gz")
         np.testing.assert_array_equal(sitk.GetArrayFromImage(ct), case.hu)
         files = {path.name for path in (tmp_path / "out" / case.id / "segmentations").iterdir()}
-        assert files == {f"{organ}.nii.gz" for organ in case.organs}  # what is unknown has no file, not an empty one
+        assert files == {
+            f"{organ}.nii.gz" for organ in case.organs
+        }  # what is unknown has no file, not an empty one
         for organ in case.organs:
             image = read(tmp_path / "out" / case.id / "segmentations" / f"{organ}.nii.gz")
             mask = case.mask(organ)
@@ -61,11 +73,22 @@ def test_a_raw_data_set_as_nnunet_reads_it(north: Cohort, tmp_path: Path) -> Non
     assert written.left_out == {lensless: "not contoured: Lens_L"}
     about = json.loads((out / "dataset.json").read_text())
     assert about["labels"] == {"background": 0, "Brainstem": 1, "Lens_L": 2, "Lens_R": 3}
-    assert (about["channel_names"], about["numTraining"], about["file_ending"]) == ({"0": "CT"}, 2, ".nii.gz")
-    assert {path.name for path in (out / "imagesTr").iterdir()} == {f"{case}_0000.nii.gz" for case in written.cases}
-    assert {path.name for path in (out / "labelsTr").iterdir()} == {f"{case}.nii.gz" for case in written.cases}
+    assert (about["channel_names"], about["numTraining"], about["file_ending"]) == (
+        {"0": "CT"},
+        2,
+        ".nii.gz",
+    )
+    assert {path.name for path in (out / "imagesTr").iterdir()} == {
+        f"{case}_0000.nii.gz" for case in written.cases
+    }
+    assert {path.name for path in (out / "labelsTr").iterdir()} == {
+        f"{case}.nii.gz" for case in written.cases
+    }
     for case_id in written.cases:
-        ct, labels = read(out / "imagesTr" / f"{case_id}_0000.nii.gz"), read(out / "labelsTr" / f"{case_id}.nii.gz")
+        ct, labels = (
+            read(out / "imagesTr" / f"{case_id}_0000.nii.gz"),
+            read(out / "labelsTr" / f"{case_id}.nii.gz"),
+        )
         np.testing.assert_array_equal(sitk.GetArrayFromImage(ct), north[case_id].hu)
         assert (ct.GetOrigin(), ct.GetSpacing(), ct.GetDirection()) == (
             labels.GetOrigin(),
@@ -74,16 +97,25 @@ def test_a_raw_data_set_as_nnunet_reads_it(north: Cohort, tmp_path: Path) -> Non
         )
         for organ, label in about["labels"].items():
             if organ != "background":
-                np.testing.assert_array_equal(sitk.GetArrayFromImage(labels) == label, north[case_id].mask(organ))
+                np.testing.assert_array_equal(
+                    sitk.GetArrayFromImage(labels) == label, north[case_id].mask(organ)
+                )
 
 
-def test_a_voxel_of_two_organs_is_the_smaller_one_s_and_told(overlapping: Cohort, tmp_path: Path) -> None:
+def test_a_voxel_of_two_organs_is_the_smaller_one_s_and_told(
+    overlapping: Cohort, tmp_path: Path
+) -> None:
     (case,) = overlapping
-    for name, organs in (("Dataset001_a", ["Brainstem", "Pituitary"]), ("Dataset002_b", ["Pituitary", "Brainstem"])):
+    for name, organs in (
+        ("Dataset001_a", ["Brainstem", "Pituitary"]),
+        ("Dataset002_b", ["Pituitary", "Brainstem"]),
+    ):
         written = export(overlapping.path, tmp_path / name, format="nnunet", organs=organs)
         assert written.shared_voxels == {case.id: 1}
         labels = sitk.GetArrayFromImage(read(tmp_path / name / "labelsTr" / f"{case.id}.nii.gz"))
-        np.testing.assert_array_equal(labels == 1 + organs.index("Pituitary"), case.mask("Pituitary"))
+        np.testing.assert_array_equal(
+            labels == 1 + organs.index("Pituitary"), case.mask("Pituitary")
+        )
         assert np.count_nonzero(labels == 1 + organs.index("Brainstem")) == 26
 
 
@@ -92,7 +124,10 @@ def test_uneven_slices_are_left_out_and_told(overlapping: Cohort, tmp_path: Path
     uneven = case_id_of("east", "2")
     overlapping.add(uneven, even.hu, UNEVEN, {"Brainstem": even.mask("Brainstem")}, source_hash="2")
     written = export(overlapping.path, tmp_path / "out", format="nifti")
-    assert (written.cases, written.left_out) == ((even.id,), {uneven: "its slices are not evenly spaced"})
+    assert (written.cases, written.left_out) == (
+        (even.id,),
+        {uneven: "its slices are not evenly spaced"},
+    )
     assert not (tmp_path / "out" / uneven).exists()
 
 
@@ -100,7 +135,11 @@ def test_only_the_organs_that_are_asked_for(north: Cohort, tmp_path: Path) -> No
     out = tmp_path / "Dataset001_North"
     written = export(north.path, out, format="nnunet", organs=["Lens_R", "Brainstem"])
     assert (written.organs, len(written.cases)) == (("Lens_R", "Brainstem"), 3)
-    assert json.loads((out / "dataset.json").read_text())["labels"] == {"background": 0, "Lens_R": 1, "Brainstem": 2}
+    assert json.loads((out / "dataset.json").read_text())["labels"] == {
+        "background": 0,
+        "Lens_R": 1,
+        "Brainstem": 2,
+    }
 
 
 @pytest.mark.parametrize(
@@ -113,7 +152,12 @@ def test_only_the_organs_that_are_asked_for(north: Cohort, tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_exported_is_one_line(
-    north: Cohort, tmp_path: Path, name: str, options: dict[str, str], error: type[Exception], words: str
+    north: Cohort,
+    tmp_path: Path,
+    name: str,
+    options: dict[str, str],
+    error: type[Exception],
+    words: str,
 ) -> None:
     with pytest.raises(error, match=words):
         export(north.path, tmp_path / name, **options)  # type: ignore[arg-type]
@@ -122,12 +166,20 @@ def test_what_cannot_be_exported_is_one_line(
 
 def test_no_case_with_all_organs_leaves_no_folder(overlapping: Cohort, tmp_path: Path) -> None:
     (case,) = overlapping
-    overlapping.add(case_id_of("east", "3"), case.hu, GRID, {"Larynx": case.mask("Pituitary")}, source_hash="3")
-    with pytest.raises(OrganError, match=r"not contoured: Brainstem, Pituitary; not contoured: Larynx\); choose"):
+    overlapping.add(
+        case_id_of("east", "3"), case.hu, GRID, {"Larynx": case.mask("Pituitary")}, source_hash="3"
+    )
+    with pytest.raises(
+        OrganError, match=r"not contoured: Brainstem, Pituitary; not contoured: Larynx\); choose"
+    ):
         export(overlapping.path, tmp_path / "Dataset001_East", format="nnunet")
     assert [path.name for path in tmp_path.iterdir()] == ["east"]
 
 
 def test_an_empty_cohort_has_nothing_to_export(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="no contoured case"):
-        export(Cohort.open_or_create(tmp_path / "empty", "empty").path, tmp_path / "out", format="nifti")
+        export(
+            Cohort.open_or_create(tmp_path / "empty", "empty").path,
+            tmp_path / "out",
+            format="nifti",
+        )

@@ -1,4 +1,5 @@
-"""How a centre's physicians contour: where an organ begins and ends, how tight, how steady the hand.
+"""How a centre's physicians contour: where an organ begins and ends, how tight, how steady the
+hand.
 
 Contours follow the organs' implicit surfaces between the pixels; they are not the edges of voxels.
 """
@@ -8,15 +9,13 @@ from dataclasses import dataclass
 
 import contourpy
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-from recontour.cohort.phantom import organs
-from recontour.cohort.phantom.patient import Patient, Space, Window
-from recontour.cohort.phantom.shapes import Field, Position, Triple, ellipsoid, triple
 from recontour.geometry import Contour, Grid
-
-Points = npt.NDArray[np.float64]
+from recontour.geometry.arrays import Points
+from recontour.phantom import organs
+from recontour.phantom.patient import Patient, Space, Window
+from recontour.phantom.shapes import Field, Position, Triple, ellipsoid, triple
 
 OPEN = 1000.0  # no end
 
@@ -52,7 +51,12 @@ class _Sketch:
 
 
 def draw(
-    patient: Patient, space: Space, skin: Field, grid: Grid, protocol: Protocol, rng: np.random.Generator
+    patient: Patient,
+    space: Space,
+    skin: Field,
+    grid: Grid,
+    protocol: Protocol,
+    rng: np.random.Generator,
 ) -> dict[str, tuple[Contour, ...]]:
     """Every organ's contours on a patient, by TG-263 name."""
     sketches = {
@@ -66,16 +70,25 @@ def draw(
         sketches[f"Lens_{mark}"] = _lens(space, side)
         sketches[f"OpticNrv_{mark}"] = _optic_nerve(space, patient, protocol, side)
         sketches[f"Lobe_Temporal_{mark}"] = _temporal_lobe(space, protocol, side)
-    return {name: trace(sketch, space, grid, protocol.hand_mm, rng) for name, sketch in sketches.items()}
+    return {
+        name: trace(sketch, space, grid, protocol.hand_mm, rng) for name, sketch in sketches.items()
+    }
 
 
 def draw_others(
     space: Space, skin: Field, grid: Grid, protocol: Protocol, rng: np.random.Generator
 ) -> dict[str, tuple[Contour, ...]]:
-    """What else stands in a clinic's structure set: the skin, targets, a margin round the brain stem, an empty one."""
+    """What else stands in a clinic's structure set:
+
+    the skin, targets, a margin round the brain stem, an empty one.
+    """
     everything = (slice(None), slice(None, None, 2), slice(None, None, 2))
     side = int(rng.choice((-1, 1)))
-    centre = (side * float(rng.uniform(8, 22)), float(rng.uniform(-45, -20)), float(rng.uniform(-60, -25)))
+    centre = (
+        side * float(rng.uniform(8, 22)),
+        float(rng.uniform(-45, -20)),
+        float(rng.uniform(-60, -25)),
+    )
     window = space.window((-60, -80, -100), (60, 20, 10))
     gross = ellipsoid(space[window], centre, triple(rng.uniform(9, 16, 3)))
     stem = _column(space, organs.brainstem, protocol.brainstem_mm)
@@ -85,11 +98,15 @@ def draw_others(
         "planning": _Sketch(window, gross - np.float32(8)),
         "margin": _Sketch(stem.window, stem.shape - np.float32(3), stem.ends_mm),
     }
-    drawn = {name: trace(sketch, space, grid, protocol.hand_mm, rng) for name, sketch in sketches.items()}
+    drawn = {
+        name: trace(sketch, space, grid, protocol.hand_mm, rng) for name, sketch in sketches.items()
+    }
     return {**drawn, "empty": ()}
 
 
-def _column(space: Space, shape: Callable[[Position], Field], ends_mm: tuple[float, float]) -> _Sketch:
+def _column(
+    space: Space, shape: Callable[[Position], Field], ends_mm: tuple[float, float]
+) -> _Sketch:
     """A column along the middle of the body."""
     window = space.window((-22, -14, ends_mm[0] - 8), (22, 36, ends_mm[1] + 8))
     return _Sketch(window, shape(space[window]), ends_mm)
@@ -103,7 +120,9 @@ def _cord(space: Space, protocol: Protocol) -> _Sketch:
 
 def _mandible(space: Space, protocol: Protocol) -> _Sketch:
     window = space.window((-66, -100, -62), (66, 4, 12))
-    return _Sketch(window, organs.mandible(space[window], protocol.jaw_top_mm) - np.float32(0.2), unsteady=0.5)
+    return _Sketch(
+        window, organs.mandible(space[window], protocol.jaw_top_mm) - np.float32(0.2), unsteady=0.5
+    )
 
 
 def _pituitary(space: Space, patient: Patient, protocol: Protocol) -> _Sketch:
@@ -113,7 +132,10 @@ def _pituitary(space: Space, patient: Patient, protocol: Protocol) -> _Sketch:
 
 
 def _side_window(space: Space, side: int, low: Triple, high: Triple) -> tuple[Window, Position]:
-    """A window on one side, and its positions as seen by an organ of that side; low and high tell the left."""
+    """A window on one side, and its positions as seen by an organ of that side;
+
+    low and high tell the left.
+    """
     if side < 0:
         low, high = (-high[0], *low[1:]), (-low[0], *high[1:])
     window = space.window(low, high)
@@ -131,7 +153,9 @@ def _parotid(space: Space, skin: Field, patient: Patient, protocol: Protocol, si
     if protocol.parotid_accessory:
         gland = np.minimum(gland, organs.accessory_parotid(at) - grow_mm)
     gland = np.maximum(gland, np.maximum(skin[window] + 3, -mastoid))
-    return _Sketch(window, np.maximum(gland, -organs.mandible(at, organs.ALVEOLUS_MM)), (-OPEN, 5.0))
+    return _Sketch(
+        window, np.maximum(gland, -organs.mandible(at, organs.ALVEOLUS_MM)), (-OPEN, 5.0)
+    )
 
 
 def _lens(space: Space, side: int) -> _Sketch:
@@ -142,24 +166,38 @@ def _lens(space: Space, side: int) -> _Sketch:
 def _optic_nerve(space: Space, patient: Patient, protocol: Protocol, side: int) -> _Sketch:
     window, at = _side_window(space, side, (0, -66, 26), (40, -10, 46))
     nerve = organs.optic_nerve(at, patient) - np.float32(protocol.nerve_grow_mm)
-    nerve = np.maximum(nerve, np.maximum(-organs.eye(at), at[1] - np.float32(protocol.nerve_back_mm)))
+    nerve = np.maximum(
+        nerve, np.maximum(-organs.eye(at), at[1] - np.float32(protocol.nerve_back_mm))
+    )
     return _Sketch(window, np.maximum(nerve, 1 - at[0]), unsteady=0.25, smooth_px=0.0)
 
 
 def _temporal_lobe(space: Space, protocol: Protocol, side: int) -> _Sketch:
     window, at = _side_window(space, side, (12, -50, 0), (74, 70, 66))
-    return _Sketch(window, organs.temporal_lobe(at, protocol.lobe_back_mm, protocol.lobe_raise_mm), smooth_px=3.0)
+    return _Sketch(
+        window,
+        organs.temporal_lobe(at, protocol.lobe_back_mm, protocol.lobe_raise_mm),
+        smooth_px=3.0,
+    )
 
 
-def trace(sketch: _Sketch, space: Space, grid: Grid, hand_mm: float, rng: np.random.Generator) -> tuple[Contour, ...]:
-    """Follow a shape's surface on every slice with an unsteady hand; between its ends, on whole slices."""
+def trace(
+    sketch: _Sketch, space: Space, grid: Grid, hand_mm: float, rng: np.random.Generator
+) -> tuple[Contour, ...]:
+    """Follow a shape's surface on every slice with an unsteady hand;
+
+    between its ends, on whole slices.
+    """
     slices, rows, cols = sketch.window
     x = grid.origin_mm[0] + np.arange(grid.shape[2], dtype=np.float64)[cols] * grid.spacing_mm[1]
     y = grid.origin_mm[1] + np.arange(grid.shape[1], dtype=np.float64)[rows] * grid.spacing_mm[0]
     z = np.asarray(grid.slice_z_mm, dtype=np.float64)[slices]
     shape = sketch.shape
     if sketch.smooth_px:
-        shape = np.asarray(ndimage.gaussian_filter(shape, (0, sketch.smooth_px, sketch.smooth_px)), dtype=np.float32)
+        shape = np.asarray(
+            ndimage.gaussian_filter(shape, (0, sketch.smooth_px, sketch.smooth_px)),
+            dtype=np.float32,
+        )
     unsteady_mm = hand_mm * sketch.unsteady
     low, high = (end + float(rng.normal(0, 2 * unsteady_mm)) for end in sketch.ends_mm)
     shape = shape + _wobble(x, y, z, unsteady_mm, rng)
@@ -176,7 +214,9 @@ def trace(sketch: _Sketch, space: Space, grid: Grid, hand_mm: float, rng: np.ran
     return tuple(contours)
 
 
-def _wobble(x: Points, y: Points, z: Points, amplitude_mm: float, rng: np.random.Generator) -> Field:
+def _wobble(
+    x: Points, y: Points, z: Points, amplitude_mm: float, rng: np.random.Generator
+) -> Field:
     """Smooth noise: a few waves of 14 to 50 mm in the slice, and a little of each slice's own."""
     total = np.zeros((len(z), len(y), len(x)), dtype=np.float32)
     for _ in range(3):

@@ -1,12 +1,13 @@
 """The organs' true surfaces in the common head, as implicit shapes; lengths in mm.
 
-Sides: positions given to the functions of a paired organ are mirrored so that the organ lies at positive u.
+Sides: positions given to the functions of a paired organ are mirrored so that the organ lies at
+    positive u.
 """
 
 import numpy as np
 
-from recontour.cohort.phantom.patient import Patient, Space
-from recontour.cohort.phantom.shapes import Field, Position, along, bump, column, ellipsoid, ramp, tube
+from recontour.phantom.patient import Patient, Space
+from recontour.phantom.shapes import Field, Position, along, bump, column, ellipsoid, ramp, tube
 
 BRAINSTEM = (  # w, centre v, radius u, radius v
     (-20.0, 17.0, 6.2, 4.8),
@@ -33,7 +34,13 @@ CANAL = (
     (-8.0, 17.0, 13.5, 11.0),
     (4.0, 16.0, 14.0, 13.0),
 )
-NERVE = ((30.5, -58.0, 33.5), (26.0, -47.0, 34.2), (18.5, -36.0, 35.2), (12.5, -27.0, 36.6), (2.0, -19.0, 38.5))
+NERVE = (
+    (30.5, -58.0, 33.5),
+    (26.0, -47.0, 34.2),
+    (18.5, -36.0, 35.2),
+    (12.5, -27.0, 36.6),
+    (2.0, -19.0, 38.5),
+)
 ALVEOLUS_MM = -31.0  # the top of the jaw under the lower teeth
 BASAL_BONE_MM = -38.0  # where the teeth's roots end
 ARCH = (-88.0, 64.0, 46.0)  # the jaw seen from above: v at the chin, depth, half width
@@ -72,7 +79,9 @@ def skin(space: Space, patient: Patient) -> Field:
     nose = ellipsoid(space[window], (0.0, -98.0, 6.0), (15.0, 20.0, 22.0))
     whole[window] = np.minimum(whole[window], nose)
     for side in (1, -1):
-        window = space.window((min(side * 64, side * 90), -14, -24), (max(side * 64, side * 90), 30, 44))
+        window = space.window(
+            (min(side * 64, side * 90), -14, -24), (max(side * 64, side * 90), 30, 44)
+        )
         ear = ellipsoid(mirrored(space[window], side), (77.0, 8.0, 10.0), (5.0, 15.0, 27.0))
         whole[window] = np.minimum(whole[window], ear)
     return whole
@@ -85,7 +94,10 @@ def behind_ridge(at: Position) -> Field:
 
 
 def floor_of_skull(at: Position) -> Field:
-    """The height w of the cranial cavity's floor: three fossae, the sella, the clivus and the petrous ridges."""
+    """The height w of the cranial cavity's floor:
+
+    three fossae, the sella, the clivus and the petrous ridges.
+    """
     a, v, _ = twin(at)
     behind = behind_ridge(at)
     fossae = 43 - 30 * ramp(v, -46, -36)  # front fossa, then middle fossa, 13
@@ -93,7 +105,18 @@ def floor_of_skull(at: Position) -> Field:
     fossae = fossae + 24 * ramp(v, 25, 80)
     middle = along(
         v,
-        ((-90, 42), (-45, 40), (-30, 37), (-25, 36), (-22, 26), (-13, 26), (-10, 35), (-6, 28), (8, -2), (28, -3)),
+        (
+            (-90, 42),
+            (-45, 40),
+            (-30, 37),
+            (-25, 36),
+            (-22, 26),
+            (-13, 26),
+            (-10, 35),
+            (-6, 28),
+            (8, -2),
+            (28, -3),
+        ),
     )
     middle = middle + 28 * ramp(v, 30, 82)
     beside = ramp(a, 10, 21)
@@ -103,7 +126,9 @@ def floor_of_skull(at: Position) -> Field:
 def cavity(at: Position) -> Field:
     """The cranial cavity."""
     vault = ellipsoid(at, (0.0, 3.0, 40.0), (67.0, 86.0, 92.0))
-    return np.asarray(np.maximum(vault, (floor_of_skull(at) - at[2]) * np.float32(0.8)), dtype=np.float32)
+    return np.asarray(
+        np.maximum(vault, (floor_of_skull(at) - at[2]) * np.float32(0.8)), dtype=np.float32
+    )
 
 
 def brainstem(at: Position) -> Field:
@@ -171,13 +196,17 @@ def mandible(at: Position, top_mm: float) -> Field:
     """The lower jaw up to a height: body, ramus, coronoid process and condyle."""
     a, v, w = both = twin(at)
     lower = -56 + 13 * ramp(v, -65, -25)
-    bar = np.maximum(arch_distance(at) - np.float32(5.2), np.maximum(lower - w, w - np.float32(top_mm)))
+    bar = np.maximum(
+        arch_distance(at) - np.float32(5.2), np.maximum(lower - w, w - np.float32(top_mm))
+    )
     bar = np.maximum(bar, v + 22)
     plate_u = 45.5 + 5 * ramp(w, -35, 2)
     top = along(v, ((-39, -8), (-34, -3), (-23, -12), (-13, 1), (-6, 0)))
     front = -39 + 2 * ramp(w, -40, -10)
     back = -17 + 10 * ramp(w, -45, 0)
-    plate = np.maximum(np.maximum(np.abs(a - plate_u) - np.float32(3.8), front - v), np.maximum(v - back, w - top))
+    plate = np.maximum(
+        np.maximum(np.abs(a - plate_u) - np.float32(3.8), front - v), np.maximum(v - back, w - top)
+    )
     plate = np.maximum(plate, -44 - w)
     condyle = ellipsoid(both, (50.0, -10.0, 1.5), (9.0, 4.5, 5.5))
     return np.asarray(np.minimum(np.minimum(bar, plate), condyle), dtype=np.float32)
@@ -189,7 +218,10 @@ def sylvian_height(v: Field) -> Field:
 
 
 def tentorium_height(at: Position) -> Field:
-    """The height of the tentorium, between cerebellum and cerebrum; below the petrous ridge far down."""
+    """The height of the tentorium, between cerebellum and cerebrum;
+
+    below the petrous ridge far down.
+    """
     back = np.maximum(at[1] - 20, 0)
     return np.asarray(-40 + 66 * ramp(behind_ridge(at), -8, 2) + 0.12 * back, dtype=np.float32)
 

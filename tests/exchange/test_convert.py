@@ -1,4 +1,7 @@
-"""Mask -> NIfTI or SEG -> RTSTRUCT -> mask is the identity; what does not lie on the CT, or has no name, is refused."""
+"""Mask -> NIfTI or SEG -> RTSTRUCT -> mask is the identity;
+
+what does not lie on the CT, or has no name, is refused.
+"""
 
 import gzip
 import json
@@ -11,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from tests.dicom.conftest import dciodvfy, edit, make_scan, needs_dciodvfy
@@ -20,8 +23,12 @@ from tests.geometry.conftest import make_grid
 from recontour import convert
 from recontour.cli import main
 from recontour.cohort import Cohort
-from recontour.cohort.export import export
-from recontour.dicom import Authorship, Scan, read_structure_set, write_segmentation
+from recontour.dicom import (
+    Authorship,
+    Scan,
+    read_structure_set,
+    write_segmentation,
+)
 from recontour.errors import (
     DicomError,
     FrameOfReferenceError,
@@ -31,11 +38,17 @@ from recontour.errors import (
     OutputError,
     RecontourError,
 )
+from recontour.exchange.export import export
+from recontour.exchange.nifti import affine_ras, write_nifti
 from recontour.geometry import rasterise
-from recontour.geometry.nifti import affine_ras, write_nifti
+from recontour.geometry.arrays import Mask
 
-Mask = npt.NDArray[np.bool_]
-GRID = make_grid((4, 9, 11), spacing_mm=(1.25, 0.9765625), z_mm=(-10.0, -7.5, -5.0, -2.5), origin_mm=(-120.5, 33.25))
+GRID = make_grid(
+    (4, 9, 11),
+    spacing_mm=(1.25, 0.9765625),
+    z_mm=(-10.0, -7.5, -5.0, -2.5),
+    origin_mm=(-120.5, 33.25),
+)
 
 
 @pytest.fixture
@@ -50,11 +63,16 @@ def masks_of(seed: int = 0) -> dict[str, Mask]:
 
 
 def read_back(path: Path, scan: Scan) -> dict[str, Mask]:
-    return {one.name: rasterise(one.contours, scan.grid) for one in read_structure_set(path, scan).structures}
+    return {
+        one.name: rasterise(one.contours, scan.grid)
+        for one in read_structure_set(path, scan).structures
+    }
 
 
 def same(found: dict[str, Mask], expected: dict[str, Mask]) -> bool:
-    return list(found) == list(expected) and all(np.array_equal(found[name], expected[name]) for name in expected)
+    return list(found) == list(expected) and all(
+        np.array_equal(found[name], expected[name]) for name in expected
+    )
 
 
 def write_map(folder: Path, labels: object, names: dict[str, object] | None = None) -> Path:
@@ -87,7 +105,11 @@ def test_a_folder_of_masks_comes_back(tmp_path: Path, scan: Scan) -> None:
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
 def test_a_label_map_comes_back(tmp_path: Path, scan: Scan, kind: type) -> None:
     """nnU-Net writes whole numbers, some tools the same as floats."""
-    convert(write_map(tmp_path / "predicted", label_map().astype(kind)), tmp_path / "ct", tmp_path / "rs.dcm")
+    convert(
+        write_map(tmp_path / "predicted", label_map().astype(kind)),
+        tmp_path / "ct",
+        tmp_path / "rs.dcm",
+    )
     assert same(read_back(tmp_path / "rs.dcm", scan), masks_of())
 
 
@@ -122,10 +144,13 @@ def test_a_label_without_a_segment_is_refused(tmp_path: Path, scan: Scan) -> Non
     refused(tmp_path, tmp_path / "seg.dcm", DicomError, "label 2 belongs to no segment")
 
 
-def write_label_map(path: Path, scan: Scan, labels: npt.NDArray[np.unsignedinteger], syntax: str) -> None:
+def write_label_map(
+    path: Path, scan: Scan, labels: npt.NDArray[np.unsignedinteger], syntax: str
+) -> None:
     """Write Brainstem as 1 and Lens_L as 2, as highdicom does it."""
     images = sorted(
-        (pydicom.dcmread(file) for file in (path.parent / "ct").iterdir()), key=lambda ct: ct.ImagePositionPatient[2]
+        (pydicom.dcmread(file) for file in (path.parent / "ct").iterdir()),
+        key=lambda ct: ct.ImagePositionPatient[2],
     )
     described = [
         highdicom.seg.SegmentDescription(
@@ -135,7 +160,19 @@ def write_label_map(path: Path, scan: Scan, labels: npt.NDArray[np.unsignedinteg
     ]
     uids = [pydicom.uid.generate_uid() for _ in range(2)]
     segmentation = highdicom.seg.Segmentation(
-        images, labels, "LABELMAP", described, uids[0], 1, uids[1], 1, "ACME", "m", "1", "1", transfer_syntax_uid=syntax
+        images,
+        labels,
+        "LABELMAP",
+        described,
+        uids[0],
+        1,
+        uids[1],
+        1,
+        "ACME",
+        "m",
+        "1",
+        "1",
+        transfer_syntax_uid=syntax,
     )
     segmentation.save_as(path)
 
@@ -160,7 +197,10 @@ def test_what_export_writes_comes_back(tmp_path: Path, scan: Scan) -> None:
 
 
 def test_labels_saved_with_other_axes_come_back(tmp_path: Path, scan: Scan) -> None:
-    """ITK, and so Slicer, may turn and flip the axes of what it saves; every voxel stays at its millimetres."""
+    """ITK, and so Slicer, may turn and flip the axes of what it saves;
+
+    every voxel stays at its millimetres.
+    """
     path = write_map(tmp_path / "predicted", label_map())
     image = sitk.DICOMOrient(sitk.ReadImage(str(path)), "SAR")
     assert image.GetSize() != GRID.shape[::-1]
@@ -190,7 +230,12 @@ def test_a_grid_elsewhere_is_refused(tmp_path: Path, scan: Scan, shift_mm: float
     affine = image.affine.copy()
     affine[2, 3] += shift_mm
     nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), affine), path)
-    refused(tmp_path, path, GridMismatchError, f"up to {shift_mm:.1f} mm from the CT's.*nothing is resampled")
+    refused(
+        tmp_path,
+        path,
+        GridMismatchError,
+        f"up to {shift_mm:.1f} mm from the CT's.*nothing is resampled",
+    )
 
 
 def test_a_mirrored_grid_is_refused(tmp_path: Path, scan: Scan) -> None:
@@ -204,7 +249,12 @@ def test_a_mirrored_grid_is_refused(tmp_path: Path, scan: Scan) -> None:
 def test_another_shape_is_refused(tmp_path: Path, scan: Scan) -> None:
     path = write_map(tmp_path / "predicted", label_map())
     nibabel.save(nibabel.Nifti1Image(np.zeros((11, 9, 3), dtype=np.uint8), np.eye(4)), path)
-    refused(tmp_path, path, GridMismatchError, r"voxels of \(3, 9, 11\), up to .* CT as reference volume")
+    refused(
+        tmp_path,
+        path,
+        GridMismatchError,
+        r"voxels of \(3, 9, 11\), up to .* CT as reference volume",
+    )
 
 
 def put(path: Path, voxels: object, shift: tuple[int, int, int] = (0, 0, 0)) -> None:
@@ -240,7 +290,9 @@ def test_labels_cropped_on_the_grid_are_placed(
     assert same(read_back(tmp_path / "rs.dcm", scan), expected)
 
 
-def test_labels_that_reach_beyond_the_ct_are_cropped_unless_marked_there(tmp_path: Path, scan: Scan) -> None:
+def test_labels_that_reach_beyond_the_ct_are_cropped_unless_marked_there(
+    tmp_path: Path, scan: Scan
+) -> None:
     path = write_map(tmp_path / "predicted", label_map())
     padded = np.pad(label_map(), ((2, 1), (1, 0), (0, 3)))
     put(path, padded, (-2, -1, 0))
@@ -261,9 +313,14 @@ def test_as_many_voxels_as_the_ct_has_must_be_the_ct_s(tmp_path: Path, scan: Sca
     refused(tmp_path, path, GridMismatchError, r"up to 2\.5 mm from the CT's.*as reference volume")
 
 
-def test_a_crop_of_a_ct_of_uneven_slices_is_placed_where_its_slices_are_even(tmp_path: Path) -> None:
+def test_a_crop_of_a_ct_of_uneven_slices_is_placed_where_its_slices_are_even(
+    tmp_path: Path,
+) -> None:
     uneven = make_grid(
-        (5, 9, 11), spacing_mm=GRID.spacing_mm, z_mm=(0.0, 3.0, 6.0, 12.0, 18.0), origin_mm=GRID.origin_mm
+        (5, 9, 11),
+        spacing_mm=GRID.spacing_mm,
+        z_mm=(0.0, 3.0, 6.0, 12.0, 18.0),
+        origin_mm=GRID.origin_mm,
     )
     scan = make_scan(tmp_path / "ct", uneven)
     path = write_map(tmp_path / "predicted", label_map())
@@ -272,7 +329,8 @@ def test_a_crop_of_a_ct_of_uneven_slices_is_placed_where_its_slices_are_even(tmp
     nibabel.save(nibabel.Nifti1Image(label_map()[:2].transpose(2, 1, 0), affine), path)
     convert(path, tmp_path / "ct", tmp_path / "rs.dcm")
     expected = {
-        name: np.concatenate([mask[:1] & False, mask[:2], mask[:2] & False]) for name, mask in masks_of().items()
+        name: np.concatenate([mask[:1] & False, mask[:2], mask[:2] & False])
+        for name, mask in masks_of().items()
     }
     assert same(read_back(tmp_path / "rs.dcm", scan), expected)
     (tmp_path / "rs.dcm").unlink()
@@ -336,7 +394,12 @@ def test_labels_in_another_form_say_how_to_save_them(
 ) -> None:
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / name).write_bytes(content)
-    refused(tmp_path, tmp_path / "labels" / name, LabelsError, rf"{kind}.*; save it as NIfTI \(\.nii\.gz\).*reference")
+    refused(
+        tmp_path,
+        tmp_path / "labels" / name,
+        LabelsError,
+        rf"{kind}.*; save it as NIfTI \(\.nii\.gz\).*reference",
+    )
     if kind != "neither NIfTI":
         refused(tmp_path, tmp_path / "labels", LabelsError, rf"{kind}.*; save it as NIfTI")
 
@@ -349,10 +412,23 @@ def test_labels_without_a_name_are_refused(tmp_path: Path, scan: Scan) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [{"0": "background", "1": "Brainstem"}, {"Brainstem": 1, "Lens_L": 1}, {"Head": [1, 2]}, {"Brainstem": -1}]
+    "names",
+    [
+        {"0": "background", "1": "Brainstem"},
+        {"Brainstem": 1, "Lens_L": 1},
+        {"Head": [1, 2]},
+        {"Brainstem": -1},
+    ],
 )
-def test_odd_names_of_labels_are_refused(tmp_path: Path, scan: Scan, names: dict[str, object]) -> None:
-    refused(tmp_path, write_map(tmp_path / "predicted", label_map(), names), LabelsError, "of its own, is expected")
+def test_odd_names_of_labels_are_refused(
+    tmp_path: Path, scan: Scan, names: dict[str, object]
+) -> None:
+    refused(
+        tmp_path,
+        write_map(tmp_path / "predicted", label_map(), names),
+        LabelsError,
+        "of its own, is expected",
+    )
 
 
 def test_damaged_names_of_labels_are_refused(tmp_path: Path, scan: Scan) -> None:
@@ -387,7 +463,12 @@ def test_a_damaged_file_is_refused(tmp_path: Path, scan: Scan) -> None:
 
 
 def test_nothing_to_write_is_refused(tmp_path: Path, scan: Scan) -> None:
-    refused(tmp_path, write_map(tmp_path / "empty", np.zeros(GRID.shape, np.uint8)), LabelsError, "no voxel is marked")
+    refused(
+        tmp_path,
+        write_map(tmp_path / "empty", np.zeros(GRID.shape, np.uint8)),
+        LabelsError,
+        "no voxel is marked",
+    )
     (tmp_path / "folder").mkdir()
     refused(tmp_path, tmp_path / "folder", LabelsError, "no NIfTI mask in it")
     refused(tmp_path, tmp_path / "flder", LabelsError, "did you mean .*folder")
@@ -409,18 +490,27 @@ def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
         path.unlink(missing_ok=True)
         write_segmentation(path, masks_of().items(), scan, Authorship("test"))
         for keyword, value in changes.items():
-            edit(path, lambda dataset, keyword=keyword, value=value: setattr(dataset, keyword, value))  # type: ignore[misc]
+            edit(
+                path,
+                lambda dataset, keyword=keyword, value=value: setattr(dataset, keyword, value),  # type: ignore[misc]
+            )
 
     written(FrameOfReferenceUID="1.2.3")
     refused(tmp_path, path, FrameOfReferenceError, "another frame of reference")
     written(SegmentationType="FRACTIONAL")
-    refused(tmp_path, path, DicomError, "a FRACTIONAL segmentation: .* export it as BINARY or LABELMAP")
+    refused(
+        tmp_path, path, DicomError, "a FRACTIONAL segmentation: .* export it as BINARY or LABELMAP"
+    )
     written(SegmentationType="ODD")
     refused(tmp_path, path, DicomError, "its SegmentationType is none that is read")
     written(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3")
-    refused(tmp_path, path, NoSeriesError, "not a DICOM SEG, but an RTSTRUCT, which needs no conversion")
+    refused(
+        tmp_path, path, NoSeriesError, "not a DICOM SEG, but an RTSTRUCT, which needs no conversion"
+    )
     written(SOPClassUID="1.2.840.10008.5.1.4.1.1.66.5")
-    refused(tmp_path, path, NoSeriesError, "not a DICOM SEG, but Surface Segmentation Storage; give")
+    refused(
+        tmp_path, path, NoSeriesError, "not a DICOM SEG, but Surface Segmentation Storage; give"
+    )
     written(PixelData=b"\0\0")
     refused(tmp_path, path, DicomError, "damaged")
     written(Rows=12)
@@ -441,10 +531,17 @@ def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
 
 
 def test_a_ct_is_no_seg(tmp_path: Path, scan: Scan) -> None:
-    refused(tmp_path, next((tmp_path / "ct").iterdir()), NoSeriesError, "not a DICOM SEG, but a CT image")
+    refused(
+        tmp_path,
+        next((tmp_path / "ct").iterdir()),
+        NoSeriesError,
+        "not a DICOM SEG, but a CT image",
+    )
 
 
-def test_the_command_says_what_was_written(tmp_path: Path, scan: Scan, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_was_written(
+    tmp_path: Path, scan: Scan, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, out = write_map(tmp_path / "predicted", masks_of()["Brainstem"]), tmp_path / "rs.dcm"
     words = ["convert", str(path), str(tmp_path / "ct"), "--out", str(out)]
     assert main(words) == 0

@@ -1,0 +1,191 @@
+"""What recontour finds: facts first, words only where somebody reads them.
+
+A finding is a frozen dataclass with typed fields. Each field that can hold text says whether it may
+be stored: `FitToStore` for words that recontour chose itself (a TG-263 name, a DICOM keyword, a
+case id), `ScreenOnly` for whatever came from a file, a folder or a person, since that may name a
+patient. Numbers, enumerations and nested findings need no mark.
+
+    facts                 `Finding`, one subclass per thing that can be found, in each room's
+                          findings.py
+    words on the screen   `words(finding)`
+    words to store        `stored_words(finding)`: built without the fields for the screen only
+    for scripts           `as_json(finding)`: facts and screen-only fields apart
+    in the log            `log_finding(log, level, finding)`: stored words; a handler that shows
+                          them to a person takes the finding itself
+
+Nothing that is stored is ever made by removing text from a sentence.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from recontour.wording import printable
+
+SCREEN_ONLY = "for the screen only"
+FIT_TO_STORE = "fit to store"
+HIDDEN = "(hidden)"
+
+Value = TypeVar("Value")
+AnyFinding = TypeVar("AnyFinding", bound="Finding")
+ScreenOnly = Annotated[Value, SCREEN_ONLY]
+FitToStore = Annotated[Value, FIT_TO_STORE]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that was found, as facts.
+
+    path: the file or folder it is about. case: a case's id, a pseudonym. organ: a TG-263 name.
+    A subclass adds its own fields and says them in `sentence`, and in `remedy` what to do.
+    """
+
+    path: ScreenOnly[Path | None] = None
+    case: FitToStore[str | None] = None
+    organ: FitToStore[str | None] = None
+
+    def sentence(self) -> str:
+        """Say what was seen and, where it is not obvious, what was expected."""
+        raise NotImplementedError
+
+    def remedy(self) -> str:
+        """Say what would help; empty if nothing is to be done."""
+        return ""
+
+
+def words(finding: Finding) -> str:
+    """Return a finding as one line for the screen: where, what was seen, what to do."""
+    places = (finding.path, finding.case, finding.organ)
+    where = [str(place) for place in places if place]
+    what = "; ".join(part for part in (finding.sentence(), finding.remedy()) if part)
+    return printable(": ".join([*where, what]))
+
+
+def stored_words(finding: Finding) -> str:
+    """Return a finding as one line that names no patient, folder or file."""
+    return words(fit_to_store(finding))
+
+
+def fit_to_store(finding: AnyFinding) -> AnyFinding:
+    """Return the same finding with its screen-only fields hidden, also in nested findings."""
+    of: Any = type(finding)
+    marks = _marks(of)
+    hidden = {}
+    for field in fields(finding):
+        value = getattr(finding, field.name)
+        is_private = marks[field.name] == SCREEN_ONLY
+        hidden[field.name] = _hidden(value) if is_private else _inside(value)
+    return replace(finding, **hidden)
+
+
+def _hidden(value: Any) -> Any:
+    """Return what stands for a value that is not stored; its type stays the same."""
+    if isinstance(value, Path):
+        return Path(HIDDEN)
+    if isinstance(value, str):
+        return HIDDEN if value else value
+    if isinstance(value, tuple):
+        return (HIDDEN,) if value else value
+    if value is None:
+        return None
+    raise TypeError(f"a {type(value).__name__} cannot be hidden; use text, a path or a tuple")
+
+
+def _inside(value: Any) -> Any:
+    """Return a value that may be stored; findings in it hide their own fields."""
+    if isinstance(value, Finding):
+        return fit_to_store(value)
+    if isinstance(value, tuple):
+        return tuple(map(_inside, value))
+    return value
+
+
+def as_json(finding: Finding) -> dict[str, Any]:
+    """Return a finding for `--json`.
+
+    kind: what was found, such as "missing_slice"; stable between releases. message: the line for
+    the screen. facts: what may be stored. screen_only: what may name a patient.
+    """
+    of: Any = type(finding)
+    marks = _marks(of)
+    facts: dict[str, Any] = {}
+    screen_only: dict[str, Any] = {}
+    for field in fields(finding):
+        value = getattr(finding, field.name)
+        if value is not None:
+            part = screen_only if marks[field.name] == SCREEN_ONLY else facts
+            part[field.name] = _plain(value)
+    return {
+        "kind": kind(finding),
+        "message": words(finding),
+        "facts": facts,
+        "screen_only": screen_only,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    if isinstance(value, Finding):
+        return as_json(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple | frozenset):
+        return [_plain(one) for one in value]
+    if isinstance(value, Path):
+        return printable(str(value))
+    if isinstance(value, str):
+        return printable(value)
+    return value
+
+
+def kind(finding: Finding) -> str:
+    """Return the stable name of a kind of finding.
+
+    >>> kind(Unexpected(reason="full"))
+    'unexpected'
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(finding).__name__).lower()
+
+
+def log_finding(log: logging.Logger, level: int, finding: Finding) -> None:
+    """Log a finding: the record's text names nobody, its attribute `finding` has all the facts."""
+    log.log(level, "%s", stored_words(finding), extra={"finding": finding})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unexpected(Finding):
+    """A failure that a library or the operating system reports in its own words."""
+
+    reason: ScreenOnly[str]
+    help: FitToStore[str] = ""
+
+    def sentence(self) -> str:
+        """Repeat the words."""
+        return self.reason
+
+    def remedy(self) -> str:
+        """Say what helps, if it is known."""
+        return self.help
+
+
+@cache
+def _marks(of: Any) -> dict[str, str]:
+    """Return the mark of each field; a field without one is fit to store."""
+    hints = get_type_hints(of, include_extras=True)
+    marks = {}
+    for field in fields(of):
+        metadata = getattr(hints[field.name], "__metadata__", (FIT_TO_STORE,))
+        marks[field.name] = metadata[0]
+    return marks
+
+
+def kinds(of: type[Finding] = Finding) -> Iterator[type[Finding]]:
+    """Yield every kind of finding that has been imported."""
+    for subclass in of.__subclasses__():
+        yield subclass
+        yield from kinds(subclass)

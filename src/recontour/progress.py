@@ -1,0 +1,11 @@
+"""How a long job says how far it is."""
+
+from collections.abc import Callable
+
+Progress = Callable[
+    [str, int, int, str], None
+]  # what is done, how many are done, of how many, words
+
+
+def quiet(_what: str, _done: int, _total: int, _words: str) -> None:
+    """Report progress to nobody."""

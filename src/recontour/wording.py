@@ -1,0 +1,70 @@
+"""Small words that every message needs: counts, sizes, and values shown safely."""
+
+import reprlib
+import unicodedata
+
+MOST_SHOWN = 60  # characters of a value that a message repeats
+STEERING = ("Cc", "Cf", "Cs")  # Unicode categories that control a terminal, or are half a character
+REPLACEMENT = "\ufffd"
+
+
+def printable(words: str) -> str:
+    """Return text that is safe to print on one line of a terminal or in one cell of a table.
+
+    White space becomes a space. Control characters, characters that change the direction of
+    writing, and halves of characters become U+FFFD.
+
+    >>> printable("two\\nlines")
+    'two lines'
+    """
+    if words.isprintable():
+        return words
+    return "".join(map(_printable_letter, words))
+
+
+def _printable_letter(letter: str) -> str:
+    if letter.isspace():
+        return " "
+    if unicodedata.category(letter) in STEERING:
+        return REPLACEMENT
+    return letter
+
+
+def shown(value: object) -> str:
+    """Return a value from a file the way a message repeats it: short, quoted and on one line.
+
+    >>> shown("Parotid")
+    "'Parotid'"
+    """
+    short = reprlib.Repr()
+    short.maxlevel = 2
+    short.maxstring = MOST_SHOWN
+    short.maxother = MOST_SHOWN
+    short.maxlong = MOST_SHOWN
+    try:
+        return short.repr(value)
+    except ValueError:  # Python refuses to print a number with too many digits
+        return "too long to show"
+
+
+def plural(count: int, thing: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "patient"), plural(2, "patient")
+    ('1 patient', '2 patients')
+    """
+    ending = "" if count == 1 else "s"
+    return f"{count} {thing}{ending}"
+
+
+def size_in_words(count: float) -> str:
+    """Return a number of bytes the way people read it.
+
+    >>> size_in_words(1.6e9), size_in_words(35e6)
+    ('1.6 GB', '35 MB')
+    """
+    if count >= 1e8:
+        return f"{count / 1e9:.1f} GB"
+    if count >= 1e6 or not count:
+        return f"{count / 1e6:.0f} MB"
+    return "1 MB"
