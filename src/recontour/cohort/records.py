@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from recontour.errors import CohortError, FaultError
 from recontour.files import is_name, machine_fault, read_file
 from recontour.organs import is_tg263
+from recontour.validation import PatientKey, Sha256
 
 FORMAT = "recontour cohort"
 MOST_BYTES = 1 << 22  # of a JSON file: the grid of 4096 slices takes 100 kB
@@ -49,10 +50,6 @@ Place = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]  # mm
 Step = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]  # mm
 Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]  # cc
 Organ = Annotated[str, AfterValidator(_organ)]
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-PatientKey = Annotated[
-    str, Field(pattern="^[0-9a-f]{8}-[0-9a-f]{16}$")
-]  # a salt's name, and a hash with that salt
 
 
 class _Record(BaseModel):
@@ -90,8 +87,8 @@ class GridRecord(_Record):
 class Digests(_Record):
     """SHA-256 of a case's files, in hexadecimal, as `sha256sum` prints it."""
 
-    ct: Annotated[Digest, Field(alias="ct.npy")]
-    masks: Annotated[Digest, Field(alias="masks.npy")]
+    ct: Annotated[Sha256, Field(alias="ct.npy")]
+    masks: Annotated[Sha256, Field(alias="masks.npy")]
 
 
 class CaseRecord(_Record):

@@ -16,6 +16,7 @@ from recontour.files import NAME_LETTERS, is_name
 from recontour.network.architecture import Architecture
 from recontour.network.preprocessing import Preprocessing
 from recontour.organs import is_tg263
+from recontour.validation import PatientKey, Sha256
 from recontour.wording import shown
 
 FORMAT = 1
@@ -117,10 +118,6 @@ Sentence = Annotated[str, Strict(), Field(max_length=2000), AfterValidator(_prin
 Count = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Strict(), Field(ge=0, lt=2**63)]
 Day = Annotated[str, Strict(), Field(max_length=10), AfterValidator(_iso_date)]
-Sha256 = Annotated[str, Strict(), Field(pattern="^[0-9a-f]{64}$")]
-PatientKey = Annotated[
-    str, Strict(), Field(pattern="^[0-9a-f]{8}-[0-9a-f]{16}$")
-]  # as a cohort's case has it
 Fingerprint = Annotated[str, Strict(), Field(pattern="^[0-9a-f]{16}$")]
 Recipe = Annotated[
     dict[Word, Annotated[Any, AfterValidator(_part_of_a_recipe)]], Field(max_length=LONGEST_LIST)
