@@ -17,10 +17,10 @@ from recontour.cohort import Cohort
 from recontour.evaluation import CaseScore
 from recontour.geometry import Grid
 from recontour.study.cells import Cell
-from recontour.study.perform import Ground, recipe_of
+from recontour.study.perform import Workspace, recipe_of
 from recontour.study.results import Contouring, Point, Result, Training, write_masks, write_result
-from recontour.study.run import grid, open_ground, prepare
-from recontour.study.settings import Centre, Depth, Models, Study
+from recontour.study.run import open_workspace, prepare, study_plan
+from recontour.study.settings import CentreSettings, DepthSettings, ModelsSettings, Study
 
 GRID = Grid((4, 24, 24), (4.0, 4.0), tuple(3.0 * i for i in range(4)), (-46.0, -46.0))
 STUDY = """
@@ -66,19 +66,19 @@ def make_base(folder: Path) -> None:
         _fill(Cohort.open_or_create(folder / centre, centre), cases)
     (folder / "STUDY.toml").write_text(STUDY)
     source, target = (
-        Centre(folder / "south", test=1),
-        Centre(folder / "north", validation=1, test=2),
+        CentreSettings(folder / "south", test=1),
+        CentreSettings(folder / "north", validation=1, test=2),
     )
-    models = Models(iterations=3, validate_every=2)
-    depth = Depth(iterations=2, layers=(1,), controls=())
+    models = ModelsSettings(iterations=3, validate_every=2)
+    depth = DepthSettings(iterations=2, layers=(1,), controls=())
     study = Study(source=source, target=target, models=models, depth=depth, retention_cases=1)
     out = folder / "study"
     prepare(study, out, resume=False)
-    ground = open_ground(out)
-    for cell in grid(ground).cells:
-        write_result(out, _result(cell, ground))
+    workspace = open_workspace(out)
+    for cell in study_plan(workspace).cells:
+        write_result(out, _result(cell, workspace))
         if cell.validate_every:
-            _write_masks(cell, ground)
+            _write_masks(cell, workspace)
         (out / "cells" / cell.id / "diary.csv").write_text("step,1,0.5,0.2,0.01,0.0,.\n" * 3)
 
 
@@ -126,7 +126,7 @@ def _fill(cohort: Cohort, cases: int) -> None:
         )
 
 
-def _result(cell: Cell, ground: Ground) -> Result:
+def _result(cell: Cell, workspace: Workspace) -> Result:
     validation = [Point(2, 0.4, 0.6), Point(3, 0.6, 0.7)] if cell.validate_every else []
     training = Training(
         iterations=cell.iterations,
@@ -142,7 +142,7 @@ def _result(cell: Cell, ground: Ground) -> Result:
     better = {"S": 0.0, "T": 0.05, "ST": 0.1}[cell.model]
     scores = {
         fold: [_score(cell, case.id, organ, better) for case in cases for organ in cell.organs]
-        for fold, cases in ground.scored.items()
+        for fold, cases in workspace.scored.items()
     }
     return Result(
         cell,
@@ -150,7 +150,7 @@ def _result(cell: Cell, ground: Ground) -> Result:
         Contouring(3, 12, 1.5),
         2,
         scores,
-        recipe_of(ground.study) | {"recontour": "0.1"},
+        recipe_of(workspace.study) | {"recontour": "0.1"},
     )
 
 
@@ -159,10 +159,10 @@ def _score(cell: Cell, case: str, organ: str, better: float) -> CaseScore:
     return row if organ == "Brainstem" else replace(row, dsc=0.5 + better)
 
 
-def _write_masks(cell: Cell, ground: Ground) -> None:
-    cases = ground.cases("target", "test")
+def _write_masks(cell: Cell, workspace: Workspace) -> None:
+    cases = workspace.cases("target", "test")
     masks = {(case.id, organ): case.mask(organ) for case in cases for organ in cell.organs}
-    write_masks(ground.out, cell, masks)
+    write_masks(workspace.out, cell, masks)
 
 
 def _bend_table(rng: random.Random, path: Path) -> str:

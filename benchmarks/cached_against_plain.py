@@ -40,7 +40,7 @@ from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Cohort
 from recontour.evaluation.patients import mean
 from recontour.network import load_model
-from recontour.study.tables.scores import Dsc, Estimate, difference, estimate
+from recontour.study.tables.scores import Dsc, Interval, difference, interval_of
 from recontour.training.presets import preset_of
 from recontour.transfer.models import fit, take_over
 
@@ -89,11 +89,11 @@ def dsc_of(scores: Iterable[RawScore]) -> Dsc:
     return {key: mean(values) for key, values in found.items()}
 
 
-def table(scores: Sequence[RawScore]) -> Iterator[tuple[str, float, Estimate]]:
+def table(scores: Sequence[RawScore]) -> Iterator[tuple[str, float, Interval]]:
     """Of each way its mean DSC, and that less the plain way's."""
     dsc = {way: dsc_of(chosen(scores, way)) for way in rows_of(scores)}
     for way, of_way in dsc.items():
-        yield way, estimate(of_way).mean, estimate(difference(dsc["plain"], of_way))
+        yield way, interval_of(of_way).mean, interval_of(difference(dsc["plain"], of_way))
 
 
 def main() -> None:

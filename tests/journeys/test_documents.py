@@ -214,12 +214,12 @@ def test_columns_of_the_tables() -> None:
 
 SECTIONS: dict[str, Any] = {  # by the head of the table that explains them
     "at the top": settings.Study,
-    "[source], [target]": settings.Centre,
-    "[models]": settings.Models,
-    "[separately]": settings.Separately,
-    "[depth]": settings.Depth,
-    "[normalisation]": settings.Normalisation,
-    "[cases]": settings.Cases,
+    "[source], [target]": settings.CentreSettings,
+    "[models]": settings.ModelsSettings,
+    "[separately]": settings.SeparatelySettings,
+    "[depth]": settings.DepthSettings,
+    "[normalisation]": settings.NormalisationSettings,
+    "[cases]": settings.CasesSettings,
 }
 
 

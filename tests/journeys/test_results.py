@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.study.test_study_report import all_results, the_grid, written
+from tests.study.test_study_report import all_results, the_plan, written
 
 from recontour.cohort import Cohort
 from recontour.network import Model
@@ -142,10 +142,10 @@ def test_the_main_table_of_a_study_is_made_of_its_scores_alone(
     """The report's own numbers, from tables/scores.csv, which holds the cells of all other
     experiments, too.
     """
-    grid = the_grid()
-    results = all_results(grid)
-    written(tmp_path, grid, results)
-    main = main_of(grid, results)
+    plan = the_plan()
+    results = all_results(plan)
+    written(tmp_path, plan, results)
+    main = main_of(plan, results)
     assert main
     head, *rows, last = script.main_table(tmp_path / "tables" / "scores.csv")
     assert head.split(" | ")[2:5] == list(MODELS)

@@ -2,17 +2,25 @@ from pathlib import Path
 
 import pytest
 
-from recontour.study.cells import Grid, grid_of
-from recontour.study.settings import Cases, Centre, Depth, Models, Normalisation, Separately, Study
+from recontour.study.cells import Plan, plan_of
+from recontour.study.settings import (
+    CasesSettings,
+    CentreSettings,
+    DepthSettings,
+    ModelsSettings,
+    NormalisationSettings,
+    SeparatelySettings,
+    Study,
+)
 
 ORGANS = ("Brainstem", "Lens_L")
-CENTRE = Centre(cohort=Path("north"), test=1)
-MODELS = Models(iterations=10, validate_every=5)
+CENTRE = CentreSettings(cohort=Path("north"), test=1)
+MODELS = ModelsSettings(iterations=10, validate_every=5)
 
 
-def laid(**sections: object) -> Grid:
+def laid(**sections: object) -> Plan:
     study = Study(source=CENTRE, target=CENTRE, models=MODELS, **sections)  # type: ignore[arg-type]
-    return grid_of(study, ORGANS, layers=29, target_cases=7, batch=8)
+    return plan_of(study, ORGANS, layers=29, target_cases=7, batch=8)
 
 
 def test_the_three_models_differ_in_what_they_learn_from() -> None:
@@ -26,10 +34,10 @@ def test_the_three_models_differ_in_what_they_learn_from() -> None:
 
 def test_parents_come_first_and_no_cell_stands_twice() -> None:
     cells = laid(
-        depth=Depth(iterations=4),
-        cases=Cases(iterations=4, numbers=(2, "all"), draws=2),
-        separately=Separately(iterations=3),
-        normalisation=Normalisation(slices=16),
+        depth=DepthSettings(iterations=4),
+        cases=CasesSettings(iterations=4, numbers=(2, "all"), draws=2),
+        separately=SeparatelySettings(iterations=3),
+        normalisation=NormalisationSettings(slices=16),
     ).cells
     ids = [cell.id for cell in cells]
     assert len(set(ids)) == len(ids)
@@ -39,32 +47,34 @@ def test_parents_come_first_and_no_cell_stands_twice() -> None:
 
 
 def test_experiments_share_a_cell_that_both_ask_for() -> None:
-    grid = laid(cases=Cases(iterations=10, numbers=("all",)))
-    ((t, st),) = grid.cases[7]
-    assert [cell.id for cell in grid.cells[1:]] == [t.id, st.id]
+    plan = laid(cases=CasesSettings(iterations=10, numbers=("all",)))
+    ((t, st),) = plan.cases[7]
+    assert [cell.id for cell in plan.cells[1:]] == [t.id, st.id]
 
 
 def test_the_paper_s_experiments_are_plain_fine_tuning() -> None:
-    grid = laid(
-        depth=Depth(iterations=4), cases=Cases(iterations=4), normalisation=Normalisation(slices=8)
+    plan = laid(
+        depth=DepthSettings(iterations=4),
+        cases=CasesSettings(iterations=4),
+        normalisation=NormalisationSettings(slices=8),
     )
-    (head_first,) = grid.controls["head first"]
+    (head_first,) = plan.controls["head first"]
     plain = [
-        *grid.depth[10],
+        *plan.depth[10],
         *head_first.lineage[1:],
-        *(st for pairs in grid.normalisation.values() for _, st in pairs),
+        *(st for pairs in plan.normalisation.values() for _, st in pairs),
     ]
     assert all(cell.plain for cell in plain)
-    assert not any(st.plain for pairs in grid.cases.values() for _, st in pairs)
-    assert not grid.models[0].st.plain
+    assert not any(st.plain for pairs in plan.cases.values() for _, st in pairs)
+    assert not plan.models[0].st.plain
 
 
 def test_depths_end_at_the_network_s() -> None:
-    assert list(laid(depth=Depth(iterations=4, layers=(1, 40, "all"))).depth) == [1, 29]
+    assert list(laid(depth=DepthSettings(iterations=4, layers=(1, 40, "all"))).depth) == [1, 29]
 
 
 def test_the_controls_change_one_thing_each() -> None:
-    controls = laid(depth=Depth(iterations=5)).controls
+    controls = laid(depth=DepthSettings(iterations=5)).controls
     (drawn,), (everything,) = controls["random trunk"], controls["head first"]
     assert drawn.parent
     assert (drawn.parent.model, drawn.parent.iterations, drawn.retrain_last) == ("random", 0, 10)
@@ -74,7 +84,7 @@ def test_the_controls_change_one_thing_each() -> None:
 
 
 def test_few_cases_are_drawn_several_times_alike_for_both_models() -> None:
-    cases = laid(cases=Cases(iterations=4, numbers=(1, 3, 9, "all"), draws=3)).cases
+    cases = laid(cases=CasesSettings(iterations=4, numbers=(1, 3, 9, "all"), draws=3)).cases
     assert {number: len(pairs) for number, pairs in cases.items()} == {1: 3, 3: 3, 7: 1}
     for t, st in cases[3]:
         assert (t.model, st.model) == ("T", "ST")
@@ -83,16 +93,20 @@ def test_few_cases_are_drawn_several_times_alike_for_both_models() -> None:
 
 
 def test_each_normalisation_sees_as_many_slices() -> None:
-    grid = laid(normalisation=Normalisation(slices=32, norms=("batch", "frozen"), batches=(1, 8)))
-    assert set(grid.normalisation) == {("batch", 1), ("batch", 8), ("frozen", 1), ("frozen", 8)}
-    for (norm, batch), ((s, st),) in grid.normalisation.items():
+    plan = laid(
+        normalisation=NormalisationSettings(slices=32, norms=("batch", "frozen"), batches=(1, 8))
+    )
+    assert set(plan.normalisation) == {("batch", 1), ("batch", 8), ("frozen", 1), ("frozen", 8)}
+    for (norm, batch), ((s, st),) in plan.normalisation.items():
         assert s.iterations * batch == st.iterations * batch == 32
         assert (s.norm, st.norm, st.parent) == (norm, norm, s)
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 def test_every_seed_repeats_everything(seeds: tuple[int, ...]) -> None:
-    one = len(laid(depth=Depth(iterations=4), cases=Cases(iterations=4)).cells)
+    one = len(laid(depth=DepthSettings(iterations=4), cases=CasesSettings(iterations=4)).cells)
     assert len(
-        laid(seeds=seeds, depth=Depth(iterations=4), cases=Cases(iterations=4)).cells
+        laid(
+            seeds=seeds, depth=DepthSettings(iterations=4), cases=CasesSettings(iterations=4)
+        ).cells
     ) == one * len(seeds)

@@ -13,9 +13,9 @@ from recontour.errors import OrganError, ResumeError
 from recontour.network import Network, Preprocessing, load_model
 from recontour.network.model_file import versions
 from recontour.study.cells import Cell
-from recontour.study.perform import Ground, perform, recipe_of
+from recontour.study.perform import Workspace, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_mask, read_result
-from recontour.study.settings import Centre, Models, Study
+from recontour.study.settings import CentreSettings, ModelsSettings, Study
 from recontour.training.presets import PRESETS, preset_of
 
 ORGANS = ("Brainstem", "Lens_L")
@@ -26,7 +26,9 @@ STATISTICS = "conv1.1.running_mean"
 
 
 @pytest.fixture
-def ground(north: Cohort, south: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+def workspace(
+    north: Cohort, south: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Workspace:
     """Two source cases to train on and one to test, one target case of each;
 
     a preset small enough for a test.
@@ -39,9 +41,9 @@ def ground(north: Cohort, south: Cohort, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(PRESETS, "tiny", small)
     study = Study(
         preset="tiny",
-        source=Centre(cohort=north.path),
-        target=Centre(cohort=south.path),
-        models=Models(iterations=2),
+        source=CentreSettings(cohort=north.path),
+        target=CentreSettings(cohort=south.path),
+        models=ModelsSettings(iterations=2),
         retention_cases=1,
     )
     first, second, third = north.case_ids
@@ -53,20 +55,20 @@ def ground(north: Cohort, south: Cohort, tmp_path: Path, monkeypatch: pytest.Mon
             "test": [south.case_ids[1]],
         },
     }
-    return Ground(study, tmp_path / "study", {"source": north, "target": south}, splits)
+    return Workspace(study, tmp_path / "study", {"source": north, "target": south}, splits)
 
 
-def weights_of(ground: Ground, cell: Cell) -> dict[str, Tensor]:
-    return load_model(cell_folder(ground.out, cell) / "model").network.state_dict()
+def weights_of(workspace: Workspace, cell: Cell) -> dict[str, Tensor]:
+    return load_model(cell_folder(workspace.out, cell) / "model").network.state_dict()
 
 
-def test_a_cell_keeps_its_model_its_scores_and_its_time(ground: Ground) -> None:
+def test_a_cell_keeps_its_model_its_scores_and_its_time(workspace: Workspace) -> None:
     watched = replace(S, validate_every=1)
-    made = perform(watched, ground)
-    assert is_finished(ground.out, watched)
-    kept = read_result(ground.out, watched)
+    made = perform(watched, workspace)
+    assert is_finished(workspace.out, watched)
+    kept = read_result(workspace.out, watched)
     assert kept == made
-    assert kept.trained_with == recipe_of(ground.study) | versions()
+    assert kept.trained_with == recipe_of(workspace.study) | versions()
     assert kept.training.iterations == 2
     assert [point.iteration for point in kept.training.validation] == [1, 2]
     assert kept.training.waiting + kept.training.trunk + kept.training.head == pytest.approx(1)
@@ -74,19 +76,19 @@ def test_a_cell_keeps_its_model_its_scores_and_its_time(ground: Ground) -> None:
         "target test": 1,
         "source test": 1,
     }
-    case = ground.cases("target", "test")[0]
-    mask = read_mask(ground.out, watched, case.id, "Brainstem", case.grid.shape)
+    case = workspace.cases("target", "test")[0]
+    mask = read_mask(workspace.out, watched, case.id, "Brainstem", case.grid.shape)
     assert mask is not None
     assert mask.shape == case.grid.shape
 
 
 def test_a_model_without_its_result_counts_if_its_recipe_is_the_same(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = perform(S, ground)
-    result = cell_folder(ground.out, S) / "result.json"
+    made = perform(S, workspace)
+    result = cell_folder(workspace.out, S) / "result.json"
     result.unlink()
-    assert perform(S, ground).scores == made.scores
+    assert perform(S, workspace).scores == made.scores
     result.unlink()
     tiny = PRESETS["tiny"]
     monkeypatch.setitem(
@@ -96,47 +98,47 @@ def test_a_model_without_its_result_counts_if_its_recipe_is_the_same(
         ResumeError,
         match=r"model was trained by another recipe; delete .*, and go on with --resume",
     ):
-        perform(S, ground)
+        perform(S, workspace)
 
 
-def test_adaptation_starts_from_its_parent_and_keeps_the_trunk(ground: Ground) -> None:
-    perform(S, ground)
+def test_adaptation_starts_from_its_parent_and_keeps_the_trunk(workspace: Workspace) -> None:
+    perform(S, workspace)
     st = Cell("ST", ORGANS, 2, seed=0, parent=S, retrain_last=1)
-    result = perform(st, ground)
-    after = weights_of(ground, st)
-    for name, weight in weights_of(ground, S).items():
+    result = perform(st, workspace)
+    after = weights_of(workspace, st)
+    for name, weight in weights_of(workspace, S).items():
         assert torch.equal(weight, after[name]) == (not name.startswith("spp"))
-    assert load_model(cell_folder(ground.out, st) / "model").provenance.centre == "south"
+    assert load_model(cell_folder(workspace.out, st) / "model").provenance.centre == "south"
     assert result.training.retrained_parameters < result.training.parameters
 
 
-def test_random_weights_are_calibrated_but_not_trained(ground: Ground) -> None:
+def test_random_weights_are_calibrated_but_not_trained(workspace: Workspace) -> None:
     drawn = Cell("random", ORGANS, 0, seed=3)
-    assert perform(drawn, ground).scores == {}
-    kept = weights_of(ground, drawn)
+    assert perform(drawn, workspace).scores == {}
+    kept = weights_of(workspace, drawn)
     torch.manual_seed(3)
     fresh = Network(TINY, len(ORGANS))
     assert all(torch.equal(weight, kept[name]) for name, weight in fresh.named_parameters())
     assert not torch.equal(kept[STATISTICS], fresh.state_dict()[STATISTICS])
 
 
-def test_frozen_statistics_stay_as_calibrated(ground: Ground) -> None:
+def test_frozen_statistics_stay_as_calibrated(workspace: Workspace) -> None:
     start = Cell("S", ORGANS, 1, seed=0, norm="frozen", batch=2)
-    perform(start, ground)
+    perform(start, workspace)
     longer = replace(start, iterations=2)
-    perform(longer, ground)
-    one, two = weights_of(ground, start), weights_of(ground, longer)
+    perform(longer, workspace)
+    one, two = weights_of(workspace, start), weights_of(workspace, longer)
     assert torch.equal(one[STATISTICS], two[STATISTICS])
     assert not torch.equal(one["conv1.0.weight"], two["conv1.0.weight"])
 
 
-def test_a_draw_of_few_cases_is_the_same_for_both_models_and_grows(ground: Ground) -> None:
-    perform(S, ground)
-    north = ground.cohorts["source"]
+def test_a_draw_of_few_cases_is_the_same_for_both_models_and_grows(workspace: Workspace) -> None:
+    perform(S, workspace)
+    north = workspace.cohorts["source"]
     wide = replace(
-        ground,
+        workspace,
         cohorts={"source": north, "target": north},
-        splits=dict.fromkeys(("source", "target"), ground.splits["source"]),
+        splits=dict.fromkeys(("source", "target"), workspace.splits["source"]),
     )
     t = Cell("T", ORGANS, 1, seed=0, cases=1, draw=1)
     st = Cell("ST", ORGANS, 1, seed=0, parent=S, retrain_last=10, cases=1, draw=1)
@@ -148,6 +150,6 @@ def test_a_draw_of_few_cases_is_the_same_for_both_models_and_grows(ground: Groun
     )  # S's own cases are in the second, too
 
 
-def test_organs_that_no_training_case_has_are_an_error(ground: Ground) -> None:
+def test_organs_that_no_training_case_has_are_an_error(workspace: Workspace) -> None:
     with pytest.raises(OrganError, match="none of the 2 training cases has Pituitary"):
-        perform(Cell("S", ("Pituitary",), 1, seed=0), ground)
+        perform(Cell("S", ("Pituitary",), 1, seed=0), workspace)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.study.test_study_report import a_result, the_grid
+from tests.study.test_study_report import a_result, the_plan
 
 from recontour.errors import ScoresError
 from recontour.study.results import (
@@ -21,7 +21,7 @@ from recontour.study.results import (
     write_result,
 )
 
-CELL = the_grid().models[0].s
+CELL = the_plan().models[0].s
 SHAPE = (3, 5, 11)
 
 

@@ -19,10 +19,10 @@ from recontour.cohort import Cohort, case_id_of
 from recontour.errors import FaultError, OutputError, ScoresError, SettingsError
 from recontour.study import run
 from recontour.study.cells import Cell
-from recontour.study.perform import Ground, Telling, recipe_of
+from recontour.study.perform import Telling, Workspace, recipe_of
 from recontour.study.results import cell_folder, write_result
-from recontour.study.run import grid, open_ground, prepare, read_declared
-from recontour.study.settings import Centre, Models, Separately, Study
+from recontour.study.run import open_workspace, prepare, read_declared, study_plan
+from recontour.study.settings import CentreSettings, ModelsSettings, SeparatelySettings, Study
 from recontour.study.study import dry_run, report_study
 from recontour.training.presets import PRESETS
 
@@ -30,14 +30,17 @@ from recontour.training.presets import PRESETS
 def test_what_a_kill_left_between_split_and_declaration_is_replaced(
     north: Cohort, south: Cohort, tmp_path: Path
 ) -> None:
-    source, target = Centre(cohort=north.path, test=1), Centre(cohort=south.path, test=1)
-    study = Study(source=source, target=target, models=Models(iterations=1))
+    source, target = (
+        CentreSettings(cohort=north.path, test=1),
+        CentreSettings(cohort=south.path, test=1),
+    )
+    study = Study(source=source, target=target, models=ModelsSettings(iterations=1))
     (tmp_path / "split.csv").write_text("centre,case,fold\nsource,half of a na")
     prepare(study, tmp_path, resume=False)
-    ground = open_ground(tmp_path)
-    assert ground.study == replace(study, organs=("Brainstem", "Lens_L", "Lens_R"))
+    workspace = open_workspace(tmp_path)
+    assert workspace.study == replace(study, organs=("Brainstem", "Lens_L", "Lens_R"))
     assert sorted(
-        len(ground.cases("source", fold)) for fold in ("train", "validation", "test")
+        len(workspace.cases("source", fold)) for fold in ("train", "validation", "test")
     ) == [0, 1, 2]
 
 
@@ -58,16 +61,16 @@ def study(north: Cohort, tmp_path: Path) -> Study:
     with (tmp_path / "source.csv").open("a") as file:
         file.write(f"{north.case_ids[2]},test\n")
     return Study(
-        source=Centre(cohort=north.path, split=tmp_path / "source.csv"),
-        target=Centre(cohort=target.path, split=tmp_path / "target.csv"),
-        models=Models(iterations=1),
+        source=CentreSettings(cohort=north.path, split=tmp_path / "source.csv"),
+        target=CentreSettings(cohort=target.path, split=tmp_path / "target.csv"),
+        models=ModelsSettings(iterations=1),
     )
 
 
 def test_all_organs_are_those_that_both_centres_can_learn(study: Study, tmp_path: Path) -> None:
-    whole = replace(study, separately=Separately(iterations=1))
+    whole = replace(study, separately=SeparatelySettings(iterations=1))
     prepare(whole, tmp_path / "out", resume=False)
-    laid = grid(open_ground(tmp_path / "out"))
+    laid = study_plan(open_workspace(tmp_path / "out"))
     assert laid.models[0].t.organs == ("Brainstem", "Lens_R")
     assert list(laid.separately) == ["Brainstem", "Lens_R"]
 
@@ -85,13 +88,13 @@ def test_a_report_counts_patients_as_the_study_began_with_them(
         )
     (tmp_path / "split.csv").write_text("case,fold\nt0,train\nt1,test\nt2,test\nt3,test\n")
     study = Study(
-        source=Centre(cohort=north.path, test=1),
-        target=Centre(cohort=target.path, split=tmp_path / "split.csv"),
-        models=Models(iterations=1),
+        source=CentreSettings(cohort=north.path, test=1),
+        target=CentreSettings(cohort=target.path, split=tmp_path / "split.csv"),
+        models=ModelsSettings(iterations=1),
     )
     out = tmp_path / "out"
     prepare(study, out, resume=False)
-    for cell in grid(open_ground(out)).cells:
+    for cell in study_plan(open_workspace(out)).cells:
         rows = [
             scored(f"t{number}", organ, cell.id, 0.5 + number / 10)
             for number in (1, 2, 3)
@@ -125,11 +128,11 @@ def test_a_report_counts_patients_as_the_study_began_with_them(
         ),
         ({"organs": ("Brainstem", "Parotid_Left")}, "organs: .* must have Parotid_Left; both have"),
         (
-            {"separately": Separately(1, ("Parotid_Left",))},
+            {"separately": SeparatelySettings(1, ("Parotid_Left",))},
             r"separately\.organs: .* must have Parotid_Left; both have",
         ),
         (
-            {"models": Models(1, retrain_last=99)},
+            {"models": ModelsSettings(1, retrain_last=99)},
             r"models\.retrain_last is 99: .* compact has 29 layers; choose 1 ",
         ),
     ],
@@ -148,7 +151,9 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
 def test_a_study_that_grows_is_looked_at_again(study: Study, tmp_path: Path) -> None:
     prepare(study, tmp_path / "out", resume=False)
     with pytest.raises(SettingsError, match=r"models\.retrain_last is 99"):
-        prepare(replace(study, models=Models(1, retrain_last=99)), tmp_path / "out", resume=True)
+        prepare(
+            replace(study, models=ModelsSettings(1, retrain_last=99)), tmp_path / "out", resume=True
+        )
     assert read_declared(tmp_path / "out") == replace(study, organs=("Brainstem", "Lens_R"))
 
 
@@ -158,14 +163,14 @@ def test_patients_imported_later_change_no_cell(
     shutil.copytree(study.source.cohort, tmp_path / "source")
     study = replace(study, source=replace(study.source, cohort=tmp_path / "source"))
     prepare(study, tmp_path / "out", resume=False)
-    cells = [cell.id for cell in grid(open_ground(tmp_path / "out")).cells]
+    cells = [cell.id for cell in study_plan(open_workspace(tmp_path / "out")).cells]
     for centre in (study.source, study.target):
         cohort = Cohort.open(centre.cohort)
         case = cohort[cohort.case_ids[0]]
         cohort.add("later", case.hu, case.grid, {"Pituitary": case.mask("Brainstem")}, "hash")
     prepare(study, tmp_path / "out", resume=True)
-    assert [cell.id for cell in grid(open_ground(tmp_path / "out")).cells] == cells
-    monkeypatch.setattr("recontour.study.study.estimate", lambda _cells, _ground: {})
+    assert [cell.id for cell in study_plan(open_workspace(tmp_path / "out")).cells] == cells
+    monkeypatch.setattr("recontour.study.study.estimate", lambda _cells, _workspace: {})
     assert [cell.id for cell in dry_run(study, tmp_path / "out")[0]] == cells
     with pytest.raises(SettingsError, match="is a study with another retention_cases"):
         dry_run(replace(study, retention_cases=1), tmp_path / "out")
@@ -177,7 +182,7 @@ def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(
     prepare(study, tmp_path / "out", resume=False)
     prepare(study, tmp_path / "out", resume=True)
     cohort = Cohort.open(study.target.cohort)
-    name = open_ground(tmp_path / "out").splits["target"]["test"][0]
+    name = open_workspace(tmp_path / "out").splits["target"]["test"][0]
     case = cohort[name]
     hu, masks = np.array(case.hu), {organ: case.mask(organ) for organ in case.organs}
     masks["Brainstem"][:, :, 1:] |= masks["Brainstem"][:, :, :-1]
@@ -230,7 +235,11 @@ def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path)
             {"Larynx": case.mask("Brainstem")},
             "hash",
         )
-    study = Study(Centre(north.path, test=1), Centre(target.path, test=1), Models(iterations=1))
+    study = Study(
+        CentreSettings(north.path, test=1),
+        CentreSettings(target.path, test=1),
+        ModelsSettings(iterations=1),
+    )
     with pytest.raises(
         SettingsError,
         match=r"organs: .* of both centres must have one organ or more; both have none",
@@ -239,13 +248,16 @@ def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path)
 
 
 def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> None:
-    source, target = Centre(cohort=north.path, test=1), Centre(cohort=south.path, test=1)
+    source, target = (
+        CentreSettings(cohort=north.path, test=1),
+        CentreSettings(cohort=south.path, test=1),
+    )
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(
         OutputError, match=r"mine\.txt is a file, and a study is a folder; choose another --out"
     ):
         prepare(
-            Study(source=source, target=target, models=Models(iterations=1)),
+            Study(source=source, target=target, models=ModelsSettings(iterations=1)),
             tmp_path / "mine.txt",
             resume=False,
         )
@@ -257,18 +269,18 @@ def test_a_cell_that_failed_is_not_shown_as_going_on(
 ) -> None:
     """Nor is its child, which a kill left with what it was doing."""
 
-    def fill_the_disk(_cell: Cell, _ground: Ground, tell: Telling) -> None:
+    def fill_the_disk(_cell: Cell, _workspace: Workspace, tell: Telling) -> None:
         tell("250/2200")
         raise FaultError("the disk is full")
 
     out = tmp_path / "out"
     prepare(study, out, resume=False)
-    ground = open_ground(out)
-    s, t, st = cells = grid(ground).cells
+    workspace = open_workspace(out)
+    s, t, st = cells = study_plan(workspace).cells
     cell_folder(out, st).mkdir(parents=True)
     (cell_folder(out, st) / "at").write_text("2000/2200")
     monkeypatch.setattr(run, "perform", fill_the_disk)
-    assert all(run._take(cell, ground) for cell in cells)
+    assert all(run._take(cell, workspace) for cell in cells)
     told: list[tuple[str, int, int, str]] = []
     run._tell(out, cells, lambda *words: told.append(words))
     assert told == [("cells", 0, 3, "3 failed")]
@@ -281,7 +293,7 @@ def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
     monkeypatch.chdir(tmp_path)
     out = Path("out")
     prepare(study, out, resume=False)
-    cell = grid(open_ground(out)).models[0].t
+    cell = study_plan(open_workspace(out)).models[0].t
     why = f"{out.resolve()}/cells/T/model and {study.target.cohort}/cases/a, but out/cells/T/at without layout"
     run._fail(cell_folder(out, cell), why)
     assert report_study(out) == {cell.id: why}
@@ -303,7 +315,7 @@ def test_a_report_states_what_the_cells_were_trained_with(
     out, mixed = tmp_path / "out", "Not all models are known to be trained by one recipe"
     study = replace(study, seeds=(0, 1, 2))
     prepare(study, out, resume=False)
-    one, two, three = (triple.s for triple in grid(open_ground(out)).models)
+    one, two, three = (triple.s for triple in study_plan(open_workspace(out)).models)
 
     def trained(cell: Cell, **with_what: str) -> None:
         write_result(out, replace(a_result(cell), scores={}, trained_with=with_what))
@@ -350,7 +362,11 @@ def test_a_study_writes_through_no_link(study: Study, tmp_path: Path, name: str)
     prepare(study, out, resume=False)
     elsewhere.mkdir()
     (elsewhere / "models.csv").write_text("mine")
-    link = cell_folder(out, grid(open_ground(out)).models[0].s) if name == "cells/S" else out / name
+    link = (
+        cell_folder(out, study_plan(open_workspace(out)).models[0].s)
+        if name == "cells/S"
+        else out / name
+    )
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(elsewhere)
     for use in (report_study, lambda out: run.run(out, lambda *_words: None)):
@@ -364,19 +380,19 @@ def test_a_study_writes_through_no_link(study: Study, tmp_path: Path, name: str)
 def test_what_a_cell_is_at_is_not_written_through_a_link(study: Study, tmp_path: Path) -> None:
     out, mine = tmp_path / "out", tmp_path / "mine"
     prepare(study, out, resume=False)
-    ground = open_ground(out)
-    cell = grid(ground).models[0].t
+    workspace = open_workspace(out)
+    cell = study_plan(workspace).models[0].t
     mine.write_text("mine")
     cell_folder(out, cell).mkdir(parents=True)
     (cell_folder(out, cell) / "at").symlink_to(mine)
-    assert run._take(cell, ground)
+    assert run._take(cell, workspace)
     assert mine.read_text() == "mine"
 
 
 def test_a_reason_that_cannot_be_read_is_still_a_failure(study: Study, tmp_path: Path) -> None:
     out = tmp_path / "out"
     prepare(study, out, resume=False)
-    s, t, st = grid(open_ground(out)).cells
+    s, t, st = study_plan(open_workspace(out)).cells
     for cell, content in ((s, b""), (t, b"\xff\x1b[2J[/]\nmore"), (st, b"")):
         cell_folder(out, cell).mkdir(parents=True)
         (cell_folder(out, cell) / "failed.txt").write_bytes(content)
@@ -394,7 +410,7 @@ def test_scores_of_a_case_that_is_not_in_the_split_are_refused(
 ) -> None:
     out = tmp_path / "out"
     prepare(study, out, resume=False)
-    write_result(out, a_result(grid(open_ground(out)).models[0].s))
+    write_result(out, a_result(study_plan(open_workspace(out)).models[0].s))
     with pytest.raises(
         ScoresError,
         match=r"scores\.csv has scores of 't0', which is not of target test in split\.csv",
@@ -407,7 +423,7 @@ def test_a_finished_study_starts_no_workers(
 ) -> None:
     out = tmp_path / "out"
     prepare(study, out, resume=False)
-    for cell in grid(open_ground(out)).cells:
+    for cell in study_plan(open_workspace(out)).cells:
         write_result(out, replace(a_result(cell), scores={}))
     monkeypatch.setattr(run, "_work", lambda *_: pytest.fail("nothing is left to do"))
     assert run.run(out, lambda *_words: None) == {}

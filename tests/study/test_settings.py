@@ -5,7 +5,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from recontour.errors import SettingsError
-from recontour.study.settings import Centre, example, read_study, threads_of
+from recontour.study.settings import CentreSettings, example, read_study, threads_of
 
 LEAST = '[source]\ncohort = "north"\ntest = 1\n[target]\ncohort = "south"\ntest = 1\n[models]\niterations = 3\n'
 
@@ -115,10 +115,10 @@ def test_threads_are_as_declared_or_shared_out(
 
 
 def test_a_folder_whose_name_is_not_utf_8_is_kept_in_json() -> None:
-    centre = Centre(
+    centre = CentreSettings(
         cohort=Path(os.fsdecode(b"/data/Z\xfcrich 50%")), split=Path("/data/Zürich 50%.csv")
     )
-    kept = TypeAdapter(Centre).dump_json(centre)
+    kept = TypeAdapter(CentreSettings).dump_json(centre)
     assert b"file:///data/Z%FCrich%2050%25" in kept
     assert "/data/Zürich 50%.csv".encode() in kept
-    assert TypeAdapter(Centre).validate_json(kept) == centre
+    assert TypeAdapter(CentreSettings).validate_json(kept) == centre

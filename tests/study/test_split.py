@@ -7,8 +7,8 @@ import pytest
 from recontour.cohort import Cohort
 from recontour.errors import SettingsError
 from recontour.study.cells import Cell
-from recontour.study.perform import Ground, training_cases
-from recontour.study.settings import Centre, Models, Study
+from recontour.study.perform import Workspace, training_cases
+from recontour.study.settings import CentreSettings, ModelsSettings, Study
 from recontour.study.split import (
     on_both_sides,
     patients_of,
@@ -24,7 +24,7 @@ JANE, JOHN = "0123abcd-0123456789abcdef", "0123abcd-fedcba9876543210"
 
 
 def test_a_drawn_split_covers_every_case_once_and_follows_its_seed(north: Cohort) -> None:
-    centre = Centre(cohort=north.path, validation=1, test=1)
+    centre = CentreSettings(cohort=north.path, validation=1, test=1)
     split = split_of("source", centre, north)
     assert sorted(case for fold in split.values() for case in fold) == list(north.case_ids)
     assert {fold: len(cases) for fold, cases in split.items()} == {
@@ -42,15 +42,16 @@ def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) 
     first, second, third = north.case_ids
     path = tmp_path / "split.csv"
     path.write_text(f"case,fold\n{second},test\n{first},train\n{third},validation\n")
-    split = split_of("source", Centre(cohort=north.path, split=path), north)
+    split = split_of("source", CentreSettings(cohort=north.path, split=path), north)
     assert split == {"train": [first], "validation": [third], "test": [second]}
     write_split(tmp_path / "kept.csv", {"source": split}, {"source": north})
     assert read_split(tmp_path / "kept.csv", "source", north) == split
     assert (
-        split_of("source", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north) == split
+        split_of("source", CentreSettings(cohort=north.path, split=tmp_path / "kept.csv"), north)
+        == split
     )
     with pytest.raises(SettingsError, match="no case for train and test"):
-        split_of("target", Centre(cohort=north.path, split=tmp_path / "kept.csv"), north)
+        split_of("target", CentreSettings(cohort=north.path, split=tmp_path / "kept.csv"), north)
 
 
 def test_a_split_is_read_back_whatever_a_centre_is_called(north: Cohort, tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_a_wrong_split_file_is_one_line(
     path = tmp_path / "split.csv"
     path.write_text("case,fold\n" + rows.format(north.case_ids[0]) + "\n")
     with pytest.raises(SettingsError, match=said):
-        split_of("source", Centre(cohort=north.path, split=path), north)
+        split_of("source", CentreSettings(cohort=north.path, split=path), north)
 
 
 def test_rows_of_neither_centre_are_told(north: Cohort, tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_rows_of_neither_centre_are_told(north: Cohort, tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError, match="as its centre is neither source nor target but 'north'"
     ):
-        split_of("source", Centre(cohort=north.path, split=path), north)
+        split_of("source", CentreSettings(cohort=north.path, split=path), north)
 
 
 def test_a_split_file_as_a_spreadsheet_writes_it(north: Cohort, tmp_path: Path) -> None:
@@ -102,14 +103,14 @@ def test_a_split_file_as_a_spreadsheet_writes_it(north: Cohort, tmp_path: Path) 
         for name, fold in zip(north.case_ids, ("test", "train", "train"), strict=True)
     ]
     path.write_text("\n".join(["case,fold", *rows]), encoding="utf-8-sig")
-    assert split_of("source", Centre(cohort=north.path, split=path), north)["test"] == [
+    assert split_of("source", CentreSettings(cohort=north.path, split=path), north)["test"] == [
         north.case_ids[0]
     ]
     path.write_text("\n".join(["case,fold", *rows]).replace(",", ";"))
     with pytest.raises(
         SettingsError, match="its first line is 'case;fold'; columns case and fold, with commas"
     ):
-        split_of("source", Centre(cohort=north.path, split=path), north)
+        split_of("source", CentreSettings(cohort=north.path, split=path), north)
 
 
 def test_a_patient_who_is_there_twice_is_not_trained_on_and_tested(
@@ -122,12 +123,15 @@ def test_a_patient_who_is_there_twice_is_not_trained_on_and_tested(
         twice.add(name, hu, case.grid, {organ: case.mask(organ) for organ in case.organs}, "hash")
     path = tmp_path / "split.csv"
     path.write_text("case,fold\na,train\nb,train\nc,test\n")
-    assert split_of("target", Centre(cohort=twice.path, split=path), twice)["train"] == ["a", "b"]
+    assert split_of("target", CentreSettings(cohort=twice.path, split=path), twice)["train"] == [
+        "a",
+        "b",
+    ]
     path.write_text("case,fold\na,train\nb,test\nc,train\n")
     with pytest.raises(
         SettingsError, match=r"one CT would be in two folds \(a for train, b for test\)"
     ):
-        split_of("target", Centre(cohort=twice.path, split=path), twice)
+        split_of("target", CentreSettings(cohort=twice.path, split=path), twice)
 
 
 def test_a_ct_of_both_centres_is_not_trained_on_and_tested(north: Cohort, tmp_path: Path) -> None:
@@ -182,7 +186,9 @@ def test_no_split_seed_splits_a_patient(north: Cohort, tmp_path: Path) -> None:
     seen = set()
     for seed in range(20):
         split = split_of(
-            "target", Centre(cohort=cohort.path, validation=2, test=3, split_seed=seed), cohort
+            "target",
+            CentreSettings(cohort=cohort.path, validation=2, test=3, split_seed=seed),
+            cohort,
         )
         fold = {case: name for name, cases in split.items() for case in cases}
         assert set(fold) == set(cohort.case_ids)
@@ -199,7 +205,7 @@ def test_cts_without_keys_are_split_as_before(north: Cohort, tmp_path: Path) -> 
     """The split of a seed that an earlier recontour drew, from the ids alone."""
     cohort = keyed(north, tmp_path / "n", {f"c{number}": None for number in range(6)})
     split = split_of(
-        "target", Centre(cohort=cohort.path, validation=1, test=2, split_seed=3), cohort
+        "target", CentreSettings(cohort=cohort.path, validation=1, test=2, split_seed=3), cohort
     )
     assert split == {"train": ["c1", "c3", "c0"], "validation": ["c4"], "test": ["c2", "c5"]}
 
@@ -212,9 +218,12 @@ def test_a_split_file_that_splits_a_patient_is_refused(north: Cohort, tmp_path: 
         SettingsError,
         match=r"one patient would be in two folds \(a for train, c for test, CTs under",
     ):
-        split_of("target", Centre(cohort=cohort.path, split=path), cohort)
+        split_of("target", CentreSettings(cohort=cohort.path, split=path), cohort)
     path.write_text("case,fold\na,test\nb,train\nc,test\n")
-    assert split_of("target", Centre(cohort=cohort.path, split=path), cohort)["test"] == ["a", "c"]
+    assert split_of("target", CentreSettings(cohort=cohort.path, split=path), cohort)["test"] == [
+        "a",
+        "c",
+    ]
 
 
 def test_who_is_whom_is_written_down(north: Cohort, tmp_path: Path) -> None:
@@ -241,11 +250,13 @@ def test_a_number_of_cases_is_a_number_of_patients(
     cohort = of_ten(north, tmp_path / "ten")
     split = {"train": ["c0", "c1", "c2", "c5", "c7", "c3"], "validation": [], "test": ["c4"]}
     patients = {"target": patients_of(cohort, split)}
-    study = Study(Centre(cohort.path), Centre(cohort.path), Models(iterations=1))
-    ground = Ground(study, tmp_path, {"target": cohort}, {"target": split}, patients)
+    study = Study(
+        CentreSettings(cohort.path), CentreSettings(cohort.path), ModelsSettings(iterations=1)
+    )
+    workspace = Workspace(study, tmp_path, {"target": cohort}, {"target": split}, patients)
     for draw in range(5):
         cell = Cell("T", ("Brainstem",), 1, 0, cases=number, draw=draw)
-        drawn = [case.id for case in training_cases(cell, ground, "target")]
+        drawn = [case.id for case in training_cases(cell, workspace, "target")]
         assert len({patients["target"][case] for case in drawn}) == number
         assert ("c0" in drawn) == ("c5" in drawn)
         assert ("c1" in drawn) == ("c7" in drawn)
@@ -278,7 +289,7 @@ def test_patients_of_both_centres_and_of_an_older_split_are_told(
 
 def test_a_cohort_too_small_for_its_split_is_refused(north: Cohort) -> None:
     with pytest.raises(SettingsError, match="no case for train, of 3 cases"):
-        split_of("source", Centre(cohort=north.path, test=3), north)
+        split_of("source", CentreSettings(cohort=north.path, test=3), north)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", b"case;fold\na;b\n"])

@@ -14,29 +14,37 @@ from tests.evaluation.conftest import scored
 from recontour.errors import OutputError
 from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay
-from recontour.study.cells import Cell, Grid, grid_of
+from recontour.study.cells import Cell, Plan, plan_of
 from recontour.study.figures import smoothed
 from recontour.study.pictures import pictured
-from recontour.study.report import About, write_study_report
+from recontour.study.report import StudyHeader, write_study_report
 from recontour.study.results import Contouring, Point, Result, Training
-from recontour.study.settings import Cases, Centre, Depth, Models, Normalisation, Separately, Study
-from recontour.study.tables import find
+from recontour.study.settings import (
+    CasesSettings,
+    CentreSettings,
+    DepthSettings,
+    ModelsSettings,
+    NormalisationSettings,
+    SeparatelySettings,
+    Study,
+)
+from recontour.study.tables import study_tables
 from recontour.study.tables.models import main_of
 from recontour.study.words import headline
 
 ORGANS = ("Brainstem", "Lens_L")
 LAYERS = 22
 STUDY = Study(
-    source=Centre(Path("north")),
-    target=Centre(Path("south")),
-    models=Models(iterations=100, validate_every=25),
+    source=CentreSettings(Path("north")),
+    target=CentreSettings(Path("south")),
+    models=ModelsSettings(iterations=100, validate_every=25),
     seeds=(0,),
-    separately=Separately(iterations=30),
-    depth=Depth(iterations=40, layers=(1, 4, 10, "all")),
-    normalisation=Normalisation(slices=80),
-    cases=Cases(iterations=40, numbers=(1, 3, "all"), draws=2),
+    separately=SeparatelySettings(iterations=30),
+    depth=DepthSettings(iterations=40, layers=(1, 4, 10, "all")),
+    normalisation=NormalisationSettings(slices=80),
+    cases=CasesSettings(iterations=40, numbers=(1, 3, "all"), draws=2),
 )
-ABOUT = About(
+ABOUT = StudyHeader(
     name="A study",
     source="North",
     target="South",
@@ -50,8 +58,8 @@ ABOUT = About(
 GAIN = {"S": 0.0, "T": 0.05, "ST": 0.1, "random": -0.3}
 
 
-def the_grid(study: Study = STUDY, organs: Sequence[str] = ORGANS) -> Grid:
-    return grid_of(study, organs, LAYERS, target_cases=10, batch=8)
+def the_plan(study: Study = STUDY, organs: Sequence[str] = ORGANS) -> Plan:
+    return plan_of(study, organs, LAYERS, target_cases=10, batch=8)
 
 
 def a_result(cell: Cell, gain: float | None = None, cases: int = 10, **training: object) -> Result:
@@ -92,8 +100,8 @@ def a_result(cell: Cell, gain: float | None = None, cases: int = 10, **training:
     )
 
 
-def all_results(grid: Grid) -> dict[str, Result]:
-    return {cell.id: a_result(cell) for cell in grid.cells}
+def all_results(plan: Plan) -> dict[str, Result]:
+    return {cell.id: a_result(cell) for cell in plan.cells}
 
 
 def an_overlay(case: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
@@ -105,12 +113,12 @@ def an_overlay(case: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
 
 def written(
     folder: Path,
-    grid: Grid,
+    plan: Plan,
     results: Mapping[str, Result],
-    about: About = ABOUT,
+    about: StudyHeader = ABOUT,
     failed: Mapping[str, str] | None = None,
 ) -> str:
-    write_study_report(folder, grid, results, failed or {}, an_overlay, about)
+    write_study_report(folder, plan, results, failed or {}, an_overlay, about)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -171,15 +179,15 @@ FILES = {
 
 
 def test_a_whole_study_has_every_section_and_table(tmp_path: Path) -> None:
-    grid = the_grid()
-    page = written(tmp_path, grid, all_results(grid))
+    plan = the_plan()
+    page = written(tmp_path, plan, all_results(plan))
     Tags(page)
     assert [page.index(f">{heading}</h2>") for heading in HEADINGS] == sorted(
         page.index(f">{heading}</h2>") for heading in HEADINGS
     )
     assert {path.stem for path in (tmp_path / "tables").iterdir()} == FILES
     assert 'class="part"' not in page
-    assert f"{len(grid.cells)} of {len(grid.cells)} cells finished" in page
+    assert f"{len(plan.cells)} of {len(plan.cells)} cells finished" in page
     assert page.count("<figure>") == len(ORGANS)
     assert "Model_S, no target case" in page
     assert page.count("z \N{MINUS SIGN}12.5 mm") == len(ORGANS)
@@ -191,9 +199,9 @@ def test_the_verdict_says_what_the_scores_were_made_to_say(tmp_path: Path) -> No
 
     on the source the gains are losses.
     """
-    grid = the_grid()
-    results = all_results(grid)
-    page = written(tmp_path, grid, results).replace("&#39;", "'")
+    plan = the_plan()
+    results = all_results(plan)
+    page = written(tmp_path, plan, results).replace("&#39;", "'")
     assert (
         "made it better there (+0.100, 95 % interval +0.100 to +0.100); the result is better than a model trained on "
         "South alone (+0.050, 95 % interval +0.050 to +0.050)." in page
@@ -236,57 +244,57 @@ def test_the_verdict_says_what_the_scores_were_made_to_say(tmp_path: Path) -> No
     ],
 )
 def test_the_headline_follows_the_intervals(gain: float, words: str) -> None:
-    grid = the_grid(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
-    results = {cell.id: a_result(cell, gain if cell.model == "ST" else None) for cell in grid.cells}
-    main = main_of(grid, results)
+    plan = the_plan(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
+    results = {cell.id: a_result(cell, gain if cell.model == "ST" else None) for cell in plan.cells}
+    main = main_of(plan, results)
     assert main
     assert words in headline(main, "North", "South")
 
 
 def test_the_best_depth_is_named_and_compared_with_the_papers(tmp_path: Path) -> None:
-    grid = the_grid()
-    results = all_results(grid)
-    (four,), (ten,) = grid.depth[4], grid.depth[10]
+    plan = the_plan()
+    results = all_results(plan)
+    (four,), (ten,) = plan.depth[4], plan.depth[10]
     assert "best with 1 retrained layer (mean DSC 0.645), not with the paper" in written(
-        tmp_path, grid, results
+        tmp_path, plan, results
     )
     results[four.id] = a_result(four, 0.2)
-    page = written(tmp_path, grid, results).replace("&#39;", "'")
+    page = written(tmp_path, plan, results).replace("&#39;", "'")
     assert (
         "best with 4 retrained layers (mean DSC 0.745), not with the paper's 10 (0.645): +0.100, 95 %"
         in page
     )
     results[ten.id] = a_result(ten, 0.3)
-    page = written(tmp_path, grid, results).replace("&#39;", "'")
+    page = written(tmp_path, plan, results).replace("&#39;", "'")
     assert "best with 10 retrained layers (mean DSC 0.845), the paper's number." in page
     del results[ten.id]
-    page = written(tmp_path, grid, results).replace("&#39;", "'")
+    page = written(tmp_path, plan, results).replace("&#39;", "'")
     assert "the paper's 10 is not among those finished" in page
 
 
 def test_the_number_of_cases_from_which_t_catches_up(tmp_path: Path) -> None:
-    grid = the_grid()
-    results = all_results(grid)
-    (last,) = [t for t, _ in grid.cases[10]]
+    plan = the_plan()
+    results = all_results(plan)
+    (last,) = [t for t, _ in plan.cases[10]]
     results[last.id] = a_result(last, 0.1)
-    page = written(tmp_path, grid, results)
+    page = written(tmp_path, plan, results)
     assert (
         "Model_T catches up with Model_ST: from 10 target cases on Model_ST is no longer decidedly better"
         in page
     )
     assert "with 3 cases it still was (+0.050, 95 % interval +0.050 to +0.050)" in page
-    results |= {t.id: a_result(t, 0.3) for pairs in grid.cases.values() for t, _ in pairs}
+    results |= {t.id: a_result(t, 0.3) for pairs in plan.cases.values() for t, _ in pairs}
     assert (
         "keeps up with Model_ST at every number of target cases: from 1 target case on"
-        in written(tmp_path, grid, results)
+        in written(tmp_path, plan, results)
     )
 
 
 def test_a_partly_finished_study_shows_what_is_there(tmp_path: Path) -> None:
-    grid = the_grid()
-    (triple,) = grid.models
+    plan = the_plan()
+    (triple,) = plan.models
     results = {cell.id: a_result(cell) for cell in (triple.s, triple.st)}
-    page = written(tmp_path, grid, results, failed={triple.t.id: "out of memory"})
+    page = written(tmp_path, plan, results, failed={triple.t.id: "out of memory"})
     Tags(page)
     assert '<p class="part">2 of 3 cells finished</p>' in page
     assert "South alone" not in page  # nothing is said of Model_T
@@ -299,31 +307,31 @@ def test_a_partly_finished_study_shows_what_is_there(tmp_path: Path) -> None:
     ):
         assert f">{gone}" not in page
     assert "failed: out of memory" in page
-    assert page.count("not run yet") == len(grid.cells) - 3
+    assert page.count("not run yet") == len(plan.cells) - 3
     assert not (tmp_path / "tables" / "depth.csv").exists()
 
 
 @pytest.mark.parametrize("left_out", range(6))
 def test_any_cells_may_be_missing(tmp_path: Path, left_out: int) -> None:
-    grid = the_grid()
-    results = {cell.id: a_result(cell) for k, cell in enumerate(grid.cells) if k % 6 == left_out}
-    page = written(tmp_path, grid, results)
+    plan = the_plan()
+    results = {cell.id: a_result(cell) for k, cell in enumerate(plan.cells) if k % 6 == left_out}
+    page = written(tmp_path, plan, results)
     Tags(page)
     assert ">nan" not in page
 
 
 def test_nothing_finished_is_said(tmp_path: Path) -> None:
-    page = written(tmp_path, the_grid(), {})
+    page = written(tmp_path, the_plan(), {})
     Tags(page)
     assert "No cell is finished yet" in page
     assert list(tmp_path.iterdir()) == [tmp_path / "report.html"]
 
 
 def test_the_tables_of_an_earlier_report_are_replaced(tmp_path: Path) -> None:
-    grid = the_grid()
-    written(tmp_path, grid, all_results(grid))
-    (triple,) = grid.models
-    written(tmp_path, grid, {triple.s.id: a_result(triple.s)})
+    plan = the_plan()
+    written(tmp_path, plan, all_results(plan))
+    (triple,) = plan.models
+    written(tmp_path, plan, {triple.s.id: a_result(triple.s)})
     assert {path.stem for path in (tmp_path / "tables").iterdir()} == FILES - {
         "depth", "cases", "separately", "normalisation",
     }  # fmt: skip
@@ -332,7 +340,7 @@ def test_the_tables_of_an_earlier_report_are_replaced(tmp_path: Path) -> None:
 
 def test_names_cannot_become_markup(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>"
-    grid = the_grid(organs=(evil, "Lens_L"))
+    plan = the_plan(organs=(evil, "Lens_L"))
     about = replace(
         ABOUT,
         name=evil,
@@ -342,9 +350,9 @@ def test_names_cannot_become_markup(tmp_path: Path) -> None:
         settings={evil: evil},
         repeat=evil,
     )
-    results = all_results(grid)
+    results = all_results(plan)
     results.popitem()
-    page = written(tmp_path, grid, results, about, {evil: evil})
+    page = written(tmp_path, plan, results, about, {evil: evil})
     tags = Tags(page)
     assert "script" not in tags.seen
     assert "<script" not in page
@@ -352,7 +360,7 @@ def test_names_cannot_become_markup(tmp_path: Path) -> None:
 
 def test_notices_are_loud(tmp_path: Path) -> None:
     page = written(
-        tmp_path, the_grid(), {}, replace(ABOUT, notices=("These patients are synthetic.",))
+        tmp_path, the_plan(), {}, replace(ABOUT, notices=("These patients are synthetic.",))
     )
     assert '<p class="notice loud">These patients are synthetic.</p>' in page
 
@@ -362,14 +370,14 @@ def test_a_missed_organ_and_one_with_nothing_to_measure(tmp_path: Path) -> None:
 
     DSC 0, and is said. A case with no lens in either mask counts nowhere.
     """
-    grid = the_grid()
-    (triple,) = grid.models
-    results = all_results(grid)
+    plan = the_plan()
+    (triple,) = plan.models
+    results = all_results(plan)
     rows = list(results[triple.st.id].scores["target test"])
     rows[1] = replace(rows[1], dsc=0.0, surface_dsc=0.0, hd95_mm=inf, volume_bias_percent=-100.0)
     rows[3] = replace(rows[3], dsc=nan, surface_dsc=nan, hd95_mm=nan, volume_bias_percent=nan)
     results[triple.st.id] = replace(results[triple.st.id], scores={"target test": rows})
-    page = written(tmp_path, grid, results)
+    page = written(tmp_path, plan, results)
     assert "1 missed" in page
     lens = {row["model"]: row for row in table(tmp_path, "models") if row["organ"] == "Lens_L"}
     assert [lens["Model_S"][name] for name in ("n", "missed")] == ["10", "0"]
@@ -381,9 +389,9 @@ def test_a_missed_organ_and_one_with_nothing_to_measure(tmp_path: Path) -> None:
 
 
 def test_csv_keeps_every_digit(tmp_path: Path) -> None:
-    grid = the_grid()
-    results = all_results(grid)
-    written(tmp_path, grid, results)
+    plan = the_plan()
+    results = all_results(plan)
+    written(tmp_path, plan, results)
     scores = {
         (row["cell"], row["fold"], row["case"], row["organ"]): float(row["dsc"])
         for row in table(tmp_path, "scores")
@@ -416,15 +424,15 @@ def test_csv_keeps_every_digit(tmp_path: Path) -> None:
     assert [float(one[f"t_draws_{draw}_seed0"]) for draw in (0, 1)] == pytest.approx([0.595, 0.595])
     assert len(table(tmp_path, "curves")) == sum(
         len(run.loss) + len(run.validation)
-        for run in (results[cell.id].training for cell in grid.models[0])
+        for run in (results[cell.id].training for cell in plan.models[0])
     )
 
 
 def test_columns_of_draws_line_up_where_one_failed(tmp_path: Path) -> None:
-    grid = the_grid(replace(STUDY, seeds=(0, 1)))
-    results = all_results(grid)
-    del results[grid.cases[1][0][1].id]
-    page = written(tmp_path, grid, results)
+    plan = the_plan(replace(STUDY, seeds=(0, 1)))
+    results = all_results(plan)
+    del results[plan.cases[1][0][1].id]
+    page = written(tmp_path, plan, results)
     one, _, every = table(tmp_path, "cases")
     draws = [f"{draw}_seed{seed}" for draw in (0, 1) for seed in (0, 1)]
     for model in ("t", "st", "st_less_t"):
@@ -442,15 +450,15 @@ def test_columns_of_draws_line_up_where_one_failed(tmp_path: Path) -> None:
 
 
 def test_the_same_study_gives_the_same_report(tmp_path: Path) -> None:
-    grid = the_grid()
-    assert written(tmp_path, grid, all_results(grid)) == written(tmp_path, grid, all_results(grid))
+    plan = the_plan()
+    assert written(tmp_path, plan, all_results(plan)) == written(tmp_path, plan, all_results(plan))
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "tables").write_text("mine")
-    grid = the_grid(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
+    plan = the_plan(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
     with pytest.raises(OutputError, match=r"tables/models\.csv"):
-        written(tmp_path, grid, all_results(grid))
+        written(tmp_path, plan, all_results(plan))
 
 
 def test_pictures_are_of_the_median_case_and_the_models_that_are_there(tmp_path: Path) -> None:
@@ -460,13 +468,13 @@ def test_pictures_are_of_the_median_case_and_the_models_that_are_there(tmp_path:
         asked.append((case, organ, {model: cell.id for model, cell in cells.items()}))
         return an_overlay(case, organ, cells)
 
-    grid = the_grid()
-    (triple,) = grid.models
-    write_study_report(tmp_path, grid, all_results(grid), {}, noted, ABOUT)
+    plan = the_plan()
+    (triple,) = plan.models
+    write_study_report(tmp_path, plan, all_results(plan), {}, noted, ABOUT)
     cells = {"Model_T": triple.t.id, "Model_ST": triple.st.id}
     assert asked == [("t4", "Brainstem", cells), ("t4", "Lens_L", cells)]
     asked.clear()
-    write_study_report(tmp_path, grid, {triple.s.id: a_result(triple.s)}, {}, noted, ABOUT)
+    write_study_report(tmp_path, plan, {triple.s.id: a_result(triple.s)}, {}, noted, ABOUT)
     assert asked == []
 
 
@@ -475,19 +483,19 @@ def test_a_picture_s_caption_is_of_the_seed_that_is_shown(tmp_path: Path) -> Non
 
     Model_ST of seed 2 is 0.4 worse than that of 1.
     """
-    grid = the_grid(replace(STUDY, seeds=(0, 1, 2)))
-    results = all_results(grid)
-    del results[grid.models[0].t.id]
-    results[grid.models[2].st.id] = a_result(grid.models[2].st, -0.3)
-    found = find(grid, results)
+    plan = the_plan(replace(STUDY, seeds=(0, 1, 2)))
+    results = all_results(plan)
+    del results[plan.models[0].t.id]
+    results[plan.models[2].st.id] = a_result(plan.models[2].st, -0.3)
+    found = study_tables(plan, results)
     assert found.main
     shown = list(pictured(found.main, found, an_overlay))
     expected = ("t4", 1, {"Model_T": "0.59", "Model_ST": "0.64"})  # 0.5 + 4 / 100 and the gain
     assert [(one.organ, one.case, one.seed, one.dsc) for one in shown] == [
         (organ, *expected) for organ in ORGANS
     ]
-    assert written(tmp_path, grid, results).count("t4 · seed 1 · z") == len(ORGANS)
-    one_seed = the_grid()
+    assert written(tmp_path, plan, results).count("t4 · seed 1 · z") == len(ORGANS)
+    one_seed = the_plan()
     assert "· seed" not in written(tmp_path, one_seed, all_results(one_seed))
 
 

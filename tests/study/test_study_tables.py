@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.evaluation.conftest import scored
-from tests.study.test_study_report import STUDY, a_result, all_results, the_grid
+from tests.study.test_study_report import STUDY, a_result, all_results, the_plan
 
 from recontour.errors import ScoresError
 from recontour.study.cells import Cell
@@ -18,24 +18,24 @@ from recontour.study.results import (
     read_results,
     write_result,
 )
-from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, find, published
+from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, published, study_tables
 from recontour.study.tables.cases import cases_of
 from recontour.study.tables.depth import depth_of
 from recontour.study.tables.every_score import every_score
 from recontour.study.tables.models import main_of
 from recontour.study.tables.normalisation import normalisation_of
-from recontour.study.tables.scores import dsc_of, estimate, rows_of
+from recontour.study.tables.scores import dsc_of, interval_of, rows_of
 from recontour.study.tables.separately import separately_of
 from recontour.study.tables.times import times_of
 from recontour.study.words import section_words
 
-GRID = the_grid()
-RESULTS = all_results(GRID)
+PLAN = the_plan()
+RESULTS = all_results(PLAN)
 
 
 def test_a_mean_counts_each_organ_alike_and_each_of_its_patients() -> None:
     """Organ A: (0.2 + 0.4) / 2; organ B: 0.9. Their mean is 0.6, that of the three numbers 0.5."""
-    found = estimate({("a", "A"): 0.2, ("b", "A"): 0.4, ("a", "B"): 0.9})
+    found = interval_of({("a", "A"): 0.2, ("b", "A"): 0.4, ("a", "B"): 0.9})
     assert found.mean == pytest.approx(0.6)
     # without a it is 0.4, without b 0.55: pseudo-values 2 x 0.6 - 0.4 and 2 x 0.6 - 0.55, standard
     # error 0.075
@@ -43,7 +43,7 @@ def test_a_mean_counts_each_organ_alike_and_each_of_its_patients() -> None:
     assert [found.low, found.high] == pytest.approx(
         [0.6 - half, 1], abs=1e-4
     )  # no DSC is above 1, ...
-    levelled = estimate({("a", "A"): 0.2, ("b", "A"): 0.4, ("a", "B"): 0.9}, least=0.0)
+    levelled = interval_of({("a", "A"): 0.2, ("b", "A"): 0.4, ("a", "B"): 0.9}, least=0.0)
     assert [levelled.low, levelled.high] == [0, 1]  # ... and none below 0
 
 
@@ -53,13 +53,15 @@ def test_an_interval_is_over_patients_not_organs() -> None:
     the interval is as wide as one organ's, however many there are.
     """
     values = np.linspace(0.3, 0.8, 9)
-    one = estimate({(f"c{k}", "A"): value for k, value in enumerate(values)})
-    many = estimate({(f"c{k}", organ): value for k, value in enumerate(values) for organ in "ABCD"})
+    one = interval_of({(f"c{k}", "A"): value for k, value in enumerate(values)})
+    many = interval_of(
+        {(f"c{k}", organ): value for k, value in enumerate(values) for organ in "ABCD"}
+    )
     assert [many.low, many.high] == pytest.approx([one.low, one.high])
     assert one.high - one.low == pytest.approx(
         2 * 2.306 * values.std(ddof=1) / 3, rel=1e-3
     )  # t of 8 degrees
-    assert one == estimate({(f"c{k}", "A"): value for k, value in enumerate(values)})
+    assert one == interval_of({(f"c{k}", "A"): value for k, value in enumerate(values)})
 
 
 def test_a_95_percent_interval_holds_in_95_percent_of_small_studies() -> None:
@@ -72,7 +74,7 @@ def test_a_95_percent_interval_holds_in_95_percent_of_small_studies() -> None:
         outside = 0
         for _ in range(400):
             patients = rng.normal(0, 0.02, n)
-            found = estimate(
+            found = interval_of(
                 {
                     (f"c{k}", organ): patients[k] + rng.normal(0, 0.02)
                     for k in range(n)
@@ -84,7 +86,7 @@ def test_a_95_percent_interval_holds_in_95_percent_of_small_studies() -> None:
 
 
 def test_nothing_and_one_patient_have_no_interval() -> None:
-    nothing, lone = estimate({}), estimate({("a", "A"): 0.5})
+    nothing, lone = interval_of({}), interval_of({("a", "A"): 0.5})
     assert isnan(nothing.mean)
     assert lone.mean == 0.5
     assert isnan(lone.low)
@@ -117,22 +119,22 @@ def test_models_are_compared_over_the_same_seeds() -> None:
 
     while its ST is missing, its S says nothing.
     """
-    grid = the_grid(replace(STUDY, seeds=(0, 1)))
+    plan = the_plan(replace(STUDY, seeds=(0, 1)))
     luck = {
         cell.id: a_result(
             cell, {"S": 0.0, "T": 0.05, "ST": 0.1, "random": 0.0}[cell.model] + 0.2 * cell.seed
         )
-        for cell in grid.cells
+        for cell in plan.cells
     }
     unfinished = {
-        grid.models[1].st.id,
-        grid.depth[4][1].id,
-        grid.normalisation["batch", 8][1][1].id,
+        plan.models[1].st.id,
+        plan.depth[4][1].id,
+        plan.normalisation["batch", 8][1][1].id,
     }
-    unfinished |= {grid.separately["Brainstem"][1].st.id}
+    unfinished |= {plan.separately["Brainstem"][1].st.id}
     results = {name: result for name, result in luck.items() if name not in unfinished}
-    main, depth = main_of(grid, results), depth_of(grid, results)
-    normalisation, separately = normalisation_of(grid, results), separately_of(grid, results)
+    main, depth = main_of(plan, results), depth_of(plan, results)
+    normalisation, separately = normalisation_of(plan, results), separately_of(plan, results)
     assert main
     assert main.gain("Model_S", "Model_ST").mean == pytest.approx(0.1)
     assert main.gain("Model_S", "Model_T").mean == pytest.approx(0.05)
@@ -147,8 +149,8 @@ def test_models_are_compared_over_the_same_seeds() -> None:
         for row in separately.rows
         for one in row.separately_less_jointly.values()
     } == {0.0}
-    del results[grid.models[0].t.id]  # no seed is whole: the one with most is shown
-    main = main_of(grid, results)
+    del results[plan.models[0].t.id]  # no seed is whole: the one with most is shown
+    main = main_of(plan, results)
     assert main
     assert main.gain("Model_S", "Model_ST").mean == pytest.approx(0.1)
     assert isnan(main.mean("Model_T").mean)
@@ -179,7 +181,7 @@ def test_a_patient_with_two_cts_counts_once_in_every_table() -> None:
         )
         for name, result in RESULTS.items()
     }
-    main = main_of(GRID, results)
+    main = main_of(PLAN, results)
     assert main
     assert main.patients == 9
     assert main.mean("Model_S").mean == pytest.approx(
@@ -188,7 +190,7 @@ def test_a_patient_with_two_cts_counts_once_in_every_table() -> None:
     by_organ = [row for row in main.differences.values() if row.organ != ALL]
     assert {(row.n, row.cts, row.p) for row in by_organ} == {(9, 10, 2 / 2**9)}
     assert {row.n for row in main.models.values()} == {9}
-    depth, cases = depth_of(GRID, results), cases_of(GRID, results)
+    depth, cases = depth_of(PLAN, results), cases_of(PLAN, results)
     assert depth
     assert cases
     assert (
@@ -197,11 +199,11 @@ def test_a_patient_with_two_cts_counts_once_in_every_table() -> None:
         == {9}
     )
     assert {row.source.patients for row in depth.rows} == {10}
-    assert {row.patient for row in every_score(GRID, results) if row.case == "t9"} == {"t0"}
+    assert {row.patient for row in every_score(PLAN, results) if row.case == "t9"} == {"t0"}
 
 
 def test_the_main_table_is_what_the_scores_were_made_of() -> None:
-    main = main_of(GRID, RESULTS)
+    main = main_of(PLAN, RESULTS)
     assert main
     assert [main.mean(model).mean for model in MODELS] == pytest.approx([0.545, 0.595, 0.645])
     for a, b, gain in (
@@ -217,11 +219,11 @@ def test_the_main_table_is_what_the_scores_were_made_of() -> None:
     stem = main.models["Brainstem", "Model_S"]
     assert (stem.n, stem.missed) == (10, 0)
     assert stem.dsc_sd == pytest.approx(np.std(np.arange(10) / 100, ddof=1))
-    assert (main.progress.finished, main.progress.asked, main.patients) == (3, 3, 10)
+    assert (main.count.finished, main.count.asked, main.patients) == (3, 3, 10)
 
 
 def test_retention_is_the_same_on_the_sources_cases() -> None:
-    kept = main_of(GRID, RESULTS, SOURCE)
+    kept = main_of(PLAN, RESULTS, SOURCE)
     assert kept
     assert kept.gain("Model_S", "Model_ST").mean == pytest.approx(-0.1)
 
@@ -233,13 +235,13 @@ def test_organs_stand_in_the_studys_order_though_the_first_case_lacks_one() -> N
             row for row in result.scores[TARGET] if (row.case, row.organ) != ("t0", "Brainstem")
         ]
         results[name] = replace(result, scores={TARGET: rows})
-    main = main_of(GRID, results)
+    main = main_of(PLAN, results)
     assert main
     assert main.organs == ["Brainstem", "Lens_L"]
 
 
 def test_head_first_counts_both_its_steps() -> None:
-    depth = depth_of(GRID, RESULTS)
+    depth = depth_of(PLAN, RESULTS)
     assert depth
     assert [(row.control, row.layers, row.all_layers) for row in depth.rows] == [
         ("", 1, False), ("", 4, False), ("", 10, False), ("", 22, True),
@@ -264,10 +266,10 @@ def test_numbers_of_cases_are_compared_over_the_organs_that_all_learnt() -> None
             replace(row, dsc=row.dsc - 0.3 * (row.organ == "Lens_L"))
             for row in result.scores[TARGET]
         ]
-        lacks = result.cell in (GRID.cases[1][0][0], GRID.cases[1][0][1])
+        lacks = result.cell in (PLAN.cases[1][0][0], PLAN.cases[1][0][1])
         kept = [row for row in rows if not (lacks and row.organ == "Lens_L")]
         results[name] = replace(result, scores={**result.scores, TARGET: kept})
-    cases = cases_of(GRID, results)
+    cases = cases_of(PLAN, results)
     assert cases
     assert cases.organs == ["Brainstem"]
     assert cases.s.dsc.mean == pytest.approx(0.545)  # where they begin, with no case
@@ -277,11 +279,11 @@ def test_numbers_of_cases_are_compared_over_the_organs_that_all_learnt() -> None
 
 
 def test_draws_are_pooled_and_shown_one_by_one() -> None:
-    ones = GRID.cases[1]
+    ones = PLAN.cases[1]
     results = dict(RESULTS)
     for (t, _), gain in zip(ones, (-0.1, 0.1), strict=True):
         results[t.id] = a_result(t, gain)
-    cases = cases_of(GRID, results)
+    cases = cases_of(PLAN, results)
     assert cases
     row = cases.rows[0]
     assert (row.cases, row.draws) == (1, 2)
@@ -292,8 +294,8 @@ def test_draws_are_pooled_and_shown_one_by_one() -> None:
 
 
 def test_a_draw_that_is_not_finished_leaves_its_place_empty() -> None:
-    (_, st), _ = GRID.cases[1]
-    cases = cases_of(GRID, {name: result for name, result in RESULTS.items() if name != st.id})
+    (_, st), _ = PLAN.cases[1]
+    cases = cases_of(PLAN, {name: result for name, result in RESULTS.items() if name != st.id})
     assert cases
     row = cases.rows[0]
     assert row.t_draws == pytest.approx({"0_seed0": 0.595, "1_seed0": 0.595})
@@ -306,15 +308,15 @@ def test_model_s_without_a_case_is_of_the_seeds_that_are_there() -> None:
 
     that is no start of the curves.
     """
-    grid = the_grid(replace(STUDY, seeds=(0, 1)))
-    results = {name: result for name, result in all_results(grid).items() if result.cell.seed == 0}
-    cases = cases_of(grid, results | {(s := grid.models[1].s).id: a_result(s, 0.2)})
+    plan = the_plan(replace(STUDY, seeds=(0, 1)))
+    results = {name: result for name, result in all_results(plan).items() if result.cell.seed == 0}
+    cases = cases_of(plan, results | {(s := plan.models[1].s).id: a_result(s, 0.2)})
     assert cases
     assert cases.s.dsc.mean == pytest.approx(0.545)
 
 
 def test_separately_adds_up_the_organs_time() -> None:
-    separately = separately_of(GRID, RESULTS)
+    separately = separately_of(PLAN, RESULTS)
     assert separately
     assert [row.organ for row in separately.rows] == ["Brainstem", "Lens_L", ALL]
     overall = separately.rows[-1]
@@ -329,16 +331,16 @@ def test_separately_adds_up_the_organs_time() -> None:
 
 
 def test_an_organ_without_its_network_is_not_in_the_mean_of_all() -> None:
-    lens = GRID.separately["Lens_L"][0]
+    lens = PLAN.separately["Lens_L"][0]
     results = {name: result for name, result in RESULTS.items() if name != lens.t.id}
-    separately = separately_of(GRID, results)
+    separately = separately_of(PLAN, results)
     assert separately
     assert set(separately.rows[-1].separately) == {"Model_S", "Model_ST"}
     assert set(separately.rows[0].separately) == set(MODELS)
 
 
 def test_normalisation_by_norm_and_batch() -> None:
-    normalisation = normalisation_of(GRID, RESULTS)
+    normalisation = normalisation_of(PLAN, RESULTS)
     assert normalisation
     assert [(row.norm, row.batch, row.iterations) for row in normalisation.rows] == [
         (norm, batch, 80 // batch) for norm in ("batch", "group", "frozen") for batch in (1, 8)
@@ -361,12 +363,12 @@ def curve(*values: float) -> tuple[Point, ...]:
 )
 def test_the_time_to_reach_model_t(of_st: tuple[float, ...], seconds: float, share: float) -> None:
     """Model_T ends at 0.6 after 40 s of training."""
-    (triple,) = GRID.models
+    (triple,) = PLAN.models
     results = RESULTS | {
         triple.t.id: a_result(triple.t, seconds=40.0, validation=curve(0.3, 0.5, 0.6)),
         triple.st.id: a_result(triple.st, validation=curve(*of_st)),
     }
-    st = times_of(GRID, results)[-1]
+    st = times_of(PLAN, results)[-1]
     assert st.model == "Model_ST"
     assert (st.seconds_to_reach_t, st.share_of_t) == pytest.approx((seconds, share), nan_ok=True)
     assert st.contouring_seconds_per_slice == pytest.approx(0.05)
@@ -392,17 +394,17 @@ def test_one_seed_that_never_reached_model_t_is_not_all_of_them(
 
     Model_ST is there after 20 s, with the last seed as `of_st` says.
     """
-    grid = the_grid(replace(STUDY, seeds=(0, 1, 2)))
-    results = all_results(grid)
-    for triple in grid.models:
+    plan = the_plan(replace(STUDY, seeds=(0, 1, 2)))
+    results = all_results(plan)
+    for triple in plan.models:
         results[triple.t.id] = a_result(triple.t, seconds=40.0, validation=curve(0.3, 0.6))
         results[triple.st.id] = a_result(triple.st, validation=curve(0.5, 0.7))
-    last = grid.models[-1].st
+    last = plan.models[-1].st
     results[last.id] = a_result(last, validation=curve(*of_st))
-    st = times_of(grid, results)[-1]
+    st = times_of(plan, results)[-1]
     assert (st.seeds_that_reached_t, st.seeds_compared_with_t) == (reached, compared)
     assert (st.seconds_to_reach_t, st.share_of_t) == pytest.approx((20, 0.5))
-    assert said in section_words(find(grid, results), "North")["times"]
+    assert said in section_words(study_tables(plan, results), "North")["times"]
 
 
 @pytest.mark.parametrize(
@@ -417,41 +419,41 @@ def test_one_seed_that_never_reached_model_t_is_not_all_of_them(
 def test_never_is_said_only_where_something_was_measured(
     of_t: tuple[float, ...], of_st: tuple[float, ...], said: str
 ) -> None:
-    (triple,) = GRID.models
+    (triple,) = PLAN.models
     results = RESULTS | {
         triple.t.id: a_result(triple.t, validation=curve(*of_t)),
         triple.st.id: a_result(triple.st, validation=curve(*of_st)),
     }
-    words = section_words(find(GRID, results), "North")["times"]
+    words = section_words(study_tables(PLAN, results), "North")["times"]
     assert said in words
     assert words.endswith(said) or "never" in said
 
 
 def test_a_model_without_iterations_costs_nothing_and_divides_by_nothing() -> None:
-    (triple,) = GRID.models
+    (triple,) = PLAN.models
     idle = Training(0, 0.0, 0.0, 0.0, 0.0, 1, 0)
-    row = times_of(GRID, {triple.t.id: replace(a_result(triple.t), training=idle)})[0]
+    row = times_of(PLAN, {triple.t.id: replace(a_result(triple.t), training=idle)})[0]
     assert isnan(row.seconds_per_iteration)
     assert isnan(row.share_of_t)
 
 
 def test_what_is_not_studied_is_not_there() -> None:
-    grid = the_grid(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
+    plan = the_plan(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
     for table in (depth_of, cases_of, separately_of, normalisation_of):
-        assert table(grid, all_results(grid)) is None
-    assert main_of(grid, {}) is None
-    assert times_of(grid, {}) == []
+        assert table(plan, all_results(plan)) is None
+    assert main_of(plan, {}) is None
+    assert times_of(plan, {}) == []
 
 
 def test_results_from_files_give_the_same_numbers(tmp_path: Path) -> None:
-    cells = list(GRID.models[0])
+    cells = list(PLAN.models[0])
     for cell in cells:
         write_result(tmp_path, RESULTS[cell.id])
-    assert main_of(GRID, read_results(tmp_path, cells)) == main_of(GRID, RESULTS)
+    assert main_of(PLAN, read_results(tmp_path, cells)) == main_of(PLAN, RESULTS)
 
 
 def test_folds_that_share_a_case_s_name_are_told_apart(tmp_path: Path) -> None:
-    cell = GRID.models[0].s
+    cell = PLAN.models[0].s
     scores = {
         TARGET: [scored("a-1", "Brainstem", cell.id, 0.9)],
         SOURCE: [scored("a-1", "Brainstem", cell.id, 0.3)],
@@ -463,7 +465,7 @@ def test_folds_that_share_a_case_s_name_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_result_that_an_earlier_recontour_wrote_is_read(tmp_path: Path) -> None:
-    cell = GRID.models[0].s
+    cell = PLAN.models[0].s
     write_result(tmp_path, RESULTS[cell.id])
     path = cell_folder(tmp_path, cell) / "result.json"
     about = json.loads(path.read_text())
@@ -475,7 +477,7 @@ def test_a_result_that_an_earlier_recontour_wrote_is_read(tmp_path: Path) -> Non
 
 
 def test_scores_that_lost_a_row_are_damaged(tmp_path: Path) -> None:
-    cell = GRID.models[0].s
+    cell = PLAN.models[0].s
     write_result(tmp_path, RESULTS[cell.id])
     path = cell_folder(tmp_path, cell) / "scores.csv"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))

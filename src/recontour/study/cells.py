@@ -1,4 +1,4 @@
-"""The grid of a study: its cells, each one training run and its scoring.
+"""The plan of a study: its cells, each one training run and its scoring.
 
 A cell is plain data. Its id is made of everything that sets it apart within the study, so that a
 finished cell is found again, is shared by the experiments that ask for it, and is never computed
@@ -72,7 +72,7 @@ class Triple:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class Plan:
     """A study's cells by experiment. The same cell may stand in several."""
 
     models: Sequence[Triple]  # by seed
@@ -110,9 +110,9 @@ class Grid:
         return list(once.values())
 
 
-def grid_of(
+def plan_of(
     study: Study, organs: Sequence[str], layers: int, target_cases: int, batch: int
-) -> Grid:
+) -> Plan:
     """Lay a study out.
 
     organs: that the joint models learn. layers: of the preset's network. target_cases: patients
@@ -134,7 +134,7 @@ def grid_of(
             separately[organ] = [
                 _triple((organ,), study.separately.iterations, seed, last) for seed in study.seeds
             ]
-    return Grid(
+    return Plan(
         models=models,
         separately=separately,
         depth=_depth(study, models, layers),

@@ -11,12 +11,12 @@ from recontour.files import output_error, write_text
 from recontour.study.tables import (
     SOURCE,
     TARGET,
-    Cases,
-    Depth,
-    Found,
-    Main,
-    Normalisation,
-    Separately,
+    CasesTable,
+    DepthTable,
+    ModelsTable,
+    NormalisationTable,
+    SeparatelyTable,
+    StudyTables,
     published,
 )
 from recontour.texts import csv_text
@@ -25,7 +25,7 @@ Cell = str | int | float
 Row = dict[str, Cell]  # by column
 
 
-def write_tables(folder: Path, found: Found) -> None:
+def write_tables(folder: Path, found: StudyTables) -> None:
     """Write every table over an earlier one; a table of nothing is not left there.
 
     Raises: OutputError: a file cannot be written there.
@@ -38,7 +38,7 @@ def write_tables(folder: Path, found: Found) -> None:
             _remove(path)  # what an earlier report had may no longer be true
 
 
-def _tables(found: Found) -> dict[str, list[Row]]:
+def _tables(found: StudyTables) -> dict[str, list[Row]]:
     """Every table's rows by the file's name."""
     folds = {fold: main for fold, main in ((TARGET, found.main), (SOURCE, found.kept)) if main}
     return {
@@ -59,11 +59,11 @@ def _tables(found: Found) -> dict[str, list[Row]]:
     }
 
 
-def _rows(section: Depth | Cases | Normalisation | None) -> list[Row]:
+def _rows(section: DepthTable | CasesTable | NormalisationTable | None) -> list[Row]:
     return [_flat(row) for row in section.rows] if section else []
 
 
-def _models(main: Main) -> Iterator[Row]:
+def _models(main: ModelsTable) -> Iterator[Row]:
     """Each row beside what the paper has."""
     papers = published()
     for row in main.models.values():
@@ -71,7 +71,7 @@ def _models(main: Main) -> Iterator[Row]:
         yield _flat(row) | _flat({"published_dsc_mean": mean, "published_dsc_sd": sd})
 
 
-def _separately(separately: Separately) -> Iterator[Row]:
+def _separately(separately: SeparatelyTable) -> Iterator[Row]:
     """Each row beside what the joint models cost."""
     joint = _flat(
         {"joint_iterations": separately.joint_iterations, "joint_seconds": separately.joint_seconds}

@@ -12,7 +12,7 @@ import torch
 
 from recontour.network import Network
 from recontour.study.cells import Cell
-from recontour.study.perform import Ground
+from recontour.study.perform import Workspace
 from recontour.study.settings import threads_of
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureStore, learns_from_features, share_seen
@@ -34,13 +34,15 @@ class Estimate:
     cache_bytes: int  # that the features of a frozen trunk may take while it trains
 
 
-def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
+def estimate(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Estimate]:
     """Seconds and bytes by cell id, if one cell at a time ran."""
-    torch.set_num_threads(threads_of(ground.study))
-    preset = preset_of(ground.study.preset)
+    torch.set_num_threads(threads_of(workspace.study))
+    preset = preset_of(workspace.study.preset)
     organs = max((cell.organs for cell in cells), key=len)
     cases = [
-        case for case in ground.cases("target", "train") if not set(organs).isdisjoint(case.organs)
+        case
+        for case in workspace.cases("target", "train")
+        if not set(organs).isdisjoint(case.organs)
     ][:1]
     present = [organ for organ in organs if organ in cases[0].organs]
     batch = Batches(cases, present, preset.preprocessing, preset.adapt, 0)[0]
@@ -48,22 +50,23 @@ def estimate(cells: Sequence[Cell], ground: Ground) -> dict[str, Estimate]:
     whole = time_step(network, batch, preset.train).whole
     weights = sum(parameter.numel() for parameter in network.parameters()) * 4
     alone = _seconds_a_slice(network, batch)
-    freeze_all_but_last(network, ground.study.models.retrain_last)
+    freeze_all_but_last(network, workspace.study.models.retrain_last)
     frozen = time_step(network, batch, preset.adapt)
     cached = learns_from_features(network, preset.adapt)
     network.add_parent(network.first_that_learns)
     beside_parent = _seconds_a_slice(network, batch)
 
-    learnt = sum(case.grid.shape[0] for case in ground.cases("target", "train"))
+    learnt = sum(case.grid.shape[0] for case in workspace.cases("target", "train"))
     store = FeatureStore.planned(
         Path(), network, learnt, len(present), preset.preprocessing.crop_px, preset.adapt.views
     )
-    tested = sum(case.grid.shape[0] for cases in ground.scored.values() for case in cases)
-    watched = sum(case.grid.shape[0] for case in ground.cases("target", "validation"))
+    tested = sum(case.grid.shape[0] for cases in workspace.scored.values() for case in cases)
+    watched = sum(case.grid.shape[0] for case in workspace.cases("target", "validation"))
 
     def cost(cell: Cell) -> Estimate:
         shallow = (
-            cell.retrain_last is not None and cell.retrain_last <= ground.study.models.retrain_last
+            cell.retrain_last is not None
+            and cell.retrain_last <= workspace.study.models.retrain_last
         )
         slices = cell.batch or preset.train.batch
         asks_parent = cell.parent and not cell.plain and preset.adapt.parent_patients > 0

@@ -15,11 +15,11 @@ from recontour.evaluation.summary import MINUS
 from recontour.geometry.arrays import Floats
 from recontour.study.tables import (
     MODELS,
-    Cases,
+    CasesTable,
     CurveRow,
-    Depth,
     DepthRow,
-    Estimate,
+    DepthTable,
+    Interval,
     Level,
     TimesRow,
 )
@@ -40,7 +40,7 @@ SMOOTHED = 25  # a smoothed curve averages over 1/25 of its points
 
 
 @default_settings()
-def depth_plot(depth: Depth, levels: Mapping[str, Estimate], times: Sequence[TimesRow]) -> str:
+def depth_plot(depth: DepthTable, levels: Mapping[str, Interval], times: Sequence[TimesRow]) -> str:
     """DSC on target and source, and the seconds of an iteration, by the number of retrained layers."""
     figure = _figure(3.1)
     left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
@@ -89,7 +89,7 @@ def _layers(row: DepthRow) -> str:
 
 
 @default_settings()
-def cases_plot(cases: Cases) -> str:
+def cases_plot(cases: CasesTable) -> str:
     """DSC of T and ST by the number of target cases;
 
     a dot a draw, beside its curve so that none is hidden.
@@ -193,7 +193,7 @@ def _band(
 def _curve(
     panel: "Axes",
     x: Floats,
-    estimates: Sequence[Estimate],
+    estimates: Sequence[Interval],
     colour: str,
     marker: str,
     line: str,
@@ -214,13 +214,13 @@ def _curve(
     )  # fmt: skip
 
 
-def _whisker(panel: "Axes", x: float, one: Estimate, colour: str, marker: str) -> None:
+def _whisker(panel: "Axes", x: float, one: Interval, colour: str, marker: str) -> None:
     """A point with its 95 % interval."""
     panel.plot([x, x], [one.low, one.high], color=colour, linewidth=1.2)
     panel.plot([x], [one.mean], color=colour, marker=marker, markersize=5, linestyle="none")
 
 
-def _horizontal(panel: "Axes", level: Estimate, model: str, where: str) -> None:
+def _horizontal(panel: "Axes", level: Interval, model: str, where: str) -> None:
     if np.isfinite(level.mean):
         panel.axhline(
             level.mean,

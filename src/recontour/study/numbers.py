@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from recontour.evaluation.summary import NONE, number, signed
-from recontour.study.tables import Estimate
+from recontour.study.tables import Interval
 
 
-def interval(value: Estimate, digits: int = 3, *, with_sign: bool = False) -> str:
+def interval(value: Interval, digits: int = 3, *, with_sign: bool = False) -> str:
     """An estimate's 95 % interval."""
     if np.isnan(value.low):
         return NONE
@@ -23,12 +23,12 @@ def spread(values: Iterable[float], *, with_sign: bool = False) -> str:
     return f"{one(min(there), 3)} … {one(max(there), 3)}" if len(there) > 1 else NONE
 
 
-def gain(value: Estimate) -> str:
+def gain(value: Interval) -> str:
     """A difference and its interval, within a sentence."""
     return f"{signed(value.mean)}, 95 % interval {interval(value, with_sign=True)}"
 
 
-def side(value: Estimate) -> int:
+def side(value: Interval) -> int:
     """1 if the whole interval is above 0, -1 if below, else 0: not decided."""
     return int(value.low > 0) - int(value.high < 0)
 

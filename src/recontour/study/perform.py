@@ -1,7 +1,7 @@
 """One cell, from its parent's file to its result: the small interface that a study's machines
 share.
 
-`perform(cell, ground, ...)` needs the study's folder and nothing else, and may be broken off at any
+`perform(cell, workspace, ...)` needs the study's folder and nothing else, and may be broken off at any
 moment: repeated, it goes on from the last checkpoint and ends in the same numbers.
 """
 
@@ -44,7 +44,7 @@ Telling = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Workspace:
     """What all cells of a study share."""
 
     study: Study
@@ -73,22 +73,25 @@ class Ground:
         }
 
 
-def perform(cell: Cell, ground: Ground, tell: Telling = lambda _words: None) -> Result:
+def perform(cell: Cell, workspace: Workspace, tell: Telling = lambda _words: None) -> Result:
     """Train a cell's model, score it, and keep the result in the cell's folder."""
-    folder = cell_folder(ground.out, cell)
-    model, cases, recipe = _start(cell, ground)
+    folder = cell_folder(workspace.out, cell)
+    model, cases, recipe = _start(cell, workspace)
     if cell.iterations:
-        training = _train(cell, ground, model, cases, recipe, tell)
+        training = _train(cell, workspace, model, cases, recipe, tell)
     else:
         _keep(model, folder / "model")
         training = Training(0, 0.0, nan, nan, nan, _count(model), 0)
     tell("scoring")
     scores, contouring = (
-        _score(cell, ground, model) if cell.iterations else ({}, Contouring(0, 0, 0.0))
+        _score(cell, workspace, model) if cell.iterations else ({}, Contouring(0, 0, 0.0))
     )
-    trained_with = {**recipe_of(ground.study), **load_model(folder / "model").provenance.versions}
+    trained_with = {
+        **recipe_of(workspace.study),
+        **load_model(folder / "model").provenance.versions,
+    }
     result = Result(cell, training, contouring, len(cases), scores, trained_with)
-    write_result(ground.out, result)
+    write_result(workspace.out, result)
     return result
 
 
@@ -104,41 +107,41 @@ def recipe_of(study: Study) -> dict[str, str]:
 # Where a cell starts from
 
 
-def _start(cell: Cell, ground: Ground) -> tuple[Model, Sequence[Case], Recipe]:
+def _start(cell: Cell, workspace: Workspace) -> tuple[Model, Sequence[Case], Recipe]:
     """The model before its training, the cases it will see, and the recipe."""
-    preset = preset_of(ground.study.preset)
+    preset = preset_of(workspace.study.preset)
     centre = "source" if cell.model in ("S", "random") else "target"
-    cohort, cases = ground.cohorts[centre], training_cases(cell, ground, centre)
+    cohort, cases = workspace.cohorts[centre], training_cases(cell, workspace, centre)
     organs = [organ for organ in cell.organs if any(organ in case.organs for case in cases)]
     if not organs:
         raise OrganError(f"none of the {len(cases)} training cases has {', '.join(cell.organs)}")
     cases = [case for case in cases if not set(organs).isdisjoint(case.organs)]
     if cell.parent:
         recipe = _recipe(cell, preset.adapt)
-        parent = load_model(cell_folder(ground.out, cell.parent) / "model")
+        parent = load_model(cell_folder(workspace.out, cell.parent) / "model")
         last = cell.retrain_last or 1
         return take_over(parent, cohort, cases, organs, recipe, last, cell.seed), cases, recipe
     recipe = _recipe(cell, preset.train)
     model = begin(
-        cohort, cases, organs, ground.study.preset, _settings(cell, preset, recipe), cell.seed
+        cohort, cases, organs, workspace.study.preset, _settings(cell, preset, recipe), cell.seed
     )
     if cell.model == "random" or recipe.frozen_statistics:
         calibrate(model, cases, recipe)
     return model, cases, recipe
 
 
-def training_cases(cell: Cell, ground: Ground, centre: str) -> Sequence[Case]:
+def training_cases(cell: Cell, workspace: Workspace, centre: str) -> Sequence[Case]:
     """What a cell learns from: all cases, or those of the first few patients in an order that the
     draw decides.
 
     A larger number of the same draw holds the smaller.
     """
-    cases = ground.cases(centre, "train")
+    cases = workspace.cases(centre, "train")
     if not cell.cases:
         return cases
     patients: dict[str, list[Case]] = {}
     for case in cases:
-        patients.setdefault(ground.patient_of(centre, case.id), []).append(case)
+        patients.setdefault(workspace.patient_of(centre, case.id), []).append(case)
     ordered = list(patients.values())
     order = np.random.default_rng([cell.seed, cell.draw]).permutation(len(ordered))
     return [case for i in order[: cell.cases] for case in ordered[i]]
@@ -176,11 +179,16 @@ def _settings(cell: Cell, preset: Preset, recipe: Recipe) -> Preset:
 
 
 def _train(
-    cell: Cell, ground: Ground, model: Model, cases: Sequence[Case], recipe: Recipe, tell: Telling
+    cell: Cell,
+    workspace: Workspace,
+    model: Model,
+    cases: Sequence[Case],
+    recipe: Recipe,
+    tell: Telling,
 ) -> Training:
-    folder = cell_folder(ground.out, cell)
+    folder = cell_folder(workspace.out, cell)
     out = folder / "model"
-    watched = ground.cases("target", "validation") if cell.validate_every else []
+    watched = workspace.cases("target", "validation") if cell.validate_every else []
     with Diary(folder / "diary.csv") as diary:
         if out.exists():  # killed between the model and its result
             kept = load_model(out)
@@ -198,7 +206,7 @@ def _train(
                         step.iteration % (cell.validate_every or 1) == 0
                         or step.iteration == recipe.iterations
                     ):
-                        diary.validate(step.iteration, lambda: _mean_dsc(model, watched, ground))
+                        diary.validate(step.iteration, lambda: _mean_dsc(model, watched, workspace))
         trunk, head = nan, nan
         is_timed = diary.has(
             recipe.iterations
@@ -248,11 +256,11 @@ def _keep(model: Model, out: Path) -> None:
     save_model(model, out)
 
 
-def _mean_dsc(model: Model, cases: Sequence[Case], ground: Ground) -> float:
+def _mean_dsc(model: Model, cases: Sequence[Case], workspace: Workspace) -> float:
     """Over the organs, of their means over the patients of these cases of the target."""
     rows = []
     for case in cases:
-        patient = ground.patient_of("target", case.id)
+        patient = workspace.patient_of("target", case.id)
         rows += [
             replace(row, patient=patient)
             for row, _ in score_masks(case, "model", contour_case(model, case))
@@ -264,9 +272,9 @@ def _mean_dsc(model: Model, cases: Sequence[Case], ground: Ground) -> float:
 
 
 def _score(
-    cell: Cell, ground: Ground, model: Model
+    cell: Cell, workspace: Workspace, model: Model
 ) -> tuple[dict[str, list[CaseScore]], Contouring]:
-    folds = ground.scored
+    folds = workspace.scored
     scores: dict[str, list[CaseScore]] = {}
     kept: dict[tuple[str, str], Mask] = {}
     spent: list[float] = []
@@ -278,7 +286,7 @@ def _score(
                 if cell.validate_every and fold == "target test":
                     kept[case.id, row.organ] = mask
     if kept:
-        write_masks(ground.out, cell, kept)
+        write_masks(workspace.out, cell, kept)
     everything = [case for cases in folds.values() for case in cases]
     slices = sum(case.grid.shape[0] for case in everything)
     return scores, Contouring(len(everything), slices, sum(spent))

@@ -7,7 +7,7 @@ from recontour.evaluation.figures import Overlay, Picture, draw
 from recontour.evaluation.report import picture_cases
 from recontour.evaluation.summary import number
 from recontour.study.cells import Cell, Triple
-from recontour.study.tables import TARGET, Found, Main
+from recontour.study.tables import TARGET, ModelsTable, StudyTables
 
 PICTURED = ("Model_T", "Model_ST")  # as in the paper's figure 2
 
@@ -15,7 +15,7 @@ OverlayOf = Callable[[str, str, Mapping[str, Cell]], Overlay]  # of case, organ,
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class CaptionedPicture:
     """One overlay and its caption."""
 
     organ: str
@@ -25,12 +25,14 @@ class Shown:
     seed: int
 
 
-def pictured(main: Main, found: Found, overlay_of: OverlayOf) -> Iterator[Shown]:
+def pictured(
+    main: ModelsTable, found: StudyTables, overlay_of: OverlayOf
+) -> Iterator[CaptionedPicture]:
     """Each organ's median case by the last model's DSC, of one seed;
 
     one overlay in memory at a time.
     """
-    seeds = [_finished(found, triple) for triple in found.grid.models]
+    seeds = [_finished(found, triple) for triple in found.plan.models]
     there = max(seeds, key=len, default={})  # the first seed with both models, or else with one
     scores = {
         (row.organ, row.case, model): replace(row, model=model)
@@ -48,10 +50,10 @@ def pictured(main: Main, found: Found, overlay_of: OverlayOf) -> Iterator[Shown]
             for model, row in of_case.items()
         }
         seed = next(iter(there.values())).seed
-        yield Shown(organ, case, draw(overlay_of(case, organ, there)), dsc, seed)
+        yield CaptionedPicture(organ, case, draw(overlay_of(case, organ, there)), dsc, seed)
 
 
-def _finished(found: Found, triple: Triple) -> dict[str, Cell]:
+def _finished(found: StudyTables, triple: Triple) -> dict[str, Cell]:
     """The pictured models of a seed that have a result."""
     cells = dict(zip(PICTURED, (triple.t, triple.st), strict=True))
     return {model: cell for model, cell in cells.items() if cell.id in found.results}

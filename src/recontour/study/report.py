@@ -16,7 +16,7 @@ from recontour.evaluation.page import render
 from recontour.evaluation.patients import per_patient
 from recontour.evaluation.summary import SIGNIFICANT, number, signed
 from recontour.files import write_text
-from recontour.study.cells import Grid
+from recontour.study.cells import Plan
 from recontour.study.csv_files import write_tables
 from recontour.study.figures import COLOURS, cases_plot, curves_plot, depth_plot
 from recontour.study.numbers import interval, percent, spread
@@ -27,12 +27,12 @@ from recontour.study.tables import (
     MODELS,
     PAIRS,
     PAPERS_DEPTH,
-    Found,
-    Main,
-    find,
+    ModelsTable,
+    StudyTables,
+    count_cells,
     organs_of,
-    progress,
     published,
+    study_tables,
 )
 from recontour.study.words import headline, section_words, separately_words, verdict
 
@@ -46,7 +46,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class StudyHeader:
     """What was studied, for the report's head and foot."""
 
     name: str
@@ -62,11 +62,11 @@ class About:
 
 def write_study_report(
     out: Path,
-    grid: Grid,
+    plan: Plan,
     results: Mapping[str, Result],
     failed: Mapping[str, str],
     overlay_of: OverlayOf,
-    about: About,
+    about: StudyHeader,
 ) -> None:
     """Write out/report.html and out/tables/*.csv, each whole, over earlier ones; a table of nothing
     is not left there.
@@ -76,7 +76,7 @@ def write_study_report(
 
     Raises: OutputError: a file cannot be written there.
     """
-    found = find(grid, results)
+    found = study_tables(plan, results)
     page = render(
         "recontour.study", "study.html", _contents(found, failed, overlay_of, about), FILTERS
     )
@@ -85,23 +85,23 @@ def write_study_report(
 
 
 def _contents(
-    found: Found, failed: Mapping[str, str], overlay_of: OverlayOf, about: About
+    found: StudyTables, failed: Mapping[str, str], overlay_of: OverlayOf, about: StudyHeader
 ) -> dict[str, object]:
     """Everything the template names; what belongs to a section, only if that is there."""
     main, kept = found.main, found.kept
-    cells = found.grid.cells
+    cells = found.plan.cells
     sections = section_words(found, about.source)
     contents: dict[str, object] = {
         "about": about,
         "found": found,
         "models": MODELS,
-        "organs": organs_of(found.grid),
+        "organs": organs_of(found.plan),
         "pairs": PAIRS,
         "all": ALL,
         "colours": COLOURS,
         "papers_depth": PAPERS_DEPTH,
         "significant": SIGNIFICANT,
-        "progress": progress(found.results, cells),
+        "count": count_cells(found.results, cells),
         "failed": failed,
         "missing": sorted({cell.id for cell in cells} - found.results.keys() - failed.keys()),
         "headline": headline(main, about.source, about.target) if main else "",
@@ -130,7 +130,7 @@ def _contents(
     return contents
 
 
-def _main(main: Main) -> dict[str, object]:
+def _main(main: ModelsTable) -> dict[str, object]:
     """The tables and plots of Model_S, Model_T and Model_ST on the target's cases."""
     return {
         "measures": {

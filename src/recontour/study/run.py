@@ -29,8 +29,8 @@ from recontour.files import output_error, write_text
 from recontour.network import Network
 from recontour.processes import HeldError, ended_by_signals, held, ignore_signals, script_left_out
 from recontour.progress import Progress
-from recontour.study.cells import Cell, Grid, grid_of
-from recontour.study.perform import Ground, perform, recipe_of
+from recontour.study.cells import Cell, Plan, plan_of
+from recontour.study.perform import Workspace, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_results
 from recontour.study.settings import Study, mistakes, threads_of
 from recontour.study.split import (
@@ -70,25 +70,26 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
             raise OutputError(f"{out} is a file, and a study is a folder; choose another --out")
         if out.exists() and {path.name for path in out.iterdir()} - {"split.csv"}:
             raise OutputError(f"{out} exists and is no study; choose a new folder")
-        ground = lay_out(study, out)
-        write_split(out / "split.csv", ground.splits, ground.cohorts)
+        workspace = lay_out(study, out)
+        write_split(out / "split.csv", workspace.splits, workspace.cohorts)
     elif not resume:
         raise OutputError(
             f"{out} holds a study; go on with it by --resume, or choose another --out"
         )
     else:
-        ground = go_on(study, out)
-        _warn_of_another_recipe(ground)
-    for words in on_both_sides(ground.cohorts, ground.splits):
+        workspace = go_on(study, out)
+        _warn_of_another_recipe(workspace)
+    for words in on_both_sides(workspace.cohorts, workspace.splits):
         logging.getLogger(__name__).warning(words)
-    declared = TypeAdapter(Study).dump_json(ground.study, indent=1).decode()
+    declared = TypeAdapter(Study).dump_json(workspace.study, indent=1).decode()
     write_text(out / "study.json", declared + "\n", replace=True)
 
 
-def _warn_of_another_recipe(ground: Ground) -> None:
-    now = recipe_of(ground.study).items()
+def _warn_of_another_recipe(workspace: Workspace) -> None:
+    now = recipe_of(workspace.study).items()
     trained_with = [
-        result.trained_with for result in read_results(ground.out, grid(ground).cells).values()
+        result.trained_with
+        for result in read_results(workspace.out, study_plan(workspace).cells).values()
     ]
     if others := sum(
         bool(with_what) and not now <= with_what.items() for with_what in trained_with
@@ -104,7 +105,7 @@ def is_study(out: Path) -> bool:
     return (out / "study.json").exists()
 
 
-def lay_out(study: Study, out: Path) -> Ground:
+def lay_out(study: Study, out: Path) -> Workspace:
     """What all cells of a study that is only declared will share. Nothing is written."""
     cohorts = _cohorts(study)
     splits = {
@@ -112,13 +113,13 @@ def lay_out(study: Study, out: Path) -> Ground:
     }
     refuse_shared(cohorts, splits)
     patients = {name: patients_of(cohort, splits[name]) for name, cohort in cohorts.items()}
-    ground = Ground(study, out, cohorts, splits, patients)
-    refuse_impossible(ground)
-    organs = grid(ground).models[0].s.organs  # patients imported later change nothing
-    return replace(ground, study=replace(study, organs=organs))
+    workspace = Workspace(study, out, cohorts, splits, patients)
+    refuse_impossible(workspace)
+    organs = study_plan(workspace).models[0].s.organs  # patients imported later change nothing
+    return replace(workspace, study=replace(study, organs=organs))
 
 
-def go_on(study: Study, out: Path) -> Ground:
+def go_on(study: Study, out: Path) -> Workspace:
     """What all cells of a study share that was begun, and grew in its file; what is fixed, as the
     folder keeps it.
 
@@ -132,12 +133,12 @@ def go_on(study: Study, out: Path) -> Ground:
         raise SettingsError(
             f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
         )
-    ground = _kept_ground(study, out)
-    refuse_impossible(ground)
-    refuse_replaced(out / "split.csv", ground.cohorts)
-    for name, split in ground.splits.items():
-        refuse_edited(split, name, getattr(study, name), ground.cohorts[name])
-    return ground
+    workspace = _kept_workspace(study, out)
+    refuse_impossible(workspace)
+    refuse_replaced(out / "split.csv", workspace.cohorts)
+    for name, split in workspace.splits.items():
+        refuse_edited(split, name, getattr(study, name), workspace.cohorts[name])
+    return workspace
 
 
 def read_declared(out: Path) -> Study:
@@ -156,40 +157,42 @@ def read_declared(out: Path) -> Study:
         raise SettingsError(f"{out}/study.json is damaged ({error}); {BEGIN_AGAIN}") from error
 
 
-def open_ground(out: Path) -> Ground:
+def open_workspace(out: Path) -> Workspace:
     """What all cells of a study that was begun share."""
-    return _kept_ground(read_declared(out), out)
+    return _kept_workspace(read_declared(out), out)
 
 
-def _kept_ground(study: Study, out: Path) -> Ground:
+def _kept_workspace(study: Study, out: Path) -> Workspace:
     cohorts = _cohorts(study)
     path = out / "split.csv"
     splits = {name: read_split(path, name, cohort) for name, cohort in cohorts.items()}
     patients = {
         name: read_patients(path, name, cohort, splits[name]) for name, cohort in cohorts.items()
     }
-    return Ground(study, out, cohorts, splits, patients)
+    return Workspace(study, out, cohorts, splits, patients)
 
 
 def _cohorts(study: Study) -> dict[str, Cohort]:
     return {name: Cohort.open(getattr(study, name).cohort) for name in ("source", "target")}
 
 
-def grid(ground: Ground) -> Grid:
+def study_plan(workspace: Workspace) -> Plan:
     """The study's cells."""
-    study = ground.study
-    organs = _learnable(ground) if study.organs == "all" else study.organs
+    study = workspace.study
+    organs = _learnable(workspace) if study.organs == "all" else study.organs
     batch = preset_of(study.preset).train.batch
-    patients = {ground.patient_of("target", case) for case in ground.splits["target"]["train"]}
-    return grid_of(study, organs, _depth(study), len(patients), batch)
+    patients = {
+        workspace.patient_of("target", case) for case in workspace.splits["target"]["train"]
+    }
+    return plan_of(study, organs, _depth(study), len(patients), batch)
 
 
-def refuse_impossible(ground: Ground) -> None:
+def refuse_impossible(workspace: Workspace) -> None:
     """Raise SettingsError where no cell could be trained as declared:
 
     an organ, or a depth, that is not there.
     """
-    study, there = ground.study, _learnable(ground)
+    study, there = workspace.study, _learnable(workspace)
     separately = study.separately.organs if study.separately else ()
     for key, declared in (("organs", study.organs), ("separately.organs", separately)):
         unknown = [organ for organ in declared if organ not in there] if declared != "all" else []
@@ -205,10 +208,10 @@ def refuse_impossible(ground: Ground) -> None:
         )
 
 
-def _learnable(ground: Ground) -> list[str]:
+def _learnable(workspace: Workspace) -> list[str]:
     """The organs that at least one patient to train on of each centre has, sorted."""
     source, target = (
-        {organ for case in ground.cases(centre, "train") for organ in case.organs}
+        {organ for case in workspace.cases(centre, "train") for organ in case.organs}
         for centre in ("source", "target")
     )
     return sorted(source & target)
@@ -227,12 +230,14 @@ def run(out: Path, progress: Progress) -> dict[str, str]:
     Returns: why cells failed, by id; the others are finished.
     Raises: FaultError: every worker died, as when the memory is full.
     """
-    ground = open_ground(out)
-    cells = grid(ground).cells
+    workspace = open_workspace(out)
+    cells = study_plan(workspace).cells
     refuse_links(out, cells)
     for cell in cells:
         (cell_folder(out, cell) / "failed.txt").unlink(missing_ok=True)  # tried again
-    with _workers(out, _workers_needed(out, ground, cells), threads_of(ground.study)) as workers:
+    with _workers(
+        out, _workers_needed(out, workspace, cells), threads_of(workspace.study)
+    ) as workers:
         while any(worker.is_alive() for worker in workers):
             if not all(is_finished(out, cell) for cell in cells):
                 _tell(out, cells, progress)
@@ -247,10 +252,10 @@ def run(out: Path, progress: Progress) -> dict[str, str]:
     return failed
 
 
-def _workers_needed(out: Path, ground: Ground, cells: Sequence[Cell]) -> int:
+def _workers_needed(out: Path, workspace: Workspace, cells: Sequence[Cell]) -> int:
     """None where nothing is left to do."""
     left = sum(not is_finished(out, cell) for cell in cells)
-    return min(ground.study.workers, left)
+    return min(workspace.study.workers, left)
 
 
 def refuse_links(out: Path, cells: Sequence[Cell]) -> None:
@@ -334,12 +339,12 @@ def _work(out: Path, threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     with suppress(KeyboardInterrupt), ended_by_signals():
-        ground = open_ground(out)
-        cells = grid(ground).cells
+        workspace = open_workspace(out)
+        cells = study_plan(workspace).cells
         while open_cells := [
             cell for cell in cells if not (is_finished(out, cell) or _has_failed(out, cell))
         ]:
-            if not any(_take(cell, ground) for cell in open_cells):
+            if not any(_take(cell, workspace) for cell in open_cells):
                 time.sleep(POLL_SECONDS)  # others are at what is left, or at what it waits for
 
 
@@ -352,25 +357,25 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _take(cell: Cell, ground: Ground) -> bool:
+def _take(cell: Cell, workspace: Workspace) -> bool:
     """Perform a cell, if its parent is finished and nobody else is at it;
 
     say whether anything was done.
     """
-    folder = cell_folder(ground.out, cell)
-    if cell.parent and _has_failed(ground.out, cell.parent):
+    folder = cell_folder(workspace.out, cell)
+    if cell.parent and _has_failed(workspace.out, cell.parent):
         _fail(folder, f"{cell.parent.id}, which it starts from, failed")
         return True
-    if cell.parent and not is_finished(ground.out, cell.parent):
+    if cell.parent and not is_finished(workspace.out, cell.parent):
         return False
     make_folders(folder)
     at = folder / "at"
     try:
         with held(folder / "lock"):
-            if is_finished(ground.out, cell) or _has_failed(ground.out, cell):
+            if is_finished(workspace.out, cell) or _has_failed(workspace.out, cell):
                 return True
             try:
-                perform(cell, ground, partial(_say, at))
+                perform(cell, workspace, partial(_say, at))
             finally:
                 at.unlink(missing_ok=True)
             (folder / "failed.txt").unlink(missing_ok=True)

@@ -87,7 +87,7 @@ Place = Annotated[Path, PlainValidator(_place), PlainSerializer(_place_text, whe
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Centre:
+class CentreSettings:
     """One centre's cohort and its split:
 
     a file with columns case and fold, or numbers drawn at random.
@@ -101,7 +101,7 @@ class Centre:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Models:
+class ModelsSettings:
     """Model_S, Model_T and Model_ST, one network for all organs."""
 
     iterations: Count
@@ -110,7 +110,7 @@ class Models:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Separately:
+class SeparatelySettings:
     """The same three models with one network an organ, as in the paper."""
 
     iterations: Count
@@ -118,7 +118,7 @@ class Separately:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Depth:
+class DepthSettings:
     """Model_ST by the number of retrained layers, and the controls that give the curve a meaning."""
 
     iterations: Count
@@ -130,7 +130,7 @@ class Depth:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Normalisation:
+class NormalisationSettings:
     """Model_S and Model_ST by normalisation and batch; each sees as many slices."""
 
     slices: Count
@@ -145,7 +145,7 @@ class Normalisation:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Cases:
+class CasesSettings:
     """Model_T and Model_ST by the number of target cases;
 
     fewer than all are drawn several times.
@@ -160,9 +160,9 @@ class Cases:
 class Study:
     """What STUDY.toml says."""
 
-    source: Centre
-    target: Centre
-    models: Models
+    source: CentreSettings
+    target: CentreSettings
+    models: ModelsSettings
     name: Annotated[str, Field(max_length=200), AfterValidator(_in_one_line)] = "study"
     preset: Annotated[str, Field(max_length=100)] = "compact"
     organs: Organs = "all"  # all: those that training patients of both centres have
@@ -176,10 +176,10 @@ class Study:
     threads: Annotated[int, Field(ge=0, le=1000)] = (
         0  # of each; 0: the cores it may use, shared among the workers
     )
-    separately: Separately | None = None
-    depth: Depth | None = None
-    normalisation: Normalisation | None = None
-    cases: Cases | None = None
+    separately: SeparatelySettings | None = None
+    depth: DepthSettings | None = None
+    normalisation: NormalisationSettings | None = None
+    cases: CasesSettings | None = None
 
     @model_validator(mode="after")
     def _is_feasible(self) -> "Study":
@@ -235,7 +235,7 @@ def example() -> str:
     return resources.files("recontour.study").joinpath("example.toml").read_text(encoding="utf-8")
 
 
-def _placed(centre: Centre, here: Path) -> Centre:
+def _placed(centre: CentreSettings, here: Path) -> CentreSettings:
     return replace(centre, cohort=here / centre.cohort, split=centre.split and here / centre.split)
 
 
@@ -269,12 +269,12 @@ def _in_words(error: Mapping[str, Any]) -> str:
 def _known(owner: str) -> list[str]:
     sections: dict[str, Any] = {
         "": Study,
-        "source": Centre,
-        "target": Centre,
-        "models": Models,
-        "separately": Separately,
-        "depth": Depth,
-        "normalisation": Normalisation,
-        "cases": Cases,
+        "source": CentreSettings,
+        "target": CentreSettings,
+        "models": ModelsSettings,
+        "separately": SeparatelySettings,
+        "depth": DepthSettings,
+        "normalisation": NormalisationSettings,
+        "cases": CasesSettings,
     }
     return list(sections[owner].__pydantic_fields__)

@@ -16,7 +16,7 @@ from recontour.cohort import Case, Cohort, by_patient, patient_names, with_one_c
 from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
 from recontour.files import write_text
-from recontour.study.settings import Centre
+from recontour.study.settings import CentreSettings
 from recontour.texts import UnreadableError, as_it_was, csv_text, read_text
 from recontour.wording import MOST_SHOWN, plural, shown
 
@@ -25,7 +25,7 @@ Split = Mapping[str, Sequence[str]]  # fold -> case ids
 Patients = Mapping[str, str]  # case id -> the id of the patient's first case
 
 
-def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
+def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
     """The split that a study file declares for a centre: read from a file, or drawn at random by
     its seed.
 
@@ -59,7 +59,7 @@ def split_of(name: str, centre: Centre, cohort: Cohort) -> Split:
     return split
 
 
-def refuse_edited(kept: Split, name: str, centre: Centre, cohort: Cohort) -> None:
+def refuse_edited(kept: Split, name: str, centre: CentreSettings, cohort: Cohort) -> None:
     """Raise SettingsError where a centre's split file, if it is still there, is no longer what a
     study keeps of it.
     """
@@ -134,7 +134,7 @@ def _cases(cohort: Cohort, split: Split, folds: Sequence[str]) -> list[Case]:
     return [cohort[case] for fold in folds for case in split[fold]]
 
 
-def _drawn(centre: Centre, cohort: Cohort) -> Split:
+def _drawn(centre: CentreSettings, cohort: Cohort) -> Split:
     """So many patients, with all of their cases, for testing and for validation;
 
     the others are for training.

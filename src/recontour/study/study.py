@@ -17,19 +17,19 @@ from recontour.network.model_file import versions
 from recontour.progress import Progress
 from recontour.study.cells import Cell
 from recontour.study.estimate import Estimate, estimate
-from recontour.study.perform import Ground, recipe_of
-from recontour.study.report import About, write_study_report
+from recontour.study.perform import Workspace, recipe_of
+from recontour.study.report import StudyHeader, write_study_report
 from recontour.study.results import Result, is_finished, read_mask, read_results
 from recontour.study.run import (
     failures,
     go_on,
-    grid,
     is_study,
     lay_out,
-    open_ground,
+    open_workspace,
     prepare,
     refuse_links,
     run,
+    study_plan,
 )
 from recontour.study.settings import Study
 from recontour.study.split import on_both_sides, unknown_patients
@@ -44,9 +44,9 @@ def dry_run(
 
     Nothing is written.
     """
-    ground = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
-    left = [cell for cell in grid(ground).cells if not (out and is_finished(out, cell))]
-    return left, estimate(left, ground) if left else {}, study.workers
+    workspace = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
+    left = [cell for cell in study_plan(workspace).cells if not (out and is_finished(out, cell))]
+    return left, estimate(left, workspace) if left else {}, study.workers
 
 
 def run_study(study: Study, out: Path, *, resume: bool, progress: Progress) -> Mapping[str, str]:
@@ -62,13 +62,13 @@ def report_study(out: Path) -> Mapping[str, str]:
 
     Returns: why cells failed, by id.
     """
-    ground = open_ground(out)
-    laid = grid(ground)
+    workspace = open_workspace(out)
+    laid = study_plan(workspace)
     refuse_links(out, laid.cells)
     failed = failures(out, laid.cells)
 
     def overlay(case_id: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
-        case = ground.cohorts["target"][case_id]
+        case = workspace.cohorts["target"][case_id]
         index = slice_to_show(case.mask(organ))
         masks = {
             name: read_mask(out, cell, case_id, organ, case.grid.shape)
@@ -79,14 +79,14 @@ def report_study(out: Path) -> Mapping[str, str]:
 
     kept = read_results(out, laid.cells)
     for cell, result in kept.items():
-        _refuse_foreign(cell, result, ground)
-    results = _with_patients(kept, ground)
-    told = {name: _without_roots(why, ground) for name, why in failed.items()}
-    write_study_report(out, laid, results, told, overlay, _about(ground, results))
+        _refuse_foreign(cell, result, workspace)
+    results = _with_patients(kept, workspace)
+    told = {name: _without_roots(why, workspace) for name, why in failed.items()}
+    write_study_report(out, laid, results, told, overlay, _about(workspace, results))
     return failed
 
 
-def _with_patients(results: Mapping[str, Result], ground: Ground) -> dict[str, Result]:
+def _with_patients(results: Mapping[str, Result], workspace: Workspace) -> dict[str, Result]:
     """The same results, and of each row the patient."""
     found = {}
     for cell, result in results.items():
@@ -94,31 +94,31 @@ def _with_patients(results: Mapping[str, Result], ground: Ground) -> dict[str, R
         for fold, rows in result.scores.items():
             centre = fold.partition(" ")[0]  # "target test", "source test"
             scores[fold] = [
-                replace(row, patient=ground.patient_of(centre, row.case)) for row in rows
+                replace(row, patient=workspace.patient_of(centre, row.case)) for row in rows
             ]
         found[cell] = replace(result, scores=scores)
     return found
 
 
-def _refuse_foreign(cell: str, result: Result, ground: Ground) -> None:
+def _refuse_foreign(cell: str, result: Result, workspace: Workspace) -> None:
     """Raise ScoresError where a cell has scores of cases that it cannot have been scored on."""
     for fold, rows in result.scores.items():
         centre, _, name = fold.partition(" ")
-        known = set(ground.splits[centre][name])
+        known = set(workspace.splits[centre][name])
         if foreign := [row.case for row in rows if row.case not in known]:
             raise ScoresError(
-                f"{ground.out}/cells/{cell}/scores.csv has scores of {shown(foreign[0])}, which is not of {fold} in "
+                f"{workspace.out}/cells/{cell}/scores.csv has scores of {shown(foreign[0])}, which is not of {fold} in "
                 "split.csv; put split.csv back, or delete result.json beside it and go on with --resume"
             )
 
 
-def _without_roots(words: str, ground: Ground) -> str:
+def _without_roots(words: str, workspace: Workspace) -> str:
     """Words without the folders in which the study and its cohorts lie:
 
     a report travels, and folders name people.
     """
-    cohorts = {cohort.path: f"({centre} cohort)" for centre, cohort in ground.cohorts.items()}
-    called = {**cohorts, ground.out: "(study)"}
+    cohorts = {cohort.path: f"({centre} cohort)" for centre, cohort in workspace.cohorts.items()}
+    called = {**cohorts, workspace.out: "(study)"}
     called |= {folder.resolve(): name for folder, name in called.items()}
     called.pop(Path(), None)  # what lies in the current folder goes by its own name
     for folder in sorted(called, key=lambda folder: len(str(folder)), reverse=True):
@@ -128,8 +128,8 @@ def _without_roots(words: str, ground: Ground) -> str:
     return words
 
 
-def _about(ground: Ground, results: Mapping[str, Result]) -> About:
-    study = ground.study
+def _about(workspace: Workspace, results: Mapping[str, Result]) -> StudyHeader:
+    study = workspace.study
     declared: dict[str, Any] = TypeAdapter(Study).dump_python(study, mode="json")
     for centre in ("source", "target"):  # where a cohort lies is nobody's business
         declared[centre] = {
@@ -139,9 +139,9 @@ def _about(ground: Ground, results: Mapping[str, Result]) -> About:
         }
     cases = [
         case
-        for centre, split in ground.splits.items()
+        for centre, split in workspace.splits.items()
         for fold in split
-        for case in ground.cases(centre, fold)
+        for case in workspace.cases(centre, fold)
     ]
     settings = {name: _in_words(value) for name, value in declared.items() if value is not None}
     trained_with = (
@@ -149,35 +149,35 @@ def _about(ground: Ground, results: Mapping[str, Result]) -> About:
         if results
         else {}
     )
-    notices = [notice for cohort in ground.cohorts.values() for notice in cohort.notices]
+    notices = [notice for cohort in workspace.cohorts.values() for notice in cohort.notices]
     if any(len(trained_with.get(name, ())) > 1 for name in recipe_of(study)):
         notices.append(
             "Not all models are known to be trained by one recipe: see Settings and versions, at the end."
         )
-    return About(
+    return StudyHeader(
         name=study.name,
-        source=ground.cohorts["source"].centre,
-        target=ground.cohorts["target"].centre,
+        source=workspace.cohorts["source"].centre,
+        target=workspace.cohorts["target"].centre,
         date=datetime.datetime.now(datetime.UTC).date(),
         preset=study.preset,
         settings=settings | {name: _told(cells) for name, cells in trained_with.items()},
         split={
-            centre: {fold: _counted(ground, centre, ids) for fold, ids in split.items()}
-            for centre, split in ground.splits.items()
+            centre: {fold: _counted(workspace, centre, ids) for fold, ids in split.items()}
+            for centre, split in workspace.splits.items()
         },
         notices=(
-            *on_both_sides(ground.cohorts, ground.splits),
+            *on_both_sides(workspace.cohorts, workspace.splits),
             *draft_warnings(cases),
-            *unknown_patients(ground.cohorts, ground.splits),
+            *unknown_patients(workspace.cohorts, workspace.splits),
             *dict.fromkeys(notices),
         ),
         repeat=shlex.join(["recontour", "study", "STUDY.toml", "--out", "OUT"]),
     )
 
 
-def _counted(ground: Ground, centre: str, cases: Sequence[str]) -> str:
+def _counted(workspace: Workspace, centre: str, cases: Sequence[str]) -> str:
     """How many patients, and where they have several CTs how many of these."""
-    patients = {ground.patient_of(centre, case) for case in cases}
+    patients = {workspace.patient_of(centre, case) for case in cases}
     return (
         f"{len(patients)} ({len(cases)} CTs)" if len(cases) > len(patients) else str(len(patients))
     )

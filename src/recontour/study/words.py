@@ -14,18 +14,18 @@ from recontour.study.tables import (
     MODELS,
     PAIRS,
     PAPERS_DEPTH,
-    Cases,
-    Depth,
-    Found,
-    Main,
-    Normalisation,
-    Separately,
+    CasesTable,
+    DepthTable,
+    ModelsTable,
+    NormalisationTable,
+    SeparatelyTable,
+    StudyTables,
     TimesRow,
 )
 from recontour.wording import plural
 
 
-def headline(main: Main, source: str, target: str) -> str:
+def headline(main: ModelsTable, source: str, target: str) -> str:
     """The answer in one sentence. source, target: the centres."""
     over_s, over_t = main.gain("Model_S", "Model_ST"), main.gain("Model_T", "Model_ST")
     if np.isnan(over_s.mean):
@@ -45,7 +45,9 @@ def headline(main: Main, source: str, target: str) -> str:
     return f"{answer}; the result is {against_t[side(over_t)]} a model trained on {target} alone ({gain(over_t)})."
 
 
-def verdict(main: Main | None, sections: Mapping[str, str], source: str, target: str) -> list[str]:
+def verdict(
+    main: ModelsTable | None, sections: Mapping[str, str], source: str, target: str
+) -> list[str]:
     """What else the numbers say, a sentence each. sections: as of section_words."""
     sentences = [_means(main, source, target), _organs(main)] if main else []
     return [
@@ -55,7 +57,7 @@ def verdict(main: Main | None, sections: Mapping[str, str], source: str, target:
     ]
 
 
-def section_words(found: Found, source: str) -> dict[str, str]:
+def section_words(found: StudyTables, source: str) -> dict[str, str]:
     """A sentence or two by section; empty where nothing is finished."""
     return {
         "cases": _cases(found.cases) if found.cases else "",
@@ -66,7 +68,7 @@ def section_words(found: Found, source: str) -> dict[str, str]:
     }
 
 
-def _means(main: Main, source: str, target: str) -> str:
+def _means(main: ModelsTable, source: str, target: str) -> str:
     what = {
         "Model_S": f"{source}'s model as it is",
         "Model_T": f"trained on {target} alone",
@@ -81,7 +83,7 @@ def _means(main: Main, source: str, target: str) -> str:
     return f"Mean DSC on {where}: {', '.join(means) or NONE}."
 
 
-def _organs(main: Main) -> str:
+def _organs(main: ModelsTable) -> str:
     """Which organs differ significantly between ST and the others."""
     parts = []
     for a, b in PAIRS[1:]:
@@ -98,7 +100,7 @@ def _organs(main: Main) -> str:
     return f"By organ, Model_ST is significantly (Holm) {'; '.join(parts)}." if parts else ""
 
 
-def _cases(cases: Cases) -> str:
+def _cases(cases: CasesTable) -> str:
     last, first = cases.rows[-1], cases.caught_up
     if np.isnan(last.st_less_t.low):
         return "How many target cases suffice is not decided yet."
@@ -120,7 +122,7 @@ def _cases(cases: Cases) -> str:
     )
 
 
-def _depth(depth: Depth) -> str:
+def _depth(depth: DepthTable) -> str:
     best, papers = depth.best, depth.papers
     if not best:
         return "Which depth is best is not decided yet."
@@ -137,7 +139,7 @@ def _depth(depth: Depth) -> str:
     )
 
 
-def _kept(kept: Main, source: str) -> str:
+def _kept(kept: ModelsTable, source: str) -> str:
     change = kept.gain("Model_S", "Model_ST")
     if np.isnan(change.mean):
         return f"What Model_ST forgot of {source} is not known yet."
@@ -153,7 +155,7 @@ def _kept(kept: Main, source: str) -> str:
     )
 
 
-def separately_words(separately: Separately) -> list[str]:
+def separately_words(separately: SeparatelyTable) -> list[str]:
     """A sentence a model, over all organs."""
     judged = {1: "better", -1: "worse", 0: "neither decidedly better nor worse"}
     return [
@@ -162,7 +164,7 @@ def separately_words(separately: Separately) -> list[str]:
     ] or ["The joint models or some organs' own networks are not finished: nothing to compare yet."]
 
 
-def _normalisation(normalisation: Normalisation) -> str:
+def _normalisation(normalisation: NormalisationTable) -> str:
     """The best of each model on the target."""
     rows = normalisation.rows
     parts = []

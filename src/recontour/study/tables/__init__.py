@@ -9,17 +9,17 @@ finished.py (which cells are there) <- scores.py (means and intervals) <- one mo
 <- found.py (all)
 """
 
-from recontour.study.tables.cases import Cases, CasesRow
+from recontour.study.tables.all_tables import StudyTables, study_tables
+from recontour.study.tables.cases import CasesRow, CasesTable
 from recontour.study.tables.curves import CurveRow
-from recontour.study.tables.depth import PAPERS_DEPTH, Depth, DepthRow
+from recontour.study.tables.depth import PAPERS_DEPTH, DepthRow, DepthTable
 from recontour.study.tables.every_score import ScoreRow
-from recontour.study.tables.finished import MODELS, organs_of, progress
-from recontour.study.tables.found import Found, find
-from recontour.study.tables.models import PAIRS, DifferenceRow, Main, ModelRow
-from recontour.study.tables.normalisation import Normalisation, NormalisationRow
+from recontour.study.tables.finished import MODELS, count_cells, organs_of
+from recontour.study.tables.models import PAIRS, DifferenceRow, ModelRow, ModelsTable
+from recontour.study.tables.normalisation import NormalisationRow, NormalisationTable
 from recontour.study.tables.published import published
-from recontour.study.tables.scores import ALL, SOURCE, TARGET, Estimate, Level
-from recontour.study.tables.separately import Separately, SeparatelyRow
+from recontour.study.tables.scores import ALL, SOURCE, TARGET, Interval, Level
+from recontour.study.tables.separately import SeparatelyRow, SeparatelyTable
 from recontour.study.tables.times import TimesRow
 
 __all__ = [
@@ -29,25 +29,25 @@ __all__ = [
     "PAPERS_DEPTH",
     "SOURCE",
     "TARGET",
-    "Cases",
     "CasesRow",
+    "CasesTable",
     "CurveRow",
-    "Depth",
     "DepthRow",
+    "DepthTable",
     "DifferenceRow",
-    "Estimate",
-    "Found",
+    "Interval",
     "Level",
-    "Main",
     "ModelRow",
-    "Normalisation",
+    "ModelsTable",
     "NormalisationRow",
+    "NormalisationTable",
     "ScoreRow",
-    "Separately",
     "SeparatelyRow",
+    "SeparatelyTable",
+    "StudyTables",
     "TimesRow",
-    "find",
+    "count_cells",
     "organs_of",
-    "progress",
     "published",
+    "study_tables",
 ]

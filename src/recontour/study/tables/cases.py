@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recontour.study.cells import Cell, Grid
-from recontour.study.tables.finished import Progress, Results, finished, organs_of, progress
-from recontour.study.tables.scores import TARGET, Estimate, Level, gain_of, level_of
+from recontour.study.cells import Cell, Plan
+from recontour.study.tables.finished import CellCount, Results, count_cells, finished, organs_of
+from recontour.study.tables.scores import TARGET, Interval, Level, gain_of, level_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +18,17 @@ class CasesRow:
     draws: int  # finished, of either model
     t: Level
     st: Level
-    st_less_t: Estimate
+    st_less_t: Interval
     t_draws: Mapping[str, float]  # mean DSC by draw and seed, "0_seed0"; NaN: not finished
     st_draws: Mapping[str, float]
     st_less_t_draws: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Cases:
+class CasesTable:
     """The study of the number of cases."""
 
-    progress: Progress
+    count: CellCount
     organs: Sequence[str]  # that every finished model learnt: what means are over
     s: Level  # Model_S, with no target case, of the seeds that are there
     rows: Sequence[CasesRow]  # the fewest cases first
@@ -47,22 +47,22 @@ class Cases:
         return found
 
 
-def cases_of(grid: Grid, results: Results) -> Cases | None:
+def cases_of(plan: Plan, results: Results) -> CasesTable | None:
     """T and ST by the number of target cases."""
-    every = [cell for pairs in grid.cases.values() for pair in pairs for cell in pair]
+    every = [cell for pairs in plan.cases.values() for pair in pairs for cell in pair]
     there = finished(results, every)
     scored = [{row.organ for row in results[cell.id].scores.get(TARGET, ())} for cell in there]
-    organs = [organ for organ in organs_of(grid) if all(organ in of_cell for of_cell in scored)]
+    organs = [organ for organ in organs_of(plan) if all(organ in of_cell for of_cell in scored)]
     seeds = {cell.seed for cell in there}
     s = level_of(
-        results, [triple.s for triple in grid.models if triple.s.seed in seeds], TARGET, organs
+        results, [triple.s for triple in plan.models if triple.s.seed in seeds], TARGET, organs
     )
     rows = [
         row
-        for number, pairs in grid.cases.items()
+        for number, pairs in plan.cases.items()
         if (row := _row(results, number, pairs, organs)).draws
     ]
-    return Cases(progress(results, every), organs, s, rows) if rows else None
+    return CasesTable(count_cells(results, every), organs, s, rows) if rows else None
 
 
 def _row(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recontour.study.cells import Grid
+from recontour.study.cells import Plan
 from recontour.study.tables.finished import Results, by_model, finished
 
 
@@ -18,11 +18,11 @@ class CurveRow:
     value: float
 
 
-def curves_of(grid: Grid, results: Results) -> list[CurveRow]:
+def curves_of(plan: Plan, results: Results) -> list[CurveRow]:
     """Loss, and mean DSC on the target's validation cases, as training went on."""
     return [
         CurveRow(model, cell.seed, name, point.iteration, point.seconds, point.value)
-        for model, cells in by_model(grid.models).items()
+        for model, cells in by_model(plan.models).items()
         for cell in finished(results, cells)
         for name, points in (
             ("loss", results[cell.id].training.loss),

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Cell, Grid
+from recontour.study.cells import Cell, Plan
 from recontour.study.tables.finished import (
-    Progress,
+    CellCount,
     Results,
+    count_cells,
     finished,
     of_common_seeds,
-    progress,
     trained,
 )
-from recontour.study.tables.scores import SOURCE, TARGET, Estimate, Level, gain_of, level_of
+from recontour.study.tables.scores import SOURCE, TARGET, Interval, Level, gain_of, level_of
 
 PAPERS_DEPTH = 10
 
@@ -31,14 +31,14 @@ class DepthRow:
     seconds_per_iteration: float
     target: Level
     source: Level
-    over_papers: Estimate  # the target's DSC less that of the paper's depth
+    over_papers: Interval  # the target's DSC less that of the paper's depth
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
+class DepthTable:
     """The depth study."""
 
-    progress: Progress
+    count: CellCount
     rows: Sequence[DepthRow]
 
     @property
@@ -70,15 +70,15 @@ class Depth:
         return next((row for row in self.scored if row.layers == PAPERS_DEPTH), None)
 
 
-def depth_of(grid: Grid, results: Results) -> Depth | None:
+def depth_of(plan: Plan, results: Results) -> DepthTable | None:
     """DSC on target and source by the number of retrained layers."""
-    asked = [*(("", cells) for cells in grid.depth.values()), *grid.controls.items()]
+    asked = [*(("", cells) for cells in plan.depth.values()), *plan.controls.items()]
     compared = [cell for _, cells in asked if finished(results, cells) for cell in cells]
     alike = [(control, of_common_seeds(results, cells, compared)) for control, cells in asked]
-    papers = of_common_seeds(results, grid.depth.get(PAPERS_DEPTH, ()), compared)
+    papers = of_common_seeds(results, plan.depth.get(PAPERS_DEPTH, ()), compared)
     rows = [_row(results, control, cells, papers) for control, cells in alike if cells]
     return (
-        Depth(progress(results, (cell for _, cells in asked for cell in cells)), rows)
+        DepthTable(count_cells(results, (cell for _, cells in asked for cell in cells)), rows)
         if rows
         else None
     )

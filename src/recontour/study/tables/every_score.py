@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recontour.study.cells import Grid
+from recontour.study.cells import Plan
 from recontour.study.tables.finished import Results, finished
 
 
@@ -24,7 +24,7 @@ class ScoreRow:
     patient: str
 
 
-def every_score(grid: Grid, results: Results) -> list[ScoreRow]:
+def every_score(plan: Plan, results: Results) -> list[ScoreRow]:
     """All finished cells' scores, of all folds."""
     return [
         ScoreRow(
@@ -41,7 +41,7 @@ def every_score(grid: Grid, results: Results) -> list[ScoreRow]:
             apl_mm=row.apl_mm,
             patient=row.who,
         )
-        for cell in finished(results, grid.cells)
+        for cell in finished(results, plan.cells)
         for fold, rows in results[cell.id].scores.items()
         for row in rows
     ]

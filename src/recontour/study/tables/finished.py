@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from recontour.study.cells import Cell, Grid, Triple
+from recontour.study.cells import Cell, Plan, Triple
 from recontour.study.results import Result, Training
 
 Results = Mapping[str, Result]  # by the cell's id
@@ -13,17 +13,17 @@ MODELS = ("Model_S", "Model_T", "Model_ST")
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class CellCount:
     """How much of an experiment is there."""
 
     finished: int
     asked: int
 
 
-def progress(results: Results, cells: Iterable[Cell]) -> Progress:
+def count_cells(results: Results, cells: Iterable[Cell]) -> CellCount:
     """Count cells, each once."""
     ids = {cell.id for cell in cells}
-    return Progress(len(ids & results.keys()), len(ids))
+    return CellCount(len(ids & results.keys()), len(ids))
 
 
 def finished(results: Results, cells: Iterable[Cell]) -> list[Cell]:
@@ -72,6 +72,6 @@ def trained(results: Results, cells: Iterable[Cell]) -> list[Training]:
     return [results[cell.id].training for cell in cells]
 
 
-def organs_of(grid: Grid) -> tuple[str, ...]:
+def organs_of(plan: Plan) -> tuple[str, ...]:
     """The organs of the joint models, in the study's order."""
-    return grid.models[0].s.organs if grid.models else ()
+    return plan.models[0].s.organs if plan.models else ()

@@ -9,24 +9,24 @@ import numpy as np
 from recontour.evaluation import CaseScore, Comparison, common_organs, compare, per_patient
 from recontour.evaluation.patients import mean
 from recontour.geometry.arrays import Floats
-from recontour.study.cells import Grid
+from recontour.study.cells import Plan
 from recontour.study.tables.finished import (
     MODELS,
-    Progress,
+    CellCount,
     Results,
     by_model,
+    count_cells,
     of_common_seeds,
     organs_of,
-    progress,
 )
 from recontour.study.tables.scores import (
     ALL,
     TARGET,
     Dsc,
-    Estimate,
+    Interval,
     difference,
     dsc_of,
-    estimate,
+    interval_of,
     of_organs,
     patients,
     rows_of,
@@ -42,7 +42,7 @@ class ModelRow:
     organ: str
     model: str
     n: int
-    dsc: Estimate
+    dsc: Interval
     dsc_sd: float  # over patients; NaN for all organs
     surface_dsc: float
     surface_dsc_sd: float
@@ -61,7 +61,7 @@ class DifferenceRow:
     model_a: str
     model_b: str
     n: int
-    difference: Estimate
+    difference: Interval
     median_difference: float = np.nan
     p: float = np.nan  # Wilcoxon signed-rank, exact, two-sided
     p_holm: float = np.nan
@@ -70,10 +70,10 @@ class DifferenceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Main:
+class ModelsTable:
     """The three main models on one fold."""
 
-    progress: Progress
+    count: CellCount
     scores: Sequence[CaseScore]
     organs: Sequence[str]
     common: Sequence[str]  # that every model scored: what means are over
@@ -88,27 +88,27 @@ class Main:
         """With any organ scored."""
         return patients(dsc_of(self.scores))
 
-    def mean(self, model: str) -> Estimate:
+    def mean(self, model: str) -> Interval:
         """A model's mean DSC over the organs."""
         return self.models[ALL, model].dsc
 
-    def gain(self, a: str, b: str) -> Estimate:
+    def gain(self, a: str, b: str) -> Interval:
         """Of b over a."""
         return self.differences[ALL, a, b].difference
 
 
-def main_of(grid: Grid, results: Results, fold: str = TARGET) -> Main | None:
+def main_of(plan: Plan, results: Results, fold: str = TARGET) -> ModelsTable | None:
     """The main models on the target's cases;
 
     on the source's, what each kept of the source. None if none is scored.
     """
-    asked = [cell for triple in grid.models for cell in triple]
+    asked = [cell for triple in plan.models for cell in triple]
     cells = {
         model: of_common_seeds(results, mine, asked)
-        for model, mine in by_model(grid.models).items()
+        for model, mine in by_model(plan.models).items()
     }
     rows = {model: rows_of(results, cells[model], fold, model) for model in MODELS}
-    order = {organ: place for place, organ in enumerate(organs_of(grid))}
+    order = {organ: place for place, organ in enumerate(organs_of(plan))}
     scores = sorted(
         (row for model in MODELS for row in rows[model]),
         key=lambda row: order.get(row.organ, len(order)),
@@ -126,8 +126,8 @@ def main_of(grid: Grid, results: Results, fold: str = TARGET) -> Main | None:
     for model in MODELS:
         by_organ = [models[organ, model] for organ in common]
         models[ALL, model] = _overall_row(model, of_organs(dsc[model], common), by_organ)
-    return Main(
-        progress=progress(results, asked),
+    return ModelsTable(
+        count=count_cells(results, asked),
         scores=scores,
         organs=organs,
         common=common,
@@ -149,7 +149,7 @@ def _model_row(organ: str, model: str, rows: Sequence[CaseScore]) -> ModelRow:
         organ=organ,
         model=model,
         n=len(dsc),
-        dsc=estimate(dsc, least=0.0),
+        dsc=interval_of(dsc, least=0.0),
         dsc_sd=_sd(np.array(list(dsc.values()))),
         surface_dsc=float(surface.mean()) if len(surface) else np.nan,
         surface_dsc_sd=_sd(surface),
@@ -163,7 +163,7 @@ def _overall_row(model: str, dsc: Dsc, by_organ: Sequence[ModelRow]) -> ModelRow
         organ=ALL,
         model=model,
         n=patients(dsc),
-        dsc=estimate(dsc, least=0.0),
+        dsc=interval_of(dsc, least=0.0),
         dsc_sd=np.nan,
         surface_dsc=mean(row.surface_dsc for row in by_organ),
         surface_dsc_sd=np.nan,
@@ -177,12 +177,12 @@ def _differences(
 ) -> Iterator[DifferenceRow]:
     for test in comparisons:
         a, b = test.model_a, test.model_b
-        change = estimate(of_organs(difference(dsc[a], dsc[b]), [test.organ]))
+        change = interval_of(of_organs(difference(dsc[a], dsc[b]), [test.organ]))
         tested = (test.median_difference, test.p, test.p_holm, test.rank_biserial, test.cts)
         yield DifferenceRow(test.organ, a, b, test.n, change, *tested)
     for a, b in PAIRS:
         overall = of_organs(difference(dsc[a], dsc[b]), common)
-        yield DifferenceRow(ALL, a, b, patients(overall), estimate(overall))
+        yield DifferenceRow(ALL, a, b, patients(overall), interval_of(overall))
 
 
 def _sd(values: Floats) -> float:

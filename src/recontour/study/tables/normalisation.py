@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Cell, Grid
+from recontour.study.cells import Cell, Plan
 from recontour.study.tables.finished import (
-    Progress,
+    CellCount,
     Results,
+    count_cells,
     finished,
     of_common_seeds,
-    progress,
     trained,
 )
-from recontour.study.tables.scores import SOURCE, TARGET, Estimate, Level, gain_of, level_of
+from recontour.study.tables.scores import SOURCE, TARGET, Interval, Level, gain_of, level_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +29,27 @@ class NormalisationRow:
     s_source: Level
     st_target: Level
     st_source: Level
-    st_less_s: Estimate  # on the target
+    st_less_s: Interval  # on the target
 
 
 @dataclass(frozen=True, slots=True)
-class Normalisation:
+class NormalisationTable:
     """The study of normalisation and batch."""
 
-    progress: Progress
+    count: CellCount
     rows: Sequence[NormalisationRow]
 
 
-def normalisation_of(grid: Grid, results: Results) -> Normalisation | None:
+def normalisation_of(plan: Plan, results: Results) -> NormalisationTable | None:
     """By norm and batch, on target and source."""
     by_row = {
-        key: [cell for pair in pairs for cell in pair] for key, pairs in grid.normalisation.items()
+        key: [cell for pair in pairs for cell in pair] for key, pairs in plan.normalisation.items()
     }
     every = [cell for cells in by_row.values() for cell in cells]
     compared = [cell for cells in by_row.values() if finished(results, cells) for cell in cells]
     alike = {key: of_common_seeds(results, cells, compared) for key, cells in by_row.items()}
     rows = [_row(results, norm, batch, cells) for (norm, batch), cells in alike.items() if cells]
-    return Normalisation(progress(results, every), rows) if rows else None
+    return NormalisationTable(count_cells(results, every), rows) if rows else None
 
 
 def _row(results: Results, norm: str, batch: int, cells: Sequence[Cell]) -> NormalisationRow:

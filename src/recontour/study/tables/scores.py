@@ -22,7 +22,7 @@ ALL = "mean over organs"  # in an organ's place
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Interval:
     """A mean DSC, or of differences in DSC, and its interval;
 
     NaN where there is nothing or one patient.
@@ -37,7 +37,7 @@ class Estimate:
 class Level:
     """How well one model contours the cases of a fold."""
 
-    dsc: Estimate
+    dsc: Interval
     patients: int
     organs: Mapping[str, float]  # mean DSC
 
@@ -84,7 +84,7 @@ def patients(dsc: Dsc) -> int:
     return len({who for who, _ in dsc})
 
 
-def estimate(dsc: Dsc, least: float = -1.0) -> Estimate:
+def interval_of(dsc: Dsc, least: float = -1.0) -> Interval:
     """The mean, and its 95 % interval: Student's t over the patients by the jackknife.
 
     least: that a value can be, 0 of a DSC, -1 of a difference; the most is 1.
@@ -98,16 +98,16 @@ def estimate(dsc: Dsc, least: float = -1.0) -> Estimate:
     )
     n = len(people)
     if not n:
-        return Estimate(np.nan, np.nan, np.nan)
+        return Interval(np.nan, np.nan, np.nan)
     mean_of_all = _mean_over_organs(table)
     if n == 1:
-        return Estimate(mean_of_all, np.nan, np.nan)
+        return Interval(mean_of_all, np.nan, np.nan)
     without_one = np.array(
         [_mean_over_organs(np.delete(table, place, axis=0)) for place in range(n)]
     )
     pseudo_values = n * mean_of_all - (n - 1) * without_one
     half = float(stats.t.ppf(0.975, n - 1) * stats.sem(pseudo_values))
-    return Estimate(mean_of_all, max(least, mean_of_all - half), min(1.0, mean_of_all + half))
+    return Interval(mean_of_all, max(least, mean_of_all - half), min(1.0, mean_of_all + half))
 
 
 def level_of(
@@ -120,15 +120,15 @@ def level_of(
         for organ in dict.fromkeys(organ for _, organ in dsc)
     }
     dsc = of_organs(dsc, organs)
-    return Level(estimate(dsc, least=0.0), patients(dsc), by_organ)
+    return Level(interval_of(dsc, least=0.0), patients(dsc), by_organ)
 
 
 def gain_of(
     results: Results, a: Iterable[Cell], b: Iterable[Cell], organs: Collection[str] | None = None
-) -> Estimate:
+) -> Interval:
     """The target's DSC of b less that of a. organs: as for a level."""
     dsc_a, dsc_b = (dsc_of(rows_of(results, cells, TARGET)) for cells in (a, b))
-    return estimate(of_organs(difference(dsc_a, dsc_b), organs))
+    return interval_of(of_organs(difference(dsc_a, dsc_b), organs))
 
 
 def _mean_over_organs(table: Floats) -> float:

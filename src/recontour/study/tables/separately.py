@@ -4,24 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Cell, Grid
+from recontour.study.cells import Cell, Plan
 from recontour.study.tables.finished import (
     MODELS,
-    Progress,
+    CellCount,
     Results,
+    count_cells,
     finished,
     finished_by_model,
-    progress,
     trained,
 )
 from recontour.study.tables.scores import (
     ALL,
     TARGET,
     Dsc,
-    Estimate,
+    Interval,
     difference,
     dsc_of,
-    estimate,
+    interval_of,
     of_organs,
     rows_of,
 )
@@ -37,34 +37,34 @@ class SeparatelyRow:
     organ: str  # or all: the mean DSC, the sum of iterations and seconds
     separately: Mapping[str, float]  # DSC
     jointly: Mapping[str, float]
-    separately_less_jointly: Mapping[str, Estimate]
+    separately_less_jointly: Mapping[str, Interval]
     iterations: Mapping[str, int]  # of the organ's own networks
     seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Separately:
+class SeparatelyTable:
     """The study of one network an organ."""
 
-    progress: Progress
+    count: CellCount
     rows: Sequence[SeparatelyRow]  # the last: all
     joint_iterations: Mapping[str, int]
     joint_seconds: Mapping[str, float]
 
 
-def separately_of(grid: Grid, results: Results) -> Separately | None:
+def separately_of(plan: Plan, results: Results) -> SeparatelyTable | None:
     """Organ by organ both ways, on the target's test cases; the joint models are the main ones."""
     begun = {
         organ: triples
-        for organ, triples in grid.separately.items()
+        for organ, triples in plan.separately.items()
         if finished(results, (cell for triple in triples for cell in triple))
     }
     if not begun:
         return None
     compared = [
-        cell for triples in (grid.models, *begun.values()) for triple in triples for cell in triple
+        cell for triples in (plan.models, *begun.values()) for triple in triples for cell in triple
     ]
-    joint = finished_by_model(results, grid.models, compared)
+    joint = finished_by_model(results, plan.models, compared)
     alone = {
         organ: there
         for organ, triples in begun.items()
@@ -72,9 +72,9 @@ def separately_of(grid: Grid, results: Results) -> Separately | None:
     }
     joint_dsc = {model: dsc_of(rows_of(results, cells, TARGET)) for model, cells in joint.items()}
     rows = [_row(results, organ, {organ: cells}, joint_dsc) for organ, cells in alone.items()]
-    asked = (cell for triples in grid.separately.values() for triple in triples for cell in triple)
-    return Separately(
-        progress=progress(results, asked),
+    asked = (cell for triples in plan.separately.values() for triple in triples for cell in triple)
+    return SeparatelyTable(
+        count=count_cells(results, asked),
         rows=[*rows, _row(results, ALL, alone, joint_dsc)],
         joint_iterations={model: cells[0].iterations for model, cells in joint.items()},
         joint_seconds={model: _seconds(results, cells) for model, cells in joint.items()},
@@ -99,10 +99,10 @@ def _row(
     joint = {model: of_organs(dsc, alone) for model, dsc in joint_dsc.items() if model in own}
     return SeparatelyRow(
         organ=name,
-        separately={model: estimate(dsc).mean for model, dsc in own.items()},
-        jointly={model: estimate(dsc).mean for model, dsc in joint.items()},
+        separately={model: interval_of(dsc).mean for model, dsc in own.items()},
+        jointly={model: interval_of(dsc).mean for model, dsc in joint.items()},
         separately_less_jointly={
-            model: estimate(difference(dsc, own[model])) for model, dsc in joint.items()
+            model: interval_of(difference(dsc, own[model])) for model, dsc in joint.items()
         },
         iterations={
             model: sum(cells[0].iterations for cells in of_model)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Grid
+from recontour.study.cells import Plan
 from recontour.study.results import Result
 from recontour.study.tables.finished import Results, by_model
 
@@ -35,11 +35,11 @@ class TimesRow:
     contouring_seconds_per_case: float
 
 
-def times_of(grid: Grid, results: Results) -> list[TimesRow]:
+def times_of(plan: Plan, results: Results) -> list[TimesRow]:
     """The main models' cost, those that are there."""
     rows = []
-    baselines = [results.get(triple.t.id) for triple in grid.models]
-    for model, cells in by_model(grid.models).items():
+    baselines = [results.get(triple.t.id) for triple in plan.models]
+    for model, cells in by_model(plan.models).items():
         there = [results[cell.id] for cell in cells if cell.id in results]
         reached = [
             _reached(results[cell.id], t)
