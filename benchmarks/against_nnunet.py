@@ -48,6 +48,7 @@ from candidates import cases_of, dsc
 from command_cost import Cost, cost_of, least, measured
 from raw_scores import RawScore, chosen, mean_dsc, of_json, raw_score, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
+from recontour.assess.scoring import score_masks
 from recontour.cohort import Case, Cohort
 from recontour.cohort.store import case_id_of
 from recontour.dicom import read_scan
@@ -59,7 +60,6 @@ from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
 from recontour.training.run import cores
 from recontour.transfer.models import begin, fit, take_over
-from recontour.workflows import score_masks
 
 TARGET = "target1"
 SCORES = RESULTS / "against_nnunet_scores.csv"

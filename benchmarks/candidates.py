@@ -29,6 +29,7 @@ import torch
 import raw_scores
 from raw_scores import RawScore, chosen, mean_dsc, of_json, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
+from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort
 from recontour.evaluation import mean_over_organs
 from recontour.network import Model, Network, load_model
@@ -37,7 +38,6 @@ from recontour.training.batches import Batches
 from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import time_step
 from recontour.transfer.models import begin, fit
-from recontour.workflows import contour_case, score_masks
 
 COMPACT = preset_of("compact")
 ROUNDS = 3  # of timing

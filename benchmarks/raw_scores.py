@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case
 from recontour.evaluation import CaseScore, mean_over_organs
 from recontour.network import Model
-from recontour.workflows import contour_case, score_masks
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ import SimpleITK as sitk
 from tests.dicom.conftest import edit
 
 from recontour import workflows
+from recontour.assess import scoring
+from recontour.assess.findings import DraftContours
 from recontour.cli import main
 from recontour.cohort import Cohort, case_id_of
 from recontour.dicom import (
@@ -36,6 +38,7 @@ from recontour.errors import (
     SettingsError,
 )
 from recontour.evaluation.figures import Overlay
+from recontour.findings import stored_words
 from recontour.geometry import Grid, rasterise
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
@@ -318,7 +321,7 @@ def test_the_pictures_show_an_end_that_the_last_model_overshoots(
                 (overlay.z_mm, sizes | {"reference": int(np.count_nonzero(overlay.reference))})
             )
 
-    monkeypatch.setattr(workflows, "predict", contoured)
+    monkeypatch.setattr(scoring, "predict", contoured)
     monkeypatch.setattr(workflows, "write_report", kept)
     for name in "ab":
         save_model(
@@ -451,7 +454,7 @@ def test_patients_a_model_was_trained_on_are_told_wherever_they_come_from(
     test = copied(south, "west", tmp_path / "west")
     evaluate(test.path, [tmp_path / "S", tmp_path / "ST"], tmp_path / "report")
     told = [
-        f"2 of 3 patients were used to train {name}: its scores there say nothing of new"
+        f"2 of 3 patients were used to train {name}; their scores say nothing about new patients"
         for name in ("S", "ST")
     ]
     page = (tmp_path / "report" / "report.html").read_text()
@@ -492,8 +495,8 @@ def test_a_patient_trained_on_one_ct_and_tested_on_another_is_told(
     evaluate(test.path, [tmp_path / "T", tmp_path / "TT"], tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text()
     for told in (
-        "1 of 3 patients has the PatientID of someone whose other CT was used to train T: ",
-        "2 of 3 patients have the PatientID of someone whose other CT was used to train TT: ",
+        "1 of 3 patients shares a PatientID with someone whose other CT was used to train T; ",
+        "2 of 3 patients share a PatientID with someone whose other CT was used to train TT; ",
     ):
         assert told in caplog.text
         assert told in page
@@ -541,7 +544,7 @@ def test_contours_of_recontour_itself_are_told_wherever_they_are_used(
     shutil.copytree(south.path, tmp_path / "cohort")
     about = next((tmp_path / "cohort").glob("cases/*/case.json"))
     about.write_text(json.dumps(json.loads(about.read_text()) | {"draft": True}))
-    told = "the contours of 1 of 2 patients are recontour's own: a model learns and proves nothing by them"
+    told = stored_words(DraftContours(drafts=1, cases=2))
     train(tmp_path / "cohort", tmp_path / "S", iterations=1)
     assert caplog.messages.count(told) == 1
     train(south.path, tmp_path / "person", iterations=1)

@@ -11,13 +11,15 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from recontour.cohort import Case, Cohort, by_patient, patient_names
+from recontour.assess.caveats import draft_warnings, trained_on_warnings
+from recontour.assess.scoring import contour_case, overlay_of, score_masks
+from recontour.cohort import Case, Cohort, patient_names
 from recontour.cohort.importing import import_dicom
 from recontour.cohort.patients import doubt
 from recontour.contouring.predict import chosen_organs, predict
@@ -30,22 +32,23 @@ from recontour.dicom import (
     write_structure_set,
 )
 from recontour.errors import ModelFileError, OrganError, SettingsError
-from recontour.evaluation import CaseScore, compare, score, write_scores, write_statistics
+from recontour.evaluation import CaseScore, compare, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.report import About, write_report
 from recontour.exchange.nifti import affine_ras, write_nifti
 from recontour.files import refuse_existing, whole_folder
+from recontour.findings import log_finding, stored_words
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model
-from recontour.organs import sides_swapped, tolerance_mm
+from recontour.organs import sides_swapped
 from recontour.progress import Progress, quiet
 from recontour.training.presets import PRESETS, Preset, preset_of
 from recontour.training.recipe import Recipe
 from recontour.training.run import is_first_process
 from recontour.transfer.models import begin, fit, take_over
-from recontour.wording import plural, printable, shown
+from recontour.wording import printable, shown
 
 __all__ = ["Contoured", "Progress", "adapt", "contour", "evaluate", "import_dicom", "train"]
 
@@ -217,34 +220,6 @@ def _write_nifti(
 WRITERS = {"rtstruct": _write_rtstruct, "seg": write_segmentation, "nifti": _write_nifti}
 
 
-def contour_case(model: Model, case: Case) -> Iterator[tuple[str, Mask]]:
-    """Contour those of the model's organs that the patient's structure set has:
-
-    organ by organ its mask.
-    """
-    shared = [organ for organ in model.organs if organ in case.organs]
-    if shared:
-        yield from predict(model, case.hu, case.grid, shared)
-
-
-def score_masks(
-    case: Case, name: str, masks: Iterable[tuple[str, Mask]]
-) -> Iterator[tuple[CaseScore, Mask]]:
-    """Compare a model's masks with the case's own:
-
-    organ by organ the scores, and the mask they belong to.
-    """
-    for organ, mask in masks:
-        measured = score(case.mask(organ), mask, case.grid, tolerance_mm(organ))
-        yield CaseScore(case.id, organ, name, **asdict(measured)), mask
-
-
-def overlay_of(case: Case, organ: str, index: int, predicted: Mapping[str, Mask]) -> Overlay:
-    """A case's CT and its own contour of an organ on one slice, and what models predicted there."""
-    reference, z_mm = case.slice_mask(organ, index), case.grid.slice_z_mm[index]
-    return Overlay(np.asarray(case.hu[index]), z_mm, case.grid.spacing_mm, reference, predicted)
-
-
 def evaluate(
     cohort: Path, models: Sequence[Path], out: Path, *, progress: Progress = quiet
 ) -> list[CaseScore]:
@@ -261,10 +236,11 @@ def evaluate(
     opened = Cohort.open(cohort)
     loaded = _by_name(models)
     cases = _cases_to_score(opened, loaded)
-    known = [*draft_warnings(cases), *_trained_on(loaded, cases)]
+    warnings = [*draft_warnings(cases), *trained_on_warnings(loaded, cases)]
+    for warning in warnings:
+        log_finding(log, logging.WARNING, warning)
+    known = [stored_words(warning) for warning in warnings]
     unknown = [words] if (words := doubt(cases)) else []
-    for warning in known:
-        log.warning(warning)
     scores: list[CaseScore] = []
     pictures: dict[
         tuple[str, str], dict[int, dict[str, npt.NDArray[np.uint8]]]
@@ -379,7 +355,7 @@ def _learn(
 ) -> Model:
     """Fit a model and write its file, telling how it goes."""
     for warning in draft_warnings(cases):
-        log.warning(warning)
+        log_finding(log, logging.WARNING, warning)
     with closing(
         fit(model, cases, recipe, out, resume=resume, deterministic=deterministic)
     ) as steps:
@@ -430,55 +406,6 @@ def _by_name(models: Sequence[Path]) -> dict[str, Model]:
             f"two models are called {', '.join(twice)}; rename the files, the report names models so"
         )
     return {name: load_model(path) for name, path in zip(names, models, strict=True)}
-
-
-def draft_warnings(cases: Sequence[Case]) -> list[str]:
-    """A warning if contours that a model is to learn from, or to be scored on, are recontour's own."""
-    if not (drafts := sum(case.is_draft for case in cases)):
-        return []
-    patients = f"{drafts} of {plural(len(cases), 'patient')}"
-    return [
-        f"the contours of {patients} are recontour's own: a model learns and proves nothing by them"
-    ]
-
-
-def _trained_on(models: Mapping[str, Model], cases: Sequence[Case]) -> list[str]:
-    """A warning for each model that was trained on patients it is to be scored on:
-
-    on the same CT, or on another.
-    """
-    warnings = []
-    patients = by_patient(cases)
-    for name, model in models.items():
-        cts, keys = set(model.provenance.trained_on), set(model.provenance.trained_on_patients)
-        same = (
-            [patient for patient in patients if any(case.fingerprint in cts for case in patient)]
-            if cts
-            else []
-        )
-        other = [
-            patient
-            for patient in patients
-            if patient not in same and any(case.patient in keys for case in patient)
-        ]
-        if same:
-            were = "was" if len(same) == 1 else "were"
-            who = f"{_of_patients(same, patients)} {were}"
-            warnings.append(
-                f"{who} used to train {name}: its scores there say nothing of new patients"
-            )
-        if other:
-            have = "has" if len(other) == 1 else "have"
-            who = f"{_of_patients(other, patients)} {have}"
-            warnings.append(
-                f"{who} the PatientID of someone whose other CT was used to train {name}: its scores there say nothing "
-                "of new patients, unless two centres gave out that ID"
-            )
-    return warnings
-
-
-def _of_patients(some: Sequence[object], patients: Sequence[object]) -> str:
-    return f"{len(some)} of {plural(len(patients), 'patient')}"
 
 
 def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:

@@ -15,6 +15,7 @@ from tests.conftest import largest_file
 from tests.journeys.conftest import Journey, write_patient
 
 from recontour import workflows
+from recontour.assess import scoring
 from recontour.cli import main
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
@@ -276,6 +277,7 @@ def test_trouble_while_writing_leaves_nothing(
         yield from ((organ, np.ones(grid.shape, dtype=bool)) for organ in organs)
 
     monkeypatch.setattr(workflows, "predict", everywhere)
+    monkeypatch.setattr(scoring, "predict", everywhere)
     monkeypatch.setattr(Path, "write_text", half_text)
     if command == "contour":
         monkeypatch.setattr(Path, "write_bytes", half_bytes)

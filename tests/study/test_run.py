@@ -201,7 +201,7 @@ def test_a_report_tells_of_contours_that_are_recontour_s_own(study: Study, tmp_p
     prepare(study, tmp_path / "out", resume=False)
     report_study(tmp_path / "out")
     assert (
-        "the contours of 1 of 5 patients are recontour&#39;s own"
+        "the contours of 1 of 5 cases are recontour&#39;s own"
         in (tmp_path / "out" / "report.html").read_text()
     )
 

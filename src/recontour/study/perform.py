@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort
 from recontour.errors import OrganError, ResumeError
 from recontour.evaluation import CaseScore, mean_over_organs
@@ -38,7 +39,6 @@ from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import time_step
 from recontour.training.recipe import Recipe
 from recontour.transfer.models import begin, calibrate, fit, take_over
-from recontour.workflows import contour_case, score_masks
 
 Telling = Callable[[str], object]
 

@@ -10,9 +10,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from recontour.assess.caveats import draft_warnings
+from recontour.assess.scoring import overlay_of
 from recontour.errors import ScoresError
 from recontour.evaluation.figures import Overlay, slice_to_show
 from recontour.evaluation.plotting import refuse_unplottable
+from recontour.findings import stored_words
 from recontour.network.model_file import versions
 from recontour.progress import Progress
 from recontour.study.cells import Cell
@@ -34,7 +37,6 @@ from recontour.study.run import (
 from recontour.study.settings import Study
 from recontour.study.split import on_both_sides, unknown_patients
 from recontour.wording import shown
-from recontour.workflows import draft_warnings, overlay_of
 
 
 def dry_run(
@@ -167,7 +169,7 @@ def _about(workspace: Workspace, results: Mapping[str, Result]) -> StudyHeader:
         },
         notices=(
             *on_both_sides(workspace.cohorts, workspace.splits),
-            *draft_warnings(cases),
+            *map(stored_words, draft_warnings(cases)),
             *unknown_patients(workspace.cohorts, workspace.splits),
             *dict.fromkeys(notices),
         ),

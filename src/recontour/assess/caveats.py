@@ -1,0 +1,51 @@
+"""What a reader must know before trusting a model's scores."""
+
+from collections.abc import Mapping, Sequence
+
+from recontour.assess.findings import DraftContours, TrainedOn
+from recontour.cohort import Case, by_patient
+from recontour.findings import Finding
+from recontour.network import Model
+
+
+def draft_warnings(cases: Sequence[Case]) -> tuple[Finding, ...]:
+    """Warn if contours to learn from, or to be scored against, are recontour's own drafts."""
+    drafts = sum(case.is_draft for case in cases)
+    if not drafts:
+        return ()
+    return (DraftContours(drafts=drafts, cases=len(cases)),)
+
+
+def trained_on_warnings(models: Mapping[str, Model], cases: Sequence[Case]) -> tuple[Finding, ...]:
+    """Warn about each model that was trained on patients it is to be scored on.
+
+    models: by the name that reports show.
+    """
+    patients = by_patient(cases)
+    warnings: list[Finding] = []
+    for name, model in models.items():
+        same_ct, other_ct = _trained_on(model, patients)
+        if same_ct:
+            warnings.append(_trained_on_warning(name, same_ct, patients, same_ct=True))
+        if other_ct:
+            warnings.append(_trained_on_warning(name, other_ct, patients, same_ct=False))
+    return tuple(warnings)
+
+
+def _trained_on(model: Model, patients: Sequence[Sequence[Case]]) -> tuple[int, int]:
+    """Count the patients whose very CT the model was trained on, and those known by another CT."""
+    trained_cts = set(model.provenance.trained_on)
+    trained_keys = set(model.provenance.trained_on_patients)
+    same_ct = other_ct = 0
+    for patient in patients:
+        if any(case.fingerprint in trained_cts for case in patient):
+            same_ct += 1
+        elif any(case.patient in trained_keys for case in patient):
+            other_ct += 1
+    return same_ct, other_ct
+
+
+def _trained_on_warning(
+    name: str, count: int, patients: Sequence[object], *, same_ct: bool
+) -> TrainedOn:
+    return TrainedOn(model=name, trained_on=count, patients=len(patients), same_ct=same_ct)

@@ -1,0 +1,51 @@
+"""Contour a case of a cohort, and compare the masks with the case's own."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+
+import numpy as np
+
+from recontour.cohort import Case
+from recontour.contouring.predict import predict
+from recontour.evaluation import CaseScore, score
+from recontour.evaluation.figures import Overlay
+from recontour.geometry.arrays import Mask
+from recontour.network import Model
+from recontour.organs import tolerance_mm
+
+
+def contour_case(model: Model, case: Case) -> Iterator[tuple[str, Mask]]:
+    """Contour those of the model's organs that the case's structure set has.
+
+    Yields: organ and mask, bool (slice, row, column), in the model's order.
+    """
+    shared = [organ for organ in model.organs if organ in case.organs]
+    if shared:
+        yield from predict(model, case.hu, case.grid, shared)
+
+
+def score_masks(
+    case: Case, name: str, masks: Iterable[tuple[str, Mask]]
+) -> Iterator[tuple[CaseScore, Mask]]:
+    """Compare a model's masks with the case's own.
+
+    name: the model's, as the scores show it.
+    Yields: for each organ the scores, and the mask they belong to.
+    """
+    for organ, mask in masks:
+        measured = score(case.mask(organ), mask, case.grid, tolerance_mm(organ))
+        yield CaseScore(case.id, organ, name, **asdict(measured)), mask
+
+
+def overlay_of(case: Case, organ: str, index: int, predicted: Mapping[str, Mask]) -> Overlay:
+    """Return one slice of a case's CT with its own contour of an organ and the models'.
+
+    index: of the slice. predicted: by model, (row, column).
+    """
+    return Overlay(
+        hu=np.asarray(case.hu[index]),
+        z_mm=case.grid.slice_z_mm[index],
+        spacing_mm=case.grid.spacing_mm,
+        reference=case.slice_mask(organ, index),
+        predicted=predicted,
+    )
