@@ -55,10 +55,10 @@ from recontour.dicom import read_scan
 from recontour.exchange.export import export
 from recontour.exchange.nifti import read_labels
 from recontour.network import Model, load_model
+from recontour.processes import cores
 from recontour.study.diary import Diary
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
-from recontour.training.run import cores
 from recontour.transfer.models import begin, fit, take_over
 
 TARGET = "target1"

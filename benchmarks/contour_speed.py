@@ -39,7 +39,7 @@ from recontour.evaluation import dice
 from recontour.network import Model, load_model, save_model
 from recontour.network.preprocessing import body_centre_mm, view
 from recontour.phantom import SOURCE, write_centre
-from recontour.training.run import cores
+from recontour.processes import cores
 
 REPO = Path(__file__).resolve().parents[1]
 SHOWN = 0.003  # of the view, by each organ

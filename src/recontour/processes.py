@@ -3,6 +3,7 @@ of one folder.
 """
 
 import errno
+import os
 import signal
 import sys
 import threading
@@ -132,6 +133,16 @@ class Unbroken:
         elif now - self._came[1] >= IMPATIENCE_SECONDS:
             self.broken = True
             self._handlers[number](number, frame)
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use.
+
+    A batch queue or `taskset` may grant fewer than the machine has.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

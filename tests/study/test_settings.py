@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,12 @@ def test_a_folder_whose_name_is_not_utf_8_is_kept_in_json() -> None:
     assert b"file:///data/Z%FCrich%2050%25" in kept
     assert "/data/Zürich 50%.csv".encode() in kept
     assert TypeAdapter(CentreSettings).validate_json(kept) == centre
+
+
+def test_a_study_file_is_read_and_the_example_printed_without_torch() -> None:
+    code = (
+        "import sys; from recontour import study; from recontour.study import settings; "
+        "study.example(); print('torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"

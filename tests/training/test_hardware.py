@@ -13,7 +13,8 @@ import torch
 from tests.training.test_run import network, steps
 
 from recontour.cohort import Cohort
-from recontour.training.run import Hardware, cores
+from recontour.processes import cores
+from recontour.training.run import Hardware
 
 
 def test_mixed_precision_learns_nearly_the_same(north: Cohort, tmp_path: Path) -> None:

@@ -1,9 +1,26 @@
-"""The paper's study on anyone's centres:
+"""The paper's study on anyone's centres: a file declares models, a folder holds what they show.
 
-a file declares a grid of models, a folder holds what they found.
+settings   STUDY.toml                        run       the workers that share the folder
+cells      the plan: one cell per model      perform   one cell, from its parent to its result
+split      which case is for what            results   what a cell's folder holds
+estimate   time and disk, before a run       diary     how a cell's training went
+study      the three verbs                   tables    the numbers, words and figures of the report
 """
 
-from recontour.study.settings import Study, example, read_study
-from recontour.study.study import dry_run, report_study, run_study
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recontour.study.settings import Study, example, read_study
+    from recontour.study.study import dry_run, report_study, run_study
 
 __all__ = ["Study", "dry_run", "example", "read_study", "report_study", "run_study"]
+_VERBS = ("dry_run", "report_study", "run_study")
+
+
+def __getattr__(name: str) -> Any:
+    """Load the verbs, and torch with them, only when one is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module 'recontour.study' has no attribute '{name}'")
+    module = "study" if name in _VERBS else "settings"
+    return getattr(import_module(f"recontour.study.{module}"), name)

@@ -25,8 +25,8 @@ from pydantic.dataclasses import dataclass
 
 from recontour.errors import SettingsError
 from recontour.organs import is_tg263
+from recontour.processes import cores
 from recontour.texts import UnreadableError, read_toml
-from recontour.training.run import cores
 from recontour.wording import printable, shown
 
 MOST_CELLS = 20_000

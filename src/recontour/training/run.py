@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from recontour.errors import FaultError, RecontourError, ResumeError, SettingsError
 from recontour.files import output_error, write_bytes
 from recontour.network import Network
-from recontour.processes import HeldError, held
+from recontour.processes import HeldError, cores, held
 from recontour.syncing import make_folders
 from recontour.training import checkpoint
 from recontour.training.batches import Batches
@@ -111,14 +111,6 @@ class Hardware:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
-
-
-def cores() -> int:
-    """The processor's cores that this process may use:
-
-    a queue or `taskset` may grant fewer than the machine has.
-    """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_first_process() -> bool:
