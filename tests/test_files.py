@@ -156,7 +156,7 @@ def test_what_another_place_mends_is_an_output_error(number: str) -> None:
         ("ENOMEM", "memory is full"),
         ("ESTALE", "mount it again"),
         ("ENOLCK", "no locks"),
-        ("ENOEXEC", "what the system says"),
+        ("ENOEXEC", "look up what the system reports"),
     ],
 )
 def test_what_no_other_name_mends_is_a_fault_with_its_own_remedy(number: str, remedy: str) -> None:
@@ -216,7 +216,7 @@ def test_what_should_be_a_small_file_is_read_only_if_it_is_one(tmp_path: Path) -
     with pytest.raises(ValueError, match="larger than 2 bytes"):
         read_file(tmp_path / "small", 2)
     for name in ("pipe", "device", "."):
-        with pytest.raises(ValueError, match=r"no plain file|a folder"):
+        with pytest.raises(ValueError, match=r"not a plain file|a folder"):
             read_file(tmp_path / name, 2)
 
 

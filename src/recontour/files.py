@@ -1,14 +1,17 @@
-"""Outputs that appear whole or not at all, and never in place of something else."""
+"""Outputs that appear whole or not at all, and never replace anything; small files, read safely."""
 
 import errno
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 from recontour.errors import FaultError, OutputError
+from recontour.findings import Finding, FitToStore, ScreenOnly
 from recontour.partials import held_file, held_folder, sweep_once
 from recontour.syncing import make_folders, sync_file, sync_folder, sync_tree
 
@@ -22,107 +25,272 @@ MENDABLE = {
     errno.ENAMETOOLONG,
     errno.ELOOP,
 }
-# by what the system says: faults of the machine, of which the file that it names is innocent
+# What helps when the machine is at fault, not the file that the system names.
 REMEDIES = {
     errno.ENOSPC: "free some space, then repeat",
-    errno.EDQUOT: "your share of the disk is used up: free some space, then repeat",
-    errno.EFBIG: "a file may not become so large there: raise the limit (`ulimit -f`), or choose another disk",
-    errno.EMFILE: "this process may not open more files: raise the limit (`ulimit -n 4096`), then repeat",
-    errno.ENFILE: "the machine can open no more files: close other programs, then repeat",
-    errno.EAGAIN: "no more processes or threads may be started: raise the limit (`ulimit -u`), then repeat",
+    errno.EDQUOT: "your disk quota is used up: free some space, then repeat",
+    errno.EFBIG: "the file is too large for this disk or limit: raise the limit (`ulimit -f`), or "
+    "choose another disk",
+    errno.EMFILE: "too many open files in this process: raise the limit (`ulimit -n 4096`), then "
+    "repeat",
+    errno.ENFILE: "too many open files on this machine: close other programs, then repeat",
+    errno.EAGAIN: "too many processes or threads: raise the limit (`ulimit -u`), then repeat",
     errno.ENOMEM: "the memory is full: close other programs, then repeat",
     errno.EIO: "the disk or share is failing: have it checked, then repeat",
-    errno.ESTALE: "the share is no longer what was mounted: mount it again, then repeat",
+    errno.ESTALE: "the share was remounted or has changed: mount it again, then repeat",
     errno.ENOTCONN: "the share has lost its server: mount it again, then repeat",
-    errno.ETIMEDOUT: "the share does not answer: see that its server runs, then repeat",
-    errno.EHOSTDOWN: "the share does not answer: see that its server runs, then repeat",
+    errno.ETIMEDOUT: "the share does not answer: check that its server runs, then repeat",
+    errno.EHOSTDOWN: "the share does not answer: check that its server runs, then repeat",
     errno.ENXIO: "the disk is gone: connect it again, then repeat",
     errno.ENODEV: "the disk or share cannot do that: copy the folder to a local disk, then repeat",
-    errno.ENOLCK: "the share has no locks: copy the folder to a local disk, or mount the share with locks",
-    errno.EOPNOTSUPP: "the disk or share cannot do that: copy the folder to a local disk, then repeat",
+    errno.ENOLCK: "the share has no locks: copy the folder to a local disk, or mount the share "
+    "with locks",
+    errno.EOPNOTSUPP: "the disk or share cannot do that: copy the folder to a local disk, then "
+    "repeat",
 }
 NAME_LETTERS = 64  # of a label that becomes part of file names
 
 
-def refuse_existing(path: Path) -> None:
-    """Raise OutputError where an output exists already, or cannot be made:
+# What can be found
 
-    before the work, not after it.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadyExists(Finding):
+    """An output exists, or appeared while recontour was working."""
+
+    meanwhile: bool = False
+
+    def sentence(self) -> str:
+        """Say so."""
+        since = "appeared meanwhile" if self.meanwhile else "exists"
+        return f"{since}, and recontour does not overwrite"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        if self.meanwhile:
+            return "choose another name, then repeat"
+        return "choose another name, or move it away"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoWritableFolder(Finding):
+    """The folder of an output is no folder, or must not be written to."""
+
+    folder: ScreenOnly[Path]
+
+    def sentence(self) -> str:
+        """Name the folder."""
+        return f"cannot be written: {self.folder} is no folder that you may write to"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose another folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemRefused(Finding):
+    """The operating system refused something, and another name, folder or permission helps."""
+
+    number: int | None  # errno
+    done: Literal["read", "written"] = "written"
+
+    def sentence(self) -> str:
+        """Repeat what the system says."""
+        return f"cannot be {self.done} ({system_words(self.number)})"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        if self.done == "read":
+            return "check its permissions, and those of the folders above it"
+        return "choose another name or folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFault(Finding):
+    """The machine, a disk or a share failed; the file is not to blame."""
+
+    number: int | None  # errno
+    done: Literal["read", "written"] = "read"
+
+    def sentence(self) -> str:
+        """Repeat what the system says."""
+        return f"could not be {self.done} ({system_words(self.number)})"
+
+    def remedy(self) -> str:
+        """Say what helps against this kind of failure."""
+        return REMEDIES.get(self.number or 0, "look up what the system reports, then repeat")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotFound(Finding):
+    """There is nothing at a path. expected: such as "a cohort". similar: what lies beside it."""
+
+    expected: FitToStore[str]
+    otherwise: FitToStore[str] = "check the path"
+    similar: ScreenOnly[Path | None] = None
+
+    def sentence(self) -> str:
+        """Say what is missing."""
+        return f"not found; {self.expected} is expected"
+
+    def remedy(self) -> str:
+        """Suggest what has a similar name, or else what helps."""
+        return f"did you mean {self.similar}?" if self.similar else self.otherwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPlainFile(Finding):
+    """A folder, a pipe or a device where a file is expected."""
+
+    is_folder: bool
+
+    def sentence(self) -> str:
+        """Say what it is."""
+        return "it is a folder" if self.is_folder else "it is not a plain file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooLarge(Finding):
+    """A file that should be small, and is not."""
+
+    most_bytes: int
+
+    def sentence(self) -> str:
+        """Name the limit."""
+        return f"it is larger than {self.most_bytes:,} bytes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemSays(Finding):
+    """The operating system's own reason, inside another finding."""
+
+    number: int | None  # errno
+
+    def sentence(self) -> str:
+        """Repeat it."""
+        return system_words(self.number)
+
+
+class UnreadableError(ValueError):
+    """A file cannot be read; whoever asked for it says which file it is and what helps.
+
+    finding: the reason, to be nested in another finding.
     """
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding)
+        self.finding = finding
+
+    def __str__(self) -> str:
+        return self.finding.sentence()
+
+
+def system_words(number: int | None) -> str:
+    """Return what the operating system calls an error.
+
+    >>> system_words(28)
+    'No space left on device'
+    """
+    return os.strerror(number) if number else "the system gives no reason"
+
+
+# Checks before the work
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise OutputError if an output exists or cannot be made: before the work, not after it."""
     try:
         path.lstat()
     except FileNotFoundError:
-        parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
-        if not os.access(parent, os.W_OK | os.X_OK):
-            raise OutputError(
-                f"{path} cannot be written: {parent} is no folder that you may write to"
-            ) from None
-    # a file where a folder should be, a name too long, a folder that may not be entered
-    except OSError as error:
+        _refuse_unwritable(path)
+    except OSError as error:  # a file in place of a folder, a long name, a folder without access
         raise output_error(path, error) from error
     else:
-        raise OutputError(
-            f"{path} exists; recontour does not overwrite. Choose another name, or move it away"
-        )
+        raise OutputError(AlreadyExists(path=path))
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Raise OutputError if the nearest folder above a path must not be written to."""
+    for folder in path.absolute().parents:
+        if os.path.lexists(folder):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise OutputError(NoWritableFolder(path=path, folder=folder))
+            return
+
+
+def similar_path(path: Path) -> Path | None:
+    """Return what lies beside a missing path under a similar name, if anything does."""
+    try:
+        entries = list(path.parent.iterdir())
+    except OSError:
+        return None
+    names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    close = get_close_matches(path.name, names, n=1)
+    return path.with_name(close[0]) if close else None
 
 
 def did_you_mean(path: Path) -> str:
-    """What lies beside a path that is not there and is called much the same, as the end of a
-    sentence; else empty.
-    """
-    try:
-        names = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
-    except OSError:
-        return ""
-    close = get_close_matches(path.name, names, n=1)
-    return f"; did you mean {path.with_name(close[0])}?" if close else ""
+    """Return `similar_path` as the end of a sentence."""
+    similar = similar_path(path)
+    return f"; did you mean {similar}?" if similar else ""
 
 
 def is_name(words: str, letters: int = NAME_LETTERS) -> bool:
-    """Whether words may become a file's or folder's name, or a part of one: within one folder,
-    visible, and printable.
+    """Return whether words may become a file name or part of one: visible, and in one folder.
 
-    Whatever becomes a path is asked this where it is read, not only where it is typed: a file from
-    elsewhere may hold an absolute path, or one that leads out of the folder it is put into.
+    Check whatever becomes a path where it is read, not only where it is typed: a file from
+    elsewhere may hold an absolute path, or one that leads out of its folder.
+
+    >>> is_name("Parotid_L"), is_name("../Parotid_L")
+    (True, False)
     """
     if not words.strip() or words[0] == "." or not words.isprintable():
         return False
-    return len(words) <= letters and not set("/\\") & set(words)  # DICOM parts text at a backslash
+    has_separator = "/" in words or "\\" in words  # DICOM splits text at a backslash
+    return len(words) <= letters and not has_separator
+
+
+# Reading
 
 
 def read_file(path: Path, most_bytes: int) -> bytes:
-    """What a file holds that should be small. A pipe or device, on which reading would wait, is not
-    opened.
+    """Return the content of a small file. A pipe or device, which could block, is not opened.
 
-    Raises: OSError: it cannot be read. ValueError: it is no plain file, or larger than that.
+    Raises:
+        OSError: it cannot be read.
+        UnreadableError: it is no plain file, or is larger than most_bytes.
     """
     refuse_no_file(path)
     with path.open("rb") as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise ValueError(f"it is larger than {most_bytes:,} bytes")
+        raise UnreadableError(TooLarge(most_bytes=most_bytes))
     return content
 
 
 def refuse_no_file(path: Path) -> None:
-    """Raise ValueError where a path, or what it links to, is a folder, pipe or device;
+    """Raise UnreadableError if a path is a folder, pipe or device, also behind a link.
 
-    OSError where it is nothing.
+    Raises: OSError: there is nothing, or it cannot be reached.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is no plain file")
+        raise UnreadableError(NoPlainFile(is_folder=stat.S_ISDIR(mode)))
+
+
+# Writing
 
 
 @contextmanager
 def whole_file(path: Path, *, replace: bool = False, mode: int = 0o666) -> Iterator[Path]:
-    """Give a temporary sibling to write to; it becomes `path` when the block ends, and is gone when
-    the block fails.
+    """Give a temporary sibling to write to; it becomes `path` when the block ends well.
 
-    Then it is on the disk, with its name. What a killed run left in the same folder is removed.
-    mode: who may do what with it, from the start; the user's umask takes from that.
-    Raises: OutputError: path exists or appears meanwhile (unless replace), or its folder cannot be
-        written to.
+    By then it is on the disk, with its name. If the block fails, the sibling is removed. What a
+    killed run left in the same folder is removed, too.
+    mode: the permissions from the start; the user's umask reduces them.
+    Raises:
+        OutputError: path exists or appears meanwhile (unless replace), or its folder cannot be
+            written to.
         FaultError: the disk is full, or fails.
     """
     if not replace:
@@ -131,11 +299,9 @@ def whole_file(path: Path, *, replace: bool = False, mode: int = 0o666) -> Itera
         make_folders(path.parent)
         sweep_once(path.parent.absolute())
         with held_file(path, mode) as partial:
-            granted = (
-                partial.stat().st_mode
-            )  # as the user's umask has it; some libraries write for the owner alone
+            permissions = partial.stat().st_mode  # some libraries make it for the owner alone
             yield partial
-            partial.chmod(granted)
+            partial.chmod(permissions)
             sync_file(partial)
             if replace:
                 partial.replace(path)
@@ -147,10 +313,7 @@ def whole_file(path: Path, *, replace: bool = False, mode: int = 0o666) -> Itera
 
 
 def _name(partial: Path, path: Path) -> None:
-    """Give a finished file its name;
-
-    unlike a rename, a link is never made over a file that appeared meanwhile.
-    """
+    """Give a finished file its name. Unlike a rename, a link never replaces a file."""
     try:
         path.hardlink_to(partial)
     except FileExistsError:
@@ -162,11 +325,12 @@ def _name(partial: Path, path: Path) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling folder to fill; it becomes `path` when the block ends, and is gone
-    when it fails.
+    """Give a temporary sibling folder to fill; it becomes `path` when the block ends well.
 
-    Then it is on the disk with all that is in it. What a killed run left beside it is removed.
-    Raises: OutputError: path exists or appears meanwhile, or its parent cannot be written to.
+    By then all of it is on the disk. If the block fails, the sibling is removed. What a killed run
+    left beside it is removed, too.
+    Raises:
+        OutputError: path exists or appears meanwhile, or its parent cannot be written to.
         FaultError: the disk is full, or fails.
     """
     refuse_existing(path)
@@ -183,7 +347,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, *, replace: bool = False, mode: int = 0o666) -> None:
-    """Write a text file whole or not at all; mode as of `whole_file`."""
+    """Write a text file whole or not at all; mode as in `whole_file`."""
     with whole_file(path, replace=replace, mode=mode) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -191,26 +355,26 @@ def write_text(path: Path, text: str, *, replace: bool = False, mode: int = 0o66
 def write_bytes(path: Path, content: bytes | memoryview, *, replace: bool = False) -> None:
     """Write a file whole or not at all.
 
-    Libraries, writing it themselves, would hide what the disk says.
+    A library that writes the file itself would hide what the disk reports.
     """
     with whole_file(path, replace=replace) as partial:
         partial.write_bytes(content)
 
 
+# What the operating system reports
+
+
 def output_error(path: Path, error: OSError) -> OutputError | FaultError:
-    """What the operating system said about an output, as an error of ours."""
+    """Return what the operating system reported about an output as an error of ours."""
     if error.errno in APPEARED:
-        return OutputError(
-            f"{path} appeared meanwhile; recontour does not overwrite. Choose another name, and repeat"
-        )
+        return OutputError(AlreadyExists(path=path, meanwhile=True))
     if error.errno in MENDABLE:
-        return OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another name or folder"
-        )
+        return OutputError(SystemRefused(path=path, number=error.errno))
     return machine_fault(path, error, "written")
 
 
-def machine_fault(path: Path, error: OSError, done: str = "read") -> FaultError:
-    """What the operating system said about a file that is not to blame, as an error of ours."""
-    remedy = REMEDIES.get(error.errno or 0, "see what the system says, then repeat")
-    return FaultError(f"{path} could not be {done} ({error.strerror or error}); {remedy}")
+def machine_fault(
+    path: Path, error: OSError, done: Literal["read", "written"] = "read"
+) -> FaultError:
+    """Return what the operating system reported about an innocent file as an error of ours."""
+    return FaultError(MachineFault(path=path, number=error.errno, done=done))

@@ -29,7 +29,7 @@ from recontour.wording import printable
 
 SCREEN_ONLY = "for the screen only"
 FIT_TO_STORE = "fit to store"
-HIDDEN = "(hidden)"
+HIDDEN = "[hidden]"
 
 Value = TypeVar("Value")
 AnyFinding = TypeVar("AnyFinding", bound="Finding")
@@ -73,14 +73,11 @@ def stored_words(finding: Finding) -> str:
 
 def fit_to_store(finding: AnyFinding) -> AnyFinding:
     """Return the same finding with its screen-only fields hidden, also in nested findings."""
-    of: Any = type(finding)
-    marks = _marks(of)
-    hidden = {}
-    for field in fields(finding):
-        value = getattr(finding, field.name)
-        is_private = marks[field.name] == SCREEN_ONLY
-        hidden[field.name] = _hidden(value) if is_private else _inside(value)
-    return replace(finding, **hidden)
+    kept: dict[str, Any] = {}
+    for name, value, mark in _values(finding):
+        kept[name] = _hidden(value) if mark == SCREEN_ONLY else _inside(value)
+    kept["path"] = None  # no stored line begins with a place
+    return replace(finding, **kept)
 
 
 def _hidden(value: Any) -> Any:
@@ -91,8 +88,6 @@ def _hidden(value: Any) -> Any:
         return HIDDEN if value else value
     if isinstance(value, tuple):
         return (HIDDEN,) if value else value
-    if value is None:
-        return None
     raise TypeError(f"a {type(value).__name__} cannot be hidden; use text, a path or a tuple")
 
 
@@ -109,37 +104,56 @@ def as_json(finding: Finding) -> dict[str, Any]:
     """Return a finding for `--json`.
 
     kind: what was found, such as "missing_slice"; stable between releases. message: the line for
-    the screen. facts: what may be stored. screen_only: what may name a patient.
+    the screen. facts: what may be stored. screen_only: what may name a patient; only there.
     """
-    of: Any = type(finding)
-    marks = _marks(of)
-    facts: dict[str, Any] = {}
-    screen_only: dict[str, Any] = {}
-    for field in fields(finding):
-        value = getattr(finding, field.name)
-        if value is not None:
-            part = screen_only if marks[field.name] == SCREEN_ONLY else facts
-            part[field.name] = _plain(value)
     return {
         "kind": kind(finding),
         "message": words(finding),
-        "facts": facts,
-        "screen_only": screen_only,
+        "facts": _facts(finding),
+        "screen_only": _screen_only(finding),
     }
+
+
+def _facts(finding: Finding) -> dict[str, Any]:
+    """Return the fields that may be stored; a nested finding is its kind and its facts."""
+    facts: dict[str, Any] = {}
+    for name, value, mark in _values(finding):
+        if mark == FIT_TO_STORE:
+            facts[name] = _plain(value)
+    return facts
+
+
+def _screen_only(finding: Finding) -> dict[str, Any]:
+    """Return the fields for the screen only, also those of nested findings."""
+    private: dict[str, Any] = {}
+    for name, value, mark in _values(finding):
+        if mark == SCREEN_ONLY:
+            private[name] = _plain(value)
+        elif isinstance(value, Finding) and (inside := _screen_only(value)):
+            private[name] = inside
+    return private
+
+
+def _values(finding: Finding) -> Iterator[tuple[str, Any, str]]:
+    """Yield each field that is set: its name, its value and its mark."""
+    of: Any = type(finding)
+    marks = _marks(of)
+    for field in fields(finding):
+        value = getattr(finding, field.name)
+        if value is not None:
+            yield field.name, value, marks[field.name]
 
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON can hold it."""
     if isinstance(value, Finding):
-        return as_json(value)
+        return {"kind": kind(value), **_facts(value)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple | frozenset):
         return [_plain(one) for one in value]
-    if isinstance(value, Path):
+    if isinstance(value, Path | str):
         return printable(str(value))
-    if isinstance(value, str):
-        return printable(value)
     return value
 
 
@@ -182,10 +196,3 @@ def _marks(of: Any) -> dict[str, str]:
         metadata = getattr(hints[field.name], "__metadata__", (FIT_TO_STORE,))
         marks[field.name] = metadata[0]
     return marks
-
-
-def kinds(of: type[Finding] = Finding) -> Iterator[type[Finding]]:
-    """Yield every kind of finding that has been imported."""
-    for subclass in of.__subclasses__():
-        yield subclass
-        yield from kinds(subclass)

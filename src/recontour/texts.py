@@ -1,7 +1,6 @@
-"""Text files: how those that others wrote are read, and how a CSV file is made that no spreadsheet
-runs.
+"""Text files: how those of others are read, and how a CSV file becomes harmless in a spreadsheet.
 
-Nothing here trusts a file: not that it is one, nor its size, nor how deep it is nested.
+Nothing here trusts a file: neither that it is one, nor its size, nor how deeply it is nested.
 """
 
 import csv
@@ -12,50 +11,128 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from recontour.files import REMEDIES, machine_fault, read_file
+from recontour.errors import OutputError
+from recontour.files import (
+    REMEDIES,
+    SystemSays,
+    UnreadableError,
+    machine_fault,
+    output_error,
+    read_file,
+)
+from recontour.findings import Finding, ScreenOnly
 
-MOST_BYTES = 256 * 2**20  # of a table; none of ours comes near
+MOST_TABLE_BYTES = 256 * 2**20  # far more than any table of ours
 MOST_TOML_BYTES = 2**18  # a file that a person writes
-# in one line of TOML outside quotes: reading a dotted name takes time by the square of its length
+# In one line of TOML outside quotes: the time to read a dotted name grows with its length squared.
 MOST_DOTS = 32
-UNFOLLOWED = sum(
-    getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
-)  # Windows has none
+# What opening a link or a pipe with UNFOLLOWED reports.
+NOT_PLAIN = {errno.ELOOP, errno.ENXIO}
+# Windows lacks these flags.
+UNFOLLOWED = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
 
-# or a comment; what is never closed goes on to the end of its line, or of the text
+# A comment or a quoted string of TOML. One that is never closed reaches to the end of its line; in
+# triple quotes, to the end of the text.
+_COMMENT = r"#[^\n]*"
+_TRIPLE_DOUBLE = r'"{3}(?:\\.|[^\\])*?(?:"{3}|\Z)'
+_TRIPLE_SINGLE = r"'{3}.*?(?:'{3}|\Z)"
+_DOUBLE = r'"(?:\\[^\n]|[^"\\\n])*"?'
+_SINGLE = r"'[^'\n]*'?"
 _QUOTED = re.compile(
-    r"""#[^\n]*|\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:\\[^\n]|[^"\\\n])*"?|'[^'\n]*'?""",
-    re.DOTALL,
+    "|".join((_COMMENT, _TRIPLE_DOUBLE, _TRIPLE_SINGLE, _DOUBLE, _SINGLE)), re.DOTALL
 )
 
-_CELL_BEGINS = (
-    r"(?:^|(?<=[;\t\r\n]))"  # where a spreadsheet may begin a cell, whatever separator it expects
-)
-# what it would run: a formula's first letter, also the wide ones
+# A spreadsheet may begin a cell after any of these separators, whichever it expects ...
+_CELL_BEGINS = r"(?:^|(?<=[;\t\r\n]))"
+# ... and would run what begins with one of these letters, also in their wide forms.
 _RUNS = r"(?='* *[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 _UNQUOTED = re.compile(_CELL_BEGINS + _RUNS)
 _APOSTROPHE = re.compile(_CELL_BEGINS + "'" + _RUNS)
 
 
-class UnreadableError(Exception):
-    """Why a file cannot be read, as the second half of a sentence;
+# What can be found
 
-    who reads it says which file, and what to do.
-    """
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotUtf8(Finding):
+    """A text file in another encoding."""
+
+    byte: int  # the first that is not UTF-8, counted from 1
+
+    def sentence(self) -> str:
+        """Say where the text ends to be UTF-8, and what helps."""
+        return f"it is not UTF-8 text (byte {self.byte}); save it as UTF-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotToml(Finding):
+    """A file that is not TOML."""
+
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Repeat the parser's reason."""
+        return f"it is not TOML: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyDots(Finding):
+    """A line of TOML whose dotted name would take very long to read."""
+
+    line: int
+
+    def sentence(self) -> str:
+        """Say where, and the limit."""
+        return f"more than {MOST_DOTS} dots in line {self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NestedTooDeep(Finding):
+    """A file with more levels than can be read."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "it is nested too deep"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberOutOfRange(Finding):
+    """A number with too many digits, or a date that does not exist."""
+
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Repeat the parser's reason."""
+        return f"it holds a number or a date that is out of range ({self.reason})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkInTheWay(Finding):
+    """A link, a pipe or a file with a second name where we would write."""
+
+    def sentence(self) -> str:
+        """Say what it is."""
+        return "it is a link, has a second name, or is not a plain file"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "remove it"
 
 
 # Reading
 
 
-def read_given(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
-    """Read a file that somebody gave us: a plain file, and not a huge one. A pipe or a device is
-    not waited for.
+def read_given(path: Path, most_bytes: int = MOST_TABLE_BYTES) -> bytes:
+    """Read a small plain file from somebody else. A pipe or a device is not opened.
 
-    Raises: UnreadableError; FileNotFoundError where there is nothing at all; FaultError: the
-        machine is to blame.
+    Raises:
+        UnreadableError: it cannot be read.
+        FileNotFoundError, NotADirectoryError: there is nothing.
+        FaultError: the machine is to blame.
     """
     try:
         return read_file(path, most_bytes)
@@ -64,104 +141,118 @@ def read_given(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     except OSError as error:
         if error.errno in REMEDIES:
             raise machine_fault(path, error) from error
-        raise UnreadableError(error.strerror or str(error)) from error
-    except ValueError as error:
-        raise UnreadableError(str(error)) from error
+        raise UnreadableError(SystemSays(number=error.errno)) from error
 
 
-def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
-    """Read a text file in UTF-8, with or without the mark that Windows' editors put in front.
+def read_text(path: Path, most_bytes: int = MOST_TABLE_BYTES) -> str:
+    """Read a UTF-8 text file, with or without the byte order mark of Windows editors.
 
-    Raises: UnreadableError; FileNotFoundError.
+    Raises: UnreadableError, FileNotFoundError, NotADirectoryError, FaultError: see `read_given`.
     """
+    content = read_given(path, most_bytes)
     try:
-        return read_given(path, most_bytes).decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableError(
-            f"it is not text in UTF-8 (byte {error.start + 1}); save it as UTF-8"
-        ) from error
+        raise UnreadableError(NotUtf8(byte=error.start + 1)) from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
-    Raises: UnreadableError; FileNotFoundError.
+    Raises: UnreadableError, FileNotFoundError, NotADirectoryError, FaultError: see `read_given`.
     """
     text = read_text(path, MOST_TOML_BYTES)
-    for line, words in enumerate(_QUOTED.sub(_without_words, text).split("\n"), start=1):
-        if words.count(".") > MOST_DOTS:
-            raise UnreadableError(f"more than {MOST_DOTS} dots in line {line}")
+    _refuse_many_dots(text)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UnreadableError(f"it is not TOML: {error}") from error
+        raise UnreadableError(NotToml(reason=str(error))) from error
     except RecursionError as error:
-        raise UnreadableError("it is nested too deep") from error
+        raise UnreadableError(NestedTooDeep()) from error
     except ValueError as error:  # Python limits the digits of a number, and the years of a date
-        raise UnreadableError(
-            f"it holds a number or a date that is out of range ({error})"
-        ) from error
+        raise UnreadableError(NumberOutOfRange(reason=str(error))) from error
 
 
-def _without_words(quoted: re.Match[str]) -> str:
-    """As many lines as what was quoted, and nothing in them."""
+def _refuse_many_dots(text: str) -> None:
+    unquoted = _QUOTED.sub(_line_breaks_of, text)
+    for line, words in enumerate(unquoted.split("\n"), start=1):
+        if words.count(".") > MOST_DOTS:
+            raise UnreadableError(TooManyDots(line=line))
+
+
+def _line_breaks_of(quoted: re.Match[str]) -> str:
     return "\n" * quoted[0].count("\n")
 
 
-# Files of ours, in folders that others can write to
+# Our own files in folders that others can write to
 
 
 def open_own(path: Path, *, append: bool) -> TextIO:
-    """Open a text file of ours to write over it, or to append to it; it is made where it is not
-    there.
+    """Open one of our own text files to overwrite it or to append to it; make it if need be.
 
-    Raises: OSError: it is a link, or has a second name, or is no plain file: what is written would
-        land elsewhere.
+    Raises:
+        OutputError: it is a link, has a second name or is no plain file, so that what is written
+            would land elsewhere; or it cannot be written.
+        FaultError: the machine is to blame.
     """
     flags = os.O_WRONLY | os.O_CREAT | UNFOLLOWED
-    descriptor = os.open(path, flags | os.O_APPEND if append else flags, 0o666)
-    about = os.fstat(descriptor)
-    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+    if append:
+        flags |= os.O_APPEND
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in NOT_PLAIN:
+            raise OutputError(LinkInTheWay(path=path)) from error
+        raise output_error(path, error) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(descriptor)
-        raise OSError(errno.ELOOP, "it is a link, or no plain file; remove it", str(path))
+        raise OutputError(LinkInTheWay(path=path))
     if not append:
         os.ftruncate(descriptor, 0)
-    return open(descriptor, "w", encoding="utf-8", errors="replace", newline="")  # of a descriptor
+    return open(descriptor, "w", encoding="utf-8", errors="replace", newline="")  # noqa: PTH123
 
 
 # CSV
 
 
 def csv_text(rows: Iterable[Sequence[str | int | float]]) -> str:
-    """Rows as CSV.
+    r"""Return rows as CSV. Text that a spreadsheet would run is made harmless; numbers stay.
 
-    Text that a spreadsheet would run is made harmless; numbers, also negative ones, stay numbers.
+    >>> csv_text([["=1+1", -2.5]])
+    "'=1+1,-2.5\n"
     """
     return "".join(map(_line, rows))
 
 
 def _line(row: Sequence[str | int | float]) -> str:
+    cells = [harmless(cell) if isinstance(cell, str) else cell for cell in row]
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")  # so that it quotes both letters
-    writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in row])
+    writer = csv.writer(text, lineterminator="\r\n")  # then it quotes both letters
+    writer.writerow(cells)
     return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def csv_rows(text: str) -> list[list[str]]:
-    """The rows of a CSV text; text that was made harmless is as it was. Raises: csv.Error."""
-    return [[as_it_was(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+    """Return the rows of a CSV text, with the original text of cells that were made harmless.
+
+    Raises: csv.Error.
+    """
+    rows = []
+    for row in csv.reader(io.StringIO(text, newline="")):
+        rows.append([as_it_was(cell) for cell in row])
+    return rows
 
 
 def harmless(text: str) -> str:
-    """Text with an apostrophe wherever a spreadsheet would take what follows for a formula.
+    """Put an apostrophe wherever a spreadsheet would take what follows for a formula.
 
-    That is at its start, and after what may separate cells in another country's spreadsheet. What
-    no text file can hold (half of a letter, as in a file's name that is not UTF-8) becomes a
-    question mark.
+    That is at the start, and after whatever may separate cells in another country's spreadsheet.
+    Half characters, as in a file name that is not UTF-8, become question marks.
     """
     return _UNQUOTED.sub("'", text).encode("utf-8", "replace").decode("utf-8")
 
 
 def as_it_was(cell: str) -> str:
-    """The text of which `harmless` made a cell."""
+    """Undo `harmless`."""
     return _APOSTROPHE.sub("", cell)

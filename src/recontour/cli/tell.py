@@ -31,7 +31,8 @@ from rich.text import Text
 from recontour.cohort import by_patient, with_one_ct
 from recontour.cohort.patients import doubt
 from recontour.errors import CohortError
-from recontour.texts import UnreadableError, csv_rows, read_text
+from recontour.files import UnreadableError
+from recontour.texts import csv_rows, read_text
 from recontour.wording import plural, printable, size_in_words
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ from recontour.errors import (
     OutputError,
     RecontourError,
 )
-from recontour.files import refuse_existing, write_text
+from recontour.files import UnreadableError, refuse_existing, write_text
 from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 from recontour.geometry.arrays import Mask
 from recontour.organs import (
@@ -62,7 +62,7 @@ from recontour.organs import (
 )
 from recontour.partials import locked_folder
 from recontour.progress import Progress, quiet
-from recontour.texts import UnreadableError, csv_rows, csv_text, read_text
+from recontour.texts import csv_rows, csv_text, read_text
 from recontour.wording import printable
 
 Rows = list[list[str]]

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from recontour.cohort.store import Case, with_one_ct
 from recontour.errors import CohortError, FaultError, OutputError
-from recontour.files import write_text
-from recontour.texts import UnreadableError, read_given
+from recontour.files import UnreadableError, write_text
+from recontour.texts import read_given
 
 SALT_FILE = ".recontour-salt"
 SALT = re.compile(r"recontour salt 1\n([0-9a-f]{64})\n")

@@ -57,10 +57,10 @@ from recontour.dicom.series import (
     stored_pixels,
 )
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, OutputError, SettingsError
-from recontour.files import refuse_existing, whole_folder, write_text
+from recontour.files import UnreadableError, refuse_existing, whole_folder, write_text
 from recontour.organs.names import NameRow, match_drawn, ordered, read_user_map
 from recontour.progress import Progress, quiet
-from recontour.texts import UnreadableError, read_text
+from recontour.texts import read_text
 
 CONTOUR_DATA = Tag("ContourData")
 NUMBER = re.compile(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*")

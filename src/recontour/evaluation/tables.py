@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recontour.errors import ScoresError
-from recontour.files import write_text
-from recontour.texts import UnreadableError, csv_rows, csv_text, read_text
+from recontour.files import UnreadableError, write_text
+from recontour.texts import csv_rows, csv_text, read_text
 
 SCORE_COLUMNS = (
     "case",

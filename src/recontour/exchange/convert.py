@@ -21,10 +21,10 @@ from recontour.dicom import (
 )
 from recontour.errors import LabelsError
 from recontour.exchange.nifti import is_nifti, read_labels
-from recontour.files import did_you_mean, refuse_existing
+from recontour.files import UnreadableError, did_you_mean, refuse_existing
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
-from recontour.texts import UnreadableError, read_text
+from recontour.texts import read_text
 
 ENDINGS = (".nii.gz", ".nii")
 OTHERS = {  # endings of labels that are not read, and what they are

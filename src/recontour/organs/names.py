@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from recontour.errors import NamesError
-from recontour.texts import UnreadableError, read_toml
+from recontour.files import UnreadableError
+from recontour.texts import read_toml
 from recontour.wording import shown
 
 Status = Literal["mapped", "ignored", "ambiguous"]

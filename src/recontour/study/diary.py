@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import TextIO
 
 from recontour.errors import ScoresError
-from recontour.files import output_error
+from recontour.files import UnreadableError, output_error
 from recontour.study.results import Point
 from recontour.syncing import make_folders
-from recontour.texts import UnreadableError, open_own, read_text
+from recontour.texts import open_own, read_text
 from recontour.training.loop import Step
 
 SYNC_SECONDS = 1.0

@@ -27,11 +27,11 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from recontour.errors import ScoresError
 from recontour.evaluation import CaseScore, read_scores, write_scores
-from recontour.files import whole_file, write_text
+from recontour.files import UnreadableError, whole_file, write_text
 from recontour.geometry.arrays import Mask
 from recontour.study.cells import Cell
 from recontour.study.settings import mistakes
-from recontour.texts import UnreadableError, read_given
+from recontour.texts import read_given
 from recontour.wording import shown
 
 MOST_RESULT_BYTES = 2**26

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from recontour.cohort import Cohort
 from recontour.errors import FaultError, OutputError, RecontourError, SettingsError
-from recontour.files import output_error, write_text
+from recontour.files import UnreadableError, output_error, write_text
 from recontour.network import Network
 from recontour.processes import HeldError, ended_by_signals, held, ignore_signals, script_left_out
 from recontour.progress import Progress
@@ -45,7 +45,7 @@ from recontour.study.split import (
     write_split,
 )
 from recontour.syncing import make_folders
-from recontour.texts import MOST_TOML_BYTES, UnreadableError, open_own, read_given
+from recontour.texts import MOST_TOML_BYTES, open_own, read_given
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 from recontour.wording import printable

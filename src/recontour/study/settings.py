@@ -24,9 +24,10 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from recontour.errors import SettingsError
+from recontour.files import UnreadableError
 from recontour.organs import is_tg263
 from recontour.processes import cores
-from recontour.texts import UnreadableError, read_toml
+from recontour.texts import read_toml
 from recontour.wording import printable, shown
 
 MOST_CELLS = 20_000

@@ -15,9 +15,9 @@ import numpy as np
 from recontour.cohort import Case, Cohort, by_patient, patient_names, with_one_ct
 from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
-from recontour.files import write_text
+from recontour.files import UnreadableError, write_text
 from recontour.study.settings import CentreSettings
-from recontour.texts import UnreadableError, as_it_was, csv_text, read_text
+from recontour.texts import as_it_was, csv_text, read_text
 from recontour.wording import MOST_SHOWN, plural, shown
 
 FOLDS = ("train", "validation", "test")

@@ -1,0 +1,158 @@
+"""Facts before words: what may be stored, and what is for the screen only."""
+
+import logging
+import pickle
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+import recontour
+from recontour.errors import MissingSliceError, RecontourError
+from recontour.findings import (
+    FIT_TO_STORE,
+    SCREEN_ONLY,
+    Finding,
+    FitToStore,
+    ScreenOnly,
+    as_json,
+    fit_to_store,
+    kind,
+    log_finding,
+    stored_words,
+    words,
+)
+
+NAME = "MUSTERMANN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoNumber(Finding):
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        return f"no number ({self.reason})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddSlope(Finding):
+    keyword: FitToStore[str]
+    names: ScreenOnly[tuple[str, ...]]
+    below_mm: float
+    why: Finding
+
+    def sentence(self) -> str:
+        return f"{self.keyword} {self.below_mm} {', '.join(self.names)}: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        return "export it again"
+
+
+FOUND = OddSlope(
+    path=Path(f"/data/{NAME}"),
+    case="centre-1",
+    organ="Parotid_L",
+    keyword="RescaleSlope",
+    names=(NAME, f"{NAME}2"),
+    below_mm=1.5,
+    why=NoNumber(reason=NAME),
+)
+
+
+def test_the_line_says_where_what_and_what_to_do() -> None:
+    assert words(FOUND) == (
+        "/data/MUSTERMANN: centre-1: Parotid_L: RescaleSlope 1.5 MUSTERMANN, MUSTERMANN2: "
+        "no number (MUSTERMANN); export it again"
+    )
+
+
+def test_what_is_stored_is_built_of_what_may_be() -> None:
+    assert stored_words(FOUND) == (
+        "centre-1: Parotid_L: RescaleSlope 1.5 [hidden]: no number ([hidden]); export it again"
+    )
+    assert NAME not in repr(fit_to_store(FOUND))
+    assert fit_to_store(fit_to_store(FOUND)) == fit_to_store(FOUND)
+
+
+def test_json_keeps_the_two_apart() -> None:
+    found = as_json(FOUND)
+    assert found["kind"] == kind(FOUND) == "odd_slope"
+    assert found["message"] == words(FOUND)
+    assert found["facts"]["below_mm"] == 1.5
+    assert found["facts"]["organ"] == "Parotid_L"
+    assert NAME not in repr(found["facts"])
+    assert found["facts"]["why"] == {"kind": "no_number"}
+    assert found["screen_only"] == {
+        "path": f"/data/{NAME}",
+        "names": [NAME, f"{NAME}2"],
+        "why": {"reason": NAME},
+    }
+
+
+def test_the_log_names_nobody_but_its_handler_knows(caplog: pytest.LogCaptureFixture) -> None:
+    log_finding(logging.getLogger("recontour.test"), logging.WARNING, FOUND)
+    (record,) = caplog.records
+    assert NAME not in record.getMessage()
+    assert vars(record)["finding"] == FOUND
+
+
+def test_a_number_cannot_be_hidden() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Wrong(Finding):
+        age: ScreenOnly[int]
+
+    with pytest.raises(TypeError, match="cannot be hidden"):
+        stored_words(Wrong(age=3))
+
+
+def test_an_error_is_its_finding_also_in_another_process() -> None:
+    error = MissingSliceError(FOUND)
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, MissingSliceError)
+    assert again.finding == FOUND
+    assert str(again) == str(error) == words(FOUND)
+    assert isinstance(again, RecontourError)
+
+
+def every_kind() -> list[type[Finding]]:
+    """Every kind of finding in the package, once."""
+    found = []
+    for name in (module.name for module in walk_packages(recontour.__path__, "recontour.")):
+        if not name.endswith("__main__"):
+            own = vars(import_module(name)).values()
+            found += [one for one in own if is_kind(one) and one.__module__ == name]
+    return found
+
+
+def is_kind(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Finding) and thing is not Finding
+
+
+def holds_text(hint: Any) -> bool:
+    """Whether a type without a mark can hold text from anywhere."""
+    if hint in (str, bytes, Path, Any, object):
+        return True
+    if hasattr(hint, "__metadata__"):
+        return False
+    is_literal = str(hint).startswith("typing.Literal")
+    return not is_literal and any(map(holds_text, get_args(hint)))
+
+
+def test_every_text_of_every_finding_says_whether_it_may_be_stored() -> None:
+    found = every_kind()
+    assert len(found) > 10
+    for one in found:
+        hints = get_type_hints(one, include_extras=True)
+        unmarked = [field.name for field in fields(one) if holds_text(hints[field.name])]
+        assert not unmarked, f"{one.__module__}.{one.__name__}: {unmarked}"
+        for field in fields(one):
+            marks = getattr(hints[field.name], "__metadata__", (FIT_TO_STORE,))
+            assert marks in ((FIT_TO_STORE,), (SCREEN_ONLY,))
+
+
+def test_kinds_have_names_of_their_own() -> None:
+    names = [one.__name__ for one in every_kind()]
+    assert sorted(names) == sorted(set(names))
