@@ -1,11 +1,10 @@
-"""Temporary siblings of outputs: how they are named, held while they are written, and swept after a
-kill.
+"""Temporary siblings of outputs: their names, their locks, and their removal after a kill.
 
 `.NAME.MACHINE-BOOT-SPACE-PROCESS-RANDOM.partial` lies beside the output NAME until that is whole.
 Its writer holds a lock on it, which ends with the process. The next run that writes into the folder
-removes partials that nobody holds. A live one must never be removed, not even on a share where
-locks do not work: where there is no lock, a partial counts as abandoned only if its process is
-known to be gone, or nothing in it has changed for a day.
+removes partials that nobody holds. A partial in use must never be removed, not even on a share
+without locks: there it counts as abandoned only if its process is known to be gone, or if nothing
+in it has changed for a day.
 """
 
 import errno
@@ -29,17 +28,18 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# of the output's name in the partial's: with the rest it fits the 255 bytes that names may have
+# How much of the output's name goes into the partial's; file names may have 255 bytes.
 NAME_BYTES = 100
 DAY_SECONDS = 86_400
 PARTIAL = re.compile(
-    r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<space>[0-9a-f]+)-(?P<process>\d+)-[0-9a-f]{8}\.partial",
+    r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<space>[0-9a-f]+)"
+    r"-(?P<process>\d+)-[0-9a-f]{8}\.partial",
     re.DOTALL,
 )
 
 
 class Lock(Enum):
-    """What came of the wish to lock a file or folder."""
+    """The answer to a request for a lock."""
 
     OURS = "ours"
     ANOTHERS = "another's"
@@ -47,10 +47,7 @@ class Lock(Enum):
 
 
 class _Here(NamedTuple):
-    """Where this process runs:
-
-    hashes that tell one machine, its start and its space of process numbers from others.
-    """
+    """Where this process runs: hashes of the machine, its last boot and its PID namespace."""
 
     machine: str
     boot: str
@@ -59,16 +56,15 @@ class _Here(NamedTuple):
 
 @contextmanager
 def held_file(path: Path, mode: int) -> Iterator[Path]:
-    """Give a new empty sibling of a path, held until the block ends; it is gone then, unless it was
-    renamed.
+    """Give a new empty sibling file of a path, held until the block ends.
 
-    mode: its permissions; the user's umask takes from that. Raises: OSError.
+    Unless it was renamed, it is removed then.
+    mode: its permissions; the user's umask reduces them. Raises: OSError.
     """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     while True:
         partial = _sibling(path)
-        descriptor = os.open(
-            partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode
-        )
+        descriptor = os.open(partial, flags, mode)
         if _hold(descriptor, partial):
             break
     try:
@@ -81,10 +77,9 @@ def held_file(path: Path, mode: int) -> Iterator[Path]:
 
 @contextmanager
 def held_folder(path: Path) -> Iterator[Path]:
-    """Give a new empty sibling folder of a path, held until the block ends; it is gone then, unless
-    it was renamed.
+    """Give a new empty sibling folder of a path, held until the block ends.
 
-    Raises: OSError.
+    Unless it was renamed, it is removed then. Raises: OSError.
     """
     while True:
         partial = _sibling(path)
@@ -101,7 +96,7 @@ def held_folder(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the partials in a folder that nobody holds any more. What cannot be removed stays."""
+    """Remove abandoned partials from a folder. What cannot be removed stays."""
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
             if PARTIAL.fullmatch(entry.name):
@@ -111,33 +106,28 @@ def sweep(folder: Path) -> None:
 
 @cache
 def sweep_once(folder: Path) -> None:
-    """Sweep a folder, unless this process has done so:
-
-    who writes a thousand files into it lists it once.
-    """
+    """Sweep a folder once per process, so that writing a thousand files lists it only once."""
     sweep(folder)
 
 
 def lock(descriptor: int, *, wait: bool = False) -> Lock:
-    """Lock an open file or folder against other processes;
-
-    the lock ends when the descriptor is closed.
-    """
+    """Lock an open file or folder against other processes until the descriptor is closed."""
     if fcntl is None:
         return Lock.NONE
+    how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, how)
     except OSError as error:
-        return Lock.ANOTHERS if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else Lock.NONE
+        is_held = error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        return Lock.ANOTHERS if is_held else Lock.NONE
     return Lock.OURS
 
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes out that lock the same folder, where its file system has locks; wait for
-    those within.
+    """Let only one process at a time into the block per folder, where there are locks.
 
-    The lock is on the folder itself: nothing is left in it, even after a kill.
+    The lock is on the folder itself, so nothing is left behind in it, even after a kill.
     """
     descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
@@ -149,11 +139,12 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def _sibling(path: Path) -> Path:
-    """A sibling's name that nothing else has, and that says who writes it."""
+    """Return a unique name for a sibling, which says who writes it."""
     here = _here()
-    begin = path.name.encode("utf-8", "surrogateescape")[:NAME_BYTES].decode("utf-8", "ignore")
-    by = f"{here.machine}-{here.boot}-{here.space}-{os.getpid()}"
-    return path.with_name(f".{begin}.{by}-{uuid4().hex[:8]}.partial")
+    name = path.name.encode("utf-8", "surrogateescape")
+    begin = name[:NAME_BYTES].decode("utf-8", "ignore")
+    writer = f"{here.machine}-{here.boot}-{here.space}-{os.getpid()}"
+    return path.with_name(f".{begin}.{writer}-{uuid4().hex[:8]}.partial")
 
 
 @cache
@@ -162,7 +153,7 @@ def _here() -> _Here:
     boot = _text("/proc/sys/kernel/random/boot_id") or machine
     space = 0
     with suppress(OSError):
-        space = os.stat("/proc/self/ns/pid").st_ino  # a container counts its processes on its own
+        space = os.stat("/proc/self/ns/pid").st_ino  # each container numbers its own processes
     return _Here(_hash(machine), _hash(boot), f"{space:x}")
 
 
@@ -178,10 +169,7 @@ def _hash(words: str) -> str:
 
 
 def _hold(descriptor: int | None, partial: Path) -> bool:
-    """Lock a partial that was just made;
-
-    whether it is still there, since a sweep may have come first.
-    """
+    """Lock a new partial; return whether it still exists, since a sweep may have come first."""
     if descriptor is None or fcntl is None:
         return True
     if lock(descriptor) is not Lock.ANOTHERS and os.path.lexists(partial):
@@ -200,9 +188,8 @@ def _remove_if_abandoned(partial: Path) -> None:
     is_folder = _is_folder(partial)
     if is_folder is None:
         return
-    descriptor = os.open(
-        partial, (os.O_RDONLY if is_folder else os.O_RDWR) | getattr(os, "O_NOFOLLOW", 0)
-    )
+    access = os.O_RDONLY if is_folder else os.O_RDWR
+    descriptor = os.open(partial, access | getattr(os, "O_NOFOLLOW", 0))
     try:
         if not _is_abandoned(partial, lock(descriptor)):
             return
@@ -215,7 +202,7 @@ def _remove_if_abandoned(partial: Path) -> None:
 
 
 def _is_folder(partial: Path) -> bool | None:
-    """Whether a partial is a folder; None if it is neither that nor a file, and so none of ours."""
+    """Return whether a partial is a folder; None if it is neither folder nor file: not ours."""
     mode = partial.lstat().st_mode
     if stat.S_ISDIR(mode):
         return True
@@ -223,26 +210,27 @@ def _is_folder(partial: Path) -> bool | None:
 
 
 def _is_abandoned(partial: Path, found: Lock) -> bool:
-    """Whether nobody writes a partial any more. found: what came of the wish to lock it."""
-    told = PARTIAL.fullmatch(partial.name)
-    assert told
+    """Return whether nobody writes a partial any more. found: the answer when we asked to lock it."""
+    writer = PARTIAL.fullmatch(partial.name)
+    assert writer
     if found is Lock.ANOTHERS:
         return False
-    here, process = _here(), int(told["process"])
-    if (told["boot"], told["space"]) == (here.boot, here.space):
+    here = _here()
+    process = int(writer["process"])
+    if (writer["boot"], writer["space"]) == (here.boot, here.space):
         if process == os.getpid():
             return False
         if not _runs(process):
             return True
-    is_one_kernel = told["boot"] == here.boot or told["machine"] == here.machine
-    if found is Lock.OURS and is_one_kernel:  # the lock of a live writer would have shown
+    is_one_kernel = writer["boot"] == here.boot or writer["machine"] == here.machine
+    if found is Lock.OURS and is_one_kernel:  # a live writer would have held the lock
         return True
     return time.time() - _last_change(partial) > DAY_SECONDS
 
 
 def _runs(process: int) -> bool:
-    """Whether a process of this machine lives, as far as can be told."""
-    if os.name == "nt":  # there, signal 0 is Ctrl-C
+    """Return whether a process of this machine is alive, as far as one can tell."""
+    if os.name == "nt":  # signal 0 is Ctrl-C on Windows
         return True
     try:
         os.kill(process, 0)
@@ -254,9 +242,9 @@ def _runs(process: int) -> bool:
 
 
 def _last_change(partial: Path) -> float:
-    """When a partial or anything in it was last changed, in seconds since 1970."""
-    places = [
-        partial,
-        *(Path(place, name) for place, _, names in os.walk(partial) for name in names),
-    ]
-    return max(place.lstat().st_mtime for place in places)
+    """Return when a partial, or anything in it, last changed, in seconds since 1970."""
+    latest = partial.lstat().st_mtime
+    for place, _, names in os.walk(partial):
+        for name in names:
+            latest = max(latest, Path(place, name).lstat().st_mtime)
+    return latest

@@ -1,6 +1,4 @@
-"""How a process ends when it is asked to, how others are started beside it, and how they keep out
-of one folder.
-"""
+"""How a process ends when asked to, starts others, and keeps others out of its folder."""
 
 import errno
 import os
@@ -11,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -18,13 +17,15 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-IMPATIENCE_SECONDS = (
-    5.0  # within which a signal that is sent again means no more than the first one
-)
-ENDING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
-# What file systems without file locks say: NFS without lockd, some FUSE, clusters' file systems
+from recontour.findings import Finding, ScreenOnly
+
+# A signal that is repeated within this time means no more than the first one.
+IMPATIENCE_SECONDS = 5.0
+# The signals that ask a process to end; Windows has no SIGHUP.
+ENDING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):
+    ENDING.append(signal.SIGHUP)
+# What file systems without file locks answer: NFS without lockd, some FUSE, cluster file systems
 # mounted without flock.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 Handler = Callable[[int, FrameType | None], Any]
@@ -36,14 +37,12 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def ended_by_signals(*, for_good: bool = False) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does: by a KeyboardInterrupt, once, so that it
-    can clean up.
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that it can clean up.
 
-    A signal that is ignored (`nohup`) stays ignored, and one that somebody else handles is theirs.
-    Elsewhere than in
-    the main thread nothing changes: Python does not let another thread say what a signal does.
-    for_good: the process ends, too, once a signal has ended the block, and heeds no other on its
-        way.
+    Each raises one KeyboardInterrupt. A signal that is ignored (`nohup`) stays ignored, and one
+    that somebody else handles is left alone. Outside the main thread nothing changes, since Python
+    allows only that thread to handle signals.
+    for_good: after such a signal the process is about to end and ignores further ones.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -72,9 +71,7 @@ def ended_by_signals(*, for_good: bool = False) -> Iterator[None]:
 
 @contextmanager
 def signals_later() -> Iterator[None]:
-    """Let signals wait while another process is started, which would begin with this one's way to
-    end.
-    """
+    """Delay signals while another process starts, which would inherit this one's handlers."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -86,7 +83,7 @@ def signals_later() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """Leave it to the process that started this one to say when it ends."""
+    """Let the parent process decide when this one ends."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
@@ -94,25 +91,24 @@ def ignore_signals() -> None:
 
 
 class Unbroken:
-    """Holds back the signals that would break something off in the middle, until it is whole.
+    """Hold back signals that would interrupt something halfway.
 
-    `with unbroken:` around what must not be broken off; `unbroken.heed()` where it may be. A signal
-    that comes again after a few seconds breaks it off nevertheless, and `broken` says so.
+    Put `with unbroken:` around the whole, and call `unbroken.heed()` where an interruption does no
+    harm. A signal that is repeated after a few seconds interrupts at once; `broken` is then True.
     """
 
     def __init__(self) -> None:
         self.broken = False
         self._handlers: dict[int, Handler] = {}
-        self._came: tuple[int, float] | None = None  # the first signal, and when
+        self._came: tuple[int, float] | None = None  # the first signal, and its time
 
     def __enter__(self) -> "Unbroken":
         if threading.current_thread() is threading.main_thread():
-            handlers = {number: signal.getsignal(number) for number in ENDING}
-            self._handlers = {
-                number: handler for number, handler in handlers.items() if callable(handler)
-            }
-            for number in self._handlers:
-                signal.signal(number, self._hold)
+            for number in ENDING:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._hold)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,7 +116,7 @@ class Unbroken:
             signal.signal(number, handler)
 
     def heed(self) -> None:
-        """Do now what a signal that was held back asks for."""
+        """Act on a signal that was held back."""
         if self._came:
             number, _ = self._came
             self._came = None
@@ -147,10 +143,10 @@ def cores() -> int:
 
 @contextmanager
 def script_left_out() -> Iterator[None]:
-    """Let processes that are spawned meanwhile start without the user's script.
+    """Start processes without the user's script.
 
     multiprocessing would run it again in each of them, and a plain script, without `if __name__ ==
-    "__main__":`, would then do its work again. What these processes run lies in recontour.
+    "__main__":`, would repeat its work. These processes run only what lies in recontour.
     """
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -160,17 +156,45 @@ def script_left_out() -> Iterator[None]:
         sys.modules["__main__"] = script
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderInUse(Finding):
+    """Another process works in a folder. mark: the file that says so, where there are no locks."""
+
+    mark: ScreenOnly[Path | None] = None
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "another process is working in this folder"
+
+    def remedy(self) -> str:
+        """Say what helps, also after a process that was killed."""
+        wait = "wait until it has finished, or choose another --out"
+        if self.mark is None:
+            return wait
+        return (
+            f"{wait}. This file system has no locks: if no such process exists, for example because "
+            f"it was killed on another machine, delete {self.mark}"
+        )
+
+
 class HeldError(Exception):
-    """Another process holds a folder's lock; the text says what to do where that may be untrue."""
+    """Another process holds a folder's lock.
+
+    mark: the file to delete if that is not true; None where the file system has locks.
+    """
+
+    def __init__(self, mark: Path | None = None) -> None:
+        super().__init__(mark)
+        self.mark = mark
 
 
 @contextmanager
 def held(lock: Path) -> Iterator[None]:
     """Hold a lock while the block runs, so that no other process works in the lock's folder.
 
-    The system's lock on a file ends with its process, even if that is killed. Where the file system
-    has none, a file beside it, `NAME.held`, says which process of which machine holds it; one of a
-    process of this machine that has ended does not count.
+    A lock of the file system ends with its process, even if that is killed. Where there are no
+    locks, the file `NAME.held` names the process and its machine; if that process ran on this
+    machine and has ended, the file does not count.
     Raises: HeldError: another process holds it. OSError.
     """
     taken = _taken(lock)
@@ -188,7 +212,7 @@ def _taken(lock: Path) -> BaseFileLock:
             taken.acquire()
             return taken
     except Timeout:
-        raise HeldError("") from None
+        raise HeldError from None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -197,8 +221,5 @@ def _taken(lock: Path) -> BaseFileLock:
     try:
         soft.acquire()
     except Timeout:
-        raise HeldError(
-            f"; if none does, for example because it was killed on another machine, delete {mark}: this file system "
-            "has no locks"
-        ) from None
+        raise HeldError(mark) from None
     return soft

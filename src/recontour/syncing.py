@@ -1,8 +1,7 @@
-"""What is written reaches the disk: a power cut right after a command that ended well loses
-nothing.
+"""Make sure that what is written reaches the disk, so that a power cut after a command loses nothing.
 
-A file's content and its name are two things to the disk. The file's own sync keeps the content; the
-name, and what a rename made of it, is kept by the sync of the folder that the file lies in.
+To the disk, a file's content and its name are two things. Syncing the file keeps its content;
+syncing its folder keeps its name, and so a rename.
 """
 
 import errno
@@ -11,21 +10,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-AT_ONCE = (
-    8  # files synced side by side: the file system answers several with one write of its journal
-)
-NO_FOLDER_SYNC = {
-    errno.EINVAL,
-    errno.EBADF,
-    errno.ENOTSUP,
-    errno.ENOSYS,
-}  # what some shares say of folders
+# Files synced in parallel: a file system can answer several with one write of its journal.
+AT_ONCE = 8
+# What some shares answer when a folder is synced.
+NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS}
 
 
 def sync_file(path: Path) -> None:
     """Return when a file's content is on the disk. Raises: OSError: the disk failed."""
     try:
-        descriptor = os.open(path, os.O_RDWR)  # Windows syncs only what may be written
+        descriptor = os.open(path, os.O_RDWR)  # Windows syncs only files that are open for writing
     except PermissionError:
         descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -35,11 +29,11 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Return when the names in a folder are on the disk, where its file system can say so.
+    """Return when the names in a folder are on the disk, if its file system can tell.
 
     Raises: OSError: the disk failed.
     """
-    if os.name == "nt":  # it opens no folder
+    if os.name == "nt":  # Windows cannot open folders
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -52,9 +46,9 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Return when a folder with everything in it is on the disk:
+    """Return when a folder and everything in it is on the disk.
 
-    first the files, then the folders, deepest first.
+    Files come first, then folders, the deepest first.
     """
     files: list[Path] = []
     folders: list[Path] = []
@@ -70,15 +64,15 @@ def sync_tree(folder: Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder, and those above it that are not there; their names are on the disk then."""
+    """Make a folder and any missing folders above it; then their names are on the disk."""
     for made in reversed(list(_missing(folder))):
         made.mkdir(exist_ok=True)
         sync_folder(made.parent)
-    folder.mkdir(exist_ok=True)  # raises where something else is in the way
+    folder.mkdir(exist_ok=True)  # raises if something else is in the way
 
 
 def _missing(folder: Path) -> Iterator[Path]:
-    """A folder and those above it, as far as they are not there."""
+    """Yield a folder and those above it, up to the first that exists."""
     for place in (folder, *folder.parents):
         if os.path.lexists(place):
             return

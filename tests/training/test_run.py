@@ -234,7 +234,7 @@ def test_without_the_system_s_locks_it_trains_and_keeps_others_out(
     monkeypatch.setattr("fcntl.flock", no_locks)
     first = steps(network(), north, tmp_path)
     next(first)
-    with pytest.raises(SettingsError, match=r"another process trains there.* delete .*lock.held"):
+    with pytest.raises(SettingsError, match=r"another process is working.* delete .*lock.held"):
         next(steps(network(), north, tmp_path, resume=True))
     first.close()  # type: ignore[attr-defined]  # a generator
     assert not (tmp_path / "lock.held").exists()

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from recontour.errors import FaultError, RecontourError, ResumeError, SettingsError
 from recontour.files import output_error, write_bytes
 from recontour.network import Network
-from recontour.processes import HeldError, cores, held
+from recontour.processes import FolderInUse, HeldError, cores, held
 from recontour.syncing import make_folders
 from recontour.training import checkpoint
 from recontour.training.batches import Batches
@@ -215,9 +215,7 @@ def _held(folder: RunFolder) -> Iterator[None]:
         with held(folder.path / "lock"):
             yield
     except HeldError as error:
-        raise SettingsError(
-            f"{folder.path}: another process trains there; wait for it, or choose another --out{error}"
-        ) from None
+        raise SettingsError(FolderInUse(path=folder.path, mark=error.mark)) from None
     except OSError as error:
         raise output_error(folder.path, error) from error
 
