@@ -38,7 +38,7 @@ from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.report import About, write_report
 from recontour.exchange.nifti import affine_ras, write_nifti
 from recontour.files import refuse_existing, whole_folder
-from recontour.findings import log_finding, stored_words
+from recontour.findings import log_finding, stored_words, words
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model
@@ -190,7 +190,7 @@ def contour(
 
     WRITERS[format](out, found(), scan, Authorship(model=_title(loaded, model)))
     progress("contouring", len(wanted), len(wanted), "")
-    warnings = [*scan.notes, *sides_swapped(middles)]
+    warnings = [*scan.notes, *map(words, sides_swapped(middles))]
     not_found = tuple(organ for organ in wanted if organ not in volumes)
     if len(not_found) > len(volumes):
         warnings.append(
@@ -240,7 +240,7 @@ def evaluate(
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
     known = [stored_words(warning) for warning in warnings]
-    unknown = [words] if (words := doubt(cases)) else []
+    unknown = [doubtful] if (doubtful := doubt(cases)) else []
     scores: list[CaseScore] = []
     pictures: dict[
         tuple[str, str], dict[int, dict[str, npt.NDArray[np.uint8]]]

@@ -37,6 +37,7 @@ from recontour.dicom import (
 )
 from recontour.errors import CohortError, FaultError, NoSeriesError
 from recontour.geometry import raster
+from recontour.organs.findings import NothingDrawn, SeveralClaims
 from recontour.partials import Lock
 
 ORGANS = {  # as OpenKBP's arrays order them
@@ -196,9 +197,8 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("Brainstem", "Parotid_L")
     assert any("Larynx: none of its contours shows" in note for note in report.notes)
-    assert [(row.roi_name, row.reason) for row, _ in report.names if row.status == "ignored"] == [
-        ("Parotid_L", "no area is drawn")
-    ]
+    ignored = [row for row, _ in report.names if row.status == "ignored"]
+    assert [(row.roi_name, row.reason) for row in ignored] == [("Parotid_L", NothingDrawn())]
 
 
 @pytest.mark.parametrize(
@@ -382,9 +382,7 @@ def test_two_rois_of_one_name_are_neither_taken_nor_said_to_be_mappable(
     report = import_archive(read_archive(tmp_path / "dicom"), cohort, {"brainstem": "Brainstem"})
     assert cohort.organs == ("SpinalCord",)
     reasons = {row.reason for row, _ in report.names if row.status == "ambiguous"}
-    assert reasons == {
-        "2 ROIs would be Brainstem; their name is the same, so rename all but one where they were drawn"
-    }
+    assert reasons == {SeveralClaims(claimed="Brainstem", rois=2, of_one_name=True)}
 
 
 def test_contours_without_end_cost_their_organ_and_no_other(tmp_path: Path, cohort: Cohort) -> None:
@@ -918,7 +916,7 @@ def test_a_segmentation_is_imported_as_its_ct_s_structures(tmp_path: Path, cohor
     assert set(case.organs) == {"Brainstem", "Parotid_L"}
     np.testing.assert_array_equal(case.mask("Brainstem"), seg_masks()["Brain Stem"])
     np.testing.assert_array_equal(case.mask("Parotid_L"), seg_masks()["LT PAROTID"])
-    assert {row.roi_name: row.reason for row, _ in report.names}["Cord"] == "no area is drawn"
+    assert {row.roi_name: row.reason for row, _ in report.names}["Cord"] == NothingDrawn()
     again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"PTV70": "Larynx"})
     assert (again.added, again.already_there) == ((), report.added)
     assert ["now also has Larynx" in note for note in again.notes] == [True]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from recontour.contouring.finish import KEPT_SHARE, drop_islands
+from recontour.contouring.finish import drop_islands
+from recontour.organs import organ_of
 
 ONE_PIECE = (
     "Brainstem",
@@ -40,7 +41,7 @@ def test_islands_go_by_the_organ_s_rule(organ: str, expected: list[int]) -> None
 
 
 def test_of_two_equal_parts_of_a_compact_organ_one_stays() -> None:
-    assert KEPT_SHARE["Pituitary"] == 1.0
+    assert organ_of("Pituitary").kept_share == 1.0
     assert sizes_left(blocks(5, 5), "Pituitary") == [5]
 
 

@@ -15,11 +15,11 @@ from recontour.dicom import (
     read_scan,
     write_segmentation,
 )
-from recontour.dicom.seg import SNOMED
 from recontour.errors import DicomError, FrameOfReferenceError, OutputError
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
-from recontour.organs.names import known_organs
+from recontour.organs import default_organ
+from recontour.organs.table import organs
 
 MADE_BY = Authorship("north (compact)")
 UNEVEN = make_grid(
@@ -116,10 +116,10 @@ def test_a_segment_says_which_organ_on_which_side(tmp_path: Path) -> None:
 
 
 def test_every_concept_is_one_that_pydicom_knows() -> None:
-    assert all(
-        getattr(codes.SCT, concept).scheme_designator == "SCT" for concept in SNOMED.values()
-    )
-    assert set(SNOMED) <= {organ.removesuffix("_L").removesuffix("_R") for organ in known_organs()}
+    concepts = [getattr(codes.SCT, keyword) for keyword in codes.SCT.dir()]
+    known = {(concept.value, concept.meaning) for concept in concepts}
+    for organ in (default_organ(), *organs().values()):
+        assert (organ.concept.code, organ.concept.meaning) in known
 
 
 def test_patient_study_and_frame_of_reference_are_the_ct_s(tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ from tests.journeys.conftest import write_patient
 from recontour import errors, workflows
 from recontour.cli.main import _parser
 from recontour.cohort import Cohort
-from recontour.contouring.finish import KEPT_SHARE, KEPT_SHARE_ELSE
 from recontour.contouring.predict import predict
 from recontour.dicom import (
     Authorship,
@@ -43,8 +42,8 @@ from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
 from recontour.geometry import raster
 from recontour.geometry.arrays import Mask
 from recontour.network import load_model
-from recontour.organs.names import known_organs, match_names, read_user_map
-from recontour.organs.tolerances import DEFAULT_MM, TOLERANCES_MM
+from recontour.organs import default_organ, known_organs, match_names, read_user_map
+from recontour.organs.table import organs as organ_table
 from recontour.study import settings, tables
 from recontour.training.presets import PRESETS
 
@@ -268,14 +267,25 @@ def test_columns_of_a_study_s_tables() -> None:
 
 def test_tolerances() -> None:
     *organs, (_, default) = rows("evaluation.md", "| organ | mm |")
-    assert {organ: float(mm) for organ, mm in organs} == TOLERANCES_MM
-    assert float(default) == DEFAULT_MM
+    published = {
+        organ.group: organ.tolerance_mm
+        for organ in organ_table().values()
+        if organ.has_own_tolerance
+    }
+    assert {organ: float(mm) for organ, mm in organs} == published
+    assert float(default) == default_organ().tolerance_mm
 
 
 def test_shares_of_islands() -> None:
     *organs, (_, default) = rows("evaluation.md", "| organ | share |")
-    assert {organ: float(share) for organ, share in organs} == KEPT_SHARE
-    assert float(default) == KEPT_SHARE_ELSE
+    usual = default_organ().kept_share
+    special = {
+        organ.name: organ.kept_share
+        for organ in organ_table().values()
+        if organ.kept_share != usual
+    }
+    assert {organ: float(share) for organ, share in organs} == special
+    assert float(default) == usual
 
 
 def test_names_become_what_the_reference_says() -> None:

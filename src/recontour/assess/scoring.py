@@ -11,7 +11,7 @@ from recontour.evaluation import CaseScore, score
 from recontour.evaluation.figures import Overlay
 from recontour.geometry.arrays import Mask
 from recontour.network import Model
-from recontour.organs import tolerance_mm
+from recontour.organs import organ_of
 
 
 def contour_case(model: Model, case: Case) -> Iterator[tuple[str, Mask]]:
@@ -33,7 +33,7 @@ def score_masks(
     Yields: for each organ the scores, and the mask they belong to.
     """
     for organ, mask in masks:
-        measured = score(case.mask(organ), mask, case.grid, tolerance_mm(organ))
+        measured = score(case.mask(organ), mask, case.grid, organ_of(organ).tolerance_mm)
         yield CaseScore(case.id, organ, name, **asdict(measured)), mask
 
 

@@ -32,6 +32,7 @@ from recontour.cohort import by_patient, with_one_ct
 from recontour.cohort.patients import doubt
 from recontour.errors import CohortError
 from recontour.files import UnreadableError
+from recontour.findings import words
 from recontour.texts import csv_rows, read_text
 from recontour.wording import plural, printable, size_in_words
 
@@ -204,7 +205,7 @@ def _names(names: "Sequence[tuple[NameRow, int]]") -> None:
     """What became of each ROI name."""
     table = table_of("ROI names", "ROI name", "patients", "organ", "why")
     for row, patients in names:
-        add_row(table, row.roi_name, str(patients), row.tg263 or row.status, row.reason)
+        add_row(table, row.roi_name, str(patients), row.tg263 or row.status, words(row.reason))
     out.print(table)
 
 
@@ -263,8 +264,8 @@ def _patients(sound: "Sequence[Case]") -> None:
     for patient in by_patient(sound):
         if len(patient) > 1:
             say(f"CTs of one patient: {', '.join(case.id for case in patient)}")
-    if words := doubt(sound):
-        say(words)
+    if doubtful := doubt(sound):
+        say(doubtful)
 
 
 def damaged(found: "Sequence[Damaged]") -> None:

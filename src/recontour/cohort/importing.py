@@ -50,6 +50,7 @@ from recontour.errors import (
     RecontourError,
 )
 from recontour.files import UnreadableError, refuse_existing, write_text
+from recontour.findings import stored_words, words
 from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
 from recontour.geometry.arrays import Mask
 from recontour.organs import (
@@ -384,9 +385,8 @@ def _import_case(
         return LeftOut(
             case_id, pair.structure_set.path, _why(reason, drawn, said), reason
         ), table.rows
-    said.extend(
-        sides_swapped({organ: scan.grid.middle_x_mm(mask) for organ, mask in masks.items()})
-    )
+    middles_x_mm = {organ: scan.grid.middle_x_mm(mask) for organ, mask in masks.items()}
+    said.extend(map(words, sides_swapped(middles_x_mm)))
     is_added = _add(cohort, case_id, scan, masks, pair.structure_set, patient)
     return "added" if is_added else "there already", table.rows
 
@@ -673,7 +673,7 @@ def _without_free_text(row: NameRow) -> NameRow:
 def _save_names(cohort: Cohort, names: Iterable[tuple[NameRow, int]]) -> None:
     """What became of each name in the last import that met it."""
     new = [
-        _cells(row.roi_name, row.tg263 or "", row.status, row.reason, str(count))
+        _cells(row.roi_name, row.tg263 or "", row.status, stored_words(row.reason), str(count))
         for row, count in names
     ]
     met = {row[0] for row in new}

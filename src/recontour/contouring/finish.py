@@ -1,49 +1,33 @@
-"""From raw masks to what a person would accept as a first draft."""
-
-from collections.abc import Mapping
+"""Raw masks -> what a person would accept as a first draft."""
 
 import numpy as np
 from scipy import ndimage
 
 from recontour.geometry.arrays import Mask
 from recontour.geometry.raster import box_of
+from recontour.organs import organ_of
 
-# An island (26-connected in 3D) is kept when it has at least this share of the largest part's
-# voxels. Compact organs are one piece: of share 1 only the largest stays. Long or thin ones break
-# where a slice is missed.
-KEPT_SHARE: Mapping[str, float] = {
-    "SpinalCord": 0.02,
-    "SpinalCanal": 0.02,
-    "Esophagus": 0.05,
-    "Bone_Mandible": 0.05,
-    "OpticNrv_L": 0.2,
-    "OpticNrv_R": 0.2,
-    "OpticChiasm": 0.2,
-    "Brainstem": 1.0,
-    "Larynx": 1.0,
-    "Lens_L": 1.0,
-    "Lens_R": 1.0,
-    "Lobe_Temporal_L": 1.0,
-    "Lobe_Temporal_R": 1.0,
-    "Parotid_L": 1.0,
-    "Parotid_R": 1.0,
-    "Pituitary": 1.0,
-}
-KEPT_SHARE_ELSE = 0.1
+TOUCHING = np.ones((3, 3, 3))  # voxels that share a face, an edge or a corner are one part
 
 
 def drop_islands(mask: Mask, organ: str) -> Mask:
-    """A mask (slice, row, column) without islands smaller than KEPT_SHARE of its largest part."""
-    box = box_of(mask)  # labelling the whole CT would take seconds an organ
+    """Return a mask without its small islands.
+
+    mask: bool (slice, row, column). organ: its TG-263 name, which says how much smaller than the
+    largest part an island may be (`Organ.kept_share`). A mask in one piece is returned as it is.
+    """
+    box = box_of(mask)  # labelling the whole CT would take seconds per organ
     if box is None:
         return mask
-    labels, count = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
+    parts, count = ndimage.label(mask[box], structure=TOUCHING)
     if count < 2:
         return mask
-    sizes = np.bincount(labels[mask[box]])
-    share = KEPT_SHARE.get(organ, KEPT_SHARE_ELSE)
-    kept = sizes >= share * sizes.max() if share < 1 else np.arange(len(sizes)) == sizes.argmax()
-    kept[0] = False
+    sizes = np.bincount(parts[mask[box]])
+    is_kept = sizes >= organ_of(organ).kept_share * sizes.max()
+    if organ_of(organ).kept_share == 1:  # of equal parts the first stays
+        is_kept[:] = False
+        is_kept[sizes.argmax()] = True
+    is_kept[0] = False  # part 0 is the background
     result = np.zeros_like(mask)
-    result[box] = kept[labels]
+    result[box] = is_kept[parts]
     return result

@@ -58,7 +58,7 @@ from recontour.dicom.series import (
 )
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, OutputError, SettingsError
 from recontour.files import UnreadableError, refuse_existing, whole_folder, write_text
-from recontour.organs.names import NameRow, match_drawn, ordered, read_user_map
+from recontour.organs import NameRow, match_drawn, ordered, read_user_map
 from recontour.progress import Progress, quiet
 from recontour.texts import read_text
 

@@ -45,7 +45,7 @@ from recontour.errors import (
 from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Contour, Structure, StructureSet, planes
 from recontour.geometry.arrays import Points
-from recontour.organs.names import known_organs
+from recontour.organs import known_organs, organ_of
 from recontour.wording import printable
 
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
@@ -59,24 +59,6 @@ CONTOURS, CONTOUR_DATA = Tag("ContourSequence"), Tag("ContourData")
 ITEM = Tag(0xFFFEE000)
 # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
-COLOURS = {
-    "Brainstem": (255, 0, 0),
-    "SpinalCord": (255, 255, 0),
-    "SpinalCanal": (200, 200, 0),
-    "Bone_Mandible": (255, 128, 0),
-    "Pituitary": (255, 0, 255),
-    "Parotid_L": (0, 255, 0),
-    "Parotid_R": (0, 128, 255),
-    "Lens_L": (0, 255, 255),
-    "Lens_R": (128, 0, 255),
-    "OpticNrv_L": (0, 200, 128),
-    "OpticNrv_R": (0, 128, 128),
-    "Lobe_Temporal_L": (255, 128, 192),
-    "Lobe_Temporal_R": (192, 128, 64),
-    "Larynx": (255, 0, 128),
-    "Esophagus": (128, 255, 0),
-}
-OTHER_COLOUR = (160, 160, 160)
 NUMBER_TEXT = np.dtype(
     [("sign", "S1"), ("whole", "S6"), ("dot", "S1"), ("part", "S4"), ("end", "S1")]
 )
@@ -635,7 +617,7 @@ def _image_references(source: Source) -> Iterator[Dataset]:
 def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence[bytes]) -> Dataset:
     """images: the encoded Contour Image Sequence of each slice."""
     item = Dataset()
-    item.ROIDisplayColor = list(COLOURS.get(structure.name, OTHER_COLOUR))
+    item.ROIDisplayColor = list(organ_of(structure.name).colour)
     item.ReferencedROINumber = number
     slices = [scan.grid.slice_at(contour.z_mm) for contour in structure.contours]
     for contour, at in zip(structure.contours, slices, strict=True):

@@ -28,8 +28,6 @@ from recontour.dicom.reading import (
     value,
 )
 from recontour.dicom.rtstruct import (
-    COLOURS,
-    OTHER_COLOUR,
     Authorship,
     find_letters,
     refuse_without_uids,
@@ -40,6 +38,7 @@ from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.geometry.grid import GRIDS_AGREE_MM
+from recontour.organs import organ_of
 
 if (
     TYPE_CHECKING
@@ -50,33 +49,6 @@ if (
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # how the masks lie: a Grid's columns to +x, rows to +y
 SEGMENTATIONS = (SegmentationStorage, LABEL_MAP)
 PLACE = ("PlanePosition", "PlaneOrientation", "PixelMeasures")  # functional groups
-SNOMED = {  # by TG-263 name, without its side: what pydicom calls the concept
-    "Brainstem": "BrainStem",
-    "SpinalCord": "SpinalCord",
-    "SpinalCanal": "VertebralCanal",
-    "Bone_Mandible": "Mandible",
-    "Pituitary": "Pituitary",
-    "Parotid": "ParotidGland",
-    "Lens": "StructureOfLensOfEye",
-    "OpticNrv": "OpticNerve",
-    "Lobe_Temporal": "TemporalLobe",
-    "Larynx": "Larynx",
-    "Esophagus": "Esophagus",
-    "OpticChiasm": "OpticChiasm",
-    "Brain": "Brain",
-    "Cerebellum": "Cerebellum",
-    "Glnd_Thyroid": "Thyroid",
-    "Trachea": "Trachea",
-    "Tongue": "Tongue",
-    "Pharynx": "Pharynx",
-    "Heart": "Heart",
-    "Eye": "Eye",
-    "Hippocampus": "Hippocampus",
-    "Glnd_Submand": "SubmandibularGland",
-    "Glnd_Lacrimal": "LacrimalGland",
-    "Joint_TM": "TemporomandibularJoint",
-    "Lung": "Lung",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -349,21 +321,20 @@ def _segment(
     from highdicom.sr import CodedConcept
     from pydicom.sr.codedict import codes
 
-    name, _, side = organ.rpartition("_") if organ.endswith(("_L", "_R")) else (organ, "", "")
+    known = organ_of(organ)
     described = SegmentDescription(
         segment_number=number,
         segment_label=organ,
         segmented_property_category=codes.cid7150.AnatomicalStructure,
-        segmented_property_type=getattr(codes.SCT, SNOMED.get(name, "AnatomicalStructure")),
+        segmented_property_type=CodedConcept(known.concept.code, "SCT", known.concept.meaning),
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
-        display_color=CIELabColor.from_rgb(*COLOURS.get(organ, OTHER_COLOUR)),
+        display_color=CIELabColor.from_rgb(*known.colour),
     )
-    if side:
-        of_side = CodedConcept.from_code(codes.SCT.Left if side == "L" else codes.SCT.Right)
-        described.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
-            of_side
-        ]
+    if known.side:
+        side = CodedConcept.from_code(codes.SCT.Left if known.side == "L" else codes.SCT.Right)
+        (concept,) = described.SegmentedPropertyTypeCodeSequence
+        concept.SegmentedPropertyTypeModifierCodeSequence = [side]
     return described
 
 

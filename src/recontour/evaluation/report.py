@@ -30,7 +30,7 @@ from recontour.evaluation.summary import (
 )
 from recontour.evaluation.tables import CaseScore, Comparison
 from recontour.files import write_text
-from recontour.organs.tolerances import DEFAULT_MM, is_published
+from recontour.organs import default_organ, organ_of
 
 PAIRS_BESIDE_SCORES = 3  # with more pairs of models, p gets a table of its own
 PACKAGES = (
@@ -137,9 +137,10 @@ def _contents(
         "overlays": list(_pictured(scores, models, overlays_of)),
         "per_case": per_case(scores),
         "tolerances": {
-            row.organ: (f"{row.tolerance_mm:g}", is_published(row.organ)) for row in scores
+            row.organ: (f"{row.tolerance_mm:g}", organ_of(row.organ).has_own_tolerance)
+            for row in scores
         },
-        "default_mm": DEFAULT_MM,
+        "default_mm": default_organ().tolerance_mm,
         "significant": SIGNIFICANT,
         "z_mm": lambda value: number(value, 1),
         "versions": {"Python": python_version()}

@@ -1,29 +1,42 @@
-"""Organs at risk: what they are called, and what is known of each."""
+"""Organs at risk: what they are called, and what is known of each.
+
+    table         `organ_of(name)`: everything that is known of one organ, from table.toml
+    vocabulary    the words that ROI names are made of
+    names         a centre's ROI names -> TG-263 names
+    user_map      a centre's own map of names
+    sides         whether left and right are swapped
+
+Nothing here reads DICOM or needs a network.
+"""
 
 from recontour.organs.names import (
+    NamedStructure,
     NameRow,
     NameTable,
     Status,
-    is_tg263,
-    is_vocabulary,
     match_drawn,
     match_names,
     ordered,
-    read_user_map,
-    sides_swapped,
 )
-from recontour.organs.tolerances import tolerance_mm
+from recontour.organs.sides import sides_swapped
+from recontour.organs.table import Organ, default_organ, is_tg263, known_organs, organ_of
+from recontour.organs.user_map import read_user_map
+from recontour.organs.vocabulary import is_vocabulary
 
 __all__ = [
     "NameRow",
     "NameTable",
+    "NamedStructure",
+    "Organ",
     "Status",
+    "default_organ",
     "is_tg263",
     "is_vocabulary",
+    "known_organs",
     "match_drawn",
     "match_names",
     "ordered",
+    "organ_of",
     "read_user_map",
     "sides_swapped",
-    "tolerance_mm",
 ]

@@ -1,0 +1,200 @@
+"""What is found while ROI names become organs."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from recontour.findings import Finding, FitToStore, ScreenOnly
+
+SAY_WHICH = "say which with --names"
+EXAMPLE = 'write [names] and under it lines such as "Hirnstamm" = "Brainstem"'
+
+
+# Why a ROI name is an organ's, or not: `NameRow.reason`
+
+
+class Evidence(Enum):
+    """By what a ROI name is known, the weakest first."""
+
+    SPELLING = "a known spelling"
+    TG263 = "TG-263"
+    MAP_SPELLED_ANOTHER_WAY = "the user's map, spelled another way"
+    MAP = "the user's map"
+
+    @property
+    def strength(self) -> int:
+        """Of two claims on one organ, the one with the greater strength counts."""
+        return list(Evidence).index(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownName(Finding):
+    """A name is an organ's."""
+
+    by: Evidence
+
+    def sentence(self) -> str:
+        return self.by.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IgnoredByMap(Finding):
+    """The user's map says to leave a name out."""
+
+    def sentence(self) -> str:
+        return "ignored by the user's map"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAnOrgan(Finding):
+    """A name is that of a target, a margin, a part or the like. what: in the table's words."""
+
+    what: FitToStore[str]
+
+    def sentence(self) -> str:
+        return self.what
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownName(Finding):
+    """A name says nothing to recontour."""
+
+    def sentence(self) -> str:
+        return "unknown ROI name"
+
+    def remedy(self) -> str:
+        return "if it is an organ, map it with --names"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralMeanings(Finding):
+    """A name may mean several organs, mostly because its side is missing."""
+
+    meanings: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"may be {' or '.join(self.meanings)}"
+
+    def remedy(self) -> str:
+        return SAY_WHICH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnotherIsMeant(Finding):
+    """Another ROI of the same patient has the better claim on an organ."""
+
+    claimed: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"another ROI is {self.claimed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralClaims(Finding):
+    """Several ROIs of one patient have an equal claim on an organ."""
+
+    claimed: FitToStore[str]
+    rois: int
+    of_one_name: bool
+
+    def sentence(self) -> str:
+        return f"{self.rois} ROIs would be {self.claimed}"
+
+    def remedy(self) -> str:
+        if self.of_one_name:  # a map cannot tell them apart
+            return "they have the same name, so rename all but one where they were drawn"
+        return SAY_WHICH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingDrawn(Finding):
+    """A ROI encloses no area."""
+
+    def sentence(self) -> str:
+        return "no area is drawn"
+
+
+# A user's map that cannot be used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapUnreadable(Finding):
+    """A user's map is not there, or is not text in TOML."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        return f"the map of ROI names cannot be read: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        return self.why.remedy() or EXAMPLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoNamesTable(Finding):
+    """A user's map is not made of one table [names]. found: what is at the top of the file."""
+
+    found: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        found = ", ".join(self.found) or "nothing"
+        return f"one table [names] is expected, found {found}"
+
+    def remedy(self) -> str:
+        return EXAMPLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotTg263(Finding):
+    """A user's map leads to what cannot be a TG-263 name."""
+
+    roi_name: ScreenOnly[str]
+    mapped_to: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        return f"not a TG-263 name: {self.mapped_to}, to which {self.roi_name} is mapped"
+
+    def remedy(self) -> str:
+        return "TG-263 names are quoted and have at most 16 characters of A-z, 0-9, _, ~, ^ and -"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MisspeltOrgan(Finding):
+    """A user's map leads to a known organ in another spelling. usual: TG-263's."""
+
+    roi_name: ScreenOnly[str]
+    mapped_to: ScreenOnly[str]
+    usual: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"{self.roi_name} is mapped to {self.mapped_to}"
+
+    def remedy(self) -> str:
+        return f"TG-263 spells it '{self.usual}'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedTwice(Finding):
+    """A user's map leads from two spellings of one name to different organs."""
+
+    roi_name: ScreenOnly[str]
+    mapped_to: ScreenOnly[tuple[str, str]]
+
+    def sentence(self) -> str:
+        return f"{self.roi_name} is mapped twice, to {' and '.join(self.mapped_to)}"
+
+    def remedy(self) -> str:
+        return "keep one"
+
+
+# Organs as they lie
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidesSwapped(Finding):
+    """A left organ lies to the right of its right twin. left, right: TG-263 names."""
+
+    left: FitToStore[str]
+    right: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"{self.left} lies to the right of {self.right}: left and right may be swapped"

@@ -1,0 +1,163 @@
+"""The organ table: what recontour knows of each organ at risk, read once from table.toml."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+Side = Literal["L", "R"]
+Colour = tuple[int, int, int]
+
+SIDES: tuple[Side, Side] = ("L", "R")
+# AAPM TG-263: at most 16 characters. None of them separates folders: a name may become a file's.
+_TG263 = re.compile(r"[A-Za-z][A-Za-z0-9_~^-]{0,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A concept of SNOMED CT; it does not tell left from right."""
+
+    code: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organ:
+    """What is known of one organ.
+
+    name: TG-263. group: the name without its side. spellings: of the group, by other centres.
+    colour: RGB, 0 to 255. tolerance_mm: of the surface DSC; has_own_tolerance: it is published for
+    this organ, not the default. kept_share: how large an island must be, compared with the largest
+    part, to be kept; at 1 only the largest part is.
+    """
+
+    name: str
+    group: str
+    side: Side | None
+    spellings: tuple[str, ...]
+    colour: Colour
+    concept: Concept
+    tolerance_mm: float
+    has_own_tolerance: bool
+    kept_share: float
+
+    @property
+    def twin(self) -> str | None:
+        """The same organ on the other side; None if the organ has no side."""
+        if self.side is None:
+            return None
+        return f"{self.group}_{'R' if self.side == 'L' else 'L'}"
+
+
+@dataclass(frozen=True, slots=True)
+class NoOrgan:
+    """A sort of structure that is not an organ, and the words by which its names give it away."""
+
+    reason: str
+    words: frozenset[str]
+
+
+def organ_of(name: str) -> Organ:
+    """Return what is known of an organ; any TG-263 name has at least the defaults.
+
+    >>> organ_of("Parotid_L").twin
+    'Parotid_R'
+    >>> organ_of("Kidney_L").has_own_tolerance
+    False
+    """
+    return organs().get(name) or _unlisted(name)
+
+
+@cache
+def organs() -> Mapping[str, Organ]:
+    """Return the organs of the table by name."""
+    listed = {}
+    for name, row in _toml()["single"].items():
+        listed[name] = _organ(name, name, None, row)
+    for group, row in _toml()["paired"].items():
+        for side in SIDES:
+            name = f"{group}_{side}"
+            listed[name] = _organ(name, group, side, row)
+    return listed
+
+
+def default_organ() -> Organ:
+    """Return what holds for an organ of which nothing is known; it has no name."""
+    return _organ("", "", None, {})
+
+
+def known_organs() -> tuple[str, ...]:
+    """Return the TG-263 names that are understood without a user's map."""
+    return tuple(organs())
+
+
+def is_tg263(name: str) -> bool:
+    """Say whether TG-263 allows a name.
+
+    >>> is_tg263("Parotid_L"), is_tg263("Parotid, left")
+    (True, False)
+    """
+    return _TG263.fullmatch(name) is not None
+
+
+@cache
+def side_words() -> Mapping[Side, tuple[str, ...]]:
+    """Return the words that stand for left and right."""
+    words = _toml()["side"]
+    return {side: tuple(words[side]) for side in SIDES}
+
+
+@cache
+def no_organs() -> tuple[NoOrgan, ...]:
+    """Return what structures may be that are not organs."""
+    found = []
+    for row in _toml()["no_organ"].values():
+        found.append(NoOrgan(row["reason"], frozenset(row["words"])))
+    return tuple(found)
+
+
+def _unlisted(name: str) -> Organ:
+    """Return an organ that the table does not have.
+
+    One that only differs in its side ("Parotid", "Brainstem_L") shares concept and tolerance.
+    """
+    group, side = _apart(name)
+    rows = _toml()["single"] | _toml()["paired"]
+    row = rows.get(group, {})
+    shared = {key: row[key] for key in ("concept", "tolerance_mm") if key in row}
+    return _organ(name, group, side, shared)
+
+
+def _apart(name: str) -> tuple[str, Side | None]:
+    """Split a TG-263 name into the organ and its side."""
+    for side in SIDES:
+        if name.endswith(f"_{side}"):
+            return name[:-2], side
+    return name, None
+
+
+def _organ(name: str, group: str, side: Side | None, row: Mapping[str, Any]) -> Organ:
+    """Return an organ from its row; the defaults fill what is missing."""
+    facts = _toml()["default"] | row
+    colour = facts["colour"]
+    red, green, blue = colour[side] if isinstance(colour, dict) else colour
+    return Organ(
+        name=name,
+        group=group,
+        side=side,
+        spellings=tuple(row.get("spellings", ())),
+        colour=(red, green, blue),
+        concept=Concept(**facts["concept"]),
+        tolerance_mm=facts["tolerance_mm"],
+        has_own_tolerance="tolerance_mm" in row,
+        kept_share=facts["kept_share"],
+    )
+
+
+@cache
+def _toml() -> dict[str, Any]:
+    text = files("recontour.organs").joinpath("table.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)

@@ -1,0 +1,63 @@
+"""A centre's own map of ROI names: a TOML file that a person writes."""
+
+from pathlib import Path
+from typing import Any
+
+from recontour.errors import NamesError
+from recontour.files import UnreadableError
+from recontour.findings import Finding, Unexpected
+from recontour.organs.findings import (
+    MappedTwice,
+    MapUnreadable,
+    MisspeltOrgan,
+    NoNamesTable,
+    NotTg263,
+)
+from recontour.organs.table import is_tg263, known_organs
+from recontour.organs.vocabulary import key_of
+from recontour.texts import read_toml
+from recontour.wording import shown
+
+IGNORE = ("", "ignore")  # in the place of an organ's name
+
+
+def read_user_map(path: Path) -> dict[str, str]:
+    """Read a map of ROI names: a table [names] of "ROI spelling" = "TG-263 name", "" or "ignore".
+
+    Raises: NamesError: no such file, no such table, a name that TG-263 does not allow, a known
+        organ that is spelled otherwise, or two organs for one name.
+    """
+    try:
+        content = read_toml(path)
+    except OSError as error:
+        why = Unexpected(reason=error.strerror or "", help="check the path given to --names")
+        raise NamesError(MapUnreadable(path=path, why=why)) from error
+    except UnreadableError as error:
+        raise NamesError(MapUnreadable(path=path, why=error.finding)) from error
+    names = content.get("names")
+    if not isinstance(names, dict) or set(content) != {"names"}:
+        found = tuple(map(shown, sorted(content)))
+        raise NamesError(NoNamesTable(path=path, found=found))
+    seen: dict[str, str] = {}
+    for roi_name, organ in names.items():
+        doubt = _doubt(path, roi_name, organ)
+        if doubt:
+            raise NamesError(doubt)
+        before = seen.setdefault(key_of(roi_name), organ)
+        if before != organ:
+            both = shown(organ), shown(before)
+            raise NamesError(MappedTwice(path=path, roi_name=shown(roi_name), mapped_to=both))
+    return dict(names)
+
+
+def _doubt(path: Path, roi_name: str, organ: Any) -> Finding | None:
+    """Return why a name cannot be mapped as it is; None if it can."""
+    if organ in IGNORE:
+        return None
+    mapping = {"roi_name": shown(roi_name), "mapped_to": shown(organ)}
+    if not isinstance(organ, str) or not is_tg263(organ):
+        return NotTg263(path=path, **mapping)
+    for usual in known_organs():
+        if usual.casefold() == organ.casefold() and usual != organ:
+            return MisspeltOrgan(path=path, usual=usual, **mapping)
+    return None

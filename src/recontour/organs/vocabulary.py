@@ -1,0 +1,148 @@
+"""The words that ROI names are made of, and the organs that known spellings stand for."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+
+from recontour.organs.table import Organ, known_organs, no_organs, organs, side_words
+
+SHORTEST_JOINED = 4  # letters of a spelling that may be written together with its side
+MOST_DIGITS = 2  # a longer number may be a date or a patient's
+COPY_OF = ["copy", "of"]
+
+Meanings = tuple[str, ...]  # TG-263 names: several where a spelling does not tell them apart
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a ROI name in lower case, without accents, brackets and separators.
+
+    + is a margin and ~ a part, so both are words.
+
+    >>> words_of("LeftParotid"), words_of("Parotide_(G)"), words_of("Cord+3")
+    (['left', 'parotid'], ['parotide', 'g'], ['cord', '+', '3'])
+    """
+    name = name.replace("œ", "oe").replace("Œ", "OE")
+    letters = unicodedata.normalize("NFKD", name)
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
+    return re.findall(r"[^\W_]+|[+~]", apart.casefold())
+
+
+def key_of(name: str) -> str:
+    """Return what all spellings of one ROI name share.
+
+    >>> key_of("Brain_Stem") == key_of("brainstem")
+    True
+    """
+    return "".join(words_of(name))
+
+
+def organs_called(roi_name: str) -> Meanings:
+    """Return the organs that a ROI name may stand for; empty if it is not a known spelling.
+
+    >>> organs_called("Lt Parotid"), organs_called("Parotid"), organs_called("PTV 70")
+    (('Parotid_L',), ('Parotid_L', 'Parotid_R'), ())
+    """
+    words = words_of(roi_name)
+    if words[:2] == COPY_OF:
+        words = words[2:]
+    spellings = _known_spellings()
+    return spellings.get("".join(words)) or spellings.get(" ".join(words)) or ()
+
+
+def why_no_organ(roi_name: str) -> str | None:
+    """Return what a structure is instead of an organ, by the words of its name; None if unknown.
+
+    >>> why_no_organ("PTV70")
+    'a target, not an organ'
+    """
+    words = set(map(_without_digits, words_of(roi_name)))
+    for what in no_organs():
+        if not words.isdisjoint(what.words):
+            return what.reason
+    return None
+
+
+def is_vocabulary(roi_name: str) -> bool:
+    """Say whether a ROI name cannot name a patient.
+
+    Such a name is made of the words of table.toml and at most two digits.
+
+    >>> is_vocabulary("PTV 70"), is_vocabulary("PTV Smith"), is_vocabulary("PTV 4711")
+    (True, False, False)
+    """
+    words = words_of(roi_name)
+    digits = sum(map(str.isdigit, "".join(words)))
+    singular = {_without_digits(word).removesuffix("s") for word in words}
+    return digits <= MOST_DIGITS and singular - {""} <= _vocabulary()
+
+
+def _without_digits(word: str) -> str:
+    return re.sub(r"\d+", "", word)
+
+
+@cache
+def _vocabulary() -> frozenset[str]:
+    """Return every word of the table, without the s of the plural."""
+    words = {"copy", "of"}
+    for name in known_organs():
+        words.update(words_of(name))
+    for organ in organs().values():
+        words.update(_all_words(organ.spellings))
+    for sided in side_words().values():
+        words.update(_all_words(sided))
+    for what in no_organs():
+        words.update(_all_words(what.words))
+    return frozenset(word.removesuffix("s") for word in words)
+
+
+def _all_words(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        yield from words_of(name)
+
+
+@cache
+def _known_spellings() -> Mapping[str, Meanings]:
+    """Return what the key of each known spelling means.
+
+    A name without a side keeps its meaning where one with a side would have the same key.
+    """
+    known: dict[str, Meanings] = {}
+    paired = [organ for organ in organs().values() if organ.side]
+    for organ in organs().values():
+        if not organ.side:
+            known |= dict.fromkeys(map(key_of, _spellings(organ)), (organ.name,))
+    for organ in paired:
+        both = (f"{organ.group}_L", f"{organ.group}_R")
+        for key in map(key_of, _spellings(organ)):
+            known.setdefault(key, both)
+            known.setdefault(f"{key}s", both)
+    for organ in paired:
+        for key in _keys_with_side(organ):
+            known.setdefault(key, (organ.name,))
+    return known
+
+
+def _spellings(organ: Organ) -> tuple[str, ...]:
+    return organ.group, *organ.spellings
+
+
+def _keys_with_side(organ: Organ) -> Iterator[str]:
+    """Yield the keys of a paired organ's spellings, with its side at each place between the words.
+
+    The words of a short spelling and its side are joined with a space: "ON L" is not "ONL".
+    """
+    assert organ.side is not None
+    for spelling in _spellings(organ):
+        is_short = len(key_of(spelling)) < SHORTEST_JOINED
+        between = " " if is_short else ""
+        for side in side_words()[organ.side]:
+            for words in _with_side(words_of(spelling), side):
+                yield between.join(words)
+
+
+def _with_side(words: Sequence[str], side: str) -> Iterator[list[str]]:
+    """Yield the words of a name with its side before, between and after them."""
+    for at in range(len(words) + 1):
+        yield [*words[:at], side, *words[at:]]
