@@ -5,17 +5,21 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALL := $(PIP) --require-hashes --no-deps
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: .venv/ready  ## the whole job on two synthetic centres; says where the report is
 	$(BIN)/recontour demo
 
-test: .venv/ready  ## lint, types, import contracts and all tests
+test: .venv/ready  ## lint, types, import contracts, the documentation site and all tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zensical build --strict
 	$(BIN)/pytest
+
+docs: .venv/ready  ## the documentation site, in site/; needs no network
+	$(BIN)/zensical build --strict
 
 .venv/ready: pyproject.toml $(wildcard constraints*.txt)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recontour needs Python 3.11 or newer; name one with PYTHON=...")'
@@ -29,4 +33,4 @@ test: .venv/ready  ## lint, types, import contracts and all tests
 	touch $@
 
 clean:
-	rm -rf .venv recontour-demo
+	rm -rf .venv recontour-demo site

@@ -153,7 +153,7 @@ def _here() -> _Here:
     boot = _text("/proc/sys/kernel/random/boot_id") or machine
     space = 0
     with suppress(OSError):
-        space = os.stat("/proc/self/ns/pid").st_ino  # each container numbers its own processes
+        space = Path("/proc/self/ns/pid").stat().st_ino  # each container numbers its own processes
     return _Here(_hash(machine), _hash(boot), f"{space:x}")
 
 
@@ -210,7 +210,7 @@ def _is_folder(partial: Path) -> bool | None:
 
 
 def _is_abandoned(partial: Path, found: Lock) -> bool:
-    """Return whether nobody writes a partial any more. found: the answer when we asked to lock it."""
+    """Return whether nobody writes a partial any more. found: the answer to locking it."""
     writer = PARTIAL.fullmatch(partial.name)
     assert writer
     if found is Lock.ANOTHERS:

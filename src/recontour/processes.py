@@ -172,8 +172,8 @@ class FolderInUse(Finding):
         if self.mark is None:
             return wait
         return (
-            f"{wait}. This file system has no locks: if no such process exists, for example because "
-            f"it was killed on another machine, delete {self.mark}"
+            f"{wait}. This file system has no locks: if no such process exists, for example "
+            f"because it was killed on another machine, delete {self.mark}"
         )
 
 

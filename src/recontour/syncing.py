@@ -1,4 +1,4 @@
-"""Make sure that what is written reaches the disk, so that a power cut after a command loses nothing.
+"""Make sure that outputs reach the disk, so that a power cut after a command loses nothing.
 
 To the disk, a file's content and its name are two things. Syncing the file keeps its content;
 syncing its folder keeps its name, and so a rename.
