@@ -33,10 +33,11 @@ from clinical_size import untrained
 from command_cost import Cost, least, measured
 from recontour.contouring import engine
 from recontour.contouring.engine import engine_of, has_openvino
-from recontour.contouring.predict import SLICES_AT_ONCE, predict
+from recontour.contouring.predict import predict
 from recontour.dicom import Scan, read_scan
 from recontour.evaluation import dice
 from recontour.network import Model, load_model, save_model
+from recontour.network.cost import SLICES_AT_ONCE
 from recontour.network.preprocessing import body_centre_mm, view
 from recontour.phantom import SOURCE, write_centre
 from recontour.processes import cores

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from recontour.contouring.findings import OrganNotInModel, ScoresNotFinite
 from recontour.contouring.predict import predict
 from recontour.errors import ModelFileError, OrganError
 from recontour.geometry import Grid
@@ -68,8 +69,13 @@ def test_outside_the_network_s_view_there_is_no_organ(threshold: Model) -> None:
 
 
 def test_an_organ_the_model_does_not_know_is_named(threshold: Model) -> None:
-    with pytest.raises(OrganError, match=r"does not know Larynx; it knows Brainstem, Lens_L"):
+    with pytest.raises(OrganError) as refused:
         list(predict(threshold, blob(150), GRID, ["Larynx"]))
+    known = ("Brainstem", "Lens_L")
+    assert refused.value.finding == OrganNotInModel(asked=("Larynx",), known=known)
+    assert str(refused.value) == (
+        "the model does not contour Larynx; choose from Brainstem, Lens_L"
+    )
 
 
 @pytest.mark.parametrize("slices", [3, 30])  # PyTorch's and OpenVINO's
@@ -81,5 +87,6 @@ def test_scores_that_are_no_numbers_are_a_bad_model_not_an_empty_ct(
     weights["conv1.0.weight"].mul_(1e30)
     weights["spp.scores.weight"].fill_(1e38)
     grid = Grid((slices, 48, 48), (2.0, 2.0), tuple(3.0 * i for i in range(slices)), (0.0, 0.0))
-    with pytest.raises(ModelFileError, match="not finite numbers"):
+    with pytest.raises(ModelFileError) as refused:
         list(predict(model, np.full(grid.shape, 40, np.int16), grid))
+    assert refused.value.finding == ScoresNotFinite()

@@ -148,7 +148,7 @@ def test_organs_nobody_knows(fails: Fails, journey: Journey, tmp_path: Path) -> 
         "--organs",
         "Spleen",
     )
-    assert "does not know Spleen" in line
+    assert "does not contour Spleen" in line
     assert everything(tmp_path) == {tmp_path / "ct", *everything(tmp_path / "ct")}
 
 

@@ -1,1 +1,5 @@
 """From a CT to contours."""
+
+from recontour.contouring.contourer import Contourer
+
+__all__ = ["Contourer"]

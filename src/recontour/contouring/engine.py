@@ -1,64 +1,71 @@
-"""What computes the network's scores: OpenVINO on a CPU, PyTorch elsewhere, where few slices are
-asked for, or where OpenVINO is missing. Both take the same and give the same; normalisation is
-folded into the convolutions.
+"""What computes the network's scores: OpenVINO on a CPU, PyTorch elsewhere.
+
+PyTorch also serves where a CT has few slices, or where OpenVINO is missing. Both take the same
+input and give the same scores. Normalisation is folded into the convolutions.
 
 OpenVINO's own converter would trace with what PyTorch has given up, or take longer than a CT, and
-reports its use to its maker. The network is six kinds of operation: they are translated here one by
-one, and nothing is reported.
+it reports its use to its maker. The network has six kinds of operation: they are translated here
+one by one, and nothing is reported.
 """
 
 import operator
 import sys
 from collections.abc import Callable
 from copy import deepcopy
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's users know)
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recontour.network import Model, Network
 from recontour.network.architecture import Conv
 
-Engine = Callable[
-    [Tensor], Tensor
-]  # (N, 1, H, W) windowed CT -> (N, 2K, h, w) scores, both on the CPU
-SLICES_THAT_PAY = 24  # a start of 0.06 s, and 2.5 ms saved a slice (one thread, `compact`)
+# (N, 1, H, W) windowed CT -> (N, 2K, h, w) scores, both on the CPU. Threads may share one.
+Engine = Callable[[Tensor], Tensor]
+# OpenVINO starts in 0.06 s, and saves 2.5 ms per slice (one thread, `compact`).
+SLICES_THAT_PAY = 24
 
 
 def engine_of(model: Model, slices: int) -> Engine:
-    """What computes a model's scores fastest, for so many slices;
+    """Return what computes a model's scores fastest for a CT of so many slices.
 
-    it does not heed later changes of the model.
+    It keeps the weights as they are now, whatever becomes of the model.
     """
-    device = next(model.network.parameters()).device  # where a training that goes on has it
+    # a training that goes on has the network where it trains
+    device = next(model.network.parameters()).device
     if device.type == "cpu" and torch.cuda.is_available():
         device = torch.device("cuda")
     folded = _Folded(model.network)
-    if device.type == "cpu" and slices >= SLICES_THAT_PAY and has_openvino():
+    if device.type == "cpu" and is_worth_openvino(slices) and has_openvino():
         return _on_openvino(folded, model.preprocessing.crop_px)
     return _on_pytorch(folded, device)
 
 
-def has_openvino() -> bool:
-    """Whether OpenVINO can be used;
+def is_worth_openvino(slices: int) -> bool:
+    """Return whether a CT of so many slices gains more than OpenVINO's start costs."""
+    return slices >= SLICES_THAT_PAY
 
-    it is loaded without its telemetry, which would report every import.
+
+def has_openvino() -> bool:
+    """Return whether OpenVINO can be used.
+
+    It is loaded without its telemetry, which would report every import.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: such an import fails
+    # With None in its place, the import of the telemetry fails.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        import openvino
+        import openvino  # noqa: F401
     except ImportError:
         return False
     return True
 
 
 class _Folded(nn.Module):
-    """A copy of a network that ends with the scores, and whose convolutions do what batch
-    normalisation did.
-    """
+    """A copy of a network that ends with the scores, with batch normalisation folded in."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -74,7 +81,8 @@ class _Folded(nn.Module):
 
 
 def _on_pytorch(folded: _Folded, device: torch.device) -> Engine:
-    folded = folded.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    # torch's stub does not know memory_format
+    folded = folded.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def scores(ct_N1HW: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -89,61 +97,48 @@ def _on_openvino(folded: _Folded, side: int) -> Engine:
     from openvino import opset13
 
     ct = opset13.parameter([-1, 1, side, side], np.float32)
-    scores_of = openvino.Model([_Translation(fx.symbolic_trace(folded)).run(ct.output(0))], [ct])
-    compiled = openvino.Core().compile_model(
-        scores_of,
-        "CPU",
-        {
-            "PERFORMANCE_HINT": "LATENCY",  # all cores on one batch: one batch's memory
-            # half precision, the default where a CPU has it, moves contours
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "ENABLE_CPU_PINNING": False,  # several processes would be pinned to the same cores
-        },
-    )
+    graph = _Translation(fx.symbolic_trace(folded)).run(ct.output(0))
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",  # all cores on one batch: one batch's memory
+        # half precision, the default where a CPU has it, moves contours
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "ENABLE_CPU_PINNING": False,  # several processes would be pinned to the same cores
+    }
+    compiled = openvino.Core().compile_model(openvino.Model([graph], [ct]), "CPU", settings)
     request = compiled.create_infer_request()
+    using_request = Lock()
 
     def scores(ct_N1HW: Tensor) -> Tensor:
-        (found,) = request.infer({0: ct_N1HW.contiguous().numpy()}, share_inputs=True).values()
+        batch = ct_N1HW.contiguous().numpy()
+        with using_request:
+            (found,) = request.infer({0: batch}, share_inputs=True).values()
         return torch.from_numpy(found)
 
     return scores
 
 
 class _Translation(fx.Interpreter):
-    """Runs a folded network on OpenVINO's nodes in place of tensors:
-
-    what it returns is their graph.
-    """
+    """Runs a folded network on OpenVINO's nodes instead of tensors, which gives their graph."""
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         from openvino import opset13
 
-        module, (x,) = self.fetch_attr(target), args
+        module = self.fetch_attr(target)
+        (x,) = args
         match module:
             case nn.Conv2d():
-                pads = module.padding
-                product = opset13.convolution(
-                    x, _values(module.weight), module.stride, pads, pads, module.dilation
-                )
-                if module.bias is None:
-                    return product.output(0)
-                return opset13.add(product, _values(module.bias)[None, :, None, None]).output(0)
+                return _convolution(x, module)
             case nn.GroupNorm():
                 weight, bias = _values(module.weight), _values(module.bias)
-                return opset13.group_normalization(
-                    x, weight, bias, module.num_groups, module.eps
-                ).output(0)
+                groups, eps = module.num_groups, module.eps
+                return opset13.group_normalization(x, weight, bias, groups, eps).output(0)
             case nn.Identity():
                 return x
             case nn.ReLU():
                 return opset13.relu(x).output(0)
             case nn.MaxPool2d():
-                sides = (
-                    [side, side]
-                    for side in (module.stride, module.dilation, module.padding, module.padding)
-                )
-                return opset13.max_pool(x, *sides, [module.kernel_size] * 2).output(0)
+                return _max_pool(x, module)
         raise NotImplementedError(f"{module} has no translation")
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
@@ -159,6 +154,24 @@ class _Translation(fx.Interpreter):
         if target is torch.cat:
             return opset13.concat(args[0], kwargs["dim"]).output(0)
         raise NotImplementedError(f"{target} has no translation")
+
+
+def _convolution(x: Any, module: nn.Conv2d) -> Any:
+    from openvino import opset13
+
+    weight, pads = _values(module.weight), module.padding
+    product = opset13.convolution(x, weight, module.stride, pads, pads, module.dilation)
+    if module.bias is None:
+        return product.output(0)
+    return opset13.add(product, _values(module.bias)[None, :, None, None]).output(0)
+
+
+def _max_pool(x: Any, module: nn.MaxPool2d) -> Any:
+    from openvino import opset13
+
+    strides, dilations = [module.stride] * 2, [module.dilation] * 2
+    pads, kernel = [module.padding] * 2, [module.kernel_size] * 2
+    return opset13.max_pool(x, strides, dilations, pads, pads, kernel).output(0)
 
 
 def _values(parameter: Tensor) -> Any:

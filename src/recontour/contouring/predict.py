@@ -1,6 +1,6 @@
-"""CT -> one mask an organ.
+"""From a CT to one mask per organ.
 
-Scores of the whole CT are kept as the network gives them, coarse; masks one at a time.
+The scores of the whole CT are kept as coarse as the network gives them; masks are made one by one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,70 +9,80 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recontour.contouring.engine import engine_of
+from recontour.contouring.engine import Engine, engine_of
+from recontour.contouring.findings import OrganNotInModel, ScoresNotFinite
 from recontour.contouring.finish import drop_islands
 from recontour.errors import ModelFileError, OrganError
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model
+from recontour.network.cost import SLICES_AT_ONCE
 from recontour.network.preprocessing import body_centre_mm, unview, view
-
-SLICES_AT_ONCE = 8
 
 
 def predict(
     model: Model, hu: npt.NDArray[np.generic], grid: Grid, organs: Sequence[str] | None = None
 ) -> Iterator[tuple[str, Mask]]:
-    """Contour a CT.
+    """Contour one CT; for several CTs, a `Contourer` compiles the model only once.
 
-    hu: Hounsfield units, (slice, row, column). organs: which of the model's; all if None.
-    Yields: organ by organ its finished mask, bool (slice, row, column). Until then an organ takes 3
-        kB a slice (`compact`), whatever the CT's pixels.
-    Raises: OrganError: the model does not know an organ. ModelFileError: its weights lead to no
-        numbers.
+    hu: Hounsfield units, (slice, row, column). organs: some of the model's; all if None.
+    Yields: organ by organ its finished mask, bool (slice, row, column). Until then an organ takes
+        3 kB per slice (`compact`), however fine the CT's pixels are.
+    Raises: OrganError: the model does not contour an organ. ModelFileError: its weights lead to
+        infinities.
     """
+    return finished_masks(model, engine_of(model, len(hu)), hu, grid, organs)
+
+
+def finished_masks(
+    model: Model,
+    engine: Engine,
+    hu: npt.NDArray[np.generic],
+    grid: Grid,
+    organs: Sequence[str] | None,
+) -> Iterator[tuple[str, Mask]]:
+    """Contour one CT with a compiled model; otherwise as `predict`."""
     organs = chosen_organs(model, organs)
-    centre = body_centre_mm(hu, grid)
-    logits_KNhw = _logits(model, hu, grid, centre, [model.organs.index(organ) for organ in organs])
+    centre_mm = body_centre_mm(hu, grid)
+    rows = [model.organs.index(organ) for organ in organs]
+    logits_KNhw = _logits(model, engine, hu, grid, centre_mm, rows)
     for organ, logits_Nhw in zip(organs, logits_KNhw, strict=True):
-        yield organ, drop_islands(unview(logits_Nhw, grid, centre, model.preprocessing), organ)
+        mask = unview(logits_Nhw, grid, centre_mm, model.preprocessing)
+        yield organ, drop_islands(mask, organ)
 
 
 def chosen_organs(model: Model, organs: Sequence[str] | None) -> tuple[str, ...]:
-    """The organs to contour, checked against the model's."""
+    """Return the organs to contour, each once.
+
+    Raises: OrganError: the model does not contour one of them.
+    """
     if organs is None:
         return model.organs
-    if unknown := [organ for organ in organs if organ not in model.organs]:
-        raise OrganError(
-            f"the model does not know {', '.join(unknown)}; it knows {', '.join(model.organs)}"
-        )
+    unknown = tuple(organ for organ in organs if organ not in model.organs)
+    if unknown:
+        raise OrganError(OrganNotInModel(asked=unknown, known=model.organs))
     return tuple(dict.fromkeys(organs))
 
 
 def _logits(
     model: Model,
+    engine: Engine,
     hu: npt.NDArray[np.generic],
     grid: Grid,
     centre_mm: tuple[float, float],
     rows: Sequence[int],
 ) -> npt.NDArray[np.float32]:
-    """How much each organ beats its background, (K, N, h, w): as coarse as the network's scores.
+    """Return each organ's score less its background's, (K, N, h, w), as coarse as the network.
 
     rows: the organs' places among the model's.
     """
-    scores = engine_of(model, len(hu))
+    foreground_K = 2 * torch.tensor(rows) + 1
     batches = []
     for first in range(0, len(hu), SLICES_AT_ONCE):
-        planes_NHW = torch.from_numpy(
-            np.asarray(hu[first : first + SLICES_AT_ONCE], dtype=np.float32)
-        )
-        seen_NHW = view(planes_NHW, grid, centre_mm, model.preprocessing)
-        scores_N2Khw = scores(model.preprocessing.windowed(seen_NHW)[:, None])
+        planes = np.asarray(hu[first : first + SLICES_AT_ONCE], dtype=np.float32)
+        seen_NHW = view(torch.from_numpy(planes), grid, centre_mm, model.preprocessing)
+        scores_N2Khw = engine(model.preprocessing.windowed(seen_NHW)[:, None])
         if not torch.isfinite(scores_N2Khw).all():
-            raise ModelFileError(
-                "the model's scores for this CT are not finite numbers, although each of its weights is; "
-                "ask for the model again, or train it with another --seed"
-            )
-        organs = torch.tensor(rows)
-        batches.append(scores_N2Khw[:, 2 * organs + 1] - scores_N2Khw[:, 2 * organs])
+            raise ModelFileError(ScoresNotFinite())
+        batches.append(scores_N2Khw[:, foreground_K] - scores_N2Khw[:, foreground_K - 1])
     return torch.cat(batches).transpose(0, 1).numpy()

@@ -1,0 +1,51 @@
+"""A model that stays ready: loaded and compiled once, for patient after patient."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recontour.contouring.engine import Engine, engine_of, is_worth_openvino
+from recontour.contouring.predict import finished_masks
+from recontour.geometry import Grid
+from recontour.geometry.arrays import Mask
+from recontour.network import Model, load_model
+
+
+class Contourer:
+    """Contours CTs with one model.
+
+    The model must not change meanwhile. Any number of threads may share a `Contourer`: an engine is
+    compiled once, when the first CT needs it, and computes one batch at a time.
+
+        contourer = Contourer.load(Path("north.safetensors"))
+        for organ, mask in contourer.contour(scan.hu, scan.grid):
+            ...
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._engines: dict[bool, Engine] = {}
+        self._compiling = Lock()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a model file, or a head and its trunk; see `load_model`."""
+        return cls(load_model(path))
+
+    def contour(
+        self, hu: npt.NDArray[np.generic], grid: Grid, organs: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, Mask]]:
+        """Contour a CT; arguments, masks and errors are those of `predict`."""
+        engine = self._engine_for(len(hu))
+        return finished_masks(self.model, engine, hu, grid, organs)
+
+    def _engine_for(self, slices: int) -> Engine:
+        kind = is_worth_openvino(slices)
+        with self._compiling:
+            if kind not in self._engines:
+                self._engines[kind] = engine_of(self.model, slices)
+            return self._engines[kind]
