@@ -4,11 +4,10 @@ PyTorch also serves where a CT has few slices, or where OpenVINO is missing. Bot
 input and give the same scores. Normalisation is folded into the convolutions.
 
 OpenVINO's own converter would trace with what PyTorch has given up, or take longer than a CT, and
-it reports its use to its maker. The network has six kinds of operation: they are translated here
-one by one, and nothing is reported.
+it reports its use to its maker. Tracing of any kind changes `torch.nn.Module` while other threads
+use it. The network has few kinds of module: they are translated here one by one.
 """
 
-import operator
 import sys
 from collections.abc import Callable
 from copy import deepcopy
@@ -17,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
-from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's users know)
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recontour.network import Model, Network
-from recontour.network.architecture import Conv
+from recontour.network.architecture import STAGES, Bottleneck, Conv, PyramidPooling
 
 # (N, 1, H, W) windowed CT -> (N, 2K, h, w) scores, both on the CPU. Threads may share one.
 Engine = Callable[[Tensor], Tensor]
@@ -97,7 +95,7 @@ def _on_openvino(folded: _Folded, side: int) -> Engine:
     from openvino import opset13
 
     ct = opset13.parameter([-1, 1, side, side], np.float32)
-    graph = _Translation(fx.symbolic_trace(folded)).run(ct.output(0))
+    graph = _scores_node(folded.network, ct.output(0))
     settings = {
         "PERFORMANCE_HINT": "LATENCY",  # all cores on one batch: one batch's memory
         # half precision, the default where a CPU has it, moves contours
@@ -118,42 +116,68 @@ def _on_openvino(folded: _Folded, side: int) -> Engine:
     return scores
 
 
-class _Translation(fx.Interpreter):
-    """Runs a folded network on OpenVINO's nodes instead of tensors, which gives their graph."""
+def _scores_node(network: Network, ct: Any) -> Any:
+    """Return the node of a network's scores, as `Network.scores` computes them."""
+    from openvino import opset13
 
-    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        from openvino import opset13
+    first_apart = len(STAGES) - len(network.parent)
+    x = ct
+    for name in STAGES[:first_apart]:
+        x = _stage_node(network, name, getattr(network, name), x)
+    own = parents = x
+    for name in STAGES[first_apart:]:
+        own = _stage_node(network, name, getattr(network, name), own)
+    if not network.parent:
+        return own
+    for name, stage in network.parent.items():
+        parents = _stage_node(network, name, stage, parents)
+    share_2K11 = network.parent_share_K.repeat_interleave(2)[:, None, None]
+    weighed_own = opset13.multiply(own, _values(1 - share_2K11)[None])
+    weighed_parents = opset13.multiply(parents, _values(share_2K11)[None])
+    return opset13.add(weighed_own, weighed_parents).output(0)
 
-        module = self.fetch_attr(target)
-        (x,) = args
-        match module:
-            case nn.Conv2d():
-                return _convolution(x, module)
-            case nn.GroupNorm():
-                weight, bias = _values(module.weight), _values(module.bias)
-                groups, eps = module.num_groups, module.eps
-                return opset13.group_normalization(x, weight, bias, groups, eps).output(0)
-            case nn.Identity():
-                return x
-            case nn.ReLU():
-                return opset13.relu(x).output(0)
-            case nn.MaxPool2d():
-                return _max_pool(x, module)
-        raise NotImplementedError(f"{module} has no translation")
 
-    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        from openvino import opset13
+def _stage_node(network: Network, name: str, stage: nn.Module, x: Any) -> Any:
+    x = _node(stage, x)
+    return _node(network.pool1, x) if name == "conv1" else x
 
-        if target is operator.add:
-            return opset13.add(*args).output(0)
-        if target is operator.mul:
-            x, share = args
-            return opset13.multiply(x, _values(share)[None]).output(0)
-        if target is F.relu:
-            return opset13.relu(args[0]).output(0)
-        if target is torch.cat:
-            return opset13.concat(args[0], kwargs["dim"]).output(0)
-        raise NotImplementedError(f"{target} has no translation")
+
+def _node(module: nn.Module, x: Any) -> Any:
+    """Return the node of what a module makes of a node."""
+    from openvino import opset13
+
+    match module:
+        case Bottleneck():
+            past = x if module.connection is None else _node(module.connection, x)
+            added = opset13.add(past, _node(module.c, _node(module.b, _node(module.a, x))))
+            return opset13.relu(added.output(0)).output(0)
+        case PyramidPooling():
+            branches = [_node(branch, x) for branch in module.branches]
+            return _node(module.scores, opset13.concat(branches, 1).output(0))
+        case nn.Sequential():
+            for layer in module:
+                x = _node(layer, x)
+            return x
+    return _layer_node(module, x)
+
+
+def _layer_node(module: nn.Module, x: Any) -> Any:
+    from openvino import opset13
+
+    match module:
+        case nn.Conv2d():
+            return _convolution(x, module)
+        case nn.GroupNorm():
+            weight, bias = _values(module.weight), _values(module.bias)
+            groups, eps = module.num_groups, module.eps
+            return opset13.group_normalization(x, weight, bias, groups, eps).output(0)
+        case nn.Identity():
+            return x
+        case nn.ReLU():
+            return opset13.relu(x).output(0)
+        case nn.MaxPool2d():
+            return _max_pool(x, module)
+    raise NotImplementedError(f"{module} has no translation")
 
 
 def _convolution(x: Any, module: nn.Conv2d) -> Any:
