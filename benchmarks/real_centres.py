@@ -36,7 +36,7 @@ from recontour import workflows
 from recontour.cohort import Cohort
 from recontour.evaluation import CaseScore, common_organs, compare, mean_over_organs, per_patient
 from recontour.evaluation.summary import tables
-from recontour.evaluation.tables import NUMBERS, SCORE_COLUMNS
+from recontour.evaluation.tables import NUMBERS
 from recontour.study import Study, read_study, run_study
 
 HERE = Path(__file__).resolve().parent
@@ -223,7 +223,7 @@ def main_scores(path: Path) -> Iterator[CaseScore]:
     for row in rows:
         for model, of_model in main.items():
             if row["cell"] in of_model:
-                numbers = {name: float(row[name] or "nan") for name in SCORE_COLUMNS[NUMBERS]}
+                numbers = {name: float(row[name] or "nan") for name in NUMBERS}
                 one = CaseScore(
                     row["case"], row["organ"], f"Model_{model}", patient=row["patient"], **numbers
                 )

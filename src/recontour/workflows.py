@@ -34,11 +34,12 @@ from recontour.dicom import (
 from recontour.errors import ModelFileError, OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay, slice_to_show, slices_to_show
+from recontour.evaluation.page import as_notice
 from recontour.evaluation.plotting import refuse_unplottable
-from recontour.evaluation.report import About, write_report
+from recontour.evaluation.report import ReportHeader, write_report
 from recontour.exchange.nifti import affine_ras, write_nifti
 from recontour.files import refuse_existing, whole_folder
-from recontour.findings import log_finding, stored_words, words
+from recontour.findings import log_finding, words
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model
@@ -239,7 +240,7 @@ def evaluate(
     warnings = [*draft_warnings(cases), *trained_on_warnings(loaded, cases)]
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
-    known = [stored_words(warning) for warning in warnings]
+    known = [as_notice(warning) for warning in warnings]
     unknown = [doubtful] if (doubtful := doubt(cases)) else []
     scores: list[CaseScore] = []
     pictures: dict[
@@ -270,7 +271,7 @@ def evaluate(
             )
 
     progress("reporting", len(jobs), len(jobs), "report.html")
-    about = About(
+    header = ReportHeader(
         centre=opened.centre,
         date=datetime.datetime.now(datetime.UTC).date(),
         models={
@@ -301,7 +302,7 @@ def evaluate(
     with whole_folder(out) as folder:
         write_scores(folder / "scores.csv", scores)
         write_statistics(folder / "statistics.csv", comparisons)
-        write_report(folder / "report.html", scores, comparisons, overlays, about)
+        write_report(folder / "report.html", scores, comparisons, overlays, header)
     return scores
 
 

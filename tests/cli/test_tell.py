@@ -10,7 +10,7 @@ import pytest
 from recontour.cli import main, tell
 from recontour.cohort import Cohort
 from recontour.evaluation import CaseScore
-from recontour.evaluation.summary import NONE
+from recontour.evaluation.numbers import NONE
 from recontour.network import Model
 
 

@@ -13,10 +13,12 @@ from tests.evaluation.conftest import scored
 from recontour.errors import OutputError
 from recontour.evaluation import CaseScore, compare
 from recontour.evaluation.figures import Overlay
-from recontour.evaluation.report import About, picture_cases, write_report
-from recontour.evaluation.summary import MINUS, NONE, power
+from recontour.evaluation.numbers import MINUS, NONE
+from recontour.evaluation.page import as_notice
+from recontour.evaluation.report import ReportHeader, picture_cases, write_report
+from recontour.evaluation.verdicts import too_few_patients
 
-ABOUT = About(
+HEADER = ReportHeader(
     "Centre B",
     date(2026, 1, 31),
     {"S": "from A", "ST": "adapted"},
@@ -47,9 +49,9 @@ def ten_cases(organ: str, **gain: float) -> list[CaseScore]:
     ]
 
 
-def written(folder: Path, scores: Sequence[CaseScore], about: About = ABOUT) -> str:
+def written(folder: Path, scores: Sequence[CaseScore], header: ReportHeader = HEADER) -> str:
     path = folder / "report.html"
-    write_report(path, scores, compare(scores, list(about.models)), two_overlays, about)
+    write_report(path, scores, compare(scores, list(header.models)), two_overlays, header)
     return path.read_text(encoding="utf-8")
 
 
@@ -136,12 +138,12 @@ def test_an_organ_that_is_lost_in_some_cases_is_named_though_its_median_rose(
         f'<span class="">Lens_L</span> (+0.020, mean {MINUS}0.226, missed in 3 of 10, by S in 0)'
     )
     assert f"Lower or missed more often, but not significantly worse: {words}." in page
-    assert "No decided difference" not in page
+    assert "No conclusive difference" not in page
 
 
 def test_it_is_named_between_any_two_models(tmp_path: Path) -> None:
-    about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
-    page = written(tmp_path, lost_in_three("ST", "S", "T"), about)
+    header = ReportHeader("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
+    page = written(tmp_path, lost_in_three("ST", "S", "T"), header)
     assert f"mean {MINUS}0.226, missed in 3 of 10, by T in 0" in page
 
 
@@ -188,7 +190,8 @@ def test_few_cases_are_said_to_be_too_few(cases: int, organs: int, says: str) ->
         for row in ten_cases(organ, S=0.0, ST=0.1)
         if row.case < f"c{cases}"
     ]
-    said = power(compare(scores, ["S", "ST"]))
+    few = too_few_patients(compare(scores, ["S", "ST"]))
+    said = as_notice(few) if few else ""
     assert said.startswith(says)
     assert bool(said) is bool(says)
 
@@ -236,7 +239,7 @@ def test_any_number_of_models_and_organs(tmp_path: Path, models: int) -> None:
         for row in ten_cases(organ, **{name: k / 50 for k, name in enumerate(names)})
     ]
     page = written(
-        tmp_path, scores, About("B", date(2026, 1, 1), dict.fromkeys(names, ""), "again")
+        tmp_path, scores, ReportHeader("B", date(2026, 1, 1), dict.fromkeys(names, ""), "again")
     )
     tables = Tables(page).tables
     assert tables[0][0][2 : 2 + models] == names
@@ -248,7 +251,9 @@ def test_any_number_of_models_and_organs(tmp_path: Path, models: int) -> None:
 def test_names_are_text_never_markup(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     scores = [scored(evil + str(k), evil, evil, 0.5 + k / 10) for k in range(3)]
-    page = written(tmp_path, scores, About(evil, date(2026, 1, 1), {evil: evil}, evil, [evil]))
+    page = written(
+        tmp_path, scores, ReportHeader(evil, date(2026, 1, 1), {evil: evil}, evil, [evil])
+    )
     assert "<script" not in page
     assert page.count("&lt;script&gt;") > 10
 
@@ -262,14 +267,14 @@ def test_the_page_needs_no_network(tmp_path: Path) -> None:
 
 
 def test_the_head_carries_the_notices_and_how_to_repeat(tmp_path: Path) -> None:
-    about = About(
+    header = ReportHeader(
         "Centre B",
         date(2026, 1, 31),
         {"S": "", "ST": ""},
         "recontour evaluate B S",
         ["Synthetic patients."],
     )
-    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), header)
     assert '<p class="notice">Synthetic patients.</p>' in page
     assert (
         "Research use only; not a medical device. Every contour must be reviewed by a person."
@@ -306,13 +311,13 @@ def test_means_are_over_the_organs_that_every_model_scored(tmp_path: Path) -> No
     assert page.count('<div class="big">0.590</div>\n    <small>mean DSC over 1 organ</small>') == 2
     assert "over the 1 organ that every model has scored" in page
     assert '<b class="name">S</b>: mean DSC over 1 organ 0.000.' in page
-    assert "No decided difference in 1 organ." in page
+    assert "No conclusive difference in 1 organ." in page
 
 
 def test_of_three_models_two_are_compared_over_what_both_scored(tmp_path: Path) -> None:
-    about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
+    header = ReportHeader("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
     scores = ten_cases("Lens_L", S=0.0, T=0.0, ST=0.1) + ten_cases("Brain", S=0.0, ST=0.3)
-    page = written(tmp_path, scores, about)
+    page = written(tmp_path, scores, header)
     assert (
         '<b class="name">ST</b> against <b class="name">S</b>: mean DSC over 2 organs +0.200.'
         in page
@@ -323,9 +328,9 @@ def test_of_three_models_two_are_compared_over_what_both_scored(tmp_path: Path) 
 
 
 def test_every_two_models_are_compared_in_words(tmp_path: Path) -> None:
-    about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
+    header = ReportHeader("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
     scores = ten_cases("Lens_L", S=0.0, T=0.1, ST=0.3) + ten_cases("Brain", S=0.0, T=0.1, ST=0.0)
-    page = written(tmp_path, scores, about)
+    page = written(tmp_path, scores, header)
     assert (
         '<b class="name">ST</b> against <b class="name">T</b>: mean DSC over 2 organs +0.050; '
         'significantly better: <span class="better">Lens_L</span> (+0.200); '
@@ -348,8 +353,8 @@ def test_the_pictures_come_after_the_first_table(tmp_path: Path) -> None:
 
 
 def test_a_model_that_scored_nothing_shows_a_dash(tmp_path: Path) -> None:
-    about = About("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
-    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), about)
+    header = ReportHeader("B", date(2026, 1, 1), dict.fromkeys(("S", "T", "ST"), ""), "again")
+    page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), header)
     assert Tables(page).tables[0][-1][:5] == ["Mean over 1 organ", "", "0.59", NONE, "0.69"]
     assert f'<b class="name">S</b>: mean DSC over 0 organs {NONE}.' in page
 
@@ -357,7 +362,7 @@ def test_a_model_that_scored_nothing_shows_a_dash(tmp_path: Path) -> None:
 def test_models_without_a_common_organ_show_dashes(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Lens_L", S=0.0) + ten_cases("Brain", ST=0.3))
     assert ["Mean over 0 organs", "", NONE, NONE, ""] in Tables(page).tables[0]
-    assert "No decided difference" not in page
+    assert "No conclusive difference" not in page
 
 
 def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
@@ -368,11 +373,11 @@ def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path)
 
     scores = ten_cases("Lens_L", S=0.0, ST=0.1)
     with pytest.raises(OutputError, match="the CT is gone"):
-        write_report(path, scores, compare(scores, ["S", "ST"]), broken, ABOUT)
+        write_report(path, scores, compare(scores, ["S", "ST"]), broken, HEADER)
     assert list(tmp_path.iterdir()) == []
     path.write_text("mine")
     with pytest.raises(OutputError, match=r"report\.html"):
-        write_report(path, scores, compare(scores, ["S", "ST"]), two_overlays, ABOUT)
+        write_report(path, scores, compare(scores, ["S", "ST"]), two_overlays, HEADER)
     assert path.read_text() == "mine"
 
 
@@ -417,5 +422,5 @@ def test_overlays_are_asked_for_one_organ_and_case_at_a_time(tmp_path: Path) -> 
         return two_overlays(case, organ)
 
     scores = ten_cases("Lens_L", S=0.0, ST=0.1)
-    write_report(tmp_path / "report.html", scores, compare(scores, ["S", "ST"]), noted, ABOUT)
+    write_report(tmp_path / "report.html", scores, compare(scores, ["S", "ST"]), noted, HEADER)
     assert asked == [("c0", "Lens_L"), ("c4", "Lens_L"), ("c9", "Lens_L")]

@@ -95,11 +95,11 @@ def test_an_existing_table_is_kept(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "the columns are missing; expected case, organ"),
-        (b"a,b\n1,2\n", "the columns are a, b; expected case, organ"),
+        (b"a,b\n1,2\n", "expected the columns case, organ, .*; found a, b; give the scores.csv"),
         (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 11"),
         (
             HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1,1,1,\n",
-            "line 2: could not convert string to float: 'high'",
+            r"line 2: dsc is not a number \(high\)",
         ),
         (OLDER_HEADER.encode() + b"p1,Lens_L,S,1,1,1,1,1,1,1\n", "line 2: 10 cells, expected 8"),
         (b"\xff\xfe\x00", "cannot be read as a table"),

@@ -324,7 +324,8 @@ def contoured(found: "Contoured", path: Path) -> None:
 def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     """Mean DSC by organ and model, and where the report is."""
     from recontour.evaluation import common_organs, mean_over_organs
-    from recontour.evaluation.summary import counts, number
+    from recontour.evaluation.numbers import number
+    from recontour.evaluation.summary import counts
 
     models = list(dict.fromkeys(row.model for row in scores))
     organs: dict[str, list[CaseScore]] = {}

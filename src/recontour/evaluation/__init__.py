@@ -1,8 +1,6 @@
-"""How well a model contours:
+"""How well a model contours: measures per case and organ, tests, verdicts, tables, a report."""
 
-measures per case and organ, tests between models, tables, and the report.
-"""
-
+from recontour.evaluation.means import common_organs, mean_over_organs
 from recontour.evaluation.metrics import (
     Scores,
     apl_mm,
@@ -15,7 +13,6 @@ from recontour.evaluation.metrics import (
 )
 from recontour.evaluation.patients import per_patient
 from recontour.evaluation.statistics import compare
-from recontour.evaluation.summary import common_organs, mean_over_organs
 from recontour.evaluation.tables import (
     CaseScore,
     Comparison,
@@ -23,16 +20,21 @@ from recontour.evaluation.tables import (
     write_scores,
     write_statistics,
 )
+from recontour.evaluation.verdicts import ModelVerdict, OrganVerdict, Verdict, judge
 
 __all__ = [
     "CaseScore",
     "Comparison",
+    "ModelVerdict",
+    "OrganVerdict",
     "Scores",
+    "Verdict",
     "apl_mm",
     "common_organs",
     "compare",
     "dice",
     "hd95_mm",
+    "judge",
     "mean_over_organs",
     "msd_mm",
     "per_patient",

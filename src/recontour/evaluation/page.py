@@ -1,10 +1,11 @@
-"""A report's page: its template filled in, over the frame and the marks that all reports share."""
+"""A report's page: a template, filled in over the frame and the marks that all reports share."""
 
 from collections.abc import Callable, Mapping
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from recontour.findings import Finding, stored_words
 from recontour.wording import printable
 
 
@@ -14,14 +15,15 @@ def render(
     contents: Mapping[str, object],
     filters: Mapping[str, Callable[..., str]] | None = None,
 ) -> str:
-    """Fill in a template of a package, which may build on page.html and marks.html beside this
-    file.
+    """Fill in a template of a package.
+
+    The template may extend page.html and import marks.html, which lie beside this file.
     """
     loader = ChoiceLoader([PackageLoader(package, ""), PackageLoader("recontour.evaluation", "")])
     environment = Environment(
         loader=loader,
         autoescape=True,
-        finalize=_shown,
+        finalize=_fit_to_show,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -30,6 +32,14 @@ def render(
     return environment.get_template(template).render(contents)
 
 
-def _shown(value: object) -> object:
-    """A value as a page may have it: text from a file without what steers, turns or is no text."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def as_notice(finding: Finding) -> str:
+    """Return a finding as a sentence of a report, which names no patient, folder or file."""
+    line = stored_words(finding)
+    return f"{line[0].upper()}{line[1:]}."
+
+
+def _fit_to_show(value: object) -> object:
+    """Return a value as a page may hold it: text from a file must not steer the browser."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return printable(value)
+    return value

@@ -12,27 +12,30 @@ from recontour.evaluation.tables import CaseScore
 
 
 def per_patient(scores: Iterable[CaseScore]) -> list[CaseScore]:
-    """One row per patient, organ and model, in the order in which they first appear; `case` is then
-    the patient.
+    """Return one row per patient, organ and model; its `case` is the patient.
 
-    A measure is the mean over the patient's CTs that have it (NaN is left out). An organ that is
-    missed on one of them has an infinite HD95 also in the mean, and counts as missed in that
-    patient.
+    Rows come in the order in which they first appear. A measure is the mean over those CTs of the
+    patient that have it (NaN is left out). If an organ is missed on one of the CTs, the mean HD95
+    is infinite, and the organ counts as missed in the patient.
     """
     groups: dict[tuple[str, str, str], list[CaseScore]] = {}
     for row in scores:
         groups.setdefault((row.who, row.organ, row.model), []).append(row)
-    return [_mean_row(who, rows) for (who, *_), rows in groups.items()]
+    found = []
+    for (patient, _, _), rows in groups.items():
+        found.append(_mean_row(patient, rows))
+    return found
 
 
 def patients_and_cts(scores: Iterable[CaseScore]) -> tuple[int, int]:
-    """How many patients there are scores of, and how many CTs."""
-    of_case = {row.case: row.who for row in scores}
-    return len(set(of_case.values())), len(of_case)
+    """Count the patients and the CTs of some scores."""
+    patient_of = {row.case: row.who for row in scores}
+    patients = set(patient_of.values())
+    return len(patients), len(patient_of)
 
 
 def averaged(rows: Sequence[CaseScore], *, case: str, model: str, patient: str = "") -> CaseScore:
-    """Several rows of one organ as one: each measure is the mean of those that are not NaN."""
+    """Return several rows of one organ as one: each measure is the mean of those not NaN."""
     return CaseScore(
         case=case,
         organ=rows[0].organ,
@@ -49,13 +52,17 @@ def averaged(rows: Sequence[CaseScore], *, case: str, model: str, patient: str =
 
 
 def mean(values: Iterable[float]) -> float:
-    """The mean of the values that are not NaN; NaN if none is."""
-    there = [value for value in values if not np.isnan(value)]
-    return float(np.mean(there)) if there else np.nan
+    """Return the mean of the values that are not NaN; NaN if there is none.
+
+    >>> mean([1.0, float("nan"), 3.0])
+    2.0
+    """
+    numbers = [value for value in values if not np.isnan(value)]
+    return float(np.mean(numbers)) if numbers else np.nan
 
 
-def _mean_row(who: str, rows: Sequence[CaseScore]) -> CaseScore:
-    """The rows of a patient's CTs as one; a lone row keeps its numbers to the bit."""
+def _mean_row(patient: str, rows: Sequence[CaseScore]) -> CaseScore:
+    """Average the rows of a patient's CTs; a lone row keeps its numbers to the bit."""
     if len(rows) == 1:
-        return replace(rows[0], case=who, patient="")
-    return averaged(rows, case=who, model=rows[0].model)
+        return replace(rows[0], case=patient, patient="")
+    return averaged(rows, case=patient, model=rows[0].model)

@@ -1,6 +1,7 @@
-"""Matplotlib as it comes:
+"""Matplotlib with its own settings.
 
-no matplotlibrc of the current folder or the user, and no variable, has a say in a report.
+Neither a matplotlibrc of the current folder or the user nor an environment variable changes a
+report.
 """
 
 import logging
@@ -9,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from recontour.errors import SettingsError
+from recontour.evaluation.findings import MatplotlibUnusable
 
 
 @contextmanager
 def default_settings() -> Iterator[None]:
-    """Draw and save by Matplotlib's own settings, and SVG that is the same at every run.
+    """Draw and save with Matplotlib's defaults, and SVG that is the same in every run.
 
     Raises: SettingsError: Matplotlib cannot be loaded here.
     """
@@ -27,24 +29,21 @@ def default_settings() -> Iterator[None]:
 
 
 def refuse_unplottable() -> None:
-    """Load Matplotlib, and raise SettingsError where that fails:
+    """Load Matplotlib before the work that it will draw.
 
-    before the work that is to be drawn, not after it.
+    Raises: SettingsError: Matplotlib cannot be loaded here.
     """
-    logging.getLogger("matplotlib").setLevel(
-        logging.CRITICAL
-    )  # a matplotlibrc that it does not like is not read
-    backend = os.environ.pop("MPLBACKEND", None)  # one that it does not know would end it
+    # Matplotlib skips a matplotlibrc that it does not understand, and logs that.
+    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
+    # An unknown backend would stop the import.
+    backend = os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib
         import matplotlib.figure
 
         assert matplotlib.figure
     except (ValueError, OSError) as error:
-        raise SettingsError(
-            f"Matplotlib, which draws the report, cannot be loaded ({error}); look for a file matplotlibrc in the "
-            "current folder or in ~/.config/matplotlib and move it away, and see that TMPDIR can be written to"
-        ) from error
+        raise SettingsError(MatplotlibUnusable(reason=str(error))) from error
     finally:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend

@@ -1,9 +1,6 @@
-"""The report of an evaluation:
+"""The report of an evaluation: one HTML file that needs nothing else, for screen and paper."""
 
-one HTML file that needs nothing else, for the screen and for paper.
-"""
-
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import metadata
@@ -15,167 +12,202 @@ import numpy as np
 from markupsafe import Markup
 
 from recontour.evaluation.figures import Overlay, Picture, box_plots, colour_of, draw
-from recontour.evaluation.page import render
+from recontour.evaluation.means import common_organs
+from recontour.evaluation.numbers import number
+from recontour.evaluation.page import as_notice, render
 from recontour.evaluation.patients import patients_and_cts, per_patient
-from recontour.evaluation.summary import (
-    SIGNIFICANT,
-    common_organs,
-    number,
-    per_case,
-    power,
-    printed,
-    tables,
-    tile,
-    verdict,
-)
+from recontour.evaluation.summary import VerdictWords, in_words, per_case, printed, tables, tile
 from recontour.evaluation.tables import CaseScore, Comparison
+from recontour.evaluation.verdicts import SIGNIFICANT, judge, too_few_patients
 from recontour.files import write_text
 from recontour.organs import default_organ, organ_of
 
-PAIRS_BESIDE_SCORES = 3  # with more pairs of models, p gets a table of its own
-PACKAGES = (
-    "recontour",
-    "numpy",
-    "scipy",
-    "contourpy",
-    "matplotlib",
-)  # whose versions decide the numbers and pictures
+# With more pairs of models, p gets a table of its own.
+PAIRS_BESIDE_SCORES = 3
+# Their versions decide the numbers and pictures.
+PACKAGES = ("recontour", "numpy", "scipy", "contourpy", "matplotlib")
+
+OverlaysOf = Callable[[str, str], Iterable[Overlay]]
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What was compared, for the report's head."""
+class ReportHeader:
+    """What was compared.
 
-    centre: str  # whose contours are the reference
+    centre: whose contours are the reference. models: by name one line about it, in the order of
+    the tables; the first is the baseline. repeat: the command that makes this report again.
+    notices: what a reader must know first, such as that the patients are synthetic.
+    """
+
+    centre: str
     date: date
-    models: Mapping[
-        str, str
-    ]  # name -> one line about it, in the order of the tables; the first is the baseline
-    repeat: str  # the command that makes this report again
-    notices: Sequence[
-        str
-    ] = ()  # what a reader must know first, such as that the patients are synthetic
+    models: Mapping[str, str]
+    repeat: str
+    notices: Sequence[str] = ()
 
 
 def picture_cases(scores: Iterable[CaseScore], models: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The cases to show of each organ by its DSC: organ -> {"worst", "median", "best": case}.
+    """Choose the cases to show of each organ by DSC.
 
     The DSC is the last model's, or that of the last one that scored the organ. Of an even number
-    the lower middle is the median; of two cases there is none, and one is the "only" one.
+    the lower middle is the median; two cases have none, and a single one is the "only" one.
+
+    Returns: organ -> {"worst", "median", "best": case}.
     """
-    ranked: dict[str, dict[str, list[tuple[float, str]]]] = {}  # organ, model
+    ranked: dict[str, dict[str, list[tuple[float, str]]]] = {}
     for row in scores:
         if np.isfinite(row.dsc):
-            ranked.setdefault(row.organ, {}).setdefault(row.model, []).append((row.dsc, row.case))
-    cases = {
-        organ: sorted(by_model[max(by_model, key=models.index)])
-        for organ, by_model in ranked.items()
-    }
-    return {
-        organ: _worst_median_best([case for _, case in of_organ])
-        for organ, of_organ in cases.items()
-    }
+            by_model = ranked.setdefault(row.organ, {})
+            by_model.setdefault(row.model, []).append((row.dsc, row.case))
+    chosen = {}
+    for organ, by_model in ranked.items():
+        last = max(by_model, key=models.index)
+        cases = [case for _, case in sorted(by_model[last])]
+        chosen[organ] = _worst_median_best(cases)
+    return chosen
 
 
 def _worst_median_best(cases: Sequence[str]) -> dict[str, str]:
+    """Name the ends and the middle of cases in rising order."""
     if len(cases) == 1:
         return {"only": cases[0]}
     if len(cases) == 2:
         return {"worst": cases[0], "best": cases[1]}
-    return {"worst": cases[0], "median": cases[(len(cases) - 1) // 2], "best": cases[-1]}
+    median = cases[(len(cases) - 1) // 2]
+    return {"worst": cases[0], "median": median, "best": cases[-1]}
 
 
 def write_report(
     path: Path,
     scores: Sequence[CaseScore],
     comparisons: Sequence[Comparison],
-    overlays_of: Callable[[str, str], Iterable[Overlay]],
-    about: About,
+    overlays_of: OverlaysOf,
+    header: ReportHeader,
 ) -> None:
     """Write report.html, whole or not at all, never over a file that exists.
 
-    comparisons: every two models on every organ, as `compare` returns them. overlays_of: (case,
-        organ) -> the slice where the reference is largest, then, if that is another, the one where
-        the last model differs most; asked for one case and organ at a time, for the cases of
+    comparisons: every two models on every organ, as `compare` returns them. overlays_of: from case
+        and organ to the slice where the reference is largest, then, if that is another, the one
+        where the last model differs most; asked for one case and organ at a time, for the cases of
         `picture_cases`.
 
     Raises: OutputError: the file exists, or cannot be written there.
     """
-    contents = _contents(scores, comparisons, overlays_of, about)
+    contents = _contents(scores, comparisons, overlays_of, header)
     write_text(path, render("recontour.evaluation", "report.html", contents))
 
 
 def _contents(
     scores: Sequence[CaseScore],
     comparisons: Sequence[Comparison],
-    overlays_of: Callable[[str, str], Iterable[Overlay]],
-    about: About,
+    overlays_of: OverlaysOf,
+    header: ReportHeader,
 ) -> dict[str, object]:
-    """Everything the template names."""
-    models = list(about.models)
+    """Return everything that the template names."""
+    models = list(header.models)
     organs = list(dict.fromkeys(row.organ for row in scores))
     common = common_organs(scores)
-    pairs = list(combinations(models, 2))
     patients, cts = patients_and_cts(scores)
+    few = too_few_patients(comparisons)
     return {
-        "about": about,
+        "header": header,
         "patients": patients,
         "cts": cts,
         "organs": organs,
         "common": len(common),
         "colours": colour_of(models),
         "tiles": [tile(scores, model, common) for model in models],
-        "verdicts": [verdict(scores, comparisons, models[0], model) for model in models[1:]],
-        "between_others": [verdict(scores, comparisons, a, b) for a, b in pairs if a != models[0]],
-        "power": power(comparisons),
+        "too_few": as_notice(few) if few else "",
         "tables": tables(scores, models, organs),
-        "pairs": pairs,
-        "pairs_beside_scores": len(pairs) <= PAIRS_BESIDE_SCORES,
-        "tests": {(row.organ, row.model_a, row.model_b): printed(row) for row in comparisons},
-        "differences": [(row, printed(row)) for row in comparisons],
         "box_plots": Markup(box_plots(per_patient(scores), models)),
         "overlays": list(_pictured(scores, models, overlays_of)),
         "per_case": per_case(scores),
-        "tolerances": {
-            row.organ: (f"{row.tolerance_mm:g}", organ_of(row.organ).has_own_tolerance)
-            for row in scores
-        },
+        "tolerances": _tolerances(scores),
         "default_mm": default_organ().tolerance_mm,
         "significant": SIGNIFICANT,
-        "z_mm": lambda value: number(value, 1),
-        "versions": {"Python": python_version()}
-        | {name: metadata.version(name) for name in PACKAGES},
+        "z_mm": _z_mm,
+        "versions": _versions(),
+        **_comparisons(scores, comparisons, models),
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """One case's overlays of one organ, and their caption."""
+def _comparisons(
+    scores: Sequence[CaseScore], comparisons: Sequence[Comparison], models: Sequence[str]
+) -> dict[str, object]:
+    """Return what the template says of every two models."""
+    pairs = list(combinations(models, 2))
+    with_baseline: list[VerdictWords] = []
+    between_others: list[VerdictWords] = []
+    for a, b in pairs:
+        verdict = in_words(judge(scores, comparisons, a, b))
+        (with_baseline if a == models[0] else between_others).append(verdict)
+    differences = [(row, printed(row)) for row in comparisons]
+    tests = {}
+    for row, test in differences:
+        tests[row.organ, row.model_a, row.model_b] = test
+    return {
+        "pairs": pairs,
+        "pairs_beside_scores": len(pairs) <= PAIRS_BESIDE_SCORES,
+        "verdicts": with_baseline,
+        "between_others": between_others,
+        "differences": differences,
+        "tests": tests,
+    }
 
-    rank: str  # worst, median, best or only
+
+def _tolerances(scores: Iterable[CaseScore]) -> dict[str, tuple[str, bool]]:
+    """Return each organ's tolerance in mm, and whether it is a published one."""
+    found = {}
+    for row in scores:
+        found[row.organ] = (f"{row.tolerance_mm:g}", organ_of(row.organ).has_own_tolerance)
+    return found
+
+
+def _z_mm(value: float) -> str:
+    return number(value, 1)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"Python": python_version()}
+    for package in PACKAGES:
+        versions[package] = metadata.version(package)
+    return versions
+
+
+@dataclass(frozen=True, slots=True)
+class PicturedCase:
+    """One case's overlays of one organ, and their caption.
+
+    rank: worst, median, best or only. dsc: as printed, by model.
+    """
+
+    rank: str
     case: str
     pictures: list[Picture]
-    dsc: dict[str, str]  # by model
+    dsc: dict[str, str]
 
 
 def _pictured(
-    scores: Sequence[CaseScore],
-    models: Sequence[str],
-    overlays_of: Callable[[str, str], Iterable[Overlay]],
-) -> Iterable[tuple[str, list[_Shown]]]:
-    """Organ by organ its worst, median and best case, one case in memory at a time."""
-    rows = {(row.organ, row.case, row.model): row for row in scores}
+    scores: Sequence[CaseScore], models: Sequence[str], overlays_of: OverlaysOf
+) -> Iterator[tuple[str, list[PicturedCase]]]:
+    """Yield each organ with its worst, median and best case, one case in memory at a time."""
+    rows: dict[tuple[str, str], dict[str, CaseScore]] = {}
+    for row in scores:
+        rows.setdefault((row.organ, row.case), {})[row.model] = row
     for organ, cases in picture_cases(scores, models).items():
-        shown = []
+        pictured = []
         for rank, case in cases.items():
-            of_case = {
-                model: rows[organ, case, model] for model in models if (organ, case, model) in rows
-            }
-            dsc = {
-                model: "missed" if row.is_missed else number(row.dsc, 2)
-                for model, row in of_case.items()
-            }
-            shown.append(
-                _Shown(rank, case, [draw(overlay) for overlay in overlays_of(case, organ)], dsc)
-            )
-        yield organ, shown
+            pictures = list(map(draw, overlays_of(case, organ)))
+            dsc = _captions(rows[organ, case], models)
+            pictured.append(PicturedCase(rank, case, pictures, dsc))
+        yield organ, pictured
+
+
+def _captions(rows: Mapping[str, CaseScore], models: Sequence[str]) -> dict[str, str]:
+    """Print the DSC of the models that scored a case."""
+    printed_dsc = {}
+    for model in models:
+        if model in rows:
+            row = rows[model]
+            printed_dsc[model] = "missed" if row.is_missed else number(row.dsc, 2)
+    return printed_dsc

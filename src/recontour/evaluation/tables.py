@@ -1,7 +1,7 @@
-"""The tables of an evaluation as data and as CSV files: scores.csv and statistics.csv.
+"""The tables of an evaluation, as data and as CSV files: scores.csv and statistics.csv.
 
-Numbers are written with every digit, so reading gives back the same; an empty cell is NaN (nothing
-to measure).
+Numbers are written with every digit, so that reading returns the same; an empty cell is NaN
+(nothing to measure).
 """
 
 import csv
@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recontour.errors import ScoresError
-from recontour.files import UnreadableError, write_text
+from recontour.evaluation.findings import (
+    NotANumber,
+    UnreadableScores,
+    WrongColumns,
+    WrongNumberOfCells,
+)
+from recontour.files import SystemSays, UnreadableError, write_text
+from recontour.findings import Finding, Unexpected
 from recontour.texts import csv_rows, csv_text, read_text
 
 SCORE_COLUMNS = (
@@ -27,11 +34,9 @@ SCORE_COLUMNS = (
     "apl_mm",
     "patient",
 )
-OLDER_SCORE_COLUMNS = (
-    SCORE_COLUMNS[:-1],
-    SCORE_COLUMNS[:-3],
-)  # of files from before there were the last ones
-NUMBERS = slice(3, 10)  # of SCORE_COLUMNS
+# Of files from before the last columns existed.
+OLDER_SCORE_COLUMNS = (SCORE_COLUMNS[:-1], SCORE_COLUMNS[:-3])
+NUMBERS = SCORE_COLUMNS[3:10]
 STATISTICS_COLUMNS = (
     "organ",
     "model_a",
@@ -52,10 +57,14 @@ STATISTICS_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class CaseScore:
-    """How well one model contoured one organ of one case: a row of scores.csv."""
+    """How well one model contoured one organ of one case: a row of scores.csv.
+
+    organ: a TG-263 name. patient: the first of the patient's cases; if empty, the case is the
+    patient's only one. The measures are defined in metrics.py.
+    """
 
     case: str
-    organ: str  # TG-263
+    organ: str
     model: str
     dsc: float
     surface_dsc: float
@@ -64,104 +73,129 @@ class CaseScore:
     volume_bias_percent: float
     msd_mm: float = math.nan
     apl_mm: float = math.nan
-    patient: str = ""  # the first of the patient's cases; empty: the case is a patient by itself
+    patient: str = ""
 
     @property
     def who(self) -> str:
-        """What to call the patient."""
+        """The patient's name in reports."""
         return self.patient or self.case
 
     @property
     def is_missed(self) -> bool:
-        """Whether the reference has the organ and the prediction is empty, in any of the runs
-        averaged.
-        """
-        is_lost_at_times = (
-            self.hd95_mm == math.inf and self.volume_bias_percent < math.inf
-        )  # in a mean of several
-        return is_lost_at_times or math.isclose(self.volume_bias_percent, -100)
+        """Whether the reference has the organ and the prediction is empty, in any averaged run."""
+        # A mean over several runs has an infinite HD95 as soon as one of them missed the organ.
+        missed_in_some = self.hd95_mm == math.inf and self.volume_bias_percent < math.inf
+        return missed_in_some or math.isclose(self.volume_bias_percent, -100)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on one organ, by DSC: a row of statistics.csv."""
+    """Two models on one organ, by DSC: a row of statistics.csv.
+
+    n: patients that both models contoured. cts: of these patients. Differences are model b minus
+    model a: above 0, model b is better. p: exact two-sided Wilcoxon signed-rank test. p_holm:
+    corrected over the organs. rank_biserial: effect size in [-1, 1]. median_low, median_high: 95 %
+    interval of the median difference. missed_a, missed_b: patients in whom the model misses the
+    organ on at least one CT.
+    """
 
     organ: str
     model_a: str
     model_b: str
-    n: int  # patients that both models contoured
-    median_difference: float  # of DSC, b - a: above 0, model b is better
-    p: float  # Wilcoxon signed-rank, exact, two-sided
-    p_holm: float  # corrected over the organs
-    rank_biserial: float  # effect size in [-1, 1]
-    median_low: float  # 95 % interval of the median difference
+    n: int
+    median_difference: float
+    p: float
+    p_holm: float
+    rank_biserial: float
+    median_low: float
     median_high: float
     mean_difference: float
-    missed_a: int  # patients in whom model a misses the organ, on one of the CTs at least
+    missed_a: int
     missed_b: int
-    cts: int = 0  # of those patients; more than n where some have several
+    cts: int = 0
 
 
 def write_scores(path: Path, scores: Iterable[CaseScore]) -> None:
-    """Write scores.csv, one row per case, organ and model; never over a file that exists."""
+    """Write scores.csv, one row per case, organ and model.
+
+    Raises: OutputError: the file exists, or cannot be written.
+    """
     write_text(path, _csv_text(SCORE_COLUMNS, scores))
 
 
 def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
-    """Write statistics.csv, one row per organ and two models; never over a file that exists."""
+    """Write statistics.csv, one row per organ and two models.
+
+    Raises: OutputError: the file exists, or cannot be written.
+    """
     write_text(path, _csv_text(STATISTICS_COLUMNS, comparisons))
 
 
-def read_scores(path: Path) -> list[CaseScore]:
-    """Read scores.csv, also as a spreadsheet saves it: with a byte order mark, and blank lines,
-    which are passed over.
+def read_scores(path: Path | str) -> list[CaseScore]:
+    """Read scores.csv, also as a spreadsheet saves it.
 
-    Files from before there were the last columns are read too: msd_mm and apl_mm are then NaN,
-    patient is empty.
+    A byte order mark and blank lines are skipped. Files from before the last columns existed are
+    read too: msd_mm and apl_mm are then NaN, patient is empty.
 
     Raises: ScoresError: the file is missing, or is not such a table.
     """
+    path = Path(path)
+    lines = enumerate(_rows(path), start=1)
+    filled = [(line, cells) for line, cells in lines if cells]
+    columns = tuple(filled[0][1]) if filled else ()
+    if columns not in (SCORE_COLUMNS, *OLDER_SCORE_COLUMNS):
+        raise ScoresError(WrongColumns(path=path, columns=columns, expected=SCORE_COLUMNS))
+    scores = []
+    for line, cells in filled[1:]:
+        if len(cells) != len(columns):
+            wrong = WrongNumberOfCells(
+                path=path, line=line, cells=len(cells), expected=len(columns)
+            )
+            raise ScoresError(wrong)
+        scores.append(_score_of(path, line, dict(zip(columns, cells, strict=True))))
+    return scores
+
+
+def _rows(path: Path) -> list[list[str]]:
     try:
-        rows = [
-            (line, cells) for line, cells in enumerate(csv_rows(read_text(path)), start=1) if cells
-        ]
-    except (OSError, UnreadableError, csv.Error) as error:
-        raise ScoresError(
-            f"{path}: cannot be read as a table ({error}). Give the scores.csv of an evaluation."
-        ) from error
-    columns = rows[0][1] if rows else []
-    if tuple(columns) not in (SCORE_COLUMNS, *OLDER_SCORE_COLUMNS):
-        raise ScoresError(
-            f"{path}: the columns are {', '.join(columns) or 'missing'}; "
-            f"expected {', '.join(SCORE_COLUMNS)}. Give the scores.csv of an evaluation."
-        )
-    return [_score_of(path, line, cells, len(columns)) for line, cells in rows[1:]]
+        return csv_rows(read_text(path))
+    except UnreadableError as error:
+        why: Finding = error.finding
+    except OSError as error:
+        why = SystemSays(number=error.errno)
+    except csv.Error as error:
+        why = Unexpected(reason=str(error))
+    raise ScoresError(UnreadableScores(path=path, why=why))
 
 
 def _csv_text(columns: Sequence[str], rows: Iterable[CaseScore] | Iterable[Comparison]) -> str:
-    return csv_text(
-        [columns, *([cell_of(getattr(row, column)) for column in columns] for row in rows)]
-    )
+    lines: list[Sequence[str | int | float]] = [columns]
+    for row in rows:
+        lines.append([cell_of(getattr(row, column)) for column in columns])
+    return csv_text(lines)
 
 
 def cell_of(value: str | float) -> str | int | float:
-    """What stands in a cell: text as it is, a number with every digit; for NaN nothing."""
+    """Return what stands in a cell: text as it is, a number with every digit, nothing for NaN."""
     if isinstance(value, str | int):
         return value
     return "" if math.isnan(value) else float(value)
 
 
-def _score_of(path: Path, line: int, cells: list[str], columns: int) -> CaseScore:
-    if len(cells) != columns:
-        raise ScoresError(
-            f"{path}, line {line}: {len(cells)} cells, expected {columns}. Evaluate again, or mend the file."
-        )
-    try:
-        numbers = [float(cell) if cell else math.nan for cell in cells[NUMBERS]]
-    except ValueError as error:
-        raise ScoresError(
-            f"{path}, line {line}: {error}. Evaluate again, or mend the file."
-        ) from error
-    patient = cells[-1] if len(cells) == len(SCORE_COLUMNS) else ""
-    measures = dict(zip(SCORE_COLUMNS[NUMBERS], numbers, strict=False))  # an older file has fewer
-    return CaseScore(cells[0], cells[1], cells[2], patient=patient, **measures)
+def _score_of(path: Path, line: int, cells: dict[str, str]) -> CaseScore:
+    """Decode one line. cells: by column."""
+    measures = {}
+    for column in NUMBERS:
+        cell = cells.get(column, "")
+        try:
+            measures[column] = float(cell) if cell else math.nan
+        except ValueError as error:
+            wrong = NotANumber(path=path, line=line, column=column, cell=cell)
+            raise ScoresError(wrong) from error
+    return CaseScore(
+        case=cells["case"],
+        organ=cells["organ"],
+        model=cells["model"],
+        patient=cells.get("patient", ""),
+        **measures,
+    )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recontour.evaluation.figures import colour_of
+from recontour.evaluation.numbers import MINUS
 from recontour.evaluation.plotting import default_settings
-from recontour.evaluation.summary import MINUS
 from recontour.geometry.arrays import Floats
 from recontour.study.tables import (
     MODELS,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from recontour.evaluation.summary import NONE, number, signed
+from recontour.evaluation.numbers import NONE, number, signed
 from recontour.study.tables import Interval
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from recontour.evaluation.figures import Overlay, Picture, draw
+from recontour.evaluation.numbers import number
 from recontour.evaluation.report import picture_cases
-from recontour.evaluation.summary import number
 from recontour.study.cells import Cell, Triple
 from recontour.study.tables import TARGET, ModelsTable, StudyTables
 

@@ -12,9 +12,10 @@ from markupsafe import Markup
 
 from recontour.evaluation import summary
 from recontour.evaluation.figures import box_plots
-from recontour.evaluation.page import render
+from recontour.evaluation.numbers import number, signed
+from recontour.evaluation.page import as_notice, render
 from recontour.evaluation.patients import per_patient
-from recontour.evaluation.summary import SIGNIFICANT, number, signed
+from recontour.evaluation.verdicts import SIGNIFICANT, too_few_patients
 from recontour.files import write_text
 from recontour.study.cells import Plan
 from recontour.study.csv_files import write_tables
@@ -90,6 +91,7 @@ def _contents(
     """Everything the template names; what belongs to a section, only if that is there."""
     main, kept = found.main, found.kept
     cells = found.plan.cells
+    few = too_few_patients(main.comparisons) if main else None
     sections = section_words(found, about.source)
     contents: dict[str, object] = {
         "about": about,
@@ -106,7 +108,7 @@ def _contents(
         "missing": sorted({cell.id for cell in cells} - found.results.keys() - failed.keys()),
         "headline": headline(main, about.source, about.target) if main else "",
         "verdict": verdict(main, sections, about.source, about.target),
-        "power": summary.power(main.comparisons) if main else "",
+        "power": as_notice(few) if few else "",
         "words": sections
         | {"separately": separately_words(found.separately) if found.separately else []},
         "published": published(),

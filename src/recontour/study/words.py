@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recontour.evaluation import summary
-from recontour.evaluation.summary import NONE, number
+from recontour.evaluation.numbers import NONE, number
 from recontour.study.numbers import gain, percent, side
 from recontour.study.tables import (
     MODELS,

@@ -1,0 +1,155 @@
+"""What a comparison of two models amounts to: a decision and the numbers behind it.
+
+A gate, a report and `--json` all use these; only summary.py and the command line make words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from recontour.evaluation.findings import TooFewPatients
+from recontour.evaluation.means import mean_over_organs
+from recontour.evaluation.tables import CaseScore, Comparison
+
+# A Holm-corrected p below this is significant.
+SIGNIFICANT = 0.05
+# Differences in DSC are compared as they are printed.
+DIGITS = 3
+
+
+class Verdict(Enum):
+    """The outcome of one comparison; the value is how a report and `--json` call it."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NO_CONCLUSIVE_DIFFERENCE = "no conclusive difference"
+    TOO_FEW = "too few patients"
+
+
+@dataclass(frozen=True, slots=True)
+class OrganVerdict:
+    """One organ: is model b better than model a?"""
+
+    verdict: Verdict
+    numbers: Comparison
+
+    @property
+    def organ(self) -> str:
+        """The organ's TG-263 name."""
+        return self.numbers.organ
+
+    @property
+    def is_lower(self) -> bool:
+        """Whether model b lost anything in median or mean, as printed, or missed more organs.
+
+        A few lost cases show in the mean, many small losses in the median.
+        """
+        row = self.numbers
+        median_fell = round(row.median_difference, DIGITS) < 0
+        mean_fell = round(row.mean_difference, DIGITS) < 0
+        return median_fell or mean_fell or row.missed_b > row.missed_a
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVerdict:
+    """One model against a baseline.
+
+    mean_difference: in mean DSC over the organs, model minus baseline. organs: those that both
+    scored, each with its verdict.
+    """
+
+    baseline: str
+    model: str
+    mean_difference: float
+    organs: tuple[OrganVerdict, ...]
+
+    def of(self, verdict: Verdict) -> list[OrganVerdict]:
+        """Return the organs with one verdict."""
+        return [organ for organ in self.organs if organ.verdict is verdict]
+
+
+def judge(
+    scores: Sequence[CaseScore], comparisons: Sequence[Comparison], baseline: str, model: str
+) -> ModelVerdict:
+    """Judge a model against a baseline, organ by organ.
+
+    comparisons: of every two models on every organ, as `compare` returns them.
+    """
+    pair = (baseline, model)
+    mine = [row for row in comparisons if row.n and (row.model_a, row.model_b) == pair]
+    organs = [row.organ for row in mine]
+    gain = mean_over_organs(scores, model, organs) - mean_over_organs(scores, baseline, organs)
+    smallest = smallest_p_holm(mine)
+    judged = [OrganVerdict(_verdict(row, smallest), row) for row in mine]
+    return ModelVerdict(baseline, model, gain, tuple(judged))
+
+
+def _verdict(row: Comparison, smallest: float) -> Verdict:
+    """Judge one organ. smallest: the Holm-corrected p that these two models can reach at best."""
+    side = direction(row)
+    if side:
+        return Verdict.BETTER if side > 0 else Verdict.WORSE
+    if smallest >= SIGNIFICANT or smallest_p(row.n) >= SIGNIFICANT:
+        return Verdict.TOO_FEW
+    return Verdict.NO_CONCLUSIVE_DIFFERENCE
+
+
+def direction(row: Comparison) -> int:
+    """Return 1 if model b is significantly better, -1 if significantly worse, else 0.
+
+    The sign is that of the ranks, as in the test.
+    """
+    return int(np.sign(row.rank_biserial)) if row.p_holm < SIGNIFICANT else 0
+
+
+def of_interval(low: float, high: float) -> Verdict:
+    """Judge a difference by its 95 % interval; NaN means that there was too little to compare.
+
+    >>> of_interval(-0.01, 0.03)
+    <Verdict.NO_CONCLUSIVE_DIFFERENCE: 'no conclusive difference'>
+    """
+    if np.isnan(low) or np.isnan(high):
+        return Verdict.TOO_FEW
+    if low > 0:
+        return Verdict.BETTER
+    if high < 0:
+        return Verdict.WORSE
+    return Verdict.NO_CONCLUSIVE_DIFFERENCE
+
+
+def smallest_p(patients: int) -> float:
+    """Return the smallest p that Wilcoxon's exact two-sided test can reach.
+
+    >>> smallest_p(5)
+    0.0625
+    """
+    return min(1.0, 2 * 0.5**patients)
+
+
+def smallest_p_holm(comparisons: Sequence[Comparison]) -> float:
+    """Return the smallest Holm-corrected p that a lone organ of these can reach; 1 if none."""
+    tested = [row for row in comparisons if row.n]
+    if not tested:
+        return 1.0
+    most = max(row.n for row in tested)
+    organs = {row.organ for row in tested}
+    return min(1.0, 2 * 0.5**most * len(organs))
+
+
+def too_few_patients(comparisons: Sequence[Comparison]) -> TooFewPatients | None:
+    """Return what to warn of if no organ can reach significance with so few patients."""
+    tested = [row for row in comparisons if row.n]
+    smallest = smallest_p_holm(tested)
+    if not tested or smallest < SIGNIFICANT:
+        return None
+    most = max(row.n for row in tested)
+    organs = {row.organ for row in tested}
+    return TooFewPatients(
+        patients=most,
+        organs=len(organs),
+        smallest_p=smallest_p(most),
+        smallest_p_holm=smallest,
+        significant=SIGNIFICANT,
+    )
