@@ -1,47 +1,85 @@
-"""A case's arrays in NumPy's format: written with a digest, and opened only if they are what
-case.json says.
+"""A case's arrays in NumPy's format: written with a digest, opened only if case.json vouches.
 
-Nothing of a file is trusted: its header is compared with the one that is expected, not carried out,
-    and its length with what the shape takes. Voxels are compared with their SHA-256 once in each
-    process, when an array is first opened.
+Nothing in a file is trusted: its header is compared with the expected one, never evaluated, and its
+length with what the shape takes. Voxels are compared with their SHA-256 once per process, when an
+array is first opened.
 """
 
 import errno
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from recontour.cohort.findings import (
+    ChangedVoxels,
+    NotAnArray,
+    OtherNumbers,
+    OtherShape,
+    OtherSize,
+    VoxelsNotFinite,
+)
 from recontour.cohort.records import refused
-from recontour.files import refuse_no_file
+from recontour.files import UnreadableError, refuse_no_file
 
 MAGIC = b"\x93NUMPY\x01\x00"
+LENGTH_BYTES = 2  # of the header, after the magic
 MOST_HEADER = 1000  # bytes; NumPy writes 118
-HEADER = re.compile(
-    rb"\{'descr': '(<i2|<f4|\|u1)', 'fortran_order': False, 'shape': \((\d{1,9}(?:, \d{1,9}){2,3})\), \} *\n"
-)
-NO_MAPPING = {errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
-_verified: set[tuple[str, int, int, int]] = (
-    set()
-)  # path, inode, bytes, last change: files whose voxels were looked at
-_is_left_to_parent = False
+READ_BYTES = 1 << 22  # at a time
+_KIND = rb"'descr': '(<i2|<f4|\|u1)'"
+_SHAPE = rb"'shape': \((\d{1,9}(?:, \d{1,9}){2,3})\)"
+HEADER = re.compile(rb"\{" + _KIND + rb", 'fortran_order': False, " + _SHAPE + rb", \} *\n")
+# What systems report that map no files; another way of reading helps.
+NO_MAPPING = {
+    errno.ENODEV,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.EACCES,
+}
+
+Kind = np.dtype[Any]
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What an array should be. sha256: of the whole file; empty if unknown."""
+    """What an array should be.
+
+    kinds: of its numbers, as NumPy's header has them. sha256: of the whole file; empty if unknown.
+    """
 
     path: Path
-    kinds: tuple[str, ...]  # of its numbers, as NumPy's header has them
+    kinds: tuple[str, ...]
     shape: tuple[int, ...]
     sha256: str
+
+
+FileState = tuple[str, int, int, int]  # path, inode, bytes, time of the last change
+
+
+@dataclass(slots=True)
+class _VoxelChecks:
+    """Which files' voxels this process has checked, or whether its parent has checked all."""
+
+    done: set[FileState] = field(default_factory=set)
+    are_left_to_parent: bool = False
+
+    def is_due(self, state: FileState) -> bool:
+        return state not in self.done and not self.are_left_to_parent
+
+
+_checks = _VoxelChecks()
 
 
 class NotMappableError(Exception):
@@ -49,137 +87,131 @@ class NotMappableError(Exception):
 
 
 def leave_voxels_to_parent() -> None:
-    """Look at no voxels in this process: the one that started it has."""
-    global _is_left_to_parent
-    _is_left_to_parent = True
+    """Check no voxels in this process: the one that started it has."""
+    _checks.are_left_to_parent = True
 
 
-def write_array(path: Path, array: npt.NDArray[Any]) -> str:
-    """Write an array as `numpy.save` does;
+def write_array(path: Path, array: Array) -> str:
+    """Write an array as `numpy.save` does, and return the SHA-256 of the file.
 
-    return the SHA-256 of the file. Raises: OSError: the disk is full.
+    Raises: OSError: the disk is full.
     """
     whole = np.ascontiguousarray(array)
     header = BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(whole))
+    voxels = whole.reshape(-1).view(np.uint8).data
     digest = hashlib.sha256()
     with path.open("wb") as file:
-        for part in (header.getbuffer(), whole.reshape(-1).view(np.uint8).data):
+        for part in (header.getbuffer(), voxels):
             digest.update(part)
             file.write(part)
     return digest.hexdigest()
 
 
-def map_array(expected: Expected) -> npt.NDArray[Any]:
-    """An array, memory-mapped read-only.
+def map_array(expected: Expected) -> Array:
+    """Return an array, memory-mapped and read-only.
 
-    Raises: CohortError: it is not what is expected, or may not be read. FaultError: the machine
-        failed.
-        NotMappableError: see `read_array`.
+    Raises:
+        CohortError: it is not what is expected, or may not be read.
+        FaultError: the machine failed.
+        NotMappableError: the file system maps no files; see `read_array`.
     """
-    try:
-        refuse_no_file(expected.path)
-        with expected.path.open("rb") as file:
-            kind, offset = _described(file, expected)
-            _verify_once(file, kind, offset, expected)
-            return _mapped(file, kind, expected.shape, offset)
-    except (OSError, ValueError) as error:
-        raise refused(expected.path, error) from error
+    with _checked(expected, voxels=True) as (file, kind, offset):
+        return _mapped(file, kind, expected.shape, offset)
 
 
-def read_array(expected: Expected) -> npt.NDArray[Any]:
-    """An array, read whole: for shares that map no files. Raises: as `map_array`."""
-    try:
-        refuse_no_file(expected.path)
-        with expected.path.open("rb") as file:
-            kind, offset = _described(file, expected)
-            _verify_once(file, kind, offset, expected)
-            file.seek(offset)
-            return np.frombuffer(file.read(), kind).reshape(expected.shape)
-    except (OSError, ValueError) as error:
-        raise refused(expected.path, error) from error
+def read_array(expected: Expected) -> Array:
+    """Return an array, read whole: for shares that map no files. Raises: as `map_array`."""
+    with _checked(expected, voxels=True) as (file, kind, offset):
+        file.seek(offset)
+        return np.frombuffer(file.read(), kind).reshape(expected.shape)
 
 
 def check_array(expected: Expected) -> None:
-    """Look at what an array's file says of itself, and at its length;
+    """Check an array's header and length, but not its voxels. Raises: as `map_array`."""
+    with _checked(expected, voxels=False):
+        pass
 
-    not at its voxels. Raises: as `map_array`.
-    """
+
+@contextmanager
+def _checked(expected: Expected, *, voxels: bool) -> Iterator[tuple[BufferedReader, Kind, int]]:
+    """Open an array's file; give the file, the kind of its numbers, and where they begin."""
     try:
         refuse_no_file(expected.path)
         with expected.path.open("rb") as file:
-            _described(file, expected)
+            kind, offset = _described(file, expected)
+            if voxels:
+                _verify_once(file, kind, offset, expected)
+            yield file, kind, offset
     except (OSError, ValueError) as error:
         raise refused(expected.path, error) from error
 
 
-def _described(file: BufferedReader, expected: Expected) -> tuple[np.dtype[Any], int]:
-    """The kind of a file's numbers, and where they begin, if it is what is expected.
-
-    Raises: ValueError, OSError.
-    """
+def _described(file: BufferedReader, expected: Expected) -> tuple[Kind, int]:
+    """Return the kind of a file's numbers and where they begin, if they are as expected."""
     kind, shape, offset = _header(file)
     if kind.str not in expected.kinds:
-        raise ValueError(f"its numbers are {kind}, {' or '.join(expected.kinds)} is expected")
+        raise UnreadableError(OtherNumbers(kind=kind.str, expected=expected.kinds))
     if shape != expected.shape:
-        raise ValueError(f"it has shape {shape}, case.json says {expected.shape}")
-    state = os.fstat(file.fileno())
-    size = offset + prod(shape) * kind.itemsize
-    if state.st_size != size:
-        raise ValueError(f"it has {state.st_size} bytes, {size} are expected")
+        raise UnreadableError(OtherShape(shape=shape, expected=expected.shape))
+    size = os.fstat(file.fileno()).st_size
+    expected_size = offset + prod(shape) * kind.itemsize
+    if size != expected_size:
+        raise UnreadableError(OtherSize(size=size, expected=expected_size))
     return kind, offset
 
 
-def _header(file: BufferedReader) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """The kind of a file's numbers, its shape, and where the numbers begin. Raises: ValueError: it
-    has no such header.
+def _header(file: BufferedReader) -> tuple[Kind, tuple[int, ...], int]:
+    """Return the kind of a file's numbers, its shape, and where the numbers begin.
 
-    NumPy's own reader would evaluate whatever stands there.
+    NumPy's own reader would evaluate the header as Python.
     """
-    begin = file.read(len(MAGIC) + 2)
+    begin = file.read(len(MAGIC) + LENGTH_BYTES)
     if not begin:
-        raise ValueError("it is empty")
+        raise _not_an_array("nothing")
     length = int.from_bytes(begin[len(MAGIC) :], "little")
-    if not begin.startswith(MAGIC) or len(begin) < len(MAGIC) + 2 or length > MOST_HEADER:
-        raise ValueError("it does not begin as recontour writes an array")
+    is_whole = len(begin) == len(MAGIC) + LENGTH_BYTES
+    if not begin.startswith(MAGIC) or not is_whole or length > MOST_HEADER:
+        raise _not_an_array("another beginning")
     found = HEADER.fullmatch(file.read(length))
     if not found:
-        raise ValueError("its header is not as recontour writes it")
-    shape = tuple(int(number) for number in found[2].split(b", "))
-    return np.dtype(found[1].decode()), shape, len(begin) + length
+        raise _not_an_array("another header")
+    kind, sides = found.groups()
+    shape = tuple(map(int, sides.split(b", ")))
+    return np.dtype(kind.decode()), shape, len(begin) + length
 
 
-def _verify_once(
-    file: BufferedReader, kind: np.dtype[Any], offset: int, expected: Expected
-) -> None:
-    """Look at a file's voxels, unless this process has, or leaves that to its parent."""
-    state = os.fstat(file.fileno())
-    seen = (str(expected.path), state.st_ino, state.st_size, state.st_mtime_ns)
-    if seen not in _verified and not _is_left_to_parent:
+def _not_an_array(
+    seen: Literal["nothing", "another beginning", "another header"],
+) -> UnreadableError:
+    return UnreadableError(NotAnArray(seen=seen))
+
+
+def _verify_once(file: BufferedReader, kind: Kind, offset: int, expected: Expected) -> None:
+    """Check a file's voxels, unless this process has or leaves that to its parent."""
+    about = os.fstat(file.fileno())
+    state = (str(expected.path), about.st_ino, about.st_size, about.st_mtime_ns)
+    if _checks.is_due(state):
         _verify(file, kind, offset, expected.sha256)
-        _verified.add(seen)
+        _checks.done.add(state)
 
 
-def _verify(file: BufferedReader, kind: np.dtype[Any], offset: int, sha256: str) -> None:
-    """Raise ValueError where a file's voxels are not those that were written, or no numbers."""
+def _verify(file: BufferedReader, kind: Kind, offset: int, sha256: str) -> None:
+    """Raise UnreadableError where a file's voxels have changed, or are not finite."""
     file.seek(0)
     if sha256 and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-        raise ValueError("its voxels are not those that were imported: the checksum differs")
-    if kind.kind == "f":
-        file.seek(offset)
-        while piece := file.read(1 << 22):
-            if not np.isfinite(np.frombuffer(piece, kind)).all():
-                raise ValueError("it has voxels that are not finite numbers")
+        raise UnreadableError(ChangedVoxels())
+    if kind.kind != "f":
+        return
+    file.seek(offset)
+    while piece := file.read(READ_BYTES):
+        if not np.isfinite(np.frombuffer(piece, kind)).all():
+            raise UnreadableError(VoxelsNotFinite())
 
 
-def _mapped(
-    file: BufferedReader, kind: np.dtype[Any], shape: tuple[int, ...], offset: int
-) -> npt.NDArray[Any]:
-    """A file's numbers, mapped:
-
-    shared with other processes, or where a share cannot, for this one alone.
-    """
-    modes: tuple[Any, Any] = ("r", "c")
+def _mapped(file: BufferedReader, kind: Kind, shape: tuple[int, ...], offset: int) -> Array:
+    """Map a file's numbers: shared with other processes or, where a share cannot, for this one."""
+    modes: tuple[Literal["r", "c"], ...] = ("r", "c")
     for mode in modes:
         try:
             array = np.memmap(file, kind, mode, offset, shape)

@@ -1,0 +1,145 @@
+"""One patient of a cohort: a CT, and the organs that were contoured on it."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recontour.cohort.arrays import Expected
+from recontour.cohort.open_arrays import open_array
+from recontour.cohort.records import MOST_RECORD_BYTES, refused
+from recontour.files import read_file
+from recontour.geometry import Grid
+from recontour.geometry.arrays import Mask
+
+CT_FILE = "ct.npy"
+MASKS_FILE = "masks.npy"
+CT_KINDS = ("<i2", "<f4")  # int16, float32
+MASKS_KINDS = ("|u1",)
+HASH_DIGITS = 16
+
+Bits = npt.NDArray[np.uint8]
+
+
+def case_id_of(centre: str, series_uid: str) -> str:
+    """Return a case's name: the centre's label and eight hex digits of the series UID's hash.
+
+    >>> case_id_of("north", "1.2.3")
+    'north-c47f5b18'
+    """
+    digest = hashlib.sha256(series_uid.encode()).hexdigest()
+    return f"{centre}-{digest[:8]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One patient: a CT and the organs that were contoured on it.
+
+    volumes_cc: by organ, in the order of masks.npy. source_hash: of the structure set that was
+    imported. is_draft: the contours are recontour's own, so a model neither learns from them nor is
+    proved by them. sha256: of the arrays' files, by name; empty for older cases. patient: the
+    patient's key, the same in all cases of the patient; None if unknown.
+    """
+
+    id: str
+    path: Path
+    grid: Grid
+    volumes_cc: Mapping[str, float]
+    source_hash: str
+    is_draft: bool = False
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    patient: str | None = None
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """The organs that were contoured; any other is unknown."""
+        return tuple(self.volumes_cc)
+
+    @property
+    def hu(self) -> npt.NDArray[Any]:
+        """Hounsfield units, (slice, row, column), int16 or float32, memory-mapped read-only."""
+        return open_array(self.expected_ct)
+
+    @property
+    def _bits(self) -> Bits:
+        return open_array(self.expected_masks)
+
+    @property
+    def expected_ct(self) -> Expected:
+        """What ct.npy should be."""
+        digest = self.sha256.get(CT_FILE, "")
+        return Expected(self.path / CT_FILE, CT_KINDS, self.grid.shape, digest)
+
+    @property
+    def expected_masks(self) -> Expected:
+        """What masks.npy should be: one bit per voxel, eight columns in a byte."""
+        slices, rows, columns = self.grid.shape
+        column_bytes = -(-columns // 8)  # rounded up
+        shape = (len(self.organs), slices, rows, column_bytes)
+        digest = self.sha256.get(MASKS_FILE, "")
+        return Expected(self.path / MASKS_FILE, MASKS_KINDS, shape, digest)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of a hash of the CT's voxels, the same in every cohort.
+
+        Nothing of the CT follows from it: only someone who has the same CT can compute it.
+        """
+        return hashlib.sha256(self.hu.tobytes()).hexdigest()[:HASH_DIGITS]
+
+    @property
+    def version(self) -> str:
+        """16 hex digits of a hash that changes if the case is imported again with other data."""
+        path = self.path / "case.json"
+        try:
+            content = read_file(path, MOST_RECORD_BYTES)
+        except (OSError, ValueError) as error:
+            raise refused(path, error) from error
+        return hashlib.sha256(content).hexdigest()[:HASH_DIGITS]
+
+    def mask(self, organ: str) -> Mask:
+        """Return one organ's mask, (slice, row, column)."""
+        return self.unpacked(self._bits[self.organs.index(organ)])
+
+    def slice_mask(self, organ: str, index: int) -> Mask:
+        """Return one organ's mask on one slice, (row, column)."""
+        return self.unpacked(self._bits[self.organs.index(organ), index])
+
+    def slices_with(self, organ: str) -> npt.NDArray[np.intp]:
+        """Return the indices of the slices that show an organ."""
+        bits = self._bits[self.organs.index(organ)]
+        return np.flatnonzero(bits.any(axis=(1, 2)))
+
+    def unpacked(self, bits: Bits) -> Mask:
+        """Return the mask that bits along the columns stand for, as masks.npy has them."""
+        columns = self.grid.shape[2]
+        return np.unpackbits(bits, axis=-1, count=columns).view(np.bool_)
+
+    def examine(self) -> None:
+        """Check every voxel of the CT and the masks, unless this process has.
+
+        Raises: CohortError: they are not what case.json says.
+        """
+        open_array(self.expected_ct)
+        open_array(self.expected_masks)
+
+
+def with_one_ct(cases: Iterable[Case]) -> list[list[Case]]:
+    """Group the cases, of one or more cohorts, that share their CT to the voxel with another.
+
+    Only the CTs of cases that share a grid are read.
+    """
+    by_grid: dict[Grid, list[Case]] = {}
+    for case in cases:
+        by_grid.setdefault(case.grid, []).append(case)
+    by_ct: dict[str, list[Case]] = {}
+    for alike in by_grid.values():
+        if len(alike) > 1:
+            for case in alike:
+                by_ct.setdefault(case.fingerprint, []).append(case)
+    return [alike for alike in by_ct.values() if len(alike) > 1]

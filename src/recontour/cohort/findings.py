@@ -1,0 +1,441 @@
+"""What can be found in a cohort folder: in its files, its arrays and its patients' keys."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.wording import plural, shown
+
+NAMES_SHOWN = 12
+MOVE_AWAY = "move the case's folder out of the cohort, then import the patient again"
+RESTORE = "restore it from a copy, or import into a new cohort"
+
+Shape = tuple[int, ...]
+
+
+def listed(names: tuple[str, ...], most: int = NAMES_SHOWN) -> str:
+    """Return names as an enumeration that stays short.
+
+    >>> listed(("a", "b", "c"), most=2)
+    'a, b, ...'
+    """
+    more = ["..."] if len(names) > most else []
+    return ", ".join([*names[:most], *more])
+
+
+# Folders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotACohort(Finding):
+    """A folder holds no cohort. is_taken: it holds something else, where a new one should go."""
+
+    is_taken: bool = False
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "exists and is not a cohort" if self.is_taken else "not a cohort"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose a new folder" if self.is_taken else "make one with `recontour import`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileForCohort(Finding):
+    """A file where a cohort's folder is expected."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "this is a file, and a cohort is a folder"
+
+    def remedy(self) -> str:
+        """Suggest the most common cause."""
+        return "check the order of the arguments (--help)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherCohortFormat(Finding):
+    """A cohort in a format that this recontour does not read."""
+
+    version: int
+    readable: int
+
+    def sentence(self) -> str:
+        """Name both versions."""
+        return f"cohort format {self.version}, but this recontour reads {self.readable}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "import the DICOM again, or use the recontour that wrote it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherCentre(Finding):
+    """A cohort of another centre than the one that was named."""
+
+    centre: ScreenOnly[str]
+    wanted: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Name both centres."""
+        return f"the cohort of centre '{self.centre}', not of '{self.wanted}'"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "keep one folder per centre, or omit --centre"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadLabel(Finding):
+    """A centre's label that cannot become part of file names."""
+
+    label: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Repeat the label."""
+        return (
+            "a centre's label becomes part of file names and DICOM attributes, "
+            f"which is impossible for {shown(self.label)}"
+        )
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose another --centre"
+
+
+# Cases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadCaseName(Finding):
+    """A case's name that cannot be a folder's. is_new: nobody has stored the case yet."""
+
+    name: ScreenOnly[str]
+    is_new: bool = False
+
+    def sentence(self) -> str:
+        """Repeat the name."""
+        return f"not a valid name for a case: {shown(self.name)}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose another name" if self.is_new else "move it out of the cohort"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSuchCase(Finding):
+    """A cohort lacks a case."""
+
+    name: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Repeat the name."""
+        return f"no such case: {shown(self.name)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseExists(Finding):
+    """A cohort has a case of that name already."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "already in the cohort"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "move the case's folder out of the cohort to replace it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoContouredCase(Finding):
+    """A cohort without a case that has an organ."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "no contoured case"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "import some with `recontour import`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrgansNotInCohort(Finding):
+    """Organs that no case has. missing: as a person spelt them."""
+
+    present: FitToStore[tuple[str, ...]]
+    missing: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name the organs."""
+        return f"no case has {listed(self.missing)}"
+
+    def remedy(self) -> str:
+        """Name the organs that can be chosen."""
+        return f"choose from {', '.join(self.present)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayOffGrid(Finding):
+    """A CT or a mask whose shape is not the grid's. what: "CT", or an organ."""
+
+    what: FitToStore[str]
+    shape: Shape
+    grid_shape: Shape
+
+    def sentence(self) -> str:
+        """Name both shapes."""
+        return f"{self.what} has shape {self.shape}, its grid {self.grid_shape}"
+
+
+# Files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedFile(Finding):
+    """A file of a cohort is not what recontour wrote. path: the folder it lies in."""
+
+    file: FitToStore[str]
+    why: Finding
+
+    def sentence(self) -> str:
+        """Name the file and the reason."""
+        return f"{self.file} is damaged ({self.why.sentence()})"
+
+    def remedy(self) -> str:
+        """Say how to replace it."""
+        return RESTORE if self.file == "cohort.json" else MOVE_AWAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MayNotBeRead(Finding):
+    """Permissions forbid reading a file or folder."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "no permission to read it"
+
+    def remedy(self) -> str:
+        """Say where to look."""
+        return "check its permissions, and those of the folders above it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CannotOpen(Finding):
+    """The operating system does not open a folder, for a reason that the path has."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Repeat the reason."""
+        return f"cannot be opened ({self.why.sentence()})"
+
+    def remedy(self) -> str:
+        """Say where to look."""
+        return "check the path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImpossibleGrid(Finding):
+    """A grid that no CT can have."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Repeat the reason."""
+        return self.why.sentence()
+
+
+# Arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAnArray(Finding):
+    """A file does not begin as recontour begins an array."""
+
+    seen: Literal["nothing", "another beginning", "another header"]
+
+    def sentence(self) -> str:
+        """Say how far it was read."""
+        match self.seen:
+            case "nothing":
+                return "it is empty"
+            case "another beginning":
+                return "it does not begin like an array that recontour writes"
+            case "another header":
+                return "its header is not one that recontour writes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherNumbers(Finding):
+    """An array of another kind of numbers; kinds as in NumPy's header, such as "<i2"."""
+
+    kind: FitToStore[str]
+    expected: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name both kinds."""
+        return f"it holds {self.kind} numbers, expected {' or '.join(self.expected)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherShape(Finding):
+    """An array of another shape than case.json says."""
+
+    shape: Shape
+    expected: Shape
+
+    def sentence(self) -> str:
+        """Name both shapes."""
+        return f"it has shape {self.shape}, case.json says {self.expected}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSize(Finding):
+    """An array's file with too many or too few bytes."""
+
+    size: int
+    expected: int
+
+    def sentence(self) -> str:
+        """Name both sizes."""
+        return f"it has {self.size} bytes, expected {self.expected}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedVoxels(Finding):
+    """Voxels whose checksum is not the one that import stored."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "its voxels changed after the import: the checksum differs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoxelsNotFinite(Finding):
+    """Voxels that are infinite or not a number."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "some of its voxels are not finite numbers"
+
+
+# Patients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaltUnusable(Finding):
+    """The file of the salt can be neither read nor made."""
+
+    why: Finding
+    done: Literal["read", "made"]
+
+    def sentence(self) -> str:
+        """Say what fails, and what follows."""
+        return (
+            f"the salt cannot be {self.done}, so only equal CTs are known to be of one patient "
+            f"({self.why.sentence()})"
+        )
+
+    def remedy(self) -> str:
+        """Repeat what helps against the cause."""
+        return self.why.remedy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotASalt(Finding):
+    """A file in the salt's place that recontour did not write."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "not a salt that recontour wrote"
+
+    def remedy(self) -> str:
+        """Say what helps, and what it costs."""
+        return (
+            "put the old one back, or move it away: with a new salt, patients who are imported "
+            "from now on cannot be compared with the others"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaltMade(Finding):
+    """A new salt."""
+
+    def sentence(self) -> str:
+        """Say what it is for."""
+        return "a new salt, with which recontour recognises CTs of one patient"
+
+    def remedy(self) -> str:
+        """Say how to treat it."""
+        return "keep it there, and give it to nobody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaltOpenToOthers(Finding):
+    """Others than its owner may read or change the salt. mode: the file's permissions."""
+
+    mode: int
+
+    def sentence(self) -> str:
+        """Say who, and why it matters."""
+        return (
+            f"the salt is open to others than its owner (mode {self.mode:03o}); with it, patient "
+            "keys can be traced to PatientIDs"
+        )
+
+    def remedy(self) -> str:
+        """Say how to close it."""
+        return (
+            "run chmod 600 on it or, if the file system has no permissions, let nobody else into "
+            "its folder"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysOfAnotherSalt(Finding):
+    """Cases whose patient keys were made with another salt. path: the salt's."""
+
+    cases: int
+
+    def sentence(self) -> str:
+        """Say how many, and what follows."""
+        return (
+            f"{plural(self.cases, 'case')} of the cohort have patient keys of another salt, so "
+            "they cannot be compared with new ones"
+        )
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "put the old salt back if you have it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientsUnknown(Finding):
+    """Some CTs have no patient key. cts: all of them; unknown: those without."""
+
+    unknown: int
+    cts: int
+
+    def sentence(self) -> str:
+        """Say how many, and how they count."""
+        return (
+            f"{self.unknown} of {self.cts} CTs have no patient key, so some may be of one patient; "
+            "each counts as a patient of its own, unless it equals another to the voxel"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralSalts(Finding):
+    """Patient keys that were made with several salts."""
+
+    cts: int
+    salts: int
+
+    def sentence(self) -> str:
+        """Say how many, and how patients count."""
+        return (
+            f"the patient keys of these {self.cts} CTs were made with {self.salts} salts and "
+            "cannot be compared; a patient with keys of two salts counts as two"
+        )
