@@ -267,7 +267,7 @@ def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None
     assert note.endswith("Brainstem: 2 of 9 contours lie on no slice; is the CT complete?")
 
 
-@pytest.mark.parametrize("cause", ["no type", "Closed_Planar", "no structure has such a number"])
+@pytest.mark.parametrize("cause", ["no type", "Closed_Planar", "ROI numbers that no ROI has"])
 def test_a_structure_set_without_area_is_not_said_to_be_mappable(
     tmp_path: Path, cohort: Cohort, cause: str
 ) -> None:
@@ -580,7 +580,7 @@ def test_no_note_is_saved(tmp_path: Path, cohort: Cohort) -> None:
 
     edit(tmp_path / "dicom" / "rs.dcm", shrink)
     (note,) = import_archive(read_archive(tmp_path / "dicom"), cohort).notes
-    assert "Cord: 1 contour(s) that are not closed" in note
+    assert "1 open contour ignored: OPEN_PLANAR (ROI Cord)" in note
     assert not any(
         b"OPEN_PLANAR" in file.read_bytes() for file in cohort.path.rglob("*") if file.is_file()
     )

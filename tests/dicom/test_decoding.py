@@ -27,7 +27,7 @@ from tests.dicom.conftest import edit, make_scan
 from tests.geometry.conftest import make_grid
 
 from recontour.dicom import read_scan
-from recontour.dicom.series import stored_pixels
+from recontour.dicom.pixels import stored_pixels
 from recontour.errors import NotDicomError
 
 SHAPE = (21, 34)

@@ -716,7 +716,7 @@ def test_structures_of_one_number_are_left_out_and_told(tmp_path: Path) -> None:
         lambda data: setattr(data.StructureSetROISequence[1], "ROINumber", 1),
     )
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
-    assert [one.reason.split(":")[0] for one in written.left_out] == ["Brain Stem", "Lens L"]
+    assert [one.reason.split("ROI ")[-1] for one in written.left_out] == ["Brain Stem)", "Lens L)"]
     (structure_set,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
     assert read_structure_set(structure_set, read_scan(tmp_path / "out")).names == ("Parotid_L",)
 

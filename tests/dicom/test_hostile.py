@@ -22,11 +22,11 @@ from tests.geometry.conftest import make_grid
 
 from recontour.dicom import (
     Authorship,
+    pixels,
     read_archive,
     read_rois,
     read_scan,
     read_structure_set,
-    series,
     write_structure_set,
 )
 from recontour.dicom.deidentify import deidentify
@@ -160,7 +160,7 @@ def test_a_plain_image_larger_than_any_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_scan(tmp_path / "ct", make_grid((1, 6, 8)))
-    monkeypatch.setattr(series, "MOST_PIXELS", 47)
+    monkeypatch.setattr(pixels, "MOST_PIXELS", 47)
     with pytest.raises(DicomError, match="48 pixels, and no CT is that large"):
         read_scan(tmp_path / "ct")
 

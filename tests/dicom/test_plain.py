@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 from tests.dicom.conftest import edit, make_scan, make_structure_set, recode
 
-from recontour.dicom import read_series, read_structure_set, series
+from recontour.dicom import read_series, read_structure_set
 from recontour.dicom.plain import NotPlainError, plain_dataset, plain_items, plain_value, tag_of
 from recontour.dicom.reading import (
     HEAD,
@@ -209,7 +209,7 @@ def test_plain_pixels_are_those_of_pydicom(
     found = read_series(sorted((tmp_path / "ct").iterdir())).hu
     image = pydicom.dcmread(min((tmp_path / "ct").iterdir()))
     np.testing.assert_array_equal(found[0], image.pixel_array)
-    monkeypatch.setattr(series, "_plain_pixels", lambda dataset: None)
+    monkeypatch.setattr("recontour.dicom.pixels._plain_pixels", lambda dataset: None)
     np.testing.assert_array_equal(read_series(sorted((tmp_path / "ct").iterdir())).hu, found)
 
 

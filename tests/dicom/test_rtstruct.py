@@ -24,6 +24,15 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
+from recontour.dicom.contour_findings import (
+    CrossingContours,
+    OpenContours,
+    OtherFrame,
+    RepeatedContours,
+    SharedNumber,
+    ShortContours,
+    StrayContours,
+)
 from recontour.dicom.reading import read_dataset
 from recontour.dicom.references import images_of_contours
 from recontour.errors import (
@@ -35,6 +44,7 @@ from recontour.errors import (
     OutputError,
     SettingsError,
 )
+from recontour.findings import Finding
 from recontour.geometry import Contour, Structure, StructureSet, rasterise, trace, traced
 
 SQUARE = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 3.0]])
@@ -159,7 +169,7 @@ def test_a_full_disk_is_told_in_the_system_s_words(tmp_path: Path, scan: Scan) -
     names = tuple(f"organ {number}" for number in range(40))
     with (
         largest_file(20_000),
-        pytest.raises(FaultError, match=r"full\.dcm could not be written \(File too large\)"),
+        pytest.raises(FaultError, match=r"full\.dcm: could not be written \(File too large\)"),
     ):
         make_structure_set(tmp_path / "full.dcm", scan, names)
     assert {path.name for path in tmp_path.iterdir()} == {"ct"}
@@ -371,14 +381,14 @@ def test_a_structure_set_of_two_frames_of_reference(scan: Scan, drawn: Path) -> 
         dataset.StructureSetROISequence[0].ReferencedFrameOfReferenceUID = "1.2.3.5"
 
     edit(drawn, register)
-    said: list[str] = []
+    said: list[Finding] = []
     rois = read_rois(drawn, scan, said.append)
     assert [(roi.name, roi.is_drawn) for roi in rois] == [
         ("Brainstem", False),
         ("Brainstem", True),
         ("Lens_L", True),
     ]
-    assert said == ["Brainstem: drawn in another frame of reference; its contours are dropped"]
+    assert said == [OtherFrame(roi="Brainstem")]
     (pair,) = read_archive(drawn.parent).pairs
     assert pair.series.uid == scan.source.series_instance_uid
 
@@ -388,9 +398,13 @@ def test_contours_that_are_not_closed_are_left_out_and_told(
     scan: Scan, drawn: Path, kind: str
 ) -> None:
     edit(drawn, lambda dataset: setattr(first_contour(dataset), "ContourGeometricType", kind))
-    said: list[str] = []
+    said: list[Finding] = []
     assert len(read_structure_set(drawn, scan, said.append)["Brainstem"].contours) == 4
-    assert said == [f"Brainstem: 1 contour(s) that are not closed left out ({kind or 'no type'})"]
+    kinds = (kind,) if kind else ()
+    others = () if kind else ("",)
+    assert said == [
+        OpenContours(count=1, kinds=kinds, other_kinds=others, rois=("Brainstem",), is_all=False)
+    ]
 
 
 @pytest.mark.parametrize("kind", ["OPEN_PLANAR", "Closed_Planar", ""])
@@ -406,11 +420,16 @@ def test_structures_without_a_closed_contour_stay_empty_and_are_told_once(
                 contour.ContourGeometricType = kind
 
     edit(drawn, change)
-    said: list[str] = []
+    said: list[Finding] = []
     read = read_structure_set(drawn, scan, said.append)
     assert [len(structure.contours) for structure in read.structures] == [0, 0, 5]
-    told = f"contours that are not closed left out ({kind or 'no type'}); CLOSED_PLANAR is expected"
-    assert said == [f"Brainstem, Cord: {told}"]
+    is_defined = kind == "OPEN_PLANAR"
+    kinds, others = ((kind,), ()) if is_defined else ((), (kind,))
+    found = OpenContours(
+        count=10, kinds=kinds, other_kinds=others, rois=("Brainstem", "Cord"), is_all=True
+    )
+    assert said == [found]
+    assert found.remedy() == "CLOSED_PLANAR is expected"
 
 
 @pytest.mark.parametrize("numbers", [(1, 2), (0, 0)])
@@ -429,11 +448,11 @@ def test_contours_of_a_number_that_no_structure_has_are_told(
             item.ReferencedROINumber += 70
 
     edit(drawn, renumber)
-    said: list[str] = []
+    said: list[Finding] = []
     assert [
         structure.contours for structure in read_structure_set(drawn, scan, said.append).structures
     ] == [(), ()]
-    assert said == ["contours of 2 ROI number(s) left out: no structure has such a number"]
+    assert said == [StrayContours(numbers=2)]
 
 
 def test_a_marker_of_points_is_no_matter(scan: Scan, drawn: Path) -> None:
@@ -442,7 +461,7 @@ def test_a_marker_of_points_is_no_matter(scan: Scan, drawn: Path) -> None:
             contour.ContourGeometricType = "POINT"
 
     edit(drawn, to_points)
-    said: list[str] = []
+    said: list[Finding] = []
     assert read_structure_set(drawn, scan, said.append)["Brainstem"].contours == ()
     assert not said
 
@@ -461,7 +480,7 @@ def test_a_ring_of_xor_contours_has_its_hole(scan: Scan, drawn: Path) -> None:
             contour.ContourGeometricType = "CLOSEDPLANAR_XOR"
 
     edit(drawn, to_xor)
-    said: list[str] = []
+    said: list[Finding] = []
     read = read_structure_set(drawn, scan, said.append)["Brainstem"]
     np.testing.assert_array_equal(rasterise(read.contours, scan.grid), outer & ~block(scan.grid))
     assert not said
@@ -490,12 +509,9 @@ def test_contours_that_may_be_either_of_two_structures_are_nobody_s(
     drawn.unlink()
     make_structure_set(drawn, scan, ("Brainstem", "SpinalCord", "Larynx"))
     edit(drawn, lambda dataset: setattr(dataset.StructureSetROISequence[1], "ROINumber", 1))
-    said: list[str] = []
+    said: list[Finding] = []
     assert [roi.is_drawn for roi in read_rois(drawn, scan, said.append)] == [False, False, True]
-    dropped = (
-        "another structure has its number, so whose the contours are is unknown; they are dropped"
-    )
-    assert said == [f"Brainstem: {dropped}", f"SpinalCord: {dropped}"]
+    assert said == [SharedNumber(roi="Brainstem"), SharedNumber(roi="SpinalCord")]
 
 
 def test_a_structure_s_contours_may_lie_in_two_items(scan: Scan, drawn: Path) -> None:
@@ -509,7 +525,7 @@ def test_a_structure_s_contours_may_lie_in_two_items(scan: Scan, drawn: Path) ->
         dataset.ROIContourSequence.append(rest)
 
     edit(drawn, split)
-    said: list[str] = []
+    said: list[Finding] = []
     assert len(read_structure_set(drawn, scan, said.append)["Brainstem"].contours) == 5
     assert not said
 
@@ -527,7 +543,7 @@ def test_reference_points_may_share_a_number(scan: Scan, drawn: Path) -> None:
                 contour.ContourGeometricType = "POINT"
 
     edit(drawn, number_none)
-    said: list[str] = []
+    said: list[Finding] = []
     assert [len(roi.contours()) for roi in read_rois(drawn, scan, said.append)] == [5, 0, 0]
     assert not said
 
@@ -537,9 +553,9 @@ def test_contours_of_fewer_than_3_points_are_dropped_and_told(
     scan: Scan, drawn: Path, points: int
 ) -> None:
     edit(drawn, set_data([1.0, 2.0, 0.0, 5.0, 6.0, 0.0][: 3 * points]))
-    said: list[str] = []
+    said: list[Finding] = []
     assert len(read_structure_set(drawn, scan, said.append)["Brainstem"].contours) == 4
-    assert said == ["Brainstem: 1 contour(s) of fewer than 3 points dropped"]
+    assert said == [ShortContours(roi="Brainstem", count=1)]
 
 
 def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
@@ -555,12 +571,12 @@ def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
         dataset.ROIContourSequence[0].ContourSequence.append(again)
 
     edit(drawn, copy)
-    said: list[str] = []
+    said: list[Finding] = []
     read = read_structure_set(drawn, scan, said.append)
     np.testing.assert_array_equal(
         rasterise(read["Brainstem"].contours, scan.grid), block(scan.grid)
     )
-    assert said == ["Brainstem: 1 contour(s) drawn twice, kept once"]
+    assert said == [RepeatedContours(roi="Brainstem", count=1)]
 
 
 def closed(points: np.ndarray) -> np.ndarray:
@@ -593,9 +609,9 @@ def test_a_copy_that_differs_by_how_it_was_written_counts_once(
     write_structure_set(
         tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test")
     )
-    said: list[str] = []
+    said: list[Finding] = []
     read = read_structure_set(tmp_path / "rs.dcm", scan, said.append)["x"].contours
-    assert said == ["x: 1 contour(s) drawn twice, kept once"]
+    assert said == [RepeatedContours(roi="x", count=1)]
     np.testing.assert_array_equal(rasterise(read, scan.grid), rasterise(both[:1], scan.grid))
 
 
@@ -624,12 +640,9 @@ def test_contours_of_a_plane_that_cross_are_told(
     write_structure_set(
         tmp_path / "rs.dcm", StructureSet((Structure("x", contours),)), scan, Authorship("test")
     )
-    said: list[str] = []
+    said: list[Finding] = []
     assert len(read_structure_set(tmp_path / "rs.dcm", scan, said.append)["x"].contours) == 2
-    assert (
-        said
-        == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"] * told
-    )
+    assert said == [CrossingContours(roi="x", planes=1)] * told
 
 
 def test_contours_that_cross_are_told_within_the_noise_of_a_plane(
@@ -639,9 +652,9 @@ def test_contours_that_cross_are_told_within_the_noise_of_a_plane(
     write_structure_set(
         tmp_path / "rs.dcm", StructureSet((Structure("x", both),)), scan, Authorship("test")
     )
-    said: list[str] = []
+    said: list[Finding] = []
     read_structure_set(tmp_path / "rs.dcm", scan, said.append)
-    assert said == ["x: contours cross in 1 plane(s); what two of them cover is out, as in a hole"]
+    assert said == [CrossingContours(roi="x", planes=1)]
 
 
 def test_mirror_images_in_one_plane_are_two_contours(tmp_path: Path, scan: Scan) -> None:
@@ -782,9 +795,9 @@ def test_a_roi_drawn_in_another_frame_is_left_empty(scan: Scan, drawn: Path) -> 
             data.StructureSetROISequence[0], "ReferencedFrameOfReferenceUID", "1.2.3"
         ),
     )
-    said: list[str] = []
+    said: list[Finding] = []
     assert read_structure_set(drawn, scan, said.append)["Brainstem"].contours == ()
-    assert said == ["Brainstem: drawn in another frame of reference; its contours are dropped"]
+    assert said == [OtherFrame(roi="Brainstem")]
 
 
 def test_references_to_absent_slices_do_no_harm(tmp_path: Path, drawn: Path) -> None:

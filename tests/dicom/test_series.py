@@ -41,6 +41,7 @@ from tests.dicom.conftest import (
 from tests.geometry.conftest import make_grid
 
 from recontour.dicom import (
+    Scan,
     ScanIdentity,
     read_archive,
     read_scan,
@@ -48,8 +49,9 @@ from recontour.dicom import (
     read_structure_set,
     write_scan,
 )
+from recontour.dicom.ct_findings import NoAir, PaddingInside
+from recontour.dicom.padding import AIR_HU
 from recontour.dicom.reading import not_read
-from recontour.dicom.series import AIR_HU
 from recontour.errors import (
     DicomError,
     DuplicateSliceError,
@@ -63,6 +65,7 @@ from recontour.errors import (
     OutputError,
     RescaleError,
 )
+from recontour.findings import words
 from recontour.geometry import rasterise
 
 
@@ -328,7 +331,7 @@ def test_a_fault_of_the_machine_is_not_the_file_s(
         raise OSError(number, "of the machine")
 
     monkeypatch.setattr("recontour.dicom.reading.io.FileIO", fail)
-    with pytest.raises(FaultError, match=r"CT0001\.dcm could not be read \(of the machine\)"):
+    with pytest.raises(FaultError, match=r"CT0001\.dcm: could not be read"):
         read_scan(tmp_path / "ct")
 
 
@@ -676,25 +679,32 @@ def _of_water(
     return hu
 
 
+def _padding_hu(scan: Scan) -> list[float]:
+    """Return the padding values that were found inside the image."""
+    return [note.hu for note in scan.notes if isinstance(note, PaddingInside)]
+
+
 def test_padding_within_the_body_stays_and_is_doubted(tmp_path: Path) -> None:
     """Intercept 0 and a padding value of 0: water."""
     hu = _of_water(tmp_path / "ct", 0, 40)
     scan = read_scan(tmp_path / "ct")
     hu[:, :2, :3] = hu[:, -3:, -1:] = AIR_HU
     np.testing.assert_array_equal(scan.hu, hu)
-    assert scan.doubt == (
-        "18 voxels (2.3 %) have its PixelPaddingValue (0 HU) and lie within the image, so "
-        "they may be tissue; they are left as stored: is its PixelPaddingValue right?"
+    (note,) = scan.notes
+    assert note == PaddingInside(voxels=18, share=18 / hu.size, hu=0, became_hu=None)
+    assert words(note) == (
+        "18 voxels inside the image (2.3 %) hold the PixelPaddingValue (0 HU) and may be tissue; "
+        "they are left as stored; check PixelPaddingValue"
     )
-    assert scan.notes == (scan.doubt,)
 
 
 def test_padding_denser_than_any_tissue_is_air_everywhere(tmp_path: Path) -> None:
     hu = _of_water(tmp_path / "ct", 20000, 40)
     scan = read_scan(tmp_path / "ct")
     np.testing.assert_array_equal(scan.hu, np.where(hu == 20000, AIR_HU, hu))
-    assert "18 voxels" in scan.doubt
-    assert "they are taken as air (-1000 HU)" in scan.doubt
+    note = PaddingInside(voxels=18, share=18 / hu.size, hu=20000, became_hu=AIR_HU)
+    assert scan.notes == (note,)
+    assert "they are set to air (-1000 HU)" in words(note)
 
 
 def test_padding_at_the_border_alone_is_not_doubted(tmp_path: Path) -> None:
@@ -705,7 +715,7 @@ def test_padding_at_the_border_alone_is_not_doubted(tmp_path: Path) -> None:
         image.PixelData = hu[0].tobytes()
 
     edit(tmp_path / "ct", fill)
-    assert read_scan(tmp_path / "ct").doubt == ""
+    assert read_scan(tmp_path / "ct").notes == ()
 
 
 def test_a_body_of_the_padding_value_that_touches_the_border_stays_and_is_doubted(
@@ -725,10 +735,7 @@ def test_a_body_of_the_padding_value_that_touches_the_border_stays_and_is_doubte
     scan = read_scan(tmp_path / "ct")
     hu[:, :2, :3] = hu[:, -3:, -1:] = AIR_HU  # the corners, which are no body
     np.testing.assert_array_equal(scan.hu, hu)
-    assert (
-        "have its PixelPaddingValue (0 HU) and lie within the image, so they may be tissue"
-        in scan.doubt
-    )
+    assert _padding_hu(scan) == [0]
 
 
 def test_padding_all_around_what_was_measured_is_air(tmp_path: Path) -> None:
@@ -743,7 +750,7 @@ def test_padding_all_around_what_was_measured_is_air(tmp_path: Path) -> None:
     edit(tmp_path / "ct", fill)
     scan = read_scan(tmp_path / "ct")
     np.testing.assert_array_equal(scan.hu, np.where(hu == 0, AIR_HU, hu))
-    assert "PixelPaddingValue" not in scan.doubt
+    assert _padding_hu(scan) == []
 
 
 def test_a_range_of_padding_that_holds_air_and_tissue_makes_no_tissue_air(tmp_path: Path) -> None:
@@ -756,7 +763,7 @@ def test_a_range_of_padding_that_holds_air_and_tissue_makes_no_tissue_air(tmp_pa
     edit(tmp_path / "ct", widen)
     scan = read_scan(tmp_path / "ct")
     np.testing.assert_array_equal(scan.hu, hu)
-    assert "its PixelPaddingValue (-1024 HU)" in scan.doubt
+    assert _padding_hu(scan) == [-1024]
 
 
 @pytest.mark.parametrize("is_implicit", [True, False])
@@ -831,11 +838,9 @@ def test_pixels_whose_bits_are_unclear_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_ct_without_air_is_doubted(tmp_path: Path) -> None:
-    assert make_scan(tmp_path / "ct").doubt == ""
+    assert make_scan(tmp_path / "ct").notes == ()
     edit(tmp_path / "ct", lambda image: setattr(image, "RescaleIntercept", 1000))
-    assert read_scan(tmp_path / "ct").doubt.startswith(
-        "its lowest value is 0 HU, so there is no air in it"
-    )
+    assert read_scan(tmp_path / "ct").notes == (NoAir(lowest_hu=0),)
 
 
 def test_hu_that_int16_does_not_hold_are_kept_as_float32(tmp_path: Path) -> None:

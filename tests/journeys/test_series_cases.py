@@ -135,7 +135,7 @@ def test_padding_within_the_body_is_said(tmp_path: Path, run: Run) -> None:
     code, said = run("import", tmp_path / "in", tmp_path / "cohort")
     assert code == 0
     assert "voxels" in said
-    assert "have its PixelPaddingValue (30 HU) and lie within the image" in said
+    assert "hold the PixelPaddingValue (30 HU) and may be tissue" in said
     (case,) = Cohort.open(tmp_path / "cohort")
     written = np.stack(
         [pydicom.dcmread(file).pixel_array for file in sorted((tmp_path / "in" / "CT").iterdir())]

@@ -375,8 +375,7 @@ def _import_case(
     scan = read_series(pair.series.files)
     if scan.grid.shape[0] < LEAST_SLICES:
         return LeftOut(case_id, pair.series.place, ONE_SLICE, ONE_SLICE), ()
-    if scan.doubt:
-        said.append(scan.doubt)
+    said.extend(map(words, scan.notes))
     drawn = _structures(pair.structure_set, scan.grid, scan, said.append)
     table = match_drawn(drawn, user_map)
     masks = _masks(drawn, table.mapped, scan.grid, said.append)
@@ -450,7 +449,7 @@ def _structures(
         return read_segments(
             file.path, grid, None if scan is None else scan.source.frame_of_reference_uid
         )
-    return read_rois(file.path, scan, note)
+    return read_rois(file.path, scan, lambda finding: note(words(finding)))
 
 
 def _masks(
@@ -499,7 +498,7 @@ def _masks(
 
 
 def _rasterised(roi: Roi, grid: Grid, note: Callable[[str], None]) -> tuple[Mask, _Fit]:
-    contours = roi.contours(note)
+    contours = roi.contours(lambda finding: note(words(finding)))
     beyond = sum(grid.slice_at(contour.z_mm) is None for contour in contours)
     if 0 < beyond < len(contours):
         note(

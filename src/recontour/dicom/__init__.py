@@ -1,19 +1,14 @@
 """DICOM in and out: CT series, RT structure sets."""
 
 from recontour.dicom.archive import Archive, read_archive
+from recontour.dicom.ct import Scan, Source, read_scan, read_series
 from recontour.dicom.pairing import CtSeries, LeftOut, Pair, StructureSetFile
 from recontour.dicom.person import Person, telling_ids
 from recontour.dicom.reading import claims_dicom
-from recontour.dicom.rtstruct import (
-    Authorship,
-    Roi,
-    read_rois,
-    read_structure_set,
-    refuse_without_uids,
-    write_structure_set,
-)
+from recontour.dicom.rtstruct_in import Roi, read_rois, read_structure_set
+from recontour.dicom.rtstruct_out import Authorship, refuse_without_uids, write_structure_set
 from recontour.dicom.seg import Segment, read_segmentation, read_segments, write_segmentation
-from recontour.dicom.series import Scan, ScanIdentity, Source, read_scan, read_series, write_scan
+from recontour.dicom.writing import ScanIdentity, write_scan
 
 __all__ = [
     "Archive",

@@ -19,6 +19,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 
+from recontour.dicom.pixels import stored_pixels
 from recontour.dicom.reading import DEEPEST, read_dataset, reading, text, why_unreadable
 from recontour.errors import DicomError, NotDicomError
 
@@ -178,8 +179,6 @@ def _differing_keywords(one: Dataset, other: Dataset, path: Path) -> set[str]:
 
 
 def _same_pixels(one: Dataset, other: Dataset, path: Path) -> bool:
-    from recontour.dicom.series import stored_pixels  # which itself reads an archive
-
     try:
         first, second = stored_pixels(one, path), stored_pixels(other, path)
     except DicomError:  # told where they are used; here they are bytes that differ

@@ -33,9 +33,11 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from recontour.dicom.archive import DRAFT, Archive, read_archive
+from recontour.dicom.ct_checks import OF_ONE_PATIENT, TWO_PLACES, refuse_differing
 from recontour.dicom.identity import LEAST, Patient
 from recontour.dicom.pairing import CtSeries, LeftOut, StructureSetFile
 from recontour.dicom.passes import Frame, passes_of
+from recontour.dicom.pixels import stored_pixels
 from recontour.dicom.reading import (
     DEEPEST,
     numbers,
@@ -48,16 +50,11 @@ from recontour.dicom.reading import (
     value,
 )
 from recontour.dicom.references import CLOSED
-from recontour.dicom.rtstruct import read_rois
-from recontour.dicom.series import (
-    OF_ONE_PATIENT,
-    TWO_PLACES,
-    encoded,
-    refuse_differing,
-    stored_pixels,
-)
+from recontour.dicom.rtstruct_in import read_rois
+from recontour.dicom.writing import encoded
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, OutputError, SettingsError
 from recontour.files import UnreadableError, refuse_existing, whole_folder, write_text
+from recontour.findings import words
 from recontour.organs import NameRow, match_drawn, ordered, read_user_map
 from recontour.progress import Progress, quiet
 from recontour.texts import read_text
@@ -367,7 +364,7 @@ def _write_structure_set(
 
     return what became of its names.
     """
-    rois = read_rois(source.path, None, note)
+    rois = read_rois(source.path, None, lambda finding: note(words(finding)))
     table = match_drawn(rois, user_map)
     organs = {
         roi.number: table.mapped[roi.name]

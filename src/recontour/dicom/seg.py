@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,20 +19,25 @@ from pydicom.uid import (
 )
 
 from recontour.dicom.archive import LABEL_MAP
+from recontour.dicom.ct import Scan
+from recontour.dicom.ct_checks import refuse_tilted
+from recontour.dicom.pixels import stored_pixels
 from recontour.dicom.reading import (
     functional_group,
+    numbers,
     read_dataset,
     reading,
     sop_class_uid,
     text,
     value,
 )
-from recontour.dicom.rtstruct import (
+from recontour.dicom.rtstruct_out import (
     Authorship,
     find_letters,
     refuse_without_uids,
 )
-from recontour.dicom.series import Scan, decimal_string, encoded, plane_of, stored_pixels
+from recontour.dicom.slices import Slice, grid_of, to_axes
+from recontour.dicom.writing import decimal_string, encoded
 from recontour.errors import DicomError, FrameOfReferenceError, GridMismatchError, NoSeriesError
 from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Grid
@@ -122,7 +127,7 @@ def read_segments(
             position, orientation, measures = (
                 functional_group(dataset, frame, f"{name}Sequence", path) for name in PLACE
             )
-            plane, lies = plane_of(stored, position, orientation, measures, path)
+            plane, lies = _plane_of(stored, position, orientation, measures, path)
             index = _slice_of(lies, grid, path)
             if number not in planes and plane.any():
                 raise DicomError(f"{path}: label {number} belongs to no segment; export it again")
@@ -216,6 +221,29 @@ def read_segmentation(path: Path, scan: Scan) -> dict[str, Mask]:
     if len({segment.name for segment in segments}) < len(segments):
         raise DicomError(f"{path}: two segments are called alike; rename one")
     return {segment.name: segment.mask() for segment in segments}
+
+
+def _plane_of(
+    stored: npt.NDArray[Any], position: Dataset, orientation: Dataset, measures: Dataset, path: Path
+) -> tuple[npt.NDArray[Any], Grid]:
+    """One stored plane with rows running to +y and columns to +x, and where it lies; three
+    functional groups say that.
+
+    Raises: DicomError: the groups are incomplete. OrientationError: not axial.
+    """
+    image = Slice(
+        path=path,
+        sop_instance_uid="",
+        frame=0,
+        position_mm=numbers(position, "ImagePositionPatient", 3, path),
+        orientation=numbers(orientation, "ImageOrientationPatient", 6, path),
+        spacing_mm=numbers(measures, "PixelSpacing", 2, path),
+        rescale=(1.0, 0.0),
+        stored=stored,
+    )
+    refuse_tilted([image])
+    plane = to_axes(stored, image.orientation)
+    return plane, grid_of([image], (1, *plane.shape))
 
 
 def _bits(packed: bytes, number: int, shape: tuple[int, int]) -> Mask:

@@ -22,6 +22,7 @@ from recontour.dicom import (
 from recontour.errors import LabelsError
 from recontour.exchange.nifti import is_nifti, read_labels
 from recontour.files import UnreadableError, did_you_mean, refuse_existing
+from recontour.findings import words
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
 from recontour.texts import read_text
@@ -95,7 +96,11 @@ def convert(labels: Path, ct_dir: Path, out: Path) -> Converted:
     made_by = Authorship("convert", "converted", NOT_KNOWN_HOW, of_organs=False)
     write_structure_set(out, traced(drawn.items(), scan.grid), scan, made_by)
     volumes_cc = {name: scan.grid.volume_cc(mask) for name, mask in drawn.items()}
-    return Converted(volumes_cc, tuple(name for name in masks if name not in drawn), scan.notes)
+    return Converted(
+        volumes_cc,
+        tuple(name for name in masks if name not in drawn),
+        tuple(map(words, scan.notes)),
+    )
 
 
 def _masks(labels: Path, scan: Scan) -> dict[str, Mask]:
