@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recontour import findings
 from recontour.assess.caveats import draft_warnings, trained_on_warnings
 from recontour.assess.scoring import contour_case, overlay_of, score_masks
 from recontour.cohort import Case, Cohort, patient_names
@@ -192,8 +191,7 @@ def contour(
 
     WRITERS[format](out, found(), scan, Authorship(model=_title(loaded, model)))
     progress("contouring", len(wanted), len(wanted), "")
-    warnings = [*scan.notes, *map(words, sides_swapped(middles))]
-    warnings = [*map(findings.words, scan.notes), *sides_swapped(middles)]
+    warnings = list(map(words, [*scan.notes, *sides_swapped(middles)]))
     not_found = tuple(organ for organ in wanted if organ not in volumes)
     if len(not_found) > len(volumes):
         warnings.append(
