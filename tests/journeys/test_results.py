@@ -10,7 +10,7 @@ from tests.study.test_study_report import all_results, the_plan, written
 from recontour.cohort import Cohort
 from recontour.network import Model
 from recontour.study.tables import MODELS
-from recontour.study.tables.models import main_of
+from recontour.study.tables.models import models_table
 
 REPO = Path(__file__).resolve().parents[2]
 RESULTS = REPO / "docs" / "results"
@@ -145,7 +145,7 @@ def test_the_main_table_of_a_study_is_made_of_its_scores_alone(
     plan = the_plan()
     results = all_results(plan)
     written(tmp_path, plan, results)
-    main = main_of(plan, results)
+    main = models_table(plan, results)
     assert main
     head, *rows, last = script.main_table(tmp_path / "tables" / "scores.csv")
     assert head.split(" | ")[2:5] == list(MODELS)
@@ -153,6 +153,6 @@ def test_the_main_table_of_a_study_is_made_of_its_scores_alone(
     for row in rows:
         organ, n, *cells = row.split(" | ")
         assert n == "10"
-        assert cells[:3] == [f"{main.models[organ, model].dsc.mean:.3f}" for model in MODELS]
+        assert cells[:3] == [f"{main.rows[organ, model].dsc.mean:.3f}" for model in MODELS]
         assert cells[3:] == ["0.002 (0.004)"] * 3  # 2 / 2^10, two organs
     assert last.split(" | ")[-3:] == [f"{main.mean(model).mean:.3f}" for model in MODELS]

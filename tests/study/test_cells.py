@@ -20,7 +20,7 @@ MODELS = ModelsSettings(iterations=10, validate_every=5)
 
 def laid(**sections: object) -> Plan:
     study = Study(source=CENTRE, target=CENTRE, models=MODELS, **sections)  # type: ignore[arg-type]
-    return plan_of(study, ORGANS, layers=29, target_cases=7, batch=8)
+    return plan_of(study, ORGANS, layers=29, target_cases=7)
 
 
 def test_the_three_models_differ_in_what_they_learn_from() -> None:

@@ -29,7 +29,7 @@ from recontour.study.settings import (
     Study,
 )
 from recontour.study.tables import study_tables
-from recontour.study.tables.models import main_of
+from recontour.study.tables.models import models_table
 from recontour.study.words import headline
 
 ORGANS = ("Brainstem", "Lens_L")
@@ -59,7 +59,7 @@ GAIN = {"S": 0.0, "T": 0.05, "ST": 0.1, "random": -0.3}
 
 
 def the_plan(study: Study = STUDY, organs: Sequence[str] = ORGANS) -> Plan:
-    return plan_of(study, organs, LAYERS, target_cases=10, batch=8)
+    return plan_of(study, organs, LAYERS, target_cases=10)
 
 
 def a_result(cell: Cell, gain: float | None = None, cases: int = 10, **training: object) -> Result:
@@ -246,7 +246,7 @@ def test_the_verdict_says_what_the_scores_were_made_to_say(tmp_path: Path) -> No
 def test_the_headline_follows_the_intervals(gain: float, words: str) -> None:
     plan = the_plan(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
     results = {cell.id: a_result(cell, gain if cell.model == "ST" else None) for cell in plan.cells}
-    main = main_of(plan, results)
+    main = models_table(plan, results)
     assert main
     assert words in headline(main, "North", "South")
 
@@ -488,8 +488,8 @@ def test_a_picture_s_caption_is_of_the_seed_that_is_shown(tmp_path: Path) -> Non
     del results[plan.models[0].t.id]
     results[plan.models[2].st.id] = a_result(plan.models[2].st, -0.3)
     found = study_tables(plan, results)
-    assert found.main
-    shown = list(pictured(found.main, found, an_overlay))
+    assert found.models
+    shown = list(pictured(found.models, found, an_overlay))
     expected = ("t4", 1, {"Model_T": "0.59", "Model_ST": "0.64"})  # 0.5 + 4 / 100 and the gain
     assert [(one.organ, one.case, one.seed, one.dsc) for one in shown] == [
         (organ, *expected) for organ in ORGANS

@@ -19,14 +19,14 @@ from recontour.study.results import (
     write_result,
 )
 from recontour.study.tables import ALL, MODELS, SOURCE, TARGET, published, study_tables
-from recontour.study.tables.cases import cases_of
-from recontour.study.tables.depth import depth_of
-from recontour.study.tables.every_score import every_score
-from recontour.study.tables.models import main_of
-from recontour.study.tables.normalisation import normalisation_of
+from recontour.study.tables.cases import cases_table
+from recontour.study.tables.depth import depth_table
+from recontour.study.tables.every_score import score_rows
+from recontour.study.tables.models import models_table
+from recontour.study.tables.normalisation import normalisation_table
 from recontour.study.tables.scores import dsc_of, interval_of, rows_of
-from recontour.study.tables.separately import separately_of
-from recontour.study.tables.times import times_of
+from recontour.study.tables.separately import separately_table
+from recontour.study.tables.times import times_rows
 from recontour.study.words import section_words
 
 PLAN = the_plan()
@@ -133,8 +133,8 @@ def test_models_are_compared_over_the_same_seeds() -> None:
     }
     unfinished |= {plan.separately["Brainstem"][1].st.id}
     results = {name: result for name, result in luck.items() if name not in unfinished}
-    main, depth = main_of(plan, results), depth_of(plan, results)
-    normalisation, separately = normalisation_of(plan, results), separately_of(plan, results)
+    main, depth = models_table(plan, results), depth_table(plan, results)
+    normalisation, separately = normalisation_table(plan, results), separately_table(plan, results)
     assert main
     assert main.gain("Model_S", "Model_ST").mean == pytest.approx(0.1)
     assert main.gain("Model_S", "Model_T").mean == pytest.approx(0.05)
@@ -150,7 +150,7 @@ def test_models_are_compared_over_the_same_seeds() -> None:
         for one in row.separately_less_jointly.values()
     } == {0.0}
     del results[plan.models[0].t.id]  # no seed is whole: the one with most is shown
-    main = main_of(plan, results)
+    main = models_table(plan, results)
     assert main
     assert main.gain("Model_S", "Model_ST").mean == pytest.approx(0.1)
     assert isnan(main.mean("Model_T").mean)
@@ -181,7 +181,7 @@ def test_a_patient_with_two_cts_counts_once_in_every_table() -> None:
         )
         for name, result in RESULTS.items()
     }
-    main = main_of(PLAN, results)
+    main = models_table(PLAN, results)
     assert main
     assert main.patients == 9
     assert main.mean("Model_S").mean == pytest.approx(
@@ -189,8 +189,8 @@ def test_a_patient_with_two_cts_counts_once_in_every_table() -> None:
     )
     by_organ = [row for row in main.differences.values() if row.organ != ALL]
     assert {(row.n, row.cts, row.p) for row in by_organ} == {(9, 10, 2 / 2**9)}
-    assert {row.n for row in main.models.values()} == {9}
-    depth, cases = depth_of(PLAN, results), cases_of(PLAN, results)
+    assert {row.n for row in main.rows.values()} == {9}
+    depth, cases = depth_table(PLAN, results), cases_table(PLAN, results)
     assert depth
     assert cases
     assert (
@@ -199,11 +199,11 @@ def test_a_patient_with_two_cts_counts_once_in_every_table() -> None:
         == {9}
     )
     assert {row.source.patients for row in depth.rows} == {10}
-    assert {row.patient for row in every_score(PLAN, results) if row.case == "t9"} == {"t0"}
+    assert {row.patient for row in score_rows(PLAN, results) if row.case == "t9"} == {"t0"}
 
 
 def test_the_main_table_is_what_the_scores_were_made_of() -> None:
-    main = main_of(PLAN, RESULTS)
+    main = models_table(PLAN, RESULTS)
     assert main
     assert [main.mean(model).mean for model in MODELS] == pytest.approx([0.545, 0.595, 0.645])
     for a, b, gain in (
@@ -216,14 +216,14 @@ def test_the_main_table_is_what_the_scores_were_made_of() -> None:
     by_organ = [row for row in main.differences.values() if row.organ != ALL]
     assert {row.p for row in by_organ} == {2 / 2**10}  # all of ten differences have one sign
     assert {row.p_holm for row in by_organ} == {4 / 2**10}  # two organs
-    stem = main.models["Brainstem", "Model_S"]
+    stem = main.rows["Brainstem", "Model_S"]
     assert (stem.n, stem.missed) == (10, 0)
     assert stem.dsc_sd == pytest.approx(np.std(np.arange(10) / 100, ddof=1))
     assert (main.count.finished, main.count.asked, main.patients) == (3, 3, 10)
 
 
 def test_retention_is_the_same_on_the_sources_cases() -> None:
-    kept = main_of(PLAN, RESULTS, SOURCE)
+    kept = models_table(PLAN, RESULTS, SOURCE)
     assert kept
     assert kept.gain("Model_S", "Model_ST").mean == pytest.approx(-0.1)
 
@@ -235,13 +235,13 @@ def test_organs_stand_in_the_studys_order_though_the_first_case_lacks_one() -> N
             row for row in result.scores[TARGET] if (row.case, row.organ) != ("t0", "Brainstem")
         ]
         results[name] = replace(result, scores={TARGET: rows})
-    main = main_of(PLAN, results)
+    main = models_table(PLAN, results)
     assert main
     assert main.organs == ["Brainstem", "Lens_L"]
 
 
 def test_head_first_counts_both_its_steps() -> None:
-    depth = depth_of(PLAN, RESULTS)
+    depth = depth_table(PLAN, RESULTS)
     assert depth
     assert [(row.control, row.layers, row.all_layers) for row in depth.rows] == [
         ("", 1, False), ("", 4, False), ("", 10, False), ("", 22, True),
@@ -269,7 +269,7 @@ def test_numbers_of_cases_are_compared_over_the_organs_that_all_learnt() -> None
         lacks = result.cell in (PLAN.cases[1][0][0], PLAN.cases[1][0][1])
         kept = [row for row in rows if not (lacks and row.organ == "Lens_L")]
         results[name] = replace(result, scores={**result.scores, TARGET: kept})
-    cases = cases_of(PLAN, results)
+    cases = cases_table(PLAN, results)
     assert cases
     assert cases.organs == ["Brainstem"]
     assert cases.s.dsc.mean == pytest.approx(0.545)  # where they begin, with no case
@@ -283,7 +283,7 @@ def test_draws_are_pooled_and_shown_one_by_one() -> None:
     results = dict(RESULTS)
     for (t, _), gain in zip(ones, (-0.1, 0.1), strict=True):
         results[t.id] = a_result(t, gain)
-    cases = cases_of(PLAN, results)
+    cases = cases_table(PLAN, results)
     assert cases
     row = cases.rows[0]
     assert (row.cases, row.draws) == (1, 2)
@@ -295,7 +295,7 @@ def test_draws_are_pooled_and_shown_one_by_one() -> None:
 
 def test_a_draw_that_is_not_finished_leaves_its_place_empty() -> None:
     (_, st), _ = PLAN.cases[1]
-    cases = cases_of(PLAN, {name: result for name, result in RESULTS.items() if name != st.id})
+    cases = cases_table(PLAN, {name: result for name, result in RESULTS.items() if name != st.id})
     assert cases
     row = cases.rows[0]
     assert row.t_draws == pytest.approx({"0_seed0": 0.595, "1_seed0": 0.595})
@@ -310,13 +310,13 @@ def test_model_s_without_a_case_is_of_the_seeds_that_are_there() -> None:
     """
     plan = the_plan(replace(STUDY, seeds=(0, 1)))
     results = {name: result for name, result in all_results(plan).items() if result.cell.seed == 0}
-    cases = cases_of(plan, results | {(s := plan.models[1].s).id: a_result(s, 0.2)})
+    cases = cases_table(plan, results | {(s := plan.models[1].s).id: a_result(s, 0.2)})
     assert cases
     assert cases.s.dsc.mean == pytest.approx(0.545)
 
 
 def test_separately_adds_up_the_organs_time() -> None:
-    separately = separately_of(PLAN, RESULTS)
+    separately = separately_table(PLAN, RESULTS)
     assert separately
     assert [row.organ for row in separately.rows] == ["Brainstem", "Lens_L", ALL]
     overall = separately.rows[-1]
@@ -333,14 +333,14 @@ def test_separately_adds_up_the_organs_time() -> None:
 def test_an_organ_without_its_network_is_not_in_the_mean_of_all() -> None:
     lens = PLAN.separately["Lens_L"][0]
     results = {name: result for name, result in RESULTS.items() if name != lens.t.id}
-    separately = separately_of(PLAN, results)
+    separately = separately_table(PLAN, results)
     assert separately
     assert set(separately.rows[-1].separately) == {"Model_S", "Model_ST"}
     assert set(separately.rows[0].separately) == set(MODELS)
 
 
 def test_normalisation_by_norm_and_batch() -> None:
-    normalisation = normalisation_of(PLAN, RESULTS)
+    normalisation = normalisation_table(PLAN, RESULTS)
     assert normalisation
     assert [(row.norm, row.batch, row.iterations) for row in normalisation.rows] == [
         (norm, batch, 80 // batch) for norm in ("batch", "group", "frozen") for batch in (1, 8)
@@ -368,7 +368,7 @@ def test_the_time_to_reach_model_t(of_st: tuple[float, ...], seconds: float, sha
         triple.t.id: a_result(triple.t, seconds=40.0, validation=curve(0.3, 0.5, 0.6)),
         triple.st.id: a_result(triple.st, validation=curve(*of_st)),
     }
-    st = times_of(PLAN, results)[-1]
+    st = times_rows(PLAN, results)[-1]
     assert st.model == "Model_ST"
     assert (st.seconds_to_reach_t, st.share_of_t) == pytest.approx((seconds, share), nan_ok=True)
     assert st.contouring_seconds_per_slice == pytest.approx(0.05)
@@ -401,7 +401,7 @@ def test_one_seed_that_never_reached_model_t_is_not_all_of_them(
         results[triple.st.id] = a_result(triple.st, validation=curve(0.5, 0.7))
     last = plan.models[-1].st
     results[last.id] = a_result(last, validation=curve(*of_st))
-    st = times_of(plan, results)[-1]
+    st = times_rows(plan, results)[-1]
     assert (st.seeds_that_reached_t, st.seeds_compared_with_t) == (reached, compared)
     assert (st.seconds_to_reach_t, st.share_of_t) == pytest.approx((20, 0.5))
     assert said in section_words(study_tables(plan, results), "North")["times"]
@@ -432,24 +432,24 @@ def test_never_is_said_only_where_something_was_measured(
 def test_a_model_without_iterations_costs_nothing_and_divides_by_nothing() -> None:
     (triple,) = PLAN.models
     idle = Training(0, 0.0, 0.0, 0.0, 0.0, 1, 0)
-    row = times_of(PLAN, {triple.t.id: replace(a_result(triple.t), training=idle)})[0]
+    row = times_rows(PLAN, {triple.t.id: replace(a_result(triple.t), training=idle)})[0]
     assert isnan(row.seconds_per_iteration)
     assert isnan(row.share_of_t)
 
 
 def test_what_is_not_studied_is_not_there() -> None:
     plan = the_plan(replace(STUDY, separately=None, depth=None, normalisation=None, cases=None))
-    for table in (depth_of, cases_of, separately_of, normalisation_of):
+    for table in (depth_table, cases_table, separately_table, normalisation_table):
         assert table(plan, all_results(plan)) is None
-    assert main_of(plan, {}) is None
-    assert times_of(plan, {}) == []
+    assert models_table(plan, {}) is None
+    assert times_rows(plan, {}) == []
 
 
 def test_results_from_files_give_the_same_numbers(tmp_path: Path) -> None:
     cells = list(PLAN.models[0])
     for cell in cells:
         write_result(tmp_path, RESULTS[cell.id])
-    assert main_of(PLAN, read_results(tmp_path, cells)) == main_of(PLAN, RESULTS)
+    assert models_table(PLAN, read_results(tmp_path, cells)) == models_table(PLAN, RESULTS)
 
 
 def test_folds_that_share_a_case_s_name_are_told_apart(tmp_path: Path) -> None:

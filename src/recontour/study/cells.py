@@ -1,44 +1,52 @@
 """The plan of a study: its cells, each one training run and its scoring.
 
 A cell is plain data. Its id is made of everything that sets it apart within the study, so that a
-finished cell is found again, is shared by the experiments that ask for it, and is never computed
-twice. Cells depend on nothing but their
-parents: any machine that sees the study's folder can take one.
+finished cell is recognised, is shared by the sections that ask for it, and is never computed twice.
+Cells depend on nothing but their parents: any machine that sees the study's folder can take one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, product
 from typing import Literal
 
-from recontour.study.settings import Study
+from recontour.study.settings import All, Study
 
-ModelKind = Literal[
-    "S", "T", "ST", "random"
-]  # random: weights as they are drawn, never trained; a control
+# random: weights as they are drawn, never trained; a control
+ModelKind = Literal["S", "T", "ST", "random"]
+Norm = Literal["batch", "group", "frozen"]
+Pair = tuple["Cell", "Cell"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One model of the study: what it is trained on, how, and from which other model it starts."""
+    """One model of the study: what it is trained on, how, and from which other model it starts.
+
+    retrain_last: None retrains all layers. cases: how many of the target's patients to train on;
+    None: all. draw: which draw of that many. batch, norm: None takes the preset's. plain:
+    fine-tuning as in the paper, where the parent has no say and views are always new.
+    """
 
     model: ModelKind
     organs: tuple[str, ...]
     iterations: int
     seed: int
     parent: "Cell | None" = None
-    retrain_last: int | None = None  # None: all layers
-    cases: int | None = None  # how many of the target's patients to train on; None: all
-    draw: int = 0  # which draw of that many
-    batch: int | None = None  # None: the preset's
-    norm: Literal["batch", "group", "frozen"] | None = None  # None: the preset's
+    retrain_last: int | None = None
+    cases: int | None = None
+    draw: int = 0
+    batch: int | None = None
+    norm: Norm | None = None
     validate_every: int | None = None
-    plain: bool = (
-        False  # fine-tuning as in the paper: its parent has no say, and views are always new
-    )
+    plain: bool = False
 
     @property
     def id(self) -> str:
-        """A folder's name that says what the cell is."""
+        """Name the cell's folder by what the cell is.
+
+        >>> Cell("S", ("Brainstem",), iterations=100, seed=0).id
+        'S-Brainstem-100it-seed0'
+        """
         parts = [
             self.model,
             self.organs[0] if len(self.organs) == 1 else f"{len(self.organs)}organs",
@@ -51,12 +59,13 @@ class Cell:
             f"seed{self.seed}",
             f"on-{self.parent.id}" if self.parent else "",
         ]
-        return "-".join(part for part in parts if part)
+        return "-".join(filter(None, parts))
 
     @property
     def lineage(self) -> tuple["Cell", ...]:
         """The cells it starts from, the first one first, and itself."""
-        return (*(self.parent.lineage if self.parent else ()), self)
+        ancestors = self.parent.lineage if self.parent else ()
+        return (*ancestors, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,176 +82,158 @@ class Triple:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A study's cells by experiment. The same cell may stand in several."""
+    """A study's cells by section. Sections may share a cell.
 
-    models: Sequence[Triple]  # by seed
-    separately: Mapping[str, Sequence[Triple]]  # by organ
-    depth: Mapping[int, Sequence[Cell]]  # by number of retrained layers
-    controls: Mapping[str, Sequence[Cell]]  # "random trunk", "head first"
-    normalisation: Mapping[
-        tuple[str, int], Sequence[tuple[Cell, Cell]]
-    ]  # by norm and batch: Model_S and Model_ST
-    cases: Mapping[
-        int, Sequence[tuple[Cell, Cell]]
-    ]  # by number of target patients: Model_T and Model_ST of each draw
+    models: by seed. separately: by organ. depth: by number of retrained layers. controls: by name,
+    "random trunk" or "head first". normalisation: by norm and batch, Model_S and Model_ST of each
+    seed. cases: by number of target patients, Model_T and Model_ST of each draw and seed.
+    """
+
+    models: Sequence[Triple]
+    separately: Mapping[str, Sequence[Triple]]
+    depth: Mapping[int, Sequence[Cell]]
+    controls: Mapping[str, Sequence[Cell]]
+    normalisation: Mapping[tuple[str, int], Sequence[Pair]]
+    cases: Mapping[int, Sequence[Pair]]
 
     @property
     def cells(self) -> list[Cell]:
-        """Every cell once, parents before their children."""
-        asked = [
-            *(cell for triple in self.models for cell in triple),
-            *(cell for pairs in self.cases.values() for pair in pairs for cell in pair),
-            *(cell for cells in self.depth.values() for cell in cells),
-            *(cell for cells in self.controls.values() for cell in cells),
-            *(
-                cell
-                for triples in self.separately.values()
-                for triple in triples
-                for cell in triple
-            ),
-            *(cell for pairs in self.normalisation.values() for pair in pairs for cell in pair),
-        ]
+        """Every cell once, parents before their children.
+
+        The first of two with one id is taken: a main model is validated while it trains, the same
+        model in another section is not.
+        """
         once: dict[str, Cell] = {}
-        for cell in (cell for one in asked for cell in one.lineage):
-            once.setdefault(
-                cell.id, cell
-            )  # the first one: a main model is watched, its like in a sweep is not
+        for cell in chain.from_iterable(self._groups()):
+            for step in cell.lineage:
+                once.setdefault(step.id, step)
         return list(once.values())
 
+    def _groups(self) -> Iterator[Iterable[Cell]]:
+        yield from self.models
+        yield from chain.from_iterable(self.cases.values())
+        yield from self.depth.values()
+        yield from self.controls.values()
+        yield from chain.from_iterable(self.separately.values())
+        yield from chain.from_iterable(self.normalisation.values())
 
-def plan_of(
-    study: Study, organs: Sequence[str], layers: int, target_cases: int, batch: int
-) -> Plan:
+
+def plan_of(study: Study, organs: Sequence[str], layers: int, target_cases: int) -> Plan:
     """Lay a study out.
 
-    organs: that the joint models learn. layers: of the preset's network. target_cases: patients
-        there are to train on.
-    batch: the preset's.
+    organs: those the joint models learn. layers: of the preset's network. target_cases: how many
+    patients of the target there are to train on.
     """
-    joint = tuple(organs)
-    last = study.models.retrain_last
-    models = [
-        _triple(
-            joint, study.models.iterations, seed, last, validate_every=study.models.validate_every
-        )
-        for seed in study.seeds
-    ]
-    separately: dict[str, list[Triple]] = {}
-    if study.separately:
-        alone = joint if study.separately.organs == "all" else study.separately.organs
-        for organ in alone:
-            separately[organ] = [
-                _triple((organ,), study.separately.iterations, seed, last) for seed in study.seeds
-            ]
+    main = study.models
+    models = _triples(study, organs, main.iterations, main.validate_every)
     return Plan(
         models=models,
-        separately=separately,
+        separately=_separately(study, organs),
         depth=_depth(study, models, layers),
         controls=_controls(study, models, layers),
-        normalisation=_normalisation(study, joint, batch),
+        normalisation=_normalisation(study, organs),
         cases=_cases(study, models, target_cases),
     )
 
 
-def _triple(
-    organs: tuple[str, ...],
-    iterations: int,
-    seed: int,
-    last: int,
-    validate_every: int | None = None,
-) -> Triple:
-    s = Cell("S", organs, iterations, seed, validate_every=validate_every)
-    st = Cell(
-        "ST", organs, iterations, seed, parent=s, retrain_last=last, validate_every=validate_every
-    )
-    return Triple(s, replace(s, model="T"), st)
+def _triples(
+    study: Study, organs: Sequence[str], iterations: int, validate_every: int | None = None
+) -> list[Triple]:
+    """Lay out Model_S, Model_T and Model_ST of every seed."""
+    triples = []
+    for seed in study.seeds:
+        s = Cell("S", tuple(organs), iterations, seed, validate_every=validate_every)
+        t = replace(s, model="T")
+        st = replace(s, model="ST", parent=s, retrain_last=study.models.retrain_last)
+        triples.append(Triple(s, t, st))
+    return triples
+
+
+def _separately(study: Study, organs: Sequence[str]) -> dict[str, list[Triple]]:
+    triples: dict[str, list[Triple]] = {}
+    wanted = study.separately
+    if wanted:
+        for organ in organs if wanted.organs == "all" else wanted.organs:
+            triples[organ] = _triples(study, (organ,), wanted.iterations)
+    return triples
 
 
 def _depth(study: Study, models: Sequence[Triple], layers: int) -> dict[int, list[Cell]]:
-    if not study.depth:
-        return {}
-    depths = sorted(
-        {layers if depth == "all" else min(depth, layers) for depth in study.depth.layers}
-    )
-    iterations = study.depth.iterations
-    return {
-        depth: [_adapted(triple.s, iterations, depth, plain=True) for triple in models]
-        for depth in depths
-    }
+    cells: dict[int, list[Cell]] = {}
+    wanted = study.depth
+    if wanted:
+        for depth in _numbers(wanted.layers, layers):
+            cells[depth] = [_tuned(triple.s, wanted.iterations, depth) for triple in models]
+    return cells
 
 
 def _controls(study: Study, models: Sequence[Triple], layers: int) -> dict[str, list[Cell]]:
-    """Frozen random weights:
+    """Lay out what gives the depth curve a meaning.
 
-    what the head can do alone. Head first, then all layers (LP-FT), in half the time each.
+    Random trunk: frozen random weights, so what the head can do alone. Head first: the last layer,
+    then all layers (LP-FT), for half of the iterations each.
     """
     controls: dict[str, list[Cell]] = {}
-    if not study.depth:
+    wanted = study.depth
+    if not wanted:
         return controls
-    iterations = study.depth.iterations
-    if "random trunk" in study.depth.controls:
-        drawn = [Cell("random", triple.s.organs, 0, triple.s.seed) for triple in models]
-        controls["random trunk"] = [
-            _adapted(start, iterations, study.models.retrain_last, plain=True) for start in drawn
-        ]
-    if "head first" in study.depth.controls and iterations > 1:
-        heads = [_adapted(triple.s, iterations // 2, 1, plain=True) for triple in models]
-        controls["head first"] = [
-            _adapted(head, iterations - iterations // 2, layers, plain=True) for head in heads
-        ]
+    half = wanted.iterations // 2
+    for triple in models:
+        if "random trunk" in wanted.controls:
+            drawn = Cell("random", triple.s.organs, 0, triple.s.seed)
+            cell = _tuned(drawn, wanted.iterations, study.models.retrain_last)
+            controls.setdefault("random trunk", []).append(cell)
+        if "head first" in wanted.controls and half:
+            head = _tuned(triple.s, half, 1)
+            cell = _tuned(head, wanted.iterations - half, layers)
+            controls.setdefault("head first", []).append(cell)
     return controls
 
 
-def _normalisation(
-    study: Study, organs: tuple[str, ...], batch: int
-) -> dict[tuple[str, int], list[tuple[Cell, Cell]]]:
+def _normalisation(study: Study, organs: Sequence[str]) -> dict[tuple[str, int], list[Pair]]:
+    pairs: dict[tuple[str, int], list[Pair]] = {}
     wanted = study.normalisation
-    cells: dict[tuple[str, int], list[tuple[Cell, Cell]]] = {}
-    for norm in wanted.norms if wanted else ():
-        for size in wanted.batches if wanted else (batch,):
-            assert wanted
-            iterations = max(1, wanted.slices // size)
-            starts = [
-                Cell("S", organs, iterations, seed, batch=size, norm=norm) for seed in study.seeds
-            ]
-            cells[norm, size] = [
-                (
-                    start,
-                    replace(
-                        start,
-                        model="ST",
-                        parent=start,
-                        retrain_last=study.models.retrain_last,
-                        plain=True,
-                    ),
-                )
-                for start in starts
-            ]
-    return cells
+    if not wanted:
+        return pairs
+    for norm, batch, seed in product(wanted.norms, wanted.batches, study.seeds):
+        iterations = max(1, wanted.slices // batch)
+        s = Cell("S", tuple(organs), iterations, seed, batch=batch, norm=norm)
+        tuned = _tuned(s, iterations, study.models.retrain_last)
+        st = replace(tuned, batch=batch, norm=norm)
+        pairs.setdefault((norm, batch), []).append((s, st))
+    return pairs
 
 
-def _cases(
-    study: Study, models: Sequence[Triple], there: int
-) -> dict[int, list[tuple[Cell, Cell]]]:
-    if not study.cases:
-        return {}
-    iterations, last = study.cases.iterations, study.models.retrain_last
-    cells: dict[int, list[tuple[Cell, Cell]]] = {}
-    for number in sorted(
-        {there if number == "all" else min(number, there) for number in study.cases.numbers}
-    ):
-        some = number if number < there else None
-        for draw in range(study.cases.draws if some else 1):
-            for triple in models:
-                t = replace(
-                    triple.t, iterations=iterations, cases=some, draw=draw, validate_every=None
-                )
-                st = replace(_adapted(triple.s, iterations, last), cases=some, draw=draw)
-                cells.setdefault(number, []).append((t, st))
-    return cells
+def _cases(study: Study, models: Sequence[Triple], there: int) -> dict[int, list[Pair]]:
+    """Lay out each number of target patients; fewer than there are get several draws."""
+    pairs: dict[int, list[Pair]] = {}
+    wanted = study.cases
+    if not wanted:
+        return pairs
+    last = study.models.retrain_last
+    for number in _numbers(wanted.numbers, there):
+        few = number if number < there else None
+        for draw, triple in product(range(wanted.draws if few else 1), models):
+            iterations = wanted.iterations
+            t = Cell("T", triple.t.organs, iterations, triple.t.seed, cases=few, draw=draw)
+            st = replace(_adapted(triple.s, iterations, last), cases=few, draw=draw)
+            pairs.setdefault(number, []).append((t, st))
+    return pairs
 
 
-def _adapted(parent: Cell, iterations: int, last: int, *, plain: bool = False) -> Cell:
-    return Cell(
-        "ST", parent.organs, iterations, parent.seed, parent=parent, retrain_last=last, plain=plain
-    )
+def _numbers(wanted: Iterable[int | All], most: int) -> list[int]:
+    """Return the numbers that are wanted, sorted; "all" and any number above `most` are `most`."""
+    numbers = set()
+    for number in wanted:
+        numbers.add(most if number == "all" else min(number, most))
+    return sorted(numbers)
+
+
+def _adapted(parent: Cell, iterations: int, last: int) -> Cell:
+    """Retrain the last layers of a model on the target."""
+    return Cell("ST", parent.organs, iterations, parent.seed, parent=parent, retrain_last=last)
+
+
+def _tuned(parent: Cell, iterations: int, last: int) -> Cell:
+    """Retrain the last layers as the paper does."""
+    return replace(_adapted(parent, iterations, last), plain=True)

@@ -25,12 +25,12 @@ Cell = str | int | float
 Row = dict[str, Cell]  # by column
 
 
-def write_tables(folder: Path, found: StudyTables) -> None:
+def write_tables(folder: Path, tables: StudyTables) -> None:
     """Write every table over an earlier one; a table of nothing is not left there.
 
     Raises: OutputError: a file cannot be written there.
     """
-    for name, rows in _tables(found).items():
+    for name, rows in _tables(tables).items():
         path = folder / f"{name}.csv"
         if rows:
             write_text(path, _text(rows), replace=True)
@@ -38,24 +38,28 @@ def write_tables(folder: Path, found: StudyTables) -> None:
             _remove(path)  # what an earlier report had may no longer be true
 
 
-def _tables(found: StudyTables) -> dict[str, list[Row]]:
+def _tables(tables: StudyTables) -> dict[str, list[Row]]:
     """Every table's rows by the file's name."""
-    folds = {fold: main for fold, main in ((TARGET, found.main), (SOURCE, found.kept)) if main}
+    folds = {
+        fold: main for fold, main in ((TARGET, tables.models), (SOURCE, tables.retention)) if main
+    }
     return {
-        "models": list(_models(found.main)) if found.main else [],
+        "models": list(_models(tables.models)) if tables.models else [],
         "statistics": [
             {"fold": fold, **_flat(row)}
             for fold, main in folds.items()
             for row in main.differences.values()
         ],
-        "retention": [_flat(row) for row in found.kept.models.values()] if found.kept else [],
-        "depth": _rows(found.depth),
-        "cases": _rows(found.cases),
-        "separately": list(_separately(found.separately)) if found.separately else [],
-        "normalisation": _rows(found.normalisation),
-        "times": [_flat(row) for row in found.times],
-        "curves": [_flat(row) for row in found.curves],
-        "scores": [_flat(row) for row in found.scores],
+        "retention": [_flat(row) for row in tables.retention.rows.values()]
+        if tables.retention
+        else [],
+        "depth": _rows(tables.depth),
+        "cases": _rows(tables.cases),
+        "separately": list(_separately(tables.separately)) if tables.separately else [],
+        "normalisation": _rows(tables.normalisation),
+        "times": [_flat(row) for row in tables.times],
+        "curves": [_flat(row) for row in tables.curves],
+        "scores": [_flat(row) for row in tables.scores],
     }
 
 
@@ -66,7 +70,7 @@ def _rows(section: DepthTable | CasesTable | NormalisationTable | None) -> list[
 def _models(main: ModelsTable) -> Iterator[Row]:
     """Each row beside what the paper has."""
     papers = published()
-    for row in main.models.values():
+    for row in main.rows.values():
         mean, sd = papers.get(row.organ, {}).get(row.model, (np.nan, np.nan))
         yield _flat(row) | _flat({"published_dsc_mean": mean, "published_dsc_sd": sd})
 

@@ -26,18 +26,18 @@ class CaptionedPicture:
 
 
 def pictured(
-    main: ModelsTable, found: StudyTables, overlay_of: OverlayOf
+    main: ModelsTable, tables: StudyTables, overlay_of: OverlayOf
 ) -> Iterator[CaptionedPicture]:
     """Each organ's median case by the last model's DSC, of one seed;
 
     one overlay in memory at a time.
     """
-    seeds = [_finished(found, triple) for triple in found.plan.models]
+    seeds = [_finished(tables, triple) for triple in tables.plan.models]
     there = max(seeds, key=len, default={})  # the first seed with both models, or else with one
     scores = {
         (row.organ, row.case, model): replace(row, model=model)
         for model, cell in there.items()
-        for row in found.results[cell.id].scores.get(TARGET, ())
+        for row in tables.results[cell.id].scores.get(TARGET, ())
     }
     cases = picture_cases(scores.values(), list(there))
     for organ, ranks in ((organ, cases[organ]) for organ in main.organs if organ in cases):
@@ -53,7 +53,7 @@ def pictured(
         yield CaptionedPicture(organ, case, draw(overlay_of(case, organ, there)), dsc, seed)
 
 
-def _finished(found: StudyTables, triple: Triple) -> dict[str, Cell]:
+def _finished(tables: StudyTables, triple: Triple) -> dict[str, Cell]:
     """The pictured models of a seed that have a result."""
     cells = dict(zip(PICTURED, (triple.t, triple.st), strict=True))
-    return {model: cell for model, cell in cells.items() if cell.id in found.results}
+    return {model: cell for model, cell in cells.items() if cell.id in tables.results}

@@ -77,58 +77,58 @@ def write_study_report(
 
     Raises: OutputError: a file cannot be written there.
     """
-    found = study_tables(plan, results)
+    tables = study_tables(plan, results)
     page = render(
-        "recontour.study", "study.html", _contents(found, failed, overlay_of, about), FILTERS
+        "recontour.study", "study.html", _contents(tables, failed, overlay_of, about), FILTERS
     )
-    write_tables(out / "tables", found)
+    write_tables(out / "tables", tables)
     write_text(out / "report.html", page, replace=True)
 
 
 def _contents(
-    found: StudyTables, failed: Mapping[str, str], overlay_of: OverlayOf, about: StudyHeader
+    tables: StudyTables, failed: Mapping[str, str], overlay_of: OverlayOf, about: StudyHeader
 ) -> dict[str, object]:
     """Everything the template names; what belongs to a section, only if that is there."""
-    main, kept = found.main, found.kept
-    cells = found.plan.cells
+    main, kept = tables.models, tables.retention
+    cells = tables.plan.cells
     few = too_few_patients(main.comparisons) if main else None
-    sections = section_words(found, about.source)
+    sections = section_words(tables, about.source)
     contents: dict[str, object] = {
         "about": about,
-        "found": found,
+        "tables": tables,
         "models": MODELS,
-        "organs": organs_of(found.plan),
+        "organs": organs_of(tables.plan),
         "pairs": PAIRS,
         "all": ALL,
         "colours": COLOURS,
         "papers_depth": PAPERS_DEPTH,
         "significant": SIGNIFICANT,
-        "count": count_cells(found.results, cells),
+        "count": count_cells(tables.results, cells),
         "failed": failed,
-        "missing": sorted({cell.id for cell in cells} - found.results.keys() - failed.keys()),
+        "missing": sorted({cell.id for cell in cells} - tables.results.keys() - failed.keys()),
         "headline": headline(main, about.source, about.target) if main else "",
         "verdict": verdict(main, sections, about.source, about.target),
         "power": as_notice(few) if few else "",
         "words": sections
-        | {"separately": separately_words(found.separately) if found.separately else []},
+        | {"separately": separately_words(tables.separately) if tables.separately else []},
         "published": published(),
-        "curves_plot": Markup(curves_plot(found.curves)) if found.curves else "",
+        "curves_plot": Markup(curves_plot(tables.curves)) if tables.curves else "",
     }
-    if found.depth:
+    if tables.depth:
         levels = {model: main.mean(model) for model in ("Model_S", "Model_T")} if main else {}
-        contents["depth_plot"] = Markup(depth_plot(found.depth, levels, found.times))
-    if found.cases:
-        contents["cases_plot"] = Markup(cases_plot(found.cases))
+        contents["depth_plot"] = Markup(depth_plot(tables.depth, levels, tables.times))
+    if tables.cases:
+        contents["cases_plot"] = Markup(cases_plot(tables.cases))
     if main:
         contents |= _main(main)
-        contents["overlays"] = list(pictured(main, found, overlay_of))
+        contents["overlays"] = list(pictured(main, tables, overlay_of))
     if kept:
         changes = {
             (organ, b): row.difference
             for (organ, a, b), row in kept.differences.items()
             if a == "Model_S"
         }
-        contents |= {"kept": kept.models, "kept_change": changes}
+        contents |= {"kept": kept.rows, "kept_change": changes}
     return contents
 
 
@@ -141,7 +141,7 @@ def _main(main: ModelsTable) -> dict[str, object]:
         "tests": {
             (row.organ, row.model_a, row.model_b): summary.printed(row) for row in main.comparisons
         },
-        "mean": main.models,
+        "mean": main.rows,
         "gain": {key: row.difference for key, row in main.differences.items()},
         "box_plots": Markup(box_plots(per_patient(main.scores), MODELS)),
     }

@@ -180,11 +180,10 @@ def study_plan(workspace: Workspace) -> Plan:
     """The study's cells."""
     study = workspace.study
     organs = _learnable(workspace) if study.organs == "all" else study.organs
-    batch = preset_of(study.preset).train.batch
     patients = {
         workspace.patient_of("target", case) for case in workspace.splits["target"]["train"]
     }
-    return plan_of(study, organs, _depth(study), len(patients), batch)
+    return plan_of(study, organs, _depth(study), len(patients))
 
 
 def refuse_impossible(workspace: Workspace) -> None:

@@ -57,14 +57,14 @@ def verdict(
     ]
 
 
-def section_words(found: StudyTables, source: str) -> dict[str, str]:
+def section_words(tables: StudyTables, source: str) -> dict[str, str]:
     """A sentence or two by section; empty where nothing is finished."""
     return {
-        "cases": _cases(found.cases) if found.cases else "",
-        "depth": _depth(found.depth) if found.depth else "",
-        "kept": _kept(found.kept, source) if found.kept else "",
-        "normalisation": _normalisation(found.normalisation) if found.normalisation else "",
-        "times": _times(found.times),
+        "cases": _cases(tables.cases) if tables.cases else "",
+        "depth": _depth(tables.depth) if tables.depth else "",
+        "kept": _kept(tables.retention, source) if tables.retention else "",
+        "normalisation": _normalisation(tables.normalisation) if tables.normalisation else "",
+        "times": _times(tables.times),
     }
 
 

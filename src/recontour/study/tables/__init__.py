@@ -1,12 +1,11 @@
-"""The numbers of a study's report, computed from its finished cells. A row of a table here is a row
-of its CSV file.
+"""The numbers of a study's report, computed from its finished cells.
 
 Means are over the patients of each organ, then over the organs, so that each organ counts alike.
 Where a model was trained with several seeds (or on several draws of cases), a patient's score is
 the mean over those. Intervals are 95 % t intervals over patients.
 
-finished.py (which cells are there) <- scores.py (means and intervals) <- one module an experiment
-<- found.py (all)
+finished (which cells are there) <- scores (means and intervals) <- one module per table <-
+all_tables. A row here is a row of the table's CSV file, its fields the columns.
 """
 
 from recontour.study.tables.all_tables import StudyTables, study_tables

@@ -1,29 +1,32 @@
-"""Everything that a study found."""
+"""Every table of a study."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recontour.study.cells import Plan
-from recontour.study.tables.cases import CasesTable, cases_of
-from recontour.study.tables.curves import CurveRow, curves_of
-from recontour.study.tables.depth import DepthTable, depth_of
-from recontour.study.tables.every_score import ScoreRow, every_score
+from recontour.study.tables.cases import CasesTable, cases_table
+from recontour.study.tables.curves import CurveRow, curve_rows
+from recontour.study.tables.depth import DepthTable, depth_table
+from recontour.study.tables.every_score import ScoreRow, score_rows
 from recontour.study.tables.finished import Results
-from recontour.study.tables.models import ModelsTable, main_of
-from recontour.study.tables.normalisation import NormalisationTable, normalisation_of
+from recontour.study.tables.models import ModelsTable, models_table
+from recontour.study.tables.normalisation import NormalisationTable, normalisation_table
 from recontour.study.tables.scores import SOURCE
-from recontour.study.tables.separately import SeparatelyTable, separately_of
-from recontour.study.tables.times import TimesRow, times_of
+from recontour.study.tables.separately import SeparatelyTable, separately_table
+from recontour.study.tables.times import TimesRow, times_rows
 
 
 @dataclass(frozen=True, slots=True)
 class StudyTables:
-    """A study's results and every experiment's numbers; None where nothing is finished."""
+    """A study's plan, its results, and the tables made of them; None where nothing is finished.
+
+    models: on the target's test cases. retention: on the source's.
+    """
 
     plan: Plan
     results: Results
-    main: ModelsTable | None
-    kept: ModelsTable | None  # on the source's cases
+    models: ModelsTable | None
+    retention: ModelsTable | None
     depth: DepthTable | None
     cases: CasesTable | None
     separately: SeparatelyTable | None
@@ -34,17 +37,17 @@ class StudyTables:
 
 
 def study_tables(plan: Plan, results: Results) -> StudyTables:
-    """Compute everything."""
+    """Compute every table."""
     return StudyTables(
         plan=plan,
         results=results,
-        main=main_of(plan, results),
-        kept=main_of(plan, results, SOURCE),
-        depth=depth_of(plan, results),
-        cases=cases_of(plan, results),
-        separately=separately_of(plan, results),
-        normalisation=normalisation_of(plan, results),
-        times=times_of(plan, results),
-        curves=curves_of(plan, results),
-        scores=every_score(plan, results),
+        models=models_table(plan, results),
+        retention=models_table(plan, results, SOURCE),
+        depth=depth_table(plan, results),
+        cases=cases_table(plan, results),
+        separately=separately_table(plan, results),
+        normalisation=normalisation_table(plan, results),
+        times=times_rows(plan, results),
+        curves=curve_rows(plan, results),
+        scores=score_rows(plan, results),
     )

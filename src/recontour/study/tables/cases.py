@@ -1,87 +1,130 @@
-"""How many of the target's cases suffice."""
+"""How many of the target's patients suffice: cases.csv."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from recontour.study.cells import Cell, Plan
-from recontour.study.tables.finished import CellCount, Results, count_cells, finished, organs_of
+from recontour.study.cells import Cell, Pair, Plan
+from recontour.study.tables.finished import (
+    CellCount,
+    Results,
+    column,
+    count_cells,
+    finished,
+    flat,
+    organs_of,
+)
 from recontour.study.tables.scores import TARGET, Interval, Level, gain_of, level_of
 
 
 @dataclass(frozen=True, slots=True)
 class CasesRow:
-    """Model_T and Model_ST with so many of the target's cases."""
+    """Model_T and Model_ST trained on so many of the target's patients, with all of their CTs.
 
-    cases: int  # patients, with all of their CTs
-    draws: int  # finished, of either model
+    draws: finished ones, of either model. t_draws, st_draws, st_less_t_draws: mean DSC by draw and
+    seed, such as "0_seed0"; NaN where a draw is not finished.
+    """
+
+    cases: int
+    draws: int
     t: Level
     st: Level
     st_less_t: Interval
-    t_draws: Mapping[str, float]  # mean DSC by draw and seed, "0_seed0"; NaN: not finished
+    t_draws: Mapping[str, float]
     st_draws: Mapping[str, float]
     st_less_t_draws: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class CasesTable:
-    """The study of the number of cases."""
+    """The fewest patients first.
+
+    organs: those that every finished model learnt, which the means are over. s: Model_S, trained on
+    no patient of the target, with the seeds that are there.
+    """
 
     count: CellCount
-    organs: Sequence[str]  # that every finished model learnt: what means are over
-    s: Level  # Model_S, with no target case, of the seeds that are there
-    rows: Sequence[CasesRow]  # the fewest cases first
+    organs: Sequence[str]
+    s: Level
+    rows: Sequence[CasesRow]
 
     @property
     def caught_up(self) -> CasesRow | None:
-        """The fewest cases from which on the interval of ST - T is never above 0;
+        """The fewest patients from which on the interval of ST - T is never above 0.
 
-        None if there are none.
+        None if even with the most it is.
         """
-        found = None
-        for row in reversed([row for row in self.rows if np.isfinite(row.st_less_t.low)]):
+        earliest = None
+        for row in reversed(self.rows):
             if row.st_less_t.low > 0:
                 break
-            found = row
-        return found
+            if np.isfinite(row.st_less_t.low):
+                earliest = row
+        return earliest
 
 
-def cases_of(plan: Plan, results: Results) -> CasesTable | None:
-    """T and ST by the number of target cases."""
-    every = [cell for pairs in plan.cases.values() for pair in pairs for cell in pair]
+def cases_table(plan: Plan, results: Results) -> CasesTable | None:
+    """Compare Model_T and Model_ST by the number of target patients; None: no cell is finished."""
+    every = flat(map(flat, plan.cases.values()))
     there = finished(results, every)
-    scored = [{row.organ for row in results[cell.id].scores.get(TARGET, ())} for cell in there]
-    organs = [organ for organ in organs_of(plan) if all(organ in of_cell for of_cell in scored)]
-    seeds = {cell.seed for cell in there}
-    s = level_of(
-        results, [triple.s for triple in plan.models if triple.s.seed in seeds], TARGET, organs
+    organs = _learnt_by_all(plan, results, there)
+    rows = []
+    for number, pairs in plan.cases.items():
+        if finished(results, flat(pairs)):
+            rows.append(_row(results, number, pairs, organs))
+    if not rows:
+        return None
+    seeds = set(column(there, "seed"))
+    s = [triple.s for triple in plan.models if triple.s.seed in seeds]
+    return CasesTable(
+        count=count_cells(results, every),
+        organs=organs,
+        s=level_of(results, s, TARGET, organs),
+        rows=rows,
     )
-    rows = [
-        row
-        for number, pairs in plan.cases.items()
-        if (row := _row(results, number, pairs, organs)).draws
-    ]
-    return CasesTable(count_cells(results, every), organs, s, rows) if rows else None
 
 
-def _row(
-    results: Results, number: int, pairs: Sequence[tuple[Cell, Cell]], organs: Collection[str]
-) -> CasesRow:
-    """Over some organs: few cases may lack one, and a mean without it is another's."""
-    t, st = (finished(results, [pair[side] for pair in pairs]) for side in (0, 1))
-    both = [(a, b) for a, b in pairs if a in t and b in st]
+def _learnt_by_all(plan: Plan, results: Results, cells: Sequence[Cell]) -> list[str]:
+    """Return the organs that all cells have a score of, in the study's order.
+
+    Few patients may lack an organ; a mean without it could not be compared.
+    """
+    organs = list(organs_of(plan))
+    for cell in cells:
+        scores = results[cell.id].scores.get(TARGET, ())
+        scored = set(column(scores, "organ"))
+        organs = list(filter(scored.__contains__, organs))
+    return organs
+
+
+def _row(results: Results, number: int, pairs: Sequence[Pair], organs: Collection[str]) -> CasesRow:
+    t, st = _sides(pairs)
+    t, st = finished(results, t), finished(results, st)
+    whole = [pair for pair in pairs if len(finished(results, pair)) == len(pair)]
+    whole_t, whole_st = _sides(whole)
+    t_draws, st_draws, st_less_t_draws = {}, {}, {}
+    for one_t, one_st in pairs:
+        draw = f"{one_t.draw}_seed{one_t.seed}"
+        t_draws[draw] = level_of(results, [one_t], TARGET, organs).dsc.mean
+        st_draws[draw] = level_of(results, [one_st], TARGET, organs).dsc.mean
+        st_less_t_draws[draw] = gain_of(results, [one_t], [one_st], organs).mean
     return CasesRow(
         cases=number,
-        draws=len({cell.draw for cell in (*t, *st)}),
+        draws=len(set(column((*t, *st), "draw"))),
         t=level_of(results, t, TARGET, organs),
         st=level_of(results, st, TARGET, organs),
-        st_less_t=gain_of(results, [a for a, _ in both], [b for _, b in both], organs),
-        t_draws={_draw(a): level_of(results, [a], TARGET, organs).dsc.mean for a, _ in pairs},
-        st_draws={_draw(b): level_of(results, [b], TARGET, organs).dsc.mean for _, b in pairs},
-        st_less_t_draws={_draw(a): gain_of(results, [a], [b], organs).mean for a, b in pairs},
+        st_less_t=gain_of(results, whole_t, whole_st, organs),
+        t_draws=t_draws,
+        st_draws=st_draws,
+        st_less_t_draws=st_less_t_draws,
     )
 
 
-def _draw(cell: Cell) -> str:
-    return f"{cell.draw}_seed{cell.seed}"
+def _sides(pairs: Sequence[Pair]) -> tuple[list[Cell], list[Cell]]:
+    """Return the Model_T and the Model_ST of several pairs."""
+    every_t, every_st = [], []
+    for t, st in pairs:
+        every_t.append(t)
+        every_st.append(st)
+    return every_t, every_st

@@ -1,32 +1,42 @@
-"""How the training of the main models went on."""
+"""How the training of the main models went: curves.csv."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from recontour.study.cells import Plan
+from recontour.study.results import Point
 from recontour.study.tables.finished import Results, by_model, finished
+
+CurveName = Literal["loss", "validation"]
 
 
 @dataclass(frozen=True, slots=True)
 class CurveRow:
-    """A point of a main model's training curve."""
+    """A point of a main model's training curve.
+
+    value: the loss, or the mean DSC on the target's validation cases.
+    """
 
     model: str
     seed: int
-    curve: str  # loss, validation
+    curve: CurveName
     iteration: int
     seconds: float
     value: float
 
 
-def curves_of(plan: Plan, results: Results) -> list[CurveRow]:
-    """Loss, and mean DSC on the target's validation cases, as training went on."""
-    return [
-        CurveRow(model, cell.seed, name, point.iteration, point.seconds, point.value)
-        for model, cells in by_model(plan.models).items()
-        for cell in finished(results, cells)
-        for name, points in (
-            ("loss", results[cell.id].training.loss),
-            ("validation", results[cell.id].training.validation),
-        )
-        for point in points
-    ]
+def curve_rows(plan: Plan, results: Results) -> list[CurveRow]:
+    """Return loss and validation DSC over the training of each main model and seed."""
+    rows: list[CurveRow] = []
+    for model, cells in by_model(plan.models).items():
+        for cell in finished(results, cells):
+            training = results[cell.id].training
+            rows += _curve(model, cell.seed, "loss", training.loss)
+            rows += _curve(model, cell.seed, "validation", training.validation)
+    return rows
+
+
+def _curve(model: str, seed: int, name: CurveName, points: Sequence[Point]) -> Iterator[CurveRow]:
+    for point in points:
+        yield CurveRow(model, seed, name, point.iteration, point.seconds, point.value)

@@ -1,4 +1,4 @@
-"""How many layers to retrain."""
+"""How many layers to retrain: depth.csv."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,12 @@ from recontour.study.cells import Cell, Plan
 from recontour.study.tables.finished import (
     CellCount,
     Results,
+    column,
     count_cells,
     finished,
+    flat,
     of_common_seeds,
+    of_started,
     trained,
 )
 from recontour.study.tables.scores import SOURCE, TARGET, Interval, Level, gain_of, level_of
@@ -20,36 +23,36 @@ PAPERS_DEPTH = 10
 
 @dataclass(frozen=True, slots=True)
 class DepthRow:
-    """Model_ST with some layers retrained; or a control."""
+    """Model_ST with some layers retrained, or a control.
 
-    control: str  # "" on the curve
+    control: its name; empty on the curve. seconds: of all steps after Model_S. over_papers: the DSC
+    on the target minus that of the paper's depth.
+    """
+
+    control: str
     layers: int
     all_layers: bool
     retrained_parameters: int
     iterations: int
-    seconds: float  # of all steps after Model_S
+    seconds: float
     seconds_per_iteration: float
     target: Level
     source: Level
-    over_papers: Interval  # the target's DSC less that of the paper's depth
+    over_papers: Interval
 
 
 @dataclass(frozen=True, slots=True)
 class DepthTable:
-    """The depth study."""
+    """The curve, and the controls that give it a meaning."""
 
     count: CellCount
-    rows: Sequence[DepthRow]
+    curve: Sequence[DepthRow]
+    controls: Sequence[DepthRow]
 
     @property
-    def curve(self) -> list[DepthRow]:
-        """Without the controls."""
-        return [row for row in self.rows if not row.control]
-
-    @property
-    def controls(self) -> list[DepthRow]:
-        """What gives the curve a meaning."""
-        return [row for row in self.rows if row.control]
+    def rows(self) -> list[DepthRow]:
+        """The curve, then the controls."""
+        return [*self.curve, *self.controls]
 
     @property
     def scored(self) -> list[DepthRow]:
@@ -58,47 +61,70 @@ class DepthTable:
 
     @property
     def best(self) -> DepthRow | None:
-        """The depth with the highest mean DSC on the target;
-
-        of equals, that with the fewest layers.
-        """
-        return max(self.scored, key=lambda row: row.target.dsc.mean, default=None)
+        """The depth with the highest mean DSC on the target; of equals, the shallowest."""
+        return max(self.scored, key=_dsc_on_target, default=None)
 
     @property
     def papers(self) -> DepthRow | None:
         """The paper's depth."""
-        return next((row for row in self.scored if row.layers == PAPERS_DEPTH), None)
+        for row in self.scored:
+            if row.layers == PAPERS_DEPTH:
+                return row
+        return None
 
 
-def depth_of(plan: Plan, results: Results) -> DepthTable | None:
-    """DSC on target and source by the number of retrained layers."""
-    asked = [*(("", cells) for cells in plan.depth.values()), *plan.controls.items()]
-    compared = [cell for _, cells in asked if finished(results, cells) for cell in cells]
-    alike = [(control, of_common_seeds(results, cells, compared)) for control, cells in asked]
+def _dsc_on_target(row: DepthRow) -> float:
+    return row.target.dsc.mean
+
+
+def depth_table(plan: Plan, results: Results) -> DepthTable | None:
+    """Compare depths and controls on target and source; None: no cell is finished."""
+    asked = [*plan.depth.values(), *plan.controls.values()]
+    compared = of_started(results, asked)
     papers = of_common_seeds(results, plan.depth.get(PAPERS_DEPTH, ()), compared)
-    rows = [_row(results, control, cells, papers) for control, cells in alike if cells]
-    return (
-        DepthTable(count_cells(results, (cell for _, cells in asked for cell in cells)), rows)
-        if rows
-        else None
-    )
+    curve = []
+    for cells in plan.depth.values():
+        curve += _rows(results, "", cells, compared, papers)
+    controls = []
+    for control, cells in plan.controls.items():
+        controls += _rows(results, control, cells, compared, papers)
+    if not curve and not controls:
+        return None
+    return DepthTable(count_cells(results, flat(asked)), curve, controls)
+
+
+def _rows(
+    results: Results,
+    control: str,
+    cells: Sequence[Cell],
+    compared: Sequence[Cell],
+    papers: Sequence[Cell],
+) -> list[DepthRow]:
+    """Return the row of some cells, one per seed; none if they cannot be compared."""
+    alike = of_common_seeds(results, cells, compared)
+    return [_row(results, control, alike, papers)] if alike else []
 
 
 def _row(results: Results, control: str, cells: Sequence[Cell], papers: Sequence[Cell]) -> DepthRow:
     training = results[cells[0].id].training
-    earlier = [step for step in cells[0].lineage[:-1] if step.model == "ST"]
-    steps = finished(
-        results, (step for cell in cells for step in cell.lineage if step.model == "ST")
-    )
+    earlier = _adaptations(cells[0])[:-1]
+    steps = finished(results, flat(map(_adaptations, cells)))
+    seconds = sum(column(trained(results, steps), "seconds"))
+    per_iteration = column(trained(results, cells), "seconds_per_iteration")
     return DepthRow(
         control=control,
         layers=cells[0].retrain_last or 0,
         all_layers=training.retrained_parameters == training.parameters,
         retrained_parameters=training.retrained_parameters,
-        iterations=training.iterations + sum(step.iterations for step in earlier),
-        seconds=sum(one.seconds for one in trained(results, steps)) / len(cells),
-        seconds_per_iteration=mean(one.seconds_per_iteration for one in trained(results, cells)),
+        iterations=training.iterations + sum(column(earlier, "iterations")),
+        seconds=seconds / len(cells),
+        seconds_per_iteration=mean(per_iteration),
         target=level_of(results, cells, TARGET),
         source=level_of(results, cells, SOURCE),
         over_papers=gain_of(results, papers, cells),
     )
+
+
+def _adaptations(cell: Cell) -> list[Cell]:
+    """Return the steps after Model_S: one, or two for head first."""
+    return [step for step in cell.lineage if step.model == "ST"]

@@ -1,7 +1,8 @@
-"""What everything here is computed from."""
+"""Every score that the tables are computed from: scores.csv."""
 
 from dataclasses import dataclass
 
+from recontour.evaluation import CaseScore
 from recontour.study.cells import Plan
 from recontour.study.tables.finished import Results, finished
 
@@ -24,24 +25,28 @@ class ScoreRow:
     patient: str
 
 
-def every_score(plan: Plan, results: Results) -> list[ScoreRow]:
-    """All finished cells' scores, of all folds."""
-    return [
-        ScoreRow(
-            cell=cell.id,
-            fold=fold,
-            case=row.case,
-            organ=row.organ,
-            dsc=row.dsc,
-            surface_dsc=row.surface_dsc,
-            tolerance_mm=row.tolerance_mm,
-            hd95_mm=row.hd95_mm,
-            volume_bias_percent=row.volume_bias_percent,
-            msd_mm=row.msd_mm,
-            apl_mm=row.apl_mm,
-            patient=row.who,
-        )
-        for cell in finished(results, plan.cells)
-        for fold, rows in results[cell.id].scores.items()
-        for row in rows
-    ]
+def score_rows(plan: Plan, results: Results) -> list[ScoreRow]:
+    """Return the scores of all finished cells, of all folds."""
+    rows = []
+    for cell in finished(results, plan.cells):
+        for fold, scores in results[cell.id].scores.items():
+            for score in scores:
+                rows.append(_row(cell.id, fold, score))
+    return rows
+
+
+def _row(cell: str, fold: str, score: CaseScore) -> ScoreRow:
+    return ScoreRow(
+        cell=cell,
+        fold=fold,
+        case=score.case,
+        organ=score.organ,
+        dsc=score.dsc,
+        surface_dsc=score.surface_dsc,
+        tolerance_mm=score.tolerance_mm,
+        hd95_mm=score.hd95_mm,
+        volume_bias_percent=score.volume_bias_percent,
+        msd_mm=score.msd_mm,
+        apl_mm=score.apl_mm,
+        patient=score.who,
+    )

@@ -1,20 +1,26 @@
-"""Which of a study's cells are finished."""
+"""Which of a study's cells are finished, and which of them can be compared."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
 
 from recontour.study.cells import Cell, Plan, Triple
 from recontour.study.results import Result, Training
 
 Results = Mapping[str, Result]  # by the cell's id
 
+Key = TypeVar("Key")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
 MODELS = ("Model_S", "Model_T", "Model_ST")
 
 
 @dataclass(frozen=True, slots=True)
 class CellCount:
-    """How much of an experiment is there."""
+    """How many cells of a section are finished, and how many there are."""
 
     finished: int
     asked: int
@@ -22,56 +28,83 @@ class CellCount:
 
 def count_cells(results: Results, cells: Iterable[Cell]) -> CellCount:
     """Count cells, each once."""
-    ids = {cell.id for cell in cells}
+    ids = set(column(cells, "id"))
     return CellCount(len(ids & results.keys()), len(ids))
 
 
+def column(records: Iterable[object], name: str) -> list[Any]:
+    """Return one field of several records."""
+    return [getattr(record, name) for record in records]
+
+
+def flat(groups: Iterable[Iterable[Cell]]) -> list[Cell]:
+    """Return the cells of several groups in one list."""
+    return list(chain.from_iterable(groups))
+
+
+def by_key(make: Callable[[Given], Made], given: Mapping[Key, Given]) -> dict[Key, Made]:
+    """Make a value of each value, under the same key.
+
+    >>> by_key(len, {"Model_S": "ab"})
+    {'Model_S': 2}
+    """
+    return {key: make(value) for key, value in given.items()}
+
+
 def finished(results: Results, cells: Iterable[Cell]) -> list[Cell]:
-    """Those with a result."""
+    """Return the cells that have a result."""
     return [cell for cell in cells if cell.id in results]
 
 
-def of_common_seeds(results: Results, cells: Iterable[Cell], among: Iterable[Cell]) -> list[Cell]:
-    """The finished cells of those seeds with which all `among` are finished; if there are none, of
-    that with most.
+def of_started(results: Results, groups: Iterable[Sequence[Cell]]) -> list[Cell]:
+    """Return the cells of those groups in which any cell is finished."""
+    return flat(cells for cells in groups if finished(results, cells))
 
-    So that models are compared that differ by more than a seed's luck.
+
+def of_common_seeds(results: Results, cells: Iterable[Cell], among: Iterable[Cell]) -> list[Cell]:
+    """Return the finished cells of those seeds with which all of `among` are finished.
+
+    So models that are compared differ by more than a seed's luck. If no seed is whole, the seed
+    with most finished cells is taken.
     """
     among = list(among)
-    asked, there = (
-        Counter(cell.seed for cell in among),
-        Counter(cell.seed for cell in finished(results, among)),
-    )
-    seeds = [seed for seed in asked if there[seed] == asked[seed]] or [
-        seed for seed, _ in there.most_common(1)
-    ]
+    asked = _by_seed(among)
+    there = _by_seed(finished(results, among))
+    incomplete = asked - there
+    seeds = set(asked) - set(incomplete) or set(dict(there.most_common(1)))
     return [cell for cell in finished(results, cells) if cell.seed in seeds]
 
 
-def by_model(triples: Sequence[Triple]) -> dict[str, list[Cell]]:
-    """The cells of each model, a seed each."""
-    return {
-        "Model_S": [triple.s for triple in triples],
-        "Model_T": [triple.t for triple in triples],
-        "Model_ST": [triple.st for triple in triples],
-    }
+def _by_seed(cells: Iterable[Cell]) -> Counter[int]:
+    return Counter(column(cells, "seed"))
+
+
+def by_model(triples: Iterable[Triple]) -> dict[str, list[Cell]]:
+    """Return the cells of each model, one per seed."""
+    cells: dict[str, list[Cell]] = {}
+    for triple in triples:
+        for model, cell in zip(MODELS, triple, strict=True):
+            cells.setdefault(model, []).append(cell)
+    return cells
 
 
 def finished_by_model(
     results: Results, triples: Sequence[Triple], among: Collection[Cell]
 ) -> dict[str, list[Cell]]:
-    """The same, `of_common_seeds` among some; a model that has none is left out."""
-    there = {
-        model: of_common_seeds(results, cells, among) for model, cells in by_model(triples).items()
-    }
-    return {model: cells for model, cells in there.items() if cells}
+    """Return each model's finished cells of common seeds; a model without any is left out."""
+    there: dict[str, list[Cell]] = {}
+    for model, cells in by_model(triples).items():
+        compared = of_common_seeds(results, cells, among)
+        if compared:
+            there[model] = compared
+    return there
 
 
 def trained(results: Results, cells: Iterable[Cell]) -> list[Training]:
-    """How the training of finished cells went."""
+    """Return how the training of finished cells went."""
     return [results[cell.id].training for cell in cells]
 
 
 def organs_of(plan: Plan) -> tuple[str, ...]:
-    """The organs of the joint models, in the study's order."""
+    """Return the organs of the joint models, in the study's order."""
     return plan.models[0].s.organs if plan.models else ()

@@ -1,8 +1,8 @@
-"""Model_S, Model_T and Model_ST: Table 2 of the paper."""
+"""Model_S, Model_T and Model_ST: models.csv, statistics.csv and retention.csv."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 
@@ -14,8 +14,11 @@ from recontour.study.tables.finished import (
     MODELS,
     CellCount,
     Results,
+    by_key,
     by_model,
+    column,
     count_cells,
+    flat,
     of_common_seeds,
     organs_of,
 )
@@ -33,17 +36,18 @@ from recontour.study.tables.scores import (
 )
 
 PAIRS = tuple(combinations(MODELS, 2))
+Rows = Mapping[str, Sequence[CaseScore]]  # by model
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """One model on one organ, or on all."""
+    """One model on one organ, or on all. dsc_sd: over patients; NaN for all organs."""
 
     organ: str
     model: str
     n: int
     dsc: Interval
-    dsc_sd: float  # over patients; NaN for all organs
+    dsc_sd: float
     surface_dsc: float
     surface_dsc_sd: float
     hd95_mm_median: float
@@ -52,9 +56,10 @@ class ModelRow:
 
 @dataclass(frozen=True, slots=True)
 class DifferenceRow:
-    """Two models on one organ, or on all:
+    """Two models on one organ, or on all: DSC of b minus DSC of a.
 
-    DSC of b minus DSC of a; for all organs there is no test.
+    p: exact two-sided Wilcoxon signed-rank test. For all organs there is no test, and CTs are not
+    counted.
     """
 
     organ: str
@@ -63,98 +68,107 @@ class DifferenceRow:
     n: int
     difference: Interval
     median_difference: float = np.nan
-    p: float = np.nan  # Wilcoxon signed-rank, exact, two-sided
+    p: float = np.nan
     p_holm: float = np.nan
     rank_biserial: float = np.nan
-    cts: int = 0  # of the patients; for all organs not counted
+    cts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelsTable:
-    """The three main models on one fold."""
+    """The three main models on one fold.
+
+    common: the organs that every model scored, which means are over. rows: by organ and model.
+    differences: by organ, model a and model b. In both the last organ is `ALL`.
+    """
 
     count: CellCount
     scores: Sequence[CaseScore]
     organs: Sequence[str]
-    common: Sequence[str]  # that every model scored: what means are over
+    common: Sequence[str]
     comparisons: Sequence[Comparison]
-    models: Mapping[tuple[str, str], ModelRow]  # by organ (the last: all) and model
-    differences: Mapping[
-        tuple[str, str, str], DifferenceRow
-    ]  # by organ (the last: all), model a and model b
+    rows: Mapping[tuple[str, str], ModelRow]
+    differences: Mapping[tuple[str, str, str], DifferenceRow]
 
     @property
     def patients(self) -> int:
-        """With any organ scored."""
+        """How many patients have any organ scored."""
         return patients(dsc_of(self.scores))
 
     def mean(self, model: str) -> Interval:
-        """A model's mean DSC over the organs."""
-        return self.models[ALL, model].dsc
+        """Return a model's mean DSC over the organs."""
+        return self.rows[ALL, model].dsc
 
     def gain(self, a: str, b: str) -> Interval:
-        """Of b over a."""
+        """Return the mean difference in DSC of b over a."""
         return self.differences[ALL, a, b].difference
 
 
-def main_of(plan: Plan, results: Results, fold: str = TARGET) -> ModelsTable | None:
-    """The main models on the target's cases;
+def models_table(plan: Plan, results: Results, fold: str = TARGET) -> ModelsTable | None:
+    """Compare the main models on a fold; None: nothing is scored there.
 
-    on the source's, what each kept of the source. None if none is scored.
+    On the source's cases the table shows what each model kept of the source.
     """
-    asked = [cell for triple in plan.models for cell in triple]
-    cells = {
-        model: of_common_seeds(results, mine, asked)
-        for model, mine in by_model(plan.models).items()
-    }
-    rows = {model: rows_of(results, cells[model], fold, model) for model in MODELS}
-    order = {organ: place for place, organ in enumerate(organs_of(plan))}
-    scores = sorted(
-        (row for model in MODELS for row in rows[model]),
-        key=lambda row: order.get(row.organ, len(order)),
-    )
+    asked = flat(plan.models)
+    rows: dict[str, list[CaseScore]] = {}
+    for model, cells in by_model(plan.models).items():
+        compared = of_common_seeds(results, cells, asked)
+        rows[model] = rows_of(results, compared, fold, model)
+    scores = _in_order(chain.from_iterable(rows.values()), organs_of(plan))
     if not scores:
         return None
-    organs, common = list(dict.fromkeys(row.organ for row in scores)), common_organs(scores)
-    dsc = {model: dsc_of(rows[model]) for model in MODELS}
+    common = common_organs(scores)
     comparisons = compare(scores, MODELS)
-    models = {
-        (organ, model): _model_row(organ, model, rows[model])
-        for organ in organs
-        for model in MODELS
-    }
-    for model in MODELS:
-        by_organ = [models[organ, model] for organ in common]
-        models[ALL, model] = _overall_row(model, of_organs(dsc[model], common), by_organ)
+    organs = list(dict.fromkeys(column(scores, "organ")))
     return ModelsTable(
         count=count_cells(results, asked),
         scores=scores,
         organs=organs,
         common=common,
         comparisons=comparisons,
-        models=models,
-        differences={
-            (row.organ, row.model_a, row.model_b): row
-            for row in _differences(comparisons, dsc, common)
-        },
+        rows=_model_rows(rows, organs, common),
+        differences=_difference_rows(comparisons, by_key(dsc_of, rows), common),
     )
 
 
-def _model_row(organ: str, model: str, rows: Sequence[CaseScore]) -> ModelRow:
-    mine = per_patient(row for row in rows if row.organ == organ)
+def _in_order(rows: Iterable[CaseScore], organs: Sequence[str]) -> list[CaseScore]:
+    """Sort scores by organ, in the study's order; unknown organs come last."""
+    place = dict(zip(organs, range(len(organs)), strict=True))
+    return sorted(rows, key=lambda row: place.get(row.organ, len(place)))
+
+
+def _model_rows(
+    scores: Rows, organs: Sequence[str], common: Sequence[str]
+) -> dict[tuple[str, str], ModelRow]:
+    rows: dict[tuple[str, str], ModelRow] = {}
+    for organ in organs:
+        for model in MODELS:
+            mine = [row for row in scores[model] if row.organ == organ]
+            rows[organ, model] = _model_row(organ, model, mine)
+    for model in MODELS:
+        by_organ = [rows[organ, model] for organ in common]
+        dsc = of_organs(dsc_of(scores[model]), common)
+        rows[ALL, model] = _overall_row(model, dsc, by_organ)
+    return rows
+
+
+def _model_row(organ: str, model: str, scores: Sequence[CaseScore]) -> ModelRow:
+    mine = per_patient(scores)
     dsc = dsc_of(mine)
-    surface = np.array([row.surface_dsc for row in mine if np.isfinite(row.surface_dsc)])
-    hd95_mm = [row.hd95_mm for row in mine if not np.isnan(row.hd95_mm)]
+    surface_dsc = _values(mine, "surface_dsc")
+    surface_dsc = surface_dsc[np.isfinite(surface_dsc)]
+    hd95_mm = _values(mine, "hd95_mm")
+    hd95_mm = hd95_mm[~np.isnan(hd95_mm)]
     return ModelRow(
         organ=organ,
         model=model,
         n=len(dsc),
         dsc=interval_of(dsc, least=0.0),
         dsc_sd=_sd(np.array(list(dsc.values()))),
-        surface_dsc=float(surface.mean()) if len(surface) else np.nan,
-        surface_dsc_sd=_sd(surface),
-        hd95_mm_median=float(np.median(hd95_mm)) if hd95_mm else np.nan,
-        missed=sum(row.is_missed for row in mine),
+        surface_dsc=float(surface_dsc.mean()) if len(surface_dsc) else np.nan,
+        surface_dsc_sd=_sd(surface_dsc),
+        hd95_mm_median=float(np.median(hd95_mm)) if len(hd95_mm) else np.nan,
+        missed=sum(column(mine, "is_missed")),
     )
 
 
@@ -165,26 +179,46 @@ def _overall_row(model: str, dsc: Dsc, by_organ: Sequence[ModelRow]) -> ModelRow
         n=patients(dsc),
         dsc=interval_of(dsc, least=0.0),
         dsc_sd=np.nan,
-        surface_dsc=mean(row.surface_dsc for row in by_organ),
+        surface_dsc=mean(column(by_organ, "surface_dsc")),
         surface_dsc_sd=np.nan,
         hd95_mm_median=np.nan,
-        missed=sum(row.missed for row in by_organ),
+        missed=sum(column(by_organ, "missed")),
     )
 
 
-def _differences(
+def _difference_rows(
     comparisons: Sequence[Comparison], dsc: Mapping[str, Dsc], common: Sequence[str]
-) -> Iterator[DifferenceRow]:
+) -> dict[tuple[str, str, str], DifferenceRow]:
+    rows: dict[tuple[str, str, str], DifferenceRow] = {}
     for test in comparisons:
         a, b = test.model_a, test.model_b
-        change = interval_of(of_organs(difference(dsc[a], dsc[b]), [test.organ]))
-        tested = (test.median_difference, test.p, test.p_holm, test.rank_biserial, test.cts)
-        yield DifferenceRow(test.organ, a, b, test.n, change, *tested)
+        change = of_organs(difference(dsc[a], dsc[b]), [test.organ])
+        rows[test.organ, a, b] = _tested_row(test, interval_of(change))
     for a, b in PAIRS:
-        overall = of_organs(difference(dsc[a], dsc[b]), common)
-        yield DifferenceRow(ALL, a, b, patients(overall), interval_of(overall))
+        change = of_organs(difference(dsc[a], dsc[b]), common)
+        rows[ALL, a, b] = DifferenceRow(ALL, a, b, patients(change), interval_of(change))
+    return rows
+
+
+def _tested_row(test: Comparison, change: Interval) -> DifferenceRow:
+    return DifferenceRow(
+        organ=test.organ,
+        model_a=test.model_a,
+        model_b=test.model_b,
+        n=test.n,
+        difference=change,
+        median_difference=test.median_difference,
+        p=test.p,
+        p_holm=test.p_holm,
+        rank_biserial=test.rank_biserial,
+        cts=test.cts,
+    )
+
+
+def _values(scores: Sequence[CaseScore], measure: str) -> Floats:
+    return np.array(column(scores, measure), dtype=np.float64)
 
 
 def _sd(values: Floats) -> float:
-    """The sample standard deviation; NaN of fewer than two."""
+    """Return the sample standard deviation; NaN for fewer than two values."""
     return float(values.std(ddof=1)) if len(values) > 1 else np.nan

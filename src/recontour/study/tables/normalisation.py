@@ -1,4 +1,4 @@
-"""Batch, group or frozen statistics."""
+"""Batch, group or frozen statistics: normalisation.csv."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,12 @@ from recontour.study.cells import Cell, Plan
 from recontour.study.tables.finished import (
     CellCount,
     Results,
+    by_key,
+    column,
     count_cells,
-    finished,
+    flat,
     of_common_seeds,
+    of_started,
     trained,
 )
 from recontour.study.tables.scores import SOURCE, TARGET, Interval, Level, gain_of, level_of
@@ -18,7 +21,7 @@ from recontour.study.tables.scores import SOURCE, TARGET, Interval, Level, gain_
 
 @dataclass(frozen=True, slots=True)
 class NormalisationRow:
-    """Model_S and Model_ST with one normalisation and batch."""
+    """Model_S and Model_ST with one normalisation and batch. st_less_s: on the target."""
 
     norm: str
     batch: int
@@ -29,40 +32,47 @@ class NormalisationRow:
     s_source: Level
     st_target: Level
     st_source: Level
-    st_less_s: Interval  # on the target
+    st_less_s: Interval
 
 
 @dataclass(frozen=True, slots=True)
 class NormalisationTable:
-    """The study of normalisation and batch."""
+    """By norm, then by batch."""
 
     count: CellCount
     rows: Sequence[NormalisationRow]
 
 
-def normalisation_of(plan: Plan, results: Results) -> NormalisationTable | None:
-    """By norm and batch, on target and source."""
-    by_row = {
-        key: [cell for pair in pairs for cell in pair] for key, pairs in plan.normalisation.items()
-    }
-    every = [cell for cells in by_row.values() for cell in cells]
-    compared = [cell for cells in by_row.values() if finished(results, cells) for cell in cells]
-    alike = {key: of_common_seeds(results, cells, compared) for key, cells in by_row.items()}
-    rows = [_row(results, norm, batch, cells) for (norm, batch), cells in alike.items() if cells]
-    return NormalisationTable(count_cells(results, every), rows) if rows else None
+def normalisation_table(plan: Plan, results: Results) -> NormalisationTable | None:
+    """Compare norms and batches on target and source; None: no cell is finished."""
+    asked = by_key(flat, plan.normalisation)
+    compared = of_started(results, asked.values())
+    rows = []
+    for (norm, batch), cells in asked.items():
+        alike = of_common_seeds(results, cells, compared)
+        if alike:
+            rows.append(_row(results, norm, batch, alike))
+    if not rows:
+        return None
+    return NormalisationTable(count_cells(results, flat(asked.values())), rows)
 
 
 def _row(results: Results, norm: str, batch: int, cells: Sequence[Cell]) -> NormalisationRow:
-    s, st = ([cell for cell in cells if cell.model == model] for model in ("S", "ST"))
+    s = [cell for cell in cells if cell.model == "S"]
+    st = [cell for cell in cells if cell.model == "ST"]
     return NormalisationRow(
         norm=norm,
         batch=batch,
         iterations=cells[0].iterations,
-        s_seconds_per_iteration=mean(one.seconds_per_iteration for one in trained(results, s)),
-        st_seconds_per_iteration=mean(one.seconds_per_iteration for one in trained(results, st)),
+        s_seconds_per_iteration=_seconds_per_iteration(results, s),
+        st_seconds_per_iteration=_seconds_per_iteration(results, st),
         s_target=level_of(results, s, TARGET),
         s_source=level_of(results, s, SOURCE),
         st_target=level_of(results, st, TARGET),
         st_source=level_of(results, st, SOURCE),
         st_less_s=gain_of(results, s, st),
     )
+
+
+def _seconds_per_iteration(results: Results, cells: Sequence[Cell]) -> float:
+    return mean(column(trained(results, cells), "seconds_per_iteration"))

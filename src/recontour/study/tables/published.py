@@ -2,12 +2,20 @@
 
 import tomllib
 from importlib import resources
+from typing import NamedTuple
 
 
-def published() -> dict[str, dict[str, tuple[float, float]]]:
-    """The paper's Table 2: mean and SD of the DSC by organ and model."""
+class Published(NamedTuple):
+    """Mean and standard deviation of a DSC in the paper."""
+
+    mean: float
+    sd: float
+
+
+def published() -> dict[str, dict[str, Published]]:
+    """Return the DSC of the paper's Table 2 by organ and model."""
     text = resources.files("recontour.study").joinpath("published.toml").read_text(encoding="utf-8")
-    return {
-        organ: {model: (mean, sd) for model, (mean, sd) in by_model.items()}
-        for organ, by_model in tomllib.loads(text).items()
-    }
+    organs: dict[str, dict[str, Published]] = {}
+    for organ, models in tomllib.loads(text).items():
+        organs[organ] = {model: Published(*numbers) for model, numbers in models.items()}
+    return organs

@@ -1,7 +1,4 @@
-"""What the experiments share:
-
-several cells' scores as one model's, and means over organs with their intervals.
-"""
+"""What the tables share: the scores of several cells as one model's, means, and their intervals."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,9 +20,9 @@ ALL = "mean over organs"  # in an organ's place
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean DSC, or of differences in DSC, and its interval;
+    """A mean DSC, or a mean difference in DSC, with its 95 % interval.
 
-    NaN where there is nothing or one patient.
+    All three are NaN where nothing was scored; with one patient, only the ends are.
     """
 
     mean: float
@@ -35,102 +32,112 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How well one model contours the cases of a fold."""
+    """How well one model contours the patients of a fold. organs: mean DSC by organ."""
 
     dsc: Interval
     patients: int
-    organs: Mapping[str, float]  # mean DSC
+    organs: Mapping[str, float]
 
 
 def rows_of(results: Results, cells: Iterable[Cell], fold: str, model: str = "") -> list[CaseScore]:
-    """Several cells' scores as one model's:
+    """Return the scores of several cells as one model's, averaged by case and organ.
 
-    each case's and organ's measures averaged, NaN left out.
+    NaN is left out of each measure's mean.
     """
     groups: dict[tuple[str, str], list[CaseScore]] = {}
     for cell in finished(results, cells):
         for row in results[cell.id].scores.get(fold, ()):
             groups.setdefault((row.case, row.organ), []).append(row)
-    return [
-        averaged(rows, case=case, model=model, patient=rows[0].patient)
-        for (case, _), rows in groups.items()
-    ]
+    rows = []
+    for (case, _), alike in groups.items():
+        rows.append(averaged(alike, case=case, model=model, patient=alike[0].patient))
+    return rows
 
 
 def dsc_of(rows: Iterable[CaseScore]) -> Dsc:
-    """The finite DSC by patient and organ:
-
-    of one with several CTs, the mean over these. rows: of one model.
-    """
-    return {(row.case, row.organ): row.dsc for row in per_patient(rows) if np.isfinite(row.dsc)}
+    """Return the finite DSC of one model by patient and organ: the mean over a patient's CTs."""
+    dsc = {}
+    for row in per_patient(rows):
+        if np.isfinite(row.dsc):
+            dsc[row.case, row.organ] = row.dsc
+    return dsc
 
 
 def of_organs(dsc: Dsc, organs: Collection[str] | None) -> Dsc:
-    """Those of some organs; None: of all."""
-    return (
-        dsc
-        if organs is None
-        else {(who, organ): value for (who, organ), value in dsc.items() if organ in organs}
-    )
+    """Return the DSC of some organs; None: of all."""
+    if organs is None:
+        return dsc
+    return {(who, organ): value for (who, organ), value in dsc.items() if organ in organs}
 
 
 def difference(a: Dsc, b: Dsc) -> Dsc:
-    """b - a where both are."""
+    """Return b - a for the patients and organs that both have."""
     return {key: b[key] - a[key] for key in b if key in a}
 
 
 def patients(dsc: Dsc) -> int:
-    """With any organ scored."""
+    """Count the patients with any organ scored."""
     return len({who for who, _ in dsc})
 
 
 def interval_of(dsc: Dsc, least: float = -1.0) -> Interval:
-    """The mean, and its 95 % interval: Student's t over the patients by the jackknife.
+    """Return the mean with its 95 % interval: Student's t over the patients, by the jackknife.
 
-    least: that a value can be, 0 of a DSC, -1 of a difference; the most is 1.
+    With every organ scored in every patient it is the t interval of the patients' own means. Where
+    organs are missing in some patients, it still shows how much one patient moves the mean.
 
-    With every organ scored in every patient it is the t interval of the patients' own means. What
-    one patient does to the mean over organs tells also where organs lack in some.
+    least: the smallest possible value, 0 for a DSC, -1 for a difference. The largest is 1.
     """
-    people, organs = (sorted({key[axis] for key in dsc}) for axis in (0, 1))
-    table = np.array(
-        [[dsc.get((who, organ), np.nan) for organ in organs] for who in people], dtype=np.float64
-    )
-    n = len(people)
+    table = _by_patient_and_organ(dsc)
+    n = len(table)
     if not n:
         return Interval(np.nan, np.nan, np.nan)
-    mean_of_all = _mean_over_organs(table)
+    overall = _mean_over_organs(table)
     if n == 1:
-        return Interval(mean_of_all, np.nan, np.nan)
-    without_one = np.array(
-        [_mean_over_organs(np.delete(table, place, axis=0)) for place in range(n)]
-    )
-    pseudo_values = n * mean_of_all - (n - 1) * without_one
+        return Interval(overall, np.nan, np.nan)
+    without = [_mean_over_organs(np.delete(table, patient, axis=0)) for patient in range(n)]
+    pseudo_values = n * overall - (n - 1) * np.array(without)
     half = float(stats.t.ppf(0.975, n - 1) * stats.sem(pseudo_values))
-    return Interval(mean_of_all, max(least, mean_of_all - half), min(1.0, mean_of_all + half))
+    return Interval(overall, max(least, overall - half), min(1.0, overall + half))
+
+
+def _by_patient_and_organ(dsc: Dsc) -> Floats:
+    """Return a table of shape (patients, organs), both sorted by name; NaN: not scored."""
+    if not dsc:
+        return np.empty((0, 0))
+    who, organs = zip(*dsc, strict=True)
+    people, row = np.unique(who, return_inverse=True)
+    names, column = np.unique(organs, return_inverse=True)
+    table = np.full((len(people), len(names)), np.nan)
+    table[row, column] = list(dsc.values())
+    return table
+
+
+def _mean_over_organs(table: Floats) -> float:
+    """Return the mean over the organs of their means over the patients who have them."""
+    return mean(map(mean, table.T))
 
 
 def level_of(
     results: Results, cells: Iterable[Cell], fold: str, organs: Collection[str] | None = None
 ) -> Level:
-    """Sum several cells up over a fold, as one model. organs: that the mean is over; None: all."""
+    """Sum several cells up over a fold, as one model.
+
+    organs: those that the mean is over; None: all.
+    """
     dsc = dsc_of(rows_of(results, cells, fold))
-    by_organ = {
-        organ: mean(of_organs(dsc, [organ]).values())
-        for organ in dict.fromkeys(organ for _, organ in dsc)
-    }
-    dsc = of_organs(dsc, organs)
-    return Level(interval_of(dsc, least=0.0), patients(dsc), by_organ)
+    by_organ: dict[str, float] = {}
+    for _, organ in dsc:
+        if organ not in by_organ:
+            by_organ[organ] = mean(of_organs(dsc, [organ]).values())
+    averaged_over = of_organs(dsc, organs)
+    return Level(interval_of(averaged_over, least=0.0), patients(averaged_over), by_organ)
 
 
 def gain_of(
     results: Results, a: Iterable[Cell], b: Iterable[Cell], organs: Collection[str] | None = None
 ) -> Interval:
-    """The target's DSC of b less that of a. organs: as for a level."""
-    dsc_a, dsc_b = (dsc_of(rows_of(results, cells, TARGET)) for cells in (a, b))
+    """Return the DSC of b minus that of a on the target. organs: as for a level."""
+    dsc_a = dsc_of(rows_of(results, a, TARGET))
+    dsc_b = dsc_of(rows_of(results, b, TARGET))
     return interval_of(of_organs(difference(dsc_a, dsc_b), organs))
-
-
-def _mean_over_organs(table: Floats) -> float:
-    """The mean over the organs, columns, of their means over the patients, rows, that have them."""
-    return mean(mean(column) for column in table.T)

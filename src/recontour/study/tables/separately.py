@@ -1,17 +1,21 @@
-"""One network an organ, as in the paper, or one for all."""
+"""One network per organ, as in the paper, or one for all organs: separately.csv."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Cell, Plan
+from recontour.study.cells import Cell, Plan, Triple
 from recontour.study.tables.finished import (
     MODELS,
     CellCount,
     Results,
+    by_key,
+    column,
     count_cells,
     finished,
     finished_by_model,
+    flat,
     trained,
 )
 from recontour.study.tables.scores import (
@@ -26,95 +30,130 @@ from recontour.study.tables.scores import (
     rows_of,
 )
 
+CellsByModel = Mapping[str, Sequence[Cell]]
+
 
 @dataclass(frozen=True, slots=True)
 class SeparatelyRow:
-    """One organ, learnt by networks of its own and by the joint ones;
+    """One organ, learnt by networks of its own and by the joint ones.
 
-    by model, only those that are there.
+    organ: or all, with the mean DSC and the sums of iterations and seconds. separately, jointly:
+    DSC by model; a model that is not finished is left out. iterations, seconds: of the organ's own
+    networks.
     """
 
-    organ: str  # or all: the mean DSC, the sum of iterations and seconds
-    separately: Mapping[str, float]  # DSC
+    organ: str
+    separately: Mapping[str, float]
     jointly: Mapping[str, float]
     separately_less_jointly: Mapping[str, Interval]
-    iterations: Mapping[str, int]  # of the organ's own networks
+    iterations: Mapping[str, int]
     seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class SeparatelyTable:
-    """The study of one network an organ."""
+    """One row per organ; the last row is all of them."""
 
     count: CellCount
-    rows: Sequence[SeparatelyRow]  # the last: all
+    rows: Sequence[SeparatelyRow]
     joint_iterations: Mapping[str, int]
     joint_seconds: Mapping[str, float]
 
 
-def separately_of(plan: Plan, results: Results) -> SeparatelyTable | None:
-    """Organ by organ both ways, on the target's test cases; the joint models are the main ones."""
-    begun = {
-        organ: triples
-        for organ, triples in plan.separately.items()
-        if finished(results, (cell for triple in triples for cell in triple))
-    }
-    if not begun:
+def separately_table(plan: Plan, results: Results) -> SeparatelyTable | None:
+    """Compare both ways on the target's test cases; None: no organ's network is finished.
+
+    The joint models are the main ones.
+    """
+    started = _started(plan, results)
+    if not started:
         return None
-    compared = [
-        cell for triples in (plan.models, *begun.values()) for triple in triples for cell in triple
-    ]
+    compared = _cells((plan.models, *started.values()))
     joint = finished_by_model(results, plan.models, compared)
-    alone = {
-        organ: there
-        for organ, triples in begun.items()
-        if (there := finished_by_model(results, triples, compared))
-    }
-    joint_dsc = {model: dsc_of(rows_of(results, cells, TARGET)) for model, cells in joint.items()}
-    rows = [_row(results, organ, {organ: cells}, joint_dsc) for organ, cells in alone.items()]
-    asked = (cell for triples in plan.separately.values() for triple in triples for cell in triple)
+    alone: dict[str, CellsByModel] = {}
+    for organ, triples in started.items():
+        there = finished_by_model(results, triples, compared)
+        if there:
+            alone[organ] = there
+    joint_dsc = by_key(partial(_dsc_on_target, results), joint)
+    rows = []
+    for organ, cells in alone.items():
+        rows.append(_row(results, organ, {organ: cells}, joint_dsc))
+    rows.append(_row(results, ALL, alone, joint_dsc))
     return SeparatelyTable(
-        count=count_cells(results, asked),
-        rows=[*rows, _row(results, ALL, alone, joint_dsc)],
-        joint_iterations={model: cells[0].iterations for model, cells in joint.items()},
-        joint_seconds={model: _seconds(results, cells) for model, cells in joint.items()},
+        count=count_cells(results, _cells(plan.separately.values())),
+        rows=rows,
+        joint_iterations=by_key(_iterations, joint),
+        joint_seconds=by_key(partial(_seconds, results), joint),
     )
+
+
+def _started(plan: Plan, results: Results) -> dict[str, Sequence[Triple]]:
+    """Return the organs of which any network is finished."""
+    started = {}
+    for organ, triples in plan.separately.items():
+        if finished(results, flat(triples)):
+            started[organ] = triples
+    return started
+
+
+def _cells(groups: Iterable[Sequence[Triple]]) -> list[Cell]:
+    return flat(map(flat, groups))
 
 
 def _row(
-    results: Results,
-    name: str,
-    alone: Mapping[str, Mapping[str, Sequence[Cell]]],
-    joint_dsc: Mapping[str, Dsc],
+    results: Results, name: str, alone: Mapping[str, CellsByModel], joint_dsc: Mapping[str, Dsc]
 ) -> SeparatelyRow:
-    """One organ, or several as one row; a model that lacks one of them is left out."""
-    everywhere = [model for model in MODELS if all(model in cells for cells in alone.values())]
-    groups = {
-        model: [cells[model] for cells in alone.values()] for model in everywhere
-    }  # of each organ
-    own = {
-        model: dsc_of(row for cells in of_model for row in rows_of(results, cells, TARGET))
-        for model, of_model in groups.items()
-    }
-    joint = {model: of_organs(dsc, alone) for model, dsc in joint_dsc.items() if model in own}
+    """Sum up one organ, or several as one row; a model that lacks one of them is left out."""
+    networks: dict[str, list[Sequence[Cell]]] = {}
+    for model in MODELS:
+        by_organ = [cells[model] for cells in alone.values() if model in cells]
+        if len(by_organ) == len(alone):
+            networks[model] = by_organ
+    own = by_key(partial(_own_dsc, results), networks)
+    joint: dict[str, Dsc] = {}
+    change: dict[str, Interval] = {}
+    for model in filter(joint_dsc.__contains__, own):
+        joint[model] = of_organs(joint_dsc[model], alone)
+        change[model] = interval_of(difference(joint[model], own[model]))
     return SeparatelyRow(
         organ=name,
-        separately={model: interval_of(dsc).mean for model, dsc in own.items()},
-        jointly={model: interval_of(dsc).mean for model, dsc in joint.items()},
-        separately_less_jointly={
-            model: interval_of(difference(dsc, own[model])) for model, dsc in joint.items()
-        },
-        iterations={
-            model: sum(cells[0].iterations for cells in of_model)
-            for model, of_model in groups.items()
-        },
-        seconds={
-            model: sum(_seconds(results, cells) for cells in of_model)
-            for model, of_model in groups.items()
-        },
+        separately=by_key(_mean, own),
+        jointly=by_key(_mean, joint),
+        separately_less_jointly=change,
+        iterations=by_key(_sum_of_iterations, networks),
+        seconds=by_key(partial(_sum_of_seconds, results), networks),
     )
 
 
+def _own_dsc(results: Results, networks: Iterable[Sequence[Cell]]) -> Dsc:
+    """Return the DSC of one model's networks, each of one organ."""
+    dsc: dict[tuple[str, str], float] = {}
+    for cells in networks:
+        dsc |= _dsc_on_target(results, cells)
+    return dsc
+
+
+def _dsc_on_target(results: Results, cells: Sequence[Cell]) -> Dsc:
+    return dsc_of(rows_of(results, cells, TARGET))
+
+
+def _mean(dsc: Dsc) -> float:
+    return interval_of(dsc).mean
+
+
+def _sum_of_iterations(networks: Iterable[Sequence[Cell]]) -> int:
+    return sum(map(_iterations, networks))
+
+
+def _iterations(cells: Sequence[Cell]) -> int:
+    return cells[0].iterations
+
+
+def _sum_of_seconds(results: Results, networks: Iterable[Sequence[Cell]]) -> float:
+    return sum(map(partial(_seconds, results), networks))
+
+
 def _seconds(results: Results, cells: Sequence[Cell]) -> float:
-    """Of training, a seed."""
-    return mean(one.seconds for one in trained(results, cells))
+    """Return the seconds of training, the mean over seeds."""
+    return mean(column(trained(results, cells), "seconds"))
