@@ -49,8 +49,7 @@ from command_cost import Cost, cost_of, least, measured
 from raw_scores import RawScore, chosen, mean_dsc, of_json, raw_score, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.assess.scoring import score_masks
-from recontour.cohort import Case, Cohort
-from recontour.cohort.store import case_id_of
+from recontour.cohort import Case, Cohort, case_id_of
 from recontour.dicom import read_scan
 from recontour.exchange.export import export
 from recontour.exchange.nifti import read_labels

@@ -241,7 +241,7 @@ def evaluate(
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
     known = [as_notice(warning) for warning in warnings]
-    unknown = [doubtful] if (doubtful := doubt(cases)) else []
+    unknown = [as_notice(doubtful)] if (doubtful := doubt(cases)) else []
     scores: list[CaseScore] = []
     pictures: dict[
         tuple[str, str], dict[int, dict[str, npt.NDArray[np.uint8]]]

@@ -11,7 +11,9 @@ import multiprocessing
 import os
 import resource
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import numpy as np
 import pytest
 from tests.conftest import largest_file
 
-from recontour.cohort import Case, Cohort, arrays, store
+from recontour.cohort import Case, Cohort, arrays, open_arrays
 from recontour.cohort.arrays import write_array
 from recontour.errors import CohortError, FaultError
 from recontour.geometry import Grid
@@ -67,12 +69,12 @@ def test_an_array_that_finds_no_space_is_told_as_the_system_says_it(tmp_path: Pa
 WHOLE = saved(HU)
 BENT: dict[str, Callable[[], bytes]] = {
     "it is empty": lambda: b"",
-    "it does not begin as recontour writes an array": lambda: WHOLE[:9],
-    "its header is not as recontour writes it": lambda: WHOLE[:60],
-    "it has 128 bytes, 188 are expected": lambda: WHOLE[:128],
-    "it has 187 bytes, 188 are expected": lambda: WHOLE[:-1],
-    "it has 189 bytes, 188 are expected": lambda: WHOLE + b"\0",
-    "its numbers are uint8": lambda: saved(HU.astype(np.uint8)),
+    "it does not begin like an array that recontour writes": lambda: WHOLE[:9],
+    "its header is not one that recontour writes": lambda: WHOLE[:60],
+    "it has 128 bytes, expected 188": lambda: WHOLE[:128],
+    "it has 187 bytes, expected 188": lambda: WHOLE[:-1],
+    "it has 189 bytes, expected 188": lambda: WHOLE + b"\0",
+    r"it holds \|u1 numbers": lambda: saved(HU.astype(np.uint8)),
     "its header .*float64": lambda: saved(HU.astype(np.float64)),
     "its header .*fortran": lambda: saved(np.asfortranarray(HU)),
     "its header .*object": lambda: saved(np.full(GRID.shape, None)),
@@ -114,7 +116,7 @@ def test_changed_voxels_are_noticed_when_they_are_first_used(case: Case, name: s
     (case.path / name).write_bytes(content)
     opened = again(case)
     with pytest.raises(
-        CohortError, match=rf"{name} is damaged \(its voxels are not those that were imported"
+        CohortError, match=rf"{name} is damaged \(its voxels changed after the import"
     ):
         opened.examine()
     with pytest.raises(CohortError, match=name):
@@ -132,7 +134,7 @@ def test_a_worker_of_the_user_s_looks_at_voxels_too(
     (case.path / "ct.npy").write_bytes(content)
     with pytest.raises(CohortError, match=r"the checksum differs"):
         again(case).examine()
-    monkeypatch.setattr(arrays, "_is_left_to_parent", False)  # and back, after the test
+    monkeypatch.setattr(arrays._checks, "are_left_to_parent", False)  # and back, after the test
     arrays.leave_voxels_to_parent()
     again(case).examine()
 
@@ -173,7 +175,7 @@ def test_voxels_that_are_no_numbers_are_refused(tmp_path: Path, value: float) ->
     case = Cohort.open_or_create(tmp_path / "c", "north").add(
         "north-1", hu, GRID, {"Brainstem": MASK}, ""
     )
-    with pytest.raises(CohortError, match="it has voxels that are not finite numbers"):
+    with pytest.raises(CohortError, match="some of its voxels are not finite numbers"):
         case.examine()
 
 
@@ -260,7 +262,7 @@ def test_as_many_arrays_are_mapped_as_the_limit_of_open_files_allows(
     real = resource.getrlimit
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resource, "getrlimit", lambda _what: (most, real(resource.RLIMIT_NOFILE)[1]))
-        assert store.most_mapped() == mapped
+        assert open_arrays.most_mapped() == mapped
 
 
 def test_more_cases_than_a_process_may_open_files_are_read(tmp_path: Path) -> None:
@@ -273,4 +275,43 @@ def test_more_cases_than_a_process_may_open_files_are_read(tmp_path: Path) -> No
             (case.hu == HU).all() and (case.mask("Brainstem") == MASK).all()
             for case in [*cases, *cases]
         )
-    store._mapped.cache_clear()
+    open_arrays.mapped.forget()
+
+
+def test_two_cases_of_one_folder_share_a_mapping(case: Case) -> None:
+    assert again(case).hu is again(case).hu
+
+
+@pytest.mark.parametrize("has_digest", [True, False])
+def test_a_case_that_was_imported_again_is_not_the_old_one(case: Case, has_digest: bool) -> None:
+    """The old one, held by somebody, stays what it was."""
+    cohort = Cohort.open(case.path.parents[1])
+    old = again(case)
+    if not has_digest:
+        old = replace(old, sha256={})
+    assert (old.hu == HU).all()
+    case.path.rename(case.path.parents[2] / "moved away")
+    cohort.add(case.id, HU + 1, GRID, {"Brainstem": MASK}, "")
+    new = again(case)
+    if not has_digest:
+        new = replace(new, sha256={})
+    assert (new.hu == HU + 1).all()
+    assert (old.hu == HU).all()
+
+
+def test_any_number_of_threads_may_open_arrays(tmp_path: Path) -> None:
+    """With room for fewer arrays than there are."""
+    cohort = Cohort.open_or_create(tmp_path / "c", "north")
+    cases = []
+    for number in range(8):
+        hu = HU + np.int16(number)
+        cases.append(cohort.add(f"north-{number}", hu, GRID, {"Brainstem": MASK}, ""))
+    recent = open_arrays.RecentArrays(arrays.map_array, most=3)
+
+    def first_voxel(number: int) -> int:
+        return int(recent.get(cases[number % 8].expected_ct).flat[0])
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(first_voxel, range(800)))
+    assert found == [int(HU.flat[0]) + number % 8 for number in range(800)]
+    assert len(recent._arrays) == 3

@@ -17,6 +17,7 @@ from tests.dicom.conftest import edit, make_scan, make_structure_set
 
 from recontour.cli import tell
 from recontour.cohort import Case, Cohort, by_patient, case_id_of, patient_names
+from recontour.cohort.findings import PatientsUnknown, SeveralSalts
 from recontour.cohort.importing import import_dicom
 from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, salt_beside, salt_path
 from recontour.errors import CohortError, FaultError
@@ -104,7 +105,7 @@ def test_a_salt_that_is_open_to_others_is_used_and_said_to_be(tmp_path: Path, mo
     salt = tmp_path / SALT_FILE
     salt.chmod(mode)
     (note,) = notes_on_salt(tmp_path, "two")
-    assert f"{salt} is open to others than its owner (mode {mode:o})" in note
+    assert f"{salt}: the salt is open to others than its owner (mode {mode:o})" in note
     assert "run chmod 600 on it" in note
     salt.chmod(0o600)
     assert not notes_on_salt(tmp_path, "three")
@@ -162,9 +163,7 @@ def test_with_a_lost_salt_new_keys_cannot_be_compared(tmp_path: Path) -> None:
         (tmp_path / SALT_FILE).unlink()
     cohort = Cohort.open(tmp_path / "north")
     assert len(by_patient(cohort)) == 2
-    assert doubt(cohort).startswith(
-        "The patient keys of these 2 CTs were made with 2 salts and cannot be compared"
-    )
+    assert doubt(cohort) == SeveralSalts(cts=2, salts=2)
 
 
 def test_with_a_lost_salt_the_same_patient_is_not_taken_for_another(tmp_path: Path) -> None:
@@ -206,7 +205,7 @@ def test_a_salt_that_a_failing_disk_withholds_costs_no_case_its_key(
     with monkeypatch.context() as patch:
         patch.setattr("recontour.cohort.importing.TABLES", {})
         patch.setattr("recontour.texts.read_file", fail)
-        with pytest.raises(FaultError, match=f"{SALT_FILE} could not be read"):
+        with pytest.raises(FaultError, match=f"{SALT_FILE}: could not be read"):
             import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     assert not (tmp_path / "north").exists()
 
@@ -291,12 +290,11 @@ def test_patients_on_two_sides_are_found(north: Cohort, tmp_path: Path) -> None:
 
 
 def test_what_is_not_known_is_said(north: Cohort, tmp_path: Path) -> None:
-    assert doubt([]) == ""
-    assert doubt(with_keys(north, tmp_path / "a", [None])) == "", "one CT is one patient"
-    assert doubt(with_keys(north, tmp_path / "b", [KEY, KEY, OTHER])) == ""
-    assert doubt(with_keys(north, tmp_path / "c", [KEY, None, None])).startswith(
-        "2 of 3 CTs have no patient key"
-    )
+    assert doubt([]) is None
+    assert doubt(with_keys(north, tmp_path / "a", [None])) is None, "one CT is one patient"
+    assert doubt(with_keys(north, tmp_path / "b", [KEY, KEY, OTHER])) is None
+    cohort = with_keys(north, tmp_path / "c", [KEY, None, None])
+    assert doubt(cohort) == PatientsUnknown(unknown=2, cts=3)
 
 
 @pytest.mark.parametrize("key", ["", 17, "17", [KEY], KEY.upper(), KEY + "\n"])

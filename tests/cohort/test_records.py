@@ -107,7 +107,7 @@ def test_a_case_s_name_that_leads_elsewhere_is_no_case(cohort: Cohort, case_id: 
     with pytest.raises(CohortError, match="not a valid name for a case"):
         cohort[case_id]
     any_case = next(iter(cohort))
-    with pytest.raises(CohortError, match="a case's name becomes a folder's name"):
+    with pytest.raises(CohortError, match="not a valid name for a case"):
         cohort.add(
             case_id, any_case.hu, any_case.grid, {"Brainstem": any_case.mask("Brainstem")}, ""
         )
@@ -163,8 +163,10 @@ def test_inspect_names_every_damaged_case_and_shows_the_others(
     (second.path / "ct.npy").write_bytes(content)
     assert main(["inspect", str(cohort.path)]) == 2
     shown = capsys.readouterr()
-    assert f"damaged: {first.id}: {first.path}/masks.npy is damaged (it is empty)" in shown.out
-    assert f"damaged: {second.id}: {second.path}/ct.npy is damaged (its voxels are not" in shown.out
+    assert f"damaged: {first.id}: {first.path}: masks.npy is damaged (it is empty)" in shown.out
+    assert (
+        f"damaged: {second.id}: {second.path}: ct.npy is damaged (its voxels changed" in shown.out
+    )
     assert shown.err == f"recontour: {cohort.path}: 2 of 2 cases cannot be used\n"
 
 
@@ -201,7 +203,7 @@ def test_what_may_not_be_read_is_reported_and_not_called_damaged(what: str) -> N
     assert ended.returncode == 2
     said = ended.stdout + ended.stderr
     assert f"{path}" in said
-    assert "may not be read; check its permissions" in said
+    assert "no permission to read it; check its permissions" in said
     assert "import the patient again" not in said
     assert "Traceback" not in said
 

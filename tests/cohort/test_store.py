@@ -2,7 +2,6 @@ import json
 import os
 import pickle
 import shutil
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recontour.cohort import Cohort, case_id_of, store
+from recontour.cohort import Cohort, case_id_of, open_arrays, store
+from recontour.cohort.arrays import map_array
+from recontour.cohort.open_arrays import RecentArrays
 from recontour.errors import CohortError, FaultError, GridMismatchError, RecontourError
 from recontour.geometry import Grid
 from recontour.partials import _sibling
@@ -100,7 +101,7 @@ def test_another_centre_s_cohort_is_not_mixed_in(cohort: Cohort) -> None:
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("important")
-    with pytest.raises(CohortError, match="is not a cohort"):
+    with pytest.raises(CohortError, match="exists and is not a cohort"):
         Cohort.open_or_create(tmp_path, "north")
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -162,7 +163,7 @@ def test_an_organ_that_would_be_a_path_is_refused(cohort: Cohort) -> None:
     case = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
     about = (case.path / "case.json").read_text()
     (case.path / "case.json").write_text(about.replace("Brainstem", "../../Brainstem"))
-    with pytest.raises(CohortError, match=r"case\.json is damaged \(.*: not a TG-263 name\)"):
+    with pytest.raises(CohortError, match=r"case\.json is damaged \(.*: expected a TG-263 name"):
         cohort["north-1"]
 
 
@@ -186,7 +187,7 @@ def test_however_many_cases_are_held_few_files_stay_open(
     def open_files() -> int:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
-    monkeypatch.setattr(store, "_mapped", lru_cache(maxsize=4)(store._mapped.__wrapped__))
+    monkeypatch.setattr(open_arrays, "mapped", RecentArrays(map_array, most=4))
     cases = [
         cohort.add(f"north-{number}", HU, GRID, {"Brainstem": MASK}, "") for number in range(6)
     ]

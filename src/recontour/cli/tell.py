@@ -39,7 +39,7 @@ from recontour.wording import plural, printable, size_in_words
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
-    from recontour.cohort.store import Damaged
+    from recontour.cohort.store import DamagedCase
     from recontour.dicom.deidentify import Deidentified
     from recontour.evaluation import CaseScore
     from recontour.exchange.convert import Converted
@@ -265,13 +265,13 @@ def _patients(sound: "Sequence[Case]") -> None:
         if len(patient) > 1:
             say(f"CTs of one patient: {', '.join(case.id for case in patient)}")
     if doubtful := doubt(sound):
-        say(doubtful)
+        say(words(doubtful))
 
 
-def damaged(found: "Sequence[Damaged]") -> None:
+def damaged(found: "Sequence[DamagedCase]") -> None:
     """The cases of a cohort that cannot be used, and why."""
     for case in found:
-        out.print(plain(f"damaged: {case.id}: {case.why}"), soft_wrap=True)
+        out.print(plain(f"damaged: {case.id}: {words(case.finding)}"), soft_wrap=True)
 
 
 def exported(written: "Exported", folder: Path) -> None:

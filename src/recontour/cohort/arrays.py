@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,31 +52,38 @@ Kind = np.dtype[Any]
 Array = npt.NDArray[Any]
 
 
+class FileState(NamedTuple):
+    """What tells a file from one that replaced it, or from itself before it was changed."""
+
+    inode: int
+    size: int
+    changed_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What an array should be.
 
     kinds: of its numbers, as NumPy's header has them. sha256: of the whole file; empty if unknown.
+    state: of the file when its case was read, if it was read from the disk.
     """
 
     path: Path
     kinds: tuple[str, ...]
     shape: tuple[int, ...]
     sha256: str
-
-
-FileState = tuple[str, int, int, int]  # path, inode, bytes, time of the last change
+    state: FileState | None = None
 
 
 @dataclass(slots=True)
 class _VoxelChecks:
     """Which files' voxels this process has checked, or whether its parent has checked all."""
 
-    done: set[FileState] = field(default_factory=set)
+    done: set[tuple[Path, FileState]] = field(default_factory=set)
     are_left_to_parent: bool = False
 
-    def is_due(self, state: FileState) -> bool:
-        return state not in self.done and not self.are_left_to_parent
+    def is_due(self, path: Path, state: FileState) -> bool:
+        return (path, state) not in self.done and not self.are_left_to_parent
 
 
 _checks = _VoxelChecks()
@@ -127,10 +134,13 @@ def read_array(expected: Expected) -> Array:
         return np.frombuffer(file.read(), kind).reshape(expected.shape)
 
 
-def check_array(expected: Expected) -> None:
-    """Check an array's header and length, but not its voxels. Raises: as `map_array`."""
-    with _checked(expected, voxels=False):
-        pass
+def check_array(expected: Expected) -> FileState:
+    """Check an array's header and length, but not its voxels; return its file's state.
+
+    Raises: as `map_array`.
+    """
+    with _checked(expected, voxels=False) as (file, _, _):
+        return _state(file)
 
 
 @contextmanager
@@ -154,7 +164,7 @@ def _described(file: BufferedReader, expected: Expected) -> tuple[Kind, int]:
         raise UnreadableError(OtherNumbers(kind=kind.str, expected=expected.kinds))
     if shape != expected.shape:
         raise UnreadableError(OtherShape(shape=shape, expected=expected.shape))
-    size = os.fstat(file.fileno()).st_size
+    size = _state(file).size
     expected_size = offset + prod(shape) * kind.itemsize
     if size != expected_size:
         raise UnreadableError(OtherSize(size=size, expected=expected_size))
@@ -189,11 +199,15 @@ def _not_an_array(
 
 def _verify_once(file: BufferedReader, kind: Kind, offset: int, expected: Expected) -> None:
     """Check a file's voxels, unless this process has or leaves that to its parent."""
-    about = os.fstat(file.fileno())
-    state = (str(expected.path), about.st_ino, about.st_size, about.st_mtime_ns)
-    if _checks.is_due(state):
+    state = _state(file)
+    if _checks.is_due(expected.path, state):
         _verify(file, kind, offset, expected.sha256)
-        _checks.done.add(state)
+        _checks.done.add((expected.path, state))
+
+
+def _state(file: BufferedReader) -> FileState:
+    about = os.fstat(file.fileno())
+    return FileState(about.st_ino, about.st_size, about.st_mtime_ns)
 
 
 def _verify(file: BufferedReader, kind: Kind, offset: int, sha256: str) -> None:

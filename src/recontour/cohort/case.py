@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recontour.cohort.arrays import Expected
+from recontour.cohort.arrays import Expected, FileState
 from recontour.cohort.open_arrays import open_array
 from recontour.cohort.records import MOST_RECORD_BYTES, refused
 from recontour.files import read_file
@@ -43,7 +43,8 @@ class Case:
     volumes_cc: by organ, in the order of masks.npy. source_hash: of the structure set that was
     imported. is_draft: the contours are recontour's own, so a model neither learns from them nor is
     proved by them. sha256: of the arrays' files, by name; empty for older cases. patient: the
-    patient's key, the same in all cases of the patient; None if unknown.
+    patient's key, the same in all cases of the patient; None if unknown. files: the state of the
+    arrays' files, by name, when the case was read.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Case:
     is_draft: bool = False
     sha256: Mapping[str, str] = field(default_factory=dict)
     patient: str | None = None
+    files: Mapping[str, FileState] = field(default_factory=dict)
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -72,8 +74,7 @@ class Case:
     @property
     def expected_ct(self) -> Expected:
         """What ct.npy should be."""
-        digest = self.sha256.get(CT_FILE, "")
-        return Expected(self.path / CT_FILE, CT_KINDS, self.grid.shape, digest)
+        return self._expected(CT_FILE, CT_KINDS, self.grid.shape)
 
     @property
     def expected_masks(self) -> Expected:
@@ -81,8 +82,11 @@ class Case:
         slices, rows, columns = self.grid.shape
         column_bytes = -(-columns // 8)  # rounded up
         shape = (len(self.organs), slices, rows, column_bytes)
-        digest = self.sha256.get(MASKS_FILE, "")
-        return Expected(self.path / MASKS_FILE, MASKS_KINDS, shape, digest)
+        return self._expected(MASKS_FILE, MASKS_KINDS, shape)
+
+    def _expected(self, name: str, kinds: tuple[str, ...], shape: tuple[int, ...]) -> Expected:
+        digest = self.sha256.get(name, "")
+        return Expected(self.path / name, kinds, shape, digest, self.files.get(name))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -33,11 +33,9 @@ class NotACohort(Finding):
     is_taken: bool = False
 
     def sentence(self) -> str:
-        """Say so."""
         return "exists and is not a cohort" if self.is_taken else "not a cohort"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "choose a new folder" if self.is_taken else "make one with `recontour import`"
 
 
@@ -46,11 +44,9 @@ class FileForCohort(Finding):
     """A file where a cohort's folder is expected."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "this is a file, and a cohort is a folder"
 
     def remedy(self) -> str:
-        """Suggest the most common cause."""
         return "check the order of the arguments (--help)"
 
 
@@ -62,11 +58,9 @@ class OtherCohortFormat(Finding):
     readable: int
 
     def sentence(self) -> str:
-        """Name both versions."""
         return f"cohort format {self.version}, but this recontour reads {self.readable}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "import the DICOM again, or use the recontour that wrote it"
 
 
@@ -78,11 +72,9 @@ class OtherCentre(Finding):
     wanted: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Name both centres."""
         return f"the cohort of centre '{self.centre}', not of '{self.wanted}'"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "keep one folder per centre, or omit --centre"
 
 
@@ -93,14 +85,12 @@ class BadLabel(Finding):
     label: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Repeat the label."""
         return (
             "a centre's label becomes part of file names and DICOM attributes, "
             f"which is impossible for {shown(self.label)}"
         )
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "choose another --centre"
 
 
@@ -115,11 +105,9 @@ class BadCaseName(Finding):
     is_new: bool = False
 
     def sentence(self) -> str:
-        """Repeat the name."""
         return f"not a valid name for a case: {shown(self.name)}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "choose another name" if self.is_new else "move it out of the cohort"
 
 
@@ -130,7 +118,6 @@ class NoSuchCase(Finding):
     name: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Repeat the name."""
         return f"no such case: {shown(self.name)}"
 
 
@@ -139,11 +126,9 @@ class CaseExists(Finding):
     """A cohort has a case of that name already."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "already in the cohort"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "move the case's folder out of the cohort to replace it"
 
 
@@ -152,11 +137,9 @@ class NoContouredCase(Finding):
     """A cohort without a case that has an organ."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "no contoured case"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "import some with `recontour import`"
 
 
@@ -168,11 +151,9 @@ class OrgansNotInCohort(Finding):
     missing: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Name the organs."""
         return f"no case has {listed(self.missing)}"
 
     def remedy(self) -> str:
-        """Name the organs that can be chosen."""
         return f"choose from {', '.join(self.present)}"
 
 
@@ -185,7 +166,6 @@ class ArrayOffGrid(Finding):
     grid_shape: Shape
 
     def sentence(self) -> str:
-        """Name both shapes."""
         return f"{self.what} has shape {self.shape}, its grid {self.grid_shape}"
 
 
@@ -200,11 +180,9 @@ class DamagedFile(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Name the file and the reason."""
         return f"{self.file} is damaged ({self.why.sentence()})"
 
     def remedy(self) -> str:
-        """Say how to replace it."""
         return RESTORE if self.file == "cohort.json" else MOVE_AWAY
 
 
@@ -213,11 +191,9 @@ class MayNotBeRead(Finding):
     """Permissions forbid reading a file or folder."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "no permission to read it"
 
     def remedy(self) -> str:
-        """Say where to look."""
         return "check its permissions, and those of the folders above it"
 
 
@@ -228,11 +204,9 @@ class CannotOpen(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Repeat the reason."""
         return f"cannot be opened ({self.why.sentence()})"
 
     def remedy(self) -> str:
-        """Say where to look."""
         return "check the path"
 
 
@@ -243,7 +217,6 @@ class ImpossibleGrid(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Repeat the reason."""
         return self.why.sentence()
 
 
@@ -257,7 +230,6 @@ class NotAnArray(Finding):
     seen: Literal["nothing", "another beginning", "another header"]
 
     def sentence(self) -> str:
-        """Say how far it was read."""
         match self.seen:
             case "nothing":
                 return "it is empty"
@@ -275,7 +247,6 @@ class OtherNumbers(Finding):
     expected: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Name both kinds."""
         return f"it holds {self.kind} numbers, expected {' or '.join(self.expected)}"
 
 
@@ -287,7 +258,6 @@ class OtherShape(Finding):
     expected: Shape
 
     def sentence(self) -> str:
-        """Name both shapes."""
         return f"it has shape {self.shape}, case.json says {self.expected}"
 
 
@@ -299,7 +269,6 @@ class OtherSize(Finding):
     expected: int
 
     def sentence(self) -> str:
-        """Name both sizes."""
         return f"it has {self.size} bytes, expected {self.expected}"
 
 
@@ -308,7 +277,6 @@ class ChangedVoxels(Finding):
     """Voxels whose checksum is not the one that import stored."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "its voxels changed after the import: the checksum differs"
 
 
@@ -317,7 +285,6 @@ class VoxelsNotFinite(Finding):
     """Voxels that are infinite or not a number."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "some of its voxels are not finite numbers"
 
 
@@ -332,14 +299,12 @@ class SaltUnusable(Finding):
     done: Literal["read", "made"]
 
     def sentence(self) -> str:
-        """Say what fails, and what follows."""
         return (
             f"the salt cannot be {self.done}, so only equal CTs are known to be of one patient "
             f"({self.why.sentence()})"
         )
 
     def remedy(self) -> str:
-        """Repeat what helps against the cause."""
         return self.why.remedy()
 
 
@@ -348,11 +313,9 @@ class NotASalt(Finding):
     """A file in the salt's place that recontour did not write."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "not a salt that recontour wrote"
 
     def remedy(self) -> str:
-        """Say what helps, and what it costs."""
         return (
             "put the old one back, or move it away: with a new salt, patients who are imported "
             "from now on cannot be compared with the others"
@@ -364,11 +327,9 @@ class SaltMade(Finding):
     """A new salt."""
 
     def sentence(self) -> str:
-        """Say what it is for."""
         return "a new salt, with which recontour recognises CTs of one patient"
 
     def remedy(self) -> str:
-        """Say how to treat it."""
         return "keep it there, and give it to nobody"
 
 
@@ -379,14 +340,12 @@ class SaltOpenToOthers(Finding):
     mode: int
 
     def sentence(self) -> str:
-        """Say who, and why it matters."""
         return (
             f"the salt is open to others than its owner (mode {self.mode:03o}); with it, patient "
             "keys can be traced to PatientIDs"
         )
 
     def remedy(self) -> str:
-        """Say how to close it."""
         return (
             "run chmod 600 on it or, if the file system has no permissions, let nobody else into "
             "its folder"
@@ -400,14 +359,12 @@ class KeysOfAnotherSalt(Finding):
     cases: int
 
     def sentence(self) -> str:
-        """Say how many, and what follows."""
         return (
             f"{plural(self.cases, 'case')} of the cohort have patient keys of another salt, so "
             "they cannot be compared with new ones"
         )
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "put the old salt back if you have it"
 
 
@@ -419,7 +376,6 @@ class PatientsUnknown(Finding):
     cts: int
 
     def sentence(self) -> str:
-        """Say how many, and how they count."""
         return (
             f"{self.unknown} of {self.cts} CTs have no patient key, so some may be of one patient; "
             "each counts as a patient of its own, unless it equals another to the voxel"
@@ -434,7 +390,6 @@ class SeveralSalts(Finding):
     salts: int
 
     def sentence(self) -> str:
-        """Say how many, and how patients count."""
         return (
             f"the patient keys of these {self.cts} CTs were made with {self.salts} salts and "
             "cannot be compared; a patient with keys of two salts counts as two"

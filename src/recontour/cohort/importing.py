@@ -25,7 +25,8 @@ from recontour.cohort.patients import (
     salt_path,
     with_one_key,
 )
-from recontour.cohort.store import Case, Cohort, case_id_of
+from recontour.cohort.case import Case, case_id_of
+from recontour.cohort.store import Cohort
 from recontour.dicom import (
     Archive,
     Pair,
@@ -287,7 +288,7 @@ def _patient_keys(archive: Archive, cohort: Cohort, notes: list[str]) -> dict[st
         notes.append(str(error))
         return {}
     if warning := open_to_others(path):
-        notes.append(warning)
+        notes.append(words(warning))
     if is_new:
         made = f"{printable(str(path))} was made"
         log.info(

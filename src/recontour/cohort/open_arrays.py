@@ -1,18 +1,16 @@
 """The arrays that this process has open: those used last stay mapped into memory.
 
-An array is known by what it should be, its digest included, not by the object that asks for it: two
+An array is known by what it should be and by its file, not by the object that asks for it: two
 `Case` objects of one folder share a mapping, and a case that was imported again does not get the
 old one. Any number of threads may ask.
 """
 
-import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from recontour.cohort.arrays import Array, Expected, NotMappableError, map_array, read_array
-from recontour.cohort.records import refused
 from recontour.errors import FaultError
 
 try:
@@ -44,22 +42,21 @@ class RecentArrays:
 
     open_array: Callable[[Expected], Array]
     most: int
-    _arrays: OrderedDict[Hashable, Array] = field(default_factory=OrderedDict)
+    _arrays: OrderedDict[Expected, Array] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, expected: Expected) -> Array:
         """Return an array, and open it if need be. Raises: as `open_array`."""
-        key = _identity(expected)
         with self._lock:
-            if key in self._arrays:
-                self._arrays.move_to_end(key)
-                return self._arrays[key]
+            if expected in self._arrays:
+                self._arrays.move_to_end(expected)
+                return self._arrays[expected]
         # Without the lock: checking a large array takes seconds, and others need not wait. Threads
         # that open one array at the same time keep the first of theirs.
         array = self.open_array(expected)
         with self._lock:
-            kept = self._arrays.setdefault(key, array)
-            self._arrays.move_to_end(key)
+            kept = self._arrays.setdefault(expected, array)
+            self._arrays.move_to_end(expected)
             while len(self._arrays) > self.most:
                 self._arrays.popitem(last=False)
         return kept
@@ -93,14 +90,3 @@ def _mapped(expected: Expected) -> Array:
     except FaultError:  # files or memory ran out: give up arrays that may not be needed again
         mapped.forget()
         return mapped.get(expected)
-
-
-def _identity(expected: Expected) -> Hashable:
-    """Return what tells an array's content from others: its digest or, without one, its file."""
-    if expected.sha256:
-        return expected
-    try:
-        about = os.stat(expected.path)
-    except OSError as error:
-        raise refused(expected.path, error) from error
-    return expected, about.st_ino, about.st_size, about.st_mtime_ns

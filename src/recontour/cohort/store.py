@@ -20,7 +20,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -247,9 +247,11 @@ class Cohort:
             sha256=digests,
             patient=record.patient,
         )
-        check_array(case.expected_ct)
-        check_array(case.expected_masks)
-        return case
+        states = {
+            CT_FILE: check_array(case.expected_ct),
+            MASKS_FILE: check_array(case.expected_masks),
+        }
+        return replace(case, files=states)
 
     def _folder_of(self, case_id: str) -> Path:
         return self.path / "cases" / case_id
@@ -334,9 +336,7 @@ class Cohort:
         for what, array in {"CT": hu, **masks}.items():
             if array.shape != grid.shape:
                 raise GridMismatchError(
-                    ArrayOffGrid(
-                        case=case_id, what=what, shape=array.shape, grid_shape=grid.shape
-                    )
+                    ArrayOffGrid(case=case_id, what=what, shape=array.shape, grid_shape=grid.shape)
                 )
         if not is_name(case_id, CASE_LETTERS):
             raise CohortError(BadCaseName(name=case_id, is_new=True))

@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from recontour.cohort.store import Case, Cohort
+from recontour.cohort import Case, Cohort
 from recontour.errors import OrganError, SettingsError
 from recontour.exchange.nifti import write_nifti
 from recontour.files import refuse_existing, whole_folder

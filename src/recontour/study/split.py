@@ -16,6 +16,7 @@ from recontour.cohort import Case, Cohort, by_patient, patient_names, with_one_c
 from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
 from recontour.files import UnreadableError, write_text
+from recontour.findings import stored_words
 from recontour.study.settings import CentreSettings
 from recontour.texts import as_it_was, csv_text, read_text
 from recontour.wording import MOST_SHOWN, plural, shown
@@ -124,10 +125,12 @@ def on_both_sides(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) ->
 
 def unknown_patients(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> list[str]:
     """Of each centre a sentence, where it is not known who is whom."""
-    words = {name: doubt(_cases(cohorts[name], split, FOLDS)) for name, split in splits.items()}
-    return [
-        f"{cohorts[name].centre}: {of_centre}" for name, of_centre in words.items() if of_centre
-    ]
+    sentences = []
+    for name, split in splits.items():
+        doubtful = doubt(_cases(cohorts[name], split, FOLDS))
+        if doubtful:
+            sentences.append(f"{cohorts[name].centre}: {stored_words(doubtful)}")
+    return sentences
 
 
 def _cases(cohort: Cohort, split: Split, folds: Sequence[str]) -> list[Case]:
