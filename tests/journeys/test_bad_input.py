@@ -182,7 +182,7 @@ def test_one_kind_of_folder_or_file_for_another(
     assert "is a cohort, and a folder of DICOM" in fails(
         "contour", journey.model_s, journey.cohort, *out
     )
-    assert "is a file, and a cohort is a folder" in fails("train", journey.model_s, *out)
+    assert "this is a file, and a cohort is a folder" in fails("train", journey.model_s, *out)
     assert "is a folder, and a model is a file" in fails(
         "adapt", journey.archive, journey.cohort, *out
     )

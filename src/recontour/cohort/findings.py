@@ -36,7 +36,9 @@ class NotACohort(Finding):
         return "exists and is not a cohort" if self.is_taken else "not a cohort"
 
     def remedy(self) -> str:
-        return "choose a new folder" if self.is_taken else "make one with `recontour import`"
+        if self.is_taken:
+            return "choose a new folder"
+        return f"make one with `recontour import {self.path} COHORT`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
