@@ -21,7 +21,7 @@ from recontour.cohort.findings import PatientsUnknown, SeveralSalts
 from recontour.cohort.importing import import_dicom
 from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, salt_beside, salt_path
 from recontour.errors import CohortError, FaultError
-from recontour.exchange.export import export
+from recontour.exchange.export import Format, export
 
 ORGAN = "Brain Stem"
 KEY = "0123abcd-0123456789abcdef"
@@ -122,7 +122,7 @@ def notes_on_salt(folder: Path, archive: str) -> list[str]:
 
 
 @pytest.mark.parametrize("format", ["nnunet", "nifti"])
-def test_an_export_carries_no_key(tmp_path: Path, format: str) -> None:
+def test_an_export_carries_no_key(tmp_path: Path, format: Format) -> None:
     ct(tmp_path / "dicom", "a", "17")
     import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     (key,) = keys(tmp_path / "north").values()

@@ -9,6 +9,7 @@ from tests.conftest import GRID
 from recontour.cohort import Cohort, case_id_of
 from recontour.errors import CohortError, OrganError, OutputError, SettingsError
 from recontour.exchange.export import export
+from recontour.exchange.findings import NotContoured, NothingToExport, UnevenSlices
 from recontour.geometry import Grid
 
 FLOAT32_MM = 1e-4  # of coordinates of a hundred mm
@@ -48,7 +49,7 @@ def test_nifti_and_back_the_same_voxels_at_the_same_millimetres(
     north: Cohort, tmp_path: Path
 ) -> None:
     written = export(north.path, tmp_path / "out", format="nifti")
-    assert (written.cases, written.left_out) == (north.case_ids, {})
+    assert (written.cases, written.left_out) == (north.case_ids, ())
     for case in north:
         ct = read(tmp_path / "out" / case.id / "ct.nii.gz")
         np.testing.assert_array_equal(sitk.GetArrayFromImage(ct), case.hu)
@@ -70,7 +71,7 @@ def test_a_raw_data_set_as_nnunet_reads_it(north: Cohort, tmp_path: Path) -> Non
     out = tmp_path / "Dataset017_North"
     written = export(north.path, out, format="nnunet")
     (lensless,) = [case.id for case in north if "Lens_L" not in case.organs]
-    assert written.left_out == {lensless: "not contoured: Lens_L"}
+    assert written.left_out == (NotContoured(case=lensless, organs=("Lens_L",)),)
     about = json.loads((out / "dataset.json").read_text())
     assert about["labels"] == {"background": 0, "Brainstem": 1, "Lens_L": 2, "Lens_R": 3}
     assert (about["channel_names"], about["numTraining"], about["file_ending"]) == (
@@ -124,10 +125,10 @@ def test_uneven_slices_are_left_out_and_told(overlapping: Cohort, tmp_path: Path
     uneven = case_id_of("east", "2")
     overlapping.add(uneven, even.hu, UNEVEN, {"Brainstem": even.mask("Brainstem")}, source_hash="2")
     written = export(overlapping.path, tmp_path / "out", format="nifti")
-    assert (written.cases, written.left_out) == (
-        (even.id,),
-        {uneven: "its slices are not evenly spaced"},
-    )
+    assert written.cases == (even.id,)
+    (reason,) = written.left_out
+    assert isinstance(reason, UnevenSlices)
+    assert reason.case == uneven
     assert not (tmp_path / "out" / uneven).exists()
 
 
@@ -169,10 +170,16 @@ def test_no_case_with_all_organs_leaves_no_folder(overlapping: Cohort, tmp_path:
     overlapping.add(
         case_id_of("east", "3"), case.hu, GRID, {"Larynx": case.mask("Pituitary")}, source_hash="3"
     )
-    with pytest.raises(
-        OrganError, match=r"not contoured: Brainstem, Pituitary; not contoured: Larynx\); choose"
-    ):
+    with pytest.raises(OrganError) as caught:
         export(overlapping.path, tmp_path / "Dataset001_East", format="nnunet")
+    assert caught.value.finding == NothingToExport(
+        path=overlapping.path,
+        format="nnunet",
+        reasons=(
+            NotContoured(organs=("Brainstem", "Pituitary")),
+            NotContoured(organs=("Larynx",)),
+        ),
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["east"]
 
 

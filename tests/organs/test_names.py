@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from recontour.errors import NamesError
+from recontour.files import NotFound
 from recontour.findings import stored_words
 from recontour.organs import (
     NameRow,
@@ -17,7 +18,6 @@ from recontour.organs import (
 from recontour.organs.findings import (
     AnotherIsMeant,
     IgnoredByMap,
-    MapUnreadable,
     NotAnOrgan,
     SeveralClaims,
     SeveralMeanings,
@@ -291,7 +291,7 @@ def test_a_users_map_that_cannot_be_used_is_refused(tmp_path: Path, text: str, t
 def test_a_users_map_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NamesError) as caught:
         read_user_map(tmp_path / "map.toml")
-    assert isinstance(caught.value.finding, MapUnreadable)
+    assert isinstance(caught.value.finding, NotFound)
     assert caught.value.finding.path == tmp_path / "map.toml"
 
 

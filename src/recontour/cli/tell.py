@@ -276,8 +276,8 @@ def damaged(found: "Sequence[DamagedCase]") -> None:
 
 def exported(written: "Exported", folder: Path) -> None:
     """What was written of a cohort, and what was not."""
-    for case, why in written.left_out.items():
-        say(f"left out: {case}: {why}")
+    for reason in written.left_out:
+        say(f"left out: {words(reason)}")
     for case, voxels in written.shared_voxels.items():
         say(
             f"{case}: {plural(voxels, 'voxel')} of several organs at once, given to the smallest of them"

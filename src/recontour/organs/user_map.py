@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from recontour.errors import NamesError
-from recontour.files import UnreadableError
-from recontour.findings import Finding, Unexpected
+from recontour.files import NotFound, UnreadableError, similar_path
+from recontour.findings import Finding
 from recontour.organs.findings import (
     MappedTwice,
     MapUnreadable,
@@ -29,9 +29,14 @@ def read_user_map(path: Path) -> dict[str, str]:
     """
     try:
         content = read_toml(path)
-    except OSError as error:
-        why = Unexpected(reason=error.strerror or "", help="check the path given to --names")
-        raise NamesError(MapUnreadable(path=path, why=why)) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        missing = NotFound(
+            path=path,
+            expected="a map of ROI names",
+            otherwise="check the path given to --names",
+            similar=similar_path(path),
+        )
+        raise NamesError(missing) from error
     except UnreadableError as error:
         raise NamesError(MapUnreadable(path=path, why=error.finding)) from error
     names = content.get("names")

@@ -1,0 +1,336 @@
+"""What is found on the way to and from other tools."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.wording import plural
+
+ON_THE_GRID = (
+    "nothing is resampled: export the labels on the CT's own grid, with the CT as reference volume "
+    "(3D Slicer: Segmentations, Export to files, Reference volume)"
+)
+SAVE_AS_NIFTI = (
+    "save it as NIfTI (.nii.gz) on the CT's grid (3D Slicer: Segmentations, Export to files, "
+    "NIfTI, with the CT as reference volume)"
+)
+NNUNETS_FILE = "give the file that nnU-Net wrote"
+
+
+# NIfTI files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnevenSlices(Finding):
+    """A CT's slices are not evenly spaced, which NIfTI cannot say."""
+
+    least_mm: float
+    most_mm: float
+
+    def sentence(self) -> str:
+        apart = f"{self.least_mm:.2f} to {self.most_mm:.2f} mm apart"
+        return f"the slices are {apart}, and NIfTI knows only one spacing"
+
+    def remedy(self) -> str:
+        return "recontour does not invent slices; RTSTRUCT and DICOM SEG keep them as they are"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherShape(Finding):
+    """Voxels that should lie on a grid are more or fewer than the grid's."""
+
+    shape: tuple[int, ...]
+    grid_shape: tuple[int, ...]
+
+    def sentence(self) -> str:
+        return f"voxels of {self.shape} do not lie on a grid of {self.grid_shape}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotNifti(Finding):
+    """A file cannot be read as NIfTI. error: the class of what its decoder raised."""
+
+    error: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"cannot be read as NIfTI ({self.error})"
+
+    def remedy(self) -> str:
+        return "save it again, as .nii.gz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyVoxels(Finding):
+    """A label map is larger than any CT."""
+
+    shape: tuple[int, ...]
+
+    def sentence(self) -> str:
+        return f"{_times(self.shape)} voxels, more than any CT has"
+
+    def remedy(self) -> str:
+        return "save it again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddAxes(Finding):
+    """An image does not have three axes."""
+
+    shape: tuple[int, ...]
+
+    def sentence(self) -> str:
+        return f"three axes are expected, found {len(self.shape)} ({_times(self.shape)})"
+
+    def remedy(self) -> str:
+        return "save one label map, or a folder with one mask of three axes per structure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPlaceInSpace(Finding):
+    """The header of an image does not place its voxels."""
+
+    def sentence(self) -> str:
+        return "its header does not say where its voxels lie"
+
+    def remedy(self) -> str:
+        return "save it again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotWholeNumbers(Finding):
+    """Voxels that cannot be labels. type: NumPy's name of their type."""
+
+    type: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"labels are whole numbers, but not all of these voxels are ({self.type})"
+
+    def remedy(self) -> str:
+        return "give the label map or the mask"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffTheGrid(Finding):
+    """Labels do not lie on the CT's voxels. apart_mm: how far the farthest lies from its voxel."""
+
+    shape: tuple[int, ...]
+    grid_shape: tuple[int, ...]
+    apart_mm: float
+
+    def sentence(self) -> str:
+        its = f"voxels of {self.shape}, up to {self.apart_mm:.1f} mm from the CT's"
+        return f"{its}, of {self.grid_shape}"
+
+    def remedy(self) -> str:
+        return ON_THE_GRID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeyondTheCt(Finding):
+    """Labels reach beyond the CT. marked: how many of their voxels do."""
+
+    marked: int
+
+    def sentence(self) -> str:
+        lie = "lies" if self.marked == 1 else "lie"
+        return f"{plural(self.marked, 'marked voxel')} {lie} beyond the CT"
+
+    def remedy(self) -> str:
+        return f"give the whole CT that they were drawn on, or {ON_THE_GRID}"
+
+
+# Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAPlainFile(Finding):
+    """Labels come from a pipe or a device."""
+
+    def sentence(self) -> str:
+        return "not a plain file"
+
+    def remedy(self) -> str:
+        return "copy the labels to one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherFormat(Finding):
+    """Labels are in a format that recontour does not read. format: its name; None if unknown."""
+
+    format: FitToStore[str | None] = None
+
+    def sentence(self) -> str:
+        if self.format is None:
+            return "neither NIfTI (NAME.nii.gz, NAME.nii) nor a DICOM SEG"
+        return f"{self.format}, which recontour does not read"
+
+    def remedy(self) -> str:
+        return SAVE_AS_NIFTI
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingMarked(Finding):
+    """Labels have no voxel of any structure."""
+
+    def sentence(self) -> str:
+        return "no voxel is marked, so nothing was written"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoMasks(Finding):
+    """A folder holds no mask."""
+
+    def sentence(self) -> str:
+        return "no NIfTI mask (NAME.nii.gz or NAME.nii) in this folder"
+
+    def remedy(self) -> str:
+        return "check the path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoMasksOfOneName(Finding):
+    """A folder holds two masks of one structure."""
+
+    name: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        return f"two masks are called {self.name}"
+
+    def remedy(self) -> str:
+        return "keep the one that counts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralLabels(Finding):
+    """A file that should be the mask of one structure has several numbers beside 0."""
+
+    count: int
+
+    def sentence(self) -> str:
+        return f"a mask of one structure has one number beside 0, and this has {self.count}"
+
+    def remedy(self) -> str:
+        masks = "give a folder of masks alone (such as the segmentations of an exported case)"
+        return f"{masks}, or, if this is a label map, the file itself"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoLabelNames(Finding):
+    """A label map without the file that names its labels. expected: where it should be."""
+
+    expected: ScreenOnly[Path]
+
+    def sentence(self) -> str:
+        return f"nnU-Net's file with the names of its labels is missing: {self.expected}"
+
+    def remedy(self) -> str:
+        return "if this is the mask of one structure, give the folder of masks instead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnnamedLabel(Finding):
+    """A label map has a label that its dataset.json does not name."""
+
+    label: int
+    named: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"label {self.label} has no name in dataset.json, which names {_list(self.named)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamesUnreadable(Finding):
+    """A dataset.json cannot be read."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        return f"cannot be read: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        return self.why.remedy() or NNUNETS_FILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoNamesOfLabels(Finding):
+    """A dataset.json does not map names to numbers. error: the class of what Python raised."""
+
+    error: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"does not name labels as nnU-Net does ({self.error})"
+
+    def remedy(self) -> str:
+        return NNUNETS_FILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddLabelNumbers(Finding):
+    """A dataset.json gives a label no number, or one that is not its own."""
+
+    def sentence(self) -> str:
+        return "each label is expected to have a whole number of its own, from 1 up (nnU-Net v2)"
+
+    def remedy(self) -> str:
+        return NNUNETS_FILE
+
+
+# Cohorts for other tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSuchFormat(Finding):
+    """A cohort cannot be exported in the format that was asked for."""
+
+    known: FitToStore[tuple[str, ...]]
+    asked: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        return f"a --format is expected that is one of {_list(self.known)}; it is {self.asked}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotNnunetsFolder(Finding):
+    """nnU-Net would not find a folder of this name."""
+
+    def sentence(self) -> str:
+        return "nnU-Net only reads folders with names like Dataset001_North"
+
+    def remedy(self) -> str:
+        return "choose such a name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotContoured(Finding):
+    """A case lacks organs that were asked for. organs: empty if it has none of them."""
+
+    organs: FitToStore[tuple[str, ...]] = ()
+
+    def sentence(self) -> str:
+        if not self.organs:
+            return "none of the organs is contoured"
+        return f"not contoured: {_list(self.organs)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingToExport(Finding):
+    """No case of a cohort can be written."""
+
+    format: Literal["nnunet", "nifti"]
+    reasons: tuple[Finding, ...]
+
+    def sentence(self) -> str:
+        reasons = "; ".join(reason.sentence() for reason in self.reasons)
+        return f"no case can be written as {self.format} ({reasons})"
+
+    def remedy(self) -> str:
+        return "choose other --organs or another --format"
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names)
