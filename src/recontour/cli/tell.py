@@ -292,7 +292,7 @@ def converted(written: "Converted", path: Path) -> None:
     for name in written.empty:
         say(f"{name:<20}no voxel is marked; left out")
     for note in written.notes:
-        say(f"note: {note}")
+        say(f"note: {words(note)}")
     say(f"written: {path}. Every contour must be reviewed.")
 
 
