@@ -1,7 +1,4 @@
-"""Batches from other processes:
-
-the same, in their order, and an end with its cause where one fails.
-"""
+"""Batches from other processes: the same, in their order; a failure is raised with its cause."""
 
 import faulthandler
 import multiprocessing
@@ -18,11 +15,13 @@ from tests.training.test_features import VIEWS, cached, frozen
 
 from recontour.cohort import Cohort
 from recontour.errors import CohortError, FaultError
+from recontour.findings import Finding, words
 from recontour.network import Preprocessing
 from recontour.training import ahead
 from recontour.training.ahead import prepared
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatches
+from recontour.training.findings import CutOff, HelperEnded, HelperKilled, NoBatchInTime
 from recontour.training.presets import PRESETS
 
 RECIPE = replace(PRESETS["compact"].train, iterations=7, batch=2)
@@ -81,10 +80,13 @@ def test_a_script_s_own_way_to_start_processes_is_heeded(
     coming.close()
 
 
+DAMAGED = CutOff(path=Path("/share/7/ct.npy"), case="7")
+
+
 class Failing(Batches):
     def __getitem__(self, iteration: int) -> Batch:
         if iteration == 1:
-            raise CohortError("case 7 is damaged")
+            raise CohortError(DAMAGED)
         return super().__getitem__(iteration)
 
 
@@ -102,6 +104,13 @@ class Faulted(Killed):
     number = signal.SIGBUS
 
 
+class Ended(Batches):
+    def __getitem__(self, iteration: int) -> Batch:
+        if iteration == 1:
+            os._exit(3)
+        return super().__getitem__(iteration)
+
+
 class Silent(Batches):
     def __getitem__(self, iteration: int) -> Batch:
         if iteration == 1:
@@ -113,35 +122,36 @@ class Silent(Batches):
 def test_an_error_is_raised_where_its_batch_is_needed(north: Cohort, helpers: int) -> None:
     coming = prepared(batches_of(north, Failing), 0, helpers)
     next(coming)
-    with pytest.raises(CohortError, match="case 7 is damaged"):
+    with pytest.raises(CohortError) as error:
         next(coming)
+    assert error.value.finding == DAMAGED
     assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(
-    ("kind", "why"),
+    ("kind", "finding"),
     [
-        (Killed, "the memory is full"),
-        (Faulted, "a file of the cohort could not be read to its end"),
+        (Killed, HelperKilled()),
+        (Faulted, CutOff()),
+        (Ended, HelperEnded(exit_code=3)),
     ],
 )
 def test_a_process_that_is_killed_is_a_fault_with_its_cause(
-    north: Cohort, kind: type[Batches], why: str
+    north: Cohort, kind: type[Batches], finding: Finding
 ) -> None:
     coming = prepared(batches_of(north, kind), 0, 1)
     next(coming)
-    with pytest.raises(FaultError, match=why):
+    with pytest.raises(FaultError) as fault:
         next(coming)
+    assert fault.value.finding == finding
 
 
 def test_a_file_that_is_cut_off_meanwhile_is_named(north: Cohort, tmp_path: Path) -> None:
     case = replace(next(iter(north)), path=tmp_path)
     (tmp_path / "ct.npy").write_bytes((next(iter(north)).path / "ct.npy").read_bytes()[:1000])
-    fault = ahead._fault(-signal.SIGBUS, [case])
-    assert str(fault).startswith(
-        f"{tmp_path / 'ct.npy'} could not be read to its end while the training ran"
-    )
-    assert "shm" not in str(fault)
+    finding = ahead._why_ended(-signal.SIGBUS, [case])
+    assert finding == CutOff(path=tmp_path / "ct.npy")
+    assert "shm" not in words(finding)
 
 
 def test_a_share_that_does_not_answer_is_not_waited_for_without_end(
@@ -149,8 +159,9 @@ def test_a_share_that_does_not_answer_is_not_waited_for_without_end(
 ) -> None:
     monkeypatch.setattr(ahead, "PATIENCE_SECONDS", 0.1)
     coming = prepared(batches_of(north, Silent), 1, 1)
-    with pytest.raises(FaultError, match="does not answer"):
+    with pytest.raises(FaultError) as fault:
         next(coming)
+    assert fault.value.finding == NoBatchInTime(minutes=0.1 / 60)
     assert not multiprocessing.active_children()
 
 

@@ -6,7 +6,7 @@ import torch
 
 from recontour.cohort import Cohort
 from recontour.network import Preprocessing
-from recontour.training.batches import Batches, Drawn, draw_view
+from recontour.training.batches import Batches, SliceView, draw_view
 from recontour.training.presets import PRESETS
 from recontour.training.recipe import Augmentation
 
@@ -98,15 +98,15 @@ def test_fixed_views_come_back_and_differ(north: Cohort) -> None:
     fixed = Batches(
         list(north), ORGANS, PREPROCESSING, replace(RECIPE, views=3, iterations=200), seed=0
     )
-    seen: dict[Drawn, torch.Tensor] = {}
+    seen: dict[SliceView, torch.Tensor] = {}
     for iteration in range(40):
-        drawn, batch = fixed.drawn(iteration), fixed[iteration]
-        for one, ct_1HW in zip(drawn, batch.ct_N1HW, strict=True):
+        chosen, batch = fixed.slice_views(iteration), fixed[iteration]
+        for one, ct_1HW in zip(chosen, batch.ct_N1HW, strict=True):
             assert torch.equal(seen.setdefault(one, ct_1HW), ct_1HW)
     assert len(seen) < 40 * RECIPE.batch  # some came back
     assert {one.view for one in seen} == {0, 1, 2}
     one = next(iter(seen))
-    views = [seen[drawn] for drawn in seen if drawn[:2] == one[:2]]
+    views = [seen[other] for other in seen if other[:2] == one[:2]]
     assert len(views) > 1
     assert not any(torch.equal(views[0], other) for other in views[1:])
     reseeded = Batches(list(north), ORGANS, PREPROCESSING, replace(RECIPE, views=3), seed=1)

@@ -1,7 +1,4 @@
-"""A frozen trunk's features:
-
-kept or made anew, the same bits; and made once where they are kept.
-"""
+"""A frozen trunk's features are the same bits, cached or not, and computed once if cached."""
 
 import io
 import logging
@@ -19,6 +16,7 @@ from tests.training.test_run import ORGANS, RECIPE, network, steps
 
 from recontour.cohort import Cohort
 from recontour.errors import FaultError
+from recontour.findings import words
 from recontour.network import Network, Preprocessing
 from recontour.network.model_file import sha256_of
 from recontour.training import features
@@ -32,6 +30,7 @@ from recontour.training.features import (
     for_learning,
     share_seen,
 )
+from recontour.training.findings import CachingFeatures, FeaturesNotShared, NoRoomForFeatures
 from recontour.training.loop import Step, set_training_mode
 from recontour.transfer.depth import freeze_all_but_last
 
@@ -113,7 +112,9 @@ def test_what_was_made_is_not_made_again(north: Cohort, tmp_path: Path, unseen: 
     net = frozen()
     lessons = cached(net, north, tmp_path)
     drawn = [
-        one for iteration in range(VIEWS.iterations) for one in lessons.batches.drawn(iteration)
+        one
+        for iteration in range(VIEWS.iterations)
+        for one in lessons.batches.slice_views(iteration)
     ]
     assert len(set(drawn)) < len(drawn)
     for _ in range(2):
@@ -169,7 +170,7 @@ def test_without_fixed_views_or_a_frozen_trunk_there_is_nothing_to_keep(
     assert not list(tmp_path.iterdir())
 
 
-def test_whether_features_are_kept_is_said_with_numbers(
+def test_whether_features_are_cached_is_reported_with_numbers(
     north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -184,11 +185,13 @@ def test_whether_features_are_kept_is_said_with_numbers(
     second = batches_of(north)
     second.rank = 1
     for_learning(frozen(), second, None)
-    kept, anew, together = (record.getMessage() for record in caplog.records)
-    assert kept.startswith("caching up to 1.6 GB")
-    assert kept.endswith("3.3 GB are free")
-    assert f"a cache takes 1.6 GB, and {tmp_path} has 3.1 GB free" in anew
-    assert "several processes" in together
+    cached, no_room, together = (record.finding for record in caplog.records)  # type: ignore[attr-defined]
+    gigabyte, most = 10**9, 16 * 10**8
+    assert cached == CachingFeatures(path=tmp_path, most_bytes=most, free_bytes=3.3 * gigabyte)
+    assert no_room == NoRoomForFeatures(path=tmp_path, most_bytes=most, free_bytes=3.1 * gigabyte)
+    assert together == FeaturesNotShared()
+    assert "caching up to 1.6 GB" in words(cached)
+    assert str(tmp_path) not in caplog.text
 
 
 def test_a_disk_that_fills_up_is_a_fault(

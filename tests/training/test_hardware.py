@@ -1,7 +1,4 @@
-"""The path of a GPU, as far as a CPU can go:
-
-mixed precision, deterministic kernels, several processes.
-"""
+"""What a GPU would do, as far as a CPU can: mixed precision, deterministic kernels, processes."""
 
 import os
 import subprocess
@@ -67,9 +64,7 @@ LEFT_BEHIND = {  # by queues, launchers and clusters that this process is starte
 def test_a_cluster_s_client_and_what_it_sets_change_nothing(
     north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
 ) -> None:
-    """Lightning would warn of an `srun` that is not used, which fails here, and refuse one with
-    several tasks.
-    """
+    """Lightning would warn of an unused `srun`, and fail inside one with several tasks."""
     srun = tmp_path / "bin" / "srun"
     srun.parent.mkdir()
     srun.write_text("#!/bin/sh\nexit 1\n")
@@ -79,9 +74,8 @@ def test_a_cluster_s_client_and_what_it_sets_change_nothing(
         if inside:
             monkeypatch.setenv(name, value)
     assert len(list(steps(network(), north, tmp_path / "run"))) == 6
-    assert list(
-        (tmp_path / "run" / "tensorboard").iterdir()
-    )  # it is the first process, and the only one
+    # It is the first process, and the only one.
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
 TOGETHER = """
@@ -91,7 +85,8 @@ from recontour.cohort import Cohort
 from recontour.training.run import Hardware, is_first_process
 from tests.training.test_run import network, steps
 net, out = network(), Path(sys.argv[1])
-for step in steps(net, Cohort.open(Path(sys.argv[2])), out / "run", hardware=Hardware("cpu", devices=2)):
+cohort, hardware = Cohort.open(Path(sys.argv[2])), Hardware("cpu", devices=2)
+for step in steps(net, cohort, out / "run", hardware=hardware):
     pass
 name = f"{'first' if is_first_process() else 'second'}.{step.iteration}"
 (out / name).write_text(repr([parameter.tolist() for parameter in net.parameters()]))
@@ -112,9 +107,8 @@ def test_two_processes_learn_together(north: Cohort, tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     first, second = (path.read_text() for path in sorted(tmp_path.glob("*.6")))
-    assert (
-        first == second
-    )  # the weights: each keeps batch statistics of its own, and the first one's are saved
+    # The weights. Each process has batch statistics of its own, and the first one's are saved.
+    assert first == second
     assert any((tmp_path / "run" / "tensorboard").iterdir())
 
 

@@ -1,7 +1,6 @@
-"""Batches prepared ahead of the loop, by processes that are asked for them and send them through
-pipes.
+"""Batches prepared ahead of the loop, by helper processes that send them through pipes.
 
-Pipes need neither shared memory, which is small in a container, nor sockets or files in a temporary
+Pipes need no shared memory, of which a container has little, and no sockets or files in a temporary
 folder, whose path may be too long for them.
 """
 
@@ -30,9 +29,17 @@ from torch import Tensor
 from recontour.cohort import Case
 from recontour.cohort.arrays import leave_voxels_to_parent
 from recontour.errors import FaultError, RecontourError
+from recontour.findings import Finding, log_finding
 from recontour.processes import ignore_signals, script_left_out, signals_later
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatch, FeatureBatches
+from recontour.training.findings import (
+    CutOff,
+    HelperEnded,
+    HelperKilled,
+    NoBatchInTime,
+    NoHelper,
+)
 
 log = logging.getLogger(__name__)
 AnyBatch = Batch | FeatureBatch
@@ -42,11 +49,15 @@ KNOWN = (RecontourError, OSError, MemoryError)  # they pass through a pipe as th
 
 
 class _Helper(NamedTuple):
-    """A process that prepares batches."""
+    """A process that prepares batches.
+
+    pipe: an iteration's number goes in, its batch comes out. kill: also called when this process
+    ends.
+    """
 
     process: BaseProcess
-    pipe: Connection  # its number goes in, the batch comes out
-    kill: Finalize  # also called when this process ends
+    pipe: Connection
+    kill: Finalize
 
 
 class _EndedError(Exception):
@@ -54,23 +65,24 @@ class _EndedError(Exception):
 
 
 def prepared(batches: Batches | FeatureBatches, done: int, helpers: int) -> Generator[Any]:
-    """The batches from iteration `done` to the recipe's end, in their order.
+    """Yield the batches from iteration `done` to the recipe's end, in their order.
 
-    helpers: processes that prepare them; where none can be started, this process does it, and says
-        so.
-    Raises: FaultError: a helper ended, or no batch came for long; whatever preparing a batch
+    helpers: processes that prepare them. If none can be started, this process prepares them, and a
+        warning says so.
+    Raises: FaultError: a helper ended, or no batch came for long; and whatever preparing a batch
         raises.
     """
     iterations = range(done, batches.recipe.iterations)
     with _crew(batches, min(helpers, len(iterations))) as crew, _receiver() as receiver:
         if not crew:
-            yield from (batches[iteration] for iteration in iterations)
+            for iteration in iterations:
+                yield batches[iteration]
             return
         asked: deque[tuple[_Helper, Future[AnyBatch]]] = deque()
         turns = zip(iterations, cycle(crew), strict=False)
         for _ in iterations:
             for iteration, helper in islice(turns, AHEAD * len(crew) - len(asked)):
-                with suppress(OSError):  # it has ended, as the answer will show
+                with suppress(OSError):  # the helper has ended, and its answer will show it
                     helper.pipe.send(iteration)
                 asked.append((helper, receiver.submit(_answered, helper)))
             helper, coming = asked.popleft()
@@ -80,50 +92,31 @@ def prepared(batches: Batches | FeatureBatches, done: int, helpers: int) -> Gene
 def _arrived(
     helper: _Helper, coming: "Future[AnyBatch]", batches: Batches | FeatureBatches
 ) -> AnyBatch:
+    """Wait for a batch."""
     try:
         return coming.result(PATIENCE_SECONDS)
     except TimeoutError:
-        if coming.done():
-            raise  # of the share itself
-        raise FaultError(
-            f"no batch was prepared in {PATIENCE_SECONDS / 60:.0f} minutes: the disk or the share with the cohort does "
-            "not answer. Repeat with --resume once it does"
-        ) from None
+        if coming.done():  # the share's own error, not ours
+            raise
+        raise FaultError(NoBatchInTime(minutes=PATIENCE_SECONDS / 60)) from None
     except _EndedError:
         helper.process.join()
         plain = batches.batches if isinstance(batches, FeatureBatches) else batches
-        raise _fault(helper.process.exitcode, plain.cases) from None
+        raise FaultError(_why_ended(helper.process.exitcode, plain.cases)) from None
 
 
-def _fault(exit_code: int | None, cases: Sequence[Case]) -> FaultError:
-    """Why a process that prepared batches ended."""
+def _why_ended(exit_code: int | None, cases: Sequence[Case]) -> Finding:
+    """Return why a helper ended."""
     if exit_code == -signal.SIGKILL:
-        return FaultError(
-            "the system killed the process that prepares batches; most likely the memory is full: close other "
-            "programs, or use a smaller --preset, then repeat with --resume"
-        )
-    if (
-        hasattr(signal, "SIGBUS") and exit_code == -signal.SIGBUS
-    ):  # a mapped file has no such page any more
-        where = _cut_off(cases) or "a file of the cohort"
-        return FaultError(
-            f"{where} could not be read to its end while the training ran: it was cut off or replaced, or its disk or "
-            "share failed. Look at both, then repeat with --resume"
-        )
-    return FaultError(
-        f"the process that prepares batches ended early ({_ending(exit_code)}); repeat with --resume, and report it if "
-        "it happens again"
-    )
-
-
-def _ending(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return f"signal {signal.Signals(-exit_code).name}"
-    return f"exit code {exit_code}"
+        return HelperKilled()
+    # A mapped file no longer has the page that was read.
+    if hasattr(signal, "SIGBUS") and exit_code == -signal.SIGBUS:
+        return CutOff(path=_cut_off(cases))
+    return HelperEnded(exit_code=exit_code)
 
 
 def _cut_off(cases: Sequence[Case]) -> Path | None:
-    """The first of the cases' files that cannot be mapped as its header says."""
+    """Return the first of the cases' files that is shorter than its header says."""
     for case in cases:
         for path in sorted(case.path.glob("*.npy")):
             try:
@@ -135,7 +128,7 @@ def _cut_off(cases: Sequence[Case]) -> Path | None:
 
 @contextmanager
 def _receiver() -> Iterator[ThreadPoolExecutor]:
-    """A thread that reads the pipes while the loop computes."""
+    """Give a thread that reads the pipes while the loop computes."""
     receiver = ThreadPoolExecutor(1)
     try:
         yield receiver
@@ -145,10 +138,7 @@ def _receiver() -> Iterator[ThreadPoolExecutor]:
 
 @contextmanager
 def _crew(batches: Batches | FeatureBatches, count: int) -> Iterator[list[_Helper]]:
-    """Helpers that take turns;
-
-    they are gone when the block ends. An empty list where none can be started.
-    """
+    """Give helpers that take turns, or none if none can be started; end them with the block."""
     crew: list[_Helper] = []
     try:
         _start(crew, batches, count)
@@ -170,13 +160,11 @@ def _start(crew: list[_Helper], batches: Batches | FeatureBatches, count: int) -
         for helper in crew:
             helper.kill()
         crew.clear()
-        log.warning(
-            f"no process could be started to prepare batches ({error.strerror or error}): this one does it, and the "
-            "training takes longer"
-        )
+        log_finding(log, logging.WARNING, NoHelper(number=error.errno))
 
 
 def _started(batches: Batches | FeatureBatches, others: list[Connection]) -> _Helper:
+    """Start a helper. others: the pipes of those that were started before."""
     chosen = multiprocessing.get_start_method(allow_none=True)
     forks = sys.platform == "linux" and chosen in (None, "fork")
     context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
@@ -184,9 +172,8 @@ def _started(batches: Batches | FeatureBatches, others: list[Connection]) -> _He
     inherited = [*others, pipe] if forks else []
     process = context.Process(target=_help, args=(batches, its_end, inherited), daemon=True)
     with script_left_out(), signals_later(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of forks: PyTorch's threads are not used in the child
+        # Python warns of forks beside threads; the child uses none of PyTorch's.
+        warnings.simplefilter("ignore", DeprecationWarning)
         try:
             process.start()
         finally:
@@ -195,12 +182,11 @@ def _started(batches: Batches | FeatureBatches, others: list[Connection]) -> _He
 
 
 def _help(batches: Batches | FeatureBatches, pipe: Connection, inherited: list[Connection]) -> None:
-    """A helper's life: prepare the batches that are asked for, until nobody asks any more."""
+    """Prepare the batches that are asked for, until nobody asks any more: a helper's life."""
     ignore_signals()
     leave_voxels_to_parent()
-    for (
-        connection
-    ) in inherited:  # else this process would keep the pipes open when the loop's process has died
+    # If they stayed open here, no pipe would break when the loop's process dies.
+    for connection in inherited:
         connection.close()
     torch.set_num_threads(1)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -209,19 +195,20 @@ def _help(batches: Batches | FeatureBatches, pipe: Connection, inherited: list[C
 
 
 def _answer(batches: Batches | FeatureBatches, iteration: int) -> bytes:
-    """A batch, or the error that is to be raised where it is needed."""
+    """Return a batch, or the error to be raised where the batch is needed."""
     try:
         return _packed(batches[iteration])
+    except KNOWN as error:
+        error.add_note(traceback.format_exc())
+        return pickle.dumps(error)
     except Exception as error:
-        known = (
-            error if isinstance(error, KNOWN) else RuntimeError(f"{type(error).__name__}: {error}")
-        )
-        known.add_note(traceback.format_exc())
-        return pickle.dumps(known)
+        unknown = RuntimeError(f"{type(error).__name__}: {error}")
+        unknown.add_note(traceback.format_exc())
+        return pickle.dumps(unknown)
 
 
 def _packed(batch: AnyBatch) -> bytes:
-    parts = [_to_send(part) for part in batch]
+    parts = list(map(_to_send, batch))
     return pickle.dumps((type(batch), parts), protocol=5)
 
 
@@ -231,7 +218,7 @@ def _to_send(part: Tensor) -> Any:
 
 
 def _answered(helper: _Helper) -> AnyBatch:
-    """The next batch that a helper was asked for."""
+    """Receive the next batch that a helper was asked for."""
     try:
         content = pickle.loads(helper.pipe.recv_bytes())
     except (EOFError, OSError):
@@ -246,6 +233,7 @@ def _answered(helper: _Helper) -> AnyBatch:
 def _to_tensor(part: Any) -> Tensor:
     if isinstance(part, tuple):
         bits, shape = part
-        part = np.unpackbits(bits, count=int(np.prod(shape))).view(np.bool_).reshape(shape)
+        flat = np.unpackbits(bits, count=int(np.prod(shape)))
+        part = flat.view(np.bool_).reshape(shape)
     tensor = torch.from_numpy(part)
     return tensor.pin_memory() if torch.cuda.is_available() else tensor

@@ -1,6 +1,6 @@
-"""Batches of slices, each a function of (seed, iteration) alone:
+"""Batches of slices, each a function of (seed, iteration) alone.
 
-a run that is resumed sees what it would have seen.
+So a run that is resumed sees what it would have seen.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,19 @@ from recontour.training.recipe import Augmentation, Recipe
 
 
 class Batch(NamedTuple):
-    """N slices of K organs."""
+    """N slices of K organs.
 
-    ct_N1HW: Tensor  # float32, windowed
-    organs_NKHW: Tensor  # bool
-    known_NK: Tensor  # bool: the organ was contoured in that slice's patient
+    ct_N1HW: float32, windowed. organs_NKHW: bool. known_NK: bool, whether the organ was contoured
+    in the slice's patient.
+    """
+
+    ct_N1HW: Tensor
+    organs_NKHW: Tensor
+    known_NK: Tensor
 
 
-class Drawn(NamedTuple):
-    """Which slice, and which of its fixed views; 0 where every view is new."""
+class SliceView(NamedTuple):
+    """Which slice of which case, and which of the slice's fixed views; 0 if each view is new."""
 
     case: int
     plane: int
@@ -35,7 +39,7 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _OrganSlices:
     """A case, and which of its slices show an organ."""
 
     case: int
@@ -45,7 +49,7 @@ class _Shown:
 class Batches(Dataset[Batch]):
     """Item i is the batch of iteration i.
 
-    Random access, no state: any number of workers may read ahead.
+    Access is random and leaves no state behind, so any number of workers may read ahead.
     """
 
     def __init__(
@@ -63,14 +67,7 @@ class Batches(Dataset[Batch]):
         self.seed = seed
         self.rank = 0  # of this process among those that train together
         self._centres = [body_centre_mm(case.hu, case.grid) for case in self.cases]
-        self._shown = [
-            [
-                _Shown(i, tuple(case.slices_with(organ)))
-                for i, case in enumerate(self.cases)
-                if organ in case.organs
-            ]
-            for organ in self.organs
-        ]
+        self._with_organ = list(map(self._slices_with, self.organs))
 
     def __len__(self) -> int:
         return self.recipe.iterations
@@ -80,69 +77,83 @@ class Batches(Dataset[Batch]):
         rng = self._rng(iteration)
         samples = []
         for _ in range(self.recipe.batch):
-            drawn = self._draw(rng)
-            samples.append(self.sample(drawn, self.fixed_view(drawn) if self.recipe.views else rng))
-        return Batch(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+            chosen = self._draw(rng)
+            view_rng = self.fixed_view(chosen) if self.recipe.views else rng
+            samples.append(self.sample(chosen, view_rng))
+        ct, organs, known = zip(*samples, strict=True)
+        return Batch(torch.stack(ct), torch.stack(organs), torch.stack(known))
 
-    def drawn(self, iteration: int) -> list[Drawn]:
-        """What item `iteration` is made of, where views are fixed."""
+    def slice_views(self, iteration: int) -> list[SliceView]:
+        """Return what item `iteration` is made of, if views are fixed."""
         rng = self._rng(iteration)
         return [self._draw(rng) for _ in range(self.recipe.batch)]
 
     def given(self, _network: Network, batch: Batch) -> Tensor:
-        """What of a batch goes through the network: (N, 1, H, W) CT."""
+        """Return the part of a batch that goes through the network: (N, 1, H, W) CT."""
         return batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
 
     def logits(self, network: Network, ct_N1HW: Tensor) -> Tensor:
-        """What the network says of it: (N, K, H, W)."""
+        """Return the network's answer: (N, K, H, W)."""
         logits_NKHW: Tensor = network(ct_N1HW)
         return logits_NKHW
 
     def known(self, case: int) -> Tensor:
-        """Which of the organs were contoured in a case: (K,)."""
-        return torch.tensor([organ in self.cases[case].organs for organ in self.organs])
+        """Return which of the organs are contoured in a case: bool, (K,)."""
+        contoured = self.cases[case].organs
+        return torch.tensor([organ in contoured for organ in self.organs])
 
-    def fixed_view(self, drawn: Drawn) -> np.random.Generator:
-        """What draws one of a slice's fixed views, the same one each time."""
-        return np.random.default_rng([self.seed, *drawn, 1])
+    def fixed_view(self, chosen: SliceView) -> np.random.Generator:
+        """Return the generator that draws one of a slice's fixed views, the same each time."""
+        return np.random.default_rng([self.seed, *chosen, 1])
 
-    def sample(self, drawn: Drawn, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """One slice through a view that rng draws: (1, H, W) CT, (K, H, W) organs, (K,) known."""
-        case = self.cases[drawn.case]
-        known = self.known(drawn.case)
-        masks = {
-            k: case.slice_mask(organ, drawn.plane)
-            for k, organ in enumerate(self.organs)
-            if known[k]
-        }
-        masks = {k: mask for k, mask in masks.items() if mask.any()}
-        planes = np.stack([case.hu[drawn.plane], *masks.values()]).astype(np.float32)
+    def sample(self, chosen: SliceView, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Return one slice through a view that `rng` draws.
+
+        Returns: (1, H, W) CT, float32; (K, H, W) organs and (K,) known, bool.
+        """
+        case = self.cases[chosen.case]
+        known = self.known(chosen.case)
+        planes = [case.hu[chosen.plane]]
+        contoured = []
+        for k, organ in enumerate(self.organs):
+            if known[k] and (mask := case.slice_mask(organ, chosen.plane)).any():
+                planes.append(mask)
+                contoured.append(k)
         transform, offset, gain = draw_view(self.recipe.augmentation, rng)
         seen = view(
-            torch.from_numpy(planes),
+            torch.from_numpy(np.stack(planes).astype(np.float32)),
             case.grid,
-            self._centres[drawn.case],
+            self._centres[chosen.case],
             self.preprocessing,
             transform,
         )
         organs = torch.zeros((len(self.organs), *seen.shape[1:]), dtype=torch.bool)
-        for layer, k in enumerate(masks, start=1):
-            organs[k] = seen[layer] > 0.5
+        organs[contoured] = seen[1:] > 0.5
         return self.preprocessing.windowed(seen[:1] * gain + offset), organs, known
+
+    def _slices_with(self, organ: str) -> list[_OrganSlices]:
+        """Return the cases that have an organ, each with the slices that show it."""
+        found = []
+        for index, case in enumerate(self.cases):
+            if organ in case.organs:
+                slices = tuple(case.slices_with(organ))
+                found.append(_OrganSlices(index, slices))
+        return found
 
     def _rng(self, iteration: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.rank, iteration])
 
-    def _draw(self, rng: np.random.Generator) -> Drawn:
-        """A slice, of a random organ or any, and one of its views."""
+    def _draw(self, rng: np.random.Generator) -> SliceView:
+        """Draw a slice, of a random organ or any, and one of its views."""
         case, plane = self._draw_slice(rng)
-        return Drawn(case, plane, int(rng.integers(self.recipe.views)) if self.recipe.views else 0)
+        views = self.recipe.views
+        return SliceView(case, plane, int(rng.integers(views)) if views else 0)
 
     def _draw_slice(self, rng: np.random.Generator) -> tuple[int, int]:
         if rng.random() < self.recipe.organ_share:
-            shown = self._shown[rng.integers(len(self.organs))]
-            where = shown[rng.integers(len(shown))]
-            return where.case, where.slices[rng.integers(len(where.slices))]
+            cases = self._with_organ[rng.integers(len(self.organs))]
+            chosen = cases[rng.integers(len(cases))]
+            return chosen.case, chosen.slices[rng.integers(len(chosen.slices))]
         case = int(rng.integers(len(self.cases)))
         return case, int(rng.integers(self.cases[case].grid.shape[0]))
 
@@ -150,10 +161,17 @@ class Batches(Dataset[Batch]):
 def draw_view(
     augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[Similarity, float, float]:
-    """A random view, HU offset and HU gain."""
-    a = augmentation
-    zoom = rng.choice(a.zooms) if a.zooms else np.exp(rng.uniform(*np.log(a.zoom_range)))
-    degrees = rng.uniform(-a.degrees, a.degrees)
-    shift = rng.uniform(-a.shift_mm, a.shift_mm, size=2)
-    transform = Similarity(float(degrees), float(zoom), (float(shift[0]), float(shift[1])))
-    return transform, float(rng.normal(0, a.hu_offset)), float(1 + rng.normal(0, a.hu_gain))
+    """Draw a view at random.
+
+    Returns: where it looks, an offset in HU, and a gain (1: none).
+    """
+    if augmentation.zooms:
+        zoom = rng.choice(augmentation.zooms)
+    else:
+        zoom = np.exp(rng.uniform(*np.log(augmentation.zoom_range)))
+    degrees = rng.uniform(-augmentation.degrees, augmentation.degrees)
+    x, y = rng.uniform(-augmentation.shift_mm, augmentation.shift_mm, size=2)
+    offset = rng.normal(0, augmentation.hu_offset)
+    gain = 1 + rng.normal(0, augmentation.hu_gain)
+    transform = Similarity(float(degrees), float(zoom), (float(x), float(y)))
+    return transform, float(offset), float(gain)

@@ -1,6 +1,6 @@
-"""What a checkpoint holds, checked before a run goes on from it:
+"""What a checkpoint holds, checked before a run goes on from it.
 
-it may be damaged, or come from elsewhere.
+The file may be damaged, or come from somebody else.
 """
 
 import errno
@@ -14,107 +14,137 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from recontour.network import Network
+from recontour.training.findings import Flaw
 
-# What each optimiser keeps of a parameter: tensors of its shape, and how many steps it has made.
+PARTS = {"identity", "done", "network", "optimiser"}
+# What an optimiser keeps for each parameter: tensors of its shape, and the steps it has made.
 MOMENTS = {"momentum_buffer", "exp_avg", "exp_avg_sq"}
 STEP = "step"
-KEPT = [{"momentum_buffer"}, {STEP, "exp_avg", "exp_avg_sq"}]  # by SGD, by AdamW
+KEPT_BY_SGD = {"momentum_buffer"}
+KEPT_BY_ADAMW = {STEP, "exp_avg", "exp_avg_sq"}
 
 
 class DamagedError(Exception):
-    """A checkpoint that no run has written."""
+    """No run has written this checkpoint.
+
+    flaw: what is wrong. weight: the name of the first weight that does not fit.
+    """
+
+    def __init__(self, flaw: Flaw, weight: str | None = None) -> None:
+        super().__init__(flaw, weight)
+        self.flaw = flaw
+        self.weight = weight
 
 
 def read(path: Path) -> dict[str, Any]:
     """Read a checkpoint's parts, without running what is in it.
 
-    Raises: DamagedError.
+    Raises: DamagedError. OSError: the machine failed.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            stored = all(part.compress_type == zipfile.ZIP_STORED for part in archive.infolist())
-        if not stored:  # PyTorch compresses nothing; what is compressed may unfold to any size
-            raise DamagedError("its parts are compressed")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # torch.load raises whatever the damaged bytes lead to
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise  # the machine's fault; damaged bytes lead to places before the file's beginning
-        raise DamagedError(type(error).__name__) from error
-    if not isinstance(state, dict) or not {"identity", "done", "network", "optimiser"} <= set(
-        state
-    ):
-        raise DamagedError("parts of it are missing")
-    if not isinstance(state["identity"], dict) or not all(
-        map(_is_plain, state["identity"].items())
-    ):
-        raise DamagedError("what the run is")
+    state = _unpickled(path)
+    if not isinstance(state, dict) or not set(state) >= PARTS:
+        raise DamagedError(Flaw.PARTS_MISSING)
+    if not _is_identity(state["identity"]):
+        raise DamagedError(Flaw.IDENTITY)
     done = state["done"]
     if type(done) is not int or done < 1:
-        raise DamagedError("the iterations done")
+        raise DamagedError(Flaw.ITERATIONS)
     return state
 
 
+def _unpickled(path: Path) -> Any:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+        # PyTorch compresses nothing; a compressed part may unfold to any size.
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+            raise DamagedError(Flaw.COMPRESSED)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (DamagedError, MemoryError):
+        raise
+    except Exception as error:  # torch.load raises all kinds of errors on damaged bytes
+        if _is_machine_s_fault(error):
+            raise
+        raise DamagedError(Flaw.NOT_READABLE) from error
+
+
+def _is_machine_s_fault(error: Exception) -> bool:
+    """Whether the system failed. Damaged bytes may point before the file's beginning: EINVAL."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
 def refuse_beyond(state: Mapping[str, Any], iterations: int) -> None:
-    """Raise DamagedError where a checkpoint has done more iterations than its run has."""
+    """Raise DamagedError if a checkpoint has done more iterations than its run has."""
     if state["done"] > iterations:
-        raise DamagedError("the iterations done")
+        raise DamagedError(Flaw.ITERATIONS)
 
 
 def restore(state: Mapping[str, Any], network: Network, optimiser: Optimizer) -> None:
-    """Put a checkpoint's weights and moments into a network and its optimiser, unless they are
-    another's.
+    """Put a checkpoint's weights and moments into a network and its optimiser.
 
-    Raises: DamagedError; then neither is of use.
+    Raises: DamagedError: they belong to another network; neither is usable then.
     """
     _refuse_other_weights(state["network"], network.state_dict())
     moments = _moments(state["optimiser"], optimiser, state["done"])
-    settings = optimiser.state_dict()["param_groups"]  # the recipe's, whatever the file says
+    # The recipe's settings count, not the file's.
+    settings = optimiser.state_dict()["param_groups"]
     network.load_state_dict(state["network"])
     optimiser.load_state_dict({"state": moments, "param_groups": settings})
+
+
+def _is_identity(identity: Any) -> bool:
+    return isinstance(identity, dict) and all(map(_is_plain, identity.items()))
 
 
 def _is_plain(item: tuple[Any, Any]) -> bool:
     """Whether a name and its value can be compared: text, number, nothing or a list of texts."""
     name, value = item
     parts = value if isinstance(value, list) else [value]
-    return isinstance(name, str) and all(
-        part is None or isinstance(part, str | int | float) for part in parts
-    )
+    return isinstance(name, str) and all(map(_is_plain_value, parts))
+
+
+def _is_plain_value(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float)
 
 
 def _refuse_other_weights(saved: Any, own: Mapping[str, Tensor]) -> None:
     if not isinstance(saved, dict) or set(saved) != set(own):
-        raise DamagedError("its weights are another network's")
+        raise DamagedError(Flaw.OTHER_WEIGHTS)
     for name, tensor in own.items():
         if not _is_like(saved[name], tensor):
-            raise DamagedError(f"{name} is not as the network has it")
+            raise DamagedError(Flaw.OTHER_WEIGHTS, weight=name)
 
 
 def _moments(saved: Any, optimiser: Optimizer, done: int) -> dict[int, Any]:
-    """What the optimiser remembers of each parameter, by its place."""
+    """Return what the optimiser keeps for each parameter, by the parameter's place."""
     if not isinstance(saved, dict) or not isinstance(saved.get("state"), dict):
-        raise DamagedError("it has no state of the optimiser")
-    remembered: dict[int, Any] = saved["state"]
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    for index, kept in remembered.items():
-        if type(index) is not int or not 0 <= index < len(parameters):
-            raise DamagedError("its optimiser has other parameters")
-        if not isinstance(kept, dict) or set(kept) not in KEPT:
-            raise DamagedError("its optimiser is another")
-        moments = [moment for name, moment in kept.items() if name in MOMENTS]
-        if not all(_is_like(moment, parameters[index]) for moment in moments):
-            raise DamagedError("its optimiser's moments are another network's")
-        if STEP in kept and not _is_step(kept[STEP], done):
-            raise DamagedError("its optimiser's steps are not the iterations done")
-    return remembered
+        raise DamagedError(Flaw.NO_OPTIMISER_STATE)
+    state: dict[int, Any] = saved["state"]
+    parameters: list[Tensor] = []
+    for group in optimiser.param_groups:
+        parameters.extend(group["params"])
+    for place, kept in state.items():
+        if type(place) is not int or not 0 <= place < len(parameters):
+            raise DamagedError(Flaw.OTHER_PARAMETERS)
+        _refuse_other_moments(kept, parameters[place], done)
+    return state
+
+
+def _refuse_other_moments(kept: Any, parameter: Tensor, done: int) -> None:
+    """Raise DamagedError if what was kept for a parameter is not the optimiser's."""
+    if not isinstance(kept, dict) or set(kept) not in (KEPT_BY_SGD, KEPT_BY_ADAMW):
+        raise DamagedError(Flaw.OTHER_OPTIMISER)
+    for name in MOMENTS.intersection(kept):
+        if not _is_like(kept[name], parameter):
+            raise DamagedError(Flaw.OTHER_MOMENTS)
+    if STEP in kept and not _is_step(kept[STEP], done):
+        raise DamagedError(Flaw.OTHER_STEPS)
 
 
 def _is_like(value: Any, tensor: Tensor) -> bool:
     """Whether a value is a tensor of the same kind and shape.
 
-    Odd numbers in it end the run as having diverged.
+    Odd numbers in it pass: with them the run diverges, and ends.
     """
     if not isinstance(value, Tensor) or value.layout != tensor.layout:
         return False
@@ -122,6 +152,5 @@ def _is_like(value: Any, tensor: Tensor) -> bool:
 
 
 def _is_step(value: Any, done: int) -> bool:
-    return (
-        isinstance(value, Tensor) and value.shape == () and bool(value >= 1) and bool(value <= done)
-    )
+    is_number = isinstance(value, Tensor) and value.shape == ()
+    return is_number and bool(1 <= value <= done)

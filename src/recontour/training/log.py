@@ -1,6 +1,7 @@
-"""Scalars for TensorBoard, written at once:
+"""Scalars for TensorBoard, written at once.
 
-an error of the disk is an error of the run, not of a thread beside it.
+A full disk ends the run with an error. Fabric's TensorBoardLogger writes from a thread, and waits
+for ever then: see docs/decisions/039-tensorboard.md.
 """
 
 import time
@@ -18,9 +19,10 @@ class ScalarLog:
     """An event file in a folder that TensorBoard reads."""
 
     def __init__(self, folder: Path, done: int) -> None:
-        """Begin a new event file;
+        """Begin a new event file.
 
-        what earlier ones say of iterations after `done` no longer counts.
+        What earlier files say about iterations after `done` no longer counts.
+        Raises: OutputError, FaultError: the file cannot be written.
         """
         self._folder = folder
         try:

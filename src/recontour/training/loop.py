@@ -1,6 +1,6 @@
-"""The loop: it learns, and says after each iteration how it went.
+"""The loop: it learns, and reports each iteration.
 
-Who calls it shows, saves and stops.
+Its caller shows progress, saves and stops.
 """
 
 import time
@@ -18,6 +18,7 @@ from recontour.processes import Unbroken
 from recontour.training.ahead import prepared
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatch, FeatureBatches
+from recontour.training.findings import UnknownChoice
 from recontour.training.loss import organ_loss
 from recontour.training.recipe import Recipe
 
@@ -27,42 +28,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One iteration, done."""
+    """One finished iteration.
 
-    iteration: int  # counted from 1
+    iteration: counted from 1. learning_rate: the one that this step was made with.
+    seconds: wall clock of the whole iteration. waited: its part that was spent waiting for data.
+    features: its part that was spent computing features that were not in a frozen trunk's cache.
+    """
+
+    iteration: int
     loss: float
-    learning_rate: float  # that this iteration's step was made with
-    seconds: float  # wall clock of the whole iteration ...
-    waited: float  # ... of which waiting for data ...
-    features: float  # ... and of which making features that a frozen trunk's store did not have
+    learning_rate: float
+    seconds: float
+    waited: float
+    features: float
 
 
 def optimiser_of(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """The recipe's optimiser for the layers that are not frozen."""
+    """Return the recipe's optimiser for the layers that are not frozen.
+
+    Raises: SettingsError: the recipe's optimiser is unknown.
+    """
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    rate, decay = recipe.learning_rate, recipe.weight_decay
     if recipe.optimiser == "sgd":
-        return SGD(
-            learning, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
-        )
+        return SGD(learning, rate, recipe.momentum, weight_decay=decay)
     if recipe.optimiser == "adamw":
-        return AdamW(learning, recipe.learning_rate, weight_decay=recipe.weight_decay)
-    raise SettingsError(f"optimiser '{recipe.optimiser}' is unknown; choose sgd or adamw")
+        return AdamW(learning, rate, weight_decay=decay)
+    known = ("sgd", "adamw")
+    raise SettingsError(UnknownChoice(setting="optimiser", value=recipe.optimiser, known=known))
 
 
 def learning_rate_at(iteration: int, recipe: Recipe) -> float:
-    """The "poly" schedule, after a linear rise over the warm-up, for an iteration counted from 0."""
+    """Return the "poly" schedule's rate, after a linear rise; iterations are counted from 0."""
     rise = min(1.0, (iteration + 1) / (recipe.warm_up + 1))
-    return float(recipe.learning_rate * rise * (1 - iteration / recipe.iterations) ** recipe.power)
+    decay = (1 - iteration / recipe.iterations) ** recipe.power
+    return float(recipe.learning_rate * rise * decay)
 
 
 @dataclass(slots=True)
 class Position:
-    """How far a network has been trained."""
+    """How far a network has been trained.
 
-    done: int  # iterations
-    unbroken: Unbroken = field(
-        default_factory=Unbroken
-    )  # an iteration; if it was broken off, the weights lie between
+    done: iterations. unbroken: holds signals back during an iteration; if it was broken off, the
+    weights lie between two iterations.
+    """
+
+    done: int
+    unbroken: Unbroken = field(default_factory=Unbroken)
 
 
 def learn(
@@ -74,10 +86,11 @@ def learn(
     *,
     workers: int,
 ) -> Generator[Step]:
-    """Train from a position, which goes with it, to the recipe's end.
+    """Train from a position to the recipe's end, and move the position along.
 
-    network and optimiser were set up by the fabric. Frozen layers, those whose parameters need no
-    gradient, stay as they are to the bit, normalisation statistics included.
+    network, optimiser: set up by the fabric. workers: processes that prepare batches.
+    Frozen layers, whose parameters need no gradient, stay the same to the bit, and so do their
+    normalisation statistics.
     """
     recipe = batches.recipe
     with closing(prepared(batches, position.done, workers)) as coming:
@@ -104,28 +117,33 @@ def _iterate(
     iteration: int,
     rate: float,
 ) -> tuple[float, float]:
-    """One step with a batch: the loss, and the seconds that making features took."""
+    """Make one step; return the loss, and the seconds that computing features took."""
     recipe = batches.recipe
     set_training_mode(network, frozen_statistics=recipe.frozen_statistics)
     for group in optimiser.param_groups:
         group["lr"] = rate
-    featuring = time.perf_counter()
+    began = time.perf_counter()
     given = batches.given(network, batch)
-    features = time.perf_counter() - featuring
+    features = time.perf_counter() - began
     loss = loss_of(batches.logits(network, given), batch, recipe, iteration)
     return _step(fabric, optimiser, loss), features
 
 
 def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) -> None:
-    """Training mode for what learns, evaluation mode for what is frozen, so that its statistics
-    stay.
+    """Set training mode for what learns, and evaluation mode for what is frozen.
+
+    Normalisation in evaluation mode keeps its statistics.
     """
     network.train()
     for module in network.modules():
-        own = list(module.parameters(recurse=False))
-        frozen = own and not any(parameter.requires_grad for parameter in own)
-        if frozen or (frozen_statistics and isinstance(module, nn.BatchNorm2d)):
+        if _is_frozen(module) or (frozen_statistics and isinstance(module, nn.BatchNorm2d)):
             module.eval()
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    """Whether a module has parameters of its own, and none of them learns."""
+    own = list(module.parameters(recurse=False))
+    return bool(own) and not any(parameter.requires_grad for parameter in own)
 
 
 def _step(fabric: "Fabric", optimiser: Optimizer, loss: Tensor) -> float:
@@ -138,11 +156,12 @@ def _step(fabric: "Fabric", optimiser: Optimizer, loss: Tensor) -> float:
 def loss_of(
     logits_NKHW: Tensor, batch: Batch | FeatureBatch, recipe: Recipe, iteration: int
 ) -> Tensor:
-    """The recipe's loss of a batch, in an iteration counted from 0."""
+    """Return the recipe's loss of a batch; iterations are counted from 0."""
+    left = max(0.0, 1 - 2 * iteration / recipe.iterations)  # 0 from half-time on
     return organ_loss(
         logits_NKHW,
         batch.organs_NKHW,
         batch.known_NK,
         dice_weight=recipe.dice_weight,
-        inside_weight=recipe.inside_weight * max(0.0, 1 - 2 * iteration / recipe.iterations),
+        inside_weight=recipe.inside_weight * left,
     )

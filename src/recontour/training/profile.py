@@ -1,10 +1,11 @@
-"""What an iteration's time goes into, measured on a copy of the network."""
+"""Where an iteration's time goes, measured on a copy of the network."""
 
 import time
 from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from recontour.network import Network
 from recontour.training.batches import Batch
@@ -16,19 +17,22 @@ REPEATS = 3
 
 @dataclass(frozen=True, slots=True)
 class StepSeconds:
-    """The fastest of a few repeats."""
+    """An iteration's time: the fastest of a few repeats.
+
+    head: the part in the CAC, the SPP, the interpolation, the loss and the optimiser.
+    """
 
     whole: float
-    head: float  # of which in the CAC, the SPP, the interpolation, the loss and the optimiser
+    head: float
 
     @property
     def trunk(self) -> float:
-        """Of which in Conv1 to Conv4, forwards and, as far as they learn, backwards."""
+        """The part in Conv1 to Conv4: forward and, as far as they learn, backward."""
         return max(0.0, self.whole - self.head)
 
 
 def time_step(network: Network, batch: Batch, recipe: Recipe) -> StepSeconds:
-    """Time an iteration with this batch, and the same with the trunk's features given."""
+    """Time an iteration with a batch, and the same with the trunk's features given."""
     copy = deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     set_training_mode(copy, frozen_statistics=recipe.frozen_statistics)
     optimiser = optimiser_of(copy, recipe)
@@ -38,17 +42,19 @@ def time_step(network: Network, batch: Batch, recipe: Recipe) -> StepSeconds:
     with torch.no_grad():
         kept = copy.features(ct_N1HW)
 
-    def seconds(*, head_only: bool) -> float:
+    def seconds(given: Tensor | None) -> float:
+        """Time one iteration. given: the trunk's features; None: the trunk computes them."""
         began = time.perf_counter()
-        features = kept if head_only else copy.features(ct_N1HW)
+        features = copy.features(ct_N1HW) if given is None else given
         logits_NKHW = copy.logits(features, ct_N1HW.shape[-2:])
         optimiser.zero_grad(set_to_none=True)
         loss_of(logits_NKHW, batch, recipe, 0).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if device.type == "cuda":
-            torch.cuda.synchronize()  # what was asked for is done
+            torch.cuda.synchronize()  # until the device has done what it was asked for
         return time.perf_counter() - began
 
-    seconds(head_only=False)  # the first one allocates
-    whole, head = (min(seconds(head_only=only) for _ in range(REPEATS)) for only in (False, True))
+    seconds(None)  # the first one allocates
+    whole = min(seconds(None) for _ in range(REPEATS))
+    head = min(seconds(kept) for _ in range(REPEATS))
     return StepSeconds(whole, min(whole, head))

@@ -1,6 +1,6 @@
-"""A run that survives:
+"""A run that survives interruptions, on any accelerator.
 
-checkpoints, resuming to the bit, TensorBoard logs, whatever accelerator there is.
+It keeps checkpoints, resumes to the bit, and logs for TensorBoard.
 """
 
 import io
@@ -19,27 +19,37 @@ from torch.optim import Optimizer
 
 from recontour.errors import FaultError, RecontourError, ResumeError, SettingsError
 from recontour.files import output_error, write_bytes
+from recontour.findings import Finding, log_finding
 from recontour.network import Network
 from recontour.processes import FolderInUse, HeldError, cores, held
 from recontour.syncing import make_folders
 from recontour.training import checkpoint
 from recontour.training.batches import Batches
 from recontour.training.features import for_learning
+from recontour.training.findings import (
+    DamagedCheckpoint,
+    Diverged,
+    IterationsLost,
+    NothingToResume,
+    OtherRun,
+    Resuming,
+    UnfinishedRun,
+)
 from recontour.training.log import ScalarLog
 from recontour.training.loop import Position, Step, learn, optimiser_of
 
-if TYPE_CHECKING:  # two seconds, which contouring need not wait
+if TYPE_CHECKING:  # it takes two seconds to import, which contouring need not wait for
     from lightning_fabric import Fabric
 
+log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 60.0
 LOG_EVERY = 10  # iterations
+MOST_HELPERS = 8  # processes that prepare batches for a GPU
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run keeps its checkpoint and a frozen trunk's features while it lasts, and its logs
-    for good.
-    """
+    """Where a run keeps its checkpoint and features while it lasts, and its logs for good."""
 
     path: Path
 
@@ -50,62 +60,60 @@ class RunFolder:
 
     @property
     def features(self) -> Path:
-        """What a frozen trunk makes of the slices;
-
-        gone when the run ends in whatever way but a kill.
-        """
+        """A frozen trunk's features. Only a kill leaves this file behind."""
         return self.path / "features.bin"
 
     def close(self) -> None:
-        """Forget the checkpoint, and what a kill left of one: the run's result is written."""
+        """Remove the checkpoint, and what a kill left of one, once the run's result is written."""
         for path in (self.checkpoint, self.path / "lock", *self.path.glob(".*.partial")):
             path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What a run may use:
+    """What a run may use; by default all devices of the best accelerator.
 
-    all devices of the best accelerator, with mixed precision where it helps, unless told.
+    accelerator: "cpu", "cuda" and so on. devices: how many.
+    precision: Lightning's word, such as "32-true", "bf16-mixed" or "16-mixed"; None: the best that
+        the accelerator offers.
+    deterministic: the same bits again on the same GPU, at some cost in speed; a CPU gives them in
+        any case.
     """
 
-    accelerator: str = "auto"  # "cpu", "cuda", ...
+    accelerator: str = "auto"
     devices: int | str = "auto"
-    # Lightning's word: "32-true", "bf16-mixed", "16-mixed"; None: what the accelerator does best
     precision: Any = None
-    deterministic: bool = (
-        False  # the same bits on the same GPU again, for some speed; a CPU gives them anyway
-    )
+    deterministic: bool = False
 
     def fabric(self) -> "Fabric":
-        """Lightning's handle on it."""
+        """Return Lightning's handle on it."""
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-        best: Any = "32-true"
-        if torch.cuda.is_available() and self.accelerator != "cpu":
-            best = (
-                "bf16-mixed"
-                if torch.cuda.is_bf16_supported(including_emulation=False)
-                else "16-mixed"
-            )
+        # Without this environment Fabric looks for Slurm and others, and warns or fails if it finds
+        # one.
+        environment = LightningEnvironment()
         return Fabric(
             accelerator=self.accelerator,
             devices=self.devices,
-            precision=self.precision or best,
-            plugins=[
-                LightningEnvironment()
-            ],  # else it looks for Slurm and others, and warns or fails where it finds one
+            precision=self.precision or self._best_precision(),
+            plugins=[environment],
         )
+
+    def _best_precision(self) -> Any:
+        if self.accelerator == "cpu" or not torch.cuda.is_available():
+            return "32-true"
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16-mixed"
+        return "16-mixed"
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
-        """Let PyTorch choose deterministic kernels alone, if that is wanted, until the run ends."""
+        """Make PyTorch choose only deterministic kernels during the run, if that is wanted."""
         before = torch.are_deterministic_algorithms_enabled()
         if self.deterministic:
-            os.environ.setdefault(
-                "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-            )  # cuBLAS asks for it, before its first call
+            # cuBLAS wants this before its first call.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         try:
             yield
@@ -132,8 +140,8 @@ def run(
 
     identity: everything that makes this run what it is, as JSON; a checkpoint of another run is
         refused.
-    resume: go on from the folder's checkpoint; without one, start at the beginning.
-    On a CPU a run that was killed and resumed ends in the same bits as one that was not.
+    resume: go on from the folder's checkpoint; if there is none, start at the beginning.
+    On a CPU, a run that was killed and resumed ends in the same bits as one that was not.
     Raises: ResumeError, SettingsError, FaultError.
     """
     fabric = hardware.fabric()
@@ -147,69 +155,74 @@ def run(
         state = _read_checkpoint(folder, identity, batches.recipe.iterations, resume=resume)
         done = state["done"] if state else 0
         if resume and first:
-            goes_on, anew = (
-                f"going on from iteration {done}",
-                f"no checkpoint in {folder.path} yet: starting anew",
-            )
-            logging.getLogger(__name__).info(goes_on if state else anew)
+            log_finding(log, logging.INFO, _resuming(folder, done))
         batches.rank = fabric.global_rank
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         optimiser = optimiser_of(network, batches.recipe)
         wrapped, optimiser = fabric.setup(network, optimiser)
         if state:
-            with _damage_told(folder):
+            with _refusing_damage(folder):
                 checkpoint.restore(state, network, optimiser)
         for method in ("features", "logits"):
             wrapped.mark_forward_method(method)
-        lessons = for_learning(
-            network, batches, folder.features if fabric.world_size == 1 else None
-        )
-        workers = 1 if fabric.device.type == "cpu" else min(8, cores())
-
+        alone = fabric.world_size == 1
+        lessons = for_learning(network, batches, folder.features if alone else None)
         position = Position(done)
-        keeper = (
-            _Keeper(folder, network, optimiser, identity, position, checkpoint_seconds)
-            if first
-            else None
-        )
-        steps = learn(fabric, wrapped, optimiser, lessons, position, workers=workers)
-        with (
-            closing(steps),
-            closing(ScalarLog(folder.path / "tensorboard", done))
-            if first
-            else nullcontext() as log,
-        ):
-            try:
-                for step in steps:
-                    _refuse_diverged(step, folder)
-                    if log and step.iteration % LOG_EVERY == 0:
-                        log.write(
-                            step.iteration, {"loss": step.loss, "learning rate": step.learning_rate}
-                        )
-                    if keeper:
-                        keeper.keep_in_time(last=step.iteration == batches.recipe.iterations)
-                    yield step
-                    position.unbroken.heed()
-            except (KeyboardInterrupt, GeneratorExit):
-                if keeper:
-                    keeper.keep_what_there_is()
-                raise
+        steps = learn(fabric, wrapped, optimiser, lessons, position, workers=_helpers(fabric))
+        with closing(steps):
+            if first:
+                keeper = _Keeper(folder, network, optimiser, identity, position, checkpoint_seconds)
+                yield from _recorded(steps, keeper, batches.recipe.iterations)
+            else:
+                yield from _followed(steps, folder, position)
+
+
+def _helpers(fabric: "Fabric") -> int:
+    """Return how many processes prepare batches."""
+    return 1 if fabric.device.type == "cpu" else min(MOST_HELPERS, cores())
+
+
+def _resuming(folder: RunFolder, done: int) -> Finding:
+    if done:
+        return Resuming(iterations_done=done)
+    return NothingToResume(path=folder.path)
+
+
+def _recorded(steps: Iterator[Step], keeper: "_Keeper", iterations: int) -> Generator[Step]:
+    """Yield the steps of the first process, which writes logs and checkpoints."""
+    folder, position = keeper.folder, keeper.position
+    with closing(ScalarLog(folder.path / "tensorboard", position.done)) as scalars:
+        try:
+            for step in steps:
+                _refuse_diverged(step, folder)
+                if step.iteration % LOG_EVERY == 0:
+                    values = {"loss": step.loss, "learning rate": step.learning_rate}
+                    scalars.write(step.iteration, values)
+                keeper.keep_in_time(last=step.iteration == iterations)
+                yield step
+                position.unbroken.heed()
+        except (KeyboardInterrupt, GeneratorExit):
+            keeper.keep_what_there_is()
+            raise
+
+
+def _followed(steps: Iterator[Step], folder: RunFolder, position: Position) -> Generator[Step]:
+    """Yield the steps of a process that trains with the first one."""
+    for step in steps:
+        _refuse_diverged(step, folder)
+        yield step
+        position.unbroken.heed()
 
 
 def _refuse_diverged(step: Step, folder: RunFolder) -> None:
     if not math.isfinite(step.loss):
-        raise FaultError(
-            f"training diverged: the loss of iteration {step.iteration} is {step.loss}. No model was "
-            f"written; delete {folder.path}, which leads there again, and take another seed (--seed, or a "
-            "study's seeds)"
-        )
+        loss = str(step.loss)
+        raise FaultError(Diverged(path=folder.path, iteration=step.iteration, loss=loss))
 
 
 @contextmanager
 def _held(folder: RunFolder) -> Iterator[None]:
-    """Keep other processes out of the folder for as long as this one trains there, and no longer,
-    even if killed.
-    """
+    """Keep other processes out of the folder while this one trains there, even if it is killed."""
     try:
         make_folders(folder.path)
         with held(folder.path / "lock"):
@@ -222,7 +235,7 @@ def _held(folder: RunFolder) -> Iterator[None]:
 
 @contextmanager
 def _gone_at_the_end(path: Path) -> Iterator[None]:
-    """A file that is of use to this run alone, and that a kill may have left."""
+    """Remove a file that serves only this run, also one that a kill has left."""
     path.unlink(missing_ok=True)
     try:
         yield
@@ -232,30 +245,31 @@ def _gone_at_the_end(path: Path) -> Iterator[None]:
 
 @dataclass
 class _Keeper:
-    """Keeps a run's checkpoint."""
+    """Keeps a run's checkpoint. seconds: between two of them."""
 
     folder: RunFolder
     network: Network
     optimiser: Optimizer
     identity: Mapping[str, Any]
     position: Position
-    seconds: float  # between two of them
+    seconds: float
 
     def __post_init__(self) -> None:
-        self._kept, self._at = self.position.done, time.monotonic()
+        self._kept = self.position.done
+        self._kept_at = time.monotonic()
 
     def keep_in_time(self, *, last: bool) -> None:
-        """Keep where the run is, if it is time or the run's end.
+        """Keep a checkpoint if it is time, or the run's end.
 
         Raises: OutputError, FaultError.
         """
-        if last or time.monotonic() - self._at >= self.seconds:
+        if last or time.monotonic() - self._kept_at >= self.seconds:
             self._keep()
 
     def keep_what_there_is(self) -> None:
-        """Keep where a run is that is broken off;
+        """Keep a checkpoint of a run that is interrupted.
 
-        where that fails, the last checkpoint stays, and that is said.
+        If that fails, the last one stays, and a warning says how much is lost.
         """
         if self.position.unbroken.broken or self.position.done == self._kept:
             return
@@ -263,7 +277,9 @@ class _Keeper:
             self._keep()
         except RecontourError as error:
             lost = self.position.done - self._kept
-            logging.getLogger(__name__).warning(f"the last {lost} iterations are lost: {error}")
+            why = error.finding
+            finding = IterationsLost(path=why.path, iterations=lost, why=why)
+            log_finding(log, logging.WARNING, finding)
 
     def _keep(self) -> None:
         """Replace the checkpoint whole: a kill at any moment leaves the old or the new one."""
@@ -276,37 +292,33 @@ class _Keeper:
         content = io.BytesIO()
         torch.save(state, content)
         write_bytes(self.folder.checkpoint, content.getbuffer(), replace=True)
-        self._kept, self._at = self.position.done, time.monotonic()
+        self._kept = self.position.done
+        self._kept_at = time.monotonic()
 
 
 def _read_checkpoint(
     folder: RunFolder, identity: Mapping[str, Any], iterations: int, *, resume: bool
 ) -> dict[str, Any] | None:
+    """Return the folder's checkpoint, or None. Raises: SettingsError, ResumeError."""
     if not folder.checkpoint.exists():
         return None
     if not resume:
-        raise SettingsError(
-            f"{folder.path} holds an unfinished run; go on with --resume, or delete that folder"
-        )
-    with _damage_told(folder):
+        raise SettingsError(UnfinishedRun(path=folder.path))
+    with _refusing_damage(folder):
         state = checkpoint.read(folder.checkpoint)
     before = state["identity"]
     if before != dict(identity):
-        changed = sorted(name for name in identity if before.get(name) != identity[name])
-        raise ResumeError(
-            f"{folder.path} is a run that differs in {', '.join(changed) or 'its settings'}; "
-            "repeat the command as it was, or delete that folder to start anew"
-        )
-    with _damage_told(folder):
+        changed = [name for name in sorted(identity) if before.get(name) != identity[name]]
+        raise ResumeError(OtherRun(path=folder.path, changed=tuple(changed)))
+    with _refusing_damage(folder):
         checkpoint.refuse_beyond(state, iterations)
     return state
 
 
 @contextmanager
-def _damage_told(folder: RunFolder) -> Iterator[None]:
+def _refusing_damage(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except checkpoint.DamagedError as error:
-        raise ResumeError(
-            f"{folder.checkpoint} is damaged ({error}); delete {folder.path} and start again"
-        ) from error
+        finding = DamagedCheckpoint(path=folder.checkpoint, flaw=error.flaw, weight=error.weight)
+        raise ResumeError(finding) from error

@@ -1,0 +1,289 @@
+"""What can be found before, during and after a training."""
+
+import signal
+from dataclasses import dataclass
+from enum import Enum
+
+from recontour.files import system_words
+from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.wording import plural, shown, size_in_words
+
+RESUME = "then repeat with --resume"
+
+
+# Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownChoice(Finding):
+    """A setting has a value that recontour does not know. setting: such as "preset"."""
+
+    setting: FitToStore[str]
+    value: ScreenOnly[str]
+    known: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Repeat the value."""
+        return f"unknown {self.setting} {shown(self.value)}"
+
+    def remedy(self) -> str:
+        """List the known ones."""
+        return f"choose {' or '.join(self.known)}"
+
+
+# The run's folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedRun(Finding):
+    """A run's folder holds a checkpoint, and nobody asked to resume it."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "an unfinished run is in this folder"
+
+    def remedy(self) -> str:
+        """Say how to resume it, or to begin another."""
+        return "go on with --resume, or delete the folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherRun(Finding):
+    """A checkpoint belongs to another run. changed: the names of the settings that differ."""
+
+    changed: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name what differs."""
+        return f"the run in this folder differs in {', '.join(self.changed) or 'its settings'}"
+
+    def remedy(self) -> str:
+        """Say how to resume it, or to begin another."""
+        return "repeat the command as it was, or delete the folder to start again"
+
+
+class Flaw(Enum):
+    """What is wrong with a checkpoint."""
+
+    COMPRESSED = "its parts are compressed"
+    NOT_READABLE = "PyTorch cannot read it"
+    PARTS_MISSING = "parts of it are missing"
+    IDENTITY = "it does not say which run it is"
+    ITERATIONS = "the number of iterations is impossible"
+    OTHER_WEIGHTS = "the weights do not fit the network"
+    NO_OPTIMISER_STATE = "the optimiser's state is missing"
+    OTHER_PARAMETERS = "the optimiser has other parameters"
+    OTHER_OPTIMISER = "it comes from another optimiser"
+    OTHER_MOMENTS = "the optimiser's moments do not fit the network"
+    OTHER_STEPS = "the optimiser's steps are not the iterations done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedCheckpoint(Finding):
+    """No run has written this checkpoint. weight: the first one that does not fit, by its name."""
+
+    flaw: Flaw
+    weight: FitToStore[str | None] = None
+
+    def sentence(self) -> str:
+        """Say what is wrong with it."""
+        why = f"{self.flaw.value}: {self.weight}" if self.weight else self.flaw.value
+        return f"the checkpoint is damaged ({why})"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "delete its folder and start again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resuming(Finding):
+    """A run goes on from its checkpoint."""
+
+    iterations_done: int
+
+    def sentence(self) -> str:
+        """Say where."""
+        return f"going on from iteration {self.iterations_done}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingToResume(Finding):
+    """A run should be resumed, and has no checkpoint yet."""
+
+    def sentence(self) -> str:
+        """Say what happens instead."""
+        return "no checkpoint yet; starting from the first iteration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterationsLost(Finding):
+    """A run was interrupted, and its last iterations could not be saved."""
+
+    iterations: int
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say how many, and why."""
+        lost = plural(self.iterations, "iteration")
+        return f"the last {lost} could not be saved: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        """Say what helps against the cause."""
+        return self.why.remedy()
+
+
+# Learning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diverged(Finding):
+    """A loss is not finite. loss: as Python prints it, such as "nan"."""
+
+    iteration: int
+    loss: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Say when."""
+        where = f"the loss of iteration {self.iteration} is {self.loss}"
+        return f"training diverged: {where}; no model was written"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "delete this folder and choose another seed (--seed, or the study's seeds)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachingFeatures(Finding):
+    """A file in this folder will keep the frozen layers' features during the training."""
+
+    most_bytes: int
+    free_bytes: int
+
+    def sentence(self) -> str:
+        """Say how large the file may become."""
+        most, free = size_in_words(self.most_bytes), size_in_words(self.free_bytes)
+        return f"caching up to {most} of the frozen layers' features; {free} are free"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoRoomForFeatures(Finding):
+    """The disk is too full to cache the frozen layers' features in this folder."""
+
+    most_bytes: int
+    free_bytes: int
+
+    def sentence(self) -> str:
+        """Say how much is needed, and what happens instead."""
+        most, free = size_in_words(self.most_bytes), size_in_words(self.free_bytes)
+        return (
+            "the frozen layers' features are computed again in each iteration: "
+            f"caching them takes {most}, and at most half of the {free} that are free is used"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesNotShared(Finding):
+    """Several processes train together, and none caches the frozen layers' features."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return (
+            "the frozen layers' features are computed again in each iteration, "
+            "because several processes train together"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkRetrains(Finding):
+    """There are no features to cache, since the trunk is not frozen."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "no features are cached, because layers before Conv5 retrain too"
+
+
+# Batches from other processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoHelper(Finding):
+    """No process could be started to prepare batches. number: errno."""
+
+    number: int | None
+
+    def sentence(self) -> str:
+        """Say why, and what happens instead."""
+        return (
+            f"no process could be started to prepare batches ({system_words(self.number)}); "
+            "this process prepares them, and training takes longer"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoBatchInTime(Finding):
+    """No batch came, although its process lives."""
+
+    minutes: float
+
+    def sentence(self) -> str:
+        """Say for how long, and what it means."""
+        return (
+            f"no batch was prepared within {self.minutes:.0f} minutes: "
+            "the cohort's disk or share does not answer"
+        )
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return f"check the disk or share, {RESUME}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelperKilled(Finding):
+    """The system killed a process that prepared batches."""
+
+    def sentence(self) -> str:
+        """Give the usual reason."""
+        return "the system killed a process that prepares batches: probably the memory is full"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return f"close other programs, or choose a smaller --preset, {RESUME}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOff(Finding):
+    """A case's file ended, or its disk failed, while a process read it."""
+
+    def sentence(self) -> str:
+        """Say what may have happened."""
+        what = "it" if self.path else "a file of the cohort"
+        return (
+            f"{what} could not be read to its end during the training: "
+            "it was cut off or replaced, or its disk or share failed"
+        )
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return f"check the file and the disk, {RESUME}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelperEnded(Finding):
+    """A process that prepared batches ended too early. exit_code: below 0, minus a signal."""
+
+    exit_code: int | None
+
+    def sentence(self) -> str:
+        """Say how it ended."""
+        return f"a process that prepares batches ended early ({self.ending})"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "repeat with --resume, and report it if it happens again"
+
+    @property
+    def ending(self) -> str:
+        """The signal or exit code."""
+        if self.exit_code is not None and self.exit_code < 0:
+            return f"signal {signal.Signals(-self.exit_code).name}"
+        return f"exit code {self.exit_code}"
