@@ -45,8 +45,8 @@ def weights(state: State) -> State:
     return kept
 
 
-def of_parameters(state: State) -> State:
-    kept: State = state["optimiser"]["state"]
+def of_parameters(state: State) -> dict[int, Any]:
+    kept: dict[int, Any] = state["optimiser"]["state"]
     return kept
 
 

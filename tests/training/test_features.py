@@ -176,19 +176,17 @@ def test_whether_features_are_cached_is_reported_with_numbers(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(FeatureStore, "record_bytes", 10**8)
     monkeypatch.setattr(FeatureStore, "create", lambda _: None)
-    for free in (3.3, 3.1):  # of 36 views, 16 are drawn at most: 1.6 GB
-        monkeypatch.setattr(
-            "shutil.disk_usage", lambda _, free=free: SimpleNamespace(free=free * 1e9)
-        )
+    most, enough, too_little = 1_600_000_000, 3_300_000_000, 3_100_000_000
+    for free in (enough, too_little):  # of 36 views, 16 are drawn at most
+        monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: SimpleNamespace(free=free))
         for_learning(frozen(), batches_of(north), tmp_path / "features.bin")
     for_learning(frozen(), batches_of(north), None)
     second = batches_of(north)
     second.rank = 1
     for_learning(frozen(), second, None)
     cached, no_room, together = (record.finding for record in caplog.records)  # type: ignore[attr-defined]
-    gigabyte, most = 10**9, 16 * 10**8
-    assert cached == CachingFeatures(path=tmp_path, most_bytes=most, free_bytes=3.3 * gigabyte)
-    assert no_room == NoRoomForFeatures(path=tmp_path, most_bytes=most, free_bytes=3.1 * gigabyte)
+    assert cached == CachingFeatures(path=tmp_path, most_bytes=most, free_bytes=enough)
+    assert no_room == NoRoomForFeatures(path=tmp_path, most_bytes=most, free_bytes=too_little)
     assert together == FeaturesNotShared()
     assert "caching up to 1.6 GB" in words(cached)
     assert str(tmp_path) not in caplog.text
