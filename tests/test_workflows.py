@@ -43,6 +43,7 @@ from recontour.geometry import Grid, rasterise
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.model_file import sha256_of
+from recontour.training.findings import NothingToResume
 from recontour.workflows import adapt, contour, evaluate, train
 
 
@@ -368,7 +369,8 @@ def test_a_run_says_where_it_goes_on(
     caplog.set_level("INFO", "recontour")
     with pytest.raises(KeyboardInterrupt):
         train(north.path, tmp_path / "m", iterations=1, resume=True, progress=_interrupt)
-    assert f"no checkpoint in {tmp_path / 'm.run'} yet: starting anew" in caplog.text
+    found = [getattr(record, "finding", None) for record in caplog.records]
+    assert NothingToResume(path=tmp_path / "m.run") in found
     train(north.path, tmp_path / "m", iterations=1, resume=True)
     assert "going on from iteration 1" in caplog.text
 
