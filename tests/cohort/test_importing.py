@@ -436,11 +436,11 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(
     for part in (
         "no organ/rs.dcm: no known organ",
         "gap/ct: (file): no slice between z = 3.0 and 9.0 mm",
-        "cut/ct: (file): cut off",
+        "cut/ct: (file): the file is cut off",
         "frame/ct: (file): drawn in another frame of reference",
         "two/ct: (file) and (file) differ in PatientID; give the files of one patient",
         "lonely: no structure set references this CT",
-        "letter.dcm: no DICOM file",
+        "letter.dcm: not a DICOM file",
     ):
         assert part in told, (part, told)
     assert len(report.left_out) == 7
@@ -518,7 +518,7 @@ def test_what_is_left_out_of_one_folder_can_be_told_apart(
     report = import_archive(read_archive(flat), cohort)
     assert {found.where.name for found in report.left_out} == {"gap CT0001.dcm", "tie CT0001.dcm"}
     (tie,) = (found for found in report.left_out if found.where.name.startswith("tie"))
-    assert tie.why == f"{tie.reason}: {flat / 'tie again.dcm'}, {flat / 'tie rs.dcm'}"
+    assert f"{flat / 'tie again.dcm'}, {flat / 'tie rs.dcm'}; keep the one that counts" in tie.why
     tell.imported(report, cohort)
     shown = capsys.readouterr().out
     listed = rows(cohort.path / "left_out.csv")
@@ -640,8 +640,8 @@ def test_what_is_left_out_stays_listed_until_it_is_imported(tmp_path: Path, coho
     report = import_archive(read_archive(tmp_path / "a"), cohort)
     assert (len(report.added), len(report.already_there), report.left_out) == (1, 1, ())
     assert sorted(row["reason"].split(" (")[0] for row in rows(cohort.path / "left_out.csv")) == [
-        "no DICOM file",
         "no structure set references this CT series",
+        "not a DICOM file",
     ]
 
 
@@ -832,9 +832,9 @@ def test_an_archive_without_ct_is_refused_and_no_cohort_made(tmp_path: Path) -> 
     with pytest.raises(NoSeriesError, match="no CT series in it;"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
     (tmp_path / "dicom" / "letter.dcm").write_text("Dear colleague")
-    with pytest.raises(NoSeriesError, match=r"no CT series in it \(1 unreadable: no DICOM file"):
+    with pytest.raises(NoSeriesError, match=r"no CT series in it \(1 unreadable: not a DICOM file"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
-    with pytest.raises(NoSeriesError, match="there is none"):
+    with pytest.raises(NoSeriesError, match="not found; a folder of DICOM files is expected"):
         import_dicom(tmp_path / "nowhere", tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

@@ -21,7 +21,23 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
+from recontour.dicom.findings import (
+    CannotRead,
+    CtAbsent,
+    DraftContours,
+    EquallyNew,
+    NewestTaken,
+    NoDicomFile,
+    NoSeriesUid,
+    NoStructureSet,
+    OtherPatientId,
+    RejectedStructureSet,
+    RtstructPreferred,
+    SharedStructureSetUid,
+    TruncatedDicom,
+)
 from recontour.errors import FaultError, NoSeriesError
+from recontour.findings import stored_words, words
 
 
 def patient(folder: Path, seed: str) -> Path:
@@ -125,13 +141,18 @@ def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Pat
         edit(tmp_path / name, drawn)
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "new"
-    assert pair.note == "the newest of 3 structure sets was taken"
+    assert pair.notes == (NewestTaken(count=3),)
     edit(tmp_path / "old", lambda dataset: setattr(dataset, "StructureSetTime", "160000"))
     archive = read_archive(tmp_path)
     assert not archive.pairs
     (left,) = archive.left_out
-    assert left.reason == "3 structure sets on one CT, none the newest; keep the one that counts"
-    assert left.why == f"{left.reason}: {tmp_path / 'new'}, {tmp_path / 'old'}"
+    rivals = (tmp_path / "new", tmp_path / "old")
+    ct = tmp_path / "ct"
+    assert left.finding == EquallyNew(path=ct, count=3, share_uid=False, rivals=rivals)
+    assert words(left.finding) == (
+        f"{ct}: 3 structure sets reference one CT, and the newest share their date, time: "
+        f"{rivals[0]}, {rivals[1]}; keep the one that counts"
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,7 +166,7 @@ def test_a_structure_set_under_another_patient_id_is_told_without_it(
     edit(tmp_path / "ct", lambda image: setattr(image, "PatientID", of_ct))
     edit(path, lambda data: setattr(data, "PatientID", of_drawn))
     (pair,) = read_archive(tmp_path).pairs
-    assert pair.note == ("its structure set is under another PatientID than its CT" if told else "")
+    assert pair.notes == ((OtherPatientId(was_taken=True),) if told else ())
 
 
 @pytest.mark.parametrize(
@@ -186,16 +207,12 @@ def test_a_rejected_structure_set_is_taken_last_and_told(tmp_path: Path) -> None
 
         edit(tmp_path / name, judged)
     (pair,) = read_archive(tmp_path).pairs
-    assert (pair.structure_set.path.name, pair.note) == (
-        "old",
-        "a structure set that its reviewer rejected was not taken",
-    )
+    assert pair.structure_set.path.name == "old"
+    assert pair.notes == (RejectedStructureSet(was_taken=False),)
     (tmp_path / "old").unlink()
     (pair,) = read_archive(tmp_path).pairs
-    assert (pair.structure_set.path.name, pair.note) == (
-        "new",
-        "its structure set was rejected by its reviewer (ApprovalStatus)",
-    )
+    assert pair.structure_set.path.name == "new"
+    assert pair.notes == (RejectedStructureSet(was_taken=True),)
 
 
 def test_two_versions_under_one_uid_are_two(tmp_path: Path) -> None:
@@ -208,11 +225,8 @@ def test_two_versions_under_one_uid_are_two(tmp_path: Path) -> None:
 
         edit(tmp_path / name, drawn)
     (pair,) = read_archive(tmp_path).pairs
-    assert (pair.structure_set.path.name, pair.note) == (
-        "b",
-        "the newest of 2 structure sets was taken; another structure set has the same SOPInstanceUID as the one taken, "
-        "and other content",
-    )
+    assert pair.structure_set.path.name == "b"
+    assert pair.notes == (NewestTaken(count=2), SharedStructureSetUid())
 
 
 def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:
@@ -221,18 +235,18 @@ def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:
     structures = read_structure_set(tmp_path / "clinic.dcm", scan)
     write_structure_set(tmp_path / "draft.dcm", structures, scan, Authorship("north (compact)"))
     (pair,) = read_archive(tmp_path).pairs
-    not_taken = "contours as recontour wrote them are there, too, and were not taken"
-    assert (pair.structure_set.path.name, pair.note) == ("clinic.dcm", not_taken)
+    assert pair.structure_set.path.name == "clinic.dcm"
+    assert pair.notes == (DraftContours(was_taken=False),)
     (tmp_path / "clinic.dcm").unlink()
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "draft.dcm"
-    assert "contours are recontour's own" in pair.note
+    assert pair.notes == (DraftContours(was_taken=True),)
     edit(
         tmp_path / "draft.dcm",
         lambda dataset: setattr(dataset, "Manufacturer", "a planning system"),
     )
     (pair,) = read_archive(tmp_path).pairs
-    assert pair.note == ""
+    assert pair.notes == ()
 
 
 def test_a_draft_is_known_as_a_segmentation_too_and_gives_way_to_a_person_s(tmp_path: Path) -> None:
@@ -241,7 +255,7 @@ def test_a_draft_is_known_as_a_segmentation_too_and_gives_way_to_a_person_s(tmp_
         tmp_path / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("north (compact)")
     )
     (pair,) = read_archive(tmp_path).pairs
-    assert "contours are recontour's own" in pair.note
+    assert pair.notes == (DraftContours(was_taken=True),)
     make_structure_set(tmp_path / "clinic.dcm", scan)
     structures = read_structure_set(tmp_path / "clinic.dcm", scan)
     (tmp_path / "clinic.dcm").unlink()
@@ -251,7 +265,7 @@ def test_a_draft_is_known_as_a_segmentation_too_and_gives_way_to_a_person_s(tmp_
     edit(tmp_path / "seg.dcm", lambda dataset: setattr(dataset, "Manufacturer", "a person's tool"))
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "seg.dcm"
-    assert pair.note == "contours as recontour wrote them are there, too, and were not taken"
+    assert pair.notes == (DraftContours(was_taken=False),)
 
 
 def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None:
@@ -261,9 +275,10 @@ def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None
         file.unlink()
     archive = read_archive(tmp_path)
     assert not archive.pairs
-    assert {found.path: found.reason.split(";")[0] for found in archive.left_out} == {
-        orphan: "its CT series is not here",
-        tmp_path / "lonely": "no structure set references this CT series",
+    lonely = tmp_path / "lonely"
+    assert {found.path: found.finding for found in archive.left_out} == {
+        orphan: CtAbsent(path=orphan, missing="series"),
+        lonely: NoStructureSet(path=lonely),
     }
 
 
@@ -300,11 +315,13 @@ def test_unreadable_files_are_listed_and_the_rest_is_read(tmp_path: Path) -> Non
     (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7")
     archive = read_archive(tmp_path)
     assert len(archive.pairs) == 1
-    told = {found.path.name: found.reason for found in archive.unreadable}
-    assert set(told) == {"empty.dcm", "letter.dcm", "cut"}
-    assert told["empty.dcm"] == "an empty file; copy or export it again, or remove it"
-    assert told["letter.dcm"].endswith("export it again or remove it")
-    assert not any(str(tmp_path) in found.reason for found in archive.unreadable)
+    told = {found.path.name: found.finding for found in archive.unreadable}
+    assert told == {
+        "empty.dcm": NoDicomFile(path=tmp_path / "empty.dcm", seen="empty"),
+        "letter.dcm": NoDicomFile(path=tmp_path / "letter.dcm", seen="no mark"),
+        "cut": TruncatedDicom(path=cut),
+    }
+    assert not any(str(tmp_path) in stored_words(found.finding) for found in archive.unreadable)
 
 
 def test_other_modalities_are_passed_over(tmp_path: Path) -> None:
@@ -325,7 +342,7 @@ def test_images_without_series_uid_are_left_out(tmp_path: Path) -> None:
     edit(tmp_path / "one" / "ct", lambda image: setattr(image, "SeriesInstanceUID", ""))
     archive = read_archive(tmp_path)
     assert not archive.pairs
-    assert any("without SeriesInstanceUID" in found.reason for found in archive.left_out)
+    assert any(isinstance(found.finding, NoSeriesUid) for found in archive.left_out)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -403,9 +420,14 @@ def test_a_folder_that_cannot_be_read_is_listed(
     )  # root, who runs tests in containers, may read everything
     archive = read_archive(tmp_path)
     assert len(archive.pairs) == 1
-    assert [(found.path, found.reason) for found in archive.unreadable] == [
-        (tmp_path / "shut", "cannot be read (Permission denied); check its permissions")
-    ]
+    (shut,) = archive.unreadable
+    assert (shut.path, shut.finding) == (
+        tmp_path / "shut",
+        CannotRead(path=tmp_path / "shut", number=errno.EACCES),
+    )
+    assert stored_words(shut.finding) == (
+        "cannot be read (Permission denied); check its permissions"
+    )
 
 
 def draw_segmentation(path: Path, scan: Scan, names: tuple[str, ...] = ("Brainstem",)) -> None:
@@ -428,15 +450,15 @@ def test_a_segmentation_belongs_to_the_ct_it_references(tmp_path: Path, how: str
     )
     assert pair.structure_set.is_segmentation
     assert pair.structure_set.names_patient("GTV zebedee")
-    assert pair.note == ""
+    assert pair.notes == ()
 
 
 def test_a_segmentation_without_a_ct_is_left_out(tmp_path: Path) -> None:
     draw_segmentation(tmp_path / "seg.dcm", make_scan(tmp_path / "ct"))
     shutil.rmtree(tmp_path / "ct")
     make_scan(tmp_path / "other", seed="b")
-    reasons = {found.path.name: found.reason for found in read_archive(tmp_path).left_out}
-    assert "its CT series is not here" in reasons["seg.dcm"]
+    reasons = {found.path.name: found.finding for found in read_archive(tmp_path).left_out}
+    assert reasons["seg.dcm"] == CtAbsent(path=tmp_path / "seg.dcm", missing="series")
 
 
 def test_an_rtstruct_goes_before_a_segmentation_however_old_it_is(tmp_path: Path) -> None:
@@ -446,7 +468,7 @@ def test_an_rtstruct_goes_before_a_segmentation_however_old_it_is(tmp_path: Path
     edit(tmp_path / "rs.dcm", lambda dataset: setattr(dataset, "StructureSetDate", "19990101"))
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "rs.dcm"
-    assert pair.note == "its RTSTRUCT was taken, not its SEG"
+    assert pair.notes == (RtstructPreferred(),)
 
 
 def test_the_newest_segmentation_is_taken(tmp_path: Path) -> None:
@@ -456,7 +478,7 @@ def test_the_newest_segmentation_is_taken(tmp_path: Path) -> None:
         edit(tmp_path / date, lambda dataset, date=date: setattr(dataset, "ContentDate", date))  # type: ignore[misc]
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "20200104"
-    assert pair.note == "the newest of 3 structure sets was taken"
+    assert pair.notes == (NewestTaken(count=3),)
 
 
 def test_a_link_to_nothing_is_listed_and_a_failing_disk_is_not_blamed_on_the_file(
@@ -468,10 +490,10 @@ def test_a_link_to_nothing_is_listed_and_a_failing_disk_is_not_blamed_on_the_fil
     archive = read_archive(tmp_path)
     assert len(archive.pairs) == 1
     assert {found.path.name for found in archive.unreadable} == {"astray.dcm", "round"}
-    assert all(
-        "is it a link to nothing? Copy it again, or remove it" in found.reason
-        for found in archive.unreadable
-    )
+    for found in archive.unreadable:
+        assert (
+            found.finding.remedy() == "if it is a broken link, remove it; otherwise copy it again"
+        )
 
     def fail(path: Path, *_: object) -> None:
         raise OSError(errno.EIO, "Input/output error", str(path))

@@ -27,12 +27,15 @@ from recontour.dicom import (
 )
 from recontour.dicom.copies import versions_of
 from recontour.dicom.deidentify import deidentify
-from recontour.errors import MixedSeriesError, NotDicomError
-
-PATIENTS = (
-    "images of two patients (PatientID) under one SOPInstanceUID; keep the files of one patient, or pseudonymise both "
-    "again, each with other UIDs"
+from recontour.dicom.findings import (
+    CopiesDiffer,
+    EquallyNew,
+    RejectedStructureSet,
+    SharedImageUid,
+    TruncatedDicom,
 )
+from recontour.errors import MixedSeriesError, NotDicomError
+from recontour.findings import words
 
 
 @pytest.fixture
@@ -109,7 +112,7 @@ def test_copies_count_once_however_they_are_encoded(
     change(archive / "two")
     found = read_archive(archive)
     (pair,) = found.pairs
-    assert (len(pair.series.files), pair.note) == (5, "")
+    assert (len(pair.series.files), pair.notes) == (5, ())
     assert not found.left_out
     assert not found.unreadable
     assert deidentify(archive, archive.with_name("out")).left_out == ()
@@ -124,9 +127,13 @@ def test_copies_that_differ_in_what_does_not_matter_are_noted(archive: Path) -> 
     edit(archive / "two" / "rs.dcm", lambda dataset: setattr(dataset, "OperatorsName", "someone"))
     (pair,) = read_archive(archive).pairs
     assert len(pair.series.files) == 5
-    assert pair.note == (
-        "copies of its images differ in InstitutionName, PatientName, which does not matter here; the first was taken; "
-        "copies of the structure set differ in OperatorsName, which does not matter here; the first was taken"
+    assert pair.notes == (
+        CopiesDiffer(what="images", differ_in=("InstitutionName", "PatientName")),
+        CopiesDiffer(what="structure set", differ_in=("OperatorsName",)),
+    )
+    assert words(pair.notes[0]) == (
+        "copies of the images differ in InstitutionName, PatientName, which does not matter here; "
+        "the first was taken"
     )
 
 
@@ -154,27 +161,31 @@ def test_another_image_under_one_uid_is_no_copy(
         recode(second, encoding)
     found = read_archive(archive)
     assert not found.pairs
-    rivals = archive / "one" / "ct" / "CT0003.dcm", second
-    assert [(one.path, one.why) for one in found.left_out] == [
-        (rival, f"images under one SOPInstanceUID that differ in {differ}; keep the files of one CT: "
-         f"{rivals[0]}, {rivals[1]}")
-        for rival in rivals
-    ]  # fmt: skip
-    with pytest.raises(
-        MixedSeriesError, match=f"CT0003.dcm and .*CT0003.dcm: images .* differ in {differ}"
-    ):
+    rivals = (archive / "one" / "ct" / "CT0003.dcm", second)
+    assert [(one.path, one.finding) for one in found.left_out] == [
+        (rival, SharedImageUid(path=rival, differ_in=(differ,), rivals=rivals)) for rival in rivals
+    ]
+    assert words(found.left_out[0].finding) == (
+        f"{rivals[0]}: images that share one SOPInstanceUID differ in {differ}: {rivals[1]}; "
+        "keep the files of one CT"
+    )
+    with pytest.raises(MixedSeriesError) as error:
         read_scan(archive)
+    assert error.value.finding == SharedImageUid(differ_in=(differ,), rivals=rivals)
 
 
 def test_two_patients_under_the_same_uids_are_both_told(archive: Path) -> None:
     edited(lambda dataset: setattr(dataset, "PatientID", "SOMEONE ELSE"))(archive / "two")
     found = read_archive(archive)
     assert not found.pairs
-    assert {(one.path, one.reason) for one in found.left_out} == {
-        (archive / folder / "ct" / "CT0001.dcm", PATIENTS) for folder in ("one", "two")
-    }
-    with pytest.raises(MixedSeriesError, match="images of two patients"):
+    rivals = tuple(archive / folder / "ct" / "CT0001.dcm" for folder in ("one", "two"))
+    assert [(one.path, one.finding) for one in found.left_out] == [
+        (rival, SharedImageUid(path=rival, rivals=rivals)) for rival in rivals
+    ]
+    assert "images of two patients" in found.left_out[0].finding.sentence()
+    with pytest.raises(MixedSeriesError) as error:
         read_scan(archive)
+    assert error.value.finding == SharedImageUid(rivals=rivals)
 
 
 def test_without_ids_two_patients_are_told_by_their_names(archive: Path) -> None:
@@ -184,9 +195,10 @@ def test_without_ids_two_patients_are_told_by_their_names(archive: Path) -> None
     edited(lambda dataset: setattr(dataset, "PatientName", "Someone^Else"))(archive / "two")
     found = read_archive(archive)
     assert not found.pairs
-    assert {one.reason for one in found.left_out} == {
-        "images under one SOPInstanceUID that differ in PatientName; keep the files of one CT"
-    }
+    assert len(found.left_out) == 2
+    for one in found.left_out:
+        assert isinstance(one.finding, SharedImageUid)
+        assert one.finding.differ_in == ("PatientName",)
 
 
 def redraw(dataset: Dataset) -> None:
@@ -216,17 +228,16 @@ def test_a_corrected_structure_set_under_the_same_uid_is_no_copy(
     found = read_archive(archive)
     assert not found.pairs
     (left,) = found.left_out
-    assert left.why == (
-        "2 structure sets on one CT, under one SOPInstanceUID, none the newest; keep the one that counts: "
-        f"{archive / 'one' / 'rs.dcm'}, {archive / 'two' / 'rs.dcm'}"
-    )
+    rivals = (archive / "one" / "rs.dcm", archive / "two" / "rs.dcm")
+    expected = EquallyNew(path=left.path, count=2, share_uid=True, rivals=rivals)
+    assert left.finding == expected
 
 
 def test_a_structure_set_rejected_under_the_same_uid_is_no_copy(archive: Path) -> None:
     edit(archive / "one" / "rs.dcm", lambda dataset: setattr(dataset, "ApprovalStatus", "REJECTED"))
     (pair,) = read_archive(archive).pairs
     assert pair.structure_set.path.parent.name == "two"
-    assert "a structure set that its reviewer rejected was not taken" in pair.note
+    assert RejectedStructureSet(was_taken=False) in pair.notes
 
 
 def test_another_segmentation_under_the_same_uid_is_no_copy(tmp_path: Path) -> None:
@@ -236,14 +247,16 @@ def test_another_segmentation_under_the_same_uid_is_no_copy(tmp_path: Path) -> N
     )
     shutil.copy(tmp_path / "a.dcm", tmp_path / "b.dcm")
     (pair,) = read_archive(tmp_path).pairs
-    assert pair.note == ""
+    assert pair.notes == ()
 
     def empty(dataset: Dataset) -> None:
         dataset.PixelData = bytes(len(dataset.PixelData))
 
     edit(tmp_path / "b.dcm", empty)
     (left,) = read_archive(tmp_path).left_out
-    assert left.reason.startswith("2 structure sets on one CT, under one SOPInstanceUID")
+    rivals = (tmp_path / "a.dcm", tmp_path / "b.dcm")
+    expected = EquallyNew(path=left.path, count=2, share_uid=True, rivals=rivals)
+    assert left.finding == expected
 
 
 @pytest.mark.parametrize("damaged", ["one", "two"])
@@ -258,9 +271,10 @@ def test_a_copy_that_is_cut_off_does_not_stand_in_for_the_whole_one(
     assert pair.structure_set.path.parent.name != damaged
     assert len(pair.series.files) == 5
     assert read_series(pair.series.files).grid.shape == (5, 6, 8)
-    assert {(one.path, one.reason) for one in found.unreadable} == {
-        (archive / damaged / name, "cut off; copy or export the file again")
-        for name in ("ct/CT0003.dcm", "rs.dcm")
+    cut_off = {archive / damaged / name for name in ("ct/CT0003.dcm", "rs.dcm")}
+    assert {one.path for one in found.unreadable} == cut_off
+    assert {one.finding for one in found.unreadable} == {
+        TruncatedDicom(path=path) for path in cut_off
     }
 
 

@@ -542,7 +542,7 @@ def test_marks_in_pixels_that_are_declared_are_left_out_and_told(
     written = deidentify(archive, tmp_path / "out")
     assert written.series == 1
     assert [left.path for left in written.left_out] == [archive / "second"]
-    assert words in written.left_out[0].reason
+    assert words in written.left_out[0].finding.sentence()
     assert (
         len(list((tmp_path / "out").rglob("CT*.dcm"))) == 5
     )  # of the second series not even the first slices
@@ -584,7 +584,7 @@ def test_a_series_of_two_patients_is_not_written(
     assert (written.series, written.structure_sets) == (1, 0)
     assert (
         f"CT0004.dcm differ in {keyword}; give the files of one patient"
-        in written.left_out[0].reason
+        in written.left_out[0].finding.sentence()
     )
 
 
@@ -669,9 +669,9 @@ def test_a_segmentation_leaves_its_ct_alone_and_is_told(tmp_path: Path) -> None:
     )
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
-    assert [(left.path.name, "convert it" in left.reason) for left in written.left_out] == [
-        ("seg.dcm", True)
-    ]
+    assert [
+        (left.path.name, "convert it" in left.finding.sentence()) for left in written.left_out
+    ] == [("seg.dcm", True)]
     classes = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "out").rglob("*.dcm")}
     assert classes == {"CT Image Storage"}
 
@@ -702,7 +702,7 @@ def test_a_structure_set_without_organs_leaves_its_ct_alone(tmp_path: Path) -> N
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, names=("PTV 70", "Zebedee"))
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets, written.dropped_rois) == (1, 0, 2)
-    assert "only its CT was written" in written.left_out[0].reason
+    assert "only its CT was written" in written.left_out[0].finding.sentence()
     assert not list((tmp_path / "out").rglob("RTSTRUCT.dcm"))
 
 
@@ -716,7 +716,8 @@ def test_structures_of_one_number_are_left_out_and_told(tmp_path: Path) -> None:
         lambda data: setattr(data.StructureSetROISequence[1], "ROINumber", 1),
     )
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
-    assert [one.reason.split("ROI ")[-1] for one in written.left_out] == ["Brain Stem)", "Lens L)"]
+    sentences = [one.finding.sentence() for one in written.left_out]
+    assert [line.split("ROI ")[-1] for line in sentences] == ["Brain Stem)", "Lens L)"]
     (structure_set,) = (tmp_path / "out").rglob("RTSTRUCT.dcm")
     assert read_structure_set(structure_set, read_scan(tmp_path / "out")).names == ("Parotid_L",)
 
@@ -731,7 +732,7 @@ def test_coordinates_that_are_no_numbers_do_not_get_through(archive: Path, tmp_p
     written = deidentify(archive, tmp_path / "out")
     assert leaks(tmp_path / "out", {"zebedee"}) == set()
     assert written.structure_sets == 0  # a structure set is not written without one of its contours
-    assert "coordinates that are no numbers" in written.left_out[0].reason
+    assert "coordinates that are no numbers" in written.left_out[0].finding.sentence()
 
 
 def test_a_patient_of_whom_nothing_is_written_has_no_folder(tmp_path: Path) -> None:
@@ -868,7 +869,7 @@ def test_an_image_that_is_not_known_to_be_clean_leaves_its_series_out(
     make_scan(tmp_path / "dicom" / "odd", seed="odd")
     edit(tmp_path / "dicom" / "odd" / "CT0003.dcm", partial(fill, values=values))
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
-    reasons = {left.path.name: left.reason for left in written.left_out}
+    reasons = {left.path.name: left.finding.sentence() for left in written.left_out}
     assert written.series == 1
     assert "only its CT was written" in reasons["good"]
     assert words in reasons["odd"]
@@ -1026,8 +1027,8 @@ def test_a_contour_through_the_patient_s_id_leaves_the_structure_set_out(tmp_pat
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
     assert [left.path.name for left in written.left_out] == ["rs.dcm"]
-    assert "identifier of the patient" in written.left_out[0].reason
-    assert "98765" not in written.left_out[0].reason
+    assert "identifier of the patient" in written.left_out[0].finding.sentence()
+    assert "98765" not in written.left_out[0].finding.sentence()
 
 
 def test_a_short_id_costs_no_number(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ by contours, header or frame of reference.
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,21 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import MRImageStorage, PositronEmissionTomographyImageStorage, RTDoseStorage
 from tests.dicom.conftest import edit, make_scan, make_structure_set
 
-from recontour.dicom import LeftOut, read_archive, read_scan
+from recontour.dicom import read_archive, read_scan
+from recontour.dicom.findings import (
+    CtAbsent,
+    DrawnOnOtherImages,
+    FrameOfOtherPatient,
+    NoCtOfFrame,
+    NoReference,
+    NoStructureSet,
+    OnlySeriesHere,
+    OtherPatientId,
+    PairedByFrame,
+    SeveralCts,
+)
 from recontour.errors import MixedSeriesError
-
-ON_EACH = "its contours are drawn on images of 2 CT series; export a structure set for each CT"
-ABSENT = "its CT series is not here; export it with the CT it was drawn on"
+from recontour.findings import Finding, stored_words, words
 
 
 def contours_of(dataset: Dataset) -> list[Dataset]:
@@ -76,17 +87,18 @@ def draw_on(folder: Path, first: int = 0) -> Callable[[Dataset], None]:
     return change
 
 
-def paired(folder: Path) -> list[tuple[str, str]]:
-    """The folders of the CTs that have a structure set, and what is noted."""
-    return [(pair.series.place.name, pair.note) for pair in read_archive(folder).pairs]
+def paired(folder: Path) -> list[tuple[str, tuple[Finding, ...]]]:
+    """Return the folders of the CTs that have a structure set, and what is noted."""
+    return [(pair.series.place.name, pair.notes) for pair in read_archive(folder).pairs]
 
 
-def why_not(folder: Path, name: str = "rs.dcm") -> str:
-    """Why a structure set is left out, of an archive in which no CT has one."""
+def why_not(folder: Path, name: str = "rs.dcm") -> Finding:
+    """Return why a structure set is left out, of an archive in which no CT has one."""
     archive = read_archive(folder)
     assert not archive.pairs
-    (found,) = [one for one in archive.left_out if one.path.name == name]
-    return found.why
+    (unused,) = [one for one in archive.left_out if one.path.name == name]
+    assert unused.finding.path == unused.path
+    return replace(unused.finding, path=None)
 
 
 @pytest.mark.parametrize("drawn_on", ["a", "b"])
@@ -94,7 +106,7 @@ def test_of_two_cts_that_are_listed_the_one_that_contours_name_counts(
     phases: Path, drawn_on: str
 ) -> None:
     edit(phases / "rs.dcm", draw_on(phases / drawn_on))
-    assert paired(phases) == [(drawn_on, "")]
+    assert paired(phases) == [(drawn_on, ())]
 
 
 @pytest.mark.parametrize("drawn_on", ["a", "b"])
@@ -104,16 +116,17 @@ def test_contours_count_more_than_a_header_that_lists_one_ct(phases: Path, drawn
 
     edit(phases / "rs.dcm", draw_on(phases / drawn_on))
     edit(phases / "rs.dcm", list_a)
-    assert paired(phases) == [(drawn_on, "")]
+    assert paired(phases) == [(drawn_on, ())]
 
 
 def test_contours_of_a_ct_that_is_absent_are_put_on_no_other(phases: Path) -> None:
     edit(phases / "rs.dcm", draw_on(phases / "b"))
     shutil.rmtree(phases / "b")
-    reason = "the images that its contours are drawn on are not here; export it with the CT that has them"
+    reason = CtAbsent(missing="images")
     assert why_not(phases) == reason
-    (ct,) = [one for one in read_archive(phases).left_out if one.path.name == "a"]
-    assert ct.reason == f"its structure set was left out: {reason}"
+    of_ct = why_not(phases, "a")
+    assert of_ct == NoStructureSet(why=replace(reason, path=phases / "rs.dcm"))
+    assert words(of_ct) == f"its structure set was left out: {words(reason)}"
 
 
 def test_contours_of_an_absent_ct_whose_header_lists_one_that_is_here_are_left_out(
@@ -125,34 +138,36 @@ def test_contours_of_an_absent_ct_whose_header_lists_one_that_is_here_are_left_o
     edit(phases / "rs.dcm", draw_on(phases / "b"))
     edit(phases / "rs.dcm", list_a)
     shutil.rmtree(phases / "b")
-    assert why_not(phases).startswith("the images that its contours are drawn on are not here")
+    assert why_not(phases) == CtAbsent(missing="images")
 
 
 def test_contours_on_two_cts_are_left_out_with_both_named(phases: Path) -> None:
     edit(phases / "rs.dcm", draw_on(phases / "b", first=3))
-    assert why_not(phases) == f"{ON_EACH}: {phases / 'a'}, {phases / 'b'}"
+    rivals = (phases / "a", phases / "b")
+    found = why_not(phases)
+    assert found == SeveralCts(by="contours", count=2, are_parts=False, rivals=rivals)
+    assert words(found) == (
+        f"its contours are drawn on images of 2 CT series: {rivals[0]}, {rivals[1]}; "
+        "export one structure set per CT"
+    )
+    assert str(phases) not in stored_words(found)
 
 
 def test_contours_on_a_ct_that_is_here_and_one_that_is_absent_are_left_out(phases: Path) -> None:
     edit(phases / "rs.dcm", draw_on(phases / "b", first=3))
     shutil.rmtree(phases / "b")
-    assert why_not(phases) == (
-        "some of its contours are drawn on images of another series, which is not here; export a structure set of this "
-        "CT alone"
-    )
+    assert why_not(phases) == CtAbsent(missing="some images")
 
 
 def test_contours_without_images_whose_header_lists_two_cts_are_left_out_until_one_is_there(
     phases: Path,
 ) -> None:
     edit(phases / "rs.dcm", forget_images)
-    assert why_not(phases) == (
-        "it references 2 CT series, and which of them counts is unknown; keep only the CT it was drawn on in the folder"
-        f": {phases / 'a'}, {phases / 'b'}"
-    )
+    rivals = (phases / "a", phases / "b")
+    expected = SeveralCts(by="listed series", count=2, are_parts=False, rivals=rivals)
+    assert why_not(phases) == expected
     shutil.rmtree(phases / "b")
-    note = "its structure set references 2 series, and its contours do not say which; this is the only CT of them"
-    assert paired(phases) == [("a", f"{note} that is here")]
+    assert paired(phases) == [("a", (OnlySeriesHere(referenced=2),))]
 
 
 def test_of_two_cts_that_hold_the_same_images_the_one_that_is_listed_counts(tmp_path: Path) -> None:
@@ -160,16 +175,16 @@ def test_of_two_cts_that_hold_the_same_images_the_one_that_is_listed_counts(tmp_
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "a"))
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     edit(tmp_path / "b", lambda image: setattr(image, "SeriesInstanceUID", "1.2.3"))
-    assert paired(tmp_path) == [("a", "")]
+    assert paired(tmp_path) == [("a", ())]
     edit(
         tmp_path / "rs.dcm",
         lambda dataset: setattr(series_items(dataset)[0], "SeriesInstanceUID", "1.2.4"),
     )
-    assert why_not(tmp_path).startswith(
-        "the images its contours are drawn on are in each of 2 CT series, and which"
-    )
+    rivals = (tmp_path / "a", tmp_path / "b")
+    expected = SeveralCts(by="shared images", count=2, are_parts=False, rivals=rivals)
+    assert why_not(tmp_path) == expected
     shutil.rmtree(tmp_path / "b")
-    assert paired(tmp_path) == [("a", "")]
+    assert paired(tmp_path) == [("a", ())]
 
 
 def test_structures_of_another_frame_do_not_make_two_cts_of_one(tmp_path: Path) -> None:
@@ -186,7 +201,7 @@ def test_structures_of_another_frame_do_not_make_two_cts_of_one(tmp_path: Path) 
         series_items(dataset).append(series)
 
     edit(tmp_path / "rs.dcm", draw_second_on_mr)
-    assert paired(tmp_path) == [("ct", "")]
+    assert paired(tmp_path) == [("ct", ())]
 
 
 def split(folder: Path, parts: int) -> None:
@@ -195,6 +210,13 @@ def split(folder: Path, parts: int) -> None:
     for index, path in enumerate(files):
         part = index * parts // len(files)
         edit(path, lambda image, part=part: setattr(image, "SeriesInstanceUID", f"1.2.3.{part}"))  # type: ignore[misc]
+
+
+def is_in_parts(finding: Finding, count: int) -> bool:
+    """Whether a CT is reported to have come apart into so many series."""
+    assert isinstance(finding, SeveralCts)
+    assert finding.remedy() == "export that CT again as one series"
+    return finding.are_parts and finding.count == count == len(finding.rivals)
 
 
 @pytest.mark.parametrize("parts", [2, 3, 5])
@@ -214,8 +236,7 @@ def test_a_ct_that_came_apart_is_refused_with_the_cause(
             del dataset.ReferencedFrameOfReferenceSequence
 
     edit(tmp_path / "rs.dcm", change)
-    reason = f"{parts} CT series that share no place, as the parts of one CT do; export that CT again as one series"
-    assert reason in why_not(tmp_path)
+    assert is_in_parts(why_not(tmp_path), parts)
     with pytest.raises(
         MixedSeriesError, match=f"{parts} CT series .* no two of their images share a place"
     ):
@@ -241,7 +262,7 @@ def test_a_ct_that_came_apart_is_refused_where_only_the_header_lists_its_images(
             series.ContourImageSequence.append(image)
 
     edit(tmp_path / "rs.dcm", change)
-    assert f"{parts} CT series that share no place, as the parts of one CT do" in why_not(tmp_path)
+    assert is_in_parts(why_not(tmp_path), parts)
 
 
 def test_slices_that_each_have_their_own_series_and_frame_are_parts_of_one_ct(
@@ -255,10 +276,7 @@ def test_slices_that_each_have_their_own_series_and_frame_are_parts_of_one_ct(
             path,
             lambda image, index=index: setattr(image, "FrameOfReferenceUID", f"1.2.4.{index}"),  # type: ignore[misc]
         )
-    assert (
-        "that share no place, as the parts of one CT do; export that CT again as one series"
-        in why_not(tmp_path)
-    )
+    assert is_in_parts(why_not(tmp_path), len(files))
 
 
 def test_contours_on_one_part_of_a_ct_that_came_apart_are_not_put_on_that_part(
@@ -272,7 +290,11 @@ def test_contours_on_one_part_of_a_ct_that_came_apart_are_not_put_on_that_part(
         roi.ContourSequence = roi.ContourSequence[:2]
 
     edit(tmp_path / "rs.dcm", keep_two)
-    assert why_not(tmp_path).startswith("it references images of 2 CT series that share no place")
+    found = why_not(tmp_path)
+    assert is_in_parts(found, 2)
+    assert words(found).startswith(
+        "it references images of 2 CT series that look like parts of one CT"
+    )
 
 
 def test_two_scans_of_one_patient_are_no_parts_of_one_ct(phases: Path) -> None:
@@ -286,21 +308,19 @@ def test_the_frame_of_reference_decides_where_nothing_else_is_said(tmp_path: Pat
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct", seed="a"))
     make_scan(tmp_path / "other", seed="b")
     edit(tmp_path / "rs.dcm", forget_series)
-    note = "its structure set names no image and no series; this is the only CT of its frame of reference"
-    assert paired(tmp_path) == [("ct", note)]
+    assert paired(tmp_path) == [("ct", (PairedByFrame(),))]
     edit(
         tmp_path / "rs.dcm",
         lambda dataset: dataset.__delitem__("ReferencedFrameOfReferenceSequence"),
     )
-    assert paired(tmp_path) == [("ct", note)]  # its structures still tell it
+    assert paired(tmp_path) == [("ct", (PairedByFrame(),))]  # its structures still name it
 
 
 def test_two_cts_of_the_frame_of_reference_are_both_named(phases: Path) -> None:
     edit(phases / "rs.dcm", forget_series)
-    assert why_not(phases) == (
-        "it names no image and no series, but the frame of reference of 2 CT series, and which of them counts is "
-        f"unknown; keep only the CT it was drawn on in the folder: {phases / 'a'}, {phases / 'b'}"
-    )
+    rivals = (phases / "a", phases / "b")
+    expected = SeveralCts(by="frame of reference", count=2, are_parts=False, rivals=rivals)
+    assert why_not(phases) == expected
     shutil.rmtree(phases / "b")
     assert [name for name, _ in paired(phases)] == ["a"]
 
@@ -309,16 +329,14 @@ def test_a_frame_of_reference_alone_does_not_join_two_patients(tmp_path: Path) -
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     edit(tmp_path / "rs.dcm", forget_series)
     edit(tmp_path / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
-    assert "the CT of its frame of reference is under another PatientID" in why_not(tmp_path)
+    assert why_not(tmp_path) == FrameOfOtherPatient()
 
 
 def test_a_structure_set_that_says_nothing_or_of_an_absent_frame_is_told_so(tmp_path: Path) -> None:
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     edit(tmp_path / "rs.dcm", forget_series)
     edit(tmp_path / "ct", lambda image: setattr(image, "FrameOfReferenceUID", "1.2.3"))
-    assert why_not(tmp_path).startswith(
-        "it names no image and no series, and no CT here has its frame of reference"
-    )
+    assert why_not(tmp_path) == NoCtOfFrame()
 
     def forget_frames(dataset: Dataset) -> None:
         del dataset.ReferencedFrameOfReferenceSequence
@@ -326,9 +344,7 @@ def test_a_structure_set_that_says_nothing_or_of_an_absent_frame_is_told_so(tmp_
             del roi.ReferencedFrameOfReferenceUID
 
     edit(tmp_path / "rs.dcm", forget_frames)
-    assert why_not(tmp_path).startswith(
-        "it does not say on which CT it was drawn: it names no image, no series and no"
-    )
+    assert why_not(tmp_path) == NoReference()
 
 
 def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_another(
@@ -350,17 +366,14 @@ def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_
 
         edit(tmp_path / name, change)
     (pair,) = read_archive(tmp_path).pairs
-    assert (pair.structure_set.path.name, pair.note) == (
-        "own.dcm",
-        "a structure set under another PatientID than its CT was not taken",
-    )
+    assert pair.structure_set.path.name == "own.dcm"
+    assert pair.notes == (OtherPatientId(was_taken=False),)
 
 
 def test_of_many_rivals_a_few_are_shown() -> None:
-    left = LeftOut(
-        Path("rs.dcm"), "too many", rivals=tuple(Path(f"ct{number}") for number in range(150))
-    )
-    assert left.why == "too many: ct0, ct1, ct2, ct3, 146 more"
+    rivals = tuple(Path(f"ct{number}") for number in range(150))
+    found = SeveralCts(by="listed series", count=150, are_parts=False, rivals=rivals)
+    assert found.sentence().endswith(": ct0, ct1, ct2, ct3, 146 more")
 
 
 @pytest.fixture
@@ -376,10 +389,7 @@ def beside_mr(tmp_path: Path) -> Path:
     return tmp_path
 
 
-ON_MR = (
-    "its contours are drawn on MR images, which are not read; draw or copy them onto the CT, and export that structure "
-    "set"
-)
+ON_MR = DrawnOnOtherImages(kinds=("MR Image Storage",))
 
 
 @pytest.mark.parametrize("change", [lambda dataset: None, forget_images])
@@ -418,10 +428,10 @@ def test_contours_on_ct_and_pet_are_told_apart_from_an_absent_series(
     )
     if not is_listed:
         edit(phases / "rs.dcm", lambda dataset: series_items(dataset).__delitem__(1))
-    assert why_not(phases) == (
-        "some of its contours are drawn on Positron Emission Tomography images, which are not read; export a structure "
-        "set with the CT's contours alone"
-    )
+    kinds = ("Positron Emission Tomography Image Storage",)
+    found = why_not(phases)
+    assert found == DrawnOnOtherImages(kinds=kinds, is_partly=True)
+    assert "drawn on Positron Emission Tomography images, which are not read" in found.sentence()
 
 
 @pytest.mark.parametrize(("kind", "is_named"), [(MRImageStorage, True), (RTDoseStorage, False)])
@@ -433,7 +443,9 @@ def test_a_frame_of_reference_that_only_other_images_have_is_said_to_be_theirs(
     edit(beside_mr / "rs.dcm", forget_series)
     frame = dcmread(next((beside_mr / "mr").iterdir())).FrameOfReferenceUID
     edit(beside_mr / "rs.dcm", lambda dataset: in_frame(dataset, frame))
-    assert ("but MR images have, which are not read" in why_not(beside_mr)) == is_named
+    found = why_not(beside_mr)
+    assert found == NoCtOfFrame(kinds=("MR Image Storage",) if is_named else ())
+    assert ("MR images have it, but are not read" in found.sentence()) == is_named
 
 
 def in_frame(dataset: Dataset, frame: str) -> None:
@@ -448,7 +460,7 @@ def test_a_picture_that_was_passed_over_costs_no_structure_set(tmp_path: Path) -
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     last = sorted((tmp_path / "ct").iterdir())[-1]
     edit(last, lambda image: setattr(image, "ImageType", ["DERIVED", "SECONDARY", "SCREEN SAVE"]))
-    assert paired(tmp_path) == [("ct", "")]
+    assert paired(tmp_path) == [("ct", ())]
 
 
 def test_contours_on_an_overview_are_said_to_be_on_it_only_if_they_name_it(tmp_path: Path) -> None:
@@ -460,6 +472,8 @@ def test_contours_on_an_overview_are_said_to_be_on_it_only_if_they_name_it(tmp_p
     edit(overview, lambda image: setattr(image, "ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]))
     for path in sorted((tmp_path / "ct").iterdir())[1:]:
         path.unlink()
-    assert "images that are not CT slices (CT localiser)" in why_not(tmp_path)
+    found = why_not(tmp_path)
+    assert found == DrawnOnOtherImages(kinds=("CT localiser",))
+    assert "images that are not CT slices (CT localiser)" in found.sentence()
     edit(overview, lambda image: setattr(image, "SOPInstanceUID", "1.2.3"))
-    assert why_not(tmp_path) == ABSENT
+    assert why_not(tmp_path) == CtAbsent(missing="series")

@@ -78,7 +78,7 @@ def test_a_slice_that_lost_an_attribute_does_not_vanish(
     make_scan(tmp_path / "ct")
     add_image(tmp_path / "ct", image_type, {}, (keyword,))
     with pytest.raises(
-        DicomError, match=rf"page\.dcm: no {keyword}.*remove it if it is no CT slice"
+        DicomError, match=rf"page\.dcm: no {keyword}.*remove it if it is not a CT slice"
     ):
         read_scan(tmp_path / "ct")
 

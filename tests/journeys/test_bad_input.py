@@ -176,10 +176,10 @@ def test_one_kind_of_folder_or_file_for_another(
 ) -> None:
     out = ["--out", tmp_path / "new"]
     assert f"`recontour import {journey.archive} COHORT`" in fails("train", journey.archive, *out)
-    assert "is a cohort, and a folder of DICOM files is expected" in fails(
+    assert "is a cohort, but a folder of DICOM files is expected" in fails(
         "import", journey.cohort, tmp_path / "new"
     )
-    assert "is a cohort, and a folder of DICOM" in fails(
+    assert "is a cohort, but a folder of DICOM" in fails(
         "contour", journey.model_s, journey.cohort, *out
     )
     assert "this is a file, and a cohort is a folder" in fails("train", journey.model_s, *out)

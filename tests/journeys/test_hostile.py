@@ -138,5 +138,5 @@ def test_names_that_would_steer_a_terminal_or_leave_the_folder(
     assert main(["contour", "no model", str(tmp_path / "in"), "--out", str(out / "new.dcm")]) == 2
     assert main(["import", str(tmp_path / "\x1b[2J\nnothing"), str(out / "south")]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "nothing: a folder of DICOM files is expected" in line
+    assert "nothing: not found; a folder of DICOM files is expected" in line
     assert "\x1b" not in line

@@ -28,6 +28,7 @@ from rich.progress import Progress as Bar
 from rich.table import Column, Table
 from rich.text import Text
 
+from recontour import findings
 from recontour.cohort import by_patient, with_one_ct
 from recontour.cohort.patients import doubt
 from recontour.errors import CohortError
@@ -184,7 +185,7 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     """What was written without its patients, what was not, and what a person must still look at."""
     _names(written.names)
     for left in written.left_out:
-        say(f"left out: {left.line}")
+        say(f"left out: {findings.words(left.finding)}")
     for path, note in written.notes:
         say(f"note: {path}: {note}")
     for kind, count in written.passed_over:

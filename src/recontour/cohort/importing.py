@@ -34,13 +34,13 @@ from recontour.dicom import (
     Scan,
     Segment,
     StructureSetFile,
+    Unused,
     read_archive,
     read_rois,
     read_segments,
     read_series,
     telling_ids,
 )
-from recontour.dicom import LeftOut as ArchiveLeftOut
 from recontour.errors import (
     CohortError,
     ContoursError,
@@ -169,7 +169,9 @@ def import_dicom(
     if not archive.series:
         seen = [f"{count} x {kind}" for kind, count in archive.passed_over]
         if archive.unreadable:
-            seen.append(f"{len(archive.unreadable)} unreadable: {archive.unreadable[0].reason}")
+            seen.append(
+                f"{len(archive.unreadable)} unreadable: {stored_words(archive.unreadable[0].finding)}"
+            )
         why = f" ({'; '.join(seen)})" if seen else ""
         raise NoSeriesError(
             f"{dicom_dir}: no CT series in it{why}; give a folder of CT series with structure sets"
@@ -213,8 +215,8 @@ def import_archive(
         LeftOut(
             _pseudonym(found, archive.folder, cohort.centre),
             found.path,
-            found.why,
-            _fixed_words(found.reason),
+            words(replace(found.finding, path=None)),
+            stored_words(found.finding),
         )
         for found in (*archive.unreadable, *archive.left_out)
     ]
@@ -225,7 +227,9 @@ def import_archive(
     for done, pair in enumerate(archive.pairs):
         case_id = case_id_of(cohort.centre, pair.series.uid)
         progress("importing", done, len(archive.pairs), case_id)
-        said = [line for line in (pair.note, _absent(pair)) if line]
+        said = list(map(words, pair.notes))
+        if missing := _absent(pair):
+            said.append(missing)
         try:
             became, rows = _import_case(
                 pair, case_id, cohort, user_map, said, keys.get(pair.series.uid)
@@ -610,7 +614,7 @@ def _hash(uid: str) -> str:
     ]  # a path may hold what is no text
 
 
-def _pseudonym(found: ArchiveLeftOut, dicom_dir: Path, centre: str) -> str:
+def _pseudonym(found: Unused, dicom_dir: Path, centre: str) -> str:
     """What a series or file goes by in the cohort folder."""
     return (
         case_id_of(centre, found.series_uid)

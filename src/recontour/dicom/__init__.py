@@ -2,7 +2,7 @@
 
 from recontour.dicom.archive import Archive, read_archive
 from recontour.dicom.ct import Scan, Source, read_scan, read_series
-from recontour.dicom.pairing import CtSeries, LeftOut, Pair, StructureSetFile
+from recontour.dicom.pairing import CtSeries, Pair, StructureSetFile, Unused
 from recontour.dicom.person import Person, telling_ids
 from recontour.dicom.reading import claims_dicom
 from recontour.dicom.rtstruct_in import Roi, read_rois, read_structure_set
@@ -14,7 +14,6 @@ __all__ = [
     "Archive",
     "Authorship",
     "CtSeries",
-    "LeftOut",
     "Pair",
     "Person",
     "Roi",
@@ -23,6 +22,7 @@ __all__ = [
     "Segment",
     "Source",
     "StructureSetFile",
+    "Unused",
     "claims_dicom",
     "read_archive",
     "read_rois",

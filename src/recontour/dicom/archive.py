@@ -3,10 +3,10 @@
 Files belong together by the UIDs they reference, never by their names or folders.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom import Dataset
@@ -19,20 +19,21 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from recontour.dicom.copies import Versions, listed, versions_of
+from recontour.dicom.copies import Damage, versions_of
+from recontour.dicom.findings import SharedImageUid
 from recontour.dicom.pairing import (
-    Clash,
     CtSeries,
-    LeftOut,
     NotRead,
     Pair,
     Place,
     StructureSetFile,
+    Unused,
     pair,
 )
 from recontour.dicom.person import Person, person_of
 from recontour.dicom.pictures import KIND_OF_PICTURE, kind_of_picture
 from recontour.dicom.reading import (
+    cannot_read,
     claims_dicom,
     files_under,
     read_dataset,
@@ -43,7 +44,6 @@ from recontour.dicom.reading import (
     sop_instance_uid,
     text,
     value,
-    why_unreadable,
 )
 from recontour.dicom.references import (
     frames_of_reference,
@@ -56,15 +56,10 @@ from recontour.dicom.spelling import name_parts, spellings
 from recontour.errors import NotDicomError
 
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-LABEL_MAP = UID(
-    "1.2.840.10008.5.1.4.1.1.66.7"
-)  # Label Map Segmentation Storage, which pydicom 3.0 does not name
+# Label Map Segmentation Storage, which pydicom 3.0 does not name
+LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
 CT = (CTImageStorage, *ENHANCED_CT)
-UNKNOWN = "object of an unknown kind"
-SEVERAL_PATIENTS = (
-    "images of two patients (PatientID) under one SOPInstanceUID; keep the files of one patient, or pseudonymise both "
-    "again, each with other UIDs"
-)
+UNKNOWN_KIND = "object of an unknown kind"
 DRAFT = "recontour"  # manufacturer and label, in any case, of what `recontour contour` wrote
 
 HEADER = (
@@ -94,16 +89,19 @@ HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What a folder tree holds."""
+    """What a folder tree holds.
+
+    left_out: series without structure set, and structure sets without series. unreadable: folders,
+    and files that claim to be DICOM. passed_over: other kinds of objects, and how many files of
+    each.
+    """
 
     folder: Path
     series: tuple[CtSeries, ...]
     pairs: tuple[Pair, ...]
-    left_out: tuple[LeftOut, ...]  # series without structure set, structure sets without series
-    unreadable: tuple[LeftOut, ...]  # folders, and files that claim to be DICOM
-    passed_over: tuple[
-        tuple[str, int], ...
-    ]  # other kinds of objects by their standard's names, and how many files
+    left_out: tuple[Unused, ...]
+    unreadable: tuple[Unused, ...]
+    passed_over: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +115,31 @@ class _Image:
     frame_of_reference_uid: str
 
 
-@dataclass(slots=True)
-class _Found:
-    """What was found so far under a folder."""
+# SOPInstanceUID, PatientID, date and time: what equal ones have in common may be copies
+Identity = tuple[str, str, tuple[str, str]]
 
-    images: dict[str, list[_Image]]  # by series UID
-    drawn: dict[
-        tuple[str, str, tuple[str, str]], list[StructureSetFile]
-    ]  # by SOP instance UID, patient, date and time
-    unreadable: list[LeftOut]
-    others: Counter[str]
-    not_read: NotRead
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What has been found under a folder so far. images: by SeriesInstanceUID."""
+
+    images: defaultdict[str, list[_Image]] = field(default_factory=lambda: defaultdict(list))
+    drawn: defaultdict[Identity, list[StructureSetFile]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    unreadable: list[Unused] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    not_read: NotRead = field(default_factory=NotRead)
+
+    def pass_over(self, kind: str, *uids: str) -> None:
+        """Count an object that is not read. uids: those by which a structure set may name it."""
+        self.passed_over[kind] += 1
+        self.not_read.add(kind, *uids)
+
+    def add_damaged(self, damaged: Iterable[Damage]) -> None:
+        """Keep files that cannot be read."""
+        for path, finding in damaged:
+            self.unreadable.append(Unused(path, "", finding))
 
 
 def read_archive(folder: Path) -> Archive:
@@ -135,208 +147,207 @@ def read_archive(folder: Path) -> Archive:
 
     Files that do not claim to be DICOM and other modalities are passed over. Copies of one object
     count once.
+
     Raises: NoSeriesError: there is no such folder. FaultError: the machine failed.
     """
-    found = _Found({}, {}, [], Counter(), NotRead())
+    contents = _Contents()
 
-    def skip(error: OSError) -> None:
-        found.unreadable.append(
-            LeftOut(Path(error.filename), why_unreadable(Path(error.filename), error))
-        )
+    def skip_folder(error: OSError) -> None:
+        path = Path(error.filename)
+        contents.add_damaged([(path, cannot_read(path, error))])
 
     with silence():
-        for path in files_under(folder, skip):
+        for path in files_under(folder, skip_folder):
             try:
                 if claims_dicom(path):
-                    _look_into(path, found)
+                    _look_into(path, contents)
             except NotDicomError as error:
-                found.unreadable.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
-        places = _places(
-            {uid: [image.path for image in images] for uid, images in found.images.items()}
-        )
-        series = tuple(
-            _ct_series(uid, images, places[uid], found.unreadable)
-            for uid, images in found.images.items()
-        )
-        structure_sets = _structure_sets(found)
-    pairs, left_out = pair(series, structure_sets, found.not_read)
+                contents.add_damaged([(path, error.finding)])
+        series = _all_series(contents)
+        structure_sets = _structure_sets(contents)
+    pairs, left_out = pair(series, structure_sets, contents.not_read)
     return Archive(
-        folder,
-        series,
-        pairs,
-        left_out,
-        tuple(found.unreadable),
-        tuple(sorted(found.others.items())),
+        folder=folder,
+        series=series,
+        pairs=pairs,
+        left_out=left_out,
+        unreadable=tuple(contents.unreadable),
+        passed_over=tuple(sorted(contents.passed_over.items())),
     )
 
 
-def _look_into(path: Path, found: _Found) -> None:
-    """Add what a file is to what was found. Raises: NotDicomError: it is damaged or no DICOM."""
+def _look_into(path: Path, contents: _Contents) -> None:
+    """Sort a file into the contents.
+
+    Raises: NotDicomError: it is damaged or not DICOM.
+    """
     header = read_header(path, HEADER)
     with reading(path):
-        sop_class, instance, patient_id = (
-            sop_class_uid(header),
-            sop_instance_uid(header),
-            text(header, "PatientID"),
-        )
-        if sop_class in CT and (picture := kind_of_picture(header)):
-            found.others[picture] += 1
-            found.not_read.add(picture, instance)
-        elif sop_class in CT:
-            image = _Image(
-                path,
-                instance,
-                _place(header),
-                person_of(header),
-                text(header, "FrameOfReferenceUID"),
-            )
-            found.images.setdefault(text(header, "SeriesInstanceUID"), []).append(image)
-        elif sop_class in DRAWN:
+        sop_class = sop_class_uid(header)
+        instance = sop_instance_uid(header)
+        if sop_class in DRAWN:
             drawn = DRAWN[sop_class](path, header)
-            found.drawn.setdefault((instance, patient_id, drawn.drawn), []).append(drawn)
+            contents.drawn[instance, drawn.patient_id, drawn.drawn].append(drawn)
+        elif sop_class not in CT:
+            contents.pass_over(_kind(sop_class), instance, *_uids_around(header))
+        elif picture := kind_of_picture(header):
+            contents.pass_over(picture, instance)
         else:
-            name = UID(sop_class).name
-            kind = UNKNOWN if name == sop_class else name
-            found.others[kind] += 1
-            found.not_read.add(kind, instance, *_uids_around(header))
+            series_uid = text(header, "SeriesInstanceUID")
+            contents.images[series_uid].append(_image(path, header))
+
+
+def _kind(sop_class: str) -> str:
+    """Return the standard's name of a SOP class."""
+    name = UID(sop_class).name
+    return UNKNOWN_KIND if name == sop_class else name
 
 
 def _uids_around(header: Dataset) -> tuple[str, ...]:
-    """The UIDs of an object's series and frame of reference;
+    """Return the UIDs of an object's series and frame of reference.
 
-    none if they are damaged, since the object is not used.
+    Return none if they are damaged: the object is not used anyway.
     """
     with suppress(NotDicomError), reading(Path()):
         return text(header, "SeriesInstanceUID"), text(header, "FrameOfReferenceUID")
     return ()
 
 
+def _image(path: Path, header: Dataset) -> _Image:
+    return _Image(
+        path=path,
+        sop_instance_uid=sop_instance_uid(header),
+        place=_place(header),
+        person=person_of(header),
+        frame_of_reference_uid=text(header, "FrameOfReferenceUID"),
+    )
+
+
 def _place(header: Dataset) -> Place:
-    """An image's position in mm, however it is written; empty where it has none."""
+    """Return an image's position in mm, however it is written; empty where it has none."""
     try:
-        return tuple(float(number) for number in value(header, "ImagePositionPatient"))
+        return tuple(map(float, value(header, "ImagePositionPatient")))
     except (TypeError, ValueError):
         return ()
 
 
-def _ct_series(
-    uid: str, images: Sequence[_Image], place: Path, unreadable: list[LeftOut]
-) -> CtSeries:
-    """A series without copies. unreadable: grows by damaged copies of files that are whole."""
-    clash = _clash_of_patients(images)
-    files = [image.path for image in images]
-    differ_in: frozenset[str] = frozenset()
-    if clash is None:
-        files, differ_in, clash = _without_copies(images, unreadable)
-    return CtSeries(
-        uid,
-        tuple(files),
-        frozenset(image.sop_instance_uid for image in images),
-        images[0].person.id,
-        place,
-        images[0].frame_of_reference_uid,
-        frozenset(image.place for image in images) - {()},
-        clash,
-        differ_in,
-        images[0].person,
+# CT series
+
+
+def _all_series(contents: _Contents) -> tuple[CtSeries, ...]:
+    """Return the CT series without copies, and keep their damaged copies."""
+    names = _names(contents.images)
+    series = []
+    for uid, images in contents.images.items():
+        series.append(_ct_series(uid, images, names[uid], contents))
+    return tuple(series)
+
+
+def _ct_series(uid: str, images: Sequence[_Image], name: Path, contents: _Contents) -> CtSeries:
+    everything = CtSeries(
+        uid=uid,
+        files=tuple(image.path for image in images),
+        sop_instance_uids=frozenset(image.sop_instance_uid for image in images),
+        patient_id=images[0].person.id,
+        place=name,
+        frame_of_reference_uid=images[0].frame_of_reference_uid,
+        image_places=frozenset(image.place for image in images) - {()},
+        clash=_clash_of_patients(images),
+        person=images[0].person,
     )
+    return everything if everything.clash else _without_copies(everything, images, contents)
 
 
-def _clash_of_patients(images: Sequence[_Image]) -> Clash | None:
-    """Whether two images of one UID are of two patients."""
+def _clash_of_patients(images: Sequence[_Image]) -> SharedImageUid | None:
+    """Return two images of one UID that are of two patients, if there are any."""
     first_of: dict[str, _Image] = {}
     for image in images:
         first = first_of.setdefault(image.sop_instance_uid, image)
         if first.person.id != image.person.id:
-            return Clash(SEVERAL_PATIENTS, (first.path, image.path))
+            return SharedImageUid(rivals=(first.path, image.path))
     return None
 
 
-def _without_copies(
-    images: Sequence[_Image], unreadable: list[LeftOut]
-) -> tuple[list[Path], frozenset[str], Clash | None]:
-    """The files of a series without copies, in what copies differ, and whether two files of one UID
-    are no copies.
+def _without_copies(series: CtSeries, images: Sequence[_Image], contents: _Contents) -> CtSeries:
+    """Return a series without copies, or with the clash of two files of one UID that are none.
 
     Images of one UID in two places are no copies either; whoever reads their pixels says so.
     """
-    paths: dict[tuple[str, Place], list[Path]] = {}
+    paths: defaultdict[tuple[str, Place], list[Path]] = defaultdict(list)
     for image in images:
-        paths.setdefault((image.sop_instance_uid, image.place), []).append(image.path)
+        paths[image.sop_instance_uid, image.place].append(image.path)
     files: list[Path] = []
-    differ_in: frozenset[str] = frozenset()
+    differ_in: set[str] = set()
     for same_uid in paths.values():
         versions = versions_of(same_uid)
         if versions.apart:
-            everything = [image.path for image in images]
-            return everything, frozenset(), Clash(_why_no_copies(versions), versions.files)
-        files += versions.files
+            attributes = tuple(sorted(versions.apart))
+            clash = SharedImageUid(differ_in=attributes, rivals=versions.files)
+            return replace(series, clash=clash)
+        files.extend(versions.files)
         differ_in |= versions.besides
-        unreadable += [LeftOut(path, reason) for path, reason in versions.damaged]
-    return files, differ_in, None
+        contents.add_damaged(versions.damaged)
+    return replace(series, files=tuple(files), copies_differ_in=frozenset(differ_in))
 
 
-def _why_no_copies(versions: Versions) -> str:
-    return f"images under one SOPInstanceUID that differ in {listed(versions.apart)}; keep the files of one CT"
+def _names(images: Mapping[str, Sequence[_Image]]) -> dict[str, Path]:
+    """Return what to call each series by.
+
+    That is its folder, or its first file if the folder, or one below it, holds another series.
+    """
+    series_below: Counter[Path] = Counter()
+    for of_series in images.values():
+        folders: set[Path] = set()
+        for parent in {image.path.parent for image in of_series}:
+            folders.update((parent, *parent.parents))
+        series_below.update(folders)
+    names = {}
+    for uid, of_series in images.items():
+        first = of_series[0].path
+        names[uid] = first.parent if series_below[first.parent] == 1 else first
+    return names
 
 
-def _structure_sets(found: _Found) -> list[StructureSetFile]:
-    """The structure sets without copies;
+# Structure sets
 
-    what shares its UID with another that is no copy says so.
+
+def _structure_sets(contents: _Contents) -> list[StructureSetFile]:
+    """Return the structure sets without copies.
+
+    Those that share a UID with another that is no copy are marked.
     """
     distinct: list[StructureSetFile] = []
-    for alike in found.drawn.values():
-        versions = versions_of([one.path for one in alike])
-        found.unreadable += [LeftOut(path, reason) for path, reason in versions.damaged]
-        distinct += [
-            replace(one, copies_differ_in=versions.besides)
-            for one in alike
-            if one.path in versions.files
-        ]
-    count = Counter(one.sop_instance_uid for one in distinct)
-    return [replace(one, shares_uid=count[one.sop_instance_uid] > 1) for one in distinct]
-
-
-def _places(files: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
-    """What to call each series by, from the files of each."""
-    holding = Counter(
-        folder
-        for of_series in files.values()
-        for folder in {
-            one
-            for parent in {path.parent for path in of_series}
-            for one in (parent, *parent.parents)
-        }
-    )
-    return {
-        uid: first.parent if holding[first.parent] == 1 else first
-        for uid, (first, *_) in files.items()
-    }
+    for alike in contents.drawn.values():
+        versions = versions_of([file.path for file in alike])
+        contents.add_damaged(versions.damaged)
+        for file in alike:
+            if file.path in versions.files:
+                distinct.append(replace(file, copies_differ_in=versions.besides))
+    count = Counter(file.sop_instance_uid for file in distinct)
+    return [replace(file, shares_uid=count[file.sop_instance_uid] > 1) for file in distinct]
 
 
 def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
     of_structures, of_header = frames_of_reference(header)
     drawn_on, is_rejected = _behind_the_header(path)
     return StructureSetFile(
-        path,
-        sop_instance_uid(header),
-        _moment(header, "StructureSetDate", "StructureSetTime"),
-        listed_series(header),
-        drawn_on,
-        of_structures or of_header,
-        text(header, "PatientID"),
-        _identity(header),
+        path=path,
+        sop_instance_uid=sop_instance_uid(header),
+        drawn=_moment(header, "StructureSetDate", "StructureSetTime"),
+        listed=listed_series(header),
+        drawn_on=drawn_on,
+        frame_uids=of_structures or of_header,
+        patient_id=text(header, "PatientID"),
+        identity=_identity(header),
         is_draft=_is_draft(header, "StructureSetLabel"),
         is_rejected=is_rejected,
     )
 
 
 def _behind_the_header(path: Path) -> tuple[Mapping[str, frozenset[str]], bool]:
-    """The images that contours name, by frame of reference, and whether a reviewer rejected the
-    structure set.
+    """Return the images that contours name, by frame of reference, and whether it was rejected.
 
-    Of a damaged file nothing: the damage is told where the contours are used.
+    Of a damaged file return nothing: whoever uses its contours reports the damage.
     """
     with suppress(NotDicomError), reading(path):
         dataset = read_dataset(path)
@@ -349,14 +360,14 @@ def _segmentation_file(path: Path, header: Dataset) -> StructureSetFile:
     frame_uid = text(header, "FrameOfReferenceUID")
     is_clear = len(series) == 1 and "" not in series
     return StructureSetFile(
-        path,
-        sop_instance_uid(header),
-        _moment(header, "ContentDate", "ContentTime"),
-        series,
-        {} if is_clear else {frame_uid: images_of_frames(read_dataset(path))},
-        frozenset({frame_uid}) - {""},
-        text(header, "PatientID"),
-        _identity(header),
+        path=path,
+        sop_instance_uid=sop_instance_uid(header),
+        drawn=_moment(header, "ContentDate", "ContentTime"),
+        listed=series,
+        drawn_on={} if is_clear else {frame_uid: images_of_frames(read_dataset(path))},
+        frame_uids=frozenset({frame_uid}) - {""},
+        patient_id=text(header, "PatientID"),
+        identity=_identity(header),
         is_segmentation=True,
         is_draft=_is_draft(header, "ContentLabel"),
     )
@@ -374,11 +385,12 @@ def _is_draft(header: Dataset, label: str) -> bool:
 
 
 def _moment(header: Dataset, day: str, hour: str) -> tuple[str, str]:
-    """A date and a time as 8 and 12 digits:
+    """Return a date and a time as 8 and 12 digits.
 
-    DICOM leaves out a time's last digits, and once had dots and colons.
+    DICOM may leave out a time's last digits, and once had dots and colons.
     """
-    date, time = text(header, day).replace(".", ""), text(header, hour).replace(":", "")
+    date = text(header, day).replace(".", "")
+    time = text(header, hour).replace(":", "")
     whole, _, fraction = time.partition(".")
     return date, f"{whole:0<6}{fraction:0<6}" if time else ""
 

@@ -7,7 +7,7 @@ decoded, numbers as numbers, text as text, and an empty attribute is an absent o
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 
 from recontour.dicom.pixels import stored_pixels
-from recontour.dicom.reading import DEEPEST, read_dataset, reading, text, why_unreadable
+from recontour.dicom.reading import DEEPEST, cannot_read, read_dataset, reading, text
 from recontour.errors import DicomError, NotDicomError
+from recontour.findings import Finding
 
 ON_THE_WAY = (  # what an archive writes when it stores or sends a file
     "SpecificCharacterSet",
@@ -84,7 +85,9 @@ THAT_MATTER = (
     "SegmentationType",
     "SegmentSequence",
 )
-SHOWN = 3  # attributes in one line
+
+
+Damage = tuple[Path, Finding]  # a file that cannot be read, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +102,7 @@ class Versions:
     files: tuple[Path, ...]
     apart: frozenset[str] = frozenset()
     besides: frozenset[str] = frozenset()
-    damaged: tuple[tuple[Path, str], ...] = ()
-
-
-def listed(attributes: Collection[str]) -> str:
-    """A few of the attributes in which files differ, in words."""
-    shown = sorted(attributes)[:SHOWN]
-    return ", ".join(shown) + (
-        f" and {len(attributes) - SHOWN} more" if len(attributes) > SHOWN else ""
-    )
+    damaged: tuple[Damage, ...] = ()
 
 
 def versions_of(paths: Sequence[Path]) -> Versions:
@@ -143,22 +138,22 @@ def _first_of_each_content(paths: Sequence[Path]) -> Iterator[Path]:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
-            why_unreadable(path, error)  # raises, where the machine is to blame
+            cannot_read(path, error)  # raises, where the machine is to blame
             digest = bytes(path)  # else it is read below, and found to be damaged
         if digest not in met:
             met.add(digest)
             yield path
 
 
-def _read_all(paths: Sequence[Path]) -> tuple[dict[Path, Dataset], dict[Path, str]]:
+def _read_all(paths: Sequence[Path]) -> tuple[dict[Path, Dataset], dict[Path, Finding]]:
     """The files that can be read whole, and why the others cannot."""
     whole: dict[Path, Dataset] = {}
-    damaged: dict[Path, str] = {}
+    damaged: dict[Path, Finding] = {}
     for path in paths:
         try:
             whole[path] = read_dataset(path)
         except NotDicomError as error:
-            damaged[path] = str(error).removeprefix(f"{path}: ")
+            damaged[path] = error.finding
     return whole, damaged
 
 

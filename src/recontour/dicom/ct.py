@@ -120,7 +120,7 @@ def read_scan(folder: Path) -> Scan:
     """
     archive = read_archive(folder)
     for damaged in archive.unreadable:
-        raise NotDicomError(f"{damaged.path}: {damaged.reason}")
+        raise NotDicomError(damaged.finding)
     pictures = []
     for kind, count in archive.passed_over:
         if kind in PICTURES:

@@ -15,7 +15,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -35,7 +35,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRL
 from recontour.dicom.archive import DRAFT, Archive, read_archive
 from recontour.dicom.ct_checks import OF_ONE_PATIENT, TWO_PLACES, refuse_differing
 from recontour.dicom.identity import LEAST, Patient
-from recontour.dicom.pairing import CtSeries, LeftOut, StructureSetFile
+from recontour.dicom.pairing import CtSeries, StructureSetFile
 from recontour.dicom.passes import Frame, passes_of
 from recontour.dicom.pixels import stored_pixels
 from recontour.dicom.reading import (
@@ -54,7 +54,7 @@ from recontour.dicom.rtstruct_in import read_rois
 from recontour.dicom.writing import encoded
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, OutputError, SettingsError
 from recontour.files import UnreadableError, refuse_existing, whole_folder, write_text
-from recontour.findings import words
+from recontour.findings import Finding, Unexpected, words
 from recontour.organs import NameRow, match_drawn, ordered, read_user_map
 from recontour.progress import Progress, quiet
 from recontour.texts import read_text
@@ -91,6 +91,29 @@ NO_PLACE = (
 NO_SEG = "a DICOM SEG is not written, so only its CT was; convert it into an RTSTRUCT first"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlyCtCopied(Finding):
+    """A CT was written without its structure set. why: the reason for that."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say why."""
+        return f"only its CT was written: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return self.why.remedy()
+
+
+@dataclass(frozen=True, slots=True)
+class NotCopied:
+    """A file, folder or series that was not written, and why."""
+
+    path: Path
+    finding: Finding
+
+
 @dataclass(frozen=True, slots=True)
 class Deidentified:
     """What was written, and what was not."""
@@ -101,7 +124,7 @@ class Deidentified:
     names: tuple[
         tuple[NameRow, int], ...
     ]  # what became of each ROI name, in how many patients; for the screen only
-    left_out: tuple[LeftOut, ...]  # for the screen only: their paths may name patients
+    left_out: tuple[NotCopied, ...]  # for the screen only: their paths may name patients
     passed_over: tuple[
         tuple[str, int], ...
     ]  # kinds of objects that are never written, and how many there were
@@ -151,13 +174,13 @@ def deidentify(
         if not pair.structure_set.is_segmentation
     }
     alone = {
-        one.series_uid: replace(one, reason=f"only its CT was written: {one.reason}")
+        one.series_uid: NotCopied(one.path, OnlyCtCopied(path=one.path, why=one.finding))
         for one in archive.left_out
     }
-    chosen = {pair.series.uid: pair.note for pair in archive.pairs if pair.note}
+    chosen = {pair.series.uid: pair.notes for pair in archive.pairs if pair.notes}
     told: list[tuple[Path, str]] = []
     left_out += [
-        LeftOut(pair.structure_set.path, NO_SEG)
+        _not_copied(pair.structure_set.path, NO_SEG)
         for pair in archive.pairs
         if pair.series.uid not in drawn
     ]
@@ -177,15 +200,15 @@ def deidentify(
                     found.update(
                         _write_structure_set(target, drawn[ct.uid], patient, user_map, notes.append)
                     )
-                    left_out += [LeftOut(at, note) for note in notes]
+                    left_out += [_not_copied(at, note) for note in notes]
                     if not target.exists():
-                        left_out.append(LeftOut(at, NO_ORGAN))
+                        left_out.append(_not_copied(at, NO_ORGAN))
                     elif ct.uid in chosen:
-                        told.append((at, chosen[ct.uid]))
+                        told += [(at, words(note)) for note in chosen[ct.uid]]
                 elif ct.uid in alone:
                     left_out.append(alone[ct.uid])
             except DicomError as error:
-                left_out.append(LeftOut(at, str(error).removeprefix(f"{at}: ")))
+                left_out.append(NotCopied(at, error.finding))
         counts = _counts(folder)
         if not counts["series"]:
             raise NoSeriesError(_why_nothing(archive, left_out))
@@ -201,25 +224,27 @@ def deidentify(
     )
 
 
-def _to_write(archive: Archive) -> tuple[list[CtSeries], list[LeftOut]]:
+def _not_copied(path: Path, reason: str) -> NotCopied:
+    return NotCopied(path, Unexpected(path=path, reason=reason))
+
+
+def _to_write(archive: Archive) -> tuple[list[CtSeries], list[NotCopied]]:
     """The series that may be written, if need be alone, and what is left out for other reasons than
     its pairing.
     """
     series = [ct for ct in archive.series if ct.uid and not ct.clash]
     uids = {ct.uid for ct in series}
-    return series, [
-        *archive.unreadable,
-        *(one for one in archive.left_out if one.series_uid not in uids),
-    ]
+    unpaired = [one for one in archive.left_out if one.series_uid not in uids]
+    return series, [NotCopied(one.path, one.finding) for one in (*archive.unreadable, *unpaired)]
 
 
-def _why_nothing(archive: Archive, left_out: Sequence[LeftOut]) -> str:
+def _why_nothing(archive: Archive, left_out: Sequence[NotCopied]) -> str:
     """Why nothing could be written:
 
     the first reason, or, where there is no CT, what there is instead.
     """
     nothing = f"{archive.folder}: no CT series that can be de-identified"
-    reasons = [one.line for one in left_out[:1]]
+    reasons = [words(one.finding) for one in left_out[:1]]
     if archive.series and reasons:
         return f"{nothing}. {reasons[0]}"
     seen = [*(f"{count} x {kind}" for kind, count in archive.passed_over), *reasons]

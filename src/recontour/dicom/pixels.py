@@ -17,8 +17,8 @@ from pydicom.uid import (
 
 from recontour.dicom.decoding import PLUGINS
 from recontour.dicom.reading import (
-    not_read,
     text,
+    unknown_syntax,
     value,
 )
 from recontour.errors import (
@@ -115,7 +115,7 @@ def _refuse_unread(dataset: Dataset, path: Path) -> None:
     except NotImplementedError:
         is_read = False
     if not is_read:
-        raise NotDicomError(f"{path}: {not_read(syntax)}")
+        raise NotDicomError(unknown_syntax(path, syntax))
     if not any(tag in dataset for tag in PIXELS):
         raise NotDicomError(
             f"{path}: no pixels in it; export it again, with its pixels and uncompressed"

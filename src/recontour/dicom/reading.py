@@ -26,6 +26,19 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
 
+from recontour.dicom.findings import (
+    BadNumbers,
+    CannotRead,
+    CohortFolder,
+    DamagedDicom,
+    MissingAttribute,
+    MissingFunctionalGroup,
+    NoDicomFile,
+    NoFolder,
+    OversizedDicom,
+    TruncatedDicom,
+    UnknownSyntax,
+)
 from recontour.dicom.plain import (
     MARK,
     NotPlainError,
@@ -36,13 +49,14 @@ from recontour.dicom.plain import (
     tag_of,
 )
 from recontour.errors import DicomError, NoSeriesError, NotDicomError, RecontourError
-from recontour.files import REMEDIES, did_you_mean, machine_fault
+from recontour.files import REMEDIES, NotFound, machine_fault, similar_path
+from recontour.findings import Finding
 from recontour.wording import printable
 
 HEADER_END = (
     0x30060039  # ROIContourSequence: pixels and contours, the bulk of a file, come from here on
 )
-LONGEST_SHOWN = 1000  # characters of a path in a message
+SHOWN_OF_LONG_PATH = 500  # characters
 LOOK = 132  # bytes that show whether a file is DICOM
 HEAD = 1 << 14  # bytes that hold most images' attributes, but for the pixels
 MOST_AT_ONCE = 1 << 26  # bytes of a file that is taken into memory whole
@@ -92,9 +106,7 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
     """
     _refuse_no_folder(folder)
     if (folder / "cohort.json").exists():
-        raise NoSeriesError(
-            f"{folder} is a cohort, and a folder of DICOM files is expected; check the path"
-        )
+        raise NoSeriesError(CohortFolder(path=folder))
     found, entered = [], set()
     for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
         place = os.path.realpath(parent)
@@ -108,28 +120,25 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
 
 
 def _refuse_no_folder(folder: Path) -> None:
-    """Raise NoSeriesError where there is no folder, or none that can be looked into, and say why."""
-    expected = f"{_shortened(folder)}: a folder of DICOM files is expected, and"
+    """Raise NoSeriesError where there is no folder that can be looked into."""
+    finding: Finding
     try:
         if S_ISDIR(folder.stat().st_mode):
             return
-        why = f"there is none; give its folder, {folder.parent}"
+        finding = NoFolder(path=folder, instead="file")
     except PermissionError:
-        why = "this one may not be looked into; check its permissions"
+        finding = NoFolder(path=folder, instead="no permission")
     except OSError as error:
         if error.errno == ENAMETOOLONG:
-            why = f"this path is too long to be one ({len(bytes(folder))} bytes); check the path"
+            bytes_long = len(bytes(folder))
+            shortened = Path(f"{str(folder)[:SHOWN_OF_LONG_PATH]}...")
+            finding = NoFolder(path=shortened, instead="path too long", bytes_long=bytes_long)
         elif folder.is_symlink():
-            why = f"this is a link to {_shortened(folder.readlink())}, which is not there; check the link"
+            finding = NoFolder(path=folder, instead="broken link", link_to=folder.readlink())
         else:
-            why = f"there is none{did_you_mean(folder) or '; check the path'}"
-    raise NoSeriesError(f"{expected} {why}")
-
-
-def _shortened(path: Path) -> str:
-    """A path as a line of text can hold it."""
-    words = str(path)
-    return words if len(words) <= LONGEST_SHOWN else f"{words[: LONGEST_SHOWN // 2]}..."
+            similar = similar_path(folder)
+            finding = NotFound(path=folder, expected="a folder of DICOM files", similar=similar)
+    raise NoSeriesError(finding)
 
 
 def claims_dicom(path: Path) -> bool:
@@ -178,9 +187,7 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in REMEDIES:
             raise machine_fault(path, error) from error
-        raise NotDicomError(
-            f"{path}: damaged ({type(error).__name__}); export the file again"
-        ) from error
+        raise NotDicomError(DamagedDicom(path=path, error=type(error).__name__)) from error
 
 
 @contextmanager
@@ -287,9 +294,7 @@ def functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path)
         if group:
             found: Dataset = group[0]
             return found
-    raise DicomError(
-        f"{path}: a multi-frame CT without {keyword}; export it as single-frame CT images"
-    )
+    raise DicomError(MissingFunctionalGroup(path=path, keyword=keyword))
 
 
 def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[float, ...]:
@@ -305,13 +310,9 @@ def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[flo
     except (TypeError, ValueError):
         found = ()
     if seen is None or seen == "":
-        raise DicomError(
-            f"{path}: no {keyword}, without which no image is read; export it again, or remove it if it is no CT slice"
-        )
+        raise DicomError(MissingAttribute(path=path, keyword=keyword))
     if len(found) != count or not all(abs(number) <= LARGEST for number in found):
-        raise DicomError(
-            f"{path}: {keyword} should be {count} number(s), none above {LARGEST:,.0f}, and is not; export it again"
-        )
+        raise DicomError(BadNumbers(path=path, keyword=keyword, expected=count, largest=LARGEST))
     return found
 
 
@@ -377,9 +378,7 @@ def _read(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset
                 ImplicitVRLittleEndian  # PS3.5 10.1: the default, where none is told
             )
     if not sop_class:
-        raise NotDicomError(
-            f"{path}: no DICOM file, or cut off (it has no SOP class); export it again or remove it"
-        )
+        raise NotDicomError(NoDicomFile(path=path, seen="no SOP class"))
     return dataset
 
 
@@ -396,12 +395,9 @@ def _plain(path: Path, until: int | None, tags: frozenset[int] | None) -> Datase
 def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
     """A file as pydicom reads it."""
     if not (start := _first_bytes(path, LOOK)):
-        raise NotDicomError(f"{path}: an empty file; copy or export it again, or remove it")
+        raise NotDicomError(NoDicomFile(path=path, seen="empty"))
     if not _looks_dicom(start):
-        raise NotDicomError(
-            f"{path}: no DICOM file (it has neither the mark DICM nor a DICOM attribute at its start); "
-            "export it again or remove it"
-        )
+        raise NotDicomError(NoDicomFile(path=path, seen="no mark"))
     attributes = count(1)
     only = None if tags is None else list(tags)
 
@@ -416,11 +412,9 @@ def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
                 return _as_it_looks(file, foreign, stop, only)
             return read_partial(file, stop_when=stop, force=True, specific_tags=only)
         except _CutOffError:
-            raise NotDicomError(f"{path}: cut off; copy or export the file again") from None
+            raise NotDicomError(TruncatedDicom(path=path)) from None
         except _TooMuchError:
-            raise NotDicomError(
-                f"{path}: it holds far more than a DICOM file does; export it again"
-            ) from None
+            raise NotDicomError(OversizedDicom(path=path)) from None
 
 
 def _foreign_syntax(path: Path) -> tuple[FileMetaDataset, int] | None:
@@ -455,7 +449,8 @@ def _as_it_looks(
     except (_TooMuchError, MemoryError):
         raise
     except Exception as error:
-        raise NotDicomError(f"{file.name}: {not_read(text(meta, 'TransferSyntaxUID'))}") from error
+        syntax = text(meta, "TransferSyntaxUID")
+        raise NotDicomError(unknown_syntax(Path(file.name), syntax)) from error
     dataset.file_meta = meta
     characters = text(dataset, "SpecificCharacterSet")
     encoding = convert_encodings(characters.split("\\")) if characters else default_encoding
@@ -468,16 +463,14 @@ def is_standard(syntax: str) -> bool:
     return UID(syntax) in AllTransferSyntaxes or syntax.startswith(STANDARD)
 
 
-def not_read(syntax: str) -> str:
-    """That a transfer syntax is not read, in words.
-
-    What is no UID is not repeated: it may be anything.
-    """
+def unknown_syntax(path: Path, syntax: str) -> UnknownSyntax:
+    """Return the finding that a transfer syntax is not supported."""
     if not UID_FORM.fullmatch(syntax):
-        return "its transfer syntax has no UID, and is not read; export it uncompressed"
+        return UnknownSyntax(path=path)
     name = SYNTAXES.get(syntax) or UID(syntax).name
-    called = "" if name == syntax else f" ({name})"
-    return f"its transfer syntax {syntax}{called} is not read; export it uncompressed"
+    if name == syntax:
+        return UnknownSyntax(path=path, foreign_uid=syntax)
+    return UnknownSyntax(path=path, uid=syntax, name=name)
 
 
 def _first_bytes(path: Path, count: int) -> bytes:
@@ -487,21 +480,17 @@ def _first_bytes(path: Path, count: int) -> bytes:
                 file.read(min(count, os.fstat(file.fileno()).st_size)) or b""
             )  # room is made for all that is asked
     except OSError as error:
-        raise NotDicomError(f"{path}: {why_unreadable(path, error)}") from error
+        raise NotDicomError(cannot_read(path, error)) from error
 
 
-def why_unreadable(path: Path, error: OSError) -> str:
-    """What the operating system said about a file or folder of an archive, and what helps.
+def cannot_read(path: Path, error: OSError) -> CannotRead:
+    """Return what the operating system says about a file or folder of an archive.
 
     Raises: FaultError: the machine is to blame, not the file.
     """
     if error.errno in REMEDIES:
         raise machine_fault(path, error) from error
-    if isinstance(error, PermissionError):
-        return f"cannot be read ({error.strerror}); check its permissions"
-    return (
-        f"cannot be read ({error.strerror}); is it a link to nothing? Copy it again, or remove it"
-    )
+    return CannotRead(path=path, number=error.errno)
 
 
 def _looks_dicom(start: bytes) -> bool:
