@@ -161,7 +161,7 @@ def test_a_plain_image_larger_than_any_is_refused(
 ) -> None:
     make_scan(tmp_path / "ct", make_grid((1, 6, 8)))
     monkeypatch.setattr(pixels, "MOST_PIXELS", 47)
-    with pytest.raises(DicomError, match="48 pixels, and no CT is that large"):
+    with pytest.raises(DicomError, match="48 pixels; no CT is that large"):
         read_scan(tmp_path / "ct")
 
 
@@ -178,7 +178,7 @@ def test_a_codestream_that_claims_to_be_huge_is_not_decoded(tmp_path: Path) -> N
     size = data.index(b"\xff\x4f\xff\x51") + 8
     data[size : size + 8] = struct.pack(">II", 60_000, 60_000)
     file.write_bytes(data)
-    with pytest.raises(DicomError, match=r"1 image\(s\) of 3,600,000,000 pixels"):
+    with pytest.raises(DicomError, match=r"1 image of 3,600,000,000 pixels"):
         read_scan(tmp_path / "ct")
 
 
@@ -197,7 +197,7 @@ def test_damaged_rle_pixels_are_named(tmp_path: Path, header: tuple[int, ...]) -
     data[at : at + 12] = struct.pack("<3I", *header)
     data[at + 70 : at + 90] = b"\x7f" * 20
     file.write_bytes(data)
-    with pytest.raises(NotDicomError, match="its pixels cannot be decoded"):
+    with pytest.raises(NotDicomError, match="the pixels cannot be decoded"):
         read_scan(tmp_path / "ct")
 
 

@@ -209,7 +209,7 @@ def test_plain_pixels_are_those_of_pydicom(
     found = read_series(sorted((tmp_path / "ct").iterdir())).hu
     image = pydicom.dcmread(min((tmp_path / "ct").iterdir()))
     np.testing.assert_array_equal(found[0], image.pixel_array)
-    monkeypatch.setattr("recontour.dicom.pixels._plain_pixels", lambda dataset: None)
+    monkeypatch.setattr("recontour.dicom.pixels._usual_pixels", lambda dataset: None)
     np.testing.assert_array_equal(read_series(sorted((tmp_path / "ct").iterdir())).hu, found)
 
 

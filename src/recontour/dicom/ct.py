@@ -1,62 +1,57 @@
-"""A CT series -> Hounsfield units on a Grid."""
+"""A CT series -> Hounsfield units on a Grid.
+
+`slices` parses the files, `ct_checks` refuses what is not one whole axial CT.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import DataElement, Dataset, dcmwrite
 from pydicom.datadict import dictionary_VR
 
-from recontour.dicom.archive import CT, read_archive
+from recontour.dicom.archive import read_archive
 from recontour.dicom.ct_checks import (
-    SAME_IN_SERIES,
-    SERIES_SHOWN,
     refuse_copied,
     refuse_differing,
     refuse_gaps,
     refuse_mixture,
     refuse_no_copy,
     refuse_overlap,
+    refuse_shared_positions,
     refuse_tilted,
+    shortened,
 )
-from recontour.dicom.ct_findings import DenseStretch, NoAir, PassedOver
-from recontour.dicom.padding import padding_inside, with_air_as_padding
+from recontour.dicom.ct_findings import (
+    DenseStretch,
+    NoAir,
+    NoCtSlices,
+    PaddingInside,
+    PassedOver,
+    SeveralSeries,
+    TooManyVoxels,
+)
+from recontour.dicom.padding import AIR_HU
 from recontour.dicom.pairing import CtSeries, are_parts
 from recontour.dicom.passes import (
-    Overlap,
     dense_stretch,
     overlap_of,
     overlap_of_pixels,
     overlap_of_positions,
 )
-from recontour.dicom.pictures import PICTURES, kind_of_picture
-from recontour.dicom.reading import (
-    DEEPEST,
-    read_dataset,
-    reading,
-    silence,
-    sop_class_uid,
-    text,
-)
-from recontour.dicom.slices import Slice, grid_of, hounsfield, slices_of
-from recontour.errors import (
-    DicomError,
-    MixedSeriesError,
-    NoSeriesError,
-    NotDicomError,
-)
+from recontour.dicom.pictures import PICTURES
+from recontour.dicom.pixels import MOST_VOXELS
+from recontour.dicom.reading import DEEPEST, reading, silence
+from recontour.dicom.slices import CtFile, Slice, grid_of, hounsfield, read_ct_file
+from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, NotDicomError
 from recontour.findings import Finding
 from recontour.geometry import Grid
 
-MOST_VOXELS = (
-    1024 * 512 * 512
-)  # of one CT: more is no head and neck, and would not fit into the memory
-NO_AIR_HU = -500  # a CT in which nothing is below has no air, and no patient lies without any
+NO_AIR_HU = -500  # every patient lies in air, and air is thinner than this
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
     "SpecificCharacterSet",
     "PatientName",
@@ -78,15 +73,18 @@ CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, fra
     "PositionReferenceIndicator",
 )
 
+Hounsfield = npt.NDArray[np.int16] | npt.NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """What a structure set must reference.
 
-    It identifies the patient: it never leaves memory except into a structure set. header: the CT's
-        attributes of patient, study and frame of reference. sop_instance_uids: by slice of the
-        grid. orientation: of the stored rows and columns. frame_numbers: by slice, from 1; empty
-        unless the CT is multi-frame.
+    It identifies the patient: it never leaves memory except into a structure set.
+
+    header: the CT's attributes of patient, study and frame of reference. sop_instance_uids: by
+    slice of the grid. orientation: of the stored rows and columns. frame_numbers: by slice, from 1;
+    empty unless the CT is multi-frame.
     """
 
     header: Dataset
@@ -102,56 +100,52 @@ class Source:
 class Scan:
     """One axial CT.
 
-    hu: Hounsfield units, (slice, row, column); int16 where that is exact, otherwise float32.
-    notes: what whoever uses it should know, first why its values or slices may be wrong.
+    hu: Hounsfield units, (slice, row, column); int16 if that is exact, otherwise float32.
+    notes: what a user should know, first why its values or slices may be wrong.
     """
 
-    hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]
+    hu: Hounsfield
     grid: Grid
     source: Source
     notes: tuple[Finding, ...] = ()
 
 
 def read_scan(folder: Path) -> Scan:
-    """Read the one CT series of a folder tree; other modalities and files that are no DICOM are
-    passed over.
+    """Read the one CT series of a folder tree.
+
+    Other modalities and files that are not DICOM are passed over.
 
     Raises: DicomError: there is not exactly one series, or it is not one whole axial CT.
     """
     archive = read_archive(folder)
     for damaged in archive.unreadable:
         raise NotDicomError(damaged.finding)
-    pictures = []
-    for kind, count in archive.passed_over:
-        if kind in PICTURES:
-            pictures.append(PassedOver(what=kind, count=count))
     if not archive.series:
-        instead = f" ({', '.join(f'{count} x {kind}' for kind, count in archive.passed_over)})"
-        seen = instead if archive.passed_over else ""
-        raise NoSeriesError(f"{folder}: no CT slice in it{seen}; give the folder of one CT series")
+        raise NoSeriesError(NoCtSlices(path=folder, others=archive.passed_over))
     if len(archive.series) > 1:
-        what = (
-            f"{folder}: {len(archive.series)} CT series in it ({_counted(archive.series, folder)})"
-        )
-        if are_parts(archive.series):
-            raise MixedSeriesError(
-                f"{what}, and no two of their images share a place, as in parts of one CT; export that CT again as one "
-                "series, or give a folder that holds just one series"
-            )
-        raise MixedSeriesError(f"{what}; give a folder that holds just one")
+        raise MixedSeriesError(_several(archive.series, folder))
     (series,) = archive.series
     series.refuse_clash()
     scan = read_series(series.files)
+    pictures = []
+    for what, count in archive.passed_over:
+        if what in PICTURES:
+            pictures.append(PassedOver(what=what, count=count))
     return replace(scan, notes=(*scan.notes, *pictures))
 
 
-def _counted(series: Sequence[CtSeries], folder: Path) -> str:
-    """How many images each series has, and one of its files, so that a person can take them apart."""
-    shown = [
-        f"{len(one.files)} images as {one.files[0].relative_to(folder)}"
-        for one in series[:SERIES_SHOWN]
-    ]
-    return ", ".join([*shown, "..."] if len(series) > SERIES_SHOWN else shown)
+def _several(series: Sequence[CtSeries], folder: Path) -> SeveralSeries:
+    """Return the finding on several series, so that a person can tell them apart."""
+    examples = []
+    for one in series:
+        first = one.files[0].relative_to(folder)
+        examples.append(f"{len(one.files)} images as {first}")
+    return SeveralSeries(
+        path=folder,
+        count=len(series),
+        are_parts=are_parts(series),
+        examples=shortened(examples),
+    )
 
 
 @silence()
@@ -161,83 +155,101 @@ def read_series(files: Sequence[Path]) -> Scan:
     Raises: DicomError: they are not one whole axial CT.
     """
     if not files:
-        raise NoSeriesError("no CT files given; a CT series has at least one")
+        raise NoSeriesError(NoCtSlices())
     place = Path(os.path.commonpath([path.parent for path in files]))
+    first, slices = _read_slices(files, place)
+    _refuse_unless_whole(slices, place)
+    hu = hounsfield(slices)
+    heights_mm = [image.z_mm for image in slices]
+    refuse_overlap(overlap_of_pixels(hu, heights_mm), slices, place)
+    with reading(place):
+        source = _source(first, slices)
+    return Scan(hu, grid_of(slices, hu.shape), source, tuple(_doubts(slices, hu)))
+
+
+def _read_slices(files: Sequence[Path], place: Path) -> tuple[CtFile, list[Slice]]:
+    """Read the slices of a series, upwards and each once, and the first file that holds any."""
+    first: CtFile | None = None
     slices: dict[tuple[str, int], Slice] = {}
-    shared: Dataset | None = None
-    first = files[0]
     voxels = 0
     for path in files:
-        with reading(path):
-            dataset = read_dataset(path)
-            if sop_class_uid(dataset) not in CT or kind_of_picture(dataset):
-                continue
-            if shared is None:
-                shared, first = dataset, path
-            refuse_differing(SAME_IN_SERIES, (first, shared), (path, dataset))
-            for stored in slices_of(dataset, path):
-                image = with_air_as_padding(stored, dataset)
-                known = slices.setdefault((image.sop_instance_uid, image.frame), image)
-                refuse_no_copy(known, image, path)
-                if known is image:
-                    voxels += image.stored.size
-            if voxels > MOST_VOXELS:
-                raise DicomError(
-                    f"{place}: more than {MOST_VOXELS:,} voxels; give the CT of the head and neck alone"
-                )
-    if shared is None or not slices:
-        raise NoSeriesError(f"{place}: no axial CT image in it; give the folder of one CT series")
-    ordered = sorted(slices.values(), key=lambda image: image.z_mm)
-    refuse_tilted(ordered)
-    heights_mm = [image.z_mm for image in ordered]
-    marks = [image.marks for image in ordered]
-    refuse_copied(ordered)
-    refuse_overlap(overlap_of(heights_mm, marks), ordered, place)
-    refuse_mixture(ordered, place)
-    refuse_overlap(overlap_of_positions(heights_mm), ordered, place)
-    refuse_gaps(ordered, place)
-    hu = hounsfield(ordered)
-    refuse_overlap(overlap_of_pixels(hu, heights_mm), ordered, place)
-    with reading(place):
-        source = _source(shared, ordered)
-    dense = dense_stretch(heights_mm, marks)
-    return Scan(hu, grid_of(ordered, hu.shape), source, tuple(_doubts(ordered, hu, dense)))
+        file = read_ct_file(path)
+        if file is None:
+            continue
+        first = first or file
+        refuse_differing((first.path, first.belongs_to), (path, file.belongs_to))
+        for image in file.slices:
+            known = slices.setdefault((image.sop_instance_uid, image.frame), image)
+            if known is image:
+                voxels += image.stored.size
+            else:
+                refuse_no_copy(known, image)
+        if voxels > MOST_VOXELS:
+            raise DicomError(TooManyVoxels(path=place, most=MOST_VOXELS))
+    if first is None or not slices:
+        raise NoSeriesError(NoCtSlices(path=place))
+    return first, sorted(slices.values(), key=lambda image: image.z_mm)
 
 
-def _doubts(
-    slices: Sequence[Slice], hu: npt.NDArray[Any], dense: Overlap | None
-) -> Iterator[Finding]:
+def _refuse_unless_whole(slices: Sequence[Slice], place: Path) -> None:
+    """Raise DicomError unless slices are one whole axial CT. The first reason that holds is told.
+
+    slices: upwards.
+    """
+    heights_mm = [image.z_mm for image in slices]
+    marks = [image.marks for image in slices]
+    refuse_tilted(slices)
+    refuse_copied(slices)
+    refuse_overlap(overlap_of(heights_mm, marks), slices, place)
+    refuse_mixture(slices, place)
+    refuse_overlap(overlap_of_positions(heights_mm), slices, place)
+    refuse_shared_positions(slices)
+    refuse_gaps(slices, place)
+
+
+def _doubts(slices: Sequence[Slice], hu: Hounsfield) -> Iterator[Finding]:
     """Yield why the values or slices of a CT may be wrong."""
-    padding = padding_inside(slices)
-    if padding is not None:
-        yield padding
-    lowest = float(hu.min())
-    if lowest >= NO_AIR_HU:
-        yield NoAir(lowest_hu=lowest)
+    padded = [image for image in slices if image.padding.pixels]
+    if padded:
+        voxels = sum(image.padding.pixels for image in padded)
+        padding = padded[0].padding
+        yield PaddingInside(
+            voxels=voxels,
+            share=voxels / hu.size,
+            hu=padding.hu,
+            became_hu=None if padding.is_kept else AIR_HU,
+        )
+    lowest_hu = float(hu.min())
+    if lowest_hu >= NO_AIR_HU:
+        yield NoAir(lowest_hu=lowest_hu)
+    heights_mm = [image.z_mm for image in slices]
+    dense = dense_stretch(heights_mm, [image.marks for image in slices])
     if dense is not None:
         yield DenseStretch(from_mm=dense.from_mm, to_mm=dense.to_mm)
 
 
-def _source(shared: Dataset, slices: Sequence[Slice]) -> Source:
+def _source(first: CtFile, slices: Sequence[Slice]) -> Source:
     header = Dataset()
     for keyword in CARRIED_OVER:
-        if keyword in shared and _is_writable(shared[keyword]):
-            header[keyword] = shared[keyword]
+        if keyword in first.dataset and _is_writable(first.dataset[keyword]):
+            header[keyword] = first.dataset[keyword]
+    frame_numbers = tuple(image.frame for image in slices)
+    is_multi_frame = slices[0].frame > 0
     return Source(
         header=header,
-        sop_class_uid=sop_class_uid(shared),
+        sop_class_uid=first.sop_class_uid,
         sop_instance_uids=tuple(image.sop_instance_uid for image in slices),
-        series_instance_uid=text(shared, "SeriesInstanceUID"),
-        frame_of_reference_uid=text(shared, "FrameOfReferenceUID"),
+        series_instance_uid=first.belongs_to["SeriesInstanceUID"],
+        frame_of_reference_uid=first.belongs_to["FrameOfReferenceUID"],
         orientation=slices[0].orientation,
-        frame_numbers=tuple(image.frame for image in slices) if slices[0].frame else (),
+        frame_numbers=frame_numbers if is_multi_frame else (),
     )
 
 
 def _is_writable(element: DataElement) -> bool:
-    """Whether a structure set can carry an attribute over:
+    """Return whether a structure set can carry an attribute over.
 
-    a sequence's damaged items show only when written.
+    The items of a sequence may be damaged, which shows only when they are written.
     """
     if dictionary_VR(element.tag) != element.VR:
         return False
@@ -257,17 +269,19 @@ def _is_writable(element: DataElement) -> bool:
 
 
 def _is_shallow(dataset: Dataset) -> bool:
-    """Whether sequences lie within sequences no deeper than anyone means:
+    """Return whether sequences are nested no deeper than makes sense.
 
-    pydicom's errors double with each level.
+    The text of pydicom's errors doubles with each level.
     """
     level = [dataset]
     for _ in range(DEEPEST):
-        level = [
-            item
-            for outer in level
-            for element in outer
-            if element.VR == "SQ"
-            for item in element.value
-        ]
+        level = list(_items_within(level))
     return not level
+
+
+def _items_within(datasets: Sequence[Dataset]) -> Iterator[Dataset]:
+    """Yield the items of every sequence in some datasets."""
+    for dataset in datasets:
+        for element in dataset:
+            if element.VR == "SQ":
+                yield from element.value

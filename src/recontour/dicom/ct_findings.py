@@ -1,9 +1,427 @@
 """What may be wrong with a CT series, or worth knowing about it."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from recontour.findings import Finding, FitToStore
+from recontour.findings import Finding, FitToStore, ScreenOnly
 from recontour.wording import plural
+
+EXPORT_AGAIN = "export it again"
+ONE_ACQUISITION = "give the files of one CT acquisition"
+
+
+def stretch(from_mm: float, to_mm: float) -> str:
+    """Return a stretch of z in words.
+
+    >>> stretch(1.0, 4.0), stretch(1.0, 1.0)
+    ('from z = 1.0 to 4.0 mm', 'at z = 1.0 mm')
+    """
+    if f"{from_mm:.1f}" == f"{to_mm:.1f}":
+        return f"at z = {from_mm:.1f} mm"
+    return f"from z = {from_mm:.1f} to {to_mm:.1f} mm"
+
+
+# ------------------------------------------------------------ which files make up the series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoCtSlices(Finding):
+    """No CT slice where a CT series is expected.
+
+    others: what was found in its place, each kind with the number of files.
+    """
+
+    others: FitToStore[tuple[tuple[str, int], ...]] = ()
+
+    def sentence(self) -> str:
+        """Say so, and what is there instead."""
+        if not self.others:
+            return "no CT slice found"
+        seen = ", ".join(f"{count} x {kind}" for kind, count in self.others)
+        return f"no CT slice found, but {seen}"
+
+    def remedy(self) -> str:
+        """Say what is expected."""
+        return "give the folder of one CT series"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralSeries(Finding):
+    """Several CT series where one is expected.
+
+    are_parts: whether they look like parts of one CT. examples: how many images each has, and one
+    of its files.
+    """
+
+    count: int
+    are_parts: bool
+    examples: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Say how many, and how to tell them apart."""
+        like = ""
+        if self.are_parts:
+            like = ", no two images at one position, as in the parts of one CT"
+        return f"{self.count} CT series{like} ({', '.join(self.examples)})"
+
+    def remedy(self) -> str:
+        """Say what is expected."""
+        one = "give a folder that holds just one series"
+        if self.are_parts:
+            return f"export that CT again as one series, or {one}"
+        return one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyVoxels(Finding):
+    """A CT that is larger than any of a head and neck."""
+
+    most: int
+
+    def sentence(self) -> str:
+        """Give the limit."""
+        return f"more than {self.most:,} voxels"
+
+    def remedy(self) -> str:
+        """Say what is expected."""
+        return "give the CT of the head and neck alone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneUidTwoImages(Finding):
+    """Two images with one SOPInstanceUID that are not copies of each other."""
+
+    other: ScreenOnly[Path]
+    differ_in: Literal["position", "geometry or rescaling", "pixels"]
+
+    def sentence(self) -> str:
+        """Say how they differ."""
+        return f"two images share one SOPInstanceUID but differ in {self.differ_in} ({self.other})"
+
+    def remedy(self) -> str:
+        """Say what may have happened."""
+        if self.differ_in == "position":
+            return "export or pseudonymise the series again, each image with its own UID"
+        return "keep the images of one CT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesDiffer(Finding):
+    """Two files of one series differ in an attribute that all its files share."""
+
+    other: ScreenOnly[Path]
+    keyword: FitToStore[str]
+    of_one: Literal["patient", "CT series"]
+
+    def sentence(self) -> str:
+        """Name the attribute and the other file."""
+        return f"two files of one series differ in {self.keyword} ({self.other})"
+
+    def remedy(self) -> str:
+        """Say what is expected."""
+        return f"give the files of one {self.of_one}, or export them again"
+
+
+# ------------------------------------------------------------ one file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotOneGreyImage(Finding):
+    """The pixels of a single-frame CT are not one grey image. shape: of the decoded pixels."""
+
+    shape: tuple[int, ...]
+
+    def sentence(self) -> str:
+        """Give the shape."""
+        return f"pixels of shape {self.shape}; one grey image is expected"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "export it as a grey image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesDoNotMatch(Finding):
+    """A multi-frame file describes other frames than it holds."""
+
+    described: int
+    shape: tuple[int, ...]
+
+    def sentence(self) -> str:
+        """Give both."""
+        return f"{plural(self.described, 'frame')} described, but pixels of shape {self.shape}"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return EXPORT_AGAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinePixels(Finding):
+    """A pixel spacing that no scanner has. spacing_mm: of rows, of columns."""
+
+    spacing_mm: tuple[float, float]
+
+    def sentence(self) -> str:
+        """Give the spacing."""
+        rows, columns = self.spacing_mm
+        return f"PixelSpacing is {rows} and {columns} mm"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return EXPORT_AGAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoHounsfieldUnits(Finding):
+    """The pixel values cannot be turned into Hounsfield units.
+
+    unit: what they are rescaled to, if it is a unit that DICOM names.
+    """
+
+    why: Literal["another unit", "no rescale", "slope 0"]
+    unit: FitToStore[str] = ""
+
+    def sentence(self) -> str:
+        """Say why."""
+        if self.why == "no rescale":
+            return "RescaleSlope or RescaleIntercept is missing, so there are no Hounsfield units"
+        if self.why == "slope 0":
+            return "RescaleSlope is 0, so there are no Hounsfield units"
+        unit = f"'{self.unit}'" if self.unit else "another unit"
+        return f"the pixels are rescaled to {unit}; Hounsfield units are expected"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "give the plain CT" if self.why == "another unit" else EXPORT_AGAIN
+
+
+# ------------------------------------------------------------ the stored pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnclearBits(Finding):
+    """HighBit and BitsStored contradict each other."""
+
+    def sentence(self) -> str:
+        """Say what is expected."""
+        return "HighBit is not BitsStored - 1, so the pixel values are unclear"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return EXPORT_AGAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelsNotDecoded(Finding):
+    """The pixels are damaged, or fewer than the header says. reason: the error's class."""
+
+    reason: FitToStore[str]
+    is_compressed: bool
+
+    def sentence(self) -> str:
+        """Name the error."""
+        return f"the pixels cannot be decoded, or are fewer than the header says ({self.reason})"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        how = ", uncompressed" if self.is_compressed else ""
+        return f"copy or export the file again{how}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotWholeNumbers(Finding):
+    """Pixels that are not whole numbers. kind: their type."""
+
+    kind: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Give the type."""
+        return f"pixels of type {self.kind}; whole numbers of at most 32 bits are expected"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "give the plain CT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPixels(Finding):
+    """An image file without pixels."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "the file has no pixels"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "export it again, with its pixels and uncompressed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HugeImage(Finding):
+    """An image that claims to be larger than any CT."""
+
+    frames: int
+    pixels: int
+
+    def sentence(self) -> str:
+        """Give the size."""
+        images = plural(self.frames, "image")
+        return f"{images} of {self.pixels:,} pixels; no CT is that large"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return EXPORT_AGAIN
+
+
+# ------------------------------------------------------------ how the slices lie
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObliqueSlice(Finding):
+    """A slice that is not axial. cosines: of its rows and columns. axial, slices: how many of all
+    slices are axial.
+    """
+
+    cosines: tuple[float, ...]
+    axial: int
+    slices: int
+
+    def sentence(self) -> str:
+        """Give the directions."""
+        seen = ", ".join(f"{cosine:.3f}" for cosine in self.cosines)
+        return f"its axes point along ({seen}); axial slices without tilt are expected"
+
+    def remedy(self) -> str:
+        """Tell a stray image from a series that is not axial."""
+        if 2 * self.axial > self.slices:
+            return (
+                f"{self.axial} of {self.slices} slices are axial; remove the others if they are "
+                "scouts or reformatted pictures"
+            )
+        return "export the axial series, or resample it where it was planned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlappingPasses(Finding):
+    """Acquisitions or reconstructions in one series that overlap.
+
+    told_by: what tells them apart; empty if only their positions do. examples: how many slices
+    each has, from where to where, and one of its files.
+    """
+
+    count: int
+    kind: Literal["acquisitions", "reconstructions"]
+    from_mm: float
+    to_mm: float
+    told_by: FitToStore[str]
+    examples: ScreenOnly[tuple[str, ...]]
+    share_a_file: bool
+
+    def sentence(self) -> str:
+        """Say where they overlap, and what tells them apart."""
+        by = f"differ in {self.told_by}" if self.told_by else "differ only in position"
+        where = stretch(self.from_mm, self.to_mm)
+        examples = "; ".join(self.examples)
+        return f"{self.count} {self.kind} in one series overlap {where} and {by} ({examples})"
+
+    def remedy(self) -> str:
+        """Say how to take one."""
+        if self.share_a_file:
+            return "export one of them alone, since they share a file"
+        return "give a folder with the files of just one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesDiffer(Finding):
+    """Slices that cannot be stacked into one CT. examples: two files that differ."""
+
+    differ_in: Literal["matrix", "pixel spacing", "orientation", "position in plane"]
+    examples: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Say how they differ."""
+        return f"slices differ in {self.differ_in} ({' and '.join(self.examples)})"
+
+    def remedy(self) -> str:
+        """Say what is expected."""
+        return ONE_ACQUISITION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesDrift(Finding):
+    """Slices that shift in plane from one to the next, as under a tilted gantry."""
+
+    drift_mm: float
+
+    def sentence(self) -> str:
+        """Say how far."""
+        return (
+            f"slices shift in plane from one to the next, by {self.drift_mm:.1f} mm in all, as "
+            "under a tilted gantry"
+        )
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "export the series without tilt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingSlice(Finding):
+    """No slice where one is expected. step_mm: the smaller of the gaps beside it."""
+
+    below_mm: float
+    above_mm: float
+    step_mm: float
+
+    def sentence(self) -> str:
+        """Say where."""
+        return (
+            f"no slice between z = {self.below_mm:.1f} and {self.above_mm:.1f} mm "
+            f"(every {self.step_mm:.1f} mm beside it)"
+        )
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "export the series again; recontour does not invent slices"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesAtOnePosition(Finding):
+    """Two slices at each of several positions.
+
+    are_equal: whether the two have the same pixels, so one slice is stored twice. other: the file
+    of the second slice at the lowest position.
+    """
+
+    positions: int
+    first_mm: float
+    last_mm: float
+    are_equal: bool
+    other: ScreenOnly[Path]
+
+    def sentence(self) -> str:
+        """Say at how many positions, and what they seem to be."""
+        where = stretch(self.first_mm, self.last_mm)
+        if self.are_equal:
+            slices = plural(self.positions, "slice")
+            return f"{slices} stored twice, under two SOPInstanceUIDs, {where} ({self.other})"
+        if self.positions == 1:
+            return f"two slices {where} ({self.other})"
+        return (
+            f"two slices at each of {self.positions} positions {where}: acquisitions or phases "
+            f"overlap ({self.other})"
+        )
+
+    def remedy(self) -> str:
+        """Say what to keep."""
+        if self.are_equal:
+            return "give one copy of each"
+        return "give one acquisition, or one phase of it"
+
+
+# ------------------------------------------------------------ worth knowing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,17 +438,17 @@ class PaddingInside(Finding):
     became_hu: int | None
 
     def sentence(self) -> str:
-        """Say how many voxels it is about, and what became of them."""
+        """Say how many voxels, and what became of them."""
         became = "left as stored"
         if self.became_hu is not None:
             became = f"set to air ({self.became_hu} HU)"
         return (
-            f"{plural(self.voxels, 'voxel')} inside the image ({100 * self.share:.2g} %) hold the "
+            f"{self.voxels:,} voxels inside the image ({100 * self.share:.2g} %) hold the "
             f"PixelPaddingValue ({self.hu:g} HU) and may be tissue; they are {became}"
         )
 
     def remedy(self) -> str:
-        """Point to the attribute."""
+        """Name the attribute."""
         return "check PixelPaddingValue"
 
 
@@ -45,7 +463,7 @@ class NoAir(Finding):
         return f"the lowest value is {self.lowest_hu:g} HU, so the CT shows no air"
 
     def remedy(self) -> str:
-        """Point to the attribute."""
+        """Name the attribute."""
         return "check RescaleIntercept"
 
 
@@ -64,13 +482,13 @@ class DenseStretch(Finding):
         )
 
     def remedy(self) -> str:
-        """Point to the slices."""
+        """Say what to do."""
         return "check these slices"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassedOver(Finding):
-    """Images in the folder of a CT that are no slices, such as a localiser."""
+    """Images in the folder of a CT that are not slices, such as a localiser."""
 
     what: FitToStore[str]
     count: int
@@ -80,12 +498,20 @@ class PassedOver(Finding):
         return f"passed over: {self.count} x {self.what}"
 
 
-def stretch(from_mm: float, to_mm: float) -> str:
-    """Return a stretch of z in words.
+# ------------------------------------------------------------ writing
 
-    >>> stretch(1.0, 4.0), stretch(1.0, 1.0)
-    ('from z = 1.0 to 4.0 mm', 'at z = 1.0 mm')
-    """
-    if f"{from_mm:.1f}" == f"{to_mm:.1f}":
-        return f"at z = {from_mm:.1f} mm"
-    return f"from z = {from_mm:.1f} to {to_mm:.1f} mm"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoxelsOffGrid(Finding):
+    """Hounsfield units that do not lie on the grid they are written with. kind: their type."""
+
+    kind: FitToStore[str]
+    shape: tuple[int, ...]
+    expected: tuple[int, ...]
+
+    def sentence(self) -> str:
+        """Give both shapes."""
+        return (
+            f"the HU are {self.kind} of shape {self.shape}; int16 of shape {self.expected} is "
+            "expected"
+        )

@@ -33,7 +33,8 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from recontour.dicom.archive import DRAFT, Archive, read_archive
-from recontour.dicom.ct_checks import OF_ONE_PATIENT, TWO_PLACES, refuse_differing
+from recontour.dicom.ct_checks import refuse_differing
+from recontour.dicom.ct_findings import OneUidTwoImages
 from recontour.dicom.identity import LEAST, Patient
 from recontour.dicom.pairing import CtSeries, StructureSetFile
 from recontour.dicom.passes import Frame, passes_of
@@ -51,6 +52,7 @@ from recontour.dicom.reading import (
 )
 from recontour.dicom.references import CLOSED
 from recontour.dicom.rtstruct_in import read_rois
+from recontour.dicom.slices import OF_ONE_PATIENT, texts
 from recontour.dicom.writing import encoded
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, OutputError, SettingsError
 from recontour.files import UnreadableError, refuse_existing, whole_folder, write_text
@@ -292,16 +294,19 @@ def _write_series(folder: Path, series: CtSeries, patient: Patient) -> list[str]
     """
     first = series.files[0]
     header = read_header(first, ("SpecificCharacterSet", *OF_ONE_PATIENT))
+    expected = texts(header, OF_ONE_PATIENT)
     overlap, numbered = passes_of(series.files) or (None, {})
     written: dict[str, Path] = {}  # by SOPInstanceUID
     with whole_folder(folder) as partial:
         for number, path in enumerate(sorted(series.files, key=_place_in_series), start=1):
             with reading(path):
                 image = read_dataset(path)
-                refuse_differing(OF_ONE_PATIENT, (first, header), (path, image))
+                refuse_differing((first, expected), (path, texts(image, OF_ONE_PATIENT)))
                 instance = sop_instance_uid(image)
                 if instance and written.setdefault(instance, path) != path:
-                    raise MixedSeriesError(f"{written[instance]} and {path}: {TWO_PLACES}")
+                    raise MixedSeriesError(
+                        OneUidTwoImages(path=written[instance], other=path, differ_in="position")
+                    )
                 _refuse_marks_in_pixels(image, path)
                 clean = _without_identity(image, patient)
                 clean.InstanceNumber, clean.AcquisitionNumber = number, numbered.get((path, 0), "")

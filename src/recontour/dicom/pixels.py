@@ -1,4 +1,8 @@
-"""The stored pixels of a file."""
+"""The stored pixels of one file.
+
+They are checked before they are decoded: decoders make room for what a file claims to hold before
+they see that it is not there.
+"""
 
 import re
 from math import prod
@@ -9,106 +13,105 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import (
-    UID,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from recontour.dicom.ct_findings import (
+    HugeImage,
+    NoPixels,
+    NotWholeNumbers,
+    PixelsNotDecoded,
+    UnclearBits,
+)
 from recontour.dicom.decoding import PLUGINS
-from recontour.dicom.reading import (
-    text,
-    unknown_syntax,
-    value,
-)
-from recontour.errors import (
-    DicomError,
-    NotDicomError,
-)
+from recontour.dicom.reading import text, unknown_syntax, value
+from recontour.errors import DicomError, NotDicomError
 
-MOST_PIXELS = 4096 * 4096  # of one image, and
-MOST_VOXELS = (
-    1024 * 512 * 512
-)  # of one CT: more is no head and neck, and would not fit into the memory
-PIXELS = (
-    0x7FE00008,
-    0x7FE00009,
-    0x7FE00010,
-)  # of one of three types, of which the whole numbers are read
-# how compressed images tell their size: SIZ of JPEG 2000, SOF of JPEG and JPEG-LS
+MOST_PIXELS = 4096 * 4096  # of one image
+MOST_VOXELS = 1024 * 512 * 512  # of one CT: no head and neck has more, and memory would not hold it
+# the three attributes that may hold pixels; only whole numbers are read
+PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+# how compressed images state their size: SIZ of JPEG 2000, SOF of JPEG and JPEG-LS
 CODESTREAM = re.compile(
-    rb"\xff\x4f\xff\x51.{4}(.{4})(.{4}).{24}(..)|\xff[\xc0-\xcf\xf7]\x00[\x0b\x0e\x11\x14].(..)(..)",
+    rb"\xff\x4f\xff\x51.{4}(.{4})(.{4}).{24}(..)"
+    rb"|\xff[\xc0-\xcf\xf7]\x00[\x0b\x0e\x11\x14].(..)(..)",
     re.DOTALL,
 )
+UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+# what the header of nearly all CT says: one uncompressed grey image of 16 bits
+USUAL = {
+    "SamplesPerPixel": (1,),
+    "BitsAllocated": (16,),
+    "BitsStored": range(1, 17),
+    "PhotometricInterpretation": ("MONOCHROME2",),
+    "PixelRepresentation": (0, 1),
+    "NumberOfFrames": (None, 1),
+}
+
+Pixels = npt.NDArray[Any]  # whole numbers of any size
 
 
-def stored_pixels(dataset: Dataset, path: Path) -> npt.NDArray[Any]:
-    """The stored pixels of a file: whole numbers, (row, column), of several frames (frame, row,
-    column).
+def stored_pixels(dataset: Dataset, path: Path) -> Pixels:
+    """Decode the stored pixels of a file.
 
-    Raises: DicomError: there are more than a CT has, they cannot be decoded, which bits are theirs
-        is unclear, or they are no whole numbers.
+    Returns: whole numbers, (row, column), or (frame, row, column) of several frames.
+    Raises: DicomError: more pixels than a CT has, not whole numbers, or unclear which bits count.
+        NotDicomError: no pixels, or pixels that cannot be decoded.
     """
-    allocated, stored, highest = (
-        value(dataset, keyword) for keyword in ("BitsAllocated", "BitsStored", "HighBit")
-    )
-    if isinstance(stored, int) and stored != allocated and highest not in (None, stored - 1):
-        raise DicomError(
-            f"{path}: HighBit is not BitsStored - 1, so that its pixels are unclear; export it again"
-        )
-    if (plain := _plain_pixels(dataset)) is not None:
-        return plain
+    _refuse_unclear_bits(dataset, path)
+    usual = _usual_pixels(dataset)
+    if usual is not None:
+        return usual
     _refuse_unread(dataset, path)
     _refuse_huge(dataset, path)
-    dataset.pixel_array_options(
-        decoding_plugin=PLUGINS.get(dataset.file_meta.TransferSyntaxUID, "")
-    )
+    syntax = dataset.file_meta.TransferSyntaxUID
+    dataset.pixel_array_options(decoding_plugin=PLUGINS.get(syntax, ""))
     try:
         pixels = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise almost anything on damaged pixels
-        how = ", uncompressed" if dataset.file_meta.TransferSyntaxUID.is_compressed else ""
+        reason = type(error).__name__
         raise NotDicomError(
-            f"{path}: its pixels cannot be decoded, or are not as many as it says ({type(error).__name__}); "
-            f"copy or export the file again{how}"
+            PixelsNotDecoded(path=path, reason=reason, is_compressed=syntax.is_compressed)
         ) from error
     if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 4:
-        raise DicomError(
-            f"{path}: pixels of type {pixels.dtype}; whole numbers of at most 32 bits are expected. Give the plain CT"
-        )
+        raise DicomError(NotWholeNumbers(path=path, kind=str(pixels.dtype)))
     return pixels
 
 
-def _plain_pixels(dataset: Dataset) -> npt.NDArray[Any] | None:
-    """The pixels of one uncompressed image of 16 bits, as nearly all CT is; None of any other."""
+def _refuse_unclear_bits(dataset: Dataset, path: Path) -> None:
+    allocated = value(dataset, "BitsAllocated")
+    stored = value(dataset, "BitsStored")
+    if not isinstance(stored, int) or stored == allocated:
+        return
+    if value(dataset, "HighBit") not in (None, stored - 1):
+        raise DicomError(UnclearBits(path=path))
+
+
+def _usual_pixels(dataset: Dataset) -> Pixels | None:
+    """Return the pixels of a usual CT image without pydicom's decoder; None for any other image."""
+    if not _is_usual(dataset):
+        return None
+    shape = value(dataset, "Rows"), value(dataset, "Columns")
     element = dataset.get_item("PixelData")
     pixels = None if element is None else element.value
-    shape = value(dataset, "Rows"), value(dataset, "Columns")
-    expected = {
-        "SamplesPerPixel": 1,
-        "BitsAllocated": 16,
-        "PhotometricInterpretation": "MONOCHROME2",
-    }
-    signed, stored_bits = value(dataset, "PixelRepresentation"), value(dataset, "BitsStored")
-    if (
-        value(dataset.file_meta, "TransferSyntaxUID")
-        not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
-        or any(value(dataset, keyword) != wanted for keyword, wanted in expected.items())
-        or value(dataset, "NumberOfFrames") not in (None, 1)
-        or signed not in (0, 1)
-        or stored_bits not in range(1, 17)
-        or not all(isinstance(side, int) for side in shape)
-        or not isinstance(pixels, bytes)
-        or len(pixels) != 2 * prod(shape)
-        or prod(shape) > MOST_PIXELS
-    ):
+    if not all(isinstance(side, int) for side in shape) or not isinstance(pixels, bytes):
         return None
-    stored = np.frombuffer(pixels, dtype="<i2" if signed else "<u2").reshape(shape)
-    unused = 16 - stored_bits
-    return stored << unused >> unused if unused else stored
+    if len(pixels) != 2 * prod(shape) or prod(shape) > MOST_PIXELS:
+        return None
+    is_signed = value(dataset, "PixelRepresentation")
+    stored = np.frombuffer(pixels, dtype="<i2" if is_signed else "<u2").reshape(shape)
+    unused_bits = 16 - value(dataset, "BitsStored")
+    usual: Pixels = stored << unused_bits >> unused_bits if unused_bits else stored
+    return usual
+
+
+def _is_usual(dataset: Dataset) -> bool:
+    if value(dataset.file_meta, "TransferSyntaxUID") not in UNCOMPRESSED:
+        return False
+    return all(value(dataset, keyword) in usual for keyword, usual in USUAL.items())
 
 
 def _refuse_unread(dataset: Dataset, path: Path) -> None:
-    """Raise where pixels are encoded in a way that is not read, or lie elsewhere."""
+    """Raise NotDicomError if the pixels have an encoding that is not read, or are not there."""
     syntax = UID(text(dataset.file_meta, "TransferSyntaxUID"))
     try:
         is_read = get_decoder(syntax).is_available
@@ -116,30 +119,30 @@ def _refuse_unread(dataset: Dataset, path: Path) -> None:
         is_read = False
     if not is_read:
         raise NotDicomError(unknown_syntax(path, syntax))
-    if not any(tag in dataset for tag in PIXELS):
-        raise NotDicomError(
-            f"{path}: no pixels in it; export it again, with its pixels and uncompressed"
-        )
+    if not any(tag in dataset for tag in PIXEL_TAGS):
+        raise NotDicomError(NoPixels(path=path))
 
 
 def _refuse_huge(dataset: Dataset, path: Path) -> None:
-    """Raise where an image says, in its header or in its compressed pixels, that it is larger than
-    any CT.
-
-    Decoders make room for what is claimed before they see that it is not there.
-    """
+    """Raise DicomError if the header or the compressed pixels claim more pixels than a CT has."""
     rows, columns, samples, frames = (
         int(value(dataset, keyword) or 1)
         for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")
     )
-    compressed = (
-        dataset.file_meta.TransferSyntaxUID.is_encapsulated
-    )  # in plain pixels such bytes are mere numbers
-    pixels = dataset.get("PixelData") if compressed else None
-    claims = CODESTREAM.finditer(pixels) if isinstance(pixels, bytes) else ()
-    sizes = [prod(int.from_bytes(number or b"\1") for number in claim.groups()) for claim in claims]
-    largest = max([rows * columns * samples, *sizes])
+    largest = max(rows * columns * samples, _largest_codestream(dataset))
     if largest > MOST_PIXELS or largest * frames > MOST_VOXELS:
-        raise DicomError(
-            f"{path}: {frames} image(s) of {largest:,} pixels, and no CT is that large; export it again"
-        )
+        raise DicomError(HugeImage(path=path, frames=frames, pixels=largest))
+
+
+def _largest_codestream(dataset: Dataset) -> int:
+    """Return the size that compressed pixels claim to have; 0 if they claim none."""
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return 0  # in plain pixels the same bytes are mere numbers
+    pixels = dataset.get("PixelData")
+    if not isinstance(pixels, bytes):
+        return 0
+    largest = 0
+    for claim in CODESTREAM.finditer(pixels):
+        sides = (int.from_bytes(number or b"\1") for number in claim.groups())
+        largest = max(largest, prod(sides))
+    return largest

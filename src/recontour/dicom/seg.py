@@ -231,13 +231,14 @@ def _plane_of(
 
     Raises: DicomError: the groups are incomplete. OrientationError: not axial.
     """
+    rows_mm, columns_mm = numbers(measures, "PixelSpacing", 2, path)
     image = Slice(
         path=path,
         sop_instance_uid="",
         frame=0,
         position_mm=numbers(position, "ImagePositionPatient", 3, path),
         orientation=numbers(orientation, "ImageOrientationPatient", 6, path),
-        spacing_mm=numbers(measures, "PixelSpacing", 2, path),
+        spacing_mm=(rows_mm, columns_mm),
         rescale=(1.0, 0.0),
         stored=stored,
     )

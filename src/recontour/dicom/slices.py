@@ -1,44 +1,55 @@
-"""A CT file -> its slices, and slices -> where they lie."""
+"""A CT file -> its slices.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+Each file's header is parsed once, into a `CtFile` and its `Slice`s; whatever comes after reads
+those records. Also how a stored plane lies in the patient.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydicom import Dataset
 
-from recontour.dicom.archive import ENHANCED_CT
-from recontour.dicom.passes import (
-    Marks,
-    marks_of,
+from recontour.dicom.archive import CT, ENHANCED_CT
+from recontour.dicom.ct_findings import (
+    FinePixels,
+    FramesDoNotMatch,
+    NoHounsfieldUnits,
+    NotOneGreyImage,
 )
-from recontour.dicom.pixels import stored_pixels
+from recontour.dicom.padding import NO_PADDING, Padding, air_for_padding
+from recontour.dicom.passes import Marks, marks_of
+from recontour.dicom.pictures import kind_of_picture
+from recontour.dicom.pixels import Pixels, stored_pixels
 from recontour.dicom.reading import (
     functional_group,
     numbers,
+    read_dataset,
+    reading,
     sop_class_uid,
     sop_instance_uid,
     text,
     value,
 )
-from recontour.errors import (
-    DicomError,
-    RescaleError,
-)
+from recontour.errors import DicomError, RescaleError
 from recontour.geometry import Grid
 
-AXIS_TOLERANCE = 1e-3  # of a direction cosine
 FINEST_MM = 0.01  # between two pixels
-UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # of PS3.3 C.11.1.1.2
+UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # PS3.3 C.11.1.1.2
+OF_ONE_PATIENT = ("PatientID", "StudyInstanceUID")  # names may be spelt in several ways
+OF_ONE_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID", *OF_ONE_PATIENT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
-    """One image as stored.
+    """One CT image.
 
-    stored: pixel values, (row, column) of the file; frame: from 1, 0 if single-frame.
+    frame: its number in a multi-frame file, from 1; 0 in a single-frame file. orientation: the
+    cosines of the row (to the next column), then of the column (to the next row). spacing_mm:
+    between rows, between columns. rescale: slope and intercept. stored: pixel values (row, column)
+    as in the file, with air for padding. marks: what the image says of its acquisition.
     """
 
     path: Path
@@ -46,170 +57,201 @@ class Slice:
     frame: int
     position_mm: tuple[float, ...]
     orientation: tuple[float, ...]
-    spacing_mm: tuple[float, ...]
-    rescale: tuple[float, float]  # slope, intercept
-    stored: npt.NDArray[Any]
+    spacing_mm: tuple[float, float]
+    rescale: tuple[float, float]
+    stored: Pixels
+    padding: Padding = NO_PADDING
     marks: Marks = field(default_factory=dict)
-    padding_within: int = 0  # pixels of the padding value that may be tissue,
-    padding_hu: float = 0.0  # what that value says,
-    padding_kept: bool = True  # and whether they are as stored
 
     @property
     def z_mm(self) -> float:
+        """The height of the slice."""
         return self.position_mm[2]
 
 
-def slices_of(dataset: Dataset, path: Path) -> Iterator[Slice]:
-    """The slices of one file:
+@dataclass(frozen=True, slots=True, eq=False)
+class CtFile:
+    """One CT file.
 
-    one, or every frame of a multi-frame image that is not a localiser.
+    belongs_to: by keyword, whose it is and of which series; all files of a series share it.
+    dataset: the whole file, from which a structure set takes the patient's attributes.
     """
-    pixels = stored_pixels(dataset, path)
-    instance = sop_instance_uid(dataset)
-    if sop_class_uid(dataset) not in ENHANCED_CT:
-        if pixels.ndim != 2:
-            raise DicomError(
-                f"{path}: pixels of shape {pixels.shape}; one grey image is expected. Export it as such"
-            )
-        image = _slice(dataset, dataset, dataset, dataset, pixels, path, instance, 0)
-        yield replace(image, marks=marks_of(dataset))
-        return
+
+    path: Path
+    sop_class_uid: str
+    belongs_to: Mapping[str, str]
+    slices: tuple[Slice, ...]
+    dataset: Dataset
+
+
+class _Groups(NamedTuple):
+    """The functional groups that describe an image; in a single-frame file, the file itself."""
+
+    position: Dataset
+    orientation: Dataset
+    measures: Dataset
+    rescale: Dataset
+
+
+def read_ct_file(path: Path) -> CtFile | None:
+    """Read one file; None if it holds no CT slices but a picture or another object.
+
+    Raises: DicomError: the file or its header is damaged, incomplete or too large.
+    """
+    with reading(path):
+        dataset = read_dataset(path)
+        sop_class = sop_class_uid(dataset)
+        if sop_class not in CT or kind_of_picture(dataset):
+            return None
+        belongs_to = texts(dataset, OF_ONE_SERIES)
+        pixels = stored_pixels(dataset, path)
+        if sop_class in ENHANCED_CT:
+            slices = tuple(_frames(dataset, pixels, path))
+        else:
+            slices = (_single_frame(dataset, pixels, path),)
+    return CtFile(path, sop_class, belongs_to, slices, dataset)
+
+
+def texts(dataset: Dataset, keywords: Sequence[str]) -> dict[str, str]:
+    """Return attributes as text, by keyword; empty text where one is absent."""
+    return {keyword: text(dataset, keyword) for keyword in keywords}
+
+
+def _single_frame(dataset: Dataset, pixels: Pixels, path: Path) -> Slice:
+    if pixels.ndim != 2:
+        raise DicomError(NotOneGreyImage(path=path, shape=pixels.shape))
+    groups = _Groups(dataset, dataset, dataset, dataset)
+    return _slice(dataset, groups, pixels, path, 0, marks_of(dataset))
+
+
+def _frames(dataset: Dataset, pixels: Pixels, path: Path) -> Iterator[Slice]:
+    """Yield the frames of a multi-frame image that are not localisers."""
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or ()
-    if pixels.ndim == 2:
-        pixels = pixels[None]
-    if pixels.ndim != 3 or len(frames) != len(pixels):
-        raise DicomError(
-            f"{path}: {len(frames)} frames described, pixels of shape {pixels.shape}; export it again"
+    planes = pixels[None] if pixels.ndim == 2 else pixels
+    if planes.ndim != 3 or len(frames) != len(planes):
+        raise DicomError(FramesDoNotMatch(path=path, described=len(frames), shape=planes.shape))
+    for number, (frame, plane) in enumerate(zip(frames, planes, strict=True), start=1):
+        groups = _Groups(
+            functional_group(dataset, frame, "PlanePositionSequence", path),
+            functional_group(dataset, frame, "PlaneOrientationSequence", path),
+            functional_group(dataset, frame, "PixelMeasuresSequence", path),
+            functional_group(dataset, frame, "PixelValueTransformationSequence", path),
         )
-    for number, (frame, plane) in enumerate(zip(frames, pixels, strict=True), start=1):
-        groups = [
-            functional_group(dataset, frame, f"{name}Sequence", path)
-            for name in (
-                "PlanePosition",
-                "PlaneOrientation",
-                "PixelMeasures",
-                "PixelValueTransformation",
-            )
-        ]
-        if "LOCALIZER" not in str(
-            functional_group(dataset, frame, "CTImageFrameTypeSequence", path).get("FrameType")
-        ):
-            image = _slice(
-                groups[0], groups[1], groups[2], groups[3], plane, path, instance, number
-            )
-            content = (frame.get("FrameContentSequence") or [Dataset()])[0]
-            yield replace(
-                image, marks={**marks_of(dataset, content), "InstanceNumber": str(number)}
-            )
+        kind = functional_group(dataset, frame, "CTImageFrameTypeSequence", path)
+        if "LOCALIZER" in str(kind.get("FrameType")):
+            continue
+        content = (frame.get("FrameContentSequence") or [Dataset()])[0]
+        marks = {**marks_of(dataset, content), "InstanceNumber": str(number)}
+        yield _slice(dataset, groups, plane, path, number, marks)
 
 
 def _slice(
-    position: Dataset,
-    orientation: Dataset,
-    measures: Dataset,
-    rescale: Dataset,
-    stored: npt.NDArray[Any],
-    path: Path,
-    instance: str,
-    frame: int,
+    dataset: Dataset, groups: _Groups, stored: Pixels, path: Path, frame: int, marks: Marks
 ) -> Slice:
-    spacing_mm = numbers(measures, "PixelSpacing", 2, path)
-    if min(spacing_mm) < FINEST_MM:
-        raise DicomError(
-            f"{path}: PixelSpacing is {spacing_mm[0]} and {spacing_mm[1]} mm; export the file again"
-        )
+    rows_mm, columns_mm = numbers(groups.measures, "PixelSpacing", 2, path)
+    if min(rows_mm, columns_mm) < FINEST_MM:
+        raise DicomError(FinePixels(path=path, spacing_mm=(rows_mm, columns_mm)))
+    position_mm = numbers(groups.position, "ImagePositionPatient", 3, path)
+    orientation = numbers(groups.orientation, "ImageOrientationPatient", 6, path)
+    rescale = _rescale(groups.rescale, path)
+    # asked of pydicom, since their VR is "US or SS": the rest of the header says which
+    first, last = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
+    with_air, padding = air_for_padding(stored, rescale, first, last)
     return Slice(
         path=path,
-        sop_instance_uid=instance,
+        sop_instance_uid=sop_instance_uid(dataset),
         frame=frame,
-        position_mm=numbers(position, "ImagePositionPatient", 3, path),
-        orientation=numbers(orientation, "ImageOrientationPatient", 6, path),
-        spacing_mm=spacing_mm,
-        rescale=_rescale(rescale, path),
-        stored=stored,
+        position_mm=position_mm,
+        orientation=orientation,
+        spacing_mm=(rows_mm, columns_mm),
+        rescale=rescale,
+        stored=with_air,
+        padding=padding,
+        marks=marks,
     )
 
 
 def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
+    """Return the slope and intercept that turn stored values into Hounsfield units."""
     kind = text(dataset, "RescaleType").upper()
     if kind not in ("", "HU", "US"):
-        unit = (
-            f"'{kind}'" if kind in UNITS else "another unit"
-        )  # what a file says freely may name the patient
-        raise RescaleError(
-            f"{path}: its pixels are rescaled to {unit}, not to Hounsfield units; give the plain CT"
-        )
+        unit = kind if kind in UNITS else ""
+        raise RescaleError(NoHounsfieldUnits(path=path, why="another unit", unit=unit))
     if value(dataset, "RescaleSlope") is None or value(dataset, "RescaleIntercept") is None:
-        raise RescaleError(
-            f"{path}: no RescaleSlope or no RescaleIntercept, so no Hounsfield units; export it again"
-        )
-    slope, intercept = (
-        numbers(dataset, f"Rescale{what}", 1, path)[0] for what in ("Slope", "Intercept")
-    )
+        raise RescaleError(NoHounsfieldUnits(path=path, why="no rescale"))
+    (slope,) = numbers(dataset, "RescaleSlope", 1, path)
+    (intercept,) = numbers(dataset, "RescaleIntercept", 1, path)
     if slope == 0:
-        raise RescaleError(f"{path}: RescaleSlope is 0, so no Hounsfield units; export it again")
+        raise RescaleError(NoHounsfieldUnits(path=path, why="slope 0"))
     return slope, intercept
 
 
-def hounsfield(slices: Sequence[Slice]) -> npt.NDArray[Any]:
-    """HU of slices that share one matrix and orientation:
+def hounsfield(slices: Sequence[Slice]) -> Pixels:
+    """Stack slices that share one matrix and orientation, as Hounsfield units.
 
-    int16 where that is exact in all, otherwise float32.
+    Returns: (slice, row, column), rows to +y and columns to +x; int16 if that is exact for all
+    slices, otherwise float32.
     """
     planes = [to_axes(image.stored, image.orientation) for image in slices]
     exact = all(map(_is_exact, slices))
     hu = np.empty((len(planes), *planes[0].shape), dtype=np.int16 if exact else np.float32)
     for of_slice, plane, image in zip(hu, planes, slices, strict=True):
         slope, intercept = image.rescale
-        of_slice[:] = (
-            plane.astype(np.int32) * int(slope) + int(intercept)
-            if exact
-            else plane * slope + intercept
-        )
+        if exact:
+            of_slice[:] = plane.astype(np.int32) * int(slope) + int(intercept)
+        else:
+            of_slice[:] = plane * slope + intercept
     return hu
 
 
 def _is_exact(image: Slice) -> bool:
-    """Whether a slice's HU are whole numbers of 16 bits;
+    """Return whether a slice's HU are whole numbers of 16 bits.
 
-    then none on the way to them needs more than 32 bits.
+    Then no number on the way to them needs more than 32 bits.
     """
     slope, intercept = image.rescale
     if not (slope.is_integer() and intercept.is_integer()):
         return False
-    ends = [
-        int(end()) * int(slope) + int(intercept) for end in (image.stored.min, image.stored.max)
-    ]
+    stored = (int(image.stored.min()), int(image.stored.max()))
+    lowest, highest = sorted(end * int(slope) + int(intercept) for end in stored)
     limits = np.iinfo(np.int16)
-    return limits.min <= min(ends) and max(ends) <= limits.max
+    return limits.min <= lowest and highest <= limits.max
 
 
-def _axes(orientation: Sequence[float]) -> tuple[bool, float, float]:
-    """How the stored axes lie in the patient: whether rows run along x, and the signs of x and y.
-
-    orientation: of the row (to the next column), then of the column (to the next row).
-    """
+def _axes(orientation: Sequence[float]) -> tuple[bool, int, int]:
+    """Return whether rows run along x, and the signs of x and y along the stored axes."""
     row, column = orientation[:3], orientation[3:]
     transposed = abs(row[0]) < abs(row[1])
     along_x, along_y = (column, row) if transposed else (row, column)
-    return transposed, float(np.sign(along_x[0])), float(np.sign(along_y[1]))
+    return transposed, int(np.sign(along_x[0])), int(np.sign(along_y[1]))
 
 
-def to_axes(plane: npt.NDArray[Any], orientation: Sequence[float]) -> npt.NDArray[Any]:
-    """A stored plane with rows running to +y and columns to +x."""
+def to_axes(plane: Pixels, orientation: Sequence[float]) -> Pixels:
+    """Turn a stored plane so that rows run to +y and columns to +x.
+
+    >>> to_axes(np.array([[1, 2]]), (-1, 0, 0, 0, 1, 0)).tolist()
+    [[2, 1]]
+    """
     transposed, x_sign, y_sign = _axes(orientation)
     plane = plane.T if transposed else plane
-    return plane[:: int(y_sign), :: int(x_sign)]
+    return plane[::y_sign, ::x_sign]
 
 
 def grid_of(slices: Sequence[Slice], shape: tuple[int, ...]) -> Grid:
+    """Return where slices lie that share one matrix, spacing and orientation.
+
+    slices: upwards. shape: (slices, rows, columns), turned as by `to_axes`.
+    """
     first = slices[0]
     transposed, x_sign, y_sign = _axes(first.orientation)
-    row_step, column_step = first.spacing_mm[::-1] if transposed else first.spacing_mm
-    x, y = first.position_mm[:2]
+    row_mm, column_mm = first.spacing_mm
+    if transposed:
+        row_mm, column_mm = column_mm, row_mm
+    count, rows, columns = shape
+    x_mm, y_mm = first.position_mm[:2]
     if x_sign < 0:
-        x -= column_step * (shape[2] - 1)
+        x_mm -= column_mm * (columns - 1)
     if y_sign < 0:
-        y -= row_step * (shape[1] - 1)
-    z_mm = tuple(image.z_mm for image in slices)
-    return Grid((shape[0], shape[1], shape[2]), (row_step, column_step), z_mm, (x, y))
+        y_mm -= row_mm * (rows - 1)
+    heights_mm = tuple(image.z_mm for image in slices)
+    return Grid((count, rows, columns), (row_mm, column_mm), heights_mm, (x_mm, y_mm))
