@@ -31,6 +31,7 @@ from raw_scores import RawScore, chosen, mean_dsc, of_json, rows_of, score_cases
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort
+from recontour.contouring.contourer import Contourer
 from recontour.evaluation import mean_over_organs
 from recontour.network import Model, Network, load_model
 from recontour.study.split import read_split
@@ -133,9 +134,10 @@ def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]
 
 def dsc(model: Model, cases: list[Case]) -> dict[str, float]:
     """Mean DSC of a model over the cases, over organs and by organ."""
-    rows = [
-        row for case in cases for row, _ in score_masks(case, "model", contour_case(model, case))
-    ]
+    contourer = Contourer(model)
+    rows = []
+    for case in cases:
+        rows += [row for row, _ in score_masks(case, "model", contour_case(contourer, case))]
     by_organ = {organ: mean_over_organs(rows, "model", [organ]) for organ in model.organs}
     return {"mean": mean_over_organs(rows, "model", model.organs), **by_organ}
 

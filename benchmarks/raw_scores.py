@@ -16,6 +16,7 @@ import numpy as np
 
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case
+from recontour.contouring.contourer import Contourer
 from recontour.evaluation import CaseScore, mean_over_organs
 from recontour.network import Model
 
@@ -49,9 +50,10 @@ def score_cases(
     model: Model, cases: Iterable[Case], row: str, part: str, seed: int
 ) -> list[RawScore]:
     """Contour cases with a model, and score every organ that they have."""
+    contourer = Contourer(model)
     found = []
     for case in cases:
-        for scored, _ in score_masks(case, row, contour_case(model, case)):
+        for scored, _ in score_masks(case, row, contour_case(contourer, case)):
             found.append(raw_score(scored, row, part, seed))
     return found
 

@@ -14,9 +14,8 @@ import pytest
 from tests.conftest import largest_file
 from tests.journeys.conftest import Journey, write_patient
 
-from recontour import workflows
-from recontour.assess import scoring
 from recontour.cli import main
+from recontour.contouring.contourer import Contourer
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 
@@ -272,12 +271,11 @@ def test_trouble_while_writing_leaves_nothing(
         raise trouble
 
     def everywhere(
-        _model: object, _hu: object, grid: Grid, organs: Sequence[str]
+        _contourer: object, _hu: object, grid: Grid, organs: Sequence[str]
     ) -> Iterator[tuple[str, Mask]]:
         yield from ((organ, np.ones(grid.shape, dtype=bool)) for organ in organs)
 
-    monkeypatch.setattr(workflows, "predict", everywhere)
-    monkeypatch.setattr(scoring, "predict", everywhere)
+    monkeypatch.setattr(Contourer, "contour", everywhere)
     monkeypatch.setattr(Path, "write_text", half_text)
     if command == "contour":
         monkeypatch.setattr(Path, "write_bytes", half_bytes)
@@ -291,6 +289,7 @@ def test_trouble_while_writing_leaves_nothing(
 HEEDING_CTRL_C = """
 import signal
 from recontour.cli import main
+from recontour.contouring.contourer import Contourer
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells have their background processes ignore
 raise SystemExit(main())
 """
@@ -327,6 +326,7 @@ def test_help_needs_no_torch() -> None:
     code = """
 import sys
 from recontour.cli import main
+from recontour.contouring.contourer import Contourer
 try:
     main(["--help"])
 except SystemExit:

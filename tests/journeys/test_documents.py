@@ -27,7 +27,7 @@ from tests.journeys.conftest import write_patient
 from recontour import errors, workflows
 from recontour.cli.main import _parser
 from recontour.cohort import Cohort
-from recontour.contouring.predict import predict
+from recontour.contouring.contourer import Contourer
 from recontour.dicom import (
     Authorship,
     reading,
@@ -163,12 +163,14 @@ def workplace(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(archive, folder / "dicom" / name)
     write_patient(folder / "dicom" / "new-patient", 7)
 
+    contour = Contourer.contour
+
     def find_something(*arguments: object) -> Iterator[tuple[str, Mask]]:
         """Two steps of training may find nothing, and then nothing is written:
 
         add a square to what they find.
         """
-        for organ, mask in predict(*arguments):  # type: ignore[arg-type]
+        for organ, mask in contour(*arguments):  # type: ignore[arg-type]
             found = mask.copy()
             found[-1, 20:24, 20:24] = True
             yield organ, found
@@ -177,7 +179,7 @@ def workplace(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr(workflows, "train", partial(workflows.train, iterations=2))
         patch.setattr(workflows, "adapt", partial(workflows.adapt, iterations=2))
-        patch.setattr(workflows, "predict", find_something)
+        patch.setattr(Contourer, "contour", find_something)
         (example,) = blocks(TEXTS["README.md"], "python")
         exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
     return folder

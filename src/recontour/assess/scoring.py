@@ -6,22 +6,21 @@ from dataclasses import asdict
 import numpy as np
 
 from recontour.cohort import Case
-from recontour.contouring.predict import predict
+from recontour.contouring.contourer import Contourer
 from recontour.evaluation import CaseScore, score
 from recontour.evaluation.figures import Overlay
 from recontour.geometry.arrays import Mask
-from recontour.network import Model
 from recontour.organs import organ_of
 
 
-def contour_case(model: Model, case: Case) -> Iterator[tuple[str, Mask]]:
+def contour_case(contourer: Contourer, case: Case) -> Iterator[tuple[str, Mask]]:
     """Contour those of the model's organs that the case's structure set has.
 
     Yields: organ and mask, bool (slice, row, column), in the model's order.
     """
-    shared = [organ for organ in model.organs if organ in case.organs]
+    shared = [organ for organ in contourer.model.organs if organ in case.organs]
     if shared:
-        yield from predict(model, case.hu, case.grid, shared)
+        yield from contourer.contour(case.hu, case.grid, shared)
 
 
 def score_masks(

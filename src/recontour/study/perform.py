@@ -17,6 +17,7 @@ import numpy as np
 
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort
+from recontour.contouring.contourer import Contourer
 from recontour.errors import OrganError, ResumeError
 from recontour.evaluation import CaseScore, mean_over_organs
 from recontour.geometry.arrays import Mask
@@ -258,12 +259,13 @@ def _keep(model: Model, out: Path) -> None:
 
 def _mean_dsc(model: Model, cases: Sequence[Case], workspace: Workspace) -> float:
     """Over the organs, of their means over the patients of these cases of the target."""
+    contourer = Contourer(model)
     rows = []
     for case in cases:
         patient = workspace.patient_of("target", case.id)
         rows += [
             replace(row, patient=patient)
-            for row, _ in score_masks(case, "model", contour_case(model, case))
+            for row, _ in score_masks(case, "model", contour_case(contourer, case))
         ]
     return mean_over_organs(rows, "model", model.organs)
 
@@ -275,13 +277,16 @@ def _score(
     cell: Cell, workspace: Workspace, model: Model
 ) -> tuple[dict[str, list[CaseScore]], Contouring]:
     folds = workspace.scored
+    contourer = Contourer(model)
     scores: dict[str, list[CaseScore]] = {}
     kept: dict[tuple[str, str], Mask] = {}
     spent: list[float] = []
     for fold, cases in folds.items():
         scores[fold] = []
         for case in cases:
-            for row, mask in score_masks(case, cell.id, _timed(contour_case(model, case), spent)):
+            for row, mask in score_masks(
+                case, cell.id, _timed(contour_case(contourer, case), spent)
+            ):
                 scores[fold].append(row)
                 if cell.validate_every and fold == "target test":
                     kept[case.id, row.organ] = mask

@@ -1,0 +1,171 @@
+"""What can be found where a command puts its inputs together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.wording import plural
+
+# In the order in which a command takes them.
+Order = Literal["MODEL COHORT", "MODEL CT_DIR", "COHORT MODEL"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongOrder(Finding):
+    """A folder was given for a model, and a file for a folder: two arguments were swapped."""
+
+    file: ScreenOnly[Path]
+    order: Order
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return f"a folder was given as the model, and a file as the folder ({self.file})"
+
+    def remedy(self) -> str:
+        """Say the order."""
+        return f"the order is {self.order}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherOrgans(Finding):
+    """A cohort has none of the organs that a model contours.
+
+    present: the cohort's organs. known: the models' organs.
+    """
+
+    present: FitToStore[tuple[str, ...]]
+    known: FitToStore[tuple[str, ...]]
+    purpose: Literal["learn", "score"]
+
+    def sentence(self) -> str:
+        """Compare the organs."""
+        present = ", ".join(self.present) or "nothing"
+        known = ", ".join(self.known)
+        return f"the cohort has contours of {present}, the model contours {known}"
+
+    def remedy(self) -> str:
+        """Say what follows."""
+        if self.purpose == "score":
+            return "there is nothing to score"
+        return "name the organs to learn with --organs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrgansNotLearnt(Finding):
+    """A cohort has organs that the model to adapt does not know, and that were not asked for."""
+
+    new: FitToStore[tuple[str, ...]]
+    all_organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name them."""
+        return f"the model does not know {', '.join(self.new)}, which the cohort has"
+
+    def remedy(self) -> str:
+        """Say how to learn them too."""
+        return f"to learn them too, add --organs {' '.join(self.all_organs)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetOfAnotherVersion(Finding):
+    """A model to adapt was made with a preset that this recontour does not have."""
+
+    preset: ScreenOnly[str]
+    known: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Compare the presets."""
+        known = " and ".join(self.known)
+        return f"this recontour has the presets {known}, not the model's (preset '{self.preset}')"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "adapt it with the recontour that made it, or update"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImpossibleIterations(Finding):
+    """The number of iterations is out of range. seen: as text, since it may have any length."""
+
+    seen: ScreenOnly[str]
+    most: int
+
+    def sentence(self) -> str:
+        """Say the range."""
+        return f"--iterations: at least 1 and at most {self.most} are expected, not {self.seen}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotFoundAfterTraining(Finding):
+    """A trained model finds nothing of an organ, even on patients it was trained on."""
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name the organs."""
+        return f"not found on the patients that the model was trained on: {', '.join(self.organs)}"
+
+    def remedy(self) -> str:
+        """Say what usually helps."""
+        return "give more --iterations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SameName(Finding):
+    """Several models have one file name, by which reports call them."""
+
+    names: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name them."""
+        return f"two models are called {', '.join(self.names)}"
+
+    def remedy(self) -> str:
+        """Say what helps, and why."""
+        return "rename a file: reports call models by their files' names"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownChoice(Finding):
+    """An option has a value that is not among its choices."""
+
+    option: FitToStore[str]
+    choices: FitToStore[tuple[str, ...]]
+    seen: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Compare them."""
+        return f"{self.option}: expected {', '.join(self.choices)}, found '{self.seen}'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingFound(Finding):
+    """A model found none of its organs on a CT."""
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name the organs."""
+        return f"none of {', '.join(self.organs)} found"
+
+    def remedy(self) -> str:
+        """Name the usual causes."""
+        return "check that the CT shows the region the model was trained on, for long enough"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MostNotFound(Finding):
+    """A model found fewer organs on a CT than it missed."""
+
+    found: int
+    not_found: int
+
+    def sentence(self) -> str:
+        """Count them."""
+        organs = plural(self.found + self.not_found, "organ")
+        return f"{self.not_found} of {organs} were not found, so the contours may be wrong"
+
+    def remedy(self) -> str:
+        """Say what to check."""
+        return "check that the CT shows the region the model was trained on"

@@ -1,0 +1,206 @@
+"""Train a model, and adapt it to another centre."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from recontour.assess.caveats import draft_warnings
+from recontour.cohort import Case, Cohort
+from recontour.contouring.contourer import Contourer
+from recontour.errors import ModelFileError, OrganError, SettingsError
+from recontour.evaluation.figures import slice_to_show
+from recontour.files import refuse_existing
+from recontour.findings import log_finding
+from recontour.network import Model, load_model
+from recontour.progress import Progress, quiet
+from recontour.training.presets import PRESETS, Preset, preset_of
+from recontour.training.recipe import Recipe
+from recontour.training.run import is_first_process
+from recontour.transfer.models import begin, fit, take_over
+from recontour.wording import shown
+from recontour.workflows.findings import (
+    ImpossibleIterations,
+    NotFoundAfterTraining,
+    OrgansNotLearnt,
+    OtherOrgans,
+    PresetOfAnotherVersion,
+)
+from recontour.workflows.order import refuse_swapped
+
+PresetName = Literal["compact", "paper"]
+
+# `paper` has 200 000.
+MOST_ITERATIONS = 10_000_000
+# How many patients are contoured at the end of a training to look for an organ that was not found
+# before; this takes a few seconds at most.
+PATIENTS_TO_CHECK = 3
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    cohort: Path | str,
+    out: Path | str,
+    *,
+    preset: PresetName = "compact",
+    organs: Sequence[str] | None = None,
+    iterations: int | None = None,
+    seed: int = 0,
+    deterministic: bool = False,
+    resume: bool = False,
+    progress: Progress = quiet,
+) -> Model:
+    """Train a model from scratch on a cohort: the paper's Model_S or Model_T.
+
+        recontour.train("cohorts/south", "south.safetensors")
+
+    preset: "compact" (for a CPU) or "paper" (for a GPU). organs: TG-263 names; all that the cohort
+        has if None. iterations: the preset's if None. deterministic: the same bits on the same GPU
+        again, but slower. resume: continue a run that was interrupted.
+    Raises: RecontourError: any of its kinds; see docs/reference/errors.md.
+    """
+    cohort, out = Path(cohort), Path(out)
+    refuse_existing(out)
+    settings = preset_of(preset)
+    opened = Cohort.open(cohort)
+    learnt = _organs_to_learn(opened, organs)
+    recipe = _with_iterations(settings.train, iterations)
+    settings = replace(settings, train=recipe)
+    cases = opened.cases_with(learnt)
+    model = begin(opened, cases, learnt, preset, settings, seed)
+    return _learn(
+        model, cases, recipe, out, resume=resume, deterministic=deterministic, progress=progress
+    )
+
+
+def adapt(
+    model: Path | str,
+    cohort: Path | str,
+    out: Path | str,
+    *,
+    retrain_last: int = 10,
+    organs: Sequence[str] | None = None,
+    iterations: int | None = None,
+    seed: int = 0,
+    deterministic: bool = False,
+    resume: bool = False,
+    progress: Progress = quiet,
+) -> Model:
+    """Retrain a model's last layers on another centre's cohort: the paper's Model_ST.
+
+        recontour.adapt("south.safetensors", "cohorts/north", "north.safetensors")
+
+    retrain_last: layers, counted as in the paper; 10 are SPP and Conv5.
+    organs: the model's organs that the cohort has if None. An organ that the model does not have
+        starts fresh. An organ of the model's that is not named is dropped, since nobody could say
+        how well it is still contoured.
+    Other arguments and errors are those of `train`.
+    """
+    model, cohort, out = Path(model), Path(cohort), Path(out)
+    refuse_existing(out)
+    refuse_swapped(model, cohort, "MODEL COHORT")
+    parent = load_model(model)
+    opened = Cohort.open(cohort)
+    # Every case is read for this: ask once.
+    present = opened.organs
+    known = [organ for organ in parent.organs if organ in present]
+    new = [organ for organ in present if organ not in parent.organs]
+    if organs is None and new:
+        everything = (*known, *new)
+        log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
+    learnt = _organs_to_learn(opened, organs or known, parent.organs)
+    recipe = _with_iterations(_preset_of_parent(parent, model).adapt, iterations)
+    cases = opened.cases_with(learnt)
+    child = take_over(parent, opened, cases, learnt, recipe, retrain_last, seed)
+    return _learn(
+        child, cases, recipe, out, resume=resume, deterministic=deterministic, progress=progress
+    )
+
+
+def _organs_to_learn(
+    cohort: Cohort, organs: Sequence[str] | None, known: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Return the organs to train on; each must be contoured in at least one case.
+
+    known: the organs of the model to adapt.
+    """
+    wanted = cohort.chosen_organs(organs)
+    if not wanted:
+        present = cohort.organs
+        lacking = OtherOrgans(path=cohort.path, present=present, known=known, purpose="learn")
+        raise OrganError(lacking)
+    return wanted
+
+
+def _preset_of_parent(parent: Model, path: Path) -> Preset:
+    """Return how a model is adapted: by the preset it was made with."""
+    name = parent.provenance.preset
+    if name not in PRESETS:
+        known = tuple(sorted(PRESETS))
+        raise ModelFileError(PresetOfAnotherVersion(path=path, preset=name, known=known))
+    return PRESETS[name]
+
+
+def _with_iterations(recipe: Recipe, iterations: int | None) -> Recipe:
+    if iterations is None:
+        return recipe
+    if not 1 <= iterations <= MOST_ITERATIONS:
+        raise SettingsError(ImpossibleIterations(seen=shown(iterations), most=MOST_ITERATIONS))
+    return replace(recipe, iterations=iterations)
+
+
+def _learn(
+    model: Model,
+    cases: Sequence[Case],
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool,
+    deterministic: bool,
+    progress: Progress,
+) -> Model:
+    """Fit a model and write its file, reporting progress."""
+    for warning in draft_warnings(cases):
+        log_finding(log, logging.WARNING, warning)
+    steps = fit(model, cases, recipe, out, resume=resume, deterministic=deterministic)
+    with closing(steps):
+        for step in steps:
+            words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
+            progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
+    if is_first_process():
+        never = _never_found(model, cases)
+        if never:
+            log_finding(log, logging.WARNING, NotFoundAfterTraining(organs=never))
+    return model
+
+
+def _never_found(model: Model, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return the organs of which a model finds nothing on a few patients it was trained on.
+
+    Only the slices are contoured on which these organs are largest.
+    """
+    contourer = Contourer(model)
+    looked: Counter[str] = Counter()
+    never = list(model.organs)
+    for case in cases:
+        present = [organ for organ in never if organ in case.organs]
+        sought = [organ for organ in present if looked[organ] < PATIENTS_TO_CHECK]
+        if sought:
+            looked.update(sought)
+            found = _found_where_largest(contourer, case, sought)
+            never = [organ for organ in never if organ not in found]
+    return tuple(never)
+
+
+def _found_where_largest(contourer: Contourer, case: Case, organs: Sequence[str]) -> set[str]:
+    """Return the organs that a model finds on the slices on which they are largest."""
+    indices = sorted({slice_to_show(case.mask(organ)) for organ in organs})
+    z_mm = tuple(map(case.grid.slice_z_mm.__getitem__, indices))
+    _, rows, columns = case.grid.shape
+    grid = replace(case.grid, shape=(len(indices), rows, columns), slice_z_mm=z_mm)
+    masks = contourer.contour(case.hu[indices], grid, organs)
+    return {organ for organ, mask in masks if mask.any()}
