@@ -318,7 +318,7 @@ def contoured(found: "Contoured", path: Path) -> None:
     for organ in found.not_found:
         say(f"{organ:<20}not found on this CT")
     for warning in found.warnings:
-        say(f"warning: {warning}")
+        say(f"warning: {words(warning)}")
     say(f"written: {path}. A first draft: every contour must be reviewed.")
 
 
