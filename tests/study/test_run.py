@@ -17,6 +17,7 @@ from tests.study.test_study_report import a_result
 
 from recontour.cohort import Cohort, case_id_of
 from recontour.errors import FaultError, OutputError, ScoresError, SettingsError
+from recontour.files import AlreadyExists
 from recontour.study import run
 from recontour.study.cells import Cell
 from recontour.study.perform import Telling, Workspace, recipe_of
@@ -113,7 +114,7 @@ def test_a_report_counts_patients_as_the_study_began_with_them(
     assert {round(float(row["dsc_mean"]), 9) for row in models} == {0.725}  # of 0.65 and 0.8
     page = (out / "report.html").read_text()
     assert "<td>2 (3 CTs)</td>" in page
-    assert "north: 3 of 3 CTs have no patient key" in page
+    assert "Source: 3 of 3 CTs have no patient key" in page
     assert "target: " not in page
     assert "0123abcd" not in page
     assert not caplog.messages
@@ -189,7 +190,7 @@ def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(
     shutil.rmtree(case.path)
     cohort.add(name, hu, case.grid, masks, "hash")
     with pytest.raises(
-        SettingsError, match=f"split.csv: {name} was imported anew since the study began"
+        SettingsError, match=f"split.csv: .* imported again since the study began, .*: {name};"
     ):
         prepare(replace(study, seeds=(0, 1)), tmp_path / "out", resume=True)
     assert read_declared(tmp_path / "out").seeds == (0,)
@@ -201,7 +202,7 @@ def test_a_report_tells_of_contours_that_are_recontour_s_own(study: Study, tmp_p
     prepare(study, tmp_path / "out", resume=False)
     report_study(tmp_path / "out")
     assert (
-        "the contours of 1 of 5 cases are recontour&#39;s own"
+        "The contours of 1 of 5 cases are recontour&#39;s own"
         in (tmp_path / "out" / "report.html").read_text()
     )
 
@@ -216,7 +217,7 @@ def test_a_split_file_that_was_edited_is_not_passed_over(study: Study, tmp_path:
         file.write_text("\n".join(["case,fold", *edited]))
         with pytest.raises(
             SettingsError,
-            match=f"source.csv: {name} had another fold, or none, when the study began",
+            match=f"source.csv: when the study began .* had another fold, or none, .*: {name};",
         ):
             prepare(study, tmp_path / "out", resume=True)
     file.write_text("\n".join(["case,fold", third, second, first]))  # the order says nothing
@@ -290,19 +291,20 @@ def test_a_cell_that_failed_is_not_shown_as_going_on(
 def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    out = Path("out")
+    def refuse(*_cell: object) -> None:
+        raise OutputError(AlreadyExists(path=tmp_path / "DOE^JANE" / "model"))
+
+    out = tmp_path / "out"
     prepare(study, out, resume=False)
-    cell = study_plan(open_workspace(out)).models[0].t
-    why = f"{out.resolve()}/cells/T/model and {study.target.cohort}/cases/a, but out/cells/T/at without layout"
-    run._fail(cell_folder(out, cell), why)
-    assert report_study(out) == {cell.id: why}
-    page = (out / "report.html").read_text()
-    assert (
-        "failed: (study)/cells/T/model and (target cohort)/cases/a, but (study)/cells/T/at without layout<"
-        in page
-    )
-    assert str(tmp_path) not in page
+    workspace = open_workspace(out)
+    cell = study_plan(workspace).models[0].t
+    monkeypatch.setattr(run, "perform", refuse)
+    assert run._take(cell, workspace)
+    why = report_study(out)[cell.id]
+    assert why.startswith("exists")
+    assert f"failed: {why}<" in (out / "report.html").read_text()
+    for path in out.rglob("*.*"):
+        assert b"JANE" not in path.read_bytes()
 
 
 def test_a_report_states_what_the_cells_were_trained_with(
@@ -413,7 +415,7 @@ def test_scores_of_a_case_that_is_not_in_the_split_are_refused(
     write_result(out, a_result(study_plan(open_workspace(out)).models[0].s))
     with pytest.raises(
         ScoresError,
-        match=r"scores\.csv has scores of 't0', which is not of target test in split\.csv",
+        match=r"scores\.csv: split\.csv does not list .* in target test \('t0'\)",
     ):
         report_study(out)
 

@@ -5,18 +5,20 @@ from pathlib import Path
 import pytest
 
 from recontour.cohort import Cohort
+from recontour.cohort.findings import PatientsUnknown
 from recontour.errors import SettingsError
 from recontour.study.cells import Cell
+from recontour.study.findings import PatientsInDoubt, PatientsInTwoFolds, PatientsOfBothCentres
 from recontour.study.perform import Workspace, training_cases
 from recontour.study.settings import CentreSettings, ModelsSettings, Study
 from recontour.study.split import (
     on_both_sides,
+    patients_in_doubt,
     patients_of,
     read_patients,
     read_split,
     refuse_shared,
     split_of,
-    unknown_patients,
     write_split,
 )
 
@@ -70,9 +72,9 @@ def test_a_split_is_read_back_whatever_a_centre_is_called(north: Cohort, tmp_pat
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("nobody,test", "line 2: .*north has no case 'nobody'"),
-        ("{0},tset", "line 2: fold 'tset' is unknown; choose train, validation, test"),
-        ("{0},test\n{0},train", "line 3: case '.*' is in test already"),
+        ("nobody,test", "line 2: the cohort has no case 'nobody'"),
+        ("{0},tset", "line 2: unknown fold 'tset'; choose train, validation, test"),
+        ("{0},test\n{0},train", "north-.*: line 3: this case is in test already"),
         ("{0},train", "no case for test, of 3 cases"),
     ],
 )
@@ -85,13 +87,13 @@ def test_a_wrong_split_file_is_one_line(
         split_of("source", CentreSettings(cohort=north.path, split=path), north)
 
 
-def test_rows_of_neither_centre_are_told(north: Cohort, tmp_path: Path) -> None:
+def test_rows_of_neither_centre_are_refused(north: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "split.csv"
     path.write_text(
         "centre,case,fold\n" + "".join(f"north,{name},train\n" for name in north.case_ids)
     )
     with pytest.raises(
-        SettingsError, match="as its centre is neither source nor target but 'north'"
+        SettingsError, match="no row has the centre source or target; one has 'north'"
     ):
         split_of("source", CentreSettings(cohort=north.path, split=path), north)
 
@@ -108,7 +110,8 @@ def test_a_split_file_as_a_spreadsheet_writes_it(north: Cohort, tmp_path: Path) 
     ]
     path.write_text("\n".join(["case,fold", *rows]).replace(",", ";"))
     with pytest.raises(
-        SettingsError, match="its first line is 'case;fold'; columns case and fold, with commas"
+        SettingsError,
+        match="expected columns case and fold, with commas; the first line is 'case;fold'",
     ):
         split_of("source", CentreSettings(cohort=north.path, split=path), north)
 
@@ -129,7 +132,7 @@ def test_a_patient_who_is_there_twice_is_not_trained_on_and_tested(
     ]
     path.write_text("case,fold\na,train\nb,test\nc,train\n")
     with pytest.raises(
-        SettingsError, match=r"one CT would be in two folds \(a for train, b for test\)"
+        SettingsError, match=r"one CT would be in several folds \(a for train, b for test\)"
     ):
         split_of("target", CentreSettings(cohort=twice.path, split=path), twice)
 
@@ -152,12 +155,12 @@ def test_a_ct_of_both_centres_is_not_trained_on_and_tested(north: Cohort, tmp_pa
     refuse_shared(cohorts, {"source": {"train": [first], "test": [third]}, "target": apart})
     with pytest.raises(
         SettingsError,
-        match=rf"s-{second} is for testing, and source trains on the same CT \({second}\)",
+        match=rf"s-{second}: is for testing, and the source trains on the same CT \({second}\)",
     ):
         refuse_shared(cohorts, {"source": {"train": [third, second], "test": []}, "target": apart})
     with pytest.raises(
         SettingsError,
-        match=rf"{first} is for testing, and target trains on the same CT \(s-{first}\)",
+        match=rf"{first}: is for testing, and the target trains on the same CT \(s-{first}\)",
     ):
         refuse_shared(cohorts, {"source": {"train": [third], "test": [first]}, "target": apart})
 
@@ -216,7 +219,7 @@ def test_a_split_file_that_splits_a_patient_is_refused(north: Cohort, tmp_path: 
     path.write_text("case,fold\na,train\nb,train\nc,test\n")
     with pytest.raises(
         SettingsError,
-        match=r"one patient would be in two folds \(a for train, c for test, CTs under",
+        match=r"one patient would be in several folds \(a for train, c for test\)",
     ):
         split_of("target", CentreSettings(cohort=cohort.path, split=path), cohort)
     path.write_text("case,fold\na,test\nb,train\nc,test\n")
@@ -262,7 +265,7 @@ def test_a_number_of_cases_is_a_number_of_patients(
         assert ("c1" in drawn) == ("c7" in drawn)
 
 
-def test_patients_of_both_centres_and_of_an_older_split_are_told(
+def test_patients_of_both_centres_and_of_an_older_split_are_reported(
     north: Cohort, tmp_path: Path
 ) -> None:
     source = keyed(north, tmp_path / "south", {"s0": JANE, "s1": None, "s2": JANE})
@@ -270,21 +273,18 @@ def test_patients_of_both_centres_and_of_an_older_split_are_told(
     cohorts = {"source": source, "target": target}
     apart = {"train": ["n1", "n2"], "validation": [], "test": []}
     splits = {"source": {"train": ["s1"], "validation": [], "test": ["s0", "s2"]}, "target": apart}
-    assert on_both_sides(cohorts, splits) == []
-    across = on_both_sides(
-        cohorts, splits | {"target": {"train": ["n0"], "validation": [], "test": ["n1", "n2"]}}
+    assert on_both_sides(cohorts, splits) == ()
+    across = {"train": ["n0"], "validation": [], "test": ["n1", "n2"]}
+    assert on_both_sides(cohorts, splits | {"target": across}) == (
+        PatientsOfBothCentres(tester="source", trainer="target", patients=1),
     )
-    assert [words.partition(":")[0] for words in across] == [
-        "1 patient of south for testing had the PatientID of someone whom north trains on"
-    ]
-    within = on_both_sides(
-        cohorts, splits | {"target": {"train": [], "validation": ["n1"], "test": ["n2"]}}
+    within = {"train": [], "validation": ["n1"], "test": ["n2"]}
+    assert on_both_sides(cohorts, splits | {"target": within}) == (
+        PatientsInTwoFolds(centre="target", patients=1),
     )
-    assert [words.partition(":")[0] for words in within] == [
-        "1 patient of north had a CT for training or validation and another for testing when this study began"
-    ]
-    (unknown,) = unknown_patients(cohorts, splits)
-    assert unknown.startswith("south: 1 of 3 CTs have no patient key")
+    assert patients_in_doubt(cohorts, splits) == (
+        PatientsInDoubt(centre="source", why=PatientsUnknown(unknown=1, cts=3)),
+    )
 
 
 def test_a_cohort_too_small_for_its_split_is_refused(north: Cohort) -> None:
@@ -303,5 +303,5 @@ def test_an_empty_or_foreign_split_file_is_one_line(
 
 def test_a_split_file_that_is_a_pipe_is_not_waited_for(north: Cohort, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "split.csv")
-    with pytest.raises(SettingsError, match="no plain file"):
+    with pytest.raises(SettingsError, match="not a plain file"):
         read_split(tmp_path / "split.csv", "source", north)

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from recontour.cohort.case import Case, case_id_of
 from recontour.cohort.patients import (
     contradict,
     open_to_others,
@@ -25,7 +26,6 @@ from recontour.cohort.patients import (
     salt_path,
     with_one_key,
 )
-from recontour.cohort.case import Case, case_id_of
 from recontour.cohort.store import Cohort
 from recontour.dicom import (
     Archive,

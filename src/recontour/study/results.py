@@ -30,8 +30,8 @@ from recontour.evaluation import CaseScore, read_scores, write_scores
 from recontour.files import UnreadableError, whole_file, write_text
 from recontour.geometry.arrays import Mask
 from recontour.study.cells import Cell
-from recontour.study.settings import mistakes
 from recontour.texts import read_given
+from recontour.validation import first_mistake
 from recontour.wording import shown
 
 MOST_RESULT_BYTES = 2**26
@@ -186,7 +186,7 @@ def read_result(out: Path, cell: Cell) -> Result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValidationError as error:
-        raise _damaged(path, mistakes(error)) from error
+        raise _damaged(path, first_mistake(error, _Written).sentence()) from error
     except (UnreadableError, ScoresError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     return Result(

@@ -26,13 +26,14 @@ from pydantic import TypeAdapter, ValidationError
 from recontour.cohort import Cohort
 from recontour.errors import FaultError, OutputError, RecontourError, SettingsError
 from recontour.files import UnreadableError, output_error, write_text
+from recontour.findings import log_finding, stored_words
 from recontour.network import Network
 from recontour.processes import HeldError, ended_by_signals, held, ignore_signals, script_left_out
 from recontour.progress import Progress
 from recontour.study.cells import Cell, Plan, plan_of
 from recontour.study.perform import Workspace, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_results
-from recontour.study.settings import Study, mistakes, threads_of
+from recontour.study.settings import Study, threads_of
 from recontour.study.split import (
     on_both_sides,
     patients_of,
@@ -48,6 +49,7 @@ from recontour.syncing import make_folders
 from recontour.texts import MOST_TOML_BYTES, open_own, read_given
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
+from recontour.validation import first_mistake
 from recontour.wording import printable
 
 POLL_SECONDS = 1.0
@@ -79,8 +81,8 @@ def prepare(study: Study, out: Path, *, resume: bool) -> None:
     else:
         workspace = go_on(study, out)
         _warn_of_another_recipe(workspace)
-    for words in on_both_sides(workspace.cohorts, workspace.splits):
-        logging.getLogger(__name__).warning(words)
+    for finding in on_both_sides(workspace.cohorts, workspace.splits):
+        log_finding(logging.getLogger(__name__), logging.WARNING, finding)
     declared = TypeAdapter(Study).dump_json(workspace.study, indent=1).decode()
     write_text(out / "study.json", declared + "\n", replace=True)
 
@@ -151,7 +153,7 @@ def read_declared(out: Path) -> Study:
         ) from error
     except ValidationError as error:
         raise SettingsError(
-            f"{out}/study.json is damaged ({mistakes(error)}); {BEGIN_AGAIN}"
+            f"{out}/study.json is damaged ({first_mistake(error, Study).sentence()}); {BEGIN_AGAIN}"
         ) from error
     except UnreadableError as error:
         raise SettingsError(f"{out}/study.json is damaged ({error}); {BEGIN_AGAIN}") from error
@@ -381,7 +383,7 @@ def _take(cell: Cell, workspace: Workspace) -> bool:
     except HeldError:
         return False
     except RecontourError as error:
-        _fail(folder, str(error))
+        _fail(folder, stored_words(error.finding))
     except Exception as error:  # the rest of the study goes on, whatever happened here
         _fail(folder, f"{type(error).__name__}: {error}", traceback.format_exc())
     return True

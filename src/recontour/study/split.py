@@ -1,264 +1,298 @@
-"""Which case is for training, for validation or for testing: decided once, written down, the same
-for every model.
+"""Which case is for training, validation or testing: decided once, the same for every model.
 
-All cases of one patient are in one fold, as far as it is known who is whom.
+All cases of one patient are in one fold, as far as it is known who is who.
 """
 
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, permutations
 from pathlib import Path
+from typing import Literal, cast
 
 import numpy as np
 
 from recontour.cohort import Case, Cohort, by_patient, patient_names, with_one_ct
 from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
-from recontour.files import UnreadableError, write_text
-from recontour.findings import stored_words
+from recontour.files import SystemSays, UnreadableError, write_text
+from recontour.findings import Finding, Unexpected
+from recontour.study.findings import (
+    FOLDS,
+    CasesReplaced,
+    CaseTwice,
+    CtOfBothCentres,
+    EmptyFold,
+    Fold,
+    InSeveralFolds,
+    PatientsInDoubt,
+    PatientsInTwoFolds,
+    PatientsOfBothCentres,
+    Role,
+    RowsOfNeitherCentre,
+    SplitFileEdited,
+    UnknownCase,
+    UnknownFold,
+    UnreadableSplit,
+    WrongSplitColumns,
+)
 from recontour.study.settings import CentreSettings
 from recontour.texts import as_it_was, csv_text, read_text
-from recontour.wording import MOST_SHOWN, plural, shown
 
-FOLDS = ("train", "validation", "test")
-Split = Mapping[str, Sequence[str]]  # fold -> case ids
-Patients = Mapping[str, str]  # case id -> the id of the patient's first case
+ROLES: tuple[Role, ...] = ("source", "target")
+COLUMNS = ("centre", "case", "fold", "version", "patient")
+Split = Mapping[str, Sequence[str]]  # case ids by fold
+Patients = Mapping[str, str]  # the id of the patient's first case, by case id
+Row = Mapping[str, str]  # a line of a table, by column
 
 
 def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
-    """The split that a study file declares for a centre: read from a file, or drawn at random by
-    its seed.
+    """Return the split that a study file declares for a centre: read from a file, or drawn.
 
     name: "source" or "target".
-
-    Raises: SettingsError: the file names unknown cases or folds, a needed fold would be empty, or
-        two have one CT or one patient.
+    Raises: SettingsError: the file names unknown cases or folds, a fold that is needed would be
+        empty, or one CT or one patient would be in two folds.
     """
     split = read_split(centre.split, name, cohort) if centre.split else _drawn(centre, cohort)
-    if empty := [fold for fold in ("train", "test") if not split[fold]]:
-        raise SettingsError(
-            f"{centre.split or cohort.path}: no case for {' and '.join(empty)}, of {len(cohort)} cases; "
-            "the split leaves at least one for each"
-        )
+    path = centre.split or cohort.path
+    needed: tuple[Fold, ...] = ("train", "test")
+    empty = tuple(fold for fold in needed if not split[fold])
+    if empty:
+        raise SettingsError(EmptyFold(path=path, folds=empty, cases=len(cohort)))
     folds = _folds(split)
-    for names in cohort.twins:
-        at = {case: folds[case] for case in names if case in folds}
-        if len(set(at.values())) > 1:
-            where = ", ".join(f"{case} for {fold}" for case, fold in at.items())
-            raise SettingsError(
-                f"{centre.split or cohort.path}: one CT would be in two folds ({where}), so the scores would not be of "
-                f"new patients; delete the folder of one in {cohort.path}/cases, or give both one fold by a split file"
-            )
+    for twins in cohort.twins:
+        _refuse_several_folds("CT", twins, folds, path)
     for patient in by_patient(cohort[case] for case in folds):
-        if len({folds[case.id] for case in patient}) > 1:
-            where = ", ".join(f"{case.id} for {folds[case.id]}" for case in patient)
-            raise SettingsError(
-                f"{centre.split or cohort.path}: one patient would be in two folds ({where}, CTs under one PatientID), "
-                "so the scores would not be of new patients; give all of them one fold in the split file"
-            )
+        _refuse_several_folds("patient", _ids(patient), folds, path)
     return split
 
 
+def _refuse_several_folds(
+    shared: Literal["CT", "patient"], cases: Sequence[str], folds: Mapping[str, Fold], path: Path
+) -> None:
+    placed = tuple(filter(folds.__contains__, cases))
+    at = tuple(map(folds.__getitem__, placed))
+    if len(set(at)) > 1:
+        raise SettingsError(InSeveralFolds(path=path, shared=shared, cases=placed, folds=at))
+
+
+def _folds(split: Split) -> dict[str, Fold]:
+    """Return the fold of each case."""
+    folds: dict[str, Fold] = {}
+    for fold, cases in split.items():
+        folds |= dict.fromkeys(cases, cast(Fold, fold))
+    return folds
+
+
+def _drawn(centre: CentreSettings, cohort: Cohort) -> Split:
+    """Draw patients, with all of their cases, for testing and validation; the rest train."""
+    patients = by_patient(cohort)
+    order = np.random.default_rng(centre.split_seed).permutation(len(patients))
+    drawn = [patients[place] for place in order]
+    test, rest = drawn[: centre.test], drawn[centre.test :]
+    validation, train = rest[: centre.validation], rest[centre.validation :]
+    return {
+        "train": _ids(chain.from_iterable(train)),
+        "validation": _ids(chain.from_iterable(validation)),
+        "test": _ids(chain.from_iterable(test)),
+    }
+
+
+def _ids(cases: Iterable[Case]) -> list[str]:
+    return [case.id for case in cases]
+
+
+# Checks between the centres, and against what a study keeps
+
+
+def refuse_shared(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> None:
+    """Refuse a CT that one centre trains on and the other tests on, under whatever name.
+
+    Raises: SettingsError.
+    """
+    for trainer, tester in permutations(ROLES):
+        learnt = _cases(cohorts[trainer], splits[trainer], ("train",))
+        tested = _cases(cohorts[tester], splits[tester], ("test",))
+        for alike in with_one_ct([*learnt, *tested]):
+            trained_on = next(filter(learnt.__contains__, alike), None)
+            tested_on = next(filter(tested.__contains__, alike), None)
+            if trained_on and tested_on:
+                path = cohorts[tester].path
+                found = CtOfBothCentres(
+                    path=path, case=tested_on.id, trainer=trainer, trained_on=trained_on.id
+                )
+                raise SettingsError(found)
+
+
 def refuse_edited(kept: Split, name: str, centre: CentreSettings, cohort: Cohort) -> None:
-    """Raise SettingsError where a centre's split file, if it is still there, is no longer what a
-    study keeps of it.
+    """Refuse a centre's split file that no longer says what the study keeps of it.
+
+    A file that is gone, or cannot be read, is no matter.
+    Raises: SettingsError.
     """
     if not (centre.split and os.access(centre.split, os.R_OK)):
         return
     before, now = _folds(kept), _folds(read_split(centre.split, name, cohort))
-    if moved := sorted(case for case in {*before, *now} if before.get(case) != now.get(case)):
-        raise SettingsError(
-            f"{centre.split}: {', '.join(moved)} had another fold, or none, when the study began, and its models "
-            "learnt by that; put the file back as it was, or begin the study in another --out"
-        )
+    moved = {case for case, _ in before.items() ^ now.items()}
+    if moved:
+        raise SettingsError(SplitFileEdited(path=centre.split, cases=tuple(sorted(moved))))
 
 
-def _folds(split: Split) -> dict[str, str]:
-    """By case."""
-    return {case: fold for fold, cases in split.items() for case in cases}
+def refuse_replaced(path: Path, cohorts: Mapping[str, Cohort]) -> None:
+    """Refuse a case that is no longer what it was when `write_split` wrote this file.
 
-
-def refuse_shared(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> None:
-    """Raise SettingsError where a CT that one centre trains on is tested on at the other, under
-    whatever name.
+    path: a file that `read_split` has read, so that its cases are there.
+    Raises: SettingsError.
     """
-    for learning, testing in (("source", "target"), ("target", "source")):
-        learnt = [cohorts[learning][name] for name in splits[learning]["train"]]
-        tested = [cohorts[testing][name] for name in splits[testing]["test"]]
-        for alike in with_one_ct([*learnt, *tested]):
-            trained_on = next((case.id for case in alike if case in learnt), None)
-            tested_on = next((case.id for case in alike if case in tested), None)
-            if trained_on and tested_on:
-                raise SettingsError(
-                    f"{cohorts[testing].path}: {tested_on} is for testing, and {learning} trains on the same CT "
-                    f"({trained_on}), so the scores would not be of new patients; take it out of one of the two"
-                )
+    replaced = []
+    for row in _table(path)[1]:
+        cohort = cohorts.get(row.get("centre", ""))
+        version = row.get("version")  # an earlier recontour wrote none
+        if cohort is not None and version and cohort[row["case"]].version != version:
+            replaced.append(row["case"])
+    if replaced:
+        raise SettingsError(CasesReplaced(path=path, cases=tuple(replaced)))
 
 
-def on_both_sides(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> list[str]:
-    """What a reader must know of patients, by their keys, who are learnt from and tested on;
+# What a reader must know of the patients
 
-    a sentence each.
-    """
+
+def on_both_sides(
+    cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]
+) -> tuple[Finding, ...]:
+    """Find patients, by their keys, who are both learnt from and tested on."""
+    found: list[Finding] = []
+    for centre in ROLES:
+        learnt = _cases(cohorts[centre], splits[centre], ("train", "validation"))
+        tested = _cases(cohorts[centre], splits[centre], ("test",))
+        both = of_one_patient(learnt, tested)
+        if both:
+            found.append(PatientsInTwoFolds(centre=centre, patients=len(both)))
+    for trainer, tester in permutations(ROLES):
+        learnt = _cases(cohorts[trainer], splits[trainer], ("train",))
+        tested = _cases(cohorts[tester], splits[tester], ("test",))
+        both = of_one_patient(learnt, tested)
+        if both:
+            common = PatientsOfBothCentres(tester=tester, trainer=trainer, patients=len(both))
+            found.append(common)
+    return tuple(found)
+
+
+def patients_in_doubt(
+    cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]
+) -> tuple[Finding, ...]:
+    """Find the centres where it is not known which CTs are of one patient."""
     found = []
-    for name, split in splits.items():
-        learnt = _cases(cohorts[name], split, ("train", "validation"))
-        if both := of_one_patient(learnt, _cases(cohorts[name], split, ("test",))):
-            patients = plural(len(both), "patient")
-            found.append(
-                f"{patients} of {cohorts[name].centre} had a CT for training or validation and another for "
-                "testing when this study began: scores there say nothing of new patients. A study begun now splits "
-                "by patient."
-            )
-    for learning, testing in (("source", "target"), ("target", "source")):
-        learnt = _cases(cohorts[learning], splits[learning], ("train",))
-        if both := of_one_patient(learnt, _cases(cohorts[testing], splits[testing], ("test",))):
-            patients = plural(len(both), "patient")
-            found.append(
-                f"{patients} of {cohorts[testing].centre} for testing had the PatientID of someone whom "
-                f"{cohorts[learning].centre} trains on: unless both centres gave out that ID, scores there say nothing "
-                "of new patients."
-            )
-    return found
+    for centre in ROLES:
+        why = doubt(_cases(cohorts[centre], splits[centre], FOLDS))
+        if why:
+            found.append(PatientsInDoubt(centre=centre, why=why))
+    return tuple(found)
 
 
-def unknown_patients(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> list[str]:
-    """Of each centre a sentence, where it is not known who is whom."""
-    sentences = []
-    for name, split in splits.items():
-        doubtful = doubt(_cases(cohorts[name], split, FOLDS))
-        if doubtful:
-            sentences.append(f"{cohorts[name].centre}: {stored_words(doubtful)}")
-    return sentences
+def _cases(cohort: Cohort, split: Split, folds: Iterable[str]) -> list[Case]:
+    ids = chain.from_iterable(split[fold] for fold in folds)
+    return [cohort[case] for case in ids]
 
 
-def _cases(cohort: Cohort, split: Split, folds: Sequence[str]) -> list[Case]:
-    return [cohort[case] for fold in folds for case in split[fold]]
-
-
-def _drawn(centre: CentreSettings, cohort: Cohort) -> Split:
-    """So many patients, with all of their cases, for testing and for validation;
-
-    the others are for training.
-    """
-    patients = by_patient(cohort)
-    order = [
-        patients[i] for i in np.random.default_rng(centre.split_seed).permutation(len(patients))
-    ]
-    test, rest = order[: centre.test], order[centre.test :]
-    return {
-        "train": _ids(rest[centre.validation :]),
-        "validation": _ids(rest[: centre.validation]),
-        "test": _ids(test),
-    }
-
-
-def _ids(patients: Sequence[Sequence[Case]]) -> list[str]:
-    return [case.id for patient in patients for case in patient]
+# The file
 
 
 def read_split(path: Path, name: str, cohort: Cohort) -> Split:
-    """A centre's split as a file has it; rows of the other centre, if the file says whose they are,
-    are passed over.
+    """Read a centre's split from a file; rows of the other centre are passed over.
 
     name: "source" or "target".
     Raises: SettingsError: not such a table, no row of either centre, an unknown case or fold, or a
         case in two folds.
     """
-    try:
-        columns, rows = _table(path)
-    except (OSError, UnreadableError, csv.Error) as error:
-        raise SettingsError(
-            f"{path}: cannot be read as a table ({error}); columns case and fold are expected"
-        ) from error
-    if not {"case", "fold"} <= set(columns):
-        found = ",".join(columns)[:MOST_SHOWN] or "nothing"
-        raise SettingsError(
-            f"{path}: its first line is '{found}'; columns case and fold, with commas, are expected"
-        )
-    whose = {row["centre"] for row in rows if "centre" in row}
-    if whose and whose.isdisjoint(("source", "target")):
-        other = shown(sorted(whose)[0])
-        raise SettingsError(
-            f"{path}: every row was passed over, as its centre is neither source nor target but {other}; "
-            "write source or target there, or leave out the column"
-        )
+    rows = _checked_rows(path)
     there = set(cohort.case_ids)
-    split: dict[str, list[str]] = {fold: [] for fold in FOLDS}
-    folds: dict[str, str] = {}
+    folds: dict[str, Fold] = {}
     for line, row in enumerate(rows, start=2):
         if row.get("centre", name) != name:
             continue
         case, fold = row["case"], row["fold"]
         if case not in there:
-            raise SettingsError(
-                f"{path}, line {line}: {cohort.path} has no case {shown(case)}; `recontour inspect` lists them"
-            )
+            raise SettingsError(UnknownCase(path=path, line=line, name=case))
         if fold not in FOLDS:
-            raise SettingsError(
-                f"{path}, line {line}: fold {shown(fold)} is unknown; choose {', '.join(FOLDS)}"
-            )
+            raise SettingsError(UnknownFold(path=path, line=line, fold=fold))
         if case in folds:
-            raise SettingsError(
-                f"{path}, line {line}: case '{case}' is in {folds[case]} already; a case has one fold"
-            )
+            raise SettingsError(CaseTwice(path=path, line=line, case=case, fold=folds[case]))
         folds[case] = fold
-        split[fold].append(case)
+    split: dict[str, list[str]] = {}
+    for fold in FOLDS:
+        split[fold] = [case for case in folds if folds[case] == fold]
     return split
 
 
-def _table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
-    """A table's columns, and its rows by column; a cell that a row lacks is empty."""
+def _checked_rows(path: Path) -> list[Row]:
+    """Read the rows of a split file, and refuse a file that is none.
+
+    Raises: SettingsError.
+    """
+    try:
+        columns, rows = _table(path)
+    except UnreadableError as error:
+        raise SettingsError(UnreadableSplit(path=path, why=error.finding)) from error
+    except OSError as error:
+        why: Finding = SystemSays(number=error.errno)
+        raise SettingsError(UnreadableSplit(path=path, why=why)) from error
+    except csv.Error as error:
+        why = Unexpected(reason=str(error))
+        raise SettingsError(UnreadableSplit(path=path, why=why)) from error
+    if not {"case", "fold"} <= set(columns):
+        raise SettingsError(WrongSplitColumns(path=path, columns=tuple(columns)))
+    centres = {row["centre"] for row in rows if "centre" in row}
+    if centres and centres.isdisjoint(ROLES):
+        raise SettingsError(RowsOfNeitherCentre(path=path, centre=min(centres)))
+    return rows
+
+
+def _table(path: Path) -> tuple[Sequence[str], list[Row]]:
+    """Read a table's columns and its rows; a cell that a row lacks is empty.
+
+    Raises: UnreadableError, OSError, csv.Error.
+    """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
-    rows = [{name: as_it_was(cell) for name, cell in row.items() if name} for row in reader]
+    rows: list[Row] = []
+    for row in reader:
+        # DictReader keeps cells beyond the last column under None.
+        rows.append({name: as_it_was(cell) for name, cell in row.items() if name})
     return list(reader.fieldnames or ()), rows
 
 
 def write_split(path: Path, splits: Mapping[str, Split], cohorts: Mapping[str, Cohort]) -> None:
-    """Write down which case of which centre went where, its version and its patient;
-
-    read back by `read_split`.
-    """
-    rows = []
+    """Write down each case's centre, fold, version and patient, for `read_split`."""
+    rows: list[tuple[str, ...]] = [COLUMNS]
     for centre, split in splits.items():
-        patients = patients_of(cohorts[centre], split)
-        for fold in FOLDS:
-            for case in split[fold]:
-                rows.append((centre, case, fold, cohorts[centre][case].version, patients[case]))
-    write_text(
-        path, csv_text([("centre", "case", "fold", "version", "patient"), *rows]), replace=True
-    )
+        rows += _written_rows(centre, split, cohorts[centre])
+    write_text(path, csv_text(rows), replace=True)
+
+
+def _written_rows(centre: str, split: Split, cohort: Cohort) -> Iterator[tuple[str, ...]]:
+    patients = patients_of(cohort, split)
+    for fold in FOLDS:
+        for case in split[fold]:
+            yield centre, case, fold, cohort[case].version, patients[case]
 
 
 def patients_of(cohort: Cohort, split: Split) -> Patients:
-    """Who is whom among the cases of a split, by the cohort."""
+    """Return the patient of each case of a split, as the cohort knows them."""
     return patient_names(cohort[case] for case in sorted(_folds(split)))
 
 
 def read_patients(path: Path, name: str, cohort: Cohort, split: Split) -> Patients:
-    """Who is whom among the cases of a split, as `write_split` wrote it down;
+    """Return the patient of each case of a split, as `write_split` wrote them down.
 
-    by the cohort, if it did not yet.
+    A file of an earlier recontour has none; then they are as the cohort knows them.
     """
     rows = [row for row in _table(path)[1] if row.get("centre", name) == name]
-    if any(row.get("patient") is None for row in rows):
-        return patients_of(cohort, split)
     known = _folds(split)
-    return {row["case"]: row["patient"] if row["patient"] in known else row["case"] for row in rows}
-
-
-def refuse_replaced(path: Path, cohorts: Mapping[str, Cohort]) -> None:
-    """Raise SettingsError where a case is no longer what it was when `write_split` wrote this file.
-
-    The file is one that `read_split` has read: its cases are there.
-    """
-    rows = [row for row in _table(path)[1] if row.get("version")]  # an earlier recontour wrote none
-    rows = [row for row in rows if row.get("centre") in cohorts]
-    if replaced := [
-        row["case"] for row in rows if cohorts[row["centre"]][row["case"]].version != row["version"]
-    ]:
-        raise SettingsError(
-            f"{path}: {', '.join(replaced)} was imported anew since the study began, and models would be scored "
-            "against different contours; put the case back as it was, or begin the study in another --out"
-        )
+    patients = {}
+    for row in rows:
+        patient = row.get("patient")
+        if patient is None:
+            return patients_of(cohort, split)
+        patients[row["case"]] = patient if patient in known else row["case"]
+    return patients

@@ -1,10 +1,10 @@
 """The study's three verbs: estimate it, run it, report it."""
 
 import datetime
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,19 @@ from pydantic import TypeAdapter
 from recontour.assess.caveats import draft_warnings
 from recontour.assess.scoring import overlay_of
 from recontour.errors import ScoresError
+from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay, slice_to_show
+from recontour.evaluation.page import as_notice
 from recontour.evaluation.plotting import refuse_unplottable
-from recontour.findings import stored_words
+from recontour.findings import Finding
 from recontour.network.model_file import versions
 from recontour.progress import Progress
-from recontour.study.cells import Cell
+from recontour.study.cells import Cell, Plan
 from recontour.study.estimate import Estimate, estimate
+from recontour.study.findings import ForeignScores, SeveralRecipes
 from recontour.study.perform import Workspace, recipe_of
 from recontour.study.report import StudyHeader, write_study_report
-from recontour.study.results import Result, is_finished, read_mask, read_results
+from recontour.study.results import Result, cell_folder, is_finished, read_mask, read_results
 from recontour.study.run import (
     failures,
     go_on,
@@ -35,19 +38,24 @@ from recontour.study.run import (
     study_plan,
 )
 from recontour.study.settings import Study
-from recontour.study.split import on_both_sides, unknown_patients
-from recontour.wording import shown
+from recontour.study.split import on_both_sides, patients_in_doubt
+
+# Where a cohort and a split file lie may name people; a report travels.
+PLACES = dict.fromkeys(("source", "target"), {"cohort", "split"})
+CellsByValue = Mapping[str, Sequence[str]]
 
 
 def dry_run(
     study: Study, out: Path | None = None
 ) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
-    """The cells that are still to do, what each will cost, and how many are done at a time.
+    """Return the cells that are still to do, what each will cost, and how many run at a time.
 
     Nothing is written.
     """
     workspace = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
-    left = [cell for cell in study_plan(workspace).cells if not (out and is_finished(out, cell))]
+    left = study_plan(workspace).cells
+    if out:
+        left = [cell for cell in left if not is_finished(out, cell)]
     return left, estimate(left, workspace) if left else {}, study.workers
 
 
@@ -65,143 +73,152 @@ def report_study(out: Path) -> Mapping[str, str]:
     Returns: why cells failed, by id.
     """
     workspace = open_workspace(out)
-    laid = study_plan(workspace)
-    refuse_links(out, laid.cells)
-    failed = failures(out, laid.cells)
-
-    def overlay(case_id: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
-        case = workspace.cohorts["target"][case_id]
-        index = slice_to_show(case.mask(organ))
-        masks = {
-            name: read_mask(out, cell, case_id, organ, case.grid.shape)
-            for name, cell in cells.items()
-        }
-        shown = {name: mask[index] for name, mask in masks.items() if mask is not None}
-        return overlay_of(case, organ, index, shown)
-
-    kept = read_results(out, laid.cells)
-    for cell, result in kept.items():
-        _refuse_foreign(cell, result, workspace)
-    results = _with_patients(kept, workspace)
-    told = {name: _without_roots(why, workspace) for name, why in failed.items()}
-    write_study_report(out, laid, results, told, overlay, _about(workspace, results))
+    plan = study_plan(workspace)
+    refuse_links(out, plan.cells)
+    failed = failures(out, plan.cells)
+    results = _results(plan, workspace)
+    overlay = partial(_overlay, workspace)
+    write_study_report(out, plan, results, failed, overlay, _header(workspace, results))
     return failed
 
 
-def _with_patients(results: Mapping[str, Result], workspace: Workspace) -> dict[str, Result]:
-    """The same results, and of each row the patient."""
-    found = {}
-    for cell, result in results.items():
+def _overlay(workspace: Workspace, case_id: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
+    """Cut out the slice on which an organ is largest, with the contours that cells kept of it."""
+    case = workspace.cohorts["target"][case_id]
+    index = slice_to_show(case.mask(organ))
+    contours = {}
+    for model, cell in cells.items():
+        mask = read_mask(workspace.out, cell, case_id, organ, case.grid.shape)
+        if mask is not None:
+            contours[model] = mask[index]
+    return overlay_of(case, organ, index, contours)
+
+
+# The results
+
+
+def _results(plan: Plan, workspace: Workspace) -> dict[str, Result]:
+    """Read the results, and add to each score its patient.
+
+    Raises: ScoresError: a cell has scores of cases that it cannot have been scored on.
+    """
+    results = read_results(workspace.out, plan.cells)
+    for name, result in results.items():
         scores = {}
         for fold, rows in result.scores.items():
-            centre = fold.partition(" ")[0]  # "target test", "source test"
-            scores[fold] = [
-                replace(row, patient=workspace.patient_of(centre, row.case)) for row in rows
-            ]
-        found[cell] = replace(result, scores=scores)
-    return found
+            _refuse_foreign(result.cell, fold, rows, workspace)
+            scores[fold] = [_with_patient(row, fold, workspace) for row in rows]
+        results[name] = replace(result, scores=scores)
+    return results
 
 
-def _refuse_foreign(cell: str, result: Result, workspace: Workspace) -> None:
-    """Raise ScoresError where a cell has scores of cases that it cannot have been scored on."""
-    for fold, rows in result.scores.items():
-        centre, _, name = fold.partition(" ")
-        known = set(workspace.splits[centre][name])
-        if foreign := [row.case for row in rows if row.case not in known]:
-            raise ScoresError(
-                f"{workspace.out}/cells/{cell}/scores.csv has scores of {shown(foreign[0])}, which is not of {fold} in "
-                "split.csv; put split.csv back, or delete result.json beside it and go on with --resume"
-            )
+def _refuse_foreign(cell: Cell, fold: str, rows: Iterable[CaseScore], workspace: Workspace) -> None:
+    centre, _, name = fold.partition(" ")  # "target test", "source test"
+    known = set(workspace.splits[centre][name])
+    for row in rows:
+        if row.case not in known:
+            path = cell_folder(workspace.out, cell) / "scores.csv"
+            raise ScoresError(ForeignScores(path=path, fold=fold, name=row.case))
 
 
-def _without_roots(words: str, workspace: Workspace) -> str:
-    """Words without the folders in which the study and its cohorts lie:
-
-    a report travels, and folders name people.
-    """
-    cohorts = {cohort.path: f"({centre} cohort)" for centre, cohort in workspace.cohorts.items()}
-    called = {**cohorts, workspace.out: "(study)"}
-    called |= {folder.resolve(): name for folder, name in called.items()}
-    called.pop(Path(), None)  # what lies in the current folder goes by its own name
-    for folder in sorted(called, key=lambda folder: len(str(folder)), reverse=True):
-        # a study in `out` takes nothing from "without"
-        alone = rf"(?<![\w./-]){re.escape(str(folder))}(?![\w-])"
-        words = re.sub(alone, called[folder], words)
-    return words
+def _with_patient(row: CaseScore, fold: str, workspace: Workspace) -> CaseScore:
+    centre, _, _ = fold.partition(" ")
+    return replace(row, patient=workspace.patient_of(centre, row.case))
 
 
-def _about(workspace: Workspace, results: Mapping[str, Result]) -> StudyHeader:
+# The report's head and foot
+
+
+def _header(workspace: Workspace, results: Mapping[str, Result]) -> StudyHeader:
     study = workspace.study
-    declared: dict[str, Any] = TypeAdapter(Study).dump_python(study, mode="json")
-    for centre in ("source", "target"):  # where a cohort lies is nobody's business
-        declared[centre] = {
-            name: value
-            for name, value in declared[centre].items()
-            if name not in ("cohort", "split")
-        }
-    cases = [
-        case
-        for centre, split in workspace.splits.items()
-        for fold in split
-        for case in workspace.cases(centre, fold)
-    ]
-    settings = {name: _in_words(value) for name, value in declared.items() if value is not None}
-    trained_with = (
-        {name: _by_value(name, results) for name in (*recipe_of(study), *versions())}
-        if results
-        else {}
-    )
-    notices = [notice for cohort in workspace.cohorts.values() for notice in cohort.notices]
-    if any(len(trained_with.get(name, ())) > 1 for name in recipe_of(study)):
-        notices.append(
-            "Not all models are known to be trained by one recipe: see Settings and versions, at the end."
-        )
+    recipe = recipe_of(study)
+    trained_with = _trained_with([*recipe, *versions()], results)
+    several_recipes = any(len(trained_with.get(part, ())) > 1 for part in recipe)
+    settings = _settings(study)
+    for part, cells in trained_with.items():
+        settings[part] = _values(cells)
     return StudyHeader(
         name=study.name,
         source=workspace.cohorts["source"].centre,
         target=workspace.cohorts["target"].centre,
         date=datetime.datetime.now(datetime.UTC).date(),
         preset=study.preset,
-        settings=settings | {name: _told(cells) for name, cells in trained_with.items()},
-        split={
-            centre: {fold: _counted(workspace, centre, ids) for fold, ids in split.items()}
-            for centre, split in workspace.splits.items()
-        },
-        notices=(
-            *on_both_sides(workspace.cohorts, workspace.splits),
-            *map(stored_words, draft_warnings(cases)),
-            *unknown_patients(workspace.cohorts, workspace.splits),
-            *dict.fromkeys(notices),
-        ),
+        settings=settings,
+        split=_patients_by_fold(workspace),
+        notices=_notices(workspace, several_recipes=several_recipes),
         repeat=shlex.join(["recontour", "study", "STUDY.toml", "--out", "OUT"]),
     )
 
 
-def _counted(workspace: Workspace, centre: str, cases: Sequence[str]) -> str:
-    """How many patients, and where they have several CTs how many of these."""
-    patients = {workspace.patient_of(centre, case) for case in cases}
-    return (
-        f"{len(patients)} ({len(cases)} CTs)" if len(cases) > len(patients) else str(len(patients))
-    )
-
-
-def _by_value(name: str, results: Mapping[str, Result]) -> dict[str, list[str]]:
-    """The finished cells by what they were trained with."""
-    cells: dict[str, list[str]] = {}
-    for cell, result in results.items():
-        cells.setdefault(result.trained_with.get(name, "unknown"), []).append(cell)
-    return cells
-
-
-def _told(cells: Mapping[str, Sequence[str]]) -> str:
-    """What most cells were trained with, and which ones with what else."""
-    most, *others = sorted(cells, key=lambda value: len(cells[value]), reverse=True)
-    return "; ".join([most, *(f"but {value} in {', '.join(cells[value])}" for value in others)])
+def _settings(study: Study) -> dict[str, str]:
+    """Return every setting in words, but not where the cohorts lie."""
+    declared = TypeAdapter(Study).dump_python(study, mode="json", exclude=PLACES, exclude_none=True)
+    return {name: _in_words(value) for name, value in declared.items()}
 
 
 def _in_words(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_in_words(of)}" for name, of in value.items() if of is not None)
+        return ", ".join(f"{name} {_in_words(part)}" for name, part in value.items())
     if isinstance(value, list):
         return " ".join(map(str, value))
     return str(value)
+
+
+def _trained_with(
+    parts: Iterable[str], results: Mapping[str, Result]
+) -> dict[str, dict[str, list[str]]]:
+    """Group the finished cells by the value of each part of their recipe and versions."""
+    grouped: dict[str, dict[str, list[str]]] = {}
+    for part in parts:
+        for cell, result in results.items():
+            value = result.trained_with.get(part, "unknown")
+            grouped.setdefault(part, {}).setdefault(value, []).append(cell)
+    return grouped
+
+
+def _values(cells: CellsByValue) -> str:
+    """Say what most cells were trained with, and which were trained with something else."""
+    most, *others = sorted(cells, key=lambda value: len(cells[value]), reverse=True)
+    words = [most]
+    for value in others:
+        words.append(f"but {value} in {', '.join(cells[value])}")
+    return "; ".join(words)
+
+
+def _patients_by_fold(workspace: Workspace) -> dict[str, dict[str, str]]:
+    """Return how many patients each fold of each centre has."""
+    counts: dict[str, dict[str, str]] = {}
+    for centre, split in workspace.splits.items():
+        by_fold = {}
+        for fold, cases in split.items():
+            by_fold[fold] = _counted(workspace, centre, cases)
+        counts[centre] = by_fold
+    return counts
+
+
+def _counted(workspace: Workspace, centre: str, cases: Sequence[str]) -> str:
+    """Count patients, and their CTs where these are more."""
+    patients = {workspace.patient_of(centre, case) for case in cases}
+    if len(cases) > len(patients):
+        return f"{len(patients)} ({len(cases)} CTs)"
+    return str(len(patients))
+
+
+def _notices(workspace: Workspace, *, several_recipes: bool) -> list[str]:
+    """Return what a reader must know first, once each."""
+    cohorts, splits = workspace.cohorts, workspace.splits
+    cases = []
+    for centre, split in splits.items():
+        for fold in split:
+            cases += workspace.cases(centre, fold)
+    findings: list[Finding] = [
+        *on_both_sides(cohorts, splits),
+        *draft_warnings(cases),
+        *patients_in_doubt(cohorts, splits),
+    ]
+    notices = list(map(as_notice, findings))
+    for cohort in cohorts.values():
+        notices += cohort.notices
+    if several_recipes:
+        notices.append(as_notice(SeveralRecipes()))
+    return list(dict.fromkeys(notices))
