@@ -34,20 +34,20 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        (("training", "iterations"), "many", "training.iterations is 'many'"),
+        (("training", "iterations"), "many", "training.iterations: .*'many'"),
         (("training", "iterations"), 99, "99 iterations, not 100"),
-        (("training", "seconds"), -1, "training.seconds is -1: a number from 0 to"),
-        (("training", "seconds"), float("inf"), "training.seconds is inf"),
-        (("training", "waiting"), 7, "training.waiting is 7"),
-        (("training", "parameters"), 10**400, "training.parameters is"),
-        (("training", "parameters"), None, "training.parameters is None"),
-        (("training", "loss"), None, "training.loss is None"),
+        (("training", "seconds"), -1, "training.seconds: .*-1: a number from 0 to"),
+        (("training", "seconds"), float("inf"), "training.seconds: .*inf"),
+        (("training", "waiting"), 7, "training.waiting: .*7"),
+        (("training", "parameters"), 10**400, "training.parameters: .*"),
+        (("training", "parameters"), None, "training.parameters: .*None"),
+        (("training", "loss"), None, "training.loss: .*None"),
         (("training", "loss"), [{"iteration": 1}], "training.loss.* is missing"),
-        (("training", "retrained_parameters"), True, "training.retrained_parameters is True"),
-        (("contouring",), [], "contouring is"),
-        (("contouring", "slices"), 0.5, "contouring.slices is 0.5"),
-        (("train_cases",), -1, "train_cases is -1"),
-        (("trained_with",), {"a": 1}, "trained_with.a is 1"),
+        (("training", "retrained_parameters"), True, "training.retrained_parameters: .*True"),
+        (("contouring",), [], "contouring: .*"),
+        (("contouring", "slices"), 0.5, "contouring.slices: .*0.5"),
+        (("train_cases",), -1, "train_cases: .*-1"),
+        (("trained_with",), {"a": 1}, "trained_with.a: .*1"),
         (("folds",), {"another": []}, "folds.another"),
         (("folds", "target test"), ["x"], "other cases than result.json in target test"),
         (("rows", "target test"), 10**9, "scores.csv has 40 rows, not"),
@@ -88,7 +88,7 @@ def test_what_is_no_file_is_not_waited_for(
 ) -> None:
     (folder / name).unlink()
     make(folder / name)
-    with pytest.raises(ScoresError, match=r"no plain file|a folder"):
+    with pytest.raises(ScoresError, match=r"not a plain file|a folder"):
         read_result(tmp_path, CELL)
 
 
