@@ -2,8 +2,9 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from shutil import copy
 
@@ -24,9 +25,30 @@ from tests.dicom.conftest import (
 from tests.geometry.conftest import make_grid
 
 from recontour.cli import tell
-from recontour.cohort import Cohort, case_id_of, importing, store
+from recontour.cohort import Cohort, case_id_of, importing, store, tables
 from recontour.cohort.arrays import write_array
-from recontour.cohort.importing import HIDDEN_NAME, import_archive, import_dicom
+from recontour.cohort.findings import DamagedFile, KeysOfAnotherSalt, NotAnArray
+from recontour.cohort.import_findings import (
+    BeyondTheCt,
+    EmptyWithContours,
+    EverySecondSlice,
+    ImagesMissing,
+    MoreOrgans,
+    NoArea,
+    NoKnownOrgan,
+    NothingImported,
+    OffTheSlices,
+    OnePatient,
+    OrganUnknown,
+    PlanesLeftOut,
+    PlanesOffSlices,
+    SameCt,
+    SlicesBetween,
+    SourceChanged,
+    SourceUnusable,
+)
+from recontour.cohort.importing import import_archive, import_dicom
+from recontour.cohort.tables import HIDDEN_NAME
 from recontour.dicom import (
     Authorship,
     Scan,
@@ -36,8 +58,9 @@ from recontour.dicom import (
     write_segmentation,
 )
 from recontour.errors import CohortError, FaultError, NoSeriesError
+from recontour.findings import Finding, kind, stored_words, words
 from recontour.geometry import raster
-from recontour.organs.findings import NothingDrawn, SeveralClaims
+from recontour.organs.findings import NothingDrawn, SeveralClaims, SidesSwapped
 from recontour.partials import Lock
 
 ORGANS = {  # as OpenKBP's arrays order them
@@ -66,6 +89,14 @@ def patient(folder: Path, names: tuple[str, ...] = ("Brain Stem",), seed: str = 
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def reasons_stored(cohort: Cohort) -> list[str]:
+    return [row["reason"] for row in rows(cohort.path / "left_out.csv")]
+
+
+def without_case(notes: Iterable[Finding]) -> list[Finding]:
+    return [replace(note, case=None) for note in notes]
 
 
 def test_a_patient_becomes_a_case(tmp_path: Path, cohort: Cohort) -> None:
@@ -103,9 +134,7 @@ def test_one_ct_under_other_uids_is_told_once(tmp_path: Path, cohort: Cohort) ->
     report = import_archive(read_archive(tmp_path / "again"), cohort)
     twins = tuple(sorted(case_id_of("B", uid) for uid in (first, again)))
     assert cohort.twins == [twins]
-    assert report.notes == (
-        f"{', '.join(twins)}: the same CT, to the voxel. If it is one patient twice, delete the folder of one",
-    )
+    assert report.notes == (SameCt(cases=twins),)
     assert import_archive(read_archive(tmp_path / "again"), cohort).notes == ()
 
 
@@ -114,20 +143,14 @@ def test_two_cts_of_one_patient_are_told(tmp_path: Path, cohort: Cohort) -> None
     edit(tmp_path / "dicom" / "b" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
     for folder in ("a", "c"):
         edit(tmp_path / "dicom" / folder / "ct", lambda image: image.__delattr__("PatientID"))
-    assert not any(
-        "under one PatientID" in note
-        for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes
-    )
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert not any(isinstance(note, OnePatient) for note in report.notes)
     again = patient(tmp_path / "dicom" / "d", seed="d")
     edit(tmp_path / "dicom" / "d" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
-    told = [
-        note
-        for note in import_archive(read_archive(tmp_path / "dicom"), cohort).notes
-        if "under one PatientID" in note
-    ]
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     both = sorted(case_id_of("B", uid) for uid in (uids[1], again))
-    assert [note.partition(":")[0] for note in told] == [", ".join(both)]
-    assert "SOMEONE" not in str(told)
+    found = [note for note in report.notes if isinstance(note, OnePatient)]
+    assert found == [OnePatient(cases=tuple(both))]
 
 
 def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(
@@ -139,7 +162,7 @@ def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(
     edit(tmp_path / "dicom" / "rs.dcm", lambda dataset: setattr(dataset, "SOPInstanceUID", "1.2.3"))
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert report.already_there == (case_id,)
-    assert [case_id in note and "has changed" in note for note in report.notes] == [True]
+    assert report.notes == (SourceChanged(case=case_id, what="structure set"),)
     assert cohort[case_id].source_hash == before
 
 
@@ -153,9 +176,9 @@ def test_a_structure_set_that_is_damaged_later_is_told_and_the_case_stays(
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert (report.already_there, report.left_out) == ((case_id,), ())
     (note,) = report.notes
-    assert note.startswith(
-        f"{case_id}: stays as it was imported; its structure set cannot be used any more: {drawn}"
-    )
+    assert isinstance(note, SourceUnusable)
+    assert (note.case, note.what, note.why.path) == (case_id, "structure set", drawn)
+    assert words(note).startswith(f"{case_id}: stays as imported; its structure set can no longer")
     assert rows(cohort.path / "left_out.csv") == []
 
 
@@ -196,29 +219,26 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(
     edit(tmp_path / "dicom" / "rs.dcm", change)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("Brainstem", "Parotid_L")
-    assert any("Larynx: none of its contours shows" in note for note in report.notes)
+    assert OffTheSlices(case=report.added[0], roi="Larynx") in report.notes
     ignored = [row for row, _ in report.names if row.status == "ignored"]
     assert [(row.roi_name, row.reason) for row in ignored] == [("Parotid_L", NothingDrawn())]
 
 
 @pytest.mark.parametrize(
-    ("drawn", "told"),
+    ("drawn", "noted"),
     [
         (
             [0, 2, 4, 6, 8],
-            "Brainstem is unknown: Brainstem is on 5 slices, and not on 4 between them",
+            EverySecondSlice(organ="Brainstem", roi="Brainstem", shown=5, between=4),
         ),
-        ([0, 4, 8], "Brainstem is unknown: Brainstem is on 3 slices, and not on 6 between them"),
-        (
-            [0, 1, 2, 4, 5],
-            "Brainstem: nothing on 1 slice(s) between its first and last; taken as it is",
-        ),
-        ([3, 4, 5], ""),
-        ([0, 3], "Brainstem: nothing on 2 slice(s) between its first and last; taken as it is"),
+        ([0, 4, 8], EverySecondSlice(organ="Brainstem", roi="Brainstem", shown=3, between=6)),
+        ([0, 1, 2, 4, 5], SlicesBetween(roi="Brainstem", between=1)),
+        ([3, 4, 5], None),
+        ([0, 3], SlicesBetween(roi="Brainstem", between=2)),
     ],
 )
 def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_told(
-    tmp_path: Path, cohort: Cohort, drawn: list[int], told: str
+    tmp_path: Path, cohort: Cohort, drawn: list[int], noted: Finding | None
 ) -> None:
     """What lies between would be taught as not the organ."""
     scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
@@ -231,13 +251,11 @@ def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_told(
     edit(tmp_path / "dicom" / "rs.dcm", change)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     (case,) = cohort
-    is_unknown = "unknown" in told
+    is_unknown = isinstance(noted, EverySecondSlice)
     assert case.organs == (("SpinalCord",) if is_unknown else ("Brainstem", "SpinalCord"))
     if not is_unknown:
         assert case.slices_with("Brainstem").tolist() == drawn
-    assert [note.partition(": ")[2].partition(";")[0] for note in report.notes] == [
-        told.partition(";")[0]
-    ] * bool(told)
+    assert without_case(report.notes) == ([noted] if noted else [])
 
 
 @pytest.mark.parametrize("swapped", [True, False])
@@ -252,8 +270,8 @@ def test_left_to_the_right_of_right_is_told(tmp_path: Path, cohort: Cohort, swap
 
     edit(tmp_path / "dicom" / "rs.dcm", move)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    told = f"{report.added[0]}: Parotid_L lies to the right of Parotid_R: left and right may be swapped"
-    assert report.notes == ((told,) if swapped else ())
+    noted = SidesSwapped(case=report.added[0], left="Parotid_L", right="Parotid_R")
+    assert report.notes == ((noted,) if swapped else ())
 
 
 def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None:
@@ -262,9 +280,10 @@ def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None
     for path in sorted((tmp_path / "dicom" / "ct").iterdir())[:2]:
         path.unlink()
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    absent, note = report.notes
-    assert absent.endswith(": 2 of the 9 images it references are not here")
-    assert note.endswith("Brainstem: 2 of 9 contours lie on no slice; is the CT complete?")
+    assert without_case(report.notes) == [
+        ImagesMissing(missing=2, referenced=9),
+        BeyondTheCt(roi="Brainstem", beyond=2, contours=9),
+    ]
 
 
 @pytest.mark.parametrize("cause", ["no type", "Closed_Planar", "ROI numbers that no ROI has"])
@@ -282,9 +301,9 @@ def test_a_structure_set_without_area_is_not_said_to_be_mappable(
 
     edit(tmp_path / "dicom" / "rs.dcm", change)
     (left_out,) = import_archive(read_archive(tmp_path / "dicom"), cohort).left_out
-    assert left_out.reason == importing.NO_AREA
-    assert cause in left_out.why
-    assert "--names" not in left_out.why
+    assert isinstance(left_out.finding, NoArea)
+    assert cause in words(left_out.finding)
+    assert "--names" not in words(left_out.finding)
 
 
 def contours_of(dataset: Dataset) -> list[Dataset]:
@@ -311,8 +330,12 @@ def test_contours_between_slices_are_told(tmp_path: Path, cohort: Cohort, up_mm:
 
     edit(tmp_path / "dicom" / "rs.dcm", shift)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    told = f": 18 of 18 planes of contours lie off their slices, typically by {up_mm:.2f} mm"
-    assert [note.endswith(told) for note in report.notes] == [True] * (up_mm > 0.3)
+    notes = without_case(report.notes)
+    assert [type(note) for note in notes] == [PlanesOffSlices] * (up_mm > 0.3)
+    for note in notes:
+        assert isinstance(note, PlanesOffSlices)
+        assert (note.off, note.planes) == (18, 18)
+        assert note.typical_mm == pytest.approx(up_mm)
 
 
 def test_planes_that_fall_on_one_slice_are_told(tmp_path: Path, cohort: Cohort) -> None:
@@ -325,9 +348,9 @@ def test_planes_that_fall_on_one_slice_are_told(tmp_path: Path, cohort: Cohort) 
     for path in sorted((tmp_path / "dicom" / "ct").iterdir())[1::2]:
         path.unlink()
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    assert [note.partition(": ")[2] for note in report.notes] == [
-        "4 of the 9 images it references are not here",
-        "8 of 18 planes of contours are left out: another is nearer to the slice",
+    assert without_case(report.notes) == [
+        ImagesMissing(missing=4, referenced=9),
+        PlanesLeftOut(left_out=8, planes=18),
     ]
 
 
@@ -369,9 +392,9 @@ def test_slices_that_contours_leave_empty_are_told(tmp_path: Path, cohort: Cohor
 
     edit(tmp_path / "dicom" / "rs.dcm", surround)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    assert [note.partition(": ")[2] for note in report.notes] == [
-        "Brain Stem: empty on 1 slice(s) with contours, which erase one another or are less than a pixel",
-        "Brain Stem: nothing on 1 slice(s) between its first and last; taken as it is",
+    assert without_case(report.notes) == [
+        EmptyWithContours(roi="Brain Stem", slices=1),
+        SlicesBetween(roi="Brain Stem", between=1),
     ]
 
 
@@ -402,10 +425,9 @@ def test_contours_without_end_cost_their_organ_and_no_other(tmp_path: Path, coho
     edit(tmp_path / "dicom" / "rs.dcm", zigzag)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("SpinalCord",)
-    assert any(
-        "Brainstem is unknown: contours of one slice or a few cross" in note
-        for note in report.notes
-    )
+    (note,) = [note for note in report.notes if isinstance(note, OrganUnknown)]
+    assert note.organ == "Brainstem"
+    assert "cross" in note.why.sentence()
 
 
 def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(
@@ -430,23 +452,20 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(
     (dicom / "letter.dcm").write_text("Dear colleague")
     report = import_archive(read_archive(dicom), cohort)
     assert len(report.added) == len(cohort) == 1
-    told = " | ".join(
-        f"{found.where.relative_to(dicom)}: {found.reason}" for found in report.left_out
-    )
-    for part in (
-        "no organ/rs.dcm: no known organ",
-        "gap/ct: (file): no slice between z = 3.0 and 9.0 mm",
-        "cut/ct: (file): the file is cut off",
-        "frame/ct: (file): drawn in another frame of reference",
-        "two/ct: (file) and (file) differ in PatientID; give the files of one patient",
-        "lonely: no structure set references this CT",
-        "letter.dcm: not a DICOM file",
-    ):
-        assert part in told, (part, told)
-    assert len(report.left_out) == 7
-    assert [row["reason"] for row in rows(cohort.path / "left_out.csv")] == [
-        found.reason for found in report.left_out
-    ]
+    found = {str(left.place.relative_to(dicom)): words(left.finding) for left in report.left_out}
+    expected = {
+        "no organ/rs.dcm": "no known organ",
+        "gap/ct": "no slice between z = 3.0 and 9.0 mm",
+        "cut/ct": "the file is cut off",
+        "frame/ct": "drawn in another frame of reference",
+        "two/ct": "PatientID",
+        "lonely": "no structure set references this CT",
+        "letter.dcm": "not a DICOM file",
+    }
+    assert found.keys() == expected.keys()
+    for place, words_expected in expected.items():
+        assert words_expected in found[place]
+    assert reasons_stored(cohort) == [stored_words(left.finding) for left in report.left_out]
 
 
 @pytest.mark.parametrize("name", ["in", "a", "1", "."])
@@ -459,12 +478,9 @@ def test_a_folder_whose_name_is_a_word_does_not_garble_the_stored_reason(
     (dicom / "gap" / "ct" / "CT0003.dcm").unlink()
     monkeypatch.chdir(tmp_path / "here")
     cohort = Cohort.open_or_create(tmp_path / "cohort", "B")
-    import_archive(read_archive(Path(name)), cohort)
-    (row,) = rows(cohort.path / "left_out.csv")
-    assert row["reason"] == (
-        "(file): no slice between z = 3.0 and 9.0 mm (beside it every 3.0 mm). Export the series again; recontour does "
-        "not invent slices"
-    )
+    (left,) = import_archive(read_archive(Path(name)), cohort).left_out
+    assert "no slice between z = 3.0 and 9.0 mm" in words(left.finding)
+    assert reasons_stored(cohort) == [stored_words(left.finding)]
 
 
 def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(
@@ -482,10 +498,8 @@ def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(
         image.PixelData = (image.pixel_array + 10).astype("<i2").tobytes()
 
     edit(tmp_path / "dicom" / "ct" / "CT0003.dcm", override)
-    (note,) = import_archive(read_archive(tmp_path / "dicom"), cohort).notes
-    assert note.endswith(
-        "its CT has other values now, under the same UIDs; delete the case's folder to import it again"
-    )
+    notes = import_archive(read_archive(tmp_path / "dicom"), cohort).notes
+    assert without_case(notes) == [SourceChanged(what="CT")]
 
 
 def test_a_salt_that_was_lost_makes_nobody_another_patient(tmp_path: Path, cohort: Cohort) -> None:
@@ -495,8 +509,7 @@ def test_a_salt_that_was_lost_makes_nobody_another_patient(tmp_path: Path, cohor
     (tmp_path / ".recontour-salt").unlink()
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert (report.already_there, report.left_out) == ((case_id,), ())
-    (note,) = report.notes
-    assert note.startswith("1 of the cohort's cases have patient keys of another salt than ")
+    assert report.notes == (KeysOfAnotherSalt(path=tmp_path / ".recontour-salt", cases=1),)
 
 
 def test_what_is_left_out_of_one_folder_can_be_told_apart(
@@ -516,9 +529,9 @@ def test_what_is_left_out_of_one_folder_can_be_told_apart(
             file.rename(flat / f"{seed} {file.name}")
     (flat / "gap CT0003.dcm").unlink()
     report = import_archive(read_archive(flat), cohort)
-    assert {found.where.name for found in report.left_out} == {"gap CT0001.dcm", "tie CT0001.dcm"}
-    (tie,) = (found for found in report.left_out if found.where.name.startswith("tie"))
-    assert f"{flat / 'tie again.dcm'}, {flat / 'tie rs.dcm'}; keep the one that counts" in tie.why
+    assert {found.place.name for found in report.left_out} == {"gap CT0001.dcm", "tie CT0001.dcm"}
+    (tie,) = (found for found in report.left_out if found.place.name.startswith("tie"))
+    assert f"{flat / 'tie again.dcm'}, {flat / 'tie rs.dcm'}" in words(tie.finding)
     tell.imported(report, cohort)
     shown = capsys.readouterr().out
     listed = rows(cohort.path / "left_out.csv")
@@ -553,14 +566,15 @@ def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -
     assert set(free) < {
         row.roi_name for row, _ in report.names
     }  # the screen shows what could be mapped
-    assert any(f"it has Tumor {given}" in found.why for found in report.left_out)
+    assert NoKnownOrgan(seen=(f"ROIs: Tumor {given}",)) in [
+        left.finding for left in report.left_out
+    ]
     assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} == {
         "Cord",
         "PTV 70",
         HIDDEN_NAME,
     }
-    told = "(file): its pixels are rescaled to another unit, not to Hounsfield units; give the plain CT"
-    assert told in [found.reason for found in report.left_out]
+    assert len(report.left_out) == 4
     kept = b"".join(file.read_bytes() for file in cohort.path.rglob("*") if file.is_file()).lower()
     kept += (
         " ".join(str(entry.relative_to(cohort.path)) for entry in cohort.path.rglob("*"))
@@ -580,7 +594,7 @@ def test_no_note_is_saved(tmp_path: Path, cohort: Cohort) -> None:
 
     edit(tmp_path / "dicom" / "rs.dcm", shrink)
     (note,) = import_archive(read_archive(tmp_path / "dicom"), cohort).notes
-    assert "1 open contour ignored: OPEN_PLANAR (ROI Cord)" in note
+    assert "1 open contour ignored: OPEN_PLANAR (ROI Cord)" in words(note)
     assert not any(
         b"OPEN_PLANAR" in file.read_bytes() for file in cohort.path.rglob("*") if file.is_file()
     )
@@ -597,17 +611,16 @@ def test_a_malformed_contour_costs_its_organ_and_no_other(tmp_path: Path, cohort
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("Brainstem",)
     (note,) = report.notes
-    assert "SpinalCord is unknown" in note
-    assert "spans z = " in note
+    assert isinstance(note, OrganUnknown)
+    assert note.organ == "SpinalCord"
+    assert "spans z = " in words(note)
     assert (
         import_archive(read_archive(tmp_path / "dicom"), cohort).notes == report.notes
     )  # not: now also has it
     edit(
         tmp_path / "dicom" / "rs.dcm", lambda dataset: dataset.StructureSetROISequence.pop()
     )  # the sound one
-    with pytest.raises(
-        NoSeriesError, match=r"it has Couch, Cord; .*SpinalCord is unknown: .* spans z"
-    ):
+    with pytest.raises(NoSeriesError, match=r"ROIs: Couch, Cord; .*SpinalCord: unknown .*spans z"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
 
 
@@ -639,10 +652,9 @@ def test_what_is_left_out_stays_listed_until_it_is_imported(tmp_path: Path, coho
     (tmp_path / "a" / "good" / "rs.dcm").unlink()
     report = import_archive(read_archive(tmp_path / "a"), cohort)
     assert (len(report.added), len(report.already_there), report.left_out) == (1, 1, ())
-    assert sorted(row["reason"].split(" (")[0] for row in rows(cohort.path / "left_out.csv")) == [
-        "no structure set references this CT series",
-        "not a DICOM file",
-    ]
+    no_structures, no_dicom = sorted(reasons_stored(cohort))
+    assert no_structures.startswith("no structure set")
+    assert no_dicom.startswith("not a DICOM file")
 
 
 @pytest.mark.parametrize("mend", ["remove", "replace"])
@@ -723,7 +735,7 @@ def test_a_table_that_cannot_be_read_is_not_overwritten(
     table = cohort.path / name
     table.write_bytes(spoilt)
     with pytest.raises(
-        CohortError, match=f"{name} (is no table|cannot be read) .* Move it away, then repeat"
+        CohortError, match=f"{name}: (not a table|cannot be read).*move it away, then repeat"
     ):
         import_archive(read_archive(tmp_path / "a"), cohort)
     assert table.read_bytes() == spoilt
@@ -744,14 +756,14 @@ def test_no_row_is_lost_when_two_imports_overlap(
         ["Larynx", "Larynx", "mapped", "TG-263", "1"],
         ["Lips", "Lips", "mapped", "TG-263", "1"],
     ]
-    write = importing._write_csv
+    write = tables._write_csv
 
-    def written(path: Path, header: Sequence[str], table: importing.Rows) -> None:
+    def written(path: Path, header: Sequence[str], table: tables.Rows) -> None:
         write(path, header, table)
         if others and path.name == "names.csv":
             write(path, header, [others.pop()])
 
-    monkeypatch.setattr(importing, "_write_csv", written)
+    monkeypatch.setattr(tables, "_write_csv", written)
     monkeypatch.setattr("recontour.partials.lock", lambda _at, **_: Lock.NONE)
     import_archive(read_archive(tmp_path / "a"), cohort)
     assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} >= {
@@ -769,9 +781,10 @@ def test_a_table_is_brought_up_to_date_by_one_import_at_a_time(
         [
             "import sys",
             "from pathlib import Path",
-            "from recontour.cohort.importing import _update_csv",
+            "from recontour.cohort.tables import _update_csv",
             "path, name = Path(sys.argv[1]), sys.argv[2]",
-            "[_update_csv(path, lambda old: [*old, [f'{name}{n}', '', '', '', '1']]) for n in range(40)]",
+            "row = lambda n: [f'{name}{n}', '', '', '', '1']",
+            "[_update_csv(path, lambda old: [*old, row(n)]) for n in range(40)]",
         ]
     )
     commands = [[sys.executable, "-c", add, str(cohort.path / "names.csv"), name] for name in "abc"]
@@ -806,15 +819,16 @@ def test_a_damaged_case_is_left_out_and_the_others_are_imported(
     assert (len(report.added), len(report.already_there)) == (1, 0)
     (left,) = report.left_out
     assert left.what == case.id
-    assert "ct.npy is damaged (it is empty); move the case's folder out of the cohort" in left.why
-    assert str(tmp_path) not in left.reason
+    damage = NotAnArray(seen="nothing")
+    assert left.finding == DamagedFile(path=case.path, file="ct.npy", why=damage)
+    assert reasons_stored(cohort)[0].startswith("ct.npy is damaged (it is empty); move")
 
 
 def test_a_new_map_does_not_change_a_case_silently(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom", ("Brain Stem", "my cord"))
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"my cord": "SpinalCord"})
-    assert "now also has SpinalCord" in again.notes[0]
+    assert without_case(again.notes) == [MoreOrgans(organs=("SpinalCord",))]
     assert cohort.organs == ("Brainstem",)
 
 
@@ -822,17 +836,20 @@ def test_progress_is_told(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom" / "1", seed="a")
     patient(tmp_path / "dicom" / "2", seed="b")
     told: list[tuple[int, int]] = []
-    watch = lambda _what, done, total, _words: told.append((done, total))
+
+    def watch(_what: str, done: int, total: int, _words: str) -> None:
+        told.append((done, total))
+
     import_archive(read_archive(tmp_path / "dicom"), cohort, progress=watch)
     assert told == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_an_archive_without_ct_is_refused_and_no_cohort_made(tmp_path: Path) -> None:
     (tmp_path / "dicom").mkdir()
-    with pytest.raises(NoSeriesError, match="no CT series in it;"):
+    with pytest.raises(NoSeriesError, match="no CT series; give"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
     (tmp_path / "dicom" / "letter.dcm").write_text("Dear colleague")
-    with pytest.raises(NoSeriesError, match=r"no CT series in it \(1 unreadable: not a DICOM file"):
+    with pytest.raises(NoSeriesError, match=r"no CT series \(1 unreadable: not a DICOM file"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
     with pytest.raises(NoSeriesError, match="not found; a folder of DICOM files is expected"):
         import_dicom(tmp_path / "nowhere", tmp_path / "new")
@@ -846,9 +863,14 @@ def test_an_archive_of_which_nothing_can_be_used_is_refused_and_no_cohort_made(
     make_scan(dicom / "1", seed="1")
     make_scan(dicom / "2", seed="2")
     patient(dicom / "3", ("Hirnstamm",), seed="3")
-    told = r"could be imported, 3 left out\. 2 x no structure set [^|]* \| 1 x no known organ .*it has Hirnstamm"
-    with pytest.raises(NoSeriesError, match=told):
+    with pytest.raises(NoSeriesError, match="no structure set") as caught:
         import_dicom(dicom, tmp_path / "new")
+    found = caught.value.finding
+    assert isinstance(found, NothingImported)
+    assert (found.left_out, found.counts) == (3, (2, 1))
+    no_structure_set, no_organ = found.reasons
+    assert kind(no_structure_set) == "no_structure_set"
+    assert no_organ == NoKnownOrgan(seen=("ROIs: Hirnstamm",))
     assert not (tmp_path / "new").exists()
     (tmp_path / "map.toml").write_text('[names]\n"Hirnstamm" = "Brainstem"\n')
     assert len(import_dicom(dicom, tmp_path / "new", names=tmp_path / "map.toml").added) == 1
@@ -919,7 +941,7 @@ def test_a_segmentation_is_imported_as_its_ct_s_structures(tmp_path: Path, cohor
     assert {row.roi_name: row.reason for row, _ in report.names}["Cord"] == NothingDrawn()
     again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"PTV70": "Larynx"})
     assert (again.added, again.already_there) == ((), report.added)
-    assert ["now also has Larynx" in note for note in again.notes] == [True]
+    assert without_case(again.notes) == [MoreOrgans(organs=("Larynx",))]
 
 
 def test_a_draft_stays_known_as_one_in_the_cohort(
@@ -950,7 +972,7 @@ def test_an_rtstruct_is_taken_before_a_segmentation_and_that_is_noted(
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Larynx",))
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("Larynx",)
-    assert ["its RTSTRUCT was taken, not its SEG" in note for note in report.notes] == [True]
+    assert [kind(note) for note in report.notes] == ["rtstruct_preferred"]
 
 
 def test_a_segmentation_on_turned_images_lies_as_its_ct_does(
@@ -992,8 +1014,8 @@ def test_a_segmentation_that_cannot_be_read_is_left_out_with_the_reason(
     assert [found.what for found in report.left_out] == [
         case_id_of("B", scan.source.series_instance_uid)
     ]
-    assert reason in report.left_out[0].reason
-    assert "seg.dcm" not in report.left_out[0].reason
+    assert reason in words(report.left_out[0].finding)
+    assert "seg.dcm" not in reasons_stored(cohort)[0]
     assert not cohort.case_ids
 
 
@@ -1016,10 +1038,10 @@ def test_contours_without_end_leave_their_organ_unknown(
     patient(tmp_path / "drawn", seed="b")
     monkeypatch.setattr(raster, "MOST_CROSSINGS", 10)
     report = import_archive(read_archive(tmp_path / "drawn"), cohort)
-    assert [
-        ("Brainstem is unknown" in found.why, "cross its rows" in found.why)
-        for found in report.left_out
-    ] == [(True, True)]
+    (left,) = report.left_out
+    assert isinstance(left.finding, NoKnownOrgan)
+    assert "Brainstem: unknown (" in left.finding.sentence()
+    assert "cross" in left.finding.sentence()
 
 
 def test_a_table_that_a_spreadsheet_would_run_is_harmless_and_comes_back(tmp_path: Path) -> None:
@@ -1027,21 +1049,18 @@ def test_a_table_that_a_spreadsheet_would_run_is_harmless_and_comes_back(tmp_pat
         ["what", "reason", "archive"],
         [["-a-1234", "=1+1; =2", "@x"], ["b", "it's -3", "'=y"]],
     )
-    importing._write_csv(tmp_path / "left_out.csv", header, rows)
+    tables._write_csv(tmp_path / "left_out.csv", header, rows)
     assert (tmp_path / "left_out.csv").read_text().splitlines()[1] == "'-a-1234,'=1+1;' =2,'@x"
-    assert importing._read_csv(tmp_path / "left_out.csv", header) == rows
+    assert tables._read_csv(tmp_path / "left_out.csv", header) == rows
 
 
-@pytest.mark.parametrize("kind", ["for Zebedee", "Zebedee's 'own' units", "12.11.1958"])
+@pytest.mark.parametrize("unit", ["for Zebedee", "Zebedee's 'own' units", "12.11.1958"])
 def test_what_a_file_says_is_not_stored_as_the_reason_it_was_left_out(
-    tmp_path: Path, cohort: Cohort, kind: str
+    tmp_path: Path, cohort: Cohort, unit: str
 ) -> None:
     patient(tmp_path / "dicom")
-    edit(tmp_path / "dicom" / "ct", lambda image: setattr(image, "RescaleType", kind))
+    edit(tmp_path / "dicom" / "ct", lambda image: setattr(image, "RescaleType", unit))
     (found,) = import_archive(read_archive(tmp_path / "dicom"), cohort).left_out
-    assert kind.upper() not in found.reason.upper()
-    (row,) = rows(cohort.path / "left_out.csv")
-    assert (
-        row["reason"]
-        == "(file): its pixels are rescaled to another unit, not to Hounsfield units; give the plain CT"
-    )
+    (reason,) = reasons_stored(cohort)
+    assert unit.upper() not in reason.upper()
+    assert reason == stored_words(found.finding)

@@ -17,11 +17,19 @@ from tests.dicom.conftest import edit, make_scan, make_structure_set
 
 from recontour.cli import tell
 from recontour.cohort import Case, Cohort, by_patient, case_id_of, patient_names
-from recontour.cohort.findings import PatientsUnknown, SeveralSalts
+from recontour.cohort.findings import (
+    NotASalt,
+    PatientsUnknown,
+    SaltOpenToOthers,
+    SaltUnusable,
+    SeveralSalts,
+)
+from recontour.cohort.import_findings import IdsTellNothing, OnePatient
 from recontour.cohort.importing import import_dicom
 from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, salt_beside, salt_path
 from recontour.errors import CohortError, FaultError
 from recontour.exchange.export import Format, export
+from recontour.findings import Finding
 
 ORGAN = "Brain Stem"
 KEY = "0123abcd-0123456789abcdef"
@@ -72,15 +80,11 @@ def test_cts_of_one_patient_have_one_key_in_all_cohorts_of_a_folder(tmp_path: Pa
     found = keys(tmp_path / "train")
     assert found[one] == found[again] != found[other]
     assert all(re.fullmatch("[0-9a-f]{8}-[0-9a-f]{16}", str(key)) for key in found.values())
-    assert [
-        note
-        for note in report.notes
-        if "2 CTs under one PatientID. They count as one patient" in note
-    ]
+    assert OnePatient(cases=tuple(sorted((one, again)))) in report.notes
     third = ct(tmp_path / "later", "d", "17")
     report = import_dicom(tmp_path / "later", tmp_path / "train", centre="N")
     assert keys(tmp_path / "train")[third] == found[one]
-    assert [note for note in report.notes if "3 CTs under one PatientID" in note]
+    assert OnePatient(cases=tuple(sorted((one, again, third)))) in report.notes
     import_dicom(tmp_path / "later", tmp_path / "test", centre="N")
     assert keys(tmp_path / "test") == {third: found[one]}
 
@@ -104,21 +108,16 @@ def test_a_salt_that_is_open_to_others_is_used_and_said_to_be(tmp_path: Path, mo
     assert not notes_on_salt(tmp_path, "one")
     salt = tmp_path / SALT_FILE
     salt.chmod(mode)
-    (note,) = notes_on_salt(tmp_path, "two")
-    assert f"{salt}: the salt is open to others than its owner (mode {mode:o})" in note
-    assert "run chmod 600 on it" in note
+    assert notes_on_salt(tmp_path, "two") == [SaltOpenToOthers(path=salt, mode=mode)]
     salt.chmod(0o600)
     assert not notes_on_salt(tmp_path, "three")
     assert len(set(keys(tmp_path / "north").values())) == 1
 
 
-def notes_on_salt(folder: Path, archive: str) -> list[str]:
+def notes_on_salt(folder: Path, archive: str) -> list[Finding]:
     """What the import of an archive notes of the salt."""
-    return [
-        note
-        for note in import_dicom(folder / archive, folder / "north", centre="N").notes
-        if SALT_FILE in note
-    ]
+    report = import_dicom(folder / archive, folder / "north", centre="N")
+    return [note for note in report.notes if note.path == folder / SALT_FILE]
 
 
 @pytest.mark.parametrize("format", ["nnunet", "nifti"])
@@ -144,8 +143,7 @@ def test_an_id_of_everyone_is_nobodys_and_that_is_said(tmp_path: Path) -> None:
     report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     found = keys(tmp_path / "north")
     assert [case for case, key in found.items() if key] == [known]
-    (note,) = [note for note in report.notes if "tell patients apart" in note]
-    assert note.startswith("2 of 3 new CTs have a PatientID that does not tell patients apart")
+    assert IdsTellNothing(cts=2, new=3) in report.notes
 
 
 def test_without_any_patient_id_no_salt_is_made(tmp_path: Path) -> None:
@@ -188,7 +186,7 @@ def test_what_is_no_salt_ends_in_a_note_not_in_waiting(tmp_path: Path, kind: str
     ct(tmp_path / "dicom", "a", "17")
     report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     assert set(keys(tmp_path / "north").values()) == {None}
-    assert [note for note in report.notes if SALT_FILE in note]
+    assert [type(note) for note in report.notes if note.path == path] == [SaltUnusable]
     assert not (tmp_path / "nothing").exists()
 
 
@@ -203,7 +201,7 @@ def test_a_salt_that_a_failing_disk_withholds_costs_no_case_its_key(
     (tmp_path / SALT_FILE).write_text("recontour salt 1\n" + "0" * 64 + "\n")
     ct(tmp_path / "dicom", "a", "17")
     with monkeypatch.context() as patch:
-        patch.setattr("recontour.cohort.importing.TABLES", {})
+        patch.setattr("recontour.cohort.tables.TABLES", {})
         patch.setattr("recontour.texts.read_file", fail)
         with pytest.raises(FaultError, match=f"{SALT_FILE}: could not be read"):
             import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
@@ -237,7 +235,8 @@ def test_a_damaged_salt_is_kept_and_said(tmp_path: Path, content: str) -> None:
     ct(tmp_path / "dicom", "a", "17")
     report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     assert set(keys(tmp_path / "north").values()) == {None}
-    assert [note for note in report.notes if SALT_FILE in note]
+    (note,) = [note for note in report.notes if note.path == tmp_path / SALT_FILE]
+    assert isinstance(note, SaltUnusable if content == "\xff" else NotASalt)
     assert (tmp_path / SALT_FILE).read_text(encoding="latin-1") == content
 
 

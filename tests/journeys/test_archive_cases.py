@@ -106,7 +106,7 @@ def test_a_patient_whose_uids_are_those_of_an_earlier_import_is_left_out(
     says("import", tmp_path / "first", tmp_path / "cohort", code=0)
     said = says("import", tmp_path / "second", tmp_path / "cohort", code=2)
     assert (
-        "the cohort has another patient's CT (PatientID) under the same SeriesInstanceUID" in said
+        "the cohort has another patient's CT (PatientID) under this SeriesInstanceUID" in said
     )
 
 
@@ -125,7 +125,7 @@ def test_a_corrected_structure_set_under_the_same_uid_is_noticed_in_a_later_impo
     says("import", tmp_path / "first", tmp_path / "cohort", code=0)
     assert "note" not in says("import", tmp_path / "first", tmp_path / "cohort", code=0)
     said = says("import", tmp_path / "second", tmp_path / "cohort", code=0)
-    assert "drawn differently now, under the same SOPInstanceUID; delete the case's folder" in said
+    assert "contours changed under the same SOPInstanceUID: " in said
 
 
 def test_a_ct_whose_slices_are_series_is_refused_by_every_command(
@@ -157,7 +157,7 @@ def test_a_ct_of_one_slice_is_no_case(says: Runs, tmp_path: Path) -> None:
     write_patient(tmp_path / "dicom", 0)
     for path in sorted((tmp_path / "dicom" / "CT").iterdir())[:-1]:
         path.unlink()
-    assert "a CT of one slice; export the whole CT as one series" in says(
+    assert "a CT of 1 slice; export the whole CT as one series" in says(
         "import", tmp_path / "dicom", tmp_path / "cohort", code=2
     )
     assert not (tmp_path / "cohort").exists()

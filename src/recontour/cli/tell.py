@@ -167,10 +167,10 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
     if report.left_out:
         table = table_of("What was not imported", "left out", "where", "why")
         for left in report.left_out:
-            add_row(table, left.what, str(left.where), left.why)
+            add_row(table, left.what, str(left.place), words(left.finding))
         out.print(table)
     for note in report.notes:
-        say(f"note: {note}")
+        say(f"note: {words(note)}")
     for kind, count in report.passed_over:
         say(f"passed over: {count} x {kind}")
     added, there, left_out = (

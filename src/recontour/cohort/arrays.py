@@ -23,8 +23,8 @@ import numpy.typing as npt
 from recontour.cohort.findings import (
     ChangedVoxels,
     NotAnArray,
+    OtherArrayShape,
     OtherNumbers,
-    OtherShape,
     OtherSize,
     VoxelsNotFinite,
 )
@@ -163,7 +163,7 @@ def _described(file: BufferedReader, expected: Expected) -> tuple[Kind, int]:
     if kind.str not in expected.kinds:
         raise UnreadableError(OtherNumbers(kind=kind.str, expected=expected.kinds))
     if shape != expected.shape:
-        raise UnreadableError(OtherShape(shape=shape, expected=expected.shape))
+        raise UnreadableError(OtherArrayShape(shape=shape, expected=expected.shape))
     size = _state(file).size
     expected_size = offset + prod(shape) * kind.itemsize
     if size != expected_size:

@@ -253,7 +253,7 @@ class OtherNumbers(Finding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OtherShape(Finding):
+class OtherArrayShape(Finding):
     """An array of another shape than case.json says."""
 
     shape: Shape

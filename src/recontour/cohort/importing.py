@@ -1,144 +1,94 @@
-"""A DICOM archive -> a cohort:
+"""A DICOM archive -> a cohort: every patient that can be used, and a reason for every other one.
 
-every patient that can be used, and the reason for every one that cannot.
+import_patients   patient keys, and cases of one patient
+masks             structures -> masks
+tables            names.csv and left_out.csv
 """
 
-import csv
 import hashlib
-import logging
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from recontour.cohort.case import Case, case_id_of
-from recontour.cohort.patients import (
-    contradict,
-    open_to_others,
-    salt_beside,
-    salt_of,
-    salt_path,
-    with_one_key,
+from recontour.cohort.findings import listed
+from recontour.cohort.import_findings import (
+    ImagesMissing,
+    MoreOrgans,
+    NoArea,
+    NoCtSeries,
+    NoKnownOrgan,
+    NothingImported,
+    OtherPatientsCase,
+    SourceChanged,
+    SourceUnusable,
+    TooFewSlices,
 )
+from recontour.cohort.import_patients import notes_on_patients, patient_keys
+from recontour.cohort.masks import Structure, masks_of, structures
+from recontour.cohort.patients import contradict
 from recontour.cohort.store import Cohort
-from recontour.dicom import (
-    Archive,
-    Pair,
-    Roi,
-    Scan,
-    Segment,
-    StructureSetFile,
-    Unused,
-    read_archive,
-    read_rois,
-    read_segments,
-    read_series,
-    telling_ids,
-)
+from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
+from recontour.dicom import Archive, Pair, Scan, Unused, read_archive, read_series
 from recontour.errors import (
     CohortError,
-    ContoursError,
     DicomError,
     GridMismatchError,
     NoSeriesError,
     OutputError,
-    RecontourError,
 )
-from recontour.files import UnreadableError, refuse_existing, write_text
-from recontour.findings import stored_words, words
-from recontour.geometry import Grid, height_mm, planes_by_slice, rasterise
+from recontour.files import refuse_existing
+from recontour.findings import Finding, stored_words, words
 from recontour.geometry.arrays import Mask
-from recontour.organs import (
-    NameRow,
-    is_vocabulary,
-    match_drawn,
-    ordered,
-    read_user_map,
-    sides_swapped,
-)
-from recontour.partials import locked_folder
+from recontour.organs import NameRow, match_drawn, ordered, read_user_map, sides_swapped
 from recontour.progress import Progress, quiet
-from recontour.texts import csv_rows, csv_text, read_text
-from recontour.wording import printable
 
-Rows = list[list[str]]
-
-log = logging.getLogger(__name__)
-
-NO_ORGAN = (
-    "no known organ is contoured on its CT; if one goes by a name of its own, map it with --names"
-)
-NO_AREA = "its structure set holds no area to use; export it again with the organs' closed contours"
 LEAST_SLICES = 2  # of a CT that is a case: one slice is a part of something else
-ONE_SLICE = "a CT of one slice; export the whole CT as one series"
-OTHER_PATIENT = (
-    "the cohort has another patient's CT (PatientID) under the same SeriesInstanceUID; pseudonymise this patient again "
-    "with other UIDs"
-)
-OFF_SLICE = 0.1  # of the slices' spacing: contours farther from their slice than that are told
-NAMES_SHOWN, REASONS_SHOWN = 12, 3  # in one line of an error
-DATE = re.compile(r"(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d")
-QUOTED = re.compile(
-    r"(?<!\w)'.*'(?!\w)", re.DOTALL
-)  # to the last quote: what is quoted may hold quotes
-HIDDEN_NAME = "(not stored: it may name the patient)"
-NAMES_HEADER = ("roi_name", "tg263", "status", "reason", "patients")
-LEFT_OUT_HEADER = ("what", "reason", "archive")
-TABLES = {"names.csv": NAMES_HEADER, "left_out.csv": LEFT_OUT_HEADER}
-MOST_TABLE_BYTES = 1 << 26
-NEW_TABLE = "it is not overwritten. Move it away, then repeat: a new one is written"
-TRIES = 10  # at a table that another import writes at the same time, on a share without locks
+REASONS_SHOWN = 3  # in one line of an error
+HASH_DIGITS = 16
+SHORT_HASH_DIGITS = 8
 
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """What was not imported, and why.
-
-    what: the case it would have been, or a hash of the file's place. where, why: for the screen
-        only, since folders and ROI names may name a patient. reason: the same as why, fit for the
-        cohort folder.
-    """
-
-    what: str
-    where: Path
-    why: str
-    reason: str
+UserMap = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of an archive."""
+    """What became of an archive.
 
-    added: tuple[str, ...]  # case ids
-    already_there: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
-    names: tuple[
-        tuple[NameRow, int], ...
-    ]  # what became of each ROI name, and in how many patients; for the screen only
-    notes: tuple[
-        str, ...
-    ]  # by case: what was dropped or chosen between, or has changed since; for the screen only
-    passed_over: tuple[
-        tuple[str, int], ...
-    ] = ()  # kinds of objects that are no CT slices or contours, and how many
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """How the planes of an organ's contours lie to the slices:
-
-    how many do, how many count, how far off those lie.
+    added, already_there: case ids. names: what became of each ROI name, and in how many patients;
+    for the screen only. notes: by case, what was dropped or chosen between, or has changed since.
+    passed_over: kinds of objects that are neither CT slices nor contours, and how many there are.
     """
 
-    planes: int = 0
-    taken: int = 0  # the nearest to each slice
-    off_mm: tuple[float, ...] = ()  # of those taken, where it is more than OFF_SLICE of the spacing
+    added: tuple[str, ...]
+    already_there: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    names: tuple[tuple[NameRow, int], ...]
+    notes: tuple[Finding, ...]
+    passed_over: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(slots=True)
+class _CaseImport:
+    """What became of one patient. place, reason: of one that is left out."""
+
+    case_id: str
+    became: Literal["added", "already there", "left out"] = "left out"
+    place: Path = Path()
+    reason: Finding | None = None
+    names: tuple[NameRow, ...] = ()
+    notes: list[Finding] = field(default_factory=list)
+
+    def leave_out(self, place: Path, reason: Finding) -> None:
+        self.became = "left out"
+        self.place = place
+        self.reason = reason
 
 
 def import_dicom(
@@ -150,52 +100,40 @@ def import_dicom(
     notices: Sequence[str] = (),
     progress: Progress = quiet,
 ) -> ImportReport:
-    """Read a DICOM archive into a cohort folder, adding to it what is not there yet.
+    """Read a DICOM archive into a cohort folder, adding what is not there yet.
 
-    centre: the label that models and reports show; if None the cohort's, or of a new cohort its
-        folder's name.
-    names: a TOML file of the centre's own ROI names (docs/reference/names.md).
+    centre: the label that models and reports show; if None, the cohort's, or the folder's name for
+    a new cohort. names: a TOML file of the centre's own ROI names (docs/reference/names.md).
     notices: what everyone who uses a new cohort or its models must know; models and reports repeat
-        them.
-    Raises: NoSeriesError: no such folder, no CT series in it, or none that could be used; then no
-        cohort is made. NamesError, CohortError.
+    them.
+    Raises:
+        NoSeriesError: no such folder, no CT series in it, or none that can be used; then no cohort
+            is made.
+        NamesError: the names cannot be used.
+        CohortError: the cohort cannot be used.
     """
     user_map = read_user_map(names) if names else {}
     if not os.path.lexists(cohort):
-        refuse_existing(
-            cohort
-        )  # it is not there, but can it be made? Before the work, not after it
+        refuse_existing(cohort)  # refuse a place where it cannot be made before the work
     archive = read_archive(dicom_dir)
     if not archive.series:
-        seen = [f"{count} x {kind}" for kind, count in archive.passed_over]
-        if archive.unreadable:
-            seen.append(
-                f"{len(archive.unreadable)} unreadable: {stored_words(archive.unreadable[0].finding)}"
-            )
-        why = f" ({'; '.join(seen)})" if seen else ""
-        raise NoSeriesError(
-            f"{dicom_dir}: no CT series in it{why}; give a folder of CT series with structure sets"
-        )
+        raise NoSeriesError(_no_series(dicom_dir, archive))
     is_new = not Cohort.is_at(cohort)
-    if centre is None:
-        centre = Path(os.path.realpath(cohort)).name if is_new else Cohort.open(cohort).centre
-    opened = Cohort.open_or_create(cohort, centre, notices)
+    opened = _opened(cohort, centre, notices)
     try:
         report = import_archive(archive, opened, user_map, progress)
     finally:
         if is_new:
             _remove_empty(cohort)
     if not report.added and not report.already_there:
-        raise NoSeriesError(
-            f"{dicom_dir}: no patient could be imported, {len(report.left_out)} left out. {_most(report)}"
-        )
+        raise NoSeriesError(_nothing_imported(dicom_dir, report.left_out))
     return report
 
 
 def import_archive(
     archive: Archive,
     cohort: Cohort,
-    user_map: Mapping[str, str] | None = None,
+    user_map: UserMap | None = None,
     progress: Progress = quiet,
 ) -> ImportReport:
     """Import every CT series with a structure set that shows at least one known organ.
@@ -205,344 +143,160 @@ def import_archive(
     patient.
     user_map: as `read_user_map` gives.
     """
-    for name, header in TABLES.items():
-        _read_csv(
-            cohort.path / name, header
-        )  # one that cannot be read is found before the work, not after it
-    added: list[str] = []
-    already_there: list[str] = []
-    left_out = [
-        LeftOut(
-            _pseudonym(found, archive.folder, cohort.centre),
-            found.path,
-            words(replace(found.finding, path=None)),
-            stored_words(found.finding),
-        )
-        for found in (*archive.unreadable, *archive.left_out)
-    ]
-    notes: list[str] = []
-    names: Counter[NameRow] = Counter()
-    stored: Counter[NameRow] = Counter()
-    keys = _patient_keys(archive, cohort, notes)
+    check_tables(cohort.path)
+    keys, notes = patient_keys(archive, cohort)
+    imports = []
     for done, pair in enumerate(archive.pairs):
         case_id = case_id_of(cohort.centre, pair.series.uid)
         progress("importing", done, len(archive.pairs), case_id)
-        said = list(map(words, pair.notes))
-        if missing := _absent(pair):
-            said.append(missing)
-        try:
-            became, rows = _import_case(
-                pair, case_id, cohort, user_map, said, keys.get(pair.series.uid)
-            )
-        except (DicomError, GridMismatchError, CohortError) as error:
-            reason = _reason(error, pair, archive.folder)
-            left_out.append(LeftOut(case_id, pair.series.place, str(error), reason))
-            continue
-        if isinstance(became, LeftOut):
-            left_out.append(became)
-        else:
-            (added if became == "added" else already_there).append(case_id)
-        names.update(set(rows))
-        stored.update({_without_free_text(row) for row in rows})
-        notes.extend(f"{case_id}: {line}" for line in said)
+        imports.append(_import_pair(pair, case_id, cohort, user_map, keys.get(pair.series.uid)))
     progress("importing", len(archive.pairs), len(archive.pairs), "")
+    for one in imports:
+        notes.extend(replace(note, case=one.case_id) for note in one.notes)
+    added = _ids_of(imports, "added")
     if added:
-        notes.extend(_twins(cohort, added))
-        notes.extend(_one_patient(archive, cohort, added))
-        notes.extend(_nobodys(archive, cohort, added))
+        notes.extend(notes_on_patients(archive, cohort, added))
     report = ImportReport(
-        tuple(added),
-        tuple(already_there),
-        tuple(left_out),
-        ordered(names),
-        tuple(notes),
-        archive.passed_over,
+        added=added,
+        already_there=_ids_of(imports, "already there"),
+        left_out=(*_unused(archive, cohort.centre), *_left_out(imports)),
+        names=_counted(imports),
+        notes=tuple(notes),
+        passed_over=archive.passed_over,
     )
-    _save_names(cohort, ordered(stored))
-    _save_left_out(cohort, report, archive)
+    save_names(cohort, _counted(imports, fit=True))
+    save_left_out(cohort, report.left_out, _short_hash(str(archive.folder.resolve())))
     return report
 
 
-def _twins(cohort: Cohort, added: Collection[str]) -> list[str]:
-    """A note for each CT that is there twice, and was not before."""
-    with suppress(CohortError):  # a case that is damaged is told where it is used
-        return [
-            f"{', '.join(names)}: the same CT, to the voxel. If it is one patient twice, delete the folder of one"
-            for names in cohort.twins
-            if not set(names).isdisjoint(added)
-        ]
-    return []
+# One patient
 
 
-def _patient_keys(archive: Archive, cohort: Cohort, notes: list[str]) -> dict[str, str]:
-    """By series UID the key of each CT's patient, of those whose PatientID tells whom they are of.
-
-    notes: grows by why there are none, where there could be some.
-    """
-    here = [pair.series for pair in archive.pairs]
-    telling = telling_ids(series.person for series in here)
-    of_someone = [series for series in here if series.patient_id in telling]
-    if not of_someone:
-        return {}
-    path = salt_path(cohort.path)
-    is_new = not path.exists()
+def _import_pair(
+    pair: Pair, case_id: str, cohort: Cohort, user_map: UserMap | None, patient: str | None
+) -> _CaseImport:
+    """Import one patient. patient: the patient's key, if known."""
+    one = _CaseImport(case_id)
+    one.notes.extend(pair.notes)
+    missing = _images_missing(pair)
+    if missing:
+        one.notes.append(missing)
     try:
-        salt = salt_beside(cohort.path)
-    except CohortError as error:
-        notes.append(str(error))
-        return {}
-    if warning := open_to_others(path):
-        notes.append(words(warning))
-    if is_new:
-        made = f"{printable(str(path))} was made"
-        log.info(
-            f"{made}: by it recontour knows which CTs are one patient's. Keep it there, and pass it on to nobody"
-        )
-    with suppress(CohortError):  # a case that is damaged is told where it is used
-        if others := sum(
-            bool(case.patient) and salt_of(str(case.patient)) != salt.name for case in cohort
-        ):
-            notes.append(
-                f"{others} of the cohort's cases have patient keys of another salt than {path}, so it is not known "
-                "whether they are of the same patients as new ones; put back the salt that was there, if you have it"
-            )
-    return {series.uid: salt.key(series.patient_id) for series in of_someone}
+        if case_id in cohort:
+            _look_again(one, pair, cohort[case_id], user_map, patient)
+        else:
+            _import_new(one, pair, cohort, user_map, patient)
+    except (DicomError, GridMismatchError, CohortError) as error:
+        one = _CaseImport(case_id)  # the reason is all there is to say
+        one.leave_out(pair.series.place, error.finding)
+    return one
 
 
-def _one_patient(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[str]:
-    """A note for each patient with several CTs, one of them new;
-
-    a copy from another archive has a note of its own.
-    """
-    here = {case_id_of(cohort.centre, pair.series.uid) for pair in archive.pairs}
-    notes = []
-    with suppress(CohortError):  # a case that is damaged is told where it is used
-        for cases in with_one_key(cohort):
-            names = [case.id for case in cases]
-            if set(names).isdisjoint(added):
-                continue
-            if here.issuperset(names) or len({case.fingerprint for case in cases}) > 1:
-                notes.append(
-                    f"{', '.join(names)}: {len(names)} CTs under one PatientID. They count as one patient, and a study "
-                    "keeps them on one side of its split; do not train on one and test on another of them"
-                )
-    return notes
-
-
-def _nobodys(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[str]:
-    """A note where new CTs, of several, have no PatientID that tells whom they are of."""
-    here = [pair.series for pair in archive.pairs]
-    telling = telling_ids(series.person for series in here)
-    untold = {
-        case_id_of(cohort.centre, series.uid) for series in here if series.patient_id not in telling
-    }
-    count = len(untold.intersection(added))
-    if not count or len(cohort) < 2:
-        return []
-    return [
-        f"{count} of {len(added)} new CTs have a PatientID that does not tell patients apart (none, a stand-in, or the "
-        "same for all or for different people): each CT counts as a patient of its own"
-    ]
-
-
-def _absent(pair: Pair) -> str:
-    """What to note where images are missing that a structure set references.
-
-    Those that only its header lists count where it lists no other series.
-    """
-    file, here = pair.structure_set, pair.series.sop_instance_uids
-    referenced = file.images_drawn_on(pair.series.frame_of_reference_uid)
-    if not file.series_uids - {pair.series.uid}:
-        referenced |= file.image_uids
-    missing = len(referenced - here)
-    return (
-        f"{missing} of the {len(referenced)} images it references are not here" if missing else ""
-    )
-
-
-def _import_case(
-    pair: Pair,
-    case_id: str,
-    cohort: Cohort,
-    user_map: Mapping[str, str] | None,
-    said: list[str],
-    patient: str | None,
-) -> tuple[Literal["added", "there already"] | LeftOut, tuple[NameRow, ...]]:
-    """Import one patient: what became of the case, and of its ROI names.
-
-    said: grows by what is to be noted. patient: the patient's key, if known.
-    """
-    if case_id in cohort:
-        case = cohort[case_id]
-        if contradict(patient, case.patient):
-            return LeftOut(case_id, pair.series.place, OTHER_PATIENT, OTHER_PATIENT), ()
-        return "there already", _look_again(pair, case, user_map, said)
+def _import_new(
+    one: _CaseImport, pair: Pair, cohort: Cohort, user_map: UserMap | None, patient: str | None
+) -> None:
+    """Import a patient whose case is not in the cohort."""
     scan = read_series(pair.series.files)
-    if scan.grid.shape[0] < LEAST_SLICES:
-        return LeftOut(case_id, pair.series.place, ONE_SLICE, ONE_SLICE), ()
-    said.extend(map(words, scan.notes))
-    drawn = _structures(pair.structure_set, scan.grid, scan, said.append)
+    slices = scan.grid.shape[0]
+    if slices < LEAST_SLICES:
+        one.leave_out(pair.series.place, TooFewSlices(slices=slices))
+        return
+    one.notes.extend(scan.notes)
+    drawn = structures(pair.structure_set, scan.grid, scan, one.notes.append)
     table = match_drawn(drawn, user_map)
-    masks = _masks(drawn, table.mapped, scan.grid, said.append)
+    one.names = table.rows
+    masks = masks_of(drawn, table.mapped, scan.grid, one.notes.append)
     if not masks:
-        reason = NO_ORGAN if any(one.is_drawn for one in drawn) else NO_AREA
-        return LeftOut(
-            case_id, pair.structure_set.path, _why(reason, drawn, said), reason
-        ), table.rows
+        one.leave_out(pair.structure_set.path, _no_organ(drawn, one.notes))
+        return
     middles_x_mm = {organ: scan.grid.middle_x_mm(mask) for organ, mask in masks.items()}
-    said.extend(map(words, sides_swapped(middles_x_mm)))
-    is_added = _add(cohort, case_id, scan, masks, pair.structure_set, patient)
-    return "added" if is_added else "there already", table.rows
+    one.notes.extend(sides_swapped(middles_x_mm))
+    is_added = _add(cohort, one.case_id, scan, masks, pair, patient)
+    one.became = "added" if is_added else "already there"
 
 
 def _look_again(
-    pair: Pair, case: Case, user_map: Mapping[str, str] | None, said: list[str]
-) -> tuple[NameRow, ...]:
-    """Note what a case that stays as it is would have otherwise today;
-
-    return what became of its ROI names.
-    """
+    one: _CaseImport, pair: Pair, case: Case, user_map: UserMap | None, patient: str | None
+) -> None:
+    """Note in what a case, which stays as it is, would differ if it were imported today."""
+    if contradict(patient, case.patient):
+        one.leave_out(pair.series.place, OtherPatientsCase())
+        return
+    one.became = "already there"
     try:
         scan = read_series(pair.series.files)
         if scan.grid != case.grid or not np.array_equal(scan.hu, case.hu):
-            said.append(
-                "its CT has other values now, under the same UIDs; delete the case's folder to import it again"
-            )
+            one.notes.append(SourceChanged(what="CT"))
     except DicomError as error:
-        said.append(f"stays as it was imported; its CT cannot be used any more: {error}")
+        one.notes.append(SourceUnusable(what="CT", why=error.finding))
     try:
-        drawn = _structures(pair.structure_set, case.grid, None, said.append)
+        drawn = structures(pair.structure_set, case.grid, None, one.notes.append)
         table = match_drawn(drawn, user_map)
     except (DicomError, GridMismatchError) as error:
-        said.append(f"stays as it was imported; its structure set cannot be used any more: {error}")
-        return ()
-    unknown = {name: organ for name, organ in table.mapped.items() if organ not in case.organs}
-    if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
-        said.append(
-            "its structure set has changed since; delete the case's folder to import the new one"
-        )
-    elif others := _redrawn(drawn, table.mapped, case):
-        said.append(
-            f"{', '.join(others)}: drawn differently now, under the same SOPInstanceUID; delete the case's folder to "
-            "import what is there now"
-        )
-    elif new := _masks(drawn, unknown, case.grid, said.append):
-        said.append(
-            f"now also has {', '.join(sorted(new))}; delete the case's folder to import them"
-        )
-    return table.rows
+        one.notes.append(SourceUnusable(what="structure set", why=error.finding))
+        return
+    one.names = table.rows
+    _compare_structures(one, pair, case, drawn, table.mapped)
 
 
-def _redrawn(drawn: Sequence[Roi | Segment], organs: Mapping[str, str], case: Case) -> list[str]:
-    """The organs of a case that its structure set would give another mask today.
-
-    organs: as of `_masks`.
-    """
-    known = {name: organ for name, organ in organs.items() if organ in case.organs}
-    masks = _masks(drawn, known, case.grid, lambda line: None)
-    return [organ for organ, mask in masks.items() if not np.array_equal(mask, case.mask(organ))]
-
-
-def _structures(
-    file: StructureSetFile, grid: Grid, scan: Scan | None, note: Callable[[str], None]
-) -> Sequence[Roi | Segment]:
-    """The structures of an RTSTRUCT or SEG.
-
-    scan: the CT it must have been drawn on; None: any on that grid.
-    """
-    if file.is_segmentation:
-        return read_segments(
-            file.path, grid, None if scan is None else scan.source.frame_of_reference_uid
-        )
-    return read_rois(file.path, scan, lambda finding: note(words(finding)))
-
-
-def _masks(
-    drawn: Sequence[Roi | Segment],
+def _compare_structures(
+    one: _CaseImport,
+    pair: Pair,
+    case: Case,
+    drawn: Sequence[Structure],
     organs: Mapping[str, str],
-    grid: Grid,
-    note: Callable[[str], None],
-) -> dict[str, Mask]:
-    """The organs of certain names, by TG-263 name; one that is malformed or shows on no slice is
-    unknown.
+) -> None:
+    """Note how a case's structures differ from those in the archive. organs: as in `masks_of`."""
+    if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
+        one.notes.append(SourceChanged(what="structure set"))
+        return
+    changed = _redrawn(drawn, organs, case)
+    if changed:
+        one.notes.append(SourceChanged(what="contours", organs=changed))
+        return
+    unknown = {name: organ for name, organ in organs.items() if organ not in case.organs}
+    new = masks_of(drawn, unknown, case.grid, one.notes.append)
+    if new:
+        one.notes.append(MoreOrgans(organs=tuple(sorted(new))))
 
-    So is one that was drawn on every second slice at most: what lies between would be taught as not
-    the organ.
 
-    organs: name in the structure set -> TG-263 name.
+def _redrawn(drawn: Sequence[Structure], organs: Mapping[str, str], case: Case) -> tuple[str, ...]:
+    """Return the organs of a case that its structure set would give another mask today."""
+    known = {name: organ for name, organ in organs.items() if organ in case.organs}
+    masks = masks_of(drawn, known, case.grid, _ignored)
+    changed = []
+    for organ, mask in masks.items():
+        if not np.array_equal(mask, case.mask(organ)):
+            changed.append(organ)
+    return tuple(changed)
+
+
+def _ignored(note: Finding) -> None:
+    """Take a note that was made before."""
+
+
+def _images_missing(pair: Pair) -> ImagesMissing | None:
+    """Return a finding if images are missing that a structure set references.
+
+    Images that only its header lists count if it lists no other series.
     """
-    masks, fits = {}, []
-    for one in drawn:
-        if one.is_drawn and one.name in organs:
-            try:
-                mask, fit = (
-                    (one.mask(), _Fit())
-                    if isinstance(one, Segment)
-                    else _rasterised(one, grid, note)
-                )
-            except (ContoursError, DicomError) as error:
-                note(f"{organs[one.name]} is unknown: {error}")
-                continue
-            fits.append(fit)
-            shown, between = _shown_and_between(mask)
-            if not shown:
-                note(f"{one.name}: none of its contours shows on the CT's slices")
-            elif shown > 2 and between >= shown - 1:  # at most every second slice was drawn
-                note(
-                    f"{organs[one.name]} is unknown: {one.name} is on {shown} slices, and not on {between} between "
-                    "them; interpolate it where it was drawn, and export it again"
-                )
-            else:
-                masks[organs[one.name]] = mask
-                if between:
-                    note(
-                        f"{one.name}: nothing on {between} slice(s) between its first and last; taken as it is"
-                    )
-    _tell_fits(fits, note)
-    return masks
+    file = pair.structure_set
+    referenced = file.images_drawn_on(pair.series.frame_of_reference_uid)
+    if not file.series_uids - {pair.series.uid}:
+        referenced |= file.image_uids
+    missing = len(referenced - pair.series.sop_instance_uids)
+    if not missing:
+        return None
+    return ImagesMissing(missing=missing, referenced=len(referenced))
 
 
-def _rasterised(roi: Roi, grid: Grid, note: Callable[[str], None]) -> tuple[Mask, _Fit]:
-    contours = roi.contours(lambda finding: note(words(finding)))
-    beyond = sum(grid.slice_at(contour.z_mm) is None for contour in contours)
-    if 0 < beyond < len(contours):
-        note(
-            f"{roi.name}: {beyond} of {len(contours)} contours lie on no slice; is the CT complete?"
-        )
-    mask = rasterise(contours, grid)
-    on_slice = planes_by_slice(contours, grid)
-    empty = len(on_slice) - np.count_nonzero(mask[list(on_slice)].any(axis=(1, 2)))
-    if 0 < empty < len(on_slice):
-        note(
-            f"{roi.name}: empty on {empty} slice(s) with contours, which erase one another or are less than a pixel"
-        )
-    nearest_mm = np.array(
-        [abs(height_mm(near) - grid.slice_z_mm[index]) for index, (near, *_) in on_slice.items()]
-    )
-    is_off = nearest_mm > OFF_SLICE * grid.slice_thickness_mm[list(on_slice)]
-    return mask, _Fit(
-        sum(map(len, on_slice.values())), len(on_slice), tuple(nearest_mm[is_off].tolist())
-    )
-
-
-def _tell_fits(fits: Sequence[_Fit], note: Callable[[str], None]) -> None:
-    """Note planes that do not count or lie off their slices, of all organs together."""
-    count, taken = sum(fit.planes for fit in fits), sum(fit.taken for fit in fits)
-    off_mm = [far for fit in fits for far in fit.off_mm]
-    if taken < count:
-        note(
-            f"{count - taken} of {count} planes of contours are left out: another is nearer to the slice"
-        )
-    if off_mm:
-        note(
-            f"{len(off_mm)} of {taken} planes of contours lie off their slices, typically by {np.median(off_mm):.2f} mm"
-        )
-
-
-def _shown_and_between(mask: Mask) -> tuple[int, int]:
-    """How many slices show an organ, and how many between its first and last do not."""
-    shown = np.flatnonzero(mask.any(axis=(1, 2)))
-    return len(shown), int(np.ptp(shown)) + 1 - len(shown) if len(shown) else 0
+def _no_organ(drawn: Sequence[Structure], notes: Sequence[Finding]) -> Finding:
+    """Return why a patient has no organ, with what could be mapped and what was noted."""
+    names = tuple(structure.name for structure in drawn if structure.is_drawn)
+    noted = map(words, notes)
+    if names:
+        return NoKnownOrgan(seen=(f"ROIs: {listed(names)}", *noted))
+    return NoArea(seen=tuple(noted))
 
 
 def _add(
@@ -550,18 +304,18 @@ def _add(
     case_id: str,
     scan: Scan,
     masks: Mapping[str, Mask],
-    source: StructureSetFile,
+    pair: Pair,
     patient: str | None,
 ) -> bool:
-    """Store a case; whether it was not there, since another import may have added it meanwhile."""
+    """Store a case; return False if another import added it meanwhile."""
+    source = pair.structure_set
     try:
-        source_hash = _hash(source.sop_instance_uid)
         cohort.add(
             case_id,
             scan.hu,
             scan.grid,
             masks,
-            source_hash,
+            _hash(source.sop_instance_uid),
             is_draft=source.is_draft,
             patient=patient,
         )
@@ -572,176 +326,100 @@ def _add(
     return True
 
 
-def _why(reason: str, structures: Sequence[Roi | Segment], said: Sequence[str]) -> str:
-    """Why a patient has no organ, with what there is to map and what was noted of it;
-
-    for the screen only.
-    """
-    drawn = [one.name for one in structures if one.is_drawn]
-    more = ", ..." if len(drawn) > NAMES_SHOWN else ""
-    has = [f"it has {', '.join(drawn[:NAMES_SHOWN])}{more}"] if drawn else []
-    told = "; ".join([*has, *said])
-    return f"{reason} ({told})" if told else reason
+# The report
 
 
-def _most(report: ImportReport) -> str:
-    """The most common reasons of what was left out, each as it was first seen."""
-    first: dict[str, str] = {}
-    for found in report.left_out:
-        first.setdefault(found.reason, found.why)
-    counts = Counter(found.reason for found in report.left_out)
-    return " | ".join(
-        f"{count} x {first[reason]}" for reason, count in counts.most_common(REASONS_SHOWN)
+def _ids_of(imports: Iterable[_CaseImport], became: str) -> tuple[str, ...]:
+    return tuple(one.case_id for one in imports if one.became == became)
+
+
+def _left_out(imports: Iterable[_CaseImport]) -> list[LeftOut]:
+    found = []
+    for one in imports:
+        if one.reason:
+            found.append(LeftOut(one.case_id, one.place, one.reason))
+    return found
+
+
+def _unused(archive: Archive, centre: str) -> list[LeftOut]:
+    """Return what the archive itself left out, under pseudonyms."""
+    found = []
+    for unused in (*archive.unreadable, *archive.left_out):
+        what = _pseudonym(unused, archive.folder, centre)
+        found.append(LeftOut(what, unused.path, unused.finding))
+    return found
+
+
+def _counted(
+    imports: Iterable[_CaseImport], *, fit: bool = False
+) -> tuple[tuple[NameRow, int], ...]:
+    """Return what became of each name, and in how many patients. fit: as it may be stored."""
+    counts: Counter[NameRow] = Counter()
+    for one in imports:
+        rows: Iterable[NameRow] = map(fit_row, one.names) if fit else one.names
+        counts.update(set(rows))
+    return ordered(counts)
+
+
+def _no_series(folder: Path, archive: Archive) -> NoCtSeries:
+    passed_over = tuple(f"{count} x {kind}" for kind, count in archive.passed_over)
+    unreadable = archive.unreadable
+    first = unreadable[0].finding if unreadable else None
+    return NoCtSeries(path=folder, passed_over=passed_over, unreadable=len(unreadable), first=first)
+
+
+def _nothing_imported(folder: Path, left_out: Collection[LeftOut]) -> NothingImported:
+    """Return the most common reasons, each with the facts of the patient where it was first met."""
+    first: dict[str, Finding] = {}
+    counts: Counter[str] = Counter()
+    for found in left_out:
+        reason = stored_words(found.finding)
+        first.setdefault(reason, found.finding)
+        counts[reason] += 1
+    common = counts.most_common(REASONS_SHOWN)
+    return NothingImported(
+        path=folder,
+        left_out=len(left_out),
+        counts=tuple(count for _, count in common),
+        reasons=tuple(first[reason] for reason, _ in common),
     )
+
+
+# The cohort folder
+
+
+def _opened(path: Path, centre: str | None, notices: Sequence[str]) -> Cohort:
+    """Open a cohort, or make one."""
+    if centre is None:
+        is_new = not Cohort.is_at(path)
+        centre = Path(os.path.realpath(path)).name if is_new else Cohort.open(path).centre
+    return Cohort.open_or_create(path, centre, notices)
 
 
 def _remove_empty(cohort: Path) -> None:
     """Remove a cohort without cases; one to which another import adds meanwhile stays."""
     with suppress(OSError):
         (cohort / "cases").rmdir()
-        for name in (
-            "names.csv",
-            "left_out.csv",
-            "cohort.json",
-        ):  # it is a cohort until nothing else is there
+        # It stays a cohort until nothing else is there.
+        for name in ("names.csv", "left_out.csv", "cohort.json"):
             (cohort / name).unlink(missing_ok=True)
         cohort.rmdir()
 
 
-def _hash(uid: str) -> str:
-    return hashlib.sha256(uid.encode("utf-8", "surrogateescape")).hexdigest()[
-        :16
-    ]  # a path may hold what is no text
+# Pseudonyms
 
 
-def _pseudonym(found: Unused, dicom_dir: Path, centre: str) -> str:
-    """What a series or file goes by in the cohort folder."""
-    return (
-        case_id_of(centre, found.series_uid)
-        if found.series_uid
-        else _file_id(found.path, dicom_dir)
-    )
+def _pseudonym(unused: Unused, dicom_dir: Path, centre: str) -> str:
+    """Return what a series or file goes by in the cohort folder."""
+    if unused.series_uid:
+        return case_id_of(centre, unused.series_uid)
+    return f"file {_short_hash(str(unused.path.relative_to(dicom_dir)))}"
 
 
-def _file_id(path: Path, dicom_dir: Path) -> str:
-    return f"file {_hash(str(path.relative_to(dicom_dir)))[:8]}"
+def _hash(text: str) -> str:
+    content = text.encode("utf-8", "surrogateescape")  # a path may hold what is not text
+    return hashlib.sha256(content).hexdigest()[:HASH_DIGITS]
 
 
-def _reason(error: RecontourError, pair: Pair, dicom_dir: Path) -> str:
-    """An error without the paths it names;
-
-    where it could still name the patient, only what kind of error it is.
-    """
-    reason = str(error)
-    files = (*pair.series.files, pair.structure_set.path)
-    for file in sorted(map(str, files), key=len, reverse=True):
-        reason = re.sub(rf"(?<![\w./]){re.escape(file)}(?!\w)", "(file)", reason)
-    folders = {
-        str(place) for file in files for place in file.parents if place.is_relative_to(dicom_dir)
-    }
-    for folder in sorted(folders, key=len, reverse=True):
-        follows = (
-            "" if os.sep in folder else "(?=[/:])"
-        )  # a lone name may be a word, so not wherever it stands
-        reason = re.sub(rf"(?<![\w./]){re.escape(folder)}{follows}", "(file)", reason)
-    reason = _fixed_words(reason)
-    if (
-        isinstance(error, CohortError)
-        or pair.structure_set.names_patient(reason)
-        or DATE.search(reason)
-    ):
-        return (type(error).__doc__ or "").partition("\n")[0]
-    return reason
-
-
-def _fixed_words(reason: str) -> str:
-    """A reason without what it quotes:
-
-    text of a file, which may be anything, stands in single quotes.
-    """
-    return QUOTED.sub("'...'", reason)
-
-
-def _without_free_text(row: NameRow) -> NameRow:
-    """A row as it may be kept:
-
-    a name that is no organ's is free text, and may hold the patient's name or a date.
-    """
-    return (
-        row
-        if row.status == "mapped" or is_vocabulary(row.roi_name)
-        else replace(row, roi_name=HIDDEN_NAME)
-    )
-
-
-def _save_names(cohort: Cohort, names: Iterable[tuple[NameRow, int]]) -> None:
-    """What became of each name in the last import that met it."""
-    new = [
-        _cells(row.roi_name, row.tg263 or "", row.status, stored_words(row.reason), str(count))
-        for row, count in names
-    ]
-    met = {row[0] for row in new}
-
-    def merged(old: Rows) -> Rows:
-        return [*new, *(row for row in old if row[0] not in met)]
-
-    _update_csv(cohort.path / "names.csv", merged)
-
-
-def _save_left_out(cohort: Cohort, report: ImportReport, archive: Archive) -> None:
-    """What is still left out: of this archive now, of others what has not been imported since."""
-    folder = _hash(str(archive.folder.resolve()))[:8]
-    what_and_why = dict.fromkeys((found.what, found.reason) for found in report.left_out)
-    new = [_cells(what, reason, folder) for what, reason in what_and_why]
-    settled = {found.what for found in report.left_out}
-
-    def merged(old: Rows) -> Rows:
-        others = [row for row in old if row[2] != folder]
-        return [*(row for row in others if row[0] not in settled and row[0] not in cohort), *new]
-
-    _update_csv(cohort.path / "left_out.csv", merged)
-
-
-def _cells(*words: str) -> list[str]:
-    """A row as a table can have it, and give it back: a lone carriage return would end it."""
-    return [printable(cell) for cell in words]
-
-
-def _update_csv(path: Path, merged: Callable[[Rows], Rows]) -> None:
-    """Bring a table up to date; no row is lost to another import that does so at the same time."""
-    header = TABLES[path.name]
-    with locked_folder(path.parent):
-        for _ in range(TRIES):
-            rows = merged(_read_csv(path, header))
-            _write_csv(path, header, rows)
-            if (
-                _read_csv(path, header) == rows
-            ):  # where there are no locks, another may have come in between
-                return
-
-
-def _read_csv(path: Path, header: Sequence[str]) -> Rows:
-    """The rows of a table as we write it; none where there is no such table.
-
-    Raises: CohortError: it cannot be read, and so its rows would be lost. FaultError: the machine
-        failed.
-    """
-    try:
-        first, *rows = csv_rows(read_text(path, MOST_TABLE_BYTES))
-    except FileNotFoundError:
-        return []
-    except UnreadableError as error:
-        raise CohortError(f"{path} cannot be read ({error}), and {NEW_TABLE}") from error
-    except (ValueError, csv.Error) as error:
-        raise CohortError(
-            f"{path} is no table that recontour wrote ({error}); {NEW_TABLE}"
-        ) from error
-    if first != list(header) or any(len(row) != len(header) for row in rows):
-        raise CohortError(
-            f"{path} is no table that recontour wrote ({', '.join(header)}); {NEW_TABLE}"
-        )
-    return rows
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    write_text(path, csv_text([header, *rows]), replace=True)
+def _short_hash(text: str) -> str:
+    return _hash(text)[:SHORT_HASH_DIGITS]

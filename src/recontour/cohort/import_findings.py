@@ -1,0 +1,346 @@
+"""What import finds: why a patient is left out, what to note about a case, and what is stored."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recontour.cohort.findings import MOVE_AWAY
+from recontour.dicom.contour_findings import RoiFinding
+from recontour.findings import Finding, FitToStore, ScreenOnly, words
+from recontour.wording import plural
+
+# Archives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoCtSeries(Finding):
+    """An archive without a CT series.
+
+    passed_over: the kinds of its other objects, with their numbers. unreadable: how many files
+    cannot be read, and first why one of them cannot.
+    """
+
+    passed_over: ScreenOnly[tuple[str, ...]] = ()
+    unreadable: int = 0
+    first: Finding | None = None
+
+    def sentence(self) -> str:
+        seen = list(self.passed_over)
+        if self.first:
+            seen.append(f"{self.unreadable} unreadable: {self.first.sentence()}")
+        details = f" ({'; '.join(seen)})" if seen else ""
+        return f"no CT series{details}"
+
+    def remedy(self) -> str:
+        return "give a folder of CT series with structure sets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingImported(Finding):
+    """An archive in which no patient can be used.
+
+    reasons: the most common ones, each with the facts of the first patient. counts: of each.
+    """
+
+    left_out: int
+    counts: tuple[int, ...]
+    reasons: tuple[Finding, ...]
+
+    def sentence(self) -> str:
+        counted = zip(self.counts, self.reasons, strict=True)
+        said = [f"{count} x {words(reason)}" for count, reason in counted]
+        return f"no patient could be imported, {self.left_out} left out: {' | '.join(said)}"
+
+
+# Why a patient is left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoKnownOrgan(Finding):
+    """A structure set without a known organ on its CT.
+
+    seen: the names of its structures that enclose an area, and what was noted about them.
+    """
+
+    seen: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"no known organ is contoured on the CT ({'; '.join(self.seen)})"
+
+    def remedy(self) -> str:
+        return "if an organ has another name here, map it with --names"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoArea(Finding):
+    """A structure set without an area that can be used. seen: what was noted about it."""
+
+    seen: ScreenOnly[tuple[str, ...]] = ()
+
+    def sentence(self) -> str:
+        details = f" ({'; '.join(self.seen)})" if self.seen else ""
+        return f"no area is drawn in the structure set{details}"
+
+    def remedy(self) -> str:
+        return "export it again with the organs' closed contours"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooFewSlices(Finding):
+    """A CT that is only a part of one."""
+
+    slices: int
+
+    def sentence(self) -> str:
+        return f"a CT of {plural(self.slices, 'slice')}"
+
+    def remedy(self) -> str:
+        return "export the whole CT as one series"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherPatientsCase(Finding):
+    """The cohort's case of the same series is of another patient."""
+
+    def sentence(self) -> str:
+        return "the cohort has another patient's CT (PatientID) under this SeriesInstanceUID"
+
+    def remedy(self) -> str:
+        return "pseudonymise this patient again, with other UIDs"
+
+
+# Notes on cases that are there already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceUnusable(Finding):
+    """The source of a case cannot be used any more; the case stays."""
+
+    what: Literal["CT", "structure set"]
+    why: Finding
+
+    def sentence(self) -> str:
+        reason = words(self.why)
+        return f"stays as imported; its {self.what} can no longer be used ({reason})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceChanged(Finding):
+    """The archive has other data than the case; the case stays. organs: those that changed."""
+
+    what: Literal["CT", "structure set", "contours"]
+    organs: FitToStore[tuple[str, ...]] = ()
+
+    def sentence(self) -> str:
+        match self.what:
+            case "CT":
+                return "its CT has other values now, under the same UIDs"
+            case "structure set":
+                return "its structure set has changed since the import"
+            case "contours":
+                organs = ", ".join(self.organs)
+                return f"contours changed under the same SOPInstanceUID: {organs}"
+
+    def remedy(self) -> str:
+        return MOVE_AWAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreOrgans(Finding):
+    """A case could have more organs today; it stays."""
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"now also has {', '.join(self.organs)}"
+
+    def remedy(self) -> str:
+        return MOVE_AWAY
+
+
+# Notes on structures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesMissing(Finding):
+    """Images that a structure set references are not in the archive."""
+
+    missing: int
+    referenced: int
+
+    def sentence(self) -> str:
+        return f"{self.missing} of the {self.referenced} images it references are missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganUnknown(Finding):
+    """An organ whose contours cannot be used."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        return f"unknown ({words(self.why)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EverySecondSlice(RoiFinding):
+    """An organ that was drawn on every second slice at most; it counts as unknown."""
+
+    shown: int
+    between: int
+
+    def what(self) -> str:
+        return f"unknown: drawn on {self.shown} slices, but not on {self.between} between them"
+
+    def remedy(self) -> str:
+        return "interpolate it where it was drawn, and export it again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffTheSlices(RoiFinding):
+    """Contours of which none shows on a slice."""
+
+    def what(self) -> str:
+        return "none of its contours shows on the CT's slices"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesBetween(RoiFinding):
+    """Slices between an organ's first and last that do not show it."""
+
+    between: int
+
+    def what(self) -> str:
+        slices = plural(self.between, "slice")
+        return f"nothing on {slices} between its first and last; imported as it is"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeyondTheCt(RoiFinding):
+    """Contours that lie on no slice of the CT."""
+
+    beyond: int
+    contours: int
+
+    def what(self) -> str:
+        return f"{self.beyond} of {self.contours} contours lie on no slice; is the CT complete?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmptyWithContours(RoiFinding):
+    """Slices on which contours leave no pixel."""
+
+    slices: int
+
+    def what(self) -> str:
+        slices = plural(self.slices, "slice")
+        return f"empty on {slices} with contours that cancel out or are smaller than a pixel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanesLeftOut(Finding):
+    """Planes of contours of which another is nearer to the slice."""
+
+    left_out: int
+    planes: int
+
+    def sentence(self) -> str:
+        return (
+            f"{self.left_out} of {self.planes} planes of contours are left out: "
+            "another is nearer to the slice"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanesOffSlices(Finding):
+    """Planes of contours that do not lie exactly on their slices."""
+
+    off: int
+    planes: int
+    typical_mm: float
+
+    def sentence(self) -> str:
+        return (
+            f"{self.off} of {self.planes} planes of contours lie off their slices, "
+            f"typically by {self.typical_mm:.2f} mm"
+        )
+
+
+# Notes on patients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SameCt(Finding):
+    """Several cases with one CT to the voxel."""
+
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"the same CT, to the voxel: {', '.join(self.cases)}"
+
+    def remedy(self) -> str:
+        return "if it is one patient twice, move the folder of one out of the cohort"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnePatient(Finding):
+    """Several cases with one PatientID."""
+
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        count = len(self.cases)
+        return (
+            f"{count} CTs under one PatientID count as one patient, and a study keeps them on one "
+            f"side of its split: {', '.join(self.cases)}"
+        )
+
+    def remedy(self) -> str:
+        return "do not train on one of them and test on another"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdsTellNothing(Finding):
+    """New CTs whose PatientID is missing, a stand-in, or shared by different people."""
+
+    cts: int
+    new: int
+
+    def sentence(self) -> str:
+        return (
+            f"{self.cts} of {self.new} new CTs have a PatientID that does not tell patients apart "
+            "(none, a stand-in, or the same for all or for different people); each CT counts as a "
+            "patient of its own"
+        )
+
+
+# Tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableNotOurs(Finding):
+    """A table in the cohort that cannot be read, or that recontour did not write.
+
+    why: if it cannot be read. columns: those that were expected.
+    """
+
+    columns: FitToStore[tuple[str, ...]]
+    why: Finding | None = None
+
+    def sentence(self) -> str:
+        if self.why:
+            return f"cannot be read, and is not overwritten ({self.why.sentence()})"
+        columns = ", ".join(self.columns)
+        return f"not a table that recontour wrote, and is not overwritten (expected {columns})"
+
+    def remedy(self) -> str:
+        return "move it away, then repeat: a new one is written"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotCsv(Finding):
+    """Text that is not a table. reason: the parser's."""
+
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        return f"it is not CSV: {self.reason}"
