@@ -56,10 +56,22 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
-from recontour.dicom.deidentify import deidentify, kept_keywords
+from recontour.dicom.clean_attributes import kept_keywords
+from recontour.dicom.ct_findings import FilesDiffer, OneUidTwoImages, OverlappingPasses
+from recontour.dicom.deidentify import deidentify
+from recontour.dicom.deidentify_findings import (
+    IdentifierInNumbers,
+    IsSegmentation,
+    NoOrganInIt,
+    NotCoordinates,
+    NothingCopied,
+    OnlyCtCopied,
+    OverlapRemains,
+)
 from recontour.dicom.findings import DraftContours
-from recontour.dicom.identity import Patient
+from recontour.dicom.identity import Pseudonyms
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
+from recontour.findings import words
 from recontour.geometry import Structure, StructureSet, rasterise, trace
 
 FREE_TEXT = ("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "AS", "DA", "DT", "TM", "UI")
@@ -438,7 +450,7 @@ def test_the_archive_cannot_be_searched_for_without_the_key(archive: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("secret", "no key"), ("00ff", "64 hexadecimal digits"), (None, "would lie in the output")],
+    [("secret", "not a key"), ("00ff", "64 hexadecimal digits"), (None, "would lie in the output")],
 )
 def test_a_key_that_cannot_be_used_is_one_line(
     archive: Path, tmp_path: Path, content: str | None, words: str
@@ -453,7 +465,7 @@ def test_a_key_that_cannot_be_used_is_one_line(
 
 def test_a_key_that_is_a_pipe_is_not_waited_for(archive: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "key")
-    with pytest.raises(SettingsError, match="is no key"):
+    with pytest.raises(SettingsError, match="not a key"):
         deidentify(archive, tmp_path / "out", key=tmp_path / "key")
 
 
@@ -492,17 +504,23 @@ def test_acquisitions_that_overlap_within_one_file_are_noted_and_stay_apart(
 
     edit(tmp_path / "multi", acquire_twice)
     notes = deidentify(tmp_path / "multi", tmp_path / "out").notes
-    overlap = f"two acquisitions in one series overlap from z = {offset_mm} to 12.0 mm"
     assert notes == (
-        (tmp_path / "multi", f"{overlap}, and import will refuse it; export one of them alone"),
+        OverlapRemains(
+            path=tmp_path / "multi",
+            kind="two acquisitions",
+            from_mm=offset_mm,
+            to_mm=12.0,
+            in_one_file=True,
+        ),
     )
     (written,) = (tmp_path / "out").rglob("CT*.dcm")
     frames = pydicom.dcmread(written).PerFrameFunctionalGroupsSequence
     numbers = [frame.FrameContentSequence[0].FrameAcquisitionNumber for frame in frames]
     assert numbers == [1] * 5 + [2] * 5
     assert b"20200228" not in written.read_bytes()
-    with pytest.raises(DicomError, match="two acquisitions in one series overlap"):
+    with pytest.raises(DicomError) as caught:
         read_scan(tmp_path / "out")
+    assert isinstance(caught.value.finding, OverlappingPasses)
 
 
 def test_uids_still_lead_from_structure_set_to_ct(archive: Path, tmp_path: Path) -> None:
@@ -559,7 +577,9 @@ def test_what_was_chosen_of_a_structure_set_that_is_written_is_no_loss(
     )
     written = deidentify(archive, tmp_path / "out")
     note = "the newest of 2 structure sets was taken"
-    assert (written.left_out, written.notes) == ((), ((archive / "Zebedee" / "rs.dcm", note),))
+    (found,) = written.notes
+    assert words(found) == f"{archive / 'Zebedee' / 'rs.dcm'}: {note}"
+    assert written.left_out == ()
     tell.deidentified(written, tmp_path / "out")
     told = capsys.readouterr().out.replace("\n", "")
     assert f"note: {archive / 'Zebedee' / 'rs.dcm'}: {note}" in told
@@ -583,10 +603,9 @@ def test_a_series_of_two_patients_is_not_written(
     edit(archive / "Zebedee" / "ct" / "CT0004.dcm", partial(fill, values={keyword: "1.2.3"}))
     written = deidentify(archive, tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
-    assert (
-        f"CT0004.dcm differ in {keyword}; give the files of one patient"
-        in written.left_out[0].finding.sentence()
-    )
+    finding = written.left_out[0].finding
+    assert isinstance(finding, FilesDiffer)
+    assert (finding.other.name, finding.keyword) == ("CT0004.dcm", keyword)
 
 
 def test_a_ct_with_two_images_of_one_uid_in_two_places_is_not_written(
@@ -597,8 +616,10 @@ def test_a_ct_with_two_images_of_one_uid_in_two_places_is_not_written(
     shutil.copy(ct / "CT0001.dcm", ct / "moved.dcm")
     x, y, z = pydicom.dcmread(ct / "CT0001.dcm").ImagePositionPatient
     edit(ct / "moved.dcm", lambda image: setattr(image, "ImagePositionPatient", [x + 1, y, z]))
-    with pytest.raises(NoSeriesError, match=r"images of two places under one SOPInstanceUID"):
+    with pytest.raises(NoSeriesError) as refused:
         deidentify(archive, tmp_path / "out")
+    assert isinstance(refused.value.finding, NothingCopied)
+    assert isinstance(refused.value.finding.first, OneUidTwoImages)
     assert not (tmp_path / "out").exists()
 
 
@@ -631,7 +652,7 @@ def test_what_may_be_a_picture_is_named_with_what_to_do(
     with pytest.raises(NoSeriesError) as refused:
         deidentify(tmp_path / "dicom", tmp_path / "out")
     assert f"{page}: no ImagePositionPatient, so it may be a picture" in str(refused.value)
-    assert "if it is no CT slice, move it out of the folder and repeat" in str(refused.value)
+    assert "if it is not a CT slice, move it out of the folder and repeat" in str(refused.value)
     page.rename(tmp_path / "page.dcm")
     assert deidentify(tmp_path / "dicom", tmp_path / "out").series == 1
 
@@ -670,9 +691,9 @@ def test_a_segmentation_leaves_its_ct_alone_and_is_told(tmp_path: Path) -> None:
     )
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
-    assert [
-        (left.path.name, "convert it" in left.finding.sentence()) for left in written.left_out
-    ] == [("seg.dcm", True)]
+    (left,) = written.left_out
+    assert left.finding == OnlyCtCopied(path=left.path, why=IsSegmentation())
+    assert left.path.name == "seg.dcm"
     classes = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "out").rglob("*.dcm")}
     assert classes == {"CT Image Storage"}
 
@@ -703,7 +724,8 @@ def test_a_structure_set_without_organs_leaves_its_ct_alone(tmp_path: Path) -> N
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, names=("PTV 70", "Zebedee"))
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets, written.dropped_rois) == (1, 0, 2)
-    assert "only its CT was written" in written.left_out[0].finding.sentence()
+    (left,) = written.left_out
+    assert left.finding == OnlyCtCopied(path=tmp_path / "dicom" / "rs.dcm", why=NoOrganInIt())
     assert not list((tmp_path / "out").rglob("RTSTRUCT.dcm"))
 
 
@@ -733,7 +755,7 @@ def test_coordinates_that_are_no_numbers_do_not_get_through(archive: Path, tmp_p
     written = deidentify(archive, tmp_path / "out")
     assert leaks(tmp_path / "out", {"zebedee"}) == set()
     assert written.structure_sets == 0  # a structure set is not written without one of its contours
-    assert "coordinates that are no numbers" in written.left_out[0].finding.sentence()
+    assert isinstance(written.left_out[0].finding, NotCoordinates)
 
 
 def test_a_patient_of_whom_nothing_is_written_has_no_folder(tmp_path: Path) -> None:
@@ -1028,7 +1050,7 @@ def test_a_contour_through_the_patient_s_id_leaves_the_structure_set_out(tmp_pat
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
     assert [left.path.name for left in written.left_out] == ["rs.dcm"]
-    assert "identifier of the patient" in written.left_out[0].finding.sentence()
+    assert written.left_out[0].finding == IdentifierInNumbers(path=written.left_out[0].path)
     assert "98765" not in written.left_out[0].finding.sentence()
 
 
@@ -1209,7 +1231,7 @@ def test_no_attribute_that_is_kept_lets_an_id_through(tmp_path: Path) -> None:
 def test_nothing_is_written_among_what_it_was_made_from(tmp_path: Path) -> None:
     """The next import of the folder would find each patient twice."""
     make_scan(tmp_path / "in" / "ct")
-    with pytest.raises(OutputError, match="among what it was made from"):
+    with pytest.raises(OutputError, match="in the archive that it is made from"):
         deidentify(tmp_path / "in", tmp_path / "in" / "out")
     assert not (tmp_path / "in" / "out").exists()
 
@@ -1288,7 +1310,7 @@ def test_codes_and_texts_are_kept_only_if_their_words_are_known(
 def test_a_name_is_found_however_it_is_spelt(name: str, written: str) -> None:
     dataset = Dataset()
     dataset.SpecificCharacterSet, dataset.PatientName = "ISO_IR 192", name
-    patient = Patient(b"", "", frozenset(), frozenset()).knowing(dataset)
-    assert patient.is_in_text(f"CT of {written}")
-    assert patient.is_in_text(written.upper())
-    assert not patient.is_in_text("SOMATOM Definition AS")
+    pseudonyms = Pseudonyms(b"", "", frozenset(), frozenset()).knowing(dataset)
+    assert pseudonyms.is_in_text(f"CT of {written}")
+    assert pseudonyms.is_in_text(written.upper())
+    assert not pseudonyms.is_in_text("SOMATOM Definition AS")

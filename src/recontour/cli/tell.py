@@ -186,8 +186,8 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     _names(written.names)
     for left in written.left_out:
         say(f"left out: {findings.words(left.finding)}")
-    for path, note in written.notes:
-        say(f"note: {path}: {note}")
+    for note in written.notes:
+        say(f"note: {findings.words(note)}")
     for kind, count in written.passed_over:
         say(f"passed over: {count} x {kind}; only CT and structure sets are written")
     say(

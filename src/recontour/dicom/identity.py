@@ -1,6 +1,4 @@
-"""What identifies a patient in DICOM, what it becomes, and whether a text, a code or a number holds
-it.
-"""
+"""What identifies a patient in DICOM, and the pseudonyms, UIDs and dates that stand in for it."""
 
 import hmac
 import re
@@ -18,8 +16,8 @@ from recontour.dicom.pairing import CtSeries
 from recontour.dicom.reading import items_of, read_header, reading, text, value
 from recontour.dicom.spelling import name_parts, spellings
 
-NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
-NUMBERS = (
+NAME_KEYWORDS = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
+NUMBER_KEYWORDS = (
     "PatientID",
     "OtherPatientIDs",
     "AccessionNumber",
@@ -27,18 +25,27 @@ NUMBERS = (
     "PatientBirthDate",
     "StudyDate",
 )
-IDENTIFYING = ("SpecificCharacterSet", *NAMES, *NUMBERS, "OtherPatientIDsSequence")
-SHORTEST = 3  # characters of an ID that is looked for: any shorter one is found anywhere
-# the same of a number: a tube has 120 kV, an image 512 rows, and a patient may have either as ID
-LEAST = 1000
+IDENTIFYING = (
+    "SpecificCharacterSet",
+    *NAME_KEYWORDS,
+    *NUMBER_KEYWORDS,
+    "OtherPatientIDsSequence",
+)
+SHORTEST_ID = 3  # characters; a shorter one would be found anywhere
+LONG_RUN = re.compile("[0-9]{4,}")  # digits within an ID that may be looked for alone
+# A tube has 120 kV, an image 512 rows, and a patient may have either as an ID.
+LEAST_NUMBER = 1000
 MOST_DAYS = 3650  # dates go back by 1 to so many days
+WORDS = re.compile(r"[^\W\d_]+|[0-9]+")
+SEPARATORS = re.compile(r"[\W_]")
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """What one patient's identifiers become.
+class Pseudonyms:
+    """What one patient's identifiers become, and what nothing that is written may hold.
 
-    words, numbers: what nothing that is written may hold.
+    secret: everything derives from it. key: of the patient: the ID, or else the name. words: the
+    patient's names and numbers in all their spellings. numbers: those of them that are numbers.
     """
 
     secret: bytes
@@ -47,47 +54,51 @@ class Patient:
     numbers: frozenset[float]
 
     @classmethod
-    def of(cls, series: CtSeries, secret: bytes) -> "Patient":
-        """The patient of a series: by the ID, or without one by the name, or else one a series."""
-        header = read_header(series.files[0], IDENTIFYING)
-        with reading(series.files[0]):
+    def of(cls, series: CtSeries, secret: bytes) -> "Pseudonyms":
+        """Return the pseudonyms of a series' patient.
+
+        Without an ID the name tells patients apart; without either each series is a patient.
+        """
+        first = series.files[0]
+        header = read_header(first, IDENTIFYING)
+        with reading(first):
             key = text(header, "PatientID") or text(header, "PatientName") or series.uid
             return cls(secret, key, frozenset(), frozenset()).knowing(header)
 
-    def knowing(self, dataset: Dataset) -> "Patient":
-        """The same patient, with the identifiers that a file holds besides."""
-        words = _words(dataset) - self.words
-        numbers = {float(word) for word in words if word.isascii() and word.isdigit()}
-        return replace(
-            self,
-            words=self.words | words,
-            numbers=self.numbers | {number for number in numbers if number >= LEAST},
-        )
+    def knowing(self, dataset: Dataset) -> "Pseudonyms":
+        """Return the same pseudonyms, with the identifiers that a file adds."""
+        added = _identifiers(dataset) - self.words
+        numbers = set(self.numbers)
+        for word in added:
+            if word.isascii() and word.isdigit() and float(word) >= LEAST_NUMBER:
+                numbers.add(float(word))
+        return replace(self, words=self.words | added, numbers=frozenset(numbers))
 
     def is_in_text(self, words: str) -> bool:
-        """Whether text holds an identifier as one of its words, or, if that is no mere word,
-        anywhere.
+        """Say whether a text holds an identifier.
 
-        Short names lie within the words of codes by chance: Ann in SCANNER.
+        One of Latin letters and digits must be a word of the text: Ann lies in SCANNER by chance.
+        Any other may lie anywhere.
         """
-        for folded in spellings(words):
-            parts = [*re.split(r"[\W_]", folded), *re.findall(r"[^\W\d_]+|[0-9]+", folded)]
-            if not self.words.isdisjoint(parts) or any(
-                word in folded for word in self.words if not _is_latin(word)
-            ):
-                return True
-        return False
+        return any(map(self._is_in_spelling, spellings(words)))
 
-    def is_among(self, numbers: Iterable[float], least: float = LEAST) -> bool:
-        """Whether one of some numbers, however it is written, is an identifier of `least` or more."""
-        return any(number >= least for number in self.numbers.intersection(map(abs, numbers)))
+    def _is_in_spelling(self, folded: str) -> bool:
+        parts = [*SEPARATORS.split(folded), *WORDS.findall(folded)]
+        if not self.words.isdisjoint(parts):
+            return True
+        return any(word in folded for word in self.words if not _is_latin(word))
+
+    def is_among(self, numbers: Iterable[float], least: float = LEAST_NUMBER) -> bool:
+        """Say whether one of some numbers, of either sign, is an identifier of `least` or more."""
+        shared = self.numbers.intersection(map(abs, numbers))
+        return max(shared, default=0) >= least
 
     def hash(self, *what: str) -> bytes:
-        """32 bytes that only who has the secret can compute."""
+        """Return 32 bytes that only somebody with the secret can compute."""
         return hmac.digest(self.secret, "\0".join(what).encode(), "sha256")
 
     def token(self, *what: str) -> str:
-        """12 hexadecimal digits, to call something by."""
+        """Return 12 hexadecimal digits to call something by."""
         return self.hash(*what).hex()[:12]
 
     @property
@@ -96,44 +107,58 @@ class Patient:
         return f"P{self.token('patient', self.key)}"
 
     def uid(self, uid: str) -> UID:
-        """Another UID in place of one, always the same;
+        """Return what stands in the place of a UID; always the same.
 
-        DICOM's own, which have a name and are nobody's, stay.
+        DICOM's own UIDs, which have names, stay; so does an empty one.
         """
         if not uid or UID(uid).name != uid:
             return UID(uid)
-        return UID(f"2.25.{UUID(bytes=self.hash('uid', uid)[:16], version=4).int}")
+        random = self.hash("uid", uid)[:16]
+        return UID(f"2.25.{UUID(bytes=random, version=4).int}")
 
     def date(self, day: str) -> str:
-        """A DA or DT, its day moved by the patient's own number of days and without its time;
+        """Return a date (DA or DT) without its time, moved back by the patient's number of days.
 
-        empty if it is none.
+        It is empty if it is not a date.
         """
-        back = timedelta(days=1 + int.from_bytes(self.hash("days", self.key)) % MOST_DAYS)
+        days = 1 + int.from_bytes(self.hash("days", self.key)) % MOST_DAYS
         with suppress(ValueError, OverflowError):
-            return (datetime.strptime(day[:8], "%Y%m%d") - back).strftime("%Y%m%d")
+            moved = datetime.strptime(day[:8], "%Y%m%d") - timedelta(days=days)
+            return moved.strftime("%Y%m%d")
         return ""
 
 
-def _words(dataset: Dataset) -> frozenset[str]:
-    """The parts of the names that a file gives the patient;
+def _identifiers(dataset: Dataset) -> frozenset[str]:
+    """Return what identifies a patient in a file, in all its spellings.
 
-    the patient's numbers, and the longer digits in them.
+    That is the parts of the names, the numbers, and the longer runs of digits in them.
     """
-    names = [part for keyword in NAMES for part in name_parts(text(dataset, keyword))]
-    numbers = [number for keyword in NUMBERS for number in _values(dataset, keyword)]
-    numbers += [text(item, "PatientID") for item in items_of(dataset, "OtherPatientIDsSequence")]
-    digits = [run for number in numbers for run in re.findall("[0-9]{4,}", number)]
-    found = (*names, *(one for one in (*numbers, *digits) if len(one) >= SHORTEST))
-    return frozenset(spelling for word in found for spelling in spellings(word))
+    names: list[str] = []
+    for keyword in NAME_KEYWORDS:
+        names += name_parts(text(dataset, keyword))
+    numbers: list[str] = []
+    for keyword in NUMBER_KEYWORDS:
+        numbers += _values(dataset, keyword)
+    for item in items_of(dataset, "OtherPatientIDsSequence"):
+        numbers.append(text(item, "PatientID"))
+    for number in [*numbers]:
+        numbers += LONG_RUN.findall(number)
+    found: set[str] = set()
+    for word in names:
+        found |= spellings(word)
+    for number in numbers:
+        if len(number) >= SHORTEST_ID:
+            found |= spellings(number)
+    return frozenset(found)
 
 
 def _is_latin(word: str) -> bool:
-    """Whether a word is one of letters and digits that ends where another kind of sign begins."""
+    """Say whether a word has only letters and digits of ASCII, so that other signs end it."""
     return word.isascii() and word.isalnum()
 
 
 def _values(dataset: Dataset, keyword: str) -> list[str]:
-    """Each value of an attribute as text."""
+    """Return each value of an attribute as text."""
     found = value(dataset, keyword)
-    return [str(one or "").strip() for one in (found if isinstance(found, MultiValue) else [found])]
+    values = found if isinstance(found, MultiValue) else [found]
+    return [str(one or "").strip() for one in values]

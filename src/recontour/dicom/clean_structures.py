@@ -1,0 +1,97 @@
+"""A structure set -> its organs, without its patient."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
+
+from recontour.dicom.archive import DRAFT
+from recontour.dicom.clean_attributes import without_identity
+from recontour.dicom.identity import Pseudonyms
+from recontour.dicom.pairing import StructureSetFile
+from recontour.dicom.reading import read_dataset, reading, text
+from recontour.dicom.rtstruct_in import read_rois
+from recontour.dicom.writing import encoded
+from recontour.findings import Finding
+from recontour.organs import NameRow, match_drawn
+
+NUMBERED = {  # the sequences that hold ROIs, and the keyword by which each tells them apart
+    "StructureSetROISequence": "ROINumber",
+    "ROIContourSequence": "ReferencedROINumber",
+    "RTROIObservationsSequence": "ReferencedROINumber",
+}
+
+
+def write_structures(
+    path: Path,
+    source: StructureSetFile,
+    pseudonyms: Pseudonyms,
+    user_map: Mapping[str, str],
+    note: Callable[[Finding], None],
+) -> set[NameRow]:
+    """Write those ROIs of a structure set that are known organs; no file if there are none.
+
+    note: is given what `read_rois` finds.
+    Returns: what became of each name.
+    Raises: DicomError: the file is damaged, or a contour holds what is not a number, or an
+        identifier of the patient.
+    """
+    rois = read_rois(source.path, None, note)
+    table = match_drawn(rois, user_map)
+    organs = {}  # by ROI number
+    for roi in rois:
+        if roi.is_drawn and roi.name in table.mapped:
+            organs[roi.number] = table.mapped[roi.name]
+    if organs:
+        with reading(source.path):
+            content = encoded(_clean(source, organs, pseudonyms))
+        path.write_bytes(content)
+    return set(table.rows)
+
+
+def _clean(source: StructureSetFile, organs: Mapping[str, str], pseudonyms: Pseudonyms) -> Dataset:
+    """Return a structure set with its organs alone, under their TG-263 names."""
+    dataset = read_dataset(source.path)
+    names = _keep_rois(dataset, organs)
+    clean = without_identity(dataset, pseudonyms)
+    for roi, name in zip(clean.StructureSetROISequence, names, strict=True):
+        roi.ROIName = name
+    for observation in clean.RTROIObservationsSequence:
+        observation.ROIInterpreter = ""
+    clean.StructureSetLabel = "DEIDENTIFIED"
+    clean.StructureSetTime = ""
+    clean.OperatorsName = ""
+    if source.is_draft:  # it names nobody, and import must still know it
+        clean.Manufacturer = DRAFT
+        clean.StructureSetLabel = DRAFT
+    if source.is_rejected:
+        clean.ApprovalStatus = "REJECTED"
+        for keyword in ("ReviewDate", "ReviewTime", "ReviewerName"):
+            setattr(clean, keyword, "")
+    clean.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit holds 65 kB per contour
+    return clean
+
+
+def _keep_rois(dataset: Dataset, organs: Mapping[str, str]) -> list[str]:
+    """Drop all ROIs of a structure set but its organs, and number these from 1.
+
+    organs: by the number that an ROI had.
+    Returns: the organs, in the order of the ROIs.
+    """
+    new_numbers = {number: place for place, number in enumerate(organs, start=1)}
+    names = []
+    for sequence, keyword in NUMBERED.items():
+        kept = []
+        for item in dataset.get(sequence) or ():
+            number = text(item, keyword)
+            if number not in organs:
+                continue
+            setattr(item, keyword, new_numbers[number])
+            kept.append(item)
+            if sequence == "StructureSetROISequence":
+                names.append(organs[number])
+        setattr(dataset, sequence, kept)
+    for place, observation in enumerate(dataset.RTROIObservationsSequence, start=1):
+        observation.ObservationNumber = place
+    return names
