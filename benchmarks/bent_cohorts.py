@@ -27,7 +27,7 @@ from recontour.dicom import (
 )
 from recontour.geometry import Grid, Structure, StructureSet, trace
 from recontour.network import Architecture, Model, Network, Preprocessing, Provenance, save_model
-from recontour.network.model_file import versions
+from recontour.network.model import versions
 
 GRID = Grid((6, 48, 48), (4.0, 4.0), tuple(3.0 * i for i in range(6)), (-94.0, -94.0))
 ORGANS = ("Brainstem", "Lens_L")

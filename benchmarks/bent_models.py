@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from recontour.cohort import Case, Cohort, case_id_of
 from recontour.dicom import ScanIdentity, write_scan
 from recontour.geometry import Grid
 from recontour.network import Architecture, Model, Network, Preprocessing, save_model
-from recontour.network.model_file import sha256_of
+from recontour.network.model import sha256_of
 from recontour.training.presets import Preset, preset_of
 from recontour.training.run import RunFolder, run
 from recontour.transfer.models import begin
@@ -90,18 +91,16 @@ def _patient() -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
 
 def _find_everything(network: Network) -> None:
     """Let an untrained network find each organ everywhere: then `contour` writes something."""
-    bias_2K = network.spp.scores.bias
+    bias_2K = network.own_head.pyramid.scores.bias
     assert bias_2K is not None
     with torch.no_grad():
         bias_2K[1::2] += 10
 
 
 def _child_of(parent: Model) -> Model:
-    """An adapted model that keeps its parent's last two stages."""
-    architecture = replace(TINY, parent_from="conv5")
-    network = Network(architecture, len(ORGANS))
-    network.load_state_dict(parent.network.state_dict(), strict=False)
-    network.parent_share_K.copy_(torch.tensor([0.5, 0.25]))
+    """Return an adapted model that asks its parent's head, too."""
+    network = deepcopy(parent.network)
+    network.ask(deepcopy(network.own_head), [0, 1], [0.5, 0.25])
     provenance = replace(
         parent.provenance,
         centre="south",
@@ -110,7 +109,7 @@ def _child_of(parent: Model) -> Model:
         retrained_layers=10,
         notices=("synthetic patients",),
     )
-    return replace(parent, network=network, architecture=architecture, provenance=provenance)
+    return replace(parent, network=network, provenance=provenance, asked=parent.heads)
 
 
 def _break_off(cohort: Cohort, cases: list[Case], out: Path) -> None:
@@ -184,26 +183,43 @@ def _description_of(content: bytes) -> str:
 
 
 def _with_true_hash(content: bytes, tensors: Tensors) -> bytes:
-    """The file with the SHA-256 of these tensors in its description."""
-    digest = hashlib.sha256()
-    for name, array in sorted(tensors.items()):
-        dtype = {"float32": "torch.float32", "int64": "torch.int64"}.get(
-            str(array.dtype), str(array.dtype)
-        )
-        digest.update(f"{name} {array.shape} {dtype}".encode())
-        digest.update(array.tobytes())
+    """Return the file with the SHA-256 of these tensors in its description."""
     about = json.loads(_description_of(content))
-    about["weights_sha256"] = digest.hexdigest()
+    about["trunk_sha256"] = _sha256_of(tensors, "trunk.")
+    for place, head in enumerate(about["heads"]):
+        head["sha256"] = _sha256_of(tensors, f"heads.{place}.")
+    parts = [about["trunk_sha256"], *(head["sha256"] for head in about["heads"])]
+    about["weights_sha256"] = hashlib.sha256(" ".join(parts).encode()).hexdigest()
     return _with_description(content, json.dumps(about))
 
 
+def _sha256_of(tensors: Tensors, prefix: str) -> str:
+    """Return the fingerprint of the tensors of one part."""
+    digest = hashlib.sha256()
+    for name, array in sorted(tensors.items()):
+        if name.startswith(prefix):
+            dtype = TORCH_DTYPES.get(str(array.dtype), str(array.dtype))
+            digest.update(f"{name[len(prefix) :]} {array.shape} {dtype}".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+TORCH_DTYPES = {"float32": "torch.float32", "int64": "torch.int64"}
 SETTINGS = [
-    ("architecture", name)
-    for name in ("stem_channels", "expansion", "conv4_rate", "spp_channels", "norm")
-    # fmt: skip
-] + [("architecture", "parent_from"), ("preprocessing", "pixel_mm"), ("preprocessing", "crop_px")]
-LISTS = [("architecture", name) for name in ("widths", "blocks", "cac_rates", "spp_rates")] + [
-    ("preprocessing", "window_hu")
+    ("architecture", "stem_channels"),
+    ("architecture", "expansion"),
+    ("architecture", "conv4_rate"),
+    ("architecture", "spp_channels"),
+    ("architecture", "norm"),
+    ("preprocessing", "pixel_mm"),
+    ("preprocessing", "crop_px"),
+]
+LISTS = [
+    ("architecture", "widths"),
+    ("architecture", "blocks"),
+    ("architecture", "cac_rates"),
+    ("architecture", "spp_rates"),
+    ("preprocessing", "window_hu"),
 ]
 SIZES = [
     0,
@@ -275,7 +291,7 @@ def _bent_list(rng: Random, values: list[Any], name: str) -> Any:
 
 
 def _tensors(rng: Random, content: bytes) -> tuple[bytes, str]:
-    """Tensors that are missing, renamed, of another shape or kind, or hold what no training leaves."""
+    """Bend tensors: missing, renamed, of another shape or kind, or with impossible values."""
     tensors: Tensors = safetensors.numpy.load(content)
     changes: list[Callable[[Random, Tensors], str]] = [
         _removed,
@@ -304,7 +320,7 @@ def _removed(rng: Random, tensors: Tensors) -> str:
 def _renamed(rng: Random, tensors: Tensors) -> str:
     name = rng.choice(sorted(tensors))
     new = rng.choice(
-        ["", "../x", "x\x1b[2J", "A" * 5000, "[/]", name.upper(), "parent.spp.scores.bias"]
+        ["", "../x", "x\x1b[2J", "A" * 5000, "[/]", name.upper(), "heads.1.spp.scores.bias"]
     )
     tensors[new] = tensors.pop(name)
     return f"{name} renamed {ascii(new)[:40]}"

@@ -23,7 +23,7 @@ import torch
 
 from command_cost import measured
 from recontour.network import Model, Network, Provenance, save_model
-from recontour.network.model_file import versions
+from recontour.network.model import versions
 from recontour.training.presets import PRESETS, Preset
 
 REPO = Path(__file__).resolve().parents[1]

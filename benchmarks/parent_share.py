@@ -99,7 +99,7 @@ def measure(
     model = load_model(path)
     scores, raw = {}, []
     for share in SHARES:
-        model.network.parent_share_K.fill_(share)
+        model.network.set_shares(torch.full((1, len(model.organs)), share))
         of_share = score_cases(
             model, scored, f"{number or 'all'}, share {share}", f"fold {fold}", seed
         )

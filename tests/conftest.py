@@ -19,7 +19,7 @@ from tests.durable import Disk
 from recontour.cohort import Cohort, case_id_of
 from recontour.geometry import Grid
 from recontour.network import Architecture, Model, Network, Preprocessing, Provenance
-from recontour.network.model_file import versions
+from recontour.network.model import versions
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")  # a busy machine fails no test

@@ -45,7 +45,7 @@ from recontour.findings import stored_words
 from recontour.geometry import Grid, rasterise
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
-from recontour.network.model_file import sha256_of
+from recontour.network.model import sha256_of
 from recontour.training.findings import NothingToResume
 from recontour.workflows import adapt, contour, evaluate, evaluating, train
 from recontour.workflows.drafting import ContourFormat

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,11 +59,14 @@ def test_every_engine_s_scores_are_the_network_s(model: Model, norm: str, slices
 def test_a_parent_has_its_say_in_every_engine(model: Model, slices: int, stage: str) -> None:
     model = lived_in(model, "batch")
     own = model.network.scores(CT_N1HW)
-    model.network.add_parent(stage)
-    for parameter in model.network.parent.parameters():
+    model.network.branch_at(stage)
+    head = deepcopy(model.network.own_head)
+    for parameter in head.parameters():
         parameter.mul_(1.5)
-    model.network.eval().parent_share_K.copy_(torch.tensor([0.5, 0.0]))
-    expected = model.network.scores(CT_N1HW)
+    model.network.ask(head, [1, None], [0.5, 0.5])
+    expected = model.network.eval().scores(CT_N1HW)
+    theirs = head(model.network.trunk(CT_N1HW))
+    assert torch.equal(expected[:, :2], 0.5 * own[:, :2] + 0.5 * theirs[:, :2])
     assert not torch.allclose(expected[:, :2], own[:, :2])
     assert torch.allclose(expected[:, 2:], own[:, 2:], atol=1e-5)
     found = engine_of(model, slices)(CT_N1HW)
@@ -97,7 +101,7 @@ def test_an_engine_leaves_the_network_as_it_was_and_stays_as_it_is(model: Model)
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     found = [scores(CT_N1HW) for scores in engines]
     with torch.no_grad():
-        model.network.spp.scores.weight.add_(100)
+        model.network.own_head.pyramid.scores.weight.add_(100)
     assert all(
         torch.equal(scores(CT_N1HW), there) for scores, there in zip(engines, found, strict=True)
     )
@@ -112,7 +116,9 @@ def test_what_an_engine_gave_is_not_overwritten_by_the_next_batch(model: Model) 
 
 
 def test_a_layer_that_has_no_translation_is_named(model: Model) -> None:
-    model.network.conv1[2] = nn.Sigmoid()
+    conv1 = model.network.path["conv1"]
+    assert isinstance(conv1, nn.Sequential)
+    conv1[2] = nn.Sigmoid()
     with pytest.raises(NotImplementedError, match=r"Sigmoid\(\) has no translation"):
         engine_of(model, MANY)
 

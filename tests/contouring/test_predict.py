@@ -84,8 +84,8 @@ def test_scores_that_are_no_numbers_are_a_bad_model_not_an_empty_ct(
 ) -> None:
     """Weights that are finite one by one may still overflow: no organ found would be a lie."""
     weights = model.network.state_dict()
-    weights["conv1.0.weight"].mul_(1e30)
-    weights["spp.scores.weight"].fill_(1e38)
+    weights["trunk.conv1.0.weight"].mul_(1e30)
+    weights["heads.0.spp.scores.weight"].fill_(1e38)
     grid = Grid((slices, 48, 48), (2.0, 2.0), tuple(3.0 * i for i in range(slices)), (0.0, 0.0))
     with pytest.raises(ModelFileError) as refused:
         list(predict(model, np.full(grid.shape, 40, np.int16), grid))

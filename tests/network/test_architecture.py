@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from recontour.network.architecture import Architecture, Network, interpolated
+from recontour.network import Architecture, Network
+from recontour.network.layers import interpolated
 from recontour.training.loop import optimiser_of
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import freeze_all_but_last
@@ -22,33 +23,39 @@ def paper() -> Network:
 
 
 def outputs(network: Network, side: int) -> dict[str, tuple[int, ...]]:
-    """What each module gives for one slice, and nothing else."""
+    """What each part of each stage gives for one slice; network: what the whole gives."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for name, module in network.named_modules():
+
+    def note(name: str, module: nn.Module) -> None:
         module.register_forward_hook(
-            lambda _m, _i, result, name=name: shapes.update({name: tuple(result.shape[1:])})
+            lambda _m, _i, result: shapes.update({name: tuple(result.shape[1:])})
         )
+
+    note("network", network)
+    for name, module in nn.ModuleDict(network.path).named_modules():
+        if name:
+            note(name, module)
     network(torch.empty(1, 1, side, side, device="meta"))
     return shapes
 
 
 def test_the_paper_preset_has_the_sizes_of_table_1(paper: Network) -> None:
     shapes = outputs(paper, 417)
-    assert shapes["conv1"] == (64, 209, 209)
-    assert shapes["pool1"] == (64, 105, 105)
+    assert shapes["conv1.2"] == (64, 209, 209)
+    assert shapes["conv1.3"] == shapes["conv1"] == (64, 105, 105)
     for stage, blocks, width, channels, side in (
         ("conv2", 3, 64, 256, 105),
         ("conv3", 4, 128, 512, 53),
         ("conv4", 23, 256, 1024, 53),
         ("conv5", 3, 512, 2048, 53),
     ):
-        assert len(getattr(paper, stage)) == blocks
+        assert len(list(paper.path[stage].children())) == blocks
         for block in range(blocks):
             assert shapes[f"{stage}.{block}.a"] == (width, side, side)
             assert shapes[f"{stage}.{block}.b"] == (width, side, side)
             assert shapes[f"{stage}.{block}.c"] == (channels, side, side)
     assert shapes["spp"] == (2, 53, 53)
-    assert shapes[""] == (1, 417, 417)
+    assert shapes["network"] == (1, 417, 417)
 
 
 GMAC_AT_417 = {
@@ -64,7 +71,7 @@ GMAC_AT_417 = {
 def test_every_stage_has_its_share_of_162_gmac(paper: Network) -> None:
     shapes = outputs(paper, 417)
     gmac = dict.fromkeys(GMAC_AT_417, 0.0)
-    for name, module in paper.named_modules():
+    for name, module in nn.ModuleDict(paper.path).named_modules():
         if isinstance(module, nn.Conv2d):
             _, height, width = shapes[name]
             gmac[name.split(".")[0]] += module.weight.numel() * height * width / 1e9
@@ -74,9 +81,7 @@ def test_every_stage_has_its_share_of_162_gmac(paper: Network) -> None:
 
 
 def test_every_stage_has_the_parameters_of_resnet_101(paper: Network) -> None:
-    count = {
-        name: sum(p.numel() for p in getattr(paper, name).parameters()) for name in GMAC_AT_417
-    }
+    count = {name: sum(p.numel() for p in paper.path[name].parameters()) for name in GMAC_AT_417}
     published = {
         "conv2": 215_808,
         "conv3": 1_219_584,
@@ -128,7 +133,7 @@ def test_the_difference_of_scores_may_be_taken_before_the_interpolation() -> Non
     network = Network(TINY, organs=2).eval()
     ct_N1HW = torch.randn(2, 1, 65, 65)
     with torch.no_grad():
-        scores = network.head(network.features(ct_N1HW))
+        scores = network.own_scores(network.features(ct_N1HW))
         full = nn.functional.interpolate(scores, size=(65, 65), mode="bilinear", align_corners=True)
         by_softmax = full.reshape(2, 2, 2, 65, 65).softmax(dim=2)[:, :, 1]
         assert torch.allclose(network(ct_N1HW).sigmoid(), by_softmax, atol=1e-6)
@@ -138,7 +143,7 @@ def test_organs_are_independent_outputs() -> None:
     network = Network(TINY, organs=3)
     logits = network(torch.randn(1, 1, 33, 33))
     logits[:, 1].sum().backward()
-    gradient = network.spp.scores.weight.grad
+    gradient = network.own_head.pyramid.scores.weight.grad
     assert gradient is not None
     assert gradient[2:4].abs().sum() > 0
     assert gradient[[0, 1, 4, 5]].abs().sum() == 0

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from recontour.errors import FaultError, ModelFileError
-from recontour.network.container import MOST_BYTES, open_container, unreadable
+from recontour.network.container import MOST_MODEL_BYTES, open_container, unreadable
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_sound_file_is_read(path: Path) -> None:
 def test_a_header_of_exabytes_is_not_read(path: Path, length: int) -> None:
     header, rest = parts(path)
     write(path, json.dumps(header), rest, length)
-    with pytest.raises(ModelFileError, match="is damaged, or not a model file"):
+    with pytest.raises(ModelFileError, match="damaged, or not a model file"):
         open_container(path)
 
 
@@ -53,24 +53,24 @@ def test_a_header_of_exabytes_is_not_read(path: Path, length: int) -> None:
     [
         ("[" * 1000 + "]" * 1000, "nested too deep|not a JSON object"),
         ("[]", "not a JSON object"),
-        ('{"a": 5}', "its header"),
-        ('{"__metadata__": 5}', "its header"),
-        ('{"__metadata__": {"recontour": 5}}', "its header"),
+        ('{"a": 5}', "header: "),
+        ('{"__metadata__": 5}', "header: "),
+        ('{"__metadata__": {"recontour": 5}}', "header: "),
         (
             '{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
             "greater than or equal to 0",
         ),
-        ('{"a": {"dtype": "F32", "shape": [1e30], "data_offsets": [0, 4]}}', "its header"),
+        ('{"a": {"dtype": "F32", "shape": [1e30], "data_offsets": [0, 4]}}', "header: "),
         (
             '{"a": {"dtype": "F32", "shape": [99999999999999999999], "data_offsets": [0, 4]}}',
-            "its header",
+            "header: ",
         ),
-        ('{"__metadata__": {}, "__metadata__": {}}', "one thing twice"),
+        ('{"__metadata__": {}, "__metadata__": {}}', "one key occurs twice"),
         (
             '{"a": {"dtype": "F32", "dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}',
-            "one thing twice",
+            "one key occurs twice",
         ),
-        ('{"\\ud800": 1}', "its header"),
+        ('{"\\ud800": 1}', "header: "),
         ("{", "not JSON"),
     ],
 )
@@ -85,21 +85,21 @@ def test_offsets_that_overlap_or_leave_gaps_are_damaged(path: Path, offsets: lis
     header, rest = parts(path)
     header["a"]["data_offsets"] = offsets
     write(path, json.dumps(header), rest)
-    with pytest.raises(ModelFileError, match="is damaged, or not a model file"):
+    with pytest.raises(ModelFileError, match="damaged, or not a model file"):
         open_container(path).tensors()
 
 
 def test_a_file_larger_than_any_model_is_not_read(path: Path) -> None:
     with path.open("r+b") as file:
-        file.truncate(MOST_BYTES + 1)  # sparse: it takes no disk
-    with pytest.raises(ModelFileError, match="no model has more than"):
+        file.truncate(MOST_MODEL_BYTES + 1)  # sparse: it takes no disk
+    with pytest.raises(ModelFileError, match=r"its file has .+ bytes"):
         open_container(path)
 
 
 def test_a_header_of_countless_tensors_is_damaged(path: Path) -> None:
     empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
     write(path, json.dumps({f"x{number}": empty for number in range(20_001)}), b"")
-    with pytest.raises(ModelFileError, match="its header names 20001 tensors"):
+    with pytest.raises(ModelFileError, match="its list of tensors has 20,001 tensors"):
         open_container(path)
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's users know)
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
@@ -69,9 +69,13 @@ def test_a_ct_smaller_than_one_pixel_of_the_view_is_still_seen() -> None:
 
 
 @given(
-    st.floats(0.5, 3.0), st.integers(20, 60), st.integers(20, 60), st.floats(-10, 10), st.sampled_from([33, 5]),
+    st.floats(0.5, 3.0),
+    st.integers(20, 60),
+    st.integers(20, 60),
+    st.floats(-10, 10),
+    st.sampled_from([33, 5]),
     st.integers(0, 99),
-)  # fmt: skip
+)
 @settings(max_examples=50, deadline=None)
 def test_unview_is_bilinear_within_the_view_and_nothing_beyond(
     spacing: float, rows: int, columns: int, shift: float, points: int, seed: int

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from tests.conftest import TINY
 from torch import Tensor
 
 from recontour.cohort import Cohort
 from recontour.errors import OrganError, ResumeError
 from recontour.network import Network, Preprocessing, load_model
-from recontour.network.model_file import versions
+from recontour.network.model import versions
 from recontour.study.cells import Cell
 from recontour.study.perform import Workspace, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_mask, read_result
@@ -59,7 +60,8 @@ def workspace(
 
 
 def weights_of(workspace: Workspace, cell: Cell) -> dict[str, Tensor]:
-    return load_model(cell_folder(workspace.out, cell) / "model").network.state_dict()
+    network = load_model(cell_folder(workspace.out, cell) / "model").network
+    return nn.ModuleDict(network.path).state_dict()
 
 
 def test_a_cell_keeps_its_model_its_scores_and_its_time(workspace: Workspace) -> None:
@@ -117,7 +119,7 @@ def test_random_weights_are_calibrated_but_not_trained(workspace: Workspace) -> 
     assert perform(drawn, workspace).scores == {}
     kept = weights_of(workspace, drawn)
     torch.manual_seed(3)
-    fresh = Network(TINY, len(ORGANS))
+    fresh = nn.ModuleDict(Network(TINY, len(ORGANS)).path)
     assert all(torch.equal(weight, kept[name]) for name, weight in fresh.named_parameters())
     assert not torch.equal(kept[STATISTICS], fresh.state_dict()[STATISTICS])
 

@@ -11,12 +11,12 @@ from tests.training.test_run import network, steps
 
 from recontour.cohort import Cohort
 from recontour.errors import ResumeError
-from recontour.network.model_file import sha256_of
+from recontour.network.model import sha256_of
 from recontour.training.findings import DamagedCheckpoint, Flaw
 from recontour.training.run import RunFolder
 
 State = dict[str, Any]
-BIAS = "spp.scores.bias"
+BIAS = "heads.0.spp.scores.bias"
 
 
 @pytest.fixture

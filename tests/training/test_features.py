@@ -18,7 +18,7 @@ from recontour.cohort import Cohort
 from recontour.errors import FaultError
 from recontour.findings import words
 from recontour.network import Network, Preprocessing
-from recontour.network.model_file import sha256_of
+from recontour.network.model import sha256_of
 from recontour.training import features
 from recontour.training.batches import Batches
 from recontour.training.features import (

@@ -12,7 +12,7 @@ import torch
 from recontour.cohort import Cohort
 from recontour.errors import FaultError, ResumeError, SettingsError
 from recontour.network import Architecture, Network, Preprocessing
-from recontour.network.model_file import sha256_of
+from recontour.network.model import sha256_of
 from recontour.processes import ended_by_signals
 from recontour.training.batches import Batches
 from recontour.training.findings import DamagedCheckpoint, Diverged, Flaw, OtherRun, UnfinishedRun
@@ -80,7 +80,7 @@ def test_the_frozen_part_is_the_same_to_the_bit(north: Cohort, tmp_path: Path) -
     freeze_all_but_last(net, 4)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     list(steps(net, north, tmp_path / "run"))
-    retrained = ("conv5.2.", "spp.")
+    retrained = ("heads.0.conv5.2.", "heads.0.spp.")
     for name, tensor in net.state_dict().items():
         if name.startswith(retrained):
             assert not torch.equal(tensor, before[name]), name
@@ -183,7 +183,7 @@ def test_a_signal_lets_the_iteration_end_and_is_kept(north: Cohort, tmp_path: Pa
             moments.append("in the middle")
             signal.raise_signal(signal.SIGTERM)
 
-    net.spp.register_forward_hook(ask_to_end)
+    net.path["spp"].register_forward_hook(ask_to_end)
     running = steps(net, north, tmp_path / "b", checkpoint_seconds=1e9)
     with ended_by_signals():
         assert next(running).iteration == 1  # the iteration is whole
@@ -219,7 +219,7 @@ def test_an_iteration_that_was_broken_off_is_not_kept(
 
     running = steps(net, north, tmp_path, checkpoint_seconds=1e9)
     next(running)
-    net.spp.register_forward_hook(insist)
+    net.path["spp"].register_forward_hook(insist)
     with pytest.raises(KeyboardInterrupt), ended_by_signals():
         next(running)
     assert not RunFolder(tmp_path).checkpoint.exists()

@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from recontour.network import Model
+from recontour.network.model import part_sha256
 from recontour.transfer.depth import freeze_all_but_last
-from recontour.transfer.inherit import inherit, keep_parent
+from recontour.transfer.inherit import ask_parent, inherit
 
 
 def test_organs_are_matched_by_name_not_by_place(model: Model) -> None:
@@ -51,31 +53,38 @@ def test_the_parent_has_its_say_where_it_knows_the_organ_and_only_when_nothing_l
                 parameter.add_(0.01)
         own = network.eval()(ct_N1HW)
         parent = model.network.eval()(ct_N1HW)
-        keep_parent(network, model, {"Lens_L": 0.25, "Larynx": 0.9, "Brainstem": 0.75})
+        ask_parent(network, model, {"Lens_L": 0.25, "Larynx": 0.9, "Brainstem": 0.75})
         both = network.eval()(ct_N1HW)
         assert not torch.allclose(own[:, 0], parent[:, 1], atol=1e-3)
         assert torch.allclose(both[:, 0], 0.75 * own[:, 0] + 0.25 * parent[:, 1], atol=1e-5)
         assert torch.allclose(both[:, 1], own[:, 1], atol=1e-6)
         assert torch.allclose(both[:, 2], 0.25 * own[:, 2] + 0.75 * parent[:, 0], atol=1e-5)
         lone, _ = inherit(model, organs)
-        lone.load_state_dict({name: network.state_dict()[name] for name in lone.state_dict()})
+        nn.ModuleDict(lone.path).load_state_dict(nn.ModuleDict(network.path).state_dict())
         assert torch.equal(network.train()(ct_N1HW), lone.train()(ct_N1HW))
 
 
-def test_of_a_model_that_keeps_its_parent_its_own_layers_are_inherited(model: Model) -> None:
+def test_of_a_model_that_asks_its_parent_its_own_layers_are_inherited(model: Model) -> None:
     network, _ = inherit(model, model.organs)
-    first = keep_parent(network, model, dict.fromkeys(model.organs, 0.5))
+    ask_parent(network, model, dict.fromkeys(model.organs, 0.5))
     with torch.no_grad():
-        for parameter in network.spp.parameters():
+        for parameter in network.own_head.parameters():
             parameter.add_(1.0)
-    child = replace(
-        model, network=network, architecture=replace(model.architecture, parent_from=first)
-    )
+    child = replace(model, network=network, asked=model.heads)
+    own = network.own_head.state_dict()["spp.scores.bias"]
     grandchild, _ = inherit(child, model.organs)
-    assert not grandchild.parent
-    assert torch.equal(
-        grandchild.state_dict()["spp.scores.bias"], network.state_dict()["spp.scores.bias"]
-    )
-    keep_parent(grandchild, child, dict.fromkeys(model.organs, 0.5))
-    kept = grandchild.state_dict()["parent.spp.scores.bias"]
-    assert torch.equal(kept, network.state_dict()["spp.scores.bias"])
+    assert len(grandchild.heads) == 1
+    assert torch.equal(grandchild.own_head.state_dict()["spp.scores.bias"], own)
+    ask_parent(grandchild, child, dict.fromkeys(model.organs, 0.5))
+    _, asked = grandchild.heads
+    assert torch.equal(asked.state_dict()["spp.scores.bias"], own)
+
+
+def test_the_parent_s_head_keeps_the_organs_that_the_network_does_not_have(model: Model) -> None:
+    """So it stays the same head, whatever network asks it."""
+    network, _ = inherit(model, ("Larynx", "Lens_L"))
+    freeze_all_but_last(network, 10)
+    ask_parent(network, model, {"Larynx": 0.5, "Lens_L": 0.5})
+    _, asked = network.heads
+    assert part_sha256(asked) == part_sha256(model.network.own_head)
+    assert torch.equal(network.share_HK, torch.tensor([[1.0, 0.5], [0.0, 0.5]]))

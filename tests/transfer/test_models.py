@@ -13,27 +13,32 @@ from recontour.transfer.models import take_over
     ("retrain_last", "first"),
     [(1, "spp"), (10, "conv5"), (11, "conv4"), (14, "conv3"), (20, "conv1")],
 )
-def test_the_parent_is_kept_from_the_first_stage_on_that_learns(
+def test_the_parent_is_asked_from_the_first_stage_on_that_learns(
     model: Model, south: Cohort, retrain_last: int, first: str
 ) -> None:
     recipe = replace(preset_of("compact").adapt, parent_patients=3.0)
     cases = [south[case_id] for case_id in south.case_ids]
     child = take_over(model, south, cases, model.organs, recipe, retrain_last, seed=0)
-    assert child.architecture.parent_from == first == next(iter(child.network.parent))
-    assert not any(p.requires_grad for p in child.network.parent.parameters())
+    own, asked = child.network.heads
+    begins = [next(name for name, _ in head.named_children()) for head in (own, asked)]
+    assert child.network.branch == first
+    assert begins == [first, first]
+    assert not any(p.requires_grad for p in asked.parameters())
     of_two_patients_here_and_three_there = torch.tensor([0.6, 0.6])
-    assert torch.equal(child.network.parent_share_K, of_two_patients_here_and_three_there)
+    assert torch.equal(child.network.share_HK[1], of_two_patients_here_and_three_there)
+    assert child.asked == model.heads
 
 
 @pytest.mark.parametrize(("worth", "organ"), [(0.0, "Brainstem"), (3.0, "Larynx")])
-def test_no_parent_is_kept_as_in_the_paper_or_where_it_knows_no_organ(
+def test_no_parent_is_asked_as_in_the_paper_or_where_it_knows_no_organ(
     model: Model, south: Cohort, worth: float, organ: str
 ) -> None:
     recipe = replace(preset_of("compact").adapt, parent_patients=worth)
     cases = [south[case_id] for case_id in south.case_ids]
     child = take_over(model, south, cases, [organ], recipe, 10, seed=0)
-    assert child.architecture.parent_from is None
-    assert not child.network.parent
+    assert child.network.branch == "conv5"
+    assert len(child.network.heads) == 1
+    assert child.asked == ()
 
 
 @pytest.mark.parametrize("retrain_last", [1, 10, 20])

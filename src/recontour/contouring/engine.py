@@ -9,7 +9,7 @@ use it. The network has few kinds of module: they are translated here one by one
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from threading import Lock
 from typing import Any
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recontour.network import Model, Network
-from recontour.network.architecture import STAGES, Bottleneck, Conv, PyramidPooling
+from recontour.network.head import Head
+from recontour.network.layers import Bottleneck, Conv, PyramidPooling
 
 # (N, 1, H, W) windowed CT -> (N, 2K, h, w) scores, both on the CPU. Threads may share one.
 Engine = Callable[[Tensor], Tensor]
@@ -68,14 +69,21 @@ class _Folded(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = deepcopy(network).eval()
-        for layer in self.network.modules():
-            if isinstance(layer, Conv):
-                convolution, norm = layer[0], layer[1]
-                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    layer[0], layer[1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+        for module in self.network.modules():
+            if isinstance(module, Conv):
+                _fold(module)
+            elif isinstance(module, Head):
+                module.forget_other_organs()
 
     def forward(self, ct_N1HW: Tensor) -> Tensor:
         return self.network.scores(ct_N1HW)
+
+
+def _fold(layer: Conv) -> None:
+    convolution, norm = layer[0], layer[1]
+    if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+        layer[0] = fuse_conv_bn_eval(convolution, norm)
+        layer[1] = nn.Identity()
 
 
 def _on_pytorch(folded: _Folded, device: torch.device) -> Engine:
@@ -120,26 +128,23 @@ def _scores_node(network: Network, ct: Any) -> Any:
     """Return the node of a network's scores, as `Network.scores` computes them."""
     from openvino import opset13
 
-    first_apart = len(STAGES) - len(network.parent)
-    x = ct
-    for name in STAGES[:first_apart]:
-        x = _stage_node(network, name, getattr(network, name), x)
-    own = parents = x
-    for name in STAGES[first_apart:]:
-        own = _stage_node(network, name, getattr(network, name), own)
-    if not network.parent:
+    features = _chain(network.trunk.values(), ct)
+    own, *others = [_chain(head.children(), features) for head in network.heads]
+    if not others:
         return own
-    for name, stage in network.parent.items():
-        parents = _stage_node(network, name, stage, parents)
-    share_2K11 = network.parent_share_K.repeat_interleave(2)[:, None, None]
-    weighed_own = opset13.multiply(own, _values(1 - share_2K11)[None])
-    weighed_parents = opset13.multiply(parents, _values(share_2K11)[None])
-    return opset13.add(weighed_own, weighed_parents).output(0)
+    own_share, *shares = network.share_HK.repeat_interleave(2, dim=1)[..., None, None]
+    total = opset13.multiply(own, _values(own_share)[None])
+    for scores, share_2K11 in zip(others, shares, strict=True):
+        weighed = opset13.multiply(scores, _values(share_2K11)[None])
+        total = opset13.add(total, weighed)
+    return total.output(0)
 
 
-def _stage_node(network: Network, name: str, stage: nn.Module, x: Any) -> Any:
-    x = _node(stage, x)
-    return _node(network.pool1, x) if name == "conv1" else x
+def _chain(modules: Iterable[nn.Module], x: Any) -> Any:
+    """Return the node of what modules, one after another, make of a node."""
+    for module in modules:
+        x = _node(module, x)
+    return x
 
 
 def _node(module: nn.Module, x: Any) -> Any:
@@ -155,9 +160,7 @@ def _node(module: nn.Module, x: Any) -> Any:
             branches = [_node(branch, x) for branch in module.branches]
             return _node(module.scores, opset13.concat(branches, 1).output(0))
         case nn.Sequential():
-            for layer in module:
-                x = _node(layer, x)
-            return x
+            return _chain(module, x)
     return _layer_node(module, x)
 
 

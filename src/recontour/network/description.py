@@ -1,253 +1,228 @@
-"""What a model file says of its network, decoded and bounded before anything is built from it.
+"""What a model file says about its network, decoded and bounded before anything is built from it.
 
-A model file comes from elsewhere: no text of it may steer a terminal or become a path, no number
-    may be absurd.
+A model file comes from elsewhere: none of its texts may steer a terminal or become a path, and no
+number may be absurd.
 """
 
 import datetime
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
-from recontour.files import NAME_LETTERS, is_name
-from recontour.network.architecture import Architecture
+from recontour.errors import SettingsError
+from recontour.files import NAME_LETTERS, UnreadableError, is_name
+from recontour.network.architecture import Architecture, StageName
 from recontour.network.preprocessing import Preprocessing
 from recontour.organs import is_tg263
-from recontour.validation import PatientKey, Sha256
-from recontour.wording import shown
+from recontour.texts import NumberOutOfRange
+from recontour.validation import ExpectedError, PatientKey, Sha256, first_mistake
 
-FORMAT = 1
-# Settings of earlier recontours, and the value with which they said nothing.
-GONE = {"refine_channels": 0, "parent_head": False}
-MOST_ORGANS = 128  # the longest lists of contours there are have about as many
-LARGEST_NUMBER = 1e12  # in a recipe, whose numbers are for the reader alone
+MODEL_FORMAT = 2
+MOST_MODEL_ORGANS = 128  # the longest published lists of contours have about as many
+MOST_HEADS = 16
+LARGEST_NUMBER = 1e12  # in a recipe, whose numbers only the reader uses
 LONGEST_LIST = 100  # in a recipe
 LONGEST_WORD = 100  # in a recipe
+SHARE_ERROR = 1e-5  # shares are float32
 
 
-class NotJsonError(ValueError):
-    """A text is not JSON, or says something twice."""
-
-
-class OlderFieldError(Exception):
-    """A setting that this recontour no longer has, and that was in use."""
-
-
-class NewerFieldError(Exception):
-    """A setting that this recontour does not know."""
-
-
-class DescriptionError(Exception):
-    """A description lacks something, or says what cannot be."""
-
-
-# ---------------------------------------------------------------- what texts and numbers may be
+# What texts and numbers may be
 
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("text in one line without control characters is expected")
+        raise ExpectedError("text in one line without control characters")
     return text
 
 
 def _label(text: str) -> str:
     if not is_name(text):
-        raise ValueError("a centre's label, which may become part of a file's name, is expected")
+        raise ExpectedError("a centre's label, which may become part of a file's name")
     return text
 
 
 def _organ(text: str) -> str:
     if not is_tg263(text):
-        raise ValueError("it is no TG-263 name")
+        raise ExpectedError("a TG-263 name")
     return text
 
 
 def _no_organ_twice(organs: tuple[str, ...]) -> tuple[str, ...]:
-    if len({organ.casefold() for organ in organs}) < len(organs):
-        raise ValueError("each organ is expected once, whatever the case of its letters")
+    if len(set(map(str.casefold, organs))) < len(organs):
+        raise ExpectedError("each organ once, in lower or upper case")
     return organs
 
 
 def _names_recontour(versions: Mapping[str, str]) -> Mapping[str, str]:
     if "recontour" not in versions:
-        raise ValueError("the version of recontour is expected among them")
+        raise ExpectedError("the version of recontour among them")
     return versions
 
 
 def _iso_date(text: str) -> str:
-    datetime.date.fromisoformat(text)
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        raise ExpectedError("a date such as 2026-11-30") from None
     return text
 
 
-def _setting(value: Any) -> Any:
-    """A value of a recipe: a number, a word, nothing, or a list of these."""
-    items = value if isinstance(value, list) else [value]
-    if len(items) > LONGEST_LIST or not all(map(_is_plain, items)):
-        raise ValueError("a number up to 1e12, a short word or a list of those is expected")
+def _recipe_part(value: Any) -> Any:
+    """Accept a setting, or a section of them such as the augmentation."""
+    parts = [*value.keys(), *value.values()] if isinstance(value, dict) else [value]
+    if not all(map(_is_setting, parts)):
+        raise ExpectedError("a number up to 1e12, a short word or a list of those")
     return value
+
+
+def _is_setting(value: Any) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return len(items) <= LONGEST_LIST and all(map(_is_plain, items))
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= LONGEST_WORD and value.isprintable()
     if isinstance(value, int | float):
-        return -LARGEST_NUMBER <= value <= LARGEST_NUMBER  # NaN is not
+        return -LARGEST_NUMBER <= value <= LARGEST_NUMBER  # false for NaN
     return value is None
-
-
-def _part_of_a_recipe(value: Any) -> Any:
-    """A setting, or a section of them such as the augmentation."""
-    if not isinstance(value, dict):
-        return _setting(value)
-    for name, part in value.items():
-        _setting(name)
-        _setting(part)
-    return value
 
 
 Organ = Annotated[str, Strict(), AfterValidator(_organ)]
 Organs = Annotated[
-    tuple[Organ, ...], Field(max_length=MOST_ORGANS), AfterValidator(_no_organ_twice)
+    tuple[Organ, ...], Field(max_length=MOST_MODEL_ORGANS), AfterValidator(_no_organ_twice)
 ]
 Label = Annotated[str, Strict(), Field(max_length=NAME_LETTERS), AfterValidator(_label)]
 Word = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_printable)]
 Sentence = Annotated[str, Strict(), Field(max_length=2000), AfterValidator(_printable)]
 Count = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
+CountByOrgan = Annotated[Mapping[Organ, Count], Field(max_length=MOST_MODEL_ORGANS)]
+Share = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+ShareByOrgan = Annotated[Mapping[Organ, Share], Field(max_length=MOST_MODEL_ORGANS)]
+Layers = Annotated[int, Strict(), Field(ge=1, le=10_000)]
 Seed = Annotated[int, Strict(), Field(ge=0, lt=2**63)]
 Day = Annotated[str, Strict(), Field(max_length=10), AfterValidator(_iso_date)]
 Fingerprint = Annotated[str, Strict(), Field(pattern="^[0-9a-f]{16}$")]
-Recipe = Annotated[
-    dict[Word, Annotated[Any, AfterValidator(_part_of_a_recipe)]], Field(max_length=LONGEST_LIST)
-]  # not training's: earlier recontours had other settings, and nothing is computed from them
+Versions = Annotated[Mapping[Word, Word], Field(max_length=50), AfterValidator(_names_recontour)]
+# Not training's own class: other recontours have other settings, and nothing is computed from them.
+RecipeRecord = Annotated[
+    dict[Word, Annotated[Any, AfterValidator(_recipe_part)]], Field(max_length=LONGEST_LIST)
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a model comes from. The bounds hold for what is read from a file."""
+    """Where a head comes from. The bounds apply to what is read from a file.
+
+    centre: label of the cohort that it was last trained on. cases: the CTs in it, and
+    cases_per_organ those with an organ. created: ISO date.
+    parent_sha256: of the adapted model's weights; None if trained from scratch. parent_centres:
+    the centres before, oldest first. retrained_layers: None if trained from scratch.
+    fresh_organs: organs whose scores the adaptation started from random weights. dropped_organs:
+    organs of the adapted model that this one does not contour.
+    notices: what a reader must know, for example that the patients are synthetic.
+    trained_on, trained_on_patients: fingerprints of all CTs and keys of all known patients learnt
+    from, those of the parents included.
+    patients: number of patients in the cohort; CTs of an unknown patient count one by one.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     preset: Word
-    centre: Label  # of the cohort it was last trained on
+    centre: Label
     cases: Count
-    cases_per_organ: Annotated[Mapping[Organ, Count], Field(max_length=MOST_ORGANS)]
+    cases_per_organ: CountByOrgan
     seed: Seed
     created: Day
-    versions: Annotated[Mapping[Word, Word], Field(max_length=50), AfterValidator(_names_recontour)]
-    parent_sha256: Sha256 | None = (
-        None  # of the adapted model's weights; None: trained from scratch
-    )
-    # The labels of the centres before, oldest first.
+    versions: Versions
+    parent_sha256: Sha256 | None = None
     parent_centres: Annotated[tuple[Label, ...], Field(max_length=100)] = ()
-    retrained_layers: Annotated[int, Strict(), Field(ge=1, le=10_000)] | None = None
-    fresh_organs: Organs = ()  # whose scores started anew in the adaptation
-    dropped_organs: Organs = ()  # of the adapted model, which this one does not contour
-    # What a reader must know, such as that the patients are synthetic.
+    retrained_layers: Layers | None = None
+    fresh_organs: Organs = ()
+    dropped_organs: Organs = ()
     notices: Annotated[tuple[Sentence, ...], Field(max_length=100)] = ()
-    # Fingerprints of all CTs learnt from, the parents' too; older files have none.
     trained_on: tuple[Fingerprint, ...] = ()
-    # Keys of all patients learnt from, as far as they are known.
     trained_on_patients: tuple[PatientKey, ...] = ()
+    patients: Count | None = None
 
     @property
     def lineage(self) -> str:
-        """The centres this model learnt from, oldest first."""
+        """Return the centres that the head learnt from, oldest first."""
         return " -> ".join((*self.parent_centres, self.centre))
 
 
 @dataclass(frozen=True, slots=True)
+class HeadDescription:
+    """What a model file says about one head.
+
+    share: by organ of the model, the head's part of the answer; organs with none are left out.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    organs: Annotated[Organs, Field(min_length=1)]
+    share: ShareByOrgan
+    recipe: RecipeRecord
+    provenance: Provenance
+    sha256: Sha256
+
+
+def _answer_together(heads: tuple[HeadDescription, ...]) -> tuple[HeadDescription, ...]:
+    organs = heads[0].organs
+    for head in heads:
+        if not set(head.share) <= set(organs) & set(head.organs):
+            raise ExpectedError("shares only of organs that both the head and the model have")
+    for organ in organs:
+        total = sum(head.share.get(organ, 0.0) for head in heads)
+        if abs(total - 1) > SHARE_ERROR:
+            raise ExpectedError("shares that add up to 1 for each organ")
+    return heads
+
+
+Heads = Annotated[
+    tuple[HeadDescription, ...],
+    Field(min_length=1, max_length=MOST_HEADS),
+    AfterValidator(_answer_together),
+]
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
-    """All that a model file says, but for the weights and the card, which is made from the rest."""
+    """All that a model file says, apart from the weights, and the card, which is made from it.
+
+    branch: the stage with which heads begin. weights_sha256: of the whole model. heads: the
+    model's own first, then those it asks.
+    head_only: the file has only the first head's weights; trunk and other heads are in the model
+    that it was adapted from.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
-    format: Annotated[int, Strict(), Field(ge=1)]
+    format: Annotated[int, Strict(), Field(ge=MODEL_FORMAT, le=MODEL_FORMAT)]
+    head_only: Annotated[bool, Strict()]
     architecture: Architecture
-    organs: Annotated[Organs, Field(min_length=1)]
     preprocessing: Preprocessing
-    recipe: Recipe
-    provenance: Provenance
+    branch: StageName
     weights_sha256: Sha256
+    trunk_sha256: Sha256
+    heads: Heads
 
 
 _DESCRIPTION = TypeAdapter(Description)
 
 
-# ---------------------------------------------------------------- from JSON
-
-
-def strict_json(text: str | bytes) -> Any:
-    """Read JSON that says nothing twice and holds no NaN.
-
-    Raises: NotJsonError.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_each_key_once, parse_constant=_no_constant)
-    except RecursionError:
-        raise NotJsonError("it is nested too deep") from None
-    except NotJsonError:
-        raise
-    except ValueError as error:
-        raise NotJsonError(f"it is not JSON: {error}") from error
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise NotJsonError("it says one thing twice")
-    return found
-
-
-def _no_constant(word: str) -> Any:
-    raise NotJsonError(f"{word} is no number")
-
-
 def decoded(about: Any) -> Description:
-    """A description from JSON.
+    """Return a description from JSON.
 
-    Raises: OlderFieldError, NewerFieldError, DescriptionError; each says where in the description.
+    Raises: UnreadableError: it lacks something, or says what cannot be.
     """
-    if isinstance(about, dict) and isinstance(about.get("architecture"), dict):
-        about = about | {"architecture": _without_what_is_gone(about["architecture"])}
     try:
         return _DESCRIPTION.validate_python(about)
     except ValidationError as error:
-        raise _in_words(error) from error
-    except OverflowError as error:  # a whole number with hundreds of digits where a fraction may be
-        raise DescriptionError(str(error)) from error
-
-
-def _without_what_is_gone(settings: Mapping[str, Any]) -> dict[str, Any]:
-    used = [name for name, unused in GONE.items() if name in settings and settings[name] != unused]
-    if used:
-        raise OlderFieldError(", ".join(sorted(used)))
-    return {name: value for name, value in settings.items() if name not in GONE}
-
-
-def _in_words(error: ValidationError) -> Exception:
-    """The first finding, or all fields that are missing."""
-    findings = error.errors(include_url=False)
-    if missing := [
-        _place(finding)
-        for finding in findings
-        if finding["type"] in ("missing", "missing_argument")
-    ]:
-        return DescriptionError(f"it lacks {', '.join(missing[:5])}")
-    if unknown := [
-        finding for finding in findings if finding["type"] == "unexpected_keyword_argument"
-    ]:
-        names = ", ".join(shown(finding["loc"][-1]) for finding in unknown[:5]).replace("'", "")
-        return NewerFieldError(f"its {unknown[0]['loc'][0]} has {names}")
-    first = findings[0]
-    expected = first["msg"].removeprefix("Value error, ")
-    expected = expected[0].lower() + expected[1:]
-    return DescriptionError(f"{_place(first) or 'it'} is {shown(first['input'])}: {expected}")
-
-
-def _place(finding: Mapping[str, Any]) -> str:
-    """Where in the description a finding is, such as `provenance.centre`."""
-    place = ".".join(str(part) for part in finding["loc"])
-    return place if place.isprintable() and len(place) <= 100 else shown(place)
+        raise UnreadableError(first_mistake(error, Description)) from error
+    except SettingsError as error:  # a view that no network can take
+        raise UnreadableError(error.finding) from error
+    except OverflowError as error:  # hundreds of digits where a fraction may be
+        raise UnreadableError(NumberOutOfRange(reason=str(error))) from error

@@ -1,106 +1,60 @@
-"""The model file: one safetensors file, weights and JSON, no pickle; nothing that identifies a
-patient.
+"""The model file: one safetensors file, weights and JSON, no pickle; nothing identifies a patient.
 
-Its metadata entry "recontour" is a JSON object: format, architecture, organs, preprocessing,
-recipe, provenance, card and the SHA-256 of the weights. The card follows the six sections of
-ESTRO's AID-RT model card (Barragan-Montero et al. 2026, doi:10.1016/j.phro.2026.100940).
+A model is a trunk and heads. A file holds all of them, or only the model's own head with the
+SHA-256 of the parts that it needs: such a head is used with the model that it was adapted from, as
+MODEL+HEAD.
+
+The metadata entry "recontour" is the JSON object that `description.Description` describes, with the
+model card. Tensors are called trunk.STAGE..., heads.0.STAGE... (the own head), heads.1.STAGE...
 """
 
-import hashlib
 import json
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recontour.errors import FaultError, ModelFileError, SettingsError
-from recontour.files import write_bytes
-from recontour.network.architecture import Architecture, Network
-from recontour.network.container import DTYPES, Container, damaged, open_container
-from recontour.network.cost import CostError, cost_of
-from recontour.network.description import (
-    FORMAT,
-    Description,
-    DescriptionError,
-    NewerFieldError,
-    NotJsonError,
-    OlderFieldError,
-    Provenance,
-    decoded,
-    strict_json,
+from recontour.files import UnreadableError, write_bytes
+from recontour.findings import Finding
+from recontour.network.card import card
+from recontour.network.container import Container, damaged, first_line, open_container
+from recontour.network.cost import cost_of
+from recontour.network.description import MODEL_FORMAT, Description, HeadDescription, decoded
+from recontour.network.findings import (
+    BadPart,
+    BadTensors,
+    Diverged,
+    ForeignModel,
+    HeadAlone,
+    ImpossibleNetwork,
+    NewerModel,
+    NoHead,
+    OddWeights,
+    OtherFormat,
+    OtherTensor,
+    OtherTrunk,
+    OtherWeights,
+    UnwritableModel,
 )
-from recontour.network.preprocessing import Preprocessing
+from recontour.network.head import Head
+from recontour.network.layers import stages_of
+from recontour.network.model import HeadRecord, Model, joint_sha256, part_sha256, weights_of
+from recontour.network.network import Network, places, split
+from recontour.network.strict_json import read_strict_json
+from recontour.network.trunk import Trunk
+from recontour.validation import Invalid
 from recontour.wording import shown
 
+OWN_HEAD = "heads.0."  # how names of its tensors begin
+SAFETENSORS_DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # all that a network has
+JOINT = "+"  # between a model's path and a head's
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """A network and everything needed to use it as it was trained."""
-
-    network: Network
-    architecture: Architecture
-    organs: tuple[str, ...]  # TG-263 names, in the order of the network's outputs
-    preprocessing: Preprocessing
-    recipe: Mapping[str, Any]
-    provenance: Provenance
-
-    def card(self) -> dict[str, dict[str, str]]:
-        """The model card, by section."""
-        p = self.provenance
-        per_organ = ", ".join(f"{organ} {count}" for organ, count in p.cases_per_organ.items())
-        origin = (
-            f"adapted from a model of {' -> '.join(p.parent_centres)}"
-            if p.parent_sha256
-            else "from scratch"
-        )
-        return {
-            "0 Card": {"written by": f"recontour {p.versions['recontour']}", "date": p.created},
-            "1 Model": {
-                "purpose": "contours organs at risk on axial planning CT of the head and neck; research use only",
-                "not for": "clinical use without review of every contour by a qualified person; other sites or "
-                "modalities; patients unlike those it was trained on. Not a medical device.",
-                "organs": ", ".join(self.organs),
-            },
-            "2 Technical": {
-                "architecture": "Chen et al. 2023 (ResNet-101-like, CAC, SPP), doi:10.3389/fphy.2023.1147900; "
-                f"preset {p.preset}",
-                "input": f"single slices, {self.preprocessing.pixel_mm} mm pixels, {self.preprocessing.crop_px} px "
-                f"about the body's centre, HU window {self.preprocessing.window_hu}",
-                "software": ", ".join(f"{name} {number}" for name, number in p.versions.items()),
-            },
-            "3 Training": {
-                "centre": p.centre,
-                "patients": f"{p.cases}; by organ: {per_organ}",
-                "ground truth": "the centre's own contours by its own protocol",
-                "method": f"{origin}; {self.recipe.get('iterations')} iterations, seed {p.seed}"
-                + (f"; last {p.retrained_layers} layers retrained" if p.retrained_layers else ""),
-                **({"notices": "; ".join(p.notices)} if p.notices else {}),
-            },
-            "4 Evaluation": {
-                "results": "not part of this file: run `recontour evaluate` on your own test patients"
-            },
-            "5 Other": {
-                "risks": "misses or shifts small organs; follows its centre's protocol, which may not be yours; "
-                "slices are contoured one by one, so organ ends may be ragged",
-                "privacy": "no names, identifiers, dates of birth or images of patients are in this file; "
-                "whoever has one of the training CTs can tell from its hash that it was used; the salted hash of a "
-                "patient's ID tells that only to whoever has the salt, which stays at the centre",
-            },
-        }
-
-
-def versions() -> dict[str, str]:
-    """What this model was made with."""
-    packages = {
-        name: version(name) for name in ("recontour", "torch", "numpy", "scipy", "lightning-fabric")
-    }
-    return {"python": platform.python_version(), **packages}
+# Writing
 
 
 def save_model(model: Model, path: Path) -> None:
@@ -109,172 +63,295 @@ def save_model(model: Model, path: Path) -> None:
     Raises: OutputError: the file exists already. FaultError: the disk is full, or the training left
         numbers that are no weights, with which the file could not be read again.
     """
-    if odd := _odd_weights(model.network):
-        raise FaultError(
-            f"training diverged: {odd}. No model was written; take another seed (--seed, or a study's)"
-        )
-    content = safetensors.torch.save(
-        _weights(model.network), metadata={"recontour": json.dumps(_about(model))}
-    )
-    write_bytes(path, content)
+    _save(model, path, head_only=False)
+
+
+def save_head(model: Model, path: Path) -> None:
+    """Write only what an adaptation learnt: the model's own head.
+
+    Raises: as `save_model`.
+    """
+    _save(model, path, head_only=True)
+
+
+def _save(model: Model, path: Path, *, head_only: bool) -> None:
+    odd = _odd_weights(model.network)
+    if odd:
+        raise FaultError(Diverged(why=odd))
+    weights = weights_of(model.network)
+    if head_only:
+        weights = _own_head(weights)
+    described = json.dumps(_about(model, head_only=head_only))
+    write_bytes(path, safetensors.torch.save(weights, metadata={"recontour": described}))
+
+
+def _own_head(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if name.startswith(OWN_HEAD)}
+
+
+def _about(model: Model, *, head_only: bool) -> dict[str, Any]:
+    """Return the JSON object of a model's file."""
+    network = model.network
+    trunk_sha256 = part_sha256(network.trunk)
+    heads = []
+    for place, record in enumerate(model.heads):
+        head = {"share": model.share_of(place), "sha256": part_sha256(network.heads[place])}
+        heads.append(head | asdict(record))
+    parts = [trunk_sha256, *(head["sha256"] for head in heads)]
+    return {
+        "format": MODEL_FORMAT,
+        "head_only": head_only,
+        "architecture": asdict(model.architecture),
+        "preprocessing": asdict(model.preprocessing),
+        "branch": network.branch,
+        "weights_sha256": joint_sha256(parts),
+        "trunk_sha256": trunk_sha256,
+        "heads": heads,
+        "card": card(model).sections(),
+    }
 
 
 def refuse_unwritable(model: Model) -> None:
-    """Raise SettingsError where the file of this model could not be read again:
+    """Raise SettingsError if the file of this model could not be read again.
 
-    before the training, not after it.
+    Called before the training, not after it.
     """
     try:
-        described = decoded(json.loads(json.dumps(_about(model))))
-        _shapes_alone(described)
-    except (DescriptionError, NewerFieldError, OlderFieldError, CostError, SettingsError) as error:
-        raise SettingsError(
-            f"the model's file could not be read again ({error}); choose other settings"
-        ) from error
+        described = decoded(json.loads(json.dumps(_about(model, head_only=False))))
+        excess = cost_of(_shapes_alone(described), described.preprocessing.crop_px).excess()
+    except UnreadableError as error:
+        raise SettingsError(UnwritableModel(why=error.finding)) from error
+    if excess:
+        raise SettingsError(UnwritableModel(why=excess))
+
+
+# Reading
 
 
 def load_model(path: Path) -> Model:
-    """Read a model file. It may come from anywhere: what it says is checked before anything is
-    built from it.
+    """Read a model file, or a head with its model: `Path("south.safetensors+north.head")`.
 
-    Raises: ModelFileError: it is missing, damaged, not recontour's, of a newer recontour, or beyond
-        the limits of docs/decisions/029-model-limits.md. FaultError: the machine cannot read it.
+    A file may come from anywhere: what it says is checked before anything is built from it.
+
+    Raises: ModelFileError: a file is missing, damaged, not recontour's, of another format, or
+        beyond the limits of docs/decisions/029-model-limits.md; a head is alone, or belongs to
+        another model. FaultError: the machine cannot read it.
     """
+    given = parts_of(path)
+    if len(given) == 1:
+        return _load_whole(path)
+    trunk, head = given
+    return _load_head(head, _load_whole(trunk))
+
+
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """Return the two paths in MODEL+HEAD, or the one path.
+
+    A plus sign may also be part of a file's name: the files that exist decide.
+
+    >>> parts_of(Path("south.safetensors"))
+    (PosixPath('south.safetensors'),)
+    """
+    if JOINT not in str(path) or path.exists():
+        return (path,)
+    pairs = list(_pairs(str(path)))
+    for trunk, head in pairs:
+        if trunk.exists() and head.exists():
+            return trunk, head
+    for trunk, head in pairs:
+        if trunk.exists() or head.exists():
+            return trunk, head  # reading names the one that is missing
+    return (path,)
+
+
+def _pairs(words: str) -> Iterator[tuple[Path, Path]]:
+    pieces = words.split(JOINT)
+    for at in range(1, len(pieces)):
+        first, last = JOINT.join(pieces[:at]), JOINT.join(pieces[at:])
+        if first and last:
+            yield Path(first), Path(last)
+
+
+def _load_whole(path: Path) -> Model:
     container = open_container(path)
     described = _described(container)
-    network = _network(container, described)
-    try:
-        network.load_state_dict(container.tensors(), assign=True)  # in place of the shapes alone
-    except RuntimeError as error:  # the file changed meanwhile
-        raise damaged(path, str(error)) from error
-    if sha256_of(network) != described.weights_sha256:
-        raise ModelFileError(
-            f"{path}: the weights are not those that were saved (SHA-256); ask for the file again"
-        )
-    if odd := _odd_weights(network):
-        raise ModelFileError(f"{path} is damaged: {odd}; ask for the file again")
-    network.eval()
-    return Model(
-        network=network,
-        architecture=described.architecture,
-        organs=described.organs,
-        preprocessing=described.preprocessing,
-        recipe=described.recipe,
-        provenance=described.provenance,
-    )
+    if described.head_only:
+        centres = described.heads[0].provenance.parent_centres
+        raise ModelFileError(HeadAlone(path=path, centres=centres))
+    network = _network_of(container, described)
+    _load_weights(container, network)
+    for part, sha256, module in _parts(described, network):
+        if part_sha256(module) != sha256:
+            raise damaged(path, OtherWeights(part=part))
+    return _model(container, described, network)
 
 
-def sha256_of(network: Network) -> str:
-    """A fingerprint of all weights and normalisation statistics, independent of the memory layout."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(_weights(network).items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
+def _load_head(path: Path, model: Model) -> Model:
+    """Read a head that needs parts of a model."""
+    container = open_container(path)
+    described = _described(container)
+    if not described.head_only:
+        raise ModelFileError(NoHead(path=path))
+    network = _network_of(container, described)
+    has = _parts_by_sha256(model.network, described.branch)
+    for part, sha256, module in _parts(described, network):
+        if module is network.own_head:
+            _load_weights(container, module, prefix=OWN_HEAD)
+            if part_sha256(module) != sha256:
+                raise damaged(path, OtherWeights(part="head"))
+        elif sha256 in has:
+            module.load_state_dict(has[sha256].state_dict(), assign=True)
+        else:
+            raise _other_trunk(path, described, model, part, sha256)
+    return _model(container, described, network)
 
 
-def _weights(network: Network) -> dict[str, Tensor]:
-    return {
-        name: tensor.detach().cpu().contiguous(memory_format=torch.contiguous_format)
-        for name, tensor in network.state_dict().items()
-    }
+def _parts_by_sha256(network: Network, branch: str) -> dict[str, nn.Module]:
+    """Return the trunks and heads that a network has, if its heads begin with a given stage."""
+    parts: dict[str, nn.Module] = {}
+    for head in network.heads:
+        assert isinstance(head, Head)
+        first, last = split(network.path_of(head), branch)
+        for part in (Trunk(first), Head(last)):
+            parts[part_sha256(part)] = part
+    return parts
 
 
-def _about(model: Model) -> dict[str, Any]:
-    """The JSON object of a model's file."""
-    return {
-        "format": FORMAT,
-        "architecture": asdict(model.architecture),
-        "organs": model.organs,
-        "preprocessing": asdict(model.preprocessing),
-        "recipe": dict(model.recipe),
-        "provenance": asdict(model.provenance),
-        "card": model.card(),
-        "weights_sha256": sha256_of(model.network),
-    }
-
-
-# ---------------------------------------------------------------- what a file says, before its
-# weights are read
+def _parts(
+    described: Description, network: Network
+) -> Iterator[tuple[Literal["trunk", "head"], str, nn.Module]]:
+    """Yield trunk and heads with the SHA-256 that the file states."""
+    yield "trunk", described.trunk_sha256, network.trunk
+    for head, module in zip(described.heads, network.heads, strict=True):
+        yield "head", head.sha256, module
 
 
 def _described(container: Container) -> Description:
-    """The description, once it is sure that the file is a model's and of a known format."""
+    """Return the description, once it is certain that the file is a model in our format."""
     path = container.path
     if "recontour" not in container.metadata:
-        raise ModelFileError(
-            f"{path} is a safetensors file, but not a model of recontour's; check the path"
-        )
+        raise ModelFileError(ForeignModel(path=path))
     try:
-        about = strict_json(container.metadata["recontour"])
-    except NotJsonError as error:
-        raise damaged(path, f"its description: {error}") from error
-    said = about.get("format") if isinstance(about, dict) else None
-    if isinstance(said, int) and said > FORMAT:
-        raise ModelFileError(
-            f"{path} has model format {shown(said)}, this recontour reads up to {FORMAT}; update recontour"
-        )
-    try:
-        return decoded(about)
-    except OlderFieldError as error:
-        raise ModelFileError(
-            f"{path} is of an older recontour ({error}); train or adapt it again"
-        ) from error
-    except NewerFieldError as error:
-        raise ModelFileError(
-            f"{path} is of a newer recontour ({error}); update recontour"
-        ) from error
-    except (DescriptionError, SettingsError) as error:
-        raise _damaged_description(path, error) from error
+        about = read_strict_json(container.metadata["recontour"])
+        seen = about.get("format")
+        if isinstance(seen, int) and seen != MODEL_FORMAT:
+            raise ModelFileError(OtherFormat(path=path, seen=seen, read=MODEL_FORMAT))
+        described = decoded(about)
+    except UnreadableError as error:
+        raise _bad_description(path, error) from error
+    parts = [described.trunk_sha256, *(head.sha256 for head in described.heads)]
+    if joint_sha256(parts) != described.weights_sha256:
+        raise damaged(path, OtherWeights(part="model"))
+    return described
 
 
-def _network(container: Container, described: Description) -> Network:
-    """The network that is described, without weights;
+def _network_of(container: Container, described: Description) -> Network:
+    """Return the network that is described, without weights.
 
-    refused unless the file's tensors are its own.
+    Raises: ModelFileError: it is beyond the limits, or the file's tensors are not its own.
     """
     try:
         network = _shapes_alone(described)
-    except DescriptionError as error:
-        raise _damaged_description(container.path, error) from error
-    except CostError as error:
-        raise ModelFileError(
-            f"{container.path} is refused: {error}; both presets are far below that, so ask who made it what it is"
-        ) from error
-    expected = {name: _claim_of(tensor) for name, tensor in network.state_dict().items()}
-    claimed = {name: (claim.dtype, claim.shape) for name, claim in container.claims.items()}
-    for name in sorted({*expected, *claimed}):
-        if expected.get(name) != claimed.get(name):
-            seen, wanted = _in_words(claimed.get(name)), _in_words(expected.get(name))
-            raise ModelFileError(
-                f"{container.path} is damaged: its tensors are not those of the network that it describes "
-                f"({shown(name)}: {seen} seen, {wanted} expected); ask for the file again"
-            )
+    except UnreadableError as error:
+        raise _bad_description(container.path, error) from error
+    excess = cost_of(network, described.preprocessing.crop_px).excess()
+    if excess:
+        raise ModelFileError(replace(excess, path=container.path))
+    weights = network.state_dict()
+    if described.head_only:
+        weights = _own_head(weights)
+    _refuse_other_tensors(container, weights)
     return network
 
 
 def _shapes_alone(described: Description) -> Network:
-    """The network on torch's meta device, where nothing takes memory.
+    """Return the network on torch's meta device, where nothing takes memory.
 
-    Raises: DescriptionError: it cannot be made. CostError: it is beyond the limits.
+    Raises: UnreadableError: PyTorch cannot make it.
     """
+    own, *asked = described.heads
     try:
         with torch.device("meta"):
-            network = Network(described.architecture, len(described.organs))
+            network = Network(described.architecture, len(own.organs))
+            network.branch_at(described.branch)
+            for head in asked:
+                stages = stages_of(described.architecture, len(head.organs))
+                _, last = split(stages, described.branch)
+                shares = [head.share.get(organ, 0.0) for organ in own.organs]
+                network.ask(Head(last), places(own.organs, head.organs), shares)
     except ValueError as error:  # channels that group normalisation cannot part
-        raise DescriptionError(f"its network cannot be made: {error}") from error
-    cost_of(network, described.preprocessing.crop_px).refuse_excess()
+        raise UnreadableError(ImpossibleNetwork(reason=str(error))) from error
     return network
 
 
-def _damaged_description(path: Path, error: Exception) -> ModelFileError:
-    return ModelFileError(f"{path}: its description is damaged ({error}); ask for the file again")
+def _refuse_other_tensors(container: Container, weights: Mapping[str, Tensor]) -> None:
+    expected = {name: _claim_of(tensor) for name, tensor in weights.items()}
+    claimed = {name: (claim.dtype, claim.shape) for name, claim in container.claims.items()}
+    for name in sorted({*expected, *claimed}):
+        seen, wanted = claimed.get(name), expected.get(name)
+        if seen != wanted:
+            raise damaged(
+                container.path,
+                OtherTensor(name=shown(name), seen=_in_words(seen), expected=_in_words(wanted)),
+            )
+
+
+def _load_weights(container: Container, part: nn.Module, prefix: str = "") -> None:
+    """Put a file's weights in place of shapes alone, and refuse odd ones.
+
+    prefix: what the file's names of these tensors begin with.
+    """
+    weights = {name[len(prefix) :]: tensor for name, tensor in container.tensors().items()}
+    try:
+        part.load_state_dict(weights, assign=True)
+    except RuntimeError as error:  # the file changed meanwhile
+        raise damaged(container.path, BadTensors(reason=first_line(error))) from error
+
+
+def _model(container: Container, described: Description, network: Network) -> Model:
+    odd = _odd_weights(network)
+    if odd:
+        raise damaged(container.path, odd)
+    own, *asked = map(_record, described.heads)
+    return Model(
+        network=network.eval(),
+        architecture=described.architecture,
+        organs=own.organs,
+        preprocessing=described.preprocessing,
+        recipe=own.recipe,
+        provenance=own.provenance,
+        asked=tuple(asked),
+    )
+
+
+def _record(head: HeadDescription) -> HeadRecord:
+    return HeadRecord(head.organs, head.recipe, head.provenance)
+
+
+def _bad_description(path: Path, error: UnreadableError) -> ModelFileError:
+    why = error.finding
+    if isinstance(why, Invalid) and why.problem == "unknown":
+        return ModelFileError(NewerModel(path=path, why=why))
+    return damaged(path, BadPart(part="description", why=why))
+
+
+def _other_trunk(
+    path: Path, described: Description, model: Model, part: Literal["trunk", "head"], sha256: str
+) -> ModelFileError:
+    return ModelFileError(
+        OtherTrunk(
+            path=path,
+            centres=described.heads[0].provenance.parent_centres,
+            part=part,
+            sha256=sha256,
+            model=model.provenance.lineage,
+        )
+    )
 
 
 def _claim_of(tensor: Tensor) -> tuple[str, tuple[int, ...]]:
-    """A tensor's kind and shape, as safetensors says them."""
-    kind = next(word for word, dtype in DTYPES.items() if dtype == str(tensor.dtype))
-    return kind, tuple(tensor.shape)
+    """Return a tensor's kind and shape as safetensors writes them."""
+    return SAFETENSORS_DTYPES[tensor.dtype], tuple(tensor.shape)
 
 
 def _in_words(claim: tuple[str, tuple[int, ...]] | None) -> str:
@@ -284,16 +361,11 @@ def _in_words(claim: tuple[str, tuple[int, ...]] | None) -> str:
     return f"{shown(dtype)} of shape {shown(shape)}"
 
 
-def _odd_weights(network: Network) -> str:
-    """What no training leaves, and from which nothing but nonsense can be computed;
-
-    empty if there is nothing.
-    """
+def _odd_weights(network: Network) -> Finding | None:
+    """Return the first number from which only nonsense can be computed, if there is one."""
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
-            return f"{name} holds numbers that are not finite"
+            return OddWeights(tensor=name, problem="not finite")
         if name.endswith("running_var") and (tensor < 0).any():
-            return f"{name} holds variances below 0"
-        if name == "parent_share_K" and ((tensor < 0) | (tensor > 1)).any():
-            return f"{name} holds shares outside 0 to 1"
-    return ""
+            return OddWeights(tensor=name, problem="negative variance")
+    return None

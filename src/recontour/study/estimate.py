@@ -5,6 +5,7 @@ from a few timed steps, before anything is run.
 
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def estimate(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Estimate]
     freeze_all_but_last(network, workspace.study.models.retrain_last)
     frozen = time_step(network, batch, preset.adapt)
     cached = learns_from_features(network, preset.adapt)
-    network.add_parent(network.first_that_learns)
+    network.branch_at(network.first_that_learns)
+    network.ask(deepcopy(network.own_head), range(len(present)), [0.5] * len(present))
     beside_parent = _seconds_a_slice(network, batch)
 
     learnt = sum(case.grid.shape[0] for case in workspace.cases("target", "train"))

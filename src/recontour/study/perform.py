@@ -247,9 +247,8 @@ def time_shares(
 
 
 def _count(model: Model) -> int:
-    """Its own parameters: not those of a parent that stays beside it."""
-    named = model.network.named_parameters()
-    return sum(parameter.numel() for name, parameter in named if not name.startswith("parent."))
+    """Count the parameters of the trunk and its own head, not those of heads that it asks."""
+    return sum(parameter.numel() for parameter in model.network.own_parameters())
 
 
 def _keep(model: Model, out: Path) -> None:

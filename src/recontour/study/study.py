@@ -18,7 +18,7 @@ from recontour.evaluation.figures import Overlay, slice_to_show
 from recontour.evaluation.page import as_notice
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.findings import Finding
-from recontour.network.model_file import versions
+from recontour.network.model import versions
 from recontour.progress import Progress
 from recontour.study.cells import Cell, Plan
 from recontour.study.estimate import Estimate, estimate

@@ -1,1 +1,1 @@
-"""From one centre's model to another's: what is kept, what retrains."""
+"""From one centre's model to another's: what is kept, and what retrains."""

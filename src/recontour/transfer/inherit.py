@@ -1,72 +1,59 @@
-"""What an adapted network takes over from its parent:
+"""What an adapted network takes over from its parent: every layer, and the scores of their organs.
 
-every layer, and the scores of the organs that both have.
+Afterwards the parent's head may stay beside the network's own, on the trunk that both share.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from copy import deepcopy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recontour.network import Model, Network
+from recontour.network.head import Head
+from recontour.network.network import places, split
 
-SCORES = ("spp.scores.weight", "spp.scores.bias")  # only these know organs: two score rows each
+# Only these know organs: two rows of scores each.
+SCORES = ("spp.scores.weight", "spp.scores.bias")
 
 
 def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, ...]]:
-    """A network for `organs` with the parent's weights.
+    """Return a network for `organs` with the weights of the parent's own trunk and head.
 
-    Score rows of an organ that the parent has are copied, those of a new organ start fresh.
-    Returns: the network, and the organs that start fresh.
+    Score rows of organs that the parent has are copied; those of new organs are random.
+    Returns: the network, and the new organs.
     """
-    network = Network(replace(parent.architecture, parent_from=None), len(organs))
-    network.load_state_dict(_weights(parent, organs, network.state_dict()))
+    network = Network(parent.architecture, len(organs))
+    own = nn.ModuleDict(network.path)
+    weights = nn.ModuleDict(parent.network.path).state_dict()
+    at = places(organs, parent.organs)
+    for name in SCORES:
+        weights[name] = _rows_by_organ(weights[name], own.state_dict()[name], at)
+    own.load_state_dict(weights)
     return network, tuple(organ for organ in organs if organ not in parent.organs)
 
 
-def keep_parent(network: Network, parent: Model, shares: Mapping[str, float]) -> str:
-    """Keep the parent's stages, which never learn, beside those of a network from the first one
-    that learns on.
+def _rows_by_organ(old: Tensor, new: Tensor, at: Sequence[int | None]) -> Tensor:
+    """Return score rows, (2K, ...), in a new order.
 
-    shares: for each of the network's organs, in its order, what part of the scores the parent may
-        have, 0 ... 1; of an organ that it does not know it has none.
-    Returns: the first of these stages.
+    at: where each organ has its rows in `old`; None if they are those in `new`.
     """
-    first = network.first_that_learns
-    network.add_parent(first)
-    weights = _weights(parent, tuple(shares), network.state_dict())
-    network.parent.load_state_dict({name: weights[name] for name in network.parent.state_dict()})
-    network.parent.requires_grad_(False)
-    known = [share if organ in parent.organs else 0.0 for organ, share in shares.items()]
-    network.parent_share_K.copy_(torch.tensor(known))
-    return first
+    rows = []
+    for place, old_place in enumerate(at):
+        if old_place is None:
+            rows.append(new[2 * place : 2 * place + 2])
+        else:
+            rows.append(old[2 * old_place : 2 * old_place + 2])
+    return torch.cat(rows)
 
 
-def _weights(
-    parent: Model, organs: Sequence[str], fresh: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The parent's own weights with score rows for `organs`;
+def ask_parent(network: Network, parent: Model, shares: Mapping[str, float]) -> None:
+    """Ask the parent's own head beside the network's, from the first stage that learns on.
 
-    of organs it does not know those of `fresh`.
+    shares: for each of the network's organs, in its order, the parent's part of the scores, 0 to 1;
+        it has none for an organ that it does not know.
     """
-    weights = {
-        name: tensor
-        for name, tensor in parent.network.state_dict().items()
-        if not name.startswith("parent")
-    }
-    rows = {
-        name: _rows_by_organ(weights[name], parent.organs, fresh[name], organs) for name in SCORES
-    }
-    return weights | rows
-
-
-def _rows_by_organ(
-    old: Tensor, old_organs: Sequence[str], new: Tensor, organs: Sequence[str]
-) -> Tensor:
-    """Score rows, (2K, ...), in the new order."""
-    pairs = [
-        (old, old_organs.index(organ)) if organ in old_organs else (new, position)
-        for position, organ in enumerate(organs)
-    ]
-    return torch.cat([rows[2 * k : 2 * k + 2] for rows, k in pairs])
+    network.branch_at(network.first_that_learns)
+    _, last = split(parent.network.path, network.branch)
+    head = Head(deepcopy(last))
+    network.ask(head, places(tuple(shares), parent.organs), list(shares.values()))

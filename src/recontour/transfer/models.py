@@ -1,7 +1,4 @@
-"""A model's way from its first weights to its file:
-
-begun fresh or taken over from another centre's, then fitted.
-"""
+"""A model's way from its first weights to its file: begun or taken over, then fitted."""
 
 import datetime
 import hashlib
@@ -12,17 +9,19 @@ from typing import Any
 
 import torch
 
-from recontour.cohort import Case, Cohort
+from recontour.cohort import Case, Cohort, by_patient
 from recontour.errors import SettingsError
-from recontour.network import Model, Network, Provenance, save_model
-from recontour.network.model_file import refuse_unwritable, sha256_of, versions
+from recontour.network import HeadRecord, Model, Network, Provenance, save_head, save_model
+from recontour.network.model import sha256_of, versions
+from recontour.network.model_file import refuse_unwritable
 from recontour.training.batches import Batches
 from recontour.training.loop import Step
 from recontour.training.presets import Preset
 from recontour.training.recipe import Recipe
 from recontour.training.run import Hardware, RunFolder, is_first_process, run
 from recontour.transfer.depth import freeze_all_but_last
-from recontour.transfer.inherit import inherit, keep_parent
+from recontour.transfer.findings import LARGEST_SEED, ImpossibleSeed
+from recontour.transfer.inherit import ask_parent, inherit
 
 CALIBRATION_BATCHES = 20
 
@@ -35,9 +34,9 @@ def begin(
     settings: Preset,
     seed: int,
 ) -> Model:
-    """A model with weights that the seed draws, to be fitted to a cohort's cases:
+    """Return a model with random weights, to be fitted: the paper's Model_S or Model_T.
 
-    the paper's Model_S or Model_T.
+    Raises: SettingsError: a seed that PyTorch does not take.
     """
     _seed(seed)
     return Model(
@@ -59,49 +58,44 @@ def take_over(
     retrain_last: int,
     seed: int,
 ) -> Model:
-    """A model with its parent's weights, all but the last layers frozen: the paper's Model_ST
-    before it is fitted.
+    """Return a model with its parent's weights, to be fitted: the paper's Model_ST.
 
-    An organ that the parent does not have starts fresh; one that is not among `organs` is dropped.
-    The parent may keep a say (`Recipe.parent_patients`).
+    All but the last layers are frozen. An organ that the parent does not have starts from random
+    weights; one that is not among `organs` is dropped. The parent may be asked, too
+    (`Recipe.parent_patients`).
+
+    Raises: SettingsError: an impossible depth, or a seed that PyTorch does not take.
     """
     _seed(seed)
     network, fresh = inherit(parent, organs)
     freeze_all_but_last(network, retrain_last)
+    network.branch_at(network.first_that_learns)
     own = _provenance(cohort, cases, organs, parent.provenance.preset, seed)
-    m, kept = recipe.parent_patients, None
-    if m > 0 and not set(parent.organs).isdisjoint(organs):
-        kept = keep_parent(
-            network, parent, {organ: m / (m + n) for organ, n in own.cases_per_organ.items()}
-        )
+    asked: tuple[HeadRecord, ...] = ()
+    worth = recipe.parent_patients
+    if worth > 0 and not set(parent.organs).isdisjoint(organs):
+        shares = {organ: worth / (worth + n) for organ, n in own.cases_per_organ.items()}
+        ask_parent(network, parent, shares)
+        asked = parent.heads[:1]
+    dropped = tuple(organ for organ in parent.organs if organ not in organs)
     provenance = replace(
-        own,
-        parent_sha256=sha256_of(parent.network),
-        parent_centres=(*parent.provenance.parent_centres, parent.provenance.centre),
-        retrained_layers=retrain_last,
-        fresh_organs=fresh,
-        dropped_organs=tuple(organ for organ in parent.organs if organ not in organs),
-        notices=tuple(dict.fromkeys((*parent.provenance.notices, *cohort.notices))),
-        trained_on=tuple(sorted({*parent.provenance.trained_on, *own.trained_on})),
-        trained_on_patients=tuple(
-            sorted({*parent.provenance.trained_on_patients, *own.trained_on_patients})
-        ),
-    )
+        _descended(own, parent), retrained_layers=retrain_last, fresh_organs=fresh,
+        dropped_organs=dropped,
+    )  # fmt: skip
     return replace(
         parent,
         network=network,
-        architecture=replace(parent.architecture, parent_from=kept),
         organs=tuple(organs),
         recipe=asdict(recipe),
         provenance=provenance,
+        asked=asked,
     )
 
 
 def calibrate(model: Model, cases: Sequence[Case], recipe: Recipe) -> None:
-    """Give batch normalisation the statistics of a few batches, and leave all weights as they were
-    drawn.
+    """Give batch normalisation the statistics of a few batches, and leave all weights unchanged.
 
-    What was never trained, but is to stay frozen, is so neither flat nor exploding.
+    Otherwise layers that were never trained, but stay frozen, would give flat or exploding scores.
     """
     batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
     network = model.network.train()
@@ -118,60 +112,82 @@ def fit(
     *,
     resume: bool,
     deterministic: bool = False,
+    head_only: bool = False,
 ) -> Generator[Step]:
-    """Train the layers that are not frozen, yielding after each iteration; write the model file
-    after the last.
+    """Train the layers that are not frozen, yielding after each iteration; then write the file.
 
-    Between two iterations the caller may contour with the model, but not change it.
-    Raises: SettingsError: the model could not be read from its file again, as with a notice of many
-        pages.
+    head_only: write the model's own head alone. Between two iterations the caller may contour with
+        the model, but not change it.
+    Raises: SettingsError: the model could not be read from its file again, for example because of a
+        notice of many pages.
     """
     refuse_unwritable(model)
     batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
     folder = RunFolder(out.with_name(out.name + ".run"))
     hardware = Hardware(deterministic=deterministic)
-    yield from run(
-        model.network, batches, folder, _identity(model, cases), resume=resume, hardware=hardware
-    )
+    identity = _identity(model, cases)
+    yield from run(model.network, batches, folder, identity, resume=resume, hardware=hardware)
     if is_first_process():
-        save_model(model, out)
+        save = save_head if head_only else save_model
+        save(model, out)
         folder.close()
 
 
 def _seed(seed: int) -> None:
     """Make the weights that are drawn next a function of the seed."""
-    if not 0 <= seed < 2**63:
-        raise SettingsError(f"--seed {seed}: 0 to {2**63 - 1} is expected")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise SettingsError(ImpossibleSeed(seed=seed))
     torch.manual_seed(seed)
 
 
 def _provenance(
     cohort: Cohort, cases: Sequence[Case], organs: Sequence[str], preset: str, seed: int
 ) -> Provenance:
+    cases_per_organ = {}
+    for organ in organs:
+        cases_per_organ[organ] = sum(organ in case.organs for case in cases)
+    patients = {case.patient for case in cases if case.patient}
     return Provenance(
         preset=preset,
         centre=cohort.centre,
         cases=len(cases),
-        cases_per_organ={organ: sum(organ in case.organs for case in cases) for organ in organs},
+        cases_per_organ=cases_per_organ,
         seed=seed,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         versions=versions(),
         notices=cohort.notices,
         trained_on=tuple(sorted({case.fingerprint for case in cases})),
-        trained_on_patients=tuple(sorted({case.patient for case in cases if case.patient})),
+        trained_on_patients=tuple(sorted(patients)),
+        patients=len(by_patient(cases)),
+    )
+
+
+def _descended(own: Provenance, parent: Model) -> Provenance:
+    """Return the provenance of a model that goes on from a parent."""
+    before = parent.provenance
+    cts = {*before.trained_on, *own.trained_on}
+    patients = {*before.trained_on_patients, *own.trained_on_patients}
+    return replace(
+        own,
+        parent_sha256=sha256_of(parent.network),
+        parent_centres=(*before.parent_centres, before.centre),
+        notices=tuple(dict.fromkeys((*before.notices, *own.notices))),
+        trained_on=tuple(sorted(cts)),
+        trained_on_patients=tuple(sorted(patients)),
     )
 
 
 def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
-    """What a run must have in common with the checkpoint it goes on from."""
-    cohort = hashlib.sha256("".join(case.version for case in cases).encode()).hexdigest()
+    """Return what a run must have in common with the checkpoint it continues from."""
+    settings = {name.replace("_", " "): repr(value) for name, value in model.recipe.items()}
+    cohort = hashlib.sha256("".join(case.version for case in cases).encode())
     return {
         "architecture": repr(model.architecture),
         "organs": list(model.organs),
         "preprocessing": repr(model.preprocessing),
-        **{name.replace("_", " "): repr(value) for name, value in model.recipe.items()},
+        **settings,
         "seed": model.provenance.seed,
         "parent model": model.provenance.parent_sha256,
         "retrained layers": model.provenance.retrained_layers,
-        "cases": cohort,
+        "cases": cohort.hexdigest(),
     }

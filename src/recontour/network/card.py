@@ -1,0 +1,235 @@
+"""The model card: what a person should know about a model, as facts and as words.
+
+The words follow the six sections of ESTRO's AID-RT model card (Barragan-Montero et al. 2026,
+doi:10.1016/j.phro.2026.100940).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from recontour.network.architecture import Architecture
+from recontour.network.cost import BYTES, Cost, cost_of
+from recontour.network.layers import Bottleneck
+from recontour.network.model import HeadRecord, Model, sha256_of
+from recontour.network.preprocessing import Preprocessing
+from recontour.wording import plural, size_in_words
+
+LAYERS_OF_A_BOTTLENECK = 3
+PURPOSE = "contours organs at risk on axial planning CT of the head and neck; research use only"
+NOT_FOR = (
+    "clinical use without review of every contour by a qualified person; other sites or "
+    "modalities; patients unlike those it was trained on. Not a medical device."
+)
+NETWORK = "Chen et al. 2023 (ResNet-101-like, CAC, SPP), doi:10.3389/fphy.2023.1147900"
+GROUND_TRUTH = "the centre's own contours by its own protocol"
+RESULTS = "not part of this file: run `recontour evaluate` on your own test patients"
+RISKS = (
+    "misses or shifts small organs; follows its centre's protocol, which may differ from yours; "
+    "contours slices one by one, so organ ends may be ragged"
+)
+PRIVACY = (
+    "this file holds no names, identifiers, dates of birth or images of patients; whoever has one "
+    "of the training CTs can tell from its hash that it was used; the salted hash of a patient's "
+    "ID tells that only to whoever has the salt, which stays at the centre"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCard:
+    """One stage of the network: the layers as the paper counts them, and its parameters.
+
+    shared: whether it is part of the trunk; if not, each head has its own.
+    """
+
+    name: str
+    layers: int
+    parameters: int
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadCard:
+    """One head: whose it is, what it contours and what it learnt from.
+
+    share: by organ, its part of the model's answer. cts: those that it was trained on at its
+    centre; patients: in how many people, None if unknown.
+    """
+
+    name: str
+    centres: tuple[str, ...]
+    organs: tuple[str, ...]
+    share: Mapping[str, float]
+    cts: int
+    patients: int | None
+    cts_by_organ: Mapping[str, int]
+    iterations: int | None
+    seed: int
+    created: str
+    parent_sha256: str | None
+    retrained_layers: int | None
+    parameters: int
+
+    def learnt_from(self) -> str:
+        """Say how many CTs and patients it was trained on, in all and by organ."""
+        by_organ = [f"{organ} {count}" for organ, count in self.cts_by_organ.items()]
+        people = "" if self.patients is None else f" of {plural(self.patients, 'patient')}"
+        return f"{plural(self.cts, 'CT')}{people}; CTs by organ: {', '.join(by_organ)}"
+
+    def method(self) -> str:
+        """Say how it was trained."""
+        *before, _ = self.centres
+        parts = [f"adapted from a model of {' -> '.join(before)}" if before else "from scratch"]
+        if self.iterations is not None:
+            parts.append(plural(self.iterations, "iteration"))
+        parts.append(f"seed {self.seed}")
+        if self.retrained_layers:
+            parts.append(f"last {plural(self.retrained_layers, 'layer')} retrained")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """A model as facts.
+
+    heads: its own first. stages: from the CT to its own scores. parameters: of all heads. sha256:
+    of all weights, as an adapted model names its parent.
+    """
+
+    heads: tuple[HeadCard, ...]
+    stages: tuple[StageCard, ...]
+    preset: str
+    architecture: Architecture
+    preprocessing: Preprocessing
+    recipe: Mapping[str, Any]
+    notices: tuple[str, ...]
+    versions: Mapping[str, str]
+    cost: Cost
+    sha256: str
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """Return the organs that the model contours."""
+        return self.heads[0].organs
+
+    def sections(self) -> dict[str, dict[str, str]]:
+        """Return the card in words, by section and subject."""
+        own = self.heads[0]
+        training = {
+            "centre": own.name,
+            "patients": own.learnt_from(),
+            "ground truth": GROUND_TRUTH,
+            "method": own.method(),
+        }
+        if self.notices:
+            training["notices"] = "; ".join(self.notices)
+        written_by = f"recontour {self.versions['recontour']}"
+        return {
+            "0 Card": {"written by": written_by, "date": own.created},
+            "1 Model": {
+                "purpose": PURPOSE,
+                "not for": NOT_FOR,
+                "organs": ", ".join(self.organs),
+                "heads": "; ".join(map(_head_in_words, self.heads)),
+                "fingerprint": f"SHA-256 {self.sha256}",
+            },
+            "2 Technical": {
+                "architecture": f"{NETWORK}; preset {self.preset}",
+                "input": self._input(),
+                "layers": self._layers(),
+                "size": self._size(),
+                "software": _listed(self.versions),
+            },
+            "3 Training": training,
+            "4 Evaluation": {"results": RESULTS},
+            "5 Other": {"risks": RISKS, "privacy": PRIVACY},
+        }
+
+    def _input(self) -> str:
+        view = self.preprocessing
+        low, high = view.window_hu
+        return (
+            f"single slices, {view.pixel_mm} mm pixels, {view.crop_px} px about the body's centre, "
+            f"HU window {low:g} to {high:g}"
+        )
+
+    def _layers(self) -> str:
+        counts = [f"{stage.name} {stage.layers}" for stage in self.stages]
+        shared = [stage.name for stage in self.stages if stage.shared]
+        trunk = ", ".join(shared) or "none"
+        total = sum(stage.layers for stage in self.stages)
+        return f"{total} ({', '.join(counts)}); trunk: {trunk}"
+
+    def _size(self) -> str:
+        return (
+            f"{self.cost.parameters / 1e6:.2f} million parameters, "
+            f"{size_in_words(BYTES * self.cost.parameters)} of weights; "
+            f"{self.cost.multiply_adds / 1e9:.1f} billion multiply-adds per slice"
+        )
+
+
+def card(model: Model) -> ModelCard:
+    """Return a model's card."""
+    network = model.network
+    stages = [
+        _stage_card(name, stage, shared=name in network.trunk)
+        for name, stage in network.path.items()
+    ]
+    heads = []
+    for place, record in enumerate(model.heads):
+        share = model.share_of(place)
+        heads.append(_head_card(record, share, _parameters(network.heads[place])))
+    return ModelCard(
+        heads=tuple(heads),
+        stages=tuple(stages),
+        preset=model.provenance.preset,
+        architecture=model.architecture,
+        preprocessing=model.preprocessing,
+        recipe=model.recipe,
+        notices=model.provenance.notices,
+        versions=model.provenance.versions,
+        cost=cost_of(network, model.preprocessing.crop_px),
+        sha256=sha256_of(network),
+    )
+
+
+def _stage_card(name: str, stage: nn.Module, *, shared: bool) -> StageCard:
+    bottlenecks = [module for module in stage.modules() if isinstance(module, Bottleneck)]
+    layers = LAYERS_OF_A_BOTTLENECK * len(bottlenecks) or 1
+    return StageCard(name=name, layers=layers, parameters=_parameters(stage), shared=shared)
+
+
+def _head_card(record: HeadRecord, share: Mapping[str, float], parameters: int) -> HeadCard:
+    provenance = record.provenance
+    iterations = record.recipe.get("iterations")
+    return HeadCard(
+        name=record.name,
+        centres=(*provenance.parent_centres, provenance.centre),
+        organs=record.organs,
+        share=share,
+        cts=provenance.cases,
+        patients=provenance.patients,
+        cts_by_organ=provenance.cases_per_organ,
+        iterations=iterations if isinstance(iterations, int) else None,
+        seed=provenance.seed,
+        created=provenance.created,
+        parent_sha256=provenance.parent_sha256,
+        retrained_layers=provenance.retrained_layers,
+        parameters=parameters,
+    )
+
+
+def _parameters(part: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in part.parameters())
+
+
+def _head_in_words(head: HeadCard) -> str:
+    shares = sorted({round(100 * share) for share in head.share.values()}) or [0]
+    span = f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
+    return f"{' -> '.join(head.centres)} ({span} of the scores)"
+
+
+def _listed(words: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {word}" for name, word in words.items())

@@ -1,0 +1,337 @@
+"""What can be wrong with a model file, and with settings of the network."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recontour.findings import Finding, FitToStore, ScreenOnly
+
+ASK_AGAIN = "ask for the file again"
+
+
+# The file as such
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotModelFile(Finding):
+    """Something else lies where a model file is expected."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say what it is."""
+        return f"not a model file: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        """Point to the order of the arguments."""
+        return "check the path, and the order of the arguments (--help)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableModel(Finding):
+    """The operating system refuses to read a model file."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Repeat the system's reason."""
+        return f"cannot be read ({self.why.sentence()})"
+
+    def remedy(self) -> str:
+        """Say what to check."""
+        return "check the path and its permissions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignModel(Finding):
+    """A safetensors file that another program wrote."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "a safetensors file, but not a model of recontour"
+
+    def remedy(self) -> str:
+        """Say what to check."""
+        return "check the path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherFormat(Finding):
+    """A model file in another format than the one that this recontour reads."""
+
+    seen: int
+    read: int
+
+    def sentence(self) -> str:
+        """Name both formats."""
+        return f"model format {self.seen}; this recontour reads format {self.read}"
+
+    def remedy(self) -> str:
+        """Say which of the two must change."""
+        if self.seen > self.read:
+            return "update recontour"
+        return "train or adapt the model again with this recontour"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewerModel(Finding):
+    """A model file with a setting that this recontour does not have."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Name the setting."""
+        return f"written by a newer recontour: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "update recontour"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedModel(Finding):
+    """A model file that cannot be what was saved."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say what does not fit."""
+        return f"damaged, or not a model file: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return ASK_AGAIN
+
+
+# Why a file is damaged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongSize(Finding):
+    """A file, its header, or the header's list of tensors is too small or too large."""
+
+    part: Literal["file", "header", "list of tensors"]
+    seen: int
+    least: int
+    most: int
+
+    def sentence(self) -> str:
+        """Say what was seen and expected."""
+        unit = "tensors" if self.part == "list of tensors" else "bytes"
+        return (
+            f"its {self.part} has {self.seen:,} {unit}, and {self.least:,} to {self.most:,} are "
+            "expected"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotJson(Finding):
+    """A text that is not JSON, or that repeats a key."""
+
+    problem: Literal["no object", "too deep", "key twice", "no number", "syntax"]
+    reason: ScreenOnly[str] = ""
+
+    def sentence(self) -> str:
+        """Say what is wrong."""
+        words = {
+            "no object": "it is not a JSON object",
+            "too deep": "it is nested too deep",
+            "key twice": "one key occurs twice",
+            "no number": "a number is not finite",
+            "syntax": "it is not JSON",
+        }[self.problem]
+        return f"{words} ({self.reason})" if self.reason else words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadPart(Finding):
+    """A part of the file does not hold what it should."""
+
+    part: Literal["header", "description"]
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say which part, and why."""
+        return f"{self.part}: {self.why.sentence()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadTensors(Finding):
+    """The tensors cannot be read, for example because they overlap."""
+
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Repeat what the library reports."""
+        return f"its tensors cannot be read ({self.reason})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherTensor(Finding):
+    """A tensor that the described network does not have, or has in another shape."""
+
+    name: ScreenOnly[str]
+    seen: ScreenOnly[str]
+    expected: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Say what was seen and expected."""
+        return (
+            "its tensors are not those of the network that it describes "
+            f"({self.name}: {self.seen} seen, {self.expected} expected)"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherWeights(Finding):
+    """The weights are not those that were saved."""
+
+    part: Literal["model", "trunk", "head"]
+
+    def sentence(self) -> str:
+        """Say which."""
+        return f"the weights of the {self.part} do not have the SHA-256 that it states"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddWeights(Finding):
+    """Numbers that no training leaves, and from which only nonsense can be computed."""
+
+    tensor: FitToStore[str]
+    problem: Literal["not finite", "negative variance"]
+
+    def sentence(self) -> str:
+        """Name the tensor."""
+        if self.problem == "not finite":
+            return f"{self.tensor} holds numbers that are not finite"
+        return f"{self.tensor} holds variances below 0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImpossibleNetwork(Finding):
+    """A network that PyTorch cannot make, such as groups that do not divide the channels."""
+
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Repeat PyTorch's reason."""
+        return f"its network cannot be made ({self.reason})"
+
+
+# Models that are sound, and refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostsTooMuch(Finding):
+    """A network beyond the limits of decision 029."""
+
+    unit: FitToStore[str]
+    amount: int
+    most: int
+
+    def sentence(self) -> str:
+        """Name the limit."""
+        return f"the network takes {self.amount} {self.unit}; at most {self.most} are accepted"
+
+    def remedy(self) -> str:
+        """Say that no preset comes near."""
+        return "both presets are far below that: ask whoever made it what it is"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadAlone(Finding):
+    """A file that holds only a head was given without the model it belongs to."""
+
+    centres: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name the centres whose model is needed."""
+        return f"a head without its trunk, adapted from the model of {' -> '.join(self.centres)}"
+
+    def remedy(self) -> str:
+        """Show how to give both."""
+        return "give that model and this head as MODEL+HEAD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoHead(Finding):
+    """A whole model was given where a head is expected."""
+
+    def sentence(self) -> str:
+        """Say what it is."""
+        return "a whole model, not a head"
+
+    def remedy(self) -> str:
+        """Say how to use it."""
+        return "use it without the model before the +"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherTrunk(Finding):
+    """A head was given with another model than the one it was adapted from."""
+
+    centres: ScreenOnly[tuple[str, ...]]
+    model: ScreenOnly[str]
+    part: Literal["trunk", "head"]
+    sha256: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Say which part the model lacks."""
+        return (
+            f"this head belongs to another model: to the one of {' -> '.join(self.centres)} whose "
+            f"{self.part} has SHA-256 {self.sha256[:12]}... ({self.model})"
+        )
+
+    def remedy(self) -> str:
+        """Say what to give."""
+        return "give the model that it was adapted from before the +"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diverged(Finding):
+    """Training left numbers that are no weights."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say what was found, and that nothing was written."""
+        return f"training diverged: {self.why.sentence()}; no model was written"
+
+    def remedy(self) -> str:
+        """Suggest another seed."""
+        return "use another seed (--seed, or seeds in a study)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnwritableModel(Finding):
+    """A model whose file could not be read again, found before the training."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say why."""
+        return f"the model's file could not be read again ({self.why.sentence()})"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose other settings"
+
+
+# Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadView(Finding):
+    """A view that the network cannot take."""
+
+    crop_px: int
+    pixel_mm: float
+    low_hu: float
+    high_hu: float
+
+    def sentence(self) -> str:
+        """Say what is needed, and what was seen."""
+        return (
+            "crop_px must be 8n + 1 and at least 17, pixel_mm positive and the window's low below "
+            f"its high; got {self.crop_px} px, {self.pixel_mm} mm, "
+            f"{self.low_hu} to {self.high_hu} HU"
+        )

@@ -1,0 +1,156 @@
+"""The six stages of the network, and the layers they are made of.
+
+Tensors carry their axes in the name: N slices, C channels, K organs, H rows, W columns; h and w are
+H and W after the strides.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's users know)
+
+from recontour.network.architecture import Architecture
+
+GROUP_CHANNELS = 16  # of group normalisation
+
+
+class Conv(nn.Sequential):
+    """A convolution, its normalisation and usually a ReLU: one layer, as the paper counts."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        kernel: int,
+        norm: str,
+        *,
+        stride: int = 1,
+        rate: int = 1,
+        relu: bool = True,
+    ) -> None:
+        padding = rate * (kernel // 2)
+        super().__init__(
+            nn.Conv2d(channels_in, channels, kernel, stride, padding, dilation=rate, bias=False),
+            _normalisation(channels, norm),
+        )
+        if relu:
+            self.append(nn.ReLU(inplace=True))
+
+
+def _normalisation(channels: int, norm: str) -> nn.Module:
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.GroupNorm(max(1, channels // GROUP_CHANNELS), channels)
+
+
+class Bottleneck(nn.Module):
+    """Three layers, 1x1, 3x3 and 1x1, and a connection past them.
+
+    A stride acts in the first layer, as the sizes in Table 1 say.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        width: int,
+        channels: int,
+        norm: str,
+        *,
+        stride: int = 1,
+        rate: int = 1,
+    ) -> None:
+        super().__init__()
+        self.a = Conv(channels_in, width, 1, norm, stride=stride)
+        self.b = Conv(width, width, 3, norm, rate=rate)
+        self.c = Conv(width, channels, 1, norm, relu=False)
+        self.connection: Conv | None = None
+        if stride != 1 or channels_in != channels:
+            self.connection = Conv(channels_in, channels, 1, norm, stride=stride, relu=False)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """(N, channels_in, H, W) -> (N, channels, H / stride, W / stride)."""
+        past = x_NCHW if self.connection is None else self.connection(x_NCHW)
+        return F.relu(past + self.c(self.b(self.a(x_NCHW))), inplace=True)
+
+
+class PyramidPooling(nn.Module):
+    """A 1x1 and three atrous 3x3 convolutions side by side, fused into scores: one layer."""
+
+    def __init__(self, channels_in: int, architecture: Architecture, organs: int) -> None:
+        super().__init__()
+        channels, norm = architecture.spp_channels, architecture.norm
+        branches = [Conv(channels_in, channels, 1, norm)]
+        for rate in architecture.spp_rates:
+            branches.append(Conv(channels_in, channels, 3, norm, rate=rate))
+        self.branches = nn.ModuleList(branches)
+        self.scores = nn.Conv2d(channels * len(branches), 2 * organs, 1)
+
+    def forward(self, x_NChw: Tensor, rows_2K: Tensor | None = None) -> Tensor:
+        """(N, channels_in, h, w) -> (N, 2K, h, w): background and foreground score per organ.
+
+        rows_2K: which scores, in which order; all if None.
+        """
+        fused_NChw = torch.cat([branch(x_NChw) for branch in self.branches], dim=1)
+        if rows_2K is None:
+            scores_N2Khw: Tensor = self.scores(fused_NChw)
+            return scores_N2Khw
+        bias_2K = self.scores.bias
+        assert bias_2K is not None
+        return F.conv2d(fused_NChw, self.scores.weight[rows_2K], bias_2K[rows_2K])
+
+
+def stages_of(architecture: Architecture, organs: int) -> dict[str, nn.Module]:
+    """Build the six stages, by their names in `STAGES`."""
+    a = architecture
+    stem, conv2, conv3, conv4, conv5 = stage_channels(a)
+    conv1 = Conv(1, stem, 7, a.norm, stride=2)
+    conv1.append(nn.MaxPool2d(3, stride=2, padding=1))
+    return {
+        "conv1": conv1,
+        "conv2": _residual(stem, a.widths[0], conv2, a.norm, rates=[1] * a.blocks[0]),
+        "conv3": _residual(conv2, a.widths[1], conv3, a.norm, rates=[1] * a.blocks[1], stride=2),
+        "conv4": _residual(conv3, a.widths[2], conv4, a.norm, rates=[a.conv4_rate] * a.blocks[2]),
+        "conv5": _residual(conv4, a.widths[3], conv5, a.norm, rates=a.cac_rates),
+        "spp": PyramidPooling(conv5, a, organs),
+    }
+
+
+def stage_channels(architecture: Architecture) -> tuple[int, ...]:
+    """Return the output channels of Conv1 to Conv5."""
+    expanded = [width * architecture.expansion for width in architecture.widths]
+    return (architecture.stem_channels, *expanded)
+
+
+def _residual(
+    channels_in: int,
+    width: int,
+    channels: int,
+    norm: str,
+    *,
+    rates: Sequence[int],
+    stride: int = 1,
+) -> nn.Sequential:
+    """Build one bottleneck per atrous rate, one after another; a stride acts in the first."""
+    first, *others = rates
+    stage = nn.Sequential(Bottleneck(channels_in, width, channels, norm, stride=stride, rate=first))
+    for rate in others:
+        stage.append(Bottleneck(channels, width, channels, norm, rate=rate))
+    return stage
+
+
+def interpolated(maps_NKhw: Tensor, size: Sequence[int]) -> Tensor:
+    """Interpolate bilinearly so that corners meet: (N, K, *size), contiguous.
+
+    Two products with matrices take half the time of PyTorch's own function, forwards and backwards.
+    """
+    (height, width), (rows, columns) = maps_NKhw.shape[2:], size
+    rows_Hh = _linear(height, rows, maps_NKhw)
+    columns_Ww = _linear(width, columns, maps_NKhw)
+    return rows_Hh @ (maps_NKhw @ columns_Ww.T)
+
+
+def _linear(short: int, long: int, like: Tensor) -> Tensor:
+    """Return what each of `short` values in a row weighs in each of `long`: (long, short)."""
+    every_1ss = torch.eye(short, dtype=like.dtype, device=like.device)[None]
+    return F.interpolate(every_1ss, size=long, mode="linear", align_corners=True)[0].T

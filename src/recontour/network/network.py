@@ -1,0 +1,206 @@
+"""The network: one trunk, its own head, and heads of other centres that it asks, too."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
+
+import torch
+from torch import Tensor, nn
+
+from recontour.network.architecture import BRANCH, STAGES, Architecture
+from recontour.network.head import Head
+from recontour.network.layers import interpolated, stage_channels, stages_of
+from recontour.network.trunk import Trunk
+
+FEATURE_STAGES = STAGES[: STAGES.index(BRANCH)]
+
+
+class Network(nn.Module):
+    """CT slices -> per organ, independently of the others, how much it outweighs background.
+
+    A slice's sides must be 8n + 1 pixels, so that the interpolation by 8 meets the corners:
+    417 = 8 * 52 + 1.
+
+    heads: the first is the network's own, and the only one that learns, from its own scores alone.
+    When the network does not learn, its scores are the mean over all heads, weighed by share_HK.
+
+    >>> network = Network(Architecture(8, (8, 8, 8, 8), (1, 1, 1), 1, spp_channels=8), organs=2)
+    >>> network(torch.zeros(1, 1, 33, 33)).shape
+    torch.Size([1, 2, 33, 33])
+    """
+
+    share_HK: Tensor
+
+    def __init__(self, architecture: Architecture, organs: int) -> None:
+        super().__init__()
+        stages = stages_of(architecture, organs)
+        conv4 = FEATURE_STAGES.index("conv4")
+        self.feature_channels = stage_channels(architecture)[conv4]
+        self._join(stages, BRANCH)
+        # A network on the meta device has shapes, but no numbers to draw.
+        if not self.own_head.pyramid.scores.weight.is_meta:
+            self._draw_weights()
+        self.register_buffer("share_HK", torch.ones(1, organs, device="cpu"), persistent=False)
+
+    def _join(self, stages: Mapping[str, nn.Module], branch: str) -> None:
+        first, last = split(stages, branch)
+        self.trunk = Trunk(first)
+        self.heads = nn.ModuleList([Head(last)])
+
+    def _draw_weights(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.normal_(self.own_head.pyramid.scores.weight, std=0.01)
+
+    # Parts
+
+    @property
+    def own_head(self) -> Head:
+        """Return the head that learns."""
+        return self._heads()[0]
+
+    @property
+    def path(self) -> dict[str, nn.Module]:
+        """Return the stages that lead to its own scores, by name."""
+        return self.path_of(self.own_head)
+
+    def path_of(self, head: Head) -> dict[str, nn.Module]:
+        """Return the stages that lead to a head's scores, by name."""
+        return dict(self.trunk.items()) | dict(head.items())
+
+    def own_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters of the trunk and its own head."""
+        for stage in self.path.values():
+            yield from stage.parameters()
+
+    def _heads(self) -> list[Head]:
+        heads = []
+        for head in self.heads:
+            assert isinstance(head, Head)
+            heads.append(head)
+        return heads
+
+    # Where the head begins
+
+    @property
+    def branch(self) -> str:
+        """Return the stage with which the heads begin."""
+        return next(iter(self.own_head))
+
+    def branch_at(self, stage: str) -> None:
+        """Let the head begin with another stage; possible until other heads are asked."""
+        if len(self.heads) > 1:
+            raise ValueError("the heads that are asked begin where the network's own does")
+        self._join(self.path, stage)
+
+    # What learns
+
+    @property
+    def frozen_stages(self) -> tuple[str, ...]:
+        """Return the first stages, as far as nothing in them learns."""
+        frozen = takewhile(lambda item: not _learns(item[1]), self.path.items())
+        return tuple(name for name, _ in frozen)
+
+    @property
+    def first_that_learns(self) -> str:
+        """Return the stage after the frozen ones."""
+        return STAGES[len(self.frozen_stages)]
+
+    @property
+    def trunk_is_frozen(self) -> bool:
+        """Return whether nothing in Conv1 to Conv4 learns."""
+        return "conv4" in self.frozen_stages
+
+    # Other heads
+
+    def ask(self, head: Head, organs: Sequence[int | None], shares: Sequence[float]) -> None:
+        """Ask another head, too: it does not learn, and has a share of each answer.
+
+        organs: where the head has each of the network's organs; None if it does not know it.
+        shares: the head's part of each organ's scores, 0 to 1.
+        """
+        # A head's first organ stands in for those that it does not know, with a share of 0.
+        head.answer_for([organ or 0 for organ in organs])
+        head.requires_grad_(requires_grad=False)
+        self.heads.append(head)
+        known = []
+        for organ, share in zip(organs, shares, strict=True):
+            known.append(0.0 if organ is None else share)
+        self.set_shares(torch.cat([self.share_HK[1:], torch.tensor([known], device="cpu")]))
+
+    def set_shares(self, given_HK: Tensor) -> None:
+        """Set the other heads' shares, (heads, organs); the rest is its own."""
+        own_1K = 1 - given_HK.sum(dim=0, keepdim=True)
+        self.share_HK = torch.cat([own_1K, given_HK])
+
+    # What it computes
+
+    def features(self, ct_N1HW: Tensor) -> Tensor:
+        """Conv1 to Conv4: (N, 1, H, W) windowed CT -> (N, C, H / 8, W / 8)."""
+        x_NChw = ct_N1HW
+        for name in FEATURE_STAGES:
+            x_NChw = self.path[name](x_NChw)
+        return x_NChw
+
+    def own_scores(self, features_NChw: Tensor) -> Tensor:
+        """Its own CAC and SPP: features -> (N, 2K, H / 8, W / 8) scores."""
+        x_NChw = self.path["conv5"](features_NChw)
+        scores_N2Khw: Tensor = self.path["spp"](x_NChw)
+        return scores_N2Khw
+
+    def scores(self, ct_N1HW: Tensor) -> Tensor:
+        """(N, 1, H, W) windowed CT -> (N, 2K, H / 8, W / 8) scores.
+
+        Other heads are asked only when the network does not learn.
+        """
+        features = self.trunk(ct_N1HW)
+        own, *others = self.heads
+        scores_N2Khw: Tensor = own(features)
+        if self.training or not others:
+            return scores_N2Khw
+        own_share, *shares = self.share_HK.repeat_interleave(2, dim=1)[..., None, None]
+        scores_N2Khw = scores_N2Khw * own_share
+        for head, share_2K11 in zip(others, shares, strict=True):
+            scores_N2Khw = scores_N2Khw + head(features) * share_2K11
+        return scores_N2Khw
+
+    def logits(self, features_NChw: Tensor, size: Sequence[int]) -> Tensor:
+        """Return what its own head says about features: (N, K, *size) logits."""
+        return _logits(self.own_scores(features_NChw), size)
+
+    def forward(self, ct_N1HW: Tensor) -> Tensor:
+        """(N, 1, H, W) windowed CT -> (N, K, H, W) logits."""
+        return _logits(self.scores(ct_N1HW), ct_N1HW.shape[-2:])
+
+
+def split(
+    stages: Mapping[str, nn.Module], branch: str
+) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+    """Part stages into those before a stage, and that one with those after it."""
+    at = STAGES.index(branch)
+    first = {name: stages[name] for name in STAGES[:at]}
+    last = {name: stages[name] for name in STAGES[at:]}
+    return first, last
+
+
+def places(organs: Sequence[str], known: Sequence[str]) -> list[int | None]:
+    """Return where each organ is among known ones; None if it is not.
+
+    >>> places(["Lens_L", "Larynx"], ["Brainstem", "Lens_L"])
+    [1, None]
+    """
+    at = {organ: place for place, organ in enumerate(known)}
+    return [at.get(organ) for organ in organs]
+
+
+def _learns(stage: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in stage.parameters())
+
+
+def _logits(scores_N2Khw: Tensor, size: Sequence[int]) -> Tensor:
+    """Return logits, (N, K, *size): the organ's score less the background's.
+
+    The softmax of an organ's two scores is the sigmoid of their difference. Interpolation is
+    linear, so the difference may be taken before it, which halves its cost and changes nothing.
+    """
+    return interpolated(scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2], size)
