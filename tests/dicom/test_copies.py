@@ -290,7 +290,7 @@ def test_files_given_by_hand_are_compared_too(archive: Path) -> None:
     files = sorted(archive.glob("*/ct/*.dcm"))
     assert read_series(files).grid.shape == (5, 6, 8)
     edit(archive / "two" / "ct" / "CT0003.dcm", darker)
-    with pytest.raises(MixedSeriesError, match="other pixels under one SOPInstanceUID"):
+    with pytest.raises(MixedSeriesError, match="share one SOPInstanceUID but differ in pixels"):
         read_series(files)
 
 

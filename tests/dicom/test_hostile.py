@@ -257,7 +257,7 @@ def test_a_coordinate_as_long_as_a_book(drawn: Path) -> None:
         lambda data: raw(data.ROIContourSequence[0].ContourSequence[0], "ContourData", value, "DS"),
     )
     (roi,) = read_rois(drawn, None)
-    with little_memory(), pytest.raises(DicomError, match="coordinates that are no numbers"):
+    with little_memory(), pytest.raises(DicomError, match="coordinates that are not numbers"):
         roi.contours()
 
 

@@ -238,7 +238,7 @@ def test_a_ct_that_came_apart_is_refused_with_the_cause(
     edit(tmp_path / "rs.dcm", change)
     assert is_in_parts(why_not(tmp_path), parts)
     with pytest.raises(
-        MixedSeriesError, match=f"{parts} CT series .* no two of their images share a place"
+        MixedSeriesError, match=f"{parts} CT series, no two images at one position"
     ):
         read_scan(tmp_path / "ct")
 
@@ -299,7 +299,7 @@ def test_contours_on_one_part_of_a_ct_that_came_apart_are_not_put_on_that_part(
 
 def test_two_scans_of_one_patient_are_no_parts_of_one_ct(phases: Path) -> None:
     with pytest.raises(
-        MixedSeriesError, match=r"2 CT series in it \(.*\); give a folder that holds just one$"
+        MixedSeriesError, match=r"2 CT series \(.*\); give a folder that holds just one series$"
     ):
         read_scan(phases)
 

@@ -463,7 +463,7 @@ def test_passes_that_say_nothing_are_known_by_their_places_or_pixels(
 
     _add_slices(tmp_path / "ct", 9, moved)
     edit(tmp_path / "ct", lambda image: image.__delattr__("InstanceNumber"))
-    with pytest.raises(MixedSeriesError, match="2 acquisitions in one series overlap from z = "):
+    with pytest.raises(MixedSeriesError, match="two acquisitions in one series overlap from z = "):
         read_scan(tmp_path / "ct")
 
 

@@ -105,9 +105,7 @@ def test_a_patient_whose_uids_are_those_of_an_earlier_import_is_left_out(
     another_patient(tmp_path / "second")
     says("import", tmp_path / "first", tmp_path / "cohort", code=0)
     said = says("import", tmp_path / "second", tmp_path / "cohort", code=2)
-    assert (
-        "the cohort has another patient's CT (PatientID) under this SeriesInstanceUID" in said
-    )
+    assert "the cohort has another patient's CT (PatientID) under this SeriesInstanceUID" in said
 
 
 def test_a_corrected_structure_set_under_the_same_uid_is_noticed_in_a_later_import(
@@ -146,8 +144,8 @@ def test_a_ct_whose_slices_are_series_is_refused_by_every_command(
     for command in ("contour", "convert"):
         said = says(*every[command], code=2)
         assert (
-            "no two of their images share a place, as in parts of one CT; export that CT again as one series"
-            in said
+            "no two images at one position, as in the parts of one CT" in said
+            and "export that CT again as one series" in said
         )
     assert written(tmp_path / "out") == set()
     assert cause in " ".join(says(*every["deidentify"], code=0).split())

@@ -4,10 +4,13 @@ Notes on contours carry no path: whoever asked for the notes knows the file.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from recontour.findings import Finding, FitToStore, ScreenOnly
 from recontour.wording import plural
 
+EXPORT_AGAIN = "export the structure set again"
+# the geometric types of contours that DICOM defines (PS3.3 C.8.8.6.1)
 KINDS = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", "CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
@@ -120,3 +123,316 @@ class CrossingContours(RoiFinding):
             f"contours cross in {plural(self.planes, 'plane')}; "
             "where two overlap is outside, as in a hole"
         )
+
+
+# ------------------------------------------------------------ contours that cannot be used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MalformedContour(RoiFinding):
+    """A contour that is not a polygon on an axial plane."""
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return EXPORT_AGAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinatesNotNumbers(MalformedContour):
+    """A contour with coordinates that are not numbers."""
+
+    def what(self) -> str:
+        """Say so."""
+        return "a contour has coordinates that are not numbers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncompletePoint(MalformedContour):
+    """A contour whose coordinates do not come in threes."""
+
+    numbers: int
+
+    def what(self) -> str:
+        """Give the count."""
+        return f"a contour has {plural(self.numbers, 'number')}; three per point are expected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingPoints(MalformedContour):
+    """A contour with fewer points than the file states."""
+
+    points: int
+    stated: int
+
+    def what(self) -> str:
+        """Give both counts."""
+        return f"a contour has {self.points} of {self.stated} points"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinateOutOfRange(MalformedContour):
+    """A contour with a coordinate that cannot lie in a patient. most_mm: the largest that can."""
+
+    most_mm: float
+
+    def what(self) -> str:
+        """Give the limit."""
+        return f"a contour has a coordinate that is not within {self.most_mm:,.0f} mm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContourNotAxial(MalformedContour):
+    """A contour whose points lie at different heights."""
+
+    lowest_mm: float
+    highest_mm: float
+
+    def what(self) -> str:
+        """Give the heights."""
+        return (
+            f"a contour spans z = {self.lowest_mm:.1f} to {self.highest_mm:.1f} mm; one drawn on "
+            "an axial slice is expected"
+        )
+
+
+# ------------------------------------------------------------ whether they belong to the CT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotStructureSet(Finding):
+    """A DICOM file that is not an RTSTRUCT."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "not an RT structure set"
+
+    def remedy(self) -> str:
+        """Say what is expected."""
+        return "give the RTSTRUCT file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnOnOtherCt(Finding):
+    """Contours that were drawn on another CT. by: what says so."""
+
+    by: Literal["frame of reference", "images", "some images", "series"]
+
+    def sentence(self) -> str:
+        """Say how this is known."""
+        match self.by:
+            case "frame of reference":
+                return "drawn in another frame of reference than this CT's"
+            case "images":
+                return "its contours are drawn on images of another CT"
+            case "some images":
+                return (
+                    "some of its contours are drawn on images of another CT, where this CT has "
+                    "images of its own"
+                )
+            case "series":
+                return "it references another CT series"
+
+    def remedy(self) -> str:
+        """Say what is expected."""
+        if self.by == "some images":
+            return "export a structure set of this CT alone"
+        return "give the CT it was drawn on"
+
+
+# ------------------------------------------------------------ writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtLacksUids(Finding):
+    """A CT without the UIDs that an object drawn on it must reference."""
+
+    missing: Literal["frame of reference", "series or study"]
+
+    def sentence(self) -> str:
+        """Say which."""
+        return f"the CT has no {self.missing} UID, and recontour does not invent one"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "export the CT again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MalformedUid(Finding):
+    """A CT with a UID that is not one."""
+
+    def sentence(self) -> str:
+        """Say what is expected."""
+        return "a UID of the CT does not consist of at most 64 digits and points"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "export the CT again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfitLabel(Finding):
+    """A label or a name that DICOM does not hold."""
+
+    what: Literal["structure set label", "structure name"]
+    label: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Say what is expected."""
+        expected = "1 to 16 characters are expected"
+        if self.what == "structure name":
+            expected = "1 to 64 printable characters without a backslash are expected"
+        return f"unsuitable {self.what}: {expected} ({self.label})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingToWrite(Finding):
+    """A structure set without a structure; DICOM asks for at least one."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "no structure to write, and DICOM asks for one; nothing was written"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContourOffSlices(RoiFinding):
+    """A contour that cannot be written: on none of the CT's slices, or of too few points."""
+
+    points: int
+    z_mm: float
+
+    def what(self) -> str:
+        """Describe the contour and say what is expected."""
+        return (
+            f"a contour of {plural(self.points, 'point')} at z = {self.z_mm:.1f} mm; at least 3 "
+            "points on one of the CT's slices are expected"
+        )
+
+
+# ------------------------------------------------------------ SEG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSeg(Finding):
+    """A DICOM file that is not a SEG. kind: what it is, as the standard calls it."""
+
+    kind: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Say what it is."""
+        return f"not a DICOM SEG, but {self.kind}"
+
+    def remedy(self) -> str:
+        """Say what is expected."""
+        return "give a SEG, a NIfTI label map, or a folder of NIfTI masks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegNotSupported(Finding):
+    """A SEG of a kind that is not read."""
+
+    why: Literal["fractional", "unknown type", "compressed"]
+
+    def sentence(self) -> str:
+        """Say why."""
+        match self.why:
+            case "fractional":
+                return (
+                    "a FRACTIONAL segmentation gives each voxel a share or a probability, and does "
+                    "not say where the border lies"
+                )
+            case "unknown type":
+                return "its SegmentationType is not supported"
+            case "compressed":
+                return "a compressed BINARY segmentation is not supported"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        match self.why:
+            case "fractional":
+                return "set a threshold where it was made, and export it as BINARY or LABELMAP"
+            case "unknown type":
+                return "export it as BINARY or LABELMAP"
+            case "compressed":
+                return "export it uncompressed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoFrameStated(Finding):
+    """A SEG that does not say its frame of reference."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "no frame of reference, so whether it lies on this CT is unknown"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "export it again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegOffGrid(Finding):
+    """A SEG whose images are not the CT's slices.
+
+    shape, expected: (rows, columns), if these differ. z_mm, apart_mm: otherwise an image's height,
+    and how far it lies from the CT's slice.
+    """
+
+    shape: tuple[int, ...] = ()
+    expected: tuple[int, ...] = ()
+    z_mm: float = 0.0
+    apart_mm: float = 0.0
+
+    def sentence(self) -> str:
+        """Say how they differ."""
+        if self.shape:
+            return f"its images are {self.shape}, the CT's {self.expected}; nothing is resampled"
+        return (
+            f"the image at z = {self.z_mm:.1f} mm lies {self.apart_mm:.1f} mm from the CT's slice; "
+            "nothing is resampled"
+        )
+
+    def remedy(self) -> str:
+        """Say what is expected."""
+        return "export the segmentation on the CT's own grid, with the CT as its reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownLabel(Finding):
+    """A label in the pixels of a SEG that no segment has."""
+
+    label: int
+
+    def sentence(self) -> str:
+        """Name it."""
+        return f"label {self.label} belongs to no segment"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "export it again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentsShareLabel(Finding):
+    """Two segments of a SEG with one label."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "two segments have the same label"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "rename one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiFrameSeg(Finding):
+    """A SEG of a multi-frame CT, which is not written."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "a SEG of a multi-frame CT is not supported"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "write an RTSTRUCT, or give single-frame images"

@@ -50,6 +50,7 @@ from recontour.dicom.slices import CtFile, Slice, grid_of, hounsfield, read_ct_f
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, NotDicomError
 from recontour.findings import Finding
 from recontour.geometry import Grid
+from recontour.wording import plural
 
 NO_AIR_HU = -500  # every patient lies in air, and air is thinner than this
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
@@ -139,7 +140,7 @@ def _several(series: Sequence[CtSeries], folder: Path) -> SeveralSeries:
     examples = []
     for one in series:
         first = one.files[0].relative_to(folder)
-        examples.append(f"{len(one.files)} images as {first}")
+        examples.append(f"{plural(len(one.files), 'image')} as {first}")
     return SeveralSeries(
         path=folder,
         count=len(series),

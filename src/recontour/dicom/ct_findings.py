@@ -324,7 +324,8 @@ class OverlappingPasses(Finding):
         by = f"differ in {self.told_by}" if self.told_by else "differ only in position"
         where = stretch(self.from_mm, self.to_mm)
         examples = "; ".join(self.examples)
-        return f"{self.count} {self.kind} in one series overlap {where} and {by} ({examples})"
+        count = {2: "two", 3: "three"}.get(self.count, str(self.count))
+        return f"{count} {self.kind} in one series overlap {where} and {by} ({examples})"
 
     def remedy(self) -> str:
         """Say how to take one."""

@@ -1,7 +1,7 @@
 """RTSTRUCT -> StructureSet."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,14 @@ from pydicom.uid import RTStructureSetStorage
 
 from recontour.dicom.contour_findings import (
     KINDS,
+    ContourNotAxial,
+    CoordinateOutOfRange,
+    CoordinatesNotNumbers,
     CrossingContours,
+    DrawnOnOtherCt,
+    IncompletePoint,
+    MissingPoints,
+    NotStructureSet,
     OpenContours,
     OtherFrame,
     RepeatedContours,
@@ -36,22 +43,20 @@ from recontour.dicom.references import (
     images_of_contours,
     listed_series,
 )
-from recontour.errors import (
-    DicomError,
-    FrameOfReferenceError,
-    NoSeriesError,
-    NotDicomError,
-)
+from recontour.errors import DicomError, FrameOfReferenceError, NoSeriesError, NotDicomError
 from recontour.findings import Finding
 from recontour.geometry import Contour, Structure, StructureSet, planes
+from recontour.geometry.arrays import Floats
 from recontour.geometry.polygons import some_cross, without_copies
 
 FLAT_MM = 0.1  # how far the points of one contour may lie apart in z
 ON_SLICE = 0.1  # of the slices' spacing: a contour that lies nearer to a slice is on it
-FARTHEST_MM = 1e5  # a coordinate beyond this is no place in a patient
-PADDING = b"\0 \t\r\n"  # around the coordinates: DICOM pads with one blank, some with NULs
-LONGEST = 64  # characters of a coordinate; DICOM allows 16, and some write more
+FARTHEST_MM = 1e5  # no coordinate in a patient is larger
+BLANKS = b"\0 \t\r\n"  # around the coordinates: DICOM pads with one blank, some with NULs
+LONGEST_NUMBER = 64  # characters; DICOM allows 16, and some write more
 CONTOUR_DATA = Tag("ContourData")
+
+Note = Callable[[Finding], None]
 
 
 def ignored(_finding: Finding) -> None:
@@ -60,81 +65,85 @@ def ignored(_finding: Finding) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Roi:
-    """One structure of an RTSTRUCT, its contours not looked at yet.
+    """One structure of an RTSTRUCT whose contours have not been read yet.
 
-    name: exactly as its centre spells it.
+    number: by which the file's own sequences refer to it. name: exactly as its centre spells it.
+    items: of its Contour Sequence.
     """
 
     path: Path
-    number: str  # which the file's own sequences refer to it by
+    number: str
     name: str
-    items: Sequence[Attributes]  # of the Contour Sequence
+    items: Sequence[Attributes]
 
     @property
     def is_drawn(self) -> bool:
         """Whether any contour may enclose something."""
         with reading(self.path):
-            return any(
-                _kind(item) in CLOSED and len(_coordinates(item)) >= 9 for item in self.items
-            )
+            return any(map(_may_enclose, self.items))
 
-    def contours(self, note: Callable[[Finding], None] = ignored) -> tuple[Contour, ...]:
-        """The closed planar contours.
+    def contours(self, note: Note = ignored) -> tuple[Contour, ...]:
+        """Read the closed planar contours.
 
-        note: is told, in one line, of contours that were left out: of other kinds (if all are,
-            `read_rois` told it), fewer than 3 points, copies in one plane. And of planes where some
-            cross.
+        note: takes findings on contours that are ignored (not closed, fewer than 3 points, copies)
+        and on planes where contours cross. If no contour is closed, `read_rois` noted it.
+
         Raises: NotDicomError: damaged. DicomError: a contour that is not planar or not in a
             patient.
         """
+        drawn: list[Contour] = []
+        open_kinds: list[str] = []
         with reading(self.path):
-            kinds = [_kind(item) for item in self.items]
-            drawn = [
-                _contour(item, self.name, self.path)
-                for item, kind in zip(self.items, kinds, strict=True)
-                if kind in CLOSED
-            ]
-            others = [kind for kind in kinds if kind not in CLOSED]
-        if others and drawn:
-            note(_open_contours(others, (self.name,), is_all=False))
+            for item in self.items:
+                kind = _kind(item)
+                if kind in CLOSED:
+                    drawn.append(_contour(item, self.name, self.path))
+                else:
+                    open_kinds.append(kind)
+        if open_kinds and drawn:
+            note(_open_contours(open_kinds, (self.name,), is_all=False))
         return _usable(drawn, self.name, note)
 
 
-def read_rois(
-    path: Path, scan: Scan | None, note: Callable[[Finding], None] = ignored
-) -> tuple[Roi, ...]:
-    """Read an RTSTRUCT without its contours, so that only those that are wanted need to be in
-    order.
+def read_structure_set(path: Path, scan: Scan | None, note: Note = ignored) -> StructureSet:
+    """Read the closed planar contours of an RTSTRUCT, all of which must be in order.
 
-    scan: the CT it must have been drawn on; None: any. note: is told, in one line, of structures
-        that stay, but empty: drawn in another frame of reference, of a number that is another's,
-        too, or without a closed contour (unless all are points, which mark a place). And of
-        contours of a number that no structure has.
-    Raises: NotDicomError: damaged. NoSeriesError: no RTSTRUCT. FrameOfReferenceError: it was drawn
-        on another CT.
+    A structure without contours stays, empty. Arguments and errors as for `read_rois` and
+    `Roi.contours`.
+    """
+    structures = []
+    for roi in read_rois(path, scan, note):
+        structures.append(Structure(roi.name, roi.contours(note)))
+    return StructureSet(tuple(structures))
+
+
+def read_rois(path: Path, scan: Scan | None, note: Note = ignored) -> tuple[Roi, ...]:
+    """Read an RTSTRUCT without its contours, so that only those that are wanted must be in order.
+
+    scan: the CT it must have been drawn on; None: any.
+    note: takes findings on structures that stay, but empty: drawn in another frame of reference,
+    sharing their number with another, or without a closed contour (unless all are points, which
+    mark a place). Also on contours under a number that no structure has.
+
+    Raises: NotDicomError: damaged. NoSeriesError: not an RTSTRUCT. FrameOfReferenceError: drawn on
+        another CT.
     """
     dataset = read_dataset(path)
     with reading(path):
         if sop_class_uid(dataset) != RTStructureSetStorage:
-            raise NoSeriesError(f"{path}: not an RT structure set; give the RTSTRUCT file")
+            raise NoSeriesError(NotStructureSet(path=path))
         if scan is not None:
             _refuse_other_ct(dataset, scan, path)
         frame_uid = "" if scan is None else scan.source.frame_of_reference_uid
-        contours: defaultdict[str, list[Attributes]] = defaultdict(list)
-        for item in dataset.get("ROIContourSequence") or ():
-            contours[text(item, "ReferencedROINumber")] += items_of(item, "ContourSequence")
-        numbered = dataset.get("StructureSetROISequence") or ()
-        bearers = Counter(text(roi, "ROINumber") for roi in numbered)
-        shared = {
-            at
-            for at, count in bearers.items()
-            if count > 1 and any(_kind(one) in CLOSED for one in contours[at])
-        }
+        headers = dataset.get("StructureSetROISequence") or ()
+        contours = _contours_by_number(dataset)
+        bearers = Counter(text(header, "ROINumber") for header in headers)
+        shared = _shared_numbers(bearers, contours)
         rois = []
-        for roi in numbered:
-            name, number = text(roi, "ROIName"), text(roi, "ROINumber")
-            items: Sequence[Attributes] = contours.get(number, ())
-            if frame_uid and text(roi, "ReferencedFrameOfReferenceUID") not in ("", frame_uid):
+        for header in headers:
+            name, number = text(header, "ROIName"), text(header, "ROINumber")
+            items = contours.get(number, ())
+            if not _is_in_frame(text(header, "ReferencedFrameOfReferenceUID"), frame_uid):
                 note(OtherFrame(roi=name))
                 items = ()
             elif number in shared:
@@ -142,13 +151,38 @@ def read_rois(
                 items = ()
             rois.append(Roi(path, number, name, items))
         _note_open_rois(rois, note)
-        astray = sum(bool(contours[number]) for number in contours.keys() - bearers.keys())
-        if astray and not shared:  # if any are, why a number is missing was told
-            note(StrayContours(numbers=astray))
+        stray = [number for number, items in contours.items() if items and number not in bearers]
+        if stray and not shared:  # if numbers are shared, the missing ones are explained
+            note(StrayContours(numbers=len(stray)))
     return tuple(rois)
 
 
-def _note_open_rois(rois: Sequence[Roi], note: Callable[[Finding], None]) -> None:
+def _contours_by_number(dataset: Dataset) -> dict[str, Sequence[Attributes]]:
+    """Return the items of each ROI's Contour Sequence; a file may spread one over several."""
+    contours: defaultdict[str, list[Attributes]] = defaultdict(list)
+    for item in dataset.get("ROIContourSequence") or ():
+        contours[text(item, "ReferencedROINumber")] += items_of(item, "ContourSequence")
+    return dict(contours)
+
+
+def _shared_numbers(
+    bearers: Mapping[str, int], contours: Mapping[str, Sequence[Attributes]]
+) -> set[str]:
+    """Return the numbers that several ROIs have, if closed contours go by them."""
+    shared = set()
+    for number, count in bearers.items():
+        is_drawn = any(_kind(item) in CLOSED for item in contours.get(number, ()))
+        if count > 1 and is_drawn:
+            shared.add(number)
+    return shared
+
+
+def _is_in_frame(stated_uid: str, frame_uid: str) -> bool:
+    """Return whether contours lie in a CT's frame of reference; those that state none do."""
+    return not frame_uid or stated_uid in ("", frame_uid)
+
+
+def _note_open_rois(rois: Sequence[Roi], note: Note) -> None:
     """Note ROIs that have contours but no closed ones, those with the same types in one finding."""
     rois_by_kinds: defaultdict[frozenset[str], list[Roi]] = defaultdict(list)
     for roi in rois:
@@ -176,27 +210,18 @@ def _open_contours(kinds: Sequence[str], rois: tuple[str, ...], *, is_all: bool)
     )
 
 
-def read_structure_set(
-    path: Path, scan: Scan | None, note: Callable[[Finding], None] = ignored
-) -> StructureSet:
-    """Read the closed planar contours of an RTSTRUCT, all of which must be in order; as
-    `read_rois`, `Roi.contours`.
-
-    A structure without contours stays, empty.
-    """
-    return StructureSet(
-        tuple(Structure(roi.name, roi.contours(note)) for roi in read_rois(path, scan, note))
-    )
-
-
 def _kind(item: Attributes) -> str:
     return text(item, "ContourGeometricType")
 
 
-def _coordinates(item: Attributes) -> list[bytes] | list[str]:
-    """The numbers of an item of a Contour Sequence, as text:
+def _may_enclose(item: Attributes) -> bool:
+    return _kind(item) in CLOSED and len(_coordinates(item)) >= 9
 
-    to make objects of them takes ten times as long.
+
+def _coordinates(item: Attributes) -> list[bytes] | list[str]:
+    """Return the numbers of an item of a Contour Sequence, as text.
+
+    Making pydicom's objects of them takes ten times as long.
     """
     if isinstance(item, dict):
         value = item.get(CONTOUR_DATA)
@@ -204,125 +229,118 @@ def _coordinates(item: Attributes) -> list[bytes] | list[str]:
         element = item.get_item(CONTOUR_DATA)
         value = None if element is None else element.value
     if value is None or isinstance(value, bytes):
-        value = (value or b"").strip(PADDING)
+        value = (value or b"").strip(BLANKS)
         return value.split(b"\\") if value else []
     return list(map(str, value))
 
 
 def _contour(item: Attributes, name: str, path: Path) -> Contour:
-    """One item of a Contour Sequence."""
-    where = f"{path}: a contour of '{name}'"
-    coordinates = _coordinates(item)
-    try:
-        if max(map(len, coordinates), default=0) > LONGEST:
-            raise ValueError(f"longer than {LONGEST} characters")
-        flat = np.array(list(map(float, coordinates)))
-    except ValueError as error:
-        raise DicomError(
-            f"{where} has coordinates that are no numbers; export the structure set again"
-        ) from error
-    if flat.size % 3:
-        raise DicomError(
-            f"{where} has {flat.size} numbers, not three a point; export the structure set again"
-        )
-    points = flat.reshape(-1, 3)
+    """Read one item of a Contour Sequence."""
+    numbers = _numbers(_coordinates(item), name, path)
+    if numbers.size % 3:
+        raise DicomError(IncompletePoint(path=path, roi=name, numbers=numbers.size))
+    points = numbers.reshape(-1, 3)
     stated = text(item, "NumberOfContourPoints")
     if stated.isdigit() and len(points) < int(stated):
         raise NotDicomError(
-            f"{where} has {len(points)} of {stated} points; export the structure set again"
+            MissingPoints(path=path, roi=name, points=len(points), stated=int(stated))
         )
     if not len(points):
         return Contour(points[:, :2], 0.0)
     if not (np.abs(points) <= FARTHEST_MM).all():
+        raise DicomError(CoordinateOutOfRange(path=path, roi=name, most_mm=FARTHEST_MM))
+    heights_mm = points[:, 2]
+    if np.ptp(heights_mm) > FLAT_MM:
+        lowest_mm, highest_mm = float(heights_mm.min()), float(heights_mm.max())
         raise DicomError(
-            f"{where} has a coordinate that is no place in a patient; export the structure set again"
+            ContourNotAxial(path=path, roi=name, lowest_mm=lowest_mm, highest_mm=highest_mm)
         )
-    if np.ptp(points[:, 2]) > FLAT_MM:
-        raise DicomError(
-            f"{where} spans z = {points[:, 2].min():.1f} to {points[:, 2].max():.1f} mm; planes of axial slices are "
-            "expected. Export contours drawn on axial slices"
-        )
-    return Contour(points[:, :2].copy(), float(points[0, 2]))
+    return Contour(points[:, :2].copy(), float(heights_mm[0]))
 
 
-def _usable(
-    drawn: list[Contour], name: str, note: Callable[[Finding], None]
-) -> tuple[Contour, ...]:
-    """Contours that enclose something, each once, upwards:
+def _numbers(coordinates: list[bytes] | list[str], name: str, path: Path) -> Floats:
+    longest = max(map(len, coordinates), default=0)
+    not_numbers = CoordinatesNotNumbers(path=path, roi=name)
+    if longest > LONGEST_NUMBER:
+        raise DicomError(not_numbers)
+    try:
+        return np.array(list(map(float, coordinates)))
+    except ValueError as error:
+        raise DicomError(not_numbers) from error
 
-    even-odd, a second copy would erase the first.
+
+def _usable(drawn: Sequence[Contour], name: str, note: Note) -> tuple[Contour, ...]:
+    """Return the contours that enclose something, upwards and each once.
+
+    Even-odd, a second copy would erase the first.
     """
     areas = [contour for contour in drawn if len(contour.points_mm) >= 3]
-    by_plane = [without_copies(plane) for plane in planes(areas)]
-    once = tuple(contour for plane in by_plane for contour in plane)
+    once: list[Contour] = []
+    crossed = 0
+    for plane in planes(areas):
+        distinct = without_copies(plane)
+        crossed += some_cross([contour.points_mm for contour in distinct])
+        once += distinct
     if len(areas) < len(drawn):
         note(ShortContours(roi=name, count=len(drawn) - len(areas)))
     if len(once) < len(areas):
         note(RepeatedContours(roi=name, count=len(areas) - len(once)))
-    if crossed := sum(some_cross([contour.points_mm for contour in plane]) for plane in by_plane):
+    if crossed:
         note(CrossingContours(roi=name, planes=crossed))
-    return once
+    return tuple(once)
 
 
 def _refuse_other_ct(dataset: Dataset, scan: Scan, path: Path) -> None:
-    """Raise FrameOfReferenceError where a structure set says that it, or a part of it, was drawn on
-    another CT.
-    """
+    """Raise FrameOfReferenceError if a structure set, or a part of it, was drawn on another CT."""
     source = scan.source
     frame_uid = source.frame_of_reference_uid
     frames = frozenset.union(*frames_of_reference(dataset))
     if frame_uid and frames and frame_uid not in frames:
-        raise FrameOfReferenceError(
-            f"{path}: drawn in another frame of reference than the CT's; give the CT it was drawn on"
-        )
-    drawn_on = images_of_contours(dataset)
-    in_frame = {
-        uid
-        for frame, uids in drawn_on.items()
-        if not frame_uid or frame in ("", frame_uid)
-        for uid in uids
-    }
-    if in_frame:
-        if in_frame.isdisjoint(source.sop_instance_uids):
-            raise FrameOfReferenceError(
-                f"{path}: its contours are drawn on images of another CT; give the CT that has these images"
-            )
-        if not in_frame.issubset(source.sop_instance_uids) and _some_lie_on_slices(dataset, scan):
-            raise FrameOfReferenceError(
-                f"{path}: some of its contours are drawn on images of another CT, where this CT has images of its own; "
-                "export a structure set of this CT alone"
-            )
-        return
+        raise FrameOfReferenceError(DrawnOnOtherCt(path=path, by="frame of reference"))
+    drawn_on: set[str] = set()
+    for frame, uids in images_of_contours(dataset).items():
+        if _is_in_frame(frame, frame_uid):
+            drawn_on |= uids
+    if not drawn_on:
+        _refuse_other_series(dataset, scan, path)
+    elif drawn_on.isdisjoint(source.sop_instance_uids):
+        raise FrameOfReferenceError(DrawnOnOtherCt(path=path, by="images"))
+    elif not drawn_on.issubset(source.sop_instance_uids) and _some_lie_on_slices(dataset, scan):
+        raise FrameOfReferenceError(DrawnOnOtherCt(path=path, by="some images"))
+
+
+def _refuse_other_series(dataset: Dataset, scan: Scan, path: Path) -> None:
+    """Raise FrameOfReferenceError if the header references other series, and none of the images."""
+    source = scan.source
     series = listed_series(dataset)
-    images = {uid for one in series.values() for uid in one.image_uids}
+    images: set[str] = set()
+    for one in series.values():
+        images |= one.image_uids
     is_named = not series.keys() - {""} or source.series_instance_uid in series
     if not is_named and images.isdisjoint(source.sop_instance_uids):
-        raise FrameOfReferenceError(
-            f"{path}: references another CT series; give the CT it was drawn on"
-        )
+        raise FrameOfReferenceError(DrawnOnOtherCt(path=path, by="series"))
 
 
 def _some_lie_on_slices(dataset: Dataset, scan: Scan) -> bool:
-    """Whether a contour that names none of a CT's images lies on one of its slices:
+    """Return whether a contour that names none of a CT's images lies on one of its slices.
 
-    then none is missing there.
+    Then that slice is not missing.
     """
-    frame_uid = scan.source.frame_of_reference_uid
-    slices_mm, spacing_mm = np.array(scan.grid.slice_z_mm), scan.grid.slice_thickness_mm
+    slices_mm = np.array(scan.grid.slice_z_mm)
+    near_mm = ON_SLICE * scan.grid.slice_thickness_mm
     for frame, contour in contours_apart(dataset, scan.source.sop_instance_uids):
-        is_in_frame = not frame_uid or frame in ("", frame_uid)
-        if is_in_frame and (np.abs(slices_mm - _first_z_mm(contour)) < ON_SLICE * spacing_mm).any():
+        is_in_frame = _is_in_frame(frame, scan.source.frame_of_reference_uid)
+        if is_in_frame and (np.abs(slices_mm - _first_z_mm(contour)) < near_mm).any():
             return True
     return False
 
 
 def _first_z_mm(contour: Attributes) -> float:
-    """The height of a contour's first point;
+    """Return the height of a contour's first point; NaN if it has none, or a damaged one.
 
-    NaN where it has none, or damaged ones, which are told when it is used.
+    Damage is reported when the contour is used.
     """
-    first = _coordinates(contour)[:3]
     try:
-        return float(first[2])
+        return float(_coordinates(contour)[2])
     except (IndexError, ValueError):
         return float("nan")

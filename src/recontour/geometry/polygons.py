@@ -1,48 +1,90 @@
-"""Outlines in one plane: which are copies of each other, and which cross."""
+"""Outlines in one plane: which of them are copies, and which cross.
+
+An outline is (n, 2) points in mm; the last joins the first. Why this is our own code:
+docs/decisions/038-polygons-and-seg.md.
+"""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from recontour.geometry.arrays import Points
+from recontour.geometry.arrays import Mask, Points
 from recontour.geometry.contours import Contour
 
 ROUNDED_MM = 0.006  # a coordinate rounded to 0.01 mm lies nearer to what it was
-MOST_COMPARED = 1_000_000  # pairs of contours of one plane, and pairs of edges of two contours
+MOST_COMPARISONS = 1_000_000  # of the contours of one plane, and of the edges of two contours
 
 
-def without_copies(plane: list[Contour]) -> list[Contour]:
-    """The contours of one plane without copies of one before, which may be rounded, turned round or
-    closed by hand.
+def without_copies(plane: Sequence[Contour]) -> list[Contour]:
+    """Return the contours of one plane without copies of an earlier one.
+
+    A copy may be rounded to 0.01 mm, start elsewhere, run the other way round, or have its first
+    point again at the end.
     """
     if len(plane) < 2:
-        return plane
-    distinct = {
-        np.sort(contour.points_mm @ (1, 1j)).tobytes(): contour for contour in reversed(plane)
-    }
-    kept = list(distinct.values())[::-1]
-    outlines = [contour.points_mm for contour in kept]
-    copies = {b for a, b in _near(outlines) if _alike(outlines[a], outlines[b])}
-    return [contour for index, contour in enumerate(kept) if index not in copies]
+        return list(plane)
+    first_of: dict[bytes, Contour] = {}
+    for contour in plane:
+        points = np.sort(contour.points_mm @ (1, 1j))  # as complex numbers, in any order
+        first_of.setdefault(points.tobytes(), contour)
+    distinct = list(first_of.values())
+    outlines = [contour.points_mm for contour in distinct]
+    copies = set()
+    for first, second in _near(outlines):
+        if _are_alike(outlines[first], outlines[second]):
+            copies.add(second)
+    return [contour for index, contour in enumerate(distinct) if index not in copies]
 
 
-def _alike(a: Points, b: Points) -> bool:
-    """Whether two outlines, (n, 2) each, have the same points and area but for rounding;
+def some_cross(outlines: Sequence[Points]) -> bool:
+    """Return whether any two outlines cross: they overlap, and neither holds the other.
 
-    of very many points, some.
+    Outlines that only touch do not cross. Those with too many points to compare are not found.
+
+    >>> square = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
+    >>> some_cross([square, square + 1]), some_cross([square, square + 2])
+    (True, False)
     """
-    ends_a, ends_b = (np.array([one.min(axis=0), one.max(axis=0)]) for one in (a, b))
-    room = ROUNDED_MM * np.abs(_edges(a)).sum()
-    if np.abs(ends_a - ends_b).max() > ROUNDED_MM or abs(_area(a) - _area(b)) > room:
+    return any(_cross(outlines[first], outlines[second]) for first, second in _near(outlines))
+
+
+def _near(outlines: Sequence[Points]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of outlines whose boxes overlap, unless there are too many to compare."""
+    if len(outlines) < 2 or len(outlines) ** 2 > MOST_COMPARISONS:
+        return
+    low = np.array([points.min(axis=0) for points in outlines])
+    high = np.array([points.max(axis=0) for points in outlines])
+    reaches = (low[:, None] < high).all(axis=2)
+    pairs = np.argwhere(np.triu(reaches & reaches.T, 1))
+    yield from map(tuple, pairs.tolist())
+
+
+def _are_alike(one: Points, other: Points) -> bool:
+    """Return whether two outlines have the same points and the same area, but for rounding.
+
+    Of very many points, some are compared.
+    """
+    if np.abs(_box(one) - _box(other)).max() > ROUNDED_MM:
         return False
-    step = len(a) * len(b) // MOST_COMPARED + 1
-    return all(
-        (np.abs(these[::step, None] - those).max(axis=2).min(axis=1) <= ROUNDED_MM).all()
-        for these, those in ((a, b), (b, a))
-    )
+    perimeter_mm = np.abs(_edges(one)).sum()
+    if abs(_area(one) - _area(other)) > ROUNDED_MM * perimeter_mm:
+        return False
+    step = len(one) * len(other) // MOST_COMPARISONS + 1
+    return _are_among(one[::step], other) and _are_among(other[::step], one)
+
+
+def _are_among(some: Points, points: Points) -> bool:
+    """Return whether each of some points is one of the others, but for rounding."""
+    apart_mm = np.abs(some[:, None] - points).max(axis=2)
+    return bool((apart_mm.min(axis=1) <= ROUNDED_MM).all())
+
+
+def _box(outline: Points) -> Points:
+    return np.array([outline.min(axis=0), outline.max(axis=0)])
 
 
 def _edges(outline: Points) -> Points:
+    """Return each point's way to the next."""
     return np.roll(outline, -1, axis=0) - outline
 
 
@@ -51,58 +93,59 @@ def _area(outline: Points) -> float:
 
 
 def _turn(first: Points, second: Points) -> Points:
-    found: Points = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
-    return found
+    """Return the cross products of vectors."""
+    turn: Points = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
+    return turn
 
 
-def some_cross(outlines: Sequence[Points]) -> bool:
-    return any(_cross(outlines[a], outlines[b]) for a, b in _near(outlines))
-
-
-def _near(outlines: Sequence[Points]) -> Iterator[tuple[int, int]]:
-    """The pairs of outlines whose boxes overlap, unless there are too many to compare."""
-    if len(outlines) < 2 or len(outlines) ** 2 > MOST_COMPARED:
-        return
-    low = np.array([points.min(axis=0) for points in outlines])
-    high = np.array([points.max(axis=0) for points in outlines])
-    reaches = (low[:, None] < high).all(axis=2)
-    yield from map(tuple, np.argwhere(np.triu(reaches & reaches.T, 1)).tolist())
-
-
-def _cross(a: Points, b: Points) -> bool:
-    """Whether two outlines, (n, 2) each, overlap and neither holds the other; to touch is not to
-    cross.
-
-    False where they have too many points to compare.
-    """
-    if len(a) * len(b) > MOST_COMPARED:
+def _cross(one: Points, other: Points) -> bool:
+    if len(one) * len(other) > MOST_COMPARISONS:
         return False
-    along_a, along_b = _edges(a), _edges(b)
-    between = b - a[:, None]
+    if _some_edges_cross(one, other):
+        return True
+    return _runs_in_and_out(one, other) or _runs_in_and_out(other, one)
+
+
+def _some_edges_cross(one: Points, other: Points) -> bool:
+    """Return whether an edge of one outline passes through an edge of the other."""
+    along_one, along_other = _edges(one)[:, None], _edges(other)
+    between = other - one[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        parallel = _turn(along_a[:, None], along_b)
-        on_a, on_b = _turn(between, along_b) / parallel, _turn(between, along_a[:, None]) / parallel
-    passes = ((on_a > 0) & (on_a < 1) & (on_b > 0) & (on_b < 1)).any()
-    return bool(passes) or _runs_in_and_out(a, b) or _runs_in_and_out(b, a)
+        parallel = _turn(along_one, along_other)
+        on_one = _turn(between, along_other) / parallel
+        on_other = _turn(between, along_one) / parallel
+    passes = (on_one > 0) & (on_one < 1) & (on_other > 0) & (on_other < 1)
+    return bool(passes.any())
 
 
-def _runs_in_and_out(a: Points, b: Points) -> bool:
-    """Whether of an outline's corners and its edges' middles some lie within another and some
-    without, none on it.
+def _runs_in_and_out(one: Points, other: Points) -> bool:
+    """Return whether parts of an outline lie inside another one and parts outside.
 
-    Along pixels' edges two outlines cross at corners, or run together for a while, and no edge
-    passes through another.
+    Its corners and the middles of its edges are looked at; those that lie on the other do not
+    count. Along the edges of pixels two outlines meet at corners or run together for a while, and
+    no edge passes through another.
     """
-    probes, along = np.concatenate([a, a + _edges(a) / 2]), _edges(b)
-    x, y = (probes[:, None, axis] - b[:, axis] for axis in (0, 1))
-    spans = (y > 0) != (y > along[:, 1])
-    probe, edge = np.nonzero(spans)
-    right, up = along[edge].T
-    is_left = (right * y[spans] > up * x[spans]) == (up > 0)
-    is_in = np.bincount(probe, is_left, len(probes)) % 2 == 1
-    if is_in.all() or not is_in.any():
+    probes, along = np.concatenate([one, one + _edges(one) / 2]), _edges(other)
+    x = probes[:, None, 0] - other[:, 0]
+    y = probes[:, None, 1] - other[:, 1]
+    is_inside = _are_inside(x, y, along)
+    if is_inside.all() or not is_inside.any():
         return False
     share = (x * along[:, 0] + y * along[:, 1]) / np.maximum((along**2).sum(axis=1), 1e-12)
     offset = np.stack([x, y], axis=2) - share.clip(0, 1)[..., None] * along
     is_off = (np.abs(offset) > ROUNDED_MM).any(axis=2).all(axis=1)
-    return bool((is_in & is_off).any() and (~is_in & is_off).any())
+    return bool((is_inside & is_off).any() and (~is_inside & is_off).any())
+
+
+def _are_inside(x: Points, y: Points, along: Points) -> Mask:
+    """Return which probes lie inside an outline, even-odd.
+
+    x, y: (probe, edge), from the edge's start to the probe. along: the edges.
+    """
+    spans = (y > 0) != (y > along[:, 1])
+    probe, edge = np.nonzero(spans)
+    right, up = along[edge].T
+    is_left = (right * y[spans] > up * x[spans]) == (up > 0)
+    crossings = np.bincount(probe, is_left, len(x))
+    is_inside: Mask = crossings % 2 == 1
+    return is_inside
