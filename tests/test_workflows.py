@@ -90,6 +90,24 @@ def test_organs_are_matched_by_name_fresh_or_dropped(
     assert (provenance.fresh_organs, provenance.dropped_organs) == (("Lens_R",), ("Brainstem",))
 
 
+def test_a_head_alone_and_its_model_are_the_adapted_model(
+    model: Model, south: Cohort, tmp_path: Path
+) -> None:
+    parent, whole, head = (tmp_path / name for name in ("parent.x", "whole.x", "south.head.x"))
+    save_model(model, parent)
+    adapt(parent, south.path, whole, iterations=1)
+    adapt(parent, south.path, head, iterations=1, head_only=True)
+    assert head.stat().st_size < whole.stat().st_size / 2
+    both = f"{parent}+{head}"
+    assert sha256_of(load_model(Path(both)).network) == sha256_of(load_model(whole).network)
+    scores = evaluate(south.path, [whole, both], tmp_path / "report")
+    by_model: dict[str, list[CaseScore]] = {"whole": [], "parent+south.head": []}
+    for row in scores:
+        by_model[row.model].append(replace(row, model=""))
+    assert by_model["whole"] == by_model["parent+south.head"] != []
+    assert "parent.x+south.head.x" in (tmp_path / "report" / "report.html").read_text()
+
+
 def test_only_organs_that_were_contoured_are_scored(
     model: Model, north: Cohort, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from recontour.network.architecture import STAGES, Architecture
 from recontour.network.card import ModelCard, card
 from recontour.network.description import Provenance
 from recontour.network.model import HeadRecord, Model
-from recontour.network.model_file import load_model, save_head, save_model
+from recontour.network.model_file import load_model, name_of, save_head, save_model
 from recontour.network.network import Network
 from recontour.network.preprocessing import Preprocessing
 
@@ -27,6 +27,7 @@ __all__ = [
     "Provenance",
     "card",
     "load_model",
+    "name_of",
     "save_head",
     "save_model",
 ]

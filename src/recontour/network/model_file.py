@@ -164,6 +164,15 @@ def parts_of(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
+def name_of(path: Path) -> str:
+    """Return the name by which reports call a model: its file's, or both files' names.
+
+    >>> name_of(Path("models/south.safetensors"))
+    'south'
+    """
+    return JOINT.join(part.stem for part in parts_of(path))
+
+
 def _pairs(words: str) -> Iterator[tuple[Path, Path]]:
     pieces = words.split(JOINT)
     for at in range(1, len(pieces)):

@@ -21,6 +21,7 @@ from recontour.files import refuse_existing, whole_folder
 from recontour.findings import Finding
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
+from recontour.network import name_of
 from recontour.organs import sides_swapped
 from recontour.progress import Progress, quiet
 from recontour.workflows.findings import MostNotFound, NothingFound, UnknownChoice
@@ -72,7 +73,7 @@ def contour(
     wanted = chosen_organs(contourer.model, organs)
     scan = read_scan(ct_dir)
     found = _Found(contourer, scan, wanted, progress)
-    author = Authorship(model=f"{model.stem} ({contourer.model.provenance.lineage})")
+    author = Authorship(model=f"{name_of(model)} ({contourer.model.provenance.lineage})")
     WRITERS[format](out, found.masks(ct_dir), scan, author)
     progress("contouring", len(wanted), len(wanted), "")
     return found.report()

@@ -22,7 +22,8 @@ from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.report import ReportHeader, write_report
 from recontour.files import refuse_existing, whole_folder
 from recontour.findings import Finding, log_finding
-from recontour.network import Model
+from recontour.network import Model, name_of
+from recontour.network.model_file import JOINT, parts_of
 from recontour.progress import Progress, quiet
 from recontour.wording import printable
 from recontour.workflows.findings import OtherOrgans, SameName
@@ -112,7 +113,7 @@ def _scored(
 def _by_name(paths: Sequence[Path]) -> Contourers:
     """Load models, by their files' names in the order given."""
     # Bytes that are no text become U+FFFD.
-    names = [printable(path.stem) for path in paths]
+    names = [printable(name_of(path)) for path in paths]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise SettingsError(SameName(names=tuple(sorted(twice))))
@@ -158,5 +159,7 @@ def _notices(
 
 def _repeat(models: Sequence[Path]) -> str:
     """Return the command that makes the report again; it names no folder."""
-    names = [printable(path.name) for path in models]
+    names = []
+    for path in models:
+        names.append(printable(JOINT.join(part.name for part in parts_of(path))))
     return shlex.join(["recontour", "evaluate", "COHORT", *names, "--out", "OUT"])

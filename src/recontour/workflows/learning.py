@@ -82,6 +82,7 @@ def adapt(
     cohort: Path | str,
     out: Path | str,
     *,
+    head_only: bool = False,
     retrain_last: int = 10,
     organs: Sequence[str] | None = None,
     iterations: int | None = None,
@@ -94,6 +95,7 @@ def adapt(
 
         recontour.adapt("south.safetensors", "cohorts/north", "north.safetensors")
 
+    head_only: write only what was learnt; the file is then used as MODEL+HEAD.
     retrain_last: layers, counted as in the paper; 10 are SPP and Conv5.
     organs: the model's organs that the cohort has if None. An organ that the model does not have
         starts fresh. An organ of the model's that is not named is dropped, since nobody could say
@@ -117,7 +119,14 @@ def adapt(
     cases = opened.cases_with(learnt)
     child = take_over(parent, opened, cases, learnt, recipe, retrain_last, seed)
     return _learn(
-        child, cases, recipe, out, resume=resume, deterministic=deterministic, progress=progress
+        child,
+        cases,
+        recipe,
+        out,
+        resume=resume,
+        deterministic=deterministic,
+        head_only=head_only,
+        progress=progress,
     )
 
 
@@ -161,12 +170,21 @@ def _learn(
     *,
     resume: bool,
     deterministic: bool,
+    head_only: bool = False,
     progress: Progress,
 ) -> Model:
     """Fit a model and write its file, reporting progress."""
     for warning in draft_warnings(cases):
         log_finding(log, logging.WARNING, warning)
-    steps = fit(model, cases, recipe, out, resume=resume, deterministic=deterministic)
+    steps = fit(
+        model,
+        cases,
+        recipe,
+        out,
+        resume=resume,
+        deterministic=deterministic,
+        head_only=head_only,
+    )
     with closing(steps):
         for step in steps:
             words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
