@@ -39,6 +39,7 @@ from recontour.errors import (
     ResumeError,
     SettingsError,
 )
+from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay
 from recontour.evaluation.page import as_notice
 from recontour.findings import stored_words
