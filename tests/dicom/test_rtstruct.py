@@ -185,7 +185,7 @@ def test_writing_never_overwrites(scan: Scan, drawn: Path) -> None:
 def test_no_frame_of_reference_is_invented(tmp_path: Path) -> None:
     make_scan(tmp_path / "ct")
     edit(tmp_path / "ct", lambda image: setattr(image, "FrameOfReferenceUID", ""))
-    with pytest.raises(FrameOfReferenceError, match="none is invented"):
+    with pytest.raises(FrameOfReferenceError, match="does not invent one"):
         make_structure_set(tmp_path / "rs.dcm", read_scan(tmp_path / "ct"))
     assert not (tmp_path / "rs.dcm").exists()
 

@@ -179,7 +179,7 @@ def test_a_ct_that_lay_otherwise_is_not_said_to_share_its_pixels(tmp_path: Path)
 def test_no_frame_of_reference_is_invented_and_nothing_is_overwritten(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
     edit(tmp_path / "ct", lambda image: image.__delattr__("FrameOfReferenceUID"))
-    with pytest.raises(FrameOfReferenceError, match="none is invented"):
+    with pytest.raises(FrameOfReferenceError, match="does not invent one"):
         write_segmentation(
             tmp_path / "seg.dcm", masks_on(scan).items(), read_scan(tmp_path / "ct"), MADE_BY
         )

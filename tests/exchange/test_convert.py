@@ -501,7 +501,7 @@ def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
     refused(tmp_path, path, FrameOfReferenceError, "another frame of reference")
     written(SegmentationType="FRACTIONAL")
     refused(
-        tmp_path, path, DicomError, "a FRACTIONAL segmentation: .* export it as BINARY or LABELMAP"
+        tmp_path, path, DicomError, "a FRACTIONAL segmentation gives .* export it as BINARY or LABELMAP"
     )
     written(SegmentationType="ODD")
     refused(tmp_path, path, DicomError, "its SegmentationType is none that is read")

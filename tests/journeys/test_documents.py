@@ -36,7 +36,7 @@ from recontour.dicom import (
     write_segmentation,
 )
 from recontour.dicom.archive import CT, LABEL_MAP
-from recontour.dicom.seg import SEGMENTATIONS
+from recontour.dicom.seg_in import SEGMENTATIONS
 from recontour.evaluation.statistics import holm, wilcoxon_p
 from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
 from recontour.geometry import raster

@@ -7,7 +7,8 @@ from recontour.dicom.person import Person, telling_ids
 from recontour.dicom.reading import claims_dicom
 from recontour.dicom.rtstruct_in import Roi, read_rois, read_structure_set
 from recontour.dicom.rtstruct_out import Authorship, refuse_without_uids, write_structure_set
-from recontour.dicom.seg import Segment, read_segmentation, read_segments, write_segmentation
+from recontour.dicom.seg_in import Segment, read_segmentation, read_segments
+from recontour.dicom.seg_out import write_segmentation
 from recontour.dicom.writing import ScanIdentity, write_scan
 
 __all__ = [
