@@ -1,10 +1,11 @@
 """The study's curves as SVG.
 
-Each model keeps its colour, marker and line in all of them: they read without colour.
+Each model keeps its colour, marker and line in all figures, so that they read without colour.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from recontour.evaluation.plotting import default_settings
 from recontour.geometry.arrays import Floats
 from recontour.study.tables import (
     MODELS,
+    CasesRow,
     CasesTable,
     CurveRow,
     DepthRow,
@@ -24,215 +26,259 @@ from recontour.study.tables import (
     TimesRow,
 )
 
-if TYPE_CHECKING:  # loaded where a figure is drawn: its settings are read then
+if TYPE_CHECKING:  # loaded where a figure is drawn, with settings of our own
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a curve is drawn."""
+
+    colour: str
+    marker: str
+    line: str
+
+
 COLOURS = colour_of(MODELS)
-MARKERS = dict(zip(MODELS, "os^", strict=True))
-LINES: Mapping[str, str] = dict(zip(MODELS, (":", "--", "-"), strict=True))
-SOURCE_COLOUR = "#CC79A7"  # what is scored on the source's cases
-GREY = "#444444"
+STYLES = {
+    "Model_S": Style(COLOURS["Model_S"], "o", ":"),
+    "Model_T": Style(COLOURS["Model_T"], "s", "--"),
+    "Model_ST": Style(COLOURS["Model_ST"], "^", "-"),
+}
+ON_SOURCE = Style("#CC79A7", "D", "-.")
+GAIN = Style("#444444", "o", "-")
 WIDTH_IN = 7.4
 CONTROL_ROOM = 1.3  # between two controls, where 1 lies between two depths
 SMOOTHED = 25  # a smoothed curve averages over 1/25 of its points
+APART = 1.05  # factor by which draws are set off their curve, so that none is hidden
+
+
+# How many layers to retrain
 
 
 @default_settings()
 def depth_plot(depth: DepthTable, levels: Mapping[str, Interval], times: Sequence[TimesRow]) -> str:
-    """DSC on target and source, and the seconds of an iteration, by the number of retrained layers."""
+    """Plot DSC on target and source, and seconds per iteration, by the number of retrained layers.
+
+    levels: mean DSC on the target of the models to compare with, drawn as horizontal lines.
+    """
     figure = _figure(3.1)
     left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
+    _draw_dsc_by_depth(left, depth, levels)
+    _draw_seconds_by_depth(right, depth.curve, times)
+    return _svg(figure)
+
+
+def _draw_dsc_by_depth(panel: "Axes", depth: DepthTable, levels: Mapping[str, Interval]) -> None:
     curve, controls = depth.curve, depth.controls
     places = np.arange(len(curve), dtype=np.float64)
     aside = len(curve) + CONTROL_ROOM * np.arange(len(controls), dtype=np.float64)
-    on_source, on_target = [row.source for row in curve], [row.target for row in curve]
-    colour, marker = COLOURS["Model_ST"], MARKERS["Model_ST"]
-    _band(left, places, on_source, SOURCE_COLOUR, "D", "-.", "Model_ST, source's cases")
-    _band(left, places, on_target, colour, marker, "-", "Model_ST, target's cases")
+    on_source = [row.source for row in curve]
+    on_target = [row.target for row in curve]
+    _band(panel, places, on_source, ON_SOURCE, "Model_ST, source's cases")
+    _band(panel, places, on_target, STYLES["Model_ST"], "Model_ST, target's cases")
     for place, row in zip(aside, controls, strict=True):
-        _whisker(left, place, row.source.dsc, SOURCE_COLOUR, "D")
-        _whisker(left, place, row.target.dsc, colour, marker)
+        _whisker(panel, place, row.source.dsc, ON_SOURCE)
+        _whisker(panel, place, row.target.dsc, STYLES["Model_ST"])
     for model, level in levels.items():
-        _horizontal(left, level, model, "target's cases")
+        _horizontal(panel, level, model, "target's cases")
     if controls and curve:
-        left.axvline(aside[0] - 0.5, color="#bbbbbb", linewidth=0.6)
-    names = [row.control.replace(" ", "\n") + f",\n{_layers(row)}" for row in controls]
-    left.set_xticks([*places, *aside], [*map(_layers, curve), *names])
-    left.set_xlim(-0.4, max([*places, *aside]) + 0.5)
-    _finish(left, "retrained layers", "mean DSC")
-    _legend(left, columns=2)
-    right.plot(
-        places,
-        [row.seconds_per_iteration for row in curve],
-        color=colour,
-        marker=marker,
-        markersize=5,
-    )
-    trained_anew = next(
-        (row.seconds_per_iteration for row in times if row.model == "Model_T"), np.nan
-    )
-    if np.isfinite(trained_anew):
-        right.axhline(
-            trained_anew, color=COLOURS["Model_T"], linestyle="--", label="Model_T, all layers"
-        )
-        _legend(right)
-    right.set_xticks(places, [_layers(row) for row in curve])
-    right.set_ylim(bottom=0)
-    _finish(right, "retrained layers", "seconds of an iteration")
-    return _svg(figure)
+        panel.axvline(aside[0] - 0.5, color="#bbbbbb", linewidth=0.6)
+    everywhere = [*places, *aside]
+    panel.set_xticks(everywhere, [*map(_layers, curve), *map(_control, controls)])
+    panel.set_xlim(-0.4, max(everywhere) + 0.5)
+    _finish(panel, "retrained layers", "mean DSC")
+    _legend(panel, columns=2)
+
+
+def _draw_seconds_by_depth(
+    panel: "Axes", curve: Sequence[DepthRow], times: Sequence[TimesRow]
+) -> None:
+    style, from_scratch = STYLES["Model_ST"], STYLES["Model_T"]
+    seconds = [row.seconds_per_iteration for row in curve]
+    panel.plot(seconds, color=style.colour, marker=style.marker, markersize=5)
+    for row in times:
+        if row.model == "Model_T" and np.isfinite(row.seconds_per_iteration):
+            panel.axhline(
+                row.seconds_per_iteration,
+                color=from_scratch.colour,
+                linestyle=from_scratch.line,
+                label="Model_T, all layers",
+            )
+            _legend(panel)
+    panel.set_xticks(range(len(curve)), list(map(_layers, curve)))
+    panel.set_ylim(bottom=0)
+    _finish(panel, "retrained layers", "seconds per iteration")
 
 
 def _layers(row: DepthRow) -> str:
     return f"{row.layers}\nall" if row.all_layers else str(row.layers)
 
 
+def _control(row: DepthRow) -> str:
+    first, second = row.control.split()
+    return f"{first}\n{second},\n{_layers(row)}"
+
+
+# How many cases suffice
+
+
 @default_settings()
 def cases_plot(cases: CasesTable) -> str:
-    """DSC of T and ST by the number of target cases;
+    """Plot the DSC of T and ST, and their difference, by the number of target cases.
 
-    a dot a draw, beside its curve so that none is hidden.
+    Each draw is a dot beside its curve.
     """
     figure = _figure(3.1)
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     numbers = np.array([row.cases for row in cases.rows], dtype=np.float64)
-    for model, sides, draws, shift in (
-        (
-            "Model_T",
-            [row.t for row in cases.rows],
-            [[*row.t_draws.values()] for row in cases.rows],
-            1.05,
-        ),
-        (
-            "Model_ST",
-            [row.st for row in cases.rows],
-            [[*row.st_draws.values()] for row in cases.rows],
-            1 / 1.05,
-        ),
-    ):
-        _band(left, numbers, sides, COLOURS[model], MARKERS[model], LINES[model], model)
-        for number, of_number in zip(numbers, draws, strict=True):
-            left.scatter(
-                [number * shift] * len(of_number), of_number, s=12, marker=MARKERS[model],
-                facecolors="none", edgecolors=COLOURS[model], linewidths=0.8, zorder=4,
-            )  # fmt: skip
-    _horizontal(left, cases.s.dsc, "Model_S", "no target case")
-    _legend(left, columns=3)
-    gains = [row.st_less_t for row in cases.rows]
-    right.axhline(0, color="black", linewidth=0.8)
-    _curve(right, numbers, gains, GREY, "o", "-", "")
-    for number, row in zip(numbers, cases.rows, strict=True):
-        right.scatter(
-            [number * 1.05] * len(row.st_less_t_draws), [*row.st_less_t_draws.values()], s=10,
-            facecolors="none", edgecolors=GREY, linewidths=0.7,
-        )  # fmt: skip
-    for panel, name in ((left, "mean DSC"), (right, f"Model_ST {MINUS} Model_T")):
+    _draw_dsc_by_cases(left, numbers, cases)
+    _draw_gain_by_cases(right, numbers, cases.rows)
+    for panel in (left, right):
         panel.set_xscale("log")
         panel.set_xticks(numbers, [f"{number:g}" for number in numbers])
         panel.minorticks_off()
-        _finish(panel, "target cases to train on (log scale)", name)
+    _finish(left, "target cases to train on (log scale)", "mean DSC")
+    _finish(right, "target cases to train on (log scale)", f"Model_ST {MINUS} Model_T")
     return _svg(figure)
+
+
+def _draw_dsc_by_cases(panel: "Axes", numbers: Floats, cases: CasesTable) -> None:
+    t, st = STYLES["Model_T"], STYLES["Model_ST"]
+    _band(panel, numbers, [row.t for row in cases.rows], t, "Model_T")
+    for number, row in zip(numbers, cases.rows, strict=True):
+        _dots(panel, number * APART, row.t_draws.values(), t, size=12)
+    _band(panel, numbers, [row.st for row in cases.rows], st, "Model_ST")
+    for number, row in zip(numbers, cases.rows, strict=True):
+        _dots(panel, number / APART, row.st_draws.values(), st, size=12)
+    _horizontal(panel, cases.s.dsc, "Model_S", "no target case")
+    _legend(panel, columns=3)
+
+
+def _draw_gain_by_cases(panel: "Axes", numbers: Floats, rows: Sequence[CasesRow]) -> None:
+    panel.axhline(0, color="black", linewidth=0.8)
+    _curve(panel, numbers, [row.st_less_t for row in rows], GAIN, "")
+    for number, row in zip(numbers, rows, strict=True):
+        _dots(panel, number * APART, row.st_less_t_draws.values(), GAIN, size=10)
+
+
+# How training went
 
 
 @default_settings()
 def curves_plot(curves: Sequence[CurveRow]) -> str:
-    """Loss, smoothed, and DSC on the target's validation cases, against minutes; a line a seed."""
+    """Plot the smoothed loss and the validation DSC against minutes, one line per seed."""
     figure = _figure(2.9)
-    panels = dict(zip(("loss", "validation"), figure.subplots(1, 2), strict=True))
-    groups: dict[tuple[str, str, int], list[CurveRow]] = {}
-    for row in curves:
-        groups.setdefault((row.curve, row.model, row.seed), []).append(row)
-    named: set[tuple[str, str]] = set()
-    for (curve, model, _), rows in groups.items():
-        minutes = [row.seconds / 60 for row in rows]
-        values = np.array([row.value for row in rows])
-        panels[curve].plot(
-            minutes,
-            smoothed(values) if curve == "loss" else values,
-            color=COLOURS[model],
-            linestyle=LINES[model],
-            linewidth=1.3,
-            marker=MARKERS[model] if curve == "validation" else None,
-            markersize=4,
-            label="_" if (curve, model) in named else model,
-        )
-        named.add((curve, model))
-    panels["loss"].set_yscale(
-        "log" if all(row.value > 0 for row in curves if row.curve == "loss") else "linear"
-    )
-    for curve, name in (
-        ("loss", "loss, smoothed"),
-        ("validation", "DSC, target's validation cases"),
-    ):
-        _finish(panels[curve], "minutes of training", name)
-        _legend(panels[curve], columns=3)
+    left, right = figure.subplots(1, 2)
+    losses = [row for row in curves if row.curve == "loss"]
+    validations = [row for row in curves if row.curve == "validation"]
+    _draw_training(left, losses, smooth=True)
+    _draw_training(right, validations, smooth=False)
+    is_positive = all(row.value > 0 for row in losses)
+    left.set_yscale("log" if is_positive else "linear")
+    _finish(left, "minutes of training", "loss, smoothed")
+    _finish(right, "minutes of training", "DSC, target's validation cases")
+    _legend(left, columns=3)
+    _legend(right, columns=3)
     return _svg(figure)
 
 
+def _draw_training(panel: "Axes", rows: Iterable[CurveRow], *, smooth: bool) -> None:
+    """Draw one line per model and seed; each model is named once."""
+    lines: dict[tuple[str, int], list[CurveRow]] = {}
+    for row in rows:
+        lines.setdefault((row.model, row.seed), []).append(row)
+    named = set()
+    for (model, _), points in lines.items():
+        style = STYLES[model]
+        values = np.array([point.value for point in points])
+        panel.plot(
+            [point.seconds / 60 for point in points],
+            smoothed(values) if smooth else values,
+            color=style.colour,
+            linestyle=style.line,
+            linewidth=1.3,
+            marker="" if smooth else style.marker,
+            markersize=4,
+            label="_" if model in named else model,
+        )
+        named.add(model)
+
+
 def smoothed(values: Floats) -> Floats:
-    """A running mean over 1/25 of the values, fewer at the ends."""
+    """Return the running mean over 1/25 of the values, over fewer at the ends."""
     window = np.ones(2 * (len(values) // (2 * SMOOTHED)) + 1)
     counts = np.convolve(np.ones(len(values)), window, mode="same")
     return np.asarray(np.convolve(values, window, mode="same") / counts)
 
 
-def _band(
-    panel: "Axes",
-    x: Floats,
-    levels: Sequence[Level],
-    colour: str,
-    marker: str,
-    line: str,
-    label: str,
-) -> None:
+# Marks
+
+
+def _band(panel: "Axes", x: Floats, levels: Sequence[Level], style: Style, label: str) -> None:
+    """Draw a curve of levels, unless no patient is scored."""
     if any(level.patients for level in levels):
-        _curve(panel, x, [level.dsc for level in levels], colour, marker, line, label)
+        _curve(panel, x, [level.dsc for level in levels], style, label)
 
 
 def _curve(
-    panel: "Axes",
-    x: Floats,
-    estimates: Sequence[Interval],
-    colour: str,
-    marker: str,
-    line: str,
-    label: str,
+    panel: "Axes", x: Floats, intervals: Sequence[Interval], style: Style, label: str
 ) -> None:
-    """A curve in its 95 % band."""
-    panel.fill_between(
-        x,
-        [e.low for e in estimates],
-        [e.high for e in estimates],
-        color=colour,
-        alpha=0.2,
-        linewidth=0,
-    )
+    """Draw a curve in its 95 % band."""
+    low = [interval.low for interval in intervals]
+    high = [interval.high for interval in intervals]
+    panel.fill_between(x, low, high, color=style.colour, alpha=0.2, linewidth=0)
     panel.plot(
-        x, [e.mean for e in estimates],
-        color=colour, marker=marker, linestyle=line, linewidth=1.3, markersize=5, label=label, zorder=3,
-    )  # fmt: skip
+        x,
+        [interval.mean for interval in intervals],
+        color=style.colour,
+        marker=style.marker,
+        linestyle=style.line,
+        linewidth=1.3,
+        markersize=5,
+        label=label,
+        zorder=3,
+    )
 
 
-def _whisker(panel: "Axes", x: float, one: Interval, colour: str, marker: str) -> None:
-    """A point with its 95 % interval."""
-    panel.plot([x, x], [one.low, one.high], color=colour, linewidth=1.2)
-    panel.plot([x], [one.mean], color=colour, marker=marker, markersize=5, linestyle="none")
+def _whisker(panel: "Axes", x: float, one: Interval, style: Style) -> None:
+    """Draw a point with its 95 % interval."""
+    panel.plot([x, x], [one.low, one.high], color=style.colour, linewidth=1.2)
+    panel.plot(
+        [x], [one.mean], color=style.colour, marker=style.marker, markersize=5, linestyle="none"
+    )
+
+
+def _dots(panel: "Axes", x: float, values: Iterable[float], style: Style, size: int) -> None:
+    """Draw open marks above one another."""
+    heights = list(values)
+    panel.scatter(
+        [x] * len(heights),
+        heights,
+        s=size,
+        marker=style.marker,
+        facecolors="none",
+        edgecolors=style.colour,
+        linewidths=0.8,
+        zorder=4,
+    )
 
 
 def _horizontal(panel: "Axes", level: Interval, model: str, where: str) -> None:
     if np.isfinite(level.mean):
+        style = STYLES[model]
         panel.axhline(
             level.mean,
-            color=COLOURS[model],
-            linestyle=LINES[model],
+            color=style.colour,
+            linestyle=style.line,
             linewidth=1.5,
             label=f"{model}, {where}",
         )
 
 
 def _legend(panel: "Axes", columns: int = 1) -> None:
-    """Above the panel, where it hides nothing."""
+    """Put the legend above the panel, where it hides nothing."""
     if panel.get_legend_handles_labels()[0]:
         panel.legend(
             fontsize=6.5,
@@ -259,7 +305,8 @@ def _figure(height_in: float) -> "Figure":
 
 
 def _svg(figure: "Figure") -> str:
-    """The figure as an element of an HTML page, the same at every run."""
-    svg = io.StringIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None}, transparent=True)
-    return svg.getvalue()[svg.getvalue().index("<svg") :]
+    """Return the figure as an element of an HTML page, the same in every run."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    svg = file.getvalue()
+    return svg[svg.index("<svg") :]

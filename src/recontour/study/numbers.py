@@ -28,11 +28,6 @@ def gain(value: Interval) -> str:
     return f"{signed(value.mean)}, 95 % interval {interval(value, with_sign=True)}"
 
 
-def side(value: Interval) -> int:
-    """1 if the whole interval is above 0, -1 if below, else 0: not decided."""
-    return int(value.low > 0) - int(value.high < 0)
-
-
 def percent(share: float) -> str:
     """A share."""
     return NONE if np.isnan(share) else f"{number(100 * share, 0)} %"

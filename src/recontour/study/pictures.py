@@ -3,57 +3,61 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay, Picture, draw
 from recontour.evaluation.numbers import number
 from recontour.evaluation.report import picture_cases
-from recontour.study.cells import Cell, Triple
+from recontour.study.cells import Cell
 from recontour.study.tables import TARGET, ModelsTable, StudyTables
-
-PICTURED = ("Model_T", "Model_ST")  # as in the paper's figure 2
 
 OverlayOf = Callable[[str, str, Mapping[str, Cell]], Overlay]  # of case, organ, and cell by model
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionedPicture:
-    """One overlay and its caption."""
+    """One overlay and its caption. dsc: by model, of the contours that are shown."""
 
     organ: str
     case: str
     picture: Picture
-    dsc: Mapping[str, str]  # by model, of the contours that are shown
+    dsc: Mapping[str, str]
     seed: int
 
 
-def pictured(
-    main: ModelsTable, tables: StudyTables, overlay_of: OverlayOf
+def captioned_pictures(
+    models: ModelsTable, tables: StudyTables, overlay_of: OverlayOf
 ) -> Iterator[CaptionedPicture]:
-    """Each organ's median case by the last model's DSC, of one seed;
+    """Draw each organ's median case by the last model's DSC, all of one seed.
 
-    one overlay in memory at a time.
+    The seed is the first one with both models, or else with one. One overlay is in memory at a
+    time.
     """
-    seeds = [_finished(tables, triple) for triple in tables.plan.models]
-    there = max(seeds, key=len, default={})  # the first seed with both models, or else with one
-    scores = {
-        (row.organ, row.case, model): replace(row, model=model)
-        for model, cell in there.items()
-        for row in tables.results[cell.id].scores.get(TARGET, ())
-    }
-    cases = picture_cases(scores.values(), list(there))
-    for organ, ranks in ((organ, cases[organ]) for organ in main.organs if organ in cases):
+    by_seed = [_finished(tables, place) for place in range(len(tables.plan.models))]
+    cells = max(by_seed, key=len, default={})
+    scores: list[CaseScore] = []
+    for model, cell in cells.items():
+        for row in tables.results[cell.id].scores.get(TARGET, ()):
+            scores.append(replace(row, model=model))
+    cases = picture_cases(scores, list(cells))
+    for organ in filter(cases.__contains__, models.organs):
+        ranks = cases[organ]
         case = ranks.get("median") or ranks.get("worst") or ranks["only"]
-        of_case = {
-            model: scores[organ, case, model] for model in there if (organ, case, model) in scores
-        }
-        dsc = {
-            model: "missed" if row.is_missed else number(row.dsc, 2)
-            for model, row in of_case.items()
-        }
-        seed = next(iter(there.values())).seed
-        yield CaptionedPicture(organ, case, draw(overlay_of(case, organ, there)), dsc, seed)
+        picture = draw(overlay_of(case, organ, cells))
+        seed = next(iter(cells.values())).seed
+        yield CaptionedPicture(organ, case, picture, _dsc(scores, organ, case), seed)
 
 
-def _finished(tables: StudyTables, triple: Triple) -> dict[str, Cell]:
-    """The pictured models of a seed that have a result."""
-    cells = dict(zip(PICTURED, (triple.t, triple.st), strict=True))
+def _finished(tables: StudyTables, place: int) -> dict[str, Cell]:
+    """Return those models of a seed that have a result; the paper's figure 2 shows T and ST."""
+    triple = tables.plan.models[place]
+    cells = {"Model_T": triple.t, "Model_ST": triple.st}
     return {model: cell for model, cell in cells.items() if cell.id in tables.results}
+
+
+def _dsc(scores: list[CaseScore], organ: str, case: str) -> dict[str, str]:
+    """Print the DSC of each model in one case."""
+    dsc = {}
+    for row in scores:
+        if (row.organ, row.case) == (organ, case):
+            dsc[row.model] = "missed" if row.is_missed else number(row.dsc, 2)
+    return dsc

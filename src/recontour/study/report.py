@@ -1,7 +1,4 @@
-"""The report of a study:
-
-one HTML file that needs nothing else, and every number in tables/*.csv.
-"""
+"""The report of a study: one self-contained HTML file, and every number in tables/*.csv."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ from recontour.study.cells import Plan
 from recontour.study.csv_files import write_tables
 from recontour.study.figures import COLOURS, cases_plot, curves_plot, depth_plot
 from recontour.study.numbers import interval, percent, spread
-from recontour.study.pictures import OverlayOf, pictured
+from recontour.study.pictures import OverlayOf, captioned_pictures
 from recontour.study.results import Result
 from recontour.study.tables import (
     ALL,
@@ -35,7 +32,7 @@ from recontour.study.tables import (
     published,
     study_tables,
 )
-from recontour.study.words import headline, section_words, separately_words, verdict
+from recontour.study.words import headline, section_words, summary_sentences
 
 FILTERS: Mapping[str, Callable[..., str]] = {
     "number": number,
@@ -44,21 +41,34 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "percent": percent,
     "spread": spread,
 }
+CONSTANTS: Mapping[str, object] = {
+    "models": MODELS,
+    "pairs": PAIRS,
+    "all": ALL,
+    "colours": COLOURS,
+    "papers_depth": PAPERS_DEPTH,
+    "significant": SIGNIFICANT,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class StudyHeader:
-    """What was studied, for the report's head and foot."""
+    """What was studied, for the report's head and foot.
+
+    source, target: the centres' names. settings: every setting, recipe and version that is needed
+    to repeat the study. split: number of patients by centre and fold. notices: what a reader must
+    know first, such as that the patients are synthetic. repeat: the command.
+    """
 
     name: str
-    source: str  # centre
+    source: str
     target: str
     date: date
     preset: str
-    settings: Mapping[str, str]  # every setting, recipe and version needed to repeat it
-    split: Mapping[str, Mapping[str, int | str]]  # centre -> fold -> number of patients
-    notices: Sequence[str]  # what a reader must know first, such as that the patients are synthetic
-    repeat: str  # the command
+    settings: Mapping[str, str]
+    split: Mapping[str, Mapping[str, int | str]]
+    notices: Sequence[str]
+    repeat: str
 
 
 def write_study_report(
@@ -67,81 +77,72 @@ def write_study_report(
     results: Mapping[str, Result],
     failed: Mapping[str, str],
     overlay_of: OverlayOf,
-    about: StudyHeader,
+    header: StudyHeader,
 ) -> None:
-    """Write out/report.html and out/tables/*.csv, each whole, over earlier ones; a table of nothing
-    is not left there.
+    """Write out/report.html and out/tables/*.csv, each whole, over earlier ones.
 
-    results: of the finished cells. failed: why the others failed, by the cell's id. overlay_of:
-        asked for one at a time.
+    A table without rows is removed.
+
+    results: of the finished cells. failed: why others failed, by the cell's id, in words that may
+    be stored. overlay_of: asked for one overlay at a time.
 
     Raises: OutputError: a file cannot be written there.
     """
     tables = study_tables(plan, results)
-    page = render(
-        "recontour.study", "study.html", _contents(tables, failed, overlay_of, about), FILTERS
-    )
+    contents = {**CONSTANTS, **_whole_study(tables, failed, header)}
+    contents |= _sections(tables, overlay_of)
+    page = render("recontour.study", "study.html", contents, FILTERS)
     write_tables(out / "tables", tables)
     write_text(out / "report.html", page, replace=True)
 
 
-def _contents(
-    tables: StudyTables, failed: Mapping[str, str], overlay_of: OverlayOf, about: StudyHeader
+def _whole_study(
+    tables: StudyTables, failed: Mapping[str, str], header: StudyHeader
 ) -> dict[str, object]:
-    """Everything the template names; what belongs to a section, only if that is there."""
-    main, kept = tables.models, tables.retention
+    """Return what the template names outside the sections."""
     cells = tables.plan.cells
-    few = too_few_patients(main.comparisons) if main else None
-    sections = section_words(tables, about.source)
-    contents: dict[str, object] = {
-        "about": about,
+    words = section_words(tables, header.source)
+    unfinished = {cell.id for cell in cells} - tables.results.keys()
+    few = too_few_patients(tables.models.comparisons) if tables.models else None
+    return {
+        "header": header,
         "tables": tables,
-        "models": MODELS,
         "organs": organs_of(tables.plan),
-        "pairs": PAIRS,
-        "all": ALL,
-        "colours": COLOURS,
-        "papers_depth": PAPERS_DEPTH,
-        "significant": SIGNIFICANT,
         "count": count_cells(tables.results, cells),
         "failed": failed,
-        "missing": sorted({cell.id for cell in cells} - tables.results.keys() - failed.keys()),
-        "headline": headline(main, about.source, about.target) if main else "",
-        "verdict": verdict(main, sections, about.source, about.target),
+        "missing": sorted(unfinished - failed.keys()),
+        "headline": headline(tables.models, header.source, header.target),
+        "summary": summary_sentences(tables.models, words, header.source, header.target),
         "power": as_notice(few) if few else "",
-        "words": sections
-        | {"separately": separately_words(tables.separately) if tables.separately else []},
+        "words": words,
         "published": published(),
-        "curves_plot": Markup(curves_plot(tables.curves)) if tables.curves else "",
     }
-    if tables.depth:
-        levels = {model: main.mean(model) for model in ("Model_S", "Model_T")} if main else {}
-        contents["depth_plot"] = Markup(depth_plot(tables.depth, levels, tables.times))
-    if tables.cases:
-        contents["cases_plot"] = Markup(cases_plot(tables.cases))
-    if main:
-        contents |= _main(main)
-        contents["overlays"] = list(pictured(main, tables, overlay_of))
-    if kept:
-        changes = {
-            (organ, b): row.difference
-            for (organ, a, b), row in kept.differences.items()
-            if a == "Model_S"
-        }
-        contents |= {"kept": kept.rows, "kept_change": changes}
-    return contents
 
 
-def _main(main: ModelsTable) -> dict[str, object]:
-    """The tables and plots of Model_S, Model_T and Model_ST on the target's cases."""
-    return {
-        "measures": {
-            table.measure: table for table in summary.tables(main.scores, MODELS, main.organs)
-        },
-        "tests": {
-            (row.organ, row.model_a, row.model_b): summary.printed(row) for row in main.comparisons
-        },
-        "mean": main.rows,
-        "gain": {key: row.difference for key, row in main.differences.items()},
-        "box_plots": Markup(box_plots(per_patient(main.scores), MODELS)),
-    }
+def _sections(tables: StudyTables, overlay_of: OverlayOf) -> dict[str, object]:
+    """Return the plots, printed tables and pictures of those sections that are there."""
+    sections: dict[str, object] = {}
+    models, depth, cases = tables.models, tables.depth, tables.cases
+    if models:
+        sections |= _printed(models)
+        sections["overlays"] = list(captioned_pictures(models, tables, overlay_of))
+    if depth:
+        levels = {model: models.mean(model) for model in MODELS[:2]} if models else {}
+        sections["depth_plot"] = Markup(depth_plot(depth, levels, tables.times))
+    if cases:
+        sections["cases_plot"] = Markup(cases_plot(cases))
+    if tables.curves:
+        sections["curves_plot"] = Markup(curves_plot(tables.curves))
+    return sections
+
+
+def _printed(models: ModelsTable) -> dict[str, object]:
+    """Return the tables and plots of Model_S, Model_T and Model_ST on the target's cases."""
+    measures = {}
+    for table in summary.tables(models.scores, MODELS, models.organs):
+        measures[table.measure] = table
+    tests = {}
+    for row in models.comparisons:
+        tests[row.organ, row.model_a, row.model_b] = summary.printed(row)
+    plots = box_plots(per_patient(models.scores), MODELS)
+    return {"measures": measures, "tests": tests, "box_plots": Markup(plots)}

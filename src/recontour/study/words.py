@@ -1,21 +1,20 @@
-"""What a study's numbers say, in words:
+"""What a study's numbers say, in words: the headline, its summary, and a sentence per section."""
 
-the headline, the verdict below it, and a sentence above each section.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from recontour.evaluation import summary
 from recontour.evaluation.numbers import NONE, number
-from recontour.study.numbers import gain, percent, side
+from recontour.evaluation.verdicts import Verdict, direction, of_interval
+from recontour.study.numbers import gain, percent
 from recontour.study.tables import (
     MODELS,
     PAIRS,
     PAPERS_DEPTH,
     CasesTable,
     DepthTable,
+    Interval,
+    Level,
     ModelsTable,
     NormalisationTable,
     SeparatelyTable,
@@ -24,187 +23,250 @@ from recontour.study.tables import (
 )
 from recontour.wording import plural
 
+# One phrase per verdict, for each place where two models are compared.
+Phrases = Mapping[Verdict, str]
+AGAINST_S: Phrases = {
+    Verdict.BETTER: "made it better there",
+    Verdict.WORSE: "made it worse there",
+    Verdict.NO_CONCLUSIVE_DIFFERENCE: "made no conclusive difference there",
+    Verdict.TOO_FEW: "was scored there on too few patients to tell",
+}
+AGAINST_T: Phrases = {
+    Verdict.BETTER: "better than",
+    Verdict.WORSE: "worse than",
+    Verdict.NO_CONCLUSIVE_DIFFERENCE: "not conclusively different from",
+    Verdict.TOO_FEW: "scored on too few patients to compare with",
+}
+SEPARATELY: Phrases = {
+    Verdict.BETTER: "one network per organ is better than one for all",
+    Verdict.WORSE: "one network per organ is worse than one for all",
+    Verdict.NO_CONCLUSIVE_DIFFERENCE: (
+        "no conclusive difference between one network per organ and one for all"
+    ),
+    Verdict.TOO_FEW: "too few patients to compare one network per organ with one for all",
+}
+RETENTION: Phrases = {
+    Verdict.BETTER: "even gained on",
+    Verdict.WORSE: "forgot some of",
+    Verdict.NO_CONCLUSIVE_DIFFERENCE: "did not conclusively forget",
+    Verdict.TOO_FEW: "was scored on too few patients to tell what it forgot of",
+}
 
-def headline(main: ModelsTable, source: str, target: str) -> str:
-    """The answer in one sentence. source, target: the centres."""
-    over_s, over_t = main.gain("Model_S", "Model_ST"), main.gain("Model_T", "Model_ST")
+
+def _judged(change: Interval, phrases: Phrases) -> str:
+    return phrases[of_interval(change.low, change.high)]
+
+
+def _is_conclusive(change: Interval) -> bool:
+    return of_interval(change.low, change.high) in (Verdict.BETTER, Verdict.WORSE)
+
+
+# At the top
+
+
+def headline(models: ModelsTable | None, source: str, target: str) -> str:
+    """Return the answer in one sentence; empty if nothing is scored. source, target: centres."""
+    if not models:
+        return ""
+    over_s, over_t = models.gain("Model_S", "Model_ST"), models.gain("Model_T", "Model_ST")
     if np.isnan(over_s.mean):
-        return "Not decided yet: Model_S and Model_ST are not both finished."
-    against_s = {
-        1: "made it better there",
-        -1: "made it worse there",
-        0: "made no decided difference there",
-    }
-    against_t = {1: "better than", -1: "worse than", 0: "not decidedly different from"}
+        return "No answer yet: Model_S and Model_ST are not both finished."
     answer = (
         f"Retraining the last layers of {source}'s model on {target}'s patients "
-        f"{against_s[side(over_s)]} ({gain(over_s)})"
+        f"{_judged(over_s, AGAINST_S)} ({gain(over_s)})"
     )
     if np.isnan(over_t.mean):
-        return answer + "."
-    return f"{answer}; the result is {against_t[side(over_t)]} a model trained on {target} alone ({gain(over_t)})."
+        return f"{answer}."
+    alone = f"a model trained on {target} alone ({gain(over_t)})"
+    return f"{answer}; the result is {_judged(over_t, AGAINST_T)} {alone}."
 
 
-def verdict(
-    main: ModelsTable | None, sections: Mapping[str, str], source: str, target: str
+def summary_sentences(
+    models: ModelsTable | None, sections: Mapping[str, Sequence[str]], source: str, target: str
 ) -> list[str]:
-    """What else the numbers say, a sentence each. sections: as of section_words."""
-    sentences = [_means(main, source, target), _organs(main)] if main else []
-    return [
-        sentence
-        for sentence in (*sentences, *map(sections.get, ("cases", "depth", "kept")))
-        if sentence
-    ]
+    """Return what else the numbers say, a sentence each. sections: as of `section_words`."""
+    sentences = []
+    if models:
+        sentences.append(_means(models, source, target))
+        sentences.append(_organs(models))
+    for section in ("cases", "depth", "retention"):
+        sentences += sections[section]
+    return list(filter(None, sentences))
 
 
-def section_words(tables: StudyTables, source: str) -> dict[str, str]:
-    """A sentence or two by section; empty where nothing is finished."""
-    return {
-        "cases": _cases(tables.cases) if tables.cases else "",
-        "depth": _depth(tables.depth) if tables.depth else "",
-        "kept": _kept(tables.retention, source) if tables.retention else "",
-        "normalisation": _normalisation(tables.normalisation) if tables.normalisation else "",
-        "times": _times(tables.times),
-    }
-
-
-def _means(main: ModelsTable, source: str, target: str) -> str:
+def _means(models: ModelsTable, source: str, target: str) -> str:
     what = {
         "Model_S": f"{source}'s model as it is",
         "Model_T": f"trained on {target} alone",
         "Model_ST": "adapted",
     }
-    means = [
-        f"{number(mean, 3)} with {model} ({what[model]})"
-        for model in MODELS
-        if not np.isnan(mean := main.mean(model).mean)
-    ]
-    where = f"{plural(main.patients, 'test patient')} of {target}, over {plural(len(main.common), 'organ')}"
-    return f"Mean DSC on {where}: {', '.join(means) or NONE}."
+    means = []
+    for model in MODELS:
+        mean = models.mean(model).mean
+        if not np.isnan(mean):
+            means.append(f"{number(mean, 3)} with {model} ({what[model]})")
+    patients = plural(models.patients, "test patient")
+    organs = plural(len(models.common), "organ")
+    return f"Mean DSC on {patients} of {target}, over {organs}: {', '.join(means) or NONE}."
 
 
-def _organs(main: ModelsTable) -> str:
-    """Which organs differ significantly between ST and the others."""
+def _organs(models: ModelsTable) -> str:
+    """Name the organs that differ significantly between ST and the others."""
     parts = []
-    for a, b in PAIRS[1:]:
-        mine = [row for row in main.comparisons if (row.model_a, row.model_b) == (a, b) and row.n]
-        if not mine:
-            continue
-        rows = [(row.organ, summary.printed(row)) for row in mine]
-        better, worse = (
-            [organ for organ, test in rows if test.direction == sign] for sign in (1, -1)
-        )
-        words = [f"better than {a} in {', '.join(better) or 'no organ'}"]
-        words += [f"worse in {', '.join(worse)}"] if worse else []
-        parts.append(" and ".join(words))
-    return f"By organ, Model_ST is significantly (Holm) {'; '.join(parts)}." if parts else ""
+    for a, b in PAIRS:
+        if b == "Model_ST":
+            parts += _organs_against(models, a)
+    if not parts:
+        return ""
+    return f"By organ, Model_ST is significantly (Holm) {'; '.join(parts)}."
+
+
+def _organs_against(models: ModelsTable, model: str) -> list[str]:
+    """Return one phrase, or none if the two models have no organ in common."""
+    by_direction: dict[int, list[str]] = {}
+    for row in models.comparisons:
+        if row.n and (row.model_a, row.model_b) == (model, "Model_ST"):
+            by_direction.setdefault(direction(row), []).append(row.organ)
+    if not by_direction:
+        return []
+    better, worse = by_direction.get(1, ["no organ"]), by_direction.get(-1)
+    words = f"better than {model} in {', '.join(better)}"
+    if worse:
+        words += f" and worse in {', '.join(worse)}"
+    return [words]
+
+
+# Above each section
+
+
+def section_words(tables: StudyTables, source: str) -> dict[str, list[str]]:
+    """Return sentences by section; none where nothing is finished."""
+    return {
+        "cases": [_cases(tables.cases)] if tables.cases else [],
+        "depth": [_depth(tables.depth)] if tables.depth else [],
+        "retention": [_retention(tables.retention, source)] if tables.retention else [],
+        "normalisation": [_normalisation(tables.normalisation)] if tables.normalisation else [],
+        "separately": _separately(tables.separately) if tables.separately else [],
+        "times": _times(tables.times),
+    }
 
 
 def _cases(cases: CasesTable) -> str:
     last, first = cases.rows[-1], cases.caught_up
     if np.isnan(last.st_less_t.low):
-        return "How many target cases suffice is not decided yet."
+        return "How many target cases suffice is not known yet."
     if not first:
+        number_of_cases = plural(last.cases, "target case")
         return (
-            f"Even with {plural(last.cases, 'target case')} Model_T does not catch up with Model_ST "
+            f"Even with {number_of_cases} Model_T does not catch up with Model_ST "
             f"({gain(last.st_less_t)})."
         )
     words = (
-        f"from {plural(first.cases, 'target case')} on Model_ST is no longer decidedly better "
+        f"from {plural(first.cases, 'target case')} on Model_ST is no longer conclusively better "
         f"({gain(first.st_less_t)} there)"
     )
     fewer = [row for row in cases.rows if row.cases < first.cases]
     if not fewer:
         return f"Model_T keeps up with Model_ST at every number of target cases: {words}."
+    before = fewer[-1]
     return (
-        f"Model_T catches up with Model_ST: {words}; "
-        f"with {plural(fewer[-1].cases, 'case')} it still was ({gain(fewer[-1].st_less_t)})."
+        f"Model_T catches up with Model_ST: {words}; with {plural(before.cases, 'case')} "
+        f"it still was ({gain(before.st_less_t)})."
     )
 
 
 def _depth(depth: DepthTable) -> str:
     best, papers = depth.best, depth.papers
     if not best:
-        return "Which depth is best is not decided yet."
-    words = f"Model_ST is best with {'all ' if best.all_layers else ''}{plural(best.layers, 'retrained layer')} "
-    words += f"(mean DSC {number(best.target.dsc.mean, 3)})"
+        return "Which depth is best is not known yet."
+    every = "all " if best.all_layers else ""
+    words = (
+        f"Model_ST is best with {every}{plural(best.layers, 'retrained layer')} "
+        f"(mean DSC {number(best.target.dsc.mean, 3)})"
+    )
     if best is papers:
         return f"{words}, the paper's number."
     if not papers:
-        return f"{words}; the paper's {PAPERS_DEPTH} is not among those finished."
-    surely = "" if side(best.over_papers) else ", which is no decided difference"
+        return f"{words}; the paper's {PAPERS_DEPTH} is not finished."
+    doubt = "" if _is_conclusive(best.over_papers) else ", no conclusive difference"
     return (
         f"{words}, not with the paper's {PAPERS_DEPTH} ({number(papers.target.dsc.mean, 3)}): "
-        f"{gain(best.over_papers)}{surely}."
+        f"{gain(best.over_papers)}{doubt}."
     )
 
 
-def _kept(kept: ModelsTable, source: str) -> str:
-    change = kept.gain("Model_S", "Model_ST")
+def _retention(retention: ModelsTable, source: str) -> str:
+    change = retention.gain("Model_S", "Model_ST")
     if np.isnan(change.mean):
         return f"What Model_ST forgot of {source} is not known yet."
-    what = {
-        -1: f"forgot some of {source}",
-        1: f"even gained on {source}",
-        0: f"did not decidedly forget {source}",
-    }
+    st, s = retention.mean("Model_ST").mean, retention.mean("Model_S").mean
+    patients = plural(retention.patients, "test patient")
     return (
-        f"Adapted, the model {what[side(change)]}: on {plural(kept.patients, 'test patient')} there Model_ST has "
-        f"{number(kept.mean('Model_ST').mean, 3)} where Model_S has {number(kept.mean('Model_S').mean, 3)} "
-        f"({gain(change)})."
+        f"Adapted, the model {_judged(change, RETENTION)} {source}: on {patients} there Model_ST "
+        f"has {number(st, 3)} where Model_S has {number(s, 3)} ({gain(change)})."
     )
 
 
-def separately_words(separately: SeparatelyTable) -> list[str]:
-    """A sentence a model, over all organs."""
-    judged = {1: "better", -1: "worse", 0: "neither decidedly better nor worse"}
-    return [
-        f"{model}: one network an organ is {judged[side(change)]} than one for all ({gain(change)})."
-        for model, change in separately.rows[-1].separately_less_jointly.items()
-    ] or ["The joint models or some organs' own networks are not finished: nothing to compare yet."]
+def _separately(separately: SeparatelyTable) -> list[str]:
+    """Return a sentence per model, over all organs."""
+    changes = separately.rows[-1].separately_less_jointly
+    if not changes:
+        return [
+            "The joint models or some organs' own networks are not finished: "
+            "nothing can be compared yet."
+        ]
+    sentences = []
+    for model, change in changes.items():
+        sentences.append(f"{model}: {_judged(change, SEPARATELY)} ({gain(change)}).")
+    return sentences
 
 
 def _normalisation(normalisation: NormalisationTable) -> str:
-    """The best of each model on the target."""
-    rows = normalisation.rows
-    parts = []
-    for model, levels in (
-        ("Model_S", [row.s_target for row in rows]),
-        ("Model_ST", [row.st_target for row in rows]),
-    ):
-        scored = [
-            (level.dsc.mean, row) for level, row in zip(levels, rows, strict=True) if level.patients
-        ]
-        if scored:
-            mean, best = max(scored, key=lambda one: one[0])
-            parts.append(
-                f"{model} with {best.norm} statistics and batch {best.batch} ({number(mean, 3)})"
-            )
-    return (
-        f"Best on the target: {'; '.join(parts)}."
-        if parts
-        else "Nothing is scored on the target yet."
-    )
+    """Name the best normalisation of each model on the target."""
+    s, st = {}, {}
+    for row in normalisation.rows:
+        name = f"{row.norm} statistics and batch {row.batch}"
+        s[name], st[name] = row.s_target, row.st_target
+    parts = [*_best("Model_S", s), *_best("Model_ST", st)]
+    if not parts:
+        return "Nothing is scored on the target yet."
+    return f"Best on the target: {'; '.join(parts)}."
 
 
-def _times(times: Sequence[TimesRow]) -> str:
+def _best(model: str, levels: Mapping[str, Level]) -> Iterable[str]:
+    """Yield which name has the highest mean DSC, if any patient is scored."""
+    means = {name: level.dsc.mean for name, level in levels.items() if level.patients}
+    if means:
+        best = max(means, key=means.__getitem__)
+        yield f"{model} with {best} ({number(means[best], 3)})"
+
+
+def _times(times: Sequence[TimesRow]) -> list[str]:
+    """Compare the time of Model_ST with that of Model_T."""
     by_model = {row.model: row for row in times}
     t, st = by_model.get("Model_T"), by_model.get("Model_ST")
     if not t or not st or not t.seconds_per_iteration > 0 or np.isnan(st.seconds_per_iteration):
-        return ""
+        return []
     saved = 1 - st.seconds_per_iteration / t.seconds_per_iteration
-    words = f"An iteration of Model_ST takes {percent(abs(saved))} {'less' if saved >= 0 else 'more'} time than one of "
-    words += "Model_T (the paper: 33 % less)."
+    less = "less" if saved >= 0 else "more"
+    return [
+        f"An iteration of Model_ST takes {percent(abs(saved))} {less} time than one of Model_T "
+        "(the paper: 33 % less).",
+        *_reaching_t(st),
+    ]
+
+
+def _reaching_t(st: TimesRow) -> Iterable[str]:
+    """Yield how soon Model_ST was as good as Model_T, if that can be compared."""
     reached, compared = st.seeds_that_reached_t, st.seeds_compared_with_t
     if not compared:
-        return words
+        return
     if not reached:
-        return f"{words} Model_ST never reached Model_T's last DSC on the validation cases."
-    words += " Model_ST reached Model_T's last DSC on the validation cases "
-    words += (
-        f"with {reached} of {compared} seeds, in the mean of those " if reached < compared else ""
-    )
-    return (
-        f"{words}after {number(st.seconds_to_reach_t / 60, 1)} minutes, {percent(st.share_of_t)} of Model_T's training "
-        "time."
+        yield "Model_ST never reached Model_T's last DSC on the validation cases."
+        return
+    some = f"with {reached} of {compared} seeds, on average " if reached < compared else ""
+    yield (
+        f"Model_ST reached Model_T's last DSC on the validation cases {some}"
+        f"after {number(st.seconds_to_reach_t / 60, 1)} minutes, {percent(st.share_of_t)} of "
+        "Model_T's training time."
     )
