@@ -100,36 +100,6 @@ def test_of_two_series_that_are_named_the_one_whose_images_are_referenced_counts
     assert pair.series.files[0].parent.parent.name == "one"
 
 
-@pytest.mark.parametrize(
-    ("name", "part"), [("李^明", "李"), ("Müller^Bo", "Müller"), ("홍^길동", "홍"), ("Li^Bo", "")]
-)
-def test_a_name_of_one_syllable_is_known_where_it_is_a_word(
-    tmp_path: Path, name: str, part: str
-) -> None:
-    """Two Latin letters, in contrast, are found in half of all words."""
-
-    def rename(data: Dataset) -> None:
-        data.SpecificCharacterSet, data.PatientName = "ISO_IR 192", name
-
-    edit(patient(tmp_path / "one", "a"), rename)
-    (pair,) = read_archive(tmp_path).pairs
-    assert pair.structure_set.names_patient(f"mass of {part or 'MRN-4711'}")
-    assert not pair.structure_set.names_patient("Lippen, Boost")
-
-
-@pytest.mark.parametrize("name", ["Müller^Bo", "Mu\u0308ller^Bo", "MUELLER^BO"])
-def test_a_name_is_known_however_its_accents_are_written(tmp_path: Path, name: str) -> None:
-    def rename(data: Dataset) -> None:
-        data.SpecificCharacterSet, data.PatientName = "ISO_IR 192", name
-
-    edit(patient(tmp_path / "one", "a"), rename)
-    (pair,) = read_archive(tmp_path).pairs
-    assert pair.structure_set.names_patient("GTV mueller")
-    assert pair.structure_set.names_patient("GTV Müller")
-    assert pair.structure_set.names_patient("GTV Muller") == (name != "MUELLER^BO")
-    assert not pair.structure_set.names_patient("Muscle")
-
-
 def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
     for name, time in [("old", "080000"), ("new", "160000"), ("older", "070000")]:
@@ -350,14 +320,6 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_archive(tmp_path / "nowhere")
 
 
-def test_a_structure_set_knows_words_that_name_its_patient(tmp_path: Path) -> None:
-    patient(tmp_path / "one", "a")
-    (pair,) = read_archive(tmp_path).pairs
-    assert pair.structure_set.names_patient("GTV zebedee")
-    assert pair.structure_set.names_patient("of MRN-4711")
-    assert not pair.structure_set.names_patient("Brainstem")
-
-
 def test_what_begins_with_a_dot_is_passed_over(tmp_path: Path) -> None:
     patient(tmp_path / "one", "a")
     (tmp_path / "one" / "._rs.dcm").write_bytes(b"\x00\x05\x16\x07")
@@ -449,7 +411,6 @@ def test_a_segmentation_belongs_to_the_ct_it_references(tmp_path: Path, how: str
         "seg.dcm",
     )
     assert pair.structure_set.is_segmentation
-    assert pair.structure_set.names_patient("GTV zebedee")
     assert pair.notes == ()
 
 

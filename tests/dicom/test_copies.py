@@ -26,6 +26,7 @@ from recontour.dicom import (
     write_segmentation,
 )
 from recontour.dicom.copies import versions_of
+from recontour.dicom.ct_findings import OneUidTwoImages
 from recontour.dicom.deidentify import deidentify
 from recontour.dicom.findings import (
     CopiesDiffer,
@@ -290,8 +291,10 @@ def test_files_given_by_hand_are_compared_too(archive: Path) -> None:
     files = sorted(archive.glob("*/ct/*.dcm"))
     assert read_series(files).grid.shape == (5, 6, 8)
     edit(archive / "two" / "ct" / "CT0003.dcm", darker)
-    with pytest.raises(MixedSeriesError, match="share one SOPInstanceUID but differ in pixels"):
+    with pytest.raises(MixedSeriesError) as error:
         read_series(files)
+    one, other = (archive / name / "ct" / "CT0003.dcm" for name in ("one", "two"))
+    assert error.value.finding == OneUidTwoImages(path=one, other=other, differ_in="pixels")
 
 
 def test_versions_are_compared_each_with_each(tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
+from recontour.dicom.acquisition import ACQUIRED, RECONSTRUCTED
 from recontour.dicom.passes import (
-    ACQUIRED,
-    RECONSTRUCTED,
     Overlap,
     dense_stretch,
     overlap_of,

@@ -29,9 +29,9 @@ from recontour.dicom.reading import (
     items_of,
     read_dataset,
     read_header,
-    silence,
     text,
 )
+from recontour.dicom.silence import silence
 
 IMAGE, CONTOURS = "CT0001.dcm", "rs.dcm"
 

@@ -23,6 +23,8 @@ def test_a_word_is_written_with_its_accents_and_without(word: str, written: set[
     [
         ("Mu\u0308ller^Li", ["Müller"]),
         ("李^明", ["李", "明"]),
+        ("홍^길동", ["홍", "길동"]),
+        ("MUELLER^Bo", ["MUELLER"]),
         ("O'Neill^Jo Ann", ["Neill", "Ann"]),
     ],
 )

@@ -21,6 +21,7 @@ from pydicom.uid import (
 
 from recontour.dicom.copies import Damage, versions_of
 from recontour.dicom.findings import SharedImageUid
+from recontour.dicom.folders import cannot_read, files_under
 from recontour.dicom.pairing import (
     CtSeries,
     NotRead,
@@ -33,13 +34,10 @@ from recontour.dicom.pairing import (
 from recontour.dicom.person import Person, person_of
 from recontour.dicom.pictures import KIND_OF_PICTURE, kind_of_picture
 from recontour.dicom.reading import (
-    cannot_read,
     claims_dicom,
-    files_under,
     read_dataset,
     read_header,
     reading,
-    silence,
     sop_class_uid,
     sop_instance_uid,
     text,
@@ -52,7 +50,7 @@ from recontour.dicom.references import (
     listed_by_segmentation,
     listed_series,
 )
-from recontour.dicom.spelling import name_parts, spellings
+from recontour.dicom.silence import silence
 from recontour.errors import NotDicomError
 
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
@@ -338,7 +336,6 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
         drawn_on=drawn_on,
         frame_uids=of_structures or of_header,
         patient_id=text(header, "PatientID"),
-        identity=_identity(header),
         is_draft=_is_draft(header, "StructureSetLabel"),
         is_rejected=is_rejected,
     )
@@ -367,7 +364,6 @@ def _segmentation_file(path: Path, header: Dataset) -> StructureSetFile:
         drawn_on={} if is_clear else {frame_uid: images_of_frames(read_dataset(path))},
         frame_uids=frozenset({frame_uid}) - {""},
         patient_id=text(header, "PatientID"),
-        identity=_identity(header),
         is_segmentation=True,
         is_draft=_is_draft(header, "ContentLabel"),
     )
@@ -393,9 +389,3 @@ def _moment(header: Dataset, day: str, hour: str) -> tuple[str, str]:
     time = text(header, hour).replace(":", "")
     whole, _, fraction = time.partition(".")
     return date, f"{whole:0<6}{fraction:0<6}" if time else ""
-
-
-def _identity(header: Dataset) -> frozenset[str]:
-    """The patient's ID and the parts of the name, in all their spellings."""
-    parts = filter(None, (*name_parts(text(header, "PatientName")), text(header, "PatientID")))
-    return frozenset(spelling for part in parts for spelling in spellings(part)) - {""}

@@ -19,8 +19,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 
+from recontour.dicom.folders import cannot_read
 from recontour.dicom.pixels import stored_pixels
-from recontour.dicom.reading import DEEPEST, cannot_read, read_dataset, reading, text
+from recontour.dicom.reading import DEEPEST, read_dataset, reading, text
 from recontour.errors import DicomError, NotDicomError
 from recontour.findings import Finding
 

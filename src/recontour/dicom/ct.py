@@ -45,7 +45,8 @@ from recontour.dicom.passes import (
 )
 from recontour.dicom.pictures import PICTURES
 from recontour.dicom.pixels import MOST_VOXELS
-from recontour.dicom.reading import DEEPEST, reading, silence
+from recontour.dicom.reading import DEEPEST, reading
+from recontour.dicom.silence import silence
 from recontour.dicom.slices import CtFile, Slice, grid_of, hounsfield, read_ct_file
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, NotDicomError
 from recontour.findings import Finding

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from recontour.dicom.acquisition import acquired_alike
 from recontour.dicom.ct_findings import (
     FilesDiffer,
     MissingSlice,
@@ -17,7 +18,7 @@ from recontour.dicom.ct_findings import (
     SlicesDiffer,
     SlicesDrift,
 )
-from recontour.dicom.passes import RECONSTRUCTED, SAME_PLACE_MM, Overlap, acquired_alike
+from recontour.dicom.passes import SAME_PLACE_MM, Overlap
 from recontour.dicom.slices import OF_ONE_PATIENT, Slice
 from recontour.errors import (
     DuplicateSliceError,
@@ -108,7 +109,7 @@ def refuse_overlap(overlap: Overlap | None, slices: Sequence[Slice], place: Path
         OverlappingPasses(
             path=place,
             count=len(overlap.passes),
-            kind="reconstructions" if overlap.told_by in RECONSTRUCTED else "acquisitions",
+            kind="reconstructions" if overlap.are_reconstructions else "acquisitions",
             from_mm=overlap.from_mm,
             to_mm=overlap.to_mm,
             told_by=overlap.told_by,

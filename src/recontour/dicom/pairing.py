@@ -35,7 +35,6 @@ from recontour.dicom.findings import (
 )
 from recontour.dicom.person import NOBODY, Person
 from recontour.dicom.pictures import PICTURES
-from recontour.dicom.spelling import spellings
 from recontour.errors import MixedSeriesError
 from recontour.findings import Finding
 
@@ -101,7 +100,6 @@ class StructureSetFile:
     drawn_on: Mapping[str, frozenset[str]]
     frame_uids: frozenset[str]
     patient_id: str
-    identity: frozenset[str]
     is_segmentation: bool = False
     is_draft: bool = False
     is_rejected: bool = False
@@ -143,11 +141,6 @@ class StructureSetFile:
             return frozenset().union(*self.drawn_on.values())
         without_frame = self.drawn_on.get("", frozenset())
         return without_frame | self.drawn_on.get(frame_of_reference_uid, frozenset())
-
-    def names_patient(self, words: str) -> bool:
-        """Whether words hold a part of the patient's name, or the patient's ID."""
-        folded = spellings(words)
-        return any(part in spelling for part in self.identity for spelling in folded)
 
 
 @dataclass(frozen=True, slots=True)

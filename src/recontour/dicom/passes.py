@@ -1,16 +1,17 @@
-"""Several acquisitions in one CT series: what tells them apart, and whether they overlap.
+"""Several acquisitions (passes) in one CT series: which slices are of which, and do they overlap?
 
-A series may hold several acquisitions: one for each rotation of the tube, or the brain and after it
-    the neck. They make one CT where they follow one another. Where they overlap, the patient may
-    have moved between them, and stacked by position alone they make a CT of nobody.
-    docs/decisions/026-passes.md says why each rule is as it is.
+A series may hold several acquisitions: one per rotation of the tube, or the brain and then the
+neck. They make one CT if they follow one another. If they overlap, the patient may have moved
+between them, and stacked by position they make a CT of nobody.
+docs/decisions/026-passes.md gives the reason for each rule.
 """
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,19 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
+from recontour.dicom.acquisition import (
+    ACQUIRED,
+    ACQUISITION_TIME,
+    ATTRIBUTES,
+    CONTENT_TIME,
+    RECONSTRUCTED,
+    Marks,
+    marks_of,
+)
 from recontour.dicom.archive import ENHANCED_CT
-from recontour.dicom.plain import tag_of
+from recontour.dicom.findings import NotAxial
 from recontour.dicom.reading import (
+    PIXEL_GROUP,
     functional_group,
     numbers,
     read_header,
@@ -30,78 +41,27 @@ from recontour.dicom.reading import (
 )
 from recontour.errors import DicomError
 
-Marks = Mapping[str, str]  # what an image says of its acquisition, by keyword
 Order = tuple[bool, float, str]
 Positions = npt.NDArray[np.float64]
-Frame = tuple[Path, int]  # an image of a file: from 1, 0 of a single-frame file
+Frame = tuple[Path, int]  # an image of a file: from 1; 0 in a single-frame file
+Groups = list[list[int]]  # of slices, each by their indices, ascending
 
-SAME_PLACE_MM = (
-    0.1  # slices closer than this lie at one position: no scanner's steps are that small
-)
-ACQUIRED = (  # images that differ in one of these were acquired apart
-    "AcquisitionNumber",
-    "AcquisitionUID",
-    "IrradiationEventUID",
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "FrameAcquisitionNumber",
-    "NominalPercentageOfCardiacPhase",
-    "StackID",
-    "KVP",
-    "ScanOptions",
-    "SpiralPitchFactor",
-    "ContrastBolusAgent",
-    "ProtocolName",
-    "SeriesNumber",
-    "SeriesDescription",
-    "SeriesTime",
-    "ImageComments",
-    "PatientPosition",
-    "DeviceSerialNumber",
-)
-RECONSTRUCTED = (  # they may be two reconstructions of one acquisition
-    "ConvolutionKernel",
-    "FilterType",
-    "ImageType",
-    "SliceThickness",
-    "ReconstructionDiameter",
-    "PixelSpacing",
-    "Rows",
-    "Columns",
-)
-MEASURED = ("KVP", "SpiralPitchFactor", "SliceThickness", "ReconstructionDiameter", "PixelSpacing")
-IN_ORDER = (
-    "AcquisitionNumber",
-    "FrameAcquisitionNumber",
-    "acquisition time",
-)  # they rise from image to image
-LATE = (
-    "content time",
-    "InstanceNumber",
-)  # they rise as well, but with other things than the acquisition alone
-TIMES = {  # what a time is made of; the first that is there counts
-    "acquisition time": (
-        ("AcquisitionDateTime",),
-        ("FrameAcquisitionDateTime",),
-        ("AcquisitionDate", "AcquisitionTime"),
-    ),
-    "content time": (("ContentDate", "ContentTime"),),
-}
-OF_TIMES = tuple(keyword for ways in TIMES.values() for way in ways for keyword in way)
-MARKS = (*ACQUIRED, *RECONSTRUCTED, *OF_TIMES, "InstanceNumber")  # all that is looked at
-PLACE = ("ImagePositionPatient", "ImageOrientationPatient")
-FRAMES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-PIXELS = 0x7FE00000
-HOLE = 1.75  # times the step beside it: there a slice is missing
+SAME_PLACE_MM = 0.1  # slices closer than this share a position: no scanner's steps are that small
+# These rise from image to image; the last two also for reasons other than the acquisition.
+RISING = ("AcquisitionNumber", "FrameAcquisitionNumber", ACQUISITION_TIME)
+ALSO_RISING = (CONTENT_TIME, "InstanceNumber")
+HOLE = 1.75  # times the step beside it: a slice is missing there
 JUMP = 3  # times the usual step: what comes after it begins another run
-UNEVEN = 0.15  # of the mean gap: what gaps may differ by in one acquisition
-LEAST_OF_CHAIN, LEAST_OF_RUN = 3, 4  # slices
+UNEVEN = 0.15  # of a step: how much the steps of one acquisition may differ
+SHORTEST_CHAIN = 3  # slices
+SHORTEST_RUN = 4  # slices
 MOST_CHAINS = 4
-MOST_COMPARED = 5000  # pairs of acquisitions of one series: a hundred of them, each with each
-LEAST_ALTERNATING = 4  # slices in a row that are more like the next but one than like the next
-ALTERNATING = 0.7  # how much more
-LEAST_CHANGE_HU = 1.0  # on average: less is noise
-EVERY = 4  # pixel in each direction is enough to compare slices
+MOST_MEETING = 5000  # pairs of acquisitions of one series: a hundred of them, each with each
+# Slices alternate if enough of them in a row are this much more like the next but one.
+SHORTEST_ALTERNATION = 4
+ALTERNATING = 0.7
+NOISE_HU = 1.0  # slices that differ by less on average do not count
+SAMPLED = 4  # every fourth pixel in each direction is enough to compare slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +69,8 @@ class Overlap:
     """Acquisitions that overlap.
 
     passes: the slices of each, as indices into the series in order of position, the lowest first.
-        told_by: what tells them apart, empty if only their positions do. from_mm, to_mm: the
-        stretch of z that several cover.
+    from_mm, to_mm: the stretch of z that several cover. told_by: the mark that tells them apart;
+    empty if only their positions do.
     """
 
     passes: tuple[tuple[int, ...], ...]
@@ -119,10 +79,15 @@ class Overlap:
     told_by: str = ""
 
     @property
+    def are_reconstructions(self) -> bool:
+        """Whether they may be reconstructions of one acquisition."""
+        return self.told_by in RECONSTRUCTED
+
+    @property
     def kind(self) -> str:
         """What overlaps, in words."""
         count = {2: "two", 3: "three"}.get(len(self.passes), str(len(self.passes)))
-        return f"{count} {'reconstructions' if self.told_by in RECONSTRUCTED else 'acquisitions'}"
+        return f"{count} {'reconstructions' if self.are_reconstructions else 'acquisitions'}"
 
     @property
     def stretch(self) -> str:
@@ -132,136 +97,132 @@ class Overlap:
         return f"from z = {self.from_mm:.1f} to {self.to_mm:.1f} mm"
 
 
-def marks_of(image: Dataset, frame: Dataset | None = None) -> Marks:
-    """What an image says of its acquisition.
-
-    frame: a frame's own FrameContentSequence, of a multi-frame image.
-    """
-    found: dict[str, str] = {}
-    for source in (image, frame):
-        if source is None:
-            continue
-        there = (
-            source.keys()
-        )  # to ask for each of some forty attributes, of which few are there, takes long
-        for keyword in MARKS:
-            if tag_of(keyword) in there and (words := text(source, keyword)):
-                found[keyword] = _rounded(words) if keyword in MEASURED else words
-    for name, ways in TIMES.items():
-        found[name] = next(
-            (time for way in ways if (time := "".join(found.get(part, "") for part in way))), ""
-        )
-    return found
+# What tells acquisitions apart
 
 
 def overlap_of(z_mm: Sequence[float], marks: Sequence[Marks]) -> Overlap | None:
-    """The acquisitions of a series that overlap, by what its images say; None if none do.
+    """Return the acquisitions that overlap by what their images say; None if none do.
 
     z_mm: of each slice, ascending. marks: of each slice, in the same order.
     """
     z = np.asarray(z_mm, dtype=float)
     for name, groups in _ways_to_part(z, marks):
-        if (found := _overlap(groups, z, name)) is not None:
+        found = _overlap(groups, z, name)
+        if found is not None:
             return found
     return None
 
 
 def overlap_of_positions(z_mm: Sequence[float]) -> Overlap | None:
-    """The acquisitions that positions alone tell of: even steps, one set of them uneven within the
-    other's.
+    """Return the acquisitions that overlap by their positions alone; None if none do.
 
-    Slices that lie half way between those of another acquisition look as a finer spacing does, and
-    are not found so.
+    Each has even steps, and together they are uneven. Slices half way between those of another
+    acquisition look like a finer spacing, and are not found here.
+
+    >>> overlap_of_positions([0, 3, 6, 7, 9, 10, 12, 13, 16, 19])
+    Overlap(passes=((0, 1, 2, 4, 6), (3, 5, 7, 8, 9)), from_mm=7.0, to_mm=12.0, told_by='')
     """
     z = np.asarray(z_mm, dtype=float)
-    if (
-        len(z) < 2 or np.diff(z).min() < SAME_PLACE_MM
-    ):  # which of two slices at one place belongs to which?
-        return None
-    chains = _chains(z)
-    if len(chains) < 2:
-        return None
-    found = _overlap(chains, z, "")
+    found = _overlap(_chains(z), z, "")
     if found is None:
         return None
-    within = z[(z >= found.from_mm - SAME_PLACE_MM) & (z <= found.to_mm + SAME_PLACE_MM)]
-    gaps = np.diff(within)
+    is_within = (z >= found.from_mm - SAME_PLACE_MM) & (z <= found.to_mm + SAME_PLACE_MM)
+    gaps = np.diff(z[is_within])
     is_even = len(gaps) == 0 or np.ptp(gaps) <= UNEVEN * gaps.mean()
     return None if is_even else found
 
 
 def dense_stretch(z_mm: Sequence[float], marks: Sequence[Marks]) -> Overlap | None:
-    """Two sets of slices half a step apart, with the same coarse steps before and after them; None
-    if there are none.
+    """Return two sets of slices half a step apart, with the coarse steps before and after them.
 
-    They are a finer spacing or two acquisitions. A doubt is due where SliceThickness stays that of
-    the coarse steps.
+    They are a finer spacing or two acquisitions. Only if SliceThickness stays that of the coarse
+    steps is there a doubt; otherwise return None.
     """
     z = np.asarray(z_mm, dtype=float)
-    chains = _chains(z) if len(z) > 1 and np.diff(z).min() >= SAME_PLACE_MM else []
+    chains = _chains(z)
     found = _overlap(chains, z, "") if len(chains) == 2 else None
-    thicknesses = {said.get("SliceThickness", "") for said in marks}
-    if found is None or len(thicknesses) > 1 or found.from_mm <= z[1] or found.to_mm >= z[-2]:
+    if found is None or found.from_mm <= z[1] or found.to_mm >= z[-2]:
         return None
-    step = float(np.diff(z).max())
-    is_told, thickness_mm, _ = _order(thicknesses.pop())
-    return found if is_told and abs(thickness_mm - step) <= UNEVEN * step else None
+    thicknesses = {said.get("SliceThickness", "") for said in marks}
+    if len(thicknesses) > 1:
+        return None
+    is_number, thickness_mm, _ = _order(thicknesses.pop())
+    step_mm = float(np.diff(z).max())
+    is_coarse = is_number and abs(thickness_mm - step_mm) <= UNEVEN * step_mm
+    return found if is_coarse else None
 
 
 def overlap_of_pixels(hu: npt.NDArray[Any], z_mm: Sequence[float]) -> Overlap | None:
-    """The acquisitions that pixels alone tell of: slice after slice is more like the next but one
-    than like the next.
+    """Return the acquisitions that overlap by their pixels alone; None if none do.
 
+    Slice after slice is more like the next but one than like the next.
     hu: (slice, row, column).
     """
-    few = np.asarray(hu[:, ::EVERY, ::EVERY], dtype=np.float32)
-    near = np.abs(few[1:] - few[:-1]).mean(axis=(1, 2))
-    far = np.abs(few[2:] - few[:-2]).mean(axis=(1, 2))
-    least_near = np.minimum(near[1:], near[:-1])
-    alternates = (least_near > LEAST_CHANGE_HU) & (far < ALTERNATING * least_near)
+    few = np.asarray(hu[:, ::SAMPLED, ::SAMPLED], dtype=np.float32)
+    to_next = np.abs(few[1:] - few[:-1]).mean(axis=(1, 2))
+    to_next_but_one = np.abs(few[2:] - few[:-2]).mean(axis=(1, 2))
+    least_to_next = np.minimum(to_next[1:], to_next[:-1])
+    alternates = (least_to_next > NOISE_HU) & (to_next_but_one < ALTERNATING * least_to_next)
     first, count = _longest(alternates)
-    if count < LEAST_ALTERNATING:
+    if count < SHORTEST_ALTERNATION:
         return None
-    inside = range(first, first + count + 2)
-    one, other = tuple(inside[::2]), tuple(inside[1::2])
-    return Overlap((one, other), z_mm[inside[0]], z_mm[inside[-1]], "what they show")
+    last = first + count + 1
+    one = tuple(range(first, last + 1, 2))
+    other = tuple(range(first + 1, last + 1, 2))
+    return Overlap((one, other), z_mm[first], z_mm[last], "what they show")
+
+
+def _longest(flags: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """Return where the longest row of set flags begins, and its length."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    begins, ends = edges[::2], edges[1::2]
+    if not len(begins):
+        return 0, 0
+    longest = int((ends - begins).argmax())
+    return int(begins[longest]), int(ends[longest] - begins[longest])
+
+
+# Of files
 
 
 def passes_of(files: Sequence[Path]) -> tuple[Overlap, dict[Frame, int]] | None:
-    """The acquisitions of a series that overlap, and the number of each image's, from 1.
+    """Return the acquisitions of a series that overlap, and the number of each image's, from 1.
 
-    None where none overlap by what the files say, or where one does not say where it lies.
+    Return None if none overlap by what the files say, or if a file does not say where it lies.
     """
     found: list[tuple[float, Frame, Marks]] = []
     for path in files:
         try:
             with reading(path):
-                found += _images_of(path)
+                found.extend(_images_of(path))
         except DicomError:
             return None
-    found.sort(key=lambda image: image[:2])
-    z_mm = [z for z, _, _ in found]
-    overlap = overlap_of(z_mm, [marks for _, _, marks in found]) or overlap_of_positions(z_mm)
+    found.sort(key=itemgetter(0, 1))
+    z_mm = list(map(itemgetter(0), found))
+    marks = list(map(itemgetter(2), found))
+    overlap = overlap_of(z_mm, marks) or overlap_of_positions(z_mm)
     if overlap is None:
         return None
-    numbered = {
-        found[index][1]: number
-        for number, slices in enumerate(overlap.passes, start=1)
-        for index in slices
-    }
+    numbered = {}
+    for number, slices in enumerate(overlap.passes, start=1):
+        for index in slices:
+            numbered[found[index][1]] = number
     return overlap, numbered
 
 
 def _images_of(path: Path) -> Iterator[tuple[float, Frame, Marks]]:
-    """The images of a CT file without localisers: where each lies, which it is, and what it says.
+    """Yield the images of a CT file: where each lies, which it is, and what it says.
 
+    Localisers are passed over.
     Raises: DicomError: one does not say where it lies, or is not axial.
     """
-    header = read_header(path, ("SOPClassUID", *MARKS, *PLACE))
+    place = ("ImagePositionPatient", "ImageOrientationPatient")
+    header = read_header(path, ("SOPClassUID", *ATTRIBUTES, *place))
     if sop_class_uid(header) not in ENHANCED_CT:
         yield _height_mm(header, header, path), (path, 0), marks_of(header)
         return
-    header = read_header(path, (*MARKS, *FRAMES), until=PIXELS)
+    frames = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+    header = read_header(path, (*ATTRIBUTES, *frames), until=PIXEL_GROUP)
     for number, frame in enumerate(header.get("PerFrameFunctionalGroupsSequence") or (), start=1):
         position = functional_group(header, frame, "PlanePositionSequence", path)
         orientation = functional_group(header, frame, "PlaneOrientationSequence", path)
@@ -273,67 +234,52 @@ def _images_of(path: Path) -> Iterator[tuple[float, Frame, Marks]]:
 
 
 def _height_mm(position: Dataset, orientation: Dataset, path: Path) -> float:
-    """The z of an axial image. Raises: DicomError: it has none, or is not axial."""
+    """Return the z of an axial image.
+
+    Raises: DicomError: it has none, or is not axial.
+    """
     axes = numbers(orientation, "ImageOrientationPatient", 6, path)
     if max(abs(axes[2]), abs(axes[5])) > 0.5:
-        raise DicomError(f"{path}: not axial; give an axial CT")
+        raise DicomError(NotAxial(path=path))
     return numbers(position, "ImagePositionPatient", 3, path)[2]
 
 
-def acquired_alike(one: Marks, other: Marks) -> bool:
-    """Whether two images say the same of their acquisition, whatever they say of when and as which
-    they were stored.
+# Ways to part the slices of a series into acquisitions
+
+
+def _ways_to_part(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, Groups]]:
+    """Yield the ways to part the slices into acquisitions: by which mark, and the slices of each.
+
+    Too many groups are no acquisitions: the mark differs from image to image.
     """
-    told = (one.keys() | other.keys()) - {*LATE, "ContentDate", "ContentTime"}
-    return all(one.get(name, "") == other.get(name, "") for name in told)
-
-
-def _rounded(words: str) -> str:
-    """The numbers in a text to two decimals, so that 3, 3.0 and 2.9999 are one."""
-    return " ".join(
-        f"{float(number):.2f}"
-        for number in re.findall(r"-?[0-9.]*[0-9]", words)
-        if _is_number(number)
-    )
-
-
-def _is_number(words: str) -> bool:
-    return words.count(".") <= 1
-
-
-def _ways_to_part(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, list[list[int]]]]:
-    """How the slices may be parted into acquisitions: by what, and the slices of each."""
-    count = len(z)
-    for name in IN_ORDER:
-        if len(runs := _runs(z, marks, name)) <= max(MOST_CHAINS, count // 8):
+    for name in RISING:
+        runs = _runs(z, marks, name)
+        if len(runs) <= max(MOST_CHAINS, len(z) // 8):
             yield name, runs
     for name in (*ACQUIRED, *RECONSTRUCTED):
         groups = _groups(marks, name)
-        if len(groups) <= max(
-            2, count // 3
-        ):  # more are no acquisitions, but differ from image to image
+        if len(groups) <= max(2, len(z) // 3):
             yield name, groups
     restarted = _restarted(marks)
-    for name in LATE:
-        if name == "InstanceNumber" and restarted is not None:
-            continue
-        runs = _runs(z, marks, name)
-        if len(runs) <= MOST_CHAINS and min(map(len, runs)) >= LEAST_OF_RUN:
-            yield name, runs
-    if restarted:
-        yield "InstanceNumber", restarted
+    for name in ALSO_RISING:
+        by_restarts = name == "InstanceNumber" and len(restarted) > 1
+        groups = restarted if by_restarts else _runs(z, marks, name)
+        is_long = min(map(len, groups)) >= SHORTEST_RUN
+        is_counted = not by_restarts or _are_counted(restarted, marks)
+        if len(groups) <= MOST_CHAINS and is_long and is_counted:
+            yield name, groups
 
 
-def _groups(marks: Sequence[Marks], name: str) -> list[list[int]]:
-    """The slices that say the same."""
-    groups: dict[str, list[int]] = {}
+def _groups(marks: Sequence[Marks], name: str) -> Groups:
+    """Group the slices that say the same."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
     for index, said in enumerate(marks):
-        groups.setdefault(said.get(name, ""), []).append(index)
+        groups[said.get(name, "")].append(index)
     return list(groups.values())
 
 
-def _runs(z: Positions, marks: Sequence[Marks], name: str) -> list[list[int]]:
-    """The slices in the order of what they say, parted where they turn round or jump.
+def _runs(z: Positions, marks: Sequence[Marks], name: str) -> Groups:
+    """Take the slices in the order of what they say, and part them where they turn or jump.
 
     Slices that say the same are taken upwards or downwards, whichever parts them less.
     """
@@ -345,45 +291,7 @@ def _runs(z: Positions, marks: Sequence[Marks], name: str) -> list[list[int]]:
     return min(_parted(upwards, z), _parted(downwards, z), key=len)
 
 
-def _restarted(marks: Sequence[Marks]) -> list[list[int]] | None:
-    """The slices parted where InstanceNumbers are given again, as when each acquisition is counted
-    from 1.
-
-    Of slices with one number the lowest is of the first part, the next of the second. There are no
-    parts if one is short, if its numbers do not rise or fall from slice to slice, or if there are
-    too many. None: no number is given again.
-    """
-    numbers_said = [_order(said.get("InstanceNumber", "")) for said in marks]
-    met: Counter[Order] = Counter()
-    parts: defaultdict[int, list[int]] = defaultdict(list)
-    for index, number in enumerate(numbers_said):
-        parts[met[number]].append(index)
-        met[number] += 1
-    if len(parts) < 2:
-        return None
-    if len(parts) > MOST_CHAINS:
-        return []
-    for part in parts.values():
-        counted = [numbers_said[index] for index in part]
-        is_in_turn = counted in (sorted(counted), sorted(counted, reverse=True))
-        if (
-            len(part) < LEAST_OF_RUN
-            or not is_in_turn
-            or not all(is_told for is_told, _, _ in counted)
-        ):
-            return []
-    return list(parts.values())
-
-
-def _order(words: str) -> Order:
-    """What sorts numbers by their size, and dates and times from the earliest."""
-    plain = words.replace(":", "")
-    if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]*)?", plain):
-        return True, float(plain), ""
-    return False, 0.0, plain
-
-
-def _parted(order: Sequence[int], z: Positions) -> list[list[int]]:
+def _parted(order: Sequence[int], z: Positions) -> Groups:
     steps = np.diff(z[list(order)])
     longest = JUMP * float(np.median(np.abs(steps)))
     runs = [[order[0]]]
@@ -396,31 +304,75 @@ def _parted(order: Sequence[int], z: Positions) -> list[list[int]]:
         else:
             heading = float(step)
         runs[-1].append(index)
-    return [sorted(run) for run in runs]
+    return list(map(sorted, runs))
 
 
-def _chains(z: Positions) -> list[list[int]]:
-    """The slices as a few sets of even steps, each from the lowest that is left;
+def _restarted(marks: Sequence[Marks]) -> Groups:
+    """Part the slices where InstanceNumbers are given again, as if each acquisition counts from 1.
 
-    none if that cannot be.
+    Of slices with one number the lowest is in the first part, the next in the second.
     """
+    met: Counter[Order] = Counter()
+    parts: defaultdict[int, list[int]] = defaultdict(list)
+    for index, said in enumerate(marks):
+        number = _order(said.get("InstanceNumber", ""))
+        parts[met[number]].append(index)
+        met[number] += 1
+    return list(parts.values())
+
+
+def _are_counted(parts: Groups, marks: Sequence[Marks]) -> bool:
+    """Whether the InstanceNumbers of each part rise, or fall, from slice to slice."""
+    for part in parts:
+        said = [_order(marks[index].get("InstanceNumber", "")) for index in part]
+        ascending = sorted(said)
+        if said not in (ascending, ascending[::-1]):
+            return False
+        if not all(map(itemgetter(0), said)):
+            return False
+    return True
+
+
+def _order(said: str) -> Order:
+    """Return what sorts numbers by their size, and dates and times from the earliest.
+
+    Its first item says whether this is a number.
+    """
+    plain = said.replace(":", "")
+    if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]*)?", plain):
+        return True, float(plain), ""
+    return False, 0.0, plain
+
+
+def _chains(z: Positions) -> Groups:
+    """Part the slices into a few sets of even steps, each from the lowest that is left.
+
+    Return none if that cannot be, or if two slices share a position: either may belong to either.
+    """
+    if len(z) < 2 or np.diff(z).min() < SAME_PLACE_MM:
+        return []
     left = list(range(len(z)))
-    chains: list[list[int]] = []
+    chains: Groups = []
     while left and len(chains) < MOST_CHAINS:
-        steps = [z[index] - z[left[0]] for index in left[1 : MOST_CHAINS + 2]]
-        drawn = (_chain(z, left, step) for step in steps)
-        chain = next((one for one in drawn if len(one) >= LEAST_OF_CHAIN), None)
-        if chain is None:
+        chain = _first_chain(z, left)
+        if not chain:
             return []
         chains.append(chain)
-        left = [index for index in left if index not in set(chain)]
+        left = sorted(set(left).difference(chain))
     return [] if left else chains
 
 
+def _first_chain(z: Positions, left: Sequence[int]) -> list[int]:
+    """Return the slices that lie in even steps from the lowest on, in the narrowest such steps."""
+    for index in left[1 : MOST_CHAINS + 2]:
+        chain = _chain(z, left, z[index] - z[left[0]])
+        if len(chain) >= SHORTEST_CHAIN:
+            return chain
+    return []
+
+
 def _chain(z: Positions, left: Sequence[int], step: float) -> list[int]:
-    """The slices that follow the first of those that are left in such steps, up to the first that
-    is missing.
-    """
+    """Return the slices that follow the lowest in such steps, up to the first that is missing."""
     positions = z[list(left)]
     chain = [left[0]]
     while True:
@@ -431,24 +383,28 @@ def _chain(z: Positions, left: Sequence[int], step: float) -> list[int]:
         chain.append(left[nearest])
 
 
-def _overlap(groups: Sequence[Sequence[int]], z: Positions, name: str) -> Overlap | None:
-    """Which groups of slices overlap. groups: of one slice or more, each ascending."""
+# Overlap
+
+
+def _overlap(groups: Groups, z: Positions, name: str) -> Overlap | None:
+    """Return the groups of slices that overlap; None if none do."""
     ordered = sorted(groups, key=lambda group: (z[group[0]], group[0]))
     overlapping: set[int] = set()
     starts, ends = [], []
-    for one, other in islice(_meeting(ordered, z), MOST_COMPARED):
-        if _do_overlap(z[list(ordered[one])], z[list(ordered[other])]):
-            overlapping |= {one, other}
-            starts.append(z[ordered[other][0]])
-            ends.append(min(z[ordered[one][-1]], z[ordered[other][-1]]))
+    for lower, upper in islice(_meeting(ordered, z), MOST_MEETING):
+        one, other = z[ordered[lower]], z[ordered[upper]]
+        if _do_overlap(one, other):
+            overlapping.update((lower, upper))
+            starts.append(other[0])
+            ends.append(min(one[-1], other[-1]))
     if not overlapping:
         return None
     passes = tuple(tuple(ordered[index]) for index in sorted(overlapping))
     return Overlap(passes, float(min(starts)), float(max(ends)), name)
 
 
-def _meeting(ordered: Sequence[Sequence[int]], z: Positions) -> Iterator[tuple[int, int]]:
-    """The pairs of groups whose stretches of z meet.
+def _meeting(ordered: Groups, z: Positions) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of groups whose stretches of z meet.
 
     ordered: groups, the one that begins lowest first.
     """
@@ -460,17 +416,18 @@ def _meeting(ordered: Sequence[Sequence[int]], z: Positions) -> Iterator[tuple[i
 
 
 def _do_overlap(one: Positions, other: Positions) -> bool:
-    """Whether slices of one lie among those of the other, and not in its holes alone: those are one
-    acquisition's.
+    """Whether slices of one acquisition lie among those of the other.
 
+    If they lie in its holes alone, they repeat slices that failed, and belong to it.
     one, other: positions, ascending.
     """
     if len(one) == len(other) == 1:
         return False
-    inner = [_within(one, other), _within(other, one)]
-    if not len(inner[0]) and not len(inner[1]):
+    inner_one = _within(one, other)
+    inner_other = _within(other, one)
+    if not len(inner_one) and not len(inner_other):
         return False
-    return not (_fill(inner[0], other, one) or _fill(inner[1], one, other))
+    return not (_fill(inner_one, other, one) or _fill(inner_other, one, other))
 
 
 def _within(some: Positions, others: Positions) -> Positions:
@@ -480,28 +437,18 @@ def _within(some: Positions, others: Positions) -> Positions:
 
 
 def _fill(some: Positions, others: Positions, own: Positions) -> bool:
-    """Whether there are some, and all lie where one of the others is missing.
+    """Whether there are some, and all lie in holes of the others. own: all of their acquisition."""
+    return len(some) > 0 and all(_is_in_hole(place, others, own) for place in some)
 
-    own: all of their acquisition.
-    """
+
+def _is_in_hole(place: float, others: Positions, own: Positions) -> bool:
+    """Whether a slice lies where one of the others is missing."""
+    above = int(np.searchsorted(others, place))
+    if not 0 < above < len(others) or np.abs(others - place).min() < SAME_PLACE_MM:
+        return False
     gaps = np.diff(others)
-    for place in some:
-        above = int(np.searchsorted(others, place))
-        nearest = min(max(above, 1), len(others) - 1)
-        if np.abs(others - place).min() < SAME_PLACE_MM or not 0 < above < len(others):
-            return False
-        beside = [*gaps[max(nearest - 2, 0) : nearest - 1], *gaps[nearest : nearest + 1]]
-        usual = min(beside) if beside else float(np.median(np.diff(own))) if len(own) > 1 else 0.0
-        if gaps[nearest - 1] < HOLE * usual:
-            return False
-    return len(some) > 0
-
-
-def _longest(flags: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Where the longest row of flags begins, and how long it is."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    begins, ends = edges[::2], edges[1::2]
-    if not len(begins):
-        return 0, 0
-    longest = int((ends - begins).argmax())
-    return int(begins[longest]), int(ends[longest] - begins[longest])
+    hole = above - 1
+    beside = [*gaps[max(hole - 1, 0) : hole], *gaps[hole + 1 : hole + 2]]
+    if not beside and len(own) > 1:
+        beside = [np.median(np.diff(own))]
+    return bool(gaps[hole] >= HOLE * min(beside, default=0.0))

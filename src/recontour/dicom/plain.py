@@ -1,14 +1,16 @@
 """Plainly encoded DICOM attributes, found in the bytes of a file without an object for each.
 
-To make those objects is most of the time an import takes. What is found here is handed to pydicom
-exactly as its own reader would, but for the values that differ in every file of a series: UIDs and
-decimal numbers in their usual spelling. Whatever is not plain (big endian, deflated, of unknown
-length, out of order, damaged) is left to that reader, and so is every judgement of it.
+To make those objects is most of the time that an import takes. What is found here is handed to
+pydicom exactly as its own reader would, except for the values that differ in every file of a
+series: UIDs and decimal numbers in their usual spelling. Anything that is not plain (big endian,
+deflated, of unknown length, out of order, damaged) is left to pydicom's reader, and so is every
+judgement of it.
 """
 
 import re
 import struct
 from collections.abc import Iterable, Iterator, MutableSequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
 
@@ -20,16 +22,20 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
-MARK = slice(128, 132)  # where a file says DICM; its attributes follow
-MOST_ATTRIBUTES = 5000  # of a file, not counting those within sequences: one with more is not plain
+DICM = slice(128, 132)  # where a file says DICM; its attributes follow
+MOST_PLAIN = 5000  # attributes of a plain file, not counting those within sequences
 UNKNOWN_LENGTH = 0xFFFFFFFF
-TRANSFER_SYNTAX, CHARACTER_SET = 0x00020010, 0x00080005
-META_END, DATASET_BEGIN, DATASET_END = 0x00030000, 0x00080000, 0xFFFE0000  # tags
-ITEM = 0xFFFEE000
-EXPLICIT, IMPLICIT, LENGTH = (struct.Struct(form).unpack_from for form in ("<HH2sH", "<HHL", "<L"))
-VRS = {
-    vr.value.encode(): (vr.value, vr in EXPLICIT_VR_LENGTH_32) for vr in VR if len(vr.value) == 2
-}
+# Tags.
+TRANSFER_SYNTAX = 0x00020010
+CHARACTER_SET = 0x00080005
+META_END = 0x00030000
+DATASET_BEGIN = 0x00080000
+DATASET_END = 0xFFFE0000
+ITEM_TAG = 0xFFFEE000
+# Group, element, VR and length; group, element and length; a length of its own.
+EXPLICIT = struct.Struct("<HH2sH").unpack_from
+IMPLICIT = struct.Struct("<HHL").unpack_from
+LENGTH = struct.Struct("<L").unpack_from
 PLAIN_UID = re.compile(rb"([0-9.]+)\0?")
 PLAIN_NUMBER = rb" *[-+]?[0-9]+(?:\.[0-9]*)? *"
 PLAIN_NUMBERS = re.compile(PLAIN_NUMBER + rb"(?:\\" + PLAIN_NUMBER + rb")*")
@@ -39,81 +45,120 @@ IS_IMPLICIT = {
 }
 
 
+def _vr_codes() -> dict[bytes, tuple[str, bool]]:
+    """Return each VR by its code: its name, and whether its length takes 32 bits."""
+    codes = {}
+    for vr in VR:
+        if len(vr.value) == 2:
+            codes[vr.value.encode()] = (vr.value, vr in EXPLICIT_VR_LENGTH_32)
+    return codes
+
+
+VRS = _vr_codes()
+
+
 class NotPlainError(Exception):
     """These bytes are not plainly encoded."""
 
 
-Found = tuple[
-    int, str | None, int, int
-]  # a tag, its VR if the encoding tells it, where the value starts and ends
+# A tag, its VR if the encoding gives it, where the value starts and ends.
+Found = tuple[int, str | None, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Meta:
+    """A file's meta information. end: where its data set begins."""
+
+    attributes: dict[BaseTag, RawDataElement]
+    end: int
+
+    def dataset(self) -> FileMetaDataset:
+        """Return it as pydicom would read it."""
+        meta = FileMetaDataset(dict(self.attributes))
+        meta.set_original_encoding(False, True, default_encoding)
+        return meta
 
 
 def plain_dataset(
     data: bytes, until: int | None, tags: frozenset[int] | None, *, is_whole: bool
 ) -> Dataset | None:
-    """The attributes of a file as pydicom would read them, not yet converted; None where it is not
-    plain.
+    """Return the attributes of a file as pydicom would read them, not yet converted.
 
+    Return None if the file is not plain.
     data: the file, or unless is_whole its beginning: then everything before `until` must lie in it.
     until: the first tag that is not looked at. tags: those that are kept, beside the character set;
-        None: all.
+    None: all.
     """
-    if data[MARK] != b"DICM":
-        return None
     try:
-        meta_found = list(attributes(data, MARK.stop, len(data), implicit=False, until=META_END))
-        meta = _raw(data, meta_found, implicit=False)
-        begin = meta_found[-1][-1] if meta_found else MARK.stop
-        syntax = meta.get(tag_of(TRANSFER_SYNTAX))
-        implicit = None if syntax is None else IS_IMPLICIT.get(syntax.value or b"")
-        if implicit is None or (implicit and data[begin + 4 : begin + 6].isupper()):
-            return None
+        meta = _meta(data)
+        implicit = _is_implicit(data, meta)
         seen = attributes(
             data,
-            begin,
+            meta.end,
             len(data),
             implicit=implicit,
             until=until or DATASET_END,
             to_until=not is_whole,
         )
-        found = list(islice(seen, MOST_ATTRIBUTES + 1))
+        found = list(islice(seen, MOST_PLAIN + 1))
     except NotPlainError:
         return None
-    if len(found) > MOST_ATTRIBUTES or (found and found[0][0] < DATASET_BEGIN):
+    if len(found) > MOST_PLAIN or (found and found[0][0] < DATASET_BEGIN):
         return None
-    wanted = (
-        found
-        if tags is None
-        else [one for one in found if one[0] in tags or one[0] == CHARACTER_SET]
-    )
-    kept = _raw(data, wanted, implicit=implicit)
-    dataset = Dataset(dict(kept))
-    characters = kept.get(tag_of(CHARACTER_SET))
-    dataset.set_original_encoding(
-        implicit,
-        True,
-        default_encoding if characters is None else _encoding(characters._replace(value_tell=0)),
-    )
-    dataset.file_meta = FileMetaDataset(dict(meta))
-    dataset.file_meta.set_original_encoding(False, True, default_encoding)
+    if tags is not None:
+        kept = tags | {CHARACTER_SET}
+        found = [attribute for attribute in found if attribute[0] in kept]
+    return _dataset(_raw(data, found, implicit=implicit), implicit, meta)
+
+
+def _meta(data: bytes) -> _Meta:
+    """Return a file's meta information. data: the file's beginning.
+
+    Raises: NotPlainError: there is none, or it is not plain.
+    """
+    if data[DICM] != b"DICM":
+        raise NotPlainError
+    found = list(attributes(data, DICM.stop, len(data), implicit=False, until=META_END))
+    end = found[-1][-1] if found else DICM.stop
+    return _Meta(_raw(data, found, implicit=False), end)
+
+
+def _is_implicit(data: bytes, meta: _Meta) -> bool:
+    """Whether a data set is in implicit VR.
+
+    Raises: NotPlainError: the transfer syntax is another one, or wrong.
+    """
+    syntax = meta.attributes.get(tag_of(TRANSFER_SYNTAX))
+    implicit = None if syntax is None else IS_IMPLICIT.get(syntax.value or b"")
+    if implicit is None:
+        raise NotPlainError
+    looks_explicit = data[meta.end + 4 : meta.end + 6].isupper()
+    if implicit and looks_explicit:
+        raise NotPlainError
+    return implicit
+
+
+def _dataset(found: dict[BaseTag, RawDataElement], implicit: bool, meta: _Meta) -> Dataset:
+    dataset = Dataset(dict(found))
+    characters = found.get(tag_of(CHARACTER_SET))
+    encoding: str | MutableSequence[str] = default_encoding
+    if characters is not None:
+        encoding = _encoding(characters._replace(value_tell=0))
+    dataset.set_original_encoding(implicit, True, encoding)
+    dataset.file_meta = meta.dataset()
     return dataset
 
 
 def meta_of(data: bytes) -> tuple[FileMetaDataset, int] | None:
-    """A file's meta information, and where its data set begins; None where there is none, or it is
-    not plain.
+    """Return a file's meta information, and where its data set begins.
 
-    data: the file's beginning.
+    Return None if there is none, or if it is not plain. data: the file's beginning.
     """
-    if data[MARK] != b"DICM":
-        return None
     try:
-        found = list(attributes(data, MARK.stop, len(data), implicit=False, until=META_END))
+        meta = _meta(data)
     except NotPlainError:
         return None
-    meta = FileMetaDataset(dict(_raw(data, found, implicit=False)))
-    meta.set_original_encoding(False, True, default_encoding)
-    return meta, found[-1][-1] if found else MARK.stop
+    return meta.dataset(), meta.end
 
 
 def attributes(
@@ -125,26 +170,26 @@ def attributes(
     until: int = DATASET_END,
     to_until: bool = False,
 ) -> Iterator[Found]:
-    """The attributes from a place in the data to its end, or to the first tag from `until` on.
+    """Yield the attributes from a place in the data to its end, or up to the tag `until`.
 
-    to_until: whether there must be such a tag.
-    Raises: NotPlainError.
+    to_until: whether there must be that tag, or a later one.
+
+    Raises: NotPlainError: they are not plain.
     """
     last = 0
+    vr: str | None
     try:
         while at < end:
+            code, vr, start = b"", None, at + 8
             if implicit:
                 group, element, length = IMPLICIT(data, at)
             else:
                 group, element, code, length = EXPLICIT(data, at)
-            tag, start, vr = group << 16 | element, at + 8, None
+            tag = group << 16 | element
             if tag >= until:
                 return
-            if not implicit:
-                vr, is_long = VRS[code]
-                if is_long:
-                    (length,) = LENGTH(data, start)
-                    start += 4
+            if code:
+                vr, start, length = _explicit(data, code, start, length)
             at = start + length
             if tag <= last or length == UNKNOWN_LENGTH or at > end:
                 raise NotPlainError
@@ -156,17 +201,31 @@ def attributes(
         raise NotPlainError
 
 
-def plain_items(data: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
-    """The items of an encoded sequence, each as the encoded values of its attributes by tag.
+def _explicit(data: bytes, code: bytes, at: int, length: int) -> tuple[str, int, int]:
+    """Return the VR of a code, where the value starts, and its length.
 
-    Raises: NotPlainError.
+    at, length: as for a VR whose length takes 16 bits.
+    Raises: KeyError: there is no such VR.
+    """
+    vr, is_long = VRS[code]
+    if is_long:
+        (length,) = LENGTH(data, at)
+        return vr, at + 4, length
+    return vr, at, length
+
+
+def plain_items(data: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
+    """Yield the items of an encoded sequence, each as its attributes' encoded values by tag.
+
+    Raises: NotPlainError: they are not plain.
     """
     at = 0
     try:
         while at < len(data):
             group, element, length = IMPLICIT(data, at)
-            start, at = at + 8, at + 8 + length
-            if group << 16 | element != ITEM or length == UNKNOWN_LENGTH or at > len(data):
+            start = at + 8
+            at = start + length
+            if group << 16 | element != ITEM_TAG or length == UNKNOWN_LENGTH or at > len(data):
                 raise NotPlainError
             found = attributes(data, start, at, implicit=implicit)
             yield {tag: data[first:last] for tag, _, first, last in found}
@@ -175,9 +234,10 @@ def plain_items(data: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
 
 
 def plain_value(vr: str, encoded: bytes) -> str | float | tuple[float, ...] | None:
-    """What a UID, a decimal number or several say in their usual spelling;
+    """Return what a UID or decimal numbers say in their usual spelling; None for anything else.
 
-    None of anything else.
+    >>> plain_value("DS", b"1.5 "), plain_value("UI", b"1.2.3")
+    (1.5, '1.2.3')
     """
     if vr == "UI" and (uid := PLAIN_UID.fullmatch(encoded)):
         return uid[1].decode()
@@ -189,24 +249,25 @@ def plain_value(vr: str, encoded: bytes) -> str | float | tuple[float, ...] | No
 
 @cache
 def tag_of(what: int | str) -> BaseTag:
-    """A tag as pydicom has it, always the same object: those it compares at once."""
+    """Return a tag as pydicom has it, always the same object: those it compares at once."""
     return Tag(what) if isinstance(what, int) else tag_of(int(Tag(what)))
 
 
 def _raw(data: bytes, found: Iterable[Found], *, implicit: bool) -> dict[BaseTag, RawDataElement]:
-    return {
-        tag_of(tag): RawDataElement(
-            tag_of(tag), vr, end - start, data[start:end] or _empty(vr), start, implicit, True
-        )
-        for tag, vr, start, end in found
-    }
+    elements = {}
+    for number, vr, start, end in found:
+        tag = tag_of(number)
+        encoded = data[start:end] or _empty(vr)
+        length = end - start
+        elements[tag] = RawDataElement(tag, vr, length, encoded, start, implicit, True)
+    return elements
 
 
 @lru_cache(maxsize=64)
 def _encoding(characters: RawDataElement) -> str | MutableSequence[str]:
-    """What pydicom decodes text by.
+    """Return what pydicom decodes text by.
 
-    characters: the character set, told to lie at 0, so that equal ones are equal.
+    characters: the character set; its place in the file is set to 0, so that equal ones are equal.
     """
     return convert_encodings(convert_raw_data_element(characters).value)
 

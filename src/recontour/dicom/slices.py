@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from pydicom import Dataset
 
+from recontour.dicom.acquisition import Marks, marks_of
 from recontour.dicom.archive import CT, ENHANCED_CT
 from recontour.dicom.ct_findings import (
     FinePixels,
@@ -20,7 +21,6 @@ from recontour.dicom.ct_findings import (
     NotOneGreyImage,
 )
 from recontour.dicom.padding import NO_PADDING, Padding, air_for_padding
-from recontour.dicom.passes import Marks, marks_of
 from recontour.dicom.pictures import kind_of_picture
 from recontour.dicom.pixels import Pixels, stored_pixels
 from recontour.dicom.reading import (
