@@ -1,0 +1,53 @@
+from dataclasses import replace
+from pathlib import Path
+
+from tests.network.test_heads import child_of
+
+from recontour.network import Model, card, load_model, save_model
+from recontour.network.model import sha256_of
+from recontour.transfer.depth import layers
+
+
+def test_a_card_says_what_a_head_learnt_from(model: Model) -> None:
+    shown = card(replace(model, provenance=replace(model.provenance, patients=4)))
+    (own,) = shown.heads
+    assert (own.name, own.cts, own.patients, own.centres) == ("north", 5, 4, ("north",))
+    assert own.learnt_from() == "5 CTs of 4 patients; CTs by organ: Brainstem 5, Lens_L 4"
+    assert own.method() == "from scratch, 3 iterations, seed 0"
+    assert own.share == {"Brainstem": 1.0, "Lens_L": 1.0}
+    assert shown.sha256 == sha256_of(model.network)
+
+
+def test_patients_that_are_not_known_are_not_claimed(model: Model) -> None:
+    (own,) = card(model).heads
+    assert own.learnt_from().startswith("5 CTs; ")
+
+
+def test_an_adapted_model_s_card_names_both_heads(model: Model) -> None:
+    child = child_of(model, "south", organs=("Larynx", "Lens_L"))
+    child = replace(child, provenance=replace(child.provenance, retrained_layers=10))
+    shown = card(child)
+    own, parent = shown.heads
+    assert (own.name, parent.name) == ("south", "north")
+    assert own.share == {"Larynx": 1.0, "Lens_L": 0.75}
+    assert parent.share == {"Lens_L": 0.25}
+    assert own.parent_sha256 == sha256_of(model.network)
+    assert own.method() == (
+        "adapted from a model of north, 3 iterations, seed 0, last 10 layers retrained"
+    )
+    words = shown.sections()["1 Model"]["heads"]
+    assert words == "north -> south (75 to 100 % of the scores); north (25 % of the scores)"
+
+
+def test_layers_are_counted_as_in_the_paper(model: Model) -> None:
+    stages = card(model).stages
+    counts = {stage.name: stage.layers for stage in stages}
+    assert counts == {"conv1": 1, "conv2": 3, "conv3": 3, "conv4": 3, "conv5": 9, "spp": 1}
+    assert sum(counts.values()) == len(layers(model.network))
+    assert [stage.name for stage in stages if stage.shared] == ["conv1", "conv2", "conv3", "conv4"]
+    assert sum(stage.parameters for stage in stages) == card(model).cost.parameters
+
+
+def test_the_file_s_card_is_the_model_s(model: Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "m")
+    assert card(load_model(tmp_path / "m")).sections() == card(model).sections()
