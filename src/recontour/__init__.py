@@ -4,39 +4,165 @@
                                   \\-> evaluate
 
 Each function is one command of `recontour` on the command line; see `help(recontour.adapt)` and the
-README.
+README. Paths may be `Path` or text. Everything that can go wrong is a `RecontourError`, whose
+`finding` holds the facts.
+
+>>> import recontour
+>>> "adapt" in dir(recontour)
+True
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recontour import demo, study
+    from recontour.cohort import Cohort
     from recontour.cohort.importing import import_dicom
+    from recontour.contouring.contourer import Contourer
+    from recontour.demo import run_demo
     from recontour.dicom.deidentify import deidentify
+    from recontour.errors import (
+        CohortError,
+        ContoursError,
+        DicomError,
+        DuplicateSliceError,
+        FaultError,
+        FrameOfReferenceError,
+        GridMismatchError,
+        LabelsError,
+        MissingSliceError,
+        MixedSeriesError,
+        ModelFileError,
+        NamesError,
+        NoSeriesError,
+        NotDicomError,
+        OrganError,
+        OrientationError,
+        OutputError,
+        RecontourError,
+        RescaleError,
+        ResumeError,
+        ScoresError,
+        SettingsError,
+    )
+    from recontour.evaluation import read_scores
     from recontour.exchange.convert import convert
     from recontour.exchange.export import export
-    from recontour.workflows import adapt, contour, evaluate, train
+    from recontour.findings import Finding
+    from recontour.network import Model, load_model
+    from recontour.study import read_study, report_study, run_study
+    from recontour.workflows import adapt, contour, evaluate, inspect, train
+
+    __version__: str
+
+_ERRORS = (
+    "CohortError",
+    "ContoursError",
+    "DicomError",
+    "DuplicateSliceError",
+    "FaultError",
+    "FrameOfReferenceError",
+    "GridMismatchError",
+    "LabelsError",
+    "MissingSliceError",
+    "MixedSeriesError",
+    "ModelFileError",
+    "NamesError",
+    "NoSeriesError",
+    "NotDicomError",
+    "OrganError",
+    "OrientationError",
+    "OutputError",
+    "RecontourError",
+    "RescaleError",
+    "ResumeError",
+    "ScoresError",
+    "SettingsError",
+)
+_MODULE_OF = {
+    **dict.fromkeys(_ERRORS, "recontour.errors"),
+    "Cohort": "recontour.cohort",
+    "Contourer": "recontour.contouring.contourer",
+    "Finding": "recontour.findings",
+    "Model": "recontour.network",
+    "adapt": "recontour.workflows",
+    "contour": "recontour.workflows",
+    "convert": "recontour.exchange.convert",
+    "deidentify": "recontour.dicom.deidentify",
+    "evaluate": "recontour.workflows",
+    "export": "recontour.exchange.export",
+    "import_dicom": "recontour.cohort.importing",
+    "inspect": "recontour.workflows",
+    "load_model": "recontour.network",
+    "read_scores": "recontour.evaluation",
+    "read_study": "recontour.study",
+    "report_study": "recontour.study",
+    "run_demo": "recontour.demo",
+    "run_study": "recontour.study",
+    "train": "recontour.workflows",
+}
+_MODULES = ("demo", "study")
 
 __all__ = [
+    "Cohort",
+    "CohortError",
+    "Contourer",
+    "ContoursError",
+    "DicomError",
+    "DuplicateSliceError",
+    "FaultError",
+    "Finding",
+    "FrameOfReferenceError",
+    "GridMismatchError",
+    "LabelsError",
+    "MissingSliceError",
+    "MixedSeriesError",
+    "Model",
+    "ModelFileError",
+    "NamesError",
+    "NoSeriesError",
+    "NotDicomError",
+    "OrganError",
+    "OrientationError",
+    "OutputError",
+    "RecontourError",
+    "RescaleError",
+    "ResumeError",
+    "ScoresError",
+    "SettingsError",
+    "__version__",
     "adapt",
     "contour",
     "convert",
     "deidentify",
+    "demo",
     "evaluate",
     "export",
     "import_dicom",
+    "inspect",
+    "load_model",
+    "read_scores",
+    "read_study",
+    "report_study",
+    "run_demo",
+    "run_study",
+    "study",
     "train",
 ]
-_AT = dict.fromkeys(__all__, "recontour.workflows") | {
-    "convert": "recontour.exchange.convert",
-    "deidentify": "recontour.dicom.deidentify",
-    "export": "recontour.exchange.export",
-    "import_dicom": "recontour.cohort.importing",
-}
 
 
 def __getattr__(name: str) -> Any:
-    """Load a step, and with it torch, only when it is asked for."""
-    if name in _AT:
-        return getattr(import_module(_AT[name]), name)
+    """Load a step, and torch with it if it needs that, only when it is asked for."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("recontour")
+    if name in _MODULES:
+        return import_module(f"recontour.{name}")
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
     raise AttributeError(f"module 'recontour' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """List the API, for tab completion and `help`."""
+    return sorted({*globals(), *__all__})

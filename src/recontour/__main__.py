@@ -1,4 +1,4 @@
-"""`python -m recontour`."""
+"""Run the command line: `python -m recontour`."""
 
 import sys
 

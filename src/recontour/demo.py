@@ -1,5 +1,6 @@
 """The whole job on two synthetic centres: what the README's first command runs."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from recontour import workflows
@@ -7,31 +8,51 @@ from recontour.evaluation import CaseScore, read_scores
 from recontour.phantom import SOURCE, TARGET, Centre, write_centre
 from recontour.progress import Progress, quiet
 
-NOTICE = "These patients are synthetic: a computer-drawn phantom made to try recontour. The numbers say nothing of people."
+NOTICE = (
+    "These patients are synthetic: a computer-drawn phantom made to try recontour. "
+    "The numbers say nothing of people."
+)
+# With fewer than ten test patients, twelve organs cannot reach significance.
 SOURCE_CASES = range(20)
 TARGET_TRAIN_CASES = range(6)
-TARGET_TEST_CASES = range(6, 16)  # ten: fewer cannot reach significance over twelve organs
-ITERATIONS, ADAPT_ITERATIONS = 700, 350  # minutes, not the presets' quarter of an hour
+TARGET_TEST_CASES = range(6, 16)
+# Minutes instead of the presets' quarter of an hour.
+ITERATIONS = 700
+ADAPT_ITERATIONS = 350
 REPORT = Path("report")
 
 
-def run_demo(out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the demo's files lie."""
+
+    out: Path
+
+    def dicom(self, cohort: str) -> Path:
+        """Return the folder of a cohort's DICOM."""
+        return self.out / "dicom" / cohort
+
+    def cohort(self, cohort: str) -> Path:
+        """Return a cohort folder."""
+        return self.out / "cohorts" / cohort
+
+    def model(self, name: str) -> Path:
+        """Return a model file."""
+        return self.out / "models" / f"{name}.safetensors"
+
+
+def run_demo(out: Path | str, *, progress: Progress = quiet) -> list[CaseScore]:
     """Draw two centres, train on the first, adapt to the second, contour a patient, evaluate.
 
-    A step whose result is there already is not repeated: a demo that was broken off goes on.
+    A step whose result exists is not repeated: a demo that was interrupted continues.
     """
-    train = out / "cohorts" / "phantom-target-train"
-    test = out / "cohorts" / "phantom-target-test"
-    source = out / "cohorts" / "phantom-source"
-    for cohort, centre, cases in (
-        (source, SOURCE, SOURCE_CASES),
-        (train, TARGET, TARGET_TRAIN_CASES),
-        (test, TARGET, TARGET_TEST_CASES),
-    ):
-        _cohort(out / "dicom" / cohort.name, cohort, centre, cases, progress)
-    model_s, model_t, model_st = (
-        out / "models" / f"{name}.safetensors" for name in ("Model_S", "Model_T", "Model_ST")
-    )
+    place = _Place(Path(out))
+    source = _cohort(place, "phantom-source", SOURCE, SOURCE_CASES, progress)
+    train = _cohort(place, "phantom-target-train", TARGET, TARGET_TRAIN_CASES, progress)
+    test = _cohort(place, "phantom-target-test", TARGET, TARGET_TEST_CASES, progress)
+    model_s = place.model("Model_S")
+    model_t = place.model("Model_T")
+    model_st = place.model("Model_ST")
     if not model_s.exists():
         workflows.train(source, model_s, iterations=ITERATIONS, resume=True, progress=progress)
     if not model_t.exists():
@@ -40,19 +61,22 @@ def run_demo(out: Path, *, progress: Progress = quiet) -> list[CaseScore]:
         workflows.adapt(
             model_s, train, model_st, iterations=ADAPT_ITERATIONS, resume=True, progress=progress
         )
-    patient = sorted((out / "dicom" / test.name).glob("[!.]*"))[0]
-    rtstruct = out / "contoured" / f"{patient.name}.dcm"
+    patient = min(place.dicom(test.name).glob("[!.]*"))
+    rtstruct = place.out / "contoured" / f"{patient.name}.dcm"
     if not rtstruct.exists():
         workflows.contour(model_st, patient, rtstruct, progress=progress)
-    report = out / REPORT
+    report = place.out / REPORT
     if not report.exists():
         workflows.evaluate(test, [model_s, model_t, model_st], report, progress=progress)
     return read_scores(report / "scores.csv")
 
 
-def _cohort(dicom: Path, cohort: Path, centre: Centre, cases: range, progress: Progress) -> None:
+def _cohort(place: _Place, name: str, centre: Centre, cases: range, progress: Progress) -> Path:
     """Draw a centre's patients as DICOM and import them, as far as that was not done before."""
-    progress(f"drawing {cohort.name}", 0, len(cases), "phantom patients as DICOM")
+    dicom, cohort = place.dicom(name), place.cohort(name)
+    what, words = f"drawing {name}", "phantom patients as DICOM"
+    progress(what, 0, len(cases), words)
     write_centre(dicom, centre, cases)
-    progress(f"drawing {cohort.name}", len(cases), len(cases), "phantom patients as DICOM")
+    progress(what, len(cases), len(cases), words)
     workflows.import_dicom(dicom, cohort, notices=(NOTICE,), progress=progress)
+    return cohort

@@ -15,7 +15,7 @@ INTERRUPTED = "recontour: interrupted; nothing was left half written"
 def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException) -> None:
     """Let a command raise instead of doing its work."""
 
-    def fail(_options: object) -> None:
+    def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(commands, command, fail)
@@ -24,18 +24,18 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException)
 @pytest.mark.parametrize(
     ("arguments", "more"),
     [
-        ("import_ import A C", "; the patients imported so far stay, repeat the command to go on"),
+        ("import_ import A C", "; the patients imported so far stay: repeat the command to go on"),
         ("deidentify deidentify A O", ""),
         ("inspect inspect C", ""),
         ("export export C O --format nifti", ""),
         ("convert convert L CT --out R", ""),
         (
             "train train C --out M",
-            "; --resume goes on from the last checkpoint, or starts again where there is none yet",
+            "; --resume continues from the last checkpoint, or starts over if there is none yet",
         ),
         (
             "adapt adapt M C --out N",
-            "; --resume goes on from the last checkpoint, or starts again where there is none yet",
+            "; --resume continues from the last checkpoint, or starts over if there is none yet",
         ),
         ("contour contour M CT --out R", ""),
         ("evaluate evaluate C M --out E", ""),
@@ -96,8 +96,7 @@ def test_no_organ_is_not_all_organs(
     """As of a shell variable that is empty."""
     assert main([*command.split(), "--organs", nothing]) == 2
     assert (
-        "--organs names no organ; give TG-263 names, or leave it out for all"
-        in capsys.readouterr().err
+        "--organs names no organ; give TG-263 names, or omit it for all" in capsys.readouterr().err
     )
 
 

@@ -7,11 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from recontour.cli import main, tell
+from recontour.cli import main, progress_bar, tell
+from recontour.cli.console import say
+from recontour.cli.progress_bar import ProgressBar
 from recontour.cohort import Cohort
 from recontour.evaluation import CaseScore
 from recontour.evaluation.numbers import NONE
 from recontour.network import Model
+from recontour.workflows import CohortContents
 
 
 class Clock:
@@ -32,8 +35,8 @@ def test_a_second_training_has_a_time_of_its_own(
     each told when half are left.
     """
     clock = Clock()
-    monkeypatch.setattr(tell, "time", clock)
-    with tell.Progress() as progress:
+    monkeypatch.setattr(progress_bar, "time", clock)
+    with ProgressBar() as progress:
         for total, seconds in ((700, 1), (350, 2), (350, 2)):
             progress("training", 0, total, "")
             clock.now += total / 2 * seconds
@@ -52,7 +55,7 @@ def test_on_a_terminal_every_step_has_a_bar_of_its_own(monkeypatch: pytest.Monke
     monkeypatch.setattr(
         sys, "stderr", SimpleNamespace(isatty=lambda: True, write=len, flush=lambda: None)
     )
-    with tell.Progress() as progress:
+    with ProgressBar() as progress:
         for total in (2, 3, 3):
             for done in range(total + 1):
                 progress("training", done, total, "")
@@ -65,7 +68,7 @@ def test_what_is_to_be_known_is_said_whole_and_only_while_a_command_runs(
 ) -> None:
     log = logging.getLogger("recontour.workflows")
     long = "2 of 3 patients [bold] " + "were used to train it " * 9
-    with tell.Progress():
+    with ProgressBar():
         log.warning(long)
         log.info("going on")
     log.info("nobody asked")
@@ -111,7 +114,10 @@ def test_models_without_a_common_organ_have_no_mean(capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     ("damage", "words"),
-    [(b"", "is damaged"), (b"roi_name,tg263\n\xff\xfe\x00\n", "cannot be read (it is not UTF-8 text")],
+    [
+        (b"", "this table is damaged"),
+        (b"roi_name,tg263\n\xff\xfe\x00\n", "cannot be read (it is not UTF-8 text"),
+    ],
 )
 def test_a_damaged_table_of_names_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: bytes, words: str
@@ -120,7 +126,7 @@ def test_a_damaged_table_of_names_is_one_line(
     (cohort.path / "names.csv").write_bytes(damage)
     assert main(["inspect", str(cohort.path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"recontour: {cohort.path / 'names.csv'} {words}")
+    assert line.startswith(f"recontour: {cohort.path / 'names.csv'}: {words}")
 
 
 HOSTILE = "[/] [bold red]x \x1b[2J\x1b]0;owned\x07 :smile: \u202e"
@@ -140,7 +146,7 @@ def test_what_comes_from_a_file_is_shown_letter_by_letter(
     tell.learnt(replace(model, provenance=provenance), tmp_path)
     tell.scored([row("a", HOSTILE, HOSTILE, 0.5)], tmp_path / HOSTILE)
     tell.studied({HOSTILE: HOSTILE}, tmp_path)
-    with tell.Progress() as progress:
+    with ProgressBar() as progress:
         progress(HOSTILE, 1, 1, HOSTILE)
         logging.getLogger("recontour").warning(HOSTILE)
     told = "".join(capsys.readouterr())
@@ -153,7 +159,7 @@ def test_a_cohort_is_shown_letter_by_letter(
 ) -> None:
     cohort = Cohort.open_or_create(tmp_path / "north", "[bold]:x:$_$", [HOSTILE])
     (cohort.path / "names.csv").write_text(f'ROI [/],b\n\'=cmd [/],"{HOSTILE}"\n')
-    tell.cohort(cohort, [])
+    tell.cohort(CohortContents(cohort, [], []))
     told = capsys.readouterr().out
     assert told.replace("\n", "").isprintable()
     assert told.count(SHOWN) == 2
@@ -168,7 +174,7 @@ def test_a_bar_on_a_terminal_shows_words_as_they_are(monkeypatch: pytest.MonkeyP
         isatty=lambda: True, write=drawn.append, flush=lambda: None, encoding="utf-8"
     )
     monkeypatch.setattr(sys, "stderr", terminal)
-    with tell.Progress() as progress:
+    with ProgressBar() as progress:
         progress("training [/]", 1, 2, HOSTILE)
     assert "training [/]" in "".join(drawn)
     assert "owned\x07" not in "".join(drawn)
@@ -183,11 +189,11 @@ def test_an_option_that_is_a_file_s_name_steers_no_terminal(
 
 
 def test_where_there_is_nothing_to_do_no_line_counts_it(capsys: pytest.CaptureFixture[str]) -> None:
-    with tell.Progress() as progress:
+    with ProgressBar() as progress:
         progress("importing", 0, 0, "")
     assert not capsys.readouterr().err
 
 
 def test_a_long_line_of_a_log_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    tell.say(f"note: {'a word ' * 60}".rstrip())
+    say(f"note: {'a word ' * 60}".rstrip())
     assert len(capsys.readouterr().out.splitlines()) == 1

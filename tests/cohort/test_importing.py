@@ -62,6 +62,7 @@ from recontour.findings import Finding, kind, stored_words, words
 from recontour.geometry import raster
 from recontour.organs.findings import NothingDrawn, SeveralClaims, SidesSwapped
 from recontour.partials import Lock
+from recontour.workflows import CohortContents
 
 ORGANS = {  # as OpenKBP's arrays order them
     "Brainstem": 0,
@@ -958,7 +959,7 @@ def test_a_draft_stays_known_as_one_in_the_cohort(
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     draft = case_id_of("B", scan.source.series_instance_uid)
     assert [case.id for case in cohort if case.is_draft] == [draft]
-    tell.cohort(cohort, list(cohort))
+    tell.cohort(CohortContents(cohort, list(cohort), []))
     assert (
         f"recontour's own contours, by which a model learns and proves nothing: {draft}\n"
         in capsys.readouterr().out

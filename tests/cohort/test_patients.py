@@ -30,6 +30,7 @@ from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, sa
 from recontour.errors import CohortError, FaultError
 from recontour.exchange.export import Format, export
 from recontour.findings import Finding
+from recontour.workflows import CohortContents
 
 ORGAN = "Brain Stem"
 KEY = "0123abcd-0123456789abcdef"
@@ -220,7 +221,7 @@ def test_inspect_says_who_is_one_patient(
     north: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cohort = with_keys(north, tmp_path / "a", [KEY, OTHER, None, KEY])
-    tell.cohort(cohort, list(cohort))
+    tell.cohort(CohortContents(cohort, list(cohort), []))
     said = " ".join(capsys.readouterr().out.split())
     assert "CTs of one patient: x0, x3" in said
     assert "1 of 4 CTs have no patient key" in said

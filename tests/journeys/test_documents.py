@@ -25,7 +25,7 @@ from tests.dicom.conftest import block, make_scan, make_structure_set
 from tests.journeys.conftest import write_patient
 
 from recontour import errors, workflows
-from recontour.cli.main import _parser
+from recontour.cli.parser import parser
 from recontour.cohort import Cohort
 from recontour.contouring.contourer import Contourer
 from recontour.dicom import (
@@ -113,7 +113,7 @@ def test_files_that_are_named_exist(name: str) -> None:
 )  # that names the benchmarks' options too
 def test_options_that_are_named_exist(name: str) -> None:
     help_texts = [
-        _parser().format_help(),
+        parser().format_help(),
         *(command.format_help() for command in _subparsers().values()),
     ]
     known = OTHERS_OPTIONS.union(*(re.findall(r"--[a-z-]+", text) for text in help_texts))
@@ -123,7 +123,7 @@ def test_options_that_are_named_exist(name: str) -> None:
 
 def _subparsers() -> dict[str, argparse.ArgumentParser]:
     (choices,) = [
-        action.choices for action in _parser()._actions if isinstance(action.choices, dict)
+        action.choices for action in parser()._actions if isinstance(action.choices, dict)
     ]
     return choices
 
@@ -132,7 +132,7 @@ def _subparsers() -> dict[str, argparse.ArgumentParser]:
     "line", sorted({line for text in TEXTS.values() for line in commands(text)})
 )
 def test_commands_are_understood(line: str) -> None:
-    options = _parser().parse_args(shlex.split(line, comments=True)[1:])
+    options = parser().parse_args(shlex.split(line, comments=True)[1:])
     assert set(getattr(options, "organs", None) or ()) <= set(known_organs())
 
 

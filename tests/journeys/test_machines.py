@@ -86,8 +86,8 @@ def test_a_queue_that_ends_an_adaptation_costs_nothing(
     code, said = broken_off(command, tmp_path / "ST.run" / "features.bin", number)
     assert code == 2
     assert said == [
-        "recontour: interrupted; nothing was left half written; --resume goes on from the last checkpoint, or starts "
-        "again where there is none yet"
+        "recontour: interrupted; nothing was left half written; --resume continues from the last "
+        "checkpoint, or starts over if there is none yet"
     ]
     assert not out.exists()
     left = {entry.name for entry in (tmp_path / "ST.run").iterdir()}
@@ -106,7 +106,7 @@ def test_a_queue_that_ends_a_study_ends_its_workers(tmp_path: Path) -> None:
     )
     assert code == 2
     assert said == [
-        "recontour: interrupted; nothing was left half written; --resume goes on from the last checkpoints"
+        "recontour: interrupted; nothing was left half written; --resume continues from the last checkpoints"
     ]
     assert not list(out.rglob("at"))
     assert not list(out.rglob("failed.txt"))

@@ -1,6 +1,7 @@
-"""The commands: options in, one of the steps, words out.
+"""The commands: each takes options, calls one step of the Python API, and answers.
 
-A step that needs torch loads it when it is called: `import` and `inspect` do without.
+A step that needs torch is loaded only when it is called: `import`, `inspect` and `study --example`
+do without.
 """
 
 import argparse
@@ -8,176 +9,212 @@ import sys
 from typing import Any
 
 import recontour
-from recontour.cli import tell
+from recontour.cli import facts, tell
+from recontour.cli.answers import Answer, Transcript, plain_value
+from recontour.cli.findings import CasesDamaged, CellsFailed, NoOrganNamed, StudyNotNamed
+from recontour.cli.progress_bar import ProgressBar
 from recontour.cohort import Cohort
 from recontour.errors import CohortError, FaultError, OrganError, SettingsError
+from recontour.progress import quiet
+from recontour.workflows import CohortContents
 
 
-def import_(options: argparse.Namespace) -> None:
-    """DICOM -> cohort."""
-    with tell.Progress() as progress:
-        report = recontour.import_dicom(
-            options.dicom_dir,
-            options.cohort,
-            centre=options.centre,
-            names=options.names,
-            progress=progress,
-        )
-    tell.imported(report, Cohort.open(options.cohort))
-
-
-def deidentify(options: argparse.Namespace) -> None:
-    """DICOM -> DICOM without its patients."""
-    with tell.Progress() as progress:
-        written = recontour.deidentify(
-            options.dicom_dir, options.out, names=options.names, key=options.key, progress=progress
-        )
-    tell.deidentified(written, options.out)
-
-
-def inspect(options: argparse.Namespace) -> None:
-    """What a cohort holds."""
-    opened = Cohort.open(options.cohort)
-    if sys.stderr.isatty():
-        with tell.Progress() as progress:
-            sound, damaged = opened.examined(progress)
+def run(options: argparse.Namespace, said: Transcript) -> None:
+    """Run a command, and show its answer or add it to the transcript."""
+    command = getattr(sys.modules[__name__], options.command)
+    with ProgressBar(said) as progress:
+        answer = command(options, progress)
+    said.warnings += answer.warnings
+    said.notes += answer.notes
+    if options.json:
+        said.result = plain_value(answer.facts())
     else:
-        sound, damaged = opened.examined()
-    tell.cohort(opened, sound)
-    if damaged:
-        tell.damaged(damaged)
-        raise CohortError(
-            f"{opened.path}: {len(damaged)} of {len(sound) + len(damaged)} cases cannot be used"
+        answer.show()
+    if answer.failure:
+        raise answer.failure
+
+
+def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
+    """DICOM -> cohort."""
+    report = recontour.import_dicom(
+        options.dicom_dir,
+        options.cohort,
+        centre=options.centre,
+        names=options.names,
+        progress=progress,
+    )
+    cohort = Cohort.open(options.cohort)
+    return Answer(
+        show=lambda: tell.imported(report, cohort),
+        facts=lambda: facts.imported(report, cohort),
+        notes=report.notes,
+    )
+
+
+def deidentify(options: argparse.Namespace, progress: ProgressBar) -> Answer:
+    """DICOM -> DICOM without its patients."""
+    written = recontour.deidentify(
+        options.dicom_dir, options.out, names=options.names, key=options.key, progress=progress
+    )
+    return Answer(
+        show=lambda: tell.deidentified(written, options.out),
+        facts=lambda: facts.deidentified(written, options.out),
+        notes=written.notes,
+    )
+
+
+def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
+    """What a cohort holds, or a model's card."""
+    # A log file needs no line that says how many cases are read.
+    found = recontour.inspect(options.path, progress=progress if progress.is_drawn else quiet)
+    if isinstance(found, CohortContents):
+        return Answer(
+            show=lambda: tell.cohort(found),
+            facts=lambda: facts.cohort(found),
+            failure=_damaged(found),
         )
+    return Answer(
+        show=lambda: tell.model_card(found, options.path),
+        facts=lambda: facts.model_card(found, options.path),
+    )
 
 
-def export(options: argparse.Namespace) -> None:
+def _damaged(found: CohortContents) -> CohortError | None:
+    if not found.damaged:
+        return None
+    cases = len(found.cases) + len(found.damaged)
+    damaged = len(found.damaged)
+    return CohortError(CasesDamaged(path=found.cohort.path, damaged=damaged, cases=cases))
+
+
+def export(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Cohort -> NIfTI, for other tools."""
-    with tell.Progress() as progress:
-        written = recontour.export(
-            options.cohort,
-            options.out,
-            format=options.format,
-            organs=_organs(options),
-            progress=progress,
-        )
-    tell.exported(written, options.out)
+    written = recontour.export(
+        options.cohort,
+        options.out,
+        format=options.format,
+        organs=_organs(options),
+        progress=progress,
+    )
+    return Answer(show=lambda: tell.exported(written, options.out), facts=dict)
 
 
-def convert(options: argparse.Namespace) -> None:
+def convert(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
     """Labels -> RTSTRUCT."""
-    with tell.Progress():
-        written = recontour.convert(options.labels, options.ct_dir, options.out)
-    tell.converted(written, options.out)
+    written = recontour.convert(options.labels, options.ct_dir, options.out)
+    return Answer(
+        show=lambda: tell.converted(written, options.out),
+        facts=lambda: facts.converted(written, options.out),
+        notes=written.notes,
+    )
 
 
-def train(options: argparse.Namespace) -> None:
+def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Cohort -> model."""
-    with tell.Progress() as progress:
-        model = recontour.train(
-            options.cohort,
-            options.out,
-            preset=options.preset,
-            **_learning(options),
-            progress=progress,
-        )
-    tell.learnt(model, options.out)
+    model = recontour.train(
+        options.cohort, options.out, preset=options.preset, progress=progress, **_learning(options)
+    )
+    return Answer(show=lambda: tell.learnt(model, options.out), facts=dict)
 
 
-def adapt(options: argparse.Namespace) -> None:
+def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Model and cohort -> model."""
-    with tell.Progress() as progress:
-        model = recontour.adapt(
-            options.model,
-            options.cohort,
-            options.out,
-            retrain_last=options.retrain_last,
-            **_learning(options),
-            progress=progress,
-        )
-    tell.learnt(model, options.out)
+    model = recontour.adapt(
+        options.model,
+        options.cohort,
+        options.out,
+        retrain_last=options.retrain_last,
+        progress=progress,
+        **_learning(options),
+    )
+    return Answer(show=lambda: tell.learnt(model, options.out), facts=dict)
 
 
 def _learning(options: argparse.Namespace) -> dict[str, Any]:
-    chosen = {
-        name: getattr(options, name) for name in ("iterations", "seed", "deterministic", "resume")
+    return {
+        "organs": _organs(options),
+        "iterations": options.iterations,
+        "seed": options.seed,
+        "deterministic": options.deterministic,
+        "resume": options.resume,
     }
-    return chosen | {"organs": _organs(options)}
 
 
 def _organs(options: argparse.Namespace) -> list[str] | None:
-    """The organs named, with spaces or commas between them;
+    """Return the organs that were named, with spaces or commas in between; None for all.
 
-    None: all. Raises: OrganError: none is named.
+    Raises: OrganError: none is named.
     """
     if options.organs is None:
         return None
-    named = [organ.strip() for word in options.organs for organ in word.split(",") if organ.strip()]
+    words = ",".join(options.organs).split(",")
+    named = list(filter(None, map(str.strip, words)))
     if not named:
-        raise OrganError("--organs names no organ; give TG-263 names, or leave it out for all")
+        raise OrganError(NoOrganNamed())
     return named
 
 
-def contour(options: argparse.Namespace) -> None:
+def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """CT -> RTSTRUCT, DICOM SEG or NIfTI."""
-    with tell.Progress() as progress:
-        found = recontour.contour(
-            options.model,
-            options.ct_dir,
-            options.out,
-            organs=_organs(options),
-            format=options.format,
-            progress=progress,
-        )
-    tell.contoured(found, options.out)
+    found = recontour.contour(
+        options.model,
+        options.ct_dir,
+        options.out,
+        organs=_organs(options),
+        format=options.format,
+        progress=progress,
+    )
+    return Answer(
+        show=lambda: tell.contoured(found, options.out),
+        facts=lambda: facts.contoured(found, options.out, options.format),
+        warnings=found.warnings,
+    )
 
 
-def evaluate(options: argparse.Namespace) -> None:
+def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Models on a cohort."""
-    with tell.Progress() as progress:
-        scores = recontour.evaluate(options.cohort, options.models, options.out, progress=progress)
-    tell.scored(scores, options.out)
+    scores = recontour.evaluate(options.cohort, options.models, options.out, progress=progress)
+    return Answer(
+        show=lambda: tell.scored(scores, options.out),
+        facts=lambda: facts.scored(scores, options.out),
+    )
 
 
-def study(options: argparse.Namespace) -> None:
+def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """A grid of models, from a file."""
     from recontour import study as studies
 
     if options.example:
-        print(studies.example(), end="")
-        return
+        text = studies.example()
+        return Answer(show=lambda: print(text, end=""), facts=lambda: {"example": text})
     if not options.study or (not options.out and not options.dry_run):
-        raise SettingsError(
-            "give STUDY.toml and --out DIR; `recontour study --example` prints a study file"
-        )
+        raise SettingsError(StudyNotNamed())
     declared = studies.read_study(options.study)
     if options.dry_run:
-        with tell.Progress():
-            planned = studies.dry_run(declared, options.out)
-        tell.planned(*planned)
-        return
-    with tell.Progress() as progress:
-        failed = studies.run_study(declared, options.out, resume=options.resume, progress=progress)
-    tell.studied(failed, options.out)
-    if failed:
-        raise FaultError(
-            f"{len(failed)} cells failed, the rest is done; mend what they say, then go on with --resume"
+        cells, estimates, workers = studies.dry_run(declared, options.out)
+        return Answer(
+            show=lambda: tell.planned(cells, estimates, workers),
+            facts=lambda: facts.planned(cells, estimates, workers),
         )
+    failed = studies.run_study(declared, options.out, resume=options.resume, progress=progress)
+    return Answer(
+        show=lambda: tell.studied(failed, options.out),
+        facts=lambda: facts.studied(failed, options.out),
+        failure=FaultError(CellsFailed(failed=len(failed))) if failed else None,
+    )
 
 
-def report(options: argparse.Namespace) -> None:
+def report(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
     """A study's report, again."""
     from recontour import study as studies
 
-    with tell.Progress():
-        failed = studies.report_study(options.study)
-    tell.studied(failed, options.study)
+    failed = studies.report_study(options.study)
+    return Answer(show=lambda: tell.studied(failed, options.study), facts=dict)
 
 
-def demo(options: argparse.Namespace) -> None:
+def demo(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Everything, on two synthetic centres."""
     from recontour.demo import REPORT, run_demo
 
-    with tell.Progress() as progress:
-        scores = run_demo(options.out, progress=progress)
-    tell.scored(scores, options.out / REPORT)
+    scores = run_demo(options.out, progress=progress)
+    return Answer(show=lambda: tell.scored(scores, options.out / REPORT), facts=dict)

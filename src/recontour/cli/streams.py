@@ -1,7 +1,4 @@
-"""Standard output and error that are closed, full or gone:
-
-what cannot be shown breaks nothing off.
-"""
+"""Standard output and error that are closed, full or gone: what cannot be shown stops nothing."""
 
 import errno
 import io
@@ -15,14 +12,14 @@ from typing import Any, TextIO
 
 
 @dataclass
-class Shown:
-    """What became of what was shown on standard output."""
+class OutputState:
+    """What became of what was shown on standard output. failed: the first write that did."""
 
-    failed: OSError | None = None  # the first write that failed
+    failed: OSError | None = None
 
     @property
     def lost(self) -> str | None:
-        """Why something was not shown that somebody may miss.
+        """Why something is missing that somebody may need.
 
         A reader that has gone (`| head`) has seen enough.
         """
@@ -32,18 +29,17 @@ class Shown:
 
 
 @contextmanager
-def forgiving_streams() -> Iterator[Shown]:
-    """Let the block write to standard output and error, whatever they are;
-
-    say what became of it.
-    """
-    shown, before = Shown(), (sys.stdout, sys.stderr)
+def forgiving_streams() -> Iterator[OutputState]:
+    """Let the block write to standard output and error, in whatever state they are."""
+    state = OutputState()
+    before = (sys.stdout, sys.stderr)
     closed = _open_the_closed()
-    sys.stdout, sys.stderr = _forgiving(sys.stdout, 1, shown), _forgiving(sys.stderr, 2, Shown())
+    sys.stdout = _forgiving(sys.stdout, 1, state)
+    sys.stderr = _forgiving(sys.stderr, 2, OutputState())
     if 1 in closed:
-        shown.failed = OSError(errno.EBADF, "it is closed")
+        state.failed = OSError(errno.EBADF, "it is closed")
     try:
-        yield shown
+        yield state
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
@@ -52,8 +48,9 @@ def forgiving_streams() -> Iterator[Shown]:
 
 
 def _open_the_closed() -> set[int]:
-    """Put nothing in the place of standard streams that are closed, which files opened later would
-    take; say which.
+    """Open the null device for standard streams that are closed, and return their numbers.
+
+    Otherwise files that are opened later would take these numbers.
     """
     closed = set()
     for number in (0, 1, 2):
@@ -61,35 +58,36 @@ def _open_the_closed() -> set[int]:
             os.fstat(number)
         except OSError:
             closed.add(number)
-            os.set_inheritable(
-                os.open(os.devnull, os.O_RDWR), True
-            )  # it takes the lowest number that is free
+            # It takes the lowest number that is free.
+            opened = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(opened, True)
     return closed
 
 
 class _Forgiving(io.FileIO):
     """A file whose writes never fail."""
 
-    def __init__(self, number: int, shown: Shown) -> None:
+    def __init__(self, number: int, state: OutputState) -> None:
         super().__init__(number, "w", closefd=False)
-        self._shown = shown
+        self._state = state
 
     def write(self, content: Any) -> int:
         try:
-            while (
-                written := super().write(content)
-            ) is None:  # somebody made it non-blocking, and it is full
+            written = super().write(content)
+            # None: somebody made the file non-blocking, and it is full.
+            while written is None:
                 select.select([], [self], [], 1.0)
+                written = super().write(content)
         except OSError as error:
-            self._shown.failed = self._shown.failed or error
+            self._state.failed = self._state.failed or error
             return len(memoryview(content).cast("B"))
         return written
 
 
-def _forgiving(stream: TextIO | None, number: int, shown: Shown) -> TextIO:
-    """A stream that writes where another one does;
+def _forgiving(stream: TextIO | None, number: int, state: OutputState) -> TextIO:
+    """Return a stream that writes to the same place but never fails.
 
-    that one itself if it is no file, as in a notebook.
+    A stream that is no file, as in a notebook, is returned as it is.
     """
     if stream is not None and not _is_plain_file(stream):
         return stream
@@ -98,13 +96,14 @@ def _forgiving(stream: TextIO | None, number: int, shown: Shown) -> TextIO:
         number, encoding = stream.fileno(), stream.encoding
         with suppress(OSError):
             stream.flush()
-    buffered = io.BufferedWriter(_Forgiving(number, shown))
-    # a question mark for a letter that a screen or file which is not UTF-8 does not have
+    buffered = io.BufferedWriter(_Forgiving(number, state))
+    # A letter that the encoding lacks becomes a question mark.
     return io.TextIOWrapper(buffered, encoding, errors="replace", line_buffering=True)
 
 
 def _is_plain_file(stream: TextIO) -> bool:
     if not isinstance(stream, io.TextIOWrapper):
         return False
-    raw = getattr(stream.buffer, "raw", stream.buffer)  # without a buffer under PYTHONUNBUFFERED
+    # There is no buffer under PYTHONUNBUFFERED.
+    raw = getattr(stream.buffer, "raw", stream.buffer)
     return type(raw) is io.FileIO

@@ -3,25 +3,47 @@
 learning      `train`, `adapt`
 drafting      `contour`
 evaluating    `evaluate`
+inspecting    `inspect`
 findings      what can be found where a command puts its inputs together
 
 Each function is one command of the command line and one function of the Python API. Paths in, files
 out. `progress` hears how far it is; findings that do not stop the work go to the log `recontour`.
 """
 
-from recontour.cohort.importing import import_dicom
-from recontour.progress import Progress
-from recontour.workflows.drafting import WRITERS, Contoured, contour
-from recontour.workflows.evaluating import evaluate
-from recontour.workflows.learning import adapt, train
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recontour.cohort.importing import import_dicom
+    from recontour.workflows.drafting import Contoured, contour
+    from recontour.workflows.evaluating import evaluate
+    from recontour.workflows.inspecting import CohortContents, inspect
+    from recontour.workflows.learning import adapt, train
 
 __all__ = [
-    "WRITERS",
+    "CohortContents",
     "Contoured",
-    "Progress",
     "adapt",
     "contour",
     "evaluate",
     "import_dicom",
+    "inspect",
     "train",
 ]
+_MODULE_OF = {
+    "CohortContents": "recontour.workflows.inspecting",
+    "Contoured": "recontour.workflows.drafting",
+    "adapt": "recontour.workflows.learning",
+    "contour": "recontour.workflows.drafting",
+    "evaluate": "recontour.workflows.evaluating",
+    "import_dicom": "recontour.cohort.importing",
+    "inspect": "recontour.workflows.inspecting",
+    "train": "recontour.workflows.learning",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a step, and torch with it, only when it is asked for."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'recontour.workflows' has no attribute '{name}'")
+    return getattr(import_module(_MODULE_OF[name]), name)

@@ -1,0 +1,39 @@
+"""Lines and tables on standard output.
+
+Words from a file, or from its name, are shown letter by letter: never as markup, an emoji, or
+something that steers a terminal.
+"""
+
+import sys
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from recontour.wording import printable
+
+# Tables in a log file are not squeezed.
+LOG_WIDTH = 200
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
+
+
+def say(words: str) -> None:
+    """Show a line, wrapped between words on a terminal and whole in a log file."""
+    out.print(plain(words), soft_wrap=not out.is_terminal)
+
+
+def plain(words: str) -> Text:
+    """Return words that are shown as they are."""
+    return Text(printable(words))
+
+
+def table_of(title: str, *columns: str) -> Table:
+    """Return a table without rows."""
+    headers = [Column(plain(column)) for column in columns]
+    return Table(*headers, title=plain(title))
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """Add a row to a table."""
+    table.add_row(*map(plain, cells))

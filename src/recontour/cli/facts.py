@@ -1,0 +1,205 @@
+"""What `--json` says of a command's result, as facts.
+
+Each function here has a namesake in tell.py that shows the same to a person. The fields are
+described in docs/reference/json.md.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recontour.cli.cohort_tables import organ_volumes, read_table
+from recontour.cohort import by_patient, with_one_ct
+from recontour.cohort.patients import doubt
+
+if TYPE_CHECKING:
+    from recontour.cohort import Case, Cohort
+    from recontour.cohort.importing import ImportReport
+    from recontour.dicom.deidentify import Deidentified
+    from recontour.evaluation import CaseScore, ModelVerdict
+    from recontour.exchange.convert import Converted
+    from recontour.organs import NameRow
+    from recontour.study.cells import Cell
+    from recontour.study.estimate import Estimate
+    from recontour.workflows import CohortContents, Contoured
+    from recontour.workflows.inspecting import ModelCard
+
+Facts = dict[str, object]
+
+
+def imported(report: "ImportReport", cohort: "Cohort") -> Facts:
+    """Return what entered a cohort, what did not, and what became of each ROI name."""
+    return {
+        "cohort": cohort.path,
+        "centre": cohort.centre,
+        "added": report.added,
+        "already_there": report.already_there,
+        "left_out": report.left_out,
+        "names": _names(report.names),
+        "skipped": dict(report.passed_over),
+    }
+
+
+def deidentified(written: "Deidentified", folder: Path) -> Facts:
+    """Return what was written without its patients, and what was not."""
+    return {
+        "folder": folder,
+        "patients": written.patients,
+        "series": written.series,
+        "structure_sets": written.structure_sets,
+        "dropped_rois": written.dropped_rois,
+        "left_out": written.left_out,
+        "names": _names(written.names),
+        "skipped": dict(written.passed_over),
+    }
+
+
+def _names(names: "Iterable[tuple[NameRow, int]]") -> list[Facts]:
+    rows: list[Facts] = []
+    for name, patients in names:
+        rows.append(
+            {
+                "roi_name": name.roi_name,
+                "patients": patients,
+                "organ": name.tg263,
+                "status": name.status,
+                "reason": name.reason,
+            }
+        )
+    return rows
+
+
+def cohort(found: "CohortContents") -> Facts:
+    """Return what a cohort holds."""
+    opened, sound = found.cohort, found.cases
+    several = [patient for patient in by_patient(sound) if len(patient) > 1]
+    return {
+        "cohort": opened.path,
+        "centre": opened.centre,
+        "notices": opened.notices,
+        "cases": list(map(_case, sound)),
+        "damaged": found.damaged,
+        "organs": organ_volumes(sound),
+        "same_ct": list(map(_ids, with_one_ct(sound))),
+        "same_patient": list(map(_ids, several)),
+        "unknown_patients": doubt(sound),
+        "names": _rows(opened.path / "names.csv"),
+        "left_out": _rows(opened.path / "left_out.csv"),
+    }
+
+
+def _case(case: "Case") -> Facts:
+    return {
+        "case": case.id,
+        "shape": case.grid.shape,
+        "spacing_mm": case.grid.spacing_mm,
+        "slice_z_mm": case.grid.slice_z_mm,
+        "volumes_cc": case.volumes_cc,
+        "is_draft": case.is_draft,
+    }
+
+
+def _ids(cases: "Iterable[Case]") -> list[str]:
+    return [case.id for case in cases]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    header, rows = read_table(path)
+    return [dict(zip(header, row, strict=False)) for row in rows]
+
+
+def model_card(card: "ModelCard", path: Path) -> Facts:
+    """Return a model's card."""
+    return {"model": path, "card": card}
+
+
+def converted(written: "Converted", path: Path) -> Facts:
+    """Return what became of labels."""
+    return {"written": path, "volumes_cc": written.volumes_cc, "empty": written.empty}
+
+
+def contoured(found: "Contoured", path: Path, format: str) -> Facts:
+    """Return what was contoured on a CT."""
+    return {
+        "written": path,
+        "format": format,
+        "volumes_cc": found.volumes_cc,
+        "not_found": found.not_found,
+    }
+
+
+def scored(scores: Sequence["CaseScore"], folder: Path) -> Facts:
+    """Return every score, every comparison and the verdicts."""
+    from recontour.evaluation import common_organs, compare, judge, mean_over_organs
+    from recontour.evaluation.verdicts import too_few_patients
+
+    models = list(dict.fromkeys(row.model for row in scores))
+    common = common_organs(scores)
+    comparisons = compare(scores, models)
+    mean_dsc = {}
+    verdicts = []
+    for model in models:
+        mean_dsc[model] = mean_over_organs(scores, model, common)
+    for model in models[1:]:
+        verdicts.append(_verdict(judge(scores, comparisons, models[0], model)))
+    return {
+        "folder": folder,
+        "report": folder / "report.html",
+        "models": models,
+        "common_organs": common,
+        "mean_dsc": mean_dsc,
+        "verdicts": verdicts,
+        "too_few_patients": too_few_patients(comparisons),
+        "comparisons": comparisons,
+        "scores": scores,
+    }
+
+
+def _verdict(verdict: "ModelVerdict") -> Facts:
+    return {
+        "baseline": verdict.baseline,
+        "model": verdict.model,
+        "mean_difference": verdict.mean_difference,
+        "organs": {organ.organ: organ.verdict for organ in verdict.organs},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class TotalCost:
+    """What several cells cost, one by one. cache_bytes: at most at one time."""
+
+    seconds: float
+    bytes: float
+    cache_bytes: float
+
+
+def total_cost(costs: Sequence["Estimate"], workers: int) -> TotalCost:
+    """Add up what cells cost. workers: how many run at a time."""
+    caches = sorted(cost.cache_bytes for cost in costs)
+    return TotalCost(
+        seconds=sum(cost.seconds for cost in costs),
+        bytes=sum(cost.bytes for cost in costs),
+        cache_bytes=sum(caches[-workers:]),
+    )
+
+
+def planned(cells: Sequence["Cell"], estimates: Mapping[str, "Estimate"], workers: int) -> Facts:
+    """Return a study's cells in the order of their start, and what they will cost."""
+    total = total_cost([estimates[cell.id] for cell in cells], workers)
+    costs = []
+    for cell in cells:
+        cost = estimates[cell.id]
+        costs.append({"cell": cell.id, "seconds": cost.seconds, "bytes": cost.bytes})
+    return {
+        "cells": costs,
+        "seconds": total.seconds,
+        "bytes": total.bytes,
+        "cache_bytes": total.cache_bytes,
+        "workers": workers,
+    }
+
+
+def studied(failed: Mapping[str, str], folder: Path) -> Facts:
+    """Return how a study ended."""
+    return {"folder": folder, "report": folder / "report.html", "failed": failed}

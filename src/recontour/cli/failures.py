@@ -1,0 +1,100 @@
+"""How a command that fails ends: with a finding and an exit code."""
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+
+from recontour.cli.findings import (
+    FULL,
+    Exhausted,
+    Interrupted,
+    LibraryBroken,
+    Resource,
+    SystemFailure,
+)
+from recontour.errors import RecontourError
+from recontour.files import REMEDIES
+from recontour.findings import Finding
+
+MENDABLE = 2
+FAULT = 1
+
+RESUME = "--resume continues from the last checkpoint, or starts over if there is none yet"
+# By command, for those that keep what they did.
+CONTINUES = {
+    "train": RESUME,
+    "adapt": RESUME,
+    "import_": "the patients imported so far stay: repeat the command to go on",
+    "demo": "repeat the command to go on",
+    "study": "--resume continues from the last checkpoints",
+}
+# What PyTorch and the libraries below it say, in small letters, in errors that have no class of
+# their own, and what is full then.
+SAID_WHEN_FULL: dict[str, Resource] = {
+    # Of a GPU.
+    "out of memory": "memory",
+    # PyTorch on a CPU.
+    "can't allocate memory": "memory",
+    # The system, as when a library is loaded.
+    "cannot allocate memory": "memory",
+    "failed to map segment": "memory",
+    "std::bad_alloc": "memory",
+    "can't start new thread": "threads",
+    # Several GPUs, or processes that prepare batches.
+    "shared memory": "shared memory",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a command failed. name: the error's class, as in Python."""
+
+    finding: Finding
+    exit_code: int
+    name: str
+
+
+def failure_of(error: BaseException, command: str) -> Failure | None:
+    """Return what an error means to a user; None for a fault of recontour's own."""
+    name = type(error).__name__
+    if isinstance(error, RecontourError):
+        return Failure(error.finding, error.exit_code, name)
+    if isinstance(error, KeyboardInterrupt):
+        return Failure(Interrupted(continues=CONTINUES.get(command, "")), MENDABLE, name)
+    if isinstance(error, OSError):
+        # A name that is too long is no fault of the machine.
+        is_mendable = error.errno == errno.ENAMETOOLONG
+        return Failure(_of_the_system(error), MENDABLE if is_mendable else FAULT, name)
+    full = _exhausted(error)
+    if full:
+        return Failure(full, FAULT, name)
+    if isinstance(error, ImportError) and not (error.name or "").startswith("recontour"):
+        return Failure(LibraryBroken(reason=str(error)), FAULT, name)
+    return None
+
+
+def _of_the_system(error: OSError) -> Finding:
+    """Return what the operating system said, and what helps."""
+    path = Path(str(error.filename)) if error.filename else None
+    helps = REMEDIES.get(error.errno or 0, "")
+    full = _exhausted(error)
+    if full and not helps:
+        helps = ": ".join(FULL[full.what])
+    said = error.strerror or str(error)
+    return SystemFailure(path=path, said=said, number=error.errno, helps=helps)
+
+
+def _exhausted(error: BaseException | None) -> Exhausted | None:
+    """Return what is full, by the words of an error or of those that led to it.
+
+    These are words of libraries that have no other way to say it.
+    """
+    while error:
+        if isinstance(error, MemoryError):
+            return Exhausted(what="memory")
+        said = str(error).lower()
+        for words, what in SAID_WHEN_FULL.items():
+            if words in said:
+                return Exhausted(what=what)
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,178 @@
+"""What can be found where a command begins and ends."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.wording import plural
+
+SMALLER = "close other programs, or use a smaller --preset"
+# What may be full: what it is called, and what helps.
+FULL: dict[str, tuple[str, str]] = {
+    "memory": ("the memory is full", SMALLER),
+    "threads": ("no more threads can be started", f"raise the limit (ulimit -u), or {SMALLER}"),
+    "shared memory": (
+        "the shared memory is full",
+        "enlarge /dev/shm (for a container: --shm-size=8g)",
+    ),
+}
+
+Resource = Literal["memory", "threads", "shared memory"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted(Finding):
+    """A person or the system ended the command."""
+
+    continues: FitToStore[str] = ""
+
+    def sentence(self) -> str:
+        """Say that no output is broken."""
+        return "interrupted; nothing was left half written"
+
+    def remedy(self) -> str:
+        """Say how to go on, for commands that keep what they did."""
+        return self.continues
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhausted(Finding):
+    """The machine ran out of something."""
+
+    what: Resource
+
+    def sentence(self) -> str:
+        """Say what is full."""
+        return FULL[self.what][0]
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return FULL[self.what][1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemFailure(Finding):
+    """The operating system refused something that recontour did not expect."""
+
+    said: ScreenOnly[str]
+    number: int | None
+    helps: FitToStore[str] = ""
+
+    def sentence(self) -> str:
+        """Repeat what the system said."""
+        return f"the system reports: {self.said}"
+
+    def remedy(self) -> str:
+        """Say what helps, if it is known."""
+        return self.helps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryBroken(Finding):
+    """A library that recontour needs cannot be loaded."""
+
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Repeat why."""
+        return f"a library cannot be loaded ({self.reason})"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "install recontour again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputLost(Finding):
+    """Standard output could not be written. nothing_else: the command only shows something."""
+
+    reason: ScreenOnly[str]
+    nothing_else: bool
+
+    def sentence(self) -> str:
+        """Say what was lost."""
+        lost = f"standard output could not be written ({self.reason})"
+        if self.nothing_else:
+            return f"{lost}, and this command does nothing else"
+        return f"done, but the results could not be shown: {lost}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoOrganNamed(Finding):
+    """`--organs` was given without an organ, as when a shell variable is empty."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "--organs names no organ"
+
+    def remedy(self) -> str:
+        """Say what is possible."""
+        return "give TG-263 names, or omit it for all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyNotNamed(Finding):
+    """`recontour study` lacks its file or its folder."""
+
+    def sentence(self) -> str:
+        """Say what is expected."""
+        return "STUDY.toml and --out DIR are expected"
+
+    def remedy(self) -> str:
+        """Say where an example is."""
+        return "`recontour study --example` prints a study file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasesDamaged(Finding):
+    """Some cases of a cohort cannot be used."""
+
+    damaged: int
+    cases: int
+
+    def sentence(self) -> str:
+        """Count them."""
+        return f"{self.damaged} of {plural(self.cases, 'case')} cannot be used"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellsFailed(Finding):
+    """Some cells of a study failed."""
+
+    failed: int
+
+    def sentence(self) -> str:
+        """Count them."""
+        return f"{plural(self.failed, 'cell')} failed, the rest is done"
+
+    def remedy(self) -> str:
+        """Say how to go on."""
+        return "fix what they report, then continue with --resume"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableUnreadable(Finding):
+    """A table in a cohort folder, which is only shown, cannot be read."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say why."""
+        return f"cannot be read ({self.why.sentence()})"
+
+    def remedy(self) -> str:
+        """Say that nothing depends on it."""
+        return "the cohort can be used without it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableDamaged(Finding):
+    """A table in a cohort folder, which is only shown, is no table."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "this table is damaged"
+
+    def remedy(self) -> str:
+        """Say that nothing depends on it."""
+        return "move it away: the cohort can be used without it"

@@ -1,0 +1,249 @@
+"""Which words the command line understands."""
+
+import argparse
+import os
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+from recontour.wording import printable
+
+# Linux takes no more.
+LONGEST_PATH_BYTES = 4095
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors may repeat a file's name without steering a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and exit with code 2."""
+        super().error(printable(message))
+
+
+# argparse has no public name for what `add_subparsers` returns.
+Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+@cache
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands.
+
+    The options it returns hold `command`, the function in commands.py; `name`, as it is typed;
+    `parser`, the command's own parser; and `json`.
+    """
+    top = _Parser(
+        prog="recontour",
+        description="Make another centre's contouring network contour the way your centre does. "
+        "Research use only.",
+    )
+    top.add_argument("--version", action="version", version=f"recontour {version('recontour')}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_import(commands)
+    _add_deidentify(commands)
+    _add_inspect(commands)
+    _add_export(commands)
+    _add_convert(commands)
+    _add_train(commands)
+    _add_adapt(commands)
+    _add_contour(commands)
+    _add_evaluate(commands)
+    _add_study(commands)
+    _add_report(commands)
+    _add_demo(commands)
+    return top
+
+
+def _command(commands: Commands, name: str, does: str, words: str) -> argparse.ArgumentParser:
+    """Add a command. does: its function in commands.py."""
+    added = commands.add_parser(name, help=words, description=words)
+    added.set_defaults(command=does, name=name, parser=added, json=False)
+    return added
+
+
+def _path(words: str) -> Path:
+    """Return a path as it is typed.
+
+    An empty one, as from a variable without a value, would mean the current folder.
+    """
+    if not words:
+        raise argparse.ArgumentTypeError(
+            "an empty path names no file or folder; is a variable in your script empty?"
+        )
+    length = len(os.fsencode(words))
+    if length > LONGEST_PATH_BYTES:
+        raise argparse.ArgumentTypeError(f"a path of {length} bytes is too long; check it")
+    return Path(words)
+
+
+# Options that several commands have
+
+
+def _add_path(
+    added: argparse.ArgumentParser, name: str, metavar: str, words: str | None = None
+) -> None:
+    added.add_argument(name, type=_path, metavar=metavar, help=words)
+
+
+def _add_out(added: argparse.ArgumentParser, metavar: str, words: str) -> None:
+    added.add_argument("--out", type=_path, required=True, metavar=metavar, help=words)
+
+
+def _add_organs(added: argparse.ArgumentParser, words: str) -> None:
+    added.add_argument("--organs", nargs="+", metavar="ORGAN", help=words)
+
+
+def _add_names(added: argparse.ArgumentParser) -> None:
+    words = "your own ROI names -> TG-263"
+    added.add_argument("--names", type=_path, metavar="MAP.toml", help=words)
+
+
+def _add_json(added: argparse.ArgumentParser) -> None:
+    words = "print one JSON object instead of words"
+    added.add_argument("--json", action="store_true", help=words)
+
+
+def _add_learning(added: argparse.ArgumentParser) -> None:
+    _add_out(added, "MODEL", "the model file to write")
+    _add_organs(added, "TG-263 names; default: all that fit")
+    added.add_argument("--iterations", type=int, metavar="N", help="default: the preset's")
+    added.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of weights and batches; default: 0"
+    )
+    added.add_argument(
+        "--deterministic", action="store_true", help="the same bits on the same GPU again, slower"
+    )
+    added.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+
+
+# The commands
+
+
+def _add_import(commands: Commands) -> None:
+    added = _command(
+        commands, "import", "import_", "DICOM archive (CT + RTSTRUCT or SEG) -> cohort folder"
+    )
+    _add_path(added, "dicom_dir", "DICOM_DIR", "any nesting, any file names")
+    _add_path(added, "cohort", "COHORT", "a new folder, or a cohort to add to")
+    added.add_argument("--centre", help="the label in reports; default: the cohort folder's name")
+    _add_names(added)
+    _add_json(added)
+
+
+def _add_deidentify(commands: Commands) -> None:
+    words = "DICOM archive -> the same without what names its patients"
+    added = _command(commands, "deidentify", "deidentify", words)
+    _add_path(added, "dicom_dir", "IN", "any nesting, any file names")
+    _add_path(added, "out", "OUT", "a new folder")
+    _add_names(added)
+    secret = "a secret to keep: the same pseudonyms in later runs"
+    added.add_argument("--key", type=_path, metavar="FILE", help=secret)
+    _add_json(added)
+
+
+def _add_inspect(commands: Commands) -> None:
+    words = "what a cohort holds and what was left out, or a model's card"
+    added = _command(commands, "inspect", "inspect", words)
+    _add_path(added, "path", "COHORT|MODEL", "a cohort folder, or a model file")
+    _add_json(added)
+
+
+def _add_export(commands: Commands) -> None:
+    words = "cohort -> NIfTI for nnU-Net, 3D Slicer and others"
+    added = _command(commands, "export", "export", words)
+    _add_path(added, "cohort", "COHORT")
+    _add_path(added, "out", "OUT", "a new folder; for nnU-Net Dataset001_NAME")
+    added.add_argument(
+        "--format", choices=("nnunet", "nifti"), required=True, help="nnunet: raw data set of v2"
+    )
+    _add_organs(added, "TG-263 names; default: all of the cohort's")
+
+
+def _add_convert(commands: Commands) -> None:
+    words = "NIfTI labels or a DICOM SEG on a CT -> RTSTRUCT: back from other tools"
+    added = _command(commands, "convert", "convert", words)
+    _add_path(added, "labels", "LABELS", "label map, folder of ORGAN.nii.gz, or SEG")
+    _add_path(added, "ct_dir", "CT_DIR", "the CT series whose grid they lie on")
+    _add_out(added, "FILE.dcm", "a new file")
+    _add_json(added)
+
+
+def _add_train(commands: Commands) -> None:
+    added = _command(commands, "train", "train", "cohort -> model, from scratch")
+    _add_path(added, "cohort", "COHORT")
+    added.add_argument(
+        "--preset", default="compact", help="compact (for a CPU; default) or paper (for a GPU)"
+    )
+    _add_learning(added)
+
+
+def _add_adapt(commands: Commands) -> None:
+    words = "model + your cohort -> model that contours your way"
+    added = _command(commands, "adapt", "adapt", words)
+    _add_path(added, "model", "MODEL", "the model to begin with")
+    _add_path(added, "cohort", "COHORT", "your patients")
+    added.add_argument(
+        "--retrain-last",
+        type=int,
+        default=10,
+        metavar="N",
+        help="how many layers; default: 10, as in the paper",
+    )
+    _add_learning(added)
+
+
+def _add_contour(commands: Commands) -> None:
+    words = "model + one CT series -> RTSTRUCT, DICOM SEG or NIfTI"
+    added = _command(commands, "contour", "contour", words)
+    _add_path(added, "model", "MODEL", "a model file, or TRUNK+HEAD")
+    _add_path(added, "ct_dir", "CT_DIR", "a folder with one CT series")
+    _add_out(added, "FILE.dcm", "a new file; for nifti a new folder")
+    _add_organs(added, "TG-263 names; default: all of the model's")
+    formats = ("rtstruct", "seg", "nifti")
+    added.add_argument("--format", choices=formats, default="rtstruct", help="default: rtstruct")
+    _add_json(added)
+
+
+def _add_evaluate(commands: Commands) -> None:
+    words = "models on a cohort -> scores, statistics and a report"
+    added = _command(commands, "evaluate", "evaluate", words)
+    _add_path(added, "cohort", "COHORT", "patients that no model was trained on")
+    added.add_argument(
+        "models", type=_path, nargs="+", metavar="MODEL", help="the first is the baseline"
+    )
+    _add_out(added, "DIR", "a new folder")
+    _add_json(added)
+
+
+def _add_study(commands: Commands) -> None:
+    words = "the whole comparison, declared in a file: models, depths, numbers of cases"
+    added = _command(commands, "study", "study", words)
+    added.add_argument("study", type=_path, nargs="?", metavar="STUDY.toml")
+    added.add_argument(
+        "--out", type=_path, metavar="DIR", help="a new folder; with --resume the study's"
+    )
+    added.add_argument(
+        "--resume", action="store_true", help="continue a study that was interrupted, or grew"
+    )
+    added.add_argument(
+        "--dry-run", action="store_true", help="list the cells, and estimate time and disk"
+    )
+    added.add_argument("--example", action="store_true", help="print a commented study file")
+    _add_json(added)
+
+
+def _add_report(commands: Commands) -> None:
+    added = _command(commands, "report", "report", "rebuild a study's report from its results")
+    _add_path(added, "study", "DIR", "the --out of `recontour study`")
+
+
+def _add_demo(commands: Commands) -> None:
+    words = "the whole job on two synthetic centres, in about a quarter of an hour"
+    added = _command(commands, "demo", "demo", words)
+    added.add_argument(
+        "--out",
+        type=_path,
+        default=Path("recontour-demo"),
+        metavar="DIR",
+        help="default: recontour-demo",
+    )

@@ -1,0 +1,41 @@
+"""Look into a cohort folder or a model file."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from recontour.cohort import Case, Cohort
+from recontour.cohort.store import DamagedCase
+from recontour.progress import Progress, quiet
+
+ModelCard = Any
+
+
+@dataclass(frozen=True, slots=True)
+class CohortContents:
+    """What a cohort holds. cases: those that can be used. damaged: those that cannot."""
+
+    cohort: Cohort
+    cases: list[Case]
+    damaged: list[DamagedCase]
+
+
+def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents | ModelCard":
+    """Look into a cohort folder, or read a model's card.
+
+        contents = recontour.inspect("cohorts/north")
+        card = recontour.inspect("north.safetensors")
+
+    path: a cohort folder, a model file, or TRUNK+HEAD.
+    Raises: CohortError: there is neither, or the cohort cannot be read. ModelFileError: the model
+        cannot be read.
+    """
+    path = Path(path)
+    if path.is_file() or (not path.exists() and "+" in str(path)):
+        # A cohort is inspected without torch.
+        network: Any = import_module("recontour.network")
+        return network.card(network.load_model(path))
+    cohort = Cohort.open(path)
+    cases, damaged = cohort.examined(progress)
+    return CohortContents(cohort, list(cases), list(damaged))
