@@ -961,7 +961,7 @@ def test_a_draft_stays_known_as_one_in_the_cohort(
     assert [case.id for case in cohort if case.is_draft] == [draft]
     tell.cohort(CohortContents(cohort, list(cohort), []))
     assert (
-        f"recontour's own contours, by which a model learns and proves nothing: {draft}\n"
+        f"recontour's own contours, from which a model learns nothing: {draft}\n"
         in capsys.readouterr().out
     )
 

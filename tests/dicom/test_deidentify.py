@@ -1144,7 +1144,7 @@ def test_objects_of_other_kinds_are_passed_over_and_told(
     localiser.save_as(tmp_path / "dicom" / "localiser.dcm")
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     tell.deidentified(written, tmp_path / "out")
-    assert "passed over: 1 x RT Dose Storage; only CT" in capsys.readouterr().out
+    assert "skipped: 1 x RT Dose Storage; only CT" in capsys.readouterr().out
     assert dict(written.passed_over) == {
         "CT localiser": 1,
         "RT Dose Storage": 1,

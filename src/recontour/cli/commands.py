@@ -123,6 +123,7 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         options.model,
         options.cohort,
         options.out,
+        head_only=options.head_only,
         retrain_last=options.retrain_last,
         progress=progress,
         **_learning(options),

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from recontour.dicom.deidentify import Deidentified
     from recontour.evaluation import CaseScore, ModelVerdict
     from recontour.exchange.convert import Converted
+    from recontour.network import ModelCard
     from recontour.organs import NameRow
     from recontour.study.cells import Cell
     from recontour.study.estimate import Estimate
     from recontour.workflows import CohortContents, Contoured
-    from recontour.workflows.inspecting import ModelCard
 
 Facts = dict[str, object]
 

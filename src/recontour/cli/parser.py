@@ -189,6 +189,11 @@ def _add_adapt(commands: Commands) -> None:
         metavar="N",
         help="how many layers; default: 10, as in the paper",
     )
+    added.add_argument(
+        "--head-only",
+        action="store_true",
+        help="write only what is learnt, to be used as MODEL+HEAD",
+    )
     _add_learning(added)
 
 

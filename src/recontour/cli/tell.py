@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from recontour.evaluation import CaseScore
     from recontour.exchange.convert import Converted
     from recontour.exchange.export import Exported
-    from recontour.network import Model
+    from recontour.network import Model, ModelCard
     from recontour.organs import NameRow
     from recontour.study.cells import Cell
     from recontour.study.estimate import Estimate
     from recontour.workflows import CohortContents, Contoured
-    from recontour.workflows.inspecting import ModelCard
 
 
 def imported(report: "ImportReport", cohort: "Cohort") -> None:
@@ -88,10 +87,7 @@ def cohort(found: "CohortContents") -> None:
     _patients(sound)
     drafts = [case.id for case in sound if case.is_draft]
     if drafts:
-        say(
-            "recontour's own contours, from which a model learns nothing and which prove nothing: "
-            f"{', '.join(drafts)}"
-        )
+        say(f"recontour's own contours, from which a model learns nothing: {', '.join(drafts)}")
     for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
         header, rows = read_table(opened.path / name)
         if rows:

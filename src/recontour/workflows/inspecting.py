@@ -1,15 +1,16 @@
 """Look into a cohort folder or a model file."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recontour.cohort import Case, Cohort
 from recontour.cohort.store import DamagedCase
 from recontour.progress import Progress, quiet
 
-ModelCard = Any
+# A cohort is inspected without torch.
+if TYPE_CHECKING:
+    from recontour.network import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents 
     """
     path = Path(path)
     if path.is_file() or (not path.exists() and "+" in str(path)):
-        # A cohort is inspected without torch.
-        network: Any = import_module("recontour.network")
-        return network.card(network.load_model(path))
+        from recontour.network import card, load_model
+
+        return card(load_model(path))
     cohort = Cohort.open(path)
     cases, damaged = cohort.examined(progress)
     return CohortContents(cohort, list(cases), list(damaged))
