@@ -32,6 +32,8 @@ PROFILE = (  # PS3.16 CID 7050
     Code("113105", "DCM", "Clean Descriptors Option"),
     Code("113107", "DCM", "Retain Longitudinal Temporal Information Modified Dates Option"),
 )
+DATES = ("DA", "DT")  # kinds of values (VR)
+TEXTS = ("UI", *DATES, "CS", "LO", "SH")
 CONTOUR_DATA = Tag("ContourData")
 COORDINATES = re.compile(rb"[-+0-9.eE\\\s]*")
 PARTS = re.compile(r"[^\W\d_]+|[0-9]+")  # words and numbers of a text
@@ -91,7 +93,8 @@ def _coded(code: Code) -> Dataset:
 
 @cache
 def _kept_groups() -> dict[str, list[str]]:
-    return tomllib.loads(files("recontour.dicom").joinpath("kept.toml").read_text(encoding="utf-8"))
+    """Return the keywords of kept.toml by their group."""
+    return _table("kept.toml")
 
 
 @cache
@@ -145,27 +148,29 @@ def _clean(element: DataElement, pseudonyms: Pseudonyms, level: int) -> DataElem
     kinds = dictionary_VR(element.tag)
     if kind not in (kinds, *kinds.split(" or ")):
         return None
+    if kind == "SQ":
+        items = [_kept(item, pseudonyms, level + 1) for item in element.value]
+        return DataElement(element.tag, kind, items)
     values = element.value if element.VM > 1 else [element.value]
-    clean: list[Any]
-    match kind:
-        case "SQ":
-            items = [_kept(item, pseudonyms, level + 1) for item in element.value]
-            return DataElement(element.tag, kind, items)
-        case "UI":
-            clean = list(map(pseudonyms.uid, _texts(values)))
-        case "DA" | "DT":
-            clean = [pseudonyms.date(str(date or "")) for date in values]
-        case "CS" | "LO" | "SH":
-            clean = _known_words(element, _texts(values), pseudonyms)
-        case _:
-            return _nobodys_numbers(element, values, pseudonyms)
+    if kind not in TEXTS:
+        return _nobodys_numbers(element, values, pseudonyms)
+    clean = _clean_texts(element, values, pseudonyms)
     if not clean:
         return None
     return DataElement(element.tag, kind, clean if len(clean) > 1 else clean[0])
 
 
-def _texts(values: Sequence[Any]) -> list[str]:
-    return [str(value or "").strip() for value in values]
+def _clean_texts(
+    element: DataElement, values: Sequence[Any], pseudonyms: Pseudonyms
+) -> Sequence[str]:
+    """Return what UIDs, dates, codes or words become; nothing where they may not be written."""
+    texts = [str(value or "") for value in values]
+    if element.VR in DATES:
+        return list(map(pseudonyms.date, texts))
+    stripped = list(map(str.strip, texts))
+    if element.VR == "UI":
+        return list(map(pseudonyms.uid, stripped))
+    return _known_words(element, stripped, pseudonyms)
 
 
 def _nobodys_numbers(
@@ -200,8 +205,9 @@ def _known_words(element: DataElement, texts: Sequence[str], pseudonyms: Pseudon
     """
     kept = []
     for words in texts:
-        is_contours = words in CLOSED
-        if is_contours or (_is_known(element.keyword, words) and not pseudonyms.is_in_text(words)):
+        if words in CLOSED or (
+            _is_known(element.keyword, words) and not pseudonyms.is_in_text(words)
+        ):
             kept.append(words)
     is_whole = kept == texts
     return kept if is_whole or element.VR == "CS" else []
@@ -224,11 +230,16 @@ def _is_known(keyword: str, text: str) -> bool:
 @cache
 def _terms(keyword: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return the terms that an attribute may have, or the words that its text may consist of."""
-    content = files("recontour.dicom").joinpath("terms.toml").read_text(encoding="utf-8")
-    terms = tomllib.loads(content)
+    terms = _table("terms.toml")
     codes = terms["codes"].get(keyword, ())
     words = terms["texts"].get(keyword, ())
     return frozenset(codes), frozenset(words)
+
+
+@cache
+def _table(name: str) -> dict[str, Any]:
+    text = files("recontour.dicom").joinpath(name).read_text(encoding="utf-8")
+    return tomllib.loads(text)
 
 
 def _keep_coordinates(clean: Dataset, dataset: Dataset, pseudonyms: Pseudonyms) -> None:

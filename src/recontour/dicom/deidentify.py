@@ -43,7 +43,6 @@ from recontour.texts import read_text
 STRUCTURE_SET = "RTSTRUCT.dcm"
 KEY_BYTES = 32
 MOST_KEY_BYTES = 1000  # of a key file
-LEVELS = {"patients": "*", "series": "*/*", "structure_sets": f"*/*/{STRUCTURE_SET}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +166,10 @@ def _tasks(archive: Archive) -> list[_Task]:
         if series.uid and not series.clash:
             tasks[series.uid] = _Task(series)
     for unused in archive.left_out:
-        if unused.series_uid in tasks:
+        uid = unused.series_uid
+        if uid in tasks:
             alone = _not_copied(unused.path, OnlyCtCopied(why=unused.finding))
-            tasks[unused.series_uid] = replace(tasks[unused.series_uid], alone=alone)
+            tasks[uid] = replace(tasks[uid], alone=alone)
     for pair in archive.pairs:
         if pair.series.uid not in tasks:
             continue
@@ -192,16 +192,19 @@ def _written(task: _Task, folder: Path, secret: bytes, user_map: Mapping[str, st
         place = folder / pseudonyms.pseudonym / pseudonyms.token("series", series.uid)
         notes = write_series(place, series, pseudonyms)
     except DicomError as error:
-        return _Result(left_out=(_not_copied(series.place, error.finding),))
+        failure = _not_copied(series.place, error.finding)
+        return _Result(left_out=(failure,))
     if task.structure_set is None:
-        return _Result(notes=notes, left_out=(task.alone,) if task.alone else ())
+        alone = (task.alone,) if task.alone else ()
+        return _Result(left_out=alone, notes=notes)
     path = task.structure_set.path
     target = place / STRUCTURE_SET
     lost: list[Finding] = []
     try:
         rows = write_structures(target, task.structure_set, pseudonyms, user_map, lost.append)
     except DicomError as error:
-        return _Result(notes=notes, left_out=(_not_copied(path, error.finding),))
+        failure = _not_copied(path, error.finding)
+        return _Result(left_out=(failure,), notes=notes)
     if target.exists():
         notes = (*notes, *task.notes)
     else:
@@ -212,7 +215,9 @@ def _written(task: _Task, folder: Path, secret: bytes, user_map: Mapping[str, st
 
 def _not_copied(path: Path, finding: Finding) -> NotCopied:
     """Return what was not written; a finding that names no file gets the path."""
-    return NotCopied(path, finding if finding.path else replace(finding, path=path))
+    if finding.path is None:
+        finding = replace(finding, path=path)
+    return NotCopied(path, finding)
 
 
 def _report(archive: Archive, results: Iterable[_Result], folder: Path) -> Deidentified:
@@ -227,14 +232,19 @@ def _report(archive: Archive, results: Iterable[_Result], folder: Path) -> Deide
     for patient in folder.iterdir():
         with suppress(OSError):
             patient.rmdir()
-    counts = {what: len(list(folder.glob(pattern))) for what, pattern in LEVELS.items()}
     return Deidentified(
-        **counts,
+        patients=_count(folder, "*"),
+        series=_count(folder, "*/*"),
+        structure_sets=_count(folder, f"*/*/{STRUCTURE_SET}"),
         names=ordered(names),
         left_out=tuple(left_out),
         passed_over=archive.passed_over,
         notes=tuple(notes),
     )
+
+
+def _count(folder: Path, pattern: str) -> int:
+    return len(list(folder.glob(pattern)))
 
 
 def _unwritable(archive: Archive) -> Iterator[NotCopied]:
@@ -252,5 +262,8 @@ def _nothing_copied(archive: Archive, report: Deidentified) -> NothingCopied:
     first = report.left_out[0].finding if report.left_out else None
     passed_over = tuple(f"{count} x {kind}" for kind, count in archive.passed_over)
     return NothingCopied(
-        path=archive.folder, has_ct=bool(archive.series), passed_over=passed_over, first=first
+        path=archive.folder,
+        has_ct=bool(archive.series),
+        passed_over=passed_over,
+        first=first,
     )

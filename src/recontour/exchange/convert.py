@@ -44,11 +44,18 @@ def convert(labels: Path, ct_dir: Path, out: Path) -> Converted:
     refuse_missing(labels)
     scan = read_scan(ct_dir)
     masks = read_masks(labels, scan)
-    drawn = {name: mask for name, mask in masks.items() if mask.any()}
+    drawn = {}
+    volumes_cc = {}
+    empty = []
+    for name, mask in masks.items():
+        if not mask.any():
+            empty.append(name)
+            continue
+        drawn[name] = mask
+        volumes_cc[name] = scan.grid.volume_cc(mask)
     if not drawn:
         raise LabelsError(NothingMarked(path=labels))
     made_by = Authorship("convert", "converted", NOT_KNOWN_HOW, of_organs=False)
-    write_structure_set(out, traced(drawn.items(), scan.grid), scan, made_by)
-    volumes_cc = {name: scan.grid.volume_cc(mask) for name, mask in drawn.items()}
-    empty = tuple(name for name in masks if name not in drawn)
-    return Converted(volumes_cc, empty, scan.notes)
+    structures = traced(drawn.items(), scan.grid)
+    write_structure_set(out, structures, scan, made_by)
+    return Converted(volumes_cc, tuple(empty), scan.notes)

@@ -287,7 +287,10 @@ class NoSuchFormat(Finding):
     asked: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"a --format is expected that is one of {_list(self.known)}; it is {self.asked}"
+        return f"unknown --format: {self.asked}"
+
+    def remedy(self) -> str:
+        return f"choose one of {_list(self.known)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,9 +142,11 @@ def _masks_of_map(path: Path, scan: Scan) -> dict[str, Mask]:
     """Read a label map whose labels dataset.json names."""
     names = _names_of(path)
     voxels = read_labels(path, scan.grid)
-    unnamed = set(np.unique(voxels).tolist()) - {0, *names.values()}
+    labels = set(np.unique(voxels).tolist())
+    unnamed = labels.difference(names.values(), [0])
     if unnamed:
-        raise LabelsError(UnnamedLabel(path=path, label=min(unnamed), named=tuple(names)))
+        label = min(unnamed)
+        raise LabelsError(UnnamedLabel(path=path, label=label, named=tuple(names)))
     return {name: voxels == number for name, number in names.items()}
 
 
@@ -166,7 +168,8 @@ def _names_of(path: Path) -> dict[str, int]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LabelsError(NoNamesOfLabels(path=found, error=type(error).__name__)) from error
     numbers = list(names.values())
-    if not all(map(_is_label, numbers)) or len(set(numbers)) < len(numbers):
+    are_labels = all(map(_is_label, numbers))
+    if not are_labels or len(set(numbers)) < len(numbers):
         raise LabelsError(OddLabelNumbers(path=found))
     return names
 

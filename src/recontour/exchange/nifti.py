@@ -42,10 +42,13 @@ def write_nifti(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
     import nibabel  # here: it takes half a second, and few runs need it
 
     if voxels.shape != grid.shape:
-        raise GridMismatchError(OtherShape(path=path, shape=voxels.shape, grid_shape=grid.shape))
-    stored = voxels.view(np.uint8) if voxels.dtype == bool else voxels
+        other = OtherShape(path=path, shape=voxels.shape, grid_shape=grid.shape)
+        raise GridMismatchError(other)
+    stored = np.asarray(voxels)
+    if stored.dtype == bool:
+        stored = stored.view(np.uint8)
     affine = affine_ras(grid)
-    image = nibabel.Nifti1Image(np.asarray(stored).transpose(2, 1, 0), affine)
+    image = nibabel.Nifti1Image(stored.transpose(2, 1, 0), affine)
     image.set_qform(affine, code="scanner")
     image.set_sform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
@@ -69,8 +72,8 @@ def affine_ras(grid: Grid) -> Affine:
 
 def uneven_slices(grid: Grid, case: str | None = None) -> UnevenSlices:
     """Return how far the slices of a grid lie apart, as a finding."""
-    gaps_mm = np.diff(grid.slice_z_mm)
-    return UnevenSlices(case=case, least_mm=float(gaps_mm.min()), most_mm=float(gaps_mm.max()))
+    gaps_mm = np.diff(grid.slice_z_mm).tolist()
+    return UnevenSlices(case=case, least_mm=min(gaps_mm), most_mm=max(gaps_mm))
 
 
 def is_nifti(path: Path) -> bool:
@@ -131,7 +134,8 @@ def _turned(file: io.BufferedIOBase, path: Path) -> tuple[npt.NDArray[Any], Affi
     if np.prod(shape, dtype=float) > MOST_VOXELS:
         raise LabelsError(TooManyVoxels(path=path, shape=shape))
     axes = orientations.io_orientation(image.affine)
-    if not np.isfinite(axes).all() or not np.isfinite(image.affine).all():
+    has_place = np.isfinite(axes).all() and np.isfinite(image.affine).all()
+    if not has_place:
         raise LabelsError(NoPlaceInSpace(path=path))
     turn = orientations.ornt_transform(axes, orientations.axcodes2ornt("LPS"))
     stored = np.asanyarray(image.dataobj).reshape(shape)
@@ -155,7 +159,8 @@ def _whole(voxels: npt.NDArray[Any], path: Path) -> Labels:
     if kind in "iu":
         return voxels
     if kind == "f":
-        whole: Labels = np.nan_to_num(np.rint(voxels), nan=-1).astype(np.int32)
+        rounded = np.nan_to_num(np.rint(voxels), nan=-1)
+        whole: Labels = rounded.astype(np.int32)
         if np.array_equal(whole, voxels):
             return whole
     raise LabelsError(NotWholeNumbers(path=path, type=str(voxels.dtype)))

@@ -1,6 +1,5 @@
 """Where the voxels of a label map lie on a CT's grid. Nothing is resampled."""
 
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,14 +26,12 @@ def placed(voxels: Labels, affine: Affine, grid: Grid, path: Path) -> Labels:
     path: of the file that the labels come from, for errors.
     Raises: GridMismatchError: voxels that do not lie on the grid's, or marked ones beyond it.
     """
-    indices, apart_mm = _indices(voxels.shape, affine, grid)
+    shape = voxels.shape
+    indices, apart_mm = _indices(shape, affine, grid)
     if not apart_mm <= GRIDS_AGREE_MM:
-        raise GridMismatchError(
-            OffTheGrid(
-                path=path, shape=voxels.shape, grid_shape=grid.shape, apart_mm=float(apart_mm)
-            )
-        )
-    if voxels.shape == grid.shape:
+        off = OffTheGrid(path=path, shape=shape, grid_shape=grid.shape, apart_mm=apart_mm)
+        raise GridMismatchError(off)
+    if shape == grid.shape:
         return voxels
     is_inside = []
     target = []
@@ -60,32 +57,40 @@ def _indices(
     counted as if it went on. As many voxels as the grid has must be the grid's.
     """
     x, y, z = (affine[:3, 3] * RAS_TO_LPS).tolist()
-    heights = z + float(affine[2, 2]) * np.arange(shape[0])
+    step_mm = float(affine[2, 2])
+    heights = z + step_mm * np.arange(shape[0])
+    origin_x, origin_y = grid.origin_mm
+    row_mm, column_mm = grid.spacing_mm
     first_slice = first_row = first_column = 0
     if shape != grid.shape:
         first_slice = _slice_before(heights, grid)
-        first_row = round((y - grid.origin_mm[1]) / grid.spacing_mm[0])
-        first_column = round((x - grid.origin_mm[0]) / grid.spacing_mm[1])
+        first_row = round((y - origin_y) / row_mm)
+        first_column = round((x - origin_x) / column_mm)
     slices = first_slice + np.arange(shape[0])
     rows = first_row + np.arange(shape[1])
     columns = first_column + np.arange(shape[2])
     expected_z = _heights(slices, grid)
-    farthest_mm = [float(np.abs(heights - expected_z).max())]
-    for slice_, row, column in _corners(shape):
-        found = (affine @ (column, row, slice_, 1))[:3] * RAS_TO_LPS
+    apart_mm = _farthest(heights, expected_z)
+    for slice_, row, column in product(*map(_ends, shape)):
+        found = affine @ (column, row, slice_, 1)
         expected = (
-            grid.origin_mm[0] + grid.spacing_mm[1] * columns[column],
-            grid.origin_mm[1] + grid.spacing_mm[0] * rows[row],
+            origin_x + column_mm * columns[column],
+            origin_y + row_mm * rows[row],
             expected_z[slice_],
         )
-        farthest_mm.append(float(np.abs(found - expected).max()))
-    return (slices, rows, columns), max(farthest_mm)
+        corner_mm = _farthest(found[:3] * RAS_TO_LPS, expected)
+        apart_mm = max(apart_mm, corner_mm)
+    return (slices, rows, columns), apart_mm
 
 
-def _corners(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Return the indices (slice, row, column) of the eight corners of an array."""
-    ends = [(0, length - 1) for length in shape]
-    return product(*ends)
+def _ends(length: int) -> tuple[int, int]:
+    """Return the first and the last index along an axis."""
+    return 0, length - 1
+
+
+def _farthest(found: npt.ArrayLike, expected: npt.ArrayLike) -> float:
+    """Return the largest distance between two lists of coordinates."""
+    return float(np.abs(np.subtract(found, expected)).max())
 
 
 def _slice_before(heights: Heights, grid: Grid) -> int:
@@ -119,4 +124,5 @@ def _end_steps(grid: Grid) -> tuple[float, float]:
     z = grid.slice_z_mm
     if len(z) == 1:
         return 1.0, 1.0
-    return z[1] - z[0], z[-1] - z[-2]
+    steps = np.diff(z).tolist()
+    return steps[0], steps[-1]

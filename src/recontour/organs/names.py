@@ -95,13 +95,13 @@ def match_names(roi_names: Sequence[str], user_map: Mapping[str, str] | None = N
     """
     user_map = user_map or {}
     by_key = {key_of(spelling): organ for spelling, organ in user_map.items()}
-    rows = [_in_map(name, user_map, by_key) or _built_in(name) for name in roi_names]
+    rows = []
     claims: dict[str | None, list[NameRow]] = defaultdict(list)
-    for row in rows:
+    for name in roi_names:
+        row = _in_map(name, user_map, by_key) or _built_in(name)
+        rows.append(row)
         claims[row.tg263].append(row)
-    settled = []
-    for row in rows:
-        settled.append(row if row.tg263 is None else _settled(row, row.tg263, claims[row.tg263]))
+    settled = [_settled(row, claims[row.tg263]) for row in rows]
     return NameTable(tuple(settled))
 
 
@@ -144,15 +144,18 @@ def _built_in(roi_name: str) -> NameRow:
     return _ignored(roi_name, NotAnOrgan(what=what) if what else UnknownName())
 
 
-def _settled(row: NameRow, organ: str, rivals: Sequence[NameRow]) -> NameRow:
+def _settled(row: NameRow, rivals: Sequence[NameRow]) -> NameRow:
     """Return what becomes of a row beside all the rows that claim the same organ."""
+    organ = row.tg263
+    if organ is None:
+        return row
     strengths = list(map(_strength, rivals))
     strongest = max(strengths)
     if strengths.count(strongest) == 1:
         is_it = _strength(row) == strongest
         return row if is_it else _ignored(row.roi_name, AnotherIsMeant(claimed=organ))
-    names = {rival.roi_name for rival in rivals}
-    reason = SeveralClaims(claimed=organ, rois=len(rivals), of_one_name=len(names) == 1)
+    is_one_name = len({rival.roi_name for rival in rivals}) == 1
+    reason = SeveralClaims(claimed=organ, rois=len(rivals), of_one_name=is_one_name)
     return NameRow(row.roi_name, None, "ambiguous", reason)
 
 

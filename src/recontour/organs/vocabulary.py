@@ -1,5 +1,6 @@
 """The words that ROI names are made of, and the organs that known spellings stand for."""
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ def words_of(name: str) -> list[str]:
     """
     name = name.replace("œ", "oe").replace("Œ", "OE")
     letters = unicodedata.normalize("NFKD", name)
-    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    plain = "".join(itertools.filterfalse(unicodedata.combining, letters))
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
     return re.findall(r"[^\W_]+|[+~]", apart.casefold())
 
@@ -48,7 +49,10 @@ def organs_called(roi_name: str) -> Meanings:
     if words[:2] == COPY_OF:
         words = words[2:]
     spellings = _known_spellings()
-    return spellings.get("".join(words)) or spellings.get(" ".join(words)) or ()
+    for key in ("".join(words), " ".join(words)):
+        if key in spellings:
+            return spellings[key]
+    return ()
 
 
 def why_no_organ(roi_name: str) -> str | None:
@@ -112,7 +116,8 @@ def _known_spellings() -> Mapping[str, Meanings]:
     paired = [organ for organ in organs().values() if organ.side]
     for organ in organs().values():
         if not organ.side:
-            known |= dict.fromkeys(map(key_of, _spellings(organ)), (organ.name,))
+            keys = map(key_of, _spellings(organ))
+            known |= dict.fromkeys(keys, (organ.name,))
     for organ in paired:
         both = (f"{organ.group}_L", f"{organ.group}_R")
         for key in map(key_of, _spellings(organ)):
