@@ -504,7 +504,7 @@ def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
         tmp_path, path, DicomError, "a FRACTIONAL segmentation gives .* export it as BINARY or LABELMAP"
     )
     written(SegmentationType="ODD")
-    refused(tmp_path, path, DicomError, "its SegmentationType is none that is read")
+    refused(tmp_path, path, DicomError, "its SegmentationType is not supported")
     written(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3")
     refused(
         tmp_path, path, NoSeriesError, "not a DICOM SEG, but an RTSTRUCT, which needs no conversion"

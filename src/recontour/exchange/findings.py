@@ -61,7 +61,7 @@ class NotNifti(Finding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TooManyVoxels(Finding):
+class LabelMapTooLarge(Finding):
     """A label map is larger than any CT."""
 
     shape: tuple[int, ...]
@@ -98,7 +98,7 @@ class NoPlaceInSpace(Finding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotWholeNumbers(Finding):
+class LabelsNotWhole(Finding):
     """Voxels that cannot be labels. type: NumPy's name of their type."""
 
     type: FitToStore[str]
@@ -127,7 +127,7 @@ class OffTheGrid(Finding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BeyondTheCt(Finding):
+class LabelsBeyondCt(Finding):
     """Labels reach beyond the CT. marked: how many of their voxels do."""
 
     marked: int
@@ -155,7 +155,7 @@ class NotAPlainFile(Finding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OtherFormat(Finding):
+class OtherLabelFormat(Finding):
     """Labels are in a format that recontour does not read. format: its name; None if unknown."""
 
     format: FitToStore[str | None] = None

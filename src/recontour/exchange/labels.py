@@ -15,7 +15,7 @@ from recontour.exchange.findings import (
     NoNamesOfLabels,
     NotAPlainFile,
     OddLabelNumbers,
-    OtherFormat,
+    OtherLabelFormat,
     SeveralLabels,
     TwoMasksOfOneName,
     UnnamedLabel,
@@ -74,7 +74,7 @@ def read_masks(labels: Path, scan: Scan) -> dict[str, Mask]:
         return _masks_of_map(labels, scan)
     other = _other_format(labels)
     if other is not None or not claims_dicom(labels):
-        raise LabelsError(OtherFormat(path=labels, format=other))
+        raise LabelsError(OtherLabelFormat(path=labels, format=other))
     return read_segmentation(labels, scan)
 
 
@@ -129,12 +129,12 @@ def _mask_of(path: Path, scan: Scan) -> Mask:
     return marked
 
 
-def _why_no_mask(folder: Path) -> OtherFormat | NoMasks:
+def _why_no_mask(folder: Path) -> OtherLabelFormat | NoMasks:
     """Return what a folder without masks holds instead."""
     for path in _files(folder):
         other = _other_format(path)
         if other is not None:
-            return OtherFormat(path=path, format=other)
+            return OtherLabelFormat(path=path, format=other)
     return NoMasks(path=folder)
 
 

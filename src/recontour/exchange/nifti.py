@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from recontour.errors import GridMismatchError, LabelsError
 from recontour.exchange.findings import (
+    LabelMapTooLarge,
+    LabelsNotWhole,
     NoPlaceInSpace,
     NotNifti,
-    NotWholeNumbers,
     OddAxes,
     OtherShape,
-    TooManyVoxels,
     UnevenSlices,
 )
 from recontour.exchange.placing import Affine, Labels, placed
@@ -132,7 +132,7 @@ def _turned(file: io.BufferedIOBase, path: Path) -> tuple[npt.NDArray[Any], Affi
     image = kind.from_stream(file)
     shape = _three_axes(image.shape, path)
     if np.prod(shape, dtype=float) > MOST_VOXELS:
-        raise LabelsError(TooManyVoxels(path=path, shape=shape))
+        raise LabelsError(LabelMapTooLarge(path=path, shape=shape))
     axes = orientations.io_orientation(image.affine)
     has_place = np.isfinite(axes).all() and np.isfinite(image.affine).all()
     if not has_place:
@@ -163,4 +163,4 @@ def _whole(voxels: npt.NDArray[Any], path: Path) -> Labels:
         whole: Labels = rounded.astype(np.int32)
         if np.array_equal(whole, voxels):
             return whole
-    raise LabelsError(NotWholeNumbers(path=path, type=str(voxels.dtype)))
+    raise LabelsError(LabelsNotWhole(path=path, type=str(voxels.dtype)))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import GridMismatchError
-from recontour.exchange.findings import BeyondTheCt, OffTheGrid
+from recontour.exchange.findings import LabelsBeyondCt, OffTheGrid
 from recontour.geometry import Grid
 from recontour.geometry.grid import GRIDS_AGREE_MM
 
@@ -42,7 +42,7 @@ def placed(voxels: Labels, affine: Affine, grid: Grid, path: Path) -> Labels:
     kept = voxels[np.ix_(*is_inside)]
     beyond = np.count_nonzero(voxels) - np.count_nonzero(kept)
     if beyond:
-        raise GridMismatchError(BeyondTheCt(path=path, marked=int(beyond)))
+        raise GridMismatchError(LabelsBeyondCt(path=path, marked=int(beyond)))
     result = np.zeros(grid.shape, dtype=voxels.dtype)
     result[np.ix_(*target)] = kept
     return result
