@@ -519,7 +519,7 @@ def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
     refused(tmp_path, path, GridMismatchError, "nothing is resampled")
     written()
     edit(path, lambda dataset: setattr(dataset.SegmentSequence[0], "SegmentLabel", "Lens_L"))
-    refused(tmp_path, path, DicomError, "called alike")
+    refused(tmp_path, path, DicomError, "two segments have the same label")
     for axis, shift_mm in ((0, 0.3), (2, 1.0)):
         written()
 

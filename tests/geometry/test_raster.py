@@ -17,9 +17,10 @@ from tests.geometry.conftest import (
 )
 
 from recontour.errors import ContoursError, GridMismatchError
-from recontour.geometry import Contour, Grid, raster, rasterise, trace
+from recontour.geometry import Contour, Grid, raster, rasterise, trace, tracing
 from recontour.geometry.arrays import Mask, Points
-from recontour.geometry.raster import SUBLINES, outlines
+from recontour.geometry.raster import SUBLINES
+from recontour.geometry.tracing import outlines
 
 
 def outline(plane: Mask) -> list[Points]:
@@ -92,6 +93,7 @@ def test_slices_traced_in_pieces_give_the_same_contours(
     grid = make_grid(mask.shape)
     whole = trace(mask, grid)
     monkeypatch.setattr(raster, "PIXELS_AT_ONCE", pixels_at_once)
+    monkeypatch.setattr(tracing, "PIXELS_AT_ONCE", pixels_at_once)
     pieces = trace(mask, grid)
     assert [contour.z_mm for contour in pieces] == [contour.z_mm for contour in whole]
     for piece, same in zip(pieces, whole, strict=True):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from recontour.geometry.arrays import Mask
-from recontour.geometry.raster import box_of
+from recontour.geometry.tracing import box_of
 from recontour.organs import organ_of
 
 TOUCHING = np.ones((3, 3, 3))  # voxels that share a face, an edge or a corner are one part

@@ -13,7 +13,7 @@ from scipy import ndimage
 from recontour.evaluation.plotting import default_settings
 from recontour.evaluation.tables import CaseScore
 from recontour.geometry.arrays import Floats, Mask
-from recontour.geometry.raster import rings
+from recontour.geometry.tracing import rings
 
 # Loading Matplotlib takes half a second, for which `contour` need not wait.
 if TYPE_CHECKING:

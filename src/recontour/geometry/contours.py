@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+from recontour.geometry.arrays import Points
 
 SAME_PLANE_MM = 0.05  # contours closer than this in z were drawn in one plane
 
@@ -16,7 +15,7 @@ class Contour:
     points_mm: (n, 2) float64, x and y in the DICOM patient frame (LPS). z_mm: the plane it lies in.
     """
 
-    points_mm: npt.NDArray[np.float64]
+    points_mm: Points
     z_mm: float
 
 
@@ -52,7 +51,10 @@ class StructureSet:
 
 
 def planes(contours: Iterable[Contour]) -> list[list[Contour]]:
-    """Contours by plane, upwards: each lies within SAME_PLANE_MM of the next one of its plane."""
+    """Group contours by plane, upwards.
+
+    Each lies within SAME_PLANE_MM of the next one of its plane.
+    """
     found: list[list[Contour]] = []
     for contour in sorted(contours, key=lambda one: one.z_mm):
         if found and contour.z_mm - found[-1][-1].z_mm <= SAME_PLANE_MM:
@@ -63,5 +65,5 @@ def planes(contours: Iterable[Contour]) -> list[list[Contour]]:
 
 
 def height_mm(plane: list[Contour]) -> float:
-    """The z of a plane as `planes` gives it: of its middle contour."""
+    """Return the z of a plane as `planes` gives it: that of its middle contour."""
     return plane[len(plane) // 2].z_mm

@@ -3,14 +3,18 @@
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from recontour.errors import GridMismatchError
+from recontour.geometry.arrays import Floats, Mask, Points
+from recontour.geometry.findings import ImpossibleGrid, MaskOffGrid
 
-# how far a slice may lie from where an even spacing has it: positions are often rounded to 0.1 mm
+# how far a slice may lie from an even spacing: positions are often rounded to 0.1 mm
 EVEN_MM = 0.05
+LONE_SLICE_MM = 1.0  # the stretch of z that a lone slice stands for
+SLACK_MM = 1e-6  # for rounding, at the border between two slices
 GRIDS_AGREE_MM = 0.1  # two grids whose voxels lie closer than this are one grid
 
 
@@ -29,24 +33,19 @@ class Grid:
     origin_mm: tuple[float, float]  # x, y of the first voxel's centre
 
     def __post_init__(self) -> None:
-        """Raise GridMismatchError where the fields contradict each other."""
+        """Raise GridMismatchError if the fields contradict each other."""
         if len(self.shape) != 3 or min(self.shape) < 1:
-            raise GridMismatchError(
-                f"a grid is (slices, rows, columns), each at least 1; got {self.shape}"
-            )
+            raise GridMismatchError(self._impossible("shape"))
         if len(self.slice_z_mm) != self.shape[0]:
-            raise GridMismatchError(
-                f"{self.shape[0]} slices need as many z positions; got {len(self.slice_z_mm)}"
-            )
-        if (
-            not all(np.isfinite([*self.spacing_mm, *self.origin_mm, *self.slice_z_mm]))
-            or min(self.spacing_mm) <= 0
-        ):
-            raise GridMismatchError(
-                f"spacing {self.spacing_mm}, origin {self.origin_mm}: not finite or not > 0"
-            )
+            raise GridMismatchError(self._impossible("positions"))
+        lengths_mm = (*self.spacing_mm, *self.origin_mm, *self.slice_z_mm)
+        if not np.isfinite(lengths_mm).all() or min(self.spacing_mm) <= 0:
+            raise GridMismatchError(self._impossible("numbers"))
         if any(above <= below for below, above in pairwise(self.slice_z_mm)):
-            raise GridMismatchError("the slices' z positions must ascend")
+            raise GridMismatchError(self._impossible("order"))
+
+    def _impossible(self, why: Literal["shape", "positions", "numbers", "order"]) -> ImpossibleGrid:
+        return ImpossibleGrid(why=why, shape=self.shape, positions=len(self.slice_z_mm))
 
     @property
     def pixel_mm2(self) -> float:
@@ -59,70 +58,76 @@ class Grid:
         return float(np.hypot(*self.spacing_mm))
 
     @property
-    def slice_thickness_mm(self) -> npt.NDArray[np.float64]:
+    def slice_thickness_mm(self) -> Floats:
         """The stretch of z that each slice stands for: half way to each neighbour. Shape (slices,).
 
         The first and last slice reach as far outwards as inwards; a lone slice counts as 1 mm.
         """
-        z = np.asarray(self.slice_z_mm)
-        if len(z) == 1:
-            return np.ones(1)
-        gaps = np.diff(z)
-        below = np.concatenate([gaps[:1], gaps])
-        above = np.concatenate([gaps, gaps[-1:]])
-        thickness: npt.NDArray[np.float64] = (below + above) / 2
-        return thickness
+        z_mm = np.asarray(self.slice_z_mm)
+        if len(z_mm) == 1:
+            return np.full(1, LONE_SLICE_MM)
+        gaps_mm = np.diff(z_mm)
+        below_mm = np.concatenate([gaps_mm[:1], gaps_mm])
+        above_mm = np.concatenate([gaps_mm, gaps_mm[-1:]])
+        thickness_mm: Floats = (below_mm + above_mm) / 2
+        return thickness_mm
 
     @property
     def slice_step_mm(self) -> float | None:
-        """The distance from each slice to the next, or None where it changes;
-
-        1 mm for a lone slice.
-        """
-        z = np.asarray(self.slice_z_mm)
-        even = np.linspace(z[0], z[-1], len(z))
-        if np.abs(z - even).max() > EVEN_MM:
+        """The distance from each slice to the next; None where it changes, 1 mm for a lone slice."""
+        z_mm = np.asarray(self.slice_z_mm)
+        if len(z_mm) == 1:
+            return LONE_SLICE_MM
+        even_mm = np.linspace(z_mm[0], z_mm[-1], len(z_mm))
+        if np.abs(z_mm - even_mm).max() > EVEN_MM:
             return None
-        return float((z[-1] - z[0]) / (len(z) - 1)) if len(z) > 1 else 1.0
+        return float((z_mm[-1] - z_mm[0]) / (len(z_mm) - 1))
 
     def slice_at(self, z_mm: float) -> int | None:
-        """The slice whose plane lies within half the local spacing of z, or None."""
-        z = self.slice_z_mm
-        if len(z) == 1:
-            return 0 if abs(z[0] - z_mm) <= 0.5 + 1e-6 else None
-        above = min(
-            max(bisect_left(z, z_mm), 1), len(z) - 1
-        )  # of the gap that z_mm lies in, or beyond which it lies
-        nearest = above - 1 if z_mm - z[above - 1] <= z[above] - z_mm else above
-        return nearest if abs(z[nearest] - z_mm) <= (z[above] - z[above - 1]) / 2 + 1e-6 else None
+        """Return the slice whose plane lies within half the local spacing of z, or None.
 
-    def to_pixels(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """(n, 2) points as x, y mm -> (n, 2) as fractional column, row."""
-        columns_rows: npt.NDArray[np.float64] = (points_mm - self.origin_mm) / self.spacing_mm[::-1]
+        >>> grid = Grid((3, 1, 1), (1.0, 1.0), (0.0, 3.0, 6.0), (0.0, 0.0))
+        >>> grid.slice_at(4.0), grid.slice_at(8.0)
+        (1, None)
+        """
+        heights_mm = self.slice_z_mm
+        if len(heights_mm) == 1:
+            is_near = abs(heights_mm[0] - z_mm) <= LONE_SLICE_MM / 2 + SLACK_MM
+            return 0 if is_near else None
+        # the gap that z lies in, or the outermost one
+        above = min(max(bisect_left(heights_mm, z_mm), 1), len(heights_mm) - 1)
+        below = above - 1
+        is_lower_nearer = z_mm - heights_mm[below] <= heights_mm[above] - z_mm
+        nearest = below if is_lower_nearer else above
+        half_gap_mm = (heights_mm[above] - heights_mm[below]) / 2
+        is_near = abs(heights_mm[nearest] - z_mm) <= half_gap_mm + SLACK_MM
+        return nearest if is_near else None
+
+    def to_pixels(self, points_mm: Points) -> Points:
+        """Turn points (n, 2) as x, y in mm into points as fractional column, row."""
+        columns_rows: Points = (points_mm - self.origin_mm) / self.spacing_mm[::-1]
         return columns_rows
 
-    def to_mm(self, points_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """(n, 2) points as fractional column, row -> (n, 2) as x, y mm."""
-        x_y: npt.NDArray[np.float64] = points_px * self.spacing_mm[::-1] + np.asarray(
-            self.origin_mm
-        )
+    def to_mm(self, points_px: Points) -> Points:
+        """Turn points (n, 2) as fractional column, row into points as x, y in mm."""
+        x_y: Points = points_px * self.spacing_mm[::-1] + np.asarray(self.origin_mm)
         return x_y
 
-    def volume_cc(self, mask: npt.NDArray[np.bool_]) -> float:
-        """Volume of a mask (slice, row, column), each slice as thick as it stands for."""
+    def volume_cc(self, mask: Mask) -> float:
+        """Return the volume of a mask (slice, row, column), each slice as thick as it stands for.
+
+        Raises: GridMismatchError: the mask has another shape.
+        """
         if mask.shape != self.shape:
-            raise GridMismatchError(
-                f"a mask of shape {mask.shape} does not lie on a grid of {self.shape}"
-            )
-        counts = [
-            np.count_nonzero(plane) for plane in mask
-        ]  # many times faster than of axis=(1, 2)
+            raise GridMismatchError(MaskOffGrid(shape=mask.shape, expected=self.shape))
+        # plane by plane: many times faster than over axis=(1, 2)
+        counts = list(map(np.count_nonzero, mask))
         return float(np.sum(counts * self.slice_thickness_mm)) * self.pixel_mm2 / 1000.0
 
-    def middle_x_mm(self, mask: npt.NDArray[np.bool_]) -> float:
-        """Where a mask (slice, row, column) that is not empty lies from right to left:
+    def middle_x_mm(self, mask: Mask) -> float:
+        """Return where a mask that is not empty lies from right to left: the mean of its columns.
 
-        the mean of its columns.
+        mask: (slice, row, column).
         """
         columns = np.flatnonzero(mask.any(axis=0).any(axis=0))
         return self.origin_mm[0] + self.spacing_mm[1] * float(columns.mean())

@@ -1,4 +1,4 @@
-"""Outlines in one plane: which of them are copies, and which cross.
+"""Outlines in one plane: which of them are copies, which cross, and holes joined to their rings.
 
 An outline is (n, 2) points in mm; the last joins the first. Why this is our own code:
 docs/decisions/038-polygons-and-seg.md.
@@ -149,3 +149,37 @@ def _are_inside(x: Points, y: Points, along: Points) -> Mask:
     crossings = np.bincount(probe, is_left, len(x))
     is_inside: Mask = crossings % 2 == 1
     return is_inside
+
+
+def keyhole(outer: Points, holes: Sequence[Points]) -> Points:
+    """Join holes to the ring around them, each by a channel of no width, walked once each way.
+
+    outer, holes: (n, 2) each, as column and row. Returns: one polygon.
+    """
+    ring = outer
+    # rightmost first: a ray to the right then meets the ring before any hole not yet joined
+    for hole in sorted(holes, key=_rightmost, reverse=True):
+        start = int(hole[:, 0].argmax())
+        edge, door = _door(hole[start], ring)
+        around = np.concatenate([hole[start:], hole[: start + 1]])
+        before, after = ring[: edge + 1], ring[edge + 1 :]
+        ring = np.concatenate([before, door[None], around, door[None], after])
+    return ring
+
+
+def _rightmost(ring: Points) -> float:
+    return float(ring[:, 0].max())
+
+
+def _door(point: Points, ring: Points) -> tuple[int, Points]:
+    """Return the edge of a ring that a ray from a point to the right meets first, and where."""
+    column, row = point
+    following = np.roll(ring, -1, axis=0)
+    (x, y), (next_x, next_y) = ring.T, following.T
+    low, high = np.minimum(y, next_y), np.maximum(y, next_y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(high > low, (row - y) / (next_y - y), 0.0)
+    met = x + share * (next_x - x)
+    is_met = (low <= row) & (row <= high) & (met >= column)
+    edge = int(np.where(is_met, met, np.inf).argmin())
+    return edge, np.array([met[edge], row])

@@ -1,0 +1,60 @@
+"""What may be wrong with a grid, or with contours and masks on it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recontour.findings import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImpossibleGrid(Finding):
+    """The fields of a grid contradict each other.
+
+    why: which rule they break. shape: (slices, rows, columns). positions: how many z positions.
+    """
+
+    why: Literal["shape", "positions", "numbers", "order"]
+    shape: tuple[int, ...]
+    positions: int
+
+    def sentence(self) -> str:
+        """Say which rule they break."""
+        match self.why:
+            case "shape":
+                return f"a grid is (slices, rows, columns), each at least 1; got {self.shape}"
+            case "positions":
+                slices = self.shape[0]
+                return f"{slices} slices need as many z positions; got {self.positions}"
+            case "numbers":
+                return "the spacing, origin and z positions must be finite, and the spacing > 0"
+            case "order":
+                return "the z positions of the slices must ascend"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskOffGrid(Finding):
+    """A mask of another shape than its grid."""
+
+    shape: tuple[int, ...]
+    expected: tuple[int, ...]
+
+    def sentence(self) -> str:
+        """Give both shapes."""
+        return f"a mask of shape {self.shape} does not lie on a grid of {self.expected}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndlessContours(Finding):
+    """Contours that run to and fro far more often than any organ's. crossings: of pixel rows."""
+
+    crossings: int
+
+    def sentence(self) -> str:
+        """Give the count."""
+        return (
+            f"contours of one slice or a few cross its rows {self.crossings:,} times; no organ's do"
+        )
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "export the structure set again"
