@@ -1,9 +1,8 @@
-"""Several files of one SOPInstanceUID: copies of one object, or objects that share a UID and should
-not.
+"""Several files with one SOPInstanceUID: copies of one object, or objects that should not share it.
 
-Compared is all that a file holds but its meta information (group 2), group lengths, and what a PACS
-writes on the way (`ON_THE_WAY`). How values are encoded does not count: pixels are compared
-decoded, numbers as numbers, text as text, and an empty attribute is an absent one.
+The comparison covers everything in a file except its meta information (group 2), group lengths, and
+what a PACS writes on the way (`ON_THE_WAY`). How values are encoded does not matter: pixels are
+compared decoded, numbers as numbers, text as text, and an empty attribute equals an absent one.
 """
 
 import hashlib
@@ -25,7 +24,8 @@ from recontour.dicom.reading import DEEPEST, read_dataset, reading, text
 from recontour.errors import DicomError, NotDicomError
 from recontour.findings import Finding
 
-ON_THE_WAY = (  # what an archive writes when it stores or sends a file
+# What an archive writes when it stores or sends a file.
+ON_THE_WAY = (
     "SpecificCharacterSet",
     "InstanceCoercionDateTime",
     "QueryRetrieveView",
@@ -39,7 +39,8 @@ ON_THE_WAY = (  # what an archive writes when it stores or sends a file
     "OriginalAttributesSequence",
     "DataSetTrailingPadding",
 )
-PIXELS = (  # how pixels are stored; what they are is compared when they are decoded
+# How pixels are stored; what they are is compared when they are decoded.
+PIXEL_KEYWORDS = (
     "PixelData",
     "SamplesPerPixel",
     "PhotometricInterpretation",
@@ -53,7 +54,7 @@ PIXELS = (  # how pixels are stored; what they are is compared when they are dec
     "PixelRepresentation",
     "LossyImageCompression",
 )
-# who it is of, and all that becomes voxels, contours or the choice between structure sets
+# Whom it is of, and all that becomes voxels, contours or the choice between structure sets.
 THAT_MATTER = (
     "SOPClassUID",
     "PatientID",
@@ -88,16 +89,17 @@ THAT_MATTER = (
 )
 
 
+PASSED_OVER = frozenset(filter(None, map(tag_for_keyword, ON_THE_WAY)))
 Damage = tuple[Path, Finding]  # a file that cannot be read, and why
 
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What the files of one SOPInstanceUID hold.
+    """What the files with one SOPInstanceUID hold.
 
     files: the first file of each version. apart: the attributes that matter in which versions
-        differ; empty where there is one version. besides: those in which copies of one version
-        differ. damaged: files that cannot be read while another can, and why.
+    differ; empty if there is one version. besides: those in which copies of one version differ.
+    damaged: files that cannot be read while another can, and why.
     """
 
     files: tuple[Path, ...]
@@ -107,7 +109,7 @@ class Versions:
 
 
 def versions_of(paths: Sequence[Path]) -> Versions:
-    """Tell copies from versions; files that are equal byte for byte are not looked into."""
+    """Tell copies from versions. Files that are equal byte for byte are not looked into."""
     distinct = tuple(_first_of_each_content(paths))
     if len(distinct) == 1:
         return Versions(distinct)
@@ -129,25 +131,33 @@ def versions_of(paths: Sequence[Path]) -> Versions:
 
 
 def _first_of_each_content(paths: Sequence[Path]) -> Iterator[Path]:
-    """The first of the files that are equal byte for byte."""
+    """Yield the first of the files that are equal byte for byte."""
     if len(paths) == 1:
         yield paths[0]
         return
     met: set[bytes] = set()
     for path in paths:
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-        except OSError as error:
-            cannot_read(path, error)  # raises, where the machine is to blame
-            digest = bytes(path)  # else it is read below, and found to be damaged
-        if digest not in met:
-            met.add(digest)
+        content = _digest(path)
+        if content not in met:
+            met.add(content)
             yield path
 
 
+def _digest(path: Path) -> bytes:
+    """Return a hash of a file's content; of an unreadable file its path, so that it is not lost.
+
+    Raises: FaultError: the machine failed.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        cannot_read(path, error)  # raises if the machine is to blame
+        return bytes(path)
+
+
 def _read_all(paths: Sequence[Path]) -> tuple[dict[Path, Dataset], dict[Path, Finding]]:
-    """The files that can be read whole, and why the others cannot."""
+    """Return the files that can be read whole, and why the others cannot."""
     whole: dict[Path, Dataset] = {}
     damaged: dict[Path, Finding] = {}
     for path in paths:
@@ -159,16 +169,19 @@ def _read_all(paths: Sequence[Path]) -> tuple[dict[Path, Dataset], dict[Path, Fi
 
 
 def _that_matter(dataset: Dataset) -> set[str]:
-    """The attributes that matter; without an ID, the name identifies the patient."""
-    return {*THAT_MATTER, *(() if text(dataset, "PatientID") else ("PatientName",))}
+    """Return the attributes that matter; without an ID, the name identifies the patient."""
+    keywords = set(THAT_MATTER)
+    if not text(dataset, "PatientID"):
+        keywords.add("PatientName")
+    return keywords
 
 
 def _differing_keywords(one: Dataset, other: Dataset, path: Path) -> set[str]:
-    """The attributes in which two files differ; private and unknown ones by their tags."""
+    """Return the attributes in which two files differ; private and unknown ones by their tags."""
     with reading(path):
         found = {keyword_for_tag(tag) or str(tag) for tag in _differing(one, other)}
-        if not found.isdisjoint(PIXELS):
-            found -= {*PIXELS}
+        if not found.isdisjoint(PIXEL_KEYWORDS):
+            found.difference_update(PIXEL_KEYWORDS)
             if not _same_pixels(one, other, path):
                 found.add("PixelData")
     return found
@@ -176,33 +189,26 @@ def _differing_keywords(one: Dataset, other: Dataset, path: Path) -> set[str]:
 
 def _same_pixels(one: Dataset, other: Dataset, path: Path) -> bool:
     try:
-        first, second = stored_pixels(one, path), stored_pixels(other, path)
-    except DicomError:  # told where they are used; here they are bytes that differ
+        first = stored_pixels(one, path)
+        second = stored_pixels(other, path)
+    except DicomError:  # reported where they are used; here they are bytes that differ
         return False
     return np.array_equal(first, second)
 
 
 def _differing(one: Dataset, other: Dataset, depth: int = 0) -> Iterator[BaseTag]:
-    """The tags of two datasets whose values differ."""
+    """Yield the tags of two datasets whose values differ."""
     for tag in sorted(one.keys() | other.keys()):
         if tag.element == 0 or tag in PASSED_OVER:
             continue
-        if not _same_bytes(one, other, tag) and not _same_value(
-            _value(one, tag), _value(other, tag), depth
-        ):
+        if _same_bytes(one, other, tag):
+            continue
+        if not _same_value(_value(one, tag), _value(other, tag), depth):
             yield tag
 
 
-PASSED_OVER = frozenset(
-    tag for keyword in ON_THE_WAY if (tag := tag_for_keyword(keyword)) is not None
-)
-
-
 def _same_bytes(one: Dataset, other: Dataset, tag: BaseTag) -> bool:
-    """Whether two encoded values are equal, and say the same:
-
-    only then need they not be converted.
-    """
+    """Whether two encoded values are equal and say the same, so that they need no conversion."""
     first, second = one.get_item(tag), other.get_item(tag)
     if not isinstance(first, RawDataElement) or not isinstance(second, RawDataElement):
         return False
@@ -213,9 +219,9 @@ def _same_bytes(one: Dataset, other: Dataset, tag: BaseTag) -> bool:
 
 
 def _value(dataset: Dataset, tag: BaseTag) -> Any:
-    """What an attribute holds:
+    """Return what an attribute holds; None if it is empty.
 
-    converted, or as it is encoded where that is damaged; None where it is empty.
+    It is converted, or as it is encoded if it is damaged.
     """
     raw = dataset.get_item(tag)
     try:
@@ -229,13 +235,12 @@ def _value(dataset: Dataset, tag: BaseTag) -> Any:
 
 
 def _same_value(one: Any, other: Any, depth: int) -> bool:
-    if isinstance(one, Items) and isinstance(other, Items):
-        if len(one) != len(other) or depth >= DEEPEST:
-            return False
-        return all(
-            _is_same_item(first, second, depth) for first, second in zip(one, other, strict=True)
-        )
-    return bool(one == other)
+    if not isinstance(one, Items) or not isinstance(other, Items):
+        return bool(one == other)
+    if len(one) != len(other) or depth >= DEEPEST:
+        return False
+    pairs = zip(one, other, strict=True)
+    return all(_is_same_item(first, second, depth) for first, second in pairs)
 
 
 def _is_same_item(one: Dataset, other: Dataset, depth: int) -> bool:

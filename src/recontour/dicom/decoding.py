@@ -1,6 +1,6 @@
-"""Which library decodes which compressed pixels:
+"""Which library decodes which compressed pixels.
 
-one each, so that what else is installed changes nothing.
+It is one for each transfer syntax, so that other installed libraries change nothing.
 """
 
 from typing import Any
@@ -20,9 +20,8 @@ JPEG_2000 = (
     uid.HTJ2K,
 )
 END = b"\xff\xd9"  # the marker that ends a JPEG and a JPEG-LS stream
-DECODER_DEPENDENCIES = dict.fromkeys(
-    (*JPEG, *JPEG_LS), ("imagecodecs",)
-)  # pydicom asks for this name
+# pydicom asks for a variable of this name.
+DECODER_DEPENDENCIES = dict.fromkeys((*JPEG, *JPEG_LS), ("imagecodecs",))
 PLUGINS = {
     uid.RLELossless: "pydicom",  # pylibjpeg-rle, if installed, panics on damaged pixels
     **dict.fromkeys((*JPEG, *JPEG_LS), "imagecodecs"),
@@ -31,24 +30,22 @@ PLUGINS = {
 
 
 def is_available(_syntax: str) -> bool:
-    """Whether the libraries are there, which pydicom asks every decoder."""
+    """Tell pydicom, which asks every decoder, that the libraries are there."""
     return True
 
 
 def decode_frame(stream: bytes, runner: DecodeRunner) -> bytes:
-    """Decode one image in JPEG or JPEG-LS, for pydicom.
+    """Decode one image in JPEG or JPEG-LS for pydicom.
 
     Returns: its pixels in little-endian rows, the colours of a pixel together; runner learns how
-        many bits each has.
+    many bits each has.
     Raises: ValueError: it is cut off, or not an image of the size that the file says.
     """
     if END not in stream[-8:]:  # a few bytes may follow it
-        raise ValueError(
-            "the stream is cut off"
-        )  # a JPEG would be filled up, a JPEG-LS searched without end
-    decode = (
-        imagecodecs.jpegls_decode if runner.transfer_syntax in JPEG_LS else imagecodecs.jpeg_decode
-    )
+        # The libraries would fill up a JPEG, and search a JPEG-LS without end.
+        raise ValueError("the stream is cut off")
+    is_jpeg_ls = runner.transfer_syntax in JPEG_LS
+    decode = imagecodecs.jpegls_decode if is_jpeg_ls else imagecodecs.jpeg_decode
     pixels: np.ndarray[Any, Any] = np.asarray(decode(stream))
     if pixels.shape[:2] != (runner.rows, runner.columns):
         raise ValueError(f"a stream of shape {pixels.shape}")

@@ -4,9 +4,11 @@ Nothing of this leaves memory.
 """
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from pydicom import Dataset
@@ -17,22 +19,24 @@ from recontour.errors import NotDicomError
 NO_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
 # What pseudonymisers and consoles write for everyone, without blanks and signs.
 WORDS_FOR_NOBODY = """
-    anon anonym anonyme anonymised anonymisiert anonymized anonymous blank deidentified dummy emergency id na name nn
-    nobody noid none null patient patientid pid pseudonym pseudonymised pseudonymized removed research test testpatient
-    unbekannt undefined unidentified unknown
+    anon anonym anonyme anonymised anonymisiert anonymized anonymous blank deidentified dummy
+    emergency id na name nn nobody noid none null patient patientid pid pseudonym pseudonymised
+    pseudonymized removed research test testpatient unbekannt undefined unidentified unknown
 """
 STAND_INS = frozenset(WORDS_FOR_NOBODY.split())
-NO_BIRTHDAY = (
-    "0101"  # 1 January: of one in 365 people, and of all those whose birth date was replaced
-)
+# 1 January is the birthday of one in 365 people, and of all whose birth date was replaced.
+NO_BIRTHDAY = "0101"
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom a CT says it is of; each part is empty where the CT does not say."""
+    """Whom a CT says it is of; each part is empty where the CT does not say.
+
+    name: its words, in lower case.
+    """
 
     id: str = ""
-    name: frozenset[str] = frozenset()  # its words, in lower case
+    name: frozenset[str] = frozenset()
     birth_date: str = ""
     sex: str = ""
 
@@ -40,26 +44,26 @@ class Person:
         """Whether two cannot be one person by name, birth date or sex.
 
         A name may lack some of the other's words.
+
+        >>> Person(sex="F").contradicts(Person(sex="M")), Person(sex="F").contradicts(Person())
+        (True, False)
         """
-        is_other_name = not (self.name <= other.name or other.name <= self.name)
-        return (
-            is_other_name
-            or _differ(self.birth_date, other.birth_date)
-            or _differ(self.sex, other.sex)
-        )
+        if not (self.name <= other.name or other.name <= self.name):
+            return True
+        return _differ(self.birth_date, other.birth_date) or _differ(self.sex, other.sex)
 
 
 NOBODY = Person()
 
 
 def person_of(header: Dataset) -> Person:
-    """Whom a header says it is of. What is damaged beside the ID is as if it were not there."""
+    """Return whom a header says it is of. A damaged value counts as absent, except for the ID."""
     words = re.split(r"[\s^=,]+", _readable(header, "PatientName").casefold())
     return Person(
-        text(header, "PatientID"),
-        frozenset(words) - {""},
-        _readable(header, "PatientBirthDate"),
-        _readable(header, "PatientSex").upper(),
+        id=text(header, "PatientID"),
+        name=frozenset(words) - {""},
+        birth_date=_readable(header, "PatientBirthDate"),
+        sex=_readable(header, "PatientSex").upper(),
     )
 
 
@@ -70,44 +74,50 @@ def _readable(header: Dataset, keyword: str) -> str:
 
 
 def telling_ids(people: Iterable[Person]) -> set[str]:
-    """The PatientIDs that stand for one person each, of the CTs of an archive; any other may be
-    everyone's.
+    """Return the PatientIDs that stand for one person each; any other may be everyone's.
 
-    people: of every CT that is to be imported. An ID tells nothing if it is empty or a stand-in
-        such as ANON or 000, if CTs under it contradict each other, or if all CTs, of several, have
-        it, unless a birth date says that they are one person's.
+    An ID tells nothing if it is empty or a stand-in such as ANON or 000, or if CTs under it
+    contradict each other. It also tells nothing if all CTs, of several, have it, unless a birth
+    date says that they are one person's.
+    people: of every CT that is to be imported.
     """
-    by_id: dict[str, list[Person]] = {}
+    by_id: defaultdict[str, list[Person]] = defaultdict(list)
     for person in people:
-        by_id.setdefault(person.id, []).append(person)
-    only_one = len(by_id) == 1
+        by_id[person.id].append(person)
     telling = set()
     for patient_id, alike in by_id.items():
-        is_everyones = only_one and len(alike) > 1 and not _is_one_birthday(alike)
-        if not is_stand_in(patient_id) and not is_everyones and not _contradict(alike):
+        have_all_one_id = len(by_id) == 1 and len(alike) > 1
+        if is_stand_in(patient_id) or _contradict(alike):
+            continue
+        if not have_all_one_id or _have_one_birthday(alike):
             telling.add(patient_id)
     return telling
 
 
 def is_stand_in(patient_id: str) -> bool:
-    """Whether an ID is none:
+    """Whether an ID is none.
 
-    empty, zeros or X alone, or a word such as ANON, with zeros behind it or not.
+    It is empty, zeros or X alone, or a word such as ANON, with zeros behind it or not.
+
+    >>> is_stand_in("ANON_000"), is_stand_in("4711")
+    (True, False)
     """
     plain = NO_LETTER_OR_DIGIT.sub("", patient_id).casefold()
     return not plain.strip("0") or not plain.strip("x") or plain.rstrip("0") in STAND_INS
 
 
-def _contradict(people: list[Person]) -> bool:
-    return any(one.contradicts(other) for at, one in enumerate(people) for other in people[:at])
+def _contradict(people: Sequence[Person]) -> bool:
+    """Whether any two of some people contradict each other."""
+    return any(one.contradicts(other) for one, other in combinations(people, 2))
 
 
-def _is_one_birthday(people: list[Person]) -> bool:
+def _have_one_birthday(people: Sequence[Person]) -> bool:
     """Whether all have one birth date that is no stand-in."""
-    dates = {person.birth_date for person in people}
-    (date, *others) = dates
-    return bool(date) and not others and not date.endswith(NO_BIRTHDAY)
+    date = people[0].birth_date
+    is_same = all(person.birth_date == date for person in people)
+    return is_same and bool(date) and not date.endswith(NO_BIRTHDAY)
 
 
 def _differ(one: str, other: str) -> bool:
+    """Whether two texts are there and differ."""
     return bool(one and other) and one != other

@@ -1,25 +1,25 @@
-"""Images that are stored as CT but are no slices: a scanner's overviews, pages of a screen,
-renderings.
+"""Images that are stored as CT but are no slices: localisers, pages of a screen, renderings.
 
-Only what an image says of itself counts. A slice that merely lost an attribute is a slice: that it
-cannot be read is an error, so that no slice is missed in silence.
+Only what an image says about itself counts. A slice that merely lost an attribute is a slice: that
+it cannot be read is an error, so that no slice goes missing unnoticed.
 """
 
 import re
+from collections.abc import Sequence
 
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
 from recontour.dicom.reading import sop_class_uid, text
 
+POSITION = "ImagePositionPatient"
+PLACE_KEYWORDS = (POSITION, "ImageOrientationPatient", "PixelSpacing")
 KIND_OF_PICTURE = (
     "SpecificCharacterSet",
     "SOPClassUID",
     "ImageType",
     "ConversionType",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
+    *PLACE_KEYWORDS,
     "PhotometricInterpretation",
 )
 LOCALISER = "CT localiser"
@@ -29,40 +29,46 @@ RENDERING = "picture without a place in the patient"
 PICTURES = (LOCALISER, SCREEN, COLOUR, RENDERING)
 SCREEN_WORDS = re.compile(r"SCREEN|CAPTURE|(^|[ _])SAVE($|[ _])")
 REPORT_WORDS = re.compile(
-    r"(^|[ _])(DOSE|DOSE ?REPORT|DOSE_?INFO|REPORT|PROT|PROTOCOL|PATIENT PROTOCOL|SUMMARY|PAGE|GRAPH|TEXT)($|[ _])"
+    r"(^|[ _])"
+    r"(DOSE|DOSE ?REPORT|DOSE_?INFO|REPORT|PROT|PROTOCOL|PATIENT PROTOCOL|SUMMARY|PAGE|GRAPH|TEXT)"
+    r"($|[ _])"
 )
-COLOURS = ("RGB", "YBR", "PALETTE", "HSV", "ARGB", "CMYK")  # how PhotometricInterpretation begins
-PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+# How PhotometricInterpretation begins.
+IN_COLOUR = ("RGB", "YBR", "PALETTE", "HSV", "ARGB", "CMYK")
 
 
 def kind_of_picture(header: Dataset) -> str:
-    """What an image stored as CT is, if it is no slice; empty if it is one, or ought to be."""
-    kinds = [word.strip() for word in re.split(r"[\\,\[\]']+", text(header, "ImageType").upper())]
-    if any("LOCALIZER" in word for word in kinds):
+    """Return what an image stored as CT is, if it is no slice; empty if it is, or ought to be."""
+    words = re.split(r"[\\,\[\]']+", text(header, "ImageType").upper())
+    image_type = list(map(str.strip, words))
+    is_derived = "DERIVED" in image_type or "SECONDARY" in image_type
+    if any("LOCALIZER" in word for word in image_type):
         return LOCALISER
-    if any(SCREEN_WORDS.search(word) for word in kinds):
+    if any(map(SCREEN_WORDS.search, image_type)):
         return SCREEN
-    if text(header, "PhotometricInterpretation").upper().startswith(COLOURS):
+    if text(header, "PhotometricInterpretation").upper().startswith(IN_COLOUR):
         return COLOUR
-    is_derived = bool({"DERIVED", "SECONDARY"} & set(kinds))
-    if is_derived and "AXIAL" not in kinds and any(REPORT_WORDS.search(word) for word in kinds):
+    if is_derived and _is_report(image_type):
         return SCREEN
-    if (
-        sop_class_uid(header) == CTImageStorage
-        and _has_no_place(header)
-        and (is_derived or _is_converted(header))
-    ):
+    if _lost_its_place(header) and (is_derived or _is_converted(header)):
         return RENDERING
     return ""
 
 
-def _has_no_place(header: Dataset) -> bool:
-    """Whether an image has no position and lacks more of its place than that:
+def _is_report(image_type: Sequence[str]) -> bool:
+    """Whether a derived image says that it is a report."""
+    return "AXIAL" not in image_type and any(map(REPORT_WORDS.search, image_type))
 
-    to lose one attribute is damage.
+
+def _lost_its_place(header: Dataset) -> bool:
+    """Whether a single image lacks its position and more of its place than that.
+
+    To lose one attribute is damage.
     """
-    absent = [keyword for keyword in PLACE if not text(header, keyword)]
-    return "ImagePositionPatient" in absent and len(absent) > 1
+    if sop_class_uid(header) != CTImageStorage:
+        return False
+    absent = [keyword for keyword in PLACE_KEYWORDS if not text(header, keyword)]
+    return POSITION in absent and len(absent) > 1
 
 
 def _is_converted(header: Dataset) -> bool:

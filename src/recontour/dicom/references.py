@@ -1,10 +1,10 @@
-"""What a structure set says it was drawn on:
+"""What a structure set says it was drawn on.
 
-the series and images of its header, and the images its contours name.
+That is the series and images of its header, and the images that its contours name.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pydicom import Dataset
 
@@ -12,16 +12,14 @@ from recontour.dicom.pairing import ListedSeries
 from recontour.dicom.plain import NotPlainError, plain_items, tag_of
 from recontour.dicom.reading import Attributes, items_of, text
 
-CLOSED = (
-    "CLOSED_PLANAR",
-    "CLOSEDPLANAR_XOR",
-)  # the kinds of contours that are used; both are filled even-odd
+# The kinds of contours that are used; both are filled even-odd.
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
 def listed_series(structure_set: Dataset) -> dict[str, ListedSeries]:
-    """The series that an RTSTRUCT's header references, by UID;
+    """Return the series that an RTSTRUCT's header references, by UID.
 
-    one without a UID by an empty one.
+    A series without a UID has the empty one.
     """
     found: dict[str, ListedSeries] = {}
     for frame in structure_set.get("ReferencedFrameOfReferenceSequence") or ():
@@ -30,75 +28,72 @@ def listed_series(structure_set: Dataset) -> dict[str, ListedSeries]:
             for series in study.get("RTReferencedSeriesSequence") or ():
                 uid = text(series, "SeriesInstanceUID")
                 images = _referenced(items_of(series, "ContourImageSequence"))
-                known = found.get(uid)
-                found[uid] = ListedSeries(
-                    frame_uid, images | (known.image_uids if known else frozenset())
-                )
+                if uid in found:
+                    images |= found[uid].image_uids
+                found[uid] = ListedSeries(frame_uid, images)
     return found
 
 
 def frames_of_reference(structure_set: Dataset) -> tuple[frozenset[str], frozenset[str]]:
-    """The frames of reference of an RTSTRUCT's structures, and those of its header."""
+    """Return the frames of reference of an RTSTRUCT's structures, and those of its header."""
     structures = structure_set.get("StructureSetROISequence") or ()
     header = structure_set.get("ReferencedFrameOfReferenceSequence") or ()
-    of_structures = frozenset(text(roi, "ReferencedFrameOfReferenceUID") for roi in structures)
-    return of_structures - {""}, frozenset(
-        text(frame, "FrameOfReferenceUID") for frame in header
-    ) - {""}
+    of_structures = _uids(structures, "ReferencedFrameOfReferenceUID")
+    return of_structures, _uids(header, "FrameOfReferenceUID")
 
 
 def images_of_contours(structure_set: Dataset) -> Mapping[str, frozenset[str]]:
-    """The UIDs of the images that an RTSTRUCT's closed contours name, by their structures' frame of
-    reference.
+    """Return the UIDs of the images that an RTSTRUCT's closed contours name.
 
-    Where no closed contour names any, there is nothing.
+    They go by the frame of reference of their structures. A frame whose contours name no image is
+    not there.
     """
     frames = _frames_by_number(structure_set)
-    found: defaultdict[str, set[str]] = defaultdict(set)
+    found: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
     for roi in structure_set.get("ROIContourSequence") or ():
         images = _images_of_roi(roi)
         if images:
             found[frames.get(text(roi, "ReferencedROINumber"), "")] |= images
-    return {frame: frozenset(images) for frame, images in found.items()}
+    return dict(found)
 
 
 def contours_apart(
     structure_set: Dataset, image_uids: Collection[str]
 ) -> Iterator[tuple[str, Attributes]]:
-    """The closed contours that name images, but none of these, each with its structure's frame of
-    reference.
+    """Yield the closed contours that name images, but none of these.
+
+    Each comes after its structure's frame of reference.
     """
     frames = _frames_by_number(structure_set)
     for roi in structure_set.get("ROIContourSequence") or ():
+        frame = frames.get(text(roi, "ReferencedROINumber"), "")
         for contour in roi.get("ContourSequence") or ():
             images = _images_of_contour(contour)
             if images and images.isdisjoint(image_uids):
-                yield frames.get(text(roi, "ReferencedROINumber"), ""), contour
+                yield frame, contour
 
 
 def _frames_by_number(structure_set: Dataset) -> dict[str, str]:
-    return {
-        text(roi, "ROINumber"): text(roi, "ReferencedFrameOfReferenceUID")
-        for roi in structure_set.get("StructureSetROISequence") or ()
-    }
+    """Return the frame of reference of each structure, by its number."""
+    frames = {}
+    for roi in structure_set.get("StructureSetROISequence") or ():
+        frames[text(roi, "ROINumber")] = text(roi, "ReferencedFrameOfReferenceUID")
+    return frames
 
 
-def _images_of_roi(roi: Dataset) -> set[str]:
+def _images_of_roi(roi: Dataset) -> frozenset[str]:
     try:
-        return {
-            uid
-            for contour in items_of(roi, "ContourSequence")
-            for uid in _images_of_contour(contour)
-        }
-    except NotPlainError:  # within a plain item lies one that is not
-        return {
-            uid
-            for contour in roi.get("ContourSequence") or ()
-            for uid in _images_of_contour(contour)
-        }
+        return _images_of(items_of(roi, "ContourSequence"))
+    except NotPlainError:  # a plain item holds one that is not
+        return _images_of(roi.get("ContourSequence") or ())
+
+
+def _images_of(contours: Iterable[Attributes]) -> frozenset[str]:
+    return frozenset().union(*map(_images_of_contour, contours))
 
 
 def _images_of_contour(contour: Attributes) -> frozenset[str]:
+    """Return the images that a contour names; none if it is not closed."""
     if text(contour, "ContourGeometricType") not in CLOSED:
         return frozenset()
     if isinstance(contour, Dataset):
@@ -107,7 +102,7 @@ def _images_of_contour(contour: Attributes) -> frozenset[str]:
 
 
 def _plain_items(encoded: bytes) -> Sequence[Attributes]:
-    """The items of a sequence within a plainly encoded item, which does not tell its own encoding."""
+    """Return the items of a sequence within a plain item, which does not say how it is encoded."""
     try:
         return list(plain_items(encoded, implicit=True))
     except NotPlainError:
@@ -115,27 +110,28 @@ def _plain_items(encoded: bytes) -> Sequence[Attributes]:
 
 
 def listed_by_segmentation(segmentation: Dataset) -> dict[str, ListedSeries]:
-    """The series that a SEG's header references, by UID."""
+    """Return the series that a SEG's header references, by UID."""
     frame_uid = text(segmentation, "FrameOfReferenceUID")
-    return {
-        text(series, "SeriesInstanceUID"): ListedSeries(
-            frame_uid, _referenced(items_of(series, "ReferencedInstanceSequence"))
-        )
-        for series in segmentation.get("ReferencedSeriesSequence") or ()
-    }
+    found = {}
+    for series in segmentation.get("ReferencedSeriesSequence") or ():
+        images = _referenced(items_of(series, "ReferencedInstanceSequence"))
+        found[text(series, "SeriesInstanceUID")] = ListedSeries(frame_uid, images)
+    return found
 
 
 def images_of_frames(segmentation: Dataset) -> frozenset[str]:
-    """The UIDs of the images that a SEG's frames say they were drawn on."""
-    return frozenset(_image_uids_of_frames(segmentation)) - {""}
-
-
-def _image_uids_of_frames(segmentation: Dataset) -> Iterator[str]:
+    """Return the UIDs of the images that a SEG's frames say they were drawn on."""
+    found: set[str] = set()
     for frame in segmentation.get("PerFrameFunctionalGroupsSequence") or ():
         for derivation in frame.get("DerivationImageSequence") or ():
-            for image in derivation.get("SourceImageSequence") or ():
-                yield text(image, "ReferencedSOPInstanceUID")
+            found |= _referenced(derivation.get("SourceImageSequence") or ())
+    return frozenset(found)
 
 
-def _referenced(images: Sequence[Attributes]) -> frozenset[str]:
-    return frozenset(text(image, "ReferencedSOPInstanceUID") for image in images) - {""}
+def _referenced(images: Iterable[Attributes]) -> frozenset[str]:
+    return _uids(images, "ReferencedSOPInstanceUID")
+
+
+def _uids(items: Iterable[Attributes], keyword: str) -> frozenset[str]:
+    """Return the UIDs that items have in an attribute."""
+    return frozenset(text(item, keyword) for item in items) - {""}
