@@ -1,8 +1,8 @@
 """Bent model files and checkpoints, for `bent_files.py`: what `contour`, `evaluate`, `adapt` and
 `train --resume` read.
 
-A model file is bent in its description, its tensors, its header or its bytes. Half of those whose
-description or tensors are bent say the right SHA-256 of what they hold, as one who means harm
+A model or head file is bent in its description, its tensors, its header or its bytes. Half of those
+whose description or tensors are bent state the right SHA-256 of what they hold, as an attacker
 would.
 """
 
@@ -27,7 +27,7 @@ from bending import DEPTH, ODD, bent_json, hostile_value, nested
 from recontour.cohort import Case, Cohort, case_id_of
 from recontour.dicom import ScanIdentity, write_scan
 from recontour.geometry import Grid
-from recontour.network import Architecture, Model, Network, Preprocessing, save_model
+from recontour.network import Architecture, Model, Network, Preprocessing, save_head, save_model
 from recontour.network.model import sha256_of
 from recontour.training.presets import Preset, preset_of
 from recontour.training.run import RunFolder, run
@@ -35,7 +35,9 @@ from recontour.transfer.models import begin
 
 BENT = "bent.safetensors"
 RESUMED = "resumed.safetensors"
-WHOLE = ("parent.safetensors", "child.safetensors")
+IS_HEAD = "bent_is_a_head"  # a mark beside a bent head
+PARENT, CHILD, HEAD = "parent.safetensors", "child.safetensors", "head.safetensors"
+WHOLE = (PARENT, CHILD, HEAD)  # before they are bent
 ITERATIONS = 2
 TINY = Architecture(
     stem_channels=16,
@@ -74,8 +76,9 @@ def _make_here(folder: Path) -> None:
     settings = replace(preset_of("compact"), architecture=TINY, preprocessing=SEEN)
     parent = begin(cohort, cases, ORGANS, "compact", settings, 0)
     _find_everything(parent.network)
-    save_model(parent, folder / WHOLE[0])
-    save_model(_child_of(parent), folder / WHOLE[1])
+    save_model(parent, folder / PARENT)
+    save_model(_child_of(parent), folder / CHILD)
+    save_head(_child_of(parent), folder / HEAD)
     _break_off(cohort, cases, folder / RESUMED)
 
 
@@ -143,6 +146,8 @@ def bend(rng: Random, folder: Path) -> str:
     how = rng.choice([_description] * 5 + [_tensors] * 3 + [_header] * 2 + [_bytes])
     bent, words = how(rng, content)
     (folder / BENT).write_bytes(bent)
+    if whole == HEAD:
+        (folder / IS_HEAD).touch()
     return f"{whole}: {words}"
 
 
@@ -150,11 +155,13 @@ def commands(folder: Path, out: Path) -> list[list[str]]:
     """What reads a model, or else the checkpoint."""
     few = ["--iterations", str(ITERATIONS)]
     model, cohort, ct = (str(folder / name) for name in (BENT, "cohort", "ct"))
+    if (folder / IS_HEAD).exists():
+        model = f"{folder / PARENT}+{model}"
     if not (folder / BENT).exists():
         return [["train", cohort, "--out", str(folder / RESUMED), *few, "--resume"]]
     return [
         ["contour", model, ct, "--out", str(out / "rs.dcm")],
-        ["evaluate", cohort, str(folder / WHOLE[0]), model, "--out", str(out / "scores")],
+        ["evaluate", cohort, str(folder / PARENT), model, "--out", str(out / "scores")],
         ["adapt", model, cohort, "--out", str(out / "adapted"), *few],
     ]
 

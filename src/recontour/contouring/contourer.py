@@ -1,18 +1,15 @@
 """A model that stays ready: loaded and compiled once, for patient after patient."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
 from recontour.contouring.engine import Engine, engine_of, is_worth_openvino
-from recontour.contouring.predict import finished_masks
+from recontour.contouring.predict import OrganMasks, finished_masks
 from recontour.geometry import Grid
-from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model
+from recontour.network.preprocessing import Voxels
 
 
 class Contourer:
@@ -36,9 +33,7 @@ class Contourer:
         """Read a model file, or a head and its trunk; see `load_model`."""
         return cls(load_model(path))
 
-    def contour(
-        self, hu: npt.NDArray[np.generic], grid: Grid, organs: Sequence[str] | None = None
-    ) -> Iterator[tuple[str, Mask]]:
+    def contour(self, hu: Voxels, grid: Grid, organs: Sequence[str] | None = None) -> OrganMasks:
         """Contour a CT; arguments, masks and errors are those of `predict`."""
         engine = self._engine_for(len(hu))
         return finished_masks(self.model, engine, hu, grid, organs)

@@ -6,7 +6,6 @@ The scores of the whole CT are kept as coarse as the network gives them; masks a
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from recontour.contouring.engine import Engine, engine_of
@@ -17,12 +16,21 @@ from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model
 from recontour.network.cost import SLICES_AT_ONCE
-from recontour.network.preprocessing import body_centre_mm, unview, view
+from recontour.network.preprocessing import (
+    Logits,
+    PointMm,
+    Voxels,
+    body_centre_mm,
+    unview,
+    view,
+)
+
+OrganMasks = Iterator[tuple[str, Mask]]
 
 
 def predict(
-    model: Model, hu: npt.NDArray[np.generic], grid: Grid, organs: Sequence[str] | None = None
-) -> Iterator[tuple[str, Mask]]:
+    model: Model, hu: Voxels, grid: Grid, organs: Sequence[str] | None = None
+) -> OrganMasks:
     """Contour one CT; for several CTs, a `Contourer` compiles the model only once.
 
     hu: Hounsfield units, (slice, row, column). organs: some of the model's; all if None.
@@ -37,10 +45,10 @@ def predict(
 def finished_masks(
     model: Model,
     engine: Engine,
-    hu: npt.NDArray[np.generic],
+    hu: Voxels,
     grid: Grid,
     organs: Sequence[str] | None,
-) -> Iterator[tuple[str, Mask]]:
+) -> OrganMasks:
     """Contour one CT with a compiled model; otherwise as `predict`."""
     organs = chosen_organs(model, organs)
     centre_mm = body_centre_mm(hu, grid)
@@ -67,22 +75,28 @@ def chosen_organs(model: Model, organs: Sequence[str] | None) -> tuple[str, ...]
 def _logits(
     model: Model,
     engine: Engine,
-    hu: npt.NDArray[np.generic],
+    hu: Voxels,
     grid: Grid,
-    centre_mm: tuple[float, float],
+    centre_mm: PointMm,
     rows: Sequence[int],
-) -> npt.NDArray[np.float32]:
+) -> Logits:
     """Return each organ's score less its background's, (K, N, h, w), as coarse as the network.
 
     rows: the organs' places among the model's.
     """
-    foreground_K = 2 * torch.tensor(rows) + 1
+    background_K = 2 * torch.tensor(rows)
+    foreground_K = background_K + 1
+    preprocessing = model.preprocessing
     batches = []
     for first in range(0, len(hu), SLICES_AT_ONCE):
-        planes = np.asarray(hu[first : first + SLICES_AT_ONCE], dtype=np.float32)
-        seen_NHW = view(torch.from_numpy(planes), grid, centre_mm, model.preprocessing)
-        scores_N2Khw = engine(model.preprocessing.windowed(seen_NHW)[:, None])
+        last = first + SLICES_AT_ONCE
+        planes = np.asarray(hu[first:last], dtype=np.float32)
+        seen_NHW = view(torch.from_numpy(planes), grid, centre_mm, preprocessing)
+        windowed_NHW = preprocessing.windowed(seen_NHW)
+        scores_N2Khw = engine(windowed_NHW[:, None])
         if not torch.isfinite(scores_N2Khw).all():
             raise ModelFileError(ScoresNotFinite())
-        batches.append(scores_N2Khw[:, foreground_K] - scores_N2Khw[:, foreground_K - 1])
+        foreground = scores_N2Khw[:, foreground_K]
+        background = scores_N2Khw[:, background_K]
+        batches.append(foreground - background)
     return torch.cat(batches).transpose(0, 1).numpy()

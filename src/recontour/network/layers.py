@@ -103,15 +103,18 @@ class PyramidPooling(nn.Module):
 def stages_of(architecture: Architecture, organs: int) -> dict[str, nn.Module]:
     """Build the six stages, by their names in `STAGES`."""
     a = architecture
+    norm = a.norm
     stem, conv2, conv3, conv4, conv5 = stage_channels(a)
-    conv1 = Conv(1, stem, 7, a.norm, stride=2)
+    width2, width3, width4, width5 = a.widths
+    blocks2, blocks3, blocks4 = a.blocks
+    conv1 = Conv(1, stem, 7, norm, stride=2)
     conv1.append(nn.MaxPool2d(3, stride=2, padding=1))
     return {
         "conv1": conv1,
-        "conv2": _residual(stem, a.widths[0], conv2, a.norm, rates=[1] * a.blocks[0]),
-        "conv3": _residual(conv2, a.widths[1], conv3, a.norm, rates=[1] * a.blocks[1], stride=2),
-        "conv4": _residual(conv3, a.widths[2], conv4, a.norm, rates=[a.conv4_rate] * a.blocks[2]),
-        "conv5": _residual(conv4, a.widths[3], conv5, a.norm, rates=a.cac_rates),
+        "conv2": _residual(stem, width2, conv2, norm, rates=[1] * blocks2),
+        "conv3": _residual(conv2, width3, conv3, norm, rates=[1] * blocks3, stride=2),
+        "conv4": _residual(conv3, width4, conv4, norm, rates=[a.conv4_rate] * blocks4),
+        "conv5": _residual(conv4, width5, conv5, norm, rates=a.cac_rates),
         "spp": PyramidPooling(conv5, a, organs),
     }
 

@@ -1,7 +1,6 @@
 """The network: one trunk, its own head, and heads of other centres that it asks, too."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
 
 import torch
 from torch import Tensor, nn
@@ -98,8 +97,12 @@ class Network(nn.Module):
     @property
     def frozen_stages(self) -> tuple[str, ...]:
         """Return the first stages, as far as nothing in them learns."""
-        frozen = takewhile(lambda item: not _learns(item[1]), self.path.items())
-        return tuple(name for name, _ in frozen)
+        frozen = []
+        for name, stage in self.path.items():
+            if _learns(stage):
+                break
+            frozen.append(name)
+        return tuple(frozen)
 
     @property
     def first_that_learns(self) -> str:
@@ -119,14 +122,17 @@ class Network(nn.Module):
         organs: where the head has each of the network's organs; None if it does not know it.
         shares: the head's part of each organ's scores, 0 to 1.
         """
-        # A head's first organ stands in for those that it does not know, with a share of 0.
-        head.answer_for([organ or 0 for organ in organs])
+        # For an organ that it does not know, a head's first organ stands in, with a share of 0.
+        known_organs = []
+        known_shares = []
+        for organ, share in zip(organs, shares, strict=True):
+            known_organs.append(organ or 0)
+            known_shares.append(0.0 if organ is None else share)
+        head.answer_for(known_organs)
         head.requires_grad_(requires_grad=False)
         self.heads.append(head)
-        known = []
-        for organ, share in zip(organs, shares, strict=True):
-            known.append(0.0 if organ is None else share)
-        self.set_shares(torch.cat([self.share_HK[1:], torch.tensor([known], device="cpu")]))
+        share_1K = torch.tensor([known_shares], device="cpu")
+        self.set_shares(torch.cat([self.share_HK[1:], share_1K]))
 
     def set_shares(self, given_HK: Tensor) -> None:
         """Set the other heads' shares, (heads, organs); the rest is its own."""
@@ -178,9 +184,8 @@ def split(
 ) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
     """Part stages into those before a stage, and that one with those after it."""
     at = STAGES.index(branch)
-    first = {name: stages[name] for name in STAGES[:at]}
-    last = {name: stages[name] for name in STAGES[at:]}
-    return first, last
+    ordered = [(name, stages[name]) for name in STAGES]
+    return dict(ordered[:at]), dict(ordered[at:])
 
 
 def places(organs: Sequence[str], known: Sequence[str]) -> list[int | None]:

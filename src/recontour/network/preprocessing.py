@@ -18,8 +18,13 @@ from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's user
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
+from recontour.geometry.arrays import Floats, Mask
 from recontour.network.findings import BadView
 from recontour.validation import ExpectedError
+
+Voxels = npt.NDArray[np.generic]  # Hounsfield units, (slice, row, column)
+Logits = npt.NDArray[np.float32]
+PointMm = tuple[float, float]  # x, y
 
 BODY_HU = -250.0  # above: tissue; below: air and most couches
 BODY_STEP_MM = 4.0  # the body is sought on pixels of about this size
@@ -89,32 +94,43 @@ class Similarity:
     shift_mm: tuple[float, float] = (0.0, 0.0)
 
 
-def body_centre_mm(hu: npt.NDArray[np.generic], grid: Grid) -> tuple[float, float]:
+def body_centre_mm(hu: Voxels, grid: Grid) -> PointMm:
     """Return the middle of the body, x and y mm.
 
     It is the median, over the slices, of the centroid of the largest tissue region. Slices without
     tissue do not count; a CT without any has its middle at the middle of its grid.
     """
-    row_step, column_step = (max(1, round(BODY_STEP_MM / mm)) for mm in grid.spacing_mm)
+    row_mm, column_mm = grid.spacing_mm
+    row_step = max(1, round(BODY_STEP_MM / row_mm))
+    column_step = max(1, round(BODY_STEP_MM / column_mm))
     centroids = []
     for plane in hu:
         coarse = np.asarray(plane[::row_step, ::column_step], dtype=np.float32)
-        labels, count = ndimage.label(coarse > BODY_HU)
-        if count:
-            largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-            centroids.append(ndimage.center_of_mass(labels == largest))
+        tissue = coarse > BODY_HU
+        if tissue.any():
+            centroids.append(_centroid_of_largest(tissue))
     _, height, width = grid.shape
-    row, column = (height - 1) / 2, (width - 1) / 2
+    row = (height - 1) / 2
+    column = (width - 1) / 2
     if centroids:
         row, column = np.median(centroids, axis=0) * (row_step, column_step)
     x, y = grid.to_mm(np.array([[column, row]]))[0]
     return float(x), float(y)
 
 
+def _centroid_of_largest(region: Mask) -> tuple[float, ...]:
+    """Return the centroid, row and column, of a mask's largest connected part."""
+    labels, _ = ndimage.label(region)
+    sizes = np.bincount(labels.ravel())
+    largest = 1 + int(np.argmax(sizes[1:]))
+    centroid: tuple[float, ...] = ndimage.center_of_mass(labels == largest)
+    return centroid
+
+
 def view(
     planes_CHW: Tensor,
     grid: Grid,
-    centre_mm: tuple[float, float],
+    centre_mm: PointMm,
     preprocessing: Preprocessing,
     transform: Similarity | None = None,
 ) -> Tensor:
@@ -125,38 +141,51 @@ def view(
     """
     transform = transform or Similarity()
     step_mm = preprocessing.pixel_mm / transform.zoom
-    average = []
-    for spacing_mm, side in zip(grid.spacing_mm, planes_CHW.shape[1:], strict=True):
-        average.append(min(max(1, round(step_mm / spacing_mm)), side))
-    if max(average) > 1:
-        planes_CHW = F.avg_pool2d(planes_CHW, tuple(average))
+    row_mm, column_mm = grid.spacing_mm
+    _, height, width = planes_CHW.shape
+    rows = _pixels_to_average(step_mm / row_mm, height)
+    columns = _pixels_to_average(step_mm / column_mm, width)
+    if max(rows, columns) > 1:
+        planes_CHW = F.avg_pool2d(planes_CHW, (rows, columns))
     x_HW, y_HW = _view_mm(centre_mm, preprocessing.crop_px, step_mm, transform)
-    columns_HW = _averaged((x_HW - grid.origin_mm[0]) / grid.spacing_mm[1], average[1])
-    rows_HW = _averaged((y_HW - grid.origin_mm[1]) / grid.spacing_mm[0], average[0])
+    left_mm, top_mm = grid.origin_mm
+    columns_HW = _averaged((x_HW - left_mm) / column_mm, columns)
+    rows_HW = _averaged((y_HW - top_mm) / row_mm, rows)
     return _sample(planes_CHW, rows_HW, columns_HW)
 
 
+def _pixels_to_average(step: float, side: int) -> int:
+    """Return how many pixels become one, for a view with a step of so many pixels."""
+    nearest = max(1, round(step))
+    return min(nearest, side)
+
+
 def _view_mm(
-    centre_mm: tuple[float, float], crop_px: int, step_mm: float, transform: Similarity
+    centre_mm: PointMm, crop_px: int, step_mm: float, transform: Similarity
 ) -> tuple[Tensor, Tensor]:
     """Return x and y mm of each of the view's pixels, (crop_px, crop_px)."""
     half = crop_px // 2
     offsets = torch.arange(-half, half + 1, dtype=torch.float32) * step_mm
-    across, down = offsets[None, :], offsets[:, None]
+    across = offsets[None, :]
+    down = offsets[:, None]
     turn = np.deg2rad(transform.degrees)
-    cosine, sine = np.cos(turn), np.sin(turn)
-    x0, y0 = centre_mm[0] - transform.shift_mm[0], centre_mm[1] - transform.shift_mm[1]
+    cosine = np.cos(turn)
+    sine = np.sin(turn)
+    x, y = centre_mm
+    shift_x, shift_y = transform.shift_mm
+    x0 = x - shift_x
+    y0 = y - shift_y
     x_HW = x0 + cosine * across - sine * down
     y_HW = y0 + sine * across + cosine * down
     return x_HW, y_HW
 
 
 def unview(
-    logits_Nhw: npt.NDArray[np.float32],
+    logits_Nhw: Logits,
     grid: Grid,
-    centre_mm: tuple[float, float],
+    centre_mm: PointMm,
     preprocessing: Preprocessing,
-) -> npt.NDArray[np.bool_]:
+) -> Mask:
     """Go back from plain views of slices: return where logits are positive on the CT's own grid.
 
     logits_Nhw: (N, h, w) points spread evenly over the view, from the centre of its first pixel to
@@ -165,40 +194,47 @@ def unview(
     Returns: (N, rows, columns); False outside the view.
     """
     _, height, width = grid.shape
-    masks = np.zeros((len(logits_Nhw), height, width), dtype=np.bool_)
+    slices, points_down, points_across = logits_Nhw.shape
+    left_mm, top_mm = grid.origin_mm
+    row_mm, column_mm = grid.spacing_mm
+    centre_x, centre_y = centre_mm
     span_mm = preprocessing.pixel_mm * (preprocessing.crop_px - 1)
-    y_mm = grid.origin_mm[1] + grid.spacing_mm[0] * np.arange(height) - centre_mm[1]
-    x_mm = grid.origin_mm[0] + grid.spacing_mm[1] * np.arange(width) - centre_mm[0]
-    rows_H = (y_mm / span_mm + 0.5) * (logits_Nhw.shape[1] - 1)
-    columns_W = (x_mm / span_mm + 0.5) * (logits_Nhw.shape[2] - 1)
+    y_mm = top_mm + row_mm * np.arange(height) - centre_y
+    x_mm = left_mm + column_mm * np.arange(width) - centre_x
+    rows_H = (y_mm / span_mm + 0.5) * (points_down - 1)
+    columns_W = (x_mm / span_mm + 0.5) * (points_across - 1)
+    masks = np.zeros((slices, height, width), dtype=np.bool_)
     for mask, logits_hw in zip(masks, logits_Nhw, strict=True):
         positive_hw = logits_hw > 0
         if positive_hw.any():
             rows = _near(positive_hw.any(axis=1), rows_H)
             columns = _near(positive_hw.any(axis=0), columns_W)
             lines_Hw = _interpolated(logits_hw, rows_H[rows])
-            mask[rows, columns] = _interpolated(lines_Hw.T, columns_W[columns]).T > 0
+            pixels_WH = _interpolated(lines_Hw.T, columns_W[columns])
+            mask[rows, columns] = pixels_WH.T > 0
     return masks
 
 
-def _near(positive: npt.NDArray[np.bool_], index: npt.NDArray[np.float64]) -> slice:
+def _near(positive: Mask, index: Floats) -> slice:
     """Return the pixels in the view that lie less than one point from a positive point.
 
     positive: by point. index: the pixels' places among the points, ascending.
     """
     first, last = np.flatnonzero(positive)[[0, -1]]
-    begin = np.searchsorted(index, max(first - 1, 0), side="left")
-    end = np.searchsorted(index, min(last + 1, len(positive) - 1), side="right")
+    lowest = max(first - 1, 0)
+    highest = min(last + 1, len(positive) - 1)
+    begin = np.searchsorted(index, lowest, side="left")
+    end = np.searchsorted(index, highest, side="right")
     return slice(begin, end)
 
 
-def _interpolated(
-    values: npt.NDArray[np.float32], index: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
+def _interpolated(values: Logits, index: Floats) -> Logits:
     """Interpolate linearly between rows: (points, M) -> (len(index), M)."""
     below = np.clip(index.astype(np.intp), 0, len(values) - 2)
     share = (index - below).astype(np.float32)[:, None]
-    return values[below] * (1 - share) + values[below + 1] * share
+    lower = values[below] * (1 - share)
+    upper = values[below + 1] * share
+    return lower + upper
 
 
 def _averaged(index: Tensor, step: int) -> Tensor:

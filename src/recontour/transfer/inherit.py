@@ -30,7 +30,16 @@ def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, .
     for name in SCORES:
         weights[name] = _rows_by_organ(weights[name], own.state_dict()[name], at)
     own.load_state_dict(weights)
-    return network, tuple(organ for organ in organs if organ not in parent.organs)
+    return network, lacking(organs, parent.organs)
+
+
+def lacking(organs: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the organs that are not among known ones.
+
+    >>> lacking(["Lens_L", "Larynx"], ["Brainstem", "Lens_L"])
+    ('Larynx',)
+    """
+    return tuple(organ for organ in organs if organ not in known)
 
 
 def _rows_by_organ(old: Tensor, new: Tensor, at: Sequence[int | None]) -> Tensor:
@@ -41,10 +50,16 @@ def _rows_by_organ(old: Tensor, new: Tensor, at: Sequence[int | None]) -> Tensor
     rows = []
     for place, old_place in enumerate(at):
         if old_place is None:
-            rows.append(new[2 * place : 2 * place + 2])
+            rows.append(_rows_of(new, place))
         else:
-            rows.append(old[2 * old_place : 2 * old_place + 2])
+            rows.append(_rows_of(old, old_place))
     return torch.cat(rows)
+
+
+def _rows_of(scores: Tensor, place: int) -> Tensor:
+    """Return an organ's two rows: background's and its own."""
+    first = 2 * place
+    return scores[first : first + 2]
 
 
 def ask_parent(network: Network, parent: Model, shares: Mapping[str, float]) -> None:

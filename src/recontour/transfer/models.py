@@ -21,7 +21,7 @@ from recontour.training.recipe import Recipe
 from recontour.training.run import Hardware, RunFolder, is_first_process, run
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.findings import LARGEST_SEED, ImpossibleSeed
-from recontour.transfer.inherit import ask_parent, inherit
+from recontour.transfer.inherit import ask_parent, inherit, lacking
 
 CALIBRATION_BATCHES = 20
 
@@ -77,11 +77,13 @@ def take_over(
         shares = {organ: worth / (worth + n) for organ, n in own.cases_per_organ.items()}
         ask_parent(network, parent, shares)
         asked = parent.heads[:1]
-    dropped = tuple(organ for organ in parent.organs if organ not in organs)
+    dropped = lacking(parent.organs, organs)
     provenance = replace(
-        _descended(own, parent), retrained_layers=retrain_last, fresh_organs=fresh,
+        _descended(own, parent),
+        retrained_layers=retrain_last,
+        fresh_organs=fresh,
         dropped_organs=dropped,
-    )  # fmt: skip
+    )
     return replace(
         parent,
         network=network,
@@ -179,7 +181,9 @@ def _descended(own: Provenance, parent: Model) -> Provenance:
 
 def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
     """Return what a run must have in common with the checkpoint it continues from."""
-    settings = {name.replace("_", " "): repr(value) for name, value in model.recipe.items()}
+    settings = {}
+    for name, value in model.recipe.items():
+        settings[name.replace("_", " ")] = repr(value)
     cohort = hashlib.sha256("".join(case.version for case in cases).encode())
     return {
         "architecture": repr(model.architecture),
