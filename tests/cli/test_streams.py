@@ -78,7 +78,10 @@ def test_work_is_done_whether_or_not_it_can_be_shown(
 
 
 def test_files_do_not_take_the_place_of_streams_that_are_closed() -> None:
-    script = "from recontour.cli.streams import forgiving_streams as f\nwith f(): print(open('/dev/zero').fileno())"
+    script = (
+        "from recontour.cli.streams import forgiving_streams as f\n"
+        "with f(): print(open('/dev/zero').fileno())"
+    )
     done = subprocess.run(
         ["sh", "-c", f'{sys.executable} -c "{script}" <&- 2>&-'],
         capture_output=True,

@@ -1,22 +1,23 @@
 """The commands: each takes options, calls one step of the Python API, and answers.
 
-A step that needs torch is loaded only when it is called: `import`, `inspect` and `study --example`
-do without.
+Each command loads what it needs: torch takes seconds, which `import`, `inspect COHORT` and
+`study --example` do without.
 """
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import recontour
 from recontour.cli import facts, tell
 from recontour.cli.answers import Answer, Transcript, plain_value
 from recontour.cli.findings import CasesDamaged, CellsFailed, NoOrganNamed, StudyNotNamed
 from recontour.cli.progress_bar import ProgressBar
-from recontour.cohort import Cohort
 from recontour.errors import CohortError, FaultError, OrganError, SettingsError
 from recontour.progress import quiet
-from recontour.workflows import CohortContents
+
+if TYPE_CHECKING:
+    from recontour.workflows import CohortContents
 
 
 def run(options: argparse.Namespace, said: Transcript) -> None:
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace, said: Transcript) -> None:
 
 def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """DICOM -> cohort."""
+    from recontour.cohort import Cohort
+
     report = recontour.import_dicom(
         options.dicom_dir,
         options.cohort,
@@ -65,6 +68,8 @@ def deidentify(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """What a cohort holds, or a model's card."""
+    from recontour.workflows import CohortContents
+
     # A log file needs no line that says how many cases are read.
     found = recontour.inspect(options.path, progress=progress if progress.is_drawn else quiet)
     if isinstance(found, CohortContents):
@@ -79,7 +84,7 @@ def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     )
 
 
-def _damaged(found: CohortContents) -> CohortError | None:
+def _damaged(found: "CohortContents") -> CohortError | None:
     if not found.damaged:
         return None
     cases = len(found.cases) + len(found.damaged)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recontour.cli.cohort_tables import organ_volumes, read_table
-from recontour.cohort import by_patient, with_one_ct
-from recontour.cohort.patients import doubt
 
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
@@ -72,6 +70,9 @@ def _names(names: "Iterable[tuple[NameRow, int]]") -> list[Facts]:
 
 def cohort(found: "CohortContents") -> Facts:
     """Return what a cohort holds."""
+    from recontour.cohort import by_patient, with_one_ct
+    from recontour.cohort.patients import doubt
+
     opened, sound = found.cohort, found.cases
     several = [patient for patient in by_patient(sound) if len(patient) > 1]
     return {

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from recontour.cli.cohort_tables import organ_volumes, read_table
 from recontour.cli.console import add_row, out, plain, say, table_of
 from recontour.cli.facts import total_cost
-from recontour.cohort import by_patient, with_one_ct
-from recontour.cohort.patients import doubt
 from recontour.findings import Finding, words
 from recontour.wording import plural, size_in_words
 
@@ -135,6 +133,9 @@ def _organs(sound: "Sequence[Case]") -> None:
 
 def _patients(sound: "Sequence[Case]") -> None:
     """Show which cases are one patient's, and for which this is unknown."""
+    from recontour.cohort import by_patient, with_one_ct
+    from recontour.cohort.patients import doubt
+
     for alike in with_one_ct(sound):
         say(f"the same CT, to the voxel: {_ids(alike)}")
     for patient in by_patient(sound):

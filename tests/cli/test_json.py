@@ -1,0 +1,185 @@
+"""`--json`: one object on standard output, as docs/reference/json.md describes it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import fill
+from tests.journeys.conftest import write_patient
+
+from recontour import study as studies
+from recontour.cli import main
+from recontour.cli.answers import plain_value
+from recontour.cohort import Cohort
+from recontour.contouring.contourer import Contourer
+from recontour.exchange.nifti import write_nifti
+from recontour.network import Model, save_model
+from recontour.study.estimate import Estimate
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md"
+
+
+def section(title: str) -> str:
+    """The part of the page below a heading."""
+    _, _, rest = PAGE.read_text(encoding="utf-8").partition(f" {title}\n")
+    return re.split(r"^#", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def documented(title: str, *, table: int = 0) -> set[str]:
+    """The fields in the first column of a section's table."""
+    tables = re.findall(r"(?:^\|.*\n)+", section(title), flags=re.MULTILINE)
+    fields: set[str] = set()
+    for line in tables[table].splitlines()[2:]:
+        first = line.split("|")[1]
+        fields.update(re.findall(r"`(\w+)`", first))
+    return fields
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command with --json; return its exit code and its object."""
+
+    def run(*words: object) -> tuple[int, dict[str, Any]]:
+        capsys.readouterr()
+        code = main([*map(str, words), "--json"])
+        said = capsys.readouterr()
+        (line,) = said.out.splitlines()
+        answer = json.loads(line)
+        assert set(answer) == documented("The object")
+        assert answer["ok"] is (code == 0)
+        if code:
+            assert said.err.splitlines()[-1].startswith("recontour: ")
+            assert answer["error"]["exit_code"] == code
+        return code, answer
+
+    return run
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    return fill(Cohort.open_or_create(tmp_path / "north", "north"), 3)
+
+
+def test_import(ask: Any, tmp_path: Path) -> None:
+    write_patient(tmp_path / "dicom" / "a", 0)
+    write_patient(tmp_path / "dicom" / "b", 1)
+    (tmp_path / "dicom" / "b" / "RS.dcm").unlink()
+    code, answer = ask("import", tmp_path / "dicom", tmp_path / "cohort")
+    result = answer["result"]
+    assert (code, answer["command"]) == (0, "import")
+    assert set(result) == documented("import")
+    assert len(result["added"]) == 1
+    (left_out,) = result["left_out"]
+    assert set(left_out) == {"what", "place", "finding"}
+    assert set(left_out["finding"]) == documented("Findings")
+    by_name = {row["roi_name"]: row["organ"] for row in result["names"]}
+    assert by_name["Brain Stem"] == "Brainstem"
+
+
+def test_an_error_is_a_finding(ask: Any, tmp_path: Path) -> None:
+    code, answer = ask("import", tmp_path / "Zebedee", tmp_path / "cohort")
+    error = answer["error"]
+    assert (code, answer["result"]) == (2, None)
+    assert set(error) == documented("Findings") | {"error", "exit_code"}
+    assert "Zebedee" not in json.dumps(error["facts"])
+    assert str(tmp_path / "Zebedee") in error["message"]
+
+
+def test_inspect_a_cohort(ask: Any, cohort: Cohort) -> None:
+    code, answer = ask("inspect", cohort.path)
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("inspect")
+    assert [case["case"] for case in result["cases"]] == list(cohort.case_ids)
+    assert result["organs"]["Brainstem"]["cases"] == 3
+
+
+def test_damaged_cases_are_a_result_and_an_error(ask: Any, cohort: Cohort) -> None:
+    first, *others = cohort.case_ids
+    (cohort.path / "cases" / first / "case.json").write_text("{")
+    code, answer = ask("inspect", cohort.path)
+    assert code == 2
+    assert [case["id"] for case in answer["result"]["damaged"]] == [first]
+    assert [case["case"] for case in answer["result"]["cases"]] == others
+    assert answer["error"]["kind"] == "cases_damaged"
+    assert answer["error"]["facts"] == {"damaged": 1, "cases": 3}
+
+
+def test_inspect_a_model(ask: Any, model: Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "m.safetensors")
+    code, answer = ask("inspect", tmp_path / "m.safetensors")
+    assert code == 0
+    assert set(answer["result"]) == documented("inspect", table=1)
+    assert answer["result"]["card"]["heads"][0]["organs"] == ["Brainstem", "Lens_L"]
+
+
+def test_contour_and_convert(
+    ask: Any, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = write_patient(tmp_path / "dicom", 0)
+    save_model(model, tmp_path / "m")
+    mask = np.zeros(scan.grid.shape, dtype=bool)
+    mask[1:4, 10:20, 30:40] = True
+    masks = {"Brainstem": mask, "Lens_L": np.zeros_like(mask)}
+    monkeypatch.setattr(Contourer, "contour", lambda *_: iter(masks.items()))
+    ct = tmp_path / "dicom" / "CT"
+    code, answer = ask("contour", tmp_path / "m", ct, "--out", tmp_path / "rs.dcm")
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("contour")
+    assert result["not_found"] == ["Lens_L"]
+    assert result["volumes_cc"] == {"Brainstem": pytest.approx(scan.grid.volume_cc(mask))}
+
+    (tmp_path / "masks").mkdir()
+    write_nifti(tmp_path / "masks" / "Brainstem.nii.gz", mask, scan.grid)
+    code, answer = ask("convert", tmp_path / "masks", ct, "--out", tmp_path / "back.dcm")
+    assert code == 0
+    assert set(answer["result"]) == documented("convert")
+    assert answer["result"]["volumes_cc"] == result["volumes_cc"]
+
+
+def test_evaluate(ask: Any, model: Model, cohort: Cohort, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "S")
+    shutil.copy(tmp_path / "S", tmp_path / "T")
+    out = tmp_path / "report"
+    code, answer = ask("evaluate", cohort.path, tmp_path / "S", tmp_path / "T", "--out", out)
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("evaluate")
+    (verdict,) = result["verdicts"]
+    assert (verdict["baseline"], verdict["model"]) == ("S", "T")
+    assert set(verdict["organs"].values()) == {"too few patients"}
+    assert result["too_few_patients"]["facts"]["patients"] == 3
+    assert {row["organ"] for row in result["scores"]} == {"Brainstem", "Lens_L"}
+
+
+def test_deidentify(ask: Any, tmp_path: Path) -> None:
+    write_patient(tmp_path / "dicom", 0)
+    code, answer = ask("deidentify", tmp_path / "dicom", tmp_path / "out")
+    assert code == 0
+    assert set(answer["result"]) == documented("deidentify")
+    assert answer["result"]["series"] == 1
+
+
+def test_study(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two cells one at a time: of their caches, only the larger is on the disk."""
+    cells = [SimpleNamespace(id="S"), SimpleNamespace(id="T")]
+    costs = {"S": Estimate(1.0, 10, 300), "T": Estimate(2.0, 20, 200)}
+    monkeypatch.setattr(studies, "read_study", lambda _path: None, raising=False)
+    monkeypatch.setattr(studies, "dry_run", lambda *_: (cells, costs, 1), raising=False)
+    code, answer = ask("study", tmp_path / "STUDY.toml", "--dry-run")
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("study")
+    assert result["cells"][0] == {"cell": "S", "seconds": 1.0, "bytes": 10}
+    assert (result["seconds"], result["bytes"], result["cache_bytes"]) == (3.0, 30, 300)
+
+
+def test_no_number_is_left_that_json_does_not_have() -> None:
+    values = {"nan": float("nan"), "far": (np.float64("inf"), -float("inf")), "path": Path("a\n")}
+    assert plain_value(values) == {"nan": None, "far": ["inf", "-inf"], "path": "a "}
