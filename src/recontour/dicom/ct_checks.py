@@ -104,7 +104,9 @@ def refuse_overlap(overlap: Overlap | None, slices: Sequence[Slice], place: Path
     """Raise MixedSeriesError if acquisitions overlap. slices: upwards, as `overlap` counts them."""
     if overlap is None:
         return
-    examples = [_pass_in_words([slices[index] for index in indices]) for indices in overlap.passes]
+    examples = []
+    for indices in overlap.passes:
+        examples.append(_pass_in_words([slices[index] for index in indices]))
     raise MixedSeriesError(
         OverlappingPasses(
             path=place,

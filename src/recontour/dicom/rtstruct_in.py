@@ -1,8 +1,8 @@
 """RTSTRUCT -> StructureSet."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -141,20 +141,42 @@ def read_rois(path: Path, scan: Scan | None, note: Note = ignored) -> tuple[Roi,
         shared = _shared_numbers(bearers, contours)
         rois = []
         for header in headers:
-            name, number = text(header, "ROIName"), text(header, "ROINumber")
-            items = contours.get(number, ())
-            if not _is_in_frame(text(header, "ReferencedFrameOfReferenceUID"), frame_uid):
-                note(OtherFrame(roi=name))
-                items = ()
-            elif number in shared:
-                note(SharedNumber(roi=name))
-                items = ()
-            rois.append(Roi(path, number, name, items))
+            roi = _roi(header, contours, path)
+            fault = _fault(roi, header, frame_uid, shared)
+            if fault is not None:
+                note(fault)
+                roi = replace(roi, items=())
+            rois.append(roi)
         _note_open_rois(rois, note)
-        stray = [number for number, items in contours.items() if items and number not in bearers]
-        if stray and not shared:  # if numbers are shared, the missing ones are explained
-            note(StrayContours(numbers=len(stray)))
+        if not shared:  # if numbers are shared, the missing ones are explained
+            _note_strays(contours, bearers, note)
     return tuple(rois)
+
+
+def _roi(header: Dataset, contours: Mapping[str, Sequence[Attributes]], path: Path) -> Roi:
+    """Return an ROI with its contours. header: its item of the Structure Set ROI Sequence."""
+    number = text(header, "ROINumber")
+    return Roi(path, number, text(header, "ROIName"), contours.get(number, ()))
+
+
+def _fault(
+    roi: Roi, header: Dataset, frame_uid: str, shared_numbers: Collection[str]
+) -> Finding | None:
+    """Return why the contours of an ROI cannot be used; None if they can."""
+    if not _is_in_frame(text(header, "ReferencedFrameOfReferenceUID"), frame_uid):
+        return OtherFrame(roi=roi.name)
+    if roi.number in shared_numbers:
+        return SharedNumber(roi=roi.name)
+    return None
+
+
+def _note_strays(
+    contours: Mapping[str, Sequence[Attributes]], bearers: Collection[str], note: Note
+) -> None:
+    """Note contours under numbers that no ROI has."""
+    strays = [number for number, items in contours.items() if items and number not in bearers]
+    if strays:
+        note(StrayContours(numbers=len(strays)))
 
 
 def _contours_by_number(dataset: Dataset) -> dict[str, Sequence[Attributes]]:

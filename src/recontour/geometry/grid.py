@@ -74,7 +74,7 @@ class Grid:
 
     @property
     def slice_step_mm(self) -> float | None:
-        """The distance from each slice to the next; None where it changes, 1 mm for a lone slice."""
+        """The distance between slices; None where it changes, 1 mm for a lone slice."""
         z_mm = np.asarray(self.slice_z_mm)
         if len(z_mm) == 1:
             return LONE_SLICE_MM

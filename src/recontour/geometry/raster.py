@@ -37,6 +37,7 @@ class _Window(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
+        """How many rows and columns."""
         return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
 
 
@@ -69,9 +70,12 @@ def rasterise(contours: Iterable[Contour], grid: Grid) -> Mask:
     mask = np.zeros(grid.shape, dtype=bool)
     by_slice = planes_by_slice(contours, grid)
     slices = sorted(by_slice)
-    drawn = [[contour.points_mm for contour in by_slice[index][0]] for index in slices]
-    if not drawn:
+    if not slices:
         return mask
+    drawn = []
+    for index in slices:
+        nearest_plane = by_slice[index][0]
+        drawn.append([contour.points_mm for contour in nearest_plane])
     window = _window(drawn, grid)
     rows, columns = window.shape
     if min(rows, columns) < 1:
