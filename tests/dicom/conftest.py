@@ -13,7 +13,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
-from pydicom.uid import UID, ExplicitVRBigEndian
+from pydicom.uid import UID, EnhancedCTImageStorage, ExplicitVRBigEndian
 from tests.geometry.conftest import make_grid
 
 from recontour.dicom import (
@@ -88,6 +88,47 @@ def recode(path: Path, syntax: str) -> None:
     pydicom.dcmwrite(path, dataset)
 
 
+def make_multi_frame(folder: Path, to: Path) -> None:
+    """The series of a folder as one multi-frame image, its frames in the order of the files."""
+    files = sorted(folder.iterdir())
+    frames, planes = [], []
+    for file in files:
+        image = pydicom.dcmread(file)
+        frame = Dataset()
+        for group, keywords in {
+            "PlanePosition": ["ImagePositionPatient"],
+            "PixelValueTransformation": ["RescaleSlope", "RescaleIntercept", "RescaleType"],
+        }.items():
+            item = Dataset()
+            for keyword in keywords:
+                setattr(item, keyword, getattr(image, keyword))
+            setattr(frame, f"{group}Sequence", [item])
+        frames.append(frame)
+        planes.append(image.pixel_array)
+    image = pydicom.dcmread(files[0])
+    shared, orientation, measures, kind = Dataset(), Dataset(), Dataset(), Dataset()
+    orientation.ImageOrientationPatient, measures.PixelSpacing = (
+        image.ImageOrientationPatient,
+        image.PixelSpacing,
+    )
+    kind.FrameType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    shared.CTImageFrameTypeSequence = [kind]
+    for keyword in (
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "PixelSpacing",
+        "RescaleSlope",
+        "RescaleIntercept",
+    ):
+        delattr(image, keyword)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    image.NumberOfFrames, image.PerFrameFunctionalGroupsSequence = len(frames), frames
+    image.SharedFunctionalGroupsSequence = [shared]
+    image.PixelData = np.stack(planes).tobytes()
+    image.save_as(to)
+
+
 def dciodvfy(path: Path) -> list[str]:
     """What dciodvfy says of a file, line by line: the kind of the object, errors, warnings."""
     return subprocess.run(
@@ -114,3 +155,17 @@ def interop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
         return folder / name
 
     return unpack
+
+
+SQUARE = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 3.0]])
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Scan:
+    return make_scan(tmp_path / "ct")
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, scan: Scan) -> Path:
+    make_structure_set(tmp_path / "rs.dcm", scan)
+    return tmp_path / "rs.dcm"

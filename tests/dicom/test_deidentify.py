@@ -35,12 +35,12 @@ from tests.dicom.conftest import (
     block,
     dciodvfy,
     edit,
+    make_multi_frame,
     make_scan,
     make_structure_set,
     needs_dciodvfy,
     recode,
 )
-from tests.dicom.test_series import _enhanced
 from tests.geometry.conftest import make_grid
 
 from recontour import import_dicom
@@ -472,7 +472,7 @@ def test_a_key_that_is_a_pipe_is_not_waited_for(archive: Path, tmp_path: Path) -
 def test_compressed_and_multi_frame_ct_keep_their_pixels(tmp_path: Path) -> None:
     (tmp_path / "dicom" / "multi").mkdir(parents=True)
     scan = make_scan(tmp_path / "dicom" / "single")
-    _enhanced(tmp_path / "dicom" / "single", tmp_path / "dicom" / "multi" / "ct.dcm")
+    make_multi_frame(tmp_path / "dicom" / "single", tmp_path / "dicom" / "multi" / "ct.dcm")
     edit(tmp_path / "dicom" / "multi", lambda image: setattr(image, "SeriesInstanceUID", "1.2.3.4"))
     edit(tmp_path / "dicom" / "single", lambda image: image.compress(RLELossless))
     deidentify(tmp_path / "dicom", tmp_path / "out")
@@ -492,7 +492,7 @@ def test_acquisitions_that_overlap_within_one_file_are_noted_and_stay_apart(
     """Only their times tell them apart, and those are not written."""
     make_scan(tmp_path / "single", make_grid((10, 6, 8)))
     (tmp_path / "multi").mkdir()
-    _enhanced(tmp_path / "single", tmp_path / "multi" / "ct.dcm")
+    make_multi_frame(tmp_path / "single", tmp_path / "multi" / "ct.dcm")
 
     def acquire_twice(image: Dataset) -> None:
         for number, frame in enumerate(image.PerFrameFunctionalGroupsSequence):
@@ -1201,7 +1201,7 @@ def test_no_attribute_that_is_kept_lets_an_id_through(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "dicom" / "ct")
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
     (tmp_path / "dicom" / "multi").mkdir()
-    _enhanced(tmp_path / "dicom" / "ct", tmp_path / "dicom" / "multi" / "ct.dcm")
+    make_multi_frame(tmp_path / "dicom" / "ct", tmp_path / "dicom" / "multi" / "ct.dcm")
     edit(tmp_path / "dicom" / "ct", plant)
 
     def plant_in_frames(image: Dataset) -> None:

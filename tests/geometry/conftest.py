@@ -1,5 +1,7 @@
 import numpy as np
 import numpy.typing as npt
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask, Points
@@ -67,3 +69,20 @@ def pixel_centres(shape: tuple[int, int]) -> Points:
 def dice(a: Mask, b: Mask) -> float:
     """Dice overlap of two masks, of which one at least is not empty."""
     return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
+
+
+@st.composite
+def masks_on_grids(draw: st.DrawFn) -> tuple[Mask, Grid]:
+    """Any mask, on any grid: anisotropic pixels, irregular z."""
+    shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 10), st.integers(1, 10)))
+    steps = draw(st.lists(st.floats(0.1, 10), min_size=shape[0], max_size=shape[0]))
+    z_mm = tuple(np.cumsum(steps) + draw(st.floats(-1000, 1000)))
+    spacing = draw(st.tuples(st.floats(0.2, 5), st.floats(0.2, 5)))
+    origin = draw(st.tuples(st.floats(-500, 500), st.floats(-500, 500)))
+    return draw(arrays(np.bool_, shape)), Grid(shape, spacing, z_mm, origin)
+
+
+def area_mm2(polygon: Points) -> float:
+    """By the shoelace formula; of a keyhole without its hole."""
+    x, y = polygon.T
+    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
