@@ -30,9 +30,10 @@ from recontour.cohort import Cohort
 from recontour.contouring.contourer import Contourer
 from recontour.dicom import (
     Authorship,
+    pixels,
     reading,
-    rtstruct,
-    series,
+    rtstruct_in,
+    slices,
     write_segmentation,
 )
 from recontour.dicom.archive import CT, LABEL_MAP
@@ -53,7 +54,19 @@ DOCUMENTS = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
 TEXTS = {str(path.relative_to(REPO)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 COLUMNS = "| file | a row | columns |"
 ATTRIBUTES_READ = "| attribute | what for | where it is absent |"
-READERS = ("reading", "archive", "references", "passes", "pictures", "series", "rtstruct")
+READERS = (
+    "reading",
+    "archive",
+    "references",
+    "passes",
+    "acquisition",
+    "pictures",
+    "ct",
+    "slices",
+    "pixels",
+    "padding",
+    "rtstruct_in",
+)
 OTHERS_OPTIONS = {"--logdir"}  # of TensorBoard
 
 
@@ -435,14 +448,14 @@ def test_attributes_that_the_conformance_statement_says_are_read() -> None:
 def test_limits_of_the_conformance_statement() -> None:
     limits = [float(number) for _, number in rows("conformance.md", "| limit | at most |")]
     assert limits == [
-        series.MOST_PIXELS,
-        series.MOST_VOXELS,
+        pixels.MOST_PIXELS,
+        pixels.MOST_VOXELS,
         reading.MOST_ATTRIBUTES,
         reading.MOST_INFLATED >> 20,
         reading.MOST_GROWTH,
         reading.LARGEST,
-        series.FINEST_MM,
-        rtstruct.LONGEST,
+        slices.FINEST_MM,
+        rtstruct_in.LONGEST_NUMBER,
         raster.MOST_CROSSINGS,
     ]
     text = (REFERENCE / "conformance.md").read_text(encoding="utf-8")
