@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 from tests.conftest import TINY
-from torch import Tensor
+from torch import Tensor, nn
 
 from recontour.cohort import Cohort
 from recontour.errors import OrganError, ResumeError

@@ -9,7 +9,15 @@ from pydantic import TypeAdapter
 from recontour.errors import SettingsError
 from recontour.study.settings import CentreSettings, example, read_study, threads_of
 
-LEAST = '[source]\ncohort = "north"\ntest = 1\n[target]\ncohort = "south"\ntest = 1\n[models]\niterations = 3\n'
+LEAST = """[source]
+cohort = "north"
+test = 1
+[target]
+cohort = "south"
+test = 1
+[models]
+iterations = 3
+"""
 
 
 def write(folder: Path, text: str) -> Path:

@@ -176,9 +176,8 @@ def keyed(north: Cohort, folder: Path, keys: dict[str, str | None]) -> Cohort:
 
 
 def of_ten(north: Cohort, folder: Path) -> Cohort:
-    """Twelve cases of ten patients:
-
-    c0 and c5 are Jane's, c1 and c7 John's; of the others nothing is known.
+    """Twelve cases of ten patients: c0 and c5 are Jane's, c1 and c7 John's; of the others nothing
+    is known.
     """
     keys: dict[str, str | None] = {f"c{number:x}": None for number in range(12)}
     return keyed(north, folder, keys | {"c0": JANE, "c5": JANE, "c1": JOHN, "c7": JOHN})

@@ -14,6 +14,7 @@ from tests.evaluation.conftest import scored
 from recontour.errors import OutputError
 from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay
+from recontour.evaluation.numbers import MINUS
 from recontour.study.cells import Cell, Plan, plan_of
 from recontour.study.figures import smoothed
 from recontour.study.pictures import captioned_pictures
@@ -63,9 +64,8 @@ def the_plan(study: Study = STUDY, organs: Sequence[str] = ORGANS) -> Plan:
 
 
 def a_result(cell: Cell, gain: float | None = None, cases: int = 10, **training: object) -> Result:
-    """Of every organ, case k has DSC 0.5 + k / 100 and the gain;
-
-    on the source's cases the gain is a loss.
+    """Of every organ, case k has DSC 0.5 + k / 100 and the gain; on the source's cases the gain is
+    a loss.
     """
     more = GAIN[cell.model] if gain is None else gain
 
@@ -194,21 +194,20 @@ def test_a_whole_study_has_every_section_and_table(tmp_path: Path) -> None:
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
 
 
-def test_the_verdict_says_what_the_scores_were_made_to_say(tmp_path: Path) -> None:
-    """T is S + 0.05 and ST is S + 0.1 for every case, S is 0.545 on average;
-
-    on the source the gains are losses.
+def test_the_summary_says_what_the_scores_were_made_to_say(tmp_path: Path) -> None:
+    """T is S + 0.05 and ST is S + 0.1 for every case, S is 0.545 on average; on the source the
+    gains are losses.
     """
     plan = the_plan()
     results = all_results(plan)
     page = written(tmp_path, plan, results).replace("&#39;", "'")
     assert (
-        "made it better there (+0.100, 95 % interval +0.100 to +0.100); the result is better than a model trained on "
-        "South alone (+0.050, 95 % interval +0.050 to +0.050)." in page
+        "made it better there (+0.100, 95 % interval +0.100 to +0.100); the result is better than "
+        "a model trained on South alone (+0.050, 95 % interval +0.050 to +0.050)." in page
     )
     assert (
-        "10 test patients of South, over 2 organs: 0.545 with Model_S (North's model as it is), 0.595"
-        in page
+        "10 test patients of South, over 2 organs: "
+        "0.545 with Model_S (North's model as it is), 0.595" in page
     )
     assert (
         "better than Model_S in Brainstem, Lens_L; better than Model_T in Brainstem, Lens_L."
@@ -230,15 +229,18 @@ def test_the_verdict_says_what_the_scores_were_made_to_say(tmp_path: Path) -> No
     [
         (
             -0.1,
-            "made it worse there (−0.100, 95 % interval −0.100 to −0.100); the result is worse than",
+            f"made it worse there ({MINUS}0.100, 95 % interval {MINUS}0.100 to {MINUS}0.100); "
+            "the result is worse than",
         ),
         (
             0.0,
-            "made no conclusive difference there (0.000, 95 % interval 0.000 to 0.000); the result is worse than",
+            "made no conclusive difference there (0.000, 95 % interval 0.000 to 0.000); "
+            "the result is worse than",
         ),
         (
             0.05,
-            "made it better there (+0.050, 95 % interval +0.050 to +0.050); the result is not conclusively different",
+            "made it better there (+0.050, 95 % interval +0.050 to +0.050); "
+            "the result is not conclusively different from",
         ),
     ],
 )
@@ -260,8 +262,8 @@ def test_the_best_depth_is_named_and_compared_with_the_papers(tmp_path: Path) ->
     results[four.id] = a_result(four, 0.2)
     page = written(tmp_path, plan, results).replace("&#39;", "'")
     assert (
-        "best with 4 retrained layers (mean DSC 0.745), not with the paper's 10 (0.645): +0.100, 95 %"
-        in page
+        "best with 4 retrained layers (mean DSC 0.745), "
+        "not with the paper's 10 (0.645): +0.100, 95 %" in page
     )
     results[ten.id] = a_result(ten, 0.3)
     page = written(tmp_path, plan, results).replace("&#39;", "'")
@@ -278,8 +280,8 @@ def test_the_number_of_cases_from_which_t_catches_up(tmp_path: Path) -> None:
     results[last.id] = a_result(last, 0.1)
     page = written(tmp_path, plan, results)
     assert (
-        "Model_T catches up with Model_ST: from 10 target cases on Model_ST is no longer conclusively better"
-        in page
+        "Model_T catches up with Model_ST: from 10 target cases on "
+        "Model_ST is no longer conclusively better" in page
     )
     assert "with 3 cases it still was (+0.050, 95 % interval +0.050 to +0.050)" in page
     results |= {t.id: a_result(t, 0.3) for pairs in plan.cases.values() for t, _ in pairs}
@@ -365,9 +367,8 @@ def test_notices_are_loud(tmp_path: Path) -> None:
 
 
 def test_a_missed_organ_and_one_with_nothing_to_measure(tmp_path: Path) -> None:
-    """ST finds no lens in one case:
-
-    DSC 0, and is said. A case with no lens in either mask counts nowhere.
+    """ST finds no lens in one case: DSC 0, and is said. A case with no lens in either mask counts
+    nowhere.
     """
     plan = the_plan()
     (triple,) = plan.models
@@ -478,9 +479,8 @@ def test_pictures_are_of_the_median_case_and_the_models_that_are_there(tmp_path:
 
 
 def test_a_picture_s_caption_is_of_the_seed_that_is_shown(tmp_path: Path) -> None:
-    """Of seed 0, whose Model_T is not finished, nothing is shown;
-
-    Model_ST of seed 2 is 0.4 worse than that of 1.
+    """Of seed 0, whose Model_T is not finished, nothing is shown; Model_ST of seed 2 is 0.4 worse
+    than that of 1.
     """
     plan = the_plan(replace(STUDY, seeds=(0, 1, 2)))
     results = all_results(plan)

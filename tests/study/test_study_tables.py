@@ -48,9 +48,8 @@ def test_a_mean_counts_each_organ_alike_and_each_of_its_patients() -> None:
 
 
 def test_an_interval_is_over_patients_not_organs() -> None:
-    """All organs of a patient move together:
-
-    the interval is as wide as one organ's, however many there are.
+    """All organs of a patient move together: the interval is as wide as one organ's, however many
+    there are.
     """
     values = np.linspace(0.3, 0.8, 9)
     one = interval_of({(f"c{k}", "A"): value for k, value in enumerate(values)})
@@ -65,9 +64,8 @@ def test_an_interval_is_over_patients_not_organs() -> None:
 
 
 def test_a_95_percent_interval_holds_in_95_percent_of_small_studies() -> None:
-    """Patients and organs vary and nothing differs:
-
-    0 lies outside in 5 %, with two patients as with ten.
+    """Patients and organs vary and nothing differs: 0 lies outside in 5 %, with two patients as
+    with ten.
     """
     rng = np.random.default_rng(0)
     for n in (2, 4, 10):
@@ -115,9 +113,8 @@ def test_seeds_are_averaged_patient_by_patient_and_nan_is_left_out() -> None:
 
 
 def test_models_are_compared_over_the_same_seeds() -> None:
-    """ST is S + 0.1 with every seed, and seed 1 is 0.2 luckier:
-
-    while its ST is missing, its S says nothing.
+    """ST is S + 0.1 with every seed, and seed 1 is 0.2 luckier: while its ST is missing, its S says
+    nothing.
     """
     plan = the_plan(replace(STUDY, seeds=(0, 1)))
     luck = {
@@ -256,9 +253,8 @@ def test_head_first_counts_both_its_steps() -> None:
 
 
 def test_numbers_of_cases_are_compared_over_the_organs_that_all_learnt() -> None:
-    """One draw of one case lacks the lens, 0.3 below the brain stem everywhere:
-
-    that is no gain of one case.
+    """One draw of one case lacks the lens, 0.3 below the brain stem everywhere: that is no gain of
+    one case.
     """
     results = {}
     for name, result in RESULTS.items():
@@ -304,9 +300,8 @@ def test_a_draw_that_is_not_finished_leaves_its_place_empty() -> None:
 
 
 def test_model_s_without_a_case_is_of_the_seeds_that_are_there() -> None:
-    """Model_S of seed 1, with which nothing else is finished, is 0.2 better:
-
-    that is no start of the curves.
+    """Model_S of seed 1, with which nothing else is finished, is 0.2 better: that is no start of
+    the curves.
     """
     plan = the_plan(replace(STUDY, seeds=(0, 1)))
     results = {name: result for name, result in all_results(plan).items() if result.cell.seed == 0}
@@ -390,9 +385,8 @@ def test_the_time_to_reach_model_t(of_st: tuple[float, ...], seconds: float, sha
 def test_one_seed_that_never_reached_model_t_is_not_all_of_them(
     of_st: tuple[float, ...], reached: int, compared: int, said: str
 ) -> None:
-    """Model_T ends at 0.6 after 40 s of training;
-
-    Model_ST is there after 20 s, with the last seed as `of_st` says.
+    """Model_T ends at 0.6 after 40 s of training; Model_ST is there after 20 s, with the last seed
+    as `of_st` says.
     """
     plan = the_plan(replace(STUDY, seeds=(0, 1, 2)))
     results = all_results(plan)

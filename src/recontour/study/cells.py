@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, product
 from typing import Literal
 
-from recontour.study.settings import All, Study
+from recontour.study.settings import All, Norm, Study
 
 # random: weights as they are drawn, never trained; a control
 ModelKind = Literal["S", "T", "ST", "random"]
-Norm = Literal["batch", "group", "frozen"]
 Pair = tuple["Cell", "Cell"]
 
 

@@ -95,7 +95,8 @@ def _draw_dsc_by_depth(panel: "Axes", depth: DepthTable, levels: Mapping[str, In
 def _draw_seconds_by_depth(
     panel: "Axes", curve: Sequence[DepthRow], times: Sequence[TimesRow]
 ) -> None:
-    style, from_scratch = STYLES["Model_ST"], STYLES["Model_T"]
+    style = STYLES["Model_ST"]
+    from_scratch = STYLES["Model_T"]
     seconds = [row.seconds_per_iteration for row in curve]
     panel.plot(seconds, color=style.colour, marker=style.marker, markersize=5)
     for row in times:
@@ -137,7 +138,7 @@ def cases_plot(cases: CasesTable) -> str:
     _draw_gain_by_cases(right, numbers, cases.rows)
     for panel in (left, right):
         panel.set_xscale("log")
-        panel.set_xticks(numbers, [f"{number:g}" for number in numbers])
+        panel.set_xticks(numbers, [str(row.cases) for row in cases.rows])
         panel.minorticks_off()
     _finish(left, "target cases to train on (log scale)", "mean DSC")
     _finish(right, "target cases to train on (log scale)", f"Model_ST {MINUS} Model_T")
@@ -145,13 +146,13 @@ def cases_plot(cases: CasesTable) -> str:
 
 
 def _draw_dsc_by_cases(panel: "Axes", numbers: Floats, cases: CasesTable) -> None:
-    t, st = STYLES["Model_T"], STYLES["Model_ST"]
+    t = STYLES["Model_T"]
+    st = STYLES["Model_ST"]
     _band(panel, numbers, [row.t for row in cases.rows], t, "Model_T")
-    for number, row in zip(numbers, cases.rows, strict=True):
-        _dots(panel, number * APART, row.t_draws.values(), t, size=12)
     _band(panel, numbers, [row.st for row in cases.rows], st, "Model_ST")
-    for number, row in zip(numbers, cases.rows, strict=True):
-        _dots(panel, number / APART, row.st_draws.values(), st, size=12)
+    for row in cases.rows:
+        _dots(panel, row.cases * APART, row.t_draws.values(), t, size=12)
+        _dots(panel, row.cases / APART, row.st_draws.values(), st, size=12)
     _horizontal(panel, cases.s.dsc, "Model_S", "no target case")
     _legend(panel, columns=3)
 
@@ -159,8 +160,8 @@ def _draw_dsc_by_cases(panel: "Axes", numbers: Floats, cases: CasesTable) -> Non
 def _draw_gain_by_cases(panel: "Axes", numbers: Floats, rows: Sequence[CasesRow]) -> None:
     panel.axhline(0, color="black", linewidth=0.8)
     _curve(panel, numbers, [row.st_less_t for row in rows], GAIN, "")
-    for number, row in zip(numbers, rows, strict=True):
-        _dots(panel, number * APART, row.st_less_t_draws.values(), GAIN, size=10)
+    for row in rows:
+        _dots(panel, row.cases * APART, row.st_less_t_draws.values(), GAIN, size=10)
 
 
 # How training went
@@ -208,9 +209,11 @@ def _draw_training(panel: "Axes", rows: Iterable[CurveRow], *, smooth: bool) -> 
 
 def smoothed(values: Floats) -> Floats:
     """Return the running mean over 1/25 of the values, over fewer at the ends."""
-    window = np.ones(2 * (len(values) // (2 * SMOOTHED)) + 1)
-    counts = np.convolve(np.ones(len(values)), window, mode="same")
-    return np.asarray(np.convolve(values, window, mode="same") / counts)
+    half = len(values) // (2 * SMOOTHED)
+    window = np.ones(2 * half + 1)
+    sums = np.convolve(values, window, mode="same")
+    counts = np.convolve(np.ones_like(values), window, mode="same")
+    return np.asarray(sums / counts)
 
 
 # Marks

@@ -32,8 +32,7 @@ def captioned_pictures(
     The seed is the first one with both models, or else with one. One overlay is in memory at a
     time.
     """
-    by_seed = [_finished(tables, place) for place in range(len(tables.plan.models))]
-    cells = max(by_seed, key=len, default={})
+    cells = _first_with_most(tables)
     scores: list[CaseScore] = []
     for model, cell in cells.items():
         for row in tables.results[cell.id].scores.get(TARGET, ()):
@@ -47,11 +46,18 @@ def captioned_pictures(
         yield CaptionedPicture(organ, case, picture, _dsc(scores, organ, case), seed)
 
 
-def _finished(tables: StudyTables, place: int) -> dict[str, Cell]:
-    """Return those models of a seed that have a result; the paper's figure 2 shows T and ST."""
-    triple = tables.plan.models[place]
-    cells = {"Model_T": triple.t, "Model_ST": triple.st}
-    return {model: cell for model, cell in cells.items() if cell.id in tables.results}
+def _first_with_most(tables: StudyTables) -> dict[str, Cell]:
+    """Return the cells of T and ST, as in the paper's figure 2, of the first seed with most."""
+    most: dict[str, Cell] = {}
+    for triple in tables.plan.models:
+        cells = {}
+        if triple.t.id in tables.results:
+            cells["Model_T"] = triple.t
+        if triple.st.id in tables.results:
+            cells["Model_ST"] = triple.st
+        if len(cells) > len(most):
+            most = cells
+    return most
 
 
 def _dsc(scores: list[CaseScore], organ: str, case: str) -> dict[str, str]:

@@ -127,7 +127,10 @@ def _sections(tables: StudyTables, overlay_of: OverlayOf) -> dict[str, object]:
         sections |= _printed(models)
         sections["overlays"] = list(captioned_pictures(models, tables, overlay_of))
     if depth:
-        levels = {model: models.mean(model) for model in MODELS[:2]} if models else {}
+        levels = {}
+        if models:
+            levels["Model_S"] = models.mean("Model_S")
+            levels["Model_T"] = models.mean("Model_T")
         sections["depth_plot"] = Markup(depth_plot(depth, levels, tables.times))
     if cases:
         sections["cases_plot"] = Markup(cases_plot(cases))

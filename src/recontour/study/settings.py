@@ -93,7 +93,8 @@ Organs = OrganList | All
 Counts = Annotated[tuple[Count | All, ...], Field(max_length=200), NotEmpty]
 Control = Literal["random trunk", "head first"]
 Controls = Annotated[tuple[Control, ...], Field(max_length=2)]
-Norms = Annotated[tuple[Literal["batch", "group", "frozen"], ...], Field(max_length=3), NotEmpty]
+Norm = Literal["batch", "group", "frozen"]
+Norms = Annotated[tuple[Norm, ...], Field(max_length=3), NotEmpty]
 Batches = Annotated[tuple[Few, ...], Field(max_length=200), NotEmpty]
 Seeds = Annotated[tuple[Seed, ...], Field(max_length=1000), NotEmpty, EachOnce]
 Place = Annotated[Path, PlainValidator(_place), PlainSerializer(_place_text, when_used="json")]
@@ -201,7 +202,8 @@ class Study:
             organs = self.separately.organs
             cells += 3 * (MOST_ORGANS if organs == "all" else len(organs))
         if self.depth:
-            cells += len(self.depth.layers) + 2 * len(self.depth.controls)
+            cells += len(self.depth.layers)
+            cells += 2 * len(self.depth.controls)
         if self.normalisation:
             cells += 2 * len(self.normalisation.norms) * len(self.normalisation.batches)
         if self.cases:
@@ -230,7 +232,9 @@ def read_study(path: Path) -> Study:
         wrong = WrongSettings(path=path, mistakes=mistakes(error, Study))
         raise SettingsError(wrong) from error
     here = path.resolve().parent
-    return replace(study, source=_placed(study.source, here), target=_placed(study.target, here))
+    source = _placed(study.source, here)
+    target = _placed(study.target, here)
+    return replace(study, source=source, target=target)
 
 
 def _placed(centre: CentreSettings, here: Path) -> CentreSettings:

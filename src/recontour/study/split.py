@@ -54,8 +54,12 @@ def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
     Raises: SettingsError: the file names unknown cases or folds, a fold that is needed would be
         empty, or one CT or one patient would be in two folds.
     """
-    split = read_split(centre.split, name, cohort) if centre.split else _drawn(centre, cohort)
-    path = centre.split or cohort.path
+    if centre.split:
+        path = centre.split
+        split = read_split(path, name, cohort)
+    else:
+        path = cohort.path
+        split = _drawn(centre, cohort)
     needed: tuple[Fold, ...] = ("train", "test")
     empty = tuple(fold for fold in needed if not split[fold])
     if empty:
@@ -90,13 +94,16 @@ def _drawn(centre: CentreSettings, cohort: Cohort) -> Split:
     patients = by_patient(cohort)
     order = np.random.default_rng(centre.split_seed).permutation(len(patients))
     drawn = [patients[place] for place in order]
-    test, rest = drawn[: centre.test], drawn[centre.test :]
-    validation, train = rest[: centre.validation], rest[centre.validation :]
-    return {
-        "train": _ids(chain.from_iterable(train)),
-        "validation": _ids(chain.from_iterable(validation)),
-        "test": _ids(chain.from_iterable(test)),
+    first_to_train = centre.test + centre.validation
+    parts = {
+        "train": drawn[first_to_train:],
+        "validation": drawn[centre.test : first_to_train],
+        "test": drawn[: centre.test],
     }
+    split = {}
+    for fold, some in parts.items():
+        split[fold] = _ids(chain.from_iterable(some))
+    return split
 
 
 def _ids(cases: Iterable[Case]) -> list[str]:
@@ -133,10 +140,12 @@ def refuse_edited(kept: Split, name: str, centre: CentreSettings, cohort: Cohort
     """
     if not (centre.split and os.access(centre.split, os.R_OK)):
         return
-    before, now = _folds(kept), _folds(read_split(centre.split, name, cohort))
-    moved = {case for case, _ in before.items() ^ now.items()}
-    if moved:
-        raise SettingsError(SplitFileEdited(path=centre.split, cases=tuple(sorted(moved))))
+    before = _folds(kept)
+    now = _folds(read_split(centre.split, name, cohort))
+    differences = before.items() ^ now.items()
+    if differences:
+        moved = sorted(dict(differences))
+        raise SettingsError(SplitFileEdited(path=centre.split, cases=tuple(moved)))
 
 
 def refuse_replaced(path: Path, cohorts: Mapping[str, Cohort]) -> None:

@@ -41,7 +41,7 @@ from recontour.study.settings import Study
 from recontour.study.split import on_both_sides, patients_in_doubt
 
 # Where a cohort and a split file lie may name people; a report travels.
-PLACES = dict.fromkeys(("source", "target"), {"cohort", "split"})
+PLACES = {"source": {"cohort", "split"}, "target": {"cohort", "split"}}
 CellsByValue = Mapping[str, Sequence[str]]
 
 
@@ -56,7 +56,8 @@ def dry_run(
     left = study_plan(workspace).cells
     if out:
         left = [cell for cell in left if not is_finished(out, cell)]
-    return left, estimate(left, workspace) if left else {}, study.workers
+    costs = estimate(left, workspace) if left else {}
+    return left, costs, study.workers
 
 
 def run_study(study: Study, out: Path, *, resume: bool, progress: Progress) -> Mapping[str, str]:
@@ -133,10 +134,12 @@ def _header(workspace: Workspace, results: Mapping[str, Result]) -> StudyHeader:
     study = workspace.study
     recipe = recipe_of(study)
     trained_with = _trained_with([*recipe, *versions()], results)
-    several_recipes = any(len(trained_with.get(part, ())) > 1 for part in recipe)
+    several_recipes = False
     settings = _settings(study)
     for part, cells in trained_with.items():
         settings[part] = _values(cells)
+        if part in recipe and len(cells) > 1:
+            several_recipes = True
     return StudyHeader(
         name=study.name,
         source=workspace.cohorts["source"].centre,
@@ -178,10 +181,11 @@ def _trained_with(
 
 def _values(cells: CellsByValue) -> str:
     """Say what most cells were trained with, and which were trained with something else."""
-    most, *others = sorted(cells, key=lambda value: len(cells[value]), reverse=True)
+    most = max(cells, key=lambda value: len(cells[value]))
     words = [most]
-    for value in others:
-        words.append(f"but {value} in {', '.join(cells[value])}")
+    for value, names in cells.items():
+        if value != most:
+            words.append(f"but {value} in {', '.join(names)}")
     return "; ".join(words)
 
 

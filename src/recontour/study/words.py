@@ -58,7 +58,8 @@ def _judged(change: Interval, phrases: Phrases) -> str:
 
 
 def _is_conclusive(change: Interval) -> bool:
-    return of_interval(change.low, change.high) in (Verdict.BETTER, Verdict.WORSE)
+    verdict = of_interval(change.low, change.high)
+    return verdict in (Verdict.BETTER, Verdict.WORSE)
 
 
 # At the top
@@ -68,7 +69,8 @@ def headline(models: ModelsTable | None, source: str, target: str) -> str:
     """Return the answer in one sentence; empty if nothing is scored. source, target: centres."""
     if not models:
         return ""
-    over_s, over_t = models.gain("Model_S", "Model_ST"), models.gain("Model_T", "Model_ST")
+    over_s = models.gain("Model_S", "Model_ST")
+    over_t = models.gain("Model_T", "Model_ST")
     if np.isnan(over_s.mean):
         return "No answer yet: Model_S and Model_ST are not both finished."
     answer = (
@@ -125,11 +127,13 @@ def _organs_against(models: ModelsTable, model: str) -> list[str]:
     """Return one phrase, or none if the two models have no organ in common."""
     by_direction: dict[int, list[str]] = {}
     for row in models.comparisons:
-        if row.n and (row.model_a, row.model_b) == (model, "Model_ST"):
+        pair = (row.model_a, row.model_b)
+        if row.n and pair == (model, "Model_ST"):
             by_direction.setdefault(direction(row), []).append(row.organ)
     if not by_direction:
         return []
-    better, worse = by_direction.get(1, ["no organ"]), by_direction.get(-1)
+    better = by_direction.get(1, ["no organ"])
+    worse = by_direction.get(-1)
     words = f"better than {model} in {', '.join(better)}"
     if worse:
         words += f" and worse in {', '.join(worse)}"
@@ -199,7 +203,8 @@ def _retention(retention: ModelsTable, source: str) -> str:
     change = retention.gain("Model_S", "Model_ST")
     if np.isnan(change.mean):
         return f"What Model_ST forgot of {source} is not known yet."
-    st, s = retention.mean("Model_ST").mean, retention.mean("Model_S").mean
+    st = retention.mean("Model_ST").mean
+    s = retention.mean("Model_S").mean
     patients = plural(retention.patients, "test patient")
     return (
         f"Adapted, the model {_judged(change, RETENTION)} {source}: on {patients} there Model_ST "
@@ -244,10 +249,13 @@ def _best(model: str, levels: Mapping[str, Level]) -> Iterable[str]:
 def _times(times: Sequence[TimesRow]) -> list[str]:
     """Compare the time of Model_ST with that of Model_T."""
     by_model = {row.model: row for row in times}
-    t, st = by_model.get("Model_T"), by_model.get("Model_ST")
-    if not t or not st or not t.seconds_per_iteration > 0 or np.isnan(st.seconds_per_iteration):
+    t = by_model.get("Model_T")
+    st = by_model.get("Model_ST")
+    if not t or not st or not t.seconds_per_iteration:
         return []
     saved = 1 - st.seconds_per_iteration / t.seconds_per_iteration
+    if np.isnan(saved):
+        return []
     less = "less" if saved >= 0 else "more"
     return [
         f"An iteration of Model_ST takes {percent(abs(saved))} {less} time than one of Model_T "

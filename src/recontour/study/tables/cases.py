@@ -103,6 +103,7 @@ def _row(results: Results, number: int, pairs: Sequence[Pair], organs: Collectio
     t, st = finished(results, t), finished(results, st)
     whole = [pair for pair in pairs if len(finished(results, pair)) == len(pair)]
     whole_t, whole_st = _sides(whole)
+    draws = set(column((*t, *st), "draw"))
     t_draws, st_draws, st_less_t_draws = {}, {}, {}
     for one_t, one_st in pairs:
         draw = f"{one_t.draw}_seed{one_t.seed}"
@@ -111,7 +112,7 @@ def _row(results: Results, number: int, pairs: Sequence[Pair], organs: Collectio
         st_less_t_draws[draw] = gain_of(results, [one_t], [one_st], organs).mean
     return CasesRow(
         cases=number,
-        draws=len(set(column((*t, *st), "draw"))),
+        draws=len(draws),
         t=level_of(results, t, TARGET, organs),
         st=level_of(results, st, TARGET, organs),
         st_less_t=gain_of(results, whole_t, whole_st, organs),

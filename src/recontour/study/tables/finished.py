@@ -71,7 +71,9 @@ def of_common_seeds(results: Results, cells: Iterable[Cell], among: Iterable[Cel
     asked = _by_seed(among)
     there = _by_seed(finished(results, among))
     incomplete = asked - there
-    seeds = set(asked) - set(incomplete) or set(dict(there.most_common(1)))
+    seeds = asked.keys() - incomplete.keys()
+    if not seeds:
+        seeds = set(dict(there.most_common(1)))
     return [cell for cell in finished(results, cells) if cell.seed in seeds]
 
 

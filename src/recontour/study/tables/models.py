@@ -196,7 +196,8 @@ def _difference_rows(
         rows[test.organ, a, b] = _tested_row(test, interval_of(change))
     for a, b in PAIRS:
         change = of_organs(difference(dsc[a], dsc[b]), common)
-        rows[ALL, a, b] = DifferenceRow(ALL, a, b, patients(change), interval_of(change))
+        n, overall = patients(change), interval_of(change)
+        rows[ALL, a, b] = DifferenceRow(ALL, a, b, n, overall)
     return rows
 
 

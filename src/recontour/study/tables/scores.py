@@ -98,7 +98,8 @@ def interval_of(dsc: Dsc, least: float = -1.0) -> Interval:
     without = [_mean_over_organs(np.delete(table, patient, axis=0)) for patient in range(n)]
     pseudo_values = n * overall - (n - 1) * np.array(without)
     half = float(stats.t.ppf(0.975, n - 1) * stats.sem(pseudo_values))
-    return Interval(overall, max(least, overall - half), min(1.0, overall + half))
+    low, high = overall - half, overall + half
+    return Interval(overall, max(least, low), min(1.0, high))
 
 
 def _by_patient_and_organ(dsc: Dsc) -> Floats:
