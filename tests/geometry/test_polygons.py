@@ -36,7 +36,7 @@ def test_too_many_outlines_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_keyhole_has_the_area_of_the_ring_without_its_holes() -> None:
-    holes = [HOLE, HOLE + (1.5, 1.5)]
+    holes = [HOLE, HOLE + 1.5]
     joined = keyhole(SQUARE, holes)
     assert area(joined) == pytest.approx(16 - 1 - 1)
     assert len(joined) == len(SQUARE) + 2 * (len(HOLE) + 1 + 2)

@@ -44,7 +44,6 @@ class OpenContours(Finding):
     is_all: bool
 
     def sentence(self) -> str:
-        """Say how many, of which types, and of which ROIs."""
         kinds = [*self.kinds]
         seen = [f"ROI {', '.join(self.rois)}"]
         if "" in self.other_kinds:
@@ -56,7 +55,6 @@ class OpenContours(Finding):
         return f"{contours} ignored: {', '.join(kinds)} ({'; '.join(seen)})"
 
     def remedy(self) -> str:
-        """Name the type that is used."""
         return "CLOSED_PLANAR is expected" if self.is_all else ""
 
 
@@ -65,7 +63,6 @@ class OtherFrame(RoiFinding):
     """An ROI that was drawn in another frame of reference than its CT's."""
 
     def what(self) -> str:
-        """Say what becomes of its contours."""
         return "drawn in another frame of reference; its contours are ignored"
 
 
@@ -74,7 +71,6 @@ class SharedNumber(RoiFinding):
     """An ROI whose number another ROI has as well."""
 
     def what(self) -> str:
-        """Say what becomes of its contours."""
         return "two ROIs share one number, so whose contours these are is unknown; ignored"
 
 
@@ -85,7 +81,6 @@ class StrayContours(Finding):
     numbers: int
 
     def sentence(self) -> str:
-        """Say how many numbers."""
         return f"ignored contours under {plural(self.numbers, 'ROI number')} that no ROI has"
 
 
@@ -96,7 +91,6 @@ class ShortContours(RoiFinding):
     count: int
 
     def what(self) -> str:
-        """Say how many."""
         return f"{plural(self.count, 'contour')} with fewer than 3 points ignored"
 
 
@@ -107,7 +101,6 @@ class RepeatedContours(RoiFinding):
     count: int
 
     def what(self) -> str:
-        """Say how many."""
         return f"{plural(self.count, 'contour')} drawn twice and used once"
 
 
@@ -118,7 +111,6 @@ class CrossingContours(RoiFinding):
     planes: int
 
     def what(self) -> str:
-        """Say in how many planes, and what that means for the mask."""
         return (
             f"contours cross in {plural(self.planes, 'plane')}; "
             "where two overlap is outside, as in a hole"
@@ -133,7 +125,6 @@ class MalformedContour(RoiFinding):
     """A contour that is not a polygon on an axial plane."""
 
     def remedy(self) -> str:
-        """Say what to do."""
         return EXPORT_AGAIN
 
 
@@ -142,7 +133,6 @@ class CoordinatesNotNumbers(MalformedContour):
     """A contour with coordinates that are not numbers."""
 
     def what(self) -> str:
-        """Say so."""
         return "a contour has coordinates that are not numbers"
 
 
@@ -153,7 +143,6 @@ class IncompletePoint(MalformedContour):
     numbers: int
 
     def what(self) -> str:
-        """Give the count."""
         return f"a contour has {plural(self.numbers, 'number')}; three per point are expected"
 
 
@@ -165,7 +154,6 @@ class MissingPoints(MalformedContour):
     stated: int
 
     def what(self) -> str:
-        """Give both counts."""
         return f"a contour has {self.points} of {self.stated} points"
 
 
@@ -176,7 +164,6 @@ class CoordinateOutOfRange(MalformedContour):
     most_mm: float
 
     def what(self) -> str:
-        """Give the limit."""
         return f"a contour has a coordinate that is not within {self.most_mm:,.0f} mm"
 
 
@@ -188,7 +175,6 @@ class ContourNotAxial(MalformedContour):
     highest_mm: float
 
     def what(self) -> str:
-        """Give the heights."""
         return (
             f"a contour spans z = {self.lowest_mm:.1f} to {self.highest_mm:.1f} mm; one drawn on "
             "an axial slice is expected"
@@ -203,11 +189,9 @@ class NotStructureSet(Finding):
     """A DICOM file that is not an RTSTRUCT."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "not an RT structure set"
 
     def remedy(self) -> str:
-        """Say what is expected."""
         return "give the RTSTRUCT file"
 
 
@@ -218,7 +202,6 @@ class DrawnOnOtherCt(Finding):
     by: Literal["frame of reference", "images", "some images", "series"]
 
     def sentence(self) -> str:
-        """Say how this is known."""
         match self.by:
             case "frame of reference":
                 return "drawn in another frame of reference than this CT's"
@@ -233,7 +216,6 @@ class DrawnOnOtherCt(Finding):
                 return "it references another CT series"
 
     def remedy(self) -> str:
-        """Say what is expected."""
         if self.by == "some images":
             return "export a structure set of this CT alone"
         return "give the CT it was drawn on"
@@ -249,11 +231,9 @@ class CtLacksUids(Finding):
     missing: Literal["frame of reference", "series or study"]
 
     def sentence(self) -> str:
-        """Say which."""
         return f"the CT has no {self.missing} UID, and recontour does not invent one"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "export the CT again"
 
 
@@ -262,11 +242,9 @@ class MalformedUid(Finding):
     """A CT with a UID that is not one."""
 
     def sentence(self) -> str:
-        """Say what is expected."""
         return "a UID of the CT does not consist of at most 64 digits and points"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "export the CT again"
 
 
@@ -278,7 +256,6 @@ class UnfitLabel(Finding):
     label: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Say what is expected."""
         expected = "1 to 16 characters are expected"
         if self.what == "structure name":
             expected = "1 to 64 printable characters without a backslash are expected"
@@ -290,7 +267,6 @@ class NothingToWrite(Finding):
     """A structure set without a structure; DICOM asks for at least one."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "no structure to write, and DICOM asks for one; nothing was written"
 
 
@@ -302,7 +278,6 @@ class ContourOffSlices(RoiFinding):
     z_mm: float
 
     def what(self) -> str:
-        """Describe the contour and say what is expected."""
         return (
             f"a contour of {plural(self.points, 'point')} at z = {self.z_mm:.1f} mm; at least 3 "
             "points on one of the CT's slices are expected"
@@ -319,11 +294,9 @@ class NotSeg(Finding):
     kind: FitToStore[str]
 
     def sentence(self) -> str:
-        """Say what it is."""
         return f"not a DICOM SEG, but {self.kind}"
 
     def remedy(self) -> str:
-        """Say what is expected."""
         return "give a SEG, a NIfTI label map, or a folder of NIfTI masks"
 
 
@@ -334,7 +307,6 @@ class SegNotSupported(Finding):
     why: Literal["fractional", "unknown type", "compressed"]
 
     def sentence(self) -> str:
-        """Say why."""
         match self.why:
             case "fractional":
                 return (
@@ -347,7 +319,6 @@ class SegNotSupported(Finding):
                 return "a compressed BINARY segmentation is not supported"
 
     def remedy(self) -> str:
-        """Say what to do."""
         match self.why:
             case "fractional":
                 return "set a threshold where it was made, and export it as BINARY or LABELMAP"
@@ -362,11 +333,9 @@ class NoFrameStated(Finding):
     """A SEG that does not say its frame of reference."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "no frame of reference, so whether it lies on this CT is unknown"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "export it again"
 
 
@@ -384,7 +353,6 @@ class SegOffGrid(Finding):
     apart_mm: float = 0.0
 
     def sentence(self) -> str:
-        """Say how they differ."""
         if self.shape:
             return f"its images are {self.shape}, the CT's {self.expected}; nothing is resampled"
         return (
@@ -393,7 +361,6 @@ class SegOffGrid(Finding):
         )
 
     def remedy(self) -> str:
-        """Say what is expected."""
         return "export the segmentation on the CT's own grid, with the CT as its reference"
 
 
@@ -404,11 +371,9 @@ class UnknownLabel(Finding):
     label: int
 
     def sentence(self) -> str:
-        """Name it."""
         return f"label {self.label} belongs to no segment"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "export it again"
 
 
@@ -417,11 +382,9 @@ class SegmentsShareLabel(Finding):
     """Two segments of a SEG with one label."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "two segments have the same label"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "rename one"
 
 
@@ -430,9 +393,7 @@ class MultiFrameSeg(Finding):
     """A SEG of a multi-frame CT, which is not written."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "a SEG of a multi-frame CT is not supported"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "write an RTSTRUCT, or give single-frame images"

@@ -35,14 +35,12 @@ class NoCtSlices(Finding):
     others: FitToStore[tuple[tuple[str, int], ...]] = ()
 
     def sentence(self) -> str:
-        """Say so, and what is there instead."""
         if not self.others:
             return "no CT slice found"
         seen = ", ".join(f"{count} x {kind}" for kind, count in self.others)
         return f"no CT slice found, but {seen}"
 
     def remedy(self) -> str:
-        """Say what is expected."""
         return "give the folder of one CT series"
 
 
@@ -59,14 +57,12 @@ class SeveralSeries(Finding):
     examples: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Say how many, and how to tell them apart."""
         like = ""
         if self.are_parts:
             like = ", no two images at one position, as in the parts of one CT"
         return f"{self.count} CT series{like} ({', '.join(self.examples)})"
 
     def remedy(self) -> str:
-        """Say what is expected."""
         one = "give a folder that holds just one series"
         if self.are_parts:
             return f"export that CT again as one series, or {one}"
@@ -80,11 +76,9 @@ class TooManyVoxels(Finding):
     most: int
 
     def sentence(self) -> str:
-        """Give the limit."""
         return f"more than {self.most:,} voxels"
 
     def remedy(self) -> str:
-        """Say what is expected."""
         return "give the CT of the head and neck alone"
 
 
@@ -96,11 +90,9 @@ class OneUidTwoImages(Finding):
     differ_in: Literal["position", "geometry or rescaling", "pixels"]
 
     def sentence(self) -> str:
-        """Say how they differ."""
         return f"two images share one SOPInstanceUID but differ in {self.differ_in} ({self.other})"
 
     def remedy(self) -> str:
-        """Say what may have happened."""
         if self.differ_in == "position":
             return "export or pseudonymise the series again, each image with its own UID"
         return "keep the images of one CT"
@@ -115,11 +107,9 @@ class FilesDiffer(Finding):
     of_one: Literal["patient", "CT series"]
 
     def sentence(self) -> str:
-        """Name the attribute and the other file."""
         return f"two files of one series differ in {self.keyword} ({self.other})"
 
     def remedy(self) -> str:
-        """Say what is expected."""
         return f"give the files of one {self.of_one}, or export them again"
 
 
@@ -133,11 +123,9 @@ class NotOneGreyImage(Finding):
     shape: tuple[int, ...]
 
     def sentence(self) -> str:
-        """Give the shape."""
         return f"pixels of shape {self.shape}; one grey image is expected"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "export it as a grey image"
 
 
@@ -149,11 +137,9 @@ class FramesDoNotMatch(Finding):
     shape: tuple[int, ...]
 
     def sentence(self) -> str:
-        """Give both."""
         return f"{plural(self.described, 'frame')} described, but pixels of shape {self.shape}"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return EXPORT_AGAIN
 
 
@@ -164,12 +150,10 @@ class FinePixels(Finding):
     spacing_mm: tuple[float, float]
 
     def sentence(self) -> str:
-        """Give the spacing."""
         rows, columns = self.spacing_mm
         return f"PixelSpacing is {rows} and {columns} mm"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return EXPORT_AGAIN
 
 
@@ -184,7 +168,6 @@ class NoHounsfieldUnits(Finding):
     unit: FitToStore[str] = ""
 
     def sentence(self) -> str:
-        """Say why."""
         if self.why == "no rescale":
             return "RescaleSlope or RescaleIntercept is missing, so there are no Hounsfield units"
         if self.why == "slope 0":
@@ -193,7 +176,6 @@ class NoHounsfieldUnits(Finding):
         return f"the pixels are rescaled to {unit}; Hounsfield units are expected"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "give the plain CT" if self.why == "another unit" else EXPORT_AGAIN
 
 
@@ -205,11 +187,9 @@ class UnclearBits(Finding):
     """HighBit and BitsStored contradict each other."""
 
     def sentence(self) -> str:
-        """Say what is expected."""
         return "HighBit is not BitsStored - 1, so the pixel values are unclear"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return EXPORT_AGAIN
 
 
@@ -221,11 +201,9 @@ class PixelsNotDecoded(Finding):
     is_compressed: bool
 
     def sentence(self) -> str:
-        """Name the error."""
         return f"the pixels cannot be decoded, or are fewer than the header says ({self.reason})"
 
     def remedy(self) -> str:
-        """Say what to do."""
         how = ", uncompressed" if self.is_compressed else ""
         return f"copy or export the file again{how}"
 
@@ -237,11 +215,9 @@ class NotWholeNumbers(Finding):
     kind: FitToStore[str]
 
     def sentence(self) -> str:
-        """Give the type."""
         return f"pixels of type {self.kind}; whole numbers of at most 32 bits are expected"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "give the plain CT"
 
 
@@ -250,11 +226,9 @@ class NoPixels(Finding):
     """An image file without pixels."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "the file has no pixels"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "export it again, with its pixels and uncompressed"
 
 
@@ -266,12 +240,10 @@ class HugeImage(Finding):
     pixels: int
 
     def sentence(self) -> str:
-        """Give the size."""
         images = plural(self.frames, "image")
         return f"{images} of {self.pixels:,} pixels; no CT is that large"
 
     def remedy(self) -> str:
-        """Say what to do."""
         return EXPORT_AGAIN
 
 
@@ -289,12 +261,10 @@ class ObliqueSlice(Finding):
     slices: int
 
     def sentence(self) -> str:
-        """Give the directions."""
         seen = ", ".join(f"{cosine:.3f}" for cosine in self.cosines)
         return f"its axes point along ({seen}); axial slices without tilt are expected"
 
     def remedy(self) -> str:
-        """Tell a stray image from a series that is not axial."""
         if 2 * self.axial > self.slices:
             return (
                 f"{self.axial} of {self.slices} slices are axial; remove the others if they are "
@@ -320,7 +290,6 @@ class OverlappingPasses(Finding):
     share_a_file: bool
 
     def sentence(self) -> str:
-        """Say where they overlap, and what tells them apart."""
         by = f"differ in {self.told_by}" if self.told_by else "differ only in position"
         where = stretch(self.from_mm, self.to_mm)
         examples = "; ".join(self.examples)
@@ -328,7 +297,6 @@ class OverlappingPasses(Finding):
         return f"{count} {self.kind} in one series overlap {where} and {by} ({examples})"
 
     def remedy(self) -> str:
-        """Say how to take one."""
         if self.share_a_file:
             return "export one of them alone, since they share a file"
         return "give a folder with the files of just one"
@@ -342,11 +310,9 @@ class SlicesDiffer(Finding):
     examples: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Say how they differ."""
         return f"slices differ in {self.differ_in} ({' and '.join(self.examples)})"
 
     def remedy(self) -> str:
-        """Say what is expected."""
         return ONE_ACQUISITION
 
 
@@ -357,14 +323,12 @@ class SlicesDrift(Finding):
     drift_mm: float
 
     def sentence(self) -> str:
-        """Say how far."""
         return (
             f"slices shift in plane from one to the next, by {self.drift_mm:.1f} mm in all, as "
             "under a tilted gantry"
         )
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "export the series without tilt"
 
 
@@ -377,14 +341,12 @@ class MissingSlice(Finding):
     step_mm: float
 
     def sentence(self) -> str:
-        """Say where."""
         return (
             f"no slice between z = {self.below_mm:.1f} and {self.above_mm:.1f} mm "
             f"(every {self.step_mm:.1f} mm beside it)"
         )
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "export the series again; recontour does not invent slices"
 
 
@@ -403,7 +365,6 @@ class SlicesAtOnePosition(Finding):
     other: ScreenOnly[Path]
 
     def sentence(self) -> str:
-        """Say at how many positions, and what they seem to be."""
         where = stretch(self.first_mm, self.last_mm)
         if self.are_equal:
             slices = plural(self.positions, "slice")
@@ -416,7 +377,6 @@ class SlicesAtOnePosition(Finding):
         )
 
     def remedy(self) -> str:
-        """Say what to keep."""
         if self.are_equal:
             return "give one copy of each"
         return "give one acquisition, or one phase of it"
@@ -439,7 +399,6 @@ class PaddingInside(Finding):
     became_hu: int | None
 
     def sentence(self) -> str:
-        """Say how many voxels, and what became of them."""
         became = "left as stored"
         if self.became_hu is not None:
             became = f"set to air ({self.became_hu} HU)"
@@ -449,7 +408,6 @@ class PaddingInside(Finding):
         )
 
     def remedy(self) -> str:
-        """Name the attribute."""
         return "check PixelPaddingValue"
 
 
@@ -460,11 +418,9 @@ class NoAir(Finding):
     lowest_hu: float
 
     def sentence(self) -> str:
-        """Give the lowest value."""
         return f"the lowest value is {self.lowest_hu:g} HU, so the CT shows no air"
 
     def remedy(self) -> str:
-        """Name the attribute."""
         return "check RescaleIntercept"
 
 
@@ -476,14 +432,12 @@ class DenseStretch(Finding):
     to_mm: float
 
     def sentence(self) -> str:
-        """Say where."""
         return (
             f"slices lie closer together {stretch(self.from_mm, self.to_mm)}, but SliceThickness "
             "stays the same; they may be two acquisitions that overlap"
         )
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "check these slices"
 
 
@@ -495,7 +449,6 @@ class PassedOver(Finding):
     count: int
 
     def sentence(self) -> str:
-        """Say what they are."""
         return f"passed over: {self.count} x {self.what}"
 
 
@@ -511,7 +464,6 @@ class VoxelsOffGrid(Finding):
     expected: tuple[int, ...]
 
     def sentence(self) -> str:
-        """Give both shapes."""
         return (
             f"the HU are {self.kind} of shape {self.shape}; int16 of shape {self.expected} is "
             "expected"

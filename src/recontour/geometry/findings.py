@@ -18,7 +18,6 @@ class ImpossibleGrid(Finding):
     positions: int
 
     def sentence(self) -> str:
-        """Say which rule they break."""
         match self.why:
             case "shape":
                 return f"a grid is (slices, rows, columns), each at least 1; got {self.shape}"
@@ -39,7 +38,6 @@ class MaskOffGrid(Finding):
     expected: tuple[int, ...]
 
     def sentence(self) -> str:
-        """Give both shapes."""
         return f"a mask of shape {self.shape} does not lie on a grid of {self.expected}"
 
 
@@ -50,11 +48,9 @@ class EndlessContours(Finding):
     crossings: int
 
     def sentence(self) -> str:
-        """Give the count."""
         return (
             f"contours of one slice or a few cross its rows {self.crossings:,} times; no organ's do"
         )
 
     def remedy(self) -> str:
-        """Say what to do."""
         return "export the structure set again"
