@@ -7,7 +7,7 @@ from recontour.findings import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImpossibleGrid(Finding):
+class ContradictoryGrid(Finding):
     """The fields of a grid contradict each other.
 
     why: which rule they break. shape: (slices, rows, columns). positions: how many z positions.

@@ -9,7 +9,7 @@ import numpy as np
 
 from recontour.errors import GridMismatchError
 from recontour.geometry.arrays import Floats, Mask, Points
-from recontour.geometry.findings import ImpossibleGrid, MaskOffGrid
+from recontour.geometry.findings import ContradictoryGrid, MaskOffGrid
 
 # how far a slice may lie from an even spacing: positions are often rounded to 0.1 mm
 EVEN_MM = 0.05
@@ -35,17 +35,19 @@ class Grid:
     def __post_init__(self) -> None:
         """Raise GridMismatchError if the fields contradict each other."""
         if len(self.shape) != 3 or min(self.shape) < 1:
-            raise GridMismatchError(self._impossible("shape"))
+            raise GridMismatchError(self._contradiction("shape"))
         if len(self.slice_z_mm) != self.shape[0]:
-            raise GridMismatchError(self._impossible("positions"))
+            raise GridMismatchError(self._contradiction("positions"))
         lengths_mm = (*self.spacing_mm, *self.origin_mm, *self.slice_z_mm)
         if not np.isfinite(lengths_mm).all() or min(self.spacing_mm) <= 0:
-            raise GridMismatchError(self._impossible("numbers"))
+            raise GridMismatchError(self._contradiction("numbers"))
         if any(above <= below for below, above in pairwise(self.slice_z_mm)):
-            raise GridMismatchError(self._impossible("order"))
+            raise GridMismatchError(self._contradiction("order"))
 
-    def _impossible(self, why: Literal["shape", "positions", "numbers", "order"]) -> ImpossibleGrid:
-        return ImpossibleGrid(why=why, shape=self.shape, positions=len(self.slice_z_mm))
+    def _contradiction(
+        self, why: Literal["shape", "positions", "numbers", "order"]
+    ) -> ContradictoryGrid:
+        return ContradictoryGrid(why=why, shape=self.shape, positions=len(self.slice_z_mm))
 
     @property
     def pixel_mm2(self) -> float:
