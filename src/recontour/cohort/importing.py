@@ -92,11 +92,11 @@ class _CaseImport:
 
 
 def import_dicom(
-    dicom_dir: Path,
-    cohort: Path,
+    dicom_dir: Path | str,
+    cohort: Path | str,
     *,
     centre: str | None = None,
-    names: Path | None = None,
+    names: Path | str | None = None,
     notices: Sequence[str] = (),
     progress: Progress = quiet,
 ) -> ImportReport:
@@ -112,7 +112,8 @@ def import_dicom(
         NamesError: the names cannot be used.
         CohortError: the cohort cannot be used.
     """
-    user_map = read_user_map(names) if names else {}
+    dicom_dir, cohort = Path(dicom_dir), Path(cohort)
+    user_map = read_user_map(Path(names)) if names else {}
     if not os.path.lexists(cohort):
         refuse_existing(cohort)  # refuse a place where it cannot be made before the work
     archive = read_archive(dicom_dir)

@@ -98,11 +98,12 @@ class Cohort:
         self.notices = tuple(notices)
 
     @classmethod
-    def open(cls, path: Path) -> "Cohort":
+    def open(cls, path: Path | str) -> "Cohort":
         """Open a cohort folder.
 
         Raises: CohortError: there is no cohort, or one of another recontour's format.
         """
+        path = Path(path)
         _refuse_no_folder(path)
         place = path / "cohort.json"
         if not os.path.lexists(place):

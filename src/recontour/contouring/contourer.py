@@ -29,7 +29,7 @@ class Contourer:
         self._compiling = Lock()
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | str) -> Self:
         """Read a model file, or a head and its trunk; see `load_model`."""
         return cls(load_model(path))
 

@@ -101,11 +101,11 @@ class _Result:
 
 
 def deidentify(
-    dicom_dir: Path,
-    out: Path,
+    dicom_dir: Path | str,
+    out: Path | str,
     *,
-    names: Path | None = None,
-    key: Path | None = None,
+    names: Path | str | None = None,
+    key: Path | str | None = None,
     progress: Progress = quiet,
 ) -> Deidentified:
     """Write the CT series of an archive and their structure sets without what names the patients.
@@ -120,10 +120,12 @@ def deidentify(
         NamesError: the map cannot be used. SettingsError: the key is not one, or would lie in the
         output. OutputError: out exists, cannot be made, or would lie within dicom_dir.
     """
+    dicom_dir, out = Path(dicom_dir), Path(out)
+    key = Path(key) if key else None
     refuse_existing(out)
     if out.resolve().is_relative_to(dicom_dir.resolve()):
         raise OutputError(OutputInInput(path=out))
-    user_map = read_user_map(names) if names else {}
+    user_map = read_user_map(Path(names)) if names else {}
     secret = _secret(key, out)
     archive = read_archive(dicom_dir)
     tasks = _tasks(archive)

@@ -29,7 +29,7 @@ class Converted:
     notes: tuple[Finding, ...] = ()
 
 
-def convert(labels: Path, ct_dir: Path, out: Path) -> Converted:
+def convert(labels: Path | str, ct_dir: Path | str, out: Path | str) -> Converted:
     """Write labels on a CT's own grid as an RTSTRUCT that references it, complete or not at all.
 
     labels: a NIfTI label map with nnU-Net's dataset.json beside it or one folder up, a folder of
@@ -40,6 +40,7 @@ def convert(labels: Path, ct_dir: Path, out: Path) -> Converted:
         `read_segmentation` and `write_structure_set`. OutputError: the file exists or cannot be
         made.
     """
+    labels, ct_dir, out = Path(labels), Path(ct_dir), Path(out)
     refuse_existing(out)
     refuse_missing(labels)
     scan = read_scan(ct_dir)

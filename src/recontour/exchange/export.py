@@ -48,8 +48,8 @@ class Exported:
 
 
 def export(
-    cohort: Path,
-    out: Path,
+    cohort: Path | str,
+    out: Path | str,
     *,
     format: Format,
     organs: Sequence[str] | None = None,
@@ -70,6 +70,7 @@ def export(
         SettingsError: another format, or a name that nnU-Net does not read. OutputError: the folder
         exists.
     """
+    cohort, out = Path(cohort), Path(out)
     _refuse_odd(format, out)
     refuse_existing(out)
     opened = Cohort.open(cohort)

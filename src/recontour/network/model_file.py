@@ -128,7 +128,7 @@ def refuse_unwritable(model: Model) -> None:
 # Reading
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path | str) -> Model:
     """Read a model file, or a head with its model: `Path("south.safetensors+north.head")`.
 
     A file may come from anywhere: what it says is checked before anything is built from it.
@@ -137,6 +137,7 @@ def load_model(path: Path) -> Model:
         beyond the limits of docs/decisions/029-model-limits.md; a head is alone, or belongs to
         another model. FaultError: the machine cannot read it.
     """
+    path = Path(path)
     given = parts_of(path)
     if len(given) == 1:
         return _load_whole(path)

@@ -214,11 +214,12 @@ class Study:
 # The file
 
 
-def read_study(path: Path) -> Study:
+def read_study(path: Path | str) -> Study:
     """Read STUDY.toml.
 
     Raises: SettingsError: not TOML, or a setting is missing, unknown or impossible.
     """
+    path = Path(path)
     try:
         declared = read_toml(path)
     except OSError as error:

@@ -19,7 +19,7 @@ from recontour.evaluation.page import as_notice
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.findings import Finding
 from recontour.network.model import versions
-from recontour.progress import Progress
+from recontour.progress import Progress, quiet
 from recontour.study.cells import Cell, Plan
 from recontour.study.estimate import Estimate, estimate
 from recontour.study.findings import ForeignScores, SeveralRecipes
@@ -46,12 +46,13 @@ CellsByValue = Mapping[str, Sequence[str]]
 
 
 def dry_run(
-    study: Study, out: Path | None = None
+    study: Study, out: Path | str | None = None
 ) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
     """Return the cells that are still to do, what each will cost, and how many run at a time.
 
     Nothing is written.
     """
+    out = Path(out) if out else None
     workspace = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
     left = study_plan(workspace).cells
     if out:
@@ -60,19 +61,23 @@ def dry_run(
     return left, costs, study.workers
 
 
-def run_study(study: Study, out: Path, *, resume: bool, progress: Progress) -> Mapping[str, str]:
+def run_study(
+    study: Study, out: Path | str, *, resume: bool = False, progress: Progress = quiet
+) -> Mapping[str, str]:
     """Run what is not finished, and write the report. Returns: why cells failed, by id."""
+    out = Path(out)
     refuse_unplottable()
     prepare(study, out, resume=resume)
     run(out, progress)
     return report_study(out)
 
 
-def report_study(out: Path) -> Mapping[str, str]:
+def report_study(out: Path | str) -> Mapping[str, str]:
     """Write report.html and tables/ from the results that are there.
 
     Returns: why cells failed, by id.
     """
+    out = Path(out)
     workspace = open_workspace(out)
     plan = study_plan(workspace)
     refuse_links(out, plan.cells)
