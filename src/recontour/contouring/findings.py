@@ -13,11 +13,9 @@ class OrganNotInModel(Finding):
     known: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Name the organs that the model lacks."""
         return f"the model does not contour {', '.join(self.asked)}"
 
     def remedy(self) -> str:
-        """List the organs that it has."""
         return f"choose from {', '.join(self.known)}"
 
 
@@ -26,9 +24,7 @@ class ScoresNotFinite(Finding):
     """A model computes infinities or NaN from a CT."""
 
     def sentence(self) -> str:
-        """Say that the weights alone do not show it."""
         return "the model's scores for this CT are not finite, although all its weights are"
 
     def remedy(self) -> str:
-        """Say how to get another model."""
         return "ask for the model again, or train it with another --seed"

@@ -18,11 +18,9 @@ class NotModelFile(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say what it is."""
         return f"not a model file: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Point to the order of the arguments."""
         return "check the path, and the order of the arguments (--help)"
 
 
@@ -33,11 +31,9 @@ class UnreadableModel(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Repeat the system's reason."""
         return f"cannot be read ({self.why.sentence()})"
 
     def remedy(self) -> str:
-        """Say what to check."""
         return "check the path and its permissions"
 
 
@@ -46,11 +42,9 @@ class ForeignModel(Finding):
     """A safetensors file that another program wrote."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "a safetensors file, but not a model of recontour"
 
     def remedy(self) -> str:
-        """Say what to check."""
         return "check the path"
 
 
@@ -62,11 +56,9 @@ class OtherFormat(Finding):
     read: int
 
     def sentence(self) -> str:
-        """Name both formats."""
         return f"model format {self.seen}; this recontour reads format {self.read}"
 
     def remedy(self) -> str:
-        """Say which of the two must change."""
         if self.seen > self.read:
             return "update recontour"
         return "train or adapt the model again with this recontour"
@@ -79,11 +71,9 @@ class NewerModel(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Name the setting."""
         return f"written by a newer recontour: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "update recontour"
 
 
@@ -94,11 +84,9 @@ class DamagedModel(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say what does not fit."""
         return f"damaged, or not a model file: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return ASK_AGAIN
 
 
@@ -115,7 +103,6 @@ class WrongSize(Finding):
     most: int
 
     def sentence(self) -> str:
-        """Say what was seen and expected."""
         unit = "tensors" if self.part == "list of tensors" else "bytes"
         return (
             f"its {self.part} has {self.seen:,} {unit}, and {self.least:,} to {self.most:,} are "
@@ -131,7 +118,6 @@ class NotJson(Finding):
     reason: ScreenOnly[str] = ""
 
     def sentence(self) -> str:
-        """Say what is wrong."""
         words = {
             "no object": "it is not a JSON object",
             "too deep": "it is nested too deep",
@@ -150,7 +136,6 @@ class BadPart(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say which part, and why."""
         return f"{self.part}: {self.why.sentence()}"
 
 
@@ -161,7 +146,6 @@ class BadTensors(Finding):
     reason: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Repeat what the library reports."""
         return f"its tensors cannot be read ({self.reason})"
 
 
@@ -174,7 +158,6 @@ class OtherTensor(Finding):
     expected: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Say what was seen and expected."""
         return (
             "its tensors are not those of the network that it describes "
             f"({self.name}: {self.seen} seen, {self.expected} expected)"
@@ -188,7 +171,6 @@ class OtherWeights(Finding):
     part: Literal["model", "trunk", "head"]
 
     def sentence(self) -> str:
-        """Say which."""
         return f"the weights of the {self.part} do not have the SHA-256 that it states"
 
 
@@ -200,7 +182,6 @@ class OddWeights(Finding):
     problem: Literal["not finite", "negative variance"]
 
     def sentence(self) -> str:
-        """Name the tensor."""
         if self.problem == "not finite":
             return f"{self.tensor} holds numbers that are not finite"
         return f"{self.tensor} holds variances below 0"
@@ -213,7 +194,6 @@ class ImpossibleNetwork(Finding):
     reason: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Repeat PyTorch's reason."""
         return f"its network cannot be made ({self.reason})"
 
 
@@ -229,11 +209,9 @@ class CostsTooMuch(Finding):
     most: int
 
     def sentence(self) -> str:
-        """Name the limit."""
         return f"the network takes {self.amount} {self.unit}; at most {self.most} are accepted"
 
     def remedy(self) -> str:
-        """Say that no preset comes near."""
         return "both presets are far below that: ask whoever made it what it is"
 
 
@@ -244,11 +222,9 @@ class HeadAlone(Finding):
     centres: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Name the centres whose model is needed."""
         return f"a head without its trunk, adapted from the model of {' -> '.join(self.centres)}"
 
     def remedy(self) -> str:
-        """Show how to give both."""
         return "give that model and this head as MODEL+HEAD"
 
 
@@ -257,11 +233,9 @@ class NoHead(Finding):
     """A whole model was given where a head is expected."""
 
     def sentence(self) -> str:
-        """Say what it is."""
         return "a whole model, not a head"
 
     def remedy(self) -> str:
-        """Say how to use it."""
         return "use it without the model before the +"
 
 
@@ -275,29 +249,25 @@ class OtherTrunk(Finding):
     sha256: FitToStore[str]
 
     def sentence(self) -> str:
-        """Say which part the model lacks."""
         return (
             f"this head belongs to another model: to the one of {' -> '.join(self.centres)} whose "
             f"{self.part} has SHA-256 {self.sha256[:12]}... ({self.model})"
         )
 
     def remedy(self) -> str:
-        """Say what to give."""
         return "give the model that it was adapted from before the +"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diverged(Finding):
+class WeightsDiverged(Finding):
     """Training left numbers that are no weights."""
 
     why: Finding
 
     def sentence(self) -> str:
-        """Say what was found, and that nothing was written."""
         return f"training diverged: {self.why.sentence()}; no model was written"
 
     def remedy(self) -> str:
-        """Suggest another seed."""
         return "use another seed (--seed, or seeds in a study)"
 
 
@@ -308,11 +278,9 @@ class UnwritableModel(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say why."""
         return f"the model's file could not be read again ({self.why.sentence()})"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "choose other settings"
 
 
@@ -329,7 +297,6 @@ class BadView(Finding):
     high_hu: float
 
     def sentence(self) -> str:
-        """Say what is needed, and what was seen."""
         return (
             "crop_px must be 8n + 1 and at least 17, pixel_mm positive and the window's low below "
             f"its high; got {self.crop_px} px, {self.pixel_mm} mm, "

@@ -28,7 +28,6 @@ from recontour.network.description import MODEL_FORMAT, Description, HeadDescrip
 from recontour.network.findings import (
     BadPart,
     BadTensors,
-    Diverged,
     ForeignModel,
     HeadAlone,
     ImpossibleNetwork,
@@ -40,6 +39,7 @@ from recontour.network.findings import (
     OtherTrunk,
     OtherWeights,
     UnwritableModel,
+    WeightsDiverged,
 )
 from recontour.network.head import Head
 from recontour.network.layers import stages_of
@@ -77,7 +77,7 @@ def save_head(model: Model, path: Path) -> None:
 def _save(model: Model, path: Path, *, head_only: bool) -> None:
     odd = _odd_weights(model.network)
     if odd:
-        raise FaultError(Diverged(why=odd))
+        raise FaultError(WeightsDiverged(why=odd))
     weights = weights_of(model.network)
     if head_only:
         weights = _own_head(weights)

@@ -15,11 +15,9 @@ class ImpossibleDepth(Finding):
     layers: int
 
     def sentence(self) -> str:
-        """Say how many layers there are."""
         return f"--retrain-last {self.retrain_last}: this network has {self.layers} layers"
 
     def remedy(self) -> str:
-        """Say what the choices mean."""
         return f"choose 1 (SPP alone) to {self.layers} (all), 10 for the paper's depth"
 
 
@@ -30,5 +28,4 @@ class ImpossibleSeed(Finding):
     seed: int
 
     def sentence(self) -> str:
-        """Name the limits."""
         return f"--seed {self.seed}: 0 to {LARGEST_SEED} is expected"
