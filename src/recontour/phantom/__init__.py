@@ -1,9 +1,9 @@
 """The embedded default data: two centres' head-and-neck patients, written as real DICOM.
 
-It is a phantom. Heads are built from implicit shapes, not scanned from people: bones, soft tissue,
-scanners and protocols differ between patients and centres the way real ones do, but only as far as
-they were thought of here. What a network scores on it says that the software works, and nothing of
-how it will do on patients.
+It is a phantom. Heads are built from implicit shapes, not scanned from people. Bones, soft tissue,
+scanners and protocols differ between patients and centres as real ones do, but only in the ways
+that are modelled here. A network's scores on it show that the software works; they say nothing
+about real patients.
 """
 
 from recontour.phantom.centre import SOURCE, TARGET, Centre, PhantomCase, make_case, write_centre

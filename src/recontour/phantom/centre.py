@@ -29,20 +29,24 @@ MADE = datetime(2020, 1, 1, 12)  # every phantom's date
 
 @dataclass(frozen=True, slots=True)
 class Centre:
-    """One centre: its scanner, its protocol, its names, how often an organ was not contoured."""
+    """One centre.
+
+    roi_names: TG-263 name, or the kind of another structure -> this centre's name. undrawn: the
+    share of organs that a structure set lacks.
+    """
 
     name: str
     scanner: Scanner
     protocol: Protocol
-    roi_names: dict[str, str]  # TG-263 name, or the kind of other structure -> this centre's name
-    undrawn: float  # share of organs that a structure set lacks
+    roi_names: dict[str, str]
+    undrawn: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhantomCase:
     """One patient of the phantom.
 
-    hu: int16 (slice, row, column). structures carry the centre's own names.
+    hu: int16 (slice, row, column). structures: under the centre's own names.
     """
 
     hu: npt.NDArray[np.int16]
@@ -162,46 +166,38 @@ TARGET = Centre(
 
 
 def make_case(centre: Centre, case: int, seed: int = 0) -> PhantomCase:
-    """One patient of a centre;
-
-    the same for the same centre, case and seed, however many are made.
-    """
+    """Make one patient of a centre; the same centre, case and seed give the same patient."""
     root = np.random.SeedSequence([seed, case, *centre.name.encode()])
-    anatomy, tissue, machine, hand, others, clerk = (
-        np.random.default_rng(child) for child in root.spawn(6)
-    )
+    anatomy, tissue, machine, hand, others, clerk = map(np.random.default_rng, root.spawn(6))
     patient = Patient.born(anatomy)
-    grid = centre.scanner.grid((float(machine.normal(0, 4)), float(machine.normal(0, 4))))
+    shift_mm = (float(machine.normal(0, 4)), float(machine.normal(0, 4)))
+    grid = centre.scanner.grid(shift_mm)
     space = Space.of(patient, grid)
     body = skin(space, patient)
-    painted = paint_patient(
-        space, body, patient, bool(machine.uniform() < centre.scanner.contrast), tissue
-    )
+    has_contrast = bool(machine.uniform() < centre.scanner.contrast)
+    painted = paint_patient(space, body, patient, has_contrast, tissue)
     hu = centre.scanner.expose(painted, body, grid, machine)
-    drawn = draw(patient, space, body, grid, centre.protocol, hand)
-    kept = {
-        organ: contours for organ, contours in drawn.items() if clerk.uniform() >= centre.undrawn
-    }
-    kept |= draw_others(space, body, grid, centre.protocol, others)
-    structures = tuple(
-        Structure(centre.roi_names[kind], contours) for kind, contours in kept.items()
-    )
-    return PhantomCase(hu, grid, StructureSet(structures))
+    structures = []
+    for organ, contours in draw(patient, space, body, grid, centre.protocol, hand).items():
+        if clerk.uniform() >= centre.undrawn:
+            structures.append(Structure(centre.roi_names[organ], contours))
+    for kind, contours in draw_others(space, body, grid, centre.protocol, others).items():
+        structures.append(Structure(centre.roi_names[kind], contours))
+    return PhantomCase(hu, grid, StructureSet(tuple(structures)))
 
 
 def write_centre(folder: Path, centre: Centre, cases: Iterable[int], seed: int = 0) -> None:
-    """Write a centre's patients as DICOM: folder/source_003/CT/*.dcm and
-    folder/source_003/RTSTRUCT.dcm.
+    """Write a centre's patients as DICOM, on all cores.
 
-    A patient's folder appears whole or not at all; one that is there already stays as it is. Uses
-    all cores.
+    Patient 3 becomes folder/source_003/CT/*.dcm and folder/source_003/RTSTRUCT.dcm. A patient's
+    folder appears whole or not at all; one that is there already stays as it is.
     """
-    patients = {case: folder / f"{centre.name}_{case:03d}" for case in cases}
-    missing = {case: path for case, path in patients.items() if not path.exists()}
     with script_left_out(), ProcessPoolExecutor(initializer=ignore_signals) as pool:
-        jobs = [
-            pool.submit(_write_patient, path, centre, case, seed) for case, path in missing.items()
-        ]
+        jobs = []
+        for case in cases:
+            path = folder / f"{centre.name}_{case:03d}"
+            if not path.exists():
+                jobs.append(pool.submit(_write_patient, path, centre, case, seed))
         try:
             for job in jobs:
                 job.result()
@@ -223,9 +219,8 @@ def _write_patient(folder: Path, centre: Centre, case: int, seed: int) -> None:
         scanner_model=centre.scanner.model,
         kernel=centre.scanner.kernel,
     )
-    made_by = Authorship(
-        model=f"recontour phantom, {centre.name}", label="PHANTOM", made=MADE, seed=key
-    )
+    model = f"recontour phantom, {centre.name}"
+    made_by = Authorship(model=model, label="PHANTOM", made=MADE, seed=key)
     with whole_folder(folder) as partial:
         scan = write_scan(partial / "CT", made.hu, made.grid, identity)
         write_structure_set(partial / "RTSTRUCT.dcm", made.structures, scan, made_by)

@@ -1,13 +1,26 @@
 """The organs' true surfaces in the common head, as implicit shapes; lengths in mm.
 
-Sides: positions given to the functions of a paired organ are mirrored so that the organ lies at
-    positive u.
+Functions of a paired organ take positions that are mirrored so that the organ lies at positive u.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from recontour.phantom.patient import Patient, Space
-from recontour.phantom.shapes import Field, Position, along, bump, column, ellipsoid, ramp, tube
+from recontour.phantom.shapes import (
+    Field,
+    Position,
+    along,
+    between,
+    bump,
+    column,
+    ellipsoid,
+    joined,
+    ramp,
+    tube,
+    within,
+)
 
 BRAINSTEM = (  # w, centre v, radius u, radius v
     (-20.0, 17.0, 6.2, 4.8),
@@ -56,6 +69,12 @@ def twin(at: Position) -> Position:
     return (np.abs(at[0]), at[1], at[2])
 
 
+def middle_v(w: Field, knots: Sequence[tuple[float, float, float, float]]) -> Field:
+    """Return the centre v of a column at height w. knots: as in `column`."""
+    heights, centres_v, *_ = zip(*knots, strict=True)
+    return between(w, heights, centres_v)
+
+
 def skin(space: Space, patient: Patient) -> Field:
     """Head, neck and the start of the shoulders, for the whole scan."""
     n = patient.neck
@@ -79,25 +98,21 @@ def skin(space: Space, patient: Patient) -> Field:
     nose = ellipsoid(space[window], (0.0, -98.0, 6.0), (15.0, 20.0, 22.0))
     whole[window] = np.minimum(whole[window], nose)
     for side in (1, -1):
-        window = space.window(
-            (min(side * 64, side * 90), -14, -24), (max(side * 64, side * 90), 30, 44)
-        )
+        first, last = sorted((side * 64, side * 90))
+        window = space.window((first, -14, -24), (last, 30, 44))
         ear = ellipsoid(mirrored(space[window], side), (77.0, 8.0, 10.0), (5.0, 15.0, 27.0))
         whole[window] = np.minimum(whole[window], ear)
     return whole
 
 
 def behind_ridge(at: Position) -> Field:
-    """How far behind the petrous ridges, which part the middle from the back fossa."""
+    """Return how far behind the petrous ridges, between the middle and the back fossa."""
     a, v, _ = twin(at)
     return np.asarray(v + 14 - 0.62 * a, dtype=np.float32)
 
 
 def floor_of_skull(at: Position) -> Field:
-    """The height w of the cranial cavity's floor:
-
-    three fossae, the sella, the clivus and the petrous ridges.
-    """
+    """Return the height w of the cranial cavity's floor: fossae, sella, clivus, petrous ridges."""
     a, v, _ = twin(at)
     behind = behind_ridge(at)
     fossae = 43 - 30 * ramp(v, -46, -36)  # front fossa, then middle fossa, 13
@@ -126,9 +141,8 @@ def floor_of_skull(at: Position) -> Field:
 def cavity(at: Position) -> Field:
     """The cranial cavity."""
     vault = ellipsoid(at, (0.0, 3.0, 40.0), (67.0, 86.0, 92.0))
-    return np.asarray(
-        np.maximum(vault, (floor_of_skull(at) - at[2]) * np.float32(0.8)), dtype=np.float32
-    )
+    above_floor = (floor_of_skull(at) - at[2]) * np.float32(0.8)
+    return np.asarray(within(vault, above_floor), dtype=np.float32)
 
 
 def brainstem(at: Position) -> Field:
@@ -173,7 +187,7 @@ def parotid(at: Position, size: float) -> Field:
     superficial = ellipsoid(at, (60.5, -6.0, -13.0), (9.0 * size, 20.0 * size, 27.0 * size))
     deep = ellipsoid(at, (50.0, 1.0, -15.0), (12.0 * size, 9.0 * size, 19.0 * size))
     tail = ellipsoid(at, (57.0, 4.0, -37.0), (8.0 * size, 9.0 * size, 13.0 * size))
-    return np.minimum(np.minimum(superficial, deep), tail)
+    return np.asarray(joined(superficial, deep, tail), dtype=np.float32)
 
 
 def accessory_parotid(at: Position) -> Field:
@@ -196,20 +210,16 @@ def mandible(at: Position, top_mm: float) -> Field:
     """The lower jaw up to a height: body, ramus, coronoid process and condyle."""
     a, v, w = both = twin(at)
     lower = -56 + 13 * ramp(v, -65, -25)
-    bar = np.maximum(
-        arch_distance(at) - np.float32(5.2), np.maximum(lower - w, w - np.float32(top_mm))
-    )
-    bar = np.maximum(bar, v + 22)
+    arch = arch_distance(at) - np.float32(5.2)
+    bar = within(arch, lower - w, w - np.float32(top_mm), v + 22)
     plate_u = 45.5 + 5 * ramp(w, -35, 2)
     top = along(v, ((-39, -8), (-34, -3), (-23, -12), (-13, 1), (-6, 0)))
     front = -39 + 2 * ramp(w, -40, -10)
     back = -17 + 10 * ramp(w, -45, 0)
-    plate = np.maximum(
-        np.maximum(np.abs(a - plate_u) - np.float32(3.8), front - v), np.maximum(v - back, w - top)
-    )
-    plate = np.maximum(plate, -44 - w)
+    sheet = np.abs(a - plate_u) - np.float32(3.8)
+    plate = within(sheet, front - v, v - back, w - top, -44 - w)
     condyle = ellipsoid(both, (50.0, -10.0, 1.5), (9.0, 4.5, 5.5))
-    return np.asarray(np.minimum(np.minimum(bar, plate), condyle), dtype=np.float32)
+    return np.asarray(joined(bar, plate, condyle), dtype=np.float32)
 
 
 def sylvian_height(v: Field) -> Field:
@@ -218,19 +228,23 @@ def sylvian_height(v: Field) -> Field:
 
 
 def tentorium_height(at: Position) -> Field:
-    """The height of the tentorium, between cerebellum and cerebrum;
+    """Return the height of the tentorium, between cerebellum and cerebrum.
 
-    below the petrous ridge far down.
+    In front of the petrous ridge it lies far down.
     """
     back = np.maximum(at[1] - 20, 0)
-    return np.asarray(-40 + 66 * ramp(behind_ridge(at), -8, 2) + 0.12 * back, dtype=np.float32)
+    height = -40 + 66 * ramp(behind_ridge(at), -8, 2) + 0.12 * back
+    return np.asarray(height, dtype=np.float32)
 
 
 def temporal_lobe(at: Position, back_mm: float, raise_mm: float) -> Field:
     """One temporal lobe as far back as back_mm and raise_mm above the Sylvian fissure."""
     u, v, w = at
-    medial = along(v, ((-40, 20), (-15, 19), (5, 23), (30, 27), (60, 28))) + 5 * ramp(w, 34, 46)
-    lobe = np.maximum(cavity(at) + np.float32(1.5), medial - u)
-    lobe = np.maximum(lobe, w - sylvian_height(v) - np.float32(raise_mm))
-    lobe = np.maximum(lobe, v - np.float32(back_mm))
-    return np.asarray(np.maximum(lobe, tentorium_height(at) - w), dtype=np.float32)
+    medial = along(v, ((-40, 20), (-15, 19), (5, 23), (30, 27), (60, 28)))
+    medial = medial + 5 * ramp(w, 34, 46)
+    brain = cavity(at) + np.float32(1.5)
+    under_roof = w - sylvian_height(v) - np.float32(raise_mm)
+    in_front = v - np.float32(back_mm)
+    above_tentorium = tentorium_height(at) - w
+    lobe = within(brain, medial - u, under_roof, in_front, above_tentorium)
+    return np.asarray(lobe, dtype=np.float32)

@@ -1,7 +1,4 @@
-"""One phantom patient:
-
-how its head differs from the common one, and where the scanner's voxels fall in it.
-"""
+"""One phantom patient: how its head differs from the common one, and where voxels lie in it."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -19,15 +16,16 @@ COARSE = 4
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """How one patient differs from the common head; lengths in mm, angles in degrees."""
+    """How one patient differs from the common head; lengths in mm, angles in degrees.
+
+    waves: the soft deformation, (3 axes, modes, 7): amplitude, wave numbers and phases.
+    """
 
     size: Triple  # across, front to back, along
     turn_degrees: Triple  # nod, tilt, rotation
     flexion_mm: float  # the lower neck's way to the back
     place_mm: Triple  # of the head's origin on the scanner's table
-    waves: npt.NDArray[
-        np.float64
-    ]  # (3 axes, modes, 7): amplitude, wave numbers and phases of the soft deformation
+    waves: npt.NDArray[np.float64]
     fat_mm: float
     neck: float  # width of the neck
     ventricle: float  # size of the brain's ventricles
@@ -48,9 +46,10 @@ class Patient:
         waves[..., 1:4] = 2 * np.pi / rng.uniform(110, 260, (3, modes, 3))
         waves[..., 4:] = rng.uniform(0, 2 * np.pi, (3, modes, 3))
         overall = rng.normal(1, 0.035)
-        gone = rng.uniform(0, 0.35) if rng.uniform() < 0.8 else 0.95
-        teeth = rng.uniform(size=(2, 14)) > gone
+        missing = rng.uniform(0, 0.35) if rng.uniform() < 0.8 else 0.95
+        teeth = rng.uniform(size=(2, 14)) > missing
         crowned = rng.uniform(size=28) < 0.12 if rng.uniform() < 0.4 else np.zeros(28, dtype=bool)
+        metal = np.flatnonzero(crowned & teeth.ravel())
         return cls(
             size=triple(np.clip(overall * rng.normal(1, 0.025, 3), 0.88, 1.12)),
             turn_degrees=triple(np.clip(rng.normal(0, (5, 2, 3)), -9, 9)),
@@ -66,14 +65,13 @@ class Patient:
             nerve_mm=float(rng.uniform(1.9, 2.4)),
             larynx_mm=float(rng.uniform(-5, 6)),
             teeth=teeth,
-            metal=tuple(int(n) for n in np.flatnonzero(crowned & teeth.ravel())),
+            metal=tuple(metal.tolist()),
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
-    """The phantom's coordinates (u, v, w) of every voxel, mm; fields are float32 (slice, row,
-    column).
+    """The phantom's coordinates (u, v, w) of every voxel in mm: float32 (slice, row, column).
 
     The origin lies between the ears at the height of the foramen magnum; u runs to the left, v to
     the back, w to the head.
@@ -86,48 +84,60 @@ class Space:
 
     @classmethod
     def of(cls, patient: Patient, grid: Grid) -> Self:
-        """Where each voxel of a grid lies in a patient."""
+        """Return where each voxel of a grid lies in a patient."""
         x, y, z = _axes(grid, patient.place_mm)
         nod, tilt, rotation = np.radians(patient.turn_degrees)
         turn = _rotation(0, nod) @ _rotation(1, tilt) @ _rotation(2, rotation)
-        u, v, w = (
-            (x * row[0] + y * row[1] + z * row[2]) / np.float32(size)
-            for row, size in zip(turn.astype(np.float32), patient.size, strict=True)
-        )
+        fields = []
+        for row, size in zip(turn.astype(np.float32), patient.size, strict=True):
+            turned = x * row[0] + y * row[1] + z * row[2]
+            fields.append(turned / np.float32(size))
+        u, v, w = fields
         v -= np.float32(patient.flexion_mm) * (np.minimum(w + 5, 0) / 80) ** 2
-        for field, modes in zip((u, v, w), patient.waves.astype(np.float32), strict=True):
+        for field, modes in zip(fields, patient.waves.astype(np.float32), strict=True):
             for amplitude, kx, ky, kz, px, py, pz in modes:
                 wave = np.sin(kz * z + pz) * np.sin(ky * y + py) * np.sin(kx * x + px)
                 np.add(field, amplitude * wave, out=field)
-        a, b, c = (np.ascontiguousarray(field[:, ::COARSE, ::COARSE]) for field in (u, v, w))
-        return cls(u, v, w, (a, b, c))
+        return cls(u, v, w, (_coarse(u), _coarse(v), _coarse(w)))
 
     def window(self, low: Triple, high: Triple) -> Window:
-        """The voxels that may lie between two corners:
+        """Return the voxels that may lie between two corners.
 
-        seen on coarse steps, then widened by more than one.
+        They are found on coarse steps, then widened by more than one.
         """
         inside = np.ones(self.coarse[0].shape, dtype=bool)
         for field, below, above in zip(self.coarse, low, high, strict=True):
             inside &= (field > below - 6) & (field < above + 6)
-        slices, rows, cols = (
-            np.flatnonzero(inside.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))
-        )
-        if not len(slices):
+        if not inside.any():
             return slice(0), slice(0), slice(0)
-        return (
-            slice(int(slices[0]), int(slices[-1]) + 1),
-            slice(int(rows[0]) * COARSE, (int(rows[-1]) + 1) * COARSE),
-            slice(int(cols[0]) * COARSE, (int(cols[-1]) + 1) * COARSE),
-        )
+        slices = _extent(inside, (1, 2), 1)
+        rows = _extent(inside, (0, 2), COARSE)
+        cols = _extent(inside, (0, 1), COARSE)
+        return slices, rows, cols
 
     def __getitem__(self, window: Window) -> Position:
-        """Coordinates in a window."""
+        """Return the coordinates in a window."""
         return self.u[window], self.v[window], self.w[window]
 
 
+def _coarse(field: Field) -> Field:
+    """Return every COARSE-th row and column."""
+    return np.ascontiguousarray(field[:, ::COARSE, ::COARSE])
+
+
+def _extent(inside: npt.NDArray[np.bool_], others: tuple[int, int], step: int) -> slice:
+    """Return from where to where voxels are inside along one axis.
+
+    others: the other axes. step: voxels per value.
+    """
+    found = np.flatnonzero(inside.any(axis=others))
+    first = int(found[0])
+    last = int(found[-1])
+    return slice(first * step, (last + 1) * step)
+
+
 def _axes(grid: Grid, place_mm: Triple) -> Position:
-    """The grid's x, y and z, as fields that broadcast, seen from where the head lies."""
+    """Return the grid's x, y and z, as fields that broadcast, relative to the head's place."""
     x = grid.origin_mm[0] + np.arange(grid.shape[2]) * grid.spacing_mm[1] - place_mm[0]
     y = grid.origin_mm[1] + np.arange(grid.shape[1]) * grid.spacing_mm[0] - place_mm[1]
     z = np.asarray(grid.slice_z_mm) - place_mm[2]
@@ -139,9 +149,11 @@ def _axes(grid: Grid, place_mm: Triple) -> Position:
 
 
 def _rotation(axis: int, angle: float) -> npt.NDArray[np.float64]:
-    """A turn about one axis."""
+    """Return a turn about one axis."""
     turn = np.eye(3)
-    i, j = (axis + 1) % 3, (axis + 2) % 3
+    i = (axis + 1) % 3
+    j = (axis + 2) % 3
     turn[i, i] = turn[j, j] = np.cos(angle)
-    turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
+    turn[i, j] = -np.sin(angle)
+    turn[j, i] = np.sin(angle)
     return turn

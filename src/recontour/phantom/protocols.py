@@ -1,10 +1,9 @@
-"""How a centre's physicians contour: where an organ begins and ends, how tight, how steady the
-hand.
+"""How a centre's physicians contour: where organs begin and end, how tightly, how steadily.
 
 Contours follow the organs' implicit surfaces between the pixels; they are not the edges of voxels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import contourpy
@@ -15,9 +14,11 @@ from recontour.geometry import Contour, Grid
 from recontour.geometry.arrays import Points
 from recontour.phantom import organs
 from recontour.phantom.patient import Patient, Space, Window
-from recontour.phantom.shapes import Field, Position, Triple, ellipsoid, triple
+from recontour.phantom.shapes import Field, Position, Triple, ellipsoid, joined, triple, within
 
-OPEN = 1000.0  # no end
+OPEN = 1000.0  # mm: no end
+SPECK_MM2 = 3.0
+WAVES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def draw(
     protocol: Protocol,
     rng: np.random.Generator,
 ) -> dict[str, tuple[Contour, ...]]:
-    """Every organ's contours on a patient, by TG-263 name."""
+    """Return every organ's contours on a patient, by TG-263 name."""
     sketches = {
         "Brainstem": _column(space, organs.brainstem, protocol.brainstem_mm),
         "SpinalCord": _cord(space, protocol),
@@ -70,18 +71,26 @@ def draw(
         sketches[f"Lens_{mark}"] = _lens(space, side)
         sketches[f"OpticNrv_{mark}"] = _optic_nerve(space, patient, protocol, side)
         sketches[f"Lobe_Temporal_{mark}"] = _temporal_lobe(space, protocol, side)
-    return {
-        name: trace(sketch, space, grid, protocol.hand_mm, rng) for name, sketch in sketches.items()
-    }
+    return _traced(sketches, space, grid, protocol, rng)
+
+
+def _traced(
+    sketches: Mapping[str, _Sketch],
+    space: Space,
+    grid: Grid,
+    protocol: Protocol,
+    rng: np.random.Generator,
+) -> dict[str, tuple[Contour, ...]]:
+    contours = {}
+    for name, sketch in sketches.items():
+        contours[name] = trace(sketch, space, grid, protocol.hand_mm, rng)
+    return contours
 
 
 def draw_others(
     space: Space, skin: Field, grid: Grid, protocol: Protocol, rng: np.random.Generator
 ) -> dict[str, tuple[Contour, ...]]:
-    """What else stands in a clinic's structure set:
-
-    the skin, targets, a margin round the brain stem, an empty one.
-    """
+    """Return the other structures of a clinic: skin, targets, a margin, and an empty one."""
     everything = (slice(None), slice(None, None, 2), slice(None, None, 2))
     side = int(rng.choice((-1, 1)))
     centre = (
@@ -98,17 +107,15 @@ def draw_others(
         "planning": _Sketch(window, gross - np.float32(8)),
         "margin": _Sketch(stem.window, stem.shape - np.float32(3), stem.ends_mm),
     }
-    drawn = {
-        name: trace(sketch, space, grid, protocol.hand_mm, rng) for name, sketch in sketches.items()
-    }
-    return {**drawn, "empty": ()}
+    return {**_traced(sketches, space, grid, protocol, rng), "empty": ()}
 
 
 def _column(
     space: Space, shape: Callable[[Position], Field], ends_mm: tuple[float, float]
 ) -> _Sketch:
-    """A column along the middle of the body."""
-    window = space.window((-22, -14, ends_mm[0] - 8), (22, 36, ends_mm[1] + 8))
+    """Sketch a column along the middle of the body."""
+    low, high = ends_mm
+    window = space.window((-22, -14, low - 8), (22, 36, high + 8))
     return _Sketch(window, shape(space[window]), ends_mm)
 
 
@@ -120,9 +127,8 @@ def _cord(space: Space, protocol: Protocol) -> _Sketch:
 
 def _mandible(space: Space, protocol: Protocol) -> _Sketch:
     window = space.window((-66, -100, -62), (66, 4, 12))
-    return _Sketch(
-        window, organs.mandible(space[window], protocol.jaw_top_mm) - np.float32(0.2), unsteady=0.5
-    )
+    jaw = organs.mandible(space[window], protocol.jaw_top_mm) - np.float32(0.2)
+    return _Sketch(window, jaw, unsteady=0.5)
 
 
 def _pituitary(space: Space, patient: Patient, protocol: Protocol) -> _Sketch:
@@ -132,12 +138,14 @@ def _pituitary(space: Space, patient: Patient, protocol: Protocol) -> _Sketch:
 
 
 def _side_window(space: Space, side: int, low: Triple, high: Triple) -> tuple[Window, Position]:
-    """A window on one side, and its positions as seen by an organ of that side;
+    """Return a window on one side, and its positions as seen by an organ of that side.
 
-    low and high tell the left.
+    low and high: corners on the left side.
     """
     if side < 0:
-        low, high = (-high[0], *low[1:]), (-low[0], *high[1:])
+        mirrored_low = (-high[0], *low[1:])
+        mirrored_high = (-low[0], *high[1:])
+        low, high = mirrored_low, mirrored_high
     window = space.window(low, high)
     return window, organs.mirrored(space[window], side)
 
@@ -149,13 +157,12 @@ def _parotid(space: Space, skin: Field, patient: Patient, protocol: Protocol, si
     masseter = ellipsoid(at, (55.5, -33.0, -25.0), (6.5, 15.0, 24.0))
     mastoid = ellipsoid(at, (54.0, 20.0, -5.0), (11.0, 13.0, 17.0))
     grow_mm = np.float32(protocol.parotid_grow_mm)
-    gland = np.maximum(gland - grow_mm, -masseter)
+    gland = within(gland - grow_mm, -masseter)
     if protocol.parotid_accessory:
-        gland = np.minimum(gland, organs.accessory_parotid(at) - grow_mm)
-    gland = np.maximum(gland, np.maximum(skin[window] + 3, -mastoid))
-    return _Sketch(
-        window, np.maximum(gland, -organs.mandible(at, organs.ALVEOLUS_MM)), (-OPEN, 5.0)
-    )
+        gland = joined(gland, organs.accessory_parotid(at) - grow_mm)
+    jaw = organs.mandible(at, organs.ALVEOLUS_MM)
+    gland = within(gland, skin[window] + 3, -mastoid, -jaw)
+    return _Sketch(window, gland, (-OPEN, 5.0))
 
 
 def _lens(space: Space, side: int) -> _Sketch:
@@ -166,60 +173,68 @@ def _lens(space: Space, side: int) -> _Sketch:
 def _optic_nerve(space: Space, patient: Patient, protocol: Protocol, side: int) -> _Sketch:
     window, at = _side_window(space, side, (0, -66, 26), (40, -10, 46))
     nerve = organs.optic_nerve(at, patient) - np.float32(protocol.nerve_grow_mm)
-    nerve = np.maximum(
-        nerve, np.maximum(-organs.eye(at), at[1] - np.float32(protocol.nerve_back_mm))
-    )
-    return _Sketch(window, np.maximum(nerve, 1 - at[0]), unsteady=0.25, smooth_px=0.0)
+    u, v, _ = at
+    in_front = v - np.float32(protocol.nerve_back_mm)
+    nerve = within(nerve, -organs.eye(at), in_front, 1 - u)
+    return _Sketch(window, nerve, unsteady=0.25, smooth_px=0.0)
 
 
 def _temporal_lobe(space: Space, protocol: Protocol, side: int) -> _Sketch:
     window, at = _side_window(space, side, (12, -50, 0), (74, 70, 66))
-    return _Sketch(
-        window,
-        organs.temporal_lobe(at, protocol.lobe_back_mm, protocol.lobe_raise_mm),
-        smooth_px=3.0,
-    )
+    lobe = organs.temporal_lobe(at, protocol.lobe_back_mm, protocol.lobe_raise_mm)
+    return _Sketch(window, lobe, smooth_px=3.0)
 
 
 def trace(
     sketch: _Sketch, space: Space, grid: Grid, hand_mm: float, rng: np.random.Generator
 ) -> tuple[Contour, ...]:
-    """Follow a shape's surface on every slice with an unsteady hand;
-
-    between its ends, on whole slices.
-    """
-    slices, rows, cols = sketch.window
-    x = grid.origin_mm[0] + np.arange(grid.shape[2], dtype=np.float64)[cols] * grid.spacing_mm[1]
-    y = grid.origin_mm[1] + np.arange(grid.shape[1], dtype=np.float64)[rows] * grid.spacing_mm[0]
-    z = np.asarray(grid.slice_z_mm, dtype=np.float64)[slices]
+    """Follow a shape's surface with an unsteady hand, on whole slices between its two ends."""
+    x, y, z = _axes_mm(grid, sketch.window)
     shape = sketch.shape
     if sketch.smooth_px:
-        shape = np.asarray(
-            ndimage.gaussian_filter(shape, (0, sketch.smooth_px, sketch.smooth_px)),
-            dtype=np.float32,
-        )
+        sigma = (0, sketch.smooth_px, sketch.smooth_px)
+        shape = np.asarray(ndimage.gaussian_filter(shape, sigma), dtype=np.float32)
     unsteady_mm = hand_mm * sketch.unsteady
-    low, high = (end + float(rng.normal(0, 2 * unsteady_mm)) for end in sketch.ends_mm)
+    first_end, last_end = sketch.ends_mm
+    low = first_end + float(rng.normal(0, 2 * unsteady_mm))
+    high = last_end + float(rng.normal(0, 2 * unsteady_mm))
     shape = shape + _wobble(x, y, z, unsteady_mm, rng)
-    contours = []
+    heights = space.w[sketch.window]
+    contours: list[Contour] = []
     for k, z_mm in enumerate(z):
         inside = shape[k] < 0
-        if not inside.any() or not low <= space.w[sketch.window][k][inside].mean() <= high:
-            continue
-        plane = np.pad(shape[k][1:-1, 1:-1], 1, constant_values=1.0)
-        for line in contourpy.contour_generator(x=x, y=y, z=plane).lines(0.0):
-            points = np.asarray(line, dtype=np.float64)[:-1]
-            if _area_mm2(points) >= 3.0:
-                contours.append(Contour(points, float(z_mm)))
+        if inside.any() and low <= heights[k][inside].mean() <= high:
+            contours.extend(_outlines(x, y, shape[k], float(z_mm)))
     return tuple(contours)
+
+
+def _axes_mm(grid: Grid, window: Window) -> tuple[Points, Points, Points]:
+    """Return x of a window's columns, y of its rows and z of its slices."""
+    slices, rows, cols = window
+    _, row_count, col_count = grid.shape
+    row_mm, col_mm = grid.spacing_mm
+    left, back = grid.origin_mm
+    x = left + np.arange(col_count, dtype=np.float64)[cols] * col_mm
+    y = back + np.arange(row_count, dtype=np.float64)[rows] * row_mm
+    z = np.asarray(grid.slice_z_mm, dtype=np.float64)[slices]
+    return x, y, z
+
+
+def _outlines(x: Points, y: Points, shape: Field, z_mm: float) -> Iterator[Contour]:
+    """Yield a shape's contours on one slice; specks are left out."""
+    plane = np.pad(shape[1:-1, 1:-1], 1, constant_values=1.0)
+    for line in contourpy.contour_generator(x=x, y=y, z=plane).lines(0.0):
+        points = np.asarray(line, dtype=np.float64)[:-1]
+        if _area_mm2(points) >= SPECK_MM2:
+            yield Contour(points, z_mm)
 
 
 def _wobble(
     x: Points, y: Points, z: Points, amplitude_mm: float, rng: np.random.Generator
 ) -> Field:
-    """Smooth noise: a few waves of 14 to 50 mm in the slice, and a little of each slice's own."""
+    """Return smooth noise: a few waves of 14 to 50 mm in the slice, and an offset per slice."""
     total = np.zeros((len(z), len(y), len(x)), dtype=np.float32)
-    for _ in range(3):
+    for _ in range(WAVES):
         kx, ky, kz = 2 * np.pi / rng.uniform((14, 14, 12), (50, 50, 40))
         px, py, pz = rng.uniform(0, 2 * np.pi, 3)
         total += _outer(np.sin(kz * z + pz), np.sin(ky * y + py), np.sin(kx * x + px))
@@ -232,6 +247,6 @@ def _outer(a: Points, b: Points, c: Points) -> Field:
 
 
 def _area_mm2(points: Points) -> float:
-    """Area of a polygon (n, 2)."""
+    """Return the area of a polygon (n, 2)."""
     x, y = points.T
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2

@@ -11,6 +11,7 @@ from recontour.phantom.anatomy import AIR
 from recontour.phantom.shapes import Field
 
 METAL_HU = 5000.0
+TOOTH_HU = 1800.0
 STORED_HU = (-1024, 3071)  # what 12 bits hold
 
 
@@ -35,20 +36,21 @@ class Scanner:
     size_px: int = 256
 
     def grid(self, shift_mm: tuple[float, float]) -> Grid:
-        """The voxels of one scan; the patient never lies in the same place twice."""
+        """Return the voxels of one scan; the patient never lies in the same place twice."""
         count = int((self.to_mm - self.from_mm) / self.slice_mm) + 1
         reach = self.pixel_mm * (self.size_px - 1) / 2
+        left_mm, back_mm = shift_mm
         return Grid(
             shape=(count, self.size_px, self.size_px),
             spacing_mm=(self.pixel_mm, self.pixel_mm),
             slice_z_mm=tuple(round(self.from_mm + k * self.slice_mm, 3) for k in range(count)),
-            origin_mm=(round(shift_mm[0] - reach, 3), round(shift_mm[1] - 10 - reach, 3)),
+            origin_mm=(round(left_mm - reach, 3), round(back_mm - 10 - reach, 3)),
         )
 
     def expose(
         self, hu: Field, skin: Field, grid: Grid, rng: np.random.Generator
     ) -> npt.NDArray[np.int16]:
-        """Scan a painted patient; hu and skin are (slice, row, column), hu is used up."""
+        """Scan a painted patient. hu, skin: (slice, row, column); hu is overwritten."""
         self._lay_on_couch(hu, skin, grid)
         streaks = _streaks(hu, rng)
         np.clip(hu, AIR, STORED_HU[1], out=hu)
@@ -67,35 +69,41 @@ class Scanner:
         return np.clip(np.rint(seen), *STORED_HU).astype(np.int16)
 
     def _lay_on_couch(self, hu: Field, skin: Field, grid: Grid) -> None:
-        """A couch and a head rest behind the patient, outside the skin."""
-        x = np.arange(grid.shape[2], dtype=np.float32) * np.float32(self.pixel_mm) + np.float32(
-            grid.origin_mm[0]
-        )
-        y = np.arange(grid.shape[1], dtype=np.float32) * np.float32(self.pixel_mm) + np.float32(
-            grid.origin_mm[1]
-        )
-        back_mm = float(y[np.flatnonzero((skin < 0).any(axis=(0, 2)))[-1]])
-        below = y[:, None] - (back_mm + 6 - np.float32(self.couch_curve) * x**2)[None, :]
+        """Add a couch and a head rest behind the patient, outside the skin."""
+        _, rows, cols = grid.shape
+        x_mm, y_mm = grid.origin_mm
+        step = np.float32(self.pixel_mm)
+        x = np.arange(cols, dtype=np.float32) * step + np.float32(x_mm)
+        y = np.arange(rows, dtype=np.float32) * step + np.float32(y_mm)
+        rows_with_body = np.flatnonzero((skin < 0).any(axis=(0, 2)))
+        back_mm = float(y[rows_with_body[-1]])
+        couch_top = back_mm + 6 - np.float32(self.couch_curve) * x**2
+        below = y[:, None] - couch_top[None, :]
+        is_core = (below > 0) & (below < 24)
+        is_shell = (np.abs(below - 1.5) < 1.5) | (np.abs(below - 24) < 1.5)
+        is_head_rest = (below > -16) & (below <= 0) & (np.abs(x)[None, :] < 75)
         plate = np.full(below.shape, AIR, dtype=np.float32)
-        plate[(below > 0) & (below < 24)] = -940.0
-        plate[(np.abs(below - 1.5) < 1.5) | (np.abs(below - 24) < 1.5)] = -250.0
-        plate[(below > -16) & (below <= 0) & (np.abs(x)[None, :] < 75)] = -960.0
+        plate[is_core] = -940.0
+        plate[is_shell] = -250.0
+        plate[is_head_rest] = -960.0
         np.maximum(hu, np.where(skin > 1.5, plate, AIR), out=hu)
 
 
 def _streaks(hu: Field, rng: np.random.Generator) -> dict[int, Field]:
-    """By slice: bright and dark rays from metal, weaker ones from many teeth."""
+    """Return, by slice, bright and dark rays from metal, and weaker ones from many teeth."""
     streaks = {}
     rows, cols = np.indices(hu.shape[1:], dtype=np.float32)
-    for index in np.flatnonzero((hu > 1800).any(axis=(1, 2))):
+    for index in np.flatnonzero((hu > TOOTH_HU).any(axis=(1, 2))):
         metal = hu[index] > METAL_HU
-        source = metal if metal.any() else hu[index] > 1800
-        row, col = (float(np.mean(where)) for where in np.nonzero(source))
-        strength = min(150.0, 8.0 * np.count_nonzero(metal)) if metal.any() else 12.0
-        angle = np.arctan2(rows - row, cols - col)
+        has_metal = bool(metal.any())
+        source = metal if has_metal else hu[index] > TOOTH_HU
+        source_rows, source_cols = np.nonzero(source)
+        down = rows - float(np.mean(source_rows))
+        across = cols - float(np.mean(source_cols))
+        strength = min(150.0, 8.0 * np.count_nonzero(metal)) if has_metal else 12.0
+        angle = np.arctan2(down, across)
         rays = np.cos(9 * angle + rng.uniform(0, 6)) * np.cos(16 * angle + rng.uniform(0, 6))
-        fading = 1 / (1 + np.hypot(rows - row, cols - col) / 28)
-        streaks[int(index)] = np.asarray(
-            strength * rays * fading * (hu[index] > -500), dtype=np.float32
-        )
+        fading = 1 / (1 + np.hypot(down, across) / 28)
+        in_body = hu[index] > -500
+        streaks[int(index)] = np.asarray(strength * rays * fading * in_body, dtype=np.float32)
     return streaks
