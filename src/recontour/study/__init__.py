@@ -18,6 +18,10 @@ __all__ = ["Study", "dry_run", "example", "read_study", "report_study", "run_stu
 _VERBS = ("dry_run", "report_study", "run_study")
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Load the verbs, and torch with them, only when one is asked for."""
     if name not in __all__:

@@ -245,7 +245,7 @@ def _placed(centre: CentreSettings, here: Path) -> CentreSettings:
 
 
 def threads_of(study: Study) -> int:
-    """Return the threads of each worker: as declared, or the usable cores shared out."""
+    """Return the threads of each worker: as declared, or its share of the usable cores."""
     return study.threads or max(1, cores() // study.workers)
 
 

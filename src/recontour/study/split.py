@@ -114,7 +114,7 @@ def _ids(cases: Iterable[Case]) -> list[str]:
 
 
 def refuse_shared(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> None:
-    """Refuse a CT that one centre trains on and the other tests on, under whatever name.
+    """Refuse a CT that one centre trains on and the other tests on, even under another name.
 
     Raises: SettingsError.
     """

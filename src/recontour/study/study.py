@@ -50,7 +50,8 @@ def dry_run(
 ) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
     """Return the cells that are still to do, what each will cost, and how many run at a time.
 
-    Nothing is written.
+    Nothing is written. out: the study's folder, if it may have begun.
+    Raises: SettingsError: no cell could be trained as declared, or `out` holds another study.
     """
     out = Path(out) if out else None
     workspace = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
@@ -64,7 +65,13 @@ def dry_run(
 def run_study(
     study: Study, out: Path | str, *, resume: bool = False, progress: Progress = quiet
 ) -> Mapping[str, str]:
-    """Run what is not finished, and write the report. Returns: why cells failed, by id."""
+    """Run what is not finished, and write the report.
+
+    Returns: why cells failed, by id, in words that may be stored.
+    Raises: OutputError: `out` holds something else, or a study that `resume` does not continue.
+        SettingsError: no cell could be trained as declared, or `out` holds another study.
+        FaultError: every worker died.
+    """
     out = Path(out)
     refuse_unplottable()
     prepare(study, out, resume=resume)
@@ -75,7 +82,8 @@ def run_study(
 def report_study(out: Path | str) -> Mapping[str, str]:
     """Write report.html and tables/ from the results that are there.
 
-    Returns: why cells failed, by id.
+    Returns: why cells failed, by id, in words that may be stored.
+    Raises: SettingsError: `out` holds no study. ScoresError: a result is damaged or foreign.
     """
     out = Path(out)
     workspace = open_workspace(out)

@@ -71,7 +71,11 @@ def of_organs(dsc: Dsc, organs: Collection[str] | None) -> Dsc:
 
 
 def difference(a: Dsc, b: Dsc) -> Dsc:
-    """Return b - a for the patients and organs that both have."""
+    """Return b - a for the patients and organs that both have.
+
+    >>> difference({("p", "Brainstem"): 0.5}, {("p", "Brainstem"): 0.75, ("p", "Lens_L"): 0.5})
+    {('p', 'Brainstem'): 0.25}
+    """
     return {key: b[key] - a[key] for key in b if key in a}
 
 
@@ -87,6 +91,9 @@ def interval_of(dsc: Dsc, least: float = -1.0) -> Interval:
     organs are missing in some patients, it still shows how much one patient moves the mean.
 
     least: the smallest possible value, 0 for a DSC, -1 for a difference. The largest is 1.
+
+    >>> interval_of({("patient 1", "Brainstem"): 0.5, ("patient 2", "Brainstem"): 0.75}).mean
+    0.625
     """
     table = _by_patient_and_organ(dsc)
     n = len(table)
