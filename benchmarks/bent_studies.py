@@ -17,9 +17,9 @@ from recontour.cohort import Cohort
 from recontour.evaluation import CaseScore
 from recontour.geometry import Grid
 from recontour.study.cells import Cell
+from recontour.study.folder import open_workspace, prepare, study_plan
 from recontour.study.perform import Workspace, recipe_of
 from recontour.study.results import Contouring, Point, Result, Training, write_masks, write_result
-from recontour.study.run import open_workspace, prepare, study_plan
 from recontour.study.settings import CentreSettings, DepthSettings, ModelsSettings, Study
 
 GRID = Grid((4, 24, 24), (4.0, 4.0), tuple(3.0 * i for i in range(4)), (-46.0, -46.0))

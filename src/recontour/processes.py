@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
+from recontour.errors import RecontourError
 from recontour.findings import Finding, ScreenOnly
 
 # A signal that is repeated within this time means no more than the first one.
@@ -139,6 +141,18 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def portable(error: Exception) -> Exception:
+    """Return an error as another process can raise it, with this process's trace as a note.
+
+    Errors that recontour knows stay what they are. Others may not survive pickling, and become a
+    RuntimeError.
+    """
+    known = isinstance(error, RecontourError | OSError | MemoryError)
+    moved = error if known else RuntimeError(f"{type(error).__name__}: {error}")
+    moved.add_note("".join(traceback.format_exception(error)))
+    return moved
 
 
 @contextmanager

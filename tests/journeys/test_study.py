@@ -147,7 +147,7 @@ def test_a_cell_that_fails_is_shown_and_the_rest_goes_on(
 PREPARE = """
 import sys
 from pathlib import Path
-from recontour.study.run import prepare
+from recontour.study.folder import prepare
 from recontour.study.settings import read_study
 prepare(read_study(Path(sys.argv[1])), Path(sys.argv[2]), resume=False)
 """

@@ -5,6 +5,8 @@ from tests.durable import Disk
 
 from recontour.errors import OutputError, ScoresError
 from recontour.study.diary import WINDOW, Diary
+from recontour.study.findings import DamagedDiary
+from recontour.texts import NotUtf8
 from recontour.training.loop import Step
 
 
@@ -37,9 +39,8 @@ def test_a_diary_is_on_the_disk_when_it_is_closed_and_not_after_each_line(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "diary.csv"
-    monkeypatch.setattr(
-        "recontour.study.diary.time.monotonic", lambda: 0.0
-    )  # all within one second
+    # All within one second.
+    monkeypatch.setattr("recontour.study.diary.time.monotonic", lambda: 0.0)
     with Diary(path) as diary:
         for iteration in (1, 2):
             diary.note(step(iteration))
@@ -100,12 +101,19 @@ def test_a_look_at_the_validation_cases_comes_after_the_seconds_of_the_steps_bef
     ],
 )
 def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
-    (tmp_path / "diary.csv").write_text(f"step,2,0.5,0.2,0.1,0.0,.\n{line}\n")
-    with (
-        pytest.raises(ScoresError, match=r"diary\.csv, line 2 is damaged .*remove the file"),
-        Diary(tmp_path / "diary.csv"),
-    ):
+    path = tmp_path / "diary.csv"
+    path.write_text(f"step,2,0.5,0.2,0.1,0.0,.\n{line}\n")
+    with pytest.raises(ScoresError) as error, Diary(path):
         pass
+    assert error.value.finding == DamagedDiary(path=path, line=2)
+
+
+def test_a_diary_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "diary.csv"
+    path.write_bytes(b"\xff")
+    with pytest.raises(ScoresError) as error, Diary(path):
+        pass
+    assert error.value.finding == DamagedDiary(path=path, why=NotUtf8(byte=1))
 
 
 def test_a_diary_is_not_written_through_a_link(tmp_path: Path) -> None:

@@ -5,13 +5,28 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
 from tests.study.test_study_report import a_result, the_plan
 
 from recontour.errors import ScoresError
+from recontour.evaluation.findings import UnreadableScores
+from recontour.files import NoPlainFile
+from recontour.findings import Finding
+from recontour.study.findings import (
+    DamagedMasks,
+    DamagedResult,
+    ImpossibleScore,
+    MisfitMask,
+    OtherIterations,
+    OtherNumberOfRows,
+    OtherScoredCases,
+    RowOfAnotherCell,
+    ScoredTwice,
+)
 from recontour.study.results import (
     Training,
     cell_folder,
@@ -20,6 +35,7 @@ from recontour.study.results import (
     write_masks,
     write_result,
 )
+from recontour.validation import Invalid
 
 CELL = the_plan().models[0].s
 SHAPE = (3, 5, 11)
@@ -32,42 +48,70 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "said"),
+    ("place", "value", "problem", "seen"),
     [
-        (("training", "iterations"), "many", "training.iterations: .*'many'"),
-        (("training", "iterations"), 99, "99 iterations, not 100"),
-        (("training", "seconds"), -1, "training.seconds: .*-1: a number from 0 to"),
-        (("training", "seconds"), float("inf"), "training.seconds: .*inf"),
-        (("training", "waiting"), 7, "training.waiting: .*7"),
-        (("training", "parameters"), 10**400, "training.parameters: .*"),
-        (("training", "parameters"), None, "training.parameters: .*None"),
-        (("training", "loss"), None, "training.loss: .*None"),
-        (("training", "loss"), [{"iteration": 1}], "training.loss.* is missing"),
-        (("training", "retrained_parameters"), True, "training.retrained_parameters: .*True"),
-        (("contouring",), [], "contouring: .*"),
-        (("contouring", "slices"), 0.5, "contouring.slices: .*0.5"),
-        (("train_cases",), -1, "train_cases: .*-1"),
-        (("trained_with",), {"a": 1}, "trained_with.a: .*1"),
-        (("folds",), {"another": []}, "folds.another"),
-        (("folds", "target test"), ["x"], "other cases than result.json in target test"),
-        (("rows", "target test"), 10**9, "scores.csv has 40 rows, not"),
+        ("training.iterations", "many", "wrong", "'many'"),
+        ("training.seconds", -1, "wrong", "-1"),
+        ("training.seconds", float("inf"), "wrong", "inf"),
+        ("training.waiting", 7, "wrong", "7"),
+        ("training.parameters", 10**400, "wrong", ANY),
+        ("training.parameters", None, "wrong", "None"),
+        ("training.loss", None, "wrong", "None"),
+        ("training.loss", [{"iteration": 1}], "missing", ""),
+        ("training.retrained_parameters", True, "wrong", "True"),
+        ("contouring", [], "wrong", "[]"),
+        ("contouring.slices", 0.5, "wrong", "0.5"),
+        ("train_cases", -1, "wrong", "-1"),
+        ("trained_with", {"a": 1}, "wrong", "1"),
+        ("folds", {"another": []}, "wrong", "'another'"),
     ],
 )
 def test_a_result_that_no_cell_has_is_refused_by_name(
-    tmp_path: Path, folder: Path, place: tuple[str, ...], value: Any, said: str
+    tmp_path: Path, folder: Path, place: str, value: Any, problem: str, seen: str
 ) -> None:
-    about = json.loads((folder / "result.json").read_text())
-    holder = about
-    for key in place[:-1]:
-        holder = holder[key]
-    holder[place[-1]] = value
-    (folder / "result.json").write_text(json.dumps(about))
-    with pytest.raises(
-        ScoresError, match=rf"result\.json cannot be used \(.*{said}.*delete that file"
-    ) as caught:
-        read_result(tmp_path, CELL)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 1000
+    change(folder, place, value)
+    why = refused(tmp_path, "result.json")
+    assert isinstance(why, Invalid)
+    assert why.place.startswith(place)
+    assert (why.problem, why.seen) == (problem, seen)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [
+        ("training.iterations", 99, OtherIterations(found=99, expected=100)),
+        ("folds.target test", ["x"], OtherScoredCases(fold="target test")),
+        ("rows.target test", 10**9, OtherNumberOfRows(found=40, expected=10**9 + 20)),
+    ],
+)
+def test_a_result_that_is_not_its_cell_s_is_refused(
+    tmp_path: Path, folder: Path, place: str, value: Any, why: Finding
+) -> None:
+    change(folder, place, value)
+    assert refused(tmp_path, "result.json") == why
+
+
+def change(folder: Path, place: str, value: Any) -> None:
+    """Give one value of result.json, at "name.name", another one."""
+    content = json.loads((folder / "result.json").read_text())
+    holder = content
+    *owners, name = place.split(".")
+    for owner in owners:
+        holder = holder[owner]
+    holder[name] = value
+    (folder / "result.json").write_text(json.dumps(content))
+
+
+def refused(folder: Path, name: str) -> Finding:
+    """Read the cell's result; return why it cannot be used."""
+    with pytest.raises(ScoresError) as error:
+        read_result(folder, CELL)
+    finding = error.value.finding
+    assert isinstance(finding, DamagedResult)
+    assert finding.path == cell_folder(folder, CELL) / name
+    assert len(str(error.value)) < 1000
+    assert "\n" not in str(error.value)
+    return finding.why
 
 
 @pytest.mark.parametrize(
@@ -77,8 +121,7 @@ def test_a_result_that_is_no_json_of_ours_is_refused(
     tmp_path: Path, folder: Path, content: bytes
 ) -> None:
     (folder / "result.json").write_bytes(content)
-    with pytest.raises(ScoresError, match=r"result\.json cannot be used"):
-        read_result(tmp_path, CELL)
+    refused(tmp_path, "result.json")
 
 
 @pytest.mark.parametrize("name", ["result.json", "scores.csv"])
@@ -88,38 +131,56 @@ def test_what_is_no_file_is_not_waited_for(
 ) -> None:
     (folder / name).unlink()
     make(folder / name)
-    with pytest.raises(ScoresError, match=r"not a plain file|a folder"):
-        read_result(tmp_path, CELL)
+    why = refused(tmp_path, "result.json")
+    if isinstance(why, UnreadableScores):
+        why = why.why
+    assert why == NoPlainFile(is_folder=make is Path.mkdir)
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "said"),
+    ("column", "value"),
     [
-        (1, "Larynx", "model 'S-.*', organ 'Larynx'"),
-        (2, "another", "model 'another'"),
-        (3, "1.5", "dsc is 1.5: a number from 0 to 1"),
-        (3, "inf", "dsc is inf"),
-        (5, "-1", "tolerance_mm is -1"),
-        (6, "-inf", "hd95_mm is -inf"),
-        (7, "-200", "volume_bias_percent is -200"),
+        ("dsc", 1.5),
+        ("dsc", float("inf")),
+        ("tolerance_mm", -1.0),
+        ("hd95_mm", float("-inf")),
+        ("volume_bias_percent", -200.0),
     ],
 )
 def test_a_score_that_cannot_be_is_refused_with_its_row(
-    tmp_path: Path, folder: Path, column: int, value: str, said: str
+    tmp_path: Path, folder: Path, column: str, value: float
 ) -> None:
+    change_score(folder, column, str(value))
+    why = refused(tmp_path, "result.json")
+    assert isinstance(why, ImpossibleScore)
+    assert isinstance(why.why, Invalid)
+    assert (why.row, why.why.field, why.why.seen) == (2, column, str(value))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "model", "organ"),
+    [("organ", "Larynx", CELL.id, "Larynx"), ("model", "another", "another", "Brainstem")],
+)
+def test_a_score_of_another_cell_is_refused(
+    tmp_path: Path, folder: Path, column: str, value: str, model: str, organ: str
+) -> None:
+    change_score(folder, column, value)
+    expected = RowOfAnotherCell(row=2, model=model, scored_organ=organ)
+    assert refused(tmp_path, "result.json") == expected
+
+
+def change_score(folder: Path, column: str, value: str) -> None:
+    """Give the first row of scores.csv another value."""
     header, first, *rest = (folder / "scores.csv").read_text().splitlines()
     cells = first.split(",")
-    cells[column] = value
+    cells[header.split(",").index(column)] = value
     (folder / "scores.csv").write_text("\n".join([header, ",".join(cells), *rest]))
-    with pytest.raises(ScoresError, match=rf"scores\.csv, row 2: {said}"):
-        read_result(tmp_path, CELL)
 
 
 def test_a_case_scored_twice_is_no_second_patient(tmp_path: Path, folder: Path) -> None:
     header, first, _, *rest = (folder / "scores.csv").read_text().splitlines()
     (folder / "scores.csv").write_text("\n".join([header, first, first, *rest]))
-    with pytest.raises(ScoresError, match="scores an organ of a case twice in target test"):
-        read_result(tmp_path, CELL)
+    assert refused(tmp_path, "result.json") == ScoredTwice(fold="target test")
 
 
 def test_infinite_distances_and_nothing_to_measure_are_read(tmp_path: Path) -> None:
@@ -158,21 +219,24 @@ def test_contours_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "array",
+    ("array", "problem"),
     [
-        np.zeros((3, 5, 1), np.uint8),
-        np.zeros((3, 5, 2), np.float64),
-        np.zeros((3000, 3000, 9), np.uint8),
-        np.array(["a"], dtype=object),
-        np.asfortranarray(np.zeros((3, 5, 2), np.uint8)),
+        (np.zeros((3, 5, 1), np.uint8), "on another grid than its CT"),
+        (np.zeros((3, 5, 2), np.float64), "on another grid than its CT"),
+        (np.zeros((3000, 3000, 9), np.uint8), "larger than its CT"),
+        (np.array(["a"], dtype=object), "on another grid than its CT"),
+        (np.asfortranarray(np.zeros((3, 5, 2), np.uint8)), "on another grid than its CT"),
     ],
 )
 def test_contours_that_do_not_lie_on_their_ct_are_refused(
-    tmp_path: Path, array: np.ndarray[Any, Any]
+    tmp_path: Path,
+    array: np.ndarray[Any, Any],
+    problem: Literal["larger than its CT", "on another grid than its CT"],
 ) -> None:
-    masks(tmp_path, a__Brainstem=array)
-    with pytest.raises(ScoresError, match=r"masks\.npz is damaged .* delete that file"):
+    path = masks(tmp_path, a__Brainstem=array)
+    with pytest.raises(ScoresError) as error:
         read_mask(tmp_path, CELL, "a", "Brainstem", SHAPE)
+    assert error.value.finding == DamagedMasks(path=path, why=MisfitMask(problem=problem))
 
 
 def test_a_damaged_file_of_contours_is_one_line(tmp_path: Path) -> None:
@@ -180,5 +244,7 @@ def test_a_damaged_file_of_contours_is_one_line(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for content in (b"", whole[:-30], b"PK" + bytes(100), whole[:40] + b"\xff" * 20 + whole[60:]):
         path.write_bytes(content)
-        with pytest.raises(ScoresError, match="is damaged"):
+        with pytest.raises(ScoresError) as error:
             read_mask(tmp_path, CELL, "a", "Brainstem", SHAPE)
+        assert isinstance(error.value.finding, DamagedMasks)
+        assert error.value.finding.path == path

@@ -1,7 +1,9 @@
 """A study's folder, before any cell is run."""
 
 import csv
+import errno
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -17,12 +19,24 @@ from tests.study.test_study_report import a_result
 
 from recontour.cohort import Cohort, case_id_of
 from recontour.errors import FaultError, OutputError, ScoresError, SettingsError
-from recontour.files import AlreadyExists
+from recontour.files import AlreadyExists, MachineFault
+from recontour.findings import HIDDEN, Finding, words
+from recontour.progress import quiet
 from recontour.study import run
 from recontour.study.cells import Cell
-from recontour.study.perform import Telling, Workspace, recipe_of
+from recontour.study.findings import (
+    CellFailed,
+    LinkedFolder,
+    OtherRecipes,
+    OtherStudy,
+    ParentFailed,
+    StudyIsFile,
+    TooManyLayers,
+    UnlearnableOrgans,
+)
+from recontour.study.folder import open_workspace, prepare, read_declared, study_plan
+from recontour.study.perform import Report, Workspace, recipe_of
 from recontour.study.results import cell_folder, write_result
-from recontour.study.run import open_workspace, prepare, read_declared, study_plan
 from recontour.study.settings import CentreSettings, ModelsSettings, SeparatelySettings, Study
 from recontour.study.study import dry_run, report_study
 from recontour.training.presets import PRESETS
@@ -43,6 +57,10 @@ def test_what_a_kill_left_between_split_and_declaration_is_replaced(
     assert sorted(
         len(workspace.cases("source", fold)) for fold in ("train", "validation", "test")
     ) == [0, 1, 2]
+
+
+BOTH_HAVE = ("Brainstem", "Lens_R")
+TOO_MANY_LAYERS = TooManyLayers(retrain_last=99, preset="compact", layers=29)
 
 
 @pytest.fixture
@@ -121,40 +139,44 @@ def test_a_report_counts_patients_as_the_study_began_with_them(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "finding"),
     [
         (
             {"organs": ("Lens_L",)},
-            "organs: .* of both centres must have Lens_L; both have Brainstem, Lens_R",
+            UnlearnableOrgans(setting="organs", unknown=("Lens_L",), known=BOTH_HAVE),
         ),
-        ({"organs": ("Brainstem", "Parotid_Left")}, "organs: .* must have Parotid_Left; both have"),
+        (
+            {"organs": ("Brainstem", "Parotid_Left")},
+            UnlearnableOrgans(setting="organs", unknown=("Parotid_Left",), known=BOTH_HAVE),
+        ),
         (
             {"separately": SeparatelySettings(1, ("Parotid_Left",))},
-            r"separately\.organs: .* must have Parotid_Left; both have",
+            UnlearnableOrgans(
+                setting="separately.organs", unknown=("Parotid_Left",), known=BOTH_HAVE
+            ),
         ),
-        (
-            {"models": ModelsSettings(1, retrain_last=99)},
-            r"models\.retrain_last is 99: .* compact has 29 layers; choose 1 ",
-        ),
+        ({"models": ModelsSettings(1, retrain_last=99)}, TOO_MANY_LAYERS),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(
-    study: Study, tmp_path: Path, change: Mapping[str, Any], said: str
+    study: Study, tmp_path: Path, change: Mapping[str, Any], finding: Finding
 ) -> None:
     wrong, out = replace(study, **change), tmp_path / "out"
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError) as error:
         dry_run(wrong)
-    with pytest.raises(SettingsError, match=said):
+    assert error.value.finding == finding
+    with pytest.raises(SettingsError) as error:
         prepare(wrong, out, resume=False)
+    assert error.value.finding == finding
     assert not out.exists()
 
 
 def test_a_study_that_grows_is_looked_at_again(study: Study, tmp_path: Path) -> None:
     prepare(study, tmp_path / "out", resume=False)
-    with pytest.raises(SettingsError, match=r"models\.retrain_last is 99"):
-        prepare(
-            replace(study, models=ModelsSettings(1, retrain_last=99)), tmp_path / "out", resume=True
-        )
+    grown = replace(study, models=ModelsSettings(1, retrain_last=99))
+    with pytest.raises(SettingsError) as error:
+        prepare(grown, tmp_path / "out", resume=True)
+    assert error.value.finding == TOO_MANY_LAYERS
     assert read_declared(tmp_path / "out") == replace(study, organs=("Brainstem", "Lens_R"))
 
 
@@ -173,8 +195,10 @@ def test_patients_imported_later_change_no_cell(
     assert [cell.id for cell in study_plan(open_workspace(tmp_path / "out")).cells] == cells
     monkeypatch.setattr("recontour.study.study.estimate", lambda _cells, _workspace: {})
     assert [cell.id for cell in dry_run(study, tmp_path / "out")[0]] == cells
-    with pytest.raises(SettingsError, match="is a study with another retention_cases"):
+    with pytest.raises(SettingsError) as error:
         dry_run(replace(study, retention_cases=1), tmp_path / "out")
+    expected = OtherStudy(path=tmp_path / "out", changed=("retention_cases",))
+    assert error.value.finding == expected
 
 
 def test_a_case_that_was_replaced_is_not_scored_beside_what_it_was(
@@ -241,11 +265,9 @@ def test_centres_that_share_no_organ_are_no_study(north: Cohort, tmp_path: Path)
         CentreSettings(target.path, test=1),
         ModelsSettings(iterations=1),
     )
-    with pytest.raises(
-        SettingsError,
-        match=r"organs: .* of both centres must have one organ or more; both have none",
-    ):
+    with pytest.raises(SettingsError, match=r"must have one organ or more; both .* none") as error:
         prepare(study, tmp_path / "out", resume=False)
+    assert error.value.finding == UnlearnableOrgans(setting="organs", unknown=(), known=())
 
 
 def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> None:
@@ -254,14 +276,10 @@ def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> Non
         CentreSettings(cohort=south.path, test=1),
     )
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(
-        OutputError, match=r"mine\.txt is a file, and a study is a folder; choose another --out"
-    ):
-        prepare(
-            Study(source=source, target=target, models=ModelsSettings(iterations=1)),
-            tmp_path / "mine.txt",
-            resume=False,
-        )
+    study = Study(source=source, target=target, models=ModelsSettings(iterations=1))
+    with pytest.raises(OutputError) as error:
+        prepare(study, tmp_path / "mine.txt", resume=False)
+    assert error.value.finding == StudyIsFile(path=tmp_path / "mine.txt")
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
@@ -270,9 +288,9 @@ def test_a_cell_that_failed_is_not_shown_as_going_on(
 ) -> None:
     """Nor is its child, which a kill left with what it was doing."""
 
-    def fill_the_disk(_cell: Cell, _workspace: Workspace, tell: Telling) -> None:
-        tell("250/2200")
-        raise FaultError("the disk is full")
+    def fill_the_disk(_cell: Cell, _workspace: Workspace, report: Report) -> None:
+        report("250/2200")
+        raise FaultError(MachineFault(number=errno.ENOSPC, done="written"))
 
     out = tmp_path / "out"
     prepare(study, out, resume=False)
@@ -282,10 +300,72 @@ def test_a_cell_that_failed_is_not_shown_as_going_on(
     (cell_folder(out, st) / "at").write_text("2000/2200")
     monkeypatch.setattr(run, "perform", fill_the_disk)
     assert all(run._take(cell, workspace) for cell in cells)
-    told: list[tuple[str, int, int, str]] = []
-    run._tell(out, cells, lambda *words: told.append(words))
-    assert told == [("cells", 0, 3, "3 failed")]
+    shown: list[tuple[str, int, int, str]] = []
+    run._show(out, cells, lambda *words: shown.append(words))
+    assert shown == [("cells", 0, 3, "3 failed")]
     assert not any((cell_folder(out, cell) / "at").exists() for cell in (s, t))
+
+
+def test_a_crash_is_stored_without_its_words_and_logged_with_them(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def crash(*_cell: object) -> None:
+        raise LookupError("DOE^JANE")
+
+    out = tmp_path / "out"
+    prepare(study, out, resume=False)
+    workspace = open_workspace(out)
+    s, _, st = study_plan(workspace).cells
+    monkeypatch.setattr(run, "perform", crash)
+    assert run._take(s, workspace)
+    assert run._take(st, workspace)
+    stored = (cell_folder(out, s) / "failed.txt").read_text()
+    assert stored.startswith(f"LookupError: {HIDDEN}\nrecontour.study.run, line ")
+    assert stored.endswith(", in crash\n")
+    assert str(tmp_path) not in stored
+    crashed, child = (record.finding for record in caplog.records)  # type: ignore[attr-defined]
+    assert f"cell {s.id} failed: LookupError: DOE^JANE" in words(crashed)
+    assert child == CellFailed(cell=st.id, why=ParentFailed(parent=s.id))
+    assert "JANE" not in caplog.text
+
+
+def test_a_worker_s_findings_come_whole_to_the_process_that_shows_them(
+    study: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker's cell fails, since a folder is where its model should be."""
+    out = tmp_path / "out"
+    prepare(replace(study, threads=1), out, resume=False)
+    s, t, st = study_plan(open_workspace(out)).cells
+    for cell in (s, t):
+        (cell_folder(out, cell) / "model").mkdir(parents=True)
+    environment = dict(os.environ)
+    failed = run.run(out, quiet)
+    assert dict(os.environ) == environment
+    assert failed.keys() == {s.id, t.id, st.id}
+    found = {record.finding.cell: record.finding for record in caplog.records}  # type: ignore[attr-defined]
+    assert found.keys() == failed.keys()
+    assert found[s.id].path == cell_folder(out, s) / "model"
+    assert str(tmp_path) not in caplog.text
+    assert not any(str(tmp_path) in why for why in failed.values())
+
+
+@pytest.mark.parametrize(
+    ("count", "visible", "given"),
+    [
+        (0, None, [{}, {}]),
+        (1, "3", [{}, {}]),
+        (2, None, [{run.GPUS: "0"}, {run.GPUS: "1"}, {run.GPUS: "0"}]),
+        (2, "2,GPU-5f", [{run.GPUS: "2"}, {run.GPUS: "GPU-5f"}]),
+    ],
+)
+def test_each_worker_sees_one_of_the_gpus_that_this_process_sees(
+    monkeypatch: pytest.MonkeyPatch, count: int, visible: str | None, given: list[dict[str, str]]
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    monkeypatch.delenv(run.GPUS, raising=False)
+    if visible:
+        monkeypatch.setenv(run.GPUS, visible)
+    assert [run._gpu(number) for number in range(len(given))] == given
 
 
 def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
@@ -339,9 +419,8 @@ def test_a_report_states_what_the_cells_were_trained_with(
     assert mixed not in page
     assert not caplog.messages
     prepare(study, out, resume=True)
-    assert caplog.messages == [
-        "finished cells of another recipe than this recontour's: 2; the report tells them apart"
-    ]
+    (record,) = caplog.records
+    assert record.finding == OtherRecipes(cells=2)  # type: ignore[attr-defined]
 
     trained(three, **recipe_of(study), recontour="9.9")
     page = report()
@@ -372,10 +451,9 @@ def test_a_study_writes_through_no_link(study: Study, tmp_path: Path, name: str)
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(elsewhere)
     for use in (report_study, lambda out: run.run(out, lambda *_words: None)):
-        with pytest.raises(
-            OutputError, match="is a link, and a study writes only into its own folder"
-        ):
+        with pytest.raises(OutputError) as error:
             use(out)
+        assert error.value.finding == LinkedFolder(path=link)
     assert {path.name: path.read_text() for path in elsewhere.iterdir()} == {"models.csv": "mine"}
 
 

@@ -10,6 +10,7 @@ from tests.study.test_study_report import STUDY, a_result, all_results, the_plan
 
 from recontour.errors import ScoresError
 from recontour.study.cells import Cell
+from recontour.study.findings import DamagedResult, OtherNumberOfRows
 from recontour.study.results import (
     Point,
     Training,
@@ -475,8 +476,10 @@ def test_scores_that_lost_a_row_are_damaged(tmp_path: Path) -> None:
     write_result(tmp_path, RESULTS[cell.id])
     path = cell_folder(tmp_path, cell) / "scores.csv"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ScoresError, match=r"scores\.csv has 39 rows, not 40"):
+    with pytest.raises(ScoresError) as error:
         read_result(tmp_path, cell)
+    why = OtherNumberOfRows(found=39, expected=40)
+    assert error.value.finding == DamagedResult(path=path.with_name("result.json"), why=why)
 
 
 def test_the_published_table_is_whole() -> None:

@@ -4,14 +4,15 @@ import math
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from recontour.errors import ScoresError
 from recontour.files import UnreadableError, output_error
+from recontour.study.findings import DamagedDiary
 from recontour.study.results import Point
 from recontour.syncing import make_folders
 from recontour.texts import open_own, read_text
@@ -19,33 +20,41 @@ from recontour.training.loop import Step
 
 SYNC_SECONDS = 1.0
 WINDOW = 20  # iterations that a point of the loss curve averages
-MOST_ITERATIONS = 10**9
+LAST_ITERATION = 10**9
 MOST = 1e9  # a loss, or seconds
-REMOVE = "remove the file and go on with --resume: the model is kept, its times are then unknown"
+END = ",."  # of a line; one that was cut off has none
+
+
+class _Iteration(NamedTuple):
+    """What a diary keeps of an iteration; times in seconds, as a `Step` has them."""
+
+    loss: float
+    seconds: float
+    waited: float
+    features: float
 
 
 class Diary:
-    """One line an iteration: number, loss, seconds, and of these waited, and for a frozen trunk's
-    features.
+    """Notes on each iteration of a training: loss, and where its time went.
 
-    Another where it was taken: number, mean validation DSC.
+    The file has one line per iteration, and another for each validation: iteration and mean DSC.
     A resumed run writes some iterations again, with the same loss; the later line counts.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._steps: dict[int, tuple[float, float, float, float]] = {}
+        self.path = path
+        self._steps: dict[int, _Iteration] = {}
         self._dsc: dict[int, float] = {}
         self._file: TextIO | None = None
         self._synced_at = -math.inf
 
     def __enter__(self) -> "Diary":
         try:
-            make_folders(self._path.parent)
+            make_folders(self.path.parent)
             self._read()
-            self._file = open_own(self._path, append=True)
+            self._file = open_own(self.path, append=True)
         except OSError as error:
-            raise output_error(self._path, error) from error
+            raise output_error(self.path, error) from error
         self._file.write("\n")  # ends a line that was cut off
         return self
 
@@ -63,37 +72,37 @@ class Diary:
 
     def note(self, step: Step) -> None:
         """Keep an iteration."""
-        self._steps[step.iteration] = (step.loss, step.seconds, step.waited, step.features)
-        self._write("step", step.iteration, *self._steps[step.iteration])
+        kept = _Iteration(step.loss, step.seconds, step.waited, step.features)
+        self._steps[step.iteration] = kept
+        self._write("step", step.iteration, *kept)
 
     def validate(self, iteration: int, measure: Callable[[], float]) -> None:
-        """Measure and keep the validation DSC after an iteration, unless that was done before the
-        run was resumed.
+        """Measure and keep the validation DSC after an iteration, unless it is already there.
+
+        It is if the run was resumed.
         """
         if iteration not in self._dsc:
             self._dsc[iteration] = measure()
             self._write("validation", iteration, self._dsc[iteration])
 
     def has(self, iterations: int) -> bool:
-        """Whether every iteration of a training is in it, so that its times are those of the
-        training.
-        """
+        """Whether every iteration of a training is there, so that their times are its times."""
         return self._steps.keys() >= set(range(1, iterations + 1))
 
     @property
     def seconds(self) -> float:
         """Wall clock of all iterations."""
-        return sum(seconds for _, seconds, *_ in self._steps.values())
+        return sum(step.seconds for step in self._steps.values())
 
     @property
     def waiting(self) -> float:
-        """Share of it spent waiting for data."""
-        return self._share(sum(waited for *_, waited, _ in self._steps.values()))
+        """The share of this time that was spent waiting for data."""
+        return self._share(sum(step.waited for step in self._steps.values()))
 
     @property
     def features(self) -> float:
-        """Share of it spent making a frozen trunk's features."""
-        return self._share(sum(features for *_, features in self._steps.values()))
+        """The share of this time that was spent computing a frozen trunk's features."""
+        return self._share(sum(step.features for step in self._steps.values()))
 
     def _share(self, seconds: float) -> float:
         return seconds / self.seconds if self.seconds else 0.0
@@ -101,39 +110,40 @@ class Diary:
     @property
     def loss(self) -> tuple[Point, ...]:
         """Mean loss of each window, at its end."""
-        ordered = sorted(self._steps)
-        points, spent = [], 0.0
-        for first in range(0, len(ordered), WINDOW):
-            window = ordered[first : first + WINDOW]
-            spent += sum(self._steps[i][1] for i in window)
-            points.append(
-                Point(window[-1], spent, sum(self._steps[i][0] for i in window) / len(window))
-            )
+        iterations = sorted(self._steps)
+        points = []
+        spent = 0.0
+        for first in range(0, len(iterations), WINDOW):
+            window = iterations[first : first + WINDOW]
+            steps = [self._steps[iteration] for iteration in window]
+            spent += sum(step.seconds for step in steps)
+            loss = sum(step.loss for step in steps) / len(steps)
+            points.append(Point(window[-1], spent, loss))
         return tuple(points)
 
     @property
     def validation(self) -> tuple[Point, ...]:
         """Mean DSC on the validation cases."""
-        ordered = sorted(self._steps)
-        spent = [
-            0.0,
-            *accumulate(self._steps[i][1] for i in ordered),
-        ]  # before the first step, and after each
-        return tuple(
-            Point(i, spent[bisect_right(ordered, i)], self._dsc[i]) for i in sorted(self._dsc)
-        )
+        iterations = sorted(self._steps)
+        seconds = (self._steps[iteration].seconds for iteration in iterations)
+        spent = [0.0, *accumulate(seconds)]  # before the first step, and after each
+        points = []
+        for iteration, dsc in sorted(self._dsc.items()):
+            done = bisect_right(iterations, iteration)
+            points.append(Point(iteration, spent[done], dsc))
+        return tuple(points)
 
     def _write(self, *cells: str | float) -> None:
-        """Append a line, which a kill leaves there; once a second, see all of them onto the disk.
+        """Append a line, which stays there after a kill; sync once a second.
 
-        After each line that would cost a slow disk more time than a short iteration takes.
+        On a slow disk a sync takes longer than a short iteration.
         """
         assert self._file
         try:
-            self._file.write(",".join(map(str, cells)) + ",.\n")
+            self._file.write(",".join(map(str, cells)) + END + "\n")
             self._file.flush()
         except OSError as error:
-            raise output_error(self._path, error) from error
+            raise output_error(self.path, error) from error
         if time.monotonic() - self._synced_at >= SYNC_SECONDS:
             self._sync()
 
@@ -143,43 +153,46 @@ class Diary:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise output_error(self._path, error) from error
+            raise output_error(self.path, error) from error
         self._synced_at = time.monotonic()
 
     def _read(self) -> None:
-        """Read what an earlier run wrote."""
+        """Read what an earlier run wrote. Raises: ScoresError."""
         try:
-            lines = read_text(self._path).splitlines()
+            lines = read_text(self.path).splitlines()
         except FileNotFoundError:
             return
         except UnreadableError as error:
-            raise ScoresError(f"{self._path} cannot be read: {error}; {REMOVE}") from error
+            raise ScoresError(DamagedDiary(path=self.path, why=error.finding)) from error
         for number, line in enumerate(lines, start=1):
-            if line.endswith(",."):  # one that was cut off has no full stop
-                try:
-                    self._keep(line.split(",")[:-1])
-                except ValueError as error:
-                    raise ScoresError(
-                        f"{self._path}, line {number} is damaged ({error}); {REMOVE}"
-                    ) from error
+            if line.endswith(END) and not self._keep(line.split(",")[:-1]):
+                raise ScoresError(DamagedDiary(path=self.path, line=number))
 
-    def _keep(self, row: list[str]) -> None:
-        kind, iteration, *numbers = row
-        at, values = int(iteration), tuple(map(float, numbers))
-        is_step = (
-            kind == "step" and len(values) == 4 and all(math.isfinite(value) for value in values)
-        )
-        is_look = kind == "validation" and len(values) == 1 and not math.isinf(values[0])
-        if (
-            not (is_step or is_look)
-            or not 1 <= at <= MOST_ITERATIONS
-            or any(abs(value) > MOST for value in values)
-        ):
-            raise ValueError("no line of a diary")
-        if is_step and min(values[1:]) < 0:
-            raise ValueError("a time below 0")
-        if is_step:
-            loss, seconds, waited, features = values
-            self._steps[at] = (loss, seconds, waited, features)
-        else:
-            self._dsc[at] = values[0]
+    def _keep(self, cells: Sequence[str]) -> bool:
+        """Keep a line; say whether it is one of a diary."""
+        try:
+            kind, at, *rest = cells
+            iteration = int(at)
+            values = list(map(float, rest))
+        except ValueError:
+            return False
+        if not 1 <= iteration <= LAST_ITERATION:
+            return False
+        if kind == "step" and _are_step(values):
+            self._steps[iteration] = _Iteration(*values)
+            return True
+        if kind == "validation" and _are_validation(values):
+            self._dsc[iteration] = values[0]
+            return True
+        return False
+
+
+def _are_step(values: Sequence[float]) -> bool:
+    """Whether numbers can be a loss and three times."""
+    is_small = all(abs(value) <= MOST for value in values)  # not NaN
+    return len(values) == 4 and is_small and min(values[1:]) >= 0
+
+
+def _are_validation(values: Sequence[float]) -> bool:
+    """Whether numbers can be a mean DSC; NaN: nothing to measure."""
+    return len(values) == 1 and (math.isnan(values[0]) or abs(values[0]) <= MOST)

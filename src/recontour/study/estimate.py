@@ -1,110 +1,168 @@
-"""How long a study will take on this machine, and how much disk:
-
-from a few timed steps, before anything is run.
-"""
+"""How long a study will take on this machine, and how much disk: from a few timed steps."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from recontour.cohort import Case
 from recontour.network import Network
 from recontour.study.cells import Cell
+from recontour.study.fresh import call_fresh
 from recontour.study.perform import Workspace
 from recontour.study.settings import threads_of
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureStore, learns_from_features, share_seen
-from recontour.training.presets import preset_of
-from recontour.training.profile import time_step
+from recontour.training.presets import Preset, preset_of
+from recontour.training.profile import StepSeconds, time_step
 from recontour.transfer.depth import freeze_all_but_last
 
-FILES_PER_MODEL = (
-    3  # a model file, and while it is trained a checkpoint: weights with two moments each
-)
+# A model file, and while it is trained a checkpoint: weights with two moments each.
+FILES_PER_MODEL = 3
+BYTES_PER_WEIGHT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a cell will cost."""
+    """What a cell will cost.
+
+    bytes: of files that stay. cache_bytes: at most, for a frozen trunk's features during training.
+    """
 
     seconds: float
-    bytes: int  # that stay
-    cache_bytes: int  # that the features of a frozen trunk may take while it trains
+    bytes: int
+    cache_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What was timed and counted, once for all cells.
+
+    Seconds: of a step of the preset's batch, whole and with all but the last layers frozen; of
+    contouring a slice, alone and beside a parent. caches: whether features are cached then.
+    tested, watched: slices that a model is scored on, and that a validation contours.
+    """
+
+    preset: Preset
+    retrain_last: int
+    whole: float
+    frozen: StepSeconds
+    contouring: float
+    beside_parent: float
+    caches: bool
+    store: FeatureStore
+    weight_bytes: int
+    tested: int
+    watched: int
 
 
 def estimate(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Estimate]:
-    """Seconds and bytes by cell id, if one cell at a time ran."""
-    torch.set_num_threads(threads_of(workspace.study))
-    preset = preset_of(workspace.study.preset)
-    organs = max((cell.organs for cell in cells), key=len)
-    cases = [
-        case
-        for case in workspace.cases("target", "train")
-        if not set(organs).isdisjoint(case.organs)
-    ][:1]
-    present = [organ for organ in organs if organ in cases[0].organs]
-    batch = Batches(cases, present, preset.preprocessing, preset.adapt, 0)[0]
-    network = Network(preset.architecture, len(present))
+    """Return seconds and bytes by cell id, if one cell at a time ran.
+
+    The steps are timed in a process of its own, with as many threads as a worker has.
+    Raises: FaultError: that process died.
+    """
+    threads = threads_of(workspace.study)
+    environment = {"OMP_NUM_THREADS": str(threads)}
+    measured = call_fresh(_measured, cells, workspace, threads, environment=environment)
+    return {cell.id: _cost(cell, measured) for cell in cells}
+
+
+def _measured(cells: Sequence[Cell], workspace: Workspace, threads: int) -> _Measured:
+    torch.set_num_threads(threads)
+    study = workspace.study
+    preset = preset_of(study.preset)
+    last = study.models.retrain_last
+    cases = workspace.cases("target", "train")
+    organs, batch = _example(cells, cases, preset)
+
+    network = Network(preset.architecture, len(organs))
     whole = time_step(network, batch, preset.train).whole
-    weights = sum(parameter.numel() for parameter in network.parameters()) * 4
-    alone = _seconds_a_slice(network, batch)
-    freeze_all_but_last(network, workspace.study.models.retrain_last)
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    contouring = _seconds_per_slice(network, batch)
+    freeze_all_but_last(network, last)
     frozen = time_step(network, batch, preset.adapt)
-    cached = learns_from_features(network, preset.adapt)
+    caches = learns_from_features(network, preset.adapt)
     network.branch_at(network.first_that_learns)
-    network.ask(deepcopy(network.own_head), range(len(present)), [0.5] * len(present))
-    beside_parent = _seconds_a_slice(network, batch)
+    network.ask(deepcopy(network.own_head), range(len(organs)), [0.5] * len(organs))
+    beside_parent = _seconds_per_slice(network, batch)
 
-    learnt = sum(case.grid.shape[0] for case in workspace.cases("target", "train"))
-    store = FeatureStore.planned(
-        Path(), network, learnt, len(present), preset.preprocessing.crop_px, preset.adapt.views
+    side = preset.preprocessing.crop_px
+    views = preset.adapt.views
+    store = FeatureStore.planned(Path(), network, _slices(cases), len(organs), side, views)
+    return _Measured(
+        preset=preset,
+        retrain_last=last,
+        whole=whole,
+        frozen=frozen,
+        contouring=contouring,
+        beside_parent=beside_parent,
+        caches=caches,
+        store=store,
+        weight_bytes=weights * BYTES_PER_WEIGHT,
+        tested=sum(map(_slices, workspace.scored.values())),
+        watched=_slices(workspace.cases("target", "validation")),
     )
-    tested = sum(case.grid.shape[0] for cases in workspace.scored.values() for case in cases)
-    watched = sum(case.grid.shape[0] for case in workspace.cases("target", "validation"))
-
-    def cost(cell: Cell) -> Estimate:
-        shallow = (
-            cell.retrain_last is not None
-            and cell.retrain_last <= workspace.study.models.retrain_last
-        )
-        slices = cell.batch or preset.train.batch
-        asks_parent = cell.parent and not cell.plain and preset.adapt.parent_patients > 0
-        caches = shallow and cached and not cell.plain
-        new = seen = (
-            # shares: of slices whose features are not in the cache yet, of features that a step
-            # sees
-            1.0
-        )
-        if caches and cell.iterations:
-            new = min(1.0, store.slots / (cell.iterations * slices))
-            seen = share_seen(
-                replace(preset.adapt, iterations=cell.iterations), store.features_hwC[0]
-            )
-        step = (
-            (seen * frozen.head + new * frozen.trunk if shallow else whole)
-            * slices
-            / preset.train.batch
-        )
-        looks = cell.iterations // cell.validate_every if cell.validate_every else 0
-        scored = tested * bool(cell.iterations) + watched * looks
-        return Estimate(
-            seconds=cell.iterations * step + scored * (beside_parent if asks_parent else alone),
-            bytes=FILES_PER_MODEL * weights,
-            cache_bytes=store.most_bytes(replace(preset.adapt, iterations=cell.iterations))
-            if caches
-            else 0,
-        )
-
-    return {cell.id: cost(cell) for cell in cells}
 
 
-def _seconds_a_slice(network: Network, batch: Batch) -> float:
-    """Of contouring."""
+def _example(
+    cells: Sequence[Cell], cases: Iterable[Case], preset: Preset
+) -> tuple[list[str], Batch]:
+    """Return a batch of a case that has organs of the largest cell, and which it has."""
+    organs = max((cell.organs for cell in cells), key=len)
+    case = next(case for case in cases if not set(organs).isdisjoint(case.organs))
+    present = [organ for organ in organs if organ in case.organs]
+    return present, Batches([case], present, preset.preprocessing, preset.adapt, 0)[0]
+
+
+def _slices(cases: Iterable[Case]) -> int:
+    return sum(case.grid.shape[0] for case in cases)
+
+
+def _seconds_per_slice(network: Network, batch: Batch) -> float:
+    """Time contouring."""
     network.eval()
     began = time.perf_counter()
     with torch.inference_mode():
         network(batch.ct_N1HW)
     return (time.perf_counter() - began) / len(batch.ct_N1HW)
+
+
+def _cost(cell: Cell, measured: _Measured) -> Estimate:
+    adapt = replace(measured.preset.adapt, iterations=cell.iterations)
+    is_shallow = cell.retrain_last is not None and cell.retrain_last <= measured.retrain_last
+    caches = is_shallow and measured.caches and not cell.plain
+    step = _seconds_per_step(cell, measured, is_shallow=is_shallow, caches=caches)
+    asks_parent = cell.parent and not cell.plain and adapt.parent_patients > 0
+    contouring = measured.beside_parent if asks_parent else measured.contouring
+    return Estimate(
+        seconds=cell.iterations * step + _slices_contoured(cell, measured) * contouring,
+        bytes=FILES_PER_MODEL * measured.weight_bytes,
+        cache_bytes=measured.store.most_bytes(adapt) if caches else 0,
+    )
+
+
+def _seconds_per_step(cell: Cell, measured: _Measured, *, is_shallow: bool, caches: bool) -> float:
+    usual = measured.preset.train.batch
+    slices = cell.batch or usual
+    if not is_shallow:
+        return measured.whole * slices / usual
+    # Shares: of slices that the trunk has not seen yet, of features that a step sees.
+    unseen = seen = 1.0
+    if caches and cell.iterations:
+        adapt = replace(measured.preset.adapt, iterations=cell.iterations)
+        unseen = min(1.0, measured.store.slots / (cell.iterations * slices))
+        seen = share_seen(adapt, measured.store.features_hwC[0])
+    step = seen * measured.frozen.head + unseen * measured.frozen.trunk
+    return step * slices / usual
+
+
+def _slices_contoured(cell: Cell, measured: _Measured) -> int:
+    """Count the slices that are contoured to score a cell's model, and to validate it."""
+    if not cell.iterations:
+        return 0
+    validations = cell.iterations // cell.validate_every if cell.validate_every else 0
+    return measured.tested + measured.watched * validations

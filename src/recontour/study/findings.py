@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from recontour.files import system_words
 from recontour.findings import Finding, FitToStore, ScreenOnly, words
 from recontour.validation import Invalid
 from recontour.wording import MOST_SHOWN, plural, shown
@@ -311,3 +312,410 @@ class ForeignScores(Finding):
     def remedy(self) -> str:
         """Offer both ways out."""
         return "put split.csv back, or delete result.json beside it and go on with --resume"
+
+
+# The study's folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyIsFile(Finding):
+    """A file is where a study's folder should be."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "this is a file, and a study is a folder"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose another --out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotEmptyNoStudy(Finding):
+    """A folder with other contents is where a study should begin."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "this folder is not empty, and holds no study"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose a new folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyExists(Finding):
+    """A study is in the folder, and nobody asked to resume it."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "this folder holds a study"
+
+    def remedy(self) -> str:
+        """Say how to resume it, or to begin another."""
+        return "go on with --resume, or choose another --out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoStudy(Finding):
+    """A folder has no study.json that can be opened. number: errno."""
+
+    number: int | None
+
+    def sentence(self) -> str:
+        """Say why."""
+        return f"no study is here (study.json: {system_words(self.number)})"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "check the path, or run `recontour study` first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherStudy(Finding):
+    """A folder holds a study that is declared differently. changed: settings that must stay."""
+
+    changed: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name what differs."""
+        return f"the study in this folder has another {', '.join(self.changed)}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose another --out for this one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedStudy(Finding):
+    """A study.json cannot be read, or is wrong."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say why."""
+        return f"the study's settings are damaged: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return BEGIN_AGAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlearnableOrgans(Finding):
+    """Organs cannot be learnt, since no training patient of one of the centres has them.
+
+    unknown: those organs; empty if the centres have no organ in common. known: what both have.
+    """
+
+    setting: Literal["organs", "separately.organs"]
+    unknown: FitToStore[tuple[str, ...]]
+    known: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name them, and what could be learnt."""
+        needed = ", ".join(self.unknown) or "one organ or more"
+        known = ", ".join(self.known) or "none"
+        return (
+            f"{self.setting}: training patients of both centres must have {needed}; "
+            f"both have {known}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyLayers(Finding):
+    """More layers are to be retrained than the network has."""
+
+    retrain_last: int
+    preset: FitToStore[str]
+    layers: int
+
+    def sentence(self) -> str:
+        """Name both numbers."""
+        return (
+            f"models.retrain_last is {self.retrain_last}: "
+            f"the network of preset {self.preset} has {self.layers} layers"
+        )
+
+    def remedy(self) -> str:
+        """Give the range."""
+        return f"choose 1 (SPP alone) to {self.layers} (all), 10 for the paper's depth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherRecipes(Finding):
+    """Finished cells were trained with another recipe than this recontour has."""
+
+    cells: int
+
+    def sentence(self) -> str:
+        """Say how many."""
+        were = "was" if self.cells == 1 else "were"
+        return (
+            f"{plural(self.cells, 'finished cell')} {were} trained with another recipe "
+            "than this recontour's; the report tells them apart"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedFolder(Finding):
+    """A folder of a study is a link. What is written through it would land elsewhere."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "this is a link, and a study writes only into its own folder"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "put the folder itself there"
+
+
+# Cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoTrainingCase(Finding):
+    """No training case has an organ of a cell."""
+
+    organs: FitToStore[tuple[str, ...]]
+    cases: int
+
+    def sentence(self) -> str:
+        """Say so."""
+        return f"none of the {self.cases} training cases has {', '.join(self.organs)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOfOtherRecipe(Finding):
+    """A cell has a model, but no result, and the model was trained with another recipe."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "the cell's model was trained with another recipe"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "delete the cell's folder and go on with --resume"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentFailed(Finding):
+    """A cell cannot start, since its parent failed. parent: the parent's id."""
+
+    parent: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Name the parent."""
+        return f"{self.parent}, which it starts from, failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellCrashed(Finding):
+    """A library, or recontour itself, raised an error that nobody foresaw.
+
+    error: its class. calls: where it was raised, the innermost call last. reason: its text.
+    """
+
+    error: FitToStore[str]
+    calls: FitToStore[tuple[str, ...]]
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Say what was raised."""
+        return f"{self.error}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellFailed(Finding):
+    """A cell failed; the others go on. cell: its id."""
+
+    cell: FitToStore[str]
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say which, and why."""
+        return f"cell {self.cell} failed: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        """Say what helps against the cause."""
+        return self.why.remedy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableFailure(Finding):
+    """The file that says why a cell failed cannot be read."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say why not."""
+        return f"failed.txt cannot be read: {self.why.sentence()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersDied(Finding):
+    """All workers died before the study was finished. first: the id of an unfinished cell."""
+
+    cells: int
+    first: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Say what is left."""
+        cells = f"{plural(self.cells, 'cell')}, the first of them {self.first},"
+        return f"the worker processes died before they finished {cells}; perhaps the memory is full"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "go on with --resume, perhaps with fewer workers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessEnded(Finding):
+    """The process that estimates a study ended without an answer. exit_code: below 0, a signal."""
+
+    exit_code: int | None
+
+    def sentence(self) -> str:
+        """Say how it ended."""
+        ended = f"ended early (exit code {self.exit_code})"
+        return f"the process that times a few steps {ended}; perhaps the memory is full"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "close other programs, then repeat"
+
+
+# A cell's files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedResult(Finding):
+    """A cell's result.json or scores.csv cannot be what a cell has written."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say why."""
+        return f"the result cannot be used: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        """Say what helps, and what it costs."""
+        return (
+            "delete this file and go on with --resume: the cell's model is kept, and scored again"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherIterations(Finding):
+    """A result tells of another number of iterations than its cell has."""
+
+    found: int
+    expected: int
+
+    def sentence(self) -> str:
+        """Name both."""
+        return f"{self.found} iterations instead of {self.expected}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherNumberOfRows(Finding):
+    """scores.csv has more rows, or fewer, than result.json says."""
+
+    found: int
+    expected: int
+
+    def sentence(self) -> str:
+        """Name both numbers."""
+        return f"scores.csv has {self.found} rows instead of {self.expected}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowOfAnotherCell(Finding):
+    """A row of scores.csv belongs to another model, or to an organ that the cell does not learn."""
+
+    row: int
+    model: ScreenOnly[str]
+    scored_organ: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Say where, and what it holds."""
+        what = f"model {shown(self.model)}, organ {shown(self.scored_organ)}"
+        return f"row {self.row} of scores.csv belongs to another cell ({what})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImpossibleScore(Finding):
+    """A row of scores.csv holds a number that no score can be."""
+
+    row: int
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say where, and what is expected."""
+        return f"row {self.row} of scores.csv: {self.why.sentence()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredTwice(Finding):
+    """scores.csv has two rows for one organ of one case."""
+
+    fold: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Say in which fold."""
+        return f"scores.csv scores an organ of a case twice in {self.fold}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherScoredCases(Finding):
+    """scores.csv and result.json do not name the same cases."""
+
+    fold: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Say in which fold."""
+        return f"scores.csv has other cases than result.json in {self.fold}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedMasks(Finding):
+    """A cell's masks.npz cannot be read, or holds something else."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        """Say why."""
+        return f"the contours cannot be used: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        """Say what helps, and what it costs."""
+        return "delete this file; the report then shows no contours of this cell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MisfitMask(Finding):
+    """One of the masks does not fit its CT."""
+
+    problem: Literal["larger than its CT", "no array", "on another grid than its CT", "cut off"]
+
+    def sentence(self) -> str:
+        """Say what is wrong."""
+        return f"a mask is {self.problem}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedDiary(Finding):
+    """A diary.csv cannot be read, or has a line that no training has written."""
+
+    line: int | None = None
+    why: Finding | None = None
+
+    def sentence(self) -> str:
+        """Say where, or why."""
+        if self.why:
+            return f"the training's diary cannot be read: {self.why.sentence()}"
+        return f"line {self.line} of the training's diary is damaged"
+
+    def remedy(self) -> str:
+        """Say what helps, and what it costs."""
+        return "delete this file and go on with --resume: the model is kept, its times are lost"

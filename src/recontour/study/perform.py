@@ -1,17 +1,19 @@
-"""One cell, from its parent's file to its result: the small interface that a study's machines
-share.
+"""One cell, from its parent's file to its result: the interface that a study's machines share.
 
-`perform(cell, workspace, ...)` needs the study's folder and nothing else, and may be broken off at any
-moment: repeated, it goes on from the last checkpoint and ends in the same numbers.
+`perform(cell, workspace, ...)` needs nothing but the study's folder and the cohorts, and may be
+interrupted at any moment: repeated, it goes on from the last checkpoint and ends in the same
+numbers.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import chain
 from math import nan, sqrt
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, save_model
 from recontour.study.cells import Cell
 from recontour.study.diary import Diary
+from recontour.study.findings import ModelOfOtherRecipe, NoTrainingCase
 from recontour.study.results import (
     Contouring,
     Result,
@@ -41,101 +44,121 @@ from recontour.training.profile import time_step
 from recontour.training.recipe import Recipe
 from recontour.transfer.models import begin, calibrate, fit, take_over
 
-Telling = Callable[[str], object]
+Scores = dict[str, list[CaseScore]]  # by fold
+Report = Callable[[str], object]  # is called with what a cell is doing, in a word or two
+
+
+def say_nothing(_words: str) -> None:
+    """Report to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """What all cells of a study share."""
+    """What all cells of a study share.
+
+    cohorts, splits: of "source" and "target". patients: by centre, the first case of each case's
+    patient.
+    """
 
     study: Study
     out: Path
-    cohorts: Mapping[str, Cohort]  # "source", "target"
+    cohorts: Mapping[str, Cohort]
     splits: Mapping[str, Split]
-    patients: Mapping[str, Patients] = field(default_factory=dict)  # by centre
+    patients: Mapping[str, Patients] = field(default_factory=dict)
 
     def patient_of(self, centre: str, case_id: str) -> str:
-        """The id of the first case of a case's patient."""
+        """Return the id of the first case of a case's patient."""
         return self.patients.get(centre, {}).get(case_id, case_id)
 
     def cases(self, centre: str, fold: str) -> list[Case]:
-        """A centre's cases of a fold, in the split's order."""
-        return [self.cohorts[centre][case] for case in self.splits[centre][fold]]
+        """Return a centre's cases of a fold, in the split's order."""
+        cohort = self.cohorts[centre]
+        return [cohort[case] for case in self.splits[centre][fold]]
 
     @property
     def scored(self) -> dict[str, list[Case]]:
-        """What every model is scored on:
+        """The cases that every model is scored on, by fold.
 
-        the target's test cases, and some of the source's for what was forgotten.
+        They are the target's test cases, and some of the source's, to see what was forgotten.
         """
+        source = self.cases("source", "test")
         return {
             "target test": self.cases("target", "test"),
-            "source test": self.cases("source", "test")[: self.study.retention_cases],
+            "source test": source[: self.study.retention_cases],
         }
 
 
-def perform(cell: Cell, workspace: Workspace, tell: Telling = lambda _words: None) -> Result:
-    """Train a cell's model, score it, and keep the result in the cell's folder."""
+def perform(cell: Cell, workspace: Workspace, report: Report = say_nothing) -> Result:
+    """Train a cell's model, score it, and keep the result in the cell's folder.
+
+    Raises: OrganError: no training case has its organs. ResumeError. FaultError.
+    """
     folder = cell_folder(workspace.out, cell)
     model, cases, recipe = _start(cell, workspace)
+    scores: Scores = {}
     if cell.iterations:
-        training = _train(cell, workspace, model, cases, recipe, tell)
+        training = _train(cell, workspace, model, cases, recipe, report)
+        report("scoring")
+        scores, contouring = _score(cell, workspace, model)
     else:
         _keep(model, folder / "model")
         training = Training(0, 0.0, nan, nan, nan, _count(model), 0)
-    tell("scoring")
-    scores, contouring = (
-        _score(cell, workspace, model) if cell.iterations else ({}, Contouring(0, 0, 0.0))
-    )
-    trained_with = {
-        **recipe_of(workspace.study),
-        **load_model(folder / "model").provenance.versions,
-    }
+        contouring = Contouring(0, 0, 0.0)
+    versions = load_model(folder / "model").provenance.versions
+    trained_with = {**recipe_of(workspace.study), **versions}
     result = Result(cell, training, contouring, len(cases), scores, trained_with)
     write_result(workspace.out, result)
     return result
 
 
 def recipe_of(study: Study) -> dict[str, str]:
-    """What a study's preset stands for in this recontour."""
+    """Return what a study's preset stands for in this recontour."""
     preset = preset_of(study.preset)
-    return {
-        f"preset {study.preset}: {part}": str(getattr(preset, part))
-        for part in preset.__dataclass_fields__
-    }
+    parts = {}
+    for part in fields(preset):
+        parts[f"preset {study.preset}: {part.name}"] = str(getattr(preset, part.name))
+    return parts
 
 
 # Where a cell starts from
 
 
 def _start(cell: Cell, workspace: Workspace) -> tuple[Model, Sequence[Case], Recipe]:
-    """The model before its training, the cases it will see, and the recipe."""
+    """Return the model before its training, the cases it will see, and the recipe."""
     preset = preset_of(workspace.study.preset)
     centre = "source" if cell.model in ("S", "random") else "target"
-    cohort, cases = workspace.cohorts[centre], training_cases(cell, workspace, centre)
-    organs = [organ for organ in cell.organs if any(organ in case.organs for case in cases)]
-    if not organs:
-        raise OrganError(f"none of the {len(cases)} training cases has {', '.join(cell.organs)}")
-    cases = [case for case in cases if not set(organs).isdisjoint(case.organs)]
+    cohort = workspace.cohorts[centre]
+    organs, cases = _organs_and_cases(cell, training_cases(cell, workspace, centre))
     if cell.parent:
         recipe = _recipe(cell, preset.adapt)
         parent = load_model(cell_folder(workspace.out, cell.parent) / "model")
         last = cell.retrain_last or 1
         return take_over(parent, cohort, cases, organs, recipe, last, cell.seed), cases, recipe
     recipe = _recipe(cell, preset.train)
-    model = begin(
-        cohort, cases, organs, workspace.study.preset, _settings(cell, preset, recipe), cell.seed
-    )
+    settings = _settings(cell, preset, recipe)
+    model = begin(cohort, cases, organs, workspace.study.preset, settings, cell.seed)
     if cell.model == "random" or recipe.frozen_statistics:
         calibrate(model, cases, recipe)
     return model, cases, recipe
 
 
-def training_cases(cell: Cell, workspace: Workspace, centre: str) -> Sequence[Case]:
-    """What a cell learns from: all cases, or those of the first few patients in an order that the
-    draw decides.
+def _organs_and_cases(cell: Cell, cases: Sequence[Case]) -> tuple[list[str], list[Case]]:
+    """Return the cell's organs that some case has, and the cases that have one.
 
-    A larger number of the same draw holds the smaller.
+    Raises: OrganError: there are none.
+    """
+    having = [case for case in cases if not set(cell.organs).isdisjoint(case.organs)]
+    there = set(chain.from_iterable(case.organs for case in having))
+    organs = [organ for organ in cell.organs if organ in there]
+    if not organs:
+        raise OrganError(NoTrainingCase(organs=cell.organs, cases=len(cases)))
+    return organs, having
+
+
+def training_cases(cell: Cell, workspace: Workspace, centre: str) -> Sequence[Case]:
+    """Return what a cell learns from: all cases, or those of the first few patients.
+
+    The draw decides the patients' order, so a larger number of the same draw holds the smaller.
     """
     cases = workspace.cases(centre, "train")
     if not cell.cases:
@@ -145,13 +168,14 @@ def training_cases(cell: Cell, workspace: Workspace, centre: str) -> Sequence[Ca
         patients.setdefault(workspace.patient_of(centre, case.id), []).append(case)
     ordered = list(patients.values())
     order = np.random.default_rng([cell.seed, cell.draw]).permutation(len(ordered))
-    return [case for i in order[: cell.cases] for case in ordered[i]]
+    chosen = [ordered[place] for place in order[: cell.cases]]
+    return list(chain.from_iterable(chosen))
 
 
 def _recipe(cell: Cell, recipe: Recipe) -> Recipe:
-    """The preset's recipe at the cell's length and batch;
+    """Return the preset's recipe at the cell's length and batch.
 
-    the learning rate goes with the root of the batch.
+    The learning rate grows with the square root of the batch.
     """
     batch = cell.batch or recipe.batch
     return replace(
@@ -166,14 +190,12 @@ def _recipe(cell: Cell, recipe: Recipe) -> Recipe:
 
 
 def _settings(cell: Cell, preset: Preset, recipe: Recipe) -> Preset:
-    norm = (
-        preset.architecture.norm
-        if cell.norm is None
-        else "group"
-        if cell.norm == "group"
-        else "batch"
-    )
-    return replace(preset, architecture=replace(preset.architecture, norm=norm), train=recipe)
+    architecture = preset.architecture
+    if cell.norm:
+        # Frozen statistics are those of batch normalisation.
+        norm: Literal["batch", "group"] = "group" if cell.norm == "group" else "batch"
+        architecture = replace(architecture, norm=norm)
+    return replace(preset, architecture=architecture, train=recipe)
 
 
 # Training
@@ -185,36 +207,21 @@ def _train(
     model: Model,
     cases: Sequence[Case],
     recipe: Recipe,
-    tell: Telling,
+    report: Report,
 ) -> Training:
-    folder = cell_folder(workspace.out, cell)
-    out = folder / "model"
-    watched = workspace.cases("target", "validation") if cell.validate_every else []
-    with Diary(folder / "diary.csv") as diary:
+    out = cell_folder(workspace.out, cell) / "model"
+    with Diary(out.with_name("diary.csv")) as diary:
         if out.exists():  # killed between the model and its result
-            kept = load_model(out)
-            if kept.recipe != json.loads(json.dumps(asdict(recipe))):  # as a model file has it
-                raise ResumeError(
-                    f"{out} was trained by another recipe; delete {folder}, and go on with --resume"
-                )
-            model.network.load_state_dict(kept.network.state_dict())
+            _take_back(model, out, recipe)
         else:
-            with closing(fit(model, cases, recipe, out, resume=True)) as steps:
-                for step in steps:
-                    diary.note(step)
-                    tell(f"{step.iteration}/{recipe.iterations}")
-                    if watched and (
-                        step.iteration % (cell.validate_every or 1) == 0
-                        or step.iteration == recipe.iterations
-                    ):
-                        diary.validate(step.iteration, lambda: _mean_dsc(model, watched, workspace))
-        trunk, head = nan, nan
-        is_timed = diary.has(
-            recipe.iterations
-        )  # not where it was lost, beside a model that is there
+            _fit(cell, workspace, model, cases, recipe, diary, report)
+        # False if the diary was lost, and the model was kept.
+        is_timed = diary.has(recipe.iterations)
+        trunk = head = nan
         if cell.validate_every and is_timed:
-            tell("timing")
+            report("timing")
             trunk, head = time_shares(model, cases, recipe, diary)
+        learning = [one for one in model.network.parameters() if one.requires_grad]
         return Training(
             iterations=recipe.iterations,
             seconds=diary.seconds if is_timed else nan,
@@ -222,20 +229,51 @@ def _train(
             trunk=trunk,
             head=head,
             parameters=_count(model),
-            retrained_parameters=sum(
-                p.numel() for p in model.network.parameters() if p.requires_grad
-            ),
+            retrained_parameters=sum(parameter.numel() for parameter in learning),
             loss=diary.loss,
             validation=diary.validation,
         )
 
 
+def _take_back(model: Model, out: Path, recipe: Recipe) -> None:
+    """Give a model the weights that an earlier attempt has trained.
+
+    Raises: ResumeError: it was trained with another recipe.
+    """
+    kept = load_model(out)
+    as_written = json.loads(json.dumps(asdict(recipe)))
+    if kept.recipe != as_written:
+        raise ResumeError(ModelOfOtherRecipe(path=out))
+    model.network.load_state_dict(kept.network.state_dict())
+
+
+def _fit(
+    cell: Cell,
+    workspace: Workspace,
+    model: Model,
+    cases: Sequence[Case],
+    recipe: Recipe,
+    diary: Diary,
+    report: Report,
+) -> None:
+    """Train a model; the diary gets its steps, and validations where the cell wants some."""
+    every = cell.validate_every
+    watched = workspace.cases("target", "validation") if every else []
+    with closing(fit(model, cases, recipe, diary.path.with_name("model"), resume=True)) as steps:
+        for step in steps:
+            diary.note(step)
+            report(f"{step.iteration}/{recipe.iterations}")
+            is_last = step.iteration == recipe.iterations
+            if watched and (is_last or step.iteration % (every or 1) == 0):
+                diary.validate(step.iteration, lambda: _mean_dsc(model, watched, workspace))
+
+
 def time_shares(
     model: Model, cases: Sequence[Case], recipe: Recipe, diary: Diary
 ) -> tuple[float, float]:
-    """Shares of trunk and head in a training's time:
+    """Return the shares of trunk and head in a training's time.
 
-    of cached features as it was, else by timing an iteration.
+    With cached features they are known from the diary; if not, one iteration is timed.
     """
     busy = 1 - diary.waiting
     if learns_from_features(model.network, recipe):
@@ -257,47 +295,44 @@ def _keep(model: Model, out: Path) -> None:
 
 
 def _mean_dsc(model: Model, cases: Sequence[Case], workspace: Workspace) -> float:
-    """Over the organs, of their means over the patients of these cases of the target."""
+    """Return the mean over the organs of their means over the patients.
+
+    cases: of the target.
+    """
     contourer = Contourer(model)
     rows = []
     for case in cases:
         patient = workspace.patient_of("target", case.id)
-        rows += [
-            replace(row, patient=patient)
-            for row, _ in score_masks(case, "model", contour_case(contourer, case))
-        ]
+        for row, _ in score_masks(case, "model", contour_case(contourer, case)):
+            rows.append(replace(row, patient=patient))
     return mean_over_organs(rows, "model", model.organs)
 
 
 # Scoring
 
 
-def _score(
-    cell: Cell, workspace: Workspace, model: Model
-) -> tuple[dict[str, list[CaseScore]], Contouring]:
-    folds = workspace.scored
+def _score(cell: Cell, workspace: Workspace, model: Model) -> tuple[Scores, Contouring]:
     contourer = Contourer(model)
-    scores: dict[str, list[CaseScore]] = {}
+    scores: Scores = {}
     kept: dict[tuple[str, str], Mask] = {}
     spent: list[float] = []
-    for fold, cases in folds.items():
+    slices = []
+    for fold, cases in workspace.scored.items():
         scores[fold] = []
         for case in cases:
-            for row, mask in score_masks(
-                case, cell.id, _timed(contour_case(contourer, case), spent)
-            ):
+            slices.append(case.grid.shape[0])
+            masks = _timed(contour_case(contourer, case), spent)
+            for row, mask in score_masks(case, cell.id, masks):
                 scores[fold].append(row)
                 if cell.validate_every and fold == "target test":
                     kept[case.id, row.organ] = mask
     if kept:
         write_masks(workspace.out, cell, kept)
-    everything = [case for cases in folds.values() for case in cases]
-    slices = sum(case.grid.shape[0] for case in everything)
-    return scores, Contouring(len(everything), slices, sum(spent))
+    return scores, Contouring(len(slices), sum(slices), sum(spent))
 
 
 def _timed(items: Iterable[tuple[str, Mask]], spent: list[float]) -> Iterator[tuple[str, Mask]]:
-    """The same items; `spent` gains the seconds that each took to make."""
+    """Yield the same items; `spent` gains the seconds that each took to make."""
     iterator = iter(items)
     while True:
         began = time.perf_counter()

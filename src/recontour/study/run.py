@@ -11,342 +11,194 @@ import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from traceback import walk_tb
+from types import TracebackType
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 
-from recontour.cohort import Cohort
-from recontour.errors import FaultError, OutputError, RecontourError, SettingsError
+from recontour.errors import FaultError, RecontourError
 from recontour.files import UnreadableError, output_error, write_text
-from recontour.findings import log_finding, stored_words
-from recontour.network import Network
-from recontour.processes import HeldError, ended_by_signals, held, ignore_signals, script_left_out
+from recontour.findings import Finding, Unexpected, log_finding, stored_words
+from recontour.processes import HeldError, ended_by_signals, held
 from recontour.progress import Progress
-from recontour.study.cells import Cell, Plan, plan_of
-from recontour.study.perform import Workspace, perform, recipe_of
-from recontour.study.results import cell_folder, is_finished, read_results
-from recontour.study.settings import Study, threads_of
-from recontour.study.split import (
-    on_both_sides,
-    patients_of,
-    read_patients,
-    read_split,
-    refuse_edited,
-    refuse_replaced,
-    refuse_shared,
-    split_of,
-    write_split,
+from recontour.study.cells import Cell
+from recontour.study.findings import (
+    CellCrashed,
+    CellFailed,
+    ParentFailed,
+    UnreadableFailure,
+    WorkersDied,
 )
+from recontour.study.folder import open_workspace, refuse_links, study_plan
+from recontour.study.fresh import Fresh, start_fresh
+from recontour.study.perform import Workspace, perform
+from recontour.study.results import cell_folder, is_finished
+from recontour.study.settings import threads_of
 from recontour.syncing import make_folders
 from recontour.texts import MOST_TOML_BYTES, open_own, read_given
-from recontour.training.presets import preset_of
-from recontour.transfer.depth import layers
-from recontour.validation import first_mistake
 from recontour.wording import printable
 
+log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 60.0  # for a worker to finish an iteration and to clean up
-MOST_WHY = 2000  # characters of the reason why a cell failed
-BEGIN_AGAIN = "put a copy of it back, or begin the study in another --out"
-
-
-# The folder
-
-
-def prepare(study: Study, out: Path, *, resume: bool) -> None:
-    """Write down what was declared, and the split; or check that what is there is the same study.
-
-    A study may grow between two runs (more seeds, more depths): what stands keeps its place.
-    Raises: OutputError, SettingsError.
-    """
-    if not is_study(out):
-        if out.exists() and not out.is_dir():
-            raise OutputError(f"{out} is a file, and a study is a folder; choose another --out")
-        if out.exists() and {path.name for path in out.iterdir()} - {"split.csv"}:
-            raise OutputError(f"{out} exists and is no study; choose a new folder")
-        workspace = lay_out(study, out)
-        write_split(out / "split.csv", workspace.splits, workspace.cohorts)
-    elif not resume:
-        raise OutputError(
-            f"{out} holds a study; go on with it by --resume, or choose another --out"
-        )
-    else:
-        workspace = go_on(study, out)
-        _warn_of_another_recipe(workspace)
-    for finding in on_both_sides(workspace.cohorts, workspace.splits):
-        log_finding(logging.getLogger(__name__), logging.WARNING, finding)
-    declared = TypeAdapter(Study).dump_json(workspace.study, indent=1).decode()
-    write_text(out / "study.json", declared + "\n", replace=True)
-
-
-def _warn_of_another_recipe(workspace: Workspace) -> None:
-    now = recipe_of(workspace.study).items()
-    trained_with = [
-        result.trained_with
-        for result in read_results(workspace.out, study_plan(workspace).cells).values()
-    ]
-    if others := sum(
-        bool(with_what) and not now <= with_what.items() for with_what in trained_with
-    ):
-        logging.getLogger(__name__).warning(
-            "finished cells of another recipe than this recontour's: %d; the report tells them apart",
-            others,
-        )
-
-
-def is_study(out: Path) -> bool:
-    """Whether a folder holds a study that was begun."""
-    return (out / "study.json").exists()
-
-
-def lay_out(study: Study, out: Path) -> Workspace:
-    """What all cells of a study that is only declared will share. Nothing is written."""
-    cohorts = _cohorts(study)
-    splits = {
-        name: split_of(name, getattr(study, name), cohort) for name, cohort in cohorts.items()
-    }
-    refuse_shared(cohorts, splits)
-    patients = {name: patients_of(cohort, splits[name]) for name, cohort in cohorts.items()}
-    workspace = Workspace(study, out, cohorts, splits, patients)
-    refuse_impossible(workspace)
-    organs = study_plan(workspace).models[0].s.organs  # patients imported later change nothing
-    return replace(workspace, study=replace(study, organs=organs))
-
-
-def go_on(study: Study, out: Path) -> Workspace:
-    """What all cells of a study share that was begun, and grew in its file; what is fixed, as the
-    folder keeps it.
-
-    Nothing is written. Raises: SettingsError: it is another study, or its cases are others.
-    """
-    before = read_declared(out)
-    if study.organs == "all":
-        study = replace(study, organs=before.organs)
-    fixed = ("source", "target", "preset", "organs", "retention_cases")
-    if changed := [name for name in fixed if getattr(before, name) != getattr(study, name)]:
-        raise SettingsError(
-            f"{out} is a study with another {', '.join(changed)}; choose another --out for this one"
-        )
-    workspace = _kept_workspace(study, out)
-    refuse_impossible(workspace)
-    refuse_replaced(out / "split.csv", workspace.cohorts)
-    for name, split in workspace.splits.items():
-        refuse_edited(split, name, getattr(study, name), workspace.cohorts[name])
-    return workspace
-
-
-def read_declared(out: Path) -> Study:
-    """The study that a folder holds."""
-    try:
-        return TypeAdapter(Study).validate_json(read_given(out / "study.json", MOST_TOML_BYTES))
-    except OSError as error:
-        raise SettingsError(
-            f"{out} is no study (study.json: {error.strerror}); check the path, or run `recontour study` first"
-        ) from error
-    except ValidationError as error:
-        raise SettingsError(
-            f"{out}/study.json is damaged ({first_mistake(error, Study).sentence()}); {BEGIN_AGAIN}"
-        ) from error
-    except UnreadableError as error:
-        raise SettingsError(f"{out}/study.json is damaged ({error}); {BEGIN_AGAIN}") from error
-
-
-def open_workspace(out: Path) -> Workspace:
-    """What all cells of a study that was begun share."""
-    return _kept_workspace(read_declared(out), out)
-
-
-def _kept_workspace(study: Study, out: Path) -> Workspace:
-    cohorts = _cohorts(study)
-    path = out / "split.csv"
-    splits = {name: read_split(path, name, cohort) for name, cohort in cohorts.items()}
-    patients = {
-        name: read_patients(path, name, cohort, splits[name]) for name, cohort in cohorts.items()
-    }
-    return Workspace(study, out, cohorts, splits, patients)
-
-
-def _cohorts(study: Study) -> dict[str, Cohort]:
-    return {name: Cohort.open(getattr(study, name).cohort) for name in ("source", "target")}
-
-
-def study_plan(workspace: Workspace) -> Plan:
-    """The study's cells."""
-    study = workspace.study
-    organs = _learnable(workspace) if study.organs == "all" else study.organs
-    patients = {
-        workspace.patient_of("target", case) for case in workspace.splits["target"]["train"]
-    }
-    return plan_of(study, organs, _depth(study), len(patients))
-
-
-def refuse_impossible(workspace: Workspace) -> None:
-    """Raise SettingsError where no cell could be trained as declared:
-
-    an organ, or a depth, that is not there.
-    """
-    study, there = workspace.study, _learnable(workspace)
-    separately = study.separately.organs if study.separately else ()
-    for key, declared in (("organs", study.organs), ("separately.organs", separately)):
-        unknown = [organ for organ in declared if organ not in there] if declared != "all" else []
-        if unknown or not there:
-            raise SettingsError(
-                f"{key}: patients to train on of both centres must have {', '.join(unknown) or 'one organ or more'}; "
-                f"both have {', '.join(there) or 'none'}"
-            )
-    if study.models.retrain_last > (depth := _depth(study)):
-        raise SettingsError(
-            f"models.retrain_last is {study.models.retrain_last}: the network of preset {study.preset} has {depth} "
-            f"layers; choose 1 (SPP alone) to {depth} (all), 10 for the paper's depth"
-        )
-
-
-def _learnable(workspace: Workspace) -> list[str]:
-    """The organs that at least one patient to train on of each centre has, sorted."""
-    source, target = (
-        {organ for case in workspace.cases(centre, "train") for organ in case.organs}
-        for centre in ("source", "target")
-    )
-    return sorted(source & target)
-
-
-def _depth(study: Study) -> int:
-    return len(layers(Network(preset_of(study.preset).architecture, 1)))
-
-
-# The workers
+MOST_LETTERS = 2000  # of a line that another process wrote
+GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 def run(out: Path, progress: Progress) -> dict[str, str]:
     """Run all cells that are not finished.
 
-    Returns: why cells failed, by id; the others are finished.
-    Raises: FaultError: every worker died, as when the memory is full.
+    What workers find is logged here. Returns: why cells failed, by id; the others are finished.
+    Raises: FaultError: all workers died, for example because the memory is full.
     """
     workspace = open_workspace(out)
     cells = study_plan(workspace).cells
     refuse_links(out, cells)
     for cell in cells:
-        (cell_folder(out, cell) / "failed.txt").unlink(missing_ok=True)  # tried again
-    with _workers(
-        out, _workers_needed(out, workspace, cells), threads_of(workspace.study)
-    ) as workers:
-        while any(worker.is_alive() for worker in workers):
-            if not all(is_finished(out, cell) for cell in cells):
-                _tell(out, cells, progress)
-            wait([worker.sentinel for worker in workers if worker.is_alive()], timeout=POLL_SECONDS)
+        _failure_file(out, cell).unlink(missing_ok=True)  # it is tried again
+    left = [cell for cell in cells if not is_finished(out, cell)]
+    count = min(workspace.study.workers, len(left))
+    with _workers(out, count, threads_of(workspace.study)) as workers:
+        _watch(workers, out, cells, progress)
     failed = failures(out, cells)
-    if left := [cell.id for cell in cells if not is_finished(out, cell) and cell.id not in failed]:
-        raise FaultError(
-            f"{len(left)} cells are unfinished, as the processes that ran them died (is the memory full?), "
-            f"the first is {left[0]}; go on with --resume, perhaps with fewer workers"
-        )
-    _tell(out, cells, progress)
+    left = [cell for cell in left if not is_finished(out, cell) and cell.id not in failed]
+    if left:
+        raise FaultError(WorkersDied(cells=len(left), first=left[0].id))
+    _show(out, cells, progress)
     return failed
 
 
-def _workers_needed(out: Path, workspace: Workspace, cells: Sequence[Cell]) -> int:
-    """None where nothing is left to do."""
-    left = sum(not is_finished(out, cell) for cell in cells)
-    return min(workspace.study.workers, left)
-
-
-def refuse_links(out: Path, cells: Sequence[Cell]) -> None:
-    """Raise OutputError where a folder of the study is a link:
-
-    a study that came from elsewhere writes nowhere else.
-    """
-    for folder in (out / "cells", out / "tables", *(cell_folder(out, cell) for cell in cells)):
-        if folder.is_symlink():
-            raise OutputError(
-                f"{folder} is a link, and a study writes only into its own folder; put the folder itself there"
-            )
-
-
 def failures(out: Path, cells: Sequence[Cell]) -> dict[str, str]:
-    """Why cells failed, by id, in a line each."""
-    failed = [cell for cell in cells if _has_failed(out, cell)]
-    return {cell.id: _first_line(cell_folder(out, cell) / "failed.txt") for cell in failed}
+    """Return why cells failed, by id: a line each, fit to store."""
+    why = {}
+    for cell in cells:
+        if _has_failed(out, cell):
+            why[cell.id] = _first_line(_failure_file(out, cell))
+    return why
+
+
+# In the process that the user started
+
+
+def _watch(workers: Sequence[Fresh], out: Path, cells: Sequence[Cell], progress: Progress) -> None:
+    """Show progress, and log what workers send, until all of them have ended."""
+    pipes = [worker.pipe for worker in workers]
+    while any(worker.process.is_alive() for worker in workers):
+        if not all(is_finished(out, cell) for cell in cells):
+            _show(out, cells, progress)
+        ends = [worker.process.sentinel for worker in workers if worker.process.is_alive()]
+        wait([*ends, *pipes], timeout=POLL_SECONDS)
+        pipes = _heard(pipes)
+    _heard(pipes)
+
+
+def _heard(pipes: Sequence[Connection]) -> list[Connection]:
+    """Log what has come through pipes. Returns: those that are still open."""
+    still_open = []
+    for pipe in pipes:
+        try:
+            while pipe.poll():
+                name, level, finding = pipe.recv()
+                log_finding(logging.getLogger(name), level, finding)
+            still_open.append(pipe)
+        except (EOFError, OSError):
+            pipe.close()
+    return still_open
+
+
+def _show(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
+    """Report how many cells are done, and what the others are doing."""
+    done = failed = 0
+    doing = []
+    for cell in cells:
+        if is_finished(out, cell):
+            done += 1
+        elif _has_failed(out, cell):
+            failed += 1
+        elif (at := _progress_file(out, cell)).exists():
+            doing.append(f"{cell.id} {_first_line(at)}")
+    if failed:
+        doing.insert(0, f"{failed} failed")
+    progress("cells", done, len(cells), "; ".join(doing))
 
 
 @contextmanager
-def _workers(out: Path, count: int, threads: int) -> Iterator[Sequence[BaseProcess]]:
-    """Processes that work for as long as this one lives."""
-    fresh = multiprocessing.get_context(
-        "spawn"
-    )  # a fork would inherit PyTorch's threads in an unknown state
-    workers = [fresh.Process(target=_work, args=(out, threads)) for _ in range(count)]
-    gpus = torch.cuda.device_count()
+def _workers(out: Path, count: int, threads: int) -> Iterator[Sequence[Fresh]]:
+    """Give worker processes, which end with the block."""
+    workers: list[Fresh] = []
     try:
-        for number, worker in enumerate(workers):
-            one_gpu = {"CUDA_VISIBLE_DEVICES": number % gpus} if gpus > 1 else {}
-            with _environment(OMP_NUM_THREADS=threads, **one_gpu), script_left_out():
-                worker.start()
+        for number in range(count):
+            environment = {"OMP_NUM_THREADS": str(threads), **_gpu(number)}
+            workers.append(start_fresh(_work, out, threads, environment=environment))
         yield workers
     finally:
-        _end([worker for worker in workers if worker.pid])
+        _end(workers)
 
 
-def _end(workers: Sequence[BaseProcess]) -> None:
-    """Let workers keep what they have and clean up;
+def _gpu(number: int) -> dict[str, str]:
+    """Return the variable that shows a worker one of several GPUs; nothing if there is only one."""
+    count = torch.cuda.device_count()
+    if count < 2:
+        return {}
+    names = os.environ.get(GPUS, "").split(",")
+    if len(names) < count:  # all of the machine's
+        names = list(map(str, range(count)))
+    return {GPUS: names[number % count]}
 
-    those that take too long, or if we may not wait, are killed.
-    """
+
+def _end(workers: Sequence[Fresh]) -> None:
+    """Let workers keep what they have and clean up; kill those that take too long."""
     for worker in workers:
-        worker.terminate()
+        worker.process.terminate()
     until = time.monotonic() + GRACE_SECONDS
     try:
         for worker in workers:
-            worker.join(max(0.0, until - time.monotonic()))
-    finally:
+            worker.process.join(max(0.0, until - time.monotonic()))
+    finally:  # also if a second signal forbids to wait
         for worker in workers:
-            worker.kill()
+            worker.process.kill()
         for worker in workers:
-            worker.join()
+            worker.process.join()
 
 
-@contextmanager
-def _environment(**values: int) -> Iterator[None]:
-    """Variables for processes started meanwhile, which read them once, when they load their
-    libraries.
+# In a worker
+
+
+def _work(out: Path, threads: int, pipe: Connection) -> None:
+    """Take a cell, perform it and take the next, until none is left: a worker's life.
+
+    It also ends when it is asked to, or when its parent has ended.
     """
-    before = dict(os.environ)
-    os.environ.update({name: str(value) for name, value in values.items()})
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _work(out: Path, threads: int) -> None:
-    """A worker's life:
-
-    take a cell, perform it, take the next; until it is asked to end, or its parent has ended.
-    """
-    ignore_signals()  # Ctrl-C and a closed terminal are for the process that the user started
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    multiprocessing.set_start_method(
-        None, force=True
-    )  # what loads data is started as in any other training
+    # Helpers that prepare batches are started as in any other training.
+    multiprocessing.set_start_method(None, force=True)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    logging.getLogger("recontour").addHandler(_Relay(pipe))
     with suppress(KeyboardInterrupt), ended_by_signals():
         workspace = open_workspace(out)
         cells = study_plan(workspace).cells
-        while open_cells := [
-            cell for cell in cells if not (is_finished(out, cell) or _has_failed(out, cell))
-        ]:
-            if not any(_take(cell, workspace) for cell in open_cells):
+        while left := [cell for cell in cells if _is_open(out, cell)]:
+            if not any(_take(cell, workspace) for cell in left):
                 time.sleep(POLL_SECONDS)  # others are at what is left, or at what it waits for
+
+
+class _Relay(logging.Handler):
+    """Sends what a worker finds to the process that the user started."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__(logging.WARNING)
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record's finding."""
+        finding = getattr(record, "finding", None) or Unexpected(reason=record.getMessage())
+        with suppress(OSError):  # that process has ended
+            self._pipe.send((record.name, record.levelno, finding))
 
 
 def _end_with_parent() -> None:
@@ -359,64 +211,68 @@ def _end_with_parent() -> None:
 
 
 def _take(cell: Cell, workspace: Workspace) -> bool:
-    """Perform a cell, if its parent is finished and nobody else is at it;
+    """Perform a cell, if its parent is finished and nobody else is at it.
 
-    say whether anything was done.
+    Returns: whether anything was done.
     """
-    folder = cell_folder(workspace.out, cell)
-    if cell.parent and _has_failed(workspace.out, cell.parent):
-        _fail(folder, f"{cell.parent.id}, which it starts from, failed")
+    out = workspace.out
+    if cell.parent and _has_failed(out, cell.parent):
+        _fail(out, cell, ParentFailed(parent=cell.parent.id))
         return True
-    if cell.parent and not is_finished(workspace.out, cell.parent):
+    if cell.parent and not is_finished(out, cell.parent):
         return False
+    folder = cell_folder(out, cell)
     make_folders(folder)
-    at = folder / "at"
     try:
         with held(folder / "lock"):
-            if is_finished(workspace.out, cell) or _has_failed(workspace.out, cell):
-                return True
-            try:
-                perform(cell, workspace, partial(_say, at))
-            finally:
-                at.unlink(missing_ok=True)
-            (folder / "failed.txt").unlink(missing_ok=True)
+            if _is_open(out, cell):
+                _perform(cell, workspace)
     except HeldError:
         return False
-    except RecontourError as error:
-        _fail(folder, stored_words(error.finding))
-    except Exception as error:  # the rest of the study goes on, whatever happened here
-        _fail(folder, f"{type(error).__name__}: {error}", traceback.format_exc())
+    except OSError as error:
+        _fail(out, cell, output_error(folder, error).finding)
     return True
 
 
-def _has_failed(out: Path, cell: Cell) -> bool:
-    return (cell_folder(out, cell) / "failed.txt").exists()
+def _perform(cell: Cell, workspace: Workspace) -> None:
+    """Perform a cell. Whatever happens, the rest of the study goes on."""
+    out = workspace.out
+    at = _progress_file(out, cell)
+    try:
+        perform(cell, workspace, partial(_note, at))
+        _failure_file(out, cell).unlink(missing_ok=True)
+    except RecontourError as error:
+        _fail(out, cell, error.finding)
+    except Exception as error:
+        _fail(out, cell, _crash(error))
+    finally:
+        at.unlink(missing_ok=True)
 
 
-def _fail(folder: Path, why: str, trace: str = "") -> None:
-    text = (
-        printable(" ".join(why.split())) + "\n" + trace.encode("utf-8", "replace").decode("utf-8")
-    )
-    write_text(folder / "failed.txt", text, replace=True)
+def _crash(error: Exception) -> CellCrashed:
+    """Return what is known of an error that nobody foresaw."""
+    calls = tuple(_calls(error.__traceback__))
+    return CellCrashed(error=type(error).__name__, calls=calls, reason=str(error))
 
 
-def _tell(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
-    """Say how many cells are done, and what is going on."""
-    done = sum(is_finished(out, cell) for cell in cells)
-    failed = [cell for cell in cells if _has_failed(out, cell)]
-    left = [cell for cell in cells if not is_finished(out, cell) and cell not in failed]
-    going = {cell.id: cell_folder(out, cell) / "at" for cell in left}
-    words = [f"{name} {_first_line(at)}" for name, at in going.items() if at.exists()]
-    progress(
-        "cells",
-        done,
-        len(cells),
-        "; ".join([*([f"{len(failed)} failed"] if failed else []), *words]),
-    )
+def _calls(trace: TracebackType | None) -> Iterator[str]:
+    """Yield the calls that led to an error, by module: folders may name people."""
+    for frame, line in walk_tb(trace):
+        yield f"{frame.f_globals.get('__name__')}, line {line}, in {frame.f_code.co_name}"
 
 
-def _say(at: Path, words: str) -> None:
-    """Note what a cell is at, for the process that shows it."""
+def _fail(out: Path, cell: Cell, why: Finding) -> None:
+    """Write down why a cell failed, without what may name a patient, and log it."""
+    lines = [stored_words(why)]
+    if isinstance(why, CellCrashed):
+        lines.extend(why.calls)
+    write_text(_failure_file(out, cell), "\n".join(lines) + "\n", replace=True)
+    failed = CellFailed(path=why.path, case=why.case, organ=why.organ, cell=cell.id, why=why)
+    log_finding(log, logging.WARNING, failed)
+
+
+def _note(at: Path, words: str) -> None:
+    """Write down what a cell is doing, for the process that shows it."""
     try:
         with open_own(at, append=False) as file:
             file.write(words)
@@ -424,12 +280,35 @@ def _say(at: Path, words: str) -> None:
         raise output_error(at, error) from error
 
 
+# A cell's state, as its folder has it
+
+
+def _is_open(out: Path, cell: Cell) -> bool:
+    """Whether a cell is neither finished nor failed."""
+    return not is_finished(out, cell) and not _has_failed(out, cell)
+
+
+def _has_failed(out: Path, cell: Cell) -> bool:
+    return _failure_file(out, cell).exists()
+
+
+def _failure_file(out: Path, cell: Cell) -> Path:
+    return cell_folder(out, cell) / "failed.txt"
+
+
+def _progress_file(out: Path, cell: Cell) -> Path:
+    return cell_folder(out, cell) / "at"
+
+
 def _first_line(path: Path) -> str:
-    """Of a file that another process, or another person, wrote; empty where there is none."""
+    """Return the first line of a file that another process, or a person, wrote.
+
+    It is empty if there is no such file.
+    """
     try:
         text = read_given(path, MOST_TOML_BYTES).decode("utf-8", "replace")
-    except OSError:  # it has just been finished
+    except OSError:  # the cell has just been finished
         return ""
     except UnreadableError as error:
-        return f"{path.name} cannot be read: {error}"
-    return printable(text.partition("\n")[0])[:MOST_WHY]
+        return stored_words(UnreadableFailure(why=error.finding))
+    return printable(text.partition("\n")[0])[:MOST_LETTERS]

@@ -23,20 +23,19 @@ from recontour.progress import Progress, quiet
 from recontour.study.cells import Cell, Plan
 from recontour.study.estimate import Estimate, estimate
 from recontour.study.findings import ForeignScores, SeveralRecipes
-from recontour.study.perform import Workspace, recipe_of
-from recontour.study.report import StudyHeader, write_study_report
-from recontour.study.results import Result, cell_folder, is_finished, read_mask, read_results
-from recontour.study.run import (
-    failures,
+from recontour.study.folder import (
     go_on,
     is_study,
     lay_out,
     open_workspace,
     prepare,
     refuse_links,
-    run,
     study_plan,
 )
+from recontour.study.perform import Workspace, recipe_of
+from recontour.study.report import StudyHeader, write_study_report
+from recontour.study.results import Result, cell_folder, is_finished, read_mask, read_results
+from recontour.study.run import failures, run
 from recontour.study.settings import Study
 from recontour.study.split import on_both_sides, patients_in_doubt
 

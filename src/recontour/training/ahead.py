@@ -9,7 +9,6 @@ import multiprocessing
 import pickle
 import signal
 import sys
-import traceback
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -28,9 +27,9 @@ from torch import Tensor
 
 from recontour.cohort import Case
 from recontour.cohort.arrays import leave_voxels_to_parent
-from recontour.errors import FaultError, RecontourError
+from recontour.errors import FaultError
 from recontour.findings import Finding, log_finding
-from recontour.processes import ignore_signals, script_left_out, signals_later
+from recontour.processes import ignore_signals, portable, script_left_out, signals_later
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatch, FeatureBatches
 from recontour.training.findings import (
@@ -45,7 +44,6 @@ log = logging.getLogger(__name__)
 AnyBatch = Batch | FeatureBatch
 AHEAD = 4  # batches that a helper is asked for before they are needed
 PATIENCE_SECONDS = 1800.0  # with a disk or a share that does not answer
-KNOWN = (RecontourError, OSError, MemoryError)  # they pass through a pipe as they are
 
 
 class _Helper(NamedTuple):
@@ -198,13 +196,8 @@ def _answer(batches: Batches | FeatureBatches, iteration: int) -> bytes:
     """Return a batch, or the error to be raised where the batch is needed."""
     try:
         return _packed(batches[iteration])
-    except KNOWN as error:
-        error.add_note(traceback.format_exc())
-        return pickle.dumps(error)
     except Exception as error:
-        unknown = RuntimeError(f"{type(error).__name__}: {error}")
-        unknown.add_note(traceback.format_exc())
-        return pickle.dumps(unknown)
+        return pickle.dumps(portable(error))
 
 
 def _packed(batch: AnyBatch) -> bytes:

@@ -1,0 +1,235 @@
+"""A study's folder: begun from what a study file declares, or opened again."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from recontour.cohort import Cohort
+from recontour.errors import OutputError, SettingsError
+from recontour.files import UnreadableError, write_text
+from recontour.findings import Finding, log_finding
+from recontour.network import Network
+from recontour.study.cells import Cell, Plan, plan_of
+from recontour.study.findings import (
+    DamagedStudy,
+    LinkedFolder,
+    NoStudy,
+    NotEmptyNoStudy,
+    OtherRecipes,
+    OtherStudy,
+    StudyExists,
+    StudyIsFile,
+    TooManyLayers,
+    UnlearnableOrgans,
+)
+from recontour.study.perform import Workspace, recipe_of
+from recontour.study.results import cell_folder, read_results
+from recontour.study.settings import Study
+from recontour.study.split import (
+    ROLES,
+    on_both_sides,
+    patients_of,
+    read_patients,
+    read_split,
+    refuse_edited,
+    refuse_replaced,
+    refuse_shared,
+    split_of,
+    write_split,
+)
+from recontour.texts import MOST_TOML_BYTES, read_given
+from recontour.training.presets import preset_of
+from recontour.transfer.depth import layers
+from recontour.validation import first_mistake
+
+log = logging.getLogger(__name__)
+STUDY = TypeAdapter(Study)
+FIXED = ("source", "target", "preset", "organs", "retention_cases")  # settings that must stay
+
+
+def prepare(study: Study, out: Path, *, resume: bool) -> None:
+    """Write down what was declared, and the split; or check that the folder holds the same study.
+
+    A study may grow between two runs, by more seeds or depths: what stands keeps its place.
+    Raises: OutputError, SettingsError.
+    """
+    if not is_study(out):
+        _refuse_other_contents(out)
+        workspace = lay_out(study, out)
+        write_split(out / "split.csv", workspace.splits, workspace.cohorts)
+    elif not resume:
+        raise OutputError(StudyExists(path=out))
+    else:
+        workspace = go_on(study, out)
+        _warn_of_other_recipes(workspace)
+    for finding in on_both_sides(workspace.cohorts, workspace.splits):
+        log_finding(log, logging.WARNING, finding)
+    declared = STUDY.dump_json(workspace.study, indent=1).decode()
+    write_text(out / "study.json", declared + "\n", replace=True)
+
+
+def _refuse_other_contents(out: Path) -> None:
+    """Raise OutputError if something else is in the way.
+
+    A run that was killed before it wrote study.json has left split.csv.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(StudyIsFile(path=out))
+    if {path.name for path in out.iterdir()} - {"split.csv"}:
+        raise OutputError(NotEmptyNoStudy(path=out))
+
+
+def _warn_of_other_recipes(workspace: Workspace) -> None:
+    now = recipe_of(workspace.study).items()
+    others = 0
+    for result in read_results(workspace.out, study_plan(workspace).cells).values():
+        trained_with = result.trained_with
+        if trained_with and not now <= trained_with.items():
+            others += 1
+    if others:
+        log_finding(log, logging.WARNING, OtherRecipes(cells=others))
+
+
+def is_study(out: Path) -> bool:
+    """Whether a folder holds a study that was begun."""
+    return (out / "study.json").exists()
+
+
+def lay_out(study: Study, out: Path) -> Workspace:
+    """Return what all cells of a declared study will share. Nothing is written.
+
+    Raises: SettingsError: the split is impossible, or no cell could be trained as declared.
+    """
+    cohorts = _cohorts(study)
+    splits = {}
+    patients = {}
+    for role, cohort in cohorts.items():
+        splits[role] = split_of(role, getattr(study, role), cohort)
+        patients[role] = patients_of(cohort, splits[role])
+    refuse_shared(cohorts, splits)
+    workspace = Workspace(study, out, cohorts, splits, patients)
+    refuse_impossible(workspace)
+    organs = study_plan(workspace).models[0].s.organs  # patients imported later change nothing
+    return replace(workspace, study=replace(study, organs=organs))
+
+
+def go_on(study: Study, out: Path) -> Workspace:
+    """Return what all cells of a study in a folder share; the study file may have grown.
+
+    What must stay is as the folder keeps it. Nothing is written.
+    Raises: SettingsError: it is another study, or its cases have changed.
+    """
+    before = read_declared(out)
+    if study.organs == "all":
+        study = replace(study, organs=before.organs)
+    changed = [name for name in FIXED if getattr(before, name) != getattr(study, name)]
+    if changed:
+        raise SettingsError(OtherStudy(path=out, changed=tuple(changed)))
+    workspace = _kept_workspace(study, out)
+    refuse_impossible(workspace)
+    refuse_replaced(out / "split.csv", workspace.cohorts)
+    for role, split in workspace.splits.items():
+        refuse_edited(split, role, getattr(study, role), workspace.cohorts[role])
+    return workspace
+
+
+def read_declared(out: Path) -> Study:
+    """Return the study that a folder holds. Raises: SettingsError."""
+    path = out / "study.json"
+    try:
+        return STUDY.validate_json(read_given(path, MOST_TOML_BYTES))
+    except OSError as error:
+        raise SettingsError(NoStudy(path=out, number=error.errno)) from error
+    except ValidationError as error:
+        why: Finding = first_mistake(error, Study)
+        raise SettingsError(DamagedStudy(path=path, why=why)) from error
+    except UnreadableError as error:
+        raise SettingsError(DamagedStudy(path=path, why=error.finding)) from error
+
+
+def open_workspace(out: Path) -> Workspace:
+    """Return what all cells of a study that was begun share. Raises: SettingsError."""
+    return _kept_workspace(read_declared(out), out)
+
+
+def _kept_workspace(study: Study, out: Path) -> Workspace:
+    cohorts = _cohorts(study)
+    path = out / "split.csv"
+    splits = {}
+    patients = {}
+    for role, cohort in cohorts.items():
+        splits[role] = read_split(path, role, cohort)
+        patients[role] = read_patients(path, role, cohort, splits[role])
+    return Workspace(study, out, cohorts, splits, patients)
+
+
+def _cohorts(study: Study) -> dict[str, Cohort]:
+    return {role: Cohort.open(getattr(study, role).cohort) for role in ROLES}
+
+
+def study_plan(workspace: Workspace) -> Plan:
+    """Return the study's cells."""
+    study = workspace.study
+    organs = _learnable(workspace) if study.organs == "all" else study.organs
+    train = workspace.splits["target"]["train"]
+    patients = {workspace.patient_of("target", case) for case in train}
+    return plan_of(study, organs, _layers(study), len(patients))
+
+
+def refuse_impossible(workspace: Workspace) -> None:
+    """Raise SettingsError if a declared organ cannot be learnt, or there are not so many layers."""
+    study = workspace.study
+    known = _learnable(workspace)
+    _refuse_unlearnable("organs", study.organs, known)
+    if study.separately:
+        _refuse_unlearnable("separately.organs", study.separately.organs, known)
+    last, depth = study.models.retrain_last, _layers(study)
+    if last > depth:
+        raise SettingsError(TooManyLayers(retrain_last=last, preset=study.preset, layers=depth))
+
+
+def _refuse_unlearnable(
+    setting: Literal["organs", "separately.organs"],
+    declared: Literal["all"] | Sequence[str],
+    known: Sequence[str],
+) -> None:
+    unknown = []
+    if declared != "all":
+        unknown = [organ for organ in declared if organ not in known]
+    if unknown or not known:
+        finding = UnlearnableOrgans(setting=setting, unknown=tuple(unknown), known=tuple(known))
+        raise SettingsError(finding)
+
+
+def _learnable(workspace: Workspace) -> list[str]:
+    """Return the organs that a training patient of each centre has, sorted."""
+    source, target = (_organs(workspace, role) for role in ROLES)
+    return sorted(source & target)
+
+
+def _organs(workspace: Workspace, role: str) -> set[str]:
+    cases = workspace.cases(role, "train")
+    return set(chain.from_iterable(case.organs for case in cases))
+
+
+def _layers(study: Study) -> int:
+    """Return how many layers the preset's network has."""
+    return len(layers(Network(preset_of(study.preset).architecture, 1)))
+
+
+def refuse_links(out: Path, cells: Iterable[Cell]) -> None:
+    """Raise OutputError if a folder of the study is a link.
+
+    A study that came from elsewhere must not write anywhere else.
+    """
+    folders = [cell_folder(out, cell) for cell in cells]
+    for folder in (out / "cells", out / "tables", *folders):
+        if folder.is_symlink():
+            raise OutputError(LinkedFolder(path=folder))
