@@ -15,7 +15,13 @@ from recontour.network import Architecture, Network, Preprocessing
 from recontour.network.model import sha256_of
 from recontour.processes import ended_by_signals
 from recontour.training.batches import Batches
-from recontour.training.findings import DamagedCheckpoint, Diverged, Flaw, OtherRun, UnfinishedRun
+from recontour.training.findings import (
+    DamagedCheckpoint,
+    Flaw,
+    LossDiverged,
+    OtherRun,
+    UnfinishedRun,
+)
 from recontour.training.loop import Step, learning_rate_at
 from recontour.training.presets import PRESETS
 from recontour.training.recipe import Recipe
@@ -140,7 +146,7 @@ def test_divergence_is_a_fault_not_a_model(north: Cohort, tmp_path: Path) -> Non
     for resume in (False, True):  # from the last checkpoint it comes to the same
         with pytest.raises(FaultError, match=r"diverged.* another seed \(--seed") as fault:
             list(steps(network(), north, tmp_path, wild, resume=resume))
-        assert fault.value.finding == Diverged(path=tmp_path, iteration=2, loss="nan")
+        assert fault.value.finding == LossDiverged(path=tmp_path, iteration=2, loss="nan")
 
 
 def test_logs_for_tensorboard_are_written(north: Cohort, tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def _mismatch(found: _ResultFile, scores: Sequence[CaseScore], cell: Cell) -> Fi
             return why
     if found.rows is not None and len(scores) != sum(found.rows.values()):
         return OtherNumberOfRows(found=len(scores), expected=sum(found.rows.values()))
-    folds: dict[str, list[str]] = {**found.folds}
+    folds: dict[str, list[str]] = dict(found.folds.items())
     for fold, rows in _by_fold(scores, found).items():
         scored = {(row.case, row.organ) for row in rows}
         if len(scored) < len(rows):

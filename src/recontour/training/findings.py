@@ -15,7 +15,7 @@ RESUME = "then repeat with --resume"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnknownChoice(Finding):
+class UnknownNamedSetting(Finding):
     """A setting has a value that recontour does not know. setting: such as "preset"."""
 
     setting: FitToStore[str]
@@ -136,7 +136,7 @@ class IterationsLost(Finding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diverged(Finding):
+class LossDiverged(Finding):
     """A loss is not finite. loss: as Python prints it, such as "nan"."""
 
     iteration: int

@@ -18,7 +18,7 @@ from recontour.processes import Unbroken
 from recontour.training.ahead import prepared
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatch, FeatureBatches
-from recontour.training.findings import UnknownChoice
+from recontour.training.findings import UnknownNamedSetting
 from recontour.training.loss import organ_loss
 from recontour.training.recipe import Recipe
 
@@ -55,7 +55,9 @@ def optimiser_of(network: nn.Module, recipe: Recipe) -> Optimizer:
     if recipe.optimiser == "adamw":
         return AdamW(learning, rate, weight_decay=decay)
     known = ("sgd", "adamw")
-    raise SettingsError(UnknownChoice(setting="optimiser", value=recipe.optimiser, known=known))
+    raise SettingsError(
+        UnknownNamedSetting(setting="optimiser", value=recipe.optimiser, known=known)
+    )
 
 
 def learning_rate_at(iteration: int, recipe: Recipe) -> float:

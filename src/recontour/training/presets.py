@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from recontour.errors import SettingsError
 from recontour.network import Architecture, Preprocessing
-from recontour.training.findings import UnknownChoice
+from recontour.training.findings import UnknownNamedSetting
 from recontour.training.recipe import Augmentation, Recipe
 
 
@@ -99,5 +99,5 @@ def preset_of(name: str) -> Preset:
     """
     if name not in PRESETS:
         known = tuple(sorted(PRESETS))
-        raise SettingsError(UnknownChoice(setting="preset", value=name, known=known))
+        raise SettingsError(UnknownNamedSetting(setting="preset", value=name, known=known))
     return PRESETS[name]

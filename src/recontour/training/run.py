@@ -28,8 +28,8 @@ from recontour.training.batches import Batches
 from recontour.training.features import for_learning
 from recontour.training.findings import (
     DamagedCheckpoint,
-    Diverged,
     IterationsLost,
+    LossDiverged,
     NothingToResume,
     OtherRun,
     Resuming,
@@ -217,7 +217,7 @@ def _followed(steps: Iterator[Step], folder: RunFolder, position: Position) -> G
 def _refuse_diverged(step: Step, folder: RunFolder) -> None:
     if not math.isfinite(step.loss):
         loss = str(step.loss)
-        raise FaultError(Diverged(path=folder.path, iteration=step.iteration, loss=loss))
+        raise FaultError(LossDiverged(path=folder.path, iteration=step.iteration, loss=loss))
 
 
 @contextmanager
