@@ -205,12 +205,12 @@ def test_a_folder_that_is_no_study_is_left_alone(
     out.mkdir()
     (out / "holiday.jpg").touch()
     assert main(["study", str(study), "--out", str(out), "--resume"]) == 2
-    assert "is no study; choose a new folder" in capsys.readouterr().err
+    assert "holds no study; choose a new folder" in capsys.readouterr().err
     assert main(["report", str(out)]) == 2
     assert "run `recontour study` first" in capsys.readouterr().err
     (out / "study.json").write_text("{}")
     assert main(["report", str(out)]) == 2
-    assert "study.json is damaged" in capsys.readouterr().err
+    assert "study.json: the study's settings are damaged" in capsys.readouterr().err
 
 
 def test_a_study_may_grow_but_not_change(
