@@ -24,7 +24,7 @@ from recontour.dicom import (
 from recontour.dicom.findings import (
     CannotRead,
     CtAbsent,
-    DraftContours,
+    DraftStructureSet,
     EquallyNew,
     NewestTaken,
     NoDicomFile,
@@ -206,11 +206,11 @@ def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:
     write_structure_set(tmp_path / "draft.dcm", structures, scan, Authorship("north (compact)"))
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "clinic.dcm"
-    assert pair.notes == (DraftContours(was_taken=False),)
+    assert pair.notes == (DraftStructureSet(was_taken=False),)
     (tmp_path / "clinic.dcm").unlink()
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "draft.dcm"
-    assert pair.notes == (DraftContours(was_taken=True),)
+    assert pair.notes == (DraftStructureSet(was_taken=True),)
     edit(
         tmp_path / "draft.dcm",
         lambda dataset: setattr(dataset, "Manufacturer", "a planning system"),
@@ -225,7 +225,7 @@ def test_a_draft_is_known_as_a_segmentation_too_and_gives_way_to_a_person_s(tmp_
         tmp_path / "seg.dcm", [("Brainstem", block(scan.grid))], scan, Authorship("north (compact)")
     )
     (pair,) = read_archive(tmp_path).pairs
-    assert pair.notes == (DraftContours(was_taken=True),)
+    assert pair.notes == (DraftStructureSet(was_taken=True),)
     make_structure_set(tmp_path / "clinic.dcm", scan)
     structures = read_structure_set(tmp_path / "clinic.dcm", scan)
     (tmp_path / "clinic.dcm").unlink()
@@ -235,7 +235,7 @@ def test_a_draft_is_known_as_a_segmentation_too_and_gives_way_to_a_person_s(tmp_
     edit(tmp_path / "seg.dcm", lambda dataset: setattr(dataset, "Manufacturer", "a person's tool"))
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "seg.dcm"
-    assert pair.notes == (DraftContours(was_taken=False),)
+    assert pair.notes == (DraftStructureSet(was_taken=False),)
 
 
 def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ from recontour.dicom.deidentify_findings import (
     OnlyCtCopied,
     OverlapRemains,
 )
-from recontour.dicom.findings import DraftContours
+from recontour.dicom.findings import DraftStructureSet
 from recontour.dicom.identity import Pseudonyms
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
 from recontour.findings import words
@@ -507,7 +507,8 @@ def test_acquisitions_that_overlap_within_one_file_are_noted_and_stay_apart(
     assert notes == (
         OverlapRemains(
             path=tmp_path / "multi",
-            kind="two acquisitions",
+            count=2,
+            kind="acquisitions",
             from_mm=offset_mm,
             to_mm=12.0,
             in_one_file=True,
@@ -711,7 +712,7 @@ def test_a_draft_of_recontour_is_still_known_as_one(tmp_path: Path, patient_name
     edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values={"PatientName": patient_name}))
     deidentify(tmp_path / "dicom", tmp_path / "out")
     (note,) = import_dicom(tmp_path / "out", tmp_path / "cohort").notes
-    assert note == DraftContours(case=note.case, was_taken=True)
+    assert note == DraftStructureSet(case=note.case, was_taken=True)
     person = {"Manufacturer": "a planning system"}
     edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values=person))
     deidentify(tmp_path / "dicom", tmp_path / "corrected")

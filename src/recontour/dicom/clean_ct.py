@@ -75,6 +75,7 @@ def write_series(folder: Path, series: CtSeries, pseudonyms: Pseudonyms) -> tupl
         return ()
     remains = OverlapRemains(
         path=series.place,
+        count=len(overlap.passes),
         kind=overlap.kind,
         from_mm=overlap.from_mm,
         to_mm=overlap.to_mm,

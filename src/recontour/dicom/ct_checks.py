@@ -111,7 +111,7 @@ def refuse_overlap(overlap: Overlap | None, slices: Sequence[Slice], place: Path
         OverlappingPasses(
             path=place,
             count=len(overlap.passes),
-            kind="reconstructions" if overlap.are_reconstructions else "acquisitions",
+            kind=overlap.kind,
             from_mm=overlap.from_mm,
             to_mm=overlap.to_mm,
             told_by=overlap.told_by,

@@ -9,6 +9,16 @@ from recontour.wording import plural
 
 EXPORT_AGAIN = "export it again"
 ONE_ACQUISITION = "give the files of one CT acquisition"
+SMALL_NUMBERS = {2: "two", 3: "three"}
+
+
+def several(count: int, things: str) -> str:
+    """Return two or more things in words.
+
+    >>> several(2, "acquisitions"), several(4, "acquisitions")
+    ('two acquisitions', '4 acquisitions')
+    """
+    return f"{SMALL_NUMBERS.get(count, count)} {things}"
 
 
 def stretch(from_mm: float, to_mm: float) -> str:
@@ -293,8 +303,8 @@ class OverlappingPasses(Finding):
         by = f"differ in {self.told_by}" if self.told_by else "differ only in position"
         where = stretch(self.from_mm, self.to_mm)
         examples = "; ".join(self.examples)
-        count = {2: "two", 3: "three"}.get(self.count, str(self.count))
-        return f"{count} {self.kind} in one series overlap {where} and {by} ({examples})"
+        passes = several(self.count, self.kind)
+        return f"{passes} in one series overlap {where} and {by} ({examples})"
 
     def remedy(self) -> str:
         if self.share_a_file:

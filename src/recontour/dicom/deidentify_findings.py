@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from recontour.dicom.ct_findings import stretch
-from recontour.findings import Finding, FitToStore, ScreenOnly, words
+from recontour.dicom.ct_findings import several, stretch
+from recontour.findings import Finding, ScreenOnly, words
 
 APART = (
     "its whole series is left out: if it is not a CT slice, move it out of the folder and repeat; "
@@ -129,19 +129,18 @@ class IsSegmentation(Finding):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlapRemains(Finding):
-    """Acquisitions that overlap in a series were written as they are.
+    """Acquisitions that overlap in a series were written as they are."""
 
-    kind: as in `Overlap.kind`.
-    """
-
-    kind: FitToStore[str]
+    count: int
+    kind: Literal["acquisitions", "reconstructions"]
     from_mm: float
     to_mm: float
     in_one_file: bool
 
     def sentence(self) -> str:
         where = stretch(self.from_mm, self.to_mm)
-        return f"{self.kind} in one series overlap {where}, and import will refuse it"
+        passes = several(self.count, self.kind)
+        return f"{passes} in one series overlap {where}, and import will refuse it"
 
     def remedy(self) -> str:
         do = "export" if self.in_one_file else "write"

@@ -580,7 +580,7 @@ class RejectedStructureSet(Finding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DraftContours(Finding):
+class DraftStructureSet(Finding):
     """Contours are as recontour wrote them; nobody has saved them since."""
 
     was_taken: bool

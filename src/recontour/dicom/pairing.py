@@ -15,7 +15,7 @@ from typing import Literal
 from recontour.dicom.findings import (
     CopiesDiffer,
     CtAbsent,
-    DraftContours,
+    DraftStructureSet,
     DrawnOnOtherImages,
     EquallyNew,
     FrameOfOtherPatient,
@@ -461,4 +461,4 @@ def _notes(
     if any(map(attrgetter("is_rejected"), files)):
         yield RejectedStructureSet(was_taken=taken.is_rejected)
     if any(map(attrgetter("is_draft"), files)):
-        yield DraftContours(was_taken=taken.is_draft)
+        yield DraftStructureSet(was_taken=taken.is_draft)

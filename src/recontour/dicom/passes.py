@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -44,12 +44,13 @@ from recontour.errors import DicomError
 Order = tuple[bool, float, str]
 Positions = npt.NDArray[np.float64]
 Frame = tuple[Path, int]  # an image of a file: from 1; 0 in a single-frame file
+KindOfPasses = Literal["acquisitions", "reconstructions"]
 Groups = list[list[int]]  # of slices, each by their indices, ascending
 
 SAME_PLACE_MM = 0.1  # slices closer than this share a position: no scanner's steps are that small
-# These rise from image to image; the last two also for reasons other than the acquisition.
+# Marks that rise from image to image.
 RISING = ("AcquisitionNumber", "FrameAcquisitionNumber", ACQUISITION_TIME)
-ALSO_RISING = (CONTENT_TIME, "InstanceNumber")
+INSTANCE_NUMBER = "InstanceNumber"
 HOLE = 1.75  # times the step beside it: a slice is missing there
 JUMP = 3  # times the usual step: what comes after it begins another run
 UNEVEN = 0.15  # of a step: how much the steps of one acquisition may differ
@@ -79,22 +80,9 @@ class Overlap:
     told_by: str = ""
 
     @property
-    def are_reconstructions(self) -> bool:
-        """Whether they may be reconstructions of one acquisition."""
-        return self.told_by in RECONSTRUCTED
-
-    @property
-    def kind(self) -> str:
-        """What overlaps, in words."""
-        count = {2: "two", 3: "three"}.get(len(self.passes), str(len(self.passes)))
-        return f"{count} {'reconstructions' if self.are_reconstructions else 'acquisitions'}"
-
-    @property
-    def stretch(self) -> str:
-        """Where they overlap, in words."""
-        if self.to_mm - self.from_mm < SAME_PLACE_MM:
-            return f"at z = {self.from_mm:.1f} mm"
-        return f"from z = {self.from_mm:.1f} to {self.to_mm:.1f} mm"
+    def kind(self) -> KindOfPasses:
+        """What overlaps; reconstructions may be of one acquisition."""
+        return "reconstructions" if self.told_by in RECONSTRUCTED else "acquisitions"
 
 
 # What tells acquisitions apart
@@ -229,7 +217,7 @@ def _images_of(path: Path) -> Iterator[tuple[float, Frame, Marks]]:
         kind = functional_group(header, frame, "CTImageFrameTypeSequence", path)
         content = (frame.get("FrameContentSequence") or [Dataset()])[0]
         if "LOCALIZER" not in text(kind, "FrameType"):
-            marks = {**marks_of(header, content), "InstanceNumber": str(number)}
+            marks = {**marks_of(header, content), INSTANCE_NUMBER: str(number)}
             yield _height_mm(position, orientation, path), (path, number), marks
 
 
@@ -252,22 +240,38 @@ def _ways_to_part(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, G
 
     Too many groups are no acquisitions: the mark differs from image to image.
     """
-    for name in RISING:
-        runs = _runs(z, marks, name)
-        if len(runs) <= max(MOST_CHAINS, len(z) // 8):
-            yield name, runs
+    yield from _ways_by_order(z, marks)
     for name in (*ACQUIRED, *RECONSTRUCTED):
         groups = _groups(marks, name)
         if len(groups) <= max(2, len(z) // 3):
             yield name, groups
+    yield from _ways_by_storage(z, marks)
+
+
+def _ways_by_order(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, Groups]]:
+    """Yield the ways to part the slices by marks that rise within an acquisition."""
+    for name in RISING:
+        runs = _runs(z, marks, name)
+        if len(runs) <= max(MOST_CHAINS, len(z) // 8):
+            yield name, runs
+
+
+def _ways_by_storage(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, Groups]]:
+    """Yield the ways to part the slices by when and as which they were stored: a weak sign."""
+    runs = _runs(z, marks, CONTENT_TIME)
+    if _are_few_and_long(runs):
+        yield CONTENT_TIME, runs
     restarted = _restarted(marks)
-    for name in ALSO_RISING:
-        by_restarts = name == "InstanceNumber" and len(restarted) > 1
-        groups = restarted if by_restarts else _runs(z, marks, name)
-        is_long = min(map(len, groups)) >= SHORTEST_RUN
-        is_counted = not by_restarts or _are_counted(restarted, marks)
-        if len(groups) <= MOST_CHAINS and is_long and is_counted:
-            yield name, groups
+    if len(restarted) == 1:
+        runs = _runs(z, marks, INSTANCE_NUMBER)
+        if _are_few_and_long(runs):
+            yield INSTANCE_NUMBER, runs
+    elif _are_few_and_long(restarted) and _are_counted(restarted, marks):
+        yield INSTANCE_NUMBER, restarted
+
+
+def _are_few_and_long(groups: Groups) -> bool:
+    return len(groups) <= MOST_CHAINS and min(map(len, groups)) >= SHORTEST_RUN
 
 
 def _groups(marks: Sequence[Marks], name: str) -> Groups:
@@ -315,7 +319,7 @@ def _restarted(marks: Sequence[Marks]) -> Groups:
     met: Counter[Order] = Counter()
     parts: defaultdict[int, list[int]] = defaultdict(list)
     for index, said in enumerate(marks):
-        number = _order(said.get("InstanceNumber", ""))
+        number = _order(said.get(INSTANCE_NUMBER, ""))
         parts[met[number]].append(index)
         met[number] += 1
     return list(parts.values())
@@ -324,7 +328,7 @@ def _restarted(marks: Sequence[Marks]) -> Groups:
 def _are_counted(parts: Groups, marks: Sequence[Marks]) -> bool:
     """Whether the InstanceNumbers of each part rise, or fall, from slice to slice."""
     for part in parts:
-        said = [_order(marks[index].get("InstanceNumber", "")) for index in part]
+        said = [_order(marks[index].get(INSTANCE_NUMBER, "")) for index in part]
         ascending = sorted(said)
         if said not in (ascending, ascending[::-1]):
             return False

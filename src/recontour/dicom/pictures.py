@@ -41,23 +41,28 @@ def kind_of_picture(header: Dataset) -> str:
     """Return what an image stored as CT is, if it is no slice; empty if it is, or ought to be."""
     words = re.split(r"[\\,\[\]']+", text(header, "ImageType").upper())
     image_type = list(map(str.strip, words))
-    is_derived = "DERIVED" in image_type or "SECONDARY" in image_type
     if any("LOCALIZER" in word for word in image_type):
         return LOCALISER
     if any(map(SCREEN_WORDS.search, image_type)):
         return SCREEN
     if text(header, "PhotometricInterpretation").upper().startswith(IN_COLOUR):
         return COLOUR
-    if is_derived and _is_report(image_type):
+    if _is_report(image_type):
         return SCREEN
-    if _lost_its_place(header) and (is_derived or _is_converted(header)):
-        return RENDERING
-    return ""
+    is_made = _is_derived(image_type) or _is_converted(header)
+    return RENDERING if is_made and _lost_its_place(header) else ""
+
+
+def _is_derived(image_type: Sequence[str]) -> bool:
+    """Whether an image was made from other images."""
+    return "DERIVED" in image_type or "SECONDARY" in image_type
 
 
 def _is_report(image_type: Sequence[str]) -> bool:
-    """Whether a derived image says that it is a report."""
-    return "AXIAL" not in image_type and any(map(REPORT_WORDS.search, image_type))
+    """Whether an image says that it is a report."""
+    if not _is_derived(image_type) or "AXIAL" in image_type:
+        return False
+    return any(map(REPORT_WORDS.search, image_type))
 
 
 def _lost_its_place(header: Dataset) -> bool:
