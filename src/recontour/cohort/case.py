@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,10 @@ class Case:
     patient: str | None = None
     files: Mapping[str, FileState] = field(default_factory=dict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be computed again: a case goes to other processes as it was read."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
     @property
     def organs(self) -> tuple[str, ...]:
         """The organs that were contoured; any other is unknown."""
@@ -71,12 +75,12 @@ class Case:
     def _bits(self) -> Bits:
         return open_array(self.expected_masks)
 
-    @property
+    @cached_property
     def expected_ct(self) -> Expected:
         """What ct.npy should be."""
         return self._expected(CT_FILE, CT_KINDS, self.grid.shape)
 
-    @property
+    @cached_property
     def expected_masks(self) -> Expected:
         """What masks.npy should be: one bit per voxel, eight columns in a byte."""
         slices, rows, columns = self.grid.shape
