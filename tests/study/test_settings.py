@@ -7,6 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from recontour.errors import SettingsError
+from recontour.findings import stored_words
 from recontour.study.settings import CentreSettings, example, read_study, threads_of
 
 LEAST = """[source]
@@ -156,3 +157,14 @@ def test_a_study_file_is_read_and_the_example_printed_without_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+def test_a_mistake_is_stored_without_the_file_s_own_words(tmp_path: Path) -> None:
+    path = tmp_path / "DOE^JANE.toml"
+    path.write_text('DOE = 1\nname = "JANE\\u0007"\n' + LEAST)
+    with pytest.raises(SettingsError, match=r"DOE\^JANE\.toml: .*JANE.*DOE") as caught:
+        read_study(path)
+    stored = stored_words(caught.value.finding)
+    assert "name: expected text on one line" in stored
+    assert "DOE" not in stored
+    assert "JANE" not in stored

@@ -7,6 +7,7 @@ import pytest
 from recontour.cohort import Cohort
 from recontour.cohort.findings import PatientsUnknown
 from recontour.errors import SettingsError
+from recontour.findings import stored_words
 from recontour.study.cells import Cell
 from recontour.study.findings import PatientsInDoubt, PatientsInTwoFolds, PatientsOfBothCentres
 from recontour.study.perform import Workspace, training_cases
@@ -85,6 +86,17 @@ def test_a_wrong_split_file_is_one_line(
     path.write_text("case,fold\n" + rows.format(north.case_ids[0]) + "\n")
     with pytest.raises(SettingsError, match=said):
         split_of("source", CentreSettings(cohort=north.path, split=path), north)
+
+
+@pytest.mark.parametrize("rows", ["case,fold\nDOE,test", "case,fold\n{0},DOE", "DOE;fold", "DOE"])
+def test_a_wrong_split_file_is_stored_without_its_own_words(
+    north: Cohort, tmp_path: Path, rows: str
+) -> None:
+    path = tmp_path / "DOE.csv"
+    path.write_text(rows.format(north.case_ids[0]) + "\n")
+    with pytest.raises(SettingsError, match=r"DOE\.csv: .*DOE") as caught:
+        read_split(path, "source", north)
+    assert "DOE" not in stored_words(caught.value.finding)
 
 
 def test_rows_of_neither_centre_are_refused(north: Cohort, tmp_path: Path) -> None:
