@@ -28,11 +28,9 @@ class UnreadableStudyFile(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say why."""
         return f"cannot be read: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Point to the example."""
         return "correct it, or start from `recontour study --example`"
 
 
@@ -43,7 +41,6 @@ class WrongSettings(Finding):
     mistakes: tuple[Invalid, ...]
 
     def sentence(self) -> str:
-        """Name the first mistakes, and how many more there are."""
         named = list(map(words, self.mistakes[:MOST_MISTAKES]))
         more = len(self.mistakes) - len(named)
         if more:
@@ -62,11 +59,9 @@ class EmptyFold(Finding):
     cases: int
 
     def sentence(self) -> str:
-        """Name the empty folds."""
         return f"no case for {' and '.join(self.folds)}, of {plural(self.cases, 'case')}"
 
     def remedy(self) -> str:
-        """Say what is needed."""
         return "leave at least one for each"
 
 
@@ -79,13 +74,11 @@ class InSeveralFolds(Finding):
     folds: tuple[Fold, ...]
 
     def sentence(self) -> str:
-        """Name each case and its fold."""
         placed = zip(self.cases, self.folds, strict=True)
         where = ", ".join(f"{case} for {fold}" for case, fold in placed)
         return f"one {self.shared} would be in several folds ({where}): {NOT_OF_NEW_PATIENTS}"
 
     def remedy(self) -> str:
-        """Say how to put them into one fold."""
         if self.shared == "CT":
             return "give them one fold in a split file, or delete one case's folder in the cohort"
         return "these CTs have one PatientID; give them one fold in the split file"
@@ -99,14 +92,12 @@ class CtOfBothCentres(Finding):
     trained_on: FitToStore[str]
 
     def sentence(self) -> str:
-        """Name both cases."""
         return (
             f"is for testing, and the {self.trainer} trains on the same CT ({self.trained_on}): "
             f"{NOT_OF_NEW_PATIENTS}"
         )
 
     def remedy(self) -> str:
-        """Say what to change."""
         return "take it out of one of the two cohorts, or leave it out of one split"
 
 
@@ -117,14 +108,12 @@ class SplitFileEdited(Finding):
     cases: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Name the cases that moved."""
         return (
             "when the study began these cases had another fold, or none, and its models learnt "
             f"accordingly: {', '.join(self.cases)}"
         )
 
     def remedy(self) -> str:
-        """Offer both ways out."""
         return BEGIN_AGAIN
 
 
@@ -135,14 +124,12 @@ class CasesReplaced(Finding):
     cases: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Name them, and say why it matters."""
         return (
             "these cases were imported again since the study began, and models would be scored "
             f"against different contours: {', '.join(self.cases)}"
         )
 
     def remedy(self) -> str:
-        """Offer both ways out."""
         return "put the cases back as they were, or begin the study in another --out"
 
 
@@ -153,7 +140,6 @@ class UnreadableSplit(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say why, and what is expected."""
         return (
             f"expected a table with columns case and fold; cannot read it ({self.why.sentence()})"
         )
@@ -166,7 +152,6 @@ class WrongSplitColumns(Finding):
     columns: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Compare the columns."""
         first_line = shown(",".join(self.columns)[:MOST_SHOWN]) if self.columns else "empty"
         return f"expected columns case and fold, with commas; the first line is {first_line}"
 
@@ -178,11 +163,9 @@ class RowsOfNeitherCentre(Finding):
     centre: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Show one of the names."""
         return f"no row has the centre source or target; one has {shown(self.centre)}"
 
     def remedy(self) -> str:
-        """Say what to write."""
         return "write source or target into that column, or leave the column out"
 
 
@@ -194,11 +177,9 @@ class UnknownCase(Finding):
     name: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Say where, and show the name."""
         return f"line {self.line}: the cohort has no case {shown(self.name)}"
 
     def remedy(self) -> str:
-        """Say how to see the cases."""
         return "`recontour inspect` lists its cases"
 
 
@@ -210,11 +191,9 @@ class UnknownFold(Finding):
     fold: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Say where, and show the name."""
         return f"line {self.line}: unknown fold {shown(self.fold)}"
 
     def remedy(self) -> str:
-        """List the folds."""
         return f"choose {', '.join(FOLDS)}"
 
 
@@ -226,7 +205,6 @@ class CaseTwice(Finding):
     fold: Fold
 
     def sentence(self) -> str:
-        """Say where, and which fold it has."""
         return f"line {self.line}: this case is in {self.fold} already; a case has one fold"
 
 
@@ -241,7 +219,6 @@ class PatientsInTwoFolds(Finding):
     patients: int
 
     def sentence(self) -> str:
-        """Say how many, and what the scores are worth."""
         return (
             f"{plural(self.patients, 'patient')} of the {self.centre} had one CT for training or "
             "validation and another for testing when this study began: these scores say nothing "
@@ -249,7 +226,6 @@ class PatientsInTwoFolds(Finding):
         )
 
     def remedy(self) -> str:
-        """Say what a new study does."""
         return "a study that begins now splits by patient"
 
 
@@ -262,7 +238,6 @@ class PatientsOfBothCentres(Finding):
     patients: int
 
     def sentence(self) -> str:
-        """Say how many, and what the scores are worth."""
         have = "has" if self.patients == 1 else "have"
         return (
             f"{plural(self.patients, 'test patient')} of the {self.tester} {have} the PatientID of "
@@ -279,7 +254,6 @@ class PatientsInDoubt(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say whose, and why."""
         return f"{self.centre}: {self.why.sentence()}"
 
 
@@ -288,7 +262,6 @@ class SeveralRecipes(Finding):
     """Not all models of a study are known to be trained by one recipe."""
 
     def sentence(self) -> str:
-        """Say where the report lists them."""
         return (
             "not all models are known to be trained by one recipe: "
             "see Settings and versions, at the end"
@@ -306,11 +279,9 @@ class ForeignScores(Finding):
     name: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Show the case."""
         return f"split.csv does not list a case of these scores in {self.fold} ({shown(self.name)})"
 
     def remedy(self) -> str:
-        """Offer both ways out."""
         return "put split.csv back, or delete result.json beside it and go on with --resume"
 
 
@@ -322,11 +293,9 @@ class StudyIsFile(Finding):
     """A file is where a study's folder should be."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "this is a file, and a study is a folder"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "choose another --out"
 
 
@@ -335,11 +304,9 @@ class NotEmptyNoStudy(Finding):
     """A folder with other contents is where a study should begin."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "this folder is not empty, and holds no study"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "choose a new folder"
 
 
@@ -348,11 +315,9 @@ class StudyExists(Finding):
     """A study is in the folder, and nobody asked to resume it."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "this folder holds a study"
 
     def remedy(self) -> str:
-        """Say how to resume it, or to begin another."""
         return "go on with --resume, or choose another --out"
 
 
@@ -363,11 +328,9 @@ class NoStudy(Finding):
     number: int | None
 
     def sentence(self) -> str:
-        """Say why."""
         return f"no study is here (study.json: {system_words(self.number)})"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "check the path, or run `recontour study` first"
 
 
@@ -378,11 +341,9 @@ class OtherStudy(Finding):
     changed: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Name what differs."""
         return f"the study in this folder has another {', '.join(self.changed)}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "choose another --out for this one"
 
 
@@ -393,11 +354,9 @@ class DamagedStudy(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say why."""
         return f"the study's settings are damaged: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return BEGIN_AGAIN
 
 
@@ -413,7 +372,6 @@ class UnlearnableOrgans(Finding):
     known: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Name them, and what could be learnt."""
         needed = ", ".join(self.unknown) or "one organ or more"
         known = ", ".join(self.known) or "none"
         return (
@@ -431,14 +389,12 @@ class TooManyLayers(Finding):
     layers: int
 
     def sentence(self) -> str:
-        """Name both numbers."""
         return (
             f"models.retrain_last is {self.retrain_last}: "
             f"the network of preset {self.preset} has {self.layers} layers"
         )
 
     def remedy(self) -> str:
-        """Give the range."""
         return f"choose 1 (SPP alone) to {self.layers} (all), 10 for the paper's depth"
 
 
@@ -449,7 +405,6 @@ class OtherRecipes(Finding):
     cells: int
 
     def sentence(self) -> str:
-        """Say how many."""
         were = "was" if self.cells == 1 else "were"
         return (
             f"{plural(self.cells, 'finished cell')} {were} trained with another recipe "
@@ -462,11 +417,9 @@ class LinkedFolder(Finding):
     """A folder of a study is a link. What is written through it would land elsewhere."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "this is a link, and a study writes only into its own folder"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "put the folder itself there"
 
 
@@ -481,7 +434,6 @@ class NoTrainingCase(Finding):
     cases: int
 
     def sentence(self) -> str:
-        """Say so."""
         return f"none of the {self.cases} training cases has {', '.join(self.organs)}"
 
 
@@ -490,11 +442,9 @@ class ModelOfOtherRecipe(Finding):
     """A cell has a model, but no result, and the model was trained with another recipe."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "the cell's model was trained with another recipe"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "delete the cell's folder and go on with --resume"
 
 
@@ -505,7 +455,6 @@ class ParentFailed(Finding):
     parent: FitToStore[str]
 
     def sentence(self) -> str:
-        """Name the parent."""
         return f"{self.parent}, which it starts from, failed"
 
 
@@ -521,7 +470,6 @@ class CellCrashed(Finding):
     reason: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Say what was raised."""
         return f"{self.error}: {self.reason}"
 
 
@@ -533,11 +481,9 @@ class CellFailed(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say which, and why."""
         return f"cell {self.cell} failed: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Say what helps against the cause."""
         return self.why.remedy()
 
 
@@ -548,7 +494,6 @@ class UnreadableFailure(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say why not."""
         return f"failed.txt cannot be read: {self.why.sentence()}"
 
 
@@ -560,12 +505,10 @@ class WorkersDied(Finding):
     first: FitToStore[str]
 
     def sentence(self) -> str:
-        """Say what is left."""
         cells = f"{plural(self.cells, 'cell')}, the first of them {self.first},"
         return f"the worker processes died before they finished {cells}; perhaps the memory is full"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "go on with --resume, perhaps with fewer workers"
 
 
@@ -576,12 +519,10 @@ class ProcessEnded(Finding):
     exit_code: int | None
 
     def sentence(self) -> str:
-        """Say how it ended."""
         ended = f"ended early (exit code {self.exit_code})"
         return f"the process that times a few steps {ended}; perhaps the memory is full"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "close other programs, then repeat"
 
 
@@ -595,11 +536,9 @@ class DamagedResult(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say why."""
         return f"the result cannot be used: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Say what helps, and what it costs."""
         return (
             "delete this file and go on with --resume: the cell's model is kept, and scored again"
         )
@@ -613,7 +552,6 @@ class OtherIterations(Finding):
     expected: int
 
     def sentence(self) -> str:
-        """Name both."""
         return f"{self.found} iterations instead of {self.expected}"
 
 
@@ -625,7 +563,6 @@ class OtherNumberOfRows(Finding):
     expected: int
 
     def sentence(self) -> str:
-        """Name both numbers."""
         return f"scores.csv has {self.found} rows instead of {self.expected}"
 
 
@@ -638,7 +575,6 @@ class RowOfAnotherCell(Finding):
     scored_organ: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Say where, and what it holds."""
         what = f"model {shown(self.model)}, organ {shown(self.scored_organ)}"
         return f"row {self.row} of scores.csv belongs to another cell ({what})"
 
@@ -651,7 +587,6 @@ class ImpossibleScore(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say where, and what is expected."""
         return f"row {self.row} of scores.csv: {self.why.sentence()}"
 
 
@@ -662,7 +597,6 @@ class ScoredTwice(Finding):
     fold: FitToStore[str]
 
     def sentence(self) -> str:
-        """Say in which fold."""
         return f"scores.csv scores an organ of a case twice in {self.fold}"
 
 
@@ -673,7 +607,6 @@ class OtherScoredCases(Finding):
     fold: FitToStore[str]
 
     def sentence(self) -> str:
-        """Say in which fold."""
         return f"scores.csv has other cases than result.json in {self.fold}"
 
 
@@ -684,11 +617,9 @@ class DamagedMasks(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say why."""
         return f"the contours cannot be used: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Say what helps, and what it costs."""
         return "delete this file; the report then shows no contours of this cell"
 
 
@@ -699,7 +630,6 @@ class MisfitMask(Finding):
     problem: Literal["larger than its CT", "no array", "on another grid than its CT", "cut off"]
 
     def sentence(self) -> str:
-        """Say what is wrong."""
         return f"a mask is {self.problem}"
 
 
@@ -711,11 +641,9 @@ class DamagedDiary(Finding):
     why: Finding | None = None
 
     def sentence(self) -> str:
-        """Say where, or why."""
         if self.why:
             return f"the training's diary cannot be read: {self.why.sentence()}"
         return f"line {self.line} of the training's diary is damaged"
 
     def remedy(self) -> str:
-        """Say what helps, and what it costs."""
         return "delete this file and go on with --resume: the model is kept, its times are lost"
