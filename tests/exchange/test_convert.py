@@ -1,6 +1,6 @@
-"""Mask -> NIfTI or SEG -> RTSTRUCT -> mask is the identity;
+"""Mask -> NIfTI or SEG -> RTSTRUCT -> mask is the identity.
 
-what does not lie on the CT, or has no name, is refused.
+What does not lie on the CT, or has no name, is refused.
 """
 
 import gzip
@@ -197,9 +197,9 @@ def test_what_export_writes_comes_back(tmp_path: Path, scan: Scan) -> None:
 
 
 def test_labels_saved_with_other_axes_come_back(tmp_path: Path, scan: Scan) -> None:
-    """ITK, and so Slicer, may turn and flip the axes of what it saves;
+    """ITK, and so Slicer, may turn and flip the axes of what it saves.
 
-    every voxel stays at its millimetres.
+    Every voxel stays at its millimetres.
     """
     path = write_map(tmp_path / "predicted", label_map())
     image = sitk.DICOMOrient(sitk.ReadImage(str(path)), "SAR")
@@ -501,7 +501,10 @@ def test_a_seg_that_does_not_fit_is_refused(tmp_path: Path, scan: Scan) -> None:
     refused(tmp_path, path, FrameOfReferenceError, "another frame of reference")
     written(SegmentationType="FRACTIONAL")
     refused(
-        tmp_path, path, DicomError, "a FRACTIONAL segmentation gives .* export it as BINARY or LABELMAP"
+        tmp_path,
+        path,
+        DicomError,
+        "a FRACTIONAL segmentation gives .* export it as BINARY or LABELMAP",
     )
     written(SegmentationType="ODD")
     refused(tmp_path, path, DicomError, "its SegmentationType is not supported")

@@ -22,7 +22,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from recontour.dicom.deidentify_findings import IdentifierInNumbers, NotCoordinates
-from recontour.dicom.identity import LEAST_NUMBER, Pseudonyms
+from recontour.dicom.identity import LEAST_NUMBER, WORDS_AND_NUMBERS, Pseudonyms
 from recontour.dicom.reading import DEEPEST, sop_class_uid, sop_instance_uid
 from recontour.dicom.references import CLOSED
 from recontour.errors import DicomError
@@ -36,7 +36,6 @@ DATES = ("DA", "DT")  # kinds of values (VR)
 TEXTS = ("UI", *DATES, "CS", "LO", "SH")
 CONTOUR_DATA = Tag("ContourData")
 COORDINATES = re.compile(rb"[-+0-9.eE\\\s]*")
-PARTS = re.compile(r"[^\W\d_]+|[0-9]+")  # words and numbers of a text
 NUMBER = re.compile(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*")
 MOST_DIGITS = 4  # in what a scanner says of itself, as in PQ2000: a serial number has more
 # No position, size or rescaling of a CT is as large; an identifier may be.
@@ -219,7 +218,7 @@ def _is_known(keyword: str, text: str) -> bool:
     if codes:
         return text in codes
     digits = 0
-    for part in PARTS.findall(text.casefold()):
+    for part in WORDS_AND_NUMBERS.findall(text.casefold()):
         if part.isdigit():
             digits += len(part)
         elif part not in words and len(part) > 1:

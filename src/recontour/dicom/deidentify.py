@@ -134,7 +134,7 @@ def deidentify(
         for done, task in enumerate(tasks):
             progress("de-identifying", done, len(tasks), "")
             results.append(_written(task, folder, secret, user_map))
-        report = _report(archive, results, folder)
+        report = _report(archive, tasks, results, folder)
         if not report.series:
             raise NoSeriesError(_nothing_copied(archive, report))
         if key and not key.exists():
@@ -222,10 +222,12 @@ def _not_copied(path: Path, finding: Finding) -> NotCopied:
     return NotCopied(path, finding)
 
 
-def _report(archive: Archive, results: Iterable[_Result], folder: Path) -> Deidentified:
+def _report(
+    archive: Archive, tasks: Iterable[_Task], results: Iterable[_Result], folder: Path
+) -> Deidentified:
     """Sum up what became of an archive. Patients of whom nothing was written lose their folder."""
     names: Counter[NameRow] = Counter()
-    left_out = list(_unwritable(archive))
+    left_out = list(_unwritable(archive, tasks))
     notes: list[Finding] = []
     for result in results:
         names.update(result.names)
@@ -249,9 +251,9 @@ def _count(folder: Path, pattern: str) -> int:
     return len(list(folder.glob(pattern)))
 
 
-def _unwritable(archive: Archive) -> Iterator[NotCopied]:
+def _unwritable(archive: Archive, tasks: Iterable[_Task]) -> Iterator[NotCopied]:
     """Yield what of an archive cannot be written at all."""
-    writable = {task.series.uid for task in _tasks(archive)}
+    writable = {task.series.uid for task in tasks}
     for unused in archive.unreadable:
         yield _not_copied(unused.path, unused.finding)
     for unused in archive.left_out:

@@ -36,7 +36,7 @@ LONG_RUN = re.compile("[0-9]{4,}")  # digits within an ID that may be looked for
 # A tube has 120 kV, an image 512 rows, and a patient may have either as an ID.
 LEAST_NUMBER = 1000
 MOST_DAYS = 3650  # dates go back by 1 to so many days
-WORDS = re.compile(r"[^\W\d_]+|[0-9]+")
+WORDS_AND_NUMBERS = re.compile(r"[^\W\d_]+|[0-9]+")
 SEPARATORS = re.compile(r"[\W_]")
 
 
@@ -83,7 +83,7 @@ class Pseudonyms:
         return any(map(self._is_in_spelling, spellings(words)))
 
     def _is_in_spelling(self, folded: str) -> bool:
-        parts = [*SEPARATORS.split(folded), *WORDS.findall(folded)]
+        parts = [*SEPARATORS.split(folded), *WORDS_AND_NUMBERS.findall(folded)]
         if not self.words.isdisjoint(parts):
             return True
         return any(word in folded for word in self.words if not _is_latin(word))
