@@ -9,7 +9,7 @@ import torch
 from tests.conftest import TINY
 
 from recontour.errors import ModelFileError
-from recontour.network import Model, Network, load_model, save_head, save_model
+from recontour.network import Model, Network, load_model, name_of, save_head, save_model
 from recontour.network.findings import HeadAlone, NoHead, OtherTrunk
 from recontour.network.model import part_sha256, sha256_of
 from recontour.network.model_file import parts_of
@@ -126,6 +126,10 @@ def test_a_grandchild_s_head_goes_with_the_child(model: Model, tmp_path: Path) -
     both = load_model(joined(tmp_path / "south", tmp_path / "head"))
     assert torch.equal(both.network(CT_N1HW), grandchild.network.eval()(CT_N1HW))
     assert both.provenance.lineage == "north -> south -> east"
+    save_head(child, tmp_path / "south.head")
+    chain = joined(joined(tmp_path / "north", tmp_path / "south.head"), tmp_path / "head")
+    assert name_of(chain) == "north+south+head"
+    assert sha256_of(load_model(chain).network) == sha256_of(both.network)
     with pytest.raises(ModelFileError, match=r"belongs to another model: to the one of north -> "):
         load_model(joined(tmp_path / "north", tmp_path / "head"))
 
@@ -163,6 +167,8 @@ def test_the_files_that_exist_decide_what_a_plus_sign_means(tmp_path: Path) -> N
     assert parts_of(Path(f"{at}/a+b+{at}/c+d")) == (Path(f"{at}/a+b"), Path(f"{at}/c+d"))
     assert parts_of(Path(f"{at}/a+{at}/nothing")) == (Path(f"{at}/a"), Path(f"{at}/nothing"))
     assert parts_of(Path(f"{at}/no+thing+")) == (Path(f"{at}/no+thing+"),)
+    three = (Path(f"{at}/a"), Path(f"{at}/b+c"), Path(f"{at}/c+d"))
+    assert parts_of(Path(f"{at}/a+{at}/b+c+{at}/c+d")) == three
 
 
 def test_a_missing_head_is_named(model: Model, tmp_path: Path) -> None:

@@ -111,15 +111,17 @@ def _on_openvino(folded: _Folded, side: int) -> Engine:
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "ENABLE_CPU_PINNING": False,  # several processes would be pinned to the same cores
     }
-    compiled = openvino.Core().compile_model(openvino.Model([graph], [ct]), "CPU", settings)
+    model = openvino.Model([graph], [ct])
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
     request = compiled.create_infer_request()
     using_request = Lock()
 
     def scores(ct_N1HW: Tensor) -> Tensor:
         batch = ct_N1HW.contiguous().numpy()
         with using_request:
-            (found,) = request.infer({0: batch}, share_inputs=True).values()
-        return torch.from_numpy(found)
+            found = request.infer({0: batch}, share_inputs=True)
+        (scores_N2Khw,) = found.values()
+        return torch.from_numpy(scores_N2Khw)
 
     return scores
 
@@ -132,7 +134,8 @@ def _scores_node(network: Network, ct: Any) -> Any:
     own, *others = [_chain(head.children(), features) for head in network.heads]
     if not others:
         return own
-    own_share, *shares = network.share_HK.repeat_interleave(2, dim=1)[..., None, None]
+    share_H2K = network.share_HK.repeat_interleave(2, dim=1)
+    own_share, *shares = share_H2K[..., None, None]
     total = opset13.multiply(own, _values(own_share)[None])
     for scores, share_2K11 in zip(others, shares, strict=True):
         weighed = opset13.multiply(scores, _values(share_2K11)[None])
@@ -154,11 +157,13 @@ def _node(module: nn.Module, x: Any) -> Any:
     match module:
         case Bottleneck():
             past = x if module.connection is None else _node(module.connection, x)
-            added = opset13.add(past, _node(module.c, _node(module.b, _node(module.a, x))))
-            return opset13.relu(added.output(0)).output(0)
+            through = _chain((module.a, module.b, module.c), x)
+            added = opset13.add(past, through).output(0)
+            return opset13.relu(added).output(0)
         case PyramidPooling():
             branches = [_node(branch, x) for branch in module.branches]
-            return _node(module.scores, opset13.concat(branches, 1).output(0))
+            fused = opset13.concat(branches, 1).output(0)
+            return _node(module.scores, fused)
         case nn.Sequential():
             return _chain(module, x)
     return _layer_node(module, x)
@@ -190,15 +195,19 @@ def _convolution(x: Any, module: nn.Conv2d) -> Any:
     product = opset13.convolution(x, weight, module.stride, pads, pads, module.dilation)
     if module.bias is None:
         return product.output(0)
-    return opset13.add(product, _values(module.bias)[None, :, None, None]).output(0)
+    bias_1C11 = _values(module.bias)[None, :, None, None]
+    return opset13.add(product, bias_1C11).output(0)
 
 
 def _max_pool(x: Any, module: nn.MaxPool2d) -> Any:
     from openvino import opset13
 
-    strides, dilations = [module.stride] * 2, [module.dilation] * 2
-    pads, kernel = [module.padding] * 2, [module.kernel_size] * 2
-    return opset13.max_pool(x, strides, dilations, pads, pads, kernel).output(0)
+    strides = [module.stride] * 2
+    dilations = [module.dilation] * 2
+    pads = [module.padding] * 2
+    kernel = [module.kernel_size] * 2
+    pooled = opset13.max_pool(x, strides, dilations, pads, pads, kernel)
+    return pooled.output(0)
 
 
 def _values(parameter: Tensor) -> Any:

@@ -226,9 +226,12 @@ def _parameters(part: nn.Module) -> int:
 
 
 def _head_in_words(head: HeadCard) -> str:
-    shares = sorted({round(100 * share) for share in head.share.values()}) or [0]
-    span = f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
-    return f"{' -> '.join(head.centres)} ({span} of the scores)"
+    lineage = " -> ".join(head.centres)
+    shares = list(head.share.values()) or [0.0]
+    least = round(100 * min(shares))
+    most = round(100 * max(shares))
+    span = f"{least} %" if least == most else f"{least} to {most} %"
+    return f"{lineage} ({span} of the scores)"
 
 
 def _listed(words: Mapping[str, str]) -> str:

@@ -71,7 +71,8 @@ class Bottleneck(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """(N, channels_in, H, W) -> (N, channels, H / stride, W / stride)."""
         past = x_NCHW if self.connection is None else self.connection(x_NCHW)
-        return F.relu(past + self.c(self.b(self.a(x_NCHW))), inplace=True)
+        through = self.c(self.b(self.a(x_NCHW)))
+        return F.relu(past + through, inplace=True)
 
 
 class PyramidPooling(nn.Module):
@@ -95,9 +96,9 @@ class PyramidPooling(nn.Module):
         if rows_2K is None:
             scores_N2Khw: Tensor = self.scores(fused_NChw)
             return scores_N2Khw
-        bias_2K = self.scores.bias
-        assert bias_2K is not None
-        return F.conv2d(fused_NChw, self.scores.weight[rows_2K], bias_2K[rows_2K])
+        weight, bias = self.scores.weight, self.scores.bias
+        assert bias is not None
+        return F.conv2d(fused_NChw, weight[rows_2K], bias[rows_2K])
 
 
 def stages_of(architecture: Architecture, organs: int) -> dict[str, nn.Module]:
@@ -147,7 +148,8 @@ def interpolated(maps_NKhw: Tensor, size: Sequence[int]) -> Tensor:
 
     Two products with matrices take half the time of PyTorch's own function, forwards and backwards.
     """
-    (height, width), (rows, columns) = maps_NKhw.shape[2:], size
+    height, width = maps_NKhw.shape[2:]
+    rows, columns = size
     rows_Hh = _linear(height, rows, maps_NKhw)
     columns_Ww = _linear(width, columns, maps_NKhw)
     return rows_Hh @ (maps_NKhw @ columns_Ww.T)
@@ -156,4 +158,5 @@ def interpolated(maps_NKhw: Tensor, size: Sequence[int]) -> Tensor:
 def _linear(short: int, long: int, like: Tensor) -> Tensor:
     """Return what each of `short` values in a row weighs in each of `long`: (long, short)."""
     every_1ss = torch.eye(short, dtype=like.dtype, device=like.device)[None]
-    return F.interpolate(every_1ss, size=long, mode="linear", align_corners=True)[0].T
+    weights_1sl = F.interpolate(every_1ss, size=long, mode="linear", align_corners=True)
+    return weights_1sl[0].T

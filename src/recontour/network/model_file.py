@@ -82,7 +82,8 @@ def _save(model: Model, path: Path, *, head_only: bool) -> None:
     if head_only:
         weights = _own_head(weights)
     described = json.dumps(_about(model, head_only=head_only))
-    write_bytes(path, safetensors.torch.save(weights, metadata={"recontour": described}))
+    content = safetensors.torch.save(weights, metadata={"recontour": described})
+    write_bytes(path, content)
 
 
 def _own_head(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -93,11 +94,12 @@ def _about(model: Model, *, head_only: bool) -> dict[str, Any]:
     """Return the JSON object of a model's file."""
     network = model.network
     trunk_sha256 = part_sha256(network.trunk)
+    parts = [trunk_sha256]
     heads = []
     for place, record in enumerate(model.heads):
-        head = {"share": model.share_of(place), "sha256": part_sha256(network.heads[place])}
-        heads.append(head | asdict(record))
-    parts = [trunk_sha256, *(head["sha256"] for head in heads)]
+        sha256 = part_sha256(network.heads[place])
+        parts.append(sha256)
+        heads.append({"share": model.share_of(place), "sha256": sha256} | asdict(record))
     return {
         "format": MODEL_FORMAT,
         "head_only": head_only,
@@ -117,7 +119,8 @@ def refuse_unwritable(model: Model) -> None:
     Called before the training, not after it.
     """
     try:
-        described = decoded(json.loads(json.dumps(_about(model, head_only=False))))
+        about = json.dumps(_about(model, head_only=False))
+        described = decoded(json.loads(about))
         excess = cost_of(_shapes_alone(described), described.preprocessing.crop_px).excess()
     except UnreadableError as error:
         raise SettingsError(UnwritableModel(why=error.finding)) from error
@@ -138,31 +141,40 @@ def load_model(path: Path | str) -> Model:
         another model. FaultError: the machine cannot read it.
     """
     path = Path(path)
-    given = parts_of(path)
-    if len(given) == 1:
-        return _load_whole(path)
-    trunk, head = given
-    return _load_head(head, _load_whole(trunk))
+    whole, *heads = parts_of(path)
+    model = _load_whole(whole)
+    for head in heads:
+        model = _load_head(head, model)
+    return model
 
 
 def parts_of(path: Path) -> tuple[Path, ...]:
-    """Return the two paths in MODEL+HEAD, or the one path.
+    """Return the paths in MODEL+HEAD, or the one path.
 
-    A plus sign may also be part of a file's name: the files that exist decide.
+    A head that was adapted from MODEL+HEAD itself follows that: MODEL+HEAD+HEAD. A plus sign may
+    also be part of a file's name: the files that exist decide.
 
     >>> parts_of(Path("south.safetensors"))
     (PosixPath('south.safetensors'),)
     """
-    if JOINT not in str(path) or path.exists():
+    if _exists(path):
         return (path,)
     pairs = list(_pairs(str(path)))
-    for trunk, head in pairs:
-        if trunk.exists() and head.exists():
-            return trunk, head
-    for trunk, head in pairs:
-        if trunk.exists() or head.exists():
-            return trunk, head  # reading names the one that is missing
+    for model, head in pairs:
+        parts = parts_of(model) if _exists(head) else ()
+        if parts and all(map(_exists, parts)):
+            return (*parts, head)
+    for model, head in pairs:
+        if _exists(model) or _exists(head):
+            return model, head  # reading names the one that is missing
     return (path,)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, because it is two
+        return False
 
 
 def name_of(path: Path) -> str:
@@ -177,7 +189,8 @@ def name_of(path: Path) -> str:
 def _pairs(words: str) -> Iterator[tuple[Path, Path]]:
     pieces = words.split(JOINT)
     for at in range(1, len(pieces)):
-        first, last = JOINT.join(pieces[:at]), JOINT.join(pieces[at:])
+        first = JOINT.join(pieces[:at])
+        last = JOINT.join(pieces[at:])
         if first and last:
             yield Path(first), Path(last)
 
@@ -287,8 +300,9 @@ def _shapes_alone(described: Description) -> Network:
             for head in asked:
                 stages = stages_of(described.architecture, len(head.organs))
                 _, last = split(stages, described.branch)
+                known = places(own.organs, head.organs)
                 shares = [head.share.get(organ, 0.0) for organ in own.organs]
-                network.ask(Head(last), places(own.organs, head.organs), shares)
+                network.ask(Head(last), known, shares)
     except ValueError as error:  # channels that group normalisation cannot part
         raise UnreadableError(ImpossibleNetwork(reason=str(error))) from error
     return network
@@ -296,14 +310,14 @@ def _shapes_alone(described: Description) -> Network:
 
 def _refuse_other_tensors(container: Container, weights: Mapping[str, Tensor]) -> None:
     expected = {name: _claim_of(tensor) for name, tensor in weights.items()}
-    claimed = {name: (claim.dtype, claim.shape) for name, claim in container.claims.items()}
+    claimed = {}
+    for name, claim in container.claims.items():
+        claimed[name] = (claim.dtype, claim.shape)
     for name in sorted({*expected, *claimed}):
         seen, wanted = claimed.get(name), expected.get(name)
         if seen != wanted:
-            raise damaged(
-                container.path,
-                OtherTensor(name=shown(name), seen=_in_words(seen), expected=_in_words(wanted)),
-            )
+            found = OtherTensor(name=shown(name), seen=_in_words(seen), expected=_in_words(wanted))
+            raise damaged(container.path, found)
 
 
 def _load_weights(container: Container, part: nn.Module, prefix: str = "") -> None:
@@ -311,7 +325,9 @@ def _load_weights(container: Container, part: nn.Module, prefix: str = "") -> No
 
     prefix: what the file's names of these tensors begin with.
     """
-    weights = {name[len(prefix) :]: tensor for name, tensor in container.tensors().items()}
+    weights = {}
+    for name, tensor in container.tensors().items():
+        weights[name.removeprefix(prefix)] = tensor
     try:
         part.load_state_dict(weights, assign=True)
     except RuntimeError as error:  # the file changed meanwhile

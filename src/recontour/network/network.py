@@ -10,6 +10,7 @@ from recontour.network.head import Head
 from recontour.network.layers import interpolated, stage_channels, stages_of
 from recontour.network.trunk import Trunk
 
+Stages = Mapping[str, nn.Module]
 FEATURE_STAGES = STAGES[: STAGES.index(BRANCH)]
 
 
@@ -38,9 +39,10 @@ class Network(nn.Module):
         # A network on the meta device has shapes, but no numbers to draw.
         if not self.own_head.pyramid.scores.weight.is_meta:
             self._draw_weights()
-        self.register_buffer("share_HK", torch.ones(1, organs, device="cpu"), persistent=False)
+        all_its_own_1K = torch.ones(1, organs, device="cpu")
+        self.register_buffer("share_HK", all_its_own_1K, persistent=False)
 
-    def _join(self, stages: Mapping[str, nn.Module], branch: str) -> None:
+    def _join(self, stages: Stages, branch: str) -> None:
         first, last = split(stages, branch)
         self.trunk = Trunk(first)
         self.heads = nn.ModuleList([Head(last)])
@@ -164,7 +166,8 @@ class Network(nn.Module):
         scores_N2Khw: Tensor = own(features)
         if self.training or not others:
             return scores_N2Khw
-        own_share, *shares = self.share_HK.repeat_interleave(2, dim=1)[..., None, None]
+        share_H2K = self.share_HK.repeat_interleave(2, dim=1)
+        own_share, *shares = share_H2K[..., None, None]
         scores_N2Khw = scores_N2Khw * own_share
         for head, share_2K11 in zip(others, shares, strict=True):
             scores_N2Khw = scores_N2Khw + head(features) * share_2K11
@@ -179,9 +182,7 @@ class Network(nn.Module):
         return _logits(self.scores(ct_N1HW), ct_N1HW.shape[-2:])
 
 
-def split(
-    stages: Mapping[str, nn.Module], branch: str
-) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+def split(stages: Stages, branch: str) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
     """Part stages into those before a stage, and that one with those after it."""
     at = STAGES.index(branch)
     ordered = [(name, stages[name]) for name in STAGES]
@@ -208,4 +209,6 @@ def _logits(scores_N2Khw: Tensor, size: Sequence[int]) -> Tensor:
     The softmax of an organ's two scores is the sigmoid of their difference. Interpolation is
     linear, so the difference may be taken before it, which halves its cost and changes nothing.
     """
-    return interpolated(scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2], size)
+    background_NKhw = scores_N2Khw[:, 0::2]
+    organ_NKhw = scores_N2Khw[:, 1::2]
+    return interpolated(organ_NKhw - background_NKhw, size)

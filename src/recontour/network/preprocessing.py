@@ -79,7 +79,8 @@ class Preprocessing:
         tensor([-1.,  0.,  1.])
         """
         low, high = self.window_hu
-        return ((hu - low) * (2 / (high - low)) - 1).clamp(-1, 1)
+        per_hu = 2 / (high - low)
+        return ((hu - low) * per_hu - 1).clamp(-1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ def body_centre_mm(hu: Voxels, grid: Grid) -> PointMm:
     column = (width - 1) / 2
     if centroids:
         row, column = np.median(centroids, axis=0) * (row_step, column_step)
-    x, y = grid.to_mm(np.array([[column, row]]))[0]
+    middle = np.array([[column, row]])
+    ((x, y),) = grid.to_mm(middle)
     return float(x), float(y)
 
 

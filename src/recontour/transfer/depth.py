@@ -31,7 +31,11 @@ def _layers_of(block: Bottleneck, name: str) -> list[Layer]:
     first: list[nn.Module] = [block.a]
     if block.connection is not None:
         first.append(block.connection)
-    return [(f"{name} 1x1", first), (f"{name} 3x3", [block.b]), (f"{name} 1x1 out", [block.c])]
+    return [
+        (f"{name} 1x1", first),
+        (f"{name} 3x3", [block.b]),
+        (f"{name} 1x1 out", [block.c]),
+    ]
 
 
 def freeze_all_but_last(network: Network, count: int) -> list[str]:

@@ -70,5 +70,5 @@ def ask_parent(network: Network, parent: Model, shares: Mapping[str, float]) -> 
     """
     network.branch_at(network.first_that_learns)
     _, last = split(parent.network.path, network.branch)
-    head = Head(deepcopy(last))
-    network.ask(head, places(tuple(shares), parent.organs), list(shares.values()))
+    known = places(list(shares), parent.organs)
+    network.ask(Head(deepcopy(last)), known, list(shares.values()))
