@@ -4,8 +4,9 @@ import math
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, TextIO
@@ -92,20 +93,20 @@ class Diary:
     @property
     def seconds(self) -> float:
         """Wall clock of all iterations."""
-        return sum(step.seconds for step in self._steps.values())
+        return _total(self._steps.values(), "seconds")
 
     @property
     def waiting(self) -> float:
         """The share of this time that was spent waiting for data."""
-        return self._share(sum(step.waited for step in self._steps.values()))
+        return self._share("waited")
 
     @property
     def features(self) -> float:
         """The share of this time that was spent computing a frozen trunk's features."""
-        return self._share(sum(step.features for step in self._steps.values()))
+        return self._share("features")
 
-    def _share(self, seconds: float) -> float:
-        return seconds / self.seconds if self.seconds else 0.0
+    def _share(self, part: str) -> float:
+        return _total(self._steps.values(), part) / self.seconds if self.seconds else 0.0
 
     @property
     def loss(self) -> tuple[Point, ...]:
@@ -116,9 +117,8 @@ class Diary:
         for first in range(0, len(iterations), WINDOW):
             window = iterations[first : first + WINDOW]
             steps = [self._steps[iteration] for iteration in window]
-            spent += sum(step.seconds for step in steps)
-            loss = sum(step.loss for step in steps) / len(steps)
-            points.append(Point(window[-1], spent, loss))
+            spent += _total(steps, "seconds")
+            points.append(Point(window[-1], spent, _total(steps, "loss") / len(steps)))
         return tuple(points)
 
     @property
@@ -185,6 +185,11 @@ class Diary:
             self._dsc[iteration] = values[0]
             return True
         return False
+
+
+def _total(steps: Iterable[_Iteration], part: str) -> float:
+    """Add up one of the numbers of several iterations."""
+    return float(sum(map(attrgetter(part), steps)))
 
 
 def _are_step(values: Sequence[float]) -> bool:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -210,13 +210,14 @@ def _refuse_unlearnable(
 
 def _learnable(workspace: Workspace) -> list[str]:
     """Return the organs that a training patient of each centre has, sorted."""
-    source, target = (_organs(workspace, role) for role in ROLES)
-    return sorted(source & target)
+    return sorted(_organs(workspace, "source") & _organs(workspace, "target"))
 
 
 def _organs(workspace: Workspace, role: str) -> set[str]:
-    cases = workspace.cases(role, "train")
-    return set(chain.from_iterable(case.organs for case in cases))
+    organs: set[str] = set()
+    for case in workspace.cases(role, "train"):
+        organs.update(case.organs)
+    return organs
 
 
 def _layers(study: Study) -> int:
@@ -229,7 +230,7 @@ def refuse_links(out: Path, cells: Iterable[Cell]) -> None:
 
     A study that came from elsewhere must not write anywhere else.
     """
-    folders = [cell_folder(out, cell) for cell in cells]
+    folders = map(partial(cell_folder, out), cells)
     for folder in (out / "cells", out / "tables", *folders):
         if folder.is_symlink():
             raise OutputError(LinkedFolder(path=folder))

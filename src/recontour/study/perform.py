@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from torch import Tensor
 
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort
@@ -102,7 +103,8 @@ def perform(cell: Cell, workspace: Workspace, report: Report = say_nothing) -> R
         scores, contouring = _score(cell, workspace, model)
     else:
         _keep(model, folder / "model")
-        training = Training(0, 0.0, nan, nan, nan, _count(model), 0)
+        own = _count(model.network.own_parameters())
+        training = Training(0, 0.0, nan, nan, nan, own, 0)
         contouring = Contouring(0, 0, 0.0)
     versions = load_model(folder / "model").provenance.versions
     trained_with = {**recipe_of(workspace.study), **versions}
@@ -221,15 +223,15 @@ def _train(
         if cell.validate_every and is_timed:
             report("timing")
             trunk, head = time_shares(model, cases, recipe, diary)
-        learning = [one for one in model.network.parameters() if one.requires_grad]
+        learning = filter(_learns, model.network.parameters())
         return Training(
             iterations=recipe.iterations,
             seconds=diary.seconds if is_timed else nan,
             waiting=diary.waiting if is_timed else nan,
             trunk=trunk,
             head=head,
-            parameters=_count(model),
-            retrained_parameters=sum(parameter.numel() for parameter in learning),
+            parameters=_count(model.network.own_parameters()),
+            retrained_parameters=_count(learning),
             loss=diary.loss,
             validation=diary.validation,
         )
@@ -284,9 +286,12 @@ def time_shares(
     return trunk, busy - trunk
 
 
-def _count(model: Model) -> int:
-    """Count the parameters of the trunk and its own head, not those of heads that it asks."""
-    return sum(parameter.numel() for parameter in model.network.own_parameters())
+def _learns(parameter: Tensor) -> bool:
+    return parameter.requires_grad
+
+
+def _count(parameters: Iterable[Tensor]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
 
 
 def _keep(model: Model, out: Path) -> None:

@@ -250,6 +250,11 @@ def _mismatch(found: _ResultFile, scores: Sequence[CaseScore], cell: Cell) -> Fi
     for number, row in enumerate(scores, start=2):
         if why := _wrong_row(number, row, cell):
             return why
+    return _other_rows(found, scores)
+
+
+def _other_rows(found: _ResultFile, scores: Sequence[CaseScore]) -> Finding | None:
+    """Return how scores.csv differs from what result.json says of it."""
     if found.rows is not None and len(scores) != sum(found.rows.values()):
         return OtherNumberOfRows(found=len(scores), expected=sum(found.rows.values()))
     folds: dict[str, list[str]] = dict(found.folds.items())

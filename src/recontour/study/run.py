@@ -61,12 +61,11 @@ def run(out: Path, progress: Progress) -> dict[str, str]:
     refuse_links(out, cells)
     for cell in cells:
         _failure_file(out, cell).unlink(missing_ok=True)  # it is tried again
-    left = [cell for cell in cells if not is_finished(out, cell)]
-    count = min(workspace.study.workers, len(left))
+    count = min(workspace.study.workers, len(_unfinished(out, cells)))
     with _workers(out, count, threads_of(workspace.study)) as workers:
         _watch(workers, out, cells, progress)
     failed = failures(out, cells)
-    left = [cell for cell in left if not is_finished(out, cell) and cell.id not in failed]
+    left = [cell for cell in _unfinished(out, cells) if cell.id not in failed]
     if left:
         raise FaultError(WorkersDied(cells=len(left), first=left[0].id))
     _show(out, cells, progress)
@@ -88,10 +87,10 @@ def failures(out: Path, cells: Sequence[Cell]) -> dict[str, str]:
 def _watch(workers: Sequence[Fresh], out: Path, cells: Sequence[Cell], progress: Progress) -> None:
     """Show progress, and log what workers send, until all of them have ended."""
     pipes = [worker.pipe for worker in workers]
-    while any(worker.process.is_alive() for worker in workers):
-        if not all(is_finished(out, cell) for cell in cells):
+    while alive := [worker.process for worker in workers if worker.process.is_alive()]:
+        if _unfinished(out, cells):
             _show(out, cells, progress)
-        ends = [worker.process.sentinel for worker in workers if worker.process.is_alive()]
+        ends = [process.sentinel for process in alive]
         wait([*ends, *pipes], timeout=POLL_SECONDS)
         pipes = _heard(pipes)
     _heard(pipes)
@@ -281,6 +280,10 @@ def _note(at: Path, words: str) -> None:
 
 
 # A cell's state, as its folder has it
+
+
+def _unfinished(out: Path, cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in cells if not is_finished(out, cell)]
 
 
 def _is_open(out: Path, cell: Cell) -> bool:

@@ -23,11 +23,9 @@ class UnknownNamedSetting(Finding):
     known: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Repeat the value."""
         return f"unknown {self.setting} {shown(self.value)}"
 
     def remedy(self) -> str:
-        """List the known ones."""
         return f"choose {' or '.join(self.known)}"
 
 
@@ -39,11 +37,9 @@ class UnfinishedRun(Finding):
     """A run's folder holds a checkpoint, and nobody asked to resume it."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "an unfinished run is in this folder"
 
     def remedy(self) -> str:
-        """Say how to resume it, or to begin another."""
         return "go on with --resume, or delete the folder"
 
 
@@ -54,11 +50,9 @@ class OtherRun(Finding):
     changed: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Name what differs."""
         return f"the run in this folder differs in {', '.join(self.changed) or 'its settings'}"
 
     def remedy(self) -> str:
-        """Say how to resume it, or to begin another."""
         return "repeat the command as it was, or delete the folder to start again"
 
 
@@ -86,12 +80,10 @@ class DamagedCheckpoint(Finding):
     weight: FitToStore[str | None] = None
 
     def sentence(self) -> str:
-        """Say what is wrong with it."""
         why = f"{self.flaw.value}: {self.weight}" if self.weight else self.flaw.value
         return f"the checkpoint is damaged ({why})"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "delete its folder and start again"
 
 
@@ -102,7 +94,6 @@ class Resuming(Finding):
     iterations_done: int
 
     def sentence(self) -> str:
-        """Say where."""
         return f"going on from iteration {self.iterations_done}"
 
 
@@ -111,7 +102,6 @@ class NothingToResume(Finding):
     """A run should be resumed, and has no checkpoint yet."""
 
     def sentence(self) -> str:
-        """Say what happens instead."""
         return "no checkpoint yet; starting from the first iteration"
 
 
@@ -123,12 +113,10 @@ class IterationsLost(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        """Say how many, and why."""
         lost = plural(self.iterations, "iteration")
         return f"the last {lost} could not be saved: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Say what helps against the cause."""
         return self.why.remedy()
 
 
@@ -143,12 +131,10 @@ class LossDiverged(Finding):
     loss: FitToStore[str]
 
     def sentence(self) -> str:
-        """Say when."""
         where = f"the loss of iteration {self.iteration} is {self.loss}"
         return f"training diverged: {where}; no model was written"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "delete this folder and choose another seed (--seed, or the study's seeds)"
 
 
@@ -160,7 +146,6 @@ class CachingFeatures(Finding):
     free_bytes: int
 
     def sentence(self) -> str:
-        """Say how large the file may become."""
         most, free = size_in_words(self.most_bytes), size_in_words(self.free_bytes)
         return f"caching up to {most} of the frozen layers' features; {free} are free"
 
@@ -173,7 +158,6 @@ class NoRoomForFeatures(Finding):
     free_bytes: int
 
     def sentence(self) -> str:
-        """Say how much is needed, and what happens instead."""
         most, free = size_in_words(self.most_bytes), size_in_words(self.free_bytes)
         return (
             "the frozen layers' features are computed again in each iteration: "
@@ -186,7 +170,6 @@ class FeaturesNotShared(Finding):
     """Several processes train together, and none caches the frozen layers' features."""
 
     def sentence(self) -> str:
-        """Say so."""
         return (
             "the frozen layers' features are computed again in each iteration, "
             "because several processes train together"
@@ -198,7 +181,6 @@ class TrunkRetrains(Finding):
     """There are no features to cache, since the trunk is not frozen."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "no features are cached, because layers before Conv5 retrain too"
 
 
@@ -212,7 +194,6 @@ class NoHelper(Finding):
     number: int | None
 
     def sentence(self) -> str:
-        """Say why, and what happens instead."""
         return (
             f"no process could be started to prepare batches ({system_words(self.number)}); "
             "this process prepares them, and training takes longer"
@@ -226,14 +207,12 @@ class NoBatchInTime(Finding):
     minutes: float
 
     def sentence(self) -> str:
-        """Say for how long, and what it means."""
         return (
             f"no batch was prepared within {self.minutes:.0f} minutes: "
             "the cohort's disk or share does not answer"
         )
 
     def remedy(self) -> str:
-        """Say what helps."""
         return f"check the disk or share, {RESUME}"
 
 
@@ -242,11 +221,9 @@ class HelperKilled(Finding):
     """The system killed a process that prepared batches."""
 
     def sentence(self) -> str:
-        """Give the usual reason."""
         return "the system killed a process that prepares batches: probably the memory is full"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return f"close other programs, or choose a smaller --preset, {RESUME}"
 
 
@@ -255,7 +232,6 @@ class CutOff(Finding):
     """A case's file ended, or its disk failed, while a process read it."""
 
     def sentence(self) -> str:
-        """Say what may have happened."""
         what = "it" if self.path else "a file of the cohort"
         return (
             f"{what} could not be read to its end during the training: "
@@ -263,7 +239,6 @@ class CutOff(Finding):
         )
 
     def remedy(self) -> str:
-        """Say what helps."""
         return f"check the file and the disk, {RESUME}"
 
 
@@ -274,11 +249,9 @@ class HelperEnded(Finding):
     exit_code: int | None
 
     def sentence(self) -> str:
-        """Say how it ended."""
         return f"a process that prepares batches ended early ({self.ending})"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "repeat with --resume, and report it if it happens again"
 
     @property
