@@ -38,9 +38,9 @@ def numbered(grid: Grid) -> npt.NDArray[np.int16]:
 
 
 def make_scan(folder: Path, grid: Grid | None = None, seed: str = "a") -> Scan:
-    """A series of 5 slices, 3 mm apart, 6 rows, 8 columns, unless the grid says otherwise;
+    """Write a series in which every voxel differs.
 
-    every voxel different.
+    It has 5 slices, 3 mm apart, of 6 rows and 8 columns, unless the grid says otherwise.
     """
     grid = grid or make_grid((5, 6, 8), spacing_mm=(1.5, 2.0), origin_mm=(-7.25, -4.0))
     return write_scan(

@@ -1,7 +1,4 @@
-"""What fuzzing (benchmarks/fuzz.py), or reading with hostile files in mind, found:
-
-each fault as a test of its own.
-"""
+"""Faults found by fuzzing (benchmarks/fuzz.py) or by thinking of hostile files, a test each."""
 
 import os
 import struct

@@ -1,6 +1,6 @@
-"""Real clinical DICOM at native resolution, with its quirks;
+"""Real clinical DICOM at native resolution, with its quirks.
 
-see interop/README.md of the shared data.
+See interop/README.md of the shared data.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""What recontour writes, before judges that are not ours:
-
-is it DICOM (dciodvfy), what does it show (plastimatch).
-"""
+"""What recontour writes, judged by others: is it DICOM (dciodvfy), what does plastimatch see?"""
 
 import subprocess
 from collections.abc import Callable
@@ -118,10 +115,7 @@ def seen_by_plastimatch(shapes: Path) -> Callable[[str], Mask]:
 @needs_plastimatch
 @pytest.mark.parametrize("name", SHAPES)
 def test_plastimatch_sees_the_mask(seen_by_plastimatch: Callable[[str], Mask], name: str) -> None:
-    """Its rasteriser tests pixels' centres and fills every contour by itself:
-
-    holes must be keyholes.
-    """
+    """Its rasteriser fills every contour by itself, so holes must be keyholes."""
     assert dice(seen_by_plastimatch(name), mask_of(SHAPES[name])) >= 0.99
 
 

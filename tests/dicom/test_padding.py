@@ -66,9 +66,9 @@ def test_what_was_not_measured_is_no_denser_than_air(
 def _of_water(
     folder: Path, padding: int, body_hu: int
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
-    """A series of signed HU:
+    """Write a series of signed HU.
 
-    air, corners of the padding value, a body with one block of it and otherwise denser.
+    It holds air, corners of the padding value, and a body that is denser but for one block of it.
     """
     hu = np.full((3, 16, 16), -1000, np.int16)
     hu[:, 4:12, 4:12] = body_hu
@@ -121,10 +121,7 @@ def test_padding_at_the_border_alone_is_not_doubted(tmp_path: Path) -> None:
 def test_a_body_of_the_padding_value_that_touches_the_border_stays_and_is_doubted(
     tmp_path: Path,
 ) -> None:
-    """Shoulders, or a large patient:
-
-    tissue reaches the border beside the air that was measured there.
-    """
+    """Shoulders, or a large patient: tissue reaches the border beside measured air."""
     hu = _of_water(tmp_path / "ct", 0, 0)
     hu[:, 6:10, :] = 0
 

@@ -54,9 +54,9 @@ def set_data(values: list[float]) -> Callable[[Dataset], None]:
 
 
 def test_a_structure_set_of_two_frames_of_reference(scan: Scan, drawn: Path) -> None:
-    """A planning CT and an MR:
+    """Of a planning CT and an MR, what was drawn on the MR is ignored and reported.
 
-    what was drawn on the MR is dropped and told, also where names are the same.
+    This also holds if names are the same.
     """
     drawn.unlink()
     make_structure_set(drawn, scan, ("Brainstem", "Brainstem", "Lens_L"))
@@ -88,7 +88,7 @@ def test_a_structure_set_of_two_frames_of_reference(scan: Scan, drawn: Path) -> 
 
 
 @pytest.mark.parametrize("kind", ["POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", ""])
-def test_contours_that_are_not_closed_are_left_out_and_told(
+def test_contours_that_are_not_closed_are_ignored_and_reported(
     scan: Scan, drawn: Path, kind: str
 ) -> None:
     edit(drawn, lambda dataset: setattr(first_contour(dataset), "ContourGeometricType", kind))
@@ -102,7 +102,7 @@ def test_contours_that_are_not_closed_are_left_out_and_told(
 
 
 @pytest.mark.parametrize("kind", ["OPEN_PLANAR", "Closed_Planar", ""])
-def test_structures_without_a_closed_contour_stay_empty_and_are_told_once(
+def test_structures_without_a_closed_contour_stay_empty_and_are_reported_once(
     scan: Scan, drawn: Path, kind: str
 ) -> None:
     drawn.unlink()
@@ -127,7 +127,7 @@ def test_structures_without_a_closed_contour_stay_empty_and_are_told_once(
 
 
 @pytest.mark.parametrize("numbers", [(1, 2), (0, 0)])
-def test_contours_of_a_number_that_no_structure_has_are_told(
+def test_contours_of_a_number_that_no_structure_has_are_reported(
     scan: Scan, drawn: Path, numbers: tuple[int, int]
 ) -> None:
     """Also where the structures have one number among them, and nobody's contours are of it."""
@@ -243,7 +243,7 @@ def test_reference_points_may_share_a_number(scan: Scan, drawn: Path) -> None:
 
 
 @pytest.mark.parametrize("points", [0, 1, 2])
-def test_contours_of_fewer_than_3_points_are_dropped_and_told(
+def test_contours_of_fewer_than_3_points_are_ignored_and_reported(
     scan: Scan, drawn: Path, points: int
 ) -> None:
     edit(drawn, set_data([1.0, 2.0, 0.0, 5.0, 6.0, 0.0][: 3 * points]))
@@ -253,10 +253,7 @@ def test_contours_of_fewer_than_3_points_are_dropped_and_told(
 
 
 def test_a_contour_drawn_twice_counts_once(scan: Scan, drawn: Path) -> None:
-    """Even-odd, the copy would erase the first;
-
-    it may start at another point or run the other way.
-    """
+    """Even-odd, the copy would erase the first; it may start elsewhere or run the other way."""
 
     def copy(dataset: Dataset) -> None:
         again = deepcopy(first_contour(dataset))
@@ -325,7 +322,7 @@ def test_a_copy_that_differs_by_how_it_was_written_counts_once(
         ([(2.01, 2.01), (6.01, 2.01), (6.01, 6.01), (2.01, 6.01)], 1),  # drawn again, a little off
     ],
 )
-def test_contours_of_a_plane_that_cross_are_told(
+def test_contours_of_a_plane_that_cross_are_reported(
     tmp_path: Path, scan: Scan, second: list[tuple[float, float]], told: int
 ) -> None:
     first = [(2, 2), (6, 2), (6, 6), (2, 6)]
@@ -339,7 +336,7 @@ def test_contours_of_a_plane_that_cross_are_told(
     assert said == [CrossingContours(roi="x", planes=1)] * told
 
 
-def test_contours_that_cross_are_told_within_the_noise_of_a_plane(
+def test_contours_that_cross_are_reported_within_the_noise_of_a_plane(
     tmp_path: Path, scan: Scan
 ) -> None:
     both = (Contour(SQUARE, 0.0), Contour(SQUARE + 2, 0.01))

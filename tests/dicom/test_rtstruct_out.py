@@ -117,7 +117,7 @@ def test_uids_are_new_each_time_unless_a_seed_is_given(tmp_path: Path, scan: Sca
     assert uids[2] == uids[3]
 
 
-def test_a_full_disk_is_told_in_the_system_s_words(tmp_path: Path, scan: Scan) -> None:
+def test_a_full_disk_is_reported_in_the_system_s_words(tmp_path: Path, scan: Scan) -> None:
     """pydicom, writing a file itself, wraps them in a traceback of its own."""
     names = tuple(f"organ {number}" for number in range(40))
     with (
@@ -248,9 +248,9 @@ def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(
 def test_names_in_any_script(
     tmp_path: Path, character_set: str | list[str], roi_name: str, patient: str
 ) -> None:
-    """Read as the centre wrote them;
+    """Names are read as the centre wrote them.
 
-    the CT's patient is written again, beside a name of ours in whatever script.
+    The CT's patient is written again, beside a name of ours in any script.
     """
     make_scan(tmp_path / "ct")
 
@@ -280,10 +280,7 @@ def test_names_in_any_script(
 
 
 def test_chinese_names_in_iso_2022(tmp_path: Path, scan: Scan, drawn: Path) -> None:
-    """ISO 2022 IR 58, written by hand as scanners do:
-
-    pydicom writes it without its escape sequences.
-    """
+    """ISO 2022 IR 58, by hand as scanners write it: pydicom leaves out escape sequences."""
     name, patient = ("\x1b$)A脑干", "Wang^XiaoDong=\x1b$)A王^\x1b$)A小东")
 
     def put(path: Path, keyword: str, value: str) -> None:

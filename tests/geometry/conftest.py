@@ -20,9 +20,9 @@ def make_grid(
 def ellipse(
     radii_mm: tuple[float, float], centre_mm: tuple[float, float] = (0.0, 0.0), corners: int = 720
 ) -> Points:
-    """A polygon on an ellipse, (corners, 2) mm;
+    """Return a polygon on an ellipse, (corners, 2) mm.
 
-    at 720 corners its area is 1.3e-5 short of the ellipse's.
+    At 720 corners its area is 1.3e-5 short of the ellipse's.
     """
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     return np.column_stack([np.cos(angle), np.sin(angle)]) * radii_mm + centre_mm

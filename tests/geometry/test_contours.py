@@ -27,10 +27,7 @@ def test_contours_of_one_plane_may_differ_in_z_by_what_rounding_does() -> None:
 
 
 def test_a_plane_between_two_slices_is_not_torn() -> None:
-    """Its contours lie a hair below and above the middle:
-
-    the hole falls on the slice of its ring.
-    """
+    """Its contours lie a hair below and above the middle; the hole stays with its ring."""
     grid = make_grid((3, 64, 64))
     ring = [
         Contour(ellipse((20, 20)), 1.51),

@@ -119,9 +119,9 @@ def test_more_than_half_of_a_pixel_counts(right_edge: float, expected: int) -> N
 
 
 def test_of_exactly_half_a_pixel_the_centre_decides() -> None:
-    """Diamonds through the pixel's edge midpoints cover half of it;
+    """Diamonds through the midpoints of its edges cover half of a pixel and its centre.
 
-    the other half is without its centre.
+    The other half is without the centre.
     """
     grid = make_grid((1, 3, 3), origin_mm=(0.0, 0.0))
     diamond = np.array([[1.0, 0.5], [1.5, 1.0], [1.0, 1.5], [0.5, 1.0]])
@@ -133,10 +133,7 @@ def test_of_exactly_half_a_pixel_the_centre_decides() -> None:
 @pytest.mark.parametrize("decimals", [2, 3, 9])
 @pytest.mark.parametrize("spacing", [1.0, 0.9765625])
 def test_contours_through_pixel_centres_lose_no_side(spacing: float, decimals: int) -> None:
-    """As tools that trace through pixels' centres write them:
-
-    each side covers half of its pixels, corners less.
-    """
+    """Some tools trace through pixel centres: sides cover half of their pixels, corners less."""
     grid = make_grid((1, 12, 12), (spacing, spacing), origin_mm=(-120.7, 33.1))
     box = np.array([[2.0, 3.0], [9.0, 3.0], [9.0, 8.0], [2.0, 8.0]])
     expected = np.zeros((12, 12), dtype=bool)
@@ -206,10 +203,7 @@ def test_contours_that_touch_themselves_or_one_another() -> None:
 
 
 def test_planes_thinner_than_the_slices_and_between_them() -> None:
-    """Drawn every 0.75 mm, on slices 3 mm apart that lie between the planes:
-
-    the nearest plane is the slice's.
-    """
+    """Of planes every 0.75 mm, the nearest counts on slices 3 mm apart between them."""
     grid = make_grid((5, 32, 32), z_mm=(0.0, 3.0, 6.0, 9.0, 12.0), origin_mm=(-16.0, -16.0))
     planes_mm = [0.25 + 0.75 * k for k in range(16)]
     cone = [Contour(ellipse((14 - z, 14 - z)), z) for z in planes_mm]
@@ -291,9 +285,9 @@ def test_fewer_than_three_points_enclose_nothing(points: int) -> None:
 
 @pytest.mark.parametrize("radius_mm", [4.0, 6.0, 10.0])
 def test_a_ball_drawn_on_a_fine_grid_keeps_its_volume_on_a_coarse_one(radius_mm: float) -> None:
-    """From 0.25 mm to 1 mm, on average over places within 1 %;
+    """From 0.25 mm to 1 mm, within 1 % on average over places.
 
-    one place may be off by more, as whole voxels are.
+    One place may be off by more, as whole voxels are.
     """
     rng, half = np.random.default_rng(0), round(radius_mm) + 2
     fine_mm, coarse_mm = (np.arange(-half + step / 2, half, step) for step in (0.25, 1.0))

@@ -92,10 +92,7 @@ def test_slices_traced_in_pieces_give_the_same_contours(
 
 
 def test_a_ring_is_smoothed_across_the_point_it_begins_at() -> None:
-    """A disc that looks alike from all sides:
-
-    so does its outline, wherever on it contourpy begins.
-    """
+    """A disc looks alike from all sides, and so does its outline, wherever contourpy begins."""
     rows, cols = np.mgrid[-8:9, -8:9]
     (points,) = outline(rows**2 + cols**2 < 60)
     turned_points = np.column_stack(
@@ -119,10 +116,7 @@ def test_rings_within_rings_are_one_keyhole_each() -> None:
 
 @given(planes)
 def test_each_part_stands_alone_whatever_the_fill_rule(plane: Mask) -> None:
-    """No polygon needs a partner:
-
-    alone, nonzero and even-odd fill agree, and the parts add up to the mask once.
-    """
+    """Nonzero and even-odd fill agree on each polygon, and the parts add up to the mask once."""
     probes = pixel_centres(plane.shape) + np.array(
         [0.02, 0.01]
     )  # off the keyholes' channels, nearer to the centre than any outline
@@ -136,10 +130,7 @@ def test_each_part_stands_alone_whatever_the_fill_rule(plane: Mask) -> None:
 
 @given(planes)
 def test_a_keyhole_channel_stays_within_its_part(plane: Mask) -> None:
-    """The outline itself runs along half rows or half columns or in diagonals;
-
-    what runs along a row is a channel.
-    """
+    """Only a channel runs along a row; outlines take half rows, half columns and diagonals."""
     for polygon in outline(plane):
         for (x0, y0), (x1, y1) in pairwise([*polygon, polygon[0]]):
             if y0 == y1 and y0 == round(y0):
@@ -223,10 +214,7 @@ def test_a_small_organ_keeps_its_volume() -> None:
 
 @given(masks_on_grids())
 def test_contours_rounded_by_another_program_still_give_the_mask(case: tuple[Mask, Grid]) -> None:
-    """To a thousandth of a pixel:
-
-    no pixel of the smoothed outlines lies nearer to a half than the tie's width.
-    """
+    """To a thousandth of a pixel: no pixel lies nearer to a half than the tie's width."""
     mask, grid = case
     rounded = [
         Contour(grid.to_mm(np.round(grid.to_pixels(contour.points_mm), 3)), contour.z_mm)
@@ -237,9 +225,9 @@ def test_contours_rounded_by_another_program_still_give_the_mask(case: tuple[Mas
 
 @pytest.mark.parametrize("radius", [2.5, 4.0, 12.0, 30.0])
 def test_traced_discs_are_round(radius: float) -> None:
-    """The staircase at level 0.5 lies 0.19 pixels from the circle on average;
+    """The staircase at level 0.5 lies 0.19 pixels from the circle on average.
 
-    a lens of it has 1 % less area.
+    A lens of it has 1 % less area.
     """
     rng = np.random.default_rng(0)
     grid = make_grid((1, 80, 80), origin_mm=(-39.5, -39.5))
