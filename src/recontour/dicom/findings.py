@@ -31,7 +31,6 @@ class NoFolder(Finding):
     link_to: ScreenOnly[Path | None] = None
 
     def sentence(self) -> str:
-        """Say what is there instead."""
         return f"a folder of DICOM files is expected, but {self._seen()}"
 
     def _seen(self) -> str:
@@ -46,7 +45,6 @@ class NoFolder(Finding):
                 return f"this is a link to nothing ({self.link_to})"
 
     def remedy(self) -> str:
-        """Say what to check."""
         match self.instead:
             case "file":
                 return f"give its folder, {self.path.parent}" if self.path else "give its folder"
@@ -63,11 +61,9 @@ class CohortFolder(Finding):
     """A cohort was given where a folder of DICOM files is expected."""
 
     def sentence(self) -> str:
-        """Say what it is."""
         return "this is a cohort, but a folder of DICOM files is expected"
 
     def remedy(self) -> str:
-        """Say what to check."""
         return "check the path"
 
 
@@ -78,11 +74,9 @@ class CannotRead(Finding):
     number: int | None  # errno
 
     def sentence(self) -> str:
-        """Repeat what the system says."""
         return f"cannot be read ({system_words(self.number)})"
 
     def remedy(self) -> str:
-        """Say what to check."""
         if self.number in (EACCES, EPERM):
             return "check its permissions"
         return "if it is a broken link, remove it; otherwise copy it again"
@@ -98,7 +92,6 @@ class NoDicomFile(Finding):
     seen: Literal["empty", "no mark", "no SOP class"]
 
     def sentence(self) -> str:
-        """Say what is wrong with it."""
         match self.seen:
             case "empty":
                 return "the file is empty"
@@ -108,7 +101,6 @@ class NoDicomFile(Finding):
                 return "not a DICOM file, or cut off (it has no SOP class)"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "export it again or remove it"
 
 
@@ -117,11 +109,9 @@ class TruncatedDicom(Finding):
     """A file ends within an attribute."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "the file is cut off"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "copy or export it again"
 
 
@@ -130,11 +120,9 @@ class OversizedDicom(Finding):
     """A file holds more attributes or data than any CT or structure set needs."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "the file holds far more data than a CT or structure set needs"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return EXPORT_AGAIN
 
 
@@ -148,11 +136,9 @@ class DamagedDicom(Finding):
     error: FitToStore[str]
 
     def sentence(self) -> str:
-        """Say so."""
         return f"the file is damaged ({self.error})"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return EXPORT_AGAIN
 
 
@@ -169,7 +155,6 @@ class UnknownSyntax(Finding):
     foreign_uid: ScreenOnly[str] = ""
 
     def sentence(self) -> str:
-        """Name it, if that is possible."""
         if self.uid:
             return f"transfer syntax {self.uid} ({self.name}) is not supported"
         if self.foreign_uid:
@@ -177,7 +162,6 @@ class UnknownSyntax(Finding):
         return "its transfer syntax is not a UID"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "export it uncompressed"
 
 
@@ -191,11 +175,9 @@ class MissingAttribute(Finding):
     keyword: FitToStore[str]
 
     def sentence(self) -> str:
-        """Name it."""
         return f"no {self.keyword}, which every CT slice needs"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "export it again, or remove it if it is not a CT slice"
 
 
@@ -206,11 +188,9 @@ class MissingFunctionalGroup(Finding):
     keyword: FitToStore[str]
 
     def sentence(self) -> str:
-        """Name it."""
         return f"multi-frame CT without {self.keyword}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "export it as single-frame CT images"
 
 
@@ -223,12 +203,10 @@ class BadNumbers(Finding):
     largest: float
 
     def sentence(self) -> str:
-        """Say what is expected."""
         numbers = plural(self.expected, "number")
         return f"{self.keyword} does not hold {numbers} of at most {self.largest:,.0f}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return EXPORT_AGAIN
 
 
@@ -237,11 +215,9 @@ class NotAxial(Finding):
     """An image whose rows and columns do not lie in an axial plane."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "the image is not axial"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "give an axial CT"
 
 
@@ -260,7 +236,6 @@ class SharedImageUid(Finding):
     rivals: ScreenOnly[tuple[Path, ...]]
 
     def sentence(self) -> str:
-        """Say in what they differ, and name the other file."""
         others = _listed_paths([rival for rival in self.rivals if rival != self.path])
         if not self.differ_in:
             return f"images of two patients (PatientID) share one SOPInstanceUID: {others}"
@@ -268,7 +243,6 @@ class SharedImageUid(Finding):
         return f"images that share one SOPInstanceUID differ in {differ_in}: {others}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         if not self.differ_in:
             return (
                 "keep the files of one patient, or pseudonymise both again, each with its own UIDs"
@@ -284,7 +258,6 @@ class CopiesDiffer(Finding):
     differ_in: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        """Say in which."""
         return (
             f"copies of the {self.what} differ in {listed(self.differ_in)}, which does not matter "
             "here; the first was taken"
@@ -301,7 +274,6 @@ class CtAbsent(Finding):
     missing: Literal["series", "images", "some images"]
 
     def sentence(self) -> str:
-        """Say what is missing."""
         match self.missing:
             case "series":
                 return "its CT series is not here"
@@ -313,7 +285,6 @@ class CtAbsent(Finding):
                 )
 
     def remedy(self) -> str:
-        """Say what helps."""
         if self.missing == "some images":
             return "export a structure set of this CT alone"
         return "export it together with the CT it was drawn on"
@@ -330,12 +301,10 @@ class DrawnOnOtherImages(Finding):
     is_partly: bool = False
 
     def sentence(self) -> str:
-        """Say on which."""
         subject = "some of its contours" if self.is_partly else "its contours"
         return f"{subject} are drawn on {_images(self.kinds)}, which are not read"
 
     def remedy(self) -> str:
-        """Say what helps."""
         if self.is_partly:
             return "export a structure set with the CT's contours alone"
         return "draw or copy them onto the CT, and export that structure set"
@@ -355,7 +324,6 @@ class SeveralCts(Finding):
     rivals: ScreenOnly[tuple[Path, ...]]
 
     def sentence(self) -> str:
-        """Say how it refers to them, and name them."""
         seen = f"{self._reference()} {self.count} CT series"
         if self.are_parts:
             seen += " that look like parts of one CT: no two of their images share a position"
@@ -377,7 +345,6 @@ class SeveralCts(Finding):
                 return "it names no image and no series, only the frame of reference of"
 
     def remedy(self) -> str:
-        """Say what helps."""
         if self.are_parts:
             return "export that CT again as one series"
         if self.by == "contours":
@@ -390,11 +357,9 @@ class NoReference(Finding):
     """A structure set references no image, no series and no frame of reference."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "it does not say on which CT it was drawn: no image, series or frame of reference"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "export it again with these references"
 
 
@@ -408,14 +373,12 @@ class NoCtOfFrame(Finding):
     kinds: FitToStore[tuple[str, ...]] = ()
 
     def sentence(self) -> str:
-        """Say which other images have it."""
         seen = "it names no image and no series, and no CT here has its frame of reference"
         if self.kinds:
             seen += f"; {_images(self.kinds)} have it, but are not read"
         return seen
 
     def remedy(self) -> str:
-        """Say what helps."""
         together = "export it together with the CT it was drawn on"
         if self.kinds:
             return f"if it was drawn on those, draw or copy it onto the CT; otherwise {together}"
@@ -427,14 +390,12 @@ class FrameOfOtherPatient(Finding):
     """A structure set references a frame of reference alone, which is of another patient's CT."""
 
     def sentence(self) -> str:
-        """Say so."""
         return (
             "it names no image and no series, and the CT with its frame of reference has another "
             "PatientID"
         )
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "export it again with references to the images"
 
 
@@ -446,11 +407,9 @@ class NoSeriesUid(Finding):
     """CT images lack a SeriesInstanceUID."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "CT images without SeriesInstanceUID"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "export them again"
 
 
@@ -461,13 +420,11 @@ class NoStructureSet(Finding):
     why: Finding | None = None
 
     def sentence(self) -> str:
-        """Say why."""
         if self.why is None:
             return "no structure set references this CT series"
         return f"its structure set was left out: {self.why.sentence()}"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "" if self.why is None else self.why.remedy()
 
 
@@ -480,7 +437,6 @@ class EquallyNew(Finding):
     rivals: ScreenOnly[tuple[Path, ...]]
 
     def sentence(self) -> str:
-        """Count and name them."""
         uid = " and SOPInstanceUID" if self.share_uid else ""
         rivals = _listed_paths(self.rivals)
         return (
@@ -489,7 +445,6 @@ class EquallyNew(Finding):
         )
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "keep the one that counts"
 
 
@@ -501,7 +456,6 @@ class PairedByFrame(Finding):
     """A structure set was paired by its frame of reference alone."""
 
     def sentence(self) -> str:
-        """Say so."""
         return (
             "its structure set names no image and no series; this is the only CT with its frame "
             "of reference"
@@ -515,7 +469,6 @@ class OnlySeriesHere(Finding):
     referenced: int
 
     def sentence(self) -> str:
-        """Say so."""
         return (
             f"its structure set references {self.referenced} series, and its contours do not say "
             "which; this is the only CT of them that is here"
@@ -529,7 +482,6 @@ class OtherPatientId(Finding):
     was_taken: bool
 
     def sentence(self) -> str:
-        """Say whether it was taken."""
         if self.was_taken:
             return "its structure set has another PatientID than its CT"
         return "a structure set with another PatientID than its CT was not taken"
@@ -542,7 +494,6 @@ class NewestTaken(Finding):
     count: int
 
     def sentence(self) -> str:
-        """Say which was taken."""
         return f"the newest of {self.count} structure sets was taken"
 
 
@@ -551,7 +502,6 @@ class SharedStructureSetUid(Finding):
     """Another structure set, with other content, has the same SOPInstanceUID."""
 
     def sentence(self) -> str:
-        """Say so."""
         return (
             "another structure set has the same SOPInstanceUID as the one taken, and other content"
         )
@@ -562,7 +512,6 @@ class RtstructPreferred(Finding):
     """A CT has an RTSTRUCT and a SEG."""
 
     def sentence(self) -> str:
-        """Say which was taken."""
         return "its RTSTRUCT was taken, not its SEG"
 
 
@@ -573,7 +522,6 @@ class RejectedStructureSet(Finding):
     was_taken: bool
 
     def sentence(self) -> str:
-        """Say whether it was taken."""
         if self.was_taken:
             return "its reviewer rejected its structure set (ApprovalStatus)"
         return "a structure set that its reviewer rejected was not taken"
@@ -586,7 +534,6 @@ class DraftStructureSet(Finding):
     was_taken: bool
 
     def sentence(self) -> str:
-        """Say whether they were taken."""
         if self.was_taken:
             return (
                 "its contours are recontour's own, as it wrote them; neither train nor evaluate a "

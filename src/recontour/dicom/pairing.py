@@ -246,8 +246,8 @@ def pair(
             unused.append(_unused(ct.place, ct.uid, why))
         else:
             taken = candidates[-1]
-            notes = (taken.note, *_notes(ct, candidates, of_ct))
-            pairs.append(Pair(ct, taken.file, tuple(filter(None, notes))))
+            notes = filter(None, (taken.note, *_notes(ct, candidates, of_ct)))
+            pairs.append(Pair(ct, taken.file, tuple(notes)))
     return tuple(pairs), tuple(unused)
 
 
@@ -330,7 +330,9 @@ class _Finder:
         if with_images:
             return _several("listed images", with_images)
         kinds = self._not_read.kinds_of(file.series_uids | file.image_uids)
-        return Match((), DrawnOnOtherImages(kinds=kinds) if kinds else CtAbsent(missing="series"))
+        if kinds:
+            return Match((), DrawnOnOtherImages(kinds=kinds))
+        return Match((), CtAbsent(missing="series"))
 
     def _by_frame(self, file: StructureSetFile) -> Match:
         """Match by the frame of reference: a weak sign, so the patient must be the same."""
@@ -341,7 +343,8 @@ class _Finder:
             if ct.frame_of_reference_uid in file.frame_uids:
                 found.append(ct)
         if not found:
-            return Match((), NoCtOfFrame(kinds=self._not_read.kinds_of(file.frame_uids)))
+            kinds = self._not_read.kinds_of(file.frame_uids)
+            return Match((), NoCtOfFrame(kinds=kinds))
         if len(found) > 1:
             return _several("frame of reference", found)
         (ct,) = found
@@ -364,8 +367,9 @@ class _Finder:
 def _by_series(file: StructureSetFile, named: Sequence[CtSeries]) -> Match:
     """Match by the series that the header references. named: those in the archive."""
     if len(named) == 1:
-        count = len(file.series_uids)
-        return Match(tuple(named), note=OnlySeriesHere(referenced=count) if count > 1 else None)
+        referenced = len(file.series_uids)
+        note = OnlySeriesHere(referenced=referenced) if referenced > 1 else None
+        return Match(tuple(named), note=note)
     holding = tuple(filter(partial(_holds_its_listed_images, file), named))
     return Match(holding) if len(holding) == 1 else _several("listed series", named)
 
@@ -391,7 +395,8 @@ def are_parts(series: Collection[CtSeries]) -> bool:
     if len(frames) > 1 and not are_single:
         return False
     places = list(map(attrgetter("image_places"), series))
-    return len(frozenset().union(*places)) == sum(map(len, places))
+    distinct = frozenset().union(*places)
+    return len(distinct) == sum(map(len, places))
 
 
 def _several(by: ReferencedBy, series: Sequence[CtSeries]) -> Match:
@@ -429,7 +434,8 @@ def _why_alone(
         return NoSeriesUid()
     if not candidates:
         return NoStructureSet(why=refusal)
-    newest = [drawn.file for drawn in candidates if drawn.file.drawn == candidates[-1].file.drawn]
+    moment = candidates[-1].file.drawn
+    newest = [drawn.file for drawn in candidates if drawn.file.drawn == moment]
     if len(newest) == 1:
         return None
     return EquallyNew(

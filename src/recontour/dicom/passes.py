@@ -146,9 +146,10 @@ def overlap_of_pixels(hu: npt.NDArray[Any], z_mm: Sequence[float]) -> Overlap | 
     Slice after slice is more like the next but one than like the next.
     hu: (slice, row, column).
     """
-    few = np.asarray(hu[:, ::SAMPLED, ::SAMPLED], dtype=np.float32)
-    to_next = np.abs(few[1:] - few[:-1]).mean(axis=(1, 2))
-    to_next_but_one = np.abs(few[2:] - few[:-2]).mean(axis=(1, 2))
+    sampled = hu[:, ::SAMPLED, ::SAMPLED]
+    few = np.asarray(sampled, dtype=np.float32)
+    to_next = _mean_difference(few[1:], few[:-1])
+    to_next_but_one = _mean_difference(few[2:], few[:-2])
     least_to_next = np.minimum(to_next[1:], to_next[:-1])
     alternates = (least_to_next > NOISE_HU) & (to_next_but_one < ALTERNATING * least_to_next)
     first, count = _longest(alternates)
@@ -160,10 +161,18 @@ def overlap_of_pixels(hu: npt.NDArray[Any], z_mm: Sequence[float]) -> Overlap | 
     return Overlap((one, other), z_mm[first], z_mm[last], "what they show")
 
 
+def _mean_difference(some: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return how much each slice differs from another on average, in HU."""
+    difference: npt.NDArray[Any] = np.abs(some - others).mean(axis=(1, 2))
+    return difference
+
+
 def _longest(flags: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """Return where the longest row of set flags begins, and its length."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    begins, ends = edges[::2], edges[1::2]
+    padded = np.concatenate([[False], flags, [False]])
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
+    begins = edges[::2]
+    ends = edges[1::2]
     if not len(begins):
         return 0, 0
     longest = int((ends - begins).argmax())
@@ -290,9 +299,12 @@ def _runs(z: Positions, marks: Sequence[Marks], name: str) -> Groups:
     said = [_order(one.get(name, "")) for one in marks]
     if len(set(said)) == 1:
         return [list(range(len(z)))]
-    upwards = sorted(range(len(z)), key=lambda index: (said[index], z[index]))
-    downwards = sorted(range(len(z)), key=lambda index: (said[index], -z[index]))
-    return min(_parted(upwards, z), _parted(downwards, z), key=len)
+    slices = range(len(z))
+    upwards = sorted(slices, key=lambda index: (said[index], z[index]))
+    downwards = sorted(slices, key=lambda index: (said[index], -z[index]))
+    runs_upwards = _parted(upwards, z)
+    runs_downwards = _parted(downwards, z)
+    return min(runs_upwards, runs_downwards, key=len)
 
 
 def _parted(order: Sequence[int], z: Positions) -> Groups:
@@ -448,11 +460,14 @@ def _fill(some: Positions, others: Positions, own: Positions) -> bool:
 def _is_in_hole(place: float, others: Positions, own: Positions) -> bool:
     """Whether a slice lies where one of the others is missing."""
     above = int(np.searchsorted(others, place))
-    if not 0 < above < len(others) or np.abs(others - place).min() < SAME_PLACE_MM:
+    is_among = 0 < above < len(others)
+    if not is_among or np.abs(others - place).min() < SAME_PLACE_MM:
         return False
     gaps = np.diff(others)
     hole = above - 1
-    beside = [*gaps[max(hole - 1, 0) : hole], *gaps[hole + 1 : hole + 2]]
+    before = gaps[max(hole - 1, 0) : hole]
+    after = gaps[hole + 1 : hole + 2]
+    beside = [*before, *after]
     if not beside and len(own) > 1:
         beside = [np.median(np.diff(own))]
     return bool(gaps[hole] >= HOLE * min(beside, default=0.0))

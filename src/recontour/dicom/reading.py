@@ -88,7 +88,9 @@ def claims_dicom(path: Path) -> bool:
 
     Raises: NotDicomError: it cannot be read.
     """
-    return path.suffix.lower() == ".dcm" or _looks_dicom(_first_bytes(path, FIRST_LOOK))
+    if path.suffix.lower() == ".dcm":
+        return True
+    return _looks_dicom(_first_bytes(path, FIRST_LOOK))
 
 
 def read_header(path: Path, keywords: tuple[str, ...], until: int | None = HEADER_END) -> Dataset:
@@ -131,7 +133,8 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in REMEDIES:
             raise machine_fault(path, error) from error
-        raise NotDicomError(DamagedDicom(path=path, error=type(error).__name__)) from error
+        damage = DamagedDicom(path=path, error=type(error).__name__)
+        raise NotDicomError(damage) from error
 
 
 # Attributes
@@ -211,7 +214,10 @@ def items_of(dataset: Dataset, keyword: str) -> Sequence[Attributes]:
 def text(dataset: Attributes, keyword: str) -> str:
     """Return an attribute as one line of text without control characters; empty if it is absent."""
     found = value(dataset, keyword)
-    return "" if found is None else printable(str(found).replace(IR_58, "")).strip()
+    if found is None:
+        return ""
+    decoded = str(found).replace(IR_58, "")
+    return printable(decoded).strip()
 
 
 def functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path) -> Dataset:
@@ -241,7 +247,8 @@ def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[flo
     if seen is None or seen == "":
         raise DicomError(MissingAttribute(path=path, keyword=keyword))
     if len(found) != count or not all(map(_is_possible, found)):
-        raise DicomError(BadNumbers(path=path, keyword=keyword, expected=count, largest=LARGEST))
+        bad = BadNumbers(path=path, keyword=keyword, expected=count, largest=LARGEST)
+        raise DicomError(bad)
     return found
 
 
@@ -350,7 +357,9 @@ def _plain(path: Path, until: int | None, tags: frozenset[int] | None) -> Datase
         if dataset is not None:
             return dataset
         data = _first_bytes(path, MOST_AT_ONCE)
-    return plain_dataset(data, until, tags, is_whole=True) if len(data) < MOST_AT_ONCE else None
+    if len(data) == MOST_AT_ONCE:
+        return None
+    return plain_dataset(data, until, tags, is_whole=True)
 
 
 def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:

@@ -53,7 +53,8 @@ def images_of_contours(structure_set: Dataset) -> Mapping[str, frozenset[str]]:
     for roi in structure_set.get("ROIContourSequence") or ():
         images = _images_of_roi(roi)
         if images:
-            found[frames.get(text(roi, "ReferencedROINumber"), "")] |= images
+            number = text(roi, "ReferencedROINumber")
+            found[frames.get(number, "")] |= images
     return dict(found)
 
 
@@ -77,7 +78,8 @@ def _frames_by_number(structure_set: Dataset) -> dict[str, str]:
     """Return the frame of reference of each structure, by its number."""
     frames = {}
     for roi in structure_set.get("StructureSetROISequence") or ():
-        frames[text(roi, "ROINumber")] = text(roi, "ReferencedFrameOfReferenceUID")
+        number = text(roi, "ROINumber")
+        frames[number] = text(roi, "ReferencedFrameOfReferenceUID")
     return frames
 
 
@@ -98,7 +100,8 @@ def _images_of_contour(contour: Attributes) -> frozenset[str]:
         return frozenset()
     if isinstance(contour, Dataset):
         return _referenced(items_of(contour, "ContourImageSequence"))
-    return _referenced(_plain_items(contour.get(tag_of("ContourImageSequence"), b"")))
+    encoded = contour.get(tag_of("ContourImageSequence"), b"")
+    return _referenced(_plain_items(encoded))
 
 
 def _plain_items(encoded: bytes) -> Sequence[Attributes]:
@@ -114,8 +117,9 @@ def listed_by_segmentation(segmentation: Dataset) -> dict[str, ListedSeries]:
     frame_uid = text(segmentation, "FrameOfReferenceUID")
     found = {}
     for series in segmentation.get("ReferencedSeriesSequence") or ():
+        uid = text(series, "SeriesInstanceUID")
         images = _referenced(items_of(series, "ReferencedInstanceSequence"))
-        found[text(series, "SeriesInstanceUID")] = ListedSeries(frame_uid, images)
+        found[uid] = ListedSeries(frame_uid, images)
     return found
 
 
@@ -134,4 +138,5 @@ def _referenced(images: Iterable[Attributes]) -> frozenset[str]:
 
 def _uids(items: Iterable[Attributes], keyword: str) -> frozenset[str]:
     """Return the UIDs that items have in an attribute."""
-    return frozenset(text(item, keyword) for item in items) - {""}
+    uids = {text(item, keyword) for item in items}
+    return frozenset(uids - {""})

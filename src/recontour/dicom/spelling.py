@@ -3,13 +3,13 @@
 import re
 import unicodedata
 
-# shorter than three letters only where a letter is a syllable or a word
+# A part is shorter than three letters only where a letter is a syllable or a word.
 NAME_PART = r"[^\W_]{3,}|[^\W\d_\u0000-\u024f]+"
-ONE_LETTER = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "t", "ħ": "h", "\u0131": "i", "ŋ": "n", "ŧ": "t"}
-)
-TWO = str.maketrans(
-    {
+SAME_IN_BOTH = {"ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "ŋ": "n", "ŧ": "t"}
+ONE_LETTER = str.maketrans(SAME_IN_BOTH | {"ø": "o", "ð": "d", "þ": "t"})
+TWO_LETTERS = str.maketrans(
+    SAME_IN_BOTH
+    | {
         "ä": "ae",
         "ö": "oe",
         "ü": "ue",
@@ -21,35 +21,32 @@ TWO = str.maketrans(
         "ð": "dh",
         "ñ": "ny",
     }
-) | {key: value for key, value in ONE_LETTER.items() if chr(key) in "łđħ\u0131ŋŧ"}
+)
 
 
 def name_parts(name: str) -> list[str]:
-    """The parts of a name that are long enough to be looked for:
+    """Return the parts of a name that are long enough to be looked for.
 
-    two Latin letters are found in half of all words.
+    Two Latin letters are found in half of all words.
+
+    >>> name_parts("Zebedee^Al")
+    ['Zebedee']
     """
     return re.findall(NAME_PART, unicodedata.normalize("NFC", name))
 
 
 def spellings(words: str) -> frozenset[str]:
-    """How words may be written in small letters: as they are, and in the ways that leave out their
-    accents.
+    """Return how words may be written in small letters: as they are, and without their accents.
 
-    Müller is also muller and mueller, Søren soren and soeren, Łukasz lukasz.
+    >>> sorted(spellings("Søren"))
+    ['soeren', 'soren', 'søren']
     """
     composed = unicodedata.normalize("NFC", words).casefold()
-    return frozenset(
-        {
-            composed,
-            *(_without_accents(composed.translate(letters)) for letters in (ONE_LETTER, TWO)),
-        }
-    )
+    one = _without_accents(composed.translate(ONE_LETTER))
+    two = _without_accents(composed.translate(TWO_LETTERS))
+    return frozenset({composed, one, two})
 
 
 def _without_accents(words: str) -> str:
-    return "".join(
-        letter
-        for letter in unicodedata.normalize("NFKD", words)
-        if not unicodedata.combining(letter)
-    )
+    letters = unicodedata.normalize("NFKD", words)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
