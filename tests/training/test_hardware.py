@@ -60,16 +60,21 @@ LEFT_BEHIND = {  # by queues, launchers and clusters that this process is starte
 }
 
 
+def with_srun(folder: Path) -> Path:
+    """Return a folder of programs with an `srun` that fails."""
+    srun = folder / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\nexit 1\n")
+    srun.chmod(0o755)
+    return srun.parent
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_cluster_s_client_and_what_it_sets_change_nothing(
     north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
 ) -> None:
     """Lightning would warn of an unused `srun`, and fail inside one with several tasks."""
-    srun = tmp_path / "bin" / "srun"
-    srun.parent.mkdir()
-    srun.write_text("#!/bin/sh\nexit 1\n")
-    srun.chmod(0o755)
-    monkeypatch.setenv("PATH", str(srun.parent), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(with_srun(tmp_path)), prepend=os.pathsep)
     for name, value in LEFT_BEHIND.items():
         if inside:
             monkeypatch.setenv(name, value)
@@ -94,16 +99,19 @@ name = f"{'first' if is_first_process() else 'second'}.{step.iteration}"
 
 
 def test_two_processes_learn_together(north: Cohort, tmp_path: Path) -> None:
+    """Also inside a Slurm job of four tasks."""
+    slurm = {name: value for name, value in LEFT_BEHIND.items() if name.startswith("SLURM_")}
+    path = os.pathsep.join([str(with_srun(tmp_path)), os.environ["PATH"]])
+    modules = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *sys.path])
     script = tmp_path / "together.py"
     script.write_text(TOGETHER)
-    repository = Path(__file__).resolve().parents[2]
     run = subprocess.run(
         [sys.executable, str(script), str(tmp_path), str(north.path)],
         check=False,
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(repository), *sys.path])},
+        env={**os.environ, **slurm, "PATH": path, "PYTHONPATH": modules},
     )
     assert run.returncode == 0, run.stderr
     first, second = (path.read_text() for path in sorted(tmp_path.glob("*.6")))
