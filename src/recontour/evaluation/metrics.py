@@ -255,9 +255,11 @@ def _surface(mask: Mask, pair: _Pair) -> _Surface:
     row_mm, column_mm = pair.spacing_mm
     _, rows, columns = mask.shape
     edges = (pair.z_edges_mm, np.arange(rows + 1) * row_mm, np.arange(columns + 1) * column_mm)
-    faces = [_faces_across(axis, mask, edges) for axis in range(3)]
-    centres = [of_axis.centres_mm for of_axis in faces]
-    areas = [of_axis.areas_mm2 for of_axis in faces]
+    centres, areas = [], []
+    for axis in range(3):
+        faces = _faces_across(axis, mask, edges)
+        centres.append(faces.centres_mm)
+        areas.append(faces.areas_mm2)
     return _Surface(np.concatenate(centres), np.concatenate(areas))
 
 

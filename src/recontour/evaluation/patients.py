@@ -5,10 +5,13 @@ CTs of one patient are not independent: each patient counts once, by the mean ov
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
 from recontour.evaluation.tables import CaseScore
+
+MEASURES = ("dsc", "surface_dsc", "hd95_mm", "volume_bias_percent", "msd_mm", "apl_mm")
 
 
 def per_patient(scores: Iterable[CaseScore]) -> list[CaseScore]:
@@ -36,19 +39,22 @@ def patients_and_cts(scores: Iterable[CaseScore]) -> tuple[int, int]:
 
 def averaged(rows: Sequence[CaseScore], *, case: str, model: str, patient: str = "") -> CaseScore:
     """Return several rows of one organ as one: each measure is the mean of those not NaN."""
+    measures = {}
+    for name in MEASURES:
+        measures[name] = mean(map(attrgetter(name), rows))
     return CaseScore(
         case=case,
         organ=rows[0].organ,
         model=model,
-        dsc=mean(row.dsc for row in rows),
-        surface_dsc=mean(row.surface_dsc for row in rows),
         tolerance_mm=rows[0].tolerance_mm,
-        hd95_mm=mean(row.hd95_mm for row in rows),
-        volume_bias_percent=mean(row.volume_bias_percent for row in rows),
-        msd_mm=mean(row.msd_mm for row in rows),
-        apl_mm=mean(row.apl_mm for row in rows),
         patient=patient,
+        **measures,
     )
+
+
+def count_missed(rows: Iterable[CaseScore]) -> int:
+    """Count the rows in which the organ was missed."""
+    return sum(map(attrgetter("is_missed"), rows))
 
 
 def mean(values: Iterable[float]) -> float:

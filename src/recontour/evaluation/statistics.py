@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import quantile_test
 
-from recontour.evaluation.patients import per_patient
+from recontour.evaluation.patients import count_missed, per_patient
 from recontour.evaluation.tables import CaseScore, Comparison
 from recontour.geometry.arrays import Floats
 
@@ -205,7 +205,7 @@ def _comparison(organ: str, a: str, b: str, pairs: Pairs, p: float, p_holm: floa
         median_low=low,
         median_high=high,
         mean_difference=float(differences.mean()) if len(differences) else np.nan,
-        missed_a=sum(row.is_missed for row in pairs.of_a),
-        missed_b=sum(row.is_missed for row in pairs.of_b),
+        missed_a=count_missed(pairs.of_a),
+        missed_b=count_missed(pairs.of_b),
         cts=pairs.cts,
     )

@@ -20,9 +20,9 @@ from recontour.evaluation.numbers import (
     signed,
     without_nan,
 )
-from recontour.evaluation.patients import patients_and_cts, per_patient
+from recontour.evaluation.patients import count_missed, patients_and_cts, per_patient
 from recontour.evaluation.tables import CaseScore, Comparison
-from recontour.evaluation.verdicts import DIGITS, ModelVerdict, OrganVerdict, Verdict, direction
+from recontour.evaluation.verdicts import DIGITS, ModelVerdict, Verdict, direction
 from recontour.geometry.arrays import Floats
 
 
@@ -43,13 +43,12 @@ def tile(scores: Sequence[CaseScore], model: str, organs: Sequence[str]) -> Tile
     compared = [row.hd95_mm for row in rows if row.organ in organs]
     # NaN, where both masks are empty, fails this too.
     with_reference = [row for row in rows if row.volume_bias_percent < np.inf]
-    missed = sum(row.is_missed for row in rows)
     return Tile(
         model=model,
         dsc=number(mean_over_organs(scores, model, organs), 3),
         surface_dsc=number(mean_over_organs(scores, model, organs, "surface_dsc"), 3),
         hd95_mm=middle(without_nan(compared), 1),
-        missed=f"{missed} of {len(with_reference)}",
+        missed=f"{count_missed(rows)} of {len(with_reference)}",
     )
 
 
@@ -84,32 +83,33 @@ class VerdictWords:
 
 def in_words(verdict: ModelVerdict) -> VerdictWords:
     """Say what a model does better and worse than the baseline."""
-    inconclusive = verdict.of(Verdict.NO_CONCLUSIVE_DIFFERENCE)
-    too_few = verdict.of(Verdict.TOO_FEW)
-    lower = [organ for organ in verdict.organs if organ.is_lower and not _is_decided(organ)]
+    better: list[OrganAndChange] = []
+    worse: list[OrganAndChange] = []
+    lower: list[OrganAndChange] = []
+    inconclusive = too_few = 0
+    for organ in verdict.organs:
+        change = (organ.organ, _change(organ.numbers))
+        if organ.verdict is Verdict.BETTER:
+            better.append(change)
+        elif organ.verdict is Verdict.WORSE:
+            worse.append(change)
+        elif organ.is_lower:
+            lower.append(change)
+        elif organ.verdict is Verdict.TOO_FEW:
+            too_few += 1
+        else:
+            inconclusive += 1
     return VerdictWords(
         baseline=verdict.baseline,
         model=verdict.model,
         mean_difference=signed(verdict.mean_difference),
         organs=len(verdict.organs),
-        better=_with_changes(verdict.of(Verdict.BETTER)),
-        worse=_with_changes(verdict.of(Verdict.WORSE)),
-        lower=_with_changes(lower),
-        inconclusive=_not_lower(inconclusive),
-        too_few=_not_lower(too_few),
+        better=better,
+        worse=worse,
+        lower=lower,
+        inconclusive=inconclusive,
+        too_few=too_few,
     )
-
-
-def _is_decided(organ: OrganVerdict) -> bool:
-    return organ.verdict in (Verdict.BETTER, Verdict.WORSE)
-
-
-def _not_lower(organs: Sequence[OrganVerdict]) -> int:
-    return sum(not organ.is_lower for organ in organs)
-
-
-def _with_changes(organs: Iterable[OrganVerdict]) -> list[OrganAndChange]:
-    return [(organ.organ, _change(organ.numbers)) for organ in organs]
 
 
 def _change(row: Comparison) -> str:
@@ -255,7 +255,7 @@ def _cells(of_models: Sequence[Sequence[CaseScore]], measure: _Measure) -> list[
                 main=middle(values, measure.digits) if measure.by_median else spread,
                 small=f"mean {spread}" if measure.by_median else "",
                 best=rank == best,
-                missed=sum(row.is_missed for row in rows),
+                missed=count_missed(rows),
             )
         )
     return cells

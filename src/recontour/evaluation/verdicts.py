@@ -3,7 +3,7 @@
 A gate, a report and `--json` all use these; only summary.py and the command line make words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -65,10 +65,6 @@ class ModelVerdict:
     mean_difference: float
     organs: tuple[OrganVerdict, ...]
 
-    def of(self, verdict: Verdict) -> list[OrganVerdict]:
-        """Return the organs with one verdict."""
-        return [organ for organ in self.organs if organ.verdict is verdict]
-
 
 def judge(
     scores: Sequence[CaseScore], comparisons: Sequence[Comparison], baseline: str, model: str
@@ -128,28 +124,33 @@ def smallest_p(patients: int) -> float:
     return min(1.0, 2 * 0.5**patients)
 
 
-def smallest_p_holm(comparisons: Sequence[Comparison]) -> float:
+def smallest_p_holm(comparisons: Iterable[Comparison]) -> float:
     """Return the smallest Holm-corrected p that a lone organ of these can reach; 1 if none."""
-    tested = [row for row in comparisons if row.n]
-    if not tested:
-        return 1.0
-    most = max(row.n for row in tested)
-    organs = {row.organ for row in tested}
-    return min(1.0, 2 * 0.5**most * len(organs))
+    patients, organs = _most_patients_and_organs(comparisons)
+    return min(1.0, 2 * 0.5**patients * organs) if organs else 1.0
 
 
 def too_few_patients(comparisons: Sequence[Comparison]) -> TooFewPatients | None:
     """Return what to warn of if no organ can reach significance with so few patients."""
-    tested = [row for row in comparisons if row.n]
-    smallest = smallest_p_holm(tested)
-    if not tested or smallest < SIGNIFICANT:
+    patients, organs = _most_patients_and_organs(comparisons)
+    smallest = smallest_p_holm(comparisons)
+    if not organs or smallest < SIGNIFICANT:
         return None
-    most = max(row.n for row in tested)
-    organs = {row.organ for row in tested}
     return TooFewPatients(
-        patients=most,
-        organs=len(organs),
-        smallest_p=smallest_p(most),
+        patients=patients,
+        organs=organs,
+        smallest_p=smallest_p(patients),
         smallest_p_holm=smallest,
         significant=SIGNIFICANT,
     )
+
+
+def _most_patients_and_organs(comparisons: Iterable[Comparison]) -> tuple[int, int]:
+    """Return the number of patients of the organ that has most, and of organs that are tested."""
+    most = 0
+    organs = set()
+    for row in comparisons:
+        if row.n:
+            most = max(most, row.n)
+            organs.add(row.organ)
+    return most, len(organs)

@@ -1,0 +1,66 @@
+"""Verdicts: a decision and its numbers, from comparisons whose outcome is known."""
+
+from math import nan
+
+import pytest
+from tests.evaluation.conftest import scored
+
+from recontour.evaluation import CaseScore, Verdict, compare, judge
+from recontour.evaluation.verdicts import of_interval
+
+
+def paired(organ: str, patients: int, gain: float, *, varied: bool = False) -> list[CaseScore]:
+    """Scores of S and T on some patients; T's differ by `gain`, with turning sign if varied."""
+    rows = []
+    for k in range(patients):
+        change = gain * (-1) ** k if varied else gain
+        rows.append(scored(f"p{k}", organ, "S", 0.5 + k / 100))
+        rows.append(scored(f"p{k}", organ, "T", 0.5 + k / 100 + change))
+    return rows
+
+
+def test_every_verdict_where_it_belongs() -> None:
+    scores = [
+        *paired("Brainstem", 10, 0.1),
+        *paired("Lens_L", 10, -0.1),
+        *paired("Parotid_L", 10, 0.01, varied=True),
+        *paired("Pituitary", 5, 0.1),
+    ]
+    found = judge(scores, compare(scores, ["S", "T"]), "S", "T")
+    assert {organ.organ: organ.verdict for organ in found.organs} == {
+        "Brainstem": Verdict.BETTER,
+        "Lens_L": Verdict.WORSE,
+        "Parotid_L": Verdict.NO_CONCLUSIVE_DIFFERENCE,
+        "Pituitary": Verdict.TOO_FEW,  # the smallest p of five pairs is 2 / 2^5
+    }
+    assert found.mean_difference == pytest.approx((0.1 - 0.1 + 0 + 0.1) / 4)
+
+
+@pytest.mark.parametrize(("organs", "expected"), [(1, Verdict.BETTER), (2, Verdict.TOO_FEW)])
+def test_holm_s_correction_can_leave_too_few(organs: int, expected: Verdict) -> None:
+    """Six pairs reach p = 2 / 2^6 = 0.03 for one organ, and twice that for two."""
+    scores = []
+    for organ in ("Brainstem", "Lens_L")[:organs]:
+        scores += paired(organ, 6, 0.1)
+    found = judge(scores, compare(scores, ["S", "T"]), "S", "T")
+    assert {organ.verdict for organ in found.organs} == {expected}
+
+
+def test_an_organ_that_one_model_lacks_is_not_judged() -> None:
+    scores = [*paired("Brainstem", 10, 0.1), scored("p0", "Larynx", "T", 0.5)]
+    found = judge(scores, compare(scores, ["S", "T"]), "S", "T")
+    assert [organ.organ for organ in found.organs] == ["Brainstem"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.01, 0.02, Verdict.BETTER),
+        (-0.02, -0.01, Verdict.WORSE),
+        (-0.01, 0.01, Verdict.NO_CONCLUSIVE_DIFFERENCE),
+        (0.0, 0.01, Verdict.NO_CONCLUSIVE_DIFFERENCE),
+        (nan, nan, Verdict.TOO_FEW),
+    ],
+)
+def test_an_interval_s_verdict(low: float, high: float, expected: Verdict) -> None:
+    assert of_interval(low, high) is expected
