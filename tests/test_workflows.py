@@ -607,6 +607,9 @@ def test_new_patients_are_no_cause_for_a_warning(
 
 
 def test_the_steps_load_without_what_only_training_and_reports_need() -> None:
-    code = "import sys, recontour.workflows; print({'lightning_fabric', 'matplotlib', 'openvino'} & set(sys.modules))"
+    code = (
+        "import sys; from recontour.workflows import adapt, contour, evaluate; "
+        "print({'lightning_fabric', 'matplotlib', 'openvino'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

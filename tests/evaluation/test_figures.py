@@ -77,7 +77,7 @@ def test_an_outline_that_leaves_the_crop_is_not_closed_along_its_border() -> Non
 
 
 def test_a_pixel_lies_where_the_ct_shows_it() -> None:
-    """Pixel (row 2, column 5) of 2 x 3 mm pixels is centred at x = 16.5, y = 5 mm of the picture."""
+    """Pixel (row 2, column 5) of 2 x 3 mm pixels is centred at x = 16.5, y = 5 mm."""
     plane = np.zeros((8, 9), dtype=bool)
     plane[2, 5] = True
     (ring,) = rings(draw(overlay(plane, (2.0, 3.0))).reference)

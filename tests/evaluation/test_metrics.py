@@ -229,7 +229,7 @@ def test_the_added_path_equals_a_brute_force_count(case: tuple[Mask, Mask, Grid]
 
 
 def _contour_by_hand(mask: Mask) -> list[tuple[int, int, int]]:
-    """The (slice, row, column) of each pixel inside that has a side on the outside, pixel by pixel."""
+    """The (slice, row, column) of each pixel inside that has a side on the outside."""
     inside = {(int(k), int(i), int(j)) for k, i, j in np.argwhere(mask)}
     return [
         (k, i, j)

@@ -103,7 +103,7 @@ def test_the_median_interval_is_the_narrowest_that_covers_95_percent(n: int) -> 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 5])
 def test_too_few_pairs_have_no_median_interval(n: int) -> None:
-    """Even the smallest and the largest of five cover the median with a chance of 1 - 2 / 2^5 only."""
+    """Even the smallest and the largest of five cover the median only with 1 - 2 / 2^5."""
     assert all(isnan(end) for end in median_interval(np.linspace(0.01, 0.05, n)))
 
 

@@ -287,7 +287,8 @@ def test_trouble_while_writing_leaves_nothing(
 HEEDING_CTRL_C = """
 import signal
 from recontour.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells have their background processes ignore
+# Shells let their background processes ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 raise SystemExit(main())
 """
 
