@@ -1,29 +1,31 @@
 """Everything a user can cause.
 
-Each error's text says where it happened, what was seen, what was expected and what to do. The
-command line prints that one line and leaves with the error's exit code; nothing is left half
+Each error carries a finding: where it happened, what was seen, what was expected and what to do.
+The command line prints it as one line and exits with the error's code; nothing is left half
 written.
 
-    RecontourError              exit code 2: the user can mend it
-    ├── DicomError              the DICOM that was given
-    │   ├── NotDicomError           a file is damaged, no DICOM at all, or encoded in a way that is
-    not read │   ├── NoSeriesError           no CT series, or no structure set, where one is needed
-    │   ├── MixedSeriesError        several series, or acquisitions that overlap, where one is
-    needed │   ├── OrientationError        oblique, coronal, sagittal or tilted slices │   ├──
-    MissingSliceError       a gap between slices │   ├── DuplicateSliceError     two slices at one
-    position │   ├── RescaleError            no Hounsfield units │   └── FrameOfReferenceError
-    contours and CT do not share a frame of reference ├── NamesError              a map of ROI names
-    cannot be used ├── GridMismatchError       arrays that should share one grid do not ├──
-    ContoursError           contours that no organ has ├── CohortError             a cohort folder
-    is missing, empty, damaged or newer than this recontour ├── ModelFileError          a model file
-    is missing, damaged, foreign, out of bounds or newer than this recontour ├── LabelsError
-    a label map or folder of masks is damaged, or its labels have no name ├── OrganError
-    organs that the model or the cohort does not have ├── ScoresError             a table of scores
-    is missing or damaged ├── SettingsError           an impossible or unknown setting ├──
-    OutputError             an output exists already or cannot be made └── ResumeError             a
-    checkpoint that does not belong to the run that was asked for
-    FaultError                  exit code 1: the machine failed (disk full, out of memory), or
-        training diverged
+    RecontourError                  exit code 2: the user can mend it
+    ├── DicomError                  the DICOM that was given
+    │   ├── NotDicomError           a damaged file, no DICOM, or an encoding that is not read
+    │   ├── NoSeriesError           no CT series or structure set where one is needed
+    │   ├── MixedSeriesError        several series or acquisitions where one is needed
+    │   ├── OrientationError        oblique, coronal, sagittal or tilted slices
+    │   ├── MissingSliceError       a gap between slices
+    │   ├── DuplicateSliceError     two slices at one position
+    │   ├── RescaleError            no Hounsfield units
+    │   └── FrameOfReferenceError   contours and CT do not share a frame of reference
+    ├── NamesError                  an unusable map of ROI names
+    ├── GridMismatchError           arrays that should share one grid do not
+    ├── ContoursError               contours that no organ has
+    ├── CohortError                 a cohort is missing, empty, damaged or too new
+    ├── ModelFileError              a model file is missing, damaged, foreign or too new
+    ├── LabelsError                 damaged labels, or labels without a name
+    ├── OrganError                  organs that the model or the cohort does not have
+    ├── ScoresError                 a table of scores is missing or damaged
+    ├── SettingsError               an impossible or unknown setting
+    ├── OutputError                 an output exists, or cannot be made
+    ├── ResumeError                 a checkpoint of another run
+    └── FaultError                  exit code 1: the machine failed, or training diverged
 """
 
 from recontour.findings import Finding, Unexpected, words
