@@ -15,6 +15,10 @@ from recontour.study.settings import All, Norm, Study
 # random: weights as they are drawn, never trained; a control
 ModelKind = Literal["S", "T", "ST", "random"]
 Pair = tuple["Cell", "Cell"]
+Cells = Sequence["Cell"]
+Triples = Sequence["Triple"]
+Pairs = Sequence[Pair]
+Organs = Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,12 @@ class Plan:
     seed. cases: by number of target patients, Model_T and Model_ST of each draw and seed.
     """
 
-    models: Sequence[Triple]
-    separately: Mapping[str, Sequence[Triple]]
-    depth: Mapping[int, Sequence[Cell]]
-    controls: Mapping[str, Sequence[Cell]]
-    normalisation: Mapping[tuple[str, int], Sequence[Pair]]
-    cases: Mapping[int, Sequence[Pair]]
+    models: Triples
+    separately: Mapping[str, Triples]
+    depth: Mapping[int, Cells]
+    controls: Mapping[str, Cells]
+    normalisation: Mapping[tuple[str, int], Pairs]
+    cases: Mapping[int, Pairs]
 
     @property
     def cells(self) -> list[Cell]:
@@ -117,7 +121,7 @@ class Plan:
         yield from chain.from_iterable(self.normalisation.values())
 
 
-def plan_of(study: Study, organs: Sequence[str], layers: int, target_cases: int) -> Plan:
+def plan_of(study: Study, organs: Organs, layers: int, target_cases: int) -> Plan:
     """Lay a study out.
 
     organs: those the joint models learn. layers: of the preset's network. target_cases: how many
@@ -136,7 +140,7 @@ def plan_of(study: Study, organs: Sequence[str], layers: int, target_cases: int)
 
 
 def _triples(
-    study: Study, organs: Sequence[str], iterations: int, validate_every: int | None = None
+    study: Study, organs: Organs, iterations: int, validate_every: int | None = None
 ) -> list[Triple]:
     """Lay out Model_S, Model_T and Model_ST of every seed."""
     triples = []
@@ -148,7 +152,7 @@ def _triples(
     return triples
 
 
-def _separately(study: Study, organs: Sequence[str]) -> dict[str, list[Triple]]:
+def _separately(study: Study, organs: Organs) -> dict[str, list[Triple]]:
     triples: dict[str, list[Triple]] = {}
     wanted = study.separately
     if wanted:
@@ -157,7 +161,7 @@ def _separately(study: Study, organs: Sequence[str]) -> dict[str, list[Triple]]:
     return triples
 
 
-def _depth(study: Study, models: Sequence[Triple], layers: int) -> dict[int, list[Cell]]:
+def _depth(study: Study, models: Triples, layers: int) -> dict[int, list[Cell]]:
     cells: dict[int, list[Cell]] = {}
     wanted = study.depth
     if wanted:
@@ -166,7 +170,7 @@ def _depth(study: Study, models: Sequence[Triple], layers: int) -> dict[int, lis
     return cells
 
 
-def _controls(study: Study, models: Sequence[Triple], layers: int) -> dict[str, list[Cell]]:
+def _controls(study: Study, models: Triples, layers: int) -> dict[str, list[Cell]]:
     """Lay out what gives the depth curve a meaning.
 
     Random trunk: frozen random weights, so what the head can do alone. Head first: the last layer,
@@ -189,7 +193,7 @@ def _controls(study: Study, models: Sequence[Triple], layers: int) -> dict[str, 
     return controls
 
 
-def _normalisation(study: Study, organs: Sequence[str]) -> dict[tuple[str, int], list[Pair]]:
+def _normalisation(study: Study, organs: Organs) -> dict[tuple[str, int], list[Pair]]:
     pairs: dict[tuple[str, int], list[Pair]] = {}
     wanted = study.normalisation
     if not wanted:
@@ -203,7 +207,7 @@ def _normalisation(study: Study, organs: Sequence[str]) -> dict[tuple[str, int],
     return pairs
 
 
-def _cases(study: Study, models: Sequence[Triple], there: int) -> dict[int, list[Pair]]:
+def _cases(study: Study, models: Triples, there: int) -> dict[int, list[Pair]]:
     """Lay out each number of target patients; fewer than there are get several draws."""
     pairs: dict[int, list[Pair]] = {}
     wanted = study.cases

@@ -45,6 +45,8 @@ COLUMNS = ("centre", "case", "fold", "version", "patient")
 Split = Mapping[str, Sequence[str]]  # case ids by fold
 Patients = Mapping[str, str]  # the id of the patient's first case, by case id
 Row = Mapping[str, str]  # a line of a table, by column
+Cohorts = Mapping[str, Cohort]  # by role
+Splits = Mapping[str, Split]  # by role
 
 
 def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
@@ -113,7 +115,7 @@ def _ids(cases: Iterable[Case]) -> list[str]:
 # Checks between the centres, and against what a study keeps
 
 
-def refuse_shared(cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]) -> None:
+def refuse_shared(cohorts: Cohorts, splits: Splits) -> None:
     """Refuse a CT that one centre trains on and the other tests on, even under another name.
 
     Raises: SettingsError.
@@ -148,7 +150,7 @@ def refuse_edited(kept: Split, name: str, centre: CentreSettings, cohort: Cohort
         raise SettingsError(SplitFileEdited(path=centre.split, cases=tuple(moved)))
 
 
-def refuse_replaced(path: Path, cohorts: Mapping[str, Cohort]) -> None:
+def refuse_replaced(path: Path, cohorts: Cohorts) -> None:
     """Refuse a case that is no longer what it was when `write_split` wrote this file.
 
     path: a file that `read_split` has read, so that its cases are there.
@@ -167,9 +169,7 @@ def refuse_replaced(path: Path, cohorts: Mapping[str, Cohort]) -> None:
 # What a reader must know of the patients
 
 
-def on_both_sides(
-    cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]
-) -> tuple[Finding, ...]:
+def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
     """Find patients, by their keys, who are both learnt from and tested on."""
     found: list[Finding] = []
     for centre in ROLES:
@@ -188,9 +188,7 @@ def on_both_sides(
     return tuple(found)
 
 
-def patients_in_doubt(
-    cohorts: Mapping[str, Cohort], splits: Mapping[str, Split]
-) -> tuple[Finding, ...]:
+def patients_in_doubt(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
     """Find the centres where it is not known which CTs are of one patient."""
     found = []
     for centre in ROLES:
@@ -271,7 +269,7 @@ def _table(path: Path) -> tuple[Sequence[str], list[Row]]:
     return list(reader.fieldnames or ()), rows
 
 
-def write_split(path: Path, splits: Mapping[str, Split], cohorts: Mapping[str, Cohort]) -> None:
+def write_split(path: Path, splits: Splits, cohorts: Cohorts) -> None:
     """Write down each case's centre, fold, version and patient, for `read_split`."""
     rows: list[tuple[str, ...]] = [COLUMNS]
     for centre, split in splits.items():

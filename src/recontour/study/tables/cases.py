@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recontour.study.cells import Cell, Pair, Plan
+from recontour.study.cells import Cell, Cells, Pairs, Plan
 from recontour.study.tables.finished import (
     CellCount,
     Results,
@@ -85,7 +85,7 @@ def cases_table(plan: Plan, results: Results) -> CasesTable | None:
     )
 
 
-def _learnt_by_all(plan: Plan, results: Results, cells: Sequence[Cell]) -> list[str]:
+def _learnt_by_all(plan: Plan, results: Results, cells: Cells) -> list[str]:
     """Return the organs that all cells have a score of, in the study's order.
 
     Few patients may lack an organ; a mean without it could not be compared.
@@ -98,7 +98,7 @@ def _learnt_by_all(plan: Plan, results: Results, cells: Sequence[Cell]) -> list[
     return organs
 
 
-def _row(results: Results, number: int, pairs: Sequence[Pair], organs: Collection[str]) -> CasesRow:
+def _row(results: Results, number: int, pairs: Pairs, organs: Collection[str]) -> CasesRow:
     t, st = _sides(pairs)
     t, st = finished(results, t), finished(results, st)
     whole = [pair for pair in pairs if len(finished(results, pair)) == len(pair)]
@@ -122,7 +122,7 @@ def _row(results: Results, number: int, pairs: Sequence[Pair], organs: Collectio
     )
 
 
-def _sides(pairs: Sequence[Pair]) -> tuple[list[Cell], list[Cell]]:
+def _sides(pairs: Pairs) -> tuple[list[Cell], list[Cell]]:
     """Return the Model_T and the Model_ST of several pairs."""
     every_t, every_st = [], []
     for t, st in pairs:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Cell, Plan
+from recontour.study.cells import Cell, Cells, Plan
 from recontour.study.tables.finished import (
     CellCount,
     Results,
@@ -96,16 +96,16 @@ def depth_table(plan: Plan, results: Results) -> DepthTable | None:
 def _rows(
     results: Results,
     control: str,
-    cells: Sequence[Cell],
-    compared: Sequence[Cell],
-    papers: Sequence[Cell],
+    cells: Cells,
+    compared: Cells,
+    papers: Cells,
 ) -> list[DepthRow]:
     """Return the row of some cells, one per seed; none if they cannot be compared."""
     alike = of_common_seeds(results, cells, compared)
     return [_row(results, control, alike, papers)] if alike else []
 
 
-def _row(results: Results, control: str, cells: Sequence[Cell], papers: Sequence[Cell]) -> DepthRow:
+def _row(results: Results, control: str, cells: Cells, papers: Cells) -> DepthRow:
     training = results[cells[0].id].training
     earlier = _adaptations(cells[0])[:-1]
     steps = finished(results, flat(map(_adaptations, cells)))

@@ -1,12 +1,12 @@
 """Which of a study's cells are finished, and which of them can be compared."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
 
-from recontour.study.cells import Cell, Plan, Triple
+from recontour.study.cells import Cell, Cells, Plan, Triples
 from recontour.study.results import Result, Training
 
 Results = Mapping[str, Result]  # by the cell's id
@@ -26,7 +26,7 @@ class CellCount:
     asked: int
 
 
-def count_cells(results: Results, cells: Iterable[Cell]) -> CellCount:
+def count_cells(results: Results, cells: Cells) -> CellCount:
     """Count cells, each once."""
     ids = set(column(cells, "id"))
     return CellCount(len(ids & results.keys()), len(ids))
@@ -51,23 +51,22 @@ def by_key(make: Callable[[Given], Made], given: Mapping[Key, Given]) -> dict[Ke
     return {key: make(value) for key, value in given.items()}
 
 
-def finished(results: Results, cells: Iterable[Cell]) -> list[Cell]:
+def finished(results: Results, cells: Cells) -> list[Cell]:
     """Return the cells that have a result."""
     return [cell for cell in cells if cell.id in results]
 
 
-def of_started(results: Results, groups: Iterable[Sequence[Cell]]) -> list[Cell]:
+def of_started(results: Results, groups: Iterable[Cells]) -> list[Cell]:
     """Return the cells of those groups in which any cell is finished."""
     return flat(cells for cells in groups if finished(results, cells))
 
 
-def of_common_seeds(results: Results, cells: Iterable[Cell], among: Iterable[Cell]) -> list[Cell]:
+def of_common_seeds(results: Results, cells: Cells, among: Cells) -> list[Cell]:
     """Return the finished cells of those seeds with which all of `among` are finished.
 
     So models that are compared differ by more than a seed's luck. If no seed is whole, the seed
     with most finished cells is taken.
     """
-    among = list(among)
     asked = _by_seed(among)
     there = _by_seed(finished(results, among))
     incomplete = asked - there
@@ -77,11 +76,11 @@ def of_common_seeds(results: Results, cells: Iterable[Cell], among: Iterable[Cel
     return [cell for cell in finished(results, cells) if cell.seed in seeds]
 
 
-def _by_seed(cells: Iterable[Cell]) -> Counter[int]:
+def _by_seed(cells: Cells) -> Counter[int]:
     return Counter(column(cells, "seed"))
 
 
-def by_model(triples: Iterable[Triple]) -> dict[str, list[Cell]]:
+def by_model(triples: Triples) -> dict[str, list[Cell]]:
     """Return the cells of each model, one per seed."""
     cells: dict[str, list[Cell]] = {}
     for triple in triples:
@@ -90,9 +89,7 @@ def by_model(triples: Iterable[Triple]) -> dict[str, list[Cell]]:
     return cells
 
 
-def finished_by_model(
-    results: Results, triples: Sequence[Triple], among: Collection[Cell]
-) -> dict[str, list[Cell]]:
+def finished_by_model(results: Results, triples: Triples, among: Cells) -> dict[str, list[Cell]]:
     """Return each model's finished cells of common seeds; a model without any is left out."""
     there: dict[str, list[Cell]] = {}
     for model, cells in by_model(triples).items():
@@ -102,7 +99,7 @@ def finished_by_model(
     return there
 
 
-def trained(results: Results, cells: Iterable[Cell]) -> list[Training]:
+def trained(results: Results, cells: Cells) -> list[Training]:
     """Return how the training of finished cells went."""
     return [results[cell.id].training for cell in cells]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Cell, Plan
+from recontour.study.cells import Cells, Plan
 from recontour.study.tables.finished import (
     CellCount,
     Results,
@@ -57,7 +57,7 @@ def normalisation_table(plan: Plan, results: Results) -> NormalisationTable | No
     return NormalisationTable(count_cells(results, flat(asked.values())), rows)
 
 
-def _row(results: Results, norm: str, batch: int, cells: Sequence[Cell]) -> NormalisationRow:
+def _row(results: Results, norm: str, batch: int, cells: Cells) -> NormalisationRow:
     s = [cell for cell in cells if cell.model == "S"]
     st = [cell for cell in cells if cell.model == "ST"]
     return NormalisationRow(
@@ -74,5 +74,5 @@ def _row(results: Results, norm: str, batch: int, cells: Sequence[Cell]) -> Norm
     )
 
 
-def _seconds_per_iteration(results: Results, cells: Sequence[Cell]) -> float:
+def _seconds_per_iteration(results: Results, cells: Cells) -> float:
     return mean(column(trained(results, cells), "seconds_per_iteration"))

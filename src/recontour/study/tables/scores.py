@@ -9,10 +9,11 @@ from scipy import stats
 from recontour.evaluation import CaseScore, per_patient
 from recontour.evaluation.patients import averaged, mean
 from recontour.geometry.arrays import Floats
-from recontour.study.cells import Cell
+from recontour.study.cells import Cells
 from recontour.study.tables.finished import Results, finished
 
 Dsc = Mapping[tuple[str, str], float]  # by patient and organ
+Organs = Collection[str] | None  # None: all
 
 TARGET, SOURCE = "target test", "source test"  # folds
 ALL = "mean over organs"  # in an organ's place
@@ -39,7 +40,7 @@ class Level:
     organs: Mapping[str, float]
 
 
-def rows_of(results: Results, cells: Iterable[Cell], fold: str, model: str = "") -> list[CaseScore]:
+def rows_of(results: Results, cells: Cells, fold: str, model: str = "") -> list[CaseScore]:
     """Return the scores of several cells as one model's, averaged by case and organ.
 
     NaN is left out of each measure's mean.
@@ -63,7 +64,7 @@ def dsc_of(rows: Iterable[CaseScore]) -> Dsc:
     return dsc
 
 
-def of_organs(dsc: Dsc, organs: Collection[str] | None) -> Dsc:
+def of_organs(dsc: Dsc, organs: Organs) -> Dsc:
     """Return the DSC of some organs; None: of all."""
     if organs is None:
         return dsc
@@ -126,9 +127,7 @@ def _mean_over_organs(table: Floats) -> float:
     return mean(map(mean, table.T))
 
 
-def level_of(
-    results: Results, cells: Iterable[Cell], fold: str, organs: Collection[str] | None = None
-) -> Level:
+def level_of(results: Results, cells: Cells, fold: str, organs: Organs = None) -> Level:
     """Sum several cells up over a fold, as one model.
 
     organs: those that the mean is over; None: all.
@@ -142,9 +141,7 @@ def level_of(
     return Level(interval_of(averaged_over, least=0.0), patients(averaged_over), by_organ)
 
 
-def gain_of(
-    results: Results, a: Iterable[Cell], b: Iterable[Cell], organs: Collection[str] | None = None
-) -> Interval:
+def gain_of(results: Results, a: Cells, b: Cells, organs: Organs = None) -> Interval:
     """Return the DSC of b minus that of a on the target. organs: as for a level."""
     dsc_a = dsc_of(rows_of(results, a, TARGET))
     dsc_b = dsc_of(rows_of(results, b, TARGET))

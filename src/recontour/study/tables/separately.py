@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Cell, Plan, Triple
+from recontour.study.cells import Cell, Cells, Plan, Triples
 from recontour.study.tables.finished import (
     MODELS,
     CellCount,
@@ -30,7 +30,7 @@ from recontour.study.tables.scores import (
     rows_of,
 )
 
-CellsByModel = Mapping[str, Sequence[Cell]]
+CellsByModel = Mapping[str, Cells]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def separately_table(plan: Plan, results: Results) -> SeparatelyTable | None:
     )
 
 
-def _started(plan: Plan, results: Results) -> dict[str, Sequence[Triple]]:
+def _started(plan: Plan, results: Results) -> dict[str, Triples]:
     """Return the organs of which any network is finished."""
     started = {}
     for organ, triples in plan.separately.items():
@@ -97,7 +97,7 @@ def _started(plan: Plan, results: Results) -> dict[str, Sequence[Triple]]:
     return started
 
 
-def _cells(groups: Iterable[Sequence[Triple]]) -> list[Cell]:
+def _cells(groups: Iterable[Triples]) -> list[Cell]:
     return flat(map(flat, groups))
 
 
@@ -105,7 +105,7 @@ def _row(
     results: Results, name: str, alone: Mapping[str, CellsByModel], joint_dsc: Mapping[str, Dsc]
 ) -> SeparatelyRow:
     """Sum up one organ, or several as one row; a model that lacks one of them is left out."""
-    networks: dict[str, list[Sequence[Cell]]] = {}
+    networks: dict[str, list[Cells]] = {}
     for model in MODELS:
         by_organ = [cells[model] for cells in alone.values() if model in cells]
         if len(by_organ) == len(alone):
@@ -126,7 +126,7 @@ def _row(
     )
 
 
-def _own_dsc(results: Results, networks: Iterable[Sequence[Cell]]) -> Dsc:
+def _own_dsc(results: Results, networks: Iterable[Cells]) -> Dsc:
     """Return the DSC of one model's networks, each of one organ."""
     dsc: dict[tuple[str, str], float] = {}
     for cells in networks:
@@ -134,7 +134,7 @@ def _own_dsc(results: Results, networks: Iterable[Sequence[Cell]]) -> Dsc:
     return dsc
 
 
-def _dsc_on_target(results: Results, cells: Sequence[Cell]) -> Dsc:
+def _dsc_on_target(results: Results, cells: Cells) -> Dsc:
     return dsc_of(rows_of(results, cells, TARGET))
 
 
@@ -142,18 +142,18 @@ def _mean(dsc: Dsc) -> float:
     return interval_of(dsc).mean
 
 
-def _sum_of_iterations(networks: Iterable[Sequence[Cell]]) -> int:
+def _sum_of_iterations(networks: Iterable[Cells]) -> int:
     return sum(map(_iterations, networks))
 
 
-def _iterations(cells: Sequence[Cell]) -> int:
+def _iterations(cells: Cells) -> int:
     return cells[0].iterations
 
 
-def _sum_of_seconds(results: Results, networks: Iterable[Sequence[Cell]]) -> float:
+def _sum_of_seconds(results: Results, networks: Iterable[Cells]) -> float:
     return sum(map(partial(_seconds, results), networks))
 
 
-def _seconds(results: Results, cells: Sequence[Cell]) -> float:
+def _seconds(results: Results, cells: Cells) -> float:
     """Return the seconds of training, the mean over seeds."""
     return mean(column(trained(results, cells), "seconds"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Cell, Plan
+from recontour.study.cells import Cells, Plan
 from recontour.study.results import Contouring, Result, Training
 from recontour.study.tables.finished import Results, by_model, column, finished
 
@@ -61,7 +61,7 @@ def times_rows(plan: Plan, results: Results) -> list[TimesRow]:
     return rows
 
 
-def _compared_with_t(plan: Plan, results: Results, cells: Iterable[Cell]) -> list[_Reaching]:
+def _compared_with_t(plan: Plan, results: Results, cells: Cells) -> list[_Reaching]:
     """Compare each finished cell with the finished Model_T of its seed, where both can be."""
     compared = []
     for cell, triple in zip(cells, plan.models, strict=True):
