@@ -1,12 +1,13 @@
 """A head in a file of its own, and the model that it belongs to."""
 
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 from tests.conftest import TINY
+from tests.network.test_model_file import rewritten
 
 from recontour.errors import ModelFileError
 from recontour.network import Model, Network, load_model, name_of, save_head, save_model
@@ -155,6 +156,14 @@ def test_a_flipped_bit_in_a_head_is_seen(model: Model, tmp_path: Path) -> None:
     raw[-5] ^= 1
     (tmp_path / "head").write_bytes(raw)
     with pytest.raises(ModelFileError, match="SHA-256"):
+        load_model(joined(tmp_path / "north", tmp_path / "head"))
+
+
+def test_a_head_that_describes_another_trunk_is_damaged(model: Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "north")
+    save_head(child_of(model, "south"), tmp_path / "head")
+    rewritten(tmp_path / "head", {"architecture": asdict(replace(TINY, stem_channels=32))})
+    with pytest.raises(ModelFileError, match="its tensors cannot be used"):
         load_model(joined(tmp_path / "north", tmp_path / "head"))
 
 

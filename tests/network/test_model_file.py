@@ -176,6 +176,7 @@ def test_another_tool_s_safetensors_is_foreign(tmp_path: Path) -> None:
         ({"format": 99}, "update recontour"),
         ({"format": 1}, r"model format 1; this recontour reads format 2; train or adapt"),
         ({"format": "first"}, "damaged"),
+        ({"format": 10**4000}, "damaged"),
         ({"head_only": "no"}, "damaged"),
         (
             {"architecture": {"wings": 2}},

@@ -141,12 +141,12 @@ class BadPart(Finding):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadTensors(Finding):
-    """The tensors cannot be read, for example because they overlap."""
+    """The tensors cannot be used, for example because they overlap."""
 
     reason: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"its tensors cannot be read ({self.reason})"
+        return f"its tensors cannot be used ({self.reason})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ from recontour.wording import shown
 
 OWN_HEAD = "heads.0."  # how names of its tensors begin
 SAFETENSORS_DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # all that a network has
+LARGEST_FORMAT = 1000  # a larger number is damage, not a format
 JOINT = "+"  # between a model's path and a head's
 
 # Writing
@@ -221,9 +222,9 @@ def _load_head(path: Path, model: Model) -> Model:
         if module is network.own_head:
             _load_weights(container, module, prefix=OWN_HEAD)
             if part_sha256(module) != sha256:
-                raise damaged(path, OtherWeights(part="head"))
+                raise damaged(path, OtherWeights(part=part))
         elif sha256 in has:
-            module.load_state_dict(has[sha256].state_dict(), assign=True)
+            _assign(path, module, has[sha256].state_dict())
         else:
             raise _other_trunk(path, described, model, part, sha256)
     return _model(container, described, network)
@@ -257,7 +258,7 @@ def _described(container: Container) -> Description:
     try:
         about = read_strict_json(container.metadata["recontour"])
         seen = about.get("format")
-        if isinstance(seen, int) and seen != MODEL_FORMAT:
+        if isinstance(seen, int) and 0 < seen < LARGEST_FORMAT and seen != MODEL_FORMAT:
             raise ModelFileError(OtherFormat(path=path, seen=seen, read=MODEL_FORMAT))
         described = decoded(about)
     except UnreadableError as error:
@@ -321,17 +322,21 @@ def _refuse_other_tensors(container: Container, weights: Mapping[str, Tensor]) -
 
 
 def _load_weights(container: Container, part: nn.Module, prefix: str = "") -> None:
-    """Put a file's weights in place of shapes alone, and refuse odd ones.
+    """Put a file's weights in place of shapes alone.
 
     prefix: what the file's names of these tensors begin with.
     """
     weights = {}
     for name, tensor in container.tensors().items():
         weights[name.removeprefix(prefix)] = tensor
+    _assign(container.path, part, weights)
+
+
+def _assign(path: Path, part: nn.Module, weights: Mapping[str, Tensor]) -> None:
     try:
         part.load_state_dict(weights, assign=True)
-    except RuntimeError as error:  # the file changed meanwhile
-        raise damaged(container.path, BadTensors(reason=first_line(error))) from error
+    except RuntimeError as error:  # the file changed meanwhile, or describes another trunk
+        raise damaged(path, BadTensors(reason=first_line(error))) from error
 
 
 def _model(container: Container, described: Description, network: Network) -> Model:
