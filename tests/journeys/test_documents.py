@@ -460,7 +460,7 @@ def test_limits_of_the_conformance_statement() -> None:
     ]
     text = (REFERENCE / "conformance.md").read_text(encoding="utf-8")
     assert f"of more than {reading.NEVER_REFUSED >> 20} MiB may grow" in text
-    assert f"lines ({raster.SUBLINES} a row of pixels)" in text
+    assert f"lines ({raster.SUBLINES} per row of pixels)" in text
 
 
 def test_the_rtstruct_of_the_conformance_statement(workplace: Path) -> None:
