@@ -1,7 +1,4 @@
-"""A case's arrays are what case.json says, or are refused;
-
-the machine's faults are not the file's.
-"""
+"""A case's arrays are what case.json says, or are refused; faults of the machine are told apart."""
 
 import errno
 import hashlib
@@ -59,8 +56,8 @@ def test_an_array_is_written_as_numpy_does_and_its_digest_is_the_file_s(
     assert digest == hashlib.sha256(content).hexdigest()
 
 
-def test_an_array_that_finds_no_space_is_told_as_the_system_says_it(tmp_path: Path) -> None:
-    """NumPy writes by itself, and hides the reason."""
+def test_an_array_that_finds_no_space_ends_in_the_system_s_error(tmp_path: Path) -> None:
+    """`numpy.save` would hide the reason."""
     with largest_file(100), pytest.raises(OSError, match="File too large") as caught:
         write_array(tmp_path / "a.npy", np.zeros((2, 100, 100), np.int16))
     assert caught.value.errno == errno.EFBIG
@@ -123,12 +120,11 @@ def test_changed_voxels_are_noticed_when_they_are_first_used(case: Case, name: s
         opened.hu if name == "ct.npy" else opened.mask("Brainstem")
 
 
-def test_a_worker_of_the_user_s_looks_at_voxels_too(
+def test_a_worker_process_of_the_user_checks_voxels_too(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        type(multiprocessing.current_process()), "daemon", True
-    )  # as those of a Pool are
+    daemon = type(multiprocessing.current_process())  # as the workers of a Pool are
+    monkeypatch.setattr(daemon, "daemon", True)
     content = bytearray((case.path / "ct.npy").read_bytes())
     content[-1] ^= 1
     (case.path / "ct.npy").write_bytes(content)
@@ -201,7 +197,7 @@ def test_a_link_to_the_array_is_followed(case: Case, tmp_path: Path) -> None:
 
 
 def refusing(number: int, how_often: int = 1000) -> Callable[..., Any]:
-    """A system that cannot; how_often: and then can."""
+    """Return a `mmap` that fails so often, and then works."""
     left = [number] * how_often
     real = mmap.mmap
 
@@ -218,7 +214,7 @@ def refusing(number: int, how_often: int = 1000) -> Callable[..., Any]:
 def test_a_share_that_maps_no_files_is_read(
     case: Case, monkeypatch: pytest.MonkeyPatch, number: int, how_often: int, is_mapped: bool
 ) -> None:
-    """Some map files for one process alone (9p), some not at all."""
+    """Some shares map files for one process only (9p), some not at all."""
     monkeypatch.setattr(mmap, "mmap", refusing(number, how_often))
     opened = again(case)
     assert (opened.hu == HU).all()
@@ -233,7 +229,7 @@ def test_faults_of_the_machine_are_not_the_case_s(
 ) -> None:
     monkeypatch.setattr(mmap, "mmap", refusing(getattr(errno, number)))
     with pytest.raises(FaultError) as caught:
-        again(case).hu
+        again(case).hu.max()
     assert "move" not in str(caught.value)
     assert "delete" not in str(caught.value)
 

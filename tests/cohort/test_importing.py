@@ -127,7 +127,7 @@ def test_importing_twice_adds_nothing_twice_and_says_the_same_of_the_names(
     assert len(cohort) == 1
 
 
-def test_one_ct_under_other_uids_is_told_once(tmp_path: Path, cohort: Cohort) -> None:
+def test_one_ct_under_other_uids_is_noted_once(tmp_path: Path, cohort: Cohort) -> None:
     first = patient(tmp_path / "first", seed="a")
     import_archive(read_archive(tmp_path / "first"), cohort)
     assert cohort.twins == []
@@ -139,7 +139,7 @@ def test_one_ct_under_other_uids_is_told_once(tmp_path: Path, cohort: Cohort) ->
     assert import_archive(read_archive(tmp_path / "again"), cohort).notes == ()
 
 
-def test_two_cts_of_one_patient_are_told(tmp_path: Path, cohort: Cohort) -> None:
+def test_two_cts_of_one_patient_are_noted(tmp_path: Path, cohort: Cohort) -> None:
     uids = [patient(tmp_path / "dicom" / seed, seed=seed) for seed in "abc"]
     edit(tmp_path / "dicom" / "b" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
     for folder in ("a", "c"):
@@ -154,7 +154,7 @@ def test_two_cts_of_one_patient_are_told(tmp_path: Path, cohort: Cohort) -> None
     assert found == [OnePatient(cases=tuple(both))]
 
 
-def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(
+def test_a_structure_set_that_has_changed_is_noted_and_the_case_stays(
     tmp_path: Path, cohort: Cohort
 ) -> None:
     patient(tmp_path / "dicom")
@@ -167,7 +167,7 @@ def test_a_structure_set_that_has_changed_is_told_and_the_case_stays(
     assert cohort[case_id].source_hash == before
 
 
-def test_a_structure_set_that_is_damaged_later_is_told_and_the_case_stays(
+def test_a_structure_set_that_is_damaged_later_is_noted_and_the_case_stays(
     tmp_path: Path, cohort: Cohort
 ) -> None:
     patient(tmp_path / "dicom")
@@ -238,10 +238,10 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(
         ([0, 3], SlicesBetween(roi="Brainstem", between=2)),
     ],
 )
-def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_told(
+def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_noted(
     tmp_path: Path, cohort: Cohort, drawn: list[int], noted: Finding | None
 ) -> None:
-    """What lies between would be taught as not the organ."""
+    """A model would learn that the slices between do not show the organ."""
     scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Brainstem", "Cord"))
 
@@ -260,7 +260,7 @@ def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_told(
 
 
 @pytest.mark.parametrize("swapped", [True, False])
-def test_left_to_the_right_of_right_is_told(tmp_path: Path, cohort: Cohort, swapped: bool) -> None:
+def test_left_to_the_right_of_right_is_noted(tmp_path: Path, cohort: Cohort, swapped: bool) -> None:
     patient(tmp_path / "dicom", ("Parotid_L", "Parotid_R"))
 
     def move(dataset: Dataset) -> None:
@@ -275,7 +275,7 @@ def test_left_to_the_right_of_right_is_told(tmp_path: Path, cohort: Cohort, swap
     assert report.notes == ((noted,) if swapped else ())
 
 
-def test_contours_beyond_the_ct_are_told(tmp_path: Path, cohort: Cohort) -> None:
+def test_contours_beyond_the_ct_are_noted(tmp_path: Path, cohort: Cohort) -> None:
     scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
     for path in sorted((tmp_path / "dicom" / "ct").iterdir())[:2]:
@@ -320,7 +320,7 @@ def moved(contour: Dataset, by_mm: tuple[float, float, float]) -> Dataset:
 
 
 @pytest.mark.parametrize("up_mm", [0.29, 0.31, 1.25])
-def test_contours_between_slices_are_told(tmp_path: Path, cohort: Cohort, up_mm: float) -> None:
+def test_contours_between_slices_are_noted(tmp_path: Path, cohort: Cohort, up_mm: float) -> None:
     """On slices 3 mm apart, two organs on nine slices each."""
     scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Brainstem", "Cord"))
@@ -339,11 +339,8 @@ def test_contours_between_slices_are_told(tmp_path: Path, cohort: Cohort, up_mm:
         assert note.typical_mm == pytest.approx(up_mm)
 
 
-def test_planes_that_fall_on_one_slice_are_told(tmp_path: Path, cohort: Cohort) -> None:
-    """Every second image is missing:
-
-    the planes on those fall on the slice below, which has its own, or on none.
-    """
+def test_planes_that_fall_on_one_slice_are_noted(tmp_path: Path, cohort: Cohort) -> None:
+    """Every second image is missing, so its planes fall on the slice below or on none."""
     scan = make_scan(tmp_path / "dicom" / "ct", make_grid((9, 6, 7)))
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Brainstem", "Cord"))
     for path in sorted((tmp_path / "dicom" / "ct").iterdir())[1::2]:
@@ -374,11 +371,8 @@ def test_images_of_another_series_are_not_missed(tmp_path: Path, cohort: Cohort)
     assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == ()
 
 
-def test_slices_that_contours_leave_empty_are_told(tmp_path: Path, cohort: Cohort) -> None:
-    """On one slice of five, the organ and a contour a hair around it:
-
-    between them is no half of a pixel.
-    """
+def test_slices_that_contours_leave_empty_are_noted(tmp_path: Path, cohort: Cohort) -> None:
+    """On one slice, a second contour lies so close around the first that no pixel is between."""
     patient(tmp_path / "dicom")
 
     def surround(dataset: Dataset) -> None:
@@ -420,9 +414,8 @@ def test_contours_without_end_cost_their_organ_and_no_other(tmp_path: Path, coho
         contour.ContourData = [f"{value:.4f}" for value in points.ravel()]
         contour.NumberOfContourPoints = len(points)
 
-    recode(
-        tmp_path / "dicom" / "rs.dcm", ImplicitVRLittleEndian
-    )  # so many points fit into no explicit DS
+    # So many points do not fit into an explicit DS.
+    recode(tmp_path / "dicom" / "rs.dcm", ImplicitVRLittleEndian)
     edit(tmp_path / "dicom" / "rs.dcm", zigzag)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("SpinalCord",)
@@ -484,10 +477,7 @@ def test_a_folder_whose_name_is_a_word_does_not_garble_the_stored_reason(
 def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(
     tmp_path: Path, cohort: Cohort
 ) -> None:
-    """As one has whose densities were overridden;
-
-    from another folder, after the first was imported.
-    """
+    """Somebody overrode densities after the import."""
     patient(tmp_path / "dicom")
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert import_archive(read_archive(tmp_path / "dicom"), cohort).notes == ()
@@ -513,9 +503,7 @@ def test_a_salt_that_was_lost_makes_nobody_another_patient(tmp_path: Path, cohor
 def test_what_is_left_out_of_one_folder_can_be_told_apart(
     tmp_path: Path, cohort: Cohort, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The screen shows one of its files, the id that left_out.csv has, and between which structure
-    sets to choose.
-    """
+    """The screen shows one file, the id in left_out.csv, and the structure sets to choose from."""
     flat = tmp_path / "flat"
     flat.mkdir()
     for seed in ("good", "gap", "tie"):
@@ -538,10 +526,7 @@ def test_what_is_left_out_of_one_folder_can_be_told_apart(
 
 
 def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -> None:
-    """No folder's name, no patient's name, ID or date, no UID;
-
-    not even where a ROI or an error says it.
-    """
+    """No name of a folder or patient, no ID, date or UID, even if a ROI or an error holds it."""
     family, given = PATIENT[0].split("^")
     dicom = tmp_path / f"{family} {PATIENT[1]}"
     free = (
@@ -612,12 +597,10 @@ def test_a_malformed_contour_costs_its_organ_and_no_other(tmp_path: Path, cohort
     assert isinstance(note, OrganUnknown)
     assert note.organ == "SpinalCord"
     assert "spans z = " in words(note)
-    assert (
-        import_archive(read_archive(tmp_path / "dicom"), cohort).notes == report.notes
-    )  # not: now also has it
-    edit(
-        tmp_path / "dicom" / "rs.dcm", lambda dataset: dataset.StructureSetROISequence.pop()
-    )  # the sound one
+    again = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert again.notes == report.notes  # and no note of more organs
+    # Without the sound one, nothing is left.
+    edit(tmp_path / "dicom" / "rs.dcm", lambda dataset: dataset.StructureSetROISequence.pop())
     with pytest.raises(NoSeriesError, match=r"ROIs: Couch, Cord; .*SpinalCord: unknown .*spans z"):
         import_dicom(tmp_path / "dicom", tmp_path / "new")
 
@@ -667,9 +650,8 @@ def test_a_bad_file_that_is_gone_is_no_longer_listed(
     if mend == "remove":
         stray.unlink()
     else:
-        copy(
-            next((tmp_path / "dicom" / "ct").iterdir()), stray
-        )  # of one instance only the first copy is used
+        # A copy of an image does not matter.
+        copy(next((tmp_path / "dicom" / "ct").iterdir()), stray)
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert rows(cohort.path / "left_out.csv") == []
 
@@ -681,7 +663,7 @@ def test_a_bad_file_that_is_gone_is_no_longer_listed(
 def test_a_broken_off_import_leaves_nothing_or_whole_patients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, kept: int
 ) -> None:
-    """It breaks while a case is written; what is there can be gone on with."""
+    """It breaks while a case is written; a second import completes it."""
     for name in "ab":
         patient(tmp_path / "dicom" / name, seed=name)
     written: list[Path] = []
@@ -728,7 +710,7 @@ SPOILT = [
 def test_a_table_that_cannot_be_read_is_not_overwritten(
     tmp_path: Path, cohort: Cohort, name: str, spoilt: bytes
 ) -> None:
-    """Found before the work: no patient is imported either. Its advice helps."""
+    """It is found before the work, so no patient is imported either. The advice helps."""
     patient(tmp_path / "a")
     table = cohort.path / name
     table.write_bytes(spoilt)
@@ -745,10 +727,7 @@ def test_a_table_that_cannot_be_read_is_not_overwritten(
 def test_no_row_is_lost_when_two_imports_overlap(
     tmp_path: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a share without locks:
-
-    the other writes its table just after ours was read, and just after it was written.
-    """
+    """On a share without locks, another import writes just after ours has read or written."""
     patient(tmp_path / "a", ("Cord", "Parotid"), seed="a")
     others = [
         ["Larynx", "Larynx", "mapped", "TG-263", "1"],
@@ -807,7 +786,7 @@ def test_import_into_a_cohort_whose_label_is_a_path_writes_nothing_elsewhere(
 def test_a_damaged_case_is_left_out_and_the_others_are_imported(
     tmp_path: Path, cohort: Cohort
 ) -> None:
-    """After a power cut without syncs its arrays were empty, and it was told as there already."""
+    """A power cut may leave a case whose arrays are empty."""
     patient(tmp_path / "dicom" / "a", seed="a")
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     (case,) = cohort
@@ -830,7 +809,7 @@ def test_a_new_map_does_not_change_a_case_silently(tmp_path: Path, cohort: Cohor
     assert cohort.organs == ("Brainstem",)
 
 
-def test_progress_is_told(tmp_path: Path, cohort: Cohort) -> None:
+def test_progress_is_reported(tmp_path: Path, cohort: Cohort) -> None:
     patient(tmp_path / "dicom" / "1", seed="a")
     patient(tmp_path / "dicom" / "2", seed="b")
     told: list[tuple[int, int]] = []
@@ -914,10 +893,7 @@ def segmented(folder: Path, masks: dict[str, npt.NDArray[np.bool_]]) -> Scan:
 
 
 def seg_masks() -> dict[str, npt.NDArray[np.bool_]]:
-    """Two organs that overlap, by names of a centre's own;
-
-    one without a voxel, one that is no organ.
-    """
+    """Two organs that overlap, one without a voxel, and a target."""
     first = block(make_grid((5, 6, 8)))
     return {
         "Brain Stem": first,

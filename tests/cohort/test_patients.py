@@ -1,7 +1,4 @@
-"""Patient keys:
-
-the same for one patient, nothing without the salt, and nowhere but in the cohort.
-"""
+"""Patient keys: one per patient, useless without the salt, and only in the cohort."""
 
 import errno
 import json
@@ -39,9 +36,9 @@ OTHER_SALT = "89abcdef-0123456789abcdef"
 
 
 def ct(folder: Path, seed: str, patient_id: str, name: str = "") -> str:
-    """A CT of someone, other voxels for other seeds, with a structure set;
+    """Write someone's CT, whose voxels depend on the seed, with a structure set.
 
-    returns the id of its case.
+    Returns: the id of its case.
     """
     scan = make_scan(folder / seed / "ct", seed=seed)
     make_structure_set(folder / seed / "rs.dcm", scan, (ORGAN,), seed=seed)
@@ -194,7 +191,7 @@ def test_what_is_no_salt_ends_in_a_note_not_in_waiting(tmp_path: Path, kind: str
 def test_a_salt_that_a_failing_disk_withholds_costs_no_case_its_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a key a case would stay without: nothing is imported until the disk is mended."""
+    """A case that is stored without a key stays without, so nothing is imported."""
 
     def fail(path: Path, _most: int) -> bytes:
         raise OSError(errno.EIO, "Input/output error", str(path))
@@ -249,9 +246,8 @@ def test_imports_at_once_agree_on_one_salt(tmp_path: Path) -> None:
 
 
 def test_a_key_is_hmac_sha_256_of_the_id() -> None:
-    salt = Salt(
-        bytes(range(32))
-    )  # by openssl: printf MRN-4711 | openssl dgst -sha256 -mac HMAC -macopt hexkey:...
+    """As computed by `printf MRN-4711 | openssl dgst -sha256 -mac HMAC -macopt hexkey:...`."""
+    salt = Salt(bytes(range(32)))
     assert salt.key("MRN-4711") == "e9df8a32-23adcef79f62234f"
     assert salt.key("MRN-4712") != salt.key("MRN-4711")
 

@@ -133,7 +133,7 @@ def test_a_case_that_is_none_is_reported_not_skipped(
             first.symlink_to("nowhere")
     assert len(cohort.case_ids) == 2
     with pytest.raises(CohortError, match=r"case\.json is damaged|not a valid name for a case"):
-        cohort.organs
+        list(cohort)
     assert main(["inspect", str(cohort.path)]) == 2
     shown = capsys.readouterr()
     assert shown.err == f"recontour: {cohort.path}: 1 of 2 cases cannot be used\n"

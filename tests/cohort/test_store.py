@@ -148,8 +148,8 @@ def test_a_cohort_that_another_import_removed_meanwhile_comes_back(cohort: Cohor
     assert Cohort.open(cohort.path).case_ids == ("north-1",)
 
 
-def test_a_draft_is_told_in_its_case_and_in_no_other(cohort: Cohort) -> None:
-    """A case.json without a word of it is a person's, as all were."""
+def test_only_the_case_of_a_draft_says_so(cohort: Cohort) -> None:
+    """A case.json without the field is a person's."""
     person = cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
     draft = cohort.add("north-2", HU, GRID, {"Brainstem": MASK}, "", is_draft=True)
     assert [case.is_draft for case in cohort] == [False, True]
@@ -179,10 +179,7 @@ def test_a_case_goes_to_another_process_without_its_arrays(cohort: Cohort) -> No
 def test_however_many_cases_are_held_few_files_stay_open(
     cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two a case stayed open:
-
-    a process may have 1024, so no more than 500 patients could be trained on.
-    """
+    """A process may open about 1024 files, and each case has two arrays."""
 
     def open_files() -> int:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
@@ -212,7 +209,7 @@ def test_a_new_cohort_appears_whole_or_not_at_all(
 
 @pytest.mark.parametrize("what", ["empty", "link", "new disk", "killed at its beginning"])
 def test_an_empty_folder_becomes_a_cohort_where_it_is(tmp_path: Path, what: str) -> None:
-    """It may be a link, or a disk of its own, neither of which can be replaced by another folder."""
+    """It may be a link, or a disk of its own, which no other folder can replace."""
     place = tmp_path / "place"
     place.mkdir()
     before = place.stat().st_ino

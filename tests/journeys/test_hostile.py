@@ -1,6 +1,4 @@
-"""A few hundred of the fuzz runner's cases, and what hostile names would do on a screen or in a
-file's path.
-"""
+"""Some of the fuzz runner's cases, and names that would steer a terminal or leave a folder."""
 
 import json
 import os
@@ -57,10 +55,7 @@ HOSTILE = "../../../<b>\x1b]0;owned\x07\n[bold red]Lens[/]\u202e"
 
 
 def test_fuzzed_archives_end_in_a_cohort_or_in_one_line(tmp_path: Path) -> None:
-    """The runner's own checks:
-
-    no hang, no traceback, at most 2 GiB, nothing outside the output folder.
-    """
+    """The runner checks for hangs, tracebacks, more than 2 GiB, and files outside the output."""
     runner = str(REPO / "benchmarks" / "fuzz.py")
     command = [sys.executable, "-W", "ignore", runner, "--cases", str(CASES), "--seed", "4"]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -72,14 +67,14 @@ def test_fuzzed_archives_end_in_a_cohort_or_in_one_line(tmp_path: Path) -> None:
         env=environment,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    told = json.loads((tmp_path / "fuzz.json").read_text())
-    assert told["faults"] == {}
-    assert told["ends"]["import 0"] > CASES / 10  # not all are refused at the door
-    assert told["ends"]["import 2"] > CASES / 10
+    found = json.loads((tmp_path / "fuzz.json").read_text())
+    assert found["faults"] == {}
+    assert found["ends"]["import 0"] > CASES / 10  # not all are refused at the door
+    assert found["ends"]["import 2"] > CASES / 10
 
 
 def test_the_runner_sees_every_kind_of_fault_and_goes_on(tmp_path: Path) -> None:
-    """Also of cases that share a process with others."""
+    """This includes cases that share a process with others."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(REPO / "benchmarks"), *sys.path])
     }
@@ -104,16 +99,15 @@ def test_the_runner_sees_every_kind_of_fault_and_goes_on(tmp_path: Path) -> None
 def test_names_that_would_steer_a_terminal_or_leave_the_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A ROI, a patient, a series and a file, all named by an enemy."""
+    """An enemy has named a ROI, a patient, a series and a file."""
     write_patient(tmp_path / "in" / "dicom" / "one", 0)
     structure_set = tmp_path / "in" / "dicom" / "one" / "RS.dcm"
     for file in (tmp_path / "in").rglob("*.dcm"):
         dataset = pydicom.dcmread(file)
         dataset.SpecificCharacterSet = "ISO_IR 192"
         if file == structure_set:
-            dataset.StructureSetROISequence[2].ROIName = HOSTILE.replace(
-                "\x1b", ""
-            )  # pydicom does not write it
+            storable = HOSTILE.replace("\x1b", "")  # pydicom does not write an escape character
+            dataset.StructureSetROISequence[2].ROIName = storable
         else:
             dataset.PatientID = "../../../escaped"
         dataset.save_as(file)

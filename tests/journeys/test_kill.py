@@ -1,4 +1,4 @@
-"""kill -9 at any moment, then --resume: the bits of a run that was left alone."""
+"""A run that is killed (kill -9) and resumed gives the same bits as one that is not."""
 
 import json
 import subprocess
@@ -25,6 +25,11 @@ def weights_of(path: Path) -> str:
     return str(json.loads(header["__metadata__"]["recontour"])["weights_sha256"])
 
 
+def changed_ns(path: Path) -> int:
+    """Return when a file was last changed; 0 if it does not exist."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 @pytest.mark.parametrize("what", ["train", "adapt"])
 def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path, what: str) -> None:
     given = (
@@ -38,13 +43,10 @@ def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path,
 
     checkpoint = tmp_path / "killed.run" / "checkpoint.ckpt"
     for _ in range(2):  # killed twice, each time once it has got further
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = subprocess.Popen(
-            command(tmp_path / "killed", "--resume"), stderr=subprocess.DEVNULL
-        )
-        while process.poll() is None and (
-            not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before
-        ):
+        before = changed_ns(checkpoint)
+        resume = command(tmp_path / "killed", "--resume")
+        process = subprocess.Popen(resume, stderr=subprocess.DEVNULL)
+        while process.poll() is None and changed_ns(checkpoint) == before:
             time.sleep(0.01)
         process.kill()
         process.wait()

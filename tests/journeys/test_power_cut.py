@@ -1,6 +1,6 @@
-"""A power cut right after a command that ended well takes nothing:
+"""A power cut right after a command that ended well loses nothing.
 
-benchmarks/power_cut.py does it to a real disk.
+benchmarks/power_cut.py does the same to a real disk.
 """
 
 from pathlib import Path
@@ -15,15 +15,10 @@ SHORT = ["--iterations", "2"]
 
 
 def commands(journey: Journey, out: Path) -> dict[str, list[str]]:
-    """Every command that writes, by the name of its output;
-
-    each into folders that are not there yet.
-    """
-    cohort, model, ct = (
-        str(journey.cohort),
-        str(journey.model_s),
-        str(journey.archive / "0" / "deep" / "CT"),
-    )
+    """Return every command that writes, by the name of its output, which goes to new folders."""
+    cohort = str(journey.cohort)
+    model = str(journey.model_s)
+    ct = str(journey.archive / "0" / "deep" / "CT")
     return {
         "cohort": ["import", str(journey.archive), str(out)],
         "clean": ["deidentify", str(journey.archive), str(out)],
@@ -59,22 +54,18 @@ def test_what_a_command_wrote_is_on_the_disk_when_it_ends(
     out = tmp_path / "new" / "deep" / name
     assert main(commands(journey, out)[name]) == 0
     assert out.exists()
-    lost = [
-        path
-        for path in disk.lost(tmp_path)
-        if "S.run" not in str(path) and "ST.run" not in str(path)
-    ]
-    assert lost == []
+    # Run folders are of no use once the model is written.
+    lost = [str(path) for path in disk.lost(tmp_path)]
+    assert [path for path in lost if "S.run" not in path and "ST.run" not in path] == []
     assert disk.named_before_synced == []
 
 
 def test_an_import_that_adds_to_a_cohort_is_on_the_disk(
     journey: Journey, tmp_path: Path, disk: Disk
 ) -> None:
-    (tmp_path / "cohort").mkdir()  # an empty folder is filled in its place
-    assert (
-        main(["import", str(journey.archive / "0"), str(tmp_path / "cohort"), "--centre", "north"])
-        == 0
-    )
-    assert main(["import", str(journey.archive), str(tmp_path / "cohort")]) == 0
+    cohort = tmp_path / "cohort"
+    cohort.mkdir()  # an empty folder is filled in its place
+    first = str(journey.archive / "0")
+    assert main(["import", first, str(cohort), "--centre", "north"]) == 0
+    assert main(["import", str(journey.archive), str(cohort)]) == 0
     assert [path for path in disk.lost(tmp_path) if path != tmp_path] == []

@@ -1,7 +1,4 @@
-"""The embedded phantom:
-
-reproducible, anatomically plausible, readable as DICOM, and as hard as its centres differ.
-"""
+"""The embedded phantom: reproducible, plausible, readable as DICOM, with centres that differ."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +11,7 @@ from recontour.geometry import StructureSet, rasterise
 from recontour.organs import match_names
 from recontour.phantom import SOURCE, TARGET, Centre, PhantomCase, make_case, write_centre
 
-# what adults have, whatever the protocol: from the smallest to the largest that are drawn
+# of adults under any protocol: the smallest and the largest that are drawn
 VOLUMES_CC = {
     "Brainstem": (12, 38),
     "SpinalCord": (4, 25),
@@ -96,10 +93,7 @@ def test_left_is_left(cases: dict[str, PhantomCase], name: str) -> None:
 
 @pytest.mark.parametrize("name", ["source", "target"])
 def test_tissues_have_their_hounsfield_units(cases: dict[str, PhantomCase], name: str) -> None:
-    """What a contour encloses shows on the CT:
-
-    bone is bone, lenses stand out of the eyes, nothing is air.
-    """
+    """The CT shows what a contour encloses: bone, lenses brighter than the eyes, no air."""
     case = cases[name]
 
     def median_hu(organ: str) -> float:
@@ -117,10 +111,7 @@ def test_tissues_have_their_hounsfield_units(cases: dict[str, PhantomCase], name
 
 
 def test_the_two_protocols_differ_as_centres_do(cases: dict[str, PhantomCase]) -> None:
-    """In cross-section:
-
-    the canal against the cord. Along the neck: where brain stem and cord begin and end.
-    """
+    """In cross-section, canal against cord; along the neck, where brain stem and cord end."""
     source, target = cases["source"], cases["target"]
     cord, canal = (
         case.structures[COMPLETE[name].roi_names["SpinalCord"]].contours
@@ -150,10 +141,7 @@ def test_contours_run_between_the_pixels(cases: dict[str, PhantomCase]) -> None:
 
 
 def test_some_source_patients_lack_organs() -> None:
-    """Half of 12 organs:
-
-    that all are there has a chance of 1 in 4096, and the case is always the same.
-    """
+    """Each of 12 organs is drawn with a chance of one half; the case is always the same."""
     drawn = make_case(replace(SMALL, undrawn=0.5), 1).structures.names
     assert (
         {"BODY", "GTV primary", "PTV 70", "Brainstem PRV", "Dose 107%"}
