@@ -39,9 +39,9 @@ iterations = 100000
 
 
 def broken_off(command: list[str], begun: Path, number: signal.Signals) -> tuple[int, list[str]]:
-    """Send a signal, twice, to a command's processes once a file is there:
+    """Send a signal twice to a command's processes, once a file is there.
 
-    exit code, and what it said but progress.
+    Returns: the exit code, and the lines that are not progress.
     """
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while process.poll() is None and not begun.exists():
@@ -106,7 +106,8 @@ def test_a_queue_that_ends_a_study_ends_its_workers(tmp_path: Path) -> None:
     )
     assert code == 2
     assert said == [
-        "recontour: interrupted; nothing was left half written; --resume continues from the last checkpoints"
+        "recontour: interrupted; nothing was left half written; --resume continues from the last "
+        "checkpoints"
     ]
     assert not list(out.rglob("at"))
     assert not list(out.rglob("failed.txt"))

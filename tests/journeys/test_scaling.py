@@ -38,9 +38,8 @@ def test_growth_is_told_above_the_constant(
     verdict: str,
 ) -> None:
     told = growth(CASES, [cost(n) for n in CASES])
-    assert told.exponent == pytest.approx(
-        exponent, abs=0.06
-    )  # exponents are tried in steps of 0.05
+    # Exponents are tried in steps of 0.05.
+    assert told.exponent == pytest.approx(exponent, abs=0.06)
     assert told.verdict == verdict
 
 

@@ -142,9 +142,8 @@ def test_a_draw_of_few_cases_is_the_same_for_both_models_and_grows(workspace: Wo
     seen = [perform(cell, wide).train_cases for cell in (t, st)]
     trained = [load_model(wide.out / "cells" / cell.id / "model").provenance for cell in (t, st)]
     assert seen == [1, 1]
-    assert set(trained[0].trained_on) <= set(
-        trained[1].trained_on
-    )  # S's own cases are in the second, too
+    # S's own cases are in the second, too.
+    assert set(trained[0].trained_on) <= set(trained[1].trained_on)
 
 
 def test_organs_that_no_training_case_has_are_an_error(workspace: Workspace) -> None:

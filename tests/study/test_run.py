@@ -65,10 +65,7 @@ TOO_MANY_LAYERS = TooManyLayers(retrain_last=99, preset="compact", layers=29)
 
 @pytest.fixture
 def study(north: Cohort, tmp_path: Path) -> Study:
-    """Of the target, one patient to train on, who has a brain stem and a right lens;
-
-    the one to test on has all.
-    """
+    """A study whose only training patient of the target lacks the left lens."""
     target = fill(
         Cohort.open_or_create(tmp_path / "target", "target"), 2, without={1: "Lens_L"}, growth_px=1
     )
@@ -97,7 +94,7 @@ def test_all_organs_are_those_that_both_centres_can_learn(study: Study, tmp_path
 def test_a_report_counts_patients_as_the_study_began_with_them(
     north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of the target's four CTs two are one patient's; of the source's it is not known."""
+    """Two of the target's four CTs are one patient's; the source's patients are unknown."""
     case = north[north.case_ids[0]]
     target = Cohort.open_or_create(tmp_path / "target", "target")
     masks = {organ: case.mask(organ) for organ in case.organs}
@@ -286,7 +283,7 @@ def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> Non
 def test_a_cell_that_failed_is_not_shown_as_going_on(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor is its child, which a kill left with what it was doing."""
+    """Neither is its child, which a kill has left with a note of what it was doing."""
 
     def fill_the_disk(_cell: Cell, _workspace: Workspace, report: Report) -> None:
         report("250/2200")
@@ -390,10 +387,7 @@ def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
 def test_a_report_states_what_the_cells_were_trained_with(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two Model_S are trained;
-
-    then comes a recontour 9.9 with another learning rate, and trains a third.
-    """
+    """Two cells are trained, and a third by a recontour 9.9 with another learning rate."""
     out, mixed = tmp_path / "out", "Not all models are known to be trained by one recipe"
     study = replace(study, seeds=(0, 1, 2))
     prepare(study, out, resume=False)

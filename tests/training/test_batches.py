@@ -52,19 +52,15 @@ def test_every_organ_gets_its_share_of_slices(north: Cohort) -> None:
     batches = Batches(list(north), ORGANS, PREPROCESSING, replace(STILL, organ_share=1.0), seed=0)
     shown = torch.cat([batches[i].organs_NKHW.any(dim=(2, 3)) for i in range(20)])
     assert shown.any(dim=1).all()
-    assert (
-        0.3 < shown[:, 0].float().mean() < 0.9
-    )  # half are drawn for the lens; some drawn for the stem show it too
+    # Half are drawn for the lens. Some that are drawn for the stem show it too.
+    assert 0.3 < shown[:, 0].float().mean() < 0.9
 
 
 def test_left_stays_left(north: Cohort) -> None:
-    """No view is mirrored:
-
-    the left lens is at the image's right of the right lens, however the slice is turned.
-    """
-    batches = Batches(
-        list(north), ("Lens_L", "Lens_R"), PREPROCESSING, replace(RECIPE, organ_share=1.0), seed=1
-    )
+    """No view is mirrored: the left lens stays right of the right one, however the slice turns."""
+    lenses = ("Lens_L", "Lens_R")
+    recipe = replace(RECIPE, organ_share=1.0)
+    batches = Batches(list(north), lenses, PREPROCESSING, recipe, seed=1)
     seen = 0
     for iteration in range(20):
         for left, right in batches[iteration].organs_NKHW:
@@ -89,9 +85,8 @@ def test_a_batch_holds_windowed_hu(north: Cohort) -> None:
     batch = Batches([case], ORGANS, Preprocessing(4.0, 41, (-1024.0, 3072.0)), STILL, seed=0)[0]
     body = batch.ct_N1HW[batch.ct_N1HW > -0.9]
     hu = (body + 1) * 2048 - 1024
-    assert hu.median() == pytest.approx(
-        40, abs=5
-    )  # the phantom's tissue, noise 8 over thousands of pixels
+    # The phantom's tissue, with noise of 8 HU over thousands of pixels.
+    assert hu.median() == pytest.approx(40, abs=5)
 
 
 def test_fixed_views_come_back_and_differ(north: Cohort) -> None:

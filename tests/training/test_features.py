@@ -84,9 +84,8 @@ def test_what_is_kept_changes_no_bit(
     assert with_store == without
     assert sha256_of(kept) == sha256_of(anew)
     assert not (tmp_path / "anew" / "features.bin").exists()
-    assert (
-        made < len(unseen) - made == VIEWS.iterations * VIEWS.batch
-    )  # nothing kept: every slice, every time
+    # Without a cache, every slice goes through the trunk every time.
+    assert made < len(unseen) - made == VIEWS.iterations * VIEWS.batch
 
 
 def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one_whatever_was_kept(
@@ -99,12 +98,10 @@ def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one_whatever_was_kept(
         next(started)
     started.close()  # type: ignore[attr-defined]  # a generator
     assert not (tmp_path / "b" / "features.bin").exists()
-    (tmp_path / "b" / "features.bin").write_bytes(
-        b"\x01" * 10**6
-    )  # a kill leaves it: every record claims to be whole
-    assert [step.iteration for step in steps(again, north, tmp_path / "b", VIEWS, resume=True)][
-        -1
-    ] == 8
+    # A kill leaves this file, and every record claims to be whole.
+    (tmp_path / "b" / "features.bin").write_bytes(b"\x01" * 10**6)
+    *_, last = steps(again, north, tmp_path / "b", VIEWS, resume=True)
+    assert last.iteration == 8
     assert sha256_of(again) == sha256_of(unbroken)
 
 
@@ -151,9 +148,8 @@ def test_the_head_on_stored_features_says_what_the_network_says(
     with torch.no_grad():
         by_features = lessons.logits(net, lessons.given(net, lessons[7]))
         whole = net(lessons.batches[7].ct_N1HW)
-    assert torch.allclose(
-        by_features, whole, atol=2e-3 * float(whole.abs().max())
-    )  # float16 has 11 bits
+    # float16 has 11 bits.
+    assert torch.allclose(by_features, whole, atol=2e-3 * float(whole.abs().max()))
     assert not torch.equal(by_features, whole)
 
 
@@ -240,9 +236,7 @@ def test_a_record_is_written_to_its_end_in_however_many_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Reluctant(io.FileIO):
-        """It may write less than it is given, as a system where space runs short, and says how
-        much.
-        """
+        """A file that takes only a part of what it is given, as on a disk with little space."""
 
         def write(self, content: Any) -> int:
             return super().write(bytes(content)[: max(1, len(content) // 2)])

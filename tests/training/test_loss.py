@@ -61,10 +61,8 @@ def test_a_perfect_answer_costs_nearly_nothing() -> None:
 def test_the_inside_of_an_organ_counts_however_small_it_is() -> None:
     organs = torch.zeros(1, 1, 100, 100)
     organs[0, 0, 0, :3] = 1
-    logits, known = (
-        torch.full((1, 1, 100, 100), -math.log(3)),
-        torch.tensor([[True]]),
-    )  # p = 1/4 everywhere
+    logits = torch.full((1, 1, 100, 100), -math.log(3))  # p = 1/4 everywhere
+    known = torch.tensor([[True]])
     more = organ_loss(logits, organs, known, dice_weight=0.0, inside_weight=1.0)
     inside = more - organ_loss(logits, organs, known, **PLAIN)
     assert inside.item() == pytest.approx(3 * math.log(4) / (3 + 1), rel=1e-4)
