@@ -7,7 +7,7 @@ from pydicom.uid import generate_uid
 from tests.dicom.conftest import edit, make_scan, make_structure_set
 
 from recontour.dicom import read_archive, read_scan
-from recontour.dicom.ct_findings import PassedOver
+from recontour.dicom.ct_findings import SkippedPictures
 from recontour.dicom.pictures import COLOUR, RENDERING, SCREEN
 from recontour.errors import DicomError, NoSeriesError
 
@@ -65,7 +65,7 @@ def test_a_picture_among_the_slices_is_passed_over_and_counted(
     assert len(archive.pairs) == 1
     again = read_scan(tmp_path)
     assert again.grid == scan.grid
-    assert again.notes == (PassedOver(what=kind, count=1),)
+    assert again.notes == (SkippedPictures(what=kind, count=1),)
 
 
 @pytest.mark.parametrize(

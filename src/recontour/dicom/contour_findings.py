@@ -113,7 +113,7 @@ class CrossingContours(RoiFinding):
     def what(self) -> str:
         return (
             f"contours cross in {plural(self.planes, 'plane')}; "
-            "where two overlap is outside, as in a hole"
+            "what two of them cover counts as outside, as in a hole"
         )
 
 

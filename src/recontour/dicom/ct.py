@@ -31,8 +31,8 @@ from recontour.dicom.ct_findings import (
     NoAir,
     NoCtSlices,
     PaddingInside,
-    PassedOver,
     SeveralSeries,
+    SkippedPictures,
     TooManyVoxels,
 )
 from recontour.dicom.padding import AIR_HU
@@ -115,7 +115,7 @@ class Scan:
 def read_scan(folder: Path) -> Scan:
     """Read the one CT series of a folder tree.
 
-    Other modalities and files that are not DICOM are passed over.
+    Other modalities and files that are not DICOM are skipped.
 
     Raises: DicomError: there is not exactly one series, or it is not one whole axial CT.
     """
@@ -132,7 +132,7 @@ def read_scan(folder: Path) -> Scan:
     pictures = []
     for what, count in archive.passed_over:
         if what in PICTURES:
-            pictures.append(PassedOver(what=what, count=count))
+            pictures.append(SkippedPictures(what=what, count=count))
     return replace(scan, notes=(*scan.notes, *pictures))
 
 

@@ -452,14 +452,14 @@ class DenseStretch(Finding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassedOver(Finding):
-    """Images in the folder of a CT that are not slices, such as a localiser."""
+class SkippedPictures(Finding):
+    """Images in the folder of a CT that are not slices, such as localisers."""
 
     what: FitToStore[str]
     count: int
 
     def sentence(self) -> str:
-        return f"passed over: {self.count} x {self.what}"
+        return f"skipped: {self.count} x {self.what}"
 
 
 # ------------------------------------------------------------ writing
