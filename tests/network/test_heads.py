@@ -46,7 +46,7 @@ def child_of(
 
 
 def joined(trunk: Path, head: Path) -> Path:
-    """MODEL+HEAD, as it is typed."""
+    """TRUNK+HEAD, as it is typed."""
     return Path(f"{trunk}+{head}")
 
 

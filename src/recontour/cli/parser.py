@@ -192,7 +192,7 @@ def _add_adapt(commands: Commands) -> None:
     added.add_argument(
         "--head-only",
         action="store_true",
-        help="write only what is learnt, to be used as MODEL+HEAD",
+        help="write only what is learnt, to be used as TRUNK+HEAD",
     )
     _add_learning(added)
 

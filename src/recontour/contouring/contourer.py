@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Self
 
-from recontour.contouring.engine import Engine, engine_of, is_worth_openvino
+from recontour.contouring.engine import Engine, engine_of, uses_openvino
 from recontour.contouring.predict import OrganMasks, finished_masks
 from recontour.geometry import Grid
 from recontour.network import Model, load_model
@@ -39,7 +39,7 @@ class Contourer:
         return finished_masks(self.model, engine, hu, grid, organs)
 
     def _engine_for(self, slices: int) -> Engine:
-        kind = is_worth_openvino(slices)
+        kind = uses_openvino(self.model, slices)
         with self._compiling:
             if kind not in self._engines:
                 self._engines[kind] = engine_of(self.model, slices)

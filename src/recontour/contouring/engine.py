@@ -34,19 +34,24 @@ def engine_of(model: Model, slices: int) -> Engine:
 
     It keeps the weights as they are now, whatever becomes of the model.
     """
+    folded = _Folded(model.network)
+    if uses_openvino(model, slices):
+        return _on_openvino(folded, model.preprocessing.crop_px)
+    return _on_pytorch(folded, _device_of(model))
+
+
+def uses_openvino(model: Model, slices: int) -> bool:
+    """Return whether `engine_of` chooses OpenVINO."""
+    pays = slices >= SLICES_THAT_PAY
+    return pays and _device_of(model).type == "cpu" and has_openvino()
+
+
+def _device_of(model: Model) -> torch.device:
     # a training that goes on has the network where it trains
     device = next(model.network.parameters()).device
     if device.type == "cpu" and torch.cuda.is_available():
-        device = torch.device("cuda")
-    folded = _Folded(model.network)
-    if device.type == "cpu" and is_worth_openvino(slices) and has_openvino():
-        return _on_openvino(folded, model.preprocessing.crop_px)
-    return _on_pytorch(folded, device)
-
-
-def is_worth_openvino(slices: int) -> bool:
-    """Return whether a CT of so many slices gains more than OpenVINO's start costs."""
-    return slices >= SLICES_THAT_PAY
+        return torch.device("cuda")
+    return device
 
 
 def has_openvino() -> bool:

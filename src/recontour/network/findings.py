@@ -225,7 +225,7 @@ class HeadAlone(Finding):
         return f"a head without its trunk, adapted from the model of {' -> '.join(self.centres)}"
 
     def remedy(self) -> str:
-        return "give that model and this head as MODEL+HEAD"
+        return "give both as TRUNK+HEAD: that model, then this file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

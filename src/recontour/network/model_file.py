@@ -2,7 +2,7 @@
 
 A model is a trunk and heads. A file holds all of them, or only the model's own head with the
 SHA-256 of the parts that it needs: such a head is used with the model that it was adapted from, as
-MODEL+HEAD.
+TRUNK+HEAD.
 
 The metadata entry "recontour" is the JSON object that `description.Description` describes, with the
 model card. Tensors are called trunk.STAGE..., heads.0.STAGE... (the own head), heads.1.STAGE...
@@ -150,9 +150,9 @@ def load_model(path: Path | str) -> Model:
 
 
 def parts_of(path: Path) -> tuple[Path, ...]:
-    """Return the paths in MODEL+HEAD, or the one path.
+    """Return the paths in TRUNK+HEAD, or the one path.
 
-    A head that was adapted from MODEL+HEAD itself follows that: MODEL+HEAD+HEAD. A plus sign may
+    A head that was adapted from TRUNK+HEAD itself follows that: TRUNK+HEAD+HEAD. A plus sign may
     also be part of a file's name: the files that exist decide.
 
     >>> parts_of(Path("south.safetensors"))

@@ -95,7 +95,7 @@ def adapt(
 
         recontour.adapt("south.safetensors", "cohorts/north", "north.safetensors")
 
-    head_only: write only what was learnt; the file is then used as MODEL+HEAD.
+    head_only: write only what was learnt; the file is then used as TRUNK+HEAD.
     retrain_last: layers, counted as in the paper; 10 are SPP and Conv5.
     organs: the model's organs that the cohort has if None. An organ that the model does not have
         starts fresh. An organ of the model's that is not named is dropped, since nobody could say
