@@ -257,9 +257,11 @@ def studied(failed: Mapping[str, str], folder: Path) -> None:
 
 def model_card(card: "ModelCard", path: Path) -> None:
     """Show a model's card."""
+    table = table_of(f"Model card: {path.name}", "section", "subject", "what")
     for section, rows in card.sections().items():
-        table = table_of(section, "", "")
+        title = section
         for subject, text in rows.items():
-            add_row(table, subject, text)
-        out.print(table)
-    say(f"model: {path}")
+            add_row(table, title, subject, text)
+            title = ""
+        table.add_section()
+    out.print(table)
