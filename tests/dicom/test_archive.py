@@ -337,19 +337,16 @@ def test_a_file_without_preamble_or_suffix_is_found_and_other_files_are_not(tmp_
     scan = make_scan(tmp_path / "ct")
     make_structure_set(tmp_path / "rs.dcm", scan)
     for file in list(tmp_path.rglob("*.dcm")):
-        bare = DicomBytesIO()
-        bare.is_little_endian, bare.is_implicit_VR = (
-            True,
-            file.stem != "CT0001",
-        )  # begins with group 8
-        write_dataset(bare, dcmread(file))
+        begins_with_group_8 = DicomBytesIO()
+        begins_with_group_8.is_little_endian = True
+        begins_with_group_8.is_implicit_VR = file.stem != "CT0001"
+        write_dataset(begins_with_group_8, dcmread(file))
         whole = file.rename(file.with_suffix(""))
-        whole.write_bytes(
-            whole.read_bytes()[132:] if file.stem == "CT0002" else bare.getvalue()
-        )  # or with group 2
-    (tmp_path / "counts").write_bytes(
-        np.arange(8, 40, dtype="<i4").tobytes()
-    )  # begins with an 8, as group 8 does
+        begins_with_group_2 = whole.read_bytes()[132:]
+        is_second = file.stem == "CT0002"
+        whole.write_bytes(begins_with_group_2 if is_second else begins_with_group_8.getvalue())
+    begins_with_8 = np.arange(8, 40, dtype="<i4")
+    (tmp_path / "counts").write_bytes(begins_with_8.tobytes())
     (tmp_path / "note").write_text("Dear colleague")
     archive = read_archive(tmp_path)
     assert [len(pair.series.files) for pair in archive.pairs] == [5]
@@ -377,9 +374,8 @@ def test_a_folder_that_cannot_be_read_is_listed(
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(
-        os, "scandir", refuse
-    )  # root, who runs tests in containers, may read everything
+    # Root, who runs tests in containers, may read everything.
+    monkeypatch.setattr(os, "scandir", refuse)
     archive = read_archive(tmp_path)
     assert len(archive.pairs) == 1
     (shut,) = archive.unreadable

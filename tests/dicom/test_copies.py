@@ -1,7 +1,4 @@
-"""Files under one SOPInstanceUID:
-
-copies, however they are encoded, or objects that should not share it.
-"""
+"""Files with one SOPInstanceUID are copies, however they are encoded, or should not share it."""
 
 import shutil
 from collections.abc import Callable

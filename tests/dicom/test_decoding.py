@@ -1,7 +1,4 @@
-"""Compressed pixels become what was compressed:
-
-every number of bits, with and without a sign, in every syntax.
-"""
+"""Compressed pixels become what was compressed: all numbers of bits, signs and syntaxes."""
 
 import os
 import signal
@@ -97,10 +94,7 @@ def test_near_lossless_jpeg_ls_is_as_near_as_it_says(bits: int) -> None:
     ("syntax", "bits"), [(JPEGBaseline8Bit, 8), (JPEGExtended12Bit, 8), (JPEGExtended12Bit, 12)]
 )
 def test_lossy_jpeg(syntax: UID, bits: int) -> None:
-    """A quantisation of 1, of an orthonormal transform of 8 x 8:
-
-    a pixel is off by 4 at most, and half a rounding.
-    """
+    """An orthonormal transform of 8 x 8 is quantised by 1, so a pixel is off by at most 4.5."""
     pixels = plane(bits, is_signed=False)
     stream = imagecodecs.jpeg_encode(as_bits(pixels, bits), level=100, bitspersample=bits)
     read = stored_pixels(image_of(stream, syntax, bits), Path("x"))

@@ -1,7 +1,4 @@
-"""On which CT a structure set was drawn, where its references are odd:
-
-by contours, header or frame of reference.
-"""
+"""On which CT a structure set was drawn, if its references are odd."""
 
 import shutil
 from collections.abc import Callable
@@ -59,8 +56,9 @@ def forget_series(dataset: Dataset) -> None:
 
 @pytest.fixture
 def phases(tmp_path: Path) -> Path:
-    """Two CTs of one patient in one frame of reference, `a` and `b`, and rs.dcm, drawn on a, that
-    lists both.
+    """Return a folder with two CTs of one patient in one frame of reference, `a` and `b`.
+
+    rs.dcm is drawn on a, and its header lists both.
     """
     one, other = make_scan(tmp_path / "a", seed="a"), make_scan(tmp_path / "b", seed="b")
     frame = one.source.frame_of_reference_uid
@@ -353,10 +351,7 @@ def test_a_structure_set_that_says_nothing_or_of_an_absent_frame_is_told_so(tmp_
 def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_another(
     tmp_path: Path,
 ) -> None:
-    """UIDs that were counted from 1 for each patient:
-
-    the other patient's contours lie on another head.
-    """
+    """UIDs were counted from 1 for each patient, so the other's contours lie on another head."""
     scan = make_scan(tmp_path / "ct")
     for name, patient_id, date in (
         ("own.dcm", "MRN-4711", "20200102"),

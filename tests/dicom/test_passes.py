@@ -1,7 +1,4 @@
-"""Acquisitions of one series:
-
-those that overlap are found, by whatever tells them apart; those that adjoin are not.
-"""
+"""Acquisitions of one series are told apart if they overlap, and make one CT if they adjoin."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -22,9 +19,9 @@ FIRST = [3.0 * index for index in range(9)]  # 0 to 24 mm
 
 
 def series(*passes: tuple[Sequence[float], Says]) -> tuple[list[float], list[dict[str, str]]]:
-    """Positions and marks of passes, stacked by position.
+    """Return positions and marks of passes, stacked by position.
 
-    Of each: positions, and what its images say (by index).
+    passes: of each, its positions, and what its images say (by index).
     """
     slices = [
         (

@@ -1,7 +1,4 @@
-"""What is found in plain files is what pydicom's reader finds;
-
-whatever is not plain is left to it.
-"""
+"""In plain files the same is found as by pydicom's reader, which reads all others."""
 
 import random
 from io import BytesIO
@@ -46,10 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def elements(dataset: Dataset) -> dict[int, object]:
-    """Everything pydicom goes by when it converts an attribute;
-
-    it converts the character set at once.
-    """
+    """Return what pydicom converts attributes by; it converts the character set at once."""
     return {
         int(tag): tuple(raw)
         for tag, raw in dataset._dict.items()

@@ -1,7 +1,4 @@
-"""Archives whose UIDs or paths mislead, through the commands:
-
-nothing is chosen silently, and the advice would help.
-"""
+"""If an archive's UIDs or paths mislead, no command chooses silently, and the advice helps."""
 
 import os
 import shutil
@@ -143,10 +140,8 @@ def test_a_ct_whose_slices_are_series_is_refused_by_every_command(
     assert remedy in said
     for command in ("contour", "convert"):
         said = says(*every[command], code=2)
-        assert (
-            "no two images at one position, as in the parts of one CT" in said
-            and "export that CT again as one series" in said
-        )
+        assert "no two images at one position, as in the parts of one CT" in said
+        assert "export that CT again as one series" in said
     assert written(tmp_path / "out") == set()
     assert cause in " ".join(says(*every["deidentify"], code=0).split())
 
@@ -219,7 +214,7 @@ def test_long_names_of_folders_and_files_are_read(
 def test_contours_that_name_the_absent_of_two_cts_are_on_no_case(
     says: Runs, tmp_path: Path
 ) -> None:
-    """The structure set of a contrast CT that lists the plain one, too, beside the plain one alone."""
+    """The structure set of an absent contrast CT also lists the plain CT that is there."""
     plain = write_patient(tmp_path / "dicom", 0)
     write_patient(tmp_path / "contrast", 1)
     shutil.rmtree(tmp_path / "contrast" / "CT")

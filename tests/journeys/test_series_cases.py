@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from tests.dicom.conftest import edit
-from tests.journeys.conftest import write_patient
+from tests.journeys.conftest import Journey, write_patient
 
 from recontour.cli import main
 from recontour.cohort import Cohort
@@ -66,7 +66,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     "says", [{"AcquisitionNumber": 2}, {"AcquisitionTime": "130000"}, {"KVP": 80}], ids=str
 )
 def test_two_passes_that_overlap(
-    tmp_path: Path, run: Run, says: dict[str, object], journey: object
+    tmp_path: Path, run: Run, says: dict[str, object], journey: Journey
 ) -> None:
     write_patient(tmp_path / "in", 0)
     add_pass(tmp_path / "in" / "CT", **says)
@@ -74,7 +74,7 @@ def test_two_passes_that_overlap(
     assert (code, OVERLAP in said) == (2, True)
     assert not (tmp_path / "cohort").exists()
 
-    model = getattr(journey, "model_s")
+    model = journey.model_s
     code, said = run("contour", model, tmp_path / "in", "--out", tmp_path / "rs.dcm")
     assert (code, OVERLAP in said) == (2, True)
     code, said = run(
@@ -105,7 +105,7 @@ def test_a_deidentified_series_without_overlap_still_reads(tmp_path: Path, run: 
     assert [image.ImagePositionPatient[2] for image in written] == [0, 3, 6, 9, 12, 15]
 
 
-def test_a_page_of_a_screen_in_the_series(tmp_path: Path, run: Run, journey: object) -> None:
+def test_a_page_of_a_screen_in_the_series(tmp_path: Path, run: Run, journey: Journey) -> None:
     write_patient(tmp_path / "in", 0)
     copytree(tmp_path / "in", tmp_path / "plain")
     add_page(tmp_path / "in" / "CT")
@@ -123,7 +123,7 @@ def test_a_page_of_a_screen_in_the_series(tmp_path: Path, run: Run, journey: obj
     code, said = run("deidentify", tmp_path / "in", tmp_path / "out")
     assert (code, passed_over in said) == (0, True)
     assert len(list((tmp_path / "out").rglob("CT*.dcm"))) == 6
-    model = getattr(journey, "model_s")
+    model = journey.model_s
     code, said = run("contour", model, tmp_path / "in", "--out", tmp_path / "drawn.dcm")
     assert code in (0, 2)  # a model of two steps may find nothing
     assert code == 2 or passed_over in said

@@ -77,7 +77,7 @@ def _is_decimal(keyword: str) -> bool:
     return dictionary_VR(keyword) in ("DS", "FD", "FL")
 
 
-DECIMALS = frozenset(filter(_is_decimal, ATTRIBUTES))
+DECIMAL_KEYWORDS = frozenset(filter(_is_decimal, ATTRIBUTES))
 
 
 def marks_of(image: Dataset, frame: Dataset | None = None) -> Marks:
@@ -90,7 +90,7 @@ def marks_of(image: Dataset, frame: Dataset | None = None) -> Marks:
         present = source.keys()  # to ask for forty attributes, most of them absent, takes long
         for keyword in ATTRIBUTES:
             if tag_of(keyword) in present and (said := text(source, keyword)):
-                found[keyword] = _rounded(said) if keyword in DECIMALS else said
+                found[keyword] = _rounded(said) if keyword in DECIMAL_KEYWORDS else said
     for name, ways in TIMES.items():
         found[name] = _first_time(found, ways)
     return found

@@ -60,7 +60,7 @@ CT = (CTImageStorage, *ENHANCED_CT)
 UNKNOWN_KIND = "object of an unknown kind"
 DRAFT = "recontour"  # manufacturer and label, in any case, of what `recontour contour` wrote
 
-HEADER = (
+HEADER_KEYWORDS = (
     "SpecificCharacterSet",
     "PatientName",
     "PatientID",
@@ -179,7 +179,7 @@ def _look_into(path: Path, contents: _Contents) -> None:
 
     Raises: NotDicomError: it is damaged or not DICOM.
     """
-    header = read_header(path, HEADER)
+    header = read_header(path, HEADER_KEYWORDS)
     with reading(path):
         sop_class = sop_class_uid(header)
         instance = sop_instance_uid(header)

@@ -9,7 +9,7 @@ from typing import Literal
 from recontour.findings import Finding, FitToStore, ScreenOnly
 from recontour.wording import plural
 
-EXPORT_AGAIN = "export the structure set again"
+EXPORT_STRUCTURES_AGAIN = "export the structure set again"
 # the geometric types of contours that DICOM defines (PS3.3 C.8.8.6.1)
 KINDS = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", "CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
@@ -125,7 +125,7 @@ class MalformedContour(RoiFinding):
     """A contour that is not a polygon on an axial plane."""
 
     def remedy(self) -> str:
-        return EXPORT_AGAIN
+        return EXPORT_STRUCTURES_AGAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from recontour.dicom.findings import EXPORT_AGAIN
 from recontour.findings import Finding, FitToStore, ScreenOnly
 from recontour.wording import plural
 
-EXPORT_AGAIN = "export it again"
 ONE_ACQUISITION = "give the files of one CT acquisition"
 SMALL_NUMBERS = {2: "two", 3: "three"}
 

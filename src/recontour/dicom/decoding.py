@@ -19,7 +19,7 @@ JPEG_2000 = (
     uid.HTJ2KLosslessRPCL,
     uid.HTJ2K,
 )
-END = b"\xff\xd9"  # the marker that ends a JPEG and a JPEG-LS stream
+END_OF_STREAM = b"\xff\xd9"  # the marker that ends a JPEG and a JPEG-LS stream
 # pydicom asks for a variable of this name.
 DECODER_DEPENDENCIES = dict.fromkeys((*JPEG, *JPEG_LS), ("imagecodecs",))
 PLUGINS = {
@@ -41,7 +41,7 @@ def decode_frame(stream: bytes, runner: DecodeRunner) -> bytes:
     many bits each has.
     Raises: ValueError: it is cut off, or not an image of the size that the file says.
     """
-    if END not in stream[-8:]:  # a few bytes may follow it
+    if END_OF_STREAM not in stream[-8:]:  # a few bytes may follow it
         # The libraries would fill up a JPEG, and search a JPEG-LS without end.
         raise ValueError("the stream is cut off")
     is_jpeg_ls = runner.transfer_syntax in JPEG_LS

@@ -35,7 +35,7 @@ ITEM_TAG = 0xFFFEE000
 # Group, element, VR and length; group, element and length; a length of its own.
 EXPLICIT = struct.Struct("<HH2sH").unpack_from
 IMPLICIT = struct.Struct("<HHL").unpack_from
-LENGTH = struct.Struct("<L").unpack_from
+LONG_LENGTH = struct.Struct("<L").unpack_from
 PLAIN_UID = re.compile(rb"([0-9.]+)\0?")
 PLAIN_NUMBER = rb" *[-+]?[0-9]+(?:\.[0-9]*)? *"
 PLAIN_NUMBERS = re.compile(PLAIN_NUMBER + rb"(?:\\" + PLAIN_NUMBER + rb")*")
@@ -209,7 +209,7 @@ def _explicit(data: bytes, code: bytes, at: int, length: int) -> tuple[str, int,
     """
     vr, is_long = VRS[code]
     if is_long:
-        (length,) = LENGTH(data, at)
+        (length,) = LONG_LENGTH(data, at)
         return vr, at + 4, length
     return vr, at, length
 

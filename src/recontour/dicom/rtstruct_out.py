@@ -30,6 +30,7 @@ from recontour.dicom.contour_findings import (
     UnfitLabel,
 )
 from recontour.dicom.ct import Scan, Source
+from recontour.dicom.plain import ITEM_TAG
 from recontour.dicom.reading import UID_FORM, text
 from recontour.dicom.rtstruct_in import FARTHEST_MM
 from recontour.dicom.writing import decimal_string, encoded
@@ -40,7 +41,6 @@ from recontour.organs import known_organs, organ_of
 from recontour.wording import printable
 
 CONTOUR_SEQUENCE = Tag("ContourSequence")
-ITEM_TAG = Tag(0xFFFEE000)
 # Detached Study Management SOP Class, which PS3.3 C.8.8.5 still asks for
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
 LONGEST_LABEL = 16  # characters of DICOM's SH
@@ -327,7 +327,7 @@ def _element(keyword: str, value: bytes) -> bytes:
 
 @cache
 def _encoded_tag(keyword: str) -> bytes:
-    tag = ITEM_TAG if keyword == "Item" else Tag(keyword)
+    tag = Tag(ITEM_TAG if keyword == "Item" else keyword)
     return tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
 
 
