@@ -253,7 +253,7 @@ def test_another_shape_is_refused(tmp_path: Path, scan: Scan) -> None:
         tmp_path,
         path,
         GridMismatchError,
-        r"voxels of \(3, 9, 11\), up to .* CT as reference volume",
+        r"voxels of \(3, 9, 11\) lie up to .* CT as reference volume",
     )
 
 

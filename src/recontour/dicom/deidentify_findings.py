@@ -25,9 +25,9 @@ class MayShowThePatient(Finding):
     def sentence(self) -> str:
         match self.seen:
             case "burned-in text":
-                return "says that text is burned into its pixels; it may name the patient"
+                return "says that text is burned into its pixels, and that may name the patient"
             case "picture of a screen":
-                return "says that it is a picture of a screen; text in it may name the patient"
+                return "says that it is a picture of a screen, whose text may name the patient"
             case "no position":
                 return (
                     "no ImagePositionPatient, so it may be a picture, "
@@ -165,7 +165,7 @@ class NothingCopied(Finding):
     def sentence(self) -> str:
         nothing = "no CT series that can be de-identified"
         if self.has_ct and self.first:
-            return f"{nothing}. {words(self.first)}"
+            return f"{nothing}: {words(self.first)}"
         seen = [*self.passed_over]
         if self.first:
             seen.append(words(self.first))

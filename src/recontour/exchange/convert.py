@@ -20,7 +20,7 @@ NOT_KNOWN_HOW = ""
 class Converted:
     """What was written.
 
-    volumes_cc: by the structure's name. empty: names of which no voxel was marked. notes: what a
+    volumes_cc: by the structure's name. empty: names without a marked voxel. notes: what a
     person should know of the CT.
     """
 

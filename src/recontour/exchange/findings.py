@@ -7,8 +7,8 @@ from typing import Literal
 from recontour.findings import Finding, FitToStore, ScreenOnly
 from recontour.wording import plural
 
-ON_THE_GRID = (
-    "nothing is resampled: export the labels on the CT's own grid, with the CT as reference volume "
+EXPORT_ON_GRID = (
+    "export the labels on the CT's own grid, with the CT as reference volume "
     "(3D Slicer: Segmentations, Export to files, Reference volume)"
 )
 SAVE_AS_NIFTI = (
@@ -33,7 +33,7 @@ class UnevenSlices(Finding):
         return f"the slices are {apart}, and NIfTI knows only one spacing"
 
     def remedy(self) -> str:
-        return "recontour does not invent slices; RTSTRUCT and DICOM SEG keep them as they are"
+        return "recontour does not invent slices, but RTSTRUCT and DICOM SEG keep them as they are"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +119,11 @@ class OffTheGrid(Finding):
     apart_mm: float
 
     def sentence(self) -> str:
-        its = f"voxels of {self.shape}, up to {self.apart_mm:.1f} mm from the CT's"
-        return f"{its}, of {self.grid_shape}"
+        its = f"voxels of {self.shape} lie up to {self.apart_mm:.1f} mm from the CT's"
+        return f"{its}, which are {self.grid_shape}"
 
     def remedy(self) -> str:
-        return ON_THE_GRID
+        return f"nothing is resampled: {EXPORT_ON_GRID}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ class LabelsBeyondCt(Finding):
         return f"{plural(self.marked, 'marked voxel')} {lie} beyond the CT"
 
     def remedy(self) -> str:
-        return f"give the whole CT that they were drawn on, or {ON_THE_GRID}"
+        return f"give the whole CT that they were drawn on, or {EXPORT_ON_GRID}"
 
 
 # Labels

@@ -6,7 +6,7 @@ from enum import Enum
 from recontour.findings import Finding, FitToStore, ScreenOnly
 
 SAY_WHICH = "say which with --names"
-EXAMPLE = 'write [names] and under it lines such as "Hirnstamm" = "Brainstem"'
+EXAMPLE = 'write [names] and below it lines such as "Hirnstamm" = "Brainstem"'
 
 
 # Why a ROI name is an organ's, or not: `NameRow.reason`
@@ -151,10 +151,10 @@ class NotTg263(Finding):
     mapped_to: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"not a TG-263 name: {self.mapped_to}, to which {self.roi_name} is mapped"
+        return f"{self.roi_name} is mapped to {self.mapped_to}, which is not a TG-263 name"
 
     def remedy(self) -> str:
-        return "TG-263 names are quoted and have at most 16 characters of A-z, 0-9, _, ~, ^ and -"
+        return "write one in quotes, of at most 16 characters: A-Z, a-z, 0-9, _, ~, ^ and -"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ def organs() -> Mapping[str, Organ]:
 
 
 def default_organ() -> Organ:
-    """Return what holds for an organ of which nothing is known; it has no name."""
+    """Return what holds for an organ that recontour does not know; it has no name."""
     return _organ("", "", None, {})
 
 
