@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
-"""How much say should a parent keep? Adaptations to few and many patients, scored with shares from
-0 to 1.
+"""How much say should a parent keep? Adaptations to few and many patients, with shares from 0 to 1.
 
-    .venv/bin/python benchmarks/parent_share.py [--role target1] [--iterations 1200] [--retrain-last
-    10]
+    .venv/bin/python benchmarks/parent_share.py [--role target1] [--iterations 1200]
+        [--retrain-last 10]
 
-Cross-validation on a centre's development patients in three folds (no test patient is touched):
+Cross-validation on a centre's development patients in three folds; no test patient is touched.
 Model_S, trained on source as the study trains it, is adapted to 2, 5 and all patients outside a
-fold, and contours the fold. The share is
-set afterwards: one adaptation serves all of them; 0 is the paper's Model_ST, 1 is Model_S. Broken
-    off at any moment, the same command goes on where it was. Prints a table, and writes
-    docs/results/parent_share.json, or one of its own for another depth, and
-    parent_share_scores.csv, of which alone --table makes it. Makes its cohorts as real_centres.py
-    does.
+fold, and contours the fold. The share is set afterwards, so one adaptation serves all of them: 0 is
+the paper's Model_ST, 1 is Model_S. If it is interrupted, the same command continues.
+
+Prints a table, and writes docs/results/parent_share.json (or one of its own for another depth) and
+parent_share_scores.csv, from which --table makes the table alone. Makes its cohorts as
+real_centres.py does.
 """
 
 import argparse
