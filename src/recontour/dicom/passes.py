@@ -46,6 +46,7 @@ Positions = npt.NDArray[np.float64]
 Frame = tuple[Path, int]  # an image of a file: from 1; 0 in a single-frame file
 KindOfPasses = Literal["acquisitions", "reconstructions"]
 Groups = list[list[int]]  # of slices, each by their indices, ascending
+Ways = Iterator[tuple[str, Groups]]  # to part slices into groups: by which mark, and the groups
 
 SAME_PLACE_MM = 0.1  # slices closer than this share a position: no scanner's steps are that small
 # Marks that rise from image to image.
@@ -244,7 +245,7 @@ def _height_mm(position: Dataset, orientation: Dataset, path: Path) -> float:
 # Ways to part the slices of a series into acquisitions
 
 
-def _ways_to_part(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, Groups]]:
+def _ways_to_part(z: Positions, marks: Sequence[Marks]) -> Ways:
     """Yield the ways to part the slices into acquisitions: by which mark, and the slices of each.
 
     Too many groups are no acquisitions: the mark differs from image to image.
@@ -257,7 +258,7 @@ def _ways_to_part(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, G
     yield from _ways_by_storage(z, marks)
 
 
-def _ways_by_order(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, Groups]]:
+def _ways_by_order(z: Positions, marks: Sequence[Marks]) -> Ways:
     """Yield the ways to part the slices by marks that rise within an acquisition."""
     for name in RISING:
         runs = _runs(z, marks, name)
@@ -265,7 +266,7 @@ def _ways_by_order(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, 
             yield name, runs
 
 
-def _ways_by_storage(z: Positions, marks: Sequence[Marks]) -> Iterator[tuple[str, Groups]]:
+def _ways_by_storage(z: Positions, marks: Sequence[Marks]) -> Ways:
     """Yield the ways to part the slices by when and as which they were stored: a weak sign."""
     runs = _runs(z, marks, CONTENT_TIME)
     if _are_few_and_long(runs):

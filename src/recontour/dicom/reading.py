@@ -53,6 +53,7 @@ HEAD = 1 << 14  # bytes that hold the attributes of most images, but for the pix
 MOST_AT_ONCE = 1 << 26  # bytes of a file that is taken into memory whole
 # An item's attributes: as pydicom has them, or their encoded values by tag.
 Attributes = Dataset | dict[int, bytes]
+Tags = frozenset[int]
 LONGEST_LOOKED_UP = 1 << 8  # bytes of an encoded value
 MOST_LOOKED_UP = 1 << 12  # values
 LARGEST = 1e6  # no length in a patient (mm), no Hounsfield unit and no cosine is larger
@@ -113,7 +114,7 @@ def read_dataset(path: Path) -> Dataset:
 
 
 @cache
-def _tags(keywords: tuple[str, ...]) -> frozenset[int]:
+def _tags(keywords: tuple[str, ...]) -> Tags:
     tags = map(tag_for_keyword, keywords)
     return frozenset(tag for tag in tags if tag is not None)
 
@@ -334,7 +335,7 @@ def _refuse_bomb(deflated: bytes) -> None:
                 raise _TooMuchError
 
 
-def _read(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
+def _read(path: Path, until: int | None, tags: Tags | None) -> Dataset:
     """Read the attributes before `until` (None: all), of these tags (None: any)."""
     with reading(path):
         dataset = _plain(path, until, tags) or _any(path, until, tags)
@@ -346,7 +347,7 @@ def _read(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset
     return dataset
 
 
-def _plain(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset | None:
+def _plain(path: Path, until: int | None, tags: Tags | None) -> Dataset | None:
     """Read a plainly encoded file, from its beginning if that is enough.
 
     Return None if it is not plain.
@@ -362,7 +363,7 @@ def _plain(path: Path, until: int | None, tags: frozenset[int] | None) -> Datase
     return plain_dataset(data, until, tags, is_whole=True)
 
 
-def _any(path: Path, until: int | None, tags: frozenset[int] | None) -> Dataset:
+def _any(path: Path, until: int | None, tags: Tags | None) -> Dataset:
     """Read a file the way pydicom does.
 
     Raises: NotDicomError: it is cut off, not DICOM, or holds too much.
