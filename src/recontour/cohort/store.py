@@ -395,10 +395,10 @@ def _is_vacant(folder: Path) -> bool:
 
     A newly mounted disk has a folder lost+found. Raises: OSError.
     """
-    return folder.is_dir() and all(map(_is_of_no_account, folder.iterdir()))
+    return folder.is_dir() and all(map(_is_negligible, folder.iterdir()))
 
 
-def _is_of_no_account(entry: Path) -> bool:
+def _is_negligible(entry: Path) -> bool:
     if entry.name == "lost+found":
         return True
     return entry.name == "cases" and entry.is_dir() and not any(entry.iterdir())
