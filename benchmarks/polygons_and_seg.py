@@ -6,22 +6,21 @@
 
 polygons: pairs of outlines of one plane, from every RTSTRUCT under a folder, and made up: blobs
 traced from masks, some with a copy (rounded, turned round) or moved a little. Which pairs are
-copies, and which of the others cross? Needs shapely.
+copies?
 
 seg: a binary SEG of 15 organs on 180 slices of 512 x 512, read and turned into masks organ by
 organ, each way in a process of its own. On even slices, and on slices 3 mm and then 4 mm apart.
 """
 
 import argparse
-import importlib
 import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import shapely
 from scipy import ndimage
 
 from recontour.dicom import (
@@ -79,11 +78,6 @@ def near(outlines: Sequence[Points]) -> Iterator[Pair]:
 
 
 def compare_polygons(folder: Path | None) -> None:
-    shapely: Any = importlib.import_module("shapely")
-
-    def overlap(one: Points, other: Points) -> bool:
-        return bool(shapely.Polygon(one).overlaps(shapely.Polygon(other)))
-
     def equal(one: Points, other: Points) -> bool:
         first, second = shapely.Polygon(one).normalize(), shapely.Polygon(other).normalize()
         return bool(first.equals_exact(second, polygons.ROUNDED_MM))
@@ -100,10 +94,6 @@ def compare_polygons(folder: Path | None) -> None:
         print(f"{name}: {len(pairs)} pairs, {sum(copies)} copies, ours {1e3 * seconds:.0f} ms")
         for way in (equal, near_everywhere):
             told(way, pairs, copies)
-        others = [pair for pair, is_copy in zip(pairs, copies, strict=True) if not is_copy]
-        crossing, seconds = timed(polygons._cross, others)
-        print(f"{name}: {sum(crossing)} of {len(others)} others cross, ours {1e3 * seconds:.0f} ms")
-        told(overlap, others, crossing)
 
 
 def timed(way: Callable[[Points, Points], bool], pairs: Sequence[Pair]) -> tuple[list[bool], float]:

@@ -1,18 +1,19 @@
 """Outlines in one plane: which of them are copies, which cross, and holes joined to their rings.
 
-An outline is (n, 2) points in mm; the last joins the first. Why this is our own code:
-docs/decisions/038-polygons-and-seg.md.
+An outline is (n, 2) points in mm; the last joins the first. Why shapely finds crossings and not
+copies: docs/decisions/038-polygons-and-seg.md.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from shapely import Polygon
 
-from recontour.geometry.arrays import Mask, Points
+from recontour.geometry.arrays import Points
 from recontour.geometry.contours import Contour
 
 ROUNDED_MM = 0.006  # a coordinate rounded to 0.01 mm lies nearer to what it was
-MOST_COMPARISONS = 1_000_000  # of the contours of one plane, and of the edges of two contours
+MOST_COMPARISONS = 1_000_000  # of the contours of one plane, and of the points of two contours
 
 
 def without_copies(plane: Sequence[Contour]) -> list[Contour]:
@@ -39,13 +40,14 @@ def without_copies(plane: Sequence[Contour]) -> list[Contour]:
 def some_cross(outlines: Sequence[Points]) -> bool:
     """Return whether any two outlines cross: they overlap, and neither holds the other.
 
-    Outlines that only touch do not cross. Those with too many points to compare are not found.
+    Outlines that only touch do not cross.
 
     >>> square = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
     >>> some_cross([square, square + 1]), some_cross([square, square + 2])
     (True, False)
     """
-    return any(_cross(outlines[first], outlines[second]) for first, second in _near(outlines))
+    areas = list(map(Polygon, outlines))
+    return any(areas[first].overlaps(areas[second]) for first, second in _near(outlines))
 
 
 def _near(outlines: Sequence[Points]) -> Iterator[tuple[int, int]]:
@@ -89,66 +91,8 @@ def _edges(outline: Points) -> Points:
 
 
 def _area(outline: Points) -> float:
-    return abs(float(_turn(outline - outline[0], _edges(outline)).sum())) / 2
-
-
-def _turn(first: Points, second: Points) -> Points:
-    """Return the cross products of vectors."""
-    turn: Points = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
-    return turn
-
-
-def _cross(one: Points, other: Points) -> bool:
-    if len(one) * len(other) > MOST_COMPARISONS:
-        return False
-    if _some_edges_cross(one, other):
-        return True
-    return _runs_in_and_out(one, other) or _runs_in_and_out(other, one)
-
-
-def _some_edges_cross(one: Points, other: Points) -> bool:
-    """Return whether an edge of one outline passes through an edge of the other."""
-    along_one, along_other = _edges(one)[:, None], _edges(other)
-    between = other - one[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parallel = _turn(along_one, along_other)
-        on_one = _turn(between, along_other) / parallel
-        on_other = _turn(between, along_one) / parallel
-    passes = (on_one > 0) & (on_one < 1) & (on_other > 0) & (on_other < 1)
-    return bool(passes.any())
-
-
-def _runs_in_and_out(one: Points, other: Points) -> bool:
-    """Return whether parts of an outline lie inside another one and parts outside.
-
-    Its corners and the middles of its edges are looked at; those that lie on the other do not
-    count. Along the edges of pixels two outlines meet at corners or run together for a while, and
-    no edge passes through another.
-    """
-    probes, along = np.concatenate([one, one + _edges(one) / 2]), _edges(other)
-    x = probes[:, None, 0] - other[:, 0]
-    y = probes[:, None, 1] - other[:, 1]
-    is_inside = _are_inside(x, y, along)
-    if is_inside.all() or not is_inside.any():
-        return False
-    share = (x * along[:, 0] + y * along[:, 1]) / np.maximum((along**2).sum(axis=1), 1e-12)
-    offset = np.stack([x, y], axis=2) - share.clip(0, 1)[..., None] * along
-    is_off = (np.abs(offset) > ROUNDED_MM).any(axis=2).all(axis=1)
-    return bool((is_inside & is_off).any() and (~is_inside & is_off).any())
-
-
-def _are_inside(x: Points, y: Points, along: Points) -> Mask:
-    """Return which probes lie inside an outline, even-odd.
-
-    x, y: (probe, edge), from the edge's start to the probe. along: the edges.
-    """
-    spans = (y > 0) != (y > along[:, 1])
-    probe, edge = np.nonzero(spans)
-    right, up = along[edge].T
-    is_left = (right * y[spans] > up * x[spans]) == (up > 0)
-    crossings = np.bincount(probe, is_left, len(x))
-    is_inside: Mask = crossings % 2 == 1
-    return is_inside
+    (x, y), (right, down) = (outline - outline[0]).T, _edges(outline).T
+    return abs(float((x * down - y * right).sum())) / 2
 
 
 def keyhole(outer: Points, holes: Sequence[Points]) -> Points:
