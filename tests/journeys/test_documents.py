@@ -67,7 +67,7 @@ READERS = (
     "padding",
     "rtstruct_in",
 )
-OTHERS_OPTIONS = {"--logdir"}  # of TensorBoard
+OTHERS_OPTIONS = {"--logdir", "--upgrade"}  # of TensorBoard, and of .ci/lock
 
 
 def blocks(text: str, language: str) -> list[str]:
