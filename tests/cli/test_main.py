@@ -174,3 +174,30 @@ def test_a_name_that_is_too_long_is_no_fault_of_the_machine(
     assert main([word.replace("{}", "x" * 300) for word in command.split()]) == 2
     assert "too long" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "head_only"), [("--out", "N", False), ("--head-only", "H", True)]
+)
+def test_adapt_writes_a_model_or_only_its_head(
+    monkeypatch: pytest.MonkeyPatch, option: str, file: str, head_only: bool
+) -> None:
+    asked = {}
+
+    def adapt(_model: Path, _cohort: Path, out: Path, **options: object) -> None:
+        asked.update(out=out, head_only=options["head_only"])
+
+    monkeypatch.setattr(commands.recontour, "adapt", adapt)
+    monkeypatch.setattr(commands.tell, "learnt", lambda _model, out: asked.update(shown=out))
+    assert main(["adapt", "M", "C", option, file]) == 0
+    assert asked == {"out": Path(file), "head_only": head_only, "shown": Path(file)}
+
+
+@pytest.mark.parametrize("outputs", [[], ["--out", "N", "--head-only", "H"]])
+def test_adapt_writes_exactly_one_file(
+    outputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["adapt", "M", "C", *outputs])
+    assert ended.value.code == 2
+    assert "--head-only" in capsys.readouterr().err

@@ -124,16 +124,17 @@ def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Model and cohort -> model."""
+    out = options.head_only or options.out
     model = recontour.adapt(
         options.model,
         options.cohort,
-        options.out,
-        head_only=options.head_only,
+        out,
+        head_only=options.head_only is not None,
         retrain_last=options.retrain_last,
         progress=progress,
         **_learning(options),
     )
-    return Answer(show=lambda: tell.learnt(model, options.out), facts=dict)
+    return Answer(show=lambda: tell.learnt(model, out), facts=dict)
 
 
 def _learning(options: argparse.Namespace) -> dict[str, Any]:

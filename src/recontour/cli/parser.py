@@ -104,7 +104,6 @@ def _add_json(added: argparse.ArgumentParser) -> None:
 
 
 def _add_learning(added: argparse.ArgumentParser) -> None:
-    _add_out(added, "MODEL", "the model file to write")
     _add_organs(added, "TG-263 names; default: all that fit")
     added.add_argument("--iterations", type=int, metavar="N", help="default: the preset's")
     added.add_argument(
@@ -171,6 +170,7 @@ def _add_convert(commands: Commands) -> None:
 def _add_train(commands: Commands) -> None:
     added = _command(commands, "train", "train", "cohort -> model, from scratch")
     _add_path(added, "cohort", "COHORT")
+    _add_out(added, "MODEL", "the model file to write")
     added.add_argument(
         "--preset", default="compact", help="compact (for a CPU; default) or paper (for a GPU)"
     )
@@ -189,10 +189,13 @@ def _add_adapt(commands: Commands) -> None:
         metavar="N",
         help="how many layers; default: 10, as in the paper",
     )
-    added.add_argument(
+    output = added.add_mutually_exclusive_group(required=True)
+    output.add_argument("--out", type=_path, metavar="MODEL", help="the model file to write")
+    output.add_argument(
         "--head-only",
-        action="store_true",
-        help="write only what is learnt, to be used as TRUNK+HEAD",
+        type=_path,
+        metavar="HEAD",
+        help="instead, a file of only what is learnt, to be used as TRUNK+HEAD",
     )
     _add_learning(added)
 
