@@ -4,6 +4,7 @@ settings   STUDY.toml                        run       the workers that share th
 cells      the plan: one cell per model      perform   one cell, from its parent to its result
 split      which case is for what            results   what a cell's folder holds
 estimate   time and disk, before a run       diary     how a cell's training went
+folder     begun, or opened again            fresh     processes with an environment of their own
 study      the three verbs                   tables    the numbers, words and figures of the report
 """
 
