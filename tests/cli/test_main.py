@@ -182,13 +182,13 @@ def test_a_name_that_is_too_long_is_no_fault_of_the_machine(
 def test_adapt_writes_a_model_or_only_its_head(
     monkeypatch: pytest.MonkeyPatch, option: str, file: str, head_only: bool
 ) -> None:
-    asked = {}
+    asked: dict[str, object] = {}
 
     def adapt(_model: Path, _cohort: Path, out: Path, **options: object) -> None:
         asked.update(out=out, head_only=options["head_only"])
 
-    monkeypatch.setattr(commands.recontour, "adapt", adapt)
-    monkeypatch.setattr(commands.tell, "learnt", lambda _model, out: asked.update(shown=out))
+    monkeypatch.setattr("recontour.adapt", adapt)
+    monkeypatch.setattr("recontour.cli.tell.learnt", lambda _model, out: asked.update(shown=out))
     assert main(["adapt", "M", "C", option, file]) == 0
     assert asked == {"out": Path(file), "head_only": head_only, "shown": Path(file)}
 
