@@ -59,7 +59,7 @@ def rt_utils(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Second
 
 
 def platipy(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
     from platipy.dicom.io.nifti_to_rtstruct import convert_nifti
     from platipy.dicom.io.rtstruct_to_nifti import (
         read_dicom_image,
@@ -121,7 +121,7 @@ def dicomrttool(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Sec
 
 def plastimatch(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
     """Its seconds are those of the whole command, with the loading of the CT."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     seconds = {}
     work = source.parent

@@ -68,7 +68,7 @@ def fill(
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Let the system refuse what would make a file larger than so many bytes, as a full disk does."""
+    """Let the system refuse to grow a file beyond `size` bytes, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

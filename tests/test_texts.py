@@ -63,7 +63,13 @@ def test_hostile_toml_is_one_reason(tmp_path: Path, content: str | bytes, said: 
 
 def test_dots_in_text_and_comments_are_no_names(tmp_path: Path) -> None:
     dots = "." * 1000
-    text = f'a = "{dots}" # {dots}\nb = \'{dots}\'\nc = """{dots}\\"{dots}"""\nd = \'\'\'\n{dots}\n\'\'\'\n'
+    lines = [
+        f'a = "{dots}" # {dots}',
+        f"b = '{dots}'",
+        f'c = """{dots}\\"{dots}"""',
+        f"d = '''\n{dots}\n'''\n",
+    ]
+    text = "\n".join(lines)
     assert read_toml(toml(tmp_path, text)) == {
         "a": dots,
         "b": dots,

@@ -16,7 +16,7 @@ from typing import Any
 import highdicom
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from tests.dicom.conftest import edit
 
 from recontour.assess.findings import DraftContours

@@ -356,10 +356,8 @@ def test_how_many_test_patients_are_needed() -> None:
 def test_the_readings_are_those_of_the_preset() -> None:
     text = TEXTS["docs/explanation/paper.md"]
     paper, compact = PRESETS["paper"], PRESETS["compact"]
-    assert (
-        f"(rates {', '.join(map(str, paper.architecture.spp_rates))}) of {paper.architecture.spp_channels}"
-        in text
-    )
+    spp_rates = ", ".join(map(str, paper.architecture.spp_rates))
+    assert f"(rates {spp_rates}) of {paper.architecture.spp_channels}" in text
     rates = ", ".join(map(str, paper.architecture.cac_rates))
     assert f"Conv4: {paper.architecture.conv4_rate}. Conv5-b1, b2, b3: {rates} |" in text
     low, high = paper.preprocessing.window_hu

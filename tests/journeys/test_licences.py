@@ -1,4 +1,4 @@
-"""No licence creeps into a user's installation that an Apache-2.0 package cannot be passed on with."""
+"""Every dependency's licence lets an Apache-2.0 package be passed on with it."""
 
 import re
 from importlib.metadata import Distribution, distribution
