@@ -145,7 +145,7 @@ def read_by_source(path: Path, _grid: Grid) -> None:
 
 def cost_of(way: Callable[[Path, Grid], None], path: Path, grid: Grid) -> str:
     """Read a SEG in this process, and return what that took."""
-    import highdicom  # noqa: F401  # so that its loading does not count
+    import highdicom  # so that its loading does not count
 
     before = peak_mb()
     begin = time.perf_counter()

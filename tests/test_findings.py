@@ -2,7 +2,7 @@
 
 import logging
 import pickle
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -19,6 +19,7 @@ from recontour.findings import (
     FitToStore,
     ScreenOnly,
     as_json,
+    finding,
     fit_to_store,
     kind,
     log_finding,
@@ -29,7 +30,7 @@ from recontour.findings import (
 NAME = "MUSTERMANN"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoNumber(Finding):
     reason: ScreenOnly[str]
 
@@ -37,7 +38,7 @@ class NoNumber(Finding):
         return f"no number ({self.reason})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OddSlope(Finding):
     keyword: FitToStore[str]
     names: ScreenOnly[tuple[str, ...]]
@@ -100,7 +101,7 @@ def test_the_log_names_nobody_but_its_handler_knows(caplog: pytest.LogCaptureFix
 
 
 def test_a_number_cannot_be_hidden() -> None:
-    @dataclass(frozen=True, slots=True, kw_only=True)
+    @finding
     class Wrong(Finding):
         age: ScreenOnly[int]
 

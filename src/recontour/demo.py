@@ -23,7 +23,7 @@ REPORT = Path("report")
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _DemoFolder:
     """Where the demo's files lie."""
 
     out: Path
@@ -46,7 +46,7 @@ def run_demo(out: Path | str, *, progress: Progress = quiet) -> list[CaseScore]:
 
     A step whose result exists is not repeated: a demo that was interrupted continues.
     """
-    place = _Place(Path(out))
+    place = _DemoFolder(Path(out))
     source = _cohort(place, "phantom-source", SOURCE, SOURCE_CASES, progress)
     train = _cohort(place, "phantom-target-train", TARGET, TARGET_TRAIN_CASES, progress)
     test = _cohort(place, "phantom-target-test", TARGET, TARGET_TEST_CASES, progress)
@@ -54,12 +54,29 @@ def run_demo(out: Path | str, *, progress: Progress = quiet) -> list[CaseScore]:
     model_t = place.model("Model_T")
     model_st = place.model("Model_ST")
     if not model_s.exists():
-        workflows.train(source, model_s, iterations=ITERATIONS, resume=True, progress=progress)
+        workflows.train(
+            source,
+            model_s,
+            iterations=ITERATIONS,
+            resume=True,
+            progress=progress,
+        )
     if not model_t.exists():
-        workflows.train(train, model_t, iterations=ADAPT_ITERATIONS, resume=True, progress=progress)
+        workflows.train(
+            train,
+            model_t,
+            iterations=ADAPT_ITERATIONS,
+            resume=True,
+            progress=progress,
+        )
     if not model_st.exists():
         workflows.adapt(
-            model_s, train, model_st, iterations=ADAPT_ITERATIONS, resume=True, progress=progress
+            model_s,
+            train,
+            model_st,
+            iterations=ADAPT_ITERATIONS,
+            resume=True,
+            progress=progress,
         )
     patient = min(place.dicom(test.name).glob("[!.]*"))
     rtstruct = place.out / "contoured" / f"{patient.name}.dcm"
@@ -71,7 +88,13 @@ def run_demo(out: Path | str, *, progress: Progress = quiet) -> list[CaseScore]:
     return read_scores(report / "scores.csv")
 
 
-def _cohort(place: _Place, name: str, centre: Centre, cases: range, progress: Progress) -> Path:
+def _cohort(
+    place: _DemoFolder,
+    name: str,
+    centre: Centre,
+    cases: range,
+    progress: Progress,
+) -> Path:
     """Draw a centre's patients as DICOM and import them, as far as that was not done before."""
     dicom, cohort = place.dicom(name), place.cohort(name)
     what, words = f"drawing {name}", "phantom patients as DICOM"

@@ -28,7 +28,7 @@ written.
     └── FaultError                  exit code 1: the machine failed, or training diverged
 """
 
-from recontour.findings import Finding, Unexpected, words
+from recontour.findings import Finding, words
 
 
 class RecontourError(Exception):
@@ -39,9 +39,7 @@ class RecontourError(Exception):
 
     exit_code = 2
 
-    def __init__(self, finding: Finding | str) -> None:
-        if isinstance(finding, str):  # until every error has facts
-            finding = Unexpected(reason=finding)
+    def __init__(self, finding: Finding) -> None:
         super().__init__(finding)
         self.finding = finding
 

@@ -5,13 +5,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from recontour.errors import FaultError, OutputError
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.partials import held_file, held_folder, sweep_once
 from recontour.syncing import make_folders, sync_file, sync_folder, sync_tree
 
@@ -54,40 +53,36 @@ NAME_LETTERS = 64  # of a label that becomes part of file names
 # What can be found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class AlreadyExists(Finding):
     """An output exists, or appeared while recontour was working."""
 
     meanwhile: bool = False
 
     def sentence(self) -> str:
-        """Say so."""
         since = "appeared meanwhile" if self.meanwhile else "exists"
         return f"{since}, and recontour does not overwrite"
 
     def remedy(self) -> str:
-        """Say what helps."""
         if self.meanwhile:
             return "choose another name, then repeat"
         return "choose another name, or move it away"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoWritableFolder(Finding):
     """The folder of an output is no folder, or must not be written to."""
 
     folder: ScreenOnly[Path]
 
     def sentence(self) -> str:
-        """Name the folder."""
         return f"cannot be written: {self.folder} is no folder that you may write to"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "choose another folder"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SystemRefused(Finding):
     """The operating system refused something, and another name, folder or permission helps."""
 
@@ -95,17 +90,15 @@ class SystemRefused(Finding):
     done: Literal["read", "written"] = "written"
 
     def sentence(self) -> str:
-        """Repeat what the system says."""
         return f"cannot be {self.done} ({system_words(self.number)})"
 
     def remedy(self) -> str:
-        """Say what helps."""
         if self.done == "read":
             return "check its permissions, and those of the folders above it"
         return "choose another name or folder"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MachineFault(Finding):
     """The machine, a disk or a share failed; the file is not to blame."""
 
@@ -113,15 +106,13 @@ class MachineFault(Finding):
     done: Literal["read", "written"] = "read"
 
     def sentence(self) -> str:
-        """Repeat what the system says."""
         return f"could not be {self.done} ({system_words(self.number)})"
 
     def remedy(self) -> str:
-        """Say what helps against this kind of failure."""
         return REMEDIES.get(self.number or 0, "look up what the system reports, then repeat")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotFound(Finding):
     """There is nothing at a path. expected: such as "a cohort". similar: what lies beside it."""
 
@@ -130,44 +121,39 @@ class NotFound(Finding):
     similar: ScreenOnly[Path | None] = None
 
     def sentence(self) -> str:
-        """Say what is missing."""
         return f"not found; {self.expected} is expected"
 
     def remedy(self) -> str:
-        """Suggest what has a similar name, or else what helps."""
         return f"did you mean {self.similar}?" if self.similar else self.otherwise
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoPlainFile(Finding):
     """A folder, a pipe or a device where a file is expected."""
 
     is_folder: bool
 
     def sentence(self) -> str:
-        """Say what it is."""
         return "it is a folder" if self.is_folder else "it is not a plain file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TooLarge(Finding):
     """A file that should be small, and is not."""
 
     most_bytes: int
 
     def sentence(self) -> str:
-        """Name the limit."""
         return f"it is larger than {self.most_bytes:,} bytes"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SystemSays(Finding):
     """The operating system's own reason, inside another finding."""
 
     number: int | None  # errno
 
     def sentence(self) -> str:
-        """Repeat it."""
         return system_words(self.number)
 
 
@@ -282,7 +268,12 @@ def refuse_no_file(path: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, *, replace: bool = False, mode: int = 0o666) -> Iterator[Path]:
+def whole_file(
+    path: Path,
+    *,
+    replace: bool = False,
+    mode: int = 0o666,
+) -> Iterator[Path]:
     """Give a temporary sibling to write to; it becomes `path` when the block ends well.
 
     By then it is on the disk, with its name. If the block fails, the sibling is removed. What a
@@ -346,13 +337,24 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise output_error(path, error) from error
 
 
-def write_text(path: Path, text: str, *, replace: bool = False, mode: int = 0o666) -> None:
+def write_text(
+    path: Path,
+    text: str,
+    *,
+    replace: bool = False,
+    mode: int = 0o666,
+) -> None:
     """Write a text file whole or not at all; mode as in `whole_file`."""
     with whole_file(path, replace=replace, mode=mode) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: Path, content: bytes | memoryview, *, replace: bool = False) -> None:
+def write_bytes(
+    path: Path,
+    content: bytes | memoryview,
+    *,
+    replace: bool = False,
+) -> None:
     """Write a file whole or not at all.
 
     A library that writes the file itself would hide what the disk reports.
@@ -374,7 +376,15 @@ def output_error(path: Path, error: OSError) -> OutputError | FaultError:
 
 
 def machine_fault(
-    path: Path, error: OSError, done: Literal["read", "written"] = "read"
+    path: Path,
+    error: OSError,
+    done: Literal["read", "written"] = "read",
 ) -> FaultError:
     """Return what the operating system reported about an innocent file as an error of ours."""
-    return FaultError(MachineFault(path=path, number=error.errno, done=done))
+    return FaultError(
+        MachineFault(
+            path=path,
+            number=error.errno,
+            done=done,
+        )
+    )

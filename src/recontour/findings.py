@@ -23,7 +23,7 @@ from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_type_hints
 
 from recontour.wording import printable
 
@@ -37,7 +37,17 @@ ScreenOnly = Annotated[Value, SCREEN_ONLY]
 FitToStore = Annotated[Value, FIT_TO_STORE]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def finding(of: type[Value]) -> type[Value]:
+    """Make a class a finding: a frozen dataclass whose fields are given by name."""
+    return dataclass(
+        frozen=True,
+        slots=True,
+        kw_only=True,
+    )(of)
+
+
+@finding
 class Finding:
     """Something that was found, as facts.
 
@@ -166,12 +176,16 @@ def kind(finding: Finding) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(finding).__name__).lower()
 
 
-def log_finding(log: logging.Logger, level: int, finding: Finding) -> None:
+def log_finding(
+    log: logging.Logger,
+    level: int,
+    finding: Finding,
+) -> None:
     """Log a finding: the record's text names nobody, its attribute `finding` has all the facts."""
     log.log(level, "%s", stored_words(finding), extra={"finding": finding})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class Unexpected(Finding):
     """A failure that a library or the operating system reports in its own words."""
 
@@ -179,11 +193,9 @@ class Unexpected(Finding):
     help: FitToStore[str] = ""
 
     def sentence(self) -> str:
-        """Repeat the words."""
         return self.reason
 
     def remedy(self) -> str:
-        """Say what helps, if it is known."""
         return self.help
 
 

@@ -10,7 +10,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -19,7 +18,7 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from recontour.errors import RecontourError
-from recontour.findings import Finding, ScreenOnly
+from recontour.findings import Finding, ScreenOnly, finding
 
 # A signal that is repeated within this time means no more than the first one.
 IMPATIENCE_SECONDS = 5.0
@@ -170,18 +169,16 @@ def script_left_out() -> Iterator[None]:
         sys.modules["__main__"] = script
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class FolderInUse(Finding):
     """Another process works in a folder. mark: the file that says so, where there are no locks."""
 
     mark: ScreenOnly[Path | None] = None
 
     def sentence(self) -> str:
-        """Say so."""
         return "another process is working in this folder"
 
     def remedy(self) -> str:
-        """Say what helps, also after a process that was killed."""
         wait = "wait until it has finished, or choose another --out"
         if self.mark is None:
             return wait

@@ -7,5 +7,10 @@ Progress = Callable[
 ]  # what is done, how many are done, of how many, words
 
 
-def quiet(_what: str, _done: int, _total: int, _words: str) -> None:
+def quiet(
+    _what: str,
+    _done: int,
+    _total: int,
+    _words: str,
+) -> None:
     """Report progress to nobody."""

@@ -11,7 +11,6 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,7 +23,7 @@ from recontour.files import (
     output_error,
     read_file,
 )
-from recontour.findings import Finding, ScreenOnly
+from recontour.findings import Finding, ScreenOnly, finding
 
 MOST_TABLE_BYTES = 256 * 2**20  # far more than any table of ours
 MOST_TOML_BYTES = 2**18  # a file that a person writes
@@ -57,69 +56,62 @@ _APOSTROPHE = re.compile(_CELL_BEGINS + "'" + _RUNS)
 # What can be found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotUtf8(Finding):
     """A text file in another encoding."""
 
     byte: int  # the first that is not UTF-8, counted from 1
 
     def sentence(self) -> str:
-        """Say where the text ends to be UTF-8, and what helps."""
         return f"it is not UTF-8 text (byte {self.byte}); save it as UTF-8"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotToml(Finding):
     """A file that is not TOML."""
 
     reason: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Repeat the parser's reason."""
         return f"it is not TOML: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TooManyDots(Finding):
     """A line of TOML whose dotted name would take very long to read."""
 
     line: int
 
     def sentence(self) -> str:
-        """Say where, and the limit."""
         return f"more than {MOST_DOTS} dots in line {self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NestedTooDeep(Finding):
     """A file with more levels than can be read."""
 
     def sentence(self) -> str:
-        """Say so."""
         return "it is nested too deep"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NumberOutOfRange(Finding):
     """A number with too many digits, or a date that does not exist."""
 
     reason: ScreenOnly[str]
 
     def sentence(self) -> str:
-        """Repeat the parser's reason."""
         return f"it holds a number or a date that is out of range ({self.reason})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class LinkInTheWay(Finding):
     """A link, a pipe or a file with a second name where we would write."""
 
     def sentence(self) -> str:
-        """Say what it is."""
         return "it is a link, has a second name, or is not a plain file"
 
     def remedy(self) -> str:
-        """Say what helps."""
         return "remove it"
 
 
@@ -210,7 +202,7 @@ def open_own(path: Path, *, append: bool) -> TextIO:
         raise OutputError(LinkInTheWay(path=path))
     if not append:
         os.ftruncate(descriptor, 0)
-    return open(descriptor, "w", encoding="utf-8", errors="replace", newline="")  # noqa: PTH123
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="")
 
 
 # CSV

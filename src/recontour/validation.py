@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import Field, Strict, ValidationError
 
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import shown
 
 # Each begins with the name of the salt: see cohort/patients.
@@ -41,7 +41,7 @@ class ExpectedError(ValueError):
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class Invalid(Finding):
     """One mistake in a record that a file holds.
 
@@ -81,12 +81,20 @@ class Invalid(Finding):
         return ".".join(filter(None, (self.field, self.key)))
 
 
-def first_mistake(error: ValidationError, record: Any, path: Path | None = None) -> Invalid:
+def first_mistake(
+    error: ValidationError,
+    record: Any,
+    path: Path | None = None,
+) -> Invalid:
     """Return the first mistake that pydantic found; see `mistakes`."""
     return mistakes(error, record, path)[0]
 
 
-def mistakes(error: ValidationError, record: Any, path: Path | None = None) -> tuple[Invalid, ...]:
+def mistakes(
+    error: ValidationError,
+    record: Any,
+    path: Path | None = None,
+) -> tuple[Invalid, ...]:
     """Return every mistake that pydantic found, each once, in its order.
 
     record: the type that was validated: a model, a dataclass, or a type that holds some. path: the
@@ -103,13 +111,28 @@ def mistakes(error: ValidationError, record: Any, path: Path | None = None) -> t
     return tuple(dict.fromkeys(found))
 
 
-def _mistake(details: Mapping[str, Any], record: Any, path: Path | None) -> Invalid:
+def _mistake(
+    details: Mapping[str, Any],
+    record: Any,
+    path: Path | None,
+) -> Invalid:
     place = _placed(details["loc"], record)
     if details["type"] in MISSING:
-        return Invalid(problem="missing", field=place.field, key=place.key, path=path)
+        return Invalid(
+            problem="missing",
+            field=place.field,
+            key=place.key,
+            path=path,
+        )
     if details["type"] in UNKNOWN:
         known = tuple(place.owner)
-        return Invalid(problem="unknown", field=place.field, key=place.key, known=known, path=path)
+        return Invalid(
+            problem="unknown",
+            field=place.field,
+            key=place.key,
+            known=known,
+            path=path,
+        )
     rule, reason = _rule(details)
     seen = shown(details["input"]) if place.field or place.key else ""
     return Invalid(

@@ -367,7 +367,7 @@ def test_an_existing_report_is_kept_and_a_failure_leaves_nothing(tmp_path: Path)
     path = tmp_path / "report.html"
 
     def broken(case: str, organ: str) -> list[Overlay]:
-        raise OutputError("the CT is gone")
+        raise OutputError(Unexpected(reason="the CT is gone"))
 
     scores = ten_cases("Lens_L", S=0.0, ST=0.1)
     with pytest.raises(OutputError, match="the CT is gone"):

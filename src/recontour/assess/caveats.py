@@ -46,6 +46,15 @@ def _trained_on(model: Model, patients: Sequence[Sequence[Case]]) -> tuple[int, 
 
 
 def _trained_on_warning(
-    name: str, count: int, patients: Sequence[object], *, same_ct: bool
+    name: str,
+    count: int,
+    patients: Sequence[object],
+    *,
+    same_ct: bool,
 ) -> TrainedOn:
-    return TrainedOn(model=name, trained_on=count, patients=len(patients), same_ct=same_ct)
+    return TrainedOn(
+        model=name,
+        trained_on=count,
+        patients=len(patients),
+        same_ct=same_ct,
+    )

@@ -1,12 +1,10 @@
 """What can be found where models are scored."""
 
-from dataclasses import dataclass
-
-from recontour.findings import Finding, FitToStore
+from recontour.findings import Finding, FitToStore, finding
 from recontour.wording import plural
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DraftContours(Finding):
     """Contours to learn from, or to score against, were drawn by recontour itself."""
 
@@ -22,7 +20,7 @@ class DraftContours(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TrainedOn(Finding):
     """A model was trained on patients it is to be scored on.
 

@@ -23,7 +23,13 @@ class Planes:
         # By case and organ, slice, and model.
         self._kept: dict[tuple[str, str], dict[int, dict[str, Bits]]] = {}
 
-    def keep(self, case: Case, organ: str, model: str, mask: Mask) -> None:
+    def keep(
+        self,
+        case: Case,
+        organ: str,
+        model: str,
+        mask: Mask,
+    ) -> None:
         """Keep what a model drew on these planes. mask: (slice, row, column)."""
         place = (case.id, organ)
         if place not in self._kept:

@@ -24,7 +24,9 @@ def contour_case(contourer: Contourer, case: Case) -> Iterator[tuple[str, Mask]]
 
 
 def score_masks(
-    case: Case, name: str, masks: Iterable[tuple[str, Mask]]
+    case: Case,
+    name: str,
+    masks: Iterable[tuple[str, Mask]],
 ) -> Iterator[tuple[CaseScore, Mask]]:
     """Compare a model's masks with the case's own.
 
@@ -36,7 +38,12 @@ def score_masks(
         yield CaseScore(case.id, organ, name, **asdict(measured)), mask
 
 
-def overlay_of(case: Case, organ: str, index: int, predicted: Mapping[str, Mask]) -> Overlay:
+def overlay_of(
+    case: Case,
+    organ: str,
+    index: int,
+    predicted: Mapping[str, Mask],
+) -> Overlay:
     """Return one slice of a case's CT with its own contour of an organ and the models'.
 
     index: of the slice. predicted: by model, (row, column).

@@ -42,7 +42,11 @@ class Transcript:
     result: Mapping[str, object] | None = None
 
 
-def as_line(command: str, said: Transcript, failure: Failure | None) -> str:
+def as_line(
+    command: str,
+    said: Transcript,
+    failure: Failure | None,
+) -> str:
     """Return the JSON object of a command, on one line."""
     error = None
     if failure:

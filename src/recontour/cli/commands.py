@@ -57,7 +57,11 @@ def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 def deidentify(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """DICOM -> DICOM without its patients."""
     written = recontour.deidentify(
-        options.dicom_dir, options.out, names=options.names, key=options.key, progress=progress
+        options.dicom_dir,
+        options.out,
+        names=options.names,
+        key=options.key,
+        progress=progress,
     )
     return Answer(
         show=lambda: tell.deidentified(written, options.out),
@@ -89,7 +93,13 @@ def _damaged(found: "CohortContents") -> CohortError | None:
         return None
     cases = len(found.cases) + len(found.damaged)
     damaged = len(found.damaged)
-    return CohortError(CasesDamaged(path=found.cohort.path, damaged=damaged, cases=cases))
+    return CohortError(
+        CasesDamaged(
+            path=found.cohort.path,
+            damaged=damaged,
+            cases=cases,
+        )
+    )
 
 
 def export(options: argparse.Namespace, progress: ProgressBar) -> Answer:

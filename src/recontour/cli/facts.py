@@ -185,7 +185,11 @@ def total_cost(costs: Sequence["Estimate"], workers: int) -> TotalCost:
     )
 
 
-def planned(cells: Sequence["Cell"], estimates: Mapping[str, "Estimate"], workers: int) -> Facts:
+def planned(
+    cells: Sequence["Cell"],
+    estimates: Mapping[str, "Estimate"],
+    workers: int,
+) -> Facts:
     """Return a study's cells in the order of their start, and what they will cost."""
     total = total_cost([estimates[cell.id] for cell in cells], workers)
     costs = []

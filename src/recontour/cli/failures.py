@@ -7,9 +7,9 @@ from pathlib import Path
 from recontour.cli.findings import (
     FULL,
     Exhausted,
-    Interrupted,
     LibraryBroken,
     Resource,
+    RunInterrupted,
     SystemFailure,
 )
 from recontour.errors import RecontourError
@@ -60,7 +60,7 @@ def failure_of(error: BaseException, command: str) -> Failure | None:
     if isinstance(error, RecontourError):
         return Failure(error.finding, error.exit_code, name)
     if isinstance(error, KeyboardInterrupt):
-        return Failure(Interrupted(continues=CONTINUES.get(command, "")), MENDABLE, name)
+        return Failure(RunInterrupted(continues=CONTINUES.get(command, "")), MENDABLE, name)
     if isinstance(error, OSError):
         # A name that is too long is no fault of the machine.
         is_mendable = error.errno == errno.ENAMETOOLONG
@@ -81,7 +81,12 @@ def _of_the_system(error: OSError) -> Finding:
     if full and not helps:
         helps = ": ".join(FULL[full.what])
     said = error.strerror or str(error)
-    return SystemFailure(path=path, said=said, number=error.errno, helps=helps)
+    return SystemFailure(
+        path=path,
+        said=said,
+        number=error.errno,
+        helps=helps,
+    )
 
 
 def _exhausted(error: BaseException | None) -> Exhausted | None:

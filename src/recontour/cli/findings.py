@@ -1,9 +1,8 @@
 """What can be found where a command begins and ends."""
 
-from dataclasses import dataclass
 from typing import Literal
 
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
 SMALLER = "close other programs, or use a smaller --preset"
@@ -20,8 +19,8 @@ FULL: dict[str, tuple[str, str]] = {
 Resource = Literal["memory", "threads", "shared memory"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interrupted(Finding):
+@finding
+class RunInterrupted(Finding):
     """A person or the system ended the command."""
 
     continues: FitToStore[str] = ""
@@ -35,7 +34,7 @@ class Interrupted(Finding):
         return self.continues
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class Exhausted(Finding):
     """The machine ran out of something."""
 
@@ -50,7 +49,7 @@ class Exhausted(Finding):
         return FULL[self.what][1]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SystemFailure(Finding):
     """The operating system refused something that recontour did not expect."""
 
@@ -67,7 +66,7 @@ class SystemFailure(Finding):
         return self.helps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class LibraryBroken(Finding):
     """A library that recontour needs cannot be loaded."""
 
@@ -82,7 +81,7 @@ class LibraryBroken(Finding):
         return "install recontour again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OutputLost(Finding):
     """Standard output could not be written. nothing_else: the command only shows something."""
 
@@ -97,7 +96,7 @@ class OutputLost(Finding):
         return f"done, but the results could not be shown: {lost}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoOrganNamed(Finding):
     """`--organs` was given without an organ, as when a shell variable is empty."""
 
@@ -110,7 +109,7 @@ class NoOrganNamed(Finding):
         return "give TG-263 names, or omit it for all"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class StudyNotNamed(Finding):
     """`recontour study` lacks its file or its folder."""
 
@@ -123,7 +122,7 @@ class StudyNotNamed(Finding):
         return "`recontour study --example` prints a study file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CasesDamaged(Finding):
     """Some cases of a cohort cannot be used."""
 
@@ -135,7 +134,7 @@ class CasesDamaged(Finding):
         return f"{self.damaged} of {plural(self.cases, 'case')} cannot be used"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CellsFailed(Finding):
     """Some cells of a study failed."""
 
@@ -150,7 +149,7 @@ class CellsFailed(Finding):
         return "fix what they report, then continue with --resume"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TableUnreadable(Finding):
     """A table in a cohort folder, which is only shown, cannot be read."""
 
@@ -165,7 +164,7 @@ class TableUnreadable(Finding):
         return "the cohort can be used without it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TableDamaged(Finding):
     """A table in a cohort folder, which is only shown, is no table."""
 

@@ -38,7 +38,11 @@ def parser() -> argparse.ArgumentParser:
         "Research use only.",
     )
     top.add_argument("--version", action="version", version=f"recontour {version('recontour')}")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(
+        title="commands",
+        required=True,
+        metavar="COMMAND",
+    )
     _add_import(commands)
     _add_deidentify(commands)
     _add_inspect(commands)
@@ -54,10 +58,20 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(commands: Commands, name: str, does: str, words: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Commands,
+    name: str,
+    does: str,
+    words: str,
+) -> argparse.ArgumentParser:
     """Add a command. does: its function in commands.py."""
     added = commands.add_parser(name, help=words, description=words)
-    added.set_defaults(command=does, name=name, parser=added, json=False)
+    added.set_defaults(
+        command=does,
+        name=name,
+        parser=added,
+        json=False,
+    )
     return added
 
 
@@ -80,22 +94,50 @@ def _path(words: str) -> Path:
 
 
 def _add_path(
-    added: argparse.ArgumentParser, name: str, metavar: str, words: str | None = None
+    added: argparse.ArgumentParser,
+    name: str,
+    metavar: str,
+    words: str | None = None,
 ) -> None:
-    added.add_argument(name, type=_path, metavar=metavar, help=words)
+    added.add_argument(
+        name,
+        type=_path,
+        metavar=metavar,
+        help=words,
+    )
 
 
-def _add_out(added: argparse.ArgumentParser, metavar: str, words: str) -> None:
-    added.add_argument("--out", type=_path, required=True, metavar=metavar, help=words)
+def _add_out(
+    added: argparse.ArgumentParser,
+    metavar: str,
+    words: str,
+) -> None:
+    added.add_argument(
+        "--out",
+        type=_path,
+        required=True,
+        metavar=metavar,
+        help=words,
+    )
 
 
 def _add_organs(added: argparse.ArgumentParser, words: str) -> None:
-    added.add_argument("--organs", nargs="+", metavar="ORGAN", help=words)
+    added.add_argument(
+        "--organs",
+        nargs="+",
+        metavar="ORGAN",
+        help=words,
+    )
 
 
 def _add_names(added: argparse.ArgumentParser) -> None:
     words = "your own ROI names -> TG-263"
-    added.add_argument("--names", type=_path, metavar="MAP.toml", help=words)
+    added.add_argument(
+        "--names",
+        type=_path,
+        metavar="MAP.toml",
+        help=words,
+    )
 
 
 def _add_json(added: argparse.ArgumentParser) -> None:
@@ -105,9 +147,18 @@ def _add_json(added: argparse.ArgumentParser) -> None:
 
 def _add_learning(added: argparse.ArgumentParser) -> None:
     _add_organs(added, "TG-263 names; default: all that fit")
-    added.add_argument("--iterations", type=int, metavar="N", help="default: the preset's")
     added.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of weights and batches; default: 0"
+        "--iterations",
+        type=int,
+        metavar="N",
+        help="default: the preset's",
+    )
+    added.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of weights and batches; default: 0",
     )
     added.add_argument(
         "--deterministic", action="store_true", help="the same bits on the same GPU again, slower"
@@ -136,7 +187,12 @@ def _add_deidentify(commands: Commands) -> None:
     _add_path(added, "out", "OUT", "a new folder")
     _add_names(added)
     secret = "a secret to keep: the same pseudonyms in later runs"
-    added.add_argument("--key", type=_path, metavar="FILE", help=secret)
+    added.add_argument(
+        "--key",
+        type=_path,
+        metavar="FILE",
+        help=secret,
+    )
     _add_json(added)
 
 
@@ -153,7 +209,10 @@ def _add_export(commands: Commands) -> None:
     _add_path(added, "cohort", "COHORT")
     _add_path(added, "out", "OUT", "a new folder; for nnU-Net Dataset001_NAME")
     added.add_argument(
-        "--format", choices=("nnunet", "nifti"), required=True, help="nnunet: raw data set of v2"
+        "--format",
+        choices=("nnunet", "nifti"),
+        required=True,
+        help="nnunet: raw data set of v2",
     )
     _add_organs(added, "TG-263 names; default: all of the cohort's")
 
@@ -190,7 +249,12 @@ def _add_adapt(commands: Commands) -> None:
         help="how many layers; default: 10, as in the paper",
     )
     output = added.add_mutually_exclusive_group(required=True)
-    output.add_argument("--out", type=_path, metavar="MODEL", help="the model file to write")
+    output.add_argument(
+        "--out",
+        type=_path,
+        metavar="MODEL",
+        help="the model file to write",
+    )
     output.add_argument(
         "--head-only",
         type=_path,
@@ -208,7 +272,12 @@ def _add_contour(commands: Commands) -> None:
     _add_out(added, "FILE.dcm", "a new file; for nifti a new folder")
     _add_organs(added, "TG-263 names; default: all of the model's")
     formats = ("rtstruct", "seg", "nifti")
-    added.add_argument("--format", choices=formats, default="rtstruct", help="default: rtstruct")
+    added.add_argument(
+        "--format",
+        choices=formats,
+        default="rtstruct",
+        help="default: rtstruct",
+    )
     _add_json(added)
 
 
@@ -217,7 +286,11 @@ def _add_evaluate(commands: Commands) -> None:
     added = _command(commands, "evaluate", "evaluate", words)
     _add_path(added, "cohort", "COHORT", "patients that no model was trained on")
     added.add_argument(
-        "models", type=_path, nargs="+", metavar="MODEL", help="the first is the baseline"
+        "models",
+        type=_path,
+        nargs="+",
+        metavar="MODEL",
+        help="the first is the baseline",
     )
     _add_out(added, "DIR", "a new folder")
     _add_json(added)
@@ -226,7 +299,12 @@ def _add_evaluate(commands: Commands) -> None:
 def _add_study(commands: Commands) -> None:
     words = "the whole comparison, declared in a file: models, depths, numbers of cases"
     added = _command(commands, "study", "study", words)
-    added.add_argument("study", type=_path, nargs="?", metavar="STUDY.toml")
+    added.add_argument(
+        "study",
+        type=_path,
+        nargs="?",
+        metavar="STUDY.toml",
+    )
     added.add_argument(
         "--out", type=_path, metavar="DIR", help="a new folder; with --resume the study's"
     )

@@ -87,7 +87,13 @@ class ProgressBar(logging.Handler):
         kind = "warning" if is_warning else "note"
         self._bar.console.print(plain(f"{kind}: {words(finding)}"), soft_wrap=True)
 
-    def __call__(self, what: str, done: int, total: int, words: str) -> None:
+    def __call__(
+        self,
+        what: str,
+        done: int,
+        total: int,
+        words: str,
+    ) -> None:
         """Show that `done` of `total` are done.
 
         Where `done` falls or `total` changes, another step has begun.
@@ -101,17 +107,34 @@ class ProgressBar(logging.Handler):
         else:
             self._print_line(what, done, total, words)
 
-    def _begin(self, what: str, done: int, total: int, words: str) -> None:
+    def _begin(
+        self,
+        what: str,
+        done: int,
+        total: int,
+        words: str,
+    ) -> None:
         if self._task is None:
             self._bar.start()
         else:
             self._bar.stop_task(self._task)
-        self._task = self._bar.add_task(what, total=total, completed=done, words=words)
+        self._task = self._bar.add_task(
+            what,
+            total=total,
+            completed=done,
+            words=words,
+        )
         self._step = (what, total)
         self._began = time.monotonic()
         self._first = done
 
-    def _print_line(self, what: str, done: int, total: int, words: str) -> None:
+    def _print_line(
+        self,
+        what: str,
+        done: int,
+        total: int,
+        words: str,
+    ) -> None:
         now = time.monotonic()
         if not total:
             # Nothing to do; what follows tells why.

@@ -84,7 +84,11 @@ class _Forgiving(io.FileIO):
         return written
 
 
-def _forgiving(stream: TextIO | None, number: int, state: OutputState) -> TextIO:
+def _forgiving(
+    stream: TextIO | None,
+    number: int,
+    state: OutputState,
+) -> TextIO:
     """Return a stream that writes to the same place but never fails.
 
     A stream that is no file, as in a notebook, is returned as it is.

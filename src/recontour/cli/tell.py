@@ -223,7 +223,9 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
 
 
 def _mean_dsc(
-    scores: Sequence["CaseScore"], models: Sequence[str], organs: Sequence[str]
+    scores: Sequence["CaseScore"],
+    models: Sequence[str],
+    organs: Sequence[str],
 ) -> list[str]:
     from recontour.evaluation import mean_over_organs
     from recontour.evaluation.numbers import number
@@ -231,7 +233,11 @@ def _mean_dsc(
     return [number(mean_over_organs(scores, model, organs), 3) for model in models]
 
 
-def planned(cells: Sequence["Cell"], estimates: Mapping[str, "Estimate"], workers: int) -> None:
+def planned(
+    cells: Sequence["Cell"],
+    estimates: Mapping[str, "Estimate"],
+    workers: int,
+) -> None:
     """Show a study's cells and what they will cost."""
     table = table_of("Cells, in the order of their start", "cell", "minutes", "MB")
     for cell in cells:

@@ -197,7 +197,12 @@ def _not_an_array(
     return UnreadableError(NotAnArray(seen=seen))
 
 
-def _verify_once(file: BufferedReader, kind: Kind, offset: int, expected: Expected) -> None:
+def _verify_once(
+    file: BufferedReader,
+    kind: Kind,
+    offset: int,
+    expected: Expected,
+) -> None:
     """Check a file's voxels, unless this process has or leaves that to its parent."""
     state = _state(file)
     if _checks.is_due(expected.path, state):
@@ -210,7 +215,12 @@ def _state(file: BufferedReader) -> FileState:
     return FileState(about.st_ino, about.st_size, about.st_mtime_ns)
 
 
-def _verify(file: BufferedReader, kind: Kind, offset: int, sha256: str) -> None:
+def _verify(
+    file: BufferedReader,
+    kind: Kind,
+    offset: int,
+    sha256: str,
+) -> None:
     """Raise UnreadableError where a file's voxels have changed, or are not finite."""
     file.seek(0)
     if sha256 and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
@@ -223,7 +233,12 @@ def _verify(file: BufferedReader, kind: Kind, offset: int, sha256: str) -> None:
             raise UnreadableError(VoxelsNotFinite())
 
 
-def _mapped(file: BufferedReader, kind: Kind, shape: tuple[int, ...], offset: int) -> Array:
+def _mapped(
+    file: BufferedReader,
+    kind: Kind,
+    shape: tuple[int, ...],
+    offset: int,
+) -> Array:
     """Map a file's numbers: shared with other processes or, where a share cannot, for this one."""
     modes: tuple[Literal["r", "c"], ...] = ("r", "c")
     for mode in modes:

@@ -88,7 +88,12 @@ class Case:
         shape = (len(self.organs), slices, rows, column_bytes)
         return self._expected(MASKS_FILE, MASKS_KINDS, shape)
 
-    def _expected(self, name: str, kinds: tuple[str, ...], shape: tuple[int, ...]) -> Expected:
+    def _expected(
+        self,
+        name: str,
+        kinds: tuple[str, ...],
+        shape: tuple[int, ...],
+    ) -> Expected:
         digest = self.sha256.get(name, "")
         return Expected(self.path / name, kinds, shape, digest, self.files.get(name))
 

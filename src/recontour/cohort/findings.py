@@ -1,9 +1,8 @@
 """What can be found in a cohort folder: in its files, its arrays and its patients' keys."""
 
-from dataclasses import dataclass
 from typing import Literal
 
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural, shown
 
 NAMES_SHOWN = 12
@@ -26,7 +25,7 @@ def listed(names: tuple[str, ...], most: int = NAMES_SHOWN) -> str:
 # Folders
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotACohort(Finding):
     """A folder holds no cohort. is_taken: it holds something else, where a new one should go."""
 
@@ -41,7 +40,7 @@ class NotACohort(Finding):
         return f"make one with `recontour import {self.path} COHORT`"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class FileForCohort(Finding):
     """A file where a cohort's folder is expected."""
 
@@ -52,7 +51,7 @@ class FileForCohort(Finding):
         return "check the order of the arguments (--help)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherCohortFormat(Finding):
     """A cohort in a format that this recontour does not read."""
 
@@ -66,7 +65,7 @@ class OtherCohortFormat(Finding):
         return "import the DICOM again, or use the recontour that wrote it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherCentre(Finding):
     """A cohort of another centre than the one that was named."""
 
@@ -80,7 +79,7 @@ class OtherCentre(Finding):
         return "keep one folder per centre, or omit --centre"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class BadLabel(Finding):
     """A centre's label that cannot become part of file names."""
 
@@ -99,7 +98,7 @@ class BadLabel(Finding):
 # Cases
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class BadCaseName(Finding):
     """A case's name that cannot be a folder's. is_new: nobody has stored the case yet."""
 
@@ -113,7 +112,7 @@ class BadCaseName(Finding):
         return "choose another name" if self.is_new else "move it out of the cohort"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoSuchCase(Finding):
     """A cohort lacks a case."""
 
@@ -123,7 +122,7 @@ class NoSuchCase(Finding):
         return f"no such case: {shown(self.name)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CaseExists(Finding):
     """A cohort has a case of that name already."""
 
@@ -134,7 +133,7 @@ class CaseExists(Finding):
         return "move the case's folder out of the cohort to replace it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoContouredCase(Finding):
     """A cohort without a case that has an organ."""
 
@@ -145,7 +144,7 @@ class NoContouredCase(Finding):
         return "import some with `recontour import`"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OrgansNotInCohort(Finding):
     """Organs that no case has. missing: as a person spelt them."""
 
@@ -159,7 +158,7 @@ class OrgansNotInCohort(Finding):
         return f"choose from {', '.join(self.present)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ArrayOffGrid(Finding):
     """A CT or a mask whose shape is not the grid's. what: "CT", or an organ."""
 
@@ -174,7 +173,7 @@ class ArrayOffGrid(Finding):
 # Files
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DamagedFile(Finding):
     """A file of a cohort is not what recontour wrote. path: the folder it lies in."""
 
@@ -188,7 +187,7 @@ class DamagedFile(Finding):
         return RESTORE if self.file == "cohort.json" else MOVE_AWAY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MayNotBeRead(Finding):
     """Permissions forbid reading a file or folder."""
 
@@ -199,7 +198,7 @@ class MayNotBeRead(Finding):
         return "check its permissions, and those of the folders above it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CannotOpen(Finding):
     """The operating system does not open a folder, for a reason that the path has."""
 
@@ -212,7 +211,7 @@ class CannotOpen(Finding):
         return "check the path"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ImpossibleGrid(Finding):
     """A grid that no CT can have."""
 
@@ -225,7 +224,7 @@ class ImpossibleGrid(Finding):
 # Arrays
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotAnArray(Finding):
     """A file does not begin as recontour begins an array."""
 
@@ -241,7 +240,7 @@ class NotAnArray(Finding):
                 return "its header is not one that recontour writes"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherNumbers(Finding):
     """An array of another kind of numbers; kinds as in NumPy's header, such as "<i2"."""
 
@@ -252,7 +251,7 @@ class OtherNumbers(Finding):
         return f"it holds {self.kind} numbers, expected {' or '.join(self.expected)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherArrayShape(Finding):
     """An array of another shape than case.json says."""
 
@@ -263,7 +262,7 @@ class OtherArrayShape(Finding):
         return f"it has shape {self.shape}, case.json says {self.expected}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherSize(Finding):
     """An array's file with too many or too few bytes."""
 
@@ -274,7 +273,7 @@ class OtherSize(Finding):
         return f"it has {self.size} bytes, expected {self.expected}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ChangedVoxels(Finding):
     """Voxels whose checksum is not the one that import stored."""
 
@@ -282,7 +281,7 @@ class ChangedVoxels(Finding):
         return "its voxels changed after the import: the checksum differs"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class VoxelsNotFinite(Finding):
     """Voxels that are infinite or not a number."""
 
@@ -293,7 +292,7 @@ class VoxelsNotFinite(Finding):
 # Patients
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SaltUnusable(Finding):
     """The file of the salt can be neither read nor made."""
 
@@ -310,7 +309,7 @@ class SaltUnusable(Finding):
         return self.why.remedy()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotASalt(Finding):
     """A file in the salt's place that recontour did not write."""
 
@@ -324,7 +323,7 @@ class NotASalt(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SaltMade(Finding):
     """A new salt."""
 
@@ -335,7 +334,7 @@ class SaltMade(Finding):
         return "keep it there, and give it to nobody"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SaltOpenToOthers(Finding):
     """Others than its owner may read or change the salt. mode: the file's permissions."""
 
@@ -354,7 +353,7 @@ class SaltOpenToOthers(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class KeysOfAnotherSalt(Finding):
     """Cases whose patient keys were made with another salt. path: the salt's."""
 
@@ -370,7 +369,7 @@ class KeysOfAnotherSalt(Finding):
         return "put the old salt back if you have it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PatientsUnknown(Finding):
     """Some CTs have no patient key. cts: all of them; unknown: those without."""
 
@@ -384,7 +383,7 @@ class PatientsUnknown(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SeveralSalts(Finding):
     """Patient keys that were made with several salts."""
 

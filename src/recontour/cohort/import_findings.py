@@ -1,17 +1,16 @@
 """What import finds: why a patient is left out, what to note about a case, and what is stored."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from recontour.cohort.findings import MOVE_AWAY
 from recontour.dicom.contour_findings import RoiFinding
-from recontour.findings import Finding, FitToStore, ScreenOnly, words
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.wording import plural
 
 # Archives
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoCtSeries(Finding):
     """An archive without a CT series.
 
@@ -34,7 +33,7 @@ class NoCtSeries(Finding):
         return "give a folder of CT series with structure sets"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NothingImported(Finding):
     """An archive in which no patient can be used.
 
@@ -54,7 +53,7 @@ class NothingImported(Finding):
 # Why a patient is left out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoKnownOrgan(Finding):
     """A structure set without a known organ on its CT.
 
@@ -70,7 +69,7 @@ class NoKnownOrgan(Finding):
         return "if an organ has another name here, map it with --names"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoArea(Finding):
     """A structure set without an area that can be used. seen: what was noted about it."""
 
@@ -84,7 +83,7 @@ class NoArea(Finding):
         return "export it again with the organs' closed contours"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TooFewSlices(Finding):
     """A CT that is only a part of one."""
 
@@ -97,7 +96,7 @@ class TooFewSlices(Finding):
         return "export the whole CT as one series"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherPatientsCase(Finding):
     """The cohort's case of the same series is of another patient."""
 
@@ -111,7 +110,7 @@ class OtherPatientsCase(Finding):
 # Notes on cases that are there already
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SourceUnusable(Finding):
     """The source of a case cannot be used any more; the case stays."""
 
@@ -123,7 +122,7 @@ class SourceUnusable(Finding):
         return f"stays as imported; its {self.what} can no longer be used ({reason})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SourceChanged(Finding):
     """The archive has other data than the case; the case stays. organs: those that changed."""
 
@@ -144,7 +143,7 @@ class SourceChanged(Finding):
         return MOVE_AWAY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MoreOrgans(Finding):
     """A case could have more organs today; it stays."""
 
@@ -160,7 +159,7 @@ class MoreOrgans(Finding):
 # Notes on structures
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ImagesMissing(Finding):
     """Images that a structure set references are not in the archive."""
 
@@ -171,7 +170,7 @@ class ImagesMissing(Finding):
         return f"{self.missing} of the {self.referenced} images it references are missing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OrganUnknown(Finding):
     """An organ whose contours cannot be used."""
 
@@ -181,7 +180,7 @@ class OrganUnknown(Finding):
         return f"unknown ({words(self.why)})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class EverySecondSlice(RoiFinding):
     """An organ that was drawn on every second slice at most; it counts as unknown."""
 
@@ -195,7 +194,7 @@ class EverySecondSlice(RoiFinding):
         return "interpolate it where it was drawn, and export it again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OffTheSlices(RoiFinding):
     """Contours of which none shows on a slice."""
 
@@ -203,7 +202,7 @@ class OffTheSlices(RoiFinding):
         return "none of its contours shows on the CT's slices"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SlicesBetween(RoiFinding):
     """Slices between an organ's first and last that do not show it."""
 
@@ -214,7 +213,7 @@ class SlicesBetween(RoiFinding):
         return f"nothing on {slices} between its first and last; imported as it is"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class BeyondTheCt(RoiFinding):
     """Contours that lie on no slice of the CT."""
 
@@ -225,7 +224,7 @@ class BeyondTheCt(RoiFinding):
         return f"{self.beyond} of {self.contours} contours lie on no slice; is the CT complete?"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class EmptyWithContours(RoiFinding):
     """Slices on which contours leave no pixel."""
 
@@ -236,7 +235,7 @@ class EmptyWithContours(RoiFinding):
         return f"empty on {slices} with contours that cancel out or are smaller than a pixel"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PlanesLeftOut(Finding):
     """Planes of contours of which another is nearer to the slice."""
 
@@ -250,7 +249,7 @@ class PlanesLeftOut(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PlanesOffSlices(Finding):
     """Planes of contours that do not lie exactly on their slices."""
 
@@ -268,7 +267,7 @@ class PlanesOffSlices(Finding):
 # Notes on patients
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SameCt(Finding):
     """Several cases with one CT to the voxel."""
 
@@ -281,7 +280,7 @@ class SameCt(Finding):
         return "if it is one patient twice, move the folder of one out of the cohort"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OnePatient(Finding):
     """Several cases with one PatientID."""
 
@@ -298,7 +297,7 @@ class OnePatient(Finding):
         return "do not train on one of them and test on another"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class IdsTellNothing(Finding):
     """New CTs whose PatientID is missing, a stand-in, or shared by different people."""
 
@@ -316,7 +315,7 @@ class IdsTellNothing(Finding):
 # Tables
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TableNotOurs(Finding):
     """A table in the cohort that cannot be read, or that recontour did not write.
 
@@ -336,7 +335,7 @@ class TableNotOurs(Finding):
         return "move it away, then repeat: a new one is written"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotCsv(Finding):
     """Text that is not a table. reason: the parser's."""
 

@@ -57,7 +57,11 @@ def _notes_on_salt(cohort: Cohort, salt: Salt) -> Iterator[Finding]:
             yield KeysOfAnotherSalt(path=path, cases=others)
 
 
-def notes_on_patients(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[Finding]:
+def notes_on_patients(
+    archive: Archive,
+    cohort: Cohort,
+    added: Collection[str],
+) -> list[Finding]:
     """Return notes on cases that may be of one patient, one of them new. added: case ids."""
     notes: list[Finding] = []
     with suppress(CohortError):
@@ -74,7 +78,11 @@ def _same_cts(cohort: Cohort, added: Collection[str]) -> list[Finding]:
     return [SameCt(cases=names) for names in twins]
 
 
-def _one_patients(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[Finding]:
+def _one_patients(
+    archive: Archive,
+    cohort: Cohort,
+    added: Collection[str],
+) -> list[Finding]:
     """Return a note for each patient with several CTs, one of them new.
 
     A copy from another archive has a note of its own.
@@ -94,7 +102,11 @@ def _are_different_cts(cases: Sequence[Case]) -> bool:
     return len({case.fingerprint for case in cases}) > 1
 
 
-def _without_telling_id(archive: Archive, cohort: Cohort, added: Collection[str]) -> list[Finding]:
+def _without_telling_id(
+    archive: Archive,
+    cohort: Cohort,
+    added: Collection[str],
+) -> list[Finding]:
     """Return a note if new CTs, of several, have no PatientID that tells whose they are."""
     telling = _telling(archive)
     unknown = [series for series in _series(archive) if series.patient_id not in telling]

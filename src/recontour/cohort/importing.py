@@ -174,7 +174,11 @@ def import_archive(
 
 
 def _import_pair(
-    pair: Pair, case_id: str, cohort: Cohort, user_map: UserMap | None, patient: str | None
+    pair: Pair,
+    case_id: str,
+    cohort: Cohort,
+    user_map: UserMap | None,
+    patient: str | None,
 ) -> _CaseImport:
     """Import one patient. patient: the patient's key, if known."""
     one = _CaseImport(case_id)
@@ -194,7 +198,11 @@ def _import_pair(
 
 
 def _import_new(
-    one: _CaseImport, pair: Pair, cohort: Cohort, user_map: UserMap | None, patient: str | None
+    one: _CaseImport,
+    pair: Pair,
+    cohort: Cohort,
+    user_map: UserMap | None,
+    patient: str | None,
 ) -> None:
     """Import a patient whose case is not in the cohort."""
     scan = read_series(pair.series.files)
@@ -217,7 +225,11 @@ def _import_new(
 
 
 def _look_again(
-    one: _CaseImport, pair: Pair, case: Case, user_map: UserMap | None, patient: str | None
+    one: _CaseImport,
+    pair: Pair,
+    case: Case,
+    user_map: UserMap | None,
+    patient: str | None,
 ) -> None:
     """Note in what a case, which stays as it is, would differ if it were imported today."""
     if contradict(patient, case.patient):
@@ -261,7 +273,11 @@ def _compare_structures(
         one.notes.append(MoreOrgans(organs=tuple(sorted(new))))
 
 
-def _redrawn(drawn: Sequence[Structure], organs: Mapping[str, str], case: Case) -> tuple[str, ...]:
+def _redrawn(
+    drawn: Sequence[Structure],
+    organs: Mapping[str, str],
+    case: Case,
+) -> tuple[str, ...]:
     """Return the organs of a case that its structure set would give another mask today."""
     known = {name: organ for name, organ in organs.items() if organ in case.organs}
     masks = masks_of(drawn, known, case.grid, _ignored)
@@ -366,7 +382,12 @@ def _no_series(folder: Path, archive: Archive) -> NoCtSeries:
     passed_over = tuple(f"{count} x {kind}" for kind, count in archive.passed_over)
     unreadable = archive.unreadable
     first = unreadable[0].finding if unreadable else None
-    return NoCtSeries(path=folder, passed_over=passed_over, unreadable=len(unreadable), first=first)
+    return NoCtSeries(
+        path=folder,
+        passed_over=passed_over,
+        unreadable=len(unreadable),
+        first=first,
+    )
 
 
 def _nothing_imported(folder: Path, left_out: Collection[LeftOut]) -> NothingImported:
@@ -389,7 +410,11 @@ def _nothing_imported(folder: Path, left_out: Collection[LeftOut]) -> NothingImp
 # The cohort folder
 
 
-def _opened(path: Path, centre: str | None, notices: Sequence[str]) -> Cohort:
+def _opened(
+    path: Path,
+    centre: str | None,
+    notices: Sequence[str],
+) -> Cohort:
     """Open a cohort, or make one."""
     if centre is None:
         is_new = not Cohort.is_at(path)

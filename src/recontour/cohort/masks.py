@@ -56,7 +56,10 @@ def structures(
 
 
 def masks_of(
-    drawn: Sequence[Structure], organs: Mapping[str, str], grid: Grid, note: Note
+    drawn: Sequence[Structure],
+    organs: Mapping[str, str],
+    grid: Grid,
+    note: Note,
 ) -> dict[str, Mask]:
     """Return the organs of certain names, by TG-263 name.
 
@@ -82,13 +85,22 @@ def masks_of(
     return masks
 
 
-def _mask_of(structure: Structure, grid: Grid, note: Note) -> tuple[Mask, _Fit]:
+def _mask_of(
+    structure: Structure,
+    grid: Grid,
+    note: Note,
+) -> tuple[Mask, _Fit]:
     if isinstance(structure, Segment):
         return structure.mask(), _Fit()
     return _rasterised(structure, grid, note)
 
 
-def _is_whole(mask: Mask, organ: str, roi: str, note: Note) -> bool:
+def _is_whole(
+    mask: Mask,
+    organ: str,
+    roi: str,
+    note: Note,
+) -> bool:
     """Return whether a mask shows enough of an organ to learn from; note what it lacks."""
     shown = np.flatnonzero(mask.any(axis=(1, 2)))
     count = len(shown)
@@ -97,18 +109,35 @@ def _is_whole(mask: Mask, organ: str, roi: str, note: Note) -> bool:
         return False
     between = int(np.ptp(shown)) + 1 - count
     if count > FEW_SLICES and between >= count - 1:
-        note(EverySecondSlice(organ=organ, roi=roi, shown=count, between=between))
+        note(
+            EverySecondSlice(
+                organ=organ,
+                roi=roi,
+                shown=count,
+                between=between,
+            )
+        )
         return False
     if between:
         note(SlicesBetween(roi=roi, between=between))
     return True
 
 
-def _rasterised(roi: Roi, grid: Grid, note: Note) -> tuple[Mask, _Fit]:
+def _rasterised(
+    roi: Roi,
+    grid: Grid,
+    note: Note,
+) -> tuple[Mask, _Fit]:
     contours = roi.contours(note)
     beyond = sum(grid.slice_at(contour.z_mm) is None for contour in contours)
     if 0 < beyond < len(contours):
-        note(BeyondTheCt(roi=roi.name, beyond=beyond, contours=len(contours)))
+        note(
+            BeyondTheCt(
+                roi=roi.name,
+                beyond=beyond,
+                contours=len(contours),
+            )
+        )
     mask = rasterise(contours, grid)
     planes = planes_by_slice(contours, grid)
     slices = list(planes)
@@ -136,4 +165,10 @@ def _note_fits(fits: Sequence[_Fit], note: Note) -> None:
         note(PlanesLeftOut(left_out=planes - taken, planes=planes))
     if off_mm:
         typical_mm = float(np.median(off_mm))
-        note(PlanesOffSlices(off=len(off_mm), planes=taken, typical_mm=typical_mm))
+        note(
+            PlanesOffSlices(
+                off=len(off_mm),
+                planes=taken,
+                typical_mm=typical_mm,
+            )
+        )

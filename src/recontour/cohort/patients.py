@@ -98,8 +98,19 @@ def salt_beside(cohort: Path) -> Salt:
     return Salt(bytes.fromhex(found[1]))
 
 
-def _unusable(path: Path, why: Finding, *, is_new: bool = False) -> CohortError:
-    return CohortError(SaltUnusable(path=path, why=why, done="made" if is_new else "read"))
+def _unusable(
+    path: Path,
+    why: Finding,
+    *,
+    is_new: bool = False,
+) -> CohortError:
+    return CohortError(
+        SaltUnusable(
+            path=path,
+            why=why,
+            done="made" if is_new else "read",
+        )
+    )
 
 
 def open_to_others(salt: Path) -> SaltOpenToOthers | None:

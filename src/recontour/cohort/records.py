@@ -48,9 +48,30 @@ def _few(shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 Along = Annotated[int, Field(ge=1, le=MOST_ALONG)]
 Shape = Annotated[tuple[Along, Along, Along], AfterValidator(_few)]
-Place = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]  # mm
-Step = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]  # mm
-Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]  # cc
+Place = Annotated[
+    float,
+    Field(
+        ge=-1e6,
+        le=1e6,
+        allow_inf_nan=False,
+    ),
+]  # mm
+Step = Annotated[
+    float,
+    Field(
+        ge=0.01,
+        le=100,
+        allow_inf_nan=False,
+    ),
+]  # mm
+Volume = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+    ),
+]  # cc
 Organ = Annotated[str, AfterValidator(_organ)]
 Volumes = Annotated[dict[Organ, Volume], Field(max_length=MOST_VOLUMES)]
 Notice = Annotated[str, Field(max_length=2000)]
@@ -138,4 +159,10 @@ def refused(path: Path, error: OSError | ValueError) -> CohortError | FaultError
 
 def damaged(path: Path, why: Finding) -> CohortError:
     """Return the error of a file that is not what recontour wrote."""
-    return CohortError(DamagedFile(path=path.parent, file=path.name, why=why))
+    return CohortError(
+        DamagedFile(
+            path=path.parent,
+            file=path.name,
+            why=why,
+        )
+    )

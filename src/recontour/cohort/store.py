@@ -92,7 +92,12 @@ class Cohort:
     notices: what everyone who uses it must know, for example that the patients are synthetic.
     """
 
-    def __init__(self, path: Path, centre: str, notices: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        centre: str,
+        notices: Sequence[str] = (),
+    ) -> None:
         self.path = path
         self.centre = centre
         self.notices = tuple(notices)
@@ -125,7 +130,12 @@ class Cohort:
         return os.path.lexists(path / "cohort.json")
 
     @classmethod
-    def open_or_create(cls, path: Path, centre: str, notices: Sequence[str] = ()) -> "Cohort":
+    def open_or_create(
+        cls,
+        path: Path,
+        centre: str,
+        notices: Sequence[str] = (),
+    ) -> "Cohort":
         """Open a cohort folder, or make an empty one.
 
         Raises: CohortError: the folder holds something else, or the cohort of another centre.
@@ -135,7 +145,13 @@ class Cohort:
         if cls.is_at(path):
             cohort = cls.open(path)
             if cohort.centre != centre:
-                raise CohortError(OtherCentre(path=path, centre=cohort.centre, wanted=centre))
+                raise CohortError(
+                    OtherCentre(
+                        path=path,
+                        centre=cohort.centre,
+                        wanted=centre,
+                    )
+                )
             return cohort
         if not is_name(centre):
             raise CohortError(BadLabel(label=centre))
@@ -307,7 +323,13 @@ class Cohort:
         wanted = tuple(dict.fromkeys(organs))
         missing = tuple(organ for organ in wanted if organ not in present)
         if missing:
-            raise OrganError(OrgansNotInCohort(path=self.path, present=present, missing=missing))
+            raise OrganError(
+                OrgansNotInCohort(
+                    path=self.path,
+                    present=present,
+                    missing=missing,
+                )
+            )
         return wanted
 
     def cases_with(self, organs: Collection[str]) -> list[Case]:
@@ -337,7 +359,12 @@ class Cohort:
         for what, array in {"CT": hu, **masks}.items():
             if array.shape != grid.shape:
                 raise GridMismatchError(
-                    ArrayOffGrid(case=case_id, what=what, shape=array.shape, grid_shape=grid.shape)
+                    ArrayOffGrid(
+                        case=case_id,
+                        what=what,
+                        shape=array.shape,
+                        grid_shape=grid.shape,
+                    )
                 )
         if not is_name(case_id, CASE_LETTERS):
             raise CohortError(BadCaseName(name=case_id, is_new=True))

@@ -77,7 +77,11 @@ def save_names(cohort: Cohort, names: Iterable[tuple[NameRow, int]]) -> None:
     _update_csv(cohort.path / "names.csv", merged)
 
 
-def save_left_out(cohort: Cohort, left_out: Iterable[LeftOut], archive_id: str) -> None:
+def save_left_out(
+    cohort: Cohort,
+    left_out: Iterable[LeftOut],
+    archive_id: str,
+) -> None:
     """Store what is left out: of this archive now, of others what has not been imported since."""
     new = []
     met = set()
@@ -127,15 +131,31 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
     except FileNotFoundError:
         return []
     except UnreadableError as error:
-        raise CohortError(TableNotOurs(path=path, columns=columns, why=error.finding)) from error
+        raise CohortError(
+            TableNotOurs(
+                path=path,
+                columns=columns,
+                why=error.finding,
+            )
+        ) from error
     except csv.Error as error:
         reason = NotCsv(reason=str(error))
-        raise CohortError(TableNotOurs(path=path, columns=columns, why=reason)) from error
+        raise CohortError(
+            TableNotOurs(
+                path=path,
+                columns=columns,
+                why=reason,
+            )
+        ) from error
     is_ours = bool(table) and tuple(table[0]) == columns
     if not is_ours or any(len(row) != len(columns) for row in table):
         raise CohortError(TableNotOurs(path=path, columns=columns))
     return table[1:]
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _write_csv(
+    path: Path,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+) -> None:
     write_text(path, csv_text([header, *rows]), replace=True)

@@ -33,7 +33,12 @@ class Contourer:
         """Read a model file, or a head and its trunk; see `load_model`."""
         return cls(load_model(path))
 
-    def contour(self, hu: Voxels, grid: Grid, organs: Sequence[str] | None = None) -> OrganMasks:
+    def contour(
+        self,
+        hu: Voxels,
+        grid: Grid,
+        organs: Sequence[str] | None = None,
+    ) -> OrganMasks:
         """Contour a CT; arguments, masks and errors are those of `predict`."""
         engine = self._engine_for(len(hu))
         return finished_masks(self.model, engine, hu, grid, organs)

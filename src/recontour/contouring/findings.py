@@ -1,11 +1,9 @@
 """What can go wrong while a CT is contoured."""
 
-from dataclasses import dataclass
-
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OrganNotInModel(Finding):
     """Organs were asked for that the model does not contour."""
 
@@ -19,7 +17,7 @@ class OrganNotInModel(Finding):
         return f"choose from {', '.join(self.known)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ScoresNotFinite(Finding):
     """A model computes infinities or NaN from a CT."""
 

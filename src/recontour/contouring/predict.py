@@ -29,7 +29,10 @@ OrganMasks = Iterator[tuple[str, Mask]]
 
 
 def predict(
-    model: Model, hu: Voxels, grid: Grid, organs: Sequence[str] | None = None
+    model: Model,
+    hu: Voxels,
+    grid: Grid,
+    organs: Sequence[str] | None = None,
 ) -> OrganMasks:
     """Contour one CT; for several CTs, a `Contourer` compiles the model only once.
 

@@ -241,7 +241,12 @@ def _all_series(contents: _Contents) -> tuple[CtSeries, ...]:
     return tuple(series)
 
 
-def _ct_series(uid: str, images: Sequence[_Image], name: Path, contents: _Contents) -> CtSeries:
+def _ct_series(
+    uid: str,
+    images: Sequence[_Image],
+    name: Path,
+    contents: _Contents,
+) -> CtSeries:
     everything = CtSeries(
         uid=uid,
         files=tuple(image.path for image in images),
@@ -266,7 +271,11 @@ def _clash_of_patients(images: Sequence[_Image]) -> SharedImageUid | None:
     return None
 
 
-def _without_copies(series: CtSeries, images: Sequence[_Image], contents: _Contents) -> CtSeries:
+def _without_copies(
+    series: CtSeries,
+    images: Sequence[_Image],
+    contents: _Contents,
+) -> CtSeries:
     """Return a series without copies, or with the clash of two files of one UID that are none.
 
     Images of one UID in two places are no copies either; whoever reads their pixels says so.
@@ -380,7 +389,11 @@ def _is_draft(header: Dataset, label: str) -> bool:
     return {text(header, "Manufacturer"), text(header, label).lower()} == {DRAFT}
 
 
-def _moment(header: Dataset, day: str, hour: str) -> tuple[str, str]:
+def _moment(
+    header: Dataset,
+    day: str,
+    hour: str,
+) -> tuple[str, str]:
     """Return a date and a time as 8 and 12 digits.
 
     DICOM may leave out a time's last digits, and once had dots and colons.

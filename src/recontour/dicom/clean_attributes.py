@@ -106,7 +106,11 @@ def kept_keywords() -> frozenset[str]:
     return frozenset(keywords)
 
 
-def _kept(dataset: Dataset, pseudonyms: Pseudonyms, level: int = 0) -> Dataset:
+def _kept(
+    dataset: Dataset,
+    pseudonyms: Pseudonyms,
+    level: int = 0,
+) -> Dataset:
     """Return the attributes that are kept, also in sequences, if their values are of their kind.
 
     level: how many sequences the dataset lies in.
@@ -138,7 +142,11 @@ def _clean_or_none(
         return None
 
 
-def _clean(element: DataElement, pseudonyms: Pseudonyms, level: int) -> DataElement | None:
+def _clean(
+    element: DataElement,
+    pseudonyms: Pseudonyms,
+    level: int,
+) -> DataElement | None:
     """Return an element as it may be written; None if it is not of its attribute's kind (VR).
 
     Raises: DicomError: it holds an identifier, and there is no image without it.
@@ -196,7 +204,11 @@ def _is_number(value: Any, kind: str) -> bool:
     return isinstance(value, int | float)
 
 
-def _known_words(element: DataElement, texts: Sequence[str], pseudonyms: Pseudonyms) -> list[str]:
+def _known_words(
+    element: DataElement,
+    texts: Sequence[str],
+    pseudonyms: Pseudonyms,
+) -> list[str]:
     """Return a code's values that are terms of the standard, or a text of known words; or nothing.
 
     None of them holds an identifier of the patient, except for what every contour is: without it

@@ -44,7 +44,11 @@ OVERLAY_GROUPS = range(0x6000, 0x6100)
 OVERLAY_BITS_ALLOCATED = 0x0100
 
 
-def write_series(folder: Path, series: CtSeries, pseudonyms: Pseudonyms) -> tuple[Finding, ...]:
+def write_series(
+    folder: Path,
+    series: CtSeries,
+    pseudonyms: Pseudonyms,
+) -> tuple[Finding, ...]:
     """Write the files of a CT series, counted from 1; none of them if one cannot be written.
 
     Acquisitions that overlap get the numbers by which import tells them apart.
@@ -99,12 +103,22 @@ def _place_in_series(path: Path) -> tuple[int, float, Path]:
     return number, z_mm, path
 
 
-def _refuse_known_uid(image: Dataset, path: Path, paths: dict[str, Path]) -> None:
+def _refuse_known_uid(
+    image: Dataset,
+    path: Path,
+    paths: dict[str, Path],
+) -> None:
     """Raise MixedSeriesError where another file has the image's UID; copies are left out before."""
     uid = sop_instance_uid(image)
     known = paths.setdefault(uid, path)
     if uid and known != path:
-        raise MixedSeriesError(OneUidTwoImages(path=known, other=path, differ_in="position"))
+        raise MixedSeriesError(
+            OneUidTwoImages(
+                path=known,
+                other=path,
+                differ_in="position",
+            )
+        )
 
 
 def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
@@ -122,7 +136,11 @@ def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
             raise DicomError(MayShowThePatient(path=path, seen="overlay"))
 
 
-def _number_frames(clean: Dataset, path: Path, acquisitions: Mapping[Frame, int]) -> None:
+def _number_frames(
+    clean: Dataset,
+    path: Path,
+    acquisitions: Mapping[Frame, int],
+) -> None:
     """Give the frames of a multi-frame image the numbers of their acquisitions."""
     frames = clean.get("PerFrameFunctionalGroupsSequence") or ()
     for number, frame in enumerate(frames, start=1):

@@ -50,7 +50,11 @@ def write_structures(
     return set(table.rows)
 
 
-def _clean(source: StructureSetFile, organs: Mapping[str, str], pseudonyms: Pseudonyms) -> Dataset:
+def _clean(
+    source: StructureSetFile,
+    organs: Mapping[str, str],
+    pseudonyms: Pseudonyms,
+) -> Dataset:
     """Return a structure set with its organs alone, under their TG-263 names."""
     dataset = read_dataset(source.path)
     names = _keep_rois(dataset, organs)

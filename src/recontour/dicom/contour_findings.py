@@ -3,10 +3,9 @@
 Notes on contours carry no path: whoever asked for the notes knows the file.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
 EXPORT_STRUCTURES_AGAIN = "export the structure set again"
@@ -14,7 +13,7 @@ EXPORT_STRUCTURES_AGAIN = "export the structure set again"
 KINDS = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", "CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class RoiFinding(Finding):
     """Something about one ROI. roi: its name as the centre spells it."""
 
@@ -29,7 +28,7 @@ class RoiFinding(Finding):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OpenContours(Finding):
     """Contours that are not closed; they are ignored.
 
@@ -58,7 +57,7 @@ class OpenContours(Finding):
         return "CLOSED_PLANAR is expected" if self.is_all else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherFrame(RoiFinding):
     """An ROI that was drawn in another frame of reference than its CT's."""
 
@@ -66,7 +65,7 @@ class OtherFrame(RoiFinding):
         return "drawn in another frame of reference; its contours are ignored"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SharedNumber(RoiFinding):
     """An ROI whose number another ROI has as well."""
 
@@ -74,7 +73,7 @@ class SharedNumber(RoiFinding):
         return "two ROIs share one number, so whose contours these are is unknown; ignored"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class StrayContours(Finding):
     """Contours under ROI numbers that no ROI has."""
 
@@ -84,7 +83,7 @@ class StrayContours(Finding):
         return f"ignored contours under {plural(self.numbers, 'ROI number')} that no ROI has"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ShortContours(RoiFinding):
     """Contours of fewer than 3 points, which enclose nothing."""
 
@@ -94,7 +93,7 @@ class ShortContours(RoiFinding):
         return f"{plural(self.count, 'contour')} with fewer than 3 points ignored"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class RepeatedContours(RoiFinding):
     """Contours that are in the file twice."""
 
@@ -104,7 +103,7 @@ class RepeatedContours(RoiFinding):
         return f"{plural(self.count, 'contour')} drawn twice and used once"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CrossingContours(RoiFinding):
     """Contours of one plane that cross each other."""
 
@@ -120,7 +119,7 @@ class CrossingContours(RoiFinding):
 # ------------------------------------------------------------ contours that cannot be used
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MalformedContour(RoiFinding):
     """A contour that is not a polygon on an axial plane."""
 
@@ -128,7 +127,7 @@ class MalformedContour(RoiFinding):
         return EXPORT_STRUCTURES_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CoordinatesNotNumbers(MalformedContour):
     """A contour with coordinates that are not numbers."""
 
@@ -136,7 +135,7 @@ class CoordinatesNotNumbers(MalformedContour):
         return "a contour has coordinates that are not numbers"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class IncompletePoint(MalformedContour):
     """A contour whose coordinates do not come in threes."""
 
@@ -146,7 +145,7 @@ class IncompletePoint(MalformedContour):
         return f"a contour has {plural(self.numbers, 'number')}; three per point are expected"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MissingPoints(MalformedContour):
     """A contour with fewer points than the file states."""
 
@@ -157,7 +156,7 @@ class MissingPoints(MalformedContour):
         return f"a contour has {self.points} of {self.stated} points"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CoordinateOutOfRange(MalformedContour):
     """A contour with a coordinate that cannot lie in a patient. most_mm: the largest that can."""
 
@@ -167,7 +166,7 @@ class CoordinateOutOfRange(MalformedContour):
         return f"a contour has a coordinate that is not within {self.most_mm:,.0f} mm"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ContourNotAxial(MalformedContour):
     """A contour whose points lie at different heights."""
 
@@ -184,7 +183,7 @@ class ContourNotAxial(MalformedContour):
 # ------------------------------------------------------------ whether they belong to the CT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotStructureSet(Finding):
     """A DICOM file that is not an RTSTRUCT."""
 
@@ -195,7 +194,7 @@ class NotStructureSet(Finding):
         return "give the RTSTRUCT file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DrawnOnOtherCt(Finding):
     """Contours that were drawn on another CT. by: what says so."""
 
@@ -224,7 +223,7 @@ class DrawnOnOtherCt(Finding):
 # ------------------------------------------------------------ writing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CtLacksUids(Finding):
     """A CT without the UIDs that an object drawn on it must reference."""
 
@@ -237,7 +236,7 @@ class CtLacksUids(Finding):
         return "export the CT again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MalformedUid(Finding):
     """A CT with a UID that is not one."""
 
@@ -248,7 +247,7 @@ class MalformedUid(Finding):
         return "export the CT again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnfitLabel(Finding):
     """A label or a name that DICOM does not hold."""
 
@@ -262,7 +261,7 @@ class UnfitLabel(Finding):
         return f"unsuitable {self.what}: {expected} ({self.label})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NothingToWrite(Finding):
     """A structure set without a structure; DICOM asks for at least one."""
 
@@ -270,7 +269,7 @@ class NothingToWrite(Finding):
         return "no structure to write, and DICOM asks for one; nothing was written"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ContourOffSlices(RoiFinding):
     """A contour that cannot be written: on none of the CT's slices, or of too few points."""
 
@@ -287,7 +286,7 @@ class ContourOffSlices(RoiFinding):
 # ------------------------------------------------------------ SEG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotSeg(Finding):
     """A DICOM file that is not a SEG. kind: what it is, as the standard calls it."""
 
@@ -300,7 +299,7 @@ class NotSeg(Finding):
         return "give a SEG, a NIfTI label map, or a folder of NIfTI masks"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SegNotSupported(Finding):
     """A SEG of a kind that is not read."""
 
@@ -328,7 +327,7 @@ class SegNotSupported(Finding):
                 return "export it uncompressed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoFrameStated(Finding):
     """A SEG that does not say its frame of reference."""
 
@@ -339,7 +338,7 @@ class NoFrameStated(Finding):
         return "export it again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SegOffGrid(Finding):
     """A SEG whose images are not the CT's slices.
 
@@ -364,7 +363,7 @@ class SegOffGrid(Finding):
         return "export the segmentation on the CT's own grid, with the CT as its reference"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnknownLabel(Finding):
     """A label in the pixels of a SEG that no segment has."""
 
@@ -377,7 +376,7 @@ class UnknownLabel(Finding):
         return "export it again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SegmentsShareLabel(Finding):
     """Two segments of a SEG with one label."""
 
@@ -388,7 +387,7 @@ class SegmentsShareLabel(Finding):
         return "rename one"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MultiFrameSeg(Finding):
     """A SEG of a multi-frame CT, which is not written."""
 

@@ -176,7 +176,11 @@ def _that_matter(dataset: Dataset) -> set[str]:
     return keywords
 
 
-def _differing_keywords(one: Dataset, other: Dataset, path: Path) -> set[str]:
+def _differing_keywords(
+    one: Dataset,
+    other: Dataset,
+    path: Path,
+) -> set[str]:
     """Return the attributes in which two files differ; private and unknown ones by their tags."""
     with reading(path):
         found = {keyword_for_tag(tag) or str(tag) for tag in _differing(one, other)}
@@ -196,7 +200,11 @@ def _same_pixels(one: Dataset, other: Dataset, path: Path) -> bool:
     return np.array_equal(first, second)
 
 
-def _differing(one: Dataset, other: Dataset, depth: int = 0) -> Iterator[BaseTag]:
+def _differing(
+    one: Dataset,
+    other: Dataset,
+    depth: int = 0,
+) -> Iterator[BaseTag]:
     """Yield the tags of two datasets whose values differ."""
     for tag in sorted(one.keys() | other.keys()):
         if tag.element == 0 or tag in PASSED_OVER:

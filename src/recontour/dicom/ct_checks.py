@@ -74,7 +74,13 @@ def refuse_no_copy(known: Slice, image: Slice) -> None:
         differ_in = "pixels"
     else:
         return
-    raise MixedSeriesError(OneUidTwoImages(path=known.path, other=image.path, differ_in=differ_in))
+    raise MixedSeriesError(
+        OneUidTwoImages(
+            path=known.path,
+            other=image.path,
+            differ_in=differ_in,
+        )
+    )
 
 
 def _described(image: Slice) -> tuple[object, ...]:
@@ -100,7 +106,11 @@ def _is_axial(image: Slice) -> bool:
     return bool(off.min() <= AXIS_TOLERANCE)
 
 
-def refuse_overlap(overlap: Overlap | None, slices: Sequence[Slice], place: Path) -> None:
+def refuse_overlap(
+    overlap: Overlap | None,
+    slices: Sequence[Slice],
+    place: Path,
+) -> None:
     """Raise MixedSeriesError if acquisitions overlap. slices: upwards, as `overlap` counts them."""
     if overlap is None:
         return
@@ -148,7 +158,13 @@ def refuse_mixture(slices: Sequence[Slice], place: Path) -> None:
         differ_in = _difference(first, image)
         if differ_in is not None:
             examples = (str(first.path), str(image.path))
-            raise MixedSeriesError(SlicesDiffer(path=place, differ_in=differ_in, examples=examples))
+            raise MixedSeriesError(
+                SlicesDiffer(
+                    path=place,
+                    differ_in=differ_in,
+                    examples=examples,
+                )
+            )
     in_plane = np.array([image.position_mm[:2] for image in slices])
     drift_mm = float(np.ptp(in_plane, axis=0).max())
     if drift_mm <= DRIFT_MM:
@@ -196,7 +212,11 @@ def refuse_gaps(slices: Sequence[Slice], place: Path) -> None:
             )
 
 
-def _beside(gaps_mm: Sequence[float], first: int, count: int) -> tuple[float, ...]:
+def _beside(
+    gaps_mm: Sequence[float],
+    first: int,
+    count: int,
+) -> tuple[float, ...]:
     """Return the gap before and the gap after so many gaps, as far as there are such."""
     after = first + count
     return (*gaps_mm[max(first - 1, 0) : first], *gaps_mm[after : after + 1])
@@ -211,7 +231,11 @@ def _is_alone(gaps_mm: Sequence[float], index: int) -> bool:
     return gap >= GAP_TO_CLOSER_SIDE * min(beside) and gap >= GAP_TO_WIDER_SIDE * max(beside)
 
 
-def _is_wide(gaps_mm: Sequence[float], first: int, count: int) -> bool:
+def _is_wide(
+    gaps_mm: Sequence[float],
+    first: int,
+    count: int,
+) -> bool:
     """Return whether so many gaps in a row are wide beside the ones before and after them."""
     beside = _beside(gaps_mm, first, count)
     if len(beside) < 2:

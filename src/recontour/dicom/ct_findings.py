@@ -1,11 +1,10 @@
 """What may be wrong with a CT series, or worth knowing about it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from recontour.dicom.findings import EXPORT_AGAIN
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
 ONE_ACQUISITION = "give the files of one CT acquisition"
@@ -35,7 +34,7 @@ def stretch(from_mm: float, to_mm: float) -> str:
 # ------------------------------------------------------------ which files make up the series
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoCtSlices(Finding):
     """No CT slice where a CT series is expected.
 
@@ -54,7 +53,7 @@ class NoCtSlices(Finding):
         return "give the folder of one CT series"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SeveralSeries(Finding):
     """Several CT series where one is expected.
 
@@ -79,7 +78,7 @@ class SeveralSeries(Finding):
         return one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TooManyVoxels(Finding):
     """A CT that is larger than any of a head and neck."""
 
@@ -92,7 +91,7 @@ class TooManyVoxels(Finding):
         return "give the CT of the head and neck alone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OneUidTwoImages(Finding):
     """Two images with one SOPInstanceUID that are not copies of each other."""
 
@@ -108,7 +107,7 @@ class OneUidTwoImages(Finding):
         return "keep the images of one CT"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class FilesDiffer(Finding):
     """Two files of one series differ in an attribute that all its files share."""
 
@@ -126,7 +125,7 @@ class FilesDiffer(Finding):
 # ------------------------------------------------------------ one file
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotOneGreyImage(Finding):
     """The pixels of a single-frame CT are not one grey image. shape: of the decoded pixels."""
 
@@ -139,7 +138,7 @@ class NotOneGreyImage(Finding):
         return "export it as a grey image"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class FramesDoNotMatch(Finding):
     """A multi-frame file describes other frames than it holds."""
 
@@ -153,7 +152,7 @@ class FramesDoNotMatch(Finding):
         return EXPORT_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class FinePixels(Finding):
     """A pixel spacing that no scanner has. spacing_mm: of rows, of columns."""
 
@@ -167,7 +166,7 @@ class FinePixels(Finding):
         return EXPORT_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoHounsfieldUnits(Finding):
     """The pixel values cannot be turned into Hounsfield units.
 
@@ -192,7 +191,7 @@ class NoHounsfieldUnits(Finding):
 # ------------------------------------------------------------ the stored pixels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnclearBits(Finding):
     """HighBit and BitsStored contradict each other."""
 
@@ -203,7 +202,7 @@ class UnclearBits(Finding):
         return EXPORT_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PixelsNotDecoded(Finding):
     """The pixels are damaged, or fewer than the header says. reason: the error's class."""
 
@@ -218,7 +217,7 @@ class PixelsNotDecoded(Finding):
         return f"copy or export the file again{how}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotWholeNumbers(Finding):
     """Pixels that are not whole numbers. kind: their type."""
 
@@ -231,7 +230,7 @@ class NotWholeNumbers(Finding):
         return "give the plain CT"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoPixels(Finding):
     """An image file without pixels."""
 
@@ -242,7 +241,7 @@ class NoPixels(Finding):
         return "export it again, with its pixels and uncompressed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class HugeImage(Finding):
     """An image that claims to be larger than any CT."""
 
@@ -260,7 +259,7 @@ class HugeImage(Finding):
 # ------------------------------------------------------------ how the slices lie
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ObliqueSlice(Finding):
     """A slice that is not axial. cosines: of its rows and columns. axial, slices: how many of all
     slices are axial.
@@ -283,7 +282,7 @@ class ObliqueSlice(Finding):
         return "export the axial series, or resample it where it was planned"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OverlappingPasses(Finding):
     """Acquisitions or reconstructions in one series that overlap.
 
@@ -312,7 +311,7 @@ class OverlappingPasses(Finding):
         return "give a folder with the files of just one"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SlicesDiffer(Finding):
     """Slices that cannot be stacked into one CT. examples: two files that differ."""
 
@@ -326,7 +325,7 @@ class SlicesDiffer(Finding):
         return ONE_ACQUISITION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SlicesDrift(Finding):
     """Slices that shift in plane from one to the next, as under a tilted gantry."""
 
@@ -342,7 +341,7 @@ class SlicesDrift(Finding):
         return "export the series without tilt"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MissingSlice(Finding):
     """No slice where one is expected. step_mm: the smaller of the gaps beside it."""
 
@@ -360,7 +359,7 @@ class MissingSlice(Finding):
         return "export the series again; recontour does not invent slices"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SlicesAtOnePosition(Finding):
     """Two slices at each of several positions.
 
@@ -395,7 +394,7 @@ class SlicesAtOnePosition(Finding):
 # ------------------------------------------------------------ worth knowing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PaddingInside(Finding):
     """Pixels inside the image hold the padding value; they may be tissue.
 
@@ -421,7 +420,7 @@ class PaddingInside(Finding):
         return "check PixelPaddingValue"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoAir(Finding):
     """Nothing in the CT is as thin as air."""
 
@@ -434,7 +433,7 @@ class NoAir(Finding):
         return "check RescaleIntercept"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DenseStretch(Finding):
     """Slices lie closer together in one stretch, though their thickness stays the same."""
 
@@ -451,7 +450,7 @@ class DenseStretch(Finding):
         return "check these slices"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SkippedPictures(Finding):
     """Images in the folder of a CT that are not slices, such as localisers."""
 
@@ -465,7 +464,7 @@ class SkippedPictures(Finding):
 # ------------------------------------------------------------ writing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class VoxelsOffGrid(Finding):
     """Hounsfield units that do not lie on the grid they are written with. kind: their type."""
 

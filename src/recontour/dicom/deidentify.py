@@ -186,7 +186,12 @@ def _tasks(archive: Archive) -> list[_Task]:
     return list(tasks.values())
 
 
-def _written(task: _Task, folder: Path, secret: bytes, user_map: Mapping[str, str]) -> _Result:
+def _written(
+    task: _Task,
+    folder: Path,
+    secret: bytes,
+    user_map: Mapping[str, str],
+) -> _Result:
     """Write one CT series and its structure set into the folder of their patient."""
     series = task.series
     try:
@@ -223,7 +228,10 @@ def _not_copied(path: Path, finding: Finding) -> NotCopied:
 
 
 def _report(
-    archive: Archive, tasks: Iterable[_Task], results: Iterable[_Result], folder: Path
+    archive: Archive,
+    tasks: Iterable[_Task],
+    results: Iterable[_Result],
+    folder: Path,
 ) -> Deidentified:
     """Sum up what became of an archive. Patients of whom nothing was written lose their folder."""
     names: Counter[NameRow] = Counter()

@@ -1,11 +1,10 @@
 """What is found while an archive is de-identified."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from recontour.dicom.ct_findings import several, stretch
-from recontour.findings import Finding, ScreenOnly, words
+from recontour.findings import Finding, ScreenOnly, finding, words
 
 APART = (
     "its whole series is left out: if it is not a CT slice, move it out of the folder and repeat; "
@@ -16,7 +15,7 @@ APART = (
 # What cannot be written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MayShowThePatient(Finding):
     """An image that may hold text about the patient. seen: what speaks for it."""
 
@@ -46,7 +45,7 @@ class MayShowThePatient(Finding):
                 return APART
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class InColour(Finding):
     """An image has several samples per pixel."""
 
@@ -57,7 +56,7 @@ class InColour(Finding):
         return "give the plain CT"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TooFewBits(Finding):
     """An image's pixels are larger than BitsStored allows."""
 
@@ -68,7 +67,7 @@ class TooFewBits(Finding):
         return "export it again, uncompressed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class IdentifierInNumbers(Finding):
     """A number that an image or a contour cannot do without is the patient's."""
 
@@ -81,7 +80,7 @@ class IdentifierInNumbers(Finding):
         return "export it again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotCoordinates(Finding):
     """The coordinates of a contour may be anything."""
 
@@ -92,7 +91,7 @@ class NotCoordinates(Finding):
         return "export the structure set again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OnlyCtCopied(Finding):
     """A CT was written without its structure set. why: the reason for that."""
 
@@ -105,7 +104,7 @@ class OnlyCtCopied(Finding):
         return self.why.remedy()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoOrganInIt(Finding):
     """A structure set has no ROI that may be written."""
 
@@ -116,7 +115,7 @@ class NoOrganInIt(Finding):
         return "map names with --names"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class IsSegmentation(Finding):
     """The contours of a CT are a DICOM SEG."""
 
@@ -127,7 +126,7 @@ class IsSegmentation(Finding):
         return "convert it into an RTSTRUCT first"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OverlapRemains(Finding):
     """Acquisitions that overlap in a series were written as they are."""
 
@@ -150,7 +149,7 @@ class OverlapRemains(Finding):
 # What ends a run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NothingCopied(Finding):
     """An archive holds no CT series that can be de-identified.
 
@@ -175,7 +174,7 @@ class NothingCopied(Finding):
         return "" if self.has_ct and self.first else "give a folder of CT series"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OutputInInput(Finding):
     """The output would lie in the archive that it is made from."""
 
@@ -186,7 +185,7 @@ class OutputInInput(Finding):
         return "choose a folder elsewhere"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class KeyInOutput(Finding):
     """The key would go out with what it must not go with. out: the output."""
 
@@ -199,7 +198,7 @@ class KeyInOutput(Finding):
         return "keep the key elsewhere"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotAKey(Finding):
     """A file does not hold a key."""
 

@@ -1,13 +1,12 @@
 """What can be found in an archive: in its folders and files, and between CT and structure sets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from errno import EACCES, EPERM
 from pathlib import Path
 from typing import Literal
 
 from recontour.files import system_words
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
 RIVALS_SHOWN = 4  # a CT may have come apart into as many series as it has slices
@@ -19,7 +18,7 @@ IMAGE = " Image Storage"  # how the standard's names of images end
 # Folders
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoFolder(Finding):
     """A path does not lead to a folder that can be read.
 
@@ -56,7 +55,7 @@ class NoFolder(Finding):
                 return "check the path"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CohortFolder(Finding):
     """A cohort was given where a folder of DICOM files is expected."""
 
@@ -67,7 +66,7 @@ class CohortFolder(Finding):
         return "check the path"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CannotRead(Finding):
     """The operating system refuses to open a file or folder of an archive."""
 
@@ -85,7 +84,7 @@ class CannotRead(Finding):
 # Files
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoDicomFile(Finding):
     """A file that claims to be DICOM is none."""
 
@@ -104,7 +103,7 @@ class NoDicomFile(Finding):
         return "export it again or remove it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TruncatedDicom(Finding):
     """A file ends within an attribute."""
 
@@ -115,7 +114,7 @@ class TruncatedDicom(Finding):
         return "copy or export it again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OversizedDicom(Finding):
     """A file holds more attributes or data than any CT or structure set needs."""
 
@@ -126,7 +125,7 @@ class OversizedDicom(Finding):
         return EXPORT_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DamagedDicom(Finding):
     """Values in a file cannot be decoded.
 
@@ -142,7 +141,7 @@ class DamagedDicom(Finding):
         return EXPORT_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnknownSyntax(Finding):
     """A transfer syntax that recontour does not read.
 
@@ -168,7 +167,7 @@ class UnknownSyntax(Finding):
 # Attributes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MissingAttribute(Finding):
     """An image lacks an attribute that it cannot be read without."""
 
@@ -181,7 +180,7 @@ class MissingAttribute(Finding):
         return "export it again, or remove it if it is not a CT slice"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MissingFunctionalGroup(Finding):
     """A multi-frame image lacks a functional group of one of its frames (PS3.3 C.7.6.16)."""
 
@@ -194,7 +193,7 @@ class MissingFunctionalGroup(Finding):
         return "export it as single-frame CT images"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class BadNumbers(Finding):
     """An attribute does not hold the numbers it should."""
 
@@ -210,7 +209,7 @@ class BadNumbers(Finding):
         return EXPORT_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotAxial(Finding):
     """An image whose rows and columns do not lie in an axial plane."""
 
@@ -224,7 +223,7 @@ class NotAxial(Finding):
 # Several files under one SOPInstanceUID
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SharedImageUid(Finding):
     """Two images that are not copies have one SOPInstanceUID.
 
@@ -250,7 +249,7 @@ class SharedImageUid(Finding):
         return "keep the files of one CT"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CopiesDiffer(Finding):
     """Copies of one object differ in attributes that do not matter."""
 
@@ -267,7 +266,7 @@ class CopiesDiffer(Finding):
 # Why a structure set belongs to no CT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CtAbsent(Finding):
     """The CT that a structure set was drawn on is not in the archive."""
 
@@ -290,7 +289,7 @@ class CtAbsent(Finding):
         return "export it together with the CT it was drawn on"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DrawnOnOtherImages(Finding):
     """Contours are drawn on images that recontour does not read, such as MR.
 
@@ -310,7 +309,7 @@ class DrawnOnOtherImages(Finding):
         return "draw or copy them onto the CT, and export that structure set"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SeveralCts(Finding):
     """A structure set may belong to any of several CT series.
 
@@ -352,7 +351,7 @@ class SeveralCts(Finding):
         return "keep only the CT it was drawn on in the folder"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoReference(Finding):
     """A structure set references no image, no series and no frame of reference."""
 
@@ -363,7 +362,7 @@ class NoReference(Finding):
         return "export it again with these references"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoCtOfFrame(Finding):
     """A structure set references a frame of reference alone, and no CT has it.
 
@@ -385,7 +384,7 @@ class NoCtOfFrame(Finding):
         return together
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class FrameOfOtherPatient(Finding):
     """A structure set references a frame of reference alone, which is of another patient's CT."""
 
@@ -402,7 +401,7 @@ class FrameOfOtherPatient(Finding):
 # Why a CT has no structure set
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoSeriesUid(Finding):
     """CT images lack a SeriesInstanceUID."""
 
@@ -413,7 +412,7 @@ class NoSeriesUid(Finding):
         return "export them again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoStructureSet(Finding):
     """No structure set can be used with a CT series. why: why the one it has cannot."""
 
@@ -428,7 +427,7 @@ class NoStructureSet(Finding):
         return "" if self.why is None else self.why.remedy()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class EquallyNew(Finding):
     """Several structure sets of one CT have the same date and time, and no other is newer."""
 
@@ -451,7 +450,7 @@ class EquallyNew(Finding):
 # Notes on a CT and its structure set
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PairedByFrame(Finding):
     """A structure set was paired by its frame of reference alone."""
 
@@ -462,7 +461,7 @@ class PairedByFrame(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OnlySeriesHere(Finding):
     """A structure set references several series, and only one of them is in the archive."""
 
@@ -475,7 +474,7 @@ class OnlySeriesHere(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherPatientId(Finding):
     """A structure set has another PatientID than its CT."""
 
@@ -487,7 +486,7 @@ class OtherPatientId(Finding):
         return "a structure set with another PatientID than its CT was not taken"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NewestTaken(Finding):
     """Several structure sets reference one CT."""
 
@@ -497,7 +496,7 @@ class NewestTaken(Finding):
         return f"the newest of {self.count} structure sets was taken"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SharedStructureSetUid(Finding):
     """Another structure set, with other content, has the same SOPInstanceUID."""
 
@@ -507,7 +506,7 @@ class SharedStructureSetUid(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class RtstructPreferred(Finding):
     """A CT has an RTSTRUCT and a SEG."""
 
@@ -515,7 +514,7 @@ class RtstructPreferred(Finding):
         return "its RTSTRUCT was taken, not its SEG"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class RejectedStructureSet(Finding):
     """A reviewer rejected a structure set (ApprovalStatus)."""
 
@@ -527,7 +526,7 @@ class RejectedStructureSet(Finding):
         return "a structure set that its reviewer rejected was not taken"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DraftStructureSet(Finding):
     """Contours are as recontour wrote them; nobody has saved them since."""
 

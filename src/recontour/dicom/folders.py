@@ -63,9 +63,17 @@ def _no_folder(folder: Path, error: OSError) -> Finding:
         return NoFolder(path=folder, instead="no permission")
     if error.errno == ENAMETOOLONG:
         shortened = Path(f"{str(folder)[:SHOWN_OF_LONG_PATH]}...")
-        return NoFolder(path=shortened, instead="path too long", bytes_long=len(bytes(folder)))
+        return NoFolder(
+            path=shortened,
+            instead="path too long",
+            bytes_long=len(bytes(folder)),
+        )
     if folder.is_symlink():
-        return NoFolder(path=folder, instead="broken link", link_to=folder.readlink())
+        return NoFolder(
+            path=folder,
+            instead="broken link",
+            link_to=folder.readlink(),
+        )
     similar = similar_path(folder)
     return NotFound(path=folder, expected="a folder of DICOM files", similar=similar)
 

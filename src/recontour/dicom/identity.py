@@ -88,7 +88,11 @@ class Pseudonyms:
             return True
         return any(word in folded for word in self.words if not _is_latin(word))
 
-    def is_among(self, numbers: Iterable[float], least: float = LEAST_NUMBER) -> bool:
+    def is_among(
+        self,
+        numbers: Iterable[float],
+        least: float = LEAST_NUMBER,
+    ) -> bool:
         """Say whether one of some numbers, of either sign, is an identifier of `least` or more."""
         shared = self.numbers.intersection(map(abs, numbers))
         return max(shared, default=0) >= least

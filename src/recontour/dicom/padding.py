@@ -30,7 +30,10 @@ NO_PADDING = Padding(0, 0.0, True)
 
 
 def air_for_padding(
-    stored: Pixels, rescale: tuple[float, float], first: int | None, last: int | None
+    stored: Pixels,
+    rescale: tuple[float, float],
+    first: int | None,
+    last: int | None,
 ) -> tuple[Pixels, Padding]:
     """Set the padding of an image to air where it would be denser than air.
 

@@ -403,7 +403,12 @@ def _several(by: ReferencedBy, series: Sequence[CtSeries]) -> Match:
     """Return the refusal of a structure set that several series may belong to."""
     rivals = tuple(map(attrgetter("place"), series))
     together = are_parts(series)
-    refusal = SeveralCts(by=by, count=len(series), are_parts=together, rivals=rivals)
+    refusal = SeveralCts(
+        by=by,
+        count=len(series),
+        are_parts=together,
+        rivals=rivals,
+    )
     return Match(tuple(series), refusal)
 
 

@@ -292,7 +292,11 @@ def _groups(marks: Sequence[Marks], name: str) -> Groups:
     return list(groups.values())
 
 
-def _runs(z: Positions, marks: Sequence[Marks], name: str) -> Groups:
+def _runs(
+    z: Positions,
+    marks: Sequence[Marks],
+    name: str,
+) -> Groups:
     """Take the slices in the order of what they say, and part them where they turn or jump.
 
     Slices that say the same are taken upwards or downwards, whichever parts them less.
@@ -388,7 +392,11 @@ def _first_chain(z: Positions, left: Sequence[int]) -> list[int]:
     return []
 
 
-def _chain(z: Positions, left: Sequence[int], step: float) -> list[int]:
+def _chain(
+    z: Positions,
+    left: Sequence[int],
+    step: float,
+) -> list[int]:
     """Return the slices that follow the lowest in such steps, up to the first that is missing."""
     positions = z[list(left)]
     chain = [left[0]]
@@ -403,7 +411,11 @@ def _chain(z: Positions, left: Sequence[int], step: float) -> list[int]:
 # Overlap
 
 
-def _overlap(groups: Groups, z: Positions, name: str) -> Overlap | None:
+def _overlap(
+    groups: Groups,
+    z: Positions,
+    name: str,
+) -> Overlap | None:
     """Return the groups of slices that overlap; None if none do."""
     ordered = sorted(groups, key=lambda group: (z[group[0]], group[0]))
     overlapping: set[int] = set()

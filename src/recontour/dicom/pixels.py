@@ -131,7 +131,13 @@ def _refuse_huge(dataset: Dataset, path: Path) -> None:
     )
     largest = max(rows * columns * samples, _largest_codestream(dataset))
     if largest > MOST_PIXELS or largest * frames > MOST_VOXELS:
-        raise DicomError(HugeImage(path=path, frames=frames, pixels=largest))
+        raise DicomError(
+            HugeImage(
+                path=path,
+                frames=frames,
+                pixels=largest,
+            )
+        )
 
 
 def _largest_codestream(dataset: Dataset) -> int:

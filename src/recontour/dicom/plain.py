@@ -80,7 +80,11 @@ class _Meta:
 
 
 def plain_dataset(
-    data: bytes, until: int | None, tags: frozenset[int] | None, *, is_whole: bool
+    data: bytes,
+    until: int | None,
+    tags: frozenset[int] | None,
+    *,
+    is_whole: bool,
 ) -> Dataset | None:
     """Return the attributes of a file as pydicom would read them, not yet converted.
 
@@ -138,7 +142,11 @@ def _is_implicit(data: bytes, meta: _Meta) -> bool:
     return implicit
 
 
-def _dataset(found: dict[BaseTag, RawDataElement], implicit: bool, meta: _Meta) -> Dataset:
+def _dataset(
+    found: dict[BaseTag, RawDataElement],
+    implicit: bool,
+    meta: _Meta,
+) -> Dataset:
     dataset = Dataset(dict(found))
     characters = found.get(tag_of(CHARACTER_SET))
     encoding: str | MutableSequence[str] = default_encoding
@@ -201,7 +209,12 @@ def attributes(
         raise NotPlainError
 
 
-def _explicit(data: bytes, code: bytes, at: int, length: int) -> tuple[str, int, int]:
+def _explicit(
+    data: bytes,
+    code: bytes,
+    at: int,
+    length: int,
+) -> tuple[str, int, int]:
     """Return the VR of a code, where the value starts, and its length.
 
     at, length: as for a VR whose length takes 16 bits.
@@ -253,7 +266,12 @@ def tag_of(what: int | str) -> BaseTag:
     return Tag(what) if isinstance(what, int) else tag_of(int(Tag(what)))
 
 
-def _raw(data: bytes, found: Iterable[Found], *, implicit: bool) -> dict[BaseTag, RawDataElement]:
+def _raw(
+    data: bytes,
+    found: Iterable[Found],
+    *,
+    implicit: bool,
+) -> dict[BaseTag, RawDataElement]:
     elements = {}
     for number, vr, start, end in found:
         tag = tag_of(number)

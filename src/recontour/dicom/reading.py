@@ -94,7 +94,11 @@ def claims_dicom(path: Path) -> bool:
     return _looks_dicom(_first_bytes(path, FIRST_LOOK))
 
 
-def read_header(path: Path, keywords: tuple[str, ...], until: int | None = HEADER_END) -> Dataset:
+def read_header(
+    path: Path,
+    keywords: tuple[str, ...],
+    until: int | None = HEADER_END,
+) -> Dataset:
     """Read the named attributes of a file, without its pixels or contours.
 
     until: the first tag that is not looked at. None: some attributes lie behind the contours, and
@@ -221,7 +225,12 @@ def text(dataset: Attributes, keyword: str) -> str:
     return printable(decoded).strip()
 
 
-def functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path) -> Dataset:
+def functional_group(
+    dataset: Dataset,
+    frame: Dataset,
+    keyword: str,
+    path: Path,
+) -> Dataset:
     """Return a frame's own functional group, or the one that all share (PS3.3 C.7.6.16).
 
     Raises: DicomError: there is neither.
@@ -234,7 +243,12 @@ def functional_group(dataset: Dataset, frame: Dataset, keyword: str, path: Path)
     raise DicomError(MissingFunctionalGroup(path=path, keyword=keyword))
 
 
-def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[float, ...]:
+def numbers(
+    dataset: Dataset,
+    keyword: str,
+    count: int,
+    path: Path,
+) -> tuple[float, ...]:
     """Return an attribute of `count` numbers, none beyond LARGEST.
 
     Raises: DicomError: it is absent, or does not hold that many such numbers.
@@ -248,7 +262,12 @@ def numbers(dataset: Dataset, keyword: str, count: int, path: Path) -> tuple[flo
     if seen is None or seen == "":
         raise DicomError(MissingAttribute(path=path, keyword=keyword))
     if len(found) != count or not all(map(_is_possible, found)):
-        bad = BadNumbers(path=path, keyword=keyword, expected=count, largest=LARGEST)
+        bad = BadNumbers(
+            path=path,
+            keyword=keyword,
+            expected=count,
+            largest=LARGEST,
+        )
         raise DicomError(bad)
     return found
 
@@ -335,7 +354,11 @@ def _refuse_bomb(deflated: bytes) -> None:
                 raise _TooMuchError
 
 
-def _read(path: Path, until: int | None, tags: Tags | None) -> Dataset:
+def _read(
+    path: Path,
+    until: int | None,
+    tags: Tags | None,
+) -> Dataset:
     """Read the attributes before `until` (None: all), of these tags (None: any)."""
     with reading(path):
         dataset = _plain(path, until, tags) or _any(path, until, tags)
@@ -347,7 +370,11 @@ def _read(path: Path, until: int | None, tags: Tags | None) -> Dataset:
     return dataset
 
 
-def _plain(path: Path, until: int | None, tags: Tags | None) -> Dataset | None:
+def _plain(
+    path: Path,
+    until: int | None,
+    tags: Tags | None,
+) -> Dataset | None:
     """Read a plainly encoded file, from its beginning if that is enough.
 
     Return None if it is not plain.
@@ -363,7 +390,11 @@ def _plain(path: Path, until: int | None, tags: Tags | None) -> Dataset | None:
     return plain_dataset(data, until, tags, is_whole=True)
 
 
-def _any(path: Path, until: int | None, tags: Tags | None) -> Dataset:
+def _any(
+    path: Path,
+    until: int | None,
+    tags: Tags | None,
+) -> Dataset:
     """Read a file the way pydicom does.
 
     Raises: NotDicomError: it is cut off, not DICOM, or holds too much.
@@ -376,7 +407,11 @@ def _any(path: Path, until: int | None, tags: Tags | None) -> Dataset:
     attributes = 0
     only = None if tags is None else list(tags)
 
-    def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    def stop(
+        tag: BaseTag,
+        _vr: str | None,
+        _length: int,
+    ) -> bool:
         nonlocal attributes
         attributes += 1
         if attributes > MOST_ATTRIBUTES:

@@ -105,7 +105,11 @@ class Roi:
         return _usable(drawn, self.name, note)
 
 
-def read_structure_set(path: Path, scan: Scan | None, note: Note = ignored) -> StructureSet:
+def read_structure_set(
+    path: Path,
+    scan: Scan | None,
+    note: Note = ignored,
+) -> StructureSet:
     """Read the closed planar contours of an RTSTRUCT, all of which must be in order.
 
     A structure without contours stays, empty. Arguments and errors as for `read_rois` and
@@ -117,7 +121,11 @@ def read_structure_set(path: Path, scan: Scan | None, note: Note = ignored) -> S
     return StructureSet(tuple(structures))
 
 
-def read_rois(path: Path, scan: Scan | None, note: Note = ignored) -> tuple[Roi, ...]:
+def read_rois(
+    path: Path,
+    scan: Scan | None,
+    note: Note = ignored,
+) -> tuple[Roi, ...]:
     """Read an RTSTRUCT without its contours, so that only those that are wanted must be in order.
 
     scan: the CT it must have been drawn on; None: any.
@@ -153,14 +161,21 @@ def read_rois(path: Path, scan: Scan | None, note: Note = ignored) -> tuple[Roi,
     return tuple(rois)
 
 
-def _roi(header: Dataset, contours: Mapping[str, Sequence[Attributes]], path: Path) -> Roi:
+def _roi(
+    header: Dataset,
+    contours: Mapping[str, Sequence[Attributes]],
+    path: Path,
+) -> Roi:
     """Return an ROI with its contours. header: its item of the Structure Set ROI Sequence."""
     number = text(header, "ROINumber")
     return Roi(path, number, text(header, "ROIName"), contours.get(number, ()))
 
 
 def _fault(
-    roi: Roi, header: Dataset, frame_uid: str, shared_numbers: Collection[str]
+    roi: Roi,
+    header: Dataset,
+    frame_uid: str,
+    shared_numbers: Collection[str],
 ) -> Finding | None:
     """Return why the contours of an ROI cannot be used; None if they can."""
     if not _is_in_frame(text(header, "ReferencedFrameOfReferenceUID"), frame_uid):
@@ -171,7 +186,9 @@ def _fault(
 
 
 def _note_strays(
-    contours: Mapping[str, Sequence[Attributes]], bearers: Collection[str], note: Note
+    contours: Mapping[str, Sequence[Attributes]],
+    bearers: Collection[str],
+    note: Note,
 ) -> None:
     """Note contours under numbers that no ROI has."""
     strays = [number for number, items in contours.items() if items and number not in bearers]
@@ -220,7 +237,12 @@ def _note_open_rois(rois: Sequence[Roi], note: Note) -> None:
         note(_open_contours(kinds_of_items, names, is_all=True))
 
 
-def _open_contours(kinds: Sequence[str], rois: tuple[str, ...], *, is_all: bool) -> OpenContours:
+def _open_contours(
+    kinds: Sequence[str],
+    rois: tuple[str, ...],
+    *,
+    is_all: bool,
+) -> OpenContours:
     """Return the finding on contours that are not closed. kinds: the type of each contour."""
     distinct = set(kinds)
     return OpenContours(
@@ -260,27 +282,53 @@ def _contour(item: Attributes, name: str, path: Path) -> Contour:
     """Read one item of a Contour Sequence."""
     numbers = _numbers(_coordinates(item), name, path)
     if numbers.size % 3:
-        raise DicomError(IncompletePoint(path=path, roi=name, numbers=numbers.size))
+        raise DicomError(
+            IncompletePoint(
+                path=path,
+                roi=name,
+                numbers=numbers.size,
+            )
+        )
     points = numbers.reshape(-1, 3)
     stated = text(item, "NumberOfContourPoints")
     if stated.isdigit() and len(points) < int(stated):
         raise NotDicomError(
-            MissingPoints(path=path, roi=name, points=len(points), stated=int(stated))
+            MissingPoints(
+                path=path,
+                roi=name,
+                points=len(points),
+                stated=int(stated),
+            )
         )
     if not len(points):
         return Contour(points[:, :2], 0.0)
     if not (np.abs(points) <= FARTHEST_MM).all():
-        raise DicomError(CoordinateOutOfRange(path=path, roi=name, most_mm=FARTHEST_MM))
+        raise DicomError(
+            CoordinateOutOfRange(
+                path=path,
+                roi=name,
+                most_mm=FARTHEST_MM,
+            )
+        )
     heights_mm = points[:, 2]
     if np.ptp(heights_mm) > FLAT_MM:
         lowest_mm, highest_mm = float(heights_mm.min()), float(heights_mm.max())
         raise DicomError(
-            ContourNotAxial(path=path, roi=name, lowest_mm=lowest_mm, highest_mm=highest_mm)
+            ContourNotAxial(
+                path=path,
+                roi=name,
+                lowest_mm=lowest_mm,
+                highest_mm=highest_mm,
+            )
         )
     return Contour(points[:, :2].copy(), float(heights_mm[0]))
 
 
-def _numbers(coordinates: list[bytes] | list[str], name: str, path: Path) -> Floats:
+def _numbers(
+    coordinates: list[bytes] | list[str],
+    name: str,
+    path: Path,
+) -> Floats:
     longest = max(map(len, coordinates), default=0)
     not_numbers = CoordinatesNotNumbers(path=path, roi=name)
     if longest > LONGEST_NUMBER:
@@ -291,7 +339,11 @@ def _numbers(coordinates: list[bytes] | list[str], name: str, path: Path) -> Flo
         raise DicomError(not_numbers) from error
 
 
-def _usable(drawn: Sequence[Contour], name: str, note: Note) -> tuple[Contour, ...]:
+def _usable(
+    drawn: Sequence[Contour],
+    name: str,
+    note: Note,
+) -> tuple[Contour, ...]:
     """Return the contours that enclose something, upwards and each once.
 
     Even-odd, a second copy would erase the first.

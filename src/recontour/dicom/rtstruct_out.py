@@ -215,7 +215,12 @@ def _add_structures(
     dataset.RTROIObservationsSequence = observations
 
 
-def _roi(structure: Structure, number: int, scan: Scan, made_by: Authorship) -> Dataset:
+def _roi(
+    structure: Structure,
+    number: int,
+    scan: Scan,
+    made_by: Authorship,
+) -> Dataset:
     roi = Dataset()
     roi.ROINumber = number
     roi.ROIName = structure.name
@@ -257,7 +262,12 @@ def _image_references(source: Source) -> Iterator[Dataset]:
         yield image
 
 
-def _roi_contour(structure: Structure, number: int, scan: Scan, images: Sequence[bytes]) -> Dataset:
+def _roi_contour(
+    structure: Structure,
+    number: int,
+    scan: Scan,
+    images: Sequence[bytes],
+) -> Dataset:
     """Return the contours of a structure. images: encoded Contour Image Sequences, by slice."""
     item = Dataset()
     item.ROIDisplayColor = list(organ_of(structure.name).colour)
@@ -284,7 +294,13 @@ def _slice_at(contour: Contour, name: str, scan: Scan) -> int:
     index = scan.grid.slice_at(contour.z_mm)
     points = len(contour.points_mm)
     if index is None or points < 3:
-        raise DicomError(ContourOffSlices(roi=name, points=points, z_mm=contour.z_mm))
+        raise DicomError(
+            ContourOffSlices(
+                roi=name,
+                points=points,
+                z_mm=contour.z_mm,
+            )
+        )
     return index
 
 
@@ -301,7 +317,12 @@ def _contour_images(scan: Scan) -> list[bytes]:
     return images
 
 
-def _encoded_contour(image: bytes, points: int, number: int, data: bytes) -> bytes:
+def _encoded_contour(
+    image: bytes,
+    points: int,
+    number: int,
+    data: bytes,
+) -> bytes:
     """Return an item of a Contour Sequence.
 
     image: its encoded Contour Image Sequence. data: its Contour Data.

@@ -114,7 +114,13 @@ def read_segments(
         _refuse_other_frame(dataset, path, frame_of_reference_uid)
         shape = int(dataset.Rows), int(dataset.Columns)
         if sorted(shape) != sorted(grid.shape[1:]):
-            raise GridMismatchError(SegOffGrid(path=path, shape=shape, expected=grid.shape[1:]))
+            raise GridMismatchError(
+                SegOffGrid(
+                    path=path,
+                    shape=shape,
+                    expected=grid.shape[1:],
+                )
+            )
         labels = _labels(dataset)
         planes: dict[int, list[PackedPlane]] = {number: [] for number in labels}
         for marked in _marked(dataset, path, shape):
@@ -154,7 +160,11 @@ def _named(sop_class: str) -> str:
     return "an object of an unknown kind" if name == sop_class else name
 
 
-def _refuse_other_frame(dataset: Dataset, path: Path, expected_uid: str | None) -> None:
+def _refuse_other_frame(
+    dataset: Dataset,
+    path: Path,
+    expected_uid: str | None,
+) -> None:
     if expected_uid is None:
         return
     seen_uid = text(dataset, "FrameOfReferenceUID")
@@ -180,7 +190,11 @@ def _background(dataset: Dataset) -> int:
     return stated if isinstance(stated, int) else 0
 
 
-def _marked(dataset: Dataset, path: Path, shape: tuple[int, int]) -> Iterator[_Marked]:
+def _marked(
+    dataset: Dataset,
+    path: Path,
+    shape: tuple[int, int],
+) -> Iterator[_Marked]:
     """Yield what the frames of a SEG mark, frame by frame."""
     if sop_class_uid(dataset) == LABEL_MAP:
         yield from _marked_by_labels(dataset, path)
@@ -188,7 +202,11 @@ def _marked(dataset: Dataset, path: Path, shape: tuple[int, int]) -> Iterator[_M
         yield from _marked_by_bits(dataset, path, shape)
 
 
-def _marked_by_bits(dataset: Dataset, path: Path, shape: tuple[int, int]) -> Iterator[_Marked]:
+def _marked_by_bits(
+    dataset: Dataset,
+    path: Path,
+    shape: tuple[int, int],
+) -> Iterator[_Marked]:
     """Yield the frames of a binary SEG; each belongs to one segment."""
     for index, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
         segment = functional_group(dataset, frame, "SegmentIdentificationSequence", path)
@@ -202,7 +220,13 @@ def _marked_by_labels(dataset: Dataset, path: Path) -> Iterator[_Marked]:
     frames = dataset.PerFrameFunctionalGroupsSequence
     planes = pixels[None] if pixels.ndim == 2 else pixels
     if planes.ndim != 3 or len(planes) != len(frames):
-        raise DicomError(FramesDoNotMatch(path=path, described=len(frames), shape=planes.shape))
+        raise DicomError(
+            FramesDoNotMatch(
+                path=path,
+                described=len(frames),
+                shape=planes.shape,
+            )
+        )
     background = _background(dataset)
     for frame, plane in zip(frames, planes, strict=True):
         for label in np.unique(plane).tolist():
@@ -210,7 +234,11 @@ def _marked_by_labels(dataset: Dataset, path: Path) -> Iterator[_Marked]:
                 yield _Marked(label, frame, plane == label)
 
 
-def _bits(packed: bytes, index: int, shape: tuple[int, int]) -> Mask:
+def _bits(
+    packed: bytes,
+    index: int,
+    shape: tuple[int, int],
+) -> Mask:
     """Return one frame of one-bit pixels.
 
     Frames follow one another without regard to bytes (PS3.5 8.1.1).
@@ -222,7 +250,11 @@ def _bits(packed: bytes, index: int, shape: tuple[int, int]) -> Mask:
     return bits.reshape(shape).astype(bool)
 
 
-def _plane_of(marked: _Marked, dataset: Dataset, path: Path) -> tuple[Pixels, Grid]:
+def _plane_of(
+    marked: _Marked,
+    dataset: Dataset,
+    path: Path,
+) -> tuple[Pixels, Grid]:
     """Return a plane with rows running to +y and columns to +x, and where it lies.
 
     Raises: DicomError: its functional groups are incomplete. OrientationError: not axial.
@@ -254,7 +286,13 @@ def _slice_of(lies: Grid, grid: Grid, path: Path) -> int:
     index = int(np.abs(np.asarray(grid.slice_z_mm) - z_mm).argmin())
     apart_mm = max(abs(grid.slice_z_mm[index] - z_mm), _corners_apart_mm(lies, grid))
     if lies.shape[1:] != grid.shape[1:] or apart_mm > GRIDS_AGREE_MM:
-        raise GridMismatchError(SegOffGrid(path=path, z_mm=z_mm, apart_mm=apart_mm))
+        raise GridMismatchError(
+            SegOffGrid(
+                path=path,
+                z_mm=z_mm,
+                apart_mm=apart_mm,
+            )
+        )
     return index
 
 

@@ -42,7 +42,10 @@ FILLED_LATER = (  # from the CT's header, as it stands there
 
 
 def write_segmentation(
-    path: Path, masks: Iterable[tuple[str, Mask]], scan: Scan, made_by: Authorship
+    path: Path,
+    masks: Iterable[tuple[str, Mask]],
+    scan: Scan,
+    made_by: Authorship,
 ) -> None:
     """Write a DICOM SEG that references the scan, one segment per organ, complete or not at all.
 
@@ -63,7 +66,11 @@ def write_segmentation(
     write_bytes(path, content)
 
 
-def _segmentation(masks: dict[str, Mask], scan: Scan, made_by: Authorship) -> Dataset:
+def _segmentation(
+    masks: dict[str, Mask],
+    scan: Scan,
+    made_by: Authorship,
+) -> Dataset:
     from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, content, seg
     from pydicom.sr.codedict import codes
 

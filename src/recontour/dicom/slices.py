@@ -124,12 +124,22 @@ def _single_frame(dataset: Dataset, pixels: Pixels, path: Path) -> Slice:
     return _slice(dataset, groups, pixels, path, 0, marks_of(dataset))
 
 
-def _frames(dataset: Dataset, pixels: Pixels, path: Path) -> Iterator[Slice]:
+def _frames(
+    dataset: Dataset,
+    pixels: Pixels,
+    path: Path,
+) -> Iterator[Slice]:
     """Yield the frames of a multi-frame image that are not localisers."""
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     planes = pixels[None] if pixels.ndim == 2 else pixels
     if planes.ndim != 3 or len(frames) != len(planes):
-        raise DicomError(FramesDoNotMatch(path=path, described=len(frames), shape=planes.shape))
+        raise DicomError(
+            FramesDoNotMatch(
+                path=path,
+                described=len(frames),
+                shape=planes.shape,
+            )
+        )
     for number, (frame, plane) in enumerate(zip(frames, planes, strict=True), start=1):
         groups = _Groups(
             functional_group(dataset, frame, "PlanePositionSequence", path),
@@ -146,7 +156,12 @@ def _frames(dataset: Dataset, pixels: Pixels, path: Path) -> Iterator[Slice]:
 
 
 def _slice(
-    dataset: Dataset, groups: _Groups, stored: Pixels, path: Path, frame: int, marks: Marks
+    dataset: Dataset,
+    groups: _Groups,
+    stored: Pixels,
+    path: Path,
+    frame: int,
+    marks: Marks,
 ) -> Slice:
     rows_mm, columns_mm = numbers(groups.measures, "PixelSpacing", 2, path)
     if min(rows_mm, columns_mm) < FINEST_MM:
@@ -176,7 +191,13 @@ def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
     kind = text(dataset, "RescaleType").upper()
     if kind not in ("", "HU", "US"):
         unit = kind if kind in UNITS else ""
-        raise RescaleError(NoHounsfieldUnits(path=path, why="another unit", unit=unit))
+        raise RescaleError(
+            NoHounsfieldUnits(
+                path=path,
+                why="another unit",
+                unit=unit,
+            )
+        )
     if value(dataset, "RescaleSlope") is None or value(dataset, "RescaleIntercept") is None:
         raise RescaleError(NoHounsfieldUnits(path=path, why="no rescale"))
     (slope,) = numbers(dataset, "RescaleSlope", 1, path)

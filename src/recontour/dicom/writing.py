@@ -39,7 +39,12 @@ class ScanIdentity:
         return generate_uid(entropy_srcs=["recontour", self.seed, what])
 
 
-def write_scan(folder: Path, hu: npt.NDArray[np.int16], grid: Grid, identity: ScanIdentity) -> Scan:
+def write_scan(
+    folder: Path,
+    hu: npt.NDArray[np.int16],
+    grid: Grid,
+    identity: ScanIdentity,
+) -> Scan:
     """Write an axial CT series, one file per slice, into a new folder, and read it back.
 
     hu: int16 (slice, row, column).
@@ -47,7 +52,12 @@ def write_scan(folder: Path, hu: npt.NDArray[np.int16], grid: Grid, identity: Sc
     """
     if hu.shape != grid.shape or hu.dtype != np.int16:
         raise GridMismatchError(
-            VoxelsOffGrid(path=folder, kind=str(hu.dtype), shape=hu.shape, expected=grid.shape)
+            VoxelsOffGrid(
+                path=folder,
+                kind=str(hu.dtype),
+                shape=hu.shape,
+                expected=grid.shape,
+            )
         )
     with whole_folder(folder) as partial:
         for index in range(grid.shape[0]):
@@ -56,7 +66,12 @@ def write_scan(folder: Path, hu: npt.NDArray[np.int16], grid: Grid, identity: Sc
     return read_series(sorted(folder.iterdir()))
 
 
-def _ct_image(hu: npt.NDArray[np.int16], grid: Grid, identity: ScanIdentity, index: int) -> Dataset:
+def _ct_image(
+    hu: npt.NDArray[np.int16],
+    grid: Grid,
+    identity: ScanIdentity,
+    index: int,
+) -> Dataset:
     """Return one slice as a CT image (PS3.3 A.3)."""
     image = Dataset()
     _name_object(image, identity, index)

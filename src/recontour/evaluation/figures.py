@@ -139,7 +139,11 @@ def _crop(overlay: Overlay) -> tuple[slice, slice]:
     )
 
 
-def _centred(used: npt.NDArray[np.intp], length: float, size: int) -> slice:
+def _centred(
+    used: npt.NDArray[np.intp],
+    length: float,
+    size: int,
+) -> slice:
     """Return a stretch of a given length around used indices, pushed back into [0, size)."""
     centre = (used.min() + used.max()) / 2
     pixels = min(round(length), size)
@@ -158,14 +162,31 @@ def _png(hu: npt.NDArray[np.int16 | np.float32]) -> str:
     factor = max(1, round(CROP_PIXELS / max(hu.shape)))
     low, high = WINDOW_HU
     windowed = np.clip(hu.astype(np.float32), low, high)
-    grey = ndimage.zoom(windowed, factor, order=1, mode="nearest", grid_mode=True)
+    grey = ndimage.zoom(
+        windowed,
+        factor,
+        order=1,
+        mode="nearest",
+        grid_mode=True,
+    )
     file = io.BytesIO()
-    imsave(file, grey, format="png", cmap="gray", vmin=low, vmax=high)
+    imsave(
+        file,
+        grey,
+        format="png",
+        cmap="gray",
+        vmin=low,
+        vmax=high,
+    )
     encoded = base64.b64encode(file.getvalue()).decode("ascii")
     return f"data:image/png;base64,{encoded}"
 
 
-def _path(plane: Mask, crop: tuple[slice, slice], spacing_mm: tuple[float, float]) -> str:
+def _path(
+    plane: Mask,
+    crop: tuple[slice, slice],
+    spacing_mm: tuple[float, float],
+) -> str:
     """Return a mask's outlines as one SVG path in mm from the crop's corner.
 
     The path is empty if nothing of the mask lies in the crop.
@@ -217,13 +238,21 @@ def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
     for first_of_row in panels[::PANELS_PER_ROW]:
         first_of_row.set_ylabel("DSC", fontsize=8)
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(
+        file,
+        format="svg",
+        metadata={"Date": None},
+        transparent=True,
+    )
     svg = file.getvalue()
     return svg[svg.index("<svg") :]
 
 
 def _draw_panel(
-    panel: "Axes", organ: str, by_model: Sequence[Mapping[str, float]], colours: Sequence[str]
+    panel: "Axes",
+    organ: str,
+    by_model: Sequence[Mapping[str, float]],
+    colours: Sequence[str],
 ) -> None:
     """Draw one organ. by_model: each model's DSC by case."""
     _draw_lines(panel, by_model)
@@ -244,11 +273,18 @@ def _draw_lines(panel: "Axes", by_model: Sequence[Mapping[str, float]]) -> None:
         for case, dsc in values.items():
             cases.setdefault(case, []).append((place, dsc))
     for line in cases.values():
-        panel.plot(*zip(*line, strict=True), color="#999999", linewidth=0.4, zorder=1)
+        panel.plot(
+            *zip(*line, strict=True),
+            color="#999999",
+            linewidth=0.4,
+            zorder=1,
+        )
 
 
 def _draw_boxes(
-    panel: "Axes", by_model: Sequence[Mapping[str, float]], colours: Sequence[str]
+    panel: "Axes",
+    by_model: Sequence[Mapping[str, float]],
+    colours: Sequence[str],
 ) -> None:
     """Draw each model's box and dots."""
     values_of = [list(values.values()) for values in by_model]
@@ -263,6 +299,19 @@ def _draw_boxes(
         capprops={"color": "#444444", "linewidth": 0.7},
     )
     for place, (patch, values) in enumerate(zip(drawn["boxes"], values_of, strict=True)):
-        patch.set(facecolor=colours[place], edgecolor="#444444", linewidth=0.7, alpha=0.75)
+        patch.set(
+            facecolor=colours[place],
+            edgecolor="#444444",
+            linewidth=0.7,
+            alpha=0.75,
+        )
         places = [place] * len(values)
-        panel.scatter(places, values, s=7, color="black", linewidths=0, alpha=0.7, zorder=3)
+        panel.scatter(
+            places,
+            values,
+            s=7,
+            color="black",
+            linewidths=0,
+            alpha=0.7,
+            zorder=3,
+        )

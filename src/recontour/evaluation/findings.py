@@ -1,16 +1,15 @@
 """What can be found where scores are measured, compared and read."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from recontour.evaluation.numbers import p_value
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
 EVALUATE_AGAIN = "evaluate again, or repair the file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MaskOfAnotherShape(Finding):
     """A mask does not have the shape of its grid."""
 
@@ -27,7 +26,7 @@ class MaskOfAnotherShape(Finding):
         return "give masks (slice, row, column) of the grid's shape"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TooFewPatients(Finding):
     """No organ can reach significance with so few patients.
 
@@ -65,7 +64,7 @@ class TooFewPatients(Finding):
         return self.smallest_p >= self.significant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnreadableScores(Finding):
     """A table of scores cannot be read."""
 
@@ -80,7 +79,7 @@ class UnreadableScores(Finding):
         return "give the scores.csv of an evaluation"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class WrongColumns(Finding):
     """A table does not have the columns of scores.csv."""
 
@@ -99,7 +98,7 @@ class WrongColumns(Finding):
         return "give the scores.csv of an evaluation"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class WrongNumberOfCells(Finding):
     """A line of scores.csv has too few or too many cells."""
 
@@ -116,7 +115,7 @@ class WrongNumberOfCells(Finding):
         return EVALUATE_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotANumber(Finding):
     """A cell of scores.csv should hold a number."""
 
@@ -133,7 +132,7 @@ class NotANumber(Finding):
         return EVALUATE_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MatplotlibUnusable(Finding):
     """Matplotlib, which draws the report, cannot be loaded."""
 

@@ -22,7 +22,10 @@ def common_organs(scores: Sequence[CaseScore]) -> list[str]:
 
 
 def mean_over_organs(
-    scores: Sequence[CaseScore], model: str, organs: Sequence[str], measure: str = "dsc"
+    scores: Sequence[CaseScore],
+    model: str,
+    organs: Sequence[str],
+    measure: str = "dsc",
 ) -> float:
     """Return the mean of the organs' means over patients; NaN if the model scored none of them.
 

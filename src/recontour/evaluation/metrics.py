@@ -97,7 +97,12 @@ class _Directed:
     areas_mm2: Floats
 
 
-def score(reference: Mask, predicted: Mask, grid: Grid, tolerance_mm: float) -> Scores:
+def score(
+    reference: Mask,
+    predicted: Mask,
+    grid: Grid,
+    tolerance_mm: float,
+) -> Scores:
     """Measure everything about one organ; the surfaces are found and compared only once.
 
     reference, predicted: bool, (slice, row, column).
@@ -128,7 +133,12 @@ def dice(reference: Mask, predicted: Mask, grid: Grid) -> float:
     return _dice(_cut(reference, predicted, grid))
 
 
-def surface_dice(reference: Mask, predicted: Mask, grid: Grid, tolerance_mm: float) -> float:
+def surface_dice(
+    reference: Mask,
+    predicted: Mask,
+    grid: Grid,
+    tolerance_mm: float,
+) -> float:
     """Return the share of both surfaces' area that lies within a tolerance of the other surface.
 
     Areas are those of voxel faces: the result is lower than surface-distance's, by 0.08 on pixels
@@ -175,7 +185,12 @@ def msd_mm(reference: Mask, predicted: Mask, grid: Grid) -> float:
     return _msd_mm(there, back)
 
 
-def apl_mm(reference: Mask, predicted: Mask, grid: Grid, tolerance_mm: float) -> float:
+def apl_mm(
+    reference: Mask,
+    predicted: Mask,
+    grid: Grid,
+    tolerance_mm: float,
+) -> float:
     """Return the added path length: how much of the reference's contours would have to be drawn.
 
     A slice's contour is the set of pixels inside with one of their four neighbours outside. A pixel
@@ -204,9 +219,17 @@ def _cut(reference: Mask, predicted: Mask, grid: Grid) -> _Pair:
     return _Pair(reference[box], predicted[box], z_edges_mm, grid.spacing_mm)
 
 
-def _refuse_other_shape(which: Literal["reference", "predicted"], mask: Mask, grid: Grid) -> None:
+def _refuse_other_shape(
+    which: Literal["reference", "predicted"],
+    mask: Mask,
+    grid: Grid,
+) -> None:
     if mask.shape != grid.shape:
-        wrong = MaskOfAnotherShape(mask=which, shape=mask.shape, expected=grid.shape)
+        wrong = MaskOfAnotherShape(
+            mask=which,
+            shape=mask.shape,
+            expected=grid.shape,
+        )
         raise GridMismatchError(wrong)
 
 
@@ -263,7 +286,11 @@ def _surface(mask: Mask, pair: _Pair) -> _Surface:
     return _Surface(np.concatenate(centres), np.concatenate(areas))
 
 
-def _faces_across(axis: int, mask: Mask, edges: tuple[Floats, Floats, Floats]) -> _Surface:
+def _faces_across(
+    axis: int,
+    mask: Mask,
+    edges: tuple[Floats, Floats, Floats],
+) -> _Surface:
     """Return the faces at right angles to an axis. edges: where voxels end along each axis, mm."""
     padding = [(0, 0), (0, 0), (0, 0)]
     padding[axis] = (1, 1)
@@ -355,7 +382,10 @@ def _contour_pixels(mask: Mask) -> Mask:
 
 
 def _pixels_to_add(
-    reference: Mask, predicted: Mask, spacing_mm: tuple[float, float], tolerance_mm: float
+    reference: Mask,
+    predicted: Mask,
+    spacing_mm: tuple[float, float],
+    tolerance_mm: float,
 ) -> int:
     """Count the pixels of one slice's contour that lie beyond the tolerance from the predicted one.
 

@@ -37,7 +37,13 @@ def patients_and_cts(scores: Iterable[CaseScore]) -> tuple[int, int]:
     return len(patients), len(patient_of)
 
 
-def averaged(rows: Sequence[CaseScore], *, case: str, model: str, patient: str = "") -> CaseScore:
+def averaged(
+    rows: Sequence[CaseScore],
+    *,
+    case: str,
+    model: str,
+    patient: str = "",
+) -> CaseScore:
     """Return several rows of one organ as one: each measure is the mean of those not NaN."""
     measures = {}
     for name in MEASURES:

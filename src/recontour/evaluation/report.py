@@ -132,7 +132,9 @@ def _contents(
 
 
 def _comparisons(
-    scores: Sequence[CaseScore], comparisons: Sequence[Comparison], models: Sequence[str]
+    scores: Sequence[CaseScore],
+    comparisons: Sequence[Comparison],
+    models: Sequence[str],
 ) -> dict[str, object]:
     """Return what the template says of every two models."""
     pairs = list(combinations(models, 2))

@@ -190,7 +190,14 @@ def _paired(of_a: ByCase, of_b: ByCase) -> Pairs:
     return Pairs(rows_of_a, rows_of_b, len(both))
 
 
-def _comparison(organ: str, a: str, b: str, pairs: Pairs, p: float, p_holm: float) -> Comparison:
+def _comparison(
+    organ: str,
+    a: str,
+    b: str,
+    pairs: Pairs,
+    p: float,
+    p_holm: float,
+) -> Comparison:
     differences = pairs.differences
     low, high = median_interval(differences)
     return Comparison(

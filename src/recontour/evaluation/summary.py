@@ -37,7 +37,11 @@ class Tile:
     missed: str
 
 
-def tile(scores: Sequence[CaseScore], model: str, organs: Sequence[str]) -> Tile:
+def tile(
+    scores: Sequence[CaseScore],
+    model: str,
+    organs: Sequence[str],
+) -> Tile:
     """Sum up one model over some organs and all patients; missed organs are counted everywhere."""
     rows = per_patient(row for row in scores if row.model == model)
     compared = [row.hd95_mm for row in rows if row.organ in organs]
@@ -202,7 +206,9 @@ _MEASURES = (
 
 
 def tables(
-    scores: Sequence[CaseScore], models: Sequence[str], organs: Sequence[str]
+    scores: Sequence[CaseScore],
+    models: Sequence[str],
+    organs: Sequence[str],
 ) -> list[MeasureTable]:
     """Return one table per measure, organs down and models across, over patients."""
     groups: dict[tuple[str, str], list[CaseScore]] = {}
@@ -223,7 +229,10 @@ def tables(
 
 
 def _means(
-    scores: Sequence[CaseScore], models: Sequence[str], organs: Sequence[str], measure: _Measure
+    scores: Sequence[CaseScore],
+    models: Sequence[str],
+    organs: Sequence[str],
+    measure: _Measure,
 ) -> list[str]:
     return [number(mean_over_organs(scores, model, organs, measure.name), 2) for model in models]
 

@@ -144,12 +144,21 @@ def read_scores(path: Path | str) -> list[CaseScore]:
     filled = [(line, cells) for line, cells in lines if cells]
     columns = tuple(filled[0][1]) if filled else ()
     if columns not in (SCORE_COLUMNS, *OLDER_SCORE_COLUMNS):
-        raise ScoresError(WrongColumns(path=path, columns=columns, expected=SCORE_COLUMNS))
+        raise ScoresError(
+            WrongColumns(
+                path=path,
+                columns=columns,
+                expected=SCORE_COLUMNS,
+            )
+        )
     scores = []
     for line, cells in filled[1:]:
         if len(cells) != len(columns):
             wrong = WrongNumberOfCells(
-                path=path, line=line, cells=len(cells), expected=len(columns)
+                path=path,
+                line=line,
+                cells=len(cells),
+                expected=len(columns),
             )
             raise ScoresError(wrong)
         scores.append(_score_of(path, line, dict(zip(columns, cells, strict=True))))
@@ -182,7 +191,11 @@ def cell_of(value: str | float) -> str | int | float:
     return "" if math.isnan(value) else float(value)
 
 
-def _score_of(path: Path, line: int, cells: dict[str, str]) -> CaseScore:
+def _score_of(
+    path: Path,
+    line: int,
+    cells: dict[str, str],
+) -> CaseScore:
     """Decode one line. cells: by column."""
     measures = {}
     for column in NUMBERS:
@@ -190,7 +203,12 @@ def _score_of(path: Path, line: int, cells: dict[str, str]) -> CaseScore:
         try:
             measures[column] = float(cell) if cell else math.nan
         except ValueError as error:
-            wrong = NotANumber(path=path, line=line, column=column, cell=cell)
+            wrong = NotANumber(
+                path=path,
+                line=line,
+                column=column,
+                cell=cell,
+            )
             raise ScoresError(wrong) from error
     return CaseScore(
         case=cells["case"],

@@ -67,7 +67,10 @@ class ModelVerdict:
 
 
 def judge(
-    scores: Sequence[CaseScore], comparisons: Sequence[Comparison], baseline: str, model: str
+    scores: Sequence[CaseScore],
+    comparisons: Sequence[Comparison],
+    baseline: str,
+    model: str,
 ) -> ModelVerdict:
     """Judge a model against a baseline, organ by organ.
 

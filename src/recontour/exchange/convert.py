@@ -29,7 +29,11 @@ class Converted:
     notes: tuple[Finding, ...] = ()
 
 
-def convert(labels: Path | str, ct_dir: Path | str, out: Path | str) -> Converted:
+def convert(
+    labels: Path | str,
+    ct_dir: Path | str,
+    out: Path | str,
+) -> Converted:
     """Write labels on a CT's own grid as an RTSTRUCT that references it, complete or not at all.
 
     labels: a NIfTI label map with nnU-Net's dataset.json beside it or one folder up, a folder of

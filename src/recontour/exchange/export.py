@@ -78,7 +78,11 @@ def export(
     cases, left_out = _divided(opened, chosen, format)
     if not cases:
         reasons = dict.fromkeys(replace(reason, case=None) for reason in left_out)
-        nothing = NothingToExport(path=cohort, format=format, reasons=tuple(reasons))
+        nothing = NothingToExport(
+            path=cohort,
+            format=format,
+            reasons=tuple(reasons),
+        )
         raise OrganError(nothing)
     shared_voxels = {}
     painting = _largest_first(cases, chosen) if format == "nnunet" else []
@@ -123,7 +127,12 @@ def _divided(
     return cases, left_out
 
 
-def _why_not(case: Case, organs: Sequence[str], *, needs_all: bool) -> Finding | None:
+def _why_not(
+    case: Case,
+    organs: Sequence[str],
+    *,
+    needs_all: bool,
+) -> Finding | None:
     """Return why a case cannot be written; None if it can."""
     if case.grid.slice_step_mm is None:
         return uneven_slices(case.grid, case.id)
@@ -144,7 +153,11 @@ def _largest_first(cases: Sequence[Case], organs: Sequence[str]) -> list[str]:
     return sorted(organs, key=median_cc, reverse=True)
 
 
-def _write_masks(folder: Path, case: Case, organs: Sequence[str]) -> None:
+def _write_masks(
+    folder: Path,
+    case: Case,
+    organs: Sequence[str],
+) -> None:
     """Write one case as a CT and a mask for each of the organs that it has."""
     masks = folder / "segmentations"
     masks.mkdir(parents=True)
@@ -154,7 +167,12 @@ def _write_masks(folder: Path, case: Case, organs: Sequence[str]) -> None:
             write_nifti(masks / f"{organ}.nii.gz", case.mask(organ), case.grid)
 
 
-def _write_labels(folder: Path, case: Case, organs: Sequence[str], painting: Sequence[str]) -> int:
+def _write_labels(
+    folder: Path,
+    case: Case,
+    organs: Sequence[str],
+    painting: Sequence[str],
+) -> int:
     """Write one case as a CT and a label map; return how many voxels lay in several organs.
 
     organs: in the order of their labels. painting: the same, those that are painted first first.
@@ -172,7 +190,12 @@ def _write_labels(folder: Path, case: Case, organs: Sequence[str], painting: Seq
     return int(np.count_nonzero(is_shared))
 
 
-def _write_dataset_json(path: Path, cohort: Cohort, organs: Sequence[str], cases: int) -> None:
+def _write_dataset_json(
+    path: Path,
+    cohort: Cohort,
+    organs: Sequence[str],
+    cases: int,
+) -> None:
     """Write what nnU-Net wants to know of a data set."""
     numbers = {organ: number for number, organ in enumerate(organs, start=1)}
     notices = [f"centre {cohort.centre}, exported by recontour", *cohort.notices]

@@ -1,10 +1,9 @@
 """What is found on the way to and from other tools."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
 EXPORT_ON_GRID = (
@@ -21,7 +20,7 @@ NNUNETS_FILE = "give the file that nnU-Net wrote"
 # NIfTI files
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnevenSlices(Finding):
     """A CT's slices are not evenly spaced, which NIfTI cannot say."""
 
@@ -36,7 +35,7 @@ class UnevenSlices(Finding):
         return "recontour does not invent slices, but RTSTRUCT and DICOM SEG keep them as they are"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherShape(Finding):
     """Voxels that should lie on a grid are more or fewer than the grid's."""
 
@@ -47,7 +46,7 @@ class OtherShape(Finding):
         return f"voxels of {self.shape} do not lie on a grid of {self.grid_shape}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotNifti(Finding):
     """A file cannot be read as NIfTI. error: the class of what its decoder raised."""
 
@@ -60,7 +59,7 @@ class NotNifti(Finding):
         return "save it again, as .nii.gz"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class LabelMapTooLarge(Finding):
     """A label map is larger than any CT."""
 
@@ -73,7 +72,7 @@ class LabelMapTooLarge(Finding):
         return "save it again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OddAxes(Finding):
     """An image does not have three axes."""
 
@@ -86,7 +85,7 @@ class OddAxes(Finding):
         return "save one label map, or a folder with one mask of three axes per structure"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoPlaceInSpace(Finding):
     """The header of an image does not place its voxels."""
 
@@ -97,7 +96,7 @@ class NoPlaceInSpace(Finding):
         return "save it again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class LabelsNotWhole(Finding):
     """Voxels that cannot be labels. type: NumPy's name of their type."""
 
@@ -110,7 +109,7 @@ class LabelsNotWhole(Finding):
         return "give the label map or the mask"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OffTheGrid(Finding):
     """Labels do not lie on the CT's voxels. apart_mm: how far the farthest lies from its voxel."""
 
@@ -126,7 +125,7 @@ class OffTheGrid(Finding):
         return f"nothing is resampled: {EXPORT_ON_GRID}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class LabelsBeyondCt(Finding):
     """Labels reach beyond the CT. marked: how many of their voxels do."""
 
@@ -143,7 +142,7 @@ class LabelsBeyondCt(Finding):
 # Labels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotAPlainFile(Finding):
     """Labels come from a pipe or a device."""
 
@@ -154,7 +153,7 @@ class NotAPlainFile(Finding):
         return "copy the labels to one"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherLabelFormat(Finding):
     """Labels are in a format that recontour does not read. format: its name; None if unknown."""
 
@@ -169,7 +168,7 @@ class OtherLabelFormat(Finding):
         return SAVE_AS_NIFTI
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NothingMarked(Finding):
     """Labels have no voxel of any structure."""
 
@@ -177,7 +176,7 @@ class NothingMarked(Finding):
         return "no voxel is marked, so nothing was written"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoMasks(Finding):
     """A folder holds no mask."""
 
@@ -188,7 +187,7 @@ class NoMasks(Finding):
         return "check the path"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TwoMasksOfOneName(Finding):
     """A folder holds two masks of one structure."""
 
@@ -201,7 +200,7 @@ class TwoMasksOfOneName(Finding):
         return "keep the one that counts"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SeveralLabels(Finding):
     """A file that should be the mask of one structure has several numbers beside 0."""
 
@@ -215,7 +214,7 @@ class SeveralLabels(Finding):
         return f"{masks}, or, if this is a label map, the file itself"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoLabelNames(Finding):
     """A label map without the file that names its labels. expected: where it should be."""
 
@@ -228,7 +227,7 @@ class NoLabelNames(Finding):
         return "if this is the mask of one structure, give the folder of masks instead"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnnamedLabel(Finding):
     """A label map has a label that its dataset.json does not name."""
 
@@ -239,7 +238,7 @@ class UnnamedLabel(Finding):
         return f"label {self.label} has no name in dataset.json, which names {_list(self.named)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NamesUnreadable(Finding):
     """A dataset.json cannot be read."""
 
@@ -252,7 +251,7 @@ class NamesUnreadable(Finding):
         return self.why.remedy() or NNUNETS_FILE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoNamesOfLabels(Finding):
     """A dataset.json does not map names to numbers. error: the class of what Python raised."""
 
@@ -265,7 +264,7 @@ class NoNamesOfLabels(Finding):
         return NNUNETS_FILE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OddLabelNumbers(Finding):
     """A dataset.json gives a label no number, or one that is not its own."""
 
@@ -279,7 +278,7 @@ class OddLabelNumbers(Finding):
 # Cohorts for other tools
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoSuchFormat(Finding):
     """A cohort cannot be exported in the format that was asked for."""
 
@@ -293,7 +292,7 @@ class NoSuchFormat(Finding):
         return f"choose one of {_list(self.known)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotNnunetsFolder(Finding):
     """nnU-Net would not find a folder of this name."""
 
@@ -304,7 +303,7 @@ class NotNnunetsFolder(Finding):
         return "choose such a name"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotContoured(Finding):
     """A case lacks organs that were asked for. organs: empty if it has none of them."""
 
@@ -316,7 +315,7 @@ class NotContoured(Finding):
         return f"not contoured: {_list(self.organs)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NothingToExport(Finding):
     """No case of a cohort can be written."""
 

@@ -56,7 +56,13 @@ def refuse_missing(labels: Path) -> None:
     if not labels.exists():
         expected = "a label map, a folder of masks or a DICOM SEG"
         similar = similar_path(labels)
-        raise LabelsError(NotFound(path=labels, expected=expected, similar=similar))
+        raise LabelsError(
+            NotFound(
+                path=labels,
+                expected=expected,
+                similar=similar,
+            )
+        )
     if not labels.is_file() and not labels.is_dir():  # reading would wait for a pipe
         raise LabelsError(NotAPlainFile(path=labels))
 
@@ -146,7 +152,13 @@ def _masks_of_map(path: Path, scan: Scan) -> dict[str, Mask]:
     unnamed = labels.difference(names.values(), [0])
     if unnamed:
         label = min(unnamed)
-        raise LabelsError(UnnamedLabel(path=path, label=label, named=tuple(names)))
+        raise LabelsError(
+            UnnamedLabel(
+                path=path,
+                label=label,
+                named=tuple(names),
+            )
+        )
     return {name: voxels == number for name, number in names.items()}
 
 

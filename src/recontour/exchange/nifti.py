@@ -31,7 +31,11 @@ NIFTI_1, NIFTI_2 = 348, 540  # the header's length, with which each begins
 MOST_VOXELS = 1 << 28  # of a label map: no CT has more
 
 
-def write_nifti(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
+def write_nifti(
+    path: Path,
+    voxels: npt.NDArray[Any],
+    grid: Grid,
+) -> None:
     """Write an array (slice, row, column) as a NIfTI-1 file, indexed (column, row, slice).
 
     bool becomes uint8, any other type stays. The path ends with .nii or .nii.gz; a file that is
@@ -42,7 +46,11 @@ def write_nifti(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
     import nibabel  # here: it takes half a second, and few runs need it
 
     if voxels.shape != grid.shape:
-        other = OtherShape(path=path, shape=voxels.shape, grid_shape=grid.shape)
+        other = OtherShape(
+            path=path,
+            shape=voxels.shape,
+            grid_shape=grid.shape,
+        )
         raise GridMismatchError(other)
     stored = np.asarray(voxels)
     if stored.dtype == bool:
@@ -73,7 +81,11 @@ def affine_ras(grid: Grid) -> Affine:
 def uneven_slices(grid: Grid, case: str | None = None) -> UnevenSlices:
     """Return how far the slices of a grid lie apart, as a finding."""
     gaps_mm = np.diff(grid.slice_z_mm).tolist()
-    return UnevenSlices(case=case, least_mm=min(gaps_mm), most_mm=max(gaps_mm))
+    return UnevenSlices(
+        case=case,
+        least_mm=min(gaps_mm),
+        most_mm=max(gaps_mm),
+    )
 
 
 def is_nifti(path: Path) -> bool:

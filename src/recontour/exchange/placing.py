@@ -20,7 +20,12 @@ Heights: TypeAlias = npt.NDArray[np.float64]  # z in mm
 RAS_TO_LPS = (-1, -1, 1)
 
 
-def placed(voxels: Labels, affine: Affine, grid: Grid, path: Path) -> Labels:
+def placed(
+    voxels: Labels,
+    affine: Affine,
+    grid: Grid,
+    path: Path,
+) -> Labels:
     """Return labels on a grid: 0 where they have no voxel.
 
     path: of the file that the labels come from, for errors.
@@ -29,7 +34,12 @@ def placed(voxels: Labels, affine: Affine, grid: Grid, path: Path) -> Labels:
     shape = voxels.shape
     indices, apart_mm = _indices(shape, affine, grid)
     if not apart_mm <= GRIDS_AGREE_MM:
-        off = OffTheGrid(path=path, shape=shape, grid_shape=grid.shape, apart_mm=apart_mm)
+        off = OffTheGrid(
+            path=path,
+            shape=shape,
+            grid_shape=grid.shape,
+            apart_mm=apart_mm,
+        )
         raise GridMismatchError(off)
     if shape == grid.shape:
         return voxels

@@ -1,12 +1,11 @@
 """What may be wrong with a grid, or with contours and masks on it."""
 
-from dataclasses import dataclass
 from typing import Literal
 
-from recontour.findings import Finding
+from recontour.findings import Finding, finding
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ContradictoryGrid(Finding):
     """The fields of a grid contradict each other.
 
@@ -30,7 +29,7 @@ class ContradictoryGrid(Finding):
                 return "the z positions of the slices must ascend"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MaskOffGrid(Finding):
     """A mask of another shape than its grid."""
 
@@ -41,7 +40,7 @@ class MaskOffGrid(Finding):
         return f"a mask of shape {self.shape} does not lie on a grid of {self.expected}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class EndlessContours(Finding):
     """Contours that run to and fro far more often than any organ's. crossings: of pixel rows."""
 

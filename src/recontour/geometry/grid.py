@@ -47,7 +47,11 @@ class Grid:
     def _contradiction(
         self, why: Literal["shape", "positions", "numbers", "order"]
     ) -> ContradictoryGrid:
-        return ContradictoryGrid(why=why, shape=self.shape, positions=len(self.slice_z_mm))
+        return ContradictoryGrid(
+            why=why,
+            shape=self.shape,
+            positions=len(self.slice_z_mm),
+        )
 
     @property
     def pixel_mm2(self) -> float:

@@ -123,7 +123,11 @@ def _window(drawn: Sequence[Polygons], grid: Grid) -> _Window:
     )
 
 
-def _edges(drawn: Sequence[Polygons], grid: Grid, window: _Window) -> _Edges:
+def _edges(
+    drawn: Sequence[Polygons],
+    grid: Grid,
+    window: _Window,
+) -> _Edges:
     """Return the edges of polygons, in pixels from the corner of a window."""
     corner = (window.columns[0], window.rows[0])
     starts = grid.to_pixels(_joined(drawn)) - corner
@@ -152,7 +156,11 @@ def _fill(edges: _Edges, shape: tuple[int, int]) -> Mask:
     return inside.reshape(planes, rows, columns)
 
 
-def _coverage(edges: _Edges, rows: int, tall: tuple[int, int]) -> Floats:
+def _coverage(
+    edges: _Edges,
+    rows: int,
+    tall: tuple[int, int],
+) -> Floats:
     """Return the share of each pixel's area that lies inside.
 
     It is exact along rows, and the mean of SUBLINES lines across them.
@@ -173,7 +181,11 @@ def _coverage(edges: _Edges, rows: int, tall: tuple[int, int]) -> Floats:
     return covered
 
 
-def _holds_centre(edges: _Edges, rows: int, tall: tuple[int, int]) -> Mask:
+def _holds_centre(
+    edges: _Edges,
+    rows: int,
+    tall: tuple[int, int],
+) -> Mask:
     """Return whether each pixel's centre lies inside or on an edge."""
     columns = tall[1]
     size = tall[0] * (columns + 1)
@@ -190,7 +202,11 @@ def _holds_centre(edges: _Edges, rows: int, tall: tuple[int, int]) -> Mask:
     return held
 
 
-def _crossings(edges: _Edges, lines: Floats, columns: int) -> tuple[Indices, Floats]:
+def _crossings(
+    edges: _Edges,
+    lines: Floats,
+    columns: int,
+) -> tuple[Indices, Floats]:
     """Return where edges cross horizontal lines, in order: (line, column).
 
     lines: their rows, ascending and the same in every plane; they are numbered on from plane to

@@ -111,7 +111,9 @@ def _span(line: Mask) -> slice | None:
 
 
 def _rings_of(
-    mask: Mask, corner: tuple[int, int, int], placed: Placed
+    mask: Mask,
+    corner: tuple[int, int, int],
+    placed: Placed,
 ) -> Iterator[tuple[int, list[Points]]]:
     """Yield the parts of a mask as `rings` does. corner: where the mask begins."""
     first_slice, first_row, first_column = corner
@@ -194,7 +196,11 @@ def _smoothed(half_way: Floats, starts: Indices, plane: Mask) -> Points:
 
 
 def _slides(
-    middle: Floats, outwards: Floats, inner: Indices, outer: Indices, starts: Indices
+    middle: Floats,
+    outwards: Floats,
+    inner: Indices,
+    outer: Indices,
+    starts: Indices,
 ) -> Floats:
     """Return how far each point slides outwards.
 

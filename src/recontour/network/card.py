@@ -195,13 +195,27 @@ def card(model: Model) -> ModelCard:
     )
 
 
-def _stage_card(name: str, stage: nn.Module, *, shared: bool) -> StageCard:
+def _stage_card(
+    name: str,
+    stage: nn.Module,
+    *,
+    shared: bool,
+) -> StageCard:
     bottlenecks = [module for module in stage.modules() if isinstance(module, Bottleneck)]
     layers = LAYERS_OF_A_BOTTLENECK * len(bottlenecks) or 1
-    return StageCard(name=name, layers=layers, parameters=_parameters(stage), shared=shared)
+    return StageCard(
+        name=name,
+        layers=layers,
+        parameters=_parameters(stage),
+        shared=shared,
+    )
 
 
-def _head_card(record: HeadRecord, share: Mapping[str, float], parameters: int) -> HeadCard:
+def _head_card(
+    record: HeadRecord,
+    share: Mapping[str, float],
+    parameters: int,
+) -> HeadCard:
     provenance = record.provenance
     iterations = record.recipe.get("iterations")
     return HeadCard(

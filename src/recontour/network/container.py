@@ -140,7 +140,12 @@ def unreadable(path: Path, error: OSError) -> ModelFileError | FaultError:
     if error.errno == errno.ENOENT:
         make = "make one with `recontour train`, or check the path"
         similar = similar_path(path)
-        found = NotFound(path=path, expected="a model file", otherwise=make, similar=similar)
+        found = NotFound(
+            path=path,
+            expected="a model file",
+            otherwise=make,
+            similar=similar,
+        )
         return ModelFileError(found)
     if error.errno in MENDABLE:
         return ModelFileError(UnreadableModel(path=path, why=SystemSays(number=error.errno)))
@@ -150,9 +155,20 @@ def unreadable(path: Path, error: OSError) -> ModelFileError | FaultError:
 class _OddSizeError(Exception):
     """A file, or a part of it, is too small or too large to be a model's."""
 
-    def __init__(self, part: Any, seen: int, least: int, most: int) -> None:
+    def __init__(
+        self,
+        part: Any,
+        seen: int,
+        least: int,
+        most: int,
+    ) -> None:
         super().__init__(part)
-        self.finding = WrongSize(part=part, seen=seen, least=least, most=most)
+        self.finding = WrongSize(
+            part=part,
+            seen=seen,
+            least=least,
+            most=most,
+        )
 
 
 def _raw_header(file: BinaryIO) -> bytes:

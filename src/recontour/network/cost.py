@@ -42,7 +42,11 @@ class Cost:
         )
         for unit, amount, most, step in limits:
             if amount > most:
-                return CostsTooMuch(unit=unit, amount=round(amount / step), most=most // step)
+                return CostsTooMuch(
+                    unit=unit,
+                    amount=round(amount / step),
+                    most=most // step,
+                )
         return None
 
 

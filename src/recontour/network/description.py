@@ -99,7 +99,15 @@ Word = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValida
 Sentence = Annotated[str, Strict(), Field(max_length=2000), AfterValidator(_printable)]
 Count = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 CountByOrgan = Annotated[Mapping[Organ, Count], Field(max_length=MOST_MODEL_ORGANS)]
-Share = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[
+    float,
+    Strict(),
+    Field(
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+    ),
+]
 ShareByOrgan = Annotated[Mapping[Organ, Share], Field(max_length=MOST_MODEL_ORGANS)]
 Layers = Annotated[int, Strict(), Field(ge=1, le=10_000)]
 Seed = Annotated[int, Strict(), Field(ge=0, lt=2**63)]

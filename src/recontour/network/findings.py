@@ -1,9 +1,8 @@
 """What can be wrong with a model file, and with settings of the network."""
 
-from dataclasses import dataclass
 from typing import Literal
 
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 
 ASK_AGAIN = "ask for the file again"
 
@@ -11,7 +10,7 @@ ASK_AGAIN = "ask for the file again"
 # The file as such
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotModelFile(Finding):
     """Something else lies where a model file is expected."""
 
@@ -24,7 +23,7 @@ class NotModelFile(Finding):
         return "check the path, and the order of the arguments (--help)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnreadableModel(Finding):
     """The operating system refuses to read a model file."""
 
@@ -37,7 +36,7 @@ class UnreadableModel(Finding):
         return "check the path and its permissions"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ForeignModel(Finding):
     """A safetensors file that another program wrote."""
 
@@ -48,7 +47,7 @@ class ForeignModel(Finding):
         return "check the path"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherFormat(Finding):
     """A model file in another format than the one that this recontour reads."""
 
@@ -64,7 +63,7 @@ class OtherFormat(Finding):
         return "train or adapt the model again with this recontour"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NewerModel(Finding):
     """A model file with a setting that this recontour does not have."""
 
@@ -77,7 +76,7 @@ class NewerModel(Finding):
         return "update recontour"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DamagedModel(Finding):
     """A model file that cannot be what was saved."""
 
@@ -93,7 +92,7 @@ class DamagedModel(Finding):
 # Why a file is damaged
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class WrongSize(Finding):
     """A file, its header, or the header's list of tensors is too small or too large."""
 
@@ -110,7 +109,7 @@ class WrongSize(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotJson(Finding):
     """A text that is not JSON, or that repeats a key."""
 
@@ -128,7 +127,7 @@ class NotJson(Finding):
         return f"{words} ({self.reason})" if self.reason else words
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class BadPart(Finding):
     """A part of the file does not hold what it should."""
 
@@ -139,7 +138,7 @@ class BadPart(Finding):
         return f"{self.part}: {self.why.sentence()}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class BadTensors(Finding):
     """The tensors cannot be used, for example because they overlap."""
 
@@ -149,7 +148,7 @@ class BadTensors(Finding):
         return f"its tensors cannot be used ({self.reason})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherTensor(Finding):
     """A tensor that the described network does not have, or has in another shape."""
 
@@ -164,7 +163,7 @@ class OtherTensor(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherWeights(Finding):
     """The weights are not those that were saved."""
 
@@ -174,7 +173,7 @@ class OtherWeights(Finding):
         return f"the weights of the {self.part} do not have the SHA-256 that it states"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OddWeights(Finding):
     """Numbers that no training leaves, and from which only nonsense can be computed."""
 
@@ -187,7 +186,7 @@ class OddWeights(Finding):
         return f"{self.tensor} holds variances below 0"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ImpossibleNetwork(Finding):
     """A network that PyTorch cannot make, such as groups that do not divide the channels."""
 
@@ -200,7 +199,7 @@ class ImpossibleNetwork(Finding):
 # Models that are sound, and refused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CostsTooMuch(Finding):
     """A network beyond the limits of decision 029."""
 
@@ -215,7 +214,7 @@ class CostsTooMuch(Finding):
         return "both presets are far below that: ask whoever made it what it is"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class HeadAlone(Finding):
     """A file that holds only a head was given without the model it belongs to."""
 
@@ -228,7 +227,7 @@ class HeadAlone(Finding):
         return "give both as TRUNK+HEAD: that model, then this file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoHead(Finding):
     """A whole model was given where a head is expected."""
 
@@ -239,7 +238,7 @@ class NoHead(Finding):
         return "use it without the model before the +"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherTrunk(Finding):
     """A head was given with another model than the one it was adapted from."""
 
@@ -258,7 +257,7 @@ class OtherTrunk(Finding):
         return "give the model that it was adapted from before the +"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class WeightsDiverged(Finding):
     """Training left numbers that are no weights."""
 
@@ -271,7 +270,7 @@ class WeightsDiverged(Finding):
         return "use another seed (--seed, or seeds in a study)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnwritableModel(Finding):
     """A model whose file could not be read again, found before the training."""
 
@@ -287,7 +286,7 @@ class UnwritableModel(Finding):
 # Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class BadView(Finding):
     """A view that the network cannot take."""
 

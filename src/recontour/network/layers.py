@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's users know)
+from torch.nn import functional as F
 
 from recontour.network.architecture import Architecture
 
@@ -78,7 +78,12 @@ class Bottleneck(nn.Module):
 class PyramidPooling(nn.Module):
     """A 1x1 and three atrous 3x3 convolutions side by side, fused into scores: one layer."""
 
-    def __init__(self, channels_in: int, architecture: Architecture, organs: int) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        architecture: Architecture,
+        organs: int,
+    ) -> None:
         super().__init__()
         channels, norm = architecture.spp_channels, architecture.norm
         branches = [Conv(channels_in, channels, 1, norm)]
@@ -87,7 +92,11 @@ class PyramidPooling(nn.Module):
         self.branches = nn.ModuleList(branches)
         self.scores = nn.Conv2d(channels * len(branches), 2 * organs, 1)
 
-    def forward(self, x_NChw: Tensor, rows_2K: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_NChw: Tensor,
+        rows_2K: Tensor | None = None,
+    ) -> Tensor:
         """(N, channels_in, h, w) -> (N, 2K, h, w): background and foreground score per organ.
 
         rows_2K: which scores, in which order; all if None.
@@ -158,5 +167,10 @@ def interpolated(maps_NKhw: Tensor, size: Sequence[int]) -> Tensor:
 def _linear(short: int, long: int, like: Tensor) -> Tensor:
     """Return what each of `short` values in a row weighs in each of `long`: (long, short)."""
     every_1ss = torch.eye(short, dtype=like.dtype, device=like.device)[None]
-    weights_1sl = F.interpolate(every_1ss, size=long, mode="linear", align_corners=True)
+    weights_1sl = F.interpolate(
+        every_1ss,
+        size=long,
+        mode="linear",
+        align_corners=True,
+    )
     return weights_1sl[0].T

@@ -75,7 +75,12 @@ def save_head(model: Model, path: Path) -> None:
     _save(model, path, head_only=True)
 
 
-def _save(model: Model, path: Path, *, head_only: bool) -> None:
+def _save(
+    model: Model,
+    path: Path,
+    *,
+    head_only: bool,
+) -> None:
     odd = _odd_weights(model.network)
     if odd:
         raise FaultError(WeightsDiverged(why=odd))
@@ -259,7 +264,13 @@ def _described(container: Container) -> Description:
         about = read_strict_json(container.metadata["recontour"])
         seen = about.get("format")
         if isinstance(seen, int) and 0 < seen < LARGEST_FORMAT and seen != MODEL_FORMAT:
-            raise ModelFileError(OtherFormat(path=path, seen=seen, read=MODEL_FORMAT))
+            raise ModelFileError(
+                OtherFormat(
+                    path=path,
+                    seen=seen,
+                    read=MODEL_FORMAT,
+                )
+            )
         described = decoded(about)
     except UnreadableError as error:
         raise _bad_description(path, error) from error
@@ -317,11 +328,19 @@ def _refuse_other_tensors(container: Container, weights: Mapping[str, Tensor]) -
     for name in sorted({*expected, *claimed}):
         seen, wanted = claimed.get(name), expected.get(name)
         if seen != wanted:
-            found = OtherTensor(name=shown(name), seen=_in_words(seen), expected=_in_words(wanted))
+            found = OtherTensor(
+                name=shown(name),
+                seen=_in_words(seen),
+                expected=_in_words(wanted),
+            )
             raise damaged(container.path, found)
 
 
-def _load_weights(container: Container, part: nn.Module, prefix: str = "") -> None:
+def _load_weights(
+    container: Container,
+    part: nn.Module,
+    prefix: str = "",
+) -> None:
     """Put a file's weights in place of shapes alone.
 
     prefix: what the file's names of these tensors begin with.
@@ -332,7 +351,11 @@ def _load_weights(container: Container, part: nn.Module, prefix: str = "") -> No
     _assign(container.path, part, weights)
 
 
-def _assign(path: Path, part: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def _assign(
+    path: Path,
+    part: nn.Module,
+    weights: Mapping[str, Tensor],
+) -> None:
     try:
         part.load_state_dict(weights, assign=True)
     except RuntimeError as error:  # the file changed meanwhile, or describes another trunk
@@ -367,7 +390,11 @@ def _bad_description(path: Path, error: UnreadableError) -> ModelFileError:
 
 
 def _other_trunk(
-    path: Path, described: Description, model: Model, part: Literal["trunk", "head"], sha256: str
+    path: Path,
+    described: Description,
+    model: Model,
+    part: Literal["trunk", "head"],
+    sha256: str,
 ) -> ModelFileError:
     return ModelFileError(
         OtherTrunk(

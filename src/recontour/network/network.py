@@ -118,7 +118,12 @@ class Network(nn.Module):
 
     # Other heads
 
-    def ask(self, head: Head, organs: Sequence[int | None], shares: Sequence[float]) -> None:
+    def ask(
+        self,
+        head: Head,
+        organs: Sequence[int | None],
+        shares: Sequence[float],
+    ) -> None:
         """Ask another head, too: it does not learn, and has a share of each answer.
 
         organs: where the head has each of the network's organs; None if it does not know it.

@@ -14,7 +14,7 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field, Strict
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's users know)
+from torch.nn import functional as F
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
@@ -33,9 +33,25 @@ NARROWEST_HU = 1.0
 
 # Bounds for model files. The presets have pixels of 1.0 and 1.25 mm, crops of 225 and 417 px, and
 # -200 to 400 HU.
-PixelMm = Annotated[float, Strict(), Field(ge=0.1, le=20, allow_inf_nan=False)]
+PixelMm = Annotated[
+    float,
+    Strict(),
+    Field(
+        ge=0.1,
+        le=20,
+        allow_inf_nan=False,
+    ),
+]
 CropPx = Annotated[int, Strict(), Field(ge=SMALLEST_CROP_PX, le=833)]
-Hu = Annotated[float, Strict(), Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
+Hu = Annotated[
+    float,
+    Strict(),
+    Field(
+        ge=-100_000,
+        le=100_000,
+        allow_inf_nan=False,
+    ),
+]
 
 
 def _opens(window_hu: tuple[float, float]) -> tuple[float, float]:
@@ -69,7 +85,12 @@ class Preprocessing:
         meets_corners = self.crop_px % 8 == 1 and self.crop_px >= SMALLEST_CROP_PX
         if not (meets_corners and self.pixel_mm > 0 and low < high):
             raise SettingsError(
-                BadView(crop_px=self.crop_px, pixel_mm=self.pixel_mm, low_hu=low, high_hu=high)
+                BadView(
+                    crop_px=self.crop_px,
+                    pixel_mm=self.pixel_mm,
+                    low_hu=low,
+                    high_hu=high,
+                )
             )
 
     def windowed(self, hu: Tensor) -> Tensor:

@@ -1,9 +1,8 @@
 """What is found while ROI names become organs."""
 
-from dataclasses import dataclass
 from enum import Enum
 
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 
 SAY_WHICH = "say which with --names"
 EXAMPLE = 'write [names] and below it lines such as "Hirnstamm" = "Brainstem"'
@@ -26,7 +25,7 @@ class Evidence(Enum):
         return list(Evidence).index(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class KnownName(Finding):
     """A name is an organ's."""
 
@@ -36,7 +35,7 @@ class KnownName(Finding):
         return self.by.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class IgnoredByMap(Finding):
     """The user's map says to leave a name out."""
 
@@ -44,7 +43,7 @@ class IgnoredByMap(Finding):
         return "ignored by the user's map"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotAnOrgan(Finding):
     """A name is that of a target, a margin, a part or the like. what: in the table's words."""
 
@@ -54,7 +53,7 @@ class NotAnOrgan(Finding):
         return self.what
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnknownName(Finding):
     """A name says nothing to recontour."""
 
@@ -65,7 +64,7 @@ class UnknownName(Finding):
         return "if it is an organ, map it with --names"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SeveralMeanings(Finding):
     """A name may mean several organs, mostly because its side is missing."""
 
@@ -78,7 +77,7 @@ class SeveralMeanings(Finding):
         return SAY_WHICH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class AnotherIsMeant(Finding):
     """Another ROI of the same patient has the better claim on an organ."""
 
@@ -88,7 +87,7 @@ class AnotherIsMeant(Finding):
         return f"another ROI is {self.claimed}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SeveralClaims(Finding):
     """Several ROIs of one patient have an equal claim on an organ."""
 
@@ -105,7 +104,7 @@ class SeveralClaims(Finding):
         return SAY_WHICH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NothingDrawn(Finding):
     """A ROI encloses no area."""
 
@@ -116,7 +115,7 @@ class NothingDrawn(Finding):
 # A user's map that cannot be used
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MapUnreadable(Finding):
     """A user's map is not there, or is not text in TOML."""
 
@@ -129,7 +128,7 @@ class MapUnreadable(Finding):
         return self.why.remedy() or EXAMPLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoNamesTable(Finding):
     """A user's map is not made of one table [names]. found: what is at the top of the file."""
 
@@ -143,7 +142,7 @@ class NoNamesTable(Finding):
         return EXAMPLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotTg263(Finding):
     """A user's map leads to what cannot be a TG-263 name."""
 
@@ -157,7 +156,7 @@ class NotTg263(Finding):
         return "write one in quotes, of at most 16 characters: A-Z, a-z, 0-9, _, ~, ^ and -"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MisspeltOrgan(Finding):
     """A user's map leads to a known organ in another spelling. usual: TG-263's."""
 
@@ -172,7 +171,7 @@ class MisspeltOrgan(Finding):
         return f"TG-263 spells it '{self.usual}'"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MappedTwice(Finding):
     """A user's map leads from two spellings of one name to different organs."""
 
@@ -189,7 +188,7 @@ class MappedTwice(Finding):
 # Organs as they lie
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SidesSwapped(Finding):
     """A left organ lies to the right of its right twin. left, right: TG-263 names."""
 

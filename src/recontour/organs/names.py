@@ -116,7 +116,9 @@ def ordered(names: Counter[NameRow]) -> tuple[tuple[NameRow, int], ...]:
 
 
 def _in_map(
-    roi_name: str, user_map: Mapping[str, str], by_key: Mapping[str, str]
+    roi_name: str,
+    user_map: Mapping[str, str],
+    by_key: Mapping[str, str],
 ) -> NameRow | None:
     """Match a name by the user's map; None if the map does not have it."""
     key = key_of(roi_name)
@@ -155,7 +157,11 @@ def _settled(row: NameRow, rivals: Sequence[NameRow]) -> NameRow:
         is_it = _strength(row) == strongest
         return row if is_it else _ignored(row.roi_name, AnotherIsMeant(claimed=organ))
     is_one_name = len({rival.roi_name for rival in rivals}) == 1
-    reason = SeveralClaims(claimed=organ, rois=len(rivals), of_one_name=is_one_name)
+    reason = SeveralClaims(
+        claimed=organ,
+        rois=len(rivals),
+        of_one_name=is_one_name,
+    )
     return NameRow(row.roi_name, None, "ambiguous", reason)
 
 

@@ -139,7 +139,12 @@ def _apart(name: str) -> tuple[str, Side | None]:
     return name, None
 
 
-def _organ(name: str, group: str, side: Side | None, row: Mapping[str, Any]) -> Organ:
+def _organ(
+    name: str,
+    group: str,
+    side: Side | None,
+    row: Mapping[str, Any],
+) -> Organ:
     """Return an organ from its row; the defaults fill what is missing."""
     facts = _toml()["default"] | row
     colour = facts["colour"]

@@ -51,11 +51,21 @@ def read_user_map(path: Path) -> dict[str, str]:
         before = seen.setdefault(key_of(roi_name), organ)
         if before != organ:
             both = shown(organ), shown(before)
-            raise NamesError(MappedTwice(path=path, roi_name=shown(roi_name), mapped_to=both))
+            raise NamesError(
+                MappedTwice(
+                    path=path,
+                    roi_name=shown(roi_name),
+                    mapped_to=both,
+                )
+            )
     return dict(names)
 
 
-def _doubt(path: Path, roi_name: str, organ: Any) -> Finding | None:
+def _doubt(
+    path: Path,
+    roi_name: str,
+    organ: Any,
+) -> Finding | None:
     """Return why a name cannot be mapped as it is; None if it can."""
     if organ in IGNORE:
         return None

@@ -39,7 +39,12 @@ EVERYWHERE = (slice(None), slice(None), slice(None))
 class Canvas:
     """A CT in the making: Hounsfield units, float32 (slice, row, column), and voxel places."""
 
-    def __init__(self, space: Space, contrast: bool, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        space: Space,
+        contrast: bool,
+        rng: np.random.Generator,
+    ) -> None:
         self.space = space
         self.hu = np.full(space.u.shape, AIR, dtype=np.float32)
         self.vessel_hu = 190.0 if contrast else 48.0
@@ -47,17 +52,31 @@ class Canvas:
         self.fine = _texture(space.u.shape, rng, 2, 1.0)
         self.coarse = _texture(space.u.shape, rng, 4, 1.3)
 
-    def paint(self, window: Window, shape: Field, hu: float | Field, edge_mm: float = 1.4) -> None:
+    def paint(
+        self,
+        window: Window,
+        shape: Field,
+        hu: float | Field,
+        edge_mm: float = 1.4,
+    ) -> None:
         """Fill a shape; across its surface, old and new values mix over edge_mm."""
         share = np.clip(np.float32(0.5) - shape / np.float32(edge_mm), 0, 1)
         self.hu[window] += share * (hu - self.hu[window])
 
-    def around(self, low: Triple, high: Triple) -> tuple[Window, Position]:
+    def around(
+        self,
+        low: Triple,
+        high: Triple,
+    ) -> tuple[Window, Position]:
         """Return a window and the positions in it."""
         window = self.space.window(low, high)
         return window, self.space[window]
 
-    def around_twins(self, low: Triple, high: Triple) -> tuple[Window, Position]:
+    def around_twins(
+        self,
+        low: Triple,
+        high: Triple,
+    ) -> tuple[Window, Position]:
         """Return a window over both sides and the positions in it, as seen from either side.
 
         low and high: corners on the left side.
@@ -66,7 +85,11 @@ class Canvas:
         return window, organs.twin(self.space[window])
 
     def twin_tube(
-        self, points: list[Triple], radii: list[float], hu: float, sheath_mm: float = 0.0
+        self,
+        points: list[Triple],
+        radii: list[float],
+        hu: float,
+        sheath_mm: float = 0.0,
     ) -> None:
         """Paint a tube on either side, in a sheath of fat."""
         reach = max(radii) + sheath_mm
@@ -80,7 +103,12 @@ class Canvas:
         self.paint(window, shape, hu)
 
     def twin_ellipsoid(
-        self, centre: Triple, radii: Triple, hu: float, shell_mm: float = 0.0, shell: float = 0
+        self,
+        centre: Triple,
+        radii: Triple,
+        hu: float,
+        shell_mm: float = 0.0,
+        shell: float = 0,
     ) -> None:
         """Paint an ellipsoid on either side, in a shell."""
         middle = np.array(centre)
@@ -93,7 +121,10 @@ class Canvas:
 
 
 def _texture(
-    shape: tuple[int, ...], rng: np.random.Generator, coarseness: int, smooth: float
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    coarseness: int,
+    smooth: float,
 ) -> Field:
     """Return smooth noise with a standard deviation of 1."""
     slices, rows, cols = shape
@@ -110,7 +141,11 @@ def _texture(
 
 
 def paint_patient(
-    space: Space, skin: Field, patient: Patient, contrast: bool, rng: np.random.Generator
+    space: Space,
+    skin: Field,
+    patient: Patient,
+    contrast: bool,
+    rng: np.random.Generator,
 ) -> Field:
     """Return a patient's CT without the scanner's effects, in Hounsfield units.
 
@@ -172,7 +207,13 @@ def _glands_and_vessels(canvas: Canvas, patient: Patient) -> None:
     _parotid(canvas, patient, right, -1, right_size)
 
 
-def _parotid(canvas: Canvas, patient: Patient, window: Window, side: int, size: float) -> None:
+def _parotid(
+    canvas: Canvas,
+    patient: Patient,
+    window: Window,
+    side: int,
+    size: float,
+) -> None:
     """One parotid gland with its capsule, and the retromandibular vein in it."""
     at = organs.mirrored(canvas.space[window], side)
     hu = patient.parotid_hu + canvas.gland_hu + 14 * canvas.fine[window]
@@ -279,7 +320,11 @@ def _skull_and_brain(canvas: Canvas, patient: Patient) -> None:
 
 
 def _brain_hu(
-    canvas: Canvas, patient: Patient, window: Window, at: Position, inside: Field
+    canvas: Canvas,
+    patient: Patient,
+    window: Window,
+    at: Position,
+    inside: Field,
 ) -> Field:
     """Grey and white matter, cerebellum, and fluid in the sulci and under the skull."""
     _, v, w = at

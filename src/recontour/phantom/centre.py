@@ -165,7 +165,11 @@ TARGET = Centre(
 )
 
 
-def make_case(centre: Centre, case: int, seed: int = 0) -> PhantomCase:
+def make_case(
+    centre: Centre,
+    case: int,
+    seed: int = 0,
+) -> PhantomCase:
     """Make one patient of a centre; the same centre, case and seed give the same patient."""
     root = np.random.SeedSequence([seed, case, *centre.name.encode()])
     anatomy, tissue, machine, hand, others, clerk = map(np.random.default_rng, root.spawn(6))
@@ -186,7 +190,12 @@ def make_case(centre: Centre, case: int, seed: int = 0) -> PhantomCase:
     return PhantomCase(hu, grid, StructureSet(tuple(structures)))
 
 
-def write_centre(folder: Path, centre: Centre, cases: Iterable[int], seed: int = 0) -> None:
+def write_centre(
+    folder: Path,
+    centre: Centre,
+    cases: Iterable[int],
+    seed: int = 0,
+) -> None:
     """Write a centre's patients as DICOM, on all cores.
 
     Patient 3 becomes folder/source_003/CT/*.dcm and folder/source_003/RTSTRUCT.dcm. A patient's
@@ -206,7 +215,12 @@ def write_centre(folder: Path, centre: Centre, cases: Iterable[int], seed: int =
             raise
 
 
-def _write_patient(folder: Path, centre: Centre, case: int, seed: int) -> None:
+def _write_patient(
+    folder: Path,
+    centre: Centre,
+    case: int,
+    seed: int,
+) -> None:
     made = make_case(centre, case, seed)
     label = f"{centre.name.upper()} {case:03d}"
     key = f"phantom {seed} {centre.name} {case}"
@@ -220,7 +234,12 @@ def _write_patient(folder: Path, centre: Centre, case: int, seed: int) -> None:
         kernel=centre.scanner.kernel,
     )
     model = f"recontour phantom, {centre.name}"
-    made_by = Authorship(model=model, label="PHANTOM", made=MADE, seed=key)
+    made_by = Authorship(
+        model=model,
+        label="PHANTOM",
+        made=MADE,
+        seed=key,
+    )
     with whole_folder(folder) as partial:
         scan = write_scan(partial / "CT", made.hu, made.grid, identity)
         write_structure_set(partial / "RTSTRUCT.dcm", made.structures, scan, made_by)

@@ -125,7 +125,11 @@ def _coarse(field: Field) -> Field:
     return np.ascontiguousarray(field[:, ::COARSE, ::COARSE])
 
 
-def _extent(inside: npt.NDArray[np.bool_], others: tuple[int, int], step: int) -> slice:
+def _extent(
+    inside: npt.NDArray[np.bool_],
+    others: tuple[int, int],
+    step: int,
+) -> slice:
     """Return from where to where voxels are inside along one axis.
 
     others: the other axes. step: voxels per value.

@@ -88,7 +88,11 @@ def _traced(
 
 
 def draw_others(
-    space: Space, skin: Field, grid: Grid, protocol: Protocol, rng: np.random.Generator
+    space: Space,
+    skin: Field,
+    grid: Grid,
+    protocol: Protocol,
+    rng: np.random.Generator,
 ) -> dict[str, tuple[Contour, ...]]:
     """Return the other structures of a clinic: skin, targets, a margin, and an empty one."""
     everything = (slice(None), slice(None, None, 2), slice(None, None, 2))
@@ -111,7 +115,9 @@ def draw_others(
 
 
 def _column(
-    space: Space, shape: Callable[[Position], Field], ends_mm: tuple[float, float]
+    space: Space,
+    shape: Callable[[Position], Field],
+    ends_mm: tuple[float, float],
 ) -> _Sketch:
     """Sketch a column along the middle of the body."""
     low, high = ends_mm
@@ -137,7 +143,12 @@ def _pituitary(space: Space, patient: Patient, protocol: Protocol) -> _Sketch:
     return _Sketch(window, gland, unsteady=0.4, smooth_px=0.4)
 
 
-def _side_window(space: Space, side: int, low: Triple, high: Triple) -> tuple[Window, Position]:
+def _side_window(
+    space: Space,
+    side: int,
+    low: Triple,
+    high: Triple,
+) -> tuple[Window, Position]:
     """Return a window on one side, and its positions as seen by an organ of that side.
 
     low and high: corners on the left side.
@@ -150,7 +161,13 @@ def _side_window(space: Space, side: int, low: Triple, high: Triple) -> tuple[Wi
     return window, organs.mirrored(space[window], side)
 
 
-def _parotid(space: Space, skin: Field, patient: Patient, protocol: Protocol, side: int) -> _Sketch:
+def _parotid(
+    space: Space,
+    skin: Field,
+    patient: Patient,
+    protocol: Protocol,
+    side: int,
+) -> _Sketch:
     """The gland within skin, jaw, masseter and mastoid."""
     window, at = _side_window(space, side, (28, -56, -60), (78, 30, 24))
     gland = organs.parotid(at, patient.parotid[0 if side > 0 else 1])
@@ -170,7 +187,12 @@ def _lens(space: Space, side: int) -> _Sketch:
     return _Sketch(window, organs.lens(at), unsteady=0.25, smooth_px=0.0)
 
 
-def _optic_nerve(space: Space, patient: Patient, protocol: Protocol, side: int) -> _Sketch:
+def _optic_nerve(
+    space: Space,
+    patient: Patient,
+    protocol: Protocol,
+    side: int,
+) -> _Sketch:
     window, at = _side_window(space, side, (0, -66, 26), (40, -10, 46))
     nerve = organs.optic_nerve(at, patient) - np.float32(protocol.nerve_grow_mm)
     u, v, _ = at
@@ -186,7 +208,11 @@ def _temporal_lobe(space: Space, protocol: Protocol, side: int) -> _Sketch:
 
 
 def trace(
-    sketch: _Sketch, space: Space, grid: Grid, hand_mm: float, rng: np.random.Generator
+    sketch: _Sketch,
+    space: Space,
+    grid: Grid,
+    hand_mm: float,
+    rng: np.random.Generator,
 ) -> tuple[Contour, ...]:
     """Follow a shape's surface with an unsteady hand, on whole slices between its two ends."""
     x, y, z = _axes_mm(grid, sketch.window)
@@ -220,17 +246,30 @@ def _axes_mm(grid: Grid, window: Window) -> tuple[Points, Points, Points]:
     return x, y, z
 
 
-def _outlines(x: Points, y: Points, shape: Field, z_mm: float) -> Iterator[Contour]:
+def _outlines(
+    x: Points,
+    y: Points,
+    shape: Field,
+    z_mm: float,
+) -> Iterator[Contour]:
     """Yield a shape's contours on one slice; specks are left out."""
     plane = np.pad(shape[1:-1, 1:-1], 1, constant_values=1.0)
-    for line in contourpy.contour_generator(x=x, y=y, z=plane).lines(0.0):
+    for line in contourpy.contour_generator(
+        x=x,
+        y=y,
+        z=plane,
+    ).lines(0.0):
         points = np.asarray(line, dtype=np.float64)[:-1]
         if _area_mm2(points) >= SPECK_MM2:
             yield Contour(points, z_mm)
 
 
 def _wobble(
-    x: Points, y: Points, z: Points, amplitude_mm: float, rng: np.random.Generator
+    x: Points,
+    y: Points,
+    z: Points,
+    amplitude_mm: float,
+    rng: np.random.Generator,
 ) -> Field:
     """Return smooth noise: a few waves of 14 to 50 mm in the slice, and an offset per slice."""
     total = np.zeros((len(z), len(y), len(x)), dtype=np.float32)

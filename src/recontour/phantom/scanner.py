@@ -48,7 +48,11 @@ class Scanner:
         )
 
     def expose(
-        self, hu: Field, skin: Field, grid: Grid, rng: np.random.Generator
+        self,
+        hu: Field,
+        skin: Field,
+        grid: Grid,
+        rng: np.random.Generator,
     ) -> npt.NDArray[np.int16]:
         """Scan a painted patient. hu, skin: (slice, row, column); hu is overwritten."""
         self._lay_on_couch(hu, skin, grid)
@@ -68,7 +72,12 @@ class Scanner:
         seen = seen * np.float32(self.slope) + np.float32(self.offset_hu)
         return np.clip(np.rint(seen), *STORED_HU).astype(np.int16)
 
-    def _lay_on_couch(self, hu: Field, skin: Field, grid: Grid) -> None:
+    def _lay_on_couch(
+        self,
+        hu: Field,
+        skin: Field,
+        grid: Grid,
+    ) -> None:
         """Add a couch and a head rest behind the patient, outside the skin."""
         _, rows, cols = grid.shape
         x_mm, y_mm = grid.origin_mm

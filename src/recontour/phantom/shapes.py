@@ -51,7 +51,11 @@ def ellipsoid(at: Position, centre: Triple, radii: Triple) -> Field:
     return np.asarray(k * (k - 1) / np.sqrt(np.maximum(steep, 1e-8)), dtype=np.float32)
 
 
-def tube(at: Position, points: Sequence[Triple], radii: Sequence[float]) -> Field:
+def tube(
+    at: Position,
+    points: Sequence[Triple],
+    radii: Sequence[float],
+) -> Field:
     """Return a chain of segments with round ends whose radius changes from point to point."""
     distance = np.full(at[0].shape, FAR_MM, dtype=np.float32)
     ends = list(zip(points, radii, strict=True))
@@ -71,7 +75,9 @@ def _dot(fields: Sequence[Field], numbers: Field) -> Any:
 
 
 def column(
-    at: Position, knots: Sequence[tuple[float, float, float, float]], grow_mm: float = 0.0
+    at: Position,
+    knots: Sequence[tuple[float, float, float, float]],
+    grow_mm: float = 0.0,
 ) -> Field:
     """Return an upright column of elliptic sections.
 
@@ -96,7 +102,11 @@ def along(axis: Field, knots: Sequence[tuple[float, float]]) -> Field:
     return between(axis, places, values)
 
 
-def between(axis: Field, places: Sequence[float], values: Sequence[float]) -> Field:
+def between(
+    axis: Field,
+    places: Sequence[float],
+    values: Sequence[float],
+) -> Field:
     """Return values interpolated between those at ascending places."""
     return np.asarray(np.interp(axis, places, values), dtype=np.float32)
 

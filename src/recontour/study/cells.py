@@ -121,7 +121,12 @@ class Plan:
         yield from chain.from_iterable(self.normalisation.values())
 
 
-def plan_of(study: Study, organs: Organs, layers: int, target_cases: int) -> Plan:
+def plan_of(
+    study: Study,
+    organs: Organs,
+    layers: int,
+    target_cases: int,
+) -> Plan:
     """Lay a study out.
 
     organs: those the joint models learn. layers: of the preset's network. target_cases: how many
@@ -140,14 +145,22 @@ def plan_of(study: Study, organs: Organs, layers: int, target_cases: int) -> Pla
 
 
 def _triples(
-    study: Study, organs: Organs, iterations: int, validate_every: int | None = None
+    study: Study,
+    organs: Organs,
+    iterations: int,
+    validate_every: int | None = None,
 ) -> list[Triple]:
     """Lay out Model_S, Model_T and Model_ST of every seed."""
     triples = []
     for seed in study.seeds:
         s = Cell("S", tuple(organs), iterations, seed, validate_every=validate_every)
         t = replace(s, model="T")
-        st = replace(s, model="ST", parent=s, retrain_last=study.models.retrain_last)
+        st = replace(
+            s,
+            model="ST",
+            parent=s,
+            retrain_last=study.models.retrain_last,
+        )
         triples.append(Triple(s, t, st))
     return triples
 
@@ -161,7 +174,11 @@ def _separately(study: Study, organs: Organs) -> dict[str, list[Triple]]:
     return triples
 
 
-def _depth(study: Study, models: Triples, layers: int) -> dict[int, list[Cell]]:
+def _depth(
+    study: Study,
+    models: Triples,
+    layers: int,
+) -> dict[int, list[Cell]]:
     cells: dict[int, list[Cell]] = {}
     wanted = study.depth
     if wanted:
@@ -170,7 +187,11 @@ def _depth(study: Study, models: Triples, layers: int) -> dict[int, list[Cell]]:
     return cells
 
 
-def _controls(study: Study, models: Triples, layers: int) -> dict[str, list[Cell]]:
+def _controls(
+    study: Study,
+    models: Triples,
+    layers: int,
+) -> dict[str, list[Cell]]:
     """Lay out what gives the depth curve a meaning.
 
     Random trunk: frozen random weights, so what the head can do alone. Head first: the last layer,
@@ -207,7 +228,11 @@ def _normalisation(study: Study, organs: Organs) -> dict[tuple[str, int], list[P
     return pairs
 
 
-def _cases(study: Study, models: Triples, there: int) -> dict[int, list[Pair]]:
+def _cases(
+    study: Study,
+    models: Triples,
+    there: int,
+) -> dict[int, list[Pair]]:
     """Lay out each number of target patients; fewer than there are get several draws."""
     pairs: dict[int, list[Pair]] = {}
     wanted = study.cases

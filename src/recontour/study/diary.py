@@ -77,7 +77,11 @@ class Diary:
         self._steps[step.iteration] = kept
         self._write("step", step.iteration, *kept)
 
-    def validate(self, iteration: int, measure: Callable[[], float]) -> None:
+    def validate(
+        self,
+        iteration: int,
+        measure: Callable[[], float],
+    ) -> None:
         """Measure and keep the validation DSC after an iteration, unless it is already there.
 
         It is if the run was resumed.

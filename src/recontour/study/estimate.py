@@ -71,7 +71,11 @@ def estimate(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Estimate]
     return {cell.id: _cost(cell, measured) for cell in cells}
 
 
-def _measured(cells: Sequence[Cell], workspace: Workspace, threads: int) -> _Measured:
+def _measured(
+    cells: Sequence[Cell],
+    workspace: Workspace,
+    threads: int,
+) -> _Measured:
     torch.set_num_threads(threads)
     study = workspace.study
     preset = preset_of(study.preset)
@@ -145,7 +149,13 @@ def _cost(cell: Cell, measured: _Measured) -> Estimate:
     )
 
 
-def _seconds_per_step(cell: Cell, measured: _Measured, *, is_shallow: bool, caches: bool) -> float:
+def _seconds_per_step(
+    cell: Cell,
+    measured: _Measured,
+    *,
+    is_shallow: bool,
+    caches: bool,
+) -> float:
     usual = measured.preset.train.batch
     slices = cell.batch or usual
     if not is_shallow:

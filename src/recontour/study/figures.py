@@ -58,7 +58,11 @@ APART = 1.05  # factor by which draws are set off their curve, so that none is h
 
 
 @default_settings()
-def depth_plot(depth: DepthTable, levels: Mapping[str, Interval], times: Sequence[TimesRow]) -> str:
+def depth_plot(
+    depth: DepthTable,
+    levels: Mapping[str, Interval],
+    times: Sequence[TimesRow],
+) -> str:
     """Plot DSC on target and source, and seconds per iteration, by the number of retrained layers.
 
     levels: mean DSC on the target of the models to compare with, drawn as horizontal lines.
@@ -70,7 +74,11 @@ def depth_plot(depth: DepthTable, levels: Mapping[str, Interval], times: Sequenc
     return _svg(figure)
 
 
-def _draw_dsc_by_depth(panel: "Axes", depth: DepthTable, levels: Mapping[str, Interval]) -> None:
+def _draw_dsc_by_depth(
+    panel: "Axes",
+    depth: DepthTable,
+    levels: Mapping[str, Interval],
+) -> None:
     curve, controls = depth.curve, depth.controls
     places = np.arange(len(curve), dtype=np.float64)
     aside = len(curve) + CONTROL_ROOM * np.arange(len(controls), dtype=np.float64)
@@ -98,7 +106,12 @@ def _draw_seconds_by_depth(
     style = STYLES["Model_ST"]
     from_scratch = STYLES["Model_T"]
     seconds = [row.seconds_per_iteration for row in curve]
-    panel.plot(seconds, color=style.colour, marker=style.marker, markersize=5)
+    panel.plot(
+        seconds,
+        color=style.colour,
+        marker=style.marker,
+        markersize=5,
+    )
     for row in times:
         if row.model == "Model_T" and np.isfinite(row.seconds_per_iteration):
             panel.axhline(
@@ -157,7 +170,11 @@ def _draw_dsc_by_cases(panel: "Axes", numbers: Floats, cases: CasesTable) -> Non
     _legend(panel, columns=3)
 
 
-def _draw_gain_by_cases(panel: "Axes", numbers: Floats, rows: Sequence[CasesRow]) -> None:
+def _draw_gain_by_cases(
+    panel: "Axes",
+    numbers: Floats,
+    rows: Sequence[CasesRow],
+) -> None:
     panel.axhline(0, color="black", linewidth=0.8)
     _curve(panel, numbers, [row.st_less_t for row in rows], GAIN, "")
     for row in rows:
@@ -185,7 +202,12 @@ def curves_plot(curves: Sequence[CurveRow]) -> str:
     return _svg(figure)
 
 
-def _draw_training(panel: "Axes", rows: Iterable[CurveRow], *, smooth: bool) -> None:
+def _draw_training(
+    panel: "Axes",
+    rows: Iterable[CurveRow],
+    *,
+    smooth: bool,
+) -> None:
     """Draw one line per model and seed; each model is named once."""
     lines: dict[tuple[str, int], list[CurveRow]] = {}
     for row in rows:
@@ -219,19 +241,36 @@ def smoothed(values: Floats) -> Floats:
 # Marks
 
 
-def _band(panel: "Axes", x: Floats, levels: Sequence[Level], style: Style, label: str) -> None:
+def _band(
+    panel: "Axes",
+    x: Floats,
+    levels: Sequence[Level],
+    style: Style,
+    label: str,
+) -> None:
     """Draw a curve of levels, unless no patient is scored."""
     if any(level.patients for level in levels):
         _curve(panel, x, [level.dsc for level in levels], style, label)
 
 
 def _curve(
-    panel: "Axes", x: Floats, intervals: Sequence[Interval], style: Style, label: str
+    panel: "Axes",
+    x: Floats,
+    intervals: Sequence[Interval],
+    style: Style,
+    label: str,
 ) -> None:
     """Draw a curve in its 95 % band."""
     low = [interval.low for interval in intervals]
     high = [interval.high for interval in intervals]
-    panel.fill_between(x, low, high, color=style.colour, alpha=0.2, linewidth=0)
+    panel.fill_between(
+        x,
+        low,
+        high,
+        color=style.colour,
+        alpha=0.2,
+        linewidth=0,
+    )
     panel.plot(
         x,
         [interval.mean for interval in intervals],
@@ -245,15 +284,31 @@ def _curve(
     )
 
 
-def _whisker(panel: "Axes", x: float, one: Interval, style: Style) -> None:
+def _whisker(
+    panel: "Axes",
+    x: float,
+    one: Interval,
+    style: Style,
+) -> None:
     """Draw a point with its 95 % interval."""
     panel.plot([x, x], [one.low, one.high], color=style.colour, linewidth=1.2)
     panel.plot(
-        [x], [one.mean], color=style.colour, marker=style.marker, markersize=5, linestyle="none"
+        [x],
+        [one.mean],
+        color=style.colour,
+        marker=style.marker,
+        markersize=5,
+        linestyle="none",
     )
 
 
-def _dots(panel: "Axes", x: float, values: Iterable[float], style: Style, size: int) -> None:
+def _dots(
+    panel: "Axes",
+    x: float,
+    values: Iterable[float],
+    style: Style,
+    size: int,
+) -> None:
     """Draw open marks above one another."""
     heights = list(values)
     panel.scatter(
@@ -268,7 +323,12 @@ def _dots(panel: "Axes", x: float, values: Iterable[float], style: Style, size: 
     )
 
 
-def _horizontal(panel: "Axes", level: Interval, model: str, where: str) -> None:
+def _horizontal(
+    panel: "Axes",
+    level: Interval,
+    model: str,
+    where: str,
+) -> None:
     if np.isfinite(level.mean):
         style = STYLES[model]
         panel.axhline(
@@ -310,6 +370,11 @@ def _figure(height_in: float) -> "Figure":
 def _svg(figure: "Figure") -> str:
     """Return the figure as an element of an HTML page, the same in every run."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(
+        file,
+        format="svg",
+        metadata={"Date": None},
+        transparent=True,
+    )
     svg = file.getvalue()
     return svg[svg.index("<svg") :]

@@ -1,10 +1,9 @@
 """What can be found in a study: in its file, its split, its folder and its results."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from recontour.files import system_words
-from recontour.findings import Finding, FitToStore, ScreenOnly, words
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.validation import Invalid
 from recontour.wording import MOST_SHOWN, plural, shown
 
@@ -21,7 +20,7 @@ NOT_OF_NEW_PATIENTS = "the scores would not be those of new patients"
 # STUDY.toml
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnreadableStudyFile(Finding):
     """A study file is not TOML, or cannot be read."""
 
@@ -34,7 +33,7 @@ class UnreadableStudyFile(Finding):
         return "correct it, or start from `recontour study --example`"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class WrongSettings(Finding):
     """Settings of a study are missing, unknown or impossible."""
 
@@ -51,7 +50,7 @@ class WrongSettings(Finding):
 # The split
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class EmptyFold(Finding):
     """A split leaves no case for training or for testing. cases: how many the cohort has."""
 
@@ -65,7 +64,7 @@ class EmptyFold(Finding):
         return "leave at least one for each"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class InSeveralFolds(Finding):
     """Cases that are one CT, or one patient, would be in several folds. folds: of each case."""
 
@@ -84,7 +83,7 @@ class InSeveralFolds(Finding):
         return "these CTs have one PatientID; give them one fold in the split file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CtOfBothCentres(Finding):
     """A case that is tested on is a CT that the other centre trains on."""
 
@@ -101,7 +100,7 @@ class CtOfBothCentres(Finding):
         return "take it out of one of the two cohorts, or leave it out of one split"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SplitFileEdited(Finding):
     """A split file no longer says what it said when the study began."""
 
@@ -117,7 +116,7 @@ class SplitFileEdited(Finding):
         return BEGIN_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CasesReplaced(Finding):
     """Cases were imported again since the study began."""
 
@@ -133,7 +132,7 @@ class CasesReplaced(Finding):
         return "put the cases back as they were, or begin the study in another --out"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnreadableSplit(Finding):
     """A split file is not a table."""
 
@@ -145,7 +144,7 @@ class UnreadableSplit(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class WrongSplitColumns(Finding):
     """The first line of a split file does not name the columns case and fold."""
 
@@ -156,7 +155,7 @@ class WrongSplitColumns(Finding):
         return f"expected columns case and fold, with commas; the first line is {first_line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class RowsOfNeitherCentre(Finding):
     """A split file whose column centre names neither the source nor the target."""
 
@@ -169,7 +168,7 @@ class RowsOfNeitherCentre(Finding):
         return "write source or target into that column, or leave the column out"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnknownCase(Finding):
     """A split file names a case that the cohort does not have."""
 
@@ -183,7 +182,7 @@ class UnknownCase(Finding):
         return "`recontour inspect` lists its cases"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnknownFold(Finding):
     """A split file names a fold that does not exist."""
 
@@ -197,7 +196,7 @@ class UnknownFold(Finding):
         return f"choose {', '.join(FOLDS)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CaseTwice(Finding):
     """A split file names a case twice. fold: that of the first line."""
 
@@ -211,7 +210,7 @@ class CaseTwice(Finding):
 # What a reader of the report must know
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PatientsInTwoFolds(Finding):
     """Patients of one centre are both learnt from and tested on, by their keys."""
 
@@ -229,7 +228,7 @@ class PatientsInTwoFolds(Finding):
         return "a study that begins now splits by patient"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PatientsOfBothCentres(Finding):
     """Patients are tested on at one centre and trained on at the other, by their keys."""
 
@@ -246,7 +245,7 @@ class PatientsOfBothCentres(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PatientsInDoubt(Finding):
     """Some CTs of one centre may be of one patient, although they count as several."""
 
@@ -257,7 +256,7 @@ class PatientsInDoubt(Finding):
         return f"{self.centre}: {self.why.sentence()}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SeveralRecipes(Finding):
     """Not all models of a study are known to be trained by one recipe."""
 
@@ -271,7 +270,7 @@ class SeveralRecipes(Finding):
 # The folder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ForeignScores(Finding):
     """A cell has scores of a case that it cannot have been scored on."""
 
@@ -288,7 +287,7 @@ class ForeignScores(Finding):
 # The study's folder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class StudyIsFile(Finding):
     """A file is where a study's folder should be."""
 
@@ -299,7 +298,7 @@ class StudyIsFile(Finding):
         return "choose another --out"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotEmptyNoStudy(Finding):
     """A folder with other contents is where a study should begin."""
 
@@ -310,7 +309,7 @@ class NotEmptyNoStudy(Finding):
         return "choose a new folder"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class StudyExists(Finding):
     """A study is in the folder, and nobody asked to resume it."""
 
@@ -321,7 +320,7 @@ class StudyExists(Finding):
         return "go on with --resume, or choose another --out"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoStudy(Finding):
     """A folder has no study.json that can be opened. number: errno."""
 
@@ -334,7 +333,7 @@ class NoStudy(Finding):
         return "check the path, or run `recontour study` first"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherStudy(Finding):
     """A folder holds a study that is declared differently. changed: settings that must stay."""
 
@@ -347,7 +346,7 @@ class OtherStudy(Finding):
         return "choose another --out for this one"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DamagedStudy(Finding):
     """A study.json cannot be read, or is wrong."""
 
@@ -360,7 +359,7 @@ class DamagedStudy(Finding):
         return BEGIN_AGAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnlearnableOrgans(Finding):
     """Organs cannot be learnt, since no training patient of one of the centres has them.
 
@@ -380,7 +379,7 @@ class UnlearnableOrgans(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TooManyLayers(Finding):
     """More layers are to be retrained than the network has."""
 
@@ -398,7 +397,7 @@ class TooManyLayers(Finding):
         return f"choose 1 (SPP alone) to {self.layers} (all), 10 for the paper's depth"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherRecipes(Finding):
     """Finished cells were trained with another recipe than this recontour has."""
 
@@ -412,7 +411,7 @@ class OtherRecipes(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class LinkedFolder(Finding):
     """A folder of a study is a link. What is written through it would land elsewhere."""
 
@@ -426,7 +425,7 @@ class LinkedFolder(Finding):
 # Cells
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoTrainingCase(Finding):
     """No training case has an organ of a cell."""
 
@@ -437,7 +436,7 @@ class NoTrainingCase(Finding):
         return f"none of the {self.cases} training cases has {', '.join(self.organs)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ModelOfOtherRecipe(Finding):
     """A cell has a model, but no result, and the model was trained with another recipe."""
 
@@ -448,7 +447,7 @@ class ModelOfOtherRecipe(Finding):
         return "delete the cell's folder and go on with --resume"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ParentFailed(Finding):
     """A cell cannot start, since its parent failed. parent: the parent's id."""
 
@@ -458,7 +457,7 @@ class ParentFailed(Finding):
         return f"{self.parent}, which it starts from, failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CellCrashed(Finding):
     """A library, or recontour itself, raised an error that nobody foresaw.
 
@@ -473,7 +472,7 @@ class CellCrashed(Finding):
         return f"{self.error}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CellFailed(Finding):
     """A cell failed; the others go on. cell: its id."""
 
@@ -487,7 +486,7 @@ class CellFailed(Finding):
         return self.why.remedy()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnreadableFailure(Finding):
     """The file that says why a cell failed cannot be read."""
 
@@ -497,7 +496,7 @@ class UnreadableFailure(Finding):
         return f"failed.txt cannot be read: {self.why.sentence()}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class WorkersDied(Finding):
     """All workers died before the study was finished. first: the id of an unfinished cell."""
 
@@ -512,7 +511,7 @@ class WorkersDied(Finding):
         return "go on with --resume, perhaps with fewer workers"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ProcessEnded(Finding):
     """The process that estimates a study ended without an answer. exit_code: below 0, a signal."""
 
@@ -529,7 +528,7 @@ class ProcessEnded(Finding):
 # A cell's files
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DamagedResult(Finding):
     """A cell's result.json or scores.csv cannot be what a cell has written."""
 
@@ -544,7 +543,7 @@ class DamagedResult(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherIterations(Finding):
     """A result tells of another number of iterations than its cell has."""
 
@@ -555,7 +554,7 @@ class OtherIterations(Finding):
         return f"{self.found} iterations instead of {self.expected}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherNumberOfRows(Finding):
     """scores.csv has more rows, or fewer, than result.json says."""
 
@@ -566,7 +565,7 @@ class OtherNumberOfRows(Finding):
         return f"scores.csv has {self.found} rows instead of {self.expected}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class RowOfAnotherCell(Finding):
     """A row of scores.csv belongs to another model, or to an organ that the cell does not learn."""
 
@@ -579,7 +578,7 @@ class RowOfAnotherCell(Finding):
         return f"row {self.row} of scores.csv belongs to another cell ({what})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ImpossibleScore(Finding):
     """A row of scores.csv holds a number that no score can be."""
 
@@ -590,7 +589,7 @@ class ImpossibleScore(Finding):
         return f"row {self.row} of scores.csv: {self.why.sentence()}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ScoredTwice(Finding):
     """scores.csv has two rows for one organ of one case."""
 
@@ -600,7 +599,7 @@ class ScoredTwice(Finding):
         return f"scores.csv scores an organ of a case twice in {self.fold}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherScoredCases(Finding):
     """scores.csv and result.json do not name the same cases."""
 
@@ -610,7 +609,7 @@ class OtherScoredCases(Finding):
         return f"scores.csv has other cases than result.json in {self.fold}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DamagedMasks(Finding):
     """A cell's masks.npz cannot be read, or holds something else."""
 
@@ -623,7 +622,7 @@ class DamagedMasks(Finding):
         return "delete this file; the report then shows no contours of this cell"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MisfitMask(Finding):
     """One of the masks does not fit its CT."""
 
@@ -633,7 +632,7 @@ class MisfitMask(Finding):
         return f"a mask is {self.problem}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DamagedDiary(Finding):
     """A diary.csv cannot be read, or has a line that no training has written."""
 

@@ -52,7 +52,12 @@ STUDY = TypeAdapter(Study)
 FIXED = ("source", "target", "preset", "organs", "retention_cases")  # settings that must stay
 
 
-def prepare(study: Study, out: Path, *, resume: bool) -> None:
+def prepare(
+    study: Study,
+    out: Path,
+    *,
+    resume: bool,
+) -> None:
     """Write down what was declared, and the split; or check that the folder holds the same study.
 
     A study may grow between two runs, by more seeds or depths: what stands keeps its place.
@@ -192,7 +197,13 @@ def refuse_impossible(workspace: Workspace) -> None:
         _refuse_unlearnable("separately.organs", study.separately.organs, known)
     last, depth = study.models.retrain_last, _layers(study)
     if last > depth:
-        raise SettingsError(TooManyLayers(retrain_last=last, preset=study.preset, layers=depth))
+        raise SettingsError(
+            TooManyLayers(
+                retrain_last=last,
+                preset=study.preset,
+                layers=depth,
+            )
+        )
 
 
 def _refuse_unlearnable(
@@ -204,7 +215,11 @@ def _refuse_unlearnable(
     if declared != "all":
         unknown = [organ for organ in declared if organ not in known]
     if unknown or not known:
-        finding = UnlearnableOrgans(setting=setting, unknown=tuple(unknown), known=tuple(known))
+        finding = UnlearnableOrgans(
+            setting=setting,
+            unknown=tuple(unknown),
+            known=tuple(known),
+        )
         raise SettingsError(finding)
 
 

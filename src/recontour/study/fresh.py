@@ -41,7 +41,11 @@ def start_fresh(
     """
     pipe, its_end = SPAWN.Pipe(duplex=False)
     call = pickle.dumps((function, arguments))
-    process = SPAWN.Process(target=_begin, args=(dict(environment), call, its_end), daemon=daemon)
+    process = SPAWN.Process(
+        target=_begin,
+        args=(dict(environment), call, its_end),
+        daemon=daemon,
+    )
     try:
         with script_left_out():
             process.start()
@@ -51,7 +55,9 @@ def start_fresh(
 
 
 def call_fresh(
-    function: Callable[..., object], *arguments: Any, environment: Mapping[str, str]
+    function: Callable[..., object],
+    *arguments: Any,
+    environment: Mapping[str, str],
 ) -> Any:
     """Call a function in a fresh process, and return what it returns, or raise what it raises.
 
@@ -72,7 +78,11 @@ def call_fresh(
     return answer
 
 
-def _begin(environment: Mapping[str, str], call: bytes, pipe: Connection) -> None:
+def _begin(
+    environment: Mapping[str, str],
+    call: bytes,
+    pipe: Connection,
+) -> None:
     """Do the fresh process's work."""
     ignore_signals()  # Ctrl-C and a closed terminal are for the process that the user started
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -81,7 +91,11 @@ def _begin(environment: Mapping[str, str], call: bytes, pipe: Connection) -> Non
     function(*arguments, pipe)
 
 
-def _answer(function: Callable[..., object], arguments: tuple[Any, ...], pipe: Connection) -> None:
+def _answer(
+    function: Callable[..., object],
+    arguments: tuple[Any, ...],
+    pipe: Connection,
+) -> None:
     try:
         answer = function(*arguments)
     except Exception as error:

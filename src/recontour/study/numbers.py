@@ -8,7 +8,12 @@ from recontour.evaluation.numbers import NONE, number, signed
 from recontour.study.tables import Interval
 
 
-def interval(value: Interval, digits: int = 3, *, with_sign: bool = False) -> str:
+def interval(
+    value: Interval,
+    digits: int = 3,
+    *,
+    with_sign: bool = False,
+) -> str:
     """Return a 95 % interval in words."""
     if np.isnan(value.low):
         return NONE

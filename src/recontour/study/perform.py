@@ -89,7 +89,11 @@ class Workspace:
         }
 
 
-def perform(cell: Cell, workspace: Workspace, report: Report = say_nothing) -> Result:
+def perform(
+    cell: Cell,
+    workspace: Workspace,
+    report: Report = say_nothing,
+) -> Result:
     """Train a cell's model, score it, and keep the result in the cell's folder.
 
     Raises: OrganError: no training case has its organs. ResumeError. FaultError.
@@ -157,7 +161,11 @@ def _organs_and_cases(cell: Cell, cases: Sequence[Case]) -> tuple[list[str], lis
     return organs, having
 
 
-def training_cases(cell: Cell, workspace: Workspace, centre: str) -> Sequence[Case]:
+def training_cases(
+    cell: Cell,
+    workspace: Workspace,
+    centre: str,
+) -> Sequence[Case]:
     """Return what a cell learns from: all cases, or those of the first few patients.
 
     The draw decides the patients' order, so a larger number of the same draw holds the smaller.
@@ -271,7 +279,10 @@ def _fit(
 
 
 def time_shares(
-    model: Model, cases: Sequence[Case], recipe: Recipe, diary: Diary
+    model: Model,
+    cases: Sequence[Case],
+    recipe: Recipe,
+    diary: Diary,
 ) -> tuple[float, float]:
     """Return the shares of trunk and head in a training's time.
 
@@ -299,7 +310,11 @@ def _keep(model: Model, out: Path) -> None:
     save_model(model, out)
 
 
-def _mean_dsc(model: Model, cases: Sequence[Case], workspace: Workspace) -> float:
+def _mean_dsc(
+    model: Model,
+    cases: Sequence[Case],
+    workspace: Workspace,
+) -> float:
     """Return the mean over the organs of their means over the patients.
 
     cases: of the target.
@@ -316,7 +331,11 @@ def _mean_dsc(model: Model, cases: Sequence[Case], workspace: Workspace) -> floa
 # Scoring
 
 
-def _score(cell: Cell, workspace: Workspace, model: Model) -> tuple[Scores, Contouring]:
+def _score(
+    cell: Cell,
+    workspace: Workspace,
+    model: Model,
+) -> tuple[Scores, Contouring]:
     contourer = Contourer(model)
     scores: Scores = {}
     kept: dict[tuple[str, str], Mask] = {}

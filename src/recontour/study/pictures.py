@@ -60,7 +60,11 @@ def _first_with_most(tables: StudyTables) -> dict[str, Cell]:
     return most
 
 
-def _dsc(scores: list[CaseScore], organ: str, case: str) -> dict[str, str]:
+def _dsc(
+    scores: list[CaseScore],
+    organ: str,
+    case: str,
+) -> dict[str, str]:
     """Print the DSC of each model in one case."""
     dsc = {}
     for row in scores:

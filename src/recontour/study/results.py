@@ -242,7 +242,11 @@ def _damaged(path: Path, why: Finding) -> ScoresError:
     return ScoresError(DamagedResult(path=path, why=why))
 
 
-def _mismatch(found: _ResultFile, scores: Sequence[CaseScore], cell: Cell) -> Finding | None:
+def _mismatch(
+    found: _ResultFile,
+    scores: Sequence[CaseScore],
+    cell: Cell,
+) -> Finding | None:
     """Return what cannot be this cell's, or does not fit together."""
     iterations = found.training.iterations
     if iterations != cell.iterations:
@@ -267,10 +271,18 @@ def _other_rows(found: _ResultFile, scores: Sequence[CaseScore]) -> Finding | No
     return None
 
 
-def _wrong_row(number: int, row: CaseScore, cell: Cell) -> Finding | None:
+def _wrong_row(
+    number: int,
+    row: CaseScore,
+    cell: Cell,
+) -> Finding | None:
     """Return what is wrong with a row of scores.csv."""
     if row.model != cell.id or row.organ not in cell.organs:
-        return RowOfAnotherCell(row=number, model=row.model, scored_organ=row.organ)
+        return RowOfAnotherCell(
+            row=number,
+            model=row.model,
+            scored_organ=row.organ,
+        )
     try:
         _POSSIBLE_SCORE.validate_python(asdict(row))
     except ValidationError as error:
@@ -304,7 +316,11 @@ def read_results(out: Path, cells: Iterable[Cell]) -> dict[str, Result]:
 # Contours
 
 
-def write_masks(out: Path, cell: Cell, masks: Mapping[tuple[str, str], Mask]) -> None:
+def write_masks(
+    out: Path,
+    cell: Cell,
+    masks: Mapping[tuple[str, str], Mask],
+) -> None:
     """Keep contours by case and organ, one bit per voxel."""
     packed = {}
     for (case, organ), mask in masks.items():
@@ -315,7 +331,11 @@ def write_masks(out: Path, cell: Cell, masks: Mapping[tuple[str, str], Mask]) ->
 
 
 def read_mask(
-    out: Path, cell: Cell, case: str, organ: str, shape: tuple[int, int, int]
+    out: Path,
+    cell: Cell,
+    case: str,
+    organ: str,
+    shape: tuple[int, int, int],
 ) -> Mask | None:
     """Return a cell's contour of one organ, (slice, row, column); None if it was not kept.
 
@@ -337,7 +357,11 @@ def read_mask(
         raise ScoresError(DamagedMasks(path=path, why=why)) from error
 
 
-def _unpacked(kept: zipfile.ZipFile, member: str, shape: tuple[int, int, int]) -> Mask:
+def _unpacked(
+    kept: zipfile.ZipFile,
+    member: str,
+    shape: tuple[int, int, int],
+) -> Mask:
     """Return a mask that is packed along the columns, if the file holds just as many bits.
 
     Raises: UnreadableError.

@@ -84,7 +84,12 @@ def failures(out: Path, cells: Sequence[Cell]) -> dict[str, str]:
 # In the process that the user started
 
 
-def _watch(workers: Sequence[Fresh], out: Path, cells: Sequence[Cell], progress: Progress) -> None:
+def _watch(
+    workers: Sequence[Fresh],
+    out: Path,
+    cells: Sequence[Cell],
+    progress: Progress,
+) -> None:
     """Show progress, and log what workers send, until all of them have ended."""
     pipes = [worker.pipe for worker in workers]
     while alive := [worker.process for worker in workers if worker.process.is_alive()]:
@@ -110,7 +115,11 @@ def _heard(pipes: Sequence[Connection]) -> list[Connection]:
     return still_open
 
 
-def _show(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
+def _show(
+    out: Path,
+    cells: Sequence[Cell],
+    progress: Progress,
+) -> None:
     """Report how many cells are done, and what the others are doing."""
     done = failed = 0
     doing = []
@@ -127,7 +136,11 @@ def _show(out: Path, cells: Sequence[Cell], progress: Progress) -> None:
 
 
 @contextmanager
-def _workers(out: Path, count: int, threads: int) -> Iterator[Sequence[Fresh]]:
+def _workers(
+    out: Path,
+    count: int,
+    threads: int,
+) -> Iterator[Sequence[Fresh]]:
     """Give worker processes, which end with the block."""
     workers: list[Fresh] = []
     try:
@@ -251,7 +264,11 @@ def _perform(cell: Cell, workspace: Workspace) -> None:
 def _crash(error: Exception) -> CellCrashed:
     """Return what is known of an error that nobody foresaw."""
     calls = tuple(_calls(error.__traceback__))
-    return CellCrashed(error=type(error).__name__, calls=calls, reason=str(error))
+    return CellCrashed(
+        error=type(error).__name__,
+        calls=calls,
+        reason=str(error),
+    )
 
 
 def _calls(trace: TracebackType | None) -> Iterator[str]:
@@ -266,7 +283,13 @@ def _fail(out: Path, cell: Cell, why: Finding) -> None:
     if isinstance(why, CellCrashed):
         lines.extend(why.calls)
     write_text(_failure_file(out, cell), "\n".join(lines) + "\n", replace=True)
-    failed = CellFailed(path=why.path, case=why.case, organ=why.organ, cell=cell.id, why=why)
+    failed = CellFailed(
+        path=why.path,
+        case=why.case,
+        organ=why.organ,
+        cell=cell.id,
+        why=why,
+    )
     log_finding(log, logging.WARNING, failed)
 
 

@@ -65,7 +65,13 @@ def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
     needed: tuple[Fold, ...] = ("train", "test")
     empty = tuple(fold for fold in needed if not split[fold])
     if empty:
-        raise SettingsError(EmptyFold(path=path, folds=empty, cases=len(cohort)))
+        raise SettingsError(
+            EmptyFold(
+                path=path,
+                folds=empty,
+                cases=len(cohort),
+            )
+        )
     folds = _folds(split)
     for twins in cohort.twins:
         _refuse_several_folds("CT", twins, folds, path)
@@ -75,12 +81,22 @@ def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
 
 
 def _refuse_several_folds(
-    shared: Literal["CT", "patient"], cases: Sequence[str], folds: Mapping[str, Fold], path: Path
+    shared: Literal["CT", "patient"],
+    cases: Sequence[str],
+    folds: Mapping[str, Fold],
+    path: Path,
 ) -> None:
     placed = tuple(filter(folds.__contains__, cases))
     at = tuple(map(folds.__getitem__, placed))
     if len(set(at)) > 1:
-        raise SettingsError(InSeveralFolds(path=path, shared=shared, cases=placed, folds=at))
+        raise SettingsError(
+            InSeveralFolds(
+                path=path,
+                shared=shared,
+                cases=placed,
+                folds=at,
+            )
+        )
 
 
 def _folds(split: Split) -> dict[str, Fold]:
@@ -129,12 +145,20 @@ def refuse_shared(cohorts: Cohorts, splits: Splits) -> None:
             if trained_on and tested_on:
                 path = cohorts[tester].path
                 found = CtOfBothCentres(
-                    path=path, case=tested_on.id, trainer=trainer, trained_on=trained_on.id
+                    path=path,
+                    case=tested_on.id,
+                    trainer=trainer,
+                    trained_on=trained_on.id,
                 )
                 raise SettingsError(found)
 
 
-def refuse_edited(kept: Split, name: str, centre: CentreSettings, cohort: Cohort) -> None:
+def refuse_edited(
+    kept: Split,
+    name: str,
+    centre: CentreSettings,
+    cohort: Cohort,
+) -> None:
     """Refuse a centre's split file that no longer says what the study keeps of it.
 
     A file that is gone, or cannot be read, is no matter.
@@ -183,7 +207,11 @@ def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
         tested = _cases(cohorts[tester], splits[tester], ("test",))
         both = of_one_patient(learnt, tested)
         if both:
-            common = PatientsOfBothCentres(tester=tester, trainer=trainer, patients=len(both))
+            common = PatientsOfBothCentres(
+                tester=tester,
+                trainer=trainer,
+                patients=len(both),
+            )
             found.append(common)
     return tuple(found)
 
@@ -198,7 +226,11 @@ def patients_in_doubt(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _cases(cohort: Cohort, split: Split, folds: Iterable[str]) -> list[Case]:
+def _cases(
+    cohort: Cohort,
+    split: Split,
+    folds: Iterable[str],
+) -> list[Case]:
     ids = chain.from_iterable(split[fold] for fold in folds)
     return [cohort[case] for case in ids]
 
@@ -221,11 +253,30 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
             continue
         case, fold = row["case"], row["fold"]
         if case not in there:
-            raise SettingsError(UnknownCase(path=path, line=line, name=case))
+            raise SettingsError(
+                UnknownCase(
+                    path=path,
+                    line=line,
+                    name=case,
+                )
+            )
         if fold not in FOLDS:
-            raise SettingsError(UnknownFold(path=path, line=line, fold=fold))
+            raise SettingsError(
+                UnknownFold(
+                    path=path,
+                    line=line,
+                    fold=fold,
+                )
+            )
         if case in folds:
-            raise SettingsError(CaseTwice(path=path, line=line, case=case, fold=folds[case]))
+            raise SettingsError(
+                CaseTwice(
+                    path=path,
+                    line=line,
+                    case=case,
+                    fold=folds[case],
+                )
+            )
         folds[case] = fold
     split: dict[str, list[str]] = {}
     for fold in FOLDS:
@@ -277,7 +328,11 @@ def write_split(path: Path, splits: Splits, cohorts: Cohorts) -> None:
     write_text(path, csv_text(rows), replace=True)
 
 
-def _written_rows(centre: str, split: Split, cohort: Cohort) -> Iterator[tuple[str, ...]]:
+def _written_rows(
+    centre: str,
+    split: Split,
+    cohort: Cohort,
+) -> Iterator[tuple[str, ...]]:
     patients = patients_of(cohort, split)
     for fold in FOLDS:
         for case in split[fold]:
@@ -289,7 +344,12 @@ def patients_of(cohort: Cohort, split: Split) -> Patients:
     return patient_names(cohort[case] for case in sorted(_folds(split)))
 
 
-def read_patients(path: Path, name: str, cohort: Cohort, split: Split) -> Patients:
+def read_patients(
+    path: Path,
+    name: str,
+    cohort: Cohort,
+    split: Split,
+) -> Patients:
     """Return the patient of each case of a split, as `write_split` wrote them down.
 
     A file of an earlier recontour has none; then they are as the cohort knows them.

@@ -62,7 +62,11 @@ def dry_run(
 
 
 def run_study(
-    study: Study, out: Path | str, *, resume: bool = False, progress: Progress = quiet
+    study: Study,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    progress: Progress = quiet,
 ) -> Mapping[str, str]:
     """Run what is not finished, and write the report.
 
@@ -95,7 +99,12 @@ def report_study(out: Path | str) -> Mapping[str, str]:
     return failed
 
 
-def _overlay(workspace: Workspace, case_id: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
+def _overlay(
+    workspace: Workspace,
+    case_id: str,
+    organ: str,
+    cells: Mapping[str, Cell],
+) -> Overlay:
     """Cut out the slice on which an organ is largest, with the contours that cells kept of it."""
     case = workspace.cohorts["target"][case_id]
     index = slice_to_show(case.mask(organ))
@@ -125,13 +134,24 @@ def _results(plan: Plan, workspace: Workspace) -> dict[str, Result]:
     return results
 
 
-def _refuse_foreign(cell: Cell, fold: str, rows: Iterable[CaseScore], workspace: Workspace) -> None:
+def _refuse_foreign(
+    cell: Cell,
+    fold: str,
+    rows: Iterable[CaseScore],
+    workspace: Workspace,
+) -> None:
     centre, _, name = fold.partition(" ")  # "target test", "source test"
     known = set(workspace.splits[centre][name])
     for row in rows:
         if row.case not in known:
             path = cell_folder(workspace.out, cell) / "scores.csv"
-            raise ScoresError(ForeignScores(path=path, fold=fold, name=row.case))
+            raise ScoresError(
+                ForeignScores(
+                    path=path,
+                    fold=fold,
+                    name=row.case,
+                )
+            )
 
 
 def _with_patient(row: CaseScore, fold: str, workspace: Workspace) -> CaseScore:
@@ -167,7 +187,12 @@ def _header(workspace: Workspace, results: Mapping[str, Result]) -> StudyHeader:
 
 def _settings(study: Study) -> dict[str, str]:
     """Return every setting in words, but not where the cohorts lie."""
-    declared = TypeAdapter(Study).dump_python(study, mode="json", exclude=PLACES, exclude_none=True)
+    declared = TypeAdapter(Study).dump_python(
+        study,
+        mode="json",
+        exclude=PLACES,
+        exclude_none=True,
+    )
     return {name: _in_words(value) for name, value in declared.items()}
 
 
@@ -212,7 +237,11 @@ def _patients_by_fold(workspace: Workspace) -> dict[str, dict[str, str]]:
     return counts
 
 
-def _counted(workspace: Workspace, centre: str, cases: Sequence[str]) -> str:
+def _counted(
+    workspace: Workspace,
+    centre: str,
+    cases: Sequence[str],
+) -> str:
     """Count patients, and their CTs where these are more."""
     patients = {workspace.patient_of(centre, case) for case in cases}
     if len(cases) > len(patients):

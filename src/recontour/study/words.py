@@ -65,7 +65,11 @@ def _is_conclusive(change: Interval) -> bool:
 # At the top
 
 
-def headline(models: ModelsTable | None, source: str, target: str) -> str:
+def headline(
+    models: ModelsTable | None,
+    source: str,
+    target: str,
+) -> str:
     """Return the answer in one sentence; empty if nothing is scored. source, target: centres."""
     if not models:
         return ""
@@ -84,7 +88,10 @@ def headline(models: ModelsTable | None, source: str, target: str) -> str:
 
 
 def summary_sentences(
-    models: ModelsTable | None, sections: Mapping[str, Sequence[str]], source: str, target: str
+    models: ModelsTable | None,
+    sections: Mapping[str, Sequence[str]],
+    source: str,
+    target: str,
 ) -> list[str]:
     """Return what else the numbers say, a sentence each. sections: as of `section_words`."""
     sentences = []

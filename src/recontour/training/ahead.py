@@ -62,7 +62,11 @@ class _EndedError(Exception):
     """A helper ended before its last batch."""
 
 
-def prepared(batches: Batches | FeatureBatches, done: int, helpers: int) -> Generator[Any]:
+def prepared(
+    batches: Batches | FeatureBatches,
+    done: int,
+    helpers: int,
+) -> Generator[Any]:
     """Yield the batches from iteration `done` to the recipe's end, in their order.
 
     helpers: processes that prepare them. If none can be started, this process prepares them, and a
@@ -148,7 +152,11 @@ def _crew(batches: Batches | FeatureBatches, count: int) -> Iterator[list[_Helpe
             helper.process.join()
 
 
-def _start(crew: list[_Helper], batches: Batches | FeatureBatches, count: int) -> None:
+def _start(
+    crew: list[_Helper],
+    batches: Batches | FeatureBatches,
+    count: int,
+) -> None:
     if multiprocessing.current_process().daemon:
         return  # it may not start others
     try:
@@ -168,7 +176,11 @@ def _started(batches: Batches | FeatureBatches, others: list[Connection]) -> _He
     context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
     pipe, its_end = multiprocessing.Pipe()
     inherited = [*others, pipe] if forks else []
-    process = context.Process(target=_help, args=(batches, its_end, inherited), daemon=True)
+    process = context.Process(
+        target=_help,
+        args=(batches, its_end, inherited),
+        daemon=True,
+    )
     with script_left_out(), signals_later(), warnings.catch_warnings():
         # Python warns of forks beside threads; the child uses none of PyTorch's.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -179,7 +191,11 @@ def _started(batches: Batches | FeatureBatches, others: list[Connection]) -> _He
     return _Helper(process, pipe, Finalize(None, process.kill, exitpriority=10))
 
 
-def _help(batches: Batches | FeatureBatches, pipe: Connection, inherited: list[Connection]) -> None:
+def _help(
+    batches: Batches | FeatureBatches,
+    pipe: Connection,
+    inherited: list[Connection],
+) -> None:
     """Prepare the batches that are asked for, until nobody asks any more: a helper's life."""
     ignore_signals()
     leave_voxels_to_parent()

@@ -106,7 +106,11 @@ class Batches(Dataset[Batch]):
         """Return the generator that draws one of a slice's fixed views, the same each time."""
         return np.random.default_rng([self.seed, *chosen, 1])
 
-    def sample(self, chosen: SliceView, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def sample(
+        self,
+        chosen: SliceView,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return one slice through a view that `rng` draws.
 
         Returns: (1, H, W) CT, float32; (K, H, W) organs and (K,) known, bool.

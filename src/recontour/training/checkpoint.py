@@ -30,7 +30,11 @@ class DamagedError(Exception):
     flaw: what is wrong. weight: the name of the first weight that does not fit.
     """
 
-    def __init__(self, flaw: Flaw, weight: str | None = None) -> None:
+    def __init__(
+        self,
+        flaw: Flaw,
+        weight: str | None = None,
+    ) -> None:
         super().__init__(flaw, weight)
         self.flaw = flaw
         self.weight = weight
@@ -79,7 +83,11 @@ def refuse_beyond(state: Mapping[str, Any], iterations: int) -> None:
         raise DamagedError(Flaw.ITERATIONS)
 
 
-def restore(state: Mapping[str, Any], network: Network, optimiser: Optimizer) -> None:
+def restore(
+    state: Mapping[str, Any],
+    network: Network,
+    optimiser: Optimizer,
+) -> None:
     """Put a checkpoint's weights and moments into a network and its optimiser.
 
     Raises: DamagedError: they belong to another network; neither is usable then.
@@ -115,7 +123,11 @@ def _refuse_other_weights(saved: Any, own: Mapping[str, Tensor]) -> None:
             raise DamagedError(Flaw.OTHER_WEIGHTS, weight=name)
 
 
-def _moments(saved: Any, optimiser: Optimizer, done: int) -> dict[int, Any]:
+def _moments(
+    saved: Any,
+    optimiser: Optimizer,
+    done: int,
+) -> dict[int, Any]:
     """Return what the optimiser keeps for each parameter, by the parameter's place."""
     if not isinstance(saved, dict) or not isinstance(saved.get("state"), dict):
         raise DamagedError(Flaw.NO_OPTIMISER_STATE)

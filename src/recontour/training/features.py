@@ -71,7 +71,13 @@ class FeatureStore:
 
     @classmethod
     def planned(
-        cls, path: Path, network: Network, slices: int, organs: int, crop_px: int, views: int
+        cls,
+        path: Path,
+        network: Network,
+        slices: int,
+        organs: int,
+        crop_px: int,
+        views: int,
     ) -> Self:
         """Return the store of a run with so many slices and organs; its file is not made yet."""
         cells = (crop_px - 1) // STRIDE + 1
@@ -123,7 +129,12 @@ class FeatureStore:
         bits = np.unpackbits(record["bits"], axis=-1, count=self.organs_KHW[2])
         return torch.from_numpy(record["features"]), torch.from_numpy(bits.view(np.bool_))
 
-    def write(self, slot: int, features_hwC: Tensor, organs_KHW: Tensor) -> None:
+    def write(
+        self,
+        slot: int,
+        features_hwC: Tensor,
+        organs_KHW: Tensor,
+    ) -> None:
         """Keep a record. Raises: FaultError: the disk is full."""
         record = np.zeros((), self._record)
         record["features"] = features_hwC.cpu().numpy()
@@ -184,7 +195,10 @@ class FeatureBatches(Dataset[FeatureBatch]):
     """The batches of `Batches` with fixed views, as features that a frozen trunk computes."""
 
     def __init__(
-        self, batches: Batches, features_hwC: tuple[int, int, int], store: FeatureStore | None
+        self,
+        batches: Batches,
+        features_hwC: tuple[int, int, int],
+        store: FeatureStore | None,
     ) -> None:
         """store: None to compute the features again each time."""
         self.batches = batches
@@ -242,7 +256,11 @@ class FeatureBatches(Dataset[FeatureBatch]):
         height, width = features_NChw.shape[2:]
         return network.logits(features_NChw, [pixels_of(height), pixels_of(width)])
 
-    def _to_see(self, unseen: Sequence[_Unseen], windows: Sequence[Window]) -> list[Tensor]:
+    def _to_see(
+        self,
+        unseen: Sequence[_Unseen],
+        windows: Sequence[Window],
+    ) -> list[Tensor]:
         """Return the last five parts of a batch: what the trunk is still to see."""
         places = [one.place for one in unseen]
         corners = [windows[place][:2] for place in places]
@@ -257,7 +275,11 @@ class FeatureBatches(Dataset[FeatureBatch]):
         numbers = [torch.tensor(one, dtype=torch.int64) for one in (places, corners, slots)]
         return [*numbers, ct_M1HW, organs_MKHW]
 
-    def _windows(self, iteration: int, organs: Sequence[Tensor]) -> list[Window]:
+    def _windows(
+        self,
+        iteration: int,
+        organs: Sequence[Tensor],
+    ) -> list[Window]:
         """Return what an iteration sees of its slices. organs: (K, H, W) per slice."""
         height, width, _ = self._features_hwC
         if iteration >= windowed(self.recipe):
@@ -278,7 +300,12 @@ class FeatureBatches(Dataset[FeatureBatch]):
         return plane * self.recipe.views + chosen.view
 
 
-def begin_of(side: int, cells: int, shown: Tensor, rng: np.random.Generator) -> int:
+def begin_of(
+    side: int,
+    cells: int,
+    shown: Tensor,
+    rng: np.random.Generator,
+) -> int:
     """Draw where a window begins along one axis, so that it covers what is shown.
 
     If that is more than the window holds, the window lies within it. If nothing is shown, it may
@@ -326,7 +353,11 @@ def share_seen(recipe: Recipe, cells: int) -> float:
     return 1 - windowed(recipe) / recipe.iterations * (1 - window)
 
 
-def for_learning(network: Network, batches: Batches, path: Path | None) -> Batches | FeatureBatches:
+def for_learning(
+    network: Network,
+    batches: Batches,
+    path: Path | None,
+) -> Batches | FeatureBatches:
     """Return the batches as the layers that learn need them.
 
     If the trunk is frozen and views are fixed, they hold features. A log record says how these are
@@ -367,9 +398,23 @@ def _makes_room(store: FeatureStore, batches: Batches) -> bool:
     most = store.most_bytes(batches.recipe)
     free = shutil.disk_usage(folder).free
     if most > FREE_SHARE * free:
-        _report(batches, NoRoomForFeatures(path=folder, most_bytes=most, free_bytes=free))
+        _report(
+            batches,
+            NoRoomForFeatures(
+                path=folder,
+                most_bytes=most,
+                free_bytes=free,
+            ),
+        )
         return False
-    _report(batches, CachingFeatures(path=folder, most_bytes=most, free_bytes=free))
+    _report(
+        batches,
+        CachingFeatures(
+            path=folder,
+            most_bytes=most,
+            free_bytes=free,
+        ),
+    )
     store.create()
     return True
 

@@ -1,11 +1,10 @@
 """What can be found before, during and after a training."""
 
 import signal
-from dataclasses import dataclass
 from enum import Enum
 
 from recontour.files import system_words
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural, shown, size_in_words
 
 RESUME = "then repeat with --resume"
@@ -14,7 +13,7 @@ RESUME = "then repeat with --resume"
 # Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnknownNamedSetting(Finding):
     """A setting has a value that recontour does not know. setting: such as "preset"."""
 
@@ -32,7 +31,7 @@ class UnknownNamedSetting(Finding):
 # The run's folder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnfinishedRun(Finding):
     """A run's folder holds a checkpoint, and nobody asked to resume it."""
 
@@ -43,7 +42,7 @@ class UnfinishedRun(Finding):
         return "go on with --resume, or delete the folder"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherRun(Finding):
     """A checkpoint belongs to another run. changed: the names of the settings that differ."""
 
@@ -72,7 +71,7 @@ class Flaw(Enum):
     OTHER_STEPS = "the optimiser's steps are not the iterations done"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class DamagedCheckpoint(Finding):
     """No run has written this checkpoint. weight: the first one that does not fit, by its name."""
 
@@ -87,7 +86,7 @@ class DamagedCheckpoint(Finding):
         return "delete its folder and start again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class Resuming(Finding):
     """A run goes on from its checkpoint."""
 
@@ -97,7 +96,7 @@ class Resuming(Finding):
         return f"going on from iteration {self.iterations_done}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NothingToResume(Finding):
     """A run should be resumed, and has no checkpoint yet."""
 
@@ -105,7 +104,7 @@ class NothingToResume(Finding):
         return "no checkpoint yet; starting from the first iteration"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class IterationsLost(Finding):
     """A run was interrupted, and its last iterations could not be saved."""
 
@@ -123,7 +122,7 @@ class IterationsLost(Finding):
 # Learning
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class LossDiverged(Finding):
     """A loss is not finite. loss: as Python prints it, such as "nan"."""
 
@@ -138,7 +137,7 @@ class LossDiverged(Finding):
         return "delete this folder and choose another seed (--seed, or the study's seeds)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CachingFeatures(Finding):
     """A file in this folder will keep the frozen layers' features during the training."""
 
@@ -150,7 +149,7 @@ class CachingFeatures(Finding):
         return f"caching up to {most} of the frozen layers' features; {free} are free"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoRoomForFeatures(Finding):
     """The disk is too full to cache the frozen layers' features in this folder."""
 
@@ -165,7 +164,7 @@ class NoRoomForFeatures(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class FeaturesNotShared(Finding):
     """Several processes train together, and none caches the frozen layers' features."""
 
@@ -176,7 +175,7 @@ class FeaturesNotShared(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class TrunkRetrains(Finding):
     """There are no features to cache, since the trunk is not frozen."""
 
@@ -187,7 +186,7 @@ class TrunkRetrains(Finding):
 # Batches from other processes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoHelper(Finding):
     """No process could be started to prepare batches. number: errno."""
 
@@ -200,7 +199,7 @@ class NoHelper(Finding):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NoBatchInTime(Finding):
     """No batch came, although its process lives."""
 
@@ -216,7 +215,7 @@ class NoBatchInTime(Finding):
         return f"check the disk or share, {RESUME}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class HelperKilled(Finding):
     """The system killed a process that prepared batches."""
 
@@ -227,7 +226,7 @@ class HelperKilled(Finding):
         return f"close other programs, or choose a smaller --preset, {RESUME}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class CutOff(Finding):
     """A case's file ended, or its disk failed, while a process read it."""
 
@@ -242,7 +241,7 @@ class CutOff(Finding):
         return f"check the file and the disk, {RESUME}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class HelperEnded(Finding):
     """A process that prepared batches ended too early. exit_code: below 0, minus a signal."""
 

@@ -32,7 +32,11 @@ class ScalarLog:
             raise output_error(folder, error) from error
         self._write(Event(step=done, session_log=SessionLog(status=SessionLog.START)))
 
-    def write(self, iteration: int, values: Mapping[str, float]) -> None:
+    def write(
+        self,
+        iteration: int,
+        values: Mapping[str, float],
+    ) -> None:
         """Log values by name. Raises: FaultError: the disk is full."""
         for name, value in values.items():
             self._write(Event(step=iteration, summary=scalar(name, value)))

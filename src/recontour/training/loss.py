@@ -66,7 +66,11 @@ class Sums(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x_NKHW: Tensor, y_NKHW: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any,
+        x_NKHW: Tensor,
+        y_NKHW: Tensor,
+    ) -> tuple[Tensor, ...]:
         """Return sums over the pixels, (N, K) each.
 
         They are of cross-entropy, of cross-entropy where y, of p, of p where y, and of y.

@@ -32,11 +32,19 @@ _PAPER_RECIPE = Recipe(
     dice_weight=0.0,
     inside_weight=0.0,
     organ_share=0.0,
-    augmentation=Augmentation(zooms=(0.5, 0.75, 1.0, 1.25, 1.5), degrees=10.0, shift_mm=50.0),
+    augmentation=Augmentation(
+        zooms=(0.5, 0.75, 1.0, 1.25, 1.5),
+        degrees=10.0,
+        shift_mm=50.0,
+    ),
 )
 _PAPER = Preset(
     architecture=Architecture(),
-    preprocessing=Preprocessing(pixel_mm=1.0, crop_px=417, window_hu=(-200.0, 400.0)),
+    preprocessing=Preprocessing(
+        pixel_mm=1.0,
+        crop_px=417,
+        window_hu=(-200.0, 400.0),
+    ),
     train=_PAPER_RECIPE,
     adapt=_PAPER_RECIPE,
 )
@@ -58,7 +66,11 @@ _COMPACT_RECIPE = Recipe(
     inside_weight=0.1,
     organ_share=0.7,
     augmentation=Augmentation(
-        zoom_range=(0.8, 1.25), degrees=10.0, shift_mm=10.0, hu_offset=10.0, hu_gain=0.02
+        zoom_range=(0.8, 1.25),
+        degrees=10.0,
+        shift_mm=10.0,
+        hu_offset=10.0,
+        hu_gain=0.02,
     ),
 )
 _COMPACT = Preset(
@@ -71,7 +83,11 @@ _COMPACT = Preset(
         spp_channels=32,
         spp_rates=(3, 6, 9),
     ),
-    preprocessing=Preprocessing(pixel_mm=1.25, crop_px=225, window_hu=(-200.0, 400.0)),
+    preprocessing=Preprocessing(
+        pixel_mm=1.25,
+        crop_px=225,
+        window_hu=(-200.0, 400.0),
+    ),
     train=_COMPACT_RECIPE,
     # As many iterations as training, as in the paper. The parent has already found its organs.
     adapt=replace(
@@ -99,5 +115,11 @@ def preset_of(name: str) -> Preset:
     """
     if name not in PRESETS:
         known = tuple(sorted(PRESETS))
-        raise SettingsError(UnknownNamedSetting(setting="preset", value=name, known=known))
+        raise SettingsError(
+            UnknownNamedSetting(
+                setting="preset",
+                value=name,
+                known=known,
+            )
+        )
     return PRESETS[name]

@@ -188,7 +188,11 @@ def _resuming(folder: RunFolder, done: int) -> Finding:
     return NothingToResume(path=folder.path)
 
 
-def _recorded(steps: Iterator[Step], keeper: "_Keeper", iterations: int) -> Generator[Step]:
+def _recorded(
+    steps: Iterator[Step],
+    keeper: "_Keeper",
+    iterations: int,
+) -> Generator[Step]:
     """Yield the steps of the first process, which writes logs and checkpoints."""
     folder, position = keeper.folder, keeper.position
     with closing(ScalarLog(folder.path / "tensorboard", position.done)) as scalars:
@@ -206,7 +210,11 @@ def _recorded(steps: Iterator[Step], keeper: "_Keeper", iterations: int) -> Gene
             raise
 
 
-def _followed(steps: Iterator[Step], folder: RunFolder, position: Position) -> Generator[Step]:
+def _followed(
+    steps: Iterator[Step],
+    folder: RunFolder,
+    position: Position,
+) -> Generator[Step]:
     """Yield the steps of a process that trains with the first one."""
     for step in steps:
         _refuse_diverged(step, folder)
@@ -217,7 +225,13 @@ def _followed(steps: Iterator[Step], folder: RunFolder, position: Position) -> G
 def _refuse_diverged(step: Step, folder: RunFolder) -> None:
     if not math.isfinite(step.loss):
         loss = str(step.loss)
-        raise FaultError(LossDiverged(path=folder.path, iteration=step.iteration, loss=loss))
+        raise FaultError(
+            LossDiverged(
+                path=folder.path,
+                iteration=step.iteration,
+                loss=loss,
+            )
+        )
 
 
 @contextmanager
@@ -278,7 +292,11 @@ class _Keeper:
         except RecontourError as error:
             lost = self.position.done - self._kept
             why = error.finding
-            finding = IterationsLost(path=why.path, iterations=lost, why=why)
+            finding = IterationsLost(
+                path=why.path,
+                iterations=lost,
+                why=why,
+            )
             log_finding(log, logging.WARNING, finding)
 
     def _keep(self) -> None:
@@ -297,7 +315,11 @@ class _Keeper:
 
 
 def _read_checkpoint(
-    folder: RunFolder, identity: Mapping[str, Any], iterations: int, *, resume: bool
+    folder: RunFolder,
+    identity: Mapping[str, Any],
+    iterations: int,
+    *,
+    resume: bool,
 ) -> dict[str, Any] | None:
     """Return the folder's checkpoint, or None. Raises: SettingsError, ResumeError."""
     if not folder.checkpoint.exists():
@@ -320,5 +342,9 @@ def _refusing_damage(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except checkpoint.DamagedError as error:
-        finding = DamagedCheckpoint(path=folder.checkpoint, flaw=error.flaw, weight=error.weight)
+        finding = DamagedCheckpoint(
+            path=folder.checkpoint,
+            flaw=error.flaw,
+            weight=error.weight,
+        )
         raise ResumeError(finding) from error

@@ -1,13 +1,11 @@
 """What can be wrong with the settings of a training or an adaptation."""
 
-from dataclasses import dataclass
-
-from recontour.findings import Finding
+from recontour.findings import Finding, finding
 
 LARGEST_SEED = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ImpossibleDepth(Finding):
     """More layers are to retrain than the network has, or none."""
 
@@ -21,7 +19,7 @@ class ImpossibleDepth(Finding):
         return f"choose 1 (SPP alone) to {self.layers} (all), 10 for the paper's depth"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ImpossibleSeed(Finding):
     """A seed that PyTorch does not take."""
 

@@ -42,7 +42,11 @@ def lacking(organs: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(organ for organ in organs if organ not in known)
 
 
-def _rows_by_organ(old: Tensor, new: Tensor, at: Sequence[int | None]) -> Tensor:
+def _rows_by_organ(
+    old: Tensor,
+    new: Tensor,
+    at: Sequence[int | None],
+) -> Tensor:
     """Return score rows, (2K, ...), in a new order.
 
     at: where each organ has its rows in `old`; None if they are those in `new`.
@@ -62,7 +66,11 @@ def _rows_of(scores: Tensor, place: int) -> Tensor:
     return scores[first : first + 2]
 
 
-def ask_parent(network: Network, parent: Model, shares: Mapping[str, float]) -> None:
+def ask_parent(
+    network: Network,
+    parent: Model,
+    shares: Mapping[str, float],
+) -> None:
     """Ask the parent's own head beside the network's, from the first stage that learns on.
 
     shares: for each of the network's organs, in its order, the parent's part of the scores, 0 to 1;

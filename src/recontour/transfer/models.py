@@ -94,7 +94,11 @@ def take_over(
     )
 
 
-def calibrate(model: Model, cases: Sequence[Case], recipe: Recipe) -> None:
+def calibrate(
+    model: Model,
+    cases: Sequence[Case],
+    recipe: Recipe,
+) -> None:
     """Give batch normalisation the statistics of a few batches, and leave all weights unchanged.
 
     Otherwise layers that were never trained, but stay frozen, would give flat or exploding scores.
@@ -143,7 +147,11 @@ def _seed(seed: int) -> None:
 
 
 def _provenance(
-    cohort: Cohort, cases: Sequence[Case], organs: Sequence[str], preset: str, seed: int
+    cohort: Cohort,
+    cases: Sequence[Case],
+    organs: Sequence[str],
+    preset: str,
+    seed: int,
 ) -> Provenance:
     cases_per_organ = {}
     for organ in organs:

@@ -66,7 +66,13 @@ def contour(
     """
     model, ct_dir, out = Path(model), Path(ct_dir), Path(out)
     if format not in WRITERS:
-        raise SettingsError(UnknownChoice(option="--format", choices=tuple(WRITERS), seen=format))
+        raise SettingsError(
+            UnknownChoice(
+                option="--format",
+                choices=tuple(WRITERS),
+                seen=format,
+            )
+        )
     refuse_existing(out)
     refuse_swapped(model, ct_dir, "MODEL CT_DIR")
     contourer = contourer or Contourer.load(model)
@@ -83,7 +89,11 @@ class _Found:
     """Contours a scan organ by organ, and keeps what the report says of each."""
 
     def __init__(
-        self, contourer: Contourer, scan: Scan, wanted: Sequence[str], progress: Progress
+        self,
+        contourer: Contourer,
+        scan: Scan,
+        wanted: Sequence[str],
+        progress: Progress,
     ) -> None:
         self._contourer = contourer
         self._scan = scan
@@ -114,13 +124,23 @@ class _Found:
         return Contoured(self._volumes_cc, tuple(not_found), tuple(warnings))
 
 
-def _write_rtstruct(path: Path, masks: OrganMasks, scan: Scan, author: Authorship) -> None:
+def _write_rtstruct(
+    path: Path,
+    masks: OrganMasks,
+    scan: Scan,
+    author: Authorship,
+) -> None:
     # Before the masks are made, not after.
     refuse_without_uids(path, scan.source)
     write_structure_set(path, traced(masks, scan.grid), scan, author)
 
 
-def _write_nifti(folder: Path, masks: OrganMasks, scan: Scan, _author: Authorship) -> None:
+def _write_nifti(
+    folder: Path,
+    masks: OrganMasks,
+    scan: Scan,
+    _author: Authorship,
+) -> None:
     # Refuse slices that are not evenly spaced before the work, not after.
     affine_ras(scan.grid)
     with whole_folder(folder) as partial:

@@ -88,7 +88,10 @@ def evaluate(
 
 
 def _scored(
-    cases: Sequence[Case], contourers: Contourers, planes: Planes, progress: Progress
+    cases: Sequence[Case],
+    contourers: Contourers,
+    planes: Planes,
+    progress: Progress,
 ) -> list[CaseScore]:
     """Score every model on every case, in the order of the cases and of the models."""
     patients = patient_names(cases)
@@ -127,7 +130,12 @@ def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:
     cases = cohort.cases_with(organs)
     if not cases:
         known = tuple(sorted(organs))
-        lacking = OtherOrgans(path=cohort.path, present=cohort.organs, known=known, purpose="score")
+        lacking = OtherOrgans(
+            path=cohort.path,
+            present=cohort.organs,
+            known=known,
+            purpose="score",
+        )
         raise OrganError(lacking)
     return cases
 

@@ -1,17 +1,16 @@
 """What can be found where a command puts its inputs together."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from recontour.findings import Finding, FitToStore, ScreenOnly
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
 # In the order in which a command takes them.
 Order = Literal["MODEL COHORT", "MODEL CT_DIR", "COHORT MODEL"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class WrongOrder(Finding):
     """A folder was given for a model, and a file for a folder: two arguments were swapped."""
 
@@ -27,7 +26,7 @@ class WrongOrder(Finding):
         return f"the order is {self.order}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OtherOrgans(Finding):
     """A cohort has none of the organs that a model contours.
 
@@ -51,7 +50,7 @@ class OtherOrgans(Finding):
         return "name the organs to learn with --organs"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class OrgansNotLearnt(Finding):
     """A cohort has organs that the model to adapt does not know, and that were not asked for."""
 
@@ -67,7 +66,7 @@ class OrgansNotLearnt(Finding):
         return f"to learn them too, add --organs {' '.join(self.all_organs)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class PresetOfAnotherVersion(Finding):
     """A model to adapt was made with a preset that this recontour does not have."""
 
@@ -84,7 +83,7 @@ class PresetOfAnotherVersion(Finding):
         return "adapt it with the recontour that made it, or update"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class ImpossibleIterations(Finding):
     """The number of iterations is out of range. seen: as text, since it may have any length."""
 
@@ -96,7 +95,7 @@ class ImpossibleIterations(Finding):
         return f"--iterations: at least 1 and at most {self.most} are expected, not {self.seen}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NotFoundAfterTraining(Finding):
     """A trained model finds nothing of an organ, even on patients it was trained on."""
 
@@ -111,7 +110,7 @@ class NotFoundAfterTraining(Finding):
         return "give more --iterations"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class SameName(Finding):
     """Several models have one file name, by which reports call them."""
 
@@ -126,7 +125,7 @@ class SameName(Finding):
         return "rename a file: reports call models by their files' names"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class UnknownChoice(Finding):
     """An option has a value that is not among its choices."""
 
@@ -139,7 +138,7 @@ class UnknownChoice(Finding):
         return f"{self.option}: expected {', '.join(self.choices)}, found '{self.seen}'"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class NothingFound(Finding):
     """A model found none of its organs on a CT."""
 
@@ -154,7 +153,7 @@ class NothingFound(Finding):
         return "check that the CT shows the region the model was trained on, for long enough"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@finding
 class MostNotFound(Finding):
     """A model found fewer organs on a CT than it missed."""
 

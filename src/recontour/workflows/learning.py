@@ -73,7 +73,13 @@ def train(
     cases = opened.cases_with(learnt)
     model = begin(opened, cases, learnt, preset, settings, seed)
     return _learn(
-        model, cases, recipe, out, resume=resume, deterministic=deterministic, progress=progress
+        model,
+        cases,
+        recipe,
+        out,
+        resume=resume,
+        deterministic=deterministic,
+        progress=progress,
     )
 
 
@@ -131,7 +137,9 @@ def adapt(
 
 
 def _organs_to_learn(
-    cohort: Cohort, organs: Sequence[str] | None, known: tuple[str, ...] = ()
+    cohort: Cohort,
+    organs: Sequence[str] | None,
+    known: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
     """Return the organs to train on; each must be contoured in at least one case.
 
@@ -140,7 +148,12 @@ def _organs_to_learn(
     wanted = cohort.chosen_organs(organs)
     if not wanted:
         present = cohort.organs
-        lacking = OtherOrgans(path=cohort.path, present=present, known=known, purpose="learn")
+        lacking = OtherOrgans(
+            path=cohort.path,
+            present=present,
+            known=known,
+            purpose="learn",
+        )
         raise OrganError(lacking)
     return wanted
 
@@ -150,7 +163,13 @@ def _preset_of_parent(parent: Model, path: Path) -> Preset:
     name = parent.provenance.preset
     if name not in PRESETS:
         known = tuple(sorted(PRESETS))
-        raise ModelFileError(PresetOfAnotherVersion(path=path, preset=name, known=known))
+        raise ModelFileError(
+            PresetOfAnotherVersion(
+                path=path,
+                preset=name,
+                known=known,
+            )
+        )
     return PRESETS[name]
 
 
@@ -214,7 +233,11 @@ def _never_found(model: Model, cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(never)
 
 
-def _found_where_largest(contourer: Contourer, case: Case, organs: Sequence[str]) -> set[str]:
+def _found_where_largest(
+    contourer: Contourer,
+    case: Case,
+    organs: Sequence[str],
+) -> set[str]:
     """Return the organs that a model finds on the slices on which they are largest."""
     indices = sorted({slice_to_show(case.mask(organ)) for organ in organs})
     z_mm = tuple(map(case.grid.slice_z_mm.__getitem__, indices))

@@ -85,7 +85,11 @@ def cases_table(plan: Plan, results: Results) -> CasesTable | None:
     )
 
 
-def _learnt_by_all(plan: Plan, results: Results, cells: Cells) -> list[str]:
+def _learnt_by_all(
+    plan: Plan,
+    results: Results,
+    cells: Cells,
+) -> list[str]:
     """Return the organs that all cells have a score of, in the study's order.
 
     Few patients may lack an organ; a mean without it could not be compared.
@@ -98,7 +102,12 @@ def _learnt_by_all(plan: Plan, results: Results, cells: Cells) -> list[str]:
     return organs
 
 
-def _row(results: Results, number: int, pairs: Pairs, organs: Collection[str]) -> CasesRow:
+def _row(
+    results: Results,
+    number: int,
+    pairs: Pairs,
+    organs: Collection[str],
+) -> CasesRow:
     t, st = _sides(pairs)
     t, st = finished(results, t), finished(results, st)
     whole = [pair for pair in pairs if len(finished(results, pair)) == len(pair)]

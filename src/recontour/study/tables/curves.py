@@ -37,6 +37,11 @@ def curve_rows(plan: Plan, results: Results) -> list[CurveRow]:
     return rows
 
 
-def _curve(model: str, seed: int, name: CurveName, points: Sequence[Point]) -> Iterator[CurveRow]:
+def _curve(
+    model: str,
+    seed: int,
+    name: CurveName,
+    points: Sequence[Point],
+) -> Iterator[CurveRow]:
     for point in points:
         yield CurveRow(model, seed, name, point.iteration, point.seconds, point.value)

@@ -105,7 +105,12 @@ def _rows(
     return [_row(results, control, alike, papers)] if alike else []
 
 
-def _row(results: Results, control: str, cells: Cells, papers: Cells) -> DepthRow:
+def _row(
+    results: Results,
+    control: str,
+    cells: Cells,
+    papers: Cells,
+) -> DepthRow:
     training = results[cells[0].id].training
     earlier = _adaptations(cells[0])[:-1]
     steps = finished(results, flat(map(_adaptations, cells)))

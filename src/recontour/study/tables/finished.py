@@ -61,7 +61,11 @@ def of_started(results: Results, groups: Iterable[Cells]) -> list[Cell]:
     return flat(cells for cells in groups if finished(results, cells))
 
 
-def of_common_seeds(results: Results, cells: Cells, among: Cells) -> list[Cell]:
+def of_common_seeds(
+    results: Results,
+    cells: Cells,
+    among: Cells,
+) -> list[Cell]:
     """Return the finished cells of those seeds with which all of `among` are finished.
 
     So models that are compared differ by more than a seed's luck. If no seed is whole, the seed
@@ -89,7 +93,11 @@ def by_model(triples: Triples) -> dict[str, list[Cell]]:
     return cells
 
 
-def finished_by_model(results: Results, triples: Triples, among: Cells) -> dict[str, list[Cell]]:
+def finished_by_model(
+    results: Results,
+    triples: Triples,
+    among: Cells,
+) -> dict[str, list[Cell]]:
     """Return each model's finished cells of common seeds; a model without any is left out."""
     there: dict[str, list[Cell]] = {}
     for model, cells in by_model(triples).items():

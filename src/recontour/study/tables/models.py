@@ -104,7 +104,11 @@ class ModelsTable:
         return self.differences[ALL, a, b].difference
 
 
-def models_table(plan: Plan, results: Results, fold: str = TARGET) -> ModelsTable | None:
+def models_table(
+    plan: Plan,
+    results: Results,
+    fold: str = TARGET,
+) -> ModelsTable | None:
     """Compare the main models on a fold; None: nothing is scored there.
 
     On the source's cases the table shows what each model kept of the source.
@@ -152,7 +156,11 @@ def _model_rows(
     return rows
 
 
-def _model_row(organ: str, model: str, scores: Sequence[CaseScore]) -> ModelRow:
+def _model_row(
+    organ: str,
+    model: str,
+    scores: Sequence[CaseScore],
+) -> ModelRow:
     mine = per_patient(scores)
     dsc = dsc_of(mine)
     surface_dsc = _values(mine, "surface_dsc")
@@ -172,7 +180,11 @@ def _model_row(organ: str, model: str, scores: Sequence[CaseScore]) -> ModelRow:
     )
 
 
-def _overall_row(model: str, dsc: Dsc, by_organ: Sequence[ModelRow]) -> ModelRow:
+def _overall_row(
+    model: str,
+    dsc: Dsc,
+    by_organ: Sequence[ModelRow],
+) -> ModelRow:
     return ModelRow(
         organ=ALL,
         model=model,
@@ -187,7 +199,9 @@ def _overall_row(model: str, dsc: Dsc, by_organ: Sequence[ModelRow]) -> ModelRow
 
 
 def _difference_rows(
-    comparisons: Sequence[Comparison], dsc: Mapping[str, Dsc], common: Sequence[str]
+    comparisons: Sequence[Comparison],
+    dsc: Mapping[str, Dsc],
+    common: Sequence[str],
 ) -> dict[tuple[str, str, str], DifferenceRow]:
     rows: dict[tuple[str, str, str], DifferenceRow] = {}
     for test in comparisons:

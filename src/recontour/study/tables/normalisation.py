@@ -57,7 +57,12 @@ def normalisation_table(plan: Plan, results: Results) -> NormalisationTable | No
     return NormalisationTable(count_cells(results, flat(asked.values())), rows)
 
 
-def _row(results: Results, norm: str, batch: int, cells: Cells) -> NormalisationRow:
+def _row(
+    results: Results,
+    norm: str,
+    batch: int,
+    cells: Cells,
+) -> NormalisationRow:
     s = [cell for cell in cells if cell.model == "S"]
     st = [cell for cell in cells if cell.model == "ST"]
     return NormalisationRow(

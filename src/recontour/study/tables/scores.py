@@ -40,7 +40,12 @@ class Level:
     organs: Mapping[str, float]
 
 
-def rows_of(results: Results, cells: Cells, fold: str, model: str = "") -> list[CaseScore]:
+def rows_of(
+    results: Results,
+    cells: Cells,
+    fold: str,
+    model: str = "",
+) -> list[CaseScore]:
     """Return the scores of several cells as one model's, averaged by case and organ.
 
     NaN is left out of each measure's mean.
@@ -51,7 +56,14 @@ def rows_of(results: Results, cells: Cells, fold: str, model: str = "") -> list[
             groups.setdefault((row.case, row.organ), []).append(row)
     rows = []
     for (case, _), alike in groups.items():
-        rows.append(averaged(alike, case=case, model=model, patient=alike[0].patient))
+        rows.append(
+            averaged(
+                alike,
+                case=case,
+                model=model,
+                patient=alike[0].patient,
+            )
+        )
     return rows
 
 
@@ -127,7 +139,12 @@ def _mean_over_organs(table: Floats) -> float:
     return mean(map(mean, table.T))
 
 
-def level_of(results: Results, cells: Cells, fold: str, organs: Organs = None) -> Level:
+def level_of(
+    results: Results,
+    cells: Cells,
+    fold: str,
+    organs: Organs = None,
+) -> Level:
     """Sum several cells up over a fold, as one model.
 
     organs: those that the mean is over; None: all.
@@ -141,7 +158,12 @@ def level_of(results: Results, cells: Cells, fold: str, organs: Organs = None) -
     return Level(interval_of(averaged_over, least=0.0), patients(averaged_over), by_organ)
 
 
-def gain_of(results: Results, a: Cells, b: Cells, organs: Organs = None) -> Interval:
+def gain_of(
+    results: Results,
+    a: Cells,
+    b: Cells,
+    organs: Organs = None,
+) -> Interval:
     """Return the DSC of b minus that of a on the target. organs: as for a level."""
     dsc_a = dsc_of(rows_of(results, a, TARGET))
     dsc_b = dsc_of(rows_of(results, b, TARGET))

@@ -102,7 +102,10 @@ def _cells(groups: Iterable[Triples]) -> list[Cell]:
 
 
 def _row(
-    results: Results, name: str, alone: Mapping[str, CellsByModel], joint_dsc: Mapping[str, Dsc]
+    results: Results,
+    name: str,
+    alone: Mapping[str, CellsByModel],
+    joint_dsc: Mapping[str, Dsc],
 ) -> SeparatelyRow:
     """Sum up one organ, or several as one row; a model that lacks one of them is left out."""
     networks: dict[str, list[Cells]] = {}

@@ -61,7 +61,11 @@ def times_rows(plan: Plan, results: Results) -> list[TimesRow]:
     return rows
 
 
-def _compared_with_t(plan: Plan, results: Results, cells: Cells) -> list[_Reaching]:
+def _compared_with_t(
+    plan: Plan,
+    results: Results,
+    cells: Cells,
+) -> list[_Reaching]:
     """Compare each finished cell with the finished Model_T of its seed, where both can be."""
     compared = []
     for cell, triple in zip(cells, plan.models, strict=True):
@@ -72,7 +76,11 @@ def _compared_with_t(plan: Plan, results: Results, cells: Cells) -> list[_Reachi
     return compared
 
 
-def _row(model: str, results: Sequence[Result], compared: Sequence[_Reaching]) -> TimesRow:
+def _row(
+    model: str,
+    results: Sequence[Result],
+    compared: Sequence[_Reaching],
+) -> TimesRow:
     trained: list[Training] = column(results, "training")
     contoured: list[Contouring] = column(results, "contouring")
     arrived = [one for one in compared if np.isfinite(one.seconds)]
