@@ -236,7 +236,7 @@ def test_names_are_kept_as_the_centre_spells_them_and_an_empty_structure_stays(
         ("ISO_IR 100", "Tronc cérébral", "Müller^Zoë"),
         ("ISO_IR 101", "Pień mózgu", "Łęcki^Paweł"),
         ("ISO_IR 126", "Εγκέφαλος", "Διονυσιος"),
-        ("ISO_IR 144", "Ствол мозга", "Люкceмбypг"),
+        ("ISO_IR 144", "Ствол мозга", "Люкceмбypг"),  # noqa: RUF001
         ("ISO_IR 138", "גזע המוח", "שרון^דבורה"),
         ("ISO_IR 127", "الدماغ", "قباني^لنزار"),
         (["", "ISO 2022 IR 87"], "脳幹", "Yamada^Tarou=山田^太郎=やまだ^たろう"),

@@ -17,6 +17,7 @@ from recontour.evaluation.numbers import MINUS, NONE
 from recontour.evaluation.page import as_notice
 from recontour.evaluation.report import ReportHeader, picture_cases, write_report
 from recontour.evaluation.verdicts import too_few_patients
+from recontour.findings import Unexpected
 
 HEADER = ReportHeader(
     "Centre B",

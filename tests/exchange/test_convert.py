@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from tests.dicom.conftest import dciodvfy, edit, make_scan, needs_dciodvfy

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from tests.conftest import GRID
 
 from recontour.cohort import Cohort, case_id_of

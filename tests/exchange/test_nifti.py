@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from tests.geometry.conftest import make_grid
 
 from recontour.errors import GridMismatchError

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's users know)
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid

@@ -62,7 +62,7 @@ def has_openvino() -> bool:
     # With None in its place, the import of the telemetry fails.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        import openvino
+        import openvino  # noqa: F401
     except ImportError:
         return False
     return True

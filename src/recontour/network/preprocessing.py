@@ -14,7 +14,7 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field, Strict
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's users know)
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
