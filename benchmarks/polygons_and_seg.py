@@ -125,7 +125,7 @@ def read_ours(path: Path, grid: Grid) -> None:
 
 
 def read_volumes(path: Path, _grid: Grid) -> None:
-    import highdicom  # noqa: F401  # so that its loading does not count
+    import highdicom  # so that its loading does not count
 
     segmentation = highdicom.seg.segread(path)
     for number in range(1, ORGANS + 1):
@@ -133,7 +133,7 @@ def read_volumes(path: Path, _grid: Grid) -> None:
 
 
 def read_by_source(path: Path, _grid: Grid) -> None:
-    import highdicom  # noqa: F401  # so that its loading does not count
+    import highdicom  # so that its loading does not count
 
     segmentation = highdicom.seg.segread(path)
     uids = [uid for _, _, uid in segmentation.get_source_image_uids()]
