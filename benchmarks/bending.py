@@ -8,23 +8,14 @@ import random
 from typing import Any
 
 TEXTS = [
-    "", " ", "\0", "../../escaped", "/escaped", "..", "a\nb", "[/]", "[bold red]x", "\x1b[2J\x1b]0;owned\x07",
-    "=cmd|' /C calc'!A0", "+1", "-1", "@x", "A" * 70_000, "\u202egpj.exe", "\ud800", "nan", "1e30", "\u8148\u817a",
+    "", " ", "\0", "../../escaped", "/escaped", "..", "a\nb", "[/]", "[bold red]x",
+    "\x1b[2J\x1b]0;owned\x07", "=cmd|' /C calc'!A0", "+1", "-1", "@x", "A" * 70_000,
+    "\u202egpj.exe", "\ud800", "nan", "1e30", "\u8148\u817a",
 ]  # fmt: skip
 NUMBERS = [0, -1, 1, 2, 1e30, -1e30, 1e-320, 10**6, 10**9, 2**31, 2**63, 2**64, 10**400, 0.5]
 ODD: list[Any] = [
-    float("nan"),
-    float("inf"),
-    float("-inf"),
-    None,
-    True,
-    False,
-    [],
-    {},
-    [[]],
-    [None],
-    {"": None},
-]
+    float("nan"), float("inf"), float("-inf"), None, True, False, [], {}, [[]], [None], {"": None},
+]  # fmt: skip
 DEPTH = 1000
 
 

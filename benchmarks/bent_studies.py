@@ -43,21 +43,9 @@ controls = []
 """
 BENT = ("*.json", "*.csv", "cells/*/*.json", "cells/*/*.csv", "cells/*/*.npz", "cells/*/failed.txt")
 CELLS = [
-    "",
-    "nan",
-    "inf",
-    "-inf",
-    "0",
-    "-1",
-    "1e30",
-    "1" * 5000,
-    "high",
-    "true",
-    "null",
-    '"',
-    "\0",
+    "", "nan", "inf", "-inf", "0", "-1", "1e30", "1" * 5000, "high", "true", "null", '"', "\0",
     "../../escaped",
-]
+]  # fmt: skip
 
 
 def make_base(folder: Path) -> None:

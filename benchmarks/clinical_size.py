@@ -29,8 +29,8 @@ from recontour.training.presets import PRESETS, Preset
 REPO = Path(__file__).resolve().parents[1]
 INTEROP = REPO.parent / "shared" / "data" / "interop"
 ORGANS = (
-    "Brainstem", "SpinalCord", "Bone_Mandible", "Pituitary", "Parotid_L", "Parotid_R", "Lens_L", "Lens_R",
-    "OpticNrv_L", "OpticNrv_R", "Lobe_Temporal_L", "Lobe_Temporal_R",
+    "Brainstem", "SpinalCord", "Bone_Mandible", "Pituitary", "Parotid_L", "Parotid_R", "Lens_L",
+    "Lens_R", "OpticNrv_L", "OpticNrv_R", "Lobe_Temporal_L", "Lobe_Temporal_R",
 )  # fmt: skip
 NAMES = '[names]\n"Tumor_c40" = "GTVp"\n"LN_c40" = "GTVn"\n"Carina_c40" = "Carina"\n"Vertebra_c40" = "VB"\n'
 

@@ -92,25 +92,28 @@ Files = dict[str, bytes]
 Random = random.Random
 
 WORDS = [
-    b"", b" ", b"\0", b"\0" * 64, b"../../../../escaped", b"/escaped", b"..", b"a\nb\r\nc", b"Brainstem\nmapped,yes",
-    b"<script>alert(1)</script>", b"<img src=x onerror=alert(1)>", b"\x1b[2J\x1b[31mred\x1b]0;owned\x07",
-    b"[bold red]x[/bold red]", b"[/]", b"%s%n{0}{x}", b"'; DROP TABLE cases; --", b"A" * 70000, b"\xff\xfe\x80\x81",
-    b"\x1b$B\x1b(B\x1b", b"\x1b$)C\xb1\xe8", b"=cmd|' /C calc'!A0", b"Brainstem\0Lens_L", b"\\" * 40, b"1.2." * 60,
-    b"\xe8\x85\xae\xe8\x85\xba", b"\xe2\x80\xaegpj.exe", b"\xed\xa0\x80", b"CON", b"\x7f\x08\x08\x9b31m", b"Brainstem",
+    b"", b" ", b"\0", b"\0" * 64, b"../../../../escaped", b"/escaped", b"..", b"a\nb\r\nc",
+    b"Brainstem\nmapped,yes", b"<script>alert(1)</script>", b"<img src=x onerror=alert(1)>",
+    b"\x1b[2J\x1b[31mred\x1b]0;owned\x07", b"[bold red]x[/bold red]", b"[/]", b"%s%n{0}{x}",
+    b"'; DROP TABLE cases; --", b"A" * 70000, b"\xff\xfe\x80\x81", b"\x1b$B\x1b(B\x1b",
+    b"\x1b$)C\xb1\xe8", b"=cmd|' /C calc'!A0", b"Brainstem\0Lens_L", b"\\" * 40, b"1.2." * 60,
+    b"\xe8\x85\xae\xe8\x85\xba", b"\xe2\x80\xaegpj.exe", b"\xed\xa0\x80", b"CON",
+    b"\x7f\x08\x08\x9b31m", b"Brainstem",
 ]  # fmt: skip
 NUMBERS = [
-    b"", b" ", b"NaN", b"inf", b"-inf", b"1e30", b"-1e30", b"1e308", b"-1e308", b"1e-320", b"1e400", b"0", b"-0", b"-1",
-    b"1e5", b"99999", b"1e-9", b"0.3333333333333333333", b"9" * 400, b"1\\" * 5000 + b"1", b"0x10", b"1,5", b"\\",
-    b" \\ \\ ", b"1e", b"1_0", b"--1", b"\xd9\xa1", b"1\\0\\0\\0\\0\\-1", b"0\\0\\0\\0\\0\\0", b"1\\0\\0\\0\\1\\0",
-    b"-1\\0\\0\\0\\-1\\0", b"0\\1\\0\\1\\0\\0", b"NaN\\NaN", b"1e30\\1e30\\1e30", b"0\\0\\1e308", b"3\\0",
-    b"4294967296",
+    b"", b" ", b"NaN", b"inf", b"-inf", b"1e30", b"-1e30", b"1e308", b"-1e308", b"1e-320", b"1e400",
+    b"0", b"-0", b"-1", b"1e5", b"99999", b"1e-9", b"0.3333333333333333333", b"9" * 400,
+    b"1\\" * 5000 + b"1", b"0x10", b"1,5", b"\\", b" \\ \\ ", b"1e", b"1_0", b"--1", b"\xd9\xa1",
+    b"1\\0\\0\\0\\0\\-1", b"0\\0\\0\\0\\0\\0", b"1\\0\\0\\0\\1\\0", b"-1\\0\\0\\0\\-1\\0",
+    b"0\\1\\0\\1\\0\\0", b"NaN\\NaN", b"1e30\\1e30\\1e30", b"0\\0\\1e308", b"3\\0", b"4294967296",
 ]  # fmt: skip
 WHOLE = [0, 1, 2, 3, 7, 8, 12, 16, 17, 32, 63, 64, 65, 255, 4095, 32767, 32768, 40000, 65535]
 SYNTAXES = [
     b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.2",
-    b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.4.51", b"1.2.840.10008.1.2.4.57", b"1.2.840.10008.1.2.4.70",
-    b"1.2.840.10008.1.2.4.80", b"1.2.840.10008.1.2.4.81", b"1.2.840.10008.1.2.4.90", b"1.2.840.10008.1.2.4.201",
-    b"1.2.840.10008.1.2.4.100", b"1.2.840.10008.1.2.5", b"1.2.840.113619.5.2", b"1.2.3", b"", b"../..",
+    b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.4.51", b"1.2.840.10008.1.2.4.57",
+    b"1.2.840.10008.1.2.4.70", b"1.2.840.10008.1.2.4.80", b"1.2.840.10008.1.2.4.81",
+    b"1.2.840.10008.1.2.4.90", b"1.2.840.10008.1.2.4.201", b"1.2.840.10008.1.2.4.100",
+    b"1.2.840.10008.1.2.5", b"1.2.840.113619.5.2", b"1.2.3", b"", b"../..",
 ]  # fmt: skip
 CHARACTER_SETS = [
     b"ISO_IR 192", b"ISO_IR 100", b"GB18030", b"GBK", b"\\ISO 2022 IR 87", b"\\ISO 2022 IR 149",
@@ -118,44 +121,31 @@ CHARACTER_SETS = [
     b"ISO_IR 192\\ISO 2022 IR 87", b"rot13", b"idna", b"unicode_escape",
 ]  # fmt: skip
 CT_KEYWORDS = [
-    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "ImageType",
-    "Modality", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
-    "StudyDescription", "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator",
-    "SpecificCharacterSet", "InstanceNumber", "ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing",
-    "SliceThickness", "SamplesPerPixel",
-    "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-    "RescaleIntercept", "RescaleSlope", "RescaleType", "PixelData", "NumberOfFrames", "PlanarConfiguration",
-    "DeidentificationMethodCodeSequence", "DeidentificationMethod", "PatientIdentityRemoved", "FloatPixelData",
-    "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "ExtendedOffsetTable", "PixelPaddingValue",
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID",
+    "ImageType", "Modality", "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber",
+    "ReferringPhysicianName", "PositionReferenceIndicator", "SpecificCharacterSet",
+    "InstanceNumber", "ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing",
+    "SliceThickness", "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleIntercept",
+    "RescaleSlope", "RescaleType", "PixelData", "NumberOfFrames", "PlanarConfiguration",
+    "DeidentificationMethodCodeSequence", "DeidentificationMethod", "PatientIdentityRemoved",
+    "FloatPixelData", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
+    "ExtendedOffsetTable", "PixelPaddingValue",
 ]  # fmt: skip
 RS_KEYWORDS = [
-    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "PatientName", "PatientID", "SpecificCharacterSet",
-    "StructureSetDate", "StructureSetTime", "ReferencedFrameOfReferenceSequence", "FrameOfReferenceUID",
-    "RTReferencedStudySequence", "RTReferencedSeriesSequence", "ContourImageSequence", "ReferencedSOPInstanceUID",
-    "StructureSetROISequence", "ROINumber", "ROIName", "ReferencedFrameOfReferenceUID", "ROIContourSequence",
-    "ReferencedROINumber", "ContourSequence", "ContourGeometricType", "NumberOfContourPoints", "ContourData",
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "PatientName", "PatientID",
+    "SpecificCharacterSet", "StructureSetDate", "StructureSetTime",
+    "ReferencedFrameOfReferenceSequence", "FrameOfReferenceUID", "RTReferencedStudySequence",
+    "RTReferencedSeriesSequence", "ContourImageSequence", "ReferencedSOPInstanceUID",
+    "StructureSetROISequence", "ROINumber", "ROIName", "ReferencedFrameOfReferenceUID",
+    "ROIContourSequence", "ReferencedROINumber", "ContourSequence", "ContourGeometricType",
+    "NumberOfContourPoints", "ContourData",
 ]  # fmt: skip
 VRS = [
-    "DS",
-    "IS",
-    "US",
-    "UI",
-    "LO",
-    "PN",
-    "SQ",
-    "OB",
-    "OW",
-    "UN",
-    "FD",
-    "FL",
-    "AT",
-    "SH",
-    "CS",
-    "UT",
-    "DA",
-    "OF",
-    "ZZ",
-]
+    "DS", "IS", "US", "UI", "LO", "PN", "SQ", "OB", "OW", "UN", "FD", "FL", "AT", "SH", "CS", "UT",
+    "DA", "OF", "ZZ",
+]  # fmt: skip
 ELEMENT = re.compile(
     rb"(?=.[\0\x30\x7f\x52]..(?:" + "|".join(VRS[:-1]).encode() + rb")...)", re.DOTALL
 )

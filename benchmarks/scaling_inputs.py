@@ -32,8 +32,8 @@ from scaling import Inputs
 from throughput import step_seconds
 
 ORGANS = (  # that import knows, and that contouring finishes alike
-    "Brain", "Cerebellum", "Cavity_Oral", "Trachea", "Tongue", "Pharynx", "Eye_L", "Eye_R", "Cochlea_L", "Cochlea_R",
-    "Hippocampus_L", "Hippocampus_R",
+    "Brain", "Cerebellum", "Cavity_Oral", "Trachea", "Tongue", "Pharynx", "Eye_L", "Eye_R",
+    "Cochlea_L", "Cochlea_R", "Hippocampus_L", "Hippocampus_R",
 )  # fmt: skip
 SIZE_PX, PIXEL_MM = 128, 2.2
 SLICES = 16  # of a case, where they are not what grows
