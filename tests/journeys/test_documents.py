@@ -52,8 +52,8 @@ REPO = Path(__file__).resolve().parents[2]
 REFERENCE = REPO / "docs" / "reference"
 DOCUMENTS = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
 TEXTS = {str(path.relative_to(REPO)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
-COLUMNS = "| file | a row | columns |"
-ATTRIBUTES_READ = "| attribute | what for | where it is absent |"
+COLUMNS = "| file | one row per | columns |"
+ATTRIBUTES_READ = "| attribute | used for | if it is absent |"
 READERS = (
     "reading",
     "archive",
