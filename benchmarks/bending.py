@@ -1,7 +1,4 @@
-"""How the bent files of `bent_files.py` are bent:
-
-hostile values, and where in a JSON value they are put.
-"""
+"""Hostile values, and JSON texts that hold them, for `bent_files.py`."""
 
 import json
 import random
@@ -20,18 +17,26 @@ DEPTH = 1000
 
 
 def nested(depth: int = DEPTH) -> str:
-    """JSON text of lists within lists."""
+    """Return JSON text of lists within lists.
+
+    >>> nested(2)
+    '[[]]'
+    """
     return "[" * depth + "]" * depth
 
 
 def hostile_value(rng: random.Random) -> Any:
-    """A value that nobody writes by accident."""
+    """Return a value that nobody writes by accident."""
     kinds: list[list[Any]] = [TEXTS, NUMBERS, ODD, [[1] * 1000, {"a": {"b": 1}}]]
     return rng.choice(rng.choice(kinds))
 
 
 def places_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a JSON value, as the keys and indices that lead there."""
+    """Return every place in a JSON value, as the keys and indices that lead there.
+
+    >>> places_of({"a": [5]})
+    [(), ('a',), ('a', 0)]
+    """
     places = [path]
     if isinstance(value, dict):
         for key, part in value.items():
@@ -43,9 +48,9 @@ def places_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def bent_json(rng: random.Random, text: str) -> tuple[str, str]:
-    """A JSON text with one to three of its values replaced, removed or nested;
+    """Replace, remove or nest one to three values of a JSON text.
 
-    and what was done in words.
+    Returns: the text, and what was done in words.
     """
     value = json.loads(text)
     done = []
@@ -70,7 +75,7 @@ def bent_json(rng: random.Random, text: str) -> tuple[str, str]:
 
 
 def _with_raw(value: Any, holder: Any, key: Any, raw: str) -> str:
-    """The JSON text of a value, with raw text in one place:
+    """Return the JSON text of a value with raw text in one place.
 
     `json.dumps` itself cannot nest so deep.
     """

@@ -1,8 +1,7 @@
-"""Bent cohorts for `bent_files.py`: a small cohort of which one or two files are not what they
-should be.
+"""Bent cohorts for `bent_files.py`: one or two files of a small cohort are damaged.
 
-Bent are cohort.json, a case.json, the arrays (cut, emptied, their headers, their voxels), the two
-tables, and what kind of thing lies in a file's place: a folder, a link, a pipe, a socket, a device.
+They are cohort.json, a case.json, an array (its length, header or voxels) or one of the two tables.
+A folder, link, pipe, socket or device may also take a file's place.
 """
 
 import os
@@ -19,12 +18,7 @@ import torch
 
 from bending import TEXTS, bent_json, hostile_value, nested
 from recontour.cohort import Cohort, case_id_of
-from recontour.dicom import (
-    Authorship,
-    ScanIdentity,
-    write_scan,
-    write_structure_set,
-)
+from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
 from recontour.geometry import Grid, Structure, StructureSet, trace
 from recontour.network import Architecture, Model, Network, Preprocessing, Provenance, save_model
 from recontour.network.model import versions
@@ -33,26 +27,34 @@ GRID = Grid((6, 48, 48), (4.0, 4.0), tuple(3.0 * i for i in range(6)), (-94.0, -
 ORGANS = ("Brainstem", "Lens_L")
 MODEL, COHORT, DICOM = "model.safetensors", "north", "dicom"
 SHORT = ["--iterations", "2"]
-MOST_BENT_BYTES = 1 << 26  # what an earlier bend made larger is not read here
+MOST_BENT_BYTES = 1 << 26  # a file that an earlier bend made larger is left as it is
 ARRAYS = ("ct.npy", "masks.npy")
 SHAPES = [
     "(6, 48, 48)", "(-6, 48, 48)", "(6, 48, 48, 1)", "()", "(6,)", "(10**9, 48, 48)", "(6, 48, -1)",
     "('a',)", "6",
 ]  # fmt: skip
+LINKS = {
+    "nowhere": "/nowhere",
+    "zero": "/dev/zero",
+    "terminal": "/dev/ptmx",
+    "up": "..",
+    "link": "../../cohort.json",
+}
+FOLDER_NAMES = [
+    "a\nb", "\x1b[2J", "=1+1", "x" * 200, "@index", "[bold]", os.fsdecode(b"\xff\xfe"),
+]  # fmt: skip
+NO_HEADERS = ["(" * 5000, "1" * 5000, "__import__('os').system('id')", "{}", ""]
 KINDS = ["<i2", ">i2", "<f4", "<f8", "|O", "<c16", "<U9", "|V4", "|b1", "<i8", "i2,i2"]
 
 
 def make_base(folder: Path) -> None:
-    """A cohort of three cases, a model that knows its organs, and a DICOM archive of one more
-    patient.
-    """
+    """Write a cohort of three cases, a model of its organs, and one more patient's DICOM."""
     torch.manual_seed(1)
     cohort = Cohort.open_or_create(folder / COHORT, "north")
     for number in range(3):
         hu, masks = _patient(number)
-        cohort.add(
-            case_id_of("north", f"1.2.{number}"), hu, GRID, masks, source_hash=f"{number}" * 16
-        )
+        case_id = case_id_of("north", f"1.2.{number}")
+        cohort.add(case_id, hu, GRID, masks, source_hash=f"{number}" * 16)
     (cohort.path / "names.csv").write_text(
         "roi_name,tg263,status,reason,patients\nCord,SpinalCord,mapped,TG-263,3\n"
     )
@@ -60,9 +62,8 @@ def make_base(folder: Path) -> None:
         "what,reason,archive\nnorth-01234567,no organ,89abcdef\n"
     )
     hu, masks = _patient(3)
-    scan = write_scan(
-        folder / DICOM / "CT", hu, GRID, ScanIdentity("bent", patient_id="1", patient_name="X")
-    )
+    identity = ScanIdentity("bent", patient_id="1", patient_name="X")
+    scan = write_scan(folder / DICOM / "CT", hu, GRID, identity)
     structures = tuple(Structure(organ, trace(mask, GRID)) for organ, mask in masks.items())
     author = Authorship("a person", "HN", algorithm="MANUAL", seed="bent")
     write_structure_set(folder / DICOM / "RS.dcm", StructureSet(structures), scan, author)
@@ -70,6 +71,7 @@ def make_base(folder: Path) -> None:
 
 
 def _patient(number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return Hounsfield units and masks of a round body with two organs."""
     zz, yy, xx = np.mgrid[:6, :48, :48]
     noise = np.random.default_rng(number).normal(0, 8, GRID.shape)
     hu = np.where((xx - 24) ** 2 + (yy - 24) ** 2 < 400, 40, -1000) + noise
@@ -94,15 +96,14 @@ def _write_model(path: Path) -> None:
     counts = dict.fromkeys(ORGANS, 3)
     made_of = Provenance("compact", "south", 3, counts, 0, "2026-11-30", versions())
     seen = Preprocessing(2.0, 33, (-200.0, 400.0))
-    save_model(
-        Model(Network(tiny, len(ORGANS)), tiny, ORGANS, seen, {"iterations": 2}, made_of), path
-    )
+    network = Network(tiny, len(ORGANS))
+    save_model(Model(network, tiny, ORGANS, seen, {"iterations": 2}, made_of), path)
 
 
 def commands(folder: Path, out: Path) -> list[list[str]]:
-    """What reads a cohort:
+    """Return the commands that read the cohort.
 
-    a look and an import, and in turns two of the others, which take longer.
+    `inspect` and `import` always run; of the others, which take longer, two do, in turns.
     """
     cohort, model = str(folder / COHORT), str(folder / MODEL)
     others = [
@@ -119,9 +120,9 @@ def commands(folder: Path, out: Path) -> list[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Bend:
-    """How one file is bent."""
+    """A way to bend one file."""
 
-    name: str  # of the files that it suits; "" for all
+    name: str  # how the names of suitable files end; "" for all
     do: Callable[[random.Random, Path], str]
 
 
@@ -132,37 +133,38 @@ def bend(rng: random.Random, folder: Path) -> str:
     done = []
     for _ in range(rng.choice([1, 1, 1, 2])):
         of_case = [rng.choice(cases) / name for name in ("case.json", *ARRAYS, *ARRAYS)]
-        path = rng.choice(
-            [
-                cohort / "cohort.json",
-                *of_case,
-                *of_case,
-                cohort / "names.csv",
-                cohort / "left_out.csv",
-            ]
-        )
+        tables = [cohort / "names.csv", cohort / "left_out.csv"]
+        path = rng.choice([cohort / "cohort.json", *of_case, *of_case, *tables])
         suited = [one for one in BENDS if path.name.endswith(one.name)]
-        done.append(f"{path.relative_to(cohort)}: {rng.choice(suited).do(rng, path)}")
+        chosen = rng.choice(suited)
+        what = chosen.do(rng, path) if _is_small_file(path) else "as it was left"
+        done.append(f"{path.relative_to(cohort)}: {what}")
     return ", ".join(done)
 
 
+def _is_small_file(path: Path) -> bool:
+    """Whether a bend can read it: an earlier one may have put something else in its place."""
+    return path.is_file() and not path.is_symlink() and path.stat().st_size < MOST_BENT_BYTES
+
+
 def _bend_json(rng: random.Random, path: Path) -> str:
-    bent, what = bent_json(rng, path.read_text()) if path.is_file() else ("{}", "as good as empty")
+    """Bend values of a JSON file."""
+    bent, what = bent_json(rng, path.read_text())
     path.write_text(bent, errors="surrogatepass")
     return what
 
 
 def _bend_label(rng: random.Random, path: Path) -> str:
-    """The centre's label, or a key of any JSON file."""
+    """Replace the centre's label, or a key of any JSON file."""
     words = rng.choice([*TEXTS, "../../../../tmp/escaped", "a" * 300])
     old = rng.choice(["north", "Brainstem", "slice_z_mm", "source_hash"])
-    text = path.read_text() if path.is_file() else ""
-    path.write_bytes(text.replace(old, words).encode("utf-8", "surrogatepass"))
+    bent = path.read_text().replace(old, words)
+    path.write_bytes(bent.encode("utf-8", "surrogatepass"))
     return f"{old} is {ascii(words)[:40]}"
 
 
 def _bend_text(rng: random.Random, path: Path) -> str:
-    """A JSON file's text as no library would write it."""
+    """Write a JSON file as no library would."""
     texts = {
         "nested": nested(100_000),
         "digits": '{"format": ' + "1" * 5000 + "}",
@@ -177,7 +179,7 @@ def _bend_text(rng: random.Random, path: Path) -> str:
 
 
 def _bend_bytes(rng: random.Random, path: Path) -> str:
-    """Some bytes are others."""
+    """Change some bytes."""
     content = bytearray(path.read_bytes())
     for _ in range(rng.choice([1, 10, 1000])):
         if content:
@@ -187,6 +189,7 @@ def _bend_bytes(rng: random.Random, path: Path) -> str:
 
 
 def _cut(rng: random.Random, path: Path) -> str:
+    """Cut a file off."""
     size = path.stat().st_size
     cut = rng.choice([0, 1, 9, 60, 127, 128, size // 2, max(size - 1, 0)])
     os.truncate(path, cut)
@@ -194,23 +197,20 @@ def _cut(rng: random.Random, path: Path) -> str:
 
 
 def _grow(rng: random.Random, path: Path) -> str:
+    """Append zeros, up to 16 GiB that take no place on the disk."""
     more = rng.choice([1, 1000, 1 << 34])
     os.truncate(path, path.stat().st_size + more)
     return f"{more} bytes longer"
 
 
 def _bend_header(rng: random.Random, path: Path) -> str:
-    """An array's header, with its voxels as they were."""
+    """Change an array's header; its voxels stay as they were."""
     voxels = path.read_bytes()[128:]
-    shape, kind, order = (
-        rng.choice(SHAPES),
-        rng.choice(KINDS),
-        rng.choice(["False", "True", "0", "[]"]),
-    )
+    shape = rng.choice(SHAPES)
+    kind = rng.choice(KINDS)
+    order = rng.choice(["False", "True", "0", "[]"])
     header = f"{{'descr': '{kind}', 'fortran_order': {order}, 'shape': {shape}, }}"
-    header = rng.choice(
-        [header, header, header, "(" * 5000, "1" * 5000, "__import__('os').system('id')", "{}", ""]
-    )
+    header = rng.choice([header, header, header, *NO_HEADERS])
     version = rng.choice([b"\x01\x00", b"\x01\x00", b"\x02\x00", b"\x03\x00", b"\xff\x00"])
     length = len(header).to_bytes(2 if version[0] == 1 else 4, "little")
     path.write_bytes(b"\x93NUMPY" + version + length + header.encode() + voxels)
@@ -218,30 +218,32 @@ def _bend_header(rng: random.Random, path: Path) -> str:
 
 
 def _bend_voxels(rng: random.Random, path: Path) -> str:
-    """Another array, well written: of another kind or shape, or with numbers that are none."""
+    """Write another array in its place: of another kind or shape, or of impossible numbers."""
     shape = rng.choice([(6, 48, 48), (6, 48, 48), (2, 6, 48, 6), (0, 48, 48), (6, 48), (1, 1, 1)])
     kind = rng.choice(["int16", "float32", "float64", "uint8", "object", "U3", "complex64"])
     value = rng.choice(["nan", "inf", "0", "1e30", "-1"])
+    filling: str | float = 0
+    if kind == "U3":
+        filling = value
+    elif kind in ("float32", "float64", "object", "complex64"):
+        filling = float(value)
     with np.errstate(all="ignore"):
-        number = float(value) if kind in ("float32", "float64", "object", "complex64") else 0
-        np.save(path, np.full(shape, value if kind == "U3" else number, dtype=kind))
+        np.save(path, np.full(shape, filling, dtype=kind))
     return f"{kind} of {shape}, all {value}"
 
 
 def _bend_table(rng: random.Random, path: Path) -> str:
-    """Cells, quotes and rows of a table."""
+    """Append a row with hostile cells, an open quote or control characters."""
     cells = [str(hostile_value(rng))[:5000] for _ in range(rng.choice([1, 5, 9]))]
-    row = rng.choice(
-        [",".join(cells), '"' + ",".join(cells), "a\0b," * 5, "x" * 200_000, "\r\n\r\r"]
-    )
-    path.write_bytes(
-        (path.read_text(errors="replace") + row + "\n").encode("utf-8", "surrogatepass")
-    )
+    joined = ",".join(cells)
+    row = rng.choice([joined, '"' + joined, "a\0b," * 5, "x" * 200_000, "\r\n\r\r"])
+    text = path.read_text(errors="replace") + row + "\n"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
     return f"another row {ascii(row)[:40]}"
 
 
 def _replace(rng: random.Random, path: Path) -> str:
-    """Something else in a file's place."""
+    """Put something else in a file's place."""
     path.unlink()
     how = rng.choice(
         ["gone", "folder", "pipe", "socket", "loop", "nowhere", "zero", "terminal", "up", "link"]
@@ -251,28 +253,22 @@ def _replace(rng: random.Random, path: Path) -> str:
     elif how == "pipe":
         os.mkfifo(path)
     elif how == "socket":
+        address = os.path.relpath(path)[:100] if len(str(path)) > 100 else str(path)
         with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(os.path.relpath(path)[:100] if len(str(path)) > 100 else str(path))
+            listening.bind(address)
+    elif how == "loop":
+        path.symlink_to(path.name)
     elif how != "gone":
-        targets = {
-            "loop": path.name,
-            "nowhere": "/nowhere",
-            "zero": "/dev/zero",
-            "terminal": "/dev/ptmx",
-            "up": "..",
-        }
-        path.symlink_to(targets.get(how, "../../cohort.json"))
+        path.symlink_to(LINKS[how])
     return how
 
 
 def _replace_case(rng: random.Random, path: Path) -> str:
-    """The whole folder of a case is something else."""
+    """Put something else in the place of a case's whole folder."""
     case = path.parent
     how = rng.choice(["file", "pipe", "nowhere", "loop", "empty", "renamed", "copied"])
     if how in ("renamed", "copied"):
-        name = rng.choice(
-            ["a\nb", "\x1b[2J", "=1+1", "x" * 200, "@index", "[bold]", os.fsdecode(b"\xff\xfe")]
-        )
+        name = rng.choice(FOLDER_NAMES)
         shutil.copytree(case, case.with_name(name), symlinks=True)
         if how == "copied":
             return f"copied as {ascii(name)[:40]}"
@@ -283,8 +279,10 @@ def _replace_case(rng: random.Random, path: Path) -> str:
         os.mkfifo(case)
     elif how == "empty":
         case.mkdir()
-    elif how in ("nowhere", "loop"):
-        case.symlink_to("/nowhere" if how == "nowhere" else case.name)
+    elif how == "nowhere":
+        case.symlink_to("/nowhere")
+    elif how == "loop":
+        case.symlink_to(case.name)
     return f"its case's folder {how}"
 
 
@@ -306,20 +304,3 @@ BENDS = [
     _Bend("", _cut),
     _Bend("", _replace),
 ]
-
-
-def _on_files(do: Callable[[random.Random, Path], str]) -> Callable[[random.Random, Path], str]:
-    """A bend that needs a plain file, where an earlier one may have left none."""
-
-    def done(rng: random.Random, path: Path) -> str:
-        is_plain = path.is_file() and not path.is_symlink()
-        return (
-            do(rng, path)
-            if is_plain and path.stat().st_size < MOST_BENT_BYTES
-            else "as it was left"
-        )
-
-    return done
-
-
-BENDS = [_Bend(one.name, _on_files(one.do)) for one in BENDS]

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Hostile files that others hand over: models, cohorts, studies and TOML, each bent and given to
-what a user runs.
+"""Run recontour's commands on hostile models, cohorts, studies and TOML files.
 
-    .venv/bin/python benchmarks/bent_files.py [--kind model] [--files 300] [--seed 1] [--only
-    NUMBER]
+    .venv/bin/python benchmarks/bent_files.py [--kind model] [--files 300] [--seed 1]
+        [--only NUMBER]
 
-A bent file is made by its kind, seed and number alone. Whatever is in it, a command may only
-succeed, or fail with one line and exit code 1 or 2. A fault is a traceback, a run of more than 10
-s, more than 2 GiB of memory, a control character on the screen, or a partial file left behind. Each
-command runs in a process of its own, forked from one that has loaded recontour already.
+A kind, a seed and a number make a bent file (bent_models.py, bent_cohorts.py and so on). Whatever
+the file holds, a command may only succeed, or fail with one line and exit code 1 or 2.
+
+Faults are a traceback, a run of more than 10 s, more than 2 GiB of memory, a control character on
+the screen, and a partial file left behind. Each command runs in a process of its own, forked from
+one that has loaded recontour already.
 
 Writes docs/results/bent_files.json, unless --only is given.
 """
@@ -37,8 +38,8 @@ from recontour.cli import commands
 from recontour.cli import main as recontour
 
 REPO = Path(__file__).resolve().parents[1]
-# each module has make_base(folder), bend(rng, folder) -> words, and commands(folder, out) ->
-# command lines
+# Each module has make_base(folder), bend(rng, folder) -> words, and
+# commands(folder, out) -> command lines.
 KINDS = {
     "model": "bent_models",
     "cohort": "bent_cohorts",
@@ -102,7 +103,7 @@ def tried(kind: str, command: Sequence[str], number: int, bent: str, out: Path) 
 
 
 def _run_here(command: Sequence[str], screen: Path) -> None:
-    """Become the command: the fork's side. Never returns."""
+    """Become the command, in the forked process; never return."""
     os.setsid()
     os.chdir(screen.parent)
     descriptor = os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -122,9 +123,9 @@ def _run_here(command: Sequence[str], screen: Path) -> None:
 
 
 def _watched(process: int, began: float) -> tuple[int, float]:
-    """The exit code of a process and its greatest resident memory in MiB;
+    """Wait for a process, and kill it when it takes too long.
 
-    it is killed when it takes too long.
+    Returns: its exit code, and its greatest resident memory in MiB.
     """
     while True:
         ended, status, usage = os.wait4(process, os.WNOHANG)
@@ -153,17 +154,15 @@ def run_kind(kind: str, numbers: Sequence[int], seed: int, work: Path) -> list[R
             run = tried(kind, placed, number, bent, out)
             runs.append(run)
             if run.fault:
-                print(
-                    f"{kind} {number}: {run.fault} in {run.command} [{bent}] {run.seconds} s",
-                    flush=True,
-                )
+                what = f"{run.fault} in {run.command} [{bent}] {run.seconds} s"
+                print(f"{kind} {number}: {what}", flush=True)
             shutil.rmtree(out)
         shutil.rmtree(case)
     return runs
 
 
 def summed_up(runs: Sequence[Run]) -> dict[str, object]:
-    """All runs of one kind in a few numbers."""
+    """Return all runs of one kind in a few numbers."""
     slowest = max(runs, key=lambda run: run.seconds)
     return {
         "files": len({run.number for run in runs}),
@@ -181,11 +180,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--kind", choices=KINDS, action="append", help="may be repeated; all kinds if not given"
+        "--kind", choices=KINDS, action="append", help="may be repeated; default: all kinds"
     )
     parser.add_argument("--files", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, help="one number, whose runs are shown")
+    parser.add_argument("--only", type=int, help="run one number, and show its runs")
     parser.add_argument("--out", type=Path, default=REPO / "docs" / "results" / "bent_files.json")
     options = parser.parse_args()
     logging.disable()

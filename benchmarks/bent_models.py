@@ -1,9 +1,8 @@
-"""Bent model files and checkpoints, for `bent_files.py`: what `contour`, `evaluate`, `adapt` and
-`train --resume` read.
+"""Bent model files and checkpoints for `bent_files.py`.
 
-A model or head file is bent in its description, its tensors, its header or its bytes. Half of those
-whose description or tensors are bent state the right SHA-256 of what they hold, as an attacker
-would.
+`contour`, `evaluate` and `adapt` read a model whose description, tensors, header or bytes are bent;
+`train --resume` reads a bent checkpoint. Half of the files with bent tensors state the SHA-256 of
+what they hold, as an attacker would.
 """
 
 import hashlib
@@ -49,20 +48,19 @@ TINY = Architecture(
 )
 SEEN = Preprocessing(pixel_mm=4.0, crop_px=33, window_hu=(-200.0, 400.0))
 ORGANS = ("Brainstem", "Lens_L")
-GRID = Grid(
-    (26, 40, 40), (4.0, 4.0), tuple(3.0 * z for z in range(26)), (-78.0, -78.0)
-)  # enough for OpenVINO
+# Enough slices for contour to use OpenVINO.
+GRID = Grid((26, 40, 40), (4.0, 4.0), tuple(3.0 * z for z in range(26)), (-78.0, -78.0))
 Tensors = dict[str, np.ndarray[Any, Any]]
 Random = random.Random
 
 
-# ---------------------------------------------------------------- whole files, before they are bent
+# ------------------------------------------------------------ whole files
 
 
 def make_base(folder: Path) -> None:
-    """A cohort, a CT, a model, one adapted from it and a run that was broken off.
+    """Write a cohort, a CT, a model, one adapted from it, its head, and an interrupted run.
 
-    They are made in another process: the one that forks must not have started torch's threads.
+    Another process writes them: the one that forks must not have started torch's threads.
     """
     subprocess.run([sys.executable, __file__, str(folder)], check=True)
 
@@ -83,7 +81,7 @@ def _make_here(folder: Path) -> None:
 
 
 def _patient() -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
-    """A round body with a brain stem and a lens: Hounsfield units and masks."""
+    """Return Hounsfield units and masks of a round body with a brain stem and a lens."""
     zz, yy, xx = np.mgrid[:26, :40, :40]
     body = (xx - 20) ** 2 + (yy - 20) ** 2 < 17**2
     hu = np.where(body, 40, -1000).astype(np.int16)
@@ -93,7 +91,7 @@ def _patient() -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
 
 
 def _find_everything(network: Network) -> None:
-    """Let an untrained network find each organ everywhere: then `contour` writes something."""
+    """Let an untrained network find each organ everywhere, so that `contour` writes something."""
     bias_2K = network.own_head.pyramid.scores.bias
     assert bias_2K is not None
     with torch.no_grad():
@@ -116,7 +114,7 @@ def _child_of(parent: Model) -> Model:
 
 
 def _break_off(cohort: Cohort, cases: list[Case], out: Path) -> None:
-    """A training that ends after its last checkpoint, before it writes its model."""
+    """Train until after the last checkpoint, and stop before the model is written."""
     from recontour.training.batches import Batches
     from recontour.transfer import models
 
@@ -131,13 +129,13 @@ def _break_off(cohort: Cohort, cases: list[Case], out: Path) -> None:
             break
 
 
-# ---------------------------------------------------------------- bent ones
+# ------------------------------------------------------------ bending
 
 
 def bend(rng: Random, folder: Path) -> str:
-    """Bend one of the folder's models into another file, or the checkpoint where it is;
+    """Bend one of the folder's models into another file, or the checkpoint in its place.
 
-    say what was done.
+    Returns: what was done, in words.
     """
     if rng.random() < 0.1:
         return _bent_checkpoint(rng, folder / f"{RESUMED}.run" / "checkpoint.ckpt")
@@ -152,7 +150,7 @@ def bend(rng: Random, folder: Path) -> str:
 
 
 def commands(folder: Path, out: Path) -> list[list[str]]:
-    """What reads a model, or else the checkpoint."""
+    """Return the commands that read the bent model, or else the checkpoint."""
     few = ["--iterations", str(ITERATIONS)]
     model, cohort, ct = (str(folder / name) for name in (BENT, "cohort", "ct"))
     if (folder / IS_HEAD).exists():
@@ -167,7 +165,7 @@ def commands(folder: Path, out: Path) -> list[list[str]]:
 
 
 def _parts(content: bytes) -> tuple[dict[str, Any], bytes]:
-    """A file's header and the rest."""
+    """Return a file's header, and the bytes after it."""
     (length,) = struct.unpack("<Q", content[:8])
     return json.loads(content[8 : 8 + length]), content[8 + length :]
 
@@ -238,7 +236,7 @@ WINDOWS = [
 
 
 def _description(rng: Random, content: bytes) -> tuple[bytes, str]:
-    """One to three of a description's values, or one of the settings that cost something."""
+    """Bend values of the description, or a setting that decides how much memory is needed."""
     text = _description_of(content)
     if rng.random() < 0.4:
         text, words = bent_json(rng, text)
@@ -300,9 +298,8 @@ def _removed(rng: Random, tensors: Tensors) -> str:
 
 def _renamed(rng: Random, tensors: Tensors) -> str:
     name = rng.choice(sorted(tensors))
-    new = rng.choice(
-        ["", "../x", "x\x1b[2J", "A" * 5000, "[/]", name.upper(), "heads.1.spp.scores.bias"]
-    )
+    others = ["", "../x", "x\x1b[2J", "A" * 5000, "[/]", name.upper(), "heads.1.spp.scores.bias"]
+    new = rng.choice(others)
     tensors[new] = tensors.pop(name)
     return f"{name} renamed {ascii(new)[:40]}"
 
@@ -310,12 +307,8 @@ def _renamed(rng: Random, tensors: Tensors) -> str:
 def _reshaped(rng: Random, tensors: Tensors) -> str:
     name = rng.choice(sorted(tensors))
     array = tensors[name]
-    others = [
-        array[..., None],
-        array.reshape(-1),
-        array[None],
-        array[..., :0] if array.ndim else array[None][:0],
-    ]
+    empty = array[..., :0] if array.ndim else array[None][:0]
+    others = [array[..., None], array.reshape(-1), array[None], empty]
     tensors[name] = np.ascontiguousarray(rng.choice(others))
     return f"{name} of shape {tensors[name].shape}"
 
@@ -328,7 +321,8 @@ def _other_dtype(rng: Random, tensors: Tensors) -> str:
 
 
 def _odd_values(rng: Random, tensors: Tensors) -> str:
-    name = rng.choice([n for n in sorted(tensors) if tensors[n].dtype == np.float32])
+    of_floats = [name for name in sorted(tensors) if tensors[name].dtype == np.float32]
+    name = rng.choice(of_floats)
     value = rng.choice([np.nan, np.inf, -np.inf, -1.0, 1e30, -1e30, 3.4e38, 1e-40, 0.0])
     array = tensors[name].copy()
     array.flat[:: rng.choice([1, 1, max(1, array.size)])] = value
@@ -337,19 +331,17 @@ def _odd_values(rng: Random, tensors: Tensors) -> str:
 
 
 def _header(rng: Random, content: bytes) -> tuple[bytes, str]:
-    """The header as JSON, as text, or its length."""
+    """Bend the header as JSON, as text, or in its length."""
     header, rest = _parts(content)
     if rng.random() < 0.15:
-        length = rng.choice(
-            [0, 1, 2**63, 2**64 - 1, 10**18, len(content), len(content) - 8, 100_000_000, 1 << 20]
-        )
+        huge = [2**63, 2**64 - 1, 10**18]
+        length = rng.choice([0, 1, *huge, len(content), len(content) - 8, 100_000_000, 1 << 20])
         return struct.pack("<Q", length) + content[8:], f"a header of {length} bytes"
     if rng.random() < 0.3:
         text, words = bent_json(rng, json.dumps(header))
     else:
-        text, words = rng.choice([_nested, _twice, _other_metadata, _many, _claims, _claims])(
-            rng, header, len(rest)
-        )
+        how = rng.choice([_nested, _twice, _other_metadata, _many, _claims, _claims])
+        text, words = how(rng, header, len(rest))
     return _joined(text, rest), f"header: {words}"
 
 
@@ -360,16 +352,13 @@ def _nested(rng: Random, header: dict[str, Any], _size: int) -> tuple[str, str]:
 
 def _twice(rng: Random, header: dict[str, Any], _size: int) -> tuple[str, str]:
     key = rng.choice(sorted(header))
-    return (
-        f"{json.dumps(header)[:-1]}, {json.dumps(key)}: {json.dumps(header[key])}}}",
-        f"{key} twice",
-    )
+    again = f"{json.dumps(key)}: {json.dumps(header[key])}"
+    return f"{json.dumps(header)[:-1]}, {again}}}", f"{key} twice"
 
 
 def _other_metadata(rng: Random, header: dict[str, Any], _size: int) -> tuple[str, str]:
-    header["__metadata__"] = rng.choice(
-        [[], 5, None, {}, {"recontour": 5}, {"recontour": nested()}, {"x": [1]}]
-    )
+    others = [[], 5, None, {}, {"recontour": 5}, {"recontour": nested()}, {"x": [1]}]
+    header["__metadata__"] = rng.choice(others)
     return json.dumps(header), f"metadata {header['__metadata__']!r:.30}"
 
 
@@ -380,7 +369,7 @@ def _many(_rng: Random, header: dict[str, Any], _size: int) -> tuple[str, str]:
 
 
 def _claims(rng: Random, header: dict[str, Any], size: int) -> tuple[str, str]:
-    """Other offsets, or another shape, than a tensor has."""
+    """Claim other offsets, or another shape, than a tensor has."""
     name = rng.choice([key for key in sorted(header) if key != "__metadata__"])
     begin, end = header[name]["data_offsets"]
     offsets = [[end, begin], [begin - 1, end], [begin, end + 4], [0, size], [-4, 0], [begin, 2**64]]
@@ -393,7 +382,7 @@ def _claims(rng: Random, header: dict[str, Any], size: int) -> tuple[str, str]:
 
 
 def _bytes(rng: Random, content: bytes) -> tuple[bytes, str]:
-    """Cut, longer, or with other bytes here and there."""
+    """Cut the file, append to it, or change some bytes."""
     how = rng.choice(["cut", "cut", "longer", "other", "other"])
     if how == "cut":
         at = rng.choice([0, 7, 8, 9, rng.randrange(len(content)), len(content) - 1])
@@ -401,17 +390,17 @@ def _bytes(rng: Random, content: bytes) -> tuple[bytes, str]:
     if how == "longer":
         return content + rng.randbytes(rng.choice([1, 4096])), "longer"
     changed = bytearray(content)
-    places = [
-        rng.randrange(min(len(content), rng.choice([64, 4096, len(content)])))
-        for _ in range(rng.choice([1, 9]))
-    ]
+    places = []
+    for _ in range(rng.choice([1, 9])):
+        within = min(len(content), rng.choice([64, 4096, len(content)]))
+        places.append(rng.randrange(within))
     for place in places:
         changed[place] = rng.randrange(256)
     return bytes(changed), f"other bytes at {places}"
 
 
 def _bent_checkpoint(rng: Random, path: Path) -> str:
-    """A checkpoint's bytes or what it holds."""
+    """Bend a checkpoint's bytes, or what it holds."""
     if rng.random() < 0.4:
         content, words = _bytes(rng, path.read_bytes())
         path.write_bytes(content)
@@ -421,9 +410,8 @@ def _bent_checkpoint(rng: Random, path: Path) -> str:
         ["identity", "done", "network", "optimiser", "weight", "moment", "group", "everything"]
     )
     name = rng.choice(sorted(state["network"]))
-    value: Any = rng.choice(
-        [hostile_value(rng), rng.choice(ODD), torch.zeros(3), torch.tensor(float("nan"))]
-    )
+    odd = [hostile_value(rng), rng.choice(ODD), torch.zeros(3), torch.tensor(float("nan"))]
+    value: Any = rng.choice(odd)
     if part == "everything":
         state = value
     elif part == "weight":

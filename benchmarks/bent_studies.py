@@ -1,7 +1,6 @@
-"""Bent study folders, for `bent_files.py`: a small finished study of which one file is bent.
+"""Bent study folders for `bent_files.py`: one file of a small finished study is damaged.
 
-Its results are made up, so that nothing is trained; every number is one that a study could have
-found.
+Nothing is trained: the results are made up, with numbers that a study could find.
 """
 
 import os
@@ -49,14 +48,12 @@ CELLS = [
 
 
 def make_base(folder: Path) -> None:
-    """Two centres, STUDY.toml, and the study's folder with every cell finished."""
+    """Write two centres, STUDY.toml, and the study's folder with every cell finished."""
     for centre, cases in (("south", 2), ("north", 5)):
         _fill(Cohort.open_or_create(folder / centre, centre), cases)
     (folder / "STUDY.toml").write_text(STUDY)
-    source, target = (
-        CentreSettings(folder / "south", test=1),
-        CentreSettings(folder / "north", validation=1, test=2),
-    )
+    source = CentreSettings(folder / "south", test=1)
+    target = CentreSettings(folder / "north", validation=1, test=2)
     models = ModelsSettings(iterations=3, validate_every=2)
     depth = DepthSettings(iterations=2, layers=(1,), controls=())
     study = Study(source=source, target=target, models=models, depth=depth, retention_cases=1)
@@ -71,17 +68,19 @@ def make_base(folder: Path) -> None:
 
 
 def bend(rng: random.Random, folder: Path) -> str:
-    """Bend one file of the study's folder, after its paths are set to where it lies now."""
+    """Bend one file of the study's folder, once its paths point to where it lies now."""
     study = folder / "study"
     declared = study / "study.json"
-    declared.write_text(
-        declared.read_text().replace(str(folder.with_name("study-base")), str(folder))
-    )
-    path = rng.choice(sorted(path for pattern in BENT for path in study.glob(pattern)))
+    text = declared.read_text()
+    declared.write_text(text.replace(str(folder.with_name("study-base")), str(folder)))
+    paths: list[Path] = []
+    for pattern in BENT:
+        paths += study.glob(pattern)
+    path = rng.choice(sorted(paths))
     name = path.relative_to(study)
     if path.suffix == ".json" and rng.random() < 0.8:
-        text, done = bent_json(rng, path.read_text())
-        path.write_text(text, encoding="utf-8", errors="surrogatepass")
+        bent, done = bent_json(rng, path.read_text())
+        path.write_text(bent, encoding="utf-8", errors="surrogatepass")
         return f"{name}: {done}"
     if path.suffix == ".csv" and rng.random() < 0.7:
         return f"{name}: {_bend_table(rng, path)}"
@@ -89,7 +88,7 @@ def bend(rng: random.Random, folder: Path) -> str:
 
 
 def commands(folder: Path, _out: Path) -> list[list[str]]:
-    """What a user runs on a study that is there."""
+    """Return what a user runs on an existing study."""
     toml, study = str(folder / "STUDY.toml"), str(folder / "study")
     return [
         ["report", study],
@@ -99,22 +98,22 @@ def commands(folder: Path, _out: Path) -> list[list[str]]:
 
 
 def _fill(cohort: Cohort, cases: int) -> None:
+    """Add cases: a round body with two organs, and noise."""
     for number in range(cases):
         slices, rows, columns = np.indices(GRID.shape)
         body = (rows - 12) ** 2 + (columns - 12) ** 2 < 100
-        hu = np.where(body, 40, -1000) + np.random.default_rng(
-            [len(cohort.centre), number, cases]
-        ).normal(0, 8, GRID.shape)
+        noise = np.random.default_rng([len(cohort.centre), number, cases])
+        hu = np.where(body, 40, -1000) + noise.normal(0, 8, GRID.shape)
         masks = {
             "Brainstem": (abs(rows - 12) <= 3) & (abs(columns - 12) <= 3) & (slices > 0),
             "Lens_L": (abs(rows - 6) <= 1) & (abs(columns - 16) <= 1) & (slices > 1),
         }
-        cohort.add(
-            f"{cohort.centre}-{number:08x}", np.round(hu).astype(np.int16), GRID, masks, str(number)
-        )
+        stored = np.round(hu).astype(np.int16)
+        cohort.add(f"{cohort.centre}-{number:08x}", stored, GRID, masks, str(number))
 
 
 def _result(cell: Cell, workspace: Workspace) -> Result:
+    """Return a made-up result of a cell."""
     validation = [Point(2, 0.4, 0.6), Point(3, 0.6, 0.7)] if cell.validate_every else []
     training = Training(
         iterations=cell.iterations,
@@ -127,19 +126,19 @@ def _result(cell: Cell, workspace: Workspace) -> Result:
         loss=[Point(cell.iterations, 0.2 * cell.iterations, 0.5)],
         validation=validation,
     )
+    scores: dict[str, list[CaseScore]] = {}
+    for fold, cases in workspace.scored.items():
+        scores[fold] = []
+        for case in cases:
+            scores[fold] += _scores(cell, case.id)
+    recipe = recipe_of(workspace.study) | {"recontour": "0.1"}
+    return Result(cell, training, Contouring(3, 12, 1.5), 2, scores, recipe)
+
+
+def _scores(cell: Cell, case: str) -> list[CaseScore]:
+    """Return made-up scores of a case's organs; ST is better than T, and T than S."""
     better = {"S": 0.0, "T": 0.05, "ST": 0.1}[cell.model]
-    scores = {
-        fold: [_score(cell, case.id, organ, better) for case in cases for organ in cell.organs]
-        for fold, cases in workspace.scored.items()
-    }
-    return Result(
-        cell,
-        training,
-        Contouring(3, 12, 1.5),
-        2,
-        scores,
-        recipe_of(workspace.study) | {"recontour": "0.1"},
-    )
+    return [_score(cell, case, organ, better) for organ in cell.organs]
 
 
 def _score(cell: Cell, case: str, organ: str, better: float) -> CaseScore:
@@ -149,7 +148,10 @@ def _score(cell: Cell, case: str, organ: str, better: float) -> CaseScore:
 
 def _write_masks(cell: Cell, workspace: Workspace) -> None:
     cases = workspace.cases("target", "test")
-    masks = {(case.id, organ): case.mask(organ) for case in cases for organ in cell.organs}
+    masks = {}
+    for case in cases:
+        for organ in cell.organs:
+            masks[case.id, organ] = case.mask(organ)
     write_masks(workspace.out, cell, masks)
 
 
@@ -161,17 +163,17 @@ def _bend_table(rng: random.Random, path: Path) -> str:
     cells = lines[at].split(",")
     if how == "cell":
         place = rng.randrange(len(cells))
-        cells[place] = rng.choice(
-            [rng.choice(CELLS), rng.choice(TEXTS), str(hostile_value(rng))[:1000]]
-        )
+        others = [rng.choice(CELLS), rng.choice(TEXTS), str(hostile_value(rng))[:1000]]
+        cells[place] = rng.choice(others)
         lines[at] = ",".join(cells)
         done = f"line {at + 1}, cell {place + 1} = {ascii(cells[place])[:60]}"
     elif how == "column":
-        place, value = rng.randrange(len(cells)), rng.choice(CELLS)
-        lines[1:] = [
-            ",".join([*row[:place], value, *row[place + 1 :]])
-            for row in (one.split(",") for one in lines[1:])
-        ]
+        place = rng.randrange(len(cells))
+        value = rng.choice(CELLS)
+        for number, line in enumerate(lines[1:], start=1):
+            row = line.split(",")
+            row[place : place + 1] = [value]
+            lines[number] = ",".join(row)
         done = f"column {place + 1} = {ascii(value)[:60]}"
     elif how == "repeated":
         lines.insert(at, lines[at])
@@ -187,7 +189,7 @@ def _bend_table(rng: random.Random, path: Path) -> str:
 
 
 def _bend_bytes(rng: random.Random, path: Path) -> str:
-    """Whatever a file of any kind can suffer."""
+    """Damage a file of any kind, or put something else in its place."""
     content = path.read_bytes()
     how = rng.choice(
         ["empty", "cut", "flipped", "garbage", "zeros", "array", "pipe", "folder", "link"]

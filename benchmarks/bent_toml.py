@@ -1,4 +1,4 @@
-"""Bent TOML, for `bent_files.py`: a study file and a map of ROI names, of which one is bent."""
+"""Bent TOML for `bent_files.py`: a study file or a map of ROI names is damaged."""
 
 import os
 import random
@@ -10,12 +10,7 @@ import numpy as np
 
 from bending import TEXTS
 from recontour.cohort import Cohort
-from recontour.dicom import (
-    Authorship,
-    ScanIdentity,
-    write_scan,
-    write_structure_set,
-)
+from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
 from recontour.geometry import Grid, Structure, StructureSet, trace
 from recontour.study import example
 
@@ -51,7 +46,7 @@ VALUES = [
 
 
 def make_base(folder: Path) -> None:
-    """Two centres, STUDY.toml, a DICOM archive of one patient, and a map of its ROI names."""
+    """Write two centres, STUDY.toml, a DICOM archive of one patient, and a map of its names."""
     for centre, cases in (("south", 2), ("north", 4)):
         cohort = Cohort.open_or_create(folder / centre, centre)
         for number in range(cases):
@@ -61,12 +56,10 @@ def make_base(folder: Path) -> None:
     (folder / "names.toml").write_text(NAMES)
     hu, masks = _patient(1)
     scan = write_scan(folder / "dicom" / "CT", hu, GRID, ScanIdentity("bent", patient_id="bent"))
-    rois = tuple(
-        Structure(name, trace(mask, GRID))
-        for name, mask in zip(("Hirnstamm", "Linse li"), masks.values(), strict=True)
-    )
+    stem = Structure("Hirnstamm", trace(masks["Brainstem"], GRID))
+    lens = Structure("Linse li", trace(masks["Lens_L"], GRID))
     author = Authorship("a person", "HN", algorithm="MANUAL", seed="bent")
-    write_structure_set(folder / "dicom" / "RS.dcm", StructureSet(rois), scan, author)
+    write_structure_set(folder / "dicom" / "RS.dcm", StructureSet((stem, lens)), scan, author)
 
 
 def bend(rng: random.Random, folder: Path) -> str:
@@ -90,7 +83,7 @@ def bend(rng: random.Random, folder: Path) -> str:
 
 
 def commands(folder: Path, out: Path) -> list[list[str]]:
-    """Everything that reads the file that is bent."""
+    """Return the commands that read the bent file."""
     if (folder / "bent").read_text() == "STUDY.toml":
         return [["study", str(folder / "STUDY.toml"), "--dry-run"]]
     dicom, names = str(folder / "dicom"), ["--names", str(folder / "names.toml")]
@@ -101,6 +94,7 @@ def commands(folder: Path, out: Path) -> list[list[str]]:
 
 
 def _patient(number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return Hounsfield units and masks of a round body with two organs."""
     slices, rows, columns = np.indices(GRID.shape)
     body = (rows - 24) ** 2 + (columns - 24) ** 2 < 400
     hu = np.where(body, 40, -1000) + np.random.default_rng(number).normal(0, 8, GRID.shape)
@@ -112,7 +106,7 @@ def _patient(number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def _study() -> str:
-    """The example, small, on the two centres here."""
+    """Return the example study, made small, on the two centres here."""
     text = example().replace("cohorts/south", "south").replace("cohorts/north", "north")
     text = re.sub(r"(?m)^(test|validation) = \d+", r"\1 = 1", text)
     text = text.replace("workers = 2", "workers = 1")
@@ -120,16 +114,20 @@ def _study() -> str:
 
 
 def _bend_value(rng: random.Random, path: Path) -> str:
+    """Give one key another value."""
     lines = path.read_text().splitlines()
-    at = rng.choice([number for number, line in enumerate(lines) if re.match(r"[^#=]*=", line)])
+    with_value = [number for number, line in enumerate(lines) if re.match(r"[^#=]*=", line)]
+    at = rng.choice(with_value)
     name = lines[at].partition("=")[0].strip()
-    value = rng.choice([*VALUES, '"' + rng.choice(TEXTS).replace("\\", "").replace('"', "") + '"'])
+    text = rng.choice(TEXTS).replace("\\", "").replace('"', "")
+    value = rng.choice([*VALUES, f'"{text}"'])
     lines[at] = f"{name} = {value}"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogatepass")
     return f"{name} = {ascii(value)[:60]}"
 
 
 def _bend_line(rng: random.Random, path: Path) -> str:
+    """Repeat, remove, cut or move a line, or put a very long name in its place."""
     lines = path.read_text().splitlines()
     at = rng.randrange(len(lines))
     how = rng.choice(["twice", "removed", "cut", "moved", "longer name"])
@@ -147,6 +145,7 @@ def _bend_line(rng: random.Random, path: Path) -> str:
 
 
 def _bend_bytes(rng: random.Random, path: Path) -> str:
+    """Damage the file's bytes, or encode it otherwise."""
     text = path.read_text()
     how = rng.choice(["cut", "flipped", "garbage", "zeros", "utf-16", "latin-1", "mark", "huge"])
     content = text.encode()
@@ -167,6 +166,7 @@ def _bend_bytes(rng: random.Random, path: Path) -> str:
 
 
 def _not_a_file(rng: random.Random, path: Path) -> str:
+    """Put something else in the file's place."""
     path.unlink()
     how = rng.choice(["pipe", "folder", "/dev/zero", "itself", "nothing", "unreadable", "socket"])
     if how == "pipe":
