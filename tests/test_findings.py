@@ -2,11 +2,13 @@
 
 import logging
 import pickle
+from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-from typing import Any, get_args, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -93,6 +95,20 @@ def test_json_keeps_the_two_apart() -> None:
     }
 
 
+def test_json_keeps_the_two_apart_in_several_findings_too() -> None:
+    @finding
+    class Several(Finding):
+        reasons: tuple[Finding, ...]
+
+        def sentence(self) -> str:
+            return "; ".join(reason.sentence() for reason in self.reasons)
+
+    reasons = (NoNumber(path=Path(NAME), reason=NAME), NoNumber(reason="none"))
+    found = as_json(Several(reasons=reasons))
+    assert found["facts"] == {"reasons": [{"kind": "no_number"}, {"kind": "no_number"}]}
+    assert found["screen_only"] == {"reasons": [{"path": NAME, "reason": NAME}, {"reason": "none"}]}
+
+
 def test_the_log_names_nobody_but_its_handler_knows(caplog: pytest.LogCaptureFixture) -> None:
     log_finding(logging.getLogger("recontour.test"), logging.WARNING, FOUND)
     (record,) = caplog.records
@@ -157,3 +173,58 @@ def test_every_text_of_every_finding_says_whether_it_may_be_stored() -> None:
 def test_kinds_have_names_of_their_own() -> None:
     names = [one.__name__ for one in every_kind()]
     assert sorted(names) == sorted(set(names))
+
+
+def every_choice(hint: Any, mark: str = FIT_TO_STORE) -> list[Any]:
+    """Values of a type, one for each sentence; text for the screen only names a person."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return every_choice(inside[0], inside[1])
+    if origin in (Union, UnionType):
+        return every_choice(inside[0], mark)
+    if origin is tuple:
+        types = [inside[0]] * 2 if Ellipsis in inside else inside
+        return [tuple(every_choice(one, mark)[-1] for one in types)]
+    if origin is Literal:
+        return list(inside)
+    if issubclass(hint, Finding):
+        return [example(NoNumber if hint is Finding else hint)]
+    text = NAME if mark == SCREEN_ONLY else "word"
+    known: dict[Any, list[Any]] = {
+        bool: [False, True],
+        int: [3],
+        float: [2.5],
+        str: [text],
+        Path: [Path(NAME, NAME)],
+    }
+    return known[hint] if hint in known else list(hint)
+
+
+def example(one: type[Finding], **given: Any) -> Finding:
+    """One finding of a kind, every field set."""
+    hints = get_type_hints(one, include_extras=True)
+    values = {field.name: every_choice(hints[field.name])[-1] for field in fields(one)}
+    return one(**{**values, **given})
+
+
+def examples(one: type[Finding]) -> Iterator[Finding]:
+    """Findings of a kind, each with another choice in one of its fields."""
+    hints = get_type_hints(one, include_extras=True)
+    for field in fields(one):
+        for value in every_choice(hints[field.name]):
+            yield example(one, **{field.name: value})
+
+
+BASES = {"RoiFinding", "MalformedContour"}  # they have no words of their own
+
+
+@pytest.mark.parametrize("one", every_kind(), ids=lambda one: one.__name__)
+def test_what_is_stored_of_any_finding_names_nobody_and_reads_well(one: type[Finding]) -> None:
+    if one.__name__ in BASES:
+        pytest.skip("a base class")
+    for found in examples(one):
+        assert NAME not in stored_words(found)
+        assert NAME not in repr(as_json(found)["facts"])
+        for line in (words(found), stored_words(found)):
+            assert "None" not in line
+            assert "  " not in line

@@ -15,6 +15,32 @@ True
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from recontour.errors import (
+    CohortError,
+    ContoursError,
+    DicomError,
+    DuplicateSliceError,
+    FaultError,
+    FrameOfReferenceError,
+    GridMismatchError,
+    LabelsError,
+    MissingSliceError,
+    MixedSeriesError,
+    ModelFileError,
+    NamesError,
+    NoSeriesError,
+    NotDicomError,
+    OrganError,
+    OrientationError,
+    OutputError,
+    RecontourError,
+    RescaleError,
+    ResumeError,
+    ScoresError,
+    SettingsError,
+)
+from recontour.findings import Finding
+
 if TYPE_CHECKING:
     from recontour import demo, study
     from recontour.cohort import Cohort
@@ -22,69 +48,18 @@ if TYPE_CHECKING:
     from recontour.contouring.contourer import Contourer
     from recontour.demo import run_demo
     from recontour.dicom.deidentify import deidentify
-    from recontour.errors import (
-        CohortError,
-        ContoursError,
-        DicomError,
-        DuplicateSliceError,
-        FaultError,
-        FrameOfReferenceError,
-        GridMismatchError,
-        LabelsError,
-        MissingSliceError,
-        MixedSeriesError,
-        ModelFileError,
-        NamesError,
-        NoSeriesError,
-        NotDicomError,
-        OrganError,
-        OrientationError,
-        OutputError,
-        RecontourError,
-        RescaleError,
-        ResumeError,
-        ScoresError,
-        SettingsError,
-    )
     from recontour.evaluation import read_scores
     from recontour.exchange.convert import convert
     from recontour.exchange.export import export
-    from recontour.findings import Finding
     from recontour.network import Model, load_model
     from recontour.study import read_study, report_study, run_study
     from recontour.workflows import adapt, contour, evaluate, inspect, train
 
     __version__: str
 
-_ERRORS = (
-    "CohortError",
-    "ContoursError",
-    "DicomError",
-    "DuplicateSliceError",
-    "FaultError",
-    "FrameOfReferenceError",
-    "GridMismatchError",
-    "LabelsError",
-    "MissingSliceError",
-    "MixedSeriesError",
-    "ModelFileError",
-    "NamesError",
-    "NoSeriesError",
-    "NotDicomError",
-    "OrganError",
-    "OrientationError",
-    "OutputError",
-    "RecontourError",
-    "RescaleError",
-    "ResumeError",
-    "ScoresError",
-    "SettingsError",
-)
 _MODULE_OF = {
-    **dict.fromkeys(_ERRORS, "recontour.errors"),
     "Cohort": "recontour.cohort",
     "Contourer": "recontour.contouring.contourer",
-    "Finding": "recontour.findings",
     "Model": "recontour.network",
     "adapt": "recontour.workflows",
     "contour": "recontour.workflows",
@@ -165,4 +140,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the API, for tab completion and `help`."""
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

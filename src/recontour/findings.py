@@ -139,9 +139,19 @@ def _screen_only(finding: Finding) -> dict[str, Any]:
     for name, value, mark in _values(finding):
         if mark == SCREEN_ONLY:
             private[name] = _plain(value)
-        elif isinstance(value, Finding) and (inside := _screen_only(value)):
+        elif inside := _screen_only_inside(value):
             private[name] = inside
     return private
+
+
+def _screen_only_inside(value: Any) -> Any:
+    """Return the fields for the screen only of one nested finding, or of each in a tuple."""
+    if isinstance(value, Finding):
+        return _screen_only(value)
+    if isinstance(value, tuple):
+        inside = list(map(_screen_only_inside, value))
+        return inside if any(inside) else None  # one entry per finding, in their order
+    return None
 
 
 def _values(finding: Finding) -> Iterator[tuple[str, Any, str]]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-Progress = Callable[
-    [str, int, int, str], None
-]  # what is done, how many are done, of how many, words
+# what is done, how many are done, of how many, words
+Progress = Callable[[str, int, int, str], None]
 
 
 def quiet(

@@ -1132,7 +1132,7 @@ def test_objects_of_other_kinds_are_passed_over_and_told(
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     tell.deidentified(written, tmp_path / "out")
     assert "skipped: 1 x RT Dose Storage; only CT" in capsys.readouterr().out
-    assert dict(written.passed_over) == {
+    assert dict(written.skipped) == {
         "CT localiser": 1,
         "RT Dose Storage": 1,
         "RT Plan Storage": 1,

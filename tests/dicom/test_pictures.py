@@ -61,7 +61,7 @@ def test_a_picture_among_the_slices_is_passed_over_and_counted(
     make_structure_set(tmp_path / "rs.dcm", scan)
     add_image(tmp_path / "ct", image_type, says, lacks)
     archive = read_archive(tmp_path)
-    assert archive.passed_over == ((kind, 1),)
+    assert archive.skipped == ((kind, 1),)
     assert len(archive.pairs) == 1
     again = read_scan(tmp_path)
     assert again.grid == scan.grid

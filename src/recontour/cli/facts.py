@@ -35,7 +35,7 @@ def imported(report: "ImportReport", cohort: "Cohort") -> Facts:
         "already_there": report.already_there,
         "left_out": report.left_out,
         "names": _names(report.names),
-        "skipped": dict(report.passed_over),
+        "skipped": dict(report.skipped),
     }
 
 
@@ -49,7 +49,7 @@ def deidentified(written: "Deidentified", folder: Path) -> Facts:
         "dropped_rois": written.dropped_rois,
         "left_out": written.left_out,
         "names": _names(written.names),
-        "skipped": dict(written.passed_over),
+        "skipped": dict(written.skipped),
     }
 
 

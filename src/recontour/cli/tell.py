@@ -34,7 +34,7 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
             add_row(table, left.what, str(left.place), words(left.finding))
         out.print(table)
     _notes(report.notes)
-    for kind, count in report.passed_over:
+    for kind, count in report.skipped:
         say(f"skipped: {count} x {kind}")
     say(
         f"{len(report.added)} added, {len(report.already_there)} there already, "
@@ -48,7 +48,7 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     for left in written.left_out:
         say(f"left out: {words(left.finding)}")
     _notes(written.notes)
-    for kind, count in written.passed_over:
+    for kind, count in written.skipped:
         say(f"skipped: {count} x {kind}; only CT and structure sets are written")
     say(
         f"{written.series} CT series of {plural(written.patients, 'patient')}, "

@@ -37,7 +37,8 @@ class NotACohort(Finding):
     def remedy(self) -> str:
         if self.is_taken:
             return "choose a new folder"
-        return f"make one with `recontour import {self.path} COHORT`"
+        dicom = self.path or "DICOM_DIR"
+        return f"make one with `recontour import {dicom} COHORT`"
 
 
 @finding

@@ -14,16 +14,16 @@ from recontour.wording import plural
 class NoCtSeries(Finding):
     """An archive without a CT series.
 
-    passed_over: the kinds of its other objects, with their numbers. unreadable: how many files
+    skipped: the kinds of its other objects, with their numbers. unreadable: how many files
     cannot be read, and first why one of them cannot.
     """
 
-    passed_over: ScreenOnly[tuple[str, ...]] = ()
+    skipped: ScreenOnly[tuple[str, ...]] = ()
     unreadable: int = 0
     first: Finding | None = None
 
     def sentence(self) -> str:
-        seen = list(self.passed_over)
+        seen = list(self.skipped)
         if self.first:
             seen.append(f"{self.unreadable} unreadable: {self.first.sentence()}")
         details = f" ({'; '.join(seen)})" if seen else ""

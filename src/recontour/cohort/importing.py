@@ -63,7 +63,7 @@ class ImportReport:
 
     added, already_there: case ids. names: what became of each ROI name, and in how many patients;
     for the screen only. notes: by case, what was dropped or chosen between, or has changed since.
-    passed_over: kinds of objects that are neither CT slices nor contours, and how many there are.
+    skipped: kinds of objects that are neither CT slices nor contours, and how many there are.
     """
 
     added: tuple[str, ...]
@@ -71,7 +71,7 @@ class ImportReport:
     left_out: tuple[LeftOut, ...]
     names: tuple[tuple[NameRow, int], ...]
     notes: tuple[Finding, ...]
-    passed_over: tuple[tuple[str, int], ...] = ()
+    skipped: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -163,7 +163,7 @@ def import_archive(
         left_out=(*_unused(archive, cohort.centre), *_left_out(imports)),
         names=_counted(imports),
         notes=tuple(notes),
-        passed_over=archive.passed_over,
+        skipped=archive.skipped,
     )
     save_names(cohort, _counted(imports, fit=True))
     save_left_out(cohort, report.left_out, _short_hash(str(archive.folder.resolve())))
@@ -379,12 +379,12 @@ def _counted(
 
 
 def _no_series(folder: Path, archive: Archive) -> NoCtSeries:
-    passed_over = tuple(f"{count} x {kind}" for kind, count in archive.passed_over)
+    skipped = tuple(f"{count} x {kind}" for kind, count in archive.skipped)
     unreadable = archive.unreadable
     first = unreadable[0].finding if unreadable else None
     return NoCtSeries(
         path=folder,
-        passed_over=passed_over,
+        skipped=skipped,
         unreadable=len(unreadable),
         first=first,
     )

@@ -90,8 +90,7 @@ class Archive:
     """What a folder tree holds.
 
     left_out: series without structure set, and structure sets without series. unreadable: folders,
-    and files that claim to be DICOM. passed_over: other kinds of objects, and how many files of
-    each.
+    and files that claim to be DICOM. skipped: other kinds of objects, and how many files of each.
     """
 
     folder: Path
@@ -99,7 +98,7 @@ class Archive:
     pairs: tuple[Pair, ...]
     left_out: tuple[Unused, ...]
     unreadable: tuple[Unused, ...]
-    passed_over: tuple[tuple[str, int], ...]
+    skipped: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +125,12 @@ class _Contents:
         default_factory=lambda: defaultdict(list)
     )
     unreadable: list[Unused] = field(default_factory=list)
-    passed_over: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     not_read: NotRead = field(default_factory=NotRead)
 
-    def pass_over(self, kind: str, *uids: str) -> None:
+    def skip(self, kind: str, *uids: str) -> None:
         """Count an object that is not read. uids: those by which a structure set may name it."""
-        self.passed_over[kind] += 1
+        self.skipped[kind] += 1
         self.not_read.add(kind, *uids)
 
     def add_damaged(self, damaged: Iterable[Damage]) -> None:
@@ -143,8 +142,8 @@ class _Contents:
 def read_archive(folder: Path) -> Archive:
     """Read the headers of every DICOM file under a folder and pair CT series with structure sets.
 
-    Files that do not claim to be DICOM and other modalities are passed over. Copies of one object
-    count once.
+    Files that do not claim to be DICOM and other modalities are skipped. Copies of one object count
+    once.
 
     Raises: NoSeriesError: there is no such folder. FaultError: the machine failed.
     """
@@ -170,7 +169,7 @@ def read_archive(folder: Path) -> Archive:
         pairs=pairs,
         left_out=left_out,
         unreadable=tuple(contents.unreadable),
-        passed_over=tuple(sorted(contents.passed_over.items())),
+        skipped=tuple(sorted(contents.skipped.items())),
     )
 
 
@@ -187,9 +186,9 @@ def _look_into(path: Path, contents: _Contents) -> None:
             drawn = DRAWN[sop_class](path, header)
             contents.drawn[instance, drawn.patient_id, drawn.drawn].append(drawn)
         elif sop_class not in CT:
-            contents.pass_over(_kind(sop_class), instance, *_uids_around(header))
+            contents.skip(_kind(sop_class), instance, *_uids_around(header))
         elif picture := kind_of_picture(header):
-            contents.pass_over(picture, instance)
+            contents.skip(picture, instance)
         else:
             series_uid = text(header, "SeriesInstanceUID")
             contents.images[series_uid].append(_image(path, header))

@@ -123,14 +123,14 @@ def read_scan(folder: Path) -> Scan:
     for damaged in archive.unreadable:
         raise NotDicomError(damaged.finding)
     if not archive.series:
-        raise NoSeriesError(NoCtSlices(path=folder, others=archive.passed_over))
+        raise NoSeriesError(NoCtSlices(path=folder, others=archive.skipped))
     if len(archive.series) > 1:
         raise MixedSeriesError(_several(archive.series, folder))
     (series,) = archive.series
     series.refuse_clash()
     scan = read_series(series.files)
     pictures = []
-    for what, count in archive.passed_over:
+    for what, count in archive.skipped:
         if what in PICTURES:
             pictures.append(SkippedPictures(what=what, count=count))
     return replace(scan, notes=(*scan.notes, *pictures))

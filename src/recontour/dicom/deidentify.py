@@ -58,7 +58,7 @@ class Deidentified:
     """What was written, and what was not.
 
     names: what became of each ROI name, and in how many patients; for the screen only, as ROI names
-    are free text. passed_over: kinds of objects that are never written, and how many there were.
+    are free text. skipped: kinds of objects that are never written, and how many there were.
     notes: what is to be known of files that were written.
     """
 
@@ -67,7 +67,7 @@ class Deidentified:
     structure_sets: int
     names: tuple[tuple[NameRow, int], ...]
     left_out: tuple[NotCopied, ...]
-    passed_over: tuple[tuple[str, int], ...]
+    skipped: tuple[tuple[str, int], ...]
     notes: tuple[Finding, ...]
 
     @property
@@ -250,7 +250,7 @@ def _report(
         structure_sets=_count(folder, f"*/*/{STRUCTURE_SET}"),
         names=ordered(names),
         left_out=tuple(left_out),
-        passed_over=archive.passed_over,
+        skipped=archive.skipped,
         notes=tuple(notes),
     )
 
@@ -272,10 +272,10 @@ def _unwritable(archive: Archive, tasks: Iterable[_Task]) -> Iterator[NotCopied]
 def _nothing_copied(archive: Archive, report: Deidentified) -> NothingCopied:
     """Return why nothing could be written."""
     first = report.left_out[0].finding if report.left_out else None
-    passed_over = tuple(f"{count} x {kind}" for kind, count in archive.passed_over)
+    skipped = tuple(f"{count} x {kind}" for kind, count in archive.skipped)
     return NothingCopied(
         path=archive.folder,
         has_ct=bool(archive.series),
-        passed_over=passed_over,
+        skipped=skipped,
         first=first,
     )

@@ -153,19 +153,19 @@ class OverlapRemains(Finding):
 class NothingCopied(Finding):
     """An archive holds no CT series that can be de-identified.
 
-    has_ct: whether it holds any. passed_over: other objects, such as "2 x RT Plan Storage". first:
+    has_ct: whether it holds any. skipped: other objects, such as "2 x RT Plan Storage". first:
     the first thing that was left out.
     """
 
     has_ct: bool
-    passed_over: ScreenOnly[tuple[str, ...]] = ()
+    skipped: ScreenOnly[tuple[str, ...]] = ()
     first: Finding | None = None
 
     def sentence(self) -> str:
         nothing = "no CT series that can be de-identified"
         if self.has_ct and self.first:
             return f"{nothing}: {words(self.first)}"
-        seen = [*self.passed_over]
+        seen = [*self.skipped]
         if self.first:
             seen.append(words(self.first))
         return f"{nothing} ({'; '.join(seen)})" if seen else nothing

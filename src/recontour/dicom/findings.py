@@ -293,7 +293,7 @@ class CtAbsent(Finding):
 class DrawnOnOtherImages(Finding):
     """Contours are drawn on images that recontour does not read, such as MR.
 
-    kinds: names of SOP classes, or of the kinds of pictures that are passed over.
+    kinds: names of SOP classes, or of the kinds of pictures that are skipped.
     """
 
     kinds: FitToStore[tuple[str, ...]]

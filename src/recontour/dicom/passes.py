@@ -211,7 +211,7 @@ def passes_of(files: Sequence[Path]) -> tuple[Overlap, dict[Frame, int]] | None:
 def _images_of(path: Path) -> Iterator[tuple[float, Frame, Marks]]:
     """Yield the images of a CT file: where each lies, which it is, and what it says.
 
-    Localisers are passed over.
+    Localisers are skipped.
     Raises: DicomError: one does not say where it lies, or is not axial.
     """
     place = ("ImagePositionPatient", "ImageOrientationPatient")

@@ -239,7 +239,7 @@ def _cases(
 
 
 def read_split(path: Path, name: str, cohort: Cohort) -> Split:
-    """Read a centre's split from a file; rows of the other centre are passed over.
+    """Read a centre's split from a file; rows of the other centre are skipped.
 
     name: "source" or "target".
     Raises: SettingsError: not such a table, no row of either centre, an unknown case or fold, or a
