@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""What should `compact` be? Networks of the paper's architecture, each trained on source for as
-many minutes.
+"""Compare candidates for `compact`: networks of the paper's architecture, trained equally long.
 
     .venv/bin/python benchmarks/candidates.py [--minutes 8] [--seed 0] [--only "compact;deeper"]
-    [--work DIR]
+        [--work DIR]
 
-First one iteration of every candidate is timed, in turns and several times, and the fastest counts:
-so a busy moment of the machine costs no candidate anything. Each is then trained for the iterations
-that fit into the minutes, two at a time on one thread each, and scored on source's validation
-patients (the choice) and on the development patients of target1 (how it travels); test patients are
-not touched. Broken off at any moment, the same command goes on where it was. Prints a table, best
-first, and writes docs/results/candidates.json and candidates_scores.csv, of which alone --table
-makes it. Makes its cohorts as real_centres.py does.
+Each candidate's iteration is timed several times, in turns, and the fastest counts, so a busy
+moment harms none of them. Each then trains on source for the iterations that fit into the minutes,
+two candidates at a time, one thread each. Scores on source's validation patients decide; those on
+target1's development patients show how a candidate travels. No test patient is touched. If it is
+interrupted, the same command continues.
+
+Prints a table, best first, and writes docs/results/candidates.json and candidates_scores.csv, from
+which --table makes the table alone. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 import raw_scores
-from raw_scores import RawScore, chosen, mean_dsc, of_json, rows_of, score_cases, to_json
+from raw_scores import RawScore, chosen, mean_dsc, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort
@@ -46,8 +46,9 @@ SCORES = RESULTS / "candidates_scores.csv"
 
 
 def wider(view: tuple[float, int] | None = None, **architecture: Any) -> Preset:
-    """`compact` with the wider head it had before, with changes, and perhaps pixels (mm) and sides
-    (px) of its own.
+    """Return `compact` with the wider head that it had before, and with changes.
+
+    view: other pixels in mm, and another crop in pixels.
     """
     pixel_mm, crop_px = view or (COMPACT.preprocessing.pixel_mm, COMPACT.preprocessing.crop_px)
     head: dict[str, Any] = {"widths": (16, 32, 64, 64), "spp_channels": 64}
@@ -66,36 +67,38 @@ CANDIDATES = {
     "coarser, wider": wider((1.5, 193), widths=(24, 48, 96, 96)),
     "deeper": wider(blocks=(2, 3, 6)),
 }
-
-
 SCORED = {"source": ("validation",), "target1": ("train", "validation")}  # role -> folds
 
 
 def cases_of(work: Path, role: str, *folds: str) -> list[Case]:
+    """Return the cases of some folds of a role's cohort."""
     cohort = Cohort.open(work / "cohorts" / role)
     split = read_split(work / "cohorts" / f"{role}.csv", role, cohort)
-    return [cohort[case] for fold in folds for case in split[fold]]
+    cases = []
+    for fold in folds:
+        cases += [cohort[case] for case in split[fold]]
+    return cases
 
 
 def seconds_per_iteration(
     candidates: Mapping[str, Preset], cases: list[Case], organs: tuple[str, ...]
 ) -> dict[str, float]:
-    """The fastest of several, all candidates in turns, one thread."""
+    """Time an iteration of each candidate, in turns on one thread; return the shortest times."""
     torch.set_num_threads(1)
     best = dict.fromkeys(candidates, float("inf"))
-    batches = {
-        name: Batches(cases, organs, c.preprocessing, c.train, seed=0)[0]
-        for name, c in candidates.items()
-    }
+    batches = {}
+    for name, preset in candidates.items():
+        batches[name] = Batches(cases, organs, preset.preprocessing, preset.train, seed=0)[0]
     for _ in range(ROUNDS):
         for name, preset in candidates.items():
             network = Network(preset.architecture, len(organs))
-            best[name] = min(best[name], time_step(network, batches[name], preset.train).whole)
+            spent = time_step(network, batches[name], preset.train)
+            best[name] = min(best[name], spent.whole)
     return best
 
 
 def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]:
-    """Train a candidate and score it: one row of the table, kept in a file of its own."""
+    """Train a candidate and score it; return its row of the table, which is kept in a file."""
     torch.set_num_threads(1)
     folder = work / "candidates" / f"{name.replace(', ', '-')}-{iterations}-{seed}"
     kept = folder / "row.json"
@@ -123,17 +126,23 @@ def measure(name: str, iterations: int, seed: int, work: Path) -> dict[str, Any]
     scores = []
     for role, folds in SCORED.items():
         of_role = score_cases(model, cases_of(work, role, *folds), name, role, seed)
-        row[role] = {"mean": mean_dsc(of_role)} | {
-            organ: mean_dsc(of_role, [organ]) for organ in model.organs
-        }
+        row[role] = means_of(of_role, model.organs)
         scores += of_role
     row["scores"] = to_json(scores)
     kept.write_text(json.dumps(row, indent=1))
     return row
 
 
+def means_of(scores: Sequence[RawScore], organs: Sequence[str]) -> dict[str, float]:
+    """Return the mean DSC, over all organs and per organ."""
+    means = {"mean": mean_dsc(scores)}
+    for organ in organs:
+        means[organ] = mean_dsc(scores, [organ])
+    return means
+
+
 def dsc(model: Model, cases: list[Case]) -> dict[str, float]:
-    """Mean DSC of a model over the cases, over organs and by organ."""
+    """Contour cases with a model; return the mean DSC, over all organs and per organ."""
     contourer = Contourer(model)
     rows = []
     for case in cases:
@@ -143,66 +152,77 @@ def dsc(model: Model, cases: list[Case]) -> dict[str, float]:
 
 
 def table(scores: Sequence[RawScore]) -> Iterator[str]:
-    """Each candidate's mean DSC on both centres' patients."""
+    """Yield each candidate's mean DSC on both centres' patients."""
     for name in rows_of(scores):
-        means = [mean_dsc(chosen(scores, name, role)) for role in SCORED]
-        yield f"| {name} | {' | '.join(f'{mean:.3f}' for mean in means)} |"
+        source, target = [mean_dsc(chosen(scores, name, role)) for role in SCORED]
+        yield f"| {name} | {source:.3f} | {target:.3f} |"
 
 
-def main() -> None:
+def options_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--minutes", type=float, default=8.0, help="of training, for each candidate"
-    )
+    parser.add_argument("--minutes", type=float, default=8.0, help="of training per candidate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="some of: " + "; ".join(CANDIDATES))
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     parser.add_argument(
-        "--table", action="store_true", help="only the means, of the scores in docs/results"
+        "--table", action="store_true", help="print the table from docs/results, and stop"
     )
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def times_of(work: Path) -> dict[str, float]:
+    """Return each candidate's seconds per iteration, measured once and kept in a file."""
+    kept = work / "candidates" / "seconds.json"
+    if not kept.exists():
+        organs = Cohort.open(work / "cohorts" / "source").organs
+        times = seconds_per_iteration(CANDIDATES, cases_of(work, "source", "train"), organs)
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_text(json.dumps(times, indent=1))
+    return dict(json.loads(kept.read_text()))
+
+
+def main() -> None:
+    options = options_of()
     if options.table:
         print("\n".join(table(raw_scores.read(SCORES))))
         return
     work = with_cohorts(options.work, "source", "target1")
     names = options.only.split(";") if options.only else list(CANDIDATES)
-    times_file = work / "candidates" / "seconds.json"
-    if not times_file.exists():
-        organs = Cohort.open(work / "cohorts" / "source").organs
-        times_file.parent.mkdir(exist_ok=True)
-        times = seconds_per_iteration(CANDIDATES, cases_of(work, "source", "train"), organs)
-        times_file.write_text(json.dumps(times, indent=1))
-    times = json.loads(times_file.read_text())
+    times = times_of(work)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(
-                measure, name, round(options.minutes * 60 / times[name]), options.seed, work
-            )
-            for name in names
-        ]
-        rows = sorted((job.result() for job in jobs), key=lambda row: -row["source"]["mean"])
-    print("candidate                    s/it  iterations  parameters  source  target1")
-    for row in rows:
-        print(
-            f"{row['candidate']:28} {times[row['candidate']]:.2f} {row['iterations']:11} {row['parameters']:11} "
-            f"{row['source']['mean']:7.3f} {row['target1']['mean']:8.3f}"
-        )
-    raw_scores.write(SCORES, [score for row in rows for score in of_json(row.pop("scores"))])
-    settings = {
-        name: asdict(CANDIDATES[name].architecture) | asdict(CANDIDATES[name].preprocessing)
-        for name in names
-    }
-    about = {
+        jobs = []
+        for name in names:
+            iterations = round(options.minutes * 60 / times[name])
+            jobs.append(pool.submit(measure, name, iterations, options.seed, work))
+        rows = [job.result() for job in jobs]
+    rows.sort(key=lambda row: -row["source"]["mean"])
+    show(rows, times)
+    raw_scores.write(SCORES, raw_scores.taken_from(rows))
+    settings = {}
+    for name in names:
+        candidate = CANDIDATES[name]
+        settings[name] = asdict(candidate.architecture) | asdict(candidate.preprocessing)
+    result = {
         "cpu": cpu_name(),
         "minutes": options.minutes,
         "seed": options.seed,
         "seconds per iteration": times,
+        "rows": rows,
+        "settings": settings,
     }
-    (RESULTS / "candidates.json").write_text(
-        json.dumps(about | {"rows": rows, "settings": settings}, indent=1) + "\n"
-    )
+    (RESULTS / "candidates.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def show(rows: Sequence[dict[str, Any]], times: Mapping[str, float]) -> None:
+    """Print the table."""
+    print("candidate                    s/it  iterations  parameters  source  target1")
+    for row in rows:
+        name = row["candidate"]
+        cost = f"{times[name]:.2f} {row['iterations']:11} {row['parameters']:11}"
+        means = f"{row['source']['mean']:7.3f} {row['target1']['mean']:8.3f}"
+        print(f"{name:28} {cost} {means}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""The scores that a benchmark's table is made of: a row per model, case and organ, in a CSV file
-beside its JSON.
+"""The scores behind a benchmark's table: a CSV file with a row per model, case and organ.
 
-A table is made of this file alone, by the script's --table. Cases go by their pseudonyms, as in any
+A script's --table makes its table from this file alone. Cases go by their pseudonyms, as in any
 scores.csv.
 """
 
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,12 @@ from recontour.network import Model
 class RawScore:
     """How well one model contoured one organ of one case.
 
-    row, part: where in the table it counts.
+    row: the table's row: a candidate, a way or a change of the recipe. part: what of the row: a set
+    of patients or a fold.
     """
 
-    row: str  # a candidate, a way, a change of the recipe
-    part: str  # of the row: a set of patients, a fold, a share
+    row: str
+    part: str
     seed: int
     case: str
     organ: str
@@ -49,7 +49,7 @@ WORDS = ("row", "part", "case", "organ")
 def score_cases(
     model: Model, cases: Iterable[Case], row: str, part: str, seed: int
 ) -> list[RawScore]:
-    """Contour cases with a model, and score every organ that they have."""
+    """Contour cases with a model, and score each organ that they have."""
     contourer = Contourer(model)
     found = []
     for case in cases:
@@ -59,85 +59,96 @@ def score_cases(
 
 
 def raw_score(scored: CaseScore, row: str, part: str, seed: int) -> RawScore:
-    """A row of an evaluation's scores as one of a benchmark's."""
+    """Return an evaluation's score as a benchmark's."""
     measures = {name: value for name, value in asdict(scored).items() if name in COLUMNS}
     return RawScore(**measures | {"row": row, "part": part, "seed": seed})
 
 
 def write(path: Path, scores: Iterable[RawScore]) -> None:
-    """Every digit."""
+    """Write scores, with all their digits."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows([getattr(score, name) for name in COLUMNS] for score in scores)
+        writer.writerows(map(astuple, scores))
 
 
 def read(path: Path) -> list[RawScore]:
-    """What `write` wrote."""
+    """Read what `write` wrote."""
     with path.open(encoding="utf-8", newline="") as file:
         return [of_text(row) for row in csv.DictReader(file)]
 
 
 def of_text(row: dict[str, str]) -> RawScore:
-    """A row of the file."""
-    values: dict[str, Any] = {
-        name: row[name] if name in WORDS else float(row[name]) for name in COLUMNS
-    }
-    return RawScore(**values | {"seed": int(row["seed"])})
+    """Return a row of the file as a score."""
+    values: dict[str, Any] = {}
+    for name in COLUMNS:
+        values[name] = row[name] if name in WORDS else float(row[name])
+    values["seed"] = int(row["seed"])
+    return RawScore(**values)
 
 
 def kept_row(path: Path) -> dict[str, Any] | None:
-    """A job's own file; None if there is none, or one from before it held scores."""
+    """Return what a job's own file holds; None if there is none, or if it has no scores."""
     row: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return row if "scores" in row else None
 
 
 def to_json(scores: Iterable[RawScore]) -> list[list[Any]]:
-    """For a job's own file."""
-    return [[getattr(score, name) for name in COLUMNS] for score in scores]
+    """Return scores as lists, for a job's own file."""
+    return [list(astuple(score)) for score in scores]
 
 
 def of_json(rows: Iterable[Sequence[Any]]) -> list[RawScore]:
-    """Back."""
+    """Return the scores that `to_json` made lists of."""
     return [RawScore(*row) for row in rows]
 
 
+def taken_from(rows: Iterable[dict[str, Any]]) -> list[RawScore]:
+    """Take the scores out of a table's rows, and return all of them."""
+    scores = []
+    for row in rows:
+        scores += of_json(row.pop("scores", ()))
+    return scores
+
+
 def chosen(scores: Iterable[RawScore], row: str, part: str | None = None) -> list[RawScore]:
-    """Those of a row of the table, or of a part of it."""
+    """Return the scores of a row of the table, or of a part of it."""
     return [score for score in scores if score.row == row and part in (None, score.part)]
 
 
 def mean_dsc(scores: Iterable[RawScore], organs: Sequence[str] | None = None) -> float:
-    """The mean over the organs of their means over the patients;
+    """Return the mean DSC: over seeds, then over patients, then over organs."""
+    rows = [_case_score(score) for score in scores]
+    organs = organs or list(dict.fromkeys(row.organ for row in rows))
+    return mean_over_organs(rows, "model", organs)
 
-    a patient's is the mean over seeds.
-    """
-    rows = [
-        CaseScore(
-            one.case,
-            one.organ,
-            "model",
-            one.dsc,
-            one.surface_dsc,
-            one.tolerance_mm,
-            one.hd95_mm,
-            0.0,
-        )
-        for one in scores
-    ]
-    return mean_over_organs(rows, "model", organs or list(dict.fromkeys(row.organ for row in rows)))
+
+def _case_score(score: RawScore) -> CaseScore:
+    """Return a score as an evaluation's."""
+    return CaseScore(
+        case=score.case,
+        organ=score.organ,
+        model="model",
+        dsc=score.dsc,
+        surface_dsc=score.surface_dsc,
+        tolerance_mm=score.tolerance_mm,
+        hd95_mm=score.hd95_mm,
+        volume_bias_percent=0.0,
+    )
 
 
 def mean_of_folds(scores: Sequence[RawScore]) -> float:
-    """The mean of the parts' means, each weighed by its number of cases."""
-    parts = {
-        part: [one for one in scores if one.part == part]
-        for part in dict.fromkeys(one.part for one in scores)
-    }
-    weights = [len({one.case for one in of_part}) for of_part in parts.values()]
-    return float(np.average([mean_dsc(of_part) for of_part in parts.values()], weights=weights))
+    """Return the mean of the parts' mean DSC, each weighted by its number of cases."""
+    parts: dict[str, list[RawScore]] = {}
+    for score in scores:
+        parts.setdefault(score.part, []).append(score)
+    means, weights = [], []
+    for of_part in parts.values():
+        means.append(mean_dsc(of_part))
+        weights.append(len({score.case for score in of_part}))
+    return float(np.average(means, weights=weights))
 
 
 def rows_of(scores: Iterable[RawScore]) -> list[str]:
-    """The table's rows, in the order in which they were written."""
+    """Return the table's rows in the order in which they were written."""
     return list(dict.fromkeys(score.row for score in scores))

@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
-"""The paper's study on real patients: source -> Model_S; a target -> Model_T, Model_ST; depths,
-numbers of cases, ...
+"""Run the paper's study on real patients: Model_S from source, Model_T and Model_ST from a target.
 
-    .venv/bin/python benchmarks/real_centres.py [--target target1] [--only models,depth] [--seeds
-        0,1,2] [--retrain-last 29] [--learn-from-validation] [--work DIR]
+    .venv/bin/python benchmarks/real_centres.py [--target target1] [--only models,depth]
+        [--seeds 0,1,2] [--retrain-last 29] [--learn-from-validation] [--work DIR]
+    .venv/bin/python benchmarks/real_centres.py --table docs/results/target1_seeds_0
 
-Patients go through DICOM and the same functions as the command line, on the folds of cases.csv; the
-study itself is real_centres.toml, to be run by `recontour study` alike. Broken off at any moment,
-the same command goes on where it
-was, and finished cells are kept: `--only models` is the main job, and the rest can follow later.
-    Other seeds than the study's own, another depth of Model_ST, and trainings on the patients for
-    validation, too (who are only watched, and decide nothing) are a study of their own. Prints the
-    table and the differences that matter, and writes docs/results/TARGET/ (the report's CSV files)
-    and docs/results/TARGET.json. Of the scores.csv there alone, --table DIR makes the main table
-    again. Nothing is tuned here: settings are the preset's.
+Patients go through DICOM and the functions of the command line, in the folds of cases.csv. The
+study is real_centres.toml, which `recontour study` can run too; all settings are the preset's, and
+nothing is tuned here. If it is interrupted, the same command continues; finished cells are kept, so
+`--only models` can run first and the rest later.
+
+Other seeds, another depth of Model_ST, and training on the validation patients too each make a
+study of their own. (Validation patients are only watched; they decide nothing.)
+
+Prints the main table, and writes docs/results/TARGET/ (the report's CSV files) and
+docs/results/TARGET.json. `--table DIR` prints the main table from the scores.csv in DIR.
 """
 
 import argparse
@@ -42,7 +43,8 @@ from recontour.study import Study, read_study, run_study
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results"
 DATA = HERE.parents[1] / "shared" / "data"
-FOLDS = {"train": "train", "val": "validation", "test": "test"}  # of cases.csv -> of a split
+# The folds of cases.csv, and what a split calls them.
+FOLDS = {"train": "train", "val": "validation", "test": "test"}
 MAIN_CELL = re.compile(
     r"(?P<model>S|T|ST)-(?P<organs>\d+)organs(-last\d+)?-(?P<iterations>\d+)it-seed\d+"
 )
@@ -50,7 +52,7 @@ SECTIONS = ("separately", "depth", "normalisation", "cases")
 
 
 def cohort_of(data: Path, work: Path, role: str) -> None:
-    """A role's patients as a cohort, by way of DICOM, and their folds as a split file."""
+    """Import a role's patients from DICOM, unless that is done, and write their folds to a file."""
     cohort, split = work / "cohorts" / role, work / "cohorts" / f"{role}.csv"
     if split.exists():
         return
@@ -58,15 +60,8 @@ def cohort_of(data: Path, work: Path, role: str) -> None:
     for fold, name in FOLDS.items():
         dicom = work / "dicom" / role / fold
         before = set(Cohort.open(cohort).case_ids) if cohort.exists() else set()
-        command = [
-            sys.executable,
-            str(data / "make_dicom.py"),
-            str(dicom),
-            "--role",
-            role,
-            "--fold",
-            fold,
-        ]
+        script = [sys.executable, str(data / "make_dicom.py"), str(dicom)]
+        command = [*script, "--role", role, "--fold", fold]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         report = workflows.import_dicom(dicom, cohort, centre=role)
         new = sorted(set(Cohort.open(cohort).case_ids) - before)
@@ -79,9 +74,9 @@ def cohort_of(data: Path, work: Path, role: str) -> None:
 
 
 def with_cohorts(work: Path, *roles: str, data: Path = DATA) -> Path:
-    """The work folder, resolved, with the roles' cohorts in it;
+    """Return the work folder, resolved, with the roles' cohorts in it.
 
-    ends the run where the real data are not here.
+    Raises: SystemExit: the real data are not here.
     """
     if not data.is_dir():
         sys.exit(f"the real data are not here: {data}")
@@ -92,30 +87,22 @@ def with_cohorts(work: Path, *roles: str, data: Path = DATA) -> Path:
 
 
 def declared(work: Path, target: str, only: str | None) -> Study:
-    """real_centres.toml for a target, with all its sections or only some."""
+    """Return the study of real_centres.toml for a target, with all its sections or only some."""
     study = read_study(HERE / "real_centres.toml")
-    where = {
-        name: (work / "cohorts" / role, work / "cohorts" / f"{role}.csv")
-        for name, role in roles(target).items()
-    }
-    study = replace(
-        study,
-        name=f"Real centres: source to {target}",
-        source=replace(study.source, cohort=where["source"][0], split=where["source"][1]),
-        target=replace(study.target, cohort=where["target"][0], split=where["target"][1]),
-    )
+    cohorts = work / "cohorts"
+    source = replace(study.source, cohort=cohorts / "source", split=cohorts / "source.csv")
+    other = replace(study.target, cohort=cohorts / target, split=cohorts / f"{target}.csv")
+    name = f"Real centres: source to {target}"
+    study = replace(study, name=name, source=source, target=other)
     wanted = SECTIONS if only is None else only.split(",")
-    left_out: dict[str, Any] = dict.fromkeys(set(SECTIONS) - set(wanted))
-    return replace(study, **left_out)
-
-
-def roles(target: str) -> dict[str, str]:
-    return {"source": "source", "target": target}
+    unwanted: dict[str, Any] = dict.fromkeys(set(SECTIONS) - set(wanted))
+    return replace(study, **unwanted)
 
 
 def nobody_watched(study: Study) -> Study:
-    """The study with the patients for validation among those for training, by split files beside
-    its own.
+    """Return the study with its validation patients among those for training.
+
+    Writes split files beside the study's own.
     """
     centres: dict[str, Any] = {"source": study.source, "target": study.target}
     for name, centre in centres.items():
@@ -125,14 +112,20 @@ def nobody_watched(study: Study) -> Study:
     return replace(study, **centres)
 
 
-def says(what: str, done: int, total: int, words: str, _told: list[float] = [0.0]) -> None:
-    """A line a minute."""
-    if time.monotonic() - _told[0] > 60:
-        _told[0] = time.monotonic()
-        print(f"{what} {done}/{total}; {words}", flush=True)
+class MinutelyProgress:
+    """Prints a line of progress, at most one per minute."""
+
+    def __init__(self) -> None:
+        self.printed_at = 0.0
+
+    def __call__(self, what: str, done: int, total: int, words: str) -> None:
+        """Print a line if a minute has passed since the last."""
+        if time.monotonic() - self.printed_at > 60:
+            self.printed_at = time.monotonic()
+            print(f"{what} {done}/{total}; {words}", flush=True)
 
 
-def main() -> None:
+def options_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -141,23 +134,28 @@ def main() -> None:
         "--data", type=Path, default=DATA, help="a folder like ../shared/data, with make_dicom.py"
     )
     parser.add_argument("--target", default="target1")
-    parser.add_argument("--seeds", help="instead of the study's: 0,1,2")
+    parser.add_argument("--seeds", help="instead of the study's, such as 0,1,2")
     parser.add_argument(
-        "--retrain-last", type=int, help="layers of Model_ST, instead of the study's"
+        "--retrain-last", type=int, help="layers of Model_ST to retrain, instead of the study's"
     )
     parser.add_argument(
-        "--learn-from-validation", action="store_true", help="patients for validation train, too"
+        "--learn-from-validation", action="store_true", help="train on validation patients too"
     )
-    parser.add_argument("--only", help=f"'models', or some of {','.join(SECTIONS)} beside them")
+    parser.add_argument("--only", help=f"'models' alone, or with it some of {','.join(SECTIONS)}")
     parser.add_argument(
-        "--table", type=Path, help="only the DSC of the main models, of such a folder's scores.csv"
+        "--table", type=Path, help="print the main table from this folder's scores.csv, and stop"
     )
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = options_of()
     if options.table:
         print("\n".join(main_table(options.table / "scores.csv")))
         return
-    work = with_cohorts(options.work, *roles(options.target).values(), data=options.data)
-    study, name = declared(work, options.target, options.only), options.target
+    work = with_cohorts(options.work, "source", options.target, data=options.data)
+    study = declared(work, options.target, options.only)
+    name = options.target
     if options.seeds:
         study = replace(study, seeds=tuple(map(int, options.seeds.split(","))))
         name = f"{options.target}_seeds_{'_'.join(map(str, study.seeds))}"
@@ -165,10 +163,11 @@ def main() -> None:
         study = replace(study, models=replace(study.models, retrain_last=options.retrain_last))
         name += f"_last_{options.retrain_last}"
     if options.learn_from_validation:
-        study, name = nobody_watched(study), f"{name}_nobody_watched"
+        study = nobody_watched(study)
+        name += "_nobody_watched"
     out = work / name
     began = time.monotonic()
-    failed = run_study(study, out, resume=True, progress=says)
+    failed = run_study(study, out, resume=True, progress=MinutelyProgress())
     minutes = (time.monotonic() - began) / 60
     for cell, why in failed.items():
         print(f"failed: {cell}: {why}")
@@ -176,7 +175,7 @@ def main() -> None:
 
 
 def keep(out: Path, minutes: float) -> None:
-    """Print the table, and keep the study's tables in docs/results/."""
+    """Print the main table, and copy the study's tables to docs/results/."""
     folder = RESULTS / out.name
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(out / "tables", folder)
@@ -192,17 +191,19 @@ def keep(out: Path, minutes: float) -> None:
 
 
 def main_table(path: Path) -> Iterator[str]:
-    """DSC of Model_S, Model_T and Model_ST on the target's test cases by organ, of scores.csv alone;
+    """Yield the main models' DSC per organ on the target's test cases, averaged over seeds.
 
-    seeds averaged.
+    path: a scores.csv, from which alone the table is made.
     """
     scores = list(main_scores(path))
     models = list(dict.fromkeys(row.model for row in scores))
-    yield f"organ | n | {' | '.join(models)} | {' | '.join(f'p {b}-{a}' for a, b in combinations(models, 2))}"
+    tested = [f"p {other}-{model}" for model, other in combinations(models, 2)]
+    yield " | ".join(["organ", "n", *models, *tested])
     tests: dict[str, list[str]] = {}
     for test in compare(scores, models):
         tests.setdefault(test.organ, []).append(f"{test.p:.3f} ({test.p_holm:.3f})")
-    for row in tables(scores, models, sorted({row.organ for row in scores}))[0].rows:
+    organs = sorted({row.organ for row in scores})
+    for row in tables(scores, models, organs)[0].rows:
         means = [f"{mean_over_organs(scores, model, [row.organ]):.3f}" for model in models]
         yield " | ".join([row.organ, row.patients, *means, *tests[row.organ]])
     common = common_organs(scores)
@@ -211,35 +212,32 @@ def main_table(path: Path) -> Iterator[str]:
 
 
 def main_scores(path: Path) -> Iterator[CaseScore]:
-    """The rows of the main models on the target's test cases, by Model_S, Model_T, Model_ST;
-
-    of all seeds.
-    """
+    """Yield the main models' scores on the target's test cases, averaged over seeds."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["fold"] == "target test"]
     cells = dict.fromkeys(row["cell"] for row in rows)
-    main = {model: longest(model, cells) for model in ("S", "T", "ST")}
-    averaged: dict[tuple[str, str, str], list[CaseScore]] = {}
+    model_of = {}
+    for model in ("S", "T", "ST"):
+        model_of.update(dict.fromkeys(longest(model, cells), f"Model_{model}"))
+    by_seed: dict[tuple[str, str, str], list[CaseScore]] = {}
     for row in rows:
-        for model, of_model in main.items():
-            if row["cell"] in of_model:
-                numbers = {name: float(row[name] or "nan") for name in NUMBERS}
-                one = CaseScore(
-                    row["case"], row["organ"], f"Model_{model}", patient=row["patient"], **numbers
-                )
-                averaged.setdefault((one.model, one.organ, one.case), []).append(one)
-    for of_seeds in averaged.values():
-        (mean,) = per_patient(
-            replace(one, patient="") for one in of_seeds
-        )  # which averages what has one name
-        yield replace(mean, patient=of_seeds[0].patient)
+        if row["cell"] in model_of:
+            score = score_of(row, model_of[row["cell"]])
+            by_seed.setdefault((score.model, score.organ, score.case), []).append(score)
+    for scores in by_seed.values():
+        # Without patients, per_patient averages the scores of each case.
+        (mean,) = per_patient(replace(score, patient="") for score in scores)
+        yield replace(mean, patient=scores[0].patient)
+
+
+def score_of(row: dict[str, str], model: str) -> CaseScore:
+    """Return a row of scores.csv as a score."""
+    numbers = {name: float(row[name] or "nan") for name in NUMBERS}
+    return CaseScore(row["case"], row["organ"], model, patient=row["patient"], **numbers)
 
 
 def longest(model: str, cells: Iterable[str]) -> list[str]:
-    """The joint cells of a model, of all seeds:
-
-    those of most iterations and organs, on all cases.
-    """
+    """Return a model's joint cells, one per seed: those of most organs and iterations."""
     found: dict[tuple[int, int], list[str]] = {}
     for cell in cells:
         match = MAIN_CELL.fullmatch(cell.partition("-on-")[0])
@@ -249,15 +247,15 @@ def longest(model: str, cells: Iterable[str]) -> list[str]:
 
 
 def cpu_name() -> str:
-    """The processor's name as the kernel gives it."""
+    """Return the processor's name as the kernel reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
+    for line in lines:
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
 
 
 if __name__ == "__main__":
