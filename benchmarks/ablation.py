@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""What of the recipe pays? Each part taken away, or changed, alone.
+"""Show what each part of the recipe contributes: one part at a time is removed or changed.
 
     .venv/bin/python benchmarks/ablation.py [--iterations 600] [--folds 3] [--only ROWS] [--seed 0]
-    [--jobs 2]
+        [--jobs 2]
 
 Adaptation: Model_S, as parent_share.py trains it, is adapted to target1's development patients
-    outside a fold and scored on the fold, in three folds, or in the first ones of them. Training:
-    networks on source, scored on source's validation patients. Test patients are not touched. One
-    thread a training. Broken off at any moment, the same command goes on where it was. Prints a
-    table, and writes docs/results/ablation.json and ablation_scores.csv, of which alone
---table makes it. Makes its cohorts as real_centres.py does.
+outside a fold and scored on the fold, in up to three folds. Training: networks learn on source and
+are scored on source's validation patients. No test patient is touched. Each training uses one
+thread. If it is interrupted, the same command continues.
+
+Prints a table, and writes docs/results/ablation.json and ablation_scores.csv, from which --table
+makes the table alone. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -22,25 +23,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
 import torch
 
 import raw_scores
-from candidates import cases_of, dsc
+from candidates import cases_of, dsc, means_of
 from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
-from raw_scores import (
-    RawScore,
-    chosen,
-    mean_dsc,
-    mean_of_folds,
-    of_json,
-    rows_of,
-    score_cases,
-    to_json,
-)
+from raw_scores import RawScore, chosen, mean_of_folds, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, load_model
@@ -52,8 +44,8 @@ from recontour.transfer.models import begin, fit, take_over
 COMPACT = preset_of("compact")
 TARGET = "target1"
 SCORES = RESULTS / "ablation_scores.csv"
-INNER = 2  # patients that early stopping takes from those it adapts to
-LOOKS = 6  # that it has at them
+INNER = 2  # how many of the patients to adapt to early stopping watches instead
+LOOKS = 6  # how often it scores them
 ADAPTATIONS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "views always new": {"views": 0},
@@ -76,44 +68,50 @@ TRAININGS: dict[str, dict[str, Any]] = {
 
 
 def image_centre_mm(_hu: Any, grid: Any) -> tuple[float, float]:
-    """Instead of the body's."""
-    (x, y), (row_mm, column_mm), (_, rows, columns) = grid.origin_mm, grid.spacing_mm, grid.shape
+    """Return the centre of the image, in place of the body's."""
+    x, y = grid.origin_mm
+    row_mm, column_mm = grid.spacing_mm
+    _, rows, columns = grid.shape
     return x + column_mm * (columns - 1) / 2, y + row_mm * (rows - 1) / 2
 
 
 def adaptation(name: str, fold: int, iterations: int, seed: int, work: Path) -> dict[str, Any]:
-    """One fold of a row."""
+    """Adapt and score one fold of a row."""
     target = Cohort.open(work / "cohorts" / TARGET)
     learnt, scored = patients_of(cases_of(work, TARGET, "train", "validation"), fold, None, seed)
     recipe = replace(COMPACT.adapt, iterations=iterations, **ADAPTATIONS[name])
     watched = learnt[:INNER] if name == "early stopping" else []
     learnt = learnt[len(watched) :]
-    model = take_over(
-        source_model(work, seed), target, learnt, target.organs, recipe, RETRAIN_LAST, seed
-    )
+    parent = source_model(work, seed)
+    model = take_over(parent, target, learnt, target.organs, recipe, RETRAIN_LAST, seed)
     folder = work / "ablation" / f"adapt-{slug(name)}-{fold}"
-    return scored_after(
-        model, learnt, recipe, watched, scored, folder, f"adaptation: {name}", f"fold {fold}"
-    )
+    place = Place(folder, f"adaptation: {name}", f"fold {fold}")
+    return scored_after(model, learnt, recipe, watched, scored, place)
 
 
 def training(name: str, _fold: int, iterations: int, seed: int, work: Path) -> dict[str, Any]:
-    """A row."""
+    """Train and score a row."""
     source = Cohort.open(work / "cohorts" / "source")
     cases = cases_of(work, "source", "train")
     recipe = replace(COMPACT.train, iterations=iterations, **TRAININGS[name])
     with ExitStack() as stack:
         if name == "crop centred on the image":
             for module in ("training.batches", "contouring.predict"):
-                stack.enter_context(
-                    mock.patch(f"recontour.{module}.body_centre_mm", image_centre_mm)
-                )
+                name_there = f"recontour.{module}.body_centre_mm"
+                stack.enter_context(mock.patch(name_there, image_centre_mm))
         model = begin(source, cases, source.organs, "compact", replace(COMPACT, train=recipe), seed)
         scored = cases_of(work, "source", "validation")
         folder = work / "ablation" / f"train-{slug(name)}"
-        return scored_after(
-            model, cases, recipe, [], scored, folder, f"training: {name}", "source validation"
-        )
+        place = Place(folder, f"training: {name}", "source validation")
+        return scored_after(model, cases, recipe, [], scored, place)
+
+
+class Place(NamedTuple):
+    """Where results belong: a folder, and a row and a part of the table."""
+
+    folder: Path
+    row: str
+    part: str
 
 
 def scored_after(
@@ -122,23 +120,17 @@ def scored_after(
     recipe: Recipe,
     watched: list[Case],
     scored: list[Case],
-    folder: Path,
-    name: str,
-    part: str,
+    place: Place,
 ) -> dict[str, Any]:
-    """Train, keep the best of several looks at the watched patients, if any, and score.
-
-    name, part: what the scores go by.
-    """
+    """Train and score; if patients are watched, score the weights that suited them best."""
     torch.set_num_threads(1)
-    folder = folder / f"{recipe.iterations}-{model.provenance.seed}"
+    folder = place.folder / f"{recipe.iterations}-{model.provenance.seed}"
     kept, out = folder / "row.json", folder / "model"
     if row := raw_scores.kept_row(kept):
         return row
     if watched:
-        shutil.rmtree(
-            folder, ignore_errors=True
-        )  # broken off, it begins anew: what it saw at its looks is gone
+        # An interrupted run starts again: what it saw of the watched patients is lost.
+        shutil.rmtree(folder, ignore_errors=True)
     best, weights = -1.0, model.network.state_dict()
     with Diary(folder / "diary.csv") as diary:
         if out.exists():
@@ -153,13 +145,11 @@ def scored_after(
         seconds = round(diary.seconds, 1)
     if watched:
         model.network.load_state_dict(weights)
-    scores = score_cases(model, scored, name, part, model.provenance.seed)
-    by_organ = {organ: mean_dsc(scores, [organ]) for organ in model.organs}
+    scores = score_cases(model, scored, place.row, place.part, model.provenance.seed)
     row = {
         "scored": len(scored),
         "seconds": seconds,
-        "mean": mean_dsc(scores),
-        **by_organ,
+        **means_of(scores, model.organs),
         "scores": to_json(scores),
     }
     kept.write_text(json.dumps(row, indent=1))
@@ -171,19 +161,20 @@ def slug(name: str) -> str:
 
 
 def measured(jobs: dict[tuple[str, str], list[Any]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Rows of the table: folds weighed by their patients."""
+    """Yield the table's rows: stage, name and means, with folds weighted by their patients."""
     for (stage, name), folds in jobs.items():
         rows = [job.result() for job in folds]
         weights = [row["scored"] for row in rows]
         keys = [key for key in rows[0] if key not in ("scored", "scores")]
-        means = {
-            key: float(np.average([row[key] for row in rows], weights=weights)) for key in keys
-        }
-        yield stage, name, {key: round(value, 4) for key, value in means.items()}
+        means = {}
+        for key in keys:
+            values = [row[key] for row in rows]
+            means[key] = round(float(np.average(values, weights=weights)), 4)
+        yield stage, name, means
 
 
 def table(scores: Sequence[RawScore]) -> Iterator[str]:
-    """Each row's mean DSC, its folds weighed by their patients."""
+    """Yield each row's mean DSC, with folds weighted by their patients."""
     for name in rows_of(scores):
         yield f"{name:40} {mean_of_folds(chosen(scores, name)):.4f}"
 
@@ -198,14 +189,14 @@ def main() -> None:
         type=int,
         default=FOLDS,
         choices=range(1, FOLDS + 1),
-        help="how many are looked at",
+        help="how many folds to run",
     )
     parser.add_argument("--only", help="some of: " + "; ".join({**ADAPTATIONS, **TRAININGS}))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     parser.add_argument(
-        "--table", action="store_true", help="only the means, of the scores in docs/results"
+        "--table", action="store_true", help="print the table from docs/results, and stop"
     )
     options = parser.parse_args()
     if options.table:
@@ -222,26 +213,21 @@ def main() -> None:
         ("training", training, TRAININGS, 1),
     )
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        jobs = {
-            (stage, name): [pool.submit(run, name, fold, *given) for fold in range(folds)]
-            for stage, run, names, folds in stages
-            for name in names
-            if name in ("as it is", *asked)
-        }
-        told: dict[str, dict[str, Any]] = {"adaptation": {}, "training": {}}
+        jobs: dict[tuple[str, str], list[Any]] = {}
+        for stage, run, names, folds in stages:
+            for name in names:
+                if name in ("as it is", *asked):
+                    submitted = [pool.submit(run, name, fold, *given) for fold in range(folds)]
+                    jobs[stage, name] = submitted
+        results: dict[str, dict[str, Any]] = {"adaptation": {}, "training": {}}
         for stage, name, row in measured(jobs):
-            told[stage][name] = row
-            gain = row["mean"] - told[stage]["as it is"]["mean"]
-            print(
-                f"{stage:10}  {name:26} {row['mean']:.4f}  {gain:+.4f}  {row['seconds']:6.0f} s",
-                flush=True,
-            )
-        scored = [
-            one
-            for folds in jobs.values()
-            for job in folds
-            for one in of_json(job.result()["scores"])
-        ]
+            results[stage][name] = row
+            gain = row["mean"] - results[stage]["as it is"]["mean"]
+            numbers = f"{row['mean']:.4f}  {gain:+.4f}  {row['seconds']:6.0f} s"
+            print(f"{stage:10}  {name:26} {numbers}", flush=True)
+        scored: list[RawScore] = []
+        for of_row in jobs.values():
+            scored += raw_scores.taken_from(job.result() for job in of_row)
         raw_scores.write(SCORES, scored)
     about = {
         "cpu": cpu_name(),
@@ -249,7 +235,7 @@ def main() -> None:
         "folds": f"{options.folds} of {FOLDS}",
         "seed": options.seed,
     }
-    (RESULTS / "ablation.json").write_text(json.dumps(about | told, indent=1) + "\n")
+    (RESULTS / "ablation.json").write_text(json.dumps(about | results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
-"""What does caching a frozen trunk's features save, an iteration and a whole adaptation?
+"""Measure what caching a frozen trunk's features saves, per iteration and per adaptation.
 
     .venv/bin/python benchmarks/adapt_speed.py [--iterations 2200] [--every 100] [--seed 0]
-    [--steps-only] [--work DIR]
+        [--steps-only] [--work DIR]
 
-First, steps: CPU time of one training iteration on one thread, all ways in turns, the least of
-    several: plain frozen fine-tuning (a new view each time), fixed views with the features made
-    anew, and with the features read from the cache, seeing whole slices or, as most iterations of
-    `compact` do, a window of them; "cached" is the mean of an adaptation's. CPU time, since other
-    work may run on the machine.
+Steps: processor time of one iteration on one thread, the least of several, with all ways in turns.
+The ways are plain fine-tuning (a new view each time), fixed views whose features are computed
+again, and fixed views whose features are cached. With the cache, a step sees whole slices or, as in
+most iterations of `compact`, a window of them; "cached" is the mean over an adaptation.
 
-Then, trainings on the real centres: Model_S on source, unless it is there; on target1's training
-    patients Model_T from scratch, Model_ST plain and Model_ST cached, each scored on target1's
-    validation patients as it goes (not counted as training time; test patients are not touched):
-    seconds to reach Model_T's last validation DSC, and what share of the time went into trunk, head
-    and data. Broken off at any moment, the same command goes on where it was. Writes
-    docs/results/adapt_speed.json. Makes its cohorts as real_centres.py does.
+Trainings on the real centres: Model_S on source, unless it exists; on target1's training patients
+Model_T from scratch, Model_ST plain and Model_ST cached. Each is scored on target1's validation
+patients as it goes, outside the training time; no test patient is touched. Reported are the seconds
+to reach Model_T's last DSC, and the shares of time in trunk, head and data. If it is interrupted,
+the same command continues.
+
+Writes docs/results/adapt_speed.json. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -50,9 +50,10 @@ ROUNDS = {"compact": 15, "paper": 5}
 
 
 def steps_of(preset_name: str, case: Case, organs: Sequence[str], folder: Path) -> dict[str, float]:
-    """Milliseconds of CPU time of one iteration, by way."""
+    """Return the processor milliseconds of one iteration, by way."""
     preset = preset_of(preset_name)
-    network = Network(preset.architecture, len(organs)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = Network(preset.architecture, len(organs))
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze_all_but_last(network, RETRAIN_LAST)
     set_training_mode(network)
     share = windowed(preset.adapt) / preset.adapt.iterations
@@ -64,15 +65,10 @@ def steps_of(preset_name: str, case: Case, organs: Sequence[str], folder: Path) 
     }
     if share:
         ways["cached, a window"] = (replace(preset.adapt, views=1, whole_iterations=0), True)
-    steps = {
-        name: step_of(
-            network,
-            Batches([case], organs, preset.preprocessing, recipe, seed=0),
-            folder / name,
-            keep=keep,
-        )
-        for name, (recipe, keep) in ways.items()
-    }
+    steps = {}
+    for name, (recipe, keep) in ways.items():
+        batches = Batches([case], organs, preset.preprocessing, recipe, seed=0)
+        steps[name] = step_of(network, batches, folder / name, keep=keep)
     least = dict.fromkeys(steps, inf)
     for _ in range(ROUNDS[preset_name]):
         for name, step in steps.items():
@@ -80,24 +76,22 @@ def steps_of(preset_name: str, case: Case, organs: Sequence[str], folder: Path) 
             step()
             least[name] = min(least[name], time.process_time() - began)
     if share:
-        least["cached, whole slices"] = least["cached"]
-        least["cached"] = (
-            share * least["cached, a window"] + (1 - share) * least["cached, whole slices"]
-        )
+        whole_s, window_s = least["cached"], least["cached, a window"]
+        least["cached, whole slices"] = whole_s
+        least["cached"] = share * window_s + (1 - share) * whole_s
     return {name: round(1000 * seconds, 1) for name, seconds in least.items()}
 
 
 def step_of(network: Network, batches: Batches, file: Path, *, keep: bool) -> Callable[[], None]:
-    """An iteration with the first batch, which is in the cache already where there is one."""
+    """Return an iteration with the first batch, whose features are cached already if kept."""
     lessons: Any = for_learning(network, batches, file if keep else None)
     lessons.given(network, lessons[0])
     batch, optimiser = lessons[0], optimiser_of(network, batches.recipe)
 
     def step() -> None:
         set_training_mode(network)
-        loss = loss_of(
-            lessons.logits(network, lessons.given(network, batch)), batch, batches.recipe, 0
-        )
+        logits = lessons.logits(network, lessons.given(network, batch))
+        loss = loss_of(logits, batch, batches.recipe, 0)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
@@ -114,24 +108,21 @@ def trained(
     every: int,
     watched: list[Case],
 ) -> dict[str, Any]:
-    """Train a model, scoring it as it goes; what that took."""
+    """Train a model, scoring it as it goes; return what that took."""
     kept = folder / f"{name}.json"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
-    done = (folder / name).exists()  # broken off between the model and its row
+    done = (folder / name).exists()  # interrupted between the model and its row
     with Diary(folder / f"{name}.csv") as diary:
         for step in () if done else fit(model, cases, recipe, folder / name, resume=True):
             diary.note(step)
             if step.iteration % every == 0 or step.iteration == recipe.iterations:
                 diary.validate(step.iteration, lambda: dsc(model, watched)["mean"])
-                print(
-                    f"{name}: {step.iteration}/{recipe.iterations}, DSC {diary.validation[-1].value:.4f}",
-                    flush=True,
-                )
-        curve = [
-            (point.iteration, round(point.seconds, 1), round(point.value, 4))
-            for point in diary.validation
-        ]
+                done_so_far = f"{step.iteration}/{recipe.iterations}"
+                print(f"{name}: {done_so_far}, DSC {diary.validation[-1].value:.4f}", flush=True)
+        curve = []
+        for point in diary.validation:
+            curve.append((point.iteration, round(point.seconds, 1), round(point.value, 4)))
         trunk, head = time_shares(model, cases, recipe, diary)
         row = {
             "seconds": round(diary.seconds, 1),
@@ -145,7 +136,7 @@ def trained(
 
 
 def trainings(work: Path, iterations: int, every: int, seed: int) -> dict[str, Any]:
-    """Model_T, and Model_ST both ways."""
+    """Train Model_T, and Model_ST both ways; return what each took."""
     preset = preset_of("compact")
     folder = work / "adapt_speed" / f"{iterations}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -154,18 +145,17 @@ def trainings(work: Path, iterations: int, every: int, seed: int) -> dict[str, A
     train = replace(preset.train, iterations=iterations)
     ways = {"ST plain": replace(preset.adapt, iterations=iterations, views=0)}
     ways["ST cached"] = replace(preset.adapt, iterations=iterations)
-    t = begin(target, cases, target.organs, "compact", replace(preset, train=train), seed)
-    rows = {"T": trained("T", t, cases, train, folder, every, watched)}
+    organs = target.organs
+    model = begin(target, cases, organs, "compact", replace(preset, train=train), seed)
+    rows = {"T": trained("T", model, cases, train, folder, every, watched)}
     for name, recipe in ways.items():
-        st = take_over(
-            source_model(work, seed), target, cases, target.organs, recipe, RETRAIN_LAST, seed
-        )
-        rows[name] = trained(name, st, cases, recipe, folder, every, watched)
+        parent = source_model(work, seed)
+        model = take_over(parent, target, cases, organs, recipe, RETRAIN_LAST, seed)
+        rows[name] = trained(name, model, cases, recipe, folder, every, watched)
     goal = rows["T"]["validation"][-1][2]
     for row in rows.values():
-        row["seconds to T's last DSC"] = next(
-            (seconds for _, seconds, value in row["validation"] if value >= goal), None
-        )
+        reached = [seconds for _, seconds, value in row["validation"] if value >= goal]
+        row["seconds to T's last DSC"] = reached[0] if reached else None
     return rows
 
 
@@ -178,7 +168,7 @@ def main() -> None:
         "--every",
         type=int,
         default=100,
-        help="iterations between two looks at the validation patients",
+        help="iterations between two scores of the validation patients",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps-only", action="store_true")
@@ -195,9 +185,9 @@ def main() -> None:
             steps = steps_of(preset, case, case.organs, Path(scratch))
         about["milliseconds of a step"][preset] = steps
         for name, ms in steps.items():
+            ratio = steps["plain"] / ms
             print(
-                f"{preset}, {name}: {ms:.1f} ms; plain takes {steps['plain'] / ms:.2f} times as long",
-                flush=True,
+                f"{preset}, {name}: {ms:.1f} ms; plain takes {ratio:.2f} times as long", flush=True
             )
     if not options.steps_only:
         about["trainings"] = {"iterations": options.iterations, "seed": options.seed}
@@ -206,10 +196,10 @@ def main() -> None:
         for name in ("T", "ST plain", "ST cached"):
             row = about["trainings"][name]
             reached = row["seconds to T's last DSC"]
-            print(
-                f"{name:10} {row['seconds']:7.0f}  {'never' if reached is None else round(reached):>15}  "
-                f"{row['trunk']:.2f}   {row['head']:.2f}   {row['data']:.2f}   {row['validation'][-1][2]:.3f}"
-            )
+            goal_at = "never" if reached is None else round(reached)
+            shares = f"{row['trunk']:.2f}   {row['head']:.2f}   {row['data']:.2f}"
+            last = row["validation"][-1][2]
+            print(f"{name:10} {row['seconds']:7.0f}  {goal_at:>15}  {shares}   {last:.3f}")
     out.write_text(json.dumps(about, indent=1) + "\n")
 
 

@@ -1,31 +1,33 @@
 #!/usr/bin/env python3
-"""Is cached adaptation, which sees a window of most slices, as good as plain fine-tuning, and how
-much faster is it?
+"""Compare cached adaptation with plain fine-tuning: quality and speed.
 
     .venv/bin/python benchmarks/cached_against_plain.py [--iterations 2200] [--seeds 0] [--jobs 2]
-    [--work DIR]
+        [--work DIR]
 
 Model_S, as parent_share.py trains it, is adapted to target1's development patients outside a fold
-and contours the fold, in three folds, so that every patient is contoured once by each way; test
-patients are not touched. The ways:
+and contours the fold, in three folds, so each way contours every patient once. No test patient is
+touched. The ways:
 
     plain     the frozen layers run on a new view of each slice
     whole     eight fixed views, cached; each step sees whole slices
-    cached    as `recontour adapt`: of most slices a step sees a window
+    cached    as `recontour adapt`: a step sees a window of most slices
 
-One thread a training. Differences are over patients, seeds averaged, with 95 % t intervals; seconds
-are processor seconds of a whole adaptation, the preparation of its data included. Broken off at any
-moment, the same command goes on where it was. Prints a table and writes
-docs/results/cached_against_plain.json and cached_against_plain_scores.csv, of which alone --table
-makes its DSC. Makes its cohorts as real_centres.py does.
+Each training uses one thread. Differences are over patients, averaged over seeds, with 95 % t
+intervals. Seconds are processor seconds of a whole adaptation, including the preparation of its
+data. If it is interrupted, the same command continues.
+
+Prints a table, and writes docs/results/cached_against_plain.json and
+cached_against_plain_scores.csv, from which --table makes the table's DSC alone. Makes its cohorts
+as real_centres.py does.
 """
 
 import argparse
 import json
 import resource
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, replace
+from itertools import chain, product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ import torch
 import raw_scores
 from candidates import cases_of
 from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
-from raw_scores import RawScore, chosen, of_json, rows_of, score_cases, to_json
+from raw_scores import RawScore, chosen, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Cohort
 from recontour.evaluation.patients import mean
@@ -50,7 +52,7 @@ WAYS: dict[str, dict[str, Any]] = {"plain": {"views": 0}, "cached": {}, "whole":
 
 
 def adaptation(way: str, fold: int, iterations: int, seed: int, work: Path) -> dict[str, Any]:
-    """Processor seconds, and DSC by patient and organ."""
+    """Adapt one fold in one way; return its processor seconds and its scores."""
     torch.set_num_threads(1)
     folder = work / "cached_against_plain" / f"{way}-{fold}-{iterations}-{seed}"
     kept = folder / "row.json"
@@ -61,9 +63,8 @@ def adaptation(way: str, fold: int, iterations: int, seed: int, work: Path) -> d
     recipe = replace(preset_of("compact").adapt, iterations=iterations, **WAYS[way])
     out, spent = folder / "model", folder / "seconds.json"
     if not out.exists():
-        model = take_over(
-            source_model(work, 0), target, learnt, target.organs, recipe, RETRAIN_LAST, seed
-        )
+        parent = source_model(work, 0)
+        model = take_over(parent, target, learnt, target.organs, recipe, RETRAIN_LAST, seed)
         before = processor_seconds()
         for _ in fit(model, learnt, recipe, out, resume=True):
             pass
@@ -76,13 +77,13 @@ def adaptation(way: str, fold: int, iterations: int, seed: int, work: Path) -> d
 
 
 def processor_seconds() -> float:
-    """Of this process and of those that it waited for, as the one that prepares the data."""
+    """Return the seconds of this process and its finished children, which prepare the data."""
     usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def dsc_of(scores: Iterable[RawScore]) -> Dsc:
-    """By patient and organ, the mean over the seeds."""
+    """Return the mean DSC over seeds, by patient and organ."""
     found: dict[tuple[str, str], list[float]] = {}
     for one in scores:
         found.setdefault((one.case, one.organ), []).append(one.dsc)
@@ -90,7 +91,7 @@ def dsc_of(scores: Iterable[RawScore]) -> Dsc:
 
 
 def table(scores: Sequence[RawScore]) -> Iterator[tuple[str, float, Interval]]:
-    """Of each way its mean DSC, and that less the plain way's."""
+    """Yield each way, its mean DSC, and its difference from the plain way."""
     dsc = {way: dsc_of(chosen(scores, way)) for way in rows_of(scores)}
     for way, of_way in dsc.items():
         yield way, interval_of(of_way).mean, interval_of(difference(dsc["plain"], of_way))
@@ -106,42 +107,43 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     parser.add_argument(
-        "--table", action="store_true", help="only the DSC, of the scores in docs/results"
+        "--table", action="store_true", help="print the DSC from docs/results, and stop"
     )
     options = parser.parse_args()
     if options.table:
         for way, dsc, gain in table(raw_scores.read(SCORES)):
-            print(
-                f"{way:7} DSC {dsc:.4f}, less plain {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
-            )
+            print(shown(way, dsc, gain))
         return
-    ways, seeds = options.ways.split(","), [int(seed) for seed in options.seeds.split(",")]
+    ways = options.ways.split(",")
+    seeds = list(map(int, options.seeds.split(",")))
     work = with_cohorts(options.work, "source", TARGET)
     source_model(work, 0)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        jobs = {
-            way: [
-                pool.submit(adaptation, way, fold, options.iterations, seed, work)
-                for seed in seeds
-                for fold in range(FOLDS)
-            ]
-            for way in ways
-        }
+        jobs: dict[str, list[Future[dict[str, Any]]]] = {}
+        for way in ways:
+            jobs[way] = []
+            for seed, fold in product(seeds, range(FOLDS)):
+                job = pool.submit(adaptation, way, fold, options.iterations, seed, work)
+                jobs[way].append(job)
         rows = {way: [job.result() for job in of_way] for way, of_way in jobs.items()}
-    scores = [one for of_way in rows.values() for row in of_way for one in of_json(row["scores"])]
+    seconds = {way: mean(row["seconds"] for row in of_way) for way, of_way in rows.items()}
+    scores = raw_scores.taken_from(chain.from_iterable(rows.values()))
     raw_scores.write(SCORES, scores)
-    plain = mean(row["seconds"] for row in rows["plain"])
-    told = {}
+    results = {}
     for way, dsc, gain in table(scores):
-        seconds = mean(row["seconds"] for row in rows[way])
-        told[way] = {"dsc": dsc, "less plain": asdict(gain), "seconds": seconds}
-        print(
-            f"{way:7} DSC {dsc:.4f}, less plain {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}); "
-            f"{seconds:.0f} s, plain takes {plain / seconds:.2f} times as long",
-            flush=True,
-        )
+        results[way] = {"dsc": dsc, "less plain": asdict(gain), "seconds": seconds[way]}
+        ratio = seconds["plain"] / seconds[way]
+        spent = f"{seconds[way]:.0f} s, plain takes {ratio:.2f} times as long"
+        print(f"{shown(way, dsc, gain)}; {spent}", flush=True)
     about = {"cpu": cpu_name(), "iterations": options.iterations, "seeds": seeds}
-    (RESULTS / "cached_against_plain.json").write_text(json.dumps(about | told, indent=1) + "\n")
+    out = RESULTS / "cached_against_plain.json"
+    out.write_text(json.dumps(about | results, indent=1) + "\n")
+
+
+def shown(way: str, dsc: float, gain: Interval) -> str:
+    """Return a line of the table."""
+    interval = f"{gain.low:+.4f} to {gain.high:+.4f}"
+    return f"{way:7} DSC {dsc:.4f}, less plain {gain.mean:+.4f} ({interval})"
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 
     .venv/bin/python benchmarks/clinical_size.py [--model MODEL]
 
-Imported is the Pinnacle case of ../shared/data/interop (99 slices of 512 x 512 with a real
-RTSTRUCT), contoured its head-and-neck planning CT (90 slices of 511 x 511). Without a model file an
-untrained compact network of 12 organs stands in; it finds noise, which costs more than organs do.
-Each command is run as a process of its own, as a user types it, start-up included. Writes
-docs/results/clinical_size.json.
+Both scans are in ../shared/data/interop: the Pinnacle case is imported (99 slices of 512 x 512 with
+a real RTSTRUCT), and a head-and-neck planning CT is contoured (90 slices of 511 x 511). Without a
+model file, an untrained compact network of 12 organs is used; it finds noise, which costs more than
+organs do. Each command runs as a process of its own, start-up included.
+
+Writes docs/results/clinical_size.json.
 """
 
 import argparse
@@ -32,22 +33,25 @@ ORGANS = (
     "Brainstem", "SpinalCord", "Bone_Mandible", "Pituitary", "Parotid_L", "Parotid_R", "Lens_L",
     "Lens_R", "OpticNrv_L", "OpticNrv_R", "Lobe_Temporal_L", "Lobe_Temporal_R",
 )  # fmt: skip
-NAMES = '[names]\n"Tumor_c40" = "GTVp"\n"LN_c40" = "GTVn"\n"Carina_c40" = "Carina"\n"Vertebra_c40" = "VB"\n'
+NAMES = """\
+[names]
+"Tumor_c40" = "GTVp"
+"LN_c40" = "GTVn"
+"Carina_c40" = "Carina"
+"Vertebra_c40" = "VB"
+"""
 
 
 def untrained(
     path: Path, organs: Sequence[str] = ORGANS, preset: Preset = PRESETS["compact"], seed: int = 0
 ) -> Path:
-    """Write a model that has learnt nothing."""
+    """Write a model that has learnt nothing, and return its path."""
     torch.manual_seed(seed)
     network = Network(preset.architecture, len(organs))
-    provenance = Provenance(
-        "compact", "nowhere", 0, dict.fromkeys(organs, 0), seed, "2026-11-24", versions()
-    )
-    save_model(
-        Model(network, preset.architecture, tuple(organs), preset.preprocessing, {}, provenance),
-        path,
-    )
+    no_cases = dict.fromkeys(organs, 0)
+    made_of = Provenance("compact", "nowhere", 0, no_cases, seed, "2026-11-24", versions())
+    seen = preset.preprocessing
+    save_model(Model(network, preset.architecture, tuple(organs), seen, {}, made_of), path)
     return path
 
 
@@ -66,12 +70,10 @@ def main() -> None:
                 archive.extractall(work, filter="data")
         (work / "names.toml").write_text(NAMES)
         model = options.model or untrained(work / "model")
-        importing = measured(
-            "import", work / "lung_pinnacle", work / "cohort", "--names", work / "names.toml"
-        )
-        contouring = measured(
-            "contour", model, work / "hn_ct_picker_no_rtstruct", "--out", work / "RS.dcm"
-        )
+        dicom, names = work / "lung_pinnacle", work / "names.toml"
+        importing = measured("import", dicom, work / "cohort", "--names", names)
+        ct = work / "hn_ct_picker_no_rtstruct"
+        contouring = measured("contour", model, ct, "--out", work / "RS.dcm")
     result = {
         "import_seconds": round(importing.seconds, 2),
         "import_peak_mib": round(importing.peak_mib),
@@ -81,12 +83,10 @@ def main() -> None:
         "cores": os.cpu_count(),
     }
     print(f"import:  {importing.seconds:.1f} s, {importing.peak_mib:.0f} MiB (bar: under 3 s)")
-    print(
-        f"contour: {contouring.seconds:.1f} s, {contouring.peak_mib:.0f} MiB (bar: under 20 s, 2 GiB)"
-    )
-    (REPO / "docs" / "results" / "clinical_size.json").write_text(
-        json.dumps(result, indent=1) + "\n"
-    )
+    spent = f"{contouring.seconds:.1f} s, {contouring.peak_mib:.0f} MiB"
+    print(f"contour: {spent} (bar: under 20 s, 2 GiB)")
+    out = REPO / "docs" / "results" / "clinical_size.json"
+    out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

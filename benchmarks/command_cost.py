@@ -1,4 +1,4 @@
-"""What one command costs, run as a process of its own, as a user types it."""
+"""Measure what a command costs when it runs as a process of its own."""
 
 import os
 import resource
@@ -11,26 +11,29 @@ from typing import NamedTuple
 
 
 class Cost(NamedTuple):
-    """What one command took."""
+    """What a command took.
+
+    processor_seconds: of all cores; a busy machine changes them least. peak_mib: of the command's
+    largest process, but never less than its parent held when it started it.
+    """
 
     seconds: float
-    processor_seconds: float  # of all cores: what a busy machine changes least
-    # of its largest process; at least what the one that starts it holds, as the system counts
+    processor_seconds: float
     peak_mib: float
 
 
 def measured(*arguments: object, environment: Mapping[str, str] | None = None) -> Cost:
-    """What one `recontour` command takes, start-up included.
+    """Run a `recontour` command; return what it took, start-up included.
 
-    environment: what is to differ from our own.
+    environment: variables that differ from our own.
     """
     return cost_of([sys.executable, "-m", "recontour", *arguments], environment)
 
 
 def cost_of(command: Sequence[object], environment: Mapping[str, str] | None = None) -> Cost:
-    """What any command takes;
+    """Run any command; return what it took. Its output is dropped.
 
-    what it prints is dropped, and if it fails its last words end the run.
+    Raises: SystemExit: the command failed; the message is its standard error.
     """
     with TemporaryFile() as said:
         began = time.perf_counter()
@@ -50,5 +53,5 @@ def cost_of(command: Sequence[object], environment: Mapping[str, str] | None = N
 
 
 def least(costs: Iterable[Cost]) -> Cost:
-    """Of each measure the least."""
+    """Return the least of each measure."""
     return Cost(*map(min, zip(*costs, strict=True)))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How much say should a parent keep? Adaptations to few and many patients, with shares from 0 to 1.
+"""Compare how much a parent should count: adaptations to few and many patients, shares 0 to 1.
 
     .venv/bin/python benchmarks/parent_share.py [--role target1] [--iterations 1200]
         [--retrain-last 10]
@@ -19,6 +19,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,8 @@ import numpy as np
 import torch
 
 import raw_scores
-from candidates import cases_of
-from raw_scores import (
-    RawScore,
-    chosen,
-    mean_dsc,
-    mean_of_folds,
-    of_json,
-    rows_of,
-    score_cases,
-    to_json,
-)
+from candidates import cases_of, means_of
+from raw_scores import RawScore, chosen, mean_of_folds, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Case, Cohort
 from recontour.network import Model, load_model
@@ -47,15 +39,16 @@ from recontour.transfer.models import begin, fit, take_over
 COMPACT = preset_of("compact")
 RETRAIN_LAST = 10
 FOLDS = 3
-PATIENTS = (2, 5, None)  # to adapt to; None: all outside the fold
+PATIENTS = (2, 5, None)  # how many to adapt to; None: all outside the fold
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def source_model(work: Path, seed: int) -> Model:
-    """Model_S, trained if it is not there yet."""
+    """Return Model_S, trained first if it does not exist yet."""
     path = work / "parent_share" / f"S-seed{seed}"
     if not path.exists():
-        source, cases = Cohort.open(work / "cohorts" / "source"), cases_of(work, "source", "train")
+        source = Cohort.open(work / "cohorts" / "source")
+        cases = cases_of(work, "source", "train")
         model = begin(source, cases, source.organs, "compact", COMPACT, seed)
         for step in fit(model, cases, COMPACT.train, path, resume=True):
             if step.iteration % 200 == 0:
@@ -66,22 +59,20 @@ def source_model(work: Path, seed: int) -> Model:
 def patients_of(
     development: Sequence[Case], fold: int, number: int | None, seed: int
 ) -> tuple[list[Case], list[Case]]:
-    """Those to adapt to, and those to score: the fold."""
+    """Return the patients to adapt to, and those to score, which are the fold."""
     order = np.random.default_rng([seed, fold]).permutation(len(development))
     outside = [development[i] for i in order if i % FOLDS != fold]
-    return outside[:number], [case for i, case in enumerate(development) if i % FOLDS == fold]
+    return outside[:number], list(development[fold::FOLDS])
 
 
 def measure(
     fold: int, number: int | None, iterations: int, layers: int, seed: int, role: str, work: Path
 ) -> dict[str, Any]:
-    """One adaptation, scored with every share: kept in a file of its own."""
+    """Adapt once and score with each share; return the row, which is kept in a file."""
     torch.set_num_threads(1)
-    folder = (
-        work
-        / "parent_share"
-        / f"{role}-fold{fold}-{number or 'all'}-{iterations}-last{layers}-{seed}"
-    )
+    asked = number or "all"
+    name = f"{role}-fold{fold}-{asked}-{iterations}-last{layers}-{seed}"
+    folder = work / "parent_share" / name
     kept = folder / "row.json"
     if row := raw_scores.kept_row(kept):
         return row
@@ -99,16 +90,12 @@ def measure(
     scores, raw = {}, []
     for share in SHARES:
         model.network.set_shares(torch.full((1, len(model.organs)), share))
-        of_share = score_cases(
-            model, scored, f"{number or 'all'}, share {share}", f"fold {fold}", seed
-        )
-        scores[str(share)] = {"mean": mean_dsc(of_share)} | {
-            organ: mean_dsc(of_share, [organ]) for organ in model.organs
-        }
+        of_share = score_cases(model, scored, f"{asked}, share {share}", f"fold {fold}", seed)
+        scores[str(share)] = means_of(of_share, model.organs)
         raw += of_share
     row = {
         "fold": fold,
-        "asked": number or "all",
+        "asked": asked,
         "patients": len(learnt),
         "scored": len(scored),
         "by share": scores,
@@ -119,7 +106,7 @@ def measure(
 
 
 def table(scores: Sequence[RawScore]) -> Iterator[str]:
-    """The mean DSC by patients to adapt to and share, folds weighed by their patients."""
+    """Yield the mean DSC by number of patients and share, with folds weighted by their patients."""
     for name in rows_of(scores):
         yield f"{name:16} {mean_of_folds(chosen(scores, name)):.4f}"
 
@@ -134,7 +121,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")
     parser.add_argument(
-        "--table", action="store_true", help="only the means, of the scores in docs/results"
+        "--table", action="store_true", help="print the table from docs/results, and stop"
     )
     options = parser.parse_args()
     layers = options.retrain_last
@@ -145,28 +132,19 @@ def main() -> None:
     work = with_cohorts(options.work, "source", options.role)
     source_model(work, options.seed)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(
-                measure, fold, number, options.iterations, layers, options.seed, options.role, work
-            )
-            for number in PATIENTS
-            for fold in range(FOLDS)
-        ]
+        given = (options.iterations, layers, options.seed, options.role, work)
+        jobs = []
+        for number, fold in product(PATIENTS, range(FOLDS)):
+            jobs.append(pool.submit(measure, fold, number, *given))
         rows = [job.result() for job in jobs]
     print("patients  " + "  ".join(f"share {share:4}" for share in SHARES))
-    told = {}
-    for asked in (number or "all" for number in PATIENTS):
+    means: dict[int | str, list[float]] = {}
+    for number in PATIENTS:
+        asked = number or "all"
         folds = [row for row in rows if row["asked"] == asked]
-        weights = [row["scored"] for row in folds]
-        means = [
-            np.average([row["by share"][str(s)]["mean"] for row in folds], weights=weights)
-            for s in SHARES
-        ]
-        told[asked] = [round(float(mean), 4) for mean in means]
-        print(f"{asked:>8}  " + "  ".join(f"{mean:10.4f}" for mean in means))
-    raw_scores.write(
-        RESULTS / f"{name}_scores.csv", [one for row in rows for one in of_json(row.pop("scores"))]
-    )
+        means[asked] = [mean_of_share(folds, share) for share in SHARES]
+        print(f"{asked:>8}  " + "  ".join(f"{mean:10.4f}" for mean in means[asked]))
+    raw_scores.write(RESULTS / f"{name}_scores.csv", raw_scores.taken_from(rows))
     kept = {
         "cpu": cpu_name(),
         "role": options.role,
@@ -174,10 +152,17 @@ def main() -> None:
         "retrained layers": layers,
         "seed": options.seed,
         "shares": SHARES,
-        "mean DSC by patients": told,
+        "mean DSC by patients": means,
         "folds": rows,
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def mean_of_share(folds: Sequence[dict[str, Any]], share: float) -> float:
+    """Return the folds' mean DSC with one share, weighted by their patients."""
+    weights = [row["scored"] for row in folds]
+    means = [row["by share"][str(share)]["mean"] for row in folds]
+    return round(float(np.average(means, weights=weights)), 4)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What scaling.py measures on: one phantom head under many UIDs, its brain stem under many names,
-and models.
+"""Write the phantoms and models that scaling.py measures on.
 
-Every patient and every organ costs the same then, so that what grows with their number grows by it
+All patients are one phantom head under different UIDs, and all organs its brain stem under
+different names. Each patient and each organ thus costs the same, and cost grows with their number
 alone.
 """
 
@@ -17,12 +17,7 @@ from clinical_size import untrained
 from contour_speed import stand_in
 from recontour.cohort import Cohort
 from recontour.cohort.importing import import_dicom
-from recontour.dicom import (
-    Authorship,
-    ScanIdentity,
-    write_scan,
-    write_structure_set,
-)
+from recontour.dicom import Authorship, ScanIdentity, write_scan, write_structure_set
 from recontour.geometry import Structure, StructureSet
 from recontour.network import Architecture, Preprocessing
 from recontour.phantom import TARGET, PhantomCase, make_case
@@ -31,15 +26,15 @@ from recontour.training.presets import PRESETS
 from scaling import Inputs
 from throughput import step_seconds
 
-ORGANS = (  # that import knows, and that contouring finishes alike
+ORGANS = (  # import knows them, and contouring finishes them alike
     "Brain", "Cerebellum", "Cavity_Oral", "Trachea", "Tongue", "Pharynx", "Eye_L", "Eye_R",
     "Cochlea_L", "Cochlea_R", "Hippocampus_L", "Hippocampus_R",
 )  # fmt: skip
 SIZE_PX, PIXEL_MM = 128, 2.2
-SLICES = 16  # of a case, where they are not what grows
+SLICES = 16  # of a case, where their number does not grow
 SLICES_IN_A_BATCH = 2
 COMPACT = PRESETS["compact"]
-TINY = replace(  # where many cases are contoured, and the network is not the point
+TINY = replace(  # for contouring many cases, where the network does not matter
     COMPACT,
     architecture=Architecture(
         stem_channels=16,
@@ -54,31 +49,26 @@ TINY = replace(  # where many cases are contoured, and the network is not the po
 
 
 def head(slices: int) -> PhantomCase:
-    """A phantom head of so many slices."""
+    """Return a phantom head of so many slices."""
     scanner = TARGET.scanner
     step_mm = (scanner.to_mm - scanner.from_mm) / (slices - 0.5)
-    return make_case(
-        replace(
-            TARGET, scanner=replace(scanner, size_px=SIZE_PX, pixel_mm=PIXEL_MM, slice_mm=step_mm)
-        ),
-        0,
-    )
+    smaller = replace(scanner, size_px=SIZE_PX, pixel_mm=PIXEL_MM, slice_mm=step_mm)
+    return make_case(replace(TARGET, scanner=smaller), 0)
 
 
 def write_patient(folder: Path, made: PhantomCase, organs: int) -> None:
-    """Write a head as a patient of its own, its brain stem drawn under so many names."""
+    """Write a head as a patient of its own, with its brain stem drawn under so many names."""
     stem = made.structures[TARGET.roi_names["Brainstem"]]
     structures = StructureSet(tuple(Structure(organ, stem.contours) for organ in ORGANS[:organs]))
     scan = write_scan(folder / "CT", made.hu, made.grid, ScanIdentity(seed=str(folder)))
-    write_structure_set(
-        folder / "RTSTRUCT.dcm", structures, scan, Authorship(model="phantom", seed=str(folder))
-    )
+    author = Authorship(model="phantom", seed=str(folder))
+    write_structure_set(folder / "RTSTRUCT.dcm", structures, scan, author)
 
 
 def prepare(inputs: Inputs, sizes: Mapping[str, Sequence[int]], patients: int) -> None:
     """Write DICOM, cohorts and models.
 
-    patients: of each archive in which it is not they that grow in number.
+    patients: how many each archive has where their number does not grow.
     """
     made = head(SLICES)
     for number in range(max(sizes["cases"])):
@@ -115,10 +105,7 @@ def _write_models(inputs: Inputs, organs: int) -> None:
 
 
 def batch_seconds(cohort: Path) -> float:
-    """What preparing one batch takes of the processor:
-
-    the median of a hundred, since slices differ.
-    """
+    """Return the processor seconds of preparing one batch: the median of a hundred."""
     batches = _batches(cohort)
     spent = []
     for index in range(100):
@@ -129,7 +116,7 @@ def batch_seconds(cohort: Path) -> float:
 
 
 def learning_seconds(cohort: Path) -> float:
-    """What learning from one batch takes of the processor."""
+    """Return the processor seconds of learning from one batch."""
     batches = _batches(cohort)
     return step_seconds(batches[0], len(batches.organs), torch.channels_last, process_time)
 
