@@ -45,6 +45,19 @@ def run_demo(out: Path | str, *, progress: Progress = quiet) -> list[CaseScore]:
     """Draw two centres, train on the first, adapt to the second, contour a patient, evaluate.
 
     A step whose result exists is not repeated: a demo that was interrupted continues.
+
+    Args:
+        out: The demo's folder.
+        progress: As for `train`.
+
+    Returns:
+        The scores of the three models.
+
+    Raises:
+        RecontourError: Any of its kinds (docs/reference/errors.md).
+
+    Examples:
+        >>> scores = recontour.run_demo("recontour-demo")  # doctest: +SKIP
     """
     place = _DemoFolder(Path(out))
     source = _cohort(place, "phantom-source", SOURCE, SOURCE_CASES, progress)

@@ -102,15 +102,28 @@ def import_dicom(
 ) -> ImportReport:
     """Read a DICOM archive into a cohort folder, adding what is not there yet.
 
-    centre: the label that models and reports show; if None, the cohort's, or the folder's name for
-    a new cohort. names: a TOML file of the centre's own ROI names (docs/reference/names.md).
-    notices: what everyone who uses a new cohort or its models must know; models and reports repeat
-    them.
+    Args:
+        dicom_dir: A folder of CT series with structure sets; nesting and file names do not matter.
+        cohort: A cohort folder, or a new folder to make one in.
+        centre: The label that models and reports show; None for the cohort's, or for the folder's
+            name if the cohort is new.
+        names: A TOML file of the centre's own ROI names (docs/reference/names.md).
+        notices: What everyone who uses a new cohort or its models must know; models and reports
+            repeat it.
+        progress: As for `train`.
+
+    Returns:
+        The cases that were added, and what was left out and why.
+
     Raises:
-        NoSeriesError: no such folder, no CT series in it, or none that can be used; then no cohort
-            is made.
-        NamesError: the names cannot be used.
-        CohortError: the cohort cannot be used.
+        NoSeriesError: There is no such folder, no CT series in it, or none that can be used; then
+            no cohort is made.
+        NamesError: The names cannot be used.
+        CohortError: The cohort cannot be used.
+
+    Examples:
+        >>> report = recontour.import_dicom("dicom/south", "south")  # doctest: +SKIP
+        >>> [left_out.finding for left_out in report.left_out]  # doctest: +SKIP
     """
     dicom_dir, cohort = Path(dicom_dir), Path(cohort)
     user_map = read_user_map(Path(names)) if names else {}

@@ -13,14 +13,16 @@ from recontour.network.preprocessing import Voxels
 
 
 class Contourer:
-    """Contours CTs with one model.
+    """Contours CTs with one model, which is loaded and compiled once.
 
     The model must not change meanwhile. Any number of threads may share a `Contourer`: an engine is
-    compiled once, when the first CT needs it, and computes one batch at a time.
+    compiled when the first CT needs it, and computes one batch at a time.
 
-        contourer = Contourer.load(Path("north.safetensors"))
-        for organ, mask in contourer.contour(scan.hu, scan.grid):
-            ...
+    Examples:
+        >>> from recontour.dicom import read_scan
+        >>> scan = read_scan(Path("dicom/new-patient"))  # doctest: +SKIP
+        >>> contourer = recontour.Contourer.load("north.safetensors")  # doctest: +SKIP
+        >>> masks = dict(contourer.contour(scan.hu, scan.grid))  # doctest: +SKIP
     """
 
     def __init__(self, model: Model) -> None:
@@ -39,7 +41,20 @@ class Contourer:
         grid: Grid,
         organs: Sequence[str] | None = None,
     ) -> OrganMasks:
-        """Contour a CT; arguments, masks and errors are those of `predict`."""
+        """Contour a CT.
+
+        Args:
+            hu: Hounsfield units, (slice, row, column).
+            grid: Where these voxels lie in the patient.
+            organs: TG-263 names; None for all that the model contours.
+
+        Returns:
+            An iterator over organs and their masks, bool (slice, row, column).
+
+        Raises:
+            OrganError: The model does not contour an organ.
+            ModelFileError: The model computes infinities or NaN from this CT.
+        """
         engine = self._engine_for(len(hu))
         return finished_masks(self.model, engine, hu, grid, organs)
 

@@ -111,14 +111,31 @@ def deidentify(
     """Write the CT series of an archive and their structure sets without what names the patients.
 
     The new folder, OUT/PATIENT/SERIES/*.dcm, appears whole or not at all. Pixels keep their values,
-    also burned-in text and the face that a head CT can be rendered to. ROIs get TG-263 names; those
-    that are no organ's are dropped.
-    names: as of `import_dicom`. key: a file with the secret that pseudonyms, UIDs and dates derive
-        from; it is made where there is none. With the same key the same patient becomes the same
-        again. None: the secret is forgotten.
-    Raises: NoSeriesError: no such folder, no CT series in it, or none that can be written.
-        NamesError: the map cannot be used. SettingsError: the key is not one, or would lie in the
-        output. OutputError: out exists, cannot be made, or would lie within dicom_dir.
+    including burned-in text and the face that a head CT can be rendered to. ROIs get TG-263 names;
+    those that are no organ's are dropped.
+
+    Args:
+        dicom_dir: A folder of CT series with structure sets.
+        out: The new folder, outside `dicom_dir`.
+        names: A TOML file of the centre's own ROI names (docs/reference/names.md).
+        key: A file with the secret that pseudonyms, UIDs and dates derive from; it is made if it
+            does not exist. The same key gives a patient the same pseudonym again. None: the secret
+            is forgotten.
+        progress: As for `train`.
+
+    Returns:
+        What was written, and what was left out and why.
+
+    Raises:
+        NoSeriesError: There is no such folder, no CT series in it, or none that can be written.
+        NamesError: The names cannot be used.
+        SettingsError: The key is not one, or would lie in the output.
+        OutputError: The output exists, cannot be made, or would lie within `dicom_dir`.
+
+    Examples:
+        >>> written = recontour.deidentify(
+        ...     "dicom/north-train", "to-send", key="north.key"
+        ... )  # doctest: +SKIP
     """
     dicom_dir, out = Path(dicom_dir), Path(out)
     key = Path(key) if key else None

@@ -135,9 +135,19 @@ def read_scores(path: Path | str) -> list[CaseScore]:
     """Read scores.csv, also as a spreadsheet saves it.
 
     A byte order mark and blank lines are skipped. Files from before the last columns existed are
-    read too: msd_mm and apl_mm are then NaN, patient is empty.
+    read too: msd_mm and apl_mm are then NaN, and patient is empty.
 
-    Raises: ScoresError: the file is missing, or is not such a table.
+    Args:
+        path: The file.
+
+    Returns:
+        One row per case, organ and model.
+
+    Raises:
+        ScoresError: The file is missing, or is not such a table.
+
+    Examples:
+        >>> scores = recontour.read_scores("evaluation/scores.csv")  # doctest: +SKIP
     """
     path = Path(path)
     lines = enumerate(_rows(path), start=1)

@@ -36,13 +36,26 @@ def convert(
 ) -> Converted:
     """Write labels on a CT's own grid as an RTSTRUCT that references it, complete or not at all.
 
-    labels: a NIfTI label map with nnU-Net's dataset.json beside it or one folder up, a folder of
-        NIfTI masks called after their structures, or a DICOM SEG, binary or a label map. Names are
-        written as they are.
-    Raises: LabelsError: labels that cannot be read or have no name, or none that is marked.
-        GridMismatchError: they do not lie on the CT's grid. DicomError: as `read_scan`,
-        `read_segmentation` and `write_structure_set`. OutputError: the file exists or cannot be
-        made.
+    Args:
+        labels: A NIfTI label map with nnU-Net's dataset.json beside it or one folder up, a folder
+            of NIfTI masks called after their structures, or a DICOM SEG, binary or a label map.
+            Names are written as they are.
+        ct_dir: A folder that holds the CT series.
+        out: The RTSTRUCT file to write; it must not exist.
+
+    Returns:
+        The volume of each structure in cm3, the names without a marked voxel, and notes.
+
+    Raises:
+        LabelsError: The labels cannot be read, have no name, or mark no voxel.
+        GridMismatchError: The labels do not lie on the CT's grid.
+        DicomError: The CT or the SEG cannot be used.
+        OutputError: The file exists, or cannot be made.
+
+    Examples:
+        >>> converted = recontour.convert(
+        ...     "new-patient-nifti", "dicom/new-patient", "corrected.dcm"
+        ... )  # doctest: +SKIP
     """
     labels, ct_dir, out = Path(labels), Path(ct_dir), Path(out)
     refuse_existing(out)

@@ -57,18 +57,34 @@ def export(
 ) -> Exported:
     """Write a cohort's CTs and masks as NIfTI into a new folder; it appears whole or not at all.
 
-    organs: TG-263 names; all that the cohort has if None.
-    format: "nnunet": the raw data set of nnU-Net v2, in a folder called as nnU-Net wants it
-        (Dataset001_North). Its label maps know neither unknown organs nor overlaps: cases that lack
-        one of the organs are left out, and a voxel of several organs becomes the one's whose median
-        volume is smallest.
-        "nifti": one folder per case, with ct.nii.gz and segmentations/ORGAN.nii.gz for each organ
-        that the case has.
+    "nnunet" is the raw data set of nnU-Net v2. Its label maps know neither unknown organs nor
+    overlaps: cases that lack one of the organs are left out, and a voxel of several organs goes to
+    the one whose median volume is smallest. "nifti" makes one folder per case, with ct.nii.gz and
+    segmentations/ORGAN.nii.gz for each organ that the case has.
+
     Cases whose slices are not evenly spaced are left out: NIfTI cannot hold them, and nothing is
     resampled.
-    Raises: CohortError: no cohort. OrganError: organs that it does not have, or no case to write.
-        SettingsError: another format, or a name that nnU-Net does not read. OutputError: the folder
-        exists.
+
+    Args:
+        cohort: A cohort folder.
+        out: A new folder; nnU-Net wants a name like Dataset001_North.
+        format: "nnunet" or "nifti".
+        organs: TG-263 names; None for all that the cohort has.
+        progress: As for `train`.
+
+    Returns:
+        The cases and organs that were written, and the cases that were left out.
+
+    Raises:
+        CohortError: There is no cohort.
+        OrganError: The cohort lacks these organs, or no case can be written.
+        SettingsError: The format is unknown, or nnU-Net does not read a folder of this name.
+        OutputError: The folder exists.
+
+    Examples:
+        >>> exported = recontour.export(
+        ...     "north-train", "Dataset001_North", format="nnunet"
+        ... )  # doctest: +SKIP
     """
     cohort, out = Path(cohort), Path(out)
     _refuse_odd(format, out)

@@ -138,13 +138,24 @@ def refuse_unwritable(model: Model) -> None:
 
 
 def load_model(path: Path | str) -> Model:
-    """Read a model file, or a head with its model: `Path("south.safetensors+north.head")`.
+    """Read a model file, or a head with its model.
 
     A file may come from anywhere: what it says is checked before anything is built from it.
 
-    Raises: ModelFileError: a file is missing, damaged, not recontour's, of another format, or
-        beyond the limits of docs/decisions/029-model-limits.md; a head is alone, or belongs to
-        another model. FaultError: the machine cannot read it.
+    Args:
+        path: A model file, or TRUNK+HEAD.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelFileError: A file is missing, damaged, not recontour's, of another format, or beyond
+            the limits of docs/decisions/029-model-limits.md; or a head is alone, or belongs to
+            another model.
+        FaultError: The machine cannot read it.
+
+    Examples:
+        >>> recontour.load_model("south.safetensors").organs  # doctest: +SKIP
     """
     path = Path(path)
     whole, *heads = parts_of(path)

@@ -217,7 +217,17 @@ class Study:
 def read_study(path: Path | str) -> Study:
     """Read STUDY.toml.
 
-    Raises: SettingsError: not TOML, or a setting is missing, unknown or impossible.
+    Args:
+        path: The file; `recontour study --example` prints one.
+
+    Returns:
+        The study; its paths are absolute.
+
+    Raises:
+        SettingsError: The file is not TOML, or a setting is missing, unknown or impossible.
+
+    Examples:
+        >>> study = recontour.read_study("STUDY.toml")  # doctest: +SKIP
     """
     path = Path(path)
     try:

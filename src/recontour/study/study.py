@@ -70,10 +70,23 @@ def run_study(
 ) -> Mapping[str, str]:
     """Run what is not finished, and write the report.
 
-    Returns: why cells failed, by id, in words that may be stored.
-    Raises: OutputError: `out` holds something else, or a study that `resume` does not continue.
-        SettingsError: no cell could be trained as declared, or `out` holds another study.
-        FaultError: every worker died.
+    Args:
+        study: The study, as `read_study` returns it.
+        out: The study's folder.
+        resume: Continue a study that was begun in this folder.
+        progress: As for `train`.
+
+    Returns:
+        Why cells failed, by their ids, in words that may be stored.
+
+    Raises:
+        OutputError: `out` holds something else, or a study that `resume` does not continue.
+        SettingsError: No cell could be trained as declared, or `out` holds another study.
+        FaultError: Every worker died.
+
+    Examples:
+        >>> study = recontour.read_study("STUDY.toml")  # doctest: +SKIP
+        >>> failed = recontour.run_study(study, "study")  # doctest: +SKIP
     """
     out = Path(out)
     refuse_unplottable()
@@ -85,8 +98,18 @@ def run_study(
 def report_study(out: Path | str) -> Mapping[str, str]:
     """Write report.html and tables/ from the results that are there.
 
-    Returns: why cells failed, by id, in words that may be stored.
-    Raises: SettingsError: `out` holds no study. ScoresError: a result is damaged or foreign.
+    Args:
+        out: The study's folder.
+
+    Returns:
+        Why cells failed, by their ids, in words that may be stored.
+
+    Raises:
+        SettingsError: `out` holds no study.
+        ScoresError: A result is damaged or foreign.
+
+    Examples:
+        >>> failed = recontour.report_study("study")  # doctest: +SKIP
     """
     out = Path(out)
     workspace = open_workspace(out)

@@ -55,14 +55,29 @@ def contour(
 ) -> Contoured:
     """Contour one CT series.
 
-        recontour.contour("north.safetensors", "dicom/patient-7", "patient-7.dcm")
-
-    model: a model file, or TRUNK+HEAD.
-    format: "rtstruct" and "seg" write one DICOM file that references the CT. "nifti" writes a new
-        folder with a mask ORGAN.nii.gz for each organ, since organs may overlap.
-    contourer: the same model, loaded before; for many CTs it is loaded and compiled only once.
     Nothing is written if anything fails, or if no organ is found.
-    Raises: RecontourError: any of its kinds; see docs/reference/errors.md.
+
+    Args:
+        model: A model file, or TRUNK+HEAD.
+        ct_dir: A folder that holds one CT series.
+        out: What to write; it must not exist.
+        organs: TG-263 names; None for all that the model contours.
+        format: "rtstruct" and "seg" write one DICOM file that references the CT. "nifti" writes a
+            new folder with a mask ORGAN.nii.gz for each organ, since organs may overlap.
+        contourer: The same model, loaded before. For many CTs it is loaded and compiled only once.
+        progress: As for `train`.
+
+    Returns:
+        The volume of each organ in cm3, the organs that were not found, and warnings.
+
+    Raises:
+        RecontourError: Any of its kinds (docs/reference/errors.md).
+
+    Examples:
+        >>> found = recontour.contour(
+        ...     "north.safetensors", "dicom/new-patient", "new-patient.dcm"
+        ... )  # doctest: +SKIP
+        >>> found.volumes_cc  # doctest: +SKIP
     """
     model, ct_dir, out = Path(model), Path(ct_dir), Path(out)
     if format not in WRITERS:

@@ -43,14 +43,24 @@ def evaluate(
 ) -> list[CaseScore]:
     """Score models on a cohort's own contours.
 
-        recontour.evaluate("cohorts/north-test", ["south.safetensors", "north.safetensors"], "new")
+    Means and tests are over patients, who may have several CTs each. Reports call models by their
+    files' names. An organ that a case's structure set does not have is not scored.
 
-    Writes scores.csv, statistics.csv and report.html into a new folder. Means and tests are over
-    patients, who may have several CTs each. Reports call models by their files' names; the first is
-    the baseline. An organ that a case's structure set does not have is not scored.
+    Args:
+        cohort: A cohort folder of patients that no model was trained on.
+        models: Model files; each may be TRUNK+HEAD. The first is the baseline.
+        out: A new folder for scores.csv, statistics.csv and report.html.
+        progress: As for `train`.
 
-    models: model files, each may be TRUNK+HEAD.
-    Raises: RecontourError: any of its kinds; see docs/reference/errors.md.
+    Returns:
+        One row per case, organ and model, as in scores.csv.
+
+    Raises:
+        RecontourError: Any of its kinds (docs/reference/errors.md).
+
+    Examples:
+        >>> models = ["south.safetensors", "north.safetensors"]
+        >>> scores = recontour.evaluate("north-test", models, "evaluation")  # doctest: +SKIP
     """
     cohort, out = Path(cohort), Path(out)
     paths = list(map(Path, models))

@@ -25,12 +25,19 @@ class CohortContents:
 def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents | ModelCard":
     """Look into a cohort folder, or read a model's card.
 
-        contents = recontour.inspect("cohorts/north")
-        card = recontour.inspect("north.safetensors")
+    Args:
+        path: A cohort folder, a model file, or TRUNK+HEAD.
+        progress: As for `train`.
 
-    path: a cohort folder, a model file, or TRUNK+HEAD.
-    Raises: CohortError: there is neither, or the cohort cannot be read. ModelFileError: the model
-        cannot be read.
+    Returns:
+        A cohort's sound and damaged cases, or a model's card.
+
+    Raises:
+        CohortError: There is neither, or the cohort cannot be read.
+        ModelFileError: The model cannot be read.
+
+    Examples:
+        >>> recontour.inspect("south.safetensors").organs  # doctest: +SKIP
     """
     path = Path(path)
     if path.is_file() or (not path.exists() and "+" in str(path)):

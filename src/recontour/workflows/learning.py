@@ -56,12 +56,25 @@ def train(
 ) -> Model:
     """Train a model from scratch on a cohort: the paper's Model_S or Model_T.
 
-        recontour.train("cohorts/south", "south.safetensors")
+    Args:
+        cohort: The cohort folder to learn from.
+        out: The model file to write; it must not exist.
+        preset: "compact" (for a CPU) or "paper" (for a GPU).
+        organs: TG-263 names; None for all that the cohort has.
+        iterations: How many; None for the preset's number.
+        seed: Seed for weights and batches.
+        deterministic: Compute the same bits on the same GPU again, but slower.
+        resume: Continue a run that was interrupted.
+        progress: Called with what is done, how many are done, of how many, and words.
 
-    preset: "compact" (for a CPU) or "paper" (for a GPU). organs: TG-263 names; all that the cohort
-        has if None. iterations: the preset's if None. deterministic: the same bits on the same GPU
-        again, but slower. resume: continue a run that was interrupted.
-    Raises: RecontourError: any of its kinds; see docs/reference/errors.md.
+    Returns:
+        The trained model, as it was written.
+
+    Raises:
+        RecontourError: Any of its kinds (docs/reference/errors.md).
+
+    Examples:
+        >>> model = recontour.train("south", "south.safetensors")  # doctest: +SKIP
     """
     cohort, out = Path(cohort), Path(out)
     refuse_existing(out)
@@ -99,14 +112,31 @@ def adapt(
 ) -> Model:
     """Retrain a model's last layers on another centre's cohort: the paper's Model_ST.
 
-        recontour.adapt("south.safetensors", "cohorts/north", "north.safetensors")
+    Args:
+        model: The other centre's model file, or TRUNK+HEAD.
+        cohort: The cohort folder to learn from.
+        out: The model file to write; it must not exist.
+        head_only: Write only what was learnt; the file is then used as TRUNK+HEAD.
+        retrain_last: How many layers, counted as in the paper; 10 are SPP and Conv5.
+        organs: TG-263 names; None for the model's organs that the cohort has. An organ that is new
+            to the model starts fresh. An organ of the model that is not named is dropped, since
+            nobody could say how well it is still contoured.
+        iterations: As for `train`.
+        seed: As for `train`.
+        deterministic: As for `train`.
+        resume: As for `train`.
+        progress: As for `train`.
 
-    head_only: write only what was learnt; the file is then used as TRUNK+HEAD.
-    retrain_last: layers, counted as in the paper; 10 are SPP and Conv5.
-    organs: the model's organs that the cohort has if None. An organ that the model does not have
-        starts fresh. An organ of the model's that is not named is dropped, since nobody could say
-        how well it is still contoured.
-    Other arguments and errors are those of `train`.
+    Returns:
+        The adapted model.
+
+    Raises:
+        RecontourError: Any of its kinds (docs/reference/errors.md).
+
+    Examples:
+        >>> model = recontour.adapt(
+        ...     "south.safetensors", "north-train", "north.safetensors"
+        ... )  # doctest: +SKIP
     """
     model, cohort, out = Path(model), Path(cohort), Path(out)
     refuse_existing(out)
