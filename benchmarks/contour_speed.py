@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Contouring on a CPU: the network against PyTorch and the machine's matrix product, and the
-command as a whole.
+"""Time contouring on a CPU: the network against PyTorch and a matrix product, and the command.
 
     .venv/bin/python benchmarks/contour_speed.py [--threads 2] [--turns 5] [--model MODEL]
 
-A phantom CT of 100 (and 300) slices of 512 x 512. Without a model file a compact network of 12
-organs that has learnt nothing stands in, its scores shifted so that each organ takes 0.3 % of what
-is seen, in crumbs all over it: twelve real organs cost less. All that is compared is timed in
-turns, and of each the least counts. FLOP are the network's by PyTorch's counter, in which products
-with padding count, of which the wide atrous convolutions have many; a library may leave them out.
+The CT is a phantom of 100 (and 300) slices of 512 x 512. Without a model file, an untrained compact
+network of 12 organs is used; its scores are shifted so that each organ takes 0.3 % of the view, in
+small pieces all over it, which cost more than real organs do. What is compared is timed in turns,
+and the shortest time counts.
+
+FLOP are counted by PyTorch. Its count includes products with padding, which the wide atrous
+convolutions have many of; a library may leave them out.
+
 Writes docs/results/contour_speed.json.
 """
 
@@ -44,33 +46,28 @@ from recontour.processes import cores
 
 REPO = Path(__file__).resolve().parents[1]
 SHOWN = 0.003  # of the view, by each organ
-SIDE = 4096  # of the matrices whose product says what the machine can do
+SIDE = 4096  # of the matrices whose product shows what the machine can do
 
 
 def phantom_ct(folder: Path, slices: int) -> Path:
-    """A head of so many slices, 512 x 512, as DICOM."""
+    """Write a head of so many slices of 512 x 512 as DICOM, and return the CT's folder."""
     scanner = SOURCE.scanner
-    finer = replace(
-        scanner,
-        size_px=512,
-        pixel_mm=0.6,
-        slice_mm=(scanner.to_mm - scanner.from_mm) / (slices - 0.5),
-    )
+    slice_mm = (scanner.to_mm - scanner.from_mm) / (slices - 0.5)
+    finer = replace(scanner, size_px=512, pixel_mm=0.6, slice_mm=slice_mm)
     write_centre(folder, replace(SOURCE, scanner=finer), [0])
     return next(folder.glob("*/CT"))
 
 
 def seen_of(model: Model, scan: Scan) -> Tensor:
-    """What the network sees of a CT: (N, 1, H, W)."""
+    """Return what the network sees of a CT: (N, 1, H, W)."""
     centre = body_centre_mm(scan.hu, scan.grid)
     planes_NHW = torch.from_numpy(scan.hu.astype("float32"))
-    return model.preprocessing.windowed(view(planes_NHW, scan.grid, centre, model.preprocessing))[
-        :, None
-    ]
+    seen_NHW = view(planes_NHW, scan.grid, centre, model.preprocessing)
+    return model.preprocessing.windowed(seen_NHW)[:, None]
 
 
 def stand_in(untrained_model: Path, path: Path, ct: Path) -> None:
-    """Write an untrained model anew, so that its organs each take SHOWN of what is seen of this CT."""
+    """Write an untrained model whose organs each take SHOWN of the view of this CT."""
     scan = read_scan(ct)
     model = load_model(untrained_model)
     with torch.no_grad():
@@ -78,12 +75,13 @@ def stand_in(untrained_model: Path, path: Path, ct: Path) -> None:
         logits_NKhw = scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
         bias = model.network.own_head.pyramid.scores.bias
         assert bias is not None
-        bias[1::2] -= torch.quantile(logits_NKhw.transpose(0, 1).flatten(1), 1 - SHOWN, dim=1)
+        logits_by_organ = logits_NKhw.transpose(0, 1).flatten(1)
+        bias[1::2] -= torch.quantile(logits_by_organ, 1 - SHOWN, dim=1)
     save_model(model, path)
 
 
 def least_seconds(jobs: Mapping[str, Callable[[], object]], turns: int) -> dict[str, float]:
-    """Each job's shortest time, all of them in turns."""
+    """Run jobs in turns; return the shortest time of each."""
     least = dict.fromkeys(jobs, float("inf"))
     for _ in range(turns):
         for name, job in jobs.items():
@@ -94,8 +92,9 @@ def least_seconds(jobs: Mapping[str, Callable[[], object]], turns: int) -> dict[
 
 
 def network_speed(path: Path, ct: Path, threads: int, turns: int) -> dict[str, float]:
-    """The network's seconds by engine, GFLOP/s beside two libraries' matrix products, and what the
-    masks differ.
+    """Return seconds per engine, GFLOP/s beside those of matrix products, and the worst DSC.
+
+    The DSC is that of the engine's masks with PyTorch's.
     """
     if not has_openvino():
         sys.exit("OpenVINO is not installed: there is nothing to compare")
@@ -109,16 +108,15 @@ def network_speed(path: Path, ct: Path, threads: int, turns: int) -> dict[str, f
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model.network.scores(ct_N1HW[:1])
     flop = counter.get_total_flops() * len(ct_N1HW)
-    eager = model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    # torch's stub lacks memory_format
+    eager = model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     folded, fast = engine_of(model, 1), engine_of(model, len(ct_N1HW))
     left, right = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
     factor = opset13.parameter([SIDE, SIDE], np.float32)
-    product = openvino.Core().compile_model(
-        openvino.Model([opset13.matmul(factor, right.numpy(), False, False)], [factor]),
-        "CPU",
-        {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()},
-    )
-    request = product.create_infer_request()
+    product = opset13.matmul(factor, right.numpy(), False, False)
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.Core().compile_model(openvino.Model([product], [factor]), "CPU", hints)
+    request = compiled.create_infer_request()
 
     def run_eager() -> None:
         with torch.inference_mode():
@@ -138,54 +136,48 @@ def network_speed(path: Path, ct: Path, threads: int, turns: int) -> dict[str, f
     )
     peaks = {name: 2 * SIDE**3 / spent[f"{name}_product"] / 1e9 for name in ("torch", "openvino")}
     reached = flop / spent["engine"] / 1e9
-    return {
-        **{
-            f"{name}_seconds": round(spent[name], 3)
-            for name in spent
-            if not name.endswith("product")
-        },
+    with_start = spent["engine"] + spent["engine_start"]
+    seconds = {}
+    for name, value in spent.items():
+        if not name.endswith("product"):
+            seconds[f"{name}_seconds"] = round(value, 3)
+    return seconds | {
         "gflop_a_slice": round(flop / len(ct_N1HW) / 1e9, 3),
         "engine_gflop_s": round(reached, 1),
-        **{f"{name}_product_gflop_s": round(peak, 1) for name, peak in peaks.items()},
+        "torch_product_gflop_s": round(peaks["torch"], 1),
+        "openvino_product_gflop_s": round(peaks["openvino"], 1),
         "share_of_torch_product": round(reached / peaks["torch"], 2),
         "share_of_openvino_product": round(reached / peaks["openvino"], 2),
         "eager_over_engine": round(spent["pytorch_eager"] / spent["engine"], 2),
-        "eager_over_engine_and_start": round(
-            spent["pytorch_eager"] / (spent["engine"] + spent["engine_start"]), 2
-        ),
+        "eager_over_engine_and_start": round(spent["pytorch_eager"] / with_start, 2),
         "worst_dsc_with_pytorch": round(worst_dice(model, scan), 6),
     }
 
 
 def worst_dice(model: Model, scan: Scan) -> float:
-    """The least DSC of an organ between the engine's masks and PyTorch's."""
+    """Return the least DSC of an organ between the engine's masks and PyTorch's."""
     fast = dict(predict(model, scan.hu, scan.grid))
     pays, engine.SLICES_THAT_PAY = engine.SLICES_THAT_PAY, len(scan.hu) + 1
     try:
-        return min(
-            dice(mask, fast[organ], scan.grid) for organ, mask in predict(model, scan.hu, scan.grid)
-        )
+        slow = predict(model, scan.hu, scan.grid)
+        return min(dice(mask, fast[organ], scan.grid) for organ, mask in slow)
     finally:
         engine.SLICES_THAT_PAY = pays
 
 
 def command_costs(model: Path, ct: Path, turns: int, out: Path) -> dict[str, Cost]:
-    """What `recontour contour` takes, of all organs and of one, in turns:
-
-    of each measure the least.
-    """
+    """Return the least cost of `recontour contour` with all organs and with one, run in turns."""
     jobs: dict[str, tuple[object, ...]] = {"all": (), "one": ("--organs", "Brainstem")}
     costs: dict[str, list[Cost]] = {name: [] for name in jobs}
     for turn in range(turns):
         for name, options in jobs.items():
-            costs[name].append(
-                measured("contour", model, ct, "--out", out / f"{name}{turn}.dcm", *options)
-            )
+            written = out / f"{name}{turn}.dcm"
+            costs[name].append(measured("contour", model, ct, "--out", written, *options))
     return {name: least(found) for name, found in costs.items()}
 
 
 def rounded(cost: Cost) -> dict[str, float]:
-    """A cost for the JSON file."""
+    """Return a cost for the JSON file."""
     return {name: round(value, 2) for name, value in cost._asdict().items()}
 
 
@@ -202,26 +194,24 @@ def main() -> None:
         work = Path(scratch)
         ct, long_ct = phantom_ct(work / "short", 100), phantom_ct(work / "long", 300)
         path = options.model or work / "model"
-        # Elsewhere: what this process holds would count as the commands' peak, as the system
-        # counts.
+        # Another process loads the network: what this one holds would count towards the commands'
+        # peak memory.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
             if not options.model:
                 nothing_learnt = elsewhere.submit(untrained, work / "untrained").result()
                 elsewhere.submit(stand_in, nothing_learnt, path, ct).result()
-            speed = elsewhere.submit(
-                network_speed, path, ct, options.threads, options.turns
-            ).result()
+            timing = elsewhere.submit(network_speed, path, ct, options.threads, options.turns)
+            speed = timing.result()
         costs = command_costs(path, ct, options.turns, work)
         long_cost = measured("contour", path, long_ct, "--out", work / "long.dcm")
+    per_organs = costs["all"].processor_seconds / costs["one"].processor_seconds
     result = {
         "model": "given" if options.model else "stand-in",
         "threads": options.threads,
         "busy": round(os.getloadavg()[0], 1),
         "network": speed,
         "command": {name: rounded(cost) for name, cost in costs.items()},
-        "all_over_one_processor_seconds": round(
-            costs["all"].processor_seconds / costs["one"].processor_seconds, 3
-        ),
+        "all_over_one_processor_seconds": round(per_organs, 3),
         "command_300_slices": rounded(long_cost),
     }
     print(f"PyTorch eager / engine: {speed['eager_over_engine']:.2f} (bar: 1.5)")
@@ -230,14 +220,12 @@ def main() -> None:
     )
     print(f"         {speed['share_of_openvino_product']:.0%} of OpenVINO's")
     print(f"least DSC with PyTorch's masks: {speed['worst_dsc_with_pytorch']:.5f} (bar: 0.999)")
-    print(
-        f"contour: {costs['all'].seconds:.1f} s, {costs['all'].peak_mib:.0f} MiB (bar: under 10 s, 1536 MiB)"
-    )
-    print(f"all organs / 1 organ: {result['all_over_one_processor_seconds']:.2f} (bar: 1.1)")
+    cost = f"{costs['all'].seconds:.1f} s, {costs['all'].peak_mib:.0f} MiB"
+    print(f"contour: {cost} (bar: under 10 s, 1536 MiB)")
+    print(f"all organs / 1 organ: {per_organs:.2f} (bar: 1.1)")
     print(f"300 slices: {long_cost.peak_mib:.0f} MiB")
-    (REPO / "docs" / "results" / "contour_speed.json").write_text(
-        json.dumps(result, indent=1) + "\n"
-    )
+    out = REPO / "docs" / "results" / "contour_speed.json"
+    out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

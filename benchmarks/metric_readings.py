@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
-"""HD95 and surface DSC in three readings, on bodies whose true values are known.
+"""Compare three readings of HD95 and surface DSC on bodies whose true values are known.
 
-    .venv/bin/python benchmarks/metric_readings.py [--pairs 60] [--table
-    docs/results/metric_readings.csv]
+    .venv/bin/python benchmarks/metric_readings.py [--pairs 60]
+        [--table docs/results/metric_readings.csv]
 
-What the pieces of a surface are, and how much each counts, is a choice. *faces*: recontour's, the
-faces between voxels, by their areas. *patches*: DeepMind's surface-distance, marching-cubes patches
-on voxel corners, by theirs. *voxels*: MedPy's, the voxels at the border, each alike, both
-directions in one percentile.
+The readings differ in what a piece of a surface is, and how much it counts:
 
-Islands: a small ball, and the same ball moved by up to a millimetre with an island 12 to 25 mm
-    away, which is one to some thirty voxels. What share of the second body's true surface is the
-    island's decides whether the true HD95 is the island's distance. Organs: ellipsoids of an
-    organ's size, the second one moved and grown, for the surface DSC on the pixels of OpenKBP
-    (about 4 mm), and on finer ones.
+    faces      recontour: the faces between voxels, by area
+    patches    DeepMind's surface-distance: marching-cubes patches on voxel corners, by area
+    voxels     MedPy: the voxels at the border, all alike; both directions in one percentile
 
-Writes docs/results/metric_readings.csv, a row per pair, and prints the tables of docs/results.md;
-with --table it makes them of that file alone.
+Islands: a small ball, and the same ball moved by up to 1 mm with an island of 1 to about 30 voxels,
+12 to 25 mm away. The island's share of the true surface decides whether the true HD95 is the
+island's distance.
+
+Organs: two ellipsoids of an organ's size, the second one moved and of another size, for the surface
+DSC on the pixels of OpenKBP (about 4 mm) and on finer ones.
+
+Writes docs/results/metric_readings.csv, a row per pair, and prints the tables of docs/results.md.
+With --table, the tables are made from that file alone.
 """
 
 import argparse
@@ -39,7 +41,7 @@ Row = Mapping[str, str]
 OUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "metric_readings.csv"
 READINGS = ("faces", "patches", "voxels")
 COLUMNS = ("kind", "pixel_mm", "slice_mm", "organ_mm", "island_voxels", "pair", "true", *READINGS)
-ISLAND_PIXELS = (0.62, 0.9, 1.3, 1.9)  # radii: the first is a ball of one voxel's volume
+ISLAND_PIXELS = (0.62, 0.9, 1.3, 1.9)  # radii; the first ball has one voxel's volume
 ISLAND_SIZES = (
     ("1", 1, 1),
     ("2 to 4", 2, 4),
@@ -47,41 +49,39 @@ ISLAND_SIZES = (
     ("13 and more", 13, 9999),
     ("all", 1, 9999),
 )
-FAR_MM = 6.0  # an HD95 above this is the island's distance: the balls lie 2 mm apart at most
+FAR_MM = 6.0  # an HD95 above this is the island's distance: the balls are at most 2 mm apart
 TOLERANCE_MM = 2.5
 POINTS = 4000  # on the surface of one body
 
 
 class Body:
-    """Ellipsoids that do not touch: centres and radii in mm, (n, 3) as z, row, column."""
+    """Ellipsoids that do not touch; centres and radii are (n, 3) in mm: z, row, column."""
 
     def __init__(self, centres_mm: Floats, radii_mm: Floats) -> None:
         self.centres_mm = centres_mm
         self.radii_mm = radii_mm
 
     def mask(self, grid: Grid) -> Mask:
-        """The voxels whose centres lie inside."""
+        """Return the voxels whose centres lie inside."""
         z = np.asarray(grid.slice_z_mm)[:, None, None]
         row = np.arange(grid.shape[1])[None, :, None] * grid.spacing_mm[0]
         column = np.arange(grid.shape[2])[None, None, :] * grid.spacing_mm[1]
         inside = np.zeros(grid.shape, dtype=bool)
         for centre, radii in zip(self.centres_mm, self.radii_mm, strict=True):
-            parts = [
-                ((at - c) / r) ** 2
-                for at, c, r in zip((z, row, column), centre, radii, strict=True)
-            ]
-            inside |= parts[0] + parts[1] + parts[2] <= 1
+            in_z = ((z - centre[0]) / radii[0]) ** 2
+            in_row = ((row - centre[1]) / radii[1]) ** 2
+            in_column = ((column - centre[2]) / radii[2]) ** 2
+            inside |= in_z + in_row + in_column <= 1
         return inside
 
     def surface(self) -> tuple[Floats, Floats]:
-        """Points on it, (n, 3), and the area in mm2 that each stands for."""
-        index = (
-            np.arange(POINTS) + 0.5
-        )  # a Fibonacci lattice: points of equal area on the unit ball
-        polar, around = np.arccos(1 - 2 * index / POINTS), np.pi * (1 + 5**0.5) * index
-        ball = np.stack(
-            [np.cos(polar), np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around)], axis=1
-        )
+        """Return points on the surface, (n, 3), and the area in mm2 that each stands for."""
+        # A Fibonacci lattice: points of equal area on the unit ball.
+        index = np.arange(POINTS) + 0.5
+        polar = np.arccos(1 - 2 * index / POINTS)
+        around = np.pi * (1 + 5**0.5) * index
+        row, column = np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around)
+        ball = np.stack([np.cos(polar), row, column], axis=1)
         points, areas = [], []
         for centre, radii in zip(self.centres_mm, self.radii_mm, strict=True):
             points.append(ball * radii + centre)
@@ -90,28 +90,31 @@ class Body:
 
 
 def true_distances(body: Body, other: Body) -> tuple[Floats, Floats]:
-    """How far each point of a body's surface lies from the other's, and the area it stands for."""
+    """Return each surface point's distance from the other body, and the area it stands for."""
     points, areas = body.surface()
     distances, _ = cKDTree(other.surface()[0]).query(points)
     return np.asarray(distances), areas
 
 
 def true_hd95_mm(body: Body, other: Body) -> float:
-    directed = (true_distances(body, other), true_distances(other, body))
-    return float(
-        max(np.percentile(d, 95, weights=areas, method="inverted_cdf") for d, areas in directed)
-    )
+    """Return the larger of the two directed 95th percentiles, weighted by area."""
+    return max(directed_hd95_mm(body, other), directed_hd95_mm(other, body))
+
+
+def directed_hd95_mm(body: Body, other: Body) -> float:
+    distances, areas = true_distances(body, other)
+    return float(np.percentile(distances, 95, weights=areas, method="inverted_cdf"))
 
 
 def true_surface_dsc(body: Body, other: Body) -> float:
-    distances, areas = np.concatenate(
-        [true_distances(body, other), true_distances(other, body)], axis=1
-    )
+    """Return the share of both surfaces that lies within the tolerance of the other."""
+    directions = [true_distances(body, other), true_distances(other, body)]
+    distances, areas = np.concatenate(directions, axis=1)
     return float(areas[distances <= TOLERANCE_MM].sum() / areas.sum())
 
 
 def patches(reference: Mask, predicted: Mask, grid: Grid) -> dict[str, Floats]:
-    """surface-distance's pieces; that package still asks scipy for its old namespaces."""
+    """Return surface-distance's pieces. That package still uses old namespaces of scipy."""
     slice_mm = grid.slice_z_mm[1] - grid.slice_z_mm[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -122,34 +125,32 @@ def patches(reference: Mask, predicted: Mask, grid: Grid) -> dict[str, Floats]:
 
 
 def voxels_hd95_mm(reference: Mask, predicted: Mask, grid: Grid) -> float:
-    """As medpy.metric.binary.hd95 has it (checked against MedPy 0.5.2)."""
-    spacing = (grid.slice_z_mm[1] - grid.slice_z_mm[0], *grid.spacing_mm)
-    borders = [mask & ~ndimage.binary_erosion(mask) for mask in (reference, predicted)]
-    far = [ndimage.distance_transform_edt(~border, sampling=spacing) for border in borders]
-    return float(np.percentile(np.concatenate([far[1][borders[0]], far[0][borders[1]]]), 95))
+    """Return HD95 as medpy.metric.binary.hd95 does (checked against MedPy 0.5.2)."""
+    return float(np.percentile(border_distances_mm(reference, predicted, grid), 95))
 
 
 def voxels_surface_dsc(reference: Mask, predicted: Mask, grid: Grid) -> float:
-    """Of the voxels at the border, each alike."""
+    """Return the share of border voxels within the tolerance; all voxels count alike."""
+    return float(np.mean(border_distances_mm(reference, predicted, grid) <= TOLERANCE_MM))
+
+
+def border_distances_mm(reference: Mask, predicted: Mask, grid: Grid) -> Floats:
+    """Return the distance of each mask's border voxels from the other mask's border."""
     spacing = (grid.slice_z_mm[1] - grid.slice_z_mm[0], *grid.spacing_mm)
     borders = [mask & ~ndimage.binary_erosion(mask) for mask in (reference, predicted)]
     far = [ndimage.distance_transform_edt(~border, sampling=spacing) for border in borders]
-    return float(np.mean(np.concatenate([far[1][borders[0]], far[0][borders[1]]]) <= TOLERANCE_MM))
+    return np.concatenate([far[1][borders[0]], far[0][borders[1]]])
 
 
 def make_grid(size_mm: Floats, pixel_mm: float, slice_mm: float) -> Grid:
     steps = np.array([slice_mm, pixel_mm, pixel_mm])
-    slices, rows, columns = (int(count) for count in np.ceil(size_mm / steps).astype(int) + 1)
-    return Grid(
-        (slices, rows, columns),
-        (pixel_mm, pixel_mm),
-        tuple(k * slice_mm for k in range(slices)),
-        (0.0, 0.0),
-    )
+    slices, rows, columns = map(int, np.ceil(size_mm / steps).astype(int) + 1)
+    heights_mm = tuple(k * slice_mm for k in range(slices))
+    return Grid((slices, rows, columns), (pixel_mm, pixel_mm), heights_mm, (0.0, 0.0))
 
 
 def islands(pairs: int) -> Iterator[dict[str, object]]:
-    """Small balls, one with a far island."""
+    """Yield rows of small balls, one of each pair with a far island."""
     rng = np.random.default_rng(0)
     for pixel_mm, slice_mm in ((1.0, 1.0), (1.0, 3.0)):
         for organ_mm in (2.5, 4.0, 7.0, 12.0):
@@ -160,7 +161,7 @@ def islands(pairs: int) -> Iterator[dict[str, object]]:
 def one_with_island(
     rng: np.random.Generator, pixel_mm: float, slice_mm: float, organ_mm: float, pair: int
 ) -> Iterator[dict[str, object]]:
-    """A row, unless a body falls between the voxels or touches the other."""
+    """Yield a row, unless the island falls between the voxels or leaves the grid."""
     grid = make_grid(np.array([80.0, 80.0, 80.0]), pixel_mm, slice_mm)
     centre = 40.0 + rng.uniform(-1.5, 1.5, 3)
     move, way = rng.normal(size=(2, 3))
@@ -190,8 +191,9 @@ def one_with_island(
 
 
 def organs(pairs: int) -> Iterator[dict[str, object]]:
-    """Ellipsoids of an organ's size, the second one moved by some millimetres and up to a fifth
-    larger or smaller.
+    """Yield rows of ellipsoids of an organ's size.
+
+    The second one is moved by some millimetres, and each radius is up to a fifth larger or smaller.
     """
     rng = np.random.default_rng(1)
     for pixel_mm, slice_mm in ((4.0, 2.5), (2.0, 2.5), (1.1, 2.5), (1.1, 1.1)):
@@ -200,9 +202,9 @@ def organs(pairs: int) -> Iterator[dict[str, object]]:
             radii = rng.uniform(7, 22, 3)
             centre = 40 + rng.uniform(-2, 2, 3)
             reference = Body(centre[None], radii[None])
-            predicted = Body(
-                (centre + rng.normal(0, 1.5, 3))[None], (radii * rng.uniform(0.8, 1.2, 3))[None]
-            )
+            moved = centre + rng.normal(0, 1.5, 3)
+            resized = radii * rng.uniform(0.8, 1.2, 3)
+            predicted = Body(moved[None], resized[None])
             masks = (reference.mask(grid), predicted.mask(grid))
             yield {
                 "kind": "organ",
@@ -225,12 +227,11 @@ def write(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow(
-                {
-                    name: f"{cell:.5g}" if isinstance(cell, float) else cell
-                    for name, cell in row.items()
-                }
-            )
+            writer.writerow({name: _written(cell) for name, cell in row.items()})
+
+
+def _written(cell: object) -> object:
+    return f"{cell:.5g}" if isinstance(cell, float) else cell
 
 
 def read(path: Path) -> list[Row]:
@@ -243,9 +244,12 @@ def values(rows: Sequence[Row], name: str) -> Floats:
 
 
 def tables(rows: Sequence[Row]) -> Iterator[str]:
-    """The tables of docs/results.md, of the rows alone."""
+    """Yield the tables of docs/results.md, made from the rows alone."""
     with_island = [row for row in rows if row["kind"] == "island"]
-    yield "| island, voxels | pairs | true | faces | patches | voxels | mean error, mm: faces | patches | voxels |"
+    yield (
+        "| island, voxels | pairs | true | faces | patches | voxels "
+        "| mean error, mm: faces | patches | voxels |"
+    )
     yield "|---|---|---|---|---|---|---|---|---|"
     for name, low, high in ISLAND_SIZES:
         some = [row for row in with_island if low <= int(row["island_voxels"]) <= high]
@@ -263,24 +267,26 @@ def tables(rows: Sequence[Row]) -> Iterator[str]:
         some = [row for row in bodies if (row["pixel_mm"], row["slice_mm"]) == (pixel, slices)]
         means = [f"{values(some, name).mean():.3f}" for name in ("true", *READINGS)]
         less = (values(some, "faces") - values(some, "patches")).mean()
-        yield f"| {pixel} x {slices} | {len(some)} | {' | '.join([*means, f'{less:+.3f}', *_errors(some, 3)])} |"
+        cells = [f"{pixel} x {slices}", f"{len(some)}", *means, f"{less:+.3f}", *_errors(some, 3)]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _island_cells(rows: Sequence[Row]) -> list[str]:
-    """How often the island decides, and how far each reading lies from the truth."""
+    """Return how often the island decides, and each reading's mean error."""
     decided = [f"{(values(rows, name) > FAR_MM).sum()}" for name in ("true", *READINGS)]
     return [*decided, *_errors(rows, 1)]
 
 
 def _errors(rows: Sequence[Row], digits: int) -> list[str]:
+    """Return each reading's mean absolute error."""
     true = values(rows, "true")
     return [f"{np.abs(values(rows, name) - true).mean():.{digits}f}" for name in READINGS]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--pairs", type=int, default=60, help="of each size of pixels and organ")
-    parser.add_argument("--table", type=Path, help="make the tables of this file alone")
+    parser.add_argument("--pairs", type=int, default=60, help="per size of pixels and of organ")
+    parser.add_argument("--table", type=Path, help="print the tables from this file, and stop")
     options = parser.parse_args()
     if not options.table:
         write(OUT, [*islands(options.pairs), *organs(options.pairs)])

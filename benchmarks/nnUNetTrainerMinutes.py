@@ -1,8 +1,6 @@
-"""nnU-Net's own trainer, told how long it may train instead of how many epochs; run by
-against_nnunet.py.
+"""nnU-Net's trainer with a limit in minutes instead of epochs, for against_nnunet.py.
 
-It lies in nnU-Net's environment, not in recontour's: nnU-Net looks for trainers within its own
-package.
+against_nnunet.py copies it into nnU-Net's package, where nnU-Net looks for trainers.
 """
 
 import json
@@ -17,15 +15,17 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
-EPOCH_SECONDS = 30.0  # an epoch is only where it validates and saves; at least one iteration, ...
-EPOCHS = 6  # ... and in a long run more, so that at most so many validations are waited for
+# At the end of an epoch, nnU-Net validates and saves. In a long run epochs take longer, so that
+# there are at most so many.
+EPOCH_SECONDS = 30.0
+EPOCHS = 6
 
 
-class nnUNetTrainerMinutes(nnUNetTrainer):
+class nnUNetTrainerMinutes(nnUNetTrainer):  # noqa: N801
     """All of nnU-Net's settings; its poly schedule runs over the seconds spent.
 
-    These are processor seconds a thread: what else runs on the machine costs nothing, and neither
-        do nnU-Net's validation and its augmentation, which has processes of its own.
+    These are processor seconds per thread. Other work on the machine does not count, and neither do
+    nnU-Net's validation and its augmentation, which has processes of its own.
     """
 
     def __init__(  # its parent keeps its arguments by these names
@@ -38,9 +38,8 @@ class nnUNetTrainerMinutes(nnUNetTrainer):
         device: Any = None,
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, unpack_dataset, device)
-        torch.set_num_threads(
-            int(os.environ["OMP_NUM_THREADS"])
-        )  # nnU-Net takes all cores, asked for or not
+        # Without this, nnU-Net uses all cores.
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         self.budget = 60 * float(os.environ["NNUNET_MINUTES"])
         self.epoch_seconds = max(EPOCH_SECONDS, self.budget / EPOCHS)
         self.spent = 0.0
@@ -49,7 +48,10 @@ class nnUNetTrainerMinutes(nnUNetTrainer):
         self.save_every = 1
 
     def configure_optimizers(self) -> Any:
-        """nnU-Net's own, by the time spent (its scheduler does not load with this PyTorch either)."""
+        """Return nnU-Net's optimiser, and its schedule over the time spent.
+
+        nnU-Net's own scheduler does not load with this PyTorch.
+        """
         optimizer = SGD(
             self.network.parameters(),
             self.initial_lr,
@@ -57,9 +59,11 @@ class nnUNetTrainerMinutes(nnUNetTrainer):
             momentum=0.99,
             nesterov=True,
         )
-        return optimizer, LambdaLR(
-            optimizer, lambda _epoch: (1 - min(self.spent / self.budget, 0.999)) ** 0.9
-        )
+        return optimizer, LambdaLR(optimizer, self.learning_rate_factor)
+
+    def learning_rate_factor(self, _epoch: int) -> float:
+        """Return nnU-Net's poly schedule, over the time spent."""
+        return float((1 - min(self.spent / self.budget, 0.999)) ** 0.9)
 
     def run_training(self) -> None:
         self.on_train_start()
@@ -67,26 +71,23 @@ class nnUNetTrainerMinutes(nnUNetTrainer):
             self.on_epoch_start()
             self.on_train_epoch_start()
             losses, before, began = [], self.spent, time.process_time()
-            while not losses or (
-                self.spent - before < self.epoch_seconds and self.spent < self.budget
-            ):
+            until = min(before + self.epoch_seconds, self.budget)
+            while not losses or self.spent < until:
                 losses.append(self.train_step(next(self.dataloader_train)))
                 self.spent = before + (time.process_time() - began) / torch.get_num_threads()
             self.iterations += len(losses)
             self.on_train_epoch_end(losses)
             self.on_validation_epoch_start()
-            self.on_validation_epoch_end(
-                [
-                    self.validation_step(next(self.dataloader_val))
-                    for _ in range(self.num_val_iterations_per_epoch)
-                ]
-            )
+            outputs = []
+            for _ in range(self.num_val_iterations_per_epoch):
+                outputs.append(self.validation_step(next(self.dataloader_val)))
+            self.on_validation_epoch_end(outputs)
             self.on_epoch_end()
             self.note()
         self.on_train_end()
 
     def note(self) -> None:
-        """A line of the curve that outlives this process."""
+        """Append a line to the curve, which outlives this process."""
         value = float(np.nan_to_num(self.logger.my_fantastic_logging["mean_fg_dice"][-1]))
         row = {
             "seconds": round(self.spent, 1),
@@ -102,9 +103,8 @@ class nnUNetTrainerMinutes(nnUNetTrainer):
 
     def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
         super().load_checkpoint(filename_or_checkpoint)
-        self.spent, self.iterations = json.loads(
-            Path(filename_or_checkpoint).with_suffix(".json").read_text()
-        )
+        kept = Path(filename_or_checkpoint).with_suffix(".json")
+        self.spent, self.iterations = json.loads(kept.read_text())
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
-        """Nothing: recontour scores all models alike."""
+        """Do nothing: recontour scores all models alike."""

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""A power cut right after each command that ended well: what of its output is on the disk?
+"""Simulate a power cut right after each command: is its whole output on the disk?
 
     .venv/bin/python benchmarks/power_cut.py [--dicom FOLDER] [--only import]
 
 Each command writes into a small ext4 file system of its own, mounted from a file through a loop
-device. As soon as the command has ended with exit code 0, that file is copied as it is, without a
-sync, which is what a disk holds when the power goes. The copy is mounted, its journal is played
-back, and every file of the output is compared with what the command wrote. Needs root, a loop
-device and mkfs.ext4; Linux. Without --dicom two synthetic patients are used.
+device. When the command ends with exit code 0, that file is copied at once, without a sync: this is
+what a disk holds after a power cut. The copy is mounted, which replays its journal, and every file
+of the output is compared with what the command wrote.
+
+Needs Linux, root, a loop device and mkfs.ext4. Without --dicom, two synthetic patients are used.
 
 Writes docs/results/power_cut.json.
 """
@@ -33,11 +34,13 @@ SHORT = ["--iterations", "2"]
 
 
 def recontour(*words: str) -> list[str]:
+    """Return the command line of a recontour command."""
     return [sys.executable, "-m", "recontour", *words]
 
 
 @contextmanager
 def mounted(image: Path, at: Path) -> Iterator[Path]:
+    """Mount a file system, for a `with` block."""
     at.mkdir(exist_ok=True)
     subprocess.run(["mount", "-o", "loop", str(image), str(at)], check=True)
     try:
@@ -47,7 +50,7 @@ def mounted(image: Path, at: Path) -> Iterator[Path]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file and folder below one, with a hash of what is in it."""
+    """Return all files and folders below a folder, each file with a hash of its content."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -57,9 +60,9 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def cut(command: Sequence[str], work: Path) -> dict[str, Any]:
-    """Run one command whose words name the disk as {disk};
+    """Run one command, and compare its output with what a power cut leaves.
 
-    compare its output with what a power cut leaves.
+    command: its words, in which {disk} stands for the disk.
     """
     image, copy = work / "disk.img", work / "copy.img"
     for old in (image, copy):
@@ -82,45 +85,41 @@ def cut(command: Sequence[str], work: Path) -> dict[str, Any]:
     return {
         "files": len(written),
         "lost": lost,
-        "partial": [n for n in kept if "partial" in n],
+        "partial": [name for name in kept if "partial" in name],
         "seconds": seconds,
     }
 
 
 def commands(dicom: Path, base: Path) -> dict[str, list[str]]:
-    """Each command that writes, from what lies outside the disk."""
-    cohort, model, ct = str(base / "cohort"), str(base / "S"), str(next(dicom.rglob("CT")))
-    new = ["{disk}/new/deep"]
+    """Return the commands that write; their inputs lie outside the disk."""
+    cohort = str(base / "cohort")
+    model = str(base / "S")
+    ct = str(next(dicom.rglob("CT")))
+    new = "{disk}/new/deep"
     return {
-        "import": ["import", str(dicom), f"{new[0]}/cohort"],
+        "import": ["import", str(dicom), f"{new}/cohort"],
         "import again": ["import", str(dicom), "{disk}"],
-        "deidentify": ["deidentify", str(dicom), f"{new[0]}/clean", "--key", "{disk}/key"],
-        "export nifti": ["export", cohort, f"{new[0]}/nifti", "--format", "nifti"],
-        "export nnunet": ["export", cohort, f"{new[0]}/Dataset001_North", "--format", "nnunet"],
-        "train": ["train", cohort, "--out", f"{new[0]}/S", *SHORT],
-        "adapt": ["adapt", model, cohort, "--out", f"{new[0]}/ST", *SHORT],
-        "contour rtstruct": ["contour", model, ct, "--out", f"{new[0]}/RS.dcm"],
-        "contour seg": ["contour", model, ct, "--out", f"{new[0]}/SEG.dcm", "--format", "seg"],
-        "contour nifti": ["contour", model, ct, "--out", f"{new[0]}/masks", "--format", "nifti"],
-        "convert": ["convert", str(base / "masks"), ct, "--out", f"{new[0]}/back.dcm"],
-        "evaluate": ["evaluate", cohort, model, "--out", f"{new[0]}/report"],
+        "deidentify": ["deidentify", str(dicom), f"{new}/clean", "--key", "{disk}/key"],
+        "export nifti": ["export", cohort, f"{new}/nifti", "--format", "nifti"],
+        "export nnunet": ["export", cohort, f"{new}/Dataset001_North", "--format", "nnunet"],
+        "train": ["train", cohort, "--out", f"{new}/S", *SHORT],
+        "adapt": ["adapt", model, cohort, "--out", f"{new}/ST", *SHORT],
+        "contour rtstruct": ["contour", model, ct, "--out", f"{new}/RS.dcm"],
+        "contour seg": ["contour", model, ct, "--out", f"{new}/SEG.dcm", "--format", "seg"],
+        "contour nifti": ["contour", model, ct, "--out", f"{new}/masks", "--format", "nifti"],
+        "convert": ["convert", str(base / "masks"), ct, "--out", f"{new}/back.dcm"],
+        "evaluate": ["evaluate", cohort, model, "--out", f"{new}/report"],
     }
 
 
 def prepare(dicom: Path, base: Path) -> None:
-    """What later commands start from: a cohort, a model, and masks of the first patient."""
+    """Write what the commands start from: a cohort, a model, and masks of the first patient."""
+    cohort, model, masks = str(base / "cohort"), str(base / "S"), str(base / "masks")
+    ct = str(next(dicom.rglob("CT")))
     for words in (
-        ["import", str(dicom), str(base / "cohort")],
-        ["train", str(base / "cohort"), "--out", str(base / "S"), *SHORT],
-        [
-            "contour",
-            str(base / "S"),
-            str(next(dicom.rglob("CT"))),
-            "--out",
-            str(base / "masks"),
-            "--format",
-            "nifti",
-        ],
+        ["import", str(dicom), cohort],
+        ["train", cohort, "--out", model, *SHORT],
+        ["contour", model, ct, "--out", masks, "--format", "nifti"],
     ):
         subprocess.run(recontour(*words), check=True, capture_output=True)
 
@@ -134,9 +133,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=REPO / "docs" / "results" / "power_cut.json")
     options = parser.parse_args()
     if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
-        sys.exit(
-            "this needs root and a loop device; tests/journeys/test_power_cut.py checks the syncs without them"
-        )
+        instead = "tests/journeys/test_power_cut.py checks the syncs without them"
+        sys.exit(f"this needs root and a loop device; {instead}")
     results = {}
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Does training ever wait for data, and what is the memory layout worth?
+"""Measure how long training waits for data, and what the memory layout saves.
 
     .venv/bin/python benchmarks/throughput.py [--iterations 60] [COHORT]
 
-Trains the compact preset on a cohort (without one: on phantom patients drawn for the purpose) and
-prints the share of time that the loop waits for its batches; then times the same training step with
-channels-last and with the default layout, in turn, and prints the ratio. Writes
-docs/results/throughput.json.
+Trains the compact preset on a cohort, or on phantom patients if none is given, and prints the share
+of time that the loop waits for batches. Then times one training step with the channels-last and
+with the default layout, in turns, and prints the ratio.
+
+Writes docs/results/throughput.json.
 """
 
 import argparse
@@ -34,21 +35,23 @@ PRESET = preset_of("compact")
 
 
 def phantom_cohort(folder: Path) -> Cohort:
-    """Four patients of the phantom's source centre."""
+    """Write and import four patients of the phantom's source centre."""
     write_centre(folder / "dicom", SOURCE, range(4))
     import_dicom(folder / "dicom", folder / "cohort", centre="phantom")
     return Cohort.open(folder / "cohort")
 
 
 def waiting_share(batches: Batches, organs: int, folder: Path) -> tuple[float, float]:
-    """Share of time waiting for data, and seconds an iteration, after the first ten."""
+    """Train; return the share of time that the loop waits for data, and seconds per iteration.
+
+    The first ten iterations do not count.
+    """
     network = Network(PRESET.architecture, organs)
-    steps = list(
-        run(network, batches, RunFolder(folder), {}, resume=False, checkpoint_seconds=1e9)
-    )[10:]
-    return sum(s.waited for s in steps) / sum(s.seconds for s in steps), median(
-        s.seconds for s in steps
-    )
+    steps = run(network, batches, RunFolder(folder), {}, resume=False, checkpoint_seconds=1e9)
+    counted = list(steps)[10:]
+    waited = sum(step.waited for step in counted)
+    seconds = [step.seconds for step in counted]
+    return waited / sum(seconds), median(seconds)
 
 
 def step_seconds(
@@ -57,8 +60,9 @@ def step_seconds(
     layout: torch.memory_format,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """The median of ten training steps, after two."""
-    network = Network(PRESET.architecture, organs).to(memory_format=layout)  # type: ignore[call-overload]
+    """Return the median time of ten training steps, after two that do not count."""
+    network = Network(PRESET.architecture, organs)
+    network = network.to(memory_format=layout)  # type: ignore[call-overload]
     optimiser = optimiser_of(network, PRESET.train)
     ct_N1HW = batch.ct_N1HW.contiguous(memory_format=layout)
     spent = []
@@ -87,21 +91,20 @@ def main() -> None:
         share, seconds = waiting_share(batches, len(organs), Path(scratch) / "run")
         batch = batches[0]
     last, default = [], []
-    for _ in range(3):  # in turn, so that a drift of the machine's speed falls on both
+    for _ in range(3):  # in turns, so that changes of the machine's speed affect both
         last.append(step_seconds(batch, len(organs), torch.channels_last))
         default.append(step_seconds(batch, len(organs), torch.contiguous_format))
+    ratio = median(default) / median(last)
     result = {
         "waiting_for_data": round(share, 4),
         "seconds_per_iteration": round(seconds, 4),
         "slices_per_second": round(recipe.batch / seconds, 1),
-        "default_layout_over_channels_last": round(median(default) / median(last), 3),
+        "default_layout_over_channels_last": round(ratio, 3),
         "threads": torch.get_num_threads(),
     }
     print(f"waiting for data: {share:.1%} of the time (bar: under 5 %)")
     print(f"an iteration of {recipe.batch} slices: {seconds:.3f} s")
-    print(
-        f"default layout / channels-last: {median(default) / median(last):.2f} (above 1: channels-last is faster)"
-    )
+    print(f"default layout / channels-last: {ratio:.2f} (above 1: channels-last is faster)")
     out = REPO / "docs" / "results" / "throughput.json"
     out.write_text(json.dumps(result, indent=1) + "\n")
 
