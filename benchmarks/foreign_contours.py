@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Contours to masks and masks to contours as other tools do it, for contour_fidelity.py.
+"""Convert contours to masks and back with other tools, for contour_fidelity.py.
 
-    python foreign_contours.py TOOL read CT_DIR RTSTRUCT OUT.npz      its masks of an RTSTRUCT
-    python foreign_contours.py TOOL roundtrip CT_DIR MASKS.npz OUT.npz   its masks, written and read
-    by itself
+    python foreign_contours.py TOOL read CT_DIR RTSTRUCT OUT.npz
+    python foreign_contours.py TOOL roundtrip CT_DIR MASKS.npz OUT.npz
 
-Runs in an environment of its own, which has no recontour; masks are (slice, row, column), slices
-from the feet up.
-Prints one line of JSON: the processor seconds of writing and reading, without the loading of the CT
-    where the tool lets us.
+`read` writes the tool's masks of an RTSTRUCT; `roundtrip` lets the tool write masks as an RTSTRUCT
+and read them again. Masks are (slice, row, column), slices from the feet up. This script runs in an
+environment of its own, without recontour.
+
+Prints one line of JSON: the processor seconds of writing and reading, without those of loading the
+CT where the tool allows it.
 """
 
 import json
@@ -29,9 +30,9 @@ Seconds = dict[str, float]
 
 
 def clock() -> float:
-    """Processor seconds of this process and its finished children:
+    """Return the processor seconds of this process and its finished children.
 
-    on a busy machine the wall clock tells of others.
+    On a busy machine, the wall clock also counts other work.
     """
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
@@ -93,9 +94,8 @@ def dicomrttool(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Sec
         reader.walk_through_folders(str(ct))
         reader.set_index(0)
         reader.get_images()
-        stacked = np.stack(
-            [~np.any(list(masks.values()), axis=0), *masks.values()], axis=-1
-        ).astype(np.float32)
+        background = ~np.any(list(masks.values()), axis=0)
+        stacked = np.stack([background, *masks.values()], axis=-1).astype(np.float32)
         began = clock()
         reader.prediction_array_to_RT(stacked, str(source.parent / "drt"), list(masks))
         seconds["write"] = clock() - began
@@ -120,7 +120,7 @@ def dicomrttool(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Sec
 
 
 def plastimatch(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
-    """Its seconds are those of the whole command, with the loading of the CT."""
+    """Its seconds are those of the whole command, which also loads the CT."""
     import SimpleITK as sitk  # noqa: N813
 
     seconds = {}
@@ -132,34 +132,19 @@ def plastimatch(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Sec
             one = sitk.GetImageFromArray(mask.astype(np.uint8))
             one.CopyInformation(image)
             sitk.WriteImage(one, str(work / "masks" / f"{name}.mha"))
-        seconds["write"] = _command(
-            "convert",
-            "--input-prefix",
-            work / "masks",
-            "--referenced-ct",
-            ct,
-            "--output-dicom",
-            work / "out",
-        )
+        given = ("--input-prefix", work / "masks", "--referenced-ct", ct)
+        seconds["write"] = _command("convert", *given, "--output-dicom", work / "out")
         next((work / "out").glob("*rtss*")).rename(source)
-    seconds["read"] = _command(
-        "convert",
-        "--input",
-        source,
-        "--referenced-ct",
-        ct,
-        "--output-prefix",
-        work / "back",
-        "--prefix-format",
-        "mha",
-    )
-    files = sorted((work / "back").glob("*.mha"))
-    return {
-        file.stem: sitk.GetArrayFromImage(sitk.ReadImage(str(file))).astype(bool) for file in files
-    }, seconds
+    wanted = ("--output-prefix", work / "back", "--prefix-format", "mha")
+    seconds["read"] = _command("convert", "--input", source, "--referenced-ct", ct, *wanted)
+    found = {}
+    for file in sorted((work / "back").glob("*.mha")):
+        found[file.stem] = sitk.GetArrayFromImage(sitk.ReadImage(str(file))).astype(bool)
+    return found, seconds
 
 
 def _command(*arguments: object) -> float:
+    """Run plastimatch; return its processor seconds."""
     began = clock()
     subprocess.run(["plastimatch", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
     return clock() - began
@@ -168,18 +153,16 @@ def _command(*arguments: object) -> float:
 def hand_made(
     outline: Callable[[Mask], list[Points]], fill: Callable[[Points, tuple[int, int]], Mask]
 ) -> Callable[[Path, Path, Masks | None], tuple[Masks, Seconds]]:
-    """What people write themselves:
+    """Return a tool as people write it themselves.
 
-    one contour a ring, in mm with two decimals; filled ring by ring, even-odd.
+    It writes one contour per ring, in mm with two decimals, and fills ring by ring, even-odd.
     """
 
     def run(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
         import pydicom
 
-        images = sorted(
-            (pydicom.dcmread(file) for file in ct.iterdir()),
-            key=lambda i: float(i.ImagePositionPatient[2]),
-        )
+        images = [pydicom.dcmread(file) for file in ct.iterdir()]
+        images.sort(key=lambda image: float(image.ImagePositionPatient[2]))
         first = images[0]
         shape = (len(images), first.Rows, first.Columns)
         origin = np.array(first.ImagePositionPatient[:2], dtype=float)
@@ -190,24 +173,20 @@ def hand_made(
         began = clock()
         if masks is not None:
             for name, mask in masks.items():
-                planes = [
-                    (z, ring)
-                    for z, plane in zip(z_mm, mask, strict=True)
-                    for ring in outline(plane)
-                ]
-                drawn[name] = [
-                    (z, np.round(ring * step + origin, 2)) for z, ring in planes if len(ring) >= 3
-                ]
+                drawn[name] = []
+                for z, plane in zip(z_mm, mask, strict=True):
+                    for ring in outline(plane):
+                        if len(ring) >= 3:
+                            drawn[name].append((z, np.round(ring * step + origin, 2)))
             seconds["write"] = clock() - began
         else:
             dataset = pydicom.dcmread(source)
             names = {roi.ROINumber: roi.ROIName for roi in dataset.StructureSetROISequence}
             for roi in dataset.ROIContourSequence:
-                points = [
-                    np.array(item.ContourData, dtype=float).reshape(-1, 3)
-                    for item in roi.ContourSequence
-                ]
-                drawn[names[roi.ReferencedROINumber]] = [(one[0, 2], one[:, :2]) for one in points]
+                rings = drawn[names[roi.ReferencedROINumber]] = []
+                for item in roi.ContourSequence:
+                    points = np.array(item.ContourData, dtype=float).reshape(-1, 3)
+                    rings.append((points[0, 2], points[:, :2]))
         began = clock()
         found = {}
         for name, rings in drawn.items():
