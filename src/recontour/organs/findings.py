@@ -8,11 +8,11 @@ SAY_WHICH = "say which with --names"
 EXAMPLE = 'write [names] and below it lines such as "Hirnstamm" = "Brainstem"'
 
 
-# Why a ROI name is an organ's, or not: `NameRow.reason`
+# Why an ROI name is an organ's, or not: `NameRow.reason`
 
 
 class Evidence(Enum):
-    """By what a ROI name is known, the weakest first."""
+    """By what an ROI name is known, the weakest first."""
 
     SPELLING = "a known spelling"
     TG263 = "TG-263"

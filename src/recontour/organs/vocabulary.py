@@ -16,7 +16,7 @@ Meanings = tuple[str, ...]  # TG-263 names: several where a spelling does not te
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words of a ROI name in lower case, without accents, brackets and separators.
+    """Return the words of an ROI name in lower case, without accents, brackets and separators.
 
     + is a margin and ~ a part, so both are words.
 
@@ -40,7 +40,7 @@ def key_of(name: str) -> str:
 
 
 def organs_called(roi_name: str) -> Meanings:
-    """Return the organs that a ROI name may stand for; empty if it is not a known spelling.
+    """Return the organs that an ROI name may stand for; empty if it is not a known spelling.
 
     >>> organs_called("Lt Parotid"), organs_called("Parotid"), organs_called("PTV 70")
     (('Parotid_L',), ('Parotid_L', 'Parotid_R'), ())
@@ -69,7 +69,7 @@ def why_no_organ(roi_name: str) -> str | None:
 
 
 def is_vocabulary(roi_name: str) -> bool:
-    """Say whether a ROI name cannot name a patient.
+    """Say whether an ROI name cannot name a patient.
 
     Such a name is made of the words of table.toml and at most two digits.
 
