@@ -47,16 +47,14 @@ def run_demo(out: Path | str, *, progress: Progress = quiet) -> list[CaseScore]:
     A step whose result exists is not repeated: a demo that was interrupted continues.
 
     Args:
-        out: The demo's folder.
-        progress: As for `train`.
+        out: The folder to write.
+        progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        The scores of the three models.
-
-    Raises:
-        RecontourError: Any of its kinds (docs/reference/errors.md).
+        One score per case, organ and model.
 
     Examples:
+        >>> import recontour
         >>> scores = recontour.run_demo("recontour-demo")  # doctest: +SKIP
     """
     place = _DemoFolder(Path(out))

@@ -53,6 +53,12 @@ class Finding:
 
     path: the file or folder it is about. case: a case's id, a pseudonym. organ: a TG-263 name.
     A subclass adds its own fields and says them in `sentence`, and in `remedy` what to do.
+
+    >>> found = Unexpected(path=Path("plan.dcm"), reason="it is empty", help="export it again")
+    >>> words(found)
+    'plan.dcm: it is empty; export it again'
+    >>> stored_words(found)
+    '[hidden]; export it again'
     """
 
     path: ScreenOnly[Path | None] = None

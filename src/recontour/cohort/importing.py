@@ -103,27 +103,29 @@ def import_dicom(
     """Read a DICOM archive into a cohort folder, adding what is not there yet.
 
     Args:
-        dicom_dir: A folder of CT series with structure sets; nesting and file names do not matter.
-        cohort: A cohort folder, or a new folder to make one in.
-        centre: The label that models and reports show; None for the cohort's, or for the folder's
-            name if the cohort is new.
+        dicom_dir: A folder of DICOM files, nested and named in any way.
+        cohort: A new folder, or a cohort to add to.
+        centre: The label in models and reports. If None, the cohort's own, or a new cohort's
+            folder name.
         names: A TOML file of the centre's own ROI names (docs/reference/names.md).
-        notices: What everyone who uses a new cohort or its models must know; models and reports
+        notices: What everyone who uses a new cohort or its models must know. Models and reports
             repeat it.
-        progress: As for `train`.
+        progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        The cases that were added, and what was left out and why.
+        What was added, what was left out and why, and what became of each ROI name.
 
     Raises:
-        NoSeriesError: There is no such folder, no CT series in it, or none that can be used; then
+        NoSeriesError: There is no such folder, no CT series in it, or none that can be used. Then
             no cohort is made.
-        NamesError: The names cannot be used.
+        NamesError: The map of names cannot be used.
         CohortError: The cohort cannot be used.
 
     Examples:
-        >>> report = recontour.import_dicom("dicom/south", "south")  # doctest: +SKIP
-        >>> [left_out.finding for left_out in report.left_out]  # doctest: +SKIP
+        >>> import recontour
+        >>> report = recontour.import_dicom("dicom/south", "new-cohort", centre="South")
+        >>> len(report.added), report.left_out
+        (2, ())
     """
     dicom_dir, cohort = Path(dicom_dir), Path(cohort)
     user_map = read_user_map(Path(names)) if names else {}

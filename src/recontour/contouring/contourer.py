@@ -13,16 +13,17 @@ from recontour.network.preprocessing import Voxels
 
 
 class Contourer:
-    """Contours CTs with one model, which is loaded and compiled once.
+    """Contours CT after CT with one model, which must not change meanwhile.
 
-    The model must not change meanwhile. Any number of threads may share a `Contourer`: an engine is
-    compiled when the first CT needs it, and computes one batch at a time.
+    Any number of threads may share a `Contourer`. An engine is compiled once, when the first CT
+    needs it, and computes one batch at a time.
 
     Examples:
-        >>> from recontour.dicom import read_scan
-        >>> scan = read_scan(Path("dicom/new-patient"))  # doctest: +SKIP
-        >>> contourer = recontour.Contourer.load("north.safetensors")  # doctest: +SKIP
-        >>> masks = dict(contourer.contour(scan.hu, scan.grid))  # doctest: +SKIP
+        >>> import recontour
+        >>> contourer = recontour.Contourer.load("north.safetensors")
+        >>> case = next(iter(recontour.Cohort.open("north-test")))
+        >>> [organ for organ, mask in contourer.contour(case.hu, case.grid)]
+        ['Brainstem', 'Lens_L']
     """
 
     def __init__(self, model: Model) -> None:
@@ -41,20 +42,7 @@ class Contourer:
         grid: Grid,
         organs: Sequence[str] | None = None,
     ) -> OrganMasks:
-        """Contour a CT.
-
-        Args:
-            hu: Hounsfield units, (slice, row, column).
-            grid: Where these voxels lie in the patient.
-            organs: TG-263 names; None for all that the model contours.
-
-        Returns:
-            An iterator over organs and their masks, bool (slice, row, column).
-
-        Raises:
-            OrganError: The model does not contour an organ.
-            ModelFileError: The model computes infinities or NaN from this CT.
-        """
+        """Contour a CT; arguments, masks and errors are those of `predict`."""
         engine = self._engine_for(len(hu))
         return finished_masks(self.model, engine, hu, grid, organs)
 

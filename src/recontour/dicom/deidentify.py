@@ -108,34 +108,35 @@ def deidentify(
     key: Path | str | None = None,
     progress: Progress = quiet,
 ) -> Deidentified:
-    """Write the CT series of an archive and their structure sets without what names the patients.
+    """Write an archive's CT series and structure sets without what identifies the patients.
 
-    The new folder, OUT/PATIENT/SERIES/*.dcm, appears whole or not at all. Pixels keep their values,
-    including burned-in text and the face that a head CT can be rendered to. ROIs get TG-263 names;
-    those that are no organ's are dropped.
+    The new folder, OUT/PATIENT/SERIES/*.dcm, appears whole or not at all. Pixels keep their
+    values, and with them burned-in text and the face that a head CT can be rendered to. ROIs get
+    TG-263 names; ROIs that are no organ's are dropped.
 
     Args:
-        dicom_dir: A folder of CT series with structure sets.
-        out: The new folder, outside `dicom_dir`.
-        names: A TOML file of the centre's own ROI names (docs/reference/names.md).
-        key: A file with the secret that pseudonyms, UIDs and dates derive from; it is made if it
-            does not exist. The same key gives a patient the same pseudonym again. None: the secret
-            is forgotten.
-        progress: As for `train`.
+        dicom_dir: A folder of DICOM files, nested and named in any way.
+        out: The folder to write; it must not exist.
+        names: A TOML file of the centre's own ROI names, as in `import_dicom`.
+        key: A file with the secret that pseudonyms, UIDs and dates are derived from; it is made if
+            it does not exist. The same key gives a patient the same pseudonym again. If None, the
+            secret is forgotten.
+        progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        What was written, and what was left out and why.
+        What was written, what was not and why.
 
     Raises:
         NoSeriesError: There is no such folder, no CT series in it, or none that can be written.
-        NamesError: The names cannot be used.
+        NamesError: The map of names cannot be used.
         SettingsError: The key is not one, or would lie in the output.
-        OutputError: The output exists, cannot be made, or would lie within `dicom_dir`.
+        OutputError: The output exists, cannot be made, or would lie within dicom_dir.
 
     Examples:
-        >>> written = recontour.deidentify(
-        ...     "dicom/north-train", "to-send", key="north.key"
-        ... )  # doctest: +SKIP
+        >>> import recontour
+        >>> written = recontour.deidentify("dicom/south", "to-send")
+        >>> written.left_out
+        ()
     """
     dicom_dir, out = Path(dicom_dir), Path(out)
     key = Path(key) if key else None

@@ -132,22 +132,25 @@ def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
 
 
 def read_scores(path: Path | str) -> list[CaseScore]:
-    """Read scores.csv, also as a spreadsheet saves it.
+    """Read a scores.csv, also one that a spreadsheet saved.
 
-    A byte order mark and blank lines are skipped. Files from before the last columns existed are
-    read too: msd_mm and apl_mm are then NaN, and patient is empty.
+    A byte order mark and blank lines are skipped. In files older than the last columns, msd_mm and
+    apl_mm are NaN and patient is empty.
 
     Args:
         path: The file.
 
     Returns:
-        One row per case, organ and model.
+        One score per case, organ and model.
 
     Raises:
         ScoresError: The file is missing, or is not such a table.
 
     Examples:
-        >>> scores = recontour.read_scores("evaluation/scores.csv")  # doctest: +SKIP
+        >>> import recontour
+        >>> scores = recontour.read_scores("evaluation-before/scores.csv")
+        >>> scores[0].organ
+        'Brainstem'
     """
     path = Path(path)
     lines = enumerate(_rows(path), start=1)

@@ -38,24 +38,25 @@ def convert(
 
     Args:
         labels: A NIfTI label map with nnU-Net's dataset.json beside it or one folder up, a folder
-            of NIfTI masks called after their structures, or a DICOM SEG, binary or a label map.
-            Names are written as they are.
-        ct_dir: A folder that holds the CT series.
-        out: The RTSTRUCT file to write; it must not exist.
+            of NIfTI masks named after their structures, or a DICOM SEG. Names are written as they
+            are.
+        ct_dir: A folder with exactly one CT series.
+        out: The file to write; it must not exist.
 
     Returns:
-        The volume of each structure in cm3, the names without a marked voxel, and notes.
+        What was written, and notes on it.
 
     Raises:
-        LabelsError: The labels cannot be read, have no name, or mark no voxel.
+        LabelsError: The labels cannot be read, have no names, or mark nothing.
         GridMismatchError: The labels do not lie on the CT's grid.
         DicomError: The CT or the SEG cannot be used.
-        OutputError: The file exists, or cannot be made.
+        OutputError: The file exists or cannot be made.
 
     Examples:
-        >>> converted = recontour.convert(
-        ...     "new-patient-nifti", "dicom/new-patient", "corrected.dcm"
-        ... )  # doctest: +SKIP
+        >>> import recontour
+        >>> written = recontour.convert("corrected", "dicom/new-patient", "corrected.dcm")
+        >>> written.notes
+        ()
     """
     labels, ct_dir, out = Path(labels), Path(ct_dir), Path(out)
     refuse_existing(out)

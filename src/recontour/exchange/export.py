@@ -57,34 +57,34 @@ def export(
 ) -> Exported:
     """Write a cohort's CTs and masks as NIfTI into a new folder; it appears whole or not at all.
 
-    "nnunet" is the raw data set of nnU-Net v2. Its label maps know neither unknown organs nor
-    overlaps: cases that lack one of the organs are left out, and a voxel of several organs goes to
-    the one whose median volume is smallest. "nifti" makes one folder per case, with ct.nii.gz and
-    segmentations/ORGAN.nii.gz for each organ that the case has.
-
     Cases whose slices are not evenly spaced are left out: NIfTI cannot hold them, and nothing is
     resampled.
 
     Args:
         cohort: A cohort folder.
-        out: A new folder; nnU-Net wants a name like Dataset001_North.
-        format: "nnunet" or "nifti".
-        organs: TG-263 names; None for all that the cohort has.
-        progress: As for `train`.
+        out: The folder to write; it must not exist. nnU-Net wants a name such as Dataset001_North.
+        format: "nnunet" writes a raw data set of nnU-Net v2. Its label maps can hold neither
+            unknown organs nor overlaps: cases that lack one of the organs are left out, and a
+            voxel of several organs goes to the one with the smallest median volume. "nifti" writes
+            one folder per case, with ct.nii.gz and segmentations/ORGAN.nii.gz for each organ of
+            the case.
+        organs: TG-263 names; all that the cohort has if None.
+        progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        The cases and organs that were written, and the cases that were left out.
+        What was written, and what was left out and why.
 
     Raises:
         CohortError: There is no cohort.
-        OrganError: The cohort lacks these organs, or no case can be written.
-        SettingsError: The format is unknown, or nnU-Net does not read a folder of this name.
+        OrganError: The cohort does not have the organs, or no case can be written.
+        SettingsError: The format is unknown, or nnU-Net does not read such a name.
         OutputError: The folder exists.
 
     Examples:
-        >>> exported = recontour.export(
-        ...     "north-train", "Dataset001_North", format="nnunet"
-        ... )  # doctest: +SKIP
+        >>> import recontour
+        >>> written = recontour.export("north-train", "north-nifti", format="nifti")
+        >>> written.left_out
+        ()
     """
     cohort, out = Path(cohort), Path(out)
     _refuse_odd(format, out)

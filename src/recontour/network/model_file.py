@@ -138,9 +138,9 @@ def refuse_unwritable(model: Model) -> None:
 
 
 def load_model(path: Path | str) -> Model:
-    """Read a model file, or a head with its model.
+    """Read a model file, or a head with its model as in "south.safetensors+north.head.safetensors".
 
-    A file may come from anywhere: what it says is checked before anything is built from it.
+    A file may come from anywhere: everything it says is checked before anything is built from it.
 
     Args:
         path: A model file, or TRUNK+HEAD.
@@ -155,7 +155,9 @@ def load_model(path: Path | str) -> Model:
         FaultError: The machine cannot read it.
 
     Examples:
-        >>> recontour.load_model("south.safetensors").organs  # doctest: +SKIP
+        >>> import recontour
+        >>> recontour.load_model("north.safetensors").organs
+        ('Brainstem', 'Lens_L')
     """
     path = Path(path)
     whole, *heads = parts_of(path)

@@ -215,19 +215,21 @@ class Study:
 
 
 def read_study(path: Path | str) -> Study:
-    """Read STUDY.toml.
+    """Read a study file.
 
     Args:
-        path: The file; `recontour study --example` prints one.
+        path: The file, as `recontour study --example` prints one.
 
     Returns:
-        The study; its paths are absolute.
+        The settings, all of them checked.
 
     Raises:
-        SettingsError: The file is not TOML, or a setting is missing, unknown or impossible.
+        SettingsError: It is not TOML, or a setting is missing, unknown or impossible.
 
     Examples:
-        >>> study = recontour.read_study("STUDY.toml")  # doctest: +SKIP
+        >>> import recontour
+        >>> recontour.read_study("STUDY.toml").name
+        'an example'
     """
     path = Path(path)
     try:

@@ -68,25 +68,27 @@ def run_study(
     resume: bool = False,
     progress: Progress = quiet,
 ) -> Mapping[str, str]:
-    """Run what is not finished, and write the report.
+    """Train and score every cell of a study that is not finished, and write the report.
 
     Args:
-        study: The study, as `read_study` returns it.
-        out: The study's folder.
-        resume: Continue a study that was begun in this folder.
-        progress: As for `train`.
+        study: A study file, as `read_study` reads it.
+        out: The study's folder; new, unless `resume`.
+        resume: Continue a study that was interrupted, or grew.
+        progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        Why cells failed, by their ids, in words that may be stored.
+        Why cells failed, by their ids, in words that may be stored; empty if none did.
 
     Raises:
-        OutputError: `out` holds something else, or a study that `resume` does not continue.
-        SettingsError: No cell could be trained as declared, or `out` holds another study.
+        OutputError: The folder holds something else, or a study and `resume` is False.
+        SettingsError: No cell can be trained as declared, or the folder holds another study.
         FaultError: Every worker died.
 
     Examples:
-        >>> study = recontour.read_study("STUDY.toml")  # doctest: +SKIP
-        >>> failed = recontour.run_study(study, "study")  # doctest: +SKIP
+        >>> import recontour
+        >>> study = recontour.read_study("STUDY.toml")
+        >>> recontour.run_study(study, "study", resume=True)
+        {}
     """
     out = Path(out)
     refuse_unplottable()
@@ -96,20 +98,22 @@ def run_study(
 
 
 def report_study(out: Path | str) -> Mapping[str, str]:
-    """Write report.html and tables/ from the results that are there.
+    """Write a study's report.html and tables/ from the results so far.
 
     Args:
         out: The study's folder.
 
     Returns:
-        Why cells failed, by their ids, in words that may be stored.
+        Why cells failed, by their ids, in words that may be stored; empty if none did.
 
     Raises:
-        SettingsError: `out` holds no study.
-        ScoresError: A result is damaged or foreign.
+        SettingsError: The folder holds no study.
+        ScoresError: A result is damaged, or belongs to another study.
 
     Examples:
-        >>> failed = recontour.report_study("study")  # doctest: +SKIP
+        >>> import recontour
+        >>> recontour.report_study("study")
+        {}
     """
     out = Path(out)
     workspace = open_workspace(out)

@@ -59,25 +59,25 @@ def contour(
 
     Args:
         model: A model file, or TRUNK+HEAD.
-        ct_dir: A folder that holds one CT series.
-        out: What to write; it must not exist.
-        organs: TG-263 names; None for all that the model contours.
+        ct_dir: A folder with exactly one CT series.
+        out: The file to write; a new folder for "nifti".
+        organs: TG-263 names; all of the model's if None.
         format: "rtstruct" and "seg" write one DICOM file that references the CT. "nifti" writes a
-            new folder with a mask ORGAN.nii.gz for each organ, since organs may overlap.
-        contourer: The same model, loaded before. For many CTs it is loaded and compiled only once.
-        progress: As for `train`.
+            folder with a mask ORGAN.nii.gz for each organ, since organs may overlap.
+        contourer: The same model, loaded before. For many CTs it is then loaded and compiled once.
+        progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        The volume of each organ in cm3, the organs that were not found, and warnings.
+        Volumes in cc by organ, the organs that were not found, and warnings.
 
     Raises:
-        RecontourError: Any of its kinds (docs/reference/errors.md).
+        RecontourError: The model, the CT or the output cannot be used, or no organ was found.
 
     Examples:
-        >>> found = recontour.contour(
-        ...     "north.safetensors", "dicom/new-patient", "new-patient.dcm"
-        ... )  # doctest: +SKIP
-        >>> found.volumes_cc  # doctest: +SKIP
+        >>> import recontour
+        >>> found = recontour.contour("north.safetensors", "dicom/new-patient", "draft.dcm")
+        >>> sorted([*found.volumes_cc, *found.not_found])
+        ['Brainstem', 'Lens_L']
     """
     model, ct_dir, out = Path(model), Path(ct_dir), Path(out)
     if format not in WRITERS:

@@ -43,24 +43,29 @@ def evaluate(
 ) -> list[CaseScore]:
     """Score models on a cohort's own contours.
 
-    Means and tests are over patients, who may have several CTs each. Reports call models by their
-    files' names. An organ that a case's structure set does not have is not scored.
+    Writes scores.csv, statistics.csv and report.html into a new folder. Means and tests are over
+    patients, who may have several CTs each. An organ that a case's structure set does not have is
+    not scored.
 
     Args:
         cohort: A cohort folder of patients that no model was trained on.
-        models: Model files; each may be TRUNK+HEAD. The first is the baseline.
-        out: A new folder for scores.csv, statistics.csv and report.html.
-        progress: As for `train`.
+        models: Model files, each may be TRUNK+HEAD. Reports name them by their files; the first is
+            the baseline.
+        out: The folder to write; it must not exist.
+        progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        One row per case, organ and model, as in scores.csv.
+        One score per case, organ and model.
 
     Raises:
-        RecontourError: Any of its kinds (docs/reference/errors.md).
+        RecontourError: The cohort, a model or the output cannot be used.
 
     Examples:
+        >>> import recontour
         >>> models = ["south.safetensors", "north.safetensors"]
-        >>> scores = recontour.evaluate("north-test", models, "evaluation")  # doctest: +SKIP
+        >>> scores = recontour.evaluate("north-test", models, "evaluation")
+        >>> sorted({score.model for score in scores})
+        ['north', 'south']
     """
     cohort, out = Path(cohort), Path(out)
     paths = list(map(Path, models))

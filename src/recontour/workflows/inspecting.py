@@ -27,17 +27,20 @@ def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents 
 
     Args:
         path: A cohort folder, a model file, or TRUNK+HEAD.
-        progress: As for `train`.
+        progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        A cohort's sound and damaged cases, or a model's card.
+        The cohort's contents, or the model's card.
 
     Raises:
         CohortError: There is neither, or the cohort cannot be read.
         ModelFileError: The model cannot be read.
 
     Examples:
-        >>> recontour.inspect("south.safetensors").organs  # doctest: +SKIP
+        >>> import recontour
+        >>> card = recontour.inspect("north.safetensors")
+        >>> [head.centres for head in card.heads]
+        [('south', 'north'), ('south',)]
     """
     path = Path(path)
     if path.is_file() or (not path.exists() and "+" in str(path)):

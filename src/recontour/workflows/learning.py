@@ -60,21 +60,24 @@ def train(
         cohort: The cohort folder to learn from.
         out: The model file to write; it must not exist.
         preset: "compact" (for a CPU) or "paper" (for a GPU).
-        organs: TG-263 names; None for all that the cohort has.
-        iterations: How many; None for the preset's number.
+        organs: TG-263 names; all that the cohort has if None.
+        iterations: The preset's if None.
         seed: Seed for weights and batches.
-        deterministic: Compute the same bits on the same GPU again, but slower.
+        deterministic: Compute the same bits again on the same GPU, but more slowly.
         resume: Continue a run that was interrupted.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        The trained model, as it was written.
+        The trained model, as in the file.
 
     Raises:
-        RecontourError: Any of its kinds (docs/reference/errors.md).
+        RecontourError: The cohort, the settings or the output cannot be used.
 
     Examples:
-        >>> model = recontour.train("south", "south.safetensors")  # doctest: +SKIP
+        >>> import recontour
+        >>> model = recontour.train("south", "again.safetensors")
+        >>> model.organs
+        ('Brainstem', 'Lens_L')
     """
     cohort, out = Path(cohort), Path(out)
     refuse_existing(out)
@@ -113,30 +116,31 @@ def adapt(
     """Retrain a model's last layers on another centre's cohort: the paper's Model_ST.
 
     Args:
-        model: The other centre's model file, or TRUNK+HEAD.
-        cohort: The cohort folder to learn from.
+        model: The model file to begin with, or TRUNK+HEAD.
+        cohort: The cohort folder to adapt to.
         out: The model file to write; it must not exist.
-        head_only: Write only what was learnt; the file is then used as TRUNK+HEAD.
+        head_only: Write only what was learnt, to be used as TRUNK+HEAD.
         retrain_last: How many layers, counted as in the paper; 10 are SPP and Conv5.
-        organs: TG-263 names; None for the model's organs that the cohort has. An organ that is new
-            to the model starts fresh. An organ of the model that is not named is dropped, since
-            nobody could say how well it is still contoured.
-        iterations: As for `train`.
-        seed: As for `train`.
-        deterministic: As for `train`.
-        resume: As for `train`.
-        progress: As for `train`.
+        organs: TG-263 names; if None, the model's organs that the cohort has. An organ that the
+            model does not know starts from scratch. An organ of the model's that is not named is
+            dropped, since nobody could say how well it is still contoured.
+        iterations: The preset's if None.
+        seed: Seed for new weights and batches.
+        deterministic: Compute the same bits again on the same GPU, but more slowly.
+        resume: Continue a run that was interrupted.
+        progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
         The adapted model.
 
     Raises:
-        RecontourError: Any of its kinds (docs/reference/errors.md).
+        RecontourError: The model, the cohort, the settings or the output cannot be used.
 
     Examples:
-        >>> model = recontour.adapt(
-        ...     "south.safetensors", "north-train", "north.safetensors"
-        ... )  # doctest: +SKIP
+        >>> import recontour
+        >>> model = recontour.adapt("south.safetensors", "north-train", "new.safetensors")
+        >>> model.provenance.lineage
+        'south -> north'
     """
     model, cohort, out = Path(model), Path(cohort), Path(out)
     refuse_existing(out)
