@@ -4,14 +4,11 @@ links, commands, the README's example, and the tables of the reference.
 """
 
 import argparse
-import inspect
 import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable
 from dataclasses import fields
-from doctest import DocTestParser
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,14 +21,12 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, RTStructureSetStorage
 from tests.dicom.conftest import block, make_scan, make_structure_set
-from tests.journeys.conftest import write_patient
+from tests.journeys.conftest import with_a_square, write_patient
 
-import recontour
 from recontour import errors, workflows
 from recontour.cli.parser import parser
 from recontour.cohort import Cohort
 from recontour.contouring.contourer import Contourer
-from recontour.contouring.predict import OrganMasks
 from recontour.dicom import (
     Authorship,
     pixels,
@@ -169,18 +164,6 @@ def test_the_readme_s_picture_of_the_house_is_true() -> None:
     assert set(re.findall(r"\b[a-z]+/|\b[a-z]+\.py", picture)) == rooms | files
 
 
-def with_a_square(contour: Callable[..., OrganMasks]) -> Callable[..., OrganMasks]:
-    """Add a square to what is found: two steps of training may find nothing."""
-
-    def find_something(*arguments: object) -> OrganMasks:
-        for organ, mask in contour(*arguments):
-            found = mask.copy()
-            found[-1, 20:24, 20:24] = True
-            yield organ, found
-
-    return find_something
-
-
 @pytest.fixture(scope="module")
 def workplace(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the README's example ran, on a small archive and with two steps of
@@ -208,58 +191,6 @@ def test_the_readme_s_example_does_what_it_says(workplace: Path) -> None:
     assert made == {"scores.csv", "statistics.csv", "report.html"}
     written = pydicom.dcmread(workplace / "new-patient.dcm")
     assert [roi.ROIName for roi in written.StructureSetROISequence] == ["Brainstem", "Lens_L"]
-
-
-# What each example of the API makes, which must not be there before.
-MADE_BY: dict[str, str] = {
-    "Contourer": "",
-    "adapt": "north.safetensors",
-    "contour": "new-patient.dcm",
-    "convert": "corrected.dcm",
-    "deidentify": "to-send",
-    "evaluate": "evaluation",
-    "export": "Dataset001_North",
-    "import_dicom": "south",
-    "inspect": "",
-    "load_model": "",
-    "read_scores": "",
-    "train": "south.safetensors",
-}
-TAKES_MINUTES = {"read_study", "report_study", "run_demo", "run_study"}
-
-
-@pytest.mark.parametrize("name", MADE_BY)
-def test_the_examples_of_the_api_run(
-    name: str,
-    workplace: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    examples = DocTestParser().get_examples(inspect.getdoc(getattr(recontour, name)) or "")
-    made = MADE_BY[name]
-    folder = tmp_path / "place"
-    shutil.copytree(workplace, folder)
-    if made:
-        place = folder / made
-        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(workflows, "train", partial(workflows.train, iterations=2))
-    monkeypatch.setattr(workflows, "adapt", partial(workflows.adapt, iterations=2))
-    monkeypatch.setattr(Contourer, "contour", with_a_square(Contourer.contour))
-    if name == "convert":
-        new_patient = "dicom/new-patient"
-        recontour.contour("north.safetensors", new_patient, "new-patient-nifti", format="nifti")
-    known: dict[str, Any] = {"recontour": recontour, "Path": Path}
-    for example in examples:
-        exec(compile(example.source, name, "single"), known)
-    assert Path(made).exists()
-
-
-def test_every_function_of_the_api_has_an_example() -> None:
-    functions = {name for name in recontour.__all__ if inspect.isfunction(getattr(recontour, name))}
-    assert functions == (MADE_BY.keys() - {"Contourer"}) | TAKES_MINUTES
-    for name in functions:
-        assert DocTestParser().get_examples(inspect.getdoc(getattr(recontour, name)) or "")
 
 
 def test_the_examples_of_the_files_reference_run(
