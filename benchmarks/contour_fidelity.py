@@ -1,20 +1,21 @@
 #!/usr/bin/env python3
-"""Contours and masks: recontour beside the tools people use, on the same shapes, in one run.
+"""Compare recontour's contours and masks with those of other tools, on the same shapes.
 
     .venv/bin/python benchmarks/contour_fidelity.py [--cases 50] [--tools ENVIRONMENT]
 
-Shapes are known exactly, as functions of x, y and z. *Read*: their contours as an RTSTRUCT, each
-tool's mask compared with the exact shape by areas (no mask of whole pixels agrees wholly; the best
-possible is shown).
-*Round trip*: the mask of the pixels that lie at least half inside, written and read by the same
-tool. *Foreign read*: that mask written by recontour, read by the other tool. The same round trip
-for the real structure sets of ../shared/data. Then the processor seconds that 12 organs on 100
-slices of 512 x 512 take, the CT being loaded already, and importing --cases real cases beside
-plastimatch's conversion of them.
+The shapes are known exactly, as functions of x, y and z:
 
-The foreign tools get an environment of their own, made on the first run (`--tools` says where);
-plastimatch comes from apt. Writes docs/results/contour_fidelity.json and the tables of
-docs/results.md, which are pasted from the output.
+    read            each tool reads their contours from an RTSTRUCT; its mask is compared with the
+                    exact shape by areas (the best possible mask of whole pixels is shown too)
+    round trip      each tool writes and reads the mask of the pixels that are at least half inside
+    foreign read    recontour writes that mask, and the other tool reads it
+
+The round trip is repeated for the real structure sets of ../shared/data. Then come the processor
+seconds of 12 organs on 100 slices of 512 x 512, without loading the CT, and those of importing
+--cases real cases, beside plastimatch's conversion of them.
+
+The other tools get environments of their own on the first run, in the folder --tools; plastimatch
+comes from apt. Writes docs/results/contour_fidelity.json, and prints the tables of docs/results.md.
 """
 
 import argparse
@@ -60,7 +61,7 @@ PACKAGES = {  # platipy needs pydicom 2
 }
 TOOLS = ("rt-utils", "platipy", "DicomRTTool", "plastimatch", "scikit-image", "OpenCV")
 ABLE_TO_READ = TOOLS[:4]
-FINE = 16  # samples a pixel and direction
+FINE = 16  # samples per pixel and direction
 
 Masks = dict[str, Mask]
 Parts = list[tuple[Points, float]]  # rings of a plane, and its z
@@ -81,15 +82,14 @@ def turned(points: Points, degrees: float) -> Points:
 def ball(
     radii_mm: tuple[float, float, float], degrees: float = 0.0
 ) -> Callable[[float], list[Points]]:
-    """An ellipsoid's outline at a height, off the pixels' centres."""
+    """Return an ellipsoid's outlines by height; its centre is not that of a pixel."""
 
     def at(z_mm: float) -> list[Points]:
         share = 1 - ((z_mm - 0.3) / radii_mm[2]) ** 2
-        return (
-            [ring((radii_mm[0] * share**0.5, radii_mm[1] * share**0.5), (0.37, -0.21), degrees)]
-            if share > 0
-            else []
-        )
+        if share <= 0:
+            return []
+        there = (radii_mm[0] * share**0.5, radii_mm[1] * share**0.5)
+        return [ring(there, (0.37, -0.21), degrees)]
 
     return at
 
@@ -98,9 +98,8 @@ def slab(rings: list[Points], first_mm: float, last_mm: float) -> Callable[[floa
     return lambda z_mm: rings if first_mm <= z_mm <= last_mm else []
 
 
-NERVE = turned(np.array([[-12.5, -1.5], [12.5, -1.5], [12.5, 1.5], [-12.5, 1.5]]), 31) + np.array(
-    [0.3, 0.2]
-)
+NERVE_CORNERS = np.array([[-12.5, -1.5], [12.5, -1.5], [12.5, 1.5], [-12.5, 1.5]])
+NERVE = turned(NERVE_CORNERS, 31) + np.array([0.3, 0.2])
 SHAPES: dict[str, Callable[[float], list[Points]]] = {
     "lens, 4 mm": ball((4.0, 4.0, 4.0)),
     "optic nerve, oblique, 3 mm": slab([NERVE], -1, 1),
@@ -117,21 +116,23 @@ def small_grid() -> Grid:
 
 
 def contours_of(shape: Callable[[float], list[Points]], grid: Grid) -> tuple[Contour, ...]:
-    return tuple(Contour(points, z) for z in grid.slice_z_mm for points in shape(z))
+    contours = []
+    for z in grid.slice_z_mm:
+        contours += [Contour(points, z) for points in shape(z)]
+    return tuple(contours)
 
 
 def shares_of(shape: Callable[[float], list[Points]], grid: Grid) -> npt.NDArray[np.float64]:
-    """The share of every pixel inside:
+    """Return the share of each pixel that lies inside.
 
-    matplotlib's point in polygon on a fine raster, no code of recontour's.
+    It uses matplotlib's point in polygon on a fine raster, and none of recontour's code.
     """
     from matplotlib.path import Path as Polygon
 
     _, rows, cols = grid.shape
     row, col = np.mgrid[0 : rows * FINE, 0 : cols * FINE]
-    x_y = grid.to_mm(
-        np.column_stack([(col.ravel() + 0.5) / FINE - 0.5, (row.ravel() + 0.5) / FINE - 0.5])
-    )
+    row_px, col_px = [(at.ravel() + 0.5) / FINE - 0.5 for at in (row, col)]
+    x_y = grid.to_mm(np.column_stack([col_px, row_px]))
     shares = np.zeros(grid.shape)
     for index, z_mm in enumerate(grid.slice_z_mm):
         inside = np.zeros(len(x_y), dtype=bool)
@@ -142,9 +143,9 @@ def shares_of(shape: Callable[[float], list[Points]], grid: Grid) -> npt.NDArray
 
 
 def compared(mask: Mask, true: npt.NDArray[np.generic], grid: Grid) -> dict[str, float]:
-    """Dice with a mask, or with the shares of pixels;
+    """Compare a mask with another, or with the shares of pixels inside.
 
-    where they differ and volume error in percent; shift in mm.
+    Returns: Dice, disagreement and volume error in percent, and the shift of the centre in mm.
     """
     if not mask.any():
         return {
@@ -155,29 +156,27 @@ def compared(mask: Mask, true: npt.NDArray[np.generic], grid: Grid) -> dict[str,
         }
     volumes = [float(one.sum()) for one in (mask, true)]
     middles = [_middle_mm(one, grid) for one in (mask, true)]
+    shared = 2 * float(true[mask].sum())
     return {
-        "dsc": round(2 * float(true[mask].sum()) / sum(volumes), 4),
-        "disagreement_percent": round(
-            100 * (sum(volumes) - 2 * float(true[mask].sum())) / volumes[1], 2
-        ),
+        "dsc": round(shared / sum(volumes), 4),
+        "disagreement_percent": round(100 * (sum(volumes) - shared) / volumes[1], 2),
         "volume_percent": round(100 * (volumes[0] / volumes[1] - 1), 2),
         "shift_mm": round(float(np.linalg.norm(middles[0] - middles[1])), 4),
     }
 
 
 def _middle_mm(share: npt.NDArray[np.generic], grid: Grid) -> Points:
-    """The centre of mass, (z, y, x)."""
+    """Return the centre of mass: z, y, x."""
     y, x = (np.arange(n) * step for n, step in zip(grid.shape[1:], grid.spacing_mm, strict=True))
     weights = share.astype(np.float64)
     sums = [weights.sum(axis=(1, 2)), weights.sum(axis=(0, 2)), weights.sum(axis=(0, 1))]
     places = (np.asarray(grid.slice_z_mm), y, x)
-    return np.array(
-        [float(at @ one) / float(one.sum()) for at, one in zip(places, sums, strict=True)]
-    )
+    middle = [float(at @ one) / float(one.sum()) for at, one in zip(places, sums, strict=True)]
+    return np.array(middle)
 
 
 def environment(tools: Path, name: str) -> Path:
-    """The Python of an environment of foreign tools, made if need be."""
+    """Return the Python of an environment of other tools, which is made if it does not exist."""
     python = tools / name / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", tools / name], check=True)
@@ -188,44 +187,38 @@ def environment(tools: Path, name: str) -> Path:
 def foreign(
     tools: Path, tool: str, what: str, ct: Path, given: Path
 ) -> tuple[Masks, dict[str, float]] | str:
-    """A tool's masks and seconds, or why there are none."""
+    """Return another tool's masks and seconds, or why there are none."""
     script = Path(__file__).with_name("foreign_contours.py")
     python = environment(tools, tool if tool in PACKAGES else "others")
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "out.npz"
-        done = subprocess.run(
-            [python, script, tool, what, ct, given, out],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command: list[str | Path] = [python, script, tool, what, ct, given, out]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             return done.stderr.strip().splitlines()[-1][:160]
+        seconds: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         with np.load(out) as file:
-            return {name: file[name] for name in file.files}, json.loads(
-                done.stdout.splitlines()[-1]
-            )
+            return dict(file), seconds
 
 
 def clock() -> float:
-    """Processor seconds of this process and its finished children:
+    """Return the processor seconds of this process and its finished children.
 
-    on a busy machine the wall clock tells of others.
+    On a busy machine, the wall clock also counts other work.
     """
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def ours(what: str, scan: Scan, given: Masks | Path) -> tuple[Masks, dict[str, float]]:
-    """As `foreign`, by recontour; the seconds of either way begin and end where the others' do."""
+    """Return recontour's masks and seconds, which are taken where `foreign` takes them."""
     with tempfile.TemporaryDirectory() as scratch:
         path = given if isinstance(given, Path) else Path(scratch) / "rs.dcm"
         seconds = {}
         if not isinstance(given, Path):
             began = clock()
-            write_structure_set(
-                path, traced(given.items(), scan.grid), scan, Authorship("benchmark")
-            )
+            drawn = traced(given.items(), scan.grid)
+            write_structure_set(path, drawn, scan, Authorship("benchmark"))
             seconds["write"] = clock() - began
         began = clock()
         read = read_structure_set(path, scan)
@@ -235,33 +228,39 @@ def ours(what: str, scan: Scan, given: Masks | Path) -> tuple[Masks, dict[str, f
 
 
 def scored(masks: Masks, true: dict[str, Any], grid: Grid) -> dict[str, dict[str, float]]:
-    return {name: compared(masks[name], one, grid) for name, one in true.items() if name in masks}
+    """Compare the masks that are there with the true ones, by name."""
+    there = [name for name in true if name in masks]
+    return {name: compared(masks[name], true[name], grid) for name in there}
+
+
+def round_trip(
+    tools: Path, tool: str, ct: Path, scan: Scan, masks: Masks, given: Path
+) -> tuple[Masks, dict[str, float]] | str:
+    """Let recontour, or another tool, write masks and read them again.
+
+    given: the file with the masks, for other tools.
+    """
+    if tool == "recontour":
+        return ours("roundtrip", scan, masks)
+    return foreign(tools, tool, "roundtrip", ct, given)
 
 
 def shapes(tools: Path, work: Path) -> dict[str, Any]:
-    """Every tool on every shape: read, round trip, and the reading of what recontour wrote."""
+    """Run each tool on each shape: read, round trip, and reading what recontour wrote."""
     grid = small_grid()
     ct = work / "shapes"
-    scan = write_scan(
-        ct, np.zeros(grid.shape, dtype=np.int16), grid, ScanIdentity("shapes", "A", "A^A")
-    )
-    names = {
-        name: f"s{index}" for index, name in enumerate(SHAPES)
-    }  # some tools make file names or small letters of them
+    scan = empty_scan(ct, grid, "shapes")
+    # Short names: some tools turn names into file names or lower case.
+    names = {name: f"s{index}" for index, name in enumerate(SHAPES)}
     shares = {names[name]: shares_of(shape, grid) for name, shape in SHAPES.items()}
     masks = {name: share >= 0.5 for name, share in shares.items()}
     exact, written, given = work / "exact.dcm", work / "written.dcm", work / "masks.npz"
-    analytic = tuple(
-        Structure(names[name], contours_of(shape, grid)) for name, shape in SHAPES.items()
-    )
-    write_structure_set(exact, StructureSet(analytic), scan, Authorship("exact"))
+    drawn = [Structure(names[name], contours_of(shape, grid)) for name, shape in SHAPES.items()]
+    write_structure_set(exact, StructureSet(tuple(drawn)), scan, Authorship("exact"))
     write_structure_set(written, traced(masks.items(), grid), scan, Authorship("benchmark"))
     np.savez_compressed(given, **masks)  # type: ignore[arg-type]
 
-    best = {
-        names[name]: compared(share >= 0.5, share, grid)
-        for name, share in zip(SHAPES, shares.values(), strict=True)
-    }
+    best = {name: compared(masks[name], share, grid) for name, share in shares.items()}
     table: dict[str, Any] = {
         "best possible": {"read": best},
         "recontour": {
@@ -280,30 +279,30 @@ def shapes(tools: Path, work: Path) -> dict[str, Any]:
         for column, (what, source, true) in tries.items():
             done = foreign(tools, tool, what, ct, source)
             table[tool][column] = done if isinstance(done, str) else scored(done[0], true, grid)
-    code = {short: name for name, short in names.items()}
-    return {
-        tool: {
-            column: rows
-            if isinstance(rows, str)
-            else {code[short]: row for short, row in rows.items()}
-            for column, rows in columns.items()
-        }
-        for tool, columns in table.items()
-    }
+    in_full = {short: name for name, short in names.items()}
+    for columns in table.values():
+        for column, rows in columns.items():
+            if not isinstance(rows, str):
+                columns[column] = {in_full[short]: row for short, row in rows.items()}
+    return table
+
+
+def empty_scan(ct: Path, grid: Grid, name: str) -> Scan:
+    """Write a CT of zeros."""
+    return write_scan(
+        ct, np.zeros(grid.shape, dtype=np.int16), grid, ScanIdentity(name, "A", "A^A")
+    )
 
 
 def real_sets(work: Path) -> Iterator[tuple[str, Path, Scan, Masks]]:
-    """Real structure sets: name, the CT's folder, the CT, the masks as recontour reads them."""
+    """Yield real structure sets: name, the CT's folder, the CT, and recontour's masks."""
     work.mkdir()
     for name in ("lung_pinnacle", "lung_varian_aria"):
         with tarfile.open(SHARED / "interop" / f"{name}.tar.xz") as archive:
             archive.extractall(work, filter="data")
     make_dicom(work / "openkbp", 1)
-    for folder in [
-        work / "lung_pinnacle",
-        work / "lung_varian_aria",
-        *sorted((work / "openkbp").glob("*/*")),
-    ]:
+    openkbp = sorted((work / "openkbp").glob("*/*"))
+    for folder in [work / "lung_pinnacle", work / "lung_varian_aria", *openkbp]:
         (pair,) = read_archive(folder).pairs
         scan = read_series(pair.series.files)
         ct = work / f"{folder.name}-ct"
@@ -311,94 +310,84 @@ def real_sets(work: Path) -> Iterator[tuple[str, Path, Scan, Masks]]:
         for file in pair.series.files:
             shutil.copy(file, ct)
         drawn = read_structure_set(pair.structure_set.path, scan)
-        masks = {
-            f"s{i}": rasterise(one.contours, scan.grid) for i, one in enumerate(drawn.structures)
-        }
-        yield folder.name, ct, scan, {name: mask for name, mask in masks.items() if mask.any()}
+        masks = {}
+        for number, structure in enumerate(drawn.structures):
+            mask = rasterise(structure.contours, scan.grid)
+            if mask.any():
+                masks[f"s{number}"] = mask
+        yield folder.name, ct, scan, masks
 
 
 def real(tools: Path, work: Path) -> dict[str, Any]:
-    """The round trip of real structure sets: the worst structure's Dice, by tool."""
+    """Run the round trip of real structure sets; return the worst structure's Dice, by tool."""
     worst: dict[str, Any] = {}
     for name, ct, scan, masks in real_sets(work):
         given = work / f"{name}.npz"
         np.savez_compressed(given, **masks)  # type: ignore[arg-type]
         for tool in ("recontour", *TOOLS):
-            done = (
-                ours("roundtrip", scan, masks)
-                if tool == "recontour"
-                else foreign(tools, tool, "roundtrip", ct, given)
-            )
+            done = round_trip(tools, tool, ct, scan, masks, given)
             if isinstance(done, str):
                 worst.setdefault(tool, {})[name] = done
                 continue
             rows = scored(done[0], masks, scan.grid).values()
             complete = len(rows) == len(masks)
-            worst.setdefault(tool, {})[name] = (
-                min(row["dsc"] for row in rows) if complete else "structures missing"
-            )
+            least = min(row["dsc"] for row in rows) if complete else "structures missing"
+            worst.setdefault(tool, {})[name] = least
     return worst
 
 
 def large(tools: Path, work: Path, repeats: int) -> dict[str, Any]:
-    """Processor seconds of 12 organs on 100 slices of 512 x 512, the least of some turns taken in
-    alternation.
+    """Return the processor seconds of 12 organs on 100 slices of 512 x 512.
+
+    The tools run in turns, and the least seconds of each count.
     """
     grid = Grid((100, 512, 512), (1.0, 1.0), tuple(3.0 * k for k in range(100)), (-255.5, -255.5))
     ct, given = work / "large", work / "large.npz"
-    scan = write_scan(
-        ct, np.zeros(grid.shape, dtype=np.int16), grid, ScanIdentity("large", "A", "A^A")
-    )
-    rng = np.random.default_rng(0)
-    masks = {}
-    for number in range(12):
-        radii, centre, degrees = (
-            rng.uniform(6, 30, 2),
-            rng.uniform(-120, 120, 2),
-            rng.uniform(0, 180),
-        )
-        rings = [
-            Contour(ring(tuple(radii * (1 + 0.2 * np.sin(k / 9))), tuple(centre), degrees + k), z)
-            for k, z in enumerate(grid.slice_z_mm)
-        ]
-        masks[f"s{number}"] = rasterise(rings, grid)
+    scan = empty_scan(ct, grid, "large")
+    masks = large_masks(grid)
     np.savez_compressed(given, **masks)  # type: ignore[arg-type]
     turns: dict[str, list[dict[str, float]]] = {}
     for turn in range(repeats):
-        for tool in (
-            ("recontour", "rt-utils", "plastimatch") if turn == 0 else ("recontour", "rt-utils")
-        ):
-            done = (
-                ours("roundtrip", scan, masks)
-                if tool == "recontour"
-                else foreign(tools, tool, "roundtrip", ct, given)
-            )
+        once = ("plastimatch",) if turn == 0 else ()
+        for tool in ("recontour", "rt-utils", *once):
+            done = round_trip(tools, tool, ct, scan, masks, given)
             if not isinstance(done, str):
                 turns.setdefault(tool, []).append(done[1])
-    seconds = {
-        tool: {way: round(min(turn[way] for turn in spent), 3) for way in ("write", "read")}
-        for tool, spent in turns.items()
-    }
-    ratio = {
-        way: round(seconds["rt-utils"][way] / seconds["recontour"][way], 1)
-        for way in ("write", "read")
-    }
+    seconds: dict[str, dict[str, float]] = {}
+    for tool, spent in turns.items():
+        written = min(one["write"] for one in spent)
+        read = min(one["read"] for one in spent)
+        seconds[tool] = {"write": round(written, 3), "read": round(read, 3)}
+    ratio = {}
+    for way in ("write", "read"):
+        ratio[way] = round(seconds["rt-utils"][way] / seconds["recontour"][way], 1)
     return {"processor_seconds": seconds, "rt-utils over recontour": ratio}
 
 
+def large_masks(grid: Grid) -> Masks:
+    """Return 12 organs that go through all slices, each turning and swelling on the way."""
+    rng = np.random.default_rng(0)
+    masks = {}
+    for number in range(12):
+        radii = rng.uniform(6, 30, 2)
+        centre = rng.uniform(-120, 120, 2)
+        degrees = rng.uniform(0, 180)
+        rings = []
+        for k, z in enumerate(grid.slice_z_mm):
+            swollen = radii * (1 + 0.2 * np.sin(k / 9))
+            rings.append(Contour(ring(tuple(swollen), tuple(centre), degrees + k), z))
+        masks[f"s{number}"] = rasterise(rings, grid)
+    return masks
+
+
 def make_dicom(out: Path, of_each_role: int) -> None:
-    command: list[str | Path] = [
-        sys.executable,
-        SHARED / "make_dicom.py",
-        out,
-        "--limit",
-        str(of_each_role),
-    ]
+    script: list[str | Path] = [sys.executable, SHARED / "make_dicom.py"]
+    command = [*script, out, "--limit", str(of_each_role)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def measured(command: list[object]) -> dict[str, float]:
-    """Wall and processor seconds and peak MiB of a command."""
+    """Run a command; return its wall and processor seconds and its peak MiB."""
     began = time.perf_counter()
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -413,73 +402,56 @@ def measured(command: list[object]) -> dict[str, float]:
 
 
 def importing(work: Path, cases: int) -> dict[str, Any]:
-    """`recontour import` of real cases, and plastimatch's conversion of each to images of CT and
-    structures.
-    """
+    """Import real cases, and let plastimatch convert each to images of the CT and structures."""
     make_dicom(work / "cases", -(-cases // 3))
     folders = sorted((work / "cases").glob("*/*"))[:cases]
     for folder in set((work / "cases").glob("*/*")) - set(folders):
         shutil.rmtree(folder)
-    us = measured(
-        [
-            sys.executable,
-            "-m",
-            "recontour",
-            "import",
-            work / "cases",
-            work / "cohort",
-            "--centre",
-            "A",
-        ]
-    )
+    words = ["import", work / "cases", work / "cohort", "--centre", "A"]
+    us = measured([sys.executable, "-m", "recontour", *words])
     them = []
     for folder in folders:
         out = work / "converted" / folder.name
-        command: list[object] = [
-            "plastimatch",
-            "convert",
-            "--input",
-            folder,
-            "--output-img",
-            out / "ct.nrrd",
-        ]
-        them.append(measured([*command, "--output-prefix", out, "--prefix-format", "nrrd"]))
+        files = ["--input", folder, "--output-img", out / "ct.nrrd", "--output-prefix", out]
+        them.append(measured(["plastimatch", "convert", *files, "--prefix-format", "nrrd"]))
     total = {key: sum(one[key] for one in them) for key in ("seconds", "processor_seconds")}
     total["peak_mib"] = max(one["peak_mib"] for one in them)
+    ratio = {key: total[key] / us[key] for key in ("seconds", "processor_seconds")}
     return {
         "cases": len(folders),
-        "recontour": {key: round(value, 2) for key, value in us.items()},
-        "plastimatch": {key: round(value, 2) for key, value in total.items()},
-        "plastimatch over recontour": {
-            key: round(total[key] / us[key], 2) for key in ("seconds", "processor_seconds")
-        },
+        "recontour": rounded(us),
+        "plastimatch": rounded(total),
+        "plastimatch over recontour": rounded(ratio),
     }
 
 
+def rounded(numbers: dict[str, float]) -> dict[str, float]:
+    """Return numbers with two decimals, for the JSON file."""
+    return {key: round(value, 2) for key, value in numbers.items()}
+
+
 def show(result: dict[str, Any]) -> None:
-    """The tables, as they stand in docs/results.md."""
+    """Print the tables of docs/results.md."""
     for column in ("round trip", "read", "foreign read"):
         tools = [tool for tool, columns in result["shapes"].items() if column in columns]
         what = "where mask and shape differ, in % of the shape" if column == "read" else "DSC"
         print(f"\n{column}: {what} (volume error in %, shift in mm)\n")
         print("| shape |", " | ".join(tools), "|\n|---|" + "---|" * len(tools))
         for shape in SHAPES:
-            cells = []
-            for tool in tools:
-                rows = result["shapes"][tool][column]
-                row = None if isinstance(rows, str) else rows.get(shape)
-                if not row:
-                    cells.append("fails")
-                    continue
-                first = (
-                    f"{row['disagreement_percent']:.1f}"
-                    if column == "read"
-                    else f"{row['dsc']:.3f}"
-                )
-                cells.append(f"{first} ({row['volume_percent']:+.1f}, {row['shift_mm']:.2f})")
+            cells = [cell_of(result["shapes"][tool][column], shape, column) for tool in tools]
             print(f"| {shape} |", " | ".join(cells), "|")
     for part in ("real sets", "large", "import"):
         print(f"\n{part}:", json.dumps(result.get(part, "left out"), indent=1))
+
+
+def cell_of(rows: dict[str, dict[str, float]] | str, shape: str, column: str) -> str:
+    """Return a tool's cell for a shape."""
+    row = None if isinstance(rows, str) else rows.get(shape)
+    if not row:
+        return "fails"
+    dsc, disagreement = f"{row['dsc']:.3f}", f"{row['disagreement_percent']:.1f}"
+    first = disagreement if column == "read" else dsc
+    return f"{first} ({row['volume_percent']:+.1f}, {row['shift_mm']:.2f})"
 
 
 def main() -> None:
@@ -498,10 +470,9 @@ def main() -> None:
     result: dict[str, Any] = {"cores": os.cpu_count()}
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
+        # The import comes first: a process begins with its parent's peak memory.
         parts: dict[str, Callable[[], dict[str, Any]]] = {
-            "import": lambda: importing(
-                work, options.cases
-            ),  # first: a process begins with its parent's peak memory
+            "import": lambda: importing(work, options.cases),
             "shapes": lambda: shapes(options.tools, work),
             "large": lambda: large(options.tools, work, options.repeats),
             "real sets": lambda: real(options.tools, work / "real"),

@@ -150,53 +150,81 @@ def _command(*arguments: object) -> float:
     return clock() - began
 
 
-def hand_made(
-    outline: Callable[[Mask], list[Points]], fill: Callable[[Points, tuple[int, int]], Mask]
-) -> Callable[[Path, Path, Masks | None], tuple[Masks, Seconds]]:
+Outline = Callable[[Mask], list[Points]]
+Fill = Callable[[Points, tuple[int, int]], Mask]
+Tool = Callable[[Path, Path, Masks | None], tuple[Masks, Seconds]]
+Rings = list[tuple[float, Points]]  # a slice's z, and a ring in mm
+
+
+def hand_made(outline: Outline, fill: Fill) -> Tool:
     """Return a tool as people write it themselves.
 
     It writes one contour per ring, in mm with two decimals, and fills ring by ring, even-odd.
     """
 
     def run(ct: Path, source: Path, masks: Masks | None) -> tuple[Masks, Seconds]:
+        plane = Plane(ct)
+        seconds = {}
+        if masks is not None:
+            began = clock()
+            drawn = {name: _outlined(mask, plane, outline) for name, mask in masks.items()}
+            seconds["write"] = clock() - began
+        else:
+            drawn = _rings_of(source)
+        began = clock()
+        found = {name: _filled(rings, plane, fill) for name, rings in drawn.items()}
+        seconds["read"] = clock() - began
+        return found, seconds
+
+    return run
+
+
+class Plane:
+    """Where a CT's voxels lie: x, y in mm, and each slice's z."""
+
+    def __init__(self, ct: Path) -> None:
         import pydicom
 
         images = [pydicom.dcmread(file) for file in ct.iterdir()]
         images.sort(key=lambda image: float(image.ImagePositionPatient[2]))
         first = images[0]
-        shape = (len(images), first.Rows, first.Columns)
-        origin = np.array(first.ImagePositionPatient[:2], dtype=float)
-        step = np.array(first.PixelSpacing[::-1], dtype=float)
-        z_mm = np.array([float(image.ImagePositionPatient[2]) for image in images])
-        seconds = {}
-        drawn: dict[str, list[tuple[float, Points]]] = {}
-        began = clock()
-        if masks is not None:
-            for name, mask in masks.items():
-                drawn[name] = []
-                for z, plane in zip(z_mm, mask, strict=True):
-                    for ring in outline(plane):
-                        if len(ring) >= 3:
-                            drawn[name].append((z, np.round(ring * step + origin, 2)))
-            seconds["write"] = clock() - began
-        else:
-            dataset = pydicom.dcmread(source)
-            names = {roi.ROINumber: roi.ROIName for roi in dataset.StructureSetROISequence}
-            for roi in dataset.ROIContourSequence:
-                rings = drawn[names[roi.ReferencedROINumber]] = []
-                for item in roi.ContourSequence:
-                    points = np.array(item.ContourData, dtype=float).reshape(-1, 3)
-                    rings.append((points[0, 2], points[:, :2]))
-        began = clock()
-        found = {}
-        for name, rings in drawn.items():
-            found[name] = np.zeros(shape, dtype=bool)
-            for z, ring in rings:
-                found[name][np.abs(z_mm - z).argmin()] ^= fill((ring - origin) / step, shape[1:])
-        seconds["read"] = clock() - began
-        return found, seconds
+        self.shape = (len(images), first.Rows, first.Columns)
+        self.origin = np.array(first.ImagePositionPatient[:2], dtype=float)
+        self.step = np.array(first.PixelSpacing[::-1], dtype=float)
+        self.z_mm = np.array([float(image.ImagePositionPatient[2]) for image in images])
 
-    return run
+
+def _outlined(mask: Mask, plane: Plane, outline: Outline) -> Rings:
+    rings = []
+    for z, pixels in zip(plane.z_mm, mask, strict=True):
+        for ring in outline(pixels):
+            if len(ring) >= 3:
+                rings.append((z, np.round(ring * plane.step + plane.origin, 2)))
+    return rings
+
+
+def _rings_of(rtstruct: Path) -> dict[str, Rings]:
+    """Return an RTSTRUCT's contours by ROI name."""
+    import pydicom
+
+    dataset = pydicom.dcmread(rtstruct)
+    names = {roi.ROINumber: roi.ROIName for roi in dataset.StructureSetROISequence}
+    drawn = {}
+    for roi in dataset.ROIContourSequence:
+        rings = []
+        for item in roi.ContourSequence:
+            points = np.array(item.ContourData, dtype=float).reshape(-1, 3)
+            rings.append((points[0, 2], points[:, :2]))
+        drawn[names[roi.ReferencedROINumber]] = rings
+    return drawn
+
+
+def _filled(rings: Rings, plane: Plane, fill: Fill) -> Mask:
+    mask = np.zeros(plane.shape, dtype=bool)
+    for z, ring in rings:
+        nearest = np.abs(plane.z_mm - z).argmin()
+        mask[nearest] ^= fill((ring - plane.origin) / plane.step, plane.shape[1:])
+    return mask
 
 
 def skimage_outline(plane: Mask) -> list[Points]:
@@ -225,7 +253,7 @@ def opencv_fill(ring: Points, shape: tuple[int, int]) -> Mask:
     return cv2.fillPoly(plane, [np.round(ring).astype(np.int32)], 1).astype(bool)
 
 
-TOOLS = {
+TOOLS: dict[str, Tool] = {
     "rt-utils": rt_utils,
     "platipy": platipy,
     "DicomRTTool": dicomrttool,
