@@ -215,12 +215,6 @@ def similar_path(path: Path) -> Path | None:
     return path.with_name(close[0]) if close else None
 
 
-def did_you_mean(path: Path) -> str:
-    """Return `similar_path` as the end of a sentence."""
-    similar = similar_path(path)
-    return f"; did you mean {similar}?" if similar else ""
-
-
 def is_name(words: str, letters: int = NAME_LETTERS) -> bool:
     """Return whether words may become a file name or part of one: visible, and in one folder.
 

@@ -549,9 +549,7 @@ def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -
     assert set(free) < {
         row.roi_name for row, _ in report.names
     }  # the screen shows what could be mapped
-    assert NoKnownOrgan(seen=(f"ROIs: Tumor {given}",)) in [
-        left.finding for left in report.left_out
-    ]
+    assert NoKnownOrgan(roi_names=(f"Tumor {given}",)) in [left.finding for left in report.left_out]
     assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} == {
         "Cord",
         "PTV 70",
@@ -847,7 +845,7 @@ def test_an_archive_of_which_nothing_can_be_used_is_refused_and_no_cohort_made(
     assert (found.left_out, found.counts) == (3, (2, 1))
     no_structure_set, no_organ = found.reasons
     assert kind(no_structure_set) == "no_structure_set"
-    assert no_organ == NoKnownOrgan(seen=("ROIs: Hirnstamm",))
+    assert no_organ == NoKnownOrgan(roi_names=("Hirnstamm",))
     assert not (tmp_path / "new").exists()
     (tmp_path / "map.toml").write_text('[names]\n"Hirnstamm" = "Brainstem"\n')
     assert len(import_dicom(dicom, tmp_path / "new", names=tmp_path / "map.toml").added) == 1

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from recontour.cohort.findings import MOVE_AWAY
+from recontour.cohort.findings import MOVE_AWAY, listed
 from recontour.dicom.contour_findings import RoiFinding
+from recontour.dicom.findings import Kinds, counted
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.wording import plural
 
@@ -14,16 +15,16 @@ from recontour.wording import plural
 class NoCtSeries(Finding):
     """An archive without a CT series.
 
-    skipped: the kinds of its other objects, with their numbers. unreadable: how many files
-    cannot be read, and first why one of them cannot.
+    skipped: its other objects. unreadable: how many files cannot be read, and first why one of
+    them cannot.
     """
 
-    skipped: ScreenOnly[tuple[str, ...]] = ()
+    skipped: FitToStore[Kinds] = ()
     unreadable: int = 0
     first: Finding | None = None
 
     def sentence(self) -> str:
-        seen = list(self.skipped)
+        seen = counted(self.skipped)
         if self.first:
             seen.append(f"{self.unreadable} unreadable: {self.first.sentence()}")
         details = f" ({'; '.join(seen)})" if seen else ""
@@ -57,13 +58,15 @@ class NothingImported(Finding):
 class NoKnownOrgan(Finding):
     """A structure set without a known organ on its CT.
 
-    seen: the names of its structures that enclose an area, and what was noted about them.
+    roi_names: of its structures that enclose an area. notes: what was noted about it.
     """
 
-    seen: ScreenOnly[tuple[str, ...]]
+    roi_names: ScreenOnly[tuple[str, ...]]
+    notes: tuple[Finding, ...] = ()
 
     def sentence(self) -> str:
-        return f"no known organ is contoured on the CT ({'; '.join(self.seen)})"
+        seen = "; ".join([f"ROIs: {listed(self.roi_names)}", *map(words, self.notes)])
+        return f"no known organ is contoured on the CT ({seen})"
 
     def remedy(self) -> str:
         return "if an organ has another name here, map it with --names"
@@ -71,12 +74,13 @@ class NoKnownOrgan(Finding):
 
 @finding
 class NoArea(Finding):
-    """A structure set without an area that can be used. seen: what was noted about it."""
+    """A structure set without an area that can be used. notes: what was noted about it."""
 
-    seen: ScreenOnly[tuple[str, ...]] = ()
+    notes: tuple[Finding, ...] = ()
 
     def sentence(self) -> str:
-        details = f" ({'; '.join(self.seen)})" if self.seen else ""
+        seen = "; ".join(map(words, self.notes))
+        details = f" ({seen})" if seen else ""
         return f"no area is drawn in the structure set{details}"
 
     def remedy(self) -> str:

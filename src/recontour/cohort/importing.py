@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 
 from recontour.cohort.case import Case, case_id_of
-from recontour.cohort.findings import listed
 from recontour.cohort.import_findings import (
     ImagesMissing,
     MoreOrgans,
@@ -36,6 +35,7 @@ from recontour.cohort.patients import contradict
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
 from recontour.dicom import Archive, Pair, Scan, Unused, read_archive, read_series
+from recontour.dicom.findings import Kinds
 from recontour.errors import (
     CohortError,
     DicomError,
@@ -44,7 +44,7 @@ from recontour.errors import (
     OutputError,
 )
 from recontour.files import refuse_existing
-from recontour.findings import Finding, stored_words, words
+from recontour.findings import Finding, stored_words
 from recontour.geometry.arrays import Mask
 from recontour.organs import NameRow, match_drawn, ordered, read_user_map, sides_swapped
 from recontour.progress import Progress, quiet
@@ -71,7 +71,7 @@ class ImportReport:
     left_out: tuple[LeftOut, ...]
     names: tuple[tuple[NameRow, int], ...]
     notes: tuple[Finding, ...]
-    skipped: tuple[tuple[str, int], ...] = ()
+    skipped: Kinds = ()
 
 
 @dataclass(slots=True)
@@ -325,10 +325,9 @@ def _images_missing(pair: Pair) -> ImagesMissing | None:
 def _no_organ(drawn: Sequence[Structure], notes: Sequence[Finding]) -> Finding:
     """Return why a patient has no organ, with what could be mapped and what was noted."""
     names = tuple(structure.name for structure in drawn if structure.is_drawn)
-    noted = map(words, notes)
     if names:
-        return NoKnownOrgan(seen=(f"ROIs: {listed(names)}", *noted))
-    return NoArea(seen=tuple(noted))
+        return NoKnownOrgan(roi_names=names, notes=tuple(notes))
+    return NoArea(notes=tuple(notes))
 
 
 def _add(
@@ -394,12 +393,11 @@ def _counted(
 
 
 def _no_series(folder: Path, archive: Archive) -> NoCtSeries:
-    skipped = tuple(f"{count} x {kind}" for kind, count in archive.skipped)
     unreadable = archive.unreadable
     first = unreadable[0].finding if unreadable else None
     return NoCtSeries(
         path=folder,
-        skipped=skipped,
+        skipped=archive.skipped,
         unreadable=len(unreadable),
         first=first,
     )

@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from recontour.dicom.copies import Damage, versions_of
-from recontour.dicom.findings import SharedImageUid
+from recontour.dicom.findings import Kinds, SharedImageUid
 from recontour.dicom.folders import cannot_read, files_under
 from recontour.dicom.pairing import (
     CtSeries,
@@ -98,7 +98,7 @@ class Archive:
     pairs: tuple[Pair, ...]
     left_out: tuple[Unused, ...]
     unreadable: tuple[Unused, ...]
-    skipped: tuple[tuple[str, int], ...]
+    skipped: Kinds
 
 
 @dataclass(frozen=True, slots=True)

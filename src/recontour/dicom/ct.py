@@ -123,7 +123,7 @@ def read_scan(folder: Path) -> Scan:
     for damaged in archive.unreadable:
         raise NotDicomError(damaged.finding)
     if not archive.series:
-        raise NoSeriesError(NoCtSlices(path=folder, others=archive.skipped))
+        raise NoSeriesError(NoCtSlices(path=folder, skipped=archive.skipped))
     if len(archive.series) > 1:
         raise MixedSeriesError(_several(archive.series, folder))
     (series,) = archive.series

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from recontour.dicom.findings import EXPORT_AGAIN
+from recontour.dicom.findings import EXPORT_AGAIN, Kinds, counted
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
@@ -38,16 +38,15 @@ def stretch(from_mm: float, to_mm: float) -> str:
 class NoCtSlices(Finding):
     """No CT slice where a CT series is expected.
 
-    others: what was found in its place, each kind with the number of files.
+    skipped: what was found in its place.
     """
 
-    others: FitToStore[tuple[tuple[str, int], ...]] = ()
+    skipped: FitToStore[Kinds] = ()
 
     def sentence(self) -> str:
-        if not self.others:
+        if not self.skipped:
             return "no CT slice found"
-        seen = ", ".join(f"{count} x {kind}" for kind, count in self.others)
-        return f"no CT slice found, but {seen}"
+        return f"no CT slice found, but {', '.join(counted(self.skipped))}"
 
     def remedy(self) -> str:
         return "give the folder of one CT series"

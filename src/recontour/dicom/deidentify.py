@@ -31,6 +31,7 @@ from recontour.dicom.deidentify_findings import (
     OnlyCtCopied,
     OutputInInput,
 )
+from recontour.dicom.findings import Kinds
 from recontour.dicom.identity import Pseudonyms
 from recontour.dicom.pairing import CtSeries, StructureSetFile
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
@@ -67,7 +68,7 @@ class Deidentified:
     structure_sets: int
     names: tuple[tuple[NameRow, int], ...]
     left_out: tuple[NotCopied, ...]
-    skipped: tuple[tuple[str, int], ...]
+    skipped: Kinds
     notes: tuple[Finding, ...]
 
     @property
@@ -290,10 +291,9 @@ def _unwritable(archive: Archive, tasks: Iterable[_Task]) -> Iterator[NotCopied]
 def _nothing_copied(archive: Archive, report: Deidentified) -> NothingCopied:
     """Return why nothing could be written."""
     first = report.left_out[0].finding if report.left_out else None
-    skipped = tuple(f"{count} x {kind}" for kind, count in archive.skipped)
     return NothingCopied(
         path=archive.folder,
         has_ct=bool(archive.series),
-        skipped=skipped,
+        skipped=archive.skipped,
         first=first,
     )

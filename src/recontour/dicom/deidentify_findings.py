@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from recontour.dicom.ct_findings import several, stretch
-from recontour.findings import Finding, ScreenOnly, finding, words
+from recontour.dicom.findings import Kinds, counted
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 
 APART = (
     "its whole series is left out: if it is not a CT slice, move it out of the folder and repeat; "
@@ -153,19 +154,18 @@ class OverlapRemains(Finding):
 class NothingCopied(Finding):
     """An archive holds no CT series that can be de-identified.
 
-    has_ct: whether it holds any. skipped: other objects, such as "2 x RT Plan Storage". first:
-    the first thing that was left out.
+    has_ct: whether it holds any. skipped: other objects. first: the first thing that was left out.
     """
 
     has_ct: bool
-    skipped: ScreenOnly[tuple[str, ...]] = ()
+    skipped: FitToStore[Kinds] = ()
     first: Finding | None = None
 
     def sentence(self) -> str:
         nothing = "no CT series that can be de-identified"
         if self.has_ct and self.first:
             return f"{nothing}: {words(self.first)}"
-        seen = [*self.skipped]
+        seen = counted(self.skipped)
         if self.first:
             seen.append(words(self.first))
         return f"{nothing} ({'; '.join(seen)})" if seen else nothing

@@ -11,6 +11,9 @@ from recontour.wording import plural
 
 RIVALS_SHOWN = 4  # a CT may have come apart into as many series as it has slices
 ATTRIBUTES_SHOWN = 3
+# Kinds of objects, as the standard or `pictures` calls them, and how many there are of each.
+Kinds = tuple[tuple[str, int], ...]
+
 EXPORT_AGAIN = "export it again"
 IMAGE = " Image Storage"  # how the standard's names of images end
 
@@ -539,6 +542,15 @@ class DraftStructureSet(Finding):
                 "model on them"
             )
         return "contours as recontour wrote them are there too, and were not taken"
+
+
+def counted(kinds: Kinds) -> list[str]:
+    """Return how many objects of each kind there are.
+
+    >>> counted((("RT Plan Storage", 2),))
+    ['2 x RT Plan Storage']
+    """
+    return [f"{count} x {kind}" for kind, count in kinds]
 
 
 def listed(attributes: Sequence[str]) -> str:

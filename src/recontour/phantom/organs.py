@@ -55,7 +55,6 @@ NERVE = (
     (2.0, -19.0, 38.5),
 )
 ALVEOLUS_MM = -31.0  # the top of the jaw under the lower teeth
-BASAL_BONE_MM = -38.0  # where the teeth's roots end
 ARCH = (-88.0, 64.0, 46.0)  # the jaw seen from above: v at the chin, depth, half width
 
 
