@@ -77,6 +77,16 @@ class NotToml(Finding):
 
 
 @finding
+class NotCsv(Finding):
+    """Text that is not a table. reason: the parser's."""
+
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        return f"it is not CSV: {self.reason}"
+
+
+@finding
 class TooManyDots(Finding):
     """A line of TOML whose dotted name would take very long to read."""
 

@@ -337,13 +337,3 @@ class TableNotOurs(Finding):
 
     def remedy(self) -> str:
         return "move it away, then repeat: a new one is written"
-
-
-@finding
-class NotCsv(Finding):
-    """Text that is not a table. reason: the parser's."""
-
-    reason: ScreenOnly[str]
-
-    def sentence(self) -> str:
-        return f"it is not CSV: {self.reason}"

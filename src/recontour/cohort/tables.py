@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recontour.cohort.import_findings import NotCsv, TableNotOurs
+from recontour.cohort.import_findings import TableNotOurs
 from recontour.cohort.store import Cohort
 from recontour.errors import CohortError
 from recontour.files import UnreadableError, write_text
 from recontour.findings import Finding, stored_words
 from recontour.organs import NameRow, is_vocabulary
 from recontour.partials import locked_folder
-from recontour.texts import csv_rows, csv_text, read_text
+from recontour.texts import NotCsv, csv_rows, csv_text, read_text
 from recontour.wording import printable
 
 HIDDEN_NAME = "(not stored: it may name the patient)"

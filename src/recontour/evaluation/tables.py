@@ -18,8 +18,8 @@ from recontour.evaluation.findings import (
     WrongNumberOfCells,
 )
 from recontour.files import SystemSays, UnreadableError, write_text
-from recontour.findings import Finding, Unexpected
-from recontour.texts import csv_rows, csv_text, read_text
+from recontour.findings import Finding
+from recontour.texts import NotCsv, csv_rows, csv_text, read_text
 
 SCORE_COLUMNS = (
     "case",
@@ -186,7 +186,7 @@ def _rows(path: Path) -> list[list[str]]:
     except OSError as error:
         why = SystemSays(number=error.errno)
     except csv.Error as error:
-        why = Unexpected(reason=str(error))
+        why = NotCsv(reason=str(error))
     raise ScoresError(UnreadableScores(path=path, why=why))
 
 

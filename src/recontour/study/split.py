@@ -17,7 +17,7 @@ from recontour.cohort import Case, Cohort, by_patient, patient_names, with_one_c
 from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
 from recontour.files import SystemSays, UnreadableError, write_text
-from recontour.findings import Finding, Unexpected
+from recontour.findings import Finding
 from recontour.study.findings import (
     FOLDS,
     CasesReplaced,
@@ -38,7 +38,7 @@ from recontour.study.findings import (
     WrongSplitColumns,
 )
 from recontour.study.settings import CentreSettings
-from recontour.texts import as_it_was, csv_text, read_text
+from recontour.texts import NotCsv, as_it_was, csv_text, read_text
 
 ROLES: tuple[Role, ...] = ("source", "target")
 COLUMNS = ("centre", "case", "fold", "version", "patient")
@@ -297,7 +297,7 @@ def _checked_rows(path: Path) -> list[Row]:
         why: Finding = SystemSays(number=error.errno)
         raise SettingsError(UnreadableSplit(path=path, why=why)) from error
     except csv.Error as error:
-        why = Unexpected(reason=str(error))
+        why = NotCsv(reason=str(error))
         raise SettingsError(UnreadableSplit(path=path, why=why)) from error
     if not {"case", "fold"} <= set(columns):
         raise SettingsError(WrongSplitColumns(path=path, columns=tuple(columns)))
