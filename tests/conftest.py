@@ -38,9 +38,9 @@ GRID = Grid((6, 48, 48), (4.0, 4.0), tuple(3.0 * i for i in range(6)), (-94.0, -
 def fill(
     cohort: Cohort, cases: int, *, without: dict[int, str] | None = None, growth_px: int = 0
 ) -> Cohort:
-    """Add cases: a brain stem in the middle, a lens on each side;
+    """Add cases with a brain stem in the middle and a lens on each side.
 
-    `without` leaves an organ of a case unknown.
+    without: an organ to leave out, by case number.
     """
     for number in range(cases):
         rng = np.random.default_rng(number)

@@ -1,6 +1,6 @@
-"""Outputs appear whole or not at all, never over something else;
+"""Outputs appear whole or not at all, and replace nothing.
 
-what cannot be made is found before the work.
+An output that cannot be made is refused before the work begins.
 """
 
 import errno

@@ -1,7 +1,4 @@
-"""What has been written is on the disk:
-
-synced after its last change, and before it gets its name.
-"""
+"""Files are synced to the disk after their last change, and before they get their name."""
 
 import errno
 import os

@@ -214,10 +214,7 @@ def test_files_whose_names_are_not_utf_8_go_all_the_way(north: Cohort, tmp_path:
 
 @pytest.fixture
 def found(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Mask]:
-    """A model file and a CT beside each other, and what the model will find:
-
-    a brain stem, and no lens.
-    """
+    """Write a model file and a CT; the model will find a brain stem, and no lens."""
     save_model(model, tmp_path / "m")
     grid = Grid((5, 48, 48), (4.0, 4.0), (0.0, 3.0, 6.0, 9.0, 12.0), (-94.0, -94.0))
     write_scan(tmp_path / "ct", np.full(grid.shape, -1000, np.int16), grid, ScanIdentity("formats"))
@@ -547,10 +544,7 @@ def test_a_patient_trained_on_one_ct_and_tested_on_another_is_told(
 def test_a_ct_that_is_there_twice_is_one_patient(
     model: Model, north: Cohort, tmp_path: Path
 ) -> None:
-    """Five patients, of whom one is there twice:
-
-    p cannot fall below 0.062, as it does with six pairs.
-    """
+    """With five patients, one of them twice, p cannot fall below 0.062; with six pairs it could."""
     five = keyed(north, tmp_path / "five", "five", [None] * 5)
     save_model(model, tmp_path / "S")
     train(north.path, tmp_path / "T", iterations=2)

@@ -1,7 +1,4 @@
-"""Standard output that is closed, full or read by nobody:
-
-the work goes on, and what was lost is said.
-"""
+"""If standard output is closed, full or unread, the work continues and the loss is reported."""
 
 import os
 import subprocess

@@ -30,10 +30,7 @@ class Clock:
 def test_a_second_training_has_a_time_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """700 iterations at a second each, then 350 at two seconds, then as many again;
-
-    each told when half are left.
-    """
+    """700 iterations take 1 s each, then 350 take 2 s, then 350 more; each is reported half-way."""
     clock = Clock()
     monkeypatch.setattr(progress_bar, "time", clock)
     with ProgressBar() as progress:

@@ -147,10 +147,7 @@ def test_the_largest_slice_is_shown() -> None:
 
 
 def test_the_slice_of_most_difference_is_shown_beside_it() -> None:
-    """The reference is largest on slice 1, with 2 voxels too few there;
-
-    on slice 3, beyond its end, 3 too many.
-    """
+    """On slice 1, where the reference is largest, 2 voxels are missing; slice 3 has 3 too many."""
     reference, predicted = np.zeros((2, 5, 4, 4), dtype=bool)
     reference[1], reference[2, :2] = True, True
     predicted[...] = reference

@@ -106,10 +106,7 @@ def test_slices_count_as_much_as_they_stand_for() -> None:
 
 
 def test_the_border_of_the_scan_is_a_surface() -> None:
-    """An organ that the last slice cuts ends there:
-
-    a prediction that stops one slice short is 1 mm off.
-    """
+    """An organ ends at the last slice, so a prediction that stops one slice short is 1 mm off."""
     shape = (4, 20, 20)
     whole, short = np.ones(shape, dtype=bool), box(shape, (0, 0, 0), (3, 20, 20))
     assert hd95_mm(whole, short, make_grid(shape)) == 1
@@ -195,10 +192,7 @@ def test_a_wider_tolerance_never_lowers_the_surface_dsc(case: tuple[Mask, Mask, 
 
 @pytest.mark.parametrize("pixel_mm", [1.0, 2.0])
 def test_the_added_path_of_a_shifted_square_is_as_counted_by_hand(pixel_mm: float) -> None:
-    """A square of 4 x 4 pixels has 12 on its contour;
-
-    one column further right, 3 above and 3 below are the same.
-    """
+    """Of the 12 contour pixels of a 4 x 4 square, 6 stay when it moves right by one."""
     grid = make_grid((2, 6, 7), (pixel_mm, pixel_mm))
     square, shifted = box(grid.shape, (0, 1, 1), (2, 4, 4)), box(grid.shape, (0, 1, 2), (2, 4, 4))
     assert apl_mm(square, shifted, grid, 0.0) == 2 * 6 * pixel_mm
@@ -283,9 +277,9 @@ def _faces_by_hand(mask: Mask, grid: Grid) -> tuple[Floats, Floats]:
 
 
 def border_voxels_hd95_mm(reference: Mask, predicted: Mask) -> float:
-    """MedPy's reading, on voxels of 1 mm:
+    """Return MedPy's reading on voxels of 1 mm.
 
-    the voxels at the border, each alike, both directions in one percentile.
+    All border voxels count alike, and both directions share one percentile.
     """
     borders = [mask & ~ndimage.binary_erosion(mask) for mask in (reference, predicted)]
     far = [ndimage.distance_transform_edt(~border) for border in borders]
@@ -328,10 +322,7 @@ def test_three_readings_of_a_lone_voxel_far_from_a_small_organ(
     ("shift_mm", "growth"), [((0, 0, 0), 1.15), ((0, 2, 3), 1.0), ((3, -1, 2), 0.9)]
 )
 class TestTwoEllipsoids:
-    """Smooth bodies in space:
-
-    their true distances are known, and DeepMind's package measures them too.
-    """
+    """Smooth bodies whose true distances are known, and which DeepMind's package measures too."""
 
     @staticmethod
     def measured(

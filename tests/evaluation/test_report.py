@@ -296,9 +296,9 @@ def test_an_organ_without_a_single_finite_score_is_still_listed(tmp_path: Path) 
 
 
 def test_means_are_over_the_organs_that_every_model_scored(tmp_path: Path) -> None:
-    """ST knows an organ more, one that contours well, and S another that contours badly:
+    """ST has one more organ, which it contours well, and S one that it contours badly.
 
-    neither makes ST better.
+    Neither makes ST better.
     """
     scores = (
         ten_cases("Lens_L", S=0.0, ST=0.0)

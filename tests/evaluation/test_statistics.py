@@ -19,10 +19,7 @@ p_values = st.lists(st.floats(1e-6, 1), min_size=1, max_size=12)
 
 
 def p_by_enumeration(differences: Floats) -> float:
-    """Every way to sign the ranks, one by one:
-
-    the share whose rank sum is as far from the middle as the one seen.
-    """
+    """Return the share of all ways to sign the ranks whose sum is as far off as the one seen."""
     kept = differences[differences != 0]
     ranks = stats.rankdata(np.abs(kept))
     seen = abs(np.sign(kept) @ ranks)
@@ -70,7 +67,7 @@ def test_stated_cases(differences: list[float], p: float, effect: float) -> None
 
 
 def test_holm_by_hand() -> None:
-    """Holm's own steps:
+    """Holm's steps by hand.
 
     0.01 x 4, 0.02 x 3, 0.03 x 2 raised to 0.06, 0.04 x 1 raised to 0.06; NaN is no test.
     """

@@ -1,6 +1,6 @@
-"""What the documents say is true:
+"""What the documents say is true.
 
-links, commands, the README's example, and the tables of the reference.
+Checked are links, commands, the README's example, and the tables of the reference.
 """
 
 import argparse
@@ -412,9 +412,9 @@ def _is_decoded(syntax: UID) -> bool:
 
 
 def test_attributes_that_the_conformance_statement_says_are_read() -> None:
-    """Every keyword that the readers name, and no other;
+    """The table lists the keywords that the readers use, and no others.
 
-    functional groups are named without their ending.
+    Functional groups are listed without their ending.
     """
     listed = [
         word for cells, *_ in rows("conformance.md", ATTRIBUTES_READ) for word in _keywords(cells)

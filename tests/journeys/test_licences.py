@@ -59,10 +59,7 @@ def needed(
 
 
 def licence_of(package: Distribution) -> str:
-    """As the package's metadata tells it:
-
-    an SPDX expression, or what its classifiers or its own words say.
-    """
+    """Return the licence in a package's metadata: an SPDX expression, classifiers or free text."""
     told = package.metadata
     if "License-Expression" in told:
         return told["License-Expression"]

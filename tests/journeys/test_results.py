@@ -69,10 +69,7 @@ def raw(
 def test_scores_of_a_benchmark_come_back(
     script: ModuleType, model: Model, north: Cohort, tmp_path: Path
 ) -> None:
-    """An untrained model finds nothing, or nonsense:
-
-    whatever it is, every case and organ has its row.
-    """
+    """An untrained model finds nothing, or nonsense, but every case and organ has its row."""
     scores = script.score_cases(model, north, "one", "test", 3)
     shared = [(case.id, organ) for case in north for organ in model.organs if organ in case.organs]
     assert [(one.case, one.organ) for one in scores] == shared
@@ -84,9 +81,9 @@ def test_scores_of_a_benchmark_come_back(
 
 @pytest.mark.parametrize("script", ["raw_scores"], indirect=True)
 def test_means_of_raw_scores(script: ModuleType) -> None:
-    """Organ A: patient x 0.2 and 0.4 with two seeds, patient y 0.5;
+    """The mean by hand is (0.4 + 0.8) / 2.
 
-    organ B: 0.8. By hand: (0.4 + 0.8) / 2.
+    Organ A: patient x 0.2 and 0.4 with two seeds, patient y 0.5. Organ B: 0.8.
     """
     one = [
         raw(script, "w", "fold 0", 0, "x", "A", 0.2),

@@ -9,10 +9,7 @@ from recontour.training.presets import PRESETS
 
 
 def multiply_adds_of(network: Network, crop_px: int) -> int:
-    """Counted while a slice goes through it:
-
-    each point of each convolution's output takes one use of its weights.
-    """
+    """Count as a slice goes through: each output point of a convolution uses its weights once."""
     counted = []
 
     def count(module: nn.Module, _given: object, made: torch.Tensor) -> None:
