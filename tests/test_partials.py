@@ -95,6 +95,7 @@ ALIVE, GONE = os.getppid(), 2**22 + 1  # no process has a number so large
         (HERE.machine, HERE.boot, HERE.space, GONE, Lock.OURS, 0, True),
         (HERE.machine, HERE.boot, HERE.space, GONE, Lock.NONE, 0, True),  # a share without locks
         (HERE.machine, HERE.boot, HERE.space, GONE, Lock.ANOTHERS, 48, False),  # its child goes on
+        # the number is another process's by now
         (
             HERE.machine,
             HERE.boot,
@@ -103,11 +104,12 @@ ALIVE, GONE = os.getppid(), 2**22 + 1  # no process has a number so large
             Lock.OURS,
             0,
             True,
-        ),  # the number is another process's by now
+        ),
         (HERE.machine, HERE.boot, HERE.space, ALIVE, Lock.NONE, 0, False),
         (HERE.machine, HERE.boot, HERE.space, os.getpid(), Lock.OURS, 48, False),
         ("0" * 8, HERE.boot, "1", GONE, Lock.OURS, 0, True),  # another container of this machine
         ("0" * 8, HERE.boot, "1", GONE, Lock.NONE, 0, False),
+        # from before this machine was started again
         (
             HERE.machine,
             "0" * 8,
@@ -116,8 +118,9 @@ ALIVE, GONE = os.getppid(), 2**22 + 1  # no process has a number so large
             Lock.OURS,
             0,
             True,
-        ),  # from before this machine was started again
+        ),
         (HERE.machine, "0" * 8, HERE.space, ALIVE, Lock.NONE, 0, False),
+        # another machine, whose locks may not be seen here
         (
             "0" * 8,
             "0" * 8,
@@ -126,14 +129,13 @@ ALIVE, GONE = os.getppid(), 2**22 + 1  # no process has a number so large
             Lock.OURS,
             0,
             False,
-        ),  # another machine, whose locks may not be seen here
+        ),
         ("0" * 8, "0" * 8, HERE.space, GONE, Lock.OURS, 25, True),
         ("0" * 8, "0" * 8, HERE.space, GONE, Lock.NONE, 25, True),
         ("0" * 8, "0" * 8, HERE.space, GONE, Lock.ANOTHERS, 25, False),
     ],
-    ids=[
-        str(row) for row in range(14)
-    ],  # process numbers differ between the workers of pytest-xdist
+    # process numbers differ between the workers of pytest-xdist
+    ids=[str(row) for row in range(14)],
 )
 def test_a_partial_is_abandoned_only_where_that_is_known(
     tmp_path: Path,

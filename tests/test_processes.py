@@ -31,9 +31,8 @@ def test_a_signal_ends_a_block_once_so_that_it_can_clean_up(number: signal.Signa
             try:
                 signal.raise_signal(number)
             finally:
-                signal.raise_signal(
-                    number
-                )  # an impatient user, or a queue that tells every process twice
+                # an impatient user, or a queue that tells every process twice
+                signal.raise_signal(number)
                 cleaned.append(True)
 
     with pytest.raises(Interrupted, match=number.name):

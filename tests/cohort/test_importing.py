@@ -546,9 +546,8 @@ def test_nothing_in_the_cohort_names_a_patient(tmp_path: Path, cohort: Cohort) -
     (dicom / "letter.dcm").write_text("Dear colleague")
     report = import_archive(read_archive(dicom), cohort)
     assert len(cohort) == 1
-    assert set(free) < {
-        row.roi_name for row, _ in report.names
-    }  # the screen shows what could be mapped
+    # the screen shows what could be mapped
+    assert set(free) < {row.roi_name for row, _ in report.names}
     assert NoKnownOrgan(roi_names=(f"Tumor {given}",)) in [left.finding for left in report.left_out]
     assert {row["roi_name"] for row in rows(cohort.path / "names.csv")} == {
         "Cord",

@@ -228,9 +228,8 @@ def test_an_empty_folder_becomes_a_cohort_where_it_is(tmp_path: Path, what: str)
 def test_an_import_sweeps_what_a_killed_one_left_in_its_cohort(cohort: Cohort) -> None:
     """Also where it has nothing to add."""
     left = [_sibling(cohort.path / "names.csv"), _sibling(cohort.path / "cases" / "north-1")]
-    gone = [
-        path.with_name(path.name.replace(f"-{os.getpid()}-", "-4194305-")) for path in left
-    ]  # a number none has
+    # a number none has
+    gone = [path.with_name(path.name.replace(f"-{os.getpid()}-", "-4194305-")) for path in left]
     for path in gone:
         path.mkdir()
     Cohort.open_or_create(cohort.path, "north")

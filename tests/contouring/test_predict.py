@@ -60,12 +60,13 @@ def test_outside_the_network_s_view_there_is_no_organ(threshold: Model) -> None:
     small = replace(threshold, preprocessing=Preprocessing(1.0, 17, (-200.0, 400.0)))
     mask = dict(predict(small, np.full(GRID.shape, 150, dtype=np.int16), GRID))["Brainstem"]
     rows, columns = (np.flatnonzero(mask[0].any(axis=axis)) for axis in (1, 0))
+    # 17 mm about a centre between pixels
     assert (len(rows), len(columns)) in {
         (16, 16),
         (17, 17),
         (16, 17),
         (17, 16),
-    }  # 17 mm about a centre between pixels
+    }
 
 
 def test_an_organ_the_model_does_not_know_is_named(threshold: Model) -> None:

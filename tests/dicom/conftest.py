@@ -79,9 +79,8 @@ def edit(path: Path, change: Callable[[Dataset], None]) -> None:
 def recode(path: Path, syntax: str) -> None:
     """Rewrite an uncompressed DICOM file in another uncompressed transfer syntax."""
     dataset = pydicom.dcmread(path)
-    assert all(
-        element.VR for element in dataset.iterall()
-    )  # each is parsed now, while its byte order is known
+    # each is parsed now, while its byte order is known
+    assert all(element.VR for element in dataset.iterall())
     if syntax == ExplicitVRBigEndian and "PixelData" in dataset:
         dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").byteswap().tobytes()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)

@@ -74,12 +74,13 @@ from recontour.findings import stored_words, words
 from recontour.geometry import Structure, StructureSet, rasterise, trace
 
 FREE_TEXT = ("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "AS", "DA", "DT", "TM", "UI")
+# text that is kept
 SCANNERS = {
     "Manufacturer",
     "ManufacturerModelName",
     "ConvolutionKernel",
     "RescaleType",
-}  # text that is kept
+}
 SECRET = "Zebedee was here"
 HOSTILE: dict[
     str, object
@@ -299,10 +300,11 @@ def test_a_real_scanner_s_jpeg_2000_keeps_its_values(
 ) -> None:
     shutil.copytree(interop("partialbody_siemens_j2k"), tmp_path / "dicom")
     (tmp_path / "dicom" / "example_seg_dicom.nii.gz").unlink()
+    # it was published without any
     uids = {
         "SeriesInstanceUID": "1.2.3",
         "FrameOfReferenceUID": "1.2.4",
-    }  # it was published without any
+    }
     edit(tmp_path / "dicom", partial(fill, values=uids))
     deidentify(tmp_path / "dicom", tmp_path / "out")
     before, after = read_scan(tmp_path / "dicom"), read_scan(tmp_path / "out")
@@ -532,12 +534,13 @@ def test_uids_still_lead_from_structure_set_to_ct(archive: Path, tmp_path: Path)
     ("tag", "kind", "value", "words"),
     [
         (0x00280301, "CS", "YES", "burned into its pixels"),
+        # OverlayBitsAllocated, of overlays before 2004
         (
             0x60000100,
             "US",
             16,
             "unused bits of its pixels",
-        ),  # OverlayBitsAllocated, of overlays before 2004
+        ),
     ],
 )
 def test_marks_in_pixels_that_are_declared_are_left_out_and_told(
@@ -552,9 +555,8 @@ def test_marks_in_pixels_that_are_declared_are_left_out_and_told(
     assert written.series == 1
     assert [left.path for left in written.left_out] == [archive / "second"]
     assert words in written.left_out[0].finding.sentence()
-    assert (
-        len(list((tmp_path / "out").rglob("CT*.dcm"))) == 5
-    )  # of the second series not even the first slices
+    # of the second series not even the first slices
+    assert len(list((tmp_path / "out").rglob("CT*.dcm"))) == 5
 
 
 def test_what_was_chosen_of_a_structure_set_that_is_written_is_no_loss(
@@ -685,9 +687,8 @@ def test_a_segmentation_leaves_its_ct_alone_and_is_told(tmp_path: Path) -> None:
     assert classes == {"CT Image Storage"}
 
 
-@pytest.mark.parametrize(
-    "patient_name", [PATIENT[0], "Contour^Ann"]
-)  # the second is in the manufacturer's name
+# the second is in the manufacturer's name
+@pytest.mark.parametrize("patient_name", [PATIENT[0], "Contour^Ann"])
 def test_a_draft_of_recontour_is_still_known_as_one(tmp_path: Path, patient_name: str) -> None:
     """Or its receiver's model would learn from a model's contours as from a person's."""
     scan = make_scan(tmp_path / "dicom" / "ct")

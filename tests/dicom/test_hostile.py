@@ -188,9 +188,8 @@ def test_damaged_rle_pixels_are_named(tmp_path: Path, header: tuple[int, ...]) -
     edit(tmp_path / "ct", lambda image: image.compress(RLELossless, generate_instance_uid=False))
     (file,) = (tmp_path / "ct").iterdir()
     data = bytearray(file.read_bytes())
-    at = data.index(
-        struct.pack("<2I", 2, 64)
-    )  # two segments, the first of which begins behind this header
+    # two segments, the first of which begins behind this header
+    at = data.index(struct.pack("<2I", 2, 64))
     data[at : at + 12] = struct.pack("<3I", *header)
     data[at + 70 : at + 90] = b"\x7f" * 20
     file.write_bytes(data)
@@ -296,10 +295,11 @@ def nested(tag: bytes, depth: int, value: bytes = b"") -> bytes:
     return value
 
 
+# sequences that are carried over, or kept
 METHODS, DIMENSIONS = (
     b"\x12\x00\x64\x00",
     b"\x20\x00\x22\x92",
-)  # sequences that are carried over, or kept
+)
 
 
 @pytest.mark.parametrize(
@@ -308,9 +308,8 @@ METHODS, DIMENSIONS = (
         lambda ct: edit(
             ct, lambda image: image.add(DataElement(Tag("PatientSex"), "SQ", [Dataset()]))
         ),
-        lambda ct: spliced(
-            ct, nested(METHODS, 250)
-        ),  # pydicom wrote 249, and filled all memory with words at 250
+        # pydicom wrote 249, and filled all memory with words at 250
+        lambda ct: spliced(ct, nested(METHODS, 250)),
         lambda ct: spliced(ct, nested(METHODS, 1, b"AAAAAA\2\0AA")),
     ],
     ids=["of another type", "of too many sequences", "of a type that there is not"],

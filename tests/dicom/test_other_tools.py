@@ -170,9 +170,8 @@ def test_a_contour_of_any_number_of_points_comes_back(tmp_path: Path) -> None:
     scan = make_scan(tmp_path / "ct")
     path = written(tmp_path / "rs.dcm", scan, many_points(scan))
     (contour,) = read_structure_set(path, scan)["BODY"].contours
-    assert (
-        np.abs(contour.points_mm - ellipse((3.0, 2.0), corners=20_000)).max() <= 0.5001e-4
-    )  # four decimals
+    # four decimals
+    assert np.abs(contour.points_mm - ellipse((3.0, 2.0), corners=20_000)).max() <= 0.5001e-4
     item = pydicom.dcmread(path).ROIContourSequence[0].ContourSequence[0]
     assert item["ContourData"].VR == "DS"
     assert item.NumberOfContourPoints == 20_000

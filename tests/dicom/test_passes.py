@@ -57,11 +57,12 @@ def test_whatever_tells_passes_apart_is_looked_at(keyword: str, offset_mm: float
 RISING: list[tuple[str, Callable[[int], str], Callable[[int], str]]] = [
     ("AcquisitionNumber", str, lambda i: str(20 + i)),  # one a slice
     ("acquisition time", lambda i: f"1010{i:02d}.5", lambda i: f"1020{i:02d}.25"),
+    # the second downwards
     (
         "acquisition time",
         lambda i: f"1010{i:02d}",
         lambda i: f"1020{40 - i:02d}",
-    ),  # the second downwards
+    ),
     ("content time", lambda i: f"1010{i:02d}", lambda i: f"1020{i:02d}"),
     ("InstanceNumber", lambda i: str(1 + i), lambda i: str(101 + i)),
     ("InstanceNumber", lambda i: str(50 - i), lambda i: str(101 + i)),

@@ -116,9 +116,8 @@ def test_a_transfer_syntax_that_is_not_read_is_named(
         image["PixelData"].VR, image["PixelData"].is_undefined_length = "OB", True
         image.file_meta.TransferSyntaxUID = MPEG2MPML
         image.save_as(file)
-        padded = (
-            str(syntax).encode().ljust(24, b"\0")
-        )  # in its place; pydicom would not write all of them
+        # in its place; pydicom would not write all of them
+        padded = str(syntax).encode().ljust(24, b"\0")
         file.write_bytes(file.read_bytes().replace(MPEG2MPML.encode() + b"\0", padded))
     with pytest.raises(NotDicomError) as error:
         read_scan(tmp_path / "ct")

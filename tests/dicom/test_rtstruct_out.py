@@ -261,10 +261,11 @@ def test_names_in_any_script(
     scan = read_scan(tmp_path / "ct")
     make_structure_set(tmp_path / "rs.dcm", scan)
     ours = pydicom.dcmread(tmp_path / "rs.dcm")
+    # what we add is ASCII
     assert (ours.SpecificCharacterSet, ours.PatientName) == (
         character_set,
         patient,
-    )  # what we add is ASCII
+    )
 
     edit(
         tmp_path / "rs.dcm",

@@ -92,9 +92,8 @@ def test_masks_come_back_at_the_same_millimetres(tmp_path: Path, grid: Grid | No
 def test_dciodvfy_finds_no_error(tmp_path: Path, grid: Grid | None) -> None:
     scan = make_scan(tmp_path / "ct", grid)
     write_segmentation(tmp_path / "seg.dcm", masks_on(scan).items(), scan, MADE_BY)
-    assert dciodvfy(tmp_path / "seg.dcm") == [
-        "Segmentation"
-    ]  # what it is, and neither an error nor a warning
+    # what it is, and neither an error nor a warning
+    assert dciodvfy(tmp_path / "seg.dcm") == ["Segmentation"]
 
 
 def test_a_segment_says_which_organ_on_which_side(tmp_path: Path) -> None:

@@ -154,9 +154,8 @@ def test_the_slice_of_most_difference_is_shown_beside_it() -> None:
     predicted[1, 0, :2] = False
     assert slices_to_show(reference, predicted) == (1,)
     predicted[3, 0, :2] = True
-    assert slices_to_show(reference, predicted) == (
-        1,
-    )  # no more than on the slice that is shown anyway
+    # no more than on the slice that is shown anyway
+    assert slices_to_show(reference, predicted) == (1,)
     predicted[3, 0, 2] = True
     assert slices_to_show(reference, predicted) == (1, 3)
 

@@ -23,9 +23,8 @@ def test_settings_of_the_user_change_no_figure() -> None:
     before = box_plots(scores, ["S", "T"])
     with mpl.rc_context({"text.usetex": True, "axes.facecolor": "red", "lines.linewidth": 9.0}):
         assert box_plots(scores, ["S", "T"]) == before
-        assert (
-            mpl.rcParams["text.usetex"] is True
-        )  # who uses recontour from Python keeps what was set
+        # who uses recontour from Python keeps what was set
+        assert mpl.rcParams["text.usetex"] is True
 
 
 @pytest.mark.parametrize("rc", ["text.usetex: True\n", "backend: nonsense\nno setting at all\n"])

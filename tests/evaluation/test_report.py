@@ -171,11 +171,12 @@ def test_missed_organs_are_counted(tmp_path: Path) -> None:
             1,
             "With 1 patient no test is possible: not even a lone organ's p can fall below 1.000.",
         ),
+        # 2 / 2^5
         (
             5,
             1,
             "With 5 patients no test is possible: not even a lone organ's p can fall below 0.062.",
-        ),  # 2 / 2^5
+        ),
         (
             6,
             2,

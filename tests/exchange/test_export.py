@@ -54,9 +54,8 @@ def test_nifti_and_back_the_same_voxels_at_the_same_millimetres(
         ct = read(tmp_path / "out" / case.id / "ct.nii.gz")
         np.testing.assert_array_equal(sitk.GetArrayFromImage(ct), case.hu)
         files = {path.name for path in (tmp_path / "out" / case.id / "segmentations").iterdir()}
-        assert files == {
-            f"{organ}.nii.gz" for organ in case.organs
-        }  # what is unknown has no file, not an empty one
+        # what is unknown has no file, not an empty one
+        assert files == {f"{organ}.nii.gz" for organ in case.organs}
         for organ in case.organs:
             image = read(tmp_path / "out" / case.id / "segmentations" / f"{organ}.nii.gz")
             mask = case.mask(organ)

@@ -7,13 +7,14 @@ from tests.geometry.conftest import make_grid
 from recontour.errors import GridMismatchError
 from recontour.geometry import Grid
 
+# as planning CT are often taken: fine round the target, coarse beyond
 MIXED = (
     0.0,
     3.0,
     6.0,
     12.0,
     18.0,
-)  # as planning CT are often taken: fine round the target, coarse beyond
+)
 
 
 @pytest.mark.parametrize(

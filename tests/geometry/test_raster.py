@@ -154,9 +154,8 @@ def test_the_area_converges_to_the_polygons(polygon: Points) -> None:
         size = round(14 / step)
         grid = make_grid((1, size, size), (step, step), origin_mm=(-1.03, -1.01))
         found = rasterise([Contour(polygon, 0.0)], grid).sum() * step**2
-        assert (
-            abs(found - area_mm2(polygon)) <= 1.5 * (length + 9 * step) * step
-        )  # a corner may meet 3 pixels more
+        # a corner may meet 3 pixels more
+        assert abs(found - area_mm2(polygon)) <= 1.5 * (length + 9 * step) * step
 
 
 @given(masks_on_grids(), st.sampled_from([0.25, 0.5, 2.0, 8.0]))
@@ -186,6 +185,7 @@ def test_contours_that_touch_themselves_or_one_another() -> None:
     expected[1:4, 1:4] = expected[4:8, 4:8] = True
     eight = [low[2], low[3], low[0], low[1], low[2], high[1], high[2], high[3]]
     assert np.array_equal(rasterise([Contour(np.array(eight), 0.0)], grid)[0], expected)
+    # out and back along a line of no width
     slit = [
         *low[:2],
         [3.5, 2.0],
@@ -193,7 +193,7 @@ def test_contours_that_touch_themselves_or_one_another() -> None:
         [3.5, 2.0],
         low[2],
         low[3],
-    ]  # out and back along a line of no width
+    ]
     assert rasterise([Contour(np.array(slit), 0.0)], grid)[0].sum() == 9
     expected[4:8, 4:8] = False
     expected[1:4, 1:8] = True

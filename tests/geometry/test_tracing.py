@@ -95,9 +95,8 @@ def test_a_ring_is_smoothed_across_the_point_it_begins_at() -> None:
     """A disc looks alike from all sides, and so does its outline, wherever contourpy begins."""
     rows, cols = np.mgrid[-8:9, -8:9]
     (points,) = outline(rows**2 + cols**2 < 60)
-    turned_points = np.column_stack(
-        [16 - points[:, 1], points[:, 0]]
-    )  # a quarter turn about the centre
+    # a quarter turn about the centre
+    turned_points = np.column_stack([16 - points[:, 1], points[:, 0]])
     apart = np.abs(points[:, None] - turned_points[None]).max(axis=2).min(axis=1)
     assert apart.max() < 1e-9
 
@@ -117,9 +116,8 @@ def test_rings_within_rings_are_one_keyhole_each() -> None:
 @given(planes)
 def test_each_part_stands_alone_whatever_the_fill_rule(plane: Mask) -> None:
     """Nonzero and even-odd fill agree on each polygon, and the parts add up to the mask once."""
-    probes = pixel_centres(plane.shape) + np.array(
-        [0.02, 0.01]
-    )  # off the keyholes' channels, nearer to the centre than any outline
+    # off the keyholes' channels, nearer to the centre than any outline
+    probes = pixel_centres(plane.shape) + np.array([0.02, 0.01])
     total = np.zeros(plane.size, dtype=np.int64)
     for polygon in outline(plane):
         turns = winding(polygon, probes)

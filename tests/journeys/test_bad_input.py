@@ -20,6 +20,7 @@ from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 
 Fails = Callable[..., str]
+# what may be said before
 BEFORE = (
     "importing ",
     "training ",
@@ -27,7 +28,7 @@ BEFORE = (
     "reporting ",
     "note: ",
     "warning: ",
-)  # what may be said before
+)
 
 
 @pytest.fixture

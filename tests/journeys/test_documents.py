@@ -119,9 +119,8 @@ def test_files_that_are_named_exist(name: str) -> None:
     assert not [path for path in paths if not (REPO / path).exists()]
 
 
-@pytest.mark.parametrize(
-    "name", sorted(TEXTS.keys() - {"docs/results.md"})
-)  # that names the benchmarks' options too
+# that names the benchmarks' options too
+@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"docs/results.md"}))
 def test_options_that_are_named_exist(name: str) -> None:
     help_texts = [
         parser().format_help(),
@@ -226,9 +225,8 @@ SECTIONS: dict[str, Any] = {  # by the head of the table that explains them
 def _default(field: Any) -> str:
     if field.is_required():
         return "needed"
-    return (
-        "none" if field.default is None else json.dumps(field.default)
-    )  # TOML writes these as JSON does
+    # TOML writes these as JSON does
+    return "none" if field.default is None else json.dumps(field.default)
 
 
 @pytest.mark.parametrize("head", SECTIONS)

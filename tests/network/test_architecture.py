@@ -58,6 +58,7 @@ def test_the_paper_preset_has_the_sizes_of_table_1(paper: Network) -> None:
     assert shapes["network"] == (1, 417, 417)
 
 
+# weights x positions
 GMAC_AT_417 = {
     "conv1": 0.1,
     "conv2": 2.3,
@@ -65,7 +66,7 @@ GMAC_AT_417 = {
     "conv4": 73.1,
     "conv5": 42.0,
     "spp": 41.2,
-}  # weights x positions
+}
 
 
 def test_every_stage_has_its_share_of_162_gmac(paper: Network) -> None:
@@ -82,19 +83,20 @@ def test_every_stage_has_its_share_of_162_gmac(paper: Network) -> None:
 
 def test_every_stage_has_the_parameters_of_resnet_101(paper: Network) -> None:
     count = {name: sum(p.numel() for p in paper.path[name].parameters()) for name in GMAC_AT_417}
+    # layer1 to layer4
     published = {
         "conv2": 215_808,
         "conv3": 1_219_584,
         "conv4": 26_090_496,
         "conv5": 14_964_736,
-    }  # layer1 to layer4
-    spp = (
-        (1 + 3 * 9) * 2048 * 256 + 4 * 2 * 256 + (4 * 256 * 2 + 2)
-    )  # branches, their normalisation, scores
+    }
+    # branches, their normalisation, scores
+    spp = (1 + 3 * 9) * 2048 * 256 + 4 * 2 * 256 + (4 * 256 * 2 + 2)
+    # one channel of CT, not three of colour
     assert count == published | {
         "conv1": 64 * 7 * 7 + 2 * 64,
         "spp": spp,
-    }  # one channel of CT, not three of colour
+    }
 
 
 def test_a_frozen_step_costs_two_thirds_of_a_full_one() -> None:
@@ -157,7 +159,6 @@ def test_interpolation_by_matrices_is_bilinear(
     ours = interpolated(maps, long)
     plain = nn.functional.interpolate(maps, size=long, mode="bilinear", align_corners=True)
     assert torch.allclose(ours, plain, rtol=1e-12, atol=1e-12)
-    assert torch.allclose(
-        ours[..., ::8, ::8], maps, rtol=1e-12, atol=1e-12
-    )  # the corners, and every eighth pixel
+    # the corners, and every eighth pixel
+    assert torch.allclose(ours[..., ::8, ::8], maps, rtol=1e-12, atol=1e-12)
     assert ours.is_contiguous()

@@ -36,18 +36,16 @@ def test_a_view_samples_where_it_says(row_mm: float, column_mm: float, x: float,
     seen = view(ramp(g), g, (x, y), PLAIN)[0]
     offsets = np.arange(-16, 17)
     expected = (x + offsets)[None, :] + 1000 * (y + offsets)[:, None]
-    assert np.allclose(
-        seen.numpy(), expected, atol=0.05
-    )  # float32 at 20 000: steps of 0.002, and a few of them
+    # float32 at 20 000: steps of 0.002, and a few of them
+    assert np.allclose(seen.numpy(), expected, atol=0.05)
 
 
 def test_a_view_turns_and_zooms_about_the_centre() -> None:
     g = grid(161, 161, origin=(-80.0, -80.0))
     seen = view(ramp(g), g, (3.0, -2.0), PLAIN, Similarity(degrees=90.0, zoom=2.0))[0]
     assert seen[16, 16] == pytest.approx(3.0 - 2000.0, abs=0.01)
-    assert seen[16, 32] == pytest.approx(
-        3.0 + 1000 * (-2.0 + 8.0), abs=0.01
-    )  # right of the centre is now below, 16 px = 8 mm
+    # right of the centre is now below, 16 px = 8 mm
+    assert seen[16, 32] == pytest.approx(3.0 + 1000 * (-2.0 + 8.0), abs=0.01)
     assert seen[32, 16] == pytest.approx(3.0 - 8.0 - 2000.0, abs=0.01)
 
 
@@ -56,9 +54,8 @@ def test_a_coarser_view_averages_and_stays_in_place() -> None:
     seen = view(ramp(g), g, (0.0, 0.0), PLAIN)[0]
     assert seen[16, 16] == pytest.approx(0.0, abs=0.02)
     noise = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 241, 241)).astype(np.float32))
-    assert (
-        float(view(noise, g, (0.0, 0.0), PLAIN).std()) < 0.35
-    )  # a mean of 16 has a standard deviation of 1/4
+    # a mean of 16 has a standard deviation of 1/4
+    assert float(view(noise, g, (0.0, 0.0), PLAIN).std()) < 0.35
 
 
 def test_a_ct_smaller_than_one_pixel_of_the_view_is_still_seen() -> None:

@@ -251,9 +251,8 @@ def test_who_is_whom_is_written_down(north: Cohort, tmp_path: Path) -> None:
     assert read_patients(path, "source", cohort, split)["a"] == "a", (
         "a patient who is no case is the case"
     )
-    path.write_text(
-        "centre,case,fold\nsource,b,train\nsource,c,test\nsource,a,test\n"
-    )  # of an earlier recontour
+    # of an earlier recontour
+    path.write_text("centre,case,fold\nsource,b,train\nsource,c,test\nsource,a,test\n")
     assert read_patients(path, "source", cohort, split) == {"a": "a", "b": "b", "c": "a"}
 
 

@@ -41,9 +41,8 @@ def test_a_mean_counts_each_organ_alike_and_each_of_its_patients() -> None:
     # without a it is 0.4, without b 0.55: pseudo-values 2 x 0.6 - 0.4 and 2 x 0.6 - 0.55, standard
     # error 0.075
     half = 12.706 * 0.075  # Student's t of one degree of freedom
-    assert [found.low, found.high] == pytest.approx(
-        [0.6 - half, 1], abs=1e-4
-    )  # no DSC is above 1, ...
+    # no DSC is above 1, ...
+    assert [found.low, found.high] == pytest.approx([0.6 - half, 1], abs=1e-4)
     levelled = interval_of({("a", "A"): 0.2, ("b", "A"): 0.4, ("a", "B"): 0.9}, least=0.0)
     assert [levelled.low, levelled.high] == [0, 1]  # ... and none below 0
 
@@ -58,9 +57,8 @@ def test_an_interval_is_over_patients_not_organs() -> None:
         {(f"c{k}", organ): value for k, value in enumerate(values) for organ in "ABCD"}
     )
     assert [many.low, many.high] == pytest.approx([one.low, one.high])
-    assert one.high - one.low == pytest.approx(
-        2 * 2.306 * values.std(ddof=1) / 3, rel=1e-3
-    )  # t of 8 degrees
+    # t of 8 degrees
+    assert one.high - one.low == pytest.approx(2 * 2.306 * values.std(ddof=1) / 3, rel=1e-3)
     assert one == interval_of({(f"c{k}", "A"): value for k, value in enumerate(values)})
 
 

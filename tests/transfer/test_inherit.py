@@ -37,9 +37,8 @@ def test_the_parent_stays_as_it_was(model: Model) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "retrain_last", [1, 10, 14, 20]
-)  # from SPP alone, Conv5, within Conv3, all
+# from SPP alone, Conv5, within Conv3, all
+@pytest.mark.parametrize("retrain_last", [1, 10, 14, 20])
 def test_the_parent_has_its_say_where_it_knows_the_organ_and_only_when_nothing_learns(
     model: Model, retrain_last: int
 ) -> None:
