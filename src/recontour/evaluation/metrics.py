@@ -129,6 +129,11 @@ def dice(reference: Mask, predicted: Mask, grid: Grid) -> float:
         are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
     References: Dice 1945, doi:10.2307/1932409.
+
+    >>> grid = Grid((1, 1, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    >>> reference, predicted = np.array([[[1, 1, 0, 0]]]) > 0, np.array([[[0, 1, 1, 0]]]) > 0
+    >>> dice(reference, predicted, grid)
+    0.5
     """
     return _dice(_cut(reference, predicted, grid))
 
@@ -147,6 +152,11 @@ def surface_dice(
     Returns: in [0, 1]; 0 if one mask is empty, NaN if both are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
     References: Nikolov et al. 2021, doi:10.2196/26151.
+
+    >>> grid = Grid((1, 1, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    >>> reference, predicted = np.array([[[1, 1, 0, 0]]]) > 0, np.array([[[0, 1, 1, 0]]]) > 0
+    >>> surface_dice(reference, predicted, grid, tolerance_mm=0.5)
+    0.4
     """
     there, back = _surface_distances(_cut(reference, predicted, grid))
     return _surface_dice(there, back, tolerance_mm)
@@ -160,6 +170,11 @@ def hd95_mm(reference: Mask, predicted: Mask, grid: Grid) -> float:
 
     Returns: mm, at least 0; infinite if one mask is empty, NaN if both are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
+
+    >>> grid = Grid((1, 1, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    >>> reference, predicted = np.array([[[1, 1, 0, 0]]]) > 0, np.array([[[0, 1, 1, 0]]]) > 0
+    >>> hd95_mm(reference, predicted, grid)
+    1.0
     """
     there, back = _surface_distances(_cut(reference, predicted, grid))
     return _hd95_mm(there, back)
@@ -171,6 +186,11 @@ def volume_bias_percent(reference: Mask, predicted: Mask, grid: Grid) -> float:
     Returns: percent of the reference; -100 if the prediction is empty, infinite if the reference
         is, NaN if both are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
+
+    >>> grid = Grid((1, 1, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    >>> reference, predicted = np.array([[[1, 1, 0, 0]]]) > 0, np.array([[[0, 1, 1, 0]]]) > 0
+    >>> volume_bias_percent(reference, predicted, grid)
+    0.0
     """
     return _volume_bias_percent(_cut(reference, predicted, grid))
 
