@@ -27,7 +27,7 @@ import resource
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, replace
-from itertools import chain, product
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -125,9 +125,12 @@ def main() -> None:
             for seed, fold in product(seeds, range(FOLDS)):
                 job = pool.submit(adaptation, way, fold, options.iterations, seed, work)
                 jobs[way].append(job)
-        rows = {way: [job.result() for job in of_way] for way, of_way in jobs.items()}
-    seconds = {way: mean(row["seconds"] for row in of_way) for way, of_way in rows.items()}
-    scores = raw_scores.taken_from(chain.from_iterable(rows.values()))
+        scores: list[RawScore] = []
+        seconds = {}
+        for way, of_way in jobs.items():
+            rows = [job.result() for job in of_way]
+            seconds[way] = mean(row["seconds"] for row in rows)
+            scores += raw_scores.taken_from(rows)
     raw_scores.write(SCORES, scores)
     results = {}
     for way, dsc, gain in table(scores):

@@ -167,7 +167,9 @@ def compared(mask: Mask, true: npt.NDArray[np.generic], grid: Grid) -> dict[str,
 
 def _middle_mm(share: npt.NDArray[np.generic], grid: Grid) -> Points:
     """Return the centre of mass: z, y, x."""
-    y, x = (np.arange(n) * step for n, step in zip(grid.shape[1:], grid.spacing_mm, strict=True))
+    _, rows, columns = grid.shape
+    row_mm, column_mm = grid.spacing_mm
+    y, x = np.arange(rows) * row_mm, np.arange(columns) * column_mm
     weights = share.astype(np.float64)
     sums = [weights.sum(axis=(1, 2)), weights.sum(axis=(0, 2)), weights.sum(axis=(0, 1))]
     places = (np.asarray(grid.slice_z_mm), y, x)
@@ -206,8 +208,9 @@ def clock() -> float:
 
     On a busy machine, the wall clock also counts other work.
     """
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def ours(what: str, scan: Scan, given: Masks | Path) -> tuple[Masks, dict[str, float]]:
@@ -252,15 +255,18 @@ def shapes(tools: Path, work: Path) -> dict[str, Any]:
     scan = empty_scan(ct, grid, "shapes")
     # Short names: some tools turn names into file names or lower case.
     names = {name: f"s{index}" for index, name in enumerate(SHAPES)}
-    shares = {names[name]: shares_of(shape, grid) for name, shape in SHAPES.items()}
-    masks = {name: share >= 0.5 for name, share in shares.items()}
+    drawn, shares, masks, best = [], {}, {}, {}
+    for name, shape in SHAPES.items():
+        short = names[name]
+        drawn.append(Structure(short, contours_of(shape, grid)))
+        shares[short] = shares_of(shape, grid)
+        masks[short] = shares[short] >= 0.5
+        best[short] = compared(masks[short], shares[short], grid)
     exact, written, given = work / "exact.dcm", work / "written.dcm", work / "masks.npz"
-    drawn = [Structure(names[name], contours_of(shape, grid)) for name, shape in SHAPES.items()]
     write_structure_set(exact, StructureSet(tuple(drawn)), scan, Authorship("exact"))
     write_structure_set(written, traced(masks.items(), grid), scan, Authorship("benchmark"))
     np.savez_compressed(given, **masks)  # type: ignore[arg-type]
 
-    best = {name: compared(masks[name], share, grid) for name, share in shares.items()}
     table: dict[str, Any] = {
         "best possible": {"read": best},
         "recontour": {
@@ -414,9 +420,11 @@ def importing(work: Path, cases: int) -> dict[str, Any]:
         out = work / "converted" / folder.name
         files = ["--input", folder, "--output-img", out / "ct.nrrd", "--output-prefix", out]
         them.append(measured(["plastimatch", "convert", *files, "--prefix-format", "nrrd"]))
-    total = {key: sum(one[key] for one in them) for key in ("seconds", "processor_seconds")}
-    total["peak_mib"] = max(one["peak_mib"] for one in them)
-    ratio = {key: total[key] / us[key] for key in ("seconds", "processor_seconds")}
+    total = {"peak_mib": max(one["peak_mib"] for one in them)}
+    ratio = {}
+    for key in ("seconds", "processor_seconds"):
+        total[key] = sum(one[key] for one in them)
+        ratio[key] = total[key] / us[key]
     return {
         "cases": len(folders),
         "recontour": rounded(us),

@@ -80,7 +80,8 @@ def measure(
     learnt, scored = patients_of(cases_of(work, role, "train", "validation"), fold, number, seed)
     parent = source_model(work, seed)
     recipe = replace(COMPACT.adapt, iterations=iterations)
-    organs = [organ for organ in parent.organs if any(organ in case.organs for case in learnt)]
+    drawn = set().union(*(case.organs for case in learnt))
+    organs = [organ for organ in parent.organs if organ in drawn]
     path = folder / "model"
     if not path.exists():
         model = take_over(parent, cohort, learnt, organs, recipe, layers, seed)

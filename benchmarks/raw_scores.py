@@ -7,7 +7,7 @@ scores.csv.
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,20 @@ def score_cases(
 
 def raw_score(scored: CaseScore, row: str, part: str, seed: int) -> RawScore:
     """Return an evaluation's score as a benchmark's."""
-    measures = {name: value for name, value in asdict(scored).items() if name in COLUMNS}
-    return RawScore(**measures | {"row": row, "part": part, "seed": seed})
+    return RawScore(
+        row=row,
+        part=part,
+        seed=seed,
+        case=scored.case,
+        organ=scored.organ,
+        dsc=scored.dsc,
+        surface_dsc=scored.surface_dsc,
+        tolerance_mm=scored.tolerance_mm,
+        hd95_mm=scored.hd95_mm,
+        volume_bias_percent=scored.volume_bias_percent,
+        msd_mm=scored.msd_mm,
+        apl_mm=scored.apl_mm,
+    )
 
 
 def write(path: Path, scores: Iterable[RawScore]) -> None:
@@ -75,7 +87,7 @@ def write(path: Path, scores: Iterable[RawScore]) -> None:
 def read(path: Path) -> list[RawScore]:
     """Read what `write` wrote."""
     with path.open(encoding="utf-8", newline="") as file:
-        return [of_text(row) for row in csv.DictReader(file)]
+        return list(map(of_text, csv.DictReader(file)))
 
 
 def of_text(row: dict[str, str]) -> RawScore:
@@ -118,7 +130,7 @@ def chosen(scores: Iterable[RawScore], row: str, part: str | None = None) -> lis
 
 def mean_dsc(scores: Iterable[RawScore], organs: Sequence[str] | None = None) -> float:
     """Return the mean DSC: over seeds, then over patients, then over organs."""
-    rows = [_case_score(score) for score in scores]
+    rows = list(map(_case_score, scores))
     organs = organs or list(dict.fromkeys(row.organ for row in rows))
     return mean_over_organs(rows, "model", organs)
 
