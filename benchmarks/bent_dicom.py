@@ -328,6 +328,7 @@ def cut(rng: Random, files: Files) -> Bent:
 
 def byte_noise(rng: Random, files: Files) -> Bent:
     """Flip, insert, remove, repeat or blank bytes, sometimes within the pixels."""
+    # Its complexity is 11: one branch per kind of damage.
     name = _pick(rng, files)
     data = bytearray(files[name])
     how = rng.choice(

@@ -285,6 +285,11 @@ def shapes(tools: Path, work: Path) -> dict[str, Any]:
         for column, (what, source, true) in tries.items():
             done = foreign(tools, tool, what, ct, source)
             table[tool][column] = done if isinstance(done, str) else scored(done[0], true, grid)
+    return with_names(table, names)
+
+
+def with_names(table: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Give the table's shapes their full names back."""
     in_full = {short: name for name, short in names.items()}
     for columns in table.values():
         for column, rows in columns.items():

@@ -391,11 +391,16 @@ def show(result: Result, screen: str, in_full: bool) -> None:
         print(result["ends"], screen, sep="\n")
 
 
-def logged(log: Path | None) -> list[Result]:
-    """Return the results in a log, if there is one."""
+def logged(log: Path | None, seed: int) -> dict[int, Result]:
+    """Return the results of one seed in a log, if there is one, by case."""
     if not log or not log.exists():
-        return []
-    return [json.loads(line) for line in log.read_text().splitlines()]
+        return {}
+    results = {}
+    for line in log.read_text().splitlines():
+        result = json.loads(line)
+        if result["seed"] == seed:
+            results[result["case"]] = result
+    return results
 
 
 def summed_up(results: list[Result]) -> dict[str, Any]:
@@ -444,10 +449,7 @@ def main() -> None:
     assert commands  # loaded before the first fork
     is_one = options.only is not None
     numbers = [options.only] if is_one else range(options.cases)
-    results = {}
-    for result in logged(options.log):
-        if result["seed"] == options.seed:
-            results[result["case"]] = result
+    results = logged(options.log, options.seed)
     waiting = [number for number in numbers if number not in results]
     memory_disk = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory_disk if memory_disk.is_dir() else None) as scratch:

@@ -245,6 +245,12 @@ def values(rows: Sequence[Row], name: str) -> Floats:
 
 def tables(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the tables of docs/results.md, made from the rows alone."""
+    yield from _island_table(rows)
+    yield ""
+    yield from _organ_table(rows)
+
+
+def _island_table(rows: Sequence[Row]) -> Iterator[str]:
     with_island = [row for row in rows if row["kind"] == "island"]
     yield (
         "| island, voxels | pairs | true | faces | patches | voxels "
@@ -255,7 +261,9 @@ def tables(rows: Sequence[Row]) -> Iterator[str]:
         some = [row for row in with_island if low <= int(row["island_voxels"]) <= high]
         if some:
             yield f"| {name} | {len(some)} | {' | '.join(_island_cells(some))} |"
-    yield ""
+
+
+def _organ_table(rows: Sequence[Row]) -> Iterator[str]:
     yield (
         "| pixel x slice, mm | pairs | true | faces | patches | voxels | faces less patches "
         "| mean error: faces | patches | voxels |"

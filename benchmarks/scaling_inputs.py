@@ -82,10 +82,10 @@ def prepare(inputs: Inputs, sizes: Mapping[str, Sequence[int]], patients: int) -
         made = head(size)
         for number in range(patients):
             write_patient(inputs.dicom("slices", size) / str(number), made, len(ORGANS))
-    for grows in ("cases", "organs"):
-        for size in sizes[grows]:
-            import_dicom(inputs.dicom(grows, size), inputs.cohort(grows, size))
+    for size in sizes["cases"]:
+        import_dicom(inputs.dicom("cases", size), inputs.cohort("cases", size))
     for size in sizes["organs"]:
+        import_dicom(inputs.dicom("organs", size), inputs.cohort("organs", size))
         _write_models(inputs, size)
 
 
