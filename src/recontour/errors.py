@@ -92,7 +92,7 @@ class GridMismatchError(RecontourError):
 
 
 class ContoursError(RecontourError):
-    """Contours that no organ has: they run to and fro without end."""
+    """Contours that zigzag far more than any organ's."""
 
 
 class CohortError(RecontourError):

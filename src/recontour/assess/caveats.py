@@ -25,10 +25,15 @@ def trained_on_warnings(models: Mapping[str, Model], cases: Sequence[Case]) -> t
     warnings: list[Finding] = []
     for name, model in models.items():
         same_ct, other_ct = _trained_on(model, patients)
-        if same_ct:
-            warnings.append(_trained_on_warning(name, same_ct, patients, same_ct=True))
-        if other_ct:
-            warnings.append(_trained_on_warning(name, other_ct, patients, same_ct=False))
+        for trained_on, is_same_ct in ((same_ct, True), (other_ct, False)):
+            if trained_on:
+                warning = TrainedOn(
+                    model=name,
+                    trained_on=trained_on,
+                    patients=len(patients),
+                    same_ct=is_same_ct,
+                )
+                warnings.append(warning)
     return tuple(warnings)
 
 
@@ -43,18 +48,3 @@ def _trained_on(model: Model, patients: Sequence[Sequence[Case]]) -> tuple[int, 
         elif any(case.patient in trained_keys for case in patient):
             other_ct += 1
     return same_ct, other_ct
-
-
-def _trained_on_warning(
-    name: str,
-    count: int,
-    patients: Sequence[object],
-    *,
-    same_ct: bool,
-) -> TrainedOn:
-    return TrainedOn(
-        model=name,
-        trained_on=count,
-        patients=len(patients),
-        same_ct=same_ct,
-    )

@@ -200,7 +200,7 @@ class EverySecondSlice(RoiFinding):
 
 @finding
 class OffTheSlices(RoiFinding):
-    """Contours of which none shows on a slice."""
+    """Contours that show on no slice."""
 
     def what(self) -> str:
         return "none of its contours shows on the CT's slices"
@@ -241,7 +241,7 @@ class EmptyWithContours(RoiFinding):
 
 @finding
 class PlanesLeftOut(Finding):
-    """Planes of contours of which another is nearer to the slice."""
+    """Planes of contours that are left out because another is nearer to the slice."""
 
     left_out: int
     planes: int

@@ -91,13 +91,14 @@ class Cohort:
 
     notices: what everyone who uses it must know, for example that the patients are synthetic.
 
-    >>> import recontour
-    >>> cohort = recontour.Cohort.open("north-train")
-    >>> cohort.centre, cohort.organs, len(cohort)
-    ('north', ('Brainstem', 'Lens_L'), 2)
-    >>> case = next(iter(cohort))
-    >>> case.hu.shape == case.mask("Brainstem").shape
-    True
+    Examples:
+        >>> import recontour
+        >>> cohort = recontour.Cohort.open("north-train")
+        >>> cohort.centre, cohort.organs, len(cohort)
+        ('north', ('Brainstem', 'Lens_L'), 2)
+        >>> case = next(iter(cohort))
+        >>> case.hu.shape == case.mask("Brainstem").shape
+        True
     """
 
     def __init__(

@@ -194,7 +194,7 @@ def _read_slices(files: Sequence[Path], place: Path) -> tuple[CtFile, list[Slice
 
 
 def _refuse_unless_whole(slices: Sequence[Slice], place: Path) -> None:
-    """Raise DicomError unless slices are one whole axial CT. The first reason that holds is told.
+    """Raise DicomError unless slices are one whole axial CT. The first reason counts.
 
     slices: upwards.
     """

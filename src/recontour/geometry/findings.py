@@ -42,7 +42,7 @@ class MaskOffGrid(Finding):
 
 @finding
 class EndlessContours(Finding):
-    """Contours that run to and fro far more often than any organ's. crossings: of pixel rows."""
+    """Contours that zigzag far more than any organ's. crossings: of pixel rows."""
 
     crossings: int
 

@@ -60,7 +60,7 @@ def rasterise(contours: Iterable[Contour], grid: Grid) -> Mask:
     outside the grid is cut off.
 
     Returns: bool (slice, row, column).
-    Raises: ContoursError: contours that run to and fro more often than any outline does.
+    Raises: ContoursError: contours that zigzag more than any outline does.
 
     >>> square = np.array([[0.5, 0.5], [2.5, 0.5], [2.5, 2.5], [0.5, 2.5]])
     >>> grid = Grid((1, 4, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))

@@ -42,10 +42,11 @@ class Model:
     organs, recipe and provenance are those of its own head; organs are TG-263 names, in the order
     of the network's outputs. asked: the other heads, in the order in which the network has them.
 
-    >>> import recontour
-    >>> model = recontour.load_model("north.safetensors")
-    >>> [head.organs for head in model.asked]
-    [('Brainstem', 'Lens_L')]
+    Examples:
+        >>> import recontour
+        >>> model = recontour.load_model("north.safetensors")
+        >>> [head.organs for head in model.asked]
+        [('Brainstem', 'Lens_L')]
     """
 
     network: Network

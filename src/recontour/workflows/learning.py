@@ -250,7 +250,7 @@ def _learn(
 
 
 def _never_found(model: Model, cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return the organs of which a model finds nothing on a few patients it was trained on.
+    """Return the organs that a model finds on none of a few patients it was trained on.
 
     Only the slices are contoured on which these organs are largest.
     """

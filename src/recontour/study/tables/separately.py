@@ -89,7 +89,7 @@ def separately_table(plan: Plan, results: Results) -> SeparatelyTable | None:
 
 
 def _started(plan: Plan, results: Results) -> dict[str, Triples]:
-    """Return the organs of which any network is finished."""
+    """Return the organs that have a finished network."""
     started = {}
     for organ, triples in plan.separately.items():
         if finished(results, flat(triples)):
