@@ -25,7 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform, get_type_hints
 
-from recontour.wording import printable
+from recontour.wording import printable, whole_letters
 
 SCREEN_ONLY = "for the screen only"
 FIT_TO_STORE = "fit to store"
@@ -64,6 +64,9 @@ class Finding:
     path: ScreenOnly[Path | None] = None
     case: FitToStore[str | None] = None
     organ: FitToStore[str | None] = None
+
+    def __str__(self) -> str:
+        return words(self)
 
     def sentence(self) -> str:
         """Say what was seen and, where it is not obvious, what was expected."""
@@ -179,7 +182,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | frozenset):
         return [_plain(one) for one in value]
     if isinstance(value, Path | str):
-        return printable(str(value))
+        return whole_letters(str(value))
     return value
 
 

@@ -22,6 +22,14 @@ def printable(words: str) -> str:
     return "".join(map(_printable_letter, words))
 
 
+def whole_letters(words: str) -> str:
+    """Return text without halves of characters, which no JSON may hold.
+
+    They come from file names that are not UTF-8.
+    """
+    return words.encode("utf-8", "replace").decode("utf-8")
+
+
 def _printable_letter(letter: str) -> str:
     if letter.isspace():
         return " "

@@ -182,4 +182,4 @@ def test_study(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 def test_no_number_is_left_that_json_does_not_have() -> None:
     values = {"nan": float("nan"), "far": (np.float64("inf"), -float("inf")), "path": Path("a\n")}
-    assert plain_value(values) == {"nan": None, "far": ["inf", "-inf"], "path": "a "}
+    assert plain_value(values) == {"nan": None, "far": ["inf", "-inf"], "path": "a\n"}

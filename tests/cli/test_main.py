@@ -188,9 +188,15 @@ def test_adapt_writes_a_model_or_only_its_head(
         asked.update(out=out, head_only=options["head_only"])
 
     monkeypatch.setattr("recontour.adapt", adapt)
-    monkeypatch.setattr("recontour.cli.tell.learnt", lambda _model, out: asked.update(shown=out))
+    monkeypatch.setattr(
+        "recontour.cli.tell.learnt", lambda _model, out, trunk: asked.update(shown=(out, trunk))
+    )
     assert main(["adapt", "M", "C", option, file]) == 0
-    assert asked == {"out": Path(file), "head_only": head_only, "shown": Path(file)}
+    assert asked == {
+        "out": Path(file),
+        "head_only": head_only,
+        "shown": (Path(file), Path("M") if head_only else None),
+    }
 
 
 @pytest.mark.parametrize("outputs", [[], ["--out", "N", "--head-only", "H"]])

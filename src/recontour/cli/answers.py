@@ -15,7 +15,7 @@ from typing import Any
 from recontour.cli.failures import Failure
 from recontour.errors import RecontourError
 from recontour.findings import Finding, as_json
-from recontour.wording import printable
+from recontour.wording import whole_letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,11 @@ def plain_value(value: Any) -> Any:
     elif is_dataclass(value):
         value = {part.name: getattr(value, part.name) for part in fields(value)}
     if isinstance(value, Mapping):
-        return {printable(str(key)): plain_value(of) for key, of in value.items()}
+        return {whole_letters(str(key)): plain_value(of) for key, of in value.items()}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, str | Path):
-        return printable(str(value))
+        return whole_letters(str(value))
     if isinstance(value, float):
         return _plain_number(value)
     if isinstance(value, Iterable):

@@ -144,7 +144,8 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         progress=progress,
         **_learning(options),
     )
-    return Answer(show=lambda: tell.learnt(model, out), facts=dict)
+    trunk = options.model if options.head_only else None
+    return Answer(show=lambda: tell.learnt(model, out, trunk), facts=dict)
 
 
 def _learning(options: argparse.Namespace) -> dict[str, Any]:

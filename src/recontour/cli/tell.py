@@ -174,8 +174,8 @@ def _volumes(volumes_cc: Mapping[str, float]) -> None:
         say(f"{name:<20}{volume:8.2f} cc")
 
 
-def learnt(model: "Model", path: Path) -> None:
-    """Show what a model is, now that it is written."""
+def learnt(model: "Model", path: Path, trunk: Path | None = None) -> None:
+    """Show what a model is, now that it is written. trunk: the model that a lone head needs."""
     made = model.provenance
     if made.retrained_layers:
         layers = "layer" if made.retrained_layers == 1 else f"{made.retrained_layers} layers"
@@ -188,7 +188,10 @@ def learnt(model: "Model", path: Path) -> None:
     organs = [f"{organ} ({count})" for organ, count in made.cases_per_organ.items()]
     cases = plural(made.cases, "case")
     say(f"trained on {cases} of {made.centre}; organs (cases): {', '.join(organs)}")
-    say(f"model: {path}")
+    if trunk is None:
+        say(f"model: {path}")
+    else:
+        say(f"head: {path}; use it as {trunk}+{path}")
 
 
 def contoured(found: "Contoured", path: Path) -> None:
@@ -219,7 +222,29 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     out.print(table)
     if len(common) < len(rows_of):
         say("The mean is over the organs that every model has scored.")
+    _verdicts(scores, models)
     say(f"report: {folder / 'report.html'}")
+
+
+def _verdicts(scores: Sequence["CaseScore"], models: Sequence[str]) -> None:
+    """Say of each model whether it is better than the first one."""
+    from recontour.evaluation import compare, judge
+    from recontour.evaluation.summary import in_words
+    from recontour.evaluation.verdicts import too_few_patients
+
+    comparisons = compare(scores, models)
+    baseline, *others = models
+    for model in others:
+        verdict = in_words(judge(scores, comparisons, baseline, model))
+        say(f"{model} against {baseline}: mean DSC {verdict.mean_difference}")
+        named = {"better": verdict.better, "worse": verdict.worse, "lower": verdict.lower}
+        for word, organs in named.items():
+            for organ, change in organs:
+                say(f"  {word}: {organ}, {change}")
+        if verdict.inconclusive:
+            say(f"  no conclusive difference: {plural(verdict.inconclusive, 'organ')}")
+    if few := too_few_patients(comparisons):
+        say(words(few))
 
 
 def _mean_dsc(
