@@ -228,3 +228,24 @@ def test_what_is_stored_of_any_finding_names_nobody_and_reads_well(one: type[Fin
         for line in (words(found), stored_words(found)):
             assert "None" not in line
             assert "  " not in line
+
+
+def test_what_a_log_prints_of_a_finding_names_nobody() -> None:
+    for printed in (str(FOUND), repr(FOUND), f"{FOUND}", repr([FOUND])):
+        assert NAME not in printed
+        assert "RescaleSlope" in printed
+    assert NAME in words(FOUND)
+
+
+def test_json_has_the_screen_only_fields_of_several_findings_and_no_odd_numbers() -> None:
+    @finding
+    class Several(Finding):
+        mistakes: tuple[Finding, ...]
+        mean: float
+
+        def sentence(self) -> str:
+            return "; ".join(one.sentence() for one in self.mistakes)
+
+    found = as_json(Several(mistakes=(NoNumber(reason=NAME),), mean=float("nan")))
+    assert found["facts"]["mean"] is None
+    assert found["screen_only"] == {"mistakes": [{"reason": NAME}]}

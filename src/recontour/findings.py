@@ -17,6 +17,7 @@ Nothing that is stored is ever made by removing text from a sentence.
 """
 
 import logging
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -44,6 +45,7 @@ def finding(of: type[Value]) -> type[Value]:
         frozen=True,
         slots=True,
         kw_only=True,
+        repr=False,  # `Finding.__repr__` shows only what may be stored
     )(of)
 
 
@@ -54,11 +56,12 @@ class Finding:
     path: the file or folder it is about. case: a case's id, a pseudonym. organ: a TG-263 name.
     A subclass adds its own fields and says them in `sentence`, and in `remedy` what to do.
 
-    >>> found = Unexpected(path=Path("plan.dcm"), reason="it is empty", help="export it again")
-    >>> words(found)
-    'plan.dcm: it is empty; export it again'
-    >>> stored_words(found)
-    '[hidden]; export it again'
+    Examples:
+        >>> found = Unexpected(path=Path("plan.dcm"), reason="it is empty", help="export it again")
+        >>> words(found)
+        'plan.dcm: it is empty; export it again'
+        >>> stored_words(found)
+        '[hidden]; export it again'
     """
 
     path: ScreenOnly[Path | None] = None
@@ -66,7 +69,11 @@ class Finding:
     organ: FitToStore[str | None] = None
 
     def __str__(self) -> str:
-        return words(self)
+        """Return the words that may be stored, since a log may print what it is given."""
+        return stored_words(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {stored_words(self)}>"
 
     def sentence(self) -> str:
         """Say what was seen and, where it is not obvious, what was expected."""
@@ -79,8 +86,10 @@ class Finding:
 
 def words(finding: Finding) -> str:
     """Return a finding as one line for the screen: where, what was seen, what to do."""
-    places = (finding.path, finding.case, finding.organ)
-    where = [str(place) for place in places if place]
+    path, case = finding.path, finding.case
+    if path and path.name == case:
+        case = None  # the path has said it
+    where = [str(place) for place in (path, case, finding.organ) if place]
     what = "; ".join(part for part in (finding.sentence(), finding.remedy()) if part)
     return printable(": ".join([*where, what]))
 
@@ -183,7 +192,18 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, Path | str):
         return whole_letters(str(value))
+    if isinstance(value, float):
+        return plain_number(value)
     return value
+
+
+def plain_number(value: float) -> float | str | None:
+    """Return a number as JSON can hold it: NaN is null, and infinity the text "inf" or "-inf"."""
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return float(value)
 
 
 def kind(finding: Finding) -> str:

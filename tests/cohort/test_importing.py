@@ -794,7 +794,12 @@ def test_a_damaged_case_is_left_out_and_the_others_are_imported(
     (left,) = report.left_out
     assert left.what == case.id
     damage = NotAnArray(seen="nothing")
-    assert left.finding == DamagedFile(path=case.path, file="ct.npy", why=damage)
+    assert left.finding == DamagedFile(
+        path=case.path,
+        case=case.id,
+        file="ct.npy",
+        why=damage,
+    )
     assert reasons_stored(cohort)[0].startswith("ct.npy is damaged (it is empty); move")
 
 

@@ -4,7 +4,6 @@ The fields are described in docs/reference/json.md, and stay the same between re
 """
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
@@ -14,7 +13,7 @@ from typing import Any
 
 from recontour.cli.failures import Failure
 from recontour.errors import RecontourError
-from recontour.findings import Finding, as_json
+from recontour.findings import Finding, as_json, plain_number
 from recontour.wording import whole_letters
 
 
@@ -83,15 +82,7 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, str | Path):
         return whole_letters(str(value))
     if isinstance(value, float):
-        return _plain_number(value)
+        return plain_number(value)
     if isinstance(value, Iterable):
         return list(map(plain_value, value))
     return value
-
-
-def _plain_number(value: float) -> float | str | None:
-    if math.isnan(value):
-        return None
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    return float(value)

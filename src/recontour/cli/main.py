@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _not_shown(options: argparse.Namespace, why: str) -> int:
     """Report that the output of a command was lost: a failure only if there is nothing else."""
-    shows_only = options.command == "inspect" or _is_set(options, "example", "dry_run")
+    shows_only = options.command == "inspect" or _is_set(options, "example", "dry_run", "json")
     lost = OutputLost(reason=why, nothing_else=shows_only)
     return _end(Failure(lost, FAULT if shows_only else 0, "OutputLost"))
 

@@ -159,9 +159,12 @@ def refused(path: Path, error: OSError | ValueError) -> CohortError | FaultError
 
 def damaged(path: Path, why: Finding) -> CohortError:
     """Return the error of a file that is not what recontour wrote."""
+    folder = path.parent
+    is_of_a_case = folder.parent.name == "cases"
     return CohortError(
         DamagedFile(
-            path=path.parent,
+            path=folder,
+            case=folder.name if is_of_a_case else None,
             file=path.name,
             why=why,
         )

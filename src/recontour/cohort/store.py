@@ -329,6 +329,8 @@ class Cohort:
             raise CohortError(NoContouredCase(path=self.path))
         if organs is None:
             return present
+        if isinstance(organs, str):
+            organs = (organs,)
         wanted = tuple(dict.fromkeys(organs))
         missing = tuple(organ for organ in wanted if organ not in present)
         if missing:

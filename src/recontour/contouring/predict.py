@@ -69,6 +69,8 @@ def chosen_organs(model: Model, organs: Sequence[str] | None) -> tuple[str, ...]
     """
     if organs is None:
         return model.organs
+    if isinstance(organs, str):
+        organs = (organs,)
     unknown = tuple(organ for organ in organs if organ not in model.organs)
     if unknown:
         raise OrganError(OrganNotInModel(asked=unknown, known=model.organs))

@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
+from math import inf
 from typing import Any
 
 from pydicom import DataElement, Dataset
 from pydicom.charset import default_encoding
-from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from recontour.dicom.deidentify_findings import IdentifierInNumbers, NotCoordinates
+from recontour.dicom.deidentify_findings import IdentifierInNumbers, NotCoordinates, TooManyValues
 from recontour.dicom.identity import LEAST_NUMBER, WORDS_AND_NUMBERS, Pseudonyms
 from recontour.dicom.reading import DEEPEST, sop_class_uid, sop_instance_uid
 from recontour.dicom.references import CLOSED
@@ -185,17 +186,28 @@ def _nobodys_numbers(
 ) -> DataElement | None:
     """Return an element of numbers; None if one is not a number, or is an identifier.
 
-    Raises: DicomError: it holds an identifier, and there is no image without it.
+    Raises: DicomError: it holds an identifier or too many numbers, and there is no image without
+        it.
     """
     if not all(_is_number(value, element.VR) for value in values):
         return None
     numbers = [float(value or 0) for value in values]
     is_needed = element.keyword in _kept_groups()["pixels"]
+    if len(numbers) > _most_values(element.tag):  # text may hide in numbers that nobody reads
+        if is_needed:
+            raise DicomError(TooManyValues(keyword=element.keyword))
+        return None
     if not pseudonyms.is_among(numbers, LEAST_OF_PLACES if is_needed else LEAST_NUMBER):
         return element
     if is_needed:
         raise DicomError(IdentifierInNumbers())
     return None
+
+
+def _most_values(tag: Any) -> float:
+    """Return how many values an attribute may have (its VM, such as 1, 1-2 or 3-3n)."""
+    _, _, most = dictionary_VM(tag).rpartition("-")
+    return inf if most.endswith("n") else int(most)
 
 
 def _is_number(value: Any, kind: str) -> bool:

@@ -69,6 +69,19 @@ class TooFewBits(Finding):
 
 
 @finding
+class TooManyValues(Finding):
+    """More values than DICOM allows, in an attribute without which there is no image."""
+
+    keyword: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"{self.keyword} has more values than DICOM allows, and text may hide in them"
+
+    def remedy(self) -> str:
+        return "export the series again"
+
+
+@finding
 class IdentifierInNumbers(Finding):
     """A number that an image or a contour cannot do without is the patient's."""
 

@@ -5,11 +5,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock
+from typing import Any
 
 from pydicom.config import disable_value_validation
 
 # A logger's filter does not see the records of the loggers below it.
 LOGGERS = ("pydicom", "pydicom.pixels.decoders.base", "pydicom.pixels.utils")
+
+# As `warnings.simplefilter("ignore")` enters it.
+IGNORE_ALL = ("ignore", None, Warning, None, 0)
 
 
 @contextmanager
@@ -58,12 +62,36 @@ def _without_remarks() -> Iterator[None]:
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_drop)
     try:
-        with warnings.catch_warnings(), disable_value_validation():
-            warnings.simplefilter("ignore")
+        with _ignored_warnings(), disable_value_validation():
             yield
     finally:
         for name in LOGGERS:
             logging.getLogger(name).removeFilter(_drop)
+
+
+@contextmanager
+def _ignored_warnings() -> Iterator[None]:
+    """Ignore warnings until the block ends.
+
+    `warnings.catch_warnings` puts back the whole list of filters. If the host does the same in the
+    meantime, one of the two puts back the other's. Here only the one entry comes and goes, in the
+    list that was there first and in the one that is there last.
+    """
+    first = _filters()
+    first.insert(0, IGNORE_ALL)
+    try:
+        yield
+    finally:
+        last = _filters()
+        places = [first] if last is first else [first, last]
+        for filters in places:
+            if IGNORE_ALL in filters:
+                filters.remove(IGNORE_ALL)
+
+
+def _filters() -> list[tuple[Any, ...]]:
+    filters: Any = warnings.filters
+    return filters  # type: ignore[no-any-return]
 
 
 def _drop(_record: logging.LogRecord) -> bool:

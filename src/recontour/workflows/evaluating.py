@@ -68,6 +68,8 @@ def evaluate(
         ['north', 'south']
     """
     cohort, out = Path(cohort), Path(out)
+    if isinstance(models, str | Path):
+        models = (models,)
     paths = list(map(Path, models))
     refuse_existing(out)
     refuse_unplottable()

@@ -43,10 +43,18 @@ def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents 
         [('south', 'north'), ('south',)]
     """
     path = Path(path)
-    if path.is_file() or (not path.exists() and "+" in str(path)):
+    if _is_model(path):
         from recontour.network import card, load_model
 
         return card(load_model(path))
     cohort = Cohort.open(path)
     cases, damaged = cohort.examined(progress)
     return CohortContents(cohort, list(cases), list(damaged))
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether a path is a file, or two as in TRUNK+HEAD."""
+    try:
+        return path.is_file() or (not path.exists() and "+" in str(path))
+    except OSError:  # a name that is too long, because it is two
+        return "+" in str(path)
