@@ -800,7 +800,8 @@ def test_a_damaged_case_is_left_out_and_the_others_are_imported(
         file="ct.npy",
         why=damage,
     )
-    assert reasons_stored(cohort)[0].startswith("ct.npy is damaged (it is empty); move")
+    stored = f"{case.id}: ct.npy is damaged (it is empty); move"
+    assert reasons_stored(cohort)[0].startswith(stored)
 
 
 def test_a_new_map_does_not_change_a_case_silently(tmp_path: Path, cohort: Cohort) -> None:
