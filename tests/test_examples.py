@@ -32,7 +32,7 @@ WITH_FILES = {
     "recontour.network.model_file",
     "recontour.study.settings",
     "recontour.study.study",
-    "recontour.workflows.drafting",
+    "recontour.workflows.contouring",
     "recontour.workflows.evaluating",
     "recontour.workflows.inspecting",
     "recontour.workflows.learning",

@@ -47,8 +47,8 @@ from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.model import sha256_of
 from recontour.training.findings import NothingToResume
-from recontour.workflows import adapt, contour, drafting, evaluate, evaluating, train
-from recontour.workflows.drafting import ContourFormat
+from recontour.workflows import adapt, contour, contouring, evaluate, evaluating, train
+from recontour.workflows.contouring import ContourFormat
 from recontour.workflows.findings import (
     MostNotFound,
     NotFoundAfterTraining,
@@ -230,7 +230,7 @@ def found(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
 def test_one_contouring_in_three_formats(found: dict[str, Mask], tmp_path: Path) -> None:
     said = [
         contour(tmp_path / "m", tmp_path / "ct", tmp_path / name, format=name)
-        for name in drafting.WRITERS
+        for name in contouring.WRITERS
     ]
     assert all(one.not_found == ("Lens_L",) and one == said[0] for one in said)
     scan = read_scan(tmp_path / "ct")
@@ -283,7 +283,7 @@ def test_a_ct_that_cannot_be_referenced_is_refused_before_it_is_contoured(
         contour(tmp_path / "m", tmp_path / "ct", tmp_path / "out", format=name)
 
 
-@pytest.mark.parametrize("name", drafting.WRITERS)
+@pytest.mark.parametrize("name", contouring.WRITERS)
 def test_nothing_is_written_where_nothing_is_found(
     found: dict[str, Mask], tmp_path: Path, name: ContourFormat
 ) -> None:

@@ -245,7 +245,7 @@ def pair(
         elif why := _why_alone(ct, candidates, refusals.get(ct.uid)):
             unused.append(_unused(ct.place, ct.uid, why))
         else:
-            taken = candidates[-1]
+            taken = candidates[-1]  # the newest of those with the best `StructureSetFile.rank`
             notes = filter(None, (taken.note, *_notes(ct, candidates, of_ct)))
             pairs.append(Pair(ct, taken.file, tuple(notes)))
     return tuple(pairs), tuple(unused)

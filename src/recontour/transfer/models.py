@@ -49,6 +49,18 @@ def begin(
     )
 
 
+def parent_share(worth: float, cases: int) -> float:
+    """Return the parent's share of an organ's scores, by docs/decisions/018-parent.md.
+
+    worth: how many of the centre's own patients the parent counts for. cases: how many patients
+    with the organ the adapted head learns from.
+
+    >>> parent_share(5, 2) > 0.7, parent_share(5, 50) < 0.1
+    (True, True)
+    """
+    return worth / (worth + cases)
+
+
 def take_over(
     parent: Model,
     cohort: Cohort,
@@ -74,7 +86,9 @@ def take_over(
     asked: tuple[HeadRecord, ...] = ()
     worth = recipe.parent_patients
     if worth > 0 and not set(parent.organs).isdisjoint(organs):
-        shares = {organ: worth / (worth + n) for organ, n in own.cases_per_organ.items()}
+        shares = {}
+        for organ, learnt_from in own.cases_per_organ.items():
+            shares[organ] = parent_share(worth, learnt_from)
         ask_parent(network, parent, shares)
         asked = parent.heads[:1]
     dropped = lacking(parent.organs, organs)

@@ -1,7 +1,7 @@
 """The main job, step by step: the only place that knows every stage.
 
 learning      `train`, `adapt`
-drafting      `contour`
+contouring    `contour`
 evaluating    `evaluate`
 inspecting    `inspect`
 findings      what can be found where a command puts its inputs together
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recontour.cohort.importing import import_dicom
-    from recontour.workflows.drafting import Contoured, contour
+    from recontour.workflows.contouring import Contoured, contour
     from recontour.workflows.evaluating import evaluate
     from recontour.workflows.inspecting import CohortContents, inspect
     from recontour.workflows.learning import adapt, train
@@ -32,9 +32,9 @@ __all__ = [
 ]
 _MODULE_OF = {
     "CohortContents": "recontour.workflows.inspecting",
-    "Contoured": "recontour.workflows.drafting",
+    "Contoured": "recontour.workflows.contouring",
     "adapt": "recontour.workflows.learning",
-    "contour": "recontour.workflows.drafting",
+    "contour": "recontour.workflows.contouring",
     "evaluate": "recontour.workflows.evaluating",
     "import_dicom": "recontour.cohort.importing",
     "inspect": "recontour.workflows.inspecting",
