@@ -10,7 +10,7 @@ from recontour.progress import Progress, quiet
 
 NOTICE = (
     "These patients are synthetic: a computer-drawn phantom made to try recontour. "
-    "The numbers say nothing of people."
+    "The numbers say nothing about people."
 )
 # With fewer than ten test patients, twelve organs cannot reach significance.
 SOURCE_CASES = range(20)
