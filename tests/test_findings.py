@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
@@ -25,11 +26,13 @@ from recontour.findings import (
     fit_to_store,
     kind,
     log_finding,
+    name_in_json,
     stored_words,
     words,
 )
 
 NAME = "MUSTERMANN"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "findings.md"
 
 
 @finding
@@ -134,6 +137,9 @@ def test_an_error_is_its_finding_also_in_another_process() -> None:
     assert isinstance(again, RecontourError)
 
 
+BASES = {"RoiFinding", "MalformedContour"}  # they have no words of their own
+
+
 def every_kind() -> list[type[Finding]]:
     """Every kind of finding in the package, once."""
     found = []
@@ -175,6 +181,37 @@ def test_kinds_have_names_of_their_own() -> None:
     assert sorted(names) == sorted(set(names))
 
 
+def room(one: type[Finding]) -> str:
+    """The room of a kind, or the module of one that belongs to no room: "dicom", "files"."""
+    return one.__module__.split(".")[1]
+
+
+def first_sentence(one: type[Finding]) -> str:
+    """What a kind is, as the page says it."""
+    first_line = (one.__doc__ or "").split("\n")[0]
+    return re.split(r"(?<=\.) ", first_line)[0]
+
+
+def tables() -> str:
+    """The tables of the page, as the kinds are now."""
+    rooms: dict[str, list[str]] = {}
+    for one in sorted(every_kind(), key=name_in_json):
+        if one.__name__ not in BASES:
+            row = f"| `{name_in_json(one)}` | {first_sentence(one)} |"
+            rooms.setdefault(room(one), []).append(row)
+    parts = []
+    for name in sorted(rooms):
+        rows = "\n".join(rooms[name])
+        parts.append(f"## {name}\n\n| kind | what was found |\n|---|---|\n{rows}\n")
+    return "\n".join(parts)
+
+
+def test_the_page_lists_every_kind() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    listed = page[page.index("## ") :]
+    assert listed == tables()
+
+
 def every_choice(hint: Any, mark: str = FIT_TO_STORE) -> list[Any]:
     """Values of a type, one for each sentence; text for the screen only names a person."""
     origin, inside = get_origin(hint), get_args(hint)
@@ -213,9 +250,6 @@ def examples(one: type[Finding]) -> Iterator[Finding]:
     for field in fields(one):
         for value in every_choice(hints[field.name]):
             yield example(one, **{field.name: value})
-
-
-BASES = {"RoiFinding", "MalformedContour"}  # they have no words of their own
 
 
 @pytest.mark.parametrize("one", every_kind(), ids=lambda one: one.__name__)

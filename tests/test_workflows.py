@@ -50,12 +50,12 @@ from recontour.training.findings import NothingToResume
 from recontour.workflows import adapt, contour, contouring, evaluate, evaluating, train
 from recontour.workflows.contouring import ContourFormat
 from recontour.workflows.findings import (
-    MostNotFound,
-    NotFoundAfterTraining,
-    OtherOrgans,
-    PresetOfAnotherVersion,
-    SameName,
+    MostOrgansNotFound,
+    NoCommonOrgan,
+    OrgansNotFoundAfterTraining,
+    SharedModelName,
     UnknownChoice,
+    UnknownPreset,
 )
 
 
@@ -177,7 +177,7 @@ def test_a_model_of_another_recontour_s_preset_is_contoured_with_but_not_adapted
     assert evaluate(north.path, [tmp_path / "m"], tmp_path / "scores")
     with pytest.raises(ModelFileError) as refused:
         adapt(tmp_path / "m", north.path, tmp_path / "child", iterations=1)
-    assert refused.value.finding == PresetOfAnotherVersion(
+    assert refused.value.finding == UnknownPreset(
         path=tmp_path / "m", preset="large", known=("compact", "paper")
     )
 
@@ -270,7 +270,7 @@ def test_most_organs_missing_is_a_reason_to_look(
     network = Network(model.architecture, len(organs))
     save_model(replace(model, organs=organs, network=network, provenance=more), tmp_path / "three")
     (warning,) = contour(tmp_path / "three", tmp_path / "ct", tmp_path / "third.dcm").warnings
-    assert warning == MostNotFound(found=1, not_found=2)
+    assert warning == MostOrgansNotFound(found=1, not_found=2)
 
 
 @pytest.mark.parametrize("name", ["rtstruct", "seg"])
@@ -320,7 +320,7 @@ def test_models_of_other_organs_have_nothing_to_score(
     save_model(replace(model, organs=("Larynx", "Pituitary")), tmp_path / "m")
     with pytest.raises(OrganError) as refused:
         evaluate(north.path, [tmp_path / "m"], tmp_path / "report")
-    assert refused.value.finding == OtherOrgans(
+    assert refused.value.finding == NoCommonOrgan(
         path=north.path, present=north.organs, known=("Larynx", "Pituitary"), purpose="score"
     )
 
@@ -396,7 +396,7 @@ def test_one_model_twice_is_refused(model: Model, north: Cohort, tmp_path: Path)
     save_model(model, tmp_path / "m")
     with pytest.raises(SettingsError) as refused:
         evaluate(north.path, [tmp_path / "m", tmp_path / "m"], tmp_path / "report")
-    assert refused.value.finding == SameName(names=("m",))
+    assert refused.value.finding == SharedModelName(names=("m",))
 
 
 def test_a_run_says_where_it_goes_on(
@@ -465,7 +465,7 @@ def test_organs_that_are_still_not_found_are_told(
     assert looked == [
         ["Brainstem"] * (n == 0) + lens + ["Lens_R"] for n, lens in enumerate(with_lens)
     ]
-    assert stored_words(NotFoundAfterTraining(organs=("Lens_R",))) in caplog.messages
+    assert stored_words(OrgansNotFoundAfterTraining(organs=("Lens_R",))) in caplog.messages
 
 
 def copied(cohort: Cohort, centre: str, path: Path) -> Cohort:

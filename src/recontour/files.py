@@ -54,7 +54,7 @@ NAME_LETTERS = 64  # of a label that becomes part of file names
 
 
 @finding
-class AlreadyExists(Finding):
+class ExistingOutput(Finding):
     """An output exists, or appeared while recontour was working."""
 
     meanwhile: bool = False
@@ -70,7 +70,7 @@ class AlreadyExists(Finding):
 
 
 @finding
-class NoWritableFolder(Finding):
+class UnwritableFolder(Finding):
     """The folder of an output is no folder, or must not be written to."""
 
     folder: ScreenOnly[Path]
@@ -128,7 +128,7 @@ class NotFound(Finding):
 
 
 @finding
-class NoPlainFile(Finding):
+class NotPlainFile(Finding):
     """A folder, a pipe or a device where a file is expected."""
 
     is_folder: bool
@@ -138,7 +138,7 @@ class NoPlainFile(Finding):
 
 
 @finding
-class TooLarge(Finding):
+class OversizedFile(Finding):
     """A file that should be small, and is not."""
 
     most_bytes: int
@@ -148,7 +148,7 @@ class TooLarge(Finding):
 
 
 @finding
-class SystemSays(Finding):
+class SystemReason(Finding):
     """The operating system's own reason, inside another finding."""
 
     number: int | None  # errno
@@ -192,7 +192,7 @@ def refuse_existing(path: Path) -> None:
     except OSError as error:  # a file in place of a folder, a long name, a folder without access
         raise output_error(path, error) from error
     else:
-        raise OutputError(AlreadyExists(path=path))
+        raise OutputError(ExistingOutput(path=path))
 
 
 def _refuse_unwritable(path: Path) -> None:
@@ -200,7 +200,7 @@ def _refuse_unwritable(path: Path) -> None:
     for folder in path.absolute().parents:
         if os.path.lexists(folder):
             if not os.access(folder, os.W_OK | os.X_OK):
-                raise OutputError(NoWritableFolder(path=path, folder=folder))
+                raise OutputError(UnwritableFolder(path=path, folder=folder))
             return
 
 
@@ -244,7 +244,7 @@ def read_file(path: Path, most_bytes: int) -> bytes:
     with path.open("rb") as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise UnreadableError(TooLarge(most_bytes=most_bytes))
+        raise UnreadableError(OversizedFile(most_bytes=most_bytes))
     return content
 
 
@@ -255,7 +255,7 @@ def refuse_no_file(path: Path) -> None:
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        raise UnreadableError(NoPlainFile(is_folder=stat.S_ISDIR(mode)))
+        raise UnreadableError(NotPlainFile(is_folder=stat.S_ISDIR(mode)))
 
 
 # Writing
@@ -363,7 +363,7 @@ def write_bytes(
 def output_error(path: Path, error: OSError) -> OutputError | FaultError:
     """Return what the operating system reported about an output as an error of ours."""
     if error.errno in APPEARED:
-        return OutputError(AlreadyExists(path=path, meanwhile=True))
+        return OutputError(ExistingOutput(path=path, meanwhile=True))
     if error.errno in MENDABLE:
         return OutputError(SystemRefused(path=path, number=error.errno))
     return machine_fault(path, error, "written")

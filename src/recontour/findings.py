@@ -212,7 +212,16 @@ def kind(finding: Finding) -> str:
     >>> kind(Unexpected(reason="full"))
     'unexpected'
     """
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(finding).__name__).lower()
+    return name_in_json(type(finding))
+
+
+def name_in_json(of: type[Finding]) -> str:
+    """Return the name of a class of findings in JSON.
+
+    >>> name_in_json(Unexpected)
+    'unexpected'
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", of.__name__).lower()
 
 
 def log_finding(

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from recontour.errors import OutputError
 from recontour.files import (
     REMEDIES,
-    SystemSays,
+    SystemReason,
     UnreadableError,
     machine_fault,
     output_error,
@@ -143,7 +143,7 @@ def read_given(path: Path, most_bytes: int = MOST_TABLE_BYTES) -> bytes:
     except OSError as error:
         if error.errno in REMEDIES:
             raise machine_fault(path, error) from error
-        raise UnreadableError(SystemSays(number=error.errno)) from error
+        raise UnreadableError(SystemReason(number=error.errno)) from error
 
 
 def read_text(path: Path, most_bytes: int = MOST_TABLE_BYTES) -> str:

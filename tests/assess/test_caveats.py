@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from recontour.assess.caveats import draft_warnings, trained_on_warnings
-from recontour.assess.findings import DraftContours, TrainedOn
+from recontour.assess.findings import DraftContours, TrainedOnTestPatients
 from recontour.cohort import Cohort
 from recontour.network import Model
 
@@ -26,12 +26,12 @@ def test_the_same_ct_weighs_more_than_another_of_the_patient(north: Cohort, mode
     cases = [replace(case, patient=key) for case, key in zip(north, keys, strict=True)]
     learnt = trained_on(model, cts=(cases[0].fingerprint,), keys=(keys[0], keys[1]))
     assert trained_on_warnings({"new": trained_on(model), "S": learnt}, cases) == (
-        TrainedOn(model="S", trained_on=1, patients=3, same_ct=True),
-        TrainedOn(model="S", trained_on=1, patients=3, same_ct=False),
+        TrainedOnTestPatients(model="S", trained_on=1, patients=3, same_ct=True),
+        TrainedOnTestPatients(model="S", trained_on=1, patients=3, same_ct=False),
     )
 
 
 def test_what_is_stored_of_a_warning_names_no_patient(north: Cohort) -> None:
-    warning = TrainedOn(model="S", trained_on=2, patients=3, same_ct=False)
+    warning = TrainedOnTestPatients(model="S", trained_on=2, patients=3, same_ct=False)
     assert warning.sentence().startswith("2 of 3 patients share a PatientID with someone")
     assert all(case.id not in warning.sentence() for case in north)

@@ -106,7 +106,7 @@ def test_damaged_cases_are_a_result_and_an_error(ask: Any, cohort: Cohort) -> No
     assert code == 2
     assert [case["id"] for case in answer["result"]["damaged"]] == [first]
     assert [case["case"] for case in answer["result"]["cases"]] == others
-    assert answer["error"]["kind"] == "cases_damaged"
+    assert answer["error"]["kind"] == "damaged_cases"
     assert answer["error"]["facts"] == {"damaged": 1, "cases": 3}
 
 

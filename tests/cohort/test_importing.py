@@ -27,25 +27,25 @@ from tests.geometry.conftest import make_grid
 from recontour.cli import tell
 from recontour.cohort import Cohort, case_id_of, importing, store, tables
 from recontour.cohort.arrays import write_array
-from recontour.cohort.findings import DamagedFile, KeysOfAnotherSalt, NotAnArray
+from recontour.cohort.findings import DamagedCohortFile, KeysOfAnotherSalt, NotAnArray
 from recontour.cohort.import_findings import (
-    BeyondTheCt,
-    EmptyWithContours,
-    EverySecondSlice,
-    ImagesMissing,
-    MoreOrgans,
-    NoArea,
+    AdditionalOrgans,
+    ChangedSource,
+    ContoursBeyondCt,
+    DrawnOnEverySecondSlice,
+    EmptySlicesBetween,
+    EmptySlicesWithContours,
+    MissingImages,
+    NoContouredArea,
+    NoContourOnSlices,
     NoKnownOrgan,
     NothingImported,
-    OffTheSlices,
-    OnePatient,
-    OrganUnknown,
-    PlanesLeftOut,
+    OmittedPlanes,
     PlanesOffSlices,
-    SameCt,
-    SlicesBetween,
-    SourceChanged,
-    SourceUnusable,
+    SeveralCasesOfOneCt,
+    SeveralCtsOfOnePatient,
+    UnusableContours,
+    UnusableSource,
 )
 from recontour.cohort.importing import import_archive, import_dicom
 from recontour.cohort.tables import HIDDEN_NAME
@@ -60,7 +60,7 @@ from recontour.dicom import (
 from recontour.errors import CohortError, FaultError, NoSeriesError
 from recontour.findings import Finding, kind, stored_words, words
 from recontour.geometry import raster
-from recontour.organs.findings import NothingDrawn, SeveralClaims, SidesSwapped
+from recontour.organs.findings import EqualClaims, NoDrawnArea, SwappedSides
 from recontour.partials import Lock
 from recontour.workflows import CohortContents
 
@@ -135,7 +135,7 @@ def test_one_ct_under_other_uids_is_noted_once(tmp_path: Path, cohort: Cohort) -
     report = import_archive(read_archive(tmp_path / "again"), cohort)
     twins = tuple(sorted(case_id_of("B", uid) for uid in (first, again)))
     assert cohort.twins == [twins]
-    assert report.notes == (SameCt(cases=twins),)
+    assert report.notes == (SeveralCasesOfOneCt(cases=twins),)
     assert import_archive(read_archive(tmp_path / "again"), cohort).notes == ()
 
 
@@ -145,13 +145,13 @@ def test_two_cts_of_one_patient_are_noted(tmp_path: Path, cohort: Cohort) -> Non
     for folder in ("a", "c"):
         edit(tmp_path / "dicom" / folder / "ct", lambda image: image.__delattr__("PatientID"))
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    assert not any(isinstance(note, OnePatient) for note in report.notes)
+    assert not any(isinstance(note, SeveralCtsOfOnePatient) for note in report.notes)
     again = patient(tmp_path / "dicom" / "d", seed="d")
     edit(tmp_path / "dicom" / "d" / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     both = sorted(case_id_of("B", uid) for uid in (uids[1], again))
-    found = [note for note in report.notes if isinstance(note, OnePatient)]
-    assert found == [OnePatient(cases=tuple(both))]
+    found = [note for note in report.notes if isinstance(note, SeveralCtsOfOnePatient)]
+    assert found == [SeveralCtsOfOnePatient(cases=tuple(both))]
 
 
 def test_a_structure_set_that_has_changed_is_noted_and_the_case_stays(
@@ -163,7 +163,7 @@ def test_a_structure_set_that_has_changed_is_noted_and_the_case_stays(
     edit(tmp_path / "dicom" / "rs.dcm", lambda dataset: setattr(dataset, "SOPInstanceUID", "1.2.3"))
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert report.already_there == (case_id,)
-    assert report.notes == (SourceChanged(case=case_id, what="structure set"),)
+    assert report.notes == (ChangedSource(case=case_id, what="structure set"),)
     assert cohort[case_id].source_hash == before
 
 
@@ -177,7 +177,7 @@ def test_a_structure_set_that_is_damaged_later_is_noted_and_the_case_stays(
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert (report.already_there, report.left_out) == ((case_id,), ())
     (note,) = report.notes
-    assert isinstance(note, SourceUnusable)
+    assert isinstance(note, UnusableSource)
     assert (note.case, note.what, note.why.path) == (case_id, "structure set", drawn)
     assert words(note).startswith(f"{case_id}: stays as imported; its structure set can no longer")
     assert rows(cohort.path / "left_out.csv") == []
@@ -220,9 +220,9 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(
     edit(tmp_path / "dicom" / "rs.dcm", change)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("Brainstem", "Parotid_L")
-    assert OffTheSlices(case=report.added[0], roi="Larynx") in report.notes
+    assert NoContourOnSlices(case=report.added[0], roi="Larynx") in report.notes
     ignored = [row for row, _ in report.names if row.status == "ignored"]
-    assert [(row.roi_name, row.reason) for row in ignored] == [("Parotid_L", NothingDrawn())]
+    assert [(row.roi_name, row.reason) for row in ignored] == [("Parotid_L", NoDrawnArea())]
 
 
 @pytest.mark.parametrize(
@@ -230,12 +230,15 @@ def test_an_organ_that_is_not_drawn_or_not_on_the_ct_is_unknown(
     [
         (
             [0, 2, 4, 6, 8],
-            EverySecondSlice(organ="Brainstem", roi="Brainstem", shown=5, between=4),
+            DrawnOnEverySecondSlice(organ="Brainstem", roi="Brainstem", shown=5, between=4),
         ),
-        ([0, 4, 8], EverySecondSlice(organ="Brainstem", roi="Brainstem", shown=3, between=6)),
-        ([0, 1, 2, 4, 5], SlicesBetween(roi="Brainstem", between=1)),
+        (
+            [0, 4, 8],
+            DrawnOnEverySecondSlice(organ="Brainstem", roi="Brainstem", shown=3, between=6),
+        ),
+        ([0, 1, 2, 4, 5], EmptySlicesBetween(roi="Brainstem", between=1)),
         ([3, 4, 5], None),
-        ([0, 3], SlicesBetween(roi="Brainstem", between=2)),
+        ([0, 3], EmptySlicesBetween(roi="Brainstem", between=2)),
     ],
 )
 def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_noted(
@@ -252,7 +255,7 @@ def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_noted(
     edit(tmp_path / "dicom" / "rs.dcm", change)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     (case,) = cohort
-    is_unknown = isinstance(noted, EverySecondSlice)
+    is_unknown = isinstance(noted, DrawnOnEverySecondSlice)
     assert case.organs == (("SpinalCord",) if is_unknown else ("Brainstem", "SpinalCord"))
     if not is_unknown:
         assert case.slices_with("Brainstem").tolist() == drawn
@@ -271,7 +274,7 @@ def test_left_to_the_right_of_right_is_noted(tmp_path: Path, cohort: Cohort, swa
 
     edit(tmp_path / "dicom" / "rs.dcm", move)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    noted = SidesSwapped(case=report.added[0], left="Parotid_L", right="Parotid_R")
+    noted = SwappedSides(case=report.added[0], left="Parotid_L", right="Parotid_R")
     assert report.notes == ((noted,) if swapped else ())
 
 
@@ -282,8 +285,8 @@ def test_contours_beyond_the_ct_are_noted(tmp_path: Path, cohort: Cohort) -> Non
         path.unlink()
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert without_case(report.notes) == [
-        ImagesMissing(missing=2, referenced=9),
-        BeyondTheCt(roi="Brainstem", beyond=2, contours=9),
+        MissingImages(missing=2, referenced=9),
+        ContoursBeyondCt(roi="Brainstem", beyond=2, contours=9),
     ]
 
 
@@ -302,7 +305,7 @@ def test_a_structure_set_without_area_is_not_said_to_be_mappable(
 
     edit(tmp_path / "dicom" / "rs.dcm", change)
     (left_out,) = import_archive(read_archive(tmp_path / "dicom"), cohort).left_out
-    assert isinstance(left_out.finding, NoArea)
+    assert isinstance(left_out.finding, NoContouredArea)
     assert cause in words(left_out.finding)
     assert "--names" not in words(left_out.finding)
 
@@ -347,8 +350,8 @@ def test_planes_that_fall_on_one_slice_are_noted(tmp_path: Path, cohort: Cohort)
         path.unlink()
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert without_case(report.notes) == [
-        ImagesMissing(missing=4, referenced=9),
-        PlanesLeftOut(left_out=8, planes=18),
+        MissingImages(missing=4, referenced=9),
+        OmittedPlanes(left_out=8, planes=18),
     ]
 
 
@@ -388,8 +391,8 @@ def test_slices_that_contours_leave_empty_are_noted(tmp_path: Path, cohort: Coho
     edit(tmp_path / "dicom" / "rs.dcm", surround)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert without_case(report.notes) == [
-        EmptyWithContours(roi="Brain Stem", slices=1),
-        SlicesBetween(roi="Brain Stem", between=1),
+        EmptySlicesWithContours(roi="Brain Stem", slices=1),
+        EmptySlicesBetween(roi="Brain Stem", between=1),
     ]
 
 
@@ -400,7 +403,7 @@ def test_two_rois_of_one_name_are_neither_taken_nor_said_to_be_mappable(
     report = import_archive(read_archive(tmp_path / "dicom"), cohort, {"brainstem": "Brainstem"})
     assert cohort.organs == ("SpinalCord",)
     reasons = {row.reason for row, _ in report.names if row.status == "ambiguous"}
-    assert reasons == {SeveralClaims(claimed="Brainstem", rois=2, of_one_name=True)}
+    assert reasons == {EqualClaims(claimed="Brainstem", rois=2, of_one_name=True)}
 
 
 def test_contours_without_end_cost_their_organ_and_no_other(tmp_path: Path, cohort: Cohort) -> None:
@@ -419,7 +422,7 @@ def test_contours_without_end_cost_their_organ_and_no_other(tmp_path: Path, coho
     edit(tmp_path / "dicom" / "rs.dcm", zigzag)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("SpinalCord",)
-    (note,) = [note for note in report.notes if isinstance(note, OrganUnknown)]
+    (note,) = [note for note in report.notes if isinstance(note, UnusableContours)]
     assert note.organ == "Brainstem"
     assert "cross" in note.why.sentence()
 
@@ -451,10 +454,10 @@ def test_patients_that_cannot_be_used_are_listed_and_the_rest_is_imported(
         "no organ/rs.dcm": "no_known_organ",
         "gap/ct": "missing_slice",
         "cut/ct": "truncated_dicom",
-        "frame/ct": "drawn_on_other_ct",
-        "two/ct": "files_differ",
+        "frame/ct": "contours_of_another_ct",
+        "two/ct": "differing_files",
         "lonely": "no_structure_set",
-        "letter.dcm": "no_dicom_file",
+        "letter.dcm": "not_dicom",
     }
     assert reasons_stored(cohort) == [stored_words(left.finding) for left in report.left_out]
 
@@ -487,7 +490,7 @@ def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(
 
     edit(tmp_path / "dicom" / "ct" / "CT0003.dcm", override)
     notes = import_archive(read_archive(tmp_path / "dicom"), cohort).notes
-    assert without_case(notes) == [SourceChanged(what="CT")]
+    assert without_case(notes) == [ChangedSource(what="CT")]
 
 
 def test_a_salt_that_was_lost_makes_nobody_another_patient(tmp_path: Path, cohort: Cohort) -> None:
@@ -591,7 +594,7 @@ def test_a_malformed_contour_costs_its_organ_and_no_other(tmp_path: Path, cohort
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert cohort.organs == ("Brainstem",)
     (note,) = report.notes
-    assert isinstance(note, OrganUnknown)
+    assert isinstance(note, UnusableContours)
     assert note.organ == "SpinalCord"
     assert "spans z = " in words(note)
     again = import_archive(read_archive(tmp_path / "dicom"), cohort)
@@ -794,7 +797,7 @@ def test_a_damaged_case_is_left_out_and_the_others_are_imported(
     (left,) = report.left_out
     assert left.what == case.id
     damage = NotAnArray(seen="nothing")
-    assert left.finding == DamagedFile(
+    assert left.finding == DamagedCohortFile(
         path=case.path,
         case=case.id,
         file="ct.npy",
@@ -808,7 +811,7 @@ def test_a_new_map_does_not_change_a_case_silently(tmp_path: Path, cohort: Cohor
     patient(tmp_path / "dicom", ("Brain Stem", "my cord"))
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"my cord": "SpinalCord"})
-    assert without_case(again.notes) == [MoreOrgans(organs=("SpinalCord",))]
+    assert without_case(again.notes) == [AdditionalOrgans(organs=("SpinalCord",))]
     assert cohort.organs == ("Brainstem",)
 
 
@@ -915,10 +918,10 @@ def test_a_segmentation_is_imported_as_its_ct_s_structures(tmp_path: Path, cohor
     assert set(case.organs) == {"Brainstem", "Parotid_L"}
     np.testing.assert_array_equal(case.mask("Brainstem"), seg_masks()["Brain Stem"])
     np.testing.assert_array_equal(case.mask("Parotid_L"), seg_masks()["LT PAROTID"])
-    assert {row.roi_name: row.reason for row, _ in report.names}["Cord"] == NothingDrawn()
+    assert {row.roi_name: row.reason for row, _ in report.names}["Cord"] == NoDrawnArea()
     again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"PTV70": "Larynx"})
     assert (again.added, again.already_there) == ((), report.added)
-    assert without_case(again.notes) == [MoreOrgans(organs=("Larynx",))]
+    assert without_case(again.notes) == [AdditionalOrgans(organs=("Larynx",))]
 
 
 def test_a_draft_stays_known_as_one_in_the_cohort(

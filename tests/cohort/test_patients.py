@@ -15,13 +15,13 @@ from tests.dicom.conftest import edit, make_scan, make_structure_set
 from recontour.cli import tell
 from recontour.cohort import Case, Cohort, by_patient, case_id_of, patient_names
 from recontour.cohort.findings import (
+    ExposedSalt,
     NotASalt,
-    PatientsUnknown,
-    SaltOpenToOthers,
-    SaltUnusable,
     SeveralSalts,
+    UnknownPatients,
+    UnusableSalt,
 )
-from recontour.cohort.import_findings import IdsTellNothing, OnePatient
+from recontour.cohort.import_findings import SeveralCtsOfOnePatient, UninformativePatientIds
 from recontour.cohort.importing import import_dicom
 from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, salt_beside, salt_path
 from recontour.errors import CohortError, FaultError
@@ -78,11 +78,11 @@ def test_cts_of_one_patient_have_one_key_in_all_cohorts_of_a_folder(tmp_path: Pa
     found = keys(tmp_path / "train")
     assert found[one] == found[again] != found[other]
     assert all(re.fullmatch("[0-9a-f]{8}-[0-9a-f]{16}", str(key)) for key in found.values())
-    assert OnePatient(cases=tuple(sorted((one, again)))) in report.notes
+    assert SeveralCtsOfOnePatient(cases=tuple(sorted((one, again)))) in report.notes
     third = ct(tmp_path / "later", "d", "17")
     report = import_dicom(tmp_path / "later", tmp_path / "train", centre="N")
     assert keys(tmp_path / "train")[third] == found[one]
-    assert OnePatient(cases=tuple(sorted((one, again, third)))) in report.notes
+    assert SeveralCtsOfOnePatient(cases=tuple(sorted((one, again, third)))) in report.notes
     import_dicom(tmp_path / "later", tmp_path / "test", centre="N")
     assert keys(tmp_path / "test") == {third: found[one]}
 
@@ -106,7 +106,7 @@ def test_a_salt_that_is_open_to_others_is_used_and_said_to_be(tmp_path: Path, mo
     assert not notes_on_salt(tmp_path, "one")
     salt = tmp_path / SALT_FILE
     salt.chmod(mode)
-    assert notes_on_salt(tmp_path, "two") == [SaltOpenToOthers(path=salt, mode=mode)]
+    assert notes_on_salt(tmp_path, "two") == [ExposedSalt(path=salt, mode=mode)]
     salt.chmod(0o600)
     assert not notes_on_salt(tmp_path, "three")
     assert len(set(keys(tmp_path / "north").values())) == 1
@@ -141,7 +141,7 @@ def test_an_id_of_everyone_is_nobodys_and_that_is_said(tmp_path: Path) -> None:
     report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     found = keys(tmp_path / "north")
     assert [case for case, key in found.items() if key] == [known]
-    assert IdsTellNothing(cts=2, new=3) in report.notes
+    assert UninformativePatientIds(cts=2, new=3) in report.notes
 
 
 def test_without_any_patient_id_no_salt_is_made(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_what_is_no_salt_ends_in_a_note_not_in_waiting(tmp_path: Path, kind: str
     ct(tmp_path / "dicom", "a", "17")
     report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     assert set(keys(tmp_path / "north").values()) == {None}
-    assert [type(note) for note in report.notes if note.path == path] == [SaltUnusable]
+    assert [type(note) for note in report.notes if note.path == path] == [UnusableSalt]
     assert not (tmp_path / "nothing").exists()
 
 
@@ -234,7 +234,7 @@ def test_a_damaged_salt_is_kept_and_said(tmp_path: Path, content: str) -> None:
     report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     assert set(keys(tmp_path / "north").values()) == {None}
     (note,) = [note for note in report.notes if note.path == tmp_path / SALT_FILE]
-    assert isinstance(note, SaltUnusable if content == "\xff" else NotASalt)
+    assert isinstance(note, UnusableSalt if content == "\xff" else NotASalt)
     assert (tmp_path / SALT_FILE).read_text(encoding="latin-1") == content
 
 
@@ -290,7 +290,7 @@ def test_what_is_not_known_is_said(north: Cohort, tmp_path: Path) -> None:
     assert doubt(with_keys(north, tmp_path / "a", [None])) is None, "one CT is one patient"
     assert doubt(with_keys(north, tmp_path / "b", [KEY, KEY, OTHER])) is None
     cohort = with_keys(north, tmp_path / "c", [KEY, None, None])
-    assert doubt(cohort) == PatientsUnknown(unknown=2, cts=3)
+    assert doubt(cohort) == UnknownPatients(unknown=2, cts=3)
 
 
 @pytest.mark.parametrize("key", ["", 17, "17", [KEY], KEY.upper(), KEY + "\n"])

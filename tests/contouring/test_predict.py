@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recontour.contouring.findings import OrganNotInModel, ScoresNotFinite
+from recontour.contouring.findings import NonFiniteScores, OrgansNotInModel
 from recontour.contouring.predict import predict
 from recontour.errors import ModelFileError, OrganError
 from recontour.geometry import Grid
@@ -73,7 +73,7 @@ def test_an_organ_the_model_does_not_know_is_named(threshold: Model) -> None:
     with pytest.raises(OrganError) as refused:
         list(predict(threshold, blob(150), GRID, ["Larynx"]))
     known = ("Brainstem", "Lens_L")
-    assert refused.value.finding == OrganNotInModel(asked=("Larynx",), known=known)
+    assert refused.value.finding == OrgansNotInModel(asked=("Larynx",), known=known)
     assert str(refused.value) == (
         "the model does not contour Larynx; choose from Brainstem, Lens_L"
     )
@@ -90,4 +90,4 @@ def test_scores_that_are_no_numbers_are_a_bad_model_not_an_empty_ct(
     grid = Grid((slices, 48, 48), (2.0, 2.0), tuple(3.0 * i for i in range(slices)), (0.0, 0.0))
     with pytest.raises(ModelFileError) as refused:
         list(predict(model, np.full(grid.shape, 40, np.int16), grid))
-    assert refused.value.finding == ScoresNotFinite()
+    assert refused.value.finding == NonFiniteScores()

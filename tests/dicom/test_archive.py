@@ -22,19 +22,19 @@ from recontour.dicom import (
     write_structure_set,
 )
 from recontour.dicom.findings import (
-    CannotRead,
-    CtAbsent,
+    DifferentPatientId,
     DraftStructureSet,
-    EquallyNew,
-    NewestTaken,
-    NoDicomFile,
+    EquallyNewStructureSets,
+    MissingCt,
+    NewestStructureSetTaken,
     NoSeriesUid,
     NoStructureSet,
-    OtherPatientId,
+    NotDicom,
     RejectedStructureSet,
     RtstructPreferred,
     SharedStructureSetUid,
     TruncatedDicom,
+    UnreadableInArchive,
 )
 from recontour.errors import FaultError, NoSeriesError
 from recontour.findings import stored_words, words
@@ -111,14 +111,14 @@ def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Pat
         edit(tmp_path / name, drawn)
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "new"
-    assert pair.notes == (NewestTaken(count=3),)
+    assert pair.notes == (NewestStructureSetTaken(count=3),)
     edit(tmp_path / "old", lambda dataset: setattr(dataset, "StructureSetTime", "160000"))
     archive = read_archive(tmp_path)
     assert not archive.pairs
     (left,) = archive.left_out
     rivals = (tmp_path / "new", tmp_path / "old")
     ct = tmp_path / "ct"
-    assert left.finding == EquallyNew(path=ct, count=3, share_uid=False, rivals=rivals)
+    assert left.finding == EquallyNewStructureSets(path=ct, count=3, share_uid=False, rivals=rivals)
     assert words(left.finding) == (
         f"{ct}: 3 structure sets reference one CT, and the newest share their date, time: "
         f"{rivals[0]}, {rivals[1]}; keep the one that counts"
@@ -136,7 +136,7 @@ def test_a_structure_set_under_another_patient_id_is_told_without_it(
     edit(tmp_path / "ct", lambda image: setattr(image, "PatientID", of_ct))
     edit(path, lambda data: setattr(data, "PatientID", of_drawn))
     (pair,) = read_archive(tmp_path).pairs
-    assert pair.notes == ((OtherPatientId(was_taken=True),) if told else ())
+    assert pair.notes == ((DifferentPatientId(was_taken=True),) if told else ())
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_two_versions_under_one_uid_are_two(tmp_path: Path) -> None:
         edit(tmp_path / name, drawn)
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "b"
-    assert pair.notes == (NewestTaken(count=2), SharedStructureSetUid())
+    assert pair.notes == (NewestStructureSetTaken(count=2), SharedStructureSetUid())
 
 
 def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_what_has_no_partner_is_left_out_with_the_reason(tmp_path: Path) -> None
     assert not archive.pairs
     lonely = tmp_path / "lonely"
     assert {found.path: found.finding for found in archive.left_out} == {
-        orphan: CtAbsent(path=orphan, missing="series"),
+        orphan: MissingCt(path=orphan, missing="series"),
         lonely: NoStructureSet(path=lonely),
     }
 
@@ -287,8 +287,8 @@ def test_unreadable_files_are_listed_and_the_rest_is_read(tmp_path: Path) -> Non
     assert len(archive.pairs) == 1
     told = {found.path.name: found.finding for found in archive.unreadable}
     assert told == {
-        "empty.dcm": NoDicomFile(path=tmp_path / "empty.dcm", seen="empty"),
-        "letter.dcm": NoDicomFile(path=tmp_path / "letter.dcm", seen="no mark"),
+        "empty.dcm": NotDicom(path=tmp_path / "empty.dcm", seen="empty"),
+        "letter.dcm": NotDicom(path=tmp_path / "letter.dcm", seen="no mark"),
         "cut": TruncatedDicom(path=cut),
     }
     assert not any(str(tmp_path) in stored_words(found.finding) for found in archive.unreadable)
@@ -381,7 +381,7 @@ def test_a_folder_that_cannot_be_read_is_listed(
     (shut,) = archive.unreadable
     assert (shut.path, shut.finding) == (
         tmp_path / "shut",
-        CannotRead(path=tmp_path / "shut", number=errno.EACCES),
+        UnreadableInArchive(path=tmp_path / "shut", number=errno.EACCES),
     )
     assert stored_words(shut.finding) == (
         "cannot be read (Permission denied); check its permissions"
@@ -415,7 +415,7 @@ def test_a_segmentation_without_a_ct_is_left_out(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "ct")
     make_scan(tmp_path / "other", seed="b")
     reasons = {found.path.name: found.finding for found in read_archive(tmp_path).left_out}
-    assert reasons["seg.dcm"] == CtAbsent(path=tmp_path / "seg.dcm", missing="series")
+    assert reasons["seg.dcm"] == MissingCt(path=tmp_path / "seg.dcm", missing="series")
 
 
 def test_an_rtstruct_goes_before_a_segmentation_however_old_it_is(tmp_path: Path) -> None:
@@ -435,7 +435,7 @@ def test_the_newest_segmentation_is_taken(tmp_path: Path) -> None:
         edit(tmp_path / date, lambda dataset, date=date: setattr(dataset, "ContentDate", date))  # type: ignore[misc]
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "20200104"
-    assert pair.notes == (NewestTaken(count=3),)
+    assert pair.notes == (NewestStructureSetTaken(count=3),)
 
 
 def test_a_link_to_nothing_is_listed_and_a_failing_disk_is_not_blamed_on_the_file(

@@ -23,11 +23,11 @@ from recontour.dicom import (
     write_segmentation,
 )
 from recontour.dicom.copies import versions_of
-from recontour.dicom.ct_findings import OneUidTwoImages
+from recontour.dicom.ct_findings import SharedCtImageUid
 from recontour.dicom.deidentify import deidentify
 from recontour.dicom.findings import (
-    CopiesDiffer,
-    EquallyNew,
+    DifferingCopies,
+    EquallyNewStructureSets,
     RejectedStructureSet,
     SharedImageUid,
     TruncatedDicom,
@@ -126,8 +126,8 @@ def test_copies_that_differ_in_what_does_not_matter_are_noted(archive: Path) -> 
     (pair,) = read_archive(archive).pairs
     assert len(pair.series.files) == 5
     assert pair.notes == (
-        CopiesDiffer(what="images", differ_in=("InstitutionName", "PatientName")),
-        CopiesDiffer(what="structure set", differ_in=("OperatorsName",)),
+        DifferingCopies(what="images", differ_in=("InstitutionName", "PatientName")),
+        DifferingCopies(what="structure set", differ_in=("OperatorsName",)),
     )
     assert words(pair.notes[0]) == (
         "copies of the images differ in InstitutionName, PatientName, which does not matter here; "
@@ -227,7 +227,7 @@ def test_a_corrected_structure_set_under_the_same_uid_is_no_copy(
     assert not found.pairs
     (left,) = found.left_out
     rivals = (archive / "one" / "rs.dcm", archive / "two" / "rs.dcm")
-    expected = EquallyNew(path=left.path, count=2, share_uid=True, rivals=rivals)
+    expected = EquallyNewStructureSets(path=left.path, count=2, share_uid=True, rivals=rivals)
     assert left.finding == expected
 
 
@@ -253,7 +253,7 @@ def test_another_segmentation_under_the_same_uid_is_no_copy(tmp_path: Path) -> N
     edit(tmp_path / "b.dcm", empty)
     (left,) = read_archive(tmp_path).left_out
     rivals = (tmp_path / "a.dcm", tmp_path / "b.dcm")
-    expected = EquallyNew(path=left.path, count=2, share_uid=True, rivals=rivals)
+    expected = EquallyNewStructureSets(path=left.path, count=2, share_uid=True, rivals=rivals)
     assert left.finding == expected
 
 
@@ -291,7 +291,7 @@ def test_files_given_by_hand_are_compared_too(archive: Path) -> None:
     with pytest.raises(MixedSeriesError) as error:
         read_series(files)
     one, other = (archive / name / "ct" / "CT0003.dcm" for name in ("one", "two"))
-    assert error.value.finding == OneUidTwoImages(path=one, other=other, differ_in="pixels")
+    assert error.value.finding == SharedCtImageUid(path=one, other=other, differ_in="pixels")
 
 
 def test_versions_are_compared_each_with_each(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from recontour.dicom import (
     read_series,
 )
 from recontour.dicom.ct_findings import (
-    NoAir,
+    NoAirInCt,
     SeveralSeries,
 )
 from recontour.errors import (
@@ -122,7 +122,7 @@ def test_a_folder_without_ct_is_refused(tmp_path: Path) -> None:
 def test_a_ct_without_air_is_doubted(tmp_path: Path) -> None:
     assert make_scan(tmp_path / "ct").notes == ()
     edit(tmp_path / "ct", lambda image: setattr(image, "RescaleIntercept", 1000))
-    assert read_scan(tmp_path / "ct").notes == (NoAir(lowest_hu=0),)
+    assert read_scan(tmp_path / "ct").notes == (NoAirInCt(lowest_hu=0),)
 
 
 def test_a_text_file_named_dcm_is_named(tmp_path: Path) -> None:

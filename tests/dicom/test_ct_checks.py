@@ -25,10 +25,10 @@ from recontour.dicom import (
     write_scan,
 )
 from recontour.dicom.ct_findings import (
-    FilesDiffer,
+    DifferingFiles,
     MissingSlice,
-    OneUidTwoImages,
     OverlappingPasses,
+    SharedCtImageUid,
     SlicesAtOnePosition,
 )
 from recontour.errors import (
@@ -125,7 +125,7 @@ def test_other_pixels_under_one_uid_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(MixedSeriesError) as error:
         read_series(sorted((tmp_path / "ct").iterdir()))
-    assert error.value.finding == OneUidTwoImages(
+    assert error.value.finding == SharedCtImageUid(
         path=tmp_path / "ct" / "CT0002.dcm",
         other=tmp_path / "ct" / "edited.dcm",
         differ_in="pixels",
@@ -322,7 +322,7 @@ def test_a_series_of_two_patients_or_studies_is_refused(
     edit(tmp_path / "ct" / "CT0004.dcm", lambda image: setattr(image, keyword, value))
     with pytest.raises(MixedSeriesError) as error:
         read_scan(tmp_path / "ct")
-    assert error.value.finding == FilesDiffer(
+    assert error.value.finding == DifferingFiles(
         path=tmp_path / "ct" / "CT0001.dcm",
         other=tmp_path / "ct" / "CT0004.dcm",
         keyword=keyword,

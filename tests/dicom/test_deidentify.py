@@ -57,16 +57,16 @@ from recontour.dicom import (
     write_structure_set,
 )
 from recontour.dicom.clean_attributes import kept_keywords
-from recontour.dicom.ct_findings import FilesDiffer, OneUidTwoImages, OverlappingPasses
+from recontour.dicom.ct_findings import DifferingFiles, OverlappingPasses, SharedCtImageUid
 from recontour.dicom.deidentify import deidentify
 from recontour.dicom.deidentify_findings import (
     IdentifierInNumbers,
-    IsSegmentation,
-    NoOrganInIt,
+    NoRoiToCopy,
     NotCoordinates,
     NothingCopied,
     OnlyCtCopied,
-    OverlapRemains,
+    RemainingOverlap,
+    SegNotCopied,
 )
 from recontour.dicom.findings import DraftStructureSet
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
@@ -496,7 +496,7 @@ def test_acquisitions_that_overlap_within_one_file_are_noted_and_stay_apart(
     edit(tmp_path / "multi", acquire_twice)
     notes = deidentify(tmp_path / "multi", tmp_path / "out").notes
     assert notes == (
-        OverlapRemains(
+        RemainingOverlap(
             path=tmp_path / "multi",
             count=2,
             kind="acquisitions",
@@ -596,7 +596,7 @@ def test_a_series_of_two_patients_is_not_written(
     written = deidentify(archive, tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
     finding = written.left_out[0].finding
-    assert isinstance(finding, FilesDiffer)
+    assert isinstance(finding, DifferingFiles)
     assert (finding.other.name, finding.keyword) == ("CT0004.dcm", keyword)
 
 
@@ -611,7 +611,7 @@ def test_a_ct_with_two_images_of_one_uid_in_two_places_is_not_written(
     with pytest.raises(NoSeriesError) as refused:
         deidentify(archive, tmp_path / "out")
     assert isinstance(refused.value.finding, NothingCopied)
-    assert isinstance(refused.value.finding.first, OneUidTwoImages)
+    assert isinstance(refused.value.finding.first, SharedCtImageUid)
     assert not (tmp_path / "out").exists()
 
 
@@ -681,7 +681,7 @@ def test_a_segmentation_leaves_its_ct_alone_and_is_told(tmp_path: Path) -> None:
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets) == (1, 0)
     (left,) = written.left_out
-    assert left.finding == OnlyCtCopied(path=left.path, why=IsSegmentation())
+    assert left.finding == OnlyCtCopied(path=left.path, why=SegNotCopied())
     assert left.path.name == "seg.dcm"
     classes = {pydicom.dcmread(path).SOPClassUID.name for path in (tmp_path / "out").rglob("*.dcm")}
     assert classes == {"CT Image Storage"}
@@ -713,7 +713,7 @@ def test_a_structure_set_without_organs_leaves_its_ct_alone(tmp_path: Path) -> N
     written = deidentify(tmp_path / "dicom", tmp_path / "out")
     assert (written.series, written.structure_sets, written.dropped_rois) == (1, 0, 2)
     (left,) = written.left_out
-    assert left.finding == OnlyCtCopied(path=tmp_path / "dicom" / "rs.dcm", why=NoOrganInIt())
+    assert left.finding == OnlyCtCopied(path=tmp_path / "dicom" / "rs.dcm", why=NoRoiToCopy())
     assert not list((tmp_path / "out").rglob("RTSTRUCT.dcm"))
 
 

@@ -21,7 +21,7 @@ from recontour.dicom import (
     write_scan,
 )
 from recontour.dicom.ct_findings import (
-    PaddingInside,
+    PaddingInsideImage,
 )
 from recontour.dicom.padding import AIR_HU
 from recontour.findings import words
@@ -81,7 +81,7 @@ def _of_water(
 
 def _padding_hu(scan: Scan) -> list[float]:
     """Return the padding values that were found inside the image."""
-    return [note.hu for note in scan.notes if isinstance(note, PaddingInside)]
+    return [note.hu for note in scan.notes if isinstance(note, PaddingInsideImage)]
 
 
 def test_padding_within_the_body_stays_and_is_doubted(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_padding_within_the_body_stays_and_is_doubted(tmp_path: Path) -> None:
     hu[:, :2, :3] = hu[:, -3:, -1:] = AIR_HU
     np.testing.assert_array_equal(scan.hu, hu)
     (note,) = scan.notes
-    assert note == PaddingInside(voxels=18, share=18 / hu.size, hu=0, became_hu=None)
+    assert note == PaddingInsideImage(voxels=18, share=18 / hu.size, hu=0, became_hu=None)
     assert words(note) == (
         "18 voxels inside the image (2.3 %) hold the PixelPaddingValue (0 HU) and may be tissue; "
         "they are left as stored; check PixelPaddingValue"
@@ -102,7 +102,7 @@ def test_padding_denser_than_any_tissue_is_air_everywhere(tmp_path: Path) -> Non
     hu = _of_water(tmp_path / "ct", 20000, 40)
     scan = read_scan(tmp_path / "ct")
     np.testing.assert_array_equal(scan.hu, np.where(hu == 20000, AIR_HU, hu))
-    note = PaddingInside(voxels=18, share=18 / hu.size, hu=20000, became_hu=AIR_HU)
+    note = PaddingInsideImage(voxels=18, share=18 / hu.size, hu=20000, became_hu=AIR_HU)
     assert scan.notes == (note,)
     assert "they are set to air (-1000 HU)" in words(note)
 

@@ -13,14 +13,14 @@ from tests.dicom.conftest import edit, make_scan, make_structure_set
 from recontour.dicom import read_archive, read_scan
 from recontour.dicom.ct_findings import SeveralSeries
 from recontour.dicom.findings import (
-    CtAbsent,
-    DrawnOnOtherImages,
-    FrameOfOtherPatient,
+    ContoursOnUnreadImages,
+    DifferentPatientId,
+    FrameOfAnotherPatient,
+    MissingCt,
     NoCtOfFrame,
-    NoReference,
+    NoCtReference,
     NoStructureSet,
-    OnlySeriesHere,
-    OtherPatientId,
+    OnlySeriesPresent,
     PairedByFrame,
     SeveralCts,
 )
@@ -121,7 +121,7 @@ def test_contours_count_more_than_a_header_that_lists_one_ct(phases: Path, drawn
 def test_contours_of_a_ct_that_is_absent_are_put_on_no_other(phases: Path) -> None:
     edit(phases / "rs.dcm", draw_on(phases / "b"))
     shutil.rmtree(phases / "b")
-    reason = CtAbsent(missing="images")
+    reason = MissingCt(missing="images")
     assert why_not(phases) == reason
     of_ct = why_not(phases, "a")
     assert of_ct == NoStructureSet(why=replace(reason, path=phases / "rs.dcm"))
@@ -137,7 +137,7 @@ def test_contours_of_an_absent_ct_whose_header_lists_one_that_is_here_are_left_o
     edit(phases / "rs.dcm", draw_on(phases / "b"))
     edit(phases / "rs.dcm", list_a)
     shutil.rmtree(phases / "b")
-    assert why_not(phases) == CtAbsent(missing="images")
+    assert why_not(phases) == MissingCt(missing="images")
 
 
 def test_contours_on_two_cts_are_left_out_with_both_named(phases: Path) -> None:
@@ -155,7 +155,7 @@ def test_contours_on_two_cts_are_left_out_with_both_named(phases: Path) -> None:
 def test_contours_on_a_ct_that_is_here_and_one_that_is_absent_are_left_out(phases: Path) -> None:
     edit(phases / "rs.dcm", draw_on(phases / "b", first=3))
     shutil.rmtree(phases / "b")
-    assert why_not(phases) == CtAbsent(missing="some images")
+    assert why_not(phases) == MissingCt(missing="some images")
 
 
 def test_contours_without_images_whose_header_lists_two_cts_are_left_out_until_one_is_there(
@@ -166,7 +166,7 @@ def test_contours_without_images_whose_header_lists_two_cts_are_left_out_until_o
     expected = SeveralCts(by="listed series", count=2, are_parts=False, rivals=rivals)
     assert why_not(phases) == expected
     shutil.rmtree(phases / "b")
-    assert paired(phases) == [("a", (OnlySeriesHere(referenced=2),))]
+    assert paired(phases) == [("a", (OnlySeriesPresent(referenced=2),))]
 
 
 def test_of_two_cts_that_hold_the_same_images_the_one_that_is_listed_counts(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_frame_of_reference_alone_does_not_join_two_patients(tmp_path: Path) -
     make_structure_set(tmp_path / "rs.dcm", make_scan(tmp_path / "ct"))
     edit(tmp_path / "rs.dcm", forget_series)
     edit(tmp_path / "ct", lambda image: setattr(image, "PatientID", "SOMEONE ELSE"))
-    assert why_not(tmp_path) == FrameOfOtherPatient()
+    assert why_not(tmp_path) == FrameOfAnotherPatient()
 
 
 def test_a_structure_set_that_says_nothing_or_of_an_absent_frame_is_told_so(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_a_structure_set_that_says_nothing_or_of_an_absent_frame_is_told_so(tmp_
             del roi.ReferencedFrameOfReferenceUID
 
     edit(tmp_path / "rs.dcm", forget_frames)
-    assert why_not(tmp_path) == NoReference()
+    assert why_not(tmp_path) == NoCtReference()
 
 
 def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_another(
@@ -365,7 +365,7 @@ def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_
         edit(tmp_path / name, change)
     (pair,) = read_archive(tmp_path).pairs
     assert pair.structure_set.path.name == "own.dcm"
-    assert pair.notes == (OtherPatientId(was_taken=False),)
+    assert pair.notes == (DifferentPatientId(was_taken=False),)
 
 
 def test_of_many_rivals_a_few_are_shown() -> None:
@@ -387,7 +387,7 @@ def beside_mr(tmp_path: Path) -> Path:
     return tmp_path
 
 
-ON_MR = DrawnOnOtherImages(kinds=("MR Image Storage",))
+ON_MR = ContoursOnUnreadImages(kinds=("MR Image Storage",))
 
 
 @pytest.mark.parametrize("change", [lambda dataset: None, forget_images])
@@ -428,7 +428,7 @@ def test_contours_on_ct_and_pet_are_told_apart_from_an_absent_series(
         edit(phases / "rs.dcm", lambda dataset: series_items(dataset).__delitem__(1))
     kinds = ("Positron Emission Tomography Image Storage",)
     found = why_not(phases)
-    assert found == DrawnOnOtherImages(kinds=kinds, is_partly=True)
+    assert found == ContoursOnUnreadImages(kinds=kinds, is_partly=True)
     assert "drawn on Positron Emission Tomography images, which are not read" in found.sentence()
 
 
@@ -471,7 +471,7 @@ def test_contours_on_an_overview_are_said_to_be_on_it_only_if_they_name_it(tmp_p
     for path in sorted((tmp_path / "ct").iterdir())[1:]:
         path.unlink()
     found = why_not(tmp_path)
-    assert found == DrawnOnOtherImages(kinds=("CT localiser",))
+    assert found == ContoursOnUnreadImages(kinds=("CT localiser",))
     assert "images that are not CT slices (CT localiser)" in found.sentence()
     edit(overview, lambda image: setattr(image, "SOPInstanceUID", "1.2.3"))
-    assert why_not(tmp_path) == CtAbsent(missing="series")
+    assert why_not(tmp_path) == MissingCt(missing="series")

@@ -34,7 +34,7 @@ from recontour.dicom import (
     read_structure_set,
     write_scan,
 )
-from recontour.dicom.findings import UnknownSyntax
+from recontour.dicom.findings import UnsupportedTransferSyntax
 from recontour.dicom.reading import unknown_syntax
 from recontour.errors import (
     DicomError,
@@ -90,9 +90,11 @@ def test_a_private_transfer_syntax_is_named(tmp_path: Path, is_implicit: bool) -
         read_scan(tmp_path / "ct")
     path = tmp_path / "ct" / "CT0001.dcm"
     if is_implicit:
-        expected = UnknownSyntax(path=path, uid=syntax, name="GE private, pixels in big endian")
+        expected = UnsupportedTransferSyntax(
+            path=path, uid=syntax, name="GE private, pixels in big endian"
+        )
     else:
-        expected = UnknownSyntax(path=path, foreign_uid=syntax)
+        expected = UnsupportedTransferSyntax(path=path, foreign_uid=syntax)
     assert error.value.finding == expected
     assert len(read_archive(tmp_path).series) == 1
 
@@ -130,9 +132,9 @@ def test_a_transfer_syntax_that_is_no_uid_is_not_repeated() -> None:
     """It may be anything, also a name, and the reason why a file is left out is stored."""
     path = Path("image.dcm")
     assert unknown_syntax(path, "Mueller^Hans") == unknown_syntax(path, "")
-    assert unknown_syntax(path, "") == UnknownSyntax(path=path)
+    assert unknown_syntax(path, "") == UnsupportedTransferSyntax(path=path)
     foreign = unknown_syntax(path, "1.2.4711")
-    assert foreign == UnknownSyntax(path=path, foreign_uid="1.2.4711")
+    assert foreign == UnsupportedTransferSyntax(path=path, foreign_uid="1.2.4711")
     assert "4711" not in stored_words(foreign)
 
 

@@ -20,8 +20,8 @@ from recontour.dicom import (
 from recontour.dicom.contour_findings import (
     CrossingContours,
     OpenContours,
-    OtherFrame,
     RepeatedContours,
+    RoiInAnotherFrame,
     SharedNumber,
     ShortContours,
     StrayContours,
@@ -82,7 +82,7 @@ def test_a_structure_set_of_two_frames_of_reference(scan: Scan, drawn: Path) -> 
         ("Brainstem", True),
         ("Lens_L", True),
     ]
-    assert said == [OtherFrame(roi="Brainstem")]
+    assert said == [RoiInAnotherFrame(roi="Brainstem")]
     (pair,) = read_archive(drawn.parent).pairs
     assert pair.series.uid == scan.source.series_instance_uid
 
@@ -488,7 +488,7 @@ def test_a_roi_drawn_in_another_frame_is_left_empty(scan: Scan, drawn: Path) -> 
     )
     said: list[Finding] = []
     assert read_structure_set(drawn, scan, said.append)["Brainstem"].contours == ()
-    assert said == [OtherFrame(roi="Brainstem")]
+    assert said == [RoiInAnotherFrame(roi="Brainstem")]
 
 
 def test_references_to_absent_slices_do_no_harm(tmp_path: Path, drawn: Path) -> None:

@@ -9,7 +9,7 @@ from tests.conftest import GRID
 from recontour.cohort import Cohort, case_id_of
 from recontour.errors import CohortError, OrganError, OutputError, SettingsError
 from recontour.exchange.export import export
-from recontour.exchange.findings import NotContoured, NothingToExport, UnevenSlices
+from recontour.exchange.findings import NothingToExport, OrgansNotContoured, UnevenSlices
 from recontour.geometry import Grid
 
 FLOAT32_MM = 1e-4  # of coordinates of a hundred mm
@@ -70,7 +70,7 @@ def test_a_raw_data_set_as_nnunet_reads_it(north: Cohort, tmp_path: Path) -> Non
     out = tmp_path / "Dataset017_North"
     written = export(north.path, out, format="nnunet")
     (lensless,) = [case.id for case in north if "Lens_L" not in case.organs]
-    assert written.left_out == (NotContoured(case=lensless, organs=("Lens_L",)),)
+    assert written.left_out == (OrgansNotContoured(case=lensless, organs=("Lens_L",)),)
     about = json.loads((out / "dataset.json").read_text())
     assert about["labels"] == {"background": 0, "Brainstem": 1, "Lens_L": 2, "Lens_R": 3}
     assert (about["channel_names"], about["numTraining"], about["file_ending"]) == (
@@ -175,8 +175,8 @@ def test_no_case_with_all_organs_leaves_no_folder(overlapping: Cohort, tmp_path:
         path=overlapping.path,
         format="nnunet",
         reasons=(
-            NotContoured(organs=("Brainstem", "Pituitary")),
-            NotContoured(organs=("Larynx",)),
+            OrgansNotContoured(organs=("Brainstem", "Pituitary")),
+            OrgansNotContoured(organs=("Larynx",)),
         ),
     )
     assert [path.name for path in tmp_path.iterdir()] == ["east"]

@@ -11,7 +11,7 @@ from tests.network.test_model_file import rewritten
 
 from recontour.errors import ModelFileError
 from recontour.network import Model, Network, load_model, name_of, save_head, save_model
-from recontour.network.findings import HeadAlone, NoHead, OtherTrunk
+from recontour.network.findings import HeadWithoutTrunk, NotAHead, WrongTrunk
 from recontour.network.model import part_sha256, sha256_of
 from recontour.network.model_file import parts_of
 from recontour.transfer.depth import freeze_all_but_last
@@ -88,7 +88,7 @@ def test_a_head_refuses_another_trunk(model: Model, tmp_path: Path) -> None:
     save_head(child, tmp_path / "head")
     with pytest.raises(ModelFileError) as refused:
         load_model(joined(tmp_path / "other", tmp_path / "head"))
-    assert refused.value.finding == OtherTrunk(
+    assert refused.value.finding == WrongTrunk(
         path=tmp_path / "head",
         centres=("north",),
         model="north",
@@ -139,14 +139,14 @@ def test_a_head_alone_is_refused_with_what_it_needs(model: Model, tmp_path: Path
     save_head(child_of(model, "south"), tmp_path / "head")
     with pytest.raises(ModelFileError) as refused:
         load_model(tmp_path / "head")
-    assert refused.value.finding == HeadAlone(path=tmp_path / "head", centres=("north",))
+    assert refused.value.finding == HeadWithoutTrunk(path=tmp_path / "head", centres=("north",))
 
 
 def test_a_whole_model_is_no_head(model: Model, tmp_path: Path) -> None:
     save_model(model, tmp_path / "a")
     with pytest.raises(ModelFileError) as refused:
         load_model(joined(tmp_path / "a", tmp_path / "a"))
-    assert refused.value.finding == NoHead(path=tmp_path / "a")
+    assert refused.value.finding == NotAHead(path=tmp_path / "a")
 
 
 def test_a_flipped_bit_in_a_head_is_seen(model: Model, tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ from recontour.organs import (
     sides_swapped,
 )
 from recontour.organs.findings import (
-    AnotherIsMeant,
-    IgnoredByMap,
+    AmbiguousRoiName,
+    EqualClaims,
+    IgnoredRoiName,
     NotAnOrgan,
-    SeveralClaims,
-    SeveralMeanings,
-    SidesSwapped,
-    UnknownName,
+    SwappedSides,
+    UnknownRoiName,
+    WeakerClaim,
 )
 from recontour.organs.table import organs, side_words
 
@@ -126,7 +126,7 @@ def test_what_is_not_the_organ_is_left_out_with_the_reason(name: str, reason: st
 
 @pytest.mark.parametrize("name", ["XY", "脑干", "Cord 2", "", "---"])
 def test_unknown_names_are_left_out(name: str) -> None:
-    assert match_names([name]).rows == (NameRow(name, None, "ignored", UnknownName()),)
+    assert match_names([name]).rows == (NameRow(name, None, "ignored", UnknownRoiName()),)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_unknown_names_are_left_out(name: str) -> None:
 def test_an_organ_without_its_side_is_ambiguous(name: str) -> None:
     (row,) = match_names([name]).rows
     assert (row.tg263, row.status) == (None, "ambiguous")
-    assert isinstance(row.reason, SeveralMeanings)
+    assert isinstance(row.reason, AmbiguousRoiName)
     left, right = row.reason.meanings
     assert organ_of(left).twin == right
 
@@ -219,7 +219,7 @@ def test_of_two_claims_the_exact_spelling_wins() -> None:
     table = match_names(["Lt Parotid", "Parotid_L", "Cord"])
     assert table.mapped == {"Parotid_L": "Parotid_L", "Cord": "SpinalCord"}
     assert table.rows[0].status == "ignored"
-    assert table.rows[0].reason == AnotherIsMeant(claimed="Parotid_L")
+    assert table.rows[0].reason == WeakerClaim(claimed="Parotid_L")
 
 
 def test_of_two_claims_the_users_wins() -> None:
@@ -242,7 +242,7 @@ def test_equal_claims_are_all_ambiguous(names: list[str]) -> None:
     claimed = match(names[0])[0]
     assert claimed is not None
     is_one_name = len(set(names)) == 1
-    expected = SeveralClaims(claimed=claimed, rois=len(names), of_one_name=is_one_name)
+    expected = EqualClaims(claimed=claimed, rois=len(names), of_one_name=is_one_name)
     assert {row.reason for row in table.rows} == {expected}
 
 
@@ -255,7 +255,7 @@ def test_the_users_map_wins_in_any_case_and_with_any_separator() -> None:
     users = {"脑干": "Brainstem", "Cord": "SpinalCanal", "Larynx": "", "Hirn_Stamm": "Foo"}
     table = match_names(["脑干", "CORD", "larynx", "hirn stamm"], users)
     assert table.mapped == {"脑干": "Brainstem", "CORD": "SpinalCanal", "hirn stamm": "Foo"}
-    assert table.rows[2].reason == IgnoredByMap()
+    assert table.rows[2].reason == IgnoredRoiName()
 
 
 def test_a_users_map_is_read(tmp_path: Path) -> None:
@@ -300,8 +300,8 @@ def test_left_is_where_x_is_larger() -> None:
     lie_wrong = {"Parotid_L": -40.0, "Parotid_R": 38.0, "Lens_L": -20.0, "Lens_R": 25.0}
     assert sides_swapped(lie_right) == ()
     assert sides_swapped(lie_wrong) == (
-        SidesSwapped(left="Lens_L", right="Lens_R"),
-        SidesSwapped(left="Parotid_L", right="Parotid_R"),
+        SwappedSides(left="Lens_L", right="Lens_R"),
+        SwappedSides(left="Parotid_L", right="Parotid_R"),
     )
 
 

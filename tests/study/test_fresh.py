@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from recontour.errors import FaultError, OutputError, RecontourError
-from recontour.files import AlreadyExists
-from recontour.study.findings import ProcessEnded
+from recontour.files import ExistingOutput
+from recontour.study.findings import EndedEstimate
 from recontour.study.fresh import call_fresh
 
-EXISTS = AlreadyExists(path=Path("/data/DOE^JANE/model"), case="north-1")
+EXISTS = ExistingOutput(path=Path("/data/DOE^JANE/model"), case="north-1")
 
 
 @pytest.fixture(autouse=True)
@@ -68,4 +68,4 @@ def test_an_unforeseen_error_crosses_over_with_its_trace() -> None:
 def test_a_process_that_dies_is_a_fault() -> None:
     with pytest.raises(FaultError) as error:
         call_fresh(die, environment={})
-    assert error.value.finding == ProcessEnded(exit_code=-signal.SIGKILL)
+    assert error.value.finding == EndedEstimate(exit_code=-signal.SIGKILL)

@@ -13,7 +13,7 @@ from recontour.errors import OrganError, ResumeError
 from recontour.network import Network, Preprocessing, load_model
 from recontour.network.model import versions
 from recontour.study.cells import Cell
-from recontour.study.findings import ModelOfOtherRecipe, NoTrainingCase
+from recontour.study.findings import ModelOfAnotherRecipe, NoTrainingCase
 from recontour.study.perform import Workspace, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_mask, read_result
 from recontour.study.settings import CentreSettings, ModelsSettings, Study
@@ -95,7 +95,7 @@ def test_a_model_without_its_result_counts_if_its_recipe_is_the_same(
     )
     with pytest.raises(ResumeError) as error:
         perform(S, workspace)
-    assert error.value.finding == ModelOfOtherRecipe(path=result.with_name("model"))
+    assert error.value.finding == ModelOfAnotherRecipe(path=result.with_name("model"))
 
 
 def test_adaptation_starts_from_its_parent_and_keeps_the_trunk(workspace: Workspace) -> None:

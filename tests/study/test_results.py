@@ -14,18 +14,18 @@ from tests.study.test_study_report import a_result, the_plan
 
 from recontour.errors import ScoresError
 from recontour.evaluation.findings import UnreadableScores
-from recontour.files import NoPlainFile
+from recontour.files import NotPlainFile
 from recontour.findings import Finding
 from recontour.study.findings import (
     DamagedMasks,
     DamagedResult,
+    DifferentScoredCases,
     ImpossibleScore,
     MisfitMask,
-    OtherIterations,
-    OtherNumberOfRows,
-    OtherScoredCases,
+    RepeatedScore,
     RowOfAnotherCell,
-    ScoredTwice,
+    WrongNumberOfIterations,
+    WrongNumberOfRows,
 )
 from recontour.study.results import (
     Training,
@@ -79,9 +79,9 @@ def test_a_result_that_no_cell_has_is_refused_by_name(
 @pytest.mark.parametrize(
     ("place", "value", "why"),
     [
-        ("training.iterations", 99, OtherIterations(found=99, expected=100)),
-        ("folds.target test", ["x"], OtherScoredCases(fold="target test")),
-        ("rows.target test", 10**9, OtherNumberOfRows(found=40, expected=10**9 + 20)),
+        ("training.iterations", 99, WrongNumberOfIterations(found=99, expected=100)),
+        ("folds.target test", ["x"], DifferentScoredCases(fold="target test")),
+        ("rows.target test", 10**9, WrongNumberOfRows(found=40, expected=10**9 + 20)),
     ],
 )
 def test_a_result_that_is_not_its_cell_s_is_refused(
@@ -134,7 +134,7 @@ def test_what_is_no_file_is_not_waited_for(
     why = refused(tmp_path, "result.json")
     if isinstance(why, UnreadableScores):
         why = why.why
-    assert why == NoPlainFile(is_folder=make is Path.mkdir)
+    assert why == NotPlainFile(is_folder=make is Path.mkdir)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def change_score(folder: Path, column: str, value: str) -> None:
 def test_a_case_scored_twice_is_no_second_patient(tmp_path: Path, folder: Path) -> None:
     header, first, _, *rest = (folder / "scores.csv").read_text().splitlines()
     (folder / "scores.csv").write_text("\n".join([header, first, first, *rest]))
-    assert refused(tmp_path, "result.json") == ScoredTwice(fold="target test")
+    assert refused(tmp_path, "result.json") == RepeatedScore(fold="target test")
 
 
 def test_infinite_distances_and_nothing_to_measure_are_read(tmp_path: Path) -> None:

@@ -19,18 +19,18 @@ from tests.study.test_study_report import a_result
 
 from recontour.cohort import Cohort, case_id_of
 from recontour.errors import FaultError, OutputError, ScoresError, SettingsError
-from recontour.files import AlreadyExists, MachineFault
+from recontour.files import ExistingOutput, MachineFault
 from recontour.findings import HIDDEN, Finding, words
 from recontour.progress import quiet
 from recontour.study import run
 from recontour.study.cells import Cell
 from recontour.study.findings import (
-    CellFailed,
+    DifferentRecipes,
+    DifferentStudy,
+    FailedCell,
+    FailedParentCell,
+    FileInsteadOfStudy,
     LinkedFolder,
-    OtherRecipes,
-    OtherStudy,
-    ParentFailed,
-    StudyIsFile,
     TooManyLayers,
     UnlearnableOrgans,
 )
@@ -194,7 +194,7 @@ def test_patients_imported_later_change_no_cell(
     assert [cell.id for cell in dry_run(study, tmp_path / "out")[0]] == cells
     with pytest.raises(SettingsError) as error:
         dry_run(replace(study, retention_cases=1), tmp_path / "out")
-    expected = OtherStudy(path=tmp_path / "out", changed=("retention_cases",))
+    expected = DifferentStudy(path=tmp_path / "out", changed=("retention_cases",))
     assert error.value.finding == expected
 
 
@@ -276,7 +276,7 @@ def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> Non
     study = Study(source=source, target=target, models=ModelsSettings(iterations=1))
     with pytest.raises(OutputError) as error:
         prepare(study, tmp_path / "mine.txt", resume=False)
-    assert error.value.finding == StudyIsFile(path=tmp_path / "mine.txt")
+    assert error.value.finding == FileInsteadOfStudy(path=tmp_path / "mine.txt")
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
@@ -322,7 +322,7 @@ def test_a_crash_is_stored_without_its_words_and_logged_with_them(
     assert str(tmp_path) not in stored
     crashed, child = (record.finding for record in caplog.records)  # type: ignore[attr-defined]
     assert f"cell {s.id} failed: LookupError: DOE^JANE" in words(crashed)
-    assert child == CellFailed(cell=st.id, why=ParentFailed(parent=s.id))
+    assert child == FailedCell(cell=st.id, why=FailedParentCell(parent=s.id))
     assert "JANE" not in caplog.text
 
 
@@ -369,7 +369,7 @@ def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_cell: object) -> None:
-        raise OutputError(AlreadyExists(path=tmp_path / "DOE^JANE" / "model"))
+        raise OutputError(ExistingOutput(path=tmp_path / "DOE^JANE" / "model"))
 
     out = tmp_path / "out"
     prepare(study, out, resume=False)
@@ -414,7 +414,7 @@ def test_a_report_states_what_the_cells_were_trained_with(
     assert not caplog.messages
     prepare(study, out, resume=True)
     (record,) = caplog.records
-    assert record.finding == OtherRecipes(cells=2)  # type: ignore[attr-defined]
+    assert record.finding == DifferentRecipes(cells=2)  # type: ignore[attr-defined]
 
     trained(three, **recipe_of(study), recontour="9.9")
     page = report()

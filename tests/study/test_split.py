@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recontour.cohort import Cohort
-from recontour.cohort.findings import PatientsUnknown
+from recontour.cohort.findings import UnknownPatients
 from recontour.errors import SettingsError
 from recontour.findings import stored_words
 from recontour.study.cells import Cell
@@ -293,7 +293,7 @@ def test_patients_of_both_centres_and_of_an_older_split_are_reported(
         PatientsInTwoFolds(centre="target", patients=1),
     )
     assert patients_in_doubt(cohorts, splits) == (
-        PatientsInDoubt(centre="source", why=PatientsUnknown(unknown=1, cts=3)),
+        PatientsInDoubt(centre="source", why=UnknownPatients(unknown=1, cts=3)),
     )
 
 

@@ -10,7 +10,7 @@ from tests.study.test_study_report import STUDY, a_result, all_results, the_plan
 
 from recontour.errors import ScoresError
 from recontour.study.cells import Cell
-from recontour.study.findings import DamagedResult, OtherNumberOfRows
+from recontour.study.findings import DamagedResult, WrongNumberOfRows
 from recontour.study.results import (
     Point,
     Training,
@@ -476,7 +476,7 @@ def test_scores_that_lost_a_row_are_damaged(tmp_path: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(ScoresError) as error:
         read_result(tmp_path, cell)
-    why = OtherNumberOfRows(found=39, expected=40)
+    why = WrongNumberOfRows(found=39, expected=40)
     assert error.value.finding == DamagedResult(path=path.with_name("result.json"), why=why)
 
 

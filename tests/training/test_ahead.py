@@ -21,7 +21,7 @@ from recontour.training import ahead
 from recontour.training.ahead import prepared
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatches
-from recontour.training.findings import CutOff, HelperEnded, HelperKilled, NoBatchInTime
+from recontour.training.findings import EndedHelper, KilledHelper, NoBatchInTime, TruncatedCaseFile
 from recontour.training.presets import PRESETS
 
 RECIPE = replace(PRESETS["compact"].train, iterations=7, batch=2)
@@ -80,7 +80,7 @@ def test_a_script_s_own_way_to_start_processes_is_heeded(
     coming.close()
 
 
-DAMAGED = CutOff(path=Path("/share/7/ct.npy"), case="7")
+DAMAGED = TruncatedCaseFile(path=Path("/share/7/ct.npy"), case="7")
 
 
 class Failing(Batches):
@@ -131,9 +131,9 @@ def test_an_error_is_raised_where_its_batch_is_needed(north: Cohort, helpers: in
 @pytest.mark.parametrize(
     ("kind", "finding"),
     [
-        (Killed, HelperKilled()),
-        (Faulted, CutOff()),
-        (Ended, HelperEnded(exit_code=3)),
+        (Killed, KilledHelper()),
+        (Faulted, TruncatedCaseFile()),
+        (Ended, EndedHelper(exit_code=3)),
     ],
 )
 def test_a_process_that_is_killed_is_a_fault_with_its_cause(
@@ -150,7 +150,7 @@ def test_a_file_that_is_cut_off_meanwhile_is_named(north: Cohort, tmp_path: Path
     case = replace(next(iter(north)), path=tmp_path)
     (tmp_path / "ct.npy").write_bytes((next(iter(north)).path / "ct.npy").read_bytes()[:1000])
     finding = ahead._why_ended(-signal.SIGBUS, [case])
-    assert finding == CutOff(path=tmp_path / "ct.npy")
+    assert finding == TruncatedCaseFile(path=tmp_path / "ct.npy")
     assert "shm" not in words(finding)
 
 

@@ -17,9 +17,9 @@ from recontour.processes import ended_by_signals
 from recontour.training.batches import Batches
 from recontour.training.findings import (
     DamagedCheckpoint,
+    DifferentRun,
+    DivergedLoss,
     Flaw,
-    LossDiverged,
-    OtherRun,
     UnfinishedRun,
 )
 from recontour.training.loop import Step, learning_rate_at
@@ -129,7 +129,7 @@ def test_a_checkpoint_of_another_run_is_refused(north: Cohort, tmp_path: Path) -
     )
     with pytest.raises(ResumeError) as refused:
         next(other)
-    assert refused.value.finding == OtherRun(path=tmp_path, changed=("what",))
+    assert refused.value.finding == DifferentRun(path=tmp_path, changed=("what",))
 
 
 def test_a_damaged_checkpoint_is_named(north: Cohort, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_divergence_is_a_fault_not_a_model(north: Cohort, tmp_path: Path) -> Non
     for resume in (False, True):  # from the last checkpoint it comes to the same
         with pytest.raises(FaultError, match=r"diverged.* another seed \(--seed") as fault:
             list(steps(network(), north, tmp_path, wild, resume=resume))
-        assert fault.value.finding == LossDiverged(path=tmp_path, iteration=2, loss="nan")
+        assert fault.value.finding == DivergedLoss(path=tmp_path, iteration=2, loss="nan")
 
 
 def test_logs_for_tensorboard_are_written(north: Cohort, tmp_path: Path) -> None:

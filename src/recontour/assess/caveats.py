@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from recontour.assess.findings import DraftContours, TrainedOn
+from recontour.assess.findings import DraftContours, TrainedOnTestPatients
 from recontour.cohort import Case, by_patient
 from recontour.findings import Finding
 from recontour.network import Model
@@ -27,7 +27,7 @@ def trained_on_warnings(models: Mapping[str, Model], cases: Sequence[Case]) -> t
         same_ct, other_ct = _trained_on(model, patients)
         for trained_on, is_same_ct in ((same_ct, True), (other_ct, False)):
             if trained_on:
-                warning = TrainedOn(
+                warning = TrainedOnTestPatients(
                     model=name,
                     trained_on=trained_on,
                     patients=len(patients),

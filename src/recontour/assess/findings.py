@@ -21,7 +21,7 @@ class DraftContours(Finding):
 
 
 @finding
-class TrainedOn(Finding):
+class TrainedOnTestPatients(Finding):
     """A model was trained on patients it is to be scored on.
 
     model: the name under which scores and report show it. same_ct: trained on the very CT; if not,

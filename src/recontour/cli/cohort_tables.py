@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from recontour.cli.findings import TableDamaged, TableUnreadable
+from recontour.cli.findings import DamagedTable, UnreadableTable
 from recontour.errors import CohortError
 from recontour.files import UnreadableError
 from recontour.texts import csv_rows, read_text
@@ -51,10 +51,10 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         header, *rows = csv_rows(read_text(path, MOST_BYTES))
     except UnreadableError as error:
-        raise CohortError(TableUnreadable(path=path, why=error.finding)) from error
+        raise CohortError(UnreadableTable(path=path, why=error.finding)) from error
     # No line at all, or no table.
     except (ValueError, csv.Error) as error:
-        raise CohortError(TableDamaged(path=path)) from error
+        raise CohortError(DamagedTable(path=path)) from error
     if len(header) > MOST_COLUMNS:
-        raise CohortError(TableDamaged(path=path))
+        raise CohortError(DamagedTable(path=path))
     return header, [row[: len(header)] for row in rows]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import recontour
 from recontour.cli import facts, tell
 from recontour.cli.answers import Answer, Transcript, plain_value
-from recontour.cli.findings import CasesDamaged, CellsFailed, NoOrganNamed, StudyNotNamed
+from recontour.cli.findings import DamagedCases, FailedCells, NoOrganNamed, NoStudyNamed
 from recontour.cli.progress_bar import ProgressBar
 from recontour.errors import CohortError, FaultError, OrganError, SettingsError
 from recontour.progress import quiet
@@ -94,7 +94,7 @@ def _damaged(found: "CohortContents") -> CohortError | None:
     cases = len(found.cases) + len(found.damaged)
     damaged = len(found.damaged)
     return CohortError(
-        CasesDamaged(
+        DamagedCases(
             path=found.cohort.path,
             damaged=damaged,
             cases=cases,
@@ -206,7 +206,7 @@ def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         text = studies.example()
         return Answer(show=lambda: print(text, end=""), facts=lambda: {"example": text})
     if not options.study or (not options.out and not options.dry_run):
-        raise SettingsError(StudyNotNamed())
+        raise SettingsError(NoStudyNamed())
     declared = studies.read_study(options.study)
     if options.dry_run:
         cells, estimates, workers = studies.dry_run(declared, options.out)
@@ -218,7 +218,7 @@ def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     return Answer(
         show=lambda: tell.studied(failed, options.out),
         facts=lambda: facts.studied(failed, options.out),
-        failure=FaultError(CellsFailed(failed=len(failed))) if failed else None,
+        failure=FaultError(FailedCells(failed=len(failed))) if failed else None,
     )
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from recontour.cli.findings import (
     FULL,
-    Exhausted,
-    LibraryBroken,
+    ExhaustedResource,
+    InterruptedRun,
     Resource,
-    RunInterrupted,
     SystemFailure,
+    UnloadableLibrary,
 )
 from recontour.errors import RecontourError
 from recontour.files import REMEDIES
@@ -60,7 +60,7 @@ def failure_of(error: BaseException, command: str) -> Failure | None:
     if isinstance(error, RecontourError):
         return Failure(error.finding, error.exit_code, name)
     if isinstance(error, KeyboardInterrupt):
-        return Failure(RunInterrupted(continues=CONTINUES.get(command, "")), MENDABLE, name)
+        return Failure(InterruptedRun(continues=CONTINUES.get(command, "")), MENDABLE, name)
     if isinstance(error, OSError):
         # A name that is too long is no fault of the machine.
         is_mendable = error.errno == errno.ENAMETOOLONG
@@ -69,7 +69,7 @@ def failure_of(error: BaseException, command: str) -> Failure | None:
     if full:
         return Failure(full, FAULT, name)
     if isinstance(error, ImportError) and not (error.name or "").startswith("recontour"):
-        return Failure(LibraryBroken(reason=str(error)), FAULT, name)
+        return Failure(UnloadableLibrary(reason=str(error)), FAULT, name)
     return None
 
 
@@ -89,17 +89,17 @@ def _of_the_system(error: OSError) -> Finding:
     )
 
 
-def _exhausted(error: BaseException | None) -> Exhausted | None:
+def _exhausted(error: BaseException | None) -> ExhaustedResource | None:
     """Return what is full, by the words of an error or of those that led to it.
 
     These are words of libraries that have no other way to say it.
     """
     while error:
         if isinstance(error, MemoryError):
-            return Exhausted(what="memory")
+            return ExhaustedResource(what="memory")
         said = str(error).lower()
         for words, what in SAID_WHEN_FULL.items():
             if words in said:
-                return Exhausted(what=what)
+                return ExhaustedResource(what=what)
         error = error.__cause__ or error.__context__
     return None

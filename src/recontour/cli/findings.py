@@ -20,7 +20,7 @@ Resource = Literal["memory", "threads", "shared memory"]
 
 
 @finding
-class RunInterrupted(Finding):
+class InterruptedRun(Finding):
     """A person or the system ended the command."""
 
     continues: FitToStore[str] = ""
@@ -35,7 +35,7 @@ class RunInterrupted(Finding):
 
 
 @finding
-class Exhausted(Finding):
+class ExhaustedResource(Finding):
     """The machine ran out of something."""
 
     what: Resource
@@ -67,7 +67,7 @@ class SystemFailure(Finding):
 
 
 @finding
-class LibraryBroken(Finding):
+class UnloadableLibrary(Finding):
     """A library that recontour needs cannot be loaded."""
 
     reason: ScreenOnly[str]
@@ -82,7 +82,7 @@ class LibraryBroken(Finding):
 
 
 @finding
-class OutputLost(Finding):
+class LostOutput(Finding):
     """Standard output could not be written. nothing_else: the command only shows something."""
 
     reason: ScreenOnly[str]
@@ -110,7 +110,7 @@ class NoOrganNamed(Finding):
 
 
 @finding
-class StudyNotNamed(Finding):
+class NoStudyNamed(Finding):
     """`recontour study` lacks its file or its folder."""
 
     def sentence(self) -> str:
@@ -123,7 +123,7 @@ class StudyNotNamed(Finding):
 
 
 @finding
-class CasesDamaged(Finding):
+class DamagedCases(Finding):
     """Some cases of a cohort cannot be used."""
 
     damaged: int
@@ -135,7 +135,7 @@ class CasesDamaged(Finding):
 
 
 @finding
-class CellsFailed(Finding):
+class FailedCells(Finding):
     """Some cells of a study failed."""
 
     failed: int
@@ -150,7 +150,7 @@ class CellsFailed(Finding):
 
 
 @finding
-class TableUnreadable(Finding):
+class UnreadableTable(Finding):
     """A table in a cohort folder, which is only shown, cannot be read."""
 
     why: Finding
@@ -165,7 +165,7 @@ class TableUnreadable(Finding):
 
 
 @finding
-class TableDamaged(Finding):
+class DamagedTable(Finding):
     """A table in a cohort folder, which is only shown, is no table."""
 
     def sentence(self) -> str:

@@ -12,7 +12,7 @@ from importlib import import_module
 
 from recontour.cli.answers import Transcript, as_line
 from recontour.cli.failures import FAULT, Failure, failure_of
-from recontour.cli.findings import OutputLost
+from recontour.cli.findings import LostOutput
 from recontour.cli.parser import parser
 from recontour.cli.streams import forgiving_streams
 from recontour.findings import words
@@ -58,8 +58,8 @@ def _run(options: argparse.Namespace) -> int:
 def _not_shown(options: argparse.Namespace, why: str) -> int:
     """Report that the output of a command was lost: a failure only if there is nothing else."""
     shows_only = options.command == "inspect" or _is_set(options, "example", "dry_run", "json")
-    lost = OutputLost(reason=why, nothing_else=shows_only)
-    return _end(Failure(lost, FAULT if shows_only else 0, "OutputLost"))
+    lost = LostOutput(reason=why, nothing_else=shows_only)
+    return _end(Failure(lost, FAULT if shows_only else 0, "LostOutput"))
 
 
 def _is_set(options: argparse.Namespace, *names: str) -> bool:

@@ -22,11 +22,11 @@ import numpy.typing as npt
 
 from recontour.cohort.findings import (
     ChangedVoxels,
+    NonFiniteVoxels,
     NotAnArray,
     OtherArrayShape,
-    OtherNumbers,
-    OtherSize,
-    VoxelsNotFinite,
+    WrongArraySize,
+    WrongNumberType,
 )
 from recontour.cohort.records import refused
 from recontour.files import UnreadableError, refuse_no_file
@@ -161,13 +161,13 @@ def _described(file: BufferedReader, expected: Expected) -> tuple[Kind, int]:
     """Return the kind of a file's numbers and where they begin, if they are as expected."""
     kind, shape, offset = _header(file)
     if kind.str not in expected.kinds:
-        raise UnreadableError(OtherNumbers(kind=kind.str, expected=expected.kinds))
+        raise UnreadableError(WrongNumberType(kind=kind.str, expected=expected.kinds))
     if shape != expected.shape:
         raise UnreadableError(OtherArrayShape(shape=shape, expected=expected.shape))
     size = _state(file).size
     expected_size = offset + prod(shape) * kind.itemsize
     if size != expected_size:
-        raise UnreadableError(OtherSize(size=size, expected=expected_size))
+        raise UnreadableError(WrongArraySize(size=size, expected=expected_size))
     return kind, offset
 
 
@@ -230,7 +230,7 @@ def _verify(
     file.seek(offset)
     while piece := file.read(READ_BYTES):
         if not np.isfinite(np.frombuffer(piece, kind)).all():
-            raise UnreadableError(VoxelsNotFinite())
+            raise UnreadableError(NonFiniteVoxels())
 
 
 def _mapped(

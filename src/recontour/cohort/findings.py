@@ -42,7 +42,7 @@ class NotACohort(Finding):
 
 
 @finding
-class FileForCohort(Finding):
+class FileInsteadOfCohort(Finding):
     """A file where a cohort's folder is expected."""
 
     def sentence(self) -> str:
@@ -53,7 +53,7 @@ class FileForCohort(Finding):
 
 
 @finding
-class OtherCohortFormat(Finding):
+class UnsupportedCohortFormat(Finding):
     """A cohort in a format that this recontour does not read."""
 
     version: int
@@ -67,7 +67,7 @@ class OtherCohortFormat(Finding):
 
 
 @finding
-class OtherCentre(Finding):
+class WrongCentre(Finding):
     """A cohort of another centre than the one that was named."""
 
     centre: ScreenOnly[str]
@@ -81,7 +81,7 @@ class OtherCentre(Finding):
 
 
 @finding
-class BadLabel(Finding):
+class InvalidCentreLabel(Finding):
     """A centre's label that cannot become part of file names."""
 
     label: ScreenOnly[str]
@@ -100,7 +100,7 @@ class BadLabel(Finding):
 
 
 @finding
-class BadCaseName(Finding):
+class InvalidCaseName(Finding):
     """A case's name that cannot be a folder's. is_new: nobody has stored the case yet."""
 
     name: ScreenOnly[str]
@@ -124,7 +124,7 @@ class NoSuchCase(Finding):
 
 
 @finding
-class CaseExists(Finding):
+class ExistingCase(Finding):
     """A cohort has a case of that name already."""
 
     def sentence(self) -> str:
@@ -175,7 +175,7 @@ class ArrayOffGrid(Finding):
 
 
 @finding
-class DamagedFile(Finding):
+class DamagedCohortFile(Finding):
     """A file of a cohort is not what recontour wrote. path: the folder it lies in."""
 
     file: FitToStore[str]
@@ -189,7 +189,7 @@ class DamagedFile(Finding):
 
 
 @finding
-class MayNotBeRead(Finding):
+class NoReadPermission(Finding):
     """Permissions forbid reading a file or folder."""
 
     def sentence(self) -> str:
@@ -200,7 +200,7 @@ class MayNotBeRead(Finding):
 
 
 @finding
-class CannotOpen(Finding):
+class UnreadableFolder(Finding):
     """The operating system does not open a folder, for a reason that the path has."""
 
     why: Finding
@@ -242,7 +242,7 @@ class NotAnArray(Finding):
 
 
 @finding
-class OtherNumbers(Finding):
+class WrongNumberType(Finding):
     """An array of another kind of numbers; kinds as in NumPy's header, such as "<i2"."""
 
     kind: FitToStore[str]
@@ -264,7 +264,7 @@ class OtherArrayShape(Finding):
 
 
 @finding
-class OtherSize(Finding):
+class WrongArraySize(Finding):
     """An array's file with too many or too few bytes."""
 
     size: int
@@ -283,7 +283,7 @@ class ChangedVoxels(Finding):
 
 
 @finding
-class VoxelsNotFinite(Finding):
+class NonFiniteVoxels(Finding):
     """Voxels that are infinite or not a number."""
 
     def sentence(self) -> str:
@@ -294,7 +294,7 @@ class VoxelsNotFinite(Finding):
 
 
 @finding
-class SaltUnusable(Finding):
+class UnusableSalt(Finding):
     """The file of the salt can be neither read nor made."""
 
     why: Finding
@@ -325,7 +325,7 @@ class NotASalt(Finding):
 
 
 @finding
-class SaltMade(Finding):
+class NewSalt(Finding):
     """A new salt."""
 
     def sentence(self) -> str:
@@ -336,7 +336,7 @@ class SaltMade(Finding):
 
 
 @finding
-class SaltOpenToOthers(Finding):
+class ExposedSalt(Finding):
     """Others than its owner may read or change the salt. mode: the file's permissions."""
 
     mode: int
@@ -371,7 +371,7 @@ class KeysOfAnotherSalt(Finding):
 
 
 @finding
-class PatientsUnknown(Finding):
+class UnknownPatients(Finding):
     """Some CTs have no patient key. cts: all of them; unknown: those without."""
 
     unknown: int

@@ -73,7 +73,7 @@ class NoKnownOrgan(Finding):
 
 
 @finding
-class NoArea(Finding):
+class NoContouredArea(Finding):
     """A structure set without an area that can be used. notes: what was noted about it."""
 
     notes: tuple[Finding, ...] = ()
@@ -101,7 +101,7 @@ class TooFewSlices(Finding):
 
 
 @finding
-class OtherPatientsCase(Finding):
+class CaseOfAnotherPatient(Finding):
     """The cohort's case of the same series is of another patient."""
 
     def sentence(self) -> str:
@@ -115,7 +115,7 @@ class OtherPatientsCase(Finding):
 
 
 @finding
-class SourceUnusable(Finding):
+class UnusableSource(Finding):
     """The source of a case cannot be used any more; the case stays."""
 
     what: Literal["CT", "structure set"]
@@ -127,7 +127,7 @@ class SourceUnusable(Finding):
 
 
 @finding
-class SourceChanged(Finding):
+class ChangedSource(Finding):
     """The archive has other data than the case; the case stays. organs: those that changed."""
 
     what: Literal["CT", "structure set", "contours"]
@@ -148,7 +148,7 @@ class SourceChanged(Finding):
 
 
 @finding
-class MoreOrgans(Finding):
+class AdditionalOrgans(Finding):
     """A case could have more organs today; it stays."""
 
     organs: FitToStore[tuple[str, ...]]
@@ -164,7 +164,7 @@ class MoreOrgans(Finding):
 
 
 @finding
-class ImagesMissing(Finding):
+class MissingImages(Finding):
     """Images that a structure set references are not in the archive."""
 
     missing: int
@@ -175,7 +175,7 @@ class ImagesMissing(Finding):
 
 
 @finding
-class OrganUnknown(Finding):
+class UnusableContours(Finding):
     """An organ whose contours cannot be used."""
 
     why: Finding
@@ -185,7 +185,7 @@ class OrganUnknown(Finding):
 
 
 @finding
-class EverySecondSlice(RoiFinding):
+class DrawnOnEverySecondSlice(RoiFinding):
     """An organ that was drawn on every second slice at most; it counts as unknown."""
 
     shown: int
@@ -199,7 +199,7 @@ class EverySecondSlice(RoiFinding):
 
 
 @finding
-class OffTheSlices(RoiFinding):
+class NoContourOnSlices(RoiFinding):
     """Contours that show on no slice."""
 
     def what(self) -> str:
@@ -207,7 +207,7 @@ class OffTheSlices(RoiFinding):
 
 
 @finding
-class SlicesBetween(RoiFinding):
+class EmptySlicesBetween(RoiFinding):
     """Slices between an organ's first and last that do not show it."""
 
     between: int
@@ -218,7 +218,7 @@ class SlicesBetween(RoiFinding):
 
 
 @finding
-class BeyondTheCt(RoiFinding):
+class ContoursBeyondCt(RoiFinding):
     """Contours that lie on no slice of the CT."""
 
     beyond: int
@@ -229,7 +229,7 @@ class BeyondTheCt(RoiFinding):
 
 
 @finding
-class EmptyWithContours(RoiFinding):
+class EmptySlicesWithContours(RoiFinding):
     """Slices on which contours leave no pixel."""
 
     slices: int
@@ -240,7 +240,7 @@ class EmptyWithContours(RoiFinding):
 
 
 @finding
-class PlanesLeftOut(Finding):
+class OmittedPlanes(Finding):
     """Planes of contours that are left out because another is nearer to the slice."""
 
     left_out: int
@@ -272,7 +272,7 @@ class PlanesOffSlices(Finding):
 
 
 @finding
-class SameCt(Finding):
+class SeveralCasesOfOneCt(Finding):
     """Several cases with one CT to the voxel."""
 
     cases: FitToStore[tuple[str, ...]]
@@ -285,7 +285,7 @@ class SameCt(Finding):
 
 
 @finding
-class OnePatient(Finding):
+class SeveralCtsOfOnePatient(Finding):
     """Several cases with one PatientID."""
 
     cases: FitToStore[tuple[str, ...]]
@@ -302,7 +302,7 @@ class OnePatient(Finding):
 
 
 @finding
-class IdsTellNothing(Finding):
+class UninformativePatientIds(Finding):
     """New CTs whose PatientID is missing, a stand-in, or shared by different people."""
 
     cts: int
@@ -320,7 +320,7 @@ class IdsTellNothing(Finding):
 
 
 @finding
-class TableNotOurs(Finding):
+class ForeignTable(Finding):
     """A table in the cohort that cannot be read, or that recontour did not write.
 
     why: if it cannot be read. columns: those that were expected.

@@ -5,8 +5,12 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 from recontour.cohort.case import Case, case_id_of
-from recontour.cohort.findings import KeysOfAnotherSalt, SaltMade
-from recontour.cohort.import_findings import IdsTellNothing, OnePatient, SameCt
+from recontour.cohort.findings import KeysOfAnotherSalt, NewSalt
+from recontour.cohort.import_findings import (
+    SeveralCasesOfOneCt,
+    SeveralCtsOfOnePatient,
+    UninformativePatientIds,
+)
 from recontour.cohort.patients import (
     Salt,
     open_to_others,
@@ -39,7 +43,7 @@ def patient_keys(archive: Archive, cohort: Cohort) -> tuple[dict[str, str], list
     except CohortError as error:
         return {}, [error.finding]
     if is_new:
-        log_finding(log, logging.INFO, SaltMade(path=path))
+        log_finding(log, logging.INFO, NewSalt(path=path))
     keys = {series.uid: salt.key(series.patient_id) for series in of_someone}
     return keys, list(_notes_on_salt(cohort, salt))
 
@@ -75,7 +79,7 @@ def notes_on_patients(
 def _same_cts(cohort: Cohort, added: Collection[str]) -> list[Finding]:
     """Return a note for each CT that is there twice, and was not before."""
     twins = [names for names in cohort.twins if not set(names).isdisjoint(added)]
-    return [SameCt(cases=names) for names in twins]
+    return [SeveralCasesOfOneCt(cases=names) for names in twins]
 
 
 def _one_patients(
@@ -94,7 +98,7 @@ def _one_patients(
         if set(names).isdisjoint(added):
             continue
         if here.issuperset(names) or _are_different_cts(cases):
-            notes.append(OnePatient(cases=names))
+            notes.append(SeveralCtsOfOnePatient(cases=names))
     return notes
 
 
@@ -114,7 +118,7 @@ def _without_telling_id(
     count = len(names.intersection(added))
     if not count or len(cohort) < 2:
         return []
-    return [IdsTellNothing(cts=count, new=len(added))]
+    return [UninformativePatientIds(cts=count, new=len(added))]
 
 
 def _series(archive: Archive) -> list[CtSeries]:

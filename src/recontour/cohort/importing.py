@@ -18,16 +18,16 @@ import numpy as np
 
 from recontour.cohort.case import Case, case_id_of
 from recontour.cohort.import_findings import (
-    ImagesMissing,
-    MoreOrgans,
-    NoArea,
+    AdditionalOrgans,
+    CaseOfAnotherPatient,
+    ChangedSource,
+    MissingImages,
+    NoContouredArea,
     NoCtSeries,
     NoKnownOrgan,
     NothingImported,
-    OtherPatientsCase,
-    SourceChanged,
-    SourceUnusable,
     TooFewSlices,
+    UnusableSource,
 )
 from recontour.cohort.import_patients import notes_on_patients, patient_keys
 from recontour.cohort.masks import Structure, masks_of, structures
@@ -248,20 +248,20 @@ def _look_again(
 ) -> None:
     """Note in what a case, which stays as it is, would differ if it were imported today."""
     if contradict(patient, case.patient):
-        one.leave_out(pair.series.place, OtherPatientsCase())
+        one.leave_out(pair.series.place, CaseOfAnotherPatient())
         return
     one.became = "already there"
     try:
         scan = read_series(pair.series.files)
         if scan.grid != case.grid or not np.array_equal(scan.hu, case.hu):
-            one.notes.append(SourceChanged(what="CT"))
+            one.notes.append(ChangedSource(what="CT"))
     except DicomError as error:
-        one.notes.append(SourceUnusable(what="CT", why=error.finding))
+        one.notes.append(UnusableSource(what="CT", why=error.finding))
     try:
         drawn = structures(pair.structure_set, case.grid, None, one.notes.append)
         table = match_drawn(drawn, user_map)
     except (DicomError, GridMismatchError) as error:
-        one.notes.append(SourceUnusable(what="structure set", why=error.finding))
+        one.notes.append(UnusableSource(what="structure set", why=error.finding))
         return
     one.names = table.rows
     _compare_structures(one, pair, case, drawn, table.mapped)
@@ -276,16 +276,16 @@ def _compare_structures(
 ) -> None:
     """Note how a case's structures differ from those in the archive. organs: as in `masks_of`."""
     if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
-        one.notes.append(SourceChanged(what="structure set"))
+        one.notes.append(ChangedSource(what="structure set"))
         return
     changed = _redrawn(drawn, organs, case)
     if changed:
-        one.notes.append(SourceChanged(what="contours", organs=changed))
+        one.notes.append(ChangedSource(what="contours", organs=changed))
         return
     unknown = {name: organ for name, organ in organs.items() if organ not in case.organs}
     new = masks_of(drawn, unknown, case.grid, one.notes.append)
     if new:
-        one.notes.append(MoreOrgans(organs=tuple(sorted(new))))
+        one.notes.append(AdditionalOrgans(organs=tuple(sorted(new))))
 
 
 def _redrawn(
@@ -307,7 +307,7 @@ def _ignored(note: Finding) -> None:
     """Take a note that was made before."""
 
 
-def _images_missing(pair: Pair) -> ImagesMissing | None:
+def _images_missing(pair: Pair) -> MissingImages | None:
     """Return a finding if images are missing that a structure set references.
 
     Images that only its header lists count if it lists no other series.
@@ -319,7 +319,7 @@ def _images_missing(pair: Pair) -> ImagesMissing | None:
     missing = len(referenced - pair.series.sop_instance_uids)
     if not missing:
         return None
-    return ImagesMissing(missing=missing, referenced=len(referenced))
+    return MissingImages(missing=missing, referenced=len(referenced))
 
 
 def _no_organ(drawn: Sequence[Structure], notes: Sequence[Finding]) -> Finding:
@@ -327,7 +327,7 @@ def _no_organ(drawn: Sequence[Structure], notes: Sequence[Finding]) -> Finding:
     names = tuple(structure.name for structure in drawn if structure.is_drawn)
     if names:
         return NoKnownOrgan(roi_names=names, notes=tuple(notes))
-    return NoArea(notes=tuple(notes))
+    return NoContouredArea(notes=tuple(notes))
 
 
 def _add(

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from recontour.cohort.import_findings import (
-    BeyondTheCt,
-    EmptyWithContours,
-    EverySecondSlice,
-    OffTheSlices,
-    OrganUnknown,
-    PlanesLeftOut,
+    ContoursBeyondCt,
+    DrawnOnEverySecondSlice,
+    EmptySlicesBetween,
+    EmptySlicesWithContours,
+    NoContourOnSlices,
+    OmittedPlanes,
     PlanesOffSlices,
-    SlicesBetween,
+    UnusableContours,
 )
 from recontour.dicom import Roi, Scan, Segment, StructureSetFile, read_rois, read_segments
 from recontour.errors import ContoursError, DicomError
@@ -76,7 +76,7 @@ def masks_of(
         try:
             mask, fit = _mask_of(structure, grid, note)
         except (ContoursError, DicomError) as error:
-            note(OrganUnknown(organ=organ, why=error.finding))
+            note(UnusableContours(organ=organ, why=error.finding))
             continue
         fits.append(fit)
         if _is_whole(mask, organ, structure.name, note):
@@ -105,12 +105,12 @@ def _is_whole(
     shown = np.flatnonzero(mask.any(axis=(1, 2)))
     count = len(shown)
     if not count:
-        note(OffTheSlices(roi=roi))
+        note(NoContourOnSlices(roi=roi))
         return False
     between = int(np.ptp(shown)) + 1 - count
     if count > FEW_SLICES and between >= count - 1:
         note(
-            EverySecondSlice(
+            DrawnOnEverySecondSlice(
                 organ=organ,
                 roi=roi,
                 shown=count,
@@ -119,7 +119,7 @@ def _is_whole(
         )
         return False
     if between:
-        note(SlicesBetween(roi=roi, between=between))
+        note(EmptySlicesBetween(roi=roi, between=between))
     return True
 
 
@@ -132,7 +132,7 @@ def _rasterised(
     beyond = sum(grid.slice_at(contour.z_mm) is None for contour in contours)
     if 0 < beyond < len(contours):
         note(
-            BeyondTheCt(
+            ContoursBeyondCt(
                 roi=roi.name,
                 beyond=beyond,
                 contours=len(contours),
@@ -144,7 +144,7 @@ def _rasterised(
     shown = int(np.count_nonzero(mask[slices].any(axis=(1, 2))))
     empty = len(slices) - shown
     if 0 < empty < len(slices):
-        note(EmptyWithContours(roi=roi.name, slices=empty))
+        note(EmptySlicesWithContours(roi=roi.name, slices=empty))
     distances_mm = []
     for index, (nearest, *_) in planes.items():
         distances_mm.append(abs(height_mm(nearest) - grid.slice_z_mm[index]))
@@ -162,7 +162,7 @@ def _note_fits(fits: Sequence[_Fit], note: Note) -> None:
     for fit in fits:
         off_mm.extend(fit.off_mm)
     if taken < planes:
-        note(PlanesLeftOut(left_out=planes - taken, planes=planes))
+        note(OmittedPlanes(left_out=planes - taken, planes=planes))
     if off_mm:
         typical_mm = float(np.median(off_mm))
         note(

@@ -20,14 +20,14 @@ from pathlib import Path
 
 from recontour.cohort.case import Case, with_one_ct
 from recontour.cohort.findings import (
+    ExposedSalt,
     NotASalt,
-    PatientsUnknown,
-    SaltOpenToOthers,
-    SaltUnusable,
     SeveralSalts,
+    UnknownPatients,
+    UnusableSalt,
 )
 from recontour.errors import CohortError, FaultError, OutputError
-from recontour.files import SystemSays, UnreadableError, write_text
+from recontour.files import SystemReason, UnreadableError, write_text
 from recontour.findings import Finding
 from recontour.texts import NotUtf8, read_given
 
@@ -91,7 +91,7 @@ def salt_beside(cohort: Path) -> Salt:
     except UnicodeDecodeError as error:
         raise _unusable(path, NotUtf8(byte=error.start + 1)) from error
     except OSError as error:
-        raise _unusable(path, SystemSays(number=error.errno)) from error
+        raise _unusable(path, SystemReason(number=error.errno)) from error
     found = SALT.fullmatch(text)
     if not found:
         raise CohortError(NotASalt(path=path))
@@ -105,7 +105,7 @@ def _unusable(
     is_new: bool = False,
 ) -> CohortError:
     return CohortError(
-        SaltUnusable(
+        UnusableSalt(
             path=path,
             why=why,
             done="made" if is_new else "read",
@@ -113,7 +113,7 @@ def _unusable(
     )
 
 
-def open_to_others(salt: Path) -> SaltOpenToOthers | None:
+def open_to_others(salt: Path) -> ExposedSalt | None:
     """Return a finding if others than its owner may read or change the salt's file.
 
     Windows has no such permissions, and is not asked.
@@ -121,7 +121,7 @@ def open_to_others(salt: Path) -> SaltOpenToOthers | None:
     mode = stat.S_IMODE(salt.stat().st_mode)
     if os.name != "posix" or not mode & OTHERS:
         return None
-    return SaltOpenToOthers(path=salt, mode=mode)
+    return ExposedSalt(path=salt, mode=mode)
 
 
 def contradict(one: str | None, other: str | None) -> bool:
@@ -198,7 +198,7 @@ def doubt(cases: Iterable[Case]) -> Finding | None:
     keys = [case.patient for case in ordered if case.patient]
     unknown = len(ordered) - len(keys)
     if unknown:
-        return PatientsUnknown(unknown=unknown, cts=len(ordered))
+        return UnknownPatients(unknown=unknown, cts=len(ordered))
     salts = set(map(salt_of, keys))
     if len(salts) > 1:
         return SeveralSalts(cts=len(ordered), salts=len(salts))

@@ -12,9 +12,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from recontour.cohort.findings import DamagedFile, MayNotBeRead
+from recontour.cohort.findings import DamagedCohortFile, NoReadPermission
 from recontour.errors import CohortError, FaultError
-from recontour.files import SystemSays, UnreadableError, is_name, machine_fault, read_file
+from recontour.files import SystemReason, UnreadableError, is_name, machine_fault, read_file
 from recontour.findings import Finding, Unexpected
 from recontour.organs import is_tg263
 from recontour.validation import ExpectedError, PatientKey, Sha256, first_mistake
@@ -151,9 +151,9 @@ def refused(path: Path, error: OSError | ValueError) -> CohortError | FaultError
     if not isinstance(error, OSError):
         return damaged(path, Unexpected(reason=str(error)))
     if isinstance(error, PermissionError):
-        return CohortError(MayNotBeRead(path=path))
+        return CohortError(NoReadPermission(path=path))
     if error.errno in NOT_THERE:
-        return damaged(path, SystemSays(number=error.errno))
+        return damaged(path, SystemReason(number=error.errno))
     return machine_fault(path, error)
 
 
@@ -162,7 +162,7 @@ def damaged(path: Path, why: Finding) -> CohortError:
     folder = path.parent
     is_of_a_case = folder.parent.name == "cases"
     return CohortError(
-        DamagedFile(
+        DamagedCohortFile(
             path=folder,
             case=folder.name if is_of_a_case else None,
             file=path.name,

@@ -31,19 +31,19 @@ from recontour.cohort.arrays import check_array, write_array
 from recontour.cohort.case import CT_FILE, MASKS_FILE, Case, with_one_ct
 from recontour.cohort.findings import (
     ArrayOffGrid,
-    BadCaseName,
-    BadLabel,
-    CannotOpen,
-    CaseExists,
-    FileForCohort,
+    ExistingCase,
+    FileInsteadOfCohort,
     ImpossibleGrid,
-    MayNotBeRead,
+    InvalidCaseName,
+    InvalidCentreLabel,
     NoContouredCase,
+    NoReadPermission,
     NoSuchCase,
     NotACohort,
     OrgansNotInCohort,
-    OtherCentre,
-    OtherCohortFormat,
+    UnreadableFolder,
+    UnsupportedCohortFormat,
+    WrongCentre,
 )
 from recontour.cohort.records import (
     FORMAT,
@@ -57,7 +57,7 @@ from recontour.cohort.records import (
 from recontour.errors import CohortError, GridMismatchError, OrganError, OutputError
 from recontour.files import (
     NotFound,
-    SystemSays,
+    SystemReason,
     is_name,
     output_error,
     similar_path,
@@ -127,7 +127,7 @@ class Cohort:
             raise CohortError(NotACohort(path=path))
         if header.version != VERSION:
             raise CohortError(
-                OtherCohortFormat(path=path, version=header.version, readable=VERSION)
+                UnsupportedCohortFormat(path=path, version=header.version, readable=VERSION)
             )
         record = read_record(CohortRecord, place)
         notices = map(printable, record.notices or ())
@@ -155,7 +155,7 @@ class Cohort:
             cohort = cls.open(path)
             if cohort.centre != centre:
                 raise CohortError(
-                    OtherCentre(
+                    WrongCentre(
                         path=path,
                         centre=cohort.centre,
                         wanted=centre,
@@ -163,7 +163,7 @@ class Cohort:
                 )
             return cohort
         if not is_name(centre):
-            raise CohortError(BadLabel(label=centre))
+            raise CohortError(InvalidCentreLabel(label=centre))
         cohort = cls(path, centre, notices)
         try:
             cohort._create()
@@ -252,7 +252,7 @@ class Cohort:
             FaultError: the machine failed.
         """
         if not is_name(case_id, CASE_LETTERS):
-            raise CohortError(BadCaseName(path=self.path, name=case_id))
+            raise CohortError(InvalidCaseName(path=self.path, name=case_id))
         path = self._folder_of(case_id)
         if not os.path.lexists(path):
             raise CohortError(NoSuchCase(path=self.path, name=case_id))
@@ -378,9 +378,9 @@ class Cohort:
                     )
                 )
         if not is_name(case_id, CASE_LETTERS):
-            raise CohortError(BadCaseName(name=case_id, is_new=True))
+            raise CohortError(InvalidCaseName(name=case_id, is_new=True))
         if case_id in self:
-            raise CohortError(CaseExists(path=self.path, case=case_id))
+            raise CohortError(ExistingCase(path=self.path, case=case_id))
         record: dict[str, Any] = {
             "grid": {name: getattr(grid, name) for name in GRID_FIELDS},
             "volumes_cc": {organ: round(grid.volume_cc(mask), 4) for organ, mask in masks.items()},
@@ -420,12 +420,12 @@ def _refuse_no_folder(path: Path) -> None:
         )
         raise CohortError(missing) from None
     except PermissionError as error:
-        raise CohortError(MayNotBeRead(path=path)) from error
+        raise CohortError(NoReadPermission(path=path)) from error
     except OSError as error:
-        reason = SystemSays(number=error.errno)
-        raise CohortError(CannotOpen(path=path, why=reason)) from error
+        reason = SystemReason(number=error.errno)
+        raise CohortError(UnreadableFolder(path=path, why=reason)) from error
     if not stat.S_ISDIR(mode):
-        raise CohortError(FileForCohort(path=path))
+        raise CohortError(FileInsteadOfCohort(path=path))
 
 
 def _is_vacant(folder: Path) -> bool:

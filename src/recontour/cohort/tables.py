@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recontour.cohort.import_findings import TableNotOurs
+from recontour.cohort.import_findings import ForeignTable
 from recontour.cohort.store import Cohort
 from recontour.errors import CohortError
 from recontour.files import UnreadableError, write_text
@@ -132,7 +132,7 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
         return []
     except UnreadableError as error:
         raise CohortError(
-            TableNotOurs(
+            ForeignTable(
                 path=path,
                 columns=columns,
                 why=error.finding,
@@ -141,7 +141,7 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
     except csv.Error as error:
         reason = NotCsv(reason=str(error))
         raise CohortError(
-            TableNotOurs(
+            ForeignTable(
                 path=path,
                 columns=columns,
                 why=reason,
@@ -149,7 +149,7 @@ def _read_csv(path: Path, header: Sequence[str]) -> Rows:
         ) from error
     is_ours = bool(table) and tuple(table[0]) == columns
     if not is_ours or any(len(row) != len(columns) for row in table):
-        raise CohortError(TableNotOurs(path=path, columns=columns))
+        raise CohortError(ForeignTable(path=path, columns=columns))
     return table[1:]
 
 

@@ -4,7 +4,7 @@ from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 
 
 @finding
-class OrganNotInModel(Finding):
+class OrgansNotInModel(Finding):
     """Organs were asked for that the model does not contour."""
 
     asked: ScreenOnly[tuple[str, ...]]
@@ -18,7 +18,7 @@ class OrganNotInModel(Finding):
 
 
 @finding
-class ScoresNotFinite(Finding):
+class NonFiniteScores(Finding):
     """A model computes infinities or NaN from a CT."""
 
     def sentence(self) -> str:

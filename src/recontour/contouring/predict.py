@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from recontour.contouring.engine import Engine, engine_of
-from recontour.contouring.findings import OrganNotInModel, ScoresNotFinite
+from recontour.contouring.findings import NonFiniteScores, OrgansNotInModel
 from recontour.contouring.finish import drop_islands
 from recontour.errors import ModelFileError, OrganError
 from recontour.geometry import Grid
@@ -73,7 +73,7 @@ def chosen_organs(model: Model, organs: Sequence[str] | None) -> tuple[str, ...]
         organs = (organs,)
     unknown = tuple(organ for organ in organs if organ not in model.organs)
     if unknown:
-        raise OrganError(OrganNotInModel(asked=unknown, known=model.organs))
+        raise OrganError(OrgansNotInModel(asked=unknown, known=model.organs))
     return tuple(dict.fromkeys(organs))
 
 
@@ -100,7 +100,7 @@ def _logits(
         windowed_NHW = preprocessing.windowed(seen_NHW)
         scores_N2Khw = engine(windowed_NHW[:, None])
         if not torch.isfinite(scores_N2Khw).all():
-            raise ModelFileError(ScoresNotFinite())
+            raise ModelFileError(NonFiniteScores())
         foreground = scores_N2Khw[:, foreground_K]
         background = scores_N2Khw[:, background_K]
         batches.append(foreground - background)

@@ -11,12 +11,12 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from recontour.dicom.clean_attributes import without_identity
 from recontour.dicom.ct_checks import refuse_differing
-from recontour.dicom.ct_findings import OneUidTwoImages
+from recontour.dicom.ct_findings import SharedCtImageUid
 from recontour.dicom.deidentify_findings import (
-    InColour,
-    MayShowThePatient,
-    OverlapRemains,
-    TooFewBits,
+    ColourImage,
+    ImageMayShowPatient,
+    RemainingOverlap,
+    TooSmallBitsStored,
 )
 from recontour.dicom.identity import Pseudonyms
 from recontour.dicom.pairing import CtSeries
@@ -77,7 +77,7 @@ def write_series(
             (partial / f"CT{number:04d}.dcm").write_bytes(content)
     if overlap is None:
         return ()
-    remains = OverlapRemains(
+    remains = RemainingOverlap(
         path=series.place,
         count=len(overlap.passes),
         kind=overlap.kind,
@@ -113,7 +113,7 @@ def _refuse_known_uid(
     known = paths.setdefault(uid, path)
     if uid and known != path:
         raise MixedSeriesError(
-            OneUidTwoImages(
+            SharedCtImageUid(
                 path=known,
                 other=path,
                 differ_in="position",
@@ -124,16 +124,16 @@ def _refuse_known_uid(
 def _refuse_marks_in_pixels(image: Dataset, path: Path) -> None:
     """Raise DicomError where an image says that its pixels hold more than a CT."""
     if text(image, "BurnedInAnnotation").upper() == "YES":
-        raise DicomError(MayShowThePatient(path=path, seen="burned-in text"))
+        raise DicomError(ImageMayShowPatient(path=path, seen="burned-in text"))
     if SCREENS.search(text(image, "ImageType").upper()):
-        raise DicomError(MayShowThePatient(path=path, seen="picture of a screen"))
+        raise DicomError(ImageMayShowPatient(path=path, seen="picture of a screen"))
     is_plain_ct = sop_class_uid(image) == CTImageStorage
     if is_plain_ct and value(image, "ImagePositionPatient") is None:
-        raise DicomError(MayShowThePatient(path=path, seen="no position"))
+        raise DicomError(ImageMayShowPatient(path=path, seen="no position"))
     for tag in sorted(image.keys()):
         is_size = tag.group in OVERLAY_GROUPS and tag.element == OVERLAY_BITS_ALLOCATED
         if is_size and image[tag].value > 1:
-            raise DicomError(MayShowThePatient(path=path, seen="overlay"))
+            raise DicomError(ImageMayShowPatient(path=path, seen="overlay"))
 
 
 def _number_frames(
@@ -159,11 +159,11 @@ def _set_pixels(clean: Dataset, image: Dataset, path: Path) -> None:
     """
     pixels = stored_pixels(image, path)
     if value(clean, "SamplesPerPixel") != 1:
-        raise DicomError(InColour(path=path))
+        raise DicomError(ColourImage(path=path))
     content = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
     padding = bytes(len(content) % 2)
     clean.BitsAllocated = 8 * pixels.dtype.itemsize
     clean.add_new("PixelData", "OW", content + padding)
     clean.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     if not np.array_equal(stored_pixels(clean, path), pixels):
-        raise DicomError(TooFewBits(path=path))
+        raise DicomError(TooSmallBitsStored(path=path))

@@ -58,7 +58,7 @@ class OpenContours(Finding):
 
 
 @finding
-class OtherFrame(RoiFinding):
+class RoiInAnotherFrame(RoiFinding):
     """An ROI that was drawn in another frame of reference than its CT's."""
 
     def what(self) -> str:
@@ -167,7 +167,7 @@ class CoordinateOutOfRange(MalformedContour):
 
 
 @finding
-class ContourNotAxial(MalformedContour):
+class NonAxialContour(MalformedContour):
     """A contour whose points lie at different heights."""
 
     lowest_mm: float
@@ -195,7 +195,7 @@ class NotStructureSet(Finding):
 
 
 @finding
-class DrawnOnOtherCt(Finding):
+class ContoursOfAnotherCt(Finding):
     """Contours that were drawn on another CT. by: what says so."""
 
     by: Literal["frame of reference", "images", "some images", "series"]
@@ -224,7 +224,7 @@ class DrawnOnOtherCt(Finding):
 
 
 @finding
-class CtLacksUids(Finding):
+class MissingCtUids(Finding):
     """A CT without the UIDs that an object drawn on it must reference."""
 
     missing: Literal["frame of reference", "series or study"]
@@ -248,7 +248,7 @@ class MalformedUid(Finding):
 
 
 @finding
-class UnfitLabel(Finding):
+class UnsuitableName(Finding):
     """A label or a name that DICOM does not hold."""
 
     what: Literal["structure set label", "structure name"]
@@ -262,7 +262,7 @@ class UnfitLabel(Finding):
 
 
 @finding
-class NothingToWrite(Finding):
+class NoStructureToWrite(Finding):
     """A structure set without a structure; DICOM asks for at least one."""
 
     def sentence(self) -> str:
@@ -270,7 +270,7 @@ class NothingToWrite(Finding):
 
 
 @finding
-class ContourOffSlices(RoiFinding):
+class UnwritableContour(RoiFinding):
     """A contour that cannot be written: on none of the CT's slices, or of too few points."""
 
     points: int
@@ -300,7 +300,7 @@ class NotSeg(Finding):
 
 
 @finding
-class SegNotSupported(Finding):
+class UnsupportedSeg(Finding):
     """A SEG of a kind that is not read."""
 
     why: Literal["fractional", "unknown type", "compressed"]
@@ -328,7 +328,7 @@ class SegNotSupported(Finding):
 
 
 @finding
-class NoFrameStated(Finding):
+class SegWithoutFrame(Finding):
     """A SEG that does not say its frame of reference."""
 
     def sentence(self) -> str:
@@ -364,7 +364,7 @@ class SegOffGrid(Finding):
 
 
 @finding
-class UnknownLabel(Finding):
+class UnknownSegLabel(Finding):
     """A label in the pixels of a SEG that no segment has."""
 
     label: int
@@ -377,7 +377,7 @@ class UnknownLabel(Finding):
 
 
 @finding
-class SegmentsShareLabel(Finding):
+class SharedSegmentLabel(Finding):
     """Two segments of a SEG with one label."""
 
     def sentence(self) -> str:
@@ -388,7 +388,7 @@ class SegmentsShareLabel(Finding):
 
 
 @finding
-class MultiFrameSeg(Finding):
+class SegOfMultiFrameCt(Finding):
     """A SEG of a multi-frame CT, which is not written."""
 
     def sentence(self) -> str:

@@ -28,9 +28,9 @@ from recontour.dicom.ct_checks import (
 )
 from recontour.dicom.ct_findings import (
     DenseStretch,
-    NoAir,
+    NoAirInCt,
     NoCtSlices,
-    PaddingInside,
+    PaddingInsideImage,
     SeveralSeries,
     SkippedPictures,
     TooManyVoxels,
@@ -215,7 +215,7 @@ def _doubts(slices: Sequence[Slice], hu: Hounsfield) -> Iterator[Finding]:
     if padded:
         voxels = sum(image.padding.pixels for image in padded)
         padding = padded[0].padding
-        yield PaddingInside(
+        yield PaddingInsideImage(
             voxels=voxels,
             share=voxels / hu.size,
             hu=padding.hu,
@@ -223,7 +223,7 @@ def _doubts(slices: Sequence[Slice], hu: Hounsfield) -> Iterator[Finding]:
         )
     lowest_hu = float(hu.min())
     if lowest_hu >= NO_AIR_HU:
-        yield NoAir(lowest_hu=lowest_hu)
+        yield NoAirInCt(lowest_hu=lowest_hu)
     heights_mm = [image.z_mm for image in slices]
     dense = dense_stretch(heights_mm, [image.marks for image in slices])
     if dense is not None:

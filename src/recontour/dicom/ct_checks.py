@@ -9,14 +9,14 @@ import numpy as np
 
 from recontour.dicom.acquisition import acquired_alike
 from recontour.dicom.ct_findings import (
-    FilesDiffer,
+    DifferingFiles,
+    DifferingSlices,
+    DriftingSlices,
     MissingSlice,
     ObliqueSlice,
-    OneUidTwoImages,
     OverlappingPasses,
+    SharedCtImageUid,
     SlicesAtOnePosition,
-    SlicesDiffer,
-    SlicesDrift,
 )
 from recontour.dicom.passes import SAME_PLACE_MM, Overlap
 from recontour.dicom.slices import OF_ONE_PATIENT, Slice
@@ -54,7 +54,7 @@ def refuse_differing(
     for keyword, words in expected.items():
         if seen[keyword] != words:
             raise MixedSeriesError(
-                FilesDiffer(
+                DifferingFiles(
                     path=path,
                     other=other_path,
                     keyword=keyword,
@@ -75,7 +75,7 @@ def refuse_no_copy(known: Slice, image: Slice) -> None:
     else:
         return
     raise MixedSeriesError(
-        OneUidTwoImages(
+        SharedCtImageUid(
             path=known.path,
             other=image.path,
             differ_in=differ_in,
@@ -159,7 +159,7 @@ def refuse_mixture(slices: Sequence[Slice], place: Path) -> None:
         if differ_in is not None:
             examples = (str(first.path), str(image.path))
             raise MixedSeriesError(
-                SlicesDiffer(
+                DifferingSlices(
                     path=place,
                     differ_in=differ_in,
                     examples=examples,
@@ -171,11 +171,11 @@ def refuse_mixture(slices: Sequence[Slice], place: Path) -> None:
         return
     steps_mm = np.abs(np.diff(in_plane, axis=0)).max(axis=1)
     if np.count_nonzero(steps_mm > DRIFT_MM / len(slices)) > 1:
-        raise OrientationError(SlicesDrift(path=place, drift_mm=drift_mm))
+        raise OrientationError(DriftingSlices(path=place, drift_mm=drift_mm))
     farthest = int(np.abs(in_plane - in_plane[0]).max(axis=1).argmax())
     examples = (str(first.path), str(slices[farthest].path))
     raise MixedSeriesError(
-        SlicesDiffer(path=place, differ_in="position in plane", examples=examples)
+        DifferingSlices(path=place, differ_in="position in plane", examples=examples)
     )
 
 

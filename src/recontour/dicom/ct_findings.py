@@ -91,7 +91,7 @@ class TooManyVoxels(Finding):
 
 
 @finding
-class OneUidTwoImages(Finding):
+class SharedCtImageUid(Finding):
     """Two images with one SOPInstanceUID that are not copies of each other."""
 
     other: ScreenOnly[Path]
@@ -107,7 +107,7 @@ class OneUidTwoImages(Finding):
 
 
 @finding
-class FilesDiffer(Finding):
+class DifferingFiles(Finding):
     """Two files of one series differ in an attribute that all its files share."""
 
     other: ScreenOnly[Path]
@@ -138,7 +138,7 @@ class NotOneGreyImage(Finding):
 
 
 @finding
-class FramesDoNotMatch(Finding):
+class MismatchedFrames(Finding):
     """A multi-frame file describes other frames than it holds."""
 
     described: int
@@ -152,7 +152,7 @@ class FramesDoNotMatch(Finding):
 
 
 @finding
-class FinePixels(Finding):
+class ImpossiblePixelSpacing(Finding):
     """A pixel spacing that no scanner has. spacing_mm: of rows, of columns."""
 
     spacing_mm: tuple[float, float]
@@ -191,7 +191,7 @@ class NoHounsfieldUnits(Finding):
 
 
 @finding
-class UnclearBits(Finding):
+class ContradictoryBits(Finding):
     """HighBit and BitsStored contradict each other."""
 
     def sentence(self) -> str:
@@ -202,7 +202,7 @@ class UnclearBits(Finding):
 
 
 @finding
-class PixelsNotDecoded(Finding):
+class UndecodablePixels(Finding):
     """The pixels are damaged, or fewer than the header says. reason: the error's class."""
 
     reason: FitToStore[str]
@@ -217,7 +217,7 @@ class PixelsNotDecoded(Finding):
 
 
 @finding
-class NotWholeNumbers(Finding):
+class FractionalPixels(Finding):
     """Pixels that are not whole numbers. kind: their type."""
 
     kind: FitToStore[str]
@@ -311,7 +311,7 @@ class OverlappingPasses(Finding):
 
 
 @finding
-class SlicesDiffer(Finding):
+class DifferingSlices(Finding):
     """Slices that cannot be stacked into one CT. examples: two files that differ."""
 
     differ_in: Literal["matrix", "pixel spacing", "orientation", "position in plane"]
@@ -325,7 +325,7 @@ class SlicesDiffer(Finding):
 
 
 @finding
-class SlicesDrift(Finding):
+class DriftingSlices(Finding):
     """Slices that shift in plane from one to the next, as under a tilted gantry."""
 
     drift_mm: float
@@ -394,7 +394,7 @@ class SlicesAtOnePosition(Finding):
 
 
 @finding
-class PaddingInside(Finding):
+class PaddingInsideImage(Finding):
     """Pixels inside the image hold the padding value; they may be tissue.
 
     share: of all voxels, from 0 to 1. hu: the lowest HU that counts as padding. became_hu: the
@@ -420,7 +420,7 @@ class PaddingInside(Finding):
 
 
 @finding
-class NoAir(Finding):
+class NoAirInCt(Finding):
     """Nothing in the CT is as thin as air."""
 
     lowest_hu: float
@@ -464,7 +464,7 @@ class SkippedPictures(Finding):
 
 
 @finding
-class VoxelsOffGrid(Finding):
+class UnwritableVoxels(Finding):
     """Hounsfield units that do not lie on the grid they are written with. kind: their type."""
 
     kind: FitToStore[str]

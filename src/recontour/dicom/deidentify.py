@@ -23,13 +23,13 @@ from recontour.dicom.archive import Archive, read_archive
 from recontour.dicom.clean_ct import write_series
 from recontour.dicom.clean_structures import write_structures
 from recontour.dicom.deidentify_findings import (
-    IsSegmentation,
     KeyInOutput,
-    NoOrganInIt,
+    NoRoiToCopy,
     NotAKey,
     NothingCopied,
     OnlyCtCopied,
     OutputInInput,
+    SegNotCopied,
 )
 from recontour.dicom.findings import Kinds
 from recontour.dicom.identity import Pseudonyms
@@ -196,7 +196,7 @@ def _tasks(archive: Archive) -> list[_Task]:
             continue
         path = pair.structure_set.path
         if pair.structure_set.is_segmentation:
-            alone = _not_copied(path, OnlyCtCopied(why=IsSegmentation()))
+            alone = _not_copied(path, OnlyCtCopied(why=SegNotCopied()))
             task = _Task(pair.series, alone=alone)
         else:
             notes = tuple(replace(note, path=path) for note in pair.notes)
@@ -234,7 +234,7 @@ def _written(
     if target.exists():
         notes = (*notes, *task.notes)
     else:
-        lost.append(OnlyCtCopied(why=NoOrganInIt()))
+        lost.append(OnlyCtCopied(why=NoRoiToCopy()))
     left_out = tuple(_not_copied(path, finding) for finding in lost)
     return _Result(frozenset(rows), left_out, notes)
 

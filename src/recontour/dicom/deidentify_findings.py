@@ -17,7 +17,7 @@ APART = (
 
 
 @finding
-class MayShowThePatient(Finding):
+class ImageMayShowPatient(Finding):
     """An image that may hold text about the patient. seen: what speaks for it."""
 
     seen: Literal["burned-in text", "picture of a screen", "no position", "overlay"]
@@ -47,7 +47,7 @@ class MayShowThePatient(Finding):
 
 
 @finding
-class InColour(Finding):
+class ColourImage(Finding):
     """An image has several samples per pixel."""
 
     def sentence(self) -> str:
@@ -58,7 +58,7 @@ class InColour(Finding):
 
 
 @finding
-class TooFewBits(Finding):
+class TooSmallBitsStored(Finding):
     """An image's pixels are larger than BitsStored allows."""
 
     def sentence(self) -> str:
@@ -119,7 +119,7 @@ class OnlyCtCopied(Finding):
 
 
 @finding
-class NoOrganInIt(Finding):
+class NoRoiToCopy(Finding):
     """A structure set has no ROI that may be written."""
 
     def sentence(self) -> str:
@@ -130,7 +130,7 @@ class NoOrganInIt(Finding):
 
 
 @finding
-class IsSegmentation(Finding):
+class SegNotCopied(Finding):
     """The contours of a CT are a DICOM SEG."""
 
     def sentence(self) -> str:
@@ -141,7 +141,7 @@ class IsSegmentation(Finding):
 
 
 @finding
-class OverlapRemains(Finding):
+class RemainingOverlap(Finding):
     """Acquisitions that overlap in a series were written as they are."""
 
     count: int

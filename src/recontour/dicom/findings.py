@@ -22,7 +22,7 @@ IMAGE = " Image Storage"  # how the standard's names of images end
 
 
 @finding
-class NoFolder(Finding):
+class UnreadableDicomFolder(Finding):
     """A path does not lead to a folder that can be read.
 
     bytes_long: the length of a path that is too long. link_to: where a broken link points.
@@ -59,7 +59,7 @@ class NoFolder(Finding):
 
 
 @finding
-class CohortFolder(Finding):
+class CohortInsteadOfDicom(Finding):
     """A cohort was given where a folder of DICOM files is expected."""
 
     def sentence(self) -> str:
@@ -70,7 +70,7 @@ class CohortFolder(Finding):
 
 
 @finding
-class CannotRead(Finding):
+class UnreadableInArchive(Finding):
     """The operating system refuses to open a file or folder of an archive."""
 
     number: int | None  # errno
@@ -88,7 +88,7 @@ class CannotRead(Finding):
 
 
 @finding
-class NoDicomFile(Finding):
+class NotDicom(Finding):
     """A file that claims to be DICOM is none."""
 
     seen: Literal["empty", "no mark", "no SOP class"]
@@ -145,7 +145,7 @@ class DamagedDicom(Finding):
 
 
 @finding
-class UnknownSyntax(Finding):
+class UnsupportedTransferSyntax(Finding):
     """A transfer syntax that recontour does not read.
 
     uid, name: of a syntax that recontour or the standard knows; otherwise empty. foreign_uid: any
@@ -197,7 +197,7 @@ class MissingFunctionalGroup(Finding):
 
 
 @finding
-class BadNumbers(Finding):
+class WrongNumbers(Finding):
     """An attribute does not hold the numbers it should."""
 
     keyword: FitToStore[str]
@@ -213,7 +213,7 @@ class BadNumbers(Finding):
 
 
 @finding
-class NotAxial(Finding):
+class NonAxialImage(Finding):
     """An image whose rows and columns do not lie in an axial plane."""
 
     def sentence(self) -> str:
@@ -253,7 +253,7 @@ class SharedImageUid(Finding):
 
 
 @finding
-class CopiesDiffer(Finding):
+class DifferingCopies(Finding):
     """Copies of one object differ in attributes that do not matter."""
 
     what: Literal["images", "structure set"]
@@ -270,7 +270,7 @@ class CopiesDiffer(Finding):
 
 
 @finding
-class CtAbsent(Finding):
+class MissingCt(Finding):
     """The CT that a structure set was drawn on is not in the archive."""
 
     missing: Literal["series", "images", "some images"]
@@ -293,7 +293,7 @@ class CtAbsent(Finding):
 
 
 @finding
-class DrawnOnOtherImages(Finding):
+class ContoursOnUnreadImages(Finding):
     """Contours are drawn on images that recontour does not read, such as MR.
 
     kinds: names of SOP classes, or of the kinds of pictures that are skipped.
@@ -355,7 +355,7 @@ class SeveralCts(Finding):
 
 
 @finding
-class NoReference(Finding):
+class NoCtReference(Finding):
     """A structure set references no image, no series and no frame of reference."""
 
     def sentence(self) -> str:
@@ -369,7 +369,7 @@ class NoReference(Finding):
 class NoCtOfFrame(Finding):
     """A structure set references a frame of reference alone, and no CT has it.
 
-    kinds: of the other images that have it; as in `DrawnOnOtherImages`.
+    kinds: of the other images that have it; as in `ContoursOnUnreadImages`.
     """
 
     kinds: FitToStore[tuple[str, ...]] = ()
@@ -388,7 +388,7 @@ class NoCtOfFrame(Finding):
 
 
 @finding
-class FrameOfOtherPatient(Finding):
+class FrameOfAnotherPatient(Finding):
     """A structure set references a frame of reference alone, which is of another patient's CT."""
 
     def sentence(self) -> str:
@@ -431,7 +431,7 @@ class NoStructureSet(Finding):
 
 
 @finding
-class EquallyNew(Finding):
+class EquallyNewStructureSets(Finding):
     """Several structure sets of one CT have the same date and time, and no other is newer."""
 
     count: int
@@ -465,7 +465,7 @@ class PairedByFrame(Finding):
 
 
 @finding
-class OnlySeriesHere(Finding):
+class OnlySeriesPresent(Finding):
     """A structure set references several series, and only one of them is in the archive."""
 
     referenced: int
@@ -478,7 +478,7 @@ class OnlySeriesHere(Finding):
 
 
 @finding
-class OtherPatientId(Finding):
+class DifferentPatientId(Finding):
     """A structure set has another PatientID than its CT."""
 
     was_taken: bool
@@ -490,7 +490,7 @@ class OtherPatientId(Finding):
 
 
 @finding
-class NewestTaken(Finding):
+class NewestStructureSetTaken(Finding):
     """Several structure sets reference one CT."""
 
     count: int

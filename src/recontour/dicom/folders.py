@@ -6,7 +6,11 @@ from errno import ENAMETOOLONG
 from pathlib import Path
 from stat import S_ISDIR
 
-from recontour.dicom.findings import CannotRead, CohortFolder, NoFolder
+from recontour.dicom.findings import (
+    CohortInsteadOfDicom,
+    UnreadableDicomFolder,
+    UnreadableInArchive,
+)
 from recontour.errors import NoSeriesError
 from recontour.files import REMEDIES, NotFound, machine_fault, similar_path
 from recontour.findings import Finding
@@ -26,7 +30,7 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
     """
     _refuse_no_folder(folder)
     if (folder / "cohort.json").exists():
-        raise NoSeriesError(CohortFolder(path=folder))
+        raise NoSeriesError(CohortInsteadOfDicom(path=folder))
     found: list[Path] = []
     entered: set[str] = set()
     for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
@@ -54,22 +58,22 @@ def _refuse_no_folder(folder: Path) -> None:
     except OSError as error:
         raise NoSeriesError(_no_folder(folder, error)) from error
     if not is_folder:
-        raise NoSeriesError(NoFolder(path=folder, instead="file"))
+        raise NoSeriesError(UnreadableDicomFolder(path=folder, instead="file"))
 
 
 def _no_folder(folder: Path, error: OSError) -> Finding:
     """Return what is there instead of a folder. error: what the system says about it."""
     if isinstance(error, PermissionError):
-        return NoFolder(path=folder, instead="no permission")
+        return UnreadableDicomFolder(path=folder, instead="no permission")
     if error.errno == ENAMETOOLONG:
         shortened = Path(f"{str(folder)[:SHOWN_OF_LONG_PATH]}...")
-        return NoFolder(
+        return UnreadableDicomFolder(
             path=shortened,
             instead="path too long",
             bytes_long=len(bytes(folder)),
         )
     if folder.is_symlink():
-        return NoFolder(
+        return UnreadableDicomFolder(
             path=folder,
             instead="broken link",
             link_to=folder.readlink(),
@@ -78,11 +82,11 @@ def _no_folder(folder: Path, error: OSError) -> Finding:
     return NotFound(path=folder, expected="a folder of DICOM files", similar=similar)
 
 
-def cannot_read(path: Path, error: OSError) -> CannotRead:
+def cannot_read(path: Path, error: OSError) -> UnreadableInArchive:
     """Return what the operating system says about a file or folder of an archive.
 
     Raises: FaultError: the machine is to blame, not the file.
     """
     if error.errno in REMEDIES:
         raise machine_fault(path, error) from error
-    return CannotRead(path=path, number=error.errno)
+    return UnreadableInArchive(path=path, number=error.errno)

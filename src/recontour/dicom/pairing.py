@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Literal
 
 from recontour.dicom.findings import (
-    CopiesDiffer,
-    CtAbsent,
+    ContoursOnUnreadImages,
+    DifferentPatientId,
+    DifferingCopies,
     DraftStructureSet,
-    DrawnOnOtherImages,
-    EquallyNew,
-    FrameOfOtherPatient,
-    NewestTaken,
+    EquallyNewStructureSets,
+    FrameOfAnotherPatient,
+    MissingCt,
+    NewestStructureSetTaken,
     NoCtOfFrame,
-    NoReference,
+    NoCtReference,
     NoSeriesUid,
     NoStructureSet,
-    OnlySeriesHere,
-    OtherPatientId,
+    OnlySeriesPresent,
     PairedByFrame,
     RejectedStructureSet,
     RtstructPreferred,
@@ -304,8 +304,8 @@ class _Finder:
         if not elsewhere:
             return None
         if kinds := self._not_read.kinds_of(elsewhere):
-            return DrawnOnOtherImages(kinds=kinds, is_partly=True)
-        return CtAbsent(missing="some images")
+            return ContoursOnUnreadImages(kinds=kinds, is_partly=True)
+        return MissingCt(missing="some images")
 
     def _of_absent_images(self, file: StructureSetFile) -> Match:
         """Say why there is no CT where none holds an image that the contours name."""
@@ -314,8 +314,8 @@ class _Finder:
         if not kinds and not named:
             kinds = self._not_read.kinds_of(file.series_uids)
         if kinds:
-            return Match(named, DrawnOnOtherImages(kinds=kinds))
-        return Match(named, CtAbsent(missing="images" if named else "series"))
+            return Match(named, ContoursOnUnreadImages(kinds=kinds))
+        return Match(named, MissingCt(missing="images" if named else "series"))
 
     def _by_header(self, file: StructureSetFile) -> Match:
         """Match by what the header lists, where contours name no image."""
@@ -331,13 +331,13 @@ class _Finder:
             return _several("listed images", with_images)
         kinds = self._not_read.kinds_of(file.series_uids | file.image_uids)
         if kinds:
-            return Match((), DrawnOnOtherImages(kinds=kinds))
-        return Match((), CtAbsent(missing="series"))
+            return Match((), ContoursOnUnreadImages(kinds=kinds))
+        return Match((), MissingCt(missing="series"))
 
     def _by_frame(self, file: StructureSetFile) -> Match:
         """Match by the frame of reference: a weak sign, so the patient must be the same."""
         if not file.frame_uids:
-            return Match((), NoReference())
+            return Match((), NoCtReference())
         found = []
         for ct in self._series.values():
             if ct.frame_of_reference_uid in file.frame_uids:
@@ -349,7 +349,7 @@ class _Finder:
             return _several("frame of reference", found)
         (ct,) = found
         if file.patient_id and ct.patient_id and file.patient_id != ct.patient_id:
-            return Match((ct,), FrameOfOtherPatient())
+            return Match((ct,), FrameOfAnotherPatient())
         return Match((ct,), note=PairedByFrame())
 
     def _with_images(self, image_uids: Iterable[str]) -> tuple[CtSeries, ...]:
@@ -368,7 +368,7 @@ def _by_series(file: StructureSetFile, named: Sequence[CtSeries]) -> Match:
     """Match by the series that the header references. named: those in the archive."""
     if len(named) == 1:
         referenced = len(file.series_uids)
-        note = OnlySeriesHere(referenced=referenced) if referenced > 1 else None
+        note = OnlySeriesPresent(referenced=referenced) if referenced > 1 else None
         return Match(tuple(named), note=note)
     holding = tuple(filter(partial(_holds_its_listed_images, file), named))
     return Match(holding) if len(holding) == 1 else _several("listed series", named)
@@ -443,7 +443,7 @@ def _why_alone(
     newest = [drawn.file for drawn in candidates if drawn.file.drawn == moment]
     if len(newest) == 1:
         return None
-    return EquallyNew(
+    return EquallyNewStructureSets(
         count=len(candidates),
         share_uid=all(map(attrgetter("shares_uid"), newest)),
         rivals=tuple(map(attrgetter("path"), newest)),
@@ -457,16 +457,16 @@ def _notes(
     taken = candidates[-1].file
     files = list(map(attrgetter("file"), of_ct))
     if any(map(partial(_is_of_another, ct), files)):
-        yield OtherPatientId(was_taken=_is_of_another(ct, taken))
+        yield DifferentPatientId(was_taken=_is_of_another(ct, taken))
     if len(candidates) > 1:
-        yield NewestTaken(count=len(candidates))
+        yield NewestStructureSetTaken(count=len(candidates))
     if taken.shares_uid:
         yield SharedStructureSetUid()
     if ct.copies_differ_in:
-        yield CopiesDiffer(what="images", differ_in=tuple(sorted(ct.copies_differ_in)))
+        yield DifferingCopies(what="images", differ_in=tuple(sorted(ct.copies_differ_in)))
     if taken.copies_differ_in:
         differ_in = tuple(sorted(taken.copies_differ_in))
-        yield CopiesDiffer(what="structure set", differ_in=differ_in)
+        yield DifferingCopies(what="structure set", differ_in=differ_in)
     if not taken.is_segmentation and any(map(attrgetter("is_segmentation"), files)):
         yield RtstructPreferred()
     if any(map(attrgetter("is_rejected"), files)):

@@ -29,7 +29,7 @@ from recontour.dicom.acquisition import (
     marks_of,
 )
 from recontour.dicom.archive import ENHANCED_CT
-from recontour.dicom.findings import NotAxial
+from recontour.dicom.findings import NonAxialImage
 from recontour.dicom.reading import (
     PIXEL_GROUP,
     functional_group,
@@ -238,7 +238,7 @@ def _height_mm(position: Dataset, orientation: Dataset, path: Path) -> float:
     """
     axes = numbers(orientation, "ImageOrientationPatient", 6, path)
     if max(abs(axes[2]), abs(axes[5])) > 0.5:
-        raise DicomError(NotAxial(path=path))
+        raise DicomError(NonAxialImage(path=path))
     return numbers(position, "ImagePositionPatient", 3, path)[2]
 
 

@@ -16,11 +16,11 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from recontour.dicom.ct_findings import (
+    ContradictoryBits,
+    FractionalPixels,
     HugeImage,
     NoPixels,
-    NotWholeNumbers,
-    PixelsNotDecoded,
-    UnclearBits,
+    UndecodablePixels,
 )
 from recontour.dicom.decoding import PLUGINS
 from recontour.dicom.reading import text, unknown_syntax, value
@@ -70,10 +70,10 @@ def stored_pixels(dataset: Dataset, path: Path) -> Pixels:
     except Exception as error:  # decoders raise almost anything on damaged pixels
         reason = type(error).__name__
         raise NotDicomError(
-            PixelsNotDecoded(path=path, reason=reason, is_compressed=syntax.is_compressed)
+            UndecodablePixels(path=path, reason=reason, is_compressed=syntax.is_compressed)
         ) from error
     if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 4:
-        raise DicomError(NotWholeNumbers(path=path, kind=str(pixels.dtype)))
+        raise DicomError(FractionalPixels(path=path, kind=str(pixels.dtype)))
     return pixels
 
 
@@ -83,7 +83,7 @@ def _refuse_unclear_bits(dataset: Dataset, path: Path) -> None:
     if not isinstance(stored, int) or stored == allocated:
         return
     if value(dataset, "HighBit") not in (None, stored - 1):
-        raise DicomError(UnclearBits(path=path))
+        raise DicomError(ContradictoryBits(path=path))
 
 
 def _usual_pixels(dataset: Dataset) -> Pixels | None:

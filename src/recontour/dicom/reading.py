@@ -21,14 +21,14 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
 
 from recontour.dicom.findings import (
-    BadNumbers,
     DamagedDicom,
     MissingAttribute,
     MissingFunctionalGroup,
-    NoDicomFile,
+    NotDicom,
     OversizedDicom,
     TruncatedDicom,
-    UnknownSyntax,
+    UnsupportedTransferSyntax,
+    WrongNumbers,
 )
 from recontour.dicom.folders import cannot_read
 from recontour.dicom.plain import (
@@ -262,7 +262,7 @@ def numbers(
     if seen is None or seen == "":
         raise DicomError(MissingAttribute(path=path, keyword=keyword))
     if len(found) != count or not all(map(_is_possible, found)):
-        bad = BadNumbers(
+        bad = WrongNumbers(
             path=path,
             keyword=keyword,
             expected=count,
@@ -284,14 +284,14 @@ def is_standard(syntax: str) -> bool:
     return UID(syntax) in AllTransferSyntaxes or syntax.startswith(STANDARD)
 
 
-def unknown_syntax(path: Path, syntax: str) -> UnknownSyntax:
+def unknown_syntax(path: Path, syntax: str) -> UnsupportedTransferSyntax:
     """Return the finding that a transfer syntax is not supported."""
     if not UID_FORM.fullmatch(syntax):
-        return UnknownSyntax(path=path)
+        return UnsupportedTransferSyntax(path=path)
     name = SYNTAXES.get(syntax) or UID(syntax).name
     if name == syntax:
-        return UnknownSyntax(path=path, foreign_uid=syntax)
-    return UnknownSyntax(path=path, uid=syntax, name=name)
+        return UnsupportedTransferSyntax(path=path, foreign_uid=syntax)
+    return UnsupportedTransferSyntax(path=path, uid=syntax, name=name)
 
 
 # How a file is read
@@ -366,7 +366,7 @@ def _read(
         if tag_of("TransferSyntaxUID") not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # the default: PS3.5 10.1
     if not sop_class:
-        raise NotDicomError(NoDicomFile(path=path, seen="no SOP class"))
+        raise NotDicomError(NotDicom(path=path, seen="no SOP class"))
     return dataset
 
 
@@ -401,9 +401,9 @@ def _any(
     """
     start = _first_bytes(path, FIRST_LOOK)
     if not start:
-        raise NotDicomError(NoDicomFile(path=path, seen="empty"))
+        raise NotDicomError(NotDicom(path=path, seen="empty"))
     if not _looks_dicom(start):
-        raise NotDicomError(NoDicomFile(path=path, seen="no mark"))
+        raise NotDicomError(NotDicom(path=path, seen="no mark"))
     attributes = 0
     only = None if tags is None else list(tags)
 

@@ -12,17 +12,17 @@ from pydicom.uid import RTStructureSetStorage
 
 from recontour.dicom.contour_findings import (
     KINDS,
-    ContourNotAxial,
+    ContoursOfAnotherCt,
     CoordinateOutOfRange,
     CoordinatesNotNumbers,
     CrossingContours,
-    DrawnOnOtherCt,
     IncompletePoint,
     MissingPoints,
+    NonAxialContour,
     NotStructureSet,
     OpenContours,
-    OtherFrame,
     RepeatedContours,
+    RoiInAnotherFrame,
     SharedNumber,
     ShortContours,
     StrayContours,
@@ -179,7 +179,7 @@ def _fault(
 ) -> Finding | None:
     """Return why the contours of an ROI cannot be used; None if they can."""
     if not _is_in_frame(text(header, "ReferencedFrameOfReferenceUID"), frame_uid):
-        return OtherFrame(roi=roi.name)
+        return RoiInAnotherFrame(roi=roi.name)
     if roi.number in shared_numbers:
         return SharedNumber(roi=roi.name)
     return None
@@ -314,7 +314,7 @@ def _contour(item: Attributes, name: str, path: Path) -> Contour:
     if np.ptp(heights_mm) > FLAT_MM:
         lowest_mm, highest_mm = float(heights_mm.min()), float(heights_mm.max())
         raise DicomError(
-            ContourNotAxial(
+            NonAxialContour(
                 path=path,
                 roi=name,
                 lowest_mm=lowest_mm,
@@ -370,7 +370,7 @@ def _refuse_other_ct(dataset: Dataset, scan: Scan, path: Path) -> None:
     frame_uid = source.frame_of_reference_uid
     frames = frozenset.union(*frames_of_reference(dataset))
     if frame_uid and frames and frame_uid not in frames:
-        raise FrameOfReferenceError(DrawnOnOtherCt(path=path, by="frame of reference"))
+        raise FrameOfReferenceError(ContoursOfAnotherCt(path=path, by="frame of reference"))
     drawn_on: set[str] = set()
     for frame, uids in images_of_contours(dataset).items():
         if _is_in_frame(frame, frame_uid):
@@ -378,9 +378,9 @@ def _refuse_other_ct(dataset: Dataset, scan: Scan, path: Path) -> None:
     if not drawn_on:
         _refuse_other_series(dataset, scan, path)
     elif drawn_on.isdisjoint(source.sop_instance_uids):
-        raise FrameOfReferenceError(DrawnOnOtherCt(path=path, by="images"))
+        raise FrameOfReferenceError(ContoursOfAnotherCt(path=path, by="images"))
     elif not drawn_on.issubset(source.sop_instance_uids) and _some_lie_on_slices(dataset, scan):
-        raise FrameOfReferenceError(DrawnOnOtherCt(path=path, by="some images"))
+        raise FrameOfReferenceError(ContoursOfAnotherCt(path=path, by="some images"))
 
 
 def _refuse_other_series(dataset: Dataset, scan: Scan, path: Path) -> None:
@@ -392,7 +392,7 @@ def _refuse_other_series(dataset: Dataset, scan: Scan, path: Path) -> None:
         images |= one.image_uids
     is_named = not series.keys() - {""} or source.series_instance_uid in series
     if not is_named and images.isdisjoint(source.sop_instance_uids):
-        raise FrameOfReferenceError(DrawnOnOtherCt(path=path, by="series"))
+        raise FrameOfReferenceError(ContoursOfAnotherCt(path=path, by="series"))
 
 
 def _some_lie_on_slices(dataset: Dataset, scan: Scan) -> bool:

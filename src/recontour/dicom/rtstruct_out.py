@@ -22,12 +22,12 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from recontour.dicom.contour_findings import (
-    ContourOffSlices,
     CoordinateOutOfRange,
-    CtLacksUids,
     MalformedUid,
-    NothingToWrite,
-    UnfitLabel,
+    MissingCtUids,
+    NoStructureToWrite,
+    UnsuitableName,
+    UnwritableContour,
 )
 from recontour.dicom.ct import Scan, Source
 from recontour.dicom.plain import ITEM_TAG
@@ -111,12 +111,12 @@ def write_structure_set(
     refuse_existing(path)
     refuse_without_uids(path, scan.source)
     if not 0 < len(made_by.label) <= LONGEST_LABEL:
-        raise SettingsError(UnfitLabel(what="structure set label", label=made_by.label))
+        raise SettingsError(UnsuitableName(what="structure set label", label=made_by.label))
     if not structures.structures:
-        raise DicomError(NothingToWrite(path=path))
+        raise DicomError(NoStructureToWrite(path=path))
     for name in structures.names:
         if not 0 < len(name) <= LONGEST_NAME or "\\" in name or not name.isprintable():
-            raise SettingsError(UnfitLabel(what="structure name", label=name))
+            raise SettingsError(UnsuitableName(what="structure name", label=name))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd values of the CT's own header, which are kept
         content = encoded(_structure_set_dataset(structures, scan, made_by))
@@ -132,9 +132,9 @@ def refuse_without_uids(path: Path, source: Source) -> None:
     frame_uid, series_uid = source.frame_of_reference_uid, source.series_instance_uid
     study_uid = text(source.header, "StudyInstanceUID")
     if not frame_uid:
-        raise FrameOfReferenceError(CtLacksUids(path=path, missing="frame of reference"))
+        raise FrameOfReferenceError(MissingCtUids(path=path, missing="frame of reference"))
     if not series_uid or not study_uid:
-        raise DicomError(CtLacksUids(path=path, missing="series or study"))
+        raise DicomError(MissingCtUids(path=path, missing="series or study"))
     uids = (study_uid, series_uid, frame_uid, *source.sop_instance_uids)
     if not all(map(UID_FORM.fullmatch, uids)):
         raise DicomError(MalformedUid(path=path))
@@ -295,7 +295,7 @@ def _slice_at(contour: Contour, name: str, scan: Scan) -> int:
     points = len(contour.points_mm)
     if index is None or points < 3:
         raise DicomError(
-            ContourOffSlices(
+            UnwritableContour(
                 roi=name,
                 points=points,
                 z_mm=contour.z_mm,

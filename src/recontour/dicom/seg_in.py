@@ -14,17 +14,17 @@ from pydicom.uid import UID, CTImageStorage, RTStructureSetStorage, Segmentation
 
 from recontour.dicom.archive import LABEL_MAP
 from recontour.dicom.contour_findings import (
-    DrawnOnOtherCt,
-    NoFrameStated,
+    ContoursOfAnotherCt,
     NotSeg,
-    SegmentsShareLabel,
-    SegNotSupported,
     SegOffGrid,
-    UnknownLabel,
+    SegWithoutFrame,
+    SharedSegmentLabel,
+    UnknownSegLabel,
+    UnsupportedSeg,
 )
 from recontour.dicom.ct import Scan
 from recontour.dicom.ct_checks import refuse_tilted
-from recontour.dicom.ct_findings import FramesDoNotMatch
+from recontour.dicom.ct_findings import MismatchedFrames
 from recontour.dicom.pixels import Pixels, stored_pixels
 from recontour.dicom.reading import (
     functional_group,
@@ -91,7 +91,7 @@ def read_segmentation(path: Path, scan: Scan) -> dict[str, Mask]:
     masks: dict[str, Mask] = {}
     for segment in segments:
         if segment.name in masks:
-            raise DicomError(SegmentsShareLabel(path=path))
+            raise DicomError(SharedSegmentLabel(path=path))
         masks[segment.name] = segment.mask()
     return masks
 
@@ -129,7 +129,7 @@ def read_segments(
             if not plane.any():
                 continue
             if marked.number not in planes:
-                raise DicomError(UnknownLabel(path=path, label=marked.number))
+                raise DicomError(UnknownSegLabel(path=path, label=marked.number))
             planes[marked.number].append((index, np.packbits(plane, axis=-1)))
         return tuple(Segment(label, grid, planes[number]) for number, label in labels.items())
 
@@ -143,11 +143,11 @@ def _refuse_others(dataset: Dataset, path: Path) -> None:
         return
     stored_as = text(dataset, "SegmentationType")
     if stored_as == "FRACTIONAL":
-        raise DicomError(SegNotSupported(path=path, why="fractional"))
+        raise DicomError(UnsupportedSeg(path=path, why="fractional"))
     if stored_as != "BINARY":
-        raise DicomError(SegNotSupported(path=path, why="unknown type"))
+        raise DicomError(UnsupportedSeg(path=path, why="unknown type"))
     if dataset.file_meta.TransferSyntaxUID.is_compressed:
-        raise DicomError(SegNotSupported(path=path, why="compressed"))
+        raise DicomError(UnsupportedSeg(path=path, why="compressed"))
 
 
 def _named(sop_class: str) -> str:
@@ -169,9 +169,9 @@ def _refuse_other_frame(
         return
     seen_uid = text(dataset, "FrameOfReferenceUID")
     if not seen_uid:
-        raise FrameOfReferenceError(NoFrameStated(path=path))
+        raise FrameOfReferenceError(SegWithoutFrame(path=path))
     if seen_uid != expected_uid:
-        raise FrameOfReferenceError(DrawnOnOtherCt(path=path, by="frame of reference"))
+        raise FrameOfReferenceError(ContoursOfAnotherCt(path=path, by="frame of reference"))
 
 
 def _labels(dataset: Dataset) -> dict[int, str]:
@@ -221,7 +221,7 @@ def _marked_by_labels(dataset: Dataset, path: Path) -> Iterator[_Marked]:
     planes = pixels[None] if pixels.ndim == 2 else pixels
     if planes.ndim != 3 or len(planes) != len(frames):
         raise DicomError(
-            FramesDoNotMatch(
+            MismatchedFrames(
                 path=path,
                 described=len(frames),
                 shape=planes.shape,

@@ -10,7 +10,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 
-from recontour.dicom.contour_findings import MultiFrameSeg
+from recontour.dicom.contour_findings import SegOfMultiFrameCt
 from recontour.dicom.ct import Scan
 from recontour.dicom.rtstruct_out import (
     LONGEST_NAME,
@@ -58,7 +58,7 @@ def write_segmentation(
     refuse_existing(path)
     refuse_without_uids(path, scan.source)
     if scan.source.frame_numbers:
-        raise DicomError(MultiFrameSeg(path=path))
+        raise DicomError(SegOfMultiFrameCt(path=path))
     drawn = dict(masks)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd values of the CT's own header, which are kept

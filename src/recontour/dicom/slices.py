@@ -15,8 +15,8 @@ from pydicom import Dataset
 from recontour.dicom.acquisition import Marks, marks_of
 from recontour.dicom.archive import CT, ENHANCED_CT
 from recontour.dicom.ct_findings import (
-    FinePixels,
-    FramesDoNotMatch,
+    ImpossiblePixelSpacing,
+    MismatchedFrames,
     NoHounsfieldUnits,
     NotOneGreyImage,
 )
@@ -134,7 +134,7 @@ def _frames(
     planes = pixels[None] if pixels.ndim == 2 else pixels
     if planes.ndim != 3 or len(frames) != len(planes):
         raise DicomError(
-            FramesDoNotMatch(
+            MismatchedFrames(
                 path=path,
                 described=len(frames),
                 shape=planes.shape,
@@ -165,7 +165,7 @@ def _slice(
 ) -> Slice:
     rows_mm, columns_mm = numbers(groups.measures, "PixelSpacing", 2, path)
     if min(rows_mm, columns_mm) < FINEST_MM:
-        raise DicomError(FinePixels(path=path, spacing_mm=(rows_mm, columns_mm)))
+        raise DicomError(ImpossiblePixelSpacing(path=path, spacing_mm=(rows_mm, columns_mm)))
     position_mm = numbers(groups.position, "ImagePositionPatient", 3, path)
     orientation = numbers(groups.orientation, "ImageOrientationPatient", 6, path)
     rescale = _rescale(groups.rescale, path)

@@ -11,7 +11,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from recontour.dicom.ct import Scan, read_series
-from recontour.dicom.ct_findings import VoxelsOffGrid
+from recontour.dicom.ct_findings import UnwritableVoxels
 from recontour.errors import GridMismatchError
 from recontour.files import whole_folder
 from recontour.geometry import Grid
@@ -52,7 +52,7 @@ def write_scan(
     """
     if hu.shape != grid.shape or hu.dtype != np.int16:
         raise GridMismatchError(
-            VoxelsOffGrid(
+            UnwritableVoxels(
                 path=folder,
                 kind=str(hu.dtype),
                 shape=hu.shape,

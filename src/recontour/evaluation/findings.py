@@ -80,7 +80,7 @@ class UnreadableScores(Finding):
 
 
 @finding
-class WrongColumns(Finding):
+class WrongScoreColumns(Finding):
     """A table does not have the columns of scores.csv."""
 
     columns: ScreenOnly[tuple[str, ...]]
@@ -133,7 +133,7 @@ class NotANumber(Finding):
 
 
 @finding
-class MatplotlibUnusable(Finding):
+class UnloadableMatplotlib(Finding):
     """Matplotlib, which draws the report, cannot be loaded."""
 
     reason: ScreenOnly[str]

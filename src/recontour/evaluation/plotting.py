@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from recontour.errors import SettingsError
-from recontour.evaluation.findings import MatplotlibUnusable
+from recontour.evaluation.findings import UnloadableMatplotlib
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def refuse_unplottable() -> None:
 
         assert matplotlib.figure
     except (ValueError, OSError) as error:
-        raise SettingsError(MatplotlibUnusable(reason=str(error))) from error
+        raise SettingsError(UnloadableMatplotlib(reason=str(error))) from error
     finally:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend

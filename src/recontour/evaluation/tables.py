@@ -14,10 +14,10 @@ from recontour.errors import ScoresError
 from recontour.evaluation.findings import (
     NotANumber,
     UnreadableScores,
-    WrongColumns,
     WrongNumberOfCells,
+    WrongScoreColumns,
 )
-from recontour.files import SystemSays, UnreadableError, write_text
+from recontour.files import SystemReason, UnreadableError, write_text
 from recontour.findings import Finding
 from recontour.texts import NotCsv, csv_rows, csv_text, read_text
 
@@ -158,7 +158,7 @@ def read_scores(path: Path | str) -> list[CaseScore]:
     columns = tuple(filled[0][1]) if filled else ()
     if columns not in (SCORE_COLUMNS, *OLDER_SCORE_COLUMNS):
         raise ScoresError(
-            WrongColumns(
+            WrongScoreColumns(
                 path=path,
                 columns=columns,
                 expected=SCORE_COLUMNS,
@@ -184,7 +184,7 @@ def _rows(path: Path) -> list[list[str]]:
     except UnreadableError as error:
         why: Finding = error.finding
     except OSError as error:
-        why = SystemSays(number=error.errno)
+        why = SystemReason(number=error.errno)
     except csv.Error as error:
         why = NotCsv(reason=str(error))
     raise ScoresError(UnreadableScores(path=path, why=why))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recontour.dicom import Authorship, read_scan, write_structure_set
 from recontour.errors import LabelsError
-from recontour.exchange.findings import NothingMarked
+from recontour.exchange.findings import NoMarkedVoxel
 from recontour.exchange.labels import read_masks, refuse_missing
 from recontour.files import refuse_existing
 from recontour.findings import Finding
@@ -73,7 +73,7 @@ def convert(
         drawn[name] = mask
         volumes_cc[name] = scan.grid.volume_cc(mask)
     if not drawn:
-        raise LabelsError(NothingMarked(path=labels))
+        raise LabelsError(NoMarkedVoxel(path=labels))
     made_by = Authorship("convert", "converted", NOT_KNOWN_HOW, of_organs=False)
     structures = traced(drawn.items(), scan.grid)
     write_structure_set(out, structures, scan, made_by)

@@ -19,9 +19,9 @@ from recontour.cohort import Case, Cohort
 from recontour.errors import OrganError, SettingsError
 from recontour.exchange.findings import (
     NoSuchFormat,
-    NotContoured,
     NothingToExport,
-    NotNnunetsFolder,
+    NotNnunetFolder,
+    OrgansNotContoured,
 )
 from recontour.exchange.nifti import uneven_slices, write_nifti
 from recontour.files import refuse_existing, whole_folder
@@ -125,7 +125,7 @@ def _refuse_odd(format: str, out: Path) -> None:
     if format not in FORMATS:
         raise SettingsError(NoSuchFormat(known=FORMATS, asked=format))
     if format == "nnunet" and not DATASET.fullmatch(out.name):
-        raise SettingsError(NotNnunetsFolder(path=out))
+        raise SettingsError(NotNnunetFolder(path=out))
 
 
 def _divided(
@@ -154,9 +154,9 @@ def _why_not(
         return uneven_slices(case.grid, case.id)
     unknown = tuple(organ for organ in organs if organ not in case.organs)
     if needs_all and unknown:
-        return NotContoured(case=case.id, organs=unknown)
+        return OrgansNotContoured(case=case.id, organs=unknown)
     if len(unknown) == len(organs):
-        return NotContoured(case=case.id)
+        return OrgansNotContoured(case=case.id)
     return None
 
 

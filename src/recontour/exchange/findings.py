@@ -60,7 +60,7 @@ class NotNifti(Finding):
 
 
 @finding
-class LabelMapTooLarge(Finding):
+class OversizedLabelMap(Finding):
     """A label map is larger than any CT."""
 
     shape: tuple[int, ...]
@@ -73,7 +73,7 @@ class LabelMapTooLarge(Finding):
 
 
 @finding
-class OddAxes(Finding):
+class WrongNumberOfAxes(Finding):
     """An image does not have three axes."""
 
     shape: tuple[int, ...]
@@ -86,7 +86,7 @@ class OddAxes(Finding):
 
 
 @finding
-class NoPlaceInSpace(Finding):
+class NoPositionInHeader(Finding):
     """The header of an image does not place its voxels."""
 
     def sentence(self) -> str:
@@ -97,7 +97,7 @@ class NoPlaceInSpace(Finding):
 
 
 @finding
-class LabelsNotWhole(Finding):
+class FractionalLabels(Finding):
     """Voxels that cannot be labels. type: NumPy's name of their type."""
 
     type: FitToStore[str]
@@ -110,7 +110,7 @@ class LabelsNotWhole(Finding):
 
 
 @finding
-class OffTheGrid(Finding):
+class LabelsOffGrid(Finding):
     """Labels do not lie on the CT's voxels. apart_mm: how far the farthest lies from its voxel."""
 
     shape: tuple[int, ...]
@@ -143,7 +143,7 @@ class LabelsBeyondCt(Finding):
 
 
 @finding
-class NotAPlainFile(Finding):
+class LabelsNotInPlainFile(Finding):
     """Labels come from a pipe or a device."""
 
     def sentence(self) -> str:
@@ -154,7 +154,7 @@ class NotAPlainFile(Finding):
 
 
 @finding
-class OtherLabelFormat(Finding):
+class UnsupportedLabelFormat(Finding):
     """Labels are in a format that recontour does not read. format: its name; None if unknown."""
 
     format: FitToStore[str | None] = None
@@ -169,7 +169,7 @@ class OtherLabelFormat(Finding):
 
 
 @finding
-class NothingMarked(Finding):
+class NoMarkedVoxel(Finding):
     """Labels have no voxel of any structure."""
 
     def sentence(self) -> str:
@@ -188,7 +188,7 @@ class NoMasks(Finding):
 
 
 @finding
-class TwoMasksOfOneName(Finding):
+class SharedMaskName(Finding):
     """A folder holds two masks of one structure."""
 
     name: ScreenOnly[str]
@@ -201,7 +201,7 @@ class TwoMasksOfOneName(Finding):
 
 
 @finding
-class SeveralLabels(Finding):
+class SeveralLabelsInMask(Finding):
     """A file that should be the mask of one structure has several numbers beside 0."""
 
     count: int
@@ -239,7 +239,7 @@ class UnnamedLabel(Finding):
 
 
 @finding
-class NamesUnreadable(Finding):
+class UnreadableLabelNames(Finding):
     """A dataset.json cannot be read."""
 
     why: Finding
@@ -252,7 +252,7 @@ class NamesUnreadable(Finding):
 
 
 @finding
-class NoNamesOfLabels(Finding):
+class InvalidLabelNames(Finding):
     """A dataset.json does not map names to numbers. error: the class of what Python raised."""
 
     error: FitToStore[str]
@@ -265,7 +265,7 @@ class NoNamesOfLabels(Finding):
 
 
 @finding
-class OddLabelNumbers(Finding):
+class InvalidLabelNumbers(Finding):
     """A dataset.json gives a label no number, or one that is not its own."""
 
     def sentence(self) -> str:
@@ -293,7 +293,7 @@ class NoSuchFormat(Finding):
 
 
 @finding
-class NotNnunetsFolder(Finding):
+class NotNnunetFolder(Finding):
     """nnU-Net would not find a folder of this name."""
 
     def sentence(self) -> str:
@@ -304,7 +304,7 @@ class NotNnunetsFolder(Finding):
 
 
 @finding
-class NotContoured(Finding):
+class OrgansNotContoured(Finding):
     """A case lacks organs that were asked for. organs: empty if it has none of them."""
 
     organs: FitToStore[tuple[str, ...]] = ()

@@ -9,16 +9,16 @@ import numpy as np
 from recontour.dicom import Scan, claims_dicom, read_segmentation
 from recontour.errors import LabelsError
 from recontour.exchange.findings import (
-    NamesUnreadable,
+    InvalidLabelNames,
+    InvalidLabelNumbers,
+    LabelsNotInPlainFile,
     NoLabelNames,
     NoMasks,
-    NoNamesOfLabels,
-    NotAPlainFile,
-    OddLabelNumbers,
-    OtherLabelFormat,
-    SeveralLabels,
-    TwoMasksOfOneName,
+    SeveralLabelsInMask,
+    SharedMaskName,
     UnnamedLabel,
+    UnreadableLabelNames,
+    UnsupportedLabelFormat,
 )
 from recontour.exchange.nifti import is_nifti, read_labels
 from recontour.files import NotFound, UnreadableError, similar_path
@@ -64,7 +64,7 @@ def refuse_missing(labels: Path) -> None:
             )
         )
     if not labels.is_file() and not labels.is_dir():  # reading would wait for a pipe
-        raise LabelsError(NotAPlainFile(path=labels))
+        raise LabelsError(LabelsNotInPlainFile(path=labels))
 
 
 def read_masks(labels: Path, scan: Scan) -> dict[str, Mask]:
@@ -80,7 +80,7 @@ def read_masks(labels: Path, scan: Scan) -> dict[str, Mask]:
         return _masks_of_map(labels, scan)
     other = _other_format(labels)
     if other is not None or not claims_dicom(labels):
-        raise LabelsError(OtherLabelFormat(path=labels, format=other))
+        raise LabelsError(UnsupportedLabelFormat(path=labels, format=other))
     return read_segmentation(labels, scan)
 
 
@@ -114,7 +114,7 @@ def _masks_of_folder(folder: Path, scan: Scan) -> dict[str, Mask]:
             continue
         name = path.name.removesuffix(ending)
         if name in masks:
-            raise LabelsError(TwoMasksOfOneName(path=folder, name=name))
+            raise LabelsError(SharedMaskName(path=folder, name=name))
         masks[name] = _mask_of(path, scan)
     if not masks:
         raise LabelsError(_why_no_mask(folder))
@@ -131,16 +131,16 @@ def _mask_of(path: Path, scan: Scan) -> Mask:
     marked: Mask = voxels != 0
     count = len(np.unique(voxels[marked]))
     if count > 1:
-        raise LabelsError(SeveralLabels(path=path, count=count))
+        raise LabelsError(SeveralLabelsInMask(path=path, count=count))
     return marked
 
 
-def _why_no_mask(folder: Path) -> OtherLabelFormat | NoMasks:
+def _why_no_mask(folder: Path) -> UnsupportedLabelFormat | NoMasks:
     """Return what a folder without masks holds instead."""
     for path in _files(folder):
         other = _other_format(path)
         if other is not None:
-            return OtherLabelFormat(path=path, format=other)
+            return UnsupportedLabelFormat(path=path, format=other)
     return NoMasks(path=folder)
 
 
@@ -176,13 +176,13 @@ def _names_of(path: Path) -> dict[str, int]:
         labels: Any = json.loads(read_text(found))["labels"]
         names = {str(name): number for name, number in labels.items() if number != 0}
     except UnreadableError as error:
-        raise LabelsError(NamesUnreadable(path=found, why=error.finding)) from error
+        raise LabelsError(UnreadableLabelNames(path=found, why=error.finding)) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LabelsError(NoNamesOfLabels(path=found, error=type(error).__name__)) from error
+        raise LabelsError(InvalidLabelNames(path=found, error=type(error).__name__)) from error
     numbers = list(names.values())
     are_labels = all(map(_is_label, numbers))
     if not are_labels or len(set(numbers)) < len(numbers):
-        raise LabelsError(OddLabelNumbers(path=found))
+        raise LabelsError(InvalidLabelNumbers(path=found))
     return names
 
 

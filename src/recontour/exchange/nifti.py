@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from recontour.errors import GridMismatchError, LabelsError
 from recontour.exchange.findings import (
-    LabelMapTooLarge,
-    LabelsNotWhole,
-    NoPlaceInSpace,
+    FractionalLabels,
+    NoPositionInHeader,
     NotNifti,
-    OddAxes,
     OtherShape,
+    OversizedLabelMap,
     UnevenSlices,
+    WrongNumberOfAxes,
 )
 from recontour.exchange.placing import Affine, Labels, placed
 from recontour.geometry import Grid
@@ -144,11 +144,11 @@ def _turned(file: io.BufferedIOBase, path: Path) -> tuple[npt.NDArray[Any], Affi
     image = kind.from_stream(file)
     shape = _three_axes(image.shape, path)
     if np.prod(shape, dtype=float) > MOST_VOXELS:
-        raise LabelsError(LabelMapTooLarge(path=path, shape=shape))
+        raise LabelsError(OversizedLabelMap(path=path, shape=shape))
     axes = orientations.io_orientation(image.affine)
     has_place = np.isfinite(axes).all() and np.isfinite(image.affine).all()
     if not has_place:
-        raise LabelsError(NoPlaceInSpace(path=path))
+        raise LabelsError(NoPositionInHeader(path=path))
     turn = orientations.ornt_transform(axes, orientations.axcodes2ornt("LPS"))
     stored = np.asanyarray(image.dataobj).reshape(shape)
     voxels = orientations.apply_orientation(stored, turn)
@@ -160,7 +160,7 @@ def _three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     """Drop axes of length 1 behind the third; add the third where it is missing."""
     behind = set(shape[3:])
     if len(shape) < 2 or not behind <= {1}:
-        raise LabelsError(OddAxes(path=path, shape=shape))
+        raise LabelsError(WrongNumberOfAxes(path=path, shape=shape))
     columns, rows, slices = (*shape, 1)[:3]
     return columns, rows, slices
 
@@ -175,4 +175,4 @@ def _whole(voxels: npt.NDArray[Any], path: Path) -> Labels:
         whole: Labels = rounded.astype(np.int32)
         if np.array_equal(whole, voxels):
             return whole
-    raise LabelsError(LabelsNotWhole(path=path, type=str(voxels.dtype)))
+    raise LabelsError(FractionalLabels(path=path, type=str(voxels.dtype)))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.errors import GridMismatchError
-from recontour.exchange.findings import LabelsBeyondCt, OffTheGrid
+from recontour.exchange.findings import LabelsBeyondCt, LabelsOffGrid
 from recontour.geometry import Grid
 from recontour.geometry.grid import GRIDS_AGREE_MM
 
@@ -34,7 +34,7 @@ def placed(
     shape = voxels.shape
     indices, apart_mm = _indices(shape, affine, grid)
     if not apart_mm <= GRIDS_AGREE_MM:
-        off = OffTheGrid(
+        off = LabelsOffGrid(
             path=path,
             shape=shape,
             grid_shape=grid.shape,

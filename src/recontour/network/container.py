@@ -21,7 +21,7 @@ from recontour.errors import FaultError, ModelFileError
 from recontour.files import (
     MENDABLE,
     NotFound,
-    SystemSays,
+    SystemReason,
     UnreadableError,
     machine_fault,
     refuse_no_file,
@@ -30,12 +30,12 @@ from recontour.files import (
 from recontour.findings import Finding
 from recontour.network.cost import BYTES, MOST_PARAMETERS
 from recontour.network.findings import (
-    BadPart,
-    BadTensors,
     DamagedModel,
+    DamagedModelPart,
     NotModelFile,
     UnreadableModel,
-    WrongSize,
+    UnusableTensors,
+    WrongModelSize,
 )
 from recontour.network.strict_json import read_strict_json
 from recontour.validation import first_mistake
@@ -86,7 +86,7 @@ class Container:
                 tensors[name] = views.pop(name).clone()
             return tensors
         except (safetensors.SafetensorError, ValueError, TypeError, KeyError) as error:
-            raise damaged(self.path, BadTensors(reason=first_line(error))) from error
+            raise damaged(self.path, UnusableTensors(reason=first_line(error))) from error
         except OSError as error:
             raise unreadable(self.path, error) from error
 
@@ -114,7 +114,7 @@ def open_container(path: Path) -> Container:
     try:
         return _container(path, read_strict_json(raw))
     except UnreadableError as error:
-        why = BadPart(part="header", why=error.finding)
+        why = DamagedModelPart(part="header", why=error.finding)
         raise damaged(path, why) from error
     except _OddSizeError as error:
         raise damaged(path, error.finding) from error
@@ -148,7 +148,7 @@ def unreadable(path: Path, error: OSError) -> ModelFileError | FaultError:
         )
         return ModelFileError(found)
     if error.errno in MENDABLE:
-        return ModelFileError(UnreadableModel(path=path, why=SystemSays(number=error.errno)))
+        return ModelFileError(UnreadableModel(path=path, why=SystemReason(number=error.errno)))
     return machine_fault(path, error)
 
 
@@ -163,7 +163,7 @@ class _OddSizeError(Exception):
         most: int,
     ) -> None:
         super().__init__(part)
-        self.finding = WrongSize(
+        self.finding = WrongModelSize(
             part=part,
             seen=seen,
             least=least,

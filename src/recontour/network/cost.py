@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from recontour.network.findings import CostsTooMuch
+from recontour.network.findings import TooCostlyNetwork
 from recontour.network.network import Network
 
 MOST_PARAMETERS = 250_000_000
@@ -33,7 +33,7 @@ class Cost:
     multiply_adds: int
     mib: int
 
-    def excess(self) -> CostsTooMuch | None:
+    def excess(self) -> TooCostlyNetwork | None:
         """Return the first limit that is exceeded, if any is."""
         limits = (
             ("million parameters", self.parameters, MOST_PARAMETERS, 10**6),
@@ -42,7 +42,7 @@ class Cost:
         )
         for unit, amount, most, step in limits:
             if amount > most:
-                return CostsTooMuch(
+                return TooCostlyNetwork(
                     unit=unit,
                     amount=round(amount / step),
                     most=most // step,

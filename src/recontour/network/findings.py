@@ -48,7 +48,7 @@ class ForeignModel(Finding):
 
 
 @finding
-class OtherFormat(Finding):
+class UnsupportedModelFormat(Finding):
     """A model file in another format than the one that this recontour reads."""
 
     seen: int
@@ -93,7 +93,7 @@ class DamagedModel(Finding):
 
 
 @finding
-class WrongSize(Finding):
+class WrongModelSize(Finding):
     """A file, its header, or the header's list of tensors is too small or too large."""
 
     part: Literal["file", "header", "list of tensors"]
@@ -128,7 +128,7 @@ class NotJson(Finding):
 
 
 @finding
-class BadPart(Finding):
+class DamagedModelPart(Finding):
     """A part of the file does not hold what it should."""
 
     part: Literal["header", "description"]
@@ -139,7 +139,7 @@ class BadPart(Finding):
 
 
 @finding
-class BadTensors(Finding):
+class UnusableTensors(Finding):
     """The tensors cannot be used, for example because they overlap."""
 
     reason: ScreenOnly[str]
@@ -149,7 +149,7 @@ class BadTensors(Finding):
 
 
 @finding
-class OtherTensor(Finding):
+class UnexpectedTensor(Finding):
     """A tensor that the described network does not have, or has in another shape."""
 
     name: ScreenOnly[str]
@@ -164,7 +164,7 @@ class OtherTensor(Finding):
 
 
 @finding
-class OtherWeights(Finding):
+class ChangedWeights(Finding):
     """The weights are not those that were saved."""
 
     part: Literal["model", "trunk", "head"]
@@ -174,7 +174,7 @@ class OtherWeights(Finding):
 
 
 @finding
-class OddWeights(Finding):
+class ImpossibleWeights(Finding):
     """Numbers that no training leaves, and from which only nonsense can be computed."""
 
     tensor: FitToStore[str]
@@ -200,7 +200,7 @@ class ImpossibleNetwork(Finding):
 
 
 @finding
-class CostsTooMuch(Finding):
+class TooCostlyNetwork(Finding):
     """A network beyond the limits of decision 029."""
 
     unit: FitToStore[str]
@@ -215,7 +215,7 @@ class CostsTooMuch(Finding):
 
 
 @finding
-class HeadAlone(Finding):
+class HeadWithoutTrunk(Finding):
     """A file that holds only a head was given without the model it belongs to."""
 
     centres: ScreenOnly[tuple[str, ...]]
@@ -228,7 +228,7 @@ class HeadAlone(Finding):
 
 
 @finding
-class NoHead(Finding):
+class NotAHead(Finding):
     """A whole model was given where a head is expected."""
 
     def sentence(self) -> str:
@@ -239,7 +239,7 @@ class NoHead(Finding):
 
 
 @finding
-class OtherTrunk(Finding):
+class WrongTrunk(Finding):
     """A head was given with another model than the one it was adapted from."""
 
     centres: ScreenOnly[tuple[str, ...]]
@@ -258,7 +258,7 @@ class OtherTrunk(Finding):
 
 
 @finding
-class WeightsDiverged(Finding):
+class DivergedWeights(Finding):
     """Training left numbers that are no weights."""
 
     why: Finding
@@ -287,7 +287,7 @@ class UnwritableModel(Finding):
 
 
 @finding
-class BadView(Finding):
+class InvalidView(Finding):
     """A view that the network cannot take."""
 
     crop_px: int

@@ -26,20 +26,20 @@ from recontour.network.container import Container, damaged, first_line, open_con
 from recontour.network.cost import cost_of
 from recontour.network.description import MODEL_FORMAT, Description, HeadDescription, decoded
 from recontour.network.findings import (
-    BadPart,
-    BadTensors,
+    ChangedWeights,
+    DamagedModelPart,
+    DivergedWeights,
     ForeignModel,
-    HeadAlone,
+    HeadWithoutTrunk,
     ImpossibleNetwork,
+    ImpossibleWeights,
     NewerModel,
-    NoHead,
-    OddWeights,
-    OtherFormat,
-    OtherTensor,
-    OtherTrunk,
-    OtherWeights,
+    NotAHead,
+    UnexpectedTensor,
+    UnsupportedModelFormat,
+    UnusableTensors,
     UnwritableModel,
-    WeightsDiverged,
+    WrongTrunk,
 )
 from recontour.network.head import Head
 from recontour.network.layers import stages_of
@@ -83,7 +83,7 @@ def _save(
 ) -> None:
     odd = _odd_weights(model.network)
     if odd:
-        raise FaultError(WeightsDiverged(why=odd))
+        raise FaultError(DivergedWeights(why=odd))
     weights = weights_of(model.network)
     if head_only:
         weights = _own_head(weights)
@@ -219,12 +219,12 @@ def _load_whole(path: Path) -> Model:
     described = _described(container)
     if described.head_only:
         centres = described.heads[0].provenance.parent_centres
-        raise ModelFileError(HeadAlone(path=path, centres=centres))
+        raise ModelFileError(HeadWithoutTrunk(path=path, centres=centres))
     network = _network_of(container, described)
     _load_weights(container, network)
     for part, sha256, module in _parts(described, network):
         if part_sha256(module) != sha256:
-            raise damaged(path, OtherWeights(part=part))
+            raise damaged(path, ChangedWeights(part=part))
     return _model(container, described, network)
 
 
@@ -233,14 +233,14 @@ def _load_head(path: Path, model: Model) -> Model:
     container = open_container(path)
     described = _described(container)
     if not described.head_only:
-        raise ModelFileError(NoHead(path=path))
+        raise ModelFileError(NotAHead(path=path))
     network = _network_of(container, described)
     has = _parts_by_sha256(model.network, described.branch)
     for part, sha256, module in _parts(described, network):
         if module is network.own_head:
             _load_weights(container, module, prefix=OWN_HEAD)
             if part_sha256(module) != sha256:
-                raise damaged(path, OtherWeights(part=part))
+                raise damaged(path, ChangedWeights(part=part))
         elif sha256 in has:
             _assign(path, module, has[sha256].state_dict())
         else:
@@ -278,7 +278,7 @@ def _described(container: Container) -> Description:
         seen = about.get("format")
         if isinstance(seen, int) and 0 < seen < LARGEST_FORMAT and seen != MODEL_FORMAT:
             raise ModelFileError(
-                OtherFormat(
+                UnsupportedModelFormat(
                     path=path,
                     seen=seen,
                     read=MODEL_FORMAT,
@@ -289,7 +289,7 @@ def _described(container: Container) -> Description:
         raise _bad_description(path, error) from error
     parts = [described.trunk_sha256, *(head.sha256 for head in described.heads)]
     if joint_sha256(parts) != described.weights_sha256:
-        raise damaged(path, OtherWeights(part="model"))
+        raise damaged(path, ChangedWeights(part="model"))
     return described
 
 
@@ -341,7 +341,7 @@ def _refuse_other_tensors(container: Container, weights: Mapping[str, Tensor]) -
     for name in sorted({*expected, *claimed}):
         seen, wanted = claimed.get(name), expected.get(name)
         if seen != wanted:
-            found = OtherTensor(
+            found = UnexpectedTensor(
                 name=shown(name),
                 seen=_in_words(seen),
                 expected=_in_words(wanted),
@@ -372,7 +372,7 @@ def _assign(
     try:
         part.load_state_dict(weights, assign=True)
     except RuntimeError as error:  # the file changed meanwhile, or describes another trunk
-        raise damaged(path, BadTensors(reason=first_line(error))) from error
+        raise damaged(path, UnusableTensors(reason=first_line(error))) from error
 
 
 def _model(container: Container, described: Description, network: Network) -> Model:
@@ -399,7 +399,7 @@ def _bad_description(path: Path, error: UnreadableError) -> ModelFileError:
     why = error.finding
     if isinstance(why, Invalid) and why.problem == "unknown":
         return ModelFileError(NewerModel(path=path, why=why))
-    return damaged(path, BadPart(part="description", why=why))
+    return damaged(path, DamagedModelPart(part="description", why=why))
 
 
 def _other_trunk(
@@ -410,7 +410,7 @@ def _other_trunk(
     sha256: str,
 ) -> ModelFileError:
     return ModelFileError(
-        OtherTrunk(
+        WrongTrunk(
             path=path,
             centres=described.heads[0].provenance.parent_centres,
             part=part,
@@ -436,7 +436,7 @@ def _odd_weights(network: Network) -> Finding | None:
     """Return the first number from which only nonsense can be computed, if there is one."""
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
-            return OddWeights(tensor=name, problem="not finite")
+            return ImpossibleWeights(tensor=name, problem="not finite")
         if name.endswith("running_var") and (tensor < 0).any():
-            return OddWeights(tensor=name, problem="negative variance")
+            return ImpossibleWeights(tensor=name, problem="negative variance")
     return None

@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's user
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Floats, Mask
-from recontour.network.findings import BadView
+from recontour.network.findings import InvalidView
 from recontour.validation import ExpectedError
 
 Voxels = npt.NDArray[np.generic]  # Hounsfield units, (slice, row, column)
@@ -85,7 +85,7 @@ class Preprocessing:
         meets_corners = self.crop_px % 8 == 1 and self.crop_px >= SMALLEST_CROP_PX
         if not (meets_corners and self.pixel_mm > 0 and low < high):
             raise SettingsError(
-                BadView(
+                InvalidView(
                     crop_px=self.crop_px,
                     pixel_mm=self.pixel_mm,
                     low_hu=low,

@@ -26,7 +26,7 @@ class Evidence(Enum):
 
 
 @finding
-class KnownName(Finding):
+class KnownRoiName(Finding):
     """A name is an organ's."""
 
     by: Evidence
@@ -36,7 +36,7 @@ class KnownName(Finding):
 
 
 @finding
-class IgnoredByMap(Finding):
+class IgnoredRoiName(Finding):
     """The user's map says to leave a name out."""
 
     def sentence(self) -> str:
@@ -54,7 +54,7 @@ class NotAnOrgan(Finding):
 
 
 @finding
-class UnknownName(Finding):
+class UnknownRoiName(Finding):
     """A name says nothing to recontour."""
 
     def sentence(self) -> str:
@@ -65,7 +65,7 @@ class UnknownName(Finding):
 
 
 @finding
-class SeveralMeanings(Finding):
+class AmbiguousRoiName(Finding):
     """A name may mean several organs, mostly because its side is missing."""
 
     meanings: FitToStore[tuple[str, ...]]
@@ -78,7 +78,7 @@ class SeveralMeanings(Finding):
 
 
 @finding
-class AnotherIsMeant(Finding):
+class WeakerClaim(Finding):
     """Another ROI of the same patient has the better claim on an organ."""
 
     claimed: FitToStore[str]
@@ -88,7 +88,7 @@ class AnotherIsMeant(Finding):
 
 
 @finding
-class SeveralClaims(Finding):
+class EqualClaims(Finding):
     """Several ROIs of one patient have an equal claim on an organ."""
 
     claimed: FitToStore[str]
@@ -105,7 +105,7 @@ class SeveralClaims(Finding):
 
 
 @finding
-class NothingDrawn(Finding):
+class NoDrawnArea(Finding):
     """A ROI encloses no area."""
 
     def sentence(self) -> str:
@@ -116,7 +116,7 @@ class NothingDrawn(Finding):
 
 
 @finding
-class MapUnreadable(Finding):
+class UnreadableMap(Finding):
     """A user's map is not there, or is not text in TOML."""
 
     why: Finding
@@ -189,7 +189,7 @@ class MappedTwice(Finding):
 
 
 @finding
-class SidesSwapped(Finding):
+class SwappedSides(Finding):
     """A left organ lies to the right of its right twin. left, right: TG-263 names."""
 
     left: FitToStore[str]

@@ -7,15 +7,15 @@ from typing import Literal, Protocol
 
 from recontour.findings import Finding, words
 from recontour.organs.findings import (
-    AnotherIsMeant,
+    AmbiguousRoiName,
+    EqualClaims,
     Evidence,
-    IgnoredByMap,
-    KnownName,
+    IgnoredRoiName,
+    KnownRoiName,
+    NoDrawnArea,
     NotAnOrgan,
-    NothingDrawn,
-    SeveralClaims,
-    SeveralMeanings,
-    UnknownName,
+    UnknownRoiName,
+    WeakerClaim,
 )
 from recontour.organs.table import known_organs
 from recontour.organs.user_map import IGNORE
@@ -78,7 +78,7 @@ def match_drawn(
     rows = list(match_names(drawn, user_map).rows)
     for one in structures:
         if not one.is_drawn:
-            rows.append(_ignored(one.name, NothingDrawn()))
+            rows.append(_ignored(one.name, NoDrawnArea()))
     return NameTable(tuple(rows))
 
 
@@ -129,7 +129,7 @@ def _in_map(
     else:
         return None
     if organ in IGNORE:
-        return _ignored(roi_name, IgnoredByMap())
+        return _ignored(roi_name, IgnoredRoiName())
     return _mapped(roi_name, organ, evidence)
 
 
@@ -141,9 +141,9 @@ def _built_in(roi_name: str) -> NameRow:
     if len(meanings) == 1:
         return _mapped(roi_name, meanings[0], Evidence.SPELLING)
     if meanings:
-        return NameRow(roi_name, None, "ambiguous", SeveralMeanings(meanings=meanings))
+        return NameRow(roi_name, None, "ambiguous", AmbiguousRoiName(meanings=meanings))
     what = why_no_organ(roi_name)
-    return _ignored(roi_name, NotAnOrgan(what=what) if what else UnknownName())
+    return _ignored(roi_name, NotAnOrgan(what=what) if what else UnknownRoiName())
 
 
 def _settled(row: NameRow, rivals: Sequence[NameRow]) -> NameRow:
@@ -155,9 +155,9 @@ def _settled(row: NameRow, rivals: Sequence[NameRow]) -> NameRow:
     strongest = max(strengths)
     if strengths.count(strongest) == 1:
         is_it = _strength(row) == strongest
-        return row if is_it else _ignored(row.roi_name, AnotherIsMeant(claimed=organ))
+        return row if is_it else _ignored(row.roi_name, WeakerClaim(claimed=organ))
     is_one_name = len({rival.roi_name for rival in rivals}) == 1
-    reason = SeveralClaims(
+    reason = EqualClaims(
         claimed=organ,
         rois=len(rivals),
         of_one_name=is_one_name,
@@ -166,12 +166,12 @@ def _settled(row: NameRow, rivals: Sequence[NameRow]) -> NameRow:
 
 
 def _strength(row: NameRow) -> int:
-    assert isinstance(row.reason, KnownName)
+    assert isinstance(row.reason, KnownRoiName)
     return row.reason.by.strength
 
 
 def _mapped(roi_name: str, organ: str, evidence: Evidence) -> NameRow:
-    return NameRow(roi_name, organ, "mapped", KnownName(by=evidence))
+    return NameRow(roi_name, organ, "mapped", KnownRoiName(by=evidence))
 
 
 def _ignored(roi_name: str, reason: Finding) -> NameRow:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from recontour.organs.findings import SidesSwapped
+from recontour.organs.findings import SwappedSides
 from recontour.organs.table import organ_of
 
 
-def sides_swapped(middles_x_mm: Mapping[str, float]) -> tuple[SidesSwapped, ...]:
+def sides_swapped(middles_x_mm: Mapping[str, float]) -> tuple[SwappedSides, ...]:
     """Find left organs that lie to the right of their right twins.
 
     middles_x_mm: TG-263 name -> x of the organ's middle in the DICOM patient frame, in which x
@@ -23,5 +23,5 @@ def sides_swapped(middles_x_mm: Mapping[str, float]) -> tuple[SidesSwapped, ...]
         if organ.side != "L" or twin is None or twin not in middles_x_mm:
             continue
         if middles_x_mm[name] < middles_x_mm[twin]:
-            found.append(SidesSwapped(left=name, right=twin))
+            found.append(SwappedSides(left=name, right=twin))
     return tuple(found)

@@ -8,10 +8,10 @@ from recontour.files import NotFound, UnreadableError, similar_path
 from recontour.findings import Finding
 from recontour.organs.findings import (
     MappedTwice,
-    MapUnreadable,
     MisspeltOrgan,
     NoNamesTable,
     NotTg263,
+    UnreadableMap,
 )
 from recontour.organs.table import is_tg263, known_organs
 from recontour.organs.vocabulary import key_of
@@ -38,7 +38,7 @@ def read_user_map(path: Path) -> dict[str, str]:
         )
         raise NamesError(missing) from error
     except UnreadableError as error:
-        raise NamesError(MapUnreadable(path=path, why=error.finding)) from error
+        raise NamesError(UnreadableMap(path=path, why=error.finding)) from error
     names = content.get("names")
     if not isinstance(names, dict) or set(content) != {"names"}:
         found = tuple(map(shown, sorted(content)))

@@ -65,7 +65,7 @@ class EmptyFold(Finding):
 
 
 @finding
-class InSeveralFolds(Finding):
+class CasesInSeveralFolds(Finding):
     """Cases that are one CT, or one patient, would be in several folds. folds: of each case."""
 
     shared: Literal["CT", "patient"]
@@ -101,7 +101,7 @@ class CtOfBothCentres(Finding):
 
 
 @finding
-class SplitFileEdited(Finding):
+class EditedSplitFile(Finding):
     """A split file no longer says what it said when the study began."""
 
     cases: FitToStore[tuple[str, ...]]
@@ -117,7 +117,7 @@ class SplitFileEdited(Finding):
 
 
 @finding
-class CasesReplaced(Finding):
+class ReplacedCases(Finding):
     """Cases were imported again since the study began."""
 
     cases: FitToStore[tuple[str, ...]]
@@ -197,7 +197,7 @@ class UnknownFold(Finding):
 
 
 @finding
-class CaseTwice(Finding):
+class RepeatedCase(Finding):
     """A split file names a case twice. fold: that of the first line."""
 
     line: int
@@ -288,7 +288,7 @@ class ForeignScores(Finding):
 
 
 @finding
-class StudyIsFile(Finding):
+class FileInsteadOfStudy(Finding):
     """A file is where a study's folder should be."""
 
     def sentence(self) -> str:
@@ -299,7 +299,7 @@ class StudyIsFile(Finding):
 
 
 @finding
-class NotEmptyNoStudy(Finding):
+class NonEmptyFolder(Finding):
     """A folder with other contents is where a study should begin."""
 
     def sentence(self) -> str:
@@ -310,7 +310,7 @@ class NotEmptyNoStudy(Finding):
 
 
 @finding
-class StudyExists(Finding):
+class ExistingStudy(Finding):
     """A study is in the folder, and nobody asked to resume it."""
 
     def sentence(self) -> str:
@@ -334,7 +334,7 @@ class NoStudy(Finding):
 
 
 @finding
-class OtherStudy(Finding):
+class DifferentStudy(Finding):
     """A folder holds a study that is declared differently. changed: settings that must stay."""
 
     changed: FitToStore[tuple[str, ...]]
@@ -398,7 +398,7 @@ class TooManyLayers(Finding):
 
 
 @finding
-class OtherRecipes(Finding):
+class DifferentRecipes(Finding):
     """Finished cells were trained with another recipe than this recontour has."""
 
     cells: int
@@ -437,7 +437,7 @@ class NoTrainingCase(Finding):
 
 
 @finding
-class ModelOfOtherRecipe(Finding):
+class ModelOfAnotherRecipe(Finding):
     """A cell has a model, but no result, and the model was trained with another recipe."""
 
     def sentence(self) -> str:
@@ -448,7 +448,7 @@ class ModelOfOtherRecipe(Finding):
 
 
 @finding
-class ParentFailed(Finding):
+class FailedParentCell(Finding):
     """A cell cannot start, since its parent failed. parent: the parent's id."""
 
     parent: FitToStore[str]
@@ -458,7 +458,7 @@ class ParentFailed(Finding):
 
 
 @finding
-class CellCrashed(Finding):
+class CrashedCell(Finding):
     """A library, or recontour itself, raised an error that nobody foresaw.
 
     error: its class. calls: where it was raised, the innermost call last. reason: its text.
@@ -473,7 +473,7 @@ class CellCrashed(Finding):
 
 
 @finding
-class CellFailed(Finding):
+class FailedCell(Finding):
     """A cell failed; the others go on. cell: its id."""
 
     cell: FitToStore[str]
@@ -497,7 +497,7 @@ class UnreadableFailure(Finding):
 
 
 @finding
-class WorkersDied(Finding):
+class DeadWorkers(Finding):
     """All workers died before the study was finished. first: the id of an unfinished cell."""
 
     cells: int
@@ -512,7 +512,7 @@ class WorkersDied(Finding):
 
 
 @finding
-class ProcessEnded(Finding):
+class EndedEstimate(Finding):
     """The process that estimates a study ended without an answer. exit_code: below 0, a signal."""
 
     exit_code: int | None
@@ -544,7 +544,7 @@ class DamagedResult(Finding):
 
 
 @finding
-class OtherIterations(Finding):
+class WrongNumberOfIterations(Finding):
     """A result tells of another number of iterations than its cell has."""
 
     found: int
@@ -555,7 +555,7 @@ class OtherIterations(Finding):
 
 
 @finding
-class OtherNumberOfRows(Finding):
+class WrongNumberOfRows(Finding):
     """scores.csv has more rows, or fewer, than result.json says."""
 
     found: int
@@ -590,7 +590,7 @@ class ImpossibleScore(Finding):
 
 
 @finding
-class ScoredTwice(Finding):
+class RepeatedScore(Finding):
     """scores.csv has two rows for one organ of one case."""
 
     fold: FitToStore[str]
@@ -600,7 +600,7 @@ class ScoredTwice(Finding):
 
 
 @finding
-class OtherScoredCases(Finding):
+class DifferentScoredCases(Finding):
     """scores.csv and result.json do not name the same cases."""
 
     fold: FitToStore[str]

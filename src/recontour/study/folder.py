@@ -17,13 +17,13 @@ from recontour.network import Network
 from recontour.study.cells import Cell, Plan, plan_of
 from recontour.study.findings import (
     DamagedStudy,
+    DifferentRecipes,
+    DifferentStudy,
+    ExistingStudy,
+    FileInsteadOfStudy,
     LinkedFolder,
+    NonEmptyFolder,
     NoStudy,
-    NotEmptyNoStudy,
-    OtherRecipes,
-    OtherStudy,
-    StudyExists,
-    StudyIsFile,
     TooManyLayers,
     UnlearnableOrgans,
 )
@@ -68,7 +68,7 @@ def prepare(
         workspace = lay_out(study, out)
         write_split(out / "split.csv", workspace.splits, workspace.cohorts)
     elif not resume:
-        raise OutputError(StudyExists(path=out))
+        raise OutputError(ExistingStudy(path=out))
     else:
         workspace = go_on(study, out)
         _warn_of_other_recipes(workspace)
@@ -86,9 +86,9 @@ def _refuse_other_contents(out: Path) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise OutputError(StudyIsFile(path=out))
+        raise OutputError(FileInsteadOfStudy(path=out))
     if {path.name for path in out.iterdir()} - {"split.csv"}:
-        raise OutputError(NotEmptyNoStudy(path=out))
+        raise OutputError(NonEmptyFolder(path=out))
 
 
 def _warn_of_other_recipes(workspace: Workspace) -> None:
@@ -99,7 +99,7 @@ def _warn_of_other_recipes(workspace: Workspace) -> None:
         if trained_with and not now <= trained_with.items():
             others += 1
     if others:
-        log_finding(log, logging.WARNING, OtherRecipes(cells=others))
+        log_finding(log, logging.WARNING, DifferentRecipes(cells=others))
 
 
 def is_study(out: Path) -> bool:
@@ -136,7 +136,7 @@ def go_on(study: Study, out: Path) -> Workspace:
         study = replace(study, organs=before.organs)
     changed = [name for name in FIXED if getattr(before, name) != getattr(study, name)]
     if changed:
-        raise SettingsError(OtherStudy(path=out, changed=tuple(changed)))
+        raise SettingsError(DifferentStudy(path=out, changed=tuple(changed)))
     workspace = _kept_workspace(study, out)
     refuse_impossible(workspace)
     refuse_replaced(out / "split.csv", workspace.cohorts)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from recontour.errors import FaultError
 from recontour.processes import ignore_signals, portable, script_left_out
-from recontour.study.findings import ProcessEnded
+from recontour.study.findings import EndedEstimate
 
 # A fork would inherit PyTorch's threads in an unknown state.
 SPAWN = multiprocessing.get_context("spawn")
@@ -68,7 +68,7 @@ def call_fresh(
         answer = fresh.pipe.recv()
     except EOFError:
         fresh.process.join()
-        raise FaultError(ProcessEnded(exit_code=fresh.process.exitcode)) from None
+        raise FaultError(EndedEstimate(exit_code=fresh.process.exitcode)) from None
     finally:
         fresh.process.kill()
         fresh.process.join()

@@ -27,7 +27,7 @@ from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, save_model
 from recontour.study.cells import Cell
 from recontour.study.diary import Diary
-from recontour.study.findings import ModelOfOtherRecipe, NoTrainingCase
+from recontour.study.findings import ModelOfAnotherRecipe, NoTrainingCase
 from recontour.study.results import (
     Contouring,
     Result,
@@ -253,7 +253,7 @@ def _take_back(model: Model, out: Path, recipe: Recipe) -> None:
     kept = load_model(out)
     as_written = json.loads(json.dumps(asdict(recipe)))
     if kept.recipe != as_written:
-        raise ResumeError(ModelOfOtherRecipe(path=out))
+        raise ResumeError(ModelOfAnotherRecipe(path=out))
     model.network.load_state_dict(kept.network.state_dict())
 
 

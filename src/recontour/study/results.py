@@ -34,13 +34,13 @@ from recontour.study.cells import Cell
 from recontour.study.findings import (
     DamagedMasks,
     DamagedResult,
+    DifferentScoredCases,
     ImpossibleScore,
     MisfitMask,
-    OtherIterations,
-    OtherNumberOfRows,
-    OtherScoredCases,
+    RepeatedScore,
     RowOfAnotherCell,
-    ScoredTwice,
+    WrongNumberOfIterations,
+    WrongNumberOfRows,
 )
 from recontour.texts import read_given
 from recontour.validation import ExpectedError, first_mistake
@@ -250,7 +250,7 @@ def _mismatch(
     """Return what cannot be this cell's, or does not fit together."""
     iterations = found.training.iterations
     if iterations != cell.iterations:
-        return OtherIterations(found=iterations, expected=cell.iterations)
+        return WrongNumberOfIterations(found=iterations, expected=cell.iterations)
     for number, row in enumerate(scores, start=2):
         if why := _wrong_row(number, row, cell):
             return why
@@ -260,14 +260,14 @@ def _mismatch(
 def _other_rows(found: _ResultFile, scores: Sequence[CaseScore]) -> Finding | None:
     """Return how scores.csv differs from what result.json says of it."""
     if found.rows is not None and len(scores) != sum(found.rows.values()):
-        return OtherNumberOfRows(found=len(scores), expected=sum(found.rows.values()))
+        return WrongNumberOfRows(found=len(scores), expected=sum(found.rows.values()))
     folds: dict[str, list[str]] = dict(found.folds.items())
     for fold, rows in _by_fold(scores, found).items():
         scored = {(row.case, row.organ) for row in rows}
         if len(scored) < len(rows):
-            return ScoredTwice(fold=fold)
+            return RepeatedScore(fold=fold)
         if {row.case for row in rows} != set(folds.get(fold, ())):
-            return OtherScoredCases(fold=fold)
+            return DifferentScoredCases(fold=fold)
     return None
 
 

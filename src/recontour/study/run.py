@@ -28,11 +28,11 @@ from recontour.processes import HeldError, ended_by_signals, held
 from recontour.progress import Progress
 from recontour.study.cells import Cell
 from recontour.study.findings import (
-    CellCrashed,
-    CellFailed,
-    ParentFailed,
+    CrashedCell,
+    DeadWorkers,
+    FailedCell,
+    FailedParentCell,
     UnreadableFailure,
-    WorkersDied,
 )
 from recontour.study.folder import open_workspace, refuse_links, study_plan
 from recontour.study.fresh import Fresh, start_fresh
@@ -67,7 +67,7 @@ def run(out: Path, progress: Progress) -> dict[str, str]:
     failed = failures(out, cells)
     left = [cell for cell in _unfinished(out, cells) if cell.id not in failed]
     if left:
-        raise FaultError(WorkersDied(cells=len(left), first=left[0].id))
+        raise FaultError(DeadWorkers(cells=len(left), first=left[0].id))
     _show(out, cells, progress)
     return failed
 
@@ -229,7 +229,7 @@ def _take(cell: Cell, workspace: Workspace) -> bool:
     """
     out = workspace.out
     if cell.parent and _has_failed(out, cell.parent):
-        _fail(out, cell, ParentFailed(parent=cell.parent.id))
+        _fail(out, cell, FailedParentCell(parent=cell.parent.id))
         return True
     if cell.parent and not is_finished(out, cell.parent):
         return False
@@ -261,10 +261,10 @@ def _perform(cell: Cell, workspace: Workspace) -> None:
         at.unlink(missing_ok=True)
 
 
-def _crash(error: Exception) -> CellCrashed:
+def _crash(error: Exception) -> CrashedCell:
     """Return what is known of an error that nobody foresaw."""
     calls = tuple(_calls(error.__traceback__))
-    return CellCrashed(
+    return CrashedCell(
         error=type(error).__name__,
         calls=calls,
         reason=str(error),
@@ -280,10 +280,10 @@ def _calls(trace: TracebackType | None) -> Iterator[str]:
 def _fail(out: Path, cell: Cell, why: Finding) -> None:
     """Write down why a cell failed, without what may name a patient, and log it."""
     lines = [stored_words(why)]
-    if isinstance(why, CellCrashed):
+    if isinstance(why, CrashedCell):
         lines.extend(why.calls)
     write_text(_failure_file(out, cell), "\n".join(lines) + "\n", replace=True)
-    failed = CellFailed(
+    failed = FailedCell(
         path=why.path,
         case=why.case,
         organ=why.organ,

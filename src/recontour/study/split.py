@@ -16,22 +16,22 @@ import numpy as np
 from recontour.cohort import Case, Cohort, by_patient, patient_names, with_one_ct
 from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
-from recontour.files import SystemSays, UnreadableError, write_text
+from recontour.files import SystemReason, UnreadableError, write_text
 from recontour.findings import Finding
 from recontour.study.findings import (
     FOLDS,
-    CasesReplaced,
-    CaseTwice,
+    CasesInSeveralFolds,
     CtOfBothCentres,
+    EditedSplitFile,
     EmptyFold,
     Fold,
-    InSeveralFolds,
     PatientsInDoubt,
     PatientsInTwoFolds,
     PatientsOfBothCentres,
+    RepeatedCase,
+    ReplacedCases,
     Role,
     RowsOfNeitherCentre,
-    SplitFileEdited,
     UnknownCase,
     UnknownFold,
     UnreadableSplit,
@@ -90,7 +90,7 @@ def _refuse_several_folds(
     at = tuple(map(folds.__getitem__, placed))
     if len(set(at)) > 1:
         raise SettingsError(
-            InSeveralFolds(
+            CasesInSeveralFolds(
                 path=path,
                 shared=shared,
                 cases=placed,
@@ -171,7 +171,7 @@ def refuse_edited(
     differences = before.items() ^ now.items()
     if differences:
         moved = sorted(dict(differences))
-        raise SettingsError(SplitFileEdited(path=centre.split, cases=tuple(moved)))
+        raise SettingsError(EditedSplitFile(path=centre.split, cases=tuple(moved)))
 
 
 def refuse_replaced(path: Path, cohorts: Cohorts) -> None:
@@ -187,7 +187,7 @@ def refuse_replaced(path: Path, cohorts: Cohorts) -> None:
         if cohort is not None and version and cohort[row["case"]].version != version:
             replaced.append(row["case"])
     if replaced:
-        raise SettingsError(CasesReplaced(path=path, cases=tuple(replaced)))
+        raise SettingsError(ReplacedCases(path=path, cases=tuple(replaced)))
 
 
 # What a reader must know of the patients
@@ -270,7 +270,7 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
             )
         if case in folds:
             raise SettingsError(
-                CaseTwice(
+                RepeatedCase(
                     path=path,
                     line=line,
                     case=case,
@@ -294,7 +294,7 @@ def _checked_rows(path: Path) -> list[Row]:
     except UnreadableError as error:
         raise SettingsError(UnreadableSplit(path=path, why=error.finding)) from error
     except OSError as error:
-        why: Finding = SystemSays(number=error.errno)
+        why: Finding = SystemReason(number=error.errno)
         raise SettingsError(UnreadableSplit(path=path, why=why)) from error
     except csv.Error as error:
         why = NotCsv(reason=str(error))

@@ -33,11 +33,11 @@ from recontour.processes import ignore_signals, portable, script_left_out, signa
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatch, FeatureBatches
 from recontour.training.findings import (
-    CutOff,
-    HelperEnded,
-    HelperKilled,
+    EndedHelper,
+    KilledHelper,
     NoBatchInTime,
     NoHelper,
+    TruncatedCaseFile,
 )
 
 log = logging.getLogger(__name__)
@@ -110,11 +110,11 @@ def _arrived(
 def _why_ended(exit_code: int | None, cases: Sequence[Case]) -> Finding:
     """Return why a helper ended."""
     if exit_code == -signal.SIGKILL:
-        return HelperKilled()
+        return KilledHelper()
     # A mapped file no longer has the page that was read.
     if hasattr(signal, "SIGBUS") and exit_code == -signal.SIGBUS:
-        return CutOff(path=_cut_off(cases))
-    return HelperEnded(exit_code=exit_code)
+        return TruncatedCaseFile(path=_cut_off(cases))
+    return EndedHelper(exit_code=exit_code)
 
 
 def _cut_off(cases: Sequence[Case]) -> Path | None:

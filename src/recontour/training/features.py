@@ -27,7 +27,7 @@ from recontour.training.findings import (
     CachingFeatures,
     FeaturesNotShared,
     NoRoomForFeatures,
-    TrunkRetrains,
+    RetrainedTrunk,
 )
 from recontour.training.recipe import Recipe
 
@@ -385,7 +385,7 @@ def _with_new_views(batches: Batches) -> Batches:
     """Return the same batches without fixed views, which serve only a cache."""
     if not batches.recipe.views:
         return batches
-    _report(batches, TrunkRetrains())
+    _report(batches, RetrainedTrunk())
     renewed = copy(batches)
     renewed.recipe = replace(batches.recipe, views=0)
     return renewed

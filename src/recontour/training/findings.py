@@ -43,7 +43,7 @@ class UnfinishedRun(Finding):
 
 
 @finding
-class OtherRun(Finding):
+class DifferentRun(Finding):
     """A checkpoint belongs to another run. changed: the names of the settings that differ."""
 
     changed: FitToStore[tuple[str, ...]]
@@ -87,7 +87,7 @@ class DamagedCheckpoint(Finding):
 
 
 @finding
-class Resuming(Finding):
+class ResumedRun(Finding):
     """A run goes on from its checkpoint."""
 
     iterations_done: int
@@ -105,7 +105,7 @@ class NothingToResume(Finding):
 
 
 @finding
-class IterationsLost(Finding):
+class LostIterations(Finding):
     """A run was interrupted, and its last iterations could not be saved."""
 
     iterations: int
@@ -123,7 +123,7 @@ class IterationsLost(Finding):
 
 
 @finding
-class LossDiverged(Finding):
+class DivergedLoss(Finding):
     """A loss is not finite. loss: as Python prints it, such as "nan"."""
 
     iteration: int
@@ -176,7 +176,7 @@ class FeaturesNotShared(Finding):
 
 
 @finding
-class TrunkRetrains(Finding):
+class RetrainedTrunk(Finding):
     """There are no features to cache, since the trunk is not frozen."""
 
     def sentence(self) -> str:
@@ -216,7 +216,7 @@ class NoBatchInTime(Finding):
 
 
 @finding
-class HelperKilled(Finding):
+class KilledHelper(Finding):
     """The system killed a process that prepared batches."""
 
     def sentence(self) -> str:
@@ -227,7 +227,7 @@ class HelperKilled(Finding):
 
 
 @finding
-class CutOff(Finding):
+class TruncatedCaseFile(Finding):
     """A case's file ended, or its disk failed, while a process read it."""
 
     def sentence(self) -> str:
@@ -242,7 +242,7 @@ class CutOff(Finding):
 
 
 @finding
-class HelperEnded(Finding):
+class EndedHelper(Finding):
     """A process that prepared batches ended too early. exit_code: below 0, minus a signal."""
 
     exit_code: int | None

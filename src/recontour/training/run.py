@@ -28,11 +28,11 @@ from recontour.training.batches import Batches
 from recontour.training.features import for_learning
 from recontour.training.findings import (
     DamagedCheckpoint,
-    IterationsLost,
-    LossDiverged,
+    DifferentRun,
+    DivergedLoss,
+    LostIterations,
     NothingToResume,
-    OtherRun,
-    Resuming,
+    ResumedRun,
     UnfinishedRun,
 )
 from recontour.training.log import ScalarLog
@@ -184,7 +184,7 @@ def _helpers(fabric: "Fabric") -> int:
 
 def _resuming(folder: RunFolder, done: int) -> Finding:
     if done:
-        return Resuming(iterations_done=done)
+        return ResumedRun(iterations_done=done)
     return NothingToResume(path=folder.path)
 
 
@@ -226,7 +226,7 @@ def _refuse_diverged(step: Step, folder: RunFolder) -> None:
     if not math.isfinite(step.loss):
         loss = str(step.loss)
         raise FaultError(
-            LossDiverged(
+            DivergedLoss(
                 path=folder.path,
                 iteration=step.iteration,
                 loss=loss,
@@ -292,7 +292,7 @@ class _Keeper:
         except RecontourError as error:
             lost = self.position.done - self._kept
             why = error.finding
-            finding = IterationsLost(
+            finding = LostIterations(
                 path=why.path,
                 iterations=lost,
                 why=why,
@@ -331,7 +331,7 @@ def _read_checkpoint(
     before = state["identity"]
     if before != dict(identity):
         changed = [name for name in sorted(identity) if before.get(name) != identity[name]]
-        raise ResumeError(OtherRun(path=folder.path, changed=tuple(changed)))
+        raise ResumeError(DifferentRun(path=folder.path, changed=tuple(changed)))
     with _refusing_damage(folder):
         checkpoint.refuse_beyond(state, iterations)
     return state

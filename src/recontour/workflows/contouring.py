@@ -24,7 +24,7 @@ from recontour.geometry.arrays import Mask
 from recontour.network import name_of
 from recontour.organs import sides_swapped
 from recontour.progress import Progress, quiet
-from recontour.workflows.findings import MostNotFound, NothingFound, UnknownChoice
+from recontour.workflows.findings import MostOrgansNotFound, NoOrganFound, UnknownChoice
 from recontour.workflows.order import refuse_swapped
 
 ContourFormat = Literal["rtstruct", "seg", "nifti"]
@@ -127,14 +127,14 @@ class _Found:
                 self._middles_x_mm[organ] = scan.grid.middle_x_mm(mask)
                 yield organ, mask
         if not self._volumes_cc:
-            raise OrganError(NothingFound(path=ct_dir, organs=tuple(self._wanted)))
+            raise OrganError(NoOrganFound(path=ct_dir, organs=tuple(self._wanted)))
 
     def report(self) -> Contoured:
         """Return what was found."""
         not_found = [organ for organ in self._wanted if organ not in self._volumes_cc]
         warnings: list[Finding] = [*self._scan.notes, *sides_swapped(self._middles_x_mm)]
         if len(not_found) > len(self._volumes_cc):
-            few = MostNotFound(found=len(self._volumes_cc), not_found=len(not_found))
+            few = MostOrgansNotFound(found=len(self._volumes_cc), not_found=len(not_found))
             warnings.append(few)
         return Contoured(self._volumes_cc, tuple(not_found), tuple(warnings))
 

@@ -26,7 +26,7 @@ from recontour.network import Model, name_of
 from recontour.network.model_file import JOINT, parts_of
 from recontour.progress import Progress, quiet
 from recontour.wording import printable
-from recontour.workflows.findings import OtherOrgans, SameName
+from recontour.workflows.findings import NoCommonOrgan, SharedModelName
 from recontour.workflows.order import refuse_swapped
 
 Contourers = Mapping[str, Contourer]
@@ -136,7 +136,7 @@ def _by_name(paths: Sequence[Path]) -> Contourers:
     names = [printable(name_of(path)) for path in paths]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise SettingsError(SameName(names=tuple(sorted(twice))))
+        raise SettingsError(SharedModelName(names=tuple(sorted(twice))))
     return dict(zip(names, map(Contourer.load, paths), strict=True))
 
 
@@ -147,7 +147,7 @@ def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:
     cases = cohort.cases_with(organs)
     if not cases:
         known = tuple(sorted(organs))
-        lacking = OtherOrgans(
+        lacking = NoCommonOrgan(
             path=cohort.path,
             present=cohort.organs,
             known=known,

@@ -11,7 +11,7 @@ Order = Literal["MODEL COHORT", "MODEL CT_DIR", "COHORT MODEL"]
 
 
 @finding
-class WrongOrder(Finding):
+class SwappedArguments(Finding):
     """A folder was given for a model, and a file for a folder: two arguments were swapped."""
 
     file: ScreenOnly[Path]
@@ -27,7 +27,7 @@ class WrongOrder(Finding):
 
 
 @finding
-class OtherOrgans(Finding):
+class NoCommonOrgan(Finding):
     """A cohort has none of the organs that a model contours.
 
     present: the cohort's organs. known: the models' organs.
@@ -67,7 +67,7 @@ class OrgansNotLearnt(Finding):
 
 
 @finding
-class PresetOfAnotherVersion(Finding):
+class UnknownPreset(Finding):
     """A model to adapt was made with a preset that this recontour does not have."""
 
     preset: ScreenOnly[str]
@@ -96,7 +96,7 @@ class ImpossibleIterations(Finding):
 
 
 @finding
-class NotFoundAfterTraining(Finding):
+class OrgansNotFoundAfterTraining(Finding):
     """A trained model finds nothing of an organ, even on patients it was trained on."""
 
     organs: FitToStore[tuple[str, ...]]
@@ -111,7 +111,7 @@ class NotFoundAfterTraining(Finding):
 
 
 @finding
-class SameName(Finding):
+class SharedModelName(Finding):
     """Several models have one file name, by which reports call them."""
 
     names: ScreenOnly[tuple[str, ...]]
@@ -139,7 +139,7 @@ class UnknownChoice(Finding):
 
 
 @finding
-class NothingFound(Finding):
+class NoOrganFound(Finding):
     """A model found none of its organs on a CT."""
 
     organs: FitToStore[tuple[str, ...]]
@@ -154,7 +154,7 @@ class NothingFound(Finding):
 
 
 @finding
-class MostNotFound(Finding):
+class MostOrgansNotFound(Finding):
     """A model found fewer organs on a CT than it missed."""
 
     found: int

@@ -24,10 +24,10 @@ from recontour.transfer.models import begin, fit, take_over
 from recontour.wording import shown
 from recontour.workflows.findings import (
     ImpossibleIterations,
-    NotFoundAfterTraining,
+    NoCommonOrgan,
+    OrgansNotFoundAfterTraining,
     OrgansNotLearnt,
-    OtherOrgans,
-    PresetOfAnotherVersion,
+    UnknownPreset,
 )
 from recontour.workflows.order import refuse_swapped
 
@@ -182,7 +182,7 @@ def _organs_to_learn(
     wanted = cohort.chosen_organs(organs)
     if not wanted:
         present = cohort.organs
-        lacking = OtherOrgans(
+        lacking = NoCommonOrgan(
             path=cohort.path,
             present=present,
             known=known,
@@ -198,7 +198,7 @@ def _preset_of_parent(parent: Model, path: Path) -> Preset:
     if name not in PRESETS:
         known = tuple(sorted(PRESETS))
         raise ModelFileError(
-            PresetOfAnotherVersion(
+            UnknownPreset(
                 path=path,
                 preset=name,
                 known=known,
@@ -245,7 +245,7 @@ def _learn(
     if is_first_process():
         never = _never_found(model, cases)
         if never:
-            log_finding(log, logging.WARNING, NotFoundAfterTraining(organs=never))
+            log_finding(log, logging.WARNING, OrgansNotFoundAfterTraining(organs=never))
     return model
 
 

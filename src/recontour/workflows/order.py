@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from recontour.errors import SettingsError
-from recontour.workflows.findings import Order, WrongOrder
+from recontour.workflows.findings import Order, SwappedArguments
 
 
 def refuse_swapped(model: Path, folder: Path, order: Order) -> None:
@@ -14,7 +14,7 @@ def refuse_swapped(model: Path, folder: Path, order: Order) -> None:
         is_swapped = False
     if is_swapped:
         raise SettingsError(
-            WrongOrder(
+            SwappedArguments(
                 path=model,
                 file=folder,
                 order=order,
