@@ -75,9 +75,10 @@ def test_import(ask: Any, tmp_path: Path) -> None:
     assert set(result) == documented("import")
     assert len(result["added"]) == 1
     (left_out,) = result["left_out"]
-    assert set(left_out) == {"what", "place", "finding"}
+    assert set(left_out) == {"what", "finding", "screen_only"}
+    assert left_out["screen_only"] == {"place": str(tmp_path / "dicom" / "b" / "CT")}
     assert set(left_out["finding"]) == documented("Findings")
-    by_name = {row["roi_name"]: row["organ"] for row in result["names"]}
+    by_name = {row["screen_only"]["roi_name"]: row["organ"] for row in result["names"]}
     assert by_name["Brain Stem"] == "Brainstem"
 
 

@@ -2,22 +2,24 @@
 
 Every text attribute of the standard, every file and folder, and ROI names hold a word of their own
 that nothing else does. Every command runs, with its errors, and every byte that is written or
-logged is searched for these words. What goes back to the planning system may name the patient, but
-no file, folder or foreign ROI.
+logged is searched for these words, and so is every `--json` answer. What goes back to the planning
+system may name the patient, but no file, folder or foreign ROI.
 """
 
 import base64
 import gzip
 import io
+import json
 import logging
 import os
 import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -58,6 +60,7 @@ NEEDED = {  # what files are and belong together by, and what the errors below a
 NAME = f"{WORD}F"  # of files and folders
 ROI = f"{WORD}A"
 SHORT = ["--iterations", "1"]
+WITH_JSON = {"import", "inspect", "contour", "evaluate", "study", "deidentify", "convert"}
 STUDY = """
 retention_cases = 1
 threads = 1
@@ -328,13 +331,45 @@ def test_the_search_finds_what_is_there(archives: Path) -> None:
     assert found_in(packed.getvalue()) == {WORD}
 
 
+def to_keep(answer: Any) -> Any:
+    """Return what a script may keep of a `--json` answer, as docs/reference/json.md says."""
+    if isinstance(answer, list):
+        return list(map(to_keep, answer))
+    if not isinstance(answer, dict):
+        return answer
+    is_finding = {"kind", "message", "facts"} <= set(answer)
+    left_out = {"screen_only", "message"} if is_finding else {"screen_only"}
+    return {name: to_keep(value) for name, value in answer.items() if name not in left_out}
+
+
+def without(words: set[str], answer: Any) -> Any:
+    """Return an answer without the values that are among these words."""
+    if isinstance(answer, list):
+        return [without(words, value) for value in answer]
+    if isinstance(answer, dict):
+        return {name: without(words, value) for name, value in answer.items()}
+    return None if answer in words else answer
+
+
+def test_what_a_script_may_keep_of_an_answer_is_everything_else() -> None:
+    finding = {"kind": "k", "message": WORD, "facts": {"a": 1}, "screen_only": {"path": WORD}}
+    answer = {"notes": [finding], "result": {"message": ROI, "screen_only": WORD, "out": NAME}}
+    kept = without({NAME}, to_keep(answer))
+    assert kept == {
+        "notes": [{"kind": "k", "facts": {"a": 1}}],
+        "result": {"message": ROI, "out": None},
+    }
+
+
 @dataclass(frozen=True)
 class Clinic:
-    """The commands that a clinic may run, and their errors."""
+    """The commands that a clinic may run, and their errors. answers: what `--json` said of each."""
 
     archives: Path
     cohorts: Path
     work: Path
+    printed: pytest.CaptureFixture[str]
+    answers: list[Any] = field(default_factory=list)
 
     @property
     def north(self) -> Path:
@@ -356,10 +391,23 @@ class Clinic:
         return self.archives / "north" / f"{NAME} {number}"
 
     def runs(self, *arguments: str | Path) -> None:
-        assert main([str(one) for one in arguments]) == 0, arguments
+        assert self.exit_code(*arguments) == 0, arguments
 
     def fails(self, *arguments: str | Path) -> None:
-        assert main([str(one) for one in arguments]) in (1, 2), arguments
+        assert self.exit_code(*arguments) in (1, 2), arguments
+
+    def exit_code(self, *arguments: str | Path) -> int:
+        """Run a command, with `--json` if it has that, and keep its answer."""
+        given = list(map(str, arguments))
+        if given[0] not in WITH_JSON:
+            return main(given)
+        self.printed.readouterr()
+        code = main([*given, "--json"])
+        answer = json.loads(self.printed.readouterr().out)
+        assert (answer["command"], answer["ok"]) == (given[0], code == 0)
+        own = {*given[1:], *(str(Path(place) / "report.html") for place in given[1:])}
+        self.answers.append(without(own, to_keep(answer)))
+        return code
 
     def import_archives(self) -> None:
         archive, names = self.archives / "north", self.work / f"{NAME}.names"
@@ -441,10 +489,14 @@ class Clinic:
 
 
 def test_no_command_stores_or_logs_what_names_a_patient(
-    archives: Path, tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+    archives: Path,
+    tmp_path: Path,
+    records: Records,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    clinic = Clinic(archives, tmp_path / "cohorts", tmp_path / NAME)
+    clinic = Clinic(archives, tmp_path / "cohorts", tmp_path / NAME, capsys)
     clinic.work.mkdir()
     clinic.import_archives()
     clinic.hand_out()
@@ -456,6 +508,9 @@ def test_no_command_stores_or_logs_what_names_a_patient(
         assert held(place) == {}, place
     assert len(records.lines) > 1
     assert found_in("\n".join(records.lines).encode()) == set()
+    assert {answer["command"] for answer in clinic.answers} == WITH_JSON
+    leaks = [answer for answer in clinic.answers if found_in(json.dumps(answer).encode())]
+    assert leaks == []
     for name in ("RS.dcm", "SEG.dcm", "converted.dcm"):
         drawn = clinic.work / name
         assert pydicom.dcmread(drawn).PatientID == f"{WORD}0"

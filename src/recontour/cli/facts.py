@@ -1,7 +1,8 @@
 """What `--json` says of a command's result, as facts.
 
 Each function here has a namesake in tell.py that shows the same to a person. The fields are
-described in docs/reference/json.md.
+described in docs/reference/json.md. What may name a patient lies under `screen_only`, except for
+paths that the user gave.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +15,8 @@ from recontour.cli.cohort_tables import organ_volumes, read_table
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
-    from recontour.dicom.deidentify import Deidentified
+    from recontour.cohort.tables import LeftOut
+    from recontour.dicom.deidentify import Deidentified, NotCopied
     from recontour.evaluation import CaseScore, ModelVerdict
     from recontour.exchange.convert import Converted
     from recontour.network import ModelCard
@@ -33,7 +35,7 @@ def imported(report: "ImportReport", cohort: "Cohort") -> Facts:
         "centre": cohort.centre,
         "added": report.added,
         "already_there": report.already_there,
-        "left_out": report.left_out,
+        "left_out": list(map(_left_out, report.left_out)),
         "names": _names(report.names),
         "skipped": dict(report.skipped),
     }
@@ -47,10 +49,22 @@ def deidentified(written: "Deidentified", folder: Path) -> Facts:
         "series": written.series,
         "structure_sets": written.structure_sets,
         "dropped_rois": written.dropped_rois,
-        "left_out": written.left_out,
+        "left_out": list(map(_not_copied, written.left_out)),
         "names": _names(written.names),
         "skipped": dict(written.skipped),
     }
+
+
+def _left_out(left: "LeftOut") -> Facts:
+    return {
+        "what": left.what,
+        "finding": left.finding,
+        "screen_only": {"place": left.place},
+    }
+
+
+def _not_copied(left: "NotCopied") -> Facts:
+    return {"finding": left.finding, "screen_only": {"path": left.path}}
 
 
 def _names(names: "Iterable[tuple[NameRow, int]]") -> list[Facts]:
@@ -58,11 +72,11 @@ def _names(names: "Iterable[tuple[NameRow, int]]") -> list[Facts]:
     for name, patients in names:
         rows.append(
             {
-                "roi_name": name.roi_name,
                 "patients": patients,
                 "organ": name.tg263,
                 "status": name.status,
                 "reason": name.reason,
+                "screen_only": {"roi_name": name.roi_name},
             }
         )
     return rows
