@@ -28,6 +28,7 @@ WITH_FILES = {
     "recontour.exchange.convert",
     "recontour.exchange.export",
     "recontour.evaluation.tables",
+    "recontour.network.card",
     "recontour.network.model",
     "recontour.network.model_file",
     "recontour.study.settings",

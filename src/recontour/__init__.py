@@ -3,9 +3,9 @@
     import_dicom -> train -> adapt -> contour
                                   \\-> evaluate
 
-Each function is one command of `recontour` on the command line; see `help(recontour.adapt)` and the
-README. Paths may be `Path` or text. Everything that can go wrong is a `RecontourError`, whose
-`finding` holds the facts.
+Each of these functions is one command of `recontour` on the command line; see
+`help(recontour.adapt)` and the README. Paths may be `Path` or text. Everything that can go wrong is
+a `RecontourError`, whose `finding` holds the facts; `words(finding)` makes a line of them.
 
 >>> import recontour
 >>> "adapt" in dir(recontour)
@@ -39,28 +39,45 @@ from recontour.errors import (
     ScoresError,
     SettingsError,
 )
-from recontour.findings import Finding
+from recontour.findings import Finding, words
 
 if TYPE_CHECKING:
     from recontour import demo, study
     from recontour.cohort import Cohort
-    from recontour.cohort.importing import import_dicom
+    from recontour.cohort.importing import ImportReport, import_dicom
     from recontour.contouring.contourer import Contourer
     from recontour.demo import run_demo
-    from recontour.dicom.deidentify import deidentify
-    from recontour.evaluation import read_scores
-    from recontour.exchange.convert import convert
-    from recontour.exchange.export import export
-    from recontour.network import Model, load_model
-    from recontour.study import read_study, report_study, run_study
-    from recontour.workflows import adapt, contour, evaluate, inspect, train
+    from recontour.dicom.deidentify import Deidentified, deidentify
+    from recontour.evaluation import CaseScore, read_scores
+    from recontour.exchange.convert import Converted, convert
+    from recontour.exchange.export import Exported, export
+    from recontour.network import Model, ModelCard, load_model
+    from recontour.study import Study, read_study, report_study, run_study
+    from recontour.workflows import (
+        CohortContents,
+        Contoured,
+        adapt,
+        contour,
+        evaluate,
+        inspect,
+        train,
+    )
 
     __version__: str
 
 _MODULE_OF = {
+    "CaseScore": "recontour.evaluation",
     "Cohort": "recontour.cohort",
+    "CohortContents": "recontour.workflows",
+    "Contoured": "recontour.workflows",
     "Contourer": "recontour.contouring.contourer",
+    "Converted": "recontour.exchange.convert",
+    "Deidentified": "recontour.dicom.deidentify",
+    "Exported": "recontour.exchange.export",
+    "ImportReport": "recontour.cohort.importing",
     "Model": "recontour.network",
+    "ModelCard": "recontour.network",
+    "Study": "recontour.study",
     "adapt": "recontour.workflows",
     "contour": "recontour.workflows",
     "convert": "recontour.exchange.convert",
@@ -80,20 +97,28 @@ _MODULE_OF = {
 _MODULES = ("demo", "study")
 
 __all__ = [
+    "CaseScore",
     "Cohort",
+    "CohortContents",
     "CohortError",
+    "Contoured",
     "Contourer",
     "ContoursError",
+    "Converted",
+    "Deidentified",
     "DicomError",
     "DuplicateSliceError",
+    "Exported",
     "FaultError",
     "Finding",
     "FrameOfReferenceError",
     "GridMismatchError",
+    "ImportReport",
     "LabelsError",
     "MissingSliceError",
     "MixedSeriesError",
     "Model",
+    "ModelCard",
     "ModelFileError",
     "NamesError",
     "NoSeriesError",
@@ -106,6 +131,7 @@ __all__ = [
     "ResumeError",
     "ScoresError",
     "SettingsError",
+    "Study",
     "__version__",
     "adapt",
     "contour",
@@ -124,6 +150,7 @@ __all__ = [
     "run_study",
     "study",
     "train",
+    "words",
 ]
 
 

@@ -85,7 +85,14 @@ class Finding:
 
 
 def words(finding: Finding) -> str:
-    """Return a finding as one line for the screen: where, what was seen, what to do."""
+    """Return a finding as one line for the screen: where, what was seen, what to do.
+
+    The line may name a patient; for logs and files use `stored_words`.
+
+    Examples:
+        >>> words(Unexpected(path=Path("plan.dcm"), reason="it is empty"))
+        'plan.dcm: it is empty'
+    """
     path, case = finding.path, finding.case
     if path and path.name == case:
         case = None  # the path has said it

@@ -1,6 +1,7 @@
 """Score models on a cohort's own contours, and say what the scores do not show.
 
 scoring     contour a case, score the masks, cut out what the report shows
-caveats     warnings that a reader of scores must see: draft contours, patients trained on
-findings    the facts behind these warnings
+caveats     warnings for a reader of scores: draft contours, patients trained on
+pictures    the planes that a report may show, kept small
+findings    the facts behind the warnings
 """

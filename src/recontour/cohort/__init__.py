@@ -1,4 +1,13 @@
-"""A centre's contoured patients, in a folder that a person can look into."""
+"""Keep a centre's contoured patients in a folder that a person can look into.
+
+importing         a DICOM archive -> a cohort; masks: its structures -> masks
+import_patients   patient keys, and notes on cases of one patient
+store             the cohort folder              case         one CT and its organs
+records           cohort.json and case.json      tables       names.csv and left_out.csv
+arrays            ct.npy and masks.npy           open_arrays  those that are mapped now
+patients          which cases are one patient's, and the salt of their keys
+findings          findings, import_findings
+"""
 
 from recontour.cohort.case import Case, case_id_of, with_one_ct
 from recontour.cohort.patients import by_patient, patient_names

@@ -59,11 +59,21 @@ UserMap = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of an archive.
+    """What became of an archive: the answer of `import_dicom`.
 
-    added, already_there: case ids. names: what became of each ROI name, and in how many patients;
-    for the screen only. notes: by case, what was dropped or chosen between, or has changed since.
-    skipped: kinds of objects that are neither CT slices nor contours, and how many there are.
+    Attributes:
+        added: The ids of the new cases.
+        already_there: The ids of the cases that were imported before and stay as they are.
+        left_out: What was not imported, each with the finding that says why.
+        names: What became of each ROI name, and in how many patients. It is for the screen only.
+        notes: What was dropped or chosen per case, or has changed since it was imported.
+        skipped: Kinds of objects that are neither CT slices nor contours, and how many there are.
+
+    Examples:
+        >>> import recontour
+        >>> report = recontour.import_dicom("dicom/north-train", "north-train")
+        >>> report.added, len(report.already_there)
+        ((), 2)
     """
 
     added: tuple[str, ...]

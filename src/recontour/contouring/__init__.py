@@ -1,4 +1,11 @@
-"""From a CT to contours."""
+"""Contour a CT with a model.
+
+contourer   a model that stays loaded and compiled
+predict     a CT -> one mask per organ
+engine      what computes the scores: OpenVINO or PyTorch
+finish      drop small islands
+findings    what can go wrong
+"""
 
 from recontour.contouring.contourer import Contourer
 

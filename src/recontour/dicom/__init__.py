@@ -1,10 +1,10 @@
-"""DICOM in and out: CT series, RT structure sets, segmentations.
+"""Read and write DICOM: CT series, RT structure sets, segmentations.
 
 one file      reading, plain, silence, decoding, pixels
 a folder      folders, archive, copies, references, pairing, person, spelling, pictures
 a CT          slices, padding, ct_checks, acquisition, passes, ct, writing
 contours      rtstruct_in, rtstruct_out, seg_in, seg_out
-others' eyes  deidentify, clean_attributes, clean_ct, clean_structures, identity
+to send       deidentify, clean_attributes, clean_ct, clean_structures, identity
 findings      findings, ct_findings, contour_findings, deidentify_findings
 """
 

@@ -56,11 +56,23 @@ class NotCopied:
 
 @dataclass(frozen=True, slots=True)
 class Deidentified:
-    """What was written, and what was not.
+    """What `deidentify` wrote, and what it left out.
 
-    names: what became of each ROI name, and in how many patients; for the screen only, as ROI names
-    are free text. skipped: kinds of objects that are never written, and how many there were.
-    notes: what is to be known of files that were written.
+    Attributes:
+        patients: How many patients were written.
+        series: How many CT series were written.
+        structure_sets: How many structure sets were written.
+        names: What became of each ROI name, and in how many patients. It is for the screen only,
+            since ROI names are free text.
+        left_out: What was not written, each with the finding that says why.
+        skipped: Kinds of objects that are never written, and how many there were.
+        notes: What a person should know about the files that were written.
+
+    Examples:
+        >>> import recontour
+        >>> written = recontour.deidentify("dicom/north-train", "north-to-send")
+        >>> written.patients, written.structure_sets, written.dropped_rois
+        (2, 2, 2)
     """
 
     patients: int
@@ -73,7 +85,7 @@ class Deidentified:
 
     @property
     def dropped_rois(self) -> int:
-        """How many ROIs were dropped: their names are no organ's and may be anything."""
+        """Return how many ROIs were dropped because their names are not those of organs."""
         dropped = [count for row, count in self.names if row.status != "mapped"]
         return sum(dropped)
 

@@ -1,4 +1,12 @@
-"""How well a model contours: measures per case and organ, tests, verdicts, tables, a report."""
+"""Measure how well a model contours: scores, tests, verdicts, tables, a report.
+
+metrics     one organ: overlap, surfaces, volume    patients   scores per patient
+means       means over organs                       tables     scores.csv, statistics.csv
+statistics  exact tests on a few patients           verdicts   what a comparison amounts to
+report      the HTML file; page: its frame          summary    its words and rounded numbers
+figures     its pictures; plotting: Matplotlib      numbers    numbers as they are printed
+findings    what can be found in scores
+"""
 
 from recontour.evaluation.means import common_organs, mean_over_organs
 from recontour.evaluation.metrics import (

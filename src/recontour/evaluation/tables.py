@@ -59,8 +59,26 @@ STATISTICS_COLUMNS = (
 class CaseScore:
     """How well one model contoured one organ of one case: a row of scores.csv.
 
-    organ: a TG-263 name. patient: the first of the patient's cases; if empty, the case is the
-    patient's only one. The measures are defined in metrics.py.
+    The measures are NaN where both masks are empty; `recontour.evaluation.metrics` defines them.
+
+    Attributes:
+        case: The id of the case.
+        organ: A TG-263 name.
+        model: The name of the model.
+        dsc: The Dice overlap, in [0, 1].
+        surface_dsc: The share of both surfaces within the tolerance, in [0, 1].
+        tolerance_mm: The tolerance of surface_dsc and apl_mm.
+        hd95_mm: The 95th percentile of surface distance; infinite if one mask is empty.
+        volume_bias_percent: Above 0 if the prediction is too large, -100 if it is empty.
+        msd_mm: The mean surface distance.
+        apl_mm: The added path length.
+        patient: The first of the patient's cases; empty if the patient has no other case.
+
+    Examples:
+        >>> made = {"surface_dsc": 0.0, "tolerance_mm": 1.0, "hd95_mm": math.inf}
+        >>> row = CaseScore("north-1", "Lens_L", "S", dsc=0.0, volume_bias_percent=-100.0, **made)
+        >>> row.is_missed, row.who
+        (True, 'north-1')
     """
 
     case: str
@@ -77,12 +95,12 @@ class CaseScore:
 
     @property
     def who(self) -> str:
-        """The patient's name in reports."""
+        """Return the patient's name in reports."""
         return self.patient or self.case
 
     @property
     def is_missed(self) -> bool:
-        """Whether the reference has the organ and the prediction is empty, in any averaged run."""
+        """Return whether the model missed an organ that the reference has, in any averaged run."""
         # A mean over several runs has an infinite HD95 as soon as one of them missed the organ.
         missed_in_some = self.hd95_mm == math.inf and self.volume_bias_percent < math.inf
         return missed_in_some or math.isclose(self.volume_bias_percent, -100)

@@ -1,1 +1,6 @@
-"""To other tools and back: NIfTI files, nnU-Net's raw data, and their labels as structure sets."""
+"""Exchange data with other tools: NIfTI files, nnU-Net's raw data, labels.
+
+export      a cohort -> NIfTI or nnU-Net     convert    labels -> a structure set
+labels      labels -> masks on a CT          placing    where a label map lies on a CT's grid
+nifti       one NIfTI file and its voxels    findings   what is found on either way
+"""

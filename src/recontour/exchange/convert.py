@@ -18,10 +18,18 @@ NOT_KNOWN_HOW = ""
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What was written.
+    """What `convert` wrote.
 
-    volumes_cc: by the structure's name. empty: names without a marked voxel. notes: what a
-    person should know of the CT.
+    Attributes:
+        volumes_cc: The volume of each structure in cc, by its name.
+        empty: The names of structures without a marked voxel.
+        notes: What a person should know about the CT.
+
+    Examples:
+        >>> import recontour
+        >>> written = recontour.convert("corrected", "dicom/new-patient", "corrected-too.dcm")
+        >>> min(written.volumes_cc.values()) > 0
+        True
     """
 
     volumes_cc: Mapping[str, float]

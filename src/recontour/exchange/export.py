@@ -35,10 +35,19 @@ DATASET = re.compile(r"Dataset\d{3}_\w+", re.ASCII)  # what nnU-Net v2 calls a d
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written, and what was not.
+    """What `export` wrote, and what it left out.
 
-    organs: for nnU-Net in the order of their labels, from 1. left_out: per case that was not
-    written, why. shared_voxels: for nnU-Net by case, how many voxels lay in several organs, if any.
+    Attributes:
+        cases: The ids of the cases that were written.
+        organs: TG-263 names; for nnU-Net in the order of their labels, from 1.
+        left_out: One finding per case that was not written.
+        shared_voxels: How many voxels lie in several organs, by case; only for nnU-Net.
+
+    Examples:
+        >>> import recontour
+        >>> written = recontour.export("north-test", "north-test-nifti", format="nifti")
+        >>> len(written.cases), written.organs
+        (1, ('Brainstem', 'Lens_L'))
     """
 
     cases: tuple[str, ...]

@@ -1,4 +1,10 @@
-"""Where voxels and contours lie in the patient, and how one becomes the other."""
+"""Say where voxels and contours lie in the patient, and turn one into the other.
+
+grid       the voxels of one axial CT        contours   contours as plain data
+raster     contours -> mask                  tracing    mask -> contours
+polygons   outlines in one plane             arrays     the arrays that are passed on
+findings   what may be wrong with them
+"""
 
 from recontour.geometry.contours import Contour, Structure, StructureSet, height_mm, planes
 from recontour.geometry.grid import Grid

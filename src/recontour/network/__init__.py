@@ -1,11 +1,13 @@
-"""The network, how a CT is brought before it, and the file that holds both.
+"""Build the network, prepare a CT for it, and keep both in one file.
 
-architecture    what determines its shape         layers    the six stages
-trunk, head     what heads share, what they know  network   one trunk and its heads
-preprocessing   from a CT's slices to the network's view, and back
-model           a network with everything needed to use it; card: what to know about it
-model_file      save and load; description, container: what a file says, checked first
-cost            what a network would take
+architecture    what determines its shape     layers       the six stages
+trunk, head     shared and own stages         network      one trunk and its heads
+preprocessing   a CT's slices -> the network's view, and back
+model           a network with everything needed to use it
+card            what to know about a model    cost         what a network would take
+model_file      save and load a model         container    the safetensors file as such
+description     what a file says, checked     strict_json  JSON from elsewhere
+findings        what can be wrong with a model file
 """
 
 from recontour.network.architecture import STAGES, Architecture

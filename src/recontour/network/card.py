@@ -92,10 +92,25 @@ class HeadCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """A model as facts.
+    """What a person should know about a model: the answer of `inspect` for a model file.
 
-    heads: its own first. stages: from the CT to its own scores. parameters: of all heads. sha256:
-    of all weights, as an adapted model names its parent.
+    Attributes:
+        heads: One card per head, the model's own head first.
+        stages: The stages of the network, from the CT to the scores of its own head.
+        preset: The name of the preset it was trained with.
+        architecture: What determines the network's shape.
+        preprocessing: What is done to a CT before the network sees it.
+        recipe: The settings of its training.
+        notices: What a user must know, for example that it learnt from synthetic patients.
+        versions: The versions of recontour and of libraries that trained it.
+        cost: What contouring with it takes.
+        sha256: A hash of all weights, by which an adapted model names its parent.
+
+    Examples:
+        >>> import recontour
+        >>> card = recontour.inspect("north.safetensors")
+        >>> card.preset, card.heads[0].organs
+        ('compact', ('Brainstem', 'Lens_L'))
     """
 
     heads: tuple[HeadCard, ...]

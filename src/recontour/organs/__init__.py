@@ -1,10 +1,11 @@
-"""Organs at risk: what they are called, and what is known of each.
+"""Know the organs at risk: their names, and what is known of each.
 
-    table         `organ_of(name)`: everything that is known of one organ, from table.toml
-    vocabulary    the words that ROI names are made of
-    names         a centre's ROI names -> TG-263 names
-    user_map      a centre's own map of names
-    sides         whether left and right are swapped
+table        `organ_of(name)`: everything that is known of one organ, from table.toml
+vocabulary   the words that ROI names are made of
+names        a centre's ROI names -> TG-263 names
+user_map     a centre's own map of names
+sides        whether left and right are swapped
+findings     what becomes of a name, and why
 
 Nothing here reads DICOM or needs a network.
 """

@@ -1,4 +1,10 @@
-"""The embedded default data: two centres' head-and-neck patients, written as real DICOM.
+"""Make the embedded data: two centres' head-and-neck patients, written as real DICOM.
+
+centre      the two centres, and their patients as DICOM
+patient     how one patient differs from the common head
+anatomy     its tissues in HU             organs      its organs as implicit shapes
+scanner     what a scanner adds           protocols   how a centre's physicians contour
+shapes      implicit shapes
 
 It is a phantom. Heads are built from implicit shapes, not scanned from people. Bones, soft tissue,
 scanners and protocols differ between patients and centres as real ones do, but only in the ways

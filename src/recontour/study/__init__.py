@@ -1,11 +1,13 @@
-"""The paper's study on anyone's centres: a file declares models, a folder holds what they show.
+"""Run the paper's study on any two centres: a file declares models, a folder holds results.
 
-settings   STUDY.toml                        run       the workers that share the folder
-cells      the plan: one cell per model      perform   one cell, from its parent to its result
-split      which case is for what            results   what a cell's folder holds
-estimate   time and disk, before a run       diary     how a cell's training went
-folder     begun, or opened again            fresh     processes with an environment of their own
-study      the three verbs                   tables    the numbers, words and figures of the report
+settings    STUDY.toml                        study        the three verbs
+cells       the plan: one cell per model      run          the workers that share the folder
+split       which case is for what            perform      one cell, from its parent to its result
+estimate    time and disk, before a run       folder       begun, or opened again
+results     what a cell's folder holds        diary        how a cell's training went
+fresh       processes with an environment of their own
+report      the HTML file, from tables (the numbers), csv_files, words, numbers, figures, pictures
+findings    what can be found in a study
 """
 
 from importlib import import_module

@@ -164,11 +164,29 @@ class CasesSettings:
 
 @dataclass(frozen=True, config=_STRICT)
 class Study:
-    """What STUDY.toml says.
+    """What STUDY.toml says: the answer of `read_study`.
 
-    organs: "all" means those that training patients of both centres have. retention_cases: how many
-    of the source's test cases every model is scored on. workers: cells at a time. threads: of each
-    worker; 0 shares out the cores that the study may use.
+    Attributes:
+        source: The centre that the first model learns from, and how its cases are split.
+        target: The centre that models are adapted to, and how its cases are split.
+        models: How Model_S, Model_T and Model_ST are trained.
+        name: What the report calls the study.
+        preset: The preset that all models share.
+        organs: TG-263 names; "all" stands for those that training patients of both centres have.
+        seeds: Every model is trained once per seed.
+        retention_cases: How many of the source's test cases every model is scored on.
+        workers: How many cells run at a time.
+        threads: The threads of each worker; 0 shares out the cores that the study may use.
+        separately: One network per organ, compared with one for all; None leaves this out.
+        depth: How many layers retrain; None leaves this out.
+        normalisation: Kinds of normalisation and batch sizes; None leaves this out.
+        cases: How many target cases are used; None leaves this out.
+
+    Examples:
+        >>> import recontour
+        >>> study = recontour.read_study("STUDY.toml")
+        >>> study.seeds, study.workers, study.depth
+        ((0,), 1, None)
     """
 
     source: CentreSettings

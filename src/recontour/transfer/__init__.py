@@ -1,1 +1,7 @@
-"""From one centre's model to another's: what is kept, and what retrains."""
+"""Turn one centre's model into another's: choose what is kept and what retrains.
+
+depth      which layers retrain, counted from the network's end
+inherit    what an adapted network takes over from its parent
+models     a model from its first weights to its file
+findings   what can be wrong with the settings
+"""

@@ -1,10 +1,11 @@
-"""The main job, step by step: the only place that knows every stage.
+"""Do the main job step by step: the only place that knows every stage.
 
-learning      `train`, `adapt`
-contouring    `contour`
-evaluating    `evaluate`
-inspecting    `inspect`
-findings      what can be found where a command puts its inputs together
+learning     `train`, `adapt`
+contouring   `contour`
+evaluating   `evaluate`
+inspecting   `inspect`
+order        paths that were given in the wrong order
+findings     what can be found where a command puts its inputs together
 
 Each function is one command of the command line and one function of the Python API. Paths in, files
 out. `progress` hears how far it is; findings that do not stop the work go to the log `recontour`.

@@ -35,7 +35,16 @@ OrganMasks = Iterable[tuple[str, Mask]]
 class Contoured:
     """What `contour` found on a CT.
 
-    volumes_cc: by organ. warnings: what a person should check.
+    Attributes:
+        volumes_cc: The volume of each organ that was found, in cc, by its TG-263 name.
+        not_found: The organs of which no voxel was found.
+        warnings: What a person should check.
+
+    Examples:
+        >>> import recontour
+        >>> found = recontour.contour("north.safetensors", "dicom/new-patient", "second-draft.dcm")
+        >>> min(found.volumes_cc.values()) > 0
+        True
     """
 
     volumes_cc: Mapping[str, float]

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CohortContents:
-    """What a cohort holds. cases: those that can be used. damaged: those that cannot."""
+    """What a cohort holds: the answer of `inspect` for a cohort folder.
+
+    Attributes:
+        cohort: The cohort itself.
+        cases: The cases that can be used.
+        damaged: The cases that cannot be used, each with the reason.
+
+    Examples:
+        >>> import recontour
+        >>> contents = recontour.inspect("south")
+        >>> len(contents.cases), contents.damaged
+        (2, [])
+    """
 
     cohort: Cohort
     cases: list[Case]
