@@ -21,10 +21,16 @@ MODULES = [
 ]
 # These name files: their examples run in the prepared folder.
 WITH_FILES = {
+    "recontour.cohort.case",
     "recontour.cohort.importing",
+    "recontour.cohort.patients",
     "recontour.cohort.store",
     "recontour.contouring.contourer",
+    "recontour.dicom.archive",
+    "recontour.dicom.ct",
     "recontour.dicom.deidentify",
+    "recontour.dicom.reading",
+    "recontour.dicom.rtstruct_in",
     "recontour.exchange.convert",
     "recontour.exchange.export",
     "recontour.evaluation.tables",

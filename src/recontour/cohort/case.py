@@ -63,12 +63,12 @@ class Case:
 
     @property
     def organs(self) -> tuple[str, ...]:
-        """The organs that were contoured; any other is unknown."""
+        """Return the organs that were contoured; any other is unknown."""
         return tuple(self.volumes_cc)
 
     @property
     def hu(self) -> npt.NDArray[Any]:
-        """Hounsfield units, (slice, row, column), int16 or float32, memory-mapped read-only."""
+        """Return Hounsfield units (slice, row, column): int16 or float32, memory-mapped, read-only."""
         return open_array(self.expected_ct)
 
     @property
@@ -77,12 +77,12 @@ class Case:
 
     @cached_property
     def expected_ct(self) -> Expected:
-        """What ct.npy should be."""
+        """Return what ct.npy should be."""
         return self._expected(CT_FILE, CT_KINDS, self.grid.shape)
 
     @cached_property
     def expected_masks(self) -> Expected:
-        """What masks.npy should be: one bit per voxel, eight columns in a byte."""
+        """Return what masks.npy should be: one bit per voxel, eight columns in a byte."""
         slices, rows, columns = self.grid.shape
         column_bytes = -(-columns // 8)  # rounded up
         shape = (len(self.organs), slices, rows, column_bytes)
@@ -99,7 +99,7 @@ class Case:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of a hash of the CT's voxels, the same in every cohort.
+        """Return 16 hex digits of a hash of the CT's voxels, the same in every cohort.
 
         Nothing of the CT follows from it: only someone who has the same CT can compute it.
         """
@@ -107,7 +107,7 @@ class Case:
 
     @property
     def version(self) -> str:
-        """16 hex digits of a hash that changes if the case is imported again with other data."""
+        """Return 16 hex digits that change if the case is imported again with other data."""
         path = self.path / "case.json"
         try:
             content = read_file(path, MOST_RECORD_BYTES)
@@ -146,6 +146,10 @@ def with_one_ct(cases: Iterable[Case]) -> list[list[Case]]:
     """Group the cases, of one or more cohorts, that share their CT to the voxel with another.
 
     Only the CTs of cases that share a grid are read.
+
+    >>> from recontour.cohort import Cohort
+    >>> with_one_ct(Cohort.open(Path("south")))
+    []
     """
     by_grid: dict[Grid, list[Case]] = {}
     for case in cases:

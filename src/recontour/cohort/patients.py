@@ -49,7 +49,7 @@ class Salt:
 
     @property
     def name(self) -> str:
-        """Eight hex digits that tell it from others; nothing of the secret follows from them."""
+        """Return eight hex digits that identify the salt and reveal nothing of its secret."""
         return hashlib.sha256(b"name of " + self.secret).hexdigest()[:SALT_NAME_DIGITS]
 
     def key(self, patient_id: str) -> str:
@@ -154,6 +154,10 @@ def by_patient(cases: Iterable[Case]) -> list[list[Case]]:
 
     A case without a key and without a twin is a patient of its own: see `doubt`. Patients, and the
     cases of each, are in the order of the cases.
+
+    >>> from recontour.cohort import Cohort
+    >>> [len(cases) for cases in by_patient(Cohort.open(Path("south")))]
+    [1, 1]
     """
     ordered = list(cases)
     patients = {case: [case] for case in ordered}
@@ -182,6 +186,11 @@ def patient_names(cases: Iterable[Case]) -> dict[str, str]:
     """Return what to call each case's patient, by case id: the id of the patient's first case.
 
     cases: of one cohort.
+
+    >>> from recontour.cohort import Cohort
+    >>> names = patient_names(Cohort.open(Path("south")))
+    >>> len(names) == len(set(names.values()))  # every case is another patient's
+    True
     """
     names = {}
     for patient in by_patient(cases):

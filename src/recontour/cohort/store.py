@@ -208,7 +208,7 @@ class Cohort:
 
     @property
     def case_ids(self) -> tuple[str, ...]:
-        """The cases' names, sorted, also of damaged cases.
+        """Return the cases' names, sorted, also of damaged cases.
 
         Raises: CohortError: they cannot be listed.
         """
@@ -303,7 +303,7 @@ class Cohort:
 
     @property
     def organs(self) -> tuple[str, ...]:
-        """Every organ that at least one case has, sorted."""
+        """Return every organ that at least one case has, sorted."""
         found: set[str] = set()
         for case in self:
             found.update(case.organs)
@@ -311,7 +311,7 @@ class Cohort:
 
     @property
     def twins(self) -> list[tuple[str, ...]]:
-        """The names of cases that share a CT to the voxel, grouped: a patient exported twice."""
+        """Return the names of cases that share a CT to the voxel: a patient exported twice."""
         found = []
         for alike in with_one_ct(self):
             found.append(tuple(case.id for case in alike))

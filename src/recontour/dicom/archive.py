@@ -146,6 +146,10 @@ def read_archive(folder: Path) -> Archive:
     once.
 
     Raises: NoSeriesError: there is no such folder. FaultError: the machine failed.
+
+    >>> archive = read_archive(Path("dicom/south"))
+    >>> len(archive.pairs), archive.unreadable
+    (2, ())
     """
     contents = _Contents()
 

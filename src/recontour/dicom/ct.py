@@ -118,6 +118,10 @@ def read_scan(folder: Path) -> Scan:
     Other modalities and files that are not DICOM are skipped.
 
     Raises: DicomError: there is not exactly one series, or it is not one whole axial CT.
+
+    >>> scan = read_scan(Path("dicom/new-patient"))
+    >>> scan.hu.shape == scan.grid.shape
+    True
     """
     archive = read_archive(folder)
     for damaged in archive.unreadable:
@@ -155,6 +159,10 @@ def read_series(files: Sequence[Path]) -> Scan:
     """Read the files of one CT series, in any order.
 
     Raises: DicomError: they are not one whole axial CT.
+
+    >>> files = list(Path("dicom/new-patient/CT").iterdir())
+    >>> len(files) == len(read_series(files).hu)
+    True
     """
     if not files:
         raise NoSeriesError(NoCtSlices())

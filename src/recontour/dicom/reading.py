@@ -85,9 +85,12 @@ FIRST_ATTRIBUTE = re.compile(
 
 
 def claims_dicom(path: Path) -> bool:
-    """Whether a file says by its name or its first bytes that it is DICOM.
+    """Return whether a file says by its name or its first bytes that it is DICOM.
 
     Raises: NotDicomError: it cannot be read.
+
+    >>> claims_dicom(Path("dicom/new-patient/RS.dcm")), claims_dicom(Path("STUDY.toml"))
+    (True, False)
     """
     if path.suffix.lower() == ".dcm":
         return True
@@ -280,7 +283,7 @@ def _is_possible(number: float) -> bool:
 
 
 def is_standard(syntax: str) -> bool:
-    """Whether the standard names a transfer syntax."""
+    """Return whether the standard names a transfer syntax."""
     return UID(syntax) in AllTransferSyntaxes or syntax.startswith(STANDARD)
 
 

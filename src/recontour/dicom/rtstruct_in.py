@@ -78,7 +78,7 @@ class Roi:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether any contour may enclose something."""
+        """Return whether any contour may enclose something."""
         with reading(self.path):
             return any(map(_may_enclose, self.items))
 
@@ -114,6 +114,9 @@ def read_structure_set(
 
     A structure without contours stays, empty. Arguments and errors as for `read_rois` and
     `Roi.contours`.
+
+    >>> read_structure_set(Path("dicom/new-patient/RS.dcm"), None).names
+    ('Brain Stem', 'Lens OS', 'PTV 70')
     """
     structures = []
     for roi in read_rois(path, scan, note):
@@ -135,6 +138,10 @@ def read_rois(
 
     Raises: NotDicomError: damaged. NoSeriesError: not an RTSTRUCT. FrameOfReferenceError: drawn on
         another CT.
+
+    >>> rois = read_rois(Path("dicom/new-patient/RS.dcm"), None)
+    >>> [roi.name for roi in rois if roi.is_drawn]
+    ['Brain Stem', 'Lens OS', 'PTV 70']
     """
     dataset = read_dataset(path)
     with reading(path):

@@ -12,6 +12,11 @@ def common_organs(scores: Sequence[CaseScore]) -> list[str]:
     """Return the organs that every model scored, over which means can be compared.
 
     A model without any score is not counted.
+
+    >>> same = {"surface_dsc": 0.9, "tolerance_mm": 1.0, "hd95_mm": 2.0, "volume_bias_percent": 0.0}
+    >>> both = [CaseScore("a", "Lens_L", model, dsc=0.8, **same) for model in ("S", "T")]
+    >>> common_organs([*both, CaseScore("a", "Lens_R", "S", dsc=0.7, **same)])
+    ['Lens_L']
     """
     models_of: dict[str, set[str]] = {}
     for row in scores:
@@ -30,6 +35,12 @@ def mean_over_organs(
     """Return the mean of the organs' means over patients; NaN if the model scored none of them.
 
     measure: a column of scores.csv. Infinite values are left out.
+
+    >>> same = {"surface_dsc": 0.9, "tolerance_mm": 1.0, "hd95_mm": 2.0, "volume_bias_percent": 0.0}
+    >>> scores = [CaseScore(case, "Lens_L", "S", dsc=0.5, **same) for case in ("a", "b")]
+    >>> scores.append(CaseScore("a", "Lens_R", "S", dsc=1.0, **same))
+    >>> mean_over_organs(scores, "S", ["Lens_L", "Lens_R"])
+    0.75
     """
     mine = [row for row in scores if row.model == model and row.organ in organs]
     values_of: dict[str, list[float]] = {}

@@ -108,6 +108,12 @@ def score(
     reference, predicted: bool, (slice, row, column).
 
     Raises: GridMismatchError: a mask does not have the grid's shape.
+
+    >>> grid = Grid((1, 1, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    >>> reference, predicted = np.array([[[1, 1, 0, 0]]]) > 0, np.array([[[0, 1, 1, 0]]]) > 0
+    >>> found = score(reference, predicted, grid, tolerance_mm=0.5)
+    >>> found.dsc, found.surface_dsc, found.hd95_mm
+    (0.5, 0.4, 1.0)
     """
     pair = _cut(reference, predicted, grid)
     there, back = _surface_distances(pair)
@@ -200,6 +206,11 @@ def msd_mm(reference: Mask, predicted: Mask, grid: Grid) -> float:
 
     Returns: mm, at least 0; infinite if one mask is empty, NaN if both are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
+
+    >>> grid = Grid((1, 1, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    >>> reference, predicted = np.array([[[1, 1, 0, 0]]]) > 0, np.array([[[0, 1, 1, 0]]]) > 0
+    >>> round(msd_mm(reference, predicted, grid), 3)
+    0.454
     """
     there, back = _surface_distances(_cut(reference, predicted, grid))
     return _msd_mm(there, back)
@@ -222,6 +233,11 @@ def apl_mm(
         NaN if both are.
     Raises: GridMismatchError: a mask does not have the grid's shape.
     References: Vaassen et al. 2020, doi:10.1016/j.phro.2019.12.001.
+
+    >>> grid = Grid((1, 1, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    >>> reference, predicted = np.array([[[1, 1, 0, 0]]]) > 0, np.array([[[0, 1, 1, 0]]]) > 0
+    >>> apl_mm(reference, predicted, grid, tolerance_mm=0.5)
+    1.0
     """
     return _apl_mm(_cut(reference, predicted, grid), tolerance_mm)
 

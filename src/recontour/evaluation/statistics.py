@@ -36,7 +36,7 @@ class Pairs:
 
     @property
     def differences(self) -> Floats:
-        """DSC, b - a. Shape (patients,)."""
+        """Return the differences in DSC, b - a. Shape (patients,)."""
         both = zip(self.of_a, self.of_b, strict=True)
         return np.array([b.dsc - a.dsc for a, b in both], dtype=np.float64)
 
@@ -156,6 +156,14 @@ def compare(scores: Iterable[CaseScore], models: Sequence[str]) -> list[Comparis
         the organs, separately for each two models.
 
     Returns: organ by organ, as the organs first appear.
+
+    >>> from recontour.evaluation import CaseScore
+    >>> same = {"surface_dsc": 0.9, "tolerance_mm": 1.0, "hd95_mm": 2.0, "volume_bias_percent": 0.0}
+    >>> before = [CaseScore(case, "Lens_L", "S", dsc=0.7, **same) for case in "abc"]
+    >>> after = [CaseScore(case, "Lens_L", "ST", dsc=0.8, **same) for case in "abc"]
+    >>> (found,) = compare(before + after, ["S", "ST"])
+    >>> found.n, round(found.median_difference, 3), found.p
+    (3, 0.1, 0.25)
     """
     finite = _finite(scores)
     pairs = list(combinations(models, 2))

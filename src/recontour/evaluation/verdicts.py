@@ -37,12 +37,12 @@ class OrganVerdict:
 
     @property
     def organ(self) -> str:
-        """The organ's TG-263 name."""
+        """Return the organ's TG-263 name."""
         return self.numbers.organ
 
     @property
     def is_lower(self) -> bool:
-        """Whether model b lost anything in median or mean, as printed, or missed more organs.
+        """Return whether model b lost anything in median or mean, as printed, or missed more.
 
         A few lost cases show in the mean, many small losses in the median.
         """
@@ -75,6 +75,15 @@ def judge(
     """Judge a model against a baseline, organ by organ.
 
     comparisons: of every two models on every organ, as `compare` returns them.
+
+    >>> from recontour.evaluation import compare
+    >>> same = {"surface_dsc": 0.9, "tolerance_mm": 1.0, "hd95_mm": 2.0, "volume_bias_percent": 0.0}
+    >>> before = [CaseScore(case, "Lens_L", "S", dsc=0.7, **same) for case in "abcdef"]
+    >>> after = [CaseScore(case, "Lens_L", "ST", dsc=0.8, **same) for case in "abcdef"]
+    >>> scores = before + after
+    >>> found = judge(scores, compare(scores, ["S", "ST"]), "S", "ST")
+    >>> found.organs[0].verdict
+    <Verdict.BETTER: 'better'>
     """
     pair = (baseline, model)
     mine = [row for row in comparisons if row.n and (row.model_a, row.model_b) == pair]

@@ -33,7 +33,12 @@ class Structure:
 
 @dataclass(frozen=True, slots=True)
 class StructureSet:
-    """The structures that were drawn on one CT series."""
+    """The structures that were drawn on one CT series.
+
+    >>> drawn = StructureSet((Structure("Lens_L", ()), Structure("Lens_R", ())))
+    >>> drawn.names, drawn["Lens_R"].contours
+    (('Lens_L', 'Lens_R'), ())
+    """
 
     structures: tuple[Structure, ...]
 
@@ -46,7 +51,7 @@ class StructureSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The structures' names, in their order."""
+        """Return the structures' names, in their order."""
         return tuple(structure.name for structure in self.structures)
 
 
@@ -54,6 +59,11 @@ def planes(contours: Iterable[Contour]) -> list[list[Contour]]:
     """Group contours by plane, upwards.
 
     Each lies within SAME_PLANE_MM of the next one of its plane.
+
+    >>> import numpy as np
+    >>> contours = [Contour(np.zeros((3, 2)), z_mm) for z_mm in (3.0, 0.0, 3.01)]
+    >>> [len(plane) for plane in planes(contours)]
+    [1, 2]
     """
     found: list[list[Contour]] = []
     for contour in sorted(contours, key=lambda one: one.z_mm):

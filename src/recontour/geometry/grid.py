@@ -25,6 +25,12 @@ class Grid:
     Arrays are (slice, row, column); points are (x, y, z) mm in the DICOM patient frame (LPS). Rows
     run to the patient's back (+y), columns to the patient's left (+x), slices to the head (+z),
     however the scanner stored them. Index (0, 0, 0) is the *centre* of the first voxel.
+
+    >>> grid = Grid((2, 4, 4), (1.0, 1.5), (0.0, 3.0), (-10.0, -20.0))
+    >>> grid.slice_step_mm, grid.to_mm(np.array([[2.0, 1.0]])).tolist()
+    (3.0, [[-7.0, -19.0]])
+    >>> grid.volume_cc(np.ones(grid.shape, dtype=bool))
+    0.144
     """
 
     shape: tuple[int, int, int]
@@ -55,19 +61,20 @@ class Grid:
 
     @property
     def pixel_mm2(self) -> float:
-        """Area of one pixel."""
+        """Return the area of one pixel."""
         return self.spacing_mm[0] * self.spacing_mm[1]
 
     @property
     def pixel_diagonal_mm(self) -> float:
-        """Distance between opposite corners of one pixel."""
+        """Return the distance between opposite corners of one pixel."""
         return float(np.hypot(*self.spacing_mm))
 
     @property
     def slice_thickness_mm(self) -> Floats:
-        """The stretch of z that each slice stands for: half way to each neighbour. Shape (slices,).
+        """Return the stretch of z that each slice stands for, (slices,).
 
-        The first and last slice reach as far outwards as inwards; a lone slice counts as 1 mm.
+        It reaches half way to each neighbour. The first and last slice reach as far outwards as
+        inwards; a lone slice counts as 1 mm.
         """
         z_mm = np.asarray(self.slice_z_mm)
         if len(z_mm) == 1:
@@ -80,7 +87,7 @@ class Grid:
 
     @property
     def slice_step_mm(self) -> float | None:
-        """The distance between slices; None where it changes, 1 mm for a lone slice."""
+        """Return the distance between slices; None where it changes, 1 mm for a lone slice."""
         z_mm = np.asarray(self.slice_z_mm)
         if len(z_mm) == 1:
             return LONE_SLICE_MM

@@ -37,7 +37,7 @@ class _Window(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """How many rows and columns."""
+        """Return the number of rows and columns."""
         return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
 
 
@@ -92,6 +92,12 @@ def planes_by_slice(contours: Iterable[Contour], grid: Grid) -> dict[int, list[l
     """Group planes of contours by the slice they fall on, its nearest plane first.
 
     Of equally near planes, the lower one comes first.
+
+    >>> square = np.array([[0.5, 0.5], [2.5, 0.5], [2.5, 2.5], [0.5, 2.5]])
+    >>> grid = Grid((2, 4, 4), (1.0, 1.0), (0.0, 3.0), (0.0, 0.0))
+    >>> planes = planes_by_slice([Contour(square, 0.0), Contour(square, 1.0)], grid)
+    >>> {index: [plane[0].z_mm for plane in on_slice] for index, on_slice in planes.items()}
+    {0: [0.0, 1.0]}
     """
     areas = [contour for contour in contours if len(contour.points_mm) >= 3]
     by_slice: dict[int, list[list[Contour]]] = {}

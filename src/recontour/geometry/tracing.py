@@ -49,6 +49,13 @@ def trace(mask: Mask, grid: Grid) -> tuple[Contour, ...]:
     that do not combine contours even-odd keep the hole. `rasterise` gives the mask back.
 
     Raises: GridMismatchError: the mask has another shape.
+
+    >>> grid = Grid((1, 4, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    >>> mask = np.zeros(grid.shape, dtype=bool)
+    >>> mask[0, 1:3, 1:3] = True
+    >>> (contour,) = trace(mask, grid)
+    >>> contour.z_mm, contour.points_mm.shape[1]
+    (0.0, 2)
     """
     if mask.shape != grid.shape:
         raise GridMismatchError(MaskOffGrid(shape=mask.shape, expected=grid.shape))
@@ -59,7 +66,12 @@ def trace(mask: Mask, grid: Grid) -> tuple[Contour, ...]:
 
 
 def traced(masks: Iterable[tuple[str, Mask]], grid: Grid) -> StructureSet:
-    """Outline masks by name, one at a time, into a structure set."""
+    """Outline masks by name, one at a time, into a structure set.
+
+    >>> grid = Grid((1, 4, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
+    >>> traced([("Lens_L", np.ones(grid.shape, dtype=bool))], grid).names
+    ('Lens_L',)
+    """
     structures = []
     for name, mask in masks:
         structures.append(Structure(name, trace(mask, grid)))

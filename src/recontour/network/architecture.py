@@ -33,6 +33,9 @@ class Architecture:
     8. norm: "batch" or "group".
 
     The bounds apply to what is read from a file, not to Python.
+
+    >>> Architecture(norm="group").spp_rates
+    (6, 12, 18)
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

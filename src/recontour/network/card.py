@@ -186,7 +186,12 @@ class ModelCard:
 
 
 def card(model: Model) -> ModelCard:
-    """Return a model's card."""
+    """Return a model's card.
+
+    >>> from recontour.network import load_model
+    >>> card(load_model("south.safetensors")).heads[0].centres
+    ('south',)
+    """
     network = model.network
     stages = [
         _stage_card(name, stage, shared=name in network.trunk)

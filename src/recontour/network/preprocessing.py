@@ -71,6 +71,9 @@ class Preprocessing:
     crop_px: 8n + 1. window_hu: becomes -1 to 1; values beyond it are clipped.
 
     The bounds apply to what is read from a file, not to Python.
+
+    >>> Preprocessing(pixel_mm=1.0, crop_px=417, window_hu=(-200.0, 400.0)).crop_px
+    417
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

@@ -47,7 +47,7 @@ class NameTable:
 
     @property
     def mapped(self) -> dict[str, str]:
-        """ROI name -> TG-263 name, where it is certain."""
+        """Return the TG-263 name of each ROI name for which it is certain."""
         mapped = {}
         for row in self.rows:
             if row.tg263 is not None:
@@ -60,11 +60,11 @@ class NamedStructure(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, exactly as its centre spells it."""
+        """Return its name, exactly as its centre spells it."""
 
     @property
     def is_drawn(self) -> bool:
-        """Whether it may enclose something."""
+        """Return whether it may enclose something."""
 
 
 def match_drawn(
@@ -106,7 +106,12 @@ def match_names(roi_names: Sequence[str], user_map: Mapping[str, str] | None = N
 
 
 def ordered(names: Counter[NameRow]) -> tuple[tuple[NameRow, int], ...]:
-    """Return rows with their counts, mapped names first, ignored ones last."""
+    """Return rows with their counts, mapped names first, ignored ones last.
+
+    >>> rows = match_names(["PTV 70", "Cord"]).rows
+    >>> [(row.roi_name, count) for row, count in ordered(Counter(rows))]
+    [('Cord', 1), ('PTV 70', 1)]
+    """
 
     def place(item: tuple[NameRow, int]) -> tuple[int, str, str]:
         row, _ = item

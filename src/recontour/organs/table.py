@@ -46,7 +46,7 @@ class Organ:
 
     @property
     def twin(self) -> str | None:
-        """The same organ on the other side; None if the organ has no side."""
+        """Return the same organ on the other side; None if the organ has no side."""
         if self.side is None:
             return None
         return f"{self.group}_{'R' if self.side == 'L' else 'L'}"
@@ -85,12 +85,20 @@ def organs() -> Mapping[str, Organ]:
 
 
 def default_organ() -> Organ:
-    """Return what holds for an organ that recontour does not know; it has no name."""
+    """Return what holds for an organ that recontour does not know; it has no name.
+
+    >>> default_organ().has_own_tolerance
+    False
+    """
     return _organ("", "", None, {})
 
 
 def known_organs() -> tuple[str, ...]:
-    """Return the TG-263 names that are understood without a user's map."""
+    """Return the TG-263 names that are understood without a user's map.
+
+    >>> "Parotid_L" in known_organs()
+    True
+    """
     return tuple(organs())
 
 
