@@ -56,7 +56,7 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
-from recontour.dicom.clean_attributes import kept_keywords
+from recontour.dicom.clean_attributes import kept_keywords, without_identity
 from recontour.dicom.ct_findings import DifferingFiles, OverlappingPasses, SharedCtImageUid
 from recontour.dicom.deidentify import deidentify
 from recontour.dicom.deidentify_findings import (
@@ -67,8 +67,10 @@ from recontour.dicom.deidentify_findings import (
     OnlyCtCopied,
     RemainingOverlap,
     SegNotCopied,
+    TooManyValues,
 )
 from recontour.dicom.findings import DraftStructureSet
+from recontour.dicom.identity import Pseudonyms
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
 from recontour.findings import stored_words, words
 from recontour.geometry import Structure, StructureSet, rasterise, trace
@@ -886,6 +888,65 @@ def test_an_image_that_is_not_known_to_be_clean_leaves_its_series_out(
     assert words in reasons["odd"]
     assert not any(part in reasons["odd"] for part in ("123456", "Zebedee"))
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 5
+
+
+HIDDEN_TEXT = list(np.frombuffer(b"Zebedee ", "<u2").tolist())
+MANY_VALUES = {
+    "WindowCenter": [40, 50, 60],
+    "WindowWidth": [400, 500, 600],
+    "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    "PixelSpacing": [1.5, 2],
+    "SpacingBetweenSlices": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "first"),
+    [("HighBit", 15), ("Columns", 12), ("BitsAllocated", 16), ("RescaleIntercept", -1024)],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_text_in_many_numbers_of_a_needed_attribute_leaves_the_series_out(
+    tmp_path: Path, keyword: str, first: int
+) -> None:
+    make_scan(tmp_path / "dicom" / "good")
+    make_scan(tmp_path / "dicom" / "odd", seed="odd")
+    values = {keyword: [first, *HIDDEN_TEXT]}
+    edit(tmp_path / "dicom" / "odd", partial(fill, values=values))
+    assert keyword == "RescaleIntercept" or leaks(tmp_path / "dicom", {"Zebedee"})
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert written.series == 1
+    assert "odd" in {left.path.name for left in written.left_out}
+    assert not leaks(tmp_path / "out", {"Zebedee", "\\".join(map(str, HIDDEN_TEXT))})
+
+
+@pytest.mark.parametrize("keyword", ["HighBit", "PixelSpacing"])
+def test_a_needed_attribute_with_too_many_numbers_is_named(tmp_path: Path, keyword: str) -> None:
+    make_scan(tmp_path / "ct")
+    image = pydicom.dcmread(tmp_path / "ct" / "CT0001.dcm")
+    fill(image, {keyword: [1, *HIDDEN_TEXT]})
+    with pytest.raises(DicomError) as error:
+        without_identity(image, Pseudonyms(bytes(32), "4711", frozenset(), frozenset()))
+    assert error.value.finding == TooManyValues(keyword=keyword)
+
+
+@pytest.mark.parametrize("keyword", ["PixelPaddingValue", "PixelPaddingRangeLimit", "ExposureTime"])
+def test_text_in_many_numbers_of_another_attribute_is_dropped(tmp_path: Path, keyword: str) -> None:
+    make_scan(tmp_path / "dicom" / "ct")
+
+    def hide(image: Dataset) -> None:
+        fill(image, MANY_VALUES)
+        kind = "IS" if keyword == "ExposureTime" else "US"
+        image.add_new(keyword, kind, HIDDEN_TEXT)
+
+    edit(tmp_path / "dicom" / "ct", hide)
+    written = deidentify(tmp_path / "dicom", tmp_path / "out")
+    assert written.series == 1
+    assert not leaks(tmp_path / "out", {"Zebedee", "\\".join(map(str, HIDDEN_TEXT))})
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        image = pydicom.dcmread(path)
+        assert keyword not in image
+        for kept, values in MANY_VALUES.items():
+            assert image[kept].value == values
 
 
 def every_number(dataset: Dataset) -> Iterator[float]:

@@ -102,3 +102,38 @@ def test_many_threads_read_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, range(8)))
     assert modes() == before
+
+
+def test_a_host_that_catches_warnings_meanwhile_gets_its_filters_back() -> None:
+    before = list(warnings.filters)
+    catching = warnings.catch_warnings()
+    with silence():
+        catching.__enter__()
+        make_an_odd_value()
+    assert warnings.filters == before
+    catching.__exit__()
+    assert warnings.filters == before
+    with pytest.warns(UserWarning, match="CS"):
+        make_an_odd_value()
+
+
+def test_a_host_that_stops_catching_warnings_meanwhile_gets_its_filters_back() -> None:
+    before = list(warnings.filters)
+    catching = warnings.catch_warnings()
+    catching.__enter__()
+    warnings.simplefilter("error")
+    with silence():
+        catching.__exit__()
+    assert warnings.filters == before
+
+
+def test_a_filter_that_the_host_adds_meanwhile_stays() -> None:
+    with warnings.catch_warnings():
+        before = list(warnings.filters)
+        with silence():
+            warnings.filterwarnings("error", message="of the host")
+            make_an_odd_value()
+        added, *others = warnings.filters
+        assert (added[0], others) == ("error", before)
+        with pytest.raises(UserWarning, match="of the host"):
+            warnings.warn("of the host", stacklevel=1)
