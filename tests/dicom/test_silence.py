@@ -3,6 +3,7 @@
 import logging
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier, Event
 
@@ -106,12 +107,12 @@ def test_many_threads_read_at_once(tmp_path: Path) -> None:
 
 def test_a_host_that_catches_warnings_meanwhile_gets_its_filters_back() -> None:
     before = list(warnings.filters)
-    catching = warnings.catch_warnings()
+    catching = ExitStack()
     with silence():
-        catching.__enter__()
+        catching.enter_context(warnings.catch_warnings())
         make_an_odd_value()
     assert warnings.filters == before
-    catching.__exit__()
+    catching.close()
     assert warnings.filters == before
     with pytest.warns(UserWarning, match="CS"):
         make_an_odd_value()
@@ -119,11 +120,11 @@ def test_a_host_that_catches_warnings_meanwhile_gets_its_filters_back() -> None:
 
 def test_a_host_that_stops_catching_warnings_meanwhile_gets_its_filters_back() -> None:
     before = list(warnings.filters)
-    catching = warnings.catch_warnings()
-    catching.__enter__()
+    catching = ExitStack()
+    catching.enter_context(warnings.catch_warnings())
     warnings.simplefilter("error")
     with silence():
-        catching.__exit__()
+        catching.close()
     assert warnings.filters == before
 
 
