@@ -77,7 +77,7 @@ class Invalid(Finding):
 
     @property
     def place(self) -> str:
-        """The field and the key in it, joined by a dot."""
+        """Return the field and the key in it, joined by a dot."""
         return ".".join(filter(None, (self.field, self.key)))
 
 

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, said: Transcript) -> None:
 
 
 def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """DICOM -> cohort."""
+    """Import DICOM into a cohort."""
     from recontour.cohort import Cohort
 
     report = recontour.import_dicom(
@@ -55,7 +55,7 @@ def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 
 def deidentify(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """DICOM -> DICOM without its patients."""
+    """Write DICOM without what names its patients."""
     written = recontour.deidentify(
         options.dicom_dir,
         options.out,
@@ -71,7 +71,7 @@ def deidentify(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 
 def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """What a cohort holds, or a model's card."""
+    """Show what a cohort holds, or a model's card."""
     from recontour.workflows import CohortContents
 
     # A log file needs no line that says how many cases are read.
@@ -103,7 +103,7 @@ def _damaged(found: "CohortContents") -> CohortError | None:
 
 
 def export(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """Cohort -> NIfTI, for other tools."""
+    """Export a cohort as NIfTI, for other tools."""
     written = recontour.export(
         options.cohort,
         options.out,
@@ -115,7 +115,7 @@ def export(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 
 def convert(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
-    """Labels -> RTSTRUCT."""
+    """Convert labels into an RTSTRUCT."""
     written = recontour.convert(options.labels, options.ct_dir, options.out)
     return Answer(
         show=lambda: tell.converted(written, options.out),
@@ -125,7 +125,7 @@ def convert(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
 
 
 def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """Cohort -> model."""
+    """Train a model on a cohort."""
     model = recontour.train(
         options.cohort, options.out, preset=options.preset, progress=progress, **_learning(options)
     )
@@ -133,7 +133,7 @@ def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 
 def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """Model and cohort -> model."""
+    """Adapt a model to a cohort."""
     out = options.head_only or options.out
     model = recontour.adapt(
         options.model,
@@ -173,7 +173,7 @@ def _organs(options: argparse.Namespace) -> list[str] | None:
 
 
 def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """CT -> RTSTRUCT, DICOM SEG or NIfTI."""
+    """Contour a CT as an RTSTRUCT, a DICOM SEG or NIfTI."""
     found = recontour.contour(
         options.model,
         options.ct_dir,
@@ -190,7 +190,7 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 
 def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """Models on a cohort."""
+    """Score models on a cohort."""
     scores = recontour.evaluate(options.cohort, options.models, options.out, progress=progress)
     return Answer(
         show=lambda: tell.scored(scores, options.out),
@@ -199,7 +199,7 @@ def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 
 def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """A grid of models, from a file."""
+    """Run a study's grid of models, or estimate it."""
     from recontour import study as studies
 
     if options.example:
@@ -223,7 +223,7 @@ def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 
 def report(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
-    """A study's report, again."""
+    """Write a study's report again."""
     from recontour import study as studies
 
     failed = studies.report_study(options.study)
@@ -231,7 +231,7 @@ def report(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
 
 
 def demo(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """Everything, on two synthetic centres."""
+    """Run every step on two synthetic centres."""
     from recontour.demo import REPORT, run_demo
 
     scores = run_demo(options.out, progress=progress)

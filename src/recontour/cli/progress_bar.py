@@ -60,7 +60,7 @@ class ProgressBar(logging.Handler):
 
     @property
     def is_drawn(self) -> bool:
-        """Whether there is a terminal to draw on."""
+        """Return whether there is a terminal to draw on."""
         return not self._bar.disable
 
     def __enter__(self) -> "ProgressBar":

@@ -19,7 +19,7 @@ class OutputState:
 
     @property
     def lost(self) -> str | None:
-        """Why something is missing that somebody may need.
+        """Return why output that somebody may need is missing.
 
         A reader that has gone (`| head`) has seen enough.
         """

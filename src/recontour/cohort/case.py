@@ -68,7 +68,7 @@ class Case:
 
     @property
     def hu(self) -> npt.NDArray[Any]:
-        """Return Hounsfield units (slice, row, column): int16 or float32, memory-mapped, read-only."""
+        """Return the HU, (slice, row, column), int16 or float32, memory-mapped and read-only."""
         return open_array(self.expected_ct)
 
     @property

@@ -115,6 +115,6 @@ def _rounded(said: str) -> str:
 
 
 def acquired_alike(one: Marks, other: Marks) -> bool:
-    """Whether two images say the same about their acquisition."""
+    """Return whether two images say the same about their acquisition."""
     said = (one.keys() | other.keys()) - STORED
     return all(one.get(name, "") == other.get(name, "") for name in said)

@@ -216,7 +216,7 @@ def _differing(
 
 
 def _same_bytes(one: Dataset, other: Dataset, tag: BaseTag) -> bool:
-    """Whether two encoded values are equal and say the same, so that they need no conversion."""
+    """Return whether two encoded values are equal and need no conversion to be compared."""
     first, second = one.get_item(tag), other.get_item(tag)
     if not isinstance(first, RawDataElement) or not isinstance(second, RawDataElement):
         return False

@@ -107,7 +107,7 @@ class Pseudonyms:
 
     @property
     def pseudonym(self) -> str:
-        """What stands in the place of name and ID."""
+        """Return what replaces name and ID."""
         return f"P{self.token('patient', self.key)}"
 
     def uid(self, uid: str) -> UID:

@@ -116,7 +116,7 @@ class StructureSetFile:
 
     @property
     def series_uids(self) -> frozenset[str]:
-        """The series it references.
+        """Return the series it references.
 
         Those in frames of reference that no structure has count only if all are such.
         """
@@ -128,7 +128,7 @@ class StructureSetFile:
 
     @property
     def image_uids(self) -> frozenset[str]:
-        """The images that its header lists."""
+        """Return the images that its header lists."""
         of_series = map(attrgetter("image_uids"), self.listed.values())
         return frozenset().union(*of_series)
 
@@ -375,12 +375,12 @@ def _by_series(file: StructureSetFile, named: Sequence[CtSeries]) -> Match:
 
 
 def _holds_its_listed_images(file: StructureSetFile, ct: CtSeries) -> bool:
-    """Whether a CT holds any of the images that a structure set's header lists for it."""
+    """Return whether a CT holds any of the images that a structure set's header lists for it."""
     return not file.listed[ct.uid].image_uids.isdisjoint(ct.sop_instance_uids)
 
 
 def are_parts(series: Collection[CtSeries]) -> bool:
-    """Whether several series may be parts of one CT that came apart.
+    """Return whether several series may be parts of one CT that came apart.
 
     They are of one patient and frame of reference, and no two images share a position. Series of
     one image each may have a frame each. A multi-frame CT, whose header has no position, is no
@@ -427,7 +427,7 @@ def _order(ct: CtSeries, drawn: _Drawn) -> tuple[bool, tuple[bool, bool, bool]]:
 
 
 def _is_of_another(ct: CtSeries, file: StructureSetFile) -> bool:
-    """Whether a structure set has another PatientID than its CT."""
+    """Return whether a structure set has another PatientID than its CT."""
     return file.patient_id not in ("", ct.patient_id)
 
 

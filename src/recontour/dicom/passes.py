@@ -82,7 +82,7 @@ class Overlap:
 
     @property
     def kind(self) -> KindOfPasses:
-        """What overlaps; reconstructions may be of one acquisition."""
+        """Return what overlaps; reconstructions may be of one acquisition."""
         return "reconstructions" if self.told_by in RECONSTRUCTED else "acquisitions"
 
 
@@ -343,7 +343,7 @@ def _restarted(marks: Sequence[Marks]) -> Groups:
 
 
 def _are_counted(parts: Groups, marks: Sequence[Marks]) -> bool:
-    """Whether the InstanceNumbers of each part rise, or fall, from slice to slice."""
+    """Return whether the InstanceNumbers of each part rise, or fall, from slice to slice."""
     for part in parts:
         said = [_order(marks[index].get(INSTANCE_NUMBER, "")) for index in part]
         ascending = sorted(said)
@@ -445,7 +445,7 @@ def _meeting(ordered: Groups, z: Positions) -> Iterator[tuple[int, int]]:
 
 
 def _do_overlap(one: Positions, other: Positions) -> bool:
-    """Whether slices of one acquisition lie among those of the other.
+    """Return whether slices of one acquisition lie among those of the other.
 
     If they lie in its holes alone, they repeat slices that failed, and belong to it.
     one, other: positions, ascending.
@@ -466,12 +466,15 @@ def _within(some: Positions, others: Positions) -> Positions:
 
 
 def _fill(some: Positions, others: Positions, own: Positions) -> bool:
-    """Whether there are some, and all lie in holes of the others. own: all of their acquisition."""
+    """Return whether there are some, and all lie in holes of the others.
+
+    own: all slices of their acquisition.
+    """
     return len(some) > 0 and all(_is_in_hole(place, others, own) for place in some)
 
 
 def _is_in_hole(place: float, others: Positions, own: Positions) -> bool:
-    """Whether a slice lies where one of the others is missing."""
+    """Return whether a slice lies where one of the others is missing."""
     above = int(np.searchsorted(others, place))
     is_among = 0 < above < len(others)
     if not is_among or np.abs(others - place).min() < SAME_PLACE_MM:

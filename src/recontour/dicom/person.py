@@ -41,7 +41,7 @@ class Person:
     sex: str = ""
 
     def contradicts(self, other: "Person") -> bool:
-        """Whether two cannot be one person by name, birth date or sex.
+        """Return whether two cannot be one person by name, birth date or sex.
 
         A name may lack some of the other's words.
 
@@ -98,7 +98,7 @@ def telling_ids(people: Iterable[Person]) -> set[str]:
 
 
 def is_stand_in(patient_id: str) -> bool:
-    """Whether an ID is none.
+    """Return whether an ID is missing or stands for nobody.
 
     It is empty, zeros or X alone, or a word such as ANON, with zeros behind it or not.
 
@@ -110,17 +110,17 @@ def is_stand_in(patient_id: str) -> bool:
 
 
 def _contradict(people: Sequence[Person]) -> bool:
-    """Whether any two of some people contradict each other."""
+    """Return whether any two of some people contradict each other."""
     return any(one.contradicts(other) for one, other in combinations(people, 2))
 
 
 def _have_one_birthday(people: Sequence[Person]) -> bool:
-    """Whether all have one birth date that is no stand-in."""
+    """Return whether all have one birth date that is no stand-in."""
     date = people[0].birth_date
     is_same = all(person.birth_date == date for person in people)
     return is_same and bool(date) and not date.endswith(NO_BIRTHDAY)
 
 
 def _differ(one: str, other: str) -> bool:
-    """Whether two texts are there and differ."""
+    """Return whether two texts are there and differ."""
     return bool(one and other) and one != other

@@ -54,19 +54,19 @@ def kind_of_picture(header: Dataset) -> str:
 
 
 def _is_derived(image_type: Sequence[str]) -> bool:
-    """Whether an image was made from other images."""
+    """Return whether an image was made from other images."""
     return "DERIVED" in image_type or "SECONDARY" in image_type
 
 
 def _is_report(image_type: Sequence[str]) -> bool:
-    """Whether an image says that it is a report."""
+    """Return whether an image says that it is a report."""
     if not _is_derived(image_type) or "AXIAL" in image_type:
         return False
     return any(map(REPORT_WORDS.search, image_type))
 
 
 def _lost_its_place(header: Dataset) -> bool:
-    """Whether a single image lacks its position and more of its place than that.
+    """Return whether a single image lacks its position and more of its place than that.
 
     To lose one attribute is damage.
     """
@@ -77,5 +77,5 @@ def _lost_its_place(header: Dataset) -> bool:
 
 
 def _is_converted(header: Dataset) -> bool:
-    """Whether an image says, as secondary captures do, what it was made from."""
+    """Return whether an image says, as secondary captures do, what it was made from."""
     return bool(text(header, "ConversionType"))

@@ -128,7 +128,7 @@ def _meta(data: bytes) -> _Meta:
 
 
 def _is_implicit(data: bytes, meta: _Meta) -> bool:
-    """Whether a data set is in implicit VR.
+    """Return whether a data set is in implicit VR.
 
     Raises: NotPlainError: the transfer syntax is another one, or wrong.
     """

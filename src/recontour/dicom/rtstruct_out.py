@@ -82,7 +82,7 @@ class Authorship:
 
     @property
     def name(self) -> str:
-        """The model's name as DICOM text: on one line, without the backslash, which would part it.
+        """Return the model's name as DICOM text: one line, without the backslash, a separator.
 
         >>> Authorship("north (South\\\\ENT)").name
         'north (South/ENT)'

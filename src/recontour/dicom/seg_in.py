@@ -69,7 +69,7 @@ class Segment:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether any voxel is marked."""
+        """Return whether any voxel is marked."""
         return bool(self.planes)
 
     def mask(self) -> Mask:

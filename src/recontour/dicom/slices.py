@@ -65,7 +65,7 @@ class Slice:
 
     @property
     def z_mm(self) -> float:
-        """The height of the slice."""
+        """Return the height of the slice."""
         return self.position_mm[2]
 
 

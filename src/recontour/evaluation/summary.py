@@ -81,7 +81,7 @@ class VerdictWords:
 
     @property
     def names_organs(self) -> bool:
-        """Whether any organ is named."""
+        """Return whether any organ is named."""
         return bool(self.better or self.worse or self.lower)
 
 

@@ -43,7 +43,7 @@ class Head(nn.ModuleDict):
         self.rows_2K = torch.tensor(rows, device="cpu")
 
     def forward(self, features_NChw: Tensor) -> Tensor:
-        """(N, C, h, w) features -> (N, 2K, h, w): background and foreground score per organ."""
+        """Turn (N, C, h, w) features into (N, 2K, h, w): two scores per organ, background first."""
         *before, _ = self.values()
         x_NChw = features_NChw
         for stage in before:

@@ -69,7 +69,7 @@ class Bottleneck(nn.Module):
             self.connection = Conv(channels_in, channels, 1, norm, stride=stride, relu=False)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """(N, channels_in, H, W) -> (N, channels, H / stride, W / stride)."""
+        """Turn (N, channels_in, H, W) into (N, channels, H / stride, W / stride)."""
         past = x_NCHW if self.connection is None else self.connection(x_NCHW)
         through = self.c(self.b(self.a(x_NCHW)))
         return F.relu(past + through, inplace=True)
@@ -97,7 +97,7 @@ class PyramidPooling(nn.Module):
         x_NChw: Tensor,
         rows_2K: Tensor | None = None,
     ) -> Tensor:
-        """(N, channels_in, h, w) -> (N, 2K, h, w): background and foreground score per organ.
+        """Turn (N, channels_in, h, w) into (N, 2K, h, w): two scores per organ, background first.
 
         rows_2K: which scores, in which order; all if None.
         """

@@ -149,20 +149,20 @@ class Network(nn.Module):
     # What it computes
 
     def features(self, ct_N1HW: Tensor) -> Tensor:
-        """Conv1 to Conv4: (N, 1, H, W) windowed CT -> (N, C, H / 8, W / 8)."""
+        """Run Conv1 to Conv4: (N, 1, H, W) windowed CT -> (N, C, H / 8, W / 8)."""
         x_NChw = ct_N1HW
         for name in FEATURE_STAGES:
             x_NChw = self.path[name](x_NChw)
         return x_NChw
 
     def own_scores(self, features_NChw: Tensor) -> Tensor:
-        """Its own CAC and SPP: features -> (N, 2K, H / 8, W / 8) scores."""
+        """Run its own CAC and SPP: features -> (N, 2K, H / 8, W / 8) scores."""
         x_NChw = self.path["conv5"](features_NChw)
         scores_N2Khw: Tensor = self.path["spp"](x_NChw)
         return scores_N2Khw
 
     def scores(self, ct_N1HW: Tensor) -> Tensor:
-        """(N, 1, H, W) windowed CT -> (N, 2K, H / 8, W / 8) scores.
+        """Turn a windowed CT (N, 1, H, W) into scores (N, 2K, H / 8, W / 8).
 
         Other heads are asked only when the network does not learn.
         """
@@ -183,7 +183,7 @@ class Network(nn.Module):
         return _logits(self.own_scores(features_NChw), size)
 
     def forward(self, ct_N1HW: Tensor) -> Tensor:
-        """(N, 1, H, W) windowed CT -> (N, K, H, W) logits."""
+        """Turn a windowed CT (N, 1, H, W) into logits (N, K, H, W)."""
         return _logits(self.scores(ct_N1HW), ct_N1HW.shape[-2:])
 
 

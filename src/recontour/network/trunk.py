@@ -7,7 +7,7 @@ class Trunk(nn.ModuleDict):
     """Stages from the CT on, by name; none if a head begins with Conv1."""
 
     def forward(self, ct_N1HW: Tensor) -> Tensor:
-        """(N, 1, H, W) windowed CT -> (N, C, h, w) features."""
+        """Turn a windowed CT (N, 1, H, W) into features (N, C, h, w)."""
         features = ct_N1HW
         for stage in self.values():
             features = stage(features)

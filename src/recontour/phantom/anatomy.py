@@ -167,7 +167,7 @@ def paint_patient(
 
 
 def _soft_tissue(canvas: Canvas, skin: Field, patient: Patient) -> None:
-    """Skin, fat under it, muscles with fat between them."""
+    """Paint skin, fat under it, muscles with fat between them."""
     canvas.paint(EVERYWHERE, skin, FAT)
     canvas.paint(EVERYWHERE, slab(skin + 1, 1), 15.0)
     _, v, w = canvas.space[EVERYWHERE]
@@ -185,7 +185,7 @@ def _soft_tissue(canvas: Canvas, skin: Field, patient: Patient) -> None:
 
 
 def _glands_and_vessels(canvas: Canvas, patient: Patient) -> None:
-    """The named muscles, carotids and jugular veins, and the glands."""
+    """Paint the named muscles, carotids and jugular veins, and the glands."""
     sternocleidomastoid: list[Triple] = [(57, 20, -6), (50, 4, -42), (28, -28, -92)]
     canvas.twin_tube(sternocleidomastoid, [7.0, 9.0, 8.0], 60.0, 1.8)
     # masseter, medial and lateral pterygoid, temporalis
@@ -214,7 +214,7 @@ def _parotid(
     side: int,
     size: float,
 ) -> None:
-    """One parotid gland with its capsule, and the retromandibular vein in it."""
+    """Paint one parotid gland with its capsule, and the retromandibular vein in it."""
     at = organs.mirrored(canvas.space[window], side)
     hu = patient.parotid_hu + canvas.gland_hu + 14 * canvas.fine[window]
     gland = joined(organs.parotid(at, size), organs.accessory_parotid(at))
@@ -225,7 +225,7 @@ def _parotid(
 
 
 def _airway(canvas: Canvas, patient: Patient) -> None:
-    """Tongue, pharynx, larynx with its cartilages, trachea, hyoid."""
+    """Paint tongue, pharynx, larynx with its cartilages, trachea, hyoid."""
     window, (u, v, w) = canvas.around((-30, -92, -60), (30, -15, -5))
     tongue = ellipsoid((u, v, w), (0.0, -53.0, -31.0), (25.0, 31.0, 21.0))
     canvas.paint(window, tongue, 58 + 6 * canvas.coarse[window])
@@ -261,7 +261,7 @@ def _airway(canvas: Canvas, patient: Patient) -> None:
 
 
 def _spine(canvas: Canvas) -> None:
-    """Vertebrae and discs, arches, spinous and transverse processes, atlas and dens."""
+    """Paint vertebrae and discs, arches, spinous and transverse processes, atlas and dens."""
     window, at = canvas.around((-45, -25, -115), (45, 62, 2))
     u, v, w = at
     a = np.abs(u)
@@ -292,7 +292,7 @@ def _spine(canvas: Canvas) -> None:
 
 
 def _skull_and_brain(canvas: Canvas, patient: Patient) -> None:
-    """The skull with petrous bones and mastoid cells; the brain with cisterns and ventricles."""
+    """Paint the skull with its petrous bones and mastoids, and the brain with its fluid spaces."""
     window, at = canvas.around((-80, -95, -30), (80, 100, 120))
     u, v, w = at
     a = np.abs(u)
@@ -326,7 +326,7 @@ def _brain_hu(
     at: Position,
     inside: Field,
 ) -> Field:
-    """Grey and white matter, cerebellum, and fluid in the sulci and under the skull."""
+    """Return the HU of grey and white matter, cerebellum, and fluid around them."""
     _, v, w = at
     fine = canvas.fine[window]
     coarse = canvas.coarse[window]
@@ -340,7 +340,7 @@ def _brain_hu(
 
 
 def _mastoids(canvas: Canvas) -> None:
-    """The mastoid processes with their cells, and the ear canals."""
+    """Paint the mastoid processes with their cells, and the ear canals."""
     canvas.twin_ellipsoid((54.0, 20.0, -5.0), (11.0, 13.0, 17.0), 750.0)
     window, at = canvas.around_twins((44.0, 8.0, -20.0), (64.0, 32.0, 12.0))
     process = ellipsoid(at, (54.0, 20.0, -3.0), (8.0, 10.0, 13.0))
@@ -350,7 +350,7 @@ def _mastoids(canvas: Canvas) -> None:
 
 
 def _inside_brain(canvas: Canvas, patient: Patient) -> None:
-    """Ventricles, cisterns and the brain stem between them."""
+    """Paint ventricles, cisterns and the brain stem between them."""
     s = patient.ventricle
     lateral: list[Triple] = [(9, -28, 66), (11, 5, 68), (15, 30, 64)]
     canvas.twin_tube(lateral, [5.5 * s, 5.0 * s, 6.0 * s], BRAIN_FLUID)
@@ -372,7 +372,7 @@ def _inside_brain(canvas: Canvas, patient: Patient) -> None:
 
 
 def _face(canvas: Canvas) -> None:
-    """Sinuses in their bony walls, nasal cavity, palate, cheek bones."""
+    """Paint sinuses in their bony walls, nasal cavity, palate, cheek bones."""
     zygoma: list[Triple] = [(42, -72, 6), (60, -54, 6), (67, -28, 8), (63, -8, 9)]
     canvas.twin_tube(zygoma, [5.5, 4.0, 2.8, 3.5], 850.0)
     canvas.twin_tube([(46, -66, 16), (46, -62, 46)], [3.8, 4.2], 900.0)
@@ -401,7 +401,7 @@ def _face(canvas: Canvas) -> None:
 
 
 def _orbits(canvas: Canvas, patient: Patient) -> None:
-    """Fat in bony walls, eye muscles, eyeballs with lenses, optic nerves to the chiasm."""
+    """Paint fat in bony walls, eye muscles, eyeballs with lenses, optic nerves."""
     window, at = canvas.around_twins((0.0, -90.0, 12.0), (54.0, -14.0, 54.0))
     cone = tube(at, [(31.5, -70, 33), (27, -54, 33.5), (14, -30, 36.5)], [15.5, 14.0, 3.2])
     _, v, _ = at
@@ -424,7 +424,7 @@ def _orbits(canvas: Canvas, patient: Patient) -> None:
 
 
 def _sella(canvas: Canvas, patient: Patient) -> None:
-    """The pituitary and its stalk, cavernous sinuses beside it."""
+    """Paint the pituitary and its stalk, cavernous sinuses beside it."""
     window, at = canvas.around((-20, -30, 20), (20, -4, 46))
     cavernous_sinus = ellipsoid(organs.twin(at), (11.5, -16.0, 30.0), (3.6, 8.0, 5.5))
     canvas.paint(window, cavernous_sinus, canvas.vessel_hu - 10)
@@ -434,7 +434,7 @@ def _sella(canvas: Canvas, patient: Patient) -> None:
 
 
 def _jaws(canvas: Canvas, patient: Patient) -> None:
-    """The mandible with cortex and marrow, the upper jaw's rim, and teeth."""
+    """Paint the mandible with cortex and marrow, the upper jaw's rim, and teeth."""
     window, at = canvas.around((-64, -100, -64), (64, 2, 12))
     jaw = organs.mandible(at, organs.ALVEOLUS_MM)
     canvas.paint(window, jaw, CORTEX)
@@ -464,7 +464,7 @@ def _teeth_hu(patient: Patient) -> tuple[Field, Field]:
 
 
 def _cord(canvas: Canvas) -> None:
-    """Fat and fluid in the spinal canal, and the cord."""
+    """Paint fat and fluid in the spinal canal, and the cord."""
     window, at = canvas.around((-18, -2, -115), (18, 36, 6))
     _, _, w = at
     below = w - 2

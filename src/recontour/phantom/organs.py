@@ -59,12 +59,12 @@ ARCH = (-88.0, 64.0, 46.0)  # the jaw seen from above: v at the chin, depth, hal
 
 
 def mirrored(at: Position, side: int) -> Position:
-    """The position as seen by an organ of the left (1) or right (-1)."""
+    """Return the position as an organ of the left (1) or right (-1) sees it."""
     return (at[0] * np.float32(side), at[1], at[2])
 
 
 def twin(at: Position) -> Position:
-    """The position as seen by what is alike on both sides."""
+    """Return the position as a shape that is alike on both sides sees it."""
     return (np.abs(at[0]), at[1], at[2])
 
 
@@ -75,7 +75,7 @@ def middle_v(w: Field, knots: Sequence[tuple[float, float, float, float]]) -> Fi
 
 
 def skin(space: Space, patient: Patient) -> Field:
-    """Head, neck and the start of the shoulders, for the whole scan."""
+    """Shape head, neck and the start of the shoulders, for the whole scan."""
     n = patient.neck
     whole = column(
         (space.u, space.v, space.w),
@@ -138,51 +138,51 @@ def floor_of_skull(at: Position) -> Field:
 
 
 def cavity(at: Position) -> Field:
-    """The cranial cavity."""
+    """Shape the cranial cavity."""
     vault = ellipsoid(at, (0.0, 3.0, 40.0), (67.0, 86.0, 92.0))
     above_floor = (floor_of_skull(at) - at[2]) * np.float32(0.8)
     return np.asarray(within(vault, above_floor), dtype=np.float32)
 
 
 def brainstem(at: Position) -> Field:
-    """Medulla, pons and midbrain, without ends."""
+    """Shape medulla, pons and midbrain, without ends."""
     return column(at, BRAINSTEM)
 
 
 def cord(at: Position) -> Field:
-    """The cervical cord, without ends."""
+    """Shape the cervical cord, without ends."""
     return column(at, CORD)
 
 
 def canal(at: Position) -> Field:
-    """The bony spinal canal, without ends."""
+    """Shape the bony spinal canal, without ends."""
     return column(at, CANAL)
 
 
 def eye(at: Position) -> Field:
-    """One eyeball."""
+    """Shape one eyeball."""
     return ellipsoid(at, (32.0, -70.0, 33.0), (12.2, 12.2, 12.2))
 
 
 def lens(at: Position) -> Field:
-    """One lens."""
+    """Shape one lens."""
     return ellipsoid(at, (32.0, -78.3, 33.0), (4.8, 2.5, 4.6))
 
 
 def optic_nerve(at: Position, patient: Patient) -> Field:
-    """One optic nerve from the eyeball through its canal to the chiasm."""
+    """Shape one optic nerve from the eyeball through its canal to the chiasm."""
     r = patient.nerve_mm
     return tube(at, NERVE, (r + 0.3, r, r, r, r + 0.2))
 
 
 def pituitary(at: Position, patient: Patient) -> Field:
-    """The gland in the sella."""
+    """Shape the gland in the sella."""
     s = patient.pituitary
     return ellipsoid(at, (0.0, -17.3, 30.5), (6.5 * s, 4.6 * s, 4.3 * s))
 
 
 def parotid(at: Position, size: float) -> Field:
-    """One parotid gland: superficial lobe, deep lobe behind the jaw, tail."""
+    """Shape one parotid gland: superficial lobe, deep lobe behind the jaw, tail."""
     superficial = ellipsoid(at, (60.5, -6.0, -13.0), (9.0 * size, 20.0 * size, 27.0 * size))
     deep = ellipsoid(at, (50.0, 1.0, -15.0), (12.0 * size, 9.0 * size, 19.0 * size))
     tail = ellipsoid(at, (57.0, 4.0, -37.0), (8.0 * size, 9.0 * size, 13.0 * size))
@@ -190,12 +190,12 @@ def parotid(at: Position, size: float) -> Field:
 
 
 def accessory_parotid(at: Position) -> Field:
-    """The accessory lobe along the duct, on the masseter."""
+    """Shape the accessory lobe along the duct, on the masseter."""
     return ellipsoid(at, (62.0, -34.0, -9.0), (4.5, 14.0, 7.0))
 
 
 def arch_distance(at: Position, depth_scale: float = 1.0) -> Field:
-    """Distance from the curve of the jaw seen from above, unsigned."""
+    """Return the unsigned distance from the curve of the jaw, seen from above."""
     a, v, _ = twin(at)
     chin, depth, half_width = ARCH
     half_width *= depth_scale
@@ -206,7 +206,7 @@ def arch_distance(at: Position, depth_scale: float = 1.0) -> Field:
 
 
 def mandible(at: Position, top_mm: float) -> Field:
-    """The lower jaw up to a height: body, ramus, coronoid process and condyle."""
+    """Shape the lower jaw up to a height: body, ramus, coronoid process and condyle."""
     a, v, w = both = twin(at)
     lower = -56 + 13 * ramp(v, -65, -25)
     arch = arch_distance(at) - np.float32(5.2)
@@ -222,7 +222,7 @@ def mandible(at: Position, top_mm: float) -> Field:
 
 
 def sylvian_height(v: Field) -> Field:
-    """The height of the Sylvian fissure, the temporal lobe's roof."""
+    """Return the height of the Sylvian fissure, the temporal lobe's roof."""
     return np.asarray(39 + 0.22 * (v + 20), dtype=np.float32)
 
 
@@ -237,7 +237,7 @@ def tentorium_height(at: Position) -> Field:
 
 
 def temporal_lobe(at: Position, back_mm: float, raise_mm: float) -> Field:
-    """One temporal lobe as far back as back_mm and raise_mm above the Sylvian fissure."""
+    """Shape one temporal lobe: back to back_mm, up to raise_mm above the Sylvian fissure."""
     u, v, w = at
     medial = along(v, ((-40, 20), (-15, 19), (5, 23), (30, 27), (60, 28)))
     medial = medial + 5 * ramp(w, 34, 46)

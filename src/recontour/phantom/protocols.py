@@ -168,7 +168,7 @@ def _parotid(
     protocol: Protocol,
     side: int,
 ) -> _Sketch:
-    """The gland within skin, jaw, masseter and mastoid."""
+    """Sketch the gland within skin, jaw, masseter and mastoid."""
     window, at = _side_window(space, side, (28, -56, -60), (78, 30, 24))
     gland = organs.parotid(at, patient.parotid[0 if side > 0 else 1])
     masseter = ellipsoid(at, (55.5, -33.0, -25.0), (6.5, 15.0, 24.0))

@@ -66,7 +66,7 @@ class Cell:
 
     @property
     def lineage(self) -> tuple["Cell", ...]:
-        """The cells it starts from, the first one first, and itself."""
+        """Return the cells it starts from, the first one first, and itself."""
         ancestors = self.parent.lineage if self.parent else ()
         return (*ancestors, self)
 
@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def cells(self) -> list[Cell]:
-        """Every cell once, parents before their children.
+        """Return every cell once, parents before their children.
 
         The first of two with one id is taken: a main model is validated while it trains, the same
         model in another section is not.

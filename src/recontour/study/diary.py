@@ -91,22 +91,22 @@ class Diary:
             self._write("validation", iteration, self._dsc[iteration])
 
     def has(self, iterations: int) -> bool:
-        """Whether every iteration of a training is there, so that their times are its times."""
+        """Return whether every iteration of a training is there: only then are the times whole."""
         return self._steps.keys() >= set(range(1, iterations + 1))
 
     @property
     def seconds(self) -> float:
-        """Wall clock of all iterations."""
+        """Return the wall-clock seconds of all iterations."""
         return _total(self._steps.values(), "seconds")
 
     @property
     def waiting(self) -> float:
-        """The share of this time that was spent waiting for data."""
+        """Return the share of this time that was spent waiting for data."""
         return self._share("waited")
 
     @property
     def features(self) -> float:
-        """The share of this time that was spent computing a frozen trunk's features."""
+        """Return the share of this time that was spent computing a frozen trunk's features."""
         return self._share("features")
 
     def _share(self, part: str) -> float:
@@ -114,7 +114,7 @@ class Diary:
 
     @property
     def loss(self) -> tuple[Point, ...]:
-        """Mean loss of each window, at its end."""
+        """Return the mean loss of each window, at its end."""
         iterations = sorted(self._steps)
         points = []
         spent = 0.0
@@ -127,7 +127,7 @@ class Diary:
 
     @property
     def validation(self) -> tuple[Point, ...]:
-        """Mean DSC on the validation cases."""
+        """Return the mean DSC on the validation cases."""
         iterations = sorted(self._steps)
         seconds = (self._steps[iteration].seconds for iteration in iterations)
         spent = [0.0, *accumulate(seconds)]  # before the first step, and after each
@@ -197,11 +197,11 @@ def _total(steps: Iterable[_Iteration], part: str) -> float:
 
 
 def _are_step(values: Sequence[float]) -> bool:
-    """Whether numbers can be a loss and three times."""
+    """Return whether numbers can be a loss and three times."""
     is_small = all(abs(value) <= MOST for value in values)  # not NaN
     return len(values) == 4 and is_small and min(values[1:]) >= 0
 
 
 def _are_validation(values: Sequence[float]) -> bool:
-    """Whether numbers can be a mean DSC; NaN: nothing to measure."""
+    """Return whether numbers can be a mean DSC; NaN: nothing to measure."""
     return len(values) == 1 and (math.isnan(values[0]) or abs(values[0]) <= MOST)

@@ -103,7 +103,7 @@ def _warn_of_other_recipes(workspace: Workspace) -> None:
 
 
 def is_study(out: Path) -> bool:
-    """Whether a folder holds a study that was begun."""
+    """Return whether a folder holds a study that was begun."""
     return (out / "study.json").exists()
 
 

@@ -78,7 +78,7 @@ class Workspace:
 
     @property
     def scored(self) -> dict[str, list[Case]]:
-        """The cases that every model is scored on, by fold.
+        """Return the cases that every model is scored on, by fold.
 
         They are the target's test cases, and some of the source's, to see what was forgotten.
         """

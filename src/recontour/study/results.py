@@ -117,7 +117,7 @@ class Training:
 
     @property
     def seconds_per_iteration(self) -> float:
-        """NaN for a model that was not trained, or whose time is unknown."""
+        """Return the seconds; NaN for a model that was not trained, or whose time is unknown."""
         return self.seconds / self.iterations if self.iterations and self.seconds else math.nan
 
 
@@ -187,7 +187,7 @@ def cell_folder(out: Path, cell: Cell) -> Path:
 
 
 def is_finished(out: Path, cell: Cell) -> bool:
-    """Whether a cell's result is there, whole."""
+    """Return whether a cell's result is there, whole."""
     return (cell_folder(out, cell) / "result.json").exists()
 
 

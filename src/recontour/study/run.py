@@ -310,7 +310,7 @@ def _unfinished(out: Path, cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _is_open(out: Path, cell: Cell) -> bool:
-    """Whether a cell is neither finished nor failed."""
+    """Return whether a cell is neither finished nor failed."""
     return not is_finished(out, cell) and not _has_failed(out, cell)
 
 

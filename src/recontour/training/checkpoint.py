@@ -73,7 +73,10 @@ def _unpickled(path: Path) -> Any:
 
 
 def _is_machine_s_fault(error: Exception) -> bool:
-    """Whether the system failed. Damaged bytes may point before the file's beginning: EINVAL."""
+    """Return whether the system failed.
+
+    EINVAL is not the machine's fault: damaged bytes may point before the file's beginning.
+    """
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
@@ -105,7 +108,7 @@ def _is_identity(identity: Any) -> bool:
 
 
 def _is_plain(item: tuple[Any, Any]) -> bool:
-    """Whether a name and its value can be compared: text, number, nothing or a list of texts."""
+    """Return whether a named value can be compared: text, number, nothing or a list of texts."""
     name, value = item
     parts = value if isinstance(value, list) else [value]
     return isinstance(name, str) and all(map(_is_plain_value, parts))
@@ -154,7 +157,7 @@ def _refuse_other_moments(kept: Any, parameter: Tensor, done: int) -> None:
 
 
 def _is_like(value: Any, tensor: Tensor) -> bool:
-    """Whether a value is a tensor of the same kind and shape.
+    """Return whether a value is a tensor of the same kind and shape.
 
     Odd numbers in it pass: with them the run diverges, and ends.
     """

@@ -93,14 +93,14 @@ class FeatureStore:
 
     @property
     def _whole_at(self) -> int:
-        """Where in a record its mark is."""
+        """Return where in a record its mark is."""
         fields = self._record.fields
         assert fields
         return int(fields["whole"][1])
 
     @property
     def record_bytes(self) -> int:
-        """The size of one view of one slice."""
+        """Return the size of one view of one slice."""
         return self._record.itemsize
 
     def most_bytes(self, recipe: Recipe) -> int:
@@ -332,7 +332,7 @@ def features_of(network: Network, ct_1HW: Tensor) -> Tensor:
 
 
 def learns_from_features(network: Network, recipe: Recipe) -> bool:
-    """Whether views are fixed, and nothing before Conv5 learns."""
+    """Return whether views are fixed, and nothing before Conv5 learns."""
     return recipe.views > 0 and network.trunk_is_frozen
 
 

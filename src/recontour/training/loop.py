@@ -143,7 +143,7 @@ def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) ->
 
 
 def _is_frozen(module: nn.Module) -> bool:
-    """Whether a module has parameters of its own, and none of them learns."""
+    """Return whether a module has parameters of its own, and none of them learns."""
     own = list(module.parameters(recurse=False))
     return bool(own) and not any(parameter.requires_grad for parameter in own)
 

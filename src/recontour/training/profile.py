@@ -27,7 +27,7 @@ class StepSeconds:
 
     @property
     def trunk(self) -> float:
-        """The part in Conv1 to Conv4: forward and, as far as they learn, backward."""
+        """Return the part in Conv1 to Conv4: forward and, as far as they learn, backward."""
         return max(0.0, self.whole - self.head)
 
 

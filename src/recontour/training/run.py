@@ -55,12 +55,12 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Weights, optimiser, iterations done, and what the run is."""
+        """Return the file of weights, optimiser, iterations done, and what the run is."""
         return self.path / "checkpoint.ckpt"
 
     @property
     def features(self) -> Path:
-        """A frozen trunk's features. Only a kill leaves this file behind."""
+        """Return the file of a frozen trunk's features. Only a kill leaves it behind."""
         return self.path / "features.bin"
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class Hardware:
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes, among those that train together."""
+    """Return whether this process is the one that writes, among those that train together."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 

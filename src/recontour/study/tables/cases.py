@@ -51,7 +51,7 @@ class CasesTable:
 
     @property
     def caught_up(self) -> CasesRow | None:
-        """The fewest patients from which on the interval of ST - T is never above 0.
+        """Return the fewest patients from which the interval of ST - T is never above 0.
 
         None if even with the most it is.
         """

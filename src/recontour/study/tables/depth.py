@@ -51,22 +51,22 @@ class DepthTable:
 
     @property
     def rows(self) -> list[DepthRow]:
-        """The curve, then the controls."""
+        """Return the curve, then the controls."""
         return [*self.curve, *self.controls]
 
     @property
     def scored(self) -> list[DepthRow]:
-        """The part of the curve that has a DSC on the target."""
+        """Return the part of the curve that has a DSC on the target."""
         return [row for row in self.curve if row.target.patients]
 
     @property
     def best(self) -> DepthRow | None:
-        """The depth with the highest mean DSC on the target; of equals, the shallowest."""
+        """Return the depth with the highest mean DSC on the target; of equals, the shallowest."""
         return max(self.scored, key=_dsc_on_target, default=None)
 
     @property
     def papers(self) -> DepthRow | None:
-        """The paper's depth."""
+        """Return the paper's depth."""
         for row in self.scored:
             if row.layers == PAPERS_DEPTH:
                 return row

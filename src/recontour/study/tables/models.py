@@ -92,7 +92,7 @@ class ModelsTable:
 
     @property
     def patients(self) -> int:
-        """How many patients have any organ scored."""
+        """Return how many patients have any organ scored."""
         return patients(dsc_of(self.scores))
 
     def mean(self, model: str) -> Interval:
