@@ -607,3 +607,54 @@ def test_the_steps_load_without_what_only_training_and_reports_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.fixture
+def long_pair(model: Model, south: Cohort, tmp_path: Path) -> Path:
+    """TRUNK+HEAD whose names together are longer than the name of any file."""
+    trunk = tmp_path / ("t" * 150)
+    head = tmp_path / ("h" * 150)
+    save_model(model, trunk)
+    adapt(trunk, south.path, head, iterations=1, head_only=True)
+    return Path(f"{trunk.name}+{head.name}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["inspect", "PAIR"],
+        ["evaluate", "COHORT", "PAIR", "--out", "out"],
+        ["adapt", "PAIR", "COHORT", "--out", "out", "--iterations", "1"],
+    ],
+)
+def test_two_long_names_are_two_files(
+    long_pair: Path,
+    south: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"PAIR": str(long_pair), "COHORT": str(south.path)}
+    assert main([given.get(word, word) for word in command]) == 0
+    assert Path("out").exists() is ("out" in command)
+
+
+@pytest.mark.usefixtures("found")
+def test_two_long_names_contour_as_one_model(
+    long_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["contour", str(long_pair), "ct", "--out", "rs.dcm"]) == 0
+    assert Path("rs.dcm").exists()
+
+
+def test_of_two_long_names_the_missing_one_is_named(
+    long_pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, _, head = str(long_pair).partition("+")
+    Path(head).unlink()
+    with pytest.raises(ModelFileError) as error:
+        load_model(long_pair)
+    assert error.value.finding.path == Path(head)
