@@ -47,6 +47,7 @@ from recontour.study import settings, tables
 from recontour.training.presets import PRESETS
 
 REPO = Path(__file__).resolve().parents[2]
+PACKAGE = REPO / "src" / "recontour"
 REFERENCE = REPO / "docs" / "reference"
 DOCUMENTS = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
 TEXTS = {str(path.relative_to(REPO)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
@@ -152,15 +153,25 @@ def test_the_readme_shows_every_command() -> None:
     assert "make demo" in blocks(TEXTS["README.md"], "")[0]
 
 
+def _room(front: Path) -> str:
+    return front.parent.name
+
+
 def test_the_readme_s_picture_of_the_house_is_true() -> None:
     (section,) = re.findall(
         r"^## The way of the data$(.*?)^## ", TEXTS["README.md"], flags=re.MULTILINE | re.DOTALL
     )
     (picture,) = blocks(section, "")
-    package = REPO / "src" / "recontour"
-    rooms = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
-    files = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    rooms = {f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    files = {path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__")}
     assert set(re.findall(r"\b[a-z]+/|\b[a-z]+\.py", picture)) == rooms | files
+
+
+@pytest.mark.parametrize("front", sorted(PACKAGE.glob("*/__init__.py")), ids=_room)
+def test_every_room_s_front_lists_its_modules(front: Path) -> None:
+    contents, *_ = re.findall(r'^"""(.*?)"""', front.read_text(encoding="utf-8"), flags=re.DOTALL)
+    modules = {path.stem for path in front.parent.glob("*.py")} - {"__init__"}
+    assert modules <= set(re.findall(r"\w+", contents))
 
 
 @pytest.fixture(scope="module")

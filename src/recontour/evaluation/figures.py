@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from recontour.evaluation.plotting import default_settings
+from recontour.evaluation.plotting import default_settings, svg_of
 from recontour.evaluation.tables import CaseScore
 from recontour.geometry.arrays import Floats, Mask
 from recontour.geometry.tracing import rings
@@ -237,15 +237,7 @@ def box_plots(scores: Sequence[CaseScore], models: Sequence[str]) -> str:
     panels[0].set_ylim(max(np.floor(lowest * 10) / 10 - 0.02, -0.05), 1.02)
     for first_of_row in panels[::PANELS_PER_ROW]:
         first_of_row.set_ylabel("DSC", fontsize=8)
-    file = io.StringIO()
-    figure.savefig(
-        file,
-        format="svg",
-        metadata={"Date": None},
-        transparent=True,
-    )
-    svg = file.getvalue()
-    return svg[svg.index("<svg") :]
+    return svg_of(figure)
 
 
 def _draw_panel(

@@ -4,13 +4,18 @@ Neither a matplotlibrc of the current folder or the user nor an environment vari
 report.
 """
 
+import io
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from recontour.errors import SettingsError
 from recontour.evaluation.findings import UnloadableMatplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @contextmanager
@@ -47,3 +52,16 @@ def refuse_unplottable() -> None:
     finally:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
+
+
+def svg_of(figure: "Figure") -> str:
+    """Return a figure as an element of an HTML page, the same in every run."""
+    file = io.StringIO()
+    figure.savefig(
+        file,
+        format="svg",
+        metadata={"Date": None},
+        transparent=True,
+    )
+    svg = file.getvalue()
+    return svg[svg.index("<svg") :]

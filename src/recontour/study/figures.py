@@ -3,7 +3,6 @@
 Each model keeps its colour, marker and line in all figures, so that they read without colour.
 """
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import numpy as np
 
 from recontour.evaluation.figures import colour_of
 from recontour.evaluation.numbers import MINUS
-from recontour.evaluation.plotting import default_settings
+from recontour.evaluation.plotting import default_settings, svg_of
 from recontour.geometry.arrays import Floats
 from recontour.study.tables import (
     MODELS,
@@ -71,7 +70,7 @@ def depth_plot(
     left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
     _draw_dsc_by_depth(left, depth, levels)
     _draw_seconds_by_depth(right, depth.curve, times)
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def _draw_dsc_by_depth(
@@ -155,7 +154,7 @@ def cases_plot(cases: CasesTable) -> str:
         panel.minorticks_off()
     _finish(left, "target cases to train on (log scale)", "mean DSC")
     _finish(right, "target cases to train on (log scale)", f"Model_ST {MINUS} Model_T")
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def _draw_dsc_by_cases(panel: "Axes", numbers: Floats, cases: CasesTable) -> None:
@@ -199,7 +198,7 @@ def curves_plot(curves: Sequence[CurveRow]) -> str:
     _finish(right, "minutes of training", "DSC, target's validation cases")
     _legend(left, columns=3)
     _legend(right, columns=3)
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def _draw_training(
@@ -365,16 +364,3 @@ def _figure(height_in: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
-
-
-def _svg(figure: "Figure") -> str:
-    """Return the figure as an element of an HTML page, the same in every run."""
-    file = io.StringIO()
-    figure.savefig(
-        file,
-        format="svg",
-        metadata={"Date": None},
-        transparent=True,
-    )
-    svg = file.getvalue()
-    return svg[svg.index("<svg") :]
