@@ -658,3 +658,20 @@ def test_of_two_long_names_the_missing_one_is_named(
     with pytest.raises(ModelFileError) as error:
         load_model(long_pair)
     assert error.value.finding.path == Path(head)
+
+
+def test_inspect_takes_a_cohort_or_a_model(
+    phantom_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(tmp_path / "nosuch")]) == 2
+    assert "not found; a cohort or a model file is expected; check the path" in said(capsys)
+    assert main(["inspect", str(tmp_path / "phantm")]) == 2
+    assert f"did you mean {phantom_model}?" in said(capsys)
+    (tmp_path / "map.toml").write_text('[names]\n"Brain Stem" = "Brainstem"\n')
+    assert main(["inspect", str(tmp_path / "map.toml")]) == 2
+    assert "not a recontour model file; check the path" in said(capsys)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what a command printed on standard error, as one line."""
+    return " ".join(capsys.readouterr().err.split())

@@ -154,7 +154,7 @@ def test_organs_nobody_knows(fails: Fails, journey: Journey, tmp_path: Path) -> 
 
 def test_a_wrong_model_file(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     (tmp_path / "m").write_text("PK\x03\x04 a zip, say")
-    assert "not a model file" in fails(
+    assert "not a recontour model file; check the path" in fails(
         "adapt", tmp_path / "m", journey.cohort, "--out", tmp_path / "n"
     )
     assert "not found; a model file is expected" in fails(
@@ -183,7 +183,7 @@ def test_one_kind_of_folder_or_file_for_another(
         "contour", journey.model_s, journey.cohort, *out
     )
     assert "this is a file, and a cohort is a folder" in fails("train", journey.model_s, *out)
-    assert "not a model file: it is a folder" in fails(
+    assert "not a recontour model file: it is a folder" in fails(
         "adapt", journey.archive, journey.cohort, *out
     )
     assert everything(tmp_path) == set()

@@ -160,7 +160,7 @@ def test_a_flipped_bit_in_the_weights_is_seen(path: Path) -> None:
 
 def test_a_text_file_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("hello, world: not a model at all")
-    with pytest.raises(ModelFileError, match="not a model file"):
+    with pytest.raises(ModelFileError, match="not a recontour model file; check the path"):
         load_model(tmp_path / "x")
 
 

@@ -148,7 +148,7 @@ class ModelCard:
                 "not for": NOT_FOR,
                 "organs": ", ".join(self.organs),
                 "heads": "; ".join(map(_head_in_words, self.heads)),
-                "fingerprint": f"SHA-256 {self.sha256}",
+                "fingerprint of the weights": self.sha256,
             },
             "2 Technical": {
                 "architecture": f"{NETWORK}; preset {self.preset}",

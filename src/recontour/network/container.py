@@ -104,6 +104,8 @@ def open_container(path: Path) -> Container:
     try:
         refuse_no_file(path)
         with path.open("rb") as file:
+            if not _begins_like_safetensors(file):
+                raise ModelFileError(NotModelFile(path=path))
             raw = _raw_header(file)
     except UnreadableError as error:
         raise ModelFileError(NotModelFile(path=path, why=error.finding)) from error
@@ -169,6 +171,13 @@ class _OddSizeError(Exception):
             least=least,
             most=most,
         )
+
+
+def _begins_like_safetensors(file: BinaryIO) -> bool:
+    """Return whether a header could follow its length; also of a file that is cut off before it."""
+    beginning = file.read(LENGTH.size + 1)
+    file.seek(0)
+    return len(beginning) <= LENGTH.size or beginning.endswith(b"{")
 
 
 def _raw_header(file: BinaryIO) -> bytes:

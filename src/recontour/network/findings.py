@@ -12,12 +12,13 @@ ASK_AGAIN = "ask for the file again"
 
 @finding
 class NotModelFile(Finding):
-    """Something else lies where a model file is expected."""
+    """Something else lies where a model file is expected. why: None for a file of another kind."""
 
-    why: Finding
+    why: Finding | None = None
 
     def sentence(self) -> str:
-        return f"not a model file: {self.why.sentence()}"
+        what = "not a recontour model file"
+        return f"{what}: {self.why.sentence()}" if self.why else what
 
     def remedy(self) -> str:
         return "check the path, and the order of the arguments (--help)"
@@ -83,7 +84,7 @@ class DamagedModel(Finding):
     why: Finding
 
     def sentence(self) -> str:
-        return f"damaged, or not a model file: {self.why.sentence()}"
+        return f"the model file is damaged: {self.why.sentence()}"
 
     def remedy(self) -> str:
         return ASK_AGAIN

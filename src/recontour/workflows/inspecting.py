@@ -1,11 +1,13 @@
 """Look into a cohort folder or a model file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recontour.cohort import Case, Cohort
 from recontour.cohort.store import DamagedCase
+from recontour.errors import CohortError
+from recontour.files import NotFound
 from recontour.progress import Progress, quiet
 
 # A cohort is inspected without torch.
@@ -59,9 +61,20 @@ def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents 
         from recontour.network import card, load_model
 
         return card(load_model(path))
-    cohort = Cohort.open(path)
+    cohort = _opened(path)
     cases, damaged = cohort.examined(progress)
     return CohortContents(cohort, list(cases), list(damaged))
+
+
+def _opened(path: Path) -> Cohort:
+    try:
+        return Cohort.open(path)
+    except CohortError as error:
+        missing = error.finding
+        if not isinstance(missing, NotFound):
+            raise
+        either = replace(missing, expected="a cohort or a model file", otherwise="check the path")
+        raise CohortError(either) from error
 
 
 def _is_model(path: Path) -> bool:
