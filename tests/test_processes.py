@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from recontour.findings import stored_words
 from recontour.processes import (
     ENDING,
     HeldError,
@@ -17,8 +18,11 @@ from recontour.processes import (
     Unbroken,
     ended_by_signals,
     held,
+    how_ended,
     script_left_out,
 )
+from recontour.study.findings import EndedEstimate
+from recontour.training.findings import EndedHelper
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -146,3 +150,19 @@ def test_processes_start_without_the_user_s_script() -> None:
     with script_left_out():
         assert "init_main_from_path" not in multiprocessing.spawn.get_preparation_data("a name")
     assert sys.modules["__main__"] is script
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [
+        (None, "exit code unknown"),
+        (0, "exit code 0"),
+        (3, "exit code 3"),
+        (-signal.SIGKILL, "signal SIGKILL"),
+        (-1000, "signal 1000"),
+    ],
+)
+def test_how_a_process_ended_is_said_in_words(exit_code: int | None, words: str) -> None:
+    assert how_ended(exit_code) == words
+    for ended in (EndedHelper(exit_code=exit_code), EndedEstimate(exit_code=exit_code)):
+        assert f"ended early ({words})" in stored_words(ended)

@@ -142,6 +142,22 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def how_ended(exit_code: int | None) -> str:
+    """Return how a process ended, in words. exit_code: below 0, minus a signal.
+
+    >>> how_ended(3), how_ended(-15), how_ended(None)
+    ('exit code 3', 'signal SIGTERM', 'exit code unknown')
+    """
+    if exit_code is None:
+        return "exit code unknown"
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    try:
+        return f"signal {signal.Signals(-exit_code).name}"
+    except ValueError:  # one without a name
+        return f"signal {-exit_code}"
+
+
 def portable(error: Exception) -> Exception:
     """Return an error as another process can raise it, with this process's trace as a note.
 

@@ -13,12 +13,13 @@ from tests.conftest import fill
 from tests.journeys.conftest import write_patient
 
 from recontour import study as studies
-from recontour.cli import main
+from recontour.cli import commands, main
 from recontour.cli.answers import plain_value
 from recontour.cohort import Cohort
 from recontour.contouring.contourer import Contourer
 from recontour.exchange.nifti import write_nifti
 from recontour.network import Model, save_model
+from recontour.processes import Interrupted
 from recontour.study.estimate import Estimate
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md"
@@ -184,3 +185,17 @@ def test_study(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 def test_no_number_is_left_that_json_does_not_have() -> None:
     values = {"nan": float("nan"), "far": (np.float64("inf"), -float("inf")), "path": Path("a\n")}
     assert plain_value(values) == {"nan": None, "far": ["inf", "-inf"], "path": "a\n"}
+
+
+@pytest.mark.parametrize("signalled", [KeyboardInterrupt(), Interrupted("SIGTERM")])
+def test_a_command_that_is_ended_says_interrupted(
+    ask: Any, monkeypatch: pytest.MonkeyPatch, signalled: KeyboardInterrupt
+) -> None:
+    def end(*_: object) -> None:
+        raise signalled
+
+    monkeypatch.setattr(commands, "inspect", end)
+    code, answer = ask("inspect", "cohort")
+    error = answer["error"]
+    assert (code, error["error"], error["kind"]) == (2, "Interrupted", "interrupted_run")
+    assert "`Interrupted`" in section("The object")

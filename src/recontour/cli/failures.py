@@ -15,6 +15,7 @@ from recontour.cli.findings import (
 from recontour.errors import RecontourError
 from recontour.files import REMEDIES
 from recontour.findings import Finding
+from recontour.processes import Interrupted
 
 MENDABLE = 2
 FAULT = 1
@@ -60,7 +61,8 @@ def failure_of(error: BaseException, command: str) -> Failure | None:
     if isinstance(error, RecontourError):
         return Failure(error.finding, error.exit_code, name)
     if isinstance(error, KeyboardInterrupt):
-        return Failure(InterruptedRun(continues=CONTINUES.get(command, "")), MENDABLE, name)
+        stopped = InterruptedRun(continues=CONTINUES.get(command, ""))
+        return Failure(stopped, MENDABLE, Interrupted.__name__)  # whoever caught the signal
     if isinstance(error, OSError):
         # A name that is too long is no fault of the machine.
         is_mendable = error.errno == errno.ENAMETOOLONG

@@ -4,6 +4,7 @@ from typing import Literal
 
 from recontour.files import system_words
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
+from recontour.processes import how_ended
 from recontour.validation import Invalid
 from recontour.wording import MOST_SHOWN, plural, shown
 
@@ -513,12 +514,12 @@ class DeadWorkers(Finding):
 
 @finding
 class EndedEstimate(Finding):
-    """The process that estimates a study ended without an answer. exit_code: below 0, a signal."""
+    """The process that estimates a study ended without an answer. exit_code: see `how_ended`."""
 
     exit_code: int | None
 
     def sentence(self) -> str:
-        ended = f"ended early (exit code {self.exit_code})"
+        ended = f"ended early ({how_ended(self.exit_code)})"
         return f"the process that times a few steps {ended}; perhaps the memory is full"
 
     def remedy(self) -> str:

@@ -1,10 +1,10 @@
 """What can be found before, during and after a training."""
 
-import signal
 from enum import Enum
 
 from recontour.files import system_words
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
+from recontour.processes import how_ended
 from recontour.wording import plural, shown, size_in_words
 
 RESUME = "then repeat with --resume"
@@ -243,19 +243,12 @@ class TruncatedCaseFile(Finding):
 
 @finding
 class EndedHelper(Finding):
-    """A process that prepared batches ended too early. exit_code: below 0, minus a signal."""
+    """A process that prepared batches ended too early. exit_code: see `how_ended`."""
 
     exit_code: int | None
 
     def sentence(self) -> str:
-        return f"a process that prepares batches ended early ({self.ending})"
+        return f"a process that prepares batches ended early ({how_ended(self.exit_code)})"
 
     def remedy(self) -> str:
         return "repeat with --resume, and report it if it happens again"
-
-    @property
-    def ending(self) -> str:
-        """The signal or exit code."""
-        if self.exit_code is not None and self.exit_code < 0:
-            return f"signal {signal.Signals(-self.exit_code).name}"
-        return f"exit code {self.exit_code}"
