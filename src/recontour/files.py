@@ -114,7 +114,7 @@ class MachineFault(Finding):
 
 @finding
 class NotFound(Finding):
-    """There is nothing at a path. expected: such as "a cohort". similar: what lies beside it."""
+    """There is nothing at a path. expected: "a cohort", say. similar: what lies beside it."""
 
     expected: FitToStore[str]
     otherwise: FitToStore[str] = "check the path"
@@ -218,8 +218,8 @@ def similar_path(path: Path) -> Path | None:
 def is_name(words: str, letters: int = NAME_LETTERS) -> bool:
     """Return whether words may become a file name or part of one: visible, and in one folder.
 
-    Check whatever becomes a path where it is read, not only where it is typed: a file from
-    elsewhere may hold an absolute path, or one that leads out of its folder.
+    Check words that become a path also where they are read from a file: one from elsewhere may
+    hold an absolute path, or one that leads out of its folder.
 
     >>> is_name("Parotid_L"), is_name("../Parotid_L")
     (True, False)

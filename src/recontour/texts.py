@@ -249,7 +249,8 @@ def csv_rows(text: str) -> list[list[str]]:
 def harmless(text: str) -> str:
     """Put an apostrophe wherever a spreadsheet would take what follows for a formula.
 
-    That is at the start, and after whatever may separate cells in another country's spreadsheet.
+    That is at the start, and after any character that separates cells in some country's
+    spreadsheets.
     Half characters, as in a file name that is not UTF-8, become question marks.
     """
     return _UNQUOTED.sub("'", text).encode("utf-8", "replace").decode("utf-8")

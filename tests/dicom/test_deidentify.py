@@ -976,7 +976,7 @@ ID_AS_NUMBER: dict[str, object] = {
 
 
 def test_no_number_of_the_output_is_an_identifier(tmp_path: Path) -> None:
-    """In whatever way it is written; what only counts is counted anew, whatever it was."""
+    """This holds for every notation; numbers that only count are renumbered."""
     scan = make_scan(tmp_path / "dicom" / "ct")
     make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, names=("Brain Stem", "Lens L"))
     patient = {

@@ -35,7 +35,7 @@ def ellipsoid(grid: Grid, centre_mm: Floats, radii_mm: Floats) -> Mask:
 
 
 def scored(case: str, organ: str, model: str, dsc: float, **others: float) -> CaseScore:
-    """A row of scores of which only the DSC matters."""
+    """Return a row of scores; only its DSC matters."""
     measures = {
         "surface_dsc": 0.9,
         "tolerance_mm": 2.5,

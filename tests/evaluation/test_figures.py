@@ -90,7 +90,7 @@ def test_the_ct_keeps_its_place_when_enlarged(
     dtype: type[np.int16 | np.float32], white: int
 ) -> None:
     """A white left half stays a left half, black stays black: the crop's middle is the edge,
-    whatever metal it is.
+    for bone as for metal.
 
     Enlarged 8 times, the window's middle may lie 1/16 pixel off, and half an enlarged pixel more.
     """

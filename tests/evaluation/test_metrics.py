@@ -70,7 +70,7 @@ def test_a_shifted_cube_is_as_computed_by_hand(axis: int) -> None:
 
 
 def test_the_tolerance_includes_the_distance_itself() -> None:
-    """Three pixels of 0.97 mm are 2.91 mm, whatever the round-off of their positions."""
+    """Three pixels of 0.97 mm are 2.91 mm, in spite of the round-off of their positions."""
     grid = make_grid((1, 9, 9), (0.97, 0.97))
     plane, shifted = box((1, 9, 9), (0, 0, 0), (1, 4, 9)), box((1, 9, 9), (0, 0, 0), (1, 7, 9))
     assert surface_dice(plane, shifted, grid, 2.91) == 1

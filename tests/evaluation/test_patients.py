@@ -1,4 +1,4 @@
-"""A patient counts once, whatever the number of CTs."""
+"""A patient counts once, with one CT or several."""
 
 from dataclasses import replace
 from math import inf, isnan, nan

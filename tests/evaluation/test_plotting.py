@@ -1,4 +1,4 @@
-"""Whatever Matplotlib is told elsewhere, a report is drawn by its own settings."""
+"""A report is drawn with its own settings, even if Matplotlib has others elsewhere."""
 
 import os
 import subprocess

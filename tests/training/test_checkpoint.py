@@ -1,4 +1,4 @@
-"""A checkpoint that no run has written is refused, whatever was changed in it."""
+"""A checkpoint that no run has written is refused, for every part that may be changed."""
 
 import zipfile
 from collections.abc import Callable

@@ -76,14 +76,14 @@ def losses(net: Network, cohort: Cohort, folder: Path) -> list[float]:
 def test_what_is_kept_changes_no_bit(
     north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unseen: list[int]
 ) -> None:
-    kept, anew = frozen(), frozen()
+    kept, fresh = frozen(), frozen()
     with_store = losses(kept, north, tmp_path / "kept")
     made = len(unseen)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
-    without = losses(anew, north, tmp_path / "anew")
+    without = losses(fresh, north, tmp_path / "fresh")
     assert with_store == without
-    assert sha256_of(kept) == sha256_of(anew)
-    assert not (tmp_path / "anew" / "features.bin").exists()
+    assert sha256_of(kept) == sha256_of(fresh)
+    assert not (tmp_path / "fresh" / "features.bin").exists()
     # Without a cache, every slice goes through the trunk every time.
     assert made < len(unseen) - made == VIEWS.iterations * VIEWS.batch
 

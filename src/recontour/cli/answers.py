@@ -22,7 +22,7 @@ class Answer:
     """What a command did.
 
     show: shows it to a person. facts: the same for a script. warnings, notes: what was found.
-    failure: an error that is raised after all is shown, such as that some cases are damaged.
+    failure: an error to raise after everything is shown, for example about damaged cases.
     """
 
     show: Callable[[], None]

@@ -30,7 +30,7 @@ class OutputState:
 
 @contextmanager
 def forgiving_streams() -> Iterator[OutputState]:
-    """Let the block write to standard output and error, in whatever state they are."""
+    """Let the block write to standard output and error even if they are closed or full."""
     state = OutputState()
     before = (sys.stdout, sys.stderr)
     closed = _open_the_closed()

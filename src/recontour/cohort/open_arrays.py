@@ -18,8 +18,9 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-MOST_MAPPED = 400  # arrays at a time, two per case: each is an open file ...
-# ... of which the system grants a process about 1024; this share of them may be arrays.
+# Arrays at a time, two per case. Each is an open file.
+MOST_MAPPED = 400
+# A system often limits a process to 1024 open files; this share of them may be arrays.
 SHARE_MAPPED = 0.4
 LEAST_MAPPED = 2
 MOST_READ = 4  # arrays at a time that are in memory whole, where a share maps no files

@@ -48,30 +48,10 @@ def _few(shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 Along = Annotated[int, Field(ge=1, le=MOST_ALONG)]
 Shape = Annotated[tuple[Along, Along, Along], AfterValidator(_few)]
-Place = Annotated[
-    float,
-    Field(
-        ge=-1e6,
-        le=1e6,
-        allow_inf_nan=False,
-    ),
-]  # mm
-Step = Annotated[
-    float,
-    Field(
-        ge=0.01,
-        le=100,
-        allow_inf_nan=False,
-    ),
-]  # mm
-Volume = Annotated[
-    float,
-    Field(
-        ge=0,
-        le=1e9,
-        allow_inf_nan=False,
-    ),
-]  # cc
+# Place and Step are in mm, Volume is in cc.
+Place = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Step = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
+Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Organ = Annotated[str, AfterValidator(_organ)]
 Volumes = Annotated[dict[Organ, Volume], Field(max_length=MOST_VOLUMES)]
 Notice = Annotated[str, Field(max_length=2000)]

@@ -225,7 +225,7 @@ class Cohort:
     def _is_case(self, entry: "os.DirEntry[str]") -> bool:
         """Return whether an entry among the cases is one, sound or not.
 
-        What systems and shares put into every folder is none.
+        Files that systems and shares put into every folder do not count.
         """
         if entry.name.startswith("."):
             return False

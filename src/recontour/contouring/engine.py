@@ -32,7 +32,7 @@ SLICES_THAT_PAY = 24
 def engine_of(model: Model, slices: int) -> Engine:
     """Return what computes a model's scores fastest for a CT of so many slices.
 
-    It keeps the weights as they are now, whatever becomes of the model.
+    It keeps the weights as they are now, even if the model changes later.
     """
     folded = _Folded(model.network)
     if uses_openvino(model, slices):

@@ -279,9 +279,9 @@ def _without_copies(
     images: Sequence[_Image],
     contents: _Contents,
 ) -> CtSeries:
-    """Return a series without copies, or with the clash of two files of one UID that are none.
+    """Return a series without copies, or with the clash of two files of one UID that differ.
 
-    Images of one UID in two places are no copies either; whoever reads their pixels says so.
+    Images of one UID in two places are not copies either; reading their pixels reports that.
     """
     paths: defaultdict[tuple[str, Place], list[Path]] = defaultdict(list)
     for image in images:

@@ -1,8 +1,8 @@
 """A DICOM archive -> the same without its patients: PS3.15's Basic Profile, and stricter.
 
-Only CT series and their structure sets are written, and of these only the attributes that kept.toml
-names, whatever else a file holds: private and retired attributes, curves, overlays, comments and
-what the standard will add tomorrow do not get through. Pixels are decoded, so that nothing lies
+Only CT series and their structure sets are written, with only the attributes that kept.toml names.
+Private and retired attributes, curves, overlays, comments and what the standard will add tomorrow
+do not get through. Pixels are decoded, so that nothing lies
 beside them. Two options of the profile are used: Modified Dates, and Clean Descriptors for ROI
 names, which become TG-263's. See docs/decisions/015-deidentification.md.
 

@@ -51,9 +51,8 @@ class CtSeries:
     """The files of one CT series, without localisers and copies.
 
     patient_id, person: they never leave memory. place: what to call the series by, its folder, or
-    its first file where the folder also holds another series. clash: why its files cannot be told
-    apart by their UIDs; such a series is used for nothing. copies_differ_in: attributes that do
-    not matter.
+    its first file where the folder also holds another series. clash: two different images that
+    share a UID; such a series is not used. copies_differ_in: attributes that do not matter.
     """
 
     uid: str
@@ -68,7 +67,7 @@ class CtSeries:
     person: Person = NOBODY
 
     def refuse_clash(self) -> None:
-        """Raise MixedSeriesError where its files cannot be told apart."""
+        """Raise MixedSeriesError if different images share a UID."""
         if self.clash:
             raise MixedSeriesError(self.clash)
 

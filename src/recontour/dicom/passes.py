@@ -1,4 +1,4 @@
-"""Several acquisitions (passes) in one CT series: which slices are of which, and do they overlap?
+"""Sort the slices of one CT series by acquisition (pass), and see whether acquisitions overlap.
 
 A series may hold several acquisitions: one per rotation of the tube, or the brain and then the
 neck. They make one CT if they follow one another. If they overlap, the patient may have moved

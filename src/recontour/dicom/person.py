@@ -76,9 +76,9 @@ def _readable(header: Dataset, keyword: str) -> str:
 def telling_ids(people: Iterable[Person]) -> set[str]:
     """Return the PatientIDs that stand for one person each; any other may be everyone's.
 
-    An ID tells nothing if it is empty or a stand-in such as ANON or 000, or if CTs under it
-    contradict each other. It also tells nothing if all CTs, of several, have it, unless a birth
-    date says that they are one person's.
+    An ID tells nothing if it is empty or a stand-in like ANON or 000, or if CTs under it contradict
+    each other. It also tells nothing if it is the only ID of several CTs, unless a birth date says
+    that they are one person's.
     people: of every CT that is to be imported.
 
     >>> sorted(telling_ids([Person("4711"), Person("4712"), Person("ANON")]))
@@ -100,7 +100,7 @@ def telling_ids(people: Iterable[Person]) -> set[str]:
 def is_stand_in(patient_id: str) -> bool:
     """Return whether an ID is missing or stands for nobody.
 
-    It is empty, zeros or X alone, or a word such as ANON, with zeros behind it or not.
+    It is empty, consists of zeros or of X, or is a word like ANON, with or without zeros behind it.
 
     >>> is_stand_in("ANON_000"), is_stand_in("4711")
     (True, False)

@@ -110,7 +110,7 @@ def read_structure_set(
     scan: Scan | None,
     note: Note = ignored,
 ) -> StructureSet:
-    """Read the closed planar contours of an RTSTRUCT, all of which must be in order.
+    """Read the closed planar contours of an RTSTRUCT; all of them must be in order.
 
     A structure without contours stays, empty. Arguments and errors as for `read_rois` and
     `Roi.contours`.

@@ -1,7 +1,7 @@
 """A CT file -> its slices.
 
-Each file's header is parsed once, into a `CtFile` and its `Slice`s; whatever comes after reads
-those records. Also how a stored plane lies in the patient.
+Each file's header is parsed once, into a `CtFile` and its `Slice`s; all later steps read those
+records. This module also finds how a stored plane lies in the patient.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +73,7 @@ class Slice:
 class CtFile:
     """One CT file.
 
-    belongs_to: by keyword, whose it is and of which series; all files of a series share it.
+    belongs_to: its patient, study and series, by keyword; all files of a series share them.
     dataset: the whole file, from which a structure set takes the patient's attributes.
     """
 

@@ -36,7 +36,7 @@ class ReportHeader:
 
     centre: whose contours are the reference. models: by name one line about it, in the order of
     the tables; the first is the baseline. repeat: the command that makes this report again.
-    notices: what a reader must know first, such as that the patients are synthetic.
+    notices: what a reader must know first, for example that the patients are synthetic.
     """
 
     centre: str

@@ -1,4 +1,4 @@
-"""Whether one model contours better than another: exact tests on the pairs of a few cases.
+"""Test whether one model contours better than another: exact tests on a few paired cases.
 
 A pair is one patient's organ that both models contoured and that has a finite DSC for both; a
 patient with several CTs counts with the mean over those (patients.py). Differences are the DSC of
@@ -113,8 +113,8 @@ def median_interval(differences: Floats) -> tuple[float, float]:
     """Return the 95 % interval of the median by order statistics.
 
     It belongs to the sign test and needs no symmetry: the k-th smallest and the k-th largest
-    difference, with the largest k that covers the median with a chance of at least 95 %, whatever
-    the distribution (decision 022).
+    difference, with the largest k that covers the median with a chance of at least 95 % for any
+    distribution (decision 022).
 
     Returns: low, high; NaN for fewer than six differences, as the smallest and the largest of five
         cover only 93.75 %.

@@ -116,7 +116,7 @@ def read_labels(path: Path, grid: Grid) -> Labels:
 
 
 def _opened(path: Path) -> io.BufferedIOBase:
-    """Open a file and decompress it if it is compressed, whatever its name says."""
+    """Open a file, and decompress it if its first bytes say so; its name does not count."""
     with path.open("rb") as file:
         is_compressed = file.read(len(GZIP)) == GZIP
     return gzip.open(path) if is_compressed else path.open("rb")
@@ -166,7 +166,7 @@ def _three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
 
 
 def _whole(voxels: npt.NDArray[Any], path: Path) -> Labels:
-    """Return voxels as whole numbers; a NaN is none."""
+    """Return voxels as whole numbers; NaN is refused."""
     kind = voxels.dtype.kind
     if kind in "iu":
         return voxels

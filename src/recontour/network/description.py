@@ -70,7 +70,7 @@ def _iso_date(text: str) -> str:
 
 
 def _recipe_part(value: Any) -> Any:
-    """Accept a setting, or a section of them such as the augmentation."""
+    """Accept a setting, or a section of settings like the augmentation."""
     parts = [*value.keys(), *value.values()] if isinstance(value, dict) else [value]
     if not all(map(_is_setting, parts)):
         raise ExpectedError("a number up to 1e12, a short word or a list of those")

@@ -10,7 +10,7 @@ from recontour.network.findings import NotJson
 def read_strict_json(text: str | bytes) -> dict[str, Any]:
     """Read a JSON object.
 
-    Raises: UnreadableError: it is none, repeats a key, or holds NaN or infinity.
+    Raises: UnreadableError: it is not a JSON object, repeats a key, or holds NaN or infinity.
 
     >>> read_strict_json('{"a": 1}')
     {'a': 1}

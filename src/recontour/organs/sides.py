@@ -1,4 +1,4 @@
-"""Whether left organs lie on the left."""
+"""Check whether left organs lie on the left."""
 
 from collections.abc import Mapping
 

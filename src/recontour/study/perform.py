@@ -151,7 +151,7 @@ def _start(cell: Cell, workspace: Workspace) -> tuple[Model, Sequence[Case], Rec
 def _organs_and_cases(cell: Cell, cases: Sequence[Case]) -> tuple[list[str], list[Case]]:
     """Return the cell's organs that some case has, and the cases that have one.
 
-    Raises: OrganError: there are none.
+    Raises: OrganError: no case has any of them.
     """
     having = [case for case in cases if not set(cell.organs).isdisjoint(case.organs)]
     there = set(chain.from_iterable(case.organs for case in having))

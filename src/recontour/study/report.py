@@ -57,7 +57,7 @@ class StudyHeader:
 
     source, target: the centres' names. settings: every setting, recipe and version that is needed
     to repeat the study. split: number of patients by centre and fold. notices: what a reader must
-    know first, such as that the patients are synthetic. repeat: the command.
+    know first, for example that the patients are synthetic. repeat: the command.
     """
 
     name: str

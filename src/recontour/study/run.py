@@ -247,7 +247,7 @@ def _take(cell: Cell, workspace: Workspace) -> bool:
 
 
 def _perform(cell: Cell, workspace: Workspace) -> None:
-    """Perform a cell. Whatever happens, the rest of the study goes on."""
+    """Perform a cell. If it fails, the rest of the study goes on."""
     out = workspace.out
     at = _progress_file(out, cell)
     try:

@@ -285,7 +285,7 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
 
 
 def _checked_rows(path: Path) -> list[Row]:
-    """Read the rows of a split file, and refuse a file that is none.
+    """Read the rows of a split file, and refuse any other file.
 
     Raises: SettingsError.
     """

@@ -1,7 +1,7 @@
 """Batches prepared ahead of the loop, by helper processes that send them through pipes.
 
-Pipes need no shared memory, of which a container has little, and no sockets or files in a temporary
-folder, whose path may be too long for them.
+Pipes need no shared memory, which is scarce in a container. They need no sockets or files in a
+temporary folder either, whose path may be too long for them.
 """
 
 import logging
@@ -71,8 +71,8 @@ def prepared(
 
     helpers: processes that prepare them. If none can be started, this process prepares them, and a
         warning says so.
-    Raises: FaultError: a helper ended, or no batch came for long; and whatever preparing a batch
-        raises.
+    Raises: FaultError: a helper ended, or no batch came for long. Errors of preparing a batch are
+        raised, too.
     """
     iterations = range(done, batches.recipe.iterations)
     with _crew(batches, min(helpers, len(iterations))) as crew, _receiver() as receiver:

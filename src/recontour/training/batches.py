@@ -31,7 +31,7 @@ class Batch(NamedTuple):
 
 
 class SliceView(NamedTuple):
-    """Which slice of which case, and which of the slice's fixed views; 0 if each view is new."""
+    """A slice of a case, and the number of its fixed view; 0 if each view is new."""
 
     case: int
     plane: int

@@ -200,7 +200,7 @@ class FeatureBatches(Dataset[FeatureBatch]):
         features_hwC: tuple[int, int, int],
         store: FeatureStore | None,
     ) -> None:
-        """store: None to compute the features again each time."""
+        """Wrap batches. store: None to compute the features again each time."""
         self.batches = batches
         self.recipe = batches.recipe
         self.store = store
