@@ -47,6 +47,7 @@ from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.model import sha256_of
 from recontour.training.findings import NothingToResume
+from recontour.validation import NotAChoice
 from recontour.workflows import adapt, contour, contouring, evaluate, evaluating, train
 from recontour.workflows.contouring import ContourFormat
 from recontour.workflows.findings import (
@@ -54,7 +55,6 @@ from recontour.workflows.findings import (
     NoCommonOrgan,
     OrgansNotFoundAfterTraining,
     SharedModelName,
-    UnknownChoice,
     UnknownPreset,
 )
 
@@ -299,8 +299,8 @@ def test_an_unknown_format_is_refused_before_the_work(
     unknown: Any = "dxf"
     with pytest.raises(SettingsError) as refused:
         contour(tmp_path / "m", tmp_path / "nowhere", tmp_path / "out", format=unknown)
-    assert refused.value.finding == UnknownChoice(
-        option="--format", choices=("rtstruct", "seg", "nifti"), seen="dxf"
+    assert refused.value.finding == NotAChoice(
+        name="--format", choices=("rtstruct", "seg", "nifti"), seen="dxf"
     )
 
 

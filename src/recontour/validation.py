@@ -42,6 +42,24 @@ class ExpectedError(ValueError):
 
 
 @finding
+class NotAChoice(Finding):
+    """A setting or an option has a value that is none of its choices.
+
+    name: of the setting or option, such as "preset" or "--format".
+    """
+
+    name: FitToStore[str]
+    choices: FitToStore[tuple[str, ...]]
+    seen: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        return f"unknown {self.name} ({shown(self.seen)})"
+
+    def remedy(self) -> str:
+        return f"choose {' or '.join(self.choices)}"
+
+
+@finding
 class Invalid(Finding):
     """One mistake in a record that a file holds.
 

@@ -77,7 +77,9 @@ BENT: dict[str, Callable[[], bytes]] = {
     "its header .*object": lambda: saved(np.full(GRID.shape, None)),
     "its header .*big-endian": lambda: saved(HU.astype(">i2")),
     "its header .*flat": lambda: saved(HU[0]),
-    r"it has shape \(3, 2, 5\), case.json says \(2, 3, 5\)": lambda: saved(HU.reshape(3, 2, 5)),
+    r"the array has shape \(3, 2, 5\); case.json says \(2, 3, 5\)": lambda: saved(
+        HU.reshape(3, 2, 5)
+    ),
     "its header .*negative": lambda: WHOLE.replace(b"(2, 3, 5), }  ", b"(-2, 3, -5), }"),
     "its header .*code": lambda: WHOLE.replace(b"'<i2'", b"f(1) "),
     "its header .*nested": lambda: WHOLE[:10] + b"(" * 118,
@@ -101,7 +103,8 @@ def test_an_array_that_is_not_what_case_json_says_is_refused_where_it_is_opened(
 def test_masks_are_checked_as_the_ct_is(case: Case) -> None:
     (case.path / "masks.npy").write_bytes(saved(np.zeros((2, 2, 3, 1), np.uint8)))
     with pytest.raises(
-        CohortError, match=r"masks\.npy is damaged \(it has shape \(2, 2, 3, 1\), case.json says"
+        CohortError,
+        match=r"masks\.npy is damaged \(the array has shape \(2, 2, 3, 1\); case.json says",
     ):
         again(case)
 

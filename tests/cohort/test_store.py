@@ -72,7 +72,7 @@ def test_a_case_is_added_once(cohort: Cohort) -> None:
 
 
 def test_an_array_beside_the_grid_is_refused_and_nothing_written(cohort: Cohort) -> None:
-    with pytest.raises(GridMismatchError, match="Brainstem has shape"):
+    with pytest.raises(GridMismatchError, match="Brainstem: the mask has shape"):
         cohort.add("north-1", HU, GRID, {"Brainstem": MASK[:1]}, "")
     assert list((cohort.path / "cases").iterdir()) == []
 

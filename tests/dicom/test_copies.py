@@ -23,7 +23,6 @@ from recontour.dicom import (
     write_segmentation,
 )
 from recontour.dicom.copies import versions_of
-from recontour.dicom.ct_findings import SharedCtImageUid
 from recontour.dicom.deidentify import deidentify
 from recontour.dicom.findings import (
     DifferingCopies,
@@ -164,7 +163,7 @@ def test_another_image_under_one_uid_is_no_copy(
         (rival, SharedImageUid(path=rival, differ_in=(differ,), rivals=rivals)) for rival in rivals
     ]
     assert words(found.left_out[0].finding) == (
-        f"{rivals[0]}: images that share one SOPInstanceUID differ in {differ}: {rivals[1]}; "
+        f"{rivals[0]}: images that share one SOPInstanceUID differ in {differ} ({rivals[1]}); "
         "keep the files of one CT"
     )
     with pytest.raises(MixedSeriesError) as error:
@@ -291,7 +290,9 @@ def test_files_given_by_hand_are_compared_too(archive: Path) -> None:
     with pytest.raises(MixedSeriesError) as error:
         read_series(files)
     one, other = (archive / name / "ct" / "CT0003.dcm" for name in ("one", "two"))
-    assert error.value.finding == SharedCtImageUid(path=one, other=other, differ_in="pixels")
+    assert error.value.finding == SharedImageUid(
+        path=one, differ_in=("pixels",), rivals=(one, other)
+    )
 
 
 def test_versions_are_compared_each_with_each(tmp_path: Path) -> None:

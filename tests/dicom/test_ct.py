@@ -113,9 +113,9 @@ def test_a_folder_without_ct_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoSeriesError, match=f"give its folder, {tmp_path}$"):
         read_scan(tmp_path / "CT0001.dcm")
     (tmp_path / "CT0001.dcm").unlink()
-    with pytest.raises(NoSeriesError, match="no CT slice"):
+    with pytest.raises(NoSeriesError, match="no CT series"):
         read_scan(tmp_path)
-    with pytest.raises(NoSeriesError, match="no CT slice"):
+    with pytest.raises(NoSeriesError, match="no CT series"):
         read_series([])
 
 

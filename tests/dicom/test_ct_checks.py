@@ -28,9 +28,9 @@ from recontour.dicom.ct_findings import (
     DifferingFiles,
     MissingSlice,
     OverlappingPasses,
-    SharedCtImageUid,
     SlicesAtOnePosition,
 )
+from recontour.dicom.findings import SharedImageUid
 from recontour.errors import (
     DuplicateSliceError,
     MissingSliceError,
@@ -125,10 +125,10 @@ def test_other_pixels_under_one_uid_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(MixedSeriesError) as error:
         read_series(sorted((tmp_path / "ct").iterdir()))
-    assert error.value.finding == SharedCtImageUid(
+    assert error.value.finding == SharedImageUid(
         path=tmp_path / "ct" / "CT0002.dcm",
-        other=tmp_path / "ct" / "edited.dcm",
-        differ_in="pixels",
+        differ_in=("pixels",),
+        rivals=(tmp_path / "ct" / "CT0002.dcm", tmp_path / "ct" / "edited.dcm"),
     )
 
 
@@ -274,11 +274,11 @@ def test_two_places_under_one_uid_are_refused(tmp_path: Path) -> None:
 
     edit(tmp_path / "ct", same_uid)
     with pytest.raises(
-        MixedSeriesError, match="two images share one SOPInstanceUID but differ in position"
+        MixedSeriesError, match="images that share one SOPInstanceUID differ in position"
     ):
         read_scan(tmp_path / "ct")
     with pytest.raises(
-        MixedSeriesError, match="two images share one SOPInstanceUID but differ in position"
+        MixedSeriesError, match="images that share one SOPInstanceUID differ in position"
     ):
         read_series(read_archive(tmp_path).series[0].files)
 

@@ -57,19 +57,19 @@ from recontour.dicom import (
     write_structure_set,
 )
 from recontour.dicom.clean_attributes import kept_keywords, without_identity
-from recontour.dicom.ct_findings import DifferingFiles, OverlappingPasses, SharedCtImageUid
+from recontour.dicom.contour_findings import CoordinatesNotNumbers
+from recontour.dicom.ct_findings import DifferingFiles, OverlappingPasses
 from recontour.dicom.deidentify import deidentify
 from recontour.dicom.deidentify_findings import (
     IdentifierInNumbers,
     NoRoiToCopy,
-    NotCoordinates,
     NothingCopied,
     OnlyCtCopied,
     RemainingOverlap,
     SegNotCopied,
     TooManyValues,
 )
-from recontour.dicom.findings import DraftStructureSet
+from recontour.dicom.findings import DraftStructureSet, SharedImageUid
 from recontour.dicom.identity import Pseudonyms
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
 from recontour.findings import stored_words, words
@@ -613,7 +613,7 @@ def test_a_ct_with_two_images_of_one_uid_in_two_places_is_not_written(
     with pytest.raises(NoSeriesError) as refused:
         deidentify(archive, tmp_path / "out")
     assert isinstance(refused.value.finding, NothingCopied)
-    assert isinstance(refused.value.finding.first, SharedCtImageUid)
+    assert isinstance(refused.value.finding.first, SharedImageUid)
     assert not (tmp_path / "out").exists()
 
 
@@ -745,7 +745,7 @@ def test_coordinates_that_are_no_numbers_do_not_get_through(archive: Path, tmp_p
     written = deidentify(archive, tmp_path / "out")
     assert leaks(tmp_path / "out", {"zebedee"}) == set()
     assert written.structure_sets == 0  # a structure set is not written without one of its contours
-    assert isinstance(written.left_out[0].finding, NotCoordinates)
+    assert isinstance(written.left_out[0].finding, CoordinatesNotNumbers)
 
 
 def test_a_patient_of_whom_nothing_is_written_has_no_folder(tmp_path: Path) -> None:

@@ -101,5 +101,5 @@ def test_a_folder_of_pictures_alone_says_what_is_there(tmp_path: Path) -> None:
         tmp_path / "ct",
         lambda image: setattr(image, "ImageType", ["DERIVED", "SECONDARY", "SCREEN SAVE"]),
     )
-    with pytest.raises(NoSeriesError, match=rf"no CT slice found, but 5 x {SCREEN}"):
+    with pytest.raises(NoSeriesError, match=rf"no CT series \(5 x {SCREEN}\)"):
         read_scan(tmp_path / "ct")

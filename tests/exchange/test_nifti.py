@@ -9,8 +9,9 @@ import SimpleITK as sitk  # noqa: N813
 from tests.geometry.conftest import make_grid
 
 from recontour.errors import GridMismatchError
-from recontour.exchange.findings import OtherShape, UnevenSlices
+from recontour.exchange.findings import UnevenSlices
 from recontour.exchange.nifti import affine_ras, write_nifti
+from recontour.geometry.findings import WrongShape
 
 GRID = make_grid(
     (4, 5, 7),
@@ -68,5 +69,5 @@ def test_voxels_of_another_grid_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "ct.nii.gz"
     with pytest.raises(GridMismatchError) as caught:
         write_nifti(path, HU[1:], GRID)
-    expected = OtherShape(path=path, shape=HU[1:].shape, grid_shape=GRID.shape)
+    expected = WrongShape(path=path, what="array", shape=HU[1:].shape, expected=GRID.shape)
     assert caught.value.finding == expected

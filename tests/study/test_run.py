@@ -31,7 +31,6 @@ from recontour.study.findings import (
     FailedParentCell,
     FileInsteadOfStudy,
     LinkedFolder,
-    TooManyLayers,
     UnlearnableOrgans,
 )
 from recontour.study.folder import open_workspace, prepare, read_declared, study_plan
@@ -40,6 +39,7 @@ from recontour.study.results import cell_folder, write_result
 from recontour.study.settings import CentreSettings, ModelsSettings, SeparatelySettings, Study
 from recontour.study.study import dry_run, report_study
 from recontour.training.presets import PRESETS
+from recontour.transfer.findings import ImpossibleDepth
 
 
 def test_what_a_kill_left_between_split_and_declaration_is_replaced(
@@ -60,7 +60,12 @@ def test_what_a_kill_left_between_split_and_declaration_is_replaced(
 
 
 BOTH_HAVE = ("Brainstem", "Lens_R")
-TOO_MANY_LAYERS = TooManyLayers(retrain_last=99, preset="compact", layers=29)
+TOO_MANY_LAYERS = ImpossibleDepth(
+    setting="models.retrain_last",
+    retrain_last=99,
+    preset="compact",
+    layers=29,
+)
 
 
 @pytest.fixture

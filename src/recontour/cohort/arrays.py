@@ -24,12 +24,12 @@ from recontour.cohort.findings import (
     ChangedVoxels,
     NonFiniteVoxels,
     NotAnArray,
-    OtherArrayShape,
     WrongArraySize,
     WrongNumberType,
 )
 from recontour.cohort.records import refused
 from recontour.files import UnreadableError, refuse_no_file
+from recontour.geometry.findings import WrongShape
 
 MAGIC = b"\x93NUMPY\x01\x00"
 LENGTH_BYTES = 2  # of the header, after the magic
@@ -163,7 +163,13 @@ def _described(file: BufferedReader, expected: Expected) -> tuple[Kind, int]:
     if kind.str not in expected.kinds:
         raise UnreadableError(WrongNumberType(kind=kind.str, expected=expected.kinds))
     if shape != expected.shape:
-        raise UnreadableError(OtherArrayShape(shape=shape, expected=expected.shape))
+        wrong = WrongShape(
+            what="array",
+            shape=shape,
+            expected=expected.shape,
+            said_by="case.json",
+        )
+        raise UnreadableError(wrong)
     size = _state(file).size
     expected_size = offset + prod(shape) * kind.itemsize
     if size != expected_size:

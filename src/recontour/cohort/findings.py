@@ -159,18 +159,6 @@ class OrgansNotInCohort(Finding):
         return f"choose from {', '.join(self.present)}"
 
 
-@finding
-class ArrayOffGrid(Finding):
-    """A CT or a mask whose shape is not the grid's. what: "CT", or an organ."""
-
-    what: FitToStore[str]
-    shape: Shape
-    grid_shape: Shape
-
-    def sentence(self) -> str:
-        return f"{self.what} has shape {self.shape}, its grid {self.grid_shape}"
-
-
 # Files
 
 
@@ -250,17 +238,6 @@ class WrongNumberType(Finding):
 
     def sentence(self) -> str:
         return f"it holds {self.kind} numbers, expected {' or '.join(self.expected)}"
-
-
-@finding
-class OtherArrayShape(Finding):
-    """An array of another shape than case.json says."""
-
-    shape: Shape
-    expected: Shape
-
-    def sentence(self) -> str:
-        return f"it has shape {self.shape}, case.json says {self.expected}"
 
 
 @finding

@@ -4,34 +4,10 @@ from typing import Literal
 
 from recontour.cohort.findings import MOVE_AWAY, listed
 from recontour.dicom.contour_findings import RoiFinding
-from recontour.dicom.findings import Kinds, counted
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.wording import plural
 
 # Archives
-
-
-@finding
-class NoCtSeries(Finding):
-    """An archive without a CT series.
-
-    skipped: its other objects. unreadable: how many files cannot be read, and first why one of
-    them cannot.
-    """
-
-    skipped: FitToStore[Kinds] = ()
-    unreadable: int = 0
-    first: Finding | None = None
-
-    def sentence(self) -> str:
-        seen = counted(self.skipped)
-        if self.first:
-            seen.append(f"{self.unreadable} unreadable: {self.first.sentence()}")
-        details = f" ({'; '.join(seen)})" if seen else ""
-        return f"no CT series{details}"
-
-    def remedy(self) -> str:
-        return "give a folder of CT series with structure sets"
 
 
 @finding

@@ -23,7 +23,6 @@ from recontour.cohort.import_findings import (
     ChangedSource,
     MissingImages,
     NoContouredArea,
-    NoCtSeries,
     NoKnownOrgan,
     NothingImported,
     TooFewSlices,
@@ -35,7 +34,7 @@ from recontour.cohort.patients import contradict
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
 from recontour.dicom import Archive, Pair, Scan, Unused, read_archive, read_series
-from recontour.dicom.findings import Kinds
+from recontour.dicom.findings import Kinds, NoCtSeries
 from recontour.errors import (
     CohortError,
     DicomError,
@@ -407,6 +406,7 @@ def _no_series(folder: Path, archive: Archive) -> NoCtSeries:
     first = unreadable[0].finding if unreadable else None
     return NoCtSeries(
         path=folder,
+        wanted="series with structure sets",
         skipped=archive.skipped,
         unreadable=len(unreadable),
         first=first,

@@ -30,7 +30,6 @@ import numpy.typing as npt
 from recontour.cohort.arrays import check_array, write_array
 from recontour.cohort.case import CT_FILE, MASKS_FILE, Case, with_one_ct
 from recontour.cohort.findings import (
-    ArrayOffGrid,
     ExistingCase,
     FileInsteadOfCohort,
     ImpossibleGrid,
@@ -67,6 +66,7 @@ from recontour.files import (
 from recontour.findings import Finding
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
+from recontour.geometry.findings import WrongShape
 from recontour.partials import sweep
 from recontour.progress import Progress, quiet
 from recontour.syncing import sync_folder
@@ -367,16 +367,7 @@ class Cohort:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already.
         """
-        for what, array in {"CT": hu, **masks}.items():
-            if array.shape != grid.shape:
-                raise GridMismatchError(
-                    ArrayOffGrid(
-                        case=case_id,
-                        what=what,
-                        shape=array.shape,
-                        grid_shape=grid.shape,
-                    )
-                )
+        _refuse_other_shapes(case_id, hu, grid, masks)
         if not is_name(case_id, CASE_LETTERS):
             raise CohortError(InvalidCaseName(name=case_id, is_new=True))
         if case_id in self:
@@ -401,6 +392,33 @@ class Cohort:
         # An import that found nobody may have removed the cohort meanwhile.
         self._describe(self.path)
         return self[case_id]
+
+
+def _refuse_other_shapes(
+    case_id: str,
+    hu: npt.NDArray[Any],
+    grid: Grid,
+    masks: Mapping[str, Mask],
+) -> None:
+    """Raise GridMismatchError if the CT or a mask does not lie on the grid."""
+    if hu.shape != grid.shape:
+        wrong = WrongShape(
+            case=case_id,
+            what="CT",
+            shape=hu.shape,
+            expected=grid.shape,
+        )
+        raise GridMismatchError(wrong)
+    for organ, mask in masks.items():
+        if mask.shape != grid.shape:
+            wrong = WrongShape(
+                case=case_id,
+                organ=organ,
+                what="mask",
+                shape=mask.shape,
+                expected=grid.shape,
+            )
+            raise GridMismatchError(wrong)
 
 
 def _to_json(content: Mapping[str, Any]) -> str:

@@ -22,7 +22,8 @@ from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from recontour.dicom.deidentify_findings import IdentifierInNumbers, NotCoordinates, TooManyValues
+from recontour.dicom.contour_findings import CoordinatesNotNumbers
+from recontour.dicom.deidentify_findings import IdentifierInNumbers, TooManyValues
 from recontour.dicom.identity import LEAST_NUMBER, WORDS_AND_NUMBERS, Pseudonyms
 from recontour.dicom.reading import DEEPEST, sop_class_uid, sop_instance_uid
 from recontour.dicom.references import CLOSED
@@ -289,8 +290,8 @@ def _keep_coordinates(clean: Dataset, dataset: Dataset, pseudonyms: Pseudonyms) 
 def _coordinates(encoded: Any) -> list[float]:
     """Return the numbers of a contour's encoded points."""
     if not isinstance(encoded, bytes) or not COORDINATES.fullmatch(encoded):
-        raise DicomError(NotCoordinates())
+        raise DicomError(CoordinatesNotNumbers())
     try:
         return list(map(float, encoded.split(b"\\")))
     except ValueError:
-        raise DicomError(NotCoordinates()) from None
+        raise DicomError(CoordinatesNotNumbers()) from None

@@ -11,13 +11,13 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from recontour.dicom.clean_attributes import without_identity
 from recontour.dicom.ct_checks import refuse_differing
-from recontour.dicom.ct_findings import SharedCtImageUid
 from recontour.dicom.deidentify_findings import (
     ColourImage,
     ImageMayShowPatient,
     RemainingOverlap,
     TooSmallBitsStored,
 )
+from recontour.dicom.findings import SharedImageUid
 from recontour.dicom.identity import Pseudonyms
 from recontour.dicom.pairing import CtSeries
 from recontour.dicom.passes import Frame, passes_of
@@ -113,10 +113,10 @@ def _refuse_known_uid(
     known = paths.setdefault(uid, path)
     if uid and known != path:
         raise MixedSeriesError(
-            SharedCtImageUid(
+            SharedImageUid(
                 path=known,
-                other=path,
-                differ_in="position",
+                differ_in=("position",),
+                rivals=(known, path),
             )
         )
 

@@ -15,13 +15,13 @@ KINDS = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR", "CLOSED_PLANAR", "CLOSEDPLANA
 
 @finding
 class RoiFinding(Finding):
-    """Something about one ROI. roi: its name as the centre spells it."""
+    """Something about one ROI. roi: its name as the centre spells it; empty if it is not known."""
 
-    roi: ScreenOnly[str]
+    roi: ScreenOnly[str] = ""
 
     def sentence(self) -> str:
         """Say what was seen, then the ROI's name."""
-        return f"{self.what()} (ROI {self.roi})"
+        return f"{self.what()} (ROI {self.roi})" if self.roi else self.what()
 
     def what(self) -> str:
         """Say what was seen."""

@@ -29,12 +29,12 @@ from recontour.dicom.ct_checks import (
 from recontour.dicom.ct_findings import (
     DenseStretch,
     NoAirInCt,
-    NoCtSlices,
     PaddingInsideImage,
     SeveralSeries,
     SkippedPictures,
     TooManyVoxels,
 )
+from recontour.dicom.findings import NoCtSeries
 from recontour.dicom.padding import AIR_HU
 from recontour.dicom.pairing import CtSeries, are_parts
 from recontour.dicom.passes import (
@@ -127,7 +127,7 @@ def read_scan(folder: Path) -> Scan:
     for damaged in archive.unreadable:
         raise NotDicomError(damaged.finding)
     if not archive.series:
-        raise NoSeriesError(NoCtSlices(path=folder, skipped=archive.skipped))
+        raise NoSeriesError(NoCtSeries(path=folder, wanted="one series", skipped=archive.skipped))
     if len(archive.series) > 1:
         raise MixedSeriesError(_several(archive.series, folder))
     (series,) = archive.series
@@ -165,7 +165,7 @@ def read_series(files: Sequence[Path]) -> Scan:
     True
     """
     if not files:
-        raise NoSeriesError(NoCtSlices())
+        raise NoSeriesError(NoCtSeries(wanted="one series"))
     place = Path(os.path.commonpath([path.parent for path in files]))
     first, slices = _read_slices(files, place)
     _refuse_unless_whole(slices, place)
@@ -197,7 +197,7 @@ def _read_slices(files: Sequence[Path], place: Path) -> tuple[CtFile, list[Slice
         if voxels > MOST_VOXELS:
             raise DicomError(TooManyVoxels(path=place, most=MOST_VOXELS))
     if first is None or not slices:
-        raise NoSeriesError(NoCtSlices(path=place))
+        raise NoSeriesError(NoCtSeries(path=place, wanted="one series"))
     return first, sorted(slices.values(), key=lambda image: image.z_mm)
 
 

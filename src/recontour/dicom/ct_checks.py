@@ -15,9 +15,9 @@ from recontour.dicom.ct_findings import (
     MissingSlice,
     ObliqueSlice,
     OverlappingPasses,
-    SharedCtImageUid,
     SlicesAtOnePosition,
 )
+from recontour.dicom.findings import SharedImageUid
 from recontour.dicom.passes import SAME_PLACE_MM, Overlap
 from recontour.dicom.slices import OF_ONE_PATIENT, Slice
 from recontour.errors import (
@@ -75,10 +75,10 @@ def refuse_no_copy(known: Slice, image: Slice) -> None:
     else:
         return
     raise MixedSeriesError(
-        SharedCtImageUid(
+        SharedImageUid(
             path=known.path,
-            other=image.path,
-            differ_in=differ_in,
+            differ_in=(differ_in,),
+            rivals=(known.path, image.path),
         )
     )
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from recontour.dicom.findings import EXPORT_AGAIN, Kinds, counted
+from recontour.dicom.findings import EXPORT_AGAIN
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
@@ -32,24 +32,6 @@ def stretch(from_mm: float, to_mm: float) -> str:
 
 
 # ------------------------------------------------------------ which files make up the series
-
-
-@finding
-class NoCtSlices(Finding):
-    """No CT slice where a CT series is expected.
-
-    skipped: what was found in its place.
-    """
-
-    skipped: FitToStore[Kinds] = ()
-
-    def sentence(self) -> str:
-        if not self.skipped:
-            return "no CT slice found"
-        return f"no CT slice found, but {', '.join(counted(self.skipped))}"
-
-    def remedy(self) -> str:
-        return "give the folder of one CT series"
 
 
 @finding
@@ -88,22 +70,6 @@ class TooManyVoxels(Finding):
 
     def remedy(self) -> str:
         return "give the CT of the head and neck alone"
-
-
-@finding
-class SharedCtImageUid(Finding):
-    """Two images with one SOPInstanceUID that are not copies of each other."""
-
-    other: ScreenOnly[Path]
-    differ_in: Literal["position", "geometry or rescaling", "pixels"]
-
-    def sentence(self) -> str:
-        return f"two images share one SOPInstanceUID but differ in {self.differ_in} ({self.other})"
-
-    def remedy(self) -> str:
-        if self.differ_in == "position":
-            return "export or pseudonymise the series again, each image with its own UID"
-        return "keep the images of one CT"
 
 
 @finding

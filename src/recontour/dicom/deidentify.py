@@ -31,7 +31,7 @@ from recontour.dicom.deidentify_findings import (
     OutputInInput,
     SegNotCopied,
 )
-from recontour.dicom.findings import Kinds
+from recontour.dicom.findings import Kinds, NoCtSeries
 from recontour.dicom.identity import Pseudonyms
 from recontour.dicom.pairing import CtSeries, StructureSetFile
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
@@ -300,12 +300,15 @@ def _unwritable(archive: Archive, tasks: Iterable[_Task]) -> Iterator[NotCopied]
             yield _not_copied(unused.path, unused.finding)
 
 
-def _nothing_copied(archive: Archive, report: Deidentified) -> NothingCopied:
+def _nothing_copied(archive: Archive, report: Deidentified) -> NothingCopied | NoCtSeries:
     """Return why nothing could be written."""
     first = report.left_out[0].finding if report.left_out else None
-    return NothingCopied(
+    if archive.series:
+        return NothingCopied(path=archive.folder, first=first)
+    return NoCtSeries(
         path=archive.folder,
-        has_ct=bool(archive.series),
+        wanted="series",
         skipped=archive.skipped,
+        unreadable=len(archive.unreadable),
         first=first,
     )

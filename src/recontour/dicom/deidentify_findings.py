@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 from recontour.dicom.ct_findings import several, stretch
-from recontour.dicom.findings import Kinds, counted
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 
 APART = (
@@ -95,17 +94,6 @@ class IdentifierInNumbers(Finding):
 
 
 @finding
-class NotCoordinates(Finding):
-    """The coordinates of a contour may be anything."""
-
-    def sentence(self) -> str:
-        return "a contour has coordinates that are not numbers"
-
-    def remedy(self) -> str:
-        return "export the structure set again"
-
-
-@finding
 class OnlyCtCopied(Finding):
     """A CT was written without its structure set. why: the reason for that."""
 
@@ -165,26 +153,13 @@ class RemainingOverlap(Finding):
 
 @finding
 class NothingCopied(Finding):
-    """An archive holds no CT series that can be de-identified.
+    """None of an archive's CT series can be de-identified. first: the first thing left out."""
 
-    has_ct: whether it holds any. skipped: other objects. first: the first thing that was left out.
-    """
-
-    has_ct: bool
-    skipped: FitToStore[Kinds] = ()
     first: Finding | None = None
 
     def sentence(self) -> str:
         nothing = "no CT series that can be de-identified"
-        if self.has_ct and self.first:
-            return f"{nothing}: {words(self.first)}"
-        seen = counted(self.skipped)
-        if self.first:
-            seen.append(words(self.first))
-        return f"{nothing} ({'; '.join(seen)})" if seen else nothing
-
-    def remedy(self) -> str:
-        return "" if self.has_ct and self.first else "give a folder of CT series"
+        return f"{nothing}: {words(self.first)}" if self.first else nothing
 
 
 @finding

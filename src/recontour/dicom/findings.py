@@ -84,6 +84,38 @@ class UnreadableInArchive(Finding):
         return "if it is a broken link, remove it; otherwise copy it again"
 
 
+@finding
+class NoCtSeries(Finding):
+    """A folder holds no CT series.
+
+    skipped: its other objects. unreadable: how many files cannot be read. first: why one of them
+    cannot, or why something else was left out.
+    """
+
+    wanted: Literal["one series", "series", "series with structure sets"]
+    skipped: FitToStore[Kinds] = ()
+    unreadable: int = 0
+    first: Finding | None = None
+
+    def sentence(self) -> str:
+        seen = counted(self.skipped)
+        if self.first and self.unreadable:
+            seen.append(f"{self.unreadable} unreadable: {self.first.sentence()}")
+        elif self.first:
+            seen.append(self.first.sentence())
+        details = f" ({'; '.join(seen)})" if seen else ""
+        return f"no CT series{details}"
+
+    def remedy(self) -> str:
+        match self.wanted:
+            case "one series":
+                return "give the folder of one CT series"
+            case "series":
+                return "give a folder of CT series"
+            case "series with structure sets":
+                return "give a folder of CT series with structure sets"
+
+
 # Files
 
 
@@ -230,8 +262,8 @@ class NonAxialImage(Finding):
 class SharedImageUid(Finding):
     """Two images that are not copies have one SOPInstanceUID.
 
-    differ_in: keywords of attributes; empty if the images are of two patients. rivals: one file
-    of each.
+    differ_in: keywords of attributes, or "position", "geometry or rescaling" or "pixels"; empty if
+    the images are of two patients. rivals: one file of each.
     """
 
     differ_in: FitToStore[tuple[str, ...]] = ()
@@ -240,15 +272,17 @@ class SharedImageUid(Finding):
     def sentence(self) -> str:
         others = _listed_paths([rival for rival in self.rivals if rival != self.path])
         if not self.differ_in:
-            return f"images of two patients (PatientID) share one SOPInstanceUID: {others}"
+            return f"images of two patients (PatientID) share one SOPInstanceUID ({others})"
         differ_in = listed(self.differ_in)
-        return f"images that share one SOPInstanceUID differ in {differ_in}: {others}"
+        return f"images that share one SOPInstanceUID differ in {differ_in} ({others})"
 
     def remedy(self) -> str:
         if not self.differ_in:
             return (
                 "keep the files of one patient, or pseudonymise both again, each with its own UIDs"
             )
+        if self.differ_in == ("position",):
+            return "export or pseudonymise the series again, each image with its own UID"
         return "keep the files of one CT"
 
 

@@ -1,29 +1,10 @@
 """What can be found where scores are measured, compared and read."""
 
-from typing import Literal
-
 from recontour.evaluation.numbers import p_value
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
 EVALUATE_AGAIN = "evaluate again, or repair the file"
-
-
-@finding
-class MaskOfAnotherShape(Finding):
-    """A mask does not have the shape of its grid."""
-
-    mask: Literal["reference", "predicted"]
-    shape: tuple[int, ...]
-    expected: tuple[int, int, int]
-
-    def sentence(self) -> str:
-        """Compare the shapes."""
-        return f"the {self.mask} mask has shape {self.shape}; its grid has {self.expected}"
-
-    def remedy(self) -> str:
-        """Say what fits."""
-        return "give masks (slice, row, column) of the grid's shape"
 
 
 @finding

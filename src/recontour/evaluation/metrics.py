@@ -38,9 +38,9 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from recontour.errors import GridMismatchError
-from recontour.evaluation.findings import MaskOfAnotherShape
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Floats, Mask
+from recontour.geometry.findings import WrongShape
 
 # A distance that exceeds the tolerance by less than this is still within it.
 ROUND_OFF_MM = 1e-6
@@ -244,8 +244,8 @@ def apl_mm(
 
 def _cut(reference: Mask, predicted: Mask, grid: Grid) -> _Pair:
     """Cut two masks to their joint bounding box; a pair of no voxels if both are empty."""
-    _refuse_other_shape("reference", reference, grid)
-    _refuse_other_shape("predicted", predicted, grid)
+    _refuse_other_shape("reference mask", reference, grid)
+    _refuse_other_shape("predicted mask", predicted, grid)
     used_slices = np.logical_or(reference.any(axis=(1, 2)), predicted.any(axis=(1, 2)))
     slices = _extent(used_slices)
     plane = np.logical_or(reference[slices].any(axis=0), predicted[slices].any(axis=0))
@@ -256,13 +256,13 @@ def _cut(reference: Mask, predicted: Mask, grid: Grid) -> _Pair:
 
 
 def _refuse_other_shape(
-    which: Literal["reference", "predicted"],
+    which: Literal["reference mask", "predicted mask"],
     mask: Mask,
     grid: Grid,
 ) -> None:
     if mask.shape != grid.shape:
-        wrong = MaskOfAnotherShape(
-            mask=which,
+        wrong = WrongShape(
+            what=which,
             shape=mask.shape,
             expected=grid.shape,
         )

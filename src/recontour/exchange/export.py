@@ -18,7 +18,6 @@ import numpy.typing as npt
 from recontour.cohort import Case, Cohort
 from recontour.errors import OrganError, SettingsError
 from recontour.exchange.findings import (
-    NoSuchFormat,
     NothingToExport,
     NotNnunetFolder,
     OrgansNotContoured,
@@ -27,6 +26,7 @@ from recontour.exchange.nifti import uneven_slices, write_nifti
 from recontour.files import refuse_existing, whole_folder
 from recontour.findings import Finding
 from recontour.progress import Progress, quiet
+from recontour.validation import NotAChoice
 
 Format = Literal["nnunet", "nifti"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -132,7 +132,7 @@ def export(
 def _refuse_odd(format: str, out: Path) -> None:
     """Raise SettingsError for another format, or a folder that nnU-Net would not find."""
     if format not in FORMATS:
-        raise SettingsError(NoSuchFormat(known=FORMATS, asked=format))
+        raise SettingsError(NotAChoice(name="--format", choices=FORMATS, seen=format))
     if format == "nnunet" and not DATASET.fullmatch(out.name):
         raise SettingsError(NotNnunetFolder(path=out))
 

@@ -36,17 +36,6 @@ class UnevenSlices(Finding):
 
 
 @finding
-class OtherShape(Finding):
-    """Voxels that should lie on a grid are more or fewer than the grid's."""
-
-    shape: tuple[int, ...]
-    grid_shape: tuple[int, ...]
-
-    def sentence(self) -> str:
-        return f"voxels of {self.shape} do not lie on a grid of {self.grid_shape}"
-
-
-@finding
 class NotNifti(Finding):
     """A file cannot be read as NIfTI. error: the class of what its decoder raised."""
 
@@ -276,20 +265,6 @@ class InvalidLabelNumbers(Finding):
 
 
 # Cohorts for other tools
-
-
-@finding
-class NoSuchFormat(Finding):
-    """A cohort cannot be exported in the format that was asked for."""
-
-    known: FitToStore[tuple[str, ...]]
-    asked: ScreenOnly[str]
-
-    def sentence(self) -> str:
-        return f"unknown --format: {self.asked}"
-
-    def remedy(self) -> str:
-        return f"choose one of {_list(self.known)}"
 
 
 @finding

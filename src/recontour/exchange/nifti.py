@@ -18,13 +18,13 @@ from recontour.exchange.findings import (
     FractionalLabels,
     NoPositionInHeader,
     NotNifti,
-    OtherShape,
     OversizedLabelMap,
     UnevenSlices,
     WrongNumberOfAxes,
 )
 from recontour.exchange.placing import Affine, Labels, placed
 from recontour.geometry import Grid
+from recontour.geometry.findings import WrongShape
 
 GZIP = b"\x1f\x8b"
 NIFTI_1, NIFTI_2 = 348, 540  # the header's length, with which each begins
@@ -46,12 +46,13 @@ def write_nifti(
     import nibabel  # here: it takes half a second, and few runs need it
 
     if voxels.shape != grid.shape:
-        other = OtherShape(
+        wrong = WrongShape(
             path=path,
+            what="array",
             shape=voxels.shape,
-            grid_shape=grid.shape,
+            expected=grid.shape,
         )
-        raise GridMismatchError(other)
+        raise GridMismatchError(wrong)
     stored = np.asarray(voxels)
     if stored.dtype == bool:
         stored = stored.view(np.uint8)

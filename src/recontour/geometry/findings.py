@@ -30,14 +30,24 @@ class ContradictoryGrid(Finding):
 
 
 @finding
-class MaskOffGrid(Finding):
-    """A mask of another shape than its grid."""
+class WrongShape(Finding):
+    """A CT, a mask or another array does not have the shape that its grid, or case.json, says."""
 
+    what: Literal["CT", "mask", "reference mask", "predicted mask", "array"]
     shape: tuple[int, ...]
     expected: tuple[int, ...]
+    said_by: Literal["grid", "case.json"] = "grid"
 
     def sentence(self) -> str:
-        return f"a mask of shape {self.shape} does not lie on a grid of {self.expected}"
+        expected = f"its grid has {self.expected}"
+        if self.said_by == "case.json":
+            expected = f"case.json says {self.expected}"
+        return f"the {self.what} has shape {self.shape}; {expected}"
+
+    def remedy(self) -> str:
+        if self.said_by == "case.json":
+            return ""
+        return "give an array (slice, row, column) of the grid's shape"
 
 
 @finding

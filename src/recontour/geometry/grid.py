@@ -9,7 +9,7 @@ import numpy as np
 
 from recontour.errors import GridMismatchError
 from recontour.geometry.arrays import Floats, Mask, Points
-from recontour.geometry.findings import ContradictoryGrid, MaskOffGrid
+from recontour.geometry.findings import ContradictoryGrid, WrongShape
 
 # how far a slice may lie from an even spacing: positions are often rounded to 0.1 mm
 EVEN_MM = 0.05
@@ -132,7 +132,7 @@ class Grid:
         Raises: GridMismatchError: the mask has another shape.
         """
         if mask.shape != self.shape:
-            raise GridMismatchError(MaskOffGrid(shape=mask.shape, expected=self.shape))
+            raise GridMismatchError(WrongShape(what="mask", shape=mask.shape, expected=self.shape))
         # plane by plane: many times faster than over axis=(1, 2)
         counts = list(map(np.count_nonzero, mask))
         return float(np.sum(counts * self.slice_thickness_mm)) * self.pixel_mm2 / 1000.0

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from recontour.errors import GridMismatchError
 from recontour.geometry.arrays import PIXELS_AT_ONCE, Floats, Indices, Mask, Points
 from recontour.geometry.contours import Contour, Structure, StructureSet
-from recontour.geometry.findings import MaskOffGrid
+from recontour.geometry.findings import WrongShape
 from recontour.geometry.grid import Grid
 from recontour.geometry.polygons import keyhole
 
@@ -58,7 +58,7 @@ def trace(mask: Mask, grid: Grid) -> tuple[Contour, ...]:
     (0.0, 2)
     """
     if mask.shape != grid.shape:
-        raise GridMismatchError(MaskOffGrid(shape=mask.shape, expected=grid.shape))
+        raise GridMismatchError(WrongShape(what="mask", shape=mask.shape, expected=grid.shape))
     contours = []
     for index, polygon in outlines(mask, grid.to_mm):
         contours.append(Contour(polygon, grid.slice_z_mm[index]))

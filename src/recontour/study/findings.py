@@ -381,24 +381,6 @@ class UnlearnableOrgans(Finding):
 
 
 @finding
-class TooManyLayers(Finding):
-    """More layers are to be retrained than the network has."""
-
-    retrain_last: int
-    preset: FitToStore[str]
-    layers: int
-
-    def sentence(self) -> str:
-        return (
-            f"models.retrain_last is {self.retrain_last}: "
-            f"the network of preset {self.preset} has {self.layers} layers"
-        )
-
-    def remedy(self) -> str:
-        return f"choose 1 (SPP alone) to {self.layers} (all), 10 for the paper's depth"
-
-
-@finding
 class DifferentRecipes(Finding):
     """Finished cells were trained with another recipe than this recontour has."""
 

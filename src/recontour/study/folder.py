@@ -24,7 +24,6 @@ from recontour.study.findings import (
     LinkedFolder,
     NonEmptyFolder,
     NoStudy,
-    TooManyLayers,
     UnlearnableOrgans,
 )
 from recontour.study.perform import Workspace, recipe_of
@@ -45,6 +44,7 @@ from recontour.study.split import (
 from recontour.texts import MOST_TOML_BYTES, read_given
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
+from recontour.transfer.findings import ImpossibleDepth
 from recontour.validation import first_mistake
 
 log = logging.getLogger(__name__)
@@ -198,7 +198,8 @@ def refuse_impossible(workspace: Workspace) -> None:
     last, depth = study.models.retrain_last, _layers(study)
     if last > depth:
         raise SettingsError(
-            TooManyLayers(
+            ImpossibleDepth(
+                setting="models.retrain_last",
                 retrain_last=last,
                 preset=study.preset,
                 layers=depth,

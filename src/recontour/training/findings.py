@@ -3,29 +3,14 @@
 from enum import Enum
 
 from recontour.files import system_words
-from recontour.findings import Finding, FitToStore, ScreenOnly, finding
+from recontour.findings import Finding, FitToStore, finding
 from recontour.processes import how_ended
-from recontour.wording import plural, shown, size_in_words
+from recontour.wording import plural, size_in_words
 
 RESUME = "then repeat with --resume"
 
 
 # Settings
-
-
-@finding
-class UnknownNamedSetting(Finding):
-    """A setting has a value that recontour does not know. setting: such as "preset"."""
-
-    setting: FitToStore[str]
-    value: ScreenOnly[str]
-    known: FitToStore[tuple[str, ...]]
-
-    def sentence(self) -> str:
-        return f"unknown {self.setting} {shown(self.value)}"
-
-    def remedy(self) -> str:
-        return f"choose {' or '.join(self.known)}"
 
 
 # The run's folder

@@ -18,9 +18,9 @@ from recontour.processes import Unbroken
 from recontour.training.ahead import prepared
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureBatch, FeatureBatches
-from recontour.training.findings import UnknownNamedSetting
 from recontour.training.loss import organ_loss
 from recontour.training.recipe import Recipe
+from recontour.validation import NotAChoice
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -55,9 +55,8 @@ def optimiser_of(network: nn.Module, recipe: Recipe) -> Optimizer:
     if recipe.optimiser == "adamw":
         return AdamW(learning, rate, weight_decay=decay)
     known = ("sgd", "adamw")
-    raise SettingsError(
-        UnknownNamedSetting(setting="optimiser", value=recipe.optimiser, known=known)
-    )
+    unknown = NotAChoice(name="optimiser", choices=known, seen=recipe.optimiser)
+    raise SettingsError(unknown)
 
 
 def learning_rate_at(iteration: int, recipe: Recipe) -> float:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from recontour.errors import SettingsError
 from recontour.network import Architecture, Preprocessing
-from recontour.training.findings import UnknownNamedSetting
 from recontour.training.recipe import Augmentation, Recipe
+from recontour.validation import NotAChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,10 @@ def preset_of(name: str) -> Preset:
     if name not in PRESETS:
         known = tuple(sorted(PRESETS))
         raise SettingsError(
-            UnknownNamedSetting(
-                setting="preset",
-                value=name,
-                known=known,
+            NotAChoice(
+                name="preset",
+                choices=known,
+                seen=name,
             )
         )
     return PRESETS[name]

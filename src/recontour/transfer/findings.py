@@ -1,19 +1,27 @@
 """What can be wrong with the settings of a training or an adaptation."""
 
-from recontour.findings import Finding, finding
+from typing import Literal
+
+from recontour.findings import Finding, FitToStore, finding
 
 LARGEST_SEED = 2**63 - 1
 
 
 @finding
 class ImpossibleDepth(Finding):
-    """More layers are to retrain than the network has, or none."""
+    """More layers are to retrain than the network has, or none.
 
+    preset: of the network; empty if it is a model's.
+    """
+
+    setting: Literal["--retrain-last", "models.retrain_last"] = "--retrain-last"
     retrain_last: int
+    preset: FitToStore[str] = ""
     layers: int
 
     def sentence(self) -> str:
-        return f"--retrain-last {self.retrain_last}: this network has {self.layers} layers"
+        network = f"the network of preset {self.preset}" if self.preset else "this network"
+        return f"{self.setting} is {self.retrain_last}: {network} has {self.layers} layers"
 
     def remedy(self) -> str:
         return f"choose 1 (SPP alone) to {self.layers} (all), 10 for the paper's depth"

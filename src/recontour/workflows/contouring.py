@@ -24,7 +24,8 @@ from recontour.geometry.arrays import Mask
 from recontour.network import name_of
 from recontour.organs import sides_swapped
 from recontour.progress import Progress, quiet
-from recontour.workflows.findings import MostOrgansNotFound, NoOrganFound, UnknownChoice
+from recontour.validation import NotAChoice
+from recontour.workflows.findings import MostOrgansNotFound, NoOrganFound
 from recontour.workflows.order import refuse_swapped
 
 ContourFormat = Literal["rtstruct", "seg", "nifti"]
@@ -91,8 +92,8 @@ def contour(
     model, ct_dir, out = Path(model), Path(ct_dir), Path(out)
     if format not in WRITERS:
         raise SettingsError(
-            UnknownChoice(
-                option="--format",
+            NotAChoice(
+                name="--format",
                 choices=tuple(WRITERS),
                 seen=format,
             )

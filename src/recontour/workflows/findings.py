@@ -126,19 +126,6 @@ class SharedModelName(Finding):
 
 
 @finding
-class UnknownChoice(Finding):
-    """An option has a value that is not among its choices."""
-
-    option: FitToStore[str]
-    choices: FitToStore[tuple[str, ...]]
-    seen: ScreenOnly[str]
-
-    def sentence(self) -> str:
-        """Compare them."""
-        return f"{self.option}: expected {', '.join(self.choices)}, found '{self.seen}'"
-
-
-@finding
 class NoOrganFound(Finding):
     """A model found none of its organs on a CT."""
 
