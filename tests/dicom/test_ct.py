@@ -24,6 +24,7 @@ from recontour.dicom import (
 )
 from recontour.dicom.ct_findings import (
     NoAirInCt,
+    OneSeries,
     SeveralSeries,
 )
 from recontour.errors import (
@@ -90,11 +91,10 @@ def test_two_series_are_refused_and_one_among_other_files_is_found(tmp_path: Pat
         read_scan(tmp_path / "tree")
     assert error.value.finding == SeveralSeries(
         path=tmp_path / "tree",
-        count=2,
         are_parts=False,
-        examples=(
-            f"5 images as {Path('deep/ct/CT0001.dcm')}",
-            f"5 images as {Path('other/CT0001.dcm')}",
+        series=(
+            OneSeries(path=Path("deep/ct/CT0001.dcm"), images=5),
+            OneSeries(path=Path("other/CT0001.dcm"), images=5),
         ),
     )
     with pytest.raises(MixedSeriesError, match="SeriesInstanceUID"):

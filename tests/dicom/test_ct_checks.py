@@ -27,6 +27,7 @@ from recontour.dicom import (
 from recontour.dicom.ct_findings import (
     DifferingFiles,
     MissingSlice,
+    OnePass,
     OverlappingPasses,
     SlicesAtOnePosition,
 )
@@ -215,15 +216,23 @@ def test_two_passes_that_overlap_are_refused(
     by = "acquisition time" if "AcquisitionTime" in says else next(iter(says))
     assert error.value.finding == OverlappingPasses(
         path=tmp_path / "ct",
-        count=2,
         kind="acquisitions" if by.lower().startswith("acquisition") else "reconstructions",
         from_mm=6 + offset_mm,
         to_mm=12,
         told_by=by,
-        examples=(
-            f"5 slices, z = 0.0 to 12.0 mm, as {tmp_path / 'ct' / 'CT0001.dcm'}",
-            f"5 slices, z = {6 + offset_mm:.1f} to {18 + offset_mm:.1f} mm, "
-            f"as {tmp_path / 'ct' / 'otherCT0001.dcm'}",
+        passes=(
+            OnePass(
+                path=tmp_path / "ct" / "CT0001.dcm",
+                slices=5,
+                from_mm=0,
+                to_mm=12,
+            ),
+            OnePass(
+                path=tmp_path / "ct" / "otherCT0001.dcm",
+                slices=5,
+                from_mm=6 + offset_mm,
+                to_mm=18 + offset_mm,
+            ),
         ),
         share_a_file=False,
     )

@@ -240,7 +240,7 @@ def test_a_ct_that_came_apart_is_refused_with_the_cause(
         read_scan(tmp_path / "ct")
     refusal = error.value.finding
     assert isinstance(refusal, SeveralSeries)
-    assert (refusal.count, refusal.are_parts) == (parts, True)
+    assert (len(refusal.series), refusal.are_parts) == (parts, True)
 
 
 @pytest.mark.parametrize("parts", [2, 3, 5])
@@ -302,7 +302,7 @@ def test_two_scans_of_one_patient_are_no_parts_of_one_ct(phases: Path) -> None:
         read_scan(phases)
     refusal = error.value.finding
     assert isinstance(refusal, SeveralSeries)
-    assert (refusal.count, refusal.are_parts) == (2, False)
+    assert (len(refusal.series), refusal.are_parts) == (2, False)
 
 
 def test_the_frame_of_reference_decides_where_nothing_else_is_said(tmp_path: Path) -> None:

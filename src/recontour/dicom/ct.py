@@ -24,11 +24,11 @@ from recontour.dicom.ct_checks import (
     refuse_overlap,
     refuse_shared_positions,
     refuse_tilted,
-    shortened,
 )
 from recontour.dicom.ct_findings import (
     DenseStretch,
     NoAirInCt,
+    OneSeries,
     PaddingInsideImage,
     SeveralSeries,
     SkippedPictures,
@@ -51,7 +51,6 @@ from recontour.dicom.slices import CtFile, Slice, grid_of, hounsfield, read_ct_f
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, NotDicomError
 from recontour.findings import Finding
 from recontour.geometry import Grid
-from recontour.wording import plural
 
 NO_AIR_HU = -500  # every patient lies in air, and air is thinner than this
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
@@ -142,15 +141,14 @@ def read_scan(folder: Path) -> Scan:
 
 def _several(series: Sequence[CtSeries], folder: Path) -> SeveralSeries:
     """Return the finding on several series, so that a person can tell them apart."""
-    examples = []
+    found = []
     for one in series:
         first = one.files[0].relative_to(folder)
-        examples.append(f"{plural(len(one.files), 'image')} as {first}")
+        found.append(OneSeries(path=first, images=len(one.files)))
     return SeveralSeries(
         path=folder,
-        count=len(series),
         are_parts=are_parts(series),
-        examples=shortened(examples),
+        series=tuple(found),
     )
 
 

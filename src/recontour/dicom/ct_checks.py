@@ -14,6 +14,7 @@ from recontour.dicom.ct_findings import (
     DriftingSlices,
     MissingSlice,
     ObliqueSlice,
+    OnePass,
     OverlappingPasses,
     SlicesAtOnePosition,
 )
@@ -31,16 +32,8 @@ AXIAL = ((1, 0, 0, 0, 1, 0), (0, 1, 0, 1, 0, 0))  # cosines without their signs
 AXIS_TOLERANCE = 1e-3  # of a direction cosine
 SAME_SPACING_MM = 1e-4
 DRIFT_MM = 0.1  # how far slices may be shifted against each other in plane
-EXAMPLES_SHOWN = 12  # in one line: as many as the phases of a 4D CT
 GAP_TO_CLOSER_SIDE = 1.9  # see refuse_gaps
 GAP_TO_WIDER_SIDE = 1.4
-
-
-def shortened(examples: Sequence[str]) -> tuple[str, ...]:
-    """Return the first examples, and dots for the others."""
-    if len(examples) <= EXAMPLES_SHOWN:
-        return tuple(examples)
-    return (*examples[:EXAMPLES_SHOWN], "...")
 
 
 def refuse_differing(
@@ -114,27 +107,27 @@ def refuse_overlap(
     """Raise MixedSeriesError if acquisitions overlap. slices: upwards, as `overlap` counts them."""
     if overlap is None:
         return
-    examples = []
+    passes = []
     for indices in overlap.passes:
-        examples.append(_pass_in_words([slices[index] for index in indices]))
+        lowest, highest = slices[indices[0]], slices[indices[-1]]
+        found = OnePass(
+            path=lowest.path,
+            slices=len(indices),
+            from_mm=lowest.z_mm,
+            to_mm=highest.z_mm,
+        )
+        passes.append(found)
     raise MixedSeriesError(
         OverlappingPasses(
             path=place,
-            count=len(overlap.passes),
             kind=overlap.kind,
             from_mm=overlap.from_mm,
             to_mm=overlap.to_mm,
             told_by=overlap.told_by,
-            examples=shortened(examples),
+            passes=tuple(passes),
             share_a_file=_share_a_file(overlap, slices),
         )
     )
-
-
-def _pass_in_words(slices: Sequence[Slice]) -> str:
-    """Return how many slices an acquisition has, from where to where, and its lowest one's file."""
-    lowest, highest = slices[0], slices[-1]
-    return f"{len(slices)} slices, z = {lowest.z_mm:.1f} to {highest.z_mm:.1f} mm, as {lowest.path}"
 
 
 def _share_a_file(overlap: Overlap, slices: Sequence[Slice]) -> bool:
@@ -157,12 +150,11 @@ def refuse_mixture(slices: Sequence[Slice], place: Path) -> None:
     for image in slices:
         differ_in = _difference(first, image)
         if differ_in is not None:
-            examples = (str(first.path), str(image.path))
             raise MixedSeriesError(
                 DifferingSlices(
                     path=place,
                     differ_in=differ_in,
-                    examples=examples,
+                    files=(first.path, image.path),
                 )
             )
     in_plane = np.array([image.position_mm[:2] for image in slices])
@@ -173,10 +165,8 @@ def refuse_mixture(slices: Sequence[Slice], place: Path) -> None:
     if np.count_nonzero(steps_mm > DRIFT_MM / len(slices)) > 1:
         raise OrientationError(DriftingSlices(path=place, drift_mm=drift_mm))
     farthest = int(np.abs(in_plane - in_plane[0]).max(axis=1).argmax())
-    examples = (str(first.path), str(slices[farthest].path))
-    raise MixedSeriesError(
-        DifferingSlices(path=place, differ_in="position in plane", examples=examples)
-    )
+    files = (first.path, slices[farthest].path)
+    raise MixedSeriesError(DifferingSlices(path=place, differ_in="position in plane", files=files))
 
 
 def _difference(

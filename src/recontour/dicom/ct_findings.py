@@ -1,13 +1,15 @@
 """What may be wrong with a CT series, or worth knowing about it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from recontour.dicom.findings import EXPORT_AGAIN
-from recontour.findings import Finding, FitToStore, ScreenOnly, finding
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.wording import plural
 
 ONE_ACQUISITION = "give the files of one CT acquisition"
+EXAMPLES_SHOWN = 12  # in one line: as many as the phases of a 4D CT
 SMALL_NUMBERS = {2: "two", 3: "three"}
 
 
@@ -31,26 +33,40 @@ def stretch(from_mm: float, to_mm: float) -> str:
     return f"from z = {from_mm:.1f} to {to_mm:.1f} mm"
 
 
+def _examples(found: Sequence[Finding]) -> str:
+    """Return the first few of several things in words, and dots for the others."""
+    more = ["..."] if len(found) > EXAMPLES_SHOWN else []
+    return "; ".join([*map(words, found[:EXAMPLES_SHOWN]), *more])
+
+
 # ------------------------------------------------------------ which files make up the series
+
+
+@finding
+class OneSeries(Finding):
+    """One of several CT series. path: its first file, relative to the folder of all."""
+
+    images: int
+
+    def sentence(self) -> str:
+        return plural(self.images, "image")
 
 
 @finding
 class SeveralSeries(Finding):
     """Several CT series where one is expected.
 
-    are_parts: whether they look like parts of one CT. examples: how many images each has, and one
-    of its files.
+    are_parts: whether they look like parts of one CT.
     """
 
-    count: int
     are_parts: bool
-    examples: ScreenOnly[tuple[str, ...]]
+    series: tuple[OneSeries, ...]
 
     def sentence(self) -> str:
         like = ""
         if self.are_parts:
             like = ", no two images at one position, as in the parts of one CT"
-        return f"{self.count} CT series{like} ({', '.join(self.examples)})"
+        return f"{len(self.series)} CT series{like} ({_examples(self.series)})"
 
     def remedy(self) -> str:
         one = "give a folder that holds just one series"
@@ -248,27 +264,37 @@ class ObliqueSlice(Finding):
 
 
 @finding
+class OnePass(Finding):
+    """One of several acquisitions or reconstructions. path: the file of its lowest slice."""
+
+    slices: int
+    from_mm: float
+    to_mm: float
+
+    def sentence(self) -> str:
+        return f"{plural(self.slices, 'slice')} {stretch(self.from_mm, self.to_mm)}"
+
+
+@finding
 class OverlappingPasses(Finding):
     """Acquisitions or reconstructions in one series that overlap.
 
-    told_by: what tells them apart; empty if only their positions do. examples: how many slices
-    each has, from where to where, and one of its files.
+    from_mm, to_mm: where they overlap. told_by: what tells them apart; empty if only their
+    positions do.
     """
 
-    count: int
     kind: Literal["acquisitions", "reconstructions"]
     from_mm: float
     to_mm: float
     told_by: FitToStore[str]
-    examples: ScreenOnly[tuple[str, ...]]
+    passes: tuple[OnePass, ...]
     share_a_file: bool
 
     def sentence(self) -> str:
         by = f"differ in {self.told_by}" if self.told_by else "differ only in position"
         where = stretch(self.from_mm, self.to_mm)
-        examples = "; ".join(self.examples)
-        passes = several(self.count, self.kind)
-        return f"{passes} in one series overlap {where} and {by} ({examples})"
+        passes = several(len(self.passes), self.kind)
+        return f"{passes} in one series overlap {where} and {by} ({_examples(self.passes)})"
 
     def remedy(self) -> str:
         if self.share_a_file:
@@ -278,13 +304,14 @@ class OverlappingPasses(Finding):
 
 @finding
 class DifferingSlices(Finding):
-    """Slices that cannot be stacked into one CT. examples: two files that differ."""
+    """Slices that cannot be stacked into one CT. files: two that differ."""
 
     differ_in: Literal["matrix", "pixel spacing", "orientation", "position in plane"]
-    examples: ScreenOnly[tuple[str, ...]]
+    files: ScreenOnly[tuple[Path, Path]]
 
     def sentence(self) -> str:
-        return f"slices differ in {self.differ_in} ({' and '.join(self.examples)})"
+        files = " and ".join(map(str, self.files))
+        return f"slices differ in {self.differ_in} ({files})"
 
     def remedy(self) -> str:
         return ONE_ACQUISITION
