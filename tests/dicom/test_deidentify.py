@@ -655,7 +655,7 @@ def test_a_folder_of_pictures_alone_is_said_to_be_one(tmp_path: Path) -> None:
         partial(fill, values={"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}),
     )
     with pytest.raises(
-        NoSeriesError, match=r"de-identified \(2 x picture of a screen or report\); give a folder"
+        NoSeriesError, match=r"no CT series \(2 x picture of a screen or report\); give a folder"
     ):
         deidentify(tmp_path / "dicom", tmp_path / "out")
 
