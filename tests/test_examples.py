@@ -3,7 +3,9 @@
 import doctest
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
+from inspect import isfunction
 from pathlib import Path
 from pkgutil import walk_packages
 
@@ -31,12 +33,17 @@ WITH_FILES = {
     "recontour.dicom.deidentify",
     "recontour.dicom.reading",
     "recontour.dicom.rtstruct_in",
+    "recontour.dicom.rtstruct_out",
+    "recontour.dicom.seg_in",
+    "recontour.dicom.seg_out",
+    "recontour.dicom.writing",
+    "recontour.evaluation.tables",
     "recontour.exchange.convert",
     "recontour.exchange.export",
-    "recontour.evaluation.tables",
     "recontour.network.card",
     "recontour.network.model",
     "recontour.network.model_file",
+    "recontour.organs.user_map",
     "recontour.study.settings",
     "recontour.study.study",
     "recontour.workflows.contouring",
@@ -120,3 +127,10 @@ def test_every_public_function_and_class_shows_an_example(name: str) -> None:
     thing = getattr(recontour, name)
     is_error = isinstance(thing, type) and issubclass(thing, Exception)
     assert is_error or ">>>" in (thing.__doc__ or ""), name
+
+
+@pytest.mark.parametrize("room", ["cohort", "dicom", "evaluation", "geometry", "network", "organs"])
+def test_every_function_at_a_room_s_front_shows_an_example(room: str) -> None:
+    front = import_module(f"recontour.{room}")
+    functions = filter(isfunction, map(partial(getattr, front), front.__all__))
+    assert not [one.__name__ for one in functions if ">>>" not in (one.__doc__ or "")]

@@ -107,6 +107,11 @@ def write_structure_set(
     Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs
         to reference, there is no structure, or a contour lies on none of the slices. SettingsError:
         a label or name that DICOM does not hold. OutputError: the file exists or cannot be made.
+
+    >>> from recontour.dicom import read_scan, read_structure_set
+    >>> scan = read_scan(Path("dicom/new-patient"))
+    >>> drawn = read_structure_set(Path("dicom/new-patient/RS.dcm"), scan)
+    >>> write_structure_set(Path("again.dcm"), drawn, scan, Authorship("a person"))
     """
     refuse_existing(path)
     refuse_without_uids(path, scan.source)
@@ -128,6 +133,9 @@ def refuse_without_uids(path: Path, source: Source) -> None:
 
     Raises: FrameOfReferenceError: no frame of reference. DicomError: no series or study, or a UID
         that is not one.
+
+    >>> from recontour.dicom import read_scan
+    >>> refuse_without_uids(Path("draft.dcm"), read_scan(Path("dicom/new-patient")).source)
     """
     frame_uid, series_uid = source.frame_of_reference_uid, source.series_instance_uid
     study_uid = text(source.header, "StudyInstanceUID")

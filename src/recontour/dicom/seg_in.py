@@ -86,6 +86,13 @@ def read_segmentation(path: Path, scan: Scan) -> dict[str, Mask]:
 
     Returns: masks by label, bool (slice, row, column).
     Raises: as `read_segments`; DicomError also: two segments with the same label.
+
+    >>> from recontour.dicom import Authorship, read_scan, write_segmentation
+    >>> scan = read_scan(Path("dicom/new-patient"))
+    >>> made_by = Authorship("a threshold")
+    >>> write_segmentation(Path("bone.dcm"), [("Brainstem", scan.hu > 100)], scan, made_by)
+    >>> bool((read_segmentation(Path("bone.dcm"), scan)["Brainstem"] == (scan.hu > 100)).all())
+    True
     """
     segments = read_segments(path, scan.grid, scan.source.frame_of_reference_uid)
     masks: dict[str, Mask] = {}
@@ -107,6 +114,13 @@ def read_segments(
         FrameOfReferenceError: drawn in another frame of reference. GridMismatchError: its planes
         are not the grid's. DicomError: fractional; binary and compressed; a label without a
         segment.
+
+    >>> from recontour.dicom import Authorship, read_scan, write_segmentation
+    >>> scan = read_scan(Path("dicom/new-patient"))
+    >>> masks = [("Brainstem", scan.hu > 100)]
+    >>> write_segmentation(Path("bones.dcm"), masks, scan, Authorship("a threshold"))
+    >>> [segment.name for segment in read_segments(Path("bones.dcm"), scan.grid, None)]
+    ['Brainstem']
     """
     dataset = read_dataset(path)
     with reading(path):

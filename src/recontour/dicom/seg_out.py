@@ -54,6 +54,11 @@ def write_segmentation(
 
     Raises: FrameOfReferenceError, DicomError: as `write_structure_set`; DicomError also: the CT is
         multi-frame. OutputError: the file exists or cannot be made.
+
+    >>> from recontour.dicom import read_scan
+    >>> scan = read_scan(Path("dicom/new-patient"))
+    >>> masks = [("Brainstem", scan.hu > 100)]
+    >>> write_segmentation(Path("seg.dcm"), masks, scan, Authorship("a threshold"))
     """
     refuse_existing(path)
     refuse_without_uids(path, scan.source)

@@ -49,6 +49,12 @@ def write_scan(
 
     hu: int16 (slice, row, column).
     Raises: GridMismatchError: hu does not lie on the grid. OutputError: the folder exists.
+
+    >>> grid = Grid((2, 16, 16), (1.0, 1.0), (0.0, 3.0), (0.0, 0.0))
+    >>> water = np.zeros(grid.shape, dtype=np.int16)
+    >>> scan = write_scan(Path("water"), water, grid, ScanIdentity("water"))
+    >>> int(scan.hu.max())
+    0
     """
     if hu.shape != grid.shape or hu.dtype != np.int16:
         raise GridMismatchError(

@@ -137,6 +137,9 @@ def write_scores(path: Path, scores: Iterable[CaseScore]) -> None:
     """Write scores.csv, one row per case, organ and model.
 
     Raises: OutputError: the file exists, or cannot be written.
+
+    >>> scores = read_scores("evaluation-before/scores.csv")
+    >>> write_scores(Path("scores-again.csv"), scores)
     """
     write_text(path, _csv_text(SCORE_COLUMNS, scores))
 
@@ -145,6 +148,10 @@ def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
     """Write statistics.csv, one row per organ and two models.
 
     Raises: OutputError: the file exists, or cannot be written.
+
+    >>> from recontour.evaluation import compare
+    >>> scores = read_scores("evaluation-before/scores.csv")
+    >>> write_statistics(Path("statistics-again.csv"), compare(scores, ["south", "north"]))
     """
     write_text(path, _csv_text(STATISTICS_COLUMNS, comparisons))
 

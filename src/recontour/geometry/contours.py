@@ -75,5 +75,10 @@ def planes(contours: Iterable[Contour]) -> list[list[Contour]]:
 
 
 def height_mm(plane: list[Contour]) -> float:
-    """Return the z of a plane as `planes` gives it: that of its middle contour."""
+    """Return the z of a plane as `planes` gives it: that of its middle contour.
+
+    >>> import numpy as np
+    >>> height_mm([Contour(np.zeros((3, 2)), 2.5)])
+    2.5
+    """
     return plane[len(plane) // 2].z_mm

@@ -63,6 +63,8 @@ def save_model(model: Model, path: Path) -> None:
 
     Raises: OutputError: the file exists already. FaultError: the disk is full, or the training left
         numbers that are no weights, with which the file could not be read again.
+
+    >>> save_model(load_model("south.safetensors"), Path("south-again.safetensors"))
     """
     _save(model, path, head_only=False)
 
@@ -71,6 +73,10 @@ def save_head(model: Model, path: Path) -> None:
     """Write only what an adaptation learnt: the model's own head.
 
     Raises: as `save_model`.
+
+    >>> save_head(load_model("north.safetensors"), Path("north.head.safetensors"))
+    >>> load_model("south.safetensors+north.head.safetensors").organs
+    ('Brainstem', 'Lens_L')
     """
     _save(model, path, head_only=True)
 

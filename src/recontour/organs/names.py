@@ -73,6 +73,12 @@ def match_drawn(
     """Match the names of a structure set.
 
     Structures without an area are set aside before names can clash; they come last.
+
+    >>> from types import SimpleNamespace
+    >>> empty = SimpleNamespace(name="SpinalCord", is_drawn=False)
+    >>> drawn = SimpleNamespace(name="Cord", is_drawn=True)
+    >>> match_drawn([empty, drawn], None).mapped
+    {'Cord': 'SpinalCord'}
     """
     drawn = [one.name for one in structures if one.is_drawn]
     rows = list(match_names(drawn, user_map).rows)

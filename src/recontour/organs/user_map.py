@@ -26,6 +26,10 @@ def read_user_map(path: Path) -> dict[str, str]:
 
     Raises: NamesError: no such file, no such table, a name that TG-263 does not allow, a known
         organ that is spelled otherwise, or two organs for one name.
+
+    >>> written = Path("names.toml").write_text('names = {"Parotis li" = "Parotid_L"}')
+    >>> read_user_map(Path("names.toml"))
+    {'Parotis li': 'Parotid_L'}
     """
     try:
         content = read_toml(path)
