@@ -675,3 +675,23 @@ def test_inspect_takes_a_cohort_or_a_model(
 def said(capsys: pytest.CaptureFixture[str]) -> str:
     """Return what a command printed on standard error, as one line."""
     return " ".join(capsys.readouterr().err.split())
+
+
+def test_an_impossible_depth_is_refused_before_anything_is_noted(
+    model: Model, north: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cohort has an organ more than the model, which would be noted."""
+    save_model(model, tmp_path / "m")
+    command = [
+        "adapt",
+        tmp_path / "m",
+        north.path,
+        "--out",
+        tmp_path / "n",
+        "--retrain-last",
+        "400",
+    ]
+    assert main(list(map(str, command))) == 2
+    refusal = said(capsys)
+    assert "400" in refusal
+    assert "Lens_R" not in refusal

@@ -77,6 +77,8 @@ def test_an_organ_the_model_does_not_know_is_named(threshold: Model) -> None:
     assert str(refused.value) == (
         "the model does not contour Larynx; choose from Brainstem, Lens_L"
     )
+    with pytest.raises(OrganError, match="did you mean Lens_L"):
+        list(predict(threshold, blob(150), GRID, ["Lens_Left"]))
 
 
 @pytest.mark.parametrize("slices", [3, 30])  # PyTorch's and OpenVINO's

@@ -147,16 +147,18 @@ class NoContouredCase(Finding):
 
 @finding
 class OrgansNotInCohort(Finding):
-    """Organs that no case has. missing: as a person spelt them."""
+    """Organs that no case has. missing: as a person spelt them. meant: what they may stand for."""
 
     present: FitToStore[tuple[str, ...]]
     missing: ScreenOnly[tuple[str, ...]]
+    meant: FitToStore[tuple[str, ...]] = ()
 
     def sentence(self) -> str:
         return f"no case has {listed(self.missing)}"
 
     def remedy(self) -> str:
-        return f"choose from {', '.join(self.present)}"
+        choose = f"choose from {', '.join(self.present)}"
+        return f"did you mean {' or '.join(self.meant)}? {choose}" if self.meant else choose
 
 
 # Files

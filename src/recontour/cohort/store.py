@@ -67,6 +67,7 @@ from recontour.findings import Finding
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.geometry.findings import WrongShape
+from recontour.organs import organs_meant
 from recontour.partials import sweep
 from recontour.progress import Progress, quiet
 from recontour.syncing import sync_folder
@@ -339,6 +340,7 @@ class Cohort:
                     path=self.path,
                     present=present,
                     missing=missing,
+                    meant=organs_meant(missing[0], present),
                 )
             )
         return wanted

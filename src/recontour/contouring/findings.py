@@ -5,16 +5,18 @@ from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 
 @finding
 class OrgansNotInModel(Finding):
-    """Organs were asked for that the model does not contour."""
+    """Organs were asked for that the model does not contour. meant: what they may stand for."""
 
     asked: ScreenOnly[tuple[str, ...]]
     known: FitToStore[tuple[str, ...]]
+    meant: FitToStore[tuple[str, ...]] = ()
 
     def sentence(self) -> str:
         return f"the model does not contour {', '.join(self.asked)}"
 
     def remedy(self) -> str:
-        return f"choose from {', '.join(self.known)}"
+        choose = f"choose from {', '.join(self.known)}"
+        return f"did you mean {' or '.join(self.meant)}? {choose}" if self.meant else choose
 
 
 @finding

@@ -24,6 +24,7 @@ from recontour.network.preprocessing import (
     unview,
     view,
 )
+from recontour.organs import organs_meant
 
 OrganMasks = Iterator[tuple[str, Mask]]
 
@@ -73,7 +74,8 @@ def chosen_organs(model: Model, organs: Sequence[str] | None) -> tuple[str, ...]
         organs = (organs,)
     unknown = tuple(organ for organ in organs if organ not in model.organs)
     if unknown:
-        raise OrganError(OrgansNotInModel(asked=unknown, known=model.organs))
+        meant = organs_meant(unknown[0], model.organs)
+        raise OrganError(OrgansNotInModel(asked=unknown, known=model.organs, meant=meant))
     return tuple(dict.fromkeys(organs))
 
 

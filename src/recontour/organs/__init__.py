@@ -22,7 +22,7 @@ from recontour.organs.names import (
 from recontour.organs.sides import sides_swapped
 from recontour.organs.table import Organ, default_organ, is_tg263, known_organs, organ_of
 from recontour.organs.user_map import read_user_map
-from recontour.organs.vocabulary import is_vocabulary
+from recontour.organs.vocabulary import is_vocabulary, organs_meant
 
 __all__ = [
     "NameRow",
@@ -38,6 +38,7 @@ __all__ = [
     "match_names",
     "ordered",
     "organ_of",
+    "organs_meant",
     "read_user_map",
     "sides_swapped",
 ]

@@ -4,6 +4,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from functools import cache
 
 from recontour.organs.table import Organ, known_organs, no_organs, organs, side_words
@@ -11,6 +12,8 @@ from recontour.organs.table import Organ, known_organs, no_organs, organs, side_
 SHORTEST_JOINED = 4  # letters of a spelling that may be written together with its side
 MOST_DIGITS = 2  # a longer number may be a date or a patient's
 COPY_OF = ["copy", "of"]
+# Of a misspelt name and an organ's: one wrong letter in five, or a letter too many in three.
+LEAST_LIKENESS = 0.8
 
 Meanings = tuple[str, ...]  # TG-263 names: several where a spelling does not tell them apart
 
@@ -53,6 +56,25 @@ def organs_called(roi_name: str) -> Meanings:
         if key in spellings:
             return spellings[key]
     return ()
+
+
+def organs_meant(words: str, known: Iterable[str]) -> Meanings:
+    """Return which of some organs a misspelt name probably stands for; empty if nobody can say.
+
+    >>> organs_meant("Brainstm", ["Brainstem", "Lens_L"]), organs_meant("Lens_L", ["Lens_R"])
+    (('Brainstem',), ())
+    """
+    known = list(known)
+    meanings = organs_called(words)
+    if meanings or not known:
+        return tuple(organ for organ in meanings if organ in known)
+    likeness = {}
+    for organ in known:
+        likeness[organ] = SequenceMatcher(None, words.casefold(), organ.casefold()).ratio()
+    best = max(likeness.values())
+    if best < LEAST_LIKENESS:
+        return ()
+    return tuple(organ for organ in known if likeness[organ] == best)
 
 
 def why_no_organ(roi_name: str) -> str | None:

@@ -151,13 +151,13 @@ def adapt(
     present = opened.organs
     known = [organ for organ in parent.organs if organ in present]
     new = [organ for organ in present if organ not in parent.organs]
-    if organs is None and new:
-        everything = (*known, *new)
-        log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
     learnt = _organs_to_learn(opened, organs or known, parent.organs)
     recipe = _with_iterations(_preset_of_parent(parent, model).adapt, iterations)
     cases = opened.cases_with(learnt)
     child = take_over(parent, opened, cases, learnt, recipe, retrain_last, seed)
+    if organs is None and new:
+        everything = (*known, *new)
+        log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
     return _learn(
         child,
         cases,
