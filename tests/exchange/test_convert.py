@@ -234,7 +234,7 @@ def test_a_grid_elsewhere_is_refused(tmp_path: Path, scan: Scan, shift_mm: float
         tmp_path,
         path,
         GridMismatchError,
-        f"up to {shift_mm:.1f} mm from the CT's.*nothing is resampled",
+        f"up to {shift_mm:.1f} mm from the CT's.*drawn on another CT; nothing is resampled: give",
     )
 
 

@@ -107,10 +107,15 @@ class LabelsOffGrid(Finding):
     apart_mm: float
 
     def sentence(self) -> str:
+        if self.shape == self.grid_shape:
+            apart = f"up to {self.apart_mm:.1f} mm from the CT's, although they are as many"
+            return f"voxels lie {apart}: the labels may have been drawn on another CT"
         its = f"voxels of {self.shape} lie up to {self.apart_mm:.1f} mm from the CT's"
         return f"{its}, which are {self.grid_shape}"
 
     def remedy(self) -> str:
+        if self.shape == self.grid_shape:
+            return f"nothing is resampled: give the CT they were drawn on, or {EXPORT_ON_GRID}"
         return f"nothing is resampled: {EXPORT_ON_GRID}"
 
 
