@@ -148,6 +148,30 @@ class OversizedFile(Finding):
 
 
 @finding
+class UnreadableFile(Finding):
+    """A file cannot be read. what: what should be in it. help: if `why` knows nothing better."""
+
+    what: Literal[
+        "file failed.txt",
+        "map of ROI names",
+        "model",
+        "names of the labels",
+        "split file",
+        "study file",
+        "table",
+        "table of scores",
+    ]
+    why: Finding
+    help: FitToStore[str] = ""
+
+    def sentence(self) -> str:
+        return f"the {self.what} cannot be read ({self.why.sentence()})"
+
+    def remedy(self) -> str:
+        return self.why.remedy() or self.help
+
+
+@finding
 class SystemReason(Finding):
     """The operating system's own reason, inside another finding."""
 

@@ -113,7 +113,7 @@ def test_models_without_a_common_organ_have_no_mean(capsys: pytest.CaptureFixtur
     ("damage", "words"),
     [
         (b"", "this table is damaged"),
-        (b"roi_name,tg263\n\xff\xfe\x00\n", "cannot be read (it is not UTF-8 text"),
+        (b"roi_name,tg263\n\xff\xfe\x00\n", "the table cannot be read (it is not UTF-8 text"),
     ],
 )
 def test_a_damaged_table_of_names_is_one_line(

@@ -102,7 +102,7 @@ def test_an_existing_table_is_kept(tmp_path: Path) -> None:
             r"line 2: dsc is not a number \(high\)",
         ),
         (OLDER_HEADER.encode() + b"p1,Lens_L,S,1,1,1,1,1,1,1\n", "line 2: 10 cells, expected 8"),
-        (b"\xff\xfe\x00", "cannot be read as a table"),
+        (b"\xff\xfe\x00", "the table of scores cannot be read"),
     ],
 )
 def test_a_damaged_table_is_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -145,7 +145,7 @@ def test_a_damaged_line_keeps_its_number_after_blank_ones(tmp_path: Path) -> Non
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ScoresError, match=r"nowhere\.csv: cannot be read"):
+    with pytest.raises(ScoresError, match=r"nowhere\.csv: the table of scores cannot be read"):
         read_scores(tmp_path / "nowhere.csv")
 
 

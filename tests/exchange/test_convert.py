@@ -439,7 +439,7 @@ def test_damaged_names_of_labels_are_refused(tmp_path: Path, scan: Scan) -> None
         (tmp_path / "predicted" / "dataset.json").write_text(damaged)
         refused(tmp_path, path, LabelsError, "does not name labels")
     (tmp_path / "predicted" / "dataset.json").write_bytes(b"\xff")
-    refused(tmp_path, path, LabelsError, "cannot be read: .*save it as UTF-8")
+    refused(tmp_path, path, LabelsError, r"cannot be read \(.*save it as UTF-8")
 
 
 def test_labels_that_are_a_pipe_are_not_waited_for(tmp_path: Path, scan: Scan) -> None:

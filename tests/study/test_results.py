@@ -13,8 +13,7 @@ import pytest
 from tests.study.test_study_report import a_result, the_plan
 
 from recontour.errors import ScoresError
-from recontour.evaluation.findings import UnreadableScores
-from recontour.files import NotPlainFile
+from recontour.files import NotPlainFile, UnreadableFile
 from recontour.findings import Finding
 from recontour.study.findings import (
     DamagedMasks,
@@ -132,7 +131,7 @@ def test_what_is_no_file_is_not_waited_for(
     (folder / name).unlink()
     make(folder / name)
     why = refused(tmp_path, "result.json")
-    if isinstance(why, UnreadableScores):
+    if isinstance(why, UnreadableFile):
         why = why.why
     assert why == NotPlainFile(is_folder=make is Path.mkdir)
 

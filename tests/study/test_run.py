@@ -480,7 +480,7 @@ def test_a_reason_that_cannot_be_read_is_still_a_failure(study: Study, tmp_path:
     assert report_study(out) == {
         s.id: "",
         t.id: "\ufffd\ufffd[2J[/]",
-        st.id: "failed.txt cannot be read: it is a folder",
+        st.id: "the file failed.txt cannot be read (it is a folder)",
     }
 
 

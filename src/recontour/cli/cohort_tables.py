@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from recontour.cli.findings import DamagedTable, UnreadableTable
+from recontour.cli.findings import DamagedTable
 from recontour.errors import CohortError
-from recontour.files import UnreadableError
+from recontour.files import UnreadableError, UnreadableFile
 from recontour.texts import csv_rows, read_text
 
 if TYPE_CHECKING:
@@ -51,7 +51,14 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         header, *rows = csv_rows(read_text(path, MOST_BYTES))
     except UnreadableError as error:
-        raise CohortError(UnreadableTable(path=path, why=error.finding)) from error
+        raise CohortError(
+            UnreadableFile(
+                path=path,
+                what="table",
+                why=error.finding,
+                help="the cohort can be used without it",
+            )
+        ) from error
     # No line at all, or no table.
     except (ValueError, csv.Error) as error:
         raise CohortError(DamagedTable(path=path)) from error

@@ -150,21 +150,6 @@ class FailedCells(Finding):
 
 
 @finding
-class UnreadableTable(Finding):
-    """A table in a cohort folder, which is only shown, cannot be read."""
-
-    why: Finding
-
-    def sentence(self) -> str:
-        """Say why."""
-        return f"cannot be read ({self.why.sentence()})"
-
-    def remedy(self) -> str:
-        """Say that nothing depends on it."""
-        return "the cohort can be used without it"
-
-
-@finding
 class DamagedTable(Finding):
     """A table in a cohort folder, which is only shown, is no table."""
 

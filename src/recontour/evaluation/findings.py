@@ -46,21 +46,6 @@ class TooFewPatients(Finding):
 
 
 @finding
-class UnreadableScores(Finding):
-    """A table of scores cannot be read."""
-
-    why: Finding
-
-    def sentence(self) -> str:
-        """Say why."""
-        return f"cannot be read as a table ({self.why.sentence()})"
-
-    def remedy(self) -> str:
-        """Name the file that is meant."""
-        return "give the scores.csv of an evaluation"
-
-
-@finding
 class WrongScoreColumns(Finding):
     """A table does not have the columns of scores.csv."""
 

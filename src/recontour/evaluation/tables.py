@@ -13,11 +13,10 @@ from pathlib import Path
 from recontour.errors import ScoresError
 from recontour.evaluation.findings import (
     NotANumber,
-    UnreadableScores,
     WrongNumberOfCells,
     WrongScoreColumns,
 )
-from recontour.files import SystemReason, UnreadableError, write_text
+from recontour.files import SystemReason, UnreadableError, UnreadableFile, write_text
 from recontour.findings import Finding
 from recontour.texts import NotCsv, csv_rows, csv_text, read_text
 
@@ -212,7 +211,13 @@ def _rows(path: Path) -> list[list[str]]:
         why = SystemReason(number=error.errno)
     except csv.Error as error:
         why = NotCsv(reason=str(error))
-    raise ScoresError(UnreadableScores(path=path, why=why))
+    unreadable = UnreadableFile(
+        path=path,
+        what="table of scores",
+        why=why,
+        help="give the scores.csv of an evaluation",
+    )
+    raise ScoresError(unreadable)
 
 
 def _csv_text(columns: Sequence[str], rows: Iterable[CaseScore] | Iterable[Comparison]) -> str:

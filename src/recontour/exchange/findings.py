@@ -233,19 +233,6 @@ class UnnamedLabel(Finding):
 
 
 @finding
-class UnreadableLabelNames(Finding):
-    """A dataset.json cannot be read."""
-
-    why: Finding
-
-    def sentence(self) -> str:
-        return f"cannot be read: {self.why.sentence()}"
-
-    def remedy(self) -> str:
-        return self.why.remedy() or NNUNETS_FILE
-
-
-@finding
 class InvalidLabelNames(Finding):
     """A dataset.json does not map names to numbers. error: the class of what Python raised."""
 

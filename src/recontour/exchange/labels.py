@@ -9,6 +9,7 @@ import numpy as np
 from recontour.dicom import Scan, claims_dicom, read_segmentation
 from recontour.errors import LabelsError
 from recontour.exchange.findings import (
+    NNUNETS_FILE,
     InvalidLabelNames,
     InvalidLabelNumbers,
     LabelsNotInPlainFile,
@@ -17,11 +18,10 @@ from recontour.exchange.findings import (
     SeveralLabelsInMask,
     SharedMaskName,
     UnnamedLabel,
-    UnreadableLabelNames,
     UnsupportedLabelFormat,
 )
 from recontour.exchange.nifti import is_nifti, read_labels
-from recontour.files import NotFound, UnreadableError, similar_path
+from recontour.files import NotFound, UnreadableError, UnreadableFile, similar_path
 from recontour.geometry.arrays import Mask
 from recontour.texts import read_text
 
@@ -176,7 +176,14 @@ def _names_of(path: Path) -> dict[str, int]:
         labels: Any = json.loads(read_text(found))["labels"]
         names = {str(name): number for name, number in labels.items() if number != 0}
     except UnreadableError as error:
-        raise LabelsError(UnreadableLabelNames(path=found, why=error.finding)) from error
+        raise LabelsError(
+            UnreadableFile(
+                path=found,
+                what="names of the labels",
+                why=error.finding,
+                help=NNUNETS_FILE,
+            )
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LabelsError(InvalidLabelNames(path=found, error=type(error).__name__)) from error
     numbers = list(names.values())

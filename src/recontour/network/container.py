@@ -23,6 +23,7 @@ from recontour.files import (
     NotFound,
     SystemReason,
     UnreadableError,
+    UnreadableFile,
     machine_fault,
     refuse_no_file,
     similar_path,
@@ -33,7 +34,6 @@ from recontour.network.findings import (
     DamagedModel,
     DamagedModelPart,
     NotModelFile,
-    UnreadableModel,
     UnusableTensors,
     WrongModelSize,
 )
@@ -150,7 +150,13 @@ def unreadable(path: Path, error: OSError) -> ModelFileError | FaultError:
         )
         return ModelFileError(found)
     if error.errno in MENDABLE:
-        return ModelFileError(UnreadableModel(path=path, why=SystemReason(number=error.errno)))
+        refused = UnreadableFile(
+            path=path,
+            what="model",
+            why=SystemReason(number=error.errno),
+            help="check the path and its permissions",
+        )
+        return ModelFileError(refused)
     return machine_fault(path, error)
 
 

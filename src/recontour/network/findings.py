@@ -25,19 +25,6 @@ class NotModelFile(Finding):
 
 
 @finding
-class UnreadableModel(Finding):
-    """The operating system refuses to read a model file."""
-
-    why: Finding
-
-    def sentence(self) -> str:
-        return f"cannot be read ({self.why.sentence()})"
-
-    def remedy(self) -> str:
-        return "check the path and its permissions"
-
-
-@finding
 class ForeignModel(Finding):
     """A safetensors file that another program wrote."""
 

@@ -116,19 +116,6 @@ class NoDrawnArea(Finding):
 
 
 @finding
-class UnreadableMap(Finding):
-    """A user's map is not there, or is not text in TOML."""
-
-    why: Finding
-
-    def sentence(self) -> str:
-        return f"the map of ROI names cannot be read: {self.why.sentence()}"
-
-    def remedy(self) -> str:
-        return self.why.remedy() or EXAMPLE
-
-
-@finding
 class NoNamesTable(Finding):
     """A user's map is not made of one table [names]. found: what is at the top of the file."""
 

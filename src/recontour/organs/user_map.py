@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from recontour.errors import NamesError
-from recontour.files import NotFound, UnreadableError, similar_path
+from recontour.files import NotFound, UnreadableError, UnreadableFile, similar_path
 from recontour.findings import Finding
 from recontour.organs.findings import (
+    EXAMPLE,
     MappedTwice,
     MisspeltOrgan,
     NoNamesTable,
     NotTg263,
-    UnreadableMap,
 )
 from recontour.organs.table import is_tg263, known_organs
 from recontour.organs.vocabulary import key_of
@@ -42,7 +42,14 @@ def read_user_map(path: Path) -> dict[str, str]:
         )
         raise NamesError(missing) from error
     except UnreadableError as error:
-        raise NamesError(UnreadableMap(path=path, why=error.finding)) from error
+        raise NamesError(
+            UnreadableFile(
+                path=path,
+                what="map of ROI names",
+                why=error.finding,
+                help=EXAMPLE,
+            )
+        ) from error
     names = content.get("names")
     if not isinstance(names, dict) or set(content) != {"names"}:
         found = tuple(map(shown, sorted(content)))

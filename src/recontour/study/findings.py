@@ -22,19 +22,6 @@ NOT_OF_NEW_PATIENTS = "the scores would not be those of new patients"
 
 
 @finding
-class UnreadableStudyFile(Finding):
-    """A study file is not TOML, or cannot be read."""
-
-    why: Finding
-
-    def sentence(self) -> str:
-        return f"cannot be read: {self.why.sentence()}"
-
-    def remedy(self) -> str:
-        return "correct it, or start from `recontour study --example`"
-
-
-@finding
 class WrongSettings(Finding):
     """Settings of a study are missing, unknown or impossible."""
 
@@ -131,18 +118,6 @@ class ReplacedCases(Finding):
 
     def remedy(self) -> str:
         return "put the cases back as they were, or begin the study in another --out"
-
-
-@finding
-class UnreadableSplit(Finding):
-    """A split file is not a table."""
-
-    why: Finding
-
-    def sentence(self) -> str:
-        return (
-            f"expected a table with columns case and fold; cannot read it ({self.why.sentence()})"
-        )
 
 
 @finding
@@ -467,16 +442,6 @@ class FailedCell(Finding):
 
     def remedy(self) -> str:
         return self.why.remedy()
-
-
-@finding
-class UnreadableFailure(Finding):
-    """The file that says why a cell failed cannot be read."""
-
-    why: Finding
-
-    def sentence(self) -> str:
-        return f"failed.txt cannot be read: {self.why.sentence()}"
 
 
 @finding

@@ -22,7 +22,7 @@ from types import TracebackType
 import torch
 
 from recontour.errors import FaultError, RecontourError
-from recontour.files import UnreadableError, output_error, write_text
+from recontour.files import UnreadableError, UnreadableFile, output_error, write_text
 from recontour.findings import Finding, Unexpected, log_finding, stored_words
 from recontour.processes import HeldError, ended_by_signals, held
 from recontour.progress import Progress
@@ -32,7 +32,6 @@ from recontour.study.findings import (
     DeadWorkers,
     FailedCell,
     FailedParentCell,
-    UnreadableFailure,
 )
 from recontour.study.folder import open_workspace, refuse_links, study_plan
 from recontour.study.fresh import Fresh, start_fresh
@@ -336,5 +335,5 @@ def _first_line(path: Path) -> str:
     except OSError:  # the cell has just been finished
         return ""
     except UnreadableError as error:
-        return stored_words(UnreadableFailure(why=error.finding))
+        return stored_words(UnreadableFile(what="file failed.txt", why=error.finding))
     return printable(text.partition("\n")[0])[:MOST_LETTERS]

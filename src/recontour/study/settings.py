@@ -23,10 +23,10 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from recontour.errors import SettingsError
-from recontour.files import NotFound, UnreadableError
+from recontour.files import NotFound, UnreadableError, UnreadableFile
 from recontour.organs import is_tg263
 from recontour.processes import cores
-from recontour.study.findings import EXAMPLE, UnreadableStudyFile, WrongSettings
+from recontour.study.findings import EXAMPLE, WrongSettings
 from recontour.texts import read_toml
 from recontour.validation import ExpectedError, mistakes
 from recontour.wording import printable
@@ -256,7 +256,14 @@ def read_study(path: Path | str) -> Study:
         found = NotFound(path=path, expected="a study file", otherwise=EXAMPLE)
         raise SettingsError(found) from error
     except UnreadableError as error:
-        raise SettingsError(UnreadableStudyFile(path=path, why=error.finding)) from error
+        raise SettingsError(
+            UnreadableFile(
+                path=path,
+                what="study file",
+                why=error.finding,
+                help="correct it, or start from `recontour study --example`",
+            )
+        ) from error
     try:
         study = TypeAdapter(Study).validate_python(declared)
     except ValidationError as error:

@@ -16,7 +16,7 @@ import numpy as np
 from recontour.cohort import Case, Cohort, by_patient, patient_names, with_one_ct
 from recontour.cohort.patients import doubt, of_one_patient
 from recontour.errors import SettingsError
-from recontour.files import SystemReason, UnreadableError, write_text
+from recontour.files import SystemReason, UnreadableError, UnreadableFile, write_text
 from recontour.findings import Finding
 from recontour.study.findings import (
     FOLDS,
@@ -34,7 +34,6 @@ from recontour.study.findings import (
     RowsOfNeitherCentre,
     UnknownCase,
     UnknownFold,
-    UnreadableSplit,
     WrongSplitColumns,
 )
 from recontour.study.settings import CentreSettings
@@ -284,6 +283,16 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
     return split
 
 
+def _unreadable(path: Path, why: Finding) -> SettingsError:
+    unreadable = UnreadableFile(
+        path=path,
+        what="split file",
+        why=why,
+        help="give a table with the columns case and fold",
+    )
+    return SettingsError(unreadable)
+
+
 def _checked_rows(path: Path) -> list[Row]:
     """Read the rows of a split file, and refuse any other file.
 
@@ -292,13 +301,11 @@ def _checked_rows(path: Path) -> list[Row]:
     try:
         columns, rows = _table(path)
     except UnreadableError as error:
-        raise SettingsError(UnreadableSplit(path=path, why=error.finding)) from error
+        raise _unreadable(path, error.finding) from error
     except OSError as error:
-        why: Finding = SystemReason(number=error.errno)
-        raise SettingsError(UnreadableSplit(path=path, why=why)) from error
+        raise _unreadable(path, SystemReason(number=error.errno)) from error
     except csv.Error as error:
-        why = NotCsv(reason=str(error))
-        raise SettingsError(UnreadableSplit(path=path, why=why)) from error
+        raise _unreadable(path, NotCsv(reason=str(error))) from error
     if not {"case", "fold"} <= set(columns):
         raise SettingsError(WrongSplitColumns(path=path, columns=tuple(columns)))
     centres = {row["centre"] for row in rows if "centre" in row}

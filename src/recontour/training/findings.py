@@ -10,9 +10,6 @@ from recontour.wording import plural, size_in_words
 RESUME = "then repeat with --resume"
 
 
-# Settings
-
-
 # The run's folder
 
 
