@@ -125,7 +125,7 @@ def lock(descriptor: int, *, wait: bool = False) -> Lock:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Let only one process at a time into the block per folder, where there are locks.
+    """Let only one process per folder run the block, if the file system has locks.
 
     The lock is on the folder itself, so nothing is left behind in it, even after a kill.
     """

@@ -17,7 +17,7 @@ NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS}
 
 
 def sync_file(path: Path) -> None:
-    """Return when a file's content is on the disk. Raises: OSError: the disk failed."""
+    """Wait until a file's content is on the disk. Raises: OSError: the disk failed."""
     try:
         descriptor = os.open(path, os.O_RDWR)  # Windows syncs only files that are open for writing
     except PermissionError:
@@ -29,7 +29,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Return when the names in a folder are on the disk, if its file system can tell.
+    """Wait until the names in a folder are on the disk, if its file system can tell.
 
     Raises: OSError: the disk failed.
     """
@@ -46,7 +46,7 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Return when a folder and everything in it is on the disk.
+    """Wait until a folder and everything in it is on the disk.
 
     Files come first, then folders, the deepest first.
     """

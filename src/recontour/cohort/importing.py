@@ -255,7 +255,7 @@ def _look_again(
     user_map: UserMap | None,
     patient: str | None,
 ) -> None:
-    """Note in what a case, which stays as it is, would differ if it were imported today."""
+    """Note how an existing case would differ if it were imported today; it stays as it is."""
     if contradict(patient, case.patient):
         one.leave_out(pair.series.place, CaseOfAnotherPatient())
         return
@@ -459,7 +459,7 @@ def _remove_empty(cohort: Path) -> None:
 
 
 def _pseudonym(unused: Unused, dicom_dir: Path, centre: str) -> str:
-    """Return what a series or file goes by in the cohort folder."""
+    """Return the pseudonym of a series or file in the cohort folder."""
     if unused.series_uid:
         return case_id_of(centre, unused.series_uid)
     return f"file {_short_hash(str(unused.path.relative_to(dicom_dir)))}"

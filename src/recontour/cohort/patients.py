@@ -200,7 +200,7 @@ def patient_names(cases: Iterable[Case]) -> dict[str, str]:
 
 
 def doubt(cases: Iterable[Case]) -> Finding | None:
-    """Return why some cases may be of one patient although they count as several; None if none."""
+    """Return why some cases may be one patient's although they count as several, or None."""
     ordered = list(cases)
     if len(ordered) < 2:
         return None

@@ -33,7 +33,7 @@ _IMPORTING = Lock()
 
 
 def engine_of(model: Model, slices: int) -> Engine:
-    """Return what computes a model's scores fastest for a CT of so many slices.
+    """Return what computes a model's scores fastest for a CT with this many slices.
 
     It keeps the weights as they are now, even if the model changes later.
     """
@@ -168,14 +168,14 @@ def _scores_node(network: Network, ct: Any) -> Any:
 
 
 def _chain(modules: Iterable[nn.Module], x: Any) -> Any:
-    """Return the node of what modules, one after another, make of a node."""
+    """Return the node of the output of modules in sequence, given that of their input."""
     for module in modules:
         x = _node(module, x)
     return x
 
 
 def _node(module: nn.Module, x: Any) -> Any:
-    """Return the node of what a module makes of a node."""
+    """Return the node of a module's output, given that of its input."""
     from openvino import opset13
 
     match module:

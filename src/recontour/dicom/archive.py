@@ -301,7 +301,7 @@ def _without_copies(
 
 
 def _names(images: Mapping[str, Sequence[_Image]]) -> dict[str, Path]:
-    """Return what to call each series by.
+    """Return what to call each series.
 
     That is its folder, or its first file if the folder, or one below it, holds another series.
     """

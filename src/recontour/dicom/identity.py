@@ -102,7 +102,7 @@ class Pseudonyms:
         return hmac.digest(self.secret, "\0".join(what).encode(), "sha256")
 
     def token(self, *what: str) -> str:
-        """Return 12 hexadecimal digits to call something by."""
+        """Return 12 hexadecimal digits that stand for something."""
         return self.hash(*what).hex()[:12]
 
     @property
@@ -111,7 +111,7 @@ class Pseudonyms:
         return f"P{self.token('patient', self.key)}"
 
     def uid(self, uid: str) -> UID:
-        """Return what stands in the place of a UID; always the same.
+        """Return the UID that replaces a UID: always the same one.
 
         DICOM's own UIDs, which have names, stay; so does an empty one.
         """

@@ -107,7 +107,7 @@ class StructureSetFile:
 
     @property
     def rank(self) -> tuple[bool, bool, bool]:
-        """Return what sorts the structure set that counts most first.
+        """Return a sort key that puts the preferred structure set first.
 
         A rejected one comes last, a draft after what a person saved, a SEG after an RTSTRUCT.
         """
@@ -412,7 +412,7 @@ def _several(by: ReferencedBy, series: Sequence[CtSeries]) -> Match:
 
 
 def _candidates(ct: CtSeries, of_ct: Sequence[_Drawn]) -> list[_Drawn]:
-    """Return the structure sets of a CT that count most, the newest last."""
+    """Return the preferred structure sets of a CT, the newest last."""
     if not of_ct:
         return []
     order = partial(_order, ct)
@@ -433,7 +433,7 @@ def _is_of_another(ct: CtSeries, file: StructureSetFile) -> bool:
 def _why_alone(
     ct: CtSeries, candidates: Sequence[_Drawn], refusal: Finding | None
 ) -> Finding | None:
-    """Return why a CT series has no structure set that could be taken; None if it has one."""
+    """Return why a CT series has no usable structure set; None if it has one."""
     if not ct.uid:
         return NoSeriesUid()
     if not candidates:
@@ -452,7 +452,7 @@ def _why_alone(
 def _notes(
     ct: CtSeries, candidates: Sequence[_Drawn], of_ct: Sequence[_Drawn]
 ) -> Iterator[Finding]:
-    """Yield what to note about the last candidate, which was taken among all of a CT."""
+    """Yield what to note about the last candidate, the one that was chosen for a CT."""
     taken = candidates[-1].file
     files = list(map(attrgetter("file"), of_ct))
     if any(map(partial(_is_of_another, ct), files)):

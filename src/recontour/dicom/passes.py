@@ -267,7 +267,7 @@ def _ways_by_order(z: Positions, marks: Sequence[Marks]) -> Ways:
 
 
 def _ways_by_storage(z: Positions, marks: Sequence[Marks]) -> Ways:
-    """Yield the ways to part the slices by when and as which they were stored: a weak sign."""
+    """Yield the ways to part the slices by the time and order of storing: a weak sign."""
     runs = _runs(z, marks, CONTENT_TIME)
     if _are_few_and_long(runs):
         yield CONTENT_TIME, runs
@@ -285,7 +285,7 @@ def _are_few_and_long(groups: Groups) -> bool:
 
 
 def _groups(marks: Sequence[Marks], name: str) -> Groups:
-    """Group the slices that say the same."""
+    """Group the slices that have the same mark."""
     groups: defaultdict[str, list[int]] = defaultdict(list)
     for index, said in enumerate(marks):
         groups[said.get(name, "")].append(index)
@@ -355,7 +355,7 @@ def _are_counted(parts: Groups, marks: Sequence[Marks]) -> bool:
 
 
 def _order(said: str) -> Order:
-    """Return what sorts numbers by their size, and dates and times from the earliest.
+    """Return a sort key: numbers by their size, dates and times from the earliest.
 
     Its first item says whether this is a number.
     """

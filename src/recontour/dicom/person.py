@@ -57,7 +57,7 @@ NOBODY = Person()
 
 
 def person_of(header: Dataset) -> Person:
-    """Return whom a header says it is of. A damaged value counts as absent, except for the ID."""
+    """Return the person that a header names. A damaged value, other than the ID, is absent."""
     words = re.split(r"[\s^=,]+", _readable(header, "PatientName").casefold())
     return Person(
         id=text(header, "PatientID"),
@@ -74,7 +74,7 @@ def _readable(header: Dataset, keyword: str) -> str:
 
 
 def telling_ids(people: Iterable[Person]) -> set[str]:
-    """Return the PatientIDs that stand for one person each; any other may be everyone's.
+    """Return the PatientIDs that stand for one person each; any other may be shared.
 
     An ID tells nothing if it is empty or a stand-in like ANON or 000, or if CTs under it contradict
     each other. It also tells nothing if it is the only ID of several CTs, unless a birth date says
@@ -115,12 +115,12 @@ def _contradict(people: Sequence[Person]) -> bool:
 
 
 def _have_one_birthday(people: Sequence[Person]) -> bool:
-    """Return whether all have one birth date that is no stand-in."""
+    """Return whether all have one birth date that is not a stand-in."""
     date = people[0].birth_date
     is_same = all(person.birth_date == date for person in people)
     return is_same and bool(date) and not date.endswith(NO_BIRTHDAY)
 
 
 def _differ(one: str, other: str) -> bool:
-    """Return whether two texts are there and differ."""
+    """Return whether two texts are both present and differ."""
     return bool(one and other) and one != other

@@ -38,7 +38,7 @@ IN_COLOUR = ("RGB", "YBR", "PALETTE", "HSV", "ARGB", "CMYK")
 
 
 def kind_of_picture(header: Dataset) -> str:
-    """Return what an image stored as CT is, if it is no slice; empty if it is, or ought to be."""
+    """Return the kind of an image stored as CT; empty if it is a slice, or should be one."""
     words = re.split(r"[\\,\[\]']+", text(header, "ImageType").upper())
     image_type = list(map(str.strip, words))
     if any("LOCALIZER" in word for word in image_type):

@@ -262,7 +262,7 @@ def plain_value(vr: str, encoded: bytes) -> str | float | tuple[float, ...] | No
 
 @cache
 def tag_of(what: int | str) -> BaseTag:
-    """Return a tag as pydicom has it, always the same object: those it compares at once."""
+    """Return pydicom's tag, always the same object: identical objects compare fast."""
     return Tag(what) if isinstance(what, int) else tag_of(int(Tag(what)))
 
 
@@ -283,7 +283,7 @@ def _raw(
 
 @lru_cache(maxsize=64)
 def _encoding(characters: RawDataElement) -> str | MutableSequence[str]:
-    """Return what pydicom decodes text by.
+    """Return the encodings by which pydicom decodes text.
 
     characters: the character set; its place in the file is set to 0, so that equal ones are equal.
     """

@@ -197,7 +197,7 @@ def converted(
     little: bool = True,
     encoding: str | tuple[str, ...] = default_encoding,
 ) -> Any:
-    """Return what an encoded value says. Do not change it: whoever asks next gets the same."""
+    """Return the decoded value. Do not change it: later calls return the same object."""
     with suppress(KeyError):  # a tag that is in no dictionary
         plain = plain_value(vr or _vr_of(tag), encoded)
         if plain is not None:

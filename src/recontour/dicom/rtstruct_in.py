@@ -214,7 +214,7 @@ def _contours_by_number(dataset: Dataset) -> dict[str, Sequence[Attributes]]:
 def _shared_numbers(
     bearers: Mapping[str, int], contours: Mapping[str, Sequence[Attributes]]
 ) -> set[str]:
-    """Return the numbers that several ROIs have, if closed contours go by them."""
+    """Return the numbers that several ROIs share, if closed contours use them."""
     shared = set()
     for number, count in bearers.items():
         is_drawn = any(_kind(item) in CLOSED for item in contours.get(number, ()))

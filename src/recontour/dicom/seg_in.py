@@ -295,7 +295,7 @@ def _plane_of(
 
 
 def _slice_of(lies: Grid, grid: Grid, path: Path) -> int:
-    """Return which slice of a grid a plane with a grid of its own is."""
+    """Return the slice of a grid on which a plane lies. The plane has a grid of its own."""
     (z_mm,) = lies.slice_z_mm
     index = int(np.abs(np.asarray(grid.slice_z_mm) - z_mm).argmin())
     apart_mm = max(abs(grid.slice_z_mm[index] - z_mm), _corners_apart_mm(lies, grid))

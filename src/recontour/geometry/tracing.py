@@ -174,7 +174,7 @@ def _smooth_rings(plane: Mask) -> tuple[Points, Indices, list[int]]:
 
 
 def _numbers(count: int) -> Floats:
-    """Return the numbers from 0 on; those that are mostly asked for are made once."""
+    """Return the numbers from 0 on; the usual ranges are made only once."""
     if count <= 2 * PIXELS_AT_ONCE:
         return _first_numbers()[:count]
     return np.arange(count, dtype=np.float64)

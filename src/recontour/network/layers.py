@@ -165,7 +165,7 @@ def interpolated(maps_NKhw: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _linear(short: int, long: int, like: Tensor) -> Tensor:
-    """Return what each of `short` values in a row weighs in each of `long`: (long, short)."""
+    """Return the weight of each of `short` values in each of `long` values: (long, short)."""
     every_1ss = torch.eye(short, dtype=like.dtype, device=like.device)[None]
     weights_1sl = F.interpolate(
         every_1ss,

@@ -124,7 +124,7 @@ class Network(nn.Module):
         organs: Sequence[int | None],
         shares: Sequence[float],
     ) -> None:
-        """Ask another head, too: it does not learn, and has a share of each answer.
+        """Add another head: it does not learn, but contributes a share of each answer.
 
         organs: where the head has each of the network's organs; None if it does not know it.
         shares: the head's part of each organ's scores, 0 to 1.
@@ -195,7 +195,7 @@ def split(stages: Stages, branch: str) -> tuple[dict[str, nn.Module], dict[str, 
 
 
 def places(organs: Sequence[str], known: Sequence[str]) -> list[int | None]:
-    """Return where each organ is among known ones; None if it is not.
+    """Return the index of each organ among the known ones; None for an unknown organ.
 
     >>> places(["Lens_L", "Larynx"], ["Brainstem", "Lens_L"])
     [1, None]

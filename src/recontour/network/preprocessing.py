@@ -97,7 +97,7 @@ class Preprocessing:
             )
 
     def windowed(self, hu: Tensor) -> Tensor:
-        """Bring HU to -1 ... 1.
+        """Scale HU to the range from -1 to 1; values beyond the window are clipped.
 
         >>> Preprocessing(1.0, 417, (-200.0, 400.0)).windowed(torch.tensor([-1000.0, 100.0, 400.0]))
         tensor([-1.,  0.,  1.])
@@ -181,7 +181,7 @@ def view(
 
 
 def _pixels_to_average(step: float, side: int) -> int:
-    """Return how many pixels become one, for a view with a step of so many pixels."""
+    """Return how many pixels are averaged into one, given the view's step in pixels."""
     nearest = max(1, round(step))
     return min(nearest, side)
 
@@ -212,7 +212,7 @@ def unview(
     centre_mm: PointMm,
     preprocessing: Preprocessing,
 ) -> Mask:
-    """Go back from plain views of slices: return where logits are positive on the CT's own grid.
+    """Return where the logits of plain views are positive, on the CT's own grid.
 
     logits_Nhw: (N, h, w) points spread evenly over the view, from the centre of its first pixel to
         that of its last. Bilinear between points; as 8n + 1 pixels meet them, a view of every pixel

@@ -158,7 +158,7 @@ def _built_in(roi_name: str) -> NameRow:
 
 
 def _settled(row: NameRow, rivals: Sequence[NameRow]) -> NameRow:
-    """Return what becomes of a row beside all the rows that claim the same organ."""
+    """Return the outcome for a row among all the rows that claim the same organ."""
     organ = row.tg263
     if organ is None:
         return row

@@ -120,7 +120,7 @@ def side_words() -> Mapping[Side, tuple[str, ...]]:
 
 @cache
 def no_organs() -> tuple[NoOrgan, ...]:
-    """Return what structures may be that are not organs."""
+    """Return the kinds of structures that are not organs."""
     found = []
     for row in _toml()["no_organ"].values():
         found.append(NoOrgan(row["reason"], frozenset(row["words"])))

@@ -130,7 +130,7 @@ def _extent(
     others: tuple[int, int],
     step: int,
 ) -> slice:
-    """Return from where to where voxels are inside along one axis.
+    """Return the stretch along one axis in which voxels are inside.
 
     others: the other axes. step: voxels per value.
     """

@@ -192,7 +192,7 @@ def _controls(
     models: Triples,
     layers: int,
 ) -> dict[str, list[Cell]]:
-    """Lay out what gives the depth curve a meaning.
+    """Lay out the controls that the depth curve is compared with.
 
     Random trunk: frozen random weights, so what the head can do alone. Head first: the last layer,
     then all layers (LP-FT), for half of the iterations each.

@@ -173,7 +173,7 @@ class Diary:
                 raise ScoresError(DamagedDiary(path=self.path, line=number))
 
     def _keep(self, cells: Sequence[str]) -> bool:
-        """Keep a line; say whether it is one of a diary."""
+        """Store a line; return whether it is one of a diary."""
         try:
             kind, at, *rest = cells
             iteration = int(at)

@@ -189,7 +189,7 @@ def study_plan(workspace: Workspace) -> Plan:
 
 
 def refuse_impossible(workspace: Workspace) -> None:
-    """Raise SettingsError if a declared organ cannot be learnt, or there are not so many layers."""
+    """Raise SettingsError if a declared organ cannot be learnt, or there are too few layers."""
     study = workspace.study
     known = _learnable(workspace)
     _refuse_unlearnable("organs", study.organs, known)

@@ -266,7 +266,7 @@ def _fit(
     diary: Diary,
     report: Report,
 ) -> None:
-    """Train a model; the diary gets its steps, and validations where the cell wants some."""
+    """Train a model; the diary records its steps, and validations if the cell asks for them."""
     every = cell.validate_every
     watched = workspace.cases("target", "validation") if every else []
     with closing(fit(model, cases, recipe, diary.path.with_name("model"), resume=True)) as steps:

@@ -182,7 +182,7 @@ class Result:
 
 
 def cell_folder(out: Path, cell: Cell) -> Path:
-    """Return where a cell keeps everything."""
+    """Return the folder in which a cell keeps its files."""
     return out / "cells" / cell.id
 
 

@@ -181,7 +181,7 @@ def _end(workers: Sequence[Fresh]) -> None:
 
 
 def _work(out: Path, threads: int, pipe: Connection) -> None:
-    """Take a cell, perform it and take the next, until none is left: a worker's life.
+    """Take a cell, perform it and take the next, until none is left: all that a worker does.
 
     It also ends when it is asked to, or when its parent has ended.
     """
@@ -222,7 +222,7 @@ def _end_with_parent() -> None:
 
 
 def _take(cell: Cell, workspace: Workspace) -> bool:
-    """Perform a cell, if its parent is finished and nobody else is at it.
+    """Perform a cell, if its parent is finished and no other worker has it.
 
     Returns: whether anything was done.
     """
@@ -261,7 +261,7 @@ def _perform(cell: Cell, workspace: Workspace) -> None:
 
 
 def _crash(error: Exception) -> CrashedCell:
-    """Return what is known of an error that nobody foresaw."""
+    """Return the facts of an unexpected error."""
     calls = tuple(_calls(error.__traceback__))
     return CrashedCell(
         error=type(error).__name__,

@@ -193,7 +193,7 @@ def refuse_replaced(path: Path, cohorts: Cohorts) -> None:
 
 
 def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
-    """Find patients, by their keys, who are both learnt from and tested on."""
+    """Find patients, by key, who are used both for training and for testing."""
     found: list[Finding] = []
     for centre in ROLES:
         learnt = _cases(cohorts[centre], splits[centre], ("train", "validation"))
@@ -216,7 +216,7 @@ def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
 
 
 def patients_in_doubt(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
-    """Find the centres where it is not known which CTs are of one patient."""
+    """Find the centres where the patients of some CTs are unknown."""
     found = []
     for centre in ROLES:
         why = doubt(_cases(cohorts[centre], splits[centre], FOLDS))

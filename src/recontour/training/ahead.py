@@ -196,7 +196,7 @@ def _help(
     pipe: Connection,
     inherited: list[Connection],
 ) -> None:
-    """Prepare the batches that are asked for, until nobody asks any more: a helper's life."""
+    """Prepare batches on request until no more are requested: all that a helper does."""
     ignore_signals()
     leave_voxels_to_parent()
     # If they stayed open here, no pipe would break when the loop's process dies.
@@ -227,7 +227,7 @@ def _to_send(part: Tensor) -> Any:
 
 
 def _answered(helper: _Helper) -> AnyBatch:
-    """Receive the next batch that a helper was asked for."""
+    """Receive the next batch that was requested from a helper."""
     try:
         content = pickle.loads(helper.pipe.recv_bytes())
     except (EOFError, OSError):

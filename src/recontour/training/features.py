@@ -93,7 +93,7 @@ class FeatureStore:
 
     @property
     def _whole_at(self) -> int:
-        """Return where in a record its mark is."""
+        """Return the position of the mark in a record."""
         fields = self._record.fields
         assert fields
         return int(fields["whole"][1])
@@ -261,7 +261,7 @@ class FeatureBatches(Dataset[FeatureBatch]):
         unseen: Sequence[_Unseen],
         windows: Sequence[Window],
     ) -> list[Tensor]:
-        """Return the last five parts of a batch: what the trunk is still to see."""
+        """Return the last five parts of a batch: what the trunk has not seen yet."""
         places = [one.place for one in unseen]
         corners = [windows[place][:2] for place in places]
         slots = [one.slot for one in unseen]

@@ -87,7 +87,7 @@ def learn(
     *,
     workers: int,
 ) -> Generator[Step]:
-    """Train from a position to the recipe's end, and move the position along.
+    """Train from a position to the recipe's end, and advance the position.
 
     network, optimiser: set up by the fabric. workers: processes that prepare batches.
     Frozen layers, whose parameters need no gradient, stay the same to the bit, and so do their

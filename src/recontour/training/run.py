@@ -273,7 +273,7 @@ class _Keeper:
         self._kept_at = time.monotonic()
 
     def keep_in_time(self, *, last: bool) -> None:
-        """Keep a checkpoint if it is time, or the run's end.
+        """Save a checkpoint if one is due, or at the run's end.
 
         Raises: OutputError, FaultError.
         """
@@ -281,7 +281,7 @@ class _Keeper:
             self._keep()
 
     def keep_what_there_is(self) -> None:
-        """Keep a checkpoint of a run that is interrupted.
+        """Save a checkpoint of a run that is interrupted.
 
         If that fails, the last one stays, and a warning says how much is lost.
         """

@@ -34,7 +34,7 @@ def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, .
 
 
 def lacking(organs: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the organs that are not among known ones.
+    """Return the organs that are not among the known ones.
 
     >>> lacking(["Lens_L", "Larynx"], ["Brainstem", "Lens_L"])
     ('Larynx',)
@@ -71,7 +71,7 @@ def ask_parent(
     parent: Model,
     shares: Mapping[str, float],
 ) -> None:
-    """Ask the parent's own head beside the network's, from the first stage that learns on.
+    """Add the parent's own head to the network, from the first stage that learns.
 
     shares: for each of the network's organs, in its order, the parent's part of the scores, 0 to 1;
         it has none for an organ that it does not know.

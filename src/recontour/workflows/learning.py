@@ -193,7 +193,7 @@ def _organs_to_learn(
 
 
 def _preset_of_parent(parent: Model, path: Path) -> Preset:
-    """Return how a model is adapted: by the preset it was made with."""
+    """Return the preset that a model was made with; it is adapted by the same."""
     name = parent.provenance.preset
     if name not in PRESETS:
         known = tuple(sorted(PRESETS))
@@ -250,7 +250,7 @@ def _learn(
 
 
 def _never_found(model: Model, cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return the organs that a model finds on none of a few patients it was trained on.
+    """Return the organs that a model finds in none of a few of its training patients.
 
     Only the slices are contoured on which these organs are largest.
     """
