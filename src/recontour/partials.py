@@ -28,7 +28,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# How much of the output's name goes into the partial's; file names may have 255 bytes.
+# How many bytes of the output's name the partial's name repeats; a name may have 255.
 NAME_BYTES = 100
 DAY_SECONDS = 86_400
 PARTIAL = re.compile(

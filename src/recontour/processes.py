@@ -26,7 +26,7 @@ IMPATIENCE_SECONDS = 5.0
 ENDING = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGHUP"):
     ENDING.append(signal.SIGHUP)
-# What file systems without file locks answer: NFS without lockd, some FUSE, cluster file systems
+# The answers of file systems without locks: NFS without lockd, some FUSE, cluster file systems
 # mounted without flock.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 Handler = Callable[[int, FrameType | None], Any]

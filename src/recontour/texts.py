@@ -45,9 +45,9 @@ _QUOTED = re.compile(
     "|".join((_COMMENT, _TRIPLE_DOUBLE, _TRIPLE_SINGLE, _DOUBLE, _SINGLE)), re.DOTALL
 )
 
-# A spreadsheet may begin a cell after any of these separators, whichever it expects ...
+# A spreadsheet may begin a cell after any of these separators ...
 _CELL_BEGINS = r"(?:^|(?<=[;\t\r\n]))"
-# ... and would run what begins with one of these letters, also in their wide forms.
+# ... and run a cell that begins with one of these letters, also in their wide forms.
 _RUNS = r"(?='* *[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 _UNQUOTED = re.compile(_CELL_BEGINS + _RUNS)
 _APOSTROPHE = re.compile(_CELL_BEGINS + "'" + _RUNS)

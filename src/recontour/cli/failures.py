@@ -21,7 +21,7 @@ MENDABLE = 2
 FAULT = 1
 
 RESUME = "--resume continues from the last checkpoint, or starts over if there is none yet"
-# By command, for those that keep what they did.
+# By command, for commands that keep what they have done.
 CONTINUES = {
     "train": RESUME,
     "adapt": RESUME,
@@ -29,7 +29,7 @@ CONTINUES = {
     "demo": "repeat the command to go on",
     "study": "--resume continues from the last checkpoints",
 }
-# What PyTorch and the libraries below it say, in small letters, in errors that have no class of
+# The words of PyTorch and the libraries below it, in small letters, in errors that have no class of
 # their own, and what is full then.
 SAID_WHEN_FULL: dict[str, Resource] = {
     # Of a GPU.
@@ -64,7 +64,7 @@ def failure_of(error: BaseException, command: str) -> Failure | None:
         stopped = InterruptedRun(continues=CONTINUES.get(command, ""))
         return Failure(stopped, MENDABLE, Interrupted.__name__)  # whoever caught the signal
     if isinstance(error, OSError):
-        # A name that is too long is no fault of the machine.
+        # A name that is too long is not the machine's fault.
         is_mendable = error.errno == errno.ENAMETOOLONG
         return Failure(_of_the_system(error), MENDABLE if is_mendable else FAULT, name)
     full = _exhausted(error)

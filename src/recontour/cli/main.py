@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # What libraries remark among themselves does not concern the user.
+    # Remarks of libraries do not concern the user.
     warnings.filterwarnings("ignore")
     said = Transcript()
     failure = None

@@ -9,7 +9,7 @@ from typing import NoReturn, TypeAlias
 
 from recontour.wording import printable
 
-# Linux takes no more.
+# The longest path that Linux accepts.
 LONGEST_PATH_BYTES = 4095
 
 

@@ -137,7 +137,7 @@ class ProgressBar(logging.Handler):
     ) -> None:
         now = time.monotonic()
         if not total:
-            # Nothing to do; what follows tells why.
+            # There is nothing to do; the next line says why.
             return
         if done < total and now - self._last_line < SECONDS_BETWEEN_LINES:
             return

@@ -58,7 +58,7 @@ def _open_the_closed() -> set[int]:
             os.fstat(number)
         except OSError:
             closed.add(number)
-            # It takes the lowest number that is free.
+            # The system gives it the lowest free number.
             opened = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(opened, True)
     return closed

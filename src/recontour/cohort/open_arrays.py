@@ -52,8 +52,8 @@ class RecentArrays:
             if expected in self._arrays:
                 self._arrays.move_to_end(expected)
                 return self._arrays[expected]
-        # Without the lock: checking a large array takes seconds, and others need not wait. Threads
-        # that open one array at the same time keep the first of theirs.
+        # The lock is not held here: checking a large array takes seconds. If several threads open
+        # one array at the same time, all keep the first.
         array = self.open_array(expected)
         with self._lock:
             kept = self._arrays.setdefault(expected, array)

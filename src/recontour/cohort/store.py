@@ -74,7 +74,7 @@ from recontour.syncing import sync_folder
 from recontour.wording import printable
 
 VERSION = 1
-CASE_LETTERS = 100  # of a case's name: the centre's label and what tells its cases apart
+CASE_LETTERS = 100  # of a case's name: the centre's label, a hyphen and a hash
 FROM_SYSTEMS = "@#$"  # how the names of a share's index or bin begin
 GRID_FIELDS = ("shape", "spacing_mm", "slice_z_mm", "origin_mm")
 

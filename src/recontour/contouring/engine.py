@@ -50,7 +50,7 @@ def uses_openvino(model: Model, slices: int) -> bool:
 
 
 def _device_of(model: Model) -> torch.device:
-    # a training that goes on has the network where it trains
+    # while a training runs, the network is on the training's device
     device = next(model.network.parameters()).device
     if device.type == "cpu" and torch.cuda.is_available():
         return torch.device("cuda")

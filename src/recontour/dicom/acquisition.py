@@ -69,7 +69,7 @@ ATTRIBUTES = (
     "ContentTime",
     "InstanceNumber",
 )
-# When and as which an image was stored; this says little about its acquisition.
+# The time and number an image was stored with; they say little about its acquisition.
 STORED = frozenset({CONTENT_TIME, "ContentDate", "ContentTime", "InstanceNumber"})
 
 
@@ -87,7 +87,7 @@ def marks_of(image: Dataset, frame: Dataset | None = None) -> Marks:
     """
     found: dict[str, str] = {}
     for source in (image,) if frame is None else (image, frame):
-        present = source.keys()  # to ask for forty attributes, most of them absent, takes long
+        present = source.keys()  # asking for forty attributes, most of them absent, is slow
         for keyword in ATTRIBUTES:
             if tag_of(keyword) in present and (said := text(source, keyword)):
                 found[keyword] = _rounded(said) if keyword in DECIMAL_KEYWORDS else said

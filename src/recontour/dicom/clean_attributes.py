@@ -39,7 +39,7 @@ TEXTS = ("UI", *DATES, "CS", "LO", "SH")
 CONTOUR_DATA = Tag("ContourData")
 COORDINATES = re.compile(rb"[-+0-9.eE\\\s]*")
 NUMBER = re.compile(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*")
-MOST_DIGITS = 4  # in what a scanner says of itself, as in PQ2000: a serial number has more
+MOST_DIGITS = 4  # in a scanner's name, as in PQ2000: a serial number has more
 # No position, size or rescaling of a CT is as large; an identifier may be.
 LEAST_OF_PLACES = 10_000
 

@@ -38,7 +38,7 @@ from recontour.errors import DicomError, MixedSeriesError
 from recontour.files import whole_folder
 from recontour.findings import Finding
 
-# In ImageType: GE's dose reports, for one, are CT images of SCREEN SAVE.
+# In ImageType; for example, GE's dose reports are CT images of SCREEN SAVE.
 SCREENS = re.compile("SCREEN|SAVE|CAPTURE")
 OVERLAY_GROUPS = range(0x6000, 0x6100)
 OVERLAY_BITS_ALLOCATED = 0x0100

@@ -16,7 +16,7 @@ from recontour.dicom.writing import encoded
 from recontour.findings import Finding
 from recontour.organs import NameRow, match_drawn
 
-NUMBERED = {  # the sequences that hold ROIs, and the keyword by which each tells them apart
+NUMBERED = {  # the sequences that hold ROIs, and the keyword that numbers them
     "StructureSetROISequence": "ROINumber",
     "ROIContourSequence": "ReferencedROINumber",
     "RTROIObservationsSequence": "ReferencedROINumber",

@@ -54,7 +54,7 @@ PIXEL_KEYWORDS = (
     "PixelRepresentation",
     "LossyImageCompression",
 )
-# Whom it is of, and all that becomes voxels, contours or the choice between structure sets.
+# The patient, and everything that affects voxels, contours or the choice of structure sets.
 THAT_MATTER = (
     "SOPClassUID",
     "PatientID",
@@ -122,7 +122,7 @@ def versions_of(paths: Sequence[Path]) -> Versions:
     for path, dataset in whole.items():
         differences = [_differing_keywords(dataset, version, path) for version in versions.values()]
         decisive = [found & _that_matter(dataset) for found in differences]
-        if all(decisive):  # also of the first, which is compared with none
+        if all(decisive):  # also of the first, which is compared with no other
             versions[path] = dataset
             apart.update(*decisive)
         else:

@@ -181,7 +181,7 @@ def _secret(key: Path | None, out: Path) -> bytes:
     if not key.exists():
         if key.resolve().is_relative_to(out.resolve()):
             raise SettingsError(KeyInOutput(path=key, out=out))
-        refuse_existing(key)  # it is not there, but can it be made? Before the work, not after it
+        refuse_existing(key)  # it does not exist: find out before the work whether it can be made
         return secrets.token_bytes(KEY_BYTES)
     try:
         secret = bytes.fromhex(read_text(key, MOST_KEY_BYTES))

@@ -35,7 +35,7 @@ SHORTEST_ID = 3  # characters; a shorter one would be found anywhere
 LONG_RUN = re.compile("[0-9]{4,}")  # digits within an ID that may be looked for alone
 # A tube has 120 kV, an image 512 rows, and a patient may have either as an ID.
 LEAST_NUMBER = 1000
-MOST_DAYS = 3650  # dates go back by 1 to so many days
+MOST_DAYS = 3650  # dates are moved back by 1 to this many days
 WORDS_AND_NUMBERS = re.compile(r"[^\W\d_]+|[0-9]+")
 SEPARATORS = re.compile(r"[\W_]")
 

@@ -8,8 +8,8 @@ from recontour.dicom.pixels import Pixels
 from recontour.geometry.arrays import Mask
 
 AIR_HU = -1000
-DENSEST_HU = 3071  # what 12 bits hold: no tissue is denser, and metal hardly
-NEAR_AIR_HU = 200  # what air may differ by from AIR_HU
+DENSEST_HU = 3071  # the most that 12 bits hold: no tissue is denser
+NEAR_AIR_HU = 200  # how far air may differ from AIR_HU
 LEAST_AIR_AT_BORDER = 0.05  # share of the border's pixels
 INNER = 0.8  # share of the half axes: the corners outside a round field of view lie farther out
 

@@ -86,7 +86,7 @@ class Overlap:
         return "reconstructions" if self.told_by in RECONSTRUCTED else "acquisitions"
 
 
-# What tells acquisitions apart
+# How acquisitions are told from each other
 
 
 def overlap_of(z_mm: Sequence[float], marks: Sequence[Marks]) -> Overlap | None:

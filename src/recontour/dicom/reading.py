@@ -75,7 +75,7 @@ SYNTAXES = {  # names that pydicom does not know
     "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
     "1.2.840.10008.1.2.4.112": "JPEG XL",
 }
-# The one escape sequence of PS3.3 C.12.1.1.2 that pydicom 3 leaves in the text it decodes.
+# The only escape sequence of PS3.3 C.12.1.1.2 that pydicom 3 leaves in decoded text.
 IR_58 = "\x1b$)A"
 # How a file without preamble begins: group 2 or 8, then a VR or a short length.
 FIRST_ATTRIBUTE = re.compile(

@@ -169,7 +169,7 @@ def _slice(
     position_mm = numbers(groups.position, "ImagePositionPatient", 3, path)
     orientation = numbers(groups.orientation, "ImageOrientationPatient", 6, path)
     rescale = _rescale(groups.rescale, path)
-    # asked of pydicom, since their VR is "US or SS": the rest of the header says which
+    # read by pydicom, since their VR is "US or SS" and depends on the rest of the header
     first, last = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
     with_air, padding = air_for_padding(stored, rescale, first, last)
     return Slice(

@@ -15,11 +15,11 @@ from recontour.evaluation.tables import CaseScore
 from recontour.geometry.arrays import Floats, Mask
 from recontour.geometry.tracing import rings
 
-# Loading Matplotlib takes half a second, for which `contour` need not wait.
+# Loading Matplotlib takes half a second; `contour` does without.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
+# Okabe and Ito's palette, which colour-blind readers can distinguish.
 MODEL_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00")
 # Soft tissue.
 WINDOW_HU = (-160.0, 240.0)

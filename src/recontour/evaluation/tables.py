@@ -33,7 +33,7 @@ SCORE_COLUMNS = (
     "apl_mm",
     "patient",
 )
-# Of files from before the last columns existed.
+# Files of earlier versions lack the last column, or the last three.
 OLDER_SCORE_COLUMNS = (SCORE_COLUMNS[:-1], SCORE_COLUMNS[:-3])
 NUMBERS = SCORE_COLUMNS[3:10]
 STATISTICS_COLUMNS = (

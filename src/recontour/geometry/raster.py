@@ -22,8 +22,8 @@ from recontour.geometry.grid import Grid
 SUBLINES = 8  # even: then the half-pixel diamonds around lone pixels are measured without error
 # of outlines and lines at a time; a checkerboard of 1024 x 1024 pixels has 8.4 million
 MOST_CROSSINGS = 10_000_000
-# of a pixel: what is so near to a half, or to an edge, counts as just there, since files round
-# their coordinates
+# Of a pixel. An area so close to a half, or a point so close to an edge, counts as on it: files
+# round their coordinates.
 TIE = 0.005
 
 Polygons = Sequence[Points]  # of one plane

@@ -29,7 +29,7 @@ BLUR = np.convolve([1, 2, 1], [1, 2, 1]) / 16
 # weights of a point's neighbours
 SMOOTH = np.pad(BLUR, 2) * (1 + GIVEN_BACK) - GIVEN_BACK * np.convolve(BLUR, BLUR)
 FARTHEST_SLIDE = 0.4  # of a pixel: how far smoothing moves a point towards the centre of a pixel
-# how far in sum, by the number of the pixel's four sides that have a point
+# the sum of slides, by how many of the pixel's four sides have a point
 SLIDES = (0.0, 0.4, 0.35, 0.25, 0.0)
 
 Box = tuple[slice, slice, slice]

@@ -334,7 +334,7 @@ def _shapes_alone(described: Description) -> Network:
                 known = places(own.organs, head.organs)
                 shares = [head.share.get(organ, 0.0) for organ in own.organs]
                 network.ask(Head(last), known, shares)
-    except ValueError as error:  # channels that group normalisation cannot part
+    except ValueError as error:  # channels that group normalisation cannot divide
         raise UnreadableError(ImpossibleNetwork(reason=str(error))) from error
     return network
 

@@ -15,7 +15,7 @@ COPY_OF = ["copy", "of"]
 # Of a misspelt name and an organ's: one wrong letter in five, or a letter too many in three.
 LEAST_LIKENESS = 0.8
 
-Meanings = tuple[str, ...]  # TG-263 names: several where a spelling does not tell them apart
+Meanings = tuple[str, ...]  # TG-263 names: several where a spelling is ambiguous
 
 
 def words_of(name: str) -> list[str]:

@@ -23,7 +23,7 @@ class Patient:
 
     size: Triple  # across, front to back, along
     turn_degrees: Triple  # nod, tilt, rotation
-    flexion_mm: float  # the lower neck's way to the back
+    flexion_mm: float  # how far the lower neck leans to the back
     place_mm: Triple  # of the head's origin on the scanner's table
     waves: npt.NDArray[np.float64]
     fat_mm: float

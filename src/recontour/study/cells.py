@@ -12,7 +12,7 @@ from typing import Literal
 
 from recontour.study.settings import All, Norm, Study
 
-# random: weights as they are drawn, never trained; a control
+# random: weights that are never trained, as a control
 ModelKind = Literal["S", "T", "ST", "random"]
 Pair = tuple["Cell", "Cell"]
 Cells = Sequence["Cell"]

@@ -25,7 +25,7 @@ from recontour.study.tables import (
     TimesRow,
 )
 
-if TYPE_CHECKING:  # loaded where a figure is drawn, with settings of our own
+if TYPE_CHECKING:  # loaded where a figure is drawn, with our own settings
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 

@@ -100,5 +100,5 @@ def _answer(
         answer = function(*arguments)
     except Exception as error:
         answer = portable(error)
-    with suppress(OSError):  # nobody waits for it any more
+    with suppress(OSError):  # nobody waits for it any longer
         pipe.send(answer)

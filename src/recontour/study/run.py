@@ -170,7 +170,7 @@ def _end(workers: Sequence[Fresh]) -> None:
     try:
         for worker in workers:
             worker.process.join(max(0.0, until - time.monotonic()))
-    finally:  # also if a second signal forbids to wait
+    finally:  # also if a second signal ends the wait
         for worker in workers:
             worker.process.kill()
         for worker in workers:

@@ -39,7 +39,7 @@ from recontour.study.run import failures, run
 from recontour.study.settings import Study
 from recontour.study.split import on_both_sides, patients_in_doubt
 
-# Where a cohort and a split file lie may name people; a report travels.
+# The paths of cohorts and split files may name people, and a report is passed on.
 PLACES = {"source": {"cohort", "split"}, "target": {"cohort", "split"}}
 CellsByValue = Mapping[str, Sequence[str]]
 

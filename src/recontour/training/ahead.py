@@ -42,8 +42,8 @@ from recontour.training.findings import (
 
 log = logging.getLogger(__name__)
 AnyBatch = Batch | FeatureBatch
-AHEAD = 4  # batches that a helper is asked for before they are needed
-PATIENCE_SECONDS = 1800.0  # with a disk or a share that does not answer
+AHEAD = 4  # batches that are requested from a helper before they are needed
+PATIENCE_SECONDS = 1800.0  # how long to wait for a disk or share that does not answer
 
 
 class _Helper(NamedTuple):

@@ -51,7 +51,7 @@ def time_step(network: Network, batch: Batch, recipe: Recipe) -> StepSeconds:
         loss_of(logits_NKHW, batch, recipe, 0).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if device.type == "cuda":
-            torch.cuda.synchronize()  # until the device has done what it was asked for
+            torch.cuda.synchronize()  # wait until the device has finished
         return time.perf_counter() - began
 
     seconds(None)  # the first one allocates

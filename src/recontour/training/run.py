@@ -38,7 +38,7 @@ from recontour.training.findings import (
 from recontour.training.log import ScalarLog
 from recontour.training.loop import Position, Step, learn, optimiser_of
 
-if TYPE_CHECKING:  # it takes two seconds to import, which contouring need not wait for
+if TYPE_CHECKING:  # importing it takes two seconds; contouring does without
     from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Hardware:
         """Make PyTorch choose only deterministic kernels during the run, if that is wanted."""
         before = torch.are_deterministic_algorithms_enabled()
         if self.deterministic:
-            # cuBLAS wants this before its first call.
+            # cuBLAS needs this before its first call.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         try:

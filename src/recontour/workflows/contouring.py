@@ -155,7 +155,7 @@ def _write_rtstruct(
     scan: Scan,
     author: Authorship,
 ) -> None:
-    # Before the masks are made, not after.
+    # Refuse before the masks are made, not after.
     refuse_without_uids(path, scan.source)
     write_structure_set(path, traced(masks, scan.grid), scan, author)
 

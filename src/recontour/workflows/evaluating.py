@@ -132,7 +132,7 @@ def _scored(
 
 def _by_name(paths: Sequence[Path]) -> Contourers:
     """Load models, by their files' names in the order given."""
-    # Bytes that are no text become U+FFFD.
+    # Bytes that are not text become U+FFFD.
     names = [printable(name_of(path)) for path in paths]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
