@@ -106,7 +106,7 @@ def test_a_value_is_shown_in_a_few_words(value: object) -> None:
 
 @given(words)
 def test_no_spreadsheet_sees_a_formula_and_the_text_comes_back(text: str) -> None:
-    """Whether it parts cells at a comma, a semicolon or a tab, and whatever it makes of quotes."""
+    """The spreadsheet may part cells at a comma, a semicolon or a tab, and ignore quotes."""
     for part in re.split("[;\t\r\n]", harmless(text)):
         assert not re.match(" *[=+\\-@\uff1d]", part)
     assert as_it_was(harmless(text)) == text

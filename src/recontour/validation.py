@@ -43,7 +43,7 @@ class ExpectedError(ValueError):
 
 @finding
 class NotAChoice(Finding):
-    """A setting or an option has a value that is none of its choices.
+    """A setting or an option has a value that is not among its choices.
 
     name: of the setting or option, such as "preset" or "--format".
     """

@@ -43,10 +43,8 @@ def test_every_engine_s_scores_are_the_network_s(model: Model, norm: str, slices
     with torch.no_grad():
         expected = model.network.scores(CT_N1HW)
     close = 1e-4 * float(expected.abs().max())  # float32, some thousand products a score
-    for ct_N1HW, there in (
-        (CT_N1HW, expected),
-        (CT_N1HW[:3], expected[:3]),
-    ):  # the last batch is smaller
+    # the last batch is smaller
+    for ct_N1HW, there in ((CT_N1HW, expected), (CT_N1HW[:3], expected[:3])):
         assert torch.allclose(scores(ct_N1HW), there, rtol=0, atol=close)
 
 

@@ -96,9 +96,8 @@ def test_what_a_planning_system_needs_is_written(tmp_path: Path, scan: Scan, dra
     assert [item.ReferencedSOPInstanceUID for item in series.ContourImageSequence] == [
         *scan.source.sop_instance_uids
     ]
-    for index, contour in enumerate(
-        dataset.ROIContourSequence[0].ContourSequence
-    ):  # one on each slice, upwards
+    # one on each slice, upwards
+    for index, contour in enumerate(dataset.ROIContourSequence[0].ContourSequence):
         assert contour.ContourGeometricType == "CLOSED_PLANAR"
         assert (
             contour.ContourImageSequence[0].ReferencedSOPInstanceUID

@@ -278,7 +278,7 @@ def put(path: Path, voxels: object, shift: tuple[int, int, int] = (0, 0, 0)) -> 
 def test_labels_cropped_on_the_grid_are_placed(
     tmp_path: Path, scan: Scan, box: tuple[slice, slice, slice], axes: str
 ) -> None:
-    """As 3D Slicer crops a segmentation to what is drawn, with whatever axes."""
+    """3D Slicer crops a segmentation to what is drawn; its axes may run in any direction."""
     path = write_map(tmp_path / "predicted", label_map())
     start = tuple(one.start or 0 for one in box)
     put(path, label_map()[box], (start[0], start[1], start[2]))

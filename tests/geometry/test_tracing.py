@@ -165,9 +165,8 @@ def test_a_mask_that_is_turned_or_mirrored_has_its_contours_turned_or_mirrored(
     if mirrored:
         points = points[:, ::-1]
     shape = plane.T.shape if mirrored else plane.shape
-    for _ in range(
-        quarters
-    ):  # np.rot90 takes column c of the last row-major plane to row (columns - 1 - c)
+    # np.rot90 takes column c of the last row-major plane to row (columns - 1 - c)
+    for _ in range(quarters):
         points = np.column_stack([points[:, 1], shape[1] - 1 - points[:, 0]])
         shape = shape[::-1]
     assert sorted(map(tuple, np.round(points, 6) + 0.0)) == sorted(

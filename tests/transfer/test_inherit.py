@@ -80,7 +80,7 @@ def test_of_a_model_that_asks_its_parent_its_own_layers_are_inherited(model: Mod
 
 
 def test_the_parent_s_head_keeps_the_organs_that_the_network_does_not_have(model: Model) -> None:
-    """So it stays the same head, whatever network asks it."""
+    """It stays the same head in any network that asks it."""
     network, _ = inherit(model, ("Larynx", "Lens_L"))
     freeze_all_but_last(network, 10)
     ask_parent(network, model, {"Larynx": 0.5, "Lens_L": 0.5})

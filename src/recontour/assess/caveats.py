@@ -19,7 +19,7 @@ def draft_warnings(cases: Sequence[Case]) -> tuple[Finding, ...]:
 def trained_on_warnings(models: Mapping[str, Model], cases: Sequence[Case]) -> tuple[Finding, ...]:
     """Warn about each model that was trained on patients it is to be scored on.
 
-    models: by the name that reports show.
+    models: keys are the names that reports show.
     """
     patients = by_patient(cases)
     warnings: list[Finding] = []

@@ -94,7 +94,7 @@ def _of_the_system(error: OSError) -> Finding:
 def _exhausted(error: BaseException | None) -> ExhaustedResource | None:
     """Return what is full, by the words of an error or of those that led to it.
 
-    These are words of libraries that have no other way to say it.
+    The libraries report this in words alone.
     """
     while error:
         if isinstance(error, MemoryError):

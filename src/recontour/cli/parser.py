@@ -78,7 +78,7 @@ def _command(
 def _path(words: str) -> Path:
     """Return a path as it is typed.
 
-    An empty one, as from a variable without a value, would mean the current folder.
+    An empty path, as from a variable without a value, would mean the current folder.
     """
     if not words:
         raise argparse.ArgumentTypeError(

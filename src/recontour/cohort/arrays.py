@@ -1,4 +1,4 @@
-"""A case's arrays in NumPy's format: written with a digest, opened only if case.json vouches.
+"""A case's arrays in NumPy's format: written with a digest, opened only if case.json agrees.
 
 Nothing in a file is trusted: its header is compared with the expected one, never evaluated, and its
 length with what the shape takes. Voxels are compared with their SHA-256 once per process, when an

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 def patient_keys(archive: Archive, cohort: Cohort) -> tuple[dict[str, str], list[Finding]]:
     """Return the key of each CT's patient, by series UID, and what to note about the salt.
 
-    A CT whose PatientID does not tell patients apart has none.
+    A CT whose PatientID does not identify one patient has no key.
     """
     telling = _telling(archive)
     of_someone = [series for series in _series(archive) if series.patient_id in telling]
@@ -89,7 +89,7 @@ def _one_patients(
 ) -> list[Finding]:
     """Return a note for each patient with several CTs, one of them new.
 
-    A copy from another archive has a note of its own.
+    Copies from another archive are noted separately.
     """
     here = {case_id_of(cohort.centre, series.uid) for series in _series(archive)}
     notes: list[Finding] = []

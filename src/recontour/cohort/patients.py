@@ -116,7 +116,7 @@ def _unusable(
 def open_to_others(salt: Path) -> ExposedSalt | None:
     """Return a finding if others than its owner may read or change the salt's file.
 
-    Windows has no such permissions, and is not asked.
+    Windows has no such permissions, so it is not checked.
     """
     mode = stat.S_IMODE(salt.stat().st_mode)
     if os.name != "posix" or not mode & OTHERS:

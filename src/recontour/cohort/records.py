@@ -124,7 +124,7 @@ def read_record(kind: type[Record], path: Path) -> Record:
 def refused(path: Path, error: OSError | ValueError) -> CohortError | FaultError:
     """Return why a file of a cohort cannot be used.
 
-    Only if the file itself is damaged does the error advise to replace it.
+    The error advises to replace the file only if the file itself is damaged.
     """
     if isinstance(error, UnreadableError):
         return damaged(path, error.finding)

@@ -71,7 +71,7 @@ def has_openvino() -> bool:
 def _without_telemetry() -> Iterator[None]:
     """Hide OpenVINO's telemetry, which reports every import of OpenVINO, until the block ends.
 
-    What OpenVINO does not find while it is imported, it does not use later.
+    OpenVINO does not use later what it does not find while it is imported.
     """
     modules: dict[str, Any] = sys.modules
     with _IMPORTING:

@@ -324,7 +324,7 @@ def _names(images: Mapping[str, Sequence[_Image]]) -> dict[str, Path]:
 def _structure_sets(contents: _Contents) -> list[StructureSetFile]:
     """Return the structure sets without copies.
 
-    Those that share a UID with another that is no copy are marked.
+    Those that share a UID with a different one are marked.
     """
     distinct: list[StructureSetFile] = []
     for alike in contents.drawn.values():
@@ -356,7 +356,7 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
 def _behind_the_header(path: Path) -> tuple[Mapping[str, frozenset[str]], bool]:
     """Return the images that contours name, by frame of reference, and whether it was rejected.
 
-    Of a damaged file return nothing: whoever uses its contours reports the damage.
+    Return nothing for a damaged file: reading its contours reports the damage.
     """
     with suppress(NotDicomError), reading(path):
         dataset = read_dataset(path)

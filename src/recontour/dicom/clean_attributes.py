@@ -269,7 +269,7 @@ def _table(name: str) -> dict[str, Any]:
 def _keep_coordinates(clean: Dataset, dataset: Dataset, pseudonyms: Pseudonyms) -> None:
     """Carry a contour's points over as the text that they are, if they are numbers.
 
-    Decoded, they would take ten times as long. How many points there are must be said: they are
+    Decoding them would take ten times as long. How many points there are must be said: they are
     counted again where the number that stood there was dropped.
     Raises: DicomError: they are not numbers, or one of them is an identifier.
     """

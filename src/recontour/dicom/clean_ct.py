@@ -153,7 +153,7 @@ def _number_frames(
 def _set_pixels(clean: Dataset, image: Dataset, path: Path) -> None:
     """Give an image its pixels, decoded and plainly encoded.
 
-    Nothing else comes along: no bytes behind the pixels, no comments in compressed ones, no unused
+    Nothing else is copied: no bytes behind the pixels, no comments in compressed ones, no unused
     bits.
     Raises: DicomError: it is unclear what the pixels are.
     """

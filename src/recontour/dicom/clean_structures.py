@@ -30,9 +30,9 @@ def write_structures(
     user_map: Mapping[str, str],
     note: Callable[[Finding], None],
 ) -> set[NameRow]:
-    """Write those ROIs of a structure set that are known organs; no file if there are none.
+    """Write the ROIs of a structure set that are known organs; write no file without any.
 
-    note: is given what `read_rois` finds.
+    note: takes what `read_rois` finds.
     Returns: what became of each name.
     Raises: DicomError: the file is damaged, or a contour holds what is not a number, or an
         identifier of the patient.

@@ -184,10 +184,10 @@ def _difference(
 def refuse_gaps(slices: Sequence[Slice], place: Path) -> None:
     """Raise MissingSliceError if a slice seems to be missing.
 
-    The spacing may change, as from 3 mm in the neck to 6 mm below. But a gap that stands alone, at
-    least 1.9 times the narrower and 1.4 times the wider of the gaps beside it, is no change of
-    spacing: a slice is missing there. So it is where two or three gaps in a row are 1.9 times as
-    wide as those before and after them.
+    The spacing may change, for example from 3 mm in the neck to 6 mm below. But if a single gap is
+    at least 1.9 times the narrower and 1.4 times the wider of the gaps beside it, a slice is
+    missing there. The same holds where two or three gaps in a row are 1.9 times as wide as those
+    before and after them.
     """
     gaps_mm = [above.z_mm - below.z_mm for below, above in pairwise(slices)]
     for index in range(len(gaps_mm)):

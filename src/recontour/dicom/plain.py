@@ -118,7 +118,7 @@ def plain_dataset(
 def _meta(data: bytes) -> _Meta:
     """Return a file's meta information. data: the file's beginning.
 
-    Raises: NotPlainError: there is none, or it is not plain.
+    Raises: NotPlainError: there is no meta information, or it is not plain.
     """
     if data[DICM] != b"DICM":
         raise NotPlainError

@@ -1,4 +1,4 @@
-"""JSON from elsewhere: no key twice, no NaN, no nesting without end."""
+"""Read JSON from elsewhere: no key twice, no NaN, no endless nesting."""
 
 import json
 from typing import Any

@@ -159,7 +159,7 @@ def _refuse_other_moments(kept: Any, parameter: Tensor, done: int) -> None:
 def _is_like(value: Any, tensor: Tensor) -> bool:
     """Return whether a value is a tensor of the same kind and shape.
 
-    Odd numbers in it pass: with them the run diverges, and ends.
+    Odd numbers are not checked here: the run would diverge and end.
     """
     if not isinstance(value, Tensor) or value.layout != tensor.layout:
         return False

@@ -21,7 +21,7 @@ class ScalarLog:
     def __init__(self, folder: Path, done: int) -> None:
         """Begin a new event file.
 
-        What earlier files say about iterations after `done` no longer counts.
+        Iterations after `done` in earlier files no longer count.
         Raises: OutputError, FaultError: the file cannot be written.
         """
         self._folder = folder

@@ -108,7 +108,7 @@ PRESETS = {"compact": _COMPACT, "paper": _PAPER}
 def preset_of(name: str) -> Preset:
     """Return the preset of a name.
 
-    Raises: SettingsError: there is none.
+    Raises: SettingsError: there is no such preset.
 
     >>> preset_of("compact").train.iterations
     2200

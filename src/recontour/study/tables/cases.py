@@ -53,7 +53,7 @@ class CasesTable:
     def caught_up(self) -> CasesRow | None:
         """Return the fewest patients from which the interval of ST - T is never above 0.
 
-        None if even with the most it is.
+        Return None if it still is with the most patients.
         """
         earliest = None
         for row in reversed(self.rows):

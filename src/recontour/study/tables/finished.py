@@ -68,7 +68,7 @@ def of_common_seeds(
 ) -> list[Cell]:
     """Return the finished cells of those seeds with which all of `among` are finished.
 
-    So models that are compared differ by more than a seed's luck. If no seed is whole, the seed
+    Then models that are compared do not differ by a seed's luck. If no seed is whole, the seed
     with most finished cells is taken.
     """
     asked = _by_seed(among)
