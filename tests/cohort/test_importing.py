@@ -57,10 +57,17 @@ from recontour.dicom import (
     read_series,
     write_segmentation,
 )
+from recontour.dicom.deidentify import deidentify
 from recontour.errors import CohortError, FaultError, NoSeriesError
 from recontour.findings import Finding, kind, stored_words, words
 from recontour.geometry import raster
-from recontour.organs.findings import EqualClaims, NoDrawnArea, SwappedSides
+from recontour.organs.findings import (
+    EqualClaims,
+    NoDrawnArea,
+    SwappedSides,
+    UnknownMapOrgan,
+    UnmatchedMapNames,
+)
 from recontour.partials import Lock
 from recontour.workflows import CohortContents
 
@@ -1046,3 +1053,30 @@ def test_what_a_file_says_is_not_stored_as_the_reason_it_was_left_out(
     assert unit.upper() not in reason.upper()
     assert kind(found.finding) == "no_hounsfield_units"
     assert reason == stored_words(found.finding)
+
+
+def test_what_may_be_misspelt_in_a_map_is_noted(tmp_path: Path) -> None:
+    patient(tmp_path / "dicom", ("Hirnstamm", "Ohrspeicheldrüse", "Haut", "Glottis"))
+    lines = (
+        '"hirn-stamm" = "Brainstem"',
+        '"Ohrspeicheldrüse" = "Parotid_Rt"',
+        '"Haut" = "ignore"',
+        '"Linse lnks" = "Lens_L"',
+        '"Glottis" = "Glottis"',
+    )
+    (tmp_path / "map.toml").write_text("\n".join(["[names]", *lines]), encoding="utf-8")
+    expected = [
+        UnmatchedMapNames(roi_names=("'Linse lnks'",), count=1),
+        UnknownMapOrgan(mapped_to="'Parotid_Rt'", meant=("Parotid_R",)),
+    ]
+    for _ in ("new", "already there"):
+        report = import_dicom(tmp_path / "dicom", tmp_path / "c", names=tmp_path / "map.toml")
+        assert [note for note in report.notes if note in expected] == expected
+    written = deidentify(tmp_path / "dicom", tmp_path / "out", names=tmp_path / "map.toml")
+    assert [note for note in written.notes if note in expected] == expected
+
+
+def test_without_a_map_nothing_is_said_of_one(tmp_path: Path) -> None:
+    patient(tmp_path / "dicom")
+    report = import_dicom(tmp_path / "dicom", tmp_path / "c")
+    assert not any(isinstance(note, UnmatchedMapNames) for note in report.notes)

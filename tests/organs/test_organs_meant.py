@@ -4,7 +4,7 @@ import pytest
 
 from recontour.organs import known_organs, organs_meant
 
-HERE = ("Brainstem", "Lens_L", "Lens_R", "Parotid_R")
+HERE = ("Brainstem", "Lens_L", "Lens_R", "OpticNrv_L", "OpticNrv_R", "Parotid_R")
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,8 @@ HERE = ("Brainstem", "Lens_L", "Lens_R", "Parotid_R")
         ("brainstem", ("Brainstem",)),
         ("Brain Stem", ("Brainstem",)),
         ("Lens", ("Lens_L", "Lens_R")),
-        ("Lens_X", ("Lens_L", "Lens_R")),
+        ("OpticNrv_X", ("OpticNrv_L", "OpticNrv_R")),
+        ("A_Carotid_R", ()),  # another organ of TG-263
         ("Lens_Left", ("Lens_L",)),
         ("Parotid_Rt", ("Parotid_R",)),
         ("Parotid_L", ()),  # a known organ, which is not here

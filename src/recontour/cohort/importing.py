@@ -45,7 +45,14 @@ from recontour.errors import (
 from recontour.files import refuse_existing
 from recontour.findings import Finding, stored_words
 from recontour.geometry.arrays import Mask
-from recontour.organs import NameRow, match_drawn, ordered, read_user_map, sides_swapped
+from recontour.organs import (
+    NameRow,
+    match_drawn,
+    notes_on_map,
+    ordered,
+    read_user_map,
+    sides_swapped,
+)
 from recontour.progress import Progress, quiet
 
 LEAST_SLICES = 2  # of a CT that is a case: one slice is a part of something else
@@ -181,11 +188,13 @@ def import_archive(
     added = _ids_of(imports, "added")
     if added:
         notes.extend(notes_on_patients(archive, cohort, added))
+    names = _counted(imports)
+    notes.extend(notes_on_map(user_map or {}, _roi_names(names)))
     report = ImportReport(
         added=added,
         already_there=_ids_of(imports, "already there"),
         left_out=(*_unused(archive, cohort.centre), *_left_out(imports)),
-        names=_counted(imports),
+        names=names,
         notes=tuple(notes),
         skipped=archive.skipped,
     )
@@ -399,6 +408,10 @@ def _counted(
         rows: Iterable[NameRow] = map(fit_row, one.names) if fit else one.names
         counts.update(set(rows))
     return ordered(counts)
+
+
+def _roi_names(names: Iterable[tuple[NameRow, int]]) -> list[str]:
+    return [row.roi_name for row, _ in names]
 
 
 def _no_series(folder: Path, archive: Archive) -> NoCtSeries:

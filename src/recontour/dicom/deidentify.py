@@ -37,7 +37,7 @@ from recontour.dicom.pairing import CtSeries, StructureSetFile
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
 from recontour.files import UnreadableError, refuse_existing, whole_folder, write_text
 from recontour.findings import Finding
-from recontour.organs import NameRow, ordered, read_user_map
+from recontour.organs import NameRow, notes_on_map, ordered, read_user_map
 from recontour.progress import Progress, quiet
 from recontour.texts import read_text
 
@@ -165,7 +165,7 @@ def deidentify(
         for done, task in enumerate(tasks):
             progress("de-identifying", done, len(tasks), "")
             results.append(_written(task, folder, secret, user_map))
-        report = _report(archive, tasks, results, folder)
+        report = _report(archive, tasks, results, folder, user_map)
         if not report.series:
             raise NoSeriesError(_nothing_copied(archive, report))
         if key and not key.exists():
@@ -263,6 +263,7 @@ def _report(
     tasks: Iterable[_Task],
     results: Iterable[_Result],
     folder: Path,
+    user_map: Mapping[str, str],
 ) -> Deidentified:
     """Sum up what became of an archive. Patients of whom nothing was written lose their folder."""
     names: Counter[NameRow] = Counter()
@@ -272,6 +273,7 @@ def _report(
         names.update(result.names)
         left_out += result.left_out
         notes += result.notes
+    notes += notes_on_map(user_map, [name.roi_name for name in names])
     for patient in folder.iterdir():
         with suppress(OSError):
             patient.rmdir()

@@ -21,7 +21,7 @@ from recontour.organs.names import (
 )
 from recontour.organs.sides import sides_swapped
 from recontour.organs.table import Organ, default_organ, is_tg263, known_organs, organ_of
-from recontour.organs.user_map import read_user_map
+from recontour.organs.user_map import notes_on_map, read_user_map
 from recontour.organs.vocabulary import is_vocabulary, organs_meant
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "known_organs",
     "match_drawn",
     "match_names",
+    "notes_on_map",
     "ordered",
     "organ_of",
     "organs_meant",

@@ -3,8 +3,10 @@
 from enum import Enum
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
+from recontour.wording import plural
 
 SAY_WHICH = "say which with --names"
+NAMES_SHOWN = 12
 EXAMPLE = 'write [names] and below it lines such as "Hirnstamm" = "Brainstem"'
 
 
@@ -170,6 +172,39 @@ class MappedTwice(Finding):
 
     def remedy(self) -> str:
         return "keep one"
+
+
+# What a person may have misspelt in a map that can be used
+
+
+@finding
+class UnmatchedMapNames(Finding):
+    """A user's map has names that no ROI has. count: how many."""
+
+    roi_names: ScreenOnly[tuple[str, ...]]
+    count: int
+
+    def sentence(self) -> str:
+        more = ", ..." if len(self.roi_names) > NAMES_SHOWN else ""
+        names = ", ".join(self.roi_names[:NAMES_SHOWN]) + more
+        return f"{plural(self.count, 'name')} of the map matched no ROI ({names})"
+
+    def remedy(self) -> str:
+        return "check the spelling in the map given to --names"
+
+
+@finding
+class UnknownMapOrgan(Finding):
+    """A user's map leads to an organ that is not in the table, but resembles one that is."""
+
+    mapped_to: ScreenOnly[str]
+    meant: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"the map has an organ that recontour does not know ({self.mapped_to})"
+
+    def remedy(self) -> str:
+        return f"did you mean {' or '.join(self.meant)}?"
 
 
 # Organs as they lie

@@ -1,5 +1,6 @@
 """A centre's own map of ROI names: a TOML file that a person writes."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from recontour.organs.findings import (
     MisspeltOrgan,
     NoNamesTable,
     NotTg263,
+    UnknownMapOrgan,
+    UnmatchedMapNames,
 )
 from recontour.organs.table import is_tg263, known_organs
-from recontour.organs.vocabulary import key_of
+from recontour.organs.vocabulary import key_of, organs_meant
 from recontour.texts import read_toml
 from recontour.wording import shown
 
@@ -70,6 +73,29 @@ def read_user_map(path: Path) -> dict[str, str]:
                 )
             )
     return dict(names)
+
+
+def notes_on_map(
+    user_map: Mapping[str, str],
+    roi_names: Iterable[str],
+) -> list[Finding]:
+    """Return what a person may have misspelt in a map. roi_names: those that were met."""
+    keys = set(map(key_of, roi_names))
+    unmatched = []
+    unknown = {}
+    for roi_name, organ in user_map.items():
+        if key_of(roi_name) not in keys:
+            unmatched.append(shown(roi_name))
+        if organ not in IGNORE and organ not in known_organs():
+            unknown[organ] = organs_meant(organ, known_organs())
+    notes: list[Finding] = []
+    if unmatched:
+        count = len(unmatched)
+        notes.append(UnmatchedMapNames(roi_names=tuple(unmatched), count=count))
+    for organ, meant in unknown.items():
+        if meant:
+            notes.append(UnknownMapOrgan(mapped_to=shown(organ), meant=meant))
+    return notes
 
 
 def _doubt(

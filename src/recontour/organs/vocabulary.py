@@ -12,8 +12,8 @@ from recontour.organs.table import Organ, known_organs, no_organs, organs, side_
 SHORTEST_JOINED = 4  # letters of a spelling that may be written together with its side
 MOST_DIGITS = 2  # a longer number may be a date or a patient's
 COPY_OF = ["copy", "of"]
-# Of a misspelt name and an organ's: one wrong letter in five, or a letter too many in three.
-LEAST_LIKENESS = 0.8
+# Of a misspelt name and an organ's: about one letter in seven may be another.
+LEAST_LIKENESS = 0.85
 
 Meanings = tuple[str, ...]  # TG-263 names: several where a spelling is ambiguous
 
