@@ -375,7 +375,7 @@ def write_bytes(
 ) -> None:
     """Write a file whole or not at all.
 
-    A library that writes the file itself would hide what the disk reports.
+    A library that wrote the file itself would hide errors of the disk.
     """
     with whole_file(path, replace=replace) as partial:
         partial.write_bytes(content)

@@ -207,7 +207,7 @@ class FolderInUse(Finding):
 class HeldError(Exception):
     """Another process holds a folder's lock.
 
-    mark: the file to delete if that is not true; None where the file system has locks.
+    mark: the file to delete if no process does; None where the file system has locks.
     """
 
     def __init__(self, mark: Path | None = None) -> None:

@@ -77,7 +77,7 @@ class Pseudonyms:
     def is_in_text(self, words: str) -> bool:
         """Say whether a text holds an identifier.
 
-        One of Latin letters and digits must be a word of the text: Ann lies in SCANNER by chance.
+        An identifier of Latin letters and digits must be a whole word: SCANNER holds Ann by chance.
         Any other may lie anywhere.
         """
         return any(map(self._is_in_spelling, spellings(words)))
@@ -113,7 +113,7 @@ class Pseudonyms:
     def uid(self, uid: str) -> UID:
         """Return the UID that replaces a UID: always the same one.
 
-        DICOM's own UIDs, which have names, stay; so does an empty one.
+        DICOM's own UIDs, which have names, are kept; so is an empty one.
         """
         if not uid or UID(uid).name != uid:
             return UID(uid)

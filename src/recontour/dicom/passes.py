@@ -144,7 +144,7 @@ def dense_stretch(z_mm: Sequence[float], marks: Sequence[Marks]) -> Overlap | No
 def overlap_of_pixels(hu: npt.NDArray[Any], z_mm: Sequence[float]) -> Overlap | None:
     """Return the acquisitions that overlap by their pixels alone; None if none do.
 
-    Slice after slice is more like the next but one than like the next.
+    Each slice is more like the next but one than like the next.
     hu: (slice, row, column).
     """
     sampled = hu[:, ::SAMPLED, ::SAMPLED]
@@ -248,7 +248,7 @@ def _height_mm(position: Dataset, orientation: Dataset, path: Path) -> float:
 def _ways_to_part(z: Positions, marks: Sequence[Marks]) -> Ways:
     """Yield the ways to part the slices into acquisitions: by which mark, and the slices of each.
 
-    Too many groups are no acquisitions: the mark differs from image to image.
+    With too many groups, the mark differs from image to image, not by acquisition.
     """
     yield from _ways_by_order(z, marks)
     for name in (*ACQUIRED, *RECONSTRUCTED):
@@ -299,7 +299,7 @@ def _runs(
 ) -> Groups:
     """Take the slices in the order of what they say, and part them where they turn or jump.
 
-    Slices that say the same are taken upwards or downwards, whichever parts them less.
+    Slices with equal marks are taken upwards or downwards, in the order that parts them less.
     """
     said = [_order(one.get(name, "")) for one in marks]
     if len(set(said)) == 1:

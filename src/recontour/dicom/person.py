@@ -43,7 +43,7 @@ class Person:
     def contradicts(self, other: "Person") -> bool:
         """Return whether two cannot be one person by name, birth date or sex.
 
-        A name may lack some of the other's words.
+        One name may lack some words of the other.
 
         >>> Person(sex="F").contradicts(Person(sex="M")), Person(sex="F").contradicts(Person())
         (True, False)

@@ -68,7 +68,7 @@ def _is_report(image_type: Sequence[str]) -> bool:
 def _lost_its_place(header: Dataset) -> bool:
     """Return whether a single image lacks its position and more of its place than that.
 
-    To lose one attribute is damage.
+    An image that lost a single attribute is damaged.
     """
     if sop_class_uid(header) != CTImageStorage:
         return False

@@ -453,7 +453,7 @@ def _as_it_looks(
 ) -> Dataset:
     """Read a data set in a foreign transfer syntax whose attributes are encoded as usual.
 
-    Its pixels cannot be read, but it can be said what it is.
+    Its pixels cannot be read, but its kind can be reported.
 
     Raises: NotDicomError: its attributes cannot be read, either.
     """

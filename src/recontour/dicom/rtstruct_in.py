@@ -112,7 +112,7 @@ def read_structure_set(
 ) -> StructureSet:
     """Read the closed planar contours of an RTSTRUCT; all of them must be in order.
 
-    A structure without contours stays, empty. Arguments and errors as for `read_rois` and
+    A structure without contours is kept, empty. Arguments and errors as for `read_rois` and
     `Roi.contours`.
 
     >>> read_structure_set(Path("dicom/new-patient/RS.dcm"), None).names
@@ -272,7 +272,7 @@ def _may_enclose(item: Attributes) -> bool:
 def _coordinates(item: Attributes) -> list[bytes] | list[str]:
     """Return the numbers of an item of a Contour Sequence, as text.
 
-    Making pydicom's objects of them takes ten times as long.
+    Converting them into pydicom's objects takes ten times as long.
     """
     if isinstance(item, dict):
         value = item.get(CONTOUR_DATA)
@@ -353,7 +353,7 @@ def _usable(
 ) -> tuple[Contour, ...]:
     """Return the contours that enclose something, upwards and each once.
 
-    Even-odd, a second copy would erase the first.
+    Filled even-odd, a second copy would erase the first.
     """
     areas = [contour for contour in drawn if len(contour.points_mm) >= 3]
     once: list[Contour] = []

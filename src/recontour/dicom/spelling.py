@@ -27,7 +27,7 @@ TWO_LETTERS = str.maketrans(
 def name_parts(name: str) -> list[str]:
     """Return the parts of a name that are long enough to be looked for.
 
-    Two Latin letters are found in half of all words.
+    Two Latin letters occur in half of all words.
 
     >>> name_parts("Zebedee^Al")
     ['Zebedee']

@@ -21,7 +21,7 @@ from recontour.geometry import Grid
 class ScanIdentity:
     """Whose a series that `write_scan` makes is, and which scanner made it.
 
-    seed: UIDs derive from it; one seed, one series.
+    seed: UIDs derive from it; use another seed for every series.
     """
 
     seed: str
@@ -158,7 +158,7 @@ def _set_pixels(image: Dataset, plane: npt.NDArray[np.int16]) -> None:
 def encoded(dataset: Dataset) -> bytes:
     """Return a file's bytes.
 
-    Encoding in memory first keeps errors of the DICOM apart from those of the disk.
+    Encoding in memory first separates errors of the DICOM from errors of the disk.
     """
     file = BytesIO()
     dataset.save_as(file, enforce_file_format=True)

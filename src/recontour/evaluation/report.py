@@ -88,7 +88,7 @@ def write_report(
 
     comparisons: every two models on every organ, as `compare` returns them. overlays_of: from case
         and organ to the slice where the reference is largest, then, if that is another, the one
-        where the last model differs most; asked for one case and organ at a time, for the cases of
+        where the last model differs most; called for one case and organ at a time, for the cases of
         `picture_cases`.
 
     Raises: OutputError: the file exists, or cannot be written there.

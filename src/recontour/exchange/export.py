@@ -200,7 +200,7 @@ def _write_labels(
 ) -> int:
     """Write one case as a CT and a label map; return how many voxels lay in several organs.
 
-    organs: in the order of their labels. painting: the same, those that are painted first first.
+    organs: in the order of their labels. painting: the same, in the order of painting.
     """
     labels: npt.NDArray[np.uint16] = np.zeros(case.grid.shape, dtype=np.uint16)
     is_shared = np.zeros(case.grid.shape, dtype=bool)

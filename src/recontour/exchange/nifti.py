@@ -67,7 +67,7 @@ def write_nifti(
 def affine_ras(grid: Grid) -> Affine:
     """Return the matrix (4, 4) that takes (column, row, slice) to mm in RAS.
 
-    Raises: GridMismatchError: the slices are not evenly spaced, which no such matrix can say.
+    Raises: GridMismatchError: the slices are not evenly spaced, which no such matrix can express.
     """
     step_mm = grid.slice_step_mm
     if step_mm is None:

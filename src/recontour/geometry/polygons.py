@@ -64,7 +64,7 @@ def _near(outlines: Sequence[Points]) -> Iterator[tuple[int, int]]:
 def _are_alike(one: Points, other: Points) -> bool:
     """Return whether two outlines have the same points and the same area, but for rounding.
 
-    Of very many points, some are compared.
+    If there are very many points, only some are compared.
     """
     if np.abs(_box(one) - _box(other)).max() > ROUNDED_MM:
         return False

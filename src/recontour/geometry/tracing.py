@@ -105,7 +105,7 @@ def rings(mask: Mask, placed: Placed = as_they_are) -> Iterator[tuple[int, list[
 def box_of(mask: Mask) -> Box | None:
     """Return where a mask (slice, row, column) lies; None if it is empty.
 
-    It is found by its shadow on one slice: a pass over a whole CT takes a while.
+    It is found from the mask's projection on one slice: a pass over a whole CT is slow.
     """
     shadow = np.logical_or.reduce(mask, axis=0)
     rows = _span(np.logical_or.reduce(shadow, axis=1))
@@ -265,7 +265,7 @@ def _with_halo(starts: Indices, reach: int) -> tuple[Indices, Indices]:
 def _renumbered(pixel: Indices, most: int) -> Indices:
     """Return pixels' numbers, all below `most`, as numbers below their count.
 
-    What is counted by them then stays small.
+    Arrays that are indexed by them then stay small.
     """
     number = np.empty(most, dtype=np.intp)
     number[pixel] = np.arange(len(pixel))

@@ -224,7 +224,7 @@ _DESCRIPTION = TypeAdapter(Description)
 def decoded(about: Any) -> Description:
     """Return a description from JSON.
 
-    Raises: UnreadableError: it lacks something, or says what cannot be.
+    Raises: UnreadableError: it lacks something, or holds impossible values.
     """
     try:
         return _DESCRIPTION.validate_python(about)

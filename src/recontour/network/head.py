@@ -11,7 +11,7 @@ from recontour.network.layers import PyramidPooling
 class Head(nn.ModuleDict):
     """Stages from the trunk's features to scores, by name; the last is the SPP.
 
-    A head answers for all its organs in its own order, until `answer_for` says otherwise.
+    A head answers for all its organs in its own order, unless `answer_for` changes that.
     """
 
     rows_2K: Tensor | None

@@ -27,7 +27,7 @@ class Cell:
 
     retrain_last: None retrains all layers. cases: how many of the target's patients to train on;
     None: all. draw: which draw of that many. batch, norm: None takes the preset's. plain:
-    fine-tuning as in the paper, where the parent has no say and views are always new.
+    fine-tuning as in the paper, where the parent does not contribute and views are always new.
     """
 
     model: ModelKind
@@ -194,7 +194,7 @@ def _controls(
 ) -> dict[str, list[Cell]]:
     """Lay out the controls that the depth curve is compared with.
 
-    Random trunk: frozen random weights, so what the head can do alone. Head first: the last layer,
+    Random trunk: frozen random weights show what the head can do alone. Head first: the last layer,
     then all layers (LP-FT), for half of the iterations each.
     """
     controls: dict[str, list[Cell]] = {}

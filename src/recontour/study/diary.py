@@ -84,7 +84,7 @@ class Diary:
     ) -> None:
         """Measure and keep the validation DSC after an iteration, unless it is already there.
 
-        It is if the run was resumed.
+        It is there if the run was resumed.
         """
         if iteration not in self._dsc:
             self._dsc[iteration] = measure()

@@ -60,7 +60,7 @@ def prepare(
 ) -> None:
     """Write down what was declared, and the split; or check that the folder holds the same study.
 
-    A study may grow between two runs, by more seeds or depths: what stands keeps its place.
+    A study may grow between two runs, by more seeds or depths: existing cells stay.
     Raises: OutputError, SettingsError.
     """
     if not is_study(out):
@@ -128,7 +128,7 @@ def lay_out(study: Study, out: Path) -> Workspace:
 def go_on(study: Study, out: Path) -> Workspace:
     """Return what all cells of a study in a folder share; the study file may have grown.
 
-    What must stay is as the folder keeps it. Nothing is written.
+    Settings that must not change are taken from the folder. Nothing is written.
     Raises: SettingsError: it is another study, or its cases have changed.
     """
     before = read_declared(out)

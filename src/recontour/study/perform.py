@@ -80,7 +80,7 @@ class Workspace:
     def scored(self) -> dict[str, list[Case]]:
         """Return the cases that every model is scored on, by fold.
 
-        They are the target's test cases, and some of the source's, to see what was forgotten.
+        They are the target's test cases, and some of the source's, which show what was forgotten.
         """
         source = self.cases("source", "test")
         return {

@@ -29,8 +29,8 @@ def captioned_pictures(
 ) -> Iterator[CaptionedPicture]:
     """Draw each organ's median case by the last model's DSC, all of one seed.
 
-    The seed is the first one with both models, or else with one. One overlay is in memory at a
-    time.
+    The seed is the first one with both models or, failing that, with one. One overlay is in
+    memory at a time.
     """
     cells = _first_with_most(tables)
     scores: list[CaseScore] = []

@@ -84,7 +84,7 @@ def write_study_report(
     A table without rows is removed.
 
     results: of the finished cells. failed: why others failed, by the cell's id, in words that may
-    be stored. overlay_of: asked for one overlay at a time.
+    be stored. overlay_of: called for one overlay at a time.
 
     Raises: OutputError: a file cannot be written there.
     """
