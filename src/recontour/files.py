@@ -76,7 +76,7 @@ class UnwritableFolder(Finding):
     folder: ScreenOnly[Path]
 
     def sentence(self) -> str:
-        return f"cannot be written: {self.folder} is no folder that you may write to"
+        return f"cannot be written: not in a folder that you may write to ({self.folder})"
 
     def remedy(self) -> str:
         return "choose another folder"

@@ -200,7 +200,7 @@ class FolderInUse(Finding):
             return wait
         return (
             f"{wait}. This file system has no locks: if no such process exists, for example "
-            f"because it was killed on another machine, delete {self.mark}"
+            f"because it was killed on another machine, delete its mark ({self.mark})"
         )
 
 

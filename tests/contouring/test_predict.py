@@ -75,7 +75,7 @@ def test_an_organ_the_model_does_not_know_is_named(threshold: Model) -> None:
     known = ("Brainstem", "Lens_L")
     assert refused.value.finding == OrgansNotInModel(asked=("Larynx",), known=known)
     assert str(refused.value) == (
-        "the model does not contour Larynx; choose from Brainstem, Lens_L"
+        "the model does not contour this organ (Larynx); choose from Brainstem, Lens_L"
     )
     with pytest.raises(OrganError, match="did you mean Lens_L"):
         list(predict(threshold, blob(150), GRID, ["Lens_Left"]))

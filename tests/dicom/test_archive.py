@@ -120,8 +120,8 @@ def test_the_newest_structure_set_is_taken_and_a_tie_is_not_broken(tmp_path: Pat
     ct = tmp_path / "ct"
     assert left.finding == EquallyNewStructureSets(path=ct, count=3, share_uid=False, rivals=rivals)
     assert words(left.finding) == (
-        f"{ct}: 3 structure sets reference one CT, and the newest share their date, time: "
-        f"{rivals[0]}, {rivals[1]}; keep the one that counts"
+        f"{ct}: 3 structure sets reference one CT, and the newest share their date, time "
+        f"({rivals[0]}, {rivals[1]}); keep the one that counts"
     )
 
 

@@ -95,7 +95,7 @@ def test_an_existing_table_is_kept(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "the columns are missing; expected case, organ"),
-        (b"a,b\n1,2\n", "expected the columns case, organ, .*; found a, b; give the scores.csv"),
+        (b"a,b\n1,2\n", r"expected the columns case, organ, .* \(found a, b\); give the"),
         (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 11"),
         (
             HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1,1,1,\n",

@@ -407,7 +407,10 @@ def test_labels_in_another_form_say_how_to_save_them(
 def test_labels_without_a_name_are_refused(tmp_path: Path, scan: Scan) -> None:
     path = write_map(tmp_path / "predicted", label_map(), {"background": 0, "Brainstem": 1})
     refused(
-        tmp_path, path, LabelsError, r"label 2 has no name in dataset\.json, which names Brainstem"
+        tmp_path,
+        path,
+        LabelsError,
+        r"label 2 has no name in dataset\.json \(names there: Brainstem",
     )
     (tmp_path / "predicted" / "dataset.json").unlink()
     refused(tmp_path, path, LabelsError, r"missing: .*dataset\.json.*give the folder of masks")
@@ -476,7 +479,7 @@ def test_nothing_to_write_is_refused(tmp_path: Path, scan: Scan) -> None:
     refused(tmp_path, tmp_path / "flder", LabelsError, "did you mean .*folder")
     for ending in (".nii", ".nii.gz"):
         write_nifti(tmp_path / "folder" / f"Lens_L{ending}", masks_of()["Lens_L"], GRID)
-    refused(tmp_path, tmp_path / "folder", LabelsError, "two masks are called Lens_L")
+    refused(tmp_path, tmp_path / "folder", LabelsError, r"two masks have the same name \(Lens_L")
 
 
 def test_an_output_that_exists_is_refused_before_the_work(tmp_path: Path) -> None:

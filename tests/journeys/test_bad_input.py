@@ -137,7 +137,7 @@ def test_an_roi_without_contours_is_unknown(tmp_path: Path) -> None:
 
 def test_organs_nobody_knows(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     line = fails("train", journey.cohort, "--out", tmp_path / "m", "--organs", "Lens_L,Spleen")
-    assert "no case has Spleen; choose from Brainstem, Lens_L" in line
+    assert "no case has this organ (Spleen); choose from Brainstem, Lens_L" in line
     arguments = ["--out", tmp_path / "m", "--organs", "Brainstm"]
     assert "did you mean Brainstem?" in fails("train", journey.cohort, *arguments)
     write_patient(tmp_path / "ct", 0)
@@ -150,7 +150,7 @@ def test_organs_nobody_knows(fails: Fails, journey: Journey, tmp_path: Path) -> 
         "--organs",
         "Spleen",
     )
-    assert "does not contour Spleen" in line
+    assert "does not contour this organ (Spleen)" in line
     assert everything(tmp_path) == {tmp_path / "ct", *everything(tmp_path / "ct")}
 
 

@@ -90,10 +90,10 @@ class LostOutput(Finding):
 
     def sentence(self) -> str:
         """Say what was lost."""
-        lost = f"standard output could not be written ({self.reason})"
+        lost = "standard output could not be written"
         if self.nothing_else:
-            return f"{lost}, and this command does nothing else"
-        return f"done, but the results could not be shown: {lost}"
+            return f"{lost}, and this command does nothing else ({self.reason})"
+        return f"done, but the results could not be shown: {lost} ({self.reason})"
 
 
 @finding

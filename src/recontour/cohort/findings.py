@@ -74,7 +74,7 @@ class WrongCentre(Finding):
     wanted: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"the cohort of centre '{self.centre}', not of '{self.wanted}'"
+        return f"the cohort of another centre ('{self.centre}', not '{self.wanted}')"
 
     def remedy(self) -> str:
         return "keep one folder per centre, or omit --centre"
@@ -89,7 +89,7 @@ class InvalidCentreLabel(Finding):
     def sentence(self) -> str:
         return (
             "a centre's label becomes part of file names and DICOM attributes, "
-            f"which is impossible for {shown(self.label)}"
+            f"which this one cannot ({shown(self.label)})"
         )
 
     def remedy(self) -> str:
@@ -107,7 +107,7 @@ class InvalidCaseName(Finding):
     is_new: bool = False
 
     def sentence(self) -> str:
-        return f"not a valid name for a case: {shown(self.name)}"
+        return f"not a valid name for a case ({shown(self.name)})"
 
     def remedy(self) -> str:
         return "choose another name" if self.is_new else "move it out of the cohort"
@@ -120,7 +120,7 @@ class NoSuchCase(Finding):
     name: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"no such case: {shown(self.name)}"
+        return f"no such case ({shown(self.name)})"
 
 
 @finding
@@ -154,7 +154,8 @@ class OrgansNotInCohort(Finding):
     meant: FitToStore[tuple[str, ...]] = ()
 
     def sentence(self) -> str:
-        return f"no case has {listed(self.missing)}"
+        these = "this organ" if len(self.missing) == 1 else "these organs"
+        return f"no case has {these} ({listed(self.missing)})"
 
     def remedy(self) -> str:
         choose = f"choose from {', '.join(self.present)}"

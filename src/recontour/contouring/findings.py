@@ -12,7 +12,8 @@ class OrgansNotInModel(Finding):
     meant: FitToStore[tuple[str, ...]] = ()
 
     def sentence(self) -> str:
-        return f"the model does not contour {', '.join(self.asked)}"
+        these = "this organ" if len(self.asked) == 1 else "these organs"
+        return f"the model does not contour {these} ({', '.join(self.asked)})"
 
     def remedy(self) -> str:
         choose = f"choose from {', '.join(self.known)}"

@@ -192,7 +192,7 @@ class UnsupportedTransferSyntax(Finding):
         if self.uid:
             return f"transfer syntax {self.uid} ({self.name}) is not supported"
         if self.foreign_uid:
-            return f"its transfer syntax is not supported: {self.foreign_uid}"
+            return f"its transfer syntax is not supported ({self.foreign_uid})"
         return "its transfer syntax is not a UID"
 
     def remedy(self) -> str:
@@ -365,7 +365,7 @@ class SeveralCts(Finding):
             seen += " that look like parts of one CT: no two of their images share a position"
         elif self.by != "contours":
             seen += ", and which of them counts is unknown"
-        return f"{seen}: {_listed_paths(self.rivals)}"
+        return f"{seen} ({_listed_paths(self.rivals)})"
 
     def _reference(self) -> str:
         match self.by:
@@ -477,7 +477,7 @@ class EquallyNewStructureSets(Finding):
         rivals = _listed_paths(self.rivals)
         return (
             f"{self.count} structure sets reference one CT, and the newest share their date, time"
-            f"{uid}: {rivals}"
+            f"{uid} ({rivals})"
         )
 
     def remedy(self) -> str:

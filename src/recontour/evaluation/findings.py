@@ -57,7 +57,7 @@ class WrongScoreColumns(Finding):
         expected = ", ".join(self.expected)
         if not self.columns:
             return f"the columns are missing; expected {expected}"
-        return f"expected the columns {expected}; found {', '.join(self.columns)}"
+        return f"expected the columns {expected} (found {', '.join(self.columns)})"
 
     def remedy(self) -> str:
         """Name the file that is meant."""

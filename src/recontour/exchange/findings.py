@@ -188,7 +188,7 @@ class SharedMaskName(Finding):
     name: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"two masks are called {self.name}"
+        return f"two masks have the same name ({self.name})"
 
     def remedy(self) -> str:
         return "keep the one that counts"
@@ -215,7 +215,7 @@ class NoLabelNames(Finding):
     expected: ScreenOnly[Path]
 
     def sentence(self) -> str:
-        return f"nnU-Net's file with the names of its labels is missing: {self.expected}"
+        return f"nnU-Net's file with the names of its labels is missing ({self.expected})"
 
     def remedy(self) -> str:
         return "if this is the mask of one structure, give the folder of masks instead"
@@ -229,7 +229,7 @@ class UnnamedLabel(Finding):
     named: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
-        return f"label {self.label} has no name in dataset.json, which names {_list(self.named)}"
+        return f"label {self.label} has no name in dataset.json (names there: {_list(self.named)})"
 
 
 @finding

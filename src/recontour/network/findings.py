@@ -209,7 +209,7 @@ class HeadWithoutTrunk(Finding):
     centres: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
-        return f"a head without its trunk, adapted from the model of {' -> '.join(self.centres)}"
+        return f"a head without its trunk (adapted from the model of {' -> '.join(self.centres)})"
 
     def remedy(self) -> str:
         return "give both as TRUNK+HEAD: that model, then this file"
@@ -237,8 +237,8 @@ class WrongTrunk(Finding):
 
     def sentence(self) -> str:
         return (
-            f"this head belongs to another model: to the one of {' -> '.join(self.centres)} whose "
-            f"{self.part} has SHA-256 {self.sha256[:12]}... ({self.model})"
+            f"this head belongs to another model, whose {self.part} has SHA-256 "
+            f"{self.sha256[:12]}... (that of {' -> '.join(self.centres)}, not {self.model})"
         )
 
     def remedy(self) -> str:

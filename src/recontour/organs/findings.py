@@ -125,7 +125,7 @@ class NoNamesTable(Finding):
 
     def sentence(self) -> str:
         found = ", ".join(self.found) or "nothing"
-        return f"one table [names] is expected, found {found}"
+        return f"one table [names] is expected (found {found})"
 
     def remedy(self) -> str:
         return EXAMPLE
@@ -139,7 +139,9 @@ class NotTg263(Finding):
     mapped_to: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"{self.roi_name} is mapped to {self.mapped_to}, which is not a TG-263 name"
+        return (
+            f"a name is mapped to what is not a TG-263 name ({self.roi_name} to {self.mapped_to})"
+        )
 
     def remedy(self) -> str:
         return "write one in quotes, of at most 16 characters: A-Z, a-z, 0-9, _, ~, ^ and -"
@@ -154,7 +156,7 @@ class MisspeltOrgan(Finding):
     usual: FitToStore[str]
 
     def sentence(self) -> str:
-        return f"{self.roi_name} is mapped to {self.mapped_to}"
+        return f"a name is mapped to a misspelt organ ({self.roi_name} to {self.mapped_to})"
 
     def remedy(self) -> str:
         return f"TG-263 spells it '{self.usual}'"
@@ -168,7 +170,7 @@ class MappedTwice(Finding):
     mapped_to: ScreenOnly[tuple[str, str]]
 
     def sentence(self) -> str:
-        return f"{self.roi_name} is mapped twice, to {' and '.join(self.mapped_to)}"
+        return f"a name is mapped twice ({self.roi_name}, to {' and '.join(self.mapped_to)})"
 
     def remedy(self) -> str:
         return "keep one"

@@ -128,7 +128,7 @@ class WrongSplitColumns(Finding):
 
     def sentence(self) -> str:
         first_line = shown(",".join(self.columns)[:MOST_SHOWN]) if self.columns else "empty"
-        return f"expected columns case and fold, with commas; the first line is {first_line}"
+        return f"expected columns case and fold, with commas (the first line is {first_line})"
 
 
 @finding
@@ -138,7 +138,7 @@ class RowsOfNeitherCentre(Finding):
     centre: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"no row has the centre source or target; one has {shown(self.centre)}"
+        return f"no row has the centre source or target (one has {shown(self.centre)})"
 
     def remedy(self) -> str:
         return "write source or target into that column, or leave the column out"
@@ -152,7 +152,7 @@ class UnknownCase(Finding):
     name: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"line {self.line}: the cohort has no case {shown(self.name)}"
+        return f"line {self.line}: the cohort has no such case ({shown(self.name)})"
 
     def remedy(self) -> str:
         return "`recontour inspect` lists its cases"
@@ -166,7 +166,7 @@ class UnknownFold(Finding):
     fold: ScreenOnly[str]
 
     def sentence(self) -> str:
-        return f"line {self.line}: unknown fold {shown(self.fold)}"
+        return f"line {self.line}: unknown fold ({shown(self.fold)})"
 
     def remedy(self) -> str:
         return f"choose {', '.join(FOLDS)}"

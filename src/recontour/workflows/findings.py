@@ -92,7 +92,7 @@ class ImpossibleIterations(Finding):
 
     def sentence(self) -> str:
         """Say the range."""
-        return f"--iterations: at least 1 and at most {self.most} are expected, not {self.seen}"
+        return f"--iterations: at least 1 and at most {self.most} are expected (found {self.seen})"
 
 
 @finding
@@ -118,7 +118,7 @@ class SharedModelName(Finding):
 
     def sentence(self) -> str:
         """Name them."""
-        return f"two models are called {', '.join(self.names)}"
+        return f"two models have the same name ({', '.join(self.names)})"
 
     def remedy(self) -> str:
         """Say what helps, and why."""
