@@ -146,7 +146,7 @@ def test_contours_on_two_cts_are_left_out_with_both_named(phases: Path) -> None:
     found = why_not(phases)
     assert found == SeveralCts(by="contours", count=2, are_parts=False, rivals=rivals)
     assert words(found) == (
-        f"its contours are drawn on images of 2 CT series: {rivals[0]}, {rivals[1]}; "
+        f"its contours are drawn on images of 2 CT series ({rivals[0]}, {rivals[1]}); "
         "export one structure set per CT"
     )
     assert str(phases) not in stored_words(found)
@@ -371,7 +371,7 @@ def test_a_structure_set_of_the_ct_s_own_patient_is_taken_before_a_newer_one_of_
 def test_of_many_rivals_a_few_are_shown() -> None:
     rivals = tuple(Path(f"ct{number}") for number in range(150))
     found = SeveralCts(by="listed series", count=150, are_parts=False, rivals=rivals)
-    assert found.sentence().endswith(": ct0, ct1, ct2, ct3, 146 more")
+    assert found.sentence().endswith(" (ct0, ct1, ct2, ct3, 146 more)")
 
 
 @pytest.fixture

@@ -413,7 +413,7 @@ def test_labels_without_a_name_are_refused(tmp_path: Path, scan: Scan) -> None:
         r"label 2 has no name in dataset\.json \(names there: Brainstem",
     )
     (tmp_path / "predicted" / "dataset.json").unlink()
-    refused(tmp_path, path, LabelsError, r"missing: .*dataset\.json.*give the folder of masks")
+    refused(tmp_path, path, LabelsError, r"missing \(.*dataset\.json.*give the folder of masks")
 
 
 @pytest.mark.parametrize(
