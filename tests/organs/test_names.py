@@ -273,7 +273,7 @@ def test_a_users_map_is_read(tmp_path: Path) -> None:
         ('"Cord" = "SpinalCord"\n', r"one table \[names\] is expected"),
         ('[name]\n"Cord" = "SpinalCord"\n', "found 'name'"),
         ("", "found nothing"),
-        ("[names]\nCord = 3\n", r"mapped to what is not a TG-263 name \('Cord' to 3\); .* in quotes"),
+        ("[names]\nCord = 3\n", r"to what is not a TG-263 name \('Cord' to 3\); .* in quotes"),
         ('[names]\nCord = "A name that is too long"\n', "at most 16"),
         ('[names]\nCord = "脊髓"\n', "at most 16 characters: A-Z"),
         ('[names]\nCord = "spinalcord"\n', "TG-263 spells it 'SpinalCord'"),
