@@ -79,7 +79,12 @@ def notes_on_map(
     user_map: Mapping[str, str],
     roi_names: Iterable[str],
 ) -> list[Finding]:
-    """Return what a person may have misspelt in a map. roi_names: those that were met."""
+    """Return what a person may have misspelt in a map. roi_names: those that were met.
+
+    >>> (found,) = notes_on_map({"Parotis li": "Parotid_L"}, ["Parotis re"])
+    >>> found.count
+    1
+    """
     keys = set(map(key_of, roi_names))
     unmatched = []
     unknown = {}
