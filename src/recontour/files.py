@@ -182,7 +182,7 @@ class SystemReason(Finding):
 
 
 class UnreadableError(ValueError):
-    """A file cannot be read; whoever asked for it says which file it is and what helps.
+    """A file cannot be read; the caller says which file it is and what helps.
 
     finding: the reason, to be nested in another finding.
     """

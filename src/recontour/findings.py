@@ -193,19 +193,26 @@ def _plain(value: Any) -> Any:
     """Return a value as JSON can hold it."""
     if isinstance(value, Finding):
         return {"kind": kind(value), **_facts(value)}
-    if isinstance(value, Enum):
-        return value.value
     if isinstance(value, tuple | frozenset):
         return [_plain(one) for one in value]
+    return plain_scalar(value)
+
+
+def plain_scalar(value: Any) -> Any:
+    """Return a single value as JSON can hold it.
+
+    NaN becomes null, and infinity the text "inf" or "-inf", as in scores.csv.
+    """
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, Path | str):
         return whole_letters(str(value))
     if isinstance(value, float):
-        return plain_number(value)
+        return _plain_number(value)
     return value
 
 
-def plain_number(value: float) -> float | str | None:
-    """Return a number as JSON can hold it: NaN is null, and infinity the text "inf" or "-inf"."""
+def _plain_number(value: float) -> float | str | None:
     if math.isnan(value):
         return None
     if math.isinf(value):

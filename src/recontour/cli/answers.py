@@ -6,14 +6,12 @@ The fields are described in docs/reference/json.md, and stay the same between re
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from enum import Enum
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from recontour.cli.failures import Failure
 from recontour.errors import RecontourError
-from recontour.findings import Finding, as_json, plain_number
+from recontour.findings import Finding, as_json, plain_scalar
 from recontour.wording import whole_letters
 
 
@@ -77,12 +75,6 @@ def plain_value(value: Any) -> Any:
         value = {part.name: getattr(value, part.name) for part in fields(value)}
     if isinstance(value, Mapping):
         return {whole_letters(str(key)): plain_value(of) for key, of in value.items()}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, str | Path):
-        return whole_letters(str(value))
-    if isinstance(value, float):
-        return plain_number(value)
-    if isinstance(value, Iterable):
+    if isinstance(value, Iterable) and not isinstance(value, str):
         return list(map(plain_value, value))
-    return value
+    return plain_scalar(value)

@@ -146,25 +146,20 @@ def contoured(found: "Contoured", path: Path, format: str) -> Facts:
 
 def scored(scores: Sequence["CaseScore"], folder: Path) -> Facts:
     """Return every score, every comparison and the verdicts."""
-    from recontour.evaluation import common_organs, compare, judge, mean_over_organs
-    from recontour.evaluation.verdicts import too_few_patients
+    from recontour.evaluation import common_organs, compare, mean_over_organs
+    from recontour.evaluation.verdicts import judge_others, models_of, too_few_patients
 
-    models = list(dict.fromkeys(row.model for row in scores))
+    models = models_of(scores)
     common = common_organs(scores)
     comparisons = compare(scores, models)
-    mean_dsc = {}
-    verdicts = []
-    for model in models:
-        mean_dsc[model] = mean_over_organs(scores, model, common)
-    for model in models[1:]:
-        verdicts.append(_verdict(judge(scores, comparisons, models[0], model)))
+    mean_dsc = {model: mean_over_organs(scores, model, common) for model in models}
     return {
         "folder": folder,
         "report": folder / "report.html",
         "models": models,
         "common_organs": common,
         "mean_dsc": mean_dsc,
-        "verdicts": verdicts,
+        "verdicts": list(map(_verdict, judge_others(scores, comparisons))),
         "too_few_patients": too_few_patients(comparisons),
         "comparisons": comparisons,
         "scores": scores,

@@ -208,8 +208,9 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     """Show the mean DSC by organ and model, and where the report is."""
     from recontour.evaluation import common_organs
     from recontour.evaluation.summary import counts
+    from recontour.evaluation.verdicts import models_of
 
-    models = list(dict.fromkeys(row.model for row in scores))
+    models = models_of(scores)
     rows_of: dict[str, list[CaseScore]] = {}
     for row in scores:
         rows_of.setdefault(row.organ, []).append(row)
@@ -222,21 +223,19 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     out.print(table)
     if len(common) < len(rows_of):
         say("The mean is over the organs that every model has scored.")
-    _verdicts(scores, models)
+    _verdicts(scores)
     say(f"report: {folder / 'report.html'}")
 
 
-def _verdicts(scores: Sequence["CaseScore"], models: Sequence[str]) -> None:
-    """Say of each model whether it is better than the first one."""
-    from recontour.evaluation import compare, judge
+def _verdicts(scores: Sequence["CaseScore"]) -> None:
+    """Show whether each model is better than the first one."""
+    from recontour.evaluation import compare
     from recontour.evaluation.summary import in_words
-    from recontour.evaluation.verdicts import too_few_patients
+    from recontour.evaluation.verdicts import judge_others, models_of, too_few_patients
 
-    comparisons = compare(scores, models)
-    baseline, *others = models
-    for model in others:
-        verdict = in_words(judge(scores, comparisons, baseline, model))
-        say(f"{model} against {baseline}: mean DSC {verdict.mean_difference}")
+    comparisons = compare(scores, models_of(scores))
+    for verdict in map(in_words, judge_others(scores, comparisons)):
+        say(f"{verdict.model} against {verdict.baseline}: mean DSC {verdict.mean_difference}")
         named = {"better": verdict.better, "worse": verdict.worse, "lower": verdict.lower}
         for word, organs in named.items():
             for organ, change in organs:

@@ -1,6 +1,6 @@
 """What may be wrong with the contours of an RTSTRUCT or SEG, or worth knowing about them.
 
-Notes on contours carry no path: whoever asked for the notes knows the file.
+Notes on contours carry no path: the caller knows the file.
 """
 
 from typing import Literal

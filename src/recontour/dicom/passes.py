@@ -86,7 +86,7 @@ class Overlap:
         return "reconstructions" if self.told_by in RECONSTRUCTED else "acquisitions"
 
 
-# How acquisitions are told from each other
+# What distinguishes acquisitions
 
 
 def overlap_of(z_mm: Sequence[float], marks: Sequence[Marks]) -> Overlap | None:

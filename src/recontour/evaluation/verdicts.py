@@ -94,6 +94,20 @@ def judge(
     return ModelVerdict(baseline, model, gain, tuple(judged))
 
 
+def models_of(scores: Iterable[CaseScore]) -> list[str]:
+    """Return the models that were scored, in the order of the scores."""
+    return list(dict.fromkeys(row.model for row in scores))
+
+
+def judge_others(
+    scores: Sequence[CaseScore],
+    comparisons: Sequence[Comparison],
+) -> list[ModelVerdict]:
+    """Judge every model against the first one; arguments as in `judge`."""
+    baseline, *others = models_of(scores)
+    return [judge(scores, comparisons, baseline, model) for model in others]
+
+
 def _verdict(row: Comparison, smallest: float) -> Verdict:
     """Judge one organ. smallest: the Holm-corrected p that these two models can reach at best."""
     side = direction(row)

@@ -31,9 +31,9 @@ RISKS = (
     "contours slices one by one, so organ ends may be ragged"
 )
 PRIVACY = (
-    "this file holds no names, identifiers, dates of birth or images of patients; whoever has one "
+    "this file holds no names, identifiers, dates of birth or images of patients; anyone with one "
     "of the training CTs can tell from its hash that it was used; the salted hash of a patient's "
-    "ID tells that only to whoever has the salt, which stays at the centre"
+    "ID reveals that only to someone with the salt, which stays at the centre"
 )
 
 

@@ -199,7 +199,7 @@ class TooCostlyNetwork(Finding):
         return f"the network takes {self.amount} {self.unit}; at most {self.most} are accepted"
 
     def remedy(self) -> str:
-        return "both presets are far below that: ask whoever made it what it is"
+        return "both presets are far below that: ask the sender what it is"
 
 
 @finding

@@ -38,7 +38,7 @@ class Contoured:
 
     Attributes:
         volumes_cc: The volume of each organ that was found, in cc, by its TG-263 name.
-        not_found: The organs of which no voxel was found.
+        not_found: The organs without a voxel.
         warnings: What a person should check.
 
     Examples:
