@@ -76,6 +76,12 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.fixture(autouse=True)
+def a_processor_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No training times its precision, and all compute alike on any machine."""
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
+
+
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """What a power cut would take."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ from recontour.geometry import Grid, rasterise
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.model import sha256_of
-from recontour.training.findings import NothingToResume
+from recontour.training.findings import EmulatedBf16, NothingToResume
 from recontour.validation import NotAChoice
 from recontour.workflows import adapt, contour, contouring, evaluate, evaluating, train
 from recontour.workflows.contouring import ContourFormat
@@ -138,6 +139,29 @@ def test_a_run_is_not_resumed_with_other_iterations(north: Cohort, tmp_path: Pat
         train(north.path, tmp_path / "m", iterations=1, progress=_interrupt)
     with pytest.raises(ResumeError, match="differs in iterations;"):
         train(north.path, tmp_path / "m", iterations=2, resume=True)
+
+
+def test_a_run_goes_on_in_the_precision_that_it_began_with(
+    north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(north.path, tmp_path / "m", iterations=1, precision="bf16", progress=_interrupt)
+    with pytest.raises(ResumeError, match="differs in precision;"):
+        train(north.path, tmp_path / "m", iterations=1, precision="float32", resume=True)
+    caplog.clear()
+    model = train(north.path, tmp_path / "m", iterations=1, resume=True)
+    assert model.recipe["precision"] == load_model(tmp_path / "m").recipe["precision"] == "bf16"
+    # The tests' processor has no instructions for it.
+    found = [getattr(record, "finding", None) for record in caplog.records]
+    assert EmulatedBf16() in found
+
+
+@pytest.mark.parametrize("step", [train, partial(adapt, "parent")])
+def test_an_unknown_precision_is_refused_first(tmp_path: Path, step: Callable[..., Model]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        step(tmp_path / "none", tmp_path / "m", precision="half")
+    choices = ("auto", "float32", "bf16")
+    assert refused.value.finding == NotAChoice(name="precision", choices=choices, seen="half")
 
 
 def _interrupt(_what: str, _done: int, _total: int, _words: str) -> None:

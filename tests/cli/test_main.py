@@ -207,3 +207,27 @@ def test_adapt_writes_exactly_one_file(
         main(["adapt", "M", "C", *outputs])
     assert ended.value.code == 2
     assert "--head-only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "precision"), [([], "auto"), (["--precision", "bf16"], "bf16")]
+)
+def test_train_computes_in_what_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], precision: str
+) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr("recontour.train", lambda *_, **given: asked.update(given))
+    monkeypatch.setattr("recontour.cli.tell.learnt", lambda *_: None)
+    assert main(["train", "C", "--out", "M", *options]) == 0
+    assert asked["precision"] == precision
+
+
+def test_an_unknown_precision_is_told_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "C", "--out", "M", "--precision", "half"])
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "--precision" in last
+    assert all(word in last for word in ("half", "auto", "float32", "bf16"))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tests.conftest import fill
 from tests.evaluation.conftest import scored
 from tests.study.test_study_report import a_result
@@ -53,7 +54,8 @@ def test_what_a_kill_left_between_split_and_declaration_is_replaced(
     (tmp_path / "split.csv").write_text("centre,case,fold\nsource,half of a na")
     prepare(study, tmp_path, resume=False)
     workspace = open_workspace(tmp_path)
-    assert workspace.study == replace(study, organs=("Brainstem", "Lens_L", "Lens_R"))
+    settled = {"organs": ("Brainstem", "Lens_L", "Lens_R"), "precision": "float32"}
+    assert workspace.study == replace(study, **settled)  # type: ignore[arg-type]
     assert sorted(
         len(workspace.cases("source", fold)) for fold in ("train", "validation", "test")
     ) == [0, 1, 2]
@@ -179,7 +181,53 @@ def test_a_study_that_grows_is_looked_at_again(study: Study, tmp_path: Path) -> 
     with pytest.raises(SettingsError) as error:
         prepare(grown, tmp_path / "out", resume=True)
     assert error.value.finding == TOO_MANY_LAYERS
-    assert read_declared(tmp_path / "out") == replace(study, organs=("Brainstem", "Lens_R"))
+    settled = {"organs": ("Brainstem", "Lens_R"), "precision": "float32"}
+    assert read_declared(tmp_path / "out") == replace(study, **settled)  # type: ignore[arg-type]
+
+
+def test_all_cells_of_a_study_train_in_what_paid_when_it_began(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is timed once, with the threads that a worker has."""
+    threads: list[int] = []
+
+    def timed(*_: object) -> float:
+        threads.append(torch.get_num_threads())
+        return 1.7
+
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr("recontour.training.precision.gain_of_bf16", timed)
+    study, before = replace(study, threads=3), torch.get_num_threads()
+    prepare(study, tmp_path / "out", resume=False)
+    assert (threads, torch.get_num_threads()) == ([3], before)
+    assert read_declared(tmp_path / "out").precision == "bf16"
+    prepare(study, tmp_path / "out", resume=True)
+    assert len(threads) == 1
+    with pytest.raises(SettingsError) as error:
+        prepare(replace(study, precision="float32"), tmp_path / "out", resume=True)
+    expected = DifferentStudy(path=tmp_path / "out", changed=("precision",))
+    assert error.value.finding == expected
+
+
+def test_a_study_of_an_earlier_version_goes_on_in_float32(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(study, tmp_path / "out", resume=False)
+    path = tmp_path / "out" / "study.json"
+    declared = json.loads(path.read_text())
+    assert declared.pop("precision") == "float32"
+    path.write_text(json.dumps(declared))
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    prepare(study, tmp_path / "out", resume=True)
+    assert read_declared(tmp_path / "out").precision == "float32"
+
+
+def test_with_gpus_each_worker_s_own_decides(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
+    prepare(study, tmp_path / "out", resume=False)
+    assert read_declared(tmp_path / "out").precision == "auto"
 
 
 def test_patients_imported_later_change_no_cell(

@@ -1,12 +1,15 @@
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from recontour.cohort import Cohort
-from recontour.network import Model
+from recontour.network import Model, load_model
+from recontour.network.model import sha256_of
 from recontour.training.presets import preset_of
-from recontour.transfer.models import take_over
+from recontour.transfer.models import fit, precision_of, take_over, with_precision
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,33 @@ def test_before_it_has_learnt_a_child_contours_as_its_parent(
     child = take_over(model, south, cases, model.organs, recipe, retrain_last, seed=0)
     ct_N1HW = torch.randn(1, 1, 33, 33)
     assert torch.allclose(child.network.eval()(ct_N1HW), model.network.eval()(ct_N1HW), atol=1e-5)
+
+
+def test_what_a_model_was_trained_in_is_in_its_file(
+    model: Model, south: Cohort, tmp_path: Path
+) -> None:
+    """A run that is broken off goes on in what it began with, whatever a timing would say now."""
+    recipe = replace(preset_of("compact").adapt, iterations=4, batch=2)
+    cases = list(south)
+
+    def child() -> Model:
+        return take_over(model, south, cases, model.organs, recipe, 10, seed=0)
+
+    whole, broken, again = tmp_path / "whole", tmp_path / "broken", tmp_path / "float32"
+    for out, precision in ((whole, "bf16"), (again, "float32")):
+        asked = with_precision(child(), recipe, out, precision)  # type: ignore[arg-type]
+        list(fit(asked, cases, recipe, out, resume=False))
+        assert precision_of(load_model(out)) == precision
+    begun = with_precision(child(), recipe, broken, "bf16")
+    with closing(fit(begun, cases, recipe, broken, resume=False)) as steps:
+        next(steps)
+    # "auto" means float32 here; bf16 counts, which the run began with.
+    list(fit(with_precision(child(), recipe, broken), cases, recipe, broken, resume=True))
+    assert load_model(broken).recipe["precision"] == "bf16"
+    shas = [sha256_of(load_model(out).network) for out in (whole, broken, again)]
+    assert shas[0] == shas[1] != shas[2]
+
+
+def test_a_file_of_an_earlier_version_was_trained_in_float32(model: Model) -> None:
+    assert "precision" not in model.recipe
+    assert precision_of(model) == "float32"

@@ -153,6 +153,7 @@ def _learning(options: argparse.Namespace) -> dict[str, Any]:
         "organs": _organs(options),
         "iterations": options.iterations,
         "seed": options.seed,
+        "precision": options.precision,
         "deterministic": options.deterministic,
         "resume": options.resume,
     }

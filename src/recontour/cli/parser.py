@@ -161,7 +161,15 @@ def _add_learning(added: argparse.ArgumentParser) -> None:
         help="of weights and batches; default: 0",
     )
     added.add_argument(
-        "--deterministic", action="store_true", help="the same bits on the same GPU again, slower"
+        "--precision",
+        choices=("auto", "float32", "bf16"),
+        default="auto",
+        help="auto (default): what pays on this machine",
+    )
+    added.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits on the same machine again, slower",
     )
     added.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
 

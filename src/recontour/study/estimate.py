@@ -16,6 +16,7 @@ from recontour.study.perform import Workspace
 from recontour.study.settings import threads_of
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureStore, learns_from_features, share_seen
+from recontour.training.precision import choose_precision
 from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import StepSeconds, time_step
 from recontour.transfer.depth import freeze_all_but_last
@@ -84,17 +85,18 @@ def _measured(
     organs, batch = _example(cells, cases, preset)
 
     network = Network(preset.architecture, len(organs))
-    whole = time_step(network, batch, preset.train).whole
+    side = preset.preprocessing.crop_px
+    precision = choose_precision(study.precision, network, preset.train, len(organs), side)
+    whole = time_step(network, batch, preset.train, precision).whole
     weights = sum(parameter.numel() for parameter in network.parameters())
     contouring = _seconds_per_slice(network, batch)
     freeze_all_but_last(network, last)
-    frozen = time_step(network, batch, preset.adapt)
+    frozen = time_step(network, batch, preset.adapt, precision)
     caches = learns_from_features(network, preset.adapt)
     network.branch_at(network.first_that_learns)
     network.ask(deepcopy(network.own_head), range(len(organs)), [0.5] * len(organs))
     beside_parent = _seconds_per_slice(network, batch)
 
-    side = preset.preprocessing.crop_px
     views = preset.adapt.views
     store = FeatureStore.planned(Path(), network, _slices(cases), len(organs), side, views)
     return _Measured(

@@ -1,5 +1,6 @@
 """A study's folder: begun from what a study file declares, or opened again."""
 
+import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -7,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 
 from recontour.cohort import Cohort
@@ -28,7 +30,7 @@ from recontour.study.findings import (
 )
 from recontour.study.perform import Workspace, recipe_of
 from recontour.study.results import cell_folder, read_results
-from recontour.study.settings import Study
+from recontour.study.settings import Study, threads_of
 from recontour.study.split import (
     ROLES,
     on_both_sides,
@@ -42,6 +44,7 @@ from recontour.study.split import (
     write_split,
 )
 from recontour.texts import MOST_TOML_BYTES, read_given
+from recontour.training.precision import choose_precision, trains_on_cpu, wanted_precision
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 from recontour.transfer.findings import ImpossibleDepth
@@ -49,7 +52,8 @@ from recontour.validation import first_mistake
 
 log = logging.getLogger(__name__)
 STUDY = TypeAdapter(Study)
-FIXED = ("source", "target", "preset", "organs", "retention_cases")  # settings that must stay
+# Settings that must stay.
+FIXED = ("source", "target", "preset", "precision", "organs", "retention_cases")
 
 
 def prepare(
@@ -66,6 +70,7 @@ def prepare(
     if not is_study(out):
         _refuse_other_contents(out)
         workspace = lay_out(study, out)
+        workspace = replace(workspace, study=_with_precision(workspace.study))
         write_split(out / "split.csv", workspace.splits, workspace.cohorts)
     elif not resume:
         raise OutputError(ExistingStudy(path=out))
@@ -89,6 +94,30 @@ def _refuse_other_contents(out: Path) -> None:
         raise OutputError(FileInsteadOfStudy(path=out))
     if {path.name for path in out.iterdir()} - {"split.csv"}:
         raise OutputError(NonEmptyFolder(path=out))
+
+
+def _with_precision(study: Study) -> Study:
+    """Settle what "auto" means: one precision for all cells, whichever worker takes them.
+
+    With GPUs nothing needs to be timed, and each worker's GPU decides.
+    """
+    if study.precision != "auto" or not trains_on_cpu():
+        return study
+    preset = preset_of(study.preset)
+    network = Network(preset.architecture, len(study.organs))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads_of(study))
+    try:
+        precision = choose_precision(
+            "auto",
+            network,
+            preset.train,
+            len(study.organs),
+            preset.preprocessing.crop_px,
+        )
+    finally:
+        torch.set_num_threads(before)
+    return replace(study, precision=wanted_precision(precision))
 
 
 def _warn_of_other_recipes(workspace: Workspace) -> None:
@@ -134,6 +163,8 @@ def go_on(study: Study, out: Path) -> Workspace:
     before = read_declared(out)
     if study.organs == "all":
         study = replace(study, organs=before.organs)
+    if study.precision == "auto":
+        study = replace(study, precision=before.precision)
     changed = [name for name in FIXED if getattr(before, name) != getattr(study, name)]
     if changed:
         raise SettingsError(DifferentStudy(path=out, changed=tuple(changed)))
@@ -149,7 +180,8 @@ def read_declared(out: Path) -> Study:
     """Return the study that a folder holds. Raises: SettingsError."""
     path = out / "study.json"
     try:
-        return STUDY.validate_json(read_given(path, MOST_TOML_BYTES))
+        content = read_given(path, MOST_TOML_BYTES)
+        study = STUDY.validate_json(content)
     except OSError as error:
         raise SettingsError(NoStudy(path=out, number=error.errno)) from error
     except ValidationError as error:
@@ -157,6 +189,9 @@ def read_declared(out: Path) -> Study:
         raise SettingsError(DamagedStudy(path=path, why=why)) from error
     except UnreadableError as error:
         raise SettingsError(DamagedStudy(path=path, why=error.finding)) from error
+    if "precision" not in json.loads(content):  # an earlier version began it
+        return replace(study, precision="float32")
+    return study
 
 
 def open_workspace(out: Path) -> Workspace:

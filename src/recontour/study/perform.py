@@ -43,7 +43,14 @@ from recontour.training.features import learns_from_features
 from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import time_step
 from recontour.training.recipe import Recipe
-from recontour.transfer.models import begin, calibrate, fit, take_over
+from recontour.transfer.models import (
+    begin,
+    calibrate,
+    fit,
+    precision_of,
+    take_over,
+    with_precision,
+)
 
 Scores = dict[str, list[CaseScore]]  # by fold
 Report = Callable[[str], object]  # is called with what a cell is doing, in a word or two
@@ -220,6 +227,7 @@ def _train(
     report: Report,
 ) -> Training:
     out = cell_folder(workspace.out, cell) / "model"
+    model = with_precision(model, recipe, out, workspace.study.precision)
     with Diary(out.with_name("diary.csv")) as diary:
         if out.exists():  # killed between the model and its result
             _take_back(model, out, recipe)
@@ -252,7 +260,8 @@ def _take_back(model: Model, out: Path, recipe: Recipe) -> None:
     """
     kept = load_model(out)
     as_written = json.loads(json.dumps(asdict(recipe)))
-    if kept.recipe != as_written:
+    asked = {name: value for name, value in kept.recipe.items() if name != "precision"}
+    if asked != as_written:
         raise ResumeError(ModelOfAnotherRecipe(path=out))
     model.network.load_state_dict(kept.network.state_dict())
 
@@ -292,7 +301,7 @@ def time_shares(
     if learns_from_features(model.network, recipe):
         return diary.features, busy - diary.features
     batch = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)[0]
-    times = time_step(model.network, batch, recipe)
+    times = time_step(model.network, batch, recipe, precision_of(model))
     trunk = busy * times.trunk / times.whole
     return trunk, busy - trunk
 

@@ -28,6 +28,7 @@ from recontour.organs import is_tg263
 from recontour.processes import cores
 from recontour.study.findings import EXAMPLE, WrongSettings
 from recontour.texts import read_toml
+from recontour.training.recipe import WantedPrecision
 from recontour.validation import ExpectedError, mistakes
 from recontour.wording import printable
 
@@ -172,6 +173,7 @@ class Study:
         models: How Model_S, Model_T and Model_ST are trained.
         name: What the report calls the study.
         preset: The preset that all models share.
+        precision: In what all models train; "auto" is settled once, when the study begins.
         organs: TG-263 names; "all" stands for those that training patients of both centres have.
         seeds: Every model is trained once per seed.
         retention_cases: How many of the source's test cases every model is scored on.
@@ -194,6 +196,7 @@ class Study:
     models: ModelsSettings
     name: Name = "study"
     preset: Annotated[str, Field(max_length=100)] = "compact"
+    precision: WantedPrecision = "auto"
     organs: Organs = "all"
     seeds: Seeds = (0,)
     retention_cases: Share = 8

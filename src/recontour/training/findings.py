@@ -1,6 +1,7 @@
 """What can be found before, during and after a training."""
 
 from enum import Enum
+from typing import Literal
 
 from recontour.files import system_words
 from recontour.findings import Finding, FitToStore, finding
@@ -99,6 +100,32 @@ class LostIterations(Finding):
 
     def remedy(self) -> str:
         return self.why.remedy()
+
+
+# In what it computes
+
+
+@finding
+class ChosenPrecision(Finding):
+    """A step was timed in float32 and in bf16. gain: how many times as fast bf16 is."""
+
+    precision: FitToStore[Literal["float32", "bf16"]]
+    gain: float
+
+    def sentence(self) -> str:
+        ratio = f"a step takes {self.gain:.2f} times as long in float32 as in bf16"
+        return f"training in {self.precision}: {ratio} on this processor"
+
+
+@finding
+class EmulatedBf16(Finding):
+    """A training computes in bf16, without instructions for it."""
+
+    def sentence(self) -> str:
+        return (
+            "training in bf16, for which this machine has no instructions: "
+            "PyTorch emulates them, and a step takes longer than in float32"
+        )
 
 
 # Learning

@@ -124,9 +124,12 @@ def _iterate(
     for group in optimiser.param_groups:
         group["lr"] = rate
     began = time.perf_counter()
-    given = batches.given(network, batch)
-    features = time.perf_counter() - began
-    loss = loss_of(batches.logits(network, given), batch, recipe, iteration)
+    # On a single device Fabric adds this only to `forward`, and cached features go past that.
+    with fabric.autocast():
+        given = batches.given(network, batch)
+        features = time.perf_counter() - began
+        logits_NKHW = batches.logits(network, given)
+    loss = loss_of(logits_NKHW.float(), batch, recipe, iteration)
     return _step(fabric, optimiser, loss), features
 
 

@@ -1,8 +1,10 @@
 """Where an iteration's time goes, measured on a copy of the network."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -10,9 +12,12 @@ from torch import Tensor
 from recontour.network import Network
 from recontour.training.batches import Batch
 from recontour.training.loop import loss_of, optimiser_of, set_training_mode
-from recontour.training.recipe import Recipe
+from recontour.training.recipe import Precision, Recipe
 
 REPEATS = 3
+TURNS = 4
+ENOUGH_SECONDS = 2.0  # of processor time; after these, the turns so far must do
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +36,110 @@ class StepSeconds:
         return max(0.0, self.whole - self.head)
 
 
-def time_step(network: Network, batch: Batch, recipe: Recipe) -> StepSeconds:
+class _Trial:
+    """Iterations with one batch on a copy of a network, as `loop.learn` makes them."""
+
+    def __init__(
+        self,
+        network: Network,
+        batch: Batch,
+        recipe: Recipe,
+    ) -> None:
+        self.copy = deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        set_training_mode(self.copy, frozen_statistics=recipe.frozen_statistics)
+        self.optimiser = optimiser_of(self.copy, recipe)
+        self.recipe = recipe
+        self.device = next(self.copy.parameters()).device
+        self.batch = Batch(*(part.to(self.device) for part in batch))
+        self.ct_N1HW = self.batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
+
+    def features(self, precision: Precision) -> Tensor:
+        """Return the trunk's features of the batch, through which nothing learns."""
+        with torch.no_grad(), self._computing_in(precision):
+            features: Tensor = self.copy.features(self.ct_N1HW)
+        return features
+
+    def step(self, precision: Precision, given: Tensor | None = None) -> None:
+        """Make one iteration. given: the trunk's features; None: the trunk computes them."""
+        with self._computing_in(precision):
+            features = self.copy.features(self.ct_N1HW) if given is None else given
+            logits_NKHW = self.copy.logits(features, self.ct_N1HW.shape[-2:])
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = loss_of(logits_NKHW.float(), self.batch, self.recipe, 0)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()  # wait until the device has finished
+
+    def _computing_in(self, precision: Precision) -> AbstractContextManager[object]:
+        if precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, DTYPES[precision])
+
+
+def time_step(
+    network: Network,
+    batch: Batch,
+    recipe: Recipe,
+    precision: Precision = "float32",
+) -> StepSeconds:
     """Time an iteration with a batch, and the same with the trunk's features given."""
-    copy = deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    set_training_mode(copy, frozen_statistics=recipe.frozen_statistics)
-    optimiser = optimiser_of(copy, recipe)
-    device = next(copy.parameters()).device
-    batch = Batch(*(part.to(device) for part in batch))
-    ct_N1HW = batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
-    with torch.no_grad():
-        kept = copy.features(ct_N1HW)
+    trial = _Trial(network, batch, recipe)
+    kept = trial.features(precision)
+    trial.step(precision)  # the first one allocates
 
     def seconds(given: Tensor | None) -> float:
-        """Time one iteration. given: the trunk's features; None: the trunk computes them."""
         began = time.perf_counter()
-        features = copy.features(ct_N1HW) if given is None else given
-        logits_NKHW = copy.logits(features, ct_N1HW.shape[-2:])
-        optimiser.zero_grad(set_to_none=True)
-        loss_of(logits_NKHW, batch, recipe, 0).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()  # wait until the device has finished
+        trial.step(precision, given)
         return time.perf_counter() - began
 
-    seconds(None)  # the first one allocates
     whole = min(seconds(None) for _ in range(REPEATS))
     head = min(seconds(kept) for _ in range(REPEATS))
     return StepSeconds(whole, min(whole, head))
+
+
+def gain_of_bf16(
+    network: Network,
+    recipe: Recipe,
+    organs: int,
+    side_px: int,
+) -> float:
+    """Return how many times as long an iteration takes in float32 as in bf16, on a CPU.
+
+    The two are timed in turns, on a batch that is always the same, of whole slices of `side_px`
+    pixels. Neither the network nor any random generator changes. It is processor time, which a busy
+    machine hardly changes. `compact` takes a second; a larger network takes two iterations of each.
+    """
+    trial = _Trial(network, fixed_batch(recipe.batch, organs, side_px), recipe)
+    precisions: tuple[Precision, Precision] = ("float32", "bf16")
+    until = time.process_time() + ENOUGH_SECONDS
+    for precision in precisions:
+        trial.step(precision)  # the first one allocates
+    fastest: dict[Precision, float] = dict.fromkeys(precisions, inf)
+    for _ in range(TURNS):
+        for precision in precisions:
+            began = time.process_time()
+            trial.step(precision)
+            fastest[precision] = min(fastest[precision], time.process_time() - began)
+        if time.process_time() > until:
+            break
+    return fastest["float32"] / fastest["bf16"]
+
+
+def fixed_batch(
+    slices: int,
+    organs: int,
+    side_px: int,
+) -> Batch:
+    """Return a batch that is always the same: a gradient, with all organs in its middle.
+
+    >>> fixed_batch(2, 3, 9).organs_NKHW.shape
+    torch.Size([2, 3, 9, 9])
+    """
+    row_W = torch.linspace(-1, 1, side_px)
+    ct_N1HW = row_W.expand(slices, 1, side_px, side_px).contiguous()
+    organs_NKHW = torch.zeros(slices, organs, side_px, side_px, dtype=torch.bool)
+    middle = slice(3 * side_px // 8, 5 * side_px // 8)
+    organs_NKHW[:, :, middle, middle] = True
+    known_NK = torch.ones(slices, organs, dtype=torch.bool)
+    return Batch(ct_N1HW, organs_NKHW, known_NK)

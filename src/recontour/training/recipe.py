@@ -1,6 +1,12 @@
 """How a network is trained: plain settings, kept in the model file."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+# In what a network computes while it learns; weights, loss and optimiser are float32 in any case.
+Precision = Literal["float32", "bf16", "fp16"]
+# What a user may ask for; "auto" is what pays on this machine.
+WantedPrecision = Literal["auto", "float32", "bf16"]
 
 
 @dataclass(frozen=True, slots=True)

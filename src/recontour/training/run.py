@@ -37,6 +37,8 @@ from recontour.training.findings import (
 )
 from recontour.training.log import ScalarLog
 from recontour.training.loop import Position, Step, learn, optimiser_of
+from recontour.training.precision import best_of_device, precision_said, trains_on_cpu
+from recontour.training.recipe import Precision
 
 if TYPE_CHECKING:  # importing it takes two seconds; contouring does without
     from lightning_fabric import Fabric
@@ -45,6 +47,13 @@ log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 60.0
 LOG_EVERY = 10  # iterations
 MOST_HELPERS = 8  # processes that prepare batches for a GPU
+LIGHTNINGS_WORDS: dict[Precision, Any] = {
+    "float32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+# What checkpoints of earlier versions do not say about their runs.
+UNSAID = {"precision": "float32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +83,15 @@ class Hardware:
     """What a run may use; by default all devices of the best accelerator.
 
     accelerator: "cpu", "cuda" and so on. devices: how many.
-    precision: Lightning's word, such as "32-true", "bf16-mixed" or "16-mixed"; None: the best that
-        the accelerator offers.
+    precision: None: float32 on a CPU, and what pays on a GPU. fp16 is for GPUs: a CPU that goes on
+        with such a run computes in float32.
     deterministic: the same bits again on the same GPU, at some cost in speed; a CPU gives them in
         any case.
     """
 
     accelerator: str = "auto"
     devices: int | str = "auto"
-    precision: Any = None
+    precision: Precision | None = None
     deterministic: bool = False
 
     def fabric(self) -> "Fabric":
@@ -96,16 +105,17 @@ class Hardware:
         return Fabric(
             accelerator=self.accelerator,
             devices=self.devices,
-            precision=self.precision or self._best_precision(),
+            precision=LIGHTNINGS_WORDS[self._used_precision()],
             plugins=[environment],
         )
 
-    def _best_precision(self) -> Any:
-        if self.accelerator == "cpu" or not torch.cuda.is_available():
-            return "32-true"
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return "bf16-mixed"
-        return "16-mixed"
+    def _used_precision(self) -> Precision:
+        on_cpu = self.accelerator == "cpu" or trains_on_cpu()
+        if self.precision is None:
+            return "float32" if on_cpu else best_of_device()
+        if self.precision == "fp16" and on_cpu:
+            return "float32"
+        return self.precision
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
@@ -175,6 +185,20 @@ def run(
                 yield from _recorded(steps, keeper, batches.recipe.iterations)
             else:
                 yield from _followed(steps, folder, position)
+
+
+def precision_begun_with(folder: RunFolder) -> Precision | None:
+    """Return what the unfinished run in a folder computes in; None if there is none.
+
+    Of a checkpoint that makes no sense this is float32; `run` will say what is wrong with it.
+    """
+    if not folder.checkpoint.exists():
+        return None
+    try:
+        identity = UNSAID | checkpoint.read(folder.checkpoint)["identity"]
+    except checkpoint.DamagedError:
+        return "float32"
+    return precision_said(identity["precision"])
 
 
 def _helpers(fabric: "Fabric") -> int:
@@ -328,9 +352,10 @@ def _read_checkpoint(
         raise SettingsError(UnfinishedRun(path=folder.path))
     with _refusing_damage(folder):
         state = checkpoint.read(folder.checkpoint)
-    before = state["identity"]
-    if before != dict(identity):
-        changed = [name for name in sorted(identity) if before.get(name) != identity[name]]
+    before = UNSAID | state["identity"]
+    now = UNSAID | dict(identity)
+    if before != now:
+        changed = [name for name in sorted(now) if before.get(name) != now[name]]
         raise ResumeError(DifferentRun(path=folder.path, changed=tuple(changed)))
     with _refusing_damage(folder):
         checkpoint.refuse_beyond(state, iterations)

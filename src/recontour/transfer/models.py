@@ -16,9 +16,16 @@ from recontour.network.model import sha256_of, versions
 from recontour.network.model_file import refuse_unwritable
 from recontour.training.batches import Batches
 from recontour.training.loop import Step
+from recontour.training.precision import choose_precision, precision_said, warn_if_emulated
 from recontour.training.presets import Preset
-from recontour.training.recipe import Recipe
-from recontour.training.run import Hardware, RunFolder, is_first_process, run
+from recontour.training.recipe import Precision, Recipe, WantedPrecision
+from recontour.training.run import (
+    Hardware,
+    RunFolder,
+    is_first_process,
+    precision_begun_with,
+    run,
+)
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.findings import LARGEST_SEED, ImpossibleSeed
 from recontour.transfer.inherit import ask_parent, inherit, lacking
@@ -124,6 +131,45 @@ def calibrate(
             network(batches[index].ct_N1HW)
 
 
+def with_precision(
+    model: Model,
+    recipe: Recipe,
+    out: Path,
+    wanted: WantedPrecision = "auto",
+    *,
+    deterministic: bool = False,
+) -> Model:
+    """Return a model whose recipe says what its training will compute in.
+
+    A run goes on in what it began with: if the folder of `out` holds one, "auto" stands for that,
+    and nothing is timed.
+    wanted, deterministic: see `choose_precision`.
+    """
+    begun_with = precision_begun_with(_run_folder(out))
+    if wanted == "auto" and begun_with:
+        precision = begun_with
+    else:
+        precision = choose_precision(
+            wanted,
+            model.network,
+            recipe,
+            len(model.organs),
+            model.preprocessing.crop_px,
+            deterministic=deterministic,
+        )
+    warn_if_emulated(precision)
+    return replace(model, recipe={**model.recipe, "precision": precision})
+
+
+def precision_of(model: Model) -> Precision:
+    """Return what a model was trained in, or will be."""
+    return precision_said(model.recipe.get("precision"))
+
+
+def _run_folder(out: Path) -> RunFolder:
+    return RunFolder(out.with_name(out.name + ".run"))
+
+
 def fit(
     model: Model,
     cases: Sequence[Case],
@@ -136,6 +182,7 @@ def fit(
 ) -> Generator[Step]:
     """Train the layers that are not frozen, yielding after each iteration; then write the file.
 
+    The network computes in what the model's recipe says (`with_precision`), or in float32.
     head_only: write the model's own head alone. Between two iterations the caller may contour with
         the model, but not change it.
     Raises: SettingsError: the model could not be read from its file again, for example because of a
@@ -143,8 +190,8 @@ def fit(
     """
     refuse_unwritable(model)
     batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
-    folder = RunFolder(out.with_name(out.name + ".run"))
-    hardware = Hardware(deterministic=deterministic)
+    folder = _run_folder(out)
+    hardware = Hardware(precision=precision_of(model), deterministic=deterministic)
     identity = _identity(model, cases)
     yield from run(model.network, batches, folder, identity, resume=resume, hardware=hardware)
     if is_first_process():
@@ -212,6 +259,7 @@ def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
         "organs": list(model.organs),
         "preprocessing": repr(model.preprocessing),
         **settings,
+        "precision": precision_of(model),
         "seed": model.provenance.seed,
         "parent model": model.provenance.parent_sha256,
         "retrained layers": model.provenance.retrained_layers,
