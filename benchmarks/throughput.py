@@ -64,12 +64,12 @@ def step_seconds(
     network = Network(PRESET.architecture, organs)
     network = network.to(memory_format=layout)  # type: ignore[call-overload]
     optimiser = optimiser_of(network, PRESET.train)
-    ct_N1HW = batch.ct_N1HW.contiguous(memory_format=layout)
+    ct_NSHW = batch.ct_NSHW.contiguous(memory_format=layout)
     spent = []
     for _ in range(12):
         began = clock()
         optimiser.zero_grad()
-        loss = loss_of(network(ct_N1HW), batch, PRESET.train, 0)
+        loss = loss_of(network(ct_NSHW), batch, PRESET.train, 0)
         torch.autograd.backward(loss)
         optimiser.step()
         spent.append(clock() - began)

@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 # tests run side by side; torch reads it when it is imported
@@ -113,6 +114,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data are not here: {folder}")
     return folder
+
+
+@pytest.fixture
+def neighbourly(model: Model) -> Model:
+    """The same, but it sees each slice with three others."""
+    torch.manual_seed(1)
+    architecture = replace(TINY, slices=4)
+    return replace(
+        model,
+        network=Network(architecture, 2),
+        architecture=architecture,
+        preprocessing=replace(model.preprocessing, neighbours_mm=(4.0, -4.0, 9.0)),
+    )
 
 
 @pytest.fixture

@@ -95,6 +95,48 @@ def test_a_file_from_before_the_fingerprints_is_read(path: Path) -> None:
     assert load_model(rewritten(path, {"heads": heads})).provenance.trained_on == ()
 
 
+def test_a_model_s_neighbours_are_part_of_its_file(neighbourly: Model, tmp_path: Path) -> None:
+    save_model(neighbourly, tmp_path / "m")
+    loaded = load_model(tmp_path / "m")
+    assert loaded.preprocessing == neighbourly.preprocessing
+    assert loaded.architecture.slices == loaded.network.slices == 4
+    assert sha256_of(loaded.network) == sha256_of(neighbourly.network)
+
+
+def test_a_file_from_before_there_were_neighbours_is_read(model: Model, path: Path) -> None:
+    about = description_of(path)
+    del about["architecture"]["slices"]
+    del about["preprocessing"]["neighbours_mm"]
+    loaded = load_model(rewritten(path, about))
+    assert (loaded.architecture, loaded.preprocessing) == (model.architecture, model.preprocessing)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"neighbours_mm": [4.0, -4.0]},
+        {"neighbours_mm": []},
+    ],
+)
+def test_a_network_and_a_view_that_disagree_are_refused(
+    neighbourly: Model, tmp_path: Path, change: dict[str, object]
+) -> None:
+    save_model(neighbourly, tmp_path / "m")
+    view = description_of(tmp_path / "m")["preprocessing"] | change
+    line = said_of(rewritten(tmp_path / "m", {"preprocessing": view}))
+    assert "architecture.slices must be one more" in line
+    view = replace(neighbourly.preprocessing, neighbours_mm=())
+    with pytest.raises(SettingsError, match="must be one more"):
+        replace(neighbourly, preprocessing=view)
+
+
+def test_tensors_of_a_network_that_sees_one_slice_do_not_fit(path: Path) -> None:
+    view = description_of(path)["preprocessing"] | {"neighbours_mm": [4.0]}
+    with_setting(path, "architecture.slices", 2)
+    line = said_of(rewritten(path, {"preprocessing": view}))
+    assert "'trunk.conv1.0.weight': 'F32' of shape (16, 1, 7, 7) seen" in line
+
+
 def test_a_recipe_of_an_earlier_recontour_is_read(path: Path) -> None:
     """Nothing is computed from it, so that a setting that has gone, or had another form, is no
     harm.
@@ -331,6 +373,16 @@ def test_loading_draws_nothing(path: Path) -> None:
         ("preprocessing.window_hu", [-1e30, 1e30], "preprocessing.window_hu.0"),
         ("preprocessing.window_hu", [10**400, 1], "preprocessing.window_hu.0"),
         ("preprocessing.window_hu", [], "preprocessing.window_hu"),
+        ("preprocessing.neighbours_mm", [4.0, 101], "preprocessing.neighbours_mm.1: .*, found 101"),
+        ("preprocessing.neighbours_mm", [-1e30], "preprocessing.neighbours_mm.0"),
+        ("preprocessing.neighbours_mm", ["4"], "preprocessing.neighbours_mm.0: .*, found '4'"),
+        ("preprocessing.neighbours_mm", [4.0] * 17, "preprocessing.neighbours_mm: .*at most 16"),
+        ("preprocessing.neighbours_mm", 4.0, "preprocessing.neighbours_mm: .*, found 4.0"),
+        ("preprocessing.neighbours_mm", [4.0], "slices must be one more .* got 1, and 1 of these"),
+        ("architecture.slices", 2, "slices must be one more .* got 2, and 0 of these"),
+        ("architecture.slices", 0, "architecture.slices: .*, found 0"),
+        ("architecture.slices", 18, "architecture.slices: .*, found 18"),
+        ("architecture.slices", True, "architecture.slices: .*, found True"),
         ("provenance.centre", "../elsewhere", "provenance.centre"),
         ("provenance.centre", "a/b", "provenance.centre"),
         ("provenance.centre", "\x1b[2J", "provenance.centre"),

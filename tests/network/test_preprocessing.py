@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's user
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
+from recontour.network import Architecture
+from recontour.network.findings import WrongSliceCount
 from recontour.network.preprocessing import Preprocessing, Similarity, body_centre_mm, unview, view
 
 PLAIN = Preprocessing(pixel_mm=1.0, crop_px=33, window_hu=(-200.0, 400.0))
@@ -120,3 +124,60 @@ def test_the_window_goes_to_minus_one_and_one() -> None:
 def test_a_crop_that_the_network_cannot_take_is_refused(crop: int) -> None:
     with pytest.raises(SettingsError, match="8n"):
         Preprocessing(1.0, crop, (-200.0, 400.0))
+
+
+def seen_with(*neighbours_mm: float) -> Preprocessing:
+    return replace(PLAIN, neighbours_mm=neighbours_mm)
+
+
+def heights(*z_mm: float) -> Grid:
+    return Grid((len(z_mm), 4, 4), (1.0, 1.0), z_mm, (0.0, 0.0))
+
+
+def test_without_neighbours_a_slice_is_seen_alone() -> None:
+    assert PLAIN.slices == 1
+    assert PLAIN.planes_seen(heights(0.0, 3.0, 6.0), 1) == (1,)
+
+
+def test_neighbours_follow_the_slice_in_the_order_of_their_distances() -> None:
+    even = heights(*(3.0 * index for index in range(11)))
+    seen = seen_with(4.0, -4.0, 12.0, -12.0)
+    assert seen.slices == 5
+    assert seen.planes_seen(even, 5) == (5, 6, 4, 9, 1)
+
+
+@pytest.mark.parametrize("step_mm", [0.8, 1.5, 3.0, 5.0])
+def test_distances_are_in_mm_whatever_the_spacing(step_mm: float) -> None:
+    grid = heights(*(step_mm * index for index in range(80)))
+    _, above, below = seen_with(12.0, -4.0).planes_seen(grid, 40)
+    assert abs((above - 40) * step_mm - 12.0) <= step_mm / 2
+    assert abs((below - 40) * step_mm + 4.0) <= step_mm / 2
+
+
+def test_at_the_ends_of_a_ct_the_nearest_slice_there_is_stands_in() -> None:
+    grid = heights(0.0, 3.0, 6.0)
+    seen = seen_with(4.0, -4.0, 100.0)
+    assert seen.planes_seen(grid, 0) == (0, 1, 0, 2)
+    assert seen.planes_seen(grid, 2) == (2, 2, 1, 2)
+    assert seen.planes_seen(heights(7.0), 0) == (0, 0, 0, 0)
+
+
+def test_where_spacing_changes_each_slice_s_own_z_counts() -> None:
+    grid = heights(-50.0, -45.0, -40.0, -39.0, -38.0, -37.0, -36.0)
+    seen = seen_with(4.0, -4.0)
+    assert seen.planes_seen(grid, 2) == (2, 6, 1)
+    assert seen.planes_seen(grid, 0) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("shift_mm", [0.0, -123.4, 0.1])
+def test_of_two_slices_that_are_equally_near_the_farther_one_is_seen(shift_mm: float) -> None:
+    """Rounding does not decide: 4 mm lies between 0 and 8 mm, wherever the CT begins."""
+    grid = heights(*(shift_mm + 8.0 * index for index in range(5)))
+    assert seen_with(4.0, -4.0, 12.0).planes_seen(grid, 2) == (2, 3, 1, 4)
+
+
+def test_a_network_that_takes_another_number_of_slices_is_refused() -> None:
+    with pytest.raises(SettingsError) as refused:
+        seen_with(4.0, -4.0).refuse_other_input(Architecture())
+    assert refused.value.finding == WrongSliceCount(slices=1, neighbours=2)
+    seen_with(4.0, -4.0).refuse_other_input(Architecture(slices=3))

@@ -21,15 +21,15 @@ def test_a_batch_is_a_function_of_seed_and_iteration(north: Cohort) -> None:
     later = [other[7] for _ in range(2)]  # asked in another order, and twice
     for batch in later:
         assert all(torch.equal(a, b) for a, b in zip(one[7], batch, strict=True))
-    assert not torch.equal(one[7].ct_N1HW, one[8].ct_N1HW)
+    assert not torch.equal(one[7].ct_NSHW, one[8].ct_NSHW)
     reseeded = Batches(list(north), ORGANS, PREPROCESSING, RECIPE, seed=4)
-    assert not torch.equal(one[7].ct_N1HW, reseeded[7].ct_N1HW)
+    assert not torch.equal(one[7].ct_NSHW, reseeded[7].ct_NSHW)
 
 
 def test_processes_that_train_together_see_different_batches(north: Cohort) -> None:
     one, other = (Batches(list(north), ORGANS, PREPROCESSING, RECIPE, seed=3) for _ in range(2))
     other.rank = 1
-    assert not torch.equal(one[0].ct_N1HW, other[0].ct_N1HW)
+    assert not torch.equal(one[0].ct_NSHW, other[0].ct_NSHW)
 
 
 def test_an_organ_without_contours_is_unknown_not_background(north: Cohort) -> None:
@@ -42,7 +42,7 @@ def test_masks_lie_where_the_organ_looks_bright(north: Cohort) -> None:
     batches = Batches(list(north), ORGANS, PREPROCESSING, replace(RECIPE, organ_share=1.0), seed=0)
     for iteration in range(5):
         batch = batches[iteration]
-        for k, ct in enumerate(batch.ct_N1HW[:, 0]):
+        for k, ct in enumerate(batch.ct_NSHW[:, 0]):
             stem = batch.organs_NKHW[k, 1]
             if stem.sum() > 20:
                 assert ct[stem].mean() > ct[~stem].mean() + 0.3
@@ -83,7 +83,7 @@ def test_the_paper_s_zooms_are_drawn_from_its_list() -> None:
 def test_a_batch_holds_windowed_hu(north: Cohort) -> None:
     case = next(iter(north))
     batch = Batches([case], ORGANS, Preprocessing(4.0, 41, (-1024.0, 3072.0)), STILL, seed=0)[0]
-    body = batch.ct_N1HW[batch.ct_N1HW > -0.9]
+    body = batch.ct_NSHW[batch.ct_NSHW > -0.9]
     hu = (body + 1) * 2048 - 1024
     # The phantom's tissue, with noise of 8 HU over thousands of pixels.
     assert hu.median() == pytest.approx(40, abs=5)
@@ -96,8 +96,8 @@ def test_fixed_views_come_back_and_differ(north: Cohort) -> None:
     seen: dict[SliceView, torch.Tensor] = {}
     for iteration in range(40):
         chosen, batch = fixed.slice_views(iteration), fixed[iteration]
-        for one, ct_1HW in zip(chosen, batch.ct_N1HW, strict=True):
-            assert torch.equal(seen.setdefault(one, ct_1HW), ct_1HW)
+        for one, ct_SHW in zip(chosen, batch.ct_NSHW, strict=True):
+            assert torch.equal(seen.setdefault(one, ct_SHW), ct_SHW)
     assert len(seen) < 40 * RECIPE.batch  # some came back
     assert {one.view for one in seen} == {0, 1, 2}
     one = next(iter(seen))

@@ -136,7 +136,7 @@ def test_a_stored_batch_is_what_was_stored_in_another_process_too(
     for batch in (first, second):
         assert torch.equal(batch.organs_NKHW, plain.organs_NKHW)
         assert torch.equal(batch.known_NK, plain.known_NK)
-    assert torch.equal(first.ct_M1HW, plain.ct_N1HW)
+    assert torch.equal(first.ct_MSHW, plain.ct_NSHW)
 
 
 def test_the_head_on_stored_features_says_what_the_network_says(
@@ -147,7 +147,7 @@ def test_the_head_on_stored_features_says_what_the_network_says(
     net.eval()
     with torch.no_grad():
         by_features = lessons.logits(net, lessons.given(net, lessons[7]))
-        whole = net(lessons.batches[7].ct_N1HW)
+        whole = net(lessons.batches[7].ct_NSHW)
     # float16 has 11 bits.
     assert torch.allclose(by_features, whole, atol=2e-3 * float(whole.abs().max()))
     assert not torch.equal(by_features, whole)

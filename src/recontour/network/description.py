@@ -217,6 +217,10 @@ class Description:
     trunk_sha256: Sha256
     heads: Heads
 
+    def __post_init__(self) -> None:
+        """Raise SettingsError if the network takes another number of slices than it is shown."""
+        self.preprocessing.refuse_other_input(self.architecture)
+
 
 _DESCRIPTION = TypeAdapter(Description)
 
@@ -230,7 +234,7 @@ def decoded(about: Any) -> Description:
         return _DESCRIPTION.validate_python(about)
     except ValidationError as error:
         raise UnreadableError(first_mistake(error, Description)) from error
-    except SettingsError as error:  # a view that no network can take
+    except SettingsError as error:  # a view that no network, or not this one, can take
         raise UnreadableError(error.finding) from error
     except OverflowError as error:  # hundreds of digits where a fraction may be
         raise UnreadableError(NumberOutOfRange(reason=str(error))) from error

@@ -289,3 +289,17 @@ class InvalidView(Finding):
             f"its high; got {self.crop_px} px, {self.pixel_mm} mm, "
             f"{self.low_hu} to {self.high_hu} HU"
         )
+
+
+@finding
+class WrongSliceCount(Finding):
+    """A network that takes another number of slices than its view of a CT has."""
+
+    slices: int
+    neighbours: int
+
+    def sentence(self) -> str:
+        return (
+            "architecture.slices must be one more than there are preprocessing.neighbours_mm; "
+            f"got {self.slices}, and {self.neighbours} of these"
+        )

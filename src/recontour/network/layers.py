@@ -1,7 +1,7 @@
 """The six stages of the network, and the layers they are made of.
 
-Tensors carry their axes in the name: N slices, C channels, K organs, H rows, W columns; h and w are
-H and W after the strides.
+Tensors carry their axes in the name: N slices, each with S - 1 neighbours, C channels, K organs,
+H rows, W columns; h and w are H and W after the strides.
 """
 
 from collections.abc import Sequence
@@ -117,7 +117,7 @@ def stages_of(architecture: Architecture, organs: int) -> dict[str, nn.Module]:
     stem, conv2, conv3, conv4, conv5 = stage_channels(a)
     width2, width3, width4, width5 = a.widths
     blocks2, blocks3, blocks4 = a.blocks
-    conv1 = Conv(1, stem, 7, norm, stride=2)
+    conv1 = Conv(a.slices, stem, 7, norm, stride=2)
     conv1.append(nn.MaxPool2d(3, stride=2, padding=1))
     return {
         "conv1": conv1,

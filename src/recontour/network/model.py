@@ -57,6 +57,10 @@ class Model:
     provenance: Provenance
     asked: tuple[HeadRecord, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raise SettingsError if the network takes another number of slices than it is shown."""
+        self.preprocessing.refuse_other_input(self.architecture)
+
     @property
     def heads(self) -> tuple[HeadRecord, ...]:
         """Return what is known about each head, the model's own first."""

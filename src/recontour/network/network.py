@@ -20,6 +20,9 @@ class Network(nn.Module):
     A slice's sides must be 8n + 1 pixels, so that the interpolation by 8 meets the corners:
     417 = 8 * 52 + 1.
 
+    slices: S, how many it sees at a time: the one whose organs it seeks, then that one's
+    neighbours.
+
     heads: the first is the network's own, and the only one that learns, from its own scores alone.
     When the network does not learn, its scores are the mean over all heads, weighed by share_HK.
 
@@ -34,6 +37,7 @@ class Network(nn.Module):
         super().__init__()
         stages = stages_of(architecture, organs)
         conv4 = FEATURE_STAGES.index("conv4")
+        self.slices = architecture.slices
         self.feature_channels = stage_channels(architecture)[conv4]
         self._join(stages, BRANCH)
         # A network on the meta device has shapes, but no numbers to draw.
@@ -148,9 +152,9 @@ class Network(nn.Module):
 
     # What it computes
 
-    def features(self, ct_N1HW: Tensor) -> Tensor:
-        """Run Conv1 to Conv4: (N, 1, H, W) windowed CT -> (N, C, H / 8, W / 8)."""
-        x_NChw = ct_N1HW
+    def features(self, ct_NSHW: Tensor) -> Tensor:
+        """Run Conv1 to Conv4: (N, S, H, W) windowed CT -> (N, C, H / 8, W / 8)."""
+        x_NChw = ct_NSHW
         for name in FEATURE_STAGES:
             x_NChw = self.path[name](x_NChw)
         return x_NChw
@@ -161,12 +165,12 @@ class Network(nn.Module):
         scores_N2Khw: Tensor = self.path["spp"](x_NChw)
         return scores_N2Khw
 
-    def scores(self, ct_N1HW: Tensor) -> Tensor:
-        """Turn a windowed CT (N, 1, H, W) into scores (N, 2K, H / 8, W / 8).
+    def scores(self, ct_NSHW: Tensor) -> Tensor:
+        """Turn a windowed CT (N, S, H, W) into scores (N, 2K, H / 8, W / 8).
 
         Other heads are asked only when the network does not learn.
         """
-        features = self.trunk(ct_N1HW)
+        features = self.trunk(ct_NSHW)
         own, *others = self.heads
         scores_N2Khw: Tensor = own(features)
         if self.training or not others:
@@ -182,9 +186,9 @@ class Network(nn.Module):
         """Return what its own head says about features: (N, K, *size) logits."""
         return _logits(self.own_scores(features_NChw), size)
 
-    def forward(self, ct_N1HW: Tensor) -> Tensor:
-        """Turn a windowed CT (N, 1, H, W) into logits (N, K, H, W)."""
-        return _logits(self.scores(ct_N1HW), ct_N1HW.shape[-2:])
+    def forward(self, ct_NSHW: Tensor) -> Tensor:
+        """Turn a windowed CT (N, S, H, W) into logits (N, K, H, W)."""
+        return _logits(self.scores(ct_NSHW), ct_NSHW.shape[-2:])
 
 
 def split(stages: Stages, branch: str) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:

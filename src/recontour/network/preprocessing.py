@@ -19,7 +19,8 @@ from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's user
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Floats, Mask
-from recontour.network.findings import InvalidView
+from recontour.network.architecture import MOST_SLICES, Architecture
+from recontour.network.findings import InvalidView, WrongSliceCount
 from recontour.validation import ExpectedError
 
 Voxels = npt.NDArray[np.generic]  # Hounsfield units, (slice, row, column)
@@ -30,9 +31,10 @@ BODY_HU = -250.0  # above: tissue; below: air and most couches
 BODY_STEP_MM = 4.0  # the body is sought on pixels of about this size
 SMALLEST_CROP_PX = 17
 NARROWEST_HU = 1.0
+TIE_MM = 1e-6  # two slices are equally near if their distances differ by less: it is rounding
 
-# Bounds for model files. The presets have pixels of 1.0 and 1.25 mm, crops of 225 and 417 px, and
-# -200 to 400 HU.
+# Bounds for model files. The presets have pixels of 1.0 and 1.25 mm, crops of 225 and 417 px,
+# -200 to 400 HU, and no neighbours.
 PixelMm = Annotated[
     float,
     Strict(),
@@ -54,6 +56,18 @@ Hu = Annotated[
 ]
 
 
+DistanceMm = Annotated[
+    float,
+    Strict(),
+    Field(
+        ge=-100,
+        le=100,
+        allow_inf_nan=False,
+    ),
+]
+Distances = Annotated[tuple[DistanceMm, ...], Field(max_length=MOST_SLICES - 1)]
+
+
 def _opens(window_hu: tuple[float, float]) -> tuple[float, float]:
     low, high = window_hu
     if high - low < NARROWEST_HU:
@@ -69,6 +83,9 @@ class Preprocessing:
     """How a CT is brought before the network; part of the model file.
 
     crop_px: 8n + 1. window_hu: becomes -1 to 1; values beyond it are clipped.
+    neighbours_mm: which further slices are seen with a slice, by their distances from it along z;
+        positive is above, towards the head. Distances are in mm, so that CTs of any slice spacing
+        are seen alike.
 
     The bounds apply to what is read from a file, not to Python.
 
@@ -81,6 +98,7 @@ class Preprocessing:
     pixel_mm: PixelMm
     crop_px: CropPx
     window_hu: Window
+    neighbours_mm: Distances = ()
 
     def __post_init__(self) -> None:
         """Raise SettingsError for a view that the network cannot take."""
@@ -95,6 +113,42 @@ class Preprocessing:
                     high_hu=high,
                 )
             )
+
+    @property
+    def slices(self) -> int:
+        """Return how many slices are seen at a time: the slice itself and its neighbours."""
+        return 1 + len(self.neighbours_mm)
+
+    def refuse_other_input(self, architecture: Architecture) -> None:
+        """Raise SettingsError if a network takes another number of slices than are seen."""
+        if architecture.slices != self.slices:
+            raise SettingsError(
+                WrongSliceCount(
+                    slices=architecture.slices,
+                    neighbours=len(self.neighbours_mm),
+                )
+            )
+
+    def planes_seen(self, grid: Grid, plane: int) -> tuple[int, ...]:
+        """Return the indices of the slices that are seen with a slice: its own, then neighbours.
+
+        A neighbour is the slice whose z is nearest to its distance; at an end of the CT, that may
+        be the last slice, or the slice itself. Of two that are equally near, it is the one farther
+        from the slice, as that shows more.
+
+        >>> grid = Grid((4, 1, 1), (1.0, 1.0), (0.0, 3.0, 6.0, 9.0), (0.0, 0.0))
+        >>> seen = Preprocessing(1.0, 417, (-200.0, 400.0), neighbours_mm=(4.0, -4.0, 12.0))
+        >>> seen.planes_seen(grid, 0), seen.planes_seen(grid, 2)
+        ((0, 1, 0, 3), (2, 3, 1, 3))
+        """
+        z_mm = np.asarray(grid.slice_z_mm)
+        planes = [plane]
+        for distance_mm in self.neighbours_mm:
+            away_mm = np.abs(z_mm - z_mm[plane] - distance_mm)
+            nearest = np.flatnonzero(away_mm < away_mm.min() + TIE_MM)
+            farther = nearest[-1] if distance_mm > 0 else nearest[0]
+            planes.append(int(farther))
+        return tuple(planes)
 
     def windowed(self, hu: Tensor) -> Tensor:
         """Scale HU to the range from -1 to 1; values beyond the window are clipped.

@@ -133,8 +133,8 @@ def _seconds_per_slice(network: Network, batch: Batch) -> float:
     network.eval()
     began = time.perf_counter()
     with torch.inference_mode():
-        network(batch.ct_N1HW)
-    return (time.perf_counter() - began) / len(batch.ct_N1HW)
+        network(batch.ct_NSHW)
+    return (time.perf_counter() - began) / len(batch.ct_NSHW)
 
 
 def _cost(cell: Cell, measured: _Measured) -> Estimate:

@@ -21,11 +21,11 @@ from recontour.training.recipe import Augmentation, Recipe
 class Batch(NamedTuple):
     """N slices of K organs.
 
-    ct_N1HW: float32, windowed. organs_NKHW: bool. known_NK: bool, whether the organ was contoured
-    in the slice's patient.
+    ct_NSHW: float32, windowed: each slice, then its S - 1 neighbours. organs_NKHW: bool. known_NK:
+    bool, whether the organ was contoured in the slice's patient.
     """
 
-    ct_N1HW: Tensor
+    ct_NSHW: Tensor
     organs_NKHW: Tensor
     known_NK: Tensor
 
@@ -89,12 +89,12 @@ class Batches(Dataset[Batch]):
         return [self._draw(rng) for _ in range(self.recipe.batch)]
 
     def given(self, _network: Network, batch: Batch) -> Tensor:
-        """Return the part of a batch that goes through the network: (N, 1, H, W) CT."""
-        return batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
+        """Return the part of a batch that goes through the network: (N, S, H, W) CT."""
+        return batch.ct_NSHW.contiguous(memory_format=torch.channels_last)
 
-    def logits(self, network: Network, ct_N1HW: Tensor) -> Tensor:
+    def logits(self, network: Network, ct_NSHW: Tensor) -> Tensor:
         """Return the network's answer: (N, K, H, W)."""
-        logits_NKHW: Tensor = network(ct_N1HW)
+        logits_NKHW: Tensor = network(ct_NSHW)
         return logits_NKHW
 
     def known(self, case: int) -> Tensor:
@@ -111,13 +111,14 @@ class Batches(Dataset[Batch]):
         chosen: SliceView,
         rng: np.random.Generator,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return one slice through a view that `rng` draws.
+        """Return one slice through a view that `rng` draws; its neighbours go through the same.
 
-        Returns: (1, H, W) CT, float32; (K, H, W) organs and (K,) known, bool.
+        Returns: (S, H, W) CT, float32; (K, H, W) organs and (K,) known, bool.
         """
         case = self.cases[chosen.case]
         known = self.known(chosen.case)
-        planes = [case.hu[chosen.plane]]
+        seen_with = self.preprocessing.planes_seen(case.grid, chosen.plane)
+        planes = [case.hu[plane] for plane in seen_with]
         contoured = []
         for k, organ in enumerate(self.organs):
             if known[k] and (mask := case.slice_mask(organ, chosen.plane)).any():
@@ -131,9 +132,10 @@ class Batches(Dataset[Batch]):
             self.preprocessing,
             transform,
         )
+        slices = len(seen_with)
         organs = torch.zeros((len(self.organs), *seen.shape[1:]), dtype=torch.bool)
-        organs[contoured] = seen[1:] > 0.5
-        return self.preprocessing.windowed(seen[:1] * gain + offset), organs, known
+        organs[contoured] = seen[slices:] > 0.5
+        return self.preprocessing.windowed(seen[:slices] * gain + offset), organs, known
 
     def _slices_with(self, organ: str) -> list[_OrganSlices]:
         """Return the cases that have an organ, each with the slices that show it."""

@@ -42,7 +42,7 @@ class FeatureBatch(NamedTuple):
     features_NhwC: float16, within the window; 0 for the M slices.
     organs_NKHW: bool, within the window. known_NK: bool.
     unseen_M: which of the N they are. corners_M2: first row and column of their windows.
-    slots_M: their places in the store. ct_M1HW: float32, windowed in HU, whole slices.
+    slots_M: their places in the store. ct_MSHW: float32, windowed in HU, whole slices.
     organs_MKHW: bool, whole slices.
     """
 
@@ -52,7 +52,7 @@ class FeatureBatch(NamedTuple):
     unseen_M: Tensor
     corners_M2: Tensor
     slots_M: Tensor
-    ct_M1HW: Tensor
+    ct_MSHW: Tensor
     organs_MKHW: Tensor
 
 
@@ -187,7 +187,7 @@ class _Unseen(NamedTuple):
 
     place: int
     slot: int
-    ct_1HW: Tensor
+    ct_SHW: Tensor
     organs_KHW: Tensor
 
 
@@ -223,8 +223,8 @@ class FeatureBatches(Dataset[FeatureBatch]):
             record = self.store.read(slot) if self.store else None
             if record is None:
                 rng = self.batches.fixed_view(slice_view)
-                ct_1HW, organs_KHW, _ = self.batches.sample(slice_view, rng)
-                unseen.append(_Unseen(place, slot, ct_1HW, organs_KHW))
+                ct_SHW, organs_KHW, _ = self.batches.sample(slice_view, rng)
+                unseen.append(_Unseen(place, slot, ct_SHW, organs_KHW))
                 record = (not_yet_hwC, organs_KHW)
             features.append(record[0])
             organs.append(record[1])
@@ -244,7 +244,7 @@ class FeatureBatches(Dataset[FeatureBatch]):
         """
         _, *size, _ = batch.features_NhwC.shape
         for m, n in enumerate(batch.unseen_M.tolist()):
-            features_hwC = features_of(network, batch.ct_M1HW[m])
+            features_hwC = features_of(network, batch.ct_MSHW[m])
             window = Window(*batch.corners_M2[m].tolist(), *size)
             batch.features_NhwC[n] = window.of(features_hwC)
             if self.store:
@@ -266,14 +266,14 @@ class FeatureBatches(Dataset[FeatureBatch]):
         corners = [windows[place][:2] for place in places]
         slots = [one.slot for one in unseen]
         if unseen:
-            ct_M1HW = torch.stack([one.ct_1HW for one in unseen])
+            ct_MSHW = torch.stack([one.ct_SHW for one in unseen])
             organs_MKHW = torch.stack([one.organs_KHW for one in unseen])
         else:
             side = self.batches.preprocessing.crop_px
-            ct_M1HW = torch.zeros(0, 1, side, side)
+            ct_MSHW = torch.zeros(0, self.batches.preprocessing.slices, side, side)
             organs_MKHW = torch.zeros(0, dtype=torch.bool)
         numbers = [torch.tensor(one, dtype=torch.int64) for one in (places, corners, slots)]
-        return [*numbers, ct_M1HW, organs_MKHW]
+        return [*numbers, ct_MSHW, organs_MKHW]
 
     def _windows(
         self,
@@ -322,13 +322,13 @@ def begin_of(
 
 
 @torch.no_grad()
-def features_of(network: Network, ct_1HW: Tensor) -> Tensor:
+def features_of(network: Network, ct_SHW: Tensor) -> Tensor:
     """Return a frozen trunk's features of one slice: (h, w, C), float16.
 
     Slices go through one by one: how many go together may change the last bits.
     """
-    ct_N1HW = ct_1HW[None].contiguous(memory_format=torch.channels_last)
-    return network.features(ct_N1HW)[0].permute(1, 2, 0).half()
+    ct_NSHW = ct_SHW[None].contiguous(memory_format=torch.channels_last)
+    return network.features(ct_NSHW)[0].permute(1, 2, 0).half()
 
 
 def learns_from_features(network: Network, recipe: Recipe) -> bool:

@@ -17,6 +17,10 @@ class Preset:
     train: Recipe
     adapt: Recipe
 
+    def __post_init__(self) -> None:
+        """Raise SettingsError if the network takes another number of slices than it is shown."""
+        self.preprocessing.refuse_other_input(self.architecture)
+
 
 # Chen et al. 2023, Table 1 and section 2.3; normalisation, window and loss are readings
 # (docs/explanation/paper.md).

@@ -50,19 +50,19 @@ class _Trial:
         self.recipe = recipe
         self.device = next(self.copy.parameters()).device
         self.batch = Batch(*(part.to(self.device) for part in batch))
-        self.ct_N1HW = self.batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
+        self.ct_NSHW = self.batch.ct_NSHW.contiguous(memory_format=torch.channels_last)
 
     def features(self, precision: Precision) -> Tensor:
         """Return the trunk's features of the batch, through which nothing learns."""
         with torch.no_grad(), self._computing_in(precision):
-            features: Tensor = self.copy.features(self.ct_N1HW)
+            features: Tensor = self.copy.features(self.ct_NSHW)
         return features
 
     def step(self, precision: Precision, given: Tensor | None = None) -> None:
         """Make one iteration. given: the trunk's features; None: the trunk computes them."""
         with self._computing_in(precision):
-            features = self.copy.features(self.ct_N1HW) if given is None else given
-            logits_NKHW = self.copy.logits(features, self.ct_N1HW.shape[-2:])
+            features = self.copy.features(self.ct_NSHW) if given is None else given
+            logits_NKHW = self.copy.logits(features, self.ct_NSHW.shape[-2:])
         self.optimiser.zero_grad(set_to_none=True)
         loss = loss_of(logits_NKHW.float(), self.batch, self.recipe, 0)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -137,9 +137,9 @@ def fixed_batch(
     torch.Size([2, 3, 9, 9])
     """
     row_W = torch.linspace(-1, 1, side_px)
-    ct_N1HW = row_W.expand(slices, 1, side_px, side_px).contiguous()
+    ct_NSHW = row_W.expand(slices, 1, side_px, side_px).contiguous()
     organs_NKHW = torch.zeros(slices, organs, side_px, side_px, dtype=torch.bool)
     middle = slice(3 * side_px // 8, 5 * side_px // 8)
     organs_NKHW[:, :, middle, middle] = True
     known_NK = torch.ones(slices, organs, dtype=torch.bool)
-    return Batch(ct_N1HW, organs_NKHW, known_NK)
+    return Batch(ct_NSHW, organs_NKHW, known_NK)

@@ -128,7 +128,7 @@ def calibrate(
     network = model.network.train()
     with torch.no_grad():
         for index in range(CALIBRATION_BATCHES):
-            network(batches[index].ct_N1HW)
+            network(batches[index].ct_NSHW)
 
 
 def with_precision(
