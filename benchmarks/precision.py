@@ -115,11 +115,11 @@ def step_of(way: str, precision: Precision) -> Callable[[], None]:
     recipe = COMPACT.adapt if is_frozen else COMPACT.train
     optimiser = optimiser_of(network, recipe)
     batch = fixed_batch(recipe.batch, ORGANS, SIDE_PX)
-    given = batch.ct_N1HW.contiguous(memory_format=torch.channels_last)
+    given = batch.ct_NSHW.contiguous(memory_format=torch.channels_last)
     if cells:
         height, width = map(pixels_of, cells)
         shown = batch.organs_NKHW[:, :, :height, :width].contiguous()
-        batch = Batch(batch.ct_N1HW, shown, batch.known_NK)
+        batch = Batch(batch.ct_NSHW, shown, batch.known_NK)
         with torch.no_grad():
             whole = network.features(given)
         part = whole[:, :, : cells[0], : cells[1]]

@@ -61,9 +61,9 @@ def unseen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for every slice that goes through a trunk from now on."""
     seen: list[int] = []
 
-    def counted(net: Network, ct_1HW: torch.Tensor) -> torch.Tensor:
+    def counted(net: Network, ct_SHW: torch.Tensor) -> torch.Tensor:
         seen.append(1)
-        return features_of(net, ct_1HW)
+        return features_of(net, ct_SHW)
 
     monkeypatch.setattr(features, "features_of", counted)
     return seen

@@ -210,7 +210,7 @@ def test_the_batch_for_timing_shows_every_organ() -> None:
     assert all(map(torch.equal, first, second))
     assert first.organs_NKHW.any(dim=-1).any(dim=-1).all()
     assert not first.organs_NKHW.all()
-    assert len(set(first.ct_N1HW.flatten().tolist())) == SIDE_PX
+    assert len(set(first.ct_NSHW.flatten().tolist())) == SIDE_PX
 
 
 # Runs in bf16
