@@ -5,24 +5,22 @@ The scores of the whole CT are kept as coarse as the network gives them; masks a
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 
 from recontour.contouring.engine import Engine, engine_of
 from recontour.contouring.findings import NonFiniteScores, OrgansNotInModel
 from recontour.contouring.finish import drop_islands
+from recontour.contouring.seen import seen_of
 from recontour.errors import ModelFileError, OrganError
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model
-from recontour.network.cost import SLICES_AT_ONCE
 from recontour.network.preprocessing import (
     Logits,
     PointMm,
     Voxels,
     body_centre_mm,
     unview,
-    view,
 )
 from recontour.organs import organs_meant
 
@@ -93,14 +91,9 @@ def _logits(
     """
     background_K = 2 * torch.tensor(rows)
     foreground_K = background_K + 1
-    preprocessing = model.preprocessing
     batches = []
-    for first in range(0, len(hu), SLICES_AT_ONCE):
-        last = first + SLICES_AT_ONCE
-        planes = np.asarray(hu[first:last], dtype=np.float32)
-        seen_NHW = view(torch.from_numpy(planes), grid, centre_mm, preprocessing)
-        windowed_NHW = preprocessing.windowed(seen_NHW)
-        scores_N2Khw = engine(windowed_NHW[:, None])
+    for ct_NSHW in seen_of(hu, grid, centre_mm, model.preprocessing):
+        scores_N2Khw = engine(ct_NSHW)
         if not torch.isfinite(scores_N2Khw).all():
             raise ModelFileError(NonFiniteScores())
         foreground = scores_N2Khw[:, foreground_K]

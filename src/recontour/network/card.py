@@ -28,7 +28,7 @@ GROUND_TRUTH = "the centre's own contours by its own protocol"
 RESULTS = "not part of this file: run `recontour evaluate` on your own test patients"
 RISKS = (
     "misses or shifts small organs; follows its centre's protocol, which may differ from yours; "
-    "contours slices one by one, so organ ends may be ragged"
+    "contours each slice by itself, so organ ends may be ragged"
 )
 PRIVACY = (
     "this file holds no names, identifiers, dates of birth or images of patients; anyone with one "
@@ -166,9 +166,16 @@ class ModelCard:
         view = self.preprocessing
         low, high = view.window_hu
         return (
-            f"single slices, {view.pixel_mm} mm pixels, {view.crop_px} px about the body's centre, "
-            f"HU window {low:g} to {high:g}"
+            f"{self._slices()}, {view.pixel_mm} mm pixels, {view.crop_px} px about the body's "
+            f"centre, HU window {low:g} to {high:g}"
         )
+
+    def _slices(self) -> str:
+        neighbours_mm = self.preprocessing.neighbours_mm
+        if not neighbours_mm:
+            return "single slices"
+        listed = ", ".join(f"{distance_mm:+g}" for distance_mm in neighbours_mm)
+        return f"slices, each with those nearest to {listed} mm from it (+: towards the head)"
 
     def _layers(self) -> str:
         counts = [f"{stage.name} {stage.layers}" for stage in self.stages]

@@ -269,7 +269,7 @@ def _learn(
 def _never_found(model: Model, cases: Sequence[Case]) -> tuple[str, ...]:
     """Return the organs that a model finds in none of a few of its training patients.
 
-    Only the slices are contoured on which these organs are largest.
+    Only the slices count on which these organs are largest.
     """
     contourer = Contourer(model)
     looked: Counter[str] = Counter()
@@ -289,10 +289,18 @@ def _found_where_largest(
     case: Case,
     organs: Sequence[str],
 ) -> set[str]:
-    """Return the organs that a model finds on the slices on which they are largest."""
-    indices = sorted({slice_to_show(case.mask(organ)) for organ in organs})
+    """Return the organs that a model finds on the slices on which they are largest.
+
+    The neighbours with which the model sees these slices are contoured, too, so that each slice is
+    seen as in the whole CT. They do not count: of their own neighbours, some are missing.
+    """
+    largest = sorted({slice_to_show(case.mask(organ)) for organ in organs})
+    preprocessing = contourer.model.preprocessing
+    seen = {plane for index in largest for plane in preprocessing.planes_seen(case.grid, index)}
+    indices = sorted(seen)
     z_mm = tuple(map(case.grid.slice_z_mm.__getitem__, indices))
     _, rows, columns = case.grid.shape
     grid = replace(case.grid, shape=(len(indices), rows, columns), slice_z_mm=z_mm)
     masks = contourer.contour(case.hu[indices], grid, organs)
-    return {organ for organ, mask in masks if mask.any()}
+    counted = [indices.index(index) for index in largest]
+    return {organ for organ, mask in masks if mask[counted].any()}
