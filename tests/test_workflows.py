@@ -40,13 +40,14 @@ from recontour.errors import (
     SettingsError,
 )
 from recontour.evaluation import CaseScore
-from recontour.evaluation.figures import Overlay
+from recontour.evaluation.figures import Overlay, slice_to_show
 from recontour.evaluation.page import as_notice
 from recontour.findings import stored_words
 from recontour.geometry import Grid, rasterise
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.model import sha256_of
+from recontour.training import presets
 from recontour.training.findings import EmulatedBf16, NothingToResume
 from recontour.validation import NotAChoice
 from recontour.workflows import adapt, contour, contouring, evaluate, evaluating, train
@@ -58,6 +59,7 @@ from recontour.workflows.findings import (
     SharedModelName,
     UnknownPreset,
 )
+from recontour.workflows.learning import _found_where_largest
 
 
 @pytest.fixture
@@ -490,6 +492,61 @@ def test_organs_that_are_still_not_found_are_told(
         ["Brainstem"] * (n == 0) + lens + ["Lens_R"] for n, lens in enumerate(with_lens)
     ]
     assert stored_words(OrgansNotFoundAfterTraining(organs=("Lens_R",))) in caplog.messages
+
+
+def test_a_preset_with_neighbours_is_trained_and_adapted(
+    north: Cohort,
+    south: Cohort,
+    neighbourly: Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compact = presets.PRESETS["compact"]
+    together = replace(
+        compact,
+        architecture=neighbourly.architecture,
+        preprocessing=neighbourly.preprocessing,
+    )
+    monkeypatch.setitem(presets.PRESETS, "compact", together)
+    parent = train(south.path, tmp_path / "parent", iterations=2)
+    child = adapt(tmp_path / "parent", north.path, tmp_path / "child", iterations=2)
+    assert child.preprocessing == parent.preprocessing == neighbourly.preprocessing
+    assert child.network.slices == 4
+    case = next(iter(north))
+    masks = dict(Contourer.load(tmp_path / "child").contour(case.hu, case.grid))
+    assert {mask.shape for mask in masks.values()} == {case.grid.shape}
+    with pytest.raises(SettingsError, match="must be one more"):
+        replace(together, preprocessing=compact.preprocessing)
+
+
+def test_the_last_look_shows_a_slice_with_its_neighbours_in_the_whole_ct(
+    north: Cohort, neighbourly: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only slices count whose neighbours are there; the others are contoured for nothing."""
+    case = next(iter(north))
+    organs = ("Brainstem", "Lens_R")
+    largest = {slice_to_show(case.mask(organ)) for organ in organs}
+    preprocessing = neighbourly.preprocessing
+    shown: list[tuple[float, ...]] = []
+
+    def found_beside(
+        _contourer: Contourer, hu: Mask, grid: Grid, organs: list[str]
+    ) -> Iterator[tuple[str, Mask]]:
+        at = {z_mm: plane for plane, z_mm in enumerate(grid.slice_z_mm)}
+        for index in largest:
+            in_ct = preprocessing.planes_seen(case.grid, index)
+            here = preprocessing.planes_seen(grid, at[case.grid.slice_z_mm[index]])
+            assert np.array_equal(case.hu[list(in_ct)], hu[list(here)])
+        counted = np.isin(grid.slice_z_mm, [case.grid.slice_z_mm[index] for index in largest])
+        shown.append(grid.slice_z_mm)
+        for organ in organs:
+            mask = np.zeros(grid.shape, dtype=bool)
+            mask[counted if organ == "Lens_R" else ~counted] = True
+            yield organ, mask
+
+    monkeypatch.setattr(Contourer, "contour", found_beside)
+    assert _found_where_largest(Contourer(neighbourly), case, organs) == {"Lens_R"}
+    assert len(largest) < len(shown[0])
 
 
 def copied(cohort: Cohort, centre: str, path: Path) -> Cohort:

@@ -51,3 +51,12 @@ def test_layers_are_counted_as_in_the_paper(model: Model) -> None:
 def test_the_file_s_card_is_the_model_s(model: Model, tmp_path: Path) -> None:
     save_model(model, tmp_path / "m")
     assert card(load_model(tmp_path / "m")).sections() == card(model).sections()
+
+
+def test_the_card_says_what_the_network_sees(model: Model, neighbourly: Model) -> None:
+    alone = card(model).sections()["2 Technical"]["input"]
+    together = card(neighbourly).sections()["2 Technical"]["input"]
+    assert alone.startswith("single slices, 2.0 mm pixels, 33 px about the body's centre, HU")
+    assert together.startswith(
+        "slices, each with those nearest to +4, -4, +9 mm from it (+: towards the head), 2.0 mm"
+    )

@@ -1,5 +1,7 @@
 from copy import deepcopy
+from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
@@ -52,3 +54,19 @@ def test_both_presets_are_far_below_the_limits() -> None:
         assert 4 * cost.multiply_adds < MOST_MULTIPLY_ADDS
         assert 2 * cost.mib < MOST_MIB
         assert cost.excess() is None
+
+
+def test_neighbours_cost_what_they_take() -> None:
+    compact = PRESETS["compact"]
+    crop_px = compact.preprocessing.crop_px
+    alone = cost_of(Network(compact.architecture, 12), crop_px)
+    network = Network(replace(compact.architecture, slices=5), 12)
+    together = cost_of(network, crop_px)
+    assert together.parameters == sum(parameter.numel() for parameter in network.parameters())
+    conv1_weights = 7 * 7 * compact.architecture.stem_channels
+    outputs = ((crop_px + 1) // 2) ** 2
+    more = together.multiply_adds - alone.multiply_adds
+    assert more % (4 * conv1_weights * outputs) == 0
+    assert more > 0
+    views_mib = 300 * crop_px**2 * 4 / 2**20  # of the longest CT that is reckoned with
+    assert together.mib - alone.mib == pytest.approx(views_mib, abs=1)

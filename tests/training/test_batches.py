@@ -8,7 +8,7 @@ from recontour.cohort import Cohort
 from recontour.network import Preprocessing
 from recontour.training.batches import Batches, SliceView, draw_view
 from recontour.training.presets import PRESETS
-from recontour.training.recipe import Augmentation
+from recontour.training.recipe import Augmentation, Recipe
 
 RECIPE = replace(PRESETS["compact"].train, iterations=20, batch=4)
 STILL = replace(RECIPE, augmentation=Augmentation(degrees=0.0))
@@ -106,3 +106,29 @@ def test_fixed_views_come_back_and_differ(north: Cohort) -> None:
     assert not any(torch.equal(views[0], other) for other in views[1:])
     reseeded = Batches(list(north), ORGANS, PREPROCESSING, replace(RECIPE, views=3), seed=1)
     assert not torch.equal(reseeded.sample(one, reseeded.fixed_view(one))[0], seen[one])
+
+
+TOGETHER = replace(PREPROCESSING, neighbours_mm=(4.0, -4.0, 9.0))
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, views=3)])
+def test_a_slice_looks_the_same_with_and_without_neighbours(north: Cohort, recipe: Recipe) -> None:
+    alone = Batches(list(north), ORGANS, PREPROCESSING, recipe, seed=3)[7]
+    together = Batches(list(north), ORGANS, TOGETHER, recipe, seed=3)[7]
+    assert together.ct_NSHW.shape == (4, 4, 41, 41)
+    assert torch.equal(together.ct_NSHW[:, :1], alone.ct_NSHW)
+    assert torch.equal(together.organs_NKHW, alone.organs_NKHW)
+    assert torch.equal(together.known_NK, alone.known_NK)
+
+
+def test_neighbours_go_through_the_same_view_offset_and_gain(north: Cohort) -> None:
+    batches = Batches(list(north), ORGANS, TOGETHER, RECIPE, seed=0)
+    (case, *_) = batches.cases
+    for plane in range(len(case.hu)):
+        drawn = np.random.default_rng(5)
+        ct_SHW, *_ = batches.sample(SliceView(0, plane, 0), drawn)
+        seen_with = TOGETHER.planes_seen(case.grid, plane)
+        for neighbour, ct_HW in zip(seen_with, ct_SHW, strict=True):
+            drawn_again = np.random.default_rng(5)
+            own_SHW, *_ = batches.sample(SliceView(0, neighbour, 0), drawn_again)
+            assert torch.equal(ct_HW, own_SHW[0])

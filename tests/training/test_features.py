@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.training.test_run import ORGANS, RECIPE, network, steps
+from tests.training.test_run import ORGANS, RECIPE, TINY, network, steps
 
 from recontour.cohort import Cohort
 from recontour.errors import FaultError
@@ -151,6 +151,23 @@ def test_the_head_on_stored_features_says_what_the_network_says(
     # float16 has 11 bits.
     assert torch.allclose(by_features, whole, atol=2e-3 * float(whole.abs().max()))
     assert not torch.equal(by_features, whole)
+
+
+def test_features_of_slices_with_neighbours_are_cached_too(north: Cohort, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = Network(replace(TINY, slices=3), len(ORGANS))
+    freeze_all_but_last(net, 10)
+    together = replace(PREPROCESSING, neighbours_mm=(4.0, -4.0))
+    batches = Batches(list(north), ORGANS, together, VIEWS, seed=0)
+    lessons = for_learning(net, batches, tmp_path / "features.bin")
+    assert isinstance(lessons, FeatureBatches)
+    set_training_mode(net)
+    first = lessons[5]
+    made = lessons.given(net, first)
+    again = lessons[5]
+    assert torch.equal(first.ct_MSHW, batches[5].ct_NSHW)
+    assert again.ct_MSHW.shape == (0, 3, 33, 33)
+    assert torch.equal(lessons.given(net, again), made)
 
 
 @pytest.mark.parametrize(("views", "layers"), [(0, 10), (2, 11)])

@@ -81,6 +81,27 @@ def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one(
     assert sha256_of(again) == sha256_of(unbroken)
 
 
+def test_a_run_with_neighbours_learns_and_resumes_to_the_bit(north: Cohort, tmp_path: Path) -> None:
+    seen = Preprocessing(4.0, 33, (-200.0, 400.0), neighbours_mm=(4.0, -4.0, 12.0))
+    batches = Batches(list(north), ORGANS, seen, RECIPE, seed=0)
+
+    def drawn(seed: int) -> Network:
+        torch.manual_seed(seed)
+        return Network(replace(TINY, slices=4), len(ORGANS))
+
+    unbroken = drawn(0)
+    before = sha256_of(unbroken)
+    list(run(unbroken, batches, RunFolder(tmp_path / "a"), IDENTITY, resume=False, hardware=CPU))
+    broken = RunFolder(tmp_path / "b")
+    started = run(drawn(0), batches, broken, IDENTITY, resume=False, hardware=CPU)
+    for _ in range(3):
+        next(started)
+    started.close()
+    again = drawn(99)
+    list(run(again, batches, broken, IDENTITY, resume=True, hardware=CPU))
+    assert before != sha256_of(again) == sha256_of(unbroken)
+
+
 def test_the_frozen_part_is_the_same_to_the_bit(north: Cohort, tmp_path: Path) -> None:
     net = network()
     freeze_all_but_last(net, 4)

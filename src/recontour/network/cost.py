@@ -63,12 +63,16 @@ def cost_of(network: Network, crop_px: int) -> Cost:
             multiply_adds += convolution.weight.numel() * points
             channels = max(convolution.in_channels, convolution.out_channels)
             largest_layer = max(largest_layer, channels * points)
+    pixels = crop_px**2
+    largest_layer = max(largest_layer, network.slices * pixels)
+    # A slice's view is kept while others may be seen with it: of a CT of thin slices, all may be.
+    kept_views = SLICES_OF_A_CT * pixels if network.slices > 1 else 0
     kept_scores = network.own_head.organs * SLICES_OF_A_CT * _side(crop_px, LAST_STRIDE) ** 2
     passing = LIVE_TENSORS * SLICES_AT_ONCE * largest_layer
     return Cost(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         multiply_adds=multiply_adds,
-        mib=BYTES * (passing + kept_scores) >> 20,
+        mib=BYTES * (passing + kept_scores + kept_views) >> 20,
     )
 
 
