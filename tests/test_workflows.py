@@ -56,6 +56,7 @@ from recontour.workflows.findings import (
     MostOrgansNotFound,
     NoCommonOrgan,
     OrgansNotFoundAfterTraining,
+    PlannedAdaptation,
     SharedModelName,
     UnknownPreset,
 )
@@ -98,8 +99,8 @@ def test_a_head_alone_and_its_model_are_the_adapted_model(
 ) -> None:
     parent, whole, head = (tmp_path / name for name in ("parent.x", "whole.x", "south.head.x"))
     save_model(model, parent)
-    adapt(parent, south.path, whole, iterations=1)
-    adapt(parent, south.path, head, iterations=1, head_only=True)
+    adapt(parent, south.path, whole, retrain_last=10, iterations=1)
+    adapt(parent, south.path, head, retrain_last=10, iterations=1, head_only=True)
     assert head.stat().st_size < whole.stat().st_size / 2
     both = f"{parent}+{head}"
     assert sha256_of(load_model(Path(both)).network) == sha256_of(load_model(whole).network)
@@ -193,6 +194,33 @@ def test_an_impossible_depth_is_refused(
     with pytest.raises(SettingsError, match="this network has 20 layers; choose 1"):
         adapt(phantom_model, north.path, tmp_path / "child", retrain_last=depth, iterations=1)
     assert not (tmp_path / "child").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "layers", "asked"), [({}, 20, 1), ({"retrain_last": 10, "plain": True}, 10, 0)]
+)
+def test_adapt_retrains_everything_and_asks_the_parent_unless_told_otherwise(
+    north: Cohort,
+    phantom_model: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    options: dict[str, Any],
+    layers: int,
+    asked: int,
+) -> None:
+    caplog.set_level("INFO", "recontour")
+    child = adapt(phantom_model, north.path, tmp_path / "child", iterations=1, **options)
+    assert child.provenance.retrained_layers == layers
+    assert len(child.asked) == asked
+    assert child.provenance.patients
+    planned = PlannedAdaptation(
+        layers=layers,
+        of_layers=20,
+        iterations=1,
+        patients=child.provenance.patients,
+        parent_patients=5.0 * asked,
+    )
+    assert planned in [getattr(record, "finding", None) for record in caplog.records]
 
 
 def test_a_model_of_another_recontour_s_preset_is_contoured_with_but_not_adapted(

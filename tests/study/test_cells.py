@@ -16,11 +16,12 @@ from recontour.study.settings import (
 ORGANS = ("Brainstem", "Lens_L")
 CENTRE = CentreSettings(cohort=Path("north"), test=1)
 MODELS = ModelsSettings(iterations=10, validate_every=5)
+PATIENTS = {"source": 50, "target": 7}
 
 
 def laid(**sections: object) -> Plan:
     study = Study(source=CENTRE, target=CENTRE, models=MODELS, **sections)  # type: ignore[arg-type]
-    return plan_of(study, ORGANS, layers=29, target_cases=7)
+    return plan_of(study, ORGANS, layers=29, patients=PATIENTS)
 
 
 def test_the_three_models_differ_in_what_they_learn_from() -> None:
@@ -29,7 +30,21 @@ def test_the_three_models_differ_in_what_they_learn_from() -> None:
     assert triple.st.parent == triple.s
     assert triple.t.parent is None
     assert {cell.iterations for cell in triple} == {10}
-    assert triple.st.retrain_last == 10
+    assert triple.st.retrain_last == 29  # the default of `adapt`
+
+
+def test_without_a_number_each_model_is_as_long_as_its_patients_make_it() -> None:
+    study = Study(source=CENTRE, target=CENTRE, models=ModelsSettings())
+    (triple,) = plan_of(study, ORGANS, layers=29, patients=PATIENTS).models
+    assert [cell.iterations for cell in triple] == [4000, 2200, 2200]
+
+
+@pytest.mark.parametrize(("wanted", "depth"), [(None, 29), ("all", 29), (4, 4)])
+def test_the_main_model_is_as_deep_as_the_study_says(wanted: int | None, depth: int) -> None:
+    models = ModelsSettings(iterations=10, retrain_last=wanted, plain=True)
+    study = Study(source=CENTRE, target=CENTRE, models=models)
+    (triple,) = plan_of(study, ORGANS, layers=29, patients=PATIENTS).models
+    assert (triple.st.retrain_last, triple.st.plain) == (depth, True)
 
 
 def test_parents_come_first_and_no_cell_stands_twice() -> None:

@@ -1,6 +1,7 @@
 """What a study will cost: counted by hand, and timed without a trace in this process."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,5 +37,14 @@ def test_an_estimate_leaves_this_process_as_it_was(workspace: Workspace) -> None
     assert all(cost.seconds > 0 for cost in (s, t, st))
     assert s.bytes == t.bytes == st.bytes
     assert s.bytes % (4 * FILES_PER_MODEL) == 0
-    # Only the adapted model has a frozen trunk, whose features are cached.
+    # No trunk is frozen, so no features are cached.
+    assert s.cache_bytes == t.cache_bytes == st.cache_bytes == 0
+
+
+def test_only_a_frozen_trunk_s_features_are_cached(workspace: Workspace) -> None:
+    study = workspace.study
+    shallow = replace(study, models=replace(study.models, retrain_last=10))
+    cells = study_plan(replace(workspace, study=shallow)).cells
+    costs = estimate(cells, replace(workspace, study=shallow))
+    s, t, st = (costs[cell.id] for cell in cells)
     assert s.cache_bytes == t.cache_bytes == 0 < st.cache_bytes

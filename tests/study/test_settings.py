@@ -75,7 +75,6 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
             LEAST.replace("iterations = 3", "iterations = 'many'"),
             r"models\.iterations: .*integer, found 'many'",
         ),
-        (LEAST.replace("iterations = 3\n", ""), r"models\.iterations is missing"),
         (
             LEAST + "[depth]\niterations = 2\nlayers = [1, 'some']\n",
             r"depth\.layers\.1: .*found 'some'",

@@ -60,7 +60,7 @@ GAIN = {"S": 0.0, "T": 0.05, "ST": 0.1, "random": -0.3}
 
 
 def the_plan(study: Study = STUDY, organs: Sequence[str] = ORGANS) -> Plan:
-    return plan_of(study, organs, LAYERS, target_cases=10)
+    return plan_of(study, organs, LAYERS, {"source": 20, "target": 10})
 
 
 def a_result(cell: Cell, gain: float | None = None, cases: int = 10, **training: object) -> Result:

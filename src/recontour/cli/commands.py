@@ -141,6 +141,7 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         out,
         head_only=options.head_only is not None,
         retrain_last=options.retrain_last,
+        plain=options.plain,
         progress=progress,
         **_learning(options),
     )

@@ -252,9 +252,13 @@ def _add_adapt(commands: Commands) -> None:
     added.add_argument(
         "--retrain-last",
         type=int,
-        default=10,
         metavar="N",
-        help="how many layers; default: 10, as in the paper",
+        help="how many layers; default: all of compact; 10, as in the paper, of paper",
+    )
+    added.add_argument(
+        "--plain",
+        action="store_true",
+        help="fine-tune as in the paper: the parent has no say",
     )
     output = added.add_mutually_exclusive_group(required=True)
     output.add_argument(

@@ -11,9 +11,11 @@ from itertools import chain, product
 from typing import Literal
 
 from recontour.study.settings import All, Norm, Study
+from recontour.training.presets import preset_of
 
 # random: weights that are never trained, as a control
 ModelKind = Literal["S", "T", "ST", "random"]
+PAPERS_DEPTH = 10
 Pair = tuple["Cell", "Cell"]
 Cells = Sequence["Cell"]
 Triples = Sequence["Triple"]
@@ -121,56 +123,92 @@ class Plan:
         yield from chain.from_iterable(self.normalisation.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """The iterations of Model_S, Model_T and Model_ST."""
+
+    s: int
+    t: int
+    st: int
+
+
+def lengths_of(study: Study, patients: Mapping[str, int]) -> Lengths:
+    """Return the iterations of the main models.
+
+    patients: how many each centre, "source" and "target", has to train on.
+    """
+    iterations = study.models.iterations
+    if iterations is not None:
+        return Lengths(iterations, iterations, iterations)
+    preset = preset_of(study.preset)
+    source, target = patients["source"], patients["target"]
+    return Lengths(
+        s=preset.train_on(source).iterations,
+        t=preset.train_on(target).iterations,
+        st=preset.adapt_to(target).iterations,
+    )
+
+
+def depth_of(study: Study, layers: int) -> int:
+    """Return how many layers of Model_ST retrain. layers: how many the preset's network has."""
+    wanted = study.models.retrain_last or preset_of(study.preset).retrain_last or "all"
+    return layers if wanted == "all" else wanted
+
+
+def papers_depth(study: Study, layers: int) -> int:
+    """Return how many layers retrain where the study does as the paper does."""
+    wanted = study.models.retrain_last
+    return wanted if isinstance(wanted, int) else min(PAPERS_DEPTH, layers)
+
+
 def plan_of(
     study: Study,
     organs: Organs,
     layers: int,
-    target_cases: int,
+    patients: Mapping[str, int],
 ) -> Plan:
     """Lay a study out.
 
-    organs: those the joint models learn. layers: of the preset's network. target_cases: how many
-    patients of the target there are to train on.
+    organs: those the joint models learn. layers: of the preset's network. patients: how many each
+    centre, "source" and "target", has to train on.
     """
-    main = study.models
-    models = _triples(study, organs, main.iterations, main.validate_every)
+    last = depth_of(study, layers)
+    papers = papers_depth(study, layers)
+    models = _triples(study, organs, lengths_of(study, patients), last, study.models.validate_every)
     return Plan(
         models=models,
-        separately=_separately(study, organs),
+        separately=_separately(study, organs, last),
         depth=_depth(study, models, layers),
-        controls=_controls(study, models, layers),
-        normalisation=_normalisation(study, organs),
-        cases=_cases(study, models, target_cases),
+        controls=_controls(study, models, papers, layers),
+        normalisation=_normalisation(study, organs, papers),
+        cases=_cases(study, models, last, patients["target"]),
     )
 
 
 def _triples(
     study: Study,
     organs: Organs,
-    iterations: int,
+    lengths: Lengths,
+    last: int,
     validate_every: int | None = None,
 ) -> list[Triple]:
-    """Lay out Model_S, Model_T and Model_ST of every seed."""
+    """Lay out Model_S, Model_T and Model_ST of every seed. last: layers of Model_ST to retrain."""
     triples = []
     for seed in study.seeds:
-        s = Cell("S", tuple(organs), iterations, seed, validate_every=validate_every)
-        t = replace(s, model="T")
-        st = replace(
-            s,
-            model="ST",
-            parent=s,
-            retrain_last=study.models.retrain_last,
-        )
+        s = Cell("S", tuple(organs), lengths.s, seed, validate_every=validate_every)
+        t = replace(s, model="T", iterations=lengths.t)
+        st = replace(_main_child(study, s, lengths.st, last), validate_every=validate_every)
         triples.append(Triple(s, t, st))
     return triples
 
 
-def _separately(study: Study, organs: Organs) -> dict[str, list[Triple]]:
+def _separately(study: Study, organs: Organs, last: int) -> dict[str, list[Triple]]:
     triples: dict[str, list[Triple]] = {}
     wanted = study.separately
     if wanted:
+        lengths = Lengths(wanted.iterations, wanted.iterations, wanted.iterations)
         for organ in organs if wanted.organs == "all" else wanted.organs:
-            triples[organ] = _triples(study, (organ,), wanted.iterations)
+            triples[organ] = _triples(study, (organ,), lengths, last)
     return triples
 
 
@@ -190,6 +228,7 @@ def _depth(
 def _controls(
     study: Study,
     models: Triples,
+    last: int,
     layers: int,
 ) -> dict[str, list[Cell]]:
     """Lay out the controls that the depth curve is compared with.
@@ -205,7 +244,7 @@ def _controls(
     for triple in models:
         if "random trunk" in wanted.controls:
             drawn = Cell("random", triple.s.organs, 0, triple.s.seed)
-            cell = _tuned(drawn, wanted.iterations, study.models.retrain_last)
+            cell = _tuned(drawn, wanted.iterations, last)
             controls.setdefault("random trunk", []).append(cell)
         if "head first" in wanted.controls and half:
             head = _tuned(triple.s, half, 1)
@@ -214,7 +253,7 @@ def _controls(
     return controls
 
 
-def _normalisation(study: Study, organs: Organs) -> dict[tuple[str, int], list[Pair]]:
+def _normalisation(study: Study, organs: Organs, last: int) -> dict[tuple[str, int], list[Pair]]:
     pairs: dict[tuple[str, int], list[Pair]] = {}
     wanted = study.normalisation
     if not wanted:
@@ -222,7 +261,7 @@ def _normalisation(study: Study, organs: Organs) -> dict[tuple[str, int], list[P
     for norm, batch, seed in product(wanted.norms, wanted.batches, study.seeds):
         iterations = max(1, wanted.slices // batch)
         s = Cell("S", tuple(organs), iterations, seed, batch=batch, norm=norm)
-        tuned = _tuned(s, iterations, study.models.retrain_last)
+        tuned = _tuned(s, iterations, last)
         st = replace(tuned, batch=batch, norm=norm)
         pairs.setdefault((norm, batch), []).append((s, st))
     return pairs
@@ -231,6 +270,7 @@ def _normalisation(study: Study, organs: Organs) -> dict[tuple[str, int], list[P
 def _cases(
     study: Study,
     models: Triples,
+    last: int,
     there: int,
 ) -> dict[int, list[Pair]]:
     """Lay out each number of target patients; fewer than there are get several draws."""
@@ -238,13 +278,12 @@ def _cases(
     wanted = study.cases
     if not wanted:
         return pairs
-    last = study.models.retrain_last
     for number in _numbers(wanted.numbers, there):
         few = number if number < there else None
         for draw, triple in product(range(wanted.draws if few else 1), models):
             iterations = wanted.iterations
             t = Cell("T", triple.t.organs, iterations, triple.t.seed, cases=few, draw=draw)
-            st = replace(_adapted(triple.s, iterations, last), cases=few, draw=draw)
+            st = replace(_main_child(study, triple.s, iterations, last), cases=few, draw=draw)
             pairs.setdefault(number, []).append((t, st))
     return pairs
 
@@ -255,6 +294,17 @@ def _numbers(wanted: Iterable[int | All], most: int) -> list[int]:
     for number in wanted:
         numbers.add(most if number == "all" else min(number, most))
     return sorted(numbers)
+
+
+def _main_child(
+    study: Study,
+    parent: Cell,
+    iterations: int,
+    last: int,
+) -> Cell:
+    """Retrain the last layers of a model as the study's main models are adapted."""
+    adapt = _tuned if study.models.plain else _adapted
+    return adapt(parent, iterations, last)
 
 
 def _adapted(parent: Cell, iterations: int, last: int) -> Cell:

@@ -10,7 +10,7 @@ import torch
 
 from recontour.cohort import Case
 from recontour.network import Network
-from recontour.study.cells import Cell
+from recontour.study.cells import Cell, depth_of
 from recontour.study.fresh import call_fresh
 from recontour.study.perform import Workspace
 from recontour.study.settings import threads_of
@@ -19,7 +19,7 @@ from recontour.training.features import FeatureStore, learns_from_features, shar
 from recontour.training.precision import choose_precision
 from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import StepSeconds, time_step
-from recontour.transfer.depth import freeze_all_but_last
+from recontour.transfer.depth import freeze_all_but_last, layers
 
 # A model file, and while it is trained a checkpoint: weights with two moments each.
 FILES_PER_MODEL = 3
@@ -80,11 +80,11 @@ def _measured(
     torch.set_num_threads(threads)
     study = workspace.study
     preset = preset_of(study.preset)
-    last = study.models.retrain_last
     cases = workspace.cases("target", "train")
     organs, batch = _example(cells, cases, preset)
 
     network = Network(preset.architecture, len(organs))
+    last = depth_of(study, len(layers(network)))
     side = preset.preprocessing.crop_px
     precision = choose_precision(study.precision, network, preset.train, len(organs), side)
     whole = time_step(network, batch, preset.train, precision).whole

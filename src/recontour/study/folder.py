@@ -16,7 +16,7 @@ from recontour.errors import OutputError, SettingsError
 from recontour.files import UnreadableError, write_text
 from recontour.findings import Finding, log_finding
 from recontour.network import Network
-from recontour.study.cells import Cell, Plan, plan_of
+from recontour.study.cells import Cell, Plan, depth_of, plan_of
 from recontour.study.findings import (
     DamagedStudy,
     DifferentRecipes,
@@ -218,9 +218,14 @@ def study_plan(workspace: Workspace) -> Plan:
     """Return the study's cells."""
     study = workspace.study
     organs = _learnable(workspace) if study.organs == "all" else study.organs
-    train = workspace.splits["target"]["train"]
-    patients = {workspace.patient_of("target", case) for case in train}
-    return plan_of(study, organs, _layers(study), len(patients))
+    patients: dict[str, int] = {role: _training_patients(workspace, role) for role in ROLES}
+    return plan_of(study, organs, layers_of(study), patients)
+
+
+def _training_patients(workspace: Workspace, role: str) -> int:
+    """Count the patients that a centre has to train on."""
+    train = workspace.splits[role]["train"]
+    return len({workspace.patient_of(role, case) for case in train})
 
 
 def refuse_impossible(workspace: Workspace) -> None:
@@ -230,14 +235,15 @@ def refuse_impossible(workspace: Workspace) -> None:
     _refuse_unlearnable("organs", study.organs, known)
     if study.separately:
         _refuse_unlearnable("separately.organs", study.separately.organs, known)
-    last, depth = study.models.retrain_last, _layers(study)
-    if last > depth:
+    layers = layers_of(study)
+    last = depth_of(study, layers)
+    if last > layers:
         raise SettingsError(
             ImpossibleDepth(
                 setting="models.retrain_last",
                 retrain_last=last,
                 preset=study.preset,
-                layers=depth,
+                layers=layers,
             )
         )
 
@@ -271,7 +277,7 @@ def _organs(workspace: Workspace, role: str) -> set[str]:
     return organs
 
 
-def _layers(study: Study) -> int:
+def layers_of(study: Study) -> int:
     """Return how many layers the preset's network has."""
     return len(layers(Network(preset_of(study.preset).architecture, 1)))
 

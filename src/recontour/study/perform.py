@@ -196,12 +196,10 @@ def _recipe(cell: Cell, recipe: Recipe) -> Recipe:
     """
     batch = cell.batch or recipe.batch
     return replace(
-        recipe,
+        recipe.plain() if cell.plain else recipe,
         iterations=max(1, cell.iterations),
         batch=batch,
         learning_rate=recipe.learning_rate * sqrt(batch / recipe.batch),
-        parent_patients=0.0 if cell.plain else recipe.parent_patients,
-        views=0 if cell.plain else recipe.views,
         frozen_statistics=cell.norm == "frozen" or recipe.frozen_statistics,
     )
 

@@ -120,12 +120,16 @@ class CentreSettings:
 class ModelsSettings:
     """Model_S, Model_T and Model_ST, one network for all organs.
 
+    iterations: of each; None: as many as `train` and `adapt` would take for its patients.
     validate_every: iterations between two looks at the target's validation cases.
+    retrain_last: None: as many layers as `adapt` would retrain.
+    plain: fine-tuning as in the paper, where the parent does not contribute.
     """
 
-    iterations: Count
+    iterations: Count | None = None
     validate_every: Count = 200
-    retrain_last: Count = 10
+    retrain_last: Count | All | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -10,16 +10,43 @@ from recontour.validation import NotAChoice
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Everything that `--preset NAME` stands for."""
+    """Everything that `--preset NAME` stands for.
+
+    train, adapt: their iterations are for a few patients; `train_on` and `adapt_to` give those for
+    many. iterations_per_patient: 0 if all trainings are equally long. most_iterations: of a
+    training that patients make longer.
+    retrain_last: how many layers an adaptation retrains; None: all.
+    """
 
     architecture: Architecture
     preprocessing: Preprocessing
     train: Recipe
     adapt: Recipe
+    iterations_per_patient: int = 0
+    most_iterations: int = 0
+    retrain_last: int | None = None
 
     def __post_init__(self) -> None:
         """Raise SettingsError if the network takes another number of slices than it is shown."""
         self.preprocessing.refuse_other_input(self.architecture)
+
+    def train_on(self, patients: int) -> Recipe:
+        """Return the recipe of a training on so many patients.
+
+        >>> compact = preset_of("compact")
+        >>> compact.train_on(10).iterations, compact.train_on(50).iterations
+        (2200, 4000)
+        """
+        return self._lengthened(self.train, patients)
+
+    def adapt_to(self, patients: int) -> Recipe:
+        """Return the recipe of an adaptation to so many patients."""
+        return self._lengthened(self.adapt, patients)
+
+    def _lengthened(self, recipe: Recipe, patients: int) -> Recipe:
+        wanted = self.iterations_per_patient * patients
+        allowed = min(wanted, self.most_iterations)
+        return replace(recipe, iterations=max(recipe.iterations, allowed))
 
 
 # Chen et al. 2023, Table 1 and section 2.3; normalisation, window and loss are readings
@@ -51,6 +78,7 @@ _PAPER = Preset(
     ),
     train=_PAPER_RECIPE,
     adapt=_PAPER_RECIPE,
+    retrain_last=10,
 )
 
 # The same architecture with fewer blocks and channels: minutes of training on two cores. Its atrous
@@ -93,7 +121,7 @@ _COMPACT = Preset(
         window_hu=(-200.0, 400.0),
     ),
     train=_COMPACT_RECIPE,
-    # As many iterations as training, as in the paper. The parent has already found its organs.
+    # As long as training, as in the paper. The parent has already found its organs.
     adapt=replace(
         _COMPACT_RECIPE,
         learning_rate=0.002,
@@ -104,6 +132,10 @@ _COMPACT = Preset(
         whole_iterations=220,
         parent_patients=5.0,
     ),
+    # A parent that learnt longer from many patients makes better children
+    # (docs/decisions/046-defaults-that-win.md).
+    iterations_per_patient=80,
+    most_iterations=10_000,
 )
 
 PRESETS = {"compact": _COMPACT, "paper": _PAPER}

@@ -1,6 +1,6 @@
 """How a network is trained: plain settings, kept in the model file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 # In what a network computes while it learns; weights, loss and optimiser are float32 in any case.
@@ -69,3 +69,10 @@ class Recipe:
     whole_iterations: int = 0
     parent_patients: float = 0.0
     frozen_statistics: bool = False
+
+    def plain(self) -> "Recipe":
+        """Return the recipe of fine-tuning as in the paper.
+
+        The parent has no say, and each view is new.
+        """
+        return replace(self, parent_patients=0.0, views=0)

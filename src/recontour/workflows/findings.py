@@ -51,6 +51,46 @@ class NoCommonOrgan(Finding):
 
 
 @finding
+class PlannedTraining(Finding):
+    """How long a training will be."""
+
+    iterations: int
+    patients: int
+
+    def sentence(self) -> str:
+        """Say what follows from the number of patients."""
+        return f"training for {self.iterations} iterations on {plural(self.patients, 'patient')}"
+
+
+@finding
+class PlannedAdaptation(Finding):
+    """What an adaptation retrains, for how long, and what its parent still says.
+
+    parent_patients: how many of the centre's patients the parent counts for; 0: it has no say.
+    """
+
+    layers: int
+    of_layers: int
+    iterations: int
+    patients: int
+    parent_patients: float
+
+    def sentence(self) -> str:
+        """Say what follows from the preset, the options and the number of patients."""
+        patients = plural(self.patients, "patient")
+        every = self.layers == self.of_layers
+        what = f"all {self.layers}" if every else f"the last {self.layers} of {self.of_layers}"
+        how_long = f"for {self.iterations} iterations on {patients}"
+        return f"retraining {what} layers {how_long}; {self._parent()}"
+
+    def _parent(self) -> str:
+        if not self.parent_patients:
+            return "the parent has no say"
+        worth = plural(round(self.parent_patients), "patient")
+        return f"in each organ, the parent's answer counts as much as {worth}"
+
+
+@finding
 class OrgansNotLearnt(Finding):
     """A cohort has organs that the model to adapt does not know, and that were not asked for."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from recontour.assess.caveats import draft_warnings
-from recontour.cohort import Case, Cohort
+from recontour.cohort import Case, Cohort, by_patient
 from recontour.contouring.contourer import Contourer
 from recontour.errors import ModelFileError, OrganError, SettingsError
 from recontour.evaluation.figures import slice_to_show
@@ -21,6 +21,7 @@ from recontour.training.precision import wanted_precision
 from recontour.training.presets import PRESETS, Preset, preset_of
 from recontour.training.recipe import Recipe, WantedPrecision
 from recontour.training.run import is_first_process
+from recontour.transfer.depth import layers
 from recontour.transfer.models import begin, fit, take_over, with_precision
 from recontour.wording import shown
 from recontour.workflows.findings import (
@@ -28,6 +29,8 @@ from recontour.workflows.findings import (
     NoCommonOrgan,
     OrgansNotFoundAfterTraining,
     OrgansNotLearnt,
+    PlannedAdaptation,
+    PlannedTraining,
     UnknownPreset,
 )
 from recontour.workflows.order import refuse_swapped
@@ -63,7 +66,7 @@ def train(
         out: The model file to write; it must not exist.
         preset: "compact" (for a CPU) or "paper" (for a GPU).
         organs: TG-263 names; all that the cohort has if None.
-        iterations: The preset's if None.
+        iterations: If None, as many as the preset has for so many patients.
         seed: Seed for weights and batches.
         precision: "float32", "bf16", or "auto": what pays on this machine. On a processor with
             bf16 instructions, a few iterations are timed first. A run that is resumed goes on in
@@ -91,9 +94,11 @@ def train(
     settings = preset_of(preset)
     opened = Cohort.open(cohort)
     learnt = _organs_to_learn(opened, organs)
-    recipe = _with_iterations(settings.train, iterations)
-    settings = replace(settings, train=recipe)
     cases = opened.cases_with(learnt)
+    patients = len(by_patient(cases))
+    recipe = _with_iterations(settings.train_on(patients), iterations)
+    settings = replace(settings, train=recipe)
+    log_finding(log, logging.INFO, PlannedTraining(iterations=recipe.iterations, patients=patients))
     model = begin(opened, cases, learnt, preset, settings, seed)
     return _learn(
         model,
@@ -113,7 +118,8 @@ def adapt(
     out: Path | str,
     *,
     head_only: bool = False,
-    retrain_last: int = 10,
+    retrain_last: int | None = None,
+    plain: bool = False,
     organs: Sequence[str] | None = None,
     iterations: int | None = None,
     seed: int = 0,
@@ -122,18 +128,20 @@ def adapt(
     resume: bool = False,
     progress: Progress = quiet,
 ) -> Model:
-    """Retrain a model's last layers on another centre's cohort: the paper's Model_ST.
+    """Retrain a model, or its last layers, on another centre's cohort: the paper's Model_ST.
 
     Args:
         model: The model file to begin with, or TRUNK+HEAD.
         cohort: The cohort folder to adapt to.
         out: The model file to write; it must not exist.
         head_only: Write only what was learnt, to be used as TRUNK+HEAD.
-        retrain_last: How many layers, counted as in the paper; 10 are SPP and Conv5.
+        retrain_last: How many layers, counted as in the paper, where 10 are SPP and Conv5. If
+            None, what the preset's measurements favour: all of "compact", 10 of "paper".
+        plain: Fine-tune as in the paper: the parent has no say beside the adapted layers.
         organs: TG-263 names; if None, the model's organs that the cohort has. An organ that the
             model does not know starts from scratch. An organ of the model's that is not named is
             dropped, since nobody could say how well it is still contoured.
-        iterations: The preset's if None.
+        iterations: If None, as many as the preset has for so many patients.
         seed: Seed for new weights and batches.
         precision: "float32", "bf16", or "auto": what pays on this machine. On a processor with
             bf16 instructions, a few iterations are timed first. A run that is resumed goes on in
@@ -166,9 +174,23 @@ def adapt(
     known = [organ for organ in parent.organs if organ in present]
     new = [organ for organ in present if organ not in parent.organs]
     learnt = _organs_to_learn(opened, organs or known, parent.organs)
-    recipe = _with_iterations(_preset_of_parent(parent, model).adapt, iterations)
     cases = opened.cases_with(learnt)
-    child = take_over(parent, opened, cases, learnt, recipe, retrain_last, seed)
+    preset = _preset_of_parent(parent, model)
+    patients = len(by_patient(cases))
+    recipe = _with_iterations(preset.adapt_to(patients), iterations)
+    if plain:
+        recipe = recipe.plain()
+    of_layers = len(layers(parent.network))
+    last = _first_given(retrain_last, preset.retrain_last, of_layers)
+    child = take_over(parent, opened, cases, learnt, recipe, last, seed)
+    planned = PlannedAdaptation(
+        layers=last,
+        of_layers=of_layers,
+        iterations=recipe.iterations,
+        patients=patients,
+        parent_patients=recipe.parent_patients,
+    )
+    log_finding(log, logging.INFO, planned)
     if organs is None and new:
         everything = (*known, *new)
         log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
@@ -220,6 +242,12 @@ def _preset_of_parent(parent: Model, path: Path) -> Preset:
             )
         )
     return PRESETS[name]
+
+
+def _first_given(*wishes: int | None) -> int:
+    """Return the first number that is not None; the last must be one."""
+    given = [wish for wish in wishes if wish is not None]
+    return given[0]
 
 
 def _with_iterations(recipe: Recipe, iterations: int | None) -> Recipe:
