@@ -38,6 +38,13 @@ def test_a_contourer_finds_what_predict_finds(model: Model, slices: int, tmp_pat
     assert list(dict(ready.contour(hu, grid, ["Lens_L"]))) == ["Lens_L"]
 
 
+def test_a_contourer_may_see_one_view(model: Model) -> None:
+    hu, grid = scan(3, 0)
+    once = dict(Contourer(model, views=1).contour(hu, grid))
+    assert same(once, dict(predict(model, hu, grid, views=1)))
+    assert not same(once, dict(predict(model, hu, grid)))
+
+
 def test_each_engine_is_compiled_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
 

@@ -6,7 +6,13 @@ import torch
 from torch import nn
 
 from recontour.network import Architecture, Network
-from recontour.network.cost import MOST_MIB, MOST_MULTIPLY_ADDS, MOST_PARAMETERS, cost_of
+from recontour.network.cost import (
+    MOST_MIB,
+    MOST_MULTIPLY_ADDS,
+    MOST_PARAMETERS,
+    SLICES_OF_A_CT,
+    cost_of,
+)
 from recontour.training.presets import PRESETS
 
 
@@ -33,8 +39,19 @@ def test_the_cost_is_what_a_slice_takes() -> None:
     network.ask(asked, range(3), [0.5] * 3)
     asked.forget_other_organs()  # as an engine does, so that a convolution makes its scores
     cost = cost_of(network, 41)
-    assert cost.multiply_adds == multiply_adds_of(network, 41)
+    assert cost.multiply_adds == 2 * multiply_adds_of(network, 41)  # a slice is seen twice
     assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_scores_are_kept_of_both_views() -> None:
+    mib = {}
+    for organs in (10, 40):
+        with torch.device("meta"):
+            network = Network(PRESETS["paper"].architecture, organs)
+        mib[organs] = cost_of(network, 417).mib
+    kept_of_an_organ = 2 * SLICES_OF_A_CT * 53**2 * 4 / 2**20
+    # both costs are rounded down to whole MiB
+    assert mib[40] - mib[10] == pytest.approx(30 * kept_of_an_organ, abs=1)
 
 
 def test_shapes_are_enough() -> None:

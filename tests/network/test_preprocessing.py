@@ -5,13 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's users know)
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
 from recontour.network import Architecture
 from recontour.network.findings import WrongSliceCount
-from recontour.network.preprocessing import Preprocessing, Similarity, body_centre_mm, unview, view
+from recontour.network.preprocessing import Preprocessing, Similarity, body_centre_mm, view
 
 PLAIN = Preprocessing(pixel_mm=1.0, crop_px=33, window_hu=(-200.0, 400.0))
 
@@ -67,37 +66,6 @@ def test_a_ct_smaller_than_one_pixel_of_the_view_is_still_seen() -> None:
     assert torch.allclose(
         view(torch.full((1, 8, 8), 7.0), g, (0.35, 0.35), PLAIN), torch.tensor(7.0)
     )
-
-
-@given(
-    st.floats(0.5, 3.0),
-    st.integers(20, 60),
-    st.integers(20, 60),
-    st.floats(-10, 10),
-    st.sampled_from([33, 5]),
-    st.integers(0, 99),
-)
-@settings(max_examples=50, deadline=None)
-def test_unview_is_bilinear_within_the_view_and_nothing_beyond(
-    spacing: float, rows: int, columns: int, shift: float, points: int, seed: int
-) -> None:
-    g = grid(rows, columns, (spacing, 1.1 * spacing), (-spacing * columns / 2, -spacing * rows / 2))
-    logits = np.random.default_rng(seed).normal(-1.0, 1.0, (3, points, points)).astype(np.float32)
-    logits[1] = -1.0
-    half = PLAIN.crop_px // 2
-    x = (g.origin_mm[0] + g.spacing_mm[1] * np.arange(columns) - shift) / half
-    y = (g.origin_mm[1] + g.spacing_mm[0] * np.arange(rows)) / half
-    every_pixel = F.interpolate(
-        torch.from_numpy(logits)[None], (PLAIN.crop_px,) * 2, mode="bilinear", align_corners=True
-    )
-    places = torch.tensor(
-        np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1)[None], dtype=torch.float32
-    )
-    expected = F.grid_sample(every_pixel, places, align_corners=True)[0].numpy()
-    expected[:, (np.abs(y)[:, None] > 1) | (np.abs(x)[None, :] > 1)] = -1.0
-    doubtful = np.abs(expected) < 1e-4  # rounding may decide
-    doubtful |= (np.abs(np.abs(y) - 1)[:, None] < 1e-5) | (np.abs(np.abs(x) - 1)[None, :] < 1e-5)
-    assert (doubtful | (unview(logits, g, (shift, 0.0), PLAIN) == (expected > 0))).all()
 
 
 def test_the_body_is_found_beside_a_couch_and_in_spite_of_an_empty_slice() -> None:

@@ -6,10 +6,11 @@ from threading import Lock
 from typing import Self
 
 from recontour.contouring.engine import Engine, engine_of, uses_openvino
-from recontour.contouring.predict import OrganMasks, finished_masks
+from recontour.contouring.predict import OrganMasks, finished_masks, refuse_other_views
 from recontour.geometry import Grid
 from recontour.network import Model, load_model
 from recontour.network.preprocessing import Voxels
+from recontour.network.views import VIEWS_OF_A_SLICE
 
 
 class Contourer:
@@ -17,6 +18,14 @@ class Contourer:
 
     Any number of threads may share a `Contourer`. An engine is compiled once, when the first CT
     needs it, and computes one batch at a time.
+
+    Args:
+        model: A model, as `load_model` returns it.
+        views: How often the network sees each slice, 1 or 2. With 1, it runs half as often, and
+            contours are less exact.
+
+    Raises:
+        SettingsError: Another number of views.
 
     Examples:
         >>> import recontour
@@ -26,8 +35,10 @@ class Contourer:
         ['Brainstem', 'Lens_L']
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, views: int = VIEWS_OF_A_SLICE) -> None:
+        refuse_other_views(views)
         self.model = model
+        self.views = views
         self._engines: dict[bool, Engine] = {}
         self._compiling = Lock()
 
@@ -44,7 +55,7 @@ class Contourer:
     ) -> OrganMasks:
         """Contour a CT; arguments, masks and errors are those of `predict`."""
         engine = self._engine_for(len(hu))
-        return finished_masks(self.model, engine, hu, grid, organs)
+        return finished_masks(self.model, engine, hu, grid, organs, self.views)
 
     def _engine_for(self, slices: int) -> Engine:
         kind = uses_openvino(self.model, slices)

@@ -2,7 +2,7 @@
 
 architecture    what determines its shape     layers       the six stages
 trunk, head     shared and own stages         network      one trunk and its heads
-preprocessing   a CT's slices -> the network's view, and back
+preprocessing   a CT's slices -> a view         views        a slice's views -> masks on the CT
 model           a network with everything needed to use it
 card            what to know about a model    cost         what a network would take
 model_file      save and load a model         container    the safetensors file as such

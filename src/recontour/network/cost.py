@@ -10,9 +10,10 @@ from torch import nn
 
 from recontour.network.findings import TooCostlyNetwork
 from recontour.network.network import Network
+from recontour.network.views import VIEWS_OF_A_SLICE
 
 MOST_PARAMETERS = 250_000_000
-MOST_MULTIPLY_ADDS = 1_000_000_000_000  # per slice
+MOST_MULTIPLY_ADDS = 2_000_000_000_000  # per slice
 MOST_MIB = 2048
 SLICES_AT_ONCE = 8  # that go through the network together
 SLICES_OF_A_CT = 300  # whose scores are kept until the last is made
@@ -26,7 +27,8 @@ BYTES = 4  # of a float32
 class Cost:
     """What contouring with a network takes.
 
-    multiply_adds: per slice. mib: memory for what is computed, without the weights.
+    multiply_adds: per slice, in all its views. mib: memory for what is computed, without the
+    weights.
     """
 
     parameters: int
@@ -55,24 +57,26 @@ def cost_of(network: Network, crop_px: int) -> Cost:
 
     Shapes are enough: it may lie on torch's meta device.
     """
-    multiply_adds = 0
+    multiply_adds_of_a_view = 0
     largest_layer = 0
     for name, stage in _stages(network):
         points = _side(crop_px, STRIDES.get(name, LAST_STRIDE)) ** 2
         for convolution in _convolutions(stage):
-            multiply_adds += convolution.weight.numel() * points
+            multiply_adds_of_a_view += convolution.weight.numel() * points
             channels = max(convolution.in_channels, convolution.out_channels)
             largest_layer = max(largest_layer, channels * points)
     pixels = crop_px**2
     largest_layer = max(largest_layer, network.slices * pixels)
-    # A slice's view is kept while others may be seen with it: of a CT of thin slices, all may be.
-    kept_views = SLICES_OF_A_CT * pixels if network.slices > 1 else 0
-    kept_scores = network.own_head.organs * SLICES_OF_A_CT * _side(crop_px, LAST_STRIDE) ** 2
+    # A slice as the network sees it is kept while others may be seen with it: of a CT of thin
+    # slices, all may be, though of one view at a time.
+    kept_slices = SLICES_OF_A_CT * pixels if network.slices > 1 else 0
+    views_of_a_ct = SLICES_OF_A_CT * VIEWS_OF_A_SLICE
+    kept_scores = network.own_head.organs * views_of_a_ct * _side(crop_px, LAST_STRIDE) ** 2
     passing = LIVE_TENSORS * SLICES_AT_ONCE * largest_layer
     return Cost(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        multiply_adds=multiply_adds,
-        mib=BYTES * (passing + kept_scores + kept_views) >> 20,
+        multiply_adds=VIEWS_OF_A_SLICE * multiply_adds_of_a_view,
+        mib=BYTES * (passing + kept_scores + kept_slices) >> 20,
     )
 
 

@@ -1,8 +1,8 @@
-"""From a CT's slices to what the network sees, and back: the only place that resamples pixels.
+"""From a CT's slices to what the network sees; `views` is the way back. Nothing else resamples.
 
-The network's view of a slice is a square of crop_px pixels of pixel_mm, centred on the body.
-Training views it through a random similarity transform; contouring through none. Both go through
-`view`.
+The network's view of a slice is a square of crop_px pixels of pixel_mm, centred on the body or near
+its centre. Training views it through a random similarity transform; contouring through none. Both
+go through `view`.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,12 @@ from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's user
 
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
-from recontour.geometry.arrays import Floats, Mask
+from recontour.geometry.arrays import Mask
 from recontour.network.architecture import MOST_SLICES, Architecture
 from recontour.network.findings import InvalidView, WrongSliceCount
 from recontour.validation import ExpectedError
 
 Voxels = npt.NDArray[np.generic]  # Hounsfield units, (slice, row, column)
-Logits = npt.NDArray[np.float32]
 PointMm = tuple[float, float]  # x, y
 
 BODY_HU = -250.0  # above: tissue; below: air and most couches
@@ -113,6 +112,11 @@ class Preprocessing:
                     high_hu=high,
                 )
             )
+
+    @property
+    def span_mm(self) -> float:
+        """Return the way from the centre of a view's first pixel to that of its last."""
+        return self.pixel_mm * (self.crop_px - 1)
 
     @property
     def slices(self) -> int:
@@ -258,63 +262,6 @@ def _view_mm(
     x_HW = x0 + cosine * across - sine * down
     y_HW = y0 + sine * across + cosine * down
     return x_HW, y_HW
-
-
-def unview(
-    logits_Nhw: Logits,
-    grid: Grid,
-    centre_mm: PointMm,
-    preprocessing: Preprocessing,
-) -> Mask:
-    """Return where the logits of plain views are positive, on the CT's own grid.
-
-    logits_Nhw: (N, h, w) points spread evenly over the view, from the centre of its first pixel to
-        that of its last. Bilinear between points; as 8n + 1 pixels meet them, a view of every pixel
-        would give the same.
-    Returns: (N, rows, columns); False outside the view.
-    """
-    _, height, width = grid.shape
-    slices, points_down, points_across = logits_Nhw.shape
-    left_mm, top_mm = grid.origin_mm
-    row_mm, column_mm = grid.spacing_mm
-    centre_x, centre_y = centre_mm
-    span_mm = preprocessing.pixel_mm * (preprocessing.crop_px - 1)
-    y_mm = top_mm + row_mm * np.arange(height) - centre_y
-    x_mm = left_mm + column_mm * np.arange(width) - centre_x
-    rows_H = (y_mm / span_mm + 0.5) * (points_down - 1)
-    columns_W = (x_mm / span_mm + 0.5) * (points_across - 1)
-    masks = np.zeros((slices, height, width), dtype=np.bool_)
-    for mask, logits_hw in zip(masks, logits_Nhw, strict=True):
-        positive_hw = logits_hw > 0
-        if positive_hw.any():
-            rows = _near(positive_hw.any(axis=1), rows_H)
-            columns = _near(positive_hw.any(axis=0), columns_W)
-            lines_Hw = _interpolated(logits_hw, rows_H[rows])
-            pixels_WH = _interpolated(lines_Hw.T, columns_W[columns])
-            mask[rows, columns] = pixels_WH.T > 0
-    return masks
-
-
-def _near(positive: Mask, index: Floats) -> slice:
-    """Return the pixels in the view that lie less than one point from a positive point.
-
-    positive: by point. index: the pixels' places among the points, ascending.
-    """
-    first, last = np.flatnonzero(positive)[[0, -1]]
-    lowest = max(first - 1, 0)
-    highest = min(last + 1, len(positive) - 1)
-    begin = np.searchsorted(index, lowest, side="left")
-    end = np.searchsorted(index, highest, side="right")
-    return slice(begin, end)
-
-
-def _interpolated(values: Logits, index: Floats) -> Logits:
-    """Interpolate linearly between rows: (points, M) -> (len(index), M)."""
-    below = np.clip(index.astype(np.intp), 0, len(values) - 2)
-    share = (index - below).astype(np.float32)[:, None]
-    lower = values[below] * (1 - share)
-    upper = values[below + 1] * share
-    return lower + upper
 
 
 def _averaged(index: Tensor, step: int) -> Tensor:

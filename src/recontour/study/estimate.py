@@ -10,6 +10,7 @@ import torch
 
 from recontour.cohort import Case
 from recontour.network import Network
+from recontour.network.views import VIEWS_OF_A_SLICE
 from recontour.study.cells import Cell, depth_of
 from recontour.study.fresh import call_fresh
 from recontour.study.perform import Workspace
@@ -134,7 +135,8 @@ def _seconds_per_slice(network: Network, batch: Batch) -> float:
     began = time.perf_counter()
     with torch.inference_mode():
         network(batch.ct_NSHW)
-    return (time.perf_counter() - began) / len(batch.ct_NSHW)
+    seconds_per_view = (time.perf_counter() - began) / len(batch.ct_NSHW)
+    return VIEWS_OF_A_SLICE * seconds_per_view
 
 
 def _cost(cell: Cell, measured: _Measured) -> Estimate:
