@@ -30,14 +30,17 @@ def changed_ns(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-@pytest.mark.parametrize("what", ["train", "adapt"])
-def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(("what", "precision"), [("train", "float32"), ("adapt", "bf16")])
+def test_a_killed_run_resumes_to_the_same_bits(
+    journey: Journey, tmp_path: Path, what: str, precision: str
+) -> None:
     given = (
         [str(journey.cohort)] if what == "train" else [str(journey.model_s), str(journey.cohort)]
     )
 
     def command(out: Path, *more: str) -> list[str]:
-        return [sys.executable, "-c", LEARN, what, *given, "--out", str(out), *more]
+        options = ["--out", str(out), "--precision", precision, *more]
+        return [sys.executable, "-c", LEARN, what, *given, *options]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 multiprocessing.set_start_method("spawn")
 import recontour
 print("once")
-recontour.train(Path(sys.argv[1]), Path(sys.argv[2]), iterations=2)
+recontour.train(Path(sys.argv[1]), Path(sys.argv[2]), iterations=2, precision="float32")
 """
 STUDY = """
 name = "tiny"
@@ -120,6 +120,7 @@ def test_a_small_shared_memory_and_a_long_temporary_folder_change_no_bit(
     temporary.mkdir()
     out = tmp_path / "S.safetensors"
     train = [*RECONTOUR, "train", str(journey.cohort), "--out", str(out), "--iterations", "2"]
+    train += ["--precision", "float32"]
     small = [
         "unshare",
         "--mount",

@@ -70,7 +70,6 @@ def prepare(
     if not is_study(out):
         _refuse_other_contents(out)
         workspace = lay_out(study, out)
-        workspace = replace(workspace, study=_with_precision(workspace.study))
         write_split(out / "split.csv", workspace.splits, workspace.cohorts)
     elif not resume:
         raise OutputError(ExistingStudy(path=out))
@@ -79,7 +78,8 @@ def prepare(
         _warn_of_other_recipes(workspace)
     for finding in on_both_sides(workspace.cohorts, workspace.splits):
         log_finding(log, logging.WARNING, finding)
-    declared = STUDY.dump_json(workspace.study, indent=1).decode()
+    settled = _with_precision(workspace.study)
+    declared = STUDY.dump_json(settled, indent=1).decode()
     write_text(out / "study.json", declared + "\n", replace=True)
 
 
