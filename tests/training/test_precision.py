@@ -205,6 +205,11 @@ def test_timing_changes_neither_the_network_nor_what_is_drawn_next(frozen_layers
     assert torch.equal(torch.get_rng_state(), generator)
 
 
+def test_a_network_that_sees_neighbours_is_timed_with_them() -> None:
+    net = Network(replace(TINY, slices=3), len(ORGANS))
+    assert gain_of_bf16(net, RECIPE, len(ORGANS), SIDE_PX) > 0
+
+
 def test_the_batch_for_timing_shows_every_organ() -> None:
     first, second = fixed_batch(2, 3, SIDE_PX), fixed_batch(2, 3, SIDE_PX)
     assert all(map(torch.equal, first, second))

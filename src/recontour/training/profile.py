@@ -110,7 +110,8 @@ def gain_of_bf16(
     is what a busy machine changes least. `compact` takes a second or two; a larger network takes
     two iterations of each.
     """
-    trial = _Trial(network, fixed_batch(recipe.batch, organs, side_px), recipe)
+    batch = fixed_batch(recipe.batch, organs, side_px, seen=network.slices)
+    trial = _Trial(network, batch, recipe)
     precisions: tuple[Precision, Precision] = ("float32", "bf16")
     until = time.process_time() + ENOUGH_SECONDS
     for precision in precisions:
@@ -130,14 +131,18 @@ def fixed_batch(
     slices: int,
     organs: int,
     side_px: int,
+    *,
+    seen: int = 1,
 ) -> Batch:
     """Return a batch that is always the same: a gradient, with all organs in its middle.
+
+    seen: how many slices the network sees at a time.
 
     >>> fixed_batch(2, 3, 9).organs_NKHW.shape
     torch.Size([2, 3, 9, 9])
     """
     row_W = torch.linspace(-1, 1, side_px)
-    ct_NSHW = row_W.expand(slices, 1, side_px, side_px).contiguous()
+    ct_NSHW = row_W.expand(slices, seen, side_px, side_px).contiguous()
     organs_NKHW = torch.zeros(slices, organs, side_px, side_px, dtype=torch.bool)
     middle = slice(3 * side_px // 8, 5 * side_px // 8)
     organs_NKHW[:, :, middle, middle] = True

@@ -99,6 +99,8 @@ class Hardware:
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
+        # It would say on the screen that it uses mixed precision; we say so ourselves.
+        logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
         # Without this environment Fabric looks for Slurm and others, and warns or fails if it finds
         # one.
         environment = LightningEnvironment()
