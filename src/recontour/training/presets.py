@@ -124,13 +124,13 @@ _COMPACT = Preset(
     # As long as training, as in the paper. The parent has already found its organs.
     adapt=replace(
         _COMPACT_RECIPE,
-        learning_rate=0.002,
+        learning_rate=0.001,
         inside_weight=0.0,
         views=8,
         # Of 29 x 29. In nine slices out of ten the organs lie within; bodies are wider than deep.
         window=(13, 20),
         whole_iterations=220,
-        parent_patients=5.0,
+        parent_patients=3.0,
     ),
     # A parent that learnt longer from many patients makes better children
     # (docs/decisions/046-defaults-that-win.md).
