@@ -16,7 +16,7 @@ from recontour.study.settings import (
 ORGANS = ("Brainstem", "Lens_L")
 CENTRE = CentreSettings(cohort=Path("north"), test=1)
 MODELS = ModelsSettings(iterations=10, validate_every=5)
-PATIENTS = {"source": 50, "target": 7}
+PATIENTS = {"source": 100, "target": 7}
 
 
 def laid(**sections: object) -> Plan:
@@ -36,7 +36,7 @@ def test_the_three_models_differ_in_what_they_learn_from() -> None:
 def test_without_a_number_each_model_is_as_long_as_its_patients_make_it() -> None:
     study = Study(source=CENTRE, target=CENTRE, models=ModelsSettings())
     (triple,) = plan_of(study, ORGANS, layers=29, patients=PATIENTS).models
-    assert [cell.iterations for cell in triple] == [4000, 2200, 2200]
+    assert [cell.iterations for cell in triple] == [8000, 4400, 2200]
 
 
 @pytest.mark.parametrize(("wanted", "depth"), [(None, 29), ("all", 29), (4, 4)])

@@ -4,12 +4,22 @@ from recontour.training.presets import preset_of
 
 
 @pytest.mark.parametrize(
-    ("patients", "iterations"), [(1, 2200), (27, 2200), (28, 2240), (104, 8320), (1000, 10_000)]
+    ("patients", "training", "adaptation"),
+    [
+        (1, 4400, 2200),
+        (27, 4400, 2200),
+        (28, 4400, 2240),
+        (56, 4480, 4480),
+        (104, 8320, 8320),
+        (1000, 10_000, 10_000),
+    ],
 )
-def test_more_patients_make_a_training_longer_up_to_a_limit(patients: int, iterations: int) -> None:
+def test_more_patients_make_a_training_longer_up_to_a_limit(
+    patients: int, training: int, adaptation: int
+) -> None:
     compact = preset_of("compact")
-    assert compact.train_on(patients).iterations == iterations
-    assert compact.adapt_to(patients).iterations == iterations
+    assert compact.train_on(patients).iterations == training
+    assert compact.adapt_to(patients).iterations == adaptation
 
 
 def test_the_paper_s_training_has_one_length() -> None:
