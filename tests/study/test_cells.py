@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from recontour.study.cells import Plan, plan_of
+from recontour.study.cells import Extent, Lengths, Plan, plan_of
 from recontour.study.settings import (
     CasesSettings,
     CentreSettings,
@@ -16,12 +16,19 @@ from recontour.study.settings import (
 ORGANS = ("Brainstem", "Lens_L")
 CENTRE = CentreSettings(cohort=Path("north"), test=1)
 MODELS = ModelsSettings(iterations=10, validate_every=5)
-PATIENTS = {"source": 100, "target": 7}
+EXTENT = Extent(
+    organs=ORGANS,
+    layers=29,
+    retrain_last=29,
+    papers_depth=10,
+    lengths=Lengths(10, 10, 10),
+    target_patients=7,
+)
 
 
 def laid(**sections: object) -> Plan:
     study = Study(source=CENTRE, target=CENTRE, models=MODELS, **sections)  # type: ignore[arg-type]
-    return plan_of(study, ORGANS, layers=29, patients=PATIENTS)
+    return plan_of(study, EXTENT)
 
 
 def test_the_three_models_differ_in_what_they_learn_from() -> None:
@@ -33,18 +40,11 @@ def test_the_three_models_differ_in_what_they_learn_from() -> None:
     assert triple.st.retrain_last == 29  # the default of `adapt`
 
 
-def test_without_a_number_each_model_is_as_long_as_its_patients_make_it() -> None:
-    study = Study(source=CENTRE, target=CENTRE, models=ModelsSettings())
-    (triple,) = plan_of(study, ORGANS, layers=29, patients=PATIENTS).models
-    assert [cell.iterations for cell in triple] == [8000, 4400, 2200]
-
-
-@pytest.mark.parametrize(("wanted", "depth"), [(None, 29), ("all", 29), (4, 4)])
-def test_the_main_model_is_as_deep_as_the_study_says(wanted: int | None, depth: int) -> None:
-    models = ModelsSettings(iterations=10, retrain_last=wanted, plain=True)
+def test_the_main_model_may_be_fine_tuned_as_in_the_paper() -> None:
+    models = ModelsSettings(iterations=10, plain=True)
     study = Study(source=CENTRE, target=CENTRE, models=models)
-    (triple,) = plan_of(study, ORGANS, layers=29, patients=PATIENTS).models
-    assert (triple.st.retrain_last, triple.st.plain) == (depth, True)
+    (triple,) = plan_of(study, EXTENT).models
+    assert triple.st.plain
 
 
 def test_parents_come_first_and_no_cell_stands_twice() -> None:

@@ -15,7 +15,7 @@ from recontour.errors import OutputError
 from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay
 from recontour.evaluation.numbers import MINUS
-from recontour.study.cells import Cell, Plan, plan_of
+from recontour.study.cells import Cell, Extent, Lengths, Plan, plan_of
 from recontour.study.figures import smoothed
 from recontour.study.pictures import captioned_pictures
 from recontour.study.report import StudyHeader, write_study_report
@@ -60,7 +60,15 @@ GAIN = {"S": 0.0, "T": 0.05, "ST": 0.1, "random": -0.3}
 
 
 def the_plan(study: Study = STUDY, organs: Sequence[str] = ORGANS) -> Plan:
-    return plan_of(study, organs, LAYERS, {"source": 20, "target": 10})
+    extent = Extent(
+        organs=organs,
+        layers=LAYERS,
+        retrain_last=LAYERS,
+        papers_depth=10,
+        lengths=Lengths(100, 100, 100),
+        target_patients=10,
+    )
+    return plan_of(study, extent)
 
 
 def a_result(cell: Cell, gain: float | None = None, cases: int = 10, **training: object) -> Result:

@@ -2,10 +2,10 @@
 
 settings    STUDY.toml                        study        the three verbs
 cells       the plan: one cell per model      run          the workers that share the folder
-split       which case is for what            perform      one cell, from its parent to its result
+split       which case is for what            defaults     what it leaves to its preset
+perform     one cell, from parent to result   fresh        processes with their own environment
 estimate    time and disk, before a run       folder       begun, or opened again
 results     what a cell's folder holds        diary        how a cell's training went
-fresh       processes with an environment of their own
 report      the HTML file, from tables (the numbers), csv_files, words, numbers, figures, pictures
 findings    what can be found in a study
 """

@@ -11,11 +11,9 @@ from itertools import chain, product
 from typing import Literal
 
 from recontour.study.settings import All, Norm, Study
-from recontour.training.presets import preset_of
 
 # random: weights that are never trained, as a control
 ModelKind = Literal["S", "T", "ST", "random"]
-PAPERS_DEPTH = 10
 Pair = tuple["Cell", "Cell"]
 Cells = Sequence["Cell"]
 Triples = Sequence["Triple"]
@@ -132,56 +130,35 @@ class Lengths:
     st: int
 
 
-def lengths_of(study: Study, patients: Mapping[str, int]) -> Lengths:
-    """Return the iterations of the main models.
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a study's cohorts and preset settle about its plan.
 
-    patients: how many each centre, "source" and "target", has to train on.
+    organs: those the joint models learn. layers: of the preset's network. retrain_last: layers of
+    Model_ST that retrain; papers_depth: the same where the study does as the paper does.
+    target_patients: how many there are to train on.
     """
-    iterations = study.models.iterations
-    if iterations is not None:
-        return Lengths(iterations, iterations, iterations)
-    preset = preset_of(study.preset)
-    source, target = patients["source"], patients["target"]
-    return Lengths(
-        s=preset.train_on(source).iterations,
-        t=preset.train_on(target).iterations,
-        st=preset.adapt_to(target).iterations,
-    )
+
+    organs: Organs
+    layers: int
+    retrain_last: int
+    papers_depth: int
+    lengths: Lengths
+    target_patients: int
 
 
-def depth_of(study: Study, layers: int) -> int:
-    """Return how many layers of Model_ST retrain. layers: how many the preset's network has."""
-    wanted = study.models.retrain_last or preset_of(study.preset).retrain_last or "all"
-    return layers if wanted == "all" else wanted
-
-
-def papers_depth(study: Study, layers: int) -> int:
-    """Return how many layers retrain where the study does as the paper does."""
-    wanted = study.models.retrain_last
-    return wanted if isinstance(wanted, int) else min(PAPERS_DEPTH, layers)
-
-
-def plan_of(
-    study: Study,
-    organs: Organs,
-    layers: int,
-    patients: Mapping[str, int],
-) -> Plan:
-    """Lay a study out.
-
-    organs: those the joint models learn. layers: of the preset's network. patients: how many each
-    centre, "source" and "target", has to train on.
-    """
-    last = depth_of(study, layers)
-    papers = papers_depth(study, layers)
-    models = _triples(study, organs, lengths_of(study, patients), last, study.models.validate_every)
+def plan_of(study: Study, extent: Extent) -> Plan:
+    """Lay a study out."""
+    organs, layers = extent.organs, extent.layers
+    last, papers = extent.retrain_last, extent.papers_depth
+    models = _triples(study, organs, extent.lengths, last, study.models.validate_every)
     return Plan(
         models=models,
         separately=_separately(study, organs, last),
         depth=_depth(study, models, layers),
         controls=_controls(study, models, papers, layers),
         normalisation=_normalisation(study, organs, papers),
-        cases=_cases(study, models, last, patients["target"]),
+        cases=_cases(study, models, last, extent.target_patients),
     )
 
 

@@ -11,7 +11,8 @@ import torch
 from recontour.cohort import Case
 from recontour.network import Network
 from recontour.network.views import VIEWS_OF_A_SLICE
-from recontour.study.cells import Cell, depth_of
+from recontour.study.cells import Cell
+from recontour.study.defaults import depth_of
 from recontour.study.fresh import call_fresh
 from recontour.study.perform import Workspace
 from recontour.study.settings import threads_of

@@ -16,7 +16,8 @@ from recontour.errors import OutputError, SettingsError
 from recontour.files import UnreadableError, write_text
 from recontour.findings import Finding, log_finding
 from recontour.network import Network
-from recontour.study.cells import Cell, Plan, depth_of, plan_of
+from recontour.study.cells import Cell, Extent, Plan, plan_of
+from recontour.study.defaults import depth_of, lengths_of, papers_depth
 from recontour.study.findings import (
     DamagedStudy,
     DifferentRecipes,
@@ -219,7 +220,16 @@ def study_plan(workspace: Workspace) -> Plan:
     study = workspace.study
     organs = _learnable(workspace) if study.organs == "all" else study.organs
     patients: dict[str, int] = {role: _training_patients(workspace, role) for role in ROLES}
-    return plan_of(study, organs, layers_of(study), patients)
+    layers = layers_of(study)
+    extent = Extent(
+        organs=organs,
+        layers=layers,
+        retrain_last=depth_of(study, layers),
+        papers_depth=papers_depth(study, layers),
+        lengths=lengths_of(study, patients),
+        target_patients=patients["target"],
+    )
+    return plan_of(study, extent)
 
 
 def _training_patients(workspace: Workspace, role: str) -> int:
