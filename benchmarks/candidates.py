@@ -59,6 +59,15 @@ def wider(view: tuple[float, int] | None = None, **architecture: Any) -> Preset:
     )
 
 
+def with_neighbours(*neighbours_mm: float) -> Preset:
+    """Return `compact` that also sees the slices at these distances along z."""
+    return replace(
+        COMPACT,
+        architecture=replace(COMPACT.architecture, slices=1 + len(neighbours_mm)),
+        preprocessing=replace(COMPACT.preprocessing, neighbours_mm=neighbours_mm),
+    )
+
+
 CANDIDATES = {
     "compact": COMPACT,
     "wider head": wider(),
@@ -66,6 +75,7 @@ CANDIDATES = {
     "finer": wider((1.0, 281), widths=(16, 32, 48, 48), spp_channels=48),
     "coarser, wider": wider((1.5, 193), widths=(24, 48, 96, 96)),
     "deeper": wider(blocks=(2, 3, 6)),
+    "neighbours": with_neighbours(4.0, -4.0, 12.0, -12.0),
 }
 SCORED = {"source": ("validation",), "target1": ("train", "validation")}  # role -> folds
 

@@ -33,14 +33,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from clinical_size import untrained
 from command_cost import Cost, least, measured
-from recontour.contouring import engine
+from recontour.contouring import engine, seen
 from recontour.contouring.engine import engine_of, has_openvino
 from recontour.contouring.predict import predict
 from recontour.dicom import Scan, read_scan
 from recontour.evaluation import dice
 from recontour.network import Model, load_model, save_model
 from recontour.network.cost import SLICES_AT_ONCE
-from recontour.network.preprocessing import body_centre_mm, view
+from recontour.network.preprocessing import body_centre_mm
 from recontour.phantom import SOURCE, write_centre
 from recontour.processes import cores
 
@@ -59,11 +59,9 @@ def phantom_ct(folder: Path, slices: int) -> Path:
 
 
 def seen_of(model: Model, scan: Scan) -> Tensor:
-    """Return what the network sees of a CT: (N, 1, H, W)."""
-    centre = body_centre_mm(scan.hu, scan.grid)
-    planes_NHW = torch.from_numpy(scan.hu.astype("float32"))
-    seen_NHW = view(planes_NHW, scan.grid, centre, model.preprocessing)
-    return model.preprocessing.windowed(seen_NHW)[:, None]
+    """Return what the network sees of a CT: (N, S, H, W)."""
+    centre_mm = body_centre_mm(scan.hu, scan.grid)
+    return torch.cat(list(seen.seen_of(scan.hu, scan.grid, centre_mm, model.preprocessing)))
 
 
 def stand_in(untrained_model: Path, path: Path, ct: Path) -> None:
@@ -103,14 +101,14 @@ def network_speed(path: Path, ct: Path, threads: int, turns: int) -> dict[str, f
 
     torch.set_num_threads(threads)
     model, scan = load_model(path), read_scan(ct)
-    ct_N1HW = seen_of(model, scan)
-    batches = torch.split(ct_N1HW, SLICES_AT_ONCE)
+    ct_NSHW = seen_of(model, scan)
+    batches = torch.split(ct_NSHW, SLICES_AT_ONCE)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model.network.scores(ct_N1HW[:1])
-    flop = counter.get_total_flops() * len(ct_N1HW)
+        model.network.scores(ct_NSHW[:1])
+    flop = counter.get_total_flops() * len(ct_NSHW)
     # torch's stub lacks memory_format
     eager = model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    folded, fast = engine_of(model, 1), engine_of(model, len(ct_N1HW))
+    folded, fast = engine_of(model, 1), engine_of(model, len(ct_NSHW))
     left, right = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
     factor = opset13.parameter([SIDE, SIDE], np.float32)
     product = opset13.matmul(factor, right.numpy(), False, False)
@@ -128,7 +126,7 @@ def network_speed(path: Path, ct: Path, threads: int, turns: int) -> dict[str, f
             "pytorch_eager": run_eager,
             "pytorch_folded": lambda: [folded(batch) for batch in batches],
             "engine": lambda: [fast(batch) for batch in batches],
-            "engine_start": lambda: engine_of(model, len(ct_N1HW)),
+            "engine_start": lambda: engine_of(model, len(ct_NSHW)),
             "torch_product": lambda: left @ right,
             "openvino_product": lambda: request.infer({0: left.numpy()}, share_inputs=True),
         },
@@ -142,7 +140,7 @@ def network_speed(path: Path, ct: Path, threads: int, turns: int) -> dict[str, f
         if not name.endswith("product"):
             seconds[f"{name}_seconds"] = round(value, 3)
     return seconds | {
-        "gflop_a_slice": round(flop / len(ct_N1HW) / 1e9, 3),
+        "gflop_a_slice": round(flop / len(ct_NSHW) / 1e9, 3),
         "engine_gflop_s": round(reached, 1),
         "torch_product_gflop_s": round(peaks["torch"], 1),
         "openvino_product_gflop_s": round(peaks["openvino"], 1),
