@@ -2,6 +2,7 @@
 
 contourer   a model that stays loaded and compiled
 predict     a CT -> one mask per organ
+seen        what the network sees of the CT, neighbours included
 engine      what computes the scores: OpenVINO or PyTorch
 finish      drop small islands
 findings    what can go wrong
