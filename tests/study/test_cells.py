@@ -107,6 +107,14 @@ def test_few_cases_are_drawn_several_times_alike_for_both_models() -> None:
     assert cases[7][0][0].cases is None
 
 
+def test_few_cases_are_learnt_as_long_as_all_unless_a_number_is_given() -> None:
+    plan = laid(cases=CasesSettings(numbers=(1, "all"), draws=1))
+    ((few_t, few_st),) = plan.cases[1]
+    ((all_t, all_st),) = plan.cases[7]
+    assert [few_t.iterations, few_st.iterations] == [10, 10]
+    assert [all_t.id, all_st.id] == [plan.models[0].t.id, plan.models[0].st.id]
+
+
 def test_each_normalisation_sees_as_many_slices() -> None:
     plan = laid(
         normalisation=NormalisationSettings(slices=32, norms=("batch", "frozen"), batches=(1, 8))

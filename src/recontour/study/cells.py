@@ -158,7 +158,7 @@ def plan_of(study: Study, extent: Extent) -> Plan:
         depth=_depth(study, models, layers),
         controls=_controls(study, models, papers, layers),
         normalisation=_normalisation(study, organs, papers),
-        cases=_cases(study, models, last, extent.target_patients),
+        cases=_cases(study, models, extent),
     )
 
 
@@ -247,20 +247,23 @@ def _normalisation(study: Study, organs: Organs, last: int) -> dict[tuple[str, i
 def _cases(
     study: Study,
     models: Triples,
-    last: int,
-    there: int,
+    extent: Extent,
 ) -> dict[int, list[Pair]]:
     """Lay out each number of target patients; fewer than there are get several draws."""
     pairs: dict[int, list[Pair]] = {}
     wanted = study.cases
     if not wanted:
         return pairs
+    lengths = extent.lengths
+    there = extent.target_patients
     for number in _numbers(wanted.numbers, there):
         few = number if number < there else None
         for draw, triple in product(range(wanted.draws if few else 1), models):
-            iterations = wanted.iterations
-            t = Cell("T", triple.t.organs, iterations, triple.t.seed, cases=few, draw=draw)
-            st = replace(_main_child(study, triple.s, iterations, last), cases=few, draw=draw)
+            of_t = wanted.iterations or lengths.t
+            of_st = wanted.iterations or lengths.st
+            t = Cell("T", triple.t.organs, of_t, triple.t.seed, cases=few, draw=draw)
+            child = _main_child(study, triple.s, of_st, extent.retrain_last)
+            st = replace(child, cases=few, draw=draw)
             pairs.setdefault(number, []).append((t, st))
     return pairs
 

@@ -160,9 +160,12 @@ class NormalisationSettings:
 
 @dataclass(frozen=True, config=_STRICT)
 class CasesSettings:
-    """Model_T and Model_ST by the number of target cases; fewer than all get several draws."""
+    """Model_T and Model_ST by the number of target cases; fewer than all get several draws.
 
-    iterations: Count
+    iterations: of each; None: as many as the main models take.
+    """
+
+    iterations: Count | None = None
     numbers: Counts = (1, 2, 3, 5, 10, "all")
     draws: Few = 3
 
