@@ -27,7 +27,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -36,9 +36,12 @@ from typing import Any
 from recontour import workflows
 from recontour.cohort import Cohort
 from recontour.evaluation import CaseScore, common_organs, compare, mean_over_organs, per_patient
+from recontour.evaluation.numbers import signed
 from recontour.evaluation.summary import tables
 from recontour.evaluation.tables import NUMBERS
 from recontour.study import Study, read_study, run_study
+from recontour.study.numbers import interval
+from recontour.study.tables.scores import Dsc, difference, interval_of, of_organs
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results"
@@ -48,6 +51,7 @@ FOLDS = {"train": "train", "val": "validation", "test": "test"}
 MAIN_CELL = re.compile(
     r"(?P<model>S|T|ST)-(?P<organs>\d+)organs(-last\d+)?-(?P<iterations>\d+)it-seed\d+"
 )
+MEASURES = {"dsc": "DSC", "surface_dsc": "surface DSC"}
 SECTIONS = ("separately", "depth", "normalisation", "cases")
 
 
@@ -209,6 +213,34 @@ def main_table(path: Path) -> Iterator[str]:
     common = common_organs(scores)
     overall = [f"{mean_over_organs(scores, model, common):.3f}" for model in models]
     yield " | ".join([f"mean over {len(common)} organs", "", *overall])
+    yield ""
+    for model, other in combinations(models, 2):
+        yield from differences(scores, model, other)
+
+
+def differences(scores: Sequence[CaseScore], model: str, other: str) -> Iterator[str]:
+    """Yield how much another model's means exceed a model's, and by how much at least per organ."""
+    for measure, name in MEASURES.items():
+        by_organ = difference(values_of(scores, model, measure), values_of(scores, other, measure))
+        overall = interval_of(by_organ)
+        organs = {}
+        for organ in sorted({organ for _, organ in by_organ}):
+            organs[organ] = interval_of(of_organs(by_organ, [organ])).mean
+        least = min(organs, key=lambda organ: organs[organ])
+        within = interval(overall, with_sign=True)
+        yield (
+            f"{other} - {model}, {name}: {signed(overall.mean)} ({within}); "
+            f"least {least} {signed(organs[least])}"
+        )
+
+
+def values_of(scores: Iterable[CaseScore], model: str, measure: str) -> Dsc:
+    """Return a model's values of a measure by patient and organ."""
+    values = {}
+    for row in scores:
+        if row.model == model:
+            values[row.patient, row.organ] = getattr(row, measure)
+    return values
 
 
 def main_scores(path: Path) -> Iterator[CaseScore]:
