@@ -92,7 +92,7 @@ def _patient() -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
 
 def _find_everything(network: Network) -> None:
     """Let an untrained network find each organ everywhere, so that `contour` writes something."""
-    bias_2K = network.own_head.pyramid.scores.bias
+    bias_2K = network.own_head.last_layer.bias
     assert bias_2K is not None
     with torch.no_grad():
         bias_2K[1::2] += 10

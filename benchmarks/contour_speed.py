@@ -71,7 +71,7 @@ def stand_in(untrained_model: Path, path: Path, ct: Path) -> None:
     with torch.no_grad():
         scores_N2Khw = model.network.scores(seen_of(model, scan)[::4])
         logits_NKhw = scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
-        bias = model.network.own_head.pyramid.scores.bias
+        bias = model.network.own_head.last_layer.bias
         assert bias is not None
         logits_by_organ = logits_NKhw.transpose(0, 1).flatten(1)
         bias[1::2] -= torch.quantile(logits_by_organ, 1 - SHOWN, dim=1)

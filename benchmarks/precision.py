@@ -146,7 +146,7 @@ def answer(network: Network, given: Tensor, *, is_cached: bool) -> Tensor:
     if not is_cached:
         logits_NKHW: Tensor = network(given)
         return logits_NKHW
-    return network.logits(given, list(map(pixels_of, given.shape[2:])))
+    return network.logits((given,), list(map(pixels_of, given.shape[2:])))
 
 
 # Quality

@@ -18,7 +18,7 @@ from tests.durable import Disk
 
 from recontour.cohort import Cohort, case_id_of
 from recontour.geometry import Grid
-from recontour.network import Architecture, Model, Network, Preprocessing, Provenance
+from recontour.network import Architecture, Model, Network, Preprocessing, Provenance, UNet
 from recontour.network.model import versions
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +32,7 @@ TINY = Architecture(
     spp_channels=16,
     norm="batch",
 )
+TINY_UNET = UNet(stem_channels=8, widths=(8, 12, 16, 20), blocks=(1, 2, 1, 1), decoder=(16, 12, 8))
 GRID = Grid((6, 48, 48), (4.0, 4.0), tuple(3.0 * i for i in range(6)), (-94.0, -94.0))
 
 
@@ -144,3 +145,10 @@ def model() -> Model:
             "compact", "north", 5, {"Brainstem": 5, "Lens_L": 4}, 0, "2026-11-24", versions()
         ),
     )
+
+
+@pytest.fixture
+def unet_model(model: Model) -> Model:
+    """The same with a U-Net."""
+    torch.manual_seed(1)
+    return replace(model, architecture=TINY_UNET, network=Network(TINY_UNET, 2))

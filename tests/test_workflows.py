@@ -539,7 +539,7 @@ def test_a_preset_with_neighbours_is_trained_and_adapted(
     parent = train(south.path, tmp_path / "parent", iterations=2)
     child = adapt(tmp_path / "parent", north.path, tmp_path / "child", iterations=2)
     assert child.preprocessing == parent.preprocessing == neighbourly.preprocessing
-    assert child.network.slices == 4
+    assert child.network.architecture.slices == 4
     case = next(iter(north))
     masks = dict(Contourer.load(tmp_path / "child").contour(case.hu, case.grid))
     assert {mask.shape for mask in masks.values()} == {case.grid.shape}

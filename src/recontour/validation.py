@@ -27,7 +27,9 @@ Sha256 = Annotated[str, Strict(), Field(pattern="^[0-9a-f]{64}$")]
 MISSING = ("missing", "missing_argument")
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 # How pydantic calls the members of a union, which no file spells.
-UNION_MEMBERS = ("constrained-", "function-", "literal[", "tuple[", "list[", "dict[", "[key]")
+UNION_MEMBERS = (
+    "constrained-", "function-", "family-", "literal[", "tuple[", "list[", "dict[", "[key]",
+)  # fmt: skip
 # What pydantic puts into its messages comes from our rules, except for these two.
 FROM_THE_FILE = {"error", "tag"}
 LONGEST_KEY = 100
@@ -134,21 +136,14 @@ def _mistake(
     record: Any,
     path: Path | None,
 ) -> Invalid:
+    if details["type"] in UNKNOWN:
+        return _unknown(details["loc"], record, path)
     place = _placed(details["loc"], record)
     if details["type"] in MISSING:
         return Invalid(
             problem="missing",
             field=place.field,
             key=place.key,
-            path=path,
-        )
-    if details["type"] in UNKNOWN:
-        known = tuple(place.owner)
-        return Invalid(
-            problem="unknown",
-            field=place.field,
-            key=place.key,
-            known=known,
             path=path,
         )
     rule, reason = _rule(details)
@@ -160,6 +155,24 @@ def _mistake(
         seen=seen,
         rule=rule,
         reason=reason,
+        path=path,
+    )
+
+
+def _unknown(
+    location: Sequence[int | str],
+    record: Any,
+    path: Path | None,
+) -> Invalid:
+    """Report a name that its owner does not have, even if another member of a union has it."""
+    *before, name = location
+    place = _placed(before, record)
+    key = ".".join(filter(None, (place.key, str(name))))
+    return Invalid(
+        problem="unknown",
+        field=place.field,
+        key=_short(key),
+        known=tuple(place.owner),
         path=path,
     )
 

@@ -4,22 +4,25 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.conftest import TINY_UNET
 from torch import nn
 
 from recontour.contouring import engine
 from recontour.contouring.engine import SLICES_THAT_PAY, engine_of, has_openvino
-from recontour.network import Architecture, Model, Network
+from recontour.network import AnyArchitecture, Architecture, Model, Network
 
 MANY = SLICES_THAT_PAY
 CT_N1HW = torch.rand(5, 1, 33, 33, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def lived_in(model: Model, norm: str) -> Model:
+PAPER = Architecture(16, (16, 16, 16, 16), (1, 2, 1), expansion=2, spp_channels=16)
+FAMILIES = [PAPER, TINY_UNET, replace(TINY_UNET, decoder=(16, 16, 8, 8))]
+
+
+def lived_in(model: Model, norm: str, family: AnyArchitecture = PAPER) -> Model:
     """A model whose normalisation has statistics of its own."""
     torch.manual_seed(0)
-    architecture = Architecture(
-        16, (16, 16, 16, 16), (1, 2, 1), expansion=2, spp_channels=16, norm=norm
-    )
+    architecture = replace(family, norm=norm)
     network = Network(architecture, 2).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
@@ -35,10 +38,13 @@ def lived_in(model: Model, norm: str) -> Model:
     return replace(model, network=network, preprocessing=replace(model.preprocessing, crop_px=33))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("slices", [1, MANY])
-def test_every_engine_s_scores_are_the_network_s(model: Model, norm: str, slices: int) -> None:
-    model = lived_in(model, norm)
+def test_every_engine_s_scores_are_the_network_s(
+    model: Model, norm: str, slices: int, family: AnyArchitecture
+) -> None:
+    model = lived_in(model, norm, family)
     scores = engine_of(model, slices)
     with torch.no_grad():
         expected = model.network.scores(CT_N1HW)
@@ -49,10 +55,23 @@ def test_every_engine_s_scores_are_the_network_s(model: Model, norm: str, slices
 
 
 @pytest.mark.parametrize("slices", [1, MANY])
-@pytest.mark.parametrize("stage", ["conv1", "conv3", "conv5"])
+@pytest.mark.parametrize(
+    ("family", "stage"),
+    [
+        (PAPER, "conv1"),
+        (PAPER, "conv3"),
+        (PAPER, "conv5"),
+        (TINY_UNET, "stem"),
+        (TINY_UNET, "down16"),
+        (TINY_UNET, "up16"),
+        (TINY_UNET, "up4"),
+    ],
+)
 @torch.no_grad()
-def test_a_parent_has_its_say_in_every_engine(model: Model, slices: int, stage: str) -> None:
-    model = lived_in(model, "batch")
+def test_a_parent_has_its_say_in_every_engine(
+    model: Model, slices: int, family: AnyArchitecture, stage: str
+) -> None:
+    model = lived_in(model, "batch", family)
     own = model.network.scores(CT_N1HW)
     model.network.branch_at(stage)
     head = deepcopy(model.network.own_head)
@@ -96,7 +115,7 @@ def test_an_engine_leaves_the_network_as_it_was_and_stays_as_it_is(model: Model)
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     found = [scores(CT_N1HW) for scores in engines]
     with torch.no_grad():
-        model.network.own_head.pyramid.scores.weight.add_(100)
+        model.network.own_head.last_layer.weight.add_(100)
     assert all(
         torch.equal(scores(CT_N1HW), there) for scores, there in zip(engines, found, strict=True)
     )

@@ -120,7 +120,7 @@ def noisy(model: Model, slices: int) -> tuple[np.ndarray, Grid]:
     with torch.no_grad():
         scores_N2Khw = model.network.eval().scores(windowed[:, None])
         logits_KNhw = (scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]).transpose(0, 1)
-        bias = model.network.own_head.pyramid.scores.bias
+        bias = model.network.own_head.last_layer.bias
         assert bias is not None
         bias[1::2] -= logits_KNhw.flatten(1).median(dim=1).values
     return hu, grid

@@ -40,7 +40,7 @@ from recontour.dicom.seg_in import SEGMENTATIONS
 from recontour.evaluation.statistics import holm, wilcoxon_p
 from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
 from recontour.geometry import raster
-from recontour.network import load_model
+from recontour.network import Architecture, load_model
 from recontour.organs import default_organ, known_organs, match_names, read_user_map
 from recontour.organs.table import organs as organ_table
 from recontour.study import settings, tables
@@ -351,6 +351,7 @@ def test_how_many_test_patients_are_needed() -> None:
 def test_the_readings_are_those_of_the_preset() -> None:
     text = TEXTS["docs/explanation/paper.md"]
     paper, compact = PRESETS["paper"], PRESETS["compact"]
+    assert isinstance(paper.architecture, Architecture)
     spp_rates = ", ".join(map(str, paper.architecture.spp_rates))
     assert f"(rates {spp_rates}) of {paper.architecture.spp_channels}" in text
     rates = ", ".join(map(str, paper.architecture.cac_rates))

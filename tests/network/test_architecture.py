@@ -145,7 +145,7 @@ def test_organs_are_independent_outputs() -> None:
     network = Network(TINY, organs=3)
     logits = network(torch.randn(1, 1, 33, 33))
     logits[:, 1].sum().backward()
-    gradient = network.own_head.pyramid.scores.weight.grad
+    gradient = network.own_head.last_layer.weight.grad
     assert gradient is not None
     assert gradient[2:4].abs().sum() > 0
     assert gradient[[0, 1, 4, 5]].abs().sum() == 0

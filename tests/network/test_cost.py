@@ -37,7 +37,8 @@ def test_the_cost_is_what_a_slice_takes() -> None:
     network.branch_at("conv4")
     asked = deepcopy(network.own_head)
     network.ask(asked, range(3), [0.5] * 3)
-    asked.forget_other_organs()  # as an engine does, so that a convolution makes its scores
+    # as an engine does, so that a convolution makes its scores
+    asked.last_layer.forget_other_organs()
     cost = cost_of(network, 41)
     assert cost.multiply_adds == 2 * multiply_adds_of(network, 41)  # a slice is seen twice
     assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.conftest import TINY_UNET
 from tests.training.test_run import ORGANS, RECIPE, TINY, network, steps
 
 from recontour.cohort import Cohort
@@ -30,7 +31,12 @@ from recontour.training.features import (
     for_learning,
     share_seen,
 )
-from recontour.training.findings import CachingFeatures, FeaturesNotShared, NoRoomForFeatures
+from recontour.training.findings import (
+    CachingFeatures,
+    FeaturesNotShared,
+    ManyMaps,
+    NoRoomForFeatures,
+)
 from recontour.training.loop import Step, set_training_mode
 from recontour.transfer.depth import freeze_all_but_last
 
@@ -286,7 +292,7 @@ def test_a_window_is_a_part_of_the_whole_in_the_first_iterations_alone(
     net = frozen()
     lessons, everything = cached(net, north, tmp_path), batches_of(north)
     everything.recipe = replace(VIEWS, window=(0, 0))
-    whole_lessons = FeatureBatches(everything, (5, 5, net.feature_channels), None)
+    whole_lessons = FeatureBatches(everything, (5, 5, TINY.feature_channels), None)
     places = [Window(row, column, 2, 3) for row in range(4) for column in range(3)]
     for iteration in range(VIEWS.iterations):
         part, whole = lessons[iteration], whole_lessons[iteration]
@@ -333,3 +339,16 @@ def test_how_much_of_the_features_steps_see() -> None:
         == share_seen(replace(VIEWS, whole_iterations=9), 5)
         == 1
     )
+
+
+def test_of_a_u_net_no_features_are_cached(
+    north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    net = network(architecture=TINY_UNET)
+    freeze_all_but_last(net, 1)
+    with caplog.at_level(logging.INFO):
+        lessons = for_learning(net, batches_of(north), tmp_path / "features.bin")
+    assert isinstance(lessons, Batches)
+    assert lessons.recipe.views == 0  # each view is new
+    assert words(ManyMaps()) in caplog.text
+    assert list(tmp_path.iterdir()) == []

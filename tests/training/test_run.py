@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.conftest import TINY_UNET
 
 from recontour.cohort import Cohort
 from recontour.errors import FaultError, ResumeError, SettingsError
-from recontour.network import Architecture, Network, Preprocessing
+from recontour.network import AnyArchitecture, Architecture, Network, Preprocessing
 from recontour.network.model import sha256_of
 from recontour.processes import ended_by_signals
 from recontour.training.batches import Batches
@@ -42,9 +43,9 @@ IDENTITY = {"what": "a test"}
 CPU = Hardware("cpu")
 
 
-def network(seed: int = 0) -> Network:
+def network(seed: int = 0, architecture: AnyArchitecture = TINY) -> Network:
     torch.manual_seed(seed)
-    return Network(TINY, len(ORGANS))
+    return Network(architecture, len(ORGANS))
 
 
 def steps(
@@ -62,20 +63,22 @@ def steps(
     return run(net, batches, RunFolder(folder), IDENTITY, hardware=hardware, **how)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize(
+    ("optimiser", "family"), [("sgd", TINY), ("adamw", TINY), ("adamw", TINY_UNET)]
+)
 def test_a_broken_run_ends_in_the_bits_of_an_unbroken_one(
-    north: Cohort, tmp_path: Path, optimiser: str
+    north: Cohort, tmp_path: Path, optimiser: str, family: AnyArchitecture
 ) -> None:
     recipe = replace(RECIPE, optimiser=optimiser)
-    unbroken = network()
+    unbroken = network(architecture=family)
     list(steps(unbroken, north, tmp_path / "a", recipe))
 
-    broken = network()
+    broken = network(architecture=family)
     started = steps(broken, north, tmp_path / "b", recipe)
     for _ in range(3):
         next(started)
     started.close()  # type: ignore[attr-defined]  # a generator
-    again = network(seed=99)  # a new process starts from other weights; the checkpoint's count
+    again = network(99, family)  # a new process starts from other weights; the checkpoint's count
     rest = list(steps(again, north, tmp_path / "b", recipe, resume=True))
     assert [step.iteration for step in rest] in ([4, 5, 6], [3, 4, 5, 6])
     assert sha256_of(again) == sha256_of(unbroken)
@@ -113,6 +116,17 @@ def test_the_frozen_part_is_the_same_to_the_bit(north: Cohort, tmp_path: Path) -
             assert not torch.equal(tensor, before[name]), name
         else:
             assert torch.equal(tensor, before[name]), name
+
+
+def test_the_frozen_part_of_a_u_net_is_the_same_to_the_bit(north: Cohort, tmp_path: Path) -> None:
+    net = network(architecture=TINY_UNET)
+    freeze_all_but_last(net, 4)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    recipe = replace(RECIPE, views=2, window=(2, 3))  # which serve a network with one map alone
+    list(steps(net, north, tmp_path / "run", recipe))
+    retrained = ("heads.0.up8.b.", "heads.0.up4.", "heads.0.scores.")
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, before[name]) != name.startswith(retrained), name
 
 
 def test_learning_learns(north: Cohort, tmp_path: Path) -> None:

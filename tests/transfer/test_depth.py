@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tests.conftest import TINY_UNET
 from torch import nn
 
 from recontour.errors import SettingsError
@@ -73,3 +74,34 @@ def test_an_impossible_depth_is_refused(paper: Network, count: int) -> None:
     with pytest.raises(SettingsError) as refused:
         freeze_all_but_last(paper, count)
     assert refused.value.finding == ImpossibleDepth(retrain_last=count, layers=101)
+
+
+def test_a_u_net_s_layers_are_counted_from_its_scores() -> None:
+    names = [name for name, _ in layers(Network(TINY_UNET, 1))]
+    assert names == [
+        "Stem", "Down4-b1 3x3", "Down4-b1 3x3 out",
+        "Down8-b1 3x3", "Down8-b1 3x3 out", "Down8-b2 3x3", "Down8-b2 3x3 out",
+        "Down16-b1 3x3", "Down16-b1 3x3 out", "Down32-b1 3x3", "Down32-b1 3x3 out",
+        "Up16 3x3", "Up16 3x3 out", "Up8 3x3", "Up8 3x3 out", "Up4 3x3", "Up4 3x3 out", "Scores",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", range(1, 19))
+def test_of_a_u_net_only_the_last_layers_get_a_gradient(count: int) -> None:
+    network = Network(TINY_UNET, 1)
+    freeze_all_but_last(network, count)
+    network(torch.randn(2, 1, 65, 65)).square().sum().backward()
+    counted = 0
+    for place, (_, modules) in enumerate(layers(network)):
+        learns = place >= 18 - count
+        for parameter in nn.ModuleList(modules).parameters():
+            counted += 1
+            gradient = parameter.grad
+            assert (gradient is not None and bool(gradient.any())) == learns
+    assert counted == len(list(network.parameters()))  # each in one layer
+
+
+def test_the_last_7_of_a_u_net_are_its_head() -> None:
+    network = Network(TINY_UNET, 1)
+    freeze_all_but_last(network, 7)
+    assert network.first_that_learns == network.branch == "up16"

@@ -10,7 +10,14 @@ from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.inherit import ask_parent, inherit
 
 
-def test_organs_are_matched_by_name_not_by_place(model: Model) -> None:
+@pytest.fixture(params=["paper", "unet"])
+def either(request: pytest.FixtureRequest, model: Model, unet_model: Model) -> Model:
+    """A model of either family."""
+    return model if request.param == "paper" else unet_model
+
+
+def test_organs_are_matched_by_name_not_by_place(either: Model) -> None:
+    model = either
     network, fresh = inherit(model, ("Lens_L", "Brainstem"))
     assert fresh == ()
     ct_N1HW = torch.randn(1, 1, 33, 33)
@@ -18,7 +25,8 @@ def test_organs_are_matched_by_name_not_by_place(model: Model) -> None:
     assert torch.allclose(network.eval()(ct_N1HW), parent[:, [1, 0]], atol=1e-6)
 
 
-def test_a_new_organ_starts_fresh_and_the_others_do_not_notice(model: Model) -> None:
+def test_a_new_organ_starts_fresh_and_the_others_do_not_notice(either: Model) -> None:
+    model = either
     network, fresh = inherit(model, ("Brainstem", "Larynx"))
     assert fresh == ("Larynx",)
     ct_N1HW = torch.randn(1, 1, 33, 33)

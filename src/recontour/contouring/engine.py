@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recontour.network import Model, Network
-from recontour.network.head import Head
-from recontour.network.layers import Bottleneck, Conv, PyramidPooling
+from recontour.network.layers import Bottleneck, Conv, PyramidPooling, Scores, linear
+from recontour.network.stages import passed
+from recontour.network.unet import Block, Up
 
 # (N, S, H, W) windowed CT -> (N, 2K, h, w) scores, both on the CPU. Threads may share one.
 Engine = Callable[[Tensor], Tensor]
@@ -97,7 +98,7 @@ class _Folded(nn.Module):
         for module in self.network.modules():
             if isinstance(module, Conv):
                 _fold(module)
-            elif isinstance(module, Head):
+            elif isinstance(module, Scores):
                 module.forget_other_organs()
 
     def forward(self, ct_NSHW: Tensor) -> Tensor:
@@ -127,7 +128,7 @@ def _on_openvino(folded: _Folded, side: int) -> Engine:
     import openvino
     from openvino import opset13
 
-    ct = opset13.parameter([-1, folded.network.slices, side, side], np.float32)
+    ct = opset13.parameter([-1, folded.network.architecture.slices, side, side], np.float32)
     graph = _scores_node(folded.network, ct.output(0))
     settings = {
         "PERFORMANCE_HINT": "LATENCY",  # all cores on one batch: one batch's memory
@@ -155,8 +156,8 @@ def _scores_node(network: Network, ct: Any) -> Any:
     """Return the node of a network's scores, as `Network.scores` computes them."""
     from openvino import opset13
 
-    features = _chain(network.trunk.values(), ct)
-    own, *others = [_chain(head.children(), features) for head in network.heads]
+    maps = passed(network.trunk.children(), (ct,), _node)
+    own, *others = [passed(head.children(), maps, _node)[-1] for head in network.heads]
     if not others:
         return own
     share_H2K = network.share_HK.repeat_interleave(2, dim=1)
@@ -175,16 +176,20 @@ def _chain(modules: Iterable[nn.Module], x: Any) -> Any:
     return x
 
 
-def _node(module: nn.Module, x: Any) -> Any:
-    """Return the node of a module's output, given that of its input."""
+def _node(module: nn.Module, *given: Any) -> Any:
+    """Return the node of a module's output, given those of its inputs."""
     from openvino import opset13
 
+    if isinstance(module, Up):
+        return _up_node(module, *given)
+    (x,) = given
     match module:
         case Bottleneck():
-            past = x if module.connection is None else _node(module.connection, x)
             through = _chain((module.a, module.b, module.c), x)
-            added = opset13.add(past, through).output(0)
-            return opset13.relu(added).output(0)
+            return _with_connection(module.connection, x, through)
+        case Block():
+            through = _chain((module.a, module.b), x)
+            return _with_connection(module.connection, x, through)
         case PyramidPooling():
             branches = [_node(branch, x) for branch in module.branches]
             fused = opset13.concat(branches, 1).output(0)
@@ -192,6 +197,34 @@ def _node(module: nn.Module, x: Any) -> Any:
         case nn.Sequential():
             return _chain(module, x)
     return _layer_node(module, x)
+
+
+def _with_connection(connection: nn.Module | None, x: Any, through: Any) -> Any:
+    from openvino import opset13
+
+    past = x if connection is None else _node(connection, x)
+    added = opset13.add(past, through).output(0)
+    return opset13.relu(added).output(0)
+
+
+def _up_node(module: Up, waiting: Any, coarse: Any) -> Any:
+    """Return the node of a decoder stage's output; it interpolates by the same matrices."""
+    from openvino import opset13
+
+    height, width = _size(coarse)
+    rows, columns = _size(waiting)
+    rows_Hh = _values(linear(height, rows))
+    columns_Ww = _values(linear(width, columns))
+    wide = opset13.matmul(coarse, columns_Ww, transpose_a=False, transpose_b=True)
+    as_fine = opset13.matmul(rows_Hh, wide, transpose_a=False, transpose_b=False)
+    joined = opset13.concat([as_fine, waiting], 1).output(0)
+    return _chain((module.a, module.b), joined)
+
+
+def _size(x: Any) -> tuple[int, int]:
+    """Return a node's height and width."""
+    *_, height, width = x.get_partial_shape()
+    return height.get_length(), width.get_length()
 
 
 def _layer_node(module: nn.Module, x: Any) -> Any:

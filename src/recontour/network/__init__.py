@@ -1,8 +1,10 @@
 """Build the network, prepare a CT for it, and keep both in one file.
 
-architecture    what determines its shape     layers       the six stages
+architecture    what determines its shape     layers       what stages are made of
+unet            what a U-Net is made of       stages       the way of the maps
 trunk, head     shared and own stages         network      one trunk and its heads
-preprocessing   a CT's slices -> a view         views        a slice's views -> masks on the CT
+counting        layers as the paper counts them
+preprocessing   a CT's slices -> a view       views        a slice's views -> masks on the CT
 model           a network with everything needed to use it
 card            what to know about a model    cost         what a network would take
 model_file      save and load a model         container    the safetensors file as such
@@ -10,7 +12,7 @@ description     what a file says, checked     strict_json  JSON from elsewhere
 findings        what can be wrong with a model file
 """
 
-from recontour.network.architecture import STAGES, Architecture
+from recontour.network.architecture import AnyArchitecture, Architecture, UNet
 from recontour.network.card import ModelCard, card
 from recontour.network.description import Provenance
 from recontour.network.model import HeadRecord, Model
@@ -19,7 +21,7 @@ from recontour.network.network import Network
 from recontour.network.preprocessing import Preprocessing
 
 __all__ = [
-    "STAGES",
+    "AnyArchitecture",
     "Architecture",
     "HeadRecord",
     "Model",
@@ -27,6 +29,7 @@ __all__ = [
     "Network",
     "Preprocessing",
     "Provenance",
+    "UNet",
     "card",
     "load_model",
     "name_of",

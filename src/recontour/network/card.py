@@ -10,20 +10,20 @@ from typing import Any
 
 from torch import nn
 
-from recontour.network.architecture import Architecture
+from recontour.network.architecture import AnyArchitecture, UNet
 from recontour.network.cost import BYTES, Cost, cost_of
-from recontour.network.layers import Bottleneck
+from recontour.network.counting import layers_of
 from recontour.network.model import HeadRecord, Model, sha256_of
 from recontour.network.preprocessing import Preprocessing
 from recontour.wording import plural, size_in_words
 
-LAYERS_OF_A_BOTTLENECK = 3
 PURPOSE = "contours organs at risk on axial planning CT of the head and neck; research use only"
 NOT_FOR = (
     "clinical use without review of every contour by a qualified person; other sites or "
     "modalities; patients unlike those it was trained on. Not a medical device."
 )
-NETWORK = "Chen et al. 2023 (ResNet-101-like, CAC, SPP), doi:10.3389/fphy.2023.1147900"
+PAPER = "Chen et al. 2023 (ResNet-101-like, CAC, SPP), doi:10.3389/fphy.2023.1147900"
+UNET = "2-D U-Net with residual blocks (Ronneberger et al. 2015), doi:10.1007/978-3-319-24574-4_28"
 GROUND_TRUTH = "the centre's own contours by its own protocol"
 RESULTS = "not part of this file: run `recontour evaluate` on your own test patients"
 RISKS = (
@@ -116,7 +116,7 @@ class ModelCard:
     heads: tuple[HeadCard, ...]
     stages: tuple[StageCard, ...]
     preset: str
-    architecture: Architecture
+    architecture: AnyArchitecture
     preprocessing: Preprocessing
     recipe: Mapping[str, Any]
     notices: tuple[str, ...]
@@ -151,7 +151,7 @@ class ModelCard:
                 "fingerprint of the weights": self.sha256,
             },
             "2 Technical": {
-                "architecture": f"{NETWORK}; preset {self.preset}",
+                "architecture": f"{self._network()}; preset {self.preset}",
                 "input": self._input(),
                 "layers": self._layers(),
                 "size": self._size(),
@@ -161,6 +161,9 @@ class ModelCard:
             "4 Evaluation": {"results": RESULTS},
             "5 Other": {"risks": RISKS, "privacy": PRIVACY},
         }
+
+    def _network(self) -> str:
+        return UNET if isinstance(self.architecture, UNet) else PAPER
 
     def _input(self) -> str:
         view = self.preprocessing
@@ -228,11 +231,9 @@ def _stage_card(
     *,
     shared: bool,
 ) -> StageCard:
-    bottlenecks = [module for module in stage.modules() if isinstance(module, Bottleneck)]
-    layers = LAYERS_OF_A_BOTTLENECK * len(bottlenecks) or 1
     return StageCard(
         name=name,
-        layers=layers,
+        layers=len(layers_of(name, stage)),
         parameters=_parameters(stage),
         shared=shared,
     )

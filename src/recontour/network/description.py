@@ -9,15 +9,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Strict,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
 
 from recontour.errors import SettingsError
 from recontour.files import NAME_LETTERS, UnreadableError, is_name
-from recontour.network.architecture import Architecture, StageName
+from recontour.network.architecture import Architecture, UNet
 from recontour.network.preprocessing import Preprocessing
 from recontour.organs import is_tg263
 from recontour.texts import NumberOutOfRange
-from recontour.validation import ExpectedError, PatientKey, Sha256, first_mistake
+from recontour.validation import ExpectedError, Invalid, PatientKey, Sha256, first_mistake
+from recontour.wording import shown
 
 MODEL_FORMAT = 2
 MOST_MODEL_ORGANS = 128  # the longest published lists of contours have about as many
@@ -196,6 +207,34 @@ Heads = Annotated[
 ]
 
 
+def _family(described: Any) -> str:
+    """Return which kind of architecture is described: the paper's if no family is named.
+
+    Raises: UnreadableError: a family that this recontour does not know.
+    """
+    if not isinstance(described, dict) or "family" not in described:
+        return "family-paper"
+    family = described["family"]
+    if family != "unet":
+        unknown = Invalid(problem="unknown", field="architecture.family", key=shown(family))
+        raise UnreadableError(unknown)
+    return "family-unet"
+
+
+AnyDescribed = Annotated[
+    Annotated[Architecture, Tag("family-paper")] | Annotated[UNet, Tag("family-unet")],
+    Discriminator(_family),
+]
+
+
+def _stage(name: str, info: ValidationInfo) -> str:
+    """Accept a stage of the network; `info` lacks the architecture if that is wrong itself."""
+    architecture = info.data.get("architecture")
+    if architecture and name not in architecture.strides:
+        raise ExpectedError(f"a stage of this network ({', '.join(architecture.strides)})")
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """All that a model file says, apart from the weights, and the card, which is made from it.
@@ -210,9 +249,9 @@ class Description:
 
     format: Annotated[int, Strict(), Field(ge=MODEL_FORMAT, le=MODEL_FORMAT)]
     head_only: Annotated[bool, Strict()]
-    architecture: Architecture
+    architecture: AnyDescribed
     preprocessing: Preprocessing
-    branch: StageName
+    branch: Annotated[str, Strict(), AfterValidator(_stage)]
     weights_sha256: Sha256
     trunk_sha256: Sha256
     heads: Heads

@@ -292,6 +292,17 @@ class InvalidView(Finding):
 
 
 @finding
+class UnfitCrop(Finding):
+    """A crop whose corners the network's coarsest map does not meet. stride: that map's."""
+
+    crop_px: int
+    stride: int
+
+    def sentence(self) -> str:
+        return f"this network needs a crop_px of {self.stride}n + 1; got {self.crop_px}"
+
+
+@finding
 class WrongSliceCount(Finding):
     """A network that takes another number of slices than its view of a CT has."""
 

@@ -1,4 +1,4 @@
-"""The six stages of the network, and the layers they are made of.
+"""The six stages of the paper's network, and the layers they are made of.
 
 Tensors carry their axes in the name: N slices, each with S - 1 neighbours, C channels, K organs,
 H rows, W columns; h and w are H and W after the strides.
@@ -75,6 +75,52 @@ class Bottleneck(nn.Module):
         return F.relu(past + through, inplace=True)
 
 
+class Scores(nn.Conv2d):
+    """A 1x1 convolution to two scores per organ, background first: all that knows organs.
+
+    It answers for all its organs in its own order, unless `answer_for` changes that.
+    """
+
+    rows_2K: Tensor | None
+
+    def __init__(self, channels_in: int, organs: int) -> None:
+        super().__init__(channels_in, 2 * organs, 1)
+        self.register_buffer("rows_2K", None, persistent=False)
+
+    @property
+    def organs(self) -> int:
+        """Count the organs that it knows."""
+        return self.out_channels // 2
+
+    def answer_for(self, organs: Sequence[int]) -> None:
+        """Answer for some of its organs in another order.
+
+        organs: their places among its own.
+        """
+        rows = []
+        for organ in organs:
+            rows += [2 * organ, 2 * organ + 1]
+        self.rows_2K = torch.tensor(rows, device="cpu")
+
+    def forward(self, x_NChw: Tensor) -> Tensor:
+        """Turn (N, channels_in, h, w) into (N, 2K, h, w)."""
+        if self.rows_2K is None:
+            return super().forward(x_NChw)
+        assert self.bias is not None
+        return F.conv2d(x_NChw, self.weight[self.rows_2K], self.bias[self.rows_2K])
+
+    @torch.no_grad()
+    def forget_other_organs(self) -> None:
+        """Keep only what it answers with, for a copy that computes and is not saved."""
+        if self.rows_2K is None:
+            return
+        assert self.bias is not None
+        self.out_channels = len(self.rows_2K)
+        self.weight = nn.Parameter(self.weight[self.rows_2K])
+        self.bias = nn.Parameter(self.bias[self.rows_2K])
+        self.rows_2K = None
+
+
 class PyramidPooling(nn.Module):
     """A 1x1 and three atrous 3x3 convolutions side by side, fused into scores: one layer."""
 
@@ -90,31 +136,21 @@ class PyramidPooling(nn.Module):
         for rate in architecture.spp_rates:
             branches.append(Conv(channels_in, channels, 3, norm, rate=rate))
         self.branches = nn.ModuleList(branches)
-        self.scores = nn.Conv2d(channels * len(branches), 2 * organs, 1)
+        self.scores = Scores(channels * len(branches), organs)
 
-    def forward(
-        self,
-        x_NChw: Tensor,
-        rows_2K: Tensor | None = None,
-    ) -> Tensor:
-        """Turn (N, channels_in, h, w) into (N, 2K, h, w): two scores per organ, background first.
-
-        rows_2K: which scores, in which order; all if None.
-        """
+    def forward(self, x_NChw: Tensor) -> Tensor:
+        """Turn (N, channels_in, h, w) into (N, 2K, h, w) scores."""
         fused_NChw = torch.cat([branch(x_NChw) for branch in self.branches], dim=1)
-        if rows_2K is None:
-            scores_N2Khw: Tensor = self.scores(fused_NChw)
-            return scores_N2Khw
-        weight, bias = self.scores.weight, self.scores.bias
-        assert bias is not None
-        return F.conv2d(fused_NChw, weight[rows_2K], bias[rows_2K])
+        scores_N2Khw: Tensor = self.scores(fused_NChw)
+        return scores_N2Khw
 
 
-def stages_of(architecture: Architecture, organs: int) -> dict[str, nn.Module]:
-    """Build the six stages, by their names in `STAGES`."""
+def paper_stages(architecture: Architecture, organs: int) -> dict[str, nn.Module]:
+    """Build the six stages, by their names in `Architecture.strides`."""
     a = architecture
     norm = a.norm
-    stem, conv2, conv3, conv4, conv5 = stage_channels(a)
+    stem = a.stem_channels
+    conv2, conv3, conv4, conv5 = [width * a.expansion for width in a.widths]
     width2, width3, width4, width5 = a.widths
     blocks2, blocks3, blocks4 = a.blocks
     conv1 = Conv(a.slices, stem, 7, norm, stride=2)
@@ -127,12 +163,6 @@ def stages_of(architecture: Architecture, organs: int) -> dict[str, nn.Module]:
         "conv5": _residual(conv4, width5, conv5, norm, rates=a.cac_rates),
         "spp": PyramidPooling(conv5, a, organs),
     }
-
-
-def stage_channels(architecture: Architecture) -> tuple[int, ...]:
-    """Return the output channels of Conv1 to Conv5."""
-    expanded = [width * architecture.expansion for width in architecture.widths]
-    return (architecture.stem_channels, *expanded)
 
 
 def _residual(
@@ -159,14 +189,19 @@ def interpolated(maps_NKhw: Tensor, size: Sequence[int]) -> Tensor:
     """
     height, width = maps_NKhw.shape[2:]
     rows, columns = size
-    rows_Hh = _linear(height, rows, maps_NKhw)
-    columns_Ww = _linear(width, columns, maps_NKhw)
+    rows_Hh = linear(height, rows, maps_NKhw.dtype, maps_NKhw.device)
+    columns_Ww = linear(width, columns, maps_NKhw.dtype, maps_NKhw.device)
     return rows_Hh @ (maps_NKhw @ columns_Ww.T)
 
 
-def _linear(short: int, long: int, like: Tensor) -> Tensor:
+def linear(
+    short: int,
+    long: int,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+) -> Tensor:
     """Return the weight of each of `short` values in each of `long` values: (long, short)."""
-    every_1ss = torch.eye(short, dtype=like.dtype, device=like.device)[None]
+    every_1ss = torch.eye(short, dtype=dtype, device=device)[None]
     weights_1sl = F.interpolate(
         every_1ss,
         size=long,

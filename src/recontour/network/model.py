@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recontour.network.architecture import Architecture
+from recontour.network.architecture import AnyArchitecture
 from recontour.network.description import Provenance
 from recontour.network.network import Network
 from recontour.network.preprocessing import Preprocessing
@@ -50,7 +50,7 @@ class Model:
     """
 
     network: Network
-    architecture: Architecture
+    architecture: AnyArchitecture
     organs: tuple[str, ...]
     preprocessing: Preprocessing
     recipe: Mapping[str, Any]

@@ -42,9 +42,9 @@ from recontour.network.findings import (
     WrongTrunk,
 )
 from recontour.network.head import Head
-from recontour.network.layers import stages_of
 from recontour.network.model import HeadRecord, Model, joint_sha256, part_sha256, weights_of
 from recontour.network.network import Network, places, split
+from recontour.network.stages import stages_of
 from recontour.network.strict_json import read_strict_json
 from recontour.network.trunk import Trunk
 from recontour.validation import Invalid

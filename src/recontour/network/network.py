@@ -5,23 +5,25 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from recontour.network.architecture import BRANCH, STAGES, Architecture
+from recontour.network.architecture import AnyArchitecture
 from recontour.network.head import Head
-from recontour.network.layers import interpolated, stage_channels, stages_of
+from recontour.network.layers import interpolated
+from recontour.network.stages import Maps, stages_of, through
 from recontour.network.trunk import Trunk
 
 Stages = Mapping[str, nn.Module]
-FEATURE_STAGES = STAGES[: STAGES.index(BRANCH)]
 
 
 class Network(nn.Module):
     """CT slices -> per organ, independently of the others, how much it outweighs background.
 
-    A slice's sides must be 8n + 1 pixels, so that the interpolation by 8 meets the corners:
-    417 = 8 * 52 + 1.
+    The way of the data: CT -> trunk -> a stack of maps -> a head -> scores -> logits.
 
-    slices: S, how many it sees at a time: the one whose organs it seeks, then that one's
-    neighbours.
+    A slice's sides must be 8n + 1 pixels, so that the interpolation by 8 meets the corners:
+    417 = 8 * 52 + 1. A U-Net, whose coarsest map has stride 32, needs 32n + 1: 225 = 32 * 7 + 1.
+
+    S is `architecture.slices`, how many it sees at a time: the one whose organs it seeks, then that
+    one's neighbours.
 
     heads: the first is the network's own, and the only one that learns, from its own scores alone.
     When the network does not learn, its scores are the mean over all heads, weighed by share_HK.
@@ -33,15 +35,12 @@ class Network(nn.Module):
 
     share_HK: Tensor
 
-    def __init__(self, architecture: Architecture, organs: int) -> None:
+    def __init__(self, architecture: AnyArchitecture, organs: int) -> None:
         super().__init__()
-        stages = stages_of(architecture, organs)
-        conv4 = FEATURE_STAGES.index("conv4")
-        self.slices = architecture.slices
-        self.feature_channels = stage_channels(architecture)[conv4]
-        self._join(stages, BRANCH)
+        self.architecture = architecture
+        self._join(stages_of(architecture, organs), architecture.branch)
         # A network on the meta device has shapes, but no numbers to draw.
-        if not self.own_head.pyramid.scores.weight.is_meta:
+        if not self.own_head.last_layer.weight.is_meta:
             self._draw_weights()
         all_its_own_1K = torch.ones(1, organs, device="cpu")
         self.register_buffer("share_HK", all_its_own_1K, persistent=False)
@@ -55,7 +54,7 @@ class Network(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.normal_(self.own_head.pyramid.scores.weight, std=0.01)
+        nn.init.normal_(self.own_head.last_layer.weight, std=0.01)
 
     # Parts
 
@@ -113,12 +112,13 @@ class Network(nn.Module):
     @property
     def first_that_learns(self) -> str:
         """Return the stage after the frozen ones."""
-        return STAGES[len(self.frozen_stages)]
+        return list(self.path)[len(self.frozen_stages)]
 
     @property
-    def trunk_is_frozen(self) -> bool:
-        """Return whether nothing in Conv1 to Conv4 learns."""
-        return "conv4" in self.frozen_stages
+    def features_are_frozen(self) -> bool:
+        """Return whether nothing learns that `features` runs."""
+        first, _ = split(self.path, self.architecture.branch)
+        return set(first) <= set(self.frozen_stages)
 
     # Other heads
 
@@ -139,7 +139,7 @@ class Network(nn.Module):
         for organ, share in zip(organs, shares, strict=True):
             known_organs.append(organ or 0)
             known_shares.append(0.0 if organ is None else share)
-        head.answer_for(known_organs)
+        head.last_layer.answer_for(known_organs)
         head.requires_grad_(requires_grad=False)
         self.heads.append(head)
         share_1K = torch.tensor([known_shares], device="cpu")
@@ -152,39 +152,40 @@ class Network(nn.Module):
 
     # What it computes
 
-    def features(self, ct_NSHW: Tensor) -> Tensor:
-        """Run Conv1 to Conv4: (N, S, H, W) windowed CT -> (N, C, H / 8, W / 8)."""
-        x_NChw = ct_NSHW
-        for name in FEATURE_STAGES:
-            x_NChw = self.path[name](x_NChw)
-        return x_NChw
+    def features(self, ct_NSHW: Tensor) -> Maps:
+        """Run the stages before the architecture's branch, wherever its heads begin.
 
-    def own_scores(self, features_NChw: Tensor) -> Tensor:
-        """Run its own CAC and SPP: features -> (N, 2K, H / 8, W / 8) scores."""
-        x_NChw = self.path["conv5"](features_NChw)
-        scores_N2Khw: Tensor = self.path["spp"](x_NChw)
+        Turns a windowed CT (N, S, H, W) into a stack of maps.
+        """
+        first, _ = split(self.path, self.architecture.branch)
+        return through(first.values(), (ct_NSHW,))
+
+    def own_scores(self, features: Maps) -> Tensor:
+        """Run the other stages: features -> (N, 2K, h, w) scores of its own head."""
+        _, last = split(self.path, self.architecture.branch)
+        *_, scores_N2Khw = through(last.values(), features)
         return scores_N2Khw
 
     def scores(self, ct_NSHW: Tensor) -> Tensor:
-        """Turn a windowed CT (N, S, H, W) into scores (N, 2K, H / 8, W / 8).
+        """Turn a windowed CT (N, S, H, W) into scores (N, 2K, h, w).
 
         Other heads are asked only when the network does not learn.
         """
-        features = self.trunk(ct_NSHW)
+        maps = self.trunk(ct_NSHW)
         own, *others = self.heads
-        scores_N2Khw: Tensor = own(features)
+        scores_N2Khw: Tensor = own(maps)
         if self.training or not others:
             return scores_N2Khw
         share_H2K = self.share_HK.repeat_interleave(2, dim=1)
         own_share, *shares = share_H2K[..., None, None]
         scores_N2Khw = scores_N2Khw * own_share
         for head, share_2K11 in zip(others, shares, strict=True):
-            scores_N2Khw = scores_N2Khw + head(features) * share_2K11
+            scores_N2Khw = scores_N2Khw + head(maps) * share_2K11
         return scores_N2Khw
 
-    def logits(self, features_NChw: Tensor, size: Sequence[int]) -> Tensor:
+    def logits(self, features: Maps, size: Sequence[int]) -> Tensor:
         """Return what its own head says about features: (N, K, *size) logits."""
-        return _logits(self.own_scores(features_NChw), size)
+        return _logits(self.own_scores(features), size)
 
     def forward(self, ct_NSHW: Tensor) -> Tensor:
         """Turn a windowed CT (N, S, H, W) into logits (N, K, H, W)."""
@@ -193,8 +194,8 @@ class Network(nn.Module):
 
 def split(stages: Stages, branch: str) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
     """Part stages into those before a stage, and that one with those after it."""
-    at = STAGES.index(branch)
-    ordered = [(name, stages[name]) for name in STAGES]
+    at = list(stages).index(branch)
+    ordered = list(stages.items())
     return dict(ordered[:at]), dict(ordered[at:])
 
 

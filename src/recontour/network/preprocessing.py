@@ -19,8 +19,8 @@ from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's user
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
-from recontour.network.architecture import MOST_SLICES, Architecture
-from recontour.network.findings import InvalidView, WrongSliceCount
+from recontour.network.architecture import MOST_SLICES, AnyArchitecture
+from recontour.network.findings import InvalidView, UnfitCrop, WrongSliceCount
 from recontour.validation import ExpectedError
 
 Voxels = npt.NDArray[np.generic]  # Hounsfield units, (slice, row, column)
@@ -81,7 +81,7 @@ Window = Annotated[tuple[Hu, Hu], AfterValidator(_opens)]
 class Preprocessing:
     """How a CT is brought before the network; part of the model file.
 
-    crop_px: 8n + 1. window_hu: becomes -1 to 1; values beyond it are clipped.
+    crop_px: 8n + 1; for a U-Net 32n + 1. window_hu: becomes -1 to 1; values beyond it are clipped.
     neighbours_mm: which further slices are seen with a slice, by their distances from it along z;
         positive is above, towards the head. Distances are in mm, so that CTs of any slice spacing
         are seen alike.
@@ -123,8 +123,11 @@ class Preprocessing:
         """Return how many slices are seen at a time: the slice itself and its neighbours."""
         return 1 + len(self.neighbours_mm)
 
-    def refuse_other_input(self, architecture: Architecture) -> None:
-        """Raise SettingsError if a network takes another number of slices than are seen."""
+    def refuse_other_input(self, architecture: AnyArchitecture) -> None:
+        """Raise SettingsError if a network takes another number of slices, or other crops."""
+        deepest = max(architecture.strides.values())
+        if self.crop_px % deepest != 1:
+            raise SettingsError(UnfitCrop(crop_px=self.crop_px, stride=deepest))
         if architecture.slices != self.slices:
             raise SettingsError(
                 WrongSliceCount(

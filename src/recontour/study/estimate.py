@@ -45,7 +45,7 @@ class _Measured:
     """What was timed and counted, once for all cells.
 
     Seconds: of a step of the preset's batch, whole and with all but the last layers frozen; of
-    contouring a slice, alone and beside a parent. caches: whether features are cached then.
+    contouring a slice, alone and beside a parent. store: of features that are cached then, if any.
     tested, watched: slices that a model is scored on, and that a validation contours.
     """
 
@@ -55,8 +55,7 @@ class _Measured:
     frozen: StepSeconds
     contouring: float
     beside_parent: float
-    caches: bool
-    store: FeatureStore
+    store: FeatureStore | None
     weight_bytes: int
     tested: int
     watched: int
@@ -100,7 +99,9 @@ def _measured(
     beside_parent = _seconds_per_slice(network, batch)
 
     views = preset.adapt.views
-    store = FeatureStore.planned(Path(), network, _slices(cases), len(organs), side, views)
+    store = None
+    if caches:
+        store = FeatureStore.planned(Path(), network, _slices(cases), len(organs), side, views)
     return _Measured(
         preset=preset,
         retrain_last=last,
@@ -108,7 +109,6 @@ def _measured(
         frozen=frozen,
         contouring=contouring,
         beside_parent=beside_parent,
-        caches=caches,
         store=store,
         weight_bytes=weights * BYTES_PER_WEIGHT,
         tested=sum(map(_slices, workspace.scored.values())),
@@ -143,23 +143,23 @@ def _seconds_per_slice(network: Network, batch: Batch) -> float:
 def _cost(cell: Cell, measured: _Measured) -> Estimate:
     adapt = replace(measured.preset.adapt, iterations=cell.iterations)
     is_shallow = cell.retrain_last is not None and cell.retrain_last <= measured.retrain_last
-    caches = is_shallow and measured.caches and not cell.plain
-    step = _seconds_per_step(cell, measured, is_shallow=is_shallow, caches=caches)
+    store = measured.store if is_shallow and not cell.plain else None
+    step = _seconds_per_step(cell, measured, store, is_shallow=is_shallow)
     asks_parent = cell.parent and not cell.plain and adapt.parent_patients > 0
     contouring = measured.beside_parent if asks_parent else measured.contouring
     return Estimate(
         seconds=cell.iterations * step + _slices_contoured(cell, measured) * contouring,
         bytes=FILES_PER_MODEL * measured.weight_bytes,
-        cache_bytes=measured.store.most_bytes(adapt) if caches else 0,
+        cache_bytes=store.most_bytes(adapt) if store else 0,
     )
 
 
 def _seconds_per_step(
     cell: Cell,
     measured: _Measured,
+    store: FeatureStore | None,
     *,
     is_shallow: bool,
-    caches: bool,
 ) -> float:
     usual = measured.preset.train.batch
     slices = cell.batch or usual
@@ -167,10 +167,10 @@ def _seconds_per_step(
         return measured.whole * slices / usual
     # Shares: of slices that the trunk has not seen yet, of features that a step sees.
     unseen = seen = 1.0
-    if caches and cell.iterations:
+    if store and cell.iterations:
         adapt = replace(measured.preset.adapt, iterations=cell.iterations)
-        unseen = min(1.0, measured.store.slots / (cell.iterations * slices))
-        seen = share_seen(adapt, measured.store.features_hwC[0])
+        unseen = min(1.0, store.slots / (cell.iterations * slices))
+        seen = share_seen(adapt, store.features_hwC[0])
     step = seen * measured.frozen.head + unseen * measured.frozen.trunk
     return step * slices / usual
 

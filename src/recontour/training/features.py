@@ -26,6 +26,7 @@ from recontour.training.batches import Batches, SliceView
 from recontour.training.findings import (
     CachingFeatures,
     FeaturesNotShared,
+    ManyMaps,
     NoRoomForFeatures,
     RetrainedTrunk,
 )
@@ -81,7 +82,9 @@ class FeatureStore:
     ) -> Self:
         """Return the store of a run with so many slices and organs; its file is not made yet."""
         cells = (crop_px - 1) // STRIDE + 1
-        features_hwC = (cells, cells, network.feature_channels)
+        channels = network.architecture.feature_channels
+        assert channels is not None, "only one map can be stored"
+        features_hwC = (cells, cells, channels)
         return cls(path, slices * views, features_hwC, (organs, crop_px, crop_px))
 
     @cached_property
@@ -254,7 +257,7 @@ class FeatureBatches(Dataset[FeatureBatch]):
     def logits(self, network: Network, features_NChw: Tensor) -> Tensor:
         """Return the answer of the network's head: (N, K, H, W)."""
         height, width = features_NChw.shape[2:]
-        return network.logits(features_NChw, [pixels_of(height), pixels_of(width)])
+        return network.logits((features_NChw,), [pixels_of(height), pixels_of(width)])
 
     def _to_see(
         self,
@@ -328,12 +331,14 @@ def features_of(network: Network, ct_SHW: Tensor) -> Tensor:
     Slices go through one by one: how many go together may change the last bits.
     """
     ct_NSHW = ct_SHW[None].contiguous(memory_format=torch.channels_last)
-    return network.features(ct_NSHW)[0].permute(1, 2, 0).half()
+    (features_1Chw,) = network.features(ct_NSHW)
+    return features_1Chw[0].permute(1, 2, 0).half()
 
 
 def learns_from_features(network: Network, recipe: Recipe) -> bool:
-    """Return whether views are fixed, and nothing before Conv5 learns."""
-    return recipe.views > 0 and network.trunk_is_frozen
+    """Return whether views are fixed, and the trunk gives one map and does not learn."""
+    gives_one_map = network.architecture.feature_channels is not None
+    return recipe.views > 0 and gives_one_map and network.features_are_frozen
 
 
 def windowed(recipe: Recipe) -> int:
@@ -367,7 +372,7 @@ def for_learning(
     Raises: OutputError, FaultError: the file cannot be made.
     """
     if not learns_from_features(network, batches.recipe):
-        return _with_new_views(batches)
+        return _with_new_views(network, batches)
     slices = sum(case.grid.shape[0] for case in batches.cases)
     side = batches.preprocessing.crop_px
     views = batches.recipe.views
@@ -381,11 +386,12 @@ def for_learning(
     return FeatureBatches(batches, store.features_hwC, store if caches else None)
 
 
-def _with_new_views(batches: Batches) -> Batches:
+def _with_new_views(network: Network, batches: Batches) -> Batches:
     """Return the same batches without fixed views, which serve only a cache."""
     if not batches.recipe.views:
         return batches
-    _report(batches, RetrainedTrunk())
+    one_map = network.architecture.feature_channels is not None
+    _report(batches, RetrainedTrunk() if one_map else ManyMaps())
     renewed = copy(batches)
     renewed.recipe = replace(batches.recipe, views=0)
     return renewed

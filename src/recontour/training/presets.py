@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from recontour.errors import SettingsError
-from recontour.network import Architecture, Preprocessing
+from recontour.network import AnyArchitecture, Architecture, Preprocessing
 from recontour.training.recipe import Augmentation, Recipe
 from recontour.validation import NotAChoice
 
@@ -18,7 +18,7 @@ class Preset:
     retrain_last: how many layers an adaptation retrains; None: all.
     """
 
-    architecture: Architecture
+    architecture: AnyArchitecture
     preprocessing: Preprocessing
     train: Recipe
     adapt: Recipe

@@ -6,9 +6,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from recontour.network import Network
+from recontour.network.stages import Maps
 from recontour.training.batches import Batch
 from recontour.training.loop import loss_of, optimiser_of, set_training_mode
 from recontour.training.recipe import Precision, Recipe
@@ -52,13 +52,13 @@ class _Trial:
         self.batch = Batch(*(part.to(self.device) for part in batch))
         self.ct_NSHW = self.batch.ct_NSHW.contiguous(memory_format=torch.channels_last)
 
-    def features(self, precision: Precision) -> Tensor:
+    def features(self, precision: Precision) -> Maps:
         """Return the trunk's features of the batch, through which nothing learns."""
         with torch.no_grad(), self._computing_in(precision):
-            features: Tensor = self.copy.features(self.ct_NSHW)
+            features: Maps = self.copy.features(self.ct_NSHW)
         return features
 
-    def step(self, precision: Precision, given: Tensor | None = None) -> None:
+    def step(self, precision: Precision, given: Maps | None = None) -> None:
         """Make one iteration. given: the trunk's features; None: the trunk computes them."""
         with self._computing_in(precision):
             features = self.copy.features(self.ct_NSHW) if given is None else given
@@ -87,7 +87,7 @@ def time_step(
     kept = trial.features(precision)
     trial.step(precision)  # the first one allocates
 
-    def seconds(given: Tensor | None) -> float:
+    def seconds(given: Maps | None) -> float:
         began = time.perf_counter()
         trial.step(precision, given)
         return time.perf_counter() - began
@@ -110,7 +110,7 @@ def gain_of_bf16(
     is what a busy machine changes least. `compact` takes a second or two; a larger network takes
     two iterations of each.
     """
-    batch = fixed_batch(recipe.batch, organs, side_px, seen=network.slices)
+    batch = fixed_batch(recipe.batch, organs, side_px, seen=network.architecture.slices)
     trial = _Trial(network, batch, recipe)
     precisions: tuple[Precision, Precision] = ("float32", "bf16")
     until = time.process_time() + ENOUGH_SECONDS

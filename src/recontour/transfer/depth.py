@@ -1,41 +1,21 @@
 """Which layers retrain: the paper's depth, counted from the network's end.
 
-Layers are counted as in the paper (Table 1): SPP is one, each convolution of a bottleneck one,
-Conv1 one. "The last 10" are therefore SPP and the nine of Conv5. A bottleneck's connection is no
-layer of its own: it belongs to the bottleneck's first.
+Layers are counted as in the paper. "The last 10" of its network are therefore SPP and the nine of
+Conv5; the last 7 of a U-Net that ends at stride 4 are its scores and its decoder.
 """
 
-from torch import nn
-
 from recontour.errors import SettingsError
-from recontour.network import STAGES, Network
-from recontour.network.layers import Bottleneck
+from recontour.network import Network
+from recontour.network.counting import Layer, layers_of
 from recontour.transfer.findings import ImpossibleDepth
-
-Layer = tuple[str, list[nn.Module]]  # its name, and the modules it is made of
 
 
 def layers(network: Network) -> list[Layer]:
     """Return the layers that lead to the network's own scores, from input to output."""
-    path = network.path
-    found: list[Layer] = [("Conv1", [path["conv1"]])]
-    for stage in STAGES[1:-1]:
-        for number, block in enumerate(path[stage].children(), start=1):
-            assert isinstance(block, Bottleneck)
-            found += _layers_of(block, f"{stage.capitalize()}-b{number}")
-    found.append(("SPP", [path["spp"]]))
+    found: list[Layer] = []
+    for name, stage in network.path.items():
+        found += layers_of(name, stage)
     return found
-
-
-def _layers_of(block: Bottleneck, name: str) -> list[Layer]:
-    first: list[nn.Module] = [block.a]
-    if block.connection is not None:
-        first.append(block.connection)
-    return [
-        (f"{name} 1x1", first),
-        (f"{name} 3x3", [block.b]),
-        (f"{name} 1x1 out", [block.c]),
-    ]
 
 
 def freeze_all_but_last(network: Network, count: int) -> list[str]:

@@ -24,7 +24,7 @@ class ImpossibleDepth(Finding):
         return f"{self.setting} is {self.retrain_last}: {network} has {self.layers} layers"
 
     def remedy(self) -> str:
-        return f"choose 1 (SPP alone) to {self.layers} (all), 10 for the paper's depth"
+        return f"choose 1 (the scores alone) to {self.layers} (all)"
 
 
 @finding

@@ -13,9 +13,6 @@ from recontour.network import Model, Network
 from recontour.network.head import Head
 from recontour.network.network import places, split
 
-# Only these know organs: two rows of scores each.
-SCORES = ("spp.scores.weight", "spp.scores.bias")
-
 
 def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, ...]]:
     """Return a network for `organs` with the weights of the parent's own trunk and head.
@@ -27,7 +24,7 @@ def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, .
     own = nn.ModuleDict(network.path)
     weights = nn.ModuleDict(parent.network.path).state_dict()
     at = places(organs, parent.organs)
-    for name in SCORES:
+    for name in _names_of_scores(own):
         weights[name] = _rows_by_organ(weights[name], own.state_dict()[name], at)
     own.load_state_dict(weights)
     return network, lacking(organs, parent.organs)
@@ -40,6 +37,12 @@ def lacking(organs: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     ('Larynx',)
     """
     return tuple(organ for organ in organs if organ not in known)
+
+
+def _names_of_scores(stages: nn.Module) -> tuple[str, str]:
+    """Return the names of the tensors that know organs, which have two rows for each."""
+    *_, (last, _) = stages.named_modules()
+    return f"{last}.weight", f"{last}.bias"
 
 
 def _rows_by_organ(
