@@ -218,7 +218,7 @@ def test_adapt_retrains_everything_and_asks_the_parent_unless_told_otherwise(
         of_layers=20,
         iterations=1,
         patients=child.provenance.patients,
-        parent_patients=5.0 * asked,
+        parent_patients=3.0 * asked,
     )
     assert planned in [getattr(record, "finding", None) for record in caplog.records]
 
@@ -232,7 +232,7 @@ def test_a_model_of_another_recontour_s_preset_is_contoured_with_but_not_adapted
     with pytest.raises(ModelFileError) as refused:
         adapt(tmp_path / "m", north.path, tmp_path / "child", iterations=1)
     assert refused.value.finding == UnknownPreset(
-        path=tmp_path / "m", preset="large", known=("compact", "paper")
+        path=tmp_path / "m", preset="large", known=("accurate", "compact", "paper")
     )
 
 

@@ -239,7 +239,9 @@ def _add_train(commands: Commands) -> None:
     _add_path(added, "cohort", "COHORT")
     _add_out(added, "MODEL", "the model file to write")
     added.add_argument(
-        "--preset", default="compact", help="compact (for a CPU; default) or paper (for a GPU)"
+        "--preset",
+        default="compact",
+        help="compact (default) or accurate (both for a CPU), or paper (for a GPU)",
     )
     _add_learning(added)
 
@@ -253,7 +255,7 @@ def _add_adapt(commands: Commands) -> None:
         "--retrain-last",
         type=int,
         metavar="N",
-        help="how many layers; default: all of compact; 10, as in the paper, of paper",
+        help="how many layers; default: all, but 10 of preset paper",
     )
     added.add_argument(
         "--plain",

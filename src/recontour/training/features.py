@@ -26,9 +26,7 @@ from recontour.training.batches import Batches, SliceView
 from recontour.training.findings import (
     CachingFeatures,
     FeaturesNotShared,
-    ManyMaps,
     NoRoomForFeatures,
-    RetrainedTrunk,
 )
 from recontour.training.recipe import Recipe
 
@@ -372,7 +370,7 @@ def for_learning(
     Raises: OutputError, FaultError: the file cannot be made.
     """
     if not learns_from_features(network, batches.recipe):
-        return _with_new_views(network, batches)
+        return _with_new_views(batches)
     slices = sum(case.grid.shape[0] for case in batches.cases)
     side = batches.preprocessing.crop_px
     views = batches.recipe.views
@@ -386,12 +384,10 @@ def for_learning(
     return FeatureBatches(batches, store.features_hwC, store if caches else None)
 
 
-def _with_new_views(network: Network, batches: Batches) -> Batches:
+def _with_new_views(batches: Batches) -> Batches:
     """Return the same batches without fixed views, which serve only a cache."""
     if not batches.recipe.views:
         return batches
-    one_map = network.architecture.feature_channels is not None
-    _report(batches, RetrainedTrunk() if one_map else ManyMaps())
     renewed = copy(batches)
     renewed.recipe = replace(batches.recipe, views=0)
     return renewed

@@ -184,22 +184,6 @@ class FeaturesNotShared(Finding):
         )
 
 
-@finding
-class ManyMaps(Finding):
-    """Features are not cached for a network whose trunk ends with several maps."""
-
-    def sentence(self) -> str:
-        return "no features are cached, because a U-Net's trunk ends with several maps"
-
-
-@finding
-class RetrainedTrunk(Finding):
-    """There are no features to cache, since the trunk is not frozen."""
-
-    def sentence(self) -> str:
-        return "no features are cached, because layers before Conv5 retrain too"
-
-
 # Batches from other processes
 
 

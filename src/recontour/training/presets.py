@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from recontour.errors import SettingsError
-from recontour.network import AnyArchitecture, Architecture, Preprocessing
+from recontour.network import AnyArchitecture, Architecture, Preprocessing, UNet
 from recontour.training.recipe import Augmentation, Recipe
 from recontour.validation import NotAChoice
 
@@ -139,7 +139,27 @@ _COMPACT = Preset(
     most_iterations=10_000,
 )
 
-PRESETS = {"compact": _COMPACT, "paper": _PAPER}
+# A U-Net that also sees the slices about 4 and 12 mm above and below
+# (docs/decisions/047-accurate.md). Its scores lie 4 pixels apart.
+_ACCURATE = Preset(
+    architecture=UNet(slices=5),
+    preprocessing=replace(
+        _COMPACT.preprocessing,
+        neighbours_mm=(-12.0, -4.0, 4.0, 12.0),
+    ),
+    train=_COMPACT_RECIPE,
+    adapt=replace(
+        _COMPACT_RECIPE,
+        iterations=2200,
+        learning_rate=0.001,
+        inside_weight=0.0,
+        parent_patients=3.0,
+    ),
+    iterations_per_patient=80,
+    most_iterations=10_000,
+)
+
+PRESETS = {"compact": _COMPACT, "accurate": _ACCURATE, "paper": _PAPER}
 
 
 def preset_of(name: str) -> Preset:

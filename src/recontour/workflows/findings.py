@@ -59,7 +59,8 @@ class PlannedTraining(Finding):
 
     def sentence(self) -> str:
         """Say what follows from the number of patients."""
-        return f"training for {self.iterations} iterations on {plural(self.patients, 'patient')}"
+        iterations = plural(self.iterations, "iteration")
+        return f"training for {iterations} on {plural(self.patients, 'patient')}"
 
 
 @finding
@@ -80,7 +81,7 @@ class PlannedAdaptation(Finding):
         patients = plural(self.patients, "patient")
         every = self.layers == self.of_layers
         what = f"all {self.layers}" if every else f"the last {self.layers} of {self.of_layers}"
-        how_long = f"for {self.iterations} iterations on {patients}"
+        how_long = f"for {plural(self.iterations, 'iteration')} on {patients}"
         return f"retraining {what} layers {how_long}; {self._parent()}"
 
     def _parent(self) -> str:

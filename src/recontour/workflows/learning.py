@@ -35,7 +35,7 @@ from recontour.workflows.findings import (
 )
 from recontour.workflows.order import refuse_swapped
 
-PresetName = Literal["compact", "paper"]
+PresetName = Literal["compact", "accurate", "paper"]
 
 # `paper` has 200 000.
 MOST_ITERATIONS = 10_000_000
@@ -64,7 +64,7 @@ def train(
     Args:
         cohort: The cohort folder to learn from.
         out: The model file to write; it must not exist.
-        preset: "compact" (for a CPU) or "paper" (for a GPU).
+        preset: "compact" or "accurate" (for a CPU), or "paper" (for a GPU).
         organs: TG-263 names; all that the cohort has if None.
         iterations: If None, as many as the preset has for so many patients.
         seed: Seed for weights and batches.
@@ -136,7 +136,7 @@ def adapt(
         out: The model file to write; it must not exist.
         head_only: Write only what was learnt, to be used as TRUNK+HEAD.
         retrain_last: How many layers, counted as in the paper, where 10 are SPP and Conv5. If
-            None, what the preset's measurements favour: all of "compact", 10 of "paper".
+            None, what the preset's measurements favour: all, but 10 of "paper".
         plain: Fine-tune as in the paper: the parent has no say beside the adapted layers.
         organs: TG-263 names; if None, the model's organs that the cohort has. An organ that the
             model does not know starts from scratch. An organ of the model's that is not named is
