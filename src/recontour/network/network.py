@@ -28,6 +28,7 @@ class Network(nn.Module):
     heads: the first is the network's own, and the only one that learns, from its own scores alone.
     When the network does not learn, its scores are the mean over all heads, weighed by share_HK.
 
+    >>> from recontour.network import Architecture
     >>> network = Network(Architecture(8, (8, 8, 8, 8), (1, 1, 1), 1, spp_channels=8), organs=2)
     >>> network(torch.zeros(1, 1, 33, 33)).shape
     torch.Size([1, 2, 33, 33])
