@@ -168,7 +168,7 @@ def preset_of(name: str) -> Preset:
     Raises: SettingsError: there is no such preset.
 
     >>> preset_of("compact").train.iterations
-    2200
+    4400
     """
     if name not in PRESETS:
         known = tuple(sorted(PRESETS))
