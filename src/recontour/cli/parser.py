@@ -260,7 +260,7 @@ def _add_adapt(commands: Commands) -> None:
     added.add_argument(
         "--plain",
         action="store_true",
-        help="fine-tune as in the paper: the parent has no say",
+        help="the parent has no say; with --retrain-last 10, as in the paper",
     )
     output = added.add_mutually_exclusive_group(required=True)
     output.add_argument(

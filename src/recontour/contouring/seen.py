@@ -1,6 +1,7 @@
 """What a network sees of a CT, a few slices at a time; no slice is resampled twice for a view."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ def seen_of(
     for first in range(0, len(hu), SLICES_AT_ONCE):
         last = min(first + SLICES_AT_ONCE, len(hu))
         planes_NS = [preprocessing.planes_seen(grid, plane) for plane in range(first, last)]
-        needed = sorted(set().union(*planes_NS))
+        needed = sorted(set(chain.from_iterable(planes_NS)))
         new = [plane for plane in needed if plane not in kept]
         kept = {plane: seen_HW for plane, seen_HW in kept.items() if plane >= needed[0]}
         kept.update(_viewed(new, hu, grid, centre_mm, preprocessing))

@@ -28,8 +28,8 @@ def lengths_of(study: Study, patients: Mapping[str, int]) -> Lengths:
 
 def depth_of(study: Study, layers: int) -> int:
     """Return how many layers of Model_ST retrain. layers: how many the preset's network has."""
-    wanted = study.models.retrain_last or preset_of(study.preset).retrain_last or "all"
-    return layers if wanted == "all" else wanted
+    wanted = study.models.retrain_last
+    return layers if wanted == "all" else preset_of(study.preset).depth(wanted, layers)
 
 
 def papers_depth(study: Study, layers: int) -> int:

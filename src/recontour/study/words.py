@@ -78,7 +78,7 @@ def headline(
     if np.isnan(over_s.mean):
         return "No answer yet: Model_S and Model_ST are not both finished."
     answer = (
-        f"Retraining the last layers of {source}'s model on {target}'s patients "
+        f"Adapting {source}'s model to {target}'s patients "
         f"{_judged(over_s, AGAINST_S)} ({gain(over_s)})"
     )
     if np.isnan(over_t.mean):

@@ -43,6 +43,15 @@ class Preset:
         """Return the recipe of an adaptation to so many patients."""
         return self._lengthened(self.adapt, patients)
 
+    def depth(self, wanted: int | None, layers: int) -> int:
+        """Return how many layers an adaptation retrains.
+
+        wanted: what a user asks for; None: the preset's choice. layers: all that the network has.
+        """
+        if wanted is not None:
+            return wanted
+        return layers if self.retrain_last is None else self.retrain_last
+
     def _lengthened(self, recipe: Recipe, patients: int) -> Recipe:
         wanted = self.iterations_per_patient * patients
         allowed = min(wanted, self.most_iterations)

@@ -56,16 +56,16 @@ def begin(
     )
 
 
-def parent_share(worth: float, cases: int) -> float:
+def parent_share(worth: float, patients: int) -> float:
     """Return the parent's share of an organ's scores, by docs/decisions/018-parent.md.
 
-    worth: how many of the centre's own patients the parent counts for. cases: how many patients
-    with the organ the adapted head learns from.
+    worth: how many of the centre's own patients the parent counts for. patients: how many with the
+    organ the adapted head learns from.
 
     >>> parent_share(5, 2) > 0.7, parent_share(5, 50) < 0.1
     (True, True)
     """
-    return worth / (worth + cases)
+    return worth / (worth + patients)
 
 
 def take_over(
@@ -94,8 +94,9 @@ def take_over(
     worth = recipe.parent_patients
     if worth > 0 and not set(parent.organs).isdisjoint(organs):
         shares = {}
-        for organ, learnt_from in own.cases_per_organ.items():
-            shares[organ] = parent_share(worth, learnt_from)
+        for organ in organs:
+            having = [case for case in cases if organ in case.organs]
+            shares[organ] = parent_share(worth, len(by_patient(having)))
         ask_parent(network, parent, shares)
         asked = parent.heads[:1]
     dropped = lacking(parent.organs, organs)

@@ -88,7 +88,7 @@ class PlannedAdaptation(Finding):
         if not self.parent_patients:
             return "the parent has no say"
         worth = plural(round(self.parent_patients), "patient")
-        return f"in each organ, the parent's answer counts as much as {worth}"
+        return f"in each organ that it knows, the parent's answer counts as much as {worth}"
 
 
 @finding

@@ -137,7 +137,8 @@ def adapt(
         head_only: Write only what was learnt, to be used as TRUNK+HEAD.
         retrain_last: How many layers, counted as in the paper, where 10 are SPP and Conv5. If
             None, what the preset's measurements favour: all, but 10 of "paper".
-        plain: Fine-tune as in the paper: the parent has no say beside the adapted layers.
+        plain: The parent has no say beside the adapted layers, and each view of a slice is new;
+            with `retrain_last=10`, as in the paper.
         organs: TG-263 names; if None, the model's organs that the cohort has. An organ that the
             model does not know starts from scratch. An organ of the model's that is not named is
             dropped, since nobody could say how well it is still contoured.
@@ -181,14 +182,14 @@ def adapt(
     if plain:
         recipe = recipe.plain()
     of_layers = len(layers(parent.network))
-    last = _first_given(retrain_last, preset.retrain_last, of_layers)
+    last = preset.depth(retrain_last, of_layers)
     child = take_over(parent, opened, cases, learnt, recipe, last, seed)
     planned = PlannedAdaptation(
         layers=last,
         of_layers=of_layers,
         iterations=recipe.iterations,
         patients=patients,
-        parent_patients=recipe.parent_patients,
+        parent_patients=recipe.parent_patients if child.asked else 0.0,
     )
     log_finding(log, logging.INFO, planned)
     if organs is None and new:
@@ -242,12 +243,6 @@ def _preset_of_parent(parent: Model, path: Path) -> Preset:
             )
         )
     return PRESETS[name]
-
-
-def _first_given(*wishes: int | None) -> int:
-    """Return the first number that is not None; the last must be one."""
-    given = [wish for wish in wishes if wish is not None]
-    return given[0]
 
 
 def _with_iterations(recipe: Recipe, iterations: int | None) -> Recipe:
