@@ -97,6 +97,24 @@ def test_a_head_refuses_another_trunk(model: Model, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("trunk", "parent"), [("model", "unet_model"), ("unet_model", "model")])
+def test_a_head_refuses_a_trunk_of_the_other_family(
+    request: pytest.FixtureRequest, tmp_path: Path, trunk: str, parent: str
+) -> None:
+    save_model(request.getfixturevalue(trunk), tmp_path / "other")
+    child = child_of(request.getfixturevalue(parent), "south")
+    save_head(child, tmp_path / "head")
+    with pytest.raises(ModelFileError) as refused:
+        load_model(joined(tmp_path / "other", tmp_path / "head"))
+    assert refused.value.finding == WrongTrunk(
+        path=tmp_path / "head",
+        centres=("north",),
+        model="north",
+        part="trunk",
+        sha256=part_sha256(child.network.trunk),
+    )
+
+
 def test_a_head_refuses_a_model_without_the_head_that_it_asks(model: Model, tmp_path: Path) -> None:
     child = child_of(model, "south")
     alike = replace(model, network=deepcopy(model.network))

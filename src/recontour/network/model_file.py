@@ -255,7 +255,12 @@ def _load_head(path: Path, model: Model) -> Model:
 
 
 def _parts_by_sha256(network: Network, branch: str) -> dict[str, nn.Module]:
-    """Return the trunks and heads that a network has, if its heads begin with a given stage."""
+    """Return the trunks and heads that a network has, if its heads begin with a given stage.
+
+    A network of the other family does not have that stage, and thus none of these parts.
+    """
+    if branch not in network.path:
+        return {}
     parts: dict[str, nn.Module] = {}
     for head in network.heads:
         assert isinstance(head, Head)
