@@ -1,17 +1,23 @@
 """What a study will cost: counted by hand, and timed without a trace in this process."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from recontour.cohort import Cohort
+from recontour.network import Network
 from recontour.study.estimate import FILES_PER_MODEL, estimate
 from recontour.study.folder import lay_out, study_plan
 from recontour.study.perform import Workspace
-from recontour.study.settings import CentreSettings, ModelsSettings, Study
+from recontour.study.settings import CentreSettings, DepthSettings, ModelsSettings, Study
+from recontour.training.batches import Batch
+from recontour.training.profile import StepSeconds
+from recontour.training.recipe import Precision, Recipe
 
 
 @pytest.fixture
@@ -48,3 +54,48 @@ def test_only_a_frozen_trunk_s_features_are_cached(workspace: Workspace) -> None
     costs = estimate(cells, replace(workspace, study=shallow))
     s, t, st = (costs[cell.id] for cell in cells)
     assert s.cache_bytes == t.cache_bytes == 0 < st.cache_bytes
+
+
+@pytest.fixture
+def timed_in(monkeypatch: pytest.MonkeyPatch) -> list[Precision]:
+    """Count what learns instead of timing it, and return what each step would be timed in."""
+    precisions: list[Precision] = []
+
+    def counted(network: Network, _: Batch, __: Recipe, precision: Precision) -> StepSeconds:
+        precisions.append(precision)
+        learning = 0
+        for parameter in network.parameters():
+            learning += parameter.numel() * parameter.requires_grad
+        return StepSeconds(whole=float(learning), head=float(learning))
+
+    def here(function: Callable[..., Any], *arguments: object, **_: object) -> object:
+        return function(*arguments)
+
+    monkeypatch.setattr("recontour.study.estimate.time_step", counted)
+    monkeypatch.setattr("recontour.study.estimate.call_fresh", here)
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)
+    return precisions
+
+
+def test_each_depth_is_timed_for_itself(workspace: Workspace, timed_in: list[Precision]) -> None:
+    depth = DepthSettings(iterations=10_000, layers=(1, 10, "all"), controls=("random trunk",))
+    study = replace(workspace.study, depth=depth)
+    plan = study_plan(replace(workspace, study=study))
+    costs = estimate(plan.cells, workspace)
+    one, ten, every = (costs[cells[0].id].seconds for cells in plan.depth.values())
+    (random_trunk,) = plan.controls["random trunk"]
+    assert 2 * one < ten < every
+    assert costs[random_trunk.id].seconds == pytest.approx(ten, rel=1e-3)
+    assert timed_in == 3 * ["float32"]
+
+
+def test_steps_are_timed_in_float32_where_a_gpu_will_train(
+    workspace: Workspace, timed_in: list[Precision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They run on the processor, whatever pays on the GPU."""
+    cells = study_plan(workspace).cells
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: True)
+    estimate(cells, workspace)
+    assert timed_in == ["float32"]

@@ -1,7 +1,7 @@
 """How long a study will take on this machine, and how much disk: from a few timed steps."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from recontour.study.perform import Workspace
 from recontour.study.settings import threads_of
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureStore, learns_from_features, share_seen
-from recontour.training.precision import choose_precision
+from recontour.training.precision import choose_precision, trains_on_cpu
 from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import StepSeconds, time_step
+from recontour.training.recipe import Precision
 from recontour.transfer.depth import freeze_all_but_last, layers
 
 # A model file, and while it is trained a checkpoint: weights with two moments each.
@@ -41,21 +42,28 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class _Adaptation:
+    """A step with all but the last layers frozen. store: of features that are cached, if any."""
+
+    step: StepSeconds
+    store: FeatureStore | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Measured:
     """What was timed and counted, once for all cells.
 
-    Seconds: of a step of the preset's batch, whole and with all but the last layers frozen; of
-    contouring a slice, alone and beside a parent. store: of features that are cached then, if any.
-    tested, watched: slices that a model is scored on, and that a validation contours.
+    all_layers: seconds of a step of the preset's batch in which all layers learn. last_layers: the
+    same where only the last ones do, by their number. Seconds of contouring a slice: alone, and
+    beside a parent. tested, watched: slices that a model is scored on, and that a validation
+    contours.
     """
 
     preset: Preset
-    retrain_last: int
-    whole: float
-    frozen: StepSeconds
+    all_layers: float
+    last_layers: Mapping[int, _Adaptation]
     contouring: float
     beside_parent: float
-    store: FeatureStore | None
     weight_bytes: int
     tested: int
     watched: int
@@ -85,35 +93,62 @@ def _measured(
     organs, batch = _example(cells, cases, preset)
 
     network = Network(preset.architecture, len(organs))
-    last = depth_of(study, len(layers(network)))
-    side = preset.preprocessing.crop_px
-    precision = choose_precision(study.precision, network, preset.train, len(organs), side)
-    whole = time_step(network, batch, preset.train, precision).whole
+    count = len(layers(network))
+    precision = _timed_precision(workspace, network, len(organs))
+    all_layers = time_step(network, batch, preset.train, precision).whole
     weights = sum(parameter.numel() for parameter in network.parameters())
     contouring = _seconds_per_slice(network, batch)
-    freeze_all_but_last(network, last)
-    frozen = time_step(network, batch, preset.adapt, precision)
-    caches = learns_from_features(network, preset.adapt)
+    last_layers = {}
+    for last in sorted(_depths(cells)):
+        if last < count:
+            freeze_all_but_last(network, last)
+            step = time_step(network, batch, preset.adapt, precision)
+            store = _store(network, preset, _slices(cases), len(organs))
+            last_layers[last] = _Adaptation(step, store)
+    freeze_all_but_last(network, depth_of(study, count))
     network.branch_at(network.first_that_learns)
     network.ask(deepcopy(network.own_head), range(len(organs)), [0.5] * len(organs))
     beside_parent = _seconds_per_slice(network, batch)
 
-    views = preset.adapt.views
-    store = None
-    if caches:
-        store = FeatureStore.planned(Path(), network, _slices(cases), len(organs), side, views)
     return _Measured(
         preset=preset,
-        retrain_last=last,
-        whole=whole,
-        frozen=frozen,
+        all_layers=all_layers,
+        last_layers=last_layers,
         contouring=contouring,
         beside_parent=beside_parent,
-        store=store,
         weight_bytes=weights * BYTES_PER_WEIGHT,
         tested=sum(map(_slices, workspace.scored.values())),
         watched=_slices(workspace.cases("target", "validation")),
     )
+
+
+def _timed_precision(workspace: Workspace, network: Network, organs: int) -> Precision:
+    """Return what the steps are timed in: on the processor, even where a GPU will train."""
+    if not trains_on_cpu():
+        return "float32"
+    study = workspace.study
+    preset = preset_of(study.preset)
+    side = preset.preprocessing.crop_px
+    return choose_precision(study.precision, network, preset.train, organs, side)
+
+
+def _depths(cells: Iterable[Cell]) -> set[int]:
+    """Return the numbers of layers that cells retrain."""
+    return {cell.retrain_last for cell in cells if cell.retrain_last is not None}
+
+
+def _store(
+    network: Network,
+    preset: Preset,
+    slices: int,
+    organs: int,
+) -> FeatureStore | None:
+    """Return the store of a frozen trunk's features; None if they are not cached."""
+    recipe = preset.adapt
+    if not learns_from_features(network, recipe):
+        return None
+    side = preset.preprocessing.crop_px
+    return FeatureStore.planned(Path(), network, slices, organs, side, recipe.views)
 
 
 def _example(
@@ -142,11 +177,10 @@ def _seconds_per_slice(network: Network, batch: Batch) -> float:
 
 def _cost(cell: Cell, measured: _Measured) -> Estimate:
     adapt = replace(measured.preset.adapt, iterations=cell.iterations)
-    is_shallow = cell.retrain_last is not None and cell.retrain_last <= measured.retrain_last
-    store = measured.store if is_shallow and not cell.plain else None
-    step = _seconds_per_step(cell, measured, store, is_shallow=is_shallow)
+    store = _store_of(cell, measured)
     asks_parent = cell.parent and not cell.plain and adapt.parent_patients > 0
     contouring = measured.beside_parent if asks_parent else measured.contouring
+    step = _seconds_per_step(cell, measured)
     return Estimate(
         seconds=cell.iterations * step + _slices_contoured(cell, measured) * contouring,
         bytes=FILES_PER_MODEL * measured.weight_bytes,
@@ -154,24 +188,26 @@ def _cost(cell: Cell, measured: _Measured) -> Estimate:
     )
 
 
-def _seconds_per_step(
-    cell: Cell,
-    measured: _Measured,
-    store: FeatureStore | None,
-    *,
-    is_shallow: bool,
-) -> float:
+def _store_of(cell: Cell, measured: _Measured) -> FeatureStore | None:
+    """Return the store of the features that a cell caches, if it does."""
+    adaptation = measured.last_layers.get(cell.retrain_last or 0)
+    return adaptation.store if adaptation and not cell.plain else None
+
+
+def _seconds_per_step(cell: Cell, measured: _Measured) -> float:
     usual = measured.preset.train.batch
     slices = cell.batch or usual
-    if not is_shallow:
-        return measured.whole * slices / usual
+    adaptation = measured.last_layers.get(cell.retrain_last or 0)
+    if not adaptation:
+        return measured.all_layers * slices / usual
     # Shares: of slices that the trunk has not seen yet, of features that a step sees.
     unseen = seen = 1.0
+    store = _store_of(cell, measured)
     if store and cell.iterations:
         adapt = replace(measured.preset.adapt, iterations=cell.iterations)
         unseen = min(1.0, store.slots / (cell.iterations * slices))
         seen = share_seen(adapt, store.features_hwC[0])
-    step = seen * measured.frozen.head + unseen * measured.frozen.trunk
+    step = seen * adaptation.step.head + unseen * adaptation.step.trunk
     return step * slices / usual
 
 
