@@ -67,7 +67,9 @@ def test_a_cell_keeps_its_model_its_scores_and_its_time(workspace: Workspace) ->
     assert is_finished(workspace.out, watched)
     kept = read_result(workspace.out, watched)
     assert kept == made
-    assert kept.trained_with == recipe_of(workspace.study) | versions()
+    recipe = load_model(cell_folder(workspace.out, watched) / "model").recipe
+    computed_in = {"precision": recipe["precision"]}
+    assert kept.trained_with == recipe_of(workspace.study) | versions() | computed_in
     assert kept.training.iterations == 2
     assert [point.iteration for point in kept.training.validation] == [1, 2]
     assert kept.training.waiting + kept.training.trunk + kept.training.head == pytest.approx(1)

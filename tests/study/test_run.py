@@ -22,6 +22,7 @@ from recontour.cohort import Cohort, case_id_of
 from recontour.errors import FaultError, OutputError, ScoresError, SettingsError
 from recontour.files import ExistingOutput, MachineFault
 from recontour.findings import HIDDEN, Finding, words
+from recontour.network.model import versions
 from recontour.progress import quiet
 from recontour.study import run
 from recontour.study.cells import Cell
@@ -228,6 +229,36 @@ def test_with_gpus_each_worker_s_own_decides(
     monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
     prepare(study, tmp_path / "out", resume=False)
     assert read_declared(tmp_path / "out").precision == "auto"
+
+
+def test_a_study_begun_on_a_gpu_lets_a_processor_finish_its_cells(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fixed precision would be another than that of an interrupted cell."""
+    with monkeypatch.context() as with_gpu:
+        with_gpu.setattr("torch.accelerator.is_available", lambda: True)
+        prepare(study, tmp_path / "out", resume=False)
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    prepare(study, tmp_path / "out", resume=True)
+    assert read_declared(tmp_path / "out").precision == "auto"
+
+
+def test_a_report_says_that_cells_trained_in_two_precisions(study: Study, tmp_path: Path) -> None:
+    out, mixed = tmp_path / "out", "Not all models are known to be trained by one recipe"
+    prepare(study, out, resume=False)
+    s, t, st = study_plan(open_workspace(out)).models[0]
+
+    def report(cell: Cell, precision: str) -> str:
+        trained_with = {**recipe_of(study), **versions(), "precision": precision}
+        write_result(out, replace(a_result(cell), scores={}, trained_with=trained_with))
+        report_study(out)
+        return (out / "report.html").read_text()
+
+    for cell in (s, t):
+        assert mixed not in report(cell, "bf16")
+    page = report(st, "float32")
+    assert mixed in page
+    assert f'">bf16; but float32 in {st.id}</td>' in page
 
 
 def test_patients_imported_later_change_no_cell(

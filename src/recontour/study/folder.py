@@ -71,6 +71,7 @@ def prepare(
     if not is_study(out):
         _refuse_other_contents(out)
         workspace = lay_out(study, out)
+        workspace = replace(workspace, study=_with_precision(workspace.study))
         write_split(out / "split.csv", workspace.splits, workspace.cohorts)
     elif not resume:
         raise OutputError(ExistingStudy(path=out))
@@ -79,8 +80,7 @@ def prepare(
         _warn_of_other_recipes(workspace)
     for finding in on_both_sides(workspace.cohorts, workspace.splits):
         log_finding(log, logging.WARNING, finding)
-    settled = _with_precision(workspace.study)
-    declared = STUDY.dump_json(settled, indent=1).decode()
+    declared = STUDY.dump_json(workspace.study, indent=1).decode()
     write_text(out / "study.json", declared + "\n", replace=True)
 
 
@@ -100,7 +100,8 @@ def _refuse_other_contents(out: Path) -> None:
 def _with_precision(study: Study) -> Study:
     """Settle what "auto" means: one precision for all cells, whichever worker takes them.
 
-    With GPUs nothing needs to be timed, and each worker's GPU decides.
+    With GPUs nothing needs to be timed, and "auto" stays: the device of each worker decides,
+    wherever the study goes on, and an interrupted cell goes on in what it began with.
     """
     if study.precision != "auto" or not trains_on_cpu():
         return study
@@ -220,12 +221,12 @@ def study_plan(workspace: Workspace) -> Plan:
     study = workspace.study
     organs = _learnable(workspace) if study.organs == "all" else study.organs
     patients: dict[str, int] = {role: _training_patients(workspace, role) for role in ROLES}
-    layers = layers_of(study)
+    count = _layers(study)
     extent = Extent(
         organs=organs,
-        layers=layers,
-        retrain_last=depth_of(study, layers),
-        papers_depth=papers_depth(study, layers),
+        layers=count,
+        retrain_last=depth_of(study, count),
+        papers_depth=papers_depth(study, count),
         lengths=lengths_of(study, patients),
         target_patients=patients["target"],
     )
@@ -245,15 +246,15 @@ def refuse_impossible(workspace: Workspace) -> None:
     _refuse_unlearnable("organs", study.organs, known)
     if study.separately:
         _refuse_unlearnable("separately.organs", study.separately.organs, known)
-    layers = layers_of(study)
-    last = depth_of(study, layers)
-    if last > layers:
+    count = _layers(study)
+    last = depth_of(study, count)
+    if last > count:
         raise SettingsError(
             ImpossibleDepth(
                 setting="models.retrain_last",
                 retrain_last=last,
                 preset=study.preset,
-                layers=layers,
+                layers=count,
             )
         )
 
@@ -287,7 +288,7 @@ def _organs(workspace: Workspace, role: str) -> set[str]:
     return organs
 
 
-def layers_of(study: Study) -> int:
+def _layers(study: Study) -> int:
     """Return how many layers the preset's network has."""
     return len(layers(Network(preset_of(study.preset).architecture, 1)))
 

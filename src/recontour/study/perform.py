@@ -117,8 +117,10 @@ def perform(
         own = _count(model.network.own_parameters())
         training = Training(0, 0.0, nan, nan, nan, own, 0)
         contouring = Contouring(0, 0, 0.0)
-    versions = load_model(folder / "model").provenance.versions
-    trained_with = {**recipe_of(workspace.study), **versions}
+    kept = load_model(folder / "model")
+    trained_with = {**recipe_of(workspace.study), **kept.provenance.versions}
+    if cell.iterations:
+        trained_with["precision"] = precision_of(kept)
     result = Result(cell, training, contouring, len(cases), scores, trained_with)
     write_result(workspace.out, result)
     return result

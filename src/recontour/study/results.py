@@ -101,7 +101,8 @@ class Training:
     """How a cell's training went.
 
     seconds: wall clock of all iterations; NaN: the diary does not have them all. Shares of it:
-    waiting for data; trunk: Conv1 to Conv4; head: the CAC, the SPP, the loss and the optimiser.
+    waiting for data; trunk: the stages before the head begins; head: the stages from there, the
+    loss and the optimiser.
     validation: mean DSC on the target's validation cases.
     """
 
@@ -167,7 +168,8 @@ _POSSIBLE_SCORE = TypeAdapter(_PossibleScore)
 class Result:
     """A finished cell.
 
-    scores: by fold, such as "target test". trained_with: recipe and versions.
+    scores: by fold, such as "target test". trained_with: recipe, precision and
+    versions.
     """
 
     cell: Cell

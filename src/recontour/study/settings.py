@@ -180,7 +180,8 @@ class Study:
         models: How Model_S, Model_T and Model_ST are trained.
         name: What the report calls the study.
         preset: The preset that all models share.
-        precision: In what all models train; "auto" is settled once, when the study begins.
+        precision: In what all models train; "auto" is settled once, when the study begins on a
+            processor; with GPUs each worker's device decides.
         organs: TG-263 names; "all" stands for those that training patients of both centres have.
         seeds: Every model is trained once per seed.
         retention_cases: How many of the source's test cases every model is scored on.

@@ -193,11 +193,13 @@ def _header(workspace: Workspace, results: Mapping[str, Result]) -> StudyHeader:
     study = workspace.study
     recipe = recipe_of(study)
     trained_with = _trained_with([*recipe, *versions()], results)
+    if computed_in := _computed_in(results):
+        trained_with["precision"] = computed_in
     several_recipes = False
     settings = _settings(study)
     for part, cells in trained_with.items():
         settings[part] = _values(cells)
-        if part in recipe and len(cells) > 1:
+        if part in (*recipe, "precision") and len(cells) > 1:
             several_recipes = True
     return StudyHeader(
         name=study.name,
@@ -240,6 +242,16 @@ def _trained_with(
         for cell, result in results.items():
             value = result.trained_with.get(part, "unknown")
             grouped.setdefault(part, {}).setdefault(value, []).append(cell)
+    return grouped
+
+
+def _computed_in(results: Mapping[str, Result]) -> dict[str, list[str]]:
+    """Group the finished cells by their precision. Cells of earlier versions do not say it."""
+    grouped: dict[str, list[str]] = {}
+    for cell, result in results.items():
+        precision = result.trained_with.get("precision")
+        if precision:
+            grouped.setdefault(precision, []).append(cell)
     return grouped
 
 
