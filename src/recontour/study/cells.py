@@ -19,6 +19,7 @@ Cells = Sequence["Cell"]
 Triples = Sequence["Triple"]
 Pairs = Sequence[Pair]
 Organs = Sequence[str]
+PAPERS_DEPTH = 10  # layers that Model_ST retrains
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 
-from recontour.study.cells import Lengths
+from recontour.study.cells import PAPERS_DEPTH, Lengths
 from recontour.study.settings import Study
 from recontour.training.presets import preset_of
-
-PAPERS_DEPTH = 10
 
 
 def lengths_of(study: Study, patients: Mapping[str, int]) -> Lengths:

@@ -14,7 +14,7 @@ from recontour.evaluation.page import as_notice, render
 from recontour.evaluation.patients import per_patient
 from recontour.evaluation.verdicts import SIGNIFICANT, too_few_patients
 from recontour.files import write_text
-from recontour.study.cells import Plan
+from recontour.study.cells import PAPERS_DEPTH, Plan
 from recontour.study.csv_files import write_tables
 from recontour.study.figures import COLOURS, cases_plot, curves_plot, depth_plot
 from recontour.study.numbers import interval, percent, spread
@@ -24,7 +24,6 @@ from recontour.study.tables import (
     ALL,
     MODELS,
     PAIRS,
-    PAPERS_DEPTH,
     ModelsTable,
     StudyTables,
     count_cells,

@@ -6,11 +6,11 @@ import numpy as np
 
 from recontour.evaluation.numbers import NONE, number
 from recontour.evaluation.verdicts import Verdict, direction, of_interval
+from recontour.study.cells import PAPERS_DEPTH
 from recontour.study.numbers import gain, percent
 from recontour.study.tables import (
     MODELS,
     PAIRS,
-    PAPERS_DEPTH,
     CasesTable,
     DepthTable,
     Interval,
@@ -196,12 +196,12 @@ def _depth(depth: DepthTable) -> str:
         f"(mean DSC {number(best.target.dsc.mean, 3)})"
     )
     if best is papers:
-        return f"{words}, the paper's number."
+        return f"{words}."
     if not papers:
-        return f"{words}; the paper's {PAPERS_DEPTH} is not finished."
+        return f"{words}; that with {PAPERS_DEPTH} is not finished."
     doubt = "" if _is_conclusive(best.over_papers) else ", no conclusive difference"
     return (
-        f"{words}, not with the paper's {PAPERS_DEPTH} ({number(papers.target.dsc.mean, 3)}): "
+        f"{words}, not with {PAPERS_DEPTH} ({number(papers.target.dsc.mean, 3)}): "
         f"{gain(best.over_papers)}{doubt}."
     )
 

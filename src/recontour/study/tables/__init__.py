@@ -11,7 +11,7 @@ all_tables. A row here is a row of the table's CSV file, its fields the columns.
 from recontour.study.tables.all_tables import StudyTables, study_tables
 from recontour.study.tables.cases import CasesRow, CasesTable
 from recontour.study.tables.curves import CurveRow
-from recontour.study.tables.depth import PAPERS_DEPTH, DepthRow, DepthTable
+from recontour.study.tables.depth import DepthRow, DepthTable
 from recontour.study.tables.every_score import ScoreRow
 from recontour.study.tables.finished import MODELS, count_cells, organs_of
 from recontour.study.tables.models import PAIRS, DifferenceRow, ModelRow, ModelsTable
@@ -25,7 +25,6 @@ __all__ = [
     "ALL",
     "MODELS",
     "PAIRS",
-    "PAPERS_DEPTH",
     "SOURCE",
     "TARGET",
     "CasesRow",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recontour.evaluation.patients import mean
-from recontour.study.cells import Cell, Cells, Plan
+from recontour.study.cells import PAPERS_DEPTH, Cell, Cells, Plan
 from recontour.study.tables.finished import (
     CellCount,
     Results,
@@ -17,8 +17,6 @@ from recontour.study.tables.finished import (
     trained,
 )
 from recontour.study.tables.scores import SOURCE, TARGET, Interval, Level, gain_of, level_of
-
-PAPERS_DEPTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class DepthTable:
 
     @property
     def papers(self) -> DepthRow | None:
-        """Return the paper's depth."""
+        """Return the depth with as many layers as the paper retrains."""
         for row in self.scored:
             if row.layers == PAPERS_DEPTH:
                 return row
