@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare training in bf16 with training in float32 on a processor: speed and quality.
 
-    .venv/bin/python benchmarks/precision.py [--dsc] [--iterations 2200] [--seeds 0,1] [--jobs 2]
+    .venv/bin/python benchmarks/precision.py [--dsc] [--iterations N] [--seeds 0,1] [--jobs 2]
         [--work DIR]
 
 Speed, in seconds and without any data: processor time of an iteration of `compact` on one thread,
@@ -11,9 +11,11 @@ window, as most of its iterations do, or of whole slices. The loss is part of an
 preparing the batch is not.
 
 --dsc: Model_S, as parent_share.py trains it, is adapted to target1's development patients outside
-a fold, cached as by `recontour adapt`, and contours the fold, in three folds. Model_T is trained
-from scratch on the same patients. Each is made in float32 and in bf16. Contouring is float32. No
-test patient is touched. Differences are over patients, averaged over seeds, with 95 % t intervals.
+a fold, all layers as by `recontour adapt`, and contours the fold, in three folds. Model_T is
+trained from scratch on the same patients. Both are as long as the preset has them for so many
+patients, unless --iterations says otherwise. Each is made in float32 and in bf16. Contouring is
+float32. No test patient is touched. Differences are over patients, averaged over seeds, with 95 % t
+intervals.
 If it is interrupted, the same command continues. It makes its cohorts as real_centres.py does.
 
 Prints tables, and writes docs/results/precision.json and, with --dsc, precision_scores.csv, from
@@ -25,7 +27,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from itertools import product
 from math import inf
@@ -42,7 +43,7 @@ from candidates import cases_of
 from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
 from raw_scores import RawScore, chosen, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
-from recontour.cohort import Cohort
+from recontour.cohort import Cohort, by_patient
 from recontour.evaluation.patients import mean
 from recontour.network import Model, Network, load_model
 from recontour.study.tables.scores import Interval, difference, interval_of
@@ -51,9 +52,9 @@ from recontour.training.features import pixels_of
 from recontour.training.loop import loss_of, optimiser_of, set_training_mode
 from recontour.training.precision import has_bf16
 from recontour.training.presets import preset_of
-from recontour.training.profile import fixed_batch
+from recontour.training.profile import computing_in, fixed_batch
 from recontour.training.recipe import Precision, Recipe
-from recontour.transfer.depth import freeze_all_but_last
+from recontour.transfer.depth import freeze_all_but_last, layers
 from recontour.transfer.models import begin, fit, take_over, with_precision
 
 COMPACT = preset_of("compact")
@@ -126,7 +127,7 @@ def step_of(way: str, precision: Precision) -> Callable[[], None]:
         given = part.contiguous(memory_format=torch.channels_last)
 
     def step() -> None:
-        with computing_in(precision):
+        with computing_in(precision, "cpu"):
             logits_NKHW = answer(network, given, is_cached=bool(cells))
         loss = loss_of(logits_NKHW.float(), batch, recipe, 0)
         optimiser.zero_grad(set_to_none=True)
@@ -134,11 +135,6 @@ def step_of(way: str, precision: Precision) -> Callable[[], None]:
         optimiser.step()
 
     return step
-
-
-def computing_in(precision: Precision) -> AbstractContextManager[object]:
-    """Return the context that a training's network computes in."""
-    return nullcontext() if precision == "float32" else torch.autocast("cpu", torch.bfloat16)
 
 
 def answer(network: Network, given: Tensor, *, is_cached: bool) -> Tensor:
@@ -153,11 +149,12 @@ def answer(network: Network, given: Tensor, *, is_cached: bool) -> Tensor:
 
 
 def trained(
-    name: str, precision: Precision, fold: int, iterations: int, seed: int, work: Path
+    name: str, precision: Precision, fold: int, iterations: int | None, seed: int, work: Path
 ) -> dict[str, Any]:
     """Train one model on one fold; return its processor seconds and its scores."""
     torch.set_num_threads(1)
-    folder = work / "precision" / f"{name}-{precision}-{fold}-{iterations}-{seed}"
+    length = iterations or "usual"
+    folder = work / "precision" / f"{name}-{precision}-{fold}-all-layers-{length}-{seed}"
     kept = folder / "row.json"
     if row := raw_scores.kept_row(kept):
         return row
@@ -165,12 +162,14 @@ def trained(
     learnt, scored = patients_of(cases_of(work, TARGET, "train", "validation"), fold, None, 0)
     out, spent = folder / "model", folder / "seconds.json"
     if not out.exists():
+        patients = len(by_patient(learnt))
         if name == "ST":
-            recipe = replace(COMPACT.adapt, iterations=iterations)
+            recipe = of_length(COMPACT.adapt_to(patients), iterations)
             parent = source_model(work, 0)
-            model = take_over(parent, target, learnt, target.organs, recipe, RETRAIN_LAST, seed)
+            count = len(layers(parent.network))
+            model = take_over(parent, target, learnt, target.organs, recipe, count, seed)
         else:
-            recipe = replace(COMPACT.train, iterations=iterations)
+            recipe = of_length(COMPACT.train_on(patients), iterations)
             settings = replace(COMPACT, train=recipe)
             model = begin(target, learnt, target.organs, "compact", settings, seed)
         seconds = seconds_of(model, learnt, recipe, out, precision)
@@ -179,6 +178,11 @@ def trained(
     row = {"seconds": json.loads(spent.read_text()), "scores": to_json(scores)}
     kept.write_text(json.dumps(row, indent=1))
     return row
+
+
+def of_length(recipe: Recipe, iterations: int | None) -> Recipe:
+    """Return a recipe with other iterations, if any are given."""
+    return replace(recipe, iterations=iterations) if iterations else recipe
 
 
 def seconds_of(
@@ -207,7 +211,7 @@ def shown(name: str, float32: float, bf16: float, gain: Interval) -> str:
     return f"Model_{name:2} {means}, bf16 less float32 {gain.mean:+.4f} ({interval})"
 
 
-def quality(work: Path, iterations: int, seeds: Sequence[int], jobs: int) -> dict[str, Any]:
+def quality(work: Path, iterations: int | None, seeds: Sequence[int], jobs: int) -> dict[str, Any]:
     """Train everything; write the scores, print the table, and return it."""
     source_model(work, 0)
     rows: dict[str, list[Any]] = {}
@@ -223,7 +227,11 @@ def quality(work: Path, iterations: int, seeds: Sequence[int], jobs: int) -> dic
         seconds[row] = round(mean(one["seconds"] for one in of_row), 1)
         scores += raw_scores.taken_from(of_row)
     raw_scores.write(SCORES, scores)
-    results: dict[str, Any] = {"iterations": iterations, "seeds": list(seeds), "seconds": seconds}
+    results: dict[str, Any] = {
+        "iterations": iterations or "usual",
+        "seeds": list(seeds),
+        "seconds": seconds,
+    }
     for name, float32, bf16, gain in table(scores):
         results[name] = {"float32": float32, "bf16": bf16, "bf16 less float32": asdict(gain)}
         print(shown(name, float32, bf16, gain), flush=True)
@@ -236,7 +244,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dsc", action="store_true", help="train on real patients, too: hours")
-    parser.add_argument("--iterations", type=int, default=COMPACT.adapt.iterations)
+    parser.add_argument("--iterations", type=int, help="of each training")
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "real_centres")

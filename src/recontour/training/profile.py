@@ -23,7 +23,8 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class StepSeconds:
     """An iteration's time: the fastest of a few repeats.
 
-    head: the part in the CAC, the SPP, the interpolation, the loss and the optimiser.
+    head: the part from where the head begins: its stages, the interpolation, the loss and the
+    optimiser.
     """
 
     whole: float
@@ -31,7 +32,10 @@ class StepSeconds:
 
     @property
     def trunk(self) -> float:
-        """Return the part in Conv1 to Conv4: forward and, as far as they learn, backward."""
+        """Return the part in the stages before the head begins.
+
+        It is forward and, as far as they learn, backward.
+        """
         return max(0.0, self.whole - self.head)
 
 
@@ -54,13 +58,13 @@ class _Trial:
 
     def features(self, precision: Precision) -> Maps:
         """Return the trunk's features of the batch, through which nothing learns."""
-        with torch.no_grad(), self._computing_in(precision):
+        with torch.no_grad(), computing_in(precision, self.device.type):
             features: Maps = self.copy.features(self.ct_NSHW)
         return features
 
     def step(self, precision: Precision, given: Maps | None = None) -> None:
         """Make one iteration. given: the trunk's features; None: the trunk computes them."""
-        with self._computing_in(precision):
+        with computing_in(precision, self.device.type):
             features = self.copy.features(self.ct_NSHW) if given is None else given
             logits_NKHW = self.copy.logits(features, self.ct_NSHW.shape[-2:])
         self.optimiser.zero_grad(set_to_none=True)
@@ -70,10 +74,12 @@ class _Trial:
         if self.device.type == "cuda":
             torch.cuda.synchronize()  # wait until the device has finished
 
-    def _computing_in(self, precision: Precision) -> AbstractContextManager[object]:
-        if precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, DTYPES[precision])
+
+def computing_in(precision: Precision, device: str) -> AbstractContextManager[object]:
+    """Return the context in which a network computes in a precision. device: such as "cpu"."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device, DTYPES[precision])
 
 
 def time_step(
