@@ -13,6 +13,7 @@ from recontour.contouring.predict import predict
 from recontour.contouring.seen import seen_of
 from recontour.geometry import Grid
 from recontour.network import Model, Network, Preprocessing
+from recontour.network.cost import SLICES_AT_ONCE
 from recontour.network.preprocessing import body_centre_mm, view
 
 PLAIN = Preprocessing(2.0, 33, (-200.0, 400.0))
@@ -56,7 +57,7 @@ def test_every_slice_comes_with_its_neighbours(
 
 
 @pytest.mark.parametrize("neighbours_mm", [(), NEIGHBOURS_MM, (50.0, 60.0)])
-def test_no_slice_is_resampled_twice(
+def test_no_slice_is_resampled_twice_nor_more_than_a_few_at_once(
     monkeypatch: pytest.MonkeyPatch, neighbours_mm: tuple[float, ...]
 ) -> None:
     resampled = []
@@ -69,6 +70,7 @@ def test_no_slice_is_resampled_twice(
     hu, grid = even(60)
     list(seen_of(hu, grid, (0.0, 0.0), replace(PLAIN, neighbours_mm=neighbours_mm)))
     assert sum(resampled) == 60
+    assert max(resampled) <= SLICES_AT_ONCE
 
 
 @pytest.mark.parametrize("ct", [even, uneven])

@@ -43,11 +43,13 @@ def _viewed(
     preprocessing: Preprocessing,
 ) -> dict[int, Tensor]:
     """Return the views of some slices, windowed, (crop_px, crop_px), by the slices' indices."""
-    if not planes:
-        return {}
-    hu_NHW = torch.from_numpy(np.asarray(hu[planes], dtype=np.float32))
-    seen_NHW = preprocessing.windowed(view(hu_NHW, grid, centre_mm, preprocessing))
-    return dict(zip(planes, seen_NHW, strict=True))
+    seen: dict[int, Tensor] = {}
+    for first in range(0, len(planes), SLICES_AT_ONCE):
+        part = planes[first : first + SLICES_AT_ONCE]
+        hu_NHW = torch.from_numpy(np.asarray(hu[part], dtype=np.float32))
+        seen_NHW = preprocessing.windowed(view(hu_NHW, grid, centre_mm, preprocessing))
+        seen.update(zip(part, seen_NHW, strict=True))
+    return seen
 
 
 def _together(planes_S: Sequence[int], seen: dict[int, Tensor]) -> Tensor:
