@@ -18,6 +18,7 @@ import highdicom
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+import torch
 from tests.dicom.conftest import edit
 
 from recontour.assess.findings import DraftContours
@@ -46,6 +47,7 @@ from recontour.findings import stored_words
 from recontour.geometry import Grid, rasterise
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
+from recontour.network.findings import WrongTrunk
 from recontour.network.model import sha256_of
 from recontour.training import presets
 from recontour.training.findings import EmulatedBf16, NothingToResume
@@ -53,6 +55,7 @@ from recontour.validation import NotAChoice
 from recontour.workflows import adapt, contour, contouring, evaluate, evaluating, train
 from recontour.workflows.contouring import ContourFormat
 from recontour.workflows.findings import (
+    HeadIsWholeModel,
     MostOrgansNotFound,
     NoCommonOrgan,
     OrgansNotFoundAfterTraining,
@@ -698,6 +701,34 @@ def test_contours_of_recontour_itself_are_told_wherever_they_are_used(
     assert caplog.messages.count(told) == 3
     page = html.unescape((tmp_path / "report" / "report.html").read_text())
     assert as_notice(warning) in page
+
+
+def test_a_head_that_would_be_the_whole_model_is_refused_before_the_training(
+    model: Model, south: Cohort, tmp_path: Path
+) -> None:
+    parent, head = tmp_path / "parent", tmp_path / "head"
+    save_model(model, parent)
+    with pytest.raises(SettingsError) as refused:
+        adapt(parent, south.path, head, plain=True, iterations=1, head_only=True)
+    assert refused.value.finding == HeadIsWholeModel()
+    assert not list(tmp_path.glob("head*"))
+    adapt(parent, south.path, head, plain=True, retrain_last=10, iterations=1, head_only=True)
+    assert head.exists()
+
+
+def test_a_head_of_all_layers_still_belongs_to_the_parent_that_it_asks(
+    model: Model, south: Cohort, tmp_path: Path
+) -> None:
+    parent, other, head = tmp_path / "parent", tmp_path / "other", tmp_path / "head"
+    save_model(model, parent)
+    torch.manual_seed(2)
+    save_model(replace(model, network=Network(model.architecture, 2)), other)
+    adapt(parent, south.path, head, iterations=1, head_only=True)
+    child = load_model(f"{parent}+{head}")
+    assert child.provenance.retrained_layers == 20
+    with pytest.raises(ModelFileError) as refused:
+        load_model(f"{other}+{head}")
+    assert isinstance(refused.value.finding, WrongTrunk)
 
 
 def test_new_patients_are_no_cause_for_a_warning(

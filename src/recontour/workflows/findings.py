@@ -92,6 +92,19 @@ class PlannedAdaptation(Finding):
 
 
 @finding
+class HeadIsWholeModel(Finding):
+    """Only the head is to be written, but it would need nothing of the model to adapt."""
+
+    def sentence(self) -> str:
+        """Say why."""
+        return "--head-only: no stage stays frozen and the parent has no say, so nothing is saved"
+
+    def remedy(self) -> str:
+        """Say what can be written."""
+        return "write the whole model with --out, or retrain less, as with --retrain-last 10"
+
+
+@finding
 class OrgansNotLearnt(Finding):
     """A cohort has organs that the model to adapt does not know, and that were not asked for."""
 

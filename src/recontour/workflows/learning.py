@@ -25,6 +25,7 @@ from recontour.transfer.depth import layers
 from recontour.transfer.models import begin, fit, take_over, with_precision
 from recontour.wording import shown
 from recontour.workflows.findings import (
+    HeadIsWholeModel,
     ImpossibleIterations,
     NoCommonOrgan,
     OrgansNotFoundAfterTraining,
@@ -134,7 +135,8 @@ def adapt(
         model: The model file to begin with, or TRUNK+HEAD.
         cohort: The cohort folder to adapt to.
         out: The model file to write; it must not exist.
-        head_only: Write only what was learnt, to be used as TRUNK+HEAD.
+        head_only: Write only what was learnt, to be used as TRUNK+HEAD. Refused if that is the
+            whole model: no stage stays frozen, and the parent has no say.
         retrain_last: How many layers, counted as in the paper, where 10 are SPP and Conv5. If
             None, what the preset's measurements favour: all, but 10 of "paper".
         plain: The parent has no say beside the adapted layers, and each view of a slice is new;
@@ -184,6 +186,8 @@ def adapt(
     of_layers = len(layers(parent.network))
     last = preset.depth(retrain_last, of_layers)
     child = take_over(parent, opened, cases, learnt, recipe, last, seed)
+    if head_only:
+        _refuse_whole_head(child)
     planned = PlannedAdaptation(
         layers=last,
         of_layers=of_layers,
@@ -243,6 +247,12 @@ def _preset_of_parent(parent: Model, path: Path) -> Preset:
             )
         )
     return PRESETS[name]
+
+
+def _refuse_whole_head(child: Model) -> None:
+    """Raise SettingsError if the head needs nothing of the parent; it would fit any model."""
+    if not child.network.trunk and not child.asked:
+        raise SettingsError(HeadIsWholeModel())
 
 
 def _with_iterations(recipe: Recipe, iterations: int | None) -> Recipe:
