@@ -210,17 +210,21 @@ def test_all_cells_of_a_study_train_in_what_paid_when_it_began(
     assert error.value.finding == expected
 
 
-def test_a_study_of_an_earlier_version_goes_on_in_float32(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_cells_scored_before_their_views_were_stated_are_told_apart(
+    study: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    prepare(study, tmp_path / "out", resume=False)
-    path = tmp_path / "out" / "study.json"
-    declared = json.loads(path.read_text())
-    assert declared.pop("precision") == "float32"
-    path.write_text(json.dumps(declared))
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
-    prepare(study, tmp_path / "out", resume=True)
-    assert read_declared(tmp_path / "out").precision == "float32"
+    out = tmp_path / "out"
+    prepare(study, out, resume=False)
+    cell = study_plan(open_workspace(out)).models[0].s
+    stated = recipe_of(study)
+    write_result(out, replace(a_result(cell), scores={}, trained_with=stated))
+    prepare(study, out, resume=True)
+    assert not caplog.messages
+    del stated["views of a slice"]
+    write_result(out, replace(a_result(cell), scores={}, trained_with=stated))
+    prepare(study, out, resume=True)
+    (record,) = caplog.records
+    assert record.finding == DifferentRecipes(cells=1)  # type: ignore[attr-defined]
 
 
 def test_with_gpus_each_worker_s_own_decides(

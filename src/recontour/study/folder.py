@@ -1,6 +1,5 @@
 """A study's folder: begun from what a study file declares, or opened again."""
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -183,7 +182,7 @@ def read_declared(out: Path) -> Study:
     path = out / "study.json"
     try:
         content = read_given(path, MOST_TOML_BYTES)
-        study = STUDY.validate_json(content)
+        return STUDY.validate_json(content)
     except OSError as error:
         raise SettingsError(NoStudy(path=out, number=error.errno)) from error
     except ValidationError as error:
@@ -191,9 +190,6 @@ def read_declared(out: Path) -> Study:
         raise SettingsError(DamagedStudy(path=path, why=why)) from error
     except UnreadableError as error:
         raise SettingsError(DamagedStudy(path=path, why=error.finding)) from error
-    if "precision" not in json.loads(content):  # an earlier version began it
-        return replace(study, precision="float32")
-    return study
 
 
 def open_workspace(out: Path) -> Workspace:

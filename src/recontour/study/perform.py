@@ -25,6 +25,7 @@ from recontour.errors import OrganError, ResumeError
 from recontour.evaluation import CaseScore, mean_over_organs
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, save_model
+from recontour.network.views import VIEWS_OF_A_SLICE
 from recontour.study.cells import Cell
 from recontour.study.diary import Diary
 from recontour.study.findings import ModelOfAnotherRecipe, NoTrainingCase
@@ -127,9 +128,9 @@ def perform(
 
 
 def recipe_of(study: Study) -> dict[str, str]:
-    """Return what a study's preset stands for in this recontour."""
+    """Return what a study's preset stands for in this recontour, and how its models contour."""
     preset = preset_of(study.preset)
-    parts = {}
+    parts = {"views of a slice": str(VIEWS_OF_A_SLICE)}
     for part in fields(preset):
         parts[f"preset {study.preset}: {part.name}"] = str(getattr(preset, part.name))
     return parts

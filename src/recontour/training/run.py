@@ -52,8 +52,6 @@ LIGHTNINGS_WORDS: dict[Precision, Any] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
-# What checkpoints of earlier versions do not say about their runs.
-UNSAID = {"precision": "float32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +83,8 @@ class Hardware:
     accelerator: "cpu", "cuda" and so on. devices: how many.
     precision: None: float32 on a CPU, and what pays on a GPU. fp16 is for GPUs: a CPU that goes on
         with such a run computes in float32.
-    deterministic: the same bits again on the same GPU, at some cost in speed; a CPU gives them in
-        any case.
+    deterministic: the same bits again on the same machine. A GPU gives them at some cost in speed,
+        a CPU in any case.
     """
 
     accelerator: str = "auto"
@@ -193,14 +191,17 @@ def precision_begun_with(folder: RunFolder) -> Precision | None:
     """Return what the unfinished run in a folder computes in; None if there is none.
 
     Of a checkpoint that makes no sense this is float32; `run` will say what is wrong with it.
+    Raises: OutputError, FaultError: the file cannot be read.
     """
-    if not folder.checkpoint.exists():
-        return None
     try:
-        identity = UNSAID | checkpoint.read(folder.checkpoint)["identity"]
+        if not folder.checkpoint.exists():
+            return None
+        state = checkpoint.read(folder.checkpoint)
     except checkpoint.DamagedError:
         return "float32"
-    return precision_said(identity["precision"])
+    except OSError as error:
+        raise output_error(folder.path, error) from error
+    return precision_said(state["identity"].get("precision"))
 
 
 def _helpers(fabric: "Fabric") -> int:
@@ -354,8 +355,8 @@ def _read_checkpoint(
         raise SettingsError(UnfinishedRun(path=folder.path))
     with _refusing_damage(folder):
         state = checkpoint.read(folder.checkpoint)
-    before = UNSAID | state["identity"]
-    now = UNSAID | dict(identity)
+    before = state["identity"]
+    now = dict(identity)
     if before != now:
         changed = [name for name in sorted(now) if before.get(name) != now[name]]
         raise ResumeError(DifferentRun(path=folder.path, changed=tuple(changed)))
