@@ -17,7 +17,10 @@ from recontour.study.findings import ModelOfAnotherRecipe, NoTrainingCase
 from recontour.study.perform import Workspace, perform, recipe_of
 from recontour.study.results import cell_folder, is_finished, read_mask, read_result
 from recontour.study.settings import CentreSettings, ModelsSettings, Study
+from recontour.training.batches import Batch
 from recontour.training.presets import PRESETS, preset_of
+from recontour.training.profile import StepSeconds
+from recontour.training.recipe import Precision, Recipe
 
 ORGANS = ("Brainstem", "Lens_L")
 S = Cell("S", ORGANS, 2, seed=0)
@@ -81,6 +84,22 @@ def test_a_cell_keeps_its_model_its_scores_and_its_time(workspace: Workspace) ->
     mask = read_mask(workspace.out, watched, case.id, "Brainstem", case.grid.shape)
     assert mask is not None
     assert mask.shape == case.grid.shape
+
+
+def test_a_processor_times_a_model_begun_in_fp16_in_float32(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has gone on in float32, too, but the model says what it began in."""
+    timed_in = []
+
+    def timed(_: Network, __: Batch, ___: Recipe, precision: Precision) -> StepSeconds:
+        timed_in.append(precision)
+        return StepSeconds(whole=2.0, head=1.0)
+
+    monkeypatch.setattr("recontour.study.perform.precision_of", lambda _: "fp16")
+    monkeypatch.setattr("recontour.study.perform.time_step", timed)
+    perform(replace(S, validate_every=1), workspace)
+    assert timed_in == ["float32"]
 
 
 def test_a_model_without_its_result_counts_if_its_recipe_is_the_same(

@@ -41,6 +41,7 @@ from recontour.study.settings import Study
 from recontour.study.split import Patients, Split
 from recontour.training.batches import Batches
 from recontour.training.features import learns_from_features
+from recontour.training.precision import computed_precision
 from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import time_step
 from recontour.training.recipe import Recipe
@@ -302,7 +303,9 @@ def time_shares(
     if learns_from_features(model.network, recipe):
         return diary.features, busy - diary.features
     batch = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)[0]
-    times = time_step(model.network, batch, recipe, precision_of(model))
+    on_cpu = next(model.network.parameters()).device.type == "cpu"
+    precision = computed_precision(precision_of(model), on_cpu=on_cpu)
+    times = time_step(model.network, batch, recipe, precision)
     trunk = busy * times.trunk / times.whole
     return trunk, busy - trunk
 

@@ -78,6 +78,15 @@ def choose_precision(
     return chosen
 
 
+def computed_precision(precision: Precision, *, on_cpu: bool) -> Precision:
+    """Return what a device computes in for a run of some precision: a CPU has no fp16.
+
+    >>> computed_precision("fp16", on_cpu=True), computed_precision("bf16", on_cpu=True)
+    ('float32', 'bf16')
+    """
+    return "float32" if precision == "fp16" and on_cpu else precision
+
+
 def warn_if_emulated(precision: Precision) -> None:
     """Log a warning if PyTorch must emulate bf16 on this machine."""
     if precision == "bf16" and not has_bf16():

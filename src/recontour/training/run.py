@@ -37,7 +37,12 @@ from recontour.training.findings import (
 )
 from recontour.training.log import ScalarLog
 from recontour.training.loop import Position, Step, learn, optimiser_of
-from recontour.training.precision import best_of_device, precision_said, trains_on_cpu
+from recontour.training.precision import (
+    best_of_device,
+    computed_precision,
+    precision_said,
+    trains_on_cpu,
+)
 from recontour.training.recipe import Precision
 
 if TYPE_CHECKING:  # importing it takes two seconds; contouring does without
@@ -113,9 +118,7 @@ class Hardware:
         on_cpu = self.accelerator == "cpu" or trains_on_cpu()
         if self.precision is None:
             return "float32" if on_cpu else best_of_device()
-        if self.precision == "fp16" and on_cpu:
-            return "float32"
-        return self.precision
+        return computed_precision(self.precision, on_cpu=on_cpu)
 
     @contextmanager
     def kernels(self) -> Iterator[None]:

@@ -254,13 +254,13 @@ def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
     settings = {}
     for name, value in model.recipe.items():
         settings[name.replace("_", " ")] = repr(value)
+    settings["precision"] = precision_of(model)  # the word itself, for `precision_begun_with`
     cohort = hashlib.sha256("".join(case.version for case in cases).encode())
     return {
         "architecture": repr(model.architecture),
         "organs": list(model.organs),
         "preprocessing": repr(model.preprocessing),
         **settings,
-        "precision": precision_of(model),
         "seed": model.provenance.seed,
         "parent model": model.provenance.parent_sha256,
         "retrained layers": model.provenance.retrained_layers,
