@@ -1,6 +1,6 @@
 """What a network would cost, from its shapes alone: asked before a file may take memory or time.
 
-The limits are far above both presets (docs/decisions/029-model-limits.md).
+The limits are far above all presets (docs/decisions/029-model-limits.md).
 """
 
 from collections.abc import Iterator

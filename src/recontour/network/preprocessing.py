@@ -33,7 +33,7 @@ NARROWEST_HU = 1.0
 TIE_MM = 1e-6  # two slices are equally near if their distances differ by less: it is rounding
 
 # Bounds for model files. The presets have pixels of 1.0 and 1.25 mm, crops of 225 and 417 px,
-# -200 to 400 HU, and no neighbours.
+# -200 to 400 HU, and no neighbours or four up to 12 mm away.
 PixelMm = Annotated[
     float,
     Strict(),

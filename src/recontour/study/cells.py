@@ -283,16 +283,16 @@ def _main_child(
     iterations: int,
     last: int,
 ) -> Cell:
-    """Retrain the last layers of a model as the study's main models are adapted."""
+    """Adapt a model as the study's main models are adapted."""
     adapt = _tuned if study.models.plain else _adapted
     return adapt(parent, iterations, last)
 
 
 def _adapted(parent: Cell, iterations: int, last: int) -> Cell:
-    """Retrain the last layers of a model on the target."""
+    """Adapt a model to the target; last: how many layers retrain."""
     return Cell("ST", parent.organs, iterations, parent.seed, parent=parent, retrain_last=last)
 
 
 def _tuned(parent: Cell, iterations: int, last: int) -> Cell:
-    """Retrain the last layers as the paper does."""
+    """Adapt a model as the paper does."""
     return replace(_adapted(parent, iterations, last), plain=True)
