@@ -78,6 +78,7 @@ def quick_presets() -> Iterator[None]:
             compact,
             train=replace(compact.train, iterations=ITERATIONS),
             adapt=replace(compact.adapt, iterations=ITERATIONS),
+            iterations_per_patient=0,
         )
         patch.setitem(presets.PRESETS, "compact", quick)
         patch.setattr(Contourer, "contour", with_a_square(Contourer.contour))

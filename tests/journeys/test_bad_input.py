@@ -218,7 +218,7 @@ def test_an_output_that_exists_stays(fails: Fails, journey: Journey, tmp_path: P
 
 
 def test_a_preset_nobody_knows(fails: Fails, journey: Journey, tmp_path: Path) -> None:
-    assert "choose accurate, compact or paper" in fails(
+    assert "choose accurate or compact or paper" in fails(
         "train", journey.cohort, "--out", tmp_path / "m", "--preset", "huge"
     )
 

@@ -82,6 +82,8 @@ def test_a_queue_that_ends_an_adaptation_costs_nothing(
         str(out),
         "--iterations",
         "900",
+        "--retrain-last",
+        "10",
     ]
     code, said = broken_off(command, tmp_path / "ST.run" / "features.bin", number)
     assert code == 2

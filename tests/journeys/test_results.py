@@ -144,7 +144,9 @@ def test_the_main_table_of_a_study_is_made_of_its_scores_alone(
     written(tmp_path, plan, results)
     main = models_table(plan, results)
     assert main
-    head, *rows, last = script.main_table(tmp_path / "tables" / "scores.csv")
+    lines = list(script.main_table(tmp_path / "tables" / "scores.csv"))
+    end = lines.index("")
+    head, *rows, last = lines[:end]
     assert head.split(" | ")[2:5] == list(MODELS)
     assert {row.split(" | ")[0] for row in rows} == set(main.organs)
     for row in rows:
@@ -153,3 +155,6 @@ def test_the_main_table_of_a_study_is_made_of_its_scores_alone(
         assert cells[:3] == [f"{main.rows[organ, model].dsc.mean:.3f}" for model in MODELS]
         assert cells[3:] == ["0.002 (0.004)"] * 3  # 2 / 2^10, two organs
     assert last.split(" | ")[-3:] == [f"{main.mean(model).mean:.3f}" for model in MODELS]
+    over_t = main.gain("Model_T", "Model_ST")
+    (said,) = [line for line in lines[end:] if line.startswith("Model_ST - Model_T, DSC:")]
+    assert f" {over_t.mean:+.3f} " in said
