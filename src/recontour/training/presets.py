@@ -114,6 +114,14 @@ _COMPACT_RECIPE = Recipe(
         hu_gain=0.02,
     ),
 )
+# The parent has already found its organs.
+_COMPACT_ADAPTATION = replace(
+    _COMPACT_RECIPE,
+    iterations=2200,
+    learning_rate=0.001,
+    inside_weight=0.0,
+    parent_patients=3.0,
+)
 _COMPACT = Preset(
     architecture=Architecture(
         stem_channels=32,
@@ -130,17 +138,12 @@ _COMPACT = Preset(
         window_hu=(-200.0, 400.0),
     ),
     train=_COMPACT_RECIPE,
-    # The parent has already found its organs.
     adapt=replace(
-        _COMPACT_RECIPE,
-        iterations=2200,
-        learning_rate=0.001,
-        inside_weight=0.0,
+        _COMPACT_ADAPTATION,
         views=8,
         # Of 29 x 29. In nine slices out of ten the organs lie within; bodies are wider than deep.
         window=(13, 20),
         whole_iterations=220,
-        parent_patients=3.0,
     ),
     # A parent that learnt longer from many patients makes better children
     # (docs/decisions/046-defaults-that-win.md).
@@ -150,22 +153,14 @@ _COMPACT = Preset(
 
 # A U-Net that also sees the slices about 4 and 12 mm above and below
 # (docs/decisions/047-accurate.md). Its scores lie 4 pixels apart.
-_ACCURATE = Preset(
+_ACCURATE = replace(
+    _COMPACT,
     architecture=UNet(slices=5),
     preprocessing=replace(
         _COMPACT.preprocessing,
         neighbours_mm=(-12.0, -4.0, 4.0, 12.0),
     ),
-    train=_COMPACT_RECIPE,
-    adapt=replace(
-        _COMPACT_RECIPE,
-        iterations=2200,
-        learning_rate=0.001,
-        inside_weight=0.0,
-        parent_patients=3.0,
-    ),
-    iterations_per_patient=80,
-    most_iterations=10_000,
+    adapt=_COMPACT_ADAPTATION,
 )
 
 PRESETS = {"compact": _COMPACT, "accurate": _ACCURATE, "paper": _PAPER}

@@ -329,7 +329,9 @@ def _found_where_largest(
     """
     largest = sorted({slice_to_show(case.mask(organ)) for organ in organs})
     preprocessing = contourer.model.preprocessing
-    seen = {plane for index in largest for plane in preprocessing.planes_seen(case.grid, index)}
+    seen: set[int] = set()
+    for index in largest:
+        seen.update(preprocessing.planes_seen(case.grid, index))
     indices = sorted(seen)
     z_mm = tuple(map(case.grid.slice_z_mm.__getitem__, indices))
     _, rows, columns = case.grid.shape
