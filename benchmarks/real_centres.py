@@ -2,7 +2,8 @@
 """Run the paper's study on real patients: Model_S from source, Model_T and Model_ST from a target.
 
     .venv/bin/python benchmarks/real_centres.py [--target target1] [--only models,depth]
-        [--seeds 0,1,2] [--retrain-last 29] [--learn-from-validation] [--work DIR]
+        [--seeds 0,1,2] [--preset accurate] [--retrain-last 29] [--learn-from-validation]
+        [--work DIR]
     .venv/bin/python benchmarks/real_centres.py --table docs/results/target1_seeds_0
 
 Patients go through DICOM and the functions of the command line, in the folds of cases.csv. The
@@ -10,8 +11,8 @@ study is real_centres.toml, which `recontour study` can run too; all settings ar
 nothing is tuned here. If it is interrupted, the same command continues; finished cells are kept, so
 `--only models` can run first and the rest later.
 
-Other seeds, another depth of Model_ST, and training on the validation patients too each make a
-study of their own. (Validation patients are only watched; they decide nothing.)
+Other seeds, another preset, another depth of Model_ST, and training on the validation patients too
+each make a study of their own. (Validation patients are only watched; they decide nothing.)
 
 Prints the main table, and writes docs/results/TARGET/ (the report's CSV files) and
 docs/results/TARGET.json. `--table DIR` prints the main table from the scores.csv in DIR.
@@ -139,6 +140,7 @@ def options_of() -> argparse.Namespace:
     )
     parser.add_argument("--target", default="target1")
     parser.add_argument("--seeds", help="instead of the study's, such as 0,1,2")
+    parser.add_argument("--preset", help="instead of the study's")
     parser.add_argument(
         "--retrain-last", type=int, help="layers of Model_ST to retrain, instead of the study's"
     )
@@ -163,6 +165,9 @@ def main() -> None:
     if options.seeds:
         study = replace(study, seeds=tuple(map(int, options.seeds.split(","))))
         name = f"{options.target}_seeds_{'_'.join(map(str, study.seeds))}"
+    if options.preset and options.preset != study.preset:
+        study = replace(study, preset=options.preset)
+        name += f"_{options.preset}"
     if options.retrain_last is not None:
         study = replace(study, models=replace(study.models, retrain_last=options.retrain_last))
         name += f"_last_{options.retrain_last}"
