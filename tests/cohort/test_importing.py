@@ -62,10 +62,10 @@ from recontour.errors import CohortError, FaultError, NoSeriesError
 from recontour.findings import Finding, kind, stored_words, words
 from recontour.geometry import raster
 from recontour.organs.findings import (
+    ContradictoryMapLine,
     EqualClaims,
     NoDrawnArea,
     SwappedSides,
-    UnknownMapOrgan,
     UnmatchedMapNames,
 )
 from recontour.partials import Lock
@@ -1055,19 +1055,20 @@ def test_what_a_file_says_is_not_stored_as_the_reason_it_was_left_out(
     assert reason == stored_words(found.finding)
 
 
-def test_what_may_be_misspelt_in_a_map_is_noted(tmp_path: Path) -> None:
+def test_what_may_be_mistaken_in_a_map_is_noted(tmp_path: Path) -> None:
     patient(tmp_path / "dicom", ("Hirnstamm", "Ohrspeicheldrüse", "Haut", "Glottis"))
     lines = (
         '"hirn-stamm" = "Brainstem"',
-        '"Ohrspeicheldrüse" = "Parotid_Rt"',
+        '"Ohrspeicheldrüse" = "Parotid_R"',
         '"Haut" = "ignore"',
         '"Linse lnks" = "Lens_L"',
+        '"Lens OD" = "Lens_L"',
         '"Glottis" = "Glottis"',
     )
     (tmp_path / "map.toml").write_text("\n".join(["[names]", *lines]), encoding="utf-8")
     expected = [
-        UnmatchedMapNames(roi_names=("'Linse lnks'",), count=1),
-        UnknownMapOrgan(mapped_to="'Parotid_Rt'", meant=("Parotid_R",)),
+        ContradictoryMapLine(roi_name="'Lens OD'", mapped_to="Lens_L", says="Lens_R"),
+        UnmatchedMapNames(roi_names=("'Linse lnks'", "'Lens OD'"), count=2),
     ]
     for _ in ("new", "already there"):
         report = import_dicom(tmp_path / "dicom", tmp_path / "c", names=tmp_path / "map.toml")

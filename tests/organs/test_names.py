@@ -9,14 +9,19 @@ from recontour.findings import stored_words
 from recontour.organs import (
     NameRow,
     Organ,
+    is_tg263,
     is_vocabulary,
+    known_organs,
+    listed_organs,
     match_names,
+    notes_on_map,
     organ_of,
     read_user_map,
     sides_swapped,
 )
 from recontour.organs.findings import (
     AmbiguousRoiName,
+    ContradictoryMapLine,
     EqualClaims,
     IgnoredRoiName,
     NotAnOrgan,
@@ -277,6 +282,12 @@ def test_a_users_map_is_read(tmp_path: Path) -> None:
         ('[names]\nCord = "A name that is too long"\n', "at most 16"),
         ('[names]\nCord = "脊髓"\n', "at most 16 characters: A-Z"),
         ('[names]\nCord = "spinalcord"\n', "TG-263 spells it 'SpinalCord'"),
+        ('[names]\nCord = "glottis"\n', "TG-263 spells it 'Glottis'"),
+        ('[names]\nCord = "Spinal_Cord"\n', "did you mean SpinalCord"),
+        ('[names]\nx = "Parotid_left"\n', "did you mean Parotid_L.*--new-organ Parotid_left"),
+        ('[names]\nx = "Larnyx"\ny = "Foo"\n', r"Larnyx, Foo\); did you mean Larynx\?"),
+        ("[names]\nCord = {new_organ = 3}\n", "not a TG-263 name"),
+        ('[names]\nCord = {new = "Foo"}\n', "not a TG-263 name"),
         ('[names]\n"my cord" = "SpinalCord"\n"MY_CORD" = "SpinalCanal"\n', "mapped twice"),
     ],
 )
@@ -286,6 +297,54 @@ def test_a_users_map_that_cannot_be_used_is_refused(tmp_path: Path, text: str, t
     with pytest.raises(NamesError, match=told) as caught:
         read_user_map(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_new_organ_is_declared_in_the_map_or_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text('[names]\na = {new_organ = "Foo"}\nb = "Bar"\nc = "Glottis"\n')
+    assert read_user_map(path, ["Bar"]) == {"a": "Foo", "b": "Bar", "c": "Glottis"}
+    with pytest.raises(
+        NamesError, match=r"does not list \(Bar\); a new organ needs --new-organ Bar"
+    ):
+        read_user_map(path)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_new_organ_to_which_no_line_leads_is_refused(tmp_path: Path, is_there: bool) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text('[names]\na = "Brainstem"\n')
+    with pytest.raises(NamesError, match="no line of a map leads to 'Fooo'"):
+        read_user_map(path if is_there else None, ["Fooo"])
+
+
+@pytest.mark.parametrize(
+    ("roi_name", "organ", "says"),
+    [
+        ("Parotis li", "Parotid_L", None),  # says nothing
+        ("Lt Parotid", "Parotid_R", "Parotid_L"),
+        ("Parotid_R", "Parotid_L", "Parotid_R"),
+        ("Parotid", "Parotid_L", None),  # of either side
+        ("Larynx", "Larynx_SG", None),  # a finer name
+        ("Canal médullaire", "SpinalCord", "SpinalCanal"),
+        ("Rückenmarkskanal", "SpinalCord", "SpinalCanal"),
+        ("SC_CANAL_2", "SpinalCord", "SpinalCanal"),
+        ("Canal", "SpinalCanal", None),
+        ("Cord", "SpinalCanal", None),  # said by who knows that the canal was drawn
+        ("Cord", "ignore", None),
+    ],
+)
+def test_a_line_of_the_map_that_contradicts_its_name_is_noted(
+    roi_name: str, organ: str, says: str | None
+) -> None:
+    notes = notes_on_map({roi_name: organ}, [roi_name])
+    assert [note.says for note in notes if isinstance(note, ContradictoryMapLine)] == (
+        [says] if says else []
+    )
+
+
+def test_every_listed_organ_has_tg263s_form() -> None:
+    assert all(map(is_tg263, listed_organs()))
+    assert set(known_organs()) < set(listed_organs())
 
 
 def test_a_users_map_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ HERE = ("Brainstem", "Lens_L", "Lens_R", "OpticNrv_L", "OpticNrv_R", "Parotid_R"
         ("Brainstm", ("Brainstem",)),
         ("brainstem", ("Brainstem",)),
         ("Brain Stem", ("Brainstem",)),
+        ("Brianstem", ("Brainstem",)),  # two letters changed places
         ("Lens", ("Lens_L", "Lens_R")),
+        ("OpticNvr_R", ("OpticNrv_R",)),  # of its own side only
         ("OpticNrv_X", ("OpticNrv_L", "OpticNrv_R")),
         ("A_Carotid_R", ()),  # another organ of TG-263
         ("Lens_Left", ("Lens_L",)),

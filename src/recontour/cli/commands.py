@@ -44,6 +44,7 @@ def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         options.cohort,
         centre=options.centre,
         names=options.names,
+        new_organs=options.new_organ,
         progress=progress,
     )
     cohort = Cohort.open(options.cohort)
@@ -60,6 +61,7 @@ def deidentify(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         options.dicom_dir,
         options.out,
         names=options.names,
+        new_organs=options.new_organ,
         key=options.key,
         progress=progress,
     )

@@ -138,6 +138,13 @@ def _add_names(added: argparse.ArgumentParser) -> None:
         metavar="MAP.toml",
         help=words,
     )
+    added.add_argument(
+        "--new-organ",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name in the map that TG-263 does not list, and is meant; may be repeated",
+    )
 
 
 def _add_json(added: argparse.ArgumentParser) -> None:

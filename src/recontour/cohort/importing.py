@@ -113,6 +113,7 @@ def import_dicom(
     *,
     centre: str | None = None,
     names: Path | str | None = None,
+    new_organs: Sequence[str] = (),
     notices: Sequence[str] = (),
     progress: Progress = quiet,
 ) -> ImportReport:
@@ -124,6 +125,7 @@ def import_dicom(
         centre: The label in models and reports. If None, the cohort's own, or a new cohort's
             folder name.
         names: A TOML file of the centre's own ROI names (docs/reference/names.md).
+        new_organs: Names on the right side of that file that TG-263 does not list, and are meant.
         notices: What everyone who uses a new cohort or its models must know. Models and reports
             repeat it.
         progress: Called with what is done, how many are done, of how many, and words.
@@ -144,7 +146,7 @@ def import_dicom(
         (2, ())
     """
     dicom_dir, cohort = Path(dicom_dir), Path(cohort)
-    user_map = read_user_map(Path(names)) if names else {}
+    user_map = read_user_map(Path(names) if names else None, new_organs)
     if not os.path.lexists(cohort):
         refuse_existing(cohort)  # refuse a place where it cannot be made before the work
     archive = read_archive(dicom_dir)

@@ -14,7 +14,7 @@ names, which become TG-263's. See docs/decisions/015-deidentification.md.
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,6 +118,7 @@ def deidentify(
     out: Path | str,
     *,
     names: Path | str | None = None,
+    new_organs: Sequence[str] = (),
     key: Path | str | None = None,
     progress: Progress = quiet,
 ) -> Deidentified:
@@ -131,6 +132,7 @@ def deidentify(
         dicom_dir: A folder of DICOM files, nested and named in any way.
         out: The folder to write; it must not exist.
         names: A TOML file of the centre's own ROI names, as in `import_dicom`.
+        new_organs: Names on its right side that TG-263 does not list, as in `import_dicom`.
         key: A file with the secret that pseudonyms, UIDs and dates are derived from; it is made if
             it does not exist. The same key gives a patient the same pseudonym again. If None, the
             secret is forgotten.
@@ -156,7 +158,7 @@ def deidentify(
     refuse_existing(out)
     if out.resolve().is_relative_to(dicom_dir.resolve()):
         raise OutputError(OutputInInput(path=out))
-    user_map = read_user_map(Path(names)) if names else {}
+    user_map = read_user_map(Path(names) if names else None, new_organs)
     secret = _secret(key, out)
     archive = read_archive(dicom_dir)
     tasks = _tasks(archive)

@@ -20,9 +20,16 @@ from recontour.organs.names import (
     ordered,
 )
 from recontour.organs.sides import sides_swapped
-from recontour.organs.table import Organ, default_organ, is_tg263, known_organs, organ_of
+from recontour.organs.table import (
+    Organ,
+    default_organ,
+    is_tg263,
+    known_organs,
+    listed_organs,
+    organ_of,
+)
 from recontour.organs.user_map import notes_on_map, read_user_map
-from recontour.organs.vocabulary import is_vocabulary, organs_meant
+from recontour.organs.vocabulary import is_vocabulary, names_canal, organs_meant
 
 __all__ = [
     "NameRow",
@@ -34,8 +41,10 @@ __all__ = [
     "is_tg263",
     "is_vocabulary",
     "known_organs",
+    "listed_organs",
     "match_drawn",
     "match_names",
+    "names_canal",
     "notes_on_map",
     "ordered",
     "organ_of",

@@ -6,8 +6,8 @@ from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
 SAY_WHICH = "say which with --names"
-NAMES_SHOWN = 12
 EXAMPLE = 'write [names] and below it lines such as "Hirnstamm" = "Brainstem"'
+NEW_ORGAN = "--new-organ"
 
 
 # Why an ROI name is an organ's, or not: `NameRow.reason`
@@ -163,6 +163,39 @@ class MisspeltOrgan(Finding):
 
 
 @finding
+class NewOrgans(Finding):
+    """A user's map leads to organs that nobody knows, and does not say that they are new.
+
+    mapped_to: the organs. meant: the listed organs that some of them resemble.
+    """
+
+    mapped_to: ScreenOnly[tuple[str, ...]]
+    meant: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        organs = "an organ" if len(self.mapped_to) == 1 else "organs"
+        return f"leads to {organs} that TG-263 does not list ({', '.join(self.mapped_to)})"
+
+    def remedy(self) -> str:
+        options = " ".join(f"{NEW_ORGAN} {organ}" for organ in self.mapped_to)
+        new = f"a new organ needs {options}"
+        return f"did you mean {' or '.join(self.meant)}? {new}" if self.meant else new
+
+
+@finding
+class UnusedNewOrgans(Finding):
+    """An organ was declared new, but no line of a map leads to it."""
+
+    organs: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"{NEW_ORGAN}: no line of a map leads to {', '.join(self.organs)}"
+
+    def remedy(self) -> str:
+        return "check the spelling, and give the map with --names"
+
+
+@finding
 class MappedTwice(Finding):
     """A user's map leads from two spellings of one name to different organs."""
 
@@ -187,8 +220,7 @@ class UnmatchedMapNames(Finding):
     count: int
 
     def sentence(self) -> str:
-        more = ", ..." if len(self.roi_names) > NAMES_SHOWN else ""
-        names = ", ".join(self.roi_names[:NAMES_SHOWN]) + more
+        names = ", ".join(self.roi_names)
         return f"{plural(self.count, 'name')} of the map matched no ROI ({names})"
 
     def remedy(self) -> str:
@@ -196,17 +228,21 @@ class UnmatchedMapNames(Finding):
 
 
 @finding
-class UnknownMapOrgan(Finding):
-    """A user's map leads to an organ that is not in the table, but resembles one that is."""
+class ContradictoryMapLine(Finding):
+    """A user's map leads from an ROI name to the opposite of what it says.
 
-    mapped_to: ScreenOnly[str]
-    meant: FitToStore[tuple[str, ...]]
+    mapped_to, says: TG-263 names.
+    """
+
+    roi_name: ScreenOnly[str]
+    mapped_to: FitToStore[str]
+    says: FitToStore[str]
 
     def sentence(self) -> str:
-        return f"the map has an organ that recontour does not know ({self.mapped_to})"
+        return f"the map makes {self.roi_name} {self.mapped_to}, but the name says {self.says}"
 
     def remedy(self) -> str:
-        return f"did you mean {' or '.join(self.meant)}?"
+        return f"check this line of the map; {self.says} is an organ of its own"
 
 
 # Organs as they lie

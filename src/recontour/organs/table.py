@@ -102,8 +102,23 @@ def known_organs() -> tuple[str, ...]:
     return tuple(organs())
 
 
+@cache
+def listed_organs() -> tuple[str, ...]:
+    """Return the names that mean an organ to others, too: TG-263's list, and the organ table.
+
+    >>> "Glottis" in listed_organs(), "Larnyx" in listed_organs()
+    (True, False)
+    """
+    text = files("recontour.organs").joinpath("tg263.txt").read_text(encoding="utf-8")
+    listed = set(known_organs())
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            listed.update(line.split())
+    return tuple(sorted(listed))
+
+
 def is_tg263(name: str) -> bool:
-    """Say whether TG-263 allows a name.
+    """Say whether a name has TG-263's form; `listed_organs` are those that its list has.
 
     >>> is_tg263("Parotid_L"), is_tg263("Parotid, left")
     (True, False)
@@ -132,15 +147,19 @@ def _unlisted(name: str) -> Organ:
 
     One that only differs in its side ("Parotid", "Brainstem_L") shares concept and tolerance.
     """
-    group, side = _apart(name)
+    group, side = apart(name)
     rows = _toml()["single"] | _toml()["paired"]
     row = rows.get(group, {})
     shared = {key: row[key] for key in ("concept", "tolerance_mm") if key in row}
     return _organ(name, group, side, shared)
 
 
-def _apart(name: str) -> tuple[str, Side | None]:
-    """Split a TG-263 name into the organ and its side."""
+def apart(name: str) -> tuple[str, Side | None]:
+    """Split a TG-263 name into the organ and its side.
+
+    >>> apart("Parotid_L"), apart("Brainstem")
+    (('Parotid', 'L'), ('Brainstem', None))
+    """
     for side in SIDES:
         if name.endswith(f"_{side}"):
             return name[:-2], side

@@ -1,6 +1,6 @@
 """A centre's own map of ROI names: a TOML file that a person writes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +9,52 @@ from recontour.files import NotFound, UnreadableError, UnreadableFile, similar_p
 from recontour.findings import Finding
 from recontour.organs.findings import (
     EXAMPLE,
+    ContradictoryMapLine,
     MappedTwice,
     MisspeltOrgan,
+    NewOrgans,
     NoNamesTable,
     NotTg263,
-    UnknownMapOrgan,
     UnmatchedMapNames,
+    UnusedNewOrgans,
 )
-from recontour.organs.table import is_tg263, known_organs
-from recontour.organs.vocabulary import key_of, organs_meant
+from recontour.organs.table import is_tg263, listed_organs
+from recontour.organs.vocabulary import contradicts, key_of, organs_meant
 from recontour.texts import read_toml
 from recontour.wording import shown
 
 IGNORE = ("", "ignore")  # in the place of an organ's name
+NEW_ORGAN_KEY = "new_organ"  # in a line "ROI spelling" = { new_organ = "NAME" }
 
 
-def read_user_map(path: Path) -> dict[str, str]:
+def read_user_map(path: Path | None, new_organs: Collection[str] = ()) -> dict[str, str]:
     """Read a map of ROI names: a table [names] of "ROI spelling" = "TG-263 name", "" or "ignore".
 
-    Raises: NamesError: no such file, no such table, a name that TG-263 does not allow, a known
-        organ that is spelled otherwise, or two organs for one name.
+    path: if None, there is no map. new_organs: names that lines may lead to although TG-263 does
+        not list them; or such a line says { new_organ = "NAME" }.
+    Raises: NamesError: no such file, no such table, a name that TG-263 does not allow, a listed
+        organ that is spelled otherwise, one that is not listed and not said to be new, or two
+        organs for one name.
 
     >>> written = Path("names.toml").write_text('names = {"Parotis li" = "Parotid_L"}')
     >>> read_user_map(Path("names.toml"))
     {'Parotis li': 'Parotid_L'}
     """
+    names = _checked_lines(path) if path else {}
+    new = set(new_organs)
+    user_map = {}
+    for roi_name, value in names.items():
+        organ = _declared_new(value)
+        if organ is not None:
+            new.add(organ)
+        user_map[roi_name] = value if organ is None else organ
+    _refuse_doubtful(path, user_map)
+    _refuse_new(path, user_map, new)
+    return user_map
+
+
+def _checked_lines(path: Path) -> dict[str, Any]:
+    """Read the lines of the table [names] of a map. Raises: NamesError."""
     try:
         content = read_toml(path)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -57,8 +78,21 @@ def read_user_map(path: Path) -> dict[str, str]:
     if not isinstance(names, dict) or set(content) != {"names"}:
         found = tuple(map(shown, sorted(content)))
         raise NamesError(NoNamesTable(path=path, found=found))
+    return names
+
+
+def _declared_new(value: Any) -> str | None:
+    """Return the organ that a line of a map declares new; None if it declares none."""
+    if isinstance(value, dict) and set(value) == {NEW_ORGAN_KEY}:
+        organ = value[NEW_ORGAN_KEY]
+        return organ if isinstance(organ, str) else None
+    return None
+
+
+def _refuse_doubtful(path: Path | None, user_map: Mapping[str, Any]) -> None:
+    """Raise NamesError if a line leads to no organ's name, or two lines contradict each other."""
     seen: dict[str, str] = {}
-    for roi_name, organ in names.items():
+    for roi_name, organ in user_map.items():
         doubt = _doubt(path, roi_name, organ)
         if doubt:
             raise NamesError(doubt)
@@ -72,14 +106,32 @@ def read_user_map(path: Path) -> dict[str, str]:
                     mapped_to=both,
                 )
             )
-    return dict(names)
+
+
+def _refuse_new(
+    path: Path | None,
+    user_map: Mapping[str, str],
+    new: Collection[str],
+) -> None:
+    """Raise NamesError if an organ is neither listed nor declared new, or in vain."""
+    organs = dict.fromkeys(user_map.values())
+    unused = tuple(organ for organ in new if organ not in organs)
+    if unused:
+        raise NamesError(UnusedNewOrgans(path=path, organs=tuple(map(shown, sorted(unused)))))
+    listed = listed_organs()
+    unlisted = [organ for organ in organs if organ not in (*IGNORE, *listed, *new)]
+    if unlisted:
+        meant: list[str] = []
+        for organ in unlisted:
+            meant += organs_meant(organ, listed)
+        raise NamesError(NewOrgans(path=path, mapped_to=tuple(unlisted), meant=tuple(meant)))
 
 
 def notes_on_map(
     user_map: Mapping[str, str],
     roi_names: Iterable[str],
 ) -> list[Finding]:
-    """Return what a person may have misspelt in a map. roi_names: those that were met.
+    """Return what a person may have mistaken in a map. roi_names: those that were met.
 
     >>> (found,) = notes_on_map({"Parotis li": "Parotid_L"}, ["Parotis re"])
     >>> found.count
@@ -87,24 +139,21 @@ def notes_on_map(
     """
     keys = set(map(key_of, roi_names))
     unmatched = []
-    unknown = {}
+    notes: list[Finding] = []
     for roi_name, organ in user_map.items():
         if key_of(roi_name) not in keys:
             unmatched.append(shown(roi_name))
-        if organ not in IGNORE and organ not in known_organs():
-            unknown[organ] = organs_meant(organ, known_organs())
-    notes: list[Finding] = []
+        for says in contradicts(roi_name, organ):
+            name = shown(roi_name)
+            notes.append(ContradictoryMapLine(roi_name=name, mapped_to=organ, says=says))
     if unmatched:
         count = len(unmatched)
         notes.append(UnmatchedMapNames(roi_names=tuple(unmatched), count=count))
-    for organ, meant in unknown.items():
-        if meant:
-            notes.append(UnknownMapOrgan(mapped_to=shown(organ), meant=meant))
     return notes
 
 
 def _doubt(
-    path: Path,
+    path: Path | None,
     roi_name: str,
     organ: Any,
 ) -> Finding | None:
@@ -114,7 +163,7 @@ def _doubt(
     mapping = {"roi_name": shown(roi_name), "mapped_to": shown(organ)}
     if not isinstance(organ, str) or not is_tg263(organ):
         return NotTg263(path=path, **mapping)
-    for usual in known_organs():
+    for usual in listed_organs():
         if usual.casefold() == organ.casefold() and usual != organ:
             return MisspeltOrgan(path=path, usual=usual, **mapping)
     return None

@@ -7,13 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import cache
 
-from recontour.organs.table import Organ, known_organs, no_organs, organs, side_words
+from recontour.organs.table import (
+    Organ,
+    apart,
+    known_organs,
+    no_organs,
+    organ_of,
+    organs,
+    side_words,
+)
 
 SHORTEST_JOINED = 4  # letters of a spelling that may be written together with its side
 MOST_DIGITS = 2  # a longer number may be a date or a patient's
 COPY_OF = ["copy", "of"]
-# Of a misspelt name and an organ's: about one letter in seven may be another.
-LEAST_LIKENESS = 0.85
+# Of a misspelt name and an organ's: one letter in six may be another, or have changed its place.
+LEAST_LIKENESS = 0.82
+CANALS = ("canal", "kanal")  # parts of the names of the spinal canal
 
 Meanings = tuple[str, ...]  # TG-263 names: several where a spelling is ambiguous
 
@@ -68,13 +77,50 @@ def organs_meant(words: str, known: Iterable[str]) -> Meanings:
     meanings = organs_called(words)
     if meanings or not known:
         return tuple(organ for organ in meanings if organ in known)
-    likeness = {}
-    for organ in known:
-        likeness[organ] = SequenceMatcher(None, words.casefold(), organ.casefold()).ratio()
+    likeness = {organ: _likeness(words, organ) for organ in known}
     best = max(likeness.values())
     if best < LEAST_LIKENESS:
         return ()
     return tuple(organ for organ in known if likeness[organ] == best)
+
+
+def _likeness(words: str, organ: str) -> float:
+    """Return how alike two names are, from 0 to 1; 0 if they name different sides."""
+    side = apart(words)[1]
+    if side and apart(organ)[1] not in (None, side):
+        return 0.0
+    return SequenceMatcher(None, words.casefold(), organ.casefold()).ratio()
+
+
+def contradicts(roi_name: str, organ: str) -> Meanings:
+    """Return what an ROI name says, if an organ is its opposite: the other side, or cord for canal.
+
+    Nobody draws these two for one another on purpose, but a line of a map is easily swapped. The
+    canal under the cord's name is another organ, drawn several times as large.
+
+    organ: the TG-263 name that it is mapped to.
+
+    >>> contradicts("Lt Parotid", "Parotid_R"), contradicts("Spinalkanal", "SpinalCord")
+    (('Parotid_L',), ('SpinalCanal',))
+    >>> contradicts("Cord", "SpinalCanal")
+    ()
+    """
+    if organ == "SpinalCord" and names_canal(roi_name):
+        return ("SpinalCanal",)
+    said = (roi_name,) if roi_name in known_organs() else organs_called(roi_name)
+    if len(said) == 1 and organ_of(organ).twin == said[0]:
+        return said
+    return ()
+
+
+def names_canal(roi_name: str) -> bool:
+    """Say whether an ROI is called a canal, in any of a few languages.
+
+    >>> names_canal("Canal médullaire"), names_canal("Rückenmarkskanal"), names_canal("Cord")
+    (True, True, False)
+    """
+    key = key_of(roi_name)
+    return any(canal in key for canal in CANALS)
 
 
 def why_no_organ(roi_name: str) -> str | None:
