@@ -97,7 +97,7 @@ def _write_model(path: Path) -> None:
     made_of = Provenance("compact", "south", 3, counts, 0, "2026-11-30", versions())
     seen = Preprocessing(2.0, 33, (-200.0, 400.0))
     network = Network(tiny, len(ORGANS))
-    save_model(Model(network, tiny, ORGANS, seen, {"iterations": 2}, made_of), path)
+    save_model(Model(network, ORGANS, seen, {"iterations": 2}, made_of), path)
 
 
 def commands(folder: Path, out: Path) -> list[list[str]]:

@@ -51,7 +51,7 @@ def untrained(
     no_cases = dict.fromkeys(organs, 0)
     made_of = Provenance("compact", "nowhere", 0, no_cases, seed, "2026-11-24", versions())
     seen = preset.preprocessing
-    save_model(Model(network, preset.architecture, tuple(organs), seen, {}, made_of), path)
+    save_model(Model(network, tuple(organs), seen, {}, made_of), path)
     return path
 
 

@@ -61,7 +61,7 @@ def main() -> None:
         adapted = model.provenance.parent_sha256 is not None
         frozen = model.recipe["frozen_statistics"]
         row: dict[str, Any] = {
-            "normalisation": "frozen" if frozen else model.architecture.norm,
+            "normalisation": "frozen" if frozen else model.network.architecture.norm,
             "batch": model.recipe["batch"],
             "iterations": model.recipe["iterations"],
             "model": "ST" if adapted else "S",

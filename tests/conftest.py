@@ -125,7 +125,6 @@ def neighbourly(model: Model) -> Model:
     return replace(
         model,
         network=Network(architecture, 2),
-        architecture=architecture,
         preprocessing=replace(model.preprocessing, neighbours_mm=(4.0, -4.0, 9.0)),
     )
 
@@ -137,7 +136,6 @@ def model() -> Model:
     organs = ("Brainstem", "Lens_L")
     return Model(
         network=Network(TINY, 2),
-        architecture=TINY,
         organs=organs,
         preprocessing=Preprocessing(2.0, 33, (-200.0, 400.0)),
         recipe={"iterations": 3, "optimiser": "sgd"},
@@ -151,4 +149,4 @@ def model() -> Model:
 def unet_model(model: Model) -> Model:
     """The same with a U-Net."""
     torch.manual_seed(1)
-    return replace(model, architecture=TINY_UNET, network=Network(TINY_UNET, 2))
+    return replace(model, network=Network(TINY_UNET, 2))

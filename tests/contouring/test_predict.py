@@ -35,14 +35,14 @@ class EveryEighth(Threshold):
 def threshold(model: Model) -> Model:
     return replace(
         model,
-        network=Threshold(model.architecture, 2),
+        network=Threshold(model.network.architecture, 2),
         preprocessing=Preprocessing(1.0, 65, (-200.0, 400.0)),
     )
 
 
 @pytest.fixture
 def every_eighth(threshold: Model) -> Model:
-    return replace(threshold, network=EveryEighth(threshold.architecture, 2))
+    return replace(threshold, network=EveryEighth(threshold.network.architecture, 2))
 
 
 GRID = Grid((11, 60, 60), (1.0, 1.0), tuple(3.0 * i for i in range(11)), (-30.0, -30.0))

@@ -101,7 +101,7 @@ def test_positive_is_towards_the_head(neighbourly: Model) -> None:
     grid = Grid(hu.shape, (1.0, 1.0), tuple(4.0 * index for index in range(9)), (-30.0, -30.0))
     model = replace(
         neighbourly,
-        network=Above(neighbourly.architecture, 2),
+        network=Above(neighbourly.network.architecture, 2),
         preprocessing=replace(neighbourly.preprocessing, pixel_mm=1.0, crop_px=65),
     )
     shown_by_their_neighbour = dict(predict(model, hu, grid))["Brainstem"].any(axis=(1, 2))

@@ -215,7 +215,7 @@ def card(model: Model) -> ModelCard:
         heads=tuple(heads),
         stages=tuple(stages),
         preset=model.provenance.preset,
-        architecture=model.architecture,
+        architecture=network.architecture,
         preprocessing=model.preprocessing,
         recipe=model.recipe,
         notices=model.provenance.notices,

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recontour.network.architecture import AnyArchitecture
 from recontour.network.description import Provenance
 from recontour.network.network import Network
 from recontour.network.preprocessing import Preprocessing
@@ -50,7 +49,6 @@ class Model:
     """
 
     network: Network
-    architecture: AnyArchitecture
     organs: tuple[str, ...]
     preprocessing: Preprocessing
     recipe: Mapping[str, Any]
@@ -59,7 +57,7 @@ class Model:
 
     def __post_init__(self) -> None:
         """Raise SettingsError if the network takes another number of slices than it is shown."""
-        self.preprocessing.refuse_other_input(self.architecture)
+        self.preprocessing.refuse_other_input(self.network.architecture)
 
     @property
     def heads(self) -> tuple[HeadRecord, ...]:

@@ -115,7 +115,7 @@ def _about(model: Model, *, head_only: bool) -> dict[str, Any]:
     return {
         "format": MODEL_FORMAT,
         "head_only": head_only,
-        "architecture": asdict(model.architecture),
+        "architecture": asdict(network.architecture),
         "preprocessing": asdict(model.preprocessing),
         "branch": network.branch,
         "weights_sha256": joint_sha256(parts),
@@ -393,7 +393,6 @@ def _model(container: Container, described: Description, network: Network) -> Mo
     own, *asked = map(_record, described.heads)
     return Model(
         network=network.eval(),
-        architecture=described.architecture,
         organs=own.organs,
         preprocessing=described.preprocessing,
         recipe=own.recipe,
