@@ -20,12 +20,14 @@ def inherit(parent: Model, organs: Sequence[str]) -> tuple[Network, tuple[str, .
     Score rows of organs that the parent has are copied; those of new organs are random.
     Returns: the network, and the new organs.
     """
-    network = Network(parent.architecture, len(organs))
+    network = Network(parent.network.architecture, len(organs))
     own = nn.ModuleDict(network.path)
     weights = nn.ModuleDict(parent.network.path).state_dict()
     at = places(organs, parent.organs)
-    for name in _names_of_scores(own):
-        weights[name] = _rows_by_organ(weights[name], own.state_dict()[name], at)
+    scores = network.own_head.last_layer
+    for name, fresh in own.named_parameters():
+        if fresh is scores.weight or fresh is scores.bias:
+            weights[name] = _rows_by_organ(weights[name], fresh.detach(), at)
     own.load_state_dict(weights)
     return network, lacking(organs, parent.organs)
 
@@ -37,12 +39,6 @@ def lacking(organs: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     ('Larynx',)
     """
     return tuple(organ for organ in organs if organ not in known)
-
-
-def _names_of_scores(stages: nn.Module) -> tuple[str, str]:
-    """Return the names of the tensors that know organs, which have two rows for each."""
-    *_, (last, _) = stages.named_modules()
-    return f"{last}.weight", f"{last}.bias"
 
 
 def _rows_by_organ(
