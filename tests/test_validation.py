@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
 
 from recontour.findings import HIDDEN, stored_words, words
 from recontour.validation import (
@@ -98,6 +107,40 @@ def test_a_mistake_keeps_what_is_ours_apart_from_what_is_the_file_s(
 ) -> None:
     assert first_mistake(refused(value), Outer) == finding
     assert SECRET not in stored_words(finding)
+
+
+class Circle(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    radius: int
+
+
+class Square(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    side: int
+
+
+@dataclass(frozen=True)
+class Drawing:
+    shapes: tuple[
+        Annotated[
+            Annotated[Circle, Tag("family-round")] | Annotated[Square, Tag("family-square")],
+            Discriminator(lambda shape: "family-" + shape["family"]),
+        ],
+        ...,
+    ]
+
+
+@pytest.mark.parametrize(("family", "known"), [("round", "radius"), ("square", "side")])
+def test_the_known_names_are_those_of_the_member_that_the_file_chose(
+    family: str, known: str
+) -> None:
+    drawing = {"shapes": [{"family": family, known: 1}]}
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Drawing).validate_python(drawing)
+    found = Invalid(problem="unknown", field="shapes.0", key="family", known=(known,))
+    assert first_mistake(caught.value, Drawing) == found
 
 
 def test_all_mistakes_are_found_once_without_pydantic_s_names_for_a_union() -> None:

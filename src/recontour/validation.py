@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import Field, Strict, ValidationError
+from pydantic import Field, Strict, Tag, ValidationError
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import shown
@@ -204,9 +204,12 @@ def _placed(location: Sequence[int | str], record: Any) -> _Place:
     """Follow pydantic's path through the record's types."""
     field: list[str] = []
     key: list[str] = []
-    owner = _fields_in(record)
+    hint = record
+    owner = _fields_in(hint)
     for part in location:
         if isinstance(part, str) and part.startswith(UNION_MEMBERS):
+            hint = _tagged(hint, part) or hint
+            owner = _fields_in(hint)
             continue
         is_ours = isinstance(part, int) or part in owner
         if key or not is_ours:
@@ -214,7 +217,8 @@ def _placed(location: Sequence[int | str], record: Any) -> _Place:
             continue
         field.append(str(part))
         if isinstance(part, str):
-            owner = _fields_in(owner[part])
+            hint = owner[part]
+            owner = _fields_in(hint)
     return _Place(".".join(field), _short(".".join(key)), owner)
 
 
@@ -231,6 +235,17 @@ def _fields_in(hint: Any) -> dict[str, Any]:
     return found
 
 
+def _tagged(hint: Any, tag: str) -> Any:
+    """Return the member of a union that has a tag; None if none has it."""
+    parts = get_args(hint)
+    if Tag(tag) in parts:
+        return hint
+    for part in parts:
+        if found := _tagged(part, tag):
+            return found
+    return None
+
+
 def _records_in(hint: Any) -> Iterator[Any]:
     if isinstance(hint, type) and _is_record(hint):
         yield hint
@@ -245,7 +260,7 @@ def _is_record(kind: type) -> bool:
 @cache
 def _fields_of(record: Any) -> dict[str, Any]:
     """Return the types of a record's fields by the names that a file gives them."""
-    hints = get_type_hints(record)
+    hints = get_type_hints(record, include_extras=True)
     declared = getattr(record, "__pydantic_fields__", None)
     if declared is None:
         return {field.name: hints[field.name] for field in dataclasses.fields(record)}

@@ -69,8 +69,8 @@ def test_what_is_loaded_is_what_was_saved(model: Model, path: Path) -> None:
     loaded = load_model(path)
     assert sha256_of(loaded.network) == sha256_of(model.network)
     assert replace(loaded, network=model.network).provenance == model.provenance
-    assert (loaded.organs, loaded.architecture, loaded.preprocessing) == (
-        model.organs, model.architecture, model.preprocessing,
+    assert (loaded.organs, loaded.network.architecture, loaded.preprocessing) == (
+        model.organs, model.network.architecture, model.preprocessing,
     )  # fmt: skip
     assert loaded.recipe == model.recipe
     ct = torch.randn(1, 1, 33, 33)
@@ -99,7 +99,7 @@ def test_a_model_s_neighbours_are_part_of_its_file(neighbourly: Model, tmp_path:
     save_model(neighbourly, tmp_path / "m")
     loaded = load_model(tmp_path / "m")
     assert loaded.preprocessing == neighbourly.preprocessing
-    assert loaded.architecture.slices == 4
+    assert loaded.network.architecture.slices == 4
     assert sha256_of(loaded.network) == sha256_of(neighbourly.network)
 
 
@@ -108,7 +108,8 @@ def test_a_file_from_before_there_were_neighbours_is_read(model: Model, path: Pa
     del about["architecture"]["slices"]
     del about["preprocessing"]["neighbours_mm"]
     loaded = load_model(rewritten(path, about))
-    assert (loaded.architecture, loaded.preprocessing) == (model.architecture, model.preprocessing)
+    assert loaded.network.architecture == model.network.architecture
+    assert loaded.preprocessing == model.preprocessing
 
 
 @pytest.mark.parametrize(
@@ -323,8 +324,8 @@ def test_a_forged_file_is_else_as_good_as_a_true_one(path: Path, model: Model) -
 def test_every_tensor_comes_back_to_the_bit(
     model: Model, tmp_path: Path, norm: str, asked_from: str | None
 ) -> None:
-    architecture = replace(model.architecture, norm=norm)
-    model = replace(model, architecture=architecture, network=Network(architecture, 2))
+    architecture = replace(model.network.architecture, norm=norm)
+    model = replace(model, network=Network(architecture, 2))
     if asked_from:
         model = asking(model, asked_from, [0.5, 1.0])
     network = model.network

@@ -14,7 +14,9 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.flop_counter import FlopCounterMode
 
 from recontour.errors import SettingsError
+from recontour.files import UnreadableError
 from recontour.network import (
+    AnyArchitecture,
     Model,
     Network,
     Preprocessing,
@@ -25,9 +27,11 @@ from recontour.network import (
     save_model,
 )
 from recontour.network.cost import cost_of
+from recontour.network.description import decoded
 from recontour.network.findings import UnfitCrop
 from recontour.network.model import sha256_of
 from recontour.network.views import VIEWS_OF_A_SLICE
+from recontour.validation import Invalid
 
 CT_NSHW = torch.randn(2, 1, 33, 33, generator=torch.Generator().manual_seed(0))
 STAGES = ["stem", "down4", "down8", "down16", "down32", "up16", "up8", "up4", "scores"]
@@ -124,7 +128,7 @@ def path(unet_model: Model, tmp_path: Path) -> Path:
 
 def test_what_is_loaded_is_what_was_saved(unet_model: Model, path: Path) -> None:
     loaded = load_model(path)
-    assert loaded.architecture == TINY_UNET
+    assert loaded.network.architecture == TINY_UNET
     assert description_of(path)["architecture"]["family"] == "unet"
     assert sha256_of(loaded.network) == sha256_of(unet_model.network)
     assert torch.equal(loaded.network(CT_NSHW), unet_model.network.eval()(CT_NSHW))
@@ -133,7 +137,21 @@ def test_what_is_loaded_is_what_was_saved(unet_model: Model, path: Path) -> None
 def test_the_paper_s_files_name_no_family(model: Model, tmp_path: Path) -> None:
     save_model(model, tmp_path / "m")
     assert "family" not in description_of(tmp_path / "m")["architecture"]
-    assert load_model(tmp_path / "m").architecture == TINY
+    assert load_model(tmp_path / "m").network.architecture == TINY
+
+
+@pytest.mark.parametrize("family", [TINY, TINY_UNET])
+def test_beside_an_unknown_setting_stand_the_known_ones_of_its_family(
+    model: Model, tmp_path: Path, family: AnyArchitecture
+) -> None:
+    save_model(replace(model, network=Network(family, 2)), tmp_path / "m")
+    about = description_of(tmp_path / "m")
+    known = tuple(about["architecture"])
+    about["architecture"]["wings"] = 2
+    with pytest.raises(UnreadableError) as refused:
+        decoded(about)
+    unknown = Invalid(problem="unknown", field="architecture", key="wings", known=known)
+    assert refused.value.finding == unknown
 
 
 @pytest.mark.parametrize("last", [1, 4, 7, 8, 10, 18])
