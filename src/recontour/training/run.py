@@ -38,7 +38,6 @@ from recontour.training.findings import (
 from recontour.training.log import ScalarLog
 from recontour.training.loop import Position, Step, learn, optimiser_of
 from recontour.training.precision import (
-    best_of_device,
     computed_precision,
     precision_said,
     trains_on_cpu,
@@ -86,15 +85,14 @@ class Hardware:
     """What a run may use; by default all devices of the best accelerator.
 
     accelerator: "cpu", "cuda" and so on. devices: how many.
-    precision: None: float32 on a CPU, and what pays on a GPU. fp16 is for GPUs: a CPU that goes on
-        with such a run computes in float32.
+    precision: fp16 is for GPUs: a CPU that goes on with such a run computes in float32.
     deterministic: the same bits again on the same machine. A GPU gives them at some cost in speed,
         a CPU in any case.
     """
 
     accelerator: str = "auto"
     devices: int | str = "auto"
-    precision: Precision | None = None
+    precision: Precision = "float32"
     deterministic: bool = False
 
     def fabric(self) -> "Fabric":
@@ -107,18 +105,14 @@ class Hardware:
         # Without this environment Fabric looks for Slurm and others, and warns or fails if it finds
         # one.
         environment = LightningEnvironment()
+        on_cpu = self.accelerator == "cpu" or trains_on_cpu()
+        precision = computed_precision(self.precision, on_cpu=on_cpu)
         return Fabric(
             accelerator=self.accelerator,
             devices=self.devices,
-            precision=LIGHTNINGS_WORDS[self._used_precision()],
+            precision=LIGHTNINGS_WORDS[precision],
             plugins=[environment],
         )
-
-    def _used_precision(self) -> Precision:
-        on_cpu = self.accelerator == "cpu" or trains_on_cpu()
-        if self.precision is None:
-            return "float32" if on_cpu else best_of_device()
-        return computed_precision(self.precision, on_cpu=on_cpu)
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
