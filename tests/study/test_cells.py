@@ -21,7 +21,7 @@ EXTENT = Extent(
     layers=29,
     retrain_last=29,
     papers_depth=10,
-    lengths=Lengths(10, 10, 10),
+    lengths=Lengths.of_all(10),
     target_patients=7,
 )
 

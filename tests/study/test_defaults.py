@@ -21,7 +21,7 @@ def test_without_a_number_each_model_is_as_long_as_its_patients_make_it() -> Non
 
 
 def test_a_number_holds_for_all_models() -> None:
-    assert lengths_of(study_of(iterations=10), PATIENTS) == Lengths(10, 10, 10)
+    assert lengths_of(study_of(iterations=10), PATIENTS) == Lengths(s=10, t=10, st=10)
 
 
 @pytest.mark.parametrize(

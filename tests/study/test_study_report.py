@@ -65,7 +65,7 @@ def the_plan(study: Study = STUDY, organs: Sequence[str] = ORGANS) -> Plan:
         layers=LAYERS,
         retrain_last=LAYERS,
         papers_depth=10,
-        lengths=Lengths(100, 100, 100),
+        lengths=Lengths.of_all(100),
         target_patients=10,
     )
     return plan_of(study, extent)

@@ -130,6 +130,11 @@ class Lengths:
     t: int
     st: int
 
+    @classmethod
+    def of_all(cls, iterations: int) -> "Lengths":
+        """Return the lengths of three models that train equally long."""
+        return cls(iterations, iterations, iterations)
+
 
 @dataclass(frozen=True, slots=True)
 class Extent:
@@ -184,7 +189,7 @@ def _separately(study: Study, organs: Organs, last: int) -> dict[str, list[Tripl
     triples: dict[str, list[Triple]] = {}
     wanted = study.separately
     if wanted:
-        lengths = Lengths(wanted.iterations, wanted.iterations, wanted.iterations)
+        lengths = Lengths.of_all(wanted.iterations)
         for organ in organs if wanted.organs == "all" else wanted.organs:
             triples[organ] = _triples(study, (organ,), lengths, last)
     return triples

@@ -14,7 +14,7 @@ def lengths_of(study: Study, patients: Mapping[str, int]) -> Lengths:
     """
     iterations = study.models.iterations
     if iterations is not None:
-        return Lengths(iterations, iterations, iterations)
+        return Lengths.of_all(iterations)
     preset = preset_of(study.preset)
     source, target = patients["source"], patients["target"]
     return Lengths(
