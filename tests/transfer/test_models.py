@@ -1,5 +1,5 @@
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,26 @@ def test_no_parent_is_asked_as_in_the_paper_or_where_it_knows_no_organ(
     assert child.network.branch == "conv5"
     assert len(child.network.heads) == 1
     assert child.asked == ()
+
+
+def adapted(parent: Model, south: Cohort, last: int, organ: str = "Brainstem") -> Model:
+    return take_over(parent, south, list(south), [organ], preset_of("compact").adapt, last, seed=0)
+
+
+def test_a_recipe_names_fixed_views_only_where_the_trunk_is_frozen(
+    model: Model, unet_model: Model, south: Cohort
+) -> None:
+    usual = preset_of("compact").adapt
+    assert adapted(model, south, 10).recipe == asdict(usual)
+    new_views = asdict(usual) | {"views": 0, "window": (0, 0), "whole_iterations": 0}
+    assert adapted(model, south, 20).recipe == new_views
+    assert adapted(unet_model, south, 1).recipe == new_views  # its trunk gives several maps
+    assert asdict(usual.plain()) == new_views | {"parent_patients": 0.0}
+
+
+def test_a_recipe_names_the_parent_only_where_it_is_asked(model: Model, south: Cohort) -> None:
+    assert adapted(model, south, 10).recipe["parent_patients"] == 3.0
+    assert adapted(model, south, 10, "Larynx").recipe["parent_patients"] == 0.0
 
 
 @pytest.mark.parametrize("retrain_last", [1, 10, 20])

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from math import nan, sqrt
 from pathlib import Path
@@ -232,7 +232,7 @@ def _train(
     model = with_precision(model, recipe, out, workspace.study.precision)
     with Diary(out.with_name("diary.csv")) as diary:
         if out.exists():  # killed between the model and its result
-            _take_back(model, out, recipe)
+            _take_back(model, out)
         else:
             _fit(cell, workspace, model, cases, recipe, diary, report)
         # False if the diary was lost, and the model was kept.
@@ -255,15 +255,15 @@ def _train(
         )
 
 
-def _take_back(model: Model, out: Path, recipe: Recipe) -> None:
+def _take_back(model: Model, out: Path) -> None:
     """Give a model the weights that an earlier attempt has trained.
 
     Raises: ResumeError: it was trained with another recipe.
     """
     kept = load_model(out)
-    as_written = json.loads(json.dumps(asdict(recipe)))
-    asked = {name: value for name, value in kept.recipe.items() if name != "precision"}
-    if asked != as_written:
+    as_written = json.loads(json.dumps(model.recipe))
+    # An earlier attempt may have timed another precision.
+    if {**kept.recipe, "precision": None} != {**as_written, "precision": None}:
         raise ResumeError(ModelOfAnotherRecipe(path=out))
     model.network.load_state_dict(kept.network.state_dict())
 

@@ -9,7 +9,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -339,6 +339,11 @@ def learns_from_features(network: Network, recipe: Recipe) -> bool:
     return recipe.views > 0 and gives_one_map and network.features_are_frozen
 
 
+def recipe_used(network: Network, recipe: Recipe) -> Recipe:
+    """Return what a network's training does of a recipe: fixed views serve only its features."""
+    return recipe if learns_from_features(network, recipe) else recipe.with_new_views()
+
+
 def windowed(recipe: Recipe) -> int:
     """Return how many iterations, the first ones, see only a window."""
     if not all(recipe.window):
@@ -370,7 +375,9 @@ def for_learning(
     Raises: OutputError, FaultError: the file cannot be made.
     """
     if not learns_from_features(network, batches.recipe):
-        return _with_new_views(batches)
+        renewed = copy(batches)
+        renewed.recipe = recipe_used(network, batches.recipe)
+        return renewed
     slices = sum(case.grid.shape[0] for case in batches.cases)
     side = batches.preprocessing.crop_px
     views = batches.recipe.views
@@ -382,15 +389,6 @@ def for_learning(
     else:
         caches = _makes_room(store, batches)
     return FeatureBatches(batches, store.features_hwC, store if caches else None)
-
-
-def _with_new_views(batches: Batches) -> Batches:
-    """Return the same batches without fixed views, which serve only a cache."""
-    if not batches.recipe.views:
-        return batches
-    renewed = copy(batches)
-    renewed.recipe = replace(batches.recipe, views=0)
-    return renewed
 
 
 def _makes_room(store: FeatureStore, batches: Batches) -> bool:

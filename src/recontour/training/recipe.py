@@ -75,4 +75,8 @@ class Recipe:
 
         The parent has no say, and each view is new.
         """
-        return replace(self, parent_patients=0.0, views=0)
+        return replace(self.with_new_views(), parent_patients=0.0)
+
+    def with_new_views(self) -> "Recipe":
+        """Return the recipe with each view new, and whole; nothing is kept that could be cached."""
+        return replace(self, views=0, window=(0, 0), whole_iterations=0)

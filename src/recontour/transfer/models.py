@@ -15,6 +15,7 @@ from recontour.network import HeadRecord, Model, Network, Provenance, save_head,
 from recontour.network.model import sha256_of, versions
 from recontour.network.model_file import refuse_unwritable
 from recontour.training.batches import Batches
+from recontour.training.features import recipe_used
 from recontour.training.loop import Step
 from recontour.training.precision import choose_precision, precision_said, warn_if_emulated
 from recontour.training.presets import Preset
@@ -48,7 +49,6 @@ def begin(
     _seed(seed)
     return Model(
         network=Network(settings.architecture, len(organs)),
-        architecture=settings.architecture,
         organs=tuple(organs),
         preprocessing=settings.preprocessing,
         recipe=asdict(settings.train),
@@ -81,7 +81,7 @@ def take_over(
 
     All but the last layers are frozen. An organ that the parent does not have starts from random
     weights; one that is not among `organs` is dropped. The parent may be asked, too
-    (`Recipe.parent_patients`).
+    (`Recipe.parent_patients`). The model states of the recipe what its training will use.
 
     Raises: SettingsError: an impossible depth, or a seed that PyTorch does not take.
     """
@@ -91,8 +91,11 @@ def take_over(
     network.branch_at(network.first_that_learns)
     own = _provenance(cohort, cases, organs, parent.provenance.preset, seed)
     asked: tuple[HeadRecord, ...] = ()
-    worth = recipe.parent_patients
-    if worth > 0 and not set(parent.organs).isdisjoint(organs):
+    used = recipe_used(network, recipe)
+    if set(parent.organs).isdisjoint(organs):
+        used = replace(used, parent_patients=0.0)
+    worth = used.parent_patients
+    if worth > 0:
         shares = {}
         for organ in organs:
             having = [case for case in cases if organ in case.organs]
@@ -110,7 +113,7 @@ def take_over(
         parent,
         network=network,
         organs=tuple(organs),
-        recipe=asdict(recipe),
+        recipe=asdict(used),
         provenance=provenance,
         asked=asked,
     )
@@ -257,7 +260,7 @@ def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
     settings["precision"] = precision_of(model)  # the word itself, for `precision_begun_with`
     cohort = hashlib.sha256("".join(case.version for case in cases).encode())
     return {
-        "architecture": repr(model.architecture),
+        "architecture": repr(model.network.architecture),
         "organs": list(model.organs),
         "preprocessing": repr(model.preprocessing),
         **settings,
