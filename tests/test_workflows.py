@@ -3,6 +3,7 @@
 import csv
 import html
 import json
+import logging
 import os
 import re
 import shutil
@@ -56,6 +57,7 @@ from recontour.workflows import adapt, contour, contouring, evaluate, evaluating
 from recontour.workflows.contouring import ContourFormat
 from recontour.workflows.findings import (
     HeadIsWholeModel,
+    HeadOfAllLayers,
     MostOrgansNotFound,
     NoCommonOrgan,
     OrgansNotFoundAfterTraining,
@@ -98,13 +100,15 @@ def test_organs_are_matched_by_name_fresh_or_dropped(
 
 
 def test_a_head_alone_and_its_model_are_the_adapted_model(
-    model: Model, south: Cohort, tmp_path: Path
+    model: Model, south: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     parent, whole, head = (tmp_path / name for name in ("parent.x", "whole.x", "south.head.x"))
     save_model(model, parent)
     adapt(parent, south.path, whole, retrain_last=10, iterations=1)
     adapt(parent, south.path, head, retrain_last=10, iterations=1, head_only=True)
     assert head.stat().st_size < whole.stat().st_size / 2
+    assert stored_words(HeadOfAllLayers()) not in caplog.messages
     both = f"{parent}+{head}"
     assert sha256_of(load_model(Path(both)).network) == sha256_of(load_model(whole).network)
     scores = evaluate(south.path, [whole, both], tmp_path / "report")
@@ -324,7 +328,7 @@ def test_most_organs_missing_is_a_reason_to_look(
     assert contour(tmp_path / "m", tmp_path / "ct", tmp_path / "half.dcm").warnings == ()
     organs = ("Brainstem", "Lens_L", "Lens_R")
     more = replace(model.provenance, cases_per_organ=dict.fromkeys(organs, 4))
-    network = Network(model.architecture, len(organs))
+    network = Network(model.network.architecture, len(organs))
     save_model(replace(model, organs=organs, network=network, provenance=more), tmp_path / "three")
     (warning,) = contour(tmp_path / "three", tmp_path / "ct", tmp_path / "third.dcm").warnings
     assert warning == MostOrgansNotFound(found=1, not_found=2)
@@ -535,7 +539,7 @@ def test_a_preset_with_neighbours_is_trained_and_adapted(
     compact = presets.PRESETS["compact"]
     together = replace(
         compact,
-        architecture=neighbourly.architecture,
+        architecture=neighbourly.network.architecture,
         preprocessing=neighbourly.preprocessing,
     )
     monkeypatch.setitem(presets.PRESETS, "compact", together)
@@ -717,13 +721,15 @@ def test_a_head_that_would_be_the_whole_model_is_refused_before_the_training(
 
 
 def test_a_head_of_all_layers_still_belongs_to_the_parent_that_it_asks(
-    model: Model, south: Cohort, tmp_path: Path
+    model: Model, south: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     parent, other, head = tmp_path / "parent", tmp_path / "other", tmp_path / "head"
     save_model(model, parent)
     torch.manual_seed(2)
-    save_model(replace(model, network=Network(model.architecture, 2)), other)
+    save_model(replace(model, network=Network(model.network.architecture, 2)), other)
     adapt(parent, south.path, head, iterations=1, head_only=True)
+    assert stored_words(HeadOfAllLayers()) in caplog.messages
     child = load_model(f"{parent}+{head}")
     assert child.provenance.retrained_layers == 20
     with pytest.raises(ModelFileError) as refused:

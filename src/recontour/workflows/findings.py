@@ -97,11 +97,30 @@ class HeadIsWholeModel(Finding):
 
     def sentence(self) -> str:
         """Say why."""
-        return "--head-only: no stage stays frozen and the parent has no say, so nothing is saved"
+        return (
+            "--head-only: no stage stays frozen and the parent has no say, so the head would be "
+            "the whole model"
+        )
 
     def remedy(self) -> str:
         """Say what can be written."""
         return "write the whole model with --out, or retrain less, as with --retrain-last 10"
+
+
+@finding
+class HeadOfAllLayers(Finding):
+    """Only the head is to be written, and no stage stays frozen, but the parent has a say."""
+
+    def sentence(self) -> str:
+        """Say what the file holds, and what it still needs."""
+        return (
+            "--head-only: no stage stays frozen, so the head has as many layers as the whole "
+            "network; it needs the model to adapt for the parent's answer alone"
+        )
+
+    def remedy(self) -> str:
+        """Say how to write less."""
+        return "for a smaller head, retrain less, as with --retrain-last 10"
 
 
 @finding

@@ -26,6 +26,7 @@ from recontour.transfer.models import begin, fit, take_over, with_precision
 from recontour.wording import shown
 from recontour.workflows.findings import (
     HeadIsWholeModel,
+    HeadOfAllLayers,
     ImpossibleIterations,
     NoCommonOrgan,
     OrgansNotFoundAfterTraining,
@@ -183,19 +184,11 @@ def adapt(
     recipe = _with_iterations(preset.adapt_to(patients), iterations)
     if plain:
         recipe = recipe.plain()
-    of_layers = len(layers(parent.network))
-    last = preset.depth(retrain_last, of_layers)
+    last = preset.depth(retrain_last, len(layers(parent.network)))
     child = take_over(parent, opened, cases, learnt, recipe, last, seed)
+    log_finding(log, logging.INFO, _planned(child, recipe, last, patients))
     if head_only:
-        _refuse_whole_head(child)
-    planned = PlannedAdaptation(
-        layers=last,
-        of_layers=of_layers,
-        iterations=recipe.iterations,
-        patients=patients,
-        parent_patients=recipe.parent_patients if child.asked else 0.0,
-    )
-    log_finding(log, logging.INFO, planned)
+        _judge_lone_head(child)
     if organs is None and new:
         everything = (*known, *new)
         log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
@@ -249,10 +242,32 @@ def _preset_of_parent(parent: Model, path: Path) -> Preset:
     return PRESETS[name]
 
 
-def _refuse_whole_head(child: Model) -> None:
-    """Raise SettingsError if the head needs nothing of the parent; it would fit any model."""
-    if not child.network.trunk and not child.asked:
+def _planned(
+    child: Model,
+    recipe: Recipe,
+    last: int,
+    patients: int,
+) -> PlannedAdaptation:
+    """Return what is about to be done. last: how many layers retrain."""
+    return PlannedAdaptation(
+        layers=last,
+        of_layers=len(layers(child.network)),
+        iterations=recipe.iterations,
+        patients=patients,
+        parent_patients=recipe.parent_patients if child.asked else 0.0,
+    )
+
+
+def _judge_lone_head(child: Model) -> None:
+    """Log that a file of the head alone holds all layers, if it does.
+
+    Raises: SettingsError: it needs nothing of the parent, either; it would fit any model.
+    """
+    if child.network.trunk:
+        return
+    if not child.asked:
         raise SettingsError(HeadIsWholeModel())
+    log_finding(log, logging.INFO, HeadOfAllLayers())
 
 
 def _with_iterations(recipe: Recipe, iterations: int | None) -> Recipe:
