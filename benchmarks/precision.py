@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import product
 from math import inf
 from multiprocessing import get_context
@@ -35,7 +36,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import raw_scores
 from cached_against_plain import TARGET, dsc_of, processor_seconds
@@ -49,10 +49,9 @@ from recontour.network import Model, Network, load_model
 from recontour.study.tables.scores import Interval, difference, interval_of
 from recontour.training.batches import Batch
 from recontour.training.features import pixels_of
-from recontour.training.loop import loss_of, optimiser_of, set_training_mode
 from recontour.training.precision import has_bf16
 from recontour.training.presets import preset_of
-from recontour.training.profile import computing_in, fixed_batch
+from recontour.training.profile import Trial, fixed_batch
 from recontour.training.recipe import Precision, Recipe
 from recontour.transfer.depth import freeze_all_but_last, layers
 from recontour.transfer.models import begin, fit, take_over, with_precision
@@ -109,40 +108,23 @@ def step_of(way: str, precision: Precision) -> Callable[[], None]:
     is_frozen, cells = ways()[way]
     torch.manual_seed(0)
     network = Network(COMPACT.architecture, ORGANS)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if is_frozen:
         freeze_all_but_last(network, RETRAIN_LAST)
-    set_training_mode(network)
     recipe = COMPACT.adapt if is_frozen else COMPACT.train
-    optimiser = optimiser_of(network, recipe)
     batch = fixed_batch(recipe.batch, ORGANS, SIDE_PX)
-    given = batch.ct_NSHW.contiguous(memory_format=torch.channels_last)
     if cells:
-        height, width = map(pixels_of, cells)
-        shown = batch.organs_NKHW[:, :, :height, :width].contiguous()
-        batch = Batch(batch.ct_NSHW, shown, batch.known_NK)
-        with torch.no_grad():
-            whole = network.features(given)
-        part = whole[:, :, : cells[0], : cells[1]]
-        given = part.contiguous(memory_format=torch.channels_last)
-
-    def step() -> None:
-        with computing_in(precision, "cpu"):
-            logits_NKHW = answer(network, given, is_cached=bool(cells))
-        loss = loss_of(logits_NKHW.float(), batch, recipe, 0)
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        optimiser.step()
-
-    return step
+        batch = seen_through(cells, batch)
+    trial = Trial(network, batch, recipe)
+    kept = trial.features("float32") if cells else None  # as a cache gives them
+    return partial(trial.step, precision, kept)
 
 
-def answer(network: Network, given: Tensor, *, is_cached: bool) -> Tensor:
-    """Return the logits for a CT, or for the trunk's features."""
-    if not is_cached:
-        logits_NKHW: Tensor = network(given)
-        return logits_NKHW
-    return network.logits((given,), list(map(pixels_of, given.shape[2:])))
+def seen_through(cells: tuple[int, int], batch: Batch) -> Batch:
+    """Return the part of a batch that a window of the features' cells shows."""
+    height, width = map(pixels_of, cells)
+    ct_NSHW = batch.ct_NSHW[..., :height, :width]
+    organs_NKHW = batch.organs_NKHW[..., :height, :width].contiguous()
+    return Batch(ct_NSHW, organs_NKHW, batch.known_NK)
 
 
 # Quality

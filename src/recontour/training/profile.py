@@ -39,7 +39,7 @@ class StepSeconds:
         return max(0.0, self.whole - self.head)
 
 
-class _Trial:
+class Trial:
     """Iterations with one batch on a copy of a network, as `loop.learn` makes them."""
 
     def __init__(
@@ -89,7 +89,7 @@ def time_step(
     precision: Precision = "float32",
 ) -> StepSeconds:
     """Time an iteration with a batch, and the same with the trunk's features given."""
-    trial = _Trial(network, batch, recipe)
+    trial = Trial(network, batch, recipe)
     kept = trial.features(precision)
     trial.step(precision)  # the first one allocates
 
@@ -117,7 +117,7 @@ def gain_of_bf16(
     two iterations of each.
     """
     batch = fixed_batch(recipe.batch, organs, side_px, seen=network.architecture.slices)
-    trial = _Trial(network, batch, recipe)
+    trial = Trial(network, batch, recipe)
     precisions: tuple[Precision, Precision] = ("float32", "bf16")
     until = time.process_time() + ENOUGH_SECONDS
     for precision in precisions:
