@@ -26,7 +26,16 @@ from bending import DEPTH, ODD, bent_json, hostile_value, nested
 from recontour.cohort import Case, Cohort, case_id_of
 from recontour.dicom import ScanIdentity, write_scan
 from recontour.geometry import Grid
-from recontour.network import Architecture, Model, Network, Preprocessing, save_head, save_model
+from recontour.network import (
+    AnyArchitecture,
+    Architecture,
+    Model,
+    Network,
+    Preprocessing,
+    UNet,
+    save_head,
+    save_model,
+)
 from recontour.network.model import sha256_of
 from recontour.training.presets import Preset, preset_of
 from recontour.training.run import RunFolder, run
@@ -36,7 +45,8 @@ BENT = "bent.safetensors"
 RESUMED = "resumed.safetensors"
 IS_HEAD = "bent_is_a_head"  # a mark beside a bent head
 PARENT, CHILD, HEAD = "parent.safetensors", "child.safetensors", "head.safetensors"
-WHOLE = (PARENT, CHILD, HEAD)  # before they are bent
+U_NET = "unet.safetensors"
+WHOLE = (PARENT, CHILD, HEAD, U_NET)  # before they are bent
 ITERATIONS = 2
 TINY = Architecture(
     stem_channels=16,
@@ -46,7 +56,15 @@ TINY = Architecture(
     spp_channels=16,
     norm="batch",
 )
+TINY_U_NET = UNet(
+    stem_channels=16,
+    widths=(16, 16, 16, 16),
+    blocks=(1, 1, 1, 1),
+    decoder=(16, 16),
+    slices=3,
+)
 SEEN = Preprocessing(pixel_mm=4.0, crop_px=33, window_hu=(-200.0, 400.0))
+SEEN_TOGETHER = replace(SEEN, neighbours_mm=(-4.0, 4.0))
 ORGANS = ("Brainstem", "Lens_L")
 # Enough slices for contour to use OpenVINO.
 GRID = Grid((26, 40, 40), (4.0, 4.0), tuple(3.0 * z for z in range(26)), (-78.0, -78.0))
@@ -71,13 +89,25 @@ def _make_here(folder: Path) -> None:
     cohort.add(case_id_of("north", "1.2.3"), hu, GRID, masks, source_hash="0")
     write_scan(folder / "ct", hu, GRID, ScanIdentity("bent"))
     cases = list(cohort)
-    settings = replace(preset_of("compact"), architecture=TINY, preprocessing=SEEN)
-    parent = begin(cohort, cases, ORGANS, "compact", settings, 0)
-    _find_everything(parent.network)
+    parent = _model(cohort, cases, TINY, SEEN)
     save_model(parent, folder / PARENT)
+    save_model(_model(cohort, cases, TINY_U_NET, SEEN_TOGETHER), folder / U_NET)
     save_model(_child_of(parent), folder / CHILD)
     save_head(_child_of(parent), folder / HEAD)
     _break_off(cohort, cases, folder / RESUMED)
+
+
+def _model(
+    cohort: Cohort,
+    cases: list[Case],
+    architecture: AnyArchitecture,
+    seen: Preprocessing,
+) -> Model:
+    """Return an untrained model that contours something."""
+    settings = replace(preset_of("compact"), architecture=architecture, preprocessing=seen)
+    model = begin(cohort, cases, ORGANS, "compact", settings, 0)
+    _find_everything(model.network)
+    return model
 
 
 def _patient() -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
@@ -216,6 +246,8 @@ SETTINGS = [
     ("architecture", "conv4_rate"),
     ("architecture", "spp_channels"),
     ("architecture", "norm"),
+    ("architecture", "family"),
+    ("architecture", "slices"),
     ("preprocessing", "pixel_mm"),
     ("preprocessing", "crop_px"),
 ]
@@ -224,6 +256,8 @@ LISTS = [
     ("architecture", "blocks"),
     ("architecture", "cac_rates"),
     ("architecture", "spp_rates"),
+    ("architecture", "decoder"),
+    ("preprocessing", "neighbours_mm"),
     ("preprocessing", "window_hu"),
 ]
 SIZES = [
@@ -246,7 +280,8 @@ def _description(rng: Random, content: bytes) -> tuple[bytes, str]:
         section, name = rng.choice(SETTINGS)
         value = rng.choice(SIZES)
     else:
-        section, name = rng.choice(LISTS)
+        # A U-Net has lists that the paper's network lacks, and the other way round.
+        section, name = rng.choice([(part, name) for part, name in LISTS if name in about[part]])
         value = _bent_list(rng, about[section][name], name)
     about[section][name] = value
     return _with_description(content, json.dumps(about)), f"{section}.{name} = {value!r:.60}"
@@ -255,6 +290,7 @@ def _description(rng: Random, content: bytes) -> tuple[bytes, str]:
 def _bent_list(rng: Random, values: list[Any], name: str) -> Any:
     if name == "window_hu" and rng.random() < 0.5:
         return rng.choice(WINDOWS)
+    values = values or [0.0]  # no neighbours yet
     how = rng.choice(["one", "one", "all", "longer", "shorter", "empty", "text"])
     if how == "one":
         values[rng.randrange(len(values))] = rng.choice(SIZES)
