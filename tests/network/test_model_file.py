@@ -103,15 +103,6 @@ def test_a_model_s_neighbours_are_part_of_its_file(neighbourly: Model, tmp_path:
     assert sha256_of(loaded.network) == sha256_of(neighbourly.network)
 
 
-def test_a_file_from_before_there_were_neighbours_is_read(model: Model, path: Path) -> None:
-    about = description_of(path)
-    del about["architecture"]["slices"]
-    del about["preprocessing"]["neighbours_mm"]
-    loaded = load_model(rewritten(path, about))
-    assert loaded.network.architecture == model.network.architecture
-    assert loaded.preprocessing == model.preprocessing
-
-
 @pytest.mark.parametrize(
     "change",
     [
