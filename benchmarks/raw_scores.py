@@ -130,9 +130,16 @@ def chosen(scores: Iterable[RawScore], row: str, part: str | None = None) -> lis
 
 def mean_dsc(scores: Iterable[RawScore], organs: Sequence[str] | None = None) -> float:
     """Return the mean DSC: over seeds, then over patients, then over organs."""
+    return mean_of(scores, "dsc", organs)
+
+
+def mean_of(
+    scores: Iterable[RawScore], measure: str, organs: Sequence[str] | None = None
+) -> float:
+    """Return the mean of a measure: over seeds, then over patients, then over organs."""
     rows = list(map(_case_score, scores))
     organs = organs or list(dict.fromkeys(row.organ for row in rows))
-    return mean_over_organs(rows, "model", organs)
+    return mean_over_organs(rows, "model", organs, measure)
 
 
 def _case_score(score: RawScore) -> CaseScore:
