@@ -77,7 +77,7 @@ LEVELS = (
         8.0,
         most_of_all,
     ),
-    Level("larynx", "larynx, below the mandible", ("SpinalCord",), 45.0, below_jaw),
+    Level("larynx", "larynx, below the mandible", ("SpinalCord",), 60.0, below_jaw),
 )
 
 
@@ -160,7 +160,7 @@ def draw(panel: "Axes", plane: Plane, masks: Masks) -> set[str]:
         if (reference | model)[plane.crop].any():
             shown.add(organ)
         for line in plane.lines(reference):
-            panel.plot(*line.T, color="black", alpha=0.6, linewidth=2.2)
+            panel.plot(*line.T, color="black", linewidth=2.4)
             panel.plot(*line.T, color="white", linewidth=1.1)
         for line in plane.lines(model):
             panel.plot(*line.T, color=colour_of(organ), linewidth=1.3)
@@ -175,15 +175,18 @@ def colour_of(organ: str) -> tuple[float, float, float]:
 
 
 def mark(panel: "Axes", plane: Plane) -> None:
-    """Mark the patient's sides, and draw a bar of 20 mm."""
+    """Mark the patient's sides, and draw a bar of 20 mm; all with a dark rim, for bone."""
+    from matplotlib.patheffects import withStroke
+
     width_mm, height_mm = plane.size_mm
     inset_mm = 0.03 * width_mm
-    words: dict[str, Any] = {"color": "white", "fontsize": 8, "va": "top"}
-    panel.text(inset_mm, inset_mm, "R", ha="left", **words)
-    panel.text(width_mm - inset_mm, inset_mm, "L", ha="right", **words)
     end_mm, up_mm = inset_mm + 20, height_mm - inset_mm
-    panel.plot([inset_mm, end_mm], [up_mm, up_mm], color="white", linewidth=2)
-    panel.text(end_mm + inset_mm, up_mm, "20 mm", ha="left", color="white", fontsize=7)
+    rim = [withStroke(linewidth=3, foreground="black")]
+    words: dict[str, Any] = {"color": "white", "fontsize": 8, "path_effects": rim}
+    panel.text(inset_mm, inset_mm, "R", ha="left", va="top", **words)
+    panel.text(width_mm - inset_mm, inset_mm, "L", ha="right", va="top", **words)
+    panel.text(end_mm + inset_mm / 2, up_mm, "20 mm", ha="left", va="center", **words)
+    panel.plot([inset_mm, end_mm], [up_mm, up_mm], color="white", linewidth=2, path_effects=rim)
 
 
 @default_settings()
@@ -222,7 +225,8 @@ def draw_level(
         loc="outside lower center",
         ncols=5,
         fontsize=8,
-        facecolor="#333333",
+        facecolor="black",
+        framealpha=1,
         labelcolor="white",
     )
     z_mm = case.grid.slice_z_mm[index]

@@ -1,0 +1,133 @@
+"""benchmarks/phantom.py: its table, bars and pictures, of scores and masks that are known."""
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from recontour.cohort import Cohort
+from recontour.network import UNet
+from recontour.training.presets import preset_of
+
+REPO = Path(__file__).resolve().parents[2]
+DSC = {"Lens_L": 0.75, "Lens_R": 0.61, "Pituitary": 0.85, "Bone_Mandible": 0.95, "OpticNrv_L": 0.70}
+
+
+@pytest.fixture
+def phantom(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(REPO / "benchmarks")
+    return importlib.import_module("phantom")
+
+
+@pytest.fixture
+def pictures(phantom: ModuleType) -> ModuleType:
+    return importlib.import_module("phantom_pictures")
+
+
+def raw(phantom: ModuleType, model: str, cohort: str, case: str, organ: str, dsc: float) -> object:
+    return phantom.RawScore(model, cohort, 0, case, organ, dsc, 0.5, 2.5, 3.0, 1.0, 0.5, 10.0)
+
+
+def scores(phantom: ModuleType) -> list[object]:
+    """Each model's DSC is the next one's less 0.1; on source all have 0.25."""
+    found = []
+    for more, model in enumerate(phantom.MODELS):
+        for organ, dsc in DSC.items():
+            shown = dsc + 0.1 * (more - 2)
+            found.append(raw(phantom, model, "target-test", "a", organ, shown))
+            found.append(raw(phantom, model, phantom.WATCHED, "s", organ, 0.25))
+    return found
+
+
+def test_the_table_and_the_bars_are_made_of_the_scores_alone(
+    phantom: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Lenses: (0.75 + 0.61) / 2 = 0.68; all: 3.86 / 5 = 0.772. Source is in no bar."""
+    monkeypatch.setattr(phantom, "RESULTS", tmp_path)
+    phantom.raw_scores.write(tmp_path / "phantom_compact_scores.csv", scores(phantom))
+    monkeypatch.setattr("sys.argv", ["phantom", "--table", "--presets", "compact"])
+    phantom.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert "| Lens_L | 0.550 | 0.650 | 0.750 | 0.500 | 0.500 | 0.500 |" in lines
+    assert "| mean | 0.572 | 0.672 | 0.772 | 0.500 | 0.500 | 0.500 |" in lines
+    assert "| mean, source | 0.250 | 0.250 | 0.250 | 0.500 | 0.500 | 0.500 |" in lines
+    assert lines[-5:] == [
+        "Model_ST, Lens: DSC 0.680; 0.70 is not reached",
+        "Model_ST, OpticNrv: DSC 0.700; 0.70 holds",
+        "Model_ST, Pituitary: DSC 0.850; 0.80 holds",
+        "Model_ST, Bone_Mandible: DSC 0.950; 0.90 holds",
+        "Model_ST, mean: DSC 0.772; 0.82 is not reached",
+    ]
+
+
+def test_models_of_other_settings_are_kept_elsewhere(phantom: ModuleType) -> None:
+    preset = preset_of("accurate")
+    one = phantom.candidate_of("x", preset, None)
+    assert one.iterations == {"Model_S": 4400, "Model_T": 4400, "Model_ST": 2200}
+    assert isinstance(preset.architecture, UNet)
+    finer = replace(preset, architecture=replace(preset.architecture, decoder=(64, 48, 32, 24)))
+    others = [
+        phantom.candidate_of("x", preset, (60, 60, 40)),
+        phantom.candidate_of("x", finer, None),
+    ]
+    folders = {candidate.folder(Path("work")) for candidate in (one, *others)}
+    assert len(folders) == 3
+    assert phantom.candidate_of("x", preset, None).folder(Path("work")) in folders
+
+
+def test_no_patient_is_in_two_cohorts(phantom: ModuleType) -> None:
+    seen = set()
+    for centre, numbers in phantom.COHORTS.values():
+        seen |= {(centre.name, number) for number in numbers}
+    assert len(seen) == sum(len(numbers) for _, numbers in phantom.COHORTS.values())
+
+
+def test_the_worst_and_the_median_patient(phantom: ModuleType, pictures: ModuleType) -> None:
+    """Of four the lower middle is the median; only Model_ST counts."""
+    found = []
+    for case, dsc in {"a": 0.9, "b": 0.3, "c": 0.7, "d": 0.5}.items():
+        found.append(raw(phantom, "Model_ST", "target-test", case, "Lens_L", dsc))
+        found.append(raw(phantom, "Model_T", "target-test", case, "Lens_L", 1 - dsc))
+    assert pictures.chosen_patients(found) == {"median": "d", "worst": "b"}
+
+
+def test_a_picture_shows_the_reference_and_the_model_where_they_lie(
+    pictures: ModuleType, north: Cohort, tmp_path: Path
+) -> None:
+    """The brain stem is a square of 9 pixels of 4 mm, 20 mm from the edges of the crop.
+
+    The model's lies 2 pixels further down. Lines are smoothed by less than half a pixel.
+    """
+    case = north[north.case_ids[0]]
+    level = pictures.Level("stem", "brain stem", ("Brainstem",), 20.0, pictures.most_of_all)
+    index = level.slice_of(case, level.organs)
+    plane = pictures.Plane(case, index, pictures.crop_of(case, level, index))
+    masks = {organ: np.zeros(case.grid.shape, dtype=bool) for organ in case.organs}
+    masks["Brainstem"] = np.roll(case.mask("Brainstem"), 2, axis=1)
+    panel = Figure().subplots()
+    assert "Brainstem" in pictures.draw(panel, plane, masks)
+    by_colour = {}
+    for line in panel.lines:
+        x_mm, y_mm = np.asarray(line.get_data())
+        is_stem = np.ptp(x_mm) > 30
+        if is_stem:
+            by_colour[line.get_color()] = (x_mm.min(), y_mm.min(), np.ptp(x_mm), np.ptp(y_mm))
+    assert by_colour.keys() == {"black", "white", (1.0, 0.0, 0.0)}
+    assert by_colour["white"] == pytest.approx((20, 20, 36, 36), abs=4)
+    assert by_colour["white"] == by_colour["black"]
+    down = np.subtract(by_colour[1.0, 0.0, 0.0], by_colour["white"])
+    assert down == pytest.approx((0, 8, 0, 0))
+    of_models = {("compact", model): masks for model in pictures.MODELS}
+    dsc = dict.fromkeys(of_models, 0.5)
+    path = tmp_path / "stem.png"
+    pictures.draw_level(path, case, level, of_models, dsc, "A patient")
+    height, width, _ = imread(path).shape
+    assert width > height > 0
