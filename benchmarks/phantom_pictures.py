@@ -77,7 +77,7 @@ LEVELS = (
         8.0,
         most_of_all,
     ),
-    Level("larynx", "larynx, below the mandible", ("SpinalCord",), 60.0, below_jaw),
+    Level("larynx", "larynx, below the mandible", ("SpinalCord",), 65.0, below_jaw),
 )
 
 

@@ -133,9 +133,7 @@ def mean_dsc(scores: Iterable[RawScore], organs: Sequence[str] | None = None) ->
     return mean_of(scores, "dsc", organs)
 
 
-def mean_of(
-    scores: Iterable[RawScore], measure: str, organs: Sequence[str] | None = None
-) -> float:
+def mean_of(scores: Iterable[RawScore], measure: str, organs: Sequence[str] | None = None) -> float:
     """Return the mean of a measure: over seeds, then over patients, then over organs."""
     rows = list(map(_case_score, scores))
     organs = organs or list(dict.fromkeys(row.organ for row in rows))
