@@ -1,6 +1,7 @@
 """benchmarks/phantom.py: its table, bars and pictures, of scores and masks that are known."""
 
 import importlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from tests.conftest import TINY
 
 from recontour.cohort import Cohort
 from recontour.network import UNet
-from recontour.training.presets import preset_of
+from recontour.training.presets import PRESETS, preset_of
 
 REPO = Path(__file__).resolve().parents[2]
 DSC = {"Lens_L": 0.75, "Lens_R": 0.61, "Pituitary": 0.85, "Bone_Mandible": 0.95, "OpticNrv_L": 0.70}
@@ -131,3 +133,53 @@ def test_a_picture_shows_the_reference_and_the_model_where_they_lie(
     pictures.draw_level(path, case, level, of_models, dsc, "A patient")
     height, width, _ = imread(path).shape
     assert width > height > 0
+
+
+def test_models_are_trained_scored_and_drawn(
+    phantom: ModuleType,
+    pictures: ModuleType,
+    north: Cohort,
+    south: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The whole script, with a tiny preset, other cohorts, and in one process."""
+    cohorts = tmp_path / "work" / "cohorts"
+    cohorts.mkdir(parents=True)
+    for name, (centre, _) in phantom.COHORTS.items():
+        cohort = south if centre.name == "source" else north
+        (cohorts / name).symlink_to(cohort.path)
+    compact = preset_of("compact")
+    seen = replace(compact.preprocessing, crop_px=33)
+    adapt = replace(compact.adapt, window=None)
+    tiny = replace(compact, architecture=TINY, preprocessing=seen, adapt=adapt)
+    monkeypatch.setitem(PRESETS, "tiny", tiny)
+    monkeypatch.setattr(phantom, "RESULTS", tmp_path)
+    monkeypatch.setattr(phantom, "make_cohorts", lambda work, fold: None)
+    monkeypatch.setattr(phantom, "in_processes", lambda call, jobs: list(map(call, jobs)))
+    level = pictures.Level("stem", "brain stem", ("Brainstem",), 20.0, pictures.most_of_all)
+    monkeypatch.setattr(pictures, "LEVELS", (level,))
+    monkeypatch.setattr(pictures, "IMAGES", tmp_path)
+    monkeypatch.setattr(pictures, "PAGE", tmp_path / "page.md")
+    options = ["--presets", "tiny", "--iterations", "2,2,1", "--seeds", "0"]
+    command = ["phantom", *options, "--work", str(tmp_path / "work")]
+    monkeypatch.setattr("sys.argv", [*command, "--pictures"])
+    with pytest.raises(SystemExit, match="not trained yet"):
+        phantom.main()
+    monkeypatch.setattr("sys.argv", command)
+    phantom.main()
+    name = "phantom_tiny_2_2_1"
+    result = json.loads((tmp_path / f"{name}.json").read_text())
+    assert result["iterations"] == {"Model_S": 2, "Model_T": 2, "Model_ST": 1}
+    assert result["means"]["dsc"].keys() == {*north.organs, "mean", "mean, source"}
+    rows = phantom.raw_scores.read(tmp_path / f"{name}_scores.csv")
+    organs = [organ for case in (*north, *south) for organ in case.organs]
+    assert len(rows) == len(phantom.MODELS) * len(organs)
+    monkeypatch.setattr("sys.argv", [*command, "--pictures"])
+    phantom.main()
+    page = (tmp_path / "page.md").read_text()
+    assert f"| Brainstem | {result['means']['dsc']['Brainstem']['Model_S']:.3f} |" in page
+    for rank in ("median", "worst"):
+        assert f"phantom-{rank}-stem.png" in page
+        assert (tmp_path / f"phantom-{rank}-stem.png").exists()
