@@ -50,7 +50,7 @@ def masks_on_grids(draw: st.DrawFn) -> tuple[Mask, Mask, Grid]:
 
 
 def test_a_cube_against_itself_is_perfect() -> None:
-    assert score(CUBE, CUBE, GRID, 0.0) == Scores(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert score(CUBE, CUBE, GRID, 0.0) == Scores(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -115,9 +115,9 @@ def test_the_border_of_the_scan_is_a_surface() -> None:
 @pytest.mark.parametrize(
     ("reference", "predicted", "expected"),
     [
-        (NOTHING, NOTHING, Scores(nan, nan, 2.0, nan, nan, nan, nan)),
-        (CUBE, NOTHING, Scores(0.0, 0.0, 2.0, inf, -100.0, inf, 8 * 28.0)),
-        (NOTHING, CUBE, Scores(0.0, 0.0, 2.0, inf, inf, inf, 0.0)),
+        (NOTHING, NOTHING, Scores(nan, nan, 2.0, nan, nan, nan, nan, nan, nan)),
+        (CUBE, NOTHING, Scores(0.0, 0.0, 2.0, inf, -100.0, inf, 8 * 28.0, 0.0, 0.0)),
+        (NOTHING, CUBE, Scores(0.0, 0.0, 2.0, inf, inf, inf, 0.0, 0.0, 0.0)),
     ],
 )
 def test_empty_masks_follow_the_stated_rule(
@@ -138,7 +138,22 @@ def test_each_measure_by_itself_equals_score() -> None:
         volume_bias_percent(CUBE, other, GRID),
         msd_mm(CUBE, other, GRID),
         apl_mm(CUBE, other, GRID, 1.5),
+        surface_dice(CUBE, other, GRID, 1.0),
+        surface_dice(CUBE, other, GRID, 2.0),
     )
+
+
+def test_an_end_that_is_a_slice_off_shows_at_1_mm_and_hides_at_2_mm() -> None:
+    """8 x 8 pixels of 1 mm, six slices of 1.5 mm against five."""
+    shape = (8, 12, 12)
+    grid = make_grid(shape, z_mm=[1.5 * k for k in range(8)])
+    whole, short = box(shape, (1, 2, 2), (6, 8, 8)), box(shape, (1, 2, 2), (5, 8, 8))
+    scores = score(whole, short, grid, tolerance_mm=2.5)
+    # By 1.5 mm: the whole one's upper face, and the short one's but for the 28 along its edge,
+    # which the whole one's rim passes.
+    beyond = 64 + 36
+    assert scores.surface_dsc_1mm == pytest.approx(1 - beyond / (4 * 64 + 32 * (9 + 7.5)))
+    assert scores.surface_dsc_2mm == scores.surface_dsc == 1
 
 
 @pytest.mark.parametrize("wrong", ["reference", "predicted"])
@@ -151,7 +166,7 @@ def test_a_mask_of_another_grid_is_refused(wrong: str) -> None:
 @given(masks_on_grids())
 def test_a_mask_against_itself_is_perfect(case: tuple[Mask, Mask, Grid]) -> None:
     mask, _, grid = case
-    assert score(mask, mask, grid, 0.0) == Scores(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert score(mask, mask, grid, 0.0) == Scores(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0)
 
 
 @given(masks_on_grids(), st.floats(0, 5))

@@ -36,10 +36,13 @@ def test_a_patients_value_is_the_mean_over_the_cts() -> None:
         replace(
             scored("a", "Lens_L", "S", 0.2, hd95_mm=2.0, volume_bias_percent=-10.0, msd_mm=1.0),
             patient="a",
+            surface_dsc_1mm=0.25,
+            surface_dsc_2mm=0.5,
         ),
         replace(
             scored("b", "Lens_L", "S", 0.4, hd95_mm=4.0, volume_bias_percent=30.0, msd_mm=2.0),
             patient="a",
+            surface_dsc_1mm=0.75,
         ),
         replace(scored("b", "Eye_L", "S", 0.7), patient="a"),
         scored("c", "Lens_L", "S", 0.9),
@@ -47,6 +50,7 @@ def test_a_patients_value_is_the_mean_over_the_cts() -> None:
     both, eye, other = per_patient(rows)
     assert (both.case, both.hd95_mm, both.volume_bias_percent, both.msd_mm) == ("a", 3.0, 10.0, 1.5)
     assert both.dsc == pytest.approx(0.3)
+    assert (both.surface_dsc_1mm, both.surface_dsc_2mm) == (0.5, 0.5)
     assert (eye.case, eye.organ, eye.dsc) == ("a", "Eye_L", 0.7)
     assert other == rows[-1]
     assert per_patient(per_patient(rows)) == per_patient(rows)

@@ -148,6 +148,30 @@ def test_it_is_named_between_any_two_models(tmp_path: Path) -> None:
     assert f"mean {MINUS}0.226, missed in 3 of 10, by T in 0" in page
 
 
+def test_surface_dsc_at_1_and_2_mm_and_the_added_path_have_tables(tmp_path: Path) -> None:
+    """The smaller added path is the better one."""
+    scores = []
+    for case in ("a", "b"):
+        near = {"surface_dsc_1mm": 0.75, "apl_mm": 10.4}
+        far = {"surface_dsc_1mm": 0.5, "apl_mm": 30.0}
+        scores.append(scored(case, "Lens_L", "S", 0.8, surface_dsc_2mm=0.875, **far))
+        scores.append(scored(case, "Lens_L", "ST", 0.8, surface_dsc_2mm=0.875, **near))
+    page = written(tmp_path, scores)
+    titles = re.findall('<h3>(.*?)</h3>\n<div class="wide">', page)
+    by_title = dict(zip(titles, Tables(page).tables, strict=False))
+    assert by_title["Surface DSC at 1 mm"][1:] == [
+        ["Lens_L", "2", "0.50 ± 0.00", "0.75 ± 0.00"],
+        ["Mean over 1 organ", "", "0.50", "0.75"],
+    ]
+    assert by_title["Surface DSC at 2 mm"][1][2:] == ["0.88 ± 0.00", "0.88 ± 0.00"]
+    added = "Added path length (APL) at the organ&#39;s tolerance, mm"
+    assert by_title[added][1:] == [
+        ["Lens_L", "2", "30 ± 0", "10 ± 0"],
+        ["Mean over 1 organ", "", "30", "10"],
+    ]
+    assert '<td class="best">10 ± 0</td>' in page.replace("\n", "")
+
+
 def test_missed_organs_are_counted(tmp_path: Path) -> None:
     missed = scored(
         "x", "Lens_L", "S", 0.0, surface_dsc=0.0, hd95_mm=inf, volume_bias_percent=-100.0
@@ -158,7 +182,7 @@ def test_missed_organs_are_counted(tmp_path: Path) -> None:
     tables = Tables(page).tables
     assert "1 missed" in tables[0][2][2]
     assert "1 missed" not in tables[0][2][3]
-    assert tables[2][1][2] == "3.0mean 3.0 ± 0.0 (1 ∞)1 missed"
+    assert tables[4][1][2] == "3.0mean 3.0 ± 0.0 (1 ∞)1 missed"
     assert "<dd>1 of 11</dd>" in page
     assert "<dd>0 of 11</dd>" in page
 

@@ -142,6 +142,7 @@ def test_what_is_no_file_is_not_waited_for(
         ("dsc", 1.5),
         ("dsc", float("inf")),
         ("tolerance_mm", -1.0),
+        ("surface_dsc_1mm", 1.5),
         ("hd95_mm", float("-inf")),
         ("volume_bias_percent", -200.0),
     ],
@@ -192,6 +193,18 @@ def test_infinite_distances_and_nothing_to_measure_are_read(tmp_path: Path) -> N
     kept = read_result(tmp_path, CELL)
     assert kept
     assert repr(kept.scores["target test"]) == repr(rows)
+
+
+def test_scores_of_an_earlier_version_lack_columns_and_are_read(
+    tmp_path: Path, folder: Path
+) -> None:
+    lines = (folder / "scores.csv").read_text().splitlines()
+    older = [line.rsplit(",", 2)[0] for line in lines]
+    (folder / "scores.csv").write_text("\n".join(older) + "\n")
+    kept = read_result(tmp_path, CELL)
+    assert kept
+    assert {row.surface_dsc for row in kept.scores["target test"]} == {0.9}
+    assert all(np.isnan(row.surface_dsc_1mm) for row in kept.scores["target test"])
 
 
 def test_seconds_that_nobody_knows_are_no_speed() -> None:

@@ -202,6 +202,28 @@ def test_a_whole_study_has_every_section_and_table(tmp_path: Path) -> None:
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
 
 
+def test_surface_dsc_at_1_and_2_mm_and_the_added_path_are_shown_by_organ(tmp_path: Path) -> None:
+    plan = the_plan()
+    results = all_results(plan)
+    (triple,) = plan.models
+    for cell, millimetres in ((triple.s, 80.0), (triple.t, 60.0), (triple.st, 40.0)):
+        rows = [
+            replace(row, surface_dsc_1mm=0.25, surface_dsc_2mm=0.5, apl_mm=millimetres)
+            for row in results[cell.id].scores["target test"]
+        ]
+        scores = {"target test": rows}
+        results[cell.id] = replace(results[cell.id], scores=scores)
+    page = written(tmp_path, plan, results)
+    _, _, after = page.partition("<h3>Surface DSC at 1 mm and at 2 mm, and added path length</h3>")
+    rows_of_table = re.findall("<tr.*?</tr>", after.partition("</table>")[0], flags=re.DOTALL)
+    printed = [re.findall("<td[^>]*>(.*?)</td>", row) for row in rows_of_table]
+    by_organ = ["0.25 ± 0.00"] * 3 + ["0.50 ± 0.00"] * 3 + ["80 ± 0", "60 ± 0", "40 ± 0"]
+    assert printed[2] == [ORGANS[0], *by_organ]
+    overall = ["0.250"] * 3 + ["0.500"] * 3 + ["80", "60", "40"]
+    assert printed[-1] == ["Mean over 2 organs", *overall]
+    assert '<td class=" best">40 ± 0</td>' in rows_of_table[2]
+
+
 def test_the_summary_says_what_the_scores_were_made_to_say(tmp_path: Path) -> None:
     """T is S + 0.05 and ST is S + 0.1 for every case, S is 0.545 on average; on the source the
     gains are losses.

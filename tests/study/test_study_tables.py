@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from math import inf, isnan, nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,6 +217,27 @@ def test_the_main_table_is_what_the_scores_were_made_of() -> None:
     assert (stem.n, stem.missed) == (10, 0)
     assert stem.dsc_sd == pytest.approx(np.std(np.arange(10) / 100, ddof=1))
     assert (main.count.finished, main.count.asked, main.patients) == (3, 3, 10)
+
+
+def test_further_measures_are_means_over_the_seeds_that_have_them() -> None:
+    """An earlier recontour scored the first seed, without surface DSC at 1 mm and 2 mm."""
+    plan = the_plan(replace(STUDY, seeds=(0, 1)))
+    measures: list[dict[str, Any]] = [
+        {"apl_mm": 10.0},
+        {"apl_mm": 20.0, "surface_dsc_1mm": 0.5, "surface_dsc_2mm": 0.75},
+    ]
+    results = {}
+    for triple in plan.models:
+        for cell in (triple.s, triple.t, triple.st):
+            result = a_result(cell)
+            rows = [replace(row, **measures[cell.seed]) for row in result.scores[TARGET]]
+            results[cell.id] = replace(result, scores={TARGET: rows})
+    main = models_table(plan, results)
+    assert main
+    for organ in ("Lens_L", ALL):
+        row = main.rows[organ, "Model_ST"]
+        assert (row.surface_dsc, row.surface_dsc_1mm, row.surface_dsc_2mm) == (0.9, 0.5, 0.75)
+        assert row.apl_mm == 15
 
 
 def test_retention_is_the_same_on_the_sources_cases() -> None:

@@ -53,7 +53,8 @@ class Scores:
     """How well one organ of one case was contoured.
 
     dsc, surface_dsc: in [0, 1]. hd95_mm, msd_mm, apl_mm: at least 0. volume_bias_percent: above 0
-    if the prediction is too large. surface_dsc and apl_mm are measured at tolerance_mm.
+    if the prediction is too large. surface_dsc and apl_mm are measured at tolerance_mm;
+    surface_dsc_1mm and surface_dsc_2mm at 1 and 2 mm, whatever the organ.
     """
 
     dsc: float
@@ -63,6 +64,8 @@ class Scores:
     volume_bias_percent: float
     msd_mm: float
     apl_mm: float
+    surface_dsc_1mm: float
+    surface_dsc_2mm: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ def score(
 ) -> Scores:
     """Measure everything about one organ; the surfaces are found and compared only once.
 
+    Distances between the surfaces serve every tolerance.
+
     reference, predicted: bool, (slice, row, column).
 
     Raises: GridMismatchError: a mask does not have the grid's shape.
@@ -112,8 +117,8 @@ def score(
     >>> grid = Grid((1, 1, 4), (1.0, 1.0), (0.0,), (0.0, 0.0))
     >>> reference, predicted = np.array([[[1, 1, 0, 0]]]) > 0, np.array([[[0, 1, 1, 0]]]) > 0
     >>> found = score(reference, predicted, grid, tolerance_mm=0.5)
-    >>> found.dsc, found.surface_dsc, found.hd95_mm
-    (0.5, 0.4, 1.0)
+    >>> found.dsc, found.surface_dsc, found.surface_dsc_1mm, found.hd95_mm
+    (0.5, 0.4, 1.0, 1.0)
     """
     pair = _cut(reference, predicted, grid)
     there, back = _surface_distances(pair)
@@ -125,6 +130,8 @@ def score(
         volume_bias_percent=_volume_bias_percent(pair),
         msd_mm=_msd_mm(there, back),
         apl_mm=_apl_mm(pair, tolerance_mm),
+        surface_dsc_1mm=_surface_dice(there, back, 1.0),
+        surface_dsc_2mm=_surface_dice(there, back, 2.0),
     )
 
 

@@ -11,7 +11,16 @@ import numpy as np
 
 from recontour.evaluation.tables import CaseScore
 
-MEASURES = ("dsc", "surface_dsc", "hd95_mm", "volume_bias_percent", "msd_mm", "apl_mm")
+MEASURES = (
+    "dsc",
+    "surface_dsc",
+    "hd95_mm",
+    "volume_bias_percent",
+    "msd_mm",
+    "apl_mm",
+    "surface_dsc_1mm",
+    "surface_dsc_2mm",
+)
 
 
 def per_patient(scores: Iterable[CaseScore]) -> list[CaseScore]:

@@ -200,7 +200,10 @@ def _negative(value: float) -> float:
 _MEASURES = (
     _Measure("dsc", "Dice similarity coefficient (DSC)", 2, False, _negative),
     _Measure("surface_dsc", "Surface DSC at the organ's tolerance", 2, False, _negative),
+    _Measure("surface_dsc_1mm", "Surface DSC at 1 mm", 2, False, _negative),
+    _Measure("surface_dsc_2mm", "Surface DSC at 2 mm", 2, False, _negative),
     _Measure("hd95_mm", "95 % Hausdorff distance (HD95), mm", 1, True, float),
+    _Measure("apl_mm", "Added path length (APL) at the organ's tolerance, mm", 0, False, float),
     _Measure("volume_bias_percent", "Volume bias, %", 1, True, abs),
 )
 
@@ -234,7 +237,8 @@ def _means(
     organs: Sequence[str],
     measure: _Measure,
 ) -> list[str]:
-    return [number(mean_over_organs(scores, model, organs, measure.name), 2) for model in models]
+    means = [mean_over_organs(scores, model, organs, measure.name) for model in models]
+    return [number(mean, measure.digits) for mean in means]
 
 
 def _counts_by_organ(scores: Iterable[CaseScore]) -> dict[str, str]:

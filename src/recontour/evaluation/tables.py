@@ -32,10 +32,13 @@ SCORE_COLUMNS = (
     "msd_mm",
     "apl_mm",
     "patient",
+    "surface_dsc_1mm",
+    "surface_dsc_2mm",
 )
-# Files of earlier versions lack the last column, or the last three.
-OLDER_SCORE_COLUMNS = (SCORE_COLUMNS[:-1], SCORE_COLUMNS[:-3])
-NUMBERS = SCORE_COLUMNS[3:10]
+# Files of earlier versions lack the last two columns, the last three, or the last five.
+OLDER_SCORE_COLUMNS = (SCORE_COLUMNS[:-2], SCORE_COLUMNS[:-3], SCORE_COLUMNS[:-5])
+WORDS = ("case", "organ", "model", "patient")
+NUMBERS = tuple(column for column in SCORE_COLUMNS if column not in WORDS)
 STATISTICS_COLUMNS = (
     "organ",
     "model_a",
@@ -72,6 +75,8 @@ class CaseScore:
         msd_mm: The mean surface distance.
         apl_mm: The added path length.
         patient: The first of the patient's cases; empty if the patient has no other case.
+        surface_dsc_1mm: The share of both surfaces within 1 mm, in [0, 1].
+        surface_dsc_2mm: The share of both surfaces within 2 mm, in [0, 1].
 
     Examples:
         >>> made = {"surface_dsc": 0.0, "tolerance_mm": 1.0, "hd95_mm": math.inf}
@@ -91,6 +96,8 @@ class CaseScore:
     msd_mm: float = math.nan
     apl_mm: float = math.nan
     patient: str = ""
+    surface_dsc_1mm: float = math.nan
+    surface_dsc_2mm: float = math.nan
 
     @property
     def who(self) -> str:
@@ -158,8 +165,8 @@ def write_statistics(path: Path, comparisons: Iterable[Comparison]) -> None:
 def read_scores(path: Path | str) -> list[CaseScore]:
     """Read a scores.csv, also one that a spreadsheet saved.
 
-    A byte order mark and blank lines are skipped. In files older than the last columns, msd_mm and
-    apl_mm are NaN and patient is empty.
+    A byte order mark and blank lines are skipped. In files older than a column, a number is NaN and
+    patient is empty.
 
     Args:
         path: The file.

@@ -158,6 +158,8 @@ class _PossibleScore:
     volume_bias_percent: Annotated[float, within(-100.001, 1e12, math.inf)]
     msd_mm: Annotated[float, within(0, 1e6, math.inf)]
     apl_mm: Annotated[float, within(0, 1e9, math.inf)]
+    surface_dsc_1mm: Annotated[float, within(0, 1)]
+    surface_dsc_2mm: Annotated[float, within(0, 1)]
 
 
 _RESULT_FILE = TypeAdapter(_ResultFile)

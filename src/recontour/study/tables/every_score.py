@@ -23,6 +23,8 @@ class ScoreRow:
     msd_mm: float
     apl_mm: float
     patient: str
+    surface_dsc_1mm: float
+    surface_dsc_2mm: float
 
 
 def score_rows(plan: Plan, results: Results) -> list[ScoreRow]:
@@ -49,4 +51,6 @@ def _row(cell: str, fold: str, score: CaseScore) -> ScoreRow:
         msd_mm=score.msd_mm,
         apl_mm=score.apl_mm,
         patient=score.who,
+        surface_dsc_1mm=score.surface_dsc_1mm,
+        surface_dsc_2mm=score.surface_dsc_2mm,
     )

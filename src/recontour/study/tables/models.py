@@ -7,6 +7,7 @@ from itertools import chain, combinations
 import numpy as np
 
 from recontour.evaluation import CaseScore, Comparison, common_organs, compare, per_patient
+from recontour.evaluation.numbers import without_nan
 from recontour.evaluation.patients import mean
 from recontour.geometry.arrays import Floats
 from recontour.study.cells import Plan
@@ -41,7 +42,10 @@ Rows = Mapping[str, Sequence[CaseScore]]  # by model
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """One model on one organ, or on all. dsc_sd: over patients; NaN for all organs."""
+    """One model on one organ, or on all.
+
+    dsc_sd, surface_dsc_sd: over patients; NaN for all organs. apl_mm: the mean over patients.
+    """
 
     organ: str
     model: str
@@ -50,7 +54,10 @@ class ModelRow:
     dsc_sd: float
     surface_dsc: float
     surface_dsc_sd: float
+    surface_dsc_1mm: float
+    surface_dsc_2mm: float
     hd95_mm_median: float
+    apl_mm: float
     missed: int
 
 
@@ -164,18 +171,19 @@ def _model_row(
     mine = per_patient(scores)
     dsc = dsc_of(mine)
     surface_dsc = _values(mine, "surface_dsc")
-    surface_dsc = surface_dsc[np.isfinite(surface_dsc)]
     hd95_mm = _values(mine, "hd95_mm")
-    hd95_mm = hd95_mm[~np.isnan(hd95_mm)]
     return ModelRow(
         organ=organ,
         model=model,
         n=len(dsc),
         dsc=interval_of(dsc, least=0.0),
         dsc_sd=_sd(np.array(list(dsc.values()))),
-        surface_dsc=float(surface_dsc.mean()) if len(surface_dsc) else np.nan,
+        surface_dsc=mean(surface_dsc),
         surface_dsc_sd=_sd(surface_dsc),
+        surface_dsc_1mm=mean(column(mine, "surface_dsc_1mm")),
+        surface_dsc_2mm=mean(column(mine, "surface_dsc_2mm")),
         hd95_mm_median=float(np.median(hd95_mm)) if len(hd95_mm) else np.nan,
+        apl_mm=mean(column(mine, "apl_mm")),
         missed=sum(column(mine, "is_missed")),
     )
 
@@ -193,7 +201,10 @@ def _overall_row(
         dsc_sd=np.nan,
         surface_dsc=mean(column(by_organ, "surface_dsc")),
         surface_dsc_sd=np.nan,
+        surface_dsc_1mm=mean(column(by_organ, "surface_dsc_1mm")),
+        surface_dsc_2mm=mean(column(by_organ, "surface_dsc_2mm")),
         hd95_mm_median=np.nan,
+        apl_mm=mean(column(by_organ, "apl_mm")),
         missed=sum(column(by_organ, "missed")),
     )
 
@@ -231,7 +242,8 @@ def _tested_row(test: Comparison, change: Interval) -> DifferenceRow:
 
 
 def _values(scores: Sequence[CaseScore], measure: str) -> Floats:
-    return np.array(column(scores, measure), dtype=np.float64)
+    """Return a measure of some scores; NaN is left out."""
+    return without_nan(column(scores, measure))
 
 
 def _sd(values: Floats) -> float:
