@@ -28,7 +28,7 @@ command continues.
 
 Prints a table, draws DSC against minutes on the validation patients (nnU-Net's is its own pseudo
 Dice), and writes docs/results/against_nnunet.json, .png and against_nnunet_scores.csv, from which
---table makes the table's DSC alone. Makes its cohorts as real_centres.py does.
+--table makes the table's means alone. Makes its cohorts as real_centres.py does.
 """
 
 import argparse
@@ -49,11 +49,12 @@ import torch
 import raw_scores
 from candidates import cases_of, dsc, means_of
 from command_cost import Cost, cost_of, least, measured
-from raw_scores import RawScore, chosen, mean_dsc, raw_score, rows_of, score_cases, to_json
-from real_centres import HERE, RESULTS, cpu_name, with_cohorts
+from raw_scores import RawScore, chosen, mean_of, raw_score, rows_of, score_cases, to_json
+from real_centres import HERE, MEASURES, RESULTS, cpu_name, with_cohorts
 from recontour.assess.scoring import score_masks
 from recontour.cohort import Case, Cohort, case_id_of
 from recontour.dicom import read_scan
+from recontour.evaluation.numbers import number
 from recontour.exchange.export import export
 from recontour.exchange.nifti import read_labels
 from recontour.network import Model, load_model
@@ -327,9 +328,13 @@ def score_labels(folder: Path, cases: Sequence[Case], name: str) -> list[RawScor
 
 
 def table(scores: Sequence[RawScore]) -> Iterator[str]:
-    """Yield each way's mean DSC on the test cases."""
+    """Yield each way's mean DSC and surface DSC on the test cases."""
     for name in rows_of(scores):
-        yield f"{name:28} {mean_dsc(chosen(scores, name)):.3f}"
+        of_way = chosen(scores, name)
+        means = []
+        for measure, words in MEASURES.items():
+            means.append(f"{words} {number(mean_of(of_way, measure), 3)}")
+        yield f"{name:28} {', '.join(means)}"
 
 
 def one_patient(nnunet: NnUNet, way: Way, work: Path, model: Path) -> dict[str, dict[str, float]]:

@@ -6,6 +6,7 @@ scores.csv.
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -25,7 +26,7 @@ class RawScore:
     """How well one model contoured one organ of one case.
 
     row: the table's row: a candidate, a way or a change of the recipe. part: what of the row: a set
-    of patients or a fold.
+    of patients or a fold. The last two are NaN in files from before they were measured.
     """
 
     row: str
@@ -40,6 +41,8 @@ class RawScore:
     volume_bias_percent: float
     msd_mm: float
     apl_mm: float
+    surface_dsc_1mm: float = math.nan
+    surface_dsc_2mm: float = math.nan
 
 
 COLUMNS = tuple(field.name for field in fields(RawScore))
@@ -73,6 +76,8 @@ def raw_score(scored: CaseScore, row: str, part: str, seed: int) -> RawScore:
         volume_bias_percent=scored.volume_bias_percent,
         msd_mm=scored.msd_mm,
         apl_mm=scored.apl_mm,
+        surface_dsc_1mm=scored.surface_dsc_1mm,
+        surface_dsc_2mm=scored.surface_dsc_2mm,
     )
 
 
@@ -85,7 +90,7 @@ def write(path: Path, scores: Iterable[RawScore]) -> None:
 
 
 def read(path: Path) -> list[RawScore]:
-    """Read what `write` wrote."""
+    """Read what `write` wrote, today or before all columns were there."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(map(of_text, csv.DictReader(file)))
 
@@ -94,7 +99,7 @@ def of_text(row: dict[str, str]) -> RawScore:
     """Return a row of the file as a score."""
     values: dict[str, Any] = {}
     for name in COLUMNS:
-        values[name] = row[name] if name in WORDS else float(row[name])
+        values[name] = row[name] if name in WORDS else float(row.get(name, "nan"))
     values["seed"] = int(row["seed"])
     return RawScore(**values)
 
@@ -134,7 +139,10 @@ def mean_dsc(scores: Iterable[RawScore], organs: Sequence[str] | None = None) ->
 
 
 def mean_of(scores: Iterable[RawScore], measure: str, organs: Sequence[str] | None = None) -> float:
-    """Return the mean of a measure: over seeds, then over patients, then over organs."""
+    """Return the mean of a measure: over seeds, then over patients, then over organs.
+
+    NaN if it was not measured.
+    """
     rows = list(map(_case_score, scores))
     organs = organs or list(dict.fromkeys(row.organ for row in rows))
     return mean_over_organs(rows, "model", organs, measure)
@@ -150,7 +158,11 @@ def _case_score(score: RawScore) -> CaseScore:
         surface_dsc=score.surface_dsc,
         tolerance_mm=score.tolerance_mm,
         hd95_mm=score.hd95_mm,
-        volume_bias_percent=0.0,
+        volume_bias_percent=score.volume_bias_percent,
+        msd_mm=score.msd_mm,
+        apl_mm=score.apl_mm,
+        surface_dsc_1mm=score.surface_dsc_1mm,
+        surface_dsc_2mm=score.surface_dsc_2mm,
     )
 
 

@@ -21,6 +21,7 @@ docs/results/TARGET.json. `--table DIR` prints the main table from the scores.cs
 import argparse
 import csv
 import json
+import math
 import os
 import platform
 import re
@@ -52,7 +53,12 @@ FOLDS = {"train": "train", "val": "validation", "test": "test"}
 MAIN_CELL = re.compile(
     r"(?P<model>S|T|ST)-(?P<organs>\d+)organs(-last\d+)?-(?P<iterations>\d+)it-seed\d+"
 )
-MEASURES = {"dsc": "DSC", "surface_dsc": "surface DSC"}
+MEASURES = {
+    "dsc": "DSC",
+    "surface_dsc": "surface DSC",
+    "surface_dsc_1mm": "surface DSC at 1 mm",
+    "surface_dsc_2mm": "surface DSC at 2 mm",
+}
 SECTIONS = ("separately", "depth", "normalisation", "cases")
 
 
@@ -224,9 +230,14 @@ def main_table(path: Path) -> Iterator[str]:
 
 
 def differences(scores: Sequence[CaseScore], model: str, other: str) -> Iterator[str]:
-    """Yield how much another model's means exceed a model's, and by how much at least per organ."""
+    """Yield how much another model's means exceed a model's, and by how much at least per organ.
+
+    A measure that was not taken is left out.
+    """
     for measure, name in MEASURES.items():
         by_organ = difference(values_of(scores, model, measure), values_of(scores, other, measure))
+        if not by_organ:
+            continue
         overall = interval_of(by_organ)
         organs = {}
         for organ in sorted({organ for _, organ in by_organ}):
@@ -240,11 +251,12 @@ def differences(scores: Sequence[CaseScore], model: str, other: str) -> Iterator
 
 
 def values_of(scores: Iterable[CaseScore], model: str, measure: str) -> Dsc:
-    """Return a model's values of a measure by patient and organ."""
+    """Return a model's values of a measure by patient and organ; NaN is left out."""
     values = {}
     for row in scores:
-        if row.model == model:
-            values[row.patient, row.organ] = getattr(row, measure)
+        value = getattr(row, measure)
+        if row.model == model and not math.isnan(value):
+            values[row.patient, row.organ] = value
     return values
 
 
@@ -268,8 +280,8 @@ def main_scores(path: Path) -> Iterator[CaseScore]:
 
 
 def score_of(row: dict[str, str], model: str) -> CaseScore:
-    """Return a row of scores.csv as a score."""
-    numbers = {name: float(row[name] or "nan") for name in NUMBERS}
+    """Return a row of scores.csv as a score; what an earlier recontour did not measure is NaN."""
+    numbers = {name: float(row.get(name) or "nan") for name in NUMBERS}
     return CaseScore(row["case"], row["organ"], model, patient=row["patient"], **numbers)
 
 

@@ -34,7 +34,7 @@ import torch
 
 import raw_scores
 from raw_scores import RawScore, chosen, raw_score
-from real_centres import HERE, RESULTS, cpu_name
+from real_centres import HERE, MEASURES, RESULTS, cpu_name
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort
 from recontour.contouring.contourer import Contourer
@@ -49,7 +49,6 @@ from recontour.study.tables.scores import patients as count_patients
 
 SCORES = RESULTS / "two_views_scores.csv"
 WAYS = {"one view": 1, "two views": 2}
-MEASURES = {"dsc": "DSC", "surface_dsc": "surface DSC"}
 ALL_GROUPS = "all groups"
 ALL_ORGANS = "mean over organs"
 
@@ -175,13 +174,15 @@ def table(scores: Sequence[RawScore]) -> Iterator[Change]:
 
 
 def changes(one: Sequence[RawScore], two: Sequence[RawScore]) -> Iterator[Change]:
-    """Yield the changes of one group."""
+    """Yield the changes of one group; a measure that was not taken is left out."""
     organs = list(dict.fromkeys(score.organ for score in one))
     for organ in (ALL_ORGANS, *organs):
         wanted = None if organ == ALL_ORGANS else [organ]
         for name in MEASURES:
             before = of_organs(by_patient(one, name), wanted)
             after = of_organs(by_patient(two, name), wanted)
+            if not after:
+                continue
             level = {
                 "one view": interval_of(before, least=0.0).mean,
                 "two views": interval_of(after, least=0.0).mean,
@@ -196,7 +197,7 @@ def shown(change: Change) -> str:
     means = f"{MEASURES[change.measure]} {one:.4f} -> {two:.4f}"
     mean_gain = signed(change.gain.mean, 4)
     gain = f"{mean_gain} ({interval(change.gain, 4, with_sign=True)})"
-    return f"  {change.organ:20} {change.patients:3}  {means:29} {gain}"
+    return f"  {change.organ:20} {change.patients:3}  {means:40} {gain}"
 
 
 def show(scores: Sequence[RawScore]) -> None:

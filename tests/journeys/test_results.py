@@ -1,6 +1,8 @@
 """Tables of docs/results.md are made of scores that lie beside it, and of nothing else."""
 
 import importlib
+from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from types import ModuleType
 
@@ -62,7 +64,9 @@ SCRIPTS = (
 def raw(
     scores: ModuleType, row: str, part: str, seed: int, case: str, organ: str, dsc: float
 ) -> object:
-    return scores.RawScore(row, part, seed, case, organ, dsc, 0.9, 2.5, 3.0, 1.0, 0.5, 10.0)
+    return scores.RawScore(
+        row, part, seed, case, organ, dsc, 0.9, 2.5, 3.0, 1.0, 0.5, 10.0, 0.625, 0.75
+    )
 
 
 @pytest.mark.parametrize("script", ["raw_scores"], indirect=True)
@@ -77,6 +81,23 @@ def test_scores_of_a_benchmark_come_back(
     script.write(tmp_path / "scores.csv", scores)
     assert repr(script.read(tmp_path / "scores.csv")) == repr(scores)
     assert repr(script.of_json(script.to_json(scores))) == repr(scores)
+    assert all(0 <= one.surface_dsc_1mm <= one.surface_dsc_2mm <= 1 for one in scores)
+
+
+@pytest.mark.parametrize("script", ["raw_scores"], indirect=True)
+def test_raw_scores_of_before_all_columns_are_read(script: ModuleType, tmp_path: Path) -> None:
+    """Surface DSC at 1 mm and at 2 mm, the last two columns, came later."""
+    score = raw(script, "w", "fold 0", 0, "x", "A", 0.25)
+    path = tmp_path / "scores.csv"
+    script.write(path, [score])
+    older = [line.rsplit(",", 2)[0] for line in path.read_text().splitlines()]
+    path.write_text("\n".join(older) + "\n")
+    (read,) = script.read(path)
+    (kept,) = script.of_json([row[:-2] for row in script.to_json([score])])
+    for one in (read, kept):
+        assert (one.dsc, one.apl_mm) == (0.25, 10.0)
+        assert isnan(one.surface_dsc_1mm)
+        assert isnan(script.mean_of([one], "surface_dsc_2mm"))
 
 
 @pytest.mark.parametrize("script", ["raw_scores"], indirect=True)
@@ -94,6 +115,7 @@ def test_means_of_raw_scores(script: ModuleType) -> None:
     other = [raw(script, "w", "fold 1", 0, "z", "A", 0.3)]
     assert script.mean_dsc(one) == pytest.approx(0.6)
     assert script.mean_dsc(one, ["B"]) == pytest.approx(0.8)
+    assert script.mean_of(one, "surface_dsc_1mm") == 0.625
     assert script.mean_of_folds([*one, *other]) == pytest.approx((2 * 0.6 + 0.3) / 3)
 
 
@@ -158,3 +180,25 @@ def test_the_main_table_of_a_study_is_made_of_its_scores_alone(
     over_t = main.gain("Model_T", "Model_ST")
     (said,) = [line for line in lines[end:] if line.startswith("Model_ST - Model_T, DSC:")]
     assert f" {over_t.mean:+.3f} " in said
+    assert "at 1 mm" not in "".join(lines), "no cell was scored at 1 mm"
+
+
+@pytest.mark.parametrize("script", ["real_centres"], indirect=True)
+@pytest.mark.parametrize("last_column", ["surface_dsc_2mm", "patient"])
+def test_the_main_table_shows_the_surface_measures_that_there_are(
+    script: ModuleType, tmp_path: Path, last_column: str
+) -> None:
+    plan = the_plan()
+    results = {}
+    for cell, result in all_results(plan).items():
+        rows = result.scores["target test"]
+        millimetres = [replace(row, surface_dsc_1mm=row.dsc / 2) for row in rows]
+        results[cell] = replace(result, scores={"target test": millimetres})
+    written(tmp_path, plan, results)
+    path = tmp_path / "tables" / "scores.csv"
+    lines = path.read_text().splitlines()
+    columns = 1 + lines[0].split(",").index(last_column)
+    path.write_text("\n".join(",".join(line.split(",")[:columns]) for line in lines) + "\n")
+    head = "Model_ST - Model_S, surface DSC at 1 mm: +0.050 "
+    said = [line for line in script.main_table(path) if line.startswith(head)]
+    assert len(said) == (last_column == "surface_dsc_2mm")
