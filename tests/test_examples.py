@@ -43,6 +43,7 @@ WITH_FILES = {
     "recontour.network.card",
     "recontour.network.model",
     "recontour.network.model_file",
+    "recontour.organs.template",
     "recontour.organs.user_map",
     "recontour.study.settings",
     "recontour.study.study",

@@ -17,6 +17,7 @@ from typing import Any
 
 import highdicom
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import torch
@@ -28,6 +29,7 @@ from recontour.cohort import Cohort, case_id_of
 from recontour.contouring.contourer import Contourer
 from recontour.dicom import (
     ScanIdentity,
+    read_archive,
     read_scan,
     read_structure_set,
     write_scan,
@@ -50,6 +52,8 @@ from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.findings import WrongTrunk
 from recontour.network.model import sha256_of
+from recontour.organs import read_template
+from recontour.organs.findings import FirstNameTaken
 from recontour.training import presets
 from recontour.training.findings import EmulatedBf16, NothingToResume
 from recontour.validation import NotAChoice
@@ -319,6 +323,57 @@ def test_one_contouring_in_three_formats(found: dict[str, Mask], tmp_path: Path)
     assert [path.read_bytes() for path in (tmp_path / "cli").iterdir()] == [
         path.read_bytes() for path in (tmp_path / "nifti").iterdir()
     ]
+
+
+def test_contours_get_the_centre_s_own_names_colours_and_labels(
+    found: dict[str, Mask], tmp_path: Path
+) -> None:
+    names = tmp_path / "map.toml"
+    names.write_text(
+        'names = {"Hirnstamm" = "Brainstem", "Stamm" = "Brainstem"}\n'
+        'output = {suffix = "_KI", label = "Entwurf", description = "für H&N", '
+        "colours = {Brainstem = [1, 2, 3]}}"
+    )
+    for name in contouring.WRITERS:
+        said = contour(
+            tmp_path / "m",
+            tmp_path / "ct",
+            tmp_path / name,
+            format=name,
+            template=read_template(names),
+        )
+        assert said.names == {"Brainstem": "Hirnstamm_KI"}
+        assert [type(note) for note in said.notes] == [FirstNameTaken]
+    scan = read_scan(tmp_path / "ct")
+    assert read_structure_set(tmp_path / "rtstruct", scan).names == ("Hirnstamm_KI",)
+    drawn = pydicom.dcmread(tmp_path / "rtstruct")
+    assert drawn.StructureSetLabel == "Entwurf"
+    assert drawn.StructureSetDescription == "für H&N"
+    assert drawn.ROIContourSequence[0].ROIDisplayColor == [1, 2, 3]
+    assert drawn.RTROIObservationsSequence[0].RTROIInterpretedType == "ORGAN"
+    segmented = pydicom.dcmread(tmp_path / "seg")
+    assert segmented.ContentLabel == "ENTWURF"
+    assert segmented.ContentDescription == "für H&N"
+    assert segmented.SegmentSequence[0].SegmentLabel == "Hirnstamm_KI"
+    masks = [path.name for path in (tmp_path / "nifti").iterdir()]
+    assert masks == ["Hirnstamm_KI.nii.gz"]
+
+
+@pytest.mark.parametrize("name", ["rtstruct", "seg"])
+def test_a_draft_with_a_label_of_its_own_is_still_a_draft(
+    found: dict[str, Mask], tmp_path: Path, name: ContourFormat
+) -> None:
+    names = tmp_path / "map.toml"
+    names.write_text('output = {label = "ours (new)"}')
+    contour(
+        tmp_path / "m",
+        tmp_path / "ct",
+        tmp_path / "ct" / "rs",
+        format=name,
+        template=read_template(names),
+    )
+    (pair,) = read_archive(tmp_path / "ct").pairs
+    assert pair.structure_set.is_draft
 
 
 def test_most_organs_missing_is_a_reason_to_look(

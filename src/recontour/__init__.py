@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from recontour.exchange.convert import Converted, convert
     from recontour.exchange.export import Exported, export
     from recontour.network import Model, ModelCard, load_model
+    from recontour.organs import Template, read_template
     from recontour.study import Study, read_study, report_study, run_study
     from recontour.workflows import (
         CohortContents,
@@ -78,6 +79,7 @@ _MODULE_OF = {
     "Model": "recontour.network",
     "ModelCard": "recontour.network",
     "Study": "recontour.study",
+    "Template": "recontour.organs",
     "adapt": "recontour.workflows",
     "contour": "recontour.workflows",
     "convert": "recontour.exchange.convert",
@@ -89,6 +91,7 @@ _MODULE_OF = {
     "load_model": "recontour.network",
     "read_scores": "recontour.evaluation",
     "read_study": "recontour.study",
+    "read_template": "recontour.organs",
     "report_study": "recontour.study",
     "run_demo": "recontour.demo",
     "run_study": "recontour.study",
@@ -132,6 +135,7 @@ __all__ = [
     "ScoresError",
     "SettingsError",
     "Study",
+    "Template",
     "__version__",
     "adapt",
     "contour",
@@ -145,6 +149,7 @@ __all__ = [
     "load_model",
     "read_scores",
     "read_study",
+    "read_template",
     "report_study",
     "run_demo",
     "run_study",

@@ -41,8 +41,15 @@ from recontour.evaluation.statistics import holm, wilcoxon_p
 from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
 from recontour.geometry import raster
 from recontour.network import Architecture, load_model
-from recontour.organs import default_organ, known_organs, match_names, read_user_map
+from recontour.organs import (
+    default_organ,
+    known_organs,
+    match_names,
+    read_template,
+    read_user_map,
+)
 from recontour.organs.table import organs as organ_table
+from recontour.organs.template import OutputTable
 from recontour.study import settings, tables
 from recontour.training.presets import PRESETS
 
@@ -320,6 +327,24 @@ def test_the_map_of_the_reference_can_be_used(tmp_path: Path) -> None:
     ]
 
 
+def test_the_output_s_settings_are_explained_and_their_example_does_what_it_says(
+    tmp_path: Path,
+) -> None:
+    explained = {
+        name
+        for cell, *_ in rows("output.md", "| setting | default | what |")
+        for name in re.findall(r"\w+", cell)
+    }
+    assert explained == set(_names(OutputTable))
+    text = (REFERENCE / "output.md").read_text(encoding="utf-8")
+    (example,) = blocks(text, "toml")
+    (tmp_path / "map.toml").write_text(example, encoding="utf-8")
+    template = read_template(tmp_path / "map.toml", "HN 70 Gy")
+    assert template.organs
+    written = " and ".join(f"`{template.name_of(organ)}`" for organ in template.organs)
+    assert f"This writes {written}, in this order." in text
+
+
 def test_every_error_is_explained() -> None:
     explained = {
         name: int(code)
@@ -470,7 +495,8 @@ def test_the_rtstruct_of_the_conformance_statement(workplace: Path) -> None:
         word for words, value in table if "if it has" in value for word in words
     }
     assert {element.keyword for element in elements} >= listed - only_if_the_ct_has_it - {
-        "ReferencedFrameNumber"
+        "ReferencedFrameNumber",
+        "StructureSetDescription",
     }
     assert {element.keyword for element in elements} <= listed
     stated = {

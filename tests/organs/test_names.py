@@ -275,7 +275,7 @@ def test_a_users_map_is_read(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("[names\n", "not TOML"),
-        ('"Cord" = "SpinalCord"\n', r"one table \[names\] is expected"),
+        ('"Cord" = "SpinalCord"\n', r"a table \[names\] is expected"),
         ('[name]\n"Cord" = "SpinalCord"\n', "found 'name'"),
         ("", "found nothing"),
         ("[names]\nCord = 3\n", r"to what is not a TG-263 name \('Cord' to 3\); .* in quotes"),

@@ -178,18 +178,23 @@ def _organs(options: argparse.Namespace) -> list[str] | None:
 
 def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Contour a CT as an RTSTRUCT, a DICOM SEG or NIfTI."""
+    template = recontour.read_template(
+        options.names, options.protocol, new_organs=options.new_organ
+    )
     found = recontour.contour(
         options.model,
         options.ct_dir,
         options.out,
         organs=_organs(options),
         format=options.format,
+        template=template,
         progress=progress,
     )
     return Answer(
         show=lambda: tell.contoured(found, options.out),
         facts=lambda: facts.contoured(found, options.out, options.format),
         warnings=found.warnings,
+        notes=found.notes,
     )
 
 

@@ -141,6 +141,7 @@ def contoured(found: "Contoured", path: Path, format: str) -> Facts:
         "format": format,
         "volumes_cc": found.volumes_cc,
         "not_found": found.not_found,
+        "screen_only": {"names": found.names},
     }
 
 

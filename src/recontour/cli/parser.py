@@ -130,8 +130,7 @@ def _add_organs(added: argparse.ArgumentParser, words: str) -> None:
     )
 
 
-def _add_names(added: argparse.ArgumentParser) -> None:
-    words = "your own ROI names -> TG-263"
+def _add_names(added: argparse.ArgumentParser, words: str = "your own ROI names -> TG-263") -> None:
     added.add_argument(
         "--names",
         type=_path,
@@ -298,6 +297,12 @@ def _add_contour(commands: Commands) -> None:
         choices=formats,
         default="rtstruct",
         help="default: rtstruct",
+    )
+    _add_names(added, "your own ROI names, colours and labels for the output")
+    added.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="write as [protocol.NAME] of the map says",
     )
     _add_json(added)
 

@@ -196,12 +196,19 @@ def learnt(model: "Model", path: Path, trunk: Path | None = None) -> None:
 
 def contoured(found: "Contoured", path: Path) -> None:
     """Show what was contoured on a CT."""
-    _volumes(found.volumes_cc)
+    _volumes({_called(organ, found): cc for organ, cc in found.volumes_cc.items()})
     for organ in found.not_found:
         say(f"{organ:<20}not found on this CT")
     for warning in found.warnings:
         say(f"warning: {words(warning)}")
+    _notes(found.notes)
     say(f"written: {path}. A first draft: every contour must be reviewed.")
+
+
+def _called(organ: str, found: "Contoured") -> str:
+    """Return an organ's name, with the name that it has in the output if that is another."""
+    name = found.names.get(organ, organ)
+    return organ if name == organ else f"{organ} ({name})"
 
 
 def scored(scores: Sequence["CaseScore"], folder: Path) -> None:

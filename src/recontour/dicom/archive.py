@@ -58,7 +58,10 @@ ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 LABEL_MAP = UID("1.2.840.10008.5.1.4.1.1.66.7")
 CT = (CTImageStorage, *ENHANCED_CT)
 UNKNOWN_KIND = "object of an unknown kind"
-DRAFT = "recontour"  # manufacturer and label, in any case, of what `recontour contour` wrote
+# Of what `recontour contour` wrote: the manufacturer, and how the series description begins.
+# Earlier ones have the manufacturer as label, too, in any case.
+MAKER = "recontour"
+DRAFT_SERIES = "recontour draft"
 
 HEADER_KEYWORDS = (
     "SpecificCharacterSet",
@@ -73,6 +76,7 @@ HEADER_KEYWORDS = (
     "ImagePositionPatient",
     *KIND_OF_PICTURE,
     "Manufacturer",
+    "SeriesDescription",
     "StructureSetLabel",
     "StructureSetDate",
     "StructureSetTime",
@@ -389,7 +393,10 @@ DRAWN: dict[str, Callable[[Path, Dataset], StructureSetFile]] = {
 
 
 def _is_draft(header: Dataset, label: str) -> bool:
-    return {text(header, "Manufacturer"), text(header, label).lower()} == {DRAFT}
+    if text(header, "Manufacturer") != MAKER:
+        return False
+    has_label = text(header, label).lower() == MAKER
+    return has_label or text(header, "SeriesDescription").startswith(DRAFT_SERIES)
 
 
 def _moment(

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
-from recontour.dicom.archive import DRAFT
+from recontour.dicom.archive import MAKER
 from recontour.dicom.clean_attributes import without_identity
 from recontour.dicom.identity import Pseudonyms
 from recontour.dicom.pairing import StructureSetFile
@@ -67,8 +67,8 @@ def _clean(
     clean.StructureSetTime = ""
     clean.OperatorsName = ""
     if source.is_draft:  # it names nobody, and import must still know it
-        clean.Manufacturer = DRAFT
-        clean.StructureSetLabel = DRAFT
+        clean.Manufacturer = MAKER
+        clean.StructureSetLabel = MAKER
     if source.is_rejected:
         clean.ApprovalStatus = "REJECTED"
         for keyword in ("ReviewDate", "ReviewTime", "ReviewerName"):

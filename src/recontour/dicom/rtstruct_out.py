@@ -6,7 +6,7 @@ long.
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
+from recontour.dicom.archive import DRAFT_SERIES, MAKER
 from recontour.dicom.contour_findings import (
     CoordinateOutOfRange,
     MalformedUid,
@@ -37,7 +38,7 @@ from recontour.dicom.writing import decimal_string, encoded
 from recontour.errors import DicomError, FrameOfReferenceError, SettingsError
 from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Contour, Structure, StructureSet
-from recontour.organs import known_organs, organ_of
+from recontour.organs import Template, known_organs
 from recontour.wording import printable
 
 CONTOUR_SEQUENCE = Tag("ContourSequence")
@@ -69,14 +70,19 @@ class Authorship:
 
     label: at most 16 characters. model: the model's name. algorithm: ROIGenerationAlgorithm,
     AUTOMATIC, SEMIAUTOMATIC or MANUAL. of_organs: whether every structure is an organ; if not, only
-    those with an organ's name are called one. made: now, unless given. seed: UIDs derive from it;
-    None: new ones every time.
+    those with an organ's name are called one. is_draft: nobody has reviewed it; import will know it
+    by its series description. template: how the structures are called and coloured. description: of
+    the structure set. made: now, unless given. seed: UIDs derive from it; None: new ones every
+    time.
     """
 
     model: str
     label: str = "recontour"
     algorithm: str = "AUTOMATIC"
     of_organs: bool = True
+    is_draft: bool = False
+    template: Template = field(default_factory=Template)
+    description: str = ""
     made: datetime | None = None
     seed: str | None = None
 
@@ -88,6 +94,16 @@ class Authorship:
         'north (South/ENT)'
         """
         return printable(self.model).replace("\\", "/")
+
+    @property
+    def series_description(self) -> str:
+        """Return who made the series, and whether it is a draft.
+
+        >>> Authorship("north", is_draft=True).series_description
+        'recontour draft: north'
+        """
+        kind = DRAFT_SERIES if self.is_draft else MAKER
+        return f"{kind}: {self.name}"[:LONGEST_NAME]
 
     def uid(self, what: str) -> UID:
         """Return the UID of something in the structure set."""
@@ -119,7 +135,7 @@ def write_structure_set(
         raise SettingsError(UnsuitableName(what="structure set label", label=made_by.label))
     if not structures.structures:
         raise DicomError(NoStructureToWrite(path=path))
-    for name in structures.names:
+    for name in map(made_by.template.name_of, structures.names):
         if not 0 < len(name) <= LONGEST_NAME or "\\" in name or not name.isprintable():
             raise SettingsError(UnsuitableName(what="structure name", label=name))
     with warnings.catch_warnings():
@@ -167,7 +183,8 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
     for keyword in TYPE_2:
         setattr(dataset, keyword, "")
     dataset.update(scan.source.header)
-    find_letters(dataset, [made_by.name, made_by.label, *structures.names])
+    names = map(made_by.template.name_of, structures.names)
+    find_letters(dataset, [made_by.name, made_by.label, made_by.description, *names])
     _name_object(dataset, made_by)
     _name_maker(dataset, made_by)
     dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(scan.source)]
@@ -191,7 +208,7 @@ def _name_object(dataset: Dataset, made_by: Authorship) -> None:
     dataset.Modality = "RTSTRUCT"
     dataset.SeriesInstanceUID = made_by.uid("structure set series")
     dataset.SeriesNumber = 1
-    dataset.SeriesDescription = f"recontour: {made_by.name}"[:LONGEST_NAME]
+    dataset.SeriesDescription = made_by.series_description
     made = made_by.made or datetime.now()
     for what in ("InstanceCreation", "Series", "StructureSet"):
         setattr(dataset, f"{what}Date", made.strftime("%Y%m%d"))
@@ -201,11 +218,13 @@ def _name_object(dataset: Dataset, made_by: Authorship) -> None:
 def _name_maker(dataset: Dataset, made_by: Authorship) -> None:
     name = made_by.name[:LONGEST_NAME]
     dataset.OperatorsName = ""
-    dataset.Manufacturer = "recontour"
+    dataset.Manufacturer = MAKER
     dataset.ManufacturerModelName = name
     dataset.SoftwareVersions = version("recontour")
     dataset.StructureSetLabel = made_by.label
     dataset.StructureSetName = name
+    if made_by.description:
+        dataset.StructureSetDescription = made_by.description
     dataset.ApprovalStatus = "UNAPPROVED"
 
 
@@ -216,7 +235,7 @@ def _add_structures(
     rois, contours, observations = [], [], []
     for number, structure in enumerate(structures.structures, start=1):
         rois.append(_roi(structure, number, scan, made_by))
-        contours.append(_roi_contour(structure, number, scan, images))
+        contours.append(_roi_contour(structure, number, scan, images, made_by.template))
         observations.append(_observation(structure, number, made_by))
     dataset.StructureSetROISequence = rois
     dataset.ROIContourSequence = contours
@@ -231,7 +250,7 @@ def _roi(
 ) -> Dataset:
     roi = Dataset()
     roi.ROINumber = number
-    roi.ROIName = structure.name
+    roi.ROIName = made_by.template.name_of(structure.name)
     roi.ReferencedFrameOfReferenceUID = scan.source.frame_of_reference_uid
     roi.ROIGenerationAlgorithm = made_by.algorithm
     return roi
@@ -275,10 +294,11 @@ def _roi_contour(
     number: int,
     scan: Scan,
     images: Sequence[bytes],
+    template: Template,
 ) -> Dataset:
     """Return the contours of a structure. images: encoded Contour Image Sequences, by slice."""
     item = Dataset()
-    item.ROIDisplayColor = list(organ_of(structure.name).colour)
+    item.ROIDisplayColor = list(template.colour_of(structure.name))
     item.ReferencedROINumber = number
     if not structure.contours:
         return item

@@ -1,5 +1,6 @@
 """Masks -> DICOM SEG."""
 
+import re
 import warnings
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -10,6 +11,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 
+from recontour.dicom.archive import MAKER
 from recontour.dicom.contour_findings import SegOfMultiFrameCt
 from recontour.dicom.ct import Scan
 from recontour.dicom.rtstruct_out import (
@@ -23,7 +25,7 @@ from recontour.errors import DicomError
 from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
-from recontour.organs import organ_of
+from recontour.organs import Template, organ_of
 
 # highdicom is loaded where it is used: that takes more than a second, and few runs need it
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # how masks lie: a Grid's columns to +x, rows to +y
+NO_CODE = re.compile("[^A-Z0-9_ ]")  # what a ContentLabel, DICOM's CS, must not hold
 FILLED_LATER = (  # from the CT's header, as it stands there
     "PatientID",
     "PatientName",
@@ -86,7 +89,7 @@ def _segmentation(
     )
     segments = []
     for number, organ in enumerate(masks, start=1):
-        segments.append(_segment(number, organ, algorithm))
+        segments.append(_segment(number, organ, algorithm, made_by.template))
     dataset = seg.Segmentation(
         source_images=_ct_images(scan),
         pixel_array=np.stack([mask.view(np.uint8) for mask in masks.values()], axis=-1),
@@ -96,12 +99,13 @@ def _segmentation(
         series_number=1,
         sop_instance_uid=generate_uid(),
         instance_number=1,
-        manufacturer="recontour",
+        manufacturer=MAKER,
         manufacturer_model_name=name,
         software_versions=version("recontour"),
         device_serial_number="none",
-        series_description=f"recontour: {made_by.name}"[:LONGEST_NAME],
-        content_label=made_by.label.upper(),
+        series_description=made_by.series_description,
+        content_label=_code(made_by.label),
+        content_description=made_by.description[:LONGEST_NAME] or None,
         pixel_measures=PixelMeasuresSequence(
             grid.spacing_mm, float(grid.slice_thickness_mm.mean())
         ),
@@ -109,8 +113,19 @@ def _segmentation(
         plane_positions=_plane_positions(grid),
     )
     dataset.update(scan.source.header)
-    find_letters(dataset, [made_by.name, *masks])
+    names = map(made_by.template.name_of, masks)
+    find_letters(dataset, [made_by.name, made_by.description, *names])
     return dataset
+
+
+def _code(label: str) -> str:
+    """Return a label as DICOM's code string, which begins with a letter from A to Z.
+
+    >>> _code("AI draft (new)"), _code("草稿")
+    ('AI DRAFT _NEW', 'RECONTOUR')
+    """
+    letters = NO_CODE.sub("_", label.upper())
+    return letters.lstrip("0123456789_ ").rstrip("_ ") or MAKER.upper()
 
 
 def _plane_positions(grid: Grid) -> list["PlanePositionSequence"]:
@@ -123,7 +138,10 @@ def _plane_positions(grid: Grid) -> list["PlanePositionSequence"]:
 
 
 def _segment(
-    number: int, organ: str, algorithm: "AlgorithmIdentificationSequence"
+    number: int,
+    organ: str,
+    algorithm: "AlgorithmIdentificationSequence",
+    template: Template,
 ) -> "SegmentDescription":
     """Describe a segment: its organ in SNOMED's words, its side, the colour of an RTSTRUCT."""
     from highdicom.color import CIELabColor
@@ -134,12 +152,12 @@ def _segment(
     known = organ_of(organ)
     described = SegmentDescription(
         segment_number=number,
-        segment_label=organ,
+        segment_label=template.name_of(organ),
         segmented_property_category=codes.cid7150.AnatomicalStructure,
         segmented_property_type=CodedConcept(known.concept.code, "SCT", known.concept.meaning),
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
-        display_color=CIELabColor.from_rgb(*known.colour),
+        display_color=CIELabColor.from_rgb(*template.colour_of(organ)),
     )
     if known.side:
         side = CodedConcept.from_code(codes.SCT.Left if known.side == "L" else codes.SCT.Right)

@@ -4,6 +4,7 @@ table        `organ_of(name)`: everything that is known of one organ, from table
 vocabulary   the words that ROI names are made of
 names        a centre's ROI names -> TG-263 names
 user_map     a centre's own map of names
+template     how structure sets are written: the map read backwards, colours, labels
 sides        whether left and right are swapped
 findings     what becomes of a name, and why
 
@@ -28,6 +29,7 @@ from recontour.organs.table import (
     listed_organs,
     organ_of,
 )
+from recontour.organs.template import Template, read_template
 from recontour.organs.user_map import notes_on_map, read_user_map
 from recontour.organs.vocabulary import is_vocabulary, names_canal, organs_meant
 
@@ -37,6 +39,7 @@ __all__ = [
     "NamedStructure",
     "Organ",
     "Status",
+    "Template",
     "default_organ",
     "is_tg263",
     "is_vocabulary",
@@ -49,6 +52,7 @@ __all__ = [
     "ordered",
     "organ_of",
     "organs_meant",
+    "read_template",
     "read_user_map",
     "sides_swapped",
 ]

@@ -2,12 +2,14 @@
 
 from enum import Enum
 
-from recontour.findings import Finding, FitToStore, ScreenOnly, finding
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
+from recontour.validation import Invalid
 from recontour.wording import plural
 
 SAY_WHICH = "say which with --names"
 EXAMPLE = 'write [names] and below it lines such as "Hirnstamm" = "Brainstem"'
 NEW_ORGAN = "--new-organ"
+MISTAKES_SHOWN = 5
 
 
 # Why an ROI name is an organ's, or not: `NameRow.reason`
@@ -119,13 +121,15 @@ class NoDrawnArea(Finding):
 
 @finding
 class NoNamesTable(Finding):
-    """A user's map is not made of one table [names]. found: what is at the top of the file."""
+    """A user's map lacks [names] or has an unknown table. found: what is at the top of the file."""
 
     found: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
         found = ", ".join(self.found) or "nothing"
-        return f"one table [names] is expected (found {found})"
+        return (
+            f"a table [names] is expected, beside it only [output] and [protocol] (found {found})"
+        )
 
     def remedy(self) -> str:
         return EXAMPLE
@@ -207,6 +211,87 @@ class MappedTwice(Finding):
 
     def remedy(self) -> str:
         return "keep one"
+
+
+# How a centre wants its structure sets written
+
+
+@finding
+class WrongTemplate(Finding):
+    """The tables [output] or [protocol.NAME] hold something unknown or impossible."""
+
+    mistakes: tuple[Invalid, ...]
+
+    def sentence(self) -> str:
+        named = list(map(words, self.mistakes[:MISTAKES_SHOWN]))
+        more = len(self.mistakes) - len(named)
+        if more:
+            named.append(f"{more} more")
+        return "; ".join(named)
+
+
+@finding
+class UnknownProtocol(Finding):
+    """A protocol was asked for that the file does not have."""
+
+    asked: ScreenOnly[str]
+    known: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"there is no table [protocol.NAME] of this name ({self.asked})"
+
+    def remedy(self) -> str:
+        if not self.known:
+            return "write one, or omit --protocol"
+        return f"choose {' or '.join(self.known)}"
+
+
+@finding
+class ProtocolWithoutMap(Finding):
+    """A protocol was asked for, but no file in which it could be."""
+
+    def sentence(self) -> str:
+        return "--protocol is given without --names MAP.toml, which holds the protocols"
+
+
+@finding
+class LongName(Finding):
+    """The output's name of an organ is longer than DICOM allows. most: characters."""
+
+    roi_name: ScreenOnly[str]
+    most: int
+
+    def sentence(self) -> str:
+        return f"the name in the output is longer than {self.most} characters ({self.roi_name})"
+
+    def remedy(self) -> str:
+        return "shorten it in [names], or the prefix or suffix"
+
+
+@finding
+class ClashingNames(Finding):
+    """Two organs would have one name in the output, or names that differ in case alone."""
+
+    organs: FitToStore[tuple[str, str]]
+    roi_name: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        both = " and ".join(self.organs)
+        return f"{both} would have the same name in the output ({self.roi_name})"
+
+    def remedy(self) -> str:
+        return "give each a name of its own in [names]"
+
+
+@finding
+class FirstNameTaken(Finding):
+    """A map has several names for an organ; the output has the first. names: how many."""
+
+    taken: ScreenOnly[str]
+    names: int
+
+    def sentence(self) -> str:
+        return f"the map has {self.names} names for this organ; the first is written ({self.taken})"
 
 
 # What a person may have misspelt in a map that can be used

@@ -23,6 +23,8 @@ from recontour.organs.vocabulary import contradicts, key_of, organs_meant
 from recontour.texts import read_toml
 from recontour.wording import shown
 
+# [names] are read by all that take a map, the others by `contour`.
+TABLES = {"names", "output", "protocol"}
 IGNORE = ("", "ignore")  # in the place of an organ's name
 NEW_ORGAN_KEY = "new_organ"  # in a line "ROI spelling" = { new_organ = "NAME" }
 
@@ -55,6 +57,22 @@ def read_user_map(path: Path | None, new_organs: Collection[str] = ()) -> dict[s
 
 def _checked_lines(path: Path) -> dict[str, Any]:
     """Read the lines of the table [names] of a map. Raises: NamesError."""
+    content = read_map_file(path)
+    names = content.get("names")
+    if not isinstance(names, dict):
+        raise NamesError(_no_names(path, content))
+    return names
+
+
+def read_map_file(path: Path) -> dict[str, Any]:
+    """Return the tables of a map of ROI names; only the tables' names are checked.
+
+    Raises: NamesError: there is no such file, it is not TOML, or has a table that nobody reads.
+
+    >>> written = Path("names.toml").write_text('names = {"Parotis li" = "Parotid_L"}')
+    >>> list(read_map_file(Path("names.toml")))
+    ['names']
+    """
     try:
         content = read_toml(path)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -74,11 +92,13 @@ def _checked_lines(path: Path) -> dict[str, Any]:
                 help=EXAMPLE,
             )
         ) from error
-    names = content.get("names")
-    if not isinstance(names, dict) or set(content) != {"names"}:
-        found = tuple(map(shown, sorted(content)))
-        raise NamesError(NoNamesTable(path=path, found=found))
-    return names
+    if not TABLES.issuperset(content):
+        raise NamesError(_no_names(path, content))
+    return content
+
+
+def _no_names(path: Path, content: Mapping[str, Any]) -> NoNamesTable:
+    return NoNamesTable(path=path, found=tuple(map(shown, sorted(content))))
 
 
 def _declared_new(value: Any) -> str | None:

@@ -1,9 +1,9 @@
 """Contour a CT: a first draft for a person to review."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from recontour.contouring.contourer import Contourer
 from recontour.contouring.predict import chosen_organs
@@ -15,17 +15,18 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
-from recontour.errors import OrganError, SettingsError
+from recontour.errors import NamesError, OrganError, SettingsError
 from recontour.exchange.nifti import affine_ras, write_nifti
-from recontour.files import refuse_existing, whole_folder
+from recontour.files import is_name, refuse_existing, whole_folder
 from recontour.findings import Finding
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
 from recontour.network import name_of
-from recontour.organs import sides_swapped
+from recontour.organs import Template, sides_swapped
 from recontour.progress import Progress, quiet
 from recontour.validation import NotAChoice
-from recontour.workflows.findings import MostOrgansNotFound, NoOrganFound
+from recontour.wording import shown
+from recontour.workflows.findings import MostOrgansNotFound, NoFileName, NoOrganFound
 from recontour.workflows.order import refuse_swapped
 
 ContourFormat = Literal["rtstruct", "seg", "nifti"]
@@ -40,6 +41,8 @@ class Contoured:
         volumes_cc: The volume of each organ that was found, in cc, by its TG-263 name.
         not_found: The organs without a voxel.
         warnings: What a person should check.
+        notes: On the names in the output.
+        names: What each organ that was found is called in the output, by its TG-263 name.
 
     Examples:
         >>> import recontour
@@ -51,6 +54,8 @@ class Contoured:
     volumes_cc: Mapping[str, float]
     not_found: tuple[str, ...]
     warnings: tuple[Finding, ...]
+    notes: tuple[Finding, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def contour(
@@ -60,10 +65,11 @@ def contour(
     *,
     organs: Sequence[str] | None = None,
     format: ContourFormat = "rtstruct",
+    template: Template | None = None,
     contourer: Contourer | None = None,
     progress: Progress = quiet,
 ) -> Contoured:
-    """Contour one CT series.
+    """Contour one CT series; `contour_all` contours every series of a folder.
 
     Nothing is written if anything fails, or if no organ is found.
 
@@ -71,9 +77,11 @@ def contour(
         model: A model file, or TRUNK+HEAD.
         ct_dir: A folder with exactly one CT series.
         out: The file to write; a new folder for "nifti".
-        organs: TG-263 names; all of the model's if None.
+        organs: TG-263 names; if None, those of the template, or else all of the model's.
         format: "rtstruct" and "seg" write one DICOM file that references the CT. "nifti" writes a
             folder with a mask ORGAN.nii.gz for each organ, since organs may overlap.
+        template: How structures are named, coloured and labelled, as `read_template` returns it. If
+            None, they have TG-263 names.
         contourer: The same model, loaded before. For many CTs it is then loaded and compiled once.
         progress: Called with what is done, how many are done, of how many, and words.
 
@@ -90,6 +98,16 @@ def contour(
         ['Brainstem', 'Lens_L']
     """
     model, ct_dir, out = Path(model), Path(ct_dir), Path(out)
+    refuse_unknown_format(format)
+    refuse_existing(out)
+    refuse_swapped(model, ct_dir, "MODEL CT_DIR")
+    contourer = contourer or Contourer.load(model)
+    job = Job.of(contourer, model, organs, format, template or Template())
+    return job.contour(read_scan(ct_dir), ct_dir, out, progress)
+
+
+def refuse_unknown_format(format: str) -> None:
+    """Raise SettingsError for a format that there is not."""
     if format not in WRITERS:
         raise SettingsError(
             NotAChoice(
@@ -98,16 +116,59 @@ def contour(
                 seen=format,
             )
         )
-    refuse_existing(out)
-    refuse_swapped(model, ct_dir, "MODEL CT_DIR")
-    contourer = contourer or Contourer.load(model)
-    wanted = chosen_organs(contourer.model, organs)
-    scan = read_scan(ct_dir)
-    found = _Found(contourer, scan, wanted, progress)
-    author = Authorship(model=f"{name_of(model)} ({contourer.model.provenance.lineage})")
-    WRITERS[format](out, found.masks(ct_dir), scan, author)
-    progress("contouring", len(wanted), len(wanted), "")
-    return found.report()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do with each CT: with which model, for which organs, and how it is written.
+
+    wanted: TG-263 names, in the order of the output. notes: on the names in the output.
+    """
+
+    contourer: Contourer
+    wanted: tuple[str, ...]
+    format: ContourFormat
+    author: Authorship
+    notes: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        contourer: Contourer,
+        model: Path,
+        organs: Sequence[str] | None,
+        format: ContourFormat,
+        template: Template,
+    ) -> Self:
+        """Check what is wanted against a model.
+
+        Raises: OrganError: the model does not contour an organ. NamesError: two organs would have
+            one name in the output.
+        """
+        wanted = chosen_organs(contourer.model, organs or template.organs)
+        template.refuse_unsuitable(wanted)
+        lineage = contourer.model.provenance.lineage
+        author = Authorship(
+            model=f"{name_of(model)} ({lineage})",
+            label=template.label,
+            description=template.description,
+            is_draft=True,
+            template=template,
+        )
+        return cls(contourer, wanted, format, author, tuple(template.notes(wanted)))
+
+    def contour(
+        self,
+        scan: Scan,
+        place: Path,
+        out: Path,
+        progress: Progress,
+    ) -> Contoured:
+        """Contour a CT and write what is found. place: of the CT, for errors."""
+        found = _Found(self, scan, progress)
+        WRITERS[self.format](out, found.masks(place), scan, self.author)
+        progress("contouring", len(self.wanted), len(self.wanted), "")
+        return found.report()
 
 
 class _Found:
@@ -115,29 +176,28 @@ class _Found:
 
     def __init__(
         self,
-        contourer: Contourer,
+        job: Job,
         scan: Scan,
-        wanted: Sequence[str],
         progress: Progress,
     ) -> None:
-        self._contourer = contourer
+        self._job = job
         self._scan = scan
-        self._wanted = wanted
+        self._wanted = job.wanted
         self._progress = progress
         self._volumes_cc: dict[str, float] = {}
         self._middles_x_mm: dict[str, float] = {}
 
-    def masks(self, ct_dir: Path) -> Iterator[tuple[str, Mask]]:
+    def masks(self, place: Path) -> Iterator[tuple[str, Mask]]:
         """Yield the organs that are found, while they are written; only SEG needs all at once."""
         scan = self._scan
-        for organ, mask in self._contourer.contour(scan.hu, scan.grid, self._wanted):
+        for organ, mask in self._job.contourer.contour(scan.hu, scan.grid, self._wanted):
             self._progress("contouring", len(self._volumes_cc), len(self._wanted), organ)
             if mask.any():
                 self._volumes_cc[organ] = scan.grid.volume_cc(mask)
                 self._middles_x_mm[organ] = scan.grid.middle_x_mm(mask)
                 yield organ, mask
         if not self._volumes_cc:
-            raise OrganError(NoOrganFound(path=ct_dir, organs=tuple(self._wanted)))
+            raise OrganError(NoOrganFound(path=place, organs=tuple(self._wanted)))
 
     def report(self) -> Contoured:
         """Return what was found."""
@@ -146,7 +206,13 @@ class _Found:
         if len(not_found) > len(self._volumes_cc):
             few = MostOrgansNotFound(found=len(self._volumes_cc), not_found=len(not_found))
             warnings.append(few)
-        return Contoured(self._volumes_cc, tuple(not_found), tuple(warnings))
+        return Contoured(
+            volumes_cc=self._volumes_cc,
+            not_found=tuple(not_found),
+            warnings=tuple(warnings),
+            notes=self._job.notes,
+            names={organ: self._job.author.template.name_of(organ) for organ in self._volumes_cc},
+        )
 
 
 def _write_rtstruct(
@@ -164,13 +230,16 @@ def _write_nifti(
     folder: Path,
     masks: OrganMasks,
     scan: Scan,
-    _author: Authorship,
+    author: Authorship,
 ) -> None:
     # Refuse slices that are not evenly spaced before the work, not after.
     affine_ras(scan.grid)
     with whole_folder(folder) as partial:
         for organ, mask in masks:
-            write_nifti(partial / f"{organ}.nii.gz", mask, scan.grid)
+            name = author.template.name_of(organ)
+            if not is_name(name):
+                raise NamesError(NoFileName(organ=organ, roi_name=shown(name)))
+            write_nifti(partial / f"{name}.nii.gz", mask, scan.grid)
 
 
 WRITERS: Mapping[ContourFormat, Callable[[Path, OrganMasks, Scan, Authorship], None]] = {

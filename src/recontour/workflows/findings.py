@@ -228,3 +228,18 @@ class MostOrgansNotFound(Finding):
     def remedy(self) -> str:
         """Say what to check."""
         return "check that the CT shows the region the model was trained on"
+
+
+@finding
+class NoFileName(Finding):
+    """NIfTI masks are files named after their organs, and a name cannot be a file's."""
+
+    roi_name: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Say which name."""
+        return f"the name in the output cannot be a file's ({self.roi_name})"
+
+    def remedy(self) -> str:
+        """Say what is possible."""
+        return "choose one without / and without a dot in front, or write an RTSTRUCT"

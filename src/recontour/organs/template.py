@@ -1,0 +1,247 @@
+"""How a centre wants its structure sets written: names, colours, order and labels.
+
+They stand in the same TOML file as the map of ROI names: `[output]` holds for every structure set,
+`[protocol.NAME]` says what is different in one protocol.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass as plain_dataclass
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from recontour.errors import NamesError
+from recontour.findings import Finding
+from recontour.organs.findings import (
+    ClashingNames,
+    FirstNameTaken,
+    LongName,
+    ProtocolWithoutMap,
+    UnknownProtocol,
+    WrongTemplate,
+)
+from recontour.organs.table import Colour, is_tg263, organ_of
+from recontour.organs.user_map import IGNORE, read_map_file, read_user_map
+from recontour.validation import ExpectedError, mistakes
+from recontour.wording import shown
+
+LONGEST_NAME = 64  # characters of an ROI name: DICOM's LO
+LONGEST_LABEL = 16  # of a structure set's label: DICOM's SH
+LONGEST_DESCRIPTION = 1024  # of a structure set's description: DICOM's ST
+LABEL = "recontour"
+
+Item = TypeVar("Item")
+
+
+# The file
+
+
+def _fit_for_dicom(words: str) -> str:
+    if not words.isprintable() or "\\" in words:
+        raise ExpectedError("text on one line without a backslash")
+    return words
+
+
+def _not_blank(words: str) -> str:
+    if not words.strip():
+        raise ExpectedError("at least one letter")
+    return words
+
+
+def _of_tg263(organ: str) -> str:
+    if not is_tg263(organ):
+        raise ExpectedError("a TG-263 name: at most 16 of A-z, 0-9, _, ~, ^ and -")
+    return organ
+
+
+def _each_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if not items or len(set(items)) < len(items):
+        raise ExpectedError("at least one organ, and each once")
+    return items
+
+
+Text = Annotated[str, Strict(), AfterValidator(_fit_for_dicom)]
+Affix = Annotated[str, Strict(), Field(max_length=LONGEST_NAME), AfterValidator(_fit_for_dicom)]
+Label = Annotated[
+    str,
+    Strict(),
+    Field(max_length=LONGEST_LABEL),
+    AfterValidator(_fit_for_dicom),
+    AfterValidator(_not_blank),
+]
+Description = Annotated[
+    str, Strict(), Field(max_length=LONGEST_DESCRIPTION), AfterValidator(_fit_for_dicom)
+]
+OrganName = Annotated[str, Strict(), AfterValidator(_of_tg263)]
+Shade = Annotated[int, Strict(), Field(ge=0, le=255)]
+Organs = Annotated[tuple[OrganName, ...], AfterValidator(_each_once)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class OutputTable:
+    """What `[output]` or `[protocol.NAME]` holds; None where it says nothing."""
+
+    prefix: Affix | None = None
+    suffix: Affix | None = None
+    label: Label | None = None
+    description: Description | None = None
+    organs: Organs | None = None
+    colours: dict[OrganName, tuple[Shade, Shade, Shade]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
+class OutputTables:
+    """What the file holds beside the map of names."""
+
+    output: OutputTable = field(default_factory=OutputTable)
+    protocol: dict[Text, OutputTable] = field(default_factory=dict)
+
+
+# What follows from it
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Template:
+    """How structures are named, coloured and ordered, and how their structure set is labelled.
+
+    Attributes:
+        spellings: The centre's own names of an organ, by TG-263 name; the first counts.
+        prefix: Text before every name.
+        suffix: Text after every name.
+        colours: Red, green and blue from 0 to 255, by TG-263 name.
+        organs: Those to contour, in this order; None: all of the model's.
+        label: Of the structure set, at most 16 characters.
+        description: Of the structure set.
+        path: Where all this was read; for messages.
+
+    Examples:
+        >>> import recontour
+        >>> ours = recontour.Template(spellings={"Brainstem": ("HIRNSTAMM",)}, suffix="_AI")
+        >>> ours.name_of("Brainstem"), ours.name_of("Lens_L")
+        ('HIRNSTAMM_AI', 'Lens_L_AI')
+    """
+
+    spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prefix: str = ""
+    suffix: str = ""
+    colours: Mapping[str, Colour] = field(default_factory=dict)
+    organs: tuple[str, ...] | None = None
+    label: str = LABEL
+    description: str = ""
+    path: Path | None = None
+
+    def name_of(self, organ: str) -> str:
+        """Return what an organ is called in the output."""
+        first, *_ = self.spellings.get(organ, (organ,))
+        return f"{self.prefix}{first}{self.suffix}"
+
+    def colour_of(self, organ: str) -> Colour:
+        """Return the colour of an organ in the output, RGB from 0 to 255."""
+        return self.colours.get(organ) or organ_of(organ).colour
+
+    def refuse_unsuitable(self, organs: Iterable[str]) -> None:
+        """Raise NamesError if two of these organs would have one name, or one has a long name.
+
+        Names that differ in case alone count as one.
+        """
+        organ_by_key: dict[str, str] = {}
+        for organ in organs:
+            name = self.name_of(organ)
+            if len(name) > LONGEST_NAME:
+                long = LongName(
+                    path=self.path,
+                    organ=organ,
+                    roi_name=shown(name),
+                    most=LONGEST_NAME,
+                )
+                raise NamesError(long)
+            before = organ_by_key.setdefault(name.casefold(), organ)
+            if before != organ:
+                clash = ClashingNames(
+                    path=self.path,
+                    organs=(before, organ),
+                    roi_name=shown(name),
+                )
+                raise NamesError(clash)
+
+    def notes(self, organs: Iterable[str]) -> Iterator[Finding]:
+        """Yield the organs for which the map has several names, of which the first was taken."""
+        for organ in organs:
+            spellings = self.spellings.get(organ, ())
+            if len(spellings) > 1:
+                taken = shown(spellings[0])
+                yield FirstNameTaken(organ=organ, taken=taken, names=len(spellings))
+
+
+def read_template(
+    path: Path | str | None,
+    protocol: str | None = None,
+    *,
+    new_organs: Collection[str] = (),
+) -> Template:
+    """Read how structure sets are to be written.
+
+    Args:
+        path: A map of ROI names, read backwards, with the tables [output] and [protocol.NAME]. If
+            None, structures have TG-263 names.
+        protocol: The name of one of the protocols, whose settings win over those of [output].
+        new_organs: Names that lines of the map may lead to although TG-263 does not list them.
+
+    Returns:
+        The template, to be given to `contour`.
+
+    Raises:
+        NamesError: There is no such file or protocol, or a setting is unknown or impossible.
+
+    Examples:
+        >>> import recontour
+        >>> text = 'names = {"HIRNSTAMM" = "Brainstem"}'
+        >>> written = Path("north.toml").write_text(text)
+        >>> recontour.read_template("north.toml").name_of("Brainstem")
+        'HIRNSTAMM'
+    """
+    if path is None:
+        if protocol is not None:
+            raise NamesError(ProtocolWithoutMap())
+        return Template()
+    path = Path(path)
+    content = read_map_file(path)
+    names = {}
+    if "names" in content or new_organs:
+        names = read_user_map(path, new_organs)
+    try:
+        tables = TypeAdapter(OutputTables).validate_python(content)
+    except ValidationError as error:
+        wrong = WrongTemplate(path=path, mistakes=mistakes(error, OutputTables))
+        raise NamesError(wrong) from error
+    template = _with_table(Template(spellings=_spellings(names), path=path), tables.output)
+    if protocol is None:
+        return template
+    if protocol not in tables.protocol:
+        known = tuple(map(shown, tables.protocol))
+        unknown = UnknownProtocol(path=path, asked=shown(protocol), known=known)
+        raise NamesError(unknown)
+    return _with_table(template, tables.protocol[protocol])
+
+
+def _spellings(names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Read a map of ROI names backwards."""
+    spellings: dict[str, tuple[str, ...]] = {}
+    for roi_name, organ in names.items():
+        if organ not in IGNORE:
+            spellings[organ] = (*spellings.get(organ, ()), roi_name)
+    return spellings
+
+
+def _with_table(template: Template, table: OutputTable) -> Template:
+    """Return a template with what a table says; colours are added one by one."""
+    said: dict[str, Any] = {}
+    for name in ("prefix", "suffix", "label", "description", "organs"):
+        value = getattr(table, name)
+        if value is not None:
+            said[name] = value
+    colours = {**template.colours, **(table.colours or {})}
+    return replace(template, colours=colours, **said)

@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+
+from recontour.errors import NamesError
+from recontour.organs import Template, read_template, read_user_map
+from recontour.organs.findings import (
+    ClashingNames,
+    FirstNameTaken,
+    LongName,
+    NoNamesTable,
+    ProtocolWithoutMap,
+    UnknownProtocol,
+)
+
+OURS = """
+[names]
+"HIRNSTAMM" = "Brainstem"
+"Stamm" = "Brainstem"
+"Linse li" = "Lens_L"
+"alt" = "ignore"
+
+[output]
+suffix = "_AI"
+label = "AI draft"
+colours = {Brainstem = [255, 0, 0], Lens_L = [1, 2, 3]}
+
+[protocol."H&N 70"]
+prefix = "HN "
+suffix = ""
+organs = ["Lens_L", "Brainstem"]
+description = "70 Gy"
+colours = {Lens_L = [4, 5, 6]}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "map.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_map_is_read_backwards_and_its_first_name_counts(tmp_path: Path) -> None:
+    path = written(tmp_path, OURS)
+    template = read_template(path)
+    assert template.name_of("Brainstem") == "HIRNSTAMM_AI"
+    assert template.name_of("Parotid_L") == "Parotid_L_AI"
+    assert (template.label, template.description, template.organs) == ("AI draft", "", None)
+    organs = ("Brainstem", "Lens_L", "Parotid_L")
+    expected = FirstNameTaken(organ="Brainstem", taken="'HIRNSTAMM'", names=2)
+    assert list(template.notes(organs)) == [expected]
+    assert read_user_map(path)["Stamm"] == "Brainstem"
+
+
+def test_a_protocol_wins_and_the_rest_stays(tmp_path: Path) -> None:
+    template = read_template(written(tmp_path, OURS), "H&N 70")
+    assert template.name_of("Lens_L") == "HN Linse li"
+    assert template.organs == ("Lens_L", "Brainstem")
+    assert (template.label, template.description) == ("AI draft", "70 Gy")
+    assert template.colour_of("Lens_L") == (4, 5, 6)
+    assert template.colour_of("Brainstem") == (255, 0, 0)
+    assert template.colour_of("Parotid_L") == Template().colour_of("Parotid_L")
+
+
+def test_names_are_not_needed(tmp_path: Path) -> None:
+    template = read_template(written(tmp_path, 'output = {prefix = "x"}'))
+    assert template.name_of("Brainstem") == "xBrainstem"
+    with pytest.raises(NamesError) as caught:
+        read_user_map(tmp_path / "map.toml")
+    assert isinstance(caught.value.finding, NoNamesTable)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('output = {lable = "x"}', "unknown name in output: lable; known names: prefix, suffix"),
+        ('output = {label = "seventeen letters"}', "output.label: string should have at most 16"),
+        ('output = {label = " "}', "output.label: expected at least one letter"),
+        ('output = {suffix = "\\\\"}', "output.suffix: expected text on one line"),
+        ("output = {organs = []}", "output.organs: expected at least one organ"),
+        ('output = {organs = ["Lens_L", "Lens_L"]}', "output.organs: expected at least one organ"),
+        ('output = {organs = ["left lens"]}', "output.organs.0: expected a TG-263 name"),
+        ("output = {colours = {Lens_L = [0, 0, 256]}}", "output.colours.Lens_L.2"),
+        ("output = {colours = {Lens_L = [0, 0]}}", "output.colours.Lens_L.2 is missing"),
+        ("protocol = {a = {color = 1}}", "unknown name in protocol: a.color"),
+        ("output = 3", "output: "),
+        ("names = 3", "a table [names] is expected"),
+        ("outputs = {}", "beside it only [output] and [protocol] (found 'outputs')"),
+    ],
+)
+def test_what_is_unknown_or_impossible_is_named(tmp_path: Path, text: str, where: str) -> None:
+    with pytest.raises(NamesError) as caught:
+        read_template(written(tmp_path, text))
+    assert where in str(caught.value)
+
+
+def test_a_protocol_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(NamesError) as caught:
+        read_template(written(tmp_path, OURS), "H&N")
+    assert isinstance(caught.value.finding, UnknownProtocol)
+    assert "choose 'H&N 70'" in str(caught.value)
+    with pytest.raises(NamesError) as caught:
+        read_template(None, "H&N 70")
+    assert isinstance(caught.value.finding, ProtocolWithoutMap)
+
+
+def test_two_organs_never_have_one_name() -> None:
+    template = Template(spellings={"Lens_L": ("lens_r",)})
+    template.refuse_unsuitable(["Lens_L", "Brainstem"])
+    with pytest.raises(NamesError) as caught:
+        template.refuse_unsuitable(["Lens_L", "Lens_R"])
+    assert isinstance(caught.value.finding, ClashingNames)
+
+
+def test_a_name_has_at_most_64_characters() -> None:
+    organ = "Brainstem"
+    Template(suffix="x" * (64 - len(organ))).refuse_unsuitable([organ])
+    with pytest.raises(NamesError) as caught:
+        Template(suffix="x" * (65 - len(organ))).refuse_unsuitable([organ])
+    assert isinstance(caught.value.finding, LongName)
