@@ -74,14 +74,15 @@ iterations = 1
 def quick_presets() -> Iterator[None]:
     """Let every training take two iterations, and every model find something."""
     with pytest.MonkeyPatch.context() as patch:
-        compact = presets.PRESETS["compact"]
-        quick = replace(
-            compact,
-            train=replace(compact.train, iterations=ITERATIONS),
-            adapt=replace(compact.adapt, iterations=ITERATIONS),
-            iterations_per_patient=0,
-        )
-        patch.setitem(presets.PRESETS, "compact", quick)
+        for name in ("accurate", "compact"):
+            preset = presets.PRESETS[name]
+            quick = replace(
+                preset,
+                train=replace(preset.train, iterations=ITERATIONS),
+                adapt=replace(preset.adapt, iterations=ITERATIONS),
+                iterations_per_patient=0,
+            )
+            patch.setitem(presets.PRESETS, name, quick)
         patch.setattr(Contourer, "contour", with_a_square(Contourer.contour))
         yield
 

@@ -598,7 +598,7 @@ def test_a_preset_with_neighbours_is_trained_and_adapted(
         preprocessing=neighbourly.preprocessing,
     )
     monkeypatch.setitem(presets.PRESETS, "compact", together)
-    parent = train(south.path, tmp_path / "parent", iterations=2)
+    parent = train(south.path, tmp_path / "parent", preset="compact", iterations=2)
     child = adapt(tmp_path / "parent", north.path, tmp_path / "child", iterations=2)
     assert child.preprocessing == parent.preprocessing == neighbourly.preprocessing
     assert child.network.architecture.slices == 4

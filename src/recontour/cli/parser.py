@@ -246,8 +246,8 @@ def _add_train(commands: Commands) -> None:
     _add_out(added, "MODEL", "the model file to write")
     added.add_argument(
         "--preset",
-        default="compact",
-        help="compact (default) or accurate (both for a CPU), or paper (for a GPU)",
+        default="accurate",
+        help="accurate (default) or compact (faster, rougher), or paper (for a GPU)",
     )
     _add_learning(added)
 

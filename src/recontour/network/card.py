@@ -110,7 +110,7 @@ class ModelCard:
         >>> import recontour
         >>> card = recontour.inspect("north.safetensors")
         >>> card.preset, card.heads[0].organs
-        ('compact', ('Brainstem', 'Lens_L'))
+        ('accurate', ('Brainstem', 'Lens_L'))
     """
 
     heads: tuple[HeadCard, ...]

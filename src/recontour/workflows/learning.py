@@ -52,7 +52,7 @@ def train(
     cohort: Path | str,
     out: Path | str,
     *,
-    preset: PresetName = "compact",
+    preset: PresetName = "accurate",
     organs: Sequence[str] | None = None,
     iterations: int | None = None,
     seed: int = 0,
@@ -66,7 +66,7 @@ def train(
     Args:
         cohort: The cohort folder to learn from.
         out: The model file to write; it must not exist.
-        preset: "compact" or "accurate" (for a CPU), or "paper" (for a GPU).
+        preset: "accurate", "compact" (faster, rougher), or "paper" (for a GPU).
         organs: TG-263 names; all that the cohort has if None.
         iterations: If None, as many as the preset has for so many patients.
         seed: Seed for weights and batches.
