@@ -24,6 +24,7 @@ MODULES = [
 # These name files: their examples run in the prepared folder.
 WITH_FILES = {
     "recontour.cohort.case",
+    "recontour.cohort.changes",
     "recontour.cohort.importing",
     "recontour.cohort.patients",
     "recontour.cohort.store",

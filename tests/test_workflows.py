@@ -26,6 +26,7 @@ from tests.dicom.conftest import edit
 from recontour.assess.findings import DraftContours
 from recontour.cli import main
 from recontour.cohort import Cohort, case_id_of
+from recontour.cohort.changes import remove
 from recontour.contouring.contourer import Contourer
 from recontour.dicom import (
     ScanIdentity,
@@ -146,6 +147,21 @@ def test_a_cohort_that_changed_is_not_resumed_on(north: Cohort, tmp_path: Path) 
     about.write_text(json.dumps(changed))
     with pytest.raises(ResumeError, match="differs in cases;"):
         train(cohort, tmp_path / "m", iterations=1, resume=True)
+
+
+def test_a_run_that_is_resumed_names_the_cases_that_came_since(
+    north: Cohort, tmp_path: Path
+) -> None:
+    cohort = Cohort.open(shutil.copytree(north.path, tmp_path / "cohort"))
+    with pytest.raises(KeyboardInterrupt):
+        train(cohort.path, tmp_path / "m", iterations=1, progress=_interrupt)
+    case = cohort[cohort.case_ids[0]]
+    masks = {organ: case.mask(organ) for organ in case.organs}
+    cohort.add("north-0later", case.hu, case.grid, masks, "hash")
+    with pytest.raises(ResumeError, match="since it began, north-0later came into the cohort"):
+        train(cohort.path, tmp_path / "m", iterations=1, resume=True)
+    remove(cohort.path, "north-0later")
+    train(cohort.path, tmp_path / "m", iterations=1, resume=True)
 
 
 def test_a_run_is_not_resumed_with_other_iterations(north: Cohort, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ from recontour.findings import Finding, words
 if TYPE_CHECKING:
     from recontour import demo, study
     from recontour.cohort import Cohort
+    from recontour.cohort.changes import remove, undo_import
     from recontour.cohort.importing import ImportReport, import_dicom
     from recontour.contouring.contourer import Contourer
     from recontour.demo import run_demo
@@ -90,12 +91,14 @@ _MODULE_OF = {
     "inspect": "recontour.workflows",
     "load_model": "recontour.network",
     "read_scores": "recontour.evaluation",
+    "remove": "recontour.cohort.changes",
     "read_study": "recontour.study",
     "read_template": "recontour.organs",
     "report_study": "recontour.study",
     "run_demo": "recontour.demo",
     "run_study": "recontour.study",
     "train": "recontour.workflows",
+    "undo_import": "recontour.cohort.changes",
 }
 _MODULES = ("demo", "study")
 
@@ -150,11 +153,13 @@ __all__ = [
     "read_scores",
     "read_study",
     "read_template",
+    "remove",
     "report_study",
     "run_demo",
     "run_study",
     "study",
     "train",
+    "undo_import",
     "words",
 ]
 

@@ -83,6 +83,17 @@ def test_import(ask: Any, tmp_path: Path) -> None:
     assert by_name["Brain Stem"] == "Brainstem"
 
 
+def test_remove_and_undo(ask: Any, tmp_path: Path) -> None:
+    for number in range(2):
+        write_patient(tmp_path / "dicom" / str(number), number)
+    added = ask("import", tmp_path / "dicom", tmp_path / "cohort")[1]["result"]["added"]
+    code, answer = ask("remove", tmp_path / "cohort", added[0])
+    assert (code, answer["command"]) == (0, "remove")
+    assert set(answer["result"]) == documented("remove")
+    undone = ask("import", "--undo", tmp_path / "cohort")[1]["result"]
+    assert (undone["removed"], undone["cases"]) == ([added[1]], [])
+
+
 def test_an_error_is_a_finding(ask: Any, tmp_path: Path) -> None:
     code, answer = ask("import", tmp_path / "Zebedee", tmp_path / "cohort")
     error = answer["error"]

@@ -95,7 +95,7 @@ def test_an_array_that_is_not_what_case_json_says_is_refused_where_it_is_opened(
     (case.path / "ct.npy").write_bytes(BENT[says]())
     with pytest.raises(
         CohortError,
-        match=rf"ct\.npy is damaged \({says.split('.*')[0]}.*move the case's folder out",
+        match=rf"ct\.npy is damaged \({says.split('.*')[0]}.*take the case out",
     ):
         again(case)
 

@@ -27,7 +27,12 @@ from tests.geometry.conftest import make_grid
 from recontour.cli import tell
 from recontour.cohort import Cohort, case_id_of, importing, store, tables
 from recontour.cohort.arrays import write_array
-from recontour.cohort.findings import DamagedCohortFile, KeysOfAnotherSalt, NotAnArray
+from recontour.cohort.findings import (
+    DamagedCohortFile,
+    KeysOfAnotherSalt,
+    MapNotApplied,
+    NotAnArray,
+)
 from recontour.cohort.import_findings import (
     AdditionalOrgans,
     ChangedSource,
@@ -65,6 +70,7 @@ from recontour.organs.findings import (
     ContradictoryMapLine,
     EqualClaims,
     NoDrawnArea,
+    NotApplied,
     SwappedSides,
     UnmatchedMapNames,
 )
@@ -810,7 +816,7 @@ def test_a_damaged_case_is_left_out_and_the_others_are_imported(
         file="ct.npy",
         why=damage,
     )
-    stored = f"{case.id}: ct.npy is damaged (it is empty); move"
+    stored = f"{case.id}: ct.npy is damaged (it is empty); take"
     assert reasons_stored(cohort)[0].startswith(stored)
 
 
@@ -818,8 +824,77 @@ def test_a_new_map_does_not_change_a_case_silently(tmp_path: Path, cohort: Cohor
     patient(tmp_path / "dicom", ("Brain Stem", "my cord"))
     import_archive(read_archive(tmp_path / "dicom"), cohort)
     again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"my cord": "SpinalCord"})
-    assert without_case(again.notes) == [AdditionalOrgans(organs=("SpinalCord",))]
+    assert without_case(again.notes) == [
+        AdditionalOrgans(organs=("SpinalCord",)),
+        MapNotApplied(cases=1, of=1, organs=("SpinalCord",)),
+    ]
     assert cohort.organs == ("Brainstem",)
+    by_name = {row["roi_name"]: row for row in rows(cohort.path / "names.csv")}
+    assert by_name[HIDDEN_NAME]["tg263"] == ""
+    assert "not applied" in by_name[HIDDEN_NAME]["reason"]
+    assert cohort.not_applied == cohort.case_ids
+
+
+@pytest.mark.parametrize("wanted", ["Bone_Mandible", "ignore"])
+def test_a_name_that_the_map_moves_is_shown_as_it_was_imported(
+    tmp_path: Path, cohort: Cohort, wanted: str
+) -> None:
+    patient(tmp_path / "dicom", ("Brain Stem", "my cord"))
+    import_archive(read_archive(tmp_path / "dicom"), cohort, {"my cord": "SpinalCord"})
+    moved = import_archive(read_archive(tmp_path / "dicom"), cohort, {"my cord": wanted})
+    (row,) = [row for row, _ in moved.names if row.roi_name == "my cord"]
+    now = "" if wanted == "ignore" else wanted
+    assert (row.tg263, row.reason) == ("SpinalCord", NotApplied(now=now))
+    assert moved.notes[-1] == MapNotApplied(
+        cases=1, of=1, organs=tuple(sorted(filter(None, ("SpinalCord", now))))
+    )
+    assert cohort.organs == ("Brainstem", "SpinalCord")
+    as_before = import_archive(read_archive(tmp_path / "dicom"), cohort, {"my cord": "SpinalCord"})
+    assert (as_before.notes, cohort.not_applied) == ((), ())
+
+
+def test_patients_read_again_have_the_organs_of_the_map_of_now(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    for seed in "ab":
+        patient(tmp_path / "dicom" / seed, ("Brain Stem", "my cord"), seed)
+    archive = read_archive(tmp_path / "dicom")
+    first = import_archive(archive, cohort, {"my cord": "SpinalCord"})
+    import_archive(archive, cohort, {"my cord": "Larynx"})
+    again = import_archive(archive, cohort, {"my cord": "Larynx"}, again=True)
+    assert (again.added, again.replaced, again.already_there) == ((), first.added, ())
+    assert again.notes == ()
+    assert cohort.organs == ("Brainstem", "Larynx")
+    assert cohort.not_applied == ()
+    (row,) = [row for row in rows(cohort.path / "names.csv") if row["roi_name"] == "my cord"]
+    assert row["tg263"] == "Larynx"
+    assert not (cohort.path / ".change").exists()
+    unchanged = import_archive(archive, cohort, {"my cord": "Larynx"}, again=True)
+    assert (unchanged.replaced, unchanged.already_there) == ((), first.added)
+
+
+def test_a_patient_who_cannot_be_read_again_stays(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom" / "a", ("my cord",), "a")
+    import_archive(read_archive(tmp_path / "dicom"), cohort, {"my cord": "SpinalCord"})
+    patient(tmp_path / "other", ("my cord",), "b")
+    import_archive(read_archive(tmp_path / "other"), cohort, {"my cord": "SpinalCord"})
+    before = [case.version for case in cohort]
+    again = import_archive(read_archive(tmp_path / "dicom"), cohort, again=True)
+    assert (again.replaced, again.left_out) == ((), ())
+    assert [kind(note) for note in again.notes] == ["not_read_again", "not_in_archive"]
+    assert [case.version for case in cohort] == before
+
+
+def test_a_damaged_case_is_mended_by_reading_it_again(tmp_path: Path, cohort: Cohort) -> None:
+    patient(tmp_path / "dicom")
+    archive = read_archive(tmp_path / "dicom")
+    import_archive(archive, cohort)
+    (case,) = cohort
+    (case.path / "case.json").write_bytes(b"{")
+    assert import_archive(archive, cohort, again=True).replaced == (case.id,)
+    (mended,) = cohort
+    assert mended.organs == case.organs
+    mended.examine()
 
 
 def test_progress_is_reported(tmp_path: Path, cohort: Cohort) -> None:
@@ -928,7 +1003,10 @@ def test_a_segmentation_is_imported_as_its_ct_s_structures(tmp_path: Path, cohor
     assert {row.roi_name: row.reason for row, _ in report.names}["Cord"] == NoDrawnArea()
     again = import_archive(read_archive(tmp_path / "dicom"), cohort, {"PTV70": "Larynx"})
     assert (again.added, again.already_there) == ((), report.added)
-    assert without_case(again.notes) == [AdditionalOrgans(organs=("Larynx",))]
+    assert without_case(again.notes) == [
+        AdditionalOrgans(organs=("Larynx",)),
+        MapNotApplied(cases=1, of=1, organs=("Larynx",)),
+    ]
 
 
 def test_a_draft_stays_known_as_one_in_the_cohort(

@@ -96,7 +96,7 @@ def test_a_bent_case_json_is_one_line(
     case = cohort[cohort.case_ids[0]]
     change(case.path / "case.json", keys, raw)
     with pytest.raises(
-        CohortError, match=r"case\.json is damaged .*move the case's folder out of the cohort"
+        CohortError, match=r"case\.json is damaged .*take the case out with `recontour remove`"
     ):
         cohort[case.id]
 

@@ -9,10 +9,16 @@ from recontour.cohort.findings import UnknownPatients
 from recontour.errors import SettingsError
 from recontour.findings import stored_words
 from recontour.study.cells import Cell
-from recontour.study.findings import PatientsInDoubt, PatientsInTwoFolds, PatientsOfBothCentres
+from recontour.study.findings import (
+    CasesSince,
+    PatientsInDoubt,
+    PatientsInTwoFolds,
+    PatientsOfBothCentres,
+)
 from recontour.study.perform import Workspace, training_cases
 from recontour.study.settings import CentreSettings, ModelsSettings, Study
 from recontour.study.split import (
+    cases_since,
     on_both_sides,
     patients_in_doubt,
     patients_of,
@@ -39,6 +45,21 @@ def test_a_drawn_split_covers_every_case_once_and_follows_its_seed(north: Cohort
     assert any(
         split != split_of("source", replace(centre, split_seed=seed), north) for seed in range(1, 6)
     )
+
+
+def test_cases_that_came_after_a_split_was_drawn_are_named(
+    north: Cohort, south: Cohort, tmp_path: Path
+) -> None:
+    centre = CentreSettings(cohort=north.path, validation=0, test=1)
+    by_hand = CentreSettings(cohort=south.path, split=tmp_path / "split.csv")
+    cohorts = {"source": north, "target": south}
+    split = split_of("source", centre, north)
+    whole = {"source": split, "target": {"train": [], "validation": [], "test": []}}
+    study = Study(source=centre, target=by_hand, models=ModelsSettings(iterations=1))
+    assert cases_since(study, cohorts, whole) == ()
+    before = {**whole, "source": {**split, "test": []}}
+    came = CasesSince(centre="source", cases=tuple(split["test"]))
+    assert cases_since(study, cohorts, before) == (came,)
 
 
 def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) -> None:

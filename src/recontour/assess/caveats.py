@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from recontour.assess.findings import DraftContours, TrainedOnTestPatients
-from recontour.cohort import Case, by_patient
+from recontour.cohort import Case, Cohort, by_patient
+from recontour.cohort.findings import MapNotApplied
+from recontour.cohort.origins import mixed_origins
 from recontour.findings import Finding
 from recontour.network import Model
 
@@ -14,6 +16,30 @@ def draft_warnings(cases: Sequence[Case]) -> tuple[Finding, ...]:
     if not drafts:
         return ()
     return (DraftContours(drafts=drafts, cases=len(cases)),)
+
+
+def cohort_warnings(cohort: Cohort, cases: Sequence[Case]) -> tuple[Finding, ...]:
+    """Warn of what an import found and a later command must repeat.
+
+    Some cases come from elsewhere than the others, or the names of the last import were not applied
+    to some.
+    cases: those of the cohort that are used.
+    """
+    warnings: list[Finding] = []
+    mixed = mixed_origins(cases)
+    if mixed:
+        warnings.append(mixed)
+    used = {case.id for case in cases}
+    stale = used.intersection(cohort.not_applied)
+    if stale:
+        warnings.append(
+            MapNotApplied(
+                cases=len(stale),
+                of=len(used),
+                is_kept=True,
+            )
+        )
+    return tuple(warnings)
 
 
 def trained_on_warnings(models: Mapping[str, Model], cases: Sequence[Case]) -> tuple[Finding, ...]:

@@ -6,12 +6,20 @@ Each command loads what it needs: torch takes seconds, which `import`, `inspect 
 
 import argparse
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import recontour
 from recontour.cli import facts, tell
 from recontour.cli.answers import Answer, Transcript, plain_value
-from recontour.cli.findings import DamagedCases, FailedCells, NoOrganNamed, NoStudyNamed
+from recontour.cli.findings import (
+    DamagedCases,
+    FailedCells,
+    NoCohortNamed,
+    NoOrganNamed,
+    NoStudyNamed,
+)
 from recontour.cli.progress_bar import ProgressBar
 from recontour.errors import CohortError, FaultError, OrganError, SettingsError
 from recontour.progress import quiet
@@ -36,15 +44,21 @@ def run(options: argparse.Namespace, said: Transcript) -> None:
 
 
 def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """Import DICOM into a cohort."""
+    """Import DICOM into a cohort, or undo the last import."""
     from recontour.cohort import Cohort
 
+    if options.undo:
+        return _undo_import(options)
+    if options.cohort is None:
+        raise SettingsError(NoCohortNamed())
     report = recontour.import_dicom(
         options.dicom_dir,
         options.cohort,
         centre=options.centre,
         names=options.names,
         new_organs=options.new_organ,
+        also_from_elsewhere=options.also_from_elsewhere,
+        again=options.again,
         progress=progress,
     )
     cohort = Cohort.open(options.cohort)
@@ -52,6 +66,29 @@ def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         show=lambda: tell.imported(report, cohort),
         facts=lambda: facts.imported(report, cohort),
         notes=report.notes,
+    )
+
+
+def _undo_import(options: argparse.Namespace) -> Answer:
+    """Undo the last import into the cohort, which is the last path that was given."""
+    cohort = options.cohort or options.dicom_dir
+    if cohort is None:
+        raise SettingsError(NoCohortNamed())
+    return _removed(cohort, recontour.undo_import(cohort))
+
+
+def remove(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
+    """Take cases out of a cohort."""
+    return _removed(options.cohort, recontour.remove(options.cohort, options.cases))
+
+
+def _removed(cohort: Path, removed: Sequence[str]) -> Answer:
+    from recontour.cohort import Cohort
+
+    opened = Cohort.open(cohort)
+    return Answer(
+        show=lambda: tell.removed(removed, opened),
+        facts=lambda: facts.removed(removed, opened),
     )
 
 

@@ -34,10 +34,21 @@ def imported(report: "ImportReport", cohort: "Cohort") -> Facts:
         "cohort": cohort.path,
         "centre": cohort.centre,
         "added": report.added,
+        "replaced": report.replaced,
         "already_there": report.already_there,
         "left_out": list(map(_left_out, report.left_out)),
         "names": _names(report.names),
         "skipped": dict(report.skipped),
+    }
+
+
+def removed(cases: Sequence[str], cohort: "Cohort") -> Facts:
+    """Return which cases were taken out of a cohort, and which stay."""
+    return {
+        "cohort": cohort.path,
+        "centre": cohort.centre,
+        "removed": cases,
+        "cases": cohort.case_ids,
     }
 
 
@@ -85,6 +96,7 @@ def _names(names: "Iterable[tuple[NameRow, int]]") -> list[Facts]:
 def cohort(found: "CohortContents") -> Facts:
     """Return what a cohort holds."""
     from recontour.cohort import by_patient, with_one_ct
+    from recontour.cohort.origins import mixed_origins
     from recontour.cohort.patients import doubt
 
     opened, sound = found.cohort, found.cases
@@ -99,6 +111,8 @@ def cohort(found: "CohortContents") -> Facts:
         "same_ct": list(map(_ids, with_one_ct(sound))),
         "same_patient": list(map(_ids, several)),
         "unknown_patients": doubt(sound),
+        "mixed_origins": mixed_origins(sound),
+        "not_applied": opened.not_applied,
         "names": _rows(opened.path / "names.csv"),
         "left_out": _rows(opened.path / "left_out.csv"),
     }
@@ -112,6 +126,8 @@ def _case(case: "Case") -> Facts:
         "slice_z_mm": case.grid.slice_z_mm,
         "volumes_cc": case.volumes_cc,
         "is_draft": case.is_draft,
+        "origin": case.origin,
+        "screen_only": {"roi_names": case.roi_names},
     }
 
 

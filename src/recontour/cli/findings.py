@@ -110,6 +110,15 @@ class NoOrganNamed(Finding):
 
 
 @finding
+class NoCohortNamed(Finding):
+    """`recontour import` lacks its cohort."""
+
+    def sentence(self) -> str:
+        """Say what is expected."""
+        return "DICOM_DIR and COHORT are expected, or --undo COHORT"
+
+
+@finding
 class NoStudyNamed(Finding):
     """`recontour study` lacks its file or its folder."""
 

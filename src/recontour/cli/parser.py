@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="COMMAND",
     )
     _add_import(commands)
+    _add_remove(commands)
     _add_deidentify(commands)
     _add_inspect(commands)
     _add_export(commands)
@@ -187,10 +188,44 @@ def _add_import(commands: Commands) -> None:
     added = _command(
         commands, "import", "import_", "DICOM archive (CT + RTSTRUCT or SEG) -> cohort folder"
     )
-    _add_path(added, "dicom_dir", "DICOM_DIR", "any nesting, any file names")
-    _add_path(added, "cohort", "COHORT", "a new folder, or a cohort to add to")
+    added.add_argument(
+        "dicom_dir",
+        type=_path,
+        nargs="?",
+        metavar="DICOM_DIR",
+        help="any nesting, any file names; left out with --undo",
+    )
+    added.add_argument(
+        "cohort",
+        type=_path,
+        nargs="?",
+        metavar="COHORT",
+        help="a new folder, or a cohort to add to",
+    )
     added.add_argument("--centre", help="the label in reports; default: the cohort folder's name")
     _add_names(added)
+    added.add_argument(
+        "--also-from-elsewhere",
+        action="store_true",
+        help="also patients of another institution, or from another scanner, than the cohort's",
+    )
+    added.add_argument(
+        "--again",
+        action="store_true",
+        help="also read again, with the names of now, who is in the cohort already",
+    )
+    added.add_argument(
+        "--undo",
+        action="store_true",
+        help="instead, take out what the last import into COHORT added",
+    )
+    _add_json(added)
+
+
+def _add_remove(commands: Commands) -> None:
+    added = _command(commands, "remove", "remove", "cohort -> the same without some of its cases")
+    _add_path(added, "cohort", "COHORT", "a cohort folder")
+    added.add_argument("cases", nargs="+", metavar="CASE", help="as `recontour inspect` shows it")
     _add_json(added)
 
 

@@ -1,5 +1,6 @@
 """What a person sees when a command is done: tables and lines."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -36,10 +37,18 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
     _notes(report.notes)
     for kind, count in report.skipped:
         say(f"skipped: {count} x {kind}")
+    again = f"{len(report.replaced)} replaced, " if report.replaced else ""
     say(
-        f"{len(report.added)} added, {len(report.already_there)} there already, "
+        f"{len(report.added)} added, {again}{len(report.already_there)} there already, "
         f"{len(report.left_out)} left out: {cohort.path}, centre {cohort.centre}"
     )
+
+
+def removed(cases: Sequence[str], cohort: "Cohort") -> None:
+    """Show which cases were taken out of a cohort, and how many stay."""
+    for case in cases:
+        say(f"removed: {case}")
+    say(f"{plural(len(cases), 'case')} removed, {len(cohort)} left: {cohort.path}")
 
 
 def deidentified(written: "Deidentified", folder: Path) -> None:
@@ -83,6 +92,7 @@ def cohort(found: "CohortContents") -> None:
     _cases(opened, sound)
     _organs(sound)
     _patients(sound)
+    _origins(opened, sound)
     drafts = [case.id for case in sound if case.is_draft]
     if drafts:
         say(f"recontour's own contours, from which a model learns nothing: {', '.join(drafts)}")
@@ -144,6 +154,32 @@ def _patients(sound: "Sequence[Case]") -> None:
     doubtful = doubt(sound)
     if doubtful:
         say(words(doubtful))
+
+
+def _origins(opened: "Cohort", sound: "Sequence[Case]") -> None:
+    """Show where cases come from, and to which the names of the last import were not applied."""
+    from recontour.cohort.findings import MapNotApplied
+    from recontour.cohort.origins import mixed_origins
+
+    known = Counter(map(_origin, sound))
+    del known["", ""]
+    if known:
+        table = table_of("Where the CTs were made", "maker and model", "institution", "cases")
+        for (scanner, institution), count in known.most_common():
+            add_row(table, scanner, institution, str(count))
+        out.print(table)
+    mixed = mixed_origins(sound)
+    if mixed:
+        say(words(mixed))
+    stale = opened.not_applied
+    if stale:
+        say(words(MapNotApplied(cases=len(stale), of=len(opened), is_kept=True)))
+
+
+def _origin(case: "Case") -> tuple[str, str]:
+    """Return a case's scanner and what stands for its institution."""
+    made = case.origin
+    return f"{made.maker} {made.model}".strip(), (made.institution or "").rpartition("-")[2]
 
 
 def _ids(cases: "Iterable[Case]") -> str:

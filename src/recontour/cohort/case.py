@@ -36,6 +36,33 @@ def case_id_of(centre: str, series_uid: str) -> str:
     return f"{centre}-{digest[:8]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a CT was made, as far as it is known.
+
+    institution: a salted hash, SALT-HASH as of a patient's key; None if unknown. maker, model: of
+    the scanner; in clear if they consist of known words, otherwise a salted hash; empty if unknown.
+    elsewhere: the user said that the CT is from elsewhere than the cohort's other cases.
+    """
+
+    institution: str | None = None
+    maker: str = ""
+    model: str = ""
+    elsewhere: bool = False
+
+    @property
+    def scanner(self) -> str:
+        """Return maker and model, in small letters; empty if unknown.
+
+        >>> Origin(maker="SIEMENS", model="SOMATOM Force").scanner
+        'siemens somatom force'
+        """
+        return f"{self.maker} {self.model}".strip().casefold()
+
+
+UNKNOWN_ORIGIN = Origin()
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """One patient: a CT and the organs that were contoured on it.
@@ -43,8 +70,9 @@ class Case:
     volumes_cc: by organ, in the order of masks.npy. source_hash: of the structure set that was
     imported. is_draft: the contours are recontour's own, so a model neither learns from them nor is
     proved by them. sha256: of the arrays' files, by name; empty for older cases. patient: the
-    patient's key, the same in all cases of the patient; None if unknown. files: the state of the
-    arrays' files, by name, when the case was read.
+    patient's key, the same in all cases of the patient; None if unknown. origin: where the CT was
+    made. roi_names: how the structure set spells each organ; empty for older cases. files: the
+    state of the arrays' files, by name, when the case was read.
     """
 
     id: str
@@ -55,6 +83,8 @@ class Case:
     is_draft: bool = False
     sha256: Mapping[str, str] = field(default_factory=dict)
     patient: str | None = None
+    origin: Origin = UNKNOWN_ORIGIN
+    roi_names: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, FileState] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural, shown
 
 NAMES_SHOWN = 12
-MOVE_AWAY = "move the case's folder out of the cohort, then import the patient again"
+MOVE_AWAY = "take the case out with `recontour remove`, then import the patient again"
+READ_AGAIN = "to read the patients again, repeat the import with --again"
 RESTORE = "restore it from a copy, or import into a new cohort"
 
 Shape = tuple[int, ...]
@@ -131,7 +132,78 @@ class ExistingCase(Finding):
         return "already in the cohort"
 
     def remedy(self) -> str:
-        return "move the case's folder out of the cohort to replace it"
+        return "take it out with `recontour remove` to replace it"
+
+
+@finding
+class NoSuchCases(Finding):
+    """Cases to remove that a cohort lacks. wanted: how many were named."""
+
+    names: ScreenOnly[tuple[str, ...]]
+    wanted: int
+    present: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        missing = f"{len(self.names)} of {plural(self.wanted, 'case')}"
+        return f"{missing} to remove are not in the cohort ({listed(self.names)}); none was removed"
+
+    def remedy(self) -> str:
+        return f"choose from {listed(self.present)}" if self.present else "the cohort is empty"
+
+
+@finding
+class NoCaseNamed(Finding):
+    """No case was named."""
+
+    def sentence(self) -> str:
+        return "no case is named"
+
+    def remedy(self) -> str:
+        return "`recontour inspect` lists them"
+
+
+# Changes of several cases
+
+
+@finding
+class UnfinishedChange(Finding):
+    """A change of a cohort was interrupted, and must not be finished here."""
+
+    def sentence(self) -> str:
+        return "a change of this cohort was interrupted, and you may not write here to finish it"
+
+    def remedy(self) -> str:
+        return "let somebody who may run `recontour inspect` on it"
+
+
+@finding
+class NothingToUndo(Finding):
+    """No case is left of the last import, or nothing is known of it."""
+
+    def sentence(self) -> str:
+        return (
+            "there is no import to undo: none added a case since the last undo, its cases were "
+            "removed, or an earlier version of recontour made it"
+        )
+
+    def remedy(self) -> str:
+        return "take out single cases with `recontour remove`"
+
+
+@finding
+class CasesReadAgain(Finding):
+    """The last import replaced cases, and what they were is gone. cases: how many."""
+
+    cases: int
+
+    def sentence(self) -> str:
+        return (
+            f"the last import cannot be undone: it read {plural(self.cases, 'case')} again "
+            "(--again), and what they were before is gone"
+        )
+
+    def remedy(self) -> str:
+        return "repeat it with --again and the map of before"
 
 
 @finding
@@ -162,6 +234,57 @@ class OrgansNotInCohort(Finding):
         return f"did you mean {' or '.join(self.meant)}? {choose}" if self.meant else choose
 
 
+# Names
+
+
+@finding
+class MapNotApplied(Finding):
+    """A map of names would give cases other organs than they have. organs: which.
+
+    is_kept: whether this is what an earlier import found.
+    """
+
+    cases: int
+    of: int
+    organs: FitToStore[tuple[str, ...]] = ()
+    is_kept: bool = False
+
+    def sentence(self) -> str:
+        of = f"{self.cases} of {plural(self.of, 'case')}"
+        which = f" ({listed(self.organs)})" if self.organs else ""
+        if self.is_kept:
+            return f"the names of the last import were not applied to {of}, which it did not change"
+        return (
+            f"not applied to {of}, which stay as they are: other organs by the names of now{which}"
+        )
+
+    def remedy(self) -> str:
+        return READ_AGAIN
+
+
+# Where cases come from
+
+
+@finding
+class MixedOrigins(Finding):
+    """Some cases come from elsewhere than most, by their institution or by what the user said.
+
+    institutions: how many are known. others: the cases that come from elsewhere.
+    """
+
+    institutions: int
+    others: FitToStore[tuple[str, ...]]
+    cases: int
+
+    def sentence(self) -> str:
+        of = f"{len(self.others)} of {plural(self.cases, 'case')}"
+        known = f" ({self.institutions} institutions)" if self.institutions > 1 else ""
+        return f"{of} come from elsewhere than the others{known}: {listed(self.others)}"
+
+    def remedy(self) -> str:
+        return "if they do not belong here, take them out with `recontour remove`"
+
+
 # Files
 
 
@@ -176,7 +299,9 @@ class DamagedCohortFile(Finding):
         return f"{self.file} is damaged ({self.why.sentence()})"
 
     def remedy(self) -> str:
-        return RESTORE if self.file == "cohort.json" else MOVE_AWAY
+        if self.file == "imports.json":
+            return "move it away; only the last import can then not be undone"
+        return MOVE_AWAY if self.case else RESTORE
 
 
 @finding

@@ -1,11 +1,14 @@
 """What import finds: why a patient is left out, what to note about a case, and what is stored."""
 
+from pathlib import Path
 from typing import Literal
 
-from recontour.cohort.findings import MOVE_AWAY, listed
+from recontour.cohort.findings import READ_AGAIN, listed
 from recontour.dicom.contour_findings import RoiFinding
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.wording import plural
+
+FEW = 3  # scanners or lengths in one line
 
 # Archives
 
@@ -25,6 +28,73 @@ class NothingImported(Finding):
         counted = zip(self.counts, self.reasons, strict=True)
         said = [f"{count} x {words(reason)}" for count, reason in counted]
         return f"no patient could be imported, {self.left_out} left out: {' | '.join(said)}"
+
+
+@finding
+class FromElsewhere(Finding):
+    """Patients to import come from elsewhere than the cohort's.
+
+    patients: how many, of all that are new. by_institution: they name another institution;
+    otherwise an institution is not known, and they have another scanner. The other fields compare
+    one of them, which `example` is the place of, with the cohort's cases; `known_...`: what occurs
+    there, the most frequent first. organs: whose spelling can be compared.
+    """
+
+    example: ScreenOnly[Path]
+    patients: int
+    new: int
+    by_institution: bool
+    scanner: ScreenOnly[str]
+    known_scanners: ScreenOnly[tuple[str, ...]]
+    pixel_mm: float | None
+    known_pixel_mm: tuple[float, ...]
+    slice_mm: float | None
+    known_slice_mm: tuple[float, ...]
+    organs: int
+    spelt_otherwise: int
+    spelt: ScreenOnly[tuple[str, ...]]
+    known_spelt: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        of = f"{self.patients} of {plural(self.new, 'new patient')}"
+        where = "another institution" if self.by_institution else "another scanner"
+        differences = list(filter(None, (self._scanner(), *self._lengths(), self._spelling())))
+        compared = f", where {'; '.join(differences)}" if differences else ""
+        return f"{of} come from {where} than the cohort's cases: {self.example}{compared}"
+
+    def _scanner(self) -> str:
+        if not self.scanner or self.scanner in self.known_scanners or not self.known_scanners:
+            return ""
+        return f"the scanner is {self.scanner}, not {listed(self.known_scanners, FEW)}"
+
+    def _lengths(self) -> list[str]:
+        found = []
+        compared = (
+            ("pixels are", self.pixel_mm, self.known_pixel_mm),
+            ("slices are every", self.slice_mm, self.known_slice_mm),
+        )
+        for what, here_mm, known_mm in compared:
+            if here_mm is not None and known_mm and round(here_mm, 2) not in known_mm:
+                there = listed(tuple(f"{length:g}" for length in known_mm), FEW)
+                found.append(f"{what} {here_mm:g} mm, not {there}")
+        return found
+
+    def _spelling(self) -> str:
+        if not self.spelt_otherwise:
+            return ""
+        names = "".join(f" ({here}, not {there})" for here, there in self._names())
+        return (
+            f"{self.spelt_otherwise} of {plural(self.organs, 'organ')} are spelt otherwise{names}"
+        )
+
+    def _names(self) -> list[tuple[str, str]]:
+        return list(zip(self.spelt, self.known_spelt, strict=True))
+
+    def remedy(self) -> str:
+        return (
+            "import them into a cohort of their own, or, if they belong into this one, "
+            "repeat with --also-from-elsewhere"
+        )
 
 
 # Why a patient is left out
@@ -120,7 +190,7 @@ class ChangedSource(Finding):
                 return f"contours changed under the same SOPInstanceUID: {organs}"
 
     def remedy(self) -> str:
-        return MOVE_AWAY
+        return READ_AGAIN
 
 
 @finding
@@ -133,7 +203,30 @@ class AdditionalOrgans(Finding):
         return f"now also has {', '.join(self.organs)}"
 
     def remedy(self) -> str:
-        return MOVE_AWAY
+        return READ_AGAIN
+
+
+@finding
+class NotReadAgain(Finding):
+    """A case was to be read again and could not; it stays."""
+
+    why: Finding
+
+    def sentence(self) -> str:
+        return f"stays as imported; it cannot be read again ({words(self.why)})"
+
+
+@finding
+class NotInArchive(Finding):
+    """Cases were to be read again, and are not in the archive; they stay."""
+
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        count = plural(len(self.cases), "case")
+        return (
+            f"{count} of the cohort not in this archive, and not read again: {listed(self.cases)}"
+        )
 
 
 # Notes on structures
@@ -257,7 +350,7 @@ class SeveralCasesOfOneCt(Finding):
         return f"the same CT, to the voxel: {', '.join(self.cases)}"
 
     def remedy(self) -> str:
-        return "if it is one patient twice, move the folder of one out of the cohort"
+        return "if it is one patient twice, take one out with `recontour remove`"
 
 
 @finding
@@ -290,6 +383,39 @@ class UninformativePatientIds(Finding):
             "(none, a stand-in, or the same for all or for different people); each CT counts as a "
             "patient of its own"
         )
+
+
+# Notes on where patients come from
+
+
+@finding
+class NewScanners(Finding):
+    """New cases from scanners that no case of the cohort is from."""
+
+    patients: int
+    scanners: ScreenOnly[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        of = plural(self.patients, "new patient")
+        return f"{of} from a scanner that the cohort did not have ({listed(self.scanners)})"
+
+
+@finding
+class UnknownOrigins(Finding):
+    """New cases that nothing compares with those of the cohort."""
+
+    patients: int
+    new: int
+
+    def sentence(self) -> str:
+        of = f"{self.patients} of {plural(self.new, 'new patient')}"
+        return (
+            f"whether {of} come from where the cohort's cases do is not known: the CTs name no "
+            "institution or scanner that can be compared"
+        )
+
+    def remedy(self) -> str:
+        return "if they do not, take them out again with `recontour import --undo`"
 
 
 # Tables

@@ -1,7 +1,7 @@
 """Whose CTs are imported: patient keys, and what to note about cases of one patient."""
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from recontour.cohort.case import Case, case_id_of
@@ -11,10 +11,12 @@ from recontour.cohort.import_findings import (
     SeveralCtsOfOnePatient,
     UninformativePatientIds,
 )
+from recontour.cohort.origins import Newcomer, needs_salt
 from recontour.cohort.patients import (
     Salt,
     open_to_others,
     salt_beside,
+    salt_if_any,
     salt_of,
     salt_path,
     with_one_key,
@@ -36,16 +38,34 @@ def patient_keys(archive: Archive, cohort: Cohort) -> tuple[dict[str, str], list
     of_someone = [series for series in _series(archive) if series.patient_id in telling]
     if not of_someone:
         return {}, []
-    path = salt_path(cohort.path)
-    is_new = not path.exists()
     try:
-        salt = salt_beside(cohort.path)
+        salt = _salt_of(cohort)
     except CohortError as error:
         return {}, [error.finding]
-    if is_new:
-        log_finding(log, logging.INFO, NewSalt(path=path))
     keys = {series.uid: salt.key(series.patient_id) for series in of_someone}
     return keys, list(_notes_on_salt(cohort, salt))
+
+
+def salt_for_origins(cohort: Cohort, newcomers: Iterable[Newcomer]) -> Salt | None:
+    """Return the salt with which cases keep where they come from; None if none can be used.
+
+    It is made only if a newcomer needs it.
+    """
+    if not any(needs_salt(one.equipment) for one in newcomers):
+        return salt_if_any(cohort.path)
+    with suppress(CohortError):  # `patient_keys` reports it
+        return _salt_of(cohort)
+    return None
+
+
+def _salt_of(cohort: Cohort) -> Salt:
+    """Return the salt beside a cohort; say so if it is made. Raises: CohortError."""
+    path = salt_path(cohort.path)
+    is_new = not path.exists()
+    salt = salt_beside(cohort.path)
+    if is_new:
+        log_finding(log, logging.INFO, NewSalt(path=path))
+    return salt
 
 
 def _notes_on_salt(cohort: Cohort, salt: Salt) -> Iterator[Finding]:

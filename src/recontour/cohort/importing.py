@@ -1,6 +1,8 @@
 """A DICOM archive -> a cohort: every patient that can be used, and a reason for every other one.
 
 import_patients   patient keys, and cases of one patient
+origins           where patients come from
+history           what the last import did
 masks             structures -> masks
 tables            names.csv and left_out.csv
 """
@@ -8,7 +10,7 @@ tables            names.csv and left_out.csv
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Literal
 import numpy as np
 
 from recontour.cohort.case import Case, case_id_of
+from recontour.cohort.findings import MapNotApplied
+from recontour.cohort.history import begin_import, end_import
 from recontour.cohort.import_findings import (
     AdditionalOrgans,
     CaseOfAnotherPatient,
@@ -25,15 +29,27 @@ from recontour.cohort.import_findings import (
     NoContouredArea,
     NoKnownOrgan,
     NothingImported,
+    NotInArchive,
+    NotReadAgain,
     TooFewSlices,
     UnusableSource,
 )
-from recontour.cohort.import_patients import notes_on_patients, patient_keys
+from recontour.cohort.import_patients import notes_on_patients, patient_keys, salt_for_origins
+from recontour.cohort.journal import change
 from recontour.cohort.masks import Structure, masks_of, structures
-from recontour.cohort.patients import contradict
+from recontour.cohort.origins import KnownOrigins, notes_on_newcomers, origin_of, stored_name
+from recontour.cohort.patients import Salt, contradict, salt_if_any
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
-from recontour.dicom import Archive, Pair, Scan, Unused, read_archive, read_series
+from recontour.dicom import (
+    Archive,
+    Pair,
+    Scan,
+    Unused,
+    equipment_of,
+    read_archive,
+    read_series,
+)
 from recontour.dicom.findings import Kinds, NoCtSeries
 from recontour.errors import (
     CohortError,
@@ -47,12 +63,14 @@ from recontour.findings import Finding, stored_words
 from recontour.geometry.arrays import Mask
 from recontour.organs import (
     NameRow,
+    Status,
     match_drawn,
     notes_on_map,
     ordered,
     read_user_map,
     sides_swapped,
 )
+from recontour.organs.findings import NotApplied
 from recontour.progress import Progress, quiet
 
 LEAST_SLICES = 2  # of a CT that is a case: one slice is a part of something else
@@ -69,6 +87,7 @@ class ImportReport:
 
     Attributes:
         added: The ids of the new cases.
+        replaced: The ids of the cases that were read again and are not what they were.
         already_there: The ids of the cases that were imported before and stay as they are.
         left_out: What was not imported, each with the finding that says why.
         names: What became of each ROI name, and in how many patients. It is for the screen only.
@@ -88,18 +107,24 @@ class ImportReport:
     names: tuple[tuple[NameRow, int], ...]
     notes: tuple[Finding, ...]
     skipped: Kinds = ()
+    replaced: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _CaseImport:
-    """What became of one patient. place, reason: of one that is left out."""
+    """What became of one patient.
+
+    place, reason: of one that is left out. not_applied: the organs that a case that stays would
+    have, or not have, by the names of now.
+    """
 
     case_id: str
-    became: Literal["added", "already there", "left out"] = "left out"
+    became: Literal["added", "replaced", "already there", "left out"] = "left out"
     place: Path = Path()
     reason: Finding | None = None
     names: tuple[NameRow, ...] = ()
     notes: list[Finding] = field(default_factory=list)
+    not_applied: set[str] = field(default_factory=set)
 
     def leave_out(self, place: Path, reason: Finding) -> None:
         self.became = "left out"
@@ -115,6 +140,8 @@ def import_dicom(
     names: Path | str | None = None,
     new_organs: Sequence[str] = (),
     notices: Sequence[str] = (),
+    also_from_elsewhere: bool = False,
+    again: bool = False,
     progress: Progress = quiet,
 ) -> ImportReport:
     """Read a DICOM archive into a cohort folder, adding what is not there yet.
@@ -128,6 +155,10 @@ def import_dicom(
         new_organs: Names on the right side of that file that TG-263 does not list, and are meant.
         notices: What everyone who uses a new cohort or its models must know. Models and reports
             repeat it.
+        also_from_elsewhere: Also add patients of another institution than the cohort's cases or,
+            where no institution is known, from another scanner. Otherwise they are an error.
+        again: Also read the patients again whose cases are in the cohort, with the names of now,
+            and replace these cases, all at once.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
@@ -137,7 +168,7 @@ def import_dicom(
         NoSeriesError: There is no such folder, no CT series in it, or none that can be used. Then
             no cohort is made.
         NamesError: The map of names cannot be used.
-        CohortError: The cohort cannot be used.
+        CohortError: The cohort cannot be used, or patients come from elsewhere; nothing is added.
 
     Examples:
         >>> import recontour
@@ -155,11 +186,18 @@ def import_dicom(
     is_new = not Cohort.is_at(cohort)
     opened = _opened(cohort, centre, notices)
     try:
-        report = import_archive(archive, opened, user_map, progress)
+        report = import_archive(
+            archive,
+            opened,
+            user_map,
+            progress,
+            also_from_elsewhere=also_from_elsewhere,
+            again=again,
+        )
     finally:
         if is_new:
             _remove_empty(cohort)
-    if not report.added and not report.already_there:
+    if not (report.added or report.replaced or report.already_there):
         raise NoSeriesError(_nothing_imported(dicom_dir, report.left_out))
     return report
 
@@ -169,40 +207,97 @@ def import_archive(
     cohort: Cohort,
     user_map: UserMap | None = None,
     progress: Progress = quiet,
+    *,
+    also_from_elsewhere: bool = False,
+    again: bool = False,
 ) -> ImportReport:
     """Import every CT series with a structure set that shows at least one known organ.
 
-    One patient is in memory at a time. A case that is in the cohort stays as it is. What became of
-    the names, and what was left out, is also saved in the cohort, without anything that names a
-    patient.
-    user_map: as `read_user_map` gives.
+    One patient is in memory at a time. A case that is in the cohort stays as it is, unless it is
+    read again. What became of the names, and what was left out, is also saved in the cohort,
+    without anything that names a patient.
+    user_map: as `read_user_map` gives. also_from_elsewhere, again: as in `import_dicom`.
     """
     check_tables(cohort.path)
+    known = KnownOrigins(cohort)
+    newcomers = known.newcomers(archive, salt_if_any(cohort.path))
+    if not also_from_elsewhere:
+        known.refuse_from_elsewhere(newcomers, user_map)
+    archive_id = _short_hash(str(archive.folder.resolve()))
+    before = begin_import(cohort.path, archive_id, [one.case_id for one in newcomers])
     keys, notes = patient_keys(archive, cohort)
-    imports = []
-    for done, pair in enumerate(archive.pairs):
-        case_id = case_id_of(cohort.centre, pair.series.uid)
-        progress("importing", done, len(archive.pairs), case_id)
-        imports.append(_import_pair(pair, case_id, cohort, user_map, keys.get(pair.series.uid)))
-    progress("importing", len(archive.pairs), len(archive.pairs), "")
+    for series_uid, key in known.patients(archive).items():
+        keys.setdefault(series_uid, key)
+    task = _Task(
+        cohort=cohort,
+        user_map=user_map,
+        keys=keys,
+        salt=salt_for_origins(cohort, newcomers),
+        elsewhere=known.elsewhere.union(one.case_id for one in newcomers if one.is_from_elsewhere),
+        again=again,
+    )
+    imports = _import_pairs(archive.pairs, task, progress)
     for one in imports:
         notes.extend(replace(note, case=one.case_id) for note in one.notes)
-    added = _ids_of(imports, "added")
-    if added:
-        notes.extend(notes_on_patients(archive, cohort, added))
-    names = _counted(imports)
-    notes.extend(notes_on_map(user_map or {}, _roi_names(names)))
-    report = ImportReport(
-        added=added,
-        already_there=_ids_of(imports, "already there"),
-        left_out=(*_unused(archive, cohort.centre), *_left_out(imports)),
-        names=names,
-        notes=tuple(notes),
-        skipped=archive.skipped,
-    )
+    report = _report(archive, imports, task, notes)
+    notes.extend(notes_on_newcomers(newcomers, report.added, known))
     save_names(cohort, _counted(imports, fit=True))
-    save_left_out(cohort, report.left_out, _short_hash(str(archive.folder.resolve())))
-    return report
+    save_left_out(cohort, report.left_out, archive_id)
+    end_import(
+        cohort.path,
+        before,
+        archive_id,
+        added=report.added,
+        replaced=report.replaced,
+        not_applied=[one.case_id for one in imports if one.not_applied],
+        met=[one.case_id for one in imports],
+    )
+    return replace(report, notes=tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What the import of each patient needs.
+
+    keys: of patients, by series UID. salt: for where CTs come from. elsewhere: the ids of cases
+    that are known to come from elsewhere than the cohort's. again: read cases again that exist.
+    """
+
+    cohort: Cohort
+    user_map: UserMap | None
+    keys: Mapping[str, str]
+    salt: Salt | None
+    elsewhere: frozenset[str]
+    again: bool
+
+
+def _import_pairs(
+    pairs: Sequence[Pair],
+    task: _Task,
+    progress: Progress,
+) -> list[_CaseImport]:
+    """Import patients one after another; the cases that are read again are replaced at the end."""
+    cohort = task.cohort
+    if not task.again:
+        return list(_each_imported(pairs, task, None, progress))
+    with change(cohort.path) as wanted:
+        staged = Cohort(wanted.folder, cohort.centre)
+        imports = list(_each_imported(pairs, task, staged, progress))
+        wanted.replaced += _ids_of(imports, "replaced")
+    return imports
+
+
+def _each_imported(
+    pairs: Sequence[Pair],
+    task: _Task,
+    staged: Cohort | None,
+    progress: Progress,
+) -> Iterator[_CaseImport]:
+    for done, pair in enumerate(pairs):
+        case_id = case_id_of(task.cohort.centre, pair.series.uid)
+        progress("importing", done, len(pairs), case_id)
+        yield _import_pair(pair, case_id, task, staged)
+    progress("importing", len(pairs), len(pairs), "")
 
 
 # One patient
@@ -211,21 +306,22 @@ def import_archive(
 def _import_pair(
     pair: Pair,
     case_id: str,
-    cohort: Cohort,
-    user_map: UserMap | None,
-    patient: str | None,
+    task: _Task,
+    staged: Cohort | None,
 ) -> _CaseImport:
-    """Import one patient. patient: the patient's key, if known."""
+    """Import one patient. staged: takes a case that is read again; None: it stays as it is."""
     one = _CaseImport(case_id)
     one.notes.extend(pair.notes)
     missing = _images_missing(pair)
     if missing:
         one.notes.append(missing)
     try:
-        if case_id in cohort:
-            _look_again(one, pair, cohort[case_id], user_map, patient)
+        if case_id not in task.cohort:
+            _import_new(one, pair, task, task.cohort)
+        elif staged is None:
+            _look_again(one, pair, task.cohort[case_id], task)
         else:
-            _import_new(one, pair, cohort, user_map, patient)
+            _read_again(one, pair, task, staged)
     except (DicomError, GridMismatchError, CohortError) as error:
         one = _CaseImport(case_id)  # the reason is all there is to say
         one.leave_out(pair.series.place, error.finding)
@@ -235,11 +331,10 @@ def _import_pair(
 def _import_new(
     one: _CaseImport,
     pair: Pair,
+    task: _Task,
     cohort: Cohort,
-    user_map: UserMap | None,
-    patient: str | None,
 ) -> None:
-    """Import a patient whose case is not in the cohort."""
+    """Import a patient. cohort: the one to add to, in which the case is not."""
     scan = read_series(pair.series.files)
     slices = scan.grid.shape[0]
     if slices < LEAST_SLICES:
@@ -247,7 +342,7 @@ def _import_new(
         return
     one.notes.extend(scan.notes)
     drawn = structures(pair.structure_set, scan.grid, scan, one.notes.append)
-    table = match_drawn(drawn, user_map)
+    table = match_drawn(drawn, task.user_map)
     one.names = table.rows
     masks = masks_of(drawn, table.mapped, scan.grid, one.notes.append)
     if not masks:
@@ -255,19 +350,46 @@ def _import_new(
         return
     middles_x_mm = {organ: scan.grid.middle_x_mm(mask) for organ, mask in masks.items()}
     one.notes.extend(sides_swapped(middles_x_mm))
-    is_added = _add(cohort, one.case_id, scan, masks, pair, patient)
+    spelt = {organ: stored_name(name) for name, organ in table.mapped.items() if organ in masks}
+    is_added = _add(cohort, one.case_id, scan, masks, spelt, pair, task)
     one.became = "added" if is_added else "already there"
+
+
+def _read_again(
+    one: _CaseImport,
+    pair: Pair,
+    task: _Task,
+    staged: Cohort,
+) -> None:
+    """Read a patient again whose case exists; it is replaced if anything is different now."""
+    before = None
+    with suppress(CohortError):  # a damaged case is replaced
+        before = task.cohort[one.case_id]
+    if before and contradict(task.keys.get(pair.series.uid), before.patient):
+        one.leave_out(pair.series.place, CaseOfAnotherPatient())
+        return
+    reason = None
+    try:
+        _import_new(one, pair, task, staged)
+        reason = one.reason
+    except (DicomError, GridMismatchError) as error:
+        reason = error.finding
+    if reason:
+        one.notes = [NotReadAgain(why=reason)]
+        one.became, one.reason, one.names = "already there", None, ()
+        return
+    is_same = before is not None and before.version == staged[one.case_id].version
+    one.became = "already there" if is_same else "replaced"
 
 
 def _look_again(
     one: _CaseImport,
     pair: Pair,
     case: Case,
-    user_map: UserMap | None,
-    patient: str | None,
+    task: _Task,
 ) -> None:
     """Note how an existing case would differ if it were imported today; it stays as it is."""
-    if contradict(patient, case.patient):
+    if contradict(task.keys.get(pair.series.uid), case.patient):
         one.leave_out(pair.series.place, CaseOfAnotherPatient())
         return
     one.became = "already there"
@@ -279,7 +401,7 @@ def _look_again(
         one.notes.append(UnusableSource(what="CT", why=error.finding))
     try:
         drawn = structures(pair.structure_set, case.grid, None, one.notes.append)
-        table = match_drawn(drawn, user_map)
+        table = match_drawn(drawn, task.user_map)
     except (DicomError, GridMismatchError) as error:
         one.notes.append(UnusableSource(what="structure set", why=error.finding))
         return
@@ -298,23 +420,53 @@ def _compare_structures(
     if case.source_hash != _hash(pair.structure_set.sop_instance_uid):
         one.notes.append(ChangedSource(what="structure set"))
         return
-    changed = _redrawn(drawn, organs, case)
-    if changed:
-        one.notes.append(ChangedSource(what="contours", organs=changed))
-        return
     unknown = {name: organ for name, organ in organs.items() if organ not in case.organs}
     new = masks_of(drawn, unknown, case.grid, one.notes.append)
-    if new:
+    _compare_names(one, case, new)
+    changed = _redrawn(drawn, organs, case, one.not_applied)
+    if changed:
+        one.notes.append(ChangedSource(what="contours", organs=changed))
+    elif new:
         one.notes.append(AdditionalOrgans(organs=tuple(sorted(new))))
+
+
+def _compare_names(
+    one: _CaseImport,
+    case: Case,
+    new: Collection[str],
+) -> None:
+    """Say of each name what the case has it as, and note where the names of now differ.
+
+    new: the organs that the case would have besides its own.
+    """
+    imported_as = {name: organ for organ, name in case.roi_names.items()}
+    rows = []
+    for row in one.names:
+        before = imported_as.get(stored_name(row.roi_name))
+        now = row.tg263
+        is_new = now in new
+        is_another_s = bool(imported_as) and before is None and now in case.organs
+        if not (is_new or is_another_s or (before and before != now)):
+            rows.append(row)
+            continue
+        one.not_applied.update(filter(None, (before, now)))
+        status: Status = "mapped" if before else "ignored"
+        rows.append(NameRow(row.roi_name, before, status, NotApplied(now=now or "")))
+    one.names = tuple(rows)
 
 
 def _redrawn(
     drawn: Sequence[Structure],
     organs: Mapping[str, str],
     case: Case,
+    renamed: Collection[str],
 ) -> tuple[str, ...]:
-    """Return the organs of a case that its structure set would give another mask today."""
-    known = {name: organ for name, organ in organs.items() if organ in case.organs}
+    """Return the organs of a case that its structure set would give another mask today.
+
+    renamed: organs to which other names belong now; these are not compared.
+    """
+    comparable = set(case.organs).difference(renamed)
+    known = {name: organ for name, organ in organs.items() if organ in comparable}
     masks = masks_of(drawn, known, case.grid, _ignored)
     changed = []
     for organ, mask in masks.items():
@@ -355,11 +507,13 @@ def _add(
     case_id: str,
     scan: Scan,
     masks: Mapping[str, Mask],
+    spelt: Mapping[str, str],
     pair: Pair,
-    patient: str | None,
+    task: _Task,
 ) -> bool:
-    """Store a case; return False if another import added it meanwhile."""
+    """Store a case; return False if another import added it meanwhile. spelt: by organ."""
     source = pair.structure_set
+    origin = origin_of(equipment_of(pair.series), task.salt)
     try:
         cohort.add(
             case_id,
@@ -368,7 +522,9 @@ def _add(
             masks,
             _hash(source.sop_instance_uid),
             is_draft=source.is_draft,
-            patient=patient,
+            patient=task.keys.get(pair.series.uid),
+            origin=replace(origin, elsewhere=case_id in task.elsewhere),
+            roi_names=spelt,
         )
     except (CohortError, OutputError):
         if case_id not in cohort:
@@ -378,6 +534,52 @@ def _add(
 
 
 # The report
+
+
+def _report(
+    archive: Archive,
+    imports: Sequence[_CaseImport],
+    task: _Task,
+    notes: list[Finding],
+) -> ImportReport:
+    """Return the report, and add to the notes what concerns several patients."""
+    cohort = task.cohort
+    added = _ids_of(imports, "added")
+    if added:
+        notes.extend(notes_on_patients(archive, cohort, added))
+    names = _counted(imports)
+    notes.extend(notes_on_map(task.user_map or {}, _roi_names(names)))
+    already_there = _ids_of(imports, "already there")
+    notes.extend(_not_applied(imports, len(already_there)))
+    if task.again:
+        notes.extend(_not_met(imports, cohort))
+    return ImportReport(
+        added=added,
+        already_there=already_there,
+        left_out=(*_unused(archive, cohort.centre), *_left_out(imports)),
+        names=names,
+        notes=(),
+        skipped=archive.skipped,
+        replaced=_ids_of(imports, "replaced"),
+    )
+
+
+def _not_applied(imports: Iterable[_CaseImport], there: int) -> Iterator[Finding]:
+    """Yield a finding if the names of now would give cases other organs. there: cases that stay."""
+    differing = [one for one in imports if one.not_applied]
+    if differing:
+        organs: set[str] = set()
+        for one in differing:
+            organs |= one.not_applied
+        yield MapNotApplied(cases=len(differing), of=there, organs=tuple(sorted(organs)))
+
+
+def _not_met(imports: Iterable[_CaseImport], cohort: Cohort) -> Iterator[Finding]:
+    """Yield a finding if cases of the cohort were not in the archive."""
+    met = {one.case_id for one in imports}
+    others = tuple(case_id for case_id in cohort.case_ids if case_id not in met)
+    if others:
+        yield NotInArchive(cases=others)
 
 
 def _ids_of(imports: Iterable[_CaseImport], became: str) -> tuple[str, ...]:
@@ -465,7 +667,7 @@ def _remove_empty(cohort: Path) -> None:
     with suppress(OSError):
         (cohort / "cases").rmdir()
         # It stays a cohort until nothing else is there.
-        for name in ("names.csv", "left_out.csv", "cohort.json"):
+        for name in ("names.csv", "left_out.csv", "imports.json", "cohort.json"):
             (cohort / name).unlink(missing_ok=True)
         cohort.rmdir()
 

@@ -15,6 +15,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,16 @@ class Salt:
         digest = hmac.digest(self.secret, content, "sha256")
         return f"{self.name}-{digest.hex()[:KEY_DIGITS]}"
 
+    def mark(self, what: str, words: str) -> str:
+        """Return what stands for words that may not be stored: SALT-HASH, as of a patient's key.
+
+        what: the kind of words; the same words of another kind have another mark.
+
+        >>> Salt(bytes(range(32))).mark("institution", "st elsewhere")
+        'e9df8a32-61436589f7b937e5'
+        """
+        return self.key(f"{what}\0{words}")
+
 
 def salt_path(cohort: Path) -> Path:
     """Return where the salt of a cohort lies: in the folder that holds the cohort."""
@@ -96,6 +107,15 @@ def salt_beside(cohort: Path) -> Salt:
     if not found:
         raise CohortError(NotASalt(path=path))
     return Salt(bytes.fromhex(found[1]))
+
+
+def salt_if_any(cohort: Path) -> Salt | None:
+    """Return the salt of the folder that holds a cohort; None if there is none that can be used."""
+    if not salt_path(cohort).exists():
+        return None
+    with suppress(CohortError):
+        return salt_beside(cohort)
+    return None
 
 
 def _unusable(

@@ -8,7 +8,7 @@ file does not block.
 import errno
 from math import prod
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,6 +24,9 @@ MOST_RECORD_BYTES = 1 << 22  # of a JSON file: the grid of 4096 slices takes 100
 MOST_ALONG = 4096  # voxels along one axis
 MOST_VOXELS = 1024 * 512 * 512  # the largest CT that is imported
 MOST_VOLUMES = 500
+MOST_CASES = 20_000
+CASE_LETTERS = 100  # of a case's name: the centre's label, a hyphen and a hash
+MOST_ROI_LETTERS = 64  # as DICOM allows (LO)
 # What the system reports about a file that is missing, as opposed to a machine that fails.
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
@@ -37,6 +40,12 @@ def _organ(words: str) -> str:
 def _centre(words: str) -> str:
     if not is_name(words):
         raise ExpectedError("a centre's label that can become part of file names")
+    return words
+
+
+def _case_name(words: str) -> str:
+    if not is_name(words, CASE_LETTERS):
+        raise ExpectedError("a case's name")
     return words
 
 
@@ -54,6 +63,10 @@ Step = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
 Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Organ = Annotated[str, AfterValidator(_organ)]
 Volumes = Annotated[dict[Organ, Volume], Field(max_length=MOST_VOLUMES)]
+RoiName = Annotated[str, Field(max_length=MOST_ROI_LETTERS)]
+CaseName = Annotated[str, AfterValidator(_case_name)]
+CaseNames = Annotated[list[CaseName], Field(max_length=MOST_CASES)]
+TableName = Literal["names.csv", "left_out.csv"]
 Notice = Annotated[str, Field(max_length=2000)]
 Notices = Annotated[list[Notice], Field(max_length=100)]
 
@@ -92,8 +105,17 @@ class Digests(_Record):
     masks: Annotated[Sha256, Field(alias="masks.npy")]
 
 
+class OriginRecord(_Record):
+    """Where a CT was made; see `cohort.case.Origin`."""
+
+    institution: PatientKey | None = None
+    maker: Annotated[str, Field(max_length=64)] = ""
+    model: Annotated[str, Field(max_length=64)] = ""
+    elsewhere: bool = False
+
+
 class CaseRecord(_Record):
-    """case.json. Cases that were imported before there were digests have none."""
+    """case.json. Cases of earlier versions lack what was not stored then."""
 
     grid: GridRecord
     volumes_cc: Volumes
@@ -101,6 +123,36 @@ class CaseRecord(_Record):
     draft: bool = False
     sha256: Digests | None = None
     patient: PatientKey | None = None
+    origin: OriginRecord = OriginRecord()
+    roi_names: Annotated[dict[Organ, RoiName], Field(max_length=MOST_VOLUMES)] = {}
+
+
+class ChangeRecord(_Record):
+    """A change of a cohort that was decided; see cohort/journal.py."""
+
+    removed: CaseNames = []
+    replaced: CaseNames = []
+
+
+class LastImportRecord(_Record):
+    """The last import that changed any case; see cohort/history.py.
+
+    added: what it was to add, or added. tables: names.csv and left_out.csv as they were before;
+    empty for none, None for one that is too large to keep.
+    """
+
+    archive: Annotated[str, Field(max_length=128)] = ""
+    is_finished: bool = False
+    added: CaseNames = []
+    replaced: CaseNames = []
+    tables: dict[TableName, str | None] = {}
+
+
+class ImportsRecord(_Record):
+    """imports.json. not_applied: the cases to which the map of the last import was not applied."""
+
+    last: LastImportRecord | None = None
+    not_applied: CaseNames = []
 
 
 Record = TypeVar("Record", bound=_Record)

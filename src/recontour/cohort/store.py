@@ -4,9 +4,10 @@
       cohort.json            the centre's label and the format's version
       names.csv              what became of each ROI name
       left_out.csv           which patients could not be used, and why
+      imports.json           what the last import did, so that it can be undone
       cases/CASE/case.json   grid, organs with volumes, hash of the structure set, whether it is a
                              draft, and SHA-256 of the two arrays' files; if known, the patient's
-                             key
+                             key, where the CT was made, and how each organ is spelt
       cases/CASE/ct.npy      HU, (slice, row, column), exactly as rescaled
       cases/CASE/masks.npy   one bit per voxel, (organ, slice, row, column / 8)
 
@@ -20,7 +21,8 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.cohort.arrays import check_array, write_array
-from recontour.cohort.case import CT_FILE, MASKS_FILE, Case, with_one_ct
+from recontour.cohort.case import CT_FILE, MASKS_FILE, UNKNOWN_ORIGIN, Case, Origin, with_one_ct
 from recontour.cohort.findings import (
     ExistingCase,
     FileInsteadOfCohort,
@@ -44,11 +46,15 @@ from recontour.cohort.findings import (
     UnsupportedCohortFormat,
     WrongCentre,
 )
+from recontour.cohort.history import read_history
+from recontour.cohort.journal import finish
 from recontour.cohort.records import (
+    CASE_LETTERS,
     FORMAT,
     CaseRecord,
     CohortRecord,
     FormatRecord,
+    OriginRecord,
     damaged,
     read_record,
     refused,
@@ -74,7 +80,6 @@ from recontour.syncing import sync_folder
 from recontour.wording import printable
 
 VERSION = 1
-CASE_LETTERS = 100  # of a case's name: the centre's label, a hyphen and a hash
 FROM_SYSTEMS = "@#$"  # how the names of a share's index or bin begin
 GRID_FIELDS = ("shape", "spacing_mm", "slice_z_mm", "origin_mm")
 
@@ -120,6 +125,7 @@ class Cohort:
         """
         path = Path(path)
         _refuse_no_folder(path)
+        finish(path)
         place = path / "cohort.json"
         if not os.path.lexists(place):
             raise CohortError(NotACohort(path=path))
@@ -273,6 +279,8 @@ class Cohort:
             is_draft=record.draft,
             sha256=digests,
             patient=record.patient,
+            origin=_origin_of(record.origin),
+            roi_names={organ: printable(name) for organ, name in record.roi_names.items()},
         )
         states = {
             CT_FILE: check_array(case.expected_ct),
@@ -309,6 +317,13 @@ class Cohort:
         for case in self:
             found.update(case.organs)
         return tuple(sorted(found))
+
+    @property
+    def not_applied(self) -> tuple[str, ...]:
+        """Return the cases that the last import's map of names would give other organs."""
+        with suppress(CohortError):  # an import, not everyone, reports that its history is damaged
+            return tuple(filter(self.__contains__, read_history(self.path).not_applied))
+        return ()
 
     @property
     def twins(self) -> list[tuple[str, ...]]:
@@ -359,12 +374,14 @@ class Cohort:
         *,
         is_draft: bool = False,
         patient: str | None = None,
+        origin: Origin = UNKNOWN_ORIGIN,
+        roi_names: Mapping[str, str] | None = None,
     ) -> Case:
         """Store a case; it appears whole or not at all.
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
         is_draft: whether they are recontour's own contours, unchanged. patient: the patient's key,
-        if known.
+        if known. origin, roi_names: as of a `Case`.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already.
@@ -384,6 +401,11 @@ class Cohort:
             record["draft"] = True
         if patient:
             record["patient"] = patient
+        known = {name: value for name, value in asdict(origin).items() if value}
+        if known:
+            record["origin"] = known
+        if roi_names:
+            record["roi_names"] = dict(roi_names)
         packed = [np.packbits(mask, axis=-1) for mask in masks.values()]
         with whole_folder(self._folder_of(case_id)) as folder:
             record["sha256"] = {
@@ -394,6 +416,15 @@ class Cohort:
         # An import that found nobody may have removed the cohort meanwhile.
         self._describe(self.path)
         return self[case_id]
+
+
+def _origin_of(record: OriginRecord) -> Origin:
+    return Origin(
+        institution=record.institution,
+        maker=printable(record.maker),
+        model=printable(record.model),
+        elsewhere=record.elsewhere,
+    )
 
 
 def _refuse_other_shapes(

@@ -52,6 +52,15 @@ def check_tables(cohort: Path) -> None:
         _read_csv(cohort / name, header)
 
 
+def empty_table(name: str) -> str:
+    """Return the text of a table without rows.
+
+    >>> empty_table("left_out.csv")
+    'what,reason,archive\n'
+    """
+    return csv_text([TABLES[name]])
+
+
 def fit_row(row: NameRow) -> NameRow:
     """Return a row as it may be stored.
 

@@ -2,7 +2,7 @@
 
 one file      reading, plain, silence, decoding, pixels
 a folder      folders, archive, copies, references, pairing, person, spelling, pictures
-a CT          slices, padding, ct_checks, acquisition, passes, ct, writing
+a CT          slices, padding, ct_checks, acquisition, passes, equipment, ct, writing
 contours      rtstruct_in, rtstruct_out, seg_in, seg_out
 to send       deidentify, clean_attributes, clean_ct, clean_structures, identity
 findings      findings, ct_findings, contour_findings, deidentify_findings
@@ -10,8 +10,9 @@ findings      findings, ct_findings, contour_findings, deidentify_findings
 
 from recontour.dicom.archive import Archive, read_archive
 from recontour.dicom.ct import Scan, Source, read_scan, read_series
+from recontour.dicom.equipment import Equipment, equipment_of
 from recontour.dicom.pairing import CtSeries, Pair, StructureSetFile, Unused
-from recontour.dicom.person import Person, telling_ids
+from recontour.dicom.person import Person, is_stand_in, telling_ids
 from recontour.dicom.reading import claims_dicom
 from recontour.dicom.rtstruct_in import Roi, read_rois, read_structure_set
 from recontour.dicom.rtstruct_out import Authorship, refuse_without_uids, write_structure_set
@@ -23,6 +24,7 @@ __all__ = [
     "Archive",
     "Authorship",
     "CtSeries",
+    "Equipment",
     "Pair",
     "Person",
     "Roi",
@@ -33,6 +35,8 @@ __all__ = [
     "StructureSetFile",
     "Unused",
     "claims_dicom",
+    "equipment_of",
+    "is_stand_in",
     "read_archive",
     "read_rois",
     "read_scan",

@@ -230,14 +230,14 @@ def _known_words(
     kept = []
     for words in texts:
         if words in CLOSED or (
-            _is_known(element.keyword, words) and not pseudonyms.is_in_text(words)
+            is_known(element.keyword, words) and not pseudonyms.is_in_text(words)
         ):
             kept.append(words)
     is_whole = kept == texts
     return kept if is_whole or element.VR == "CS" else []
 
 
-def _is_known(keyword: str, text: str) -> bool:
+def is_known(keyword: str, text: str) -> bool:
     """Say whether the value of an attribute is a term, or is made of known words."""
     codes, words = _terms(keyword)
     if codes:

@@ -109,6 +109,17 @@ class EqualClaims(Finding):
 
 
 @finding
+class NotApplied(Finding):
+    """A name that was imported as another organ, or as none. now: what it would be; empty: none."""
+
+    now: FitToStore[str]
+
+    def sentence(self) -> str:
+        now = self.now or "left out"
+        return f"as it was imported; not applied: by the names of now it would be {now}"
+
+
+@finding
 class NoDrawnArea(Finding):
     """A ROI encloses no area."""
 

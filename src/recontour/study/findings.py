@@ -105,6 +105,23 @@ class EditedSplitFile(Finding):
 
 
 @finding
+class CasesSince(Finding):
+    """Cases came into a centre's cohort since the study drew its split."""
+
+    centre: Role
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return (
+            f"cases came into the cohort of the {self.centre} since the study began, and take no "
+            f"part: {', '.join(self.cases)}"
+        )
+
+    def remedy(self) -> str:
+        return "begin a study in another --out to use them"
+
+
+@finding
 class ReplacedCases(Finding):
     """Cases were imported again since the study began."""
 

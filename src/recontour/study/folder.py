@@ -33,6 +33,7 @@ from recontour.study.results import cell_folder, read_results
 from recontour.study.settings import Study, threads_of
 from recontour.study.split import (
     ROLES,
+    cases_since,
     on_both_sides,
     patients_of,
     read_patients,
@@ -77,6 +78,8 @@ def prepare(
     else:
         workspace = go_on(study, out)
         _warn_of_other_recipes(workspace)
+        for came in cases_since(study, workspace.cohorts, workspace.splits):
+            log_finding(log, logging.WARNING, came)
     for finding in on_both_sides(workspace.cohorts, workspace.splits):
         log_finding(log, logging.WARNING, finding)
     declared = STUDY.dump_json(workspace.study, indent=1).decode()

@@ -21,6 +21,7 @@ from recontour.findings import Finding
 from recontour.study.findings import (
     FOLDS,
     CasesInSeveralFolds,
+    CasesSince,
     CtOfBothCentres,
     EditedSplitFile,
     EmptyFold,
@@ -36,7 +37,7 @@ from recontour.study.findings import (
     UnknownFold,
     WrongSplitColumns,
 )
-from recontour.study.settings import CentreSettings
+from recontour.study.settings import CentreSettings, Study
 from recontour.texts import NotCsv, as_it_was, csv_text, read_text
 
 ROLES: tuple[Role, ...] = ("source", "target")
@@ -187,6 +188,26 @@ def refuse_replaced(path: Path, cohorts: Cohorts) -> None:
             replaced.append(row["case"])
     if replaced:
         raise SettingsError(ReplacedCases(path=path, cases=tuple(replaced)))
+
+
+def cases_since(
+    study: Study,
+    cohorts: Cohorts,
+    splits: Splits,
+) -> tuple[Finding, ...]:
+    """Find the cases that came into a cohort after its split was drawn; no cell uses them.
+
+    A split that the user wrote may leave out any case.
+    """
+    found: list[Finding] = []
+    for centre in ROLES:
+        if getattr(study, centre).split:
+            continue
+        known = _folds(splits[centre])
+        came = tuple(case for case in cohorts[centre].case_ids if case not in known)
+        if came:
+            found.append(CasesSince(centre=centre, cases=came))
+    return tuple(found)
 
 
 # What a reader must know of the patients

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from recontour.assess.caveats import draft_warnings
+from recontour.assess.caveats import cohort_warnings, draft_warnings
 from recontour.assess.scoring import overlay_of
+from recontour.cohort import Case
 from recontour.errors import ScoresError
 from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay, slice_to_show
@@ -291,11 +292,15 @@ def _counted(
 def _notices(workspace: Workspace, *, several_recipes: bool) -> list[str]:
     """Return what a reader must know first, once each."""
     cohorts, splits = workspace.cohorts, workspace.splits
-    cases = []
+    cases: list[Case] = []
+    findings: list[Finding] = []
     for centre, split in splits.items():
+        of_centre: list[Case] = []
         for fold in split:
-            cases += workspace.cases(centre, fold)
-    findings: list[Finding] = [
+            of_centre += workspace.cases(centre, fold)
+        findings += cohort_warnings(cohorts[centre], of_centre)
+        cases += of_centre
+    findings += [
         *on_both_sides(cohorts, splits),
         *draft_warnings(cases),
         *patients_in_doubt(cohorts, splits),

@@ -27,14 +27,28 @@ class UnfinishedRun(Finding):
 
 @finding
 class DifferentRun(Finding):
-    """A checkpoint belongs to another run. changed: the names of the settings that differ."""
+    """A checkpoint belongs to another run.
+
+    changed: the names of the settings that differ. came: cases that came into the cohort since.
+    gone: how many of the run's cases are not there any more.
+    """
 
     changed: FitToStore[tuple[str, ...]]
+    came: FitToStore[tuple[str, ...]] = ()
+    gone: int = 0
 
     def sentence(self) -> str:
         return f"the run in this folder differs in {', '.join(self.changed) or 'its settings'}"
 
     def remedy(self) -> str:
+        if self.came:
+            return (
+                f"since it began, {', '.join(self.came)} came into the cohort: take them out with "
+                "`recontour remove`, or delete the folder to start again"
+            )
+        if self.gone:
+            gone = f"since it began, {plural(self.gone, 'case')} left the cohort"
+            return f"{gone}; delete the folder to start again"
         return "repeat the command as it was, or delete the folder to start again"
 
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # importing it takes two seconds; contouring does without
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 60.0
+CASE_IDS = "case ids"  # of a run's identity: only says which cases came; "cases" decides
 LOG_EVERY = 10  # iterations
 MOST_HELPERS = 8  # processes that prepare batches for a GPU
 LIGHTNINGS_WORDS: dict[Precision, Any] = {
@@ -352,11 +353,21 @@ def _read_checkpoint(
         raise SettingsError(UnfinishedRun(path=folder.path))
     with _refusing_damage(folder):
         state = checkpoint.read(folder.checkpoint)
-    before = state["identity"]
-    now = dict(identity)
+    before, now = dict(state["identity"]), dict(identity)
+    ids_before, ids_now = before.pop(CASE_IDS, None), now.pop(CASE_IDS, ())
     if before != now:
         changed = [name for name in sorted(now) if before.get(name) != now[name]]
-        raise ResumeError(DifferentRun(path=folder.path, changed=tuple(changed)))
+        # Checkpoints of earlier versions do not name their cases.
+        came = () if ids_before is None else sorted(set(ids_now).difference(ids_before))
+        gone = set(ids_before or ()).difference(ids_now)
+        raise ResumeError(
+            DifferentRun(
+                path=folder.path,
+                changed=tuple(changed),
+                came=tuple(came),
+                gone=len(gone),
+            )
+        )
     with _refusing_damage(folder):
         checkpoint.refuse_beyond(state, iterations)
     return state

@@ -21,6 +21,7 @@ from recontour.training.precision import choose_precision, precision_said, warn_
 from recontour.training.presets import Preset
 from recontour.training.recipe import Precision, Recipe, WantedPrecision
 from recontour.training.run import (
+    CASE_IDS,
     Hardware,
     RunFolder,
     is_first_process,
@@ -268,4 +269,5 @@ def _identity(model: Model, cases: Sequence[Case]) -> dict[str, Any]:
         "parent model": model.provenance.parent_sha256,
         "retrained layers": model.provenance.retrained_layers,
         "cases": cohort.hexdigest(),
+        CASE_IDS: [case.id for case in cases],
     }

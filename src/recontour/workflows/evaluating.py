@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from recontour.assess.caveats import draft_warnings, trained_on_warnings
+from recontour.assess.caveats import cohort_warnings, draft_warnings, trained_on_warnings
 from recontour.assess.pictures import Planes
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort, patient_names
@@ -78,7 +78,11 @@ def evaluate(
     contourers = _by_name(paths)
     loaded = {name: contourer.model for name, contourer in contourers.items()}
     cases = _cases_to_score(opened, loaded)
-    warnings = [*draft_warnings(cases), *trained_on_warnings(loaded, cases)]
+    warnings = [
+        *cohort_warnings(opened, cases),
+        *draft_warnings(cases),
+        *trained_on_warnings(loaded, cases),
+    ]
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
     planes = Planes()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from recontour.assess.caveats import draft_warnings
+from recontour.assess.caveats import cohort_warnings, draft_warnings
 from recontour.cohort import Case, Cohort, by_patient
 from recontour.contouring.contourer import Contourer
 from recontour.errors import ModelFileError, OrganError, SettingsError
@@ -104,6 +104,7 @@ def train(
     model = begin(opened, cases, learnt, preset, settings, seed)
     return _learn(
         model,
+        opened,
         cases,
         recipe,
         out,
@@ -194,6 +195,7 @@ def adapt(
         log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
     return _learn(
         child,
+        opened,
         cases,
         recipe,
         out,
@@ -280,6 +282,7 @@ def _with_iterations(recipe: Recipe, iterations: int | None) -> Recipe:
 
 def _learn(
     model: Model,
+    cohort: Cohort,
     cases: Sequence[Case],
     recipe: Recipe,
     out: Path,
@@ -291,7 +294,7 @@ def _learn(
     progress: Progress,
 ) -> Model:
     """Fit a model and write its file, reporting progress."""
-    for warning in draft_warnings(cases):
+    for warning in (*cohort_warnings(cohort, cases), *draft_warnings(cases)):
         log_finding(log, logging.WARNING, warning)
     model = with_precision(model, recipe, out, precision, deterministic=deterministic)
     steps = fit(

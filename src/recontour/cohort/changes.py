@@ -1,0 +1,93 @@
+"""Take cases out of a cohort: chosen ones, or those of the last import."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from recontour.cohort.findings import (
+    CasesReadAgain,
+    NoCaseNamed,
+    NoSuchCases,
+    NothingToUndo,
+)
+from recontour.cohort.history import read_history, write_history
+from recontour.cohort.journal import change
+from recontour.cohort.store import Cohort
+from recontour.cohort.tables import empty_table
+from recontour.errors import CohortError
+
+
+def remove(cohort: Path | str, cases: Sequence[str] | str) -> tuple[str, ...]:
+    """Remove cases from a cohort: all that are named or, if anything is wrong, none.
+
+    Args:
+        cohort: The cohort folder.
+        cases: Their ids, as `inspect` shows them.
+
+    Returns:
+        The ids of the cases that were removed, sorted.
+
+    Raises:
+        CohortError: There is no such cohort or case.
+        OutputError: The cohort must not be written to.
+
+    Examples:
+        >>> import recontour
+        >>> case = recontour.import_dicom("dicom/south", "too-many").added[0]
+        >>> recontour.remove("too-many", [case]) == (case,)
+        True
+    """
+    opened = Cohort.open(Path(cohort))
+    wanted = sorted({cases} if isinstance(cases, str) else set(cases))
+    if not wanted:
+        raise CohortError(NoCaseNamed(path=opened.path))
+    missing = tuple(case for case in wanted if case not in opened)
+    if missing:
+        raise CohortError(
+            NoSuchCases(
+                path=opened.path,
+                names=missing,
+                wanted=len(wanted),
+                present=opened.case_ids,
+            )
+        )
+    with change(opened.path) as wanted_change:
+        wanted_change.removed += wanted
+    return tuple(wanted)
+
+
+def undo_import(cohort: Path | str) -> tuple[str, ...]:
+    """Take the cases of the last import out again, with what it changed in the tables.
+
+    An import that added nothing does not count. An import that was killed can be undone, too.
+
+    Args:
+        cohort: The cohort folder.
+
+    Returns:
+        The ids of the cases that were removed, sorted.
+
+    Raises:
+        CohortError: There is no such cohort, nothing to undo, or the last import read cases again.
+        OutputError: The cohort must not be written to.
+
+    Examples:
+        >>> import recontour
+        >>> report = recontour.import_dicom("dicom/south", "by-mistake")
+        >>> recontour.undo_import("by-mistake") == report.added
+        True
+    """
+    opened = Cohort.open(Path(cohort))
+    history = read_history(opened.path)
+    last = history.last
+    if last and last.replaced:
+        raise CohortError(CasesReadAgain(path=opened.path, cases=len(last.replaced)))
+    added = tuple(case for case in last.added if case in opened) if last else ()
+    if not last or not added:
+        raise CohortError(NothingToUndo(path=opened.path))
+    with change(opened.path) as wanted:
+        wanted.removed += added
+        for name, text in last.tables.items():
+            if text is not None:
+                (wanted.folder / name).write_text(text or empty_table(name), encoding="utf-8")
+        write_history(wanted.folder, history.model_copy(update={"last": None}))
+    return added
