@@ -48,12 +48,21 @@ class Level:
 
 
 def most_of_all(case: Case, organs: Sequence[str]) -> int:
-    """Return the slice that shows most of some organs, each compared with its largest area."""
+    """Return the slice that shows most of some organs, each compared with its largest area.
+
+    The organ of which it shows least decides; of a paired organ, the side that it shows better. If
+    none shows them all, or several show them equally, the sum over organs does.
+    """
+    share: dict[str, Floats] = {}
     total = np.zeros(case.grid.shape[0])
     for organ in organs:
         areas = np.count_nonzero(case.mask(organ), axis=(1, 2))
-        total += areas / areas.max()
-    return int(np.argmax(total))
+        of_largest = areas / areas.max()
+        group = organ_of(organ).group
+        share[group] = np.maximum(of_largest, share.get(group, 0.0))
+        total += of_largest
+    least = np.min(list(share.values()), axis=0)
+    return int(np.lexsort((total, least))[-1])
 
 
 def below_jaw(case: Case, organs: Sequence[str]) -> int:
@@ -94,15 +103,17 @@ def chosen_patients(scores: Sequence[RawScore]) -> dict[str, str]:
     return {"median": ranked[(len(ranked) - 1) // 2], "worst": ranked[0]}
 
 
-def crop_of(case: Case, level: Level, index: int) -> Crop:
-    """Return the rows and columns around the reference of a level's organs on a slice."""
-    drawn = np.logical_or.reduce([case.slice_mask(organ, index) for organ in level.organs])
+def crop_of(case: Case, level: Level) -> Crop:
+    """Return the rows and columns around the reference of a level's organs on all slices."""
+    shadow = np.zeros(case.grid.shape[1:], dtype=bool)
+    for organ in level.organs:
+        shadow |= case.mask(organ).any(axis=0)
     spans = []
     for axis, step_mm in enumerate(case.grid.spacing_mm):
-        used = np.flatnonzero(drawn.any(axis=1 - axis))
+        used = np.flatnonzero(shadow.any(axis=1 - axis))
         margin = round(level.margin_mm / step_mm)
         start = max(int(used[0]) - margin, 0)
-        spans.append(slice(start, min(int(used[-1]) + 1 + margin, drawn.shape[axis])))
+        spans.append(slice(start, min(int(used[-1]) + 1 + margin, shadow.shape[axis])))
     rows, columns = spans
     return rows, columns
 
@@ -203,7 +214,7 @@ def draw_level(
     from matplotlib.lines import Line2D
 
     index = level.slice_of(case, level.organs)
-    plane = Plane(case, index, crop_of(case, level, index))
+    plane = Plane(case, index, crop_of(case, level))
     candidates = list(dict.fromkeys(candidate for candidate, _ in masks))
     width_mm, height_mm = plane.size_mm
     panel_height = PANEL_INCHES * height_mm / width_mm + 0.25

@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +13,8 @@ from matplotlib.image import imread
 from tests.conftest import TINY
 
 from recontour.cohort import Cohort
+from recontour.geometry import Grid
+from recontour.geometry.arrays import Mask
 from recontour.network import UNet
 from recontour.training.presets import PRESETS, preset_of
 
@@ -101,6 +103,33 @@ def test_the_worst_and_the_median_patient(phantom: ModuleType, pictures: ModuleT
     assert pictures.chosen_patients(found) == {"median": "d", "worst": "b"}
 
 
+@dataclass(frozen=True)
+class Stack:
+    """A case of ten slices. areas: pixels of each organ on each slice, all in one row."""
+
+    areas: dict[str, tuple[int, ...]]
+    grid: Grid
+
+    def mask(self, organ: str) -> Mask:
+        return np.arange(9) < np.array(self.areas[organ])[:, None, None]
+
+
+def test_the_slice_to_show_has_something_of_each_organ(pictures: ModuleType) -> None:
+    """Slice 2 shows all of both lenses; slice 5 half a lens and half a nerve."""
+    case = Stack(
+        grid=Grid((10, 1, 9), (1.0, 1.0), tuple(map(float, range(10))), (0.0, 0.0)),
+        areas={
+            "Lens_L": (0, 4, 8, 4, 0, 0, 0, 0, 0, 0),
+            "Lens_R": (0, 0, 8, 4, 0, 4, 0, 0, 0, 0),
+            "OpticNrv_L": (0, 0, 0, 0, 0, 0, 0, 0, 6, 0),
+            "OpticNrv_R": (0, 0, 0, 0, 0, 3, 0, 0, 6, 0),
+        },
+    )
+    assert pictures.most_of_all(case, tuple(case.areas)) == 5
+    assert pictures.most_of_all(case, ("Lens_L", "OpticNrv_L")) in {2, 8}
+    assert pictures.most_of_all(case, ("Lens_L",)) == 2
+
+
 def test_a_picture_shows_the_reference_and_the_model_where_they_lie(
     pictures: ModuleType, north: Cohort, tmp_path: Path
 ) -> None:
@@ -111,7 +140,7 @@ def test_a_picture_shows_the_reference_and_the_model_where_they_lie(
     case = north[north.case_ids[0]]
     level = pictures.Level("stem", "brain stem", ("Brainstem",), 20.0, pictures.most_of_all)
     index = level.slice_of(case, level.organs)
-    plane = pictures.Plane(case, index, pictures.crop_of(case, level, index))
+    plane = pictures.Plane(case, index, pictures.crop_of(case, level))
     masks = {organ: np.zeros(case.grid.shape, dtype=bool) for organ in case.organs}
     masks["Brainstem"] = np.roll(case.mask("Brainstem"), 2, axis=1)
     panel = Figure().subplots()
