@@ -66,6 +66,7 @@ READERS = (
     "references",
     "passes",
     "acquisition",
+    "equipment",
     "pictures",
     "ct",
     "slices",
