@@ -49,6 +49,7 @@ WITH_FILES = {
     "recontour.study.settings",
     "recontour.study.study",
     "recontour.workflows.contouring",
+    "recontour.workflows.contouring_many",
     "recontour.workflows.evaluating",
     "recontour.workflows.inspecting",
     "recontour.workflows.learning",

@@ -16,15 +16,18 @@ from recontour.cli.answers import Answer, Transcript, plain_value
 from recontour.cli.findings import (
     DamagedCases,
     FailedCells,
+    FailedSeries,
     NoCohortNamed,
     NoOrganNamed,
     NoStudyNamed,
 )
 from recontour.cli.progress_bar import ProgressBar
-from recontour.errors import CohortError, FaultError, OrganError, SettingsError
+from recontour.errors import CohortError, DicomError, FaultError, OrganError, SettingsError
+from recontour.findings import Finding
 from recontour.progress import quiet
 
 if TYPE_CHECKING:
+    from recontour.organs import Template
     from recontour.workflows import CohortContents
 
 
@@ -218,6 +221,8 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     template = recontour.read_template(
         options.names, options.protocol, new_organs=options.new_organ
     )
+    if _fills_a_folder(options):
+        return _contour_all(options, template, progress)
     found = recontour.contour(
         options.model,
         options.ct_dir,
@@ -232,6 +237,51 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         facts=lambda: facts.contoured(found, options.out, options.format),
         warnings=found.warnings,
         notes=found.notes,
+    )
+
+
+def _fills_a_folder(options: argparse.Namespace) -> bool:
+    """Return whether every series is to be contoured, each into a file of its own.
+
+    So it is where --out is a folder, or is to be one because there are several series.
+    """
+    from recontour.dicom import read_archive
+
+    if options.out.is_dir():
+        return True
+    if options.out.suffix == ".dcm":
+        return False
+    return len(read_archive(options.ct_dir).series) > 1
+
+
+def _contour_all(
+    options: argparse.Namespace,
+    template: "Template",
+    progress: ProgressBar,
+) -> Answer:
+    done = []
+    notes: dict[Finding, None] = {}
+    for one in recontour.contour_all(
+        options.model,
+        options.ct_dir,
+        options.out,
+        organs=_organs(options),
+        format=options.format,
+        template=template,
+        progress=progress,
+    ):
+        done.append(one)
+        if one.found:
+            notes.update(dict.fromkeys(one.found.notes))
+        if not options.json:
+            progress.say(tell.series_contoured(one))
+    failed = sum(one.failure is not None for one in done)
+    failure = FailedSeries(path=options.ct_dir, failed=failed, series=len(done))
+    return Answer(
+        show=lambda: tell.contoured_all(done, options.out),
+        facts=lambda: facts.contoured_all(done, options.out, options.format),
+        notes=tuple(notes),
+        failure=DicomError(failure) if failed else None,
     )
 
 

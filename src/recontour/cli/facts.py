@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recontour.organs import NameRow
     from recontour.study.cells import Cell
     from recontour.study.estimate import Estimate
-    from recontour.workflows import CohortContents, Contoured
+    from recontour.workflows import CohortContents, Contoured, SeriesContoured
 
 Facts = dict[str, object]
 
@@ -158,6 +158,27 @@ def contoured(found: "Contoured", path: Path, format: str) -> Facts:
         "volumes_cc": found.volumes_cc,
         "not_found": found.not_found,
         "screen_only": {"names": found.names},
+    }
+
+
+def contoured_all(done: "Sequence[SeriesContoured]", folder: Path, format: str) -> Facts:
+    """Return what became of every CT series of a folder."""
+    return {"folder": folder, "format": format, "series": list(map(_series, done))}
+
+
+def _series(one: "SeriesContoured") -> Facts:
+    found = one.found
+    return {
+        "was_done": one.was_done,
+        "volumes_cc": found.volumes_cc if found else None,
+        "not_found": found.not_found if found else None,
+        "warnings": one.warnings,
+        "failure": one.failure,
+        "screen_only": {
+            "place": one.place,
+            "written": one.out,
+            "names": found.names if found else None,
+        },
     }
 
 

@@ -159,6 +159,22 @@ class FailedCells(Finding):
 
 
 @finding
+class FailedSeries(Finding):
+    """Some CT series of many were not contoured, or files beside them could not be read."""
+
+    failed: int
+    series: int
+
+    def sentence(self) -> str:
+        """Count them."""
+        return f"{self.failed} of {self.series} failed, the rest is done"
+
+    def remedy(self) -> str:
+        """Say how to go on."""
+        return "fix what the lines report, then repeat the command: what is done is kept"
+
+
+@finding
 class DamagedTable(Finding):
     """A table in a cohort folder, which is only shown, is no table."""
 

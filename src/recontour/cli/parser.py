@@ -320,11 +320,11 @@ def _add_adapt(commands: Commands) -> None:
 
 
 def _add_contour(commands: Commands) -> None:
-    words = "model + one CT series -> RTSTRUCT, DICOM SEG or NIfTI"
+    words = "model + CT series, one or many -> RTSTRUCT, DICOM SEG or NIfTI"
     added = _command(commands, "contour", "contour", words)
     _add_path(added, "model", "MODEL", "a model file, or TRUNK+HEAD")
-    _add_path(added, "ct_dir", "CT_DIR", "a folder with one CT series")
-    _add_out(added, "FILE.dcm", "a new file; for nifti a new folder")
+    _add_path(added, "ct_dir", "CT_DIR", "a folder with one CT series, or with many")
+    _add_out(added, "FILE.dcm|DIR", "one series: a new file; many: a folder, to which repeats add")
     _add_organs(added, "TG-263 names; default: all of the model's")
     formats = ("rtstruct", "seg", "nifti")
     added.add_argument(

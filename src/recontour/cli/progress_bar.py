@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.table import Column
 
 from recontour.cli.answers import Transcript
-from recontour.cli.console import plain
+from recontour.cli.console import out, plain, say
 from recontour.findings import Finding, Unexpected, words
 from recontour.wording import printable
 
@@ -86,6 +86,13 @@ class ProgressBar(logging.Handler):
         (self._said.warnings if is_warning else self._said.notes).append(finding)
         kind = "warning" if is_warning else "note"
         self._bar.console.print(plain(f"{kind}: {words(finding)}"), soft_wrap=True)
+
+    def say(self, words: str) -> None:
+        """Show a line of a result while the work goes on: above the bar, or on standard output."""
+        if self.is_drawn and out.is_terminal:
+            self._bar.console.print(plain(words))
+        else:
+            say(words)
 
     def __call__(
         self,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recontour.organs import NameRow
     from recontour.study.cells import Cell
     from recontour.study.estimate import Estimate
-    from recontour.workflows import CohortContents, Contoured
+    from recontour.workflows import CohortContents, Contoured, SeriesContoured
 
 
 def imported(report: "ImportReport", cohort: "Cohort") -> None:
@@ -239,6 +239,37 @@ def contoured(found: "Contoured", path: Path) -> None:
         say(f"warning: {words(warning)}")
     _notes(found.notes)
     say(f"written: {path}. A first draft: every contour must be reviewed.")
+
+
+def series_contoured(one: "SeriesContoured") -> str:
+    """Return the line on one CT series of many."""
+    if one.failure:
+        return f"failed: {_of_series(one, one.failure)}"
+    assert one.out
+    if one.found is None:
+        return f"{one.out.name}: done before"
+    parts = [plural(len(one.found.volumes_cc), "organ")]
+    if one.found.not_found:
+        parts.append(f"not found: {', '.join(one.found.not_found)}")
+    parts += [f"warning: {words(warning)}" for warning in one.warnings]
+    return f"{one.out.name}: {'; '.join(parts)}"
+
+
+def contoured_all(done: "Sequence[SeriesContoured]", folder: Path) -> None:
+    """Show what was contoured of many CT series, and what was not, once more."""
+    failures = [one for one in done if one.failure]
+    before = sum(one.was_done for one in done)
+    drawn = len(done) - before - len(failures)
+    for one in failures:
+        say(series_contoured(one))
+    counts = f"{drawn} contoured, {before} done before, {len(failures)} failed"
+    say(f"{counts}: {folder}. First drafts: every contour must be reviewed.")
+
+
+def _of_series(one: "SeriesContoured", finding: Finding) -> str:
+    """Return a finding's words, with the place of the series if they do not name it."""
+    said = words(finding)
+    return said if str(one.place) in said else f"{one.place}: {said}"
 
 
 def _called(organ: str, found: "Contoured") -> str:

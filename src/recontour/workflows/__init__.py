@@ -2,6 +2,7 @@
 
 learning     `train`, `adapt`
 contouring   `contour`
+contouring_many, contour_list  `contour_all`: every series of a folder
 evaluating   `evaluate`
 inspecting   `inspect`
 order        paths that were given in the wrong order
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recontour.cohort.importing import import_dicom
     from recontour.workflows.contouring import Contoured, contour
+    from recontour.workflows.contouring_many import SeriesContoured, contour_all
     from recontour.workflows.evaluating import evaluate
     from recontour.workflows.inspecting import CohortContents, inspect
     from recontour.workflows.learning import adapt, train
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CohortContents",
     "Contoured",
+    "SeriesContoured",
     "adapt",
     "contour",
+    "contour_all",
     "evaluate",
     "import_dicom",
     "inspect",
@@ -34,8 +38,10 @@ __all__ = [
 _MODULE_OF = {
     "CohortContents": "recontour.workflows.inspecting",
     "Contoured": "recontour.workflows.contouring",
+    "SeriesContoured": "recontour.workflows.contouring_many",
     "adapt": "recontour.workflows.learning",
     "contour": "recontour.workflows.contouring",
+    "contour_all": "recontour.workflows.contouring_many",
     "evaluate": "recontour.workflows.evaluating",
     "import_dicom": "recontour.cohort.importing",
     "inspect": "recontour.workflows.inspecting",

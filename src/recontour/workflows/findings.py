@@ -243,3 +243,48 @@ class NoFileName(Finding):
     def remedy(self) -> str:
         """Say what is possible."""
         return "choose one without / and without a dot in front, or write an RTSTRUCT"
+
+
+@finding
+class MayBeParts(Finding):
+    """A CT series that was contoured alone may be a part of a CT. series: how many parts."""
+
+    series: int
+
+    def sentence(self) -> str:
+        """Say why."""
+        return f"{self.series} series of this patient look like the parts of one CT"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "if they are, export that CT as one series and contour it again"
+
+
+@finding
+class OtherContours(Finding):
+    """A folder holds contours that were made in another way. changed: in what it differs."""
+
+    changed: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Say what differs."""
+        return f"the contours in this folder were made with other {' and '.join(self.changed)}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose another --out, or repeat the command as it was"
+
+
+@finding
+class DamagedContourList(Finding):
+    """The list of the contours in a folder cannot be read."""
+
+    why: Finding | None = None
+
+    def sentence(self) -> str:
+        """Say why, if that is known."""
+        return "the list of contours is damaged" + (f" ({self.why.sentence()})" if self.why else "")
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "choose another --out, or remove this folder and contour again"

@@ -1,0 +1,232 @@
+"""Contour every CT series of a folder, with one model that stays loaded.
+
+`contours.json` in the output folder says which file belongs to which series, and by what they were
+made. It is written before the first of them, and a file appears whole or not at all: a file that is
+there is done, and a run that was interrupted goes on where it was.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from recontour.contouring.contourer import Contourer
+from recontour.dicom import Archive, CtSeries, read_archive, read_series
+from recontour.dicom.findings import NoCtSeries
+from recontour.dicom.pairing import are_parts
+from recontour.errors import FaultError, NoSeriesError, OutputError, RecontourError
+from recontour.files import ExistingOutput, is_name, output_error
+from recontour.findings import Finding
+from recontour.network.model import sha256_of
+from recontour.organs import Template
+from recontour.progress import Progress, quiet
+from recontour.syncing import make_folders
+from recontour.workflows.contour_list import ContourList, MadeBy, read_list, write_list
+from recontour.workflows.contouring import (
+    Contoured,
+    ContourFormat,
+    Job,
+    refuse_unknown_format,
+)
+from recontour.workflows.findings import MayBeParts
+from recontour.workflows.order import refuse_swapped
+
+ENDINGS: Mapping[ContourFormat, str] = {"rtstruct": ".dcm", "seg": ".dcm", "nifti": ""}
+KEY_DIGITS = 16  # of a series' hash
+MOST_LETTERS = 40  # of a file's name that come from the place of its series
+ODD_LETTERS = re.compile(r"[^\w.+~-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesContoured:
+    """What became of one CT series of many.
+
+    Attributes:
+        place: What to call the series by: its folder, or its first file. It may name a patient.
+        out: Its contours; None if it has none.
+        found: What was found; None if nothing was contoured, or it was done before.
+        failure: Why it has no contours; None if it has.
+        warnings: What a person should check.
+
+    Examples:
+        >>> import recontour
+        >>> many = recontour.contour_all("north.safetensors", "dicom/north-train", "drafts-too")
+        >>> [one.out.name for one in many]
+        ['2_CT.dcm', '3_CT.dcm']
+    """
+
+    place: Path
+    out: Path | None = None
+    found: Contoured | None = None
+    failure: Finding | None = None
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def was_done(self) -> bool:
+        """Return whether an earlier run had contoured it."""
+        return self.found is None and self.failure is None
+
+
+def contour_all(
+    model: Path | str,
+    folder: Path | str,
+    out: Path | str,
+    *,
+    organs: Sequence[str] | None = None,
+    format: ContourFormat = "rtstruct",
+    template: Template | None = None,
+    progress: Progress = quiet,
+) -> Iterator[SeriesContoured]:
+    """Contour every CT series of a folder tree, one after the other.
+
+    A series that cannot be contoured does not stop the others. What the same model has contoured
+    with the same options is not contoured again, so an interrupted run may be repeated.
+
+    Args:
+        model: A model file, or TRUNK+HEAD.
+        folder: A folder with any number of CT series.
+        out: A new folder, or one that this function filled before.
+        organs: As for `contour`.
+        format: As for `contour`; for "nifti" each series gets a folder.
+        template: As for `contour`.
+        progress: Called with what is done, how many are done, of how many, and words.
+
+    Yields:
+        What became of each series, as soon as it is known; at last the files that could not be
+        read.
+
+    Raises:
+        RecontourError: The model, the folder or the output cannot be used, or the machine failed.
+
+    Examples:
+        >>> import recontour
+        >>> for one in recontour.contour_all("north.safetensors", "dicom/north-train", "drafts"):
+        ...     print(one.out.name, list(one.found.volumes_cc))
+        2_CT.dcm ['Brainstem', 'Lens_L']
+        3_CT.dcm ['Brainstem', 'Lens_L']
+    """
+    model, folder, out = Path(model), Path(folder), Path(out)
+    refuse_unknown_format(format)
+    template = template or Template()
+    if out.exists() and not out.is_dir():
+        raise OutputError(ExistingOutput(path=out))
+    refuse_swapped(model, folder, "MODEL CT_DIR")
+    archive = read_archive(folder)
+    if not archive.series:
+        raise NoSeriesError(NoCtSeries(path=folder, wanted="series", skipped=archive.skipped))
+    contourer = Contourer.load(model)
+    job = Job.of(contourer, model, organs, format, template)
+    made_by = MadeBy.of(sha256_of(contourer.model.network), job.wanted, format, template)
+    outputs = _outputs(archive, out, made_by, ENDINGS[format])
+    return _each(job, archive, outputs, progress)
+
+
+def _each(
+    job: Job,
+    archive: Archive,
+    outputs: Mapping[str, Path],
+    progress: Progress,
+) -> Iterator[SeriesContoured]:
+    several = _parts(archive.series)
+    total = len(archive.series)
+    for done, series in enumerate(_in_order(archive.series)):
+        progress("contouring", done, total, str(series.place.relative_to(archive.folder)))
+        one = _contoured(job, series, outputs[_key(series)])
+        if series.uid in several and one.found:
+            note = MayBeParts(series=several[series.uid])
+            one = replace(one, warnings=(*one.warnings, note))
+        yield one
+    progress("contouring", total, total, "")
+    for unreadable in archive.unreadable:
+        yield SeriesContoured(unreadable.path, failure=unreadable.finding)
+
+
+def _contoured(job: Job, series: CtSeries, out: Path) -> SeriesContoured:
+    if out.exists():
+        return SeriesContoured(series.place, out)
+    try:
+        series.refuse_clash()
+        scan = read_series(series.files)
+        found = job.contour(scan, series.place, out, quiet)
+    except FaultError:
+        raise  # a full disk, say: the others would fail, too
+    except RecontourError as error:
+        return SeriesContoured(series.place, failure=error.finding)
+    return SeriesContoured(
+        place=series.place,
+        out=out,
+        found=found,
+        warnings=found.warnings,
+    )
+
+
+def _parts(series: Sequence[CtSeries]) -> dict[str, int]:
+    """Return of which series others may be parts of the same CT, by UID, and how many they are."""
+    together: defaultdict[tuple[str, str], list[CtSeries]] = defaultdict(list)
+    for one in series:
+        together[one.patient_id, one.frame_of_reference_uid].append(one)
+    found = {}
+    for group in together.values():
+        if are_parts(group):
+            for one in group:
+                found[one.uid] = len(group)
+    return found
+
+
+# Where the contours go
+
+
+def _outputs(
+    archive: Archive,
+    out: Path,
+    made_by: MadeBy,
+    ending: str,
+) -> dict[str, Path]:
+    """Return where the contours of each series go, by its key, and write that down.
+
+    Raises: OutputError: the folder was filled in another way, or cannot be written to.
+    """
+    listed = read_list(out, made_by)
+    files = dict(listed.files)
+    for series in _in_order(archive.series):
+        key = _key(series)
+        if key not in files:
+            taken = {name.casefold() for name in files.values()}
+            files[key] = _file_name(series, archive.folder, out, ending, taken)
+    if files != listed.files:
+        try:
+            make_folders(out)
+        except OSError as error:
+            raise output_error(out, error) from error
+        write_list(out, ContourList(made_by=made_by, files=files))
+    return {key: out / name for key, name in files.items()}
+
+
+def _in_order(series: Sequence[CtSeries]) -> list[CtSeries]:
+    return sorted(series, key=lambda one: (one.place, one.uid))
+
+
+def _key(series: CtSeries) -> str:
+    """Return a hash of a series and its images, so that one that has grown is another one."""
+    uids = "\n".join((series.uid, *sorted(series.sop_instance_uids)))
+    return hashlib.sha256(uids.encode()).hexdigest()[:KEY_DIGITS]
+
+
+def _file_name(
+    series: CtSeries,
+    folder: Path,
+    out: Path,
+    ending: str,
+    taken: set[str],
+) -> str:
+    """Return a name that is free: that of the series' place, if need be with its key."""
+    parts = series.place.relative_to(folder).parts or (folder.resolve().name,)
+    words = ODD_LETTERS.sub("_", "_".join(parts).removesuffix(".dcm")).strip("._")
+    name = f"{words}{ending}"
+    is_free = name.casefold() not in taken and not (out / name).exists()
+    if is_free and is_name(name) and len(words) <= MOST_LETTERS:
+        return name
+    short = words[:MOST_LETTERS] or "CT"
+    return f"{short}-{_key(series)}{ending}"
