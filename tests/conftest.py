@@ -78,6 +78,14 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def a_users_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test writes into the folder of the person who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("users") / "data"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def a_processor_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     """No training times its precision, and all compute alike on any machine."""

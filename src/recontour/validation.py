@@ -2,7 +2,7 @@
 
     from a ValidationError to findings    `mistakes`, `first_mistake`
     a rule of our own                     raise `ExpectedError` in a validator
-    texts that several files hold         `PatientKey`, `Sha256`
+    texts that several files hold         `PatientKey`, `TissueProfile`, `Sha256`
 
 The names of a record's fields and the rules of its values are ours, and fit to store. Values, and
 the keys of a mapping, come from the file and are for the screen only.
@@ -22,6 +22,9 @@ from recontour.wording import shown
 
 # Each begins with the name of the salt: see cohort/patients.
 PatientKey = Annotated[str, Strict(), Field(pattern="^[0-9a-f]{8}-[0-9a-f]{16}$")]
+# Mean HU by slice: see cohort/tissue. No CT has more slices.
+TissueHu = Annotated[int, Strict(), Field(ge=-200, le=300)]
+TissueProfile = Annotated[tuple[TissueHu, ...], Field(max_length=4096)]
 Sha256 = Annotated[str, Strict(), Field(pattern="^[0-9a-f]{64}$")]
 
 MISSING = ("missing", "missing_argument")

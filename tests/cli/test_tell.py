@@ -14,6 +14,7 @@ from recontour.cohort import Cohort
 from recontour.evaluation import CaseScore
 from recontour.evaluation.numbers import NONE
 from recontour.network import Model
+from recontour.study.study import StudySummary
 from recontour.workflows import CohortContents
 
 
@@ -142,13 +143,13 @@ def test_what_comes_from_a_file_is_shown_letter_by_letter(
     )
     tell.learnt(replace(model, provenance=provenance), tmp_path)
     tell.scored([row("a", HOSTILE, HOSTILE, 0.5)], tmp_path / HOSTILE)
-    tell.studied({HOSTILE: HOSTILE}, tmp_path)
+    tell.studied({HOSTILE: HOSTILE}, StudySummary(HOSTILE, None), tmp_path)
     with ProgressBar() as progress:
         progress(HOSTILE, 1, 1, HOSTILE)
         logging.getLogger("recontour").warning(HOSTILE)
     told = "".join(capsys.readouterr())
     assert told.replace("\n", "").isprintable()
-    assert " ".join(told.split()).count(SHOWN) == 12
+    assert " ".join(told.split()).count(SHOWN) == 13
 
 
 def test_a_cohort_is_shown_letter_by_letter(

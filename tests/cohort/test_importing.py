@@ -506,14 +506,18 @@ def test_a_ct_with_other_pixels_under_the_uids_of_a_case_is_reported(
     assert without_case(notes) == [ChangedSource(what="CT")]
 
 
-def test_a_salt_that_was_lost_makes_nobody_another_patient(tmp_path: Path, cohort: Cohort) -> None:
+def test_a_salt_that_was_lost_makes_nobody_another_patient(
+    tmp_path: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Keys of two salts cannot be compared: that they differ says nothing."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     patient(tmp_path / "dicom")
     (case_id,) = import_archive(read_archive(tmp_path / "dicom"), cohort).added
-    (tmp_path / ".recontour-salt").unlink()
+    salt = tmp_path / "home" / "recontour" / "salt"
+    salt.unlink()
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
     assert (report.already_there, report.left_out) == ((case_id,), ())
-    assert report.notes == (KeysOfAnotherSalt(path=tmp_path / ".recontour-salt", cases=1),)
+    assert report.notes == (KeysOfAnotherSalt(path=salt, cases=1),)
 
 
 def test_what_is_left_out_of_one_folder_can_be_told_apart(

@@ -17,7 +17,7 @@ from recontour.cohort.findings import MixedOrigins
 from recontour.cohort.import_findings import FromElsewhere, NewScanners, UnknownOrigins
 from recontour.cohort.importing import ImportReport, import_archive
 from recontour.cohort.origins import mixed_origins
-from recontour.cohort.patients import SALT_FILE
+from recontour.cohort.patients import salt_path
 from recontour.dicom import read_archive, read_scan
 from recontour.errors import CohortError
 from recontour.findings import Finding, stored_words, words
@@ -83,7 +83,7 @@ def test_a_case_keeps_the_scanner_and_a_salted_hash_of_the_institution(
     assert case.roi_names == {"Brainstem": "Brain Stem"}
     stored = (case.path / "case.json").read_text()
     assert "elsewhere" not in stored.casefold()
-    salt = (tmp_path / SALT_FILE).read_text().split()[-1]
+    salt = salt_path(cohort.path).read_text().split()[-1]
     assert salt[:8] not in stored
 
 

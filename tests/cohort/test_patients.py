@@ -23,7 +23,7 @@ from recontour.cohort.findings import (
 )
 from recontour.cohort.import_findings import SeveralCtsOfOnePatient, UninformativePatientIds
 from recontour.cohort.importing import import_dicom
-from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, salt_beside, salt_path
+from recontour.cohort.patients import SALT_FILE, Salt, doubt, of_one_patient, salt_for, salt_path
 from recontour.errors import CohortError, FaultError
 from recontour.exchange.export import Format, export
 from recontour.findings import Finding
@@ -33,6 +33,13 @@ ORGAN = "Brain Stem"
 KEY = "0123abcd-0123456789abcdef"
 OTHER = "0123abcd-fedcba9876543210"
 OTHER_SALT = "89abcdef-0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def users_salt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the user's salt will be made."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home" / "data"))
+    return tmp_path / "home" / "data" / "recontour" / "salt"
 
 
 def ct(folder: Path, seed: str, patient_id: str, name: str = "") -> str:
@@ -55,13 +62,15 @@ def keys(cohort: Path) -> dict[str, str | None]:
     return {case.id: case.patient for case in Cohort.open(cohort)}
 
 
-def with_keys(north: Cohort, folder: Path, patients: list[str | None]) -> Cohort:
+def with_keys(
+    north: Cohort, folder: Path, patients: list[str | None], *, brighter: int = 0
+) -> Cohort:
     """Cases of those keys, each with other voxels; x0, x1, ..."""
     cohort = Cohort.open_or_create(folder, folder.name)
     like = north[north.case_ids[0]]
     masks = {organ: like.mask(organ) for organ in like.organs}
     for number, patient in enumerate(patients):
-        hu = np.asarray(like.hu) + np.int16(number)
+        hu = np.asarray(like.hu) + np.int16(brighter + number)
         cohort.add(f"x{number}", hu, like.grid, masks, "hash", patient=patient)
     return cohort
 
@@ -70,7 +79,7 @@ def groups(cases: list[Case] | Cohort) -> list[list[str]]:
     return [[case.id for case in patient] for patient in by_patient(cases)]
 
 
-def test_cts_of_one_patient_have_one_key_in_all_cohorts_of_a_folder(tmp_path: Path) -> None:
+def test_cts_of_one_patient_have_one_key_in_all_cohorts_of_a_user(tmp_path: Path) -> None:
     one, again, other = (
         ct(tmp_path / "dicom", *of) for of in (("a", "17"), ("b", "17"), ("c", "18"))
     )
@@ -83,39 +92,75 @@ def test_cts_of_one_patient_have_one_key_in_all_cohorts_of_a_folder(tmp_path: Pa
     report = import_dicom(tmp_path / "later", tmp_path / "train", centre="N")
     assert keys(tmp_path / "train")[third] == found[one]
     assert SeveralCtsOfOnePatient(cases=tuple(sorted((one, again, third)))) in report.notes
-    import_dicom(tmp_path / "later", tmp_path / "test", centre="N")
-    assert keys(tmp_path / "test") == {third: found[one]}
+    import_dicom(tmp_path / "later", tmp_path / "elsewhere" / "test", centre="N")
+    assert keys(tmp_path / "elsewhere" / "test") == {third: found[one]}
 
 
-def test_the_salt_is_the_owners_alone_and_no_part_of_a_cohort(tmp_path: Path) -> None:
+def test_the_salt_is_the_owners_alone_and_no_part_of_a_cohort(
+    tmp_path: Path, users_salt: Path
+) -> None:
     ct(tmp_path / "dicom", "a", "17")
     import_dicom(tmp_path / "dicom", tmp_path / "cohorts" / "north", centre="N")
-    path = tmp_path / "cohorts" / SALT_FILE
-    assert salt_path(tmp_path / "cohorts" / "north") == path
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    secret = path.read_text().splitlines()[-1]
+    assert salt_path(tmp_path / "cohorts" / "north") == users_salt
+    assert stat.S_IMODE(users_salt.stat().st_mode) == 0o600
+    assert stat.S_IMODE(users_salt.parent.stat().st_mode) == 0o700
+    assert [path.name for path in (tmp_path / "cohorts").iterdir()] == ["north"]
+    secret = users_salt.read_text().splitlines()[-1]
     files = [file for file in (tmp_path / "cohorts" / "north").rglob("*") if file.is_file()]
     assert not any(secret.encode() in file.read_bytes() for file in files)
 
 
+def test_a_salt_beside_the_cohort_comes_before_the_users(tmp_path: Path, users_salt: Path) -> None:
+    """It is a group's, or was made by an earlier recontour."""
+    before = salt_for(tmp_path / "north")
+    beside = tmp_path / SALT_FILE
+    beside.write_text(users_salt.read_text().replace(before.secret.hex(), "ab" * 32))
+    assert salt_path(tmp_path / "north") == beside
+    assert salt_for(tmp_path / "north").secret == bytes.fromhex("ab" * 32)
+    assert salt_for(tmp_path / "elsewhere" / "north") == before
+
+
+def test_without_a_folder_of_data_the_salt_lies_in_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "not absolute, and therefore ignored")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    assert salt_path(tmp_path / "north") == tmp_path / "home/.local/share/recontour/salt"
+
+
+def test_a_user_without_a_home_gets_a_salt_beside_the_cohort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    ct(tmp_path / "dicom", "a", "17")
+    import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
+    assert all(keys(tmp_path / "north").values())
+    assert (tmp_path / SALT_FILE).exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="there are no modes")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o620, 0o606])
-def test_a_salt_that_is_open_to_others_is_used_and_said_to_be(tmp_path: Path, mode: int) -> None:
+def test_a_salt_that_is_open_to_others_is_used_and_said_to_be(
+    tmp_path: Path, users_salt: Path, mode: int
+) -> None:
     for archive, seed in (("one", "a"), ("two", "b"), ("three", "c")):
         ct(tmp_path / archive, seed, "17")
-    assert not notes_on_salt(tmp_path, "one")
-    salt = tmp_path / SALT_FILE
-    salt.chmod(mode)
-    assert notes_on_salt(tmp_path, "two") == [ExposedSalt(path=salt, mode=mode)]
-    salt.chmod(0o600)
-    assert not notes_on_salt(tmp_path, "three")
+    assert not notes_on(users_salt, tmp_path, "one")
+    users_salt.chmod(mode)
+    assert notes_on(users_salt, tmp_path, "two") == [ExposedSalt(path=users_salt, mode=mode)]
+    users_salt.chmod(0o600)
+    assert not notes_on(users_salt, tmp_path, "three")
     assert len(set(keys(tmp_path / "north").values())) == 1
 
 
-def notes_on_salt(folder: Path, archive: str) -> list[Finding]:
+def notes_on(salt: Path, folder: Path, archive: str) -> list[Finding]:
     """What the import of an archive notes of the salt."""
     report = import_dicom(folder / archive, folder / "north", centre="N")
-    return [note for note in report.notes if note.path == folder / SALT_FILE]
+    return [note for note in report.notes if note.path == salt]
 
 
 @pytest.mark.parametrize("format", ["nnunet", "nifti"])
@@ -128,7 +173,6 @@ def test_an_export_carries_no_key(tmp_path: Path, format: Format) -> None:
     written = list((tmp_path / "out").rglob("*"))
     assert written
     for path in written:
-        assert SALT_FILE not in path.name
         assert path.is_dir() or not any(
             part.encode() in path.read_bytes() for part in key.split("-")
         )
@@ -144,29 +188,31 @@ def test_an_id_of_everyone_is_nobodys_and_that_is_said(tmp_path: Path) -> None:
     assert UninformativePatientIds(cts=2, new=3) in report.notes
 
 
-def test_without_any_patient_id_no_salt_is_made(tmp_path: Path) -> None:
+def test_without_any_patient_id_no_salt_is_made(tmp_path: Path, users_salt: Path) -> None:
     for seed in "ab":
         ct(tmp_path / "dicom", seed, "")
     import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     assert set(keys(tmp_path / "north").values()) == {None}
-    assert not (tmp_path / SALT_FILE).exists()
+    assert not users_salt.exists()
 
 
-def test_with_a_lost_salt_new_keys_cannot_be_compared(tmp_path: Path) -> None:
+def test_with_a_lost_salt_new_keys_cannot_be_compared(tmp_path: Path, users_salt: Path) -> None:
     for archive, seed in (("one", "a"), ("two", "b")):
         ct(tmp_path / archive, seed, "17")
         import_dicom(tmp_path / archive, tmp_path / "north", centre="N")
-        (tmp_path / SALT_FILE).unlink()
+        users_salt.unlink()
     cohort = Cohort.open(tmp_path / "north")
     assert len(by_patient(cohort)) == 2
     assert doubt(cohort) == SeveralSalts(cts=2, salts=2)
 
 
-def test_with_a_lost_salt_the_same_patient_is_not_taken_for_another(tmp_path: Path) -> None:
+def test_with_a_lost_salt_the_same_patient_is_not_taken_for_another(
+    tmp_path: Path, users_salt: Path
+) -> None:
     case = ct(tmp_path / "dicom", "a", "17")
     import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     key = keys(tmp_path / "north")[case]
-    (tmp_path / SALT_FILE).unlink()
+    users_salt.unlink()
     report = import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     assert (report.already_there, report.left_out) == ((case,), ())
     assert keys(tmp_path / "north") == {case: key}
@@ -238,11 +284,11 @@ def test_a_damaged_salt_is_kept_and_said(tmp_path: Path, content: str) -> None:
     assert (tmp_path / SALT_FILE).read_text(encoding="latin-1") == content
 
 
-def test_imports_at_once_agree_on_one_salt(tmp_path: Path) -> None:
+def test_imports_at_once_agree_on_one_salt(tmp_path: Path, users_salt: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        salts = list(pool.map(salt_beside, [tmp_path / f"cohort{number}" for number in range(64)]))
+        salts = list(pool.map(salt_for, [tmp_path / f"cohort{number}" for number in range(64)]))
     assert len({salt.secret for salt in salts}) == 1
-    assert [path.name for path in tmp_path.iterdir()] == [SALT_FILE]
+    assert list(users_salt.parent.iterdir()) == [users_salt]
 
 
 def test_a_key_is_hmac_sha_256_of_the_id() -> None:
@@ -278,11 +324,13 @@ def test_one_key_or_one_ct_makes_one_patient(north: Cohort, tmp_path: Path) -> N
 
 def test_patients_on_two_sides_are_found(north: Cohort, tmp_path: Path) -> None:
     learnt = with_keys(north, tmp_path / "learnt", [KEY, None, KEY])
-    tested = with_keys(north, tmp_path / "tested", [OTHER, KEY, None, OTHER_SALT])
+    tested = with_keys(north, tmp_path / "tested", [OTHER, KEY, None, OTHER_SALT], brighter=10)
     found = of_one_patient(learnt, tested)
     assert [(a.path.parts[-3], a.id, b.path.parts[-3], b.id) for a, b in found] == [
         ("learnt", "x0", "tested", "x1")
     ]
+    same_ct = with_keys(north, tmp_path / "same", [OTHER], brighter=1)
+    assert [(a.id, b.id) for a, b in of_one_patient(learnt, same_ct)] == [("x1", "x0")]
 
 
 def test_what_is_not_known_is_said(north: Cohort, tmp_path: Path) -> None:

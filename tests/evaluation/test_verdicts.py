@@ -1,12 +1,15 @@
 """Verdicts: a decision and its numbers, from comparisons whose outcome is known."""
 
+from dataclasses import replace
 from math import nan
 
 import pytest
 from tests.evaluation.conftest import scored
 
 from recontour.evaluation import CaseScore, Verdict, compare, judge
-from recontour.evaluation.verdicts import of_interval
+from recontour.evaluation.findings import UnfoundOrgans
+from recontour.evaluation.summary import in_words, tables
+from recontour.evaluation.verdicts import of_interval, unfound_organs
 
 
 def paired(organ: str, patients: int, gain: float, *, varied: bool = False) -> list[CaseScore]:
@@ -64,3 +67,42 @@ def test_an_organ_that_one_model_lacks_is_not_judged() -> None:
 )
 def test_an_interval_s_verdict(low: float, high: float, expected: Verdict) -> None:
     assert of_interval(low, high) is expected
+
+
+def test_no_verdict_on_an_organ_that_neither_model_found() -> None:
+    """With ten patients a verdict on the lens would otherwise be "no conclusive difference"."""
+    scores = []
+    for case in map(str, range(10)):
+        for model in ("S", "T", "ST"):
+            lens = 0.5 if model == "T" else 0.0
+            scores.append(scored(case, "Lens_L", model, lens))
+            scores.append(scored(case, "Brainstem", model, 0.5 + int(case) / 100))
+    comparisons = compare(scores, ["S", "T", "ST"])
+    judged = judge(scores, comparisons, "S", "ST")
+    assert {organ.organ: organ.verdict for organ in judged.organs} == {
+        "Lens_L": Verdict.FOUND_BY_NEITHER,
+        "Brainstem": Verdict.NO_CONCLUSIVE_DIFFERENCE,
+    }
+    judged = judge(scores, comparisons, "S", "T")
+    assert {organ.organ: organ.verdict for organ in judged.organs}["Lens_L"] is Verdict.BETTER
+    assert in_words(judge(scores, comparisons, "S", "ST")).unfound == 1
+    assert unfound_organs(scores) is None
+    without_t = [row for row in scores if row.model != "T"]
+    some = UnfoundOrgans(models=("S", "ST"), organs=("Lens_L",), others=1)
+    assert unfound_organs(without_t) == some
+    lenses = [row for row in without_t if row.organ == "Lens_L"]
+    assert unfound_organs(lenses) == replace(some, others=0)
+
+
+@pytest.mark.parametrize("dsc", [0.0, 0.004])
+def test_no_model_is_best_at_finding_nothing(dsc: float) -> None:
+    """Neither by DSC, nor by a volume bias that both share."""
+    scores = [
+        scored("a", "Lens_L", model, dsc, volume_bias_percent=-100.0, surface_dsc=0.0)
+        for model in ("S", "T")
+    ]
+    for table in tables(scores, ["S", "T"], ["Lens_L"]):
+        assert not any(cell.best for cell in table.rows[0].cells), table.measure
+    scores[1] = replace(scores[1], dsc=0.4)
+    dice, *_ = tables(scores, ["S", "T"], ["Lens_L"])
+    assert [cell.best for cell in dice.rows[0].cells] == [False, True]

@@ -33,7 +33,7 @@ from tests.journeys.conftest import write_patient
 
 from recontour.cli import main
 from recontour.cohort import Cohort
-from recontour.cohort.patients import SALT_FILE
+from recontour.cohort.patients import salt_path
 
 WORD = "XYLOPHAG"  # no word of ours, of the standard or of a hash
 TOKEN = re.compile(rb"X\0?Y\0?L\0?O\0?P\0?H\0?A\0?G\0?(?:[0-9A-F]\0?)*", re.IGNORECASE)
@@ -479,7 +479,7 @@ class Clinic:
         return [
             self.north,
             self.south,
-            self.cohorts / SALT_FILE,
+            salt_path(self.north),
             self.model,
             run_folder(self.model),
             self.adapted,

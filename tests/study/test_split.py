@@ -1,3 +1,4 @@
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from recontour.study.findings import (
 from recontour.study.perform import Workspace, training_cases
 from recontour.study.settings import CentreSettings, ModelsSettings, Study
 from recontour.study.split import (
+    Split,
     cases_since,
     on_both_sides,
     patients_in_doubt,
@@ -198,13 +200,13 @@ def test_a_ct_of_both_centres_is_not_trained_on_and_tested(north: Cohort, tmp_pa
         refuse_shared(cohorts, {"source": {"train": [third], "test": [first]}, "target": apart})
 
 
-def keyed(north: Cohort, folder: Path, keys: dict[str, str | None]) -> Cohort:
+def keyed(north: Cohort, folder: Path, keys: dict[str, str | None], *, brighter: int = 0) -> Cohort:
     """Cases with those keys, each of another CT."""
     case = north[north.case_ids[0]]
     cohort = Cohort.open_or_create(folder, folder.name)
     masks = {organ: case.mask(organ) for organ in case.organs}
     for number, (name, key) in enumerate(keys.items()):
-        cohort.add(name, case.hu + number, case.grid, masks, "hash", patient=key)
+        cohort.add(name, case.hu + brighter + number, case.grid, masks, "hash", patient=key)
     return cohort
 
 
@@ -300,22 +302,44 @@ def test_patients_of_both_centres_and_of_an_older_split_are_reported(
     north: Cohort, tmp_path: Path
 ) -> None:
     source = keyed(north, tmp_path / "south", {"s0": JANE, "s1": None, "s2": JANE})
-    target = keyed(north, tmp_path / "north", {"n0": JANE, "n1": JOHN, "n2": JOHN})
+    target = keyed(north, tmp_path / "north", {"n0": JANE, "n1": JOHN, "n2": JOHN}, brighter=9)
     cohorts = {"source": source, "target": target}
     apart = {"train": ["n1", "n2"], "validation": [], "test": []}
     splits = {"source": {"train": ["s1"], "validation": [], "test": ["s0", "s2"]}, "target": apart}
     assert on_both_sides(cohorts, splits) == ()
     across = {"train": ["n0"], "validation": [], "test": ["n1", "n2"]}
     assert on_both_sides(cohorts, splits | {"target": across}) == (
-        PatientsOfBothCentres(tester="source", trainer="target", patients=1),
+        PatientsOfBothCentres(tester="source", trainer="target", patients=1, pairs=("n0 and s0",)),
     )
     within = {"train": [], "validation": ["n1"], "test": ["n2"]}
     assert on_both_sides(cohorts, splits | {"target": within}) == (
-        PatientsInTwoFolds(centre="target", patients=1),
+        PatientsInTwoFolds(centre="target", patients=1, pairs=("n1 and n2",)),
     )
     assert patients_in_doubt(cohorts, splits) == (
         PatientsInDoubt(centre="source", why=UnknownPatients(unknown=1, cts=3)),
     )
+
+
+def test_nearly_equal_cts_stay_together_unless_a_split_file_parts_them(
+    north: Cohort, tmp_path: Path
+) -> None:
+    """A file is obeyed, since someone may know better, and the doubt is said."""
+    names: list[str] = [f"c{number}" for number in range(6)]
+    cohort = keyed(north, tmp_path / "north", dict.fromkeys(names))
+    profile = list(range(0, 200, 10))
+    for name in ("c0", "c5"):
+        path = cohort[name].path / "case.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"tissue_hu": profile}))
+    for seed in range(10):
+        drawn = split_of("source", CentreSettings(cohort.path, test=2, split_seed=seed), cohort)
+        (fold,) = [fold for fold, cases in drawn.items() if "c0" in cases]
+        assert "c5" in drawn[fold]
+    path = tmp_path / "split.csv"
+    path.write_text("case,fold\nc0,train\nc1,train\nc5,test\n")
+    split = split_of("source", CentreSettings(cohort.path, split=path), cohort)
+    other: Split = {"train": [], "validation": [], "test": []}
+    found = on_both_sides({"source": cohort, "target": cohort}, {"source": split, "target": other})
+    assert found == (PatientsInTwoFolds(centre="source", patients=1, pairs=("c0 and c5",)),)
 
 
 def test_a_cohort_too_small_for_its_split_is_refused(north: Cohort) -> None:

@@ -282,6 +282,70 @@ def test_the_headline_follows_the_intervals(gain: float, words: str) -> None:
     assert words in headline(main, "North", "South")
 
 
+def missed(result: Result, *organs: str) -> Result:
+    """The same, but of some organs nothing was found."""
+    scores = {}
+    for fold, rows in result.scores.items():
+        scores[fold] = [replace(row, dsc=0.0) if row.organ in organs else row for row in rows]
+    points = [replace(point, value=0.0) for point in result.training.validation]
+    training = replace(result.training, validation=points)
+    return replace(result, scores=scores, training=training)
+
+
+def test_nothing_follows_from_models_that_found_nothing(tmp_path: Path) -> None:
+    plan = the_plan()
+    results = {name: missed(result, *ORGANS) for name, result in all_results(plan).items()}
+    page = written(tmp_path, plan, results)
+    Tags(page)
+    answer = page.split('class="answer">')[1]
+    assert answer.startswith(
+        "No model found any organ: DSC is 0 in every patient with Model_S, Model_T, Model_ST "
+        "(Brainstem, Lens_L), so nothing can be concluded"
+    )
+    for claim in (
+        "best with",
+        "Best on the target",
+        "forget",
+        "forgot",
+        "keeps up",
+        "catch up",
+        "catches up",
+        "no conclusive difference between one network",
+        "reached Model_T",
+    ):
+        assert claim not in page, claim
+    assert 'class="best"' not in page
+    assert ' best"' not in page
+    assert page.count("nothing can be concluded") >= 6  # at the top, and in each section
+
+
+def test_nothing_follows_from_an_organ_that_no_model_found(tmp_path: Path) -> None:
+    plan = the_plan()
+    results = {name: missed(result, "Lens_L") for name, result in all_results(plan).items()}
+    page = written(tmp_path, plan, results)
+    told = "No model found Lens_L in any patient: nothing is concluded about it"
+    assert page.index(told) < page.index("Mean DSC on 10 test patients")
+    assert "made it better there (+0.050" in page  # half of the brain stem's gain
+    assert "better than Model_S in Brainstem; better than Model_T in Brainstem." in page
+
+
+def test_depths_and_cases_without_any_organ_are_passed_over(tmp_path: Path) -> None:
+    """Model_T keeps up from 3 cases on: with 1, neither model found anything."""
+    plan = the_plan()
+    results = all_results(plan)
+    for number, pairs in plan.cases.items():
+        for t, st in pairs:
+            results[t.id] = a_result(t, GAIN["ST"])
+            if number == 1:
+                results[t.id] = missed(results[t.id], *ORGANS)
+                results[st.id] = missed(results[st.id], *ORGANS)
+    (one,) = plan.depth[1]
+    results[one.id] = missed(results[one.id], *ORGANS)
+    page = written(tmp_path, plan, results)
+    assert "from 3 target cases on" in page
+    assert "best with 4 retrained layers" in page
+
+
 def test_the_best_depth_is_named_and_compared_with_ten_layers(tmp_path: Path) -> None:
     plan = the_plan()
     results = all_results(plan)

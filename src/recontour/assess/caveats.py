@@ -1,13 +1,21 @@
 """What a reader must know before trusting a model's scores."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from recontour.assess.findings import DraftContours, TrainedOnTestPatients
+from recontour.assess.findings import (
+    DraftContours,
+    IncomparableKeys,
+    KnownBy,
+    TrainedOnTestPatients,
+)
 from recontour.cohort import Case, Cohort, by_patient
 from recontour.cohort.findings import MapNotApplied
 from recontour.cohort.origins import mixed_origins
+from recontour.cohort.patients import salts_of
+from recontour.cohort.tissue import nearly_equal
 from recontour.findings import Finding
-from recontour.network import Model
+from recontour.network import Model, Provenance
 
 
 def draft_warnings(cases: Sequence[Case]) -> tuple[Finding, ...]:
@@ -42,35 +50,66 @@ def cohort_warnings(cohort: Cohort, cases: Sequence[Case]) -> tuple[Finding, ...
     return tuple(warnings)
 
 
-def trained_on_warnings(models: Mapping[str, Model], cases: Sequence[Case]) -> tuple[Finding, ...]:
-    """Warn about each model that was trained on patients it is to be scored on.
+def trained_on_warnings(
+    models: Mapping[str, Model],
+    cases: Sequence[Case],
+    centre: str,
+) -> tuple[Finding, ...]:
+    """Warn about each model that was, or may have been, trained on patients it is to be scored on.
 
-    models: keys are the names that reports show.
+    models: keys are the names that reports show. centre: of the cases.
     """
     patients = by_patient(cases)
     warnings: list[Finding] = []
     for name, model in models.items():
-        same_ct, other_ct = _trained_on(model, patients)
-        for trained_on, is_same_ct in ((same_ct, True), (other_ct, False)):
-            if trained_on:
-                warning = TrainedOnTestPatients(
-                    model=name,
-                    trained_on=trained_on,
-                    patients=len(patients),
-                    same_ct=is_same_ct,
-                )
-                warnings.append(warning)
+        for known_by, count in _trained_on(model.provenance, patients).items():
+            warning = TrainedOnTestPatients(
+                model=name,
+                trained_on=count,
+                patients=len(patients),
+                known_by=known_by,
+            )
+            warnings.append(warning)
+        if _are_keys_incomparable(model.provenance, cases, centre):
+            warnings.append(IncomparableKeys(model=name))
     return tuple(warnings)
 
 
-def _trained_on(model: Model, patients: Sequence[Sequence[Case]]) -> tuple[int, int]:
-    """Count the patients whose very CT the model was trained on, and those known by another CT."""
-    trained_cts = set(model.provenance.trained_on)
-    trained_keys = set(model.provenance.trained_on_patients)
-    same_ct = other_ct = 0
+def _trained_on(
+    provenance: Provenance, patients: Sequence[Sequence[Case]]
+) -> Mapping[KnownBy, int]:
+    """Count the patients that a model was trained on, by the strongest evidence for each."""
+    counts: Counter[KnownBy] = Counter()
     for patient in patients:
-        if any(case.fingerprint in trained_cts for case in patient):
-            same_ct += 1
-        elif any(case.patient in trained_keys for case in patient):
-            other_ct += 1
-    return same_ct, other_ct
+        known_by = _known_by(provenance, patient)
+        if known_by:
+            counts[known_by] += 1
+    return counts
+
+
+def _known_by(provenance: Provenance, patient: Sequence[Case]) -> KnownBy | None:
+    """Return what shows that a model was trained on a patient; None if nothing does."""
+    if any(case.fingerprint in provenance.trained_on for case in patient):
+        return "same CT"
+    if any(_is_nearly_among(case, provenance) for case in patient):
+        return "nearly equal CT"
+    if any(case.patient in provenance.trained_on_patients for case in patient):
+        return "PatientID"
+    return None
+
+
+def _is_nearly_among(case: Case, provenance: Provenance) -> bool:
+    return any(nearly_equal(case.profile, known) for known in provenance.trained_on_tissue_hu)
+
+
+def _are_keys_incomparable(
+    provenance: Provenance,
+    cases: Sequence[Case],
+    centre: str,
+) -> bool:
+    """Return whether a model learnt from this centre, but all its keys are of other salts."""
+    if centre not in (*provenance.parent_centres, provenance.centre):
+        return False
+    theirs = salts_of(provenance.trained_on_patients)
+    ours = salts_of(case.patient for case in cases if case.patient)
+    return bool(theirs and ours and theirs.isdisjoint(ours))

@@ -1,7 +1,11 @@
 """What can be found where models are scored."""
 
+from typing import Literal
+
 from recontour.findings import Finding, FitToStore, finding
 from recontour.wording import plural
+
+KnownBy = Literal["same CT", "nearly equal CT", "PatientID"]
 
 
 @finding
@@ -24,24 +28,49 @@ class DraftContours(Finding):
 class TrainedOnTestPatients(Finding):
     """A model was trained on patients it is to be scored on.
 
-    model: the name under which scores and report show it. same_ct: trained on the very CT; if not,
-    on another CT with the same PatientID.
+    model: the name under which scores and report show it. known_by: what shows it. With
+    "PatientID", the model was trained on another CT under the same ID.
     """
 
     model: FitToStore[str]
     trained_on: int
     patients: int
-    same_ct: bool
+    known_by: KnownBy
 
     def sentence(self) -> str:
         """Say how many patients, and what their scores are worth."""
         patients = f"{self.trained_on} of {plural(self.patients, 'patient')}"
+        is_one = self.trained_on == 1
         nothing = "their scores say nothing about new patients"
-        if self.same_ct:
-            were = "was" if self.trained_on == 1 else "were"
-            return f"{patients} {were} used to train {self.model}; {nothing}"
-        have = "shares" if self.trained_on == 1 else "share"
+        match self.known_by:
+            case "same CT":
+                were = "was" if is_one else "were"
+                return f"{patients} {were} used to train {self.model}; {nothing}"
+            case "nearly equal CT":
+                have = "has" if is_one else "have"
+                return (
+                    f"{patients} {have} a CT that nearly equals one used to train {self.model}, as "
+                    f"if it had been exported twice; {nothing}"
+                )
+            case "PatientID":
+                share = "shares" if is_one else "share"
+                return (
+                    f"{patients} {share} a PatientID with someone whose other CT was used to train "
+                    f"{self.model}; {nothing}, unless two centres gave out that ID"
+                )
+
+
+@finding
+class IncomparableKeys(Finding):
+    """A model learnt from the cohort's centre, but their patient keys have different salts."""
+
+    model: FitToStore[str]
+
+    def sentence(self) -> str:
         return (
-            f"{patients} {have} a PatientID with someone whose other CT was used to train "
-            f"{self.model}; {nothing}, unless two centres gave out that ID"
+            f"{self.model} learnt from patients of this centre whose keys were made with another "
+            "salt: a patient who is here with another CT is not recognised"
         )
+
+    def remedy(self) -> str:
+        return "import both cohorts with one salt, and train again"

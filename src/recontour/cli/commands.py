@@ -311,8 +311,9 @@ def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
             facts=lambda: facts.planned(cells, estimates, workers),
         )
     failed = studies.run_study(declared, options.out, resume=options.resume, progress=progress)
+    summary = studies.summary_of(options.out)
     return Answer(
-        show=lambda: tell.studied(failed, options.out),
+        show=lambda: tell.studied(failed, summary, options.out),
         facts=lambda: facts.studied(failed, options.out),
         failure=FaultError(FailedCells(failed=len(failed))) if failed else None,
     )
@@ -323,7 +324,8 @@ def report(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
     from recontour import study as studies
 
     failed = studies.report_study(options.study)
-    return Answer(show=lambda: tell.studied(failed, options.study), facts=dict)
+    summary = studies.summary_of(options.study)
+    return Answer(show=lambda: tell.studied(failed, summary, options.study), facts=dict)
 
 
 def demo(options: argparse.Namespace, progress: ProgressBar) -> Answer:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from recontour.organs import NameRow
     from recontour.study.cells import Cell
     from recontour.study.estimate import Estimate
+    from recontour.study.study import StudySummary
+    from recontour.study.tables import ModelsTable
     from recontour.workflows import CohortContents, Contoured, SeriesContoured
 
 
@@ -147,7 +149,7 @@ def _patients(sound: "Sequence[Case]") -> None:
     from recontour.cohort.patients import doubt
 
     for alike in with_one_ct(sound):
-        say(f"the same CT, to the voxel: {_ids(alike)}")
+        say(f"the same CT, or nearly: {_ids(alike)}")
     for patient in by_patient(sound):
         if len(patient) > 1:
             say(f"CTs of one patient: {_ids(patient)}")
@@ -314,6 +316,8 @@ def _verdicts(scores: Sequence["CaseScore"]) -> None:
         for word, organs in named.items():
             for organ, change in organs:
                 say(f"  {word}: {organ}, {change}")
+        if verdict.unfound:
+            say(f"  found by neither: {plural(verdict.unfound, 'organ')}")
         if verdict.inconclusive:
             say(f"  no conclusive difference: {plural(verdict.inconclusive, 'organ')}")
     if few := too_few_patients(comparisons):
@@ -352,11 +356,30 @@ def planned(
     )
 
 
-def studied(failed: Mapping[str, str], folder: Path) -> None:
-    """Show how a study ended."""
+def studied(failed: Mapping[str, str], summary: "StudySummary", folder: Path) -> None:
+    """Show how a study ended, and the report's main table."""
+    if summary.models:
+        _main_table(summary.models)
+    if summary.headline:
+        say(summary.headline)
     for name, why in failed.items():
         say(f"failed: {name}: {why}")
     say(f"report: {folder / 'report.html'}")
+
+
+def _main_table(models: "ModelsTable") -> None:
+    """Show the mean DSC of the three models on the target's test patients."""
+    from recontour.evaluation.numbers import number
+    from recontour.study.tables import ALL, MODELS
+
+    table = table_of("Mean DSC on the target's test patients", "organ", "patients", *MODELS)
+    for organ in (*models.organs, ALL):
+        rows = [models.rows[organ, model] for model in MODELS]
+        name = f"mean over {plural(len(models.common), 'organ')}" if organ == ALL else organ
+        patients = str(max(row.n for row in rows))
+        means = [number(row.dsc.mean, 3) for row in rows]
+        add_row(table, name, patients, *means)
+    out.print(table)
 
 
 def model_card(card: "ModelCard", path: Path) -> None:

@@ -9,11 +9,20 @@ arrays            ct.npy and masks.npy           open_arrays  those that are map
 changes           cases out of it again          journal      several cases at once, or none
 history           what the last import did
 patients          which cases are one patient's, and the salt of their keys
+tissue            profiles that recognise a CT after a new export
 findings          findings, import_findings
 """
 
-from recontour.cohort.case import Case, case_id_of, with_one_ct
+from recontour.cohort.case import Case, case_id_of, with_equal_cts, with_one_ct
 from recontour.cohort.patients import by_patient, patient_names
 from recontour.cohort.store import Cohort
 
-__all__ = ["Case", "Cohort", "by_patient", "case_id_of", "patient_names", "with_one_ct"]
+__all__ = [
+    "Case",
+    "Cohort",
+    "by_patient",
+    "case_id_of",
+    "patient_names",
+    "with_equal_cts",
+    "with_one_ct",
+]

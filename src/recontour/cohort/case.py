@@ -1,9 +1,10 @@
 """One patient of a cohort: a CT, and the organs that were contoured on it."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from recontour.cohort.arrays import Expected, FileState
 from recontour.cohort.open_arrays import open_array
 from recontour.cohort.records import MOST_RECORD_BYTES, refused
+from recontour.cohort.tissue import Profile, nearly_equal, tissue_profile
 from recontour.files import read_file
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
@@ -70,9 +72,10 @@ class Case:
     volumes_cc: by organ, in the order of masks.npy. source_hash: of the structure set that was
     imported. is_draft: the contours are recontour's own, so a model neither learns from them nor is
     proved by them. sha256: of the arrays' files, by name; empty for older cases. patient: the
-    patient's key, the same in all cases of the patient; None if unknown. origin: where the CT was
-    made. roi_names: how the structure set spells each organ; empty for older cases. files: the
-    state of the arrays' files, by name, when the case was read.
+    patient's key, the same in all cases of the patient; None if unknown. tissue_hu: the CT's tissue
+    profile; empty for older cases. origin: where the CT was made. roi_names: how the structure set
+    spells each organ; empty for older cases. files: the state of the arrays' files, by name, when
+    the case was read.
     """
 
     id: str
@@ -85,6 +88,7 @@ class Case:
     patient: str | None = None
     origin: Origin = UNKNOWN_ORIGIN
     roi_names: Mapping[str, str] = field(default_factory=dict)
+    tissue_hu: Profile = ()
     files: Mapping[str, FileState] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -135,6 +139,11 @@ class Case:
         """
         return hashlib.sha256(self.hu.tobytes()).hexdigest()[:HASH_DIGITS]
 
+    @cached_property
+    def profile(self) -> Profile:
+        """Return the CT's tissue profile, which recognises it after a new export."""
+        return self.tissue_hu or tissue_profile(self.hu)
+
     @property
     def version(self) -> str:
         """Return 16 hex digits that change if the case is imported again with other data."""
@@ -173,14 +182,20 @@ class Case:
 
 
 def with_one_ct(cases: Iterable[Case]) -> list[list[Case]]:
-    """Group the cases, of one or more cohorts, that share their CT to the voxel with another.
+    """Group the cases, of one or more cohorts, whose CT is another's: equal, or nearly equal.
 
-    Only the CTs of cases that share a grid are read.
+    See `tissue` for what is nearly equal.
 
     >>> from recontour.cohort import Cohort
     >>> with_one_ct(Cohort.open(Path("south")))
     []
     """
+    ordered = list(cases)
+    return joined(ordered, [*with_equal_cts(ordered), *_nearly_equal_cts(ordered)])
+
+
+def with_equal_cts(cases: Iterable[Case]) -> list[list[Case]]:
+    """Group the cases that share their CT to the voxel; only CTs that share a grid are read."""
     by_grid: dict[Grid, list[Case]] = {}
     for case in cases:
         by_grid.setdefault(case.grid, []).append(case)
@@ -190,3 +205,36 @@ def with_one_ct(cases: Iterable[Case]) -> list[list[Case]]:
             for case in alike:
                 by_ct.setdefault(case.fingerprint, []).append(case)
     return [alike for alike in by_ct.values() if len(alike) > 1]
+
+
+def _nearly_equal_cts(cases: Iterable[Case]) -> list[list[Case]]:
+    pairs = []
+    for one, other in combinations(cases, 2):
+        if nearly_equal(one.profile, other.profile):
+            pairs.append([one, other])
+    return pairs
+
+
+def joined(cases: Sequence[Case], groups: Iterable[Sequence[Case]]) -> list[list[Case]]:
+    """Return those of the cases that groups join with others, in the order of the cases.
+
+    Groups that share a case become one.
+    """
+    together = {case: [case] for case in cases}
+    for group in groups:
+        for case in group[1:]:
+            _join(together, group[0], case)
+    found = []
+    for case in cases:
+        alike = [other for other in cases if together[other] is together[case]]
+        if len(alike) > 1 and alike[0] is case:
+            found.append(alike)
+    return found
+
+
+def _join(together: dict[Case, list[Case]], one: Case, other: Case) -> None:
+    """Make one group of those that two cases belong to."""
+    mine, theirs = together[one], together[other]
+    if mine is not theirs:
+        mine.extend(theirs)
+        together.update(dict.fromkeys(theirs, mine))

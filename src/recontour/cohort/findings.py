@@ -407,8 +407,8 @@ class UnusableSalt(Finding):
 
     def sentence(self) -> str:
         return (
-            f"the salt cannot be {self.done}, so only equal CTs are known to be of one patient "
-            f"({self.why.sentence()})"
+            f"the salt cannot be {self.done}, so only nearly equal CTs are known to be of one "
+            f"patient ({self.why.sentence()})"
         )
 
     def remedy(self) -> str:
@@ -485,7 +485,7 @@ class UnknownPatients(Finding):
     def sentence(self) -> str:
         return (
             f"{self.unknown} of {self.cts} CTs have no patient key, so some may be of one patient; "
-            "each counts as a patient of its own, unless it equals another to the voxel"
+            "each counts as a patient of its own, unless it nearly equals another"
         )
 
 

@@ -342,12 +342,12 @@ class PlanesOffSlices(Finding):
 
 @finding
 class SeveralCasesOfOneCt(Finding):
-    """Several cases with one CT to the voxel."""
+    """Several cases with one CT, or nearly."""
 
     cases: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
-        return f"the same CT, to the voxel: {', '.join(self.cases)}"
+        return f"the same CT, or nearly: {', '.join(self.cases)}"
 
     def remedy(self) -> str:
         return "if it is one patient twice, take one out with `recontour remove`"

@@ -15,7 +15,7 @@ from recontour.cohort.origins import Newcomer, needs_salt
 from recontour.cohort.patients import (
     Salt,
     open_to_others,
-    salt_beside,
+    salt_for,
     salt_if_any,
     salt_of,
     salt_path,
@@ -59,10 +59,10 @@ def salt_for_origins(cohort: Cohort, newcomers: Iterable[Newcomer]) -> Salt | No
 
 
 def _salt_of(cohort: Cohort) -> Salt:
-    """Return the salt beside a cohort; say so if it is made. Raises: CohortError."""
+    """Return the salt for a cohort; say so if it is made. Raises: CohortError."""
     path = salt_path(cohort.path)
     is_new = not path.exists()
-    salt = salt_beside(cohort.path)
+    salt = salt_for(cohort.path)
     if is_new:
         log_finding(log, logging.INFO, NewSalt(path=path))
     return salt

@@ -1,9 +1,10 @@
 """Which cases are of one patient.
 
 A case may have a patient key: a hash of the CT's PatientID with a random salt. The salt lies in a
-file beside the cohort, in the folder that holds it, so that the cohorts of one folder can be
-compared. It is no part of the cohort, and leaves the folder only if someone copies it. Since a
-PatientID is short and can be guessed, anyone could trace a key without a salt by trying all IDs.
+file of the user's own, so that all of the user's cohorts can be compared, or in the folder that
+holds the cohort, so that several users can share it. It is no part of a cohort or a model, and
+leaves its place only if someone copies it. Since a PatientID is short and can be guessed, anyone
+could trace a key without a salt by trying all IDs.
 
 A key begins with the salt's own short name: keys of different salts cannot be compared.
 """
@@ -14,12 +15,12 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from recontour.cohort.case import Case, with_one_ct
+from recontour.cohort.case import Case, joined, with_one_ct
 from recontour.cohort.findings import (
     ExposedSalt,
     NotASalt,
@@ -28,23 +29,27 @@ from recontour.cohort.findings import (
     UnusableSalt,
 )
 from recontour.errors import CohortError, FaultError, OutputError
-from recontour.files import SystemReason, UnreadableError, write_text
+from recontour.files import SystemReason, UnreadableError, output_error, write_text
 from recontour.findings import Finding
+from recontour.syncing import make_folders
 from recontour.texts import NotUtf8, read_given
 
-SALT_FILE = ".recontour-salt"
+SALT_FILE = ".recontour-salt"  # beside a cohort
+USERS_SALT = Path("recontour", "salt")  # in the folder of the user's data
+DATA_HOME = "XDG_DATA_HOME"
 SALT = re.compile(r"recontour salt 1\n([0-9a-f]{64})\n")
 SALT_BYTES = 32
 SALT_NAME_DIGITS = 8
 KEY_DIGITS = 16
 OWNER_ALONE = 0o600
+OWNERS_FOLDER = 0o700
 OTHERS = 0o077
 MOST_SALT_BYTES = 1000  # of a salt's file
 
 
 @dataclass(frozen=True, slots=True)
 class Salt:
-    """What the keys of a folder's cohorts are made with."""
+    """What the keys of patients are made with."""
 
     secret: bytes
 
@@ -75,12 +80,27 @@ class Salt:
 
 
 def salt_path(cohort: Path) -> Path:
-    """Return where the salt of a cohort lies: in the folder that holds the cohort."""
-    return cohort.resolve().parent / SALT_FILE
+    """Return where the salt of a cohort lies, or will be made.
+
+    One in the folder that holds the cohort comes first. Otherwise it is the user's own, in
+    $XDG_DATA_HOME or ~/.local/share; a user without a home gets one beside the cohort.
+
+    References: the XDG Base Directory Specification.
+    """
+    beside = cohort.resolve().parent / SALT_FILE
+    if os.path.lexists(beside):
+        return beside
+    data = Path(os.environ.get(DATA_HOME, ""))
+    if data.is_absolute():
+        return data / USERS_SALT
+    try:
+        return Path.home() / ".local" / "share" / USERS_SALT
+    except RuntimeError:
+        return beside
 
 
-def salt_beside(cohort: Path) -> Salt:
-    """Return the salt of the folder that holds a cohort; make one, for its owner alone, if needed.
+def salt_for(cohort: Path) -> Salt:
+    """Return the salt for a cohort; make one, for its owner alone, if needed.
 
     If two imports run at the same time, both get the one that was there first.
     Raises:
@@ -90,6 +110,7 @@ def salt_beside(cohort: Path) -> Salt:
     path = salt_path(cohort)
     try:
         if not path.exists():
+            _make_private_folder(path.parent)
             secret = secrets.token_hex(SALT_BYTES)
             write_text(path, f"recontour salt 1\n{secret}\n", mode=OWNER_ALONE)
     except (OutputError, FaultError) as error:
@@ -110,12 +131,21 @@ def salt_beside(cohort: Path) -> Salt:
 
 
 def salt_if_any(cohort: Path) -> Salt | None:
-    """Return the salt of the folder that holds a cohort; None if there is none that can be used."""
+    """Return the salt for a cohort; None if there is none that can be used."""
     if not salt_path(cohort).exists():
         return None
     with suppress(CohortError):
-        return salt_beside(cohort)
+        return salt_for(cohort)
     return None
+
+
+def _make_private_folder(folder: Path) -> None:
+    """Make the user's own folder for the salt, if needed. Raises: OutputError, FaultError."""
+    try:
+        make_folders(folder.parent)
+        folder.mkdir(mode=OWNERS_FOLDER, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
 
 
 def _unusable(
@@ -160,6 +190,11 @@ def salt_of(key: str) -> str:
     return key.partition("-")[0]
 
 
+def salts_of(keys: Iterable[str]) -> set[str]:
+    """Return the short names of the salts that keys were made with."""
+    return set(map(salt_of, keys))
+
+
 def with_one_key(cases: Iterable[Case]) -> list[list[Case]]:
     """Group the cases that share their patient's key with another; see also `with_one_ct`."""
     by_key: dict[str, list[Case]] = {}
@@ -170,7 +205,7 @@ def with_one_key(cases: Iterable[Case]) -> list[list[Case]]:
 
 
 def by_patient(cases: Iterable[Case]) -> list[list[Case]]:
-    """Group cases, of one or more cohorts, by patient: those of one key, or one CT to the voxel.
+    """Group cases, of one or more cohorts, by patient: those of one key, or of one CT or nearly.
 
     A case without a key and without a twin is a patient of its own: see `doubt`. Patients, and the
     cases of each, are in the order of the cases.
@@ -180,26 +215,16 @@ def by_patient(cases: Iterable[Case]) -> list[list[Case]]:
     [1, 1]
     """
     ordered = list(cases)
-    patients = {case: [case] for case in ordered}
-    for alike in (*with_one_key(ordered), *with_one_ct(ordered)):
-        _join(patients, alike)
-    position = {case: index for index, case in enumerate(ordered)}
+    several = joined(ordered, [*with_one_key(ordered), *with_one_ct(ordered)])
+    patient_of: dict[Case, list[Case]] = {}
+    for patient in several:
+        patient_of |= dict.fromkeys(patient, patient)
     grouped = []
     for case in ordered:
-        patient = sorted(patients[case], key=position.__getitem__)
+        patient = patient_of.get(case, [case])
         if patient[0] is case:
             grouped.append(patient)
     return grouped
-
-
-def _join(patients: dict[Case, list[Case]], alike: Sequence[Case]) -> None:
-    """Make one patient of those that some cases belong to."""
-    for case in alike[1:]:
-        mine = patients[alike[0]]
-        theirs = patients[case]
-        if mine is not theirs:
-            mine.extend(theirs)
-            patients.update(dict.fromkeys(theirs, mine))
 
 
 def patient_names(cases: Iterable[Case]) -> dict[str, str]:
@@ -228,21 +253,19 @@ def doubt(cases: Iterable[Case]) -> Finding | None:
     unknown = len(ordered) - len(keys)
     if unknown:
         return UnknownPatients(unknown=unknown, cts=len(ordered))
-    salts = set(map(salt_of, keys))
+    salts = salts_of(keys)
     if len(salts) > 1:
         return SeveralSalts(cts=len(ordered), salts=len(salts))
     return None
 
 
 def of_one_patient(some: Iterable[Case], others: Iterable[Case]) -> list[tuple[Case, Case]]:
-    """Return, for each patient key that both sides share, the first case of each side."""
-    theirs: dict[str, Case] = {}
-    for case in others:
-        if case.patient:
-            theirs.setdefault(case.patient, case)
-    found: dict[str, tuple[Case, Case]] = {}
-    for case in some:
-        key = case.patient
-        if key in theirs and key not in found:
-            found[key] = (case, theirs[key])
-    return list(found.values())
+    """Return, for each patient of both sides, by key or by CT, the first case of each side."""
+    mine, theirs = list(some), list(others)
+    found = []
+    for patient in by_patient([*mine, *theirs]):
+        one = next(filter(mine.__contains__, patient), None)
+        other = next(filter(theirs.__contains__, patient), None)
+        if one and other:
+            found.append((one, other))
+    return found

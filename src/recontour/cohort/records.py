@@ -17,7 +17,13 @@ from recontour.errors import CohortError, FaultError
 from recontour.files import SystemReason, UnreadableError, is_name, machine_fault, read_file
 from recontour.findings import Finding, Unexpected
 from recontour.organs import is_tg263
-from recontour.validation import ExpectedError, PatientKey, Sha256, first_mistake
+from recontour.validation import (
+    ExpectedError,
+    PatientKey,
+    Sha256,
+    TissueProfile,
+    first_mistake,
+)
 
 FORMAT = "recontour cohort"
 MOST_RECORD_BYTES = 1 << 22  # of a JSON file: the grid of 4096 slices takes 100 kB
@@ -123,6 +129,7 @@ class CaseRecord(_Record):
     draft: bool = False
     sha256: Digests | None = None
     patient: PatientKey | None = None
+    tissue_hu: TissueProfile | None = None
     origin: OriginRecord = OriginRecord()
     roi_names: Annotated[dict[Organ, RoiName], Field(max_length=MOST_VOLUMES)] = {}
 

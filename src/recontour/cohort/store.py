@@ -6,8 +6,9 @@
       left_out.csv           which patients could not be used, and why
       imports.json           what the last import did, so that it can be undone
       cases/CASE/case.json   grid, organs with volumes, hash of the structure set, whether it is a
-                             draft, and SHA-256 of the two arrays' files; if known, the patient's
-                             key, where the CT was made, and how each organ is spelt
+                             draft, the CT's tissue profile, and SHA-256 of the two arrays'
+                             files; if known, the patient's key, where the CT was made, and how each
+                             organ is spelt
       cases/CASE/ct.npy      HU, (slice, row, column), exactly as rescaled
       cases/CASE/masks.npy   one bit per voxel, (organ, slice, row, column / 8)
 
@@ -59,6 +60,7 @@ from recontour.cohort.records import (
     read_record,
     refused,
 )
+from recontour.cohort.tissue import tissue_profile
 from recontour.errors import CohortError, GridMismatchError, OrganError, OutputError
 from recontour.files import (
     NotFound,
@@ -281,6 +283,7 @@ class Cohort:
             patient=record.patient,
             origin=_origin_of(record.origin),
             roi_names={organ: printable(name) for organ, name in record.roi_names.items()},
+            tissue_hu=record.tissue_hu or (),
         )
         states = {
             CT_FILE: check_array(case.expected_ct),
@@ -327,7 +330,7 @@ class Cohort:
 
     @property
     def twins(self) -> list[tuple[str, ...]]:
-        """Return the names of cases that share a CT to the voxel: a patient exported twice."""
+        """Return the names of cases that share a CT, or nearly: a patient exported twice."""
         found = []
         for alike in with_one_ct(self):
             found.append(tuple(case.id for case in alike))
@@ -395,6 +398,7 @@ class Cohort:
             "grid": {name: getattr(grid, name) for name in GRID_FIELDS},
             "volumes_cc": {organ: round(grid.volume_cc(mask), 4) for organ, mask in masks.items()},
             "source_hash": source_hash,
+            "tissue_hu": tissue_profile(hu),
         }
         # A person's contours have no such field, so that their version stays what it was.
         if is_draft:

@@ -8,6 +8,40 @@ EVALUATE_AGAIN = "evaluate again, or repair the file"
 
 
 @finding
+class UnfoundOrgans(Finding):
+    """No model found some organs in any patient: their DSC is 0 throughout.
+
+    models: as scores and report show them. others: how many other organs were found.
+    """
+
+    models: FitToStore[tuple[str, ...]]
+    organs: FitToStore[tuple[str, ...]]
+    others: int
+
+    def sentence(self) -> str:
+        """Say which organs, and that nothing follows."""
+        organs = ", ".join(self.organs)
+        if self.others and len(self.organs) == 1:
+            return (
+                f"no model found {organs} in any patient: nothing is concluded about it, and it "
+                "counts as 0 in the means"
+            )
+        if self.others:
+            return (
+                f"no model found these organs in any patient: {organs}; nothing is concluded about "
+                "them, and they count as 0 in the means"
+            )
+        return (
+            f"no model found any organ: DSC is 0 in every patient with {', '.join(self.models)} "
+            f"({organs}), so nothing can be concluded"
+        )
+
+    def remedy(self) -> str:
+        """Say what may help."""
+        return "" if self.others else "train longer, or check that the models fit these CTs"
+
+
+@finding
 class TooFewPatients(Finding):
     """No organ can reach significance with so few patients.
 

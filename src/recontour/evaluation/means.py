@@ -1,6 +1,6 @@
 """Means over organs, so that every organ counts the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -24,6 +24,24 @@ def common_organs(scores: Sequence[CaseScore]) -> list[str]:
             models_of.setdefault(row.organ, set()).add(row.model)
     everyone: set[str] = set().union(*models_of.values())
     return [organ for organ, models in models_of.items() if models == everyone]
+
+
+def found_by(scores: Iterable[CaseScore]) -> dict[str, set[str]]:
+    """Return, for each organ that was scored, the models that met it in any patient (DSC above 0).
+
+    >>> same = {"surface_dsc": 0.0, "tolerance_mm": 1.0, "hd95_mm": 9.0, "volume_bias_percent": 0.0}
+    >>> scores = [CaseScore("a", "Lens_L", "S", dsc=0.0, **same)]
+    >>> scores.append(CaseScore("a", "Lens_L", "T", dsc=0.1, **same))
+    >>> found_by(scores)
+    {'Lens_L': {'T'}}
+    """
+    found: dict[str, set[str]] = {}
+    for row in scores:
+        if np.isfinite(row.dsc):
+            models = found.setdefault(row.organ, set())
+            if row.dsc > 0:
+                models.add(row.model)
+    return found
 
 
 def mean_over_organs(

@@ -66,7 +66,8 @@ class VerdictWords:
     """One model against a baseline, in words; each list holds organs and how they changed.
 
     organs: how many both models scored. lower: in median or mean, or missed more often, but not
-    significantly worse. inconclusive, too_few: how many organs are in none of the lists.
+    significantly worse. inconclusive, too_few, unfound: how many organs are in none of the lists;
+    the last ones neither model found.
     """
 
     baseline: str
@@ -78,6 +79,7 @@ class VerdictWords:
     lower: list[OrganAndChange]
     inconclusive: int
     too_few: int
+    unfound: int
 
     @property
     def names_organs(self) -> bool:
@@ -90,10 +92,12 @@ def in_words(verdict: ModelVerdict) -> VerdictWords:
     better: list[OrganAndChange] = []
     worse: list[OrganAndChange] = []
     lower: list[OrganAndChange] = []
-    inconclusive = too_few = 0
+    inconclusive = too_few = unfound = 0
     for organ in verdict.organs:
         change = (organ.organ, _change(organ.numbers))
-        if organ.verdict is Verdict.BETTER:
+        if organ.verdict is Verdict.FOUND_BY_NEITHER:
+            unfound += 1
+        elif organ.verdict is Verdict.BETTER:
             better.append(change)
         elif organ.verdict is Verdict.WORSE:
             worse.append(change)
@@ -113,6 +117,7 @@ def in_words(verdict: ModelVerdict) -> VerdictWords:
         lower=lower,
         inconclusive=inconclusive,
         too_few=too_few,
+        unfound=unfound,
     )
 
 
@@ -255,8 +260,10 @@ def counts(scores: Iterable[CaseScore]) -> str:
 
 
 def _cells(of_models: Sequence[Sequence[CaseScore]], measure: _Measure) -> list[ScoreCell]:
-    """Print each model's scores of one organ; the best of several models is marked."""
-    ranks = [measure.rank(measure.values(rows)) for rows in of_models]
+    """Print each model's scores of one organ; the best of several that found it is marked."""
+    ranks = []
+    for rows in of_models:
+        ranks.append(measure.rank(measure.values(rows)) if _is_found(rows) else np.nan)
     scored = list(filter(np.isfinite, ranks))
     best = min(scored) if scored and len(of_models) > 1 else np.nan
     cells = []
@@ -272,6 +279,12 @@ def _cells(of_models: Sequence[Sequence[CaseScore]], measure: _Measure) -> list[
             )
         )
     return cells
+
+
+def _is_found(rows: Sequence[CaseScore]) -> bool:
+    """Return whether a mean DSC above 0 is printed."""
+    dsc = without_nan([row.dsc for row in rows])
+    return len(dsc) > 0 and round(float(np.mean(dsc)), 2) > 0
 
 
 # Single comparisons and cases

@@ -9,8 +9,8 @@ from enum import Enum
 
 import numpy as np
 
-from recontour.evaluation.findings import TooFewPatients
-from recontour.evaluation.means import mean_over_organs
+from recontour.evaluation.findings import TooFewPatients, UnfoundOrgans
+from recontour.evaluation.means import found_by, mean_over_organs
 from recontour.evaluation.tables import CaseScore, Comparison
 
 # A Holm-corrected p below this is significant.
@@ -26,6 +26,7 @@ class Verdict(Enum):
     WORSE = "worse"
     NO_CONCLUSIVE_DIFFERENCE = "no conclusive difference"
     TOO_FEW = "too few patients"
+    FOUND_BY_NEITHER = "found by neither"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,11 @@ def judge(
     organs = [row.organ for row in mine]
     gain = mean_over_organs(scores, model, organs) - mean_over_organs(scores, baseline, organs)
     smallest = smallest_p_holm(mine)
-    judged = [OrganVerdict(_verdict(row, smallest), row) for row in mine]
+    found = found_by(row for row in scores if row.model in pair)
+    judged = []
+    for row in mine:
+        verdict = _verdict(row, smallest) if found[row.organ] else Verdict.FOUND_BY_NEITHER
+        judged.append(OrganVerdict(verdict, row))
     return ModelVerdict(baseline, model, gain, tuple(judged))
 
 
@@ -139,6 +144,19 @@ def of_interval(low: float, high: float) -> Verdict:
     if high < 0:
         return Verdict.WORSE
     return Verdict.NO_CONCLUSIVE_DIFFERENCE
+
+
+def unfound_organs(scores: Sequence[CaseScore]) -> UnfoundOrgans | None:
+    """Return what to say of organs that no model found."""
+    found = found_by(scores)
+    unfound = tuple(organ for organ, models in found.items() if not models)
+    if not unfound:
+        return None
+    return UnfoundOrgans(
+        models=tuple(models_of(scores)),
+        organs=unfound,
+        others=len(found) - len(unfound),
+    )
 
 
 def smallest_p(patients: int) -> float:

@@ -27,7 +27,14 @@ from recontour.network.architecture import Architecture, UNet
 from recontour.network.preprocessing import Preprocessing
 from recontour.organs import is_tg263
 from recontour.texts import NumberOutOfRange
-from recontour.validation import ExpectedError, Invalid, PatientKey, Sha256, first_mistake
+from recontour.validation import (
+    ExpectedError,
+    Invalid,
+    PatientKey,
+    Sha256,
+    TissueProfile,
+    first_mistake,
+)
 from recontour.wording import shown
 
 MODEL_FORMAT = 2
@@ -142,8 +149,8 @@ class Provenance:
     fresh_organs: organs whose scores the adaptation started from random weights. dropped_organs:
     organs of the adapted model that this one does not contour.
     notices: what a reader must know, for example that the patients are synthetic.
-    trained_on, trained_on_patients: fingerprints of all CTs and keys of all known patients learnt
-    from, those of the parents included.
+    trained_on, trained_on_patients, trained_on_tissue_hu: fingerprints of all CTs, keys of all
+    known patients, and tissue profiles of all CTs learnt from, those of the parents included.
     patients: number of patients in the cohort; CTs of an unknown patient count one by one.
     """
 
@@ -165,6 +172,7 @@ class Provenance:
     trained_on: tuple[Fingerprint, ...] = ()
     trained_on_patients: tuple[PatientKey, ...] = ()
     patients: Count | None = None
+    trained_on_tissue_hu: tuple[TissueProfile, ...] = ()
 
     @property
     def lineage(self) -> str:

@@ -15,10 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recontour.study.settings import Study, example, read_study
-    from recontour.study.study import dry_run, report_study, run_study
+    from recontour.study.study import StudySummary, dry_run, report_study, run_study, summary_of
 
-__all__ = ["Study", "dry_run", "example", "read_study", "report_study", "run_study"]
-_VERBS = ("dry_run", "report_study", "run_study")
+__all__ = [
+    "Study",
+    "StudySummary",
+    "dry_run",
+    "example",
+    "read_study",
+    "report_study",
+    "run_study",
+    "summary_of",
+]
+_VERBS = ("StudySummary", "dry_run", "report_study", "run_study", "summary_of")
 
 
 def __dir__() -> list[str]:

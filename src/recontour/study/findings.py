@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from recontour.cohort.findings import listed
 from recontour.files import system_words
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.processes import how_ended
@@ -80,8 +81,8 @@ class CtOfBothCentres(Finding):
 
     def sentence(self) -> str:
         return (
-            f"is for testing, and the {self.trainer} trains on the same CT ({self.trained_on}): "
-            f"{NOT_OF_NEW_PATIENTS}"
+            f"is for testing, and the {self.trainer} trains on the same CT "
+            f"({self.trained_on}): {NOT_OF_NEW_PATIENTS}"
         )
 
     def remedy(self) -> str:
@@ -205,36 +206,45 @@ class RepeatedCase(Finding):
 
 @finding
 class PatientsInTwoFolds(Finding):
-    """Patients of one centre are both learnt from and tested on, by their keys."""
+    """Patients of one centre are both learnt from and tested on, by their keys or CTs.
+
+    pairs: the first case on each side.
+    """
 
     centre: Role
     patients: int
-
-    def sentence(self) -> str:
-        return (
-            f"{plural(self.patients, 'patient')} of the {self.centre} had one CT for training or "
-            "validation and another for testing when this study began: these scores say nothing "
-            "about new patients"
-        )
-
-    def remedy(self) -> str:
-        return "a study that begins now splits by patient"
-
-
-@finding
-class PatientsOfBothCentres(Finding):
-    """Patients are tested on at one centre and trained on at the other, by their keys."""
-
-    tester: Role
-    trainer: Role
-    patients: int
+    pairs: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
         have = "has" if self.patients == 1 else "have"
         return (
-            f"{plural(self.patients, 'test patient')} of the {self.tester} {have} the PatientID of "
-            f"someone the {self.trainer} trains on: unless both centres gave out that ID, these "
-            "scores say nothing about new patients"
+            f"{plural(self.patients, 'patient')} of the {self.centre} {have} a CT for training or "
+            "validation and another, or nearly the same, for testing "
+            f"({listed(self.pairs)}): these scores say nothing about new patients"
+        )
+
+    def remedy(self) -> str:
+        return "give all CTs of a patient one fold; a split that is drawn does"
+
+
+@finding
+class PatientsOfBothCentres(Finding):
+    """Patients are tested on at one centre and trained on at the other, by their keys or CTs.
+
+    pairs: the first case on each side.
+    """
+
+    tester: Role
+    trainer: Role
+    patients: int
+    pairs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        have = "has" if self.patients == 1 else "have"
+        return (
+            f"{plural(self.patients, 'test patient')} of the {self.tester} {have} the PatientID, "
+            f"or nearly the CT, of someone the {self.trainer} trains on ({listed(self.pairs)}): "
+            "unless both centres gave out that ID, these scores say nothing about new patients"
         )
 
 

@@ -34,6 +34,7 @@ from recontour.wording import printable
 
 MOST_CELLS = 20_000
 MOST_ORGANS = 200
+MOST_FILE_LETTERS = 255
 
 _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -191,6 +192,7 @@ class Study:
         depth: How many layers retrain; None leaves this out.
         normalisation: Kinds of normalisation and batch sizes; None leaves this out.
         cases: How many target cases are used; None leaves this out.
+        file: The name of the study file, which the report repeats; `read_study` sets it.
 
     Examples:
         >>> import recontour
@@ -214,6 +216,7 @@ class Study:
     depth: DepthSettings | None = None
     normalisation: NormalisationSettings | None = None
     cases: CasesSettings | None = None
+    file: Annotated[str, Field(max_length=MOST_FILE_LETTERS)] = "STUDY.toml"
 
     @model_validator(mode="after")
     def _is_feasible(self) -> "Study":
@@ -283,7 +286,7 @@ def read_study(path: Path | str) -> Study:
     here = path.resolve().parent
     source = _placed(study.source, here)
     target = _placed(study.target, here)
-    return replace(study, source=source, target=target)
+    return replace(study, source=source, target=target, file=printable(path.name))
 
 
 def _placed(centre: CentreSettings, here: Path) -> CentreSettings:

@@ -13,8 +13,8 @@ from typing import Literal, cast
 
 import numpy as np
 
-from recontour.cohort import Case, Cohort, by_patient, patient_names, with_one_ct
-from recontour.cohort.patients import doubt, of_one_patient
+from recontour.cohort import Case, Cohort, by_patient, patient_names, with_equal_cts
+from recontour.cohort.patients import doubt, of_one_patient, with_one_key
 from recontour.errors import SettingsError
 from recontour.files import SystemReason, UnreadableError, UnreadableFile, write_text
 from recontour.findings import Finding
@@ -73,10 +73,11 @@ def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
             )
         )
     folds = _folds(split)
-    for twins in cohort.twins:
-        _refuse_several_folds("CT", twins, folds, path)
-    for patient in by_patient(cohort[case] for case in folds):
-        _refuse_several_folds("patient", _ids(patient), folds, path)
+    cases = [cohort[case] for case in folds]
+    for alike in with_equal_cts(cases):
+        _refuse_several_folds("CT", _ids(alike), folds, path)
+    for alike in with_one_key(cases):
+        _refuse_several_folds("patient", _ids(alike), folds, path)
     return split
 
 
@@ -139,7 +140,7 @@ def refuse_shared(cohorts: Cohorts, splits: Splits) -> None:
     for trainer, tester in permutations(ROLES):
         learnt = _cases(cohorts[trainer], splits[trainer], ("train",))
         tested = _cases(cohorts[tester], splits[tester], ("test",))
-        for alike in with_one_ct([*learnt, *tested]):
+        for alike in with_equal_cts([*learnt, *tested]):
             trained_on = next(filter(learnt.__contains__, alike), None)
             tested_on = next(filter(tested.__contains__, alike), None)
             if trained_on and tested_on:
@@ -214,14 +215,15 @@ def cases_since(
 
 
 def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
-    """Find patients, by key, who are used both for training and for testing."""
+    """Find patients, by key or CT, who are used both for training and for testing."""
     found: list[Finding] = []
     for centre in ROLES:
         learnt = _cases(cohorts[centre], splits[centre], ("train", "validation"))
         tested = _cases(cohorts[centre], splits[centre], ("test",))
         both = of_one_patient(learnt, tested)
         if both:
-            found.append(PatientsInTwoFolds(centre=centre, patients=len(both)))
+            pairs = tuple(f"{one.id} and {other.id}" for one, other in both)
+            found.append(PatientsInTwoFolds(centre=centre, patients=len(both), pairs=pairs))
     for trainer, tester in permutations(ROLES):
         learnt = _cases(cohorts[trainer], splits[trainer], ("train",))
         tested = _cases(cohorts[tester], splits[tester], ("test",))
@@ -231,6 +233,7 @@ def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
                 tester=tester,
                 trainer=trainer,
                 patients=len(both),
+                pairs=tuple(f"{one.id} and {other.id}" for one, other in both),
             )
             found.append(common)
     return tuple(found)

@@ -1,9 +1,10 @@
 """The study's three verbs: estimate it, run it, report it."""
 
 import datetime
+import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay, slice_to_show
 from recontour.evaluation.page import as_notice
 from recontour.evaluation.plotting import refuse_unplottable
-from recontour.findings import Finding
+from recontour.findings import Finding, log_finding
 from recontour.network.model import versions
 from recontour.progress import Progress, quiet
 from recontour.study.cells import Cell, Plan
@@ -39,10 +40,16 @@ from recontour.study.results import Result, cell_folder, is_finished, read_mask,
 from recontour.study.run import failures, run
 from recontour.study.settings import Study
 from recontour.study.split import on_both_sides, patients_in_doubt
+from recontour.study.tables import ModelsTable
+from recontour.study.tables.models import models_table
+from recontour.study.words import headline
 
 # The paths of cohorts and split files may name people, and a report is passed on.
 PLACES = {"source": {"cohort", "split"}, "target": {"cohort", "split"}}
+NOT_SETTINGS: Mapping[str, set[str] | bool] = {**PLACES, "file": True}
 CellsByValue = Mapping[str, Sequence[str]]
+
+log = logging.getLogger(__name__)
 
 
 def dry_run(
@@ -55,6 +62,8 @@ def dry_run(
     """
     out = Path(out) if out else None
     workspace = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
+    for finding in on_both_sides(workspace.cohorts, workspace.splits):
+        log_finding(log, logging.WARNING, finding)
     left = study_plan(workspace).cells
     if out:
         left = [cell for cell in left if not is_finished(out, cell)]
@@ -125,6 +134,26 @@ def report_study(out: Path | str) -> Mapping[str, str]:
     overlay = partial(_overlay, workspace)
     write_study_report(out, plan, results, failed, overlay, _header(workspace, results))
     return failed
+
+
+@dataclass(frozen=True, slots=True)
+class StudySummary:
+    """What a study amounts to so far: the report's first sentence and first table.
+
+    models: None if nothing is scored.
+    """
+
+    headline: str
+    models: ModelsTable | None
+
+
+def summary_of(out: Path) -> StudySummary:
+    """Sum a study up, from the results so far. Raises: SettingsError, ScoresError."""
+    workspace = open_workspace(out)
+    plan = study_plan(workspace)
+    models = models_table(plan, _results(plan, workspace))
+    source, target = (workspace.cohorts[role].centre for role in ("source", "target"))
+    return StudySummary(headline(models, source, target), models)
 
 
 def _overlay(
@@ -211,7 +240,7 @@ def _header(workspace: Workspace, results: Mapping[str, Result]) -> StudyHeader:
         settings=settings,
         split=_patients_by_fold(workspace),
         notices=_notices(workspace, several_recipes=several_recipes),
-        repeat=shlex.join(["recontour", "study", "STUDY.toml", "--out", "OUT"]),
+        repeat=shlex.join(["recontour", "study", study.file, "--out", "OUT"]),
     )
 
 
@@ -220,7 +249,7 @@ def _settings(study: Study) -> dict[str, str]:
     declared = TypeAdapter(Study).dump_python(
         study,
         mode="json",
-        exclude=PLACES,
+        exclude=NOT_SETTINGS,
         exclude_none=True,
     )
     return {name: _in_words(value) for name, value in declared.items()}

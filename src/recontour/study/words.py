@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from recontour.evaluation.means import found_by
 from recontour.evaluation.numbers import NONE, number
+from recontour.evaluation.page import as_notice
 from recontour.evaluation.verdicts import Verdict, direction, of_interval
 from recontour.study.cells import PAPERS_DEPTH
 from recontour.study.numbers import gain, percent
@@ -23,6 +25,7 @@ from recontour.study.tables import (
 )
 from recontour.wording import plural
 
+NOTHING = "nothing can be concluded"
 # One phrase per verdict, for each place where two models are compared.
 Phrases = Mapping[Verdict, str]
 AGAINST_S: Phrases = {
@@ -73,6 +76,8 @@ def headline(
     """Return the answer in one sentence; empty if nothing is scored. source, target: centres."""
     if not models:
         return ""
+    if models.unfound and not models.is_anything_found:
+        return as_notice(models.unfound)
     over_s = models.gain("Model_S", "Model_ST")
     over_t = models.gain("Model_T", "Model_ST")
     if np.isnan(over_s.mean):
@@ -95,7 +100,8 @@ def summary_sentences(
 ) -> list[str]:
     """Return what else the numbers say, a sentence each. sections: as of `section_words`."""
     sentences = []
-    if models:
+    if models and models.is_anything_found:
+        sentences.append(as_notice(models.unfound) if models.unfound else "")
         sentences.append(_means(models, source, target))
         sentences.append(_organs(models))
     for section in ("cases", "depth", "retention"):
@@ -133,9 +139,10 @@ def _organs(models: ModelsTable) -> str:
 def _organs_against(models: ModelsTable, model: str) -> list[str]:
     """Return one phrase, or none if the two models have no organ in common."""
     by_direction: dict[int, list[str]] = {}
+    found = found_by(models.scores)
     for row in models.comparisons:
         pair = (row.model_a, row.model_b)
-        if row.n and pair == (model, "Model_ST"):
+        if row.n and pair == (model, "Model_ST") and not found[row.organ].isdisjoint(pair):
             by_direction.setdefault(direction(row), []).append(row.organ)
     if not by_direction:
         return []
@@ -164,6 +171,8 @@ def section_words(tables: StudyTables, source: str) -> dict[str, list[str]]:
 
 def _cases(cases: CasesTable) -> str:
     last, first = cases.rows[-1], cases.caught_up
+    if not any(row.is_found for row in cases.rows):
+        return f"No model found any organ, with any number of target cases: {NOTHING}."
     if np.isnan(last.st_less_t.low):
         return "How many target cases suffice is not known yet."
     if not first:
@@ -188,6 +197,8 @@ def _cases(cases: CasesTable) -> str:
 
 def _depth(depth: DepthTable) -> str:
     best, papers = depth.best, depth.papers
+    if depth.scored and not best:
+        return f"With no depth was any organ found: {NOTHING}."
     if not best:
         return "Which depth is best is not known yet."
     every = "all " if best.all_layers else ""
@@ -212,6 +223,8 @@ def _retention(retention: ModelsTable, source: str) -> str:
         return f"What Model_ST forgot of {source} is not known yet."
     st = retention.mean("Model_ST").mean
     s = retention.mean("Model_S").mean
+    if not s and not st:
+        return f"Neither Model_S nor Model_ST found any organ in {source}: {NOTHING}."
     patients = plural(retention.patients, "test patient")
     return (
         f"Adapted, the model {_judged(change, RETENTION)} {source}: on {patients} there Model_ST "
@@ -228,7 +241,11 @@ def _separately(separately: SeparatelyTable) -> list[str]:
             "nothing can be compared yet."
         ]
     sentences = []
+    overall = separately.rows[-1]
     for model, change in changes.items():
+        if not overall.separately[model] and not overall.jointly[model]:
+            sentences.append(f"{model} found no organ either way: {NOTHING}.")
+            continue
         sentences.append(f"{model}: {_judged(change, SEPARATELY)} ({gain(change)}).")
     return sentences
 
@@ -240,14 +257,16 @@ def _normalisation(normalisation: NormalisationTable) -> str:
         name = f"{row.norm} statistics and batch {row.batch}"
         s[name], st[name] = row.s_target, row.st_target
     parts = [*_best("Model_S", s), *_best("Model_ST", st)]
+    if not parts and any(level.patients for level in (*s.values(), *st.values())):
+        return f"No model found any organ on the target: {NOTHING}."
     if not parts:
         return "Nothing is scored on the target yet."
     return f"Best on the target: {'; '.join(parts)}."
 
 
 def _best(model: str, levels: Mapping[str, Level]) -> Iterable[str]:
-    """Yield which name has the highest mean DSC, if any patient is scored."""
-    means = {name: level.dsc.mean for name, level in levels.items() if level.patients}
+    """Yield which name has the highest mean DSC, if any organ is found."""
+    means = {name: level.dsc.mean for name, level in levels.items() if level.is_found}
     if means:
         best = max(means, key=means.__getitem__)
         yield f"{model} with {best} ({number(means[best], 3)})"

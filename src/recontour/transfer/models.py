@@ -235,6 +235,7 @@ def _provenance(
         trained_on=tuple(sorted({case.fingerprint for case in cases})),
         trained_on_patients=tuple(sorted(patients)),
         patients=len(by_patient(cases)),
+        trained_on_tissue_hu=tuple(sorted({case.profile for case in cases})),
     )
 
 
@@ -243,6 +244,7 @@ def _descended(own: Provenance, parent: Model) -> Provenance:
     before = parent.provenance
     cts = {*before.trained_on, *own.trained_on}
     patients = {*before.trained_on_patients, *own.trained_on_patients}
+    profiles = {*before.trained_on_tissue_hu, *own.trained_on_tissue_hu}
     return replace(
         own,
         parent_sha256=sha256_of(parent.network),
@@ -250,6 +252,7 @@ def _descended(own: Provenance, parent: Model) -> Provenance:
         notices=tuple(dict.fromkeys((*before.notices, *own.notices))),
         trained_on=tuple(sorted(cts)),
         trained_on_patients=tuple(sorted(patients)),
+        trained_on_tissue_hu=tuple(sorted(profiles)),
     )
 
 

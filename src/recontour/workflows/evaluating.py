@@ -20,6 +20,7 @@ from recontour.evaluation.figures import Overlay
 from recontour.evaluation.page import as_notice
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.report import ReportHeader, write_report
+from recontour.evaluation.verdicts import unfound_organs
 from recontour.files import refuse_existing, whole_folder
 from recontour.findings import Finding, log_finding
 from recontour.network import Model, name_of
@@ -81,13 +82,17 @@ def evaluate(
     warnings = [
         *cohort_warnings(opened, cases),
         *draft_warnings(cases),
-        *trained_on_warnings(loaded, cases),
+        *trained_on_warnings(loaded, cases, opened.centre),
     ]
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
     planes = Planes()
     scores = _scored(cases, contourers, planes, progress)
     comparisons = compare(scores, list(loaded))
+    unfound = unfound_organs(scores)
+    if unfound:
+        log_finding(log, logging.WARNING, unfound)
+        warnings.insert(0, unfound)
 
     def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
         return planes.overlays(opened[case_id], organ)

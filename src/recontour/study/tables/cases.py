@@ -35,6 +35,11 @@ class CasesRow:
     st_draws: Mapping[str, float]
     st_less_t_draws: Mapping[str, float]
 
+    @property
+    def is_found(self) -> bool:
+        """Return whether any of the models found any organ."""
+        return self.t.is_found or self.st.is_found
+
 
 @dataclass(frozen=True, slots=True)
 class CasesTable:
@@ -53,13 +58,14 @@ class CasesTable:
     def caught_up(self) -> CasesRow | None:
         """Return the fewest patients from which the interval of ST - T is never above 0.
 
-        Return None if it still is with the most patients.
+        Return None if it still is with the most patients. Rows where no model found any organ
+        show nothing.
         """
         earliest = None
         for row in reversed(self.rows):
             if row.st_less_t.low > 0:
                 break
-            if np.isfinite(row.st_less_t.low):
+            if np.isfinite(row.st_less_t.low) and row.is_found:
                 earliest = row
         return earliest
 

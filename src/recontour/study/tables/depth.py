@@ -59,8 +59,12 @@ class DepthTable:
 
     @property
     def best(self) -> DepthRow | None:
-        """Return the depth with the highest mean DSC on the target; of equals, the shallowest."""
-        return max(self.scored, key=_dsc_on_target, default=None)
+        """Return the depth with the highest mean DSC on the target; of equals, the shallowest.
+
+        A depth that found no organ is not best.
+        """
+        found = [row for row in self.scored if row.target.is_found]
+        return max(found, key=_dsc_on_target, default=None)
 
     @property
     def papers(self) -> DepthRow | None:

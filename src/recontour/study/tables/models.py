@@ -7,8 +7,10 @@ from itertools import chain, combinations
 import numpy as np
 
 from recontour.evaluation import CaseScore, Comparison, common_organs, compare, per_patient
+from recontour.evaluation.findings import UnfoundOrgans
 from recontour.evaluation.numbers import without_nan
 from recontour.evaluation.patients import mean
+from recontour.evaluation.verdicts import unfound_organs
 from recontour.geometry.arrays import Floats
 from recontour.study.cells import Plan
 from recontour.study.tables.finished import (
@@ -96,6 +98,16 @@ class ModelsTable:
     comparisons: Sequence[Comparison]
     rows: Mapping[tuple[str, str], ModelRow]
     differences: Mapping[tuple[str, str, str], DifferenceRow]
+
+    @property
+    def unfound(self) -> UnfoundOrgans | None:
+        """Return what to say of organs that no model found."""
+        return unfound_organs(self.scores)
+
+    @property
+    def is_anything_found(self) -> bool:
+        """Return whether any model found any organ."""
+        return not self.unfound or self.unfound.others > 0
 
     @property
     def patients(self) -> int:

@@ -39,6 +39,11 @@ class Level:
     patients: int
     organs: Mapping[str, float]
 
+    @property
+    def is_found(self) -> bool:
+        """Return whether any organ was found in any patient."""
+        return self.dsc.mean > 0
+
 
 def rows_of(
     results: Results,

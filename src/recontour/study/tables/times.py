@@ -43,7 +43,8 @@ class TimesRow:
 class _Reaching:
     """When the validation DSC was as high as Model_T's last one, and how much of T's time that is.
 
-    Both are inf if it never was, NaN if one of the two models has no validation DSC.
+    Both are inf if it never was, NaN if one of the two models has no validation DSC or Model_T
+    found nothing.
     """
 
     seconds: float
@@ -113,7 +114,7 @@ def _mean(records: Iterable[object], name: str) -> float:
 def _reaching(training: Training, t: Training) -> _Reaching:
     goal = t.validation[-1].value if t.validation else np.nan
     values = column(training.validation, "value")
-    if np.isnan(goal) or np.isnan(values).all():
+    if not goal > 0 or np.isnan(values).all():
         return _Reaching(np.nan, np.nan)
     seconds = np.inf
     for point in training.validation:
