@@ -217,17 +217,18 @@ def _organs(options: argparse.Namespace) -> list[str] | None:
 
 
 def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """Contour a CT as an RTSTRUCT, a DICOM SEG or NIfTI."""
+    """Contour a CT, or every one of a folder, as an RTSTRUCT, a DICOM SEG or NIfTI."""
+    organs = _organs(options)
     template = recontour.read_template(
         options.names, options.protocol, new_organs=options.new_organ
     )
     if _fills_a_folder(options):
-        return _contour_all(options, template, progress)
+        return _contour_all(options, organs, template, progress)
     found = recontour.contour(
         options.model,
         options.ct_dir,
         options.out,
-        organs=_organs(options),
+        organs=organs,
         format=options.format,
         template=template,
         progress=progress,
@@ -246,7 +247,9 @@ def _fills_a_folder(options: argparse.Namespace) -> bool:
     So it is where --out is a folder, or is to be one because there are several series.
     """
     from recontour.dicom import read_archive
+    from recontour.workflows.order import refuse_swapped
 
+    refuse_swapped(options.model, options.ct_dir, "MODEL CT_DIR")
     if options.out.is_dir():
         return True
     if options.out.suffix == ".dcm":
@@ -256,6 +259,7 @@ def _fills_a_folder(options: argparse.Namespace) -> bool:
 
 def _contour_all(
     options: argparse.Namespace,
+    organs: list[str] | None,
     template: "Template",
     progress: ProgressBar,
 ) -> Answer:
@@ -265,7 +269,7 @@ def _contour_all(
         options.model,
         options.ct_dir,
         options.out,
-        organs=_organs(options),
+        organs=organs,
         format=options.format,
         template=template,
         progress=progress,

@@ -26,7 +26,6 @@ CONTINUES = {
     "train": RESUME,
     "adapt": RESUME,
     "import_": "the patients imported so far stay: repeat the command to go on",
-    "contour": "of several series, those contoured so far stay: repeat the command to go on",
     "demo": "repeat the command to go on",
     "study": "--resume continues from the last checkpoints",
 }
