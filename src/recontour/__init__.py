@@ -44,7 +44,7 @@ from recontour.findings import Finding, words
 if TYPE_CHECKING:
     from recontour import demo, study
     from recontour.cohort import Cohort
-    from recontour.cohort.changes import remove, undo_import
+    from recontour.cohort.changes import confirm_sides, remove, undo_import
     from recontour.cohort.importing import ImportReport, import_dicom
     from recontour.contouring.contourer import Contourer
     from recontour.demo import run_demo
@@ -85,6 +85,7 @@ _MODULE_OF = {
     "Study": "recontour.study",
     "Template": "recontour.organs",
     "adapt": "recontour.workflows",
+    "confirm_sides": "recontour.cohort.changes",
     "contour": "recontour.workflows",
     "contour_all": "recontour.workflows",
     "convert": "recontour.exchange.convert",
@@ -146,6 +147,7 @@ __all__ = [
     "Template",
     "__version__",
     "adapt",
+    "confirm_sides",
     "contour",
     "contour_all",
     "convert",

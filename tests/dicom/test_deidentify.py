@@ -267,7 +267,7 @@ def test_no_byte_of_a_real_archive_s_output_holds_an_identifier(
     interop: Callable[[str], Path], name: str, tmp_path: Path
 ) -> None:
     organs = {"Tumor_c40": "Target_A", "GTVp_test_man": "Target_B", "BODY": "Target_C"}
-    lines = [f'"{roi_name}" = "{organ}"' for roi_name, organ in organs.items()]
+    lines = [f'"{roi_name}" = {{ new_organ = "{organ}" }}' for roi_name, organ in organs.items()]
     (tmp_path / "map.toml").write_text("\n".join(["[names]", *lines]))
     written = deidentify(interop(name), tmp_path / "out", names=tmp_path / "map.toml")
     secrets = identifiers(interop(name))
@@ -700,8 +700,8 @@ def test_a_draft_of_recontour_is_still_known_as_one(tmp_path: Path, patient_name
     )
     edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values={"PatientName": patient_name}))
     deidentify(tmp_path / "dicom", tmp_path / "out")
-    (note,) = import_dicom(tmp_path / "out", tmp_path / "cohort").notes
-    assert note == DraftStructureSet(case=note.case, was_taken=True)
+    report = import_dicom(tmp_path / "out", tmp_path / "cohort")
+    assert DraftStructureSet(case=report.added[0], was_taken=True) in report.notes
     person = {"Manufacturer": "a planning system"}
     edit(tmp_path / "dicom" / "rs.dcm", partial(fill, values=person))
     deidentify(tmp_path / "dicom", tmp_path / "corrected")

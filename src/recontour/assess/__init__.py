@@ -2,6 +2,7 @@
 
 scoring     contour a case, score the masks, cut out what the report shows
 caveats     warnings for a reader of scores: draft contours, patients trained on
+other_sides whether a model's left is a case's right
 pictures    the planes that a report may show, kept small
 findings    the facts behind the warnings
 """

@@ -14,6 +14,7 @@ from recontour.cohort.findings import MapNotApplied
 from recontour.cohort.origins import mixed_origins
 from recontour.cohort.patients import salts_of
 from recontour.cohort.tissue import nearly_equal
+from recontour.cohort.traits import doubtful_sides
 from recontour.findings import Finding
 from recontour.network import Model, Provenance
 
@@ -29,8 +30,8 @@ def draft_warnings(cases: Sequence[Case]) -> tuple[Finding, ...]:
 def cohort_warnings(cohort: Cohort, cases: Sequence[Case]) -> tuple[Finding, ...]:
     """Warn of what an import found and a later command must repeat.
 
-    Some cases come from elsewhere than the others, or the names of the last import were not applied
-    to some.
+    Some cases come from elsewhere than the others, the names of the last import were not applied to
+    some, or left and right look swapped in some.
     cases: those of the cohort that are used.
     """
     warnings: list[Finding] = []
@@ -47,6 +48,7 @@ def cohort_warnings(cohort: Cohort, cases: Sequence[Case]) -> tuple[Finding, ...
                 is_kept=True,
             )
         )
+    warnings += doubtful_sides(cases)
     return tuple(warnings)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from recontour.cohort.findings import listed
 from recontour.findings import Finding, FitToStore, finding
 from recontour.wording import plural
 
@@ -74,3 +75,28 @@ class IncomparableKeys(Finding):
 
     def remedy(self) -> str:
         return "import both cohorts with one salt, and train again"
+
+
+@finding
+class SidesExchanged(Finding):
+    """What a model draws on one side is the case's contour on the other, and the reverse.
+
+    model: the name under which scores and report show it. left, right: TG-263 names.
+    """
+
+    model: FitToStore[str]
+    left: FitToStore[str]
+    right: FitToStore[str]
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Say in which cases, and what that means."""
+        cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
+        return (
+            f"in {cases}, {self.left} of {self.model} lies on {self.right} of the case, and the "
+            "reverse: left and right are swapped in the case, or were where the model learnt"
+        )
+
+    def remedy(self) -> str:
+        """Say what to look at."""
+        return "check the names of the case's structure set, and of those the model learnt from"

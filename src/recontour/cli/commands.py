@@ -122,6 +122,7 @@ def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         return Answer(
             show=lambda: tell.cohort(found),
             facts=lambda: facts.cohort(found),
+            notes=found.notes,
             failure=_damaged(found),
         )
     return Answer(
@@ -141,6 +142,15 @@ def _damaged(found: "CohortContents") -> CohortError | None:
             damaged=damaged,
             cases=cases,
         )
+    )
+
+
+def confirm_sides(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
+    """Say of cases whose left and right look swapped that they are named correctly."""
+    confirmed = recontour.confirm_sides(options.cohort, options.cases)
+    return Answer(
+        show=lambda: tell.sides_confirmed(confirmed, options.cohort),
+        facts=lambda: {"cohort": options.cohort, "confirmed": confirmed},
     )
 
 

@@ -128,6 +128,7 @@ def _case(case: "Case") -> Facts:
         "is_draft": case.is_draft,
         "origin": case.origin,
         "screen_only": {"roi_names": case.roi_names},
+        "traits": case.traits,
     }
 
 

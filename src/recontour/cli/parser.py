@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _add_remove(commands)
     _add_deidentify(commands)
     _add_inspect(commands)
+    _add_confirm_sides(commands)
     _add_export(commands)
     _add_convert(commands)
     _add_train(commands)
@@ -249,6 +250,14 @@ def _add_inspect(commands: Commands) -> None:
     words = "what a cohort holds and what was left out, or a model's card"
     added = _command(commands, "inspect", "inspect", words)
     _add_path(added, "path", "COHORT|MODEL", "a cohort folder, or a model file")
+    _add_json(added)
+
+
+def _add_confirm_sides(commands: Commands) -> None:
+    words = "say that left and right are named correctly where they look swapped"
+    added = _command(commands, "confirm-sides", "confirm_sides", words)
+    _add_path(added, "cohort", "COHORT")
+    added.add_argument("cases", nargs="+", metavar="CASE", help="as `recontour inspect` shows it")
     _add_json(added)
 
 

@@ -95,6 +95,7 @@ def cohort(found: "CohortContents") -> None:
     _organs(sound)
     _patients(sound)
     _origins(opened, sound)
+    _notes(found.notes)
     drafts = [case.id for case in sound if case.is_draft]
     if drafts:
         say(f"recontour's own contours, from which a model learns nothing: {', '.join(drafts)}")
@@ -135,12 +136,26 @@ def _slice_steps(case: "Case") -> str:
 
 
 def _organs(sound: "Sequence[Case]") -> None:
-    table = table_of("Organs", "organ", "patients", "median cc", "range cc")
+    columns = ("organ", "patients", "median cc", "range cc", "reach the scan's end")
+    table = table_of("Organs", *columns)
     for organ, volumes in organ_volumes(sound).items():
         smallest_to_largest = f"{volumes.min_cc:.2f} to {volumes.max_cc:.2f}"
         count = str(volumes.cases)
-        add_row(table, organ, count, f"{volumes.median_cc:.2f}", smallest_to_largest)
+        add_row(
+            table,
+            organ,
+            count,
+            f"{volumes.median_cc:.2f}",
+            smallest_to_largest,
+            _cut(sound, organ),
+        )
     out.print(table)
+
+
+def _cut(cases: "Iterable[Case]", organ: str) -> str:
+    """Return how many cases have an organ that reaches each end of the scan."""
+    counts = Counter(end for case in cases for end in case.traits.cut.get(organ, ()))
+    return ", ".join(f"{count} {end}" for end, count in sorted(counts.items(), reverse=True))
 
 
 def _patients(sound: "Sequence[Case]") -> None:
@@ -186,6 +201,11 @@ def _origin(case: "Case") -> tuple[str, str]:
 
 def _ids(cases: "Iterable[Case]") -> str:
     return ", ".join(case.id for case in cases)
+
+
+def sides_confirmed(cases: Sequence[str], cohort: Path) -> None:
+    """Show whose left and right a person has confirmed."""
+    say(f"left and right of {', '.join(cases)} are as they are named: {cohort}")
 
 
 def exported(written: "Exported", folder: Path) -> None:

@@ -5,6 +5,7 @@ import_patients   patient keys, and notes on cases of one patient
 origins           where patients come from
 store             the cohort folder              case         one CT and its organs
 records           cohort.json and case.json      tables       names.csv and left_out.csv
+traits            swapped sides, cut organs, wide cords
 arrays            ct.npy and masks.npy           open_arrays  those that are mapped now
 changes           cases out of it again          journal      several cases at once, or none
 history           what the last import did

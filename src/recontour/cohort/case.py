@@ -15,6 +15,7 @@ from recontour.cohort.arrays import Expected, FileState
 from recontour.cohort.open_arrays import open_array
 from recontour.cohort.records import MOST_RECORD_BYTES, refused
 from recontour.cohort.tissue import Profile, nearly_equal, tissue_profile
+from recontour.cohort.traits import NO_TRAITS, Traits
 from recontour.files import read_file
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
@@ -74,8 +75,8 @@ class Case:
     proved by them. sha256: of the arrays' files, by name; empty for older cases. patient: the
     patient's key, the same in all cases of the patient; None if unknown. tissue_hu: the CT's tissue
     profile; empty for older cases. origin: where the CT was made. roi_names: how the structure set
-    spells each organ; empty for older cases. files: the state of the arrays' files, by name, when
-    the case was read.
+    spells each organ; empty for older cases. traits: what a person should know of the contours;
+    nothing in older cases. files: the state of the arrays' files, by name, when the case was read.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Case:
     origin: Origin = UNKNOWN_ORIGIN
     roi_names: Mapping[str, str] = field(default_factory=dict)
     tissue_hu: Profile = ()
+    traits: Traits = NO_TRAITS
     files: Mapping[str, FileState] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:

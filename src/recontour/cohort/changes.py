@@ -1,5 +1,6 @@
-"""Take cases out of a cohort: chosen ones, or those of the last import."""
+"""Take cases out of a cohort, chosen ones or those of the last import; confirm their sides."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +9,15 @@ from recontour.cohort.findings import (
     NoCaseNamed,
     NoSuchCases,
     NothingToUndo,
+    SidesNotInDoubt,
 )
 from recontour.cohort.history import read_history, write_history
 from recontour.cohort.journal import change
+from recontour.cohort.records import MOST_RECORD_BYTES
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import empty_table
 from recontour.errors import CohortError
+from recontour.files import read_file, write_text
 
 
 def remove(cohort: Path | str, cases: Sequence[str] | str) -> tuple[str, ...]:
@@ -91,3 +95,37 @@ def undo_import(cohort: Path | str) -> tuple[str, ...]:
                 (wanted.folder / name).write_text(text or empty_table(name), encoding="utf-8")
         write_history(wanted.folder, history.model_copy(update={"last": None}))
     return added
+
+
+def confirm_sides(cohort: Path | str, cases: Sequence[str]) -> tuple[str, ...]:
+    """Say of cases whose left and right look swapped that they are named correctly.
+
+    Models learn from them again. All are checked before any is changed.
+
+    Args:
+        cohort: A cohort folder.
+        cases: The cases' names, as `inspect` shows them.
+
+    Returns:
+        The cases that are confirmed now.
+
+    Raises:
+        CohortError: There is no such cohort or case, or a case's sides are not in doubt.
+
+    Examples:
+        >>> import recontour
+        >>> recontour.confirm_sides("south", [])
+        ()
+    """
+    opened = Cohort.open(cohort)
+    if isinstance(cases, str):
+        cases = (cases,)
+    for case_id in cases:
+        if not opened[case_id].traits.swapped:
+            raise CohortError(SidesNotInDoubt(path=opened.path, case=case_id))
+    for case_id in cases:
+        place = opened[case_id].path / "case.json"
+        record = json.loads(read_file(place, MOST_RECORD_BYTES))
+        record["traits"]["sides_confirmed"] = True
+        write_text(place, json.dumps(record, indent=1) + "\n", replace=True)
+    return tuple(cases)

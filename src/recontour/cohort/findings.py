@@ -6,6 +6,7 @@ from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural, shown
 
 NAMES_SHOWN = 12
+MAP_TO_CANAL = "if the canal was drawn, map it to SpinalCanal and import with --again"
 MOVE_AWAY = "take the case out with `recontour remove`, then import the patient again"
 READ_AGAIN = "to read the patients again, repeat the import with --again"
 RESTORE = "restore it from a copy, or import into a new cohort"
@@ -283,6 +284,97 @@ class MixedOrigins(Finding):
 
     def remedy(self) -> str:
         return "if they do not belong here, take them out with `recontour remove`"
+
+
+# Contours
+
+
+@finding
+class DoubtfulSides(Finding):
+    """In some cases, left organs lie to the right of their right twins.
+
+    left_organs: TG-263 names. left_out: the cases are not used for this.
+    """
+
+    cases: FitToStore[tuple[str, ...]]
+    left_organs: FitToStore[tuple[str, ...]]
+    left_out: bool = False
+
+    def sentence(self) -> str:
+        organs = ", ".join(self.left_organs)
+        verb = "lies" if len(self.left_organs) == 1 else "lie"
+        what = f"{organs} {verb} on the patient's right"
+        cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
+        used = ", so nothing is learnt from them" if self.left_out else ""
+        return f"left and right look swapped in {cases}: {what}{used}"
+
+    def remedy(self) -> str:
+        cohort = self.path or "COHORT"
+        return (
+            "correct the map or the contours and import with --again; if the names are right, "
+            f"`recontour confirm-sides {cohort} {listed(self.cases)}`"
+        )
+
+
+@finding
+class SidesNotInDoubt(Finding):
+    """Left and right of a case do not look swapped, so there is nothing to confirm."""
+
+    def sentence(self) -> str:
+        return "left and right do not look swapped, so there is nothing to confirm"
+
+    def remedy(self) -> str:
+        return "check the case's name with `recontour inspect`"
+
+
+@finding
+class CutByScan(Finding):
+    """An organ reaches the first or the last slice in some cases. of: how many cases have it."""
+
+    end: Literal["below", "above"]
+    cases: FitToStore[tuple[str, ...]]
+    of: int
+
+    def sentence(self) -> str:
+        end = "lower" if self.end == "below" else "upper"
+        cases = f"{len(self.cases)} of {plural(self.of, 'case')} ({listed(self.cases)})"
+        return f"reaches the {end} end of the scan in {cases}; what lies beyond is unknown"
+
+
+@finding
+class CordCalledCanal(Finding):
+    """The structure that became the spinal cord is called a canal in some cases."""
+
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
+        return f"the structure set calls it a canal in {cases}"
+
+    def remedy(self) -> str:
+        return MAP_TO_CANAL
+
+
+@finding
+class CordLikeCanal(Finding):
+    """What is called the spinal cord is as wide as the spinal canal in some cases.
+
+    of: how many cases have a cord. median_mm2: its area on a slice in the wide cases. limit_mm2: up
+    to which it may be the cord.
+    """
+
+    cases: FitToStore[tuple[str, ...]]
+    of: int
+    median_mm2: float
+    limit_mm2: float
+
+    def sentence(self) -> str:
+        cases = f"{len(self.cases)} of {plural(self.of, 'case')} ({listed(self.cases)})"
+        area = f"{self.median_mm2:.0f} mm2 on a slice, more than {self.limit_mm2:.0f}"
+        return f"as wide as the spinal canal in {cases}: {area}"
+
+    def remedy(self) -> str:
+        return MAP_TO_CANAL
 
 
 # Files

@@ -41,6 +41,7 @@ from recontour.cohort.origins import KnownOrigins, notes_on_newcomers, origin_of
 from recontour.cohort.patients import Salt, contradict, salt_if_any
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
+from recontour.cohort.traits import notes_on_traits
 from recontour.dicom import (
     Archive,
     Pair,
@@ -68,7 +69,6 @@ from recontour.organs import (
     notes_on_map,
     ordered,
     read_user_map,
-    sides_swapped,
 )
 from recontour.organs.findings import NotApplied
 from recontour.progress import Progress, quiet
@@ -348,8 +348,6 @@ def _import_new(
     if not masks:
         one.leave_out(pair.structure_set.path, _no_organ(drawn, one.notes))
         return
-    middles_x_mm = {organ: scan.grid.middle_x_mm(mask) for organ, mask in masks.items()}
-    one.notes.extend(sides_swapped(middles_x_mm))
     spelt = {organ: stored_name(name) for name, organ in table.mapped.items() if organ in masks}
     is_added = _add(cohort, one.case_id, scan, masks, spelt, pair, task)
     one.became = "added" if is_added else "already there"
@@ -547,6 +545,7 @@ def _report(
     added = _ids_of(imports, "added")
     if added:
         notes.extend(notes_on_patients(archive, cohort, added))
+    notes.extend(_notes_on_contours(imports, cohort))
     names = _counted(imports)
     notes.extend(notes_on_map(task.user_map or {}, _roi_names(names)))
     already_there = _ids_of(imports, "already there")
@@ -580,6 +579,16 @@ def _not_met(imports: Iterable[_CaseImport], cohort: Cohort) -> Iterator[Finding
     others = tuple(case_id for case_id in cohort.case_ids if case_id not in met)
     if others:
         yield NotInArchive(cases=others)
+
+
+def _notes_on_contours(imports: Iterable[_CaseImport], cohort: Cohort) -> list[Finding]:
+    """Return what a person should know of the contours of the cases that are in the cohort now."""
+    cases = []
+    for one in imports:
+        if one.became != "left out":
+            with suppress(CohortError):  # a damaged case is reported where it is used
+                cases.append(cohort[one.case_id])
+    return notes_on_traits(cases)
 
 
 def _ids_of(imports: Iterable[_CaseImport], became: str) -> tuple[str, ...]:

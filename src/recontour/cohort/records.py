@@ -120,6 +120,17 @@ class OriginRecord(_Record):
     elsewhere: bool = False
 
 
+class TraitsRecord(_Record):
+    """What a person should know of a case's contours; see cohort/traits.py."""
+
+    swapped: Annotated[list[Organ], Field(max_length=MOST_VOLUMES)] = []
+    sides_confirmed: bool = False
+    cut: Annotated[
+        dict[Organ, list[Literal["below", "above"]]], Field(max_length=MOST_VOLUMES)
+    ] = {}
+    cord_mm2: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+
+
 class CaseRecord(_Record):
     """case.json. Cases of earlier versions lack what was not stored then."""
 
@@ -132,6 +143,7 @@ class CaseRecord(_Record):
     tissue_hu: TissueProfile | None = None
     origin: OriginRecord = OriginRecord()
     roi_names: Annotated[dict[Organ, RoiName], Field(max_length=MOST_VOLUMES)] = {}
+    traits: TraitsRecord = TraitsRecord()
 
 
 class ChangeRecord(_Record):

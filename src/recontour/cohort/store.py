@@ -8,7 +8,7 @@
       cases/CASE/case.json   grid, organs with volumes, hash of the structure set, whether it is a
                              draft, the CT's tissue profile, and SHA-256 of the two arrays'
                              files; if known, the patient's key, where the CT was made, and how each
-                             organ is spelt
+                             organ is spelt; what a person should know of the contours (traits.py)
       cases/CASE/ct.npy      HU, (slice, row, column), exactly as rescaled
       cases/CASE/masks.npy   one bit per voxel, (organ, slice, row, column / 8)
 
@@ -56,11 +56,13 @@ from recontour.cohort.records import (
     CohortRecord,
     FormatRecord,
     OriginRecord,
+    TraitsRecord,
     damaged,
     read_record,
     refused,
 )
 from recontour.cohort.tissue import tissue_profile
+from recontour.cohort.traits import Traits, traits_of
 from recontour.errors import CohortError, GridMismatchError, OrganError, OutputError
 from recontour.files import (
     NotFound,
@@ -118,6 +120,7 @@ class Cohort:
         self.path = path
         self.centre = centre
         self.notices = tuple(notices)
+        self._hidden: frozenset[str] = frozenset()
 
     @classmethod
     def open(cls, path: Path | str) -> "Cohort":
@@ -224,8 +227,8 @@ class Cohort:
         cases = self.path / "cases"
         try:
             with os.scandir(cases) as entries:
-                found = filter(self._is_case, entries)
-                return tuple(sorted(entry.name for entry in found))
+                found = {entry.name for entry in filter(self._is_case, entries)}
+                return tuple(sorted(found - self._hidden))
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -284,6 +287,7 @@ class Cohort:
             origin=_origin_of(record.origin),
             roi_names={organ: printable(name) for organ, name in record.roi_names.items()},
             tissue_hu=record.tissue_hu or (),
+            traits=_traits_of(record.traits),
         )
         states = {
             CT_FILE: check_array(case.expected_ct),
@@ -363,6 +367,12 @@ class Cohort:
             )
         return wanted
 
+    def without(self, case_ids: Collection[str]) -> "Cohort":
+        """Return the same cohort as if it lacked some cases."""
+        smaller = Cohort(self.path, self.centre, self.notices)
+        smaller._hidden = self._hidden.union(case_ids)
+        return smaller
+
     def cases_with(self, organs: Collection[str]) -> list[Case]:
         """Return the cases in which at least one of the organs was contoured."""
         return [case for case in self if not set(organs).isdisjoint(case.organs)]
@@ -410,6 +420,9 @@ class Cohort:
             record["origin"] = known
         if roi_names:
             record["roi_names"] = dict(roi_names)
+        traits = {name: value for name, value in asdict(traits_of(masks, grid)).items() if value}
+        if traits:
+            record["traits"] = traits
         packed = [np.packbits(mask, axis=-1) for mask in masks.values()]
         with whole_folder(self._folder_of(case_id)) as folder:
             record["sha256"] = {
@@ -428,6 +441,15 @@ def _origin_of(record: OriginRecord) -> Origin:
         maker=printable(record.maker),
         model=printable(record.model),
         elsewhere=record.elsewhere,
+    )
+
+
+def _traits_of(record: TraitsRecord) -> Traits:
+    return Traits(
+        swapped=tuple(record.swapped),
+        sides_confirmed=record.sides_confirmed,
+        cut={organ: tuple(ends) for organ, ends in record.cut.items()},
+        cord_mm2=record.cord_mm2,
     )
 
 

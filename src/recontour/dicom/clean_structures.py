@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
@@ -11,10 +12,11 @@ from recontour.dicom.clean_attributes import without_identity
 from recontour.dicom.identity import Pseudonyms
 from recontour.dicom.pairing import StructureSetFile
 from recontour.dicom.reading import read_dataset, reading, text
-from recontour.dicom.rtstruct_in import read_rois
+from recontour.dicom.rtstruct_in import Roi, read_rois
 from recontour.dicom.writing import encoded
+from recontour.errors import DicomError
 from recontour.findings import Finding
-from recontour.organs import NameRow, match_drawn
+from recontour.organs import NameRow, match_drawn, organ_of, sides_swapped
 
 NUMBERED = {  # the sequences that hold ROIs, and the keyword that numbers them
     "StructureSetROISequence": "ROINumber",
@@ -29,25 +31,42 @@ def write_structures(
     pseudonyms: Pseudonyms,
     user_map: Mapping[str, str],
     note: Callable[[Finding], None],
-) -> set[NameRow]:
+) -> tuple[set[NameRow], tuple[Finding, ...]]:
     """Write the ROIs of a structure set that are known organs; write no file without any.
 
     note: takes what `read_rois` finds.
-    Returns: what became of each name.
+    Returns: what became of each name, and the organs whose left and right look swapped.
     Raises: DicomError: the file is damaged, or a contour holds what is not a number, or an
         identifier of the patient.
     """
     rois = read_rois(source.path, None, note)
     table = match_drawn(rois, user_map)
     organs = {}  # by ROI number
+    middles_x_mm = {}
     for roi in rois:
         if roi.is_drawn and roi.name in table.mapped:
-            organs[roi.number] = table.mapped[roi.name]
+            organ = table.mapped[roi.name]
+            organs[roi.number] = organ
+            middle_x_mm = _middle_x_mm(roi) if organ_of(organ).side else None
+            if middle_x_mm is not None:
+                middles_x_mm[organ] = middle_x_mm
     if organs:
         with reading(source.path):
             content = encoded(_clean(source, organs, pseudonyms))
         path.write_bytes(content)
-    return set(table.rows)
+    return set(table.rows), sides_swapped(middles_x_mm)
+
+
+def _middle_x_mm(roi: Roi) -> float | None:
+    """Return where a ROI lies from right to left; None if its contours cannot be read."""
+    try:
+        contours = roi.contours()
+    except DicomError:  # whoever imports it is told
+        return None
+    if not contours:
+        return None
+    x_mm = np.concatenate([contour.points_mm[:, 0] for contour in contours])
+    return float(x_mm.min() + x_mm.max()) / 2
 
 
 def _clean(

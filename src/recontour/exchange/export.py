@@ -5,6 +5,7 @@ nifti     one folder per case, as TotalSegmentator lays it out
 """
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.cohort import Case, Cohort
+from recontour.cohort.traits import doubtful_sides
 from recontour.errors import OrganError, SettingsError
 from recontour.exchange.findings import (
     NothingToExport,
@@ -24,12 +26,13 @@ from recontour.exchange.findings import (
 )
 from recontour.exchange.nifti import uneven_slices, write_nifti
 from recontour.files import refuse_existing, whole_folder
-from recontour.findings import Finding
+from recontour.findings import Finding, log_finding
 from recontour.progress import Progress, quiet
 from recontour.validation import NotAChoice
 
 Format = Literal["nnunet", "nifti"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+log = logging.getLogger(__name__)
 DATASET = re.compile(r"Dataset\d{3}_\w+", re.ASCII)  # what nnU-Net v2 calls a data set's folder
 
 
@@ -99,6 +102,8 @@ def export(
     _refuse_odd(format, out)
     refuse_existing(out)
     opened = Cohort.open(cohort)
+    for doubt in doubtful_sides(opened):
+        log_finding(log, logging.WARNING, doubt)
     chosen = opened.chosen_organs(organs)
     cases, left_out = _divided(opened, chosen, format)
     if not cases:

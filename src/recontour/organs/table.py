@@ -31,7 +31,8 @@ class Organ:
     name: TG-263. group: the name without its side. spellings: of the group, by other centres.
     colour: RGB, 0 to 255. tolerance_mm: of the surface DSC; has_own_tolerance: it is published for
     this organ, not the default. kept_share: how large an island must be, compared with the largest
-    part, to be kept; at 1 only the largest part is.
+    part, to be kept; at 1 only the largest part is. goes_on: it leaves every scan of the head and
+    neck.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Organ:
     tolerance_mm: float
     has_own_tolerance: bool
     kept_share: float
+    goes_on: bool
 
     @property
     def twin(self) -> str | None:
@@ -186,6 +188,7 @@ def _organ(
         tolerance_mm=facts["tolerance_mm"],
         has_own_tolerance="tolerance_mm" in row,
         kept_share=facts["kept_share"],
+        goes_on=facts["goes_on"],
     )
 
 

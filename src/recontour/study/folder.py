@@ -34,6 +34,7 @@ from recontour.study.settings import Study, threads_of
 from recontour.study.split import (
     ROLES,
     cases_since,
+    left_out_for_sides,
     on_both_sides,
     patients_of,
     read_patients,
@@ -80,7 +81,8 @@ def prepare(
         _warn_of_other_recipes(workspace)
         for came in cases_since(study, workspace.cohorts, workspace.splits):
             log_finding(log, logging.WARNING, came)
-    for finding in on_both_sides(workspace.cohorts, workspace.splits):
+    shared = workspace.cohorts, workspace.splits
+    for finding in (*on_both_sides(*shared), *left_out_for_sides(*shared)):
         log_finding(log, logging.WARNING, finding)
     declared = STUDY.dump_json(workspace.study, indent=1).decode()
     write_text(out / "study.json", declared + "\n", replace=True)

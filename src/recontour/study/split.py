@@ -7,6 +7,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, permutations
 from pathlib import Path
 from typing import Literal, cast
@@ -15,7 +16,8 @@ import numpy as np
 
 from recontour.cohort import Case, Cohort, by_patient, patient_names, with_equal_cts
 from recontour.cohort.patients import doubt, of_one_patient, with_one_key
-from recontour.errors import SettingsError
+from recontour.cohort.traits import doubtful_sides
+from recontour.errors import CohortError, SettingsError
 from recontour.files import SystemReason, UnreadableError, UnreadableFile, write_text
 from recontour.findings import Finding
 from recontour.study.findings import (
@@ -59,9 +61,10 @@ def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
     if centre.split:
         path = centre.split
         split = read_split(path, name, cohort)
+        _refuse_doubtful_sides(cohort, split)
     else:
         path = cohort.path
-        split = _drawn(centre, cohort)
+        split = _drawn(centre, _with_certain_sides(cohort))
     needed: tuple[Fold, ...] = ("train", "test")
     empty = tuple(fold for fold in needed if not split[fold])
     if empty:
@@ -79,6 +82,32 @@ def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
     for alike in with_one_key(cases):
         _refuse_several_folds("patient", _ids(alike), folds, path)
     return split
+
+
+def _with_certain_sides(cohort: Cohort) -> Cohort:
+    for found in doubtful_sides(cohort):
+        cohort = cohort.without(found.cases)
+    return cohort
+
+
+def _refuse_doubtful_sides(cohort: Cohort, split: Split) -> None:
+    """Raise SettingsError if a split file has cases whose left and right look swapped."""
+    for found in doubtful_sides(_cases(cohort, split, FOLDS)):
+        raise SettingsError(found)
+
+
+def left_out_for_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
+    """Find the cases in no fold of a split because their left and right look swapped."""
+    found: list[Finding] = []
+    for centre in ROLES:
+        used = _folds(splits[centre])
+        unused = []
+        for case_id in cohorts[centre].case_ids:
+            if case_id not in used:
+                with suppress(CohortError):  # a damaged case that nothing uses
+                    unused.append(cohorts[centre][case_id])
+        found += doubtful_sides(unused, left_out=True)
+    return tuple(found)
 
 
 def _refuse_several_folds(

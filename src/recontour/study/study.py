@@ -39,7 +39,7 @@ from recontour.study.report import StudyHeader, write_study_report
 from recontour.study.results import Result, cell_folder, is_finished, read_mask, read_results
 from recontour.study.run import failures, run
 from recontour.study.settings import Study
-from recontour.study.split import on_both_sides, patients_in_doubt
+from recontour.study.split import left_out_for_sides, on_both_sides, patients_in_doubt
 from recontour.study.tables import ModelsTable
 from recontour.study.tables.models import models_table
 from recontour.study.words import headline
@@ -331,6 +331,7 @@ def _notices(workspace: Workspace, *, several_recipes: bool) -> list[str]:
         cases += of_centre
     findings += [
         *on_both_sides(cohorts, splits),
+        *left_out_for_sides(cohorts, splits),
         *draft_warnings(cases),
         *patients_in_doubt(cohorts, splits),
     ]

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from recontour.assess.caveats import cohort_warnings, draft_warnings, trained_on_warnings
+from recontour.assess.other_sides import OtherSides
 from recontour.assess.pictures import Planes
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort, patient_names
 from recontour.cohort.patients import doubt
+from recontour.cohort.traits import cut_organs
 from recontour.contouring.contourer import Contourer
 from recontour.errors import OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, write_scores, write_statistics
@@ -79,7 +81,7 @@ def evaluate(
     contourers = _by_name(paths)
     loaded = {name: contourer.model for name, contourer in contourers.items()}
     cases = _cases_to_score(opened, loaded)
-    warnings = [
+    warnings: list[Finding] = [
         *cohort_warnings(opened, cases),
         *draft_warnings(cases),
         *trained_on_warnings(loaded, cases, opened.centre),
@@ -87,7 +89,12 @@ def evaluate(
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
     planes = Planes()
-    scores = _scored(cases, contourers, planes, progress)
+    sides = OtherSides()
+    scores = _scored(cases, contourers, planes, sides, progress)
+    for warning in sides.warnings():
+        log_finding(log, logging.WARNING, warning)
+        warnings.append(warning)
+    warnings += cut_organs(cases)
     comparisons = compare(scores, list(loaded))
     unfound = unfound_organs(scores)
     if unfound:
@@ -117,6 +124,7 @@ def _scored(
     cases: Sequence[Case],
     contourers: Contourers,
     planes: Planes,
+    sides: OtherSides,
     progress: Progress,
 ) -> list[CaseScore]:
     """Score every model on every case, in the order of the cases and of the models."""
@@ -133,6 +141,7 @@ def _scored(
             for row, mask in score_masks(case, name, contour_case(contourers[name], case)):
                 of_model.append(replace(row, patient=patients[case.id]))
                 planes.keep(case, row.organ, name, mask)
+                sides.look(case, row, mask)
             rows = of_model + rows
             done += 1
         scores += rows

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from recontour.cohort import Case, Cohort
 from recontour.cohort.store import DamagedCase
+from recontour.cohort.traits import notes_on_traits
 from recontour.errors import CohortError
 from recontour.files import NotFound
+from recontour.findings import Finding
 from recontour.progress import Progress, quiet
 
 # A cohort is inspected without torch.
@@ -34,6 +36,11 @@ class CohortContents:
     cohort: Cohort
     cases: list[Case]
     damaged: list[DamagedCase]
+
+    @property
+    def notes(self) -> list[Finding]:
+        """Return what a person should know of the contours."""
+        return notes_on_traits(self.cases)
 
 
 def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents | ModelCard":

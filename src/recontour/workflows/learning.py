@@ -10,8 +10,9 @@ from typing import Literal
 
 from recontour.assess.caveats import cohort_warnings, draft_warnings
 from recontour.cohort import Case, Cohort, by_patient
+from recontour.cohort.traits import doubtful_sides
 from recontour.contouring.contourer import Contourer
-from recontour.errors import ModelFileError, OrganError, SettingsError
+from recontour.errors import CohortError, ModelFileError, OrganError, SettingsError
 from recontour.evaluation.figures import slice_to_show
 from recontour.files import refuse_existing
 from recontour.findings import log_finding
@@ -94,7 +95,7 @@ def train(
     refuse_existing(out)
     wanted = wanted_precision(precision)
     settings = preset_of(preset)
-    opened = Cohort.open(cohort)
+    opened = _with_certain_sides(Cohort.open(cohort))
     learnt = _organs_to_learn(opened, organs)
     cases = opened.cases_with(learnt)
     patients = len(by_patient(cases))
@@ -173,7 +174,7 @@ def adapt(
     wanted = wanted_precision(precision)
     refuse_swapped(model, cohort, "MODEL COHORT")
     parent = load_model(model)
-    opened = Cohort.open(cohort)
+    opened = _with_certain_sides(Cohort.open(cohort))
     # Every case is read for this: ask once.
     present = opened.organs
     known = [organ for organ in parent.organs if organ in present]
@@ -205,6 +206,20 @@ def adapt(
         head_only=head_only,
         progress=progress,
     )
+
+
+def _with_certain_sides(cohort: Cohort) -> Cohort:
+    """Return a cohort without the cases whose left and right look swapped, and say so.
+
+    Raises: CohortError: no other case is left.
+    """
+    doubtful = doubtful_sides(cohort, left_out=True)
+    for finding in doubtful:
+        log_finding(log, logging.WARNING, finding)
+        cohort = cohort.without(finding.cases)
+        if not len(cohort):
+            raise CohortError(finding)
+    return cohort
 
 
 def _organs_to_learn(

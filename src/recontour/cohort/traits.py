@@ -1,0 +1,149 @@
+"""What a person should know of a case's contours: swapped sides, cut organs, the cord's width.
+
+They are found once, from the masks, when a case is stored.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from recontour.cohort.findings import CordCalledCanal, CordLikeCanal, CutByScan, DoubtfulSides
+from recontour.findings import Finding
+from recontour.geometry import Grid
+from recontour.geometry.arrays import Mask
+from recontour.organs import names_canal, organ_of, sides_swapped
+
+if TYPE_CHECKING:
+    from recontour.cohort.case import Case
+
+End = Literal["below", "above"]
+ENDS: tuple[tuple[End, int], ...] = (("below", 0), ("above", -1))
+CORD = "SpinalCord"
+# A wider cord is probably the canal. Measured on 183 patients of three centres (OpenKBP), whose
+# median is 122 and 132 mm2 where the cord is drawn, and 198 mm2 where the canal is.
+WIDEST_CORD_MM2 = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a person should know of a case's contours.
+
+    swapped: the left organs that lie to the right of their right twins. sides_confirmed: a person
+    said that they are named correctly. cut: by organ, the ends of the scan that it reaches, so that
+    it may go on beyond. cord_mm2: SpinalCord's area on a slice, the median of those that show it;
+    None without one.
+    """
+
+    swapped: tuple[str, ...] = ()
+    sides_confirmed: bool = False
+    cut: Mapping[str, tuple[End, ...]] = field(default_factory=dict)
+    cord_mm2: float | None = None
+
+    @property
+    def has_doubtful_sides(self) -> bool:
+        """Return whether left and right look swapped, and nobody has said that they are not."""
+        return bool(self.swapped) and not self.sides_confirmed
+
+
+NO_TRAITS = Traits()
+
+
+def traits_of(masks: Mapping[str, Mask], grid: Grid) -> Traits:
+    """Find the traits of a case from its masks, (slice, row, column), by TG-263 name."""
+    middles_x_mm = {}
+    cut: dict[str, tuple[End, ...]] = {}
+    for organ, mask in masks.items():
+        if not mask.any():
+            continue
+        if organ_of(organ).side:
+            middles_x_mm[organ] = grid.middle_x_mm(mask)
+        reached = tuple(end for end, index in ENDS if mask[index].any())
+        if reached:
+            cut[organ] = reached
+    return Traits(
+        swapped=tuple(found.left for found in sides_swapped(middles_x_mm)),
+        cut=cut,
+        cord_mm2=_slice_mm2(masks[CORD], grid) if CORD in masks else None,
+    )
+
+
+def _slice_mm2(mask: Mask, grid: Grid) -> float | None:
+    """Return the median area of a mask on the slices that show it; None for an empty mask."""
+    pixels = np.array(list(map(np.count_nonzero, mask)))
+    shown = pixels[pixels > 0]
+    return float(np.median(shown)) * grid.pixel_mm2 if shown.size else None
+
+
+def notes_on_traits(cases: Sequence["Case"]) -> list[Finding]:
+    """Return what a person should know of the contours of some cases."""
+    notes: list[Finding] = list(doubtful_sides(cases))
+    notes += cut_organs(cases)
+    notes += _canals(cases)
+    notes += _wide_cords(cases)
+    return notes
+
+
+def doubtful_sides(cases: Iterable["Case"], *, left_out: bool = False) -> tuple[DoubtfulSides, ...]:
+    """Return a finding if left and right look swapped in some of the cases.
+
+    left_out: these cases are not used.
+    """
+    doubtful = [case for case in cases if case.traits.has_doubtful_sides]
+    if not doubtful:
+        return ()
+    organs: set[str] = set()
+    for case in doubtful:
+        organs.update(case.traits.swapped)
+    found = DoubtfulSides(
+        path=doubtful[0].path.parents[1],  # the cohort
+        cases=tuple(case.id for case in doubtful),
+        left_organs=tuple(sorted(organs)),
+        left_out=left_out,
+    )
+    return (found,)
+
+
+def cut_organs(cases: Sequence["Case"]) -> list[Finding]:
+    """Return a finding for each organ and end of the scan that cuts it in some of the cases.
+
+    Organs that leave every scan of the head and neck, such as the cord, do not count.
+    """
+    notes: list[Finding] = []
+    organs = sorted({organ for case in cases for organ in case.traits.cut})
+    for organ in organs:
+        if organ_of(organ).goes_on:
+            continue
+        having = sum(organ in case.organs for case in cases)
+        for end, _ in ENDS:
+            names = tuple(case.id for case in cases if end in case.traits.cut.get(organ, ()))
+            if names:
+                notes.append(CutByScan(organ=organ, end=end, cases=names, of=having))
+    return notes
+
+
+def _canals(cases: Iterable["Case"]) -> list[Finding]:
+    """Return a finding if the ROI that became the cord is called a canal in some of the cases."""
+    named = tuple(case.id for case in cases if names_canal(case.roi_names.get(CORD, "")))
+    return [CordCalledCanal(organ=CORD, cases=named)] if named else []
+
+
+def _wide_cords(cases: Iterable["Case"]) -> list[Finding]:
+    """Return a finding if what is called the cord is as wide as the canal in some of the cases."""
+    areas_mm2 = {}
+    for case in cases:
+        if case.traits.cord_mm2 is not None:
+            areas_mm2[case.id] = case.traits.cord_mm2
+    wide = tuple(case for case, mm2 in areas_mm2.items() if mm2 > WIDEST_CORD_MM2)
+    if not wide:
+        return []
+    return [
+        CordLikeCanal(
+            organ=CORD,
+            cases=wide,
+            of=len(areas_mm2),
+            median_mm2=float(np.median([areas_mm2[case] for case in wide])),
+            limit_mm2=WIDEST_CORD_MM2,
+        )
+    ]

@@ -1,0 +1,109 @@
+"""What a person should know of contours is found when a case is stored, and stays with it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import GRID
+
+from recontour.cohort import Case, Cohort, case_id_of
+from recontour.cohort.changes import confirm_sides
+from recontour.cohort.findings import (
+    CordCalledCanal,
+    CordLikeCanal,
+    CutByScan,
+    DoubtfulSides,
+    SidesNotInDoubt,
+)
+from recontour.cohort.traits import NO_TRAITS, Traits, doubtful_sides, notes_on_traits
+from recontour.errors import CohortError
+from recontour.findings import words
+from recontour.geometry.arrays import Mask
+
+
+def box(slices: slice, columns: slice = slice(20, 28)) -> Mask:
+    """A box of 8 rows; 8 columns of 4 mm make 1024 mm2 a slice."""
+    mask = np.zeros(GRID.shape, dtype=bool)
+    mask[slices, 20:28, columns] = True
+    return mask
+
+
+def add(cohort: Cohort, number: int, **masks: Mask) -> Case:
+    name = case_id_of(cohort.centre, f"1.2.{number}")
+    hu = np.full(GRID.shape, number, dtype=np.int16)
+    return cohort.add(name, hu, GRID, masks, source_hash=str(number))
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    return Cohort.open_or_create(tmp_path / "north", "north")
+
+
+LEFT, RIGHT = slice(30, 34), slice(10, 14)  # x grows to the patient's left
+
+
+def test_swapped_sides_stay_in_doubt_until_a_person_confirms_them(cohort: Cohort) -> None:
+    right = add(cohort, 1, Lens_L=box(slice(2, 4), LEFT), Lens_R=box(slice(2, 4), RIGHT))
+    wrong = add(cohort, 2, Lens_L=box(slice(2, 4), RIGHT), Lens_R=box(slice(2, 4), LEFT))
+    (found,) = notes_on_traits(list(cohort))
+    assert found == DoubtfulSides(path=cohort.path, cases=(wrong.id,), left_organs=("Lens_L",))
+    assert f"recontour confirm-sides {cohort.path} {wrong.id}" in words(found)
+    smaller = cohort.without(found.cases)
+    assert smaller.case_ids == (right.id,)
+    with pytest.raises(CohortError) as caught:
+        confirm_sides(cohort.path, [wrong.id, right.id])
+    assert isinstance(caught.value.finding, SidesNotInDoubt)
+    assert cohort[wrong.id].traits.has_doubtful_sides  # none of them was confirmed
+    assert confirm_sides(cohort.path, [wrong.id]) == (wrong.id,)
+    assert doubtful_sides(cohort) == ()
+    assert cohort[wrong.id].traits.swapped == ("Lens_L",)
+    assert cohort[wrong.id].volumes_cc == wrong.volumes_cc
+
+
+def test_an_organ_that_reaches_the_scan_s_end_is_said_unless_it_always_does(cohort: Cohort) -> None:
+    whole = add(cohort, 1, Brainstem=box(slice(1, 5)), Esophagus=box(slice(0, 2)))
+    cut = add(cohort, 2, Brainstem=box(slice(3, 6)), Larynx=box(slice(0, 6)))
+    assert (whole.traits.cut, cut.traits.cut) == (
+        {"Esophagus": ("below",)},
+        {"Brainstem": ("above",), "Larynx": ("below", "above")},
+    )
+    assert notes_on_traits(list(cohort)) == [
+        CutByScan(organ="Brainstem", end="above", cases=(cut.id,), of=2),
+        CutByScan(organ="Larynx", end="below", cases=(cut.id,), of=1),
+        CutByScan(organ="Larynx", end="above", cases=(cut.id,), of=1),
+    ]
+
+
+def test_a_cord_as_wide_as_the_canal_is_said_with_its_area(cohort: Cohort) -> None:
+    narrow = add(cohort, 1, SpinalCord=box(slice(1, 5), slice(20, 21)))  # 8 pixels of 16 mm2
+    wide = add(cohort, 2, SpinalCord=box(slice(1, 5), slice(20, 22)))
+    assert (narrow.traits.cord_mm2, wide.traits.cord_mm2) == (128.0, 256.0)
+    (found,) = notes_on_traits(list(cohort))
+    assert found == CordLikeCanal(
+        organ="SpinalCord", cases=(wide.id,), of=2, median_mm2=256.0, limit_mm2=180.0
+    )
+    assert "as wide as the spinal canal in 1 of 2 cases" in words(found)
+
+
+def test_a_cord_that_is_called_a_canal_is_said(cohort: Cohort) -> None:
+    case = add(cohort, 1, SpinalCord=box(slice(1, 5), slice(20, 21)))
+    named = replace(case, roi_names={"SpinalCord": "Canal médullaire"})
+    assert notes_on_traits([case]) == []
+    assert notes_on_traits([named]) == [CordCalledCanal(organ="SpinalCord", cases=(case.id,))]
+
+
+def test_a_case_of_an_earlier_version_has_no_traits(cohort: Cohort) -> None:
+    case = add(cohort, 1, Brainstem=box(slice(0, 6)))
+    place = case.path / "case.json"
+    record = json.loads(place.read_text())
+    del record["traits"]
+    place.write_text(json.dumps(record))
+    assert cohort[case.id].traits == NO_TRAITS
+
+
+def test_confirmed_sides_are_not_in_doubt() -> None:
+    swapped = Traits(swapped=("Lens_L",))
+    assert swapped.has_doubtful_sides
+    assert not replace(swapped, sides_confirmed=True).has_doubtful_sides
