@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recontour.cohort import Cohort
-from recontour.cohort.findings import UnknownPatients
+from recontour.cohort.findings import DoubtfulSides, UnknownPatients
 from recontour.errors import SettingsError
 from recontour.findings import stored_words
 from recontour.study.cells import Cell
@@ -21,6 +21,7 @@ from recontour.study.settings import CentreSettings, ModelsSettings, Study
 from recontour.study.split import (
     Split,
     cases_since,
+    left_out_for_sides,
     on_both_sides,
     patients_in_doubt,
     patients_of,
@@ -31,6 +32,7 @@ from recontour.study.split import (
     write_split,
 )
 
+EMPTY: Split = {"validation": [], "test": []}
 JANE, JOHN = "0123abcd-0123456789abcdef", "0123abcd-fedcba9876543210"
 
 
@@ -62,6 +64,31 @@ def test_cases_that_came_after_a_split_was_drawn_are_named(
     before = {**whole, "source": {**split, "test": []}}
     came = CasesSince(centre="source", cases=tuple(split["test"]))
     assert cases_since(study, cohorts, before) == (came,)
+
+
+def test_cases_with_swapped_sides_are_in_no_fold_and_that_is_said(
+    north: Cohort, tmp_path: Path
+) -> None:
+    cohort = Cohort.open_or_create(tmp_path / "north", "north")
+    for case in north:
+        masks = {organ: case.mask(organ) for organ in case.organs}
+        cohort.add(case.id, case.hu, case.grid, masks, source_hash=case.source_hash)
+    swapped = {"Lens_L": case.mask("Lens_R"), "Lens_R": case.mask("Lens_L")}
+    wrong = cohort.add("north-0badc0de", case.hu, case.grid, swapped, source_hash="wrong").id
+    drawn = CentreSettings(cohort=cohort.path, validation=0, test=1)
+    split = split_of("source", drawn, cohort)
+    assert sorted(case for fold in split.values() for case in fold) == list(north.case_ids)
+    cohorts, nobody = {"source": cohort, "target": north}, CentreSettings(cohort=north.path, test=0)
+    splits = {"source": split, "target": {"train": list(north.case_ids), **EMPTY}}
+    (found,) = left_out_for_sides(cohorts, splits)
+    assert isinstance(found, DoubtfulSides)
+    assert (found.cases, found.left_out) == ((wrong,), True)
+    study = Study(source=drawn, target=nobody, models=ModelsSettings(iterations=1))
+    assert cases_since(study, cohorts, splits) == ()  # it did not come since
+    path = tmp_path / "split.csv"
+    path.write_text(f"case,fold\n{wrong},train\n{north.case_ids[0]},test\n")
+    with pytest.raises(SettingsError, match="look swapped in 1 case"):
+        split_of("source", CentreSettings(cohort=cohort.path, split=path), cohort)
 
 
 def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) -> None:

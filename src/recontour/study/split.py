@@ -227,14 +227,15 @@ def cases_since(
 ) -> tuple[Finding, ...]:
     """Find the cases that came into a cohort after its split was drawn; no cell uses them.
 
-    A split that the user wrote may leave out any case.
+    A split that the user wrote may leave out any case, and a drawn one those with swapped sides.
     """
     found: list[Finding] = []
     for centre in ROLES:
         if getattr(study, centre).split:
             continue
         known = _folds(splits[centre])
-        came = tuple(case for case in cohorts[centre].case_ids if case not in known)
+        usable = _with_certain_sides(cohorts[centre])
+        came = tuple(case for case in usable.case_ids if case not in known)
         if came:
             found.append(CasesSince(centre=centre, cases=came))
     return tuple(found)
