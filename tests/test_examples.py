@@ -27,6 +27,7 @@ WITH_FILES = {
     "recontour.cohort.changes",
     "recontour.cohort.importing",
     "recontour.cohort.patients",
+    "recontour.cohort.preview",
     "recontour.cohort.store",
     "recontour.contouring.contourer",
     "recontour.dicom.archive",

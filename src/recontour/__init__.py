@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from recontour.cohort import Cohort
     from recontour.cohort.changes import confirm_sides, remove, undo_import
     from recontour.cohort.importing import ImportReport, import_dicom
+    from recontour.cohort.preview import ImportPreview, preview_import
     from recontour.contouring.contourer import Contourer
     from recontour.demo import run_demo
     from recontour.dicom.deidentify import Deidentified, deidentify
@@ -78,6 +79,7 @@ _MODULE_OF = {
     "Converted": "recontour.exchange.convert",
     "Deidentified": "recontour.dicom.deidentify",
     "Exported": "recontour.exchange.export",
+    "ImportPreview": "recontour.cohort.preview",
     "ImportReport": "recontour.cohort.importing",
     "Model": "recontour.network",
     "ModelCard": "recontour.network",
@@ -95,6 +97,7 @@ _MODULE_OF = {
     "import_dicom": "recontour.cohort.importing",
     "inspect": "recontour.workflows",
     "load_model": "recontour.network",
+    "preview_import": "recontour.cohort.preview",
     "read_scores": "recontour.evaluation",
     "remove": "recontour.cohort.changes",
     "read_study": "recontour.study",
@@ -124,6 +127,7 @@ __all__ = [
     "Finding",
     "FrameOfReferenceError",
     "GridMismatchError",
+    "ImportPreview",
     "ImportReport",
     "LabelsError",
     "MissingSliceError",
@@ -158,6 +162,7 @@ __all__ = [
     "import_dicom",
     "inspect",
     "load_model",
+    "preview_import",
     "read_scores",
     "read_study",
     "read_template",

@@ -94,6 +94,17 @@ def test_remove_and_undo(ask: Any, tmp_path: Path) -> None:
     assert (undone["removed"], undone["cases"]) == ([added[1]], [])
 
 
+def test_import_without_importing(ask: Any, tmp_path: Path) -> None:
+    write_patient(tmp_path / "dicom", 0)
+    code, answer = ask("import", tmp_path / "dicom", "--draft-map", tmp_path / "draft.toml")
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("import", table=1)
+    assert result["structure_sets"] == 1
+    assert result["draft_map"] == str(tmp_path / "draft.toml")
+    assert result["names"][0]["organ"] == "Brainstem"
+
+
 def test_an_error_is_a_finding(ask: Any, tmp_path: Path) -> None:
     code, answer = ask("import", tmp_path / "Zebedee", tmp_path / "cohort")
     error = answer["error"]

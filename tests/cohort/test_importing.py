@@ -941,7 +941,7 @@ def test_an_archive_of_which_nothing_can_be_used_is_refused_and_no_cohort_made(
     dicom = tmp_path / "dicom"
     make_scan(dicom / "1", seed="1")
     make_scan(dicom / "2", seed="2")
-    patient(dicom / "3", ("Hirnstamm",), seed="3")
+    patient(dicom / "3", ("Stamm",), seed="3")
     with pytest.raises(NoSeriesError, match="no structure set") as caught:
         import_dicom(dicom, tmp_path / "new")
     found = caught.value.finding
@@ -949,9 +949,9 @@ def test_an_archive_of_which_nothing_can_be_used_is_refused_and_no_cohort_made(
     assert (found.left_out, found.counts) == (3, (2, 1))
     no_structure_set, no_organ = found.reasons
     assert kind(no_structure_set) == "no_structure_set"
-    assert no_organ == NoKnownOrgan(roi_names=("Hirnstamm",))
+    assert no_organ == NoKnownOrgan(roi_names=("Stamm",))
     assert not (tmp_path / "new").exists()
-    (tmp_path / "map.toml").write_text('[names]\n"Hirnstamm" = "Brainstem"\n')
+    (tmp_path / "map.toml").write_text('[names]\n"Stamm" = "Brainstem"\n')
     assert len(import_dicom(dicom, tmp_path / "new", names=tmp_path / "map.toml").added) == 1
     (dicom / "3" / "rs.dcm").unlink()
     with pytest.raises(NoSeriesError, match="3 left out"):

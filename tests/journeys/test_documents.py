@@ -316,7 +316,7 @@ def test_the_map_of_the_reference_can_be_used(tmp_path: Path) -> None:
     (example,) = blocks((REFERENCE / "names.md").read_text(encoding="utf-8"), "toml")
     (tmp_path / "map.toml").write_text(example, encoding="utf-8")
     names = match_names(
-        ["HIRNSTAMM", "腮腺左", "Parotid", "Cord old", "Glottis"],
+        ["STAMM", "腮腺甲", "Parotid", "Cord old", "Glottis"],
         read_user_map(tmp_path / "map.toml"),
     )
     assert [row.tg263 for row in names.rows] == [

@@ -1,4 +1,5 @@
 import csv
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from recontour.organs.findings import (
     WeakerClaim,
 )
 from recontour.organs.table import organs, side_words
+from recontour.organs.vocabulary import keys_of, keys_with_side
 
 OAR = [
     "Brainstem",
@@ -129,7 +131,7 @@ def test_what_is_not_the_organ_is_left_out_with_the_reason(name: str, reason: st
     assert reason in row.reason.what
 
 
-@pytest.mark.parametrize("name", ["XY", "脑干", "Cord 2", "", "---"])
+@pytest.mark.parametrize("name", ["XY", "脑室", "Cord 2", "", "---"])
 def test_unknown_names_are_left_out(name: str) -> None:
     assert match_names([name]).rows == (NameRow(name, None, "ignored", UnknownRoiName()),)
 
@@ -155,32 +157,41 @@ def test_an_organ_without_its_side_is_ambiguous(name: str) -> None:
     assert organ_of(left).twin == right
 
 
-def test_no_spelling_of_one_organ_is_a_spelling_of_another() -> None:
+def test_no_two_organs_share_a_spelling() -> None:
+    owner: dict[str, str] = {}
     for organ in organs().values():
-        for spelling in organ.spellings:
-            assert match(spelling) == (
-                (None, "ambiguous") if organ.side else (organ.name, "mapped")
+        for key in keys_of(organ):
+            assert owner.setdefault(key, organ.group) == organ.group, key
+    owner_of_sided: dict[str, str] = {}
+    for organ in organs().values():
+        for key in keys_with_side(organ) if organ.side else ():
+            assert owner_of_sided.setdefault(key, organ.name) == organ.name, key
+            if not key.endswith("g"):  # a gland, or gauche
+                assert key not in owner, key
+
+
+@pytest.mark.parametrize("organ", organs().values(), ids=lambda organ: organ.name)
+def test_every_spelling_means_its_organ(organ: Organ) -> None:
+    for spelling in organ.spellings:
+        expected = (None, "ambiguous") if organ.side else (organ.name, "mapped")
+        assert match(spelling.words) == match(spelling.words.upper()) == expected, spelling
+
+
+SIDED = [organ for organ in organs().values() if organ.side]
+
+
+@pytest.mark.parametrize("organ", SIDED, ids=lambda organ: organ.name)
+def test_a_side_may_stand_before_or_after_a_spelling(organ: Organ) -> None:
+    assert organ.side
+    spellings = [spelling.words for spelling in organ.spellings]
+    for spelling, word in product(spellings, side_words()[organ.side]):
+        for name in (f"{word} {spelling}", f"{spelling}_({word})"):
+            is_gland = name.replace("_(g)", " g") in spellings  # and not the left
+            assert match(name) == ((None, "ambiguous") if is_gland else (organ.name, "mapped")), (
+                name
             )
-
-
-SIDED = [
-    (organ, spelling, word)
-    for organ in organs().values()
-    if organ.side
-    for spelling in organ.spellings
-    for word in side_words()[organ.side]
-]
-
-
-@pytest.mark.parametrize(("organ", "spelling", "word"), SIDED)
-def test_a_side_may_stand_before_or_after_a_spelling(
-    organ: Organ, spelling: str, word: str
-) -> None:
-    for name in (f"{word} {spelling}", f"{spelling}_({word})"):
-        is_gland = name.replace("_(g)", " g") in organ.spellings  # and not the left
-        assert match(name) == ((None, "ambiguous") if is_gland else (organ.name, "mapped")), name
-    is_long = len(spelling.replace(" ", "")) >= 4
-    assert match(f"{word}{spelling}")[1] == ("mapped" if is_long else "ignored")
+        is_long = len(spelling.replace(" ", "")) >= 4 or not f"{word}{spelling}".isascii()
+        assert match(f"{word}{spelling}")[1] == ("mapped" if is_long else "ignored")
 
 
 @pytest.mark.parametrize(
@@ -214,6 +225,12 @@ def test_what_may_be_something_else_is_not_guessed(name: str) -> None:
         ("boost 14.02.19", False),
         ("boost 14 Feb", False),
         ("PTV 4711", False),
+        ("Ohrspeicheldrüse PRV", True),
+        ("腮腺PRV", True),
+        ("GTV Herz", False),  # these may be family names
+        ("GTV Li", False),
+        ("GTV Izquierdo", False),
+        ("GTV 左", False),
     ],
 )
 def test_what_cannot_name_a_patient_is_told_apart(name: str, known: bool) -> None:

@@ -47,9 +47,11 @@ def run(options: argparse.Namespace, said: Transcript) -> None:
 
 
 def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """Import DICOM into a cohort, or undo the last import."""
+    """Import DICOM into a cohort, show what an import would do, or undo the last one."""
     from recontour.cohort import Cohort
 
+    if options.dry_run or options.draft_map:
+        return _previewed(options, progress)
     if options.undo:
         return _undo_import(options)
     if options.cohort is None:
@@ -69,6 +71,24 @@ def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         show=lambda: tell.imported(report, cohort),
         facts=lambda: facts.imported(report, cohort),
         notes=report.notes,
+    )
+
+
+def _previewed(options: argparse.Namespace, progress: ProgressBar) -> Answer:
+    """Show what would become of the ROI names."""
+    if options.dicom_dir is None:
+        raise SettingsError(NoCohortNamed())
+    preview = recontour.preview_import(
+        options.dicom_dir,
+        names=options.names,
+        new_organs=options.new_organ,
+        draft_map=options.draft_map,
+        progress=progress,
+    )
+    return Answer(
+        show=lambda: tell.previewed(preview, options.draft_map),
+        facts=lambda: facts.previewed(preview, options.draft_map),
+        notes=preview.notes,
     )
 
 

@@ -15,7 +15,9 @@ from recontour.cli.cohort_tables import organ_volumes, read_table
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
+    from recontour.cohort.preview import ImportPreview
     from recontour.cohort.tables import LeftOut
+    from recontour.dicom import Unused
     from recontour.dicom.deidentify import Deidentified, NotCopied
     from recontour.evaluation import CaseScore, ModelVerdict
     from recontour.exchange.convert import Converted
@@ -39,6 +41,17 @@ def imported(report: "ImportReport", cohort: "Cohort") -> Facts:
         "left_out": list(map(_left_out, report.left_out)),
         "names": _names(report.names),
         "skipped": dict(report.skipped),
+    }
+
+
+def previewed(preview: "ImportPreview", draft: Path | None) -> Facts:
+    """Return what an import would make of the ROI names. draft: the map that was written."""
+    return {
+        "structure_sets": preview.structure_sets,
+        "names": _names(preview.names),
+        "left_out": list(map(_not_copied, preview.left_out)),
+        "skipped": dict(preview.skipped),
+        "draft_map": draft,
     }
 
 
@@ -74,7 +87,7 @@ def _left_out(left: "LeftOut") -> Facts:
     }
 
 
-def _not_copied(left: "NotCopied") -> Facts:
+def _not_copied(left: "NotCopied | Unused") -> Facts:
     return {"finding": left.finding, "screen_only": {"path": left.path}}
 
 

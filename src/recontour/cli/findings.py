@@ -111,11 +111,11 @@ class NoOrganNamed(Finding):
 
 @finding
 class NoCohortNamed(Finding):
-    """`recontour import` lacks its cohort."""
+    """`recontour import` lacks a folder."""
 
     def sentence(self) -> str:
         """Say what is expected."""
-        return "DICOM_DIR and COHORT are expected, or --undo COHORT"
+        return "DICOM_DIR and COHORT are expected, or DICOM_DIR --dry-run, or --undo COHORT"
 
 
 @finding

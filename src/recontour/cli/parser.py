@@ -201,7 +201,7 @@ def _add_import(commands: Commands) -> None:
         type=_path,
         nargs="?",
         metavar="COHORT",
-        help="a new folder, or a cohort to add to",
+        help="a new folder, or a cohort to add to; not needed with --dry-run",
     )
     added.add_argument("--centre", help="the label in reports; default: the cohort folder's name")
     _add_names(added)
@@ -219,6 +219,17 @@ def _add_import(commands: Commands) -> None:
         "--undo",
         action="store_true",
         help="instead, take out what the last import into COHORT added",
+    )
+    added.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show what would become of the ROI names, and import nothing",
+    )
+    added.add_argument(
+        "--draft-map",
+        type=_path,
+        metavar="MAP.toml",
+        help="as --dry-run, and write a map of the unknown names to fill in",
     )
     _add_json(added)
 

@@ -15,6 +15,7 @@ from recontour.wording import plural, size_in_words
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
+    from recontour.cohort.preview import ImportPreview
     from recontour.dicom.deidentify import Deidentified
     from recontour.evaluation import CaseScore
     from recontour.exchange.convert import Converted
@@ -46,6 +47,24 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
     )
 
 
+def previewed(preview: "ImportPreview", draft: Path | None) -> None:
+    """Show what an import would make of the ROI names. draft: the map that was written."""
+    _names(preview.names, "structure sets")
+    if preview.left_out:
+        table = table_of("What would not be imported", "where", "why")
+        for left in preview.left_out:
+            add_row(table, str(left.path), words(left.finding))
+        out.print(table)
+    _notes(preview.notes)
+    statuses = Counter(row.status for row, _ in preview.names)
+    say(
+        f"{plural(preview.structure_sets, 'structure set')}; names: {statuses['mapped']} mapped, "
+        f"{statuses['ambiguous']} ambiguous, {statuses['ignored']} ignored. Nothing was imported."
+    )
+    if draft is not None:
+        say(f"map to fill in: {draft}; give it to --names")
+
+
 def removed(cases: Sequence[str], cohort: "Cohort") -> None:
     """Show which cases were taken out of a cohort, and how many stay."""
     for case in cases:
@@ -73,11 +92,11 @@ def deidentified(written: "Deidentified", folder: Path) -> None:
     )
 
 
-def _names(names: "Sequence[tuple[NameRow, int]]") -> None:
+def _names(names: "Sequence[tuple[NameRow, int]]", counted: str = "patients") -> None:
     """Show what became of each ROI name."""
-    table = table_of("ROI names", "ROI name", "patients", "organ", "why")
-    for row, patients in names:
-        add_row(table, row.roi_name, str(patients), row.tg263 or row.status, words(row.reason))
+    table = table_of("ROI names", "ROI name", counted, "organ", "why")
+    for row, count in names:
+        add_row(table, row.roi_name, str(count), row.tg263 or row.status, words(row.reason))
     out.print(table)
 
 

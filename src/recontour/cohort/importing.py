@@ -182,7 +182,7 @@ def import_dicom(
         refuse_existing(cohort)  # refuse a place where it cannot be made before the work
     archive = read_archive(dicom_dir)
     if not archive.series:
-        raise NoSeriesError(_no_series(dicom_dir, archive))
+        raise NoSeriesError(no_series(dicom_dir, archive))
     is_new = not Cohort.is_at(cohort)
     opened = _opened(cohort, centre, notices)
     try:
@@ -627,7 +627,8 @@ def _roi_names(names: Iterable[tuple[NameRow, int]]) -> list[str]:
     return [row.roi_name for row, _ in names]
 
 
-def _no_series(folder: Path, archive: Archive) -> NoCtSeries:
+def no_series(folder: Path, archive: Archive) -> NoCtSeries:
+    """Return what an archive without a CT series holds instead."""
     unreadable = archive.unreadable
     first = unreadable[0].finding if unreadable else None
     return NoCtSeries(

@@ -4,6 +4,7 @@ table        `organ_of(name)`: everything that is known of one organ, from table
 vocabulary   the words that ROI names are made of
 names        a centre's ROI names -> TG-263 names
 user_map     a centre's own map of names
+draft        such a map to fill in, with guesses
 template     how structure sets are written: the map read backwards, colours, labels
 sides        whether left and right are swapped
 findings     what becomes of a name, and why
@@ -11,6 +12,7 @@ findings     what becomes of a name, and why
 Nothing here reads DICOM or needs a network.
 """
 
+from recontour.organs.draft import drafted_map
 from recontour.organs.names import (
     NamedStructure,
     NameRow,
@@ -41,6 +43,7 @@ __all__ = [
     "Status",
     "Template",
     "default_organ",
+    "drafted_map",
     "is_tg263",
     "is_vocabulary",
     "known_organs",

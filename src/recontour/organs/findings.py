@@ -7,7 +7,7 @@ from recontour.validation import Invalid
 from recontour.wording import plural
 
 SAY_WHICH = "say which with --names"
-EXAMPLE = 'write [names] and below it lines such as "Hirnstamm" = "Brainstem"'
+EXAMPLE = 'write [names] and below it lines such as "Stamm" = "Brainstem"'
 NEW_ORGAN = "--new-organ"
 MISTAKES_SHOWN = 5
 

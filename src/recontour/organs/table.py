@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from typing import Any, Literal
 
 Side = Literal["L", "R"]
 Colour = tuple[int, int, int]
+SideWords = Mapping[Side, tuple[str, ...]]
 
 SIDES: tuple[Side, Side] = ("L", "R")
 # AAPM TG-263: at most 16 characters. None of them separates folders: a name may become a file's.
@@ -22,6 +24,14 @@ class Concept:
 
     code: str
     meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a language spells an organ. language: its code (ISO 639-1)."""
+
+    words: str
+    language: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +48,7 @@ class Organ:
     name: str
     group: str
     side: Side | None
-    spellings: tuple[str, ...]
+    spellings: tuple[Spelling, ...]
     colour: Colour
     concept: Concept
     tolerance_mm: float
@@ -129,10 +139,21 @@ def is_tg263(name: str) -> bool:
 
 
 @cache
-def side_words() -> Mapping[Side, tuple[str, ...]]:
-    """Return the words that stand for left and right."""
-    words = _toml()["side"]
-    return {side: tuple(words[side]) for side in SIDES}
+def side_words(language: str | None = None) -> SideWords:
+    """Return the words that stand for left and right, in one language or in all of them."""
+    rows = _toml()["side"]
+    chosen = rows.values() if language is None else [rows[language]]
+    words: dict[Side, tuple[str, ...]] = {}
+    for side in SIDES:
+        every = chain.from_iterable(row[side] for row in chosen)
+        words[side] = tuple(dict.fromkeys(every))
+    return words
+
+
+def own_side_words(language: str) -> SideWords:
+    """Return the words that stand for left and right in one language only."""
+    words = _toml()["own_side"].get(language, {})
+    return {side: tuple(words.get(side, ())) for side in SIDES}
 
 
 @cache
@@ -182,7 +203,7 @@ def _organ(
         name=name,
         group=group,
         side=side,
-        spellings=tuple(row.get("spellings", ())),
+        spellings=_spellings(row),
         colour=(red, green, blue),
         concept=Concept(**facts["concept"]),
         tolerance_mm=facts["tolerance_mm"],
@@ -190,6 +211,14 @@ def _organ(
         kept_share=facts["kept_share"],
         goes_on=facts["goes_on"],
     )
+
+
+def _spellings(row: Mapping[str, Any]) -> tuple[Spelling, ...]:
+    found = []
+    for language, spellings in row.get("spellings", {}).items():
+        for words in spellings:
+            found.append(Spelling(words, language))
+    return tuple(found)
 
 
 @cache

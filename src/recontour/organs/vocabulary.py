@@ -4,16 +4,19 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import cache
 
 from recontour.organs.table import (
     Organ,
+    Spelling,
     apart,
     known_organs,
     no_organs,
     organ_of,
     organs,
+    own_side_words,
     side_words,
 )
 
@@ -22,7 +25,16 @@ MOST_DIGITS = 2  # a longer number may be a date or a patient's
 COPY_OF = ["copy", "of"]
 # Of a misspelt name and an organ's: one letter in six may be another, or have changed its place.
 LEAST_LIKENESS = 0.82
-CANALS = ("canal", "kanal")  # parts of the names of the spinal canal
+CANALS = ("canal", "kanal", "kanaal")  # parts of the names of the spinal canal
+PLURAL_IN_S = ("en", "fr", "es", "pt")
+UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+# Chinese is written without blanks: a Latin word or a number may follow at once.
+_WORD = re.compile(r"[\u3400-\u9fff]+|[^\W_\u3400-\u9fff]+|[+~]")
+# Which words may be stored. A family may be called Herz, Li or Izquierdo, but not
+# Ohrspeicheldrüse: of other languages, only words of some length count, and none for the sides.
+FAMILIAR = ("en", "fr", "la")
+LEAST_LETTERS = 8
+LEAST_CHINESE = 2
 
 Meanings = tuple[str, ...]  # TG-263 names: several where a spelling is ambiguous
 
@@ -34,12 +46,14 @@ def words_of(name: str) -> list[str]:
 
     >>> words_of("LeftParotid"), words_of("Parotide_(G)"), words_of("Cord+3")
     (['left', 'parotid'], ['parotide', 'g'], ['cord', '+', '3'])
+    >>> words_of("腮腺L")
+    ['腮腺', 'l']
     """
     name = name.replace("œ", "oe").replace("Œ", "OE")
     letters = unicodedata.normalize("NFKD", name)
     plain = "".join(itertools.filterfalse(unicodedata.combining, letters))
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
-    return re.findall(r"[^\W_]+|[+~]", apart.casefold())
+    return _WORD.findall(apart.casefold())
 
 
 def key_of(name: str) -> str:
@@ -61,7 +75,8 @@ def organs_called(roi_name: str) -> Meanings:
     if words[:2] == COPY_OF:
         words = words[2:]
     spellings = _known_spellings()
-    for key in ("".join(words), " ".join(words)):
+    # Apart first: "Lacrimal E" is the left one in Portuguese, "Lacrimale" is Italian.
+    for key in (" ".join(words), "".join(words)):
         if key in spellings:
             return spellings[key]
     return ()
@@ -119,6 +134,8 @@ def names_canal(roi_name: str) -> bool:
     >>> names_canal("Canal médullaire"), names_canal("Rückenmarkskanal"), names_canal("Cord")
     (True, True, False)
     """
+    if organs_called(roi_name) == ("SpinalCanal",):
+        return True
     key = key_of(roi_name)
     return any(canal in key for canal in CANALS)
 
@@ -131,9 +148,14 @@ def why_no_organ(roi_name: str) -> str | None:
     """
     words = set(map(_without_digits, words_of(roi_name)))
     for what in no_organs():
-        if not words.isdisjoint(what.words):
+        if not words.isdisjoint(what.words) or _has_chinese(roi_name, what.words):
             return what.reason
     return None
+
+
+def _has_chinese(roi_name: str, words: Iterable[str]) -> bool:
+    """Return whether a name contains one of the Chinese words among these."""
+    return any(not word.isascii() and word in roi_name for word in words)
 
 
 def is_vocabulary(roi_name: str) -> bool:
@@ -161,17 +183,23 @@ def _vocabulary() -> frozenset[str]:
     for name in known_organs():
         words.update(words_of(name))
     for organ in organs().values():
-        words.update(_all_words(organ.spellings))
-    for sided in side_words().values():
-        words.update(_all_words(sided))
+        for spelling in _spellings(organ):
+            words.update(_fit_words(spelling))
+    for language in ("en", "fr"):  # a man may be called Dexter
+        for sided in side_words(language).values():
+            words.update(sided)
     for what in no_organs():
-        words.update(_all_words(what.words))
+        for word in what.words:
+            words.update(words_of(word))
     return frozenset(word.removesuffix("s") for word in words)
 
 
-def _all_words(names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        yield from words_of(name)
+def _fit_words(spelling: Spelling) -> Iterator[str]:
+    """Yield the words of a spelling that are nobody's name."""
+    for word in words_of(spelling.words):
+        least = LEAST_LETTERS if word.isascii() else LEAST_CHINESE
+        if spelling.language in FAMILIAR or len(word) >= least:
+            yield word
 
 
 @cache
@@ -184,35 +212,60 @@ def _known_spellings() -> Mapping[str, Meanings]:
     paired = [organ for organ in organs().values() if organ.side]
     for organ in organs().values():
         if not organ.side:
-            keys = map(key_of, _spellings(organ))
-            known |= dict.fromkeys(keys, (organ.name,))
+            known |= dict.fromkeys(keys_of(organ), (organ.name,))
     for organ in paired:
         both = (f"{organ.group}_L", f"{organ.group}_R")
-        for key in map(key_of, _spellings(organ)):
+        for key in keys_of(organ):
             known.setdefault(key, both)
-            known.setdefault(f"{key}s", both)
     for organ in paired:
-        for key in _keys_with_side(organ):
+        for key in keys_with_side(organ):
             known.setdefault(key, (organ.name,))
     return known
 
 
-def _spellings(organ: Organ) -> tuple[str, ...]:
-    return organ.group, *organ.spellings
+def _spellings(organ: Organ) -> Iterator[Spelling]:
+    """Yield all spellings of an organ, those in German also without umlauts."""
+    yield Spelling(organ.group, "en")
+    for spelling in organ.spellings:
+        yield spelling
+        if spelling.language == "de":
+            yield replace(spelling, words=spelling.words.translate(UMLAUTS))
 
 
-def _keys_with_side(organ: Organ) -> Iterator[str]:
+def keys_of(organ: Organ) -> Iterator[str]:
+    """Yield the keys of an organ's spellings without a side, of a paired one also in the plural.
+
+    >>> "parotids" in keys_of(organ_of("Parotid_L"))
+    True
+    """
+    for spelling in _spellings(organ):
+        key = key_of(spelling.words)
+        yield key
+        if organ.side and spelling.language in PLURAL_IN_S:
+            yield f"{key}s"
+
+
+def keys_with_side(organ: Organ) -> Iterator[str]:
     """Yield the keys of a paired organ's spellings, with its side at each place between the words.
 
     The words of a short spelling and its side are joined with a space: "ON L" is not "ONL".
+
+    >>> "ltparotid" in keys_with_side(organ_of("Parotid_L"))
+    True
     """
     assert organ.side is not None
     for spelling in _spellings(organ):
-        is_short = len(key_of(spelling)) < SHORTEST_JOINED
-        between = " " if is_short else ""
+        words = words_of(spelling.words)
+        between = " " if _is_short("".join(words)) else ""
         for side in side_words()[organ.side]:
-            for words in _with_side(words_of(spelling), side):
-                yield between.join(words)
+            yield from map(between.join, _with_side(words, side))
+        for side in own_side_words(spelling.language)[organ.side]:
+            yield from map(" ".join, _with_side(words, side))
+
+
+def _is_short(key: str) -> bool:
+    """Return whether a spelling may be a part of another word; in Chinese, no organ's is."""
+    return len(key) < SHORTEST_JOINED and key.isascii()
 
 
 def _with_side(words: Sequence[str], side: str) -> Iterator[list[str]]:

@@ -1,0 +1,165 @@
+"""A draft of a centre's map of ROI names, with guesses for a person to choose from."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+
+from recontour.organs.findings import AmbiguousRoiName, EqualClaims, UnknownRoiName
+from recontour.organs.names import NameRow
+from recontour.organs.table import SIDES, Side, organs, side_words
+from recontour.organs.vocabulary import key_of, keys_of, names_canal, words_of
+from recontour.wording import plural, whole_letters
+
+MOST_GUESSES = 3  # organs, a paired one with both sides
+LEAST_LIKENESS = 0.72  # of an unknown name and a known spelling
+LEAST_CONTAINED = 4  # letters of a spelling inside a longer name
+LEAST_CONTAINED_CHINESE = 2
+NEVER_AN_ORGAN = ("prv", "ptv", "ctv", "gtv", "itv")  # also where they do not stand apart
+HEADER = """\
+# ROI names that recontour does not know, or not for certain, each with guesses at its organ.
+# Remove the # before a line that is right, or write another TG-263 name on its right side; ""
+# leaves the structure out. Then give this file to --names. A guess may be wrong: look at the
+# contours. The names are as they were drawn; one may name a patient.
+
+[names]
+"""
+
+
+def drafted_map(names: Iterable[tuple[NameRow, int]]) -> str:
+    """Return the text of a map of the names that are unknown or ambiguous, to be filled in.
+
+    Every line of a name is commented out, so the text is a map that maps nothing.
+
+    names: what became of each name, and in how many structure sets.
+
+    >>> from recontour.organs import match_names
+    >>> (row,) = match_names(["Hirnstam"]).rows
+    >>> print(*drafted_map([(row, 3)]).splitlines()[-2:], sep="\\n")
+    # in 3 structure sets
+    # "Hirnstam" = "Brainstem"
+    """
+    counts, guesses = _open_names(names)
+    lines = [HEADER]
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+        lines.append(f"# in {plural(counts[name], 'structure set')}")
+        for organ in guesses[name] or ("",):
+            lines.append(f'# {_quoted(name)} = "{organ}"')
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _open_names(
+    names: Iterable[tuple[NameRow, int]],
+) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
+    """Return the names that a map could make certain: how often each occurs, and its guesses."""
+    counts: dict[str, int] = {}
+    guesses: dict[str, tuple[str, ...]] = {}
+    for row, count in names:
+        found = _guesses(row)
+        if found is not None:
+            counts[row.roi_name] = counts.get(row.roi_name, 0) + count
+            guesses.setdefault(row.roi_name, found)
+    return counts, guesses
+
+
+def _guesses(row: NameRow) -> tuple[str, ...] | None:
+    """Return the organs that a name may mean; None if there is nothing for a map to say."""
+    match row.reason:
+        case UnknownRoiName():
+            return guessed_organs(row.roi_name)
+        case AmbiguousRoiName(meanings=meanings):
+            return meanings
+        case EqualClaims(claimed=organ, of_one_name=False):
+            return (organ,)
+    return None
+
+
+def guessed_organs(roi_name: str) -> tuple[str, ...]:
+    """Return the organs that an unknown name resembles, the likeliest first.
+
+    Targets and margins get none. A canal is never guessed to be the cord.
+
+    >>> guessed_organs("Parotis li neu"), guessed_organs("Blase")
+    (('Parotid_L',), ())
+    """
+    key = key_of(roi_name)
+    if any(word in key for word in NEVER_AN_ORGAN):
+        return ()
+    side, rest = _without_side(roi_name)
+    group_of = _groups()
+    alike = get_close_matches(rest, group_of, n=2 * MOST_GUESSES, cutoff=LEAST_LIKENESS)
+    groups = dict.fromkeys(group_of[spelling] for spelling in alike or _inside(rest))
+    if names_canal(roi_name):
+        groups.pop("SpinalCord", None)
+    guesses: list[str] = []
+    for group in list(groups)[:MOST_GUESSES]:
+        guesses.extend(_with_sides(group, side))
+    return tuple(guesses)
+
+
+@cache
+def _groups() -> Mapping[str, str]:
+    """Return the organ, without its side, of the key of each known spelling."""
+    groups = {}
+    for organ in organs().values():
+        groups.update(dict.fromkeys(keys_of(organ), organ.group))
+    return groups
+
+
+def _inside(key: str) -> list[str]:
+    """Return the known spellings inside a longer name, the longest first."""
+    found = []
+    for spelling in _groups():
+        least = LEAST_CONTAINED if spelling.isascii() else LEAST_CONTAINED_CHINESE
+        if len(spelling) >= least and spelling in key:
+            found.append(spelling)
+    return sorted(found, key=len, reverse=True)
+
+
+def _without_side(roi_name: str) -> tuple[Side | None, str]:
+    """Return the side that a name mentions, None if not exactly one, and its other words joined."""
+    mentioned: set[Side] = set()
+    rest = []
+    for word in words_of(roi_name):
+        side, without = _side_apart(word)
+        if side:
+            mentioned.add(side)
+        if not without.isdigit():
+            rest.append(without)
+    (only,) = mentioned if len(mentioned) == 1 else (None,)
+    return only, "".join(rest)
+
+
+def _side_apart(word: str) -> tuple[Side | None, str]:
+    """Return the side that a word is, or in Chinese contains, and the rest of the word."""
+    found: tuple[Side | None, str] = (None, word)
+    for side in SIDES:
+        for side_word in side_words()[side]:
+            is_inside = not side_word.isascii() and side_word in word
+            if word == side_word or is_inside:
+                found = min(found, (side, word.replace(side_word, "")), key=_length_of_rest)
+    return found
+
+
+def _length_of_rest(found: tuple[Side | None, str]) -> int:
+    return len(found[1])
+
+
+def _with_sides(group: str, side: Side | None) -> tuple[str, ...]:
+    """Return the TG-263 names of an organ: of one side if that is known, else of both."""
+    if group in organs():
+        return (group,)
+    return tuple(f"{group}_{which}" for which in SIDES if side in (None, which))
+
+
+def _quoted(name: str) -> str:
+    """Return a name as a string of TOML."""
+    letters = []
+    for letter in whole_letters(name):
+        if letter in '"\\':
+            letters.append(f"\\{letter}")
+        elif letter.isprintable():
+            letters.append(letter)
+        else:
+            letters.append(f"\\U{ord(letter):08x}")
+    return f'"{"".join(letters)}"'
