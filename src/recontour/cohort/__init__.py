@@ -1,6 +1,7 @@
 """Keep a centre's contoured patients in a folder that a person can look into.
 
 importing         a DICOM archive -> a cohort; masks: its structures -> masks
+preview           what import would make of the ROI names
 import_patients   patient keys, and notes on cases of one patient
 origins           where patients come from
 store             the cohort folder              case         one CT and its organs

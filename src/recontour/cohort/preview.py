@@ -34,6 +34,12 @@ class ImportPreview:
         left_out: What import would leave out before it looks at the contours.
         notes: What may be mistaken in the map of names.
         skipped: Kinds of objects that are neither CT slices nor contours, and how many there are.
+
+    Examples:
+        >>> import recontour
+        >>> preview = recontour.preview_import("dicom/south")
+        >>> [(row.roi_name, row.tg263, count) for row, count in preview.names[:1]]
+        [('Brain Stem', 'Brainstem', 2)]
     """
 
     structure_sets: int
