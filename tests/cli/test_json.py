@@ -12,11 +12,13 @@ import pytest
 from tests.conftest import fill
 from tests.journeys.conftest import write_patient
 
+from recontour import demo
 from recontour import study as studies
 from recontour.cli import commands, main
 from recontour.cli.answers import plain_value
 from recontour.cohort import Cohort
 from recontour.contouring.contourer import Contourer
+from recontour.evaluation import CaseScore
 from recontour.exchange.nifti import write_nifti
 from recontour.network import Model, save_model
 from recontour.processes import Interrupted
@@ -174,12 +176,53 @@ def test_evaluate(ask: Any, model: Model, cohort: Cohort, tmp_path: Path) -> Non
     code, answer = ask("evaluate", cohort.path, tmp_path / "S", tmp_path / "T", "--out", out)
     result = answer["result"]
     assert code == 0
-    assert set(result) == documented("evaluate")
+    assert set(result) == documented("evaluate and demo")
     (verdict,) = result["verdicts"]
     assert (verdict["baseline"], verdict["model"]) == ("S", "T")
-    assert set(verdict["organs"].values()) == {"too few patients"}
+    assert verdict["organs"] == {"Brainstem": "too few patients", "Lens_L": "found by neither"}
     assert result["too_few_patients"]["facts"]["patients"] == 3
     assert {row["organ"] for row in result["scores"]} == {"Brainstem", "Lens_L"}
+
+
+def test_the_demo_answers_as_evaluate_does(
+    ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    score = CaseScore("north-1", "Brainstem", "Model_S", 0.5, 0.6, 1.0, 2.0, 3.0)
+    monkeypatch.setattr(demo, "run_demo", lambda *_, **__: [score])
+    code, answer = ask("demo", "--out", tmp_path)
+    assert code == 0
+    assert set(answer["result"]) == documented("evaluate and demo")
+    assert answer["result"]["mean_dsc"] == {"Model_S": 0.5}
+
+
+def test_export(ask: Any, cohort: Cohort, tmp_path: Path) -> None:
+    out = tmp_path / "Dataset001_North"
+    code, answer = ask("export", cohort.path, out, "--format", "nnunet")
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("export")
+    assert result["cases"] == list(cohort.case_ids)
+    assert result["organs"] == ["Brainstem", "Lens_L", "Lens_R"]
+
+
+def test_train_and_adapt(ask: Any, cohort: Cohort, tmp_path: Path) -> None:
+    short = ("--iterations", "1")
+    model, head = tmp_path / "S", tmp_path / "head"
+    code, answer = ask("train", cohort.path, "--preset", "compact", "--out", model, *short)
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("train and adapt")
+    assert result["model"] == result["written"] == str(model)
+    assert set(result["card"]["heads"][0]["organs"]) == {"Brainstem", "Lens_L", "Lens_R"}
+
+    code, answer = ask(
+        "adapt", model, cohort.path, "--retrain-last", "1", "--head-only", head, *short
+    )
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("train and adapt")
+    assert (result["model"], result["written"]) == (f"{model}+{head}", str(head))
+    assert (result["lineage"], result["fresh_organs"]) == ("north -> north", [])
 
 
 def test_deidentify(ask: Any, tmp_path: Path) -> None:
@@ -202,6 +245,20 @@ def test_study(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert set(result) == documented("study")
     assert result["cells"][0] == {"cell": "S", "seconds": 1.0, "bytes": 10}
     assert (result["seconds"], result["bytes"], result["cache_bytes"]) == (3.0, 30, 300)
+
+
+def test_report(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nothing = SimpleNamespace(models=None, headline="")
+    monkeypatch.setattr(studies, "report_study", lambda _folder: {"S": "no disk"}, raising=False)
+    monkeypatch.setattr(studies, "summary_of", lambda _folder: nothing, raising=False)
+    code, answer = ask("report", tmp_path)
+    assert code == 0
+    assert answer["result"] == {
+        "folder": str(tmp_path),
+        "report": str(tmp_path / "report.html"),
+        "failed": {"S": "no disk"},
+    }
+    assert all(f"`{field}`" in section("study") for field in answer["result"])
 
 
 def test_no_number_is_left_that_json_does_not_have() -> None:

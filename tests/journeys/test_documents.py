@@ -137,7 +137,7 @@ def test_options_that_are_named_exist(name: str) -> None:
     ]
     known = OTHERS_OPTIONS.union(*(re.findall(r"--[a-z-]+", text) for text in help_texts))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", TEXTS[name])) <= known
-    assert set(re.findall(r"--preset (\w+)", TEXTS[name])) <= set(PRESETS)
+    assert set(re.findall(r"--preset ([a-z]\w*)", TEXTS[name])) <= set(PRESETS)
 
 
 def _subparsers() -> dict[str, argparse.ArgumentParser]:

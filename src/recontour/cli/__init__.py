@@ -6,6 +6,7 @@ tell, console   words for a person          facts       the same as facts, for `
 cohort_tables   what `inspect` lists        failures    a failure's finding and exit code
 progress_bar    how far a command is        streams     output that is closed, full or gone
 findings        what can be found where a command begins and ends
+completion      the scripts with which shells complete commands
 """
 
 from recontour.cli.main import main

@@ -183,7 +183,10 @@ def export(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         organs=_organs(options),
         progress=progress,
     )
-    return Answer(show=lambda: tell.exported(written, options.out), facts=dict)
+    return Answer(
+        show=lambda: tell.exported(written, options.out),
+        facts=lambda: facts.exported(written, options.out),
+    )
 
 
 def convert(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
@@ -201,7 +204,10 @@ def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     model = recontour.train(
         options.cohort, options.out, preset=options.preset, progress=progress, **_learning(options)
     )
-    return Answer(show=lambda: tell.learnt(model, options.out), facts=dict)
+    return Answer(
+        show=lambda: tell.learnt(model, options.out),
+        facts=lambda: facts.learnt(model, options.out),
+    )
 
 
 def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
@@ -218,7 +224,10 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         **_learning(options),
     )
     trunk = options.model if options.head_only else None
-    return Answer(show=lambda: tell.learnt(model, out, trunk), facts=dict)
+    return Answer(
+        show=lambda: tell.learnt(model, out, trunk),
+        facts=lambda: facts.learnt(model, out, trunk),
+    )
 
 
 def _learning(options: argparse.Namespace) -> dict[str, Any]:
@@ -359,7 +368,10 @@ def report(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
 
     failed = studies.report_study(options.study)
     summary = studies.summary_of(options.study)
-    return Answer(show=lambda: tell.studied(failed, summary, options.study), facts=dict)
+    return Answer(
+        show=lambda: tell.studied(failed, summary, options.study),
+        facts=lambda: facts.studied(failed, options.study),
+    )
 
 
 def demo(options: argparse.Namespace, progress: ProgressBar) -> Answer:
@@ -367,4 +379,8 @@ def demo(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     from recontour.demo import REPORT, run_demo
 
     scores = run_demo(options.out, progress=progress)
-    return Answer(show=lambda: tell.scored(scores, options.out / REPORT), facts=dict)
+    report = options.out / REPORT
+    return Answer(
+        show=lambda: tell.scored(scores, report),
+        facts=lambda: facts.scored(scores, report),
+    )

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from recontour.dicom.deidentify import Deidentified, NotCopied
     from recontour.evaluation import CaseScore, ModelVerdict
     from recontour.exchange.convert import Converted
-    from recontour.network import ModelCard
+    from recontour.exchange.export import Exported
+    from recontour.network import Model, ModelCard
     from recontour.organs import NameRow
     from recontour.study.cells import Cell
     from recontour.study.estimate import Estimate
@@ -162,6 +163,36 @@ def model_card(card: "ModelCard", path: Path) -> Facts:
 def converted(written: "Converted", path: Path) -> Facts:
     """Return what became of labels."""
     return {"written": path, "volumes_cc": written.volumes_cc, "empty": written.empty}
+
+
+def exported(written: "Exported", folder: Path) -> Facts:
+    """Return what was written of a cohort for other tools, and what was not."""
+    return {
+        "folder": folder,
+        "cases": written.cases,
+        "organs": written.organs,
+        "left_out": written.left_out,
+        "shared_voxels": written.shared_voxels,
+    }
+
+
+def learnt(
+    model: "Model",
+    path: Path,
+    trunk: Path | None = None,
+) -> Facts:
+    """Return what a model is, now that it is written. trunk: the model that a lone head needs."""
+    from recontour.network import card
+
+    used_as = path if trunk is None else f"{trunk}+{path}"
+    return {
+        "written": path,
+        "model": used_as,
+        "lineage": model.provenance.lineage,
+        "fresh_organs": model.provenance.fresh_organs,
+        "dropped_organs": model.provenance.dropped_organs,
+        "card": card(model),
+    }
 
 
 def contoured(found: "Contoured", path: Path, format: str) -> Facts:

@@ -5,8 +5,9 @@ import os
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
+from recontour.cli.completion import SHELLS, completion_script
 from recontour.wording import printable
 
 # The longest path that Linux accepts.
@@ -19,6 +20,21 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and exit with code 2."""
         super().error(printable(message))
+
+
+class _PrintCompletion(argparse.Action):
+    """Prints a shell's script and ends, as `--version` does."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        _options: argparse.Namespace,
+        shell: Any,
+        _option: str | None = None,
+    ) -> None:
+        """Print the script of the shell that was named."""
+        print(completion_script(parser, shell, path_type=_path))
+        parser.exit()
 
 
 # argparse has no public name for what `add_subparsers` returns.
@@ -38,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
         "Research use only.",
     )
     top.add_argument("--version", action="version", version=f"recontour {version('recontour')}")
+    top.add_argument(
+        "--completion",
+        action=_PrintCompletion,
+        choices=SHELLS,
+        help="print the script with which a shell completes commands, options and paths, and exit",
+    )
     commands = top.add_subparsers(
         title="commands",
         required=True,
@@ -180,6 +202,7 @@ def _add_learning(added: argparse.ArgumentParser) -> None:
         help="the same bits on the same machine again, slower",
     )
     added.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+    _add_json(added)
 
 
 # The commands
@@ -267,7 +290,7 @@ def _add_inspect(commands: Commands) -> None:
 def _add_confirm_sides(commands: Commands) -> None:
     words = "say that left and right are named correctly where they look swapped"
     added = _command(commands, "confirm-sides", "confirm_sides", words)
-    _add_path(added, "cohort", "COHORT")
+    _add_path(added, "cohort", "COHORT", "a cohort folder")
     added.add_argument("cases", nargs="+", metavar="CASE", help="as `recontour inspect` shows it")
     _add_json(added)
 
@@ -275,7 +298,7 @@ def _add_confirm_sides(commands: Commands) -> None:
 def _add_export(commands: Commands) -> None:
     words = "cohort -> NIfTI for nnU-Net, 3D Slicer and others"
     added = _command(commands, "export", "export", words)
-    _add_path(added, "cohort", "COHORT")
+    _add_path(added, "cohort", "COHORT", "a cohort folder")
     _add_path(added, "out", "OUT", "a new folder; for nnU-Net Dataset001_NAME")
     added.add_argument(
         "--format",
@@ -284,6 +307,7 @@ def _add_export(commands: Commands) -> None:
         help="nnunet: raw data set of v2",
     )
     _add_organs(added, "TG-263 names; default: all of the cohort's")
+    _add_json(added)
 
 
 def _add_convert(commands: Commands) -> None:
@@ -297,7 +321,7 @@ def _add_convert(commands: Commands) -> None:
 
 def _add_train(commands: Commands) -> None:
     added = _command(commands, "train", "train", "cohort -> model, from scratch")
-    _add_path(added, "cohort", "COHORT")
+    _add_path(added, "cohort", "COHORT", "a cohort folder")
     _add_out(added, "MODEL", "the model file to write")
     added.add_argument(
         "--preset",
@@ -385,6 +409,7 @@ def _add_study(commands: Commands) -> None:
         type=_path,
         nargs="?",
         metavar="STUDY.toml",
+        help="the study file; left out with --example",
     )
     added.add_argument(
         "--out", type=_path, metavar="DIR", help="a new folder; with --resume the study's"
@@ -402,6 +427,7 @@ def _add_study(commands: Commands) -> None:
 def _add_report(commands: Commands) -> None:
     added = _command(commands, "report", "report", "rebuild a study's report from its results")
     _add_path(added, "study", "DIR", "the --out of `recontour study`")
+    _add_json(added)
 
 
 def _add_demo(commands: Commands) -> None:
@@ -414,3 +440,4 @@ def _add_demo(commands: Commands) -> None:
         metavar="DIR",
         help="default: recontour-demo",
     )
+    _add_json(added)
