@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -329,8 +330,10 @@ def test_patients_on_two_sides_are_found(north: Cohort, tmp_path: Path) -> None:
     assert [(a.path.parts[-3], a.id, b.path.parts[-3], b.id) for a, b in found] == [
         ("learnt", "x0", "tested", "x1")
     ]
-    same_ct = with_keys(north, tmp_path / "same", [OTHER], brighter=1)
-    assert [(a.id, b.id) for a, b in of_one_patient(learnt, same_ct)] == [("x1", "x0")]
+    profile = tuple(range(0, 200, 10))
+    again = [replace(case, tissue_hu=profile) for case in tested]
+    second = [replace(learnt["x1"], tissue_hu=profile[1:])]
+    assert [(a.id, b.id) for a, b in of_one_patient(second, again)] == [("x1", "x0")]
 
 
 def test_what_is_not_known_is_said(north: Cohort, tmp_path: Path) -> None:

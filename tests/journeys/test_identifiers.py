@@ -453,7 +453,7 @@ class Clinic:
 
     def study(self) -> None:
         """The second time its cells fail, since voxels have changed."""
-        declared, out = self.work / f"{NAME}.toml", self.work / "study"
+        declared, out = self.work / "STUDY.toml", self.work / "study"  # in a folder of that name
         declared.write_text(STUDY.format(source=self.north, target=self.south))
         self.runs("study", declared, "--dry-run")
         self.runs("study", declared, "--out", out)

@@ -193,7 +193,7 @@ def with_one_ct(cases: Iterable[Case]) -> list[list[Case]]:
     []
     """
     ordered = list(cases)
-    return joined(ordered, [*with_equal_cts(ordered), *_nearly_equal_cts(ordered)])
+    return joined(ordered, [*with_equal_cts(ordered), *with_nearly_equal_cts(ordered)])
 
 
 def with_equal_cts(cases: Iterable[Case]) -> list[list[Case]]:
@@ -209,7 +209,8 @@ def with_equal_cts(cases: Iterable[Case]) -> list[list[Case]]:
     return [alike for alike in by_ct.values() if len(alike) > 1]
 
 
-def _nearly_equal_cts(cases: Iterable[Case]) -> list[list[Case]]:
+def with_nearly_equal_cts(cases: Iterable[Case]) -> list[list[Case]]:
+    """Pair the cases whose CTs are nearly equal; CTs are read only of cases without a profile."""
     pairs = []
     for one, other in combinations(cases, 2):
         if nearly_equal(one.profile, other.profile):

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from recontour.cohort.case import Case, joined, with_one_ct
+from recontour.cohort.case import Case, joined, with_nearly_equal_cts, with_one_ct
 from recontour.cohort.findings import (
     ExposedSalt,
     NotASalt,
@@ -260,10 +260,11 @@ def doubt(cases: Iterable[Case]) -> Finding | None:
 
 
 def of_one_patient(some: Iterable[Case], others: Iterable[Case]) -> list[tuple[Case, Case]]:
-    """Return, for each patient of both sides, by key or by CT, the first case of each side."""
+    """Return, for each patient of both sides, by key or nearly equal CT, the first case of each."""
     mine, theirs = list(some), list(others)
+    both = [*mine, *theirs]
     found = []
-    for patient in by_patient([*mine, *theirs]):
+    for patient in joined(both, [*with_one_key(both), *with_nearly_equal_cts(both)]):
         one = next(filter(mine.__contains__, patient), None)
         other = next(filter(theirs.__contains__, patient), None)
         if one and other:
