@@ -45,8 +45,9 @@ from recontour.errors import (
     SettingsError,
 )
 from recontour.evaluation import CaseScore
-from recontour.evaluation.figures import Overlay, slice_to_show
+from recontour.evaluation.figures import Overlay
 from recontour.evaluation.page import as_notice
+from recontour.evaluation.planes import slice_to_show
 from recontour.findings import stored_words
 from recontour.geometry import Grid, rasterise
 from recontour.geometry.arrays import Mask
@@ -484,9 +485,11 @@ def test_the_pictures_show_an_end_that_the_last_model_overshoots(
         _: object,
     ) -> None:
         for overlay in overlays(case.id, "Brainstem"):
+            if overlay.view != "axial":
+                continue
             sizes = {name: int(np.count_nonzero(mask)) for name, mask in overlay.predicted.items()}
             pictured.append(
-                (overlay.z_mm, sizes | {"reference": int(np.count_nonzero(overlay.reference))})
+                (overlay.at_mm, sizes | {"reference": int(np.count_nonzero(overlay.reference))})
             )
 
     monkeypatch.setattr(Contourer, "contour", contoured)

@@ -28,7 +28,7 @@ HEADER = ReportHeader(
 
 
 def two_overlays(case: str, organ: str) -> list[Overlay]:
-    """On the second slice neither the reference nor S is seen."""
+    """On the second plane neither the reference nor S is seen."""
     hu, mask, nothing = (
         np.zeros((60, 60), dtype=np.int16),
         np.zeros((60, 60), dtype=bool),
@@ -37,7 +37,7 @@ def two_overlays(case: str, organ: str) -> list[Overlay]:
     mask[25:35, 25:35] = True
     return [
         Overlay(hu, -12.5, (1.0, 1.0), mask, {"S": mask, "ST": ~mask}),
-        Overlay(hu, 7.5, (1.0, 1.0), nothing, {"S": nothing, "ST": mask}),
+        Overlay(hu, 7.5, (1.0, 1.0), nothing, {"S": nothing, "ST": mask}, "sagittal"),
     ]
 
 
@@ -429,13 +429,13 @@ def test_worst_median_and_best_are_the_last_models() -> None:
     }
 
 
-def test_a_slice_says_its_height_and_who_is_not_on_it(tmp_path: Path) -> None:
+def test_a_plane_says_where_it_lies_and_who_is_not_on_it(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1))
     first, second, *_ = [
         re.sub("<[^>]*>", "", line) for line in re.findall(r'<p class="plane">(.*?)</p>', page)
     ]
-    assert first == f"z {MINUS}12.5 mm"
-    assert second == "z 7.5 mm, differs most · no reference on this slice · S not on this slice"
+    assert first == f"axial, z {MINUS}12.5 mm"
+    assert second == "sagittal, x 7.5 mm · no reference · no contour by S"
 
 
 def test_overlays_are_asked_for_one_organ_and_case_at_a_time(tmp_path: Path) -> None:

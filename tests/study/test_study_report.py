@@ -15,6 +15,7 @@ from recontour.errors import OutputError
 from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay
 from recontour.evaluation.numbers import MINUS
+from recontour.evaluation.planes import VIEWS
 from recontour.study.cells import Cell, Extent, Lengths, Plan, plan_of
 from recontour.study.figures import smoothed
 from recontour.study.pictures import captioned_pictures
@@ -112,11 +113,12 @@ def all_results(plan: Plan) -> dict[str, Result]:
     return {cell.id: a_result(cell) for cell in plan.cells}
 
 
-def an_overlay(case: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
+def overlays(case: str, organ: str, cells: Mapping[str, Cell]) -> list[Overlay]:
     row, column = np.indices((60, 60))
     discs = {size: (row - 30) ** 2 + (column - 30) ** 2 < size**2 for size in (8, 9, 11)}
     predicted = dict(zip(cells, (discs[8], discs[11]), strict=False))
-    return Overlay(np.zeros((60, 60), dtype=np.int16), -12.5, (1.0, 1.0), discs[9], predicted)
+    hu = np.zeros((60, 60), dtype=np.int16)
+    return [Overlay(hu, -12.5, (1.0, 1.0), discs[9], predicted, view) for view in VIEWS]
 
 
 def written(
@@ -126,7 +128,7 @@ def written(
     about: StudyHeader = ABOUT,
     failed: Mapping[str, str] | None = None,
 ) -> str:
-    write_study_report(folder, plan, results, failed or {}, an_overlay, about)
+    write_study_report(folder, plan, results, failed or {}, overlays, about)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -196,7 +198,8 @@ def test_a_whole_study_has_every_section_and_table(tmp_path: Path) -> None:
     assert {path.stem for path in (tmp_path / "tables").iterdir()} == FILES
     assert 'class="part"' not in page
     assert f"{len(plan.cells)} of {len(plan.cells)} cells finished" in page
-    assert page.count("<figure>") == len(ORGANS)
+    assert page.count("<figure ") == len(ORGANS)
+    assert page.count("<svg viewBox") == len(ORGANS) * len(VIEWS)
     assert "Model_S, no target case" in page
     assert page.count("z \N{MINUS SIGN}12.5 mm") == len(ORGANS)
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
@@ -557,9 +560,9 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> 
 def test_pictures_are_of_the_median_case_and_the_models_that_are_there(tmp_path: Path) -> None:
     asked: list[tuple[str, str, dict[str, str]]] = []
 
-    def noted(case: str, organ: str, cells: Mapping[str, Cell]) -> Overlay:
+    def noted(case: str, organ: str, cells: Mapping[str, Cell]) -> list[Overlay]:
         asked.append((case, organ, {model: cell.id for model, cell in cells.items()}))
-        return an_overlay(case, organ, cells)
+        return overlays(case, organ, cells)
 
     plan = the_plan()
     (triple,) = plan.models
@@ -581,12 +584,12 @@ def test_a_picture_s_caption_is_of_the_seed_that_is_shown(tmp_path: Path) -> Non
     results[plan.models[2].st.id] = a_result(plan.models[2].st, -0.3)
     found = study_tables(plan, results)
     assert found.models
-    shown = list(captioned_pictures(found.models, found, an_overlay))
+    shown = list(captioned_pictures(found.models, found, overlays))
     expected = ("t4", 1, {"Model_T": "0.59", "Model_ST": "0.64"})  # 0.5 + 4 / 100 and the gain
     assert [(one.organ, one.case, one.seed, one.dsc) for one in shown] == [
         (organ, *expected) for organ in ORGANS
     ]
-    assert written(tmp_path, plan, results).count("t4 · seed 1 · z") == len(ORGANS)
+    assert written(tmp_path, plan, results).count("t4 · seed 1") == len(ORGANS)
     one_seed = the_plan()
     assert "· seed" not in written(tmp_path, one_seed, all_results(one_seed))
 

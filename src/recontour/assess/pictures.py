@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from recontour.assess.scoring import overlay_of
 from recontour.cohort import Case
-from recontour.evaluation.figures import Overlay, slices_to_show
+from recontour.evaluation.figures import Overlay
+from recontour.evaluation.planes import Plane, planes_to_show
 from recontour.geometry.arrays import Mask
 
 Bits = npt.NDArray[np.uint8]
@@ -20,8 +21,8 @@ class Planes:
     """
 
     def __init__(self) -> None:
-        # By case and organ, slice, and model.
-        self._kept: dict[tuple[str, str], dict[int, dict[str, Bits]]] = {}
+        # By case and organ, plane, and model.
+        self._kept: dict[tuple[str, str], dict[Plane, dict[str, Bits]]] = {}
 
     def keep(
         self,
@@ -33,15 +34,17 @@ class Planes:
         """Keep what a model drew on these planes. mask: (slice, row, column)."""
         place = (case.id, organ)
         if place not in self._kept:
-            indices = slices_to_show(case.mask(organ), mask)
-            self._kept[place] = {index: {} for index in indices}
-        for index, by_model in self._kept[place].items():
-            by_model[model] = np.packbits(mask[index], axis=-1)
+            planes = planes_to_show(case.mask(organ), mask)
+            self._kept[place] = {plane: {} for plane in planes}
+        for plane, by_model in self._kept[place].items():
+            by_model[model] = np.packbits(plane.cut(mask), axis=-1)
 
     def overlays(self, case: Case, organ: str) -> Iterator[Overlay]:
         """Yield the planes of a case and organ, with every model's mask."""
-        for index, by_model in self._kept[case.id, organ].items():
+        _, rows, columns = case.grid.shape
+        for plane, by_model in self._kept[case.id, organ].items():
+            width = rows if plane.view == "sagittal" else columns
             predicted = {}
             for model, bits in by_model.items():
-                predicted[model] = case.unpacked(bits)
-            yield overlay_of(case, organ, index, predicted)
+                predicted[model] = np.unpackbits(bits, axis=-1, count=width).view(np.bool_)
+            yield overlay_of(case, organ, plane, predicted)

@@ -9,6 +9,7 @@ from recontour.cohort import Case
 from recontour.contouring.contourer import Contourer
 from recontour.evaluation import CaseScore, score
 from recontour.evaluation.figures import Overlay
+from recontour.evaluation.planes import Plane, upright
 from recontour.geometry.arrays import Mask
 from recontour.organs import organ_of
 
@@ -41,17 +42,28 @@ def score_masks(
 def overlay_of(
     case: Case,
     organ: str,
-    index: int,
+    plane: Plane,
     predicted: Mapping[str, Mask],
 ) -> Overlay:
-    """Return one slice of a case's CT with its own contour of an organ and the models'.
+    """Return one plane of a case's CT with its own contour of an organ and the models'.
 
-    index: of the slice. predicted: by model, (row, column).
+    predicted: by model, as the plane cuts it from a mask.
     """
+    row_mm, column_mm = case.grid.spacing_mm
+    if plane.view == "axial":
+        return Overlay(
+            hu=np.asarray(plane.cut(case.hu)),
+            at_mm=plane.at_mm(case.grid),
+            spacing_mm=(row_mm, column_mm),
+            reference=case.slice_mask(organ, plane.index),
+            predicted=predicted,
+        )
+    slices, height_mm = upright(case.grid)
     return Overlay(
-        hu=np.asarray(case.hu[index]),
-        z_mm=case.grid.slice_z_mm[index],
-        spacing_mm=case.grid.spacing_mm,
-        reference=case.slice_mask(organ, index),
-        predicted=predicted,
+        hu=np.asarray(plane.cut(case.hu))[slices],
+        at_mm=plane.at_mm(case.grid),
+        spacing_mm=(height_mm, row_mm if plane.view == "sagittal" else column_mm),
+        reference=plane.cut(case.mask(organ))[slices],
+        predicted={model: mask[slices] for model, mask in predicted.items()},
+        view=plane.view,
     )

@@ -4,8 +4,8 @@ metrics     one organ: overlap, surfaces, volume    patients   scores per patien
 means       means over organs                       tables     scores.csv, statistics.csv
 statistics  exact tests on a few patients           verdicts   what a comparison amounts to
 report      the HTML file; page: its frame          summary    its words and rounded numbers
-figures     its pictures; plotting: Matplotlib      numbers    numbers as they are printed
-findings    what can be found in scores
+figures     its pictures; plotting: Matplotlib      planes     which planes of a CT they show
+numbers     numbers as they are printed             findings   what can be found in scores
 """
 
 from recontour.evaluation.means import common_organs, mean_over_organs

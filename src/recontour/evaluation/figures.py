@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from recontour.evaluation.numbers import number
+from recontour.evaluation.planes import View
 from recontour.evaluation.plotting import default_settings, svg_of
 from recontour.evaluation.tables import CaseScore
 from recontour.geometry.arrays import Floats, Mask
@@ -29,6 +31,13 @@ MARGIN_MM = 12.0
 # An enlarged crop has about this many pixels, so that no viewer shows squares.
 CROP_PIXELS = 300
 PANELS_PER_ROW = 4
+# What lies left and right in a picture.
+SIDES: dict[View, tuple[str, str]] = {
+    "axial": ("R", "L"),
+    "sagittal": ("A", "P"),
+    "coronal": ("R", "L"),
+}
+AXIS_NAMES: dict[View, str] = {"axial": "z", "sagittal": "x", "coronal": "y"}
 
 
 def colour_of(models: Sequence[str]) -> dict[str, str]:
@@ -41,45 +50,32 @@ def colour_of(models: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlay:
-    """One axial plane of one case: the CT and every mask of one organ, all (row, column).
+    """One plane of one case: the CT and every mask of one organ, all (row, column) as drawn.
 
-    spacing_mm: row step, column step. predicted: by model; a model that did not contour the case is
-    left out.
+    An axial plane is seen from the feet, a coronal one from the front, both with the patient's
+    right on the left; a sagittal one from the patient's left. The latter two have the head up.
+    at_mm: z, x (sagittal) or y (coronal). spacing_mm: row step, column step. predicted: by model; a
+    model that did not contour the case is left out.
     """
 
     hu: npt.NDArray[np.int16 | np.float32]
-    z_mm: float
+    at_mm: float
     spacing_mm: tuple[float, float]
     reference: Mask
     predicted: Mapping[str, Mask]
-
-
-def slice_to_show(reference: Mask) -> int:
-    """Return the slice on which the reference is largest; of an empty mask, the middle slice.
-
-    reference: (slice, row, column).
-    """
-    areas = np.count_nonzero(reference, axis=(1, 2))
-    if not areas.any():
-        return len(areas) // 2
-    return int(np.argmax(areas))
-
-
-def slices_to_show(reference: Mask, predicted: Mask) -> tuple[int, ...]:
-    """Return the slice to show, and another one if the prediction differs in more voxels there."""
-    differing = np.count_nonzero(reference != predicted, axis=(1, 2))
-    first = slice_to_show(reference)
-    most = int(np.argmax(differing))
-    return (first, most) if differing[most] > differing[first] else (first,)
+    view: View = "axial"
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
     """An overlay cut to its organ, ready to draw in mm from its upper left corner.
 
-    Left is the patient's right. image: data URI of a PNG. reference, predicted (by model): SVG
-    paths; empty if the mask is. absent: the models that have nothing on this slice.
+    image: data URI of a PNG. reference, predicted (by model): SVG paths; empty if the mask is.
+    place: the plane's x, y or z. sides: letters of the patient's sides that are left and right.
+    absent: the models that have nothing on this plane.
     """
+
+    view: View
 
     image: str
     width_mm: float
@@ -87,7 +83,8 @@ class Picture:
     reference: str
     predicted: dict[str, str]
     scale_bar_mm: int
-    z_mm: float
+    place: str
+    sides: tuple[str, str]
     absent: tuple[str, ...]
 
 
@@ -107,13 +104,15 @@ def draw(overlay: Overlay) -> Picture:
         if not mask.any():
             absent.append(model)
     return Picture(
-        image=_png(hu),
+        view=overlay.view,
+        image=_png(hu, overlay.spacing_mm),
         width_mm=width_mm,
         height_mm=height_mm,
         reference=_path(overlay.reference, crop, overlay.spacing_mm),
         predicted=predicted,
         scale_bar_mm=20 if max(width_mm, height_mm) > 80 else 10,
-        z_mm=overlay.z_mm,
+        place=f"{AXIS_NAMES[overlay.view]} {number(overlay.at_mm, 1)} mm",
+        sides=SIDES[overlay.view],
         absent=tuple(absent),
     )
 
@@ -152,19 +151,21 @@ def _centred(
 
 
 @default_settings()
-def _png(hu: npt.NDArray[np.int16 | np.float32]) -> str:
+def _png(hu: npt.NDArray[np.int16 | np.float32], spacing_mm: tuple[float, float]) -> str:
     """Return the window's greys as a data URI.
 
     The image is enlarged by interpolation; each pixel keeps its place, and metal its size.
     """
     from matplotlib.image import imsave
 
-    factor = max(1, round(CROP_PIXELS / max(hu.shape)))
+    sides_mm = np.multiply(hu.shape, spacing_mm)
+    pixels_per_mm = CROP_PIXELS / sides_mm.max()
+    factors = [max(1, round(step_mm * pixels_per_mm)) for step_mm in spacing_mm]
     low, high = WINDOW_HU
     windowed = np.clip(hu.astype(np.float32), low, high)
     grey = ndimage.zoom(
         windowed,
-        factor,
+        factors,
         order=1,
         mode="nearest",
         grid_mode=True,

@@ -86,10 +86,9 @@ def write_report(
 ) -> None:
     """Write report.html, whole or not at all, never over a file that exists.
 
-    comparisons: every two models on every organ, as `compare` returns them. overlays_of: from case
-        and organ to the slice where the reference is largest, then, if that is another, the one
-        where the last model differs most; called for one case and organ at a time, for the cases of
-        `picture_cases`.
+    comparisons: every two models on every organ, as `compare` returns them.
+    overlays_of: from case and organ to the planes that `planes_to_show` names, in its order; called
+        for one case and organ at a time, for the cases of `picture_cases`.
 
     Raises: OutputError: the file exists, or cannot be written there.
     """
@@ -125,7 +124,6 @@ def _contents(
         "tolerances": _tolerances(scores),
         "default_mm": default_organ().tolerance_mm,
         "significant": SIGNIFICANT,
-        "z_mm": _z_mm,
         "versions": _versions(),
         **_comparisons(scores, comparisons, models),
     }
@@ -163,10 +161,6 @@ def _tolerances(scores: Iterable[CaseScore]) -> dict[str, tuple[str, bool]]:
     for row in scores:
         found[row.organ] = (f"{row.tolerance_mm:g}", organ_of(row.organ).has_own_tolerance)
     return found
-
-
-def _z_mm(value: float) -> str:
-    return number(value, 1)
 
 
 def _versions() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The contours on the CT that a study's report shows."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from recontour.evaluation import CaseScore
@@ -10,23 +10,24 @@ from recontour.evaluation.report import picture_cases
 from recontour.study.cells import Cell
 from recontour.study.tables import TARGET, ModelsTable, StudyTables
 
-OverlayOf = Callable[[str, str, Mapping[str, Cell]], Overlay]  # of case, organ, and cell by model
+# Of case, organ, and cell by model.
+OverlaysOf = Callable[[str, str, Mapping[str, Cell]], Iterable[Overlay]]
 
 
 @dataclass(frozen=True, slots=True)
-class CaptionedPicture:
-    """One overlay and its caption. dsc: by model, of the contours that are shown."""
+class CaptionedPictures:
+    """One organ's overlays and their caption. dsc: by model, of the contours that are shown."""
 
     organ: str
     case: str
-    picture: Picture
+    pictures: list[Picture]
     dsc: Mapping[str, str]
     seed: int
 
 
 def captioned_pictures(
-    models: ModelsTable, tables: StudyTables, overlay_of: OverlayOf
-) -> Iterator[CaptionedPicture]:
+    models: ModelsTable, tables: StudyTables, overlays_of: OverlaysOf
+) -> Iterator[CaptionedPictures]:
     """Draw each organ's median case by the last model's DSC, all of one seed.
 
     The seed is the first one with both models or, failing that, with one. One overlay is in
@@ -41,9 +42,9 @@ def captioned_pictures(
     for organ in filter(cases.__contains__, models.organs):
         ranks = cases[organ]
         case = ranks.get("median") or ranks.get("worst") or ranks["only"]
-        picture = draw(overlay_of(case, organ, cells))
+        pictures = list(map(draw, overlays_of(case, organ, cells)))
         seed = next(iter(cells.values())).seed
-        yield CaptionedPicture(organ, case, picture, _dsc(scores, organ, case), seed)
+        yield CaptionedPictures(organ, case, pictures, _dsc(scores, organ, case), seed)
 
 
 def _first_with_most(tables: StudyTables) -> dict[str, Cell]:

@@ -18,7 +18,7 @@ from recontour.study.cells import PAPERS_DEPTH, Plan
 from recontour.study.csv_files import write_tables
 from recontour.study.figures import COLOURS, cases_plot, curves_plot, depth_plot
 from recontour.study.numbers import interval, percent, spread
-from recontour.study.pictures import OverlayOf, captioned_pictures
+from recontour.study.pictures import OverlaysOf, captioned_pictures
 from recontour.study.results import Result
 from recontour.study.tables import (
     ALL,
@@ -75,7 +75,7 @@ def write_study_report(
     plan: Plan,
     results: Mapping[str, Result],
     failed: Mapping[str, str],
-    overlay_of: OverlayOf,
+    overlays_of: OverlaysOf,
     header: StudyHeader,
 ) -> None:
     """Write out/report.html and out/tables/*.csv, each whole, over earlier ones.
@@ -83,13 +83,13 @@ def write_study_report(
     A table without rows is removed.
 
     results: of the finished cells. failed: why others failed, by the cell's id, in words that may
-    be stored. overlay_of: called for one overlay at a time.
+    be stored. overlays_of: called for one case and organ at a time.
 
     Raises: OutputError: a file cannot be written there.
     """
     tables = study_tables(plan, results)
     contents = {**CONSTANTS, **_whole_study(tables, failed, header)}
-    contents |= _sections(tables, overlay_of)
+    contents |= _sections(tables, overlays_of)
     page = render("recontour.study", "study.html", contents, FILTERS)
     write_tables(out / "tables", tables)
     write_text(out / "report.html", page, replace=True)
@@ -118,13 +118,13 @@ def _whole_study(
     }
 
 
-def _sections(tables: StudyTables, overlay_of: OverlayOf) -> dict[str, object]:
+def _sections(tables: StudyTables, overlays_of: OverlaysOf) -> dict[str, object]:
     """Return the plots, printed tables and pictures of those sections that are there."""
     sections: dict[str, object] = {}
     models, depth, cases = tables.models, tables.depth, tables.cases
     if models:
         sections |= _printed(models)
-        sections["overlays"] = list(captioned_pictures(models, tables, overlay_of))
+        sections["overlays"] = list(captioned_pictures(models, tables, overlays_of))
     if depth:
         levels = {}
         if models:

@@ -3,7 +3,7 @@
 import datetime
 import logging
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,9 @@ from recontour.assess.scoring import overlay_of
 from recontour.cohort import Case
 from recontour.errors import ScoresError
 from recontour.evaluation import CaseScore
-from recontour.evaluation.figures import Overlay, slice_to_show
+from recontour.evaluation.figures import Overlay
 from recontour.evaluation.page import as_notice
+from recontour.evaluation.planes import planes_to_show
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.findings import Finding, log_finding
 from recontour.network.model import versions
@@ -131,8 +132,8 @@ def report_study(out: Path | str) -> Mapping[str, str]:
     refuse_links(out, plan.cells)
     failed = failures(out, plan.cells)
     results = _results(plan, workspace)
-    overlay = partial(_overlay, workspace)
-    write_study_report(out, plan, results, failed, overlay, _header(workspace, results))
+    overlays = partial(_overlays, workspace)
+    write_study_report(out, plan, results, failed, overlays, _header(workspace, results))
     return failed
 
 
@@ -156,21 +157,22 @@ def summary_of(out: Path) -> StudySummary:
     return StudySummary(headline(models, source, target), models)
 
 
-def _overlay(
+def _overlays(
     workspace: Workspace,
     case_id: str,
     organ: str,
     cells: Mapping[str, Cell],
-) -> Overlay:
-    """Cut out the slice on which an organ is largest, with the contours that cells kept of it."""
+) -> Iterator[Overlay]:
+    """Cut out the planes on which an organ is largest, with the contours that cells kept of it."""
     case = workspace.cohorts["target"][case_id]
-    index = slice_to_show(case.mask(organ))
-    contours = {}
+    masks = {}
     for model, cell in cells.items():
         mask = read_mask(workspace.out, cell, case_id, organ, case.grid.shape)
         if mask is not None:
-            contours[model] = mask[index]
-    return overlay_of(case, organ, index, contours)
+            masks[model] = mask
+    for plane in planes_to_show(case.mask(organ)):
+        contours = {model: plane.cut(mask) for model, mask in masks.items()}
+        yield overlay_of(case, organ, plane, contours)
 
 
 # The results

@@ -13,7 +13,7 @@ from recontour.cohort import Case, Cohort, by_patient
 from recontour.cohort.traits import doubtful_sides
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, ModelFileError, OrganError, SettingsError
-from recontour.evaluation.figures import slice_to_show
+from recontour.evaluation.planes import slice_to_show
 from recontour.files import refuse_existing
 from recontour.findings import log_finding
 from recontour.network import Model, load_model
