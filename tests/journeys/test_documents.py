@@ -39,6 +39,8 @@ from recontour.dicom.archive import CT, LABEL_MAP
 from recontour.dicom.seg_in import SEGMENTATIONS
 from recontour.evaluation.statistics import holm, wilcoxon_p
 from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
+from recontour.exchange.convert import convert
+from recontour.exchange.nifti import write_nifti
 from recontour.geometry import raster
 from recontour.network import Architecture, load_model
 from recontour.organs import (
@@ -50,6 +52,7 @@ from recontour.organs import (
 )
 from recontour.organs.table import organs as organ_table
 from recontour.organs.template import OutputTable
+from recontour.study import example as study_example
 from recontour.study import settings, tables
 from recontour.training.presets import PRESETS
 
@@ -74,12 +77,13 @@ READERS = (
     "padding",
     "rtstruct_in",
 )
-OTHERS_OPTIONS = {"--logdir", "--upgrade"}  # of TensorBoard, and of .ci/lock
+OTHERS_OPTIONS = {"--logdir", "--upgrade", "--install"}  # of TensorBoard, .ci/lock and WSL
 
 
 def blocks(text: str, language: str) -> list[str]:
     """The fenced blocks of a language; "" for those that name none."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [block for of, block in fenced if of == language]
 
 
 def commands(text: str) -> list[str]:
@@ -221,6 +225,36 @@ def test_the_examples_of_the_files_reference_run(
     assert "Not a medical device" in said  # the model card
     cases = Cohort.open(workplace / "north-train").case_ids
     assert all(f"{case} dicom/north-train/" in said for case in cases)  # the way back to a patient
+
+
+def test_a_label_map_comes_back_as_the_slicer_how_to_says(tmp_path: Path) -> None:
+    (names,) = blocks(TEXTS["docs/how-to/in-3d-slicer.md"], "json")
+    scan = write_patient(tmp_path / "dicom", 0)
+    labels = np.zeros(scan.grid.shape, dtype=np.uint8)
+    for label in (1, 2, 3):
+        labels[1:4, 10:20, 10 * label : 10 * label + 8] = label
+    (tmp_path / "dataset.json").write_text(names, encoding="utf-8")
+    write_nifti(tmp_path / "Segmentation.nii.gz", labels, scan.grid)
+    written = convert(
+        tmp_path / "Segmentation.nii.gz", tmp_path / "dicom" / "CT", tmp_path / "corrected.dcm"
+    )
+    assert set(written.volumes_cc) == {"Brainstem", "Parotid_L", "Parotid_R"}
+
+
+def test_a_study_file_reads_as_the_windows_how_to_says(tmp_path: Path) -> None:
+    """A backslash within "..." and UTF-16 are refused, and the error says which it is."""
+    path = tmp_path / "STUDY.toml"
+    path.write_text('[source]\ncohort = "C:\\data\\south"\n', encoding="utf-8")
+    with pytest.raises(errors.SettingsError, match="Unescaped"):
+        settings.read_study(path)
+    path.write_text(study_example(), encoding="utf-16")
+    with pytest.raises(errors.SettingsError, match="it is not UTF-8 text"):
+        settings.read_study(path)
+    path.write_text(
+        study_example().replace('"cohorts/south"', "'C:\\data\\south'"), encoding="utf-8-sig"
+    )
+    assert settings.read_study(path).name
+    assert "it is not UTF-8 text" in TEXTS["docs/how-to/on-windows.md"]
 
 
 def test_columns_of_the_tables() -> None:
