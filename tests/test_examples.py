@@ -33,6 +33,7 @@ WITH_FILES = {
     "recontour.dicom.archive",
     "recontour.dicom.ct",
     "recontour.dicom.deidentify",
+    "recontour.dicom.equipment",
     "recontour.dicom.reading",
     "recontour.dicom.rtstruct_in",
     "recontour.dicom.rtstruct_out",

@@ -197,7 +197,11 @@ def with_one_ct(cases: Iterable[Case]) -> list[list[Case]]:
 
 
 def with_equal_cts(cases: Iterable[Case]) -> list[list[Case]]:
-    """Group the cases that share their CT to the voxel; only CTs that share a grid are read."""
+    """Group the cases that share their CT to the voxel; only CTs that share a grid are read.
+
+    >>> with_equal_cts([])
+    []
+    """
     by_grid: dict[Grid, list[Case]] = {}
     for case in cases:
         by_grid.setdefault(case.grid, []).append(case)

@@ -49,6 +49,12 @@ def equipment_of(series: CtSeries) -> Equipment:
     """Return where a series says that it was made, by its first file.
 
     A damaged file says nothing here; reading the series reports it.
+
+    >>> from pathlib import Path
+    >>> from recontour.dicom import read_archive
+    >>> archive = read_archive(Path("dicom/south"))
+    >>> equipment_of(archive.pairs[0].series).slice_mm
+    3.0
     """
     first = series.files[0]
     with suppress(DicomError), silence(), reading(first):
