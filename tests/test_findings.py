@@ -137,7 +137,7 @@ def test_an_error_is_its_finding_also_in_another_process() -> None:
     assert isinstance(again, RecontourError)
 
 
-BASES = {"RoiFinding", "MalformedContour"}  # they have no words of their own
+BASES = {"RoiFinding", "MalformedContour", "Planned"}  # they have no words of their own
 
 
 def every_kind() -> list[type[Finding]]:

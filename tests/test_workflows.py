@@ -246,6 +246,9 @@ def test_adapt_retrains_everything_and_asks_the_parent_unless_told_otherwise(
         of_layers=20,
         iterations=1,
         patients=child.provenance.patients,
+        cases=child.provenance.cases,
+        organs=child.organs,
+        counts=tuple(child.provenance.cases_per_organ.values()),
         parent_patients=3.0 * asked,
     )
     assert planned in [getattr(record, "finding", None) for record in caplog.records]

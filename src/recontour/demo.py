@@ -1,10 +1,12 @@
 """The whole job on two synthetic centres: what the README's first command runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from recontour import workflows
-from recontour.evaluation import CaseScore, read_scores
+from recontour.evaluation import CaseScore, OverallChange, overall_change, read_scores
+from recontour.evaluation.means import found_by
 from recontour.phantom import SOURCE, TARGET, Centre, write_centre
 from recontour.progress import Progress, quiet
 
@@ -97,6 +99,31 @@ def run_demo(out: Path | str, *, progress: Progress = quiet) -> list[CaseScore]:
     if not report.exists():
         workflows.evaluate(test, [model_s, model_t, model_st], report, progress=progress)
     return read_scores(report / "scores.csv")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What the demo found.
+
+    patients: that Model_T and Model_ST learnt from. found: whether any model found any organ.
+    adapting: Model_ST against Model_S, which it was adapted from. adapted: Model_ST against
+    Model_T, which learnt from the same patients alone.
+    """
+
+    patients: int
+    found: bool
+    adapting: OverallChange
+    adapted: OverallChange
+
+
+def result_of(scores: Sequence[CaseScore]) -> DemoResult:
+    """Return what the demo's scores amount to."""
+    return DemoResult(
+        patients=len(TARGET_TRAIN_CASES),
+        found=any(found_by(scores).values()),
+        adapting=overall_change(scores, "Model_S", "Model_ST"),
+        adapted=overall_change(scores, "Model_T", "Model_ST"),
+    )
 
 
 def _cohort(

@@ -76,3 +76,16 @@ def size_in_words(count: float) -> str:
     if count >= 1e6 or not count:
         return f"{count / 1e6:.0f} MB"
     return "1 MB"
+
+
+def about(seconds: float) -> str:
+    """Return how long something is likely to take, only as exactly as an estimate can be.
+
+    >>> about(12), about(50), about(400), about(9000)
+    ('about 12 s', 'about 50 s', 'about 7 min', 'about 2.5 h')
+    """
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:.1f} h"

@@ -1,4 +1,5 @@
 import logging
+import shlex
 import sys
 from dataclasses import replace
 from math import nan
@@ -7,12 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from recontour.cli import main, progress_bar, tell
+from recontour.cli import main, next_steps, progress_bar, tell
 from recontour.cli.console import say
 from recontour.cli.progress_bar import ProgressBar
 from recontour.cohort import Cohort
+from recontour.demo import result_of
 from recontour.evaluation import CaseScore
-from recontour.evaluation.numbers import NONE
+from recontour.evaluation.numbers import MINUS, NONE
 from recontour.network import Model
 from recontour.study.study import StudySummary
 from recontour.workflows import CohortContents
@@ -108,6 +110,92 @@ def test_the_mean_is_over_the_organs_that_every_model_scored(
 def test_models_without_a_common_organ_have_no_mean(capsys: pytest.CaptureFixture[str]) -> None:
     tell.scored([row("a", "Lens_L", "S", 0.5), row("a", "Brain", "ST", 0.9)], Path("report"))
     assert cells(capsys.readouterr().out)[-1] == ["mean over 0 organs", "", NONE, NONE]
+
+
+PATIENTS = "abcdefgh"
+
+
+def demo_scores(s: float, t: float, st: float) -> list[CaseScore]:
+    """The demo's scores, the same in each of its patients."""
+    scores = []
+    for model, dsc in {"Model_S": s, "Model_T": t, "Model_ST": st}.items():
+        scores += [row(case, "Lens_L", model, dsc) for case in PATIENTS]
+    return scores
+
+
+@pytest.mark.parametrize(
+    ("s", "t", "st", "said"),
+    [
+        (0.5, 0.6, 0.7, ["adapting Model_S helped", "interval +0.200 to", "is ahead of Model_T"]),
+        (
+            0.5,
+            0.8,
+            0.7,
+            ["adapting Model_S helped", "is behind Model_T", f"95 % interval {MINUS}0.100"],
+        ),
+        (0.5, 0.7, 0.7, ["is neither ahead of nor behind Model_T"]),
+        (0.8, 0.7, 0.7, ["adapting Model_S did harm"]),
+        (0.0, 0.0, 0.0, ["no model found any organ"]),
+    ],
+)
+def test_the_demo_says_in_one_sentence_what_its_result_means(
+    capsys: pytest.CaptureFixture[str], s: float, t: float, st: float, said: list[str]
+) -> None:
+    tell.demonstrated(result_of(demo_scores(s, t, st)))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("In short")
+    assert [words for words in said if words not in line] == []
+
+
+def test_the_demo_decides_nothing_by_few_patients_or_by_patients_who_disagree(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = [score for score in demo_scores(0.5, 0.6, 0.7) if score.case in "abcde"]
+    tell.demonstrated(result_of(few))
+    scores = []
+    for score in demo_scores(0.5, 0.6, 0.7):
+        swapped = score.case in "ab" and score.model == "Model_T"
+        scores.append(replace(score, dsc=0.8) if swapped else score)
+    tell.demonstrated(result_of(scores))
+    too_few, mixed = capsys.readouterr().out.splitlines()
+    assert "too few patients for an interval" in too_few
+    assert "is neither ahead" in too_few
+    assert f"95 % interval {MINUS}0.100 to +0.100" in mixed
+    assert "is neither ahead" in mixed
+
+
+def test_the_next_command_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    long = Path("a folder", "x" * 300, "north.safetensors")
+    next_steps.after_learning(long, parent=Path("south.safetensors"))
+    _, command = capsys.readouterr().out.splitlines()
+    words = shlex.split(command)
+    assert words[:3] == ["recontour", "evaluate", "COHORT"]
+    assert words[3:5] == ["south.safetensors", str(long)]
+    assert words[5:] == ["--out", str(long.with_name("north-evaluation"))]
+
+
+def test_a_lone_head_is_scored_with_its_model(capsys: pytest.CaptureFixture[str]) -> None:
+    head = Path("out", "n.head")
+    whole = Path(f"south.x+{head}")
+    next_steps.after_learning(whole, parent=Path("south.x"), head=head)
+    _, command = capsys.readouterr().out.splitlines()
+    assert command == f"recontour evaluate COHORT south.x {whole} --out {Path('out/n-evaluation')}"
+
+
+def test_after_an_evaluation_the_best_model_contours(capsys: pytest.CaptureFixture[str]) -> None:
+    models = [Path("m/S.x"), Path("m/T.x"), Path("m/ST.x")]
+    scores = [row("a", "Lens_L", "S", 0.5), row("a", "Lens_L", "T", 0.8)]
+    scores.append(row("a", "Lens_L", "ST", 0.7))
+    next_steps.after_evaluating(scores, models)
+    _, command = capsys.readouterr().out.splitlines()
+    assert command == f"recontour contour {models[1]} CT_DIR --out contours.dcm"
+
+
+def test_after_an_evaluation_in_which_nothing_was_found_nothing_is_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    next_steps.after_evaluating([row("a", "Lens_L", "S", 0.0)], [Path("S.x")])
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

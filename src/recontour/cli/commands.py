@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import recontour
-from recontour.cli import facts, tell
+from recontour.cli import facts, next_steps, tell
 from recontour.cli.answers import Answer, Transcript, plain_value
 from recontour.cli.findings import (
     DamagedCases,
@@ -204,10 +204,12 @@ def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     model = recontour.train(
         options.cohort, options.out, preset=options.preset, progress=progress, **_learning(options)
     )
-    return Answer(
-        show=lambda: tell.learnt(model, options.out),
-        facts=lambda: facts.learnt(model, options.out),
-    )
+
+    def show() -> None:
+        tell.learnt(model, options.out)
+        next_steps.after_learning(options.out)
+
+    return Answer(show=show, facts=lambda: facts.learnt(model, options.out))
 
 
 def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
@@ -224,10 +226,13 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         **_learning(options),
     )
     trunk = options.model if options.head_only else None
-    return Answer(
-        show=lambda: tell.learnt(model, out, trunk),
-        facts=lambda: facts.learnt(model, out, trunk),
-    )
+
+    def show() -> None:
+        tell.learnt(model, out, trunk)
+        whole = Path(f"{trunk}+{out}") if trunk else out
+        next_steps.after_learning(whole, parent=options.model, head=options.head_only)
+
+    return Answer(show=show, facts=lambda: facts.learnt(model, out, trunk))
 
 
 def _learning(options: argparse.Namespace) -> dict[str, Any]:
@@ -331,8 +336,13 @@ def _contour_all(
 def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Score models on a cohort."""
     scores = recontour.evaluate(options.cohort, options.models, options.out, progress=progress)
+
+    def show() -> None:
+        tell.scored(scores, options.out)
+        next_steps.after_evaluating(scores, options.models)
+
     return Answer(
-        show=lambda: tell.scored(scores, options.out),
+        show=show,
         facts=lambda: facts.scored(scores, options.out),
     )
 
@@ -376,11 +386,13 @@ def report(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
 
 def demo(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Run every step on two synthetic centres."""
-    from recontour.demo import REPORT, run_demo
+    from recontour.demo import REPORT, result_of, run_demo
 
     scores = run_demo(options.out, progress=progress)
     report = options.out / REPORT
-    return Answer(
-        show=lambda: tell.scored(scores, report),
-        facts=lambda: facts.scored(scores, report),
-    )
+
+    def show() -> None:
+        tell.scored(scores, report)
+        tell.demonstrated(result_of(scores))
+
+    return Answer(show=show, facts=lambda: facts.scored(scores, report))

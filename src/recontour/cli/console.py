@@ -4,7 +4,9 @@ Words from a file, or from its name, are shown letter by letter: never as markup
 something that steers a terminal.
 """
 
+import shlex
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -21,6 +23,12 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
 def say(words: str) -> None:
     """Show a line, wrapped between words on a terminal and whole in a log file."""
     out.print(plain(words), soft_wrap=not out.is_terminal)
+
+
+def say_command(words: str, command: Sequence[str]) -> None:
+    """Show words, and below them a command to type, on one line, so that it can be pasted."""
+    say(words)
+    out.print(plain(shlex.join(command)), soft_wrap=True)
 
 
 def plain(words: str) -> Text:

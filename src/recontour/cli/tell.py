@@ -1,5 +1,6 @@
 """What a person sees when a command is done: tables and lines."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
     from recontour.cohort.preview import ImportPreview
+    from recontour.demo import DemoResult
     from recontour.dicom.deidentify import Deidentified
-    from recontour.evaluation import CaseScore
+    from recontour.evaluation import CaseScore, OverallChange
     from recontour.exchange.convert import Converted
     from recontour.exchange.export import Exported
     from recontour.network import Model, ModelCard
@@ -361,6 +363,63 @@ def _verdicts(scores: Sequence["CaseScore"]) -> None:
             say(f"  no conclusive difference: {plural(verdict.inconclusive, 'organ')}")
     if few := too_few_patients(comparisons):
         say(words(few))
+
+
+def demonstrated(result: "DemoResult") -> None:
+    """Show in one sentence what the demo's result means."""
+    if not result.found:
+        say("In short: no model found any organ, so this demo shows nothing about adapting.")
+        return
+    say(
+        f"In short, over all organs of {plural(result.adapted.patients, 'test patient')}: "
+        f"adapting Model_S {_adapting(result.adapting)}, and Model_ST {_adapted(result)}."
+    )
+
+
+def _adapting(change: "OverallChange") -> str:
+    """Say whether Model_ST is better than Model_S."""
+    from recontour.evaluation.verdicts import Verdict, of_interval
+
+    did = {
+        Verdict.BETTER: "helped",
+        Verdict.WORSE: "did harm",
+    }
+    verdict = of_interval(change.low, change.high)
+    return f"{did.get(verdict, 'made no decided difference')} ({_interval(change)})"
+
+
+def _adapted(result: "DemoResult") -> str:
+    """Say whether Model_ST is better than Model_T, and what follows."""
+    from recontour.evaluation.verdicts import Verdict, of_interval
+
+    change = result.adapted
+    numbers = _interval(change)
+    model_t = f"Model_T, trained on the same {plural(result.patients, 'patient')} alone"
+    verdict = of_interval(change.low, change.high)
+    if verdict is Verdict.BETTER:
+        return (
+            f"is ahead of {model_t} ({numbers}): with so few patients of its own, this centre does "
+            "better to start from the other centre's model"
+        )
+    if verdict is Verdict.WORSE:
+        return (
+            f"is behind {model_t} ({numbers}): this centre does better to train on its own "
+            "patients, few as they are, than to start from the other centre's model"
+        )
+    return (
+        f"is neither ahead of nor behind {model_t} ({numbers}): these test patients do not decide "
+        "whether this centre should start from the other centre's model or train on its own"
+    )
+
+
+def _interval(change: "OverallChange") -> str:
+    """Print a change in DSC with its interval, if it has one."""
+    from recontour.evaluation.numbers import signed
+
+    median = f"median change in DSC {signed(change.median)}"
+    if math.isnan(change.low):
+        return f"{median}, too few patients for an interval"
+    return f"{median}, 95 % interval {signed(change.low)} to {signed(change.high)}"
 
 
 def _mean_dsc(

@@ -20,7 +20,7 @@ from recontour.evaluation.metrics import (
     volume_bias_percent,
 )
 from recontour.evaluation.patients import per_patient
-from recontour.evaluation.statistics import compare
+from recontour.evaluation.statistics import OverallChange, compare, overall_change
 from recontour.evaluation.tables import (
     CaseScore,
     Comparison,
@@ -35,6 +35,7 @@ __all__ = [
     "Comparison",
     "ModelVerdict",
     "OrganVerdict",
+    "OverallChange",
     "Scores",
     "Verdict",
     "apl_mm",
@@ -45,6 +46,7 @@ __all__ = [
     "judge",
     "mean_over_organs",
     "msd_mm",
+    "overall_change",
     "per_patient",
     "read_scores",
     "score",

@@ -180,6 +180,40 @@ def compare(scores: Iterable[CaseScore], models: Sequence[str]) -> list[Comparis
     return by_organ
 
 
+@dataclass(frozen=True, slots=True)
+class OverallChange:
+    """How much model b is ahead of model a over all organs, by patients.
+
+    patients: those that both have a DSC of. median: of the patients' changes in DSC, each the mean
+    over the patient's organs. low, high: its 95 % interval, as `median_interval` has it.
+    """
+
+    patients: int
+    median: float
+    low: float
+    high: float
+
+
+def overall_change(scores: Iterable[CaseScore], model_a: str, model_b: str) -> OverallChange:
+    """Compare two models over all organs by DSC, patient by patient; NaN if none has both.
+
+    >>> same = {"surface_dsc": 0.9, "tolerance_mm": 1.0, "hd95_mm": 2.0, "volume_bias_percent": 0.0}
+    >>> before = [CaseScore(case, "Lens_L", "S", dsc=0.5, **same) for case in "abcdef"]
+    >>> after = [CaseScore(case, "Lens_L", "ST", dsc=0.75, **same) for case in "abcdef"]
+    >>> overall_change(before + after, "S", "ST")
+    OverallChange(patients=6, median=0.25, low=0.25, high=0.25)
+    """
+    changes_of: dict[str, list[float]] = {}
+    for by_model in _finite(scores).values():
+        pairs = _paired(by_model.get(model_a, {}), by_model.get(model_b, {}))
+        for row, change in zip(pairs.of_a, pairs.differences, strict=True):
+            changes_of.setdefault(row.case, []).append(float(change))
+    changes = np.array(list(map(np.mean, changes_of.values())), dtype=np.float64)
+    low, high = median_interval(changes)
+    median = float(np.median(changes)) if len(changes) else np.nan
+    return OverallChange(len(changes), median, low, high)
+
+
 def _finite(scores: Iterable[CaseScore]) -> dict[str, dict[str, dict[str, CaseScore]]]:
     """Return the rows with a finite DSC by organ, model and case; an organ may have none."""
     found: dict[str, dict[str, dict[str, CaseScore]]] = {}

@@ -5,6 +5,7 @@ contouring   `contour`
 contouring_many, contour_list  `contour_all`: every series of a folder
 evaluating   `evaluate`
 inspecting   `inspect`
+planned      what a long command uses, and how long it will take
 order        paths that were given in the wrong order
 findings     what can be found where a command puts its inputs together
 

@@ -3,8 +3,9 @@
 import datetime
 import logging
 import shlex
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +30,9 @@ from recontour.network import Model, name_of
 from recontour.network.model_file import JOINT, parts_of
 from recontour.progress import Progress, quiet
 from recontour.wording import printable
-from recontour.workflows.findings import NoCommonOrgan, SharedModelName
+from recontour.workflows.findings import NoCommonOrgan, PlannedEvaluation, SharedModelName
 from recontour.workflows.order import refuse_swapped
+from recontour.workflows.planned import counted
 
 Contourers = Mapping[str, Contourer]
 
@@ -132,6 +134,7 @@ def _scored(
     total = len(cases) * len(contourers)
     done = 0
     scores = []
+    began = time.monotonic()
     for case in cases:
         rows: list[CaseScore] = []
         # The last model decides which planes are worth a picture, and comes first.
@@ -145,7 +148,38 @@ def _scored(
             rows = of_model + rows
             done += 1
         scores += rows
+        if case is cases[0]:
+            _tell_plan(cases, contourers, time.monotonic() - began)
     return scores
+
+
+def _tell_plan(cases: Sequence[Case], contourers: Contourers, first_took: float) -> None:
+    """Log what is scored, and how long the cases after the first one will take.
+
+    first_took: seconds that the first case took with all models.
+    """
+    known: set[str] = set()
+    for contourer in contourers.values():
+        known.update(contourer.model.organs)
+    first, *others = cases
+    slices_left = sum(case.grid.shape[0] for case in others)
+    seconds = first_took * slices_left / first.grid.shape[0]
+    plan = PlannedEvaluation(
+        models=len(contourers),
+        seconds=seconds if others else None,
+        **counted(cases, _present(cases, known)),
+    )
+    log_finding(log, logging.INFO, plan)
+
+
+def _present(cases: Sequence[Case], known: Collection[str]) -> list[str]:
+    """Return the organs of the cases that are known, in the order in which they appear."""
+    present: dict[str, None] = {}
+    for case in cases:
+        for organ in case.organs:
+            if organ in known:
+                present[organ] = None
+    return list(present)
 
 
 def _by_name(paths: Sequence[Path]) -> Contourers:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
-from recontour.wording import plural
+from recontour.wording import about, plural
 
 # In the order in which a command takes them.
 Order = Literal["MODEL COHORT", "MODEL CT_DIR", "COHORT MODEL"]
@@ -51,21 +51,61 @@ class NoCommonOrgan(Finding):
 
 
 @finding
-class PlannedTraining(Finding):
-    """How long a training will be."""
+class Planned(Finding):
+    """What a long command uses, and how long it will take.
 
-    iterations: int
+    cases: CT scans; a patient may have several. organs, counts: each organ, and how many of the
+    cases have it. seconds: what is left, by the first ones that were timed; None: nothing is.
+    """
+
     patients: int
+    cases: int
+    organs: FitToStore[tuple[str, ...]]
+    counts: tuple[int, ...]
+    seconds: float | None = None
 
-    def sentence(self) -> str:
-        """Say what follows from the number of patients."""
-        iterations = plural(self.iterations, "iteration")
-        return f"training for {iterations} on {plural(self.patients, 'patient')}"
+    def on_what(self) -> str:
+        """Count the patients and their organs."""
+        patients = plural(self.patients, "patient")
+        if self.cases > self.patients:
+            patients += f" ({self.cases} CTs)"
+        organs = []
+        for organ, count in zip(self.organs, self.counts, strict=False):
+            organs.append(f"{organ} ({count})")
+        return f"{patients}: {', '.join(organs)}"
+
+    def how_long(self) -> str:
+        """Say how long it will take, with a comma before it, if that is known."""
+        return "" if self.seconds is None else f", {about(self.seconds)}"
 
 
 @finding
-class PlannedAdaptation(Finding):
-    """What an adaptation retrains, for how long, and what its parent still says.
+class PlannedTraining(Planned):
+    """What a training learns from, and how long it will be."""
+
+    iterations: int
+
+    def sentence(self) -> str:
+        """Say what follows from the cohort, and what from the number of patients."""
+        iterations = plural(self.iterations, "iteration")
+        return f"training on {self.on_what()}; {iterations}{self.how_long()}"
+
+
+@finding
+class PlannedEvaluation(Planned):
+    """What models are scored on, and how long that will take."""
+
+    models: int
+
+    def sentence(self) -> str:
+        """Say what follows from the cohort and the models."""
+        models = plural(self.models, "model")
+        return f"scoring {models} on {self.on_what()}{self.how_long()}"
+
+
+@finding
+class PlannedAdaptation(Planned):
+    """What an adaptation learns from, what it retrains, for how long, and what its parent says.
 
     parent_patients: how many of the centre's patients the parent counts for; 0: it has no say.
     """
@@ -73,16 +113,15 @@ class PlannedAdaptation(Finding):
     layers: int
     of_layers: int
     iterations: int
-    patients: int
     parent_patients: float
 
     def sentence(self) -> str:
-        """Say what follows from the preset, the options and the number of patients."""
-        patients = plural(self.patients, "patient")
+        """Say what follows from the cohort, the preset, the options and the number of patients."""
         every = self.layers == self.of_layers
         what = f"all {self.layers}" if every else f"the last {self.layers} of {self.of_layers}"
-        how_long = f"for {plural(self.iterations, 'iteration')} on {patients}"
-        return f"retraining {what} layers {how_long}; {self._parent()}"
+        iterations = plural(self.iterations, "iteration")
+        how_long = f"{iterations}{self.how_long()}"
+        return f"retraining {what} layers on {self.on_what()}; {how_long}; {self._parent()}"
 
     def _parent(self) -> str:
         if not self.parent_patients:

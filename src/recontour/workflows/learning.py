@@ -37,6 +37,7 @@ from recontour.workflows.findings import (
     UnknownPreset,
 )
 from recontour.workflows.order import refuse_swapped
+from recontour.workflows.planned import TrainingTeller, counted
 
 PresetName = Literal["compact", "accurate", "paper"]
 
@@ -101,13 +102,14 @@ def train(
     patients = len(by_patient(cases))
     recipe = _with_iterations(settings.train_on(patients), iterations)
     settings = replace(settings, train=recipe)
-    log_finding(log, logging.INFO, PlannedTraining(iterations=recipe.iterations, patients=patients))
+    plan = PlannedTraining(iterations=recipe.iterations, **counted(cases, learnt))
     model = begin(opened, cases, learnt, preset, settings, seed)
     return _learn(
         model,
         opened,
         cases,
         recipe,
+        plan,
         out,
         resume=resume,
         precision=wanted,
@@ -182,13 +184,12 @@ def adapt(
     learnt = _organs_to_learn(opened, organs or known, parent.organs)
     cases = opened.cases_with(learnt)
     preset = _preset_of_parent(parent, model)
-    patients = len(by_patient(cases))
-    recipe = _with_iterations(preset.adapt_to(patients), iterations)
+    recipe = _with_iterations(preset.adapt_to(len(by_patient(cases))), iterations)
     if plain:
         recipe = recipe.plain()
     last = preset.depth(retrain_last, len(layers(parent.network)))
     child = take_over(parent, opened, cases, learnt, recipe, last, seed)
-    log_finding(log, logging.INFO, _planned(child, recipe, last, patients))
+    plan = _planned(child, recipe, last, cases)
     if head_only:
         _judge_lone_head(child)
     if organs is None and new:
@@ -199,6 +200,7 @@ def adapt(
         opened,
         cases,
         recipe,
+        plan,
         out,
         resume=resume,
         precision=wanted,
@@ -263,15 +265,15 @@ def _planned(
     child: Model,
     recipe: Recipe,
     last: int,
-    patients: int,
+    cases: Sequence[Case],
 ) -> PlannedAdaptation:
     """Return what is about to be done. last: how many layers retrain."""
     return PlannedAdaptation(
         layers=last,
         of_layers=len(layers(child.network)),
         iterations=recipe.iterations,
-        patients=patients,
         parent_patients=recipe.parent_patients if child.asked else 0.0,
+        **counted(cases, child.organs),
     )
 
 
@@ -300,6 +302,7 @@ def _learn(
     cohort: Cohort,
     cases: Sequence[Case],
     recipe: Recipe,
+    plan: PlannedTraining | PlannedAdaptation,
     out: Path,
     *,
     resume: bool,
@@ -321,8 +324,10 @@ def _learn(
         deterministic=deterministic,
         head_only=head_only,
     )
+    teller = TrainingTeller(plan, recipe, sum(case.grid.shape[0] for case in cases))
     with closing(steps):
         for step in steps:
+            teller.hear(step)
             words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
             progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
     if is_first_process():
