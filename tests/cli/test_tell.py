@@ -2,11 +2,13 @@ import logging
 import shlex
 import sys
 from dataclasses import replace
+from io import StringIO
 from math import nan
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from recontour.cli import main, next_steps, progress_bar, tell
 from recontour.cli.console import say
@@ -86,6 +88,41 @@ def cells(text: str) -> list[list[str]]:
         for line in text.splitlines()
         if "│" in line
     ]
+
+
+class Screen(StringIO):
+    """A terminal that keeps what is drawn."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("columns", "shows_words"), [(60, False), (80, False), (100, False), (120, True)]
+)
+@pytest.mark.parametrize("total", [4400, 200_000])
+def test_a_narrow_bar_drops_its_words_and_keeps_count_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, columns: int, shows_words: bool, total: int
+) -> None:
+    """Iterations of 40 s each, more than Rich remembers by itself."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "stderr", Screen())
+    words = "loss 1.752, learning rate 1.43e-04"
+    with ProgressBar() as progress:
+        clock = Clock()
+        progress._bar.get_time = lambda: clock.now
+        for done in range(total - 40, total - 37):
+            progress("training north-adapted-to-south", done, total, words)
+            clock.now += 40.0
+        clock.now -= 40.0
+        table = progress._bar.make_tasks_table(progress._bar.tasks)
+        screen = Console(width=columns, file=StringIO())
+        screen.print(table)
+    (line,) = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert f"{total - 38}/{total}" in line
+    assert line.split()[-2:] == ["left", "0:25:20"]
+    assert (words in line) is shows_words
+    assert "training" in line
 
 
 def test_the_mean_is_over_the_organs_that_every_model_scored(

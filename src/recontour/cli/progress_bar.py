@@ -3,19 +3,22 @@
 import logging
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Column
+from rich.table import Column, Table
 
 from recontour.cli.answers import Transcript
 from recontour.cli.console import out, plain, say
@@ -25,8 +28,60 @@ from recontour.wording import printable
 LOG = logging.getLogger("recontour")
 # Between two lines where no terminal can show a bar.
 SECONDS_BETWEEN_LINES = 30.0
-# Of "0:00:00", which must not break on a narrow screen.
-TIME_WIDTH = 7
+# Of "10:00:00", which must not break on a narrow screen.
+TIME_WIDTH = 8
+# Cells of the bar itself.
+WIDEST_BAR = 40
+NARROWEST_BAR = 6
+# Rich forgets steps that are older. With its 30 s, an iteration that takes longer has no time left.
+SECONDS_REMEMBERED = 3600.0
+
+
+class _Bars(Progress):
+    """Bars that fit the screen: the words give way first, then the bar, then what is done."""
+
+    def __init__(self) -> None:
+        self._screen = Console(stderr=True)
+        time_column = Column(no_wrap=True, min_width=TIME_WIDTH)
+        self._what = Column(no_wrap=True, overflow="ellipsis")
+        self._drawn = BarColumn()
+        self._words = TextColumn(
+            "{task.fields[words]}", markup=False, table_column=Column(no_wrap=True)
+        )
+        self._before = (
+            TextColumn("{task.description}", markup=False, table_column=self._what),
+            self._drawn,
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        )
+        self._after = (
+            TimeElapsedColumn(table_column=time_column),
+            TextColumn("left", table_column=Column(min_width=len("left"))),
+            TimeRemainingColumn(table_column=time_column),
+        )
+        super().__init__(
+            console=self._screen,
+            disable=not sys.stderr.isatty(),
+            speed_estimate_period=SECONDS_REMEMBERED,
+        )
+
+    def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
+        """Choose what fits beside the count and the times, then draw as usual."""
+        drawn = list(tasks)
+        gaps = len(self._before) + len(self._after)
+        times = 2 * TIME_WIDTH + len("left")
+        counts = [2 * len(f"{task.total:.0f}") + len("/") for task in drawn if task.total]
+        room = self._screen.width - gaps - times - max(counts, default=0)
+        what = max((cell_len(task.description) for task in drawn), default=0)
+        words = max((cell_len(task.fields["words"]) for task in drawn), default=0)
+        shows_words = what + words + NARROWEST_BAR <= room
+        if shows_words:
+            room -= words
+        self._what.max_width = max(1, room - NARROWEST_BAR)
+        left = room - min(what, self._what.max_width)
+        self._drawn.bar_width = max(NARROWEST_BAR, min(WIDEST_BAR, left))
+        middle = (self._words,) if shows_words else ()
+        self.columns = (*self._before, *middle, *self._after)
+        return super().make_tasks_table(drawn)
 
 
 class ProgressBar(logging.Handler):
@@ -38,18 +93,7 @@ class ProgressBar(logging.Handler):
     def __init__(self, said: Transcript | None = None) -> None:
         super().__init__()
         self._said = said or Transcript()
-        time_column = Column(no_wrap=True, min_width=TIME_WIDTH)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[words]}", markup=False),
-            TimeElapsedColumn(table_column=time_column),
-            TextColumn("left", table_column=Column(min_width=len("left"))),
-            TimeRemainingColumn(table_column=time_column),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
+        self._bar = _Bars()
         # What is under way, and of how many.
         self._step = ("", 0)
         self._began = 0.0
