@@ -153,6 +153,7 @@ class UnreadableFile(Finding):
 
     what: Literal[
         "file failed.txt",
+        "file of tolerances",
         "map of ROI names",
         "model",
         "names of the labels",

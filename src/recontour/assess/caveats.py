@@ -1,12 +1,13 @@
 """What a reader must know before trusting a model's scores."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from recontour.assess.findings import (
     DraftContours,
     IncomparableKeys,
     KnownBy,
+    SameAsReference,
     TrainedOnTestPatients,
 )
 from recontour.cohort import Case, Cohort, by_patient
@@ -15,6 +16,7 @@ from recontour.cohort.origins import mixed_origins
 from recontour.cohort.patients import salts_of
 from recontour.cohort.tissue import nearly_equal
 from recontour.cohort.traits import doubtful_sides
+from recontour.evaluation import CaseScore
 from recontour.findings import Finding
 from recontour.network import Model, Provenance
 
@@ -74,6 +76,21 @@ def trained_on_warnings(
             warnings.append(warning)
         if _are_keys_incomparable(model.provenance, cases, centre):
             warnings.append(IncomparableKeys(model=name))
+    return tuple(warnings)
+
+
+def same_as_reference(scores: Iterable[CaseScore], names: Iterable[str]) -> tuple[Finding, ...]:
+    """Warn of contours from elsewhere that are the reference itself. names: as in the scores."""
+    is_same: dict[str, dict[str, bool]] = {name: {} for name in names}
+    for row in scores:
+        if row.model in is_same:
+            before = is_same[row.model].get(row.case, True)
+            is_same[row.model][row.case] = before and row.dsc == 1
+    warnings = []
+    for name, by_case in is_same.items():
+        cases = tuple(case for case, same in by_case.items() if same)
+        if cases:
+            warnings.append(SameAsReference(model=name, cases=cases))
     return tuple(warnings)
 
 

@@ -94,9 +94,31 @@ class SidesExchanged(Finding):
         cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
         return (
             f"in {cases}, {self.left} of {self.model} lies on {self.right} of the case, and the "
-            "reverse: left and right are swapped in the case, or were where the model learnt"
+            "reverse: left and right are swapped in the case, in what the model learnt from, or in "
+            "contours from elsewhere"
         )
 
     def remedy(self) -> str:
         """Say what to look at."""
-        return "check the names of the case's structure set, and of those the model learnt from"
+        return "check the names of the case's structure set, and of the others"
+
+
+@finding
+class SameAsReference(Finding):
+    """Contours from elsewhere equal the cohort's own to the voxel, in every organ of some cases.
+
+    model: the name under which scores and report show them.
+    """
+
+    model: FitToStore[str]
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
+        return (
+            f"in {cases}, the contours of {self.model} equal the cohort's own to the voxel: they "
+            "may be the structure sets that were imported, and their scores say nothing"
+        )
+
+    def remedy(self) -> str:
+        return "check the folder that was given"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from recontour.evaluation.figures import Overlay
 from recontour.evaluation.planes import Plane, upright
 from recontour.geometry.arrays import Mask
 from recontour.organs import organ_of
+
+NO_TOLERANCES: Mapping[str, float] = MappingProxyType({})
 
 
 def contour_case(contourer: Contourer, case: Case) -> Iterator[tuple[str, Mask]]:
@@ -28,14 +31,16 @@ def score_masks(
     case: Case,
     name: str,
     masks: Iterable[tuple[str, Mask]],
+    tolerances_mm: Mapping[str, float] = NO_TOLERANCES,
 ) -> Iterator[tuple[CaseScore, Mask]]:
     """Compare a model's masks with the case's own.
 
-    name: the model's, as the scores show it.
+    name: the model's, as the scores show it. tolerances_mm: by organ, in place of its own.
     Yields: for each organ the scores, and the mask they belong to.
     """
     for organ, mask in masks:
-        measured = score(case.mask(organ), mask, case.grid, organ_of(organ).tolerance_mm)
+        tolerance_mm = tolerances_mm.get(organ, organ_of(organ).tolerance_mm)
+        measured = score(case.mask(organ), mask, case.grid, tolerance_mm)
         yield CaseScore(case.id, organ, name, **asdict(measured)), mask
 
 

@@ -20,6 +20,7 @@ from recontour.cli.findings import (
     NoCohortNamed,
     NoOrganNamed,
     NoStudyNamed,
+    SharedContoursName,
 )
 from recontour.cli.progress_bar import ProgressBar
 from recontour.errors import CohortError, DicomError, FaultError, OrganError, SettingsError
@@ -334,8 +335,21 @@ def _contour_all(
 
 
 def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
-    """Score models on a cohort."""
-    scores = recontour.evaluate(options.cohort, options.models, options.out, progress=progress)
+    """Score models, and contours from elsewhere, on a cohort."""
+    named = [name for name, _ in options.contours]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise SettingsError(SharedContoursName(names=tuple(twice)))
+    scores = recontour.evaluate(
+        options.cohort,
+        options.models,
+        options.out,
+        contours=dict(options.contours),
+        names=options.names,
+        new_organs=options.new_organ,
+        tolerances=options.tolerances,
+        progress=progress,
+    )
 
     def show() -> None:
         tell.scored(scores, options.out)

@@ -185,3 +185,16 @@ class DamagedTable(Finding):
     def remedy(self) -> str:
         """Say that nothing depends on it."""
         return "move it away: the cohort can be used without it"
+
+
+@finding
+class SharedContoursName(Finding):
+    """Two --contours have one name."""
+
+    names: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"several --contours are called {', '.join(self.names)}"
+
+    def remedy(self) -> str:
+        return "give each a name of its own"

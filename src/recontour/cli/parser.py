@@ -114,6 +114,14 @@ def _path(words: str) -> Path:
     return Path(words)
 
 
+def _named_folder(words: str) -> tuple[str, Path]:
+    """Return a name and a folder as they are typed: NAME=FOLDER."""
+    name, _, folder = words.partition("=")
+    if not name.strip() or not folder:
+        raise argparse.ArgumentTypeError("write NAME=FOLDER, the name as tables shall show it")
+    return name, _path(folder)
+
+
 # Options that several commands have
 
 
@@ -387,15 +395,31 @@ def _add_contour(commands: Commands) -> None:
 
 
 def _add_evaluate(commands: Commands) -> None:
-    words = "models on a cohort -> scores, statistics and a report"
+    words = "models, and contours from elsewhere, on a cohort -> scores, statistics and a report"
     added = _command(commands, "evaluate", "evaluate", words)
     _add_path(added, "cohort", "COHORT", "patients that no model was trained on")
     added.add_argument(
         "models",
         type=_path,
-        nargs="+",
+        nargs="*",
         metavar="MODEL",
         help="the first is the baseline",
+    )
+    added.add_argument(
+        "--contours",
+        type=_named_folder,
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="another tool's or a second observer's RTSTRUCT, SEG or NIfTI for the same CTs; "
+        "may be repeated",
+    )
+    _add_names(added, "ROI names of these contours -> TG-263")
+    added.add_argument(
+        "--tolerances",
+        type=_path,
+        metavar="FILE.toml",
+        help="of the surface DSC in mm, lines such as Brainstem = 2.0",
     )
     _add_out(added, "DIR", "a new folder")
     _add_json(added)

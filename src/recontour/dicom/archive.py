@@ -93,12 +93,14 @@ HEADER_KEYWORDS = (
 class Archive:
     """What a folder tree holds.
 
-    left_out: series without structure set, and structure sets without series. unreadable: folders,
+    structure_sets: all of them, without copies. left_out: series without structure set, and
+    structure sets without series. unreadable: folders,
     and files that claim to be DICOM. skipped: other kinds of objects, and how many files of each.
     """
 
     folder: Path
     series: tuple[CtSeries, ...]
+    structure_sets: tuple[StructureSetFile, ...]
     pairs: tuple[Pair, ...]
     left_out: tuple[Unused, ...]
     unreadable: tuple[Unused, ...]
@@ -174,6 +176,7 @@ def read_archive(folder: Path) -> Archive:
     return Archive(
         folder=folder,
         series=series,
+        structure_sets=tuple(structure_sets),
         pairs=pairs,
         left_out=left_out,
         unreadable=tuple(contents.unreadable),

@@ -44,6 +44,30 @@ def found_by(scores: Iterable[CaseScore]) -> dict[str, set[str]]:
     return found
 
 
+def scored_by_both(
+    scores: Iterable[CaseScore],
+    one: str,
+    other: str,
+) -> list[CaseScore]:
+    """Return the scores of two models in the cases and organs that both have scored.
+
+    >>> same = {"surface_dsc": 0.9, "tolerance_mm": 1.0, "hd95_mm": 2.0, "volume_bias_percent": 0.0}
+    >>> scores = [CaseScore(case, "Lens_L", "S", dsc=0.5, **same) for case in ("a", "b")]
+    >>> scores.append(CaseScore("a", "Lens_L", "T", dsc=0.6, **same))
+    >>> [row.case for row in scored_by_both(scores, "S", "T")]
+    ['a', 'a']
+    """
+    of_pair: dict[tuple[str, str], dict[str, CaseScore]] = {}
+    for row in scores:
+        if row.model in (one, other):
+            of_pair.setdefault((row.case, row.organ), {})[row.model] = row
+    found: list[CaseScore] = []
+    for rows in of_pair.values():
+        if len(rows) == len({one, other}):
+            found.extend(rows.values())
+    return found
+
+
 def mean_over_organs(
     scores: Sequence[CaseScore],
     model: str,

@@ -1,6 +1,6 @@
 """The report of an evaluation: one HTML file that needs nothing else, for screen and paper."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import metadata
@@ -21,11 +21,16 @@ from recontour.evaluation.tables import CaseScore, Comparison
 from recontour.evaluation.verdicts import SIGNIFICANT, judge, too_few_patients
 from recontour.files import write_text
 from recontour.organs import default_organ, organ_of
+from recontour.wording import plural
 
 # With more pairs of models, p gets a table of its own.
 PAIRS_BESIDE_SCORES = 3
 # Their versions decide the numbers and pictures.
 PACKAGES = ("recontour", "numpy", "scipy", "contourpy", "matplotlib")
+
+# Behind tolerances that are not published for the organ.
+DEFAULT_MARK = "†"
+GIVEN_MARK = "‡"
 
 OverlaysOf = Callable[[str, str], Iterable[Overlay]]
 
@@ -37,6 +42,8 @@ class ReportHeader:
     centre: whose contours are the reference. models: by name one line about it, in the order of
     the tables; the first is the baseline. repeat: the command that makes this report again.
     notices: what a reader must know first, for example that the patients are synthetic.
+    contours: those of the models that are contours from elsewhere. tolerances_given: organs whose
+    tolerance the user gave.
     """
 
     centre: str
@@ -44,6 +51,17 @@ class ReportHeader:
     models: Mapping[str, str]
     repeat: str
     notices: Sequence[str] = ()
+    contours: Collection[str] = ()
+    tolerances_given: Collection[str] = ()
+
+    @property
+    def compared(self) -> str:
+        """Count what is compared with the reference, in words."""
+        models = len(self.models) - len(self.contours)
+        counts = [plural(models, "model")] if models else []
+        if self.contours:
+            counts.append(f"{plural(len(self.contours), 'set')} of contours from elsewhere")
+        return " and ".join(counts)
 
 
 def picture_cases(scores: Iterable[CaseScore], models: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -121,7 +139,7 @@ def _contents(
         "box_plots": Markup(box_plots(per_patient(scores), models)),
         "overlays": list(_pictured(scores, models, overlays_of)),
         "per_case": per_case(scores),
-        "tolerances": _tolerances(scores),
+        "tolerances": _tolerances(scores, header.tolerances_given),
         "default_mm": default_organ().tolerance_mm,
         "significant": SIGNIFICANT,
         "versions": _versions(),
@@ -155,11 +173,14 @@ def _comparisons(
     }
 
 
-def _tolerances(scores: Iterable[CaseScore]) -> dict[str, tuple[str, bool]]:
-    """Return each organ's tolerance in mm, and whether it is a published one."""
+def _tolerances(scores: Iterable[CaseScore], given: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return each organ's tolerance in mm, and the mark of one that is not published."""
     found = {}
     for row in scores:
-        found[row.organ] = (f"{row.tolerance_mm:g}", organ_of(row.organ).has_own_tolerance)
+        mark = "" if organ_of(row.organ).has_own_tolerance else DEFAULT_MARK
+        if row.organ in given:
+            mark = GIVEN_MARK
+        found[row.organ] = (f"{row.tolerance_mm:g}", mark)
     return found
 
 

@@ -260,12 +260,17 @@ def counts(scores: Iterable[CaseScore]) -> str:
 
 
 def _cells(of_models: Sequence[Sequence[CaseScore]], measure: _Measure) -> list[ScoreCell]:
-    """Print each model's scores of one organ; the best of several that found it is marked."""
+    """Print each model's scores of one organ; the best of several that found it is marked.
+
+    None is marked where models have scored different numbers of patients.
+    """
     ranks = []
     for rows in of_models:
         ranks.append(measure.rank(measure.values(rows)) if _is_found(rows) else np.nan)
     scored = list(filter(np.isfinite, ranks))
-    best = min(scored) if scored and len(of_models) > 1 else np.nan
+    patients = {len(rows) for rows in of_models if rows}
+    can_compare = len(of_models) > 1 and len(patients) == 1
+    best = min(scored) if scored and can_compare else np.nan
     cells = []
     for rows, rank in zip(of_models, ranks, strict=True):
         values = measure.values(rows)

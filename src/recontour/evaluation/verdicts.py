@@ -10,7 +10,7 @@ from enum import Enum
 import numpy as np
 
 from recontour.evaluation.findings import TooFewPatients, UnfoundOrgans
-from recontour.evaluation.means import found_by, mean_over_organs
+from recontour.evaluation.means import found_by, mean_over_organs, scored_by_both
 from recontour.evaluation.tables import CaseScore, Comparison
 
 # A Holm-corrected p below this is significant.
@@ -89,7 +89,8 @@ def judge(
     pair = (baseline, model)
     mine = [row for row in comparisons if row.n and (row.model_a, row.model_b) == pair]
     organs = [row.organ for row in mine]
-    gain = mean_over_organs(scores, model, organs) - mean_over_organs(scores, baseline, organs)
+    both = scored_by_both(scores, baseline, model)
+    gain = mean_over_organs(both, model, organs) - mean_over_organs(both, baseline, organs)
     smallest = smallest_p_holm(mine)
     found = found_by(row for row in scores if row.model in pair)
     judged = []

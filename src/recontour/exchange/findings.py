@@ -15,6 +15,11 @@ SAVE_AS_NIFTI = (
     "NIfTI, with the CT as reference volume)"
 )
 NNUNETS_FILE = "give the file that nnU-Net wrote"
+MATCH_HELP = (
+    "an RTSTRUCT or a SEG must reference the CT's series or lie beside the CT, and NIfTI be called "
+    "after the case's id"
+)
+FILES_SHOWN = 5
 
 
 # NIfTI files
@@ -303,3 +308,177 @@ def _times(shape: tuple[int, ...]) -> str:
 
 def _list(names: tuple[str, ...]) -> str:
     return ", ".join(names)
+
+
+# Contours from elsewhere. model: the name under which scores and report show them.
+
+
+@finding
+class ContoursMatched(Finding):
+    """How many cases of a cohort have contours from elsewhere, and what shows whose they are."""
+
+    model: FitToStore[str]
+    cases: int
+    of: int
+    by_ct: int
+    by_series: int
+    by_file_name: int
+    by_grid: int
+
+    def sentence(self) -> str:
+        ways = {
+            "the CT beside them": self.by_ct,
+            "the series they reference": self.by_series,
+            "file name": self.by_file_name,
+            "grid alone": self.by_grid,
+        }
+        matched = ", ".join(f"{count} by {way}" for way, count in ways.items() if count)
+        cases = f"{self.cases} of {plural(self.of, 'case')}"
+        return f"{self.model} is contours from elsewhere for {cases}, matched {matched}"
+
+
+@finding
+class UnmatchedContours(Finding):
+    """Contours from elsewhere belong to no case of the cohort. count: of files or folders."""
+
+    model: FitToStore[str]
+    count: int
+    files: ScreenOnly[tuple[Path, ...]]
+
+    def sentence(self) -> str:
+        shown = ", ".join(map(str, self.files[:FILES_SHOWN]))
+        more = ", ..." if len(self.files) > FILES_SHOWN else ""
+        files = plural(self.count, "file")
+        return f"no case of the cohort matches {files} of {self.model} ({shown}{more})"
+
+    def remedy(self) -> str:
+        return MATCH_HELP
+
+
+@finding
+class NotAllCases(Finding):
+    """Contours from elsewhere were found for some of a cohort's cases."""
+
+    model: FitToStore[str]
+    cases: int
+    of: int
+    lacking: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        cases = f"{self.cases} of {plural(self.of, 'case')}"
+        return (
+            f"{self.model} has contours of {cases}: its means are over these, and differences and "
+            "tests over the cases that it shares with another"
+        )
+
+
+@finding
+class LackingOrgans(Finding):
+    """Organs are in some of the contours from elsewhere and not in others.
+
+    counts: in how many cases each is lacking that have it. cases: with contours from elsewhere.
+    """
+
+    model: FitToStore[str]
+    organs: FitToStore[tuple[str, ...]]
+    counts: tuple[int, ...]
+    cases: int
+
+    def sentence(self) -> str:
+        lacking = []
+        for organ, count in zip(self.organs, self.counts, strict=True):
+            lacking.append(f"{organ} in {count}")
+        return (
+            f"of {plural(self.cases, 'case')} with contours of {self.model}, these are lacking: "
+            f"{', '.join(lacking)}; they are not scored there, and do not count as missed"
+        )
+
+
+@finding
+class UnusedNames(Finding):
+    """Contours from elsewhere have names that are nobody's, or may be several organs'."""
+
+    model: FitToStore[str]
+    roi_names: ScreenOnly[tuple[str, ...]]
+    count: int
+
+    def sentence(self) -> str:
+        names = plural(self.count, "name")
+        return f"{names} of {self.model} unknown or ambiguous ({_list(self.roi_names)})"
+
+    def remedy(self) -> str:
+        return "map those that are organs with --names"
+
+
+@finding
+class ReferencesSeveralCases(Finding):
+    """A structure set references the CTs of several cases."""
+
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"it references the CTs of several cases ({_list(self.cases)})"
+
+    def remedy(self) -> str:
+        return "put the CT that it was drawn on beside it"
+
+
+@finding
+class SharedGrid(Finding):
+    """NIfTI is called after no case, and several cases have its grid."""
+
+    cases: int
+
+    def sentence(self) -> str:
+        return f"it is called after no case, and {self.cases} cases have its grid"
+
+    def remedy(self) -> str:
+        return "name the file or folder after the case's id"
+
+
+@finding
+class SeveralContoursOfCase(Finding):
+    """Several contours from elsewhere were given for one case under one name."""
+
+    rivals: ScreenOnly[tuple[Path, ...]]
+
+    def sentence(self) -> str:
+        return f"several contours for one case ({', '.join(map(str, self.rivals))})"
+
+    def remedy(self) -> str:
+        return "keep one of them, or give each a folder and a --contours of its own"
+
+
+@finding
+class NoOrganInCommon(Finding):
+    """Contours from elsewhere have none of their case's organs."""
+
+    def sentence(self) -> str:
+        return "none of the case's organs is drawn under a known name"
+
+    def remedy(self) -> str:
+        return "map the names with --names"
+
+
+@finding
+class NoContoursOfCases(Finding):
+    """A folder has no contours that can be scored. reasons: of some that were left out."""
+
+    model: FitToStore[str]
+    unmatched: int
+    left_out: int
+    reasons: tuple[Finding, ...]
+
+    def sentence(self) -> str:
+        seen = []
+        if self.unmatched:
+            seen.append(f"{self.unmatched} match no case")
+        if self.left_out:
+            reasons = "; ".join(dict.fromkeys(reason.sentence() for reason in self.reasons))
+            seen.append(f"{self.left_out} cannot be used: {reasons}")
+        why = "; ".join(seen) or "there is neither DICOM nor NIfTI with contours in it"
+        return f"no contours of the cohort's cases for {self.model} ({why})"
+
+    def remedy(self) -> str:
+        helps = filter(None, (reason.remedy() for reason in self.reasons))
+        return next(helps, MATCH_HELP)

@@ -22,6 +22,7 @@ from recontour.exchange.findings import (
 )
 from recontour.exchange.nifti import is_nifti, read_labels
 from recontour.files import NotFound, UnreadableError, UnreadableFile, similar_path
+from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.texts import read_text
 
@@ -75,16 +76,16 @@ def read_masks(labels: Path, scan: Scan) -> dict[str, Mask]:
         lie on the CT's grid. DicomError: as `read_segmentation`.
     """
     if labels.is_dir():
-        return _masks_of_folder(labels, scan)
-    if _ending(labels) or is_nifti(labels):
-        return _masks_of_map(labels, scan)
+        return _masks_of_folder(labels, scan.grid)
+    if nifti_ending(labels) or is_nifti(labels):
+        return masks_of_map(labels, scan.grid)
     other = _other_format(labels)
     if other is not None or not claims_dicom(labels):
         raise LabelsError(UnsupportedLabelFormat(path=labels, format=other))
     return read_segmentation(labels, scan)
 
 
-def _ending(path: Path) -> str:
+def nifti_ending(path: Path) -> str:
     """Return how a NIfTI file's name ends, as it is spelled; empty for any other file."""
     for ending in ENDINGS:
         if path.name.lower().endswith(ending):
@@ -105,17 +106,17 @@ def _other_format(path: Path) -> str | None:
     return None
 
 
-def _masks_of_folder(folder: Path, scan: Scan) -> dict[str, Mask]:
+def _masks_of_folder(folder: Path, grid: Grid) -> dict[str, Mask]:
     """Read a folder with one mask per structure."""
     masks: dict[str, Mask] = {}
     for path in _files(folder):
-        ending = _ending(path)
+        ending = nifti_ending(path)
         if not ending or path.name.startswith("."):
             continue
         name = path.name.removesuffix(ending)
         if name in masks:
             raise LabelsError(SharedMaskName(path=folder, name=name))
-        masks[name] = _mask_of(path, scan)
+        masks[name] = mask_of(path, grid)
     if not masks:
         raise LabelsError(_why_no_mask(folder))
     return masks
@@ -125,9 +126,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(filter(Path.is_file, folder.iterdir()))
 
 
-def _mask_of(path: Path, scan: Scan) -> Mask:
-    """Read the mask of one structure."""
-    voxels = read_labels(path, scan.grid)
+def mask_of(path: Path, grid: Grid) -> Mask:
+    """Read the mask of one structure on a CT's grid. Raises: as `read_masks`."""
+    voxels = read_labels(path, grid)
     marked: Mask = voxels != 0
     count = len(np.unique(voxels[marked]))
     if count > 1:
@@ -144,10 +145,13 @@ def _why_no_mask(folder: Path) -> UnsupportedLabelFormat | NoMasks:
     return NoMasks(path=folder)
 
 
-def _masks_of_map(path: Path, scan: Scan) -> dict[str, Mask]:
-    """Read a label map whose labels dataset.json names."""
+def masks_of_map(path: Path, grid: Grid) -> dict[str, Mask]:
+    """Read a label map whose labels dataset.json names, on a CT's grid.
+
+    Raises: as `read_masks`.
+    """
     names = _names_of(path)
-    voxels = read_labels(path, scan.grid)
+    voxels = read_labels(path, grid)
     labels = set(np.unique(voxels).tolist())
     unnamed = labels.difference(names.values(), [0])
     if unnamed:
@@ -162,16 +166,23 @@ def _masks_of_map(path: Path, scan: Scan) -> dict[str, Mask]:
     return {name: voxels == number for name, number in names.items()}
 
 
+def names_file_of(path: Path) -> Path | None:
+    """Return the file that says what the labels of a label map are called; None if none does."""
+    for folder in (path.parent, path.absolute().parent.parent):
+        found = folder / NAMES_FILE
+        if found.is_file():
+            return found
+    return None
+
+
 def _names_of(path: Path) -> dict[str, int]:
     """Return what the labels of a label map are called, without the background.
 
     The file that says so lies beside the map, or one folder up.
     """
-    beside = path.parent / NAMES_FILE
-    above = path.absolute().parent.parent / NAMES_FILE
-    found = beside if beside.is_file() else above
-    if not found.is_file():
-        raise LabelsError(NoLabelNames(path=path, expected=beside))
+    found = names_file_of(path)
+    if found is None:
+        raise LabelsError(NoLabelNames(path=path, expected=path.parent / NAMES_FILE))
     try:
         labels: Any = json.loads(read_text(found))["labels"]
         names = {str(name): number for name, number in labels.items() if number != 0}

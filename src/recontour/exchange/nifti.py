@@ -7,6 +7,7 @@ The affine says so; voxels stay where they are and in their order.
 import gzip
 import io
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from recontour.exchange.findings import (
     UnevenSlices,
     WrongNumberOfAxes,
 )
-from recontour.exchange.placing import Affine, Labels, placed
+from recontour.exchange.placing import Affine, Labels, covers, placed
 from recontour.geometry import Grid
 from recontour.geometry.findings import WrongShape
 
@@ -106,14 +107,28 @@ def read_labels(path: Path, grid: Grid) -> Labels:
     Raises: LabelsError: damaged, not NIfTI, or not whole numbers. GridMismatchError: voxels that do
         not lie on the grid's, or marked ones beyond it.
     """
+    voxels, affine = _read(path)
+    return placed(_whole(voxels, path), affine, grid, path)
+
+
+def grids_covered(path: Path, grids: Iterable[Grid]) -> list[Grid]:
+    """Return those of some grids whose voxels are those of a NIfTI file, one by one.
+
+    Raises: LabelsError: damaged, or not NIfTI.
+    """
+    voxels, affine = _read(path)
+    return [grid for grid in grids if covers(voxels.shape, affine, grid)]
+
+
+def _read(path: Path) -> tuple[npt.NDArray[Any], Affine]:
+    """Return the voxels and the affine of a NIfTI file as `_turned` does."""
     try:
         with _opened(path) as file:
-            voxels, affine = _turned(file, path)
+            return _turned(file, path)
     except (GridMismatchError, LabelsError, MemoryError):
         raise
     except Exception as error:  # nibabel and zlib raise almost anything on damaged files
         raise LabelsError(NotNifti(path=path, error=type(error).__name__)) from error
-    return placed(_whole(voxels, path), affine, grid, path)
 
 
 def _opened(path: Path) -> io.BufferedIOBase:

@@ -58,6 +58,18 @@ def placed(
     return result
 
 
+def covers(
+    shape: tuple[int, ...],
+    affine: Affine,
+    grid: Grid,
+) -> bool:
+    """Return whether voxels of a shape are those of a grid, one by one."""
+    if shape != grid.shape:
+        return False
+    _, apart_mm = _indices(shape, affine, grid)
+    return apart_mm <= GRIDS_AGREE_MM
+
+
 def _indices(
     shape: tuple[int, ...], affine: Affine, grid: Grid
 ) -> tuple[tuple[Indices, Indices, Indices], float]:

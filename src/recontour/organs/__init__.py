@@ -6,6 +6,7 @@ names        a centre's ROI names -> TG-263 names
 user_map     a centre's own map of names
 draft        such a map to fill in, with guesses
 template     how structure sets are written: the map read backwards, colours, labels
+tolerances   a user's own tolerances of the surface DSC
 sides        whether left and right are swapped
 findings     what becomes of a name, and why
 
@@ -32,6 +33,7 @@ from recontour.organs.table import (
     organ_of,
 )
 from recontour.organs.template import Template, read_template
+from recontour.organs.tolerances import read_tolerances
 from recontour.organs.user_map import notes_on_map, read_user_map
 from recontour.organs.vocabulary import is_vocabulary, names_canal, organs_meant
 
@@ -56,6 +58,7 @@ __all__ = [
     "organ_of",
     "organs_meant",
     "read_template",
+    "read_tolerances",
     "read_user_map",
     "sides_swapped",
 ]

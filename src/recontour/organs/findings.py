@@ -9,6 +9,7 @@ from recontour.wording import plural
 SAY_WHICH = "say which with --names"
 EXAMPLE = 'write [names] and below it lines such as "Stamm" = "Brainstem"'
 NEW_ORGAN = "--new-organ"
+TOLERANCES_EXAMPLE = "write one line per organ, such as Brainstem = 2.0 (in mm)"
 MISTAKES_SHOWN = 5
 
 
@@ -353,3 +354,68 @@ class SwappedSides(Finding):
 
     def sentence(self) -> str:
         return f"{self.left} lies to the right of {self.right}: left and right may be swapped"
+
+
+# Tolerances of the surface DSC
+
+
+@finding
+class NoTolerances(Finding):
+    """A file of tolerances is empty."""
+
+    def sentence(self) -> str:
+        return "the file has no tolerance"
+
+    def remedy(self) -> str:
+        return TOLERANCES_EXAMPLE
+
+
+@finding
+class ToleranceOfUnknownOrgan(Finding):
+    """A file of tolerances names something that is no organ. meant: TG-263 names that are alike."""
+
+    name: ScreenOnly[str]
+    meant: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"{self.name} is neither an organ's name in TG-263 nor an organ of the cohort"
+
+    def remedy(self) -> str:
+        return f"did you mean {' or '.join(self.meant)}?" if self.meant else TOLERANCES_EXAMPLE
+
+
+@finding
+class InvalidTolerance(Finding):
+    """A tolerance is not a length that a surface DSC can be measured at."""
+
+    seen: ScreenOnly[str]
+    largest_mm: float
+
+    def sentence(self) -> str:
+        expected = f"a number above 0 and up to {self.largest_mm:g} (mm) is expected"
+        return f"the tolerance is {self.seen}; {expected}"
+
+    def remedy(self) -> str:
+        return TOLERANCES_EXAMPLE
+
+
+@finding
+class GivenTolerances(Finding):
+    """The surface DSC and the added path length of organs were measured at the user's tolerances.
+
+    tolerances_mm: in the order of the organs. unused: organs with a tolerance that were not scored.
+    """
+
+    organs: FitToStore[tuple[str, ...]]
+    tolerances_mm: tuple[float, ...]
+    unused: FitToStore[tuple[str, ...]] = ()
+
+    def sentence(self) -> str:
+        given = []
+        for organ, mm in zip(self.organs, self.tolerances_mm, strict=True):
+            given.append(f"{organ} {mm:g} mm")
+        unused = f"not scored: {', '.join(self.unused)}" if self.unused else ""
+        if not given:
+            return f"no organ with a tolerance from the file given was scored ({unused})"
+        used = f"tolerances from the file given: {', '.join(given)}"
+        return f"{used}; {unused}" if unused else used

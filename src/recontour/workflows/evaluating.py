@@ -5,11 +5,18 @@ import logging
 import shlex
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
-from recontour.assess.caveats import cohort_warnings, draft_warnings, trained_on_warnings
+from recontour.assess.caveats import (
+    cohort_warnings,
+    draft_warnings,
+    same_as_reference,
+    trained_on_warnings,
+)
 from recontour.assess.other_sides import OtherSides
 from recontour.assess.pictures import Planes
 from recontour.assess.scoring import contour_case, score_masks
@@ -24,17 +31,29 @@ from recontour.evaluation.page import as_notice
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.report import ReportHeader, write_report
 from recontour.evaluation.verdicts import unfound_organs
+from recontour.exchange.given import GivenContours, read_given
 from recontour.files import refuse_existing, whole_folder
-from recontour.findings import Finding, log_finding
+from recontour.findings import Finding, log_finding, stored_words
+from recontour.geometry.arrays import Mask
 from recontour.network import Model, name_of
 from recontour.network.model_file import JOINT, parts_of
+from recontour.organs import read_tolerances, read_user_map
+from recontour.organs.findings import GivenTolerances
 from recontour.progress import Progress, quiet
 from recontour.wording import printable
-from recontour.workflows.findings import NoCommonOrgan, PlannedEvaluation, SharedModelName
+from recontour.workflows.findings import (
+    NamelessContours,
+    NoCommonOrgan,
+    NothingToScore,
+    PlannedEvaluation,
+    SharedModelName,
+)
 from recontour.workflows.order import refuse_swapped
 from recontour.workflows.planned import counted
 
-Contourers = Mapping[str, Contourer]
+# Those of a case's organs that a model or contours from elsewhere have, with their masks.
+MasksOf = Callable[[Case], Iterable[tuple[str, Mask]]]
+NO_CONTOURS: Mapping[str, Path | str] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +63,13 @@ def evaluate(
     models: Sequence[Path | str],
     out: Path | str,
     *,
+    contours: Mapping[str, Path | str] = NO_CONTOURS,
+    names: Path | str | None = None,
+    new_organs: Sequence[str] = (),
+    tolerances: Path | str | None = None,
     progress: Progress = quiet,
 ) -> list[CaseScore]:
-    """Score models on a cohort's own contours.
+    """Score models, and contours from elsewhere, on a cohort's own contours.
 
     Writes scores.csv, statistics.csv and report.html into a new folder. Means and tests are over
     patients, who may have several CTs each. An organ that a case's structure set does not have is
@@ -54,16 +77,22 @@ def evaluate(
 
     Args:
         cohort: A cohort folder of patients that no model was trained on.
-        models: Model files, each may be TRUNK+HEAD. Reports name them by their files; the first is
-            the baseline.
+        models: Model files, each may be TRUNK+HEAD; none if there are contours. Reports name them
+            by their files; the first is the baseline.
         out: The folder to write; it must not exist.
+        contours: Another tool's or a second observer's contours of the cohort's CTs: by the name
+            that reports show, a folder of RTSTRUCT, SEG or NIfTI (docs/reference/evaluation.md).
+        names: A TOML file of the ROI names of these contours (docs/reference/names.md).
+        new_organs: Names on the right side of that file that TG-263 does not list, and are meant.
+        tolerances: A TOML file of tolerances in mm, such as Brainstem = 2.0, that replace the
+            organs' own.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
-        One score per case, organ and model.
+        One score per case, organ and model or set of contours.
 
     Raises:
-        RecontourError: The cohort, a model or the output cannot be used.
+        RecontourError: The cohort, a model, contours, a file or the output cannot be used.
 
     Examples:
         >>> import recontour
@@ -78,26 +107,39 @@ def evaluate(
     paths = list(map(Path, models))
     refuse_existing(out)
     refuse_unplottable()
-    refuse_swapped(paths[0], cohort, "COHORT MODEL")
+    _refuse_nothing(paths, contours)
+    if paths:
+        refuse_swapped(paths[0], cohort, "COHORT MODEL")
+    user_map = read_user_map(Path(names) if names else None, new_organs)
     opened = Cohort.open(cohort)
-    contourers = _by_name(paths)
+    tolerances_mm = read_tolerances(Path(tolerances), opened.organs) if tolerances else {}
+    given = _given(contours, opened, user_map, progress)
+    contourers = _by_name(paths, list(given))
     loaded = {name: contourer.model for name, contourer in contourers.items()}
-    cases = _cases_to_score(opened, loaded)
+    cases = _cases_to_score(opened, loaded, given)
     warnings: list[Finding] = [
         *cohort_warnings(opened, cases),
         *draft_warnings(cases),
         *trained_on_warnings(loaded, cases, opened.centre),
     ]
+    for one in given.values():
+        warnings += one.warnings
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
     planes = Planes()
     sides = OtherSides()
-    scores = _scored(cases, contourers, planes, sides, progress)
-    for warning in sides.warnings():
+    drawers = _drawers(contourers, given)
+    tell_plan = partial(_tell_plan, cases, loaded, given)
+    scores = _scored(cases, drawers, tolerances_mm, planes, sides, tell_plan, progress)
+    for warning in (*sides.warnings(), *same_as_reference(scores, given)):
         log_finding(log, logging.WARNING, warning)
         warnings.append(warning)
     warnings += cut_organs(cases)
-    comparisons = compare(scores, list(loaded))
+    if tolerances:
+        used = _given_tolerances(tolerances_mm, scores)
+        log_finding(log, logging.INFO, used)
+        warnings.append(used)
+    comparisons = compare(scores, list(drawers))
     unfound = unfound_organs(scores)
     if unfound:
         log_finding(log, logging.WARNING, unfound)
@@ -106,14 +148,16 @@ def evaluate(
     def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
         return planes.overlays(opened[case_id], organ)
 
-    total = len(cases) * len(loaded)
+    total = len(cases) * len(drawers)
     progress("reporting", total, total, "report.html")
     header = ReportHeader(
         centre=opened.centre,
         date=datetime.datetime.now(datetime.UTC).date(),
-        models=_descriptions(loaded),
-        repeat=_repeat(paths),
+        models=_descriptions(loaded, given),
+        repeat=_repeat(paths, list(given), names=bool(names), tolerances=bool(tolerances)),
         notices=_notices(warnings, opened, cases, loaded),
+        contours=tuple(given),
+        tolerances_given=tuple(tolerances_mm),
     )
     with whole_folder(out) as folder:
         write_scores(folder / "scores.csv", scores)
@@ -122,26 +166,82 @@ def evaluate(
     return scores
 
 
+def _refuse_nothing(models: Sequence[Path], contours: Mapping[str, Path | str]) -> None:
+    """Raise SettingsError if there is nothing to score, or contours have no name."""
+    if not models and not contours:
+        raise SettingsError(NothingToScore())
+    for name, folder in contours.items():
+        if not name.strip():
+            raise SettingsError(NamelessContours(path=Path(folder)))
+
+
+def _given(
+    contours: Mapping[str, Path | str],
+    cohort: Cohort,
+    user_map: Mapping[str, str],
+    progress: Progress,
+) -> dict[str, GivenContours]:
+    """Read the contours from elsewhere by name, and say whose they are."""
+    found = {}
+    for name, folder in contours.items():
+        shown = printable(name)
+        one = read_given(shown, Path(folder), list(cohort), cohort.centre, user_map, progress)
+        for note in (one.matched, *one.notes):
+            log_finding(log, logging.INFO, note)
+        found[shown] = one
+    return found
+
+
+def _drawers(
+    contourers: Mapping[str, Contourer], given: Mapping[str, GivenContours]
+) -> dict[str, MasksOf]:
+    """Return what gives the masks of a case, by name; models come first."""
+    drawers: dict[str, MasksOf] = {}
+    for name, contourer in contourers.items():
+        drawers[name] = partial(contour_case, contourer)
+    for name, one in given.items():
+        drawers[name] = one.masks
+    return drawers
+
+
+def _given_tolerances(
+    tolerances_mm: Mapping[str, float], scores: Iterable[CaseScore]
+) -> GivenTolerances:
+    """Return which organs were scored at the user's tolerances."""
+    scored = {row.organ for row in scores}
+    used = {organ: mm for organ, mm in tolerances_mm.items() if organ in scored}
+    return GivenTolerances(
+        organs=tuple(used),
+        tolerances_mm=tuple(used.values()),
+        unused=tuple(organ for organ in tolerances_mm if organ not in used),
+    )
+
+
 def _scored(
     cases: Sequence[Case],
-    contourers: Contourers,
+    drawers: Mapping[str, MasksOf],
+    tolerances_mm: Mapping[str, float],
     planes: Planes,
     sides: OtherSides,
+    tell_plan: Callable[[float], None],
     progress: Progress,
 ) -> list[CaseScore]:
-    """Score every model on every case, in the order of the cases and of the models."""
+    """Score what each model, or contours from elsewhere, drew, in the order of cases and models.
+
+    tell_plan: called once, with the seconds that the first case took.
+    """
     patients = patient_names(cases)
-    total = len(cases) * len(contourers)
+    total = len(cases) * len(drawers)
     done = 0
     scores = []
     began = time.monotonic()
     for case in cases:
         rows: list[CaseScore] = []
         # The last model decides which planes are worth a picture, and comes first.
-        for name in reversed(list(contourers)):
+        for name in reversed(list(drawers)):
             progress("contouring", done, total, f"{case.id} with {name}")
             of_model = []
-            for row, mask in score_masks(case, name, contour_case(contourers[name], case)):
+            for row, mask in score_masks(case, name, drawers[name](case), tolerances_mm):
                 of_model.append(replace(row, patient=patients[case.id]))
                 planes.keep(case, row.organ, name, mask)
                 sides.look(case, row, mask)
@@ -149,23 +249,29 @@ def _scored(
             done += 1
         scores += rows
         if case is cases[0]:
-            _tell_plan(cases, contourers, time.monotonic() - began)
+            tell_plan(time.monotonic() - began)
     return scores
 
 
-def _tell_plan(cases: Sequence[Case], contourers: Contourers, first_took: float) -> None:
+def _tell_plan(
+    cases: Sequence[Case],
+    models: Mapping[str, Model],
+    given: Mapping[str, GivenContours],
+    first_took: float,
+) -> None:
     """Log what is scored, and how long the cases after the first one will take.
 
     first_took: seconds that the first case took with all models.
     """
     known: set[str] = set()
-    for contourer in contourers.values():
-        known.update(contourer.model.organs)
+    for one in (*models.values(), *given.values()):
+        known.update(one.organs)
     first, *others = cases
     slices_left = sum(case.grid.shape[0] for case in others)
     seconds = first_took * slices_left / first.grid.shape[0]
     plan = PlannedEvaluation(
-        models=len(contourers),
+        models=len(models),
+        contours=len(given),
         seconds=seconds if others else None,
         **counted(cases, _present(cases, known)),
     )
@@ -182,21 +288,31 @@ def _present(cases: Sequence[Case], known: Collection[str]) -> list[str]:
     return list(present)
 
 
-def _by_name(paths: Sequence[Path]) -> Contourers:
-    """Load models, by their files' names in the order given."""
+def _by_name(paths: Sequence[Path], taken: Sequence[str]) -> dict[str, Contourer]:
+    """Load models, by their files' names in the order given. taken: names of contours."""
     # Bytes that are not text become U+FFFD.
     names = [printable(name_of(path)) for path in paths]
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice = [name for name, count in Counter([*names, *taken]).items() if count > 1]
     if twice:
         raise SettingsError(SharedModelName(names=tuple(sorted(twice))))
     return dict(zip(names, map(Contourer.load, paths), strict=True))
 
 
-def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:
+def _cases_to_score(
+    cohort: Cohort,
+    models: Mapping[str, Model],
+    given: Mapping[str, GivenContours],
+) -> list[Case]:
     organs: set[str] = set()
     for model in models.values():
         organs.update(model.organs)
-    cases = cohort.cases_with(organs)
+    with_contours: set[str] = set()
+    for one in given.values():
+        with_contours.update(one.by_case)
+    cases = []
+    for case in cohort:
+        if case.id in with_contours or not organs.isdisjoint(case.organs):
+            cases.append(case)
     if not cases:
         known = tuple(sorted(organs))
         lacking = NoCommonOrgan(
@@ -209,11 +325,15 @@ def _cases_to_score(cohort: Cohort, models: Mapping[str, Model]) -> list[Case]:
     return cases
 
 
-def _descriptions(models: Mapping[str, Model]) -> dict[str, str]:
-    """Return the line that the report's head says about each model."""
+def _descriptions(
+    models: Mapping[str, Model], given: Mapping[str, GivenContours]
+) -> dict[str, str]:
+    """Return the line that the report's head says about each model, and each set of contours."""
     lines = {}
     for name, model in models.items():
         lines[name] = f"{model.provenance.lineage}; preset {model.provenance.preset}"
+    for name, one in given.items():
+        lines[name] = stored_words(one.matched)
     return lines
 
 
@@ -234,9 +354,21 @@ def _notices(
     return tuple(dict.fromkeys(notices))
 
 
-def _repeat(models: Sequence[Path]) -> str:
+def _repeat(
+    models: Sequence[Path],
+    given: Sequence[str],
+    *,
+    names: bool,
+    tolerances: bool,
+) -> str:
     """Return the command that makes the report again; it names no folder."""
-    names = []
+    words = []
     for path in models:
-        names.append(printable(JOINT.join(part.name for part in parts_of(path))))
-    return shlex.join(["recontour", "evaluate", "COHORT", *names, "--out", "OUT"])
+        words.append(printable(JOINT.join(part.name for part in parts_of(path))))
+    for name in given:
+        words += ["--contours", f"{name}=FOLDER"]
+    if names:
+        words += ["--names", "MAP.toml"]
+    if tolerances:
+        words += ["--tolerances", "TOLERANCES.toml"]
+    return shlex.join(["recontour", "evaluate", "COHORT", *words, "--out", "OUT"])

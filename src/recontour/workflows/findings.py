@@ -93,14 +93,17 @@ class PlannedTraining(Planned):
 
 @finding
 class PlannedEvaluation(Planned):
-    """What models are scored on, and how long that will take."""
+    """What models, and sets of contours from elsewhere, are scored on, and how long that takes."""
 
     models: int
+    contours: int = 0
 
     def sentence(self) -> str:
         """Say what follows from the cohort and the models."""
-        models = plural(self.models, "model")
-        return f"scoring {models} on {self.on_what()}{self.how_long()}"
+        scored = [plural(self.models, "model")] if self.models else []
+        if self.contours:
+            scored.append(f"{plural(self.contours, 'set')} of contours")
+        return f"scoring {' and '.join(scored)} on {self.on_what()}{self.how_long()}"
 
 
 @finding
@@ -224,17 +227,20 @@ class OrgansNotFoundAfterTraining(Finding):
 
 @finding
 class SharedModelName(Finding):
-    """Several models have one file name, by which reports call them."""
+    """Several models, or a model and contours, have one name, by which reports call them."""
 
     names: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
         """Name them."""
-        return f"two models have the same name ({', '.join(self.names)})"
+        return f"two models, or a model and contours, have one name ({', '.join(self.names)})"
 
     def remedy(self) -> str:
         """Say what helps, and why."""
-        return "rename a file: reports call models by their files' names"
+        return (
+            "rename a file, or the contours: reports call models by their files' names, and "
+            "contours by the name before ="
+        )
 
 
 @finding
@@ -327,3 +333,25 @@ class DamagedContourList(Finding):
     def remedy(self) -> str:
         """Say what helps."""
         return "choose another --out, or remove this folder and contour again"
+
+
+@finding
+class NothingToScore(Finding):
+    """Neither a model nor contours were given."""
+
+    def sentence(self) -> str:
+        return "nothing to score: neither a model nor contours were given"
+
+    def remedy(self) -> str:
+        return "name a model, or contours from elsewhere with --contours NAME=FOLDER"
+
+
+@finding
+class NamelessContours(Finding):
+    """Contours from elsewhere have no name for tables and report."""
+
+    def sentence(self) -> str:
+        return "these contours have no name"
+
+    def remedy(self) -> str:
+        return "write --contours NAME=FOLDER"

@@ -1,0 +1,86 @@
+"""A user's own tolerances of the surface DSC: a TOML file of lines such as Brainstem = 2.0."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from recontour.errors import SettingsError
+from recontour.files import NotFound, UnreadableError, UnreadableFile, similar_path
+from recontour.organs.findings import (
+    TOLERANCES_EXAMPLE,
+    InvalidTolerance,
+    NoTolerances,
+    ToleranceOfUnknownOrgan,
+)
+from recontour.organs.table import listed_organs
+from recontour.organs.vocabulary import organs_meant
+from recontour.texts import read_toml
+from recontour.wording import shown
+
+LARGEST_TOLERANCE_MM = 50.0
+
+
+def read_tolerances(path: Path, organs: Collection[str] = ()) -> dict[str, float]:
+    """Read tolerances in mm by organ.
+
+    organs: of the cohort, known besides those that are listed.
+    Raises: SettingsError: no such file, not TOML, no line, an organ that nobody knows, or a value
+        that is no number above 0 and up to 50 mm.
+
+    >>> written = Path("tolerances.toml").write_text("Brainstem = 2")
+    >>> read_tolerances(Path("tolerances.toml"))
+    {'Brainstem': 2.0}
+    """
+    known = (*listed_organs(), *organs)
+    tolerances = {}
+    for organ, value in _content(path).items():
+        if organ not in known:
+            raise SettingsError(
+                ToleranceOfUnknownOrgan(
+                    path=path,
+                    name=shown(organ),
+                    meant=organs_meant(organ, known),
+                )
+            )
+        if not _is_tolerance(value):
+            raise SettingsError(
+                InvalidTolerance(
+                    path=path,
+                    organ=organ,
+                    seen=shown(value),
+                    largest_mm=LARGEST_TOLERANCE_MM,
+                )
+            )
+        tolerances[organ] = float(value)
+    return tolerances
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    try:
+        content = read_toml(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        missing = NotFound(
+            path=path,
+            expected="a file of tolerances",
+            otherwise="check the path given to --tolerances",
+            similar=similar_path(path),
+        )
+        raise SettingsError(missing) from error
+    except UnreadableError as error:
+        raise SettingsError(
+            UnreadableFile(
+                path=path,
+                what="file of tolerances",
+                why=error.finding,
+                help=TOLERANCES_EXAMPLE,
+            )
+        ) from error
+    if not content:
+        raise SettingsError(NoTolerances(path=path))
+    return content
+
+
+def _is_tolerance(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= LARGEST_TOLERANCE_MM
