@@ -19,7 +19,7 @@ written.
     ├── ContoursError               contours that no organ has
     ├── CohortError                 a cohort is missing, empty, damaged or too new
     ├── ModelFileError              a model file is missing, damaged, foreign or too new
-    ├── LabelsError                 damaged labels, or labels without a name
+    ├── LabelsError                 damaged labels, or labels without a name or case
     ├── OrganError                  organs that the model or the cohort does not have
     ├── ScoresError                 a table of scores is missing or damaged
     ├── SettingsError               an impossible or unknown setting
@@ -104,7 +104,7 @@ class ModelFileError(RecontourError):
 
 
 class LabelsError(RecontourError):
-    """A label map or a folder of masks is missing or damaged, or its labels have no name."""
+    """Labels or contours are missing or damaged, have no name, or belong to no case."""
 
 
 class OrganError(RecontourError):

@@ -39,6 +39,20 @@ def test_every_verdict_where_it_belongs() -> None:
     assert found.mean_difference == pytest.approx((0.1 - 0.1 + 0 + 0.1) / 4)
 
 
+def test_a_gain_is_over_the_cases_that_both_scored_and_no_model_is_best_over_others() -> None:
+    """Contours from elsewhere may lack the hard cases."""
+    scores = paired("Brainstem", 4, 0.01)
+    easy = [row for row in scores if row.model == "S" or row.case in ("p2", "p3")]
+    found = judge(easy, compare(easy, ["S", "T"]), "S", "T")
+    assert found.mean_difference == pytest.approx(0.01)
+
+    def best(rows: list[CaseScore]) -> list[bool]:
+        return [cell.best for cell in tables(rows, ["S", "T"], ["Brainstem"])[0].rows[0].cells]
+
+    assert best(scores) == [False, True]
+    assert best(easy) == [False, False]
+
+
 @pytest.mark.parametrize(("organs", "expected"), [(1, Verdict.BETTER), (2, Verdict.TOO_FEW)])
 def test_holm_s_correction_can_leave_too_few(organs: int, expected: Verdict) -> None:
     """Six pairs reach p = 2 / 2^6 = 0.03 for one organ, and twice that for two."""

@@ -11,6 +11,7 @@ import pytest
 
 from recontour import evaluate, import_dicom
 from recontour.assess.findings import SameAsReference
+from recontour.cli import main
 from recontour.cohort import Case, Cohort, case_id_of
 from recontour.dicom import (
     Authorship,
@@ -36,6 +37,7 @@ from recontour.exchange.nifti import write_nifti
 from recontour.findings import Finding, stored_words
 from recontour.geometry import Grid, traced
 from recontour.geometry.arrays import Mask
+from recontour.network import Model, save_model
 from recontour.organs.findings import GivenTolerances
 from recontour.workflows.findings import NothingToScore, SharedModelName
 
@@ -290,3 +292,24 @@ def test_nothing_to_score_and_a_name_twice_are_refused(place: Place, tmp_path: P
         )
     assert refused.value.finding == SharedModelName(names=("m",))
     assert not (tmp_path / "out").exists()
+
+
+def test_contours_stand_beside_models_in_one_command(
+    place: Place, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.draw("a")
+    place.draw("b")
+    save_model(model, tmp_path / "S")
+    where = ["evaluate", place.cohort.path, tmp_path / "S", "--out", tmp_path / "out"]
+    given = ["--contours", f"Observer={place.folder}", "--json"]
+    assert main(list(map(str, [*where, *given]))) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["result"]["models"] == ["S", "Observer"]
+    scored = {(row["model"], row["case"]) for row in answer["result"]["scores"]}
+    assert len(scored) == 3 + 2
+    assert {one["kind"] for one in answer["warnings"]} >= {"not_all_cases"}
+    matched = [one for one in answer["notes"] if one["kind"] == "contours_matched"]
+    assert [one["facts"]["by_series"] for one in matched] == [2]
+    assert main(list(map(str, [*where[:-1], tmp_path / "more", *given, *given]))) == 2
+    refused = json.loads(capsys.readouterr().out)
+    assert refused["error"]["kind"] == "shared_contours_name"

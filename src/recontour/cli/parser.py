@@ -398,13 +398,16 @@ def _add_evaluate(commands: Commands) -> None:
     words = "models, and contours from elsewhere, on a cohort -> scores, statistics and a report"
     added = _command(commands, "evaluate", "evaluate", words)
     _add_path(added, "cohort", "COHORT", "patients that no model was trained on")
-    added.add_argument(
+    models = added.add_argument(
         "models",
         type=_path,
-        nargs="*",
+        nargs="+",
+        default=[],
         metavar="MODEL",
-        help="the first is the baseline",
+        help="the first is the baseline; with --contours, there may be none",
     )
+    # With nargs="*", argparse would take none where options stand between COHORT and the models.
+    models.required = False
     added.add_argument(
         "--contours",
         type=_named_folder,

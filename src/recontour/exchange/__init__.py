@@ -3,4 +3,5 @@
 export      a cohort -> NIfTI or nnU-Net     convert    labels -> a structure set
 labels      labels -> masks on a CT          placing    where a label map lies on a CT's grid
 nifti       one NIfTI file and its voxels    findings   what is found on either way
+given       contours from elsewhere for the cases of a cohort, from sources by matching
 """
