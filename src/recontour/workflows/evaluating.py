@@ -264,7 +264,9 @@ def _tell_plan(
     first_took: seconds that the first case took with all models.
     """
     known: set[str] = set()
-    for one in (*models.values(), *given.values()):
+    for model in models.values():
+        known.update(model.organs)
+    for one in given.values():
         known.update(one.organs)
     first, *others = cases
     slices_left = sum(case.grid.shape[0] for case in others)
