@@ -40,8 +40,7 @@ import raw_scores
 from raw_scores import RawScore, mean_of, score_cases
 from real_centres import HERE, RESULTS, MinutelyProgress, cpu_name
 from recontour import workflows
-from recontour.cohort import Cohort
-from recontour.demo import NOTICE
+from recontour.cohort import PHANTOM_NOTICE, Cohort
 from recontour.network import UNet, load_model
 from recontour.organs import organ_of
 from recontour.phantom import SOURCE, TARGET, Centre, write_centre
@@ -132,7 +131,7 @@ def make_cohorts(work: Path, fold: str) -> None:
         centre, numbers = COHORTS[name]
         dicom = work / "dicom" / name
         write_centre(dicom, centre, numbers)
-        workflows.import_dicom(dicom, work / "cohorts" / name, notices=(NOTICE,))
+        workflows.import_dicom(dicom, work / "cohorts" / name, notices=(PHANTOM_NOTICE,))
         print(f"{name}: {len(numbers)} patients", flush=True)
 
 

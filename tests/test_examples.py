@@ -52,6 +52,7 @@ WITH_FILES = {
     "recontour.organs.user_map",
     "recontour.study.settings",
     "recontour.study.study",
+    "recontour.transfer.measured",
     "recontour.workflows.contouring",
     "recontour.workflows.contouring_many",
     "recontour.workflows.evaluating",

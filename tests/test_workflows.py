@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,14 +21,21 @@ import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import torch
+from pydicom import dcmread
 from tests.dicom.conftest import edit
 
 from recontour.assess.findings import DraftContours
 from recontour.cli import main
-from recontour.cohort import Cohort, case_id_of
+from recontour.cohort import PHANTOM_NOTICE, Cohort, case_id_of
 from recontour.cohort.changes import remove
 from recontour.contouring.contourer import Contourer
+from recontour.contouring.findings import (
+    BodyUnlikeTraining,
+    ContourInParts,
+    OrganUnlikeTraining,
+)
 from recontour.dicom import (
+    PHANTOM_STUDY,
     ScanIdentity,
     read_archive,
     read_scan,
@@ -43,6 +50,7 @@ from recontour.errors import (
     RecontourError,
     ResumeError,
     SettingsError,
+    UnlikeTrainingError,
 )
 from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay
@@ -54,6 +62,8 @@ from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.findings import WrongTrunk
 from recontour.network.model import sha256_of
+from recontour.network.ranges import Range, Ranges
+from recontour.network.traits import OrganTrait
 from recontour.organs import read_template
 from recontour.organs.findings import FirstNameTaken
 from recontour.training import presets
@@ -64,9 +74,12 @@ from recontour.workflows.contouring import ContourFormat
 from recontour.workflows.findings import (
     HeadIsWholeModel,
     HeadOfAllLayers,
+    ModelNotice,
     MostOrgansNotFound,
     NoCommonOrgan,
+    NoRanges,
     OrgansNotFoundAfterTraining,
+    PhantomAndPatient,
     PlannedAdaptation,
     SharedModelName,
     UnknownPreset,
@@ -88,6 +101,41 @@ def test_a_notice_follows_a_model_to_its_children_and_their_reports(
     assert load_model(tmp_path / "child").provenance.notices == ("drawn by a computer",)
     evaluate(south.path, [tmp_path / "child"], tmp_path / "report")
     assert "drawn by a computer" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_model_knows_what_its_patients_and_those_of_its_parents_measured(
+    north: Cohort, south: Cohort, tmp_path: Path
+) -> None:
+    train(south.path, tmp_path / "parent", iterations=1)
+    adapt(tmp_path / "parent", north.path, tmp_path / "child", iterations=1)
+    of_parent = load_model(tmp_path / "parent").provenance.ranges
+    of_child = load_model(tmp_path / "child").provenance.ranges
+    assert of_parent is not None
+    assert of_child is not None
+    hu = {}
+    for cohort in (south, north):
+        hu[cohort.centre] = [case.hu[case.mask("Brainstem")].mean() for case in cohort]
+    parent, child = (of.organs["Brainstem"]["mean_hu"] for of in (of_parent, of_child))
+    everyone = [*hu["south"], *hu["north"]]
+    assert parent.cts == len(south)
+    assert child.cts == len(south) + len(north)
+    # Three digits are kept.
+    assert parent.high == pytest.approx(max(hu["south"]), rel=0.005)
+    assert child.low == pytest.approx(min(everyone), rel=0.005)
+    assert child.high == pytest.approx(max(everyone), rel=0.005)
+
+
+def test_the_phantoms_models_know_that_they_are(
+    north: Cohort, model: Model, tmp_path: Path
+) -> None:
+    case = next(iter(north))
+    masks = {organ: case.mask(organ) for organ in case.organs}
+    phantom = Cohort.open_or_create(tmp_path / "phantom", "phantom")
+    phantom.add("phantom-1", case.hu, case.grid, masks, "", is_phantom=True)
+    train(phantom.path, tmp_path / "m", iterations=1)
+    assert load_model(tmp_path / "m").provenance.notices == (PHANTOM_NOTICE,)
+    evaluate(phantom.path, [tmp_path / "m"], tmp_path / "report")
+    assert html.escape(PHANTOM_NOTICE) in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_organs_are_matched_by_name_fresh_or_dropped(
@@ -400,13 +448,152 @@ def test_most_organs_missing_is_a_reason_to_look(
     model: Model, found: dict[str, Mask], tmp_path: Path
 ) -> None:
     """A network shown a chest finds specks of one organ or two, and no more."""
-    assert contour(tmp_path / "m", tmp_path / "ct", tmp_path / "half.dcm").warnings == ()
+    assert contour(tmp_path / "m", tmp_path / "ct", tmp_path / "half.dcm").warnings == (NoRanges(),)
     organs = ("Brainstem", "Lens_L", "Lens_R")
     more = replace(model.provenance, cases_per_organ=dict.fromkeys(organs, 4))
     network = Network(model.network.architecture, len(organs))
     save_model(replace(model, organs=organs, network=network, provenance=more), tmp_path / "three")
-    (warning,) = contour(tmp_path / "three", tmp_path / "ct", tmp_path / "third.dcm").warnings
-    assert warning == MostOrgansNotFound(found=1, not_found=2)
+    warnings = contour(tmp_path / "three", tmp_path / "ct", tmp_path / "third.dcm").warnings
+    assert warnings == (NoRanges(), MostOrgansNotFound(found=1, not_found=2))
+
+
+# The fixture `found` has a brain stem of 14 cc, and no body.
+TINY: Mapping[OrganTrait, Range] = {"volume_cc": Range(0.1, 0.2, 50)}
+TINY_ORGANS = Ranges({}, {"Brainstem": TINY, "Lens_L": TINY})
+OTHER_BODY = Ranges({"narrow_area_cm2": Range(30.0, 40.0, 50)}, {})
+NOTICE = "Made for a test."
+
+
+def learnt_from(
+    model: Model, path: Path, ranges: Ranges | None, notices: tuple[str, ...] = ()
+) -> None:
+    """Write a model file whose training had these ranges."""
+    about = replace(model.provenance, ranges=ranges, notices=notices)
+    save_model(replace(model, provenance=about), path)
+
+
+def make_tissue(folder: Path, study: str = "") -> None:
+    """Replace the fixture's CT of air by one with a body of 256 cm2."""
+    shutil.rmtree(folder)
+    grid = Grid((5, 48, 48), (4.0, 4.0), (0.0, 3.0, 6.0, 9.0, 12.0), (-94.0, -94.0))
+    hu = np.full(grid.shape, -1000, np.int16)
+    hu[:, 4:44, 4:44] = 40
+    write_scan(folder, hu, grid, ScanIdentity("tissue", study_description=study))
+
+
+def test_a_contour_unlike_training_is_marked_wherever_it_is_described(
+    model: Model, found: dict[str, Mask], tmp_path: Path
+) -> None:
+    """One contour alone does not stop it."""
+    learnt_from(model, tmp_path / "marked", TINY_ORGANS, (NOTICE,))
+    said = contour(tmp_path / "marked", tmp_path / "ct", tmp_path / "rs.dcm")
+    assert said.unlike_training == ("Brainstem",)
+    assert said.notices == (NOTICE,)
+    assert [type(warning) for warning in said.warnings] == [ModelNotice, OrganUnlikeTraining]
+    drawn = dcmread(tmp_path / "rs.dcm")
+    (roi,) = drawn.StructureSetROISequence
+    volume = said.volumes_cc["Brainstem"]
+    assert roi.ROIDescription == (
+        f"unlike what the model learnt from (volume {volume:.0f} cc, in training 0.1 to 0.2)"
+    )
+    assert drawn.StructureSetDescription.splitlines() == [
+        NOTICE,
+        "Read the descriptions of these contours: Brainstem",
+    ]
+    contour(tmp_path / "marked", tmp_path / "ct", tmp_path / "seg.dcm", format="seg")
+    (segment,) = dcmread(tmp_path / "seg.dcm").SegmentSequence
+    assert segment.SegmentDescription.splitlines() == [roi.ROIDescription, NOTICE]
+
+
+def test_a_contour_like_training_bears_no_mark(
+    model: Model, found: dict[str, Mask], tmp_path: Path
+) -> None:
+    ranges = Ranges({}, {"Brainstem": {"volume_cc": Range(5.0, 20.0, 50)}})
+    learnt_from(model, tmp_path / "fits", ranges)
+    said = contour(tmp_path / "fits", tmp_path / "ct", tmp_path / "rs.dcm")
+    assert said.warnings == ()
+    drawn = dcmread(tmp_path / "rs.dcm")
+    assert "StructureSetDescription" not in drawn
+    assert "ROIDescription" not in drawn.StructureSetROISequence[0]
+
+
+def test_a_contour_in_parts_is_said(found: dict[str, Mask], model: Model, tmp_path: Path) -> None:
+    found["Brainstem"][2] = False
+    learnt_from(model, tmp_path / "fits", Ranges({}, {}))
+    said = contour(tmp_path / "fits", tmp_path / "ct", tmp_path / "rs.dcm")
+    assert said.warnings == (ContourInParts(organ="Brainstem", parts=2, between=1),)
+    (roi,) = dcmread(tmp_path / "rs.dcm").StructureSetROISequence
+    assert roi.ROIDescription == said.warnings[0].sentence()
+
+
+@pytest.mark.parametrize("name", contouring.WRITERS)
+def test_most_contours_unlike_training_stop_it(
+    model: Model, found: dict[str, Mask], tmp_path: Path, name: ContourFormat
+) -> None:
+    found["Lens_L"][1:3, 10:20, 10:20] = True
+    learnt_from(model, tmp_path / "other", TINY_ORGANS)
+    with pytest.raises(UnlikeTrainingError, match="2 of 2 contours are unlike") as refused:
+        contour(tmp_path / "other", tmp_path / "ct", tmp_path / "out", format=name)
+    assert refused.value.exit_code == 2
+    assert "--anyway" in str(refused.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"m", "other", "ct"}
+    said = contour(tmp_path / "other", tmp_path / "ct", tmp_path / "out", format=name, anyway=True)
+    assert said.unlike_training == ("Brainstem", "Lens_L")
+    assert (tmp_path / "out").exists()
+
+
+def test_another_body_stops_it_before_anything_is_contoured(
+    model: Model, found: dict[str, Mask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tissue(tmp_path / "ct")
+    learnt_from(model, tmp_path / "other", OTHER_BODY)
+    said = contour(tmp_path / "other", tmp_path / "ct", tmp_path / "rs.dcm", anyway=True)
+    assert [type(warning) for warning in said.warnings] == [BodyUnlikeTraining]
+    description = dcmread(tmp_path / "rs.dcm").StructureSetDescription
+    assert description == f"{said.warnings[0].sentence()}."
+    monkeypatch.setattr(Contourer, "contour", lambda *_: pytest.fail("that takes minutes"))
+    with pytest.raises(UnlikeTrainingError, match="256 cm2, in training 30 to 40"):
+        contour(tmp_path / "other", tmp_path / "ct", tmp_path / "out.dcm")
+
+
+@pytest.mark.parametrize("is_phantom_model", [False, True])
+def test_the_phantom_and_people_do_not_mix(
+    model: Model, found: dict[str, Mask], tmp_path: Path, is_phantom_model: bool
+) -> None:
+    """Neither needs ranges: older models have none."""
+    for name, study in (("phantom", PHANTOM_STUDY), ("person", "")):
+        shutil.copytree(tmp_path / "ct", tmp_path / name)
+        make_tissue(tmp_path / name, study)
+    learnt_from(model, tmp_path / "model", None, (PHANTOM_NOTICE,) if is_phantom_model else ())
+    own, other = ("phantom", "person") if is_phantom_model else ("person", "phantom")
+    contour(tmp_path / "model", tmp_path / own, tmp_path / "own.dcm")
+    with pytest.raises(UnlikeTrainingError, match="phantom"):
+        contour(tmp_path / "model", tmp_path / other, tmp_path / "other.dcm")
+    mixed = PhantomAndPatient(model_of_phantom=is_phantom_model)
+    said = contour(tmp_path / "model", tmp_path / other, tmp_path / "other.dcm", anyway=True)
+    assert mixed in said.warnings
+    assert mixed.sentence() in dcmread(tmp_path / "other.dcm").StructureSetDescription
+
+
+def test_the_command_line_marks_stops_and_goes_on_anyway(
+    model: Model, found: dict[str, Mask], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found["Lens_L"][1:3, 10:20, 10:20] = True
+    learnt_from(model, tmp_path / "other", TINY_ORGANS, (NOTICE,))
+    words = ["contour", str(tmp_path / "other"), str(tmp_path / "ct"), "--out"]
+    assert main([*words, str(tmp_path / "rs.dcm")]) == 2
+    assert "repeat with --anyway" in capsys.readouterr().err
+    assert not (tmp_path / "rs.dcm").exists()
+    assert main([*words, str(tmp_path / "rs.dcm"), "--anyway"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("   unlike training") == 2
+    assert f"warning: of the model: {NOTICE}" in shown
+    assert main([*words, str(tmp_path / "again.dcm"), "--anyway", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["result"]["unlike_training"] == ["Brainstem", "Lens_L"]
+    assert answer["result"]["notices"] == [NOTICE]
+    kinds = [warning["kind"] for warning in answer["warnings"]]
+    assert kinds == ["model_notice", "organ_unlike_training", "organ_unlike_training"]
 
 
 @pytest.mark.parametrize("name", ["rtstruct", "seg"])

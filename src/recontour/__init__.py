@@ -38,6 +38,7 @@ from recontour.errors import (
     ResumeError,
     ScoresError,
     SettingsError,
+    UnlikeTrainingError,
 )
 from recontour.findings import Finding, words
 
@@ -149,6 +150,7 @@ __all__ = [
     "SettingsError",
     "Study",
     "Template",
+    "UnlikeTrainingError",
     "__version__",
     "adapt",
     "confirm_sides",

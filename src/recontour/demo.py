@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recontour import workflows
+from recontour.cohort import PHANTOM_NOTICE
 from recontour.evaluation import CaseScore, OverallChange, overall_change, read_scores
 from recontour.evaluation.means import found_by
 from recontour.phantom import SOURCE, TARGET, Centre, write_centre
 from recontour.progress import Progress, quiet
 
-NOTICE = (
-    "These patients are synthetic: a computer-drawn phantom made to try recontour. "
-    "The numbers say nothing about people."
-)
 # With fewer than ten test patients, twelve organs cannot reach significance.
 SOURCE_CASES = range(20)
 TARGET_TRAIN_CASES = range(6)
@@ -139,5 +136,5 @@ def _cohort(
     progress(what, 0, len(cases), words)
     write_centre(dicom, centre, cases)
     progress(what, len(cases), len(cases), words)
-    workflows.import_dicom(dicom, cohort, notices=(NOTICE,), progress=progress)
+    workflows.import_dicom(dicom, cohort, notices=(PHANTOM_NOTICE,), progress=progress)
     return cohort

@@ -20,6 +20,7 @@ written.
     ├── CohortError                 a cohort is missing, empty, damaged or too new
     ├── ModelFileError              a model file is missing, damaged, foreign or too new
     ├── LabelsError                 damaged labels, or labels without a name or case
+    ├── UnlikeTrainingError         a CT unlike those that the model learnt from
     ├── OrganError                  organs that the model or the cohort does not have
     ├── ScoresError                 a table of scores is missing or damaged
     ├── SettingsError               an impossible or unknown setting
@@ -109,6 +110,10 @@ class LabelsError(RecontourError):
 
 class OrganError(RecontourError):
     """Organs that the model or the cohort does not have."""
+
+
+class UnlikeTrainingError(RecontourError):
+    """A CT, or what was found on it, is unlike what the model learnt from."""
 
 
 class ScoresError(RecontourError):

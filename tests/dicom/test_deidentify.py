@@ -47,6 +47,7 @@ from recontour import import_dicom
 from recontour.cli import tell
 from recontour.cohort import Cohort
 from recontour.dicom import (
+    PHANTOM_STUDY,
     Authorship,
     read_archive,
     read_rois,
@@ -707,6 +708,17 @@ def test_a_draft_of_recontour_is_still_known_as_one(tmp_path: Path, patient_name
     deidentify(tmp_path / "dicom", tmp_path / "corrected")
     (path,) = (tmp_path / "corrected").rglob("RTSTRUCT.dcm")
     assert pydicom.dcmread(path).StructureSetLabel == "DEIDENTIFIED"
+
+
+def test_the_phantom_is_still_known_as_one(tmp_path: Path) -> None:
+    """Or nobody would be told that a model learnt from it."""
+    scan = make_scan(tmp_path / "dicom" / "ct")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan)
+    edit(tmp_path / "dicom" / "ct", partial(fill, values={"StudyDescription": PHANTOM_STUDY}))
+    deidentify(tmp_path / "dicom", tmp_path / "out")
+    import_dicom(tmp_path / "out", tmp_path / "cohort")
+    (case,) = Cohort.open(tmp_path / "cohort")
+    assert case.is_phantom
 
 
 def test_a_structure_set_without_organs_leaves_its_ct_alone(tmp_path: Path) -> None:

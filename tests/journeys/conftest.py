@@ -51,12 +51,17 @@ def write_patient(
 
 
 def with_a_square(contour: Callable[..., OrganMasks]) -> Callable[..., OrganMasks]:
-    """Add a square to what is found: two steps of training may find nothing."""
+    """Find a square in the middle of each organ of `write_patient`, and nothing else.
+
+    Two steps of training find nothing, or what no organ is like.
+    """
+    middles = {"Brainstem": (32, 32), "Lens_L": (20, 44)}
 
     def find_something(*arguments: object) -> OrganMasks:
         for organ, mask in contour(*arguments):
-            found = mask.copy()
-            found[-1, 20:24, 20:24] = True
+            row, column = middles.get(organ, (32, 32))
+            found = np.zeros_like(mask)
+            found[-1, row - 2 : row + 2, column - 2 : column + 2] = True
             yield organ, found
 
     return find_something

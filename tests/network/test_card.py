@@ -5,6 +5,7 @@ from tests.network.test_heads import child_of
 
 from recontour.network import Model, card, load_model, save_model
 from recontour.network.model import sha256_of
+from recontour.network.ranges import Range, Ranges
 from recontour.transfer.depth import layers
 
 
@@ -37,6 +38,19 @@ def test_an_adapted_model_s_card_names_both_heads(model: Model) -> None:
     )
     words = shown.sections()["1 Model"]["heads"]
     assert words == "north -> south (75 to 100 % of the scores); north (25 % of the scores)"
+
+
+def test_the_card_says_what_the_patients_measured(model: Model) -> None:
+    assert card(model).sections()["3 Training"]["ranges"].startswith("not kept")
+    ranges = Ranges(
+        {"narrow_width_mm": Range(118.0, 168.0, 5)},
+        {"Brainstem": {"volume_cc": Range(18.8, 44.8, 5)}, "Lens_L": {}},
+    )
+    measured = replace(model, provenance=replace(model.provenance, ranges=ranges))
+    assert card(measured).ranges == ranges
+    assert card(measured).sections()["3 Training"]["ranges"] == (
+        "body where it is narrow 118 to 168 mm wide; Brainstem 18.8 to 44.8 cc"
+    )
 
 
 def test_layers_are_counted_as_in_the_paper(model: Model) -> None:

@@ -276,6 +276,7 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         organs=organs,
         format=options.format,
         template=template,
+        anyway=options.anyway,
         progress=progress,
     )
     return Answer(
@@ -310,6 +311,7 @@ def _contour_all(
 ) -> Answer:
     done = []
     notes: dict[Finding, None] = {}
+    of_the_model: dict[Finding, None] = {}
     for one in recontour.contour_all(
         options.model,
         options.ct_dir,
@@ -317,18 +319,22 @@ def _contour_all(
         organs=organs,
         format=options.format,
         template=template,
+        anyway=options.anyway,
         progress=progress,
     ):
         done.append(one)
         if one.found:
             notes.update(dict.fromkeys(one.found.notes))
+            general = [found for found in one.found.warnings if found not in one.warnings]
+            of_the_model.update(dict.fromkeys(general))
         if not options.json:
             progress.say(tell.series_contoured(one))
     failed = sum(one.failure is not None for one in done)
     failure = FailedSeries(path=options.ct_dir, failed=failed, series=len(done))
     return Answer(
-        show=lambda: tell.contoured_all(done, options.out),
+        show=lambda: tell.contoured_all(done, tuple(of_the_model), options.out),
         facts=lambda: facts.contoured_all(done, options.out, options.format),
+        warnings=tuple(of_the_model),
         notes=tuple(notes),
         failure=DicomError(failure) if failed else None,
     )

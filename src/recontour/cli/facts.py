@@ -109,7 +109,7 @@ def _names(names: "Iterable[tuple[NameRow, int]]") -> list[Facts]:
 
 def cohort(found: "CohortContents") -> Facts:
     """Return what a cohort holds."""
-    from recontour.cohort import by_patient, with_one_ct
+    from recontour.cohort import by_patient, notices_of, with_one_ct
     from recontour.cohort.origins import mixed_origins
     from recontour.cohort.patients import doubt
 
@@ -118,7 +118,7 @@ def cohort(found: "CohortContents") -> Facts:
     return {
         "cohort": opened.path,
         "centre": opened.centre,
-        "notices": opened.notices,
+        "notices": notices_of(opened.notices, sound),
         "cases": list(map(_case, sound)),
         "damaged": found.damaged,
         "organs": organ_volumes(sound),
@@ -203,6 +203,8 @@ def contoured(found: "Contoured", path: Path, format: str) -> Facts:
         "volumes_cc": found.volumes_cc,
         "not_found": found.not_found,
         "screen_only": {"names": found.names},
+        "unlike_training": found.unlike_training,
+        "notices": found.notices,
     }
 
 
@@ -217,6 +219,7 @@ def _series(one: "SeriesContoured") -> Facts:
         "was_done": one.was_done,
         "volumes_cc": found.volumes_cc if found else None,
         "not_found": found.not_found if found else None,
+        "unlike_training": found.unlike_training if found else None,
         "warnings": one.warnings,
         "failure": one.failure,
         "screen_only": {

@@ -391,6 +391,11 @@ def _add_contour(commands: Commands) -> None:
         metavar="NAME",
         help="write as [protocol.NAME] of the map says",
     )
+    added.add_argument(
+        "--anyway",
+        action="store_true",
+        help="also if the CT is unlike those that the model learnt from",
+    )
     _add_json(added)
 
 

@@ -109,8 +109,10 @@ def _notes(notes: Iterable[Finding]) -> None:
 
 def cohort(found: "CohortContents") -> None:
     """Show what a cohort holds: its usable cases, its organs, what was left out and why."""
+    from recontour.cohort import notices_of
+
     opened, sound = found.cohort, found.cases
-    for notice in opened.notices:
+    for notice in notices_of(opened.notices, sound):
         say(notice)
     _cases(opened, sound)
     _organs(sound)
@@ -248,9 +250,10 @@ def converted(written: "Converted", path: Path) -> None:
     say(f"written: {path}. Every contour must be reviewed.")
 
 
-def _volumes(volumes_cc: Mapping[str, float]) -> None:
+def _volumes(volumes_cc: Mapping[str, float], doubtful: Sequence[str] = ()) -> None:
     for name, volume in volumes_cc.items():
-        say(f"{name:<20}{volume:8.2f} cc")
+        mark = "   unlike training" if name in doubtful else ""
+        say(f"{name:<20}{volume:8.2f} cc{mark}")
 
 
 def learnt(model: "Model", path: Path, trunk: Path | None = None) -> None:
@@ -275,7 +278,8 @@ def learnt(model: "Model", path: Path, trunk: Path | None = None) -> None:
 
 def contoured(found: "Contoured", path: Path) -> None:
     """Show what was contoured on a CT."""
-    _volumes({_called(organ, found): cc for organ, cc in found.volumes_cc.items()})
+    doubtful = [_called(organ, found) for organ in found.unlike_training]
+    _volumes({_called(organ, found): cc for organ, cc in found.volumes_cc.items()}, doubtful)
     for organ in found.not_found:
         say(f"{organ:<20}not found on this CT")
     for warning in found.warnings:
@@ -298,8 +302,17 @@ def series_contoured(one: "SeriesContoured") -> str:
     return f"{one.out.name}: {'; '.join(parts)}"
 
 
-def contoured_all(done: "Sequence[SeriesContoured]", folder: Path) -> None:
-    """Show what was contoured of many CT series, and what was not, once more."""
+def contoured_all(
+    done: "Sequence[SeriesContoured]",
+    of_the_model: Sequence[Finding],
+    folder: Path,
+) -> None:
+    """Show what was contoured of many CT series, and what was not, once more.
+
+    of_the_model: warnings that hold for every series.
+    """
+    for warning in of_the_model:
+        say(f"warning: {words(warning)}")
     failures = [one for one in done if one.failure]
     before = sum(one.was_done for one in done)
     drawn = len(done) - before - len(failures)

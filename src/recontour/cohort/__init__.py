@@ -15,15 +15,26 @@ tissue            profiles that recognise a CT after a new export
 findings          findings, import_findings
 """
 
-from recontour.cohort.case import Case, case_id_of, with_equal_cts, with_one_ct
+from recontour.cohort.case import (
+    PHANTOM_NOTICE,
+    Case,
+    case_id_of,
+    is_synthetic,
+    notices_of,
+    with_equal_cts,
+    with_one_ct,
+)
 from recontour.cohort.patients import by_patient, patient_names
 from recontour.cohort.store import Cohort
 
 __all__ = [
+    "PHANTOM_NOTICE",
     "Case",
     "Cohort",
     "by_patient",
     "case_id_of",
+    "is_synthetic",
+    "notices_of",
     "patient_names",
     "with_equal_cts",
     "with_one_ct",

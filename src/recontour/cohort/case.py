@@ -26,6 +26,13 @@ CT_KINDS = ("<i2", "<f4")  # int16, float32
 MASKS_KINDS = ("|u1",)
 HASH_DIGITS = 16
 
+SYNTHETIC = "These patients are synthetic"
+# What everyone who uses the phantom, or a model that learnt from it, must know.
+PHANTOM_NOTICE = (
+    f"{SYNTHETIC}: a computer-drawn phantom made to try recontour. "
+    "The numbers say nothing about people."
+)
+
 Bits = npt.NDArray[np.uint8]
 
 
@@ -72,11 +79,12 @@ class Case:
 
     volumes_cc: by organ, in the order of masks.npy. source_hash: of the structure set that was
     imported. is_draft: the contours are recontour's own, so a model neither learns from them nor is
-    proved by them. sha256: of the arrays' files, by name; empty for older cases. patient: the
-    patient's key, the same in all cases of the patient; None if unknown. tissue_hu: the CT's tissue
-    profile; empty for older cases. origin: where the CT was made. roi_names: how the structure set
-    spells each organ; empty for older cases. traits: what a person should know of the contours;
-    nothing in older cases. files: the state of the arrays' files, by name, when the case was read.
+    proved by them. is_phantom: the CT shows recontour's phantom, not a patient. sha256: of the
+    arrays' files, by name; empty for older cases. patient: the patient's key, the same in all cases
+    of the patient; None if unknown. tissue_hu: the CT's tissue profile; empty for older cases.
+    origin: where the CT was made. roi_names: how the structure set spells each organ; empty for
+    older cases. traits: what a person should know of the contours; nothing in older cases. files:
+    the state of the arrays' files, by name, when the case was read.
     """
 
     id: str
@@ -85,6 +93,7 @@ class Case:
     volumes_cc: Mapping[str, float]
     source_hash: str
     is_draft: bool = False
+    is_phantom: bool = False
     sha256: Mapping[str, str] = field(default_factory=dict)
     patient: str | None = None
     origin: Origin = UNKNOWN_ORIGIN
@@ -181,6 +190,31 @@ class Case:
         """
         open_array(self.expected_ct)
         open_array(self.expected_masks)
+
+
+def notices_of(notices: Sequence[str], cases: Iterable[Case]) -> tuple[str, ...]:
+    """Return what everyone who uses some cases must know, each notice once.
+
+    notices: those of the cohort.
+
+    >>> from recontour.cohort import Cohort
+    >>> cohort = Cohort.open(Path("south"))
+    >>> notices_of(cohort.notices, cohort)
+    ()
+    """
+    known = list(notices)
+    if any(case.is_phantom for case in cases):
+        known.append(PHANTOM_NOTICE)
+    return tuple(dict.fromkeys(known))
+
+
+def is_synthetic(notices: Iterable[str]) -> bool:
+    """Say whether notices tell that the patients are a phantom.
+
+    >>> is_synthetic([PHANTOM_NOTICE]), is_synthetic([])
+    (True, False)
+    """
+    return any(notice.startswith(SYNTHETIC) for notice in notices)
 
 
 def with_one_ct(cases: Iterable[Case]) -> list[list[Case]]:

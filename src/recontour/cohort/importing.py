@@ -520,6 +520,7 @@ def _add(
             masks,
             _hash(source.sop_instance_uid),
             is_draft=source.is_draft,
+            is_phantom=scan.source.is_phantom,
             patient=task.keys.get(pair.series.uid),
             origin=replace(origin, elsewhere=case_id in task.elsewhere),
             roi_names=spelt,

@@ -16,7 +16,7 @@ from recontour.cohort.findings import DamagedCohortFile, NoReadPermission
 from recontour.errors import CohortError, FaultError
 from recontour.files import SystemReason, UnreadableError, is_name, machine_fault, read_file
 from recontour.findings import Finding, Unexpected
-from recontour.organs import is_tg263
+from recontour.organs import OrganName
 from recontour.validation import (
     ExpectedError,
     PatientKey,
@@ -35,12 +35,6 @@ CASE_LETTERS = 100  # of a case's name: the centre's label, a hyphen and a hash
 MOST_ROI_LETTERS = 64  # as DICOM allows (LO)
 # What the system reports about a file that is missing, as opposed to a machine that fails.
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
-
-
-def _organ(words: str) -> str:
-    if not is_tg263(words):
-        raise ExpectedError("a TG-263 name")
-    return words
 
 
 def _centre(words: str) -> str:
@@ -67,8 +61,7 @@ Shape = Annotated[tuple[Along, Along, Along], AfterValidator(_few)]
 Place = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Step = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
 Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-Organ = Annotated[str, AfterValidator(_organ)]
-Volumes = Annotated[dict[Organ, Volume], Field(max_length=MOST_VOLUMES)]
+Volumes = Annotated[dict[OrganName, Volume], Field(max_length=MOST_VOLUMES)]
 RoiName = Annotated[str, Field(max_length=MOST_ROI_LETTERS)]
 CaseName = Annotated[str, AfterValidator(_case_name)]
 CaseNames = Annotated[list[CaseName], Field(max_length=MOST_CASES)]
@@ -123,10 +116,10 @@ class OriginRecord(_Record):
 class TraitsRecord(_Record):
     """What a person should know of a case's contours; see cohort/traits.py."""
 
-    swapped: Annotated[list[Organ], Field(max_length=MOST_VOLUMES)] = []
+    swapped: Annotated[list[OrganName], Field(max_length=MOST_VOLUMES)] = []
     sides_confirmed: bool = False
     cut: Annotated[
-        dict[Organ, list[Literal["below", "above"]]], Field(max_length=MOST_VOLUMES)
+        dict[OrganName, list[Literal["below", "above"]]], Field(max_length=MOST_VOLUMES)
     ] = {}
     cord_mm2: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
 
@@ -138,11 +131,12 @@ class CaseRecord(_Record):
     volumes_cc: Volumes
     source_hash: Annotated[str, Field(max_length=128)]
     draft: bool = False
+    phantom: bool = False
     sha256: Digests | None = None
     patient: PatientKey | None = None
     tissue_hu: TissueProfile | None = None
     origin: OriginRecord = OriginRecord()
-    roi_names: Annotated[dict[Organ, RoiName], Field(max_length=MOST_VOLUMES)] = {}
+    roi_names: Annotated[dict[OrganName, RoiName], Field(max_length=MOST_VOLUMES)] = {}
     traits: TraitsRecord = TraitsRecord()
 
 

@@ -282,6 +282,7 @@ class Cohort:
             volumes_cc=record.volumes_cc,
             source_hash=record.source_hash,
             is_draft=record.draft,
+            is_phantom=record.phantom,
             sha256=digests,
             patient=record.patient,
             origin=_origin_of(record.origin),
@@ -386,6 +387,7 @@ class Cohort:
         source_hash: str,
         *,
         is_draft: bool = False,
+        is_phantom: bool = False,
         patient: str | None = None,
         origin: Origin = UNKNOWN_ORIGIN,
         roi_names: Mapping[str, str] | None = None,
@@ -393,8 +395,9 @@ class Cohort:
         """Store a case; it appears whole or not at all.
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
-        is_draft: whether they are recontour's own contours, unchanged. patient: the patient's key,
-        if known. origin, roi_names: as of a `Case`.
+        is_draft: whether they are recontour's own contours, unchanged. is_phantom: whether the CT
+        shows recontour's phantom. patient: the patient's key, if known. origin, roi_names: as of a
+        `Case`.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already.
@@ -413,6 +416,8 @@ class Cohort:
         # A person's contours have no such field, so that their version stays what it was.
         if is_draft:
             record["draft"] = True
+        if is_phantom:
+            record["phantom"] = True
         if patient:
             record["patient"] = patient
         known = {name: value for name, value in asdict(origin).items() if value}

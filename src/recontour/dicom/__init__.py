@@ -9,7 +9,7 @@ findings      findings, ct_findings, contour_findings, deidentify_findings
 """
 
 from recontour.dicom.archive import Archive, read_archive
-from recontour.dicom.ct import Scan, Source, read_scan, read_series
+from recontour.dicom.ct import PHANTOM_STUDY, Scan, Source, read_scan, read_series
 from recontour.dicom.equipment import Equipment, equipment_of
 from recontour.dicom.pairing import CtSeries, Pair, StructureSetFile, Unused
 from recontour.dicom.person import Person, is_stand_in, telling_ids
@@ -21,6 +21,7 @@ from recontour.dicom.seg_out import write_segmentation
 from recontour.dicom.writing import ScanIdentity, write_scan
 
 __all__ = [
+    "PHANTOM_STUDY",
     "Archive",
     "Authorship",
     "CtSeries",

@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from recontour.dicom.clean_attributes import without_identity
+from recontour.dicom.ct import PHANTOM_STUDY
 from recontour.dicom.ct_checks import refuse_differing
 from recontour.dicom.deidentify_findings import (
     ColourImage,
@@ -69,6 +70,8 @@ def write_series(
                 _refuse_known_uid(image, path, paths)
                 _refuse_marks_in_pixels(image, path)
                 clean = without_identity(image, pseudonyms)
+                if text(image, "StudyDescription") == PHANTOM_STUDY:
+                    clean.StudyDescription = PHANTOM_STUDY  # it is nobody, and models must know
                 clean.InstanceNumber = number
                 clean.AcquisitionNumber = acquisitions.get((path, 0), "")
                 _number_frames(clean, path, acquisitions)

@@ -45,13 +45,14 @@ from recontour.dicom.passes import (
 )
 from recontour.dicom.pictures import PICTURES
 from recontour.dicom.pixels import MOST_VOXELS
-from recontour.dicom.reading import DEEPEST, reading
+from recontour.dicom.reading import DEEPEST, reading, text
 from recontour.dicom.silence import silence
 from recontour.dicom.slices import CtFile, Slice, grid_of, hounsfield, read_ct_file
 from recontour.errors import DicomError, MixedSeriesError, NoSeriesError, NotDicomError
 from recontour.findings import Finding
 from recontour.geometry import Grid
 
+PHANTOM_STUDY = "recontour phantom, not a patient"  # StudyDescription of the phantom's CTs
 NO_AIR_HU = -500  # every patient lies in air, and air is thinner than this
 CARRIED_OVER = (  # what a structure set shares with its CT: patient, study, frame of reference
     "SpecificCharacterSet",
@@ -95,6 +96,11 @@ class Source:
     frame_of_reference_uid: str
     orientation: tuple[float, ...]
     frame_numbers: tuple[int, ...] = ()
+
+    @property
+    def is_phantom(self) -> bool:
+        """Return whether the CT shows recontour's phantom, not a patient."""
+        return text(self.header, "StudyDescription") == PHANTOM_STUDY
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ long.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -46,6 +46,7 @@ CONTOUR_SEQUENCE = Tag("ContourSequence")
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
 LONGEST_LABEL = 16  # characters of DICOM's SH
 LONGEST_NAME = 64  # characters of DICOM's LO
+LONGEST_TEXT = 1024  # characters of DICOM's ST
 TYPE_2 = (  # present, if need be empty
     "PatientName",
     "PatientID",
@@ -72,8 +73,9 @@ class Authorship:
     AUTOMATIC, SEMIAUTOMATIC or MANUAL. of_organs: whether every structure is an organ; if not, only
     those with an organ's name are called one. is_draft: nobody has reviewed it; import will know it
     by its series description. template: how the structures are called and coloured. description: of
-    the structure set. made: now, unless given. seed: UIDs derive from it; None: new ones every
-    time.
+    the structure set, what a reader must know of all contours. made: now, unless given. seed: UIDs
+    derive from it; None: new ones every time. remarks: by structure, what a reader must know of its
+    contours; may be filled while masks are made.
     """
 
     model: str
@@ -85,6 +87,20 @@ class Authorship:
     description: str = ""
     made: datetime | None = None
     seed: str | None = None
+    remarks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def described(self) -> str:
+        """Return the description, with the names of the structures that have remarks.
+
+        >>> Authorship("north", remarks={"Lens_L": "volume 3 cc"}).described
+        'Read the descriptions of these contours: Lens_L'
+        """
+        lines = [self.description] if self.description else []
+        if self.remarks:
+            names = map(self.template.name_of, self.remarks)
+            lines.append(f"Read the descriptions of these contours: {', '.join(names)}")
+        return short_text("\n".join(lines))
 
     @property
     def name(self) -> str:
@@ -110,6 +126,13 @@ class Authorship:
         if self.seed is None:
             return generate_uid()
         return generate_uid(entropy_srcs=["recontour", self.seed, what])
+
+
+def short_text(words: str) -> str:
+    """Return words as DICOM's ST holds them: at most 1024 characters, cut if need be."""
+    if len(words) <= LONGEST_TEXT:
+        return words
+    return words[: LONGEST_TEXT - 3] + "..."
 
 
 def write_structure_set(
@@ -184,7 +207,8 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         setattr(dataset, keyword, "")
     dataset.update(scan.source.header)
     names = map(made_by.template.name_of, structures.names)
-    find_letters(dataset, [made_by.name, made_by.label, made_by.description, *names])
+    said = (made_by.name, made_by.label, made_by.described, *made_by.remarks.values())
+    find_letters(dataset, [*said, *names])
     _name_object(dataset, made_by)
     _name_maker(dataset, made_by)
     dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(scan.source)]
@@ -223,8 +247,8 @@ def _name_maker(dataset: Dataset, made_by: Authorship) -> None:
     dataset.SoftwareVersions = version("recontour")
     dataset.StructureSetLabel = made_by.label
     dataset.StructureSetName = name
-    if made_by.description:
-        dataset.StructureSetDescription = made_by.description
+    if made_by.described:
+        dataset.StructureSetDescription = made_by.described
     dataset.ApprovalStatus = "UNAPPROVED"
 
 
@@ -253,6 +277,8 @@ def _roi(
     roi.ROIName = made_by.template.name_of(structure.name)
     roi.ReferencedFrameOfReferenceUID = scan.source.frame_of_reference_uid
     roi.ROIGenerationAlgorithm = made_by.algorithm
+    if structure.name in made_by.remarks:
+        roi.ROIDescription = short_text(made_by.remarks[structure.name])
     return roi
 
 

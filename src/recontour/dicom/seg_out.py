@@ -19,13 +19,14 @@ from recontour.dicom.rtstruct_out import (
     Authorship,
     find_letters,
     refuse_without_uids,
+    short_text,
 )
 from recontour.dicom.writing import decimal_string, encoded
 from recontour.errors import DicomError
 from recontour.files import refuse_existing, write_bytes
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
-from recontour.organs import Template, organ_of
+from recontour.organs import organ_of
 
 # highdicom is loaded where it is used: that takes more than a second, and few runs need it
 if TYPE_CHECKING:
@@ -87,9 +88,10 @@ def _segmentation(
     algorithm = content.AlgorithmIdentificationSequence(
         name, codes.cid7162.ArtificialIntelligence, version("recontour")
     )
+    first_line, _, _ = made_by.description.partition("\n")
     segments = []
     for number, organ in enumerate(masks, start=1):
-        segments.append(_segment(number, organ, algorithm, made_by.template))
+        segments.append(_segment(number, organ, algorithm, made_by))
     dataset = seg.Segmentation(
         source_images=_ct_images(scan),
         pixel_array=np.stack([mask.view(np.uint8) for mask in masks.values()], axis=-1),
@@ -105,7 +107,7 @@ def _segmentation(
         device_serial_number="none",
         series_description=made_by.series_description,
         content_label=_code(made_by.label),
-        content_description=made_by.description[:LONGEST_NAME] or None,
+        content_description=first_line[:LONGEST_NAME] or None,
         pixel_measures=PixelMeasuresSequence(
             grid.spacing_mm, float(grid.slice_thickness_mm.mean())
         ),
@@ -114,7 +116,7 @@ def _segmentation(
     )
     dataset.update(scan.source.header)
     names = map(made_by.template.name_of, masks)
-    find_letters(dataset, [made_by.name, made_by.description, *names])
+    find_letters(dataset, [made_by.name, made_by.described, *made_by.remarks.values(), *names])
     return dataset
 
 
@@ -141,9 +143,12 @@ def _segment(
     number: int,
     organ: str,
     algorithm: "AlgorithmIdentificationSequence",
-    template: Template,
+    made_by: Authorship,
 ) -> "SegmentDescription":
-    """Describe a segment: its organ in SNOMED's words, its side, the colour of an RTSTRUCT."""
+    """Describe a segment: its organ in SNOMED's words, its side, the colour of an RTSTRUCT.
+
+    A SEG has no room for the description of all contours, so each segment's ends with it.
+    """
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
     from highdicom.sr import CodedConcept
@@ -152,17 +157,20 @@ def _segment(
     known = organ_of(organ)
     described = SegmentDescription(
         segment_number=number,
-        segment_label=template.name_of(organ),
+        segment_label=made_by.template.name_of(organ),
         segmented_property_category=codes.cid7150.AnatomicalStructure,
         segmented_property_type=CodedConcept(known.concept.code, "SCT", known.concept.meaning),
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
-        display_color=CIELabColor.from_rgb(*template.colour_of(organ)),
+        display_color=CIELabColor.from_rgb(*made_by.template.colour_of(organ)),
     )
     if known.side:
         side = CodedConcept.from_code(codes.SCT.Left if known.side == "L" else codes.SCT.Right)
         (concept,) = described.SegmentedPropertyTypeCodeSequence
         concept.SegmentedPropertyTypeModifierCodeSequence = [side]
+    said = [made_by.remarks.get(organ, ""), made_by.description]
+    if any(said):
+        described.SegmentDescription = short_text("\n".join(filter(None, said)))
     return described
 
 

@@ -15,6 +15,7 @@ from recontour.network.cost import BYTES, Cost, cost_of
 from recontour.network.counting import layers_of
 from recontour.network.model import HeadRecord, Model, sha256_of
 from recontour.network.preprocessing import Preprocessing
+from recontour.network.ranges import Ranges
 from recontour.wording import plural, size_in_words
 
 PURPOSE = "contours organs at risk on axial planning CT of the head and neck; research use only"
@@ -105,6 +106,7 @@ class ModelCard:
         versions: The versions of recontour and of libraries that trained it.
         cost: What contouring with it takes.
         sha256: A hash of all weights, by which an adapted model names its parent.
+        ranges: What bodies and organs measured in training; None for models from before.
 
     Examples:
         >>> import recontour
@@ -123,6 +125,7 @@ class ModelCard:
     versions: Mapping[str, str]
     cost: Cost
     sha256: str
+    ranges: Ranges | None = None
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -137,6 +140,7 @@ class ModelCard:
             "patients": own.learnt_from(),
             "ground truth": GROUND_TRUTH,
             "method": own.method(),
+            "ranges": _ranges_in_words(self.ranges),
         }
         if self.notices:
             training["notices"] = "; ".join(self.notices)
@@ -222,6 +226,7 @@ def card(model: Model) -> ModelCard:
         versions=model.provenance.versions,
         cost=cost_of(network, model.preprocessing.crop_px),
         sha256=sha256_of(network),
+        ranges=model.provenance.ranges,
     )
 
 
@@ -274,6 +279,21 @@ def _head_in_words(head: HeadCard) -> str:
     most = round(100 * max(shares))
     span = f"{least} %" if least == most else f"{least} to {most} %"
     return f"{lineage} ({span} of the scores)"
+
+
+def _ranges_in_words(ranges: Ranges | None) -> str:
+    """Say what a person can compare with a patient at hand."""
+    if ranges is None:
+        return "not kept: the model was made before models had ranges"
+    parts = []
+    width = ranges.body.get("narrow_width_mm")
+    if width:
+        parts.append(f"body where it is narrow {width.low:g} to {width.high:g} mm wide")
+    for organ, traits in ranges.organs.items():
+        volume = traits.get("volume_cc")
+        if volume:
+            parts.append(f"{organ} {volume.low:g} to {volume.high:g} cc")
+    return "; ".join(parts)
 
 
 def _listed(words: Mapping[str, str]) -> str:

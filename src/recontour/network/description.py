@@ -25,7 +25,8 @@ from recontour.errors import SettingsError
 from recontour.files import NAME_LETTERS, UnreadableError, is_name
 from recontour.network.architecture import Architecture, UNet
 from recontour.network.preprocessing import Preprocessing
-from recontour.organs import is_tg263
+from recontour.network.ranges import Ranges
+from recontour.organs import OrganName
 from recontour.texts import NumberOutOfRange
 from recontour.validation import (
     ExpectedError,
@@ -58,12 +59,6 @@ def _printable(text: str) -> str:
 def _label(text: str) -> str:
     if not is_name(text):
         raise ExpectedError("a centre's label, which may become part of a file's name")
-    return text
-
-
-def _organ(text: str) -> str:
-    if not is_tg263(text):
-        raise ExpectedError("a TG-263 name")
     return text
 
 
@@ -108,15 +103,14 @@ def _is_plain(value: Any) -> bool:
     return value is None
 
 
-Organ = Annotated[str, Strict(), AfterValidator(_organ)]
 Organs = Annotated[
-    tuple[Organ, ...], Field(max_length=MOST_MODEL_ORGANS), AfterValidator(_no_organ_twice)
+    tuple[OrganName, ...], Field(max_length=MOST_MODEL_ORGANS), AfterValidator(_no_organ_twice)
 ]
 Label = Annotated[str, Strict(), Field(max_length=NAME_LETTERS), AfterValidator(_label)]
 Word = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_printable)]
 Sentence = Annotated[str, Strict(), Field(max_length=2000), AfterValidator(_printable)]
 Count = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
-CountByOrgan = Annotated[Mapping[Organ, Count], Field(max_length=MOST_MODEL_ORGANS)]
+CountByOrgan = Annotated[Mapping[OrganName, Count], Field(max_length=MOST_MODEL_ORGANS)]
 Share = Annotated[
     float,
     Strict(),
@@ -126,7 +120,7 @@ Share = Annotated[
         allow_inf_nan=False,
     ),
 ]
-ShareByOrgan = Annotated[Mapping[Organ, Share], Field(max_length=MOST_MODEL_ORGANS)]
+ShareByOrgan = Annotated[Mapping[OrganName, Share], Field(max_length=MOST_MODEL_ORGANS)]
 Layers = Annotated[int, Strict(), Field(ge=1, le=10_000)]
 Seed = Annotated[int, Strict(), Field(ge=0, lt=2**63)]
 Day = Annotated[str, Strict(), Field(max_length=10), AfterValidator(_iso_date)]
@@ -152,6 +146,8 @@ class Provenance:
     trained_on, trained_on_patients, trained_on_tissue_hu: fingerprints of all CTs, keys of all
     known patients, and tissue profiles of all CTs learnt from, those of the parents included.
     patients: number of patients in the cohort; CTs of an unknown patient count one by one.
+    ranges: what bodies and organs measured in all patients learnt from, those of the parents
+    included if these have ranges, too; None in a model from before there were ranges.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -173,6 +169,7 @@ class Provenance:
     trained_on_patients: tuple[PatientKey, ...] = ()
     patients: Count | None = None
     trained_on_tissue_hu: tuple[TissueProfile, ...] = ()
+    ranges: Ranges | None = None
 
     @property
     def lineage(self) -> str:

@@ -186,15 +186,12 @@ def body_centre_mm(hu: Voxels, grid: Grid) -> PointMm:
     It is the median, over the slices, of the centroid of the largest tissue region. Slices without
     tissue do not count; a CT without any has its middle at the middle of its grid.
     """
-    row_mm, column_mm = grid.spacing_mm
-    row_step = max(1, round(BODY_STEP_MM / row_mm))
-    column_step = max(1, round(BODY_STEP_MM / column_mm))
+    row_step, column_step = coarse_steps(grid)
     centroids = []
     for plane in hu:
-        coarse = np.asarray(plane[::row_step, ::column_step], dtype=np.float32)
-        tissue = coarse > BODY_HU
-        if tissue.any():
-            centroids.append(_centroid_of_largest(tissue))
+        region = largest_tissue(plane, grid)
+        if region is not None:
+            centroids.append(ndimage.center_of_mass(region))
     _, height, width = grid.shape
     row = (height - 1) / 2
     column = (width - 1) / 2
@@ -205,13 +202,29 @@ def body_centre_mm(hu: Voxels, grid: Grid) -> PointMm:
     return float(x), float(y)
 
 
-def _centroid_of_largest(region: Mask) -> tuple[float, ...]:
-    """Return the centroid, row and column, of a mask's largest connected part."""
-    labels, _ = ndimage.label(region)
+def coarse_steps(grid: Grid) -> tuple[int, int]:
+    """Return how many rows and columns make up one pixel on which the body is sought."""
+    row_mm, column_mm = grid.spacing_mm
+    row_step = max(1, round(BODY_STEP_MM / row_mm))
+    column_step = max(1, round(BODY_STEP_MM / column_mm))
+    return row_step, column_step
+
+
+def largest_tissue(plane: Voxels, grid: Grid) -> Mask | None:
+    """Return the largest tissue region of a slice, on every `coarse_steps`-th row and column.
+
+    plane: Hounsfield units, (row, column). Returns: bool; None if the slice shows no tissue.
+    """
+    row_step, column_step = coarse_steps(grid)
+    coarse = np.asarray(plane[::row_step, ::column_step], dtype=np.float32)
+    tissue = coarse > BODY_HU
+    if not tissue.any():
+        return None
+    labels, _ = ndimage.label(tissue)
     sizes = np.bincount(labels.ravel())
     largest = 1 + int(np.argmax(sizes[1:]))
-    centroid: tuple[float, ...] = ndimage.center_of_mass(labels == largest)
-    return centroid
+    region: Mask = labels == largest
+    return region
 
 
 def view(

@@ -26,6 +26,7 @@ from recontour.organs.names import (
 from recontour.organs.sides import sides_swapped
 from recontour.organs.table import (
     Organ,
+    OrganName,
     default_organ,
     is_tg263,
     known_organs,
@@ -42,6 +43,7 @@ __all__ = [
     "NameTable",
     "NamedStructure",
     "Organ",
+    "OrganName",
     "Status",
     "Template",
     "default_organ",

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import chain
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Strict
+
+from recontour.validation import ExpectedError
 
 Side = Literal["L", "R"]
 Colour = tuple[int, int, int]
@@ -136,6 +140,16 @@ def is_tg263(name: str) -> bool:
     (True, False)
     """
     return _TG263.fullmatch(name) is not None
+
+
+def _expect_tg263(words: str) -> str:
+    if not is_tg263(words):
+        raise ExpectedError("a TG-263 name")
+    return words
+
+
+# An organ's name in a record that a file holds.
+OrganName = Annotated[str, Strict(), AfterValidator(_expect_tg263)]
 
 
 @cache

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.dicom import (
+    PHANTOM_STUDY,
     Authorship,
     ScanIdentity,
     write_scan,
@@ -228,7 +229,7 @@ def _write_patient(
         seed=key,
         patient_id=f"PHANTOM {label}",
         patient_name=f"PHANTOM^{label}",
-        study_description="recontour phantom, not a patient",
+        study_description=PHANTOM_STUDY,
         study_date=MADE.strftime("%Y%m%d"),
         scanner_model=centre.scanner.model,
         kernel=centre.scanner.kernel,

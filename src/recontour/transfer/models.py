@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from recontour.cohort import Case, Cohort, by_patient
+from recontour.cohort import Case, Cohort, by_patient, notices_of
 from recontour.errors import SettingsError
 from recontour.network import HeadRecord, Model, Network, Provenance, save_head, save_model
 from recontour.network.model import sha256_of, versions
@@ -31,6 +31,7 @@ from recontour.training.run import (
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.findings import LARGEST_SEED, ImpossibleSeed
 from recontour.transfer.inherit import ask_parent, inherit, lacking
+from recontour.transfer.measured import measured
 
 CALIBRATION_BATCHES = 20
 
@@ -231,17 +232,21 @@ def _provenance(
         seed=seed,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         versions=versions(),
-        notices=cohort.notices,
+        notices=notices_of(cohort.notices, cases),
         trained_on=tuple(sorted({case.fingerprint for case in cases})),
         trained_on_patients=tuple(sorted(patients)),
         patients=len(by_patient(cases)),
         trained_on_tissue_hu=tuple(sorted({case.profile for case in cases})),
+        ranges=measured(cases, organs),
     )
 
 
 def _descended(own: Provenance, parent: Model) -> Provenance:
     """Return the provenance of a model that goes on from a parent."""
     before = parent.provenance
+    ranges = own.ranges
+    if ranges and before.ranges:
+        ranges = before.ranges.joined(ranges)
     cts = {*before.trained_on, *own.trained_on}
     patients = {*before.trained_on_patients, *own.trained_on_patients}
     profiles = {*before.trained_on_tissue_hu, *own.trained_on_tissue_hu}
@@ -253,6 +258,7 @@ def _descended(own: Provenance, parent: Model) -> Provenance:
         trained_on=tuple(sorted(cts)),
         trained_on_patients=tuple(sorted(patients)),
         trained_on_tissue_hu=tuple(sorted(profiles)),
+        ranges=ranges,
     )
 
 

@@ -1,11 +1,19 @@
 """Contour a CT: a first draft for a person to review."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
+from recontour.cohort import is_synthetic
 from recontour.contouring.contourer import Contourer
+from recontour.contouring.findings import OrganUnlikeTraining
+from recontour.contouring.likeness import (
+    body_unlike,
+    in_parts,
+    is_unlike_as_a_whole,
+    organ_unlike,
+)
 from recontour.contouring.predict import chosen_organs
 from recontour.dicom import (
     Authorship,
@@ -15,21 +23,33 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
-from recontour.errors import NamesError, OrganError, SettingsError
+from recontour.errors import NamesError, OrganError, SettingsError, UnlikeTrainingError
 from recontour.exchange.nifti import affine_ras, write_nifti
 from recontour.files import is_name, refuse_existing, whole_folder
 from recontour.findings import Finding
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
 from recontour.network import name_of
+from recontour.network.traits import body_of, organ_traits
 from recontour.organs import Template, sides_swapped
 from recontour.progress import Progress, quiet
 from recontour.validation import NotAChoice
 from recontour.wording import shown
-from recontour.workflows.findings import MostOrgansNotFound, NoFileName, NoOrganFound
+from recontour.workflows.findings import (
+    ModelNotice,
+    MostOrgansNotFound,
+    MostUnlikeTraining,
+    NoFileName,
+    NoOrganFound,
+    NoRanges,
+    PhantomAndPatient,
+    UnsuitableModel,
+)
 from recontour.workflows.order import refuse_swapped
 
 ContourFormat = Literal["rtstruct", "seg", "nifti"]
+# Warnings that hold for every CT that a model contours.
+ABOUT_THE_MODEL = (ModelNotice, NoRanges)
 OrganMasks = Iterable[tuple[str, Mask]]
 
 
@@ -43,6 +63,8 @@ class Contoured:
         warnings: What a person should check.
         notes: On the names in the output.
         names: What each organ that was found is called in the output, by its TG-263 name.
+        unlike_training: The organs whose contours are unlike those that the model learnt from.
+        notices: What everyone who uses the model must know.
 
     Examples:
         >>> import recontour
@@ -56,6 +78,8 @@ class Contoured:
     warnings: tuple[Finding, ...]
     notes: tuple[Finding, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    unlike_training: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def contour(
@@ -66,12 +90,15 @@ def contour(
     organs: Sequence[str] | None = None,
     format: ContourFormat = "rtstruct",
     template: Template | None = None,
+    anyway: bool = False,
     contourer: Contourer | None = None,
     progress: Progress = quiet,
 ) -> Contoured:
     """Contour one CT series; `contour_all` contours every series of a folder.
 
-    Nothing is written if anything fails, or if no organ is found.
+    Nothing is written if anything fails, or if no organ is found. What speaks against a contour is
+    also in the file: in an RTSTRUCT as the descriptions of the ROI and of the structure set, in a
+    SEG as that of the segment. NIfTI has no place for it.
 
     Args:
         model: A model file, or TRUNK+HEAD.
@@ -82,6 +109,8 @@ def contour(
             folder with a mask ORGAN.nii.gz for each organ, since organs may overlap.
         template: How structures are named, coloured and labelled, as `read_template` returns it. If
             None, they have TG-263 names.
+        anyway: Write a file also if the body, or most contours, are unlike those that the model
+            learnt from, or if one of model and CT is of recontour's phantom and the other is not.
         contourer: The same model, loaded before. For many CTs it is then loaded and compiled once.
         progress: Called with what is done, how many are done, of how many, and words.
 
@@ -89,6 +118,7 @@ def contour(
         Volumes in cc by organ, the organs that were not found, and warnings.
 
     Raises:
+        UnlikeTrainingError: The model does not suit the CT; see `anyway`.
         RecontourError: The model, the CT or the output cannot be used, or no organ was found.
 
     Examples:
@@ -102,7 +132,7 @@ def contour(
     refuse_existing(out)
     refuse_swapped(model, ct_dir, "MODEL CT_DIR")
     contourer = contourer or Contourer.load(model)
-    job = Job.of(contourer, model, organs, format, template or Template())
+    job = Job.of(contourer, model, organs, format, template or Template(), anyway=anyway)
     return job.contour(read_scan(ct_dir), ct_dir, out, progress)
 
 
@@ -122,7 +152,8 @@ def refuse_unknown_format(format: str) -> None:
 class Job:
     """What to do with each CT: with which model, for which organs, and how it is written.
 
-    wanted: TG-263 names, in the order of the output. notes: on the names in the output.
+    wanted: TG-263 names, in the order of the output. notes: on the names in the output. anyway:
+    write a file also if the CT or the contours are unlike those that the model learnt from.
     """
 
     contourer: Contourer
@@ -130,6 +161,7 @@ class Job:
     format: ContourFormat
     author: Authorship
     notes: tuple[Finding, ...] = ()
+    anyway: bool = False
 
     @classmethod
     def of(
@@ -139,6 +171,8 @@ class Job:
         organs: Sequence[str] | None,
         format: ContourFormat,
         template: Template,
+        *,
+        anyway: bool = False,
     ) -> Self:
         """Check what is wanted against a model.
 
@@ -155,7 +189,8 @@ class Job:
             is_draft=True,
             template=template,
         )
-        return cls(contourer, wanted, format, author, tuple(template.notes(wanted)))
+        notes = tuple(template.notes(wanted))
+        return cls(contourer, wanted, format, author, notes, anyway)
 
     def contour(
         self,
@@ -166,13 +201,19 @@ class Job:
     ) -> Contoured:
         """Contour a CT and write what is found. place: of the CT, for errors."""
         found = _Found(self, scan, progress)
-        WRITERS[self.format](out, found.masks(place), scan, self.author)
+        found.refuse_other_patients(place)
+        said = filter(None, (self.author.description, found.description))
+        author = replace(self.author, description="\n".join(said), remarks=found.remarks)
+        WRITERS[self.format](out, found.masks(place), scan, author)
         progress("contouring", len(self.wanted), len(self.wanted), "")
         return found.report()
 
 
 class _Found:
-    """Contours a scan organ by organ, and keeps what the report says of each."""
+    """Contours a scan organ by organ, and keeps what the report says of each.
+
+    remarks: by organ, what a reader of its contour must know; complete once all masks are made.
+    """
 
     def __init__(
         self,
@@ -184,25 +225,83 @@ class _Found:
         self._scan = scan
         self._wanted = job.wanted
         self._progress = progress
+        provenance = job.contourer.model.provenance
+        self._notices = provenance.notices
+        self._ranges = provenance.ranges
+        self._body = body_of(scan.hu, scan.grid)
+        self._of_the_ct = tuple(self._about_the_ct())
         self._volumes_cc: dict[str, float] = {}
         self._middles_x_mm: dict[str, float] = {}
+        self._unlike: dict[str, OrganUnlikeTraining] = {}
+        self._in_parts: list[Finding] = []
+        self.remarks: dict[str, str] = {}
+
+    @property
+    def description(self) -> str:
+        """Return what a reader of all contours must know; empty if there is nothing."""
+        against = [f"{finding.sentence()}." for finding in self._of_the_ct]
+        return "\n".join([*self._notices, *against])
+
+    def _about_the_ct(self) -> Iterator[Finding]:
+        """Yield what speaks against the model on this CT, before anything is contoured."""
+        phantom_model = is_synthetic(self._notices)
+        if phantom_model != self._scan.source.is_phantom:
+            yield PhantomAndPatient(model_of_phantom=phantom_model)
+        unlike = body_unlike(self._ranges, self._body.traits()) if self._ranges else None
+        if unlike:
+            yield unlike
+
+    def refuse_other_patients(self, place: Path) -> None:
+        """Raise UnlikeTrainingError if the CT is unlike those that the model learnt from."""
+        if self._of_the_ct and not self._job.anyway:
+            raise UnlikeTrainingError(UnsuitableModel(path=place, reasons=self._of_the_ct))
 
     def masks(self, place: Path) -> Iterator[tuple[str, Mask]]:
-        """Yield the organs that are found, while they are written; only SEG needs all at once."""
+        """Yield the organs that are found, while they are written; only SEG needs all at once.
+
+        Raises: OrganError: there is none. UnlikeTrainingError: most of them are unlike those that
+            the model learnt from.
+        """
         scan = self._scan
         for organ, mask in self._job.contourer.contour(scan.hu, scan.grid, self._wanted):
             self._progress("contouring", len(self._volumes_cc), len(self._wanted), organ)
             if mask.any():
                 self._volumes_cc[organ] = scan.grid.volume_cc(mask)
                 self._middles_x_mm[organ] = scan.grid.middle_x_mm(mask)
+                self._examine(organ, mask)
                 yield organ, mask
         if not self._volumes_cc:
             raise OrganError(NoOrganFound(path=place, organs=tuple(self._wanted)))
+        found = len(self._volumes_cc)
+        if is_unlike_as_a_whole(len(self._unlike), found) and not self._job.anyway:
+            most = MostUnlikeTraining(unlike=tuple(self._unlike.values()), found=found)
+            raise UnlikeTrainingError(UnsuitableModel(path=place, reasons=(most,)))
+
+    def _examine(self, organ: str, mask: Mask) -> None:
+        """Note what speaks against one contour."""
+        against: list[Finding] = []
+        if self._ranges:
+            traits = organ_traits(self._scan.hu, self._scan.grid, mask, self._body)
+            unlike = organ_unlike(self._ranges, organ, traits)
+            if unlike:
+                self._unlike[organ] = unlike
+                against.append(unlike)
+        parts = in_parts(organ, mask)
+        if parts:
+            self._in_parts.append(parts)
+            against.append(parts)
+        if against:
+            self.remarks[organ] = "; ".join(finding.sentence() for finding in against)
 
     def report(self) -> Contoured:
         """Return what was found."""
         not_found = [organ for organ in self._wanted if organ not in self._volumes_cc]
-        warnings: list[Finding] = [*self._scan.notes, *sides_swapped(self._middles_x_mm)]
+        warnings: list[Finding] = [*self._scan.notes, *self._of_the_ct]
+        warnings += [ModelNotice(notice=notice) for notice in self._notices]
+        if self._ranges is None:
+            warnings.append(NoRanges())
+        warnings += [*self._unlike.values(), *self._in_parts]
+        warnings += sides_swapped(self._middles_x_mm)
         if len(not_found) > len(self._volumes_cc):
             few = MostOrgansNotFound(found=len(self._volumes_cc), not_found=len(not_found))
             warnings.append(few)
@@ -212,6 +311,8 @@ class _Found:
             warnings=tuple(warnings),
             notes=self._job.notes,
             names={organ: self._job.author.template.name_of(organ) for organ in self._volumes_cc},
+            unlike_training=tuple(self._unlike),
+            notices=self._notices,
         )
 
 

@@ -25,6 +25,7 @@ from recontour.progress import Progress, quiet
 from recontour.syncing import make_folders
 from recontour.workflows.contour_list import ContourList, MadeBy, read_list, write_list
 from recontour.workflows.contouring import (
+    ABOUT_THE_MODEL,
     Contoured,
     ContourFormat,
     Job,
@@ -48,7 +49,8 @@ class SeriesContoured:
         out: Its contours; None if it has none.
         found: What was found; None if nothing was contoured, or it was done before.
         failure: Why it has no contours; None if it has.
-        warnings: What a person should check.
+        warnings: What a person should check. What holds for every CT of the model is in `found`
+            alone.
 
     Examples:
         >>> import recontour
@@ -77,6 +79,7 @@ def contour_all(
     organs: Sequence[str] | None = None,
     format: ContourFormat = "rtstruct",
     template: Template | None = None,
+    anyway: bool = False,
     progress: Progress = quiet,
 ) -> Iterator[SeriesContoured]:
     """Contour every CT series of a folder tree, one after the other.
@@ -91,6 +94,7 @@ def contour_all(
         organs: As for `contour`.
         format: As for `contour`; for "nifti" each series gets a folder.
         template: As for `contour`.
+        anyway: As for `contour`.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Yields:
@@ -117,7 +121,7 @@ def contour_all(
     if not archive.series:
         raise NoSeriesError(NoCtSeries(path=folder, wanted="series", skipped=archive.skipped))
     contourer = Contourer.load(model)
-    job = Job.of(contourer, model, organs, format, template)
+    job = Job.of(contourer, model, organs, format, template, anyway=anyway)
     made_by = MadeBy.of(sha256_of(contourer.model.network), job.wanted, format, template)
     outputs = _outputs(archive, out, made_by, ENDINGS[format])
     return _each(job, archive, outputs, progress)
@@ -154,11 +158,12 @@ def _contoured(job: Job, series: CtSeries, out: Path) -> SeriesContoured:
         raise  # a full disk, say: the others would fail, too
     except RecontourError as error:
         return SeriesContoured(series.place, failure=error.finding)
+    of_this_ct = [one for one in found.warnings if not isinstance(one, ABOUT_THE_MODEL)]
     return SeriesContoured(
         place=series.place,
         out=out,
         found=found,
-        warnings=found.warnings,
+        warnings=tuple(of_this_ct),
     )
 
 

@@ -20,7 +20,7 @@ from recontour.assess.caveats import (
 from recontour.assess.other_sides import OtherSides
 from recontour.assess.pictures import Planes
 from recontour.assess.scoring import contour_case, score_masks
-from recontour.cohort import Case, Cohort, patient_names
+from recontour.cohort import Case, Cohort, notices_of, patient_names
 from recontour.cohort.patients import doubt
 from recontour.cohort.traits import cut_organs
 from recontour.contouring.contourer import Contourer
@@ -350,7 +350,7 @@ def _notices(
     unsure = doubt(cases)
     if unsure:
         notices.append(as_notice(unsure))
-    notices += cohort.notices
+    notices += notices_of(cohort.notices, cases)
     for model in models.values():
         notices += model.provenance.notices
     return tuple(dict.fromkeys(notices))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from recontour.contouring.findings import OrganUnlikeTraining
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import about, plural
 
@@ -355,3 +356,74 @@ class NamelessContours(Finding):
 
     def remedy(self) -> str:
         return "write --contours NAME=FOLDER"
+
+
+@finding
+class ModelNotice(Finding):
+    """What everyone who uses a model must know, in the model's own words."""
+
+    notice: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        """Repeat it."""
+        return f"of the model: {self.notice}"
+
+
+@finding
+class NoRanges(Finding):
+    """A model does not say what its patients measured, so nothing can be compared with them."""
+
+    def sentence(self) -> str:
+        """Say what was not done."""
+        return (
+            "this model was made before models kept what their patients measured, so whether the "
+            "CT and the contours are like those that it learnt from was not checked"
+        )
+
+
+@finding
+class PhantomAndPatient(Finding):
+    """A model of the phantom meets a patient, or a model of patients meets the phantom."""
+
+    model_of_phantom: bool
+
+    def sentence(self) -> str:
+        """Say which is which."""
+        if self.model_of_phantom:
+            return "the model learnt from recontour's phantom, and this CT is not of the phantom"
+        return "this CT is of recontour's phantom, and the model did not learn from that"
+
+
+@finding
+class MostUnlikeTraining(Finding):
+    """Most of the contours on a CT are unlike those that the model learnt from.
+
+    found: how many contours there are.
+    """
+
+    unlike: tuple[OrganUnlikeTraining, ...]
+    found: int
+
+    def sentence(self) -> str:
+        """Say how many, and how each differs."""
+        each = "; ".join(f"{one.organ}: {one.details()}" for one in self.unlike)
+        count = f"{len(self.unlike)} of {plural(self.found, 'contour')}"
+        return f"{count} are unlike what the model learnt from ({each})"
+
+
+@finding
+class UnsuitableModel(Finding):
+    """A model does not suit a CT, so nothing was written."""
+
+    reasons: tuple[Finding, ...]
+
+    def sentence(self) -> str:
+        """Give every reason."""
+        return "; ".join(reason.sentence() for reason in self.reasons)
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return (
+            "nothing was written: give a model of this region and kind of patient, or repeat with "
+            "--anyway if you know better"
+        )
