@@ -98,7 +98,7 @@ def test_the_ct_keeps_its_place_when_enlarged(
     picture = draw(Overlay(hu, 0.0, (1.0, 1.0), disc((40, 40), (20, 20), 5), {}))
     grey = imread(
         io.BytesIO(base64.b64decode(picture.image.removeprefix("data:image/png;base64,")))
-    )[..., 0]
+    )
     edge = np.flatnonzero(np.diff((grey[grey.shape[0] // 2] > 0.5).astype(int)))
     assert len(edge) == 1
     assert (edge[0] + 1) / grey.shape[1] == pytest.approx(0.5, abs=0.125 / 40)

@@ -304,8 +304,8 @@ def test_the_head_carries_the_notices_and_how_to_repeat(tmp_path: Path) -> None:
     page = written(tmp_path, ten_cases("Lens_L", S=0.0, ST=0.1), header)
     assert '<p class="notice">Synthetic patients.</p>' in page
     assert (
-        "Research use only; not a medical device. Every contour must be reviewed by a person."
-        in page
+        "Research use only; not a medical device. A qualified person must review every contour "
+        "before it is used." in page
     )
     assert "<code>recontour evaluate B S</code>, with the cohort's folder as COHORT" in page
     assert "2026-01-31" in page
@@ -370,7 +370,7 @@ def test_the_pictures_come_after_the_first_table(tmp_path: Path) -> None:
         "Scores per organ",
         "Contours on the CT",
         "Other measures per organ",
-        "DSC, case by case",
+        "DSC, patient by patient",
     ]
     assert re.findall(r"<h2>(.*?)</h2>", page)[:5] == order
     assert page.count("<section") == page.count("</section>")

@@ -150,35 +150,28 @@ def _centred(
     return slice(start, start + pixels)
 
 
-@default_settings()
 def _png(hu: npt.NDArray[np.int16 | np.float32], spacing_mm: tuple[float, float]) -> str:
     """Return the window's greys as a data URI.
 
     The image is enlarged by interpolation; each pixel keeps its place, and metal its size.
     """
-    from matplotlib.image import imsave
+    from PIL import Image
 
     sides_mm = np.multiply(hu.shape, spacing_mm)
     pixels_per_mm = CROP_PIXELS / sides_mm.max()
     factors = [max(1, round(step_mm * pixels_per_mm)) for step_mm in spacing_mm]
     low, high = WINDOW_HU
     windowed = np.clip(hu.astype(np.float32), low, high)
-    grey = ndimage.zoom(
+    enlarged = ndimage.zoom(
         windowed,
         factors,
         order=1,
         mode="nearest",
         grid_mode=True,
     )
+    grey = np.rint((enlarged - low) / (high - low) * 255).astype(np.uint8)
     file = io.BytesIO()
-    imsave(
-        file,
-        grey,
-        format="png",
-        cmap="gray",
-        vmin=low,
-        vmax=high,
-    )
+    Image.fromarray(grey).save(file, format="png", optimize=True)
     encoded = base64.b64encode(file.getvalue()).decode("ascii")
     return f"data:image/png;base64,{encoded}"
 
