@@ -78,6 +78,7 @@ READERS = (
     "rtstruct_in",
 )
 OTHERS_OPTIONS = {"--logdir", "--upgrade", "--install"}  # of TensorBoard, .ci/lock and WSL
+OTHERS_OPTIONS |= {"--rm", "--user", "--network", "--build-arg", "--find-links"}  # of podman, pip
 
 
 def blocks(text: str, language: str) -> list[str]:
