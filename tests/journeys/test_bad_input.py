@@ -254,7 +254,7 @@ def test_trouble_while_writing_leaves_nothing(
     out = tmp_path / "new"
     words: dict[str, list[object]] = {
         "import": [journey.archive, out],
-        "contour": [journey.model_s, journey.archive / "0", "--out", out],
+        "contour": [journey.model_s, journey.archive / "0", "--out", out, "--anyway"],
         "evaluate": [journey.cohort, journey.model_s, journey.model_st, "--out", out],
     }
     write_text, write_bytes, troubled = Path.write_text, Path.write_bytes, []

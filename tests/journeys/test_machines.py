@@ -12,6 +12,7 @@ from tests.conftest import fill
 from tests.journeys.conftest import Journey
 from tests.journeys.test_kill import weights_of
 
+from recontour.cli import main
 from recontour.cohort import Cohort
 
 RECONTOUR = [sys.executable, "-m", "recontour"]
@@ -72,11 +73,13 @@ def is_a_group(number: int) -> bool:
 def test_a_queue_that_ends_an_adaptation_costs_nothing(
     journey: Journey, tmp_path: Path, number: signal.Signals
 ) -> None:
-    out = tmp_path / "ST"
+    parent, out = tmp_path / "S", tmp_path / "ST"
+    short = ["--preset", "compact", "--iterations", "1", "--precision", "float32"]
+    assert main(["train", str(journey.cohort), "--out", str(parent), *short]) == 0
     command = [
         *RECONTOUR,
         "adapt",
-        str(journey.model_s),
+        str(parent),
         str(journey.cohort),
         "--out",
         str(out),

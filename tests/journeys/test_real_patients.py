@@ -50,6 +50,8 @@ def test_source_to_target(
                 str(tmp_path / "source"),
                 "--out",
                 str(s),
+                "--preset",
+                "compact",
                 "--organs",
                 "Parotid_L",
                 "Parotid_R",
