@@ -269,7 +269,7 @@ def test_contours_alone_are_scored_with_the_users_tolerances(
     for words in (
         "2 sets of contours from elsewhere against the contours of north",
         "4.5‡",
-        "Observer is contours from elsewhere for 3 of 3 cases, matched 3 by the series they",
+        "Observer stands for contours from elsewhere of 3 of 3 cases, matched 3 by the series they",
         "matched 3 by the CT beside them",
         "--contours Observer=FOLDER",
         "equal the cohort&#39;s own to the voxel",

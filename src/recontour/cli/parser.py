@@ -118,7 +118,7 @@ def _named_folder(words: str) -> tuple[str, Path]:
     """Return a name and a folder as they are typed: NAME=FOLDER."""
     name, _, folder = words.partition("=")
     if not name.strip() or not folder:
-        raise argparse.ArgumentTypeError("write NAME=FOLDER, the name as tables shall show it")
+        raise argparse.ArgumentTypeError("write NAME=FOLDER; tables show the name")
     return name, _path(folder)
 
 
@@ -174,7 +174,7 @@ def _add_names(added: argparse.ArgumentParser, words: str = "your own ROI names 
         action="append",
         default=[],
         metavar="NAME",
-        help="a name in the map that TG-263 does not list, and is meant; may be repeated",
+        help="accept this name in the map although TG-263 does not list it; may be repeated",
     )
 
 
@@ -244,7 +244,7 @@ def _add_import(commands: Commands) -> None:
     added.add_argument(
         "--again",
         action="store_true",
-        help="also read again, with the names of now, who is in the cohort already",
+        help="also re-read the patients who are already in the cohort, with the current names",
     )
     added.add_argument(
         "--undo",

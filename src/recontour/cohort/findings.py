@@ -171,10 +171,10 @@ class UnfinishedChange(Finding):
     """A change of a cohort was interrupted, and must not be finished here."""
 
     def sentence(self) -> str:
-        return "a change of this cohort was interrupted, and you may not write here to finish it"
+        return "a change to this cohort was interrupted, and you have no permission to finish it"
 
     def remedy(self) -> str:
-        return "let somebody who may run `recontour inspect` on it"
+        return "ask someone who may write here to run `recontour inspect` on it"
 
 
 @finding
@@ -200,11 +200,11 @@ class CasesReadAgain(Finding):
     def sentence(self) -> str:
         return (
             f"the last import cannot be undone: it read {plural(self.cases, 'case')} again "
-            "(--again), and what they were before is gone"
+            "(--again), and their earlier versions are gone"
         )
 
     def remedy(self) -> str:
-        return "repeat it with --again and the map of before"
+        return "repeat it with --again and the earlier map"
 
 
 @finding
@@ -255,9 +255,8 @@ class MapNotApplied(Finding):
         which = f" ({listed(self.organs)})" if self.organs else ""
         if self.is_kept:
             return f"the names of the last import were not applied to {of}, which it did not change"
-        return (
-            f"not applied to {of}, which stay as they are: other organs by the names of now{which}"
-        )
+        stay = f"not applied to {of}, which stay as they are"
+        return f"{stay}; the current names would change them{which}"
 
     def remedy(self) -> str:
         return READ_AGAIN
@@ -392,7 +391,7 @@ class DamagedCohortFile(Finding):
 
     def remedy(self) -> str:
         if self.file == "imports.json":
-            return "move it away; only the last import can then not be undone"
+            return "move it away; afterwards, only the last import can no longer be undone"
         return MOVE_AWAY if self.case else RESTORE
 
 

@@ -92,7 +92,7 @@ class FromElsewhere(Finding):
 
     def remedy(self) -> str:
         return (
-            "import them into a cohort of their own, or, if they belong into this one, "
+            "import them into a cohort of their own, or, if they belong in this one, "
             "repeat with --also-from-elsewhere"
         )
 

@@ -115,7 +115,7 @@ class _CaseImport:
     """What became of one patient.
 
     place, reason: of one that is left out. not_applied: the organs that a case that stays would
-    have, or not have, by the names of now.
+    gain or lose under the current names.
     """
 
     case_id: str
@@ -152,12 +152,13 @@ def import_dicom(
         centre: The label in models and reports. If None, the cohort's own, or a new cohort's
             folder name.
         names: A TOML file of the centre's own ROI names (docs/reference/names.md).
-        new_organs: Names on the right side of that file that TG-263 does not list, and are meant.
+        new_organs: Names to accept on the right side of that file although TG-263 does not list
+            them.
         notices: What everyone who uses a new cohort or its models must know. Models and reports
             repeat it.
         also_from_elsewhere: Also add patients of another institution than the cohort's cases or,
             where no institution is known, from another scanner. Otherwise they are an error.
-        again: Also read the patients again whose cases are in the cohort, with the names of now,
+        again: Also re-read the patients whose cases are in the cohort, with the current names,
             and replace these cases, all at once.
         progress: Called with what is done, how many are done, of how many, and words.
 
@@ -433,7 +434,7 @@ def _compare_names(
     case: Case,
     new: Collection[str],
 ) -> None:
-    """Say of each name what the case has it as, and note where the names of now differ.
+    """Say what each name is in the case, and note where the current map differs.
 
     new: the organs that the case would have besides its own.
     """
@@ -565,7 +566,7 @@ def _report(
 
 
 def _not_applied(imports: Iterable[_CaseImport], there: int) -> Iterator[Finding]:
-    """Yield a finding if the names of now would give cases other organs. there: cases that stay."""
+    """Yield a finding if the current names would change the organs of cases that stay (`there`)."""
     differing = [one for one in imports if one.not_applied]
     if differing:
         organs: set[str] = set()

@@ -62,7 +62,8 @@ def preview_import(
     Args:
         dicom_dir: A folder of DICOM files, nested and named in any way.
         names: A TOML file of the centre's own ROI names (docs/reference/names.md).
-        new_organs: Names on the right side of that file that TG-263 does not list, and are meant.
+        new_organs: Names to accept on the right side of that file although TG-263 does not list
+            them.
         draft_map: A new file: such a TOML file to fill in, with every name that is unknown or
             ambiguous, and guesses at its organ. If None, nothing is written.
         progress: Called with what is done, how many are done, of how many, and words.

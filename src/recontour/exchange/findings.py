@@ -16,7 +16,7 @@ SAVE_AS_NIFTI = (
 )
 NNUNETS_FILE = "give the file that nnU-Net wrote"
 MATCH_HELP = (
-    "an RTSTRUCT or a SEG must reference the CT's series or lie beside the CT, and NIfTI be called "
+    "an RTSTRUCT or a SEG must reference the CT's series or lie beside the CT, and NIfTI be named "
     "after the case's id"
 )
 FILES_SHOWN = 5
@@ -334,7 +334,7 @@ class ContoursMatched(Finding):
         }
         matched = ", ".join(f"{count} by {way}" for way, count in ways.items() if count)
         cases = f"{self.cases} of {plural(self.of, 'case')}"
-        return f"{self.model} is contours from elsewhere for {cases}, matched {matched}"
+        return f"{self.model} stands for contours from elsewhere of {cases}, matched {matched}"
 
 
 @finding
@@ -425,12 +425,12 @@ class ReferencesSeveralCases(Finding):
 
 @finding
 class SharedGrid(Finding):
-    """NIfTI is called after no case, and several cases have its grid."""
+    """NIfTI is named after no case, and several cases have its grid."""
 
     cases: int
 
     def sentence(self) -> str:
-        return f"it is called after no case, and {self.cases} cases have its grid"
+        return f"it is named after no case, and {self.cases} cases have its grid"
 
     def remedy(self) -> str:
         return "name the file or folder after the case's id"

@@ -2,7 +2,7 @@
 
 A cohort keeps no UID, but the id of a case is made of a hash of its CT's SeriesInstanceUID. A
 structure set belongs to a case by the CT that lies beside it, or else by the series that it
-references. NIfTI belongs to the case that its file or folder is called after, or else to the one
+references. NIfTI belongs to the case that its file or folder is named after, or else to the one
 case whose grid it has.
 """
 

@@ -117,7 +117,7 @@ class NotApplied(Finding):
 
     def sentence(self) -> str:
         now = self.now or "left out"
-        return f"as it was imported; not applied: by the names of now it would be {now}"
+        return f"as it was imported; not applied: the current names would make it {now}"
 
 
 @finding

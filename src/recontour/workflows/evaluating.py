@@ -83,7 +83,8 @@ def evaluate(
         contours: Another tool's or a second observer's contours of the cohort's CTs: by the name
             that reports show, a folder of RTSTRUCT, SEG or NIfTI (docs/reference/evaluation.md).
         names: A TOML file of the ROI names of these contours (docs/reference/names.md).
-        new_organs: Names on the right side of that file that TG-263 does not list, and are meant.
+        new_organs: Names to accept on the right side of that file although TG-263 does not list
+            them.
         tolerances: A TOML file of tolerances in mm, such as Brainstem = 2.0, that replace the
             organs' own.
         progress: Called with what is done, how many are done, of how many, and words.

@@ -425,5 +425,5 @@ class UnsuitableModel(Finding):
         """Say what helps."""
         return (
             "nothing was written: give a model of this region and kind of patient, or repeat with "
-            "--anyway if you know better"
+            "--anyway if you are sure that it fits"
         )
