@@ -147,14 +147,17 @@ class OversizedFile(Finding):
         return f"it is larger than {self.most_bytes:,} bytes"
 
 
+# TOML files that a user writes and names in an option.
+WrittenByUser = Literal["file of tolerances", "map of ROI names"]
+
+
 @finding
 class UnreadableFile(Finding):
     """A file cannot be read. what: what should be in it. help: if `why` knows nothing better."""
 
     what: Literal[
+        WrittenByUser,
         "file failed.txt",
-        "file of tolerances",
-        "map of ROI names",
         "model",
         "names of the labels",
         "split file",

@@ -14,14 +14,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from recontour.errors import OutputError
+from recontour.errors import OutputError, RecontourError
 from recontour.files import (
     REMEDIES,
+    NotFound,
     SystemReason,
     UnreadableError,
+    UnreadableFile,
+    WrittenByUser,
     machine_fault,
     output_error,
     read_file,
+    similar_path,
 )
 from recontour.findings import Finding, ScreenOnly, finding
 
@@ -173,6 +177,39 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UnreadableError(NestedTooDeep()) from error
     except ValueError as error:  # Python limits the digits of a number, and the years of a date
         raise UnreadableError(NumberOutOfRange(reason=str(error))) from error
+
+
+def read_users_toml(
+    path: Path,
+    what: WrittenByUser,
+    *,
+    option: str,
+    example: str,
+    refusal: type[RecontourError],
+) -> dict[str, Any]:
+    """Read a TOML file that a user wrote and gave to an option.
+
+    what: should be in it. example: what to write, in case of doubt. refusal: the error to raise.
+    Raises: the refusal: there is no such file, or it is not TOML. FaultError: see `read_given`.
+    """
+    try:
+        return read_toml(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        missing = NotFound(
+            path=path,
+            expected=f"a {what}",
+            otherwise=f"check the path given to {option}",
+            similar=similar_path(path),
+        )
+        raise refusal(missing) from error
+    except UnreadableError as error:
+        unreadable = UnreadableFile(
+            path=path,
+            what=what,
+            why=error.finding,
+            help=example,
+        )
+        raise refusal(unreadable) from error
 
 
 def _refuse_many_dots(text: str) -> None:

@@ -80,21 +80,26 @@ def test_a_head_file_holds_what_was_learnt_and_nothing_else(model: Model, tmp_pa
     assert (tmp_path / "whole").stat().st_size > 2 * head_bytes
 
 
+def refuses_other_trunk(child: Model, folder: Path) -> None:
+    """A folder's head, of a child, cannot be joined to the other model there."""
+    with pytest.raises(ModelFileError) as refused:
+        load_model(joined(folder / "other", folder / "head"))
+    assert refused.value.finding == WrongTrunk(
+        path=folder / "head",
+        centres=("north",),
+        model="north",
+        part="trunk",
+        sha256=part_sha256(child.network.trunk),
+    )
+
+
 def test_a_head_refuses_another_trunk(model: Model, tmp_path: Path) -> None:
     torch.manual_seed(2)
     other = replace(model, network=Network(TINY, 2))
     save_model(other, tmp_path / "other")
     child = child_of(model, "south")
     save_head(child, tmp_path / "head")
-    with pytest.raises(ModelFileError) as refused:
-        load_model(joined(tmp_path / "other", tmp_path / "head"))
-    assert refused.value.finding == WrongTrunk(
-        path=tmp_path / "head",
-        centres=("north",),
-        model="north",
-        part="trunk",
-        sha256=part_sha256(child.network.trunk),
-    )
+    refuses_other_trunk(child, tmp_path)
 
 
 @pytest.mark.parametrize(("trunk", "parent"), [("model", "unet_model"), ("unet_model", "model")])
@@ -104,15 +109,7 @@ def test_a_head_refuses_a_trunk_of_the_other_family(
     save_model(request.getfixturevalue(trunk), tmp_path / "other")
     child = child_of(request.getfixturevalue(parent), "south")
     save_head(child, tmp_path / "head")
-    with pytest.raises(ModelFileError) as refused:
-        load_model(joined(tmp_path / "other", tmp_path / "head"))
-    assert refused.value.finding == WrongTrunk(
-        path=tmp_path / "head",
-        centres=("north",),
-        model="north",
-        part="trunk",
-        sha256=part_sha256(child.network.trunk),
-    )
+    refuses_other_trunk(child, tmp_path)
 
 
 def test_a_head_refuses_a_model_without_the_head_that_it_asks(model: Model, tmp_path: Path) -> None:

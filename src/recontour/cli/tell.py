@@ -218,8 +218,8 @@ def _origins(opened: "Cohort", sound: "Sequence[Case]") -> None:
 
 def _origin(case: "Case") -> tuple[str, str]:
     """Return a case's scanner and what stands for its institution."""
-    made = case.origin
-    return f"{made.maker} {made.model}".strip(), (made.institution or "").rpartition("-")[2]
+    institution = (case.origin.institution or "").rpartition("-")[2]
+    return case.origin.scanner_name, institution
 
 
 def _ids(cases: "Iterable[Case]") -> str:

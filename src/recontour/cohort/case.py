@@ -61,13 +61,18 @@ class Origin:
     elsewhere: bool = False
 
     @property
+    def scanner_name(self) -> str:
+        """Return maker and model; empty if unknown."""
+        return f"{self.maker} {self.model}".strip()
+
+    @property
     def scanner(self) -> str:
         """Return maker and model, in small letters; empty if unknown.
 
         >>> Origin(maker="SIEMENS", model="SOMATOM Force").scanner
         'siemens somatom force'
         """
-        return f"{self.maker} {self.model}".strip().casefold()
+        return self.scanner_name.casefold()
 
 
 UNKNOWN_ORIGIN = Origin()

@@ -198,7 +198,7 @@ def notes_on_newcomers(
     added: Collection[str],
     known: KnownOrigins,
 ) -> list[Finding]:
-    """Return notes on new cases: from a new scanner, or from nobody knows where."""
+    """Return notes on new cases: from a new scanner, or from an unknown place."""
     arrived = [one for one in newcomers if one.case_id in added]
     notes: list[Finding] = []
     new = [one for one in arrived if one.has_new_scanner]
@@ -268,7 +268,7 @@ def _scanner_in_words(equipment: Equipment) -> str:
 
 def _scanners_of(cases: Iterable[Case]) -> tuple[str, ...]:
     """Return maker and model of each scanner, the most frequent first."""
-    scanners = Counter(f"{case.origin.maker} {case.origin.model}".strip() for case in cases)
+    scanners = Counter(case.origin.scanner_name for case in cases)
     del scanners[""]
     return tuple(scanner for scanner, _ in scanners.most_common())
 

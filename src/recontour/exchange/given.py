@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import find_objects
 
 from recontour.cohort import Case
 from recontour.errors import DicomError, GridMismatchError, LabelsError
@@ -28,6 +27,7 @@ from recontour.exchange.matching import Matched, Matching, Rule, match_to_cases
 from recontour.exchange.sources import UserMap
 from recontour.findings import Finding
 from recontour.geometry.arrays import Mask
+from recontour.geometry.tracing import Box, box_of
 from recontour.progress import Progress, quiet
 
 REASONS_SHOWN = 3  # in one line of an error
@@ -37,16 +37,16 @@ REASONS_SHOWN = 3  # in one line of an error
 class _SmallMask:
     """A mask, kept small. box: where it is marked; None: nowhere. bits: of the box."""
 
-    box: tuple[slice, ...] | None
+    box: Box | None
     bits: npt.NDArray[np.uint8]
 
     @classmethod
     def of(cls, mask: Mask) -> "_SmallMask":
         """Return a mask (slice, row, column), kept small."""
-        boxes = find_objects(mask.astype(np.uint8))
-        if not boxes:
+        box = box_of(mask)
+        if box is None:
             return cls(None, np.zeros(0, dtype=np.uint8))
-        return cls(boxes[0], np.packbits(mask[boxes[0]]))
+        return cls(box, np.packbits(mask[box]))
 
     def on(self, shape: tuple[int, int, int]) -> Mask:
         """Return the mask again. shape: of the grid."""

@@ -1,6 +1,6 @@
 """Contours that were given for the cases of a cohort: each reads its masks on a case's grid."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,12 +84,7 @@ class GivenLabelMap:
         Raises: LabelsError, GridMismatchError.
         """
         by_label = masks_of_map(self.path, case.grid)
-        table = match_names(list(by_label), user_map)
-        masks = {}
-        for label, organ in table.mapped.items():
-            if organ in case.organs:
-                masks[organ] = by_label[label]
-        return Drawn(masks, unused_names(table))
+        return _drawn(by_label, by_label.__getitem__, case, user_map)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +114,27 @@ class GivenMasks:
 
         Raises: LabelsError, GridMismatchError.
         """
-        table = match_names(list(self.files), user_map)
-        masks = {}
-        for name, organ in table.mapped.items():
-            if organ in case.organs:
-                masks[organ] = mask_of(self.files[name], case.grid)
-        return Drawn(masks, unused_names(table))
+        return _drawn(
+            self.files,
+            lambda name: mask_of(self.files[name], case.grid),
+            case,
+            user_map,
+        )
+
+
+def _drawn(
+    names: Iterable[str],
+    mask_of_name: Callable[[str], Mask],
+    case: Case,
+    user_map: UserMap,
+) -> Drawn:
+    """Return the masks of a case's organs among some names; a mask is read only if it is used."""
+    table = match_names(list(names), user_map)
+    masks = {}
+    for name, organ in table.mapped.items():
+        if organ in case.organs:
+            masks[organ] = mask_of_name(name)
+    return Drawn(masks, unused_names(table))
 
 
 GivenNifti = GivenLabelMap | GivenMasks
@@ -134,8 +144,8 @@ Source = GivenStructureSet | GivenLabelMap | GivenMasks
 def nifti_sources(folder: Path, case_ids: Sequence[str]) -> list[GivenNifti]:
     """Return the label maps and the folders of masks under a folder.
 
-    A file is a label map if it is called after a case, or dataset.json says what labels mean; in a
-    folder that is called after a case it is a mask.
+    A file is a label map if it is named after a case, or dataset.json says what labels mean; in a
+    folder that is named after a case it is a mask.
     """
     found: list[GivenNifti] = []
     masks: dict[Path, dict[str, Path]] = {}

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from recontour.errors import SettingsError
-from recontour.files import NotFound, UnreadableError, UnreadableFile, similar_path
 from recontour.organs.findings import (
     TOLERANCES_EXAMPLE,
     InvalidTolerance,
@@ -14,7 +13,7 @@ from recontour.organs.findings import (
 )
 from recontour.organs.table import listed_organs
 from recontour.organs.vocabulary import organs_meant
-from recontour.texts import read_toml
+from recontour.texts import read_users_toml
 from recontour.wording import shown
 
 LARGEST_TOLERANCE_MM = 50.0
@@ -56,25 +55,13 @@ def read_tolerances(path: Path, organs: Collection[str] = ()) -> dict[str, float
 
 
 def _content(path: Path) -> Mapping[str, Any]:
-    try:
-        content = read_toml(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        missing = NotFound(
-            path=path,
-            expected="a file of tolerances",
-            otherwise="check the path given to --tolerances",
-            similar=similar_path(path),
-        )
-        raise SettingsError(missing) from error
-    except UnreadableError as error:
-        raise SettingsError(
-            UnreadableFile(
-                path=path,
-                what="file of tolerances",
-                why=error.finding,
-                help=TOLERANCES_EXAMPLE,
-            )
-        ) from error
+    content = read_users_toml(
+        path,
+        "file of tolerances",
+        option="--tolerances",
+        example=TOLERANCES_EXAMPLE,
+        refusal=SettingsError,
+    )
     if not content:
         raise SettingsError(NoTolerances(path=path))
     return content

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from recontour.errors import NamesError
-from recontour.files import NotFound, UnreadableError, UnreadableFile, similar_path
 from recontour.findings import Finding
 from recontour.organs.findings import (
     EXAMPLE,
@@ -20,7 +19,7 @@ from recontour.organs.findings import (
 )
 from recontour.organs.table import is_tg263, listed_organs
 from recontour.organs.vocabulary import contradicts, key_of, organs_meant
-from recontour.texts import read_toml
+from recontour.texts import read_users_toml
 from recontour.wording import shown
 
 # [names] are read by all that take a map, the others by `contour`.
@@ -73,25 +72,13 @@ def read_map_file(path: Path) -> dict[str, Any]:
     >>> list(read_map_file(Path("names.toml")))
     ['names']
     """
-    try:
-        content = read_toml(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        missing = NotFound(
-            path=path,
-            expected="a map of ROI names",
-            otherwise="check the path given to --names",
-            similar=similar_path(path),
-        )
-        raise NamesError(missing) from error
-    except UnreadableError as error:
-        raise NamesError(
-            UnreadableFile(
-                path=path,
-                what="map of ROI names",
-                why=error.finding,
-                help=EXAMPLE,
-            )
-        ) from error
+    content = read_users_toml(
+        path,
+        "map of ROI names",
+        option="--names",
+        example=EXAMPLE,
+        refusal=NamesError,
+    )
     if not TABLES.issuperset(content):
         raise NamesError(_no_names(path, content))
     return content

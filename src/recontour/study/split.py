@@ -252,8 +252,13 @@ def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
         tested = _cases(cohorts[centre], splits[centre], ("test",))
         both = of_one_patient(learnt, tested)
         if both:
-            pairs = tuple(f"{one.id} and {other.id}" for one, other in both)
-            found.append(PatientsInTwoFolds(centre=centre, patients=len(both), pairs=pairs))
+            found.append(
+                PatientsInTwoFolds(
+                    centre=centre,
+                    patients=len(both),
+                    pairs=_in_words(both),
+                )
+            )
     for trainer, tester in permutations(ROLES):
         learnt = _cases(cohorts[trainer], splits[trainer], ("train",))
         tested = _cases(cohorts[tester], splits[tester], ("test",))
@@ -263,10 +268,15 @@ def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
                 tester=tester,
                 trainer=trainer,
                 patients=len(both),
-                pairs=tuple(f"{one.id} and {other.id}" for one, other in both),
+                pairs=_in_words(both),
             )
             found.append(common)
     return tuple(found)
+
+
+def _in_words(pairs: Iterable[tuple[Case, Case]]) -> tuple[str, ...]:
+    """Return the ids of the two cases of each pair."""
+    return tuple(f"{one.id} and {other.id}" for one, other in pairs)
 
 
 def patients_in_doubt(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
