@@ -127,7 +127,7 @@ def _result(cell: Cell, workspace: Workspace) -> Result:
         validation=validation,
     )
     scores: dict[str, list[CaseScore]] = {}
-    for fold, cases in workspace.scored.items():
+    for fold, cases in workspace.scored().items():
         scores[fold] = []
         for case in cases:
             scores[fold] += _scores(cell, case.id)

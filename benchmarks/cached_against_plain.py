@@ -40,9 +40,9 @@ from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
 from raw_scores import RawScore, chosen, rows_of, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Cohort
+from recontour.evaluation.intervals import Dsc, Interval, difference, interval_of
 from recontour.evaluation.patients import mean
 from recontour.network import load_model
-from recontour.study.tables.scores import Dsc, Interval, difference, interval_of
 from recontour.training.presets import preset_of
 from recontour.transfer.models import fit, take_over
 

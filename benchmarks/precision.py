@@ -44,9 +44,9 @@ from parent_share import FOLDS, RETRAIN_LAST, patients_of, source_model
 from raw_scores import RawScore, chosen, score_cases, to_json
 from real_centres import HERE, RESULTS, cpu_name, with_cohorts
 from recontour.cohort import Cohort, by_patient
+from recontour.evaluation.intervals import Interval, difference, interval_of
 from recontour.evaluation.patients import mean
 from recontour.network import Model, Network, load_model
-from recontour.study.tables.scores import Interval, difference, interval_of
 from recontour.training.batches import Batch
 from recontour.training.features import pixels_of
 from recontour.training.precision import has_bf16

@@ -38,12 +38,12 @@ from typing import Any
 from recontour import workflows
 from recontour.cohort import Cohort
 from recontour.evaluation import CaseScore, common_organs, compare, mean_over_organs, per_patient
+from recontour.evaluation.intervals import Dsc, difference, interval_of, of_organs
 from recontour.evaluation.numbers import signed
 from recontour.evaluation.summary import tables
 from recontour.evaluation.tables import NUMBERS
 from recontour.study import Study, read_study, run_study
 from recontour.study.numbers import interval
-from recontour.study.tables.scores import Dsc, difference, interval_of, of_organs
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results"

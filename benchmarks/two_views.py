@@ -38,14 +38,14 @@ from real_centres import HERE, MEASURES, RESULTS, cpu_name
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort
 from recontour.contouring.contourer import Contourer
+from recontour.evaluation.intervals import Dsc, Interval, difference, interval_of, of_organs
+from recontour.evaluation.intervals import patients as count_patients
 from recontour.evaluation.numbers import signed
 from recontour.evaluation.patients import mean
 from recontour.network import load_model, name_of
 from recontour.network.model import sha256_of
 from recontour.study.numbers import interval
 from recontour.study.split import read_split
-from recontour.study.tables.scores import Dsc, Interval, difference, interval_of, of_organs
-from recontour.study.tables.scores import patients as count_patients
 
 SCORES = RESULTS / "two_views_scores.csv"
 WAYS = {"one view": 1, "two views": 2}

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from tests.dicom.conftest import edit
 
 from recontour.assess.findings import DraftContours
 from recontour.cli import main
-from recontour.cohort import PHANTOM_NOTICE, Cohort, case_id_of
+from recontour.cohort import PHANTOM_NOTICE, Case, Cohort, case_id_of
 from recontour.cohort.changes import remove
 from recontour.contouring.contourer import Contourer
 from recontour.contouring.findings import (
@@ -43,6 +43,7 @@ from recontour.dicom import (
     write_scan,
 )
 from recontour.errors import (
+    CohortError,
     FrameOfReferenceError,
     GridMismatchError,
     ModelFileError,
@@ -67,9 +68,9 @@ from recontour.network.traits import OrganTrait
 from recontour.organs import read_template
 from recontour.organs.findings import FirstNameTaken
 from recontour.training import presets
-from recontour.training.findings import EmulatedBf16, NothingToResume
+from recontour.training.findings import EmulatedBf16, NothingToResume, UnfinishedRun
 from recontour.validation import NotAChoice
-from recontour.workflows import adapt, contour, contouring, evaluate, evaluating, train
+from recontour.workflows import adapt, checking, contour, contouring, evaluate, evaluating, train
 from recontour.workflows.contouring import ContourFormat
 from recontour.workflows.findings import (
     HeadIsWholeModel,
@@ -79,6 +80,7 @@ from recontour.workflows.findings import (
     NoCommonOrgan,
     NoRanges,
     OrgansNotFoundAfterTraining,
+    OtherCheck,
     PhantomAndPatient,
     PlannedAdaptation,
     SharedModelName,
@@ -101,6 +103,79 @@ def test_a_notice_follows_a_model_to_its_children_and_their_reports(
     assert load_model(tmp_path / "child").provenance.notices == ("drawn by a computer",)
     evaluate(south.path, [tmp_path / "child"], tmp_path / "report")
     assert "drawn by a computer" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_check_scores_each_patient_by_a_model_that_did_not_see_it_and_beside_the_parent(
+    phantom_model: Path, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[str] = []
+    fold_scores = checking._scores
+
+    def scores(model: Model, cases: Sequence[Case], *rest: Any) -> list[CaseScore]:
+        if model.provenance.parent_sha256:
+            scored.extend(case.id for case in cases)
+            assert not {case.fingerprint for case in cases} & {*model.provenance.trained_on}
+            assert len(model.provenance.trained_on) == 2
+        found: list[CaseScore] = fold_scores(model, cases, *rest)
+        return found
+
+    monkeypatch.setattr(checking, "_scores", scores)
+    child, alone = tmp_path / "child", tmp_path / "alone"
+    adapt(phantom_model, north.path, child, iterations=1, check=3)
+    assert sorted(scored) == list(north.case_ids)
+    kept = load_model(child)
+    check = kept.provenance.check
+    assert check
+    assert (check.folds, check.patients, check.iterations) == (3, 3, 1)
+    assert {organ: dsc.patients for organ, dsc in check.organs.items()} == {
+        "Brainstem": 3,
+        "Lens_L": 2,  # the third patient's is unknown
+    }
+    rows = evaluate(north.path, [phantom_model], tmp_path / "report")
+    of_parent = np.mean([row.dsc for row in rows if row.organ == "Brainstem"])
+    assert check.organs["Brainstem"].parent == pytest.approx(of_parent, abs=1e-6)
+    assert not child.with_name("child.check").exists()
+    # the model itself is the same as without a check
+    adapt(phantom_model, north.path, alone, iterations=1)
+    assert load_model(alone).provenance.check is None
+    assert sha256_of(kept.network) == sha256_of(load_model(alone).network)
+
+
+def test_an_interrupted_check_goes_on_after_its_last_fold(
+    phantom_model: Path, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "child"
+    fold_fit, fitted = checking.fit, list[str]()
+
+    def fit(*given: Any, **named: Any) -> Any:
+        fitted.append(given[3].name)
+        if len(fitted) == 2:
+            raise KeyboardInterrupt
+        return fold_fit(*given, **named)
+
+    monkeypatch.setattr(checking, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(phantom_model, north.path, out, iterations=1, check=3)
+    with pytest.raises(SettingsError) as caught:
+        adapt(phantom_model, north.path, out, iterations=1, check=3)
+    assert caught.value.finding == UnfinishedRun(path=tmp_path / "child.check")
+    with pytest.raises(ResumeError) as other:
+        adapt(phantom_model, north.path, out, iterations=2, check=3, resume=True)
+    assert other.value.finding == OtherCheck(path=tmp_path / "child.check")
+    adapt(phantom_model, north.path, out, iterations=1, check=3, resume=True)
+    assert fitted[2:] == ["fold-2.safetensors", "fold-3.safetensors"]
+    assert load_model(out).provenance.check
+
+
+def test_a_check_needs_two_folds_and_a_patient_for_each(
+    phantom_model: Path, north: Cohort, tmp_path: Path
+) -> None:
+    out = tmp_path / "child"
+    with pytest.raises(SettingsError, match="at least 2 folds"):
+        adapt(phantom_model, north.path, out, iterations=1, check=1)
+    with pytest.raises(CohortError, match="3 patients cannot be dealt out into 4 folds"):
+        adapt(phantom_model, north.path, out, iterations=1, check=4)
+    assert {path.name for path in tmp_path.iterdir()} == {"phantom"}
 
 
 def test_a_model_knows_what_its_patients_and_those_of_its_parents_measured(

@@ -92,6 +92,25 @@ def test_a_de_identified_archive_imports_and_the_user_is_told_what_to_look_at(
     assert sorted(case.fingerprint for case in after) == sorted(case.fingerprint for case in before)
 
 
+def test_an_adaptation_is_checked_and_its_card_keeps_the_numbers(
+    journey: Journey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "checked")
+    given = [str(journey.model_s), str(journey.cohort), "--out", out, "--iterations", "1"]
+    assert main(["adapt", *given, "--check"]) == 0
+    said, heard = capsys.readouterr()
+    assert "Mean DSC by cross-validation in 3 folds" in said
+    assert "checking in 3 folds of 3 patients" in heard
+    assert (
+        "used to train the parent" in heard
+    )  # these patients are Model_S's own, which flatters it
+    assert main(["inspect", out, "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)["result"]["card"]
+    assert (card["check"]["folds"], card["check"]["patients"]) == (3, 3)
+    assert main(["inspect", out]) == 0
+    assert "cross-validation" in capsys.readouterr().out
+
+
 def test_the_adapted_model_knows_its_parents(journey: Journey) -> None:
     parent, child = load_model(journey.model_s), load_model(journey.model_st)
     assert child.provenance.lineage == "north -> north"

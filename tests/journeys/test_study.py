@@ -120,6 +120,40 @@ def test_a_study_from_its_file_to_its_report(
     assert (out / "report.html").exists()
 
 
+def test_a_cross_validation_tests_every_patient_once(
+    north: Cohort, target: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = declare(tmp_path, north, target), tmp_path / "out"
+    split = "validation = 1\ntest = 2"
+    text = study.read_text()
+    assert split in text
+    study.write_text(text.replace(split, "folds = 2"))
+    assert main(["study", str(study), "--out", str(out)]) == 0
+    assert "a cross-validation" in capsys.readouterr().err
+    scored: dict[str, list[str]] = {}
+    with (out / "tables" / "scores.csv").open() as file:
+        for row in csv.DictReader(file):
+            if row["fold"] == "target test" and row["organ"] == "Brainstem":
+                scored.setdefault(row["cell"].partition("-")[0], []).append(row["case"])
+    assert scored.keys() == {"S", "T", "ST"}
+    for cases in scored.values():
+        assert sorted(cases) == sorted(target.case_ids)
+    with (out / "split.csv").open() as file:
+        fold_of = {row["case"]: row["fold"] for row in csv.DictReader(file)}
+    for path in out.glob("cells/ST-*/scores.csv"):
+        held_out = re.search(r"-fold(\d)-", path.parent.name)
+        assert held_out
+        with path.open() as file:
+            for row in csv.DictReader(file):
+                if row["case"] in target.case_ids:
+                    assert fold_of[row["case"]] == f"fold {held_out[1]}"
+    with (out / "tables" / "statistics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["fold"] == "target test"]
+    assert {row["n"] for row in rows if row["organ"] == "Brainstem"} == {"5"}
+    assert "cross-validation: each of the 5 patients" in (out / "report.html").read_text()
+    assert main(["study", str(study), "--out", str(out), "--resume"]) == 0
+
+
 def _told(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 

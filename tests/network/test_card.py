@@ -4,6 +4,7 @@ from pathlib import Path
 from tests.network.test_heads import child_of
 
 from recontour.network import Model, card, load_model, save_model
+from recontour.network.check import Check, CheckedDsc
 from recontour.network.model import sha256_of
 from recontour.network.ranges import Range, Ranges
 from recontour.transfer.depth import layers
@@ -51,6 +52,32 @@ def test_the_card_says_what_the_patients_measured(model: Model) -> None:
     assert card(measured).sections()["3 Training"]["ranges"] == (
         "body where it is narrow 118 to 168 mm wide; Brainstem 18.8 to 44.8 cc"
     )
+
+
+def test_the_card_says_what_a_cross_validation_found(model: Model, tmp_path: Path) -> None:
+    assert "cross-validation" not in card(model).sections()["4 Evaluation"]
+    brainstem = CheckedDsc(
+        patients=6, parent=0.5, adapted=0.75, difference=0.25, low=0.125, high=0.375
+    )
+    larynx = CheckedDsc(patients=2, adapted=0.5)
+    check = Check(
+        folds=3,
+        patients=6,
+        iterations=2200,
+        organs={"Brainstem": brainstem, "Larynx": larynx},
+        mean=brainstem,
+    )
+    checked = replace(model, provenance=replace(model.provenance, check=check))
+    save_model(checked, tmp_path / "checked")
+    shown = card(load_model(tmp_path / "checked"))
+    assert shown.check == check
+    of_brainstem = "0.750 (0.500), difference +0.250 [+0.125 to +0.375], n = 6"
+    words = shown.sections()["4 Evaluation"]
+    assert words["cross-validation"] == (
+        "3 folds of 6 patients, mean DSC of the adapted models (of the parent): "
+        f"Brainstem {of_brainstem}; Larynx 0.500, n = 2; mean over organs {of_brainstem}"
+    )
+    assert "2 of 3 folds" in words["what it estimates"]
 
 
 def test_layers_are_counted_as_in_the_paper(model: Model) -> None:

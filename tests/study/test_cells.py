@@ -133,3 +133,38 @@ def test_every_seed_repeats_everything(seeds: tuple[int, ...]) -> None:
             seeds=seeds, depth=DepthSettings(iterations=4), cases=CasesSettings(iterations=4)
         ).cells
     ) == one * len(seeds)
+
+
+def test_in_a_cross_validation_t_and_st_are_trained_once_per_fold_and_s_once() -> None:
+    target = CentreSettings(cohort=Path("south"), folds=3)
+    study = Study(
+        source=CENTRE,
+        target=target,
+        models=MODELS,
+        seeds=(0, 1),
+        depth=DepthSettings(iterations=4, layers=(1,)),
+        cases=CasesSettings(iterations=4, numbers=(2,), draws=2),
+        normalisation=NormalisationSettings(slices=16, norms=("group",), batches=(1,)),
+        separately=SeparatelySettings(iterations=3, organs=("Lens_L",)),
+    )
+    plan = plan_of(study, EXTENT)
+    assert len(plan.models) == 2 * 3
+    assert len({triple.s.id for triple in plan.models}) == 2
+    turns = [1, 2, 3] * 2
+    for cells in (
+        [triple.t for triple in plan.models],
+        [triple.st for triple in plan.models],
+        plan.depth[1],
+        plan.controls["random trunk"],
+        plan.controls["head first"],
+        [st for _, st in plan.normalisation["group", 1]],
+        [triple.st for triple in plan.separately["Lens_L"]],
+    ):
+        assert [cell.held_out for cell in cells] == turns
+        assert len({cell.id for cell in cells}) == 6
+    assert len({t.id for t, _ in plan.cases[2]}) == 2 * 2 * 3
+    for cell in plan.cells:
+        learns_from_target = cell.model in ("T", "ST")
+        assert (cell.held_out is not None) == learns_from_target
+        assert cell.parent is None or cell.parent.held_out in (None, cell.held_out)
+    assert plan.models[1].t.id == "T-2organs-fold2-10it-seed0"

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from recontour.cohort import Cohort
 from recontour.cohort.findings import DoubtfulSides, UnknownPatients
@@ -12,6 +13,7 @@ from recontour.findings import stored_words
 from recontour.study.cells import Cell
 from recontour.study.findings import (
     CasesSince,
+    CrossValidated,
     PatientsInDoubt,
     PatientsInTwoFolds,
     PatientsOfBothCentres,
@@ -21,6 +23,10 @@ from recontour.study.settings import CentreSettings, ModelsSettings, Study
 from recontour.study.split import (
     Split,
     cases_since,
+    cross_validated,
+    fold_names,
+    ids_to_learn,
+    ids_to_test,
     left_out_for_sides,
     on_both_sides,
     patients_in_doubt,
@@ -89,6 +95,43 @@ def test_cases_with_swapped_sides_are_in_no_fold_and_that_is_said(
     path.write_text(f"case,fold\n{wrong},train\n{north.case_ids[0]},test\n")
     with pytest.raises(SettingsError, match="look swapped in 1 case"):
         split_of("source", CentreSettings(cohort=cohort.path, split=path), cohort)
+
+
+def test_with_folds_every_patient_is_tested_once_on_models_of_the_others(
+    north: Cohort, tmp_path: Path
+) -> None:
+    centre = CentreSettings(cohort=north.path, folds=3)
+    split = split_of("target", centre, north)
+    assert list(split) == ["fold 1", "fold 2", "fold 3"]
+    everyone = set(north.case_ids)
+    for held_out in (1, 2, 3):
+        assert {*ids_to_learn(split, held_out)} == everyone - {*ids_to_test(split, held_out)}
+    assert sorted(ids_to_test(split)) == sorted(everyone) == sorted(ids_to_learn(split))
+    path = tmp_path / "split.csv"
+    write_split(path, {"target": split}, {"target": north})
+    assert read_split(path, "target", north, fold_names(centre)) == split
+    with pytest.raises(SettingsError, match=r"unknown fold \('fold 1'\)"):
+        read_split(path, "target", north)
+    ordinary = split_of("source", CentreSettings(cohort=north.path, test=1), north)
+    splits = {"source": ordinary, "target": split}
+    cohorts = {"source": north, "target": north}
+    patients = {role: patients_of(north, splits[role]) for role in splits}
+    said = CrossValidated(centre="target", folds=3, patients=3)
+    assert cross_validated(splits, patients) == (said,)
+    with pytest.raises(SettingsError, match="trains on the same CT"):
+        refuse_shared(cohorts, splits)
+
+
+@pytest.mark.parametrize("beside", [{"test": 1}, {"validation": 1}, {"split": "split.csv"}])
+def test_folds_stand_alone(beside: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="either folds, or a split"):
+        CentreSettings(cohort=Path("north"), folds=3, **beside)  # type: ignore[arg-type]
+
+
+def test_the_source_has_no_folds() -> None:
+    crossed = CentreSettings(cohort=Path("north"), folds=3)
+    with pytest.raises(ValidationError, match=r"folds under \[target\] only"):
+        Study(source=crossed, target=crossed, models=ModelsSettings(iterations=1))
 
 
 def test_a_split_file_says_which_case_goes_where(north: Cohort, tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.evaluation.conftest import scored
-from tests.study.test_study_report import STUDY, a_result, all_results, the_plan
+from tests.study.test_study_report import GAIN, STUDY, a_result, all_results, the_plan
 
 from recontour.errors import ScoresError
+from recontour.evaluation.intervals import dsc_of, interval_of
 from recontour.study.cells import Cell
 from recontour.study.findings import DamagedResult, WrongNumberOfRows
 from recontour.study.results import (
@@ -26,7 +27,7 @@ from recontour.study.tables.depth import depth_table
 from recontour.study.tables.every_score import score_rows
 from recontour.study.tables.models import models_table
 from recontour.study.tables.normalisation import normalisation_table
-from recontour.study.tables.scores import dsc_of, interval_of, rows_of
+from recontour.study.tables.scores import rows_of
 from recontour.study.tables.separately import separately_table
 from recontour.study.tables.times import times_rows
 from recontour.study.words import section_words
@@ -110,6 +111,48 @@ def test_seeds_are_averaged_patient_by_patient_and_nan_is_left_out() -> None:
     assert dsc_of(rows) == {("a", "A"): pytest.approx(0.5), ("b", "A"): 0.8}
     assert len(rows) == 3
     assert rows_of(results, cells, SOURCE) == []
+
+
+def test_with_folds_a_patient_is_scored_by_the_models_that_did_not_see_it() -> None:
+    """Odd cases are in fold 1, even ones in fold 2, whose T and ST are 0.2 luckier."""
+    target = replace(STUDY.target, folds=2)
+    plan = the_plan(replace(STUDY, target=target))
+    results = {}
+    for cell in plan.cells:
+        whole = a_result(cell, GAIN[cell.model] + (0.2 if cell.held_out == 2 else 0.0))
+        rows = whole.scores[TARGET]
+        if cell.held_out:
+            parity = cell.held_out % 2
+            rows = [row for row in rows if int(row.case[1:]) % 2 == parity]
+        results[cell.id] = replace(whole, scores={**whole.scores, TARGET: rows})
+    models = models_table(plan, results)
+    assert models
+    assert {row.n for row in models.rows.values()} == {10}
+    assert {row.n for row in models.comparisons} == {10}
+    assert models.mean("Model_S").mean == pytest.approx(0.545)
+    assert models.mean("Model_T").mean == pytest.approx(0.545 + 0.05 + 0.1)
+    assert models.gain("Model_T", "Model_ST").mean == pytest.approx(0.05)
+    depth, cases = depth_table(plan, results), cases_table(plan, results)
+    assert depth
+    assert {row.target.patients for row in depth.rows} == {10}
+    assert cases
+    assert {(row.t.patients, row.st.patients) for row in cases.rows} == {(10, 10)}
+    few, *_ = cases.rows
+    assert list(few.st_less_t_draws) == ["0_seed0", "1_seed0"]
+    assert few.st_less_t_draws["0_seed0"] == pytest.approx(0.05)
+    curves = study_tables(plan, results).curves
+    assert {(row.model, row.held_out) for row in curves} == {
+        ("Model_S", 0),
+        *((model, fold) for model in ("Model_T", "Model_ST") for fold in (1, 2)),
+    }
+    points = [(row.model, row.held_out, row.curve, row.iteration) for row in curves]
+    assert len(set(points)) == len(points)
+
+    # as long as a fold is missing, no model has patients that the others lack
+    first = {key: found for key, found in results.items() if found.cell.held_out != 2}
+    partial = models_table(plan, first)
+    assert partial
+    assert {row.n for row in partial.rows.values()} == {5}
 
 
 def test_models_are_compared_over_the_same_seeds() -> None:

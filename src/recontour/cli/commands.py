@@ -223,6 +223,7 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         head_only=options.head_only is not None,
         retrain_last=options.retrain_last,
         plain=options.plain,
+        check=options.check,
         progress=progress,
         **_learning(options),
     )

@@ -12,6 +12,7 @@ from recontour.wording import printable
 
 # The longest path that Linux accepts.
 LONGEST_PATH_BYTES = 4095
+CHECK_FOLDS = 3  # of `adapt --check` without a number
 
 
 class _Parser(argparse.ArgumentParser):
@@ -354,6 +355,15 @@ def _add_adapt(commands: Commands) -> None:
         "--plain",
         action="store_true",
         help="the parent has no say; with --retrain-last 10, as in the paper",
+    )
+    added.add_argument(
+        "--check",
+        type=int,
+        nargs="?",
+        const=CHECK_FOLDS,
+        metavar="K",
+        help="first score it by cross-validation in K folds of your patients; default: "
+        f"{CHECK_FOLDS}",
     )
     output = added.add_mutually_exclusive_group(required=True)
     output.add_argument(

@@ -14,6 +14,8 @@ from recontour.findings import Finding, words
 from recontour.wording import plural, size_in_words
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
     from recontour.cohort.preview import ImportPreview
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from recontour.exchange.convert import Converted
     from recontour.exchange.export import Exported
     from recontour.network import Model, ModelCard
+    from recontour.network.check import Check, CheckedDsc
     from recontour.organs import NameRow
     from recontour.study.cells import Cell
     from recontour.study.estimate import Estimate
@@ -270,10 +273,44 @@ def learnt(model: "Model", path: Path, trunk: Path | None = None) -> None:
     organs = [f"{organ} ({count})" for organ, count in made.cases_per_organ.items()]
     cases = plural(made.cases, "case")
     say(f"trained on {cases} of {made.centre}; organs (cases): {', '.join(organs)}")
+    if made.check:
+        _checked(made.check)
     if trunk is None:
         say(f"model: {path}")
     else:
         say(f"head: {path}; use it as {trunk}+{path}")
+
+
+def _checked(check: "Check") -> None:
+    """Show what a cross-validation of an adaptation found."""
+    title = f"Mean DSC by cross-validation in {check.folds} folds"
+    table = table_of(title, "organ", "patients", "parent", "adapted", "difference", "95 % interval")
+    for organ, dsc in check.organs.items():
+        _add_checked(table, organ, dsc)
+    compared = sum(dsc.difference is not None for dsc in check.organs.values())
+    _add_checked(table, f"mean over {plural(compared, 'organ')}", check.mean)
+    out.print(table)
+    say(
+        f"Each patient was scored by a model that did not see them. This {check.remark()}. Folds "
+        "share training patients, so the intervals look somewhat more certain than they are."
+    )
+
+
+def _add_checked(table: "Table", name: str, dsc: "CheckedDsc") -> None:
+    from recontour.evaluation.numbers import number, signed
+
+    values = [dsc.parent, dsc.adapted, dsc.difference, dsc.low, dsc.high]
+    parent, adapted, change, low, high = [math.nan if value is None else value for value in values]
+    interval = number(math.nan, 3) if math.isnan(low) else f"{signed(low)} to {signed(high)}"
+    add_row(
+        table,
+        name,
+        str(dsc.patients),
+        number(parent, 3),
+        number(adapted, 3),
+        signed(change),
+        interval,
+    )
 
 
 def contoured(found: "Contoured", path: Path) -> None:

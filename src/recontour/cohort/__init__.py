@@ -11,6 +11,7 @@ arrays            ct.npy and masks.npy           open_arrays  those that are map
 changes           cases out of it again          journal      several cases at once, or none
 history           what the last import did
 patients          which cases are one patient's, and the salt of their keys
+folds             patients dealt out for a cross-validation
 tissue            profiles that recognise a CT after a new export
 findings          findings, import_findings
 """

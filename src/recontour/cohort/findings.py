@@ -592,3 +592,20 @@ class SeveralSalts(Finding):
             f"the patient keys of these {self.cts} CTs were made with {self.salts} salts and "
             "cannot be compared; a patient with keys of two salts counts as two"
         )
+
+
+@finding
+class TooFewPatientsForFolds(Finding):
+    """A cross-validation in more folds than there are patients."""
+
+    patients: int
+    folds: int
+
+    def sentence(self) -> str:
+        there = plural(self.patients, "patient")
+        return f"{there} cannot be dealt out into {self.folds} folds, with at least one in each"
+
+    def remedy(self) -> str:
+        if self.patients < 2:
+            return "import more patients: one alone cannot be both learnt from and tested on"
+        return f"ask for at most {self.patients} folds"

@@ -6,6 +6,7 @@ trunk, head     shared and own stages         network      one trunk and its hea
 counting        layers as the paper counts them
 preprocessing   a CT's slices -> a view       views        a slice's views -> masks on the CT
 model           a network with everything needed to use it
+check           what a cross-validation of an adaptation found
 traits, ranges  what bodies and organs measure, and what they measured in training
 card            what to know about a model    cost         what a network would take
 model_file      save and load a model         container    the safetensors file as such

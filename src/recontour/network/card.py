@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from recontour.network.architecture import AnyArchitecture, UNet
+from recontour.network.check import Check, CheckedDsc
 from recontour.network.cost import BYTES, Cost, cost_of
 from recontour.network.counting import layers_of
 from recontour.network.model import HeadRecord, Model, sha256_of
@@ -107,6 +108,7 @@ class ModelCard:
         cost: What contouring with it takes.
         sha256: A hash of all weights, by which an adapted model names its parent.
         ranges: What bodies and organs measured in training; None for models from before.
+        check: What a cross-validation of the adaptation found; None if none was asked for.
 
     Examples:
         >>> import recontour
@@ -126,6 +128,7 @@ class ModelCard:
     cost: Cost
     sha256: str
     ranges: Ranges | None = None
+    check: Check | None = None
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -162,7 +165,7 @@ class ModelCard:
                 "software": _listed(self.versions),
             },
             "3 Training": training,
-            "4 Evaluation": {"results": RESULTS},
+            "4 Evaluation": {"results": RESULTS} | _check_in_words(self.check),
             "5 Other": {"risks": RISKS, "privacy": PRIVACY},
         }
 
@@ -227,6 +230,7 @@ def card(model: Model) -> ModelCard:
         cost=cost_of(network, model.preprocessing.crop_px),
         sha256=sha256_of(network),
         ranges=model.provenance.ranges,
+        check=model.provenance.check,
     )
 
 
@@ -294,6 +298,34 @@ def _ranges_in_words(ranges: Ranges | None) -> str:
         if volume:
             parts.append(f"{organ} {volume.low:g} to {volume.high:g} cc")
     return "; ".join(parts)
+
+
+def _check_in_words(check: Check | None) -> dict[str, str]:
+    """Return what a cross-validation of the adaptation found, by subject; empty without one."""
+    if check is None:
+        return {}
+    organs = [f"{organ} {_dsc_in_words(dsc)}" for organ, dsc in check.organs.items()]
+    patients = plural(check.patients, "patient")
+    return {
+        "cross-validation": (
+            f"{check.folds} folds of {patients}, mean DSC of the adapted models (of the parent): "
+            f"{'; '.join(organs)}; mean over organs {_dsc_in_words(check.mean)}"
+        ),
+        "what it estimates": check.remark(),
+    }
+
+
+def _dsc_in_words(dsc: CheckedDsc) -> str:
+    if dsc.adapted is None:
+        return "not scored"
+    words = f"{dsc.adapted:.3f}"
+    if dsc.parent is not None:
+        words += f" ({dsc.parent:.3f})"
+    if dsc.difference is not None:
+        words += f", difference {dsc.difference:+.3f}"
+    if dsc.low is not None and dsc.high is not None:
+        words += f" [{dsc.low:+.3f} to {dsc.high:+.3f}]"
+    return f"{words}, n = {dsc.patients}"
 
 
 def _listed(words: Mapping[str, str]) -> str:

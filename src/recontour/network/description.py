@@ -24,6 +24,7 @@ from pydantic import (
 from recontour.errors import SettingsError
 from recontour.files import NAME_LETTERS, UnreadableError, is_name
 from recontour.network.architecture import Architecture, UNet
+from recontour.network.check import Check
 from recontour.network.preprocessing import Preprocessing
 from recontour.network.ranges import Ranges
 from recontour.organs import OrganName
@@ -148,6 +149,7 @@ class Provenance:
     patients: number of patients in the cohort; CTs of an unknown patient count one by one.
     ranges: what bodies and organs measured in all patients learnt from, those of the parents
     included if these have ranges, too; None in a model from before there were ranges.
+    check: what a cross-validation of the adaptation found; None if none was asked for.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -170,6 +172,7 @@ class Provenance:
     patients: Count | None = None
     trained_on_tissue_hu: tuple[TissueProfile, ...] = ()
     ranges: Ranges | None = None
+    check: Check | None = None
 
     @property
     def lineage(self) -> str:

@@ -29,6 +29,9 @@ class Cell:
     retrain_last: None retrains all layers. cases: how many of the target's patients to train on;
     None: all. draw: which draw of that many. batch, norm: None takes the preset's. plain:
     fine-tuning as in the paper, where the parent does not contribute and views are always new.
+    held_out: the target's fold, counted from 1, that a cross-validation tests it on and that it
+    does not learn from; None: there are no folds, or it learns from none of the target's cases and
+    is tested on all of them.
     """
 
     model: ModelKind
@@ -43,6 +46,7 @@ class Cell:
     norm: Norm | None = None
     validate_every: int | None = None
     plain: bool = False
+    held_out: int | None = None
 
     @property
     def id(self) -> str:
@@ -59,6 +63,7 @@ class Cell:
             f"batch{self.batch}" if self.batch else "",
             self.norm or "",
             "plain" if self.plain else "",
+            f"fold{self.held_out}" if self.held_out else "",
             f"{self.iterations}it",
             f"seed{self.seed}",
             f"on-{self.parent.id}" if self.parent else "",
@@ -80,6 +85,11 @@ class Triple:
     t: Cell
     st: Cell
 
+    @property
+    def held_out(self) -> int | None:
+        """Return the fold that T and ST do not learn from."""
+        return self.t.held_out
+
     def __iter__(self) -> Iterator[Cell]:
         return iter((self.s, self.t, self.st))
 
@@ -88,9 +98,11 @@ class Triple:
 class Plan:
     """A study's cells by section. Sections may share a cell.
 
-    models: by seed. separately: by organ. depth: by number of retrained layers. controls: by name,
+    models: by seed, and by fold in a cross-validation; then all of a seed's have one Model_S, which
+    sees no fold. separately: by organ. depth: by number of retrained layers. controls: by name,
     "random trunk" or "head first". normalisation: by norm and batch, Model_S and Model_ST of each
-    seed. cases: by number of target patients, Model_T and Model_ST of each draw and seed.
+    seed and fold. cases: by number of target patients, Model_T and Model_ST of each draw, seed and
+    fold.
     """
 
     models: Triples
@@ -175,14 +187,24 @@ def _triples(
     last: int,
     validate_every: int | None = None,
 ) -> list[Triple]:
-    """Lay out Model_S, Model_T and Model_ST of every seed. last: layers of Model_ST to retrain."""
+    """Lay out Model_S, Model_T and Model_ST of every seed and fold.
+
+    last: layers of Model_ST to retrain.
+    """
     triples = []
-    for seed in study.seeds:
+    for seed, held_out in product(study.seeds, _folds(study)):
         s = Cell("S", tuple(organs), lengths.s, seed, validate_every=validate_every)
-        t = replace(s, model="T", iterations=lengths.t)
-        st = replace(_main_child(study, s, lengths.st, last), validate_every=validate_every)
+        t = replace(s, model="T", iterations=lengths.t, held_out=held_out)
+        child = _main_child(study, s, lengths.st, last, held_out)
+        st = replace(child, validate_every=validate_every)
         triples.append(Triple(s, t, st))
     return triples
+
+
+def _folds(study: Study) -> Sequence[int | None]:
+    """Return the folds to hold out one by one, counted from 1; without folds None alone."""
+    count = study.target.folds
+    return range(1, count + 1) if count else (None,)
 
 
 def _separately(study: Study, organs: Organs, last: int) -> dict[str, list[Triple]]:
@@ -204,7 +226,10 @@ def _depth(
     wanted = study.depth
     if wanted:
         for depth in _numbers(wanted.layers, layers):
-            cells[depth] = [_tuned(triple.s, wanted.iterations, depth) for triple in models]
+            cells[depth] = []
+            for triple in models:
+                cell = _tuned(triple.s, wanted.iterations, depth, triple.held_out)
+                cells[depth].append(cell)
     return cells
 
 
@@ -227,11 +252,11 @@ def _controls(
     for triple in models:
         if "random trunk" in wanted.controls:
             drawn = Cell("random", triple.s.organs, 0, triple.s.seed)
-            cell = _tuned(drawn, wanted.iterations, last)
+            cell = _tuned(drawn, wanted.iterations, last, triple.held_out)
             controls.setdefault("random trunk", []).append(cell)
         if "head first" in wanted.controls and half:
-            head = _tuned(triple.s, half, 1)
-            cell = _tuned(head, wanted.iterations - half, layers)
+            head = _tuned(triple.s, half, 1, triple.held_out)
+            cell = _tuned(head, wanted.iterations - half, layers, triple.held_out)
             controls.setdefault("head first", []).append(cell)
     return controls
 
@@ -241,10 +266,11 @@ def _normalisation(study: Study, organs: Organs, last: int) -> dict[tuple[str, i
     wanted = study.normalisation
     if not wanted:
         return pairs
-    for norm, batch, seed in product(wanted.norms, wanted.batches, study.seeds):
+    each = product(wanted.norms, wanted.batches, study.seeds, _folds(study))
+    for norm, batch, seed, held_out in each:
         iterations = max(1, wanted.slices // batch)
         s = Cell("S", tuple(organs), iterations, seed, batch=batch, norm=norm)
-        tuned = _tuned(s, iterations, last)
+        tuned = _tuned(s, iterations, last, held_out)
         st = replace(tuned, batch=batch, norm=norm)
         pairs.setdefault((norm, batch), []).append((s, st))
     return pairs
@@ -267,8 +293,8 @@ def _cases(
         for draw, triple in product(range(wanted.draws if few else 1), models):
             of_t = wanted.iterations or lengths.t
             of_st = wanted.iterations or lengths.st
-            t = Cell("T", triple.t.organs, of_t, triple.t.seed, cases=few, draw=draw)
-            child = _main_child(study, triple.s, of_st, extent.retrain_last)
+            t = replace(triple.t, iterations=of_t, validate_every=None, cases=few, draw=draw)
+            child = _main_child(study, triple.s, of_st, extent.retrain_last, triple.held_out)
             st = replace(child, cases=few, draw=draw)
             pairs.setdefault(number, []).append((t, st))
     return pairs
@@ -287,17 +313,36 @@ def _main_child(
     parent: Cell,
     iterations: int,
     last: int,
+    held_out: int | None,
 ) -> Cell:
     """Adapt a model as the study's main models are adapted."""
     adapt = _tuned if study.models.plain else _adapted
-    return adapt(parent, iterations, last)
+    return adapt(parent, iterations, last, held_out)
 
 
-def _adapted(parent: Cell, iterations: int, last: int) -> Cell:
+def _adapted(
+    parent: Cell,
+    iterations: int,
+    last: int,
+    held_out: int | None,
+) -> Cell:
     """Adapt a model to the target; last: how many layers retrain."""
-    return Cell("ST", parent.organs, iterations, parent.seed, parent=parent, retrain_last=last)
+    return Cell(
+        model="ST",
+        organs=parent.organs,
+        iterations=iterations,
+        seed=parent.seed,
+        parent=parent,
+        retrain_last=last,
+        held_out=held_out,
+    )
 
 
-def _tuned(parent: Cell, iterations: int, last: int) -> Cell:
+def _tuned(
+    parent: Cell,
+    iterations: int,
+    last: int,
+    held_out: int | None,
+) -> Cell:
     """Adapt a model as the paper does."""
-    return replace(_adapted(parent, iterations, last), plain=True)
+    return replace(_adapted(parent, iterations, last, held_out), plain=True)

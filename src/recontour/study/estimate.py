@@ -55,8 +55,8 @@ class _Measured:
 
     all_layers: seconds of a step of the preset's batch in which all layers learn. last_layers: the
     same where only the last ones do, by their number. Seconds of contouring a slice: alone, and
-    beside a parent. tested, watched: slices that a model is scored on, and that a validation
-    contours.
+    beside a parent. tested: slices that a model is scored on, by the fold that it holds out.
+    watched: slices that a validation contours.
     """
 
     preset: Preset
@@ -65,7 +65,7 @@ class _Measured:
     contouring: float
     beside_parent: float
     weight_bytes: int
-    tested: int
+    tested: Mapping[int | None, int]
     watched: int
 
 
@@ -89,7 +89,7 @@ def _measured(
     torch.set_num_threads(threads)
     study = workspace.study
     preset = preset_of(study.preset)
-    cases = workspace.cases("target", "train")
+    cases = workspace.learnt("target")
     organs, batch = _example(cells, cases, preset)
 
     network = Network(preset.architecture, len(organs))
@@ -117,9 +117,18 @@ def _measured(
         contouring=contouring,
         beside_parent=beside_parent,
         weight_bytes=weights * BYTES_PER_WEIGHT,
-        tested=sum(map(_slices, workspace.scored.values())),
+        tested=_tested(cells, workspace),
         watched=_slices(workspace.cases("target", "validation")),
     )
+
+
+def _tested(cells: Iterable[Cell], workspace: Workspace) -> dict[int | None, int]:
+    """Count the slices that a model is scored on, by the fold that it holds out."""
+    slices = {}
+    for held_out in {cell.held_out for cell in cells}:
+        scored = workspace.scored(held_out)
+        slices[held_out] = sum(map(_slices, scored.values()))
+    return slices
 
 
 def _timed_precision(workspace: Workspace, network: Network, organs: int) -> Precision:
@@ -216,4 +225,4 @@ def _slices_contoured(cell: Cell, measured: _Measured) -> int:
     if not cell.iterations:
         return 0
     validations = cell.iterations // cell.validate_every if cell.validate_every else 0
-    return measured.tested + measured.watched * validations
+    return measured.tested[cell.held_out] + measured.watched * validations

@@ -207,12 +207,12 @@ def _draw_training(
     *,
     smooth: bool,
 ) -> None:
-    """Draw one line per model and seed; each model is named once."""
-    lines: dict[tuple[str, int], list[CurveRow]] = {}
+    """Draw one line per model, seed and fold; each model is named once."""
+    lines: dict[tuple[str, int, int], list[CurveRow]] = {}
     for row in rows:
-        lines.setdefault((row.model, row.seed), []).append(row)
+        lines.setdefault((row.model, row.seed, row.held_out), []).append(row)
     named = set()
-    for (model, _), points in lines.items():
+    for (model, _, _), points in lines.items():
         style = STYLES[model]
         values = np.array([point.value for point in points])
         panel.plot(

@@ -205,6 +205,23 @@ class RepeatedCase(Finding):
 
 
 @finding
+class CrossValidated(Finding):
+    """A centre's patients are tested in turns. folds: how many; patients: all of the centre's."""
+
+    centre: Role
+    folds: int
+    patients: int
+
+    def sentence(self) -> str:
+        return (
+            f"a cross-validation: each of the {plural(self.patients, 'patient')} of the "
+            f"{self.centre} is tested once, in one of {self.folds} folds, on models that learnt "
+            "from the rest; models of different folds share training patients, "
+            "so p values and intervals look somewhat more certain than with independent models"
+        )
+
+
+@finding
 class PatientsInTwoFolds(Finding):
     """Patients of one centre are both learnt from and tested on, by their keys or CTs.
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +35,9 @@ from recontour.study.settings import Study, threads_of
 from recontour.study.split import (
     ROLES,
     cases_since,
+    cross_validated,
+    fold_names,
+    ids_to_learn,
     left_out_for_sides,
     on_both_sides,
     patients_of,
@@ -43,6 +47,7 @@ from recontour.study.split import (
     refuse_replaced,
     refuse_shared,
     split_of,
+    turns_of,
     write_split,
 )
 from recontour.texts import MOST_TOML_BYTES, read_given
@@ -81,6 +86,8 @@ def prepare(
         _warn_of_other_recipes(workspace)
         for came in cases_since(study, workspace.cohorts, workspace.splits):
             log_finding(log, logging.WARNING, came)
+    for finding in cross_validated(workspace.splits, workspace.patients):
+        log_finding(log, logging.INFO, finding)
     shared = workspace.cohorts, workspace.splits
     for finding in (*on_both_sides(*shared), *left_out_for_sides(*shared)):
         log_finding(log, logging.WARNING, finding)
@@ -208,7 +215,8 @@ def _kept_workspace(study: Study, out: Path) -> Workspace:
     splits = {}
     patients = {}
     for role, cohort in cohorts.items():
-        splits[role] = read_split(path, role, cohort)
+        names = fold_names(getattr(study, role))
+        splits[role] = read_split(path, role, cohort, names)
         patients[role] = read_patients(path, role, cohort, splits[role])
     return Workspace(study, out, cohorts, splits, patients)
 
@@ -235,9 +243,13 @@ def study_plan(workspace: Workspace) -> Plan:
 
 
 def _training_patients(workspace: Workspace, role: str) -> int:
-    """Count the patients that a centre has to train on."""
-    train = workspace.splits[role]["train"]
-    return len({workspace.patient_of(role, case) for case in train})
+    """Count the patients that a centre has to train on; with folds, the fewest in any turn."""
+    split = workspace.splits[role]
+    counts = []
+    for held_out in turns_of(split):
+        patients = {workspace.patient_of(role, case) for case in ids_to_learn(split, held_out)}
+        counts.append(len(patients))
+    return min(counts)
 
 
 def refuse_impossible(workspace: Workspace) -> None:
@@ -278,15 +290,16 @@ def _refuse_unlearnable(
 
 
 def _learnable(workspace: Workspace) -> list[str]:
-    """Return the organs that a training patient of each centre has, sorted."""
+    """Return the organs that a training patient of each centre has, in every turn, sorted."""
     return sorted(_organs(workspace, "source") & _organs(workspace, "target"))
 
 
 def _organs(workspace: Workspace, role: str) -> set[str]:
-    organs: set[str] = set()
-    for case in workspace.cases(role, "train"):
-        organs.update(case.organs)
-    return organs
+    in_every_turn = []
+    for held_out in turns_of(workspace.splits[role]):
+        cases = workspace.learnt(role, held_out)
+        in_every_turn.append(set(chain.from_iterable(case.organs for case in cases)))
+    return set.intersection(*in_every_turn)
 
 
 def _layers(study: Study) -> int:

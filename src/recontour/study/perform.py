@@ -38,7 +38,7 @@ from recontour.study.results import (
     write_result,
 )
 from recontour.study.settings import Study
-from recontour.study.split import Patients, Split
+from recontour.study.split import Patients, Split, ids_to_learn, ids_to_test
 from recontour.training.batches import Batches
 from recontour.training.features import learns_from_features
 from recontour.training.precision import computed_precision
@@ -82,18 +82,24 @@ class Workspace:
 
     def cases(self, centre: str, fold: str) -> list[Case]:
         """Return a centre's cases of a fold, in the split's order."""
-        cohort = self.cohorts[centre]
-        return [cohort[case] for case in self.splits[centre][fold]]
+        return self._opened(centre, self.splits[centre].get(fold, ()))
 
-    @property
-    def scored(self) -> dict[str, list[Case]]:
-        """Return the cases that every model is scored on, by fold.
+    def learnt(self, centre: str, held_out: int | None = None) -> list[Case]:
+        """Return the cases of a centre to train on. held_out: see `Cell`."""
+        return self._opened(centre, ids_to_learn(self.splits[centre], held_out))
+
+    def _opened(self, centre: str, ids: Iterable[str]) -> list[Case]:
+        return [self.cohorts[centre][case] for case in ids]
+
+    def scored(self, held_out: int | None = None) -> dict[str, list[Case]]:
+        """Return the cases that a model is scored on, by fold. held_out: see `Cell`.
 
         They are the target's test cases, and some of the source's, which show what was forgotten.
         """
         source = self.cases("source", "test")
+        target = ids_to_test(self.splits["target"], held_out)
         return {
-            "target test": self.cases("target", "test"),
+            "target test": self._opened("target", target),
             "source test": source[: self.study.retention_cases],
         }
 
@@ -181,7 +187,7 @@ def training_cases(
 
     The draw decides the patients' order, so a larger number of the same draw holds the smaller.
     """
-    cases = workspace.cases(centre, "train")
+    cases = workspace.learnt(centre, cell.held_out)
     if not cell.cases:
         return cases
     patients: dict[str, list[Case]] = {}
@@ -354,7 +360,7 @@ def _score(
     kept: dict[tuple[str, str], Mask] = {}
     spent: list[float] = []
     slices = []
-    for fold, cases in workspace.scored.items():
+    for fold, cases in workspace.scored(cell.held_out).items():
         scores[fold] = []
         for case in cases:
             slices.append(case.grid.shape[0])

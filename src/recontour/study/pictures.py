@@ -33,32 +33,35 @@ def captioned_pictures(
     The seed is the first one with both models or, failing that, with one. One overlay is in
     memory at a time.
     """
-    cells = _first_with_most(tables)
+    seed, cells = _first_with_most(tables)
     scores: list[CaseScore] = []
-    for model, cell in cells.items():
-        for row in tables.results[cell.id].scores.get(TARGET, ()):
-            scores.append(replace(row, model=model))
+    by_case: dict[str, dict[str, Cell]] = {}  # with folds, others have scored another case
+    for model, several in cells.items():
+        for cell in several:
+            for row in tables.results[cell.id].scores.get(TARGET, ()):
+                scores.append(replace(row, model=model))
+                by_case.setdefault(row.case, {})[model] = cell
     cases = picture_cases(scores, list(cells))
     for organ in filter(cases.__contains__, models.organs):
         ranks = cases[organ]
         case = ranks.get("median") or ranks.get("worst") or ranks["only"]
-        pictures = list(map(draw, overlays_of(case, organ, cells)))
-        seed = next(iter(cells.values())).seed
+        pictures = list(map(draw, overlays_of(case, organ, by_case[case])))
         yield CaptionedPictures(organ, case, pictures, _dsc(scores, organ, case), seed)
 
 
-def _first_with_most(tables: StudyTables) -> dict[str, Cell]:
-    """Return the cells of T and ST, as in the paper's figure 2, of the first seed with most."""
-    most: dict[str, Cell] = {}
+def _first_with_most(tables: StudyTables) -> tuple[int, dict[str, list[Cell]]]:
+    """Return the first seed with most models of T and ST, as in the paper's figure 2.
+
+    Its finished cells are given by model, with folds one for each.
+    """
+    by_seed: dict[int, dict[str, list[Cell]]] = {}
     for triple in tables.plan.models:
-        cells = {}
+        cells = by_seed.setdefault(triple.s.seed, {})
         if triple.t.id in tables.results:
-            cells["Model_T"] = triple.t
+            cells.setdefault("Model_T", []).append(triple.t)
         if triple.st.id in tables.results:
-            cells["Model_ST"] = triple.st
-        if len(cells) > len(most):
-            most = cells
-    return most
+            cells.setdefault("Model_ST", []).append(triple.st)
+    return max(by_seed.items(), key=lambda found: len(found[1]))
 
 
 def _dsc(

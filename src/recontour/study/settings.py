@@ -41,6 +41,7 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 Few = Annotated[int, Field(ge=1, le=10_000)]
 Share = Annotated[int, Field(ge=0, le=10**6)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+FoldCount = Annotated[int, Field(ge=2, le=1000)]
 All = Literal["all"]
 Item = TypeVar("Item", str, int)
 
@@ -108,13 +109,25 @@ Name = Annotated[str, Field(max_length=200), AfterValidator(_on_one_line)]
 
 @dataclass(frozen=True, config=_STRICT)
 class CentreSettings:
-    """One centre's cohort and its split: a file with columns case and fold, or numbers to draw."""
+    """One centre's cohort and its split: a file with columns case and fold, or numbers to draw.
+
+    folds: of the target alone: a cross-validation in place of a split. Each patient is tested once,
+    by models that learnt from the patients of the other folds; split_seed draws the folds.
+    """
 
     cohort: Place
     split: Place | None = None
     validation: Share = 0
     test: Share = 0
     split_seed: Seed = 0
+    folds: FoldCount | None = None
+
+    @model_validator(mode="after")
+    def _has_one_split(self) -> "CentreSettings":
+        """Refuse two ways of choosing the test patients."""
+        if self.folds and (self.split or self.validation or self.test):
+            raise ExpectedError("either folds, or a split, validation and test")
+        return self
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -221,7 +234,10 @@ class Study:
     @model_validator(mode="after")
     def _is_feasible(self) -> "Study":
         """Refuse a plan that nobody could run, before it is laid out."""
-        cells = len(self.seeds) * (3 + self._cells_of_sections())
+        if self.source.folds:
+            raise ExpectedError("folds under [target] only; the source needs test patients")
+        trainings = len(self.seeds) * (self.target.folds or 1)
+        cells = trainings * (3 + self._cells_of_sections())
         if cells > MOST_CELLS:
             limit = f"at most {MOST_CELLS:,} cells, not {cells:,} as there might be"
             raise ExpectedError(f"{limit}; ask for fewer seeds or draws")

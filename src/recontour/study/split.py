@@ -15,6 +15,7 @@ from typing import Literal, cast
 import numpy as np
 
 from recontour.cohort import Case, Cohort, by_patient, patient_names, with_equal_cts
+from recontour.cohort.folds import folds_of
 from recontour.cohort.patients import doubt, of_one_patient, with_one_key
 from recontour.cohort.traits import doubtful_sides
 from recontour.errors import CohortError, SettingsError
@@ -24,6 +25,7 @@ from recontour.study.findings import (
     FOLDS,
     CasesInSeveralFolds,
     CasesSince,
+    CrossValidated,
     CtOfBothCentres,
     EditedSplitFile,
     EmptyFold,
@@ -55,13 +57,17 @@ def split_of(name: str, centre: CentreSettings, cohort: Cohort) -> Split:
     """Return the split that a study file declares for a centre: read from a file, or drawn.
 
     name: "source" or "target".
-    Raises: SettingsError: the file names unknown cases or folds, a fold that is needed would be
-        empty, or one CT or one patient would be in two folds.
+    Raises:
+        SettingsError: the file names unknown cases or folds, a fold that is needed would be empty,
+            or one CT or one patient would be in two folds.
+        CohortError: a cross-validation has more folds than patients.
     """
     if centre.split:
         path = centre.split
         split = read_split(path, name, cohort)
         _refuse_doubtful_sides(cohort, split)
+    elif centre.folds:
+        return _dealt(centre, centre.folds, _with_certain_sides(cohort))
     else:
         path = cohort.path
         split = _drawn(centre, _with_certain_sides(cohort))
@@ -92,7 +98,7 @@ def _with_certain_sides(cohort: Cohort) -> Cohort:
 
 def _refuse_doubtful_sides(cohort: Cohort, split: Split) -> None:
     """Raise SettingsError if a split file has cases whose left and right look swapped."""
-    for found in doubtful_sides(_cases(cohort, split, FOLDS)):
+    for found in doubtful_sides(_opened(cohort, _folds(split))):
         raise SettingsError(found)
 
 
@@ -158,6 +164,66 @@ def _ids(cases: Iterable[Case]) -> list[str]:
     return [case.id for case in cases]
 
 
+# Cross-validation: a split into folds "fold 1", "fold 2" and so on, which take turns
+
+
+def _dealt(
+    centre: CentreSettings,
+    count: int,
+    cohort: Cohort,
+) -> Split:
+    """Deal the patients out into folds, each of which is tested on once."""
+    folds = folds_of(cohort, count, seed=centre.split_seed, cohort=cohort.path)
+    return dict(zip(fold_names(centre), map(_ids, folds), strict=True))
+
+
+def fold_names(centre: CentreSettings) -> Sequence[str]:
+    """Return what the folds of a centre's split are called.
+
+    >>> fold_names(CentreSettings(cohort=Path("north"), folds=2))
+    ['fold 1', 'fold 2']
+    """
+    if not centre.folds:
+        return FOLDS
+    return [_fold_name(number) for number in range(1, centre.folds + 1)]
+
+
+def _fold_name(number: int) -> str:
+    return f"fold {number}"
+
+
+def turns_of(split: Split) -> Sequence[int | None]:
+    """Return the folds to hold out one by one, counted from 1; None alone without folds."""
+    if "train" in split:
+        return (None,)
+    return range(1, len(split) + 1)
+
+
+def ids_to_learn(split: Split, held_out: int | None = None) -> list[str]:
+    """Return the cases to train on: in a cross-validation those of all folds but one, or of all.
+
+    >>> ids_to_learn({"fold 1": ["a"], "fold 2": ["b"], "fold 3": ["c"]}, held_out=2)
+    ['a', 'c']
+    """
+    if "train" in split:
+        return list(split["train"])
+    others = [cases for fold, cases in split.items() if fold != _fold_name(held_out or 0)]
+    return list(chain.from_iterable(others))
+
+
+def ids_to_test(split: Split, held_out: int | None = None) -> list[str]:
+    """Return the cases to test on: in a cross-validation those of one fold, or of all.
+
+    >>> ids_to_test({"fold 1": ["a"], "fold 2": ["b"], "fold 3": ["c"]}, held_out=2)
+    ['b']
+    """
+    if "train" in split:
+        return list(split["test"])
+    if held_out:
+        return list(split[_fold_name(held_out)])
+    return list(chain.from_iterable(split.values()))
+
+
 # Checks between the centres, and against what a study keeps
 
 
@@ -167,11 +233,11 @@ def refuse_shared(cohorts: Cohorts, splits: Splits) -> None:
     Raises: SettingsError.
     """
     for trainer, tester in permutations(ROLES):
-        learnt = _cases(cohorts[trainer], splits[trainer], ("train",))
-        tested = _cases(cohorts[tester], splits[tester], ("test",))
-        for alike in with_equal_cts([*learnt, *tested]):
-            trained_on = next(filter(learnt.__contains__, alike), None)
-            tested_on = next(filter(tested.__contains__, alike), None)
+        for_training = _opened(cohorts[trainer], ids_to_learn(splits[trainer]))
+        for_testing = _opened(cohorts[tester], ids_to_test(splits[tester]))
+        for alike in with_equal_cts([*for_training, *for_testing]):
+            trained_on = next(filter(for_training.__contains__, alike), None)
+            tested_on = next(filter(for_testing.__contains__, alike), None)
             if trained_on and tested_on:
                 path = cohorts[tester].path
                 found = CtOfBothCentres(
@@ -244,13 +310,28 @@ def cases_since(
 # What a reader must know of the patients
 
 
+def cross_validated(splits: Splits, patients: Mapping[str, Patients]) -> tuple[Finding, ...]:
+    """Find the centres whose patients are tested in turns. patients: by role, then by case."""
+    found = []
+    for centre in ROLES:
+        turns = turns_of(splits[centre])
+        if len(turns) > 1:
+            tested_patients = {patients[centre][case] for case in ids_to_test(splits[centre])}
+            found.append(
+                CrossValidated(
+                    centre=centre,
+                    folds=len(turns),
+                    patients=len(tested_patients),
+                )
+            )
+    return tuple(found)
+
+
 def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
     """Find patients, by key or CT, who are used both for training and for testing."""
     found: list[Finding] = []
     for centre in ROLES:
-        learnt = _cases(cohorts[centre], splits[centre], ("train", "validation"))
-        tested = _cases(cohorts[centre], splits[centre], ("test",))
-        both = of_one_patient(learnt, tested)
+        both = _on_both_sides(cohorts[centre], splits[centre])
         if both:
             found.append(
                 PatientsInTwoFolds(
@@ -260,9 +341,9 @@ def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
                 )
             )
     for trainer, tester in permutations(ROLES):
-        learnt = _cases(cohorts[trainer], splits[trainer], ("train",))
-        tested = _cases(cohorts[tester], splits[tester], ("test",))
-        both = of_one_patient(learnt, tested)
+        for_training = _opened(cohorts[trainer], ids_to_learn(splits[trainer]))
+        for_testing = _opened(cohorts[tester], ids_to_test(splits[tester]))
+        both = of_one_patient(for_training, for_testing)
         if both:
             common = PatientsOfBothCentres(
                 tester=tester,
@@ -274,6 +355,16 @@ def on_both_sides(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
     return tuple(found)
 
 
+def _on_both_sides(cohort: Cohort, split: Split) -> list[tuple[Case, Case]]:
+    """Return the patients of a centre who are learnt from and tested on in one turn."""
+    pairs: list[tuple[Case, Case]] = []
+    for held_out in turns_of(split):
+        seen = [*ids_to_learn(split, held_out), *split.get("validation", ())]
+        for_testing = _opened(cohort, ids_to_test(split, held_out))
+        pairs += of_one_patient(_opened(cohort, seen), for_testing)
+    return pairs
+
+
 def _in_words(pairs: Iterable[tuple[Case, Case]]) -> tuple[str, ...]:
     """Return the ids of the two cases of each pair."""
     return tuple(f"{one.id} and {other.id}" for one, other in pairs)
@@ -283,28 +374,28 @@ def patients_in_doubt(cohorts: Cohorts, splits: Splits) -> tuple[Finding, ...]:
     """Find the centres where the patients of some CTs are unknown."""
     found = []
     for centre in ROLES:
-        why = doubt(_cases(cohorts[centre], splits[centre], FOLDS))
+        why = doubt(_opened(cohorts[centre], _folds(splits[centre])))
         if why:
             found.append(PatientsInDoubt(centre=centre, why=why))
     return tuple(found)
 
 
-def _cases(
-    cohort: Cohort,
-    split: Split,
-    folds: Iterable[str],
-) -> list[Case]:
-    ids = chain.from_iterable(split[fold] for fold in folds)
+def _opened(cohort: Cohort, ids: Iterable[str]) -> list[Case]:
     return [cohort[case] for case in ids]
 
 
 # The file
 
 
-def read_split(path: Path, name: str, cohort: Cohort) -> Split:
+def read_split(
+    path: Path,
+    name: str,
+    cohort: Cohort,
+    known: Sequence[str] = FOLDS,
+) -> Split:
     """Read a centre's split from a file; rows of the other centre are skipped.
 
-    name: "source" or "target".
+    name: "source" or "target". known: what its folds may be called (`fold_names`).
     Raises: SettingsError: not such a table, no row of either centre, an unknown case or fold, or a
         case in two folds.
     """
@@ -323,7 +414,7 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
                     name=case,
                 )
             )
-        if fold not in FOLDS:
+        if fold not in known:
             raise SettingsError(
                 UnknownFold(
                     path=path,
@@ -340,9 +431,9 @@ def read_split(path: Path, name: str, cohort: Cohort) -> Split:
                     fold=folds[case],
                 )
             )
-        folds[case] = fold
+        folds[case] = cast(Fold, fold)
     split: dict[str, list[str]] = {}
-    for fold in FOLDS:
+    for fold in known:
         split[fold] = [case for case in folds if folds[case] == fold]
     return split
 
@@ -405,8 +496,8 @@ def _written_rows(
     cohort: Cohort,
 ) -> Iterator[tuple[str, ...]]:
     patients = patients_of(cohort, split)
-    for fold in FOLDS:
-        for case in split[fold]:
+    for fold, cases in split.items():
+        for case in cases:
             yield centre, case, fold, cohort[case].version, patients[case]
 
 

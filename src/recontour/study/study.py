@@ -40,7 +40,13 @@ from recontour.study.report import StudyHeader, write_study_report
 from recontour.study.results import Result, cell_folder, is_finished, read_mask, read_results
 from recontour.study.run import failures, run
 from recontour.study.settings import Study
-from recontour.study.split import left_out_for_sides, on_both_sides, patients_in_doubt
+from recontour.study.split import (
+    cross_validated,
+    ids_to_test,
+    left_out_for_sides,
+    on_both_sides,
+    patients_in_doubt,
+)
 from recontour.study.tables import ModelsTable
 from recontour.study.tables.models import models_table
 from recontour.study.words import headline
@@ -200,7 +206,8 @@ def _refuse_foreign(
     workspace: Workspace,
 ) -> None:
     centre, _, name = fold.partition(" ")  # "target test", "source test"
-    known = set(workspace.splits[centre][name])
+    split = workspace.splits[centre]
+    known = set(ids_to_test(split, cell.held_out) if name == "test" else split.get(name, ()))
     for row in rows:
         if row.case not in known:
             path = cell_folder(workspace.out, cell) / "scores.csv"
@@ -332,6 +339,7 @@ def _notices(workspace: Workspace, *, several_recipes: bool) -> list[str]:
         findings += cohort_warnings(cohorts[centre], of_centre)
         cases += of_centre
     findings += [
+        *cross_validated(splits, workspace.patients),
         *on_both_sides(cohorts, splits),
         *left_out_for_sides(cohorts, splits),
         *draft_warnings(cases),

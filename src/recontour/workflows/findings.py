@@ -135,6 +135,61 @@ class PlannedAdaptation(Planned):
 
 
 @finding
+class PlannedCheck(Planned):
+    """A cross-validation before an adaptation. seconds: of what is left of the fold in progress.
+
+    folds: how many; left: those that are not finished. iterations: of each fold's adaptation.
+    """
+
+    folds: int
+    left: int
+    iterations: int
+
+    def sentence(self) -> str:
+        """Say what comes before the adaptation, and how long that takes."""
+        iterations = plural(self.iterations, "iteration")
+        return (
+            f"checking in {self.folds} folds of {self.on_what()}; {iterations} for each fold"
+            f"{self.how_long()} before the adaptation itself begins"
+        )
+
+    def how_long(self) -> str:
+        """Say how long all folds that are left will take."""
+        return "" if self.seconds is None else f", {about(self.left * self.seconds)} in all"
+
+
+@finding
+class TooFewFolds(Finding):
+    """An adaptation is to be checked in fewer than two folds."""
+
+    folds: int
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return f"--check {self.folds}: at least 2 folds are needed, to learn from one another"
+
+    def remedy(self) -> str:
+        """Say what is usual."""
+        return "without a number it is 3"
+
+
+@finding
+class OtherCheck(Finding):
+    """A check that was interrupted is of another adaptation."""
+
+    def sentence(self) -> str:
+        """Say what does not fit."""
+        return (
+            "the models of an interrupted check are here, which learnt from other patients or in "
+            "another way"
+        )
+
+    def remedy(self) -> str:
+        """Say how to go on."""
+        return "repeat the command as it was, or delete the folder"
+
+
+@finding
 class HeadIsWholeModel(Finding):
     """Only the head is to be written, but it would need nothing of the model to adapt."""
 

@@ -25,6 +25,7 @@ from recontour.training.run import is_first_process
 from recontour.transfer.depth import layers
 from recontour.transfer.models import begin, fit, take_over, with_precision
 from recontour.wording import shown
+from recontour.workflows.checking import Adaptation, check_adaptation, dealt, forget
 from recontour.workflows.findings import (
     HeadIsWholeModel,
     HeadOfAllLayers,
@@ -131,6 +132,7 @@ def adapt(
     seed: int = 0,
     precision: WantedPrecision = "auto",
     deterministic: bool = False,
+    check: int | None = None,
     resume: bool = False,
     progress: Progress = quiet,
 ) -> Model:
@@ -156,6 +158,9 @@ def adapt(
             what it began with.
         deterministic: Compute the same bits again on the same machine, but more slowly: a GPU with
             deterministic kernels, and a processor in float32 if `precision` is "auto".
+        check: First estimate by cross-validation, in this many folds of the cohort's patients, how
+            an adaptation contours patients it has not seen, beside the model it begins with. The
+            numbers are in `provenance.check` and the model's card.
         resume: Continue a run that was interrupted.
         progress: Called with what is done, how many are done, of how many, and words.
 
@@ -184,9 +189,12 @@ def adapt(
     learnt = _organs_to_learn(opened, organs or known, parent.organs)
     cases = opened.cases_with(learnt)
     preset = _preset_of_parent(parent, model)
-    recipe = _with_iterations(preset.adapt_to(len(by_patient(cases))), iterations)
-    if plain:
-        recipe = recipe.plain()
+
+    def recipe_for(patients: int) -> Recipe:
+        wanted = _with_iterations(preset.adapt_to(patients), iterations)
+        return wanted.plain() if plain else wanted
+
+    recipe = recipe_for(len(by_patient(cases)))
     last = preset.depth(retrain_last, len(layers(parent.network)))
     child = take_over(parent, opened, cases, learnt, recipe, last, seed)
     plan = _planned(child, recipe, last, cases)
@@ -195,7 +203,22 @@ def adapt(
     if organs is None and new:
         everything = (*known, *new)
         log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
-    return _learn(
+    adaptation = Adaptation(
+        parent=parent,
+        cohort=opened,
+        organs=learnt,
+        recipe_for=recipe_for,
+        retrain_last=last,
+        seed=seed,
+        precision=wanted,
+        deterministic=deterministic,
+        out=out,
+    )
+    if check is not None:
+        folds = dealt(cases, check, opened)
+        checked = check_adaptation(adaptation, folds, resume=resume, progress=progress)
+        child = replace(child, provenance=replace(child.provenance, check=checked))
+    adapted = _learn(
         child,
         opened,
         cases,
@@ -208,6 +231,9 @@ def adapt(
         head_only=head_only,
         progress=progress,
     )
+    if check is not None:
+        forget(adaptation)
+    return adapted
 
 
 def _with_certain_sides(cohort: Cohort) -> Cohort:

@@ -11,7 +11,7 @@ from recontour.findings import log_finding
 from recontour.training.loop import Step
 from recontour.training.recipe import Recipe
 from recontour.training.run import is_first_process
-from recontour.workflows.findings import PlannedAdaptation, PlannedTraining
+from recontour.workflows.findings import PlannedAdaptation, PlannedCheck, PlannedTraining
 
 # How long iterations are timed, after the first one, before it is said how long all will take.
 TIMED_SECONDS = 3.0
@@ -39,7 +39,7 @@ class TrainingTeller:
     slices: of the CTs that are learnt from.
     """
 
-    plan: PlannedTraining | PlannedAdaptation
+    plan: PlannedTraining | PlannedAdaptation | PlannedCheck
     recipe: Recipe
     slices: int
     _begun: bool = False

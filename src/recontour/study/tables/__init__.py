@@ -8,6 +8,7 @@ finished (which cells are there) <- scores (means and intervals) <- one module p
 all_tables. A row here is a row of the table's CSV file, its fields the columns.
 """
 
+from recontour.evaluation.intervals import Interval
 from recontour.study.tables.all_tables import StudyTables, study_tables
 from recontour.study.tables.cases import CasesRow, CasesTable
 from recontour.study.tables.curves import CurveRow
@@ -17,7 +18,7 @@ from recontour.study.tables.finished import MODELS, count_cells, organs_of
 from recontour.study.tables.models import PAIRS, DifferenceRow, ModelRow, ModelsTable
 from recontour.study.tables.normalisation import NormalisationRow, NormalisationTable
 from recontour.study.tables.published import published
-from recontour.study.tables.scores import ALL, SOURCE, TARGET, Interval, Level
+from recontour.study.tables.scores import ALL, SOURCE, TARGET, Level
 from recontour.study.tables.separately import SeparatelyRow, SeparatelyTable
 from recontour.study.tables.times import TimesRow
 

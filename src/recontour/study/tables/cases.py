@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recontour.study.cells import Cell, Cells, Pairs, Plan
+from recontour.evaluation.intervals import Interval
+from recontour.study.cells import Cell, Cells, Pair, Pairs, Plan
 from recontour.study.tables.finished import (
     CellCount,
     Results,
@@ -15,7 +16,7 @@ from recontour.study.tables.finished import (
     flat,
     organs_of,
 )
-from recontour.study.tables.scores import TARGET, Interval, Level, gain_of, level_of
+from recontour.study.tables.scores import TARGET, Level, gain_of, level_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,11 @@ def _row(
     whole_t, whole_st = _sides(whole)
     draws = set(column((*t, *st), "draw"))
     t_draws, st_draws, st_less_t_draws = {}, {}, {}
-    for one_t, one_st in pairs:
-        draw = f"{one_t.draw}_seed{one_t.seed}"
-        t_draws[draw] = level_of(results, [one_t], TARGET, organs).dsc.mean
-        st_draws[draw] = level_of(results, [one_st], TARGET, organs).dsc.mean
-        st_less_t_draws[draw] = gain_of(results, [one_t], [one_st], organs).mean
+    for draw, alike in _by_draw(pairs).items():
+        of_t, of_st = _sides(alike)
+        t_draws[draw] = level_of(results, of_t, TARGET, organs).dsc.mean
+        st_draws[draw] = level_of(results, of_st, TARGET, organs).dsc.mean
+        st_less_t_draws[draw] = gain_of(results, of_t, of_st, organs).mean
     return CasesRow(
         cases=number,
         draws=len(draws),
@@ -135,6 +136,15 @@ def _row(
         st_draws=st_draws,
         st_less_t_draws=st_less_t_draws,
     )
+
+
+def _by_draw(pairs: Pairs) -> dict[str, list[Pair]]:
+    """Group pairs by draw and seed: one pair, or one of each fold."""
+    groups: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        t, _ = pair
+        groups.setdefault(f"{t.draw}_seed{t.seed}", []).append(pair)
+    return groups
 
 
 def _sides(pairs: Pairs) -> tuple[list[Cell], list[Cell]]:

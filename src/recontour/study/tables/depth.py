@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from recontour.evaluation.intervals import Interval
 from recontour.evaluation.patients import mean
 from recontour.study.cells import PAPERS_DEPTH, Cell, Cells, Plan
 from recontour.study.tables.finished import (
@@ -16,7 +17,7 @@ from recontour.study.tables.finished import (
     of_started,
     trained,
 )
-from recontour.study.tables.scores import SOURCE, TARGET, Interval, Level, gain_of, level_of
+from recontour.study.tables.scores import SOURCE, TARGET, Level, gain_of, level_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,15 @@ import numpy as np
 
 from recontour.evaluation import CaseScore, Comparison, common_organs, compare, per_patient
 from recontour.evaluation.findings import UnfoundOrgans
+from recontour.evaluation.intervals import (
+    Dsc,
+    Interval,
+    difference,
+    dsc_of,
+    interval_of,
+    of_organs,
+    patients,
+)
 from recontour.evaluation.numbers import without_nan
 from recontour.evaluation.patients import mean
 from recontour.evaluation.verdicts import unfound_organs
@@ -25,18 +34,7 @@ from recontour.study.tables.finished import (
     of_common_seeds,
     organs_of,
 )
-from recontour.study.tables.scores import (
-    ALL,
-    TARGET,
-    Dsc,
-    Interval,
-    difference,
-    dsc_of,
-    interval_of,
-    of_organs,
-    patients,
-    rows_of,
-)
+from recontour.study.tables.scores import ALL, TARGET, rows_of
 
 PAIRS = tuple(combinations(MODELS, 2))
 Rows = Mapping[str, Sequence[CaseScore]]  # by model
@@ -137,6 +135,8 @@ def models_table(
     for model, cells in by_model(plan.models).items():
         compared = of_common_seeds(results, cells, asked)
         rows[model] = rows_of(results, compared, fold, model)
+    if any(triple.held_out for triple in plan.models):
+        rows = _in_common(rows)
     scores = _in_order(chain.from_iterable(rows.values()), organs_of(plan))
     if not scores:
         return None
@@ -152,6 +152,19 @@ def models_table(
         rows=_model_rows(rows, organs, common),
         differences=_difference_rows(comparisons, by_key(dsc_of, rows), common),
     )
+
+
+def _in_common(rows: Mapping[str, list[CaseScore]]) -> dict[str, list[CaseScore]]:
+    """Keep the cases that all models with any score have one of.
+
+    As long as some folds are not finished, Model_S alone has scores of their patients.
+    """
+    scored = [set(column(some, "case")) for some in rows.values() if some]
+    common = set.intersection(*scored) if scored else set()
+    kept = {}
+    for model, some in rows.items():
+        kept[model] = [row for row in some if row.case in common]
+    return kept
 
 
 def _in_order(rows: Iterable[CaseScore], organs: Sequence[str]) -> list[CaseScore]:

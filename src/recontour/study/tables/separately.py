@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from recontour.evaluation.intervals import Dsc, Interval, difference, dsc_of, interval_of, of_organs
 from recontour.evaluation.patients import mean
 from recontour.study.cells import Cell, Cells, Plan, Triples
 from recontour.study.tables.finished import (
@@ -18,17 +19,7 @@ from recontour.study.tables.finished import (
     flat,
     trained,
 )
-from recontour.study.tables.scores import (
-    ALL,
-    TARGET,
-    Dsc,
-    Interval,
-    difference,
-    dsc_of,
-    interval_of,
-    of_organs,
-    rows_of,
-)
+from recontour.study.tables.scores import ALL, TARGET, rows_of
 
 CellsByModel = Mapping[str, Cells]
 
