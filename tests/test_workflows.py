@@ -69,6 +69,7 @@ from recontour.organs import read_template
 from recontour.organs.findings import FirstNameTaken
 from recontour.training import presets
 from recontour.training.findings import EmulatedBf16, NothingToResume, UnfinishedRun
+from recontour.transfer.models import fit as fit_model
 from recontour.validation import NotAChoice
 from recontour.workflows import adapt, checking, contour, contouring, evaluate, evaluating, train
 from recontour.workflows.contouring import ContourFormat
@@ -145,13 +146,13 @@ def test_an_interrupted_check_goes_on_after_its_last_fold(
     phantom_model: Path, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "child"
-    fold_fit, fitted = checking.fit, list[str]()
+    fitted = list[str]()
 
     def fit(*given: Any, **named: Any) -> Any:
         fitted.append(given[3].name)
         if len(fitted) == 2:
             raise KeyboardInterrupt
-        return fold_fit(*given, **named)
+        return fit_model(*given, **named)
 
     monkeypatch.setattr(checking, "fit", fit)
     with pytest.raises(KeyboardInterrupt):

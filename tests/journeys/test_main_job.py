@@ -101,9 +101,7 @@ def test_an_adaptation_is_checked_and_its_card_keeps_the_numbers(
     said, heard = capsys.readouterr()
     assert "Mean DSC by cross-validation in 3 folds" in said
     assert "checking in 3 folds of 3 patients" in heard
-    assert (
-        "used to train the parent" in heard
-    )  # these patients are Model_S's own, which flatters it
+    assert "used to train the parent" in heard  # and so the parent is flattered
     assert main(["inspect", out, "--json"]) == 0
     card = json.loads(capsys.readouterr().out)["result"]["card"]
     assert (card["check"]["folds"], card["check"]["patients"]) == (3, 3)

@@ -1,6 +1,7 @@
 """Do the main job step by step: the only place that knows every stage.
 
 learning     `train`, `adapt`
+checking     `adapt --check`: a cross-validation before the adaptation
 contouring   `contour`
 contouring_many, contour_list  `contour_all`: every series of a folder
 evaluating   `evaluate`
