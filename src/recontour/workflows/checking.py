@@ -42,6 +42,7 @@ from recontour.transfer.models import fit, take_over, with_precision
 from recontour.workflows.findings import OtherCheck, PlannedCheck, TooFewFolds
 from recontour.workflows.planned import TrainingTeller, counted
 
+FOLD = "fold-{}.safetensors"  # the model of one
 DIGITS = 6  # kept of each number
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,8 @@ def check_adaptation(
     """
     every = [case for fold in folds for case in fold]
     folder = adaptation.folder
-    if folder.exists() and not resume:
+    # Of an unfinished first fold the run itself says so; on several GPUs it is there already.
+    if any(folder.glob(FOLD.format("*"))) and not resume:
         raise SettingsError(UnfinishedRun(path=folder))
     _warn(adaptation, every)
     make_folders(folder)
@@ -169,7 +171,7 @@ def _adapted(
         adaptation.retrain_last,
         adaptation.seed,
     )
-    out = adaptation.folder / f"fold-{number}.safetensors"
+    out = adaptation.folder / FOLD.format(number)
     if out.exists():
         return _kept(model, out)
     model = with_precision(
