@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Time one `recontour contour` of many CT series against one call for each.
 
-    .venv/bin/python benchmarks/contour_many.py [--series 5] [--slices 100] [--turns 1] [--model M]
+    .venv/bin/python benchmarks/contour_many.py [--series 5] [--slices 100] [--pixels 512]
+        [--singly N] [--turns 1] [--model M]
 
-The CTs are phantoms of 512 x 512. Without a model file, the stand-in of contour_speed.py is used.
-Both ways run in turns, and the least of each counts: wall-clock and processor seconds.
+The CTs are phantoms. Without a model file, the stand-in of contour_speed.py is used. Both ways run
+in turns, and the least of each counts: wall-clock and processor seconds. With --singly, only so
+many of the series, evenly chosen, are also contoured one by one, and the cost is scaled up to all.
 
 Writes docs/results/contour_many.json.
 """
@@ -27,24 +29,29 @@ from recontour.processes import cores
 REPO = Path(__file__).resolve().parents[1]
 
 
-def write_series(folder: Path, series: int, slices: int) -> list[Path]:
-    """Write so many patients' CTs, and return the folder of each."""
+FIELD_MM = 307.2  # the width of a CT
+
+
+def write_series(folder: Path, series: int, slices: int, pixels: int) -> list[Path]:
+    """Write so many patients' CTs of pixels x pixels, and return the folder of each."""
     scanner = SOURCE.scanner
     slice_mm = (scanner.to_mm - scanner.from_mm) / (slices - 0.5)
-    finer = replace(scanner, size_px=512, pixel_mm=0.6, slice_mm=slice_mm)
+    finer = replace(scanner, size_px=pixels, pixel_mm=FIELD_MM / pixels, slice_mm=slice_mm)
     write_centre(folder, replace(SOURCE, scanner=finer), range(series))
     return sorted(folder.glob("*/CT"))
 
 
-def one_by_one(model: Path, folders: list[Path], out: Path) -> Cost:
-    """Return what one call for each series costs."""
+def one_by_one(model: Path, folders: list[Path], sample: int, out: Path) -> Cost:
+    """Return what one call for each series costs, as far as a sample of the series tells."""
     out.mkdir()
+    step = len(folders) / sample
+    chosen = [folders[int(step * number)] for number in range(sample)]
     costs = []
-    for number, folder in enumerate(folders):
+    for number, folder in enumerate(chosen):
         costs.append(measured("contour", model, folder, "--out", out / f"{number}.dcm"))
     return Cost(
-        seconds=sum(cost.seconds for cost in costs),
-        processor_seconds=sum(cost.processor_seconds for cost in costs),
+        seconds=step * sum(cost.seconds for cost in costs),
+        processor_seconds=step * sum(cost.processor_seconds for cost in costs),
         peak_mib=max(cost.peak_mib for cost in costs),
     )
 
@@ -55,6 +62,8 @@ def main() -> None:
     )
     parser.add_argument("--series", type=int, default=5)
     parser.add_argument("--slices", type=int, default=100)
+    parser.add_argument("--pixels", type=int, default=512)
+    parser.add_argument("--singly", type=int)
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--model", type=Path)
@@ -62,7 +71,8 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for the commands
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        folders = write_series(work / "dicom", options.series, options.slices)
+        folders = write_series(work / "dicom", options.series, options.slices, options.pixels)
+        sample = options.singly or options.series
         model = options.model or work / "model"
         if not options.model:
             # Another process loads the network: what this one holds would count as the commands'.
@@ -71,7 +81,7 @@ def main() -> None:
                 elsewhere.submit(stand_in, nothing_learnt, model, folders[0]).result()
         singly, together = [], []
         for turn in range(options.turns):
-            singly.append(one_by_one(model, folders, work / f"singly{turn}"))
+            singly.append(one_by_one(model, folders, sample, work / f"singly{turn}"))
             out = work / f"together{turn}"
             together.append(measured("contour", model, work / "dicom", "--out", out))
     alone, many = least(singly), least(together)
@@ -79,6 +89,8 @@ def main() -> None:
         "model": "given" if options.model else "stand-in",
         "series": options.series,
         "slices": options.slices,
+        "pixels": options.pixels,
+        "contoured_singly": sample,
         "threads": options.threads,
         "busy": round(os.getloadavg()[0], 1),
         "single_calls": rounded(alone),

@@ -7,15 +7,13 @@ from recontour.assess.findings import (
     DraftContours,
     IncomparableKeys,
     KnownBy,
+    PhantomAndPatients,
     SameAsReference,
     TrainedOnTestPatients,
 )
-from recontour.cohort import Case, Cohort, by_patient
-from recontour.cohort.findings import MapNotApplied
-from recontour.cohort.origins import mixed_origins
+from recontour.cohort import Case, Cohort, by_patient, is_synthetic, notices_of
 from recontour.cohort.patients import salts_of
 from recontour.cohort.tissue import nearly_equal
-from recontour.cohort.traits import doubtful_sides
 from recontour.evaluation import CaseScore
 from recontour.findings import Finding
 from recontour.network import Model, Provenance
@@ -27,31 +25,6 @@ def draft_warnings(cases: Sequence[Case]) -> tuple[Finding, ...]:
     if not drafts:
         return ()
     return (DraftContours(drafts=drafts, cases=len(cases)),)
-
-
-def cohort_warnings(cohort: Cohort, cases: Sequence[Case]) -> tuple[Finding, ...]:
-    """Warn of what an import found and a later command must repeat.
-
-    Some cases come from elsewhere than the others, the names of the last import were not applied to
-    some, or left and right look swapped in some.
-    cases: those of the cohort that are used.
-    """
-    warnings: list[Finding] = []
-    mixed = mixed_origins(cases)
-    if mixed:
-        warnings.append(mixed)
-    used = {case.id for case in cases}
-    stale = used.intersection(cohort.not_applied)
-    if stale:
-        warnings.append(
-            MapNotApplied(
-                cases=len(stale),
-                of=len(used),
-                is_kept=True,
-            )
-        )
-    warnings += doubtful_sides(cases)
-    return tuple(warnings)
 
 
 def trained_on_warnings(
@@ -76,6 +49,24 @@ def trained_on_warnings(
             warnings.append(warning)
         if _are_keys_incomparable(model.provenance, cases, centre):
             warnings.append(IncomparableKeys(model=name))
+    return tuple(warnings)
+
+
+def phantom_warnings(
+    models: Mapping[str, Model],
+    cohort: Cohort,
+    cases: Sequence[Case],
+) -> tuple[Finding, ...]:
+    """Warn about each model of the phantom that meets patients, or the other way round.
+
+    models: keys are the names that reports show. cases: those of the cohort that are used.
+    """
+    are_phantom = is_synthetic(notices_of(cohort.notices, cases))
+    warnings = []
+    for name, model in models.items():
+        of_phantom = is_synthetic(model.provenance.notices)
+        if of_phantom != are_phantom:
+            warnings.append(PhantomAndPatients(model=name, model_of_phantom=of_phantom))
     return tuple(warnings)
 
 

@@ -104,6 +104,22 @@ class SidesExchanged(Finding):
 
 
 @finding
+class PhantomAndPatients(Finding):
+    """A model of the phantom meets a cohort of patients, or a model of patients the phantom's.
+
+    model: the name under which scores and report show it.
+    """
+
+    model: FitToStore[str]
+    model_of_phantom: bool
+
+    def sentence(self) -> str:
+        if self.model_of_phantom:
+            return f"{self.model} learnt from recontour's phantom, and these patients are not it"
+        return f"these patients are recontour's phantom, and {self.model} did not learn from that"
+
+
+@finding
 class SameAsReference(Finding):
     """Contours from elsewhere equal the cohort's own to the voxel, in every organ of some cases.
 

@@ -63,6 +63,7 @@ def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         centre=options.centre,
         names=options.names,
         new_organs=options.new_organ,
+        partial=options.partial,
         also_from_elsewhere=options.also_from_elsewhere,
         again=options.again,
         progress=progress,

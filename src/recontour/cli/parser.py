@@ -238,6 +238,14 @@ def _add_import(commands: Commands) -> None:
     added.add_argument("--centre", help="the label in reports; default: the cohort folder's name")
     _add_names(added)
     added.add_argument(
+        "--partial",
+        action="append",
+        default=[],
+        metavar="ORGAN[=END]",
+        help="in these patients, this organ was drawn on a part of its length only, so it is "
+        "unknown beyond (END: below or above; default: both); may be repeated",
+    )
+    added.add_argument(
         "--also-from-elsewhere",
         action="store_true",
         help="also patients of another institution, or from another scanner, than the cohort's",

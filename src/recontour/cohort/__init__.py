@@ -6,13 +6,14 @@ import_patients   patient keys, and notes on cases of one patient
 origins           where patients come from
 store             the cohort folder              case         one CT and its organs
 records           cohort.json and case.json      tables       names.csv and left_out.csv
-traits            swapped sides, cut organs, wide cords
+traits            swapped sides, cut organs, wide cords     partly  organs drawn in part
 arrays            ct.npy and masks.npy           open_arrays  those that are mapped now
 changes           cases out of it again          journal      several cases at once, or none
 history           what the last import did
 patients          which cases are one patient's, and the salt of their keys
 folds             patients dealt out for a cross-validation
 tissue            profiles that recognise a CT after a new export
+doubts            what later commands repeat of them
 findings          findings, import_findings
 """
 

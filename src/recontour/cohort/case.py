@@ -183,6 +183,25 @@ class Case:
         bits = self._bits[self.organs.index(organ)]
         return np.flatnonzero(bits.any(axis=(1, 2)))
 
+    def known_slices(self, organ: str) -> Mask:
+        """Return on which slices it is known whether they show an organ: bool, (slice,).
+
+        On none if it was not contoured; on all but those beyond the drawn part, if it was drawn on
+        a part of its length only.
+        """
+        slices = self.grid.shape[0]
+        if organ not in self.organs:
+            return np.zeros(slices, dtype=bool)
+        known = np.ones(slices, dtype=bool)
+        ends = self.traits.partly_drawn.get(organ)
+        if not ends:
+            return known
+        drawn = self.slices_with(organ)
+        if drawn.size:
+            known[: drawn[0]] = "below" not in ends
+            known[drawn[-1] + 1 :] = "above" not in ends
+        return known
+
     def unpacked(self, bits: Bits) -> Mask:
         """Return the mask that bits along the columns stand for, as masks.npy has them."""
         columns = self.grid.shape[2]

@@ -341,6 +341,47 @@ class CutByScan(Finding):
 
 
 @finding
+class PartlyDrawn(Finding):
+    """A person said that an organ was drawn on a part of its length only in some cases.
+
+    of: how many cases have it.
+    """
+
+    cases: FitToStore[tuple[str, ...]]
+    of: int
+
+    def sentence(self) -> str:
+        cases = f"{len(self.cases)} of {plural(self.of, 'case')} ({listed(self.cases)})"
+        return f"drawn only on a part of its length in {cases}; beyond, it counts as unknown"
+
+
+@finding
+class ShortOrgan(Finding):
+    """An organ's contour is much shorter in some cases than in the others, and the CT goes on.
+
+    heights_mm: in each of the cases. usual_mm: the median of the whole contours.
+    """
+
+    cases: FitToStore[tuple[str, ...]]
+    heights_mm: tuple[float, ...]
+    usual_mm: float
+
+    def sentence(self) -> str:
+        longest = f"at most {max(self.heights_mm):.0f} mm"
+        cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
+        return (
+            f"drawn on {longest} of its length in {cases}, usually on {self.usual_mm:.0f} mm; what "
+            "lies beyond counts as free of it"
+        )
+
+    def remedy(self) -> str:
+        return (
+            "if it is drawn only in part, import these patients with "
+            f"--again --partial {self.organ}; if not, nothing is to be done"
+        )
+
+
+@finding
 class CordCalledCanal(Finding):
     """The structure that became the spinal cord is called a canal in some cases."""
 

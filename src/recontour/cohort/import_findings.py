@@ -385,6 +385,54 @@ class UninformativePatientIds(Finding):
         )
 
 
+# Organs that are drawn in part
+
+
+@finding
+class UnknownPartialOrgan(Finding):
+    """An organ that was said to be drawn in part has a name that nobody knows.
+
+    meant: the organs that it may stand for.
+    """
+
+    seen: ScreenOnly[str]
+    meant: FitToStore[tuple[str, ...]] = ()
+
+    def sentence(self) -> str:
+        return f"--partial: no organ is called {self.seen}"
+
+    def remedy(self) -> str:
+        if self.meant:
+            return f"did you mean {' or '.join(self.meant)}?"
+        return "write a TG-263 name, or one that the map or --new-organ gives"
+
+
+@finding
+class PartialNotMet(Finding):
+    """No patient has some of the organs that were said to be drawn in part."""
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"--partial: no patient here has {listed(self.organs)}"
+
+
+@finding
+class PartialNotApplied(Finding):
+    """Cases stay as they are, although organs of theirs were said to be drawn in part."""
+
+    cases: FitToStore[tuple[str, ...]]
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
+        organs = listed(self.organs)
+        return f"--partial: not applied to {organs} in {cases}, which stay as they are"
+
+    def remedy(self) -> str:
+        return READ_AGAIN
+
+
 # Notes on where patients come from
 
 

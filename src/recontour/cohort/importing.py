@@ -31,6 +31,8 @@ from recontour.cohort.import_findings import (
     NothingImported,
     NotInArchive,
     NotReadAgain,
+    PartialNotApplied,
+    PartialNotMet,
     TooFewSlices,
     UnusableSource,
 )
@@ -38,10 +40,11 @@ from recontour.cohort.import_patients import notes_on_patients, patient_keys, sa
 from recontour.cohort.journal import change
 from recontour.cohort.masks import Structure, masks_of, structures
 from recontour.cohort.origins import KnownOrigins, notes_on_newcomers, origin_of, stored_name
+from recontour.cohort.partly import Ends, read_partial
 from recontour.cohort.patients import Salt, contradict, salt_if_any
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
-from recontour.cohort.traits import notes_on_traits
+from recontour.cohort.traits import NO_ENDS, notes_on_traits
 from recontour.dicom import (
     Archive,
     Pair,
@@ -115,7 +118,8 @@ class _CaseImport:
     """What became of one patient.
 
     place, reason: of one that is left out. not_applied: the organs that a case that stays would
-    gain or lose under the current names.
+    gain or lose under the current names. partial_not_applied: organs that are now said to be drawn
+    in part, but are not in that case.
     """
 
     case_id: str
@@ -125,6 +129,7 @@ class _CaseImport:
     names: tuple[NameRow, ...] = ()
     notes: list[Finding] = field(default_factory=list)
     not_applied: set[str] = field(default_factory=set)
+    partial_not_applied: tuple[str, ...] = ()
 
     def leave_out(self, place: Path, reason: Finding) -> None:
         self.became = "left out"
@@ -139,6 +144,7 @@ def import_dicom(
     centre: str | None = None,
     names: Path | str | None = None,
     new_organs: Sequence[str] = (),
+    partial: Sequence[str] = (),
     notices: Sequence[str] = (),
     also_from_elsewhere: bool = False,
     again: bool = False,
@@ -154,6 +160,9 @@ def import_dicom(
         names: A TOML file of the centre's own ROI names (docs/reference/names.md).
         new_organs: Names to accept on the right side of that file although TG-263 does not list
             them.
+        partial: Organs that were drawn on a part of their length only in these patients, such as
+            "SpinalCord" or, where only one end is missing, "SpinalCord=below". The slices beyond
+            are unknown: nothing is learnt from them, and they are not scored.
         notices: What everyone who uses a new cohort or its models must know. Models and reports
             repeat it.
         also_from_elsewhere: Also add patients of another institution than the cohort's cases or,
@@ -168,7 +177,7 @@ def import_dicom(
     Raises:
         NoSeriesError: There is no such folder, no CT series in it, or none that can be used. Then
             no cohort is made.
-        NamesError: The map of names cannot be used.
+        NamesError: The map of names cannot be used, or `partial` is not understood.
         CohortError: The cohort cannot be used, or patients come from elsewhere; nothing is added.
 
     Examples:
@@ -179,6 +188,7 @@ def import_dicom(
     """
     dicom_dir, cohort = Path(dicom_dir), Path(cohort)
     user_map = read_user_map(Path(names) if names else None, new_organs)
+    ends = read_partial(partial, user_map.values())
     if not os.path.lexists(cohort):
         refuse_existing(cohort)  # refuse a place where it cannot be made before the work
     archive = read_archive(dicom_dir)
@@ -194,6 +204,7 @@ def import_dicom(
             progress,
             also_from_elsewhere=also_from_elsewhere,
             again=again,
+            partial=ends,
         )
     finally:
         if is_new:
@@ -211,6 +222,7 @@ def import_archive(
     *,
     also_from_elsewhere: bool = False,
     again: bool = False,
+    partial: Ends = NO_ENDS,
 ) -> ImportReport:
     """Import every CT series with a structure set that shows at least one known organ.
 
@@ -218,6 +230,7 @@ def import_archive(
     read again. What became of the names, and what was left out, is also saved in the cohort,
     without anything that names a patient.
     user_map: as `read_user_map` gives. also_from_elsewhere, again: as in `import_dicom`.
+    partial: as `read_partial` gives.
     """
     check_tables(cohort.path)
     known = KnownOrigins(cohort)
@@ -236,6 +249,7 @@ def import_archive(
         salt=salt_for_origins(cohort, newcomers),
         elsewhere=known.elsewhere.union(one.case_id for one in newcomers if one.is_from_elsewhere),
         again=again,
+        partial=partial,
     )
     imports = _import_pairs(archive.pairs, task, progress)
     for one in imports:
@@ -262,6 +276,7 @@ class _Task:
 
     keys: of patients, by series UID. salt: for where CTs come from. elsewhere: the ids of cases
     that are known to come from elsewhere than the cohort's. again: read cases again that exist.
+    partial: organs that were drawn in part, and the ends beyond which they go on.
     """
 
     cohort: Cohort
@@ -270,6 +285,7 @@ class _Task:
     salt: Salt | None
     elsewhere: frozenset[str]
     again: bool
+    partial: Ends
 
 
 def _import_pairs(
@@ -392,6 +408,7 @@ def _look_again(
         one.leave_out(pair.series.place, CaseOfAnotherPatient())
         return
     one.became = "already there"
+    one.partial_not_applied = _partial_not_applied(case, task.partial)
     try:
         scan = read_series(pair.series.files)
         if scan.grid != case.grid or not np.array_equal(scan.hu, case.hu):
@@ -525,12 +542,35 @@ def _add(
             patient=task.keys.get(pair.series.uid),
             origin=replace(origin, elsewhere=case_id in task.elsewhere),
             roi_names=spelt,
+            partial=_partial(case_id, task),
         )
     except (CohortError, OutputError):
         if case_id not in cohort:
             raise
         return False
     return True
+
+
+def _partial(case_id: str, task: _Task) -> Ends:
+    """Return which organs of a case are drawn in part; a case that is read again remembers."""
+    before: Ends = NO_ENDS
+    if case_id in task.cohort:
+        with suppress(CohortError):  # a damaged case is replaced
+            before = task.cohort[case_id].traits.partly_drawn
+    return {**before, **task.partial}
+
+
+def _partial_not_applied(case: Case, partial: Ends) -> tuple[str, ...]:
+    """Return the organs of a case that are said to go on at ends where the case does not have it.
+
+    At an end of the scan there is nothing to apply.
+    """
+    differing = []
+    for organ, ends in partial.items():
+        beyond = set(ends).difference(case.traits.cut.get(organ, ()))
+        if organ in case.organs and beyond != set(case.traits.partly_drawn.get(organ, ())):
+            differing.append(organ)
+    return tuple(differing)
 
 
 # The report
@@ -552,6 +592,7 @@ def _report(
     notes.extend(notes_on_map(task.user_map or {}, _roi_names(names)))
     already_there = _ids_of(imports, "already there")
     notes.extend(_not_applied(imports, len(already_there)))
+    notes.extend(_notes_on_partial(imports, task))
     if task.again:
         notes.extend(_not_met(imports, cohort))
     return ImportReport(
@@ -575,6 +616,23 @@ def _not_applied(imports: Iterable[_CaseImport], there: int) -> Iterator[Finding
         yield MapNotApplied(cases=len(differing), of=there, organs=tuple(sorted(organs)))
 
 
+def _notes_on_partial(imports: Sequence[_CaseImport], task: _Task) -> Iterator[Finding]:
+    """Yield what did not become of the organs that are said to be drawn in part."""
+    stale = [one for one in imports if one.partial_not_applied]
+    if stale:
+        organs: set[str] = set()
+        for one in stale:
+            organs.update(one.partial_not_applied)
+        names = tuple(one.case_id for one in stale)
+        yield PartialNotApplied(cases=names, organs=tuple(sorted(organs)))
+    met: set[str] = set()
+    for one in imports:
+        met.update(row.tg263 for row in one.names if row.tg263)
+    missed = tuple(organ for organ in task.partial if organ not in met)
+    if missed:
+        yield PartialNotMet(organs=missed)
+
+
 def _not_met(imports: Iterable[_CaseImport], cohort: Cohort) -> Iterator[Finding]:
     """Yield a finding if cases of the cohort were not in the archive."""
     met = {one.case_id for one in imports}
@@ -585,12 +643,13 @@ def _not_met(imports: Iterable[_CaseImport], cohort: Cohort) -> Iterator[Finding
 
 def _notes_on_contours(imports: Iterable[_CaseImport], cohort: Cohort) -> list[Finding]:
     """Return what a person should know of the contours of the cases that are in the cohort now."""
-    cases = []
-    for one in imports:
-        if one.became != "left out":
-            with suppress(CohortError):  # a damaged case is reported where it is used
-                cases.append(cohort[one.case_id])
-    return notes_on_traits(cases)
+    imported = {one.case_id for one in imports if one.became != "left out"}
+    everyone = []
+    for case_id in cohort.case_ids:
+        with suppress(CohortError):  # a damaged case is reported where it is used
+            everyone.append(cohort[case_id])
+    cases = [case for case in everyone if case.id in imported]
+    return notes_on_traits(cases, everyone)
 
 
 def _ids_of(imports: Iterable[_CaseImport], became: str) -> tuple[str, ...]:

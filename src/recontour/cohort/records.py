@@ -63,6 +63,10 @@ Step = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
 Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Volumes = Annotated[dict[OrganName, Volume], Field(max_length=MOST_VOLUMES)]
 RoiName = Annotated[str, Field(max_length=MOST_ROI_LETTERS)]
+SliceIndex = Annotated[int, Field(ge=0, lt=MOST_ALONG)]
+EndsRecord = Annotated[
+    dict[OrganName, list[Literal["below", "above"]]], Field(max_length=MOST_VOLUMES)
+]
 CaseName = Annotated[str, AfterValidator(_case_name)]
 CaseNames = Annotated[list[CaseName], Field(max_length=MOST_CASES)]
 TableName = Literal["names.csv", "left_out.csv"]
@@ -118,10 +122,12 @@ class TraitsRecord(_Record):
 
     swapped: Annotated[list[OrganName], Field(max_length=MOST_VOLUMES)] = []
     sides_confirmed: bool = False
-    cut: Annotated[
-        dict[OrganName, list[Literal["below", "above"]]], Field(max_length=MOST_VOLUMES)
-    ] = {}
+    cut: EndsRecord = {}
     cord_mm2: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+    partly_drawn: EndsRecord = {}
+    shown: Annotated[
+        dict[OrganName, tuple[SliceIndex, SliceIndex]], Field(max_length=MOST_VOLUMES)
+    ] = {}
 
 
 class CaseRecord(_Record):

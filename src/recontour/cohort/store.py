@@ -49,6 +49,7 @@ from recontour.cohort.findings import (
 )
 from recontour.cohort.history import read_history
 from recontour.cohort.journal import finish
+from recontour.cohort.partly import Ends
 from recontour.cohort.records import (
     CASE_LETTERS,
     FORMAT,
@@ -62,7 +63,7 @@ from recontour.cohort.records import (
     refused,
 )
 from recontour.cohort.tissue import tissue_profile
-from recontour.cohort.traits import Traits, traits_of
+from recontour.cohort.traits import NO_ENDS, Traits, traits_of
 from recontour.errors import CohortError, GridMismatchError, OrganError, OutputError
 from recontour.files import (
     NotFound,
@@ -391,13 +392,14 @@ class Cohort:
         patient: str | None = None,
         origin: Origin = UNKNOWN_ORIGIN,
         roi_names: Mapping[str, str] | None = None,
+        partial: Ends = NO_ENDS,
     ) -> Case:
         """Store a case; it appears whole or not at all.
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
         is_draft: whether they are recontour's own contours, unchanged. is_phantom: whether the CT
         shows recontour's phantom. patient: the patient's key, if known. origin, roi_names: as of a
-        `Case`.
+        `Case`. partial: by organ, the ends beyond which it goes on without being drawn.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already.
@@ -425,7 +427,9 @@ class Cohort:
             record["origin"] = known
         if roi_names:
             record["roi_names"] = dict(roi_names)
-        traits = {name: value for name, value in asdict(traits_of(masks, grid)).items() if value}
+        traits = {
+            name: value for name, value in asdict(traits_of(masks, grid, partial)).items() if value
+        }
         if traits:
             record["traits"] = traits
         packed = [np.packbits(mask, axis=-1) for mask in masks.values()]
@@ -455,6 +459,8 @@ def _traits_of(record: TraitsRecord) -> Traits:
         sides_confirmed=record.sides_confirmed,
         cut={organ: tuple(ends) for organ, ends in record.cut.items()},
         cord_mm2=record.cord_mm2,
+        partly_drawn={organ: tuple(ends) for organ, ends in record.partly_drawn.items()},
+        shown=record.shown,
     )
 
 

@@ -5,11 +5,13 @@ They are found once, from the masks, when a case is stored.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recontour.cohort.findings import CordCalledCanal, CordLikeCanal, CutByScan, DoubtfulSides
+from recontour.cohort.partly import ENDS, End, Ends, partly_drawn, short_organs
 from recontour.findings import Finding
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
@@ -18,8 +20,6 @@ from recontour.organs import names_canal, organ_of, sides_swapped
 if TYPE_CHECKING:
     from recontour.cohort.case import Case
 
-End = Literal["below", "above"]
-ENDS: tuple[tuple[End, int], ...] = (("below", 0), ("above", -1))
 CORD = "SpinalCord"
 # A wider cord is probably the canal. Measured on 183 patients of three centres (OpenKBP), whose
 # median is 122 and 132 mm2 where the cord is drawn, and 198 mm2 where the canal is.
@@ -33,13 +33,16 @@ class Traits:
     swapped: the left organs that lie to the right of their right twins. sides_confirmed: a person
     said that they are named correctly. cut: by organ, the ends of the scan that it reaches, so that
     it may go on beyond. cord_mm2: SpinalCord's area on a slice, the median of those that show it;
-    None without one.
+    None without one. partly_drawn: by organ, the ends beyond which it goes on in the CT, but was
+    not drawn, as a person said. shown: by organ, the first and last slice that show it.
     """
 
     swapped: tuple[str, ...] = ()
     sides_confirmed: bool = False
     cut: Mapping[str, tuple[End, ...]] = field(default_factory=dict)
     cord_mm2: float | None = None
+    partly_drawn: Ends = field(default_factory=dict)
+    shown: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def has_doubtful_sides(self) -> bool:
@@ -48,12 +51,22 @@ class Traits:
 
 
 NO_TRAITS = Traits()
+NO_ENDS: Ends = MappingProxyType({})
 
 
-def traits_of(masks: Mapping[str, Mask], grid: Grid) -> Traits:
-    """Find the traits of a case from its masks, (slice, row, column), by TG-263 name."""
+def traits_of(
+    masks: Mapping[str, Mask],
+    grid: Grid,
+    partial: Ends = NO_ENDS,
+) -> Traits:
+    """Find the traits of a case from its masks, (slice, row, column), by TG-263 name.
+
+    partial: by organ, the ends beyond which it goes on without being drawn, as a person said.
+    """
     middles_x_mm = {}
     cut: dict[str, tuple[End, ...]] = {}
+    partly: dict[str, tuple[End, ...]] = {}
+    shown: dict[str, tuple[int, int]] = {}
     for organ, mask in masks.items():
         if not mask.any():
             continue
@@ -62,10 +75,18 @@ def traits_of(masks: Mapping[str, Mask], grid: Grid) -> Traits:
         reached = tuple(end for end, index in ENDS if mask[index].any())
         if reached:
             cut[organ] = reached
+        # Nothing lies beyond an end of the scan.
+        goes_on = tuple(end for end in partial.get(organ, ()) if end not in reached)
+        if goes_on:
+            partly[organ] = goes_on
+        slices = np.flatnonzero(mask.any(axis=(1, 2)))
+        shown[organ] = int(slices[0]), int(slices[-1])
     return Traits(
         swapped=tuple(found.left for found in sides_swapped(middles_x_mm)),
         cut=cut,
         cord_mm2=_slice_mm2(masks[CORD], grid) if CORD in masks else None,
+        partly_drawn=partly,
+        shown=shown,
     )
 
 
@@ -76,10 +97,18 @@ def _slice_mm2(mask: Mask, grid: Grid) -> float | None:
     return float(np.median(shown)) * grid.pixel_mm2 if shown.size else None
 
 
-def notes_on_traits(cases: Sequence["Case"]) -> list[Finding]:
-    """Return what a person should know of the contours of some cases."""
+def notes_on_traits(
+    cases: Sequence["Case"],
+    among: Sequence["Case"] | None = None,
+) -> list[Finding]:
+    """Return what a person should know of the contours of some cases.
+
+    among: all cases of the cohort, if these are only some of them.
+    """
     notes: list[Finding] = list(doubtful_sides(cases))
     notes += cut_organs(cases)
+    notes += partly_drawn(cases)
+    notes += short_organs(cases, cases if among is None else among)
     notes += _canals(cases)
     notes += _wide_cords(cases)
     return notes

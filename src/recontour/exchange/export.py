@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.cohort import Case, Cohort
-from recontour.cohort.traits import doubtful_sides
+from recontour.cohort.doubts import cohort_warnings
 from recontour.errors import OrganError, SettingsError
 from recontour.exchange.findings import (
     NothingToExport,
     NotNnunetFolder,
     OrgansNotContoured,
+    OrgansPartlyDrawn,
 )
 from recontour.exchange.nifti import uneven_slices, write_nifti
 from recontour.files import refuse_existing, whole_folder
@@ -76,10 +77,10 @@ def export(
         cohort: A cohort folder.
         out: The folder to write; it must not exist. nnU-Net wants a name such as Dataset001_North.
         format: "nnunet" writes a raw data set of nnU-Net v2. Its label maps can hold neither
-            unknown organs nor overlaps: cases that lack one of the organs are left out, and a
-            voxel of several organs goes to the one with the smallest median volume. "nifti" writes
-            one folder per case, with ct.nii.gz and segmentations/ORGAN.nii.gz for each organ of
-            the case.
+            unknown organs nor overlaps: cases that lack one of the organs, or have it only in part,
+            are left out, and a voxel of several organs goes to the one with the smallest median
+            volume. "nifti" writes one folder per case, with ct.nii.gz and
+            segmentations/ORGAN.nii.gz for each organ of the case.
         organs: TG-263 names; all that the cohort has if None.
         progress: Called with what is done, how many are done, of how many, and words.
 
@@ -102,7 +103,7 @@ def export(
     _refuse_odd(format, out)
     refuse_existing(out)
     opened = Cohort.open(cohort)
-    for doubt in doubtful_sides(opened):
+    for doubt in cohort_warnings(opened, list(opened)):
         log_finding(log, logging.WARNING, doubt)
     chosen = opened.chosen_organs(organs)
     cases, left_out = _divided(opened, chosen, format)
@@ -169,6 +170,9 @@ def _why_not(
     unknown = tuple(organ for organ in organs if organ not in case.organs)
     if needs_all and unknown:
         return OrgansNotContoured(case=case.id, organs=unknown)
+    partial = tuple(organ for organ in organs if organ in case.traits.partly_drawn)
+    if needs_all and partial:
+        return OrgansPartlyDrawn(case=case.id, organs=partial)
     if len(unknown) == len(organs):
         return OrgansNotContoured(case=case.id)
     return None

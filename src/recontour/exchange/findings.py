@@ -288,6 +288,18 @@ class OrgansNotContoured(Finding):
 
 
 @finding
+class OrgansPartlyDrawn(Finding):
+    """Organs of a case were drawn on a part of their length only; a label map cannot say so."""
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return (
+            f"drawn only in part: {_list(self.organs)}; nnU-Net would learn that the rest is absent"
+        )
+
+
+@finding
 class NothingToExport(Finding):
     """No case of a cohort can be written."""
 

@@ -95,12 +95,15 @@ def organ_traits(
     grid: Grid,
     mask: Mask,
     body: Body,
+    *,
+    is_partial: bool = False,
 ) -> OrganTraits:
     """Measure an organ.
 
     hu: Hounsfield units, (slice, row, column). mask: the organ's, of the same shape, not empty.
     An organ that touches the first or last slice may go on beyond it: it has no size, and the body
-    around the part that is seen may be that of another height.
+    around the part that is seen may be that of another height. is_partial: the same holds for an
+    organ that was drawn on a part of its length only.
     """
     box = box_of(mask)
     assert box is not None
@@ -115,7 +118,7 @@ def organ_traits(
         "mean_hu": float(hu[box][inside].astype(np.float64).mean()),
     }
     has_body = not np.isnan(body.area_cm2[shown]).any()
-    is_whole = slices.start > 0 and slices.stop < len(mask)
+    is_whole = not is_partial and slices.start > 0 and slices.stop < len(mask)
     if has_body:
         traits["from_middle_x_mm"] = float(x_mm - body.middle_x_mm[shown].mean())
         traits["from_middle_y_mm"] = float(y_mm - body.middle_y_mm[shown].mean())

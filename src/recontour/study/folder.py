@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from recontour.cohort import Cohort
+from recontour.cohort import Case, Cohort
+from recontour.cohort.doubts import cohort_warnings
 from recontour.errors import OutputError, SettingsError
 from recontour.files import UnreadableError, write_text
 from recontour.findings import Finding, log_finding
@@ -89,10 +90,22 @@ def prepare(
     for finding in cross_validated(workspace.splits, workspace.patients):
         log_finding(log, logging.INFO, finding)
     shared = workspace.cohorts, workspace.splits
-    for finding in (*on_both_sides(*shared), *left_out_for_sides(*shared)):
+    found = (*warnings_of_cohorts(workspace), *on_both_sides(*shared), *left_out_for_sides(*shared))
+    for finding in found:
         log_finding(log, logging.WARNING, finding)
     declared = STUDY.dump_json(workspace.study, indent=1).decode()
     write_text(out / "study.json", declared + "\n", replace=True)
+
+
+def warnings_of_cohorts(workspace: Workspace) -> list[Finding]:
+    """Return what the imports of both cohorts found and a reader of the study must know."""
+    findings: list[Finding] = []
+    for centre, split in workspace.splits.items():
+        cases: list[Case] = []
+        for fold in split:
+            cases += workspace.cases(centre, fold)
+        findings += cohort_warnings(workspace.cohorts[centre], cases)
+    return findings
 
 
 def _refuse_other_contents(out: Path) -> None:

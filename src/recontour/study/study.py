@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from recontour.assess.caveats import cohort_warnings, draft_warnings
+from recontour.assess.caveats import draft_warnings
 from recontour.assess.scoring import overlay_of
 from recontour.cohort import Case
 from recontour.errors import ScoresError
@@ -34,6 +34,7 @@ from recontour.study.folder import (
     prepare,
     refuse_links,
     study_plan,
+    warnings_of_cohorts,
 )
 from recontour.study.perform import Workspace, recipe_of
 from recontour.study.report import StudyHeader, write_study_report
@@ -69,7 +70,13 @@ def dry_run(
     """
     out = Path(out) if out else None
     workspace = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
-    for finding in on_both_sides(workspace.cohorts, workspace.splits):
+    shared = workspace.cohorts, workspace.splits
+    doubts = (
+        *warnings_of_cohorts(workspace),
+        *on_both_sides(*shared),
+        *left_out_for_sides(*shared),
+    )
+    for finding in doubts:
         log_finding(log, logging.WARNING, finding)
     left = study_plan(workspace).cells
     if out:
@@ -331,14 +338,11 @@ def _notices(workspace: Workspace, *, several_recipes: bool) -> list[str]:
     """Return what a reader must know first, once each."""
     cohorts, splits = workspace.cohorts, workspace.splits
     cases: list[Case] = []
-    findings: list[Finding] = []
     for centre, split in splits.items():
-        of_centre: list[Case] = []
         for fold in split:
-            of_centre += workspace.cases(centre, fold)
-        findings += cohort_warnings(cohorts[centre], of_centre)
-        cases += of_centre
-    findings += [
+            cases += workspace.cases(centre, fold)
+    findings: list[Finding] = [
+        *warnings_of_cohorts(workspace),
         *cross_validated(splits, workspace.patients),
         *on_both_sides(cohorts, splits),
         *left_out_for_sides(cohorts, splits),

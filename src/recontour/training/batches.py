@@ -22,7 +22,8 @@ class Batch(NamedTuple):
     """N slices of K organs.
 
     ct_NSHW: float32, windowed: each slice, then its S - 1 neighbours. organs_NKHW: bool. known_NK:
-    bool, whether the organ was contoured in the slice's patient.
+    bool, whether it is known if the slice shows the organ: it was contoured in the patient, and the
+    slice does not lie beyond a part that was drawn alone.
     """
 
     ct_NSHW: Tensor
@@ -67,6 +68,7 @@ class Batches(Dataset[Batch]):
         self.seed = seed
         self.rank = 0  # of this process among those that train together
         self._centres = [body_centre_mm(case.hu, case.grid) for case in self.cases]
+        self._known = list(map(self._known_of, self.cases))
         self._with_organ = list(map(self._slices_with, self.organs))
 
     def __len__(self) -> int:
@@ -97,10 +99,14 @@ class Batches(Dataset[Batch]):
         logits_NKHW: Tensor = network(ct_NSHW)
         return logits_NKHW
 
-    def known(self, case: int) -> Tensor:
-        """Return which of the organs are contoured in a case: bool, (K,)."""
-        contoured = self.cases[case].organs
-        return torch.tensor([organ in contoured for organ in self.organs])
+    def known(self, chosen: SliceView) -> Tensor:
+        """Return of which organs it is known whether a slice shows them: bool, (K,)."""
+        return self._known[chosen.case][chosen.plane]
+
+    def _known_of(self, case: Case) -> Tensor:
+        """Return the same for all slices of a case: bool, (slice, K)."""
+        columns = [case.known_slices(organ) for organ in self.organs]
+        return torch.from_numpy(np.stack(columns, axis=1))
 
     def fixed_view(self, chosen: SliceView) -> np.random.Generator:
         """Return the generator that draws one of a slice's fixed views, the same each time."""
@@ -116,7 +122,7 @@ class Batches(Dataset[Batch]):
         Returns: (S, H, W) CT, float32; (K, H, W) organs and (K,) known, bool.
         """
         case = self.cases[chosen.case]
-        known = self.known(chosen.case)
+        known = self.known(chosen)
         seen_with = self.preprocessing.planes_seen(case.grid, chosen.plane)
         planes = [case.hu[plane] for plane in seen_with]
         contoured = []

@@ -230,7 +230,7 @@ class FeatureBatches(Dataset[FeatureBatch]):
             features.append(record[0])
             organs.append(record[1])
         windows = self._windows(iteration, organs)
-        known = [self.batches.known(slice_view.case) for slice_view in chosen]
+        known = [self.batches.known(slice_view) for slice_view in chosen]
         return FeatureBatch(
             torch.stack(list(map(Window.of, windows, features))),
             torch.stack(list(map(Window.shows, windows, organs))),

@@ -20,8 +20,8 @@ def organ_loss(
 
     logits_NKHW: an organ's score minus the background's, at full resolution. The cross-entropy of
         the two-class softmax (the paper's loss) is the binary cross-entropy of this difference.
-    organs_NKHW, bool: what was contoured. known_NK, bool: whether the organ was contoured at all in
-        that patient; if not, its pixels do not count.
+    organs_NKHW, bool: what was contoured. known_NK, bool: whether it is known if the slice
+        shows the organ; if not, its pixels do not count.
     dice_weight: weight of the soft Dice loss.
     inside_weight: weight of the mean cross-entropy inside an organ.
 

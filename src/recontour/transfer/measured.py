@@ -29,5 +29,11 @@ def _traits(
         for organ in organs:
             mask = case.mask(organ) if organ in case.organs else None
             if mask is not None and mask.any():
-                of_organs[organ] = organ_traits(case.hu, case.grid, mask, body)
+                of_organs[organ] = organ_traits(
+                    case.hu,
+                    case.grid,
+                    mask,
+                    body,
+                    is_partial=organ in case.traits.partly_drawn,
+                )
         yield body.traits(), of_organs

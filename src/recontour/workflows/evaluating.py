@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from recontour.assess.caveats import (
-    cohort_warnings,
     draft_warnings,
+    phantom_warnings,
     same_as_reference,
     trained_on_warnings,
 )
@@ -21,8 +21,8 @@ from recontour.assess.other_sides import OtherSides
 from recontour.assess.pictures import Planes
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort, notices_of, patient_names
+from recontour.cohort.doubts import cohort_warnings
 from recontour.cohort.patients import doubt
-from recontour.cohort.traits import cut_organs
 from recontour.contouring.contourer import Contourer
 from recontour.errors import OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, write_scores, write_statistics
@@ -121,6 +121,7 @@ def evaluate(
     warnings: list[Finding] = [
         *cohort_warnings(opened, cases),
         *draft_warnings(cases),
+        *phantom_warnings(loaded, opened, cases),
         *trained_on_warnings(loaded, cases, opened.centre),
     ]
     for one in given.values():
@@ -135,7 +136,6 @@ def evaluate(
     for warning in (*sides.warnings(), *same_as_reference(scores, given)):
         log_finding(log, logging.WARNING, warning)
         warnings.append(warning)
-    warnings += cut_organs(cases)
     if tolerances:
         used = _given_tolerances(tolerances_mm, scores)
         log_finding(log, logging.INFO, used)

@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from recontour.assess.caveats import cohort_warnings, draft_warnings
+from recontour.assess.caveats import draft_warnings, phantom_warnings
 from recontour.cohort import Case, Cohort, by_patient
+from recontour.cohort.doubts import cohort_warnings
 from recontour.cohort.traits import doubtful_sides
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, ModelFileError, OrganError, SettingsError
 from recontour.evaluation.planes import slice_to_show
 from recontour.files import refuse_existing
 from recontour.findings import log_finding
-from recontour.network import Model, load_model
+from recontour.network import Model, load_model, name_of
 from recontour.progress import Progress, quiet
 from recontour.training.precision import wanted_precision
 from recontour.training.presets import PRESETS, Preset, preset_of
@@ -24,7 +25,7 @@ from recontour.training.recipe import Recipe, WantedPrecision
 from recontour.training.run import is_first_process
 from recontour.transfer.depth import layers
 from recontour.transfer.models import begin, fit, take_over, with_precision
-from recontour.wording import shown
+from recontour.wording import printable, shown
 from recontour.workflows.checking import Adaptation, check_adaptation, dealt, forget
 from recontour.workflows.findings import (
     HeadIsWholeModel,
@@ -198,6 +199,8 @@ def adapt(
     last = preset.depth(retrain_last, len(layers(parent.network)))
     child = take_over(parent, opened, cases, learnt, recipe, last, seed)
     plan = _planned(child, recipe, last, cases)
+    for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
+        log_finding(log, logging.WARNING, warning)
     if head_only:
         _judge_lone_head(child)
     if organs is None and new:

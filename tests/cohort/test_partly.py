@@ -1,0 +1,167 @@
+"""Beyond the drawn part of an organ nobody knows: neither training nor scoring counts it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.journeys.conftest import write_patient
+
+from recontour import import_dicom
+from recontour.assess.scoring import score_masks
+from recontour.cohort import Case, Cohort, case_id_of
+from recontour.cohort.findings import PartlyDrawn, ShortOrgan
+from recontour.cohort.import_findings import (
+    PartialNotApplied,
+    PartialNotMet,
+    UnknownPartialOrgan,
+)
+from recontour.cohort.partly import Ends, read_partial, short_organs
+from recontour.cohort.traits import NO_ENDS, notes_on_traits
+from recontour.errors import NamesError
+from recontour.exchange.export import export
+from recontour.exchange.findings import OrgansPartlyDrawn
+from recontour.findings import words
+from recontour.geometry import Grid
+from recontour.geometry.arrays import Mask
+from recontour.network import Preprocessing
+from recontour.training.batches import Batches
+from recontour.training.presets import PRESETS
+from recontour.transfer.measured import measured
+from recontour.validation import NotAChoice
+
+GRID = Grid((40, 16, 16), (4.0, 4.0), tuple(3.0 * i for i in range(40)), (-30.0, -30.0))
+
+
+def cord(first: int, last: int) -> Mask:
+    """A square on the slices from the first to the last."""
+    mask = np.zeros(GRID.shape, dtype=bool)
+    mask[first : last + 1, 6:9, 6:9] = True
+    return mask
+
+
+def add(cohort: Cohort, number: int, mask: Mask, partial: Ends = NO_ENDS) -> Case:
+    hu = np.full(GRID.shape, 40 + number, dtype=np.int16)
+    name = case_id_of(cohort.centre, f"1.2.{number}")
+    masks = {"SpinalCord": mask}
+    return cohort.add(name, hu, GRID, masks, source_hash=str(number), partial=partial)
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    return Cohort.open_or_create(tmp_path / "north", "north")
+
+
+@pytest.mark.parametrize(
+    ("ends", "known"),
+    [
+        ((), range(40)),
+        (("below",), range(10, 40)),
+        (("above",), range(16)),
+        (("below", "above"), range(10, 16)),
+    ],
+)
+def test_what_lies_beyond_the_drawn_part_is_unknown(
+    cohort: Cohort, ends: tuple[str, ...], known: range
+) -> None:
+    partial = read_partial([f"SpinalCord={end}" for end in ends])
+    case = add(cohort, 1, cord(10, 15), partial)
+    assert np.flatnonzero(case.known_slices("SpinalCord")).tolist() == list(known)
+    assert not case.known_slices("Larynx").any()
+
+
+def test_nothing_lies_beyond_the_end_of_the_scan(cohort: Cohort) -> None:
+    case = add(cohort, 1, cord(0, 20), read_partial(["SpinalCord"]))
+    assert case.traits.partly_drawn == {"SpinalCord": ("above",)}
+    assert notes_on_traits([case]) == [PartlyDrawn(organ="SpinalCord", cases=(case.id,), of=1)]
+
+
+def test_batches_do_not_ask_for_what_is_unknown(cohort: Cohort) -> None:
+    case = add(cohort, 1, cord(10, 15), read_partial(["SpinalCord"]))
+    recipe = replace(PRESETS["compact"].train, iterations=1, batch=32, organ_share=0.0, views=1)
+    batches = Batches([case], ["SpinalCord"], Preprocessing(4.0, 17, (-200.0, 400.0)), recipe, 0)
+    batch = batches[0]
+    planes = [chosen.plane for chosen in batches.slice_views(0)]
+    assert batch.known_NK[:, 0].tolist() == [10 <= plane <= 15 for plane in planes]
+
+
+def test_slices_beyond_the_drawn_part_are_not_scored(cohort: Cohort) -> None:
+    whole = add(cohort, 1, cord(10, 15))
+    part = add(cohort, 2, cord(10, 15), read_partial(["SpinalCord"]))
+    drawn = [("SpinalCord", cord(5, 30))]
+    ((too_long, _),) = score_masks(whole, "S", drawn)
+    ((right, mask),) = score_masks(part, "S", drawn)
+    assert too_long.dsc == pytest.approx(2 * 6 / (6 + 26))
+    assert (right.dsc, right.hd95_mm, right.volume_bias_percent) == (1.0, 0.0, 0.0)
+    assert np.array_equal(mask, cord(10, 15))
+
+
+def test_a_part_has_no_size_that_a_whole_organ_is_measured_by(cohort: Cohort) -> None:
+    part = add(cohort, 1, cord(10, 15), read_partial(["SpinalCord"]))
+    whole = add(cohort, 2, cord(10, 15))
+    assert "height_mm" in measured([whole], ["SpinalCord"]).organs["SpinalCord"]
+    ranges = measured([part], ["SpinalCord"]).organs["SpinalCord"]
+    assert {"height_mm", "volume_cc"}.isdisjoint(ranges)
+
+
+def test_nnunet_gets_no_organ_in_part(cohort: Cohort, tmp_path: Path) -> None:
+    part = add(cohort, 1, cord(10, 15), read_partial(["SpinalCord"]))
+    whole = add(cohort, 2, cord(5, 30))
+    written = export(cohort.path, tmp_path / "Dataset001_North", format="nnunet")
+    assert written.cases == (whole.id,)
+    assert written.left_out == (OrgansPartlyDrawn(case=part.id, organs=("SpinalCord",)),)
+
+
+def test_a_contour_much_shorter_than_the_others_is_a_doubt_and_no_more(cohort: Cohort) -> None:
+    others = [add(cohort, number, cord(5, 34)) for number in range(5)]
+    assert short_organs(others, others) == []
+    short = add(cohort, 5, cord(16, 23))  # 24 of 90 mm, with 48 mm of CT on either side
+    at_the_end = add(cohort, 6, cord(1, 8))
+    cut = add(cohort, 7, cord(0, 7))
+    cases = list(cohort)
+    found = ShortOrgan(organ="SpinalCord", cases=(short.id,), heights_mm=(24.0,), usual_mm=90.0)
+    assert short_organs(cases, cases) == [found]
+    assert short_organs([at_the_end, cut], cases) == []
+    assert "--again --partial SpinalCord" in words(found)
+    assert short.known_slices("SpinalCord").all()
+    said = replace(short, traits=replace(short.traits, partly_drawn={"SpinalCord": ("above",)}))
+    assert short_organs([said], [*others, said]) == []
+
+
+def test_few_cases_say_nothing_of_a_usual_length(cohort: Cohort) -> None:
+    for number in range(4):
+        add(cohort, number, cord(5, 34))
+    add(cohort, 5, cord(16, 23))
+    assert notes_on_traits(list(cohort)) == []
+
+
+def test_an_import_says_what_it_did_not_apply_and_reading_again_forgets_nothing(
+    tmp_path: Path,
+) -> None:
+    write_patient(tmp_path / "dicom", 0)  # the brain stem ends one slice above the scan's lower end
+    archive, cohort = tmp_path / "dicom", tmp_path / "north"
+    (name,) = import_dicom(archive, cohort).added
+    stale = import_dicom(archive, cohort, partial=["Brainstem", "Larynx"])
+    assert PartialNotApplied(cases=(name,), organs=("Brainstem",)) in stale.notes
+    assert PartialNotMet(organs=("Larynx",)) in stale.notes
+    assert Cohort.open(cohort)[name].traits.partly_drawn == {}
+    for partial in (["Brainstem"], []):
+        again = import_dicom(archive, cohort, partial=partial, again=True)
+        assert PartlyDrawn(organ="Brainstem", cases=(name,), of=1) in again.notes
+        assert Cohort.open(cohort)[name].traits.partly_drawn == {"Brainstem": ("below",)}
+    applied = import_dicom(archive, cohort, partial=["Brainstem"])
+    assert not any(isinstance(note, PartialNotApplied) for note in applied.notes)
+
+
+def test_ends_add_up() -> None:
+    assert read_partial(["SpinalCord=above", "SpinalCord=below"]) == read_partial(["SpinalCord"])
+    assert read_partial(["Myelon_x"], ["Myelon_x"]) == {"Myelon_x": ("below", "above")}
+
+
+def test_another_end_or_a_misspelt_organ_is_refused() -> None:
+    with pytest.raises(NamesError) as caught:
+        read_partial(["SpinalCord=left"])
+    assert isinstance(caught.value.finding, NotAChoice)
+    with pytest.raises(NamesError, match=r"did you mean SpinalCord\?") as caught:
+        read_partial(["Spinal_Cord"])
+    assert isinstance(caught.value.finding, UnknownPartialOrgan)
