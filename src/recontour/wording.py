@@ -65,6 +65,17 @@ def plural(count: int, thing: str) -> str:
     return f"{count} {thing}{ending}"
 
 
+def short(value: float) -> str:
+    """Print a number of at least 1 with one decimal at most, a smaller one with two.
+
+    >>> short(120.4), short(25.31), short(3.0), short(0.216)
+    ('120', '25.3', '3', '0.22')
+    """
+    if value >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:.1f}".removesuffix(".0") if value >= 0.995 else f"{value:.2f}"
+
+
 def size_in_words(count: float) -> str:
     """Return a number of bytes the way people read it.
 

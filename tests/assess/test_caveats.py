@@ -3,7 +3,12 @@
 from dataclasses import replace
 
 from recontour.assess.caveats import draft_warnings, trained_on_warnings
-from recontour.assess.findings import DraftContours, IncomparableKeys, TrainedOnTestPatients
+from recontour.assess.findings import (
+    DraftContours,
+    IncomparableKeys,
+    KnownBy,
+    TrainedOnTestPatients,
+)
 from recontour.cohort import Cohort
 from recontour.network import Model
 
@@ -20,21 +25,32 @@ def trained_on(model: Model, *, cts: tuple[str, ...] = (), keys: tuple[str, ...]
     return replace(model, provenance=provenance)
 
 
+def trained_on_test_patients(
+    which: list[str], *, of: int, known_by: KnownBy
+) -> TrainedOnTestPatients:
+    return TrainedOnTestPatients(
+        model="S", trained_on=len(which), patients=of, known_by=known_by, which=tuple(which)
+    )
+
+
 def test_the_same_ct_weighs_more_than_another_of_the_patient(north: Cohort, model: Model) -> None:
     """The first patient is known by the CT and by the key, the second by the key alone."""
     keys = [f"0123abcd-{number:016x}" for number in range(3)]
     cases = [replace(case, patient=key) for case, key in zip(north, keys, strict=True)]
     learnt = trained_on(model, cts=(cases[0].fingerprint,), keys=(keys[0], keys[1]))
     assert trained_on_warnings({"new": trained_on(model), "S": learnt}, cases, "north") == (
-        TrainedOnTestPatients(model="S", trained_on=1, patients=3, known_by="same CT"),
-        TrainedOnTestPatients(model="S", trained_on=1, patients=3, known_by="PatientID"),
+        trained_on_test_patients([cases[0].id], of=3, known_by="same CT"),
+        trained_on_test_patients([cases[1].id], of=3, known_by="PatientID"),
     )
 
 
-def test_what_is_stored_of_a_warning_names_no_patient(north: Cohort) -> None:
-    warning = TrainedOnTestPatients(model="S", trained_on=2, patients=3, known_by="PatientID")
-    assert warning.sentence().startswith("2 of 3 patients share a PatientID with someone")
-    assert all(case.id not in warning.sentence() for case in north)
+def test_a_warning_names_the_patients_unless_they_are_all() -> None:
+    some = trained_on_test_patients(["north-1", "north-2"], of=3, known_by="PatientID")
+    assert some.sentence().startswith(
+        "2 of 3 patients (north-1, north-2) share a PatientID with someone"
+    )
+    every = trained_on_test_patients(["north-1", "north-2"], of=2, known_by="same CT")
+    assert every.sentence().startswith("2 of 2 patients were used to train S; ")
 
 
 def test_a_ct_that_was_exported_again_is_recognised(north: Cohort, model: Model) -> None:
@@ -44,8 +60,8 @@ def test_a_ct_that_was_exported_again_is_recognised(north: Cohort, model: Model)
     again[1] = replace(again[1], tissue_hu=tuple(hu + 20 for hu in profile[1:]))
     learnt = trained_on(model)
     provenance = replace(learnt.provenance, trained_on_tissue_hu=(profile,))
-    found = TrainedOnTestPatients(
-        model="S", trained_on=1, patients=2, known_by="nearly equal CT"
+    found = trained_on_test_patients(
+        [again[1].id], of=2, known_by="nearly equal CT"
     )  # the other two are nearly equal among themselves, and one patient
     models = {"S": replace(learnt, provenance=provenance)}
     assert trained_on_warnings(models, again, "north") == (found,)

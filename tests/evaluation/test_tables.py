@@ -14,12 +14,13 @@ from recontour.evaluation import CaseScore, compare, read_scores, write_scores, 
 OLDER_HEADER = "case,organ,model,dsc,surface_dsc,tolerance_mm,hd95_mm,volume_bias_percent\n"
 OLD_HEADER = OLDER_HEADER.replace("\n", ",msd_mm,apl_mm\n")
 OF_PATIENTS_HEADER = OLD_HEADER.replace("\n", ",patient\n")
-HEADER = OF_PATIENTS_HEADER.replace("\n", ",surface_dsc_1mm,surface_dsc_2mm\n")
+OF_MILLIMETRES_HEADER = OF_PATIENTS_HEADER.replace("\n", ",surface_dsc_1mm,surface_dsc_2mm\n")
+HEADER = OF_MILLIMETRES_HEADER.replace("\n", ",trained_on\n")
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8) | st.sampled_from(
     ['a,b"c', "=1+1", "é 左"]
 )
 numbers = st.floats(allow_nan=True)
-rows = st.builds(CaseScore, words, words, words, *[numbers] * 7, words, numbers, numbers)
+rows = st.builds(CaseScore, words, words, words, *[numbers] * 7, words, numbers, numbers, words)
 
 
 @given(st.lists(rows, max_size=4))
@@ -47,11 +48,13 @@ def test_scores_are_the_stated_columns(tmp_path: Path) -> None:
         "p0",
         0.25,
         0.5,
+        "same CT",
     )
     write_scores(path, [row])
     assert (
         path.read_text()
-        == HEADER + "p1,Lens_L,S,0.30000000000000004,,0.98,inf,-100.0,inf,12.5,p0,0.25,0.5\n"
+        == HEADER
+        + "p1,Lens_L,S,0.30000000000000004,,0.98,inf,-100.0,inf,12.5,p0,0.25,0.5,same CT\n"
     )
 
 
@@ -99,9 +102,9 @@ def test_an_existing_table_is_kept(tmp_path: Path) -> None:
     [
         (b"", "the columns are missing; expected case, organ"),
         (b"a,b\n1,2\n", r"expected the columns case, organ, .* \(found a, b\); give the"),
-        (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 13"),
+        (HEADER.encode() + b"p1,Lens_L,S,0.5\n", "line 2: 4 cells, expected 14"),
         (
-            HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1,1,1,,1,1\n",
+            HEADER.encode() + b"p1,Lens_L,S,high,1,1,1,1,1,1,,1,1,\n",
             r"line 2: dsc is not a number \(high\)",
         ),
         (OLDER_HEADER.encode() + b"p1,Lens_L,S,1,1,1,1,1,1,1\n", "line 2: 10 cells, expected 8"),
@@ -138,6 +141,11 @@ def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
 
 def test_a_table_from_before_there_were_all_columns_is_read(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
+    path.write_text(
+        OF_MILLIMETRES_HEADER + "p1,Lens_L,S,0.5,0.9,0.98,3.0,1.0,0.7,12.5,p0,0.25,0.5\n"
+    )
+    (row,) = read_scores(path)
+    assert (row.surface_dsc_2mm, row.trained_on) == (0.5, "")
     path.write_text(OF_PATIENTS_HEADER + "p1,Lens_L,S,0.5,0.9,0.98,3.0,1.0,0.7,12.5,p0\n")
     (row,) = read_scores(path)
     assert (row.apl_mm, row.patient) == (12.5, "p0")
@@ -184,6 +192,6 @@ def test_a_model_s_name_is_no_formula(tmp_path: Path) -> None:
     row = scored("-a", "Lens_L", "=cmd|' /C calc'!A0", 0.5, volume_bias_percent=-12.5)
     write_scores(tmp_path / "scores.csv", [row])
     assert (tmp_path / "scores.csv").read_text().splitlines()[1] == (
-        "'-a,Lens_L,'=cmd|' /C calc'!A0,0.5,0.9,2.5,3.0,-12.5,,,,,"
+        "'-a,Lens_L,'=cmd|' /C calc'!A0,0.5,0.9,2.5,3.0,-12.5,,,,,,"
     )
     assert repr(read_scores(tmp_path / "scores.csv")) == repr([row])

@@ -1,6 +1,5 @@
 """What a reader must know before trusting a model's scores."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from recontour.assess.findings import (
@@ -36,15 +35,19 @@ def trained_on_warnings(
 
     models: keys are the names that reports show. centre: of the cases.
     """
-    patients = by_patient(cases)
+    patients = len(by_patient(cases))
     warnings: list[Finding] = []
     for name, model in models.items():
-        for known_by, count in _trained_on(model.provenance, patients).items():
+        which: dict[KnownBy, list[str]] = {}
+        for patient, known_by in trained_on(model, cases).items():
+            which.setdefault(known_by, []).append(patient)
+        for known_by, of_those in which.items():
             warning = TrainedOnTestPatients(
                 model=name,
-                trained_on=count,
-                patients=len(patients),
+                trained_on=len(of_those),
+                patients=patients,
                 known_by=known_by,
+                which=tuple(of_those),
             )
             warnings.append(warning)
         if _are_keys_incomparable(model.provenance, cases, centre):
@@ -85,16 +88,17 @@ def same_as_reference(scores: Iterable[CaseScore], names: Iterable[str]) -> tupl
     return tuple(warnings)
 
 
-def _trained_on(
-    provenance: Provenance, patients: Sequence[Sequence[Case]]
-) -> Mapping[KnownBy, int]:
-    """Count the patients that a model was trained on, by the strongest evidence for each."""
-    counts: Counter[KnownBy] = Counter()
-    for patient in patients:
-        known_by = _known_by(provenance, patient)
+def trained_on(model: Model, cases: Sequence[Case]) -> dict[str, KnownBy]:
+    """Return the patients that a model was trained on, with the strongest evidence for each.
+
+    Patients are named as by `patient_names`: each by the first of its cases.
+    """
+    found: dict[str, KnownBy] = {}
+    for patient in by_patient(cases):
+        known_by = _known_by(model.provenance, patient)
         if known_by:
-            counts[known_by] += 1
-    return counts
+            found[patient[0].id] = known_by
+    return found
 
 
 def _known_by(provenance: Provenance, patient: Sequence[Case]) -> KnownBy | None:

@@ -29,18 +29,22 @@ class DraftContours(Finding):
 class TrainedOnTestPatients(Finding):
     """A model was trained on patients it is to be scored on.
 
-    model: the name under which scores and report show it. known_by: what shows it. With
-    "PatientID", the model was trained on another CT under the same ID.
+    model: the name under which scores and report show it. which: these patients, each by the first
+    of its cases. known_by: what shows it. With "PatientID", the model was trained on another CT
+    under the same ID.
     """
 
     model: FitToStore[str]
     trained_on: int
     patients: int
     known_by: KnownBy
+    which: FitToStore[tuple[str, ...]] = ()
 
     def sentence(self) -> str:
-        """Say how many patients, and what their scores are worth."""
+        """Say how many patients and which, and what their scores are worth."""
         patients = f"{self.trained_on} of {plural(self.patients, 'patient')}"
+        if self.which and self.trained_on < self.patients:
+            patients += f" ({listed(self.which)})"
         is_one = self.trained_on == 1
         nothing = "their scores say nothing about new patients"
         match self.known_by:

@@ -1,14 +1,13 @@
 """The planes that a report may show, kept small until it asks for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from recontour.assess.scoring import overlay_of
 from recontour.cohort import Case
 from recontour.evaluation.figures import Overlay
-from recontour.evaluation.planes import Plane, planes_to_show
+from recontour.evaluation.planes import Plane, planes_to_show, upright
 from recontour.geometry.arrays import Mask
 
 Bits = npt.NDArray[np.uint8]
@@ -48,3 +47,55 @@ class Planes:
             for model, bits in by_model.items():
                 predicted[model] = np.unpackbits(bits, axis=-1, count=width).view(np.bool_)
             yield overlay_of(case, organ, plane, predicted)
+
+
+def overlay_of(
+    case: Case,
+    organ: str,
+    plane: Plane,
+    predicted: Mapping[str, Mask],
+) -> Overlay:
+    """Return one plane of a case's CT with its own contour of an organ and the models'.
+
+    predicted: by model, as the plane cuts it from a mask.
+    """
+    if plane.view == "axial":
+        reference = case.slice_mask(organ, plane.index)
+    else:
+        reference = plane.cut(case.mask(organ))
+    return overlay_on(case, plane, reference, predicted)
+
+
+def overlay_on(
+    case: Case,
+    plane: Plane,
+    reference: Mask,
+    contours: Mapping[str, Mask],
+    around: Mask | None = None,
+) -> Overlay:
+    """Return one plane of a case's CT with contours.
+
+    reference, contours, around: as the plane cuts them from masks; the second by name, the third as
+    in `Overlay`.
+    """
+    row_mm, column_mm = case.grid.spacing_mm
+    hu = np.asarray(plane.cut(case.hu))
+    if plane.view == "axial":
+        return Overlay(
+            hu=hu,
+            at_mm=plane.at_mm(case.grid),
+            spacing_mm=(row_mm, column_mm),
+            reference=reference,
+            predicted=contours,
+            around=around,
+        )
+    slices, height_mm = upright(case.grid)
+    return Overlay(
+        hu=hu[slices],
+        at_mm=plane.at_mm(case.grid),
+        spacing_mm=(height_mm, row_mm if plane.view == "sagittal" else column_mm),
+        reference=reference[slices],
+        predicted={name: mask[slices] for name, mask in contours.items()},
+        view=plane.view,
+        around=None if around is None else around[slices],
+    )

@@ -4,13 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from types import MappingProxyType
 
-import numpy as np
-
 from recontour.cohort import Case
 from recontour.contouring.contourer import Contourer
 from recontour.evaluation import CaseScore, score
-from recontour.evaluation.figures import Overlay
-from recontour.evaluation.planes import Plane, upright
 from recontour.geometry.arrays import Mask
 from recontour.organs import organ_of
 
@@ -50,33 +46,3 @@ def _where_known(case: Case, organ: str, mask: Mask) -> Mask:
     """Return a mask without the slices on which nobody knows whether they show the organ."""
     known = case.known_slices(organ)
     return mask if known.all() else mask & known[:, None, None]
-
-
-def overlay_of(
-    case: Case,
-    organ: str,
-    plane: Plane,
-    predicted: Mapping[str, Mask],
-) -> Overlay:
-    """Return one plane of a case's CT with its own contour of an organ and the models'.
-
-    predicted: by model, as the plane cuts it from a mask.
-    """
-    row_mm, column_mm = case.grid.spacing_mm
-    if plane.view == "axial":
-        return Overlay(
-            hu=np.asarray(plane.cut(case.hu)),
-            at_mm=plane.at_mm(case.grid),
-            spacing_mm=(row_mm, column_mm),
-            reference=case.slice_mask(organ, plane.index),
-            predicted=predicted,
-        )
-    slices, height_mm = upright(case.grid)
-    return Overlay(
-        hu=np.asarray(plane.cut(case.hu))[slices],
-        at_mm=plane.at_mm(case.grid),
-        spacing_mm=(height_mm, row_mm if plane.view == "sagittal" else column_mm),
-        reference=plane.cut(case.mask(organ))[slices],
-        predicted={model: mask[slices] for model, mask in predicted.items()},
-        view=plane.view,
-    )

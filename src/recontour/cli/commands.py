@@ -139,11 +139,15 @@ def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     from recontour.workflows import CohortContents
 
     # A log file needs no line that says how many cases are read.
-    found = recontour.inspect(options.path, progress=progress if progress.is_drawn else quiet)
+    found = recontour.inspect(
+        options.path,
+        html=options.html,
+        progress=progress if progress.is_drawn else quiet,
+    )
     if isinstance(found, CohortContents):
         return Answer(
-            show=lambda: tell.cohort(found),
-            facts=lambda: facts.cohort(found),
+            show=lambda: tell.cohort(found, options.html),
+            facts=lambda: facts.cohort(found, options.html),
             notes=found.notes,
             failure=_damaged(found),
         )

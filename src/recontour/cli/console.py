@@ -36,12 +36,21 @@ def plain(words: str) -> Text:
     return Text(printable(words))
 
 
-def table_of(title: str, *columns: str) -> Table:
-    """Return a table without rows."""
-    headers = [Column(plain(column)) for column in columns]
+def table_of(title: str, *columns: str | Sequence[str]) -> Table:
+    """Return a table without rows; a column's head is a line, or several.
+
+    Words that are too long for a column are folded, never cut.
+    """
+    headers = [Column(_cell(column), overflow="fold") for column in columns]
     return Table(*headers, title=plain(title))
 
 
-def add_row(table: Table, *cells: str) -> None:
-    """Add a row to a table."""
-    table.add_row(*map(plain, cells))
+def add_row(table: Table, *cells: str | Sequence[str]) -> None:
+    """Add a row to a table. A cell is a line, or several."""
+    table.add_row(*map(_cell, cells))
+
+
+def _cell(lines: str | Sequence[str]) -> Text:
+    if isinstance(lines, str):
+        return plain(lines)
+    return Text("\n").join(map(plain, lines))

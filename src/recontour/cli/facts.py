@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recontour.cli.cohort_tables import organ_volumes, read_table
+from recontour.cli.cohort_tables import read_table
 
 if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
     from recontour.cohort.preview import ImportPreview
+    from recontour.cohort.sizes import Sizes
     from recontour.cohort.tables import LeftOut
     from recontour.dicom import Unused
     from recontour.dicom.deidentify import Deidentified, NotCopied
@@ -107,8 +108,8 @@ def _names(names: "Iterable[tuple[NameRow, int]]") -> list[Facts]:
     return rows
 
 
-def cohort(found: "CohortContents") -> Facts:
-    """Return what a cohort holds."""
+def cohort(found: "CohortContents", page: Path | None = None) -> Facts:
+    """Return what a cohort holds. page: of all cases, if one was written."""
     from recontour.cohort import by_patient, notices_of, with_one_ct
     from recontour.cohort.origins import mixed_origins
     from recontour.cohort.patients import doubt
@@ -119,9 +120,9 @@ def cohort(found: "CohortContents") -> Facts:
         "cohort": opened.path,
         "centre": opened.centre,
         "notices": notices_of(opened.notices, sound),
-        "cases": list(map(_case, sound)),
+        "cases": [_case(case, found.sizes[case.id]) for case in sound],
         "damaged": found.damaged,
-        "organs": organ_volumes(sound),
+        "organs": _organs(found),
         "same_ct": list(map(_ids, with_one_ct(sound))),
         "same_patient": list(map(_ids, several)),
         "unknown_patients": doubt(sound),
@@ -129,16 +130,38 @@ def cohort(found: "CohortContents") -> Facts:
         "not_applied": opened.not_applied,
         "names": _rows(opened.path / "names.csv"),
         "left_out": _rows(opened.path / "left_out.csv"),
+        "html": page,
     }
 
 
-def _case(case: "Case") -> Facts:
+def _organs(found: "CohortContents") -> Facts:
+    """Return what each organ measures over the cases that have it."""
+    from recontour.cohort.sizes import organ_summaries
+
+    organs: Facts = {}
+    for organ, summary in organ_summaries(found.sizes).items():
+        volume = summary.volume_cc
+        organs[organ] = {
+            "cases": summary.cases,
+            "median_cc": volume.median,
+            "min_cc": volume.min,
+            "max_cc": volume.max,
+            "slices": summary.slices,
+            "extent_mm": summary.extent_mm,
+            "largest_cm2": summary.largest_cm2,
+            "cut": summary.cut,
+        }
+    return organs
+
+
+def _case(case: "Case", sizes: "Sizes") -> Facts:
     return {
         "case": case.id,
         "shape": case.grid.shape,
         "spacing_mm": case.grid.spacing_mm,
         "slice_z_mm": case.grid.slice_z_mm,
         "volumes_cc": case.volumes_cc,
+        "sizes": sizes,
         "is_draft": case.is_draft,
         "origin": case.origin,
         "screen_only": {"roi_names": case.roi_names},
@@ -245,11 +268,21 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> Facts:
         "models": models,
         "common_organs": common,
         "mean_dsc": mean_dsc,
+        "trained_on": trained_patients(scores),
         "verdicts": list(map(_verdict, judge_others(scores, comparisons))),
         "too_few_patients": too_few_patients(comparisons),
         "comparisons": comparisons,
         "scores": scores,
     }
+
+
+def trained_patients(scores: Iterable["CaseScore"]) -> dict[str, list[str]]:
+    """Return the patients that each model was trained on, if there are any, by model."""
+    found: dict[str, dict[str, None]] = {}
+    for row in scores:
+        if row.trained_on:
+            found.setdefault(row.model, {})[row.who] = None
+    return {model: list(patients) for model, patients in found.items()}
 
 
 def _verdict(verdict: "ModelVerdict") -> Facts:

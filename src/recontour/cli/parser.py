@@ -301,6 +301,12 @@ def _add_inspect(commands: Commands) -> None:
     words = "what a cohort holds and what was left out, or a model's card"
     added = _command(commands, "inspect", "inspect", words)
     _add_path(added, "path", "COHORT|MODEL", "a cohort folder, or a model file")
+    added.add_argument(
+        "--html",
+        type=_path,
+        metavar="FILE",
+        help="also write a page of every case of the cohort with its contours, unusual ones first",
+    )
     _add_json(added)
 
 

@@ -7,11 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recontour.cli.cohort_tables import organ_volumes, read_table
+from recontour.cli.cohort_tables import read_table
 from recontour.cli.console import add_row, out, plain, say, table_of
-from recontour.cli.facts import total_cost
+from recontour.cli.facts import total_cost, trained_patients
 from recontour.findings import Finding, words
-from recontour.wording import plural, size_in_words
+from recontour.wording import plural, short, size_in_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
     from recontour.cohort.preview import ImportPreview
+    from recontour.cohort.sizes import Sizes, Spread
     from recontour.demo import DemoResult
     from recontour.dicom.deidentify import Deidentified
     from recontour.evaluation import CaseScore, OverallChange
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from recontour.study.study import StudySummary
     from recontour.study.tables import ModelsTable
     from recontour.workflows import CohortContents, Contoured, SeriesContoured
+
+
+ORGANS_TITLE = "Organs: median and range over cases; area: of the largest slice"
 
 
 def imported(report: "ImportReport", cohort: "Cohort") -> None:
@@ -110,15 +114,18 @@ def _notes(notes: Iterable[Finding]) -> None:
         say(f"note: {words(note)}")
 
 
-def cohort(found: "CohortContents") -> None:
-    """Show what a cohort holds: its usable cases, its organs, what was left out and why."""
+def cohort(found: "CohortContents", page: Path | None = None) -> None:
+    """Show what a cohort holds: its usable cases, its organs, what was left out and why.
+
+    page: of all cases, if one was written.
+    """
     from recontour.cohort import notices_of
 
     opened, sound = found.cohort, found.cases
     for notice in notices_of(opened.notices, sound):
         say(notice)
     _cases(opened, sound)
-    _organs(sound)
+    _organs(found.sizes)
     _patients(sound)
     _origins(opened, sound)
     _notes(found.notes)
@@ -134,24 +141,20 @@ def cohort(found: "CohortContents") -> None:
             out.print(table)
     for case in found.damaged:
         out.print(plain(f"damaged: {case.id}: {words(case.finding)}"), soft_wrap=True)
+    if page:
+        say(f"page of all cases: {page}")
 
 
 def _cases(opened: "Cohort", sound: "Sequence[Case]") -> None:
-    columns = ("case", "slices", "matrix", "pixel mm", "slice mm", "organs: cc")
-    table = table_of(f"Centre {opened.centre}", *columns)
+    table = table_of(f"Centre {opened.centre}", "case", "CT", "organs: cc")
+    table.columns[0].no_wrap = True
     for case in sound:
-        slices, rows, columns_ = case.grid.shape
+        slices, rows, columns = case.grid.shape
         row_mm, column_mm = case.grid.spacing_mm
-        organs = [f"{organ} {cc:.1f}" for organ, cc in sorted(case.volumes_cc.items())]
-        add_row(
-            table,
-            case.id,
-            str(slices),
-            f"{rows} x {columns_}",
-            f"{row_mm:.2f} x {column_mm:.2f}",
-            _slice_steps(case),
-            ", ".join(organs),
-        )
+        voxels = f"{rows} x {columns} x {slices} slices"
+        spacing = f"{row_mm:.2f} x {column_mm:.2f} x {_slice_steps(case)} mm"
+        organs = [f"{organ} {short(cc)}" for organ, cc in sorted(case.volumes_cc.items())]
+        add_row(table, case.id, [voxels, spacing], ", ".join(organs))
     out.print(table)
 
 
@@ -161,27 +164,38 @@ def _slice_steps(case: "Case") -> str:
     return "/".join(map(str, sorted(steps)))
 
 
-def _organs(sound: "Sequence[Case]") -> None:
-    columns = ("organ", "patients", "median cc", "range cc", "reach the scan's end")
-    table = table_of("Organs", *columns)
-    for organ, volumes in organ_volumes(sound).items():
-        smallest_to_largest = f"{volumes.min_cc:.2f} to {volumes.max_cc:.2f}"
-        count = str(volumes.cases)
+def _organs(sizes: "Mapping[str, Sizes]") -> None:
+    """Show what each organ measures over its cases: the median, and below it the range."""
+    from recontour.cohort.sizes import organ_summaries
+
+    measures = (("extent", "mm"), ("volume", "cc"), ("area", "cm2"), ("scan's", "end"))
+    table = table_of(ORGANS_TITLE, "organ", "cases", "slices", *measures)
+    table.columns[0].no_wrap = True
+    for organ, of_organ in organ_summaries(sizes).items():
         add_row(
             table,
             organ,
-            count,
-            f"{volumes.median_cc:.2f}",
-            smallest_to_largest,
-            _cut(sound, organ),
+            str(of_organ.cases),
+            _spread(of_organ.slices),
+            _spread(of_organ.extent_mm),
+            _spread(of_organ.volume_cc),
+            _spread(of_organ.largest_cm2),
+            _cut(of_organ.cut),
         )
     out.print(table)
 
 
-def _cut(cases: "Iterable[Case]", organ: str) -> str:
-    """Return how many cases have an organ that reaches each end of the scan."""
-    counts = Counter(end for case in cases for end in case.traits.cut.get(organ, ()))
-    return ", ".join(f"{count} {end}" for end, count in sorted(counts.items(), reverse=True))
+def _spread(spread: "Spread") -> list[str]:
+    """Print a median, and below it the range, if there is one."""
+    lines = [short(spread.median)]
+    if spread.min < spread.max:
+        lines.append(f"{short(spread.min)}-{short(spread.max)}")
+    return lines
+
+
+def _cut(cut: Mapping[str, int]) -> list[str]:
+    """Print how many cases have an organ that reaches each end of the scan."""
+    return [f"{count} {end}" for end, count in sorted(cut.items(), reverse=True)]
 
 
 def _patients(sound: "Sequence[Case]") -> None:
@@ -390,8 +404,15 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     out.print(table)
     if len(common) < len(rows_of):
         say("The mean is over the organs that every model has scored.")
+    _trained_on(scores)
     _verdicts(scores)
     say(f"report: {folder / 'report.html'}")
+
+
+def _trained_on(scores: Iterable["CaseScore"]) -> None:
+    """Show which of the patients each model was trained on."""
+    for model, patients in trained_patients(scores).items():
+        say(f"{model} was trained on {', '.join(patients)}")
 
 
 def _verdicts(scores: Sequence["CaseScore"]) -> None:

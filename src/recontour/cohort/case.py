@@ -202,6 +202,12 @@ class Case:
             known[drawn[-1] + 1 :] = "above" not in ends
         return known
 
+    def pixels_by_slice(self, organ: str) -> npt.NDArray[np.int64]:
+        """Return how many pixels of each slice belong to an organ, (slices,)."""
+        bits = self._bits[self.organs.index(organ)]
+        ones = np.bitwise_count(bits).reshape(len(bits), -1)
+        return np.asarray(ones.sum(axis=1, dtype=np.int64))
+
     def unpacked(self, bits: Bits) -> Mask:
         """Return the mask that bits along the columns stand for, as masks.npy has them."""
         columns = self.grid.shape[2]

@@ -382,6 +382,35 @@ class ShortOrgan(Finding):
 
 
 @finding
+class UnusualSize(Finding):
+    """An organ of a case is far larger or smaller than in the cohort's other cases.
+
+    value: of this case. median, low, high: of the others, in the same unit. robust_z: how far the
+    value lies from the others' median, in their deviations.
+    """
+
+    measure: Literal["volume", "extent"]
+    value: float
+    unit: FitToStore[str]
+    median: float
+    low: float
+    high: float
+    others: int
+    robust_z: float
+
+    def sentence(self) -> str:
+        """Compare the value with the others'."""
+        unit = self.unit
+        far = "above" if self.value > self.median else "below"
+        others = f"{self.others} other cases"
+        return (
+            f"{self.measure} {self.value:.3g} {unit} is far {far} the median of {others}, "
+            f"{self.median:.3g} {unit} ({self.low:.3g} to {self.high:.3g} {unit}; "
+            f"robust z {self.robust_z:+.1f})"
+        )
+
+
+@finding
 class CordCalledCanal(Finding):
     """The structure that became the spinal cord is called a canal in some cases."""
 

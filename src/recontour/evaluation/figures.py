@@ -55,7 +55,8 @@ class Overlay:
     An axial plane is seen from the feet, a coronal one from the front, both with the patient's
     right on the left; a sagittal one from the patient's left. The latter two have the head up.
     at_mm: z, x (sagittal) or y (coronal). spacing_mm: row step, column step. predicted: by model; a
-    model that did not contour the case is left out.
+    model that did not contour the case is left out. around: what the picture is cut to; None: the
+    reference, or the predictions if it is empty.
     """
 
     hu: npt.NDArray[np.int16 | np.float32]
@@ -64,6 +65,7 @@ class Overlay:
     reference: Mask
     predicted: Mapping[str, Mask]
     view: View = "axial"
+    around: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +120,11 @@ def draw(overlay: Overlay) -> Picture:
 
 
 def _crop(overlay: Overlay) -> tuple[slice, slice]:
-    """Return a square around the reference, or around the predictions if it is empty.
+    """Return a square around what the picture is cut to.
 
-    If they are empty too, the square lies in the middle of the plane.
+    If that is empty, the square lies in the middle of the plane.
     """
-    shown = overlay.reference
+    shown = overlay.reference if overlay.around is None else overlay.around
     if not shown.any():
         shown = np.logical_or.reduce([shown, *overlay.predicted.values()])
     if shown.any():

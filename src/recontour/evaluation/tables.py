@@ -34,10 +34,11 @@ SCORE_COLUMNS = (
     "patient",
     "surface_dsc_1mm",
     "surface_dsc_2mm",
+    "trained_on",
 )
-# Files of earlier versions lack the last two columns, the last three, or the last five.
-OLDER_SCORE_COLUMNS = (SCORE_COLUMNS[:-2], SCORE_COLUMNS[:-3], SCORE_COLUMNS[:-5])
-WORDS = ("case", "organ", "model", "patient")
+# Files of earlier versions lack the last 1, 3, 4 or 6 columns.
+OLDER_SCORE_COLUMNS = tuple(SCORE_COLUMNS[:-lacking] for lacking in (1, 3, 4, 6))
+WORDS = ("case", "organ", "model", "patient", "trained_on")
 NUMBERS = tuple(column for column in SCORE_COLUMNS if column not in WORDS)
 STATISTICS_COLUMNS = (
     "organ",
@@ -77,6 +78,8 @@ class CaseScore:
         patient: The first of the patient's cases; empty if the patient has no other case.
         surface_dsc_1mm: The share of both surfaces within 1 mm, in [0, 1].
         surface_dsc_2mm: The share of both surfaces within 2 mm, in [0, 1].
+        trained_on: What shows that the model was trained on the patient: "same CT", "nearly equal
+            CT" or "PatientID"; empty if nothing does.
 
     Examples:
         >>> made = {"surface_dsc": 0.0, "tolerance_mm": 1.0, "hd95_mm": math.inf}
@@ -98,6 +101,7 @@ class CaseScore:
     patient: str = ""
     surface_dsc_1mm: float = math.nan
     surface_dsc_2mm: float = math.nan
+    trained_on: str = ""
 
     @property
     def who(self) -> str:
@@ -166,7 +170,7 @@ def read_scores(path: Path | str) -> list[CaseScore]:
     """Read a scores.csv, also one that a spreadsheet saved.
 
     A byte order mark and blank lines are skipped. In files older than a column, a number is NaN and
-    patient is empty.
+    text is empty.
 
     Args:
         path: The file.
@@ -265,5 +269,6 @@ def _score_of(
         organ=cells["organ"],
         model=cells["model"],
         patient=cells.get("patient", ""),
+        trained_on=cells.get("trained_on", ""),
         **measures,
     )

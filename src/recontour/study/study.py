@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from recontour.assess.caveats import draft_warnings
-from recontour.assess.scoring import overlay_of
+from recontour.assess.pictures import overlay_of
 from recontour.cohort import Case
 from recontour.errors import ScoresError
 from recontour.evaluation import CaseScore

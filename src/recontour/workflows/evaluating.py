@@ -15,6 +15,7 @@ from recontour.assess.caveats import (
     draft_warnings,
     phantom_warnings,
     same_as_reference,
+    trained_on,
     trained_on_warnings,
 )
 from recontour.assess.other_sides import OtherSides
@@ -133,6 +134,7 @@ def evaluate(
     drawers = _drawers(contourers, given)
     tell_plan = partial(_tell_plan, cases, loaded, given)
     scores = _scored(cases, drawers, tolerances_mm, planes, sides, tell_plan, progress)
+    scores = _with_trained_on(scores, loaded, cases)
     for warning in (*sides.warnings(), *same_as_reference(scores, given)):
         log_finding(log, logging.WARNING, warning)
         warnings.append(warning)
@@ -252,6 +254,20 @@ def _scored(
         if case is cases[0]:
             tell_plan(time.monotonic() - began)
     return scores
+
+
+def _with_trained_on(
+    scores: Iterable[CaseScore],
+    models: Mapping[str, Model],
+    cases: Sequence[Case],
+) -> list[CaseScore]:
+    """Note at each score whether the model was trained on the patient."""
+    known = {name: trained_on(model, cases) for name, model in models.items()}
+    noted = []
+    for row in scores:
+        of_model = known.get(row.model, {})
+        noted.append(replace(row, trained_on=of_model.get(row.who, "")))
+    return noted
 
 
 def _tell_plan(

@@ -1,18 +1,21 @@
 """Look into a cohort folder or a model file."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recontour.cohort import Case, Cohort
+from recontour.cohort.sizes import Sizes, sizes_of, unusual_sizes
 from recontour.cohort.store import DamagedCase
 from recontour.cohort.traits import notes_on_traits
-from recontour.errors import CohortError
-from recontour.files import NotFound
+from recontour.errors import CohortError, SettingsError
+from recontour.files import NotFound, refuse_existing
 from recontour.findings import Finding
 from recontour.progress import Progress, quiet
+from recontour.workflows.findings import OnlyOfCohorts
 
-# A cohort is inspected without torch.
+# A cohort is inspected without torch, and without Matplotlib unless a page is written.
 if TYPE_CHECKING:
     from recontour.network import ModelCard
 
@@ -25,29 +28,41 @@ class CohortContents:
         cohort: The cohort itself.
         cases: The cases that can be used.
         damaged: The cases that cannot be used, each with the reason.
+        sizes: How large the organs of each usable case are, by case and organ.
 
     Examples:
         >>> import recontour
         >>> contents = recontour.inspect("south")
         >>> len(contents.cases), contents.damaged
         (2, [])
+        >>> first = contents.cases[0]
+        >>> contents.sizes[first.id]["Brainstem"].extent_mm
+        15.0
     """
 
     cohort: Cohort
     cases: list[Case]
     damaged: list[DamagedCase]
+    sizes: Mapping[str, Sizes] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[Finding]:
         """Return what a person should know of the contours."""
-        return notes_on_traits(self.cases)
+        return [*notes_on_traits(self.cases), *unusual_sizes(self.sizes)]
 
 
-def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents | ModelCard":
+def inspect(
+    path: Path | str,
+    *,
+    html: Path | str | None = None,
+    progress: Progress = quiet,
+) -> "CohortContents | ModelCard":
     """Look into a cohort folder, or read a model's card.
 
     Args:
         path: A cohort folder, a model file, or TRUNK+HEAD.
+        html: A page to write of every case of the cohort with its contours, the unusual ones first.
+            It is for browsers, names nobody, and must not exist.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
@@ -56,6 +71,8 @@ def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents 
     Raises:
         CohortError: There is neither, or the cohort cannot be read.
         ModelFileError: The model cannot be read.
+        SettingsError: A page is asked for, but the path is a model's.
+        OutputError: The page exists, or cannot be written there.
 
     Examples:
         >>> import recontour
@@ -65,12 +82,21 @@ def inspect(path: Path | str, *, progress: Progress = quiet) -> "CohortContents 
     """
     path = Path(path)
     if _is_model(path):
+        if html is not None:
+            raise SettingsError(OnlyOfCohorts(path=path, option="--html"))
         from recontour.network import card, load_model
 
         return card(load_model(path))
+    if html is not None:
+        refuse_existing(Path(html))
     cohort = _opened(path)
     cases, damaged = cohort.examined(progress)
-    return CohortContents(cohort, list(cases), list(damaged))
+    sizes = {case.id: sizes_of(case) for case in cases}
+    if html is not None:
+        from recontour.assess.cohort_page import write_cohort_page
+
+        write_cohort_page(Path(html), cohort, cases, damaged, sizes, progress)
+    return CohortContents(cohort, list(cases), list(damaged), sizes)
 
 
 def _opened(path: Path) -> Cohort:

@@ -1,0 +1,324 @@
+"""A cohort as one page to browse: every case with its contours, the unusual ones first."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recontour.assess.pictures import overlay_on
+from recontour.cohort import Case, Cohort, notices_of, patient_names
+from recontour.cohort.findings import UnusualSize
+from recontour.cohort.origins import mixed_origins
+from recontour.cohort.partly import End
+from recontour.cohort.patients import doubt
+from recontour.cohort.sizes import OrganSummary, Sizes, Spread, organ_summaries, unusual_sizes
+from recontour.cohort.store import DamagedCase
+from recontour.cohort.traits import doubtful_sides, notes_on_traits
+from recontour.evaluation.figures import Picture, draw
+from recontour.evaluation.page import as_notice, render
+from recontour.evaluation.planes import AXES, VIEWS, Plane, View
+from recontour.files import write_text
+from recontour.findings import Finding
+from recontour.geometry.arrays import Mask
+from recontour.geometry.tracing import Box, box_of
+from recontour.organs import organ_of
+from recontour.progress import Progress, quiet
+from recontour.wording import short
+
+# An organ counts as shown on a slice with this share of its largest area.
+WELL_SHOWN = 0.8
+ENDS: dict[End, str] = {"below": "lower", "above": "upper"}
+
+Counts = npt.NDArray[np.int64]
+Areas = Mapping[View, Counts]  # pixels of an organ on each plane of a view
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRow:
+    """One organ of a case in print. unusual: which of its numbers are."""
+
+    organ: str
+    slices: str
+    extent_mm: str
+    volume_cc: str
+    usual_cc: str
+    largest_cm2: str
+    end: str
+    unusual: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCase:
+    """One case of the page.
+
+    reasons: why to look at it, in a few words. notes: the same in full. absent: organs that others
+    have. pictures: of all organs together. close_ups: of each unusual organ.
+    """
+
+    id: str
+    ct: str
+    patient: str
+    reasons: str
+    notes: Sequence[str]
+    rows: Sequence[SizeRow]
+    absent: Sequence[str]
+    pictures: Sequence[Picture]
+    close_ups: Mapping[str, Sequence[Picture]]
+
+
+def write_cohort_page(
+    path: Path,
+    cohort: Cohort,
+    cases: Sequence[Case],
+    damaged: Sequence[DamagedCase],
+    sizes: Mapping[str, Sizes],
+    progress: Progress = quiet,
+) -> None:
+    """Write a page of every case with its contours, whole or not at all, never over a file.
+
+    The page names no patient, folder or file. sizes: by case.
+
+    Raises: OutputError: the file exists, or cannot be written there.
+    """
+    unusual: dict[str, list[UnusualSize]] = {}
+    for one in unusual_sizes(sizes):
+        assert one.case
+        unusual.setdefault(one.case, []).append(one)
+    summaries = organ_summaries(sizes)
+    patients = patient_names(cases)
+    shown = []
+    ordered = _most_unusual_first(cases, unusual)
+    for done, case in enumerate(ordered):
+        progress("drawing", done, len(ordered), case.id)
+        shown.append(_shown(case, sizes[case.id], unusual.get(case.id, []), summaries, patients))
+    progress("drawing", len(ordered), len(ordered), "")
+    contents = {
+        "centre": cohort.centre,
+        "date": datetime.datetime.now(datetime.UTC).date(),
+        "version": metadata.version("recontour"),
+        "patients": len(set(patients.values())),
+        "notices": _notices(cohort, cases, damaged),
+        "cases": shown,
+        "summaries": summaries,
+        "organs": list(summaries),
+        "colours": {organ: _colour(organ) for organ in summaries},
+        "ends": ENDS,
+    }
+    filters = {"spread": _spread, "short": short}
+    write_text(path, render("recontour.assess", "cohort.html", contents, filters))
+
+
+def _most_unusual_first(
+    cases: Sequence[Case], unusual: Mapping[str, Sequence[UnusualSize]]
+) -> list[Case]:
+    """Order cases: those whose sides look swapped, then those with the largest robust z."""
+
+    def rank(case: Case) -> tuple[bool, float]:
+        largest_z = max((abs(one.robust_z) for one in unusual.get(case.id, ())), default=0.0)
+        return not case.traits.has_doubtful_sides, -largest_z
+
+    return sorted(cases, key=rank)
+
+
+def _notices(
+    cohort: Cohort, cases: Sequence[Case], damaged: Sequence[DamagedCase]
+) -> tuple[str, ...]:
+    """Return what a reader must know first."""
+    notices = list(notices_of(cohort.notices, cases))
+    found: list[Finding | None] = [mixed_origins(cases), doubt(cases), *notes_on_traits(cases)]
+    notices += [as_notice(one) for one in found if one]
+    for case in damaged:
+        notices.append(as_notice(replace(case.finding, case=case.id)))
+    return tuple(dict.fromkeys(notices))
+
+
+def _shown(
+    case: Case,
+    sizes: Sizes,
+    unusual: Sequence[UnusualSize],
+    summaries: Mapping[str, OrganSummary],
+    patients: Mapping[str, str],
+) -> ShownCase:
+    """Draw a case and put its numbers in print."""
+    areas, shadows = _measured(case)
+    overview = _overview(areas)
+    odd = list(dict.fromkeys(one.organ for one in unusual if one.organ))
+    close = {organ: _largest(areas[organ]) for organ in odd}
+    planes = dict.fromkeys([*overview, *chain.from_iterable(close.values())])
+    cuts = _cuts(case, planes)
+    pictures = []
+    for plane in overview:
+        nothing = np.zeros_like(shadows[plane.view])
+        overlay = overlay_on(case, plane, nothing, cuts[plane], shadows[plane.view])
+        pictures.append(draw(overlay))
+    close_ups = {}
+    for organ, of_organ in close.items():
+        overlays = [overlay_on(case, plane, cuts[plane][organ], cuts[plane]) for plane in of_organ]
+        close_ups[organ] = list(map(draw, overlays))
+    slices, rows, columns = case.grid.shape
+    row_mm, column_mm = case.grid.spacing_mm
+    return ShownCase(
+        id=case.id,
+        ct=f"{slices} slices of {rows} x {columns} pixels, {row_mm:.2f} x {column_mm:.2f} mm",
+        patient="" if patients[case.id] == case.id else patients[case.id],
+        reasons=_reasons(case, unusual),
+        notes=_notes(case, unusual),
+        rows=_rows(sizes, unusual, summaries),
+        absent=[organ for organ in summaries if organ not in sizes],
+        pictures=pictures,
+        close_ups=close_ups,
+    )
+
+
+def _reasons(case: Case, unusual: Sequence[UnusualSize]) -> str:
+    """Say in a few words why to look at a case."""
+    by_organ: dict[str, list[str]] = {}
+    for one in unusual:
+        size = "large" if one.robust_z > 0 else "small"
+        by_organ.setdefault(str(one.organ), []).append(f"{size} {one.measure}")
+    reasons = ["left and right look swapped"] if case.traits.has_doubtful_sides else []
+    reasons += [f"{organ}: {', '.join(sizes)}" for organ, sizes in by_organ.items()]
+    if case.is_draft:
+        reasons.append("recontour's own contours")
+    return "; ".join(reasons)
+
+
+def _notes(case: Case, unusual: Sequence[UnusualSize]) -> list[str]:
+    """Say what to look at in a case; the page names it above them."""
+    notes = [as_notice(one) for one in doubtful_sides([case])]
+    notes += [as_notice(replace(one, case=None)) for one in unusual]
+    if case.is_draft:
+        notes.append("The contours are recontour's own: a model learns nothing from them.")
+    return notes
+
+
+def _rows(
+    sizes: Sizes,
+    unusual: Sequence[UnusualSize],
+    summaries: Mapping[str, OrganSummary],
+) -> list[SizeRow]:
+    """Print the organs of a case, in the order of the cohort's."""
+    rows = []
+    for organ, summary in summaries.items():
+        if organ not in sizes:
+            continue
+        size = sizes[organ]
+        row = SizeRow(
+            organ=organ,
+            slices=str(size.slices),
+            extent_mm=short(size.extent_mm),
+            volume_cc=short(size.volume_cc),
+            usual_cc=short(summary.volume_cc.median),
+            largest_cm2=short(size.largest_cm2),
+            end=", ".join(ENDS[end] for end in size.cut),
+            unusual=frozenset(one.measure for one in unusual if one.organ == organ),
+        )
+        rows.append(row)
+    return rows
+
+
+def _spread(spread: Spread) -> str:
+    """Print a median and a range."""
+    if spread.min == spread.max:
+        return short(spread.median)
+    return f"{short(spread.median)} ({short(spread.min)} to {short(spread.max)})"
+
+
+def _colour(organ: str) -> str:
+    red, green, blue = organ_of(organ).colour
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+# Which planes show a case
+
+
+def _measured(case: Case) -> tuple[dict[str, Areas], dict[View, Mask]]:
+    """Return the areas of each organ, and the shadow of all organs in the direction of each view.
+
+    Of organs without a voxel there are none.
+    """
+    areas = {}
+    shadows: dict[View, Mask] = {}
+    for view in VIEWS:
+        shadows[view] = np.zeros(np.delete(case.grid.shape, AXES[view]), dtype=bool)
+    for organ in case.organs:
+        mask = case.mask(organ)
+        box = box_of(mask)
+        if box is not None:
+            areas[organ] = _areas(mask, box)
+            for view, shadow in shadows.items():
+                inside = np.logical_or.reduce(mask[box], axis=AXES[view])
+                shadow[_without(box, AXES[view])] |= inside
+    return areas, shadows
+
+
+def _areas(mask: Mask, box: Box) -> Areas:
+    """Count the pixels of a mask, (slice, row, column), on every plane. box: where it lies."""
+    areas = {}
+    for view, axis in AXES.items():
+        areas[view] = np.zeros(mask.shape[axis], dtype=np.int64)
+        others = tuple(other for other in range(3) if other != axis)
+        areas[view][box[axis]] = np.count_nonzero(mask[box], axis=others)
+    return areas
+
+
+def _without(box: Box, axis: int) -> tuple[slice, ...]:
+    return (*box[:axis], *box[axis + 1 :])
+
+
+def _largest(areas: Areas) -> list[Plane]:
+    """Return the plane of each view on which an organ is largest."""
+    return [Plane(view, int(np.argmax(areas[view]))) for view in VIEWS]
+
+
+def _overview(areas: Mapping[str, Areas]) -> list[Plane]:
+    """Return axial planes that show every organ well, and one sagittal and one coronal plane.
+
+    areas: by organ. The sagittal plane is that of the organs in the middle, if there are any. Axial
+    planes come from the head down.
+    """
+    if not areas:
+        return []
+    planes = [Plane("axial", index) for index in reversed(_slices_that_show_all(areas))]
+    middle = [of_organ for organ, of_organ in areas.items() if not organ_of(organ).side]
+    everything = list(areas.values())
+    planes.append(Plane("sagittal", _most_of_all(middle or everything, "sagittal")))
+    planes.append(Plane("coronal", _most_of_all(everything, "coronal")))
+    return planes
+
+
+def _most_of_all(areas: Sequence[Areas], view: View) -> int:
+    """Return the plane of a view that shows most of some organs; each counts the same."""
+    shares = [of_organ[view] / of_organ[view].max() for of_organ in areas]
+    return int(np.argmax(np.sum(shares, axis=0)))
+
+
+def _slices_that_show_all(areas: Mapping[str, Areas]) -> list[int]:
+    """Return a few slices that together show every organ well, in rising order.
+
+    Each is the slice that shows most of the organs that no slice before it does.
+    """
+    shares = [of_organ["axial"] / of_organ["axial"].max() for of_organ in areas.values()]
+    chosen = []
+    while shares:
+        shown_well = np.sum([share >= WELL_SHOWN for share in shares], axis=0)
+        in_all = np.sum(shares, axis=0)
+        best = int(np.lexsort((in_all, shown_well))[-1])
+        chosen.append(best)
+        shares = [share for share in shares if share[best] < WELL_SHOWN]
+    return sorted(chosen)
+
+
+def _cuts(case: Case, planes: Mapping[Plane, None]) -> dict[Plane, dict[str, Mask]]:
+    """Cut planes from the masks of a case, one mask in memory at a time."""
+    cuts: dict[Plane, dict[str, Mask]] = {plane: {} for plane in planes}
+    for organ in case.organs:
+        mask = case.mask(organ)
+        for plane, by_organ in cuts.items():
+            by_organ[organ] = plane.cut(mask).copy()
+    return cuts

@@ -1,0 +1,207 @@
+"""How large a case's organs are, and which of them are unlike those of the cohort's other cases."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from recontour.cohort.findings import UnusualSize
+from recontour.cohort.partly import ENDS, End
+from recontour.geometry.arrays import Floats
+
+if TYPE_CHECKING:
+    from recontour.cohort.case import Case
+
+Measure = Literal["volume", "extent"]
+UNITS: dict[Measure, str] = {"volume": "cc", "extent": "mm"}
+FEWEST_OTHERS = 5  # cases that an organ's size is compared with
+# Iglewicz and Hoaglin 1993: a robust z beyond this is an outlier.
+LARGEST_Z = 3.5
+MAD_TO_DEVIATION = 1.4826  # of a normal distribution
+# Two people who draw one organ differ by at least this factor in volume.
+LEAST_FACTOR = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class OrganSize:
+    """How large one organ of a case is.
+
+    slices: how many show it. extent_mm: from its lowest to its highest slice, both included.
+    largest_cm2: its area on the slice that shows most of it. cut: the ends of the scan that it
+    reaches, so that it may go on beyond. is_partly_drawn: a person said that it does.
+    """
+
+    slices: int
+    extent_mm: float
+    volume_cc: float
+    largest_cm2: float
+    cut: tuple[End, ...] = ()
+    is_partly_drawn: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether all of the organ may be there."""
+        return not (self.cut or self.is_partly_drawn)
+
+
+Sizes = Mapping[str, OrganSize]  # by organ
+
+
+def sizes_of(case: "Case") -> dict[str, OrganSize]:
+    """Measure a case's organs, by name.
+
+    >>> from recontour.cohort import Cohort
+    >>> case = next(iter(Cohort.open("south")))
+    >>> sizes_of(case)["Brainstem"].slices
+    5
+    """
+    thickness_mm = case.grid.slice_thickness_mm
+    pixel_cm2 = case.grid.pixel_mm2 / 100
+    sizes = {}
+    for organ in case.organs:
+        pixels = case.pixels_by_slice(organ)
+        sizes[organ] = OrganSize(
+            slices=int(np.count_nonzero(pixels)),
+            extent_mm=_extent_mm(pixels, thickness_mm),
+            volume_cc=case.volumes_cc[organ],
+            largest_cm2=float(pixels.max()) * pixel_cm2,
+            cut=tuple(end for end, index in ENDS if pixels[index]),
+            is_partly_drawn=organ in case.traits.partly_drawn,
+        )
+    return sizes
+
+
+def _extent_mm(pixels: npt.NDArray[np.int64], thickness_mm: Floats) -> float:
+    """Return the stretch of z from the lowest slice with pixels to the highest one."""
+    shown = np.flatnonzero(pixels)
+    if not shown.size:
+        return 0.0
+    return float(thickness_mm[shown[0] : shown[-1] + 1].sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median, the lowest and the highest of an organ's numbers over its cases."""
+
+    median: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class OrganSummary:
+    """What an organ measures over the cases that have it.
+
+    cut: how many cases have it reach each end of the scan.
+    """
+
+    cases: int
+    slices: Spread
+    extent_mm: Spread
+    volume_cc: Spread
+    largest_cm2: Spread
+    cut: Mapping[End, int]
+
+
+def organ_summaries(sizes: Mapping[str, Sizes]) -> dict[str, OrganSummary]:
+    """Return what each organ measures, by name in alphabetical order. sizes: by case."""
+    by_organ: dict[str, list[OrganSize]] = {}
+    for of_case in sizes.values():
+        for organ, size in of_case.items():
+            by_organ.setdefault(organ, []).append(size)
+    found: dict[str, OrganSummary] = {}
+    for organ, of_organ in sorted(by_organ.items()):
+        found[organ] = OrganSummary(
+            cases=len(of_organ),
+            slices=_spread(size.slices for size in of_organ),
+            extent_mm=_spread(size.extent_mm for size in of_organ),
+            volume_cc=_spread(size.volume_cc for size in of_organ),
+            largest_cm2=_spread(size.largest_cm2 for size in of_organ),
+            cut=dict(Counter(end for size in of_organ for end in size.cut)),
+        )
+    return found
+
+
+def _spread(numbers: Iterable[float]) -> Spread:
+    values = sorted(numbers)
+    return Spread(median(values), values[0], values[-1])
+
+
+def unusual_sizes(sizes: Mapping[str, Sizes]) -> list[UnusualSize]:
+    """Return the organs whose volume or extent is far from that of the cohort's other cases.
+
+    sizes: by case. An organ that the scan's end cuts, or that was drawn in part, is neither judged
+    nor compared with, nor is one that fewer than 5 other cases have.
+
+    Returns: the farthest first.
+
+    References: the robust z is the distance from the others' median over their median absolute
+    deviation, scaled (Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers). Volumes are
+    compared by their logarithm. The deviation counts as at least 10 % of the volume, and as at
+    least one slice of the extent.
+    """
+    found = []
+    organs = sorted({organ for of_case in sizes.values() for organ in of_case})
+    for organ in organs:
+        whole = {}
+        for case, of_case in sizes.items():
+            if organ in of_case and of_case[organ].is_whole:
+                whole[case] = of_case[organ]
+        if len(whole) > FEWEST_OTHERS:
+            found += _unusual_in(organ, whole)
+    return sorted(found, key=lambda one: -abs(one.robust_z))
+
+
+def _unusual_in(organ: str, sizes: Mapping[str, OrganSize]) -> list[UnusualSize]:
+    """Return the unusual cases of one organ. sizes: by case."""
+    cases = list(sizes)
+    volumes_cc = np.array([size.volume_cc for size in sizes.values()])
+    extents_mm = np.array([size.extent_mm for size in sizes.values()])
+    slices = np.array([size.slices for size in sizes.values()])
+    slice_mm = float(np.median(extents_mm / np.maximum(slices, 1)))
+    found = []
+    for place, case in enumerate(cases):
+        logarithms = np.log(np.maximum(volumes_cc, 1e-4))
+        by_measure: dict[Measure, tuple[Floats, float]] = {
+            "volume": (volumes_cc, _robust_z(logarithms, place, float(np.log(LEAST_FACTOR)))),
+            "extent": (extents_mm, _robust_z(extents_mm, place, slice_mm)),
+        }
+        for measure, (values, z) in by_measure.items():
+            if abs(z) > LARGEST_Z:
+                found.append(_unusual(case, organ, measure, values, place, z))
+    return found
+
+
+def _robust_z(values: Floats, place: int, least_deviation: float) -> float:
+    """Return how far one value lies from the median of the others, in their deviations."""
+    others = np.delete(values, place)
+    middle = np.median(others)
+    deviation = MAD_TO_DEVIATION * float(np.median(np.abs(others - middle)))
+    return float(values[place] - middle) / max(deviation, least_deviation)
+
+
+def _unusual(
+    case: str,
+    organ: str,
+    measure: Measure,
+    values: Floats,
+    place: int,
+    z: float,
+) -> UnusualSize:
+    others = np.delete(values, place)
+    return UnusualSize(
+        case=case,
+        organ=organ,
+        measure=measure,
+        value=float(values[place]),
+        unit=UNITS[measure],
+        median=float(np.median(others)),
+        low=float(others.min()),
+        high=float(others.max()),
+        others=len(others),
+        robust_z=z,
+    )

@@ -1,0 +1,88 @@
+"""The page of a cohort: every case, the unusual ones first, and nobody's name."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import GRID, fill
+
+from recontour.assess.cohort_page import WELL_SHOWN, Areas, _slices_that_show_all
+from recontour.cli import main
+from recontour.cohort import Cohort, case_id_of
+
+LOADS_TORCH = """
+import sys
+from recontour.cli import main
+main(sys.argv[1:])
+print("torch" in sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """Seven cases; the brain stem of the last one is far too small."""
+    path = tmp_path_factory.mktemp("pages") / "north"
+    cohort = fill(Cohort.open_or_create(path, "north"), 6)
+    mask = np.zeros(GRID.shape, dtype=bool)
+    mask[2:4, 20:22, 20:22] = True
+    for case in cohort:
+        sound = case.mask("Brainstem").copy()
+        sound[-1] = False  # an organ that the scan's end cuts is not judged
+        masks = {"Brainstem": sound}
+        name = case_id_of("north", f"whole {case.id}")
+        cohort.add(name, np.array(case.hu), GRID, masks, source_hash="1")
+    odd = case_id_of("north", "odd")
+    roi_names = {"Brainstem": "Zebedee Brainstem"}
+    hu = np.zeros(GRID.shape, dtype=np.int16)
+    cohort.add(odd, hu, GRID, {"Brainstem": mask}, source_hash="2", roi_names=roi_names)
+    return cohort
+
+
+def test_unusual_cases_come_first_and_are_explained(cohort: Cohort, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert main(["inspect", str(cohort.path), "--html", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    shown = re.findall(r'<h3 id="case-\d+">([\w-]+)', text)
+    assert sorted(shown) == sorted(cohort.case_ids)
+    assert shown[0] == case_id_of("north", "odd")
+    assert "Brainstem: volume 0.384 cc is far below the median of 6 other cases" in text
+    assert '<td class="words">Brainstem: small volume</td>' in text
+    assert text.count("<article") == len(cohort)
+    assert not re.search(r'(src|href)="(?!#|data:)', text), "the page needs no other file"
+    for private in ("Zebedee", str(cohort.path), cohort.path.parent.name):
+        assert private not in text
+
+
+def test_a_page_is_never_written_over_a_file(
+    cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("mine")
+    assert main(["inspect", str(cohort.path), "--html", str(page)]) == 2
+    assert page.read_text() == "mine"
+    assert str(page) in capsys.readouterr().err
+
+
+def test_every_organ_is_shown_well() -> None:
+    """Two organs share a slice; the third needs one of its own."""
+    shares = {"a": [0, 9, 10, 0, 0], "b": [0, 10, 7, 0, 0], "c": [0, 0, 0, 3, 10]}
+    areas: dict[str, Areas] = {}
+    for organ, counts in shares.items():
+        areas[organ] = {"axial": np.array(counts, dtype=np.int64)}
+    chosen = _slices_that_show_all(areas)
+    assert chosen == [1, 4]
+    for counts in shares.values():
+        assert max(counts[index] for index in chosen) >= WELL_SHOWN * max(counts)
+
+
+def test_a_cohort_is_inspected_without_torch_even_with_a_page(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    words = ["inspect", str(cohort.path), "--html", str(tmp_path / "page.html")]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS_TORCH, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"

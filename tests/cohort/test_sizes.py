@@ -1,0 +1,70 @@
+"""How large organs are, and which are unlike those of the other cases."""
+
+from dataclasses import replace
+
+import pytest
+
+from recontour.cohort import Cohort
+from recontour.cohort.sizes import OrganSize, Sizes, organ_summaries, sizes_of, unusual_sizes
+
+USUAL = OrganSize(slices=20, extent_mm=60.0, volume_cc=30.0, largest_cm2=8.0)
+
+
+def test_an_organ_is_measured(north: Cohort) -> None:
+    """The brain stem is a block of 9 x 9 pixels of 4 mm on five slices of 3 mm, up to the last."""
+    case = next(iter(north))
+    assert sizes_of(case)["Brainstem"] == OrganSize(
+        slices=5,
+        extent_mm=15.0,
+        volume_cc=pytest.approx(36 * 36 * 15 / 1000),
+        largest_cm2=pytest.approx(12.96),
+        cut=("above",),
+    )
+
+
+def cohort_with(odd: OrganSize, others: int = 6) -> dict[str, Sizes]:
+    """One odd parotid among others that differ a little."""
+    sizes: dict[str, Sizes] = {"odd": {"Parotid_L": odd}}
+    for number in range(others):
+        usual = replace(USUAL, volume_cc=28.0 + number, extent_mm=54.0 + 3 * number)
+        sizes[f"usual-{number}"] = {"Parotid_L": usual}
+    return sizes
+
+
+def test_a_volume_far_from_the_others_is_found() -> None:
+    (found,) = unusual_sizes(cohort_with(replace(USUAL, volume_cc=3.0)))
+    assert (found.case, found.organ, found.measure) == ("odd", "Parotid_L", "volume")
+    assert (found.median, found.low, found.high, found.others) == (30.5, 28.0, 33.0, 6)
+    assert found.robust_z < -3.5
+    assert found.sentence().startswith(
+        "volume 3 cc is far below the median of 6 other cases, 30.5 cc (28 to 33 cc; robust z -"
+    )
+
+
+def test_the_farthest_comes_first() -> None:
+    odd = replace(USUAL, volume_cc=3.0, extent_mm=600.0)
+    first, second = unusual_sizes(cohort_with(odd))
+    assert (first.measure, second.measure) == ("extent", "volume")
+    assert abs(first.robust_z) > abs(second.robust_z)
+
+
+def test_nothing_is_unusual_among_few_or_at_the_scan_s_end() -> None:
+    small = replace(USUAL, volume_cc=3.0)
+    assert unusual_sizes(cohort_with(small, others=5))
+    assert not unusual_sizes(cohort_with(small, others=4))
+    assert not unusual_sizes(cohort_with(replace(small, cut=("below",))))
+
+
+def test_equal_organs_make_no_slice_more_unusual() -> None:
+    """The others' deviation is 0; one slice and 10 % more are what two people may draw."""
+    sizes = {f"usual-{number}": {"Parotid_L": USUAL} for number in range(6)}
+    sizes["odd"] = {"Parotid_L": replace(USUAL, slices=21, extent_mm=63.0, volume_cc=33.0)}
+    assert not unusual_sizes(sizes)
+
+
+def test_a_summary_has_median_and_range() -> None:
+    sizes = cohort_with(replace(USUAL, volume_cc=3.0, cut=("below",)))
+    summary = organ_summaries(sizes)["Parotid_L"]
+    volume = summary.volume_cc
+    assert (summary.cases, summary.cut) == (7, {"below": 1})
+    assert (volume.median, volume.min, volume.max) == (30.0, 3.0, 33.0)
