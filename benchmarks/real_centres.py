@@ -282,7 +282,14 @@ def main_scores(path: Path) -> Iterator[CaseScore]:
 def score_of(row: dict[str, str], model: str) -> CaseScore:
     """Return a row of scores.csv as a score; what an earlier recontour did not measure is NaN."""
     numbers = {name: float(row.get(name) or "nan") for name in NUMBERS}
-    return CaseScore(row["case"], row["organ"], model, patient=row["patient"], **numbers)
+    return CaseScore(
+        row["case"],
+        row["organ"],
+        model,
+        patient=row["patient"],
+        trained_on="",
+        **numbers,
+    )
 
 
 def longest(model: str, cells: Iterable[str]) -> list[str]:

@@ -946,13 +946,18 @@ def test_patients_a_model_was_trained_on_are_told_wherever_they_come_from(
         assert load_model(tmp_path / model).provenance.trained_on == fingerprints
     caplog.clear()
     test = copied(south, "west", tmp_path / "west")
-    evaluate(test.path, [tmp_path / "S", tmp_path / "ST"], tmp_path / "report")
-    told = [
-        f"2 of 3 patients were used to train {name}; their scores say nothing about new patients"
-        for name in ("S", "ST")
-    ]
+    scores = evaluate(test.path, [tmp_path / "S", tmp_path / "ST"], tmp_path / "report")
+    known = sorted(case_id_of("west", str(number)) for number in range(2))
     page = (tmp_path / "report" / "report.html").read_text()
-    assert all(line in caplog.text and line in page for line in told)
+    for name in ("S", "ST"):
+        told = (
+            f"2 of 3 patients ({', '.join(known)}) were used to train {name}; "
+            "their scores say nothing about new patients"
+        )
+        assert told in caplog.text
+        assert told in page
+        noted = {row.case for row in scores if row.model == name and row.trained_on == "same CT"}
+        assert sorted(noted) == known
 
 
 def keyed(
@@ -988,9 +993,12 @@ def test_a_patient_trained_on_one_ct_and_tested_on_another_is_told(
     caplog.clear()
     evaluate(test.path, [tmp_path / "T", tmp_path / "TT"], tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text()
+    of_jane, of_john = (case_id_of("north", number) for number in ("50", "52"))
+    both = ", ".join(sorted([of_jane, of_john]))
+    someone = "with someone whose other CT was used to train"
     for told in (
-        "1 of 3 patients shares a PatientID with someone whose other CT was used to train T; ",
-        "2 of 3 patients share a PatientID with someone whose other CT was used to train TT; ",
+        f"1 of 3 patients ({of_jane}) shares a PatientID {someone} T; ",
+        f"2 of 3 patients ({both}) share a PatientID {someone} TT; ",
     ):
         assert told in caplog.text
         assert told in page

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from recontour.cli import main, next_steps, progress_bar, tell
+from recontour.cli import facts, main, next_steps, progress_bar, tell
 from recontour.cli.console import say
 from recontour.cli.progress_bar import ProgressBar
 from recontour.cohort import Cohort
@@ -226,6 +226,18 @@ def test_after_an_evaluation_the_best_model_contours(capsys: pytest.CaptureFixtu
     next_steps.after_evaluating(scores, models)
     _, command = capsys.readouterr().out.splitlines()
     assert command == f"recontour contour {models[1]} CT_DIR --out contours.dcm"
+
+
+def test_below_the_table_are_the_patients_that_a_model_was_trained_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = replace(row("a", "Lens_L", "S", 0.9), trained_on="same CT")
+    scores = [known, row("b", "Lens_L", "S", 0.5), row("a", "Lens_L", "T", 0.7)]
+    tell.scored(scores, Path("out"))
+    told = capsys.readouterr().out
+    assert "S was trained on a\n" in told
+    assert "T was trained on" not in told
+    assert facts.scored(scores, Path("out"))["trained_on"] == {"S": ["a"]}
 
 
 def test_after_an_evaluation_in_which_nothing_was_found_nothing_is_next(

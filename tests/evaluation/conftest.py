@@ -42,4 +42,4 @@ def scored(case: str, organ: str, model: str, dsc: float, **others: float) -> Ca
         "hd95_mm": 3.0,
         "volume_bias_percent": 1.0,
     } | others
-    return CaseScore(case, organ, model, dsc, patient="", **measures)
+    return CaseScore(case, organ, model, dsc, patient="", trained_on="", **measures)

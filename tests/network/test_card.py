@@ -80,6 +80,15 @@ def test_the_card_says_what_a_cross_validation_found(model: Model, tmp_path: Pat
     assert "2 of 3 folds" in words["what it estimates"]
 
 
+def test_the_card_says_the_main_settings_and_the_parent(model: Model) -> None:
+    recipe = {"optimiser": "adamw", "learning_rate": 0.001, "batch": 8, "parent_patients": 0.0}
+    child = replace(child_of(model, "south", organs=("Lens_L",)), recipe=recipe)
+    training = card(child).sections()["3 Training"]
+    assert training["recipe"] == "optimiser adamw, learning rate 0.001, slices per iteration 8"
+    assert training["fingerprint of the parent"] == sha256_of(model.network)
+    assert "fingerprint of the parent" not in card(model).sections()["3 Training"]
+
+
 def test_layers_are_counted_as_in_the_paper(model: Model) -> None:
     stages = card(model).stages
     counts = {stage.name: stage.layers for stage in stages}

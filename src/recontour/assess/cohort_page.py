@@ -109,8 +109,8 @@ def write_cohort_page(
         "colours": {organ: _colour(organ) for organ in summaries},
         "ends": ENDS,
     }
-    filters = {"spread": _spread, "short": short}
-    write_text(path, render("recontour.assess", "cohort.html", contents, filters))
+    page = render("recontour.assess", "cohort.html", contents, {"spread": _spread})
+    write_text(path, page)
 
 
 def _most_unusual_first(

@@ -21,6 +21,7 @@ from recontour.cli.findings import (
     NoOrganNamed,
     NoStudyNamed,
     SharedContoursName,
+    WhoInJson,
 )
 from recontour.cli.progress_bar import ProgressBar
 from recontour.errors import CohortError, DicomError, FaultError, OrganError, SettingsError
@@ -136,8 +137,13 @@ def deidentify(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Show what a cohort holds, or a model's card."""
+    from recontour.cohort.findings import OnlyOfCohorts
+    from recontour.cohort.who import who_is
     from recontour.workflows import CohortContents
 
+    wants_names = options.who or options.who_from is not None
+    if wants_names and options.json:
+        raise SettingsError(WhoInJson())
     # A log file needs no line that says how many cases are read.
     found = recontour.inspect(
         options.path,
@@ -145,12 +151,20 @@ def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         progress=progress if progress.is_drawn else quiet,
     )
     if isinstance(found, CohortContents):
+
+        def show() -> None:
+            tell.cohort(found, options.html)
+            if wants_names:
+                tell.who(who_is(found.cohort, options.who_from))
+
         return Answer(
-            show=lambda: tell.cohort(found, options.html),
+            show=show,
             facts=lambda: facts.cohort(found, options.html),
             notes=found.notes,
             failure=_damaged(found),
         )
+    if wants_names:
+        raise SettingsError(OnlyOfCohorts(path=options.path, option="--who"))
     return Answer(
         show=lambda: tell.model_card(found, options.path),
         facts=lambda: facts.model_card(found, options.path),

@@ -132,6 +132,17 @@ class NoStudyNamed(Finding):
 
 
 @finding
+class WhoInJson(Finding):
+    """`--who` was given with `--json`: names of patients are for the screen only."""
+
+    def sentence(self) -> str:
+        return "--who and --json do not go together: who is a case is for the screen only"
+
+    def remedy(self) -> str:
+        return "leave one of them out"
+
+
+@finding
 class DamagedCases(Finding):
     """Some cases of a cohort cannot be used."""
 

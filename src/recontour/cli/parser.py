@@ -307,6 +307,18 @@ def _add_inspect(commands: Commands) -> None:
         metavar="FILE",
         help="also write a page of every case of the cohort with its contours, unusual ones first",
     )
+    added.add_argument(
+        "--who",
+        action="store_true",
+        help="also show on the screen which patient each case is, from the DICOM it was imported "
+        "from",
+    )
+    added.add_argument(
+        "--who-from",
+        type=_path,
+        metavar="DICOM_DIR",
+        help="as --who, from this folder: needed if the DICOM files have moved",
+    )
     _add_json(added)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from recontour.cohort.importing import ImportReport
     from recontour.cohort.preview import ImportPreview
     from recontour.cohort.sizes import Sizes, Spread
+    from recontour.cohort.traits import End
+    from recontour.cohort.who import Who
     from recontour.demo import DemoResult
     from recontour.dicom.deidentify import Deidentified
     from recontour.evaluation import CaseScore, OverallChange
@@ -145,6 +147,25 @@ def cohort(found: "CohortContents", page: Path | None = None) -> None:
         say(f"page of all cases: {page}")
 
 
+def who(found: "Who") -> None:
+    """Show whom the cases are of: on the screen, and nowhere else."""
+    if found.patients:
+        columns = ("case", "name", "PatientID", "born", "where")
+        table = table_of("Who the cases are; for this screen only", *columns)
+        table.columns[0].no_wrap = True
+        for case, patient in found.patients.items():
+            add_row(
+                table,
+                case,
+                patient.name,
+                patient.id,
+                patient.birth_date,
+                str(patient.place),
+            )
+        out.print(table)
+    _notes(found.notes)
+
+
 def _cases(opened: "Cohort", sound: "Sequence[Case]") -> None:
     table = table_of(f"Centre {opened.centre}", "case", "CT", "organs: cc")
     table.columns[0].no_wrap = True
@@ -193,7 +214,7 @@ def _spread(spread: "Spread") -> list[str]:
     return lines
 
 
-def _cut(cut: Mapping[str, int]) -> list[str]:
+def _cut(cut: "Mapping[End, int]") -> list[str]:
     """Print how many cases have an organ that reaches each end of the scan."""
     return [f"{count} {end}" for end, count in sorted(cut.items(), reverse=True)]
 

@@ -7,6 +7,7 @@ from recontour.wording import plural, shown
 
 NAMES_SHOWN = 12
 MAP_TO_CANAL = "if the canal was drawn, map it to SpinalCanal and import with --again"
+WHERE_THEY_ARE = "name the folder that has them with --who-from DICOM_DIR"
 MOVE_AWAY = "take the case out with `recontour remove`, then import the patient again"
 READ_AGAIN = "to read the patients again, repeat the import with --again"
 RESTORE = "restore it from a copy, or import into a new cohort"
@@ -588,6 +589,59 @@ class NotASalt(Finding):
             "put the old one back, or move it away: with a new salt, patients who are imported "
             "from now on cannot be compared with the others"
         )
+
+
+@finding
+class ArchiveNotThere(Finding):
+    """The DICOM files that a cohort was imported from are not where they were."""
+
+    def sentence(self) -> str:
+        return "the DICOM files are not there any more"
+
+    def remedy(self) -> str:
+        return WHERE_THEY_ARE
+
+
+@finding
+class UnknownArchive(Finding):
+    """It is not known where the DICOM files lie that a cohort was imported from."""
+
+    def sentence(self) -> str:
+        return (
+            "where its DICOM files lie is not known: another user imported them, or an earlier "
+            "recontour did"
+        )
+
+    def remedy(self) -> str:
+        return WHERE_THEY_ARE
+
+
+@finding
+class CasesNotInArchives(Finding):
+    """Some cases are not among the DICOM files. of: how many cases there are."""
+
+    cases: FitToStore[tuple[str, ...]]
+    of: int
+
+    def sentence(self) -> str:
+        cases = f"{len(self.cases)} of {plural(self.of, 'case')} ({listed(self.cases)})"
+        return f"these DICOM files do not show who is who in {cases}"
+
+    def remedy(self) -> str:
+        return WHERE_THEY_ARE
+
+
+@finding
+class OnlyOfCohorts(Finding):
+    """An option of `inspect` is for cohorts, and a model was given."""
+
+    option: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"{self.option} is for cohorts, and this is a model"
+
+    def remedy(self) -> str:
+        return "give a cohort folder"
 
 
 @finding

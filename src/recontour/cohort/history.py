@@ -86,7 +86,12 @@ def end_import(
             }
         )
     others = set(now.not_applied).difference(met)
-    after = ImportsRecord(last=last, not_applied=sorted(others.union(not_applied)))
+    archives = sorted({*now.archives, archive}) if met else now.archives
+    after = ImportsRecord(
+        last=last,
+        not_applied=sorted(others.union(not_applied)),
+        archives=archives,
+    )
     if after != now:
         write_history(cohort, after)
 

@@ -45,6 +45,7 @@ from recontour.cohort.patients import Salt, contradict, salt_if_any
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
 from recontour.cohort.traits import NO_ENDS, notes_on_traits
+from recontour.cohort.who import archive_id_of, remember_archive
 from recontour.dicom import (
     Archive,
     Pair,
@@ -237,7 +238,8 @@ def import_archive(
     newcomers = known.newcomers(archive, salt_if_any(cohort.path))
     if not also_from_elsewhere:
         known.refuse_from_elsewhere(newcomers, user_map)
-    archive_id = _short_hash(str(archive.folder.resolve()))
+    archive_id = archive_id_of(archive.folder)
+    remember_archive(archive.folder)
     before = begin_import(cohort.path, archive_id, [one.case_id for one in newcomers])
     keys, notes = patient_keys(archive, cohort)
     for series_uid, key in known.patients(archive).items():

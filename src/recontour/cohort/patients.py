@@ -35,7 +35,8 @@ from recontour.syncing import make_folders
 from recontour.texts import NotUtf8, read_given
 
 SALT_FILE = ".recontour-salt"  # beside a cohort
-USERS_SALT = Path("recontour", "salt")  # in the folder of the user's data
+USERS_FOLDER = "recontour"  # in the folder of the user's data
+USERS_SALT = "salt"  # in there
 DATA_HOME = "XDG_DATA_HOME"
 SALT = re.compile(r"recontour salt 1\n([0-9a-f]{64})\n")
 SALT_BYTES = 32
@@ -84,19 +85,26 @@ def salt_path(cohort: Path) -> Path:
 
     One in the folder that holds the cohort comes first. Otherwise it is the user's own, in
     $XDG_DATA_HOME or ~/.local/share; a user without a home gets one beside the cohort.
+    """
+    beside = cohort.resolve().parent / SALT_FILE
+    own = users_folder()
+    if own is None or os.path.lexists(beside):
+        return beside
+    return own / USERS_SALT
+
+
+def users_folder() -> Path | None:
+    """Return the folder of what recontour keeps for this user alone; None without a home.
 
     References: the XDG Base Directory Specification.
     """
-    beside = cohort.resolve().parent / SALT_FILE
-    if os.path.lexists(beside):
-        return beside
     data = Path(os.environ.get(DATA_HOME, ""))
     if data.is_absolute():
-        return data / USERS_SALT
+        return data / USERS_FOLDER
     try:
-        return Path.home() / ".local" / "share" / USERS_SALT
+        return Path.home() / ".local" / "share" / USERS_FOLDER
     except RuntimeError:
-        return beside
+        return None
 
 
 def salt_for(cohort: Path) -> Salt:
@@ -110,7 +118,7 @@ def salt_for(cohort: Path) -> Salt:
     path = salt_path(cohort)
     try:
         if not path.exists():
-            _make_private_folder(path.parent)
+            make_private_folder(path.parent)
             secret = secrets.token_hex(SALT_BYTES)
             write_text(path, f"recontour salt 1\n{secret}\n", mode=OWNER_ALONE)
     except (OutputError, FaultError) as error:
@@ -139,8 +147,8 @@ def salt_if_any(cohort: Path) -> Salt | None:
     return None
 
 
-def _make_private_folder(folder: Path) -> None:
-    """Make the user's own folder for the salt, if needed. Raises: OutputError, FaultError."""
+def make_private_folder(folder: Path) -> None:
+    """Make a folder of the user's own, if needed. Raises: OutputError, FaultError."""
     try:
         make_folders(folder.parent)
         folder.mkdir(mode=OWNERS_FOLDER, exist_ok=True)

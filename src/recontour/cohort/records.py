@@ -68,6 +68,7 @@ EndsRecord = Annotated[
     dict[OrganName, list[Literal["below", "above"]]], Field(max_length=MOST_VOLUMES)
 ]
 CaseName = Annotated[str, AfterValidator(_case_name)]
+ArchiveId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 CaseNames = Annotated[list[CaseName], Field(max_length=MOST_CASES)]
 TableName = Literal["names.csv", "left_out.csv"]
 Notice = Annotated[str, Field(max_length=2000)]
@@ -168,10 +169,15 @@ class LastImportRecord(_Record):
 
 
 class ImportsRecord(_Record):
-    """imports.json. not_applied: the cases to which the map of the last import was not applied."""
+    """imports.json.
+
+    not_applied: the cases to which the map of the last import was not applied. archives: hashes of
+    the folders that were imported.
+    """
 
     last: LastImportRecord | None = None
     not_applied: CaseNames = []
+    archives: Annotated[list[ArchiveId], Field(max_length=MOST_CASES)] = []
 
 
 Record = TypeVar("Record", bound=_Record)

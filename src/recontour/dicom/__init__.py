@@ -1,7 +1,7 @@
 """Read and write DICOM: CT series, RT structure sets, segmentations.
 
 one file      reading, plain, silence, decoding, pixels
-a folder      folders, archive, copies, references, pairing, person, spelling, pictures
+a folder      folders, archive, copies, references, pairing, person, patient, spelling, pictures
 a CT          slices, padding, ct_checks, acquisition, passes, equipment, ct, writing
 contours      rtstruct_in, rtstruct_out, seg_in, seg_out
 to send       deidentify, clean_attributes, clean_ct, clean_structures, identity
@@ -12,6 +12,7 @@ from recontour.dicom.archive import Archive, read_archive
 from recontour.dicom.ct import PHANTOM_STUDY, Scan, Source, read_scan, read_series
 from recontour.dicom.equipment import Equipment, equipment_of
 from recontour.dicom.pairing import CtSeries, Pair, StructureSetFile, Unused
+from recontour.dicom.patient import Patient, patient_of
 from recontour.dicom.person import Person, is_stand_in, telling_ids
 from recontour.dicom.reading import claims_dicom
 from recontour.dicom.rtstruct_in import Roi, read_rois, read_structure_set
@@ -27,6 +28,7 @@ __all__ = [
     "CtSeries",
     "Equipment",
     "Pair",
+    "Patient",
     "Person",
     "Roi",
     "Scan",
@@ -38,6 +40,7 @@ __all__ = [
     "claims_dicom",
     "equipment_of",
     "is_stand_in",
+    "patient_of",
     "read_archive",
     "read_rois",
     "read_scan",

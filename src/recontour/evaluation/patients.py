@@ -69,6 +69,7 @@ def averaged(
         model=model,
         tolerance_mm=rows[0].tolerance_mm,
         patient=patient,
+        trained_on=rows[0].trained_on,
         **measures,
     )
 

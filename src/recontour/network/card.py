@@ -32,6 +32,17 @@ RISKS = (
     "misses or shifts small organs; follows its centre's protocol, which may differ from yours; "
     "contours each slice by itself, so organ ends may be ragged"
 )
+# The main settings of a recipe (training/recipe.py), and what each is called.
+RECIPE = {
+    "optimiser": "optimiser",
+    "learning_rate": "learning rate",
+    "batch": "slices per iteration",
+    "weight_decay": "weight decay",
+    "dice_weight": "weight of the Dice loss",
+    "organ_share": "share of slices drawn to show a given organ",
+    "parent_patients": "patients that the parent counts as",
+    "precision": "computed in",
+}
 PRIVACY = (
     "this file holds no names, identifiers, dates of birth or images of patients; anyone with one "
     "of the training CTs can tell from its hash that it was used; the salted hash of a patient's "
@@ -143,8 +154,11 @@ class ModelCard:
             "patients": own.learnt_from(),
             "ground truth": GROUND_TRUTH,
             "method": own.method(),
+            "recipe": _recipe_in_words(self.recipe),
             "ranges": _ranges_in_words(self.ranges),
         }
+        if own.parent_sha256:
+            training["fingerprint of the parent"] = own.parent_sha256
         if self.notices:
             training["notices"] = "; ".join(self.notices)
         written_by = f"recontour {self.versions['recontour']}"
@@ -283,6 +297,16 @@ def _head_in_words(head: HeadCard) -> str:
     most = round(100 * max(shares))
     span = f"{least} %" if least == most else f"{least} to {most} %"
     return f"{lineage} ({span} of the scores)"
+
+
+def _recipe_in_words(recipe: Mapping[str, Any]) -> str:
+    """Say the main settings of the training; those that are 0 play no part in it."""
+    parts = []
+    for name, said in RECIPE.items():
+        value = recipe.get(name)
+        if isinstance(value, int | float | str) and value:
+            parts.append(f"{said} {value}")
+    return ", ".join(parts) or "not kept"
 
 
 def _ranges_in_words(ranges: Ranges | None) -> str:

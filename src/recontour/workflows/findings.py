@@ -52,19 +52,6 @@ class NoCommonOrgan(Finding):
 
 
 @finding
-class OnlyOfCohorts(Finding):
-    """An option of `inspect` is for cohorts, and a model was given."""
-
-    option: FitToStore[str]
-
-    def sentence(self) -> str:
-        return f"{self.option} is for cohorts, and this is a model"
-
-    def remedy(self) -> str:
-        return "give a cohort folder"
-
-
-@finding
 class Planned(Finding):
     """What a long command uses, and how long it will take.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recontour.cohort import Case, Cohort
+from recontour.cohort.findings import OnlyOfCohorts
 from recontour.cohort.sizes import Sizes, sizes_of, unusual_sizes
 from recontour.cohort.store import DamagedCase
 from recontour.cohort.traits import notes_on_traits
@@ -13,7 +14,6 @@ from recontour.errors import CohortError, SettingsError
 from recontour.files import NotFound, refuse_existing
 from recontour.findings import Finding
 from recontour.progress import Progress, quiet
-from recontour.workflows.findings import OnlyOfCohorts
 
 # A cohort is inspected without torch, and without Matplotlib unless a page is written.
 if TYPE_CHECKING:

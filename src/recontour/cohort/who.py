@@ -1,0 +1,120 @@
+"""Who is a case: read from the DICOM files that a cohort was imported from, for the screen only.
+
+A cohort does not say where they lie, since a folder's name may name a patient, and a cohort may be
+sent. It keeps a short hash of the folder's path; the path itself lies in a file of the user's own,
+beside the salt (patients.py), named after that hash.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recontour.cohort.case import case_id_of
+from recontour.cohort.findings import ArchiveNotThere, CasesNotInArchives, UnknownArchive
+from recontour.cohort.history import read_history
+from recontour.cohort.patients import OWNER_ALONE, make_private_folder, users_folder
+from recontour.cohort.store import Cohort
+from recontour.dicom import Patient, patient_of, read_archive
+from recontour.errors import FaultError, NotDicomError, OutputError
+from recontour.files import read_file, write_text
+from recontour.findings import Finding
+
+ARCHIVES = "archives"  # beside the user's salt
+MOST_PATH_BYTES = 1 << 14
+ID_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Whom the cases of a cohort are of, by case, and why some are not known."""
+
+    patients: dict[str, Patient] = field(repr=False)
+    notes: tuple[Finding, ...]
+
+
+def archive_id_of(folder: Path) -> str:
+    """Return what a cohort keeps of a folder's path: 8 hex digits of its hash.
+
+    >>> archive_id_of(Path("/data/ct"))
+    'ca4679b4'
+    """
+    content = str(folder.resolve()).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(content).hexdigest()[:ID_DIGITS]
+
+
+def remember_archive(folder: Path) -> None:
+    """Write down for this user where DICOM files lie that are imported.
+
+    If that fails, nothing is lost but the convenience.
+    """
+    home = users_folder()
+    if home is None:
+        return
+    place = home / ARCHIVES / archive_id_of(folder)
+    with suppress(OutputError, FaultError):
+        make_private_folder(home)
+        make_private_folder(place.parent)
+        write_text(place, f"{folder.resolve()}\n", replace=True, mode=OWNER_ALONE)
+
+
+def who_is(cohort: Cohort, archive: Path | None = None) -> Who:
+    """Read whom the cases of a cohort are of.
+
+    archive: the folder of DICOM files; None: those that it was imported from, as far as this user
+    imported it.
+
+    Raises:
+        NoSeriesError: there is no such folder.
+        CohortError: the cohort's history is damaged.
+    """
+    notes: list[Finding] = []
+    folders = [archive] if archive else list(_remembered(cohort, notes))
+    wanted = set(cohort.case_ids)
+    patients: dict[str, Patient] = {}
+    for folder in folders:
+        for series in read_archive(folder).series:
+            case_id = case_id_of(cohort.centre, series.uid)
+            if case_id in wanted:
+                with suppress(NotDicomError):  # the case is listed as missing
+                    patients[case_id] = patient_of(series)
+    missing = tuple(sorted(wanted.difference(patients)))
+    if missing and folders:
+        notes.append(CasesNotInArchives(cases=missing, of=len(wanted)))
+    return Who(dict(sorted(patients.items())), tuple(notes))
+
+
+def _remembered(cohort: Cohort, notes: list[Finding]) -> Iterator[Path]:
+    """Yield the folders that a cohort was imported from; note those that are not known or there."""
+    ids = _archive_ids(cohort)
+    if not ids:
+        notes.append(UnknownArchive(path=cohort.path))
+    for archive_id in ids:
+        folder = _folder_of(archive_id)
+        if folder is None:
+            notes.append(UnknownArchive(path=cohort.path))
+        elif not folder.is_dir():
+            notes.append(ArchiveNotThere(path=folder))
+        else:
+            yield folder
+
+
+def _archive_ids(cohort: Cohort) -> Iterable[str]:
+    """Return the hashes of the folders that were imported; of older cohorts, the last one's."""
+    history = read_history(cohort.path)
+    last = [history.last.archive] if history.last and history.last.archive else []
+    return history.archives or last
+
+
+def _folder_of(archive_id: str) -> Path | None:
+    """Return the folder that a hash stands for; None if this user did not import it."""
+    home = users_folder()
+    if home is None:
+        return None
+    with suppress(OSError, ValueError):
+        content = read_file(home / ARCHIVES / archive_id, MOST_PATH_BYTES)
+        folder = Path(content.decode("utf-8", "surrogateescape").removesuffix("\n"))
+        if archive_id_of(folder) == archive_id:
+            return folder
+    return None

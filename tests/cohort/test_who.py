@@ -1,0 +1,95 @@
+"""Who a case is: on the screen, from the imported DICOM, and nowhere else."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from tests.dicom.conftest import edit, make_scan, make_structure_set
+
+from recontour.cli import main
+from recontour.cohort import Cohort
+from recontour.cohort.findings import ArchiveNotThere, CasesNotInArchives, UnknownArchive
+from recontour.cohort.importing import import_dicom
+from recontour.cohort.who import who_is
+
+NAME = "Zebedee^Ann"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where recontour keeps what is this user's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "data" / "recontour"
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, home: Path) -> Cohort:
+    """One patient of that name."""
+    scan = make_scan(tmp_path / "dicom" / "ct", seed="a")
+    make_structure_set(tmp_path / "dicom" / "rs.dcm", scan, ("Brain Stem",), seed="a")
+
+    def name(image: object) -> None:
+        image.PatientName, image.PatientID = NAME, "4711"  # type: ignore[attr-defined]
+
+    edit(tmp_path / "dicom" / "ct", name)
+    import_dicom(tmp_path / "dicom", tmp_path / "north", centre="north")
+    return Cohort.open(tmp_path / "north")
+
+
+def files_with(folder: Path, words: str) -> list[Path]:
+    files = filter(Path.is_file, folder.rglob("*"))
+    return [file for file in files if words.encode() in file.read_bytes()]
+
+
+def test_the_screen_names_the_patient_and_no_file_does(
+    cohort: Cohort, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = who_is(cohort)
+    (patient,) = found.patients.values()
+    assert (patient.name, patient.id, found.notes) == ("Zebedee Ann", "4711", ())
+    assert "Zebedee" not in repr(found)
+    assert main(["inspect", str(cohort.path), "--who"]) == 0
+    assert "Zebedee Ann" in capsys.readouterr().out
+    assert files_with(cohort.path, "Zebedee") == files_with(home, "Zebedee") == []
+    assert files_with(cohort.path, str(cohort.path.parent)) == [], "nor where the files lie"
+    (kept,) = (home / "archives").iterdir()
+    if os.name == "posix":
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_without_being_asked_nobody_is_named(
+    cohort: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(cohort.path)]) == 0
+    assert "Zebedee" not in "".join(capsys.readouterr())
+
+
+def test_names_are_not_for_json(cohort: Cohort, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(cohort.path), "--who", "--json"]) == 2
+    said = capsys.readouterr()
+    assert "--who and --json do not go together" in said.err
+    assert "Zebedee" not in said.out + said.err
+
+
+def test_files_that_moved_are_missed_and_can_be_named(cohort: Cohort, tmp_path: Path) -> None:
+    (tmp_path / "dicom").rename(tmp_path / "moved")
+    missing = who_is(cohort)
+    assert not missing.patients
+    assert missing.notes == (ArchiveNotThere(path=tmp_path / "dicom"),)
+    found = who_is(cohort, tmp_path / "moved")
+    assert [patient.name for patient in found.patients.values()] == ["Zebedee Ann"]
+
+
+def test_another_user_s_import_is_unknown(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another"))
+    assert who_is(cohort).notes == (UnknownArchive(path=cohort.path),)
+
+
+def test_the_wrong_folder_shows_nobody(cohort: Cohort, tmp_path: Path) -> None:
+    make_scan(tmp_path / "other" / "ct", seed="b")
+    found = who_is(cohort, tmp_path / "other")
+    assert not found.patients
+    assert found.notes == (CasesNotInArchives(cases=cohort.case_ids, of=1),)
