@@ -148,7 +148,7 @@ def _shown(
     areas, shadows = _measured(case)
     overview = _overview(areas)
     odd = list(dict.fromkeys(one.organ for one in unusual if one.organ))
-    close = {organ: _largest(areas[organ]) for organ in odd}
+    close = {organ: _largest(areas[organ]) for organ in odd if organ in areas}
     planes = dict.fromkeys([*overview, *chain.from_iterable(close.values())])
     cuts = _cuts(case, planes)
     pictures = []

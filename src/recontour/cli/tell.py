@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
+    from recontour.cohort.partly import End
     from recontour.cohort.preview import ImportPreview
     from recontour.cohort.sizes import Sizes, Spread
-    from recontour.cohort.traits import End
     from recontour.cohort.who import Who
     from recontour.demo import DemoResult
     from recontour.dicom.deidentify import Deidentified
