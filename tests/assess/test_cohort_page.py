@@ -12,6 +12,7 @@ from tests.conftest import GRID, fill
 from recontour.assess.cohort_page import WELL_SHOWN, Areas, _slices_that_show_all
 from recontour.cli import main
 from recontour.cohort import Cohort, case_id_of
+from recontour.network import Model, save_model
 
 LOADS_TORCH = """
 import sys
@@ -64,6 +65,23 @@ def test_a_page_is_never_written_over_a_file(
     assert main(["inspect", str(cohort.path), "--html", str(page)]) == 2
     assert page.read_text() == "mine"
     assert str(page) in capsys.readouterr().err
+
+
+def test_a_cohort_without_cases_has_a_page(tmp_path: Path) -> None:
+    empty = Cohort.open_or_create(tmp_path / "empty", "empty")
+    page = tmp_path / "page.html"
+    assert main(["inspect", str(empty.path), "--html", str(page)]) == 0
+    assert "0 patients" in page.read_text(encoding="utf-8")
+
+
+def test_a_model_has_no_page(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_model(model, tmp_path / "m")
+    page = tmp_path / "page.html"
+    assert main(["inspect", str(tmp_path / "m"), "--html", str(page)]) == 2
+    assert "--html is for cohorts, and this is a model" in capsys.readouterr().err
+    assert not page.exists()
 
 
 def test_every_organ_is_shown_well() -> None:
