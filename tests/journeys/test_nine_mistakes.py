@@ -1,0 +1,313 @@
+"""Mistakes that a user may make: each is said at once, and by every command that goes on.
+
+On the screen and in the JSON. `pytest -s tests/journeys/test_nine_mistakes.py` prints at its end
+how many are silent anywhere. These are the first six of issue 19's nine. A patient in training and
+test is in test_same_patient.py.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from tests.dicom.conftest import edit
+from tests.journeys.conftest import Journey, with_a_square, write_patient
+
+from recontour.cli import main
+from recontour.contouring.contourer import Contourer
+from recontour.dicom import ScanIdentity, read_scan, write_scan
+from recontour.phantom import SOURCE, write_centre
+
+Arguments = list[object]
+Command = Callable[[Path], Arguments]  # given a new path to write to
+SHORT: Arguments = ["--preset", "compact", "--iterations", "1", "--precision", "float32"]
+BRIEF: Arguments = ["--iterations", "1", "--precision", "float32"]
+STUDY = """
+preset = "compact"
+precision = "float32"
+retention_cases = 1
+[source]
+cohort = "{source}"
+test = 1
+[target]
+cohort = "{target}"
+validation = 1
+test = 1
+[models]
+iterations = 1
+"""
+SWAPPED = '[names]\n"Lt Parotid" = "Parotid_R"\n"Rt Parotid" = "Parotid_L"\n'
+MISTAKES = 6
+
+
+@dataclass
+class Mistake:
+    """One mistake, and the commands that were silent about it."""
+
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+    silent: list[str] = field(default_factory=list)
+    runs: int = 0
+
+    def is_said_by(self, command: Command, words: str, kind: str) -> None:
+        """Run a command twice: the words must be on the screen, and the kind in the JSON."""
+        told = self.hear(command)
+        if words not in " ".join(told.split()):
+            self.silent.append(f"{self.name}: screen lacks {words!r}")
+        answer = json.loads(self.hear(command, "--json"))
+        if f'"kind": "{kind}"' not in json.dumps(answer):
+            self.silent.append(f"{self.name}: JSON lacks {kind}")
+
+    def hear(self, command: Command, *options: str) -> str:
+        """Return what a command prints; with --json, only that."""
+        self.runs += 1
+        arguments = list(map(str, command(self.folder / f"run{self.runs}")))
+        self.name = arguments[0]
+        self.capsys.readouterr()
+        main([*arguments, *options])
+        told = self.capsys.readouterr()
+        return told.out if options else told.out + told.err
+
+
+@pytest.fixture(scope="module")
+def loud() -> Iterator[set[str]]:
+    """The tests that heard everything; how many did not is printed at the end."""
+    heard: set[str] = set()
+    yield heard
+    print(f"\n{MISTAKES - len(heard)} of {MISTAKES} silent")
+
+
+@pytest.fixture
+def mistake(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    loud: set[str],
+    request: pytest.FixtureRequest,
+) -> Iterator[Mistake]:
+    made = Mistake(tmp_path, capsys)
+    yield made
+    assert made.silent == []
+    if "newer" not in request.node.name:
+        loud.add(request.node.name)
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """DICOM of four coarse phantoms, a cohort of three, and a model that was trained on them."""
+    folder = tmp_path_factory.mktemp("phantom")
+    scanner = replace(SOURCE.scanner, pixel_mm=4.8, size_px=64, slice_mm=6.0)
+    coarse = replace(SOURCE, scanner=scanner)
+    write_centre(folder / "dicom", coarse, range(3))
+    write_centre(folder / "fourth", coarse, range(3, 4))
+    assert main(["import", str(folder / "dicom"), str(folder / "cohort")]) == 0
+    model = ["train", str(folder / "cohort"), "--out", str(folder / "model")]
+    assert main([*model, *map(str, SHORT)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort of three other people, which a study begins with."""
+    folder = tmp_path_factory.mktemp("source")
+    for number in range(20, 23):
+        write_patient(folder / "dicom" / str(number), number)
+    assert main(["import", str(folder / "dicom"), str(folder / "cohort")]) == 0
+    return folder / "cohort"
+
+
+def copied(cohort: Path, to: Path) -> Path:
+    shutil.copytree(cohort, to)
+    return to
+
+
+def study(folder: Path, source: Path, target: Path) -> Path:
+    folder.mkdir()
+    path = folder / "STUDY.toml"
+    path.write_text(STUDY.format(source=source, target=target))
+    return path
+
+
+def users(cohort: Path, model: Path, source: Path) -> dict[str, Command]:
+    """The commands that use a cohort."""
+    return {
+        "inspect": lambda _: ["inspect", cohort],
+        "train": lambda out: ["train", cohort, "--out", out, *SHORT],
+        "adapt": lambda out: ["adapt", model, cohort, "--out", out, *BRIEF],
+        "evaluate": lambda out: ["evaluate", cohort, model, "--out", out],
+        "study": lambda out: ["study", study(out, source, cohort), "--dry-run"],
+        "export": lambda out: ["export", cohort, out, "--format", "nifti"],
+    }
+
+
+def test_another_region_or_the_wrong_model(
+    mistake: Mistake, journey: Journey, phantom: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = read_scan(journey.archive / "0" / "deep" / "CT")
+    row_mm, column_mm = scan.grid.spacing_mm
+    wide = replace(scan.grid, spacing_mm=(2.2 * row_mm, 2.2 * column_mm))
+    pelvis = mistake.folder / "pelvis"
+    write_scan(pelvis / "CT", scan.hu.astype(np.int16), wide, ScanIdentity("pelvis"))
+    monkeypatch.setattr(Contourer, "contour", with_a_square(Contourer.contour))
+    area = "area of the body where it is narrow"
+    contour: Arguments = ["contour", journey.model_s]
+    body = "body_unlike_training"
+    mistake.is_said_by(lambda out: [*contour, pelvis, "--out", f"{out}.dcm"], area, body)
+    anyway = mistake.folder / "anyway.dcm"
+    told = mistake.hear(lambda _: [*contour, pelvis, "--out", anyway, "--anyway"])
+    assert area in " ".join(told.split())
+    assert area in dcmread(anyway).StructureSetDescription
+
+    of_phantom = phantom / "model"
+    person, drawn = journey.archive / "0", phantom / "dicom"
+    kind = "phantom_and_patient"
+    learnt = "learnt from recontour's phantom"
+    mistake.is_said_by(
+        lambda out: ["contour", of_phantom, person, "--out", f"{out}.dcm"], learnt, kind
+    )
+    mistake.is_said_by(
+        lambda out: ["contour", journey.model_s, drawn, "--out", out],
+        "this CT is of recontour's phantom",
+        kind,
+    )
+    mistake.is_said_by(
+        lambda out: ["evaluate", journey.cohort, of_phantom, "--out", out], learnt, f"{kind}s"
+    )
+    mistake.is_said_by(
+        lambda out: ["adapt", of_phantom, journey.cohort, "--out", out, *BRIEF], learnt, f"{kind}s"
+    )
+    told = mistake.hear(lambda _: ["inspect", of_phantom])
+    assert "computer-drawn phantom" in " ".join(told.split())
+
+
+def test_two_centres_in_one_cohort(mistake: Mistake, journey: Journey, source: Path) -> None:
+    other = mistake.folder / "other"
+    for number in range(3, 5):
+        write_patient(other / str(number), number)
+        edit(other / str(number) / "CT", from_another_scanner)
+    mistake.is_said_by(
+        lambda out: ["import", other, copied(journey.cohort, out)],
+        "new patients come from another scanner",
+        "from_elsewhere",
+    )
+    mixed = copied(journey.cohort, mistake.folder / "mixed")
+    assert main(["import", str(other), str(mixed), "--also-from-elsewhere"]) == 0
+    for command in users(mixed, journey.model_s, source).values():
+        mistake.is_said_by(command, "2 of 5 cases come from elsewhere", "mixed_origins")
+
+
+def from_another_scanner(image: Dataset) -> None:
+    image.ManufacturerModelName = "SOMATOM Force"
+
+
+def test_left_and_right_swapped(mistake: Mistake, phantom: Path, source: Path) -> None:
+    names = mistake.folder / "swapped.toml"
+    names.write_text(SWAPPED)
+    fourth = phantom / "fourth"
+    words, kind = "left and right look swapped in 1 case", "doubtful_sides"
+    mistake.is_said_by(lambda out: ["import", fourth, out, "--names", names], words, kind)
+    cohort = copied(phantom / "cohort", mistake.folder / "cohort")
+    assert main(["import", str(fourth), str(cohort), "--names", str(names)]) == 0
+    for command in users(cohort, phantom / "model", source).values():
+        mistake.is_said_by(command, words, kind)
+    mistake.is_said_by(
+        lambda out: ["deidentify", fourth, out, "--names", names],
+        "the name says Parotid_L",
+        "swapped_sides",
+    )
+
+
+def test_a_typo_in_the_map(mistake: Mistake, journey: Journey) -> None:
+    names = mistake.folder / "typo.toml"
+    names.write_text('[names]\n"Lens OS" = "Lens_left"\n')
+    archive = journey.archive
+    given: Arguments = ["--names", names]
+    others = mistake.folder / "others"
+    write_patient(others / "0", 0)
+    person = archive / "0"
+    commands: list[Command] = [
+        lambda out: ["import", archive, out, *given],
+        lambda _: ["import", archive, "--dry-run", *given],
+        lambda out: ["deidentify", archive, out, *given],
+        lambda out: ["contour", journey.model_s, person, "--out", f"{out}.dcm", *given],
+        lambda out: [
+            *("evaluate", journey.cohort, "--contours", f"Other={others}", "--out", out),
+            *given,
+        ],
+    ]
+    for command in commands:
+        mistake.is_said_by(command, "did you mean Lens_L?", "new_organs")
+    names.write_text('[names]\n"Linse lnks" = "Lens_L"\n')
+    mistake.is_said_by(
+        lambda out: ["import", archive, out, *given],
+        "1 name of the map matched no ROI",
+        "unmatched_map_names",
+    )
+
+
+def test_a_changed_map_on_a_cohort_that_is_there(
+    mistake: Mistake, journey: Journey, source: Path
+) -> None:
+    names = mistake.folder / "names.toml"
+    names.write_text('[names]\n"Lens OS" = "ignore"\n')
+    mistake.is_said_by(
+        lambda out: ["import", journey.archive, copied(journey.cohort, out), "--names", names],
+        "not applied to 3 of 3 cases",
+        "map_not_applied",
+    )
+    stale = copied(journey.cohort, mistake.folder / "stale")
+    assert main(["import", str(journey.archive), str(stale), "--names", str(names)]) == 0
+    commands = users(stale, journey.model_s, source)
+    inspected = commands.pop("inspect")
+    assert "not applied to 3 of 3 cases" in mistake.hear(inspected)
+    answer = json.loads(mistake.hear(inspected, "--json"))
+    assert len(answer["result"]["not_applied"]) == 3
+    for command in commands.values():
+        mistake.is_said_by(command, "not applied to 3 of 3 cases", "map_not_applied")
+
+
+def with_two_structure_sets(archive: Path) -> Path:
+    """Write two patients, the first with two structure sets of one UID, date and time."""
+    for number in range(2):
+        write_patient(archive / str(number), number)
+    shutil.copy(archive / "0" / "RS.dcm", archive / "0" / "RS2.dcm")
+    edit(archive / "0" / "RS2.dcm", rename_lens)
+    return archive
+
+
+def rename_lens(dataset: Dataset) -> None:
+    for roi in dataset.StructureSetROISequence:
+        roi.ROIName = roi.ROIName.replace("Lens OS", "Lens OD")
+
+
+def test_structure_sets_of_one_uid(mistake: Mistake) -> None:
+    archive = with_two_structure_sets(mistake.folder / "dicom")
+    words, kind = "share their date, time and SOPInstanceUID", "equally_new_structure_sets"
+    cohort = mistake.folder / "cohort"
+    assert main(["import", str(archive), str(cohort)]) == 0
+    for command in ("import", "deidentify"):
+        mistake.is_said_by(partial(reading, command, archive), words, kind)
+    told = json.loads(mistake.hear(lambda _: ["inspect", cohort], "--json"))
+    (left_out,) = told["result"]["left_out"]
+    assert words in left_out["reason"]
+
+
+def reading(command: str, archive: Path, out: Path) -> Arguments:
+    return [command, archive, out]
+
+
+@pytest.mark.xfail(reason="only import says it: it is not kept with the case", strict=True)
+def test_the_newer_structure_set_of_one_uid(mistake: Mistake, loud: set[str]) -> None:
+    loud.discard("test_structure_sets_of_one_uid")
+    archive = with_two_structure_sets(mistake.folder / "dicom")
+    edit(
+        archive / "0" / "RS2.dcm", lambda dataset: setattr(dataset, "StructureSetDate", "20991231")
+    )
+    cohort = mistake.folder / "cohort"
+    words = "another structure set has the same SOPInstanceUID as the one taken"
+    assert words in mistake.hear(lambda _: ["import", archive, cohort])
+    assert words in mistake.hear(lambda _: ["inspect", cohort])
