@@ -29,6 +29,7 @@ WITH_FILES = {
     "recontour.cohort.importing",
     "recontour.cohort.patients",
     "recontour.cohort.preview",
+    "recontour.cohort.sizes",
     "recontour.cohort.store",
     "recontour.contouring.contourer",
     "recontour.dicom.archive",
