@@ -95,20 +95,19 @@ def commands(dicom: Path, base: Path) -> dict[str, list[str]]:
     cohort = str(base / "cohort")
     model = str(base / "S")
     ct = str(next(dicom.rglob("CT")))
-    new = "{disk}/new/deep"
     return {
-        "import": ["import", str(dicom), f"{new}/cohort"],
+        "import": ["import", str(dicom), "{disk}/cohort"],
         "import again": ["import", str(dicom), "{disk}"],
-        "deidentify": ["deidentify", str(dicom), f"{new}/clean", "--key", "{disk}/key"],
-        "export nifti": ["export", cohort, f"{new}/nifti", "--format", "nifti"],
-        "export nnunet": ["export", cohort, f"{new}/Dataset001_North", "--format", "nnunet"],
-        "train": ["train", cohort, "--out", f"{new}/S", *SHORT],
-        "adapt": ["adapt", model, cohort, "--out", f"{new}/ST", *SHORT],
-        "contour rtstruct": ["contour", model, ct, "--out", f"{new}/RS.dcm"],
-        "contour seg": ["contour", model, ct, "--out", f"{new}/SEG.dcm", "--format", "seg"],
-        "contour nifti": ["contour", model, ct, "--out", f"{new}/masks", "--format", "nifti"],
-        "convert": ["convert", str(base / "masks"), ct, "--out", f"{new}/back.dcm"],
-        "evaluate": ["evaluate", cohort, model, "--out", f"{new}/report"],
+        "deidentify": ["deidentify", str(dicom), "{disk}/clean", "--key", "{disk}/key"],
+        "export nifti": ["export", cohort, "{disk}/nifti", "--format", "nifti"],
+        "export nnunet": ["export", cohort, "{disk}/Dataset001_North", "--format", "nnunet"],
+        "train": ["train", cohort, "--out", "{disk}/S", *SHORT],
+        "adapt": ["adapt", model, cohort, "--out", "{disk}/ST", *SHORT],
+        "contour rtstruct": ["contour", model, ct, "--out", "{disk}/RS.dcm"],
+        "contour seg": ["contour", model, ct, "--out", "{disk}/SEG.dcm", "--format", "seg"],
+        "contour nifti": ["contour", model, ct, "--out", "{disk}/masks", "--format", "nifti"],
+        "convert": ["convert", str(base / "masks"), ct, "--out", "{disk}/back.dcm"],
+        "evaluate": ["evaluate", cohort, model, "--out", "{disk}/report"],
     }
 
 

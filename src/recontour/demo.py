@@ -8,6 +8,7 @@ from recontour import workflows
 from recontour.cohort import PHANTOM_NOTICE
 from recontour.evaluation import CaseScore, OverallChange, overall_change, read_scores
 from recontour.evaluation.means import found_by
+from recontour.files import make_folder, refuse_missing_folder
 from recontour.phantom import SOURCE, TARGET, Centre, write_centre
 from recontour.progress import Progress, quiet
 
@@ -26,6 +27,15 @@ class _DemoFolder:
     """Where the demo's files lie."""
 
     out: Path
+
+    def make(self) -> None:
+        """Make the folders that hold several outputs, as far as they are missing.
+
+        Raises: OutputError, FaultError.
+        """
+        refuse_missing_folder(self.out)
+        for name in ("dicom", "cohorts", "models", "contoured"):
+            make_folder(self.out / name)
 
     def dicom(self, cohort: str) -> Path:
         """Return the folder of a cohort's DICOM."""
@@ -57,6 +67,7 @@ def run_demo(out: Path | str, *, progress: Progress = quiet) -> list[CaseScore]:
         >>> scores = recontour.run_demo("recontour-demo")  # doctest: +SKIP
     """
     place = _DemoFolder(Path(out))
+    place.make()
     source = _cohort(place, "phantom-source", SOURCE, SOURCE_CASES, progress)
     train = _cohort(place, "phantom-target-train", TARGET, TARGET_TRAIN_CASES, progress)
     test = _cohort(place, "phantom-target-test", TARGET, TARGET_TEST_CASES, progress)

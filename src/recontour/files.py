@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,19 @@ class UnwritableFolder(Finding):
 
     def remedy(self) -> str:
         return "choose another folder"
+
+
+@finding
+class MissingFolder(Finding):
+    """The folder that an output is to lie in does not exist."""
+
+    folder: ScreenOnly[Path]
+
+    def sentence(self) -> str:
+        return f"cannot be written: there is no folder {self.folder}"
+
+    def remedy(self) -> str:
+        return f"check the path, or make the folder: mkdir -p {shlex.quote(str(self.folder))}"
 
 
 @finding
@@ -230,6 +244,21 @@ def _refuse_unwritable(path: Path) -> None:
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise OutputError(UnwritableFolder(path=path, folder=folder))
             return
+
+
+def refuse_missing_folder(path: Path) -> None:
+    """Raise OutputError if the folder that a user's output is to lie in does not exist.
+
+    The output itself, a file or a folder, is made; folders above it are not: they may be misspelt.
+    """
+    if not path.parent.exists():
+        raise OutputError(MissingFolder(path=path, folder=path.parent))
+
+
+def refuse_as_output(path: Path) -> None:
+    """Raise OutputError if a user's output exists, cannot be made, or would lie in no folder."""
+    refuse_existing(path)
+    refuse_missing_folder(path)
 
 
 def similar_path(path: Path) -> Path | None:
@@ -383,6 +412,14 @@ def write_bytes(
     """
     with whole_file(path, replace=replace) as partial:
         partial.write_bytes(content)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing. Raises: OutputError, FaultError."""
+    try:
+        make_folders(path)
+    except OSError as error:
+        raise output_error(path, error) from error
 
 
 # What the operating system reports

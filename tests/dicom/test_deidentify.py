@@ -417,7 +417,7 @@ def test_with_a_key_the_same_patient_becomes_the_same_again_and_without_one_neve
     tmp_path: Path,
 ) -> None:
     two_visits(tmp_path / "dicom")
-    key = tmp_path / "keys" / "key"
+    key = tmp_path / "key"
     for name, used in (("a", key), ("b", key), ("c", None), ("d", None)):
         deidentify(tmp_path / "dicom", tmp_path / name, key=used)
     files = {

@@ -130,7 +130,7 @@ def test_contour_writes_an_rtstruct_on_the_ct_s_own_slices(
     journey: Journey, tmp_path: Path
 ) -> None:
     scan = write_patient(tmp_path / "patient", 7)
-    out = tmp_path / "out" / "RS.dcm"
+    out = tmp_path / "RS.dcm"
     code = main(["contour", str(journey.model_st), str(tmp_path / "patient"), "--out", str(out)])
     if code == 2:  # two steps of training may well find nothing: then there must be no file
         assert not out.exists()

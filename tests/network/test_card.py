@@ -3,7 +3,8 @@ from pathlib import Path
 
 from tests.network.test_heads import child_of
 
-from recontour.network import Model, card, load_model, save_model
+from recontour.network import Model, load_model, save_model
+from recontour.network.card import card
 from recontour.network.check import Check, CheckedDsc
 from recontour.network.model import sha256_of
 from recontour.network.ranges import Range, Ranges

@@ -9,8 +9,9 @@ import safetensors.torch
 import torch
 
 from recontour.errors import FaultError, ModelFileError
-from recontour.network.container import MOST_MODEL_BYTES, open_container, unreadable
+from recontour.network.container import MOST_MODEL_BYTES, open_container
 from recontour.network.findings import DamagedModel, NotModelFile
+from recontour.network.paths import unreadable
 
 
 @pytest.fixture

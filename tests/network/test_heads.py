@@ -13,7 +13,7 @@ from recontour.errors import ModelFileError
 from recontour.network import Model, Network, load_model, name_of, save_head, save_model
 from recontour.network.findings import HeadWithoutTrunk, NotAHead, WrongTrunk
 from recontour.network.model import part_sha256, sha256_of
-from recontour.network.model_file import parts_of
+from recontour.network.paths import parts_of
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.inherit import ask_parent, inherit
 

@@ -21,11 +21,11 @@ from recontour.network import (
     Network,
     Preprocessing,
     UNet,
-    card,
     load_model,
     save_head,
     save_model,
 )
+from recontour.network.card import card
 from recontour.network.cost import cost_of
 from recontour.network.description import decoded
 from recontour.network.findings import UnfitCrop

@@ -26,6 +26,7 @@ from recontour.network.model import versions
 from recontour.progress import quiet
 from recontour.study import run
 from recontour.study.cells import Cell
+from recontour.study.declared import read_declared
 from recontour.study.findings import (
     DifferentRecipes,
     DifferentStudy,
@@ -35,7 +36,7 @@ from recontour.study.findings import (
     LinkedFolder,
     UnlearnableOrgans,
 )
-from recontour.study.folder import open_workspace, prepare, read_declared, study_plan
+from recontour.study.folder import open_workspace, prepare, study_plan
 from recontour.study.perform import Report, Workspace, recipe_of
 from recontour.study.results import cell_folder, write_result
 from recontour.study.settings import CentreSettings, ModelsSettings, SeparatelySettings, Study

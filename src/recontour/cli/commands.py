@@ -6,13 +6,14 @@ Each command loads what it needs: torch takes seconds, which `import`, `inspect 
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import recontour
 from recontour.cli import facts, next_steps, tell
 from recontour.cli.answers import Answer, Transcript, plain_value
+from recontour.cli.console import agreed, can_ask
 from recontour.cli.findings import (
     DamagedCases,
     FailedCells,
@@ -24,11 +25,20 @@ from recontour.cli.findings import (
     WhoInJson,
 )
 from recontour.cli.progress_bar import ProgressBar
-from recontour.errors import CohortError, DicomError, FaultError, OrganError, SettingsError
+from recontour.errors import (
+    CohortError,
+    DicomError,
+    FaultError,
+    OrganError,
+    OutputError,
+    SettingsError,
+)
+from recontour.files import MissingFolder, make_folder, refuse_as_output
 from recontour.findings import Finding
 from recontour.progress import quiet
 
 if TYPE_CHECKING:
+    from recontour.dicom import Archive
     from recontour.organs import Template
     from recontour.workflows import CohortContents
 
@@ -37,7 +47,7 @@ def run(options: argparse.Namespace, said: Transcript) -> None:
     """Run a command, and show its answer or add it to the transcript."""
     command = getattr(sys.modules[__name__], options.command)
     with ProgressBar(said) as progress:
-        answer = command(options, progress)
+        answer = _answer(command, options, progress)
     said.warnings += answer.warnings
     said.notes += answer.notes
     if options.json:
@@ -46,6 +56,30 @@ def run(options: argparse.Namespace, said: Transcript) -> None:
         answer.show()
     if answer.failure:
         raise answer.failure
+
+
+def _answer(
+    command: Callable[[argparse.Namespace, ProgressBar], Answer],
+    options: argparse.Namespace,
+    progress: ProgressBar,
+) -> Answer:
+    """Run a command, again from its start if only the folder for its output was missing."""
+    while True:
+        try:
+            return command(options, progress)
+        except OutputError as error:
+            if options.json or not _made_with_consent(error.finding):
+                raise
+
+
+def _made_with_consent(missing: Finding) -> bool:
+    """Make a missing folder if that is what was found and somebody at a terminal agrees."""
+    if not isinstance(missing, MissingFolder) or not can_ask():
+        return False
+    if not agreed(f"there is no folder {missing.folder}; make it?"):
+        return False
+    make_folder(missing.folder)
+    return True
 
 
 def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
@@ -221,6 +255,9 @@ def convert(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
 
 def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Train a model on a cohort."""
+    from recontour.workflows.paths import refuse_for_training
+
+    refuse_for_training(options.cohort, options.out)
     model = recontour.train(
         options.cohort, options.out, preset=options.preset, progress=progress, **_learning(options)
     )
@@ -234,7 +271,10 @@ def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Adapt a model to a cohort."""
+    from recontour.workflows.paths import refuse_for_adapting
+
     out = options.head_only or options.out
+    refuse_for_adapting(options.model, options.cohort, out)
     model = recontour.adapt(
         options.model,
         options.cohort,
@@ -287,8 +327,9 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     template = recontour.read_template(
         options.names, options.protocol, new_organs=options.new_organ
     )
-    if _fills_a_folder(options):
-        return _contour_all(options, organs, template, progress)
+    archive = _checked_for_contouring(options)
+    if options.out.is_dir() or (archive and len(archive.series) > 1):
+        return _contour_all(options, organs, template, archive, progress)
     found = recontour.contour(
         options.model,
         options.ct_dir,
@@ -297,6 +338,7 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         format=options.format,
         template=template,
         anyway=options.anyway,
+        archive=archive,
         progress=progress,
     )
     return Answer(
@@ -307,26 +349,26 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     )
 
 
-def _fills_a_folder(options: argparse.Namespace) -> bool:
-    """Return whether every series is to be contoured, each into a file of its own.
+def _checked_for_contouring(options: argparse.Namespace) -> "Archive | None":
+    """Refuse wrong paths; return what lies in CT_DIR if only that says what --out is to be.
 
-    So it is where --out is a folder, or is to be one because there are several series.
+    If CT_DIR holds several series, each is contoured into a file of its own, and --out is a folder.
     """
     from recontour.dicom import read_archive
-    from recontour.workflows.order import refuse_swapped
+    from recontour.workflows.paths import refuse_for_contouring
 
-    refuse_swapped(options.model, options.ct_dir, "MODEL CT_DIR")
+    refuse_for_contouring(options.model, options.ct_dir)
     if options.out.is_dir():
-        return True
-    if options.out.suffix == ".dcm":
-        return False
-    return len(read_archive(options.ct_dir).series) > 1
+        return None
+    refuse_as_output(options.out)
+    return None if options.out.suffix == ".dcm" else read_archive(options.ct_dir)
 
 
 def _contour_all(
     options: argparse.Namespace,
     organs: list[str] | None,
     template: "Template",
+    archive: "Archive | None",
     progress: ProgressBar,
 ) -> Answer:
     done = []
@@ -340,6 +382,7 @@ def _contour_all(
         format=options.format,
         template=template,
         anyway=options.anyway,
+        archive=archive,
         progress=progress,
     ):
         done.append(one)
@@ -366,6 +409,7 @@ def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
         raise SettingsError(SharedContoursName(names=tuple(twice)))
+    _check_for_evaluating(options)
     scores = recontour.evaluate(
         options.cohort,
         options.models,
@@ -387,9 +431,22 @@ def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     )
 
 
+def _check_for_evaluating(options: argparse.Namespace) -> None:
+    """Refuse wrong paths, and files of names and tolerances that cannot be read."""
+    from recontour.organs import read_tolerances_file, read_user_map
+    from recontour.workflows.paths import refuse_for_evaluating
+
+    folders = [folder for _, folder in options.contours]
+    refuse_for_evaluating(options.cohort, options.models, folders, options.out)
+    read_user_map(options.names, options.new_organ)
+    if options.tolerances:
+        read_tolerances_file(options.tolerances)
+
+
 def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Run a study's grid of models, or estimate it."""
     from recontour import study as studies
+    from recontour.study.declared import cohorts_of, refuse_wrong_paths
 
     if options.example:
         text = studies.example()
@@ -398,11 +455,13 @@ def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         raise SettingsError(NoStudyNamed())
     declared = studies.read_study(options.study)
     if options.dry_run:
+        cohorts_of(declared)
         cells, estimates, workers = studies.dry_run(declared, options.out)
         return Answer(
             show=lambda: tell.planned(cells, estimates, workers),
             facts=lambda: facts.planned(cells, estimates, workers),
         )
+    refuse_wrong_paths(declared, options.out, resume=options.resume)
     failed = studies.run_study(declared, options.out, resume=options.resume, progress=progress)
     summary = studies.summary_of(options.out)
     return Answer(
@@ -415,7 +474,9 @@ def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 def report(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
     """Write a study's report again."""
     from recontour import study as studies
+    from recontour.study.declared import read_declared
 
+    read_declared(options.study)
     failed = studies.report_study(options.study)
     summary = studies.summary_of(options.study)
     return Answer(

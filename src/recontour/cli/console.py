@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.prompt import Confirm
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -34,6 +35,19 @@ def say_command(words: str, command: Sequence[str]) -> None:
 def plain(words: str) -> Text:
     """Return words that are shown as they are."""
     return Text(printable(words))
+
+
+def can_ask() -> bool:
+    """Return whether somebody at a terminal sees a question and can answer it."""
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty())
+
+
+def agreed(question: str) -> bool:
+    """Ask a yes-or-no question on standard error. An end of input is a no."""
+    try:
+        return Confirm.ask(plain(question), console=Console(stderr=True))
+    except EOFError:
+        return False
 
 
 def table_of(title: str, *columns: str | Sequence[str]) -> Table:

@@ -205,7 +205,7 @@ def learnt(
     trunk: Path | None = None,
 ) -> Facts:
     """Return what a model is, now that it is written. trunk: the model that a lone head needs."""
-    from recontour.network import card
+    from recontour.network.card import card
 
     used_as = path if trunk is None else f"{trunk}+{path}"
     return {

@@ -63,7 +63,7 @@ from recontour.errors import (
     NoSeriesError,
     OutputError,
 )
-from recontour.files import refuse_existing
+from recontour.files import refuse_as_output
 from recontour.findings import Finding, stored_words
 from recontour.geometry.arrays import Mask
 from recontour.organs import (
@@ -191,7 +191,7 @@ def import_dicom(
     user_map = read_user_map(Path(names) if names else None, new_organs)
     ends = read_partial(partial, user_map.values())
     if not os.path.lexists(cohort):
-        refuse_existing(cohort)  # refuse a place where it cannot be made before the work
+        refuse_as_output(cohort)  # refuse a place where it cannot be made before the work
     archive = read_archive(dicom_dir)
     if not archive.series:
         raise NoSeriesError(no_series(dicom_dir, archive))

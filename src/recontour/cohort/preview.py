@@ -10,7 +10,7 @@ from recontour.cohort.masks import structures
 from recontour.dicom import Pair, Unused, read_archive, read_series
 from recontour.dicom.findings import Kinds
 from recontour.errors import DicomError, GridMismatchError, NoSeriesError
-from recontour.files import refuse_existing, write_text
+from recontour.files import refuse_as_output, write_text
 from recontour.findings import Finding
 from recontour.organs import (
     NameRow,
@@ -85,7 +85,7 @@ def preview_import(
     dicom_dir = Path(dicom_dir)
     user_map = read_user_map(Path(names) if names else None, new_organs)
     if draft_map is not None:
-        refuse_existing(Path(draft_map))
+        refuse_as_output(Path(draft_map))
     archive = read_archive(dicom_dir)
     if not archive.series:
         raise NoSeriesError(no_series(dicom_dir, archive))

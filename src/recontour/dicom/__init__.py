@@ -9,8 +9,9 @@ findings      findings, ct_findings, contour_findings, deidentify_findings
 """
 
 from recontour.dicom.archive import Archive, read_archive
-from recontour.dicom.ct import PHANTOM_STUDY, Scan, Source, read_scan, read_series
+from recontour.dicom.ct import PHANTOM_STUDY, Scan, Source, read_scan, read_series, scan_of
 from recontour.dicom.equipment import Equipment, equipment_of
+from recontour.dicom.folders import refuse_no_folder
 from recontour.dicom.pairing import CtSeries, Pair, StructureSetFile, Unused
 from recontour.dicom.patient import Patient, patient_of
 from recontour.dicom.person import Person, is_stand_in, telling_ids
@@ -48,7 +49,9 @@ __all__ = [
     "read_segments",
     "read_series",
     "read_structure_set",
+    "refuse_no_folder",
     "refuse_without_uids",
+    "scan_of",
     "telling_ids",
     "write_scan",
     "write_segmentation",

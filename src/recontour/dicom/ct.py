@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydicom import DataElement, Dataset, dcmwrite
 from pydicom.datadict import dictionary_VR
 
-from recontour.dicom.archive import read_archive
+from recontour.dicom.archive import Archive, read_archive
 from recontour.dicom.ct_checks import (
     refuse_copied,
     refuse_differing,
@@ -128,7 +128,15 @@ def read_scan(folder: Path) -> Scan:
     >>> scan.hu.shape == scan.grid.shape
     True
     """
-    archive = read_archive(folder)
+    return scan_of(read_archive(folder))
+
+
+def scan_of(archive: Archive) -> Scan:
+    """Read the one CT series of an archive whose headers were read.
+
+    Raises: as `read_scan`.
+    """
+    folder = archive.folder
     for damaged in archive.unreadable:
         raise NotDicomError(damaged.finding)
     if not archive.series:

@@ -35,7 +35,7 @@ from recontour.dicom.findings import Kinds, NoCtSeries
 from recontour.dicom.identity import Pseudonyms
 from recontour.dicom.pairing import CtSeries, StructureSetFile
 from recontour.errors import DicomError, NoSeriesError, OutputError, SettingsError
-from recontour.files import UnreadableError, refuse_existing, whole_folder, write_text
+from recontour.files import UnreadableError, refuse_as_output, whole_folder, write_text
 from recontour.findings import Finding
 from recontour.organs import NameRow, notes_on_map, ordered, read_user_map
 from recontour.progress import Progress, quiet
@@ -155,7 +155,7 @@ def deidentify(
     """
     dicom_dir, out = Path(dicom_dir), Path(out)
     key = Path(key) if key else None
-    refuse_existing(out)
+    refuse_as_output(out)
     if out.resolve().is_relative_to(dicom_dir.resolve()):
         raise OutputError(OutputInInput(path=out))
     user_map = read_user_map(Path(names) if names else None, new_organs)
@@ -183,7 +183,7 @@ def _secret(key: Path | None, out: Path) -> bytes:
     if not key.exists():
         if key.resolve().is_relative_to(out.resolve()):
             raise SettingsError(KeyInOutput(path=key, out=out))
-        refuse_existing(key)  # it does not exist: find out before the work whether it can be made
+        refuse_as_output(key)  # it does not exist: find out before the work whether it can be made
         return secrets.token_bytes(KEY_BYTES)
     try:
         secret = bytes.fromhex(read_text(key, MOST_KEY_BYTES))

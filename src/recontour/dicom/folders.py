@@ -26,11 +26,9 @@ def files_under(folder: Path, unreadable: Callable[[OSError], None]) -> list[Pat
     never end.
     unreadable: called for folders that cannot be read.
 
-    Raises: NoSeriesError: there is no such folder.
+    Raises: NoSeriesError: there is no such folder, or it is a cohort.
     """
-    _refuse_no_folder(folder)
-    if (folder / "cohort.json").exists():
-        raise NoSeriesError(CohortInsteadOfDicom(path=folder))
+    refuse_no_folder(folder)
     found: list[Path] = []
     entered: set[str] = set()
     for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
@@ -51,14 +49,16 @@ def _is_visible(name: str) -> bool:
     return not name.startswith(".")
 
 
-def _refuse_no_folder(folder: Path) -> None:
-    """Raise NoSeriesError where there is no folder that can be looked into."""
+def refuse_no_folder(folder: Path) -> None:
+    """Raise NoSeriesError where there is no folder that can be looked into, or a cohort."""
     try:
         is_folder = S_ISDIR(folder.stat().st_mode)
     except OSError as error:
         raise NoSeriesError(_no_folder(folder, error)) from error
     if not is_folder:
         raise NoSeriesError(UnreadableDicomFolder(path=folder, instead="file"))
+    if (folder / "cohort.json").exists():
+        raise NoSeriesError(CohortInsteadOfDicom(path=folder))
 
 
 def _no_folder(folder: Path, error: OSError) -> Finding:

@@ -8,7 +8,7 @@ from recontour.dicom import Authorship, read_scan, write_structure_set
 from recontour.errors import LabelsError
 from recontour.exchange.findings import NoMarkedVoxel
 from recontour.exchange.labels import read_masks, refuse_missing
-from recontour.files import refuse_existing
+from recontour.files import refuse_as_output
 from recontour.findings import Finding
 from recontour.geometry import traced
 
@@ -67,7 +67,7 @@ def convert(
         ()
     """
     labels, ct_dir, out = Path(labels), Path(ct_dir), Path(out)
-    refuse_existing(out)
+    refuse_as_output(out)
     refuse_missing(labels)
     scan = read_scan(ct_dir)
     masks = read_masks(labels, scan)

@@ -26,7 +26,7 @@ from recontour.exchange.findings import (
     OrgansPartlyDrawn,
 )
 from recontour.exchange.nifti import uneven_slices, write_nifti
-from recontour.files import refuse_existing, whole_folder
+from recontour.files import refuse_as_output, whole_folder
 from recontour.findings import Finding, log_finding
 from recontour.progress import Progress, quiet
 from recontour.validation import NotAChoice
@@ -101,7 +101,7 @@ def export(
     """
     cohort, out = Path(cohort), Path(out)
     _refuse_odd(format, out)
-    refuse_existing(out)
+    refuse_as_output(out)
     opened = Cohort.open(cohort)
     for doubt in cohort_warnings(opened, list(opened)):
         log_finding(log, logging.WARNING, doubt)

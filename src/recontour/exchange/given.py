@@ -24,7 +24,7 @@ from recontour.exchange.findings import (
     UnusedNames,
 )
 from recontour.exchange.matching import Matched, Matching, Rule, match_to_cases
-from recontour.exchange.sources import UserMap
+from recontour.exchange.sources import Drawn, UserMap
 from recontour.findings import Finding
 from recontour.geometry.arrays import Mask
 from recontour.geometry.tracing import Box, box_of
@@ -62,13 +62,15 @@ class _SmallMask:
 class GivenContours:
     """Contours from elsewhere, as they are to be scored.
 
-    name: as scores and reports show them. matched: how many cases they have, and by what. notes:
-    what a person may want to know. warnings: what cannot be used or is lacking.
+    name: as scores and reports show them. matched: how many cases they have, and by what.
+    roi_names: all that were met. notes: what a person may want to know. warnings: what cannot be
+    used or is lacking.
     """
 
     name: str
     by_case: Mapping[str, Mapping[str, _SmallMask]]
     matched: ContoursMatched
+    roi_names: frozenset[str]
     notes: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
 
@@ -111,11 +113,14 @@ def read_given(
     by_case: dict[str, Mapping[str, _SmallMask]] = {}
     rules: Counter[Rule] = Counter()
     notes: list[Finding] = []
+    names = set(found.names)
     unused = set(found.unused)
     for done, one in enumerate(found.matched):
         progress("reading", done, len(found.matched), f"{one.case.id} of {name}")
-        names = _read_one(one, user_map, by_case, found.left_out, notes)
-        unused.update(names)
+        drawn = _read_one(one, user_map, by_case, found.left_out, notes)
+        if drawn:
+            names.update(drawn.names)
+            unused.update(drawn.unused)
         rules[one.by] += one.case.id in by_case
     progress("reading", len(found.matched), len(found.matched), name)
     if not by_case:
@@ -132,7 +137,14 @@ def read_given(
         by_grid=rules["grid"],
     )
     warnings = _warnings(name, folder, found, by_case, cases)
-    return GivenContours(name, by_case, matched, tuple(notes), tuple(warnings))
+    return GivenContours(
+        name=name,
+        by_case=by_case,
+        matched=matched,
+        roi_names=frozenset(names),
+        notes=tuple(notes),
+        warnings=tuple(warnings),
+    )
 
 
 def _read_one(
@@ -141,20 +153,20 @@ def _read_one(
     by_case: dict[str, Mapping[str, _SmallMask]],
     left_out: list[Finding],
     notes: list[Finding],
-) -> tuple[str, ...]:
-    """Read the contours of one case, or say why they are left out; return unused names."""
+) -> Drawn | None:
+    """Read the contours of one case, or say why they are left out; None if they cannot be read."""
     found: list[Finding] = []
     try:
         drawn = one.source.read(one.case, user_map, found.append)
     except (DicomError, GridMismatchError, LabelsError) as error:
         left_out.append(replace(error.finding, case=one.case.id))
-        return ()
+        return None
     notes += [replace(note, case=one.case.id) for note in found]
     if drawn.masks:
         by_case[one.case.id] = {organ: _SmallMask.of(mask) for organ, mask in drawn.masks.items()}
     else:
         left_out.append(NoOrganInCommon(path=one.source.path, case=one.case.id))
-    return drawn.unused
+    return drawn
 
 
 def _nothing(

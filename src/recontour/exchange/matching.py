@@ -29,6 +29,7 @@ from recontour.exchange.sources import (
     GivenStructureSet,
     Source,
     UserMap,
+    names_in,
     nifti_sources,
     unused_names,
 )
@@ -52,12 +53,13 @@ class Matching:
     """What became of a folder of contours.
 
     left_out: contours that cannot be used, and why. unmatched: contours of no case of the cohort.
-    unused: names of NIfTI files that are no organ's.
+    names: of NIfTI files that are no organ's. unused: those of them that may be one's.
     """
 
     matched: list[Matched] = field(default_factory=list)
     left_out: list[Finding] = field(default_factory=list)
     unmatched: list[Path] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     unused: set[str] = field(default_factory=set)
 
 
@@ -177,6 +179,7 @@ def _match_nifti(
         if isinstance(source, GivenMasks):
             table = match_names(list(source.files), user_map)
             if not table.mapped:  # a folder with a CT, for example
+                found.names.update(names_in(table))
                 found.unused.update(unused_names(table))
                 continue
         named = [name for name in source.case_names if name in known]

@@ -18,12 +18,14 @@ UserMap = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What a source has for a case. unused: names that may be an organ's, but nobody knows whose.
+    """What a source has for a case.
 
+    names: all that it has. unused: those that may be an organ's, but nobody knows whose.
     masks: bool (slice, row, column), by TG-263 name, of the case's organs alone.
     """
 
     masks: Mapping[str, Mask]
+    names: tuple[str, ...]
     unused: tuple[str, ...]
 
 
@@ -54,7 +56,8 @@ class GivenStructureSet:
         drawn = structures(self.file, case.grid, None, note)
         table = match_drawn(drawn, user_map)
         organs = {roi: organ for roi, organ in table.mapped.items() if organ in case.organs}
-        return Drawn(masks_of(drawn, organs, case.grid, note), unused_names(table))
+        masks = masks_of(drawn, organs, case.grid, note)
+        return Drawn(masks, names_in(table), unused_names(table))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ def _drawn(
     for name, organ in table.mapped.items():
         if organ in case.organs:
             masks[organ] = mask_of_name(name)
-    return Drawn(masks, unused_names(table))
+    return Drawn(masks, names_in(table), unused_names(table))
 
 
 GivenNifti = GivenLabelMap | GivenMasks
@@ -170,6 +173,11 @@ def stem_of(path: Path) -> str:
     'north-1'
     """
     return path.name.removesuffix(nifti_ending(path))
+
+
+def names_in(table: NameTable) -> tuple[str, ...]:
+    """Return all names of a table."""
+    return tuple(row.roi_name for row in table.rows)
 
 
 def unused_names(table: NameTable) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ end. It is bounded before it is read, and nothing is allocated by what it claims
 checks, with the tensors, whether offsets overlap or leave gaps.
 """
 
-import errno
 import os
 import struct
 from collections.abc import Mapping
@@ -17,17 +16,8 @@ import safetensors.torch
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 from torch import Tensor
 
-from recontour.errors import FaultError, ModelFileError
-from recontour.files import (
-    MENDABLE,
-    NotFound,
-    SystemReason,
-    UnreadableError,
-    UnreadableFile,
-    machine_fault,
-    refuse_no_file,
-    similar_path,
-)
+from recontour.errors import ModelFileError
+from recontour.files import UnreadableError, refuse_no_file
 from recontour.findings import Finding
 from recontour.network.cost import BYTES, MOST_PARAMETERS
 from recontour.network.findings import (
@@ -37,6 +27,7 @@ from recontour.network.findings import (
     UnusableTensors,
     WrongModelSize,
 )
+from recontour.network.paths import unreadable
 from recontour.network.strict_json import read_strict_json
 from recontour.validation import first_mistake
 
@@ -135,29 +126,6 @@ def _container(path: Path, header: dict[str, Any]) -> Container:
 def damaged(path: Path, why: Finding) -> ModelFileError:
     """Return the error for a file that cannot be a model."""
     return ModelFileError(DamagedModel(path=path, why=why))
-
-
-def unreadable(path: Path, error: OSError) -> ModelFileError | FaultError:
-    """Return what the operating system reported about a model file as an error of ours."""
-    if error.errno == errno.ENOENT:
-        make = "make one with `recontour train`, or check the path"
-        similar = similar_path(path)
-        found = NotFound(
-            path=path,
-            expected="a model file",
-            otherwise=make,
-            similar=similar,
-        )
-        return ModelFileError(found)
-    if error.errno in MENDABLE:
-        refused = UnreadableFile(
-            path=path,
-            what="model",
-            why=SystemReason(number=error.errno),
-            help="check the path and its permissions",
-        )
-        return ModelFileError(refused)
-    return machine_fault(path, error)
 
 
 class _OddSizeError(Exception):

@@ -44,6 +44,7 @@ from recontour.network.findings import (
 from recontour.network.head import Head
 from recontour.network.model import HeadRecord, Model, joint_sha256, part_sha256, weights_of
 from recontour.network.network import Network, places, split
+from recontour.network.paths import parts_of
 from recontour.network.stages import stages_of
 from recontour.network.strict_json import read_strict_json
 from recontour.network.trunk import Trunk
@@ -53,7 +54,6 @@ from recontour.wording import shown
 OWN_HEAD = "heads.0."  # how names of its tensors begin
 SAFETENSORS_DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # all that a network has
 LARGEST_FORMAT = 1000  # a larger number is damage, not a format
-JOINT = "+"  # between a model's path and a head's
 
 # Writing
 
@@ -171,53 +171,6 @@ def load_model(path: Path | str) -> Model:
     for head in heads:
         model = _load_head(head, model)
     return model
-
-
-def parts_of(path: Path) -> tuple[Path, ...]:
-    """Return the paths in TRUNK+HEAD, or the one path.
-
-    A head that was adapted from TRUNK+HEAD itself follows that: TRUNK+HEAD+HEAD. A plus sign may
-    also be part of a file's name: the files that exist decide.
-
-    >>> parts_of(Path("south.safetensors"))
-    (PosixPath('south.safetensors'),)
-    """
-    if _exists(path):
-        return (path,)
-    pairs = list(_pairs(str(path)))
-    for model, head in pairs:
-        parts = parts_of(model) if _exists(head) else ()
-        if parts and all(map(_exists, parts)):
-            return (*parts, head)
-    for model, head in pairs:
-        if _exists(model) or _exists(head):
-            return model, head  # reading names the one that is missing
-    return (path,)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long, because it is two
-        return False
-
-
-def name_of(path: Path) -> str:
-    """Return the name by which reports call a model: its file's, or both files' names.
-
-    >>> name_of(Path("models/south.safetensors"))
-    'south'
-    """
-    return JOINT.join(part.stem for part in parts_of(path))
-
-
-def _pairs(words: str) -> Iterator[tuple[Path, Path]]:
-    pieces = words.split(JOINT)
-    for at in range(1, len(pieces)):
-        first = JOINT.join(pieces[:at])
-        last = JOINT.join(pieces[at:])
-        if first and last:
-            yield Path(first), Path(last)
 
 
 def _load_whole(path: Path) -> Model:

@@ -34,7 +34,7 @@ from recontour.organs.table import (
     organ_of,
 )
 from recontour.organs.template import Template, read_template
-from recontour.organs.tolerances import read_tolerances
+from recontour.organs.tolerances import read_tolerances, read_tolerances_file
 from recontour.organs.user_map import notes_on_map, read_user_map
 from recontour.organs.vocabulary import is_vocabulary, names_canal, organs_meant
 
@@ -61,6 +61,7 @@ __all__ = [
     "organs_meant",
     "read_template",
     "read_tolerances",
+    "read_tolerances_file",
     "read_user_map",
     "sides_swapped",
 ]

@@ -32,7 +32,7 @@ def read_tolerances(path: Path, organs: Collection[str] = ()) -> dict[str, float
     """
     known = (*listed_organs(), *organs)
     tolerances = {}
-    for organ, value in _content(path).items():
+    for organ, value in read_tolerances_file(path).items():
         if organ not in known:
             raise SettingsError(
                 ToleranceOfUnknownOrgan(
@@ -54,7 +54,11 @@ def read_tolerances(path: Path, organs: Collection[str] = ()) -> dict[str, float
     return tolerances
 
 
-def _content(path: Path) -> Mapping[str, Any]:
+def read_tolerances_file(path: Path) -> Mapping[str, Any]:
+    """Return the lines of a file of tolerances, unchecked.
+
+    Raises: SettingsError: no such file, not TOML, or no line.
+    """
     content = read_users_toml(
         path,
         "file of tolerances",

@@ -9,25 +9,26 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 
 from recontour.cohort import Case, Cohort
 from recontour.cohort.doubts import cohort_warnings
 from recontour.errors import OutputError, SettingsError
-from recontour.files import UnreadableError, write_text
+from recontour.files import write_text
 from recontour.findings import Finding, log_finding
 from recontour.network import Network
 from recontour.study.cells import Cell, Extent, Plan, plan_of
+from recontour.study.declared import (
+    STUDY,
+    cohorts_of,
+    is_study,
+    read_declared,
+    refuse_wrong_paths,
+)
 from recontour.study.defaults import depth_of, lengths_of, papers_depth
 from recontour.study.findings import (
-    DamagedStudy,
     DifferentRecipes,
     DifferentStudy,
-    ExistingStudy,
-    FileInsteadOfStudy,
     LinkedFolder,
-    NonEmptyFolder,
-    NoStudy,
     UnlearnableOrgans,
 )
 from recontour.study.perform import Workspace, recipe_of
@@ -51,15 +52,12 @@ from recontour.study.split import (
     turns_of,
     write_split,
 )
-from recontour.texts import MOST_TOML_BYTES, read_given
 from recontour.training.precision import choose_precision, trains_on_cpu, wanted_precision
 from recontour.training.presets import preset_of
 from recontour.transfer.depth import layers
 from recontour.transfer.findings import ImpossibleDepth
-from recontour.validation import first_mistake
 
 log = logging.getLogger(__name__)
-STUDY = TypeAdapter(Study)
 # Settings that must stay.
 FIXED = ("source", "target", "preset", "precision", "organs", "retention_cases")
 
@@ -75,13 +73,11 @@ def prepare(
     A study may grow between two runs, by more seeds or depths: existing cells stay.
     Raises: OutputError, SettingsError.
     """
+    refuse_wrong_paths(study, out, resume=resume)
     if not is_study(out):
-        _refuse_other_contents(out)
         workspace = lay_out(study, out)
         workspace = replace(workspace, study=_with_precision(workspace.study))
         write_split(out / "split.csv", workspace.splits, workspace.cohorts)
-    elif not resume:
-        raise OutputError(ExistingStudy(path=out))
     else:
         workspace = go_on(study, out)
         _warn_of_other_recipes(workspace)
@@ -106,19 +102,6 @@ def warnings_of_cohorts(workspace: Workspace) -> list[Finding]:
             cases += workspace.cases(centre, fold)
         findings += cohort_warnings(workspace.cohorts[centre], cases)
     return findings
-
-
-def _refuse_other_contents(out: Path) -> None:
-    """Raise OutputError if something else is in the way.
-
-    A run that was killed before it wrote study.json has left split.csv.
-    """
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise OutputError(FileInsteadOfStudy(path=out))
-    if {path.name for path in out.iterdir()} - {"split.csv"}:
-        raise OutputError(NonEmptyFolder(path=out))
 
 
 def _with_precision(study: Study) -> Study:
@@ -157,17 +140,12 @@ def _warn_of_other_recipes(workspace: Workspace) -> None:
         log_finding(log, logging.WARNING, DifferentRecipes(cells=others))
 
 
-def is_study(out: Path) -> bool:
-    """Return whether a folder holds a study that was begun."""
-    return (out / "study.json").exists()
-
-
 def lay_out(study: Study, out: Path) -> Workspace:
     """Return what all cells of a declared study will share. Nothing is written.
 
     Raises: SettingsError: the split is impossible, or no cell could be trained as declared.
     """
-    cohorts = _cohorts(study)
+    cohorts = cohorts_of(study)
     splits = {}
     patients = {}
     for role, cohort in cohorts.items():
@@ -202,28 +180,13 @@ def go_on(study: Study, out: Path) -> Workspace:
     return workspace
 
 
-def read_declared(out: Path) -> Study:
-    """Return the study that a folder holds. Raises: SettingsError."""
-    path = out / "study.json"
-    try:
-        content = read_given(path, MOST_TOML_BYTES)
-        return STUDY.validate_json(content)
-    except OSError as error:
-        raise SettingsError(NoStudy(path=out, number=error.errno)) from error
-    except ValidationError as error:
-        why: Finding = first_mistake(error, Study)
-        raise SettingsError(DamagedStudy(path=path, why=why)) from error
-    except UnreadableError as error:
-        raise SettingsError(DamagedStudy(path=path, why=error.finding)) from error
-
-
 def open_workspace(out: Path) -> Workspace:
     """Return what all cells of a study that was begun share. Raises: SettingsError."""
     return _kept_workspace(read_declared(out), out)
 
 
 def _kept_workspace(study: Study, out: Path) -> Workspace:
-    cohorts = _cohorts(study)
+    cohorts = cohorts_of(study)
     path = out / "split.csv"
     splits = {}
     patients = {}
@@ -232,10 +195,6 @@ def _kept_workspace(study: Study, out: Path) -> Workspace:
         splits[role] = read_split(path, role, cohort, names)
         patients[role] = read_patients(path, role, cohort, splits[role])
     return Workspace(study, out, cohorts, splits, patients)
-
-
-def _cohorts(study: Study) -> dict[str, Cohort]:
-    return {role: Cohort.open(getattr(study, role).cohort) for role in ROLES}
 
 
 def study_plan(workspace: Workspace) -> Plan:

@@ -24,11 +24,11 @@ from recontour.findings import Finding, log_finding
 from recontour.network.model import versions
 from recontour.progress import Progress, quiet
 from recontour.study.cells import Cell, Plan
+from recontour.study.declared import is_study
 from recontour.study.estimate import Estimate, estimate
 from recontour.study.findings import ForeignScores, SeveralRecipes
 from recontour.study.folder import (
     go_on,
-    is_study,
     lay_out,
     open_workspace,
     prepare,

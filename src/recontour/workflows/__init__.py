@@ -7,7 +7,7 @@ contouring_many, contour_list  `contour_all`: every series of a folder
 evaluating   `evaluate`
 inspecting   `inspect`
 planned      what a long command uses, and how long it will take
-order        paths that were given in the wrong order
+paths        wrong paths, found before torch is loaded
 findings     what can be found where a command puts its inputs together
 
 Each function is one command of the command line and one function of the Python API. Paths in, files

@@ -16,16 +16,18 @@ from recontour.contouring.likeness import (
 )
 from recontour.contouring.predict import chosen_organs
 from recontour.dicom import (
+    Archive,
     Authorship,
     Scan,
-    read_scan,
+    read_archive,
     refuse_without_uids,
+    scan_of,
     write_segmentation,
     write_structure_set,
 )
 from recontour.errors import NamesError, OrganError, SettingsError, UnlikeTrainingError
 from recontour.exchange.nifti import affine_ras, write_nifti
-from recontour.files import is_name, refuse_existing, whole_folder
+from recontour.files import is_name, refuse_as_output, whole_folder
 from recontour.findings import Finding
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
@@ -45,7 +47,7 @@ from recontour.workflows.findings import (
     PhantomAndPatient,
     UnsuitableModel,
 )
-from recontour.workflows.order import refuse_swapped
+from recontour.workflows.paths import refuse_for_contouring
 
 ContourFormat = Literal["rtstruct", "seg", "nifti"]
 # Warnings that hold for every CT that a model contours.
@@ -92,6 +94,7 @@ def contour(
     template: Template | None = None,
     anyway: bool = False,
     contourer: Contourer | None = None,
+    archive: Archive | None = None,
     progress: Progress = quiet,
 ) -> Contoured:
     """Contour one CT series; `contour_all` contours every series of a folder.
@@ -112,6 +115,7 @@ def contour(
         anyway: Write a file also if the body, or most contours, are unlike those that the model
             learnt from, or if one of model and CT is of recontour's phantom and the other is not.
         contourer: The same model, loaded before. For many CTs it is then loaded and compiled once.
+        archive: What lies in `ct_dir`, if it was read before.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
@@ -129,11 +133,11 @@ def contour(
     """
     model, ct_dir, out = Path(model), Path(ct_dir), Path(out)
     refuse_unknown_format(format)
-    refuse_existing(out)
-    refuse_swapped(model, ct_dir, "MODEL CT_DIR")
+    refuse_as_output(out)
+    refuse_for_contouring(model, ct_dir)
     contourer = contourer or Contourer.load(model)
     job = Job.of(contourer, model, organs, format, template or Template(), anyway=anyway)
-    return job.contour(read_scan(ct_dir), ct_dir, out, progress)
+    return job.contour(scan_of(archive or read_archive(ct_dir)), ct_dir, out, progress)
 
 
 def refuse_unknown_format(format: str) -> None:

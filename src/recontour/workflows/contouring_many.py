@@ -17,12 +17,11 @@ from recontour.dicom import Archive, CtSeries, read_archive, read_series
 from recontour.dicom.findings import NoCtSeries
 from recontour.dicom.pairing import are_parts
 from recontour.errors import FaultError, NoSeriesError, OutputError, RecontourError
-from recontour.files import ExistingOutput, is_name, output_error
+from recontour.files import ExistingOutput, is_name, make_folder, refuse_missing_folder
 from recontour.findings import Finding
 from recontour.network.model import sha256_of
 from recontour.organs import Template
 from recontour.progress import Progress, quiet
-from recontour.syncing import make_folders
 from recontour.workflows.contour_list import ContourList, MadeBy, read_list, write_list
 from recontour.workflows.contouring import (
     ABOUT_THE_MODEL,
@@ -32,7 +31,7 @@ from recontour.workflows.contouring import (
     refuse_unknown_format,
 )
 from recontour.workflows.findings import MayBeParts
-from recontour.workflows.order import refuse_swapped
+from recontour.workflows.paths import refuse_for_contouring
 
 ENDINGS: Mapping[ContourFormat, str] = {"rtstruct": ".dcm", "seg": ".dcm", "nifti": ""}
 KEY_DIGITS = 16  # of a series' hash
@@ -80,6 +79,7 @@ def contour_all(
     format: ContourFormat = "rtstruct",
     template: Template | None = None,
     anyway: bool = False,
+    archive: Archive | None = None,
     progress: Progress = quiet,
 ) -> Iterator[SeriesContoured]:
     """Contour every CT series of a folder tree, one after the other.
@@ -95,6 +95,7 @@ def contour_all(
         format: As for `contour`; for "nifti" each series gets a folder.
         template: As for `contour`.
         anyway: As for `contour`.
+        archive: What lies in `folder`, if it was read before.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Yields:
@@ -116,8 +117,9 @@ def contour_all(
     template = template or Template()
     if out.exists() and not out.is_dir():
         raise OutputError(ExistingOutput(path=out))
-    refuse_swapped(model, folder, "MODEL CT_DIR")
-    archive = read_archive(folder)
+    refuse_missing_folder(out)
+    refuse_for_contouring(model, folder)
+    archive = archive or read_archive(folder)
     if not archive.series:
         raise NoSeriesError(NoCtSeries(path=folder, wanted="series", skipped=archive.skipped))
     contourer = Contourer.load(model)
@@ -201,10 +203,7 @@ def _outputs(
             taken = {name.casefold() for name in files.values()}
             files[key] = _file_name(series, archive.folder, out, ending, taken)
     if files != listed.files:
-        try:
-            make_folders(out)
-        except OSError as error:
-            raise output_error(out, error) from error
+        make_folder(out)
         write_list(out, ContourList(made_by=made_by, files=files))
     return {key: out / name for key, name in files.items()}
 

@@ -33,23 +33,24 @@ from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.report import ReportHeader, write_report
 from recontour.evaluation.verdicts import unfound_organs
 from recontour.exchange.given import GivenContours, read_given
-from recontour.files import refuse_existing, whole_folder
+from recontour.files import whole_folder
 from recontour.findings import Finding, log_finding, stored_words
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, name_of
-from recontour.network.model_file import JOINT, parts_of
-from recontour.organs import read_tolerances, read_user_map
+from recontour.network.paths import JOINT, parts_of
+from recontour.organs import notes_on_map, read_tolerances, read_user_map
 from recontour.organs.findings import GivenTolerances
 from recontour.progress import Progress, quiet
 from recontour.wording import printable
 from recontour.workflows.findings import (
     NamelessContours,
+    NamesWithoutContours,
     NoCommonOrgan,
     NothingToScore,
     PlannedEvaluation,
     SharedModelName,
 )
-from recontour.workflows.order import refuse_swapped
+from recontour.workflows.paths import refuse_for_evaluating
 from recontour.workflows.planned import counted
 
 # Those of a case's organs that a model or contours from elsewhere have, with their masks.
@@ -107,11 +108,9 @@ def evaluate(
     if isinstance(models, str | Path):
         models = (models,)
     paths = list(map(Path, models))
-    refuse_existing(out)
+    _refuse_incomplete(paths, contours, names)
+    refuse_for_evaluating(cohort, paths, list(map(Path, contours.values())), out)
     refuse_unplottable()
-    _refuse_nothing(paths, contours)
-    if paths:
-        refuse_swapped(paths[0], cohort, "COHORT MODEL")
     user_map = read_user_map(Path(names) if names else None, new_organs)
     opened = Cohort.open(cohort)
     tolerances_mm = read_tolerances(Path(tolerances), opened.organs) if tolerances else {}
@@ -169,10 +168,16 @@ def evaluate(
     return scores
 
 
-def _refuse_nothing(models: Sequence[Path], contours: Mapping[str, Path | str]) -> None:
-    """Raise SettingsError if there is nothing to score, or contours have no name."""
+def _refuse_incomplete(
+    models: Sequence[Path],
+    contours: Mapping[str, Path | str],
+    names: Path | str | None,
+) -> None:
+    """Raise SettingsError if there is nothing to score, or contours or their names are lacking."""
     if not models and not contours:
         raise SettingsError(NothingToScore())
+    if names and not contours:
+        raise SettingsError(NamesWithoutContours(path=Path(names)))
     for name, folder in contours.items():
         if not name.strip():
             raise SettingsError(NamelessContours(path=Path(folder)))
@@ -184,14 +189,18 @@ def _given(
     user_map: Mapping[str, str],
     progress: Progress,
 ) -> dict[str, GivenContours]:
-    """Read the contours from elsewhere by name, and say whose they are."""
+    """Read the contours from elsewhere by name, and say whose they are, and what the map missed."""
     found = {}
+    roi_names: set[str] = set()
     for name, folder in contours.items():
         shown = printable(name)
         one = read_given(shown, Path(folder), list(cohort), cohort.centre, user_map, progress)
         for note in (one.matched, *one.notes):
             log_finding(log, logging.INFO, note)
         found[shown] = one
+        roi_names |= one.roi_names
+    for note in notes_on_map(user_map, roi_names):
+        log_finding(log, logging.INFO, note)
     return found
 
 

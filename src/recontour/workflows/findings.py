@@ -1,30 +1,10 @@
 """What can be found where a command puts its inputs together."""
 
-from pathlib import Path
 from typing import Literal
 
 from recontour.contouring.findings import OrganUnlikeTraining
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import about, plural
-
-# In the order in which a command takes them.
-Order = Literal["MODEL COHORT", "MODEL CT_DIR", "COHORT MODEL"]
-
-
-@finding
-class SwappedArguments(Finding):
-    """A folder was given for a model, and a file for a folder: two arguments were swapped."""
-
-    file: ScreenOnly[Path]
-    order: Order
-
-    def sentence(self) -> str:
-        """Say what was given."""
-        return f"a folder was given as the model, and a file as the folder ({self.file})"
-
-    def remedy(self) -> str:
-        """Say the order."""
-        return f"the order is {self.order}"
 
 
 @finding
@@ -400,6 +380,17 @@ class NothingToScore(Finding):
 
     def remedy(self) -> str:
         return "name a model, or contours from elsewhere with --contours NAME=FOLDER"
+
+
+@finding
+class NamesWithoutContours(Finding):
+    """A map of ROI names was given to `evaluate`, and no contours from elsewhere."""
+
+    def sentence(self) -> str:
+        return "--names is a map of the ROI names of --contours, and there are none"
+
+    def remedy(self) -> str:
+        return "leave it out, or add --contours NAME=FOLDER"
 
 
 @finding

@@ -11,8 +11,9 @@ from recontour.cohort.sizes import Sizes, sizes_of, unusual_sizes
 from recontour.cohort.store import DamagedCase
 from recontour.cohort.traits import notes_on_traits
 from recontour.errors import CohortError, SettingsError
-from recontour.files import NotFound, refuse_existing
+from recontour.files import NotFound, refuse_as_output
 from recontour.findings import Finding
+from recontour.network.paths import refuse_no_model
 from recontour.progress import Progress, quiet
 
 # A cohort is inspected without torch, and without Matplotlib unless a page is written.
@@ -84,11 +85,13 @@ def inspect(
     if _is_model(path):
         if html is not None:
             raise SettingsError(OnlyOfCohorts(path=path, option="--html"))
-        from recontour.network import card, load_model
+        refuse_no_model(path)
+        from recontour.network import load_model
+        from recontour.network.card import card
 
         return card(load_model(path))
     if html is not None:
-        refuse_existing(Path(html))
+        refuse_as_output(Path(html))
     cohort = _opened(path)
     cases, damaged = cohort.examined(progress)
     sizes = {case.id: sizes_of(case) for case in cases}

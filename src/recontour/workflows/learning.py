@@ -15,7 +15,6 @@ from recontour.cohort.traits import doubtful_sides
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, ModelFileError, OrganError, SettingsError
 from recontour.evaluation.planes import slice_to_show
-from recontour.files import refuse_existing
 from recontour.findings import log_finding
 from recontour.network import Model, load_model, name_of
 from recontour.progress import Progress, quiet
@@ -38,7 +37,7 @@ from recontour.workflows.findings import (
     PlannedTraining,
     UnknownPreset,
 )
-from recontour.workflows.order import refuse_swapped
+from recontour.workflows.paths import refuse_for_adapting, refuse_for_training
 from recontour.workflows.planned import TrainingTeller, counted
 
 PresetName = Literal["compact", "accurate", "paper"]
@@ -95,8 +94,8 @@ def train(
         ('Brainstem', 'Lens_L')
     """
     cohort, out = Path(cohort), Path(out)
-    refuse_existing(out)
     wanted = wanted_precision(precision)
+    refuse_for_training(cohort, out)
     settings = preset_of(preset)
     opened = _with_certain_sides(Cohort.open(cohort))
     learnt = _organs_to_learn(opened, organs)
@@ -178,9 +177,8 @@ def adapt(
         'south -> north'
     """
     model, cohort, out = Path(model), Path(cohort), Path(out)
-    refuse_existing(out)
     wanted = wanted_precision(precision)
-    refuse_swapped(model, cohort, "MODEL COHORT")
+    refuse_for_adapting(model, cohort, out)
     parent = load_model(model)
     opened = _with_certain_sides(Cohort.open(cohort))
     # Every case is read for this: ask once.

@@ -1,0 +1,92 @@
+"""Wrong paths, found before the work; nothing here loads torch.
+
+The command line calls this before it loads the rest, and each step of the Python API calls it
+again.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from recontour.cohort import Cohort
+from recontour.dicom import refuse_no_folder
+from recontour.errors import SettingsError
+from recontour.files import refuse_as_output
+from recontour.findings import Finding, ScreenOnly, finding
+from recontour.network.paths import refuse_no_model
+
+# In the order in which a command takes them.
+Order = Literal["MODEL COHORT", "MODEL CT_DIR", "COHORT MODEL"]
+
+
+@finding
+class SwappedArguments(Finding):
+    """A folder was given for a model, and a file for a folder: two arguments were swapped."""
+
+    file: ScreenOnly[Path]
+    order: Order
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return f"a folder was given as the model, and a file as the folder ({self.file})"
+
+    def remedy(self) -> str:
+        """Say the order."""
+        return f"the order is {self.order}"
+
+
+def refuse_swapped(model: Path, folder: Path, order: Order) -> None:
+    """Raise SettingsError if a folder was given as the model, and a file as the folder."""
+    try:
+        is_swapped = model.is_dir() and folder.is_file()
+    except OSError:  # a name that is too long, because it is two: TRUNK+HEAD
+        is_swapped = False
+    if is_swapped:
+        raise SettingsError(
+            SwappedArguments(
+                path=model,
+                file=folder,
+                order=order,
+            )
+        )
+
+
+def refuse_for_training(cohort: Path, out: Path) -> None:
+    """Raise a RecontourError if `train` cannot use one of its paths."""
+    refuse_as_output(out)
+    Cohort.open(cohort)
+
+
+def refuse_for_adapting(model: Path, cohort: Path, out: Path) -> None:
+    """Raise a RecontourError if `adapt` cannot use one of its paths."""
+    refuse_as_output(out)
+    refuse_swapped(model, cohort, "MODEL COHORT")
+    refuse_no_model(model)
+    Cohort.open(cohort)
+
+
+def refuse_for_contouring(model: Path, ct_dir: Path) -> None:
+    """Raise a RecontourError if `contour` cannot use one of its inputs."""
+    refuse_swapped(model, ct_dir, "MODEL CT_DIR")
+    refuse_no_model(model)
+    refuse_no_folder(ct_dir)
+
+
+def refuse_for_evaluating(
+    cohort: Path,
+    models: Sequence[Path],
+    contours: Sequence[Path],
+    out: Path,
+) -> None:
+    """Raise a RecontourError if `evaluate` cannot use one of its paths.
+
+    contours: folders of contours from elsewhere.
+    """
+    refuse_as_output(out)
+    if models:
+        refuse_swapped(models[0], cohort, "COHORT MODEL")
+    Cohort.open(cohort)
+    for model in models:
+        refuse_no_model(model)
+    for folder in contours:
+        refuse_no_folder(folder)

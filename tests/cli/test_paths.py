@@ -1,0 +1,170 @@
+"""Wrong paths: refused before torch is loaded, and a folder above an output is not made unasked."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import fill
+
+from recontour.cli import main
+from recontour.cli.parser import parser
+from recontour.cohort import Cohort
+
+# Each line of arguments is a command of its own.
+RUN = """
+import contextlib, io, json, sys
+from recontour.cli import main
+for words in sys.stdin.read().splitlines():
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = main(words.split())
+    print(json.dumps([words, code, "torch" in sys.modules, said.getvalue().splitlines()[-1]]))
+"""
+STUDY = """
+name = "tiny"
+[source]
+cohort = "{source}"
+[target]
+cohort = "COHORT"
+[models]
+iterations = 1
+"""
+# Each names one path that is not there; MODEL, COHORT and DICOM are.
+WRONG = (
+    "import nowhere new",
+    "import DICOM new --names nowhere.toml",
+    "import DICOM nowhere/new",
+    "import DICOM --draft-map nowhere/map.toml",
+    "import --undo nowhere",
+    "remove nowhere case",
+    "deidentify nowhere new",
+    "deidentify DICOM nowhere/new",
+    "deidentify DICOM new --key nowhere/key",
+    "deidentify DICOM new --names nowhere.toml",
+    "inspect nowhere",
+    "inspect MODEL+nowhere",
+    "confirm-sides nowhere case",
+    "export nowhere new --format nifti",
+    "export COHORT nowhere/new --format nifti",
+    "convert nowhere DICOM --out new",
+    "convert MODEL nowhere --out new",
+    "convert MODEL DICOM --out nowhere/new",
+    "train nowhere --out new",
+    "train COHORT --out nowhere/new",
+    "adapt nowhere COHORT --out new",
+    "adapt MODEL nowhere --out new",
+    "adapt MODEL COHORT --out nowhere/new",
+    "adapt MODEL COHORT --head-only nowhere/new",
+    "contour nowhere DICOM --out new",
+    "contour nowhere DICOM --out new.dcm",
+    "contour MODEL nowhere --out new",
+    "contour MODEL+nowhere DICOM --out new.dcm",
+    "contour MODEL DICOM --out nowhere/new",
+    "contour MODEL DICOM --out nowhere/new.dcm",
+    "contour MODEL DICOM --out new --names nowhere.toml",
+    "evaluate nowhere MODEL --out new",
+    "evaluate COHORT nowhere --out new",
+    "evaluate COHORT MODEL nowhere --out new",
+    "evaluate COHORT MODEL --out nowhere/new",
+    "evaluate COHORT MODEL --contours Other=nowhere --out new",
+    "evaluate COHORT MODEL --contours Other=DICOM --names nowhere.toml --out new",
+    "evaluate COHORT MODEL --tolerances nowhere.toml --out new",
+    "study nowhere.toml --out new",
+    "study nowhere.toml --dry-run",
+    "study no-source.toml --out new",
+    "study no-source.toml --dry-run",
+    "study study.toml --out nowhere/new",
+    "report nowhere",
+    "demo --out nowhere/new",
+)
+
+
+def furnish(folder: Path) -> None:
+    """Fill a folder with a model that nobody reads, a cohort, an empty archive and two studies."""
+    fill(Cohort.open_or_create(folder / "COHORT", "north"), 1)
+    (folder / "MODEL").write_text("never read")
+    (folder / "DICOM").mkdir()
+    (folder / "study.toml").write_text(STUDY.format(source="COHORT"))
+    (folder / "no-source.toml").write_text(STUDY.format(source="nowhere"))
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, bool, str]]:
+    """Each command's exit code, whether torch was loaded by then, and its last line."""
+    folder = tmp_path_factory.mktemp("place")
+    furnish(folder)
+    before = set(folder.rglob("*"))
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN],
+        input="\n".join(WRONG),
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    assert set(folder.rglob("*")) == before
+    found = {}
+    for line in ended.stdout.splitlines():
+        words, code, has_torch, last = json.loads(line)
+        found[words] = (code, has_torch, last)
+    return found
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_wrong_path_is_refused_before_torch_is_loaded(
+    refusals: dict[str, tuple[int, bool, str]], words: str
+) -> None:
+    code, has_torch, line = refusals[words]
+    assert line.startswith("recontour: ")
+    assert "nowhere" in line
+    assert (code, has_torch) == (2, False)
+
+
+def test_every_command_refuses_wrong_paths() -> None:
+    commands = re.findall(r"^    ([a-z-]+) ", parser().format_help(), re.MULTILINE)
+    assert set(commands) == {words.split()[0] for words in WRONG}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder."""
+    furnish(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("answer", ["y\n", "n\n", ""])
+def test_on_a_terminal_a_missing_folder_is_offered(
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: str,
+) -> None:
+    monkeypatch.setattr("sys.stdin", _Terminal(answer))
+    monkeypatch.setattr("recontour.cli.commands.can_ask", lambda: True)
+    command = ["export", "COHORT", "new folder/deep/out", "--format", "nifti"]
+    code = main(command)
+    said = capsys.readouterr().err
+    assert "there is no folder new folder/deep; make it?" in said
+    assert (code == 0) == (answer == "y\n") == (place / "new folder").exists()
+    if code:
+        assert "make the folder: mkdir -p 'new folder/deep'" in said
+
+
+def test_a_script_is_not_asked(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("recontour.cli.commands.can_ask", lambda: True)
+    command = ["export", "COHORT", "nowhere/out", "--format", "nifti", "--json"]
+    assert main(command) == 2
+    assert "make it?" not in capsys.readouterr().err
+    assert not (place / "nowhere").exists()
