@@ -37,8 +37,9 @@ from recontour.network import (
     save_model,
 )
 from recontour.network.model import sha256_of
+from recontour.training.folder import RunFolder
 from recontour.training.presets import Preset, preset_of
-from recontour.training.run import RunFolder, run
+from recontour.training.run import run
 from recontour.transfer.models import begin
 
 BENT = "bent.safetensors"

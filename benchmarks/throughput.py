@@ -26,9 +26,10 @@ from recontour.cohort.importing import import_dicom
 from recontour.network import Network
 from recontour.phantom import SOURCE, write_centre
 from recontour.training.batches import Batch, Batches
+from recontour.training.folder import RunFolder
 from recontour.training.loop import loss_of, optimiser_of
 from recontour.training.presets import preset_of
-from recontour.training.run import RunFolder, run
+from recontour.training.run import run
 
 REPO = Path(__file__).resolve().parents[1]
 PRESET = preset_of("compact")

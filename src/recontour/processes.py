@@ -20,8 +20,9 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from recontour.errors import RecontourError
 from recontour.findings import Finding, ScreenOnly, finding
 
-# A signal that is repeated within this time means no more than the first one.
-IMPATIENCE_SECONDS = 5.0
+# A signal that is repeated within this time means no more than the first one: a queue, or `make`,
+# tells every process at once. A person takes longer to press Ctrl-C again.
+IMPATIENCE_SECONDS = 0.5
 # The signals that ask a process to end; Windows has no SIGHUP.
 ENDING = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGHUP"):
@@ -95,16 +96,19 @@ class Unbroken:
     """Hold back signals that would interrupt something halfway.
 
     Put `with unbroken:` around the whole, and call `unbroken.heed()` where an interruption does no
-    harm. A signal that is repeated after a few seconds interrupts at once; `broken` is then True.
+    harm. A signal that a person repeats interrupts at once; `broken` is then True. Blocks may be
+    nested.
     """
 
     def __init__(self) -> None:
         self.broken = False
+        self._depth = 0
         self._handlers: dict[int, Handler] = {}
         self._came: tuple[int, float] | None = None  # the first signal, and its time
 
     def __enter__(self) -> "Unbroken":
-        if threading.current_thread() is threading.main_thread():
+        self._depth += 1
+        if self._depth == 1 and threading.current_thread() is threading.main_thread():
             for number in ENDING:
                 handler = signal.getsignal(number)
                 if callable(handler):
@@ -113,8 +117,10 @@ class Unbroken:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._depth -= 1
+        if self._depth == 0:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
 
     def heed(self) -> None:
         """Act on a signal that was held back."""

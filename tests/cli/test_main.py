@@ -24,27 +24,41 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException)
 @pytest.mark.parametrize(
     ("arguments", "more"),
     [
-        ("import_ import A C", "; the patients imported so far stay: repeat the command to go on"),
+        ("import_ import A C", "; the patients imported so far stay; repeat the command to go on"),
         ("deidentify deidentify A O", ""),
         ("inspect inspect C", ""),
         ("export export C O --format nifti", ""),
         ("convert convert L CT --out R", ""),
+        ("train train C --out N", "; there is nothing to go on from; repeat the command"),
+        ("adapt adapt M C --out N", "; there is nothing to go on from; repeat the command"),
+        ("study study S --dry-run", "; there is nothing to go on from; repeat the command"),
+        ("train train C --out kept", "; go on with: recontour train C --out kept --resume"),
         (
-            "train train C --out M",
-            "; --resume continues from the last checkpoint, or starts over if there is none yet",
+            "adapt adapt M C --out kept --resume",
+            "; go on with: recontour adapt M C --out kept --resume",
         ),
         (
-            "adapt adapt M C --out N",
-            "; --resume continues from the last checkpoint, or starts over if there is none yet",
+            "adapt adapt M C --head-only kept",
+            "; go on with: recontour adapt M C --head-only kept --resume",
         ),
+        ("study study S --out begun", "; go on with: recontour study S --out begun --resume"),
+        ("train train C --out whole", "; the model was written before, whole"),
         ("contour contour M CT --out R", ""),
         ("evaluate evaluate C M --out E", ""),
-        ("demo demo", "; repeat the command to go on"),
+        ("demo demo", "; the steps that are done stay; repeat the command to go on"),
     ],
 )
-def test_ctrl_c_names_resume_only_where_it_is_an_option(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str, more: str
+def test_ctrl_c_says_what_was_kept_and_which_command_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: str,
+    more: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    for left in ("kept.run/checkpoint.ckpt", "begun/study.json", "whole"):
+        Path(left).parent.mkdir(exist_ok=True)
+        Path(left).touch()
     command, *words = arguments.split()
     failing(monkeypatch, command, KeyboardInterrupt())
     assert main(words) == 2

@@ -1,6 +1,5 @@
 """What goes wrong in a clinic: one clear line, exit code 2 or 1, nothing half written."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -320,7 +319,8 @@ def test_ctrl_c_ends_in_one_line_and_resumes(journey: Journey, tmp_path: Path) -
     assert said.strip().splitlines()[-1].startswith("recontour: interrupted")
     assert "Traceback" not in said
     assert not out.exists()
-    shutil.rmtree(tmp_path / "m.run")
+    has_checkpoint = (tmp_path / "m.run" / "checkpoint.ckpt").exists()
+    assert (tmp_path / "m.run").exists() == has_checkpoint == ("--resume" in said)
 
 
 @pytest.mark.parametrize("words", ["--help", "study --example", "inspect nowhere"])

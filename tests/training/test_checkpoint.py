@@ -13,7 +13,7 @@ from recontour.cohort import Cohort
 from recontour.errors import ResumeError
 from recontour.network.model import sha256_of
 from recontour.training.findings import DamagedCheckpoint, Flaw
-from recontour.training.run import RunFolder
+from recontour.training.folder import RunFolder
 
 State = dict[str, Any]
 BIAS = "heads.0.spp.scores.bias"

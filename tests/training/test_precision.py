@@ -21,6 +21,7 @@ from recontour.training import precision as precisions
 from recontour.training import profile, run
 from recontour.training.batches import Batches
 from recontour.training.findings import ChosenPrecision, DifferentRun, EmulatedBf16
+from recontour.training.folder import RunFolder
 from recontour.training.loop import Step
 from recontour.training.precision import (
     best_of_device,
@@ -32,7 +33,7 @@ from recontour.training.precision import (
 )
 from recontour.training.profile import fixed_batch, gain_of_bf16
 from recontour.training.recipe import WantedPrecision
-from recontour.training.run import Hardware, RunFolder, precision_begun_with
+from recontour.training.run import Hardware, precision_begun_with
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.validation import NotAChoice
 

@@ -1,6 +1,7 @@
 """Frozen layers stay to the bit; a run that is broken off ends in the bits of one that was not."""
 
 import errno
+import logging
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from tests.conftest import TINY_UNET
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from recontour.cohort import Cohort
 from recontour.errors import FaultError, ResumeError, SettingsError
+from recontour.findings import stored_words
 from recontour.network import AnyArchitecture, Architecture, Network, Preprocessing
 from recontour.network.model import sha256_of
 from recontour.processes import ended_by_signals
@@ -21,12 +24,14 @@ from recontour.training.findings import (
     DifferentRun,
     DivergedLoss,
     Flaw,
+    KeptIterations,
     UnfinishedRun,
 )
+from recontour.training.folder import RunFolder
 from recontour.training.loop import Step, learning_rate_at
 from recontour.training.presets import PRESETS
 from recontour.training.recipe import Recipe
-from recontour.training.run import Hardware, RunFolder, run
+from recontour.training.run import Hardware, run
 from recontour.transfer.depth import freeze_all_but_last
 
 TINY = Architecture(
@@ -211,31 +216,45 @@ def test_a_disk_that_fills_while_logging_ends_the_run(
         list(running)
 
 
-def test_a_signal_lets_the_iteration_end_and_is_kept(north: Cohort, tmp_path: Path) -> None:
+def test_a_signal_ends_an_iteration_without_a_trace(
+    north: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whenever in an iteration it comes, the run ends in the bits of one that was left alone."""
     unbroken = network()
     list(steps(unbroken, north, tmp_path / "a"))
 
     net = network()
-    moments: list[str] = []
+    running = steps(net, north, tmp_path / "b", checkpoint_seconds=1e9)
+    assert next(running).iteration == 1
 
     def ask_to_end(*_: object) -> None:
-        if not moments:
-            moments.append("in the middle")
-            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
     net.path["spp"].register_forward_hook(ask_to_end)
-    running = steps(net, north, tmp_path / "b", checkpoint_seconds=1e9)
-    with ended_by_signals():
-        assert next(running).iteration == 1  # the iteration is whole
-        with pytest.raises(KeyboardInterrupt):
-            next(running)
-    assert moments
+    caplog.set_level(logging.INFO)
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        next(running)
+    assert stored_words(KeptIterations(iterations=1, of=RECIPE.iterations)) in caplog.messages
 
     again = network(seed=99)
     rest = list(steps(again, north, tmp_path / "b", resume=True))
     assert [step.iteration for step in rest] == [2, 3, 4, 5, 6]
     assert sha256_of(again) == sha256_of(unbroken)
+
+
+def test_a_signal_while_the_weights_change_waits_for_them(north: Cohort, tmp_path: Path) -> None:
+    running = steps(network(), north, tmp_path, checkpoint_seconds=1e9)
+
+    def ask_to_end(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    hook = register_optimizer_step_pre_hook(ask_to_end)
+    try:
+        with pytest.raises(KeyboardInterrupt), ended_by_signals():
+            list(running)
+    finally:
+        hook.remove()
+    assert next(steps(network(), north, tmp_path, resume=True)).iteration == 2
 
 
 def test_what_was_done_since_the_last_checkpoint_is_kept_when_the_caller_stops(
@@ -252,17 +271,19 @@ def test_an_iteration_that_was_broken_off_is_not_kept(
     north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recontour.processes.IMPATIENCE_SECONDS", 0.0)
-    net = network()
 
     def insist(*_: object) -> None:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
 
-    running = steps(net, north, tmp_path, checkpoint_seconds=1e9)
+    running = steps(network(), north, tmp_path, checkpoint_seconds=1e9)
     next(running)
-    net.path["spp"].register_forward_hook(insist)
-    with pytest.raises(KeyboardInterrupt), ended_by_signals():
-        next(running)
+    hook = register_optimizer_step_pre_hook(insist)
+    try:
+        with pytest.raises(KeyboardInterrupt), ended_by_signals():
+            next(running)
+    finally:
+        hook.remove()
     assert not RunFolder(tmp_path).checkpoint.exists()
 
 

@@ -304,6 +304,7 @@ def _learning(options: argparse.Namespace) -> dict[str, Any]:
         "precision": options.precision,
         "deterministic": options.deterministic,
         "resume": options.resume,
+        "keep_log": options.keep_log,
     }
 
 

@@ -1,6 +1,9 @@
 """How a command that fails ends: with a finding and an exit code."""
 
+import argparse
 import errno
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,18 +19,15 @@ from recontour.errors import RecontourError
 from recontour.files import REMEDIES
 from recontour.findings import Finding
 from recontour.processes import Interrupted
+from recontour.training.folder import RunFolder
 
 MENDABLE = 2
 FAULT = 1
 
-RESUME = "--resume continues from the last checkpoint, or starts over if there is none yet"
-# By command, for commands that keep what they have done.
-CONTINUES = {
-    "train": RESUME,
-    "adapt": RESUME,
-    "import_": "the patients imported so far stay: repeat the command to go on",
-    "demo": "repeat the command to go on",
-    "study": "--resume continues from the last checkpoints",
+# What stays of commands that are repeated as they were.
+STAYS = {
+    "import_": "the patients imported so far stay",
+    "demo": "the steps that are done stay",
 }
 # The words of PyTorch and the libraries below it, in small letters, in errors that have no class of
 # their own, and what is full then.
@@ -55,13 +55,20 @@ class Failure:
     name: str
 
 
-def failure_of(error: BaseException, command: str) -> Failure | None:
-    """Return what an error means to a user; None for a fault of recontour's own."""
+def failure_of(
+    error: BaseException,
+    options: argparse.Namespace,
+    typed: Sequence[str],
+) -> Failure | None:
+    """Return what an error means to a user; None for a fault of recontour's own.
+
+    options: of the command. typed: its words.
+    """
     name = type(error).__name__
     if isinstance(error, RecontourError):
         return Failure(error.finding, error.exit_code, name)
     if isinstance(error, KeyboardInterrupt):
-        stopped = InterruptedRun(continues=CONTINUES.get(command, ""))
+        stopped = _interrupted(options, typed)
         return Failure(stopped, MENDABLE, Interrupted.__name__)  # whoever caught the signal
     if isinstance(error, OSError):
         # A name that is too long is not the machine's fault.
@@ -73,6 +80,25 @@ def failure_of(error: BaseException, command: str) -> Failure | None:
     if isinstance(error, ImportError) and not (error.name or "").startswith("recontour"):
         return Failure(UnloadableLibrary(reason=str(error)), FAULT, name)
     return None
+
+
+def _interrupted(options: argparse.Namespace, typed: Sequence[str]) -> InterruptedRun:
+    """Return what an interrupted command has kept, and what goes on with it."""
+    if options.command in STAYS:
+        return InterruptedRun(kept=STAYS[options.command], goes_on="repeat the command to go on")
+    if options.command == "study":
+        begun = options.out and options.out / "study.json"
+    elif options.command in ("train", "adapt"):
+        out = getattr(options, "head_only", None) or options.out
+        if out.exists():
+            return InterruptedRun(kept="the model was written before, whole")
+        begun = RunFolder.beside(out).checkpoint
+    else:
+        return InterruptedRun()
+    if not (begun and begun.exists()):
+        return InterruptedRun(kept="there is nothing to go on from", goes_on="repeat the command")
+    words = list(typed) if options.resume else [*typed, "--resume"]
+    return InterruptedRun(goes_on="go on with", with_command=shlex.join(["recontour", *words]))
 
 
 def _of_the_system(error: OSError) -> Finding:

@@ -21,17 +21,24 @@ Resource = Literal["memory", "threads", "shared memory"]
 
 @finding
 class InterruptedRun(Finding):
-    """A person or the system ended the command."""
+    """A person or the system ended the command.
 
-    continues: FitToStore[str] = ""
+    kept: what stays, if that is not plain. goes_on: how to go on, if there is a way; with_command:
+    by which command.
+    """
+
+    kept: FitToStore[str] = ""
+    goes_on: FitToStore[str] = ""
+    with_command: ScreenOnly[str] = ""
 
     def sentence(self) -> str:
-        """Say that no output is broken."""
-        return "interrupted; nothing was left half written"
+        """Say that no output is broken, and what stays."""
+        whole = "interrupted; nothing was left half written"
+        return f"{whole}; {self.kept}" if self.kept else whole
 
     def remedy(self) -> str:
-        """Say how to go on, for commands that keep what they did."""
-        return self.continues
+        """Say how to go on."""
+        return f"{self.goes_on}: {self.with_command}" if self.with_command else self.goes_on
 
 
 @finding

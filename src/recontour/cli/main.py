@@ -25,18 +25,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments: those of the process if None.
     """
     with forgiving_streams() as output:
-        options, unknown = parser().parse_known_args(arguments)
+        typed = list(sys.argv[1:] if arguments is None else arguments)
+        options, unknown = parser().parse_known_args(typed)
         if unknown:
             # This shows the command's usage, too.
             options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        code = _run(options)
+        code = _run(options, typed)
         sys.stdout.flush()
         if code == 0 and output.lost:
             return _not_shown(options, output.lost)
         return code
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, typed: Sequence[str]) -> int:
     # Remarks of libraries do not concern the user.
     warnings.filterwarnings("ignore")
     said = Transcript()
@@ -47,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
             commands = import_module("recontour.cli.commands")
             commands.run(options, said)
     except BaseException as error:
-        failure = failure_of(error, options.command)
+        failure = failure_of(error, options, typed)
         if failure is None:
             raise
     if options.json:

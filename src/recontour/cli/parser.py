@@ -211,6 +211,11 @@ def _add_learning(added: argparse.ArgumentParser) -> None:
         help="the same bits on the same machine again, slower",
     )
     added.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+    added.add_argument(
+        "--keep-log",
+        action="store_true",
+        help="leave the log for TensorBoard in OUT.run",
+    )
     _add_json(added)
 
 

@@ -504,6 +504,19 @@ class DeadWorkers(Finding):
 
 
 @finding
+class KeptCells(Finding):
+    """A study was interrupted. begun: unfinished cells that have a checkpoint. cells: all."""
+
+    finished: int
+    begun: int
+    cells: int
+
+    def sentence(self) -> str:
+        finished = f"{self.finished} of {plural(self.cells, 'cell')} finished"
+        return f"{finished}, and a checkpoint of {self.begun} more"
+
+
+@finding
 class EndedEstimate(Finding):
     """The process that estimates a study ended without an answer. exit_code: see `how_ended`."""
 

@@ -41,6 +41,7 @@ from recontour.study.settings import Study
 from recontour.study.split import Patients, Split, ids_to_learn, ids_to_test
 from recontour.training.batches import Batches
 from recontour.training.features import learns_from_features
+from recontour.training.folder import RunFolder
 from recontour.training.precision import computed_precision
 from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import time_step
@@ -239,6 +240,7 @@ def _train(
     with Diary(out.with_name("diary.csv")) as diary:
         if out.exists():  # killed between the model and its result
             _take_back(model, out)
+            RunFolder.beside(out).close()
         else:
             _fit(cell, workspace, model, cases, recipe, diary, report)
         # False if the diary was lost, and the model was kept.

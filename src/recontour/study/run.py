@@ -32,6 +32,7 @@ from recontour.study.findings import (
     DeadWorkers,
     FailedCell,
     FailedParentCell,
+    KeptCells,
 )
 from recontour.study.folder import open_workspace, refuse_links, study_plan
 from recontour.study.fresh import Fresh, start_fresh
@@ -40,6 +41,7 @@ from recontour.study.results import cell_folder, is_finished
 from recontour.study.settings import threads_of
 from recontour.syncing import make_folders
 from recontour.texts import MOST_TOML_BYTES, open_own, read_given
+from recontour.training.folder import RunFolder
 from recontour.wording import printable
 
 log = logging.getLogger(__name__)
@@ -61,14 +63,29 @@ def run(out: Path, progress: Progress) -> dict[str, str]:
     for cell in cells:
         _failure_file(out, cell).unlink(missing_ok=True)  # it is tried again
     count = min(workspace.study.workers, len(_unfinished(out, cells)))
-    with _workers(out, count, threads_of(workspace.study)) as workers:
-        _watch(workers, out, cells, progress)
+    try:
+        with _workers(out, count, threads_of(workspace.study)) as workers:
+            _watch(workers, out, cells, progress)
+    except KeyboardInterrupt:
+        log_finding(log, logging.INFO, _kept(out, cells))
+        raise
     failed = failures(out, cells)
     left = [cell for cell in _unfinished(out, cells) if cell.id not in failed]
     if left:
         raise FaultError(DeadWorkers(cells=len(left), first=left[0].id))
     _show(out, cells, progress)
     return failed
+
+
+def _kept(out: Path, cells: Sequence[Cell]) -> KeptCells:
+    """Return what an interrupted study keeps."""
+    unfinished = _unfinished(out, cells)
+    begun = 0
+    for cell in unfinished:
+        folder = RunFolder.beside(cell_folder(out, cell) / "model")
+        begun += folder.checkpoint.exists()
+    finished = len(cells) - len(unfinished)
+    return KeptCells(finished=finished, begun=begun, cells=len(cells))
 
 
 def failures(out: Path, cells: Sequence[Cell]) -> dict[str, str]:

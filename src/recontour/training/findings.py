@@ -102,6 +102,17 @@ class NothingToResume(Finding):
 
 
 @finding
+class KeptIterations(Finding):
+    """A run was interrupted, and a checkpoint keeps what it did. of: all its iterations."""
+
+    iterations: int
+    of: int
+
+    def sentence(self) -> str:
+        return f"the checkpoint keeps {self.iterations} of {plural(self.of, 'iteration')}"
+
+
+@finding
 class LostIterations(Finding):
     """A run was interrupted, and its last iterations could not be saved."""
 

@@ -4,8 +4,8 @@ Its caller shows progress, saves and stops.
 """
 
 import time
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +70,8 @@ def learning_rate_at(iteration: int, recipe: Recipe) -> float:
 class Position:
     """How far a network has been trained.
 
-    done: iterations. unbroken: holds signals back during an iteration; if it was broken off, the
-    weights lie between two iterations.
+    done: iterations. unbroken: holds signals back while weights change; if that was broken off,
+    they lie between two iterations.
     """
 
     done: int
@@ -94,22 +94,45 @@ def learn(
     normalisation statistics.
     """
     recipe = batches.recipe
+    # On a processor an iteration may take seconds, and nobody else waits for its end.
+    may_end_early = fabric.world_size == 1 and fabric.device.type == "cpu"
     with closing(prepared(batches, position.done, workers)) as coming:
         began = time.perf_counter()
         for iteration, prepared_batch in enumerate(coming, start=position.done):
             batch = fabric.to_device(prepared_batch)
             waited = time.perf_counter() - began
             rate = learning_rate_at(iteration, recipe)
-            with position.unbroken:
-                loss, features = _iterate(
+            with _without_trace(network, position) if may_end_early else position.unbroken:
+                loss, features = _gradients(
                     fabric, network, optimiser, batches, batch, iteration, rate
                 )
-                position.done = iteration + 1
-            yield Step(iteration + 1, loss, rate, time.perf_counter() - began, waited, features)
+                with position.unbroken:
+                    optimiser.step()
+                    position.done = iteration + 1
+            seconds = time.perf_counter() - began
+            yield Step(iteration + 1, float(loss), rate, seconds, waited, features)
             began = time.perf_counter()
 
 
-def _iterate(
+@contextmanager
+def _without_trace(network: nn.Module, position: Position) -> Iterator[None]:
+    """Let an iteration that a signal ends, before it changes the weights, leave nothing behind.
+
+    A pass through the network has changed the statistics of normalisation: they are put back.
+    """
+    done = position.done
+    before = [buffer.clone() for buffer in network.buffers()]
+    try:
+        yield
+    except KeyboardInterrupt:
+        if position.done == done:
+            with position.unbroken:
+                for buffer, kept in zip(network.buffers(), before, strict=True):
+                    buffer.copy_(kept)
+        raise
+
+
+def _gradients(
     fabric: "Fabric",
     network: Network,
     optimiser: Optimizer,
@@ -117,8 +140,8 @@ def _iterate(
     batch: Any,
     iteration: int,
     rate: float,
-) -> tuple[float, float]:
-    """Make one step; return the loss, and the seconds that computing features took."""
+) -> tuple[Tensor, float]:
+    """Compute the gradients; return the loss, and the seconds that computing features took."""
     recipe = batches.recipe
     set_training_mode(network, frozen_statistics=recipe.frozen_statistics)
     for group in optimiser.param_groups:
@@ -130,7 +153,9 @@ def _iterate(
         features = time.perf_counter() - began
         logits_NKHW = batches.logits(network, given)
     loss = loss_of(logits_NKHW.float(), batch, recipe, iteration)
-    return _step(fabric, optimiser, loss), features
+    optimiser.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    return loss.detach(), features
 
 
 def set_training_mode(network: nn.Module, *, frozen_statistics: bool = False) -> None:
@@ -148,13 +173,6 @@ def _is_frozen(module: nn.Module) -> bool:
     """Return whether a module has parameters of its own, and none of them learns."""
     own = list(module.parameters(recurse=False))
     return bool(own) and not any(parameter.requires_grad for parameter in own)
-
-
-def _step(fabric: "Fabric", optimiser: Optimizer, loss: Tensor) -> float:
-    optimiser.zero_grad(set_to_none=True)
-    fabric.backward(loss)
-    optimiser.step()
-    return float(loss.detach())
 
 
 def loss_of(

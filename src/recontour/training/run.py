@@ -30,11 +30,13 @@ from recontour.training.findings import (
     DamagedCheckpoint,
     DifferentRun,
     DivergedLoss,
+    KeptIterations,
     LostIterations,
     NothingToResume,
     ResumedRun,
     UnfinishedRun,
 )
+from recontour.training.folder import RunFolder
 from recontour.training.log import ScalarLog
 from recontour.training.loop import Position, Step, learn, optimiser_of
 from recontour.training.precision import (
@@ -57,28 +59,6 @@ LIGHTNINGS_WORDS: dict[Precision, Any] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RunFolder:
-    """Where a run keeps its checkpoint and features while it lasts, and its logs for good."""
-
-    path: Path
-
-    @property
-    def checkpoint(self) -> Path:
-        """Return the file of weights, optimiser, iterations done, and what the run is."""
-        return self.path / "checkpoint.ckpt"
-
-    @property
-    def features(self) -> Path:
-        """Return the file of a frozen trunk's features. Only a kill leaves it behind."""
-        return self.path / "features.bin"
-
-    def close(self) -> None:
-        """Remove the checkpoint, and what a kill left of one, once the run's result is written."""
-        for path in (self.checkpoint, self.path / "lock", *self.path.glob(".*.partial")):
-            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +159,16 @@ def run(
         steps = learn(fabric, wrapped, optimiser, lessons, position, workers=_helpers(fabric))
         with closing(steps):
             if first:
-                keeper = _Keeper(folder, network, optimiser, identity, position, checkpoint_seconds)
-                yield from _recorded(steps, keeper, batches.recipe.iterations)
+                keeper = _Keeper(
+                    folder=folder,
+                    network=network,
+                    optimiser=optimiser,
+                    identity=identity,
+                    position=position,
+                    iterations=batches.recipe.iterations,
+                    seconds=checkpoint_seconds,
+                )
+                yield from _recorded(steps, keeper)
             else:
                 yield from _followed(steps, folder, position)
 
@@ -213,21 +201,17 @@ def _resuming(folder: RunFolder, done: int) -> Finding:
     return NothingToResume(path=folder.path)
 
 
-def _recorded(
-    steps: Iterator[Step],
-    keeper: "_Keeper",
-    iterations: int,
-) -> Generator[Step]:
+def _recorded(steps: Iterator[Step], keeper: "_Keeper") -> Generator[Step]:
     """Yield the steps of the first process, which writes logs and checkpoints."""
     folder, position = keeper.folder, keeper.position
-    with closing(ScalarLog(folder.path / "tensorboard", position.done)) as scalars:
+    with closing(ScalarLog(folder.log, position.done)) as scalars:
         try:
             for step in steps:
                 _refuse_diverged(step, folder)
                 if step.iteration % LOG_EVERY == 0:
                     values = {"loss": step.loss, "learning rate": step.learning_rate}
                     scalars.write(step.iteration, values)
-                keeper.keep_in_time(last=step.iteration == iterations)
+                keeper.keep_in_time(last=step.iteration == keeper.iterations)
                 yield step
                 position.unbroken.heed()
         except (KeyboardInterrupt, GeneratorExit):
@@ -284,13 +268,14 @@ def _gone_at_the_end(path: Path) -> Iterator[None]:
 
 @dataclass
 class _Keeper:
-    """Keeps a run's checkpoint. seconds: between two of them."""
+    """Keeps a run's checkpoint. iterations: of the whole run. seconds: between two checkpoints."""
 
     folder: RunFolder
     network: Network
     optimiser: Optimizer
     identity: Mapping[str, Any]
     position: Position
+    iterations: int
     seconds: float
 
     def __post_init__(self) -> None:
@@ -306,14 +291,16 @@ class _Keeper:
             self._keep()
 
     def keep_what_there_is(self) -> None:
-        """Save a checkpoint of a run that is interrupted.
+        """Save a checkpoint of a run that is interrupted, and say how far it has come.
 
         If that fails, the last one stays, and a warning says how much is lost.
         """
-        if self.position.unbroken.broken or self.position.done == self._kept:
-            return
         try:
-            self._keep()
+            if not self.position.unbroken.broken and self.position.done != self._kept:
+                self._keep()
+            if 0 < self._kept < self.iterations:
+                kept = KeptIterations(iterations=self._kept, of=self.iterations)
+                log_finding(log, logging.INFO, kept)
         except RecontourError as error:
             lost = self.position.done - self._kept
             why = error.finding

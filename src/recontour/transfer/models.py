@@ -16,6 +16,7 @@ from recontour.network.model import sha256_of, versions
 from recontour.network.model_file import refuse_unwritable
 from recontour.training.batches import Batches
 from recontour.training.features import recipe_used
+from recontour.training.folder import RunFolder
 from recontour.training.loop import Step
 from recontour.training.precision import choose_precision, precision_said, warn_if_emulated
 from recontour.training.presets import Preset
@@ -23,7 +24,6 @@ from recontour.training.recipe import Precision, Recipe, WantedPrecision
 from recontour.training.run import (
     CASE_IDS,
     Hardware,
-    RunFolder,
     is_first_process,
     precision_begun_with,
     run,
@@ -151,7 +151,7 @@ def with_precision(
     and nothing is timed.
     wanted, deterministic: see `choose_precision`.
     """
-    begun_with = precision_begun_with(_run_folder(out))
+    begun_with = precision_begun_with(RunFolder.beside(out))
     if wanted == "auto" and begun_with:
         precision = begun_with
     else:
@@ -172,10 +172,6 @@ def precision_of(model: Model) -> Precision:
     return precision_said(model.recipe.get("precision"))
 
 
-def _run_folder(out: Path) -> RunFolder:
-    return RunFolder(out.with_name(out.name + ".run"))
-
-
 def fit(
     model: Model,
     cases: Sequence[Case],
@@ -185,25 +181,32 @@ def fit(
     resume: bool,
     deterministic: bool = False,
     head_only: bool = False,
+    keep_log: bool = False,
 ) -> Generator[Step]:
     """Train the layers that are not frozen, yielding after each iteration; then write the file.
 
     The network computes in what the model's recipe says (`with_precision`), or in float32.
-    head_only: write the model's own head alone. Between two iterations the caller may contour with
-        the model, but not change it.
+    head_only: write the model's own head alone. keep_log: leave the log for TensorBoard in the
+        run's folder, of which nothing else stays. Between two iterations the caller may contour
+        with the model, but not change it.
     Raises: SettingsError: the model could not be read from its file again, for example because of a
         notice of many pages.
     """
     refuse_unwritable(model)
     batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
-    folder = _run_folder(out)
+    folder = RunFolder.beside(out)
     hardware = Hardware(precision=precision_of(model), deterministic=deterministic)
     identity = _identity(model, cases)
-    yield from run(model.network, batches, folder, identity, resume=resume, hardware=hardware)
+    try:
+        yield from run(model.network, batches, folder, identity, resume=resume, hardware=hardware)
+    except (KeyboardInterrupt, GeneratorExit):
+        if is_first_process() and not folder.checkpoint.exists():
+            folder.close()  # there is nothing to go on from
+        raise
     if is_first_process():
         save = save_head if head_only else save_model
         save(model, out)
-        folder.close()
+        folder.close(keep_log=keep_log)
 
 
 def _seed(seed: int) -> None:

@@ -62,6 +62,7 @@ def train(
     precision: WantedPrecision = "auto",
     deterministic: bool = False,
     resume: bool = False,
+    keep_log: bool = False,
     progress: Progress = quiet,
 ) -> Model:
     """Train a model from scratch on a cohort: the paper's Model_S or Model_T.
@@ -79,6 +80,7 @@ def train(
         deterministic: Compute the same bits again on the same machine, but more slowly: a GPU with
             deterministic kernels, and a processor in float32 if `precision` is "auto".
         resume: Continue a run that was interrupted.
+        keep_log: Leave the log of loss and learning rate for TensorBoard in OUT.run.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
@@ -115,6 +117,7 @@ def train(
         resume=resume,
         precision=wanted,
         deterministic=deterministic,
+        keep_log=keep_log,
         progress=progress,
     )
 
@@ -134,6 +137,7 @@ def adapt(
     deterministic: bool = False,
     check: int | None = None,
     resume: bool = False,
+    keep_log: bool = False,
     progress: Progress = quiet,
 ) -> Model:
     """Retrain a model, or its last layers, on another centre's cohort: the paper's Model_ST.
@@ -162,6 +166,7 @@ def adapt(
             an adaptation contours patients it has not seen, beside the model it begins with. The
             numbers are in `provenance.check` and the model's card.
         resume: Continue a run that was interrupted.
+        keep_log: Leave the log of loss and learning rate for TensorBoard in OUT.run.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
@@ -230,6 +235,7 @@ def adapt(
         precision=wanted,
         deterministic=deterministic,
         head_only=head_only,
+        keep_log=keep_log,
         progress=progress,
     )
     if check is not None:
@@ -336,6 +342,7 @@ def _learn(
     precision: WantedPrecision,
     deterministic: bool,
     head_only: bool = False,
+    keep_log: bool,
     progress: Progress,
 ) -> Model:
     """Fit a model and write its file, reporting progress."""
@@ -350,6 +357,7 @@ def _learn(
         resume=resume,
         deterministic=deterministic,
         head_only=head_only,
+        keep_log=keep_log,
     )
     teller = TrainingTeller(plan, recipe, sum(case.grid.shape[0] for case in cases))
     with closing(steps):
