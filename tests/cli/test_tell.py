@@ -50,7 +50,7 @@ def test_a_second_training_has_a_time_of_its_own(
         for line in capsys.readouterr().err.splitlines()
         if "training 175/" in line or "training 350/700" in line
     ]
-    assert [line.partition("about ")[2] for line in said] == ["5.8 min left"] * 3  # 350 seconds
+    assert [line.partition("about ")[2] for line in said] == ["6 min left"] * 3  # 350 seconds
 
 
 def test_on_a_terminal_every_step_has_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from rich.table import Column, Table
 from recontour.cli.answers import Transcript
 from recontour.cli.console import out, plain, say
 from recontour.findings import Finding, Unexpected, words
-from recontour.wording import printable
+from recontour.wording import about, printable
 
 LOG = logging.getLogger("recontour")
 # Between two lines where no terminal can show a bar.
@@ -198,5 +198,5 @@ class ProgressBar(logging.Handler):
             line += f": {words}"
         if self._first < done < total:
             seconds_each = (now - self._began) / (done - self._first)
-            line += f"; about {seconds_each * (total - done) / 60:.1f} min left"
+            line += f"; {about(seconds_each * (total - done))} left"
         print(line, file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ from recontour.cli.cohort_tables import read_table
 from recontour.cli.console import add_row, out, plain, say, table_of
 from recontour.cli.facts import total_cost, trained_patients
 from recontour.findings import Finding, words
-from recontour.wording import plural, short, size_in_words
+from recontour.wording import about, plural, short, size_in_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -537,10 +537,9 @@ def planned(
         add_row(table, cell.id, f"{cost.seconds / 60:.1f}", f"{cost.bytes / 1e6:.0f}")
     out.print(table)
     total = total_cost([estimates[cell.id] for cell in cells], workers)
-    minutes = total.seconds / 60
-    together = f", about {minutes / workers:.0f} min with {workers} workers" if workers > 1 else ""
+    together = f", {about(total.seconds / workers)} with {workers} workers" if workers > 1 else ""
     say(
-        f"{plural(len(cells), 'cell')}: {minutes:.0f} min of training and scoring one by one"
+        f"{plural(len(cells), 'cell')}: {about(total.seconds)} of training and scoring one by one"
         f"{together}; {size_in_words(total.bytes)} of disk, and at most "
         f"{size_in_words(total.cache_bytes)} more while it runs"
     )

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from recontour.cohort import Case, Cohort
+from recontour.cohort import Case
 from recontour.cohort.doubts import cohort_warnings
 from recontour.errors import OutputError, SettingsError
 from recontour.files import write_text
