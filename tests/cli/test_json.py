@@ -238,6 +238,7 @@ def test_study(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     cells = [SimpleNamespace(id="S"), SimpleNamespace(id="T")]
     costs = {"S": Estimate(1.0, 10, 300), "T": Estimate(2.0, 20, 200)}
     monkeypatch.setattr(studies, "read_study", lambda _path: None, raising=False)
+    monkeypatch.setattr("recontour.study.declared.cohorts_of", lambda _study: {})
     monkeypatch.setattr(studies, "dry_run", lambda *_: (cells, costs, 1), raising=False)
     code, answer = ask("study", tmp_path / "STUDY.toml", "--dry-run")
     result = answer["result"]
@@ -248,6 +249,7 @@ def test_study(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def test_report(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("recontour.study.declared.read_declared", lambda _folder: None)
     nothing = SimpleNamespace(models=None, headline="")
     monkeypatch.setattr(studies, "report_study", lambda _folder: {"S": "no disk"}, raising=False)
     monkeypatch.setattr(studies, "summary_of", lambda _folder: nothing, raising=False)

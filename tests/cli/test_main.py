@@ -201,6 +201,7 @@ def test_adapt_writes_a_model_or_only_its_head(
     def adapt(_model: Path, _cohort: Path, out: Path, **options: object) -> None:
         asked.update(out=out, head_only=options["head_only"])
 
+    monkeypatch.setattr("recontour.workflows.paths.refuse_for_adapting", lambda *_: None)
     monkeypatch.setattr("recontour.adapt", adapt)
     monkeypatch.setattr(
         "recontour.cli.tell.learnt", lambda _model, out, trunk: asked.update(shown=(out, trunk))
@@ -230,6 +231,7 @@ def test_train_computes_in_what_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, options: list[str], precision: str
 ) -> None:
     asked: dict[str, object] = {}
+    monkeypatch.setattr("recontour.workflows.paths.refuse_for_training", lambda *_: None)
     monkeypatch.setattr("recontour.train", lambda *_, **given: asked.update(given))
     monkeypatch.setattr("recontour.cli.tell.learnt", lambda *_: None)
     assert main(["train", "C", "--out", "M", *options]) == 0

@@ -38,8 +38,8 @@ from recontour.findings import Finding, stored_words
 from recontour.geometry import Grid, traced
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, save_model
-from recontour.organs.findings import GivenTolerances
-from recontour.workflows.findings import NothingToScore, SharedModelName
+from recontour.organs.findings import GivenTolerances, UnmatchedMapNames
+from recontour.workflows.findings import NamesWithoutContours, NothingToScore, SharedModelName
 
 STAMP = {"a": 0.0, "b": 0.0, "c": 1.0}  # the first two CTs share their grid
 
@@ -278,11 +278,27 @@ def test_contours_alone_are_scored_with_the_users_tolerances(
     assert str(tmp_path) not in page
 
 
+def test_a_map_is_refused_without_contours_and_lines_that_match_nothing_are_listed(
+    place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = tmp_path / "names.toml"
+    names.write_text('names = {"nobody drew it" = "Larynx"}')
+    with pytest.raises(SettingsError) as refused:
+        evaluate(place.cohort.path, [tmp_path / "m"], tmp_path / "out", names=names)
+    assert refused.value.finding == NamesWithoutContours(path=names)
+    place.draw("a")
+    caplog.set_level(logging.INFO)
+    evaluate(place.cohort.path, [], tmp_path / "out", contours={"A": place.folder}, names=names)
+    found = [getattr(record, "finding", None) for record in caplog.records]
+    assert UnmatchedMapNames(roi_names=("'nobody drew it'",), count=1) in found
+
+
 def test_nothing_to_score_and_a_name_twice_are_refused(place: Place, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         evaluate(place.cohort.path, [], tmp_path / "out")
     assert refused.value.finding == NothingToScore()
     place.draw("a")
+    (tmp_path / "m.safetensors").touch()
     with pytest.raises(SettingsError) as refused:
         evaluate(
             place.cohort.path,

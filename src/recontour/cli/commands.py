@@ -257,9 +257,10 @@ def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Train a model on a cohort."""
     from recontour.workflows.paths import refuse_for_training
 
+    learning = _learning(options)
     refuse_for_training(options.cohort, options.out)
     model = recontour.train(
-        options.cohort, options.out, preset=options.preset, progress=progress, **_learning(options)
+        options.cohort, options.out, preset=options.preset, progress=progress, **learning
     )
 
     def show() -> None:
@@ -274,6 +275,7 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     from recontour.workflows.paths import refuse_for_adapting
 
     out = options.head_only or options.out
+    learning = _learning(options)
     refuse_for_adapting(options.model, options.cohort, out)
     model = recontour.adapt(
         options.model,
@@ -284,7 +286,7 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         plain=options.plain,
         check=options.check,
         progress=progress,
-        **_learning(options),
+        **learning,
     )
     trunk = options.model if options.head_only else None
 
