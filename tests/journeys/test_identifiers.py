@@ -431,10 +431,10 @@ class Clinic:
 
     def learn(self) -> None:
         new = self.work / "new"
-        self.runs("train", self.north, "--out", self.model, *SHORT)
+        self.runs("train", self.north, "--out", self.model, *SHORT, "--keep-log")
         self.fails("train", self.north, "--out", self.model, *SHORT)
         self.fails("train", self.north, "--out", new, "--organs", ROI)
-        self.runs("adapt", self.model, self.south, "--out", self.adapted, *SHORT)
+        self.runs("adapt", self.model, self.south, "--out", self.adapted, *SHORT, "--keep-log")
         self.fails("adapt", self.archives, self.south, "--out", new)
         report = self.work / "evaluation"
         self.runs("evaluate", self.south, self.model, self.adapted, "--out", report)
