@@ -42,6 +42,10 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException)
             "; go on with: recontour adapt M C --head-only kept --resume",
         ),
         ("study study S --out begun", "; go on with: recontour study S --out begun --resume"),
+        (
+            "adapt adapt M C --out checked --check 3",
+            "; go on with: recontour adapt M C --out checked --check 3 --resume",
+        ),
         ("train train C --out whole", "; the model was written before, whole"),
         ("contour contour M CT --out R", ""),
         ("evaluate evaluate C M --out E", ""),
@@ -56,7 +60,7 @@ def test_ctrl_c_says_what_was_kept_and_which_command_goes_on(
     more: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for left in ("kept.run/checkpoint.ckpt", "begun/study.json", "whole"):
+    for left in ("kept.run/checkpoint.ckpt", "begun/study.json", "checked.check/fold", "whole"):
         Path(left).parent.mkdir(exist_ok=True)
         Path(left).touch()
     command, *words = arguments.split()

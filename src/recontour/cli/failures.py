@@ -87,15 +87,16 @@ def _interrupted(options: argparse.Namespace, typed: Sequence[str]) -> Interrupt
     if options.command in STAYS:
         return InterruptedRun(kept=STAYS[options.command], goes_on="repeat the command to go on")
     if options.command == "study":
-        begun = options.out and options.out / "study.json"
+        begun = [options.out / "study.json"] if options.out else []
     elif options.command in ("train", "adapt"):
         out = getattr(options, "head_only", None) or options.out
         if out.exists():
             return InterruptedRun(kept="the model was written before, whole")
-        begun = RunFolder.beside(out).checkpoint
+        # The folds of `adapt --check` lie in a folder of their own.
+        begun = [RunFolder.beside(out).checkpoint, out.with_name(out.name + ".check")]
     else:
         return InterruptedRun()
-    if not (begun and begun.exists()):
+    if not any(place.exists() for place in begun):
         return InterruptedRun(kept="there is nothing to go on from", goes_on="repeat the command")
     words = list(typed) if options.resume else [*typed, "--resume"]
     return InterruptedRun(goes_on="go on with", with_command=shlex.join(["recontour", *words]))
