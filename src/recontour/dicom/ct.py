@@ -135,6 +135,10 @@ def scan_of(archive: Archive) -> Scan:
     """Read the one CT series of an archive whose headers were read.
 
     Raises: as `read_scan`.
+
+    >>> scan = scan_of(read_archive(Path("dicom/new-patient")))
+    >>> scan.hu.shape == scan.grid.shape
+    True
     """
     folder = archive.folder
     for damaged in archive.unreadable:

@@ -58,6 +58,10 @@ def read_tolerances_file(path: Path) -> Mapping[str, Any]:
     """Return the lines of a file of tolerances, unchecked.
 
     Raises: SettingsError: no such file, not TOML, or no line.
+
+    >>> written = Path("tolerances.toml").write_text("Brainstem = 2")
+    >>> read_tolerances_file(Path("tolerances.toml"))
+    {'Brainstem': 2}
     """
     content = read_users_toml(
         path,
