@@ -21,7 +21,6 @@ from recontour.processes import (
     how_ended,
     script_left_out,
 )
-from recontour.study.findings import EndedEstimate
 from recontour.training.findings import EndedHelper
 
 
@@ -164,5 +163,5 @@ def test_processes_start_without_the_user_s_script() -> None:
 )
 def test_how_a_process_ended_is_said_in_words(exit_code: int | None, words: str) -> None:
     assert how_ended(exit_code) == words
-    for ended in (EndedHelper(exit_code=exit_code), EndedEstimate(exit_code=exit_code)):
-        assert f"ended early ({words})" in stored_words(ended)
+    ended = stored_words(EndedHelper(exit_code=exit_code))
+    assert f"ended early ({words})" in ended

@@ -22,7 +22,7 @@ from recontour.evaluation import CaseScore
 from recontour.exchange.nifti import write_nifti
 from recontour.network import Model, save_model
 from recontour.processes import Interrupted
-from recontour.study.estimate import Estimate
+from recontour.study.estimate import Estimate, Forecast
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md"
 
@@ -235,17 +235,19 @@ def test_deidentify(ask: Any, tmp_path: Path) -> None:
 
 def test_study(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two cells one at a time: of their caches, only the larger is on the disk."""
-    cells = [SimpleNamespace(id="S"), SimpleNamespace(id="T")]
+    cells = [SimpleNamespace(id="S", parent=None), SimpleNamespace(id="T", parent=None)]
     costs = {"S": Estimate(1.0, 10, 300), "T": Estimate(2.0, 20, 200)}
     monkeypatch.setattr(studies, "read_study", lambda _path: None, raising=False)
     monkeypatch.setattr("recontour.study.declared.cohorts_of", lambda _study: {})
-    monkeypatch.setattr(studies, "dry_run", lambda *_: (cells, costs, 1), raising=False)
+    forecast = Forecast(cells, costs, 1)  # type: ignore[arg-type]
+    monkeypatch.setattr(studies, "dry_run", lambda *_, **__: forecast, raising=False)
     code, answer = ask("study", tmp_path / "STUDY.toml", "--dry-run")
     result = answer["result"]
     assert code == 0
     assert set(result) == documented("study")
     assert result["cells"][0] == {"cell": "S", "seconds": 1.0, "bytes": 10}
     assert (result["seconds"], result["bytes"], result["cache_bytes"]) == (3.0, 30, 300)
+    assert result["seconds_with_workers"] == 3.0
 
 
 def test_report(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

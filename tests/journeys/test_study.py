@@ -9,9 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from tests.conftest import fill
+from tests.executors.conftest import skip_without_dask, two_nodes
+from tests.executors.slurm import real_slurm
 
 from recontour.cli import main
 from recontour.cohort import Cohort
@@ -200,37 +203,99 @@ def all_gone(group: int) -> bool:
     return False
 
 
-def test_three_kills_change_no_number(north: Cohort, target: Cohort, tmp_path: Path) -> None:
-    study = declare(
-        tmp_path, north, target, "[depth]\niterations = 2\nlayers = [1]\ncontrols = []\n", workers=2
-    )
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+class Whole(NamedTuple):
+    """A study of four cells on two workers that nothing has disturbed."""
+
+    study: Path
+    seconds: float
+    dsc: dict[tuple[str, str, str], str]
+
+    def start(self, out: Path, *more: str) -> subprocess.Popen[bytes]:
+        """Run the same study in a process of its own, and in its own group."""
+        options = ["--resume", "--out", str(out), *more]
+        command = [sys.executable, "-m", "recontour", "study", str(self.study), *options]
+        nowhere = subprocess.DEVNULL
+        return subprocess.Popen(command, start_new_session=True, stdout=nowhere, stderr=nowhere)
+
+
+@pytest.fixture(scope="module")
+def whole(north: Cohort, target: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("whole")
+    depth = "[depth]\niterations = 2\nlayers = [1]\ncontrols = []\n"
+    study = declare(folder, north, target, depth, workers=2)
     began = time.monotonic()
-    assert main(["study", str(study), "--out", str(whole)]) == 0
+    assert main(["study", str(study), "--out", str(folder / "out")]) == 0
     lasted = time.monotonic() - began
-    command = [
-        sys.executable,
-        "-m",
-        "recontour",
-        "study",
-        str(study),
-        "--out",
-        str(killed),
-        "--resume",
-    ]
+    scores = dsc(folder / "out")
+    assert {model.partition("-")[0] for model, _, _ in scores} == {"S", "T", "ST"}
+    return Whole(study, lasted, scores)
+
+
+def test_three_kills_change_no_number(whole: Whole, tmp_path: Path) -> None:
     moments = random.Random(7)
     for _ in range(3):
-        process = subprocess.Popen(
-            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(moments.uniform(0.3, 0.8) * lasted)
-        os.kill(process.pid, signal.SIGKILL)
+        process = whole.start(tmp_path / "out")
+        time.sleep(moments.uniform(0.3, 0.8) * whole.seconds)
+        process.kill()
         process.wait()
         assert all_gone(process.pid)
-    subprocess.run(command, check=True, capture_output=True)
-    assert dsc(killed) == dsc(whole)
-    assert len(dsc(whole)) > 0
-    assert (killed / "report.html").exists()
+    assert whole.start(tmp_path / "out").wait() == 0
+    assert dsc(tmp_path / "out") == whole.dsc
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_study_whose_workers_are_killed_goes_on_to_the_same_numbers(
+    whole: Whole, tmp_path: Path
+) -> None:
+    moments = random.Random(8)
+    process = whole.start(tmp_path / "out")
+    killed = 0
+    while killed < 2:
+        time.sleep(moments.uniform(0.2, 0.5) * whole.seconds)
+        assert process.poll() is None
+        for worker in workers_of(process.pid)[:1]:
+            os.kill(worker, signal.SIGKILL)
+            killed += 1
+    assert process.wait() == 0
+    assert dsc(tmp_path / "out") == whole.dsc
+
+
+def test_two_nodes_whose_workers_are_killed_give_the_same_numbers(
+    whole: Whole, tmp_path: Path
+) -> None:
+    with two_nodes(tmp_path) as nodes:
+        process = whole.start(tmp_path / "out", "--on", nodes.address)
+        for node in nodes.workers:
+            time.sleep(0.3 * whole.seconds)
+            assert process.poll() is None
+            for worker in workers_of(node.pid):  # the node starts another one
+                os.kill(worker, signal.SIGKILL)
+        assert process.wait() == 0
+    assert dsc(tmp_path / "out") == whole.dsc
+
+
+def test_a_slurm_queue_gives_the_same_numbers(
+    whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_without_dask()
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__INTERFACE", "lo")
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__LOG_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__LOCAL_DIRECTORY", str(tmp_path))
+    with real_slurm(tmp_path) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert whole.start(tmp_path / "out", "--on", "slurm:2").wait() == 0
+    assert dsc(tmp_path / "out") == whole.dsc
+
+
+def workers_of(process: int) -> list[int]:
+    """Return the processes that a study has started, without those that these have started."""
+    workers = []
+    for children in Path("/proc", str(process), "task").glob("*/children"):  # by thread
+        for child in children.read_text().split():
+            if "spawn_main" in Path("/proc", child, "cmdline").read_text():
+                workers.append(int(child))
+    return workers
 
 
 def test_a_folder_that_is_no_study_is_left_alone(

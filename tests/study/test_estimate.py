@@ -1,17 +1,20 @@
 """What a study will cost: counted by hand, and timed without a trace in this process."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from recontour.cohort import Cohort
+from recontour.executors import Place
 from recontour.network import Network
-from recontour.study.estimate import FILES_PER_MODEL, estimate
+from recontour.study.cells import Cell
+from recontour.study.estimate import FILES_PER_MODEL, Estimate, Forecast, estimate
 from recontour.study.folder import lay_out, study_plan
 from recontour.study.perform import Workspace
 from recontour.study.settings import CentreSettings, DepthSettings, ModelsSettings, Study
@@ -56,6 +59,13 @@ def test_only_a_frozen_trunk_s_features_are_cached(workspace: Workspace) -> None
     assert s.cache_bytes == t.cache_bytes == 0 < st.cache_bytes
 
 
+@contextmanager
+def here(_place: Place, _threads: int) -> Iterator[Executor]:
+    """Give an executor that needs no other process."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
 @pytest.fixture
 def timed_in(monkeypatch: pytest.MonkeyPatch) -> list[Precision]:
     """Count what learns instead of timing it, and return what each step would be timed in."""
@@ -68,11 +78,8 @@ def timed_in(monkeypatch: pytest.MonkeyPatch) -> list[Precision]:
             learning += parameter.numel() * parameter.requires_grad
         return StepSeconds(whole=float(learning), head=float(learning))
 
-    def here(function: Callable[..., Any], *arguments: object, **_: object) -> object:
-        return function(*arguments)
-
     monkeypatch.setattr("recontour.study.estimate.time_step", counted)
-    monkeypatch.setattr("recontour.study.estimate.call_fresh", here)
+    monkeypatch.setattr("recontour.study.estimate.executor_at", here)
     monkeypatch.setattr("torch.set_num_threads", lambda _: None)
     return precisions
 
@@ -99,3 +106,28 @@ def test_steps_are_timed_in_float32_where_a_gpu_will_train(
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: True)
     estimate(cells, workspace)
     assert timed_in == ["float32"]
+
+
+@pytest.mark.parametrize(
+    ("workers", "seconds"),
+    [
+        (1, 20),
+        (2, 11),  # S and an ST beside T and the other ST
+        (9, 9),  # S, then its slower ST
+    ],
+)
+def test_cells_wait_for_their_parent_and_for_a_worker(workers: int, seconds: float) -> None:
+    s = Cell("S", ("Brainstem",), 1, seed=0)
+    t = replace(s, model="T")
+    one = Cell("ST", ("Brainstem",), 1, seed=0, parent=s)
+    ten = replace(one, retrain_last=10)
+    durations = {s: 4, t: 6, one: 5, ten: 5}
+    costs = {cell.id: Estimate(float(took), 0, 0) for cell, took in durations.items()}
+    assert Forecast([s, t, one, ten], costs, workers).seconds == seconds
+
+
+def test_a_cell_does_not_wait_for_a_parent_that_is_finished() -> None:
+    s = Cell("S", ("Brainstem",), 1, seed=0)
+    st = Cell("ST", ("Brainstem",), 1, seed=0, parent=s)
+    assert Forecast([st], {st.id: Estimate(5.0, 0, 0)}, 1).seconds == 5
+    assert Forecast([], {}, 2).seconds == 0

@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -20,13 +22,16 @@ from tests.study.test_study_report import a_result
 
 from recontour.cohort import Cohort, case_id_of
 from recontour.errors import FaultError, OutputError, ScoresError, SettingsError
+from recontour.executors import DeadWorker, Place
 from recontour.files import ExistingOutput, MachineFault
 from recontour.findings import HIDDEN, Finding, words
 from recontour.network.model import versions
+from recontour.processes import held
 from recontour.progress import quiet
 from recontour.study import run
 from recontour.study.cells import Cell
 from recontour.study.declared import read_declared
+from recontour.study.estimate import Forecast
 from recontour.study.findings import (
     DifferentRecipes,
     DifferentStudy,
@@ -38,11 +43,19 @@ from recontour.study.findings import (
 )
 from recontour.study.folder import open_workspace, prepare, study_plan
 from recontour.study.perform import Report, Workspace, recipe_of
-from recontour.study.results import cell_folder, write_result
+from recontour.study.results import cell_folder, is_finished, write_result
 from recontour.study.settings import CentreSettings, ModelsSettings, SeparatelySettings, Study
 from recontour.study.study import dry_run, report_study
 from recontour.training.presets import PRESETS
 from recontour.transfer.findings import ImpossibleDepth
+
+Kind = TypeVar("Kind", bound=Finding)
+
+
+def logged(caplog: pytest.LogCaptureFixture, kind: type[Kind]) -> list[Kind]:
+    """Findings of one kind; `prepare` also says what is odd about the cohorts."""
+    findings = [getattr(record, "finding", None) for record in caplog.records]
+    return [finding for finding in findings if isinstance(finding, kind)]
 
 
 def test_what_a_kill_left_between_split_and_declaration_is_replaced(
@@ -63,6 +76,8 @@ def test_what_a_kill_left_between_split_and_declaration_is_replaced(
     ) == [0, 1, 2]
 
 
+HERE = Place("local", 1)
+Shown = tuple[str, int, int, str]
 BOTH_HAVE = ("Brainstem", "Lens_R")
 TOO_MANY_LAYERS = ImpossibleDepth(
     setting="models.retrain_last",
@@ -126,6 +141,7 @@ def test_a_report_counts_patients_as_the_study_began_with_them(
             for organ in cell.organs
         ]
         write_result(out, replace(a_result(cell), scores={"target test": rows, "source test": []}))
+    caplog.clear()  # of what `prepare` says of the cohorts
     report_study(out)
     scores = csv.DictReader((out / "tables" / "scores.csv").read_text().splitlines())
     assert {(row["case"], row["patient"]) for row in scores} == {
@@ -220,12 +236,11 @@ def test_cells_scored_before_their_views_were_stated_are_told_apart(
     stated = recipe_of(study)
     write_result(out, replace(a_result(cell), scores={}, trained_with=stated))
     prepare(study, out, resume=True)
-    assert not caplog.messages
+    assert not logged(caplog, DifferentRecipes)
     del stated["views of a slice"]
     write_result(out, replace(a_result(cell), scores={}, trained_with=stated))
     prepare(study, out, resume=True)
-    (record,) = caplog.records
-    assert record.finding == DifferentRecipes(cells=1)  # type: ignore[attr-defined]
+    assert logged(caplog, DifferentRecipes) == [DifferentRecipes(cells=1)]
 
 
 def test_with_gpus_each_worker_s_own_decides(
@@ -280,7 +295,7 @@ def test_patients_imported_later_change_no_cell(
     prepare(study, tmp_path / "out", resume=True)
     assert [cell.id for cell in study_plan(open_workspace(tmp_path / "out")).cells] == cells
     monkeypatch.setattr("recontour.study.study.estimate", lambda _cells, _workspace: {})
-    assert [cell.id for cell in dry_run(study, tmp_path / "out")[0]] == cells
+    assert [cell.id for cell in dry_run(study, tmp_path / "out").cells] == cells
     with pytest.raises(SettingsError) as error:
         dry_run(replace(study, retention_cases=1), tmp_path / "out")
     expected = DifferentStudy(path=tmp_path / "out", changed=("retention_cases",))
@@ -369,6 +384,87 @@ def test_a_file_is_no_study(north: Cohort, south: Cohort, tmp_path: Path) -> Non
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
+def finish(out: Path, job: run.Job = run.compute) -> list[Shown]:
+    """Run a study's cells in this process; return what progress was shown."""
+    shown: list[Shown] = []
+    cells = study_plan(open_workspace(out)).cells
+    with ThreadPoolExecutor(1) as executor:
+        jobs = run.Jobs(out, cells, job, torch.get_num_threads(), executor, 1)
+        jobs.finish(lambda *words: shown.append(words))
+    run._show(out, cells, lambda *words: shown.append(words))
+    return shown
+
+
+def keep_result(out: Path, cell: Cell, _threads: int) -> run.Outcome:
+    """Be done with a cell."""
+    write_result(out, replace(a_result(cell), scores={}))
+    return run.Outcome(is_held=False, found=())
+
+
+def test_a_cell_starts_when_its_parent_is_finished_and_the_others_in_the_plan_s_order(
+    study: Study, tmp_path: Path
+) -> None:
+    out, started = tmp_path / "out", []
+
+    def note(out: Path, cell: Cell, threads: int) -> run.Outcome:
+        assert not cell.parent or is_finished(out, cell.parent)
+        started.append(cell.id)
+        return keep_result(out, cell, threads)
+
+    prepare(replace(study, seeds=(0, 1)), out, resume=False)
+    cells = study_plan(open_workspace(out)).cells
+    write_result(out, replace(a_result(cells[1]), scores={}))
+    assert finish(out, note)[-1] == ("cells", 6, 6, "")
+    assert started == [cell.id for cell in cells if cell != cells[1]]
+
+
+def test_a_cell_whose_processes_died_fails_with_its_children(
+    study: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    prepare(study, out, resume=False)
+    s, t, st = study_plan(open_workspace(out)).cells
+    died = DeadWorker(times=3, exit_code=-9)
+
+    def die(out: Path, cell: Cell, threads: int) -> run.Outcome:
+        if cell != s:
+            return keep_result(out, cell, threads)
+        (cell_folder(out, cell) / "at").write_text("250/2200")
+        raise FaultError(died)
+
+    for cell in (s, t, st):
+        cell_folder(out, cell).mkdir(parents=True)
+    assert finish(out, die)[-1] == ("cells", 1, 3, "2 failed")
+    found = {failed.cell: failed.why for failed in logged(caplog, FailedCell)}
+    assert found == {s.id: died, st.id: FailedParentCell(parent=s.id)}
+    assert not list(out.rglob("at"))
+
+
+def test_a_cell_that_another_study_holds_is_looked_at_again(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, answers = tmp_path / "out", []
+    prepare(study, out, resume=False)
+    s, t, st = study_plan(open_workspace(out)).cells
+    cell_folder(out, s).mkdir(parents=True)
+    other = ExitStack()
+    other.enter_context(held(cell_folder(out, s) / "lock"))
+
+    def ask(out: Path, cell: Cell, threads: int) -> run.Outcome:
+        outcome = run.compute(out, cell, threads)
+        answers.append((cell.id, outcome.is_held))
+        if answers.count((s.id, True)) == 2:
+            other.close()
+        return outcome
+
+    monkeypatch.setattr(run, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(run, "perform", lambda cell, *_: keep_result(out, cell, 1))
+    finish(out, ask)
+    assert sorted(answers) == sorted(
+        [(s.id, True), (s.id, True), (s.id, False), (t.id, False), (st.id, False)]
+    )
+
+
 def test_a_cell_that_failed_is_not_shown_as_going_on(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,15 +476,11 @@ def test_a_cell_that_failed_is_not_shown_as_going_on(
 
     out = tmp_path / "out"
     prepare(study, out, resume=False)
-    workspace = open_workspace(out)
-    s, t, st = cells = study_plan(workspace).cells
+    s, t, st = study_plan(open_workspace(out)).cells
     cell_folder(out, st).mkdir(parents=True)
     (cell_folder(out, st) / "at").write_text("2000/2200")
     monkeypatch.setattr(run, "perform", fill_the_disk)
-    assert all(run._take(cell, workspace) for cell in cells)
-    shown: list[tuple[str, int, int, str]] = []
-    run._show(out, cells, lambda *words: shown.append(words))
-    assert shown == [("cells", 0, 3, "3 failed")]
+    assert finish(out)[-1] == ("cells", 0, 3, "3 failed")
     assert not any((cell_folder(out, cell) / "at").exists() for cell in (s, t))
 
 
@@ -400,18 +492,16 @@ def test_a_crash_is_stored_without_its_words_and_logged_with_them(
 
     out = tmp_path / "out"
     prepare(study, out, resume=False)
-    workspace = open_workspace(out)
-    s, _, st = study_plan(workspace).cells
+    s, _, st = study_plan(open_workspace(out)).cells
     monkeypatch.setattr(run, "perform", crash)
-    assert run._take(s, workspace)
-    assert run._take(st, workspace)
+    finish(out)
     stored = (cell_folder(out, s) / "failed.txt").read_text()
     assert stored.startswith(f"LookupError: {HIDDEN}\nrecontour.study.run, line ")
     assert stored.endswith(", in crash\n")
     assert str(tmp_path) not in stored
-    crashed, child = (record.finding for record in caplog.records)  # type: ignore[attr-defined]
-    assert f"cell {s.id} failed: LookupError: DOE^JANE" in words(crashed)
-    assert child == FailedCell(cell=st.id, why=FailedParentCell(parent=s.id))
+    found = {failed.cell: failed for failed in logged(caplog, FailedCell)}
+    assert f"cell {s.id} failed: LookupError: DOE^JANE" in words(found[s.id])
+    assert found[st.id] == FailedCell(cell=st.id, why=FailedParentCell(parent=s.id))
     assert "JANE" not in caplog.text
 
 
@@ -425,33 +515,14 @@ def test_a_worker_s_findings_come_whole_to_the_process_that_shows_them(
     for cell in (s, t):
         (cell_folder(out, cell) / "model").mkdir(parents=True)
     environment = dict(os.environ)
-    failed = run.run(out, quiet)
+    failed = run.run(out, quiet, HERE)
     assert dict(os.environ) == environment
     assert failed.keys() == {s.id, t.id, st.id}
-    found = {record.finding.cell: record.finding for record in caplog.records}  # type: ignore[attr-defined]
+    found = {failed.cell: failed for failed in logged(caplog, FailedCell)}
     assert found.keys() == failed.keys()
     assert found[s.id].path == cell_folder(out, s) / "model"
     assert str(tmp_path) not in caplog.text
     assert not any(str(tmp_path) in why for why in failed.values())
-
-
-@pytest.mark.parametrize(
-    ("count", "visible", "given"),
-    [
-        (0, None, [{}, {}]),
-        (1, "3", [{}, {}]),
-        (2, None, [{run.GPUS: "0"}, {run.GPUS: "1"}, {run.GPUS: "0"}]),
-        (2, "2,GPU-5f", [{run.GPUS: "2"}, {run.GPUS: "GPU-5f"}]),
-    ],
-)
-def test_each_worker_sees_one_of_the_gpus_that_this_process_sees(
-    monkeypatch: pytest.MonkeyPatch, count: int, visible: str | None, given: list[dict[str, str]]
-) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
-    monkeypatch.delenv(run.GPUS, raising=False)
-    if visible:
-        monkeypatch.setenv(run.GPUS, visible)
-    assert [run._gpu(number) for number in range(len(given))] == given
 
 
 def test_a_report_says_why_a_cell_failed_and_not_where_it_lies(
@@ -500,10 +571,9 @@ def test_a_report_states_what_the_cells_were_trained_with(
     assert '">0.1</td>' in page
     assert "learning_rate=0.5" not in page
     assert mixed not in page
-    assert not caplog.messages
+    assert not logged(caplog, DifferentRecipes)
     prepare(study, out, resume=True)
-    (record,) = caplog.records
-    assert record.finding == DifferentRecipes(cells=2)  # type: ignore[attr-defined]
+    assert logged(caplog, DifferentRecipes) == [DifferentRecipes(cells=2)]
 
     trained(three, **recipe_of(study), recontour="9.9")
     page = report()
@@ -533,7 +603,7 @@ def test_a_study_writes_through_no_link(study: Study, tmp_path: Path, name: str)
     )
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(elsewhere)
-    for use in (report_study, lambda out: run.run(out, lambda *_words: None)):
+    for use in (report_study, lambda out: run.run(out, quiet, HERE)):
         with pytest.raises(OutputError) as error:
             use(out)
         assert error.value.finding == LinkedFolder(path=link)
@@ -588,6 +658,8 @@ def test_a_finished_study_starts_no_workers(
     prepare(study, out, resume=False)
     for cell in study_plan(open_workspace(out)).cells:
         write_result(out, replace(a_result(cell), scores={}))
-    monkeypatch.setattr(run, "_work", lambda *_: pytest.fail("nothing is left to do"))
-    assert run.run(out, lambda *_words: None) == {}
-    assert dry_run(study, out)[:2] == ([], {})
+    monkeypatch.setattr(
+        "recontour.executors.local._start", lambda _: pytest.fail("nothing is left")
+    )
+    assert run.run(out, quiet, HERE) == {}
+    assert dry_run(study, out) == Forecast([], {}, 1)

@@ -459,13 +459,19 @@ def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     declared = studies.read_study(options.study)
     if options.dry_run:
         cohorts_of(declared)
-        cells, estimates, workers = studies.dry_run(declared, options.out)
+        forecast = studies.dry_run(declared, options.out, on=options.on)
         return Answer(
-            show=lambda: tell.planned(cells, estimates, workers),
-            facts=lambda: facts.planned(cells, estimates, workers),
+            show=lambda: tell.planned(forecast),
+            facts=lambda: facts.planned(forecast),
         )
     refuse_wrong_paths(declared, options.out, resume=options.resume)
-    failed = studies.run_study(declared, options.out, resume=options.resume, progress=progress)
+    failed = studies.run_study(
+        declared,
+        options.out,
+        resume=options.resume,
+        on=options.on,
+        progress=progress,
+    )
     summary = studies.summary_of(options.out)
     return Answer(
         show=lambda: tell.studied(failed, summary, options.out),

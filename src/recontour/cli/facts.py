@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from recontour.exchange.export import Exported
     from recontour.network import Model, ModelCard
     from recontour.organs import NameRow
-    from recontour.study.cells import Cell
-    from recontour.study.estimate import Estimate
+    from recontour.study.estimate import Forecast
     from recontour.workflows import CohortContents, Contoured, SeriesContoured
 
 Facts = dict[str, object]
@@ -303,33 +302,31 @@ class TotalCost:
     cache_bytes: float
 
 
-def total_cost(costs: Sequence["Estimate"], workers: int) -> TotalCost:
-    """Add up what cells cost. workers: how many run at a time."""
+def total_cost(forecast: "Forecast") -> TotalCost:
+    """Add up what cells cost."""
+    costs = forecast.costs.values()
     caches = sorted(cost.cache_bytes for cost in costs)
     return TotalCost(
         seconds=sum(cost.seconds for cost in costs),
         bytes=sum(cost.bytes for cost in costs),
-        cache_bytes=sum(caches[-workers:]),
+        cache_bytes=sum(caches[-forecast.workers :]),
     )
 
 
-def planned(
-    cells: Sequence["Cell"],
-    estimates: Mapping[str, "Estimate"],
-    workers: int,
-) -> Facts:
+def planned(forecast: "Forecast") -> Facts:
     """Return a study's cells in the order of their start, and what they will cost."""
-    total = total_cost([estimates[cell.id] for cell in cells], workers)
+    total = total_cost(forecast)
     costs = []
-    for cell in cells:
-        cost = estimates[cell.id]
+    for cell in forecast.cells:
+        cost = forecast.costs[cell.id]
         costs.append({"cell": cell.id, "seconds": cost.seconds, "bytes": cost.bytes})
     return {
         "cells": costs,
         "seconds": total.seconds,
         "bytes": total.bytes,
         "cache_bytes": total.cache_bytes,
-        "workers": workers,
+        "workers": forecast.workers,
+        "seconds_with_workers": forecast.seconds,
     }
 
 

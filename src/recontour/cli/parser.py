@@ -491,6 +491,12 @@ def _add_study(commands: Commands) -> None:
         "--resume", action="store_true", help="continue a study that was interrupted, or grew"
     )
     added.add_argument(
+        "--on",
+        metavar="PLACE",
+        help="where cells run: local:N, N at a time (in place of the file's workers); slurm:N, "
+        "in N jobs of a queue; tcp://HOST:PORT, on the workers of a Dask scheduler",
+    )
+    added.add_argument(
         "--dry-run", action="store_true", help="list the cells, and estimate time and disk"
     )
     added.add_argument("--example", action="store_true", help="print a commented study file")

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from recontour.network import Model, ModelCard
     from recontour.network.check import Check, CheckedDsc
     from recontour.organs import NameRow
-    from recontour.study.cells import Cell
-    from recontour.study.estimate import Estimate
+    from recontour.study.estimate import Forecast
     from recontour.study.study import StudySummary
     from recontour.study.tables import ModelsTable
     from recontour.workflows import CohortContents, Contoured, SeriesContoured
@@ -525,22 +524,20 @@ def _mean_dsc(
     return [number(mean_over_organs(scores, model, organs), 3) for model in models]
 
 
-def planned(
-    cells: Sequence["Cell"],
-    estimates: Mapping[str, "Estimate"],
-    workers: int,
-) -> None:
+def planned(forecast: "Forecast") -> None:
     """Show a study's cells and what they will cost."""
     table = table_of("Cells, in the order of their start", "cell", "minutes", "MB")
-    for cell in cells:
-        cost = estimates[cell.id]
+    for cell in forecast.cells:
+        cost = forecast.costs[cell.id]
         add_row(table, cell.id, f"{cost.seconds / 60:.1f}", f"{cost.bytes / 1e6:.0f}")
     out.print(table)
-    total = total_cost([estimates[cell.id] for cell in cells], workers)
-    together = f", {about(total.seconds / workers)} with {workers} workers" if workers > 1 else ""
+    total = total_cost(forecast)
+    together = ""
+    if forecast.workers > 1:
+        together = f", {about(forecast.seconds)} with {forecast.workers} workers"
     say(
-        f"{plural(len(cells), 'cell')}: {about(total.seconds)} of training and scoring one by one"
-        f"{together}; {size_in_words(total.bytes)} of disk, and at most "
+        f"{plural(len(forecast.cells), 'cell')}: {about(total.seconds)} of training and scoring "
+        f"one by one{together}; {size_in_words(total.bytes)} of disk, and at most "
         f"{size_in_words(total.cache_bytes)} more while it runs"
     )
 

@@ -1,11 +1,10 @@
 """Run the paper's study on any two centres: a file declares models, a folder holds results.
 
 settings    STUDY.toml                        study        the three verbs
-cells       the plan: one cell per model      run          the workers that share the folder
+cells       the plan: one cell per model      run          each cell, as a job of an executor
 split       which case is for what            defaults     what it leaves to its preset
-perform     one cell, from parent to result   fresh        processes with their own environment
-estimate    time and disk, before a run       folder       begun, or opened again
-declared    what a folder says that it is
+perform     one cell, from parent to result   folder       begun, or opened again
+estimate    time and disk, before a run       declared     what a folder says that it is
 results     what a cell's folder holds        diary        how a cell's training went
 report      the HTML file, from tables (the numbers), csv_files, words, numbers, figures, pictures
 findings    what can be found in a study

@@ -1,19 +1,21 @@
 """How long a study will take on this machine, and how much disk: from a few timed steps."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from pathlib import Path
 
 import torch
 
 from recontour.cohort import Case
+from recontour.executors import Place, executor_at
 from recontour.network import Network
 from recontour.network.views import VIEWS_OF_A_SLICE
 from recontour.study.cells import Cell
 from recontour.study.defaults import depth_of
-from recontour.study.fresh import call_fresh
 from recontour.study.perform import Workspace
 from recontour.study.settings import threads_of
 from recontour.training.batches import Batch, Batches
@@ -39,6 +41,50 @@ class Estimate:
     seconds: float
     bytes: int
     cache_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a study will cost.
+
+    cells: in the order of their start. costs: by id. workers: how many cells run at a time.
+    """
+
+    cells: Sequence[Cell]
+    costs: Mapping[str, Estimate]
+    workers: int
+
+    @property
+    def seconds(self) -> float:
+        """Return when the last cell ends: a free worker takes the first cell that can start.
+
+        A cell waits for its parent, so the longest chain of cells takes its time with any number
+        of workers.
+        """
+        children = self._children()
+        coming = [(0.0, place) for place in children[None]]  # when a cell can start, and which
+        ready: list[int] = []
+        free = [0.0] * self.workers  # since when each worker is
+        while coming or ready:
+            now = heappop(free)
+            if not ready:
+                now = max(now, coming[0][0])
+            while coming and coming[0][0] <= now:
+                heappush(ready, heappop(coming)[1])
+            cell = self.cells[heappop(ready)]
+            end = now + self.costs[cell.id].seconds
+            heappush(free, end)
+            for child in children[cell.id]:
+                heappush(coming, (end, child))
+        return max(free)
+
+    def _children(self) -> Mapping[str | None, Sequence[int]]:
+        """Return the places of each cell's children; None: of those whose parent is finished."""
+        children: dict[str | None, list[int]] = defaultdict(list)
+        for place, cell in enumerate(self.cells):
+            parent = cell.parent.id if cell.parent else None
+            children[parent if parent in self.costs else None].append(place)
+        return children
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +119,11 @@ def estimate(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Estimate]
     """Return seconds and bytes by cell id, if one cell at a time ran.
 
     The steps are timed in a process of its own, with as many threads as a worker has.
-    Raises: FaultError: that process died.
+    Raises: FaultError: that process died, time and again.
     """
     threads = threads_of(workspace.study)
-    environment = {"OMP_NUM_THREADS": str(threads)}
-    measured = call_fresh(_measured, cells, workspace, threads, environment=environment)
+    with executor_at(Place("local", 1), threads) as executor:
+        measured = executor.submit(_measured, cells, workspace, threads).result()
     return {cell.id: _cost(cell, measured) for cell in cells}
 
 

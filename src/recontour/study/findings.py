@@ -5,7 +5,6 @@ from typing import Literal
 from recontour.cohort.findings import listed
 from recontour.files import system_words
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
-from recontour.processes import how_ended
 from recontour.validation import Invalid
 from recontour.wording import MOST_SHOWN, plural, shown
 
@@ -489,18 +488,14 @@ class FailedCell(Finding):
 
 
 @finding
-class DeadWorkers(Finding):
-    """All workers died before the study was finished. first: the id of an unfinished cell."""
-
-    cells: int
-    first: FitToStore[str]
+class NoThreads(Finding):
+    """Jobs run elsewhere, and nobody has said with how many threads."""
 
     def sentence(self) -> str:
-        cells = f"{plural(self.cells, 'cell')}, the first of them {self.first},"
-        return f"the worker processes died before they finished {cells}; perhaps the memory is full"
+        return "threads is 0, which shares out the cores of this machine; the workers are elsewhere"
 
     def remedy(self) -> str:
-        return "go on with --resume, perhaps with fewer workers"
+        return "set threads in the study file to what each worker may use"
 
 
 @finding
@@ -514,20 +509,6 @@ class KeptCells(Finding):
     def sentence(self) -> str:
         finished = f"{self.finished} of {plural(self.cells, 'cell')} finished"
         return f"{finished}, and a checkpoint of {self.begun} more"
-
-
-@finding
-class EndedEstimate(Finding):
-    """The process that estimates a study ended without an answer. exit_code: see `how_ended`."""
-
-    exit_code: int | None
-
-    def sentence(self) -> str:
-        ended = f"ended early ({how_ended(self.exit_code)})"
-        return f"the process that times a few steps {ended}; perhaps the memory is full"
-
-    def remedy(self) -> str:
-        return "close other programs, then repeat"
 
 
 # A cell's files

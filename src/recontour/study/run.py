@@ -1,41 +1,33 @@
-"""A study, run: as many workers as it asks for take its cells one by one until none is left.
+"""A study, run: each cell is a job for an executor, as soon as its parent is finished.
 
-Workers agree through the study's folder alone: a cell is taken by holding its lock, and is finished
-when its result is there. So the same command on another machine that sees the folder helps along,
-and a kill at any moment costs at most what came after the last checkpoint.
+What is done lies in the study's folder alone: a cell is finished when its result is there, and its
+lock is held while it is computed. So a kill at any moment costs at most what came after the last
+checkpoint, and the same command on another machine that sees the folder helps along: it passes
+over cells that others are at, and looks again later.
 """
 
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from traceback import walk_tb
 from types import TracebackType
 
 import torch
 
-from recontour.errors import FaultError, RecontourError
+from recontour.errors import RecontourError
+from recontour.executors import LostScheduler, Place, executor_at
 from recontour.files import UnreadableError, UnreadableFile, output_error, write_text
 from recontour.findings import Finding, Unexpected, log_finding, stored_words
-from recontour.processes import HeldError, ended_by_signals, held
+from recontour.processes import HeldError, held
 from recontour.progress import Progress
 from recontour.study.cells import Cell
-from recontour.study.findings import (
-    CrashedCell,
-    DeadWorkers,
-    FailedCell,
-    FailedParentCell,
-    KeptCells,
-)
+from recontour.study.findings import CrashedCell, FailedCell, FailedParentCell, KeptCells
 from recontour.study.folder import open_workspace, refuse_links, study_plan
-from recontour.study.fresh import Fresh, start_fresh
 from recontour.study.perform import Workspace, perform
 from recontour.study.results import cell_folder, is_finished
 from recontour.study.settings import threads_of
@@ -46,40 +38,48 @@ from recontour.wording import printable
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
-GRACE_SECONDS = 60.0  # for a worker to finish an iteration and to clean up
 MOST_LETTERS = 2000  # of a line that another process wrote
-GPUS = "CUDA_VISIBLE_DEVICES"
+
+Found = tuple[str, int, Finding]  # a logger's name, a level, and what was found
 
 
-def run(out: Path, progress: Progress) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a worker says of a cell. is_held: another study is at it. found: to be logged."""
+
+    is_held: bool
+    found: tuple[Found, ...]
+
+
+Job = Callable[[Path, Cell, int], Outcome]  # with the threads that it may use
+
+
+def run(out: Path, progress: Progress, place: Place) -> dict[str, str]:
     """Run all cells that are not finished.
 
-    What workers find is logged here. Returns: why cells failed, by id; the others are finished.
-    Raises: FaultError: all workers died, for example because the memory is full.
+    What workers find is logged here.
+    Returns: why cells failed, by id; the others are finished.
     """
     workspace = open_workspace(out)
+    threads = threads_of(workspace.study)
     cells = study_plan(workspace).cells
     refuse_links(out, cells)
     for cell in cells:
         _failure_file(out, cell).unlink(missing_ok=True)  # it is tried again
-    count = min(workspace.study.workers, len(_unfinished(out, cells)))
+    most = place.workers or len(cells)
     try:
-        with _workers(out, count, threads_of(workspace.study)) as workers:
-            _watch(workers, out, cells, progress)
+        with executor_at(place, threads, torch.cuda.device_count()) as executor:
+            Jobs(out, cells, compute, threads, executor, most).finish(progress)
     except KeyboardInterrupt:
         log_finding(log, logging.INFO, _kept(out, cells))
         raise
-    failed = failures(out, cells)
-    left = [cell for cell in _unfinished(out, cells) if cell.id not in failed]
-    if left:
-        raise FaultError(DeadWorkers(cells=len(left), first=left[0].id))
     _show(out, cells, progress)
-    return failed
+    return failures(out, cells)
 
 
 def _kept(out: Path, cells: Sequence[Cell]) -> KeptCells:
     """Return what an interrupted study keeps."""
-    unfinished = _unfinished(out, cells)
+    unfinished = [cell for cell in cells if not is_finished(out, cell)]
     begun = 0
     for cell in unfinished:
         folder = RunFolder.beside(cell_folder(out, cell) / "model")
@@ -100,35 +100,81 @@ def failures(out: Path, cells: Sequence[Cell]) -> dict[str, str]:
 # In the process that the user started
 
 
-def _watch(
-    workers: Sequence[Fresh],
-    out: Path,
-    cells: Sequence[Cell],
-    progress: Progress,
-) -> None:
-    """Show progress, and log what workers send, until all of them have ended."""
-    pipes = [worker.pipe for worker in workers]
-    while alive := [worker.process for worker in workers if worker.process.is_alive()]:
-        if _unfinished(out, cells):
-            _show(out, cells, progress)
-        ends = [process.sentinel for process in alive]
-        wait([*ends, *pipes], timeout=POLL_SECONDS)
-        pipes = _heard(pipes)
-    _heard(pipes)
+@dataclass(slots=True)
+class Jobs:
+    """The jobs of a study.
 
+    job: what a worker does with a cell. threads: of a worker. most: how many cells are with the
+    executor at a time, so that they start in the plan's order. again_at: when to try the cells
+    that others are at, by id.
+    """
 
-def _heard(pipes: Sequence[Connection]) -> list[Connection]:
-    """Log what has come through pipes. Returns: those that are still open."""
-    still_open = []
-    for pipe in pipes:
+    out: Path
+    cells: Sequence[Cell]
+    job: Job
+    threads: int
+    executor: Executor
+    most: int
+    going: dict[Future[Outcome], Cell] = field(default_factory=dict)
+    again_at: dict[str, float] = field(default_factory=dict)
+
+    def finish(self, progress: Progress) -> None:
+        """Submit cells until each of them is finished or has failed."""
+        while (left := self._left()) or self.going:
+            self._submit(left)
+            _show(self.out, self.cells, progress)
+            self._wait()
+
+    def _left(self) -> list[Cell]:
+        """Return the cells that are still to do. A cell fails with its parent."""
+        left = []
+        for cell in self.cells:
+            if not _is_open(self.out, cell):
+                continue
+            if cell.parent and _has_failed(self.out, cell.parent):
+                _fail(self.out, cell, FailedParentCell(parent=cell.parent.id))
+            else:
+                left.append(cell)
+        return left
+
+    def _submit(self, left: Sequence[Cell]) -> None:
+        """Submit the first cells that can start."""
+        submitted = {cell.id for cell in self.going.values()}
+        for cell in left:
+            if len(self.going) == self.most:
+                return
+            if cell.id not in submitted and self._can_start(cell):
+                future = self.executor.submit(self.job, self.out, cell, self.threads)
+                self.going[future] = cell
+
+    def _can_start(self, cell: Cell) -> bool:
+        if time.monotonic() < self.again_at.get(cell.id, 0.0):
+            return False
+        return not cell.parent or is_finished(self.out, cell.parent)
+
+    def _wait(self) -> None:
+        """Wait for a job, but not for long: progress is shown, and others finish cells, too."""
+        if not self.going:
+            time.sleep(POLL_SECONDS)
+            return
+        ended, _ = wait(self.going, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in ended:
+            self._hear(future, self.going.pop(future))
+
+    def _hear(self, future: Future[Outcome], cell: Cell) -> None:
+        """Log what a job has found, or why there is no answer."""
         try:
-            while pipe.poll():
-                name, level, finding = pipe.recv()
-                log_finding(logging.getLogger(name), level, finding)
-            still_open.append(pipe)
-        except (EOFError, OSError):
-            pipe.close()
-    return still_open
+            outcome = future.result()
+        except Exception as error:
+            why = _why(error)
+            if isinstance(why, LostScheduler):
+                raise
+            _fail(self.out, cell, why)
+            return
+        for name, level, finding in outcome.found:
+            log_finding(logging.getLogger(name), level, finding)
+        if outcome.is_held:
+            self.again_at[cell.id] = time.monotonic() + POLL_SECONDS
 
 
 def _show(
@@ -151,107 +197,54 @@ def _show(
     progress("cells", done, len(cells), "; ".join(doing))
 
 
-@contextmanager
-def _workers(
-    out: Path,
-    count: int,
-    threads: int,
-) -> Iterator[Sequence[Fresh]]:
-    """Give worker processes, which end with the block."""
-    workers: list[Fresh] = []
-    try:
-        for number in range(count):
-            environment = {"OMP_NUM_THREADS": str(threads), **_gpu(number)}
-            workers.append(start_fresh(_work, out, threads, environment=environment))
-        yield workers
-    finally:
-        _end(workers)
-
-
-def _gpu(number: int) -> dict[str, str]:
-    """Return the variable that shows a worker one of several GPUs; nothing if there is only one."""
-    count = torch.cuda.device_count()
-    if count < 2:
-        return {}
-    names = os.environ.get(GPUS, "").split(",")
-    if len(names) < count:  # all of the machine's
-        names = list(map(str, range(count)))
-    return {GPUS: names[number % count]}
-
-
-def _end(workers: Sequence[Fresh]) -> None:
-    """Let workers keep what they have and clean up; kill those that take too long."""
-    for worker in workers:
-        worker.process.terminate()
-    until = time.monotonic() + GRACE_SECONDS
-    try:
-        for worker in workers:
-            worker.process.join(max(0.0, until - time.monotonic()))
-    finally:  # also if a second signal ends the wait
-        for worker in workers:
-            worker.process.kill()
-        for worker in workers:
-            worker.process.join()
-
-
 # In a worker
 
 
-def _work(out: Path, threads: int, pipe: Connection) -> None:
-    """Take a cell, perform it and take the next, until none is left: all that a worker does.
+def compute(out: Path, cell: Cell, threads: int) -> Outcome:
+    """Perform a cell, unless another study has it or had it: all that a worker does.
 
-    It also ends when it is asked to, or when its parent has ended.
+    Nothing is raised: a cell that fails says so in its folder.
     """
-    # Helpers that prepare batches are started as in any other training.
-    multiprocessing.set_start_method(None, force=True)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    logging.getLogger("recontour").addHandler(_Relay(pipe))
-    with suppress(KeyboardInterrupt), ended_by_signals():
-        workspace = open_workspace(out)
-        cells = study_plan(workspace).cells
-        while left := [cell for cell in cells if _is_open(out, cell)]:
-            if not any(_take(cell, workspace) for cell in left):
-                time.sleep(POLL_SECONDS)  # others are at what is left, or at what it waits for
+    with _heard() as found:
+        is_ours = _take(cell, open_workspace(out))
+    return Outcome(not is_ours, tuple(found))
 
 
-class _Relay(logging.Handler):
-    """Sends what a worker finds to the process that the user started."""
+class _Hearing(logging.Handler):
+    """Keeps what is found."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._pipe = pipe
+        self.found: list[Found] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send a record's finding."""
+        """Keep a record's finding."""
         finding = getattr(record, "finding", None) or Unexpected(reason=record.getMessage())
-        with suppress(OSError):  # that process has ended
-            self._pipe.send((record.name, record.levelno, finding))
+        self.found.append((record.name, record.levelno, finding))
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)  # the main thread keeps what it has, and cleans up
-        time.sleep(GRACE_SECONDS)
-        os._exit(1)
+@contextmanager
+def _heard() -> Iterator[Sequence[Found]]:
+    """Give the list that gains what recontour finds in the block."""
+    hearing = _Hearing()
+    logger = logging.getLogger("recontour")
+    logger.addHandler(hearing)
+    try:
+        yield hearing.found
+    finally:
+        logger.removeHandler(hearing)
 
 
 def _take(cell: Cell, workspace: Workspace) -> bool:
-    """Perform a cell, if its parent is finished and no other worker has it.
+    """Perform a cell, unless it is finished or has failed meanwhile.
 
-    Returns: whether anything was done.
+    Returns: False if another process holds it.
     """
     out = workspace.out
-    if cell.parent and _has_failed(out, cell.parent):
-        _fail(out, cell, FailedParentCell(parent=cell.parent.id))
-        return True
-    if cell.parent and not is_finished(out, cell.parent):
-        return False
     folder = cell_folder(out, cell)
-    make_folders(folder)
     try:
+        make_folders(folder)
         with held(folder / "lock"):
             if _is_open(out, cell):
                 _perform(cell, workspace)
@@ -269,16 +262,16 @@ def _perform(cell: Cell, workspace: Workspace) -> None:
     try:
         perform(cell, workspace, partial(_note, at))
         _failure_file(out, cell).unlink(missing_ok=True)
-    except RecontourError as error:
-        _fail(out, cell, error.finding)
     except Exception as error:
-        _fail(out, cell, _crash(error))
+        _fail(out, cell, _why(error))
     finally:
         at.unlink(missing_ok=True)
 
 
-def _crash(error: Exception) -> CrashedCell:
-    """Return the facts of an unexpected error."""
+def _why(error: Exception) -> Finding:
+    """Return the facts of an error, which nobody may have expected."""
+    if isinstance(error, RecontourError):
+        return error.finding
     calls = tuple(_calls(error.__traceback__))
     return CrashedCell(
         error=type(error).__name__,
@@ -295,6 +288,7 @@ def _calls(trace: TracebackType | None) -> Iterator[str]:
 
 def _fail(out: Path, cell: Cell, why: Finding) -> None:
     """Write down why a cell failed, without what may name a patient, and log it."""
+    _progress_file(out, cell).unlink(missing_ok=True)
     lines = [stored_words(why)]
     if isinstance(why, CrashedCell):
         lines.extend(why.calls)
@@ -319,10 +313,6 @@ def _note(at: Path, words: str) -> None:
 
 
 # A cell's state, as its folder has it
-
-
-def _unfinished(out: Path, cells: Sequence[Cell]) -> list[Cell]:
-    return [cell for cell in cells if not is_finished(out, cell)]
 
 
 def _is_open(out: Path, cell: Cell) -> bool:

@@ -14,19 +14,20 @@ from pydantic import TypeAdapter
 from recontour.assess.caveats import draft_warnings
 from recontour.assess.pictures import overlay_of
 from recontour.cohort import Case
-from recontour.errors import ScoresError
+from recontour.errors import ScoresError, SettingsError
 from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay
 from recontour.evaluation.page import as_notice
 from recontour.evaluation.planes import planes_to_show
 from recontour.evaluation.plotting import refuse_unplottable
+from recontour.executors import Place, place_of
 from recontour.findings import Finding, log_finding
 from recontour.network.model import versions
 from recontour.progress import Progress, quiet
 from recontour.study.cells import Cell, Plan
 from recontour.study.declared import is_study
-from recontour.study.estimate import Estimate, estimate
-from recontour.study.findings import ForeignScores, SeveralRecipes
+from recontour.study.estimate import Forecast, estimate
+from recontour.study.findings import ForeignScores, NoThreads, SeveralRecipes
 from recontour.study.folder import (
     go_on,
     lay_out,
@@ -61,13 +62,18 @@ log = logging.getLogger(__name__)
 
 
 def dry_run(
-    study: Study, out: Path | str | None = None
-) -> tuple[Sequence[Cell], Mapping[str, Estimate], int]:
-    """Return the cells that are still to do, what each will cost, and how many run at a time.
+    study: Study,
+    out: Path | str | None = None,
+    *,
+    on: str | None = None,
+) -> Forecast:
+    """Return the cells that are still to do, and what they will cost.
 
-    Nothing is written. out: the study's folder, if it may have begun.
-    Raises: SettingsError: no cell could be trained as declared, or `out` holds another study.
+    Nothing is written. out: the study's folder, if it may have begun. on: as in `run_study`.
+    Raises: SettingsError: no cell could be trained as declared, `out` holds another study, or
+        there is no such place.
     """
+    study, _ = _placed(study, on)
     out = Path(out) if out else None
     workspace = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
     shared = workspace.cohorts, workspace.splits
@@ -82,7 +88,7 @@ def dry_run(
     if out:
         left = [cell for cell in left if not is_finished(out, cell)]
     costs = estimate(left, workspace) if left else {}
-    return left, costs, study.workers
+    return Forecast(left, costs, study.workers)
 
 
 def run_study(
@@ -90,6 +96,7 @@ def run_study(
     out: Path | str,
     *,
     resume: bool = False,
+    on: str | None = None,
     progress: Progress = quiet,
 ) -> Mapping[str, str]:
     """Train and score every cell of a study that is not finished, and write the report.
@@ -98,6 +105,7 @@ def run_study(
         study: A study file, as `read_study` reads it.
         out: The study's folder; new, unless `resume`.
         resume: Continue a study that was interrupted, or grew.
+        on: Where cells run, such as "local:4"; None: here, as many as `study.workers` at a time.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
@@ -105,8 +113,8 @@ def run_study(
 
     Raises:
         OutputError: The folder holds something else, or a study and `resume` is False.
-        SettingsError: No cell can be trained as declared, or the folder holds another study.
-        FaultError: Every worker died.
+        SettingsError: No cell can be trained as declared, the folder holds another study, or
+            there is no such place.
 
     Examples:
         >>> import recontour
@@ -116,9 +124,18 @@ def run_study(
     """
     out = Path(out)
     refuse_unplottable()
+    study, place = _placed(study, on)
     prepare(study, out, resume=resume)
-    run(out, progress)
+    run(out, progress, place)
     return report_study(out)
+
+
+def _placed(study: Study, on: str | None) -> tuple[Study, Place]:
+    """Return the study with as many workers as there will be where it runs, and where that is."""
+    place = place_of(on) if on else Place("local", study.workers)
+    if place.kind != "local" and not study.threads:
+        raise SettingsError(NoThreads())
+    return replace(study, workers=place.workers or study.workers), place
 
 
 def report_study(out: Path | str) -> Mapping[str, str]:

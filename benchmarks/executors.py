@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""What an executor adds to a study's cells, and whether killing its processes changes a number.
+
+    .venv/bin/python benchmarks/executors.py [--on local:2] [--cells 50] [--kills 10] [--seed 1]
+
+Cells that take no time are computed: what passes is the executor's time, the start of its processes
+and the loading of libraries included. Then a small study runs twice, once undisturbed, and once
+while its processes are killed (-9) at random moments; every score must be the same.
+
+With --on tcp://HOST:PORT, start the workers with PYTHONPATH=benchmarks; the processes that are
+killed are those of workers on this machine.
+
+Writes docs/results/executors.json.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from executor_jobs import empty
+from recontour.cohort import Cohort
+from recontour.executors import executor_at, place_of
+from recontour.geometry import Grid
+from recontour.progress import quiet
+from recontour.study.cells import Cell
+from recontour.study.run import Jobs
+
+REPO = Path(__file__).resolve().parents[1]
+GRID = Grid((6, 48, 48), (4.0, 4.0), tuple(3.0 * i for i in range(6)), (-94.0, -94.0))
+STUDY = """
+threads = 1
+precision = "float32"
+retention_cases = 1
+[source]
+cohort = "source"
+test = 1
+[target]
+cohort = "target"
+test = 1
+[models]
+iterations = {iterations}
+validate_every = 1000
+[depth]
+iterations = {iterations}
+layers = [1, 4, 10]
+controls = []
+"""
+
+
+def seconds_of_empty_cells(on: str, count: int, folder: Path) -> float:
+    """Return how long a study of cells takes that are done at once; half of them have parents."""
+    place = place_of(on)
+    parents = [Cell("S", ("Brainstem",), 1, seed=seed) for seed in range(count // 2)]
+    children = [Cell("ST", ("Brainstem",), 1, one.seed, one, retrain_last=1) for one in parents]
+    cells = [*parents, *children]
+    for cell in cells:
+        (folder / "cells" / cell.id).mkdir(parents=True)
+    began = time.perf_counter()
+    with executor_at(place, threads=1) as executor:
+        Jobs(folder, cells, empty, 1, executor, place.workers or count).finish(quiet)
+    return time.perf_counter() - began
+
+
+def make_cohorts(folder: Path) -> None:
+    """Make two cohorts of four bodies with a box and a ball."""
+    zz, yy, xx = np.mgrid[:6, :48, :48]
+    body = (xx - 24) ** 2 + (yy - 24) ** 2 < 20**2
+    for name, growth in (("source", 0), ("target", 1)):
+        cohort = Cohort.open_or_create(folder / name, name)
+        for number in range(4):
+            rng = np.random.default_rng([number, growth])
+            hu = np.where(body, 40, -1000) + rng.normal(0, 8, GRID.shape)
+            row, column = rng.integers(22, 27, size=2)
+            stem = (abs(yy - row) <= 4 + growth) & (abs(xx - column) <= 4 + growth) & (zz > 0)
+            ball = (xx - column - 10) ** 2 + (yy - row + 10) ** 2 <= (2 + growth) ** 2
+            masks = {"Brainstem": stem, "Lens_L": ball & (zz > 2)}
+            cohort.add(f"{name}-{number}", hu.astype(np.int16), GRID, masks, "hash")
+
+
+def start(folder: Path, on: str, out: str) -> subprocess.Popen[bytes]:
+    """Start the study."""
+    command = [sys.executable, "-m", "recontour", "study", str(folder / "STUDY.toml")]
+    return subprocess.Popen(
+        [*command, "--out", str(folder / out), "--on", on],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def scores_of(out: Path) -> dict[str, str]:
+    """Return the scores of each cell, digit by digit."""
+    return {path.parent.name: path.read_text() for path in out.glob("cells/*/scores.csv")}
+
+
+def workers_of(process: int) -> list[int]:
+    """Return the processes that a study has started to compute cells."""
+    found = []
+    for children in Path("/proc", str(process), "task").glob("*/children"):  # by thread
+        for child in children.read_text().split():
+            if "spawn_main" in Path("/proc", child, "cmdline").read_text():
+                found.append(int(child))
+    return found
+
+
+def run_and_kill(folder: Path, on: str, kills: int, rng: random.Random, seconds: float) -> int:
+    """Run the study while its processes are killed; return how many kills there were.
+
+    seconds: how long it takes undisturbed.
+    """
+    process = start(folder, on, "killed")
+    done = 0
+    while process.poll() is None:
+        time.sleep(rng.uniform(0.2, 1.8) * seconds / kills)
+        try:
+            there = workers_of(process.pid)
+        except OSError:  # a process has just ended
+            continue
+        if there and done < kills:
+            os.kill(rng.choice(there), signal.SIGKILL)
+            done += 1
+    return done
+
+
+def kill_all(on: str, kills: int, seed: int, iterations: int) -> dict[str, object]:
+    """Run a study with and without kills; return what happened."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch).resolve()
+        make_cohorts(folder)
+        (folder / "STUDY.toml").write_text(STUDY.format(iterations=iterations))
+        began = time.perf_counter()
+        assert start(folder, on, "whole").wait() == 0
+        seconds = time.perf_counter() - began
+        done = run_and_kill(folder, on, kills, random.Random(seed), seconds)
+        whole, killed = scores_of(folder / "whole"), scores_of(folder / "killed")
+        failed = len(list((folder / "killed").glob("cells/*/failed.txt")))
+    return {
+        "seconds undisturbed": round(seconds, 1),
+        "kills": done,
+        "cells": len(whole),
+        "cells that failed": failed,
+        "cells with the same scores": sum(killed.get(cell) == whole[cell] for cell in whole),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--on", default="local:2")
+    parser.add_argument("--cells", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=10, help="0: leave them out")
+    parser.add_argument("--iterations", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=REPO / "docs" / "results" / "executors.json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        seconds = seconds_of_empty_cells(options.on, options.cells, Path(scratch).resolve())
+    result: dict[str, object] = {
+        "on": options.on,
+        "empty cells": options.cells,
+        "seconds of empty cells": round(seconds, 1),
+        "load": [round(load, 1) for load in os.getloadavg()],
+    }
+    if options.kills:
+        result |= kill_all(options.on, options.kills, options.seed, options.iterations)
+    print(json.dumps(result, indent=1))
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
