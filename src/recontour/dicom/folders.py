@@ -52,7 +52,7 @@ def _is_visible(name: str) -> bool:
 def refuse_no_folder(folder: Path) -> None:
     """Raise NoSeriesError where there is no folder that can be looked into, or a cohort.
 
-    >>> refuse_no_folder(Path("dicom/south"))
+    >>> refuse_no_folder(Path())
     """
     try:
         is_folder = S_ISDIR(folder.stat().st_mode)
