@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +31,12 @@ def skip_without_dask() -> None:
 
 
 @contextmanager
-def two_nodes(folder: Path, *, may_start_processes: bool = True) -> Iterator[Nodes]:
+def two_nodes(
+    folder: Path,
+    *,
+    may_start_processes: bool = True,
+    workers: Sequence[str] = ("one", "two"),
+) -> Iterator[Nodes]:
     """Start `dask scheduler`, and `dask worker` twice; skip the test if there is no Dask."""
     skip_without_dask()
     about = folder / "scheduler.json"
@@ -60,13 +65,13 @@ def two_nodes(folder: Path, *, may_start_processes: bool = True) -> Iterator[Nod
         while not (about.exists() and about.read_text().endswith("}")):
             assert scheduler.poll() is None
             time.sleep(0.05)
-        workers = []
-        for node in ("one", "two"):
+        nodes = []
+        for node in workers:
             scratch = folder / node
             scratch.mkdir()
             options = ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
-            workers.append(start("worker", *options, "--local-directory", str(scratch)))
-        yield Nodes(json.loads(about.read_text())["address"], scheduler, workers)
+            nodes.append(start("worker", *options, "--local-directory", str(scratch)))
+        yield Nodes(json.loads(about.read_text())["address"], scheduler, nodes)
     finally:
         for process in started:
             os.killpg(process.pid, signal.SIGKILL)

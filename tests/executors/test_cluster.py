@@ -1,5 +1,6 @@
 """Jobs on two nodes of a Dask scheduler, all of them on this machine."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from tests.executors.test_executors import (
 
 from recontour.errors import FaultError, OutputError, SettingsError
 from recontour.executors import LostScheduler, executor_at, place_of
-from recontour.executors.findings import DaemonWorker, NoDask, NoScheduler, NoSlurm
+from recontour.executors.findings import DaemonWorker, NoDask, NoScheduler, NoSlurm, NoWorkersYet
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,18 @@ def test_a_scheduler_that_is_lost_or_absent_is_said(
     with pytest.raises(FaultError) as absent, executor_at(place, threads=1):
         pass
     assert absent.value.finding == NoScheduler(address=nodes.address)
+
+
+def test_a_scheduler_without_workers_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        two_nodes(tmp_path, workers=()) as nodes,
+        caplog.at_level(logging.WARNING, "recontour"),
+        executor_at(place_of(nodes.address), threads=1),
+    ):
+        pass
+    assert [record.finding for record in caplog.records] == [NoWorkersYet()]  # type: ignore[attr-defined]
 
 
 def test_without_slurm_nothing_is_sent_to_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,9 @@ from tests.executors.test_executors import (
     wait_for,
 )
 
+from recontour.errors import SettingsError
 from recontour.executors import executor_at, place_of
+from recontour.executors.findings import RefusedJobs
 
 PAGE = REPOSITORY / "docs" / "how-to" / "run-on-a-cluster.md"
 
@@ -62,6 +64,14 @@ def test_jobs_run_in_a_queue_as_they_do_here(tmp_path: Path) -> None:
     assert kept.exists()
     while queue():
         time.sleep(0.2)
+    with (
+        dask.config.set({"jobqueue.slurm.queue": "nowhere"}),
+        pytest.raises(SettingsError) as error,
+        executor_at(place_of("slurm:2"), threads=2),
+    ):
+        pass
+    assert isinstance(error.value.finding, RefusedJobs)
+    assert "invalid partition specified: nowhere" in error.value.finding.reason
 
 
 RECONTOUR = """#!/bin/bash

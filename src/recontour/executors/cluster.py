@@ -5,9 +5,11 @@ as the worker has threads. So jobs run as they do locally: with their own variab
 to keep what they have when the worker ends.
 """
 
+import logging
 import multiprocessing
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future
@@ -27,10 +29,15 @@ from recontour.executors.findings import (
     LostScheduler,
     NoScheduler,
     NoSlurm,
+    NoWorkersYet,
+    RefusedJobs,
 )
 from recontour.executors.local import Job, LocalExecutor
+from recontour.findings import log_finding
 
+log = logging.getLogger(__name__)
 SECONDS_TO_CONNECT = 30
+MOST_LETTERS = 300  # of what Slurm says
 # Without them a Dask worker may not start processes.
 PROLOGUE = ["export DASK_DISTRIBUTED__WORKER__DAEMON=False"]
 
@@ -43,6 +50,8 @@ def scheduler_client(address: str) -> Iterator[distributed.Client]:
     except (OSError, ValueError) as error:
         raise FaultError(NoScheduler(address=address)) from error
     with client:
+        if not client.scheduler_info()["workers"]:
+            log_finding(log, logging.WARNING, NoWorkersYet())
         yield client
 
 
@@ -51,7 +60,7 @@ def slurm_client(jobs: int, threads: int) -> Iterator[distributed.Client]:
     """Give a connection to a scheduler in this process, for which a Slurm queue runs workers.
 
     What the queue needs to know comes from the section jobqueue.slurm of Dask's configuration.
-    Raises: SettingsError: there is no Slurm here.
+    Raises: SettingsError: there is no Slurm here, or it refuses the jobs.
     """
     slurm_cluster = _slurm_cluster()
     if not shutil.which("sbatch"):
@@ -65,6 +74,7 @@ def slurm_client(jobs: int, threads: int) -> Iterator[distributed.Client]:
         **_memory(),
     )
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
+        _refuse_impossible(cluster.job_script())
         cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # those that end are replaced
         yield client
 
@@ -77,6 +87,15 @@ def _slurm_cluster() -> Any:
     finally:
         signal.signal(signal.SIGINT, handler)
     return SLURMCluster
+
+
+def _refuse_impossible(script: str) -> None:
+    """Raise SettingsError if Slurm would not take a job; Dask would wait for it without a word."""
+    test = ["sbatch", "--test-only"]
+    done = subprocess.run(test, input=script, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = " ".join(done.stderr.split())[:MOST_LETTERS]
+        raise SettingsError(RefusedJobs(reason=reason))
 
 
 def _memory() -> dict[str, Any]:

@@ -58,6 +58,30 @@ class NoSlurm(Finding):
 
 
 @finding
+class RefusedJobs(Finding):
+    """Slurm does not take jobs such as ours. reason: what it says."""
+
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        return f"Slurm refuses the jobs ({self.reason})"
+
+    def remedy(self) -> str:
+        return "see what jobqueue.slurm says in Dask's configuration"
+
+
+@finding
+class NoWorkersYet(Finding):
+    """A Dask scheduler has no workers; the jobs wait for one."""
+
+    def sentence(self) -> str:
+        return "the Dask scheduler has no workers yet, and nothing runs until it has"
+
+    def remedy(self) -> str:
+        return "start some with `dask worker` and the scheduler's address"
+
+
+@finding
 class NoScheduler(Finding):
     """No Dask scheduler answers."""
 
