@@ -36,6 +36,7 @@ WITH_FILES = {
     "recontour.dicom.ct",
     "recontour.dicom.deidentify",
     "recontour.dicom.equipment",
+    "recontour.dicom.patient",
     "recontour.dicom.reading",
     "recontour.dicom.rtstruct_in",
     "recontour.dicom.rtstruct_out",

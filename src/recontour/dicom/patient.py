@@ -26,6 +26,11 @@ def patient_of(series: CtSeries) -> Patient:
     """Read whom a series is of from its first file.
 
     Raises: NotDicomError: the file is damaged.
+
+    >>> from recontour.dicom import read_archive
+    >>> pair = read_archive(Path("dicom/south")).pairs[0]
+    >>> patient_of(pair.series).place == pair.series.place
+    True
     """
     header = read_header(series.files[0], KEYWORDS)
     words = text(header, "PatientName").replace("^", " ").split()
