@@ -17,12 +17,14 @@ import argparse
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,18 +58,34 @@ controls = []
 """
 
 
-def seconds_of_empty_cells(on: str, count: int, folder: Path) -> float:
-    """Return how long a study of cells takes that are done at once; half of them have parents."""
+class Spent(NamedTuple):
+    """What something took: on the clock, and of the processor in all processes of this machine."""
+
+    seconds: float
+    processor_seconds: float
+
+
+def processor_seconds() -> float:
+    """Return what this process and its children have used, those that still run left out."""
+    spent = 0.0
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        usage = resource.getrusage(who)
+        spent += usage.ru_utime + usage.ru_stime
+    return spent
+
+
+def empty_cells(on: str, count: int, folder: Path) -> Spent:
+    """Run a study of cells that are done at once; half of them have parents."""
     place = place_of(on)
     parents = [Cell("S", ("Brainstem",), 1, seed=seed) for seed in range(count // 2)]
     children = [Cell("ST", ("Brainstem",), 1, one.seed, one, retrain_last=1) for one in parents]
     cells = [*parents, *children]
     for cell in cells:
         (folder / "cells" / cell.id).mkdir(parents=True)
-    began = time.perf_counter()
+    began, before = time.perf_counter(), processor_seconds()
     with executor_at(place, threads=1) as executor:
         Jobs(folder, cells, empty, 1, executor, place.workers or count).finish(quiet)
-    return time.perf_counter() - began
+    return Spent(time.perf_counter() - began, processor_seconds() - before)
 
 
 def make_cohorts(folder: Path) -> None:
@@ -163,11 +181,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=REPO / "docs" / "results" / "executors.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        seconds = seconds_of_empty_cells(options.on, options.cells, Path(scratch).resolve())
+        spent = empty_cells(options.on, options.cells, Path(scratch).resolve())
     result: dict[str, object] = {
         "on": options.on,
         "empty cells": options.cells,
-        "seconds of empty cells": round(seconds, 1),
+        "seconds": round(spent.seconds, 1),
+        "processor seconds": round(spent.processor_seconds, 1),
         "load": [round(load, 1) for load in os.getloadavg()],
     }
     if options.kills:
