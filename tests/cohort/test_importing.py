@@ -34,6 +34,7 @@ from recontour.cohort.findings import (
     KeysOfAnotherSalt,
     MapNotApplied,
     NotAnArray,
+    SharedSourceUid,
 )
 from recontour.cohort.import_findings import (
     AdditionalOrgans,
@@ -56,6 +57,7 @@ from recontour.cohort.import_findings import (
 )
 from recontour.cohort.importing import import_archive, import_dicom
 from recontour.cohort.tables import HIDDEN_NAME
+from recontour.cohort.traits import shared_source_uids
 from recontour.dicom import (
     Authorship,
     Scan,
@@ -65,6 +67,7 @@ from recontour.dicom import (
     write_segmentation,
 )
 from recontour.dicom.deidentify import deidentify
+from recontour.dicom.findings import NewestStructureSetTaken, SharedStructureSetUid
 from recontour.errors import CohortError, FaultError, NoSeriesError
 from recontour.findings import Finding, kind, stored_words, words
 from recontour.geometry import raster
@@ -299,6 +302,22 @@ def test_left_to_the_right_of_right_is_noted(tmp_path: Path, cohort: Cohort, swa
     assert told(report) == ((noted,) if swapped else ())
     (case,) = cohort
     assert case.traits.has_doubtful_sides == swapped
+
+
+def test_that_another_structure_set_has_the_uid_of_the_one_taken_stays_with_the_case(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    patient(tmp_path / "dicom", ("Brainstem", "SpinalCord"))
+    older = tmp_path / "dicom" / "older.dcm"
+    copy(tmp_path / "dicom" / "rs.dcm", older)
+    edit(older, lambda dataset: setattr(dataset, "StructureSetDate", "19991231"))
+    report = import_archive(read_archive(tmp_path / "dicom"), cohort)
+    assert without_case(told(report)) == [NewestStructureSetTaken(count=2), SharedStructureSetUid()]
+    (case,) = cohort
+    assert shared_source_uids(cohort) == (SharedSourceUid(cases=(case.id,)),)
+    older.unlink()
+    import_archive(read_archive(tmp_path / "dicom"), cohort, again=True)
+    assert shared_source_uids(cohort) == ()
 
 
 def test_contours_beyond_the_ct_are_noted(tmp_path: Path, cohort: Cohort) -> None:

@@ -5,9 +5,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copy
 
 import numpy as np
 import pytest
+from tests.dicom.conftest import edit
 
 from recontour import evaluate, import_dicom
 from recontour.assess.findings import SameAsReference
@@ -21,6 +23,7 @@ from recontour.dicom import (
     write_segmentation,
     write_structure_set,
 )
+from recontour.dicom.findings import NewestStructureSetTaken, SharedStructureSetUid
 from recontour.errors import LabelsError, NoSeriesError, SettingsError
 from recontour.exchange.findings import (
     LackingOrgans,
@@ -120,6 +123,14 @@ def test_structure_sets_are_matched_by_the_series_they_reference(place: Place) -
         assert masks.keys() == {"Brainstem", "Bone_Mandible"}
         assert np.array_equal(masks["Brainstem"], expected["Brainstem"])
         assert np.array_equal(masks["Bone_Mandible"], expected["Mandible"])
+
+
+def test_that_another_structure_set_has_the_uid_of_the_one_taken_is_noted(place: Place) -> None:
+    place.draw("a")
+    older = place.folder / "older.dcm"
+    copy(place.folder / "a.dcm", older)
+    edit(older, lambda dataset: setattr(dataset, "StructureSetDate", "19991231"))
+    assert {NewestStructureSetTaken, SharedStructureSetUid} <= kinds(place.read().notes)
 
 
 def test_a_seg_and_a_structure_set_beside_its_ct_are_matched(place: Place) -> None:

@@ -18,7 +18,7 @@ from recontour.cohort.partly import End
 from recontour.cohort.patients import doubt
 from recontour.cohort.sizes import OrganSummary, Sizes, Spread, organ_summaries, unusual_sizes
 from recontour.cohort.store import DamagedCase
-from recontour.cohort.traits import doubtful_sides, notes_on_traits
+from recontour.cohort.traits import doubtful_sides, notes_on_traits, shared_source_uids
 from recontour.evaluation.figures import Picture, draw
 from recontour.evaluation.page import as_notice, render
 from recontour.evaluation.planes import AXES, VIEWS, Plane, View
@@ -190,7 +190,7 @@ def _reasons(case: Case, unusual: Sequence[UnusualSize]) -> str:
 
 def _notes(case: Case, unusual: Sequence[UnusualSize]) -> list[str]:
     """Say what to look at in a case; the page names it above them."""
-    notes = [as_notice(one) for one in doubtful_sides([case])]
+    notes = [as_notice(one) for one in (*doubtful_sides([case]), *shared_source_uids([case]))]
     notes += [as_notice(replace(one, case=None)) for one in unusual]
     if case.is_draft:
         notes.append("The contours are recontour's own: a model learns nothing from them.")

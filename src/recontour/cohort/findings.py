@@ -447,6 +447,26 @@ class CordLikeCanal(Finding):
         return MAP_TO_CANAL
 
 
+@finding
+class SharedSourceUid(Finding):
+    """In some cases, another structure set had the UID of the one taken, and other content."""
+
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
+        return (
+            "another structure set had the SOPInstanceUID of the one taken, and other content, in "
+            f"{cases}"
+        )
+
+    def remedy(self) -> str:
+        return (
+            "look at the contours (`recontour inspect --html`); if they are the wrong ones, leave "
+            "only the right structure set in the archive and import with --again"
+        )
+
+
 # Files
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 
 from recontour.cohort.case import Case, case_id_of
-from recontour.cohort.findings import MapNotApplied
+from recontour.cohort.findings import MapNotApplied, SharedSourceUid
 from recontour.cohort.history import begin_import, end_import
 from recontour.cohort.import_findings import (
     AdditionalOrgans,
@@ -545,6 +545,7 @@ def _add(
             origin=replace(origin, elsewhere=case_id in task.elsewhere),
             roi_names=spelt,
             partial=_partial(case_id, task),
+            shares_uid=source.shares_uid,
         )
     except (CohortError, OutputError):
         if case_id not in cohort:
@@ -644,14 +645,18 @@ def _not_met(imports: Iterable[_CaseImport], cohort: Cohort) -> Iterator[Finding
 
 
 def _notes_on_contours(imports: Iterable[_CaseImport], cohort: Cohort) -> list[Finding]:
-    """Return what a person should know of the contours of the cases that are in the cohort now."""
+    """Return what a person should know of the contours of the cases that are in the cohort now.
+
+    That another structure set has the UID of a case's is among the notes on each patient.
+    """
     imported = {one.case_id for one in imports if one.became != "left out"}
     everyone = []
     for case_id in cohort.case_ids:
         with suppress(CohortError):  # a damaged case is reported where it is used
             everyone.append(cohort[case_id])
     cases = [case for case in everyone if case.id in imported]
-    return notes_on_traits(cases, everyone)
+    notes = notes_on_traits(cases, everyone)
+    return [note for note in notes if not isinstance(note, SharedSourceUid)]
 
 
 def _ids_of(imports: Iterable[_CaseImport], became: str) -> tuple[str, ...]:

@@ -129,6 +129,7 @@ class TraitsRecord(_Record):
     shown: Annotated[
         dict[OrganName, tuple[SliceIndex, SliceIndex]], Field(max_length=MOST_VOLUMES)
     ] = {}
+    shares_uid: bool = False
 
 
 class CaseRecord(_Record):

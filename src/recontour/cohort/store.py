@@ -393,13 +393,15 @@ class Cohort:
         origin: Origin = UNKNOWN_ORIGIN,
         roi_names: Mapping[str, str] | None = None,
         partial: Ends = NO_ENDS,
+        shares_uid: bool = False,
     ) -> Case:
         """Store a case; it appears whole or not at all.
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
         is_draft: whether they are recontour's own contours, unchanged. is_phantom: whether the CT
         shows recontour's phantom. patient: the patient's key, if known. origin, roi_names: as of a
-        `Case`. partial: by organ, the ends beyond which it goes on without being drawn.
+        `Case`. partial: by organ, the ends beyond which it goes on without being drawn. shares_uid:
+        another structure set, with other content, has this one's UID.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already.
@@ -427,9 +429,8 @@ class Cohort:
             record["origin"] = known
         if roi_names:
             record["roi_names"] = dict(roi_names)
-        traits = {
-            name: value for name, value in asdict(traits_of(masks, grid, partial)).items() if value
-        }
+        found = replace(traits_of(masks, grid, partial), shares_uid=shares_uid)
+        traits = {name: value for name, value in asdict(found).items() if value}
         if traits:
             record["traits"] = traits
         packed = [np.packbits(mask, axis=-1) for mask in masks.values()]
@@ -461,6 +462,7 @@ def _traits_of(record: TraitsRecord) -> Traits:
         cord_mm2=record.cord_mm2,
         partly_drawn={organ: tuple(ends) for organ, ends in record.partly_drawn.items()},
         shown=record.shown,
+        shares_uid=record.shares_uid,
     )
 
 

@@ -1,6 +1,6 @@
 """What a person should know of a case's contours: swapped sides, cut organs, the cord's width.
 
-They are found once, from the masks, when a case is stored.
+They are found once, when a case is stored: from the masks, and from the archive it comes from.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recontour.cohort.findings import CordCalledCanal, CordLikeCanal, CutByScan, DoubtfulSides
+from recontour.cohort.findings import (
+    CordCalledCanal,
+    CordLikeCanal,
+    CutByScan,
+    DoubtfulSides,
+    SharedSourceUid,
+)
 from recontour.cohort.partly import ENDS, End, Ends, partly_drawn, short_organs
 from recontour.findings import Finding
 from recontour.geometry import Grid
@@ -35,6 +41,7 @@ class Traits:
     it may go on beyond. cord_mm2: SpinalCord's area on a slice, the median of those that show it;
     None without one. partly_drawn: by organ, the ends beyond which it goes on in the CT, but was
     not drawn, as a person said. shown: by organ, the first and last slice that show it.
+    shares_uid: another structure set, with other content, had the UID of the one that was taken.
     """
 
     swapped: tuple[str, ...] = ()
@@ -43,6 +50,7 @@ class Traits:
     cord_mm2: float | None = None
     partly_drawn: Ends = field(default_factory=dict)
     shown: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    shares_uid: bool = False
 
     @property
     def has_doubtful_sides(self) -> bool:
@@ -111,6 +119,7 @@ def notes_on_traits(
     notes += short_organs(cases, cases if among is None else among)
     notes += _canals(cases)
     notes += _wide_cords(cases)
+    notes += shared_source_uids(cases)
     return notes
 
 
@@ -176,3 +185,9 @@ def _wide_cords(cases: Iterable["Case"]) -> list[Finding]:
             limit_mm2=WIDEST_CORD_MM2,
         )
     ]
+
+
+def shared_source_uids(cases: Iterable["Case"]) -> tuple[SharedSourceUid, ...]:
+    """Return a finding if another structure set had the UID of the one taken in some cases."""
+    named = tuple(case.id for case in cases if case.traits.shares_uid)
+    return (SharedSourceUid(cases=named),) if named else ()

@@ -19,6 +19,7 @@ from recontour.dicom.findings import (
     EquallyNewStructureSets,
     NewestStructureSetTaken,
     NoStructureSet,
+    SharedStructureSetUid,
 )
 from recontour.errors import LabelsError
 from recontour.exchange.findings import ReferencesSeveralCases, SeveralContoursOfCase, SharedGrid
@@ -160,8 +161,14 @@ def _take_newest(
             )
         )
         return
-    notes = (NewestStructureSetTaken(count=len(candidates)),) if len(candidates) > 1 else ()
-    found.matched.append(Matched(GivenStructureSet(newest[0], notes), case, "referenced series"))
+    (taken,) = newest
+    notes: list[Finding] = []
+    if len(candidates) > 1:
+        notes.append(NewestStructureSetTaken(count=len(candidates)))
+    if taken.shares_uid:
+        notes.append(SharedStructureSetUid())
+    given = GivenStructureSet(taken, tuple(notes))
+    found.matched.append(Matched(given, case, "referenced series"))
 
 
 # NIfTI
