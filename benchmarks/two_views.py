@@ -38,8 +38,14 @@ from real_centres import HERE, MEASURES, RESULTS, cpu_name
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort
 from recontour.contouring.contourer import Contourer
-from recontour.evaluation.intervals import Dsc, Interval, difference, interval_of, of_organs
-from recontour.evaluation.intervals import patients as count_patients
+from recontour.evaluation.intervals import (
+    Dsc,
+    Interval,
+    count_patients,
+    difference,
+    interval_of,
+    of_organs,
+)
 from recontour.evaluation.numbers import signed
 from recontour.evaluation.patients import mean
 from recontour.network import load_model, name_of

@@ -21,10 +21,11 @@ def told(
     seconds: float,
     features: float = 0.0,
     slices: int = 50,
+    runs_after: int = 0,
 ) -> list[tuple[int, Finding]]:
     """What was logged, after which iteration. The first iteration takes a minute more."""
     caplog.set_level(logging.INFO, "recontour")
-    teller = TrainingTeller(PLAN, recipe, slices)
+    teller = TrainingTeller(PLAN, recipe, slices, runs_after)
     found = []
     for iteration in range(1, recipe.iterations + 1):
         whole = seconds + 60 * (iteration == 1)
@@ -54,6 +55,15 @@ def test_features_are_computed_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_run_that_is_over_first_says_no_time(caplog: pytest.LogCaptureFixture) -> None:
     assert told(caplog, recipe_of(1), 1.0) == [(1, PLAN)]
     assert told(caplog, recipe_of(3), 1.0) == [(3, PLAN)]
+
+
+def test_runs_that_follow_are_a_part_of_the_time(caplog: pytest.LogCaptureFixture) -> None:
+    """Each of the two computes its features again."""
+    recipe = recipe_of(92, views=8)
+    ((iteration, plan),) = told(caplog, recipe, 3.0, features=1.0, slices=5, runs_after=2)
+    one_more = 92 * 2.0 + 8 * 1.0
+    assert (iteration, plan) == (2, replace(PLAN, seconds=90 * 2.0 + 8 * 1.0 + 2 * one_more))
+    assert told(caplog, recipe_of(3), 1.0, runs_after=1) == [(3, replace(PLAN, seconds=3 * 1.0))]
 
 
 def test_the_line_counts_patients_and_organs() -> None:

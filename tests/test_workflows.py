@@ -24,7 +24,7 @@ import torch
 from pydicom import dcmread
 from tests.dicom.conftest import edit
 
-from recontour.assess.findings import DraftContours
+from recontour.assess.findings import DraftContours, PhantomAndPatient
 from recontour.cli import main
 from recontour.cohort import PHANTOM_NOTICE, Case, Cohort, case_id_of
 from recontour.cohort.changes import remove
@@ -71,7 +71,17 @@ from recontour.training import presets
 from recontour.training.findings import EmulatedBf16, NothingToResume, UnfinishedRun
 from recontour.transfer.models import fit as fit_model
 from recontour.validation import NotAChoice
-from recontour.workflows import adapt, checking, contour, contouring, evaluate, evaluating, train
+from recontour.workflows import (
+    adapt,
+    checking,
+    contour,
+    contouring,
+    evaluate,
+    evaluating,
+    learning,
+    train,
+)
+from recontour.workflows.check_folder import CheckFolder
 from recontour.workflows.contouring import ContourFormat
 from recontour.workflows.findings import (
     HeadIsWholeModel,
@@ -82,8 +92,8 @@ from recontour.workflows.findings import (
     NoRanges,
     OrgansNotFoundAfterTraining,
     OtherCheck,
-    PhantomAndPatient,
     PlannedAdaptation,
+    PlannedCheck,
     SharedModelName,
     UnknownPreset,
 )
@@ -122,7 +132,7 @@ def test_a_check_scores_each_patient_by_a_model_that_did_not_see_it_and_beside_t
 
     monkeypatch.setattr(checking, "_scores", scores)
     child, alone = tmp_path / "child", tmp_path / "alone"
-    adapt(phantom_model, north.path, child, iterations=1, check=3)
+    adapt(phantom_model, north.path, child, iterations=1, check=True)
     assert sorted(scored) == list(north.case_ids)
     kept = load_model(child)
     check = kept.provenance.check
@@ -143,8 +153,13 @@ def test_a_check_scores_each_patient_by_a_model_that_did_not_see_it_and_beside_t
 
 
 def test_an_interrupted_check_goes_on_after_its_last_fold(
-    phantom_model: Path, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    phantom_model: Path,
+    north: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "recontour")
     out = tmp_path / "child"
     fitted = list[str]()
 
@@ -156,26 +171,76 @@ def test_an_interrupted_check_goes_on_after_its_last_fold(
 
     monkeypatch.setattr(checking, "fit", fit)
     with pytest.raises(KeyboardInterrupt):
-        adapt(phantom_model, north.path, out, iterations=1, check=3)
+        adapt(phantom_model, north.path, out, iterations=1, check=True)
     with pytest.raises(SettingsError) as caught:
-        adapt(phantom_model, north.path, out, iterations=1, check=3)
+        adapt(phantom_model, north.path, out, iterations=1, check=True)
     assert caught.value.finding == UnfinishedRun(path=tmp_path / "child.check")
     with pytest.raises(ResumeError) as other:
-        adapt(phantom_model, north.path, out, iterations=2, check=3, resume=True)
+        adapt(phantom_model, north.path, out, iterations=2, check=True, resume=True)
     assert other.value.finding == OtherCheck(path=tmp_path / "child.check")
-    adapt(phantom_model, north.path, out, iterations=1, check=3, resume=True)
+    caplog.clear()
+    adapt(phantom_model, north.path, out, iterations=1, check=True, resume=True)
     assert fitted[2:] == ["fold-2.safetensors", "fold-3.safetensors"]
     assert load_model(out).provenance.check
+    found = [getattr(record, "finding", None) for record in caplog.records]
+    (plan,) = [one for one in found if isinstance(one, PlannedCheck)]
+    assert (plan.folds, plan.left, plan.patients) == (3, 2, 3)
+    assert "checking in the last 2 of 3 folds of 3 patients" in plan.sentence()
+
+
+def test_what_an_interrupted_check_left_goes_when_the_model_is_written_without_it(
+    phantom_model: Path, north: Cohort, tmp_path: Path
+) -> None:
+    out = tmp_path / "child"
+    folder = CheckFolder.beside(out)
+    assert not folder.has_begun()
+
+    def interrupt(what: str, *_: object) -> None:
+        if what.startswith("checking, fold 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        adapt(phantom_model, north.path, out, iterations=3, check=True, progress=interrupt)
+    assert {path.name for path in folder.path.iterdir()} == {
+        "fold-1.safetensors",
+        "fold-2.safetensors.run",
+    }
+    assert folder.has_begun()
+    (folder.path / "notes").touch()
+    adapt(phantom_model, north.path, out, iterations=1)
+    assert {path.name for path in folder.path.iterdir()} == {"notes"}
+
+
+def test_doubts_about_the_cases_are_said_once_and_before_a_check_begins(
+    phantom_model: Path,
+    north: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shutil.copytree(north.path, tmp_path / "cohort")
+    about = next((tmp_path / "cohort").glob("cases/*/case.json"))
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"draft": True}))
+    told = stored_words(DraftContours(drafts=1, cases=3))
+
+    def check(*_: object, **__: object) -> None:
+        assert caplog.messages.count(told) == 1
+
+    monkeypatch.setattr(learning, "check_adaptation", check)
+    adapt(phantom_model, tmp_path / "cohort", tmp_path / "child", iterations=1, check=True)
+    assert caplog.messages.count(told) == 1
 
 
 def test_a_check_needs_two_folds_and_a_patient_for_each(
     phantom_model: Path, north: Cohort, tmp_path: Path
 ) -> None:
     out = tmp_path / "child"
-    with pytest.raises(SettingsError, match="at least 2 folds"):
-        adapt(phantom_model, north.path, out, iterations=1, check=1)
+    with pytest.raises(SettingsError, match="--folds 1: a check needs at least 2 folds"):
+        adapt(phantom_model, north.path, out, iterations=1, check=True, folds=1)
+    with pytest.raises(SettingsError, match="add --check, or leave out --folds"):
+        adapt(phantom_model, north.path, out, iterations=1, folds=3)
     with pytest.raises(CohortError, match="3 patients cannot be dealt out into 4 folds"):
-        adapt(phantom_model, north.path, out, iterations=1, check=4)
+        adapt(phantom_model, north.path, out, iterations=1, check=True, folds=4)
     assert {path.name for path in tmp_path.iterdir()} == {"phantom"}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recontour.cli import commands, main
+from recontour.cli.parser import parser
 
 INTERRUPTED = "recontour: interrupted; nothing was left half written"
 
@@ -29,9 +30,9 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException)
         ("inspect inspect C", ""),
         ("export export C O --format nifti", ""),
         ("convert convert L CT --out R", ""),
-        ("train train C --out N", "; there is nothing to go on from; repeat the command"),
-        ("adapt adapt M C --out N", "; there is nothing to go on from; repeat the command"),
-        ("study study S --dry-run", "; there is nothing to go on from; repeat the command"),
+        ("train train C --out N", "; no checkpoint was saved; repeat the command"),
+        ("adapt adapt M C --out N", "; no checkpoint was saved; repeat the command"),
+        ("study study S --dry-run", "; no checkpoint was saved; repeat the command"),
         ("train train C --out kept", "; go on with: recontour train C --out kept --resume"),
         (
             "adapt adapt M C --out kept --resume",
@@ -43,10 +44,10 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException)
         ),
         ("study study S --out begun", "; go on with: recontour study S --out begun --resume"),
         (
-            "adapt adapt M C --out checked --check 3",
-            "; go on with: recontour adapt M C --out checked --check 3 --resume",
+            "adapt adapt M C --out checked --check --folds 3",
+            "; go on with: recontour adapt M C --out checked --check --folds 3 --resume",
         ),
-        ("train train C --out whole", "; the model was written before, whole"),
+        ("train train C --out whole", "; the model file is complete"),
         ("contour contour M CT --out R", ""),
         ("evaluate evaluate C M --out E", ""),
         ("demo demo", "; the steps that are done stay; repeat the command to go on"),
@@ -60,7 +61,8 @@ def test_ctrl_c_says_what_was_kept_and_which_command_goes_on(
     more: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for left in ("kept.run/checkpoint.ckpt", "begun/study.json", "checked.check/fold", "whole"):
+    of_check = "checked.check/fold-1.safetensors"
+    for left in ("kept.run/checkpoint.ckpt", "begun/study.json", of_check, "whole"):
         Path(left).parent.mkdir(exist_ok=True)
         Path(left).touch()
     command, *words = arguments.split()
@@ -124,6 +126,11 @@ def test_organs_are_named_with_blanks_and_commas_between_them() -> None:
         "Lens_L",
         "Lens_R",
     ]
+
+
+def test_a_check_may_stand_before_the_paths() -> None:
+    options = parser().parse_args(["adapt", "--check", "M", "C", "--out", "N"])
+    assert (options.check, options.model, options.folds) == (True, Path("M"), None)
 
 
 def test_a_letter_that_the_screen_lacks_is_no_failure(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_queue_that_ends_an_adaptation_costs_nothing(
         left = {entry.name for entry in (tmp_path / "ST.run").iterdir()}
         assert left <= {"checkpoint.ckpt", "lock", "tensorboard"}
     else:  # the signal came before the first iteration was done
-        kept = "there is nothing to go on from; repeat the command"
+        kept = "no checkpoint was saved; repeat the command"
         assert not (tmp_path / "ST.run").exists()
     assert said == [f"recontour: interrupted; nothing was left half written; {kept}"]
     assert not out.exists()

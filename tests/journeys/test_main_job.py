@@ -97,7 +97,7 @@ def test_an_adaptation_is_checked_and_its_card_keeps_the_numbers(
 ) -> None:
     out = str(tmp_path / "checked")
     given = [str(journey.model_s), str(journey.cohort), "--out", out, "--iterations", "1"]
-    assert main(["adapt", *given, "--check"]) == 0
+    assert main(["adapt", "--check", *given]) == 0
     said, heard = capsys.readouterr()
     assert "Mean DSC by cross-validation in 3 folds" in said
     assert "checking in 3 folds of 3 patients" in heard

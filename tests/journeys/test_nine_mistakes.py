@@ -164,7 +164,7 @@ def test_another_region_or_the_wrong_model(
     of_phantom = phantom / "model"
     person, drawn = journey.archive / "0", phantom / "dicom"
     kind = "phantom_and_patient"
-    learnt = "learnt from recontour's phantom"
+    learnt = "was trained on recontour's phantom"
     mistake.is_said_by(
         lambda out: ["contour", of_phantom, person, "--out", f"{out}.dcm"], learnt, kind
     )
@@ -174,10 +174,10 @@ def test_another_region_or_the_wrong_model(
         kind,
     )
     mistake.is_said_by(
-        lambda out: ["evaluate", journey.cohort, of_phantom, "--out", out], learnt, f"{kind}s"
+        lambda out: ["evaluate", journey.cohort, of_phantom, "--out", out], learnt, kind
     )
     mistake.is_said_by(
-        lambda out: ["adapt", of_phantom, journey.cohort, "--out", out, *BRIEF], learnt, f"{kind}s"
+        lambda out: ["adapt", of_phantom, journey.cohort, "--out", out, *BRIEF], learnt, kind
     )
     told = mistake.hear(lambda _: ["inspect", of_phantom])
     assert "computer-drawn phantom" in " ".join(told.split())

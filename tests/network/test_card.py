@@ -1,13 +1,15 @@
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from tests.network.test_heads import child_of
 
 from recontour.network import Model, load_model, save_model
-from recontour.network.card import card
+from recontour.network.card import RECIPE, card
 from recontour.network.check import Check, CheckedDsc
 from recontour.network.model import sha256_of
 from recontour.network.ranges import Range, Ranges
+from recontour.training.presets import preset_of
+from recontour.training.recipe import Recipe
 from recontour.transfer.depth import layers
 
 
@@ -78,16 +80,30 @@ def test_the_card_says_what_a_cross_validation_found(model: Model, tmp_path: Pat
         "3 folds of 6 patients, mean DSC of the adapted models (of the parent): "
         f"Brainstem {of_brainstem}; Larynx 0.500, n = 2; mean over organs {of_brainstem}"
     )
-    assert "2 of 3 folds" in words["what it estimates"]
+    assert "learnt from the other 2 of 3 folds" in words["what it estimates"]
+    assert "folds share training patients" in words["what it estimates"]
 
 
 def test_the_card_says_the_main_settings_and_the_parent(model: Model) -> None:
-    recipe = {"optimiser": "adamw", "learning_rate": 0.001, "batch": 8, "parent_patients": 0.0}
-    child = replace(child_of(model, "south", organs=("Lens_L",)), recipe=recipe)
+    recipe = preset_of("compact").adapt_to(3)
+    child = replace(child_of(model, "south", organs=("Lens_L",)), recipe=asdict(recipe))
     training = card(child).sections()["3 Training"]
-    assert training["recipe"] == "optimiser adamw, learning rate 0.001, slices per iteration 8"
+    assert training["recipe"] == (
+        f"optimiser {recipe.optimiser}, learning rate {recipe.learning_rate}, "
+        f"slices per iteration {recipe.batch}, weight decay {recipe.weight_decay}, "
+        f"weight of the Dice loss {recipe.dice_weight}, "
+        f"share of slices drawn to show a given organ {recipe.organ_share}, "
+        f"patients that the parent counts as {recipe.parent_patients}"
+    )
+    plain = replace(child, recipe=asdict(recipe.plain()))
+    assert "parent" not in card(plain).sections()["3 Training"]["recipe"]
     assert training["fingerprint of the parent"] == sha256_of(model.network)
     assert "fingerprint of the parent" not in card(model).sections()["3 Training"]
+
+
+def test_the_settings_that_the_card_says_are_those_of_a_recipe() -> None:
+    settings = {field.name for field in fields(Recipe)}
+    assert {*RECIPE} - settings == {"precision"}  # which `with_precision` adds
 
 
 def test_layers_are_counted_as_in_the_paper(model: Model) -> None:

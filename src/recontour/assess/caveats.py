@@ -6,7 +6,7 @@ from recontour.assess.findings import (
     DraftContours,
     IncomparableKeys,
     KnownBy,
-    PhantomAndPatients,
+    PhantomAndPatient,
     SameAsReference,
     TrainedOnTestPatients,
 )
@@ -69,7 +69,7 @@ def phantom_warnings(
     for name, model in models.items():
         of_phantom = is_synthetic(model.provenance.notices)
         if of_phantom != are_phantom:
-            warnings.append(PhantomAndPatients(model=name, model_of_phantom=of_phantom))
+            warnings.append(PhantomAndPatient(model=name, model_of_phantom=of_phantom))
     return tuple(warnings)
 
 

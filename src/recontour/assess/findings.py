@@ -108,19 +108,24 @@ class SidesExchanged(Finding):
 
 
 @finding
-class PhantomAndPatients(Finding):
-    """A model of the phantom meets a cohort of patients, or a model of patients the phantom's.
+class PhantomAndPatient(Finding):
+    """A model of the phantom meets patients, or a model of patients meets the phantom.
 
-    model: the name under which scores and report show it.
+    model: the name under which scores and report show it, on a cohort; None: the only model, on one
+    CT.
     """
 
-    model: FitToStore[str]
+    model: FitToStore[str | None] = None
     model_of_phantom: bool
 
     def sentence(self) -> str:
+        """Say which is which."""
+        model = self.model or "the model"
         if self.model_of_phantom:
-            return f"{self.model} learnt from recontour's phantom, and these patients are not it"
-        return f"these patients are recontour's phantom, and {self.model} did not learn from that"
+            those = "these are patients" if self.model else "this CT is not of it"
+            return f"{model} was trained on recontour's phantom; {those}"
+        those = "these patients are" if self.model else "this CT is of"
+        return f"{those} recontour's phantom; {model} was trained on patients"
 
 
 @finding

@@ -285,6 +285,7 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         retrain_last=options.retrain_last,
         plain=options.plain,
         check=options.check,
+        folds=options.folds,
         progress=progress,
         **learning,
     )

@@ -20,6 +20,7 @@ from recontour.files import REMEDIES
 from recontour.findings import Finding
 from recontour.processes import Interrupted
 from recontour.training.folder import RunFolder
+from recontour.workflows.check_folder import CheckFolder
 
 MENDABLE = 2
 FAULT = 1
@@ -87,17 +88,16 @@ def _interrupted(options: argparse.Namespace, typed: Sequence[str]) -> Interrupt
     if options.command in STAYS:
         return InterruptedRun(kept=STAYS[options.command], goes_on="repeat the command to go on")
     if options.command == "study":
-        begun = [options.out / "study.json"] if options.out else []
+        begun = bool(options.out) and (options.out / "study.json").exists()
     elif options.command in ("train", "adapt"):
         out = getattr(options, "head_only", None) or options.out
         if out.exists():
-            return InterruptedRun(kept="the model was written before, whole")
-        # The folds of `adapt --check` lie in a folder of their own.
-        begun = [RunFolder.beside(out).checkpoint, out.with_name(out.name + ".check")]
+            return InterruptedRun(kept="the model file is complete")
+        begun = RunFolder.beside(out).checkpoint.exists() or CheckFolder.beside(out).has_begun()
     else:
         return InterruptedRun()
-    if not any(place.exists() for place in begun):
-        return InterruptedRun(kept="there is nothing to go on from", goes_on="repeat the command")
+    if not begun:
+        return InterruptedRun(kept="no checkpoint was saved", goes_on="repeat the command")
     words = list(typed) if options.resume else [*typed, "--resume"]
     return InterruptedRun(goes_on="go on with", with_command=shlex.join(["recontour", *words]))
 

@@ -9,10 +9,10 @@ from typing import Any, NoReturn, TypeAlias
 
 from recontour.cli.completion import SHELLS, completion_script
 from recontour.wording import printable
+from recontour.workflows.check_folder import USUAL_FOLDS
 
 # The longest path that Linux accepts.
 LONGEST_PATH_BYTES = 4095
-CHECK_FOLDS = 3  # of `adapt --check` without a number
 
 
 class _Parser(argparse.ArgumentParser):
@@ -389,12 +389,14 @@ def _add_adapt(commands: Commands) -> None:
     )
     added.add_argument(
         "--check",
+        action="store_true",
+        help="first score it by cross-validation over your patients",
+    )
+    added.add_argument(
+        "--folds",
         type=int,
-        nargs="?",
-        const=CHECK_FOLDS,
         metavar="K",
-        help="first score it by cross-validation in K folds of your patients; default: "
-        f"{CHECK_FOLDS}",
+        help=f"of --check; default: {USUAL_FOLDS}",
     )
     output = added.add_mutually_exclusive_group(required=True)
     output.add_argument(

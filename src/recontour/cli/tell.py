@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recontour.cli.cohort_tables import read_table
 from recontour.cli.console import add_row, out, plain, say, table_of
-from recontour.cli.facts import total_cost, trained_patients
+from recontour.cli.facts import total_cost
 from recontour.findings import Finding, words
 from recontour.wording import about, plural, short, size_in_words
 
@@ -324,10 +324,7 @@ def _checked(check: "Check") -> None:
     compared = sum(dsc.difference is not None for dsc in check.organs.values())
     _add_checked(table, f"mean over {plural(compared, 'organ')}", check.mean)
     out.print(table)
-    say(
-        f"Each patient was scored by a model that did not see them. This {check.remark()}. Folds "
-        "share training patients, so the intervals look somewhat more certain than they are."
-    )
+    say(words(check.estimates()))
 
 
 def _add_checked(table: "Table", name: str, dsc: "CheckedDsc") -> None:
@@ -424,15 +421,8 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
     out.print(table)
     if len(common) < len(rows_of):
         say("The mean is over the organs that every model has scored.")
-    _trained_on(scores)
     _verdicts(scores)
     say(f"report: {folder / 'report.html'}")
-
-
-def _trained_on(scores: Iterable["CaseScore"]) -> None:
-    """Show which of the patients each model was trained on."""
-    for model, patients in trained_patients(scores).items():
-        say(f"{model} was trained on {', '.join(patients)}")
 
 
 def _verdicts(scores: Sequence["CaseScore"]) -> None:

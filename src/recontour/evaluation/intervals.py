@@ -51,9 +51,18 @@ def difference(a: Dsc, b: Dsc) -> Dsc:
     return {key: b[key] - a[key] for key in b if key in a}
 
 
-def patients(dsc: Dsc) -> int:
+def count_patients(dsc: Dsc) -> int:
     """Count the patients with any organ scored."""
     return len({who for who, _ in dsc})
+
+
+def mean_of(dsc: Dsc) -> float:
+    """Return the mean over the organs of their means over the patients; NaN: nothing was scored.
+
+    >>> mean_of({("patient 1", "Brainstem"): 0.5, ("patient 2", "Brainstem"): 0.75})
+    0.625
+    """
+    return _mean_over_organs(_by_patient_and_organ(dsc))
 
 
 def interval_of(dsc: Dsc, least: float = -1.0) -> Interval:

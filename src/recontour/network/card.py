@@ -335,7 +335,7 @@ def _check_in_words(check: Check | None) -> dict[str, str]:
             f"{check.folds} folds of {patients}, mean DSC of the adapted models (of the parent): "
             f"{'; '.join(organs)}; mean over organs {_dsc_in_words(check.mean)}"
         ),
-        "what it estimates": check.remark(),
+        "what it estimates": check.estimates().sentence(),
     }
 
 

@@ -10,11 +10,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, Strict
 
+from recontour.network.findings import CheckEstimates
 from recontour.organs import OrganName
 
 MOST_ORGANS = 1000
 
-Dsc = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+MeanDsc = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 Change = Annotated[float, Strict(), Field(ge=-1, le=1, allow_inf_nan=False)]
 Number = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 Folds = Annotated[int, Strict(), Field(ge=2, le=1_000_000)]
@@ -32,8 +33,8 @@ class CheckedDsc:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     patients: Number
-    parent: Dsc | None = None
-    adapted: Dsc | None = None
+    parent: MeanDsc | None = None
+    adapted: MeanDsc | None = None
     difference: Change | None = None
     low: Change | None = None
     high: Change | None = None
@@ -61,9 +62,6 @@ class Check:
     organs: Annotated[Mapping[OrganName, CheckedDsc], Field(max_length=MOST_ORGANS)]
     mean: CheckedDsc
 
-    def remark(self) -> str:
-        """Say which models the numbers are of."""
-        return (
-            f"estimates models that learnt from {self.folds - 1} of {self.folds} folds of the "
-            "patients; the model itself learnt from all"
-        )
+    def estimates(self) -> CheckEstimates:
+        """Return what a reader of the numbers must know."""
+        return CheckEstimates(folds=self.folds)

@@ -5,6 +5,10 @@ from typing import Literal
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 
 ASK_AGAIN = "ask for the file again"
+FOLDS_SHARE_PATIENTS = (
+    "models of different folds share training patients, so intervals look somewhat more certain "
+    "than with independent models"
+)
 
 
 # The file as such
@@ -313,4 +317,22 @@ class WrongSliceCount(Finding):
         return (
             "architecture.slices must be one more than there are preprocessing.neighbours_mm; "
             f"got {self.slices}, and {self.neighbours} of these"
+        )
+
+
+# What a model file keeps of a check
+
+
+@finding
+class CheckEstimates(Finding):
+    """What the numbers of `adapt --check` estimate, and how certain they are."""
+
+    folds: int
+
+    def sentence(self) -> str:
+        """Say which models the numbers are of, and what the folds have in common."""
+        return (
+            f"each patient was scored by a model that learnt from the other {self.folds - 1} of "
+            f"{self.folds} folds, while the model in this file learnt from all patients; "
+            f"{FOLDS_SHARE_PATIENTS}"
         )

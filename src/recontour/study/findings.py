@@ -5,6 +5,7 @@ from typing import Literal
 from recontour.cohort.findings import listed
 from recontour.files import system_words
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
+from recontour.network.findings import FOLDS_SHARE_PATIENTS
 from recontour.validation import Invalid
 from recontour.wording import MOST_SHOWN, plural, shown
 
@@ -215,8 +216,7 @@ class CrossValidated(Finding):
         return (
             f"a cross-validation: each of the {plural(self.patients, 'patient')} of the "
             f"{self.centre} is tested once, in one of {self.folds} folds, on models that learnt "
-            "from the rest; models of different folds share training patients, "
-            "so p values and intervals look somewhat more certain than with independent models"
+            f"from the rest; {FOLDS_SHARE_PATIENTS}, and so do p values"
         )
 
 

@@ -201,7 +201,7 @@ def fit(
         yield from run(model.network, batches, folder, identity, resume=resume, hardware=hardware)
     except (KeyboardInterrupt, GeneratorExit):
         if is_first_process() and not folder.checkpoint.exists():
-            folder.close()  # there is nothing to go on from
+            folder.close()  # no checkpoint was saved
         raise
     if is_first_process():
         save = save_head if head_only else save_model

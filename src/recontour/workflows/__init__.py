@@ -2,6 +2,7 @@
 
 learning     `train`, `adapt`
 checking     `adapt --check`: a cross-validation before the adaptation
+check_folder what it keeps in MODEL.check while it lasts
 contouring   `contour`
 contouring_many, contour_list  `contour_all`: every series of a folder
 evaluating   `evaluate`

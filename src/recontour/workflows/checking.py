@@ -8,7 +8,6 @@ that an interrupted check goes on after the last one that is finished.
 import json
 import logging
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -24,11 +23,12 @@ from recontour.errors import ResumeError, SettingsError
 from recontour.evaluation import CaseScore
 from recontour.evaluation.intervals import (
     Dsc,
+    count_patients,
     difference,
     dsc_of,
     interval_of,
+    mean_of,
     of_organs,
-    patients,
 )
 from recontour.findings import log_finding
 from recontour.network import Model, load_model
@@ -37,12 +37,11 @@ from recontour.progress import Progress
 from recontour.syncing import make_folders
 from recontour.training.findings import UnfinishedRun
 from recontour.training.recipe import Recipe, WantedPrecision
-from recontour.training.run import is_first_process
 from recontour.transfer.models import fit, take_over, with_precision
-from recontour.workflows.findings import OtherCheck, PlannedCheck, TooFewFolds
+from recontour.workflows.check_folder import USUAL_FOLDS, CheckFolder
+from recontour.workflows.findings import FoldsWithoutCheck, OtherCheck, PlannedCheck, TooFewFolds
 from recontour.workflows.planned import TrainingTeller, counted
 
-FOLD = "fold-{}.safetensors"  # the model of one
 DIGITS = 6  # kept of each number
 
 log = logging.getLogger(__name__)
@@ -50,10 +49,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """How a parent is adapted: what all folds, and the model itself, have in common.
+    """How a parent is adapted: what all folds have in common.
 
     organs: to be learnt. recipe_for: the recipe for so many patients. retrain_last: how many layers
-    retrain. out: the model's file.
+    retrain. out: the file of the model that learns from all patients.
     """
 
     parent: Model
@@ -66,72 +65,85 @@ class Adaptation:
     deterministic: bool
     out: Path
 
-    @property
-    def folder(self) -> Path:
-        """Return where the folds' models lie."""
-        return self.out.with_name(self.out.name + ".check")
 
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One fold of a check.
 
-def dealt(cases: Sequence[Case], folds: int, cohort: Cohort) -> list[list[Case]]:
-    """Deal patients out into folds to check by.
-
-    Raises: SettingsError: fewer than two folds. CohortError: fewer patients than folds.
+    name: as it is shown. tested: the cases that are scored. others: those that the parent is
+    adapted to. recipe: for so many patients. out: the file of the fold's model.
     """
+
+    name: str
+    tested: Sequence[Case]
+    others: Sequence[Case]
+    recipe: Recipe
+    out: Path
+
+
+def wanted_folds(folds: int | None, *, check: bool) -> int | None:
+    """Return in how many folds an adaptation is to be checked; None: it is not.
+
+    folds: as the user said; None: nothing.
+    Raises: SettingsError: fewer than two, or folds without a check.
+    """
+    if not check:
+        if folds is not None:
+            raise SettingsError(FoldsWithoutCheck())
+        return None
+    if folds is None:
+        return USUAL_FOLDS
     if folds < 2:
         raise SettingsError(TooFewFolds(folds=folds))
-    return folds_of(cases, folds, cohort=cohort.path)
+    return folds
 
 
 def check_adaptation(
     adaptation: Adaptation,
-    folds: Sequence[Sequence[Case]],
+    cases: Sequence[Case],
+    count: int,
     *,
     resume: bool,
     progress: Progress,
 ) -> Check:
     """Adapt and score fold by fold.
 
+    count: how many folds.
     Raises:
+        CohortError: there are fewer patients than folds.
         SettingsError: an interrupted check is there, and `resume` is False.
         ResumeError: it is of another adaptation.
     """
-    every = [case for fold in folds for case in fold]
-    folder = adaptation.folder
+    folds = _dealt(adaptation, cases, count)
+    folder = CheckFolder.beside(adaptation.out)
     # Of an unfinished first fold the run itself says so; on several GPUs it is there already.
-    if any(folder.glob(FOLD.format("*"))) and not resume:
-        raise SettingsError(UnfinishedRun(path=folder))
-    _warn(adaptation, every)
-    make_folders(folder)
-    names = patient_names(every)
+    if folder.models() and not resume:
+        raise SettingsError(UnfinishedRun(path=folder.path))
+    _warn(adaptation, cases)
+    make_folders(folder.path)
+    names = patient_names(cases)
     of_parent: list[CaseScore] = []
     of_adapted: list[CaseScore] = []
-    fewest = math.inf
-    for number, fold in enumerate(folds, start=1):
-        others = [case for case in every if case not in fold]
-        model = _adapted(adaptation, others, number, folds, resume=resume, progress=progress)
-        fewest = min(fewest, model.recipe["iterations"])
-        progress(f"scoring fold {number} of {len(folds)}", 0, 1, "")
-        of_adapted += _scores(model, fold, adaptation.organs, names)
-        of_parent += _scores(adaptation.parent, fold, adaptation.organs, names)
-        progress(f"scoring fold {number} of {len(folds)}", 1, 1, "")
-    parent, adapted = dsc_of(of_parent), dsc_of(of_adapted)
-    organs = {}
-    for organ in adaptation.organs:
-        organs[organ] = _compared(of_organs(parent, [organ]), of_organs(adapted, [organ]))
-    common = [organ for organ, dsc in organs.items() if dsc.difference is not None]
+    teller: TrainingTeller | None = None
+    for fold in folds:
+        model = _taken_over(adaptation, fold)
+        if fold.out.exists():
+            model = _kept(model, fold.out)
+        else:
+            teller = teller or _teller(adaptation, folds, fold)
+            model = _trained(model, adaptation, fold, teller, resume=resume, progress=progress)
+        progress(f"scoring {fold.name}", 0, 1, "")
+        of_adapted += _scores(model, fold.tested, adaptation.organs, names)
+        of_parent += _scores(adaptation.parent, fold.tested, adaptation.organs, names)
+        progress(f"scoring {fold.name}", 1, 1, "")
+    organs, mean = _results(adaptation.organs, dsc_of(of_parent), dsc_of(of_adapted))
     return Check(
-        folds=len(folds),
+        folds=count,
         patients=len(set(names.values())),
-        iterations=int(fewest),
+        iterations=min(fold.recipe.iterations for fold in folds),
         organs=organs,
-        mean=_compared(of_organs(parent, common), of_organs(adapted, common)),
+        mean=mean,
     )
-
-
-def forget(adaptation: Adaptation) -> None:
-    """Remove the folds' models."""
-    if is_first_process():
-        shutil.rmtree(adaptation.folder, ignore_errors=True)
 
 
 def _warn(adaptation: Adaptation, cases: Sequence[Case]) -> None:
@@ -144,55 +156,79 @@ def _warn(adaptation: Adaptation, cases: Sequence[Case]) -> None:
         log_finding(log, logging.INFO, unknown)
 
 
-# One fold
+# The folds
 
 
-def _adapted(
+def _dealt(adaptation: Adaptation, cases: Sequence[Case], count: int) -> list[Fold]:
+    """Deal patients out into folds. Raises: CohortError: there are fewer patients than folds."""
+    folder = CheckFolder.beside(adaptation.out)
+    folds: list[Fold] = []
+    for tested in folds_of(cases, count, cohort=adaptation.cohort.path):
+        number = len(folds) + 1
+        others = [case for case in cases if case not in tested]
+        fold = Fold(
+            name=f"fold {number} of {count}",
+            tested=tested,
+            others=others,
+            recipe=adaptation.recipe_for(len(by_patient(others))),
+            out=folder.model(number),
+        )
+        folds.append(fold)
+    return folds
+
+
+def _teller(adaptation: Adaptation, folds: Sequence[Fold], first: Fold) -> TrainingTeller:
+    """Return what says how long the folds will take that are not finished. first: of these."""
+    left = len(folds) - folds.index(first)
+    plan = PlannedCheck(
+        folds=len(folds),
+        left=left,
+        iterations=first.recipe.iterations,
+        **counted([*first.others, *first.tested], adaptation.organs),
+    )
+    slices = sum(case.grid.shape[0] for case in first.others)
+    return TrainingTeller(plan, first.recipe, slices, runs_after=left - 1)
+
+
+def _taken_over(adaptation: Adaptation, fold: Fold) -> Model:
+    """Return the parent, to be adapted to all folds but one."""
+    there: set[str] = set()
+    for case in fold.others:
+        there.update(case.organs)
+    organs = [organ for organ in adaptation.organs if organ in there]
+    return take_over(
+        adaptation.parent,
+        adaptation.cohort,
+        fold.others,
+        organs,
+        fold.recipe,
+        adaptation.retrain_last,
+        adaptation.seed,
+    )
+
+
+def _trained(
+    model: Model,
     adaptation: Adaptation,
-    cases: Sequence[Case],
-    number: int,
-    folds: Sequence[Sequence[Case]],
+    fold: Fold,
+    teller: TrainingTeller,
     *,
     resume: bool,
     progress: Progress,
 ) -> Model:
-    """Return the parent adapted to all folds but one; number: that fold's, from 1."""
-    there: set[str] = set()
-    for case in cases:
-        there.update(case.organs)
-    organs = [organ for organ in adaptation.organs if organ in there]
-    recipe = adaptation.recipe_for(len(by_patient(cases)))
-    model = take_over(
-        adaptation.parent,
-        adaptation.cohort,
-        cases,
-        organs,
-        recipe,
-        adaptation.retrain_last,
-        adaptation.seed,
-    )
-    out = adaptation.folder / FOLD.format(number)
-    if out.exists():
-        return _kept(model, out)
+    """Return a fold's model, adapted and in its file."""
+    deterministic = adaptation.deterministic
     model = with_precision(
-        model, recipe, out, adaptation.precision, deterministic=adaptation.deterministic
+        model, fold.recipe, fold.out, adaptation.precision, deterministic=deterministic
     )
-    every = [case for fold in folds for case in fold]
-    plan = PlannedCheck(
-        folds=len(folds),
-        left=len(folds) - number + 1,
-        iterations=recipe.iterations,
-        **counted(every, adaptation.organs),
+    steps = fit(
+        model, fold.others, fold.recipe, fold.out, resume=resume, deterministic=deterministic
     )
-    teller = TrainingTeller(plan, recipe, sum(case.grid.shape[0] for case in cases))
-    what = f"checking, fold {number} of {len(folds)}"
-    steps = fit(model, cases, recipe, out, resume=resume, deterministic=adaptation.deterministic)
     with closing(steps):
         for step in steps:
-            if number == 1:
-                teller.hear(step)
+            teller.hear(step)
             words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
-            progress(what, step.iteration, recipe.iterations, words)
+            progress(f"checking, {fold.name}", step.iteration, fold.recipe.iterations, words)
     return model
 
 
@@ -242,17 +278,29 @@ def _scores(
     return rows
 
 
+def _results(
+    organs: Sequence[str],
+    parent: Dsc,
+    adapted: Dsc,
+) -> tuple[dict[str, CheckedDsc], CheckedDsc]:
+    """Compare two models by organ, and over the organs that both have scored."""
+    compared = {}
+    for organ in organs:
+        compared[organ] = _compared(of_organs(parent, [organ]), of_organs(adapted, [organ]))
+    common = [organ for organ, dsc in compared.items() if dsc.difference is not None]
+    return compared, _compared(of_organs(parent, common), of_organs(adapted, common))
+
+
 def _compared(parent: Dsc, adapted: Dsc) -> CheckedDsc:
     """Compare two models on the patients and organs that both have scored."""
     change = difference(parent, adapted)
     if not change:
-        mean = interval_of(adapted).mean
-        return CheckedDsc(patients=patients(adapted), adapted=_number(mean))
+        return CheckedDsc(patients=count_patients(adapted), adapted=_number(mean_of(adapted)))
     over = interval_of(change)
     return CheckedDsc(
-        patients=patients(change),
-        parent=_number(interval_of({key: parent[key] for key in change}).mean),
-        adapted=_number(interval_of({key: adapted[key] for key in change}).mean),
+        patients=count_patients(change),
+        parent=_number(mean_of({key: parent[key] for key in change})),
+        adapted=_number(mean_of({key: adapted[key] for key in change})),
         difference=_number(over.mean),
         low=_number(over.low),
         high=_number(over.high),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
+from recontour.assess.findings import PhantomAndPatient
 from recontour.cohort import is_synthetic
 from recontour.contouring.contourer import Contourer
 from recontour.contouring.findings import OrganUnlikeTraining
@@ -44,7 +45,6 @@ from recontour.workflows.findings import (
     NoFileName,
     NoOrganFound,
     NoRanges,
-    PhantomAndPatient,
     UnsuitableModel,
 )
 from recontour.workflows.paths import refuse_for_contouring

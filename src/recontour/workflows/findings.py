@@ -5,6 +5,7 @@ from typing import Literal
 from recontour.contouring.findings import OrganUnlikeTraining
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import about, plural
+from recontour.workflows.check_folder import USUAL_FOLDS
 
 
 @finding
@@ -116,7 +117,7 @@ class PlannedAdaptation(Planned):
 
 @finding
 class PlannedCheck(Planned):
-    """A cross-validation before an adaptation. seconds: of what is left of the fold in progress.
+    """A cross-validation before an adaptation. seconds: until all folds have learnt.
 
     folds: how many; left: those that are not finished. iterations: of each fold's adaptation.
     """
@@ -128,14 +129,25 @@ class PlannedCheck(Planned):
     def sentence(self) -> str:
         """Say what comes before the adaptation, and how long that takes."""
         iterations = plural(self.iterations, "iteration")
+        which = f"{self.folds} folds"
+        if self.left < self.folds:
+            which = f"the last {self.left} of {which}"
+        in_all = f"{self.how_long()} in all" if self.how_long() else ""
         return (
-            f"checking in {self.folds} folds of {self.on_what()}; {iterations} for each fold"
-            f"{self.how_long()} before the adaptation itself begins"
+            f"checking in {which} of {self.on_what()}; {iterations} for each fold{in_all} before "
+            "the adaptation itself begins"
         )
 
-    def how_long(self) -> str:
-        """Say how long all folds that are left will take."""
-        return "" if self.seconds is None else f", {about(self.left * self.seconds)} in all"
+
+@finding
+class FoldsWithoutCheck(Finding):
+    """A number of folds was given for an adaptation that is not to be checked."""
+
+    def sentence(self) -> str:
+        return "--folds is the number of folds of --check, which is missing"
+
+    def remedy(self) -> str:
+        return "add --check, or leave out --folds"
 
 
 @finding
@@ -146,11 +158,11 @@ class TooFewFolds(Finding):
 
     def sentence(self) -> str:
         """Say what was given."""
-        return f"--check {self.folds}: at least 2 folds are needed, to learn from one another"
+        return f"--folds {self.folds}: a check needs at least 2 folds"
 
     def remedy(self) -> str:
         """Say what is usual."""
-        return "without a number it is 3"
+        return f"without --folds there are {USUAL_FOLDS}"
 
 
 @finding
@@ -159,10 +171,7 @@ class OtherCheck(Finding):
 
     def sentence(self) -> str:
         """Say what does not fit."""
-        return (
-            "the models of an interrupted check are here, which learnt from other patients or in "
-            "another way"
-        )
+        return "this folder holds an interrupted check of a different adaptation"
 
     def remedy(self) -> str:
         """Say how to go on."""
@@ -425,19 +434,6 @@ class NoRanges(Finding):
             "this model was made before models kept what their patients measured, so whether the "
             "CT and the contours are like those that it learnt from was not checked"
         )
-
-
-@finding
-class PhantomAndPatient(Finding):
-    """A model of the phantom meets a patient, or a model of patients meets the phantom."""
-
-    model_of_phantom: bool
-
-    def sentence(self) -> str:
-        """Say which is which."""
-        if self.model_of_phantom:
-            return "the model learnt from recontour's phantom, and this CT is not of the phantom"
-        return "this CT is of recontour's phantom, and the model did not learn from that"
 
 
 @finding

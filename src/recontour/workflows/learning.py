@@ -25,7 +25,8 @@ from recontour.training.run import is_first_process
 from recontour.transfer.depth import layers
 from recontour.transfer.models import begin, fit, take_over, with_precision
 from recontour.wording import printable, shown
-from recontour.workflows.checking import Adaptation, check_adaptation, dealt, forget
+from recontour.workflows.check_folder import CheckFolder
+from recontour.workflows.checking import Adaptation, check_adaptation, wanted_folds
 from recontour.workflows.findings import (
     HeadIsWholeModel,
     HeadOfAllLayers,
@@ -102,6 +103,7 @@ def train(
     opened = _with_certain_sides(Cohort.open(cohort))
     learnt = _organs_to_learn(opened, organs)
     cases = opened.cases_with(learnt)
+    _warn(opened, cases)
     patients = len(by_patient(cases))
     recipe = _with_iterations(settings.train_on(patients), iterations)
     settings = replace(settings, train=recipe)
@@ -109,7 +111,6 @@ def train(
     model = begin(opened, cases, learnt, preset, settings, seed)
     return _learn(
         model,
-        opened,
         cases,
         recipe,
         plan,
@@ -135,7 +136,8 @@ def adapt(
     seed: int = 0,
     precision: WantedPrecision = "auto",
     deterministic: bool = False,
-    check: int | None = None,
+    check: bool = False,
+    folds: int | None = None,
     resume: bool = False,
     keep_log: bool = False,
     progress: Progress = quiet,
@@ -162,9 +164,10 @@ def adapt(
             what it began with.
         deterministic: Compute the same bits again on the same machine, but more slowly: a GPU with
             deterministic kernels, and a processor in float32 if `precision` is "auto".
-        check: First estimate by cross-validation, in this many folds of the cohort's patients, how
-            an adaptation contours patients it has not seen, beside the model it begins with. The
-            numbers are in `provenance.check` and the model's card.
+        check: First estimate by cross-validation over the cohort's patients how an adaptation
+            contours patients it has not seen, beside the model it begins with. The numbers are in
+            `provenance.check` and the model's card.
+        folds: Of the check, at least 2; 3 if None.
         resume: Continue a run that was interrupted.
         keep_log: Leave the log of loss and learning rate for TensorBoard in OUT.run.
         progress: Called with what is done, how many are done, of how many, and words.
@@ -183,50 +186,43 @@ def adapt(
     """
     model, cohort, out = Path(model), Path(cohort), Path(out)
     wanted = wanted_precision(precision)
+    checked_in = wanted_folds(folds, check=check)
     refuse_for_adapting(model, cohort, out)
     parent = load_model(model)
     opened = _with_certain_sides(Cohort.open(cohort))
-    # Every case is read for this: ask once.
-    present = opened.organs
-    known = [organ for organ in parent.organs if organ in present]
-    new = [organ for organ in present if organ not in parent.organs]
-    learnt = _organs_to_learn(opened, organs or known, parent.organs)
+    learnt = _organs_to_adapt_to(opened, organs, parent.organs)
     cases = opened.cases_with(learnt)
     preset = _preset_of_parent(parent, model)
+    _warn(opened, cases)
+    for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
+        log_finding(log, logging.WARNING, warning)
 
     def recipe_for(patients: int) -> Recipe:
-        wanted = _with_iterations(preset.adapt_to(patients), iterations)
-        return wanted.plain() if plain else wanted
+        recipe = _with_iterations(preset.adapt_to(patients), iterations)
+        return recipe.plain() if plain else recipe
 
     recipe = recipe_for(len(by_patient(cases)))
     last = preset.depth(retrain_last, len(layers(parent.network)))
     child = take_over(parent, opened, cases, learnt, recipe, last, seed)
     plan = _planned(child, recipe, last, cases)
-    for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
-        log_finding(log, logging.WARNING, warning)
     if head_only:
         _judge_lone_head(child)
-    if organs is None and new:
-        everything = (*known, *new)
-        log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
-    adaptation = Adaptation(
-        parent=parent,
-        cohort=opened,
-        organs=learnt,
-        recipe_for=recipe_for,
-        retrain_last=last,
-        seed=seed,
-        precision=wanted,
-        deterministic=deterministic,
-        out=out,
-    )
-    if check is not None:
-        folds = dealt(cases, check, opened)
-        checked = check_adaptation(adaptation, folds, resume=resume, progress=progress)
+    if checked_in:
+        adaptation = Adaptation(
+            parent=parent,
+            cohort=opened,
+            organs=learnt,
+            recipe_for=recipe_for,
+            retrain_last=last,
+            seed=seed,
+            precision=wanted,
+            deterministic=deterministic,
+            out=out,
+        )
+        checked = check_adaptation(adaptation, cases, checked_in, resume=resume, progress=progress)
         child = replace(child, provenance=replace(child.provenance, check=checked))
     adapted = _learn(
         child,
-        opened,
         cases,
         recipe,
         plan,
@@ -238,9 +234,16 @@ def adapt(
         keep_log=keep_log,
         progress=progress,
     )
-    if check is not None:
-        forget(adaptation)
+    if is_first_process():
+        # Also what an earlier command has left there whose check was interrupted.
+        CheckFolder.beside(out).close()
     return adapted
+
+
+def _warn(cohort: Cohort, cases: Sequence[Case]) -> None:
+    """Log what speaks against learning from some cases, before any work."""
+    for warning in (*cohort_warnings(cohort, cases), *draft_warnings(cases)):
+        log_finding(log, logging.WARNING, warning)
 
 
 def _with_certain_sides(cohort: Cohort) -> Cohort:
@@ -277,6 +280,26 @@ def _organs_to_learn(
         )
         raise OrganError(lacking)
     return wanted
+
+
+def _organs_to_adapt_to(
+    cohort: Cohort,
+    organs: Sequence[str] | None,
+    of_parent: tuple[str, ...],
+) -> tuple[str, ...]:
+    """Return the organs to learn; by default those that the parent and the cohort have.
+
+    Log which organs only the cohort has, if none were named.
+    """
+    # Every case is read for this: ask once.
+    present = cohort.organs
+    known = [organ for organ in of_parent if organ in present]
+    new = [organ for organ in present if organ not in of_parent]
+    learnt = _organs_to_learn(cohort, organs or known, of_parent)
+    if organs is None and new:
+        everything = (*known, *new)
+        log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
+    return learnt
 
 
 def _preset_of_parent(parent: Model, path: Path) -> Preset:
@@ -332,7 +355,6 @@ def _with_iterations(recipe: Recipe, iterations: int | None) -> Recipe:
 
 def _learn(
     model: Model,
-    cohort: Cohort,
     cases: Sequence[Case],
     recipe: Recipe,
     plan: PlannedTraining | PlannedAdaptation,
@@ -346,8 +368,6 @@ def _learn(
     progress: Progress,
 ) -> Model:
     """Fit a model and write its file, reporting progress."""
-    for warning in (*cohort_warnings(cohort, cases), *draft_warnings(cases)):
-        log_finding(log, logging.WARNING, warning)
     model = with_precision(model, recipe, out, precision, deterministic=deterministic)
     steps = fit(
         model,

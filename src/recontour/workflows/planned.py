@@ -36,12 +36,14 @@ def counted(cases: Sequence[Case], organs: Sequence[str]) -> dict[str, Any]:
 class TrainingTeller:
     """Logs the plan of a training, once, with the time that is left.
 
-    slices: of the CTs that are learnt from.
+    slices: of the CTs that are learnt from. runs_after: how many trainings as long as this one
+    follow, and are part of the plan.
     """
 
     plan: PlannedTraining | PlannedAdaptation | PlannedCheck
     recipe: Recipe
     slices: int
+    runs_after: int = 0
     _begun: bool = False
     _told: bool = False
     _timed: list[Step] = field(default_factory=list)
@@ -58,8 +60,14 @@ class TrainingTeller:
         left = self.recipe.iterations - step.iteration
         if left == 0 or spent >= TIMED_SECONDS:
             self._told = True
-            plan = replace(self.plan, seconds=self._seconds(left)) if left else self.plan
+            plan = self.plan
+            if self._timed and (left or self.runs_after):
+                plan = replace(plan, seconds=self._seconds_with_runs_after(left))
             log_finding(log, logging.INFO, plan)
+
+    def _seconds_with_runs_after(self, left: int) -> float:
+        after = self.runs_after * self._seconds(self.recipe.iterations)
+        return self._seconds(left) + after
 
     def _seconds(self, left: int) -> float:
         """Return how long the iterations that are left will take.

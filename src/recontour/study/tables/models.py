@@ -11,11 +11,11 @@ from recontour.evaluation.findings import UnfoundOrgans
 from recontour.evaluation.intervals import (
     Dsc,
     Interval,
+    count_patients,
     difference,
     dsc_of,
     interval_of,
     of_organs,
-    patients,
 )
 from recontour.evaluation.numbers import without_nan
 from recontour.evaluation.patients import mean
@@ -110,7 +110,7 @@ class ModelsTable:
     @property
     def patients(self) -> int:
         """Return how many patients have any organ scored."""
-        return patients(dsc_of(self.scores))
+        return count_patients(dsc_of(self.scores))
 
     def mean(self, model: str) -> Interval:
         """Return a model's mean DSC over the organs."""
@@ -221,7 +221,7 @@ def _overall_row(
     return ModelRow(
         organ=ALL,
         model=model,
-        n=patients(dsc),
+        n=count_patients(dsc),
         dsc=interval_of(dsc, least=0.0),
         dsc_sd=np.nan,
         surface_dsc=mean(column(by_organ, "surface_dsc")),
@@ -246,7 +246,7 @@ def _difference_rows(
         rows[test.organ, a, b] = _tested_row(test, interval_of(change))
     for a, b in PAIRS:
         change = of_organs(difference(dsc[a], dsc[b]), common)
-        n, overall = patients(change), interval_of(change)
+        n, overall = count_patients(change), interval_of(change)
         rows[ALL, a, b] = DifferenceRow(ALL, a, b, n, overall)
     return rows
 

@@ -7,11 +7,11 @@ from recontour.evaluation import CaseScore
 from recontour.evaluation.intervals import (
     Interval,
     Organs,
+    count_patients,
     difference,
     dsc_of,
     interval_of,
     of_organs,
-    patients,
 )
 from recontour.evaluation.patients import averaged, mean
 from recontour.study.cells import Cells
@@ -80,7 +80,7 @@ def level_of(
         if organ not in by_organ:
             by_organ[organ] = mean(of_organs(dsc, [organ]).values())
     averaged_over = of_organs(dsc, organs)
-    return Level(interval_of(averaged_over, least=0.0), patients(averaged_over), by_organ)
+    return Level(interval_of(averaged_over, least=0.0), count_patients(averaged_over), by_organ)
 
 
 def gain_of(

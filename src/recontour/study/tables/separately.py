@@ -4,7 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from recontour.evaluation.intervals import Dsc, Interval, difference, dsc_of, interval_of, of_organs
+from recontour.evaluation.intervals import (
+    Dsc,
+    Interval,
+    difference,
+    dsc_of,
+    interval_of,
+    mean_of,
+    of_organs,
+)
 from recontour.evaluation.patients import mean
 from recontour.study.cells import Cell, Cells, Plan, Triples
 from recontour.study.tables.finished import (
@@ -112,8 +120,8 @@ def _row(
         change[model] = interval_of(difference(joint[model], own[model]))
     return SeparatelyRow(
         organ=name,
-        separately=by_key(_mean, own),
-        jointly=by_key(_mean, joint),
+        separately=by_key(mean_of, own),
+        jointly=by_key(mean_of, joint),
         separately_less_jointly=change,
         iterations=by_key(_sum_of_iterations, networks),
         seconds=by_key(partial(_sum_of_seconds, results), networks),
@@ -130,10 +138,6 @@ def _own_dsc(results: Results, networks: Iterable[Cells]) -> Dsc:
 
 def _dsc_on_target(results: Results, cells: Cells) -> Dsc:
     return dsc_of(rows_of(results, cells, TARGET))
-
-
-def _mean(dsc: Dsc) -> float:
-    return interval_of(dsc).mean
 
 
 def _sum_of_iterations(networks: Iterable[Cells]) -> int:
