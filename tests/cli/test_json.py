@@ -94,6 +94,7 @@ def test_remove_and_undo(ask: Any, tmp_path: Path) -> None:
     assert set(answer["result"]) == documented("remove")
     undone = ask("import", "--undo", tmp_path / "cohort")[1]["result"]
     assert (undone["removed"], undone["cases"]) == ([added[1]], [])
+    assert undone["undone_next"] == []
 
 
 def test_import_without_importing(ask: Any, tmp_path: Path) -> None:

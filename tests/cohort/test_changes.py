@@ -11,9 +11,10 @@ from tests.cohort.test_importing import patient
 from tests.conftest import fill
 from tests.durable import Disk
 
-from recontour.cohort import Cohort, changes, journal
-from recontour.cohort.changes import remove, undo_import
+from recontour.cohort import Cohort, changes, history, journal
+from recontour.cohort.changes import remove, undo_import, undone_next
 from recontour.cohort.findings import CasesReadAgain, NoSuchCases, NothingToUndo, UnfinishedChange
+from recontour.cohort.history import read_history
 from recontour.cohort.importing import import_archive
 from recontour.dicom import read_archive
 from recontour.errors import CohortError, FaultError
@@ -168,9 +169,58 @@ def test_the_last_import_is_undone_with_its_rows_in_the_tables(tmp_path: Path) -
         name: before[name] for name in before if name != "imports.json"
     }
     assert set(after) == set(before)
+    undo_import(cohort.path)
     with pytest.raises(CohortError) as caught:
         undo_import(cohort.path)
     assert isinstance(caught.value.finding, NothingToUndo)
+
+
+def test_imports_are_undone_one_by_one(tmp_path: Path) -> None:
+    cohort = made(tmp_path, "north")
+    (only,) = read_history(cohort.path).earlier[0].added
+    tables = {name: (cohort.path / name).read_text() for name in ("names.csv", "left_out.csv")}
+    patient(tmp_path / "d", ("BRAINSTEM", "Unknown"), "d")
+    added = import_archive(read_archive(tmp_path / "d"), cohort).added
+    assert undone_next(cohort) == added
+    assert undo_import(cohort.path) == added
+    assert {name: (cohort.path / name).read_text() for name in tables} == tables
+    assert undone_next(cohort) == tuple(case for case in cohort.case_ids if case != only)
+    undo_import(cohort.path)
+    assert cohort.case_ids == (only,)
+    assert undo_import(cohort.path) == (only,)
+    assert undone_next(cohort) == ()
+
+
+def test_an_import_without_cases_left_is_passed_over(tmp_path: Path) -> None:
+    cohort = made(tmp_path, "north")
+    done = read_history(cohort.path)
+    assert done.last is not None
+    remove(cohort.path, done.last.added)
+    assert undo_import(cohort.path) == tuple(done.earlier[0].added)
+
+
+def test_cases_that_no_import_explains_are_counted(cohort: Cohort) -> None:
+    with pytest.raises(CohortError, match="3 cases came in before") as caught:
+        undo_import(cohort.path)
+    assert caught.value.finding == NothingToUndo(path=cohort.path, cases=3)
+
+
+def test_the_record_of_earlier_imports_stays_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = made(tmp_path, "north")
+    monkeypatch.setattr(history, "MOST_EARLIER_BYTES", 10)
+    patient(tmp_path / "d", ("Brain Stem",), "d")
+    import_archive(read_archive(tmp_path / "d"), cohort)
+    assert read_history(cohort.path).earlier == []
+
+
+def test_reading_again_keeps_the_record_of_the_import_before(tmp_path: Path) -> None:
+    cohort = made(tmp_path, "north")
+    before = read_history(cohort.path).last
+    read_again(cohort)
+    assert read_history(cohort.path).earlier[-1] == before
+    assert undone_next(cohort) == ()
 
 
 def test_the_first_import_is_undone(tmp_path: Path) -> None:

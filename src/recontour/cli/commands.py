@@ -6,7 +6,7 @@ Each command loads what it needs: torch takes seconds, which `import`, `inspect 
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,21 +131,27 @@ def _previewed(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 def _undo_import(options: argparse.Namespace) -> Answer:
     """Undo the last import into the cohort, which is the last path that was given."""
+    from recontour.cohort import Cohort
+    from recontour.cohort.changes import undone_next
+
     cohort = options.cohort or options.dicom_dir
     if cohort is None:
         raise SettingsError(NoCohortNamed())
-    return _removed(cohort, recontour.undo_import(cohort))
+    removed = recontour.undo_import(cohort)
+    opened = Cohort.open(cohort)
+    following = undone_next(opened)
+    return Answer(
+        show=lambda: tell.undone(removed, opened, following),
+        facts=lambda: facts.undone(removed, opened, following),
+    )
 
 
 def remove(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
     """Take cases out of a cohort."""
-    return _removed(options.cohort, recontour.remove(options.cohort, options.cases))
-
-
-def _removed(cohort: Path, removed: Sequence[str]) -> Answer:
     from recontour.cohort import Cohort
 
-    opened = Cohort.open(cohort)
+    removed = recontour.remove(options.cohort, options.cases)
+    opened = Cohort.open(options.cohort)
     return Answer(
         show=lambda: tell.removed(removed, opened),
         facts=lambda: facts.removed(removed, opened),

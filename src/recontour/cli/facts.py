@@ -66,6 +66,15 @@ def removed(cases: Sequence[str], cohort: "Cohort") -> Facts:
     }
 
 
+def undone(
+    cases: Sequence[str],
+    cohort: "Cohort",
+    following: Sequence[str],
+) -> Facts:
+    """Return what undoing an import took out. following: what the next undo would take out."""
+    return {**removed(cases, cohort), "undone_next": following}
+
+
 def deidentified(written: "Deidentified", folder: Path) -> Facts:
     """Return what was written without its patients, and what was not."""
     return {

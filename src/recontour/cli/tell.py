@@ -82,6 +82,23 @@ def removed(cases: Sequence[str], cohort: "Cohort") -> None:
     say(f"{plural(len(cases), 'case')} removed, {len(cohort)} left: {cohort.path}")
 
 
+def undone(
+    cases: Sequence[str],
+    cohort: "Cohort",
+    following: Sequence[str],
+) -> None:
+    """Show what undoing an import took out, and whether more can be undone.
+
+    following: the cases that the next undo would take out.
+    """
+    removed(cases, cohort)
+    if following:
+        say(
+            f"the import before that brought {plural(len(following), 'case')}; to undo it, too, "
+            f"run `recontour import --undo {cohort.path}` again"
+        )
+
+
 def deidentified(written: "Deidentified", folder: Path) -> None:
     """Show what was written without its patients, what was not, and what a person must check."""
     _names(written.names)

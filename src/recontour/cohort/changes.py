@@ -1,4 +1,4 @@
-"""Take cases out of a cohort, chosen ones or those of the last import; confirm their sides."""
+"""Take cases out of a cohort, chosen ones or import by import; confirm their sides."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from recontour.cohort.findings import (
     NothingToUndo,
     SidesNotInDoubt,
 )
-from recontour.cohort.history import read_history, write_history
+from recontour.cohort.history import imports_left, read_history, write_history
 from recontour.cohort.journal import change
 from recontour.cohort.records import MOST_RECORD_BYTES
 from recontour.cohort.store import Cohort
@@ -62,7 +62,8 @@ def remove(cohort: Path | str, cases: Sequence[str] | str) -> tuple[str, ...]:
 def undo_import(cohort: Path | str) -> tuple[str, ...]:
     """Take the cases of the last import out again, with what it changed in the tables.
 
-    An import that added nothing does not count. An import that was killed can be undone, too.
+    Called again, it takes out the import before that. An import that added nothing does not count,
+    and one of which no case is left neither. An import that was killed can be undone, too.
 
     Args:
         cohort: The cohort folder.
@@ -71,7 +72,7 @@ def undo_import(cohort: Path | str) -> tuple[str, ...]:
         The ids of the cases that were removed, sorted.
 
     Raises:
-        CohortError: There is no such cohort, nothing to undo, or the last import read cases again.
+        CohortError: There is no such cohort, nothing to undo, or the import read cases again.
         OutputError: The cohort must not be written to.
 
     Examples:
@@ -82,19 +83,35 @@ def undo_import(cohort: Path | str) -> tuple[str, ...]:
     """
     opened = Cohort.open(Path(cohort))
     history = read_history(opened.path)
-    last = history.last
-    if last and last.replaced:
+    left = imports_left(history, opened.case_ids)
+    if not left:
+        raise CohortError(NothingToUndo(path=opened.path, cases=len(opened)))
+    last = left.pop()
+    if last.replaced:
         raise CohortError(CasesReadAgain(path=opened.path, cases=len(last.replaced)))
-    added = tuple(case for case in last.added if case in opened) if last else ()
-    if not last or not added:
-        raise CohortError(NothingToUndo(path=opened.path))
+    added = tuple(case for case in last.added if case in opened)
+    after = {"last": left.pop() if left else None, "earlier": left}
     with change(opened.path) as wanted:
         wanted.removed += added
         for name, text in last.tables.items():
             if text is not None:
                 (wanted.folder / name).write_text(text or empty_table(name), encoding="utf-8")
-        write_history(wanted.folder, history.model_copy(update={"last": None}))
+        write_history(wanted.folder, history.model_copy(update=after))
     return added
+
+
+def undone_next(cohort: Cohort) -> tuple[str, ...]:
+    """Return the cases that `undo_import` would remove next; none if it would raise an error.
+
+    >>> import recontour
+    >>> report = recontour.import_dicom("dicom/south", "by-mistake")
+    >>> undone_next(Cohort.open("by-mistake")) == tuple(sorted(report.added))
+    True
+    """
+    left = imports_left(read_history(cohort.path), cohort.case_ids)
+    if not left or left[-1].replaced:
+        return ()
+    return tuple(case for case in left[-1].added if case in cohort)
 
 
 def confirm_sides(cohort: Path | str, cases: Sequence[str]) -> tuple[str, ...]:

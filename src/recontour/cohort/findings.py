@@ -180,16 +180,20 @@ class UnfinishedChange(Finding):
 
 @finding
 class NothingToUndo(Finding):
-    """No case is left of the last import, or nothing is known of it."""
+    """No case is left of an import that is known. cases: that are in the cohort nevertheless."""
+
+    cases: int = 0
 
     def sentence(self) -> str:
+        if not self.cases:
+            return "there is no import to undo: the cohort has no cases"
         return (
-            "there is no import to undo: none added a case since the last undo, its cases were "
-            "removed, or an earlier version of recontour made it"
+            f"there is no import to undo; {plural(self.cases, 'case')} came in before recontour "
+            "kept a record of imports, or in other ways"
         )
 
     def remedy(self) -> str:
-        return "take out single cases with `recontour remove`"
+        return "take out single cases with `recontour remove`" if self.cases else ""
 
 
 @finding

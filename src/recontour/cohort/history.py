@@ -1,4 +1,4 @@
-"""imports.json: what the last import did, to undo it, and to which cases a map was not applied.
+"""imports.json: what each import did, to undo it, and to which cases a map was not applied.
 
 What an import intends to add is written down before it adds anything, so that one that was killed
 can be undone, too.
@@ -8,13 +8,14 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from recontour.cohort.records import ImportsRecord, LastImportRecord, TableName, read_record
+from recontour.cohort.records import DoneImportRecord, ImportsRecord, TableName, read_record
 from recontour.files import read_file, write_text
 from recontour.partials import locked_folder
 
 FILE = "imports.json"
 TABLES: tuple[TableName, ...] = ("names.csv", "left_out.csv")
 MOST_TABLE_BYTES = 1 << 20  # of a table that undoing an import restores; a larger one stays
+MOST_EARLIER_BYTES = 1 << 20  # of imports before the last one; older ones cannot be undone
 
 
 def read_history(cohort: Path) -> ImportsRecord:
@@ -45,14 +46,16 @@ def begin_import(
     intended = sorted(cases)
     if not intended:
         return before
+    before_it = before.earlier
     if _is_going_on(before.last, archive):
         assert before.last
         added = sorted({*before.last.added, *intended})
         last = before.last.model_copy(update={"added": added})
     else:
         tables = {name: _table(cohort / name) for name in TABLES}
-        last = LastImportRecord(archive=archive, added=intended, tables=tables)
-    write_history(cohort, before.model_copy(update={"last": last}))
+        last = DoneImportRecord(archive=archive, added=intended, tables=tables)
+        before_it = _earlier(before)
+    write_history(cohort, before.model_copy(update={"last": last, "earlier": before_it}))
     return before
 
 
@@ -74,10 +77,12 @@ def end_import(
     """
     with locked_folder(cohort):
         now = read_history(cohort)
-    last = before.last
+    last, earlier = before.last, before.earlier
     going_on = last.added if last and _is_going_on(last, archive) else []
     if added or replaced or going_on:
-        mine = now.last or LastImportRecord(archive=archive)
+        mine, earlier = now.last, now.earlier
+        if mine is None or mine.archive != archive or mine.is_finished:  # it was not begun
+            mine, earlier = DoneImportRecord(archive=archive), _earlier(now)
         last = mine.model_copy(
             update={
                 "added": sorted({*added, *going_on}),
@@ -89,6 +94,7 @@ def end_import(
     archives = sorted({*now.archives, archive}) if met else now.archives
     after = ImportsRecord(
         last=last,
+        earlier=earlier,
         not_applied=sorted(others.union(not_applied)),
         archives=archives,
     )
@@ -96,7 +102,26 @@ def end_import(
         write_history(cohort, after)
 
 
-def _is_going_on(last: LastImportRecord | None, archive: str) -> bool:
+def imports_left(history: ImportsRecord, cases: Collection[str]) -> list[DoneImportRecord]:
+    """Return the imports that changed any of the cases that are there, the newest last."""
+    done = [*history.earlier, history.last] if history.last else history.earlier
+    return [one for one in done if not set(cases).isdisjoint([*one.added, *one.replaced])]
+
+
+def _earlier(before: ImportsRecord) -> list[DoneImportRecord]:
+    """Return the imports that come before a new one, without the oldest if they are too large."""
+    kept: list[DoneImportRecord] = []
+    room = MOST_EARLIER_BYTES
+    done = [*before.earlier, before.last] if before.last else before.earlier
+    for one in reversed(done):
+        room -= len(one.model_dump_json().encode())
+        if room < 0:
+            break
+        kept.insert(0, one)
+    return kept
+
+
+def _is_going_on(last: DoneImportRecord | None, archive: str) -> bool:
     return last is not None and not last.is_finished and last.archive == archive
 
 

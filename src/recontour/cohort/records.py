@@ -155,8 +155,8 @@ class ChangeRecord(_Record):
     replaced: CaseNames = []
 
 
-class LastImportRecord(_Record):
-    """The last import that changed any case; see cohort/history.py.
+class DoneImportRecord(_Record):
+    """An import that changed any case; see cohort/history.py.
 
     added: what it was to add, or added. tables: names.csv and left_out.csv as they were before;
     empty for none, None for one that is too large to keep.
@@ -172,11 +172,13 @@ class LastImportRecord(_Record):
 class ImportsRecord(_Record):
     """imports.json.
 
-    not_applied: the cases to which the map of the last import was not applied. archives: hashes of
-    the folders that were imported.
+    last: the import that is undone next. earlier: those before it, the newest last. not_applied:
+    the cases to which the map of the last import was not applied. archives: hashes of the folders
+    that were imported.
     """
 
-    last: LastImportRecord | None = None
+    last: DoneImportRecord | None = None
+    earlier: Annotated[list[DoneImportRecord], Field(max_length=MOST_CASES)] = []
     not_applied: CaseNames = []
     archives: Annotated[list[ArchiveId], Field(max_length=MOST_CASES)] = []
 
