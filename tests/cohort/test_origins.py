@@ -14,7 +14,12 @@ from tests.geometry.conftest import make_grid
 from recontour.cohort import Cohort
 from recontour.cohort.case import Origin
 from recontour.cohort.findings import MixedOrigins
-from recontour.cohort.import_findings import FromElsewhere, NewScanners, UnknownOrigins
+from recontour.cohort.import_findings import (
+    FromElsewhere,
+    NewScanners,
+    SpeltOtherwise,
+    UnknownOrigins,
+)
 from recontour.cohort.importing import ImportReport, import_archive
 from recontour.cohort.origins import mixed_origins
 from recontour.cohort.patients import salt_path
@@ -35,10 +40,10 @@ def patient(
     folder: Path,
     institution: str | None = "St. Elsewhere",
     scanner: tuple[str, str] | None = SOMATOM,
-    name: str = "Brain Stem",
+    names: tuple[str, ...] = ("Brain Stem",),
 ) -> Path:
     """A patient of an institution and a scanner; None: the attributes are missing."""
-    make_structure_set(folder / "rs.dcm", make_scan(folder / "ct", seed=folder.name), (name,))
+    make_structure_set(folder / "rs.dcm", make_scan(folder / "ct", seed=folder.name), names)
 
     def change(image: Dataset) -> None:
         image.PatientID = f"MRN {folder.name}"
@@ -105,7 +110,7 @@ def test_another_institution_is_refused_although_the_scanner_is_the_same(
     tmp_path: Path, cohort: Cohort
 ) -> None:
     imported(cohort, patient(tmp_path / "a"))
-    found = refusal(cohort, patient(tmp_path / "b", "County General", name="BRAINSTEM"))
+    found = refusal(cohort, patient(tmp_path / "b", "County General", names=("BRAINSTEM",)))
     assert (found.patients, found.new, found.by_institution) == (1, 1, True)
     assert (found.organs, found.spelt, found.known_spelt) == (1, ("BRAINSTEM",), ("Brain Stem",))
     line = words(found)
@@ -184,6 +189,41 @@ def test_where_nothing_is_said_that_is_said(tmp_path: Path, cohort: Cohort) -> N
     imported(cohort, patient(tmp_path / "a", None, None))
     report = imported(cohort, patient(tmp_path / "b"))
     assert notes_on_origins(report) == [UnknownOrigins(patients=1, new=1)]
+
+
+GERMAN = ("Hirnstamm", "Myelon", "Ohrspeicheldrüse links")
+ENGLISH = ("Brain Stem", "Cord", "Lt Parotid")
+
+
+@pytest.mark.parametrize(
+    ("names", "is_warned"),
+    [
+        (ENGLISH, True),
+        (ENGLISH[:2], False),  # two organs are few
+        (("Brain Stem", "MYELON", "Lt Parotid"), False),
+        (GERMAN, False),
+    ],
+)
+def test_nothing_but_the_names_shows_another_centre(
+    tmp_path: Path, cohort: Cohort, names: tuple[str, ...], is_warned: bool
+) -> None:
+    assert imported(cohort, patient(tmp_path / "a", None, None, GERMAN)).warnings == ()
+    report = imported(cohort, patient(tmp_path / "b", None, None, names))
+    found = SpeltOtherwise(
+        path=cohort.path,
+        patients=1,
+        organs=3,
+        spelt="Brain Stem",
+        known_spelt="Hirnstamm",
+    )
+    assert report.warnings == ((found,) if is_warned else ())
+    assert "Hirnstamm" not in stored_words(found)
+    assert f"import --undo {cohort.path}" in words(found)
+
+
+def test_names_say_nothing_where_the_scanner_is_the_same(tmp_path: Path, cohort: Cohort) -> None:
+    imported(cohort, patient(tmp_path / "a", None, names=GERMAN))
+    assert imported(cohort, patient(tmp_path / "b", None, names=ENGLISH)).warnings == ()
 
 
 def test_a_cohort_of_an_earlier_version_can_be_added_to(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_draft_is_filled_in_and_used(dicom: Path, tmp_path: Path) -> None:
     draft = tmp_path / "draft.toml"
     preview_import(dicom, draft_map=draft)
     text = draft.read_text(encoding="utf-8")
-    assert "PTV" not in text
+    assert 'a target, not an organ\n# "PTV 70" = ""' in text
     assert "Hirnstamm" not in text
     draft.write_text(text.replace('# "Parotis" = "Parotid_R"', '"Parotis" = "Parotid_R"'))
     assert counts(preview_import(dicom, names=draft))["Parotis"] == ("Parotid_R", "mapped", 1)
@@ -103,6 +103,7 @@ def test_the_command_shows_names_and_makes_no_cohort(
     ending = "2 structure sets; names: 1 mapped, 1 ambiguous, 2 ignored. Nothing was imported."
     assert said.count(ending) == 2
     assert "a known spelling" in said
+    assert "map to fill in" in said
     assert draft.exists()
     assert not cohort.exists()
 

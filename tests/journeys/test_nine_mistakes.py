@@ -243,7 +243,7 @@ def test_a_typo_in_the_map(mistake: Mistake, journey: Journey) -> None:
     names.write_text('[names]\n"Linse lnks" = "Lens_L"\n')
     mistake.is_said_by(
         lambda out: ["import", archive, out, *given],
-        "1 name of the map matched no ROI",
+        "no ROI here is called by 1 name of the map",
         "unmatched_map_names",
     )
 

@@ -86,7 +86,7 @@ def test_a_typo_in_the_map_makes_no_organ(
     assert main([*given, "--new-organ", "Parotid_left"]) == 0
     assert "Parotid_left" in Cohort.open(cohort).organs
     said = " ".join(capfd.readouterr().out.split())
-    assert "1 name of the map matched no ROI ('Parotis li')" in said
+    assert "no ROI here is called by 1 name of the map ('Parotis li')" in said
 
 
 def test_nothing_is_learnt_from_swapped_sides_and_scores_say_them(

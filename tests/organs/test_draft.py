@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recontour.organs import NameRow, drafted_map, match_names, read_user_map
-from recontour.organs.draft import guessed_organs
+from recontour.organs.draft import guessed_organs, has_open_names
 
 
 def rows_of(*names: str) -> list[tuple[NameRow, int]]:
@@ -49,10 +49,25 @@ def test_a_draft_has_every_open_name_and_maps_nothing(tmp_path: Path) -> None:
         '"XY" = ""',
         '"spinal canal" = "SpinalCanal"',  # two claims on one organ: a map decides
         '"wirbelkanal" = "SpinalCanal"',
+        '"PTV 70" = ""',
     ]
-    assert text.count("# in 2 structure sets") == 5
+    assert text.count("# in 2 structure sets") == 6
+    assert text.endswith('# in 2 structure sets: a target, not an organ\n# "PTV 70" = ""\n')
     (tmp_path / "map.toml").write_text(text, encoding="utf-8")
     assert read_user_map(tmp_path / "map.toml") == {}
+
+
+def test_a_draft_without_an_open_name_says_so() -> None:
+    known = rows_of("Cord", "Myelon", "SpinalCord", "Myelon_PRV?")
+    text = drafted_map(known)
+    assert "Nothing to fill in" in text
+    assert not has_open_names(known)
+    assert '# "Cord" = "SpinalCord"' in text
+    assert "another ROI is SpinalCord" in text
+    assert 'an organ with a margin, not the organ\n# "Myelon_PRV?" = ""' in text
+    assert '# "SpinalCord"' not in text
+    assert "Nothing to fill in" not in drafted_map(rows_of("Hirnstam"))
+    assert has_open_names(rows_of("Hirnstam"))
 
 
 def test_what_no_map_can_tell_apart_is_not_listed() -> None:

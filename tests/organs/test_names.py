@@ -6,7 +6,7 @@ import pytest
 
 from recontour.errors import NamesError
 from recontour.files import NotFound
-from recontour.findings import stored_words
+from recontour.findings import kind, stored_words
 from recontour.organs import (
     NameRow,
     Organ,
@@ -357,6 +357,24 @@ def test_a_line_of_the_map_that_contradicts_its_name_is_noted(
     assert [note.says for note in notes if isinstance(note, ContradictoryMapLine)] == (
         [says] if says else []
     )
+
+
+@pytest.mark.parametrize(
+    ("roi_name", "organ", "is_said"),
+    [
+        ("Myelon_PRV?", "SpinalCord", True),
+        ("PTV Stamm", "Brainstem", True),
+        ("Cord+3", "SpinalCord_PRV03", False),
+        ("Myelon_PRV?", "ignore", False),
+        ("N. opt. li", "OpticNrv_L", False),
+        ("Stamm", "Brainstem", False),
+    ],
+)
+def test_a_margin_that_the_map_makes_an_organ_is_noted(
+    roi_name: str, organ: str, is_said: bool
+) -> None:
+    notes = notes_on_map({roi_name: organ}, [roi_name])
+    assert [kind(note) for note in notes] == (["mapped_margin"] if is_said else [])
 
 
 def test_every_listed_organ_has_tg263s_form() -> None:

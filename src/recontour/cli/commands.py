@@ -107,6 +107,7 @@ def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     return Answer(
         show=lambda: tell.imported(report, cohort),
         facts=lambda: facts.imported(report, cohort),
+        warnings=report.warnings,
         notes=report.notes,
     )
 

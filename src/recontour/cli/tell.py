@@ -47,6 +47,8 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
         for left in report.left_out:
             add_row(table, left.what, str(left.place), words(left.finding))
         out.print(table)
+    for warning in report.warnings:
+        say(f"warning: {words(warning)}")
     _notes(report.notes)
     for kind, count in report.skipped:
         say(f"skipped: {count} x {kind}")
@@ -59,6 +61,8 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
 
 def previewed(preview: "ImportPreview", draft: Path | None) -> None:
     """Show what an import would make of the ROI names. draft: the map that was written."""
+    from recontour.organs.draft import has_open_names
+
     _names(preview.names, "structure sets")
     if preview.left_out:
         table = table_of("What would not be imported", "where", "why")
@@ -71,8 +75,15 @@ def previewed(preview: "ImportPreview", draft: Path | None) -> None:
         f"{plural(preview.structure_sets, 'structure set')}; names: {statuses['mapped']} mapped, "
         f"{statuses['ambiguous']} ambiguous, {statuses['ignored']} ignored. Nothing was imported."
     )
-    if draft is not None:
+    if draft is None:
+        return
+    if has_open_names(preview.names):
         say(f"map to fill in: {draft}; give it to --names")
+    else:
+        say(
+            f"written: {draft}. There is nothing to fill in: every name is an organ's, or is left "
+            "out for a reason, which the map gives"
+        )
 
 
 def removed(cases: Sequence[str], cohort: "Cohort") -> None:

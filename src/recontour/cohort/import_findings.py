@@ -466,6 +466,32 @@ class UnknownOrigins(Finding):
         return "if they do not, take them out again with `recontour import --undo`"
 
 
+@finding
+class SpeltOtherwise(Finding):
+    """New cases from an unknown place spell no organ as any case of the cohort does.
+
+    path: the cohort's. organs: how many both have. spelt, known_spelt: one organ's ROI name in a
+    new case and in the cohort.
+    """
+
+    patients: int
+    organs: int
+    spelt: ScreenOnly[str]
+    known_spelt: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        new = plural(self.patients, "new patient")
+        example = f"{self.spelt}, not {self.known_spelt}"
+        return (
+            f"{new} may come from another centre: nothing in the CTs says from where, and none of "
+            f"{self.organs} organs is spelt as in the cohort ({example})"
+        )
+
+    def remedy(self) -> str:
+        cohort = self.path or "COHORT"
+        return f"if so, take them out again with `recontour import --undo {cohort}`"
+
+
 # Tables
 
 

@@ -39,7 +39,13 @@ from recontour.cohort.import_findings import (
 from recontour.cohort.import_patients import notes_on_patients, patient_keys, salt_for_origins
 from recontour.cohort.journal import change
 from recontour.cohort.masks import Structure, masks_of, structures
-from recontour.cohort.origins import KnownOrigins, notes_on_newcomers, origin_of, stored_name
+from recontour.cohort.origins import (
+    KnownOrigins,
+    notes_on_newcomers,
+    origin_of,
+    stored_name,
+    warnings_on_newcomers,
+)
 from recontour.cohort.partly import Ends, read_partial
 from recontour.cohort.patients import Salt, contradict, salt_if_any
 from recontour.cohort.store import Cohort
@@ -97,6 +103,7 @@ class ImportReport:
         names: What became of each ROI name, and in how many patients. It is for the screen only.
         notes: What was dropped or chosen per case, or has changed since it was imported.
         skipped: Kinds of objects that are neither CT slices nor contours, and how many there are.
+        warnings: What may be a mistake of the whole import.
 
     Examples:
         >>> import recontour
@@ -112,6 +119,7 @@ class ImportReport:
     notes: tuple[Finding, ...]
     skipped: Kinds = ()
     replaced: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
 
 @dataclass(slots=True)
@@ -269,7 +277,11 @@ def import_archive(
         not_applied=[one.case_id for one in imports if one.not_applied],
         met=[one.case_id for one in imports],
     )
-    return replace(report, notes=tuple(notes))
+    return replace(
+        report,
+        notes=tuple(notes),
+        warnings=warnings_on_newcomers(newcomers, report.added, known),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,22 @@ import numpy as np
 
 from recontour.cohort.case import Case, Origin, case_id_of
 from recontour.cohort.findings import MixedOrigins
-from recontour.cohort.import_findings import FromElsewhere, NewScanners, UnknownOrigins
+from recontour.cohort.import_findings import (
+    FromElsewhere,
+    NewScanners,
+    SpeltOtherwise,
+    UnknownOrigins,
+)
 from recontour.cohort.patients import Salt, salt_of
 from recontour.cohort.records import MOST_ROI_LETTERS
 from recontour.cohort.store import Cohort
 from recontour.dicom import Archive, Equipment, Pair, equipment_of, is_stand_in, read_rois
 from recontour.errors import CohortError, DicomError
 from recontour.findings import Finding
-from recontour.organs import match_drawn
+from recontour.organs import key_of, match_drawn
 from recontour.wording import printable
 
+LEAST_ORGANS = 3  # whose spellings say something about where patients come from
 NO_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
 
 
@@ -191,6 +197,54 @@ class KnownOrigins:
                 here.append(name)
                 there.append(known[organ][0])
         return compared, tuple(here), tuple(there)
+
+    def all_spelt_otherwise(self, added: Sequence[Case]) -> SpeltOtherwise | None:
+        """Return a finding if new cases share no spelling of any organ with those of before.
+
+        One spelling in common is enough for none: within a centre, several people name organs.
+        added: the cases, from an unknown place. Names that differ only in case and separators are
+        the same.
+        """
+        before = _spellings(self.cases)
+        now = _spellings(added)
+        compared = [organ for organ in now if organ in before]
+        if len(compared) < LEAST_ORGANS:
+            return None
+        for organ in compared:
+            if not set(before[organ]).isdisjoint(now[organ]):
+                return None
+        first = compared[0]
+        return SpeltOtherwise(
+            path=self.cohort.path,
+            patients=len(added),
+            organs=len(compared),
+            spelt=next(iter(now[first].values())),
+            known_spelt=next(iter(before[first].values())),
+        )
+
+
+def _spellings(cases: Iterable[Case]) -> dict[str, dict[str, str]]:
+    """Return the ROI names that became each organ, by what all spellings of a name share."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for case in cases:
+        for organ, name in case.roi_names.items():
+            found[organ].setdefault(key_of(name), name)
+    return dict(found)
+
+
+def warnings_on_newcomers(
+    newcomers: Iterable[Newcomer],
+    added: Collection[str],
+    known: KnownOrigins,
+) -> tuple[Finding, ...]:
+    """Return a warning if new cases from an unknown place spell every organ otherwise.
+
+    known: what the cases of before say.
+    """
+    unknown = [one.case_id for one in newcomers if one.differs_by is None]
+    arrived = [known.cohort[case_id] for case_id in unknown if case_id in added]
+    found = known.all_spelt_otherwise(arrived)
+    return (found,) if found else ()
 
 
 def notes_on_newcomers(

@@ -36,7 +36,7 @@ from recontour.organs.table import (
 from recontour.organs.template import Template, read_template
 from recontour.organs.tolerances import read_tolerances, read_tolerances_file
 from recontour.organs.user_map import notes_on_map, read_user_map
-from recontour.organs.vocabulary import is_vocabulary, names_canal, organs_meant
+from recontour.organs.vocabulary import is_vocabulary, key_of, names_canal, organs_meant
 
 __all__ = [
     "NameRow",
@@ -50,6 +50,7 @@ __all__ = [
     "drafted_map",
     "is_tg263",
     "is_vocabulary",
+    "key_of",
     "known_organs",
     "listed_organs",
     "match_drawn",

@@ -1,10 +1,17 @@
 """A draft of a centre's map of ROI names, with guesses for a person to choose from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 
-from recontour.organs.findings import AmbiguousRoiName, EqualClaims, UnknownRoiName
+from recontour.findings import words
+from recontour.organs.findings import (
+    AmbiguousRoiName,
+    EqualClaims,
+    NotAnOrgan,
+    UnknownRoiName,
+    WeakerClaim,
+)
 from recontour.organs.names import NameRow
 from recontour.organs.table import SIDES, Side, organs, side_words
 from recontour.organs.vocabulary import key_of, keys_of, names_canal, words_of
@@ -19,16 +26,20 @@ HEADER = """\
 # ROI names that recontour does not know, or not for certain, each with guesses at its organ.
 # Remove the # before a line that is right, or write another TG-263 name on its right side; ""
 # leaves the structure out. Then give this file to --names. A guess may be wrong: look at the
-# contours. The names are as they were drawn; one may name a patient.
+# contours. Names that are left out for a reason come last. All names are as they were drawn; one
+# may name a patient.
 
 [names]
 """
+NOTHING_OPEN = "# Nothing to fill in: every name is an organ's, or is left out for a reason."
+LEFT_OUT = "# Left out, each with the reason. A line is needed only where that is wrong."
 
 
 def drafted_map(names: Iterable[tuple[NameRow, int]]) -> str:
     """Return the text of a map of the names that are unknown or ambiguous, to be filled in.
 
-    Every line of a name is commented out, so the text is a map that maps nothing.
+    Names that are left out for another reason follow, with the reason. Every line of a name is
+    commented out, so the text is a map that maps nothing.
 
     names: what became of each name, and in how many structure sets.
 
@@ -38,14 +49,37 @@ def drafted_map(names: Iterable[tuple[NameRow, int]]) -> str:
     # in 3 structure sets
     # "Hirnstam" = "Brainstem"
     """
+    names = list(names)
     counts, guesses = _open_names(names)
     lines = [HEADER]
+    if not counts:
+        lines += [NOTHING_OPEN, ""]
     for name in sorted(counts, key=lambda name: (-counts[name], name)):
         lines.append(f"# in {plural(counts[name], 'structure set')}")
         for organ in guesses[name] or ("",):
             lines.append(f'# {_quoted(name)} = "{organ}"')
         lines.append("")
+    left_out = _left_out(names, counts)
+    if left_out:
+        lines += [LEFT_OUT, "", *left_out]
     return "\n".join(lines)
+
+
+def has_open_names(names: Iterable[tuple[NameRow, int]]) -> bool:
+    """Return whether a drafted map has anything to fill in. names: as for `drafted_map`."""
+    return bool(_open_names(names)[0])
+
+
+def _left_out(names: Iterable[tuple[NameRow, int]], but: Collection[str]) -> list[str]:
+    """Return the lines of the names that are left out for a reason that a map could overrule."""
+    lines = []
+    for row, count in names:
+        if row.roi_name in but or not isinstance(row.reason, NotAnOrgan | WeakerClaim):
+            continue
+        organ = row.reason.claimed if isinstance(row.reason, WeakerClaim) else ""
+        lines.append(f"# in {plural(count, 'structure set')}: {words(row.reason)}")
+        lines += [f'# {_quoted(row.roi_name)} = "{organ}"', ""]
+    return lines
 
 
 def _open_names(

@@ -318,10 +318,10 @@ class UnmatchedMapNames(Finding):
 
     def sentence(self) -> str:
         names = ", ".join(self.roi_names)
-        return f"{plural(self.count, 'name')} of the map matched no ROI ({names})"
+        return f"no ROI here is called by {plural(self.count, 'name')} of the map ({names})"
 
     def remedy(self) -> str:
-        return "check the spelling in the map given to --names"
+        return "this is right if only other patients have them; if not, check the spelling"
 
 
 @finding
@@ -340,6 +340,24 @@ class ContradictoryMapLine(Finding):
 
     def remedy(self) -> str:
         return f"check this line of the map; {self.says} is an organ of its own"
+
+
+@finding
+class MappedMargin(Finding):
+    """A user's map makes an organ of a structure that, by its name, is larger than that organ.
+
+    mapped_to: a TG-263 name. what: the structure is, in the table's words.
+    """
+
+    roi_name: ScreenOnly[str]
+    mapped_to: FitToStore[str]
+    what: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"the map makes {self.roi_name} {self.mapped_to}, but the name says: {self.what}"
+
+    def remedy(self) -> str:
+        return "look at its contours, and leave this line out unless they show the organ itself"
 
 
 # Organs as they lie

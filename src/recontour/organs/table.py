@@ -70,8 +70,12 @@ class Organ:
 
 @dataclass(frozen=True, slots=True)
 class NoOrgan:
-    """A sort of structure that is not an organ, and the words by which its names give it away."""
+    """A sort of structure that is not an organ, and the words by which its names give it away.
 
+    kind: its key in the table, such as "margin".
+    """
+
+    kind: str
     reason: str
     words: frozenset[str]
 
@@ -174,8 +178,8 @@ def own_side_words(language: str) -> SideWords:
 def no_organs() -> tuple[NoOrgan, ...]:
     """Return the kinds of structures that are not organs."""
     found = []
-    for row in _toml()["no_organ"].values():
-        found.append(NoOrgan(row["reason"], frozenset(row["words"])))
+    for kind, row in _toml()["no_organ"].items():
+        found.append(NoOrgan(kind, row["reason"], frozenset(row["words"])))
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ from recontour.findings import Finding
 from recontour.organs.findings import (
     EXAMPLE,
     ContradictoryMapLine,
+    MappedMargin,
     MappedTwice,
     MisspeltOrgan,
     NewOrgans,
@@ -18,7 +19,7 @@ from recontour.organs.findings import (
     UnusedNewOrgans,
 )
 from recontour.organs.table import is_tg263, listed_organs
-from recontour.organs.vocabulary import contradicts, key_of, organs_meant
+from recontour.organs.vocabulary import contradicts, key_of, organs_meant, why_larger
 from recontour.texts import read_users_toml
 from recontour.wording import shown
 
@@ -153,6 +154,9 @@ def notes_on_map(
         for says in contradicts(roi_name, organ):
             name = shown(roi_name)
             notes.append(ContradictoryMapLine(roi_name=name, mapped_to=organ, says=says))
+        what = None if organ in IGNORE or why_larger(organ) else why_larger(roi_name)
+        if what:
+            notes.append(MappedMargin(roi_name=shown(roi_name), mapped_to=organ, what=what))
     if unmatched:
         count = len(unmatched)
         notes.append(UnmatchedMapNames(roi_names=tuple(unmatched), count=count))

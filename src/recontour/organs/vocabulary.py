@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from functools import cache
 
 from recontour.organs.table import (
+    NoOrgan,
     Organ,
     Spelling,
     apart,
@@ -26,6 +27,7 @@ COPY_OF = ["copy", "of"]
 # Of a misspelt name and an organ's: one letter in six may be another, or have changed its place.
 LEAST_LIKENESS = 0.82
 CANALS = ("canal", "kanal", "kanaal")  # parts of the names of the spinal canal
+LARGER = ("margin", "target")  # kinds of structures that go beyond an organ
 PLURAL_IN_S = ("en", "fr", "es", "pt")
 UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 # Chinese is written without blanks: a Latin word or a number may follow at once.
@@ -146,10 +148,28 @@ def why_no_organ(roi_name: str) -> str | None:
     >>> why_no_organ("PTV70")
     'a target, not an organ'
     """
+    what = _no_organ(roi_name)
+    return what.reason if what else None
+
+
+def why_larger(roi_name: str) -> str | None:
+    """Return what a structure is by its name if that goes beyond an organ: a margin or a target.
+
+    Words of other kinds may belong to an organ's name: "opt" is optic, too.
+
+    >>> why_larger("Myelon_PRV?"), why_larger("N. opt. li")
+    ('an organ with a margin, not the organ', None)
+    """
+    what = _no_organ(roi_name)
+    return what.reason if what and what.kind in LARGER else None
+
+
+def _no_organ(roi_name: str) -> NoOrgan | None:
+    """Return the kind of structure that a name gives away; None if there is none."""
     words = set(map(_without_digits, words_of(roi_name)))
     for what in no_organs():
         if not words.isdisjoint(what.words) or _has_chinese(roi_name, what.words):
-            return what.reason
+            return what
     return None
 
 
