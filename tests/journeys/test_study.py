@@ -247,15 +247,12 @@ def test_three_kills_change_no_number(whole: Whole, tmp_path: Path) -> None:
 def test_a_study_whose_workers_are_killed_goes_on_to_the_same_numbers(
     whole: Whole, tmp_path: Path
 ) -> None:
-    moments = random.Random(8)
-    process = whole.start(tmp_path / "out")
-    killed = 0
-    while killed < 2:
-        time.sleep(moments.uniform(0.2, 0.5) * whole.seconds)
-        assert process.poll() is None
-        for worker in workers_of(process.pid)[:1]:
-            os.kill(worker, signal.SIGKILL)
-            killed += 1
+    out = tmp_path / "out"
+    process = whole.start(out)
+    for begun in ("diary.csv", "result.json"):  # in a training, and when a cell is finished
+        wait_for_any(out, begun)
+        victim, *_ = workers_of(process.pid)
+        os.kill(victim, signal.SIGKILL)
     assert process.wait() == 0
     assert dsc(tmp_path / "out") == whole.dsc
 
@@ -265,11 +262,10 @@ def test_two_nodes_whose_workers_are_killed_give_the_same_numbers(
 ) -> None:
     with two_nodes(tmp_path) as nodes:
         process = whole.start(tmp_path / "out", "--on", nodes.address)
-        for node in nodes.workers:
-            time.sleep(0.3 * whole.seconds)
-            assert process.poll() is None
-            for worker in workers_of(node.pid):  # the node starts another one
-                os.kill(worker, signal.SIGKILL)
+        for begun, node in zip(("diary.csv", "result.json"), nodes.workers, strict=True):
+            wait_for_any(tmp_path / "out", begun)
+            (victim,) = workers_of(node.pid)  # the node starts another one
+            os.kill(victim, signal.SIGKILL)
         assert process.wait() == 0
     assert dsc(tmp_path / "out") == whole.dsc
 
@@ -286,6 +282,12 @@ def test_a_slurm_queue_gives_the_same_numbers(
             monkeypatch.setenv(name, value)
         assert whole.start(tmp_path / "out", "--on", "slurm:2").wait() == 0
     assert dsc(tmp_path / "out") == whole.dsc
+
+
+def wait_for_any(out: Path, name: str) -> None:
+    """Wait until some cell of a study has a file."""
+    while not list(out.glob(f"cells/*/{name}")):
+        time.sleep(0.05)
 
 
 def workers_of(process: int) -> list[int]:
