@@ -8,6 +8,7 @@ import pytest
 from tests.journeys.conftest import write_patient
 
 from recontour import import_dicom
+from recontour.assess.pictures import Planes
 from recontour.assess.scoring import score_masks
 from recontour.cohort import Case, Cohort, case_id_of
 from recontour.cohort.findings import PartlyDrawn, ShortOrgan
@@ -19,6 +20,7 @@ from recontour.cohort.import_findings import (
 from recontour.cohort.partly import Ends, read_partial, short_organs
 from recontour.cohort.traits import NO_ENDS, notes_on_traits
 from recontour.errors import NamesError
+from recontour.evaluation.figures import draw
 from recontour.exchange.export import export
 from recontour.exchange.findings import OrgansPartlyDrawn
 from recontour.findings import words
@@ -93,7 +95,18 @@ def test_slices_beyond_the_drawn_part_are_not_scored(cohort: Cohort) -> None:
     ((right, mask),) = score_masks(part, "S", drawn)
     assert too_long.dsc == pytest.approx(2 * 6 / (6 + 26))
     assert (right.dsc, right.hd95_mm, right.volume_bias_percent) == (1.0, 0.0, 0.0)
-    assert np.array_equal(mask, cord(10, 15))
+    assert np.array_equal(mask, cord(5, 30)), "pictures show where the model really stops"
+    planes = Planes()
+    planes.keep(part, "SpinalCord", "S", mask)
+    axial, sagittal, coronal = planes.overlays(part, "SpinalCord")
+    assert axial.is_scored is None
+    for upright in (sagittal, coronal):
+        assert upright.predicted["S"].any(axis=1).sum() == 26
+        assert upright.is_scored is not None
+        assert np.flatnonzero(upright.is_scored[::-1]).tolist() == list(range(10, 16))
+    above, below = draw(sagittal).not_scored_mm
+    assert above[0] == 0.0
+    assert below[0] - above[1] == 6 * 3.0
 
 
 def test_a_part_has_no_size_that_a_whole_organ_is_measured_by(cohort: Cohort) -> None:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 from recontour.assess.findings import SidesExchanged
+from recontour.assess.scoring import where_known
 from recontour.cohort import Case
 from recontour.evaluation import CaseScore
 from recontour.evaluation.metrics import dice
@@ -58,4 +59,5 @@ def _fits_better(
     own_dsc: float,
 ) -> bool:
     """Return whether a mask overlaps the contour on the other side more than its own."""
-    return dice(case.mask(twin), mask, case.grid) > own_dsc
+    scored = where_known(case, twin, mask)
+    return dice(case.mask(twin), scored, case.grid) > own_dsc

@@ -1,10 +1,12 @@
 """The planes that a report may show, kept small until it asks for them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from recontour.assess.scoring import where_known
 from recontour.cohort import Case
 from recontour.evaluation.figures import Overlay
 from recontour.evaluation.planes import Plane, planes_to_show, upright
@@ -33,7 +35,8 @@ class Planes:
         """Keep what a model drew on these planes. mask: (slice, row, column)."""
         place = (case.id, organ)
         if place not in self._kept:
-            planes = planes_to_show(case.mask(organ), mask)
+            scored = where_known(case, organ, mask)
+            planes = planes_to_show(case.mask(organ), scored)
             self._kept[place] = {plane: {} for plane in planes}
         for plane, by_model in self._kept[place].items():
             by_model[model] = np.packbits(plane.cut(mask), axis=-1)
@@ -57,13 +60,18 @@ def overlay_of(
 ) -> Overlay:
     """Return one plane of a case's CT with its own contour of an organ and the models'.
 
-    predicted: by model, as the plane cuts it from a mask.
+    predicted: by model, as the plane cuts it from a mask. Slices on which nobody knows whether they
+    show the organ are marked as not scored.
     """
     if plane.view == "axial":
         reference = case.slice_mask(organ, plane.index)
     else:
         reference = plane.cut(case.mask(organ))
-    return overlay_on(case, plane, reference, predicted)
+    overlay = overlay_on(case, plane, reference, predicted)
+    if plane.view == "axial":
+        return overlay
+    slices, _ = upright(case.grid)
+    return replace(overlay, is_scored=case.known_slices(organ)[slices])
 
 
 def overlay_on(

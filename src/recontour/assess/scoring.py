@@ -32,17 +32,17 @@ def score_masks(
     """Compare a model's masks with the case's own.
 
     name: the model's, as the scores show it. tolerances_mm: by organ, in place of its own.
-    Where an organ was drawn in part, only the slices count on which it is known.
-    Yields: for each organ the scores, and the mask they belong to.
+    Where an organ is partly contoured, only the slices count on which it is known.
+    Yields: for each organ the scores, and the model's whole mask.
     """
     for organ, mask in masks:
-        scored = _where_known(case, organ, mask)
+        scored = where_known(case, organ, mask)
         tolerance_mm = tolerances_mm.get(organ, organ_of(organ).tolerance_mm)
         measured = score(case.mask(organ), scored, case.grid, tolerance_mm)
-        yield CaseScore(case.id, organ, name, **asdict(measured)), scored
+        yield CaseScore(case.id, organ, name, **asdict(measured)), mask
 
 
-def _where_known(case: Case, organ: str, mask: Mask) -> Mask:
+def where_known(case: Case, organ: str, mask: Mask) -> Mask:
     """Return a mask without the slices on which nobody knows whether they show the organ."""
     known = case.known_slices(organ)
     return mask if known.all() else mask & known[:, None, None]

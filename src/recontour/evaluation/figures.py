@@ -56,7 +56,8 @@ class Overlay:
     right on the left; a sagittal one from the patient's left. The latter two have the head up.
     at_mm: z, x (sagittal) or y (coronal). spacing_mm: row step, column step. predicted: by model; a
     model that did not contour the case is left out. around: what the picture is cut to; None: the
-    reference, or the predictions if it is empty.
+    reference, or the predictions if it is empty. is_scored: whether scores count each row of the
+    picture; None: they count all.
     """
 
     hu: npt.NDArray[np.int16 | np.float32]
@@ -66,6 +67,7 @@ class Overlay:
     predicted: Mapping[str, Mask]
     view: View = "axial"
     around: Mask | None = None
+    is_scored: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class Picture:
 
     image: data URI of a PNG. reference, predicted (by model): SVG paths; empty if the mask is.
     place: the plane's x, y or z. sides: letters of the patient's sides that are left and right.
-    absent: the models that have nothing on this plane.
+    absent: the models that have nothing on this plane. not_scored_mm: the bands across the picture
+    that no score counts, each from its upper to its lower edge.
     """
 
     view: View
@@ -88,6 +91,7 @@ class Picture:
     place: str
     sides: tuple[str, str]
     absent: tuple[str, ...]
+    not_scored_mm: tuple[tuple[float, float], ...] = ()
 
 
 def draw(overlay: Overlay) -> Picture:
@@ -116,7 +120,21 @@ def draw(overlay: Overlay) -> Picture:
         place=f"{AXIS_NAMES[overlay.view]} {number(overlay.at_mm, 1)} mm",
         sides=SIDES[overlay.view],
         absent=tuple(absent),
+        not_scored_mm=_not_scored_mm(overlay, crop[0]),
     )
+
+
+def _not_scored_mm(overlay: Overlay, rows: slice) -> tuple[tuple[float, float], ...]:
+    """Return the bands of a crop that no score counts. rows: of the overlay that it shows."""
+    if overlay.is_scored is None:
+        return ()
+    row_mm, _ = overlay.spacing_mm
+    bands, count = ndimage.label(~overlay.is_scored[rows])
+    edges_mm = []
+    for band in range(1, count + 1):
+        inside = np.flatnonzero(bands == band)
+        edges_mm.append((float(inside[0]) * row_mm, float(inside[-1] + 1) * row_mm))
+    return tuple(edges_mm)
 
 
 def _crop(overlay: Overlay) -> tuple[slice, slice]:
