@@ -24,10 +24,11 @@ import torch
 from pydicom import dcmread
 from tests.dicom.conftest import edit
 
-from recontour.assess.findings import DraftContours, PhantomAndPatient
+from recontour.assess.findings import PhantomAndPatient
 from recontour.cli import main
 from recontour.cohort import PHANTOM_NOTICE, Case, Cohort, case_id_of
 from recontour.cohort.changes import remove
+from recontour.cohort.findings import DraftContours
 from recontour.contouring.contourer import Contourer
 from recontour.contouring.findings import (
     BodyUnlikeTraining,
@@ -1106,7 +1107,7 @@ def test_contours_of_recontour_itself_are_told_wherever_they_are_used(
     shutil.copytree(south.path, tmp_path / "cohort")
     about = next((tmp_path / "cohort").glob("cases/*/case.json"))
     about.write_text(json.dumps(json.loads(about.read_text()) | {"draft": True}))
-    warning = DraftContours(drafts=1, cases=2)
+    warning = DraftContours(drafts=(about.parent.name,), cases=2)
     told = stored_words(warning)
     train(tmp_path / "cohort", tmp_path / "S", iterations=1)
     assert caplog.messages.count(told) == 1

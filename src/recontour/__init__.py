@@ -45,7 +45,7 @@ from recontour.findings import Finding, words
 if TYPE_CHECKING:
     from recontour import demo, study
     from recontour.cohort import Cohort
-    from recontour.cohort.changes import confirm_sides, remove, undo_import
+    from recontour.cohort.changes import confirm_extent, confirm_sides, remove, undo_import
     from recontour.cohort.importing import ImportReport, import_dicom
     from recontour.cohort.preview import ImportPreview, preview_import
     from recontour.contouring.contourer import Contourer
@@ -88,6 +88,7 @@ _MODULE_OF = {
     "Study": "recontour.study",
     "Template": "recontour.organs",
     "adapt": "recontour.workflows",
+    "confirm_extent": "recontour.cohort.changes",
     "confirm_sides": "recontour.cohort.changes",
     "contour": "recontour.workflows",
     "contour_all": "recontour.workflows",
@@ -153,6 +154,7 @@ __all__ = [
     "UnlikeTrainingError",
     "__version__",
     "adapt",
+    "confirm_extent",
     "confirm_sides",
     "contour",
     "contour_all",

@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from recontour.assess.caveats import draft_warnings, trained_on_warnings
+from recontour.assess.caveats import trained_on_warnings
 from recontour.assess.findings import (
-    DraftContours,
     IncomparableKeys,
     KnownBy,
     TrainedOnTestPatients,
 )
 from recontour.cohort import Cohort
+from recontour.cohort.doubts import draft_warnings
+from recontour.cohort.findings import DraftContours
 from recontour.network import Model
 
 
@@ -17,7 +18,7 @@ def test_drafts_are_counted(north: Cohort) -> None:
     first, *others = north
     assert draft_warnings(list(north)) == ()
     drafted = [replace(first, is_draft=True), *others]
-    assert draft_warnings(drafted) == (DraftContours(drafts=1, cases=3),)
+    assert draft_warnings(drafted) == (DraftContours(drafts=(first.id,), cases=3),)
 
 
 def trained_on(model: Model, *, cts: tuple[str, ...] = (), keys: tuple[str, ...] = ()) -> Model:

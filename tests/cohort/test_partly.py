@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from tests.journeys.conftest import write_patient
 
-from recontour import import_dicom
+from recontour import CohortContents, Finding, confirm_extent, import_dicom, inspect
 from recontour.assess.pictures import Planes
 from recontour.assess.scoring import score_masks
 from recontour.cohort import Case, Cohort, case_id_of
-from recontour.cohort.findings import PartlyDrawn, ShortOrgan
+from recontour.cohort.doubts import cohort_warnings
+from recontour.cohort.findings import PartlyContoured, ShortOrgan
 from recontour.cohort.import_findings import (
     PartialNotApplied,
     PartialNotMet,
@@ -19,10 +20,10 @@ from recontour.cohort.import_findings import (
 )
 from recontour.cohort.partly import Ends, read_partial, short_organs
 from recontour.cohort.traits import NO_ENDS, notes_on_traits
-from recontour.errors import NamesError
+from recontour.errors import CohortError, NamesError, SettingsError
 from recontour.evaluation.figures import draw
 from recontour.exchange.export import export
-from recontour.exchange.findings import OrgansPartlyDrawn
+from recontour.exchange.findings import OrgansPartlyContoured
 from recontour.findings import words
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
@@ -74,8 +75,10 @@ def test_what_lies_beyond_the_drawn_part_is_unknown(
 
 def test_nothing_lies_beyond_the_end_of_the_scan(cohort: Cohort) -> None:
     case = add(cohort, 1, cord(0, 20), read_partial(["SpinalCord"]))
-    assert case.traits.partly_drawn == {"SpinalCord": ("above",)}
-    assert notes_on_traits([case]) == [PartlyDrawn(organ="SpinalCord", cases=(case.id,), of=1)]
+    assert case.traits.partly_contoured == {"SpinalCord": ("above",)}
+    assert notes_on_traits([case], [case]) == [
+        PartlyContoured(organ="SpinalCord", cases=(case.id,), of=1)
+    ]
 
 
 def test_batches_do_not_ask_for_what_is_unknown(cohort: Cohort) -> None:
@@ -122,7 +125,7 @@ def test_nnunet_gets_no_organ_in_part(cohort: Cohort, tmp_path: Path) -> None:
     whole = add(cohort, 2, cord(5, 30))
     written = export(cohort.path, tmp_path / "Dataset001_North", format="nnunet")
     assert written.cases == (whole.id,)
-    assert written.left_out == (OrgansPartlyDrawn(case=part.id, organs=("SpinalCord",)),)
+    assert written.left_out == (OrgansPartlyContoured(case=part.id, organs=("SpinalCord",)),)
 
 
 def test_a_contour_much_shorter_than_the_others_is_a_doubt_and_no_more(cohort: Cohort) -> None:
@@ -132,20 +135,71 @@ def test_a_contour_much_shorter_than_the_others_is_a_doubt_and_no_more(cohort: C
     at_the_end = add(cohort, 6, cord(1, 8))
     cut = add(cohort, 7, cord(0, 7))
     cases = list(cohort)
-    found = ShortOrgan(organ="SpinalCord", cases=(short.id,), heights_mm=(24.0,), usual_mm=90.0)
+    found = ShortOrgan(
+        path=cohort.path,
+        organ="SpinalCord",
+        cases=(short.id,),
+        extents_mm=(24.0,),
+        usual_mm=90.0,
+    )
     assert short_organs(cases, cases) == [found]
     assert short_organs([at_the_end, cut], cases) == []
-    assert "--again --partial SpinalCord" in words(found)
+    assert f"confirm-extent {cohort.path} {short.id} --partial SpinalCord" in words(found)
+    assert found in cohort_warnings(cohort, [short, at_the_end]), "compared with the whole cohort"
     assert short.known_slices("SpinalCord").all()
-    said = replace(short, traits=replace(short.traits, partly_drawn={"SpinalCord": ("above",)}))
+    said = replace(short, traits=replace(short.traits, partly_contoured={"SpinalCord": ("above",)}))
     assert short_organs([said], [*others, said]) == []
+
+
+def test_a_short_contour_is_one_note_until_a_person_answers(cohort: Cohort) -> None:
+    for number in range(6):
+        add(cohort, number, cord(5, 34))
+    short = add(cohort, 6, cord(16, 23)).id
+
+    def kinds() -> list[type[Finding]]:
+        found = inspect(cohort.path)
+        assert isinstance(found, CohortContents)
+        return [type(note) for note in found.notes]
+
+    assert kinds() == [ShortOrgan]
+    assert confirm_extent(cohort.path, [short], whole="SpinalCord") == (short,)
+    assert kinds() == []
+    assert cohort[short].known_slices("SpinalCord").all()
+    confirm_extent(cohort.path, short, partial="SpinalCord=below")
+    assert kinds() == [PartlyContoured]
+    assert not cohort[short].known_slices("SpinalCord")[:16].any()
+    confirm_extent(cohort.path, [short], whole="SpinalCord")
+    assert kinds() == []
+
+
+def test_an_extent_is_confirmed_of_all_cases_or_of_none(cohort: Cohort) -> None:
+    case = add(cohort, 1, cord(10, 15))
+    wrong: list[tuple[type[Exception], dict[str, str]]] = [
+        (SettingsError, {}),
+        (SettingsError, {"whole": "SpinalCord", "partial": "SpinalCord"}),
+        (NamesError, {"partial": "Spinal_Cord"}),
+        (CohortError, {"whole": "Larynx"}),
+    ]
+    for error, answer in wrong:
+        with pytest.raises(error):
+            confirm_extent(cohort.path, [case.id], **answer)
+    with pytest.raises(CohortError):
+        confirm_extent(cohort.path, [case.id, "nobody-12345678"], partial="SpinalCord")
+    assert cohort[case.id].traits == case.traits
+
+
+def test_a_case_of_the_days_before_the_release_is_still_partly_contoured(cohort: Cohort) -> None:
+    case = add(cohort, 1, cord(10, 15), read_partial(["SpinalCord"]))
+    place = case.path / "case.json"
+    place.write_text(place.read_text().replace("partly_contoured", "partly_drawn"))
+    assert cohort[case.id].traits == case.traits
 
 
 def test_few_cases_say_nothing_of_a_usual_length(cohort: Cohort) -> None:
     for number in range(4):
         add(cohort, number, cord(5, 34))
     add(cohort, 5, cord(16, 23))
-    assert notes_on_traits(list(cohort)) == []
+    assert notes_on_traits(list(cohort), list(cohort)) == []
 
 
 def test_an_import_says_what_it_did_not_apply_and_reading_again_forgets_nothing(
@@ -157,13 +211,17 @@ def test_an_import_says_what_it_did_not_apply_and_reading_again_forgets_nothing(
     stale = import_dicom(archive, cohort, partial=["Brainstem", "Larynx"])
     assert PartialNotApplied(cases=(name,), organs=("Brainstem",)) in stale.notes
     assert PartialNotMet(organs=("Larynx",)) in stale.notes
-    assert Cohort.open(cohort)[name].traits.partly_drawn == {}
+    assert Cohort.open(cohort)[name].traits.partly_contoured == {}
     for partial in (["Brainstem"], []):
         again = import_dicom(archive, cohort, partial=partial, again=True)
-        assert PartlyDrawn(organ="Brainstem", cases=(name,), of=1) in again.notes
-        assert Cohort.open(cohort)[name].traits.partly_drawn == {"Brainstem": ("below",)}
+        assert PartlyContoured(organ="Brainstem", cases=(name,), of=1) in again.notes
+        assert Cohort.open(cohort)[name].traits.partly_contoured == {"Brainstem": ("below",)}
     applied = import_dicom(archive, cohort, partial=["Brainstem"])
     assert not any(isinstance(note, PartialNotApplied) for note in applied.notes)
+    confirm_extent(cohort, [name], whole="Brainstem")
+    assert import_dicom(archive, cohort, again=True).replaced == ()
+    traits = Cohort.open(cohort)[name].traits
+    assert (traits.partly_contoured, traits.contoured_whole) == ({}, ("Brainstem",))
 
 
 def test_ends_add_up() -> None:

@@ -7,7 +7,7 @@ import pytest
 from recontour.cohort import Cohort
 from recontour.cohort.sizes import OrganSize, Sizes, organ_summaries, sizes_of, unusual_sizes
 
-USUAL = OrganSize(slices=20, extent_mm=60.0, volume_cc=30.0, largest_cm2=8.0)
+USUAL = OrganSize(extent_mm=60.0, volume_cc=30.0, area_cm2=(8.0,) * 20)
 
 
 def test_an_organ_is_measured(north: Cohort) -> None:
@@ -17,6 +17,7 @@ def test_an_organ_is_measured(north: Cohort) -> None:
     assert (size.slices, size.extent_mm, size.cut) == (5, 15.0, ("above",))
     assert size.volume_cc == pytest.approx(3.6 * 3.6 * 1.5)
     assert size.largest_cm2 == pytest.approx(3.6 * 3.6)
+    assert size.area_cm2 == (0.0, *[pytest.approx(12.96)] * 5)
 
 
 def cohort_with(odd: OrganSize, others: int = 6) -> dict[str, Sizes]:
@@ -52,10 +53,20 @@ def test_nothing_is_unusual_among_few_or_at_the_scan_s_end() -> None:
     assert not unusual_sizes(cohort_with(replace(small, cut=("below",))))
 
 
+def test_where_the_length_is_spoken_of_elsewhere_nothing_is_called_small() -> None:
+    settled = {("odd", "Parotid_L")}
+    small, large = replace(USUAL, volume_cc=3.0), replace(USUAL, volume_cc=300.0)
+    assert not unusual_sizes(cohort_with(small), settled)
+    assert unusual_sizes(cohort_with(large), settled)
+    assert unusual_sizes(cohort_with(small), {("odd", "Parotid_R")})
+
+
 def test_equal_organs_make_no_slice_more_unusual() -> None:
     """The others' deviation is 0; one slice and 10 % more are what two people may draw."""
     sizes = {f"usual-{number}": {"Parotid_L": USUAL} for number in range(6)}
-    sizes["odd"] = {"Parotid_L": replace(USUAL, slices=21, extent_mm=63.0, volume_cc=33.0)}
+    sizes["odd"] = {
+        "Parotid_L": replace(USUAL, extent_mm=63.0, volume_cc=33.0, area_cm2=(8.0,) * 21)
+    }
     assert not unusual_sizes(sizes)
 
 

@@ -47,7 +47,7 @@ LEFT, RIGHT = slice(30, 34), slice(10, 14)  # x grows to the patient's left
 def test_swapped_sides_stay_in_doubt_until_a_person_confirms_them(cohort: Cohort) -> None:
     right = add(cohort, 1, Lens_L=box(slice(2, 4), LEFT), Lens_R=box(slice(2, 4), RIGHT))
     wrong = add(cohort, 2, Lens_L=box(slice(2, 4), RIGHT), Lens_R=box(slice(2, 4), LEFT))
-    (found,) = notes_on_traits(list(cohort))
+    (found,) = notes_on_traits(list(cohort), list(cohort))
     assert found == DoubtfulSides(path=cohort.path, cases=(wrong.id,), left_organs=("Lens_L",))
     assert f"recontour confirm-sides {cohort.path} {wrong.id}" in words(found)
     smaller = cohort.without(found.cases)
@@ -69,7 +69,7 @@ def test_an_organ_that_reaches_the_scan_s_end_is_said_unless_it_always_does(coho
         {"Esophagus": ("below",)},
         {"Brainstem": ("above",), "Larynx": ("below", "above")},
     )
-    assert notes_on_traits(list(cohort)) == [
+    assert notes_on_traits(list(cohort), list(cohort)) == [
         CutByScan(organ="Brainstem", end="above", cases=(cut.id,), of=2),
         CutByScan(organ="Larynx", end="below", cases=(cut.id,), of=1),
         CutByScan(organ="Larynx", end="above", cases=(cut.id,), of=1),
@@ -80,7 +80,7 @@ def test_a_cord_as_wide_as_the_canal_is_said_with_its_area(cohort: Cohort) -> No
     narrow = add(cohort, 1, SpinalCord=box(slice(1, 5), slice(20, 21)))  # 8 pixels of 16 mm2
     wide = add(cohort, 2, SpinalCord=box(slice(1, 5), slice(20, 22)))
     assert (narrow.traits.cord_mm2, wide.traits.cord_mm2) == (128.0, 256.0)
-    (found,) = notes_on_traits(list(cohort))
+    (found,) = notes_on_traits(list(cohort), list(cohort))
     assert found == CordLikeCanal(
         organ="SpinalCord", cases=(wide.id,), of=2, median_mm2=256.0, limit_mm2=180.0
     )
@@ -90,8 +90,10 @@ def test_a_cord_as_wide_as_the_canal_is_said_with_its_area(cohort: Cohort) -> No
 def test_a_cord_that_is_called_a_canal_is_said(cohort: Cohort) -> None:
     case = add(cohort, 1, SpinalCord=box(slice(1, 5), slice(20, 21)))
     named = replace(case, roi_names={"SpinalCord": "Canal médullaire"})
-    assert notes_on_traits([case]) == []
-    assert notes_on_traits([named]) == [CordCalledCanal(organ="SpinalCord", cases=(case.id,))]
+    assert notes_on_traits([case], [case]) == []
+    assert notes_on_traits([named], [named]) == [
+        CordCalledCanal(organ="SpinalCord", cases=(case.id,))
+    ]
 
 
 def test_a_case_of_an_earlier_version_has_no_traits(cohort: Cohort) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from recontour.assess.findings import (
-    DraftContours,
     IncomparableKeys,
     KnownBy,
     PhantomAndPatient,
@@ -16,14 +15,6 @@ from recontour.cohort.tissue import nearly_equal
 from recontour.evaluation import CaseScore
 from recontour.findings import Finding
 from recontour.network import Model, Provenance
-
-
-def draft_warnings(cases: Sequence[Case]) -> tuple[Finding, ...]:
-    """Warn if contours to learn from, or to be scored against, are recontour's own drafts."""
-    drafts = sum(case.is_draft for case in cases)
-    if not drafts:
-        return ()
-    return (DraftContours(drafts=drafts, cases=len(cases)),)
 
 
 def trained_on_warnings(

@@ -1,7 +1,7 @@
 """A cohort as one page to browse: every case with its contours, the unusual ones first."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from itertools import chain
@@ -12,11 +12,28 @@ import numpy.typing as npt
 
 from recontour.assess.pictures import overlay_on
 from recontour.cohort import Case, Cohort, notices_of, patient_names
-from recontour.cohort.findings import UnusualSize
+from recontour.cohort.doubts import draft_warnings
+from recontour.cohort.findings import (
+    END_WORDS,
+    DoubtfulSides,
+    DraftContours,
+    SharedSourceUid,
+    ShortOrgan,
+    UnusualSize,
+)
 from recontour.cohort.origins import mixed_origins
-from recontour.cohort.partly import End
+from recontour.cohort.partly import FEWEST_OTHERS, short_organs
 from recontour.cohort.patients import doubt
-from recontour.cohort.sizes import OrganSummary, Sizes, Spread, organ_summaries, unusual_sizes
+from recontour.cohort.sizes import (
+    LARGEST_Z,
+    Measure,
+    OrganSummary,
+    Sizes,
+    Spread,
+    lengths_settled,
+    organ_summaries,
+    unusual_sizes,
+)
 from recontour.cohort.store import DamagedCase
 from recontour.cohort.traits import doubtful_sides, notes_on_traits, shared_source_uids
 from recontour.evaluation.figures import Picture, draw
@@ -32,15 +49,20 @@ from recontour.wording import short
 
 # An organ counts as shown on a slice with this share of its largest area.
 WELL_SHOWN = 0.8
-ENDS: dict[End, str] = {"below": "lower", "above": "upper"}
 
 Counts = npt.NDArray[np.int64]
 Areas = Mapping[View, Counts]  # pixels of an organ on each plane of a view
+# To look at a case.
+Reason = DoubtfulSides | SharedSourceUid | ShortOrgan | UnusualSize | DraftContours
 
 
 @dataclass(frozen=True, slots=True)
 class SizeRow:
-    """One organ of a case in print. unusual: which of its numbers are."""
+    """One organ of a case in print.
+
+    areas: SVG path of its area over the slices, from 0 to 1 along both axes. unusual: which of its
+    numbers are.
+    """
 
     organ: str
     slices: str
@@ -48,6 +70,7 @@ class SizeRow:
     volume_cc: str
     usual_cc: str
     largest_cm2: str
+    areas: str
     end: str
     unusual: frozenset[str]
 
@@ -85,17 +108,14 @@ def write_cohort_page(
 
     Raises: OutputError: the file exists, or cannot be written there.
     """
-    unusual: dict[str, list[UnusualSize]] = {}
-    for one in unusual_sizes(sizes):
-        assert one.case
-        unusual.setdefault(one.case, []).append(one)
+    reasons = _reasons(cases, sizes)
     summaries = organ_summaries(sizes)
     patients = patient_names(cases)
     shown = []
-    ordered = _most_unusual_first(cases, unusual)
+    ordered = _most_unusual_first(cases, reasons)
     for done, case in enumerate(ordered):
         progress("drawing", done, len(ordered), case.id)
-        shown.append(_shown(case, sizes[case.id], unusual.get(case.id, []), summaries, patients))
+        shown.append(_shown(case, sizes[case.id], reasons[case.id], summaries, patients))
     progress("drawing", len(ordered), len(ordered), "")
     contents = {
         "centre": cohort.centre,
@@ -107,20 +127,24 @@ def write_cohort_page(
         "summaries": summaries,
         "organs": list(summaries),
         "colours": {organ: _colour(organ) for organ in summaries},
-        "ends": ENDS,
+        "ends": END_WORDS,
+        "largest_z": LARGEST_Z,
+        "fewest_others": FEWEST_OTHERS,
     }
     page = render("recontour.assess", "cohort.html", contents, {"spread": _spread})
     write_text(path, page)
 
 
 def _most_unusual_first(
-    cases: Sequence[Case], unusual: Mapping[str, Sequence[UnusualSize]]
+    cases: Sequence[Case], reasons: Mapping[str, Sequence[Reason]]
 ) -> list[Case]:
-    """Order cases: those whose sides look swapped, then those with the largest robust z."""
+    """Order cases: swapped sides first, then short contours, then the largest robust z."""
 
-    def rank(case: Case) -> tuple[bool, float]:
-        largest_z = max((abs(one.robust_z) for one in unusual.get(case.id, ())), default=0.0)
-        return not case.traits.has_doubtful_sides, -largest_z
+    def rank(case: Case) -> tuple[bool, bool, float]:
+        why = reasons[case.id]
+        is_short = any(isinstance(one, ShortOrgan) for one in why)
+        zs = [abs(one.robust_z) for one in why if isinstance(one, UnusualSize)]
+        return not case.traits.has_doubtful_sides, not is_short, -max(zs, default=0.0)
 
     return sorted(cases, key=rank)
 
@@ -130,7 +154,11 @@ def _notices(
 ) -> tuple[str, ...]:
     """Return what a reader must know first."""
     notices = list(notices_of(cohort.notices, cases))
-    found: list[Finding | None] = [mixed_origins(cases), doubt(cases), *notes_on_traits(cases)]
+    found: list[Finding | None] = [
+        mixed_origins(cases),
+        doubt(cases),
+        *notes_on_traits(cases, cases),
+    ]
     notices += [as_notice(one) for one in found if one]
     for case in damaged:
         notices.append(as_notice(replace(case.finding, case=case.id)))
@@ -140,14 +168,14 @@ def _notices(
 def _shown(
     case: Case,
     sizes: Sizes,
-    unusual: Sequence[UnusualSize],
+    reasons: Sequence[Reason],
     summaries: Mapping[str, OrganSummary],
     patients: Mapping[str, str],
 ) -> ShownCase:
     """Draw a case and put its numbers in print."""
     areas, shadows = _measured(case)
     overview = _overview(areas)
-    odd = list(dict.fromkeys(one.organ for one in unusual if one.organ))
+    odd = list(dict.fromkeys(one.organ for one in reasons if one.organ))
     close = {organ: _largest(areas[organ]) for organ in odd if organ in areas}
     planes = dict.fromkeys([*overview, *chain.from_iterable(close.values())])
     cuts = _cuts(case, planes)
@@ -166,40 +194,33 @@ def _shown(
         id=case.id,
         ct=f"{slices} slices of {rows} x {columns} pixels, {row_mm:.2f} x {column_mm:.2f} mm",
         patient="" if patients[case.id] == case.id else patients[case.id],
-        reasons=_reasons(case, unusual),
-        notes=_notes(case, unusual),
-        rows=_rows(sizes, unusual, summaries),
+        reasons="; ".join(one.brief() for one in reasons),
+        notes=[as_notice(replace(one, case=None)) for one in reasons],
+        rows=_rows(sizes, reasons, summaries),
         absent=[organ for organ in summaries if organ not in sizes],
         pictures=pictures,
         close_ups=close_ups,
     )
 
 
-def _reasons(case: Case, unusual: Sequence[UnusualSize]) -> str:
-    """Say in a few words why to look at a case."""
-    by_organ: dict[str, list[str]] = {}
-    for one in unusual:
-        size = "large" if one.robust_z > 0 else "small"
-        by_organ.setdefault(str(one.organ), []).append(f"{size} {one.measure}")
-    reasons = ["left and right look swapped"] if case.traits.has_doubtful_sides else []
-    reasons += [f"{organ}: {', '.join(sizes)}" for organ, sizes in by_organ.items()]
-    if case.is_draft:
-        reasons.append("recontour's own contours")
-    return "; ".join(reasons)
-
-
-def _notes(case: Case, unusual: Sequence[UnusualSize]) -> list[str]:
-    """Say what to look at in a case; the page names it above them."""
-    notes = [as_notice(one) for one in (*doubtful_sides([case]), *shared_source_uids([case]))]
-    notes += [as_notice(replace(one, case=None)) for one in unusual]
-    if case.is_draft:
-        notes.append("The contours are recontour's own: a model learns nothing from them.")
-    return notes
+def _reasons(cases: Sequence[Case], sizes: Mapping[str, Sizes]) -> dict[str, list[Reason]]:
+    """Return why to look at each case, by case. sizes: by case."""
+    reasons: dict[str, list[Reason]] = {case.id: [] for case in cases}
+    for case in cases:
+        reasons[case.id] += doubtful_sides([case])
+        reasons[case.id] += shared_source_uids([case])
+        reasons[case.id] += short_organs([case], cases)
+    for one in unusual_sizes(sizes, lengths_settled(cases)):
+        assert one.case
+        reasons[one.case].append(one)
+    for case in cases:
+        reasons[case.id] += draft_warnings([case])
+    return reasons
 
 
 def _rows(
     sizes: Sizes,
-    unusual: Sequence[UnusualSize],
+    reasons: Sequence[Reason],
     summaries: Mapping[str, OrganSummary],
 ) -> list[SizeRow]:
     """Print the organs of a case, in the order of the cohort's."""
@@ -215,11 +236,37 @@ def _rows(
             volume_cc=short(size.volume_cc),
             usual_cc=short(summary.volume_cc.median),
             largest_cm2=short(size.largest_cm2),
-            end=", ".join(ENDS[end] for end in size.cut),
-            unusual=frozenset(one.measure for one in unusual if one.organ == organ),
+            areas=_area_path(size.area_cm2),
+            end=", ".join(END_WORDS[end] for end in size.cut),
+            unusual=frozenset(_odd_numbers(organ, reasons)),
         )
         rows.append(row)
     return rows
+
+
+def _odd_numbers(organ: str, reasons: Sequence[Reason]) -> Iterator[Measure]:
+    """Yield which numbers of an organ are a reason to look at the case."""
+    for one in reasons:
+        if one.organ != organ:
+            continue
+        if isinstance(one, UnusualSize):
+            yield one.measure
+        elif isinstance(one, ShortOrgan):
+            yield "extent"
+
+
+def _area_path(area_cm2: Sequence[float]) -> str:
+    """Return an SVG path of areas over the slices, within 0 to 1 along both axes.
+
+    >>> _area_path([0.0, 2.0])
+    'M0 1L0.00 1.00L1.00 0.00L1 1Z'
+    """
+    highest = max(area_cm2) or 1.0
+    places = np.linspace(0, 1, len(area_cm2))
+    points = []
+    for place, area in zip(places, area_cm2, strict=True):
+        points.append(f"{place:.2f} {1 - area / highest:.2f}")
+    return f"M0 1L{'L'.join(points)}L1 1Z"
 
 
 def _spread(spread: Spread) -> str:

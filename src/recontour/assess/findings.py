@@ -10,22 +10,6 @@ KnownBy = Literal["same CT", "nearly equal CT", "PatientID"]
 
 
 @finding
-class DraftContours(Finding):
-    """Contours to learn from, or to score against, were drawn by recontour itself."""
-
-    drafts: int
-    cases: int
-
-    def sentence(self) -> str:
-        """Say how many, and why it matters."""
-        cases = f"{self.drafts} of {plural(self.cases, 'case')}"
-        return (
-            f"the contours of {cases} are recontour's own: "
-            "a model learns nothing from them, and scores against them prove nothing"
-        )
-
-
-@finding
 class TrainedOnTestPatients(Finding):
     """A model was trained on patients it is to be scored on.
 

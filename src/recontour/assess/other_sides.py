@@ -3,7 +3,6 @@
 from collections import defaultdict
 
 from recontour.assess.findings import SidesExchanged
-from recontour.assess.scoring import where_known
 from recontour.cohort import Case
 from recontour.evaluation import CaseScore
 from recontour.evaluation.metrics import dice
@@ -59,5 +58,5 @@ def _fits_better(
     own_dsc: float,
 ) -> bool:
     """Return whether a mask overlaps the contour on the other side more than its own."""
-    scored = where_known(case, twin, mask)
+    scored = case.where_known(twin, mask)
     return dice(case.mask(twin), scored, case.grid) > own_dsc

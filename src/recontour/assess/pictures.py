@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from recontour.assess.scoring import where_known
 from recontour.cohort import Case
 from recontour.evaluation.figures import Overlay
 from recontour.evaluation.planes import Plane, planes_to_show, upright
@@ -35,7 +34,7 @@ class Planes:
         """Keep what a model drew on these planes. mask: (slice, row, column)."""
         place = (case.id, organ)
         if place not in self._kept:
-            scored = where_known(case, organ, mask)
+            scored = case.where_known(organ, mask)
             planes = planes_to_show(case.mask(organ), scored)
             self._kept[place] = {plane: {} for plane in planes}
         for plane, by_model in self._kept[place].items():

@@ -36,13 +36,7 @@ def score_masks(
     Yields: for each organ the scores, and the model's whole mask.
     """
     for organ, mask in masks:
-        scored = where_known(case, organ, mask)
+        scored = case.where_known(organ, mask)
         tolerance_mm = tolerances_mm.get(organ, organ_of(organ).tolerance_mm)
         measured = score(case.mask(organ), scored, case.grid, tolerance_mm)
         yield CaseScore(case.id, organ, name, **asdict(measured)), mask
-
-
-def where_known(case: Case, organ: str, mask: Mask) -> Mask:
-    """Return a mask without the slices on which nobody knows whether they show the organ."""
-    known = case.known_slices(organ)
-    return mask if known.all() else mask & known[:, None, None]

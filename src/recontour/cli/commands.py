@@ -178,8 +178,8 @@ def deidentify(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Show what a cohort holds, or a model's card."""
-    from recontour.cohort.findings import OnlyOfCohorts
     from recontour.cohort.who import who_is
+    from recontour.network.findings import OnlyOfCohorts
     from recontour.workflows import CohortContents
 
     wants_names = options.who or options.who_from is not None
@@ -231,6 +231,20 @@ def confirm_sides(options: argparse.Namespace, _progress: ProgressBar) -> Answer
     confirmed = recontour.confirm_sides(options.cohort, options.cases)
     return Answer(
         show=lambda: tell.sides_confirmed(confirmed, options.cohort),
+        facts=lambda: {"cohort": options.cohort, "confirmed": confirmed},
+    )
+
+
+def confirm_extent(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
+    """Say whether an organ that looks short is partly contoured in some cases, or whole."""
+    confirmed = recontour.confirm_extent(
+        options.cohort,
+        options.cases,
+        partial=options.partial,
+        whole=options.whole,
+    )
+    return Answer(
+        show=lambda: tell.extent_confirmed(confirmed, options.partial, options.cohort),
         facts=lambda: {"cohort": options.cohort, "confirmed": confirmed},
     )
 

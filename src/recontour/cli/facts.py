@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
     from recontour.cohort.preview import ImportPreview
-    from recontour.cohort.sizes import Sizes
+    from recontour.cohort.sizes import OrganSize, Sizes
     from recontour.cohort.tables import LeftOut
     from recontour.dicom import Unused
     from recontour.dicom.deidentify import Deidentified, NotCopied
@@ -121,6 +121,7 @@ def cohort(found: "CohortContents", page: Path | None = None) -> Facts:
     from recontour.cohort import by_patient, notices_of, with_one_ct
     from recontour.cohort.origins import mixed_origins
     from recontour.cohort.patients import doubt
+    from recontour.cohort.sizes import organ_summaries
 
     opened, sound = found.cohort, found.cases
     several = [patient for patient in by_patient(sound) if len(patient) > 1]
@@ -130,7 +131,7 @@ def cohort(found: "CohortContents", page: Path | None = None) -> Facts:
         "notices": notices_of(opened.notices, sound),
         "cases": [_case(case, found.sizes[case.id]) for case in sound],
         "damaged": found.damaged,
-        "organs": _organs(found),
+        "organs": organ_summaries(found.sizes),
         "same_ct": list(map(_ids, with_one_ct(sound))),
         "same_patient": list(map(_ids, several)),
         "unknown_patients": doubt(sound),
@@ -142,38 +143,27 @@ def cohort(found: "CohortContents", page: Path | None = None) -> Facts:
     }
 
 
-def _organs(found: "CohortContents") -> Facts:
-    """Return what each organ measures over the cases that have it."""
-    from recontour.cohort.sizes import organ_summaries
-
-    organs: Facts = {}
-    for organ, summary in organ_summaries(found.sizes).items():
-        volume = summary.volume_cc
-        organs[organ] = {
-            "cases": summary.cases,
-            "median_cc": volume.median,
-            "min_cc": volume.min,
-            "max_cc": volume.max,
-            "slices": summary.slices,
-            "extent_mm": summary.extent_mm,
-            "largest_cm2": summary.largest_cm2,
-            "cut": summary.cut,
-        }
-    return organs
-
-
 def _case(case: "Case", sizes: "Sizes") -> Facts:
     return {
         "case": case.id,
         "shape": case.grid.shape,
         "spacing_mm": case.grid.spacing_mm,
         "slice_z_mm": case.grid.slice_z_mm,
-        "volumes_cc": case.volumes_cc,
-        "sizes": sizes,
+        "sizes": {organ: _size(size) for organ, size in sizes.items()},
         "is_draft": case.is_draft,
         "origin": case.origin,
         "screen_only": {"roi_names": case.roi_names},
         "traits": case.traits,
+    }
+
+
+def _size(size: "OrganSize") -> Facts:
+    """Return what an organ of a case measures; the traits say what may be missing of it."""
+    return {
+        "slices": size.slices,
+        "extent_mm": size.extent_mm,
+        "volume_cc": size.volume_cc,
+        "area_cm2": size.area_cm2,
     }
 
 

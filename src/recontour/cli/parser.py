@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     _add_deidentify(commands)
     _add_inspect(commands)
     _add_confirm_sides(commands)
+    _add_confirm_extent(commands)
     _add_export(commands)
     _add_convert(commands)
     _add_train(commands)
@@ -247,8 +248,8 @@ def _add_import(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="ORGAN[=END]",
-        help="in these patients, this organ was drawn on a part of its length only, so it is "
-        "unknown beyond (END: below or above; default: both); may be repeated",
+        help="in these patients, this organ is partly contoured, so it is unknown beyond (END: "
+        "below or above; default: both); may be repeated",
     )
     added.add_argument(
         "--also-from-elsewhere",
@@ -332,6 +333,26 @@ def _add_confirm_sides(commands: Commands) -> None:
     added = _command(commands, "confirm-sides", "confirm_sides", words)
     _add_path(added, "cohort", "COHORT", "a cohort folder")
     added.add_argument("cases", nargs="+", metavar="CASE", help="as `recontour inspect` shows it")
+    _add_json(added)
+
+
+def _add_confirm_extent(commands: Commands) -> None:
+    words = "say whether an organ that looks short is partly contoured, or whole"
+    added = _command(commands, "confirm-extent", "confirm_extent", words)
+    _add_path(added, "cohort", "COHORT", "a cohort folder")
+    added.add_argument("cases", nargs="+", metavar="CASE", help="as `recontour inspect` shows it")
+    answer = added.add_mutually_exclusive_group(required=True)
+    answer.add_argument(
+        "--partial",
+        metavar="ORGAN[=END]",
+        help="it goes on beyond its contours, where it is unknown (END: below or above; default: "
+        "both)",
+    )
+    answer.add_argument(
+        "--whole",
+        metavar="ORGAN",
+        help="this is all of it; takes back --partial, too",
+    )
     _add_json(added)
 
 

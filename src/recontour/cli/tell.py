@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from recontour.cohort import Case, Cohort
+    from recontour.cohort.findings import End
     from recontour.cohort.importing import ImportReport
-    from recontour.cohort.partly import End
     from recontour.cohort.preview import ImportPreview
     from recontour.cohort.sizes import Sizes, Spread
     from recontour.cohort.who import Who
@@ -158,9 +158,6 @@ def cohort(found: "CohortContents", page: Path | None = None) -> None:
     _patients(sound)
     _origins(opened, sound)
     _notes(found.notes)
-    drafts = [case.id for case in sound if case.is_draft]
-    if drafts:
-        say(f"recontour's own contours, from which a model learns nothing: {', '.join(drafts)}")
     for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
         header, rows = read_table(opened.path / name)
         if rows:
@@ -178,7 +175,7 @@ def who(found: "Who") -> None:
     """Show whom the cases are of: on the screen, and nowhere else."""
     if found.patients:
         columns = ("case", "name", "PatientID", "born", "where")
-        table = table_of("Who the cases are; for this screen only", *columns)
+        table = table_of("Which patient each case is; for this screen only", *columns)
         table.columns[0].no_wrap = True
         for case, patient in found.patients.items():
             add_row(
@@ -243,7 +240,9 @@ def _spread(spread: "Spread") -> list[str]:
 
 def _cut(cut: "Mapping[End, int]") -> list[str]:
     """Print how many cases have an organ that reaches each end of the scan."""
-    return [f"{count} {end}" for end, count in sorted(cut.items(), reverse=True)]
+    from recontour.cohort.findings import END_WORDS
+
+    return [f"{cut[end]} {END_WORDS[end]}" for end in END_WORDS if end in cut]
 
 
 def _patients(sound: "Sequence[Case]") -> None:
@@ -294,6 +293,12 @@ def _ids(cases: "Iterable[Case]") -> str:
 def sides_confirmed(cases: Sequence[str], cohort: Path) -> None:
     """Show whose left and right a person has confirmed."""
     say(f"left and right of {', '.join(cases)} are as they are named: {cohort}")
+
+
+def extent_confirmed(cases: Sequence[str], partial: str | None, cohort: Path) -> None:
+    """Show in which cases a person has said how far an organ is contoured. partial: in part."""
+    how = "partly contoured; unknown beyond" if partial else "contoured whole"
+    say(f"{', '.join(cases)}: {how}: {cohort}")
 
 
 def exported(written: "Exported", folder: Path) -> None:

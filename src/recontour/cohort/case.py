@@ -186,14 +186,14 @@ class Case:
     def known_slices(self, organ: str) -> Mask:
         """Return on which slices it is known whether they show an organ: bool, (slice,).
 
-        On none if it was not contoured; on all but those beyond the drawn part, if it was drawn on
-        a part of its length only.
+        On none if it is not contoured; on all but those beyond the contoured part, if it is partly
+        contoured.
         """
         slices = self.grid.shape[0]
         if organ not in self.organs:
             return np.zeros(slices, dtype=bool)
         known = np.ones(slices, dtype=bool)
-        ends = self.traits.partly_drawn.get(organ)
+        ends = self.traits.partly_contoured.get(organ)
         if not ends:
             return known
         drawn = self.slices_with(organ)
@@ -201,6 +201,14 @@ class Case:
             known[: drawn[0]] = "below" not in ends
             known[drawn[-1] + 1 :] = "above" not in ends
         return known
+
+    def where_known(self, organ: str, mask: Mask) -> Mask:
+        """Return a mask without the slices on which nobody knows whether they show an organ.
+
+        mask: (slice, row, column).
+        """
+        known = self.known_slices(organ)
+        return mask if known.all() else mask & known[:, None, None]
 
     def pixels_by_slice(self, organ: str) -> npt.NDArray[np.int64]:
         """Return how many pixels of each slice belong to an organ, (slices,)."""

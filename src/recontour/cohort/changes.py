@@ -1,23 +1,30 @@
-"""Take cases out of a cohort, chosen ones or import by import; confirm their sides."""
+"""Take cases out of a cohort, or say of their contours what only a person can know."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from recontour.cohort.case import Case
 from recontour.cohort.findings import (
     CasesReadAgain,
     NoCaseNamed,
     NoSuchCases,
     NothingToUndo,
+    OneExtentAnswer,
+    OrganNotContoured,
     SidesNotInDoubt,
 )
 from recontour.cohort.history import imports_left, read_history, write_history
 from recontour.cohort.journal import change
+from recontour.cohort.partly import read_partial
 from recontour.cohort.records import MOST_RECORD_BYTES
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import empty_table
-from recontour.errors import CohortError
+from recontour.cohort.traits import Traits, as_stored
+from recontour.errors import CohortError, SettingsError
 from recontour.files import read_file, write_text
+from recontour.wording import shown
 
 
 def remove(cohort: Path | str, cases: Sequence[str] | str) -> tuple[str, ...]:
@@ -141,8 +148,79 @@ def confirm_sides(cohort: Path | str, cases: Sequence[str]) -> tuple[str, ...]:
         if not opened[case_id].traits.swapped:
             raise CohortError(SidesNotInDoubt(path=opened.path, case=case_id))
     for case_id in cases:
-        place = opened[case_id].path / "case.json"
-        record = json.loads(read_file(place, MOST_RECORD_BYTES))
-        record["traits"]["sides_confirmed"] = True
-        write_text(place, json.dumps(record, indent=1) + "\n", replace=True)
+        case = opened[case_id]
+        _set_traits(case, replace(case.traits, sides_confirmed=True))
     return tuple(cases)
+
+
+def confirm_extent(
+    cohort: Path | str,
+    cases: Sequence[str] | str,
+    *,
+    partial: str | None = None,
+    whole: str | None = None,
+) -> tuple[str, ...]:
+    """Say whether an organ that looks short is partly contoured in some cases, or whole.
+
+    All cases are checked before any is changed. Either answer ends the doubt and takes back the
+    other one.
+
+    Args:
+        cohort: A cohort folder.
+        cases: The cases' names, as `inspect` shows them.
+        partial: The organ that goes on beyond its contours, such as "SpinalCord" or, at one end
+            only, "SpinalCord=below". There it is unknown: nothing is learnt or scored.
+        whole: The organ that does not.
+
+    Returns:
+        The cases that are changed now.
+
+    Raises:
+        CohortError: There is no such cohort or case, or the organ is not contoured in a case.
+        NamesError: `partial` is not understood.
+        SettingsError: Neither or both of `partial` and `whole` were given.
+
+    Examples:
+        >>> import recontour
+        >>> recontour.confirm_extent("south", [], whole="Brainstem")
+        ()
+    """
+    if (partial is None) == (whole is None):
+        raise SettingsError(OneExtentAnswer())
+    opened = Cohort.open(cohort)
+    names = (cases,) if isinstance(cases, str) else tuple(cases)
+    ends = read_partial([partial], opened.organs) if partial else {}
+    (organ,) = ends or (str(whole),)
+    for name in names:
+        case = opened[name]
+        if organ not in case.organs:
+            raise CohortError(
+                OrganNotContoured(
+                    path=opened.path,
+                    case=name,
+                    organ=shown(organ),
+                    present=case.organs,
+                )
+            )
+    for name in names:
+        case = opened[name]
+        at_scan_s_end = case.traits.cut.get(organ, ())
+        goes_on = tuple(end for end in ends.get(organ, ()) if end not in at_scan_s_end)
+        partly = {**case.traits.partly_contoured, organ: goes_on}
+        confirmed = {*case.traits.contoured_whole, organ}
+        if goes_on:
+            confirmed.remove(organ)
+        else:
+            del partly[organ]
+        whole_organs = tuple(sorted(confirmed))
+        traits = replace(case.traits, partly_contoured=partly, contoured_whole=whole_organs)
+        _set_traits(case, traits)
+    return names
+
+
+def _set_traits(case: Case, traits: Traits) -> None:
+    """Write down what a person said of a case's contours."""
+    place = case.path / "case.json"
+    record = json.loads(read_file(place, MOST_RECORD_BYTES))
+    record["traits"] = as_stored(traits)
+    write_text(place, json.dumps(record, indent=1) + "\n", replace=True)

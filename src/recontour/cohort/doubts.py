@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 
 from recontour.cohort.case import Case
-from recontour.cohort.findings import MapNotApplied
+from recontour.cohort.findings import DraftContours, MapNotApplied
 from recontour.cohort.origins import mixed_origins
 from recontour.cohort.store import Cohort
 from recontour.cohort.traits import notes_on_traits
 from recontour.findings import Finding
+
+
+def draft_warnings(cases: Sequence[Case]) -> tuple[DraftContours, ...]:
+    """Warn if contours to learn from, or to be scored against, are recontour's own drafts."""
+    drafts = tuple(case.id for case in cases if case.is_draft)
+    if not drafts:
+        return ()
+    return (DraftContours(drafts=drafts, cases=len(cases)),)
 
 
 def cohort_warnings(cohort: Cohort, cases: Sequence[Case]) -> tuple[Finding, ...]:
@@ -31,5 +39,5 @@ def cohort_warnings(cohort: Cohort, cases: Sequence[Case]) -> tuple[Finding, ...
                 is_kept=True,
             )
         )
-    warnings += notes_on_traits(cases)
+    warnings += notes_on_traits(cases, Cohort.open(cohort.path).readable)
     return tuple(warnings)

@@ -13,6 +13,8 @@ READ_AGAIN = "to read the patients again, repeat the import with --again"
 RESTORE = "restore it from a copy, or import into a new cohort"
 
 Shape = tuple[int, ...]
+End = Literal["below", "above"]  # of a scan
+END_WORDS: dict[End, str] = {"below": "lower", "above": "upper"}
 
 
 def listed(names: tuple[str, ...], most: int = NAMES_SHOWN) -> str:
@@ -23,6 +25,11 @@ def listed(names: tuple[str, ...], most: int = NAMES_SHOWN) -> str:
     """
     more = ["..."] if len(names) > most else []
     return ", ".join([*names[:most], *more])
+
+
+def _typed(cases: tuple[str, ...]) -> str:
+    """Return cases as they are typed in a command."""
+    return " ".join(cases) if len(cases) <= NAMES_SHOWN else "CASE..."
 
 
 # Folders
@@ -316,8 +323,12 @@ class DoubtfulSides(Finding):
         cohort = self.path or "COHORT"
         return (
             "correct the map or the contours and import with --again; if the names are right, "
-            f"`recontour confirm-sides {cohort} {listed(self.cases)}`"
+            f"`recontour confirm-sides {cohort} {_typed(self.cases)}`"
         )
+
+    def brief(self) -> str:
+        """Say it in a few words."""
+        return "left and right look swapped"
 
 
 @finding
@@ -335,19 +346,19 @@ class SidesNotInDoubt(Finding):
 class CutByScan(Finding):
     """An organ reaches the first or the last slice in some cases. of: how many cases have it."""
 
-    end: Literal["below", "above"]
+    end: End
     cases: FitToStore[tuple[str, ...]]
     of: int
 
     def sentence(self) -> str:
-        end = "lower" if self.end == "below" else "upper"
         cases = f"{len(self.cases)} of {plural(self.of, 'case')} ({listed(self.cases)})"
-        return f"reaches the {end} end of the scan in {cases}; what lies beyond is unknown"
+        end = f"the {END_WORDS[self.end]} end of the scan"
+        return f"reaches {end} in {cases}; what lies beyond is unknown"
 
 
 @finding
-class PartlyDrawn(Finding):
-    """A person said that an organ was drawn on a part of its length only in some cases.
+class PartlyContoured(Finding):
+    """A person said that an organ is partly contoured in some cases: it goes on beyond.
 
     of: how many cases have it.
     """
@@ -357,33 +368,67 @@ class PartlyDrawn(Finding):
 
     def sentence(self) -> str:
         cases = f"{len(self.cases)} of {plural(self.of, 'case')} ({listed(self.cases)})"
-        return f"drawn only on a part of its length in {cases}; beyond, it counts as unknown"
+        return f"partly contoured in {cases}; beyond, it counts as unknown"
 
 
 @finding
 class ShortOrgan(Finding):
     """An organ's contour is much shorter in some cases than in the others, and the CT goes on.
 
-    heights_mm: in each of the cases. usual_mm: the median of the whole contours.
+    path: the cohort. extents_mm: in each of the cases, from the lowest to the highest slice.
+    usual_mm: the median of the whole contours.
     """
 
     cases: FitToStore[tuple[str, ...]]
-    heights_mm: tuple[float, ...]
+    extents_mm: tuple[float, ...]
     usual_mm: float
 
     def sentence(self) -> str:
-        longest = f"at most {max(self.heights_mm):.0f} mm"
         cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
         return (
-            f"drawn on {longest} of its length in {cases}, usually on {self.usual_mm:.0f} mm; what "
-            "lies beyond counts as free of it"
+            f"only {_range_mm(self.extents_mm)} long in {cases}, usually {self.usual_mm:.0f} mm; "
+            "what lies beyond counts as free of it"
         )
 
     def remedy(self) -> str:
+        confirm = f"`recontour confirm-extent {self.path or 'COHORT'} {_typed(self.cases)}"
         return (
-            "if it is drawn only in part, import these patients with "
-            f"--again --partial {self.organ}; if not, nothing is to be done"
+            f"look at the contours; where it goes on, {confirm} --partial {self.organ}`; where "
+            "this is all of it, the same with --whole in place of --partial"
         )
+
+    def brief(self) -> str:
+        """Say it in a few words."""
+        return f"{self.organ}: short"
+
+
+def _range_mm(lengths_mm: tuple[float, ...]) -> str:
+    shortest, longest = f"{min(lengths_mm):.0f}", f"{max(lengths_mm):.0f}"
+    return f"{shortest} mm" if shortest == longest else f"{shortest} to {longest} mm"
+
+
+@finding
+class OrganNotContoured(Finding):
+    """An organ is not contoured in a case. present: those that are."""
+
+    present: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return "not contoured in this case"
+
+    def remedy(self) -> str:
+        return f"choose from {', '.join(self.present)}"
+
+
+@finding
+class OneExtentAnswer(Finding):
+    """Neither or both of the answers were given: that an organ goes on, or that it does not."""
+
+    def sentence(self) -> str:
+        return "say either which organ is partly contoured, or which is contoured whole"
+
+    def remedy(self) -> str:
+        return "give one of partial and whole"
 
 
 @finding
@@ -413,6 +458,34 @@ class UnusualSize(Finding):
             f"{self.median:.3g} {unit} ({self.low:.3g} to {self.high:.3g} {unit}; "
             f"robust z {self.robust_z:+.1f})"
         )
+
+    def brief(self) -> str:
+        """Say it in a few words."""
+        size = "large" if self.robust_z > 0 else "small"
+        return f"{self.organ}: {size} {self.measure}"
+
+
+@finding
+class DraftContours(Finding):
+    """Contours to learn from, or to score against, were drawn by recontour itself.
+
+    drafts: the cases. cases: how many are used.
+    """
+
+    drafts: FitToStore[tuple[str, ...]]
+    cases: int
+
+    def sentence(self) -> str:
+        """Say in which cases, and why it matters."""
+        cases = f"{len(self.drafts)} of {plural(self.cases, 'case')} ({listed(self.drafts)})"
+        return (
+            f"the contours of {cases} are recontour's own: "
+            "a model learns nothing from them, and scores against them prove nothing"
+        )
+
+    def brief(self) -> str:
+        """Say it in a few words."""
+        return "recontour's own contours"
 
 
 @finding
@@ -469,6 +542,10 @@ class SharedSourceUid(Finding):
             "look at the contours (`recontour inspect --html`); if they are the wrong ones, leave "
             "only the right structure set in the archive and import with --again"
         )
+
+    def brief(self) -> str:
+        """Say it in a few words."""
+        return "another structure set had the same UID"
 
 
 # Files
@@ -653,19 +730,6 @@ class CasesNotInArchives(Finding):
 
     def remedy(self) -> str:
         return WHERE_THEY_ARE
-
-
-@finding
-class OnlyOfCohorts(Finding):
-    """An option of `inspect` is for cohorts, and a model was given."""
-
-    option: FitToStore[str]
-
-    def sentence(self) -> str:
-        return f"{self.option} is for cohorts, and this is a model"
-
-    def remedy(self) -> str:
-        return "give a cohort folder"
 
 
 @finding

@@ -385,12 +385,12 @@ class UninformativePatientIds(Finding):
         )
 
 
-# Organs that are drawn in part
+# Organs that are partly contoured
 
 
 @finding
 class UnknownPartialOrgan(Finding):
-    """An organ that was said to be drawn in part has a name that nobody knows.
+    """An organ that was said to be partly contoured has a name that nobody knows.
 
     meant: the organs that it may stand for.
     """
@@ -409,7 +409,7 @@ class UnknownPartialOrgan(Finding):
 
 @finding
 class PartialNotMet(Finding):
-    """No patient has some of the organs that were said to be drawn in part."""
+    """No patient has some of the organs that were said to be partly contoured."""
 
     organs: FitToStore[tuple[str, ...]]
 
@@ -419,7 +419,7 @@ class PartialNotMet(Finding):
 
 @finding
 class PartialNotApplied(Finding):
-    """Cases stay as they are, although organs of theirs were said to be drawn in part."""
+    """Cases stay as they are, although organs of theirs were said to be partly contoured."""
 
     cases: FitToStore[tuple[str, ...]]
     organs: FitToStore[tuple[str, ...]]

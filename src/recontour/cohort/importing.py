@@ -127,8 +127,8 @@ class _CaseImport:
     """What became of one patient.
 
     place, reason: of one that is left out. not_applied: the organs that a case that stays would
-    gain or lose under the current names. partial_not_applied: organs that are now said to be drawn
-    in part, but are not in that case.
+    gain or lose under the current names. partial_not_applied: organs that are now said to be
+    partly contoured, but are not in that case.
     """
 
     case_id: str
@@ -169,7 +169,7 @@ def import_dicom(
         names: A TOML file of the centre's own ROI names (docs/reference/names.md).
         new_organs: Names to accept on the right side of that file although TG-263 does not list
             them.
-        partial: Organs that were drawn on a part of their length only in these patients, such as
+        partial: Organs that are partly contoured in these patients, such as
             "SpinalCord" or, where only one end is missing, "SpinalCord=below". The slices beyond
             are unknown: nothing is learnt from them, and they are not scored.
         notices: What everyone who uses a new cohort or its models must know. Models and reports
@@ -290,7 +290,7 @@ class _Task:
 
     keys: of patients, by series UID. salt: for where CTs come from. elsewhere: the ids of cases
     that are known to come from elsewhere than the cohort's. again: read cases again that exist.
-    partial: organs that were drawn in part, and the ends beyond which they go on.
+    partial: organs that are partly contoured, and the ends beyond which they go on.
     """
 
     cohort: Cohort
@@ -558,6 +558,7 @@ def _add(
             roi_names=spelt,
             partial=_partial(case_id, task),
             shares_uid=source.shares_uid,
+            whole=_whole(case_id, masks, task),
         )
     except (CohortError, OutputError):
         if case_id not in cohort:
@@ -567,12 +568,33 @@ def _add(
 
 
 def _partial(case_id: str, task: _Task) -> Ends:
-    """Return which organs of a case are drawn in part; a case that is read again remembers."""
-    before: Ends = NO_ENDS
+    """Return which organs of a case are partly contoured; one that is read again remembers."""
+    before = _before(case_id, task)
+    return {**before.traits.partly_contoured, **task.partial} if before else task.partial
+
+
+def _whole(case_id: str, masks: Mapping[str, Mask], task: _Task) -> list[str]:
+    """Return which organs of a case a person said are contoured whole, short as they look.
+
+    A case that is read again remembers it of contours that are the same to the voxel.
+    """
+    before = _before(case_id, task)
+    if before is None:
+        return []
+    remembered = []
+    for organ in before.traits.contoured_whole:
+        is_same = organ in masks and np.array_equal(masks[organ], before.mask(organ))
+        if is_same and organ not in task.partial:
+            remembered.append(organ)
+    return remembered
+
+
+def _before(case_id: str, task: _Task) -> Case | None:
+    """Return a case as it was before it is read again; None if it is new."""
     if case_id in task.cohort:
         with suppress(CohortError):  # a damaged case is replaced
-            before = task.cohort[case_id].traits.partly_drawn
-    return {**before, **task.partial}
+            return task.cohort[case_id]
+    return None
 
 
 def _partial_not_applied(case: Case, partial: Ends) -> tuple[str, ...]:
@@ -583,7 +605,7 @@ def _partial_not_applied(case: Case, partial: Ends) -> tuple[str, ...]:
     differing = []
     for organ, ends in partial.items():
         beyond = set(ends).difference(case.traits.cut.get(organ, ()))
-        if organ in case.organs and beyond != set(case.traits.partly_drawn.get(organ, ())):
+        if organ in case.organs and beyond != set(case.traits.partly_contoured.get(organ, ())):
             differing.append(organ)
     return tuple(differing)
 
@@ -632,7 +654,7 @@ def _not_applied(imports: Iterable[_CaseImport], there: int) -> Iterator[Finding
 
 
 def _notes_on_partial(imports: Sequence[_CaseImport], task: _Task) -> Iterator[Finding]:
-    """Yield what did not become of the organs that are said to be drawn in part."""
+    """Yield what did not become of the organs that are said to be partly contoured."""
     stale = [one for one in imports if one.partial_not_applied]
     if stale:
         organs: set[str] = set()
@@ -662,10 +684,7 @@ def _notes_on_contours(imports: Iterable[_CaseImport], cohort: Cohort) -> list[F
     That another structure set has the UID of a case's is among the notes on each patient.
     """
     imported = {one.case_id for one in imports if one.became != "left out"}
-    everyone = []
-    for case_id in cohort.case_ids:
-        with suppress(CohortError):  # a damaged case is reported where it is used
-            everyone.append(cohort[case_id])
+    everyone = cohort.readable
     cases = [case for case in everyone if case.id in imported]
     notes = notes_on_traits(cases, everyone)
     return [note for note in notes if not isinstance(note, SharedSourceUid)]

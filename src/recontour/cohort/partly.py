@@ -1,39 +1,40 @@
-"""Organs that were drawn on a part of their length only, such as the cord beside the target.
+"""Organs that are partly contoured, such as the cord beside the target only.
 
-Beyond the drawn part the organ is unknown, not absent. Only a person can say so: where one case's
-contour is much shorter than the others', that is a doubt, and nothing is done about it.
+Beyond the contoured part the organ is unknown, not absent. Only a person can say so: where one
+case's contour is much shorter than the others', that is a doubt, and nothing is done about it.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from recontour.cohort.findings import PartlyDrawn, ShortOrgan
+from recontour.cohort.findings import End, PartlyContoured, ShortOrgan
 from recontour.cohort.import_findings import UnknownPartialOrgan
 from recontour.errors import NamesError
 from recontour.findings import Finding
+from recontour.geometry.arrays import Floats
 from recontour.organs import listed_organs, organ_of, organs_meant
 from recontour.validation import NotAChoice
 from recontour.wording import shown
 
 if TYPE_CHECKING:
     from recontour.cohort.case import Case
+    from recontour.cohort.traits import Traits
 
-End = Literal["below", "above"]
 Ends = Mapping[str, tuple[End, ...]]  # by organ
-ENDS: tuple[tuple[End, int], ...] = (("below", 0), ("above", -1))
-BOTH: tuple[End, ...] = ("below", "above")
+ENDS: tuple[End, ...] = get_args(End)
+END_SLICES: Mapping[End, int] = {"below": 0, "above": -1}
 # Measured on 183 patients of three centres (OpenKBP): 3 contours are that short, in 3 patients.
-SHORT_SHARE = 0.4  # of the others' median height
-ROOM_SHARE = 0.5  # of the missing height that the CT shows beyond each end
-LEAST_OTHERS = 5  # that a contour is compared with
+SHORT_SHARE = 0.4  # of the others' median extent
+ROOM_SHARE = 0.5  # of what is missing, that the CT shows beyond each end
+FEWEST_OTHERS = 5  # cases that an organ's size is compared with
 
 
 def read_partial(
     words: Iterable[str], new_organs: Collection[str] = ()
 ) -> dict[str, tuple[End, ...]]:
-    """Read what the user says of organs that were drawn only partly: ORGAN, or ORGAN=END.
+    """Read what the user says of partly contoured organs: ORGAN, or ORGAN=END.
 
     new_organs: names besides those that are listed.
     Returns: the ends beyond which each organ goes on.
@@ -49,81 +50,104 @@ def read_partial(
         if organ not in known:
             meant = organs_meant(organ, known)
             raise NamesError(UnknownPartialOrgan(seen=shown(organ), meant=meant))
-        if equals and end not in BOTH:
-            raise NamesError(NotAChoice(name="end in --partial", choices=BOTH, seen=end))
-        chosen = tuple(known_end for known_end in BOTH if not equals or known_end == end)
+        if equals and end not in ENDS:
+            raise NamesError(NotAChoice(name="end in --partial", choices=ENDS, seen=end))
+        chosen = tuple(known_end for known_end in ENDS if not equals or known_end == end)
         before = ends.get(organ, ())
-        ends[organ] = tuple(known_end for known_end in BOTH if known_end in (*before, *chosen))
+        ends[organ] = tuple(known_end for known_end in ENDS if known_end in (*before, *chosen))
     return ends
 
 
-def partly_drawn(cases: Sequence["Case"]) -> list[Finding]:
-    """Return a finding for each organ that a person said was drawn only partly in some cases."""
+def partly_contoured(cases: Sequence["Case"]) -> list[Finding]:
+    """Return a finding for each organ that a person said is partly contoured in some cases."""
+    organs: set[str] = set()
+    for case in cases:
+        organs.update(case.traits.partly_contoured)
     notes: list[Finding] = []
-    for organ in sorted({organ for case in cases for organ in case.traits.partly_drawn}):
+    for organ in sorted(organs):
         having = sum(organ in case.organs for case in cases)
-        names = tuple(case.id for case in cases if organ in case.traits.partly_drawn)
-        notes.append(PartlyDrawn(organ=organ, cases=names, of=having))
+        names = tuple(case.id for case in cases if organ in case.traits.partly_contoured)
+        notes.append(PartlyContoured(organ=organ, cases=names, of=having))
     return notes
 
 
-def short_organs(cases: Sequence["Case"], among: Sequence["Case"]) -> list[Finding]:
+def short_organs(cases: Sequence["Case"], among: Sequence["Case"]) -> list[ShortOrgan]:
     """Return a finding for each organ whose contour is much shorter in some cases than in others.
 
-    The CT must go on beyond both ends, so that the scan is not the reason. among: all cases of the
-    cohort, with which they are compared.
+    The CT must go on beyond both ends, so that the scan is not the reason, and no person has said
+    that this is all of the organ. among: all cases of the cohort, with which they are compared.
     """
     asked = {case.id for case in cases}
-    notes: list[Finding] = []
-    for organ in sorted({organ for case in cases for organ in case.traits.shown}):
-        having = [case for case in among if organ in case.traits.shown]
-        heights_mm = {case.id: _height_mm(case, organ) for case in having}
-        whole = [case for case in having if _shows_all(case, organ)]
-        short = {}
-        for case in having:
-            others_mm = [heights_mm[other.id] for other in whole if other is not case]
-            if case.id in asked and _is_short(case, organ, heights_mm[case.id], others_mm):
-                short[case.id] = heights_mm[case.id]
-        if short:
-            usual_mm = float(np.median([heights_mm[case.id] for case in whole]))
-            notes.append(
-                ShortOrgan(
-                    organ=organ,
-                    cases=tuple(short),
-                    heights_mm=tuple(short.values()),
-                    usual_mm=usual_mm,
-                )
+    organs: set[str] = set()
+    for case in cases:
+        organs.update(case.traits.shown)
+    notes = []
+    for organ in sorted(organs):
+        whole_mm = _comparable_mm(among, organ)
+        short_mm = {}
+        for case in among:
+            if case.id in asked and _is_short(case, organ, whole_mm):
+                short_mm[case.id] = shown_mm(case, organ)
+        if short_mm:
+            found = ShortOrgan(
+                path=among[0].path.parents[1],  # the cohort
+                organ=organ,
+                cases=tuple(short_mm),
+                extents_mm=tuple(short_mm.values()),
+                usual_mm=float(np.median(list(whole_mm.values()))),
             )
+            notes.append(found)
     return notes
 
 
-def _height_mm(case: "Case", organ: str) -> float:
-    """Return how much of the scan's length shows an organ."""
-    first, last = case.traits.shown[organ]
-    return float(case.grid.slice_thickness_mm[first : last + 1].sum())
+def extent_mm(thickness_mm: Floats, first: int, last: int) -> float:
+    """Return the stretch of z that some slices take up, in mm. first, last: both included.
 
-
-def _shows_all(case: "Case", organ: str) -> bool:
-    """Return whether others may be compared with a contour: nothing is known to cut it short.
-
-    An organ that leaves every scan is always cut.
+    >>> extent_mm(np.array([3.0, 3.0, 2.0]), 1, 2)
+    5.0
     """
-    if organ in case.traits.partly_drawn:
-        return False
-    return organ_of(organ).goes_on or organ not in case.traits.cut
+    return float(thickness_mm[first : last + 1].sum())
+
+
+def shown_mm(case: "Case", organ: str) -> float:
+    """Return the stretch of z from the lowest to the highest slice that shows an organ, in mm."""
+    first, last = case.traits.shown[organ]
+    return extent_mm(case.grid.slice_thickness_mm, first, last)
+
+
+def is_whole(traits: "Traits", organ: str) -> bool:
+    """Return whether all of an organ may be there: neither the scan nor the contour ends in it."""
+    return organ not in traits.cut and organ not in traits.partly_contoured
+
+
+def _comparable_mm(among: Sequence["Case"], organ: str) -> dict[str, float]:
+    """Return the extent of each contour that others may be compared with, by case.
+
+    An organ that leaves every scan is always cut; its extent counts all the same.
+    """
+    extents_mm = {}
+    for case in among:
+        traits = case.traits
+        leaves_scan = organ_of(organ).goes_on and organ not in traits.partly_contoured
+        if organ in traits.shown and (leaves_scan or is_whole(traits, organ)):
+            extents_mm[case.id] = shown_mm(case, organ)
+    return extents_mm
 
 
 def _is_short(
     case: "Case",
     organ: str,
-    height_mm: float,
-    others_mm: Sequence[float],
+    whole_mm: Mapping[str, float],
 ) -> bool:
-    is_explained = organ in case.traits.cut or organ in case.traits.partly_drawn
-    if is_explained or len(others_mm) < LEAST_OTHERS:
+    """Return whether a contour is much shorter than the others. whole_mm: theirs, by case."""
+    traits = case.traits
+    is_explained = organ in traits.contoured_whole or not is_whole(traits, organ)
+    others_mm = [mm for other, mm in whole_mm.items() if other != case.id]
+    if organ not in traits.shown or is_explained or len(others_mm) < FEWEST_OTHERS:
         return False
     usual_mm = float(np.median(others_mm))
-    first, last = case.traits.shown[organ]
+    own_mm = shown_mm(case, organ)
+    first, last = traits.shown[organ]
     thickness_mm = case.grid.slice_thickness_mm
     room_mm = min(thickness_mm[:first].sum(), thickness_mm[last + 1 :].sum())
-    return height_mm < SHORT_SHARE * usual_mm and room_mm >= ROOM_SHARE * (usual_mm - height_mm)
+    return own_mm < SHORT_SHARE * usual_mm and room_mm >= ROOM_SHARE * (usual_mm - own_mm)

@@ -10,9 +10,9 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from recontour.cohort.findings import DamagedCohortFile, NoReadPermission
+from recontour.cohort.findings import DamagedCohortFile, End, NoReadPermission
 from recontour.errors import CohortError, FaultError
 from recontour.files import SystemReason, UnreadableError, is_name, machine_fault, read_file
 from recontour.findings import Finding, Unexpected
@@ -64,9 +64,7 @@ Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Volumes = Annotated[dict[OrganName, Volume], Field(max_length=MOST_VOLUMES)]
 RoiName = Annotated[str, Field(max_length=MOST_ROI_LETTERS)]
 SliceIndex = Annotated[int, Field(ge=0, lt=MOST_ALONG)]
-EndsRecord = Annotated[
-    dict[OrganName, list[Literal["below", "above"]]], Field(max_length=MOST_VOLUMES)
-]
+EndsRecord = Annotated[dict[OrganName, list[End]], Field(max_length=MOST_VOLUMES)]
 CaseName = Annotated[str, AfterValidator(_case_name)]
 ArchiveId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 CaseNames = Annotated[list[CaseName], Field(max_length=MOST_CASES)]
@@ -125,7 +123,12 @@ class TraitsRecord(_Record):
     sides_confirmed: bool = False
     cut: EndsRecord = {}
     cord_mm2: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
-    partly_drawn: EndsRecord = {}
+    partly_contoured: Annotated[
+        EndsRecord,
+        # The name before the first release.
+        Field(validation_alias=AliasChoices("partly_contoured", "partly_drawn")),
+    ] = {}
+    contoured_whole: Annotated[list[OrganName], Field(max_length=MOST_VOLUMES)] = []
     shown: Annotated[
         dict[OrganName, tuple[SliceIndex, SliceIndex]], Field(max_length=MOST_VOLUMES)
     ] = {}

@@ -1,16 +1,16 @@
 """How large a case's organs are, and which of them are unlike those of the cohort's other cases."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from recontour.cohort.findings import UnusualSize
-from recontour.cohort.partly import ENDS, End
+from recontour.cohort.findings import End, UnusualSize
+from recontour.cohort.partly import END_SLICES, FEWEST_OTHERS, extent_mm, short_organs
 from recontour.geometry.arrays import Floats
 
 if TYPE_CHECKING:
@@ -18,34 +18,43 @@ if TYPE_CHECKING:
 
 Measure = Literal["volume", "extent"]
 UNITS: dict[Measure, str] = {"volume": "cc", "extent": "mm"}
-FEWEST_OTHERS = 5  # cases that an organ's size is compared with
 # Iglewicz and Hoaglin 1993: a robust z beyond this is an outlier.
 LARGEST_Z = 3.5
 MAD_TO_DEVIATION = 1.4826  # of a normal distribution
 # Two people who draw one organ differ by at least this factor in volume.
 LEAST_FACTOR = 1.1
+LEAST_CC = 1e-4  # an empty contour has no logarithm
 
 
 @dataclass(frozen=True, slots=True)
 class OrganSize:
     """How large one organ of a case is.
 
-    slices: how many show it. extent_mm: from its lowest to its highest slice, both included.
-    largest_cm2: its area on the slice that shows most of it. cut: the ends of the scan that it
-    reaches, so that it may go on beyond. is_partly_drawn: a person said that it does.
+    extent_mm: from its lowest to its highest slice, both included. area_cm2: on each slice of the
+    scan. cut: the ends of the scan that it reaches, so that it may go on beyond.
+    is_partly_contoured: a person said that it does.
     """
 
-    slices: int
     extent_mm: float
     volume_cc: float
-    largest_cm2: float
+    area_cm2: tuple[float, ...]
     cut: tuple[End, ...] = ()
-    is_partly_drawn: bool = False
+    is_partly_contoured: bool = False
+
+    @property
+    def slices(self) -> int:
+        """Return how many slices show it."""
+        return sum(area > 0 for area in self.area_cm2)
+
+    @property
+    def largest_cm2(self) -> float:
+        """Return its area on the slice that shows most of it."""
+        return max(self.area_cm2)
 
     @property
     def is_whole(self) -> bool:
         """Return whether all of the organ may be there."""
-        return not (self.cut or self.is_partly_drawn)
+        return not (self.cut or self.is_partly_contoured)
 
 
 Sizes = Mapping[str, OrganSize]  # by organ
@@ -64,23 +73,15 @@ def sizes_of(case: "Case") -> dict[str, OrganSize]:
     sizes = {}
     for organ in case.organs:
         pixels = case.pixels_by_slice(organ)
+        shown = np.flatnonzero(pixels)
         sizes[organ] = OrganSize(
-            slices=int(np.count_nonzero(pixels)),
-            extent_mm=_extent_mm(pixels, thickness_mm),
+            extent_mm=extent_mm(thickness_mm, shown[0], shown[-1]) if shown.size else 0.0,
             volume_cc=case.volumes_cc[organ],
-            largest_cm2=float(pixels.max()) * pixel_cm2,
-            cut=tuple(end for end, index in ENDS if pixels[index]),
-            is_partly_drawn=organ in case.traits.partly_drawn,
+            area_cm2=tuple(np.round(pixels * pixel_cm2, 4).tolist()),
+            cut=tuple(end for end, index in END_SLICES.items() if pixels[index]),
+            is_partly_contoured=organ in case.traits.partly_contoured,
         )
     return sizes
-
-
-def _extent_mm(pixels: npt.NDArray[np.int64], thickness_mm: Floats) -> float:
-    """Return the stretch of z from the lowest slice with pixels to the highest one."""
-    shown = np.flatnonzero(pixels)
-    if not shown.size:
-        return 0.0
-    return float(thickness_mm[shown[0] : shown[-1] + 1].sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def organ_summaries(sizes: Mapping[str, Sizes]) -> dict[str, OrganSummary]:
             extent_mm=_spread(size.extent_mm for size in of_organ),
             volume_cc=_spread(size.volume_cc for size in of_organ),
             largest_cm2=_spread(size.largest_cm2 for size in of_organ),
-            cut=dict(Counter(end for size in of_organ for end in size.cut)),
+            cut=dict(Counter(chain.from_iterable(size.cut for size in of_organ))),
         )
     return found
 
@@ -131,11 +132,28 @@ def _spread(numbers: Iterable[float]) -> Spread:
     return Spread(median(values), values[0], values[-1])
 
 
-def unusual_sizes(sizes: Mapping[str, Sizes]) -> list[UnusualSize]:
+def lengths_settled(cases: Sequence["Case"]) -> set[tuple[str, str]]:
+    """Return of which case and organ the length is spoken of elsewhere.
+
+    It is a doubt of its own that the contour is short, or a person said that this is all of it.
+    """
+    settled: set[tuple[str, str]] = set()
+    for short in short_organs(cases, cases):
+        assert short.organ
+        settled.update((case, short.organ) for case in short.cases)
+    for case in cases:
+        settled.update((case.id, organ) for organ in case.traits.contoured_whole)
+    return settled
+
+
+def unusual_sizes(
+    sizes: Mapping[str, Sizes], settled: Collection[tuple[str, str]] = ()
+) -> list[UnusualSize]:
     """Return the organs whose volume or extent is far from that of the cohort's other cases.
 
-    sizes: by case. An organ that the scan's end cuts, or that was drawn in part, is neither judged
-    nor compared with, nor is one that fewer than 5 other cases have.
+    sizes: by case. An organ that the scan's end cuts, or that is partly contoured, is neither
+    judged nor compared with, nor is one that fewer than 5 other cases have.
+    settled: as `lengths_settled` gives; such an organ is not called small.
 
     Returns: the farthest first.
 
@@ -145,27 +163,30 @@ def unusual_sizes(sizes: Mapping[str, Sizes]) -> list[UnusualSize]:
     least one slice of the extent.
     """
     found = []
-    organs = sorted({organ for of_case in sizes.values() for organ in of_case})
-    for organ in organs:
+    organs: set[str] = set()
+    for of_case in sizes.values():
+        organs.update(of_case)
+    for organ in sorted(organs):
         whole = {}
         for case, of_case in sizes.items():
             if organ in of_case and of_case[organ].is_whole:
                 whole[case] = of_case[organ]
         if len(whole) > FEWEST_OTHERS:
             found += _unusual_in(organ, whole)
-    return sorted(found, key=lambda one: -abs(one.robust_z))
+    unsettled = [one for one in found if one.robust_z > 0 or (one.case, one.organ) not in settled]
+    return sorted(unsettled, key=lambda one: -abs(one.robust_z))
 
 
 def _unusual_in(organ: str, sizes: Mapping[str, OrganSize]) -> list[UnusualSize]:
     """Return the unusual cases of one organ. sizes: by case."""
     cases = list(sizes)
     volumes_cc = np.array([size.volume_cc for size in sizes.values()])
+    logarithms = np.log(np.maximum(volumes_cc, LEAST_CC))
     extents_mm = np.array([size.extent_mm for size in sizes.values()])
     slices = np.array([size.slices for size in sizes.values()])
     slice_mm = float(np.median(extents_mm / np.maximum(slices, 1)))
     found = []
     for place, case in enumerate(cases):
-        logarithms = np.log(np.maximum(volumes_cc, 1e-4))
         by_measure: dict[Measure, tuple[Floats, float]] = {
             "volume": (volumes_cc, _robust_z(logarithms, place, float(np.log(LEAST_FACTOR)))),
             "extent": (extents_mm, _robust_z(extents_mm, place, slice_mm)),

@@ -63,7 +63,7 @@ from recontour.cohort.records import (
     refused,
 )
 from recontour.cohort.tissue import tissue_profile
-from recontour.cohort.traits import NO_ENDS, Traits, traits_of
+from recontour.cohort.traits import NO_ENDS, Traits, as_stored, traits_of
 from recontour.errors import CohortError, GridMismatchError, OrganError, OutputError
 from recontour.files import (
     NotFound,
@@ -320,6 +320,15 @@ class Cohort:
         return tuple(sound), tuple(unsound)
 
     @property
+    def readable(self) -> tuple[Case, ...]:
+        """Return the cases that can be read; a damaged one is reported where it is used."""
+        found = []
+        for case_id in self.case_ids:
+            with suppress(CohortError):
+                found.append(self[case_id])
+        return tuple(found)
+
+    @property
     def organs(self) -> tuple[str, ...]:
         """Return every organ that at least one case has, sorted."""
         found: set[str] = set()
@@ -394,14 +403,16 @@ class Cohort:
         roi_names: Mapping[str, str] | None = None,
         partial: Ends = NO_ENDS,
         shares_uid: bool = False,
+        whole: Collection[str] = (),
     ) -> Case:
         """Store a case; it appears whole or not at all.
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
         is_draft: whether they are recontour's own contours, unchanged. is_phantom: whether the CT
         shows recontour's phantom. patient: the patient's key, if known. origin, roi_names: as of a
-        `Case`. partial: by organ, the ends beyond which it goes on without being drawn. shares_uid:
-        another structure set, with other content, has this one's UID.
+        `Case`. partial: by organ, the ends beyond which it goes on without contours. whole: the
+        organs of which a person said that they do not, short as they look. shares_uid: another
+        structure set, with other content, has this one's UID.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already.
@@ -429,8 +440,11 @@ class Cohort:
             record["origin"] = known
         if roi_names:
             record["roi_names"] = dict(roi_names)
-        found = replace(traits_of(masks, grid, partial), shares_uid=shares_uid)
-        traits = {name: value for name, value in asdict(found).items() if value}
+        confirmed = tuple(sorted(set(whole).intersection(masks)))
+        found = replace(
+            traits_of(masks, grid, partial), contoured_whole=confirmed, shares_uid=shares_uid
+        )
+        traits = as_stored(found)
         if traits:
             record["traits"] = traits
         packed = [np.packbits(mask, axis=-1) for mask in masks.values()]
@@ -460,7 +474,8 @@ def _traits_of(record: TraitsRecord) -> Traits:
         sides_confirmed=record.sides_confirmed,
         cut={organ: tuple(ends) for organ, ends in record.cut.items()},
         cord_mm2=record.cord_mm2,
-        partly_drawn={organ: tuple(ends) for organ, ends in record.partly_drawn.items()},
+        partly_contoured={organ: tuple(ends) for organ, ends in record.partly_contoured.items()},
+        contoured_whole=tuple(record.contoured_whole),
         shown=record.shown,
         shares_uid=record.shares_uid,
     )

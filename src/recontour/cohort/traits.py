@@ -4,7 +4,7 @@ They are found once, when a case is stored: from the masks, and from the archive
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ from recontour.cohort.findings import (
     CordLikeCanal,
     CutByScan,
     DoubtfulSides,
+    End,
     SharedSourceUid,
 )
-from recontour.cohort.partly import ENDS, End, Ends, partly_drawn, short_organs
+from recontour.cohort.partly import END_SLICES, Ends, partly_contoured, short_organs
 from recontour.findings import Finding
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
@@ -39,8 +40,9 @@ class Traits:
     swapped: the left organs that lie to the right of their right twins. sides_confirmed: a person
     said that they are named correctly. cut: by organ, the ends of the scan that it reaches, so that
     it may go on beyond. cord_mm2: SpinalCord's area on a slice, the median of those that show it;
-    None without one. partly_drawn: by organ, the ends beyond which it goes on in the CT, but was
-    not drawn, as a person said. shown: by organ, the first and last slice that show it.
+    None without one. partly_contoured: by organ, the ends beyond which it goes on in the CT, but is
+    not contoured, as a person said. contoured_whole: the organs that a person said are not, short
+    as they look. shown: by organ, the first and last slice that show it.
     shares_uid: another structure set, with other content, had the UID of the one that was taken.
     """
 
@@ -48,7 +50,8 @@ class Traits:
     sides_confirmed: bool = False
     cut: Mapping[str, tuple[End, ...]] = field(default_factory=dict)
     cord_mm2: float | None = None
-    partly_drawn: Ends = field(default_factory=dict)
+    partly_contoured: Ends = field(default_factory=dict)
+    contoured_whole: tuple[str, ...] = ()
     shown: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     shares_uid: bool = False
 
@@ -69,7 +72,7 @@ def traits_of(
 ) -> Traits:
     """Find the traits of a case from its masks, (slice, row, column), by TG-263 name.
 
-    partial: by organ, the ends beyond which it goes on without being drawn, as a person said.
+    partial: by organ, the ends beyond which it goes on without contours, as a person said.
     """
     middles_x_mm = {}
     cut: dict[str, tuple[End, ...]] = {}
@@ -80,7 +83,7 @@ def traits_of(
             continue
         if organ_of(organ).side:
             middles_x_mm[organ] = grid.middle_x_mm(mask)
-        reached = tuple(end for end, index in ENDS if mask[index].any())
+        reached = tuple(end for end, index in END_SLICES.items() if mask[index].any())
         if reached:
             cut[organ] = reached
         # Nothing lies beyond an end of the scan.
@@ -93,9 +96,14 @@ def traits_of(
         swapped=tuple(found.left for found in sides_swapped(middles_x_mm)),
         cut=cut,
         cord_mm2=_slice_mm2(masks[CORD], grid) if CORD in masks else None,
-        partly_drawn=partly,
+        partly_contoured=partly,
         shown=shown,
     )
+
+
+def as_stored(traits: Traits) -> dict[str, object]:
+    """Return what case.json holds of traits: what there is to say."""
+    return {name: value for name, value in asdict(traits).items() if value}
 
 
 def _slice_mm2(mask: Mask, grid: Grid) -> float | None:
@@ -107,16 +115,16 @@ def _slice_mm2(mask: Mask, grid: Grid) -> float | None:
 
 def notes_on_traits(
     cases: Sequence["Case"],
-    among: Sequence["Case"] | None = None,
+    among: Sequence["Case"],
 ) -> list[Finding]:
     """Return what a person should know of the contours of some cases.
 
-    among: all cases of the cohort, if these are only some of them.
+    among: all cases of the cohort that can be read.
     """
     notes: list[Finding] = list(doubtful_sides(cases))
     notes += cut_organs(cases)
-    notes += partly_drawn(cases)
-    notes += short_organs(cases, cases if among is None else among)
+    notes += partly_contoured(cases)
+    notes += short_organs(cases, among)
     notes += _canals(cases)
     notes += _wide_cords(cases)
     notes += shared_source_uids(cases)
@@ -154,7 +162,7 @@ def cut_organs(cases: Sequence["Case"]) -> list[Finding]:
         if organ_of(organ).goes_on:
             continue
         having = sum(organ in case.organs for case in cases)
-        for end, _ in ENDS:
+        for end in END_SLICES:
             names = tuple(case.id for case in cases if end in case.traits.cut.get(organ, ()))
             if names:
                 notes.append(CutByScan(organ=organ, end=end, cases=names, of=having))

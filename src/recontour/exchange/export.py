@@ -23,7 +23,7 @@ from recontour.exchange.findings import (
     NothingToExport,
     NotNnunetFolder,
     OrgansNotContoured,
-    OrgansPartlyDrawn,
+    OrgansPartlyContoured,
 )
 from recontour.exchange.nifti import uneven_slices, write_nifti
 from recontour.files import refuse_as_output, whole_folder
@@ -77,7 +77,7 @@ def export(
         cohort: A cohort folder.
         out: The folder to write; it must not exist. nnU-Net wants a name such as Dataset001_North.
         format: "nnunet" writes a raw data set of nnU-Net v2. Its label maps can hold neither
-            unknown organs nor overlaps: cases that lack one of the organs, or have it only in part,
+            unknown organs nor overlaps: cases that lack one of the organs, or have one partly contoured,
             are left out, and a voxel of several organs goes to the one with the smallest median
             volume. "nifti" writes one folder per case, with ct.nii.gz and
             segmentations/ORGAN.nii.gz for each organ of the case.
@@ -170,9 +170,9 @@ def _why_not(
     unknown = tuple(organ for organ in organs if organ not in case.organs)
     if needs_all and unknown:
         return OrgansNotContoured(case=case.id, organs=unknown)
-    partial = tuple(organ for organ in organs if organ in case.traits.partly_drawn)
+    partial = tuple(organ for organ in organs if organ in case.traits.partly_contoured)
     if needs_all and partial:
-        return OrgansPartlyDrawn(case=case.id, organs=partial)
+        return OrgansPartlyContoured(case=case.id, organs=partial)
     if len(unknown) == len(organs):
         return OrgansNotContoured(case=case.id)
     return None

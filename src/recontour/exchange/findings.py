@@ -288,14 +288,14 @@ class OrgansNotContoured(Finding):
 
 
 @finding
-class OrgansPartlyDrawn(Finding):
-    """Organs of a case were drawn on a part of their length only; a label map cannot say so."""
+class OrgansPartlyContoured(Finding):
+    """Organs of a case are partly contoured; a label map cannot say so."""
 
     organs: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
         return (
-            f"drawn only in part: {_list(self.organs)}; nnU-Net would learn that the rest is absent"
+            f"partly contoured: {_list(self.organs)}; nnU-Net would learn that the rest is absent"
         )
 
 

@@ -320,6 +320,19 @@ class WrongSliceCount(Finding):
         )
 
 
+@finding
+class OnlyOfCohorts(Finding):
+    """An option of `inspect` is for cohorts, and a model was given."""
+
+    option: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"{self.option} is for cohorts, and this is a model"
+
+    def remedy(self) -> str:
+        return "give a cohort folder"
+
+
 # What a model file keeps of a check
 
 

@@ -103,7 +103,7 @@ def organ_traits(
     hu: Hounsfield units, (slice, row, column). mask: the organ's, of the same shape, not empty.
     An organ that touches the first or last slice may go on beyond it: it has no size, and the body
     around the part that is seen may be that of another height. is_partial: the same holds for an
-    organ that was drawn on a part of its length only.
+    organ that is partly contoured.
     """
     box = box_of(mask)
     assert box is not None

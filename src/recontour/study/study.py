@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from recontour.assess.caveats import draft_warnings
 from recontour.assess.pictures import overlay_of
 from recontour.cohort import Case
+from recontour.cohort.doubts import draft_warnings
 from recontour.errors import ScoresError, SettingsError
 from recontour.evaluation import CaseScore
 from recontour.evaluation.figures import Overlay

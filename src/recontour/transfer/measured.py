@@ -34,6 +34,6 @@ def _traits(
                     case.grid,
                     mask,
                     body,
-                    is_partial=organ in case.traits.partly_drawn,
+                    is_partial=organ in case.traits.partly_contoured,
                 )
         yield body.traits(), of_organs

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from recontour.assess.caveats import (
-    draft_warnings,
     phantom_warnings,
     same_as_reference,
     trained_on,
@@ -22,7 +21,7 @@ from recontour.assess.other_sides import OtherSides
 from recontour.assess.pictures import Planes
 from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort, notices_of, patient_names
-from recontour.cohort.doubts import cohort_warnings
+from recontour.cohort.doubts import cohort_warnings, draft_warnings
 from recontour.cohort.patients import doubt
 from recontour.contouring.contourer import Contourer
 from recontour.errors import OrganError, SettingsError

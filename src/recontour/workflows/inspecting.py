@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recontour.cohort import Case, Cohort
-from recontour.cohort.findings import OnlyOfCohorts
-from recontour.cohort.sizes import Sizes, sizes_of, unusual_sizes
+from recontour.cohort.doubts import draft_warnings
+from recontour.cohort.sizes import Sizes, lengths_settled, sizes_of, unusual_sizes
 from recontour.cohort.store import DamagedCase
 from recontour.cohort.traits import notes_on_traits
 from recontour.errors import CohortError, SettingsError
 from recontour.files import NotFound, refuse_as_output
 from recontour.findings import Finding
+from recontour.network.findings import OnlyOfCohorts
 from recontour.network.paths import refuse_no_model
 from recontour.progress import Progress, quiet
 
@@ -49,7 +50,11 @@ class CohortContents:
     @property
     def notes(self) -> list[Finding]:
         """Return what a person should know of the contours."""
-        return [*notes_on_traits(self.cases), *unusual_sizes(self.sizes)]
+        return [
+            *notes_on_traits(self.cases, self.cases),
+            *draft_warnings(self.cases),
+            *unusual_sizes(self.sizes, lengths_settled(self.cases)),
+        ]
 
 
 def inspect(

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from recontour.assess.caveats import draft_warnings, phantom_warnings
+from recontour.assess.caveats import phantom_warnings
 from recontour.cohort import Case, Cohort, by_patient
-from recontour.cohort.doubts import cohort_warnings
+from recontour.cohort.doubts import cohort_warnings, draft_warnings
 from recontour.cohort.traits import doubtful_sides
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, ModelFileError, OrganError, SettingsError
