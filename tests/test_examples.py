@@ -31,6 +31,7 @@ WITH_FILES = {
     "recontour.cohort.preview",
     "recontour.cohort.sizes",
     "recontour.cohort.store",
+    "recontour.cohort.who",
     "recontour.contouring.contourer",
     "recontour.dicom.archive",
     "recontour.dicom.ct",

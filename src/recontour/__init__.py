@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from recontour.cohort.changes import confirm_extent, confirm_sides, remove, undo_import
     from recontour.cohort.importing import ImportReport, import_dicom
     from recontour.cohort.preview import ImportPreview, preview_import
+    from recontour.cohort.who import who_is
     from recontour.contouring.contourer import Contourer
     from recontour.demo import run_demo
     from recontour.dicom.deidentify import Deidentified, deidentify
@@ -109,6 +110,7 @@ _MODULE_OF = {
     "run_study": "recontour.study",
     "train": "recontour.workflows",
     "undo_import": "recontour.cohort.changes",
+    "who_is": "recontour.cohort.who",
 }
 _MODULES = ("demo", "study")
 
@@ -177,6 +179,7 @@ __all__ = [
     "study",
     "train",
     "undo_import",
+    "who_is",
     "words",
 ]
 

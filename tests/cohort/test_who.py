@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from tests.dicom.conftest import edit, make_scan, make_structure_set
@@ -45,7 +46,7 @@ def files_with(folder: Path, words: str) -> list[Path]:
 def test_the_screen_names_the_patient_and_no_file_does(
     cohort: Cohort, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = who_is(cohort)
+    found = who_is(cohort.path)
     (patient,) = found.patients.values()
     assert (patient.name, patient.id, found.notes) == ("Zebedee Ann", "4711", ())
     assert "Zebedee" not in repr(found)
@@ -74,22 +75,25 @@ def test_names_are_not_for_json(cohort: Cohort, capsys: pytest.CaptureFixture[st
 
 def test_files_that_moved_are_missed_and_can_be_named(cohort: Cohort, tmp_path: Path) -> None:
     (tmp_path / "dicom").rename(tmp_path / "moved")
-    missing = who_is(cohort)
+    missing = who_is(cohort.path)
     assert not missing.patients
     assert missing.notes == (ArchiveNotThere(path=tmp_path / "dicom"),)
-    found = who_is(cohort, tmp_path / "moved")
+    make_scan(tmp_path / "other" / "ct", seed="b")
+    found = who_is(cohort.path, [tmp_path / "other", tmp_path / "moved"])
     assert [patient.name for patient in found.patients.values()] == ["Zebedee Ann"]
 
 
 def test_another_user_s_import_is_unknown(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copytree(tmp_path / "dicom", tmp_path / "again")
+    import_dicom(tmp_path / "again", cohort.path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another"))
-    assert who_is(cohort).notes == (UnknownArchive(path=cohort.path),)
+    assert who_is(cohort.path).notes == (UnknownArchive(path=cohort.path, unknown=2, of=2),)
 
 
 def test_the_wrong_folder_shows_nobody(cohort: Cohort, tmp_path: Path) -> None:
     make_scan(tmp_path / "other" / "ct", seed="b")
-    found = who_is(cohort, tmp_path / "other")
+    found = who_is(cohort.path, [tmp_path / "other"])
     assert not found.patients
     assert found.notes == (CasesNotInArchives(cases=cohort.case_ids, of=1),)

@@ -178,11 +178,10 @@ def deidentify(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
 def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Show what a cohort holds, or a model's card."""
-    from recontour.cohort.who import who_is
     from recontour.network.findings import OnlyOfCohorts
     from recontour.workflows import CohortContents
 
-    wants_names = options.who or options.who_from is not None
+    wants_names = options.who or bool(options.who_from)
     if wants_names and options.json:
         raise SettingsError(WhoInJson())
     # A log file needs no line that says how many cases are read.
@@ -196,7 +195,7 @@ def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         def show() -> None:
             tell.cohort(found, options.html)
             if wants_names:
-                tell.who(who_is(found.cohort, options.who_from))
+                tell.who(recontour.who_is(options.path, options.who_from))
 
         return Answer(
             show=show,

@@ -322,8 +322,10 @@ def _add_inspect(commands: Commands) -> None:
     added.add_argument(
         "--who-from",
         type=_path,
+        action="append",
+        default=[],
         metavar="DICOM_DIR",
-        help="as --who, from this folder: needed if the DICOM files have moved",
+        help="as --who, from this folder: needed if the DICOM files have moved; may be repeated",
     )
     _add_json(added)
 

@@ -7,7 +7,7 @@ from recontour.wording import plural, shown
 
 NAMES_SHOWN = 12
 MAP_TO_CANAL = "if the canal was drawn, map it to SpinalCanal and import with --again"
-WHERE_THEY_ARE = "name the folder that has them with --who-from DICOM_DIR"
+WHERE_THEY_ARE = "name the folder that has them with --who-from DICOM_DIR, which may be repeated"
 MOVE_AWAY = "take the case out with `recontour remove`, then import the patient again"
 READ_AGAIN = "to read the patients again, repeat the import with --again"
 RESTORE = "restore it from a copy, or import into a new cohort"
@@ -705,12 +705,19 @@ class ArchiveNotThere(Finding):
 
 @finding
 class UnknownArchive(Finding):
-    """It is not known where the DICOM files lie that a cohort was imported from."""
+    """It is not known where the DICOM files lie that a cohort was imported from.
+
+    unknown: how many of the folders. of: all that the cohort knows of; 0 in an older one.
+    """
+
+    unknown: int
+    of: int
 
     def sentence(self) -> str:
+        some = f" ({self.unknown} of {plural(self.of, 'folder')})" if self.of > 1 else ""
         return (
-            "where its DICOM files lie is not known: another user imported them, or an earlier "
-            "recontour did"
+            f"where its DICOM files lie is not known{some}: another user imported them, or an "
+            "earlier recontour did"
         )
 
     def remedy(self) -> str:

@@ -6,7 +6,7 @@ beside the salt (patients.py), named after that hash.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,23 +59,35 @@ def remember_archive(folder: Path) -> None:
         write_text(place, f"{folder.resolve()}\n", replace=True, mode=OWNER_ALONE)
 
 
-def who_is(cohort: Cohort, archive: Path | None = None) -> Who:
-    """Read whom the cases of a cohort are of.
+def who_is(cohort: Path | str, archives: Sequence[Path | str] = ()) -> Who:
+    """Read which patient each case of a cohort is, for the screen only.
 
-    archive: the folder of DICOM files; None: those that it was imported from, as far as this user
-    imported it.
+    Args:
+        cohort: A cohort folder.
+        archives: Folders of DICOM files. If empty, those that it was imported from, as far as this
+            user imported it.
+
+    Returns:
+        The patients by case, and notes on cases that are not known.
 
     Raises:
-        NoSeriesError: there is no such folder.
-        CohortError: the cohort's history is damaged.
+        NoSeriesError: There is no such folder.
+        CohortError: There is no such cohort, or its history is damaged.
+
+    Examples:
+        >>> import recontour
+        >>> found = recontour.who_is("north-train", ["dicom/north-train"])
+        >>> len(found.patients), found.notes
+        (2, ())
     """
     notes: list[Finding] = []
-    folders = [archive] if archive else list(_remembered(cohort, notes))
-    wanted = set(cohort.case_ids)
+    opened = Cohort.open(cohort)
+    folders = list(map(Path, archives)) or list(_remembered(opened, notes))
+    wanted = set(opened.case_ids)
     patients: dict[str, Patient] = {}
     for folder in folders:
         for series in read_archive(folder).series:
-            case_id = case_id_of(cohort.centre, series.uid)
+            case_id = case_id_of(opened.centre, series.uid)
             if case_id in wanted:
                 with suppress(NotDicomError):  # the case is listed as missing
                     patients[case_id] = patient_of(series)
@@ -88,19 +100,18 @@ def who_is(cohort: Cohort, archive: Path | None = None) -> Who:
 def _remembered(cohort: Cohort, notes: list[Finding]) -> Iterator[Path]:
     """Yield the folders that a cohort was imported from; note those that are not known or there."""
     ids = _archive_ids(cohort)
-    if not ids:
-        notes.append(UnknownArchive(path=cohort.path))
-    for archive_id in ids:
-        folder = _folder_of(archive_id)
-        if folder is None:
-            notes.append(UnknownArchive(path=cohort.path))
-        elif not folder.is_dir():
-            notes.append(ArchiveNotThere(path=folder))
-        else:
+    folders = [_folder_of(archive_id) for archive_id in ids]
+    unknown = folders.count(None)
+    if unknown or not ids:
+        notes.append(UnknownArchive(path=cohort.path, unknown=unknown, of=len(ids)))
+    for folder in filter(None, folders):
+        if folder.is_dir():
             yield folder
+        else:
+            notes.append(ArchiveNotThere(path=folder))
 
 
-def _archive_ids(cohort: Cohort) -> Iterable[str]:
+def _archive_ids(cohort: Cohort) -> Sequence[str]:
     """Return the hashes of the folders that were imported; of older cohorts, the last one's."""
     history = read_history(cohort.path)
     last = [history.last.archive] if history.last and history.last.archive else []

@@ -78,8 +78,8 @@ def export(
         out: The folder to write; it must not exist. nnU-Net wants a name such as Dataset001_North.
         format: "nnunet" writes a raw data set of nnU-Net v2. Its label maps can hold neither
             unknown organs nor overlaps: cases that lack one of the organs, or have one partly
-            contoured, are left out, and a voxel of several organs goes to the one with the smallest median
-            volume. "nifti" writes one folder per case, with ct.nii.gz and
+            contoured, are left out, and a voxel of several organs goes to the one with the smallest
+            median volume. "nifti" writes one folder per case, with ct.nii.gz and
             segmentations/ORGAN.nii.gz for each organ of the case.
         organs: TG-263 names; all that the cohort has if None.
         progress: Called with what is done, how many are done, of how many, and words.
