@@ -222,7 +222,7 @@ def test_doubts_about_the_cases_are_said_once_and_before_a_check_begins(
     shutil.copytree(north.path, tmp_path / "cohort")
     about = next((tmp_path / "cohort").glob("cases/*/case.json"))
     about.write_text(json.dumps(json.loads(about.read_text()) | {"draft": True}))
-    told = stored_words(DraftContours(drafts=1, cases=3))
+    told = stored_words(DraftContours(drafts=(about.parent.name,), cases=3))
 
     def check(*_: object, **__: object) -> None:
         assert caplog.messages.count(told) == 1
