@@ -48,6 +48,7 @@ REMEDIES = {
     errno.EOPNOTSUPP: "the disk or share cannot do that: copy the folder to a local disk, then "
     "repeat",
 }
+STATE_ENDINGS = (".run", ".check")  # of folders beside a model in which a training keeps its state
 NAME_LETTERS = 64  # of a label that becomes part of file names
 
 
@@ -262,12 +263,18 @@ def refuse_as_output(path: Path) -> None:
 
 
 def similar_path(path: Path) -> Path | None:
-    """Return what lies beside a missing path under a similar name, if anything does."""
+    """Return what lies beside a missing path under a similar name, if anything does.
+
+    The folder in which a training keeps its state is never meant.
+    """
     try:
         entries = list(path.parent.iterdir())
     except OSError:
         return None
-    names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    names = []
+    for entry in entries:
+        if not entry.name.startswith(".") and not entry.name.endswith(STATE_ENDINGS):
+            names.append(entry.name)
     close = get_close_matches(path.name, names, n=1)
     return path.with_name(close[0]) if close else None
 

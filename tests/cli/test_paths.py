@@ -169,3 +169,20 @@ def test_a_script_is_not_asked(
     assert main(command) == 2
     assert "make it?" not in capsys.readouterr().err
     assert not (place / "nowhere").exists()
+
+
+def test_a_cohort_in_the_place_of_a_model_that_is_not_there_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cohort = fill(Cohort.open_or_create(tmp_path / "north-train", "north"), 1)
+    model = tmp_path / "south.safetensors"
+    (tmp_path / "south.safetensors.run").mkdir()
+    out = str(tmp_path / "out.safetensors")
+    assert main(["adapt", str(cohort.path), str(model), "--out", out]) == 2
+    said = capsys.readouterr().err
+    assert "the order is MODEL COHORT" in said
+    assert ".run" not in said
+    assert main(["adapt", str(model), str(cohort.path), "--out", out]) == 2
+    said = capsys.readouterr().err
+    assert "make one with `recontour train`" in said
+    assert ".run" not in said

@@ -6,7 +6,10 @@ from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural, shown
 
 NAMES_SHOWN = 12
-MAP_TO_CANAL = "if the canal was drawn, map it to SpinalCanal and import with --again"
+MAP_TO_CANAL = (
+    "if the canal was drawn in these cases, map its name to SpinalCanal and import with --again; "
+    "the others may stay (what follows: docs/reference/names.md, Cord and canal)"
+)
 WHERE_THEY_ARE = "name the folder that has them with --who-from DICOM_DIR, which may be repeated"
 MOVE_AWAY = "take the case out with `recontour remove`, then import the patient again"
 READ_AGAIN = "to read the patients again, repeat the import with --again"

@@ -21,14 +21,17 @@ Order = Literal["MODEL COHORT", "MODEL CT_DIR", "COHORT MODEL"]
 
 @finding
 class SwappedArguments(Finding):
-    """A folder was given for a model, and a file for a folder: two arguments were swapped."""
+    """A folder was given for a model, and none for a folder: two arguments were swapped.
+
+    file: what was given for the folder; it may not exist yet.
+    """
 
     file: ScreenOnly[Path]
     order: Order
 
     def sentence(self) -> str:
         """Say what was given."""
-        return f"a folder was given as the model, and a file as the folder ({self.file})"
+        return f"a folder was given as the model, and for the folder no folder ({self.file})"
 
     def remedy(self) -> str:
         """Say the order."""
@@ -36,9 +39,9 @@ class SwappedArguments(Finding):
 
 
 def refuse_swapped(model: Path, folder: Path, order: Order) -> None:
-    """Raise SettingsError if a folder was given as the model, and a file as the folder."""
+    """Raise SettingsError if a folder was given as the model, and no folder as the folder."""
     try:
-        is_swapped = model.is_dir() and folder.is_file()
+        is_swapped = model.is_dir() and not folder.is_dir()
     except OSError:  # a name that is too long, because it is two: TRUNK+HEAD
         is_swapped = False
     if is_swapped:
