@@ -326,3 +326,9 @@ def test_where_there_is_nothing_to_do_no_line_counts_it(capsys: pytest.CaptureFi
 def test_a_long_line_of_a_log_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     say(f"note: {'a word ' * 60}".rstrip())
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_what_a_command_begins_with_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar() as progress:
+        progress.begin(f"reading {'x' * 200}")
+        assert capsys.readouterr().err == f"reading {'x' * 200} ...\n"

@@ -78,7 +78,8 @@ READERS = (
     "rtstruct_in",
 )
 OTHERS_OPTIONS = {"--logdir", "--upgrade", "--install"}  # of TensorBoard, .ci/lock and WSL
-OTHERS_OPTIONS |= {"--rm", "--user", "--network", "--build-arg", "--find-links"}  # of podman, pip  # of podman, pip
+OTHERS_OPTIONS |= {"--rm", "--user", "--network", "--build-arg"}  # of podman
+OTHERS_OPTIONS |= {"--find-links", "--index-url"}  # of pip
 OTHERS_OPTIONS |= {"--array", "--cpus-per-task", "--gres", "--mem", "--open-mode"}  # of Slurm
 OTHERS_OPTIONS |= {"--requeue", "--signal", "--test-only", "--time", "--wrap"}
 OTHERS_OPTIONS |= {"--lifetime", "--lifetime-stagger", "--memory-limit"}  # of `dask worker`

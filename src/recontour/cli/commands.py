@@ -279,6 +279,7 @@ def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
     learning = _learning(options)
     refuse_for_training(options.cohort, options.out)
+    progress.begin(f"reading {options.cohort}")
     model = recontour.train(
         options.cohort, options.out, preset=options.preset, progress=progress, **learning
     )
@@ -297,6 +298,7 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     out = options.head_only or options.out
     learning = _learning(options)
     refuse_for_adapting(options.model, options.cohort, out)
+    progress.begin(f"loading {options.model}, reading {options.cohort}")
     model = recontour.adapt(
         options.model,
         options.cohort,
@@ -351,7 +353,7 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     template = recontour.read_template(
         options.names, options.protocol, new_organs=options.new_organ
     )
-    archive = _checked_for_contouring(options)
+    archive = _checked_for_contouring(options, progress)
     if options.out.is_dir() or (archive and len(archive.series) > 1):
         return _contour_all(options, organs, template, archive, progress)
     found = recontour.contour(
@@ -373,7 +375,7 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     )
 
 
-def _checked_for_contouring(options: argparse.Namespace) -> "Archive | None":
+def _checked_for_contouring(options: argparse.Namespace, progress: ProgressBar) -> "Archive | None":
     """Refuse wrong paths; return what lies in CT_DIR if only that says what --out is to be.
 
     If CT_DIR holds several series, each is contoured into a file of its own, and --out is a folder.
@@ -383,8 +385,10 @@ def _checked_for_contouring(options: argparse.Namespace) -> "Archive | None":
 
     refuse_for_contouring(options.model, options.ct_dir)
     if options.out.is_dir():
+        progress.begin(f"loading {options.model}, reading {options.ct_dir}")
         return None
     refuse_as_output(options.out)
+    progress.begin(f"loading {options.model}, reading {options.ct_dir}")
     return None if options.out.suffix == ".dcm" else read_archive(options.ct_dir)
 
 
@@ -434,6 +438,8 @@ def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     if twice:
         raise SettingsError(SharedContoursName(names=tuple(twice)))
     _check_for_evaluating(options)
+    models = ", ".join(map(str, options.models))
+    progress.begin(f"reading {models}, {options.cohort}" if models else f"reading {options.cohort}")
     scores = recontour.evaluate(
         options.cohort,
         options.models,

@@ -131,6 +131,10 @@ class ProgressBar(logging.Handler):
         kind = "warning" if is_warning else "note"
         self._bar.console.print(plain(f"{kind}: {words(finding)}"), soft_wrap=True)
 
+    def begin(self, words: str) -> None:
+        """Say what a command begins with, since its first step may be long and is not counted."""
+        self._bar.console.print(plain(f"{words} ..."), soft_wrap=True)
+
     def say(self, words: str) -> None:
         """Show a line of a result while the work goes on: above the bar, or on standard output."""
         if self.is_drawn and out.is_terminal:
