@@ -179,6 +179,13 @@ def test_an_interrupted_check_goes_on_after_its_last_fold(
     with pytest.raises(ResumeError) as other:
         adapt(phantom_model, north.path, out, iterations=2, check=True, resume=True)
     assert other.value.finding == OtherCheck(path=tmp_path / "child.check")
+    record = next(iter(north)).path / "case.json"
+    as_it_was = record.read_text()
+    record.write_text(as_it_was + "\n")  # as if it had been imported again
+    with pytest.raises(ResumeError) as changed:
+        adapt(phantom_model, north.path, out, iterations=1, check=True, resume=True)
+    assert changed.value.finding == OtherCheck(path=tmp_path / "child.check")
+    record.write_text(as_it_was)
     caplog.clear()
     adapt(phantom_model, north.path, out, iterations=1, check=True, resume=True)
     assert fitted[2:] == ["fold-2.safetensors", "fold-3.safetensors"]
@@ -203,6 +210,7 @@ def test_what_an_interrupted_check_left_goes_when_the_model_is_written_without_i
     with pytest.raises(KeyboardInterrupt):
         adapt(phantom_model, north.path, out, iterations=3, check=True, progress=interrupt)
     assert {path.name for path in folder.path.iterdir()} == {
+        "cases.json",
         "fold-1.safetensors",
         "fold-2.safetensors.run",
     }

@@ -37,6 +37,11 @@ class CheckFolder:
         """Return the models of the folds that are finished."""
         return sorted(self.path.glob(MODEL.format("*")))
 
+    @property
+    def cases(self) -> Path:
+        """Return the file that says of which cases, in which version, the check is."""
+        return self.path / "cases.json"
+
     def has_begun(self) -> bool:
         """Return whether there is something to go on from."""
         return bool(self.models() or any(run.checkpoint.exists() for run in self._runs()))
@@ -45,7 +50,7 @@ class CheckFolder:
         """Remove all that the check wrote here, and the folder unless something else is in it."""
         for run in self._runs():
             run.close()
-        for written in (*self.models(), *self.path.glob(".*.partial")):
+        for written in (*self.models(), self.cases, *self.path.glob(".*.partial")):
             written.unlink(missing_ok=True)
         with suppress(OSError):  # it is not empty, or was never made
             self.path.rmdir()

@@ -30,11 +30,13 @@ from recontour.evaluation.intervals import (
     mean_of,
     of_organs,
 )
+from recontour.files import UnreadableError, write_text
 from recontour.findings import log_finding
 from recontour.network import Model, load_model
 from recontour.network.check import Check, CheckedDsc
 from recontour.progress import Progress
 from recontour.syncing import make_folders
+from recontour.texts import MOST_TOML_BYTES, read_given
 from recontour.training.findings import UnfinishedRun
 from recontour.training.recipe import Recipe, WantedPrecision
 from recontour.transfer.models import fit, take_over, with_precision
@@ -121,6 +123,7 @@ def check_adaptation(
         raise SettingsError(UnfinishedRun(path=folder.path))
     _warn(adaptation, cases)
     make_folders(folder.path)
+    _refuse_other_cases(folder, cases)
     names = patient_names(cases)
     of_parent: list[CaseScore] = []
     of_adapted: list[CaseScore] = []
@@ -144,6 +147,25 @@ def check_adaptation(
         organs=organs,
         mean=mean,
     )
+
+
+def _refuse_other_cases(folder: CheckFolder, cases: Sequence[Case]) -> None:
+    """Write down of which cases a check is, as they are now.
+
+    Raises: ResumeError: an interrupted one is of others, or their contours have changed since.
+    """
+    now = json.dumps({case.id: case.version for case in cases})
+    if folder.models() and _text_of(folder.cases) != now:
+        raise ResumeError(OtherCheck(path=folder.path))
+    write_text(folder.cases, now, replace=True)
+
+
+def _text_of(path: Path) -> str:
+    """Return what a file of ours says; nothing if it is not there or is damaged."""
+    try:
+        return read_given(path, MOST_TOML_BYTES).decode("utf-8", "replace")
+    except (OSError, UnreadableError):
+        return ""
 
 
 def _warn(adaptation: Adaptation, cases: Sequence[Case]) -> None:

@@ -167,15 +167,18 @@ class TooFewFolds(Finding):
 
 @finding
 class OtherCheck(Finding):
-    """A check that was interrupted is of another adaptation."""
+    """A check that was interrupted is of another adaptation, or of contours that changed since."""
 
     def sentence(self) -> str:
         """Say what does not fit."""
-        return "this folder holds an interrupted check of a different adaptation"
+        return (
+            "this folder holds an interrupted check of a different adaptation, or the cases have "
+            "changed since"
+        )
 
     def remedy(self) -> str:
         """Say how to go on."""
-        return "repeat the command as it was, or delete the folder"
+        return "delete the folder to check again from the start"
 
 
 @finding
