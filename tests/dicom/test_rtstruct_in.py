@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -293,7 +294,7 @@ def test_a_copy_that_differs_by_how_it_was_written_counts_once(
     """Even-odd, it would erase the first but for a hair, often to nothing at all."""
     angle = np.arange(corners) * 2 * np.pi / corners
     points, z_mm = (
-        np.column_stack([np.cos(angle), np.sin(angle)]) * np.pi + np.e,
+        np.column_stack([np.cos(angle), np.sin(angle)]) * np.pi + math.e,
         scan.grid.slice_z_mm[1],
     )
     both = (Contour(points, z_mm), Contour(bend(points), z_mm + raised_mm))
