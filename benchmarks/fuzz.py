@@ -47,6 +47,7 @@ import numpy as np
 from bent_dicom import Files, Random, bases, bend
 from recontour.cli import commands
 from recontour.cli import main as recontour
+from recontour.cohort.patients import users_folder
 from recontour.dicom import (
     Authorship,
     read_rois,
@@ -139,6 +140,8 @@ class Watch:
 
     def __init__(self) -> None:
         self.allowed = Path("/dev/null")
+        # Where import remembers, for this user, which archives it has read.
+        self.users = os.path.realpath(users_folder() or "/dev/null")
         self.outside: list[str] = []
         sys.addaudithook(self._hook)
 
@@ -150,9 +153,13 @@ class Watch:
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         for path in self._written(event, arguments):
             real = os.path.realpath(os.fsdecode(path))
-            inside = real.startswith((f"{self.allowed}/", "/dev/null"))
-            if not inside and real != str(self.allowed):
+            inside = f"{real}/".startswith((f"{self.allowed}/", f"{self.users}/", "/dev/null"))
+            if not inside and not self._leads_to_users(real):
                 self.outside.append(f"{event} {real}")
+
+    def _leads_to_users(self, folder: str) -> bool:
+        """Return whether the user's own folder lies below a folder."""
+        return self.users.startswith(f"{folder}/")
 
     def _written(self, event: str, arguments: tuple[Any, ...]) -> Sequence[str | bytes]:
         """Return the paths that an act changes."""

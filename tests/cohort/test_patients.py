@@ -93,6 +93,7 @@ def test_cts_of_one_patient_have_one_key_in_all_cohorts_of_a_user(tmp_path: Path
     report = import_dicom(tmp_path / "later", tmp_path / "train", centre="N")
     assert keys(tmp_path / "train")[third] == found[one]
     assert SeveralCtsOfOnePatient(cases=tuple(sorted((one, again, third)))) in report.notes
+    (tmp_path / "elsewhere").mkdir()
     import_dicom(tmp_path / "later", tmp_path / "elsewhere" / "test", centre="N")
     assert keys(tmp_path / "elsewhere" / "test") == {third: found[one]}
 
@@ -101,6 +102,7 @@ def test_the_salt_is_the_owners_alone_and_no_part_of_a_cohort(
     tmp_path: Path, users_salt: Path
 ) -> None:
     ct(tmp_path / "dicom", "a", "17")
+    (tmp_path / "cohorts").mkdir()
     import_dicom(tmp_path / "dicom", tmp_path / "cohorts" / "north", centre="N")
     assert salt_path(tmp_path / "cohorts" / "north") == users_salt
     assert stat.S_IMODE(users_salt.stat().st_mode) == 0o600
@@ -170,6 +172,7 @@ def test_an_export_carries_no_key(tmp_path: Path, format: Format) -> None:
     import_dicom(tmp_path / "dicom", tmp_path / "north", centre="N")
     (key,) = keys(tmp_path / "north").values()
     assert key
+    (tmp_path / "out").mkdir()
     export(tmp_path / "north", tmp_path / "out" / "Dataset001_North", format=format)
     written = list((tmp_path / "out").rglob("*"))
     assert written

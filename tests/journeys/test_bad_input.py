@@ -22,6 +22,8 @@ Fails = Callable[..., str]
 # what may be said before
 BEFORE = (
     "importing ",
+    "loading ",
+    "reading ",
     "training ",
     "contouring ",
     "reporting ",

@@ -497,6 +497,7 @@ def test_no_command_stores_or_logs_what_names_a_patient(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "cohorts").mkdir()
     clinic = Clinic(archives, tmp_path / "cohorts", tmp_path / NAME, capsys)
     clinic.work.mkdir()
     clinic.import_archives()

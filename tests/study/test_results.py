@@ -199,7 +199,7 @@ def test_scores_of_an_earlier_version_lack_columns_and_are_read(
     tmp_path: Path, folder: Path
 ) -> None:
     lines = (folder / "scores.csv").read_text().splitlines()
-    older = [line.rsplit(",", 2)[0] for line in lines]
+    older = [line.rsplit(",", 3)[0] for line in lines]
     (folder / "scores.csv").write_text("\n".join(older) + "\n")
     kept = read_result(tmp_path, CELL)
     assert kept

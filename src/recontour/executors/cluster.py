@@ -69,7 +69,11 @@ def slurm_client(jobs: int, threads: int) -> Iterator[distributed.Client]:
         cores=1,
         processes=1,
         job_cpu=threads,
-        scheduler_options={**_configured("scheduler-options", {}), "dashboard": False},
+        scheduler_options={
+            **_configured("scheduler-options", {}),
+            "dashboard": False,
+            "dashboard_address": ":0",
+        },
         job_script_prologue=[*_configured("job-script-prologue", []), *PROLOGUE],
         **_memory(),
     )

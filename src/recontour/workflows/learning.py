@@ -190,12 +190,11 @@ def adapt(
     refuse_for_adapting(model, cohort, out)
     parent = load_model(model)
     opened = _with_certain_sides(Cohort.open(cohort))
-    learnt = _organs_to_adapt_to(opened, organs, parent.organs)
+    present = opened.organs  # every case is read for this
+    known = [organ for organ in parent.organs if organ in present]
+    learnt = _organs_to_learn(opened, organs or known, parent.organs)
     cases = opened.cases_with(learnt)
     preset = _preset_of_parent(parent, model)
-    _warn(opened, cases)
-    for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
-        log_finding(log, logging.WARNING, warning)
 
     def recipe_for(patients: int) -> Recipe:
         recipe = _with_iterations(preset.adapt_to(patients), iterations)
@@ -207,6 +206,11 @@ def adapt(
     plan = _planned(child, recipe, last, cases)
     if head_only:
         _judge_lone_head(child)
+    if organs is None:
+        _note_organs_not_learnt(known, present)
+    _warn(opened, cases)
+    for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
+        log_finding(log, logging.WARNING, warning)
     if checked_in:
         adaptation = Adaptation(
             parent=parent,
@@ -282,24 +286,12 @@ def _organs_to_learn(
     return wanted
 
 
-def _organs_to_adapt_to(
-    cohort: Cohort,
-    organs: Sequence[str] | None,
-    of_parent: tuple[str, ...],
-) -> tuple[str, ...]:
-    """Return the organs to learn; by default those that the parent and the cohort have.
-
-    Log which organs only the cohort has, if none were named.
-    """
-    # Every case is read for this: ask once.
-    present = cohort.organs
-    known = [organ for organ in of_parent if organ in present]
-    new = [organ for organ in present if organ not in of_parent]
-    learnt = _organs_to_learn(cohort, organs or known, of_parent)
-    if organs is None and new:
+def _note_organs_not_learnt(known: Sequence[str], present: Sequence[str]) -> None:
+    """Log which organs only the cohort has. known, present: those of both, and of the cohort."""
+    new = tuple(organ for organ in present if organ not in known)
+    if new:
         everything = (*known, *new)
-        log_finding(log, logging.INFO, OrgansNotLearnt(new=tuple(new), all_organs=everything))
-    return learnt
+        log_finding(log, logging.INFO, OrgansNotLearnt(new=new, all_organs=everything))
 
 
 def _preset_of_parent(parent: Model, path: Path) -> Preset:
