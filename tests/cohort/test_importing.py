@@ -1039,7 +1039,7 @@ def test_a_segmentation_is_imported_as_its_ct_s_structures(tmp_path: Path, cohor
     assert (again.added, again.already_there) == ((), report.added)
     assert without_case(told(again)) == [
         AdditionalOrgans(organs=("Larynx",)),
-        MappedMargin(roi_name="PTV70", mapped_to="Larynx", what="a target, not an organ"),
+        MappedMargin(roi_name="'PTV70'", mapped_to="Larynx", what="a target, not an organ"),
         MapNotApplied(cases=1, of=1, organs=("Larynx",)),
     ]
 
