@@ -41,6 +41,7 @@ from recontour.errors import (
     UnlikeTrainingError,
 )
 from recontour.findings import Finding, words
+from recontour.lazy import lazily
 
 if TYPE_CHECKING:
     from recontour import demo, study
@@ -113,6 +114,7 @@ _MODULE_OF = {
     "who_is": "recontour.cohort.who",
 }
 _MODULES = ("demo", "study")
+_part = lazily("recontour", _MODULE_OF)
 
 __all__ = [
     "CaseScore",
@@ -190,9 +192,7 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("recontour")
     if name in _MODULES:
         return import_module(f"recontour.{name}")
-    if name in _MODULE_OF:
-        return getattr(import_module(_MODULE_OF[name]), name)
-    raise AttributeError(f"module 'recontour' has no attribute '{name}'")
+    return _part(name)
 
 
 def __dir__() -> list[str]:

@@ -15,8 +15,9 @@ description     what a file says, checked     strict_json  JSON from elsewhere
 findings        what can be wrong with a model file
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recontour.lazy import lazily
 
 if TYPE_CHECKING:
     from recontour.network.architecture import AnyArchitecture, Architecture, UNet
@@ -44,24 +45,19 @@ __all__ = [
     "save_model",
 ]
 _MODULE_OF = {
-    "AnyArchitecture": "architecture",
-    "Architecture": "architecture",
-    "HeadRecord": "model",
-    "Model": "model",
-    "ModelCard": "card",
-    "Network": "network",
-    "Preprocessing": "preprocessing",
-    "Provenance": "description",
-    "UNet": "architecture",
-    "load_model": "model_file",
-    "name_of": "paths",
-    "save_head": "model_file",
-    "save_model": "model_file",
+    "AnyArchitecture": "recontour.network.architecture",
+    "Architecture": "recontour.network.architecture",
+    "HeadRecord": "recontour.network.model",
+    "Model": "recontour.network.model",
+    "ModelCard": "recontour.network.card",
+    "Network": "recontour.network.network",
+    "Preprocessing": "recontour.network.preprocessing",
+    "Provenance": "recontour.network.description",
+    "UNet": "recontour.network.architecture",
+    "load_model": "recontour.network.model_file",
+    "name_of": "recontour.network.paths",
+    "save_head": "recontour.network.model_file",
+    "save_model": "recontour.network.model_file",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Load a part, and torch with it if it needs that, only when it is asked for."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'recontour.network' has no attribute '{name}'")
-    return getattr(import_module(f"recontour.network.{_MODULE_OF[name]}"), name)
+__getattr__ = lazily("recontour.network", _MODULE_OF)

@@ -10,8 +10,9 @@ report      the HTML file, from tables (the numbers), csv_files, words, numbers,
 findings    what can be found in a study
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recontour.lazy import lazily
 
 if TYPE_CHECKING:
     from recontour.study.settings import Study, example, read_study
@@ -27,16 +28,19 @@ __all__ = [
     "run_study",
     "summary_of",
 ]
-_VERBS = ("StudySummary", "dry_run", "report_study", "run_study", "summary_of")
+_MODULE_OF = {
+    "Study": "recontour.study.settings",
+    "StudySummary": "recontour.study.study",
+    "dry_run": "recontour.study.study",
+    "example": "recontour.study.settings",
+    "read_study": "recontour.study.settings",
+    "report_study": "recontour.study.study",
+    "run_study": "recontour.study.study",
+    "summary_of": "recontour.study.study",
+}
+
+__getattr__ = lazily("recontour.study", _MODULE_OF)
 
 
 def __dir__() -> list[str]:
     return __all__
-
-
-def __getattr__(name: str) -> Any:
-    """Load the verbs, and torch with them, only when one is asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module 'recontour.study' has no attribute '{name}'")
-    module = "study" if name in _VERBS else "settings"
-    return getattr(import_module(f"recontour.study.{module}"), name)

@@ -15,8 +15,9 @@ Each function is one command of the command line and one function of the Python 
 out. `progress` hears how far it is; findings that do not stop the work go to the log `recontour`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recontour.lazy import lazily
 
 if TYPE_CHECKING:
     from recontour.cohort.importing import import_dicom
@@ -51,9 +52,4 @@ _MODULE_OF = {
     "train": "recontour.workflows.learning",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Load a step, and torch with it, only when it is asked for."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'recontour.workflows' has no attribute '{name}'")
-    return getattr(import_module(_MODULE_OF[name]), name)
+__getattr__ = lazily("recontour.workflows", _MODULE_OF)
