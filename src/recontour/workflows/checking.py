@@ -9,7 +9,6 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,7 +41,7 @@ from recontour.training.recipe import Recipe, WantedPrecision
 from recontour.transfer.models import fit, take_over, with_precision
 from recontour.workflows.check_folder import USUAL_FOLDS, CheckFolder
 from recontour.workflows.findings import FoldsWithoutCheck, OtherCheck, PlannedCheck, TooFewFolds
-from recontour.workflows.planned import TrainingTeller, counted
+from recontour.workflows.planned import TrainingTeller, counted, follow
 
 DIGITS = 6  # kept of each number
 
@@ -123,7 +122,7 @@ def check_adaptation(
         raise SettingsError(UnfinishedRun(path=folder.path))
     _warn(adaptation, cases)
     make_folders(folder.path)
-    _refuse_other_cases(folder, cases)
+    _keep_cases(folder, cases)
     names = patient_names(cases)
     of_parent: list[CaseScore] = []
     of_adapted: list[CaseScore] = []
@@ -149,10 +148,10 @@ def check_adaptation(
     )
 
 
-def _refuse_other_cases(folder: CheckFolder, cases: Sequence[Case]) -> None:
-    """Write down of which cases a check is, as they are now.
+def _keep_cases(folder: CheckFolder, cases: Sequence[Case]) -> None:
+    """Write down which cases the check is of, and in which version.
 
-    Raises: ResumeError: an interrupted one is of others, or their contours have changed since.
+    Raises: ResumeError: an interrupted check is of others, or they have changed since.
     """
     now = json.dumps({case.id: case.version for case in cases})
     if folder.models() and _text_of(folder.cases) != now:
@@ -246,11 +245,7 @@ def _trained(
     steps = fit(
         model, fold.others, fold.recipe, fold.out, resume=resume, deterministic=deterministic
     )
-    with closing(steps):
-        for step in steps:
-            teller.hear(step)
-            words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
-            progress(f"checking, {fold.name}", step.iteration, fold.recipe.iterations, words)
+    follow(steps, teller, f"checking, {fold.name}", fold.recipe.iterations, progress)
     return model
 
 

@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -39,7 +38,7 @@ from recontour.workflows.findings import (
     UnknownPreset,
 )
 from recontour.workflows.paths import refuse_for_adapting, refuse_for_training
-from recontour.workflows.planned import TrainingTeller, counted
+from recontour.workflows.planned import TrainingTeller, counted, follow
 
 PresetName = Literal["compact", "accurate", "paper"]
 
@@ -372,11 +371,7 @@ def _learn(
         keep_log=keep_log,
     )
     teller = TrainingTeller(plan, recipe, sum(case.grid.shape[0] for case in cases))
-    with closing(steps):
-        for step in steps:
-            teller.hear(step)
-            words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
-            progress(f"training {out.stem}", step.iteration, recipe.iterations, words)
+    follow(steps, teller, f"training {out.stem}", recipe.iterations, progress)
     if is_first_process():
         never = _never_found(model, cases)
         if never:

@@ -2,12 +2,14 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recontour.cohort import Case, by_patient
 from recontour.findings import log_finding
+from recontour.progress import Progress
 from recontour.training.loop import Step
 from recontour.training.recipe import Recipe
 from recontour.training.run import is_first_process
@@ -82,3 +84,18 @@ class TrainingTeller:
             views = self.slices * self.recipe.views
             with_features = min(left, views // self.recipe.batch)
         return (whole - features) * left + features * with_features
+
+
+def follow(
+    steps: Generator[Step],
+    teller: TrainingTeller,
+    what: str,
+    iterations: int,
+    progress: Progress,
+) -> None:
+    """Run a training to its end, and say how far it is. what: the training, in a few words."""
+    with closing(steps):
+        for step in steps:
+            teller.hear(step)
+            words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
+            progress(what, step.iteration, iterations, words)
