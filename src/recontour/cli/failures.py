@@ -88,7 +88,9 @@ def _interrupted(options: argparse.Namespace, typed: Sequence[str]) -> Interrupt
     if options.command in STAYS:
         return InterruptedRun(kept=STAYS[options.command], goes_on="repeat the command to go on")
     if options.command == "study":
-        begun = bool(options.out) and (options.out / "study.json").exists()
+        from recontour.study.declared import is_study
+
+        begun = bool(options.out) and is_study(options.out)
     elif options.command in ("train", "adapt"):
         out = getattr(options, "head_only", None) or options.out
         if out.exists():

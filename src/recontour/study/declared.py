@@ -53,12 +53,17 @@ def _refuse_other_contents(out: Path) -> None:
 
 def is_study(out: Path) -> bool:
     """Return whether a folder holds a study that was begun."""
-    return (out / "study.json").exists()
+    return declaration(out).exists()
+
+
+def declaration(out: Path) -> Path:
+    """Return the file that says what the study in a folder is."""
+    return out / "study.json"
 
 
 def read_declared(out: Path) -> Study:
     """Return the study that a folder holds. Raises: SettingsError."""
-    path = out / "study.json"
+    path = declaration(out)
     try:
         content = read_given(path, MOST_TOML_BYTES)
         return STUDY.validate_json(content)

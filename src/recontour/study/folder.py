@@ -20,6 +20,7 @@ from recontour.study.cells import Cell, Extent, Plan, plan_of
 from recontour.study.declared import (
     STUDY,
     cohorts_of,
+    declaration,
     is_study,
     read_declared,
     refuse_wrong_paths,
@@ -90,7 +91,7 @@ def prepare(
     for finding in found:
         log_finding(log, logging.WARNING, finding)
     declared = STUDY.dump_json(workspace.study, indent=1).decode()
-    write_text(out / "study.json", declared + "\n", replace=True)
+    write_text(declaration(out), declared + "\n", replace=True)
 
 
 def warnings_of_cohorts(workspace: Workspace) -> list[Finding]:

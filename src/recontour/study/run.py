@@ -124,18 +124,17 @@ class Jobs:
             self._submit(left)
             _show(self.out, self.cells, progress)
             self._wait()
+            self._fail_orphans()
 
     def _left(self) -> list[Cell]:
-        """Return the cells that are still to do. A cell fails with its parent."""
-        left = []
-        for cell in self.cells:
-            if not _is_open(self.out, cell):
-                continue
+        """Return the cells that are still to do."""
+        return [cell for cell in self.cells if _is_open(self.out, cell)]
+
+    def _fail_orphans(self) -> None:
+        """Let cells fail whose parents have failed; a parent comes before its children."""
+        for cell in self._left():
             if cell.parent and _has_failed(self.out, cell.parent):
                 _fail(self.out, cell, FailedParentCell(parent=cell.parent.id))
-            else:
-                left.append(cell)
-        return left
 
     def _submit(self, left: Sequence[Cell]) -> None:
         """Submit the first cells that can start."""
@@ -269,7 +268,7 @@ def _perform(cell: Cell, workspace: Workspace) -> None:
 
 
 def _why(error: Exception) -> Finding:
-    """Return the facts of an error, which nobody may have expected."""
+    """Return the facts of an error, expected or not."""
     if isinstance(error, RecontourError):
         return error.finding
     calls = tuple(_calls(error.__traceback__))
