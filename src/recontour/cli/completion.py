@@ -20,7 +20,7 @@ def completion_script(
 
     for argument in _arguments(parser):
         if argument.type is path_type:
-            # This is how shtab is told so; argparse knows no such attribute.
+            # shtab reads this attribute, which argparse does not know.
             vars(argument)["complete"] = shtab.FILE
     return str(shtab.complete(parser, shell))
 

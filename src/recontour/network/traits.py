@@ -1,7 +1,7 @@
 """What a body and an organ measure on a CT: numbers that tell whose patients a model knows.
 
 Heights within the scan say nothing, since scans begin and end anywhere. So an organ's place is that
-within the body on its own slices, and the region is told by how much body those slices show.
+within the body on its own slices, and the region shows in how much body there is on those slices.
 docs/decisions/050-unlike-patients.md has the measurements behind the choice.
 """
 
