@@ -8,11 +8,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
-
-import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -25,11 +22,6 @@ class Nodes(NamedTuple):
     workers: list[subprocess.Popen[bytes]]
 
 
-def skip_without_dask() -> None:
-    if not all(map(find_spec, ("distributed", "dask_jobqueue"))):
-        pytest.skip("recontour[cluster] is not installed")
-
-
 @contextmanager
 def two_nodes(
     folder: Path,
@@ -37,8 +29,7 @@ def two_nodes(
     may_start_processes: bool = True,
     workers: Sequence[str] = ("one", "two"),
 ) -> Iterator[Nodes]:
-    """Start `dask scheduler`, and `dask worker` twice; skip the test if there is no Dask."""
-    skip_without_dask()
+    """Start `dask scheduler`, and `dask worker` twice."""
     about = folder / "scheduler.json"
     environment = os.environ | {
         "DASK_DISTRIBUTED__WORKER__DAEMON": str(not may_start_processes),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.executors.conftest import Nodes, skip_without_dask, two_nodes
+from tests.executors.conftest import Nodes, two_nodes
 from tests.executors.test_executors import (
     EXISTS,
     crash,
@@ -97,7 +97,6 @@ def test_a_scheduler_without_workers_is_said(
 
 
 def test_without_slurm_nothing_is_sent_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    skip_without_dask()
     monkeypatch.setenv("PATH", "")
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(SettingsError) as error, executor_at(place_of("slurm:2"), threads=1):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.executors.conftest import REPOSITORY, skip_without_dask
+from tests.executors.conftest import REPOSITORY
 from tests.executors.slurm import real_slurm
 from tests.executors.test_executors import (
     die_at_first,
@@ -44,7 +44,6 @@ def queue() -> list[str]:
 
 @pytest.mark.usefixtures("slurm")
 def test_jobs_run_in_a_queue_as_they_do_here(tmp_path: Path) -> None:
-    skip_without_dask()
     import dask
 
     one, two, begun, kept = (tmp_path / name for name in ("one", "two", "begun", "kept"))

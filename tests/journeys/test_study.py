@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from tests.conftest import fill
-from tests.executors.conftest import skip_without_dask, two_nodes
+from tests.executors.conftest import two_nodes
 from tests.executors.slurm import real_slurm
 
 from recontour.cli import main
@@ -273,7 +273,6 @@ def test_two_nodes_whose_workers_are_killed_give_the_same_numbers(
 def test_a_slurm_queue_gives_the_same_numbers(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skip_without_dask()
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__INTERFACE", "lo")
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__LOG_DIRECTORY", str(tmp_path))
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__LOCAL_DIRECTORY", str(tmp_path))
