@@ -67,6 +67,7 @@ def cohort_of(data: Path, work: Path, role: str) -> None:
     cohort, split = work / "cohorts" / role, work / "cohorts" / f"{role}.csv"
     if split.exists():
         return
+    cohort.parent.mkdir(parents=True, exist_ok=True)
     rows = [("case", "fold")]
     for fold, name in FOLDS.items():
         dicom = work / "dicom" / role / fold
