@@ -22,6 +22,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 import torch
 from pydicom import dcmread
+from tests.conftest import fill
 from tests.dicom.conftest import edit
 
 from recontour.assess.findings import PhantomAndPatient
@@ -91,6 +92,9 @@ from recontour.workflows.findings import (
     MostOrgansNotFound,
     NoCommonOrgan,
     NoRanges,
+    NothingToCheck,
+    NothingToCompare,
+    OrgansNotChecked,
     OrgansNotFoundAfterTraining,
     OtherCheck,
     PlannedAdaptation,
@@ -251,6 +255,41 @@ def test_a_check_needs_two_folds_and_a_patient_for_each(
     with pytest.raises(CohortError, match="3 patients cannot be dealt out into 4 folds"):
         adapt(phantom_model, north.path, out, iterations=1, check=True, folds=4)
     assert {path.name for path in tmp_path.iterdir()} == {"phantom"}
+
+
+def test_a_check_that_can_score_nothing_is_refused_before_anything_is_learnt(
+    phantom_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = Cohort.open_or_create(tmp_path / "cohort", "north")
+    fill(cohort, 2, without={0: "Lens_L", 1: "Brainstem"})
+    monkeypatch.delattr(checking, "fit")
+    organs = ["Brainstem", "Lens_L"]
+    with pytest.raises(CohortError) as caught:
+        adapt(phantom_model, cohort.path, tmp_path / "x", organs=organs, check=True, folds=2)
+    assert caught.value.finding == NothingToCheck(path=cohort.path, organs=tuple(organs))
+    assert {path.name for path in tmp_path.iterdir()} == {"phantom", "cohort"}
+
+
+def test_organs_that_a_check_cannot_score_or_compare_are_said_before_anything_is_learnt(
+    phantom_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cohort = Cohort.open_or_create(tmp_path / "cohort", "north")
+    fill(cohort, 3, without={0: "Lens_L", 1: "Lens_L"})
+    found: list[object] = []
+
+    def stop(*_: object, **__: object) -> None:
+        found.extend(getattr(record, "finding", None) for record in caplog.records)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checking, "fit", stop)
+    for organs in (["Brainstem", "Lens_L"], ["Lens_L", "Lens_R"]):
+        with pytest.raises(KeyboardInterrupt):
+            adapt(phantom_model, cohort.path, tmp_path / "x", organs=organs, check=True)
+    assert OrgansNotChecked(organs=("Lens_L",)) in found
+    assert found.count(NothingToCompare(organs=("Lens_R",))) == 1
 
 
 def test_a_model_knows_what_its_patients_and_those_of_its_parents_measured(

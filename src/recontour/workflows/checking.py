@@ -18,7 +18,7 @@ from recontour.cohort import Case, Cohort, by_patient, patient_names
 from recontour.cohort.folds import folds_of
 from recontour.cohort.patients import doubt
 from recontour.contouring.contourer import Contourer
-from recontour.errors import ResumeError, SettingsError
+from recontour.errors import CohortError, ResumeError, SettingsError
 from recontour.evaluation import CaseScore
 from recontour.evaluation.intervals import (
     Dsc,
@@ -30,7 +30,7 @@ from recontour.evaluation.intervals import (
     of_organs,
 )
 from recontour.files import UnreadableError, write_text
-from recontour.findings import log_finding
+from recontour.findings import Finding, log_finding
 from recontour.network import Model, load_model
 from recontour.network.check import Check, CheckedDsc
 from recontour.progress import Progress
@@ -40,7 +40,15 @@ from recontour.training.findings import UnfinishedRun
 from recontour.training.recipe import Recipe, WantedPrecision
 from recontour.transfer.models import fit, take_over, with_precision
 from recontour.workflows.check_folder import USUAL_FOLDS, CheckFolder
-from recontour.workflows.findings import FoldsWithoutCheck, OtherCheck, PlannedCheck, TooFewFolds
+from recontour.workflows.findings import (
+    FoldsWithoutCheck,
+    NothingToCheck,
+    NothingToCompare,
+    OrgansNotChecked,
+    OtherCheck,
+    PlannedCheck,
+    TooFewFolds,
+)
 from recontour.workflows.planned import TrainingTeller, counted, follow
 
 DIGITS = 6  # kept of each number
@@ -111,16 +119,17 @@ def check_adaptation(
 
     count: how many folds.
     Raises:
-        CohortError: there are fewer patients than folds.
+        CohortError: there are fewer patients than folds, or none of them could be scored.
         SettingsError: an interrupted check is there, and `resume` is False.
         ResumeError: it is of another adaptation.
     """
     folds = _dealt(adaptation, cases, count)
+    judged = _judged(adaptation, folds)
     folder = CheckFolder.beside(adaptation.out)
     # Of an unfinished first fold the run itself says so; on several GPUs it is there already.
     if folder.models() and not resume:
         raise SettingsError(UnfinishedRun(path=folder.path))
-    _warn(adaptation, cases)
+    _warn(adaptation, cases, judged)
     make_folders(folder.path)
     _keep_cases(folder, cases)
     names = patient_names(cases)
@@ -167,10 +176,14 @@ def _text_of(path: Path) -> str:
         return ""
 
 
-def _warn(adaptation: Adaptation, cases: Sequence[Case]) -> None:
-    """Log why the parent's scores, or all of them, may say little about new patients."""
+def _warn(adaptation: Adaptation, cases: Sequence[Case], judged: Sequence[Finding]) -> None:
+    """Log why the parent's scores, or all of them, may say little about new patients.
+
+    judged: what the check cannot say whatever the models are like.
+    """
     centre = adaptation.cohort.centre
-    for warning in trained_on_warnings({"the parent": adaptation.parent}, cases, centre):
+    known = trained_on_warnings({"the parent": adaptation.parent}, cases, centre)
+    for warning in (*known, *judged):
         log_finding(log, logging.WARNING, warning)
     unknown = doubt(cases)
     if unknown:
@@ -198,6 +211,35 @@ def _dealt(adaptation: Adaptation, cases: Sequence[Case], count: int) -> list[Fo
     return folds
 
 
+def _judged(adaptation: Adaptation, folds: Sequence[Fold]) -> tuple[Finding, ...]:
+    """Return which organs will have no score, or none of the parent's beside it.
+
+    A fold's model scores an organ that both a patient of the fold and one of the others have.
+    Raises: CohortError: no organ will have a score.
+    """
+    both: set[str] = set()
+    for fold in folds:
+        both |= _organs_of(fold.tested) & _organs_of(fold.others)
+    scored = tuple(organ for organ in adaptation.organs if organ in both)
+    lacking = tuple(organ for organ in adaptation.organs if organ not in both)
+    if not scored:
+        raise CohortError(NothingToCheck(path=adaptation.cohort.path, organs=lacking))
+    judged: list[Finding] = []
+    if lacking:
+        judged.append(OrgansNotChecked(organs=lacking))
+    if set(scored).isdisjoint(adaptation.parent.organs):
+        judged.append(NothingToCompare(organs=scored))
+    return tuple(judged)
+
+
+def _organs_of(cases: Sequence[Case]) -> set[str]:
+    """Return the organs that any of some cases has."""
+    organs: set[str] = set()
+    for case in cases:
+        organs.update(case.organs)
+    return organs
+
+
 def _teller(adaptation: Adaptation, folds: Sequence[Fold], first: Fold) -> TrainingTeller:
     """Return what says how long the folds will take that are not finished. first: of these."""
     left = len(folds) - folds.index(first)
@@ -213,9 +255,7 @@ def _teller(adaptation: Adaptation, folds: Sequence[Fold], first: Fold) -> Train
 
 def _taken_over(adaptation: Adaptation, fold: Fold) -> Model:
     """Return the parent, to be adapted to all folds but one."""
-    there: set[str] = set()
-    for case in fold.others:
-        there.update(case.organs)
+    there = _organs_of(fold.others)
     organs = [organ for organ in adaptation.organs if organ in there]
     return take_over(
         adaptation.parent,

@@ -166,6 +166,63 @@ class TooFewFolds(Finding):
 
 
 @finding
+class NothingToCheck(Finding):
+    """A check would score nothing: no organ can be learnt from one patient and scored on another.
+
+    organs: that are to be learnt.
+    """
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Say why."""
+        return (
+            "--check would score nothing: in every fold, the patients to learn from have none of "
+            f"the organs of those to score ({', '.join(self.organs)})"
+        )
+
+    def remedy(self) -> str:
+        """Say what a check needs."""
+        return "import another patient with one of these organs, or leave out --check"
+
+
+@finding
+class OrgansNotChecked(Finding):
+    """Organs that a check will not score: in no fold can they be both learnt and scored."""
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name them, and say why."""
+        return (
+            f"--check will not score {', '.join(self.organs)}: in no fold do both the patients to "
+            "learn from and those to score have it"
+        )
+
+    def remedy(self) -> str:
+        """Say what a check needs."""
+        return "it needs two patients with the organ"
+
+
+@finding
+class NothingToCompare(Finding):
+    """A check will not compare: the parent knows none of the organs that are scored."""
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Say what is missing."""
+        return (
+            "--check will not compare with the model to adapt, which contours none of the organs "
+            f"that are scored ({', '.join(self.organs)})"
+        )
+
+    def remedy(self) -> str:
+        """Say what is measured nevertheless."""
+        return "it scores the adapted models alone"
+
+
+@finding
 class OtherCheck(Finding):
     """A check that was interrupted is of another adaptation, or of contours that changed since."""
 
