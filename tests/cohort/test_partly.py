@@ -16,6 +16,7 @@ from recontour.cohort.findings import PartlyContoured, ShortOrgan
 from recontour.cohort.import_findings import (
     PartialNotApplied,
     PartialNotMet,
+    PartialWithoutEffect,
     UnknownPartialOrgan,
 )
 from recontour.cohort.partly import Ends, read_partial, short_organs
@@ -222,6 +223,18 @@ def test_an_import_says_what_it_did_not_apply_and_reading_again_forgets_nothing(
     assert import_dicom(archive, cohort, again=True).replaced == ()
     traits = Cohort.open(cohort)[name].traits
     assert (traits.partly_contoured, traits.contoured_whole) == ({}, ("Brainstem",))
+
+
+def test_an_import_says_which_partial_organs_have_no_effect(tmp_path: Path) -> None:
+    write_patient(tmp_path / "dicom", 0)  # the lens reaches the upper end of the scan
+    partial = ["Lens_L=above", "Brainstem", "Larynx"]
+    report = import_dicom(tmp_path / "dicom", tmp_path / "north", partial=partial)
+    without = [note for note in report.notes if isinstance(note, PartialWithoutEffect)]
+    assert without == [PartialWithoutEffect(organ="Lens_L", ends=("above",), cases=1)]
+    assert PartialNotMet(organs=("Larynx",)) in report.notes
+    assert words(without[0]).startswith("Lens_L: --partial has no effect: it reaches the upper end")
+    again = import_dicom(tmp_path / "dicom", tmp_path / "north", partial=["Lens_L"])
+    assert not any(isinstance(note, PartialWithoutEffect) for note in again.notes)  # below
 
 
 def test_ends_add_up() -> None:

@@ -5,12 +5,18 @@ from pathlib import Path
 import pytest
 from tests.cohort.test_importing import patient
 from tests.dicom.conftest import make_scan
+from tests.journeys.conftest import write_patient
 
 from recontour import import_dicom, preview_import, read_template
 from recontour.cli import main
+from recontour.cohort.import_findings import (
+    PartialForeseen,
+    PartialNotMet,
+    PartialWithoutEffect,
+)
 from recontour.cohort.preview import ImportPreview
 from recontour.dicom import Authorship, write_segmentation
-from recontour.errors import NoSeriesError, OutputError
+from recontour.errors import NamesError, NoSeriesError, OutputError
 from recontour.findings import kind
 from recontour.organs.findings import UnmatchedMapNames
 
@@ -49,6 +55,20 @@ def test_the_users_map_is_used(dicom: Path, tmp_path: Path) -> None:
     preview = preview_import(dicom, names=tmp_path / "map.toml")
     assert counts(preview)["Stam"] == ("Larynx", "mapped", 1)
     assert preview.notes == (UnmatchedMapNames(roi_names=("'XY'",), count=1),)
+
+
+def test_partly_contoured_organs_are_foreseen(tmp_path: Path) -> None:
+    for number in range(2):
+        write_patient(tmp_path / "dicom" / str(number), number)
+    partial = ["Brainstem", "Lens_L=above", "Larynx"]
+    preview = preview_import(tmp_path / "dicom", partial=partial)
+    assert preview.notes == (
+        PartialForeseen(organ="Brainstem", ends=("below", "above"), structure_sets=2, of=2),
+        PartialNotMet(organs=("Larynx",)),
+        PartialWithoutEffect(organ="Lens_L", ends=("above",), cases=2),
+    )
+    with pytest.raises(NamesError):
+        preview_import(tmp_path / "dicom", partial=["Brainstem=left"])
 
 
 def test_a_segmentation_s_names_are_read(tmp_path: Path) -> None:
@@ -97,12 +117,13 @@ def test_the_command_shows_names_and_makes_no_cohort(
     dicom: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cohort, draft = dicom.parent / "cohort", dicom.parent / "draft.toml"
-    assert main(["import", str(dicom), str(cohort), "--dry-run"]) == 0
+    assert main(["import", str(dicom), str(cohort), "--dry-run", "--partial", "Larynx"]) == 0
     assert main(["import", str(dicom), "--draft-map", str(draft)]) == 0
     said = capsys.readouterr().out
     ending = "2 structure sets; names: 1 mapped, 1 ambiguous, 2 ignored. Nothing was imported."
     assert said.count(ending) == 2
     assert "a known spelling" in said
+    assert "--partial: no patient here has Larynx" in said
     assert "map to fill in" in said
     assert draft.exists()
     assert not cohort.exists()

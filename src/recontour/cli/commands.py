@@ -120,6 +120,7 @@ def _previewed(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         options.dicom_dir,
         names=options.names,
         new_organs=options.new_organ,
+        partial=options.partial,
         draft_map=options.draft_map,
         progress=progress,
     )

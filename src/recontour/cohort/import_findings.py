@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from recontour.cohort.findings import READ_AGAIN, listed
+from recontour.cohort.findings import END_WORDS, READ_AGAIN, End, listed
 from recontour.dicom.contour_findings import RoiFinding
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.wording import plural
@@ -415,6 +415,48 @@ class PartialNotMet(Finding):
 
     def sentence(self) -> str:
         return f"--partial: no patient here has {listed(self.organs)}"
+
+    def remedy(self) -> str:
+        return "check the organ's name, and the names that are not mapped"
+
+
+@finding
+class PartialWithoutEffect(Finding):
+    """An organ was said to be partly contoured, and no slice becomes unknown.
+
+    In every case it reaches the end of the scan where it was said to go on. ends: which.
+    cases: how many have the organ.
+    """
+
+    ends: FitToStore[tuple[End, ...]]
+    cases: int
+
+    def sentence(self) -> str:
+        reached = " and ".join(f"the {END_WORDS[end]} end" for end in self.ends)
+        where = "the only case" if self.cases == 1 else f"all {self.cases} cases"
+        return (
+            f"--partial has no effect: it reaches {reached} of the scan in {where} with this organ"
+        )
+
+    def remedy(self) -> str:
+        return "what lies beyond the scan is unknown in any case"
+
+
+@finding
+class PartialForeseen(Finding):
+    """An organ that is said to be partly contoured would be unknown beyond its contours.
+
+    ends: where it is said to go on. structure_sets: in how many it would be. of: that have it.
+    """
+
+    ends: FitToStore[tuple[End, ...]]
+    structure_sets: int
+    of: int
+
+    def sentence(self) -> str:
+        ends = " or ".join(self.ends)
+        sets = f"{self.structure_sets} of {plural(self.of, 'structure set')} with this organ"
+        return f"--partial: unknown {ends} its contours, as far as the CT goes on, in {sets}"
 
 
 @finding

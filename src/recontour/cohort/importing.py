@@ -32,7 +32,6 @@ from recontour.cohort.import_findings import (
     NotInArchive,
     NotReadAgain,
     PartialNotApplied,
-    PartialNotMet,
     TooFewSlices,
     UnusableSource,
 )
@@ -46,7 +45,7 @@ from recontour.cohort.origins import (
     stored_name,
     warnings_on_newcomers,
 )
-from recontour.cohort.partly import Ends, read_partial
+from recontour.cohort.partly import Ends, PartialUse, read_partial
 from recontour.cohort.patients import Salt, contradict, salt_if_any
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
@@ -624,12 +623,15 @@ def _report(
     added = _ids_of(imports, "added")
     if added:
         notes.extend(notes_on_patients(archive, cohort, added))
-    notes.extend(_notes_on_contours(imports, cohort))
+    everyone = cohort.readable
+    imported = {one.case_id for one in imports if one.became != "left out"}
+    cases = [case for case in everyone if case.id in imported]
+    notes.extend(_notes_on_contours(cases, everyone))
     names = _counted(imports)
     notes.extend(notes_on_map(task.user_map or {}, _roi_names(names)))
     already_there = _ids_of(imports, "already there")
     notes.extend(_not_applied(imports, len(already_there)))
-    notes.extend(_notes_on_partial(imports, task))
+    notes.extend(_notes_on_partial(imports, cases, task.partial))
     if task.again:
         notes.extend(_not_met(imports, cohort))
     return ImportReport(
@@ -653,21 +655,26 @@ def _not_applied(imports: Iterable[_CaseImport], there: int) -> Iterator[Finding
         yield MapNotApplied(cases=len(differing), of=there, organs=tuple(sorted(organs)))
 
 
-def _notes_on_partial(imports: Sequence[_CaseImport], task: _Task) -> Iterator[Finding]:
-    """Yield what did not become of the organs that are said to be partly contoured."""
-    stale = [one for one in imports if one.partial_not_applied]
+def _notes_on_partial(
+    imports: Sequence[_CaseImport],
+    cases: Sequence[Case],
+    partial: Ends,
+) -> Iterator[Finding]:
+    """Yield what did not become of the organs that are said to be partly contoured.
+
+    cases: those of the archive that are in the cohort now.
+    """
+    not_applied = {one.case_id: one.partial_not_applied for one in imports}
+    stale = {case_id: organs for case_id, organs in not_applied.items() if organs}
     if stale:
         organs: set[str] = set()
-        for one in stale:
-            organs.update(one.partial_not_applied)
-        names = tuple(one.case_id for one in stale)
-        yield PartialNotApplied(cases=names, organs=tuple(sorted(organs)))
-    met: set[str] = set()
-    for one in imports:
-        met.update(row.tg263 for row in one.names if row.tg263)
-    missed = tuple(organ for organ in task.partial if organ not in met)
-    if missed:
-        yield PartialNotMet(organs=missed)
+        organs.update(*stale.values())
+        yield PartialNotApplied(cases=tuple(stale), organs=tuple(sorted(organs)))
+    use = PartialUse(partial)
+    for case in cases:
+        would_be = not_applied[case.id]
+        use.meet(case.organs, {*case.traits.partly_contoured, *would_be})
+    yield from use.without_effect()
 
 
 def _not_met(imports: Iterable[_CaseImport], cohort: Cohort) -> Iterator[Finding]:
@@ -678,14 +685,11 @@ def _not_met(imports: Iterable[_CaseImport], cohort: Cohort) -> Iterator[Finding
         yield NotInArchive(cases=others)
 
 
-def _notes_on_contours(imports: Iterable[_CaseImport], cohort: Cohort) -> list[Finding]:
-    """Return what a person should know of the contours of the cases that are in the cohort now.
+def _notes_on_contours(cases: Sequence[Case], everyone: Sequence[Case]) -> list[Finding]:
+    """Return what a person should know of the contours of some of a cohort's cases.
 
     That another structure set has the UID of a case's is among the notes on each patient.
     """
-    imported = {one.case_id for one in imports if one.became != "left out"}
-    everyone = cohort.readable
-    cases = [case for case in everyone if case.id in imported]
     notes = notes_on_traits(cases, everyone)
     return [note for note in notes if not isinstance(note, SharedSourceUid)]
 

@@ -4,13 +4,20 @@ Beyond the contoured part the organ is unknown, not absent. Only a person can sa
 case's contour is much shorter than the others', that is a doubt, and nothing is done about it.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from recontour.cohort.findings import End, PartlyContoured, ShortOrgan
-from recontour.cohort.import_findings import UnknownPartialOrgan
+from recontour.cohort.import_findings import (
+    PartialForeseen,
+    PartialNotMet,
+    PartialWithoutEffect,
+    UnknownPartialOrgan,
+)
 from recontour.errors import NamesError
 from recontour.findings import Finding
 from recontour.geometry.arrays import Floats
@@ -56,6 +63,50 @@ def read_partial(
         before = ends.get(organ, ())
         ends[organ] = tuple(known_end for known_end in ENDS if known_end in (*before, *chosen))
     return ends
+
+
+@dataclass(frozen=True, slots=True)
+class PartialUse:
+    """What becomes of the organs that a person said are partly contoured.
+
+    said: by organ, the ends beyond which it goes on. having, unknown: in how many cases an organ is
+    contoured, and in how many of these any slice becomes unknown.
+    """
+
+    said: Ends
+    having: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def meet(self, organs: Collection[str], partly: Collection[str]) -> None:
+        """Count a case. organs: that it has. partly: those that are unknown on some slices."""
+        self.having.update(organ for organ in self.said if organ in organs)
+        self.unknown.update(organ for organ in self.said if organ in partly)
+
+    def without_effect(self) -> list[Finding]:
+        """Return a finding on the organs that no case has, and on each that stays as it was."""
+        notes: list[Finding] = []
+        missed = tuple(organ for organ in self.said if not self.having[organ])
+        if missed:
+            notes.append(PartialNotMet(organs=missed))
+        for organ, ends in self.said.items():
+            cases = self.having[organ]
+            if cases and not self.unknown[organ]:
+                notes.append(PartialWithoutEffect(organ=organ, ends=ends, cases=cases))
+        return notes
+
+    def foreseen(self) -> list[Finding]:
+        """Return what would become of each organ in an import."""
+        notes: list[Finding] = []
+        for organ, ends in self.said.items():
+            if self.unknown[organ]:
+                found = PartialForeseen(
+                    organ=organ,
+                    ends=ends,
+                    structure_sets=self.unknown[organ],
+                    of=self.having[organ],
+                )
+                notes.append(found)
+        return [*notes, *self.without_effect()]
 
 
 def partly_contoured(cases: Sequence["Case"]) -> list[Finding]:
