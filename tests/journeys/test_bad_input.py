@@ -15,6 +15,8 @@ from tests.journeys.conftest import Journey, write_patient
 
 from recontour.cli import main
 from recontour.contouring.contourer import Contourer
+from recontour.errors import FaultError
+from recontour.files import MachineFault
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 
@@ -234,9 +236,26 @@ def test_a_full_disk(fails: Fails, journey: Journey, tmp_path: Path) -> None:
     with largest_file(2 * journey.model_s.stat().st_size):
         line = fails(*command, code=1)
     assert "checkpoint.ckpt: could not be written (File too large)" in line
+    assert "the training has stopped and nothing is kept" in line
     assert "ulimit -f" in line
-    assert not (tmp_path / "m").exists()
+    assert everything(tmp_path) == set()
+    assert main(list(map(str, command))) == 0
+
+
+def test_a_disk_that_is_full_for_the_model_keeps_the_checkpoint(
+    fails: Fails, journey: Journey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise FaultError(MachineFault(path=tmp_path / "m", number=28, done="written"))
+
+    command = ["train", journey.cohort, "--out", tmp_path / "m", "--iterations", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("recontour.transfer.models.save_model", full)
+        line = fails(*command, code=1)
+    assert "so the training has stopped; the checkpoint keeps 1 of 1 iteration" in line
+    assert "free some space, then repeat with --resume to go on from there" in line
     assert main([*map(str, command), "--resume"]) == 0
+    assert everything(tmp_path) == {tmp_path / "m"}
 
 
 @pytest.mark.parametrize(

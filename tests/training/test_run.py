@@ -14,6 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from recontour.cohort import Cohort
 from recontour.errors import FaultError, ResumeError, SettingsError
+from recontour.files import MachineFault
 from recontour.findings import stored_words
 from recontour.network import AnyArchitecture, Architecture, Network, Preprocessing
 from recontour.network.model import sha256_of
@@ -23,6 +24,7 @@ from recontour.training.findings import (
     DamagedCheckpoint,
     DifferentRun,
     DivergedLoss,
+    FailedRun,
     Flaw,
     KeptIterations,
     UnfinishedRun,
@@ -212,8 +214,14 @@ def test_a_disk_that_fills_while_logging_ends_the_run(
     running = steps(network(), north, tmp_path, replace(RECIPE, iterations=30))
     next(running)
     monkeypatch.setattr("tensorboardX.record_writer.RecordWriter.write", full)
-    with pytest.raises(FaultError, match="No space left"):
+    with pytest.raises(FaultError, match="No space left") as caught:
         list(running)
+    assert caught.value.finding == FailedRun(
+        path=tmp_path / "tensorboard",
+        why=MachineFault(path=tmp_path / "tensorboard", number=28, done="written"),
+        kept=9,  # the tenth iteration is the first to be logged, before it is kept
+        of=30,
+    )
 
 
 def test_a_signal_ends_an_iteration_without_a_trace(

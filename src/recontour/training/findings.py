@@ -127,6 +127,25 @@ class LostIterations(Finding):
         return self.why.remedy()
 
 
+@finding
+class FailedRun(Finding):
+    """A disk or share failed a run. kept: how many iterations its checkpoint has. of: all."""
+
+    why: Finding
+    kept: int
+    of: int
+
+    def sentence(self) -> str:
+        stopped = f"{self.why.sentence()}, so the training has stopped"
+        if not self.kept:
+            return f"{stopped} and nothing is kept"
+        return f"{stopped}; the checkpoint keeps {self.kept} of {plural(self.of, 'iteration')}"
+
+    def remedy(self) -> str:
+        mended = self.why.remedy()
+        return f"{mended} with --resume to go on from there" if self.kept else mended
+
+
 # In what it computes
 
 

@@ -18,7 +18,7 @@ import torch
 from torch.optim import Optimizer
 
 from recontour.errors import FaultError, RecontourError, ResumeError, SettingsError
-from recontour.files import output_error, write_bytes
+from recontour.files import MachineFault, output_error, write_bytes
 from recontour.findings import Finding, log_finding
 from recontour.network import Network
 from recontour.processes import FolderInUse, HeldError, cores, held
@@ -30,6 +30,7 @@ from recontour.training.findings import (
     DamagedCheckpoint,
     DifferentRun,
     DivergedLoss,
+    FailedRun,
     KeptIterations,
     LostIterations,
     NothingToResume,
@@ -217,6 +218,26 @@ def _recorded(steps: Iterator[Step], keeper: "_Keeper") -> Generator[Step]:
         except (KeyboardInterrupt, GeneratorExit):
             keeper.keep_what_there_is()
             raise
+        except FaultError as error:
+            raise stopped(error, keeper.kept, keeper.iterations) from error
+
+
+def stopped(error: FaultError, kept: int, of: int) -> FaultError:
+    """Return a fault of a disk as one of the run, which says what is kept; another as it is.
+
+    kept: how many iterations the checkpoint has. of: all of the run.
+    """
+    why = error.finding
+    if not isinstance(why, MachineFault):
+        return error
+    return FaultError(
+        FailedRun(
+            path=why.path,
+            why=why,
+            kept=kept,
+            of=of,
+        )
+    )
 
 
 def _followed(
@@ -268,7 +289,11 @@ def _gone_at_the_end(path: Path) -> Iterator[None]:
 
 @dataclass
 class _Keeper:
-    """Keeps a run's checkpoint. iterations: of the whole run. seconds: between two checkpoints."""
+    """Keeps a run's checkpoint.
+
+    iterations: of the whole run. seconds: between two checkpoints. kept: iterations in the last
+    checkpoint.
+    """
 
     folder: RunFolder
     network: Network
@@ -277,9 +302,10 @@ class _Keeper:
     position: Position
     iterations: int
     seconds: float
+    kept: int = 0
 
     def __post_init__(self) -> None:
-        self._kept = self.position.done
+        self.kept = self.position.done
         self._kept_at = time.monotonic()
 
     def keep_in_time(self, *, last: bool) -> None:
@@ -296,13 +322,13 @@ class _Keeper:
         If that fails, the last one stays, and a warning says how much is lost.
         """
         try:
-            if not self.position.unbroken.broken and self.position.done != self._kept:
+            if not self.position.unbroken.broken and self.position.done != self.kept:
                 self._keep()
-            if 0 < self._kept < self.iterations:
-                kept = KeptIterations(iterations=self._kept, of=self.iterations)
+            if 0 < self.kept < self.iterations:
+                kept = KeptIterations(iterations=self.kept, of=self.iterations)
                 log_finding(log, logging.INFO, kept)
         except RecontourError as error:
-            lost = self.position.done - self._kept
+            lost = self.position.done - self.kept
             why = error.finding
             finding = LostIterations(
                 path=why.path,
@@ -322,7 +348,7 @@ class _Keeper:
         content = io.BytesIO()
         torch.save(state, content)
         write_bytes(self.folder.checkpoint, content.getbuffer(), replace=True)
-        self._kept = self.position.done
+        self.kept = self.position.done
         self._kept_at = time.monotonic()
 
 

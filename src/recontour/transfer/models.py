@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from recontour.cohort import Case, Cohort, by_patient, notices_of
-from recontour.errors import SettingsError
+from recontour.errors import FaultError, SettingsError
 from recontour.network import HeadRecord, Model, Network, Provenance, save_head, save_model
 from recontour.network.model import sha256_of, versions
 from recontour.network.model_file import refuse_unwritable
@@ -27,6 +27,7 @@ from recontour.training.run import (
     is_first_process,
     precision_begun_with,
     run,
+    stopped,
 )
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.findings import LARGEST_SEED, ImpossibleSeed
@@ -199,13 +200,16 @@ def fit(
     identity = _identity(model, cases)
     try:
         yield from run(model.network, batches, folder, identity, resume=resume, hardware=hardware)
-    except (KeyboardInterrupt, GeneratorExit):
+    except (KeyboardInterrupt, GeneratorExit, FaultError):
         if is_first_process() and not folder.checkpoint.exists():
             folder.close()  # no checkpoint was saved
         raise
     if is_first_process():
         save = save_head if head_only else save_model
-        save(model, out)
+        try:
+            save(model, out)
+        except FaultError as error:
+            raise stopped(error, recipe.iterations, recipe.iterations) from error
         folder.close(keep_log=keep_log)
 
 
