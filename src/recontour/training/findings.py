@@ -143,7 +143,9 @@ class FailedRun(Finding):
 
     def remedy(self) -> str:
         mended = self.why.remedy()
-        return f"{mended} with --resume to go on from there" if self.kept else mended
+        if not self.kept:
+            return mended
+        return f"{mended} with --resume to go on from there".lstrip()
 
 
 # In what it computes
