@@ -138,12 +138,12 @@ def write_cohort_page(
 def _most_unusual_first(
     cases: Sequence[Case], reasons: Mapping[str, Sequence[Reason]]
 ) -> list[Case]:
-    """Order cases: swapped sides first, then short contours, then the largest robust z."""
+    """Order cases: swapped sides first, then short contours, then the largest z."""
 
     def rank(case: Case) -> tuple[bool, bool, float]:
         why = reasons[case.id]
         is_short = any(isinstance(one, ShortOrgan) for one in why)
-        zs = [abs(one.robust_z) for one in why if isinstance(one, UnusualSize)]
+        zs = [abs(one.z_score) for one in why if isinstance(one, UnusualSize)]
         return not case.traits.has_doubtful_sides, not is_short, -max(zs, default=0.0)
 
     return sorted(cases, key=rank)

@@ -438,8 +438,8 @@ class OneExtentAnswer(Finding):
 class UnusualSize(Finding):
     """An organ of a case is far larger or smaller than in the cohort's other cases.
 
-    value: of this case. median, low, high: of the others, in the same unit. robust_z: how far the
-    value lies from the others' median, in their deviations.
+    value: of this case. median, low, high: of the others, in the same unit. z_score: how far the
+    logarithm lies from that of the others' median, in the deviations that `unusual_sizes` expects.
     """
 
     measure: Literal["volume", "extent"]
@@ -449,7 +449,7 @@ class UnusualSize(Finding):
     low: float
     high: float
     others: int
-    robust_z: float
+    z_score: float
 
     def sentence(self) -> str:
         """Compare the value with the others'."""
@@ -459,12 +459,12 @@ class UnusualSize(Finding):
         return (
             f"{self.measure} {self.value:.3g} {unit} is far {far} the median of {others}, "
             f"{self.median:.3g} {unit} ({self.low:.3g} to {self.high:.3g} {unit}; "
-            f"robust z {self.robust_z:+.1f})"
+            f"z {self.z_score:+.1f})"
         )
 
     def brief(self) -> str:
         """Say it in a few words."""
-        size = "large" if self.robust_z > 0 else "small"
+        size = "large" if self.z_score > 0 else "small"
         return f"{self.organ}: {size} {self.measure}"
 
 
