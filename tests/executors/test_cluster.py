@@ -3,9 +3,11 @@
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import pytest
 from tests.executors.conftest import Nodes, two_nodes
 from tests.executors.test_executors import (
@@ -20,7 +22,8 @@ from tests.executors.test_executors import (
 )
 
 from recontour.errors import FaultError, OutputError, SettingsError
-from recontour.executors import LostScheduler, executor_at, place_of
+from recontour.executors import LostScheduler, executor_at, place_of, workers_at
+from recontour.executors.cluster import _worker_arguments
 from recontour.executors.findings import DaemonWorker, NoDask, NoScheduler, NoSlurm, NoWorkersYet
 
 
@@ -43,6 +46,13 @@ def test_jobs_run_on_both_nodes_as_they_do_here(nodes: Nodes, tmp_path: Path) ->
         with pytest.raises(RuntimeError, match="LookupError: no such thing"):
             executor.submit(crash).result()
         assert executor.submit(die_at_first, tmp_path / "mark").result() != os.getpid()
+
+
+def test_a_scheduler_says_how_many_jobs_run_at_a_time(nodes: Nodes) -> None:
+    place = place_of(nodes.address)
+    while (workers := workers_at(place)) < 2:  # they have not come yet
+        time.sleep(0.1)
+    assert workers == 2
 
 
 def test_at_the_end_a_node_s_job_keeps_what_it_has(nodes: Nodes, tmp_path: Path) -> None:
@@ -111,3 +121,16 @@ def test_without_dask_nothing_is_sent_elsewhere(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(SettingsError) as error, executor_at(place_of(place), threads=1):
             pass
         assert error.value.finding == NoDask()
+
+
+def test_a_worker_ends_before_slurm_ends_its_job() -> None:
+    def arguments(**settings: object) -> list[str]:
+        named = {f"jobqueue.slurm.{name}": value for name, value in settings.items()}
+        with dask.config.set(named):
+            return _worker_arguments()
+
+    assert arguments(walltime="04:00:00") == ["--lifetime", "14280s"]
+    assert arguments(walltime="00:01:00") == ["--lifetime", "45s"]
+    assert arguments(walltime="UNLIMITED") == []
+    chosen = ["--lifetime", "3h50m"]
+    assert arguments(walltime="04:00:00", **{"worker-extra-args": chosen}) == chosen

@@ -18,6 +18,7 @@ from tests.executors.slurm import real_slurm
 
 from recontour.cli import main
 from recontour.cohort import Cohort
+from recontour.executors import place_of, workers_at
 
 SMALL = """
 name = "a small study"
@@ -270,7 +271,21 @@ def test_two_nodes_whose_workers_are_killed_give_the_same_numbers(
     assert dsc(tmp_path / "out") == whole.dsc
 
 
-def test_a_slurm_queue_gives_the_same_numbers(
+def test_a_dry_run_asks_the_scheduler_how_many_workers_it_has(
+    north: Cohort, target: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = declare(tmp_path, north, target, MORE)
+    with two_nodes(tmp_path) as nodes:
+        while workers_at(place_of(nodes.address)) < 2:  # they have not come yet
+            time.sleep(0.1)
+        study.write_text(f'on = "{nodes.address}"\n{study.read_text()}')
+        assert main(["study", str(study), "--dry-run"]) == 0
+        assert " with 2 workers; " in _told(capsys)
+        assert main(["study", str(study), "--dry-run", "--on", "local:3"]) == 0  # it wins
+        assert " with 3 workers; " in _told(capsys)
+
+
+def test_a_slurm_queue_gives_the_same_numbers_also_if_it_ends_a_job(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__INTERFACE", "lo")
@@ -279,7 +294,12 @@ def test_a_slurm_queue_gives_the_same_numbers(
     with real_slurm(tmp_path) as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        assert whole.start(tmp_path / "out", "--on", "slurm:2").wait() == 0
+        process = whole.start(tmp_path / "out", "--on", "slurm:2")
+        wait_for_any(tmp_path / "out", "diary.csv")
+        queue = ["squeue", "--noheader", "--states=running", "--format=%A"]
+        job, *_ = subprocess.run(queue, capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(["scancel", job], check=True)  # SIGTERM, and SIGKILL 5 s later
+        assert process.wait() == 0
     assert dsc(tmp_path / "out") == whole.dsc
 
 

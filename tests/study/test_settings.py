@@ -103,6 +103,10 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ("seeds = [0x" + "f" * 5000 + "]\n" + LEAST, r"seeds\.0: .*found too long to show"),
         ("seeds = " + "[" * 5000 + "]" * 5000 + LEAST, "nested too deep"),
         (
+            'on = "slurm"\n' + LEAST,
+            "on: expected local:N, slurm:N or tcp://HOST:PORT, N up to 1000",
+        ),
+        (
             "workers = 1000000\n" + LEAST,
             "workers: input should be less than or equal to 1000, found 1000000",
         ),

@@ -17,6 +17,6 @@ findings    what can go wrong      cluster   Dask and Slurm; loaded only when it
 """
 
 from recontour.executors.findings import DeadWorker, LostScheduler
-from recontour.executors.places import Place, executor_at, place_of
+from recontour.executors.places import Place, executor_at, place_of, workers_at
 
-__all__ = ["DeadWorker", "LostScheduler", "Place", "executor_at", "place_of"]
+__all__ = ["DeadWorker", "LostScheduler", "Place", "executor_at", "place_of", "workers_at"]

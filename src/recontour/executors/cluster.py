@@ -37,6 +37,7 @@ from recontour.findings import log_finding
 
 log = logging.getLogger(__name__)
 SECONDS_TO_CONNECT = 30
+MARGIN_SECONDS = 120  # between a worker's end and its job's
 MOST_LETTERS = 300  # of what Slurm says
 # Without them a Dask worker may not start processes.
 PROLOGUE = ["export DASK_DISTRIBUTED__WORKER__DAEMON=False"]
@@ -74,6 +75,7 @@ def slurm_client(jobs: int, threads: int) -> Iterator[distributed.Client]:
             "dashboard": False,
             "dashboard_address": ":0",
         },
+        worker_extra_args=_worker_arguments(),
         job_script_prologue=[*_configured("job-script-prologue", []), *PROLOGUE],
         **_memory(),
     )
@@ -100,6 +102,39 @@ def _refuse_impossible(script: str) -> None:
     if done.returncode:
         reason = " ".join(done.stderr.split())[:MOST_LETTERS]
         raise SettingsError(RefusedJobs(reason=reason))
+
+
+def _worker_arguments() -> list[str]:
+    """Return what to tell the workers: to end before Slurm ends their jobs, unless it is said.
+
+    A cell of a worker that ends in time keeps a checkpoint; one that Slurm kills has died.
+    """
+    given = [str(argument) for argument in _configured("worker-extra-args", [])]
+    if any(argument.startswith("--lifetime") for argument in given):
+        return given
+    seconds = seconds_of(str(_configured("walltime", "")))
+    if not seconds:
+        return given
+    lifetime = seconds - min(MARGIN_SECONDS, seconds // 4)
+    return [*given, "--lifetime", f"{lifetime}s"]
+
+
+def seconds_of(walltime: str) -> int:
+    """Return a time limit as Slurm is told it, in seconds; 0 if that is no time.
+
+    >>> seconds_of("30"), seconds_of("04:00:00"), seconds_of("1-12"), seconds_of("UNLIMITED")
+    (1800, 14400, 129600, 0)
+    """
+    days, dash, rest = walltime.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isascii() and part.isdigit() for part in [*parts, days or "0"]):
+        return 0
+    numbers = list(map(int, parts))
+    # "minutes", "minutes:seconds", "hours:minutes:seconds"; after days: "hours[:minutes[:seconds]]"
+    if not dash and len(numbers) < 3:
+        numbers.insert(0, 0)
+    hours, minutes, seconds = (*numbers, 0, 0)[:3]
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _memory() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Literal
 
 from recontour.errors import SettingsError
@@ -41,6 +42,20 @@ def place_of(given: str) -> Place:
     raise SettingsError(UnknownPlace(given=given))
 
 
+def workers_at(place: Place) -> int:
+    """Return how many jobs run at a time in a place; a scheduler is asked for it.
+
+    Raises: SettingsError, FaultError: there is no such scheduler.
+
+    >>> workers_at(place_of("slurm:8"))
+    8
+    """
+    if place.workers:
+        return place.workers
+    with _cluster().scheduler_client(place.address) as client:
+        return sum(client.nthreads().values())
+
+
 @contextmanager
 def executor_at(
     place: Place,
@@ -66,13 +81,19 @@ def _executor(place: Place, threads: int, gpus: int) -> Iterator[Executor]:
         numbers = range(place.workers or 1)
         yield LocalExecutor([{**variables, **gpu_variable(number, gpus)} for number in numbers])
         return
-    if not all(map(find_spec, ("distributed", "dask_jobqueue"))):
-        raise SettingsError(NoDask())
-    from recontour.executors import cluster
-
+    cluster = _cluster()
     if place.kind == "slurm":
         connected = cluster.slurm_client(place.workers or 1, threads)
     else:
         connected = cluster.scheduler_client(place.address)
     with connected as client:
         yield cluster.ClusterExecutor(client, variables)
+
+
+def _cluster() -> ModuleType:
+    """Load what reaches other machines. Raises: SettingsError: it is not installed."""
+    if not all(map(find_spec, ("distributed", "dask_jobqueue"))):
+        raise SettingsError(NoDask())
+    from recontour.executors import cluster
+
+    return cluster

@@ -23,6 +23,8 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from recontour.errors import SettingsError
+from recontour.executors import place_of
+from recontour.executors.findings import MOST_WORKERS
 from recontour.files import NotFound, UnreadableError, UnreadableFile
 from recontour.organs import is_tg263
 from recontour.processes import cores
@@ -73,6 +75,16 @@ def _on_one_line(words: str) -> str:
     return words
 
 
+def _where_jobs_run(words: str) -> str:
+    try:
+        place_of(words)
+    except SettingsError:
+        raise ExpectedError(
+            f"local:N, slurm:N or tcp://HOST:PORT, N up to {MOST_WORKERS}"
+        ) from None
+    return words
+
+
 def _place(given: object) -> Path:
     """Return a path from a path, from what a person wrote, or from what `_place_text` wrote."""
     if isinstance(given, str) and given.startswith("file:///"):
@@ -102,6 +114,7 @@ Batches = Annotated[tuple[Few, ...], Field(max_length=200), NotEmpty]
 Seeds = Annotated[tuple[Seed, ...], Field(max_length=1000), NotEmpty, EachOnce]
 Place = Annotated[Path, PlainValidator(_place), PlainSerializer(_place_text, when_used="json")]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_on_one_line)]
+Where = Annotated[str, Field(max_length=200), AfterValidator(_where_jobs_run)]
 
 
 # The sections
@@ -201,6 +214,7 @@ class Study:
         retention_cases: How many of the source's test cases every model is scored on.
         workers: How many cells run at a time.
         threads: The threads of each worker; 0 shares out the cores that the study may use.
+        on: Where cells run, such as "slurm:8"; None: here, as many as `workers` at a time.
         separately: One network per organ, compared with one for all; None leaves this out.
         depth: How many layers retrain; None leaves this out.
         normalisation: Kinds of normalisation and batch sizes; None leaves this out.
@@ -225,6 +239,7 @@ class Study:
     retention_cases: Share = 8
     workers: Annotated[int, Field(ge=1, le=1000)] = 1
     threads: Annotated[int, Field(ge=0, le=1000)] = 0
+    on: Where | None = None
     separately: SeparatelySettings | None = None
     depth: DepthSettings | None = None
     normalisation: NormalisationSettings | None = None

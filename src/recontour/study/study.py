@@ -20,7 +20,7 @@ from recontour.evaluation.figures import Overlay
 from recontour.evaluation.page import as_notice
 from recontour.evaluation.planes import planes_to_show
 from recontour.evaluation.plotting import refuse_unplottable
-from recontour.executors import Place, place_of
+from recontour.executors import Place, place_of, workers_at
 from recontour.findings import Finding, log_finding
 from recontour.network.model import versions
 from recontour.progress import Progress, quiet
@@ -55,7 +55,7 @@ from recontour.study.words import headline
 
 # The paths of cohorts and split files may name people, and a report is passed on.
 PLACES = {"source": {"cohort", "split"}, "target": {"cohort", "split"}}
-NOT_SETTINGS: Mapping[str, set[str] | bool] = {**PLACES, "file": True}
+NOT_SETTINGS: Mapping[str, set[str] | bool] = {**PLACES, "file": True, "on": True}
 CellsByValue = Mapping[str, Sequence[str]]
 
 log = logging.getLogger(__name__)
@@ -69,11 +69,12 @@ def dry_run(
 ) -> Forecast:
     """Return the cells that are still to do, and what they will cost.
 
-    Nothing is written. out: the study's folder, if it may have begun. on: as in `run_study`.
+    Nothing is written. out: the study's folder, if it may have begun. on: as in `run_study`; a
+    scheduler is asked how many workers it has.
     Raises: SettingsError: no cell could be trained as declared, `out` holds another study, or
-        there is no such place.
+        there is no such place. FaultError: no scheduler answers.
     """
-    study, _ = _placed(study, on)
+    study, place = _placed(study, on)
     out = Path(out) if out else None
     workspace = go_on(study, out) if out and is_study(out) else lay_out(study, out or Path())
     shared = workspace.cohorts, workspace.splits
@@ -88,7 +89,7 @@ def dry_run(
     if out:
         left = [cell for cell in left if not is_finished(out, cell)]
     costs = estimate(left, workspace) if left else {}
-    return Forecast(left, costs, study.workers)
+    return Forecast(left, costs, workers_at(place) or study.workers)
 
 
 def run_study(
@@ -105,7 +106,8 @@ def run_study(
         study: A study file, as `read_study` reads it.
         out: The study's folder; new, unless `resume`.
         resume: Continue a study that was interrupted, or grew.
-        on: Where cells run, such as "local:4"; None: here, as many as `study.workers` at a time.
+        on: Where cells run, such as "local:4"; None: where `study.on` says or, if it says nothing,
+            here, as many as `study.workers` at a time.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
@@ -132,6 +134,7 @@ def run_study(
 
 def _placed(study: Study, on: str | None) -> tuple[Study, Place]:
     """Return the study with as many workers as there will be where it runs, and where that is."""
+    on = on or study.on
     place = place_of(on) if on else Place("local", study.workers)
     if place.kind != "local" and not study.threads:
         raise SettingsError(NoThreads())
