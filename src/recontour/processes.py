@@ -122,6 +122,11 @@ class Unbroken:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
+    @property
+    def came(self) -> bool:
+        """Return whether a signal is held back."""
+        return self._came is not None
+
     def heed(self) -> None:
         """Act on a signal that was held back."""
         if self._came:

@@ -1,8 +1,6 @@
 """What a GPU would do, as far as a CPU can: mixed precision, deterministic kernels, processes."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -79,43 +77,6 @@ def test_a_cluster_s_client_and_what_it_sets_change_nothing(
     assert len(list(steps(network(), north, tmp_path / "run"))) == 6
     # It is the first process, and the only one.
     assert list((tmp_path / "run" / "tensorboard").iterdir())
-
-
-TOGETHER = """
-import sys
-from pathlib import Path
-from recontour.cohort import Cohort
-from recontour.training.run import Hardware, is_first_process
-from tests.training.test_run import network, steps
-net, out = network(), Path(sys.argv[1])
-cohort, hardware = Cohort.open(Path(sys.argv[2])), Hardware("cpu", devices=2)
-for step in steps(net, cohort, out / "run", hardware=hardware):
-    pass
-name = f"{'first' if is_first_process() else 'second'}.{step.iteration}"
-(out / name).write_text(repr([parameter.tolist() for parameter in net.parameters()]))
-"""
-
-
-def test_two_processes_learn_together(north: Cohort, tmp_path: Path) -> None:
-    """Also inside a Slurm job of four tasks."""
-    slurm = {name: value for name, value in LEFT_BEHIND.items() if name.startswith("SLURM_")}
-    path = os.pathsep.join([str(with_srun(tmp_path)), os.environ["PATH"]])
-    modules = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *sys.path])
-    script = tmp_path / "together.py"
-    script.write_text(TOGETHER)
-    run = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), str(north.path)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, **slurm, "PATH": path, "PYTHONPATH": modules},
-    )
-    assert run.returncode == 0, run.stderr
-    first, second = (path.read_text() for path in sorted(tmp_path.glob("*.6")))
-    # The weights. Each process has batch statistics of its own, and the first one's are saved.
-    assert first == second
-    assert any((tmp_path / "run" / "tensorboard").iterdir())
 
 
 def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

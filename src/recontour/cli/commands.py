@@ -46,16 +46,23 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace, said: Transcript) -> None:
     """Run a command, and show its answer or add it to the transcript."""
     command = getattr(sys.modules[__name__], options.command)
-    with ProgressBar(said) as progress:
+    with ProgressBar(said, silent=_is_companion(options)) as progress:
         answer = _answer(command, options, progress)
     said.warnings += answer.warnings
     said.notes += answer.notes
+    if _is_companion(options):
+        return
     if options.json:
         said.result = plain_value(answer.facts())
     else:
         answer.show()
     if answer.failure:
         raise answer.failure
+
+
+def _is_companion(options: argparse.Namespace) -> bool:
+    """Return whether another process, which does the same, shows what is found."""
+    return bool(options.launched and options.launched.number)
 
 
 def _answer(
@@ -68,7 +75,7 @@ def _answer(
         try:
             return command(options, progress)
         except OutputError as error:
-            if options.json or not _made_with_consent(error.finding):
+            if options.json or options.launched or not _made_with_consent(error.finding):
                 raise
 
 
@@ -279,7 +286,8 @@ def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     from recontour.workflows.paths import refuse_for_training
 
     learning = _learning(options)
-    refuse_for_training(options.cohort, options.out)
+    if not options.launched:  # else they meet first, and agree
+        refuse_for_training(options.cohort, options.out)
     progress.begin(f"reading {options.cohort}")
     model = recontour.train(
         options.cohort, options.out, preset=options.preset, progress=progress, **learning
@@ -298,7 +306,8 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 
     out = options.head_only or options.out
     learning = _learning(options)
-    refuse_for_adapting(options.model, options.cohort, out)
+    if not options.launched:
+        refuse_for_adapting(options.model, options.cohort, out)
     progress.begin(f"loading {options.model}, reading {options.cohort}")
     model = recontour.adapt(
         options.model,

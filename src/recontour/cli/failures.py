@@ -101,7 +101,8 @@ def _interrupted(options: argparse.Namespace, typed: Sequence[str]) -> Interrupt
     if not begun:
         return InterruptedRun(kept="no checkpoint was saved", goes_on="repeat the command")
     words = list(typed) if options.resume else [*typed, "--resume"]
-    return InterruptedRun(goes_on="go on with", with_command=shlex.join(["recontour", *words]))
+    goes_on = "start as many again, of" if getattr(options, "launched", None) else "go on with"
+    return InterruptedRun(goes_on=goes_on, with_command=shlex.join(["recontour", *words]))
 
 
 def _of_the_system(error: OSError) -> Finding:

@@ -12,11 +12,15 @@ from importlib import import_module
 
 from recontour.cli.answers import Transcript, as_line
 from recontour.cli.failures import FAULT, Failure, failure_of
-from recontour.cli.findings import LostOutput
+from recontour.cli.findings import InterruptedRun, LostOutput
 from recontour.cli.parser import parser
 from recontour.cli.streams import forgiving_streams
 from recontour.findings import words
+from recontour.launched import Launched, launched
 from recontour.processes import ended_by_signals
+from recontour.training.findings import FailedCompanion, LostCompanion
+
+TOGETHER = ("train", "adapt")  # commands that several processes do as one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if unknown:
             # This shows the command's usage, too.
             options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        options.launched = launched() if options.command in TOGETHER else None
         code = _run(options, typed)
         sys.stdout.flush()
         if code == 0 and output.lost:
@@ -51,9 +56,21 @@ def _run(options: argparse.Namespace, typed: Sequence[str]) -> int:
         failure = failure_of(error, options, typed)
         if failure is None:
             raise
+    if options.launched and options.launched.number:
+        return _end_beside(failure, options.launched) if failure else 0
     if options.json:
         print(as_line(options.name, said, failure))
     return _end(failure) if failure else 0
+
+
+def _end_beside(failure: Failure, us: Launched) -> int:
+    """End a process that trains with others; it says what the first one cannot know."""
+    found = failure.finding
+    is_said_by_first = isinstance(found, FailedCompanion | InterruptedRun)
+    is_said_by_second = isinstance(found, LostCompanion) and us.number > 1
+    if is_said_by_first or is_said_by_second:
+        return failure.exit_code
+    return _end(failure, f"recontour, process {us.number + 1} of {us.count}")
 
 
 def _not_shown(options: argparse.Namespace, why: str) -> int:
@@ -67,7 +84,7 @@ def _is_set(options: argparse.Namespace, *names: str) -> bool:
     return any(getattr(options, name, False) for name in names)
 
 
-def _end(failure: Failure) -> int:
+def _end(failure: Failure, who: str = "recontour") -> int:
     line = " ".join(words(failure.finding).split())
-    print(f"recontour: {line}", file=sys.stderr)
+    print(f"{who}: {line}", file=sys.stderr)
     return failure.exit_code

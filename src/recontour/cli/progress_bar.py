@@ -88,11 +88,13 @@ class ProgressBar(logging.Handler):
     """Shows a bar on a terminal; in a log file, a line now and then.
 
     Findings that are logged appear in between, whole, and are added to a transcript.
+    silent: show nothing; another process does.
     """
 
-    def __init__(self, said: Transcript | None = None) -> None:
+    def __init__(self, said: Transcript | None = None, *, silent: bool = False) -> None:
         super().__init__()
         self._said = said or Transcript()
+        self._is_silent = silent
         self._bar = _Bars()
         # What is under way, and of how many.
         self._step = ("", 0)
@@ -129,11 +131,13 @@ class ProgressBar(logging.Handler):
         is_warning = record.levelno >= logging.WARNING
         (self._said.warnings if is_warning else self._said.notes).append(finding)
         kind = "warning" if is_warning else "note"
-        self._bar.console.print(plain(f"{kind}: {words(finding)}"), soft_wrap=True)
+        if not self._is_silent:
+            self._bar.console.print(plain(f"{kind}: {words(finding)}"), soft_wrap=True)
 
     def begin(self, words: str) -> None:
         """Say what a command begins with, since its first step may be long and is not counted."""
-        self._bar.console.print(plain(f"{words} ..."), soft_wrap=True)
+        if not self._is_silent:
+            self._bar.console.print(plain(f"{words} ..."), soft_wrap=True)
 
     def say(self, words: str) -> None:
         """Show a line of a result while the work goes on: above the bar, or on standard output."""
@@ -153,6 +157,8 @@ class ProgressBar(logging.Handler):
 
         Where `done` falls or `total` changes, another step has begun.
         """
+        if self._is_silent:
+            return
         what, words = printable(what), printable(words)
         if (what, total) != self._step or done < self._done or self._task is None:
             self._begin(what, done, total, words)

@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Literal
 
 from recontour.files import system_words
-from recontour.findings import Finding, FitToStore, finding
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.processes import how_ended
 from recontour.wording import plural, size_in_words
 
@@ -228,6 +228,80 @@ class FeaturesNotShared(Finding):
             "the frozen layers' features are computed again in each iteration, "
             "because several processes train together"
         )
+
+
+# Several processes that train together
+
+
+@finding
+class OneOfSeveralGpus(Finding):
+    """A training uses one of the GPUs that it sees."""
+
+    gpus: int
+
+    def sentence(self) -> str:
+        return (
+            f"training on one of {self.gpus} GPUs; `torchrun --nproc-per-node {self.gpus} "
+            "--no-python recontour ...` uses all of them"
+        )
+
+
+@finding
+class NoMeeting(Finding):
+    """Processes that a launcher started do not find each other. reason: PyTorch's words."""
+
+    processes: int
+    reason: ScreenOnly[str]
+
+    def sentence(self) -> str:
+        return (
+            f"the {self.processes} processes that are to train together do not find each other "
+            f"({self.reason})"
+        )
+
+    def remedy(self) -> str:
+        return (
+            "see that all of them run, and that MASTER_ADDR names the first one's machine and "
+            "MASTER_PORT a free port of it"
+        )
+
+
+@finding
+class FailedCompanion(Finding):
+    """Another process, of those that were to train together, cannot begin. process: from 1."""
+
+    process: int
+    why: Finding
+
+    def sentence(self) -> str:
+        return f"process {self.process} cannot begin: {self.why.sentence()}"
+
+    def remedy(self) -> str:
+        return self.why.remedy()
+
+
+@finding
+class FolderNotShared(Finding):
+    """A process that trains with others does not see the first one's checkpoint."""
+
+    def sentence(self) -> str:
+        return "this folder is not the same one in all processes that train together"
+
+    def remedy(self) -> str:
+        return "choose an --out that each of their machines sees"
+
+
+@finding
+class LostCompanion(Finding):
+    """Another process, of those that train together, has ended."""
+
+    processes: int
+
+    def sentence(self) -> str:
+        return f"one of the {self.processes} processes that train together has ended"
+
+    def remedy(self) -> str:
+        return f"see what it said last, {RESUME}"
 
 
 # Batches from other processes

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from recontour.errors import FaultError, RecontourError, ResumeError, SettingsEr
 from recontour.files import MachineFault, output_error, write_bytes
 from recontour.findings import Finding, log_finding
 from recontour.network import Network
-from recontour.processes import FolderInUse, HeldError, cores, held
+from recontour.processes import FolderInUse, HeldError, Interrupted, cores, held
 from recontour.syncing import make_folders
 from recontour.training import checkpoint
 from recontour.training.batches import Batches
@@ -31,6 +31,7 @@ from recontour.training.findings import (
     DifferentRun,
     DivergedLoss,
     FailedRun,
+    FolderNotShared,
     KeptIterations,
     LostIterations,
     NothingToResume,
@@ -46,12 +47,23 @@ from recontour.training.precision import (
     trains_on_cpu,
 )
 from recontour.training.recipe import Precision
+from recontour.training.together import (
+    agreed,
+    any_of,
+    are_together,
+    count,
+    is_first_process,
+    noticing_loss,
+    shared,
+    strategy,
+)
 
 if TYPE_CHECKING:  # importing it takes two seconds; contouring does without
     from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 60.0
+PROCESSES = "processes"  # of a run's identity: how many train together
 CASE_IDS = "case ids"  # of a run's identity: only says which cases came; "cases" decides
 LOG_EVERY = 10  # iterations
 MOST_HELPERS = 8  # processes that prepare batches for a GPU
@@ -64,16 +76,15 @@ LIGHTNINGS_WORDS: dict[Precision, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What a run may use; by default all devices of the best accelerator.
+    """What a run may use: one device of the best accelerator, in each process that trains.
 
-    accelerator: "cpu", "cuda" and so on. devices: how many.
+    accelerator: "cpu", "cuda" and so on.
     precision: fp16 is for GPUs: a CPU that goes on with such a run computes in float32.
     deterministic: the same bits again on the same machine. A GPU gives them at some cost in speed,
         a CPU in any case.
     """
 
     accelerator: str = "auto"
-    devices: int | str = "auto"
     precision: Precision = "float32"
     deterministic: bool = False
 
@@ -84,16 +95,15 @@ class Hardware:
 
         # It would say on the screen that it uses mixed precision; we say so ourselves.
         logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
-        # Without this environment Fabric looks for Slurm and others, and warns or fails if it finds
-        # one.
-        environment = LightningEnvironment()
+        # Without an environment Fabric looks for Slurm and others, and warns or fails with one.
+        alone = {"devices": 1, "plugins": [LightningEnvironment()]}
+        together = {"strategy": strategy(self.accelerator)} if are_together() else None
         on_cpu = self.accelerator == "cpu" or trains_on_cpu()
         precision = computed_precision(self.precision, on_cpu=on_cpu)
         return Fabric(
             accelerator=self.accelerator,
-            devices=self.devices,
             precision=LIGHTNINGS_WORDS[precision],
-            plugins=[environment],
+            **(together or alone),
         )
 
     @contextmanager
@@ -108,11 +118,6 @@ class Hardware:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
-
-
-def is_first_process() -> bool:
-    """Return whether this process is the one that writes, among those that train together."""
-    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 def run(
@@ -136,13 +141,25 @@ def run(
     fabric = hardware.fabric()
     fabric.launch()
     first = is_first_process()
+    identity = {**identity, PROCESSES: count()}
+    position = Position(0)
     with (
         hardware.kernels(),
-        _held(folder) if first else nullcontext(),
+        ExitStack() as stack,
         _gone_at_the_end(folder.features),
+        noticing_loss(),
+        position.unbroken if are_together() else nullcontext(),
     ):
-        state = _read_checkpoint(folder, identity, batches.recipe.iterations, resume=resume)
+        with agreed():
+            if first:
+                stack.enter_context(_held(folder))
+            state = _read_checkpoint(folder, identity, batches.recipe.iterations, resume=resume)
         done = state["done"] if state else 0
+        position.done = done
+        first_done = shared(done)
+        with agreed():
+            if done != first_done:
+                raise SettingsError(FolderNotShared(path=folder.path))
         if resume and first:
             log_finding(log, logging.INFO, _resuming(folder, done))
         batches.rank = fabric.global_rank
@@ -156,7 +173,6 @@ def run(
             wrapped.mark_forward_method(method)
         alone = fabric.world_size == 1
         lessons = for_learning(network, batches, folder.features if alone else None)
-        position = Position(done)
         steps = learn(fabric, wrapped, optimiser, lessons, position, workers=_helpers(fabric))
         with closing(steps):
             if first:
@@ -214,7 +230,7 @@ def _recorded(steps: Iterator[Step], keeper: "_Keeper") -> Generator[Step]:
                     scalars.write(step.iteration, values)
                 keeper.keep_in_time(last=step.iteration == keeper.iterations)
                 yield step
-                position.unbroken.heed()
+                _heed(position)
         except (KeyboardInterrupt, GeneratorExit):
             keeper.keep_what_there_is()
             raise
@@ -249,7 +265,14 @@ def _followed(
     for step in steps:
         _refuse_diverged(step, folder)
         yield step
+        _heed(position)
+
+
+def _heed(position: Position) -> None:
+    """Act on a signal that was held back: in all processes after the same iteration."""
+    if any_of(position.unbroken.came):
         position.unbroken.heed()
+        raise Interrupted  # it came to another process
 
 
 def _refuse_diverged(step: Step, folder: RunFolder) -> None:
@@ -366,7 +389,7 @@ def _read_checkpoint(
         raise SettingsError(UnfinishedRun(path=folder.path))
     with _refusing_damage(folder):
         state = checkpoint.read(folder.checkpoint)
-    before, now = dict(state["identity"]), dict(identity)
+    before, now = {PROCESSES: 1, **state["identity"]}, dict(identity)
     ids_before, ids_now = before.pop(CASE_IDS, None), now.pop(CASE_IDS, ())
     if before != now:
         changed = [name for name in sorted(now) if before.get(name) != now[name]]

@@ -24,11 +24,11 @@ from recontour.training.recipe import Precision, Recipe, WantedPrecision
 from recontour.training.run import (
     CASE_IDS,
     Hardware,
-    is_first_process,
     precision_begun_with,
     run,
     stopped,
 )
+from recontour.training.together import agreed, is_first_process, shared
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.findings import LARGEST_SEED, ImpossibleSeed
 from recontour.transfer.inherit import ask_parent, inherit, lacking
@@ -152,10 +152,12 @@ def with_precision(
     and nothing is timed.
     wanted, deterministic: see `choose_precision`.
     """
-    begun_with = precision_begun_with(RunFolder.beside(out))
+    with agreed():
+        begun_with = precision_begun_with(RunFolder.beside(out))
+    precision: Precision = "float32"  # until the first of several processes has said
     if wanted == "auto" and begun_with:
         precision = begun_with
-    else:
+    elif is_first_process():
         precision = choose_precision(
             wanted,
             model.network,
@@ -164,6 +166,7 @@ def with_precision(
             model.preprocessing.crop_px,
             deterministic=deterministic,
         )
+    precision = shared(precision)
     warn_if_emulated(precision)
     return replace(model, recipe={**model.recipe, "precision": precision})
 
@@ -193,7 +196,8 @@ def fit(
     Raises: SettingsError: the model could not be read from its file again, for example because of a
         notice of many pages.
     """
-    refuse_unwritable(model)
+    with agreed():
+        refuse_unwritable(model)
     batches = Batches(cases, model.organs, model.preprocessing, recipe, model.provenance.seed)
     folder = RunFolder.beside(out)
     hardware = Hardware(precision=precision_of(model), deterministic=deterministic)
@@ -204,13 +208,14 @@ def fit(
         if is_first_process() and not folder.checkpoint.exists():
             folder.close()  # no checkpoint was saved
         raise
-    if is_first_process():
-        save = save_head if head_only else save_model
-        try:
-            save(model, out)
-        except FaultError as error:
-            raise stopped(error, recipe.iterations, recipe.iterations) from error
-        folder.close(keep_log=keep_log)
+    with agreed():
+        if is_first_process():
+            save = save_head if head_only else save_model
+            try:
+                save(model, out)
+            except FaultError as error:
+                raise stopped(error, recipe.iterations, recipe.iterations) from error
+            folder.close(keep_log=keep_log)
 
 
 def _seed(seed: int) -> None:

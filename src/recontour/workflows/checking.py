@@ -38,6 +38,7 @@ from recontour.syncing import make_folders
 from recontour.texts import MOST_TOML_BYTES, read_given
 from recontour.training.findings import UnfinishedRun
 from recontour.training.recipe import Recipe, WantedPrecision
+from recontour.training.together import agreed, is_first_process, shared
 from recontour.transfer.models import fit, take_over, with_precision
 from recontour.workflows.check_folder import USUAL_FOLDS, CheckFolder
 from recontour.workflows.findings import (
@@ -123,30 +124,29 @@ def check_adaptation(
         SettingsError: an interrupted check is there, and `resume` is False.
         ResumeError: it is of another adaptation.
     """
-    folds = _dealt(adaptation, cases, count)
-    judged = _judged(adaptation, folds)
-    folder = CheckFolder.beside(adaptation.out)
-    # Of an unfinished first fold the run itself says so; on several GPUs it is there already.
-    if folder.models() and not resume:
-        raise SettingsError(UnfinishedRun(path=folder.path))
-    _warn(adaptation, cases, judged)
-    make_folders(folder.path)
-    _keep_cases(folder, cases)
+    with agreed():
+        folds = _dealt(adaptation, cases, count)
+        _begin(adaptation, cases, folds, resume=resume)
     names = patient_names(cases)
     of_parent: list[CaseScore] = []
     of_adapted: list[CaseScore] = []
     teller: TrainingTeller | None = None
     for fold in folds:
-        model = _taken_over(adaptation, fold)
-        if fold.out.exists():
-            model = _kept(model, fold.out)
-        else:
+        with agreed():
+            model = _taken_over(adaptation, fold)
+            is_kept = fold.out.exists()
+            if is_kept:
+                model = _kept(model, fold.out)
+        if not is_kept:
             teller = teller or _teller(adaptation, folds, fold)
             model = _trained(model, adaptation, fold, teller, resume=resume, progress=progress)
-        progress(f"scoring {fold.name}", 0, 1, "")
-        of_adapted += _scores(model, fold.tested, adaptation.organs, names)
-        of_parent += _scores(adaptation.parent, fold.tested, adaptation.organs, names)
-        progress(f"scoring {fold.name}", 1, 1, "")
+        with agreed():
+            if is_first_process():
+                progress(f"scoring {fold.name}", 0, 1, "")
+                of_adapted += _scores(model, fold.tested, adaptation.organs, names)
+                of_parent += _scores(adaptation.parent, fold.tested, adaptation.organs, names)
+                progress(f"scoring {fold.name}", 1, 1, "")
+    of_adapted, of_parent = shared((of_adapted, of_parent))
     organs, mean = _results(adaptation.organs, dsc_of(of_parent), dsc_of(of_adapted))
     return Check(
         folds=count,
@@ -155,6 +155,25 @@ def check_adaptation(
         organs=organs,
         mean=mean,
     )
+
+
+def _begin(
+    adaptation: Adaptation,
+    cases: Sequence[Case],
+    folds: Sequence[Fold],
+    *,
+    resume: bool,
+) -> None:
+    """Make a check's folder, or go on in it."""
+    judged = _judged(adaptation, folds)
+    folder = CheckFolder.beside(adaptation.out)
+    # Of an unfinished first fold the run itself says so.
+    if folder.models() and not resume:
+        raise SettingsError(UnfinishedRun(path=folder.path))
+    _warn(adaptation, cases, judged)
+    if is_first_process():
+        make_folders(folder.path)
+        _keep_cases(folder, cases)
 
 
 def _keep_cases(folder: CheckFolder, cases: Sequence[Case]) -> None:

@@ -20,7 +20,7 @@ from recontour.progress import Progress, quiet
 from recontour.training.precision import wanted_precision
 from recontour.training.presets import PRESETS, Preset, preset_of
 from recontour.training.recipe import Recipe, WantedPrecision
-from recontour.training.run import is_first_process
+from recontour.training.together import agreed, is_first_process, join
 from recontour.transfer.depth import layers
 from recontour.transfer.models import begin, fit, take_over, with_precision
 from recontour.wording import printable, shown
@@ -96,18 +96,20 @@ def train(
         ('Brainstem', 'Lens_L')
     """
     cohort, out = Path(cohort), Path(out)
-    wanted = wanted_precision(precision)
-    refuse_for_training(cohort, out)
-    settings = preset_of(preset)
-    opened = _with_certain_sides(Cohort.open(cohort))
-    learnt = _organs_to_learn(opened, organs)
-    cases = opened.cases_with(learnt)
-    _warn(opened, cases)
-    patients = len(by_patient(cases))
-    recipe = _with_iterations(settings.train_on(patients), iterations)
-    settings = replace(settings, train=recipe)
-    plan = PlannedTraining(iterations=recipe.iterations, **counted(cases, learnt))
-    model = begin(opened, cases, learnt, preset, settings, seed)
+    join()
+    with agreed():
+        wanted = wanted_precision(precision)
+        refuse_for_training(cohort, out)
+        settings = preset_of(preset)
+        opened = _with_certain_sides(Cohort.open(cohort))
+        learnt = _organs_to_learn(opened, organs)
+        cases = opened.cases_with(learnt)
+        _warn(opened, cases)
+        patients = len(by_patient(cases))
+        recipe = _with_iterations(settings.train_on(patients), iterations)
+        settings = replace(settings, train=recipe)
+        plan = PlannedTraining(iterations=recipe.iterations, **counted(cases, learnt))
+        model = begin(opened, cases, learnt, preset, settings, seed)
     return _learn(
         model,
         cases,
@@ -184,32 +186,34 @@ def adapt(
         'south -> north'
     """
     model, cohort, out = Path(model), Path(cohort), Path(out)
-    wanted = wanted_precision(precision)
-    checked_in = wanted_folds(folds, check=check)
-    refuse_for_adapting(model, cohort, out)
-    parent = load_model(model)
-    opened = _with_certain_sides(Cohort.open(cohort))
-    present = opened.organs  # every case is read for this
-    known = [organ for organ in parent.organs if organ in present]
-    learnt = _organs_to_learn(opened, organs or known, parent.organs)
-    cases = opened.cases_with(learnt)
-    preset = _preset_of_parent(parent, model)
+    join()
+    with agreed():
+        wanted = wanted_precision(precision)
+        checked_in = wanted_folds(folds, check=check)
+        refuse_for_adapting(model, cohort, out)
+        parent = load_model(model)
+        opened = _with_certain_sides(Cohort.open(cohort))
+        present = opened.organs  # every case is read for this
+        known = [organ for organ in parent.organs if organ in present]
+        learnt = _organs_to_learn(opened, organs or known, parent.organs)
+        cases = opened.cases_with(learnt)
+        preset = _preset_of_parent(parent, model)
 
-    def recipe_for(patients: int) -> Recipe:
-        recipe = _with_iterations(preset.adapt_to(patients), iterations)
-        return recipe.plain() if plain else recipe
+        def recipe_for(patients: int) -> Recipe:
+            recipe = _with_iterations(preset.adapt_to(patients), iterations)
+            return recipe.plain() if plain else recipe
 
-    recipe = recipe_for(len(by_patient(cases)))
-    last = preset.depth(retrain_last, len(layers(parent.network)))
-    child = take_over(parent, opened, cases, learnt, recipe, last, seed)
-    plan = _planned(child, recipe, last, cases)
-    if head_only:
-        _judge_lone_head(child)
-    if organs is None:
-        _note_organs_not_learnt(known, present)
-    _warn(opened, cases)
-    for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
-        log_finding(log, logging.WARNING, warning)
+        recipe = recipe_for(len(by_patient(cases)))
+        last = preset.depth(retrain_last, len(layers(parent.network)))
+        child = take_over(parent, opened, cases, learnt, recipe, last, seed)
+        plan = _planned(child, recipe, last, cases)
+        if head_only:
+            _judge_lone_head(child)
+        if organs is None:
+            _note_organs_not_learnt(known, present)
+        _warn(opened, cases)
+        for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
+            log_finding(log, logging.WARNING, warning)
     if checked_in:
         adaptation = Adaptation(
             parent=parent,

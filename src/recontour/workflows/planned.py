@@ -12,7 +12,7 @@ from recontour.findings import log_finding
 from recontour.progress import Progress
 from recontour.training.loop import Step
 from recontour.training.recipe import Recipe
-from recontour.training.run import is_first_process
+from recontour.training.together import is_first_process
 from recontour.workflows.findings import PlannedAdaptation, PlannedCheck, PlannedTraining
 
 # How long iterations are timed, after the first one, before it is said how long all will take.
@@ -52,7 +52,7 @@ class TrainingTeller:
 
     def hear(self, step: Step) -> None:
         """Take an iteration into account; log the plan when enough of them were timed."""
-        if self._told or not is_first_process():
+        if self._told:
             return
         if self._begun:
             # The first iteration takes longer: it allocates memory.
@@ -96,6 +96,8 @@ def follow(
     """Run a training to its end, and say how far it is. what: the training, in a few words."""
     with closing(steps):
         for step in steps:
+            if not is_first_process():
+                continue
             teller.hear(step)
             words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
             progress(what, step.iteration, iterations, words)
