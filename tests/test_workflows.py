@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.dicom.conftest import edit
 
 from recontour.assess.findings import PhantomAndPatient
 from recontour.cli import main
-from recontour.cohort import PHANTOM_NOTICE, Case, Cohort, case_id_of
+from recontour.cohort import PHANTOM_NOTICE, Cohort, case_id_of
 from recontour.cohort.changes import remove
 from recontour.cohort.findings import DraftContours
 from recontour.contouring.contourer import Contourer
@@ -64,7 +64,7 @@ from recontour.geometry import Grid, rasterise
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, Network, load_model, save_model
 from recontour.network.findings import WrongTrunk
-from recontour.network.model import sha256_of
+from recontour.network.model import part_sha256, sha256_of
 from recontour.network.ranges import Range, Ranges
 from recontour.network.traits import OrganTrait
 from recontour.organs import read_template
@@ -80,10 +80,10 @@ from recontour.workflows import (
     contouring,
     evaluate,
     evaluating,
-    learning,
     train,
 )
 from recontour.workflows.check_folder import CheckFolder
+from recontour.workflows.checking import Checked, check_adaptation
 from recontour.workflows.contouring import ContourFormat
 from recontour.workflows.findings import (
     HeadIsWholeModel,
@@ -103,6 +103,7 @@ from recontour.workflows.findings import (
     UnknownPreset,
 )
 from recontour.workflows.learning import _found_where_largest
+from recontour.workflows.parents_say import FoldDsc, fold_dsc
 
 
 @pytest.fixture
@@ -125,22 +126,20 @@ def test_a_check_scores_each_patient_by_a_model_that_did_not_see_it_and_beside_t
     phantom_model: Path, north: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored: list[str] = []
-    fold_scores = checking._scores
 
-    def scores(model: Model, cases: Sequence[Case], *rest: Any) -> list[CaseScore]:
-        if model.provenance.parent_sha256:
-            scored.extend(case.id for case in cases)
-            assert not {case.fingerprint for case in cases} & {*model.provenance.trained_on}
-            assert len(model.provenance.trained_on) == 2
-        found: list[CaseScore] = fold_scores(model, cases, *rest)
-        return found
+    def score(adapted: Contourer, *rest: Any) -> FoldDsc:
+        _, tested, others, *_ = rest
+        scored.extend(case.id for case in tested)
+        learnt = {case.fingerprint for case in others}
+        assert learnt == {*adapted.model.provenance.trained_on}
+        assert not {case.fingerprint for case in tested} & learnt
+        return fold_dsc(adapted, *rest)
 
-    monkeypatch.setattr(checking, "_scores", scores)
-    child, alone = tmp_path / "child", tmp_path / "alone"
+    monkeypatch.setattr(checking, "fold_dsc", score)
+    child = tmp_path / "child"
     adapt(phantom_model, north.path, child, iterations=1, check=True)
     assert sorted(scored) == list(north.case_ids)
-    kept = load_model(child)
-    check = kept.provenance.check
+    check = load_model(child).provenance.check
     assert check
     assert (check.folds, check.patients, check.iterations) == (3, 3, 1)
     assert {organ: dsc.patients for organ, dsc in check.organs.items()} == {
@@ -151,10 +150,50 @@ def test_a_check_scores_each_patient_by_a_model_that_did_not_see_it_and_beside_t
     of_parent = np.mean([row.dsc for row in rows if row.organ == "Brainstem"])
     assert check.organs["Brainstem"].parent == pytest.approx(of_parent, abs=1e-6)
     assert not child.with_name("child.check").exists()
-    # the model itself is the same as without a check
-    adapt(phantom_model, north.path, alone, iterations=1)
-    assert load_model(alone).provenance.check is None
-    assert sha256_of(kept.network) == sha256_of(load_model(alone).network)
+
+
+@pytest.mark.parametrize("best", [0.0, 1.0, 3.0, 10.0])
+def test_the_parent_says_as_much_as_was_best_on_patients_held_out(
+    phantom_model: Path,
+    north: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    best: float,
+) -> None:
+    caplog.set_level(logging.INFO, "recontour")
+
+    def score(*given: Any) -> FoldDsc:
+        *_, worths, names = given
+        (who, *_) = names.values()
+        dsc = {worth: {(who, "Brainstem"): 0.75 if worth == best else 0.5} for worth in worths}
+        return FoldDsc({(who, "Brainstem"): 0.25}, dsc)
+
+    monkeypatch.setattr(checking, "fold_dsc", score)
+    monkeypatch.setattr(checking, "FEWEST_PATIENTS", 3)
+    child, ruled = tmp_path / "child", tmp_path / "ruled"
+    adapt(phantom_model, north.path, child, iterations=5)
+    model = load_model(child)
+    check = model.provenance.check
+    assert check
+    assert (check.folds, check.iterations) == (2, 3)
+    assert {say.parent_patients: say.dsc for say in check.says}[best] == 0.75
+    assert check.mean.adapted == 0.75
+    assert model.recipe["parent_patients"] == best
+    assert [head.provenance.patients for head in model.asked] == [None] * bool(best) + [1, 2]
+    found = [getattr(record, "finding", None) for record in caplog.records]
+    (plan,) = [one for one in found if isinstance(one, PlannedAdaptation)]
+    assert (plan.parent_patients, plan.is_chosen) == (best, True)
+    assert ", which scored best on patients held out; 2 models of the check will" in plan.sentence()
+    own, *_, first, second = model.network.share_HK[:, 0].tolist()
+    assert own == pytest.approx(first + second)
+    assert first == second > 0
+    # the adapted weights do not depend on it
+    adapt(phantom_model, north.path, ruled, iterations=5, check=False)
+    rule = load_model(ruled)
+    assert rule.provenance.check is None
+    assert rule.recipe["parent_patients"] == 3.0
+    assert part_sha256(rule.network.own_head) == part_sha256(model.network.own_head)
 
 
 def test_an_interrupted_check_goes_on_after_its_last_fold(
@@ -236,10 +275,11 @@ def test_doubts_about_the_cases_are_said_once_and_before_a_check_begins(
     about.write_text(json.dumps(json.loads(about.read_text()) | {"draft": True}))
     told = stored_words(DraftContours(drafts=(about.parent.name,), cases=3))
 
-    def check(*_: object, **__: object) -> None:
+    def check(*given: Any, **named: Any) -> Checked:
         assert caplog.messages.count(told) == 1
+        return check_adaptation(*given, **named)
 
-    monkeypatch.setattr(learning, "check_adaptation", check)
+    monkeypatch.setattr(checking, "check_adaptation", check)
     adapt(phantom_model, tmp_path / "cohort", tmp_path / "child", iterations=1, check=True)
     assert caplog.messages.count(told) == 1
 

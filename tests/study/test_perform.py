@@ -171,3 +171,26 @@ def test_organs_that_no_training_case_has_are_an_error(workspace: Workspace) -> 
     with pytest.raises(OrganError) as error:
         perform(Cell("S", ("Pituitary",), 1, seed=0), workspace)
     assert error.value.finding == NoTrainingCase(organs=("Pituitary",), cases=2)
+
+
+def test_an_adapted_model_lets_its_patients_choose_its_parents_say(
+    workspace: Workspace, north: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recontour.workflows.checking.FEWEST_PATIENTS", 3)
+    splits = {**workspace.splits, "source": {"train": list(north.case_ids), "test": []}}
+    splits["target"] = {"train": list(north.case_ids), "test": []}
+    cohorts = {"source": north, "target": north}
+    three = replace(workspace, cohorts=cohorts, splits=splits)
+    perform(S, three)
+    chosen = Cell("ST", ORGANS, 2, seed=0, parent=S, retrain_last=20)
+    result = perform(chosen, three)
+    folder = cell_folder(three.out, chosen)
+    check = load_model(folder / "model").provenance.check
+    assert check
+    assert (check.folds, check.iterations, len(check.says)) == (2, 1, 4)
+    assert result.training.choosing > 0
+    assert read_result(three.out, chosen).training.choosing == result.training.choosing
+    assert not (folder / "model.check").exists()
+    plain = replace(chosen, plain=True)
+    assert perform(plain, three).training.choosing == 0
+    assert not load_model(cell_folder(three.out, plain) / "model").provenance.check

@@ -9,7 +9,13 @@ from recontour.cohort import Cohort
 from recontour.network import Model, load_model
 from recontour.network.model import sha256_of
 from recontour.training.presets import preset_of
-from recontour.transfer.models import fit, precision_of, take_over, with_precision
+from recontour.transfer.models import (
+    fit,
+    precision_of,
+    take_over,
+    with_precision,
+    with_sisters,
+)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +109,23 @@ def test_what_a_model_was_trained_in_is_in_its_file(
 def test_a_file_of_an_earlier_version_was_trained_in_float32(model: Model) -> None:
     assert "precision" not in model.recipe
     assert precision_of(model) == "float32"
+
+
+def test_sisters_say_together_as_much_as_the_child_and_nothing_of_what_they_do_not_know(
+    model: Model, south: Cohort
+) -> None:
+    recipe = replace(preset_of("compact").adapt, parent_patients=3.0)
+    alone = replace(recipe, parent_patients=0.0)
+    cases = [south[case_id] for case_id in south.case_ids]
+    child = take_over(model, south, cases, model.organs, recipe, 10, seed=0)
+    sister = take_over(model, south, cases[:1], model.organs, alone, 10, seed=0)
+    knows_one = take_over(model, south, cases[1:], ["Lens_L"], alone, 10, seed=0)
+    asking = with_sisters(child, [sister, knows_one])
+    assert asking.organs == ("Brainstem", "Lens_L")
+    expected = torch.tensor([[0.3, 0.2], [0.6, 0.6], [0.1, 0.1], [0.0, 0.1]])
+    assert torch.allclose(asking.network.share_HK, expected)
+    assert [head.provenance.cases for head in asking.heads[2:]] == [1, 1]
+    learning = [
+        head for head in asking.network.heads if any(p.requires_grad for p in head.parameters())
+    ]
+    assert learning == [asking.network.own_head]

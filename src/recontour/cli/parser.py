@@ -410,10 +410,18 @@ def _add_adapt(commands: Commands) -> None:
         action="store_true",
         help="the parent has no say; with --retrain-last 10, as in the paper",
     )
-    added.add_argument(
+    checking = added.add_mutually_exclusive_group()
+    checking.add_argument(
         "--check",
         action="store_true",
-        help="first score it by cross-validation over your patients",
+        default=None,
+        help="first score it thoroughly by cross-validation over your patients",
+    )
+    checking.add_argument(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="leave out the short check that chooses the parent's say",
     )
     added.add_argument(
         "--folds",

@@ -358,6 +358,9 @@ def _checked(check: "Check") -> None:
     _add_checked(table, f"mean over {plural(compared, 'organ')}", check.mean)
     out.print(table)
     say(words(check.estimates()))
+    tried = check.tried()
+    if tried:
+        say(words(tried))
 
 
 def _add_checked(table: "Table", name: str, dsc: "CheckedDsc") -> None:

@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Self
 
 from recontour.contouring.engine import Engine, engine_of, uses_openvino
-from recontour.contouring.predict import OrganMasks, finished_masks, refuse_other_views
+from recontour.contouring.predict import Answer, OrganMasks, answer_of, refuse_other_views
 from recontour.geometry import Grid
 from recontour.network import Model, load_model
 from recontour.network.preprocessing import Voxels
@@ -54,8 +54,17 @@ class Contourer:
         organs: Sequence[str] | None = None,
     ) -> OrganMasks:
         """Contour a CT; arguments, masks and errors are those of `predict`."""
+        return self.answer(hu, grid, organs).masks()
+
+    def answer(
+        self,
+        hu: Voxels,
+        grid: Grid,
+        organs: Sequence[str] | None = None,
+    ) -> Answer:
+        """Return what the model says of a CT; arguments and errors are those of `predict`."""
         engine = self._engine_for(len(hu))
-        return finished_masks(self.model, engine, hu, grid, organs, self.views)
+        return answer_of(self.model, engine, hu, grid, organs, self.views)
 
     def _engine_for(self, slices: int) -> Engine:
         kind = uses_openvino(self.model, slices)

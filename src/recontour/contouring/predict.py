@@ -5,7 +5,8 @@ organ if the mean of the views' logits there is positive. The scores of the whol
 coarse as the network gives them; masks are made one by one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -17,12 +18,56 @@ from recontour.errors import ModelFileError, OrganError, SettingsError
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model
-from recontour.network.preprocessing import PointMm, Voxels, body_centre_mm
+from recontour.network.preprocessing import PointMm, Preprocessing, Voxels, body_centre_mm
 from recontour.network.views import VIEWS_OF_A_SLICE, Logits, centres_mm_of, unview
 from recontour.organs import organs_meant
 from recontour.validation import NotAChoice
 
 OrganMasks = Iterator[tuple[str, Mask]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a model says of a CT before it is decided: logits, as coarse as the network gives them.
+
+    organs: those that were asked for. centres_mm: of each view. logits_VKNhw: of each view each
+    organ's score less its background's, (K, N, h, w).
+    """
+
+    organs: tuple[str, ...]
+    grid: Grid
+    preprocessing: Preprocessing
+    centres_mm: Sequence[PointMm]
+    logits_VKNhw: Sequence[Logits]
+
+    def mask(self, organ: str) -> Mask:
+        """Return an organ's finished mask, bool (slice, row, column)."""
+        place = self.organs.index(organ)
+        logits_VNhw = [logits_KNhw[place] for logits_KNhw in self.logits_VKNhw]
+        mask = unview(logits_VNhw, self.grid, self.centres_mm, self.preprocessing)
+        return drop_islands(mask, organ)
+
+    def masks(self) -> OrganMasks:
+        """Yield organ by organ its finished mask."""
+        for organ in self.organs:
+            yield organ, self.mask(organ)
+
+    def mixed(self, other: "Answer", shares: Mapping[str, float]) -> "Answer":
+        """Return what a network would say that asks another one's head, too.
+
+        other: about the same CT, by a network that sees it in the same way. shares: the other's
+            part of an organ's logits, 0 to 1; an organ that it was not asked for has none.
+        """
+        mixed_VKNhw = []
+        for own_KNhw, other_KNhw in zip(self.logits_VKNhw, other.logits_VKNhw, strict=True):
+            mixed_KNhw = own_KNhw.copy()
+            for place, organ in enumerate(self.organs):
+                if organ in other.organs:
+                    share = shares[organ]
+                    mixed_KNhw[place] *= 1 - share
+                    mixed_KNhw[place] += share * other_KNhw[other.organs.index(organ)]
+            mixed_VKNhw.append(mixed_KNhw)
+        return replace(self, logits_VKNhw=mixed_VKNhw)
 
 
 def predict(
@@ -43,18 +88,19 @@ def predict(
         infinities. SettingsError: another number of views.
     """
     refuse_other_views(views)
-    return finished_masks(model, engine_of(model, len(hu)), hu, grid, organs, views)
+    engine = engine_of(model, len(hu))
+    return answer_of(model, engine, hu, grid, organs, views).masks()
 
 
-def finished_masks(
+def answer_of(
     model: Model,
     engine: Engine,
     hu: Voxels,
     grid: Grid,
     organs: Sequence[str] | None,
     views: int,
-) -> OrganMasks:
-    """Contour one CT with a compiled model; otherwise as `predict`."""
+) -> Answer:
+    """Return what a compiled model says of a CT; arguments and errors are those of `predict`."""
     organs = chosen_organs(model, organs)
     rows = [model.organs.index(organ) for organ in organs]
     body_mm = body_centre_mm(hu, grid)
@@ -64,10 +110,7 @@ def finished_masks(
     logits_VKNhw = [first_KNhw]
     for centre_mm in centres_mm[1:]:
         logits_VKNhw.append(_logits(model, engine, hu, grid, centre_mm, rows))
-    for place, organ in enumerate(organs):
-        logits_VNhw = [logits_KNhw[place] for logits_KNhw in logits_VKNhw]
-        mask = unview(logits_VNhw, grid, centres_mm, model.preprocessing)
-        yield organ, drop_islands(mask, organ)
+    return Answer(organs, grid, model.preprocessing, centres_mm, logits_VKNhw)
 
 
 def refuse_other_views(views: int) -> None:

@@ -119,7 +119,7 @@ class ModelCard:
         cost: What contouring with it takes.
         sha256: A hash of all weights, by which an adapted model names its parent.
         ranges: What bodies and organs measured in training; None for models from before.
-        check: What a cross-validation of the adaptation found; None if none was asked for.
+        check: What a cross-validation of the adaptation found; None without one.
 
     Examples:
         >>> import recontour
@@ -330,13 +330,17 @@ def _check_in_words(check: Check | None) -> dict[str, str]:
         return {}
     organs = [f"{organ} {_dsc_in_words(dsc)}" for organ, dsc in check.organs.items()]
     patients = plural(check.patients, "patient")
-    return {
+    words = {
         "cross-validation": (
             f"{check.folds} folds of {patients}, mean DSC of the adapted models (of the parent): "
             f"{'; '.join(organs)}; mean over organs {_dsc_in_words(check.mean)}"
         ),
         "what it estimates": check.estimates().sentence(),
     }
+    tried = check.tried()
+    if tried:
+        words["the parent's say"] = tried.sentence()
+    return words
 
 
 def _dsc_in_words(dsc: CheckedDsc) -> str:

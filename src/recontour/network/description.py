@@ -149,7 +149,7 @@ class Provenance:
     patients: number of patients in the cohort; CTs of an unknown patient count one by one.
     ranges: what bodies and organs measured in all patients learnt from, those of the parents
     included if these have ranges, too; None in a model from before there were ranges.
-    check: what a cross-validation of the adaptation found; None if none was asked for.
+    check: what a cross-validation of the adaptation found; None without one.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
+from recontour.wording import plural
 
 ASK_AGAIN = "ask for the file again"
 FOLDS_SHARE_PATIENTS = (
@@ -338,14 +339,41 @@ class OnlyOfCohorts(Finding):
 
 @finding
 class CheckEstimates(Finding):
-    """What the numbers of `adapt --check` estimate, and how certain they are."""
+    """What the numbers of an adaptation's check estimate, and how certain they are.
+
+    iterations: of each fold's model.
+    """
 
     folds: int
+    iterations: int
 
     def sentence(self) -> str:
         """Say which models the numbers are of, and what the folds have in common."""
+        others = self.folds - 1
+        which = "the other fold" if others == 1 else f"the other {others} of {self.folds} folds"
+        learnt = f"learnt from {which} in {plural(self.iterations, 'iteration')}"
         return (
-            f"each patient was scored by a model that learnt from the other {self.folds - 1} of "
-            f"{self.folds} folds, while the model in this file learnt from all patients; "
-            f"{FOLDS_SHARE_PATIENTS}"
+            f"each patient was scored by a model that {learnt}, while the model in this file "
+            f"learnt from all patients; {FOLDS_SHARE_PATIENTS}"
+        )
+
+
+@finding
+class TriedSays(Finding):
+    """What the adapted models scored, over all folds of a check, by the say of their parent.
+
+    worths: as how many patients the parent counted. dscs: the mean DSC with each.
+    """
+
+    worths: tuple[float, ...]
+    dscs: tuple[float, ...]
+
+    def sentence(self) -> str:
+        """List what was tried; the best was taken."""
+        tried = []
+        for worth, dsc in zip(self.worths, self.dscs, strict=True):
+            tried.append(f"{round(worth)} ({dsc:.3f})")
+        return (
+            f"as how many patients the parent may count, and the mean DSC then: "
+            f"{', '.join(tried)}; the best was taken"
         )

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from recontour.cohort import Case
+from recontour.cohort import Case, by_patient
 from recontour.executors import Place, executor_at
 from recontour.network import Network
 from recontour.network.views import VIEWS_OF_A_SLICE
 from recontour.study.cells import Cell
 from recontour.study.defaults import depth_of
-from recontour.study.perform import Workspace
+from recontour.study.perform import Workspace, training_cases
 from recontour.study.settings import threads_of
 from recontour.training.batches import Batch, Batches
 from recontour.training.features import FeatureStore, learns_from_features, share_seen
@@ -25,6 +25,7 @@ from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import StepSeconds, time_step
 from recontour.training.recipe import Precision
 from recontour.transfer.depth import freeze_all_but_last, layers
+from recontour.workflows.checking import FEWEST_PATIENTS, SHORT
 
 # A model file, and while it is trained a checkpoint: weights with two moments each.
 FILES_PER_MODEL = 3
@@ -102,7 +103,8 @@ class _Measured:
     all_layers: seconds of a step of the preset's batch in which all layers learn. last_layers: the
     same where only the last ones do, by their number. Seconds of contouring a slice: alone, and
     beside a parent. tested: slices that a model is scored on, by the fold that it holds out.
-    watched: slices that a validation contours.
+    watched: slices that a validation contours. chosen_on: slices on which the parent's say is
+    chosen, by the id of each cell that does so.
     """
 
     preset: Preset
@@ -113,6 +115,7 @@ class _Measured:
     weight_bytes: int
     tested: Mapping[int | None, int]
     watched: int
+    chosen_on: Mapping[str, int]
 
 
 def estimate(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Estimate]:
@@ -165,7 +168,19 @@ def _measured(
         weight_bytes=weights * BYTES_PER_WEIGHT,
         tested=_tested(cells, workspace),
         watched=_slices(workspace.cases("target", "validation")),
+        chosen_on=_chosen_on(cells, workspace),
     )
+
+
+def _chosen_on(cells: Iterable[Cell], workspace: Workspace) -> dict[str, int]:
+    """Count the slices on which each cell chooses its parent's say, if it does."""
+    slices = {}
+    for cell in cells:
+        if cell.parent and not cell.plain:
+            cases = training_cases(cell, workspace, "target")
+            if len(by_patient(cases)) >= FEWEST_PATIENTS:
+                slices[cell.id] = _slices(cases)
+    return slices
 
 
 def _tested(cells: Iterable[Cell], workspace: Workspace) -> dict[int | None, int]:
@@ -235,9 +250,14 @@ def _cost(cell: Cell, measured: _Measured) -> Estimate:
     store = _store_of(cell, measured)
     asks_parent = cell.parent and not cell.plain and adapt.parent_patients > 0
     contouring = measured.beside_parent if asks_parent else measured.contouring
+    iterations = cell.iterations
+    contoured = _slices_contoured(cell, measured)
+    if asks_parent and cell.id in measured.chosen_on:
+        iterations += SHORT.folds * SHORT.recipe(adapt).iterations
+        contoured += measured.chosen_on[cell.id]
     step = _seconds_per_step(cell, measured)
     return Estimate(
-        seconds=cell.iterations * step + _slices_contoured(cell, measured) * contouring,
+        seconds=iterations * step + contoured * contouring,
         bytes=FILES_PER_MODEL * measured.weight_bytes,
         cache_bytes=store.most_bytes(adapt) if store else 0,
     )

@@ -26,6 +26,7 @@ from recontour.evaluation import CaseScore, mean_over_organs
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, save_model
 from recontour.network.views import VIEWS_OF_A_SLICE
+from recontour.progress import Progress
 from recontour.study.cells import Cell
 from recontour.study.diary import Diary
 from recontour.study.findings import ModelOfAnotherRecipe, NoTrainingCase
@@ -51,9 +52,10 @@ from recontour.transfer.models import (
     calibrate,
     fit,
     precision_of,
-    take_over,
     with_precision,
 )
+from recontour.workflows.check_folder import CheckFolder
+from recontour.workflows.checking import SHORT, Adaptation, checked
 
 Scores = dict[str, list[CaseScore]]  # by fold
 Report = Callable[[str], object]  # is called with what a cell is doing, in a word or two
@@ -115,10 +117,14 @@ def perform(
     Raises: OrganError: no training case has its organs. ResumeError. FaultError.
     """
     folder = cell_folder(workspace.out, cell)
-    model, cases, recipe = _start(cell, workspace)
+    was_interrupted = CheckFolder.beside(folder / "model").has_begun()
+    began = time.perf_counter()
+    model, cases, recipe = _start(cell, workspace, report)
+    choosing = time.perf_counter() - began if model.provenance.check else 0.0
     scores: Scores = {}
     if cell.iterations:
         training = _train(cell, workspace, model, cases, recipe, report)
+        training = replace(training, choosing=nan if was_interrupted else choosing)
         report("scoring")
         scores, contouring = _score(cell, workspace, model)
     else:
@@ -132,6 +138,7 @@ def perform(
         trained_with["precision"] = precision_of(kept)
     result = Result(cell, training, contouring, len(cases), scores, trained_with)
     write_result(workspace.out, result)
+    CheckFolder.beside(folder / "model").close()
     return result
 
 
@@ -139,6 +146,7 @@ def recipe_of(study: Study) -> dict[str, str]:
     """Return what a study's preset stands for in this recontour, and how its models contour."""
     preset = preset_of(study.preset)
     parts = {"views of a slice": str(VIEWS_OF_A_SLICE)}
+    parts["the parent's say"] = "chosen by the patients it is adapted to"
     for part in fields(preset):
         parts[f"preset {study.preset}: {part.name}"] = str(getattr(preset, part.name))
     return parts
@@ -147,7 +155,11 @@ def recipe_of(study: Study) -> dict[str, str]:
 # Where a cell starts from
 
 
-def _start(cell: Cell, workspace: Workspace) -> tuple[Model, Sequence[Case], Recipe]:
+def _start(
+    cell: Cell,
+    workspace: Workspace,
+    report: Report,
+) -> tuple[Model, Sequence[Case], Recipe]:
     """Return the model before its training, the cases it will see, and the recipe."""
     preset = preset_of(workspace.study.preset)
     centre = "source" if cell.model in ("S", "random") else "target"
@@ -155,15 +167,37 @@ def _start(cell: Cell, workspace: Workspace) -> tuple[Model, Sequence[Case], Rec
     organs, cases = _organs_and_cases(cell, training_cases(cell, workspace, centre))
     if cell.parent:
         recipe = _recipe(cell, preset.adapt)
-        parent = load_model(cell_folder(workspace.out, cell.parent) / "model")
-        last = cell.retrain_last or 1
-        return take_over(parent, cohort, cases, organs, recipe, last, cell.seed), cases, recipe
+        adaptation = Adaptation(
+            parent=load_model(cell_folder(workspace.out, cell.parent) / "model"),
+            cohort=cohort,
+            organs=organs,
+            recipe_for=lambda _: recipe,
+            retrain_last=cell.retrain_last or 1,
+            seed=cell.seed,
+            precision=workspace.study.precision,
+            deterministic=False,
+            head_only=False,
+            out=cell_folder(workspace.out, cell) / "model",
+        )
+        child = adaptation.taken_over(cases, organs, recipe)
+        progress = _reporting(report)
+        child = checked(child, adaptation, cases, SHORT, resume=True, progress=progress)
+        return child, cases, recipe
     recipe = _recipe(cell, preset.train)
     settings = _settings(cell, preset, recipe)
     model = begin(cohort, cases, organs, workspace.study.preset, settings, cell.seed)
     if cell.model == "random" or recipe.frozen_statistics:
         calibrate(model, cases, recipe)
     return model, cases, recipe
+
+
+def _reporting(report: Report) -> Progress:
+    """Return a progress that says how far the choice of the parent's say is."""
+
+    def progress(what: str, done: int, total: int, _words: str) -> None:
+        report(f"{what}, {done}/{total}")
+
+    return progress
 
 
 def _organs_and_cases(cell: Cell, cases: Sequence[Case]) -> tuple[list[str], list[Case]]:

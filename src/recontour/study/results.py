@@ -103,7 +103,8 @@ class Training:
     seconds: wall clock of all iterations; NaN: the diary does not have them all. Shares of it:
     waiting for data; trunk: the stages before the head begins; head: the stages from there, the
     loss and the optimiser.
-    validation: mean DSC on the target's validation cases.
+    validation: mean DSC on the target's validation cases. choosing: seconds that it took before to
+    choose the parent's say; NaN: it was interrupted.
     """
 
     iterations: Count
@@ -115,6 +116,7 @@ class Training:
     retrained_parameters: Count
     loss: Curve = ()
     validation: Curve = ()
+    choosing: Seconds = 0.0
 
     @property
     def seconds_per_iteration(self) -> float:

@@ -1,6 +1,7 @@
 """What an adapted network takes over from its parent: every layer, and the scores of their organs.
 
-Afterwards the parent's head may stay beside the network's own, on the trunk that both share.
+Afterwards the parent's head may stay beside the network's own, on the trunk that both share, and so
+may the heads of sisters: models that were adapted from the same parent to some of the patients.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,12 +71,21 @@ def ask_parent(
     parent: Model,
     shares: Mapping[str, float],
 ) -> None:
-    """Add the parent's own head to the network, from the first stage that learns.
-
-    shares: for each of the network's organs, in its order, the parent's part of the scores, 0 to 1;
-        it has none for an organ that it does not know.
-    """
+    """Add the parent's own head to the network, from the first stage that learns; see `ask`."""
     network.branch_at(network.first_that_learns)
-    _, last = split(parent.network.path, network.branch)
-    known = places(list(shares), parent.organs)
+    ask(network, parent, shares)
+
+
+def ask(
+    network: Network,
+    relative: Model,
+    shares: Mapping[str, float],
+) -> None:
+    """Add the own head of a parent or a sister to the network, from where its heads begin.
+
+    shares: for each of the network's organs, in its order, the relative's part of the scores, 0 to
+        1; it has none for an organ that it does not know.
+    """
+    _, last = split(relative.network.path, network.branch)
+    known = places(list(shares), relative.organs)
     network.ask(Head(deepcopy(last)), known, list(shares.values()))

@@ -31,10 +31,11 @@ from recontour.training.run import (
 from recontour.training.together import agreed, is_first_process, shared
 from recontour.transfer.depth import freeze_all_but_last
 from recontour.transfer.findings import LARGEST_SEED, ImpossibleSeed
-from recontour.transfer.inherit import ask_parent, inherit, lacking
+from recontour.transfer.inherit import ask, ask_parent, inherit, lacking
 from recontour.transfer.measured import measured
 
 CALIBRATION_BATCHES = 20
+SISTERS_SHARE = 0.5  # of what the parent leaves (docs/decisions/055-parents-say.md)
 
 
 def begin(
@@ -60,7 +61,7 @@ def begin(
 
 
 def parent_share(worth: float, patients: int) -> float:
-    """Return the parent's share of an organ's scores, by docs/decisions/018-parent.md.
+    """Return the parent's share of an organ's scores (docs/decisions/018-parent.md).
 
     worth: how many of the centre's own patients the parent counts for. patients: how many with the
     organ the adapted head learns from.
@@ -69,6 +70,22 @@ def parent_share(worth: float, patients: int) -> float:
     (True, True)
     """
     return worth / (worth + patients)
+
+
+def parent_shares(
+    worth: float,
+    organs: Sequence[str],
+    cases: Sequence[Case],
+) -> dict[str, float]:
+    """Return the parent's share of each organ's scores beside what is learnt from some cases.
+
+    worth: see `parent_share`.
+    """
+    shares = {}
+    for organ in organs:
+        having = [case for case in cases if organ in case.organs]
+        shares[organ] = parent_share(worth, len(by_patient(having)))
+    return shares
 
 
 def take_over(
@@ -99,11 +116,7 @@ def take_over(
         used = replace(used, parent_patients=0.0)
     worth = used.parent_patients
     if worth > 0:
-        shares = {}
-        for organ in organs:
-            having = [case for case in cases if organ in case.organs]
-            shares[organ] = parent_share(worth, len(by_patient(having)))
-        ask_parent(network, parent, shares)
+        ask_parent(network, parent, parent_shares(worth, organs, cases))
         asked = parent.heads[:1]
     dropped = lacking(parent.organs, organs)
     provenance = replace(
@@ -120,6 +133,23 @@ def take_over(
         provenance=provenance,
         asked=asked,
     )
+
+
+def with_sisters(child: Model, sisters: Sequence[Model]) -> Model:
+    """Return a child that also asks models which were adapted from its parent to fewer patients.
+
+    They say together as much as the child itself. sisters: of the same depth, one or more.
+    """
+    network = child.network
+    own_share = network.share_HK[0].tolist()
+    part = SISTERS_SHARE / len(sisters)
+    shares = {}
+    for organ, share in zip(child.organs, own_share, strict=True):
+        shares[organ] = part * share
+    for sister in sisters:
+        ask(network, sister, shares)
+    records = [sister.heads[0] for sister in sisters]
+    return replace(child, asked=(*child.asked, *records))
 
 
 def calibrate(

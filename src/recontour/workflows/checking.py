@@ -1,8 +1,9 @@
 """Estimate by cross-validation how well an adaptation will contour patients it has not seen.
 
-The patients are dealt out into folds. For each fold, the parent is adapted to the others by the
-same recipe, and both contour the fold. The folds' models lie in MODEL.check while this lasts, so
-that an interrupted check goes on after the last one that is finished.
+The patients are dealt out into folds. For each fold, the parent is adapted to the others, and both
+contour the fold, which also shows how much the parent should say beside the adapted model. The
+folds' models lie in MODEL.check while this lasts, so that an interrupted check goes on after the
+last one that is finished.
 """
 
 import json
@@ -13,18 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recontour.assess.caveats import trained_on_warnings
-from recontour.assess.scoring import contour_case, score_masks
 from recontour.cohort import Case, Cohort, by_patient, patient_names
 from recontour.cohort.folds import folds_of
 from recontour.cohort.patients import doubt
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, ResumeError, SettingsError
-from recontour.evaluation import CaseScore
 from recontour.evaluation.intervals import (
     Dsc,
     count_patients,
     difference,
-    dsc_of,
     interval_of,
     mean_of,
     of_organs,
@@ -32,14 +30,14 @@ from recontour.evaluation.intervals import (
 from recontour.files import UnreadableError, write_text
 from recontour.findings import Finding, log_finding
 from recontour.network import Model, load_model
-from recontour.network.check import Check, CheckedDsc
+from recontour.network.check import Check, CheckedDsc, TriedSay
 from recontour.progress import Progress
 from recontour.syncing import make_folders
 from recontour.texts import MOST_TOML_BYTES, read_given
 from recontour.training.findings import UnfinishedRun
 from recontour.training.recipe import Recipe, WantedPrecision
 from recontour.training.together import agreed, is_first_process, shared
-from recontour.transfer.models import fit, take_over, with_precision
+from recontour.transfer.models import fit, take_over, with_precision, with_sisters
 from recontour.workflows.check_folder import USUAL_FOLDS, CheckFolder
 from recontour.workflows.findings import (
     FoldsWithoutCheck,
@@ -50,9 +48,20 @@ from recontour.workflows.findings import (
     PlannedCheck,
     TooFewFolds,
 )
+from recontour.workflows.parents_say import (
+    FoldDsc,
+    best_worth,
+    fold_dsc,
+    joined,
+    mean_with,
+    unbiased,
+    worths_to_try,
+)
 from recontour.workflows.planned import TrainingTeller, counted, follow
 
 DIGITS = 6  # kept of each number
+MOST_SISTERS = 2
+FEWEST_PATIENTS = 4  # so that each of two folds has two to learn from, and two to score
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +71,8 @@ class Adaptation:
     """How a parent is adapted: what all folds have in common.
 
     organs: to be learnt. recipe_for: the recipe for so many patients. retrain_last: how many layers
-    retrain. out: the file of the model that learns from all patients.
+    retrain. head_only: only what is learnt is written. out: the file of the model that learns from
+    all patients.
     """
 
     parent: Model
@@ -73,7 +83,25 @@ class Adaptation:
     seed: int
     precision: WantedPrecision
     deterministic: bool
+    head_only: bool
     out: Path
+
+    def taken_over(
+        self,
+        cases: Sequence[Case],
+        organs: Sequence[str],
+        recipe: Recipe,
+    ) -> Model:
+        """Return the parent, to be adapted to some cases."""
+        return take_over(
+            self.parent,
+            self.cohort,
+            cases,
+            organs,
+            recipe,
+            self.retrain_last,
+            self.seed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,45 +119,139 @@ class Fold:
     out: Path
 
 
-def wanted_folds(folds: int | None, *, check: bool) -> int | None:
-    """Return in how many folds an adaptation is to be checked; None: it is not.
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How thorough a check is.
 
-    folds: as the user said; None: nothing.
-    Raises: SettingsError: fewer than two, or folds without a check.
+    is_short: each fold learns for half as long as the model itself will.
+    """
+
+    folds: int
+    is_short: bool
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """Return the recipe of a fold. recipe: of an adaptation to as many patients."""
+        alone = replace(recipe, parent_patients=0.0)
+        if not self.is_short:
+            return alone
+        return replace(alone, iterations=-(-recipe.iterations // 2))
+
+
+SHORT = Extent(folds=2, is_short=True)
+
+
+def wanted_extent(folds: int | None, check: bool | None) -> Extent | None:
+    """Return how thoroughly an adaptation is to be checked; None: not at all.
+
+    folds, check: as the user said; None: nothing.
+    Raises: SettingsError: fewer than two folds, or folds without a check.
     """
     if not check:
         if folds is not None:
             raise SettingsError(FoldsWithoutCheck())
-        return None
+        return SHORT if check is None else None
     if folds is None:
-        return USUAL_FOLDS
+        return Extent(USUAL_FOLDS, is_short=False)
     if folds < 2:
         raise SettingsError(TooFewFolds(folds=folds))
-    return folds
+    return Extent(folds, is_short=False)
+
+
+def checked(
+    child: Model,
+    adaptation: Adaptation,
+    cases: Sequence[Case],
+    extent: Extent | None,
+    *,
+    resume: bool,
+    progress: Progress,
+) -> Model:
+    """Return a child, still to be fitted, whose parent says as much as scored best in a check.
+
+    The models of the check's first folds stay beside it, unless only its head is written.
+
+    A short check serves nothing else, so it is left out where there is no choice, or where there
+    are too few patients.
+
+    child: as taken over for all cases; its parent says what the preset has. extent: None: there is
+        no check.
+    Raises: what `check_adaptation` does.
+    """
+    recipe = adaptation.recipe_for(len(by_patient(cases)))
+    worth = recipe.parent_patients if child.asked else 0.0
+    # A head of all layers that asks nobody would fit any model.
+    must_ask = adaptation.head_only and not child.network.trunk
+    worths = worths_to_try(worth, never_none=must_ask)
+    if not extent or (extent.is_short and not _is_a_choice(worths, adaptation, cases)):
+        return child
+    found = check_adaptation(
+        adaptation,
+        cases,
+        extent,
+        worths,
+        resume=resume,
+        progress=progress,
+    )
+    recipe = replace(recipe, parent_patients=found.worth)
+    child = adaptation.taken_over(cases, adaptation.organs, recipe)
+    if len(worths) > 1 and not adaptation.head_only:
+        child = with_sisters(child, found.models[:MOST_SISTERS])
+    return replace(child, provenance=replace(child.provenance, check=found.check))
+
+
+def _is_a_choice(
+    worths: Sequence[float],
+    adaptation: Adaptation,
+    cases: Sequence[Case],
+) -> bool:
+    """Return whether there are several says to try, and enough patients to try them on."""
+    if len(worths) < 2:
+        return False
+    shared = set(adaptation.organs) & set(adaptation.parent.organs)
+    return any(_count_having(organ, cases) >= FEWEST_PATIENTS for organ in shared)
+
+
+def _count_having(organ: str, cases: Sequence[Case]) -> int:
+    """Count the patients with an organ."""
+    return len(by_patient([case for case in cases if organ in case.organs]))
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found.
+
+    worth: as how many patients the parent is to count. models: those of the folds.
+    """
+
+    check: Check
+    worth: float
+    models: Sequence[Model]
 
 
 def check_adaptation(
     adaptation: Adaptation,
     cases: Sequence[Case],
-    count: int,
+    extent: Extent,
+    worths: Sequence[float],
     *,
     resume: bool,
     progress: Progress,
-) -> Check:
+) -> Checked:
     """Adapt and score fold by fold.
 
-    count: how many folds.
+    worths: as how many patients the parent may count.
     Raises:
         CohortError: there are fewer patients than folds, or none of them could be scored.
         SettingsError: an interrupted check is there, and `resume` is False.
         ResumeError: it is of another adaptation.
     """
     with agreed():
-        folds = _dealt(adaptation, cases, count)
-        _begin(adaptation, cases, folds, resume=resume)
+        folds = _dealt(adaptation, cases, extent)
+        _begin(adaptation, cases, folds, extent, resume=resume)
     names = patient_names(cases)
-    of_parent: list[CaseScore] = []
-    of_adapted: list[CaseScore] = []
+    parent = Contourer(adaptation.parent)
+    scored: list[FoldDsc] = []
+    models: list[Model] = []
     teller: TrainingTeller | None = None
     for fold in folds:
         with agreed():
@@ -140,27 +262,44 @@ def check_adaptation(
         if not is_kept:
             teller = teller or _teller(adaptation, folds, fold)
             model = _trained(model, adaptation, fold, teller, resume=resume, progress=progress)
+        models.append(model)
         with agreed():
             if is_first_process():
                 progress(f"scoring {fold.name}", 0, 1, "")
-                of_adapted += _scores(model, fold.tested, adaptation.organs, names)
-                of_parent += _scores(adaptation.parent, fold.tested, adaptation.organs, names)
+                adapted = Contourer(model)
+                scored.append(fold_dsc(adapted, parent, fold.tested, fold.others, worths, names))
                 progress(f"scoring {fold.name}", 1, 1, "")
-    of_adapted, of_parent = shared((of_adapted, of_parent))
-    organs, mean = _results(adaptation.organs, dsc_of(of_parent), dsc_of(of_adapted))
-    return Check(
-        folds=count,
+    scored = shared(scored)
+    parents = joined([fold.parent for fold in scored])
+    organs, mean = _results(adaptation.organs, parents, unbiased(scored))
+    check = Check(
+        folds=extent.folds,
         patients=len(set(names.values())),
         iterations=min(fold.recipe.iterations for fold in folds),
         organs=organs,
         mean=mean,
+        says=_tried(worths, scored),
     )
+    return Checked(check, best_worth(scored), models)
+
+
+def _tried(worths: Sequence[float], scored: Sequence[FoldDsc]) -> tuple[TriedSay, ...]:
+    """Return what each say of the parent scored; nothing if there was no choice."""
+    if len(worths) < 2:
+        return ()
+    tried = []
+    for worth in worths:
+        dsc = _number(mean_with(worth, scored))
+        if dsc is not None:
+            tried.append(TriedSay(worth, dsc))
+    return tuple(tried)
 
 
 def _begin(
     adaptation: Adaptation,
     cases: Sequence[Case],
     folds: Sequence[Fold],
+    extent: Extent,
     *,
     resume: bool,
 ) -> None:
@@ -170,7 +309,7 @@ def _begin(
     # Of an unfinished first fold the run itself says so.
     if folder.models() and not resume:
         raise SettingsError(UnfinishedRun(path=folder.path))
-    _warn(adaptation, cases, judged)
+    _warn(adaptation, cases, () if extent.is_short else judged)
     if is_first_process():
         make_folders(folder.path)
         _keep_cases(folder, cases)
@@ -212,18 +351,18 @@ def _warn(adaptation: Adaptation, cases: Sequence[Case], judged: Sequence[Findin
 # The folds
 
 
-def _dealt(adaptation: Adaptation, cases: Sequence[Case], count: int) -> list[Fold]:
+def _dealt(adaptation: Adaptation, cases: Sequence[Case], extent: Extent) -> list[Fold]:
     """Deal patients out into folds. Raises: CohortError: there are fewer patients than folds."""
     folder = CheckFolder.beside(adaptation.out)
     folds: list[Fold] = []
-    for tested in folds_of(cases, count, cohort=adaptation.cohort.path):
+    for tested in folds_of(cases, extent.folds, cohort=adaptation.cohort.path):
         number = len(folds) + 1
         others = [case for case in cases if case not in tested]
         fold = Fold(
-            name=f"fold {number} of {count}",
+            name=f"fold {number} of {extent.folds}",
             tested=tested,
             others=others,
-            recipe=adaptation.recipe_for(len(by_patient(others))),
+            recipe=extent.recipe(adaptation.recipe_for(len(by_patient(others)))),
             out=folder.model(number),
         )
         folds.append(fold)
@@ -276,15 +415,7 @@ def _taken_over(adaptation: Adaptation, fold: Fold) -> Model:
     """Return the parent, to be adapted to all folds but one."""
     there = _organs_of(fold.others)
     organs = [organ for organ in adaptation.organs if organ in there]
-    return take_over(
-        adaptation.parent,
-        adaptation.cohort,
-        fold.others,
-        organs,
-        fold.recipe,
-        adaptation.retrain_last,
-        adaptation.seed,
-    )
+    return adaptation.taken_over(fold.others, organs, fold.recipe)
 
 
 def _trained(
@@ -336,22 +467,6 @@ def _identity(model: Model, recipe: Mapping[str, object]) -> tuple[object, ...]:
 
 
 # Scores
-
-
-def _scores(
-    model: Model,
-    cases: Sequence[Case],
-    organs: Sequence[str],
-    names: Mapping[str, str],
-) -> list[CaseScore]:
-    """Score a model on a fold. names: the patient of each case."""
-    contourer = Contourer(model)
-    rows = []
-    for case in cases:
-        for row, _ in score_masks(case, "", contour_case(contourer, case)):
-            if row.organ in organs:
-                rows.append(replace(row, patient=names[case.id]))
-    return rows
 
 
 def _results(

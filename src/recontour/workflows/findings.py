@@ -93,12 +93,16 @@ class PlannedAdaptation(Planned):
     """What an adaptation learns from, what it retrains, for how long, and what its parent says.
 
     parent_patients: how many of the centre's patients the parent counts for; 0: it has no say.
+    is_chosen: whether that scored best in a check. sisters: how many models of the check are asked,
+    too.
     """
 
     layers: int
     of_layers: int
     iterations: int
     parent_patients: float
+    is_chosen: bool = False
+    sisters: int = 0
 
     def sentence(self) -> str:
         """Say what follows from the cohort, the preset, the options and the number of patients."""
@@ -106,13 +110,17 @@ class PlannedAdaptation(Planned):
         what = f"all {self.layers}" if every else f"the last {self.layers} of {self.of_layers}"
         iterations = plural(self.iterations, "iteration")
         how_long = f"{iterations}{self.how_long()}"
-        return f"retraining {what} layers on {self.on_what()}; {how_long}; {self._parent()}"
+        asked = self._parent()
+        if self.sisters:
+            asked += f"; {plural(self.sisters, 'model')} of the check will be asked, too"
+        return f"retraining {what} layers on {self.on_what()}; {how_long}; {asked}"
 
     def _parent(self) -> str:
+        why = ", which scored best on patients held out" if self.is_chosen else ""
         if not self.parent_patients:
-            return "the parent has no say"
+            return f"the parent has no say{why}"
         worth = plural(round(self.parent_patients), "patient")
-        return f"in each organ that it knows, the parent's answer counts as much as {worth}"
+        return f"in each organ that it knows, the parent's answer counts as much as {worth}{why}"
 
 
 @finding

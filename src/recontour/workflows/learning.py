@@ -22,10 +22,10 @@ from recontour.training.presets import PRESETS, Preset, preset_of
 from recontour.training.recipe import Recipe, WantedPrecision
 from recontour.training.together import agreed, is_first_process, join
 from recontour.transfer.depth import layers
-from recontour.transfer.models import begin, fit, take_over, with_precision
+from recontour.transfer.models import begin, fit, with_precision
 from recontour.wording import printable, shown
 from recontour.workflows.check_folder import CheckFolder
-from recontour.workflows.checking import Adaptation, check_adaptation, wanted_folds
+from recontour.workflows.checking import Adaptation, checked, wanted_extent
 from recontour.workflows.findings import (
     HeadIsWholeModel,
     HeadOfAllLayers,
@@ -137,7 +137,7 @@ def adapt(
     seed: int = 0,
     precision: WantedPrecision = "auto",
     deterministic: bool = False,
-    check: bool = False,
+    check: bool | None = None,
     folds: int | None = None,
     resume: bool = False,
     keep_log: bool = False,
@@ -166,8 +166,10 @@ def adapt(
         deterministic: Compute the same bits again on the same machine, but more slowly: a GPU with
             deterministic kernels, and a processor in float32 if `precision` is "auto".
         check: First estimate by cross-validation over the cohort's patients how an adaptation
-            contours patients it has not seen, beside the model it begins with. The numbers are in
-            `provenance.check` and the model's card.
+            contours patients it has not seen, beside the model it begins with, and how much that
+            model should say. The numbers are in `provenance.check` and the model's card. If None,
+            a short check, in two folds of half the iterations, chooses the parent's say where there
+            are at least four patients. Without a check, the parent counts as the preset says.
         folds: Of the check, at least 2; 3 if None.
         resume: Continue a run that was interrupted.
         keep_log: Leave the log of loss and learning rate for TensorBoard in OUT.run.
@@ -189,7 +191,7 @@ def adapt(
     join()
     with agreed():
         wanted = wanted_precision(precision)
-        checked_in = wanted_folds(folds, check=check)
+        extent = wanted_extent(folds, check)
         refuse_for_adapting(model, cohort, out)
         parent = load_model(model)
         opened = _with_certain_sides(Cohort.open(cohort))
@@ -205,16 +207,6 @@ def adapt(
 
         recipe = recipe_for(len(by_patient(cases)))
         last = preset.depth(retrain_last, len(layers(parent.network)))
-        child = take_over(parent, opened, cases, learnt, recipe, last, seed)
-        plan = _planned(child, recipe, last, cases)
-        if head_only:
-            _judge_lone_head(child)
-        if organs is None:
-            _note_organs_not_learnt(known, present)
-        _warn(opened, cases)
-        for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
-            log_finding(log, logging.WARNING, warning)
-    if checked_in:
         adaptation = Adaptation(
             parent=parent,
             cohort=opened,
@@ -224,10 +216,19 @@ def adapt(
             seed=seed,
             precision=wanted,
             deterministic=deterministic,
+            head_only=head_only,
             out=out,
         )
-        checked = check_adaptation(adaptation, cases, checked_in, resume=resume, progress=progress)
-        child = replace(child, provenance=replace(child.provenance, check=checked))
+        child = adaptation.taken_over(cases, learnt, recipe)
+        if head_only:
+            _judge_lone_head(child)
+        if organs is None:
+            _note_organs_not_learnt(known, present)
+        _warn(opened, cases)
+        for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
+            log_finding(log, logging.WARNING, warning)
+    child = checked(child, adaptation, cases, extent, resume=resume, progress=progress)
+    plan = _planned(child, recipe, last, cases)
     adapted = _learn(
         child,
         cases,
@@ -323,7 +324,9 @@ def _planned(
         layers=last,
         of_layers=len(layers(child.network)),
         iterations=recipe.iterations,
-        parent_patients=recipe.parent_patients if child.asked else 0.0,
+        parent_patients=child.recipe["parent_patients"],
+        is_chosen=bool(child.provenance.check and child.provenance.check.says),
+        sisters=len(child.asked) - bool(child.recipe["parent_patients"]),
         **counted(cases, child.organs),
     )
 

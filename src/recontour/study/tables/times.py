@@ -15,7 +15,8 @@ from recontour.study.tables.finished import Results, by_model, column, finished
 class TimesRow:
     """What one main model cost, the mean over seeds.
 
-    waiting, trunk, head: shares of the seconds. seeds_compared_with_t: those whose validation DSC
+    seconds: of training; choosing_seconds: before that, to choose the parent's say. waiting, trunk,
+    head: shares of the seconds. seeds_compared_with_t: those whose validation DSC
     can be compared with that of Model_T of the same seed. seeds_that_reached_t: those that reached
     Model_T's last one. seconds_to_reach_t: their mean; inf: no seed reached it, NaN: none can be
     compared. share_of_t: the same as a share of Model_T's training time.
@@ -25,6 +26,7 @@ class TimesRow:
     train_cases: int
     iterations: int
     seconds: float
+    choosing_seconds: float
     seconds_per_iteration: float
     waiting: float
     trunk: float
@@ -91,6 +93,7 @@ def _row(
         train_cases=results[0].train_cases,
         iterations=trained[0].iterations,
         seconds=_mean(trained, "seconds"),
+        choosing_seconds=_mean(trained, "choosing"),
         seconds_per_iteration=_mean(trained, "seconds_per_iteration"),
         waiting=_mean(trained, "waiting"),
         trunk=_mean(trained, "trunk"),
@@ -119,7 +122,7 @@ def _reaching(training: Training, t: Training) -> _Reaching:
     seconds = np.inf
     for point in training.validation:
         if point.value >= goal:
-            seconds = point.seconds
+            seconds = training.choosing + point.seconds
             break
     return _Reaching(seconds, _ratio(seconds, t.seconds))
 
