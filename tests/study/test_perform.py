@@ -189,7 +189,9 @@ def test_an_adapted_model_lets_its_patients_choose_its_parents_say(
     assert check
     assert (check.folds, check.iterations, len(check.says)) == (2, 1, 4)
     assert result.training.choosing > 0
-    assert read_result(three.out, chosen) == result
+    kept = read_result(three.out, chosen)
+    assert kept
+    assert kept.training.choosing == result.training.choosing
     assert not (folder / "model.check").exists()
     plain = replace(chosen, plain=True)
     assert perform(plain, three).training.choosing == 0
