@@ -73,6 +73,33 @@ def test_jobs_run_in_a_queue_as_they_do_here(tmp_path: Path) -> None:
     assert "invalid partition specified: nowhere" in error.value.finding.reason
 
 
+def go_on_in_the_next_job(begun: Path, kept: Path) -> str:
+    """Go on until interrupted; a second attempt finds what the first one has kept."""
+    if not kept.exists():
+        go_on_until_interrupted(begun, kept)
+    return os.environ["SLURM_JOB_ID"]
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_job_ends_before_its_time_is_up_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    import dask
+
+    settings = {
+        "interface": "lo",
+        "log-directory": str(tmp_path),
+        "local-directory": str(tmp_path),
+        "walltime": "00:01:00",  # so its worker ends after 45 s
+    }
+    with (
+        dask.config.set({f"jobqueue.slurm.{name}": value for name, value in settings.items()}),
+        executor_at(place_of("slurm:1"), threads=1) as executor,
+    ):
+        going = executor.submit(go_on_in_the_next_job, tmp_path / "begun", tmp_path / "kept")
+        wait_for(tmp_path / "begun")
+        assert int(going.result()) > 1
+    assert "TIMEOUT" not in (tmp_path / "slurm" / "slurmctld.log").read_text()
+
+
 RECONTOUR = """#!/bin/bash
 # Stands for a study: its first attempt goes on until it is asked to end.
 if [ -e kept ]; then echo "$@" > finished; exit 0; fi

@@ -274,7 +274,7 @@ def test_two_nodes_whose_workers_are_killed_give_the_same_numbers(
 def test_a_dry_run_asks_the_scheduler_how_many_workers_it_has(
     north: Cohort, target: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = declare(tmp_path, north, target, MORE)
+    study = declare(tmp_path, north, target)
     with two_nodes(tmp_path) as nodes:
         while workers_at(place_of(nodes.address)) < 2:  # they have not come yet
             time.sleep(0.1)
