@@ -7,6 +7,7 @@ Each command loads what it needs: torch takes seconds, which `import`, `inspect 
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from recontour.errors import (
     OutputError,
     SettingsError,
 )
+from recontour.executors import place_of
 from recontour.files import MissingFolder, make_folder, refuse_as_output
 from recontour.findings import Finding
 from recontour.progress import quiet
@@ -108,6 +110,7 @@ def import_(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         partial=options.partial,
         also_from_elsewhere=options.also_from_elsewhere,
         again=options.again,
+        on=options.on,
         progress=progress,
     )
     cohort = Cohort.open(options.cohort)
@@ -393,6 +396,7 @@ def _checked_for_contouring(options: argparse.Namespace, progress: ProgressBar) 
     from recontour.dicom import read_archive
     from recontour.workflows.paths import refuse_for_contouring
 
+    _check_place(options)
     refuse_for_contouring(options.model, options.ct_dir)
     if options.out.is_dir():
         progress.begin(f"loading {options.model}, reading {options.ct_dir}")
@@ -400,6 +404,12 @@ def _checked_for_contouring(options: argparse.Namespace, progress: ProgressBar) 
     refuse_as_output(options.out)
     progress.begin(f"loading {options.model}, reading {options.ct_dir}")
     return None if options.out.suffix == ".dcm" else read_archive(options.ct_dir)
+
+
+def _check_place(options: argparse.Namespace) -> None:
+    """Raise SettingsError for a place that there is not."""
+    if options.on:
+        place_of(options.on)
 
 
 def _contour_all(
@@ -412,7 +422,7 @@ def _contour_all(
     done = []
     notes: dict[Finding, None] = {}
     of_the_model: dict[Finding, None] = {}
-    for one in recontour.contour_all(
+    many = recontour.contour_all(
         options.model,
         options.ct_dir,
         options.out,
@@ -421,15 +431,18 @@ def _contour_all(
         template=template,
         anyway=options.anyway,
         archive=archive,
+        on=options.on,
         progress=progress,
-    ):
-        done.append(one)
-        if one.found:
-            notes.update(dict.fromkeys(one.found.notes))
-            general = [found for found in one.found.warnings if found not in one.warnings]
-            of_the_model.update(dict.fromkeys(general))
-        if not options.json:
-            progress.say(tell.series_contoured(one))
+    )
+    with closing(many):
+        for one in many:
+            done.append(one)
+            if one.found:
+                notes.update(dict.fromkeys(one.found.notes))
+                general = [found for found in one.found.warnings if found not in one.warnings]
+                of_the_model.update(dict.fromkeys(general))
+            if not options.json:
+                progress.say(tell.series_contoured(one))
     failed = sum(one.failure is not None for one in done)
     failure = FailedSeries(path=options.ct_dir, failed=failed, series=len(done))
     return Answer(

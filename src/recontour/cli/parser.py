@@ -141,6 +141,19 @@ def _add_path(
     )
 
 
+def _add_place(
+    added: argparse.ArgumentParser,
+    jobs: str,
+    otherwise: str = "default: one, in this process",
+) -> None:
+    added.add_argument(
+        "--on",
+        metavar="PLACE",
+        help=f"where {jobs}: local:N, N at a time ({otherwise}); slurm:N, in N jobs of a queue; "
+        "tcp://HOST:PORT, on the workers of a Dask scheduler",
+    )
+
+
 def _add_out(
     added: argparse.ArgumentParser,
     metavar: str,
@@ -271,6 +284,7 @@ def _add_import(commands: Commands) -> None:
         action="store_true",
         help="show what would become of the ROI names, and import nothing",
     )
+    _add_place(added, "patients are read")
     added.add_argument(
         "--draft-map",
         type=_path,
@@ -470,6 +484,7 @@ def _add_contour(commands: Commands) -> None:
         action="store_true",
         help="also if the CT is unlike those that the model learnt from",
     )
+    _add_place(added, "series are contoured, if there are many")
     _add_json(added)
 
 
@@ -523,12 +538,7 @@ def _add_study(commands: Commands) -> None:
     added.add_argument(
         "--resume", action="store_true", help="continue a study that was interrupted, or grew"
     )
-    added.add_argument(
-        "--on",
-        metavar="PLACE",
-        help="where cells run: local:N, N at a time (in place of the file's workers); slurm:N, "
-        "in N jobs of a queue; tcp://HOST:PORT, on the workers of a Dask scheduler",
-    )
+    _add_place(added, "cells run", "in place of the file's workers")
     added.add_argument(
         "--dry-run", action="store_true", help="list the cells, and estimate time and disk"
     )

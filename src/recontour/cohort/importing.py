@@ -11,14 +11,16 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Literal
 
 import numpy as np
 
-from recontour.cohort.case import Case, case_id_of
+from recontour.cohort.case import Case, Origin, case_id_of
 from recontour.cohort.findings import MapNotApplied, SharedSourceUid
 from recontour.cohort.history import begin_import, end_import
 from recontour.cohort.import_findings import (
@@ -52,6 +54,7 @@ from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_ou
 from recontour.cohort.traits import NO_ENDS, notes_on_traits
 from recontour.cohort.who import archive_id_of, remember_archive
 from recontour.dicom import (
+    NOBODY,
     Archive,
     Pair,
     Scan,
@@ -68,6 +71,7 @@ from recontour.errors import (
     NoSeriesError,
     OutputError,
 )
+from recontour.executors import Place, answers, place_of
 from recontour.files import refuse_as_output
 from recontour.findings import Finding, stored_words
 from recontour.geometry.arrays import Mask
@@ -80,6 +84,7 @@ from recontour.organs import (
     read_user_map,
 )
 from recontour.organs.findings import NotApplied
+from recontour.partials import held_folder
 from recontour.progress import Progress, quiet
 
 LEAST_SLICES = 2  # of a CT that is a case: one slice is a part of something else
@@ -156,6 +161,7 @@ def import_dicom(
     notices: Sequence[str] = (),
     also_from_elsewhere: bool = False,
     again: bool = False,
+    on: str | None = None,
     progress: Progress = quiet,
 ) -> ImportReport:
     """Read a DICOM archive into a cohort folder, adding what is not there yet.
@@ -177,6 +183,8 @@ def import_dicom(
             where no institution is known, from another scanner. Otherwise they are an error.
         again: Also re-read the patients whose cases are in the cohort, with the current names,
             and replace these cases, all at once.
+        on: Where patients are read, such as "local:4": four at a time, each in a process of its
+            own; None: here, one after another. The cohort and the answer are the same.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
@@ -187,6 +195,7 @@ def import_dicom(
             no cohort is made.
         NamesError: The map of names cannot be used, or `partial` is not understood.
         CohortError: The cohort cannot be used, or patients come from elsewhere; nothing is added.
+        SettingsError: There is no such place.
 
     Examples:
         >>> import recontour
@@ -195,6 +204,7 @@ def import_dicom(
         (2, ())
     """
     dicom_dir, cohort = Path(dicom_dir), Path(cohort)
+    place = place_of(on) if on else None
     user_map = read_user_map(Path(names) if names else None, new_organs)
     ends = read_partial(partial, user_map.values())
     if not os.path.lexists(cohort):
@@ -213,6 +223,7 @@ def import_dicom(
             also_from_elsewhere=also_from_elsewhere,
             again=again,
             partial=ends,
+            place=place,
         )
     finally:
         if is_new:
@@ -231,14 +242,15 @@ def import_archive(
     also_from_elsewhere: bool = False,
     again: bool = False,
     partial: Ends = NO_ENDS,
+    place: Place | None = None,
 ) -> ImportReport:
     """Import every CT series with a structure set that shows at least one known organ.
 
-    One patient is in memory at a time. A case that is in the cohort stays as it is, unless it is
-    read again. What became of the names, and what was left out, is also saved in the cohort,
-    without anything that names a patient.
+    One patient is in memory at a time, in each process. A case that is in the cohort stays as it
+    is, unless it is read again. What became of the names, and what was left out, is also saved in
+    the cohort, without anything that names a patient.
     user_map: as `read_user_map` gives. also_from_elsewhere, again: as in `import_dicom`.
-    partial: as `read_partial` gives.
+    partial: as `read_partial` gives. place: None: here.
     """
     check_tables(cohort.path)
     known = KnownOrigins(cohort)
@@ -254,13 +266,15 @@ def import_archive(
     task = _Task(
         cohort=cohort,
         user_map=user_map,
-        keys=keys,
-        salt=salt_for_origins(cohort, newcomers),
-        elsewhere=known.elsewhere.union(one.case_id for one in newcomers if one.is_from_elsewhere),
         again=again,
         partial=partial,
     )
-    imports = _import_pairs(archive.pairs, task, progress)
+    elsewhere = known.elsewhere.union(one.case_id for one in newcomers if one.is_from_elsewhere)
+    salt = salt_for_origins(cohort, newcomers)
+    patients = []
+    for pair in archive.pairs:
+        patients.append(_patient(pair, cohort.centre, keys, salt, elsewhere))
+    imports = _import_patients(patients, task, place, progress)
     for one in imports:
         notes.extend(replace(note, case=one.case_id) for note in one.notes)
     report = _report(archive, imports, task, notes)
@@ -287,84 +301,161 @@ def import_archive(
 class _Task:
     """What the import of each patient needs.
 
-    keys: of patients, by series UID. salt: for where CTs come from. elsewhere: the ids of cases
-    that are known to come from elsewhere than the cohort's. again: read cases again that exist.
-    partial: organs that are partly contoured, and the ends beyond which they go on.
+    again: read cases again that exist. partial: organs that are partly contoured, and the ends
+    beyond which they go on.
     """
 
     cohort: Cohort
     user_map: UserMap | None
-    keys: Mapping[str, str]
-    salt: Salt | None
-    elsewhere: frozenset[str]
     again: bool
     partial: Ends
 
 
-def _import_pairs(
-    pairs: Sequence[Pair],
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """One patient to import. key: the patient's; None if unknown. origin: where the CT was made.
+
+    Another process may learn this much: the pair does not say who it is.
+    """
+
+    case_id: str
+    pair: Pair
+    key: str | None
+    origin: Origin
+
+
+def _patient(
+    pair: Pair,
+    centre: str,
+    keys: Mapping[str, str],
+    salt: Salt | None,
+    elsewhere: Collection[str],
+) -> _Patient:
+    """Return what the import of a patient is told. keys: by series UID. elsewhere: case ids."""
+    series = pair.series
+    case_id = case_id_of(centre, series.uid)
+    origin = origin_of(equipment_of(series), salt)
+    return _Patient(
+        case_id=case_id,
+        pair=replace(
+            pair,
+            series=replace(series, patient_id="", person=NOBODY),
+            structure_set=replace(pair.structure_set, patient_id=""),
+        ),
+        key=keys.get(series.uid),
+        origin=replace(origin, elsewhere=case_id in elsewhere),
+    )
+
+
+def _import_patients(
+    patients: Sequence[_Patient],
     task: _Task,
+    place: Place | None,
     progress: Progress,
 ) -> list[_CaseImport]:
-    """Import patients one after another; the cases that are read again are replaced at the end."""
+    """Import patients in their order; the cases that are read again are replaced at the end."""
     cohort = task.cohort
+    each = _each_here if place is None else partial(_each_elsewhere, place)
     if not task.again:
-        return list(_each_imported(pairs, task, None, progress))
+        return list(each(patients, task, None, progress))
     with change(cohort.path) as wanted:
         staged = Cohort(wanted.folder, cohort.centre)
-        imports = list(_each_imported(pairs, task, staged, progress))
+        imports = list(each(patients, task, staged, progress))
         wanted.replaced += _ids_of(imports, "replaced")
     return imports
 
 
-def _each_imported(
-    pairs: Sequence[Pair],
+def _each_here(
+    patients: Sequence[_Patient],
     task: _Task,
     staged: Cohort | None,
     progress: Progress,
 ) -> Iterator[_CaseImport]:
-    for done, pair in enumerate(pairs):
-        case_id = case_id_of(task.cohort.centre, pair.series.uid)
-        progress("importing", done, len(pairs), case_id)
-        yield _import_pair(pair, case_id, task, staged)
-    progress("importing", len(pairs), len(pairs), "")
+    for done, patient in enumerate(patients):
+        progress("importing", done, len(patients), patient.case_id)
+        yield _import_patient(patient, task, task.cohort, staged)
+    progress("importing", len(patients), len(patients), "")
+
+
+def _each_elsewhere(
+    place: Place,
+    patients: Sequence[_Patient],
+    task: _Task,
+    staged: Cohort | None,
+    progress: Progress,
+) -> Iterator[_CaseImport]:
+    """Let other processes make the cases, and put these into the cohort here, in their order."""
+    with (
+        held_folder(task.cohort.path / "import") as scratch,
+        closing(answers(partial(_import_apart, task, scratch), patients, place)) as answered,
+    ):
+        for done, (patient, answer) in enumerate(zip(patients, answered, strict=True)):
+            progress("importing", done, len(patients), patient.case_id)
+            one, apart = answer()
+            if one.became == "added" and not _adopted(task.cohort, patient.case_id, apart):
+                one.became = "already there"
+            if one.became == "replaced" and staged is not None:
+                staged.adopt(patient.case_id, apart)
+            yield one
+    progress("importing", len(patients), len(patients), "")
+
+
+def _adopted(cohort: Cohort, case_id: str, apart: Cohort) -> bool:
+    """Move a case into a cohort; return False if another import added it meanwhile."""
+    try:
+        cohort.adopt(case_id, apart)
+    except OutputError:
+        if case_id not in cohort:
+            raise
+        return False
+    return True
+
+
+def _import_apart(task: _Task, scratch: Path, patient: _Patient) -> tuple[_CaseImport, Cohort]:
+    """Import a patient into a cohort apart, in a process of its own."""
+    apart = Cohort(Path(mkdtemp(dir=scratch)), task.cohort.centre)
+    return _import_patient(patient, task, apart, apart if task.again else None), apart
 
 
 # One patient
 
 
-def _import_pair(
-    pair: Pair,
-    case_id: str,
+def _import_patient(
+    patient: _Patient,
     task: _Task,
+    into: Cohort,
     staged: Cohort | None,
 ) -> _CaseImport:
-    """Import one patient. staged: takes a case that is read again; None: it stays as it is."""
-    one = _CaseImport(case_id)
-    one.notes.extend(pair.notes)
-    missing = _images_missing(pair)
+    """Import one patient.
+
+    into: takes a new case. staged: takes a case that is read again; None: it stays as it is.
+    """
+    one = _CaseImport(patient.case_id)
+    one.notes.extend(patient.pair.notes)
+    missing = _images_missing(patient.pair)
     if missing:
         one.notes.append(missing)
     try:
-        if case_id not in task.cohort:
-            _import_new(one, pair, task, task.cohort)
+        if patient.case_id not in task.cohort:
+            _import_new(one, patient, task, into)
         elif staged is None:
-            _look_again(one, pair, task.cohort[case_id], task)
+            _look_again(one, patient, task.cohort[patient.case_id], task)
         else:
-            _read_again(one, pair, task, staged)
+            _read_again(one, patient, task, staged)
     except (DicomError, GridMismatchError, CohortError) as error:
-        one = _CaseImport(case_id)  # the reason is all there is to say
-        one.leave_out(pair.series.place, error.finding)
+        one = _CaseImport(patient.case_id)  # the reason is all there is to say
+        one.leave_out(patient.pair.series.place, error.finding)
     return one
 
 
 def _import_new(
     one: _CaseImport,
-    pair: Pair,
+    patient: _Patient,
     task: _Task,
     cohort: Cohort,
 ) -> None:
     """Import a patient. cohort: the one to add to, in which the case is not."""
+    pair = patient.pair
     scan = read_series(pair.series.files)
     slices = scan.grid.shape[0]
     if slices < LEAST_SLICES:
@@ -379,13 +470,13 @@ def _import_new(
         one.leave_out(pair.structure_set.path, _no_organ(drawn, one.notes))
         return
     spelt = {organ: stored_name(name) for name, organ in table.mapped.items() if organ in masks}
-    is_added = _add(cohort, one.case_id, scan, masks, spelt, pair, task)
+    is_added = _add(cohort, patient, scan, masks, spelt, task)
     one.became = "added" if is_added else "already there"
 
 
 def _read_again(
     one: _CaseImport,
-    pair: Pair,
+    patient: _Patient,
     task: _Task,
     staged: Cohort,
 ) -> None:
@@ -393,12 +484,12 @@ def _read_again(
     before = None
     with suppress(CohortError):  # a damaged case is replaced
         before = task.cohort[one.case_id]
-    if before and contradict(task.keys.get(pair.series.uid), before.patient):
-        one.leave_out(pair.series.place, CaseOfAnotherPatient())
+    if before and contradict(patient.key, before.patient):
+        one.leave_out(patient.pair.series.place, CaseOfAnotherPatient())
         return
     reason = None
     try:
-        _import_new(one, pair, task, staged)
+        _import_new(one, patient, task, staged)
         reason = one.reason
     except (DicomError, GridMismatchError) as error:
         reason = error.finding
@@ -412,12 +503,13 @@ def _read_again(
 
 def _look_again(
     one: _CaseImport,
-    pair: Pair,
+    patient: _Patient,
     case: Case,
     task: _Task,
 ) -> None:
     """Note how an existing case would differ if it were imported today; it stays as it is."""
-    if contradict(task.keys.get(pair.series.uid), case.patient):
+    pair = patient.pair
+    if contradict(patient.key, case.patient):
         one.leave_out(pair.series.place, CaseOfAnotherPatient())
         return
     one.became = "already there"
@@ -533,16 +625,14 @@ def _no_organ(drawn: Sequence[Structure], notes: Sequence[Finding]) -> Finding:
 
 def _add(
     cohort: Cohort,
-    case_id: str,
+    patient: _Patient,
     scan: Scan,
     masks: Mapping[str, Mask],
     spelt: Mapping[str, str],
-    pair: Pair,
     task: _Task,
 ) -> bool:
     """Store a case; return False if another import added it meanwhile. spelt: by organ."""
-    source = pair.structure_set
-    origin = origin_of(equipment_of(pair.series), task.salt)
+    case_id, source = patient.case_id, patient.pair.structure_set
     try:
         cohort.add(
             case_id,
@@ -552,8 +642,8 @@ def _add(
             _hash(source.sop_instance_uid),
             is_draft=source.is_draft,
             is_phantom=scan.source.is_phantom,
-            patient=task.keys.get(pair.series.uid),
-            origin=replace(origin, elsewhere=case_id in task.elsewhere),
+            patient=patient.key,
+            origin=patient.origin,
             roi_names=spelt,
             partial=_partial(case_id, task),
             shares_uid=source.shares_uid,

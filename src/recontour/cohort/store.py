@@ -458,6 +458,16 @@ class Cohort:
         self._describe(self.path)
         return self[case_id]
 
+    def adopt(self, case_id: str, other: "Cohort") -> None:
+        """Take a case over from another cohort on the same disk; it appears whole or not at all.
+
+        Raises: OutputError: the case exists already.
+        """
+        with whole_folder(self._folder_of(case_id)) as folder:
+            for path in other._folder_of(case_id).iterdir():
+                path.rename(folder / path.name)
+        self._describe(self.path)
+
 
 def _origin_of(record: OriginRecord) -> Origin:
     return Origin(

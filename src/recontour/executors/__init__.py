@@ -14,9 +14,19 @@ they have. They also end when the process that started them does.
 
 places      where jobs run         local     processes of this machine
 findings    what can go wrong      cluster   Dask and Slurm; loaded only when it is asked for
+answers     many jobs of one kind, and their answers in order
 """
 
+from recontour.executors.answers import answers
 from recontour.executors.findings import DeadWorker, LostScheduler
 from recontour.executors.places import Place, executor_at, place_of, workers_at
 
-__all__ = ["DeadWorker", "LostScheduler", "Place", "executor_at", "place_of", "workers_at"]
+__all__ = [
+    "DeadWorker",
+    "LostScheduler",
+    "Place",
+    "answers",
+    "executor_at",
+    "place_of",
+    "workers_at",
+]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -32,7 +33,7 @@ from recontour.executors.findings import (
     NoWorkersYet,
     RefusedJobs,
 )
-from recontour.executors.local import Job, LocalExecutor
+from recontour.executors.local import Job, LocalExecutor, in_folder
 from recontour.findings import log_finding
 
 log = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ class ClusterExecutor(Executor):
         """
         if self._client.status != "running":
             raise FaultError(LostScheduler())
-        job = partial(function, *data, **named)
+        job = partial(in_folder, Path.cwd(), partial(function, *data, **named))
         return _translated(self._executor.submit(answer, self._session, self._environment, job))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

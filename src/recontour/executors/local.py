@@ -13,6 +13,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
+from pathlib import Path
 from queue import LifoQueue
 from typing import Any, NamedTuple
 
@@ -180,6 +181,16 @@ def _returned(answer: tuple[Any, Exception | None]) -> Any:
 
 
 # In that process
+
+
+def in_folder(folder: Path, job: Job) -> Any:
+    """Do a job in the folder where the user is, so that relative paths mean the same.
+
+    On a machine that does not have the folder, only absolute paths will do.
+    """
+    with suppress(OSError):
+        os.chdir(folder)
+    return job()
 
 
 def _serve(environment: Mapping[str, str], pipe: Connection) -> None:

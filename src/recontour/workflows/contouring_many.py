@@ -8,15 +8,27 @@ there is done, and a run that was interrupted goes on where it was.
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
+
+import torch
 
 from recontour.contouring.contourer import Contourer
 from recontour.dicom import Archive, CtSeries, read_archive, read_series
 from recontour.dicom.findings import NoCtSeries
 from recontour.dicom.pairing import are_parts
-from recontour.errors import FaultError, NoSeriesError, OutputError, RecontourError
+from recontour.errors import (
+    FaultError,
+    MixedSeriesError,
+    ModelFileError,
+    NoSeriesError,
+    OutputError,
+    RecontourError,
+)
+from recontour.executors import DeadWorker, Place, answers, place_of
 from recontour.files import ExistingOutput, is_name, make_folder, refuse_missing_folder
 from recontour.findings import Finding
 from recontour.network.model import sha256_of
@@ -30,7 +42,7 @@ from recontour.workflows.contouring import (
     Job,
     refuse_unknown_format,
 )
-from recontour.workflows.findings import MayBeParts
+from recontour.workflows.findings import AnotherModel, MayBeParts
 from recontour.workflows.paths import refuse_for_contouring
 
 ENDINGS: Mapping[ContourFormat, str] = {"rtstruct": ".dcm", "seg": ".dcm", "nifti": ""}
@@ -80,9 +92,10 @@ def contour_all(
     template: Template | None = None,
     anyway: bool = False,
     archive: Archive | None = None,
+    on: str | None = None,
     progress: Progress = quiet,
-) -> Iterator[SeriesContoured]:
-    """Contour every CT series of a folder tree, one after the other.
+) -> Generator[SeriesContoured, None, None]:
+    """Contour every CT series of a folder tree, one after the other or side by side.
 
     A series that cannot be contoured does not stop the others. What the same model has contoured
     with the same options is not contoured again, so an interrupted run may be repeated.
@@ -96,14 +109,17 @@ def contour_all(
         template: As for `contour`.
         anyway: As for `contour`.
         archive: What lies in `folder`, if it was read before.
+        on: Where series are contoured, such as "local:4": four at a time, each in a process that
+            loads the model once; None: here, one after the other. The contours are the same.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Yields:
-        What became of each series, as soon as it is known; at last the files that could not be
-        read.
+        What became of each series, in the order of their places, as soon as it is known; at last
+        the files that could not be read. Whoever stops early closes the generator.
 
     Raises:
-        RecontourError: The model, the folder or the output cannot be used, or the machine failed.
+        RecontourError: The model, the folder or the output cannot be used, there is no such place,
+            or the machine failed.
 
     Examples:
         >>> import recontour
@@ -114,6 +130,7 @@ def contour_all(
     """
     model, folder, out = Path(model), Path(folder), Path(out)
     refuse_unknown_format(format)
+    place = place_of(on) if on else None
     template = template or Template()
     if out.exists() and not out.is_dir():
         raise OutputError(ExistingOutput(path=out))
@@ -124,49 +141,125 @@ def contour_all(
         raise NoSeriesError(NoCtSeries(path=folder, wanted="series", skipped=archive.skipped))
     contourer = Contourer.load(model)
     job = Job.of(contourer, model, organs, format, template, anyway=anyway)
-    made_by = MadeBy.of(sha256_of(contourer.model.network), job.wanted, format, template)
+    sha256 = sha256_of(contourer.model.network)
+    made_by = MadeBy.of(sha256, job.wanted, format, template)
     outputs = _outputs(archive, out, made_by, ENDINGS[format])
-    return _each(job, archive, outputs, progress)
+    if place is None:
+        return _each(partial(_contoured, job), None, archive, outputs, progress)
+    order = _Order(model, sha256, job.wanted, format, template, anyway)
+    return _each(partial(_contoured_elsewhere, order), place, archive, outputs, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One series to contour. place: what to call it by. out: where its contours go.
+
+    Another process is told no more of it than this: a `CtSeries` also says who the patient is.
+    """
+
+    files: tuple[Path, ...]
+    place: Path
+    out: Path
+    clash: Finding | None
 
 
 def _each(
-    job: Job,
+    contoured: Callable[[_Task], SeriesContoured],
+    place: Place | None,
     archive: Archive,
     outputs: Mapping[str, Path],
     progress: Progress,
-) -> Iterator[SeriesContoured]:
+) -> Generator[SeriesContoured, None, None]:
     several = _parts(archive.series)
-    total = len(archive.series)
-    for done, series in enumerate(_in_order(archive.series)):
-        progress("contouring", done, total, str(series.place.relative_to(archive.folder)))
-        one = _contoured(job, series, outputs[_key(series)])
-        if series.uid in several and one.found:
-            note = MayBeParts(series=several[series.uid])
-            one = replace(one, warnings=(*one.warnings, note))
-        yield one
-    progress("contouring", total, total, "")
+    ordered = _in_order(archive.series)
+    tasks = [_Task(one.files, one.place, outputs[_key(one)], one.clash) for one in ordered]
+    left = [task for task in tasks if not task.out.exists()]
+    waiting = {task.out for task in left}
+    gpus = torch.cuda.device_count() if place else 0
+    with closing(answers(contoured, left, place, gpus)) as answered:
+        for done, (series, task) in enumerate(zip(ordered, tasks, strict=True)):
+            progress("contouring", done, len(tasks), str(task.place.relative_to(archive.folder)))
+            one = SeriesContoured(task.place, task.out)
+            if task.out in waiting:
+                one = _heard(next(answered), task)
+            if series.uid in several and one.found:
+                note = MayBeParts(series=several[series.uid])
+                one = replace(one, warnings=(*one.warnings, note))
+            yield one
+    progress("contouring", len(tasks), len(tasks), "")
     for unreadable in archive.unreadable:
         yield SeriesContoured(unreadable.path, failure=unreadable.finding)
 
 
-def _contoured(job: Job, series: CtSeries, out: Path) -> SeriesContoured:
-    if out.exists():
-        return SeriesContoured(series.place, out)
+def _heard(answer: Callable[[], SeriesContoured], task: _Task) -> SeriesContoured:
+    """Wait for what became of a series; one that kills its processes is no harm to the others."""
     try:
-        series.refuse_clash()
-        scan = read_series(series.files)
-        found = job.contour(scan, series.place, out, quiet)
-    except FaultError:
+        return answer()
+    except FaultError as error:
+        if isinstance(error.finding, DeadWorker):
+            return SeriesContoured(task.place, failure=error.finding)
         raise  # a full disk, say: the others would fail, too
+
+
+def _contoured(job: Job, task: _Task) -> SeriesContoured:
+    if task.out.exists():
+        return SeriesContoured(task.place, task.out)
+    try:
+        if task.clash:
+            raise MixedSeriesError(task.clash)
+        scan = read_series(task.files)
+        found = job.contour(scan, task.place, task.out, quiet)
+    except FaultError:
+        raise
     except RecontourError as error:
-        return SeriesContoured(series.place, failure=error.finding)
+        return SeriesContoured(task.place, failure=error.finding)
     of_this_ct = [one for one in found.warnings if not isinstance(one, ABOUT_THE_MODEL)]
     return SeriesContoured(
-        place=series.place,
-        out=out,
+        place=task.place,
+        out=task.out,
         found=found,
         warnings=tuple(of_this_ct),
     )
+
+
+# In another process
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What to do with each series, for a process that has no model yet. sha256: the model's."""
+
+    model: Path
+    sha256: str
+    organs: tuple[str, ...]
+    format: ContourFormat
+    template: Template
+    anyway: bool
+
+
+def _contoured_elsewhere(order: _Order, task: _Task) -> SeriesContoured:
+    return _contoured(_job(order), task)
+
+
+def _job(order: _Order) -> Job:
+    """Return an order with its model, which stays loaded for the next series."""
+    return Job.of(
+        _loaded(order.model, order.sha256),
+        order.model,
+        order.organs,
+        order.format,
+        order.template,
+        anyway=order.anyway,
+    )
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: Path, sha256: str) -> Contourer:
+    """Load a model. Raises: ModelFileError: it is not the one that was asked for."""
+    contourer = Contourer.load(model)
+    if sha256_of(contourer.model.network) != sha256:
+        raise ModelFileError(AnotherModel(path=model))
+    return contourer
 
 
 def _parts(series: Sequence[CtSeries]) -> dict[str, int]:

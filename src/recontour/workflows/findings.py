@@ -419,6 +419,19 @@ class MayBeParts(Finding):
 
 
 @finding
+class AnotherModel(Finding):
+    """A worker process finds another model at the path than the process that started it."""
+
+    def sentence(self) -> str:
+        """Say what is seen."""
+        return "a worker process finds another model here than the command did"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "leave the model file alone meanwhile, and keep it in a folder that all workers see"
+
+
+@finding
 class OtherContours(Finding):
     """A folder holds contours that were made in another way. changed: in what it differs."""
 

@@ -1,0 +1,352 @@
+"""`--on PLACE`: the same results from other processes, whatever happens to these."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import torch
+from tests.executors.conftest import two_nodes
+from tests.journeys.conftest import Journey, write_patient
+from tests.journeys.deaths import die_at_one, import_apart_and_die_at_first
+
+import recontour
+from recontour.cli import main
+from recontour.cohort import Cohort, importing
+from recontour.contouring import seen
+from recontour.contouring.contourer import Contourer
+from recontour.dicom import read_scan
+from recontour.errors import ModelFileError
+from recontour.network import load_model, save_model
+from recontour.network.preprocessing import body_centre_mm
+from recontour.workflows import SeriesContoured, contouring_many
+from recontour.workflows.contouring_many import _contoured_elsewhere, _Order, _Task
+from recontour.workflows.findings import AnotherModel
+
+SHOWN = 0.02  # of what the network sees, each organ takes that much
+MANY = 8
+WHOLE = "[!.]*/*.nii.gz"  # a partial folder begins with a dot
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes find this module, whose functions they call."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Several patients, of whom one has a hole in the CT."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(MANY):
+        write_patient(folder / f"{number}", number)
+    slices = sorted((folder / "1" / "CT").iterdir())
+    slices[2].unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finder(journey: Journey, many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that finds something everywhere; two steps of training find nothing."""
+    model = load_model(journey.model_s)
+    scan = read_scan(many / "0" / "CT")
+    centre_mm = body_centre_mm(scan.hu, scan.grid)
+    with torch.no_grad():
+        seen_NSHW = list(seen.seen_of(scan.hu, scan.grid, centre_mm, model.preprocessing))
+        scores_N2Khw = model.network.scores(torch.cat(seen_NSHW))
+        logits_NKhw = scores_N2Khw[:, 1::2] - scores_N2Khw[:, 0::2]
+        bias = model.network.own_head.last_layer.bias
+        assert bias is not None
+        bias[1::2] -= torch.quantile(logits_NKhw.transpose(0, 1).flatten(1), 1 - SHOWN, dim=1)
+    path = tmp_path_factory.mktemp("finder") / "finder.safetensors"
+    save_model(model, path)
+    return path
+
+
+def contour(model: Path, many: Path, out: Path, *more: str) -> list[str]:
+    return ["contour", str(model), str(many), "--anyway", "--out", str(out), *more]
+
+
+@pytest.fixture(scope="module")
+def masks(finder: Path, many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What is found without any `--on`, by file."""
+    out = tmp_path_factory.mktemp("plain") / "out"
+    assert main(contour(finder, many, out, "--format", "nifti")) == 2  # one has a hole
+    return masks_in(out)
+
+
+def masks_in(out: Path) -> dict[str, bytes]:
+    found = {}
+    for path in sorted(out.glob(WHOLE)):
+        image = nibabel.load(path)
+        assert isinstance(image, nibabel.Nifti1Image)
+        found[str(path.relative_to(out))] = np.asarray(image.dataobj).tobytes()
+    assert any(map(any, found.values()))
+    return found
+
+
+def told(capsys: pytest.CaptureFixture[str], out: Path) -> str:
+    said = capsys.readouterr()
+    return (said.out + said.err.splitlines()[-1]).replace(str(out), "OUT")
+
+
+class Noted(Contourer):
+    """Writes a line beside the model whenever it is loaded."""
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        with Path(path).with_suffix(".loads").open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return super().load(path)
+
+
+def notes_loading(order: _Order, task: _Task) -> SeriesContoured:
+    contouring_many.Contourer = Noted  # type: ignore[attr-defined]
+    return _contoured_elsewhere(order, task)
+
+
+def test_contour_says_and_finds_the_same_on_two_processes_that_load_the_model_once(
+    finder: Path,
+    many: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(contouring_many, "_contoured_elsewhere", notes_loading)
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert main(contour(finder, many, here)) == 2
+    plain = told(capsys, here)
+    assert main(contour(finder, many, there, "--on", "local:2")) == 2
+    assert told(capsys, there) == plain
+    assert f"{MANY - 1} contoured, 0 done before, 1 failed" in plain
+    assert names(there) == names(here)
+    for path in here.glob("*.dcm"):
+        assert drawn(there / path.name) == drawn(path)
+    loads = finder.with_suffix(".loads").read_text().split()
+    assert len(loads) == len(set(loads)) <= 2
+    assert main(contour(finder, many, there, "--on", "local:2")) == 2
+    assert f"0 contoured, {MANY - 1} done before, 1 failed" in told(capsys, there)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def drawn(path: Path) -> str:
+    """Return a structure set without its own UIDs and times."""
+    dataset = pydicom.dcmread(path)
+    own = ("SOPInstanceUID", "SeriesInstanceUID")
+    times = []
+    for what in ("InstanceCreation", "Series", "StructureSet"):
+        times += [f"{what}Date", f"{what}Time"]
+    for keyword in (*own, *times):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    return dataset.to_json()
+
+
+def started(command: list[str]) -> subprocess.Popen[str]:
+    whole = [sys.executable, "-m", "recontour", *command]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(whole, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+
+def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    while not true():
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+def workers_of(process: int) -> list[int]:
+    """Return the worker processes that a command has started."""
+    workers = []
+    for children in Path("/proc", str(process), "task").glob("*/children"):  # by thread
+        for child in children.read_text().split():
+            if "spawn_main" in Path("/proc", child, "cmdline").read_text():
+                workers.append(int(child))
+    return workers
+
+
+def test_a_series_whose_worker_is_killed_is_tried_again(
+    finder: Path, many: Path, masks: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = started(contour(finder, many, out, "--format", "nifti", "--on", "local:2"))
+    wait_until(lambda: workers_of(process.pid), process)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)  # it is loading, with a series in hand
+    said, _ = process.communicate()
+    assert f"{MANY - 1} contoured, 0 done before, 1 failed" in said
+    assert masks_in(out) == masks
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_goes_on(
+    finder: Path, many: Path, masks: dict[str, bytes], tmp_path: Path, how: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    command = contour(finder, many, out, "--format", "nifti", "--on", "local:1")
+    process = started(command)
+    wait_until(lambda: list(out.glob(WHOLE)), process)
+    workers = workers_of(process.pid)
+    process.send_signal(how)
+    _, said = process.communicate()
+    wait_until_gone(workers)
+    if how is signal.SIGINT:
+        assert "interrupted; nothing was left half written" in said
+        assert not list(out.glob(".*.partial"))
+    whole = len(masks_in(out))
+    assert whole
+    process = started(command)
+    said, _ = process.communicate()
+    counts = re.search(r"(\d+) contoured, (\d+) done before, 1 failed", said)
+    assert counts
+    assert int(counts[1]) + int(counts[2]) == MANY - 1
+    assert int(counts[2])
+    assert masks_in(out) == masks
+
+
+def wait_until_gone(processes: list[int]) -> None:
+    for process in processes:
+        while Path("/proc", str(process)).exists():
+            time.sleep(0.01)
+
+
+def test_contour_finds_the_same_on_two_nodes_that_see_the_folder(
+    finder: Path,
+    many: Path,
+    masks: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shutil.copytree(many, shared / "dicom")
+    shutil.copy(finder, shared / "finder.safetensors")
+    with two_nodes(tmp_path) as nodes:
+        monkeypatch.chdir(shared)  # the nodes are elsewhere
+        command = contour(Path("finder.safetensors"), Path("dicom"), Path("out"))
+        assert main([*command, "--format", "nifti", "--on", nodes.address]) == 2
+    assert masks_in(shared / "out") == masks
+
+
+def test_a_series_that_kills_its_processes_fails_and_the_rest_goes_on(
+    finder: Path,
+    many: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(contouring_many, "_contoured_elsewhere", die_at_one)
+    assert main(contour(finder, many, tmp_path / "out", "--on", "local:2")) == 2
+    said = capsys.readouterr().out
+    assert f"{many / '3' / 'CT'}: the worker process ended early 3 times (signal SIGKILL" in said
+    assert f"0 contoured, {MANY - 1} done before, 1 failed" in said
+
+
+def test_a_process_refuses_a_model_that_was_exchanged(finder: Path) -> None:
+    with pytest.raises(ModelFileError) as error:
+        contouring_many._loaded(finder, "0" * 64)
+    assert error.value.finding == AnotherModel(path=finder)
+
+
+def test_a_place_that_does_not_exist_is_refused_first(
+    finder: Path, many: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(contour(finder, many, tmp_path / "out", "--on", "here")) == 2
+    assert "no place to run jobs ('here')" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+SALT = f"recontour salt 1\n{'cd' * 32}\n"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for a cohort, with a fixed salt, so that patients' keys are always the same."""
+    folder.mkdir()
+    (folder / ".recontour-salt").write_text(SALT)
+    (folder / ".recontour-salt").chmod(0o600)
+
+
+def tree(folder: Path) -> dict[str, bytes | None]:
+    """Return all that lies in a folder, hidden files, too; None stands for a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        found[str(path.relative_to(folder))] = path.read_bytes() if path.is_file() else None
+    return found
+
+
+@pytest.fixture
+def unlike(tmp_path: Path) -> Path:
+    """Patients of several kinds: sound ones, one with a hole, one whose names are not known."""
+    dicom = tmp_path / "dicom"
+    for number in range(4):
+        names = ("XYZ 1", "XYZ 2") if number == 2 else ("Brain Stem", "Lens OS")
+        write_patient(dicom / f"{number}", number, names)
+    sorted((dicom / "1" / "CT").iterdir())[2].unlink()
+    return dicom
+
+
+def test_import_makes_the_same_cohort_to_the_byte_on_two_processes(
+    unlike: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = tmp_path / "map.toml"
+    names.write_text('[names]\n"XYZ 1" = "Brainstem"\n"Lens OS" = "Lens_R"\n')
+    commands: list[list[str]] = [
+        [],
+        ["--names", str(names)],
+        ["--names", str(names), "--again"],
+        ["--again"],
+    ]
+    said: dict[str, list[str]] = {"here": [], "there": []}
+    made: dict[str, list[dict[str, bytes | None]]] = {"here": [], "there": []}
+    for where, place in (("here", []), ("there", ["--on", "local:2"])):
+        make_folder(tmp_path / where)
+        cohort = tmp_path / where / "north"
+        for options in commands:
+            assert main(["import", str(unlike), str(cohort), *options, *place]) == 0
+            said[where].append(capsys.readouterr().out.replace(str(cohort), "COHORT"))
+            made[where].append(tree(cohort))
+    assert said["there"] == said["here"]
+    assert made["there"] == made["here"]
+    cases = [sum(name.endswith("case.json") for name in files) for files in made["here"]]
+    assert cases == [2, 3, 3, 3]
+    assert made["here"][1] != made["here"][2]  # replaced
+
+
+def test_patients_whose_process_dies_are_imported_again(
+    unlike: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for where in ("here", "there"):
+        make_folder(tmp_path / where)
+    recontour.import_dicom(unlike, tmp_path / "here" / "north")
+    monkeypatch.setattr(importing, "_import_apart", import_apart_and_die_at_first)
+    report = recontour.import_dicom(unlike, tmp_path / "there" / "north", on="local:2")
+    assert len(report.added) == 2
+    assert tree(tmp_path / "there" / "north") == tree(tmp_path / "here" / "north")
+
+
+def test_a_case_that_another_import_added_meanwhile_stays(
+    unlike: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = tmp_path / "north"
+    adopt = Cohort.adopt
+
+    def too_late(self: Cohort, case_id: str, other: Cohort) -> None:
+        if not len(self):
+            shutil.copytree(other.path / "cases" / case_id, self.path / "cases" / case_id)
+        adopt(self, case_id, other)
+
+    monkeypatch.setattr(Cohort, "adopt", too_late)
+    report = recontour.import_dicom(unlike, cohort, on="local:1")
+    assert (len(report.added), len(report.already_there)) == (1, 1)
+    assert len(Cohort.open(cohort)) == 2
