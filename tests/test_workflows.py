@@ -180,14 +180,12 @@ def test_the_parent_says_as_much_as_was_best_on_patients_held_out(
     assert {say.parent_patients: say.dsc for say in check.says}[best] == 0.75
     assert check.mean.adapted == 0.75
     assert model.recipe["parent_patients"] == best
-    assert [head.provenance.patients for head in model.asked] == [None] * bool(best) + [1, 2]
+    assert [head.provenance.patients for head in model.asked] == ([None, 1, 2] if best else [])
     found = [getattr(record, "finding", None) for record in caplog.records]
     (plan,) = [one for one in found if isinstance(one, PlannedAdaptation)]
     assert (plan.parent_patients, plan.is_chosen) == (best, True)
-    assert ", which scored best on patients held out; 2 models of the check will" in plan.sentence()
-    own, *_, first, second = model.network.share_HK[:, 0].tolist()
-    assert own == pytest.approx(first + second)
-    assert first == second > 0
+    assert ", which scored best on patients held out" in plan.sentence()
+    assert ("2 models of the check will be asked, too" in plan.sentence()) == bool(best)
     # the adapted weights do not depend on it
     adapt(phantom_model, north.path, ruled, iterations=5, check=False)
     rule = load_model(ruled)

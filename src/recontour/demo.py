@@ -18,7 +18,8 @@ TARGET_TRAIN_CASES = range(6)
 TARGET_TEST_CASES = range(6, 16)
 # Minutes instead of the presets' quarter of an hour.
 ITERATIONS = 700
-ADAPT_ITERATIONS = 350
+ADAPT_ITERATIONS = 250
+SCRATCH_ITERATIONS = 2 * ADAPT_ITERATIONS  # an adaptation takes as many again to choose a say
 REPORT = Path("report")
 
 
@@ -86,7 +87,7 @@ def run_demo(out: Path | str, *, progress: Progress = quiet) -> list[CaseScore]:
         workflows.train(
             train,
             model_t,
-            iterations=ADAPT_ITERATIONS,
+            iterations=SCRATCH_ITERATIONS,
             resume=True,
             progress=progress,
         )

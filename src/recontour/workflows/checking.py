@@ -168,7 +168,8 @@ def checked(
 ) -> Model:
     """Return a child, still to be fitted, whose parent says as much as scored best in a check.
 
-    The models of the check's first folds stay beside it, unless only its head is written.
+    Where the parent has a say, the models of the check's first folds stay beside the child, unless
+    only its head is written.
 
     A short check serves nothing else, so it is left out where there is no choice, or where there
     are too few patients.
@@ -194,7 +195,7 @@ def checked(
     )
     recipe = replace(recipe, parent_patients=found.worth)
     child = adaptation.taken_over(cases, adaptation.organs, recipe)
-    if len(worths) > 1 and not adaptation.head_only:
+    if found.worth and not adaptation.head_only:
         child = with_sisters(child, found.models[:MOST_SISTERS])
     return replace(child, provenance=replace(child.provenance, check=found.check))
 
