@@ -12,7 +12,7 @@ from recontour.assess.pictures import Planes
 from recontour.assess.scoring import score_masks
 from recontour.cohort import Case, Cohort, case_id_of
 from recontour.cohort.doubts import cohort_warnings
-from recontour.cohort.findings import PartlyContoured, ShortOrgan
+from recontour.cohort.findings import NothingBeyond, PartlyContoured, ShortOrgan
 from recontour.cohort.import_findings import (
     PartialNotApplied,
     PartialNotMet,
@@ -187,6 +187,20 @@ def test_an_extent_is_confirmed_of_all_cases_or_of_none(cohort: Cohort) -> None:
     with pytest.raises(CohortError):
         confirm_extent(cohort.path, [case.id, "nobody-12345678"], partial="SpinalCord")
     assert cohort[case.id].traits == case.traits
+
+
+def test_an_organ_that_reaches_the_scan_s_end_is_not_called_whole(cohort: Cohort) -> None:
+    inside = add(cohort, 1, cord(10, 15))
+    cut = add(cohort, 2, cord(0, 15))
+    with pytest.raises(CohortError, match="it reaches the lower end of the scan") as caught:
+        confirm_extent(cohort.path, [inside.id, cut.id], partial="SpinalCord=below")
+    assert caught.value.finding == NothingBeyond(
+        path=cohort.path, case=cut.id, organ="SpinalCord", ends=("below",)
+    )
+    for case in (inside, cut):
+        assert cohort[case.id].traits == case.traits
+    confirm_extent(cohort.path, cut.id, partial="SpinalCord")
+    assert cohort[cut.id].traits.partly_contoured == {"SpinalCord": ("above",)}
 
 
 def test_a_case_of_the_days_before_the_release_is_still_partly_contoured(cohort: Cohort) -> None:

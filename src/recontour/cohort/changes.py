@@ -8,8 +8,10 @@ from pathlib import Path
 from recontour.cohort.case import Case
 from recontour.cohort.findings import (
     CasesReadAgain,
+    End,
     NoCaseNamed,
     NoSuchCases,
+    NothingBeyond,
     NothingToUndo,
     OneExtentAnswer,
     OrganNotContoured,
@@ -176,7 +178,8 @@ def confirm_extent(
         The cases that are changed now.
 
     Raises:
-        CohortError: There is no such cohort or case, or the organ is not contoured in a case.
+        CohortError: There is no such cohort or case, the organ is not contoured in a case, or it
+            reaches the scan's end there, so that no slice lies beyond.
         NamesError: `partial` is not understood.
         SettingsError: Neither or both of `partial` and `whole` were given.
 
@@ -192,20 +195,10 @@ def confirm_extent(
     ends = read_partial([partial], opened.organs) if partial else {}
     (organ,) = ends or (str(whole),)
     for name in names:
-        case = opened[name]
-        if organ not in case.organs:
-            raise CohortError(
-                OrganNotContoured(
-                    path=opened.path,
-                    case=name,
-                    organ=shown(organ),
-                    present=case.organs,
-                )
-            )
+        _refuse_no_effect(opened[name], opened, organ, ends.get(organ, ()))
     for name in names:
         case = opened[name]
-        at_scan_s_end = case.traits.cut.get(organ, ())
-        goes_on = tuple(end for end in ends.get(organ, ()) if end not in at_scan_s_end)
+        goes_on = _inside_scan(case, organ, ends.get(organ, ()))
         partly = {**case.traits.partly_contoured, organ: goes_on}
         confirmed = {*case.traits.contoured_whole, organ}
         if goes_on:
@@ -216,6 +209,42 @@ def confirm_extent(
         traits = replace(case.traits, partly_contoured=partly, contoured_whole=whole_organs)
         _set_traits(case, traits)
     return names
+
+
+def _refuse_no_effect(
+    case: Case,
+    cohort: Cohort,
+    organ: str,
+    ends: Sequence[End],
+) -> None:
+    """Raise CohortError if a case lacks an organ, or no slice of it lies beyond the ends.
+
+    ends: where the organ is said to go on; none for one that is contoured whole.
+    """
+    if organ not in case.organs:
+        raise CohortError(
+            OrganNotContoured(
+                path=cohort.path,
+                case=case.id,
+                organ=shown(organ),
+                present=case.organs,
+            )
+        )
+    if ends and not _inside_scan(case, organ, ends):
+        raise CohortError(
+            NothingBeyond(
+                path=cohort.path,
+                case=case.id,
+                organ=organ,
+                ends=tuple(ends),
+            )
+        )
+
+
+def _inside_scan(case: Case, organ: str, ends: Sequence[End]) -> tuple[End, ...]:
+    """Return the ends at which an organ's contours stop before the scan does."""
+    at_scan_s_end = case.traits.cut.get(organ, ())
+    return tuple(end for end in ends if end not in at_scan_s_end)
 
 
 def _set_traits(case: Case, traits: Traits) -> None:

@@ -424,6 +424,23 @@ class OrganNotContoured(Finding):
 
 
 @finding
+class NothingBeyond(Finding):
+    """An organ is said to go on where it reaches the end of the scan. ends: which."""
+
+    ends: FitToStore[tuple[End, ...]]
+
+    def sentence(self) -> str:
+        reached = " and ".join(f"the {END_WORDS[end]} end" for end in self.ends)
+        return f"it reaches {reached} of the scan, so no slice lies beyond that could be unknown"
+
+    def remedy(self) -> str:
+        return (
+            "leave this case out: what lies beyond the scan is unknown in any case; nothing was "
+            "changed"
+        )
+
+
+@finding
 class OneExtentAnswer(Finding):
     """Neither or both of the answers were given: that an organ goes on, or that it does not."""
 
