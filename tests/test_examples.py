@@ -25,6 +25,7 @@ MODULES = [
 WITH_FILES = {
     "recontour.cohort.case",
     "recontour.cohort.changes",
+    "recontour.cohort.doubts",
     "recontour.cohort.folds",
     "recontour.cohort.importing",
     "recontour.cohort.patients",

@@ -1,15 +1,21 @@
+import json
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
+from tests.conftest import fill
 
 from recontour.cohort import Cohort
-from recontour.network import Model, load_model
+from recontour.cohort.history import write_history
+from recontour.cohort.records import ImportsRecord
+from recontour.network import Model, load_model, save_model
+from recontour.network.card import card
 from recontour.network.model import sha256_of
 from recontour.training.presets import preset_of
 from recontour.transfer.models import (
+    begin,
     fit,
     precision_of,
     take_over,
@@ -48,6 +54,39 @@ def test_no_parent_is_asked_as_in_the_paper_or_where_it_knows_no_organ(
     assert child.network.branch == "conv5"
     assert len(child.network.heads) == 1
     assert child.asked == ()
+
+
+FROM_ELSEWHERE = "Cohort south: 1 of 2 training cases comes from elsewhere than the others."
+OLD_NAMES = (
+    "Cohort south: the names of the last import were not applied to 1 of 2 training cases."
+)
+
+
+def test_a_model_keeps_the_doubts_of_its_cohort(model: Model, tmp_path: Path) -> None:
+    south = fill(Cohort.open_or_create(tmp_path / "south", "south"), 2)
+    settings = preset_of("compact")
+
+    def notices() -> tuple[str, ...]:
+        begun = begin(south, list(south), model.organs, "compact", settings, seed=0)
+        return begun.provenance.notices
+
+    assert notices() == ()
+    first, second = south.case_ids
+    write_history(south.path, ImportsRecord(not_applied=[first]))
+    place = south.path / "cases" / second / "case.json"
+    about = json.loads(place.read_text())
+    place.write_text(json.dumps(about | {"origin": {"elsewhere": True}}))
+    assert notices() == (FROM_ELSEWHERE, OLD_NAMES)
+    child = adapted(model, south, 10)
+    save_model(child, tmp_path / "child")
+    kept = load_model(tmp_path / "child")
+    assert kept.provenance.notices == (FROM_ELSEWHERE, OLD_NAMES)
+    said = card(kept).sections()["3 Training"]["notices"]
+    assert FROM_ELSEWHERE in said
+    assert OLD_NAMES in said
+    north = fill(Cohort.open_or_create(tmp_path / "north", "north"), 2)
+    grandchild = adapted(kept, north, 10)
+    assert grandchild.provenance.notices == (FROM_ELSEWHERE, OLD_NAMES)
 
 
 def adapted(parent: Model, south: Cohort, last: int, organ: str = "Brainstem") -> Model:

@@ -1,4 +1,8 @@
-"""What an import found of some cases, and every command that uses them must repeat."""
+"""What an import found of some cases, and every command that uses them must repeat.
+
+So must every command that uses a model of them: what the model's file keeps is fixed words, numbers
+and the centre's label, which it has anyway.
+"""
 
 from collections.abc import Sequence
 
@@ -8,6 +12,7 @@ from recontour.cohort.origins import mixed_origins
 from recontour.cohort.store import Cohort
 from recontour.cohort.traits import notes_on_traits
 from recontour.findings import Finding
+from recontour.wording import plural
 
 
 def draft_warnings(cases: Sequence[Case]) -> tuple[DraftContours, ...]:
@@ -29,15 +34,51 @@ def cohort_warnings(cohort: Cohort, cases: Sequence[Case]) -> tuple[Finding, ...
     mixed = mixed_origins(cases)
     if mixed:
         warnings.append(mixed)
-    used = {case.id for case in cases}
-    stale = used.intersection(cohort.not_applied)
+    stale = _stale(cohort, cases)
     if stale:
-        warnings.append(
-            MapNotApplied(
-                cases=len(stale),
-                of=len(used),
-                is_kept=True,
-            )
-        )
+        warnings.append(stale)
     warnings += notes_on_traits(cases, Cohort.open(cohort.path).readable)
     return tuple(warnings)
+
+
+def doubts_to_keep(cohort: Cohort, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return what everyone who uses a model of some cases must know, for the model's file.
+
+    Some cases come from elsewhere than the others, or the names of the last import were not applied
+    to some.
+
+    >>> doubts_to_keep(Cohort.open("south"), list(Cohort.open("south")))
+    ()
+    """
+    kept = []
+    training_cases = plural(len(cases), "training case")
+    mixed = mixed_origins(cases)
+    if mixed:
+        several = mixed.institutions > 1
+        known = f" ({mixed.institutions} institutions)" if several else ""
+        others = len(mixed.others)
+        verb = "comes" if others == 1 else "come"
+        kept.append(
+            f"Cohort {cohort.centre}: {others} of {training_cases} {verb} from elsewhere than the "
+            f"others{known}."
+        )
+    stale = _stale(cohort, cases)
+    if stale:
+        kept.append(
+            f"Cohort {cohort.centre}: the names of the last import were not applied to "
+            f"{stale.cases} of {training_cases}."
+        )
+    return tuple(kept)
+
+
+def _stale(cohort: Cohort, cases: Sequence[Case]) -> MapNotApplied | None:
+    """Return a finding if the names of the last import were not applied to some cases."""
+    used = {case.id for case in cases}
+    stale = used.intersection(cohort.not_applied)
+    if not stale:
+        return None
+    return MapNotApplied(
+        cases=len(stale),
+        of=len(used),
+        is_kept=True,
+    )

@@ -143,7 +143,8 @@ class Provenance:
     the centres before, oldest first. retrained_layers: None if trained from scratch.
     fresh_organs: organs whose scores the adaptation started from random weights. dropped_organs:
     organs of the adapted model that this one does not contour.
-    notices: what a reader must know, for example that the patients are synthetic.
+    notices: what a reader must know, for example that the patients are synthetic, or that some come
+    from elsewhere than the others.
     trained_on, trained_on_patients, trained_on_tissue_hu: fingerprints of all CTs, keys of all
     known patients, and tissue profiles of all CTs learnt from, those of the parents included.
     patients: number of patients in the cohort; CTs of an unknown patient count one by one.

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from recontour.cohort import Case, Cohort, by_patient, notices_of
+from recontour.cohort.doubts import doubts_to_keep
 from recontour.errors import FaultError, SettingsError
 from recontour.network import HeadRecord, Model, Network, Provenance, save_head, save_model
 from recontour.network.model import sha256_of, versions
@@ -274,7 +275,7 @@ def _provenance(
         seed=seed,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         versions=versions(),
-        notices=notices_of(cohort.notices, cases),
+        notices=(*notices_of(cohort.notices, cases), *doubts_to_keep(cohort, cases)),
         trained_on=tuple(sorted({case.fingerprint for case in cases})),
         trained_on_patients=tuple(sorted(patients)),
         patients=len(by_patient(cases)),
