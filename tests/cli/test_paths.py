@@ -125,6 +125,27 @@ def test_a_wrong_path_is_refused_before_torch_is_loaded(
     assert (code, has_torch) == (2, False)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train COHORT --out d/",
+        "adapt MODEL COHORT --out d/",
+        "adapt MODEL COHORT --head-only d/",
+        "convert MODEL DICOM --out d/",
+        "inspect COHORT --html d/",
+        "import DICOM --draft-map d/",
+    ],
+)
+def test_a_file_to_write_does_not_end_like_a_folder(
+    place: Path, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    assert "d/ ends like a folder, and this is a file to write" in capsys.readouterr().err
+    assert not Path("d").exists()
+
+
 def test_every_command_refuses_wrong_paths() -> None:
     commands = re.findall(r"^    ([a-z-]+) ", parser().format_help(), re.MULTILINE)
     assert set(commands) == {words.split()[0] for words in WRONG}

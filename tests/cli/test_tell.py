@@ -258,6 +258,19 @@ def test_a_damaged_table_of_names_is_one_line(
     assert line.startswith(f"recontour: {cohort.path / 'names.csv'}: {words}")
 
 
+def test_a_cohort_without_cases_says_how_to_import(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cohort = Cohort.open_or_create(tmp_path / "north", "North")
+    tell.cohort(CohortContents(cohort, [], []))
+    centre, note = capsys.readouterr().out.splitlines()
+    assert centre == "Centre North"
+    assert note == (
+        f"note: {cohort.path}: no case is in this cohort; add patients with "
+        f"`recontour import DICOM_DIR {cohort.path}`"
+    )
+
+
 HOSTILE = "[/] [bold red]x \x1b[2J\x1b]0;owned\x07 :smile: \u202e"
 SHOWN = "[/] [bold red]x \ufffd[2J\ufffd]0;owned\ufffd :smile: \ufffd"
 

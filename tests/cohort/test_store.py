@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -15,6 +15,7 @@ from recontour.cohort.arrays import map_array
 from recontour.cohort.open_arrays import RecentArrays
 from recontour.errors import CohortError, FaultError, GridMismatchError, RecontourError
 from recontour.geometry import Grid
+from recontour.geometry.arrays import Mask
 from recontour.partials import _sibling
 
 GRID = Grid((2, 3, 5), (1.0, 2.0), (0.0, 2.5), (-4.0, 7.0))
@@ -39,6 +40,8 @@ def cohort(tmp_path: Path) -> Cohort:
 def test_hu_and_masks_come_back_as_they_were(
     cohort: Cohort, hu: np.ndarray, mask: np.ndarray
 ) -> None:
+    assume(mask.any())
+    assume(not mask.all())
     case_id = f"north-{len(cohort)}"
     cohort.add(case_id, hu, GRID, {"Larynx": ~mask, "Brainstem": mask}, "hash")
     case = Cohort.open(cohort.path)[case_id]
@@ -69,6 +72,21 @@ def test_a_case_is_added_once(cohort: Cohort) -> None:
     with pytest.raises(CohortError, match="already"):
         cohort.add("north-1", HU, GRID, {"Brainstem": MASK}, "")
     assert cohort.case_ids == ("north-1",)
+
+
+@pytest.mark.parametrize(
+    ("masks", "said"),
+    [
+        ({}, "no mask was given"),
+        ({"Brainstem": MASK, "Larynx": MASK & ~MASK}, "the mask of Larynx marks no voxel"),
+    ],
+)
+def test_a_case_without_contours_is_one_line_and_nothing_is_written(
+    cohort: Cohort, masks: dict[str, Mask], said: str
+) -> None:
+    with pytest.raises(CohortError, match=f"north-1: {said}"):
+        cohort.add("north-1", HU, GRID, masks, "")
+    assert list((cohort.path / "cases").iterdir()) == []
 
 
 def test_an_array_beside_the_grid_is_refused_and_nothing_written(cohort: Cohort) -> None:

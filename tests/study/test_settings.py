@@ -43,6 +43,16 @@ def test_what_is_left_out_is_not_studied_and_paths_are_relative_to_the_file(tmp_
     assert study.seeds == (0,)
 
 
+def test_a_path_has_no_steps_up_and_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "south").symlink_to(tmp_path / "elsewhere")
+    study = read_study(write(tmp_path / "studies", LEAST.replace("north", "../co/north")))
+    here = tmp_path.resolve()
+    assert study.source.cohort == here / "co" / "north"
+    assert study.target.cohort == here / "studies" / "south"
+
+
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "STUDY.toml").write_text(LEAST, encoding="utf-8-sig")
     assert read_study(tmp_path / "STUDY.toml") == read_study(write(tmp_path, LEAST))

@@ -57,9 +57,7 @@ def test_no_parent_is_asked_as_in_the_paper_or_where_it_knows_no_organ(
 
 
 FROM_ELSEWHERE = "Cohort south: 1 of 2 training cases comes from elsewhere than the others."
-OLD_NAMES = (
-    "Cohort south: the names of the last import were not applied to 1 of 2 training cases."
-)
+OLD_NAMES = "Cohort south: the names of the last import were not applied to 1 of 2 training cases."
 
 
 def test_a_model_keeps_the_doubts_of_its_cohort(model: Model, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Scripts with which a shell completes commands, options and paths at the Tab key."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -10,16 +10,16 @@ def completion_script(
     parser: argparse.ArgumentParser,
     shell: str,
     *,
-    path_type: Callable[[str], object],
+    path_types: Collection[Callable[[str], object]],
 ) -> str:
     """Return the script of a shell for a parser and its commands.
 
-    shell: one of SHELLS. path_type: the `type` of arguments that are paths.
+    shell: one of SHELLS. path_types: the `type` of arguments that are paths.
     """
     import shtab
 
     for argument in _arguments(parser):
-        if argument.type is path_type:
+        if argument.type in path_types:
             # shtab reads this attribute, which argparse does not know.
             vars(argument)["complete"] = shtab.FILE
     return str(shtab.complete(parser, shell))

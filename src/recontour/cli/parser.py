@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from recontour.workflows.check_folder import USUAL_FOLDS
 
 # The longest path that Linux accepts.
 LONGEST_PATH_BYTES = 4095
+SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +36,7 @@ class _PrintCompletion(argparse.Action):
         _option: str | None = None,
     ) -> None:
         """Print the script of the shell that was named."""
-        print(completion_script(parser, shell, path_type=_path))
+        print(completion_script(parser, shell, path_types=(_path, _new_file)))
         parser.exit()
 
 
@@ -116,6 +118,16 @@ def _path(words: str) -> Path:
     return Path(words)
 
 
+def _new_file(words: str) -> Path:
+    """Return the path of a file to write; one that ends like a folder's would become a file."""
+    path = _path(words)
+    if words.endswith(SEPARATORS):
+        raise argparse.ArgumentTypeError(
+            f"{words} ends like a folder, and this is a file to write; add the file's name"
+        )
+    return path
+
+
 def _named_folder(words: str) -> tuple[str, Path]:
     """Return a name and a folder as they are typed: NAME=FOLDER."""
     name, _, folder = words.partition("=")
@@ -158,10 +170,11 @@ def _add_out(
     added: argparse.ArgumentParser,
     metavar: str,
     words: str,
+    kind: Callable[[str], Path] = _path,
 ) -> None:
     added.add_argument(
         "--out",
-        type=_path,
+        type=kind,
         required=True,
         metavar=metavar,
         help=words,
@@ -287,7 +300,7 @@ def _add_import(commands: Commands) -> None:
     _add_place(added, "patients are read")
     added.add_argument(
         "--draft-map",
-        type=_path,
+        type=_new_file,
         metavar="MAP.toml",
         help="as --dry-run, and write a map of the unknown names to fill in",
     )
@@ -323,7 +336,7 @@ def _add_inspect(commands: Commands) -> None:
     _add_path(added, "path", "COHORT|MODEL", "a cohort folder, or a model file")
     added.add_argument(
         "--html",
-        type=_path,
+        type=_new_file,
         metavar="FILE",
         help="also write a page of every case of the cohort with its contours, unusual ones first",
     )
@@ -392,14 +405,14 @@ def _add_convert(commands: Commands) -> None:
     added = _command(commands, "convert", "convert", words)
     _add_path(added, "labels", "LABELS", "label map, folder of ORGAN.nii.gz, or SEG")
     _add_path(added, "ct_dir", "CT_DIR", "the CT series whose grid they lie on")
-    _add_out(added, "FILE.dcm", "a new file")
+    _add_out(added, "FILE.dcm", "a new file", _new_file)
     _add_json(added)
 
 
 def _add_train(commands: Commands) -> None:
     added = _command(commands, "train", "train", "cohort -> model, from scratch")
     _add_path(added, "cohort", "COHORT", "a cohort folder")
-    _add_out(added, "MODEL", "the model file to write")
+    _add_out(added, "MODEL", "the model file to write", _new_file)
     added.add_argument(
         "--preset",
         default="accurate",
@@ -446,13 +459,13 @@ def _add_adapt(commands: Commands) -> None:
     output = added.add_mutually_exclusive_group(required=True)
     output.add_argument(
         "--out",
-        type=_path,
+        type=_new_file,
         metavar="MODEL",
         help="the model file to write",
     )
     output.add_argument(
         "--head-only",
-        type=_path,
+        type=_new_file,
         metavar="HEAD",
         help="instead, a file of only what is learnt, to be used as TRUNK+HEAD",
     )

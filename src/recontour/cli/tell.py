@@ -153,8 +153,11 @@ def cohort(found: "CohortContents", page: Path | None = None) -> None:
     opened, sound = found.cohort, found.cases
     for notice in notices_of(opened.notices, sound):
         say(notice)
-    _cases(opened, sound)
-    _organs(found.sizes)
+    if sound:
+        _cases(opened, sound)
+        _organs(found.sizes)
+    else:
+        say(f"Centre {opened.centre}")
     _patients(sound)
     _origins(opened, sound)
     _notes(found.notes)

@@ -148,6 +148,29 @@ class ExistingCase(Finding):
 
 
 @finding
+class NothingContoured(Finding):
+    """A case to be stored shows no organ at all, or not one that it is said to have.
+
+    empty: the organs whose masks mark no voxel; none if there is no mask.
+    """
+
+    empty: FitToStore[tuple[str, ...]] = ()
+
+    def sentence(self) -> str:
+        if not self.empty:
+            return "no mask was given, and a case has at least one organ"
+        organs = listed(self.empty)
+        if len(self.empty) == 1:
+            return f"the mask of {organs} marks no voxel"
+        return f"the masks of {organs} mark no voxel"
+
+    def remedy(self) -> str:
+        if not self.empty:
+            return "give the mask of each contoured organ"
+        return "leave out an organ that is not contoured: it is unknown, not absent"
+
+
+@finding
 class NoSuchCases(Finding):
     """Cases to remove that a cohort lacks. wanted: how many were named."""
 
@@ -220,6 +243,17 @@ class CasesReadAgain(Finding):
 
     def remedy(self) -> str:
         return "repeat it with --again and the earlier map"
+
+
+@finding
+class NoCases(Finding):
+    """A cohort without a case."""
+
+    def sentence(self) -> str:
+        return "no case is in this cohort"
+
+    def remedy(self) -> str:
+        return f"add patients with `recontour import DICOM_DIR {self.path or 'COHORT'}`"
 
 
 @finding

@@ -42,6 +42,7 @@ from recontour.cohort.findings import (
     NoReadPermission,
     NoSuchCase,
     NotACohort,
+    NothingContoured,
     OrgansNotInCohort,
     UnreadableFolder,
     UnsupportedCohortFormat,
@@ -415,9 +416,10 @@ class Cohort:
         structure set, with other content, has this one's UID.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
-            CohortError: the case exists already.
+            CohortError: the case exists already, or there is no mask, or one that marks nothing.
         """
         _refuse_other_shapes(case_id, hu, grid, masks)
+        _refuse_nothing_contoured(case_id, masks)
         if not is_name(case_id, CASE_LETTERS):
             raise CohortError(InvalidCaseName(name=case_id, is_new=True))
         if case_id in self:
@@ -516,6 +518,13 @@ def _refuse_other_shapes(
                 expected=grid.shape,
             )
             raise GridMismatchError(wrong)
+
+
+def _refuse_nothing_contoured(case_id: str, masks: Mapping[str, Mask]) -> None:
+    """Raise CohortError if there is no mask, or one that marks no voxel."""
+    empty = tuple(organ for organ, mask in masks.items() if not mask.any())
+    if empty or not masks:
+        raise CohortError(NothingContoured(case=case_id, empty=empty))
 
 
 def _to_json(content: Mapping[str, Any]) -> str:

@@ -322,8 +322,14 @@ def read_study(path: Path | str) -> Study:
 
 def _placed(centre: CentreSettings, here: Path) -> CentreSettings:
     """Make a centre's paths absolute."""
-    split = here / centre.split if centre.split else None
-    return replace(centre, cohort=here / centre.cohort, split=split)
+    split = _at(here, centre.split) if centre.split else None
+    return replace(centre, cohort=_at(here, centre.cohort), split=split)
+
+
+def _at(here: Path, path: Path) -> Path:
+    """Return where a path leads from a folder, without "..": there, links are followed."""
+    place = here / path
+    return Path(os.path.realpath(place)) if ".." in place.parts else place
 
 
 def threads_of(study: Study) -> int:

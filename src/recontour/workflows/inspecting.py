@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from recontour.cohort import Case, Cohort
 from recontour.cohort.doubts import draft_warnings
+from recontour.cohort.findings import NoCases
 from recontour.cohort.sizes import Sizes, lengths_settled, sizes_of, unusual_sizes
 from recontour.cohort.store import DamagedCase
 from recontour.cohort.traits import notes_on_traits
@@ -49,7 +50,9 @@ class CohortContents:
 
     @property
     def notes(self) -> list[Finding]:
-        """Return what a person should know of the contours."""
+        """Return what a person should know of the contours, or that there are none."""
+        if not self.cases and not self.damaged:
+            return [NoCases(path=self.cohort.path)]
         return [
             *notes_on_traits(self.cases, self.cases),
             *draft_warnings(self.cases),
