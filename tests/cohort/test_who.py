@@ -1,5 +1,6 @@
 """Who a case is: on the screen, from the imported DICOM, and nowhere else."""
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -11,7 +12,9 @@ from tests.dicom.conftest import edit, make_scan, make_structure_set
 from recontour.cli import main
 from recontour.cohort import Cohort
 from recontour.cohort.findings import ArchiveNotThere, CasesNotInArchives, UnknownArchive
+from recontour.cohort.history import read_history, write_history
 from recontour.cohort.importing import import_dicom
+from recontour.cohort.patients import salt_for
 from recontour.cohort.who import who_is
 
 NAME = "Zebedee^Ann"
@@ -90,6 +93,37 @@ def test_another_user_s_import_is_unknown(
     import_dicom(tmp_path / "again", cohort.path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another"))
     assert who_is(cohort.path).notes == (UnknownArchive(path=cohort.path, unknown=2, of=2),)
+
+
+def test_what_a_cohort_keeps_of_the_path_cannot_be_guessed(cohort: Cohort, home: Path) -> None:
+    path = str((cohort.path.parent / "dicom").resolve())
+    unsalted = hashlib.sha256(path.encode()).hexdigest()[:8]
+    (kept,) = read_history(cohort.path).archives
+    assert kept == salt_for(cohort.path).mark("archive", path)
+    assert files_with(cohort.path, unsalted) == []
+    assert (home / "archives" / kept).exists()
+
+
+def test_a_cohort_of_an_earlier_version_still_knows_its_archive(cohort: Cohort, home: Path) -> None:
+    path = str((cohort.path.parent / "dicom").resolve())
+    unsalted = hashlib.sha256(path.encode()).hexdigest()[:8]
+    (kept,) = read_history(cohort.path).archives
+    (home / "archives" / kept).rename(home / "archives" / unsalted)
+    place = cohort.path / "imports.json"
+    place.write_text(place.read_text().replace(kept, unsalted))
+    assert set(who_is(cohort.path).patients) == set(cohort.case_ids)
+    import_dicom(path, cohort.path)
+    assert len(read_history(cohort.path).archives) == 2
+    assert who_is(cohort.path).notes == ()
+
+
+@pytest.mark.parametrize("archive", ["../../dicom", "../salt", "no hash"])
+def test_an_archive_s_hash_is_no_path(cohort: Cohort, archive: str) -> None:
+    history = read_history(cohort.path)
+    assert history.last
+    last = history.last.model_copy(update={"archive": archive})
+    write_history(cohort.path, history.model_copy(update={"last": last, "archives": []}))
+    assert who_is(cohort.path).notes == (UnknownArchive(path=cohort.path, unknown=1, of=1),)
 
 
 def test_the_wrong_folder_shows_nobody(cohort: Cohort, tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def begin_import(
 ) -> ImportsRecord:
     """Write down which cases an import intends to add; return what was written before.
 
-    archive: a hash of the folder's path. An import of the same archive that was killed before it
-    ended is the same import.
+    archive: a salted hash of the folder's path. An import of the same archive that was killed
+    before it ended is the same import.
     """
     before = read_history(cohort)
     intended = sorted(cases)

@@ -1,7 +1,7 @@
 """Whose CTs are imported: patient keys, and what to note about cases of one patient."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 from recontour.cohort.case import Case, case_id_of
@@ -11,12 +11,10 @@ from recontour.cohort.import_findings import (
     SeveralCtsOfOnePatient,
     UninformativePatientIds,
 )
-from recontour.cohort.origins import Newcomer, needs_salt
 from recontour.cohort.patients import (
     Salt,
     open_to_others,
     salt_for,
-    salt_if_any,
     salt_of,
     salt_path,
     with_one_key,
@@ -46,13 +44,11 @@ def patient_keys(archive: Archive, cohort: Cohort) -> tuple[dict[str, str], list
     return keys, list(_notes_on_salt(cohort, salt))
 
 
-def salt_for_origins(cohort: Cohort, newcomers: Iterable[Newcomer]) -> Salt | None:
-    """Return the salt with which cases keep where they come from; None if none can be used.
+def salt_for_import(cohort: Cohort) -> Salt | None:
+    """Return the salt with which a cohort keeps where its cases, and their files, come from.
 
-    It is made only if a newcomer needs it.
+    None if none can be used. It is made if there is none.
     """
-    if not any(needs_salt(one.equipment) for one in newcomers):
-        return salt_if_any(cohort.path)
     with suppress(CohortError):  # `patient_keys` reports it
         return _salt_of(cohort)
     return None

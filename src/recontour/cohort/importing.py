@@ -37,7 +37,7 @@ from recontour.cohort.import_findings import (
     TooFewSlices,
     UnusableSource,
 )
-from recontour.cohort.import_patients import notes_on_patients, patient_keys, salt_for_origins
+from recontour.cohort.import_patients import notes_on_patients, patient_keys, salt_for_import
 from recontour.cohort.journal import change
 from recontour.cohort.masks import Structure, masks_of, structures
 from recontour.cohort.origins import (
@@ -257,8 +257,9 @@ def import_archive(
     newcomers = known.newcomers(archive, salt_if_any(cohort.path))
     if not also_from_elsewhere:
         known.refuse_from_elsewhere(newcomers, user_map)
-    archive_id = archive_id_of(archive.folder)
-    remember_archive(archive.folder)
+    salt = salt_for_import(cohort)
+    archive_id = archive_id_of(archive.folder, salt)
+    remember_archive(archive.folder, archive_id)
     before = begin_import(cohort.path, archive_id, [one.case_id for one in newcomers])
     keys, notes = patient_keys(archive, cohort)
     for series_uid, key in known.patients(archive).items():
@@ -270,7 +271,6 @@ def import_archive(
         partial=partial,
     )
     elsewhere = known.elsewhere.union(one.case_id for one in newcomers if one.is_from_elsewhere)
-    salt = salt_for_origins(cohort, newcomers)
     patients = []
     for pair in archive.pairs:
         patients.append(_patient(pair, cohort.centre, keys, salt, elsewhere))

@@ -61,12 +61,6 @@ def _mark(salt: Salt | None, what: str, words: str) -> str:
     return salt.mark(what, words) if salt and words else ""
 
 
-def needs_salt(equipment: Equipment) -> bool:
-    """Return whether something that a CT says can only be kept with a salt."""
-    is_known = equipment.is_known_maker and equipment.is_known_model
-    return bool(equipment.institution) or not is_known
-
-
 @dataclass(frozen=True, slots=True)
 class Newcomer:
     """A patient of an archive who is not in the cohort yet.

@@ -66,7 +66,9 @@ RoiName = Annotated[str, Field(max_length=MOST_ROI_LETTERS)]
 SliceIndex = Annotated[int, Field(ge=0, lt=MOST_ALONG)]
 EndsRecord = Annotated[dict[OrganName, list[End]], Field(max_length=MOST_VOLUMES)]
 CaseName = Annotated[str, AfterValidator(_case_name)]
-ArchiveId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+# SALT-HASH of a folder's path; of earlier versions, 8 digits of a hash without a salt.
+ARCHIVE_ID = r"[0-9a-f]{8}(-[0-9a-f]{16})?"
+ArchiveId = Annotated[str, Field(pattern=f"^{ARCHIVE_ID}$")]
 CaseNames = Annotated[list[CaseName], Field(max_length=MOST_CASES)]
 TableName = Literal["names.csv", "left_out.csv"]
 Notice = Annotated[str, Field(max_length=2000)]
@@ -176,8 +178,8 @@ class ImportsRecord(_Record):
     """imports.json.
 
     last: the import that is undone next. earlier: those before it, the newest last. not_applied:
-    the cases to which the map of the last import was not applied. archives: hashes of the folders
-    that were imported.
+    the cases to which the map of the last import was not applied. archives: salted hashes of the
+    paths of the folders that were imported.
     """
 
     last: DoneImportRecord | None = None

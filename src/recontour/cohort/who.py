@@ -1,11 +1,13 @@
 """Who is a case: read from the DICOM files that a cohort was imported from, for the screen only.
 
 A cohort does not say where they lie, since a folder's name may name a patient, and a cohort may be
-sent. It keeps a short hash of the folder's path; the path itself lies in a file of the user's own,
-beside the salt (patients.py), named after that hash.
+sent. It keeps a salted hash of the folder's path; the path itself lies in a file of the user's own,
+beside the salt (patients.py), named after that hash. Cohorts of earlier versions keep a hash
+without a salt, which is read in the same way.
 """
 
-import hashlib
+import re
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +16,14 @@ from pathlib import Path
 from recontour.cohort.case import case_id_of
 from recontour.cohort.findings import ArchiveNotThere, CasesNotInArchives, UnknownArchive
 from recontour.cohort.history import read_history
-from recontour.cohort.patients import OWNER_ALONE, make_private_folder, users_folder
+from recontour.cohort.patients import (
+    OWNER_ALONE,
+    SALT_BYTES,
+    Salt,
+    make_private_folder,
+    users_folder,
+)
+from recontour.cohort.records import ARCHIVE_ID
 from recontour.cohort.store import Cohort
 from recontour.dicom import Patient, patient_of, read_archive
 from recontour.errors import FaultError, NotDicomError, OutputError
@@ -23,7 +32,6 @@ from recontour.findings import Finding
 
 ARCHIVES = "archives"  # beside the user's salt
 MOST_PATH_BYTES = 1 << 14
-ID_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +42,19 @@ class Who:
     notes: tuple[Finding, ...]
 
 
-def archive_id_of(folder: Path) -> str:
-    """Return what a cohort keeps of a folder's path: 8 hex digits of its hash.
+def archive_id_of(folder: Path, salt: Salt | None) -> str:
+    """Return what a cohort keeps of a folder's path: SALT-HASH, as of a patient's key.
 
-    >>> archive_id_of(Path("/data/ct"))
-    'ca4679b4'
+    Without a salt, it is another one each time.
+
+    >>> archive_id_of(Path("/data/ct"), Salt(bytes(range(32))))
+    'e9df8a32-b80572680437d0c8'
     """
-    content = str(folder.resolve()).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(content).hexdigest()[:ID_DIGITS]
+    known = salt or Salt(secrets.token_bytes(SALT_BYTES))
+    return known.mark("archive", str(folder.resolve()))
 
 
-def remember_archive(folder: Path) -> None:
+def remember_archive(folder: Path, archive_id: str) -> None:
     """Write down for this user where DICOM files lie that are imported.
 
     If that fails, nothing is lost but the convenience.
@@ -52,7 +62,7 @@ def remember_archive(folder: Path) -> None:
     home = users_folder()
     if home is None:
         return
-    place = home / ARCHIVES / archive_id_of(folder)
+    place = home / ARCHIVES / archive_id
     with suppress(OutputError, FaultError):
         make_private_folder(home)
         make_private_folder(place.parent)
@@ -104,7 +114,7 @@ def _remembered(cohort: Cohort, notes: list[Finding]) -> Iterator[Path]:
     unknown = folders.count(None)
     if unknown or not ids:
         notes.append(UnknownArchive(path=cohort.path, unknown=unknown, of=len(ids)))
-    for folder in filter(None, folders):
+    for folder in dict.fromkeys(filter(None, folders)):
         if folder.is_dir():
             yield folder
         else:
@@ -121,11 +131,11 @@ def _archive_ids(cohort: Cohort) -> Sequence[str]:
 def _folder_of(archive_id: str) -> Path | None:
     """Return the folder that a hash stands for; None if this user did not import it."""
     home = users_folder()
-    if home is None:
+    if home is None or not re.fullmatch(ARCHIVE_ID, archive_id):
         return None
     with suppress(OSError, ValueError):
         content = read_file(home / ARCHIVES / archive_id, MOST_PATH_BYTES)
         folder = Path(content.decode("utf-8", "surrogateescape").removesuffix("\n"))
-        if archive_id_of(folder) == archive_id:
+        if folder.is_absolute():
             return folder
     return None
