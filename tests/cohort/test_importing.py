@@ -23,8 +23,9 @@ from tests.dicom.conftest import (
     recode,
 )
 from tests.geometry.conftest import make_grid
+from tests.journeys.conftest import write_patient
 
-from recontour.cli import tell
+from recontour.cli import main, tell
 from recontour.cohort import Cohort, case_id_of, importing, store, tables
 from recontour.cohort.arrays import write_array
 from recontour.cohort.findings import (
@@ -148,6 +149,33 @@ def test_importing_twice_adds_nothing_twice_and_says_the_same_of_the_names(
     assert second.names == first.names
     assert (cohort.path / "names.csv").read_text() == saved
     assert len(cohort) == 1
+
+
+def test_notes_on_old_cases_are_counted_after_what_is_new(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_patient(tmp_path / "dicom", 0)
+    archive, cohort = str(tmp_path / "dicom"), str(tmp_path / "north")
+
+    def said(*options: str) -> tuple[str, list[str]]:
+        """What follows the table of names: the count, and the notes."""
+        assert main(["import", archive, cohort, *options]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        begin = next(i for i, line in enumerate(lines) if " there already, " in line)
+        assert not any(line.startswith("note: ") for line in lines[:begin])
+        return lines[begin], lines[begin + 1 :]
+
+    first, notes = said()
+    assert first.startswith("1 added")
+    assert any("Lens_L" in note for note in notes), "it reaches the end of the scan"
+    again, brief = said("--partial", "Brainstem")
+    assert again.startswith("0 added, 1 there already")
+    news, count = brief
+    assert news.startswith("note: --partial: not applied to Brainstem in 1 case")
+    assert count.endswith(
+        f" on cases that were there before: `recontour inspect {cohort}` shows those on contours, "
+        "and --json shows all"
+    )
 
 
 def test_one_ct_under_other_uids_is_noted_once(tmp_path: Path, cohort: Cohort) -> None:

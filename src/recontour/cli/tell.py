@@ -40,23 +40,33 @@ ORGANS_TITLE = "Organs: median and range over cases; area: of the largest slice"
 
 
 def imported(report: "ImportReport", cohort: "Cohort") -> None:
-    """Show what entered a cohort, what did not, and what became of each ROI name."""
-    _names(report.names)
+    """Show what did not enter a cohort, what did, and what became of each ROI name.
+
+    Notes come last. Those on cases that stay as they are were shown when these were imported, so
+    they are only counted; `recontour inspect` shows what is kept of them.
+    """
     if report.left_out:
         table = table_of("What was not imported", "left out", "where", "why")
         for left in report.left_out:
             add_row(table, left.what, str(left.place), words(left.finding))
         out.print(table)
-    for warning in report.warnings:
-        say(f"warning: {words(warning)}")
-    _notes(report.notes)
     for kind, count in report.skipped:
         say(f"skipped: {count} x {kind}")
+    for warning in report.warnings:
+        say(f"warning: {words(warning)}")
+    _names(report.names)
     again = f"{len(report.replaced)} replaced, " if report.replaced else ""
     say(
         f"{len(report.added)} added, {again}{len(report.already_there)} there already, "
         f"{len(report.left_out)} left out: {cohort.path}, centre {cohort.centre}"
     )
+    _notes(report.new_notes)
+    old = len(report.notes) - len(report.new_notes)
+    if old:
+        say(
+            f"note: {plural(old, 'note')} on cases that were there before: `recontour inspect "
+            f"{cohort.path}` shows those on contours, and --json shows all"
+        )
 
 
 def previewed(preview: "ImportPreview", draft: Path | None) -> None:

@@ -93,6 +93,13 @@ HASH_DIGITS = 16
 SHORT_HASH_DIGITS = 8
 
 UserMap = Mapping[str, str]
+ON_DIFFERENCES = (
+    AdditionalOrgans,
+    ChangedSource,
+    NotReadAgain,
+    PartialNotApplied,
+    UnusableSource,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,23 @@ class ImportReport:
     skipped: Kinds = ()
     replaced: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
+
+    @property
+    def new_notes(self) -> tuple[Finding, ...]:
+        """Return the notes without those that concern only cases that stay as they are.
+
+        That such a case differs from the archive, or from what was asked for, is new.
+        """
+        there = set(self.already_there)
+        new = []
+        for note in self.notes:
+            cases = getattr(note, "cases", ())
+            about = set(cases) if isinstance(cases, tuple) else set()
+            if note.case:
+                about.add(note.case)
+            if isinstance(note, ON_DIFFERENCES) or not about or about - there:
+                new.append(note)
+        return tuple(new)
 
 
 @dataclass(slots=True)
