@@ -238,7 +238,7 @@ def test_study(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     """Two cells one at a time: of their caches, only the larger is on the disk."""
     cells = [SimpleNamespace(id="S", parent=None), SimpleNamespace(id="T", parent=None)]
     costs = {"S": Estimate(1.0, 10, 300), "T": Estimate(2.0, 20, 200)}
-    monkeypatch.setattr(studies, "read_study", lambda _path: None, raising=False)
+    monkeypatch.setattr(studies, "read_study", lambda _path, **_: None, raising=False)
     monkeypatch.setattr("recontour.study.declared.cohorts_of", lambda _study: {})
     forecast = Forecast(cells, costs, 1)  # type: ignore[arg-type]
     monkeypatch.setattr(studies, "dry_run", lambda *_, **__: forecast, raising=False)

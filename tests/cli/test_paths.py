@@ -146,6 +146,19 @@ def test_a_file_to_write_does_not_end_like_a_folder(
     assert not Path("d").exists()
 
 
+def test_more_folds_than_patients_are_one_line(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "sub").mkdir()
+    fill(Cohort.open_or_create(place / "south", "south"), 2)
+    study = STUDY.format(source="../south").replace('"COHORT"', '"../COHORT"')
+    (place / "sub" / "study.toml").write_text(study.replace("[target]", "test = 1\n[target]"))
+    assert main(["study", "sub/study.toml", "--dry-run", "--folds", "2"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    cohort = place.resolve() / "COHORT"
+    assert line.startswith(f"recontour: {cohort}: 1 patient cannot be dealt out into 2 folds")
+
+
 def test_every_command_refuses_wrong_paths() -> None:
     commands = re.findall(r"^    ([a-z-]+) ", parser().format_help(), re.MULTILINE)
     assert set(commands) == {words.split()[0] for words in WRONG}

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from recontour.errors import SettingsError
 from recontour.findings import stored_words
-from recontour.study.settings import CentreSettings, example, read_study, threads_of
+from recontour.study.settings import CentreSettings, example, read_study, threads_of, to_repeat
 
 LEAST = """[source]
 cohort = "north"
@@ -41,6 +41,21 @@ def test_what_is_left_out_is_not_studied_and_paths_are_relative_to_the_file(tmp_
     assert study.depth is None
     assert study.source.cohort == tmp_path.resolve() / "north"
     assert study.seeds == (0,)
+
+
+def test_folds_may_be_asked_for_in_place_of_the_file_s_split(tmp_path: Path) -> None:
+    asked = read_study(write(tmp_path, LEAST), folds=3)
+    souths = 'cohort = "south"\n'
+    in_folds = LEAST.replace(f"{souths}test = 1\n", f"{souths}folds = 3\n")
+    assert asked == read_study(write(tmp_path, in_folds))
+    assert (asked.target.folds, asked.target.test, asked.source.test) == (3, 0, 1)
+    assert to_repeat(asked) == "recontour study STUDY.toml --folds 3 --out OUT"
+    assert to_repeat(read_study(write(tmp_path, LEAST))) == "recontour study STUDY.toml --out OUT"
+    path = write(tmp_path, LEAST)
+    with pytest.raises(
+        SettingsError, match=r"target\.folds: .*greater than or equal to 2, found 1"
+    ):
+        read_study(path, folds=1)
 
 
 def test_a_path_has_no_steps_up_and_a_link_stays_a_link(tmp_path: Path) -> None:

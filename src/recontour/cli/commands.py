@@ -506,7 +506,7 @@ def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         return Answer(show=lambda: print(text, end=""), facts=lambda: {"example": text})
     if not options.study or (not options.out and not options.dry_run):
         raise SettingsError(NoStudyNamed())
-    declared = studies.read_study(options.study)
+    declared = studies.read_study(options.study, folds=options.folds)
     if options.dry_run:
         cohorts_of(declared)
         forecast = studies.dry_run(declared, options.out, on=options.on)

@@ -551,6 +551,12 @@ def _add_study(commands: Commands) -> None:
     added.add_argument(
         "--resume", action="store_true", help="continue a study that was interrupted, or grew"
     )
+    added.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help="cross-validate over the target's patients in K folds, in place of the file's split",
+    )
     _add_place(added, "cells run", "in place of the file's workers")
     added.add_argument(
         "--dry-run", action="store_true", help="list the cells, and estimate time and disk"

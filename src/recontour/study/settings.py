@@ -4,10 +4,12 @@ Paths are relative to the file; a misspelt setting is an error that lists the kn
 """
 
 import os
+import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from pydantic import (
@@ -37,6 +39,7 @@ from recontour.wording import printable
 MOST_CELLS = 20_000
 MOST_ORGANS = 200
 MOST_FILE_LETTERS = 255
+IN_PLACE_OF_FOLDS = ("split", "validation", "test")
 
 _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -277,11 +280,13 @@ class Study:
 # The file
 
 
-def read_study(path: Path | str) -> Study:
+def read_study(path: Path | str, *, folds: int | None = None) -> Study:
     """Read a study file.
 
     Args:
         path: The file, as `recontour study --example` prints one.
+        folds: Of a cross-validation over the target's patients, in place of the file's own folds,
+            split, validation and test patients; None: as the file says.
 
     Returns:
         The settings, all of them checked.
@@ -309,6 +314,8 @@ def read_study(path: Path | str) -> Study:
                 help="correct it, or start from `recontour study --example`",
             )
         ) from error
+    if folds is not None:
+        declared = _in_folds(declared, folds)
     try:
         study = TypeAdapter(Study).validate_python(declared)
     except ValidationError as error:
@@ -318,6 +325,15 @@ def read_study(path: Path | str) -> Study:
     source = _placed(study.source, here)
     target = _placed(study.target, here)
     return replace(study, source=source, target=target, file=printable(path.name))
+
+
+def _in_folds(declared: Mapping[str, Any], folds: int) -> dict[str, Any]:
+    """Return what a file declares, with a cross-validation in place of the target's split."""
+    target = declared.get("target")
+    if not isinstance(target, dict):  # it is wrong in any case
+        return dict(declared)
+    kept = {name: value for name, value in target.items() if name not in IN_PLACE_OF_FOLDS}
+    return {**declared, "target": {**kept, "folds": folds}}
 
 
 def _placed(centre: CentreSettings, here: Path) -> CentreSettings:
@@ -335,6 +351,13 @@ def _at(here: Path, path: Path) -> Path:
 def threads_of(study: Study) -> int:
     """Return the threads of each worker: as declared, or its share of the usable cores."""
     return study.threads or max(1, cores() // study.workers)
+
+
+def to_repeat(study: Study) -> str:
+    """Return the command that repeats a study; the number of folds may not be in its file."""
+    folds = study.target.folds
+    in_folds = ["--folds", str(folds)] if folds else []
+    return shlex.join(["recontour", "study", study.file, *in_folds, "--out", "OUT"])
 
 
 def example() -> str:

@@ -2,7 +2,6 @@
 
 import datetime
 import logging
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,7 +40,7 @@ from recontour.study.perform import Workspace, recipe_of
 from recontour.study.report import StudyHeader, write_study_report
 from recontour.study.results import Result, cell_folder, is_finished, read_mask, read_results
 from recontour.study.run import failures, run
-from recontour.study.settings import Study
+from recontour.study.settings import Study, to_repeat
 from recontour.study.split import (
     cross_validated,
     ids_to_test,
@@ -276,7 +275,7 @@ def _header(workspace: Workspace, results: Mapping[str, Result]) -> StudyHeader:
         settings=settings,
         split=_patients_by_fold(workspace),
         notices=_notices(workspace, several_recipes=several_recipes),
-        repeat=shlex.join(["recontour", "study", study.file, "--out", "OUT"]),
+        repeat=to_repeat(study),
     )
 
 
