@@ -94,6 +94,7 @@ from recontour.workflows.findings import (
     NoRanges,
     NothingToCheck,
     NothingToCompare,
+    OrgansDropped,
     OrgansNotChecked,
     OrgansNotFoundAfterTraining,
     OtherCheck,
@@ -972,6 +973,19 @@ def test_a_training_says_which_model_it_makes(north: Cohort, tmp_path: Path) -> 
         progress=lambda what, *_: told.append(what),
     )
     assert told == ["training Model_T"] * 2
+
+
+def test_organs_that_only_the_model_has_are_said_to_be_dropped(
+    model: Model, south: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_model(replace(model, organs=("Brainstem", "Larynx")), tmp_path / "parent")
+    child = adapt(tmp_path / "parent", south.path, tmp_path / "child", iterations=1)
+    assert child.organs == ("Brainstem",)
+    warnings = [getattr(record, "finding", None) for record in caplog.records]
+    assert OrgansDropped(dropped=("Larynx",)) in warnings
+    caplog.clear()
+    adapt(tmp_path / "parent", south.path, tmp_path / "same", organs=["Brainstem"], iterations=1)
+    assert "will not contour" not in caplog.text
 
 
 def test_organs_that_only_the_cohort_has_are_told_with_how_to_learn_them(

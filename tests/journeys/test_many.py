@@ -196,3 +196,19 @@ def test_a_damaged_list_is_one_line(
     command = ["contour", str(journey.model_s), str(journey.archive), "--out", str(tmp_path)]
     assert main(command) == 2
     assert "the list of contours is damaged" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_file_whose_name_may_be_a_folders_is_pointed_out(
+    journey: Journey,
+    many: Path,
+    tmp_path: Path,
+    contoured: list[Grid],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one = str(many / "Müller 0")
+    command = ["contour", str(journey.model_s), one, "--out"]
+    assert main([*command, str(tmp_path / "drafts")]) == 0
+    assert "a file was written, as the folder holds one series" in capsys.readouterr().out
+    assert main([*command, str(tmp_path / "draft.dcm")]) == 0
+    assert "a file was written" not in capsys.readouterr().out
+    assert len(contoured) == 2

@@ -22,6 +22,7 @@ from recontour.cli.findings import (
     NoCohortNamed,
     NoOrganNamed,
     NoStudyNamed,
+    OneFile,
     SharedContoursName,
     WhoInJson,
 )
@@ -254,7 +255,9 @@ def confirm_extent(options: argparse.Namespace, _progress: ProgressBar) -> Answe
         whole=options.whole,
     )
     return Answer(
-        show=lambda: tell.extent_confirmed(confirmed, options.partial, options.cohort),
+        show=lambda: tell.extent_confirmed(
+            confirmed, options.partial, options.whole, options.cohort
+        ),
         facts=lambda: {"cohort": options.cohort, "confirmed": confirmed},
     )
 
@@ -380,11 +383,13 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         archive=archive,
         progress=progress,
     )
+    looks_like_a_folder = not options.out.suffix and options.format != "nifti"
+    doubts = [OneFile(path=options.out)] if looks_like_a_folder else []
     return Answer(
         show=lambda: tell.contoured(found, options.out),
         facts=lambda: facts.contoured(found, options.out, options.format),
         warnings=found.warnings,
-        notes=found.notes,
+        notes=(*found.notes, *doubts),
     )
 
 

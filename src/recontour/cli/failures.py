@@ -97,7 +97,7 @@ def _interrupted(options: argparse.Namespace, typed: Sequence[str]) -> Interrupt
             return InterruptedRun(kept="the model file is complete")
         begun = RunFolder.beside(out).checkpoint.exists() or CheckFolder.beside(out).has_begun()
     else:
-        return InterruptedRun()
+        return InterruptedRun(goes_on="repeat the command")
     if not begun:
         return InterruptedRun(kept="no checkpoint was saved", goes_on="repeat the command")
     words = list(typed) if options.resume else [*typed, "--resume"]

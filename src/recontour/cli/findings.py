@@ -104,6 +104,17 @@ class LostOutput(Finding):
 
 
 @finding
+class OneFile(Finding):
+    """A CT was contoured into a file whose name may have been meant for a folder."""
+
+    def sentence(self) -> str:
+        return "a file was written, as the folder holds one series"
+
+    def remedy(self) -> str:
+        return "for a folder of drafts, make the folder first, and give it as --out"
+
+
+@finding
 class NoOrganNamed(Finding):
     """`--organs` was given without an organ, as when a shell variable is empty."""
 

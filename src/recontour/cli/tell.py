@@ -308,9 +308,17 @@ def sides_confirmed(cases: Sequence[str], cohort: Path) -> None:
     say(f"left and right of {', '.join(cases)} are as they are named: {cohort}")
 
 
-def extent_confirmed(cases: Sequence[str], partial: str | None, cohort: Path) -> None:
-    """Show in which cases a person has said how far an organ is contoured. partial: in part."""
-    how = "partly contoured; unknown beyond" if partial else "contoured whole"
+def extent_confirmed(
+    cases: Sequence[str],
+    partial: str | None,
+    whole: str | None,
+    cohort: Path,
+) -> None:
+    """Show in which cases a person has said how far an organ is contoured.
+
+    partial, whole: the organ, as the person named it; one of the two is None.
+    """
+    how = f"{partial} is partly contoured; unknown beyond" if partial else f"{whole} is whole"
     say(f"{', '.join(cases)}: {how}: {cohort}")
 
 

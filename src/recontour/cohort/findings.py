@@ -359,7 +359,8 @@ class DoubtfulSides(Finding):
     def remedy(self) -> str:
         cohort = self.path or "COHORT"
         return (
-            "correct the map or the contours and import with --again; if the names are right, "
+            "correct the contours or their names in these structure sets, or the map if it is "
+            "wrong, and import with --again; if the names are right, "
             f"`recontour confirm-sides {cohort} {_typed(self.cases)}`"
         )
 

@@ -69,7 +69,7 @@ class SeveralSeries(Finding):
         return f"{len(self.series)} CT series{like} ({_examples(self.series)})"
 
     def remedy(self) -> str:
-        one = "give a folder that holds just one series"
+        one = "give a folder with just one (`contour` takes several series if --out is a folder)"
         if self.are_parts:
             return f"export that CT again as one series, or {one}"
         return one

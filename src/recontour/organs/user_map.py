@@ -132,7 +132,9 @@ def _refuse_new(
         meant: list[str] = []
         for organ in unlisted:
             meant += organs_meant(organ, listed)
-        raise NamesError(NewOrgans(path=path, mapped_to=tuple(unlisted), meant=tuple(meant)))
+        raise NamesError(
+            NewOrgans(path=path, mapped_to=tuple(unlisted), meant=tuple(dict.fromkeys(meant)))
+        )
 
 
 def notes_on_map(

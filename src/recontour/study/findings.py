@@ -349,7 +349,10 @@ class NoStudy(Finding):
         return f"no study is here (study.json: {system_words(self.number)})"
 
     def remedy(self) -> str:
-        return "check the path, or run `recontour study` first"
+        return (
+            "check the path, or run `recontour study` first; the report of `recontour evaluate` is "
+            "made already: report.html in its folder"
+        )
 
 
 @finding

@@ -295,6 +295,28 @@ class OrgansNotLearnt(Finding):
 
 
 @finding
+class OrgansDropped(Finding):
+    """A cohort has no contours of organs that the model to adapt contours."""
+
+    dropped: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name them."""
+        dropped = ", ".join(self.dropped)
+        them = "it" if len(self.dropped) == 1 else "them"
+        return (
+            f"the cohort has no contours of {dropped}, so the adapted model will not contour {them}"
+        )
+
+    def remedy(self) -> str:
+        """Say what helps if the cohort has them under another name."""
+        return (
+            "if your patients have such contours under other names, map these and import with "
+            "--again; otherwise the model that you began with still contours what is dropped"
+        )
+
+
+@finding
 class UnknownPreset(Finding):
     """A model to adapt was made with a preset that this recontour does not have."""
 

@@ -31,6 +31,7 @@ from recontour.workflows.findings import (
     HeadOfAllLayers,
     ImpossibleIterations,
     NoCommonOrgan,
+    OrgansDropped,
     OrgansNotFoundAfterTraining,
     OrgansNotLearnt,
     PlannedAdaptation,
@@ -224,6 +225,7 @@ def adapt(
             _judge_lone_head(child)
         if organs is None:
             _note_organs_not_learnt(known, present)
+            _warn_of_dropped(parent.organs, present)
         _warn(opened, cases)
         for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
             log_finding(log, logging.WARNING, warning)
@@ -296,6 +298,13 @@ def _note_organs_not_learnt(known: Sequence[str], present: Sequence[str]) -> Non
     if new:
         everything = (*known, *new)
         log_finding(log, logging.INFO, OrgansNotLearnt(new=new, all_organs=everything))
+
+
+def _warn_of_dropped(known: Sequence[str], present: Sequence[str]) -> None:
+    """Log which organs only the model has. known, present: those of the model and the cohort."""
+    dropped = tuple(organ for organ in known if organ not in present)
+    if dropped:
+        log_finding(log, logging.WARNING, OrgansDropped(dropped=dropped))
 
 
 def _preset_of_parent(parent: Model, path: Path) -> Preset:
