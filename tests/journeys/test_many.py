@@ -208,7 +208,7 @@ def test_a_file_whose_name_may_be_a_folders_is_pointed_out(
     one = str(many / "Müller 0")
     command = ["contour", str(journey.model_s), one, "--out"]
     assert main([*command, str(tmp_path / "drafts")]) == 0
-    assert "a file was written, as the folder holds one series" in capsys.readouterr().out
+    assert "a file was written, as the folder holds one series" in capsys.readouterr().err
     assert main([*command, str(tmp_path / "draft.dcm")]) == 0
-    assert "a file was written" not in capsys.readouterr().out
+    assert "a file was written" not in capsys.readouterr().err
     assert len(contoured) == 2

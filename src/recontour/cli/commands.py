@@ -5,6 +5,7 @@ Each command loads what it needs: torch takes seconds, which `import`, `inspect 
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -37,13 +38,15 @@ from recontour.errors import (
 )
 from recontour.executors import place_of
 from recontour.files import MissingFolder, make_folder, refuse_as_output
-from recontour.findings import Finding
+from recontour.findings import Finding, log_finding
 from recontour.progress import quiet
 
 if TYPE_CHECKING:
     from recontour.dicom import Archive
     from recontour.organs import Template
     from recontour.workflows import CohortContents
+
+log = logging.getLogger(__name__)
 
 
 def run(options: argparse.Namespace, said: Transcript) -> None:
@@ -383,13 +386,13 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         archive=archive,
         progress=progress,
     )
-    looks_like_a_folder = not options.out.suffix and options.format != "nifti"
-    doubts = [OneFile(path=options.out)] if looks_like_a_folder else []
+    if not options.out.suffix and options.format != "nifti":
+        log_finding(log, logging.INFO, OneFile(path=options.out))
     return Answer(
         show=lambda: tell.contoured(found, options.out),
         facts=lambda: facts.contoured(found, options.out, options.format),
         warnings=found.warnings,
-        notes=(*found.notes, *doubts),
+        notes=found.notes,
     )
 
 
