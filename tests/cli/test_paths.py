@@ -220,3 +220,13 @@ def test_a_cohort_in_the_place_of_a_model_that_is_not_there_yet(
     said = capsys.readouterr().err
     assert "make one with `recontour train`" in said
     assert ".run" not in said
+
+
+def test_a_folder_for_many_contours_must_be_there(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["contour", "MODEL", "DICOM", "--out", "d/"])
+    assert ended.value.code == 2
+    assert "d/ is no folder; make it first: mkdir d" in capsys.readouterr().err
+    assert not Path("d").exists()

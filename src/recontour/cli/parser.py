@@ -128,6 +128,14 @@ def _new_file(words: str) -> Path:
     return path
 
 
+def _new_file_or_folder(words: str) -> Path:
+    """Return the path of a file to write, or of a folder for many; no file gets a folder's name."""
+    path = _path(words)
+    if words.endswith(SEPARATORS) and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{words} is no folder; make it first: mkdir {path}")
+    return path
+
+
 def _named_folder(words: str) -> tuple[str, Path]:
     """Return a name and a folder as they are typed: NAME=FOLDER."""
     name, _, folder = words.partition("=")
@@ -477,7 +485,8 @@ def _add_contour(commands: Commands) -> None:
     added = _command(commands, "contour", "contour", words)
     _add_path(added, "model", "MODEL", "a model file, or TRUNK+HEAD")
     _add_path(added, "ct_dir", "CT_DIR", "a folder with one CT series, or with many")
-    _add_out(added, "FILE.dcm|DIR", "one series: a new file; many: a folder, to which repeats add")
+    out = "one series: a new file; many: a folder, to which repeats add"
+    _add_out(added, "FILE.dcm|DIR", out, _new_file_or_folder)
     _add_organs(added, "TG-263 names; default: all of the model's")
     formats = ("rtstruct", "seg", "nifti")
     added.add_argument(
