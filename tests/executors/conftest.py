@@ -22,6 +22,16 @@ class Nodes(NamedTuple):
     workers: list[subprocess.Popen[bytes]]
 
 
+def workers_of(process: int) -> list[int]:
+    """Return the worker processes that a command has started, without those that these have."""
+    workers = []
+    for children in Path("/proc", str(process), "task").glob("*/children"):  # by thread
+        for child in children.read_text().split():
+            if "spawn_main" in Path("/proc", child, "cmdline").read_text():
+                workers.append(int(child))
+    return workers
+
+
 @contextmanager
 def two_nodes(
     folder: Path,

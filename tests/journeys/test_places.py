@@ -16,7 +16,7 @@ import numpy as np
 import pydicom
 import pytest
 import torch
-from tests.executors.conftest import two_nodes
+from tests.executors.conftest import two_nodes, workers_of
 from tests.journeys.conftest import Journey, write_patient
 from tests.journeys.deaths import die_at_one, import_apart_and_die_at_first
 
@@ -165,16 +165,6 @@ def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> No
     while not true():
         assert process.poll() is None
         time.sleep(0.01)
-
-
-def workers_of(process: int) -> list[int]:
-    """Return the worker processes that a command has started."""
-    workers = []
-    for children in Path("/proc", str(process), "task").glob("*/children"):  # by thread
-        for child in children.read_text().split():
-            if "spawn_main" in Path("/proc", child, "cmdline").read_text():
-                workers.append(int(child))
-    return workers
 
 
 def test_a_series_whose_worker_is_killed_is_tried_again(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from tests.conftest import fill
-from tests.executors.conftest import two_nodes
+from tests.executors.conftest import two_nodes, workers_of
 from tests.executors.slurm import real_slurm
 
 from recontour.cli import main
@@ -307,16 +307,6 @@ def wait_for_any(out: Path, name: str) -> None:
     """Wait until some cell of a study has a file."""
     while not list(out.glob(f"cells/*/{name}")):
         time.sleep(0.05)
-
-
-def workers_of(process: int) -> list[int]:
-    """Return the processes that a study has started, without those that these have started."""
-    workers = []
-    for children in Path("/proc", str(process), "task").glob("*/children"):  # by thread
-        for child in children.read_text().split():
-            if "spawn_main" in Path("/proc", child, "cmdline").read_text():
-                workers.append(int(child))
-    return workers
 
 
 def test_a_folder_that_is_no_study_is_left_alone(
