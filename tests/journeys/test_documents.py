@@ -81,9 +81,11 @@ OTHERS_OPTIONS = {"--logdir", "--upgrade", "--install"}  # of TensorBoard, .ci/l
 OTHERS_OPTIONS |= {"--rm", "--user", "--network", "--build-arg"}  # of podman
 OTHERS_OPTIONS |= {"--find-links", "--index-url"}  # of pip
 OTHERS_OPTIONS |= {"--array", "--cpus-per-task", "--gres", "--mem", "--open-mode"}  # of Slurm
-OTHERS_OPTIONS |= {"--requeue", "--signal", "--test-only", "--time", "--wrap"}
+OTHERS_OPTIONS |= {"--gpus-per-task", "--kill-on-bad-exit", "--nodes", "--ntasks"}
+OTHERS_OPTIONS |= {"--ntasks-per-node", "--requeue", "--signal", "--test-only", "--time", "--wrap"}
 OTHERS_OPTIONS |= {"--lifetime", "--lifetime-stagger", "--memory-limit"}  # of `dask worker`
 OTHERS_OPTIONS |= {"--nthreads", "--worker-port"}
+OTHERS_OPTIONS |= {"--no-python", "--nproc-per-node"}  # of torchrun
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -6,5 +6,5 @@ ahead       batches from helper processes       loop, loss   what an iteration l
 run         a run that can be resumed           checkpoint   what a run resumes from, checked
 log         scalars for TensorBoard             profile      where an iteration's time goes
 precision   float32 or bf16                     folder       what lies in a run's folder
-findings    what can be found around a training
+together    processes that train one model      findings     what can be found around a training
 """

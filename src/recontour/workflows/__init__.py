@@ -1,7 +1,8 @@
 """Do the main job step by step: the only place that knows every stage.
 
 learning     `train`, `adapt`
-checking     `adapt --check`: a cross-validation before the adaptation
+checking     a cross-validation before an adaptation
+parents_say  how much the parent is to say, by that cross-validation
 check_folder what it keeps in MODEL.check while it lasts
 contouring   `contour`
 contouring_many, contour_list  `contour_all`: every series of a folder
