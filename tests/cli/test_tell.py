@@ -228,6 +228,18 @@ def test_after_an_evaluation_the_best_model_contours(capsys: pytest.CaptureFixtu
     assert command == f"recontour contour {models[1]} CT_DIR --out contours.dcm"
 
 
+def test_a_model_that_was_trained_on_a_test_patient_is_not_proposed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = replace(row("a", "Lens_L", "ST", 0.9), trained_on="same CT")
+    scores = [row("a", "Lens_L", "S", 0.5), known]
+    next_steps.after_evaluating(scores, [Path("S.x"), Path("ST.x")])
+    _, command = capsys.readouterr().out.splitlines()
+    assert command == "recontour contour S.x CT_DIR --out contours.dcm"
+    next_steps.after_evaluating([known], [Path("ST.x")])
+    assert capsys.readouterr().out == ""
+
+
 def test_the_json_has_the_patients_that_a_model_was_trained_on() -> None:
     known = replace(row("a", "Lens_L", "S", 0.9), trained_on="same CT")
     scores = [known, row("b", "Lens_L", "S", 0.5), row("a", "Lens_L", "T", 0.7)]

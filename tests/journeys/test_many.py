@@ -211,4 +211,6 @@ def test_a_file_whose_name_may_be_a_folders_is_pointed_out(
     assert "a file was written, as the folder holds one series" in capsys.readouterr().err
     assert main([*command, str(tmp_path / "draft.dcm")]) == 0
     assert "a file was written" not in capsys.readouterr().err
-    assert len(contoured) == 2
+    assert main([*command, str(tmp_path / "masks.nii.gz"), "--format", "nifti"]) == 0
+    assert "this is a folder, with a NIfTI file for each organ" in capsys.readouterr().err
+    assert len(contoured) == 3

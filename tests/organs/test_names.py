@@ -340,6 +340,9 @@ def test_a_new_organ_to_which_no_line_leads_is_refused(tmp_path: Path, is_there:
         ("Parotis li", "Parotid_L", None),  # says nothing
         ("Lt Parotid", "Parotid_R", "Parotid_L"),
         ("Parotid_R", "Parotid_L", "Parotid_R"),
+        ("OSD li", "Parotid_R", "Parotid_L"),  # an organ that is not known, but a side that is
+        ("OSD li", "Parotid_L", None),
+        ("OSD re/li", "Parotid_R", None),
         ("Parotid", "Parotid_L", None),  # of either side
         ("Larynx", "Larynx_SG", None),  # a finer name
         ("Canal médullaire", "SpinalCord", "SpinalCanal"),

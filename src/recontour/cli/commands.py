@@ -24,6 +24,7 @@ from recontour.cli.findings import (
     NoOrganNamed,
     NoStudyNamed,
     OneFile,
+    OneFolder,
     SharedContoursName,
     WhoInJson,
 )
@@ -386,7 +387,9 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         archive=archive,
         progress=progress,
     )
-    if not options.out.suffix and options.format != "nifti":
+    if options.format == "nifti" and options.out.suffix:
+        log_finding(log, logging.INFO, OneFolder(path=options.out))
+    elif options.format != "nifti" and not options.out.suffix:
         log_finding(log, logging.INFO, OneFile(path=options.out))
     return Answer(
         show=lambda: tell.contoured(found, options.out),

@@ -115,6 +115,14 @@ class OneFile(Finding):
 
 
 @finding
+class OneFolder(Finding):
+    """Masks were written into a folder whose name may have been meant for a file."""
+
+    def sentence(self) -> str:
+        return "this is a folder, with a NIfTI file for each organ"
+
+
+@finding
 class NoOrganNamed(Finding):
     """`--organs` was given without an organ, as when a shell variable is empty."""
 

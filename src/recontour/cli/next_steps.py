@@ -31,7 +31,10 @@ def after_learning(model: Path, parent: Path | None = None, head: Path | None = 
 
 
 def after_evaluating(scores: "Sequence[CaseScore]", models: Sequence[Path]) -> None:
-    """Show how to contour with the model of the highest mean DSC, as printed; none if that is 0."""
+    """Show how to contour with the model of the highest mean DSC, as printed; none if that is 0.
+
+    A model that was trained on a patient of the test is not proposed.
+    """
     best = _best(scores, models)
     if best is None:
         return
@@ -47,10 +50,12 @@ def _best(scores: "Sequence[CaseScore]", models: Sequence[Path]) -> Path | None:
     from recontour.network import name_of
 
     organs = common_organs(scores)
+    untested = {row.model for row in scores if row.trained_on}
     best, highest = None, 0.0
     for path in models:
-        dsc = round(mean_over_organs(scores, printable(name_of(path)), organs), 3)
+        name = printable(name_of(path))
+        dsc = round(mean_over_organs(scores, name, organs), 3)
         # NaN fails this, too.
-        if dsc > highest:
+        if dsc > highest and name not in untested:
             best, highest = path, dsc
     return best

@@ -339,7 +339,7 @@ class ContradictoryMapLine(Finding):
         return f"the map makes {self.roi_name} {self.mapped_to}, but the name says {self.says}"
 
     def remedy(self) -> str:
-        return f"check this line of the map; {self.says} is an organ of its own"
+        return "check this line of the map"
 
 
 @finding

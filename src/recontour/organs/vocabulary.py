@@ -119,15 +119,27 @@ def contradicts(roi_name: str, organ: str) -> Meanings:
 
     >>> contradicts("Lt Parotid", "Parotid_R"), contradicts("Spinalkanal", "SpinalCord")
     (('Parotid_L',), ('SpinalCanal',))
+    >>> contradicts("OSD li", "Parotid_R")
+    ('Parotid_L',)
     >>> contradicts("Cord", "SpinalCanal")
     ()
     """
     if organ == "SpinalCord" and names_canal(roi_name):
         return ("SpinalCanal",)
+    twin = organ_of(organ).twin
     said = (roi_name,) if roi_name in known_organs() else organs_called(roi_name)
-    if len(said) == 1 and organ_of(organ).twin == said[0]:
-        return said
+    if said:
+        return said if said == (twin,) else ()
+    if twin and _side_called(roi_name) == apart(twin)[1]:
+        return (twin,)
     return ()
+
+
+def _side_called(roi_name: str) -> str | None:
+    """Return the side that a word of a name says; None if none does, or if words disagree."""
+    words = set(words_of(roi_name))
+    sides = [side for side, called in side_words().items() if words.intersection(called)]
+    return sides[0] if len(sides) == 1 else None
 
 
 def names_canal(roi_name: str) -> bool:
