@@ -51,10 +51,21 @@ def test_unusual_cases_come_first_and_are_explained(cohort: Cohort, tmp_path: Pa
     assert shown[0] == case_id_of("north", "odd")
     assert "Brainstem: volume 0.384 cc is far below the median of 6 other cases" in text
     assert '<td class="words">Brainstem: small volume</td>' in text
+    assert text.count('<td class="words">sizes as usual</td>') == len(cohort) - 1
     assert text.count("<article") == len(cohort)
     assert not re.search(r'(src|href)="(?!#|data:)', text), "the page needs no other file"
     for private in ("Zebedee", str(cohort.path), cohort.path.parent.name):
         assert private not in text
+
+
+def test_a_page_says_which_organs_a_case_lacks_and_that_few_cases_are_not_compared(
+    north: Cohort, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    assert main(["inspect", str(north.path), "--html", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert '<td class="words">2, without Lens_L</td>' in text
+    assert '<td class="words">too few cases to compare sizes</td>' in text
 
 
 def test_a_page_is_never_written_over_a_file(
