@@ -36,7 +36,8 @@ class _PrintCompletion(argparse.Action):
         _option: str | None = None,
     ) -> None:
         """Print the script of the shell that was named."""
-        print(completion_script(parser, shell, path_types=(_path, _new_file)))
+        path_types = (_path, _new_file, _new_file_or_folder)
+        print(completion_script(parser, shell, path_types=path_types))
         parser.exit()
 
 
