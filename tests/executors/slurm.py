@@ -42,7 +42,7 @@ PartitionName=all Nodes=one,two Default=YES MaxTime=INFINITE State=UP
 
 
 @contextmanager
-def real_slurm(folder: Path) -> Iterator[dict[str, str]]:
+def _real_slurm(folder: Path) -> Iterator[dict[str, str]]:
     """Start a Slurm; give the variables by which its commands find it."""
     missing = [name for name in PROGRAMS if not shutil.which(name)]
     if missing or os.geteuid() != 0:
@@ -81,6 +81,15 @@ def real_slurm(folder: Path) -> Iterator[dict[str, str]]:
         for process in reversed(started):  # munged last, without which the others do not end
             process.terminate()
             process.wait()
+
+
+@contextmanager
+def in_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Start a Slurm that this process, and those it starts, use."""
+    with _real_slurm(folder) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield
 
 
 def free_ports(count: int) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.executors.conftest import REPOSITORY
-from tests.executors.slurm import real_slurm
+from tests.executors.slurm import in_slurm
 from tests.executors.test_executors import (
     die_at_first,
     environment,
@@ -29,9 +29,7 @@ PAGE = REPOSITORY / "docs" / "how-to" / "run-on-a-cluster.md"
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     folder = tmp_path / "slurm"
     folder.mkdir()
-    with real_slurm(folder) as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    with in_slurm(folder, monkeypatch):
         monkeypatch.setenv("PYTHONPATH", f"{REPOSITORY}:{REPOSITORY / 'src'}")
         yield
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 from tests.conftest import fill
 from tests.executors.conftest import two_nodes, workers_of
-from tests.executors.slurm import real_slurm
+from tests.executors.slurm import in_slurm
 
 from recontour.cli import main
 from recontour.cohort import Cohort
@@ -291,9 +291,7 @@ def test_a_slurm_queue_gives_the_same_numbers_also_if_it_ends_a_job(
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__INTERFACE", "lo")
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__LOG_DIRECTORY", str(tmp_path))
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__LOCAL_DIRECTORY", str(tmp_path))
-    with real_slurm(tmp_path) as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    with in_slurm(tmp_path, monkeypatch):
         process = whole.start(tmp_path / "out", "--on", "slurm:2")
         wait_for_any(tmp_path / "out", "diary.csv")
         queue = ["squeue", "--noheader", "--states=running", "--format=%A"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.executors.slurm import real_slurm
+from tests.executors.slurm import in_slurm
 
 from recontour.cohort import Cohort
 from recontour.network import load_model
@@ -143,9 +143,7 @@ def test_what_keeps_one_process_from_beginning_is_said_by_the_first(
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     folder = tmp_path / "slurm"
     folder.mkdir()
-    with real_slurm(folder) as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    with in_slurm(folder, monkeypatch):
         yield
 
 

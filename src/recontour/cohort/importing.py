@@ -355,7 +355,7 @@ def _patient(
     salt: Salt | None,
     elsewhere: Collection[str],
 ) -> _Patient:
-    """Return what the import of a patient is told. keys: by series UID. elsewhere: case ids."""
+    """Return what the import of a patient needs. keys: by series UID. elsewhere: case ids."""
     series = pair.series
     case_id = case_id_of(centre, series.uid)
     origin = origin_of(equipment_of(series), salt)

@@ -106,7 +106,7 @@ def _refuse_impossible(script: str) -> None:
 
 
 def _worker_arguments() -> list[str]:
-    """Return what to tell the workers: to end before Slurm ends their jobs, unless it is said.
+    """Return the workers' arguments, which end them before Slurm does unless the user says when.
 
     A cell of a worker that ends in time keeps a checkpoint; one that Slurm kills has died.
     """
@@ -121,7 +121,7 @@ def _worker_arguments() -> list[str]:
 
 
 def seconds_of(walltime: str) -> int:
-    """Return a time limit as Slurm is told it, in seconds; 0 if that is no time.
+    """Return the seconds of a time limit in Slurm's notation; 0 if it is not one.
 
     >>> seconds_of("30"), seconds_of("04:00:00"), seconds_of("1-12"), seconds_of("UNLIMITED")
     (1800, 14400, 129600, 0)

@@ -372,8 +372,5 @@ class TriedSays(Finding):
         """List what was tried; the best was taken."""
         tried = []
         for worth, dsc in zip(self.worths, self.dscs, strict=True):
-            tried.append(f"{round(worth)} ({dsc:.3f})")
-        return (
-            f"as how many patients the parent may count, and the mean DSC then: "
-            f"{', '.join(tried)}; the best was taken"
-        )
+            tried.append(f"{dsc:.3f} if it counts as {plural(round(worth), 'patient')}")
+        return f"the parent's say with the best mean DSC was taken: {', '.join(tried)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from recontour.cohort import Case, by_patient
+from recontour.cohort import Case
 from recontour.executors import Place, executor_at
 from recontour.network import Network
 from recontour.network.views import VIEWS_OF_A_SLICE
@@ -25,7 +25,7 @@ from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import StepSeconds, time_step
 from recontour.training.recipe import Precision
 from recontour.transfer.depth import freeze_all_but_last, layers
-from recontour.workflows.checking import FEWEST_PATIENTS, SHORT
+from recontour.workflows.checking import SHORT, can_choose
 
 # A model file, and while it is trained a checkpoint: weights with two moments each.
 FILES_PER_MODEL = 3
@@ -178,7 +178,7 @@ def _chosen_on(cells: Iterable[Cell], workspace: Workspace) -> dict[str, int]:
     for cell in cells:
         if cell.parent and not cell.plain:
             cases = training_cases(cell, workspace, "target")
-            if len(by_patient(cases)) >= FEWEST_PATIENTS:
+            if can_choose(cell.organs, cell.parent.organs, cases):
                 slices[cell.id] = _slices(cases)
     return slices
 

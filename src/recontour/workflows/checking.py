@@ -9,7 +9,7 @@ last one that is finished.
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -208,8 +208,17 @@ def _is_a_choice(
     """Return whether there are several says to try, and enough patients to try them on."""
     if len(worths) < 2:
         return False
-    shared = set(adaptation.organs) & set(adaptation.parent.organs)
-    return any(_count_having(organ, cases) >= FEWEST_PATIENTS for organ in shared)
+    return can_choose(adaptation.organs, adaptation.parent.organs, cases)
+
+
+def can_choose(
+    organs: Iterable[str],
+    of_parent: Iterable[str],
+    cases: Sequence[Case],
+) -> bool:
+    """Return whether enough patients have an organ that both the child and its parent contour."""
+    both = set(organs).intersection(of_parent)
+    return any(_count_having(organ, cases) >= FEWEST_PATIENTS for organ in both)
 
 
 def _count_having(organ: str, cases: Sequence[Case]) -> int:

@@ -154,7 +154,7 @@ def contour_all(
 class _Task:
     """One series to contour. place: what to call it by. out: where its contours go.
 
-    Another process is told no more of it than this: a `CtSeries` also says who the patient is.
+    Another process learns no more of it than this: a `CtSeries` also says who the patient is.
     """
 
     files: tuple[Path, ...]
@@ -192,7 +192,7 @@ def _each(
 
 
 def _heard(answer: Callable[[], SeriesContoured], task: _Task) -> SeriesContoured:
-    """Wait for what became of a series; one that kills its processes is no harm to the others."""
+    """Wait for what became of a series; one that kills its processes does not stop the others."""
     try:
         return answer()
     except FaultError as error:

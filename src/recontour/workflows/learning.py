@@ -329,13 +329,16 @@ def _planned(
     cases: Sequence[Case],
 ) -> PlannedAdaptation:
     """Return what is about to be done. last: how many layers retrain."""
+    check = child.provenance.check
+    parent_patients = child.recipe["parent_patients"]
+    parents = 1 if parent_patients else 0
     return PlannedAdaptation(
         layers=last,
         of_layers=len(layers(child.network)),
         iterations=recipe.iterations,
-        parent_patients=child.recipe["parent_patients"],
-        is_chosen=bool(child.provenance.check and child.provenance.check.says),
-        sisters=len(child.asked) - bool(child.recipe["parent_patients"]),
+        parent_patients=parent_patients,
+        is_chosen=bool(check and check.says),
+        sisters=len(child.asked) - parents,
         **counted(cases, child.organs),
     )
 
