@@ -2,6 +2,7 @@
 
 import doctest
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -82,8 +83,8 @@ iterations = 1
 """
 
 
-@pytest.fixture(scope="session")
-def quick_presets() -> Iterator[None]:
+@contextmanager
+def quick_models() -> Iterator[None]:
     """Let every training take two iterations, and every model find something."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("accurate", "compact"):
@@ -100,10 +101,10 @@ def quick_presets() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory, quick_presets: None) -> Path:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with archives, cohorts, models, labels and a study, as the examples name them."""
     folder = tmp_path_factory.mktemp("examples")
-    with pytest.MonkeyPatch.context() as patch:
+    with quick_models(), pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for centre, numbers in {"south": (0, 1), "north-train": (2, 3), "north-test": (4,)}.items():
             for number in numbers:
@@ -134,7 +135,8 @@ def test_the_examples_that_name_files_hold(
     name: str, prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(prepared)
-    assert failures(name) == 0
+    with quick_models():
+        assert failures(name) == 0
 
 
 @pytest.mark.parametrize("name", sorted(set(recontour.__all__) - {"demo", "study", "__version__"}))
