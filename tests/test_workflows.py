@@ -49,6 +49,7 @@ from recontour.errors import (
     FrameOfReferenceError,
     GridMismatchError,
     ModelFileError,
+    NamesError,
     OrganError,
     RecontourError,
     ResumeError,
@@ -67,8 +68,8 @@ from recontour.network.findings import WrongTrunk
 from recontour.network.model import part_sha256, sha256_of
 from recontour.network.ranges import Range, Ranges
 from recontour.network.traits import OrganTrait
-from recontour.organs import read_template
-from recontour.organs.findings import FirstNameTaken
+from recontour.organs import Template, read_template
+from recontour.organs.findings import AmbiguousOutputNames
 from recontour.training import presets
 from recontour.training.findings import EmulatedBf16, NothingToResume, UnfinishedRun
 from recontour.transfer.models import fit as fit_model
@@ -626,7 +627,7 @@ def test_contours_get_the_centre_s_own_names_colours_and_labels(
 ) -> None:
     names = tmp_path / "map.toml"
     names.write_text(
-        'names = {"Hirnstamm" = "Brainstem", "Stamm" = "Brainstem"}\n'
+        'names = {"Hirnstamm" = "Brainstem"}\n'
         'output = {suffix = "_KI", label = "Entwurf", description = "für H&N", '
         "colours = {Brainstem = [1, 2, 3]}}"
     )
@@ -639,7 +640,6 @@ def test_contours_get_the_centre_s_own_names_colours_and_labels(
             template=read_template(names),
         )
         assert said.names == {"Brainstem": "Hirnstamm_KI"}
-        assert [type(note) for note in said.notes] == [FirstNameTaken]
     scan = read_scan(tmp_path / "ct")
     assert read_structure_set(tmp_path / "rtstruct", scan).names == ("Hirnstamm_KI",)
     drawn = pydicom.dcmread(tmp_path / "rtstruct")
@@ -653,6 +653,16 @@ def test_contours_get_the_centre_s_own_names_colours_and_labels(
     assert segmented.SegmentSequence[0].SegmentLabel == "Hirnstamm_KI"
     masks = [path.name for path in (tmp_path / "nifti").iterdir()]
     assert masks == ["Hirnstamm_KI.nii.gz"]
+
+
+def test_a_map_with_several_names_of_an_organ_writes_nothing(
+    found: dict[str, Mask], tmp_path: Path
+) -> None:
+    template = Template(spellings={"Brainstem": ("Hirnstam", "Stamm")})
+    with pytest.raises(NamesError) as caught:
+        contour(tmp_path / "m", tmp_path / "ct", tmp_path / "out.dcm", template=template)
+    assert isinstance(caught.value.finding, AmbiguousOutputNames)
+    assert not (tmp_path / "out.dcm").exists()
 
 
 @pytest.mark.parametrize("name", ["rtstruct", "seg"])

@@ -1,16 +1,25 @@
 """What speaks against scores: draft contours, and patients that a model was trained on."""
 
 from dataclasses import replace
+from pathlib import Path
 
-from recontour.assess.caveats import trained_on_warnings
+import numpy as np
+import pytest
+from tests.conftest import GRID
+
+from recontour.assess.caveats import trained_on_scan, trained_on_warnings
 from recontour.assess.findings import (
     IncomparableKeys,
     KnownBy,
     TrainedOnTestPatients,
+    TrainedOnThisPatient,
 )
 from recontour.cohort import Cohort
+from recontour.cohort.case import fingerprint_of
 from recontour.cohort.doubts import draft_warnings
 from recontour.cohort.findings import DraftContours
+from recontour.cohort.patients import Salt
+from recontour.dicom import ScanIdentity, write_scan
 from recontour.network import Model
 
 
@@ -76,3 +85,31 @@ def test_keys_of_two_salts_are_a_doubt_only_within_a_centre(north: Cohort, model
     models = {"S": trained_on(model, keys=("0123abcd-ffffffffffffffff",))}
     assert trained_on_warnings(models, cases, "north") == ()
     assert trained_on_warnings({"S": trained_on(model)}, cases, "north") == ()
+
+
+@pytest.mark.parametrize(
+    ("patient_id", "has_salt", "known_by"),
+    [
+        ("MRN-4711", True, "PatientID"),
+        ("MRN-4711", False, None),
+        ("MRN-4712", True, None),
+        ("ANON", True, None),
+    ],
+)
+def test_a_patient_of_the_training_is_recognised_on_another_ct(
+    model: Model, tmp_path: Path, patient_id: str, has_salt: bool, known_by: KnownBy | None
+) -> None:
+    """A stand-in for a PatientID is nobody's, even if the model met it."""
+    salt = Salt(bytes(range(32)))
+    identity = ScanIdentity("new", patient_id=patient_id)
+    scan = write_scan(tmp_path / "ct", np.zeros(GRID.shape, dtype=np.int16), GRID, identity)
+    learnt = trained_on(model, keys=(salt.key("MRN-4711"), salt.key("ANON"))).provenance
+    expected = (TrainedOnThisPatient(known_by=known_by),) if known_by else ()
+    assert trained_on_scan(learnt, scan, salt if has_salt else None) == expected
+
+
+def test_a_ct_of_the_training_is_recognised_without_a_salt(model: Model, tmp_path: Path) -> None:
+    hu = np.zeros(GRID.shape, dtype=np.int16)
+    scan = write_scan(tmp_path / "ct", hu, GRID, ScanIdentity("known"))
+    learnt = trained_on(model, cts=(fingerprint_of(scan.hu),)).provenance
+    assert trained_on_scan(learnt, scan, None) == (TrainedOnThisPatient(known_by="same CT"),)

@@ -5,8 +5,8 @@ import pytest
 from recontour.errors import NamesError
 from recontour.organs import Template, read_template, read_user_map
 from recontour.organs.findings import (
+    AmbiguousOutputNames,
     ClashingNames,
-    FirstNameTaken,
     LongName,
     NoNamesTable,
     ProtocolWithoutMap,
@@ -23,6 +23,7 @@ OURS = """
 [output]
 suffix = "_AI"
 label = "AI draft"
+names = {Brainstem = "Stamm"}
 colours = {Brainstem = [255, 0, 0], Lens_L = [1, 2, 3]}
 
 [protocol."H&N 70"]
@@ -40,16 +41,36 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_map_is_read_backwards_and_its_first_name_counts(tmp_path: Path) -> None:
+def test_a_map_is_read_backwards_and_says_which_of_several_names_is_written(
+    tmp_path: Path,
+) -> None:
     path = written(tmp_path, OURS)
     template = read_template(path)
-    assert template.name_of("Brainstem") == "HIRNSTAMM_AI"
+    template.refuse_unsuitable(["Brainstem", "Lens_L", "Parotid_L"])
+    assert template.name_of("Brainstem") == "Stamm_AI"
+    assert template.name_of("Lens_L") == "Linse li_AI"
     assert template.name_of("Parotid_L") == "Parotid_L_AI"
     assert (template.label, template.description, template.organs) == ("AI draft", "", None)
-    organs = ("Brainstem", "Lens_L", "Parotid_L")
-    expected = FirstNameTaken(organ="Brainstem", taken="'HIRNSTAMM'", names=2)
-    assert list(template.notes(organs)) == [expected]
-    assert read_user_map(path)["Stamm"] == "Brainstem"
+    assert read_user_map(path)["HIRNSTAMM"] == "Brainstem"
+
+
+def test_one_of_several_names_is_never_chosen_for_the_user(tmp_path: Path) -> None:
+    path = written(tmp_path, OURS.replace('names = {Brainstem = "Stamm"}', ""))
+    template = read_template(path)
+    template.refuse_unsuitable(["Lens_L"])
+    with pytest.raises(NamesError) as caught:
+        template.refuse_unsuitable(["Brainstem", "Lens_L"])
+    assert caught.value.finding == AmbiguousOutputNames(
+        path=path, organs=("Brainstem",), choices=("'HIRNSTAMM' or 'Stamm'",)
+    )
+    assert '[output.names] and below it Brainstem = "NAME"' in str(caught.value)
+
+
+def test_a_protocol_may_have_names_of_its_own(tmp_path: Path) -> None:
+    protocol = '[protocol.eyes.names]\nLens_L = "LINSE"\n'
+    template = read_template(written(tmp_path, OURS + protocol), "eyes")
+    assert template.name_of("Lens_L") == "LINSE_AI"
+    assert template.name_of("Brainstem") == "Stamm_AI"
 
 
 def test_a_protocol_wins_and_the_rest_stays(tmp_path: Path) -> None:
@@ -77,6 +98,8 @@ def test_names_are_not_needed(tmp_path: Path) -> None:
         ('output = {label = "seventeen letters"}', "output.label: string should have at most 16"),
         ('output = {label = " "}', "output.label: expected at least one letter"),
         ('output = {suffix = "\\\\"}', "output.suffix: expected text on one line"),
+        ('output = {names = {Lens_L = " "}}', "output.names.Lens_L: expected at least one letter"),
+        ("output = {names = {lens = 3}}", "output.names.lens: "),
         ("output = {organs = []}", "output.organs: expected at least one organ"),
         ('output = {organs = ["Lens_L", "Lens_L"]}', "output.organs: expected at least one organ"),
         ('output = {organs = ["left lens"]}', "output.organs.0: expected a TG-263 name"),

@@ -1,6 +1,8 @@
 """What a reader must know before trusting a model's scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from recontour.assess.findings import (
     IncomparableKeys,
@@ -8,10 +10,13 @@ from recontour.assess.findings import (
     PhantomAndPatient,
     SameAsReference,
     TrainedOnTestPatients,
+    TrainedOnThisPatient,
 )
 from recontour.cohort import Case, Cohort, by_patient, is_synthetic, notices_of
-from recontour.cohort.patients import salts_of
-from recontour.cohort.tissue import nearly_equal
+from recontour.cohort.case import fingerprint_of
+from recontour.cohort.patients import Salt, salts_of
+from recontour.cohort.tissue import Profile, nearly_equal, tissue_profile
+from recontour.dicom import Scan, is_stand_in, person_of
 from recontour.evaluation import CaseScore
 from recontour.findings import Finding
 from recontour.network import Model, Provenance
@@ -92,19 +97,68 @@ def trained_on(model: Model, cases: Sequence[Case]) -> dict[str, KnownBy]:
     return found
 
 
-def _known_by(provenance: Provenance, patient: Sequence[Case]) -> KnownBy | None:
+class KnownCt(Protocol):
+    """By what a CT and its patient are recognised: a case, or a scan that is no case."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a hash of the voxels."""
+
+    @property
+    def profile(self) -> Profile:
+        """Return the tissue profile."""
+
+    @property
+    def patient(self) -> str | None:
+        """Return the patient's key; None if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ScanAsKnown:
+    """A scan that is no case. salt: of patients' keys; None if there is none."""
+
+    scan: Scan
+    salt: Salt | None
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.scan.hu)
+
+    @property
+    def profile(self) -> Profile:
+        return tissue_profile(self.scan.hu)
+
+    @property
+    def patient(self) -> str | None:
+        patient_id = person_of(self.scan.source.header).id
+        if self.salt is None or is_stand_in(patient_id):
+            return None
+        return self.salt.key(patient_id)
+
+
+def trained_on_scan(
+    provenance: Provenance,
+    scan: Scan,
+    salt: Salt | None,
+) -> tuple[TrainedOnThisPatient, ...]:
+    """Warn if a model was trained on the patient of a scan. salt: with which keys are compared."""
+    known_by = _known_by(provenance, [_ScanAsKnown(scan, salt)])
+    return (TrainedOnThisPatient(known_by=known_by),) if known_by else ()
+
+
+def _known_by(provenance: Provenance, patient: Sequence[KnownCt]) -> KnownBy | None:
     """Return what shows that a model was trained on a patient; None if nothing does."""
-    if any(case.fingerprint in provenance.trained_on for case in patient):
+    if any(ct.fingerprint in provenance.trained_on for ct in patient):
         return "same CT"
-    if any(_is_nearly_among(case, provenance) for case in patient):
+    if any(_is_nearly_among(ct.profile, provenance) for ct in patient):
         return "nearly equal CT"
-    if any(case.patient in provenance.trained_on_patients for case in patient):
+    if any(ct.patient in provenance.trained_on_patients for ct in patient):
         return "PatientID"
     return None
 
 
-def _is_nearly_among(case: Case, provenance: Provenance) -> bool:
-    return any(nearly_equal(case.profile, known) for known in provenance.trained_on_tissue_hu)
+def _is_nearly_among(profile: Profile, provenance: Provenance) -> bool:
+    return any(nearly_equal(profile, known) for known in provenance.trained_on_tissue_hu)
 
 
 def _are_keys_incomparable(

@@ -50,6 +50,33 @@ class TrainedOnTestPatients(Finding):
 
 
 @finding
+class TrainedOnThisPatient(Finding):
+    """A model contours a CT of a patient that it was trained on.
+
+    known_by: what shows it. With "PatientID", it was trained on another CT under the same ID.
+    """
+
+    known_by: KnownBy
+
+    def sentence(self) -> str:
+        """Say what is known, and what the contours are worth."""
+        nothing = "how well it contours this CT says nothing about new patients"
+        match self.known_by:
+            case "same CT":
+                return f"the model was trained on this CT; {nothing}"
+            case "nearly equal CT":
+                return (
+                    "the model was trained on a CT that nearly equals this one, as if it had been "
+                    f"exported twice; {nothing}"
+                )
+            case "PatientID":
+                return (
+                    f"the model was trained on another CT under this PatientID; {nothing}, unless "
+                    "two centres gave out that ID"
+                )
+
+
+@finding
 class IncomparableKeys(Finding):
     """A model learnt from the cohort's centre, but their patient keys have different salts."""
 

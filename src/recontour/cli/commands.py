@@ -395,7 +395,6 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         show=lambda: tell.contoured(found, options.out),
         facts=lambda: facts.contoured(found, options.out, options.format),
         warnings=found.warnings,
-        notes=found.notes,
     )
 
 
@@ -431,7 +430,6 @@ def _contour_all(
     progress: ProgressBar,
 ) -> Answer:
     done = []
-    notes: dict[Finding, None] = {}
     of_the_model: dict[Finding, None] = {}
     many = recontour.contour_all(
         options.model,
@@ -449,7 +447,6 @@ def _contour_all(
         for one in many:
             done.append(one)
             if one.found:
-                notes.update(dict.fromkeys(one.found.notes))
                 general = [found for found in one.found.warnings if found not in one.warnings]
                 of_the_model.update(dict.fromkeys(general))
             if not options.json:
@@ -460,7 +457,6 @@ def _contour_all(
         show=lambda: tell.contoured_all(done, tuple(of_the_model), options.out),
         facts=lambda: facts.contoured_all(done, options.out, options.format),
         warnings=tuple(of_the_model),
-        notes=tuple(notes),
         failure=DicomError(failure) if failed else None,
     )
 

@@ -409,7 +409,6 @@ def contoured(found: "Contoured", path: Path) -> None:
         say(f"{organ:<20}not found on this CT")
     for warning in found.warnings:
         say(f"warning: {words(warning)}")
-    _notes(found.notes)
     say(f"written: {path}. A first draft: every contour must be reviewed.")
 
 
@@ -443,8 +442,20 @@ def contoured_all(
     drawn = len(done) - before - len(failures)
     for one in failures:
         say(series_contoured(one))
+    names = _own_names(done)
+    if names:
+        say(f"names in the output: {', '.join(names)}")
     counts = f"{drawn} contoured, {before} done before, {len(failures)} failed"
     say(f"{counts}: {folder}. First drafts: every contour must be reviewed.")
+
+
+def _own_names(done: "Sequence[SeriesContoured]") -> list[str]:
+    """Return the organs that have another name in the output, each with that name."""
+    called: dict[str, str] = {}
+    for one in done:
+        if one.found:
+            called |= {organ: _called(organ, one.found) for organ in one.found.volumes_cc}
+    return [both for organ, both in called.items() if both != organ]
 
 
 def _of_series(one: "SeriesContoured", finding: Finding) -> str:

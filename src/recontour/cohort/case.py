@@ -149,11 +149,8 @@ class Case:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return 16 hex digits of a hash of the CT's voxels, the same in every cohort.
-
-        Nothing of the CT follows from it: only someone who has the same CT can compute it.
-        """
-        return hashlib.sha256(self.hu.tobytes()).hexdigest()[:HASH_DIGITS]
+        """Return the CT's fingerprint, the same in every cohort."""
+        return fingerprint_of(self.hu)
 
     @cached_property
     def profile(self) -> Profile:
@@ -228,6 +225,17 @@ class Case:
         """
         open_array(self.expected_ct)
         open_array(self.expected_masks)
+
+
+def fingerprint_of(hu: npt.NDArray[Any]) -> str:
+    """Return 16 hex digits of a hash of a CT's voxels. hu: (slice, row, column).
+
+    Nothing of the CT follows from it: only someone who has the same CT can compute it.
+
+    >>> fingerprint_of(np.zeros((1, 2, 2), dtype=np.int16))
+    'af5570f5a1810b7a'
+    """
+    return hashlib.sha256(hu.tobytes()).hexdigest()[:HASH_DIGITS]
 
 
 def notices_of(notices: Sequence[str], cases: Iterable[Case]) -> tuple[str, ...]:

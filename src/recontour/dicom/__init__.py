@@ -14,7 +14,7 @@ from recontour.dicom.equipment import Equipment, equipment_of
 from recontour.dicom.folders import refuse_no_folder
 from recontour.dicom.pairing import CtSeries, Pair, StructureSetFile, Unused
 from recontour.dicom.patient import Patient, patient_of
-from recontour.dicom.person import NOBODY, Person, is_stand_in, telling_ids
+from recontour.dicom.person import NOBODY, Person, is_stand_in, person_of, telling_ids
 from recontour.dicom.reading import claims_dicom
 from recontour.dicom.rtstruct_in import Roi, read_rois, read_structure_set
 from recontour.dicom.rtstruct_out import Authorship, refuse_without_uids, write_structure_set
@@ -43,6 +43,7 @@ __all__ = [
     "equipment_of",
     "is_stand_in",
     "patient_of",
+    "person_of",
     "read_archive",
     "read_rois",
     "read_scan",

@@ -296,14 +296,22 @@ class ClashingNames(Finding):
 
 
 @finding
-class FirstNameTaken(Finding):
-    """A map has several names for an organ; the output has the first. names: how many."""
+class AmbiguousOutputNames(Finding):
+    """A map has several names for organs, and does not say which the output is to have.
 
-    taken: ScreenOnly[str]
-    names: int
+    choices: the names of each organ, in words.
+    """
+
+    organs: FitToStore[tuple[str, ...]]
+    choices: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
-        return f"the map has {self.names} names for this organ; the first is written ({self.taken})"
+        choices = ", ".join(self.choices)
+        return f"the map has several names for {', '.join(self.organs)}: {choices}"
+
+    def remedy(self) -> str:
+        example = f'{self.organs[0]} = "NAME"'
+        return f"say which is to be written: a line [output.names] and below it {example}"
 
 
 # What a person may have misspelt in a map that can be used

@@ -4,7 +4,7 @@ They stand in the same TOML file as the map of ROI names: `[output]` holds for e
 `[protocol.NAME]` says what is different in one protocol.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field, replace
 from pathlib import Path
@@ -14,10 +14,9 @@ from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, Val
 from pydantic.dataclasses import dataclass
 
 from recontour.errors import NamesError
-from recontour.findings import Finding
 from recontour.organs.findings import (
+    AmbiguousOutputNames,
     ClashingNames,
-    FirstNameTaken,
     LongName,
     ProtocolWithoutMap,
     UnknownProtocol,
@@ -65,6 +64,13 @@ def _each_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 Text = Annotated[str, Strict(), AfterValidator(_fit_for_dicom)]
 Affix = Annotated[str, Strict(), Field(max_length=LONGEST_NAME), AfterValidator(_fit_for_dicom)]
+OutputName = Annotated[
+    str,
+    Strict(),
+    Field(max_length=LONGEST_NAME),
+    AfterValidator(_fit_for_dicom),
+    AfterValidator(_not_blank),
+]
 Label = Annotated[
     str,
     Strict(),
@@ -89,6 +95,7 @@ class OutputTable:
     label: Label | None = None
     description: Description | None = None
     organs: Organs | None = None
+    names: dict[OrganName, OutputName] | None = None
     colours: dict[OrganName, tuple[Shade, Shade, Shade]] | None = None
 
 
@@ -108,7 +115,8 @@ class Template:
     """How structures are named, coloured and ordered, and how their structure set is labelled.
 
     Attributes:
-        spellings: The centre's own names of an organ, by TG-263 name; the first counts.
+        spellings: The centre's own names of an organ, by TG-263 name. An organ with several cannot
+            be written: `refuse_unsuitable`.
         prefix: Text before every name.
         suffix: Text after every name.
         colours: Red, green and blue from 0 to 255, by TG-263 name.
@@ -143,10 +151,12 @@ class Template:
         return self.colours.get(organ) or organ_of(organ).colour
 
     def refuse_unsuitable(self, organs: Iterable[str]) -> None:
-        """Raise NamesError if two of these organs would have one name, or one has a long name.
+        """Raise NamesError unless each of these organs has one name that no other has.
 
-        Names that differ in case alone count as one.
+        Names that differ in case alone count as one. None may be too long for DICOM.
         """
+        organs = list(organs)
+        self._refuse_several(organs)
         organ_by_key: dict[str, str] = {}
         for organ in organs:
             name = self.name_of(organ)
@@ -167,13 +177,20 @@ class Template:
                 )
                 raise NamesError(clash)
 
-    def notes(self, organs: Iterable[str]) -> Iterator[Finding]:
-        """Yield the organs for which the map has several names, of which the first was taken."""
+    def _refuse_several(self, organs: Iterable[str]) -> None:
+        """Raise NamesError if nobody says which of several names of an organ is to be written."""
+        choices = {}
         for organ in organs:
             spellings = self.spellings.get(organ, ())
             if len(spellings) > 1:
-                taken = shown(spellings[0])
-                yield FirstNameTaken(organ=organ, taken=taken, names=len(spellings))
+                choices[organ] = " or ".join(map(shown, spellings))
+        if choices:
+            ambiguous = AmbiguousOutputNames(
+                path=self.path,
+                organs=tuple(choices),
+                choices=tuple(choices.values()),
+            )
+            raise NamesError(ambiguous)
 
 
 def read_template(
@@ -237,11 +254,14 @@ def _spellings(names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 def _with_table(template: Template, table: OutputTable) -> Template:
-    """Return a template with what a table says; colours are added one by one."""
+    """Return a template with what a table says; names and colours are added one by one."""
     said: dict[str, Any] = {}
     for name in ("prefix", "suffix", "label", "description", "organs"):
         value = getattr(table, name)
         if value is not None:
             said[name] = value
+    spellings = dict(template.spellings)
+    for organ, name in (table.names or {}).items():
+        spellings[organ] = (name,)
     colours = {**template.colours, **(table.colours or {})}
-    return replace(template, colours=colours, **said)
+    return replace(template, spellings=spellings, colours=colours, **said)

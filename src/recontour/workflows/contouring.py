@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
+from recontour.assess.caveats import trained_on_scan
 from recontour.assess.findings import PhantomAndPatient
 from recontour.cohort import is_synthetic
+from recontour.cohort.patients import Salt, salt_if_any
 from recontour.contouring.contourer import Contourer
 from recontour.contouring.findings import OrganUnlikeTraining
 from recontour.contouring.likeness import (
@@ -63,7 +65,6 @@ class Contoured:
         volumes_cc: The volume of each organ that was found, in cc, by its TG-263 name.
         not_found: The organs without a voxel.
         warnings: What a person should check.
-        notes: On the names in the output.
         names: What each organ that was found is called in the output, by its TG-263 name.
         unlike_training: The organs whose contours are unlike those that the model learnt from.
         notices: What everyone who uses the model must know.
@@ -78,7 +79,6 @@ class Contoured:
     volumes_cc: Mapping[str, float]
     not_found: tuple[str, ...]
     warnings: tuple[Finding, ...]
-    notes: tuple[Finding, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     unlike_training: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -156,16 +156,17 @@ def refuse_unknown_format(format: str) -> None:
 class Job:
     """What to do with each CT: with which model, for which organs, and how it is written.
 
-    wanted: TG-263 names, in the order of the output. notes: on the names in the output. anyway:
-    write a file also if the CT or the contours are unlike those that the model learnt from.
+    wanted: TG-263 names, in the order of the output. anyway: write a file also if the CT or the
+    contours are unlike those that the model learnt from. salt: with which the model's training
+    patients are recognised by their PatientID; None if there is none.
     """
 
     contourer: Contourer
     wanted: tuple[str, ...]
     format: ContourFormat
     author: Authorship
-    notes: tuple[Finding, ...] = ()
     anyway: bool = False
+    salt: Salt | None = None
 
     @classmethod
     def of(
@@ -180,8 +181,9 @@ class Job:
     ) -> Self:
         """Check what is wanted against a model.
 
-        Raises: OrganError: the model does not contour an organ. NamesError: two organs would have
-            one name in the output.
+        The salt is the one beside the model, or else the user's own.
+        Raises: OrganError: the model does not contour an organ. NamesError: an organ would have
+            several names in the output, or two would have one.
         """
         wanted = chosen_organs(contourer.model, organs or template.organs)
         template.refuse_unsuitable(wanted)
@@ -193,8 +195,7 @@ class Job:
             is_draft=True,
             template=template,
         )
-        notes = tuple(template.notes(wanted))
-        return cls(contourer, wanted, format, author, notes, anyway)
+        return cls(contourer, wanted, format, author, anyway, salt_if_any(model))
 
     def contour(
         self,
@@ -300,7 +301,9 @@ class _Found:
     def report(self) -> Contoured:
         """Return what was found."""
         not_found = [organ for organ in self._wanted if organ not in self._volumes_cc]
+        provenance = self._job.contourer.model.provenance
         warnings: list[Finding] = [*self._scan.notes, *self._of_the_ct]
+        warnings += trained_on_scan(provenance, self._scan, self._job.salt)
         warnings += [ModelNotice(notice=notice) for notice in self._notices]
         if self._ranges is None:
             warnings.append(NoRanges())
@@ -313,7 +316,6 @@ class _Found:
             volumes_cc=self._volumes_cc,
             not_found=tuple(not_found),
             warnings=tuple(warnings),
-            notes=self._job.notes,
             names={organ: self._job.author.template.name_of(organ) for organ in self._volumes_cc},
             unlike_training=tuple(self._unlike),
             notices=self._notices,
