@@ -68,14 +68,67 @@ def test_a_page_says_which_organs_a_case_lacks_and_that_few_cases_are_not_compar
     assert '<td class="words">too few cases to compare sizes</td>' in text
 
 
-def test_a_page_is_never_written_over_a_file(
+def test_the_cohorts_earlier_page_is_replaced(cohort: Cohort, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    words = ["inspect", str(cohort.path), "--html", str(page)]
+    assert main(words) == 0
+    before = page.stat().st_ino
+    assert main(words) == 0
+    assert page.stat().st_ino != before
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_page_that_may_be_needed_is_never_replaced(
     cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.html"
-    page.write_text("mine")
-    assert main(["inspect", str(cohort.path), "--html", str(page)]) == 2
-    assert page.read_text() == "mine"
-    assert str(page) in capsys.readouterr().err
+    kept = {
+        "mine": "is not a cohort's page",
+        _written(cohort, page).replace("</h1>", "?</h1>"): "was edited",
+        _written(_other(tmp_path), page): "is the page of another cohort",
+    }
+    for content, why in kept.items():
+        page.write_text(content, encoding="utf-8")
+        assert main(["inspect", str(cohort.path), "--html", str(page)]) == 2
+        assert page.read_text(encoding="utf-8") == content
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert str(page) in error
+        assert why in error
+    link = tmp_path / "link.html"
+    _written(cohort, page)
+    link.symlink_to(page)
+    assert main(["inspect", str(cohort.path), "--html", str(link)]) == 2
+    assert link.is_symlink()
+
+
+def _written(cohort: Cohort, page: Path) -> str:
+    page.unlink(missing_ok=True)
+    assert main(["inspect", str(cohort.path), "--html", str(page)]) == 0
+    return page.read_text(encoding="utf-8")
+
+
+def _other(folder: Path) -> Cohort:
+    return fill(Cohort.open_or_create(folder / "other", "east"), 1)
+
+
+def test_a_wide_cord_leads_to_its_case(tmp_path: Path) -> None:
+    """The box and the table name the case, both with a link, and its cord is shown close up."""
+    cohort = fill(Cohort.open_or_create(tmp_path / "cords", "north"), 1)
+    wide = np.zeros(GRID.shape, dtype=bool)
+    wide[1:5, 20:26, 20:26] = True  # 576 mm2
+    name = case_id_of("north", "wide")
+    hu = np.zeros(GRID.shape, dtype=np.int16)
+    roi_names = {"SpinalCord": "Kanal"}
+    cohort.add(name, hu, GRID, {"SpinalCord": wide}, source_hash="1", roi_names=roi_names)
+    text = _written(cohort, tmp_path / "page.html")
+    (link,) = set(re.findall(rf'<a href="(#case-\d)">{name}</a>', text))
+    boxes = [box for box in re.findall(r'<p class="notice">.*?</p>', text) if "canal" in box]
+    assert len(boxes) == 2, "one on the name, one on the width"
+    assert all(f'<a href="{link}">{name}</a>' in box for box in boxes)
+    brief = "SpinalCord: called a canal; SpinalCord: as wide as the canal"
+    assert f'<td class="words">{brief}</td>' in text
+    assert link == "#case-1", "cases to look at come before the others"
+    assert f'aria-label="{name}, SpinalCord, axial"' in text
 
 
 def test_a_cohort_without_cases_has_a_page(tmp_path: Path) -> None:

@@ -4,6 +4,6 @@ scoring     contour a case, score the masks, cut out what the report shows
 caveats     warnings for a reader of scores: draft contours, patients trained on
 other_sides whether a model's left is a case's right
 pictures    the planes that a report may show, kept small
-cohort_page every case of a cohort with its contours, on one page
+cohort_page every case of a cohort with its contours, on one page; own_page: which it may replace
 findings    the facts behind the warnings
 """

@@ -1,7 +1,8 @@
 """A cohort as one page to browse: every case with its contours, the unusual ones first."""
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from itertools import chain
@@ -9,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from markupsafe import Markup, escape
 
+from recontour.assess.own_page import refuse_as_page, sealed
 from recontour.assess.pictures import overlay_on
 from recontour.cohort import Case, Cohort, notices_of, patient_names
 from recontour.cohort.doubts import draft_warnings
 from recontour.cohort.findings import (
     END_WORDS,
+    CordCalledCanal,
+    CordLikeCanal,
     DoubtfulSides,
     DraftContours,
     SharedSourceUid,
@@ -35,17 +40,23 @@ from recontour.cohort.sizes import (
     unusual_sizes,
 )
 from recontour.cohort.store import DamagedCase
-from recontour.cohort.traits import doubtful_sides, notes_on_traits, shared_source_uids
+from recontour.cohort.traits import (
+    canals,
+    doubtful_sides,
+    notes_on_traits,
+    shared_source_uids,
+    wide_cords,
+)
 from recontour.evaluation.figures import Picture, draw
 from recontour.evaluation.page import as_notice, render
 from recontour.evaluation.planes import AXES, VIEWS, Plane, View
-from recontour.files import write_text
+from recontour.files import write_bytes
 from recontour.findings import Finding
 from recontour.geometry.arrays import Mask
 from recontour.geometry.tracing import Box, box_of
 from recontour.organs import organ_of
 from recontour.progress import Progress, quiet
-from recontour.wording import short
+from recontour.wording import printable, short
 
 # An organ counts as shown on a slice with this share of its largest area.
 WELL_SHOWN = 0.8
@@ -53,7 +64,15 @@ WELL_SHOWN = 0.8
 Counts = npt.NDArray[np.int64]
 Areas = Mapping[View, Counts]  # pixels of an organ on each plane of a view
 # To look at a case.
-Reason = DoubtfulSides | SharedSourceUid | ShortOrgan | UnusualSize | DraftContours
+Reason = (
+    DoubtfulSides
+    | SharedSourceUid
+    | ShortOrgan
+    | CordCalledCanal
+    | CordLikeCanal
+    | UnusualSize
+    | DraftContours
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +121,12 @@ def write_cohort_page(
     sizes: Mapping[str, Sizes],
     progress: Progress = quiet,
 ) -> None:
-    """Write a page of every case with its contours, whole or not at all, never over a file.
+    """Write a page of every case with its contours, whole or not at all.
 
-    The page names no patient, folder or file. sizes: by case.
+    It replaces the cohort's earlier page, unless somebody has edited it, and no other file. The
+    page names no patient, folder or file. sizes: by case.
 
-    Raises: OutputError: the file exists, or cannot be written there.
+    Raises: OutputError: another file exists, or the page cannot be written there.
     """
     reasons = _reasons(cases, sizes)
     summaries = organ_summaries(sizes)
@@ -131,20 +151,24 @@ def write_cohort_page(
         "largest_z": LARGEST_Z,
         "fewest_others": FEWEST_OTHERS,
     }
-    page = render("recontour.assess", "cohort.html", contents, {"spread": _spread})
-    write_text(path, page)
+    linked = _linking([case.id for case in ordered])
+    filters: dict[str, Callable[..., str]] = {"spread": _spread, "linked": linked}
+    page = render("recontour.assess", "cohort.html", contents, filters)
+    refuse_as_page(path, cohort.case_ids)
+    write_bytes(path, sealed(page), replace=path.exists())
 
 
 def _most_unusual_first(
     cases: Sequence[Case], reasons: Mapping[str, Sequence[Reason]]
 ) -> list[Case]:
-    """Order cases: swapped sides first, then short contours, then the largest z."""
+    """Order cases: swapped sides, short contours, the largest z, then other reasons to look."""
 
-    def rank(case: Case) -> tuple[bool, bool, float]:
+    def rank(case: Case) -> tuple[bool, bool, float, bool]:
         why = reasons[case.id]
         is_short = any(isinstance(one, ShortOrgan) for one in why)
         zs = [abs(one.z_score) for one in why if isinstance(one, UnusualSize)]
-        return not case.traits.has_doubtful_sides, not is_short, -max(zs, default=0.0)
+        largest_z = max(zs, default=0.0)
+        return not case.traits.has_doubtful_sides, not is_short, -largest_z, not why
 
     return sorted(cases, key=rank)
 
@@ -163,6 +187,25 @@ def _notices(
     for case in damaged:
         notices.append(as_notice(replace(case.finding, case=case.id)))
     return tuple(dict.fromkeys(notices))
+
+
+def _linking(ids: Sequence[str]) -> Callable[[str], Markup]:
+    """Return what makes each case's name in a sentence a link to the case. ids: as they are shown.
+
+    >>> str(_linking(["north-1", "north-12"])("see north-12 & north-3"))
+    'see <a href="#case-2">north-12</a> &amp; north-3'
+    """
+    places = {str(escape(name)): f"#case-{place}" for place, name in enumerate(ids, 1)}
+    names = "|".join(map(re.escape, places))
+    whole_name = re.compile(rf"(?<![\w-])(?:{names})(?![\w-])") if names else None
+
+    def linked(sentence: str) -> Markup:
+        text = str(escape(printable(sentence)))
+        if whole_name:
+            text = whole_name.sub(lambda name: f'<a href="{places[name[0]]}">{name[0]}</a>', text)
+        return Markup(text)
+
+    return linked
 
 
 def _shown(
@@ -210,6 +253,8 @@ def _reasons(cases: Sequence[Case], sizes: Mapping[str, Sizes]) -> dict[str, lis
         reasons[case.id] += doubtful_sides([case])
         reasons[case.id] += shared_source_uids([case])
         reasons[case.id] += short_organs([case], cases)
+        reasons[case.id] += canals([case])
+        reasons[case.id] += wide_cords([case])
     for one in unusual_sizes(sizes, lengths_settled(cases)):
         assert one.case
         reasons[one.case].append(one)

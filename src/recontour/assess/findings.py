@@ -93,6 +93,25 @@ class IncomparableKeys(Finding):
 
 
 @finding
+class PageOfOthers(Finding):
+    """A file stands where a cohort's page is to go, and is not its earlier page, unchanged."""
+
+    why: Literal["not ours", "edited", "another cohort"]
+
+    def sentence(self) -> str:
+        match self.why:
+            case "not ours":
+                return "exists, and is not a cohort's page that recontour wrote"
+            case "edited":
+                return "exists, and was edited after recontour wrote it"
+            case "another cohort":
+                return "exists, and is the page of another cohort"
+
+    def remedy(self) -> str:
+        return "choose another name, or move it away"
+
+
+@finding
 class SidesExchanged(Finding):
     """What a model draws on one side is the case's contour on the other, and the reverse.
 

@@ -347,7 +347,8 @@ def _add_inspect(commands: Commands) -> None:
         "--html",
         type=_new_file,
         metavar="FILE",
-        help="also write a page of every case of the cohort with its contours, unusual ones first",
+        help="also write a page of every case of the cohort with its contours, unusual ones first; "
+        "it replaces an earlier one that nobody edited",
     )
     added.add_argument(
         "--who",

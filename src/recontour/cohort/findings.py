@@ -556,6 +556,10 @@ class CordCalledCanal(Finding):
     def remedy(self) -> str:
         return MAP_TO_CANAL
 
+    def brief(self) -> str:
+        """Say it in a few words."""
+        return f"{self.organ}: called a canal"
+
 
 @finding
 class CordLikeCanal(Finding):
@@ -577,6 +581,10 @@ class CordLikeCanal(Finding):
 
     def remedy(self) -> str:
         return MAP_TO_CANAL
+
+    def brief(self) -> str:
+        """Say it in a few words."""
+        return f"{self.organ}: as wide as the canal"
 
 
 @finding

@@ -125,8 +125,8 @@ def notes_on_traits(
     notes += cut_organs(cases)
     notes += partly_contoured(cases)
     notes += short_organs(cases, among)
-    notes += _canals(cases)
-    notes += _wide_cords(cases)
+    notes += canals(cases)
+    notes += wide_cords(cases)
     notes += shared_source_uids(cases)
     return notes
 
@@ -169,13 +169,13 @@ def cut_organs(cases: Sequence["Case"]) -> list[Finding]:
     return notes
 
 
-def _canals(cases: Iterable["Case"]) -> list[Finding]:
+def canals(cases: Iterable["Case"]) -> tuple[CordCalledCanal, ...]:
     """Return a finding if the ROI that became the cord is called a canal in some of the cases."""
     named = tuple(case.id for case in cases if names_canal(case.roi_names.get(CORD, "")))
-    return [CordCalledCanal(organ=CORD, cases=named)] if named else []
+    return (CordCalledCanal(organ=CORD, cases=named),) if named else ()
 
 
-def _wide_cords(cases: Iterable["Case"]) -> list[Finding]:
+def wide_cords(cases: Iterable["Case"]) -> tuple[CordLikeCanal, ...]:
     """Return a finding if what is called the cord is as wide as the canal in some of the cases."""
     areas_mm2 = {}
     for case in cases:
@@ -183,16 +183,15 @@ def _wide_cords(cases: Iterable["Case"]) -> list[Finding]:
             areas_mm2[case.id] = case.traits.cord_mm2
     wide = tuple(case for case, mm2 in areas_mm2.items() if mm2 > WIDEST_CORD_MM2)
     if not wide:
-        return []
-    return [
-        CordLikeCanal(
-            organ=CORD,
-            cases=wide,
-            of=len(areas_mm2),
-            median_mm2=float(np.median([areas_mm2[case] for case in wide])),
-            limit_mm2=WIDEST_CORD_MM2,
-        )
-    ]
+        return ()
+    found = CordLikeCanal(
+        organ=CORD,
+        cases=wide,
+        of=len(areas_mm2),
+        median_mm2=float(np.median([areas_mm2[case] for case in wide])),
+        limit_mm2=WIDEST_CORD_MM2,
+    )
+    return (found,)
 
 
 def shared_source_uids(cases: Iterable["Case"]) -> tuple[SharedSourceUid, ...]:

@@ -12,7 +12,7 @@ from recontour.cohort.sizes import Sizes, lengths_settled, sizes_of, unusual_siz
 from recontour.cohort.store import DamagedCase
 from recontour.cohort.traits import notes_on_traits
 from recontour.errors import CohortError, SettingsError
-from recontour.files import NotFound, refuse_as_output
+from recontour.files import NotFound
 from recontour.findings import Finding
 from recontour.network.findings import OnlyOfCohorts
 from recontour.network.paths import refuse_no_model
@@ -71,7 +71,8 @@ def inspect(
     Args:
         path: A cohort folder, a model file, or TRUNK+HEAD.
         html: A page to write of every case of the cohort with its contours, the unusual ones first.
-            It is for browsers, names nobody, and must not exist.
+            It is for browsers, and names nobody. If it exists, it must be the cohort's earlier
+            page, as recontour wrote it, and is replaced.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
@@ -81,7 +82,7 @@ def inspect(
         CohortError: There is neither, or the cohort cannot be read.
         ModelFileError: The model cannot be read.
         SettingsError: A page is asked for, but the path is a model's.
-        OutputError: The page exists, or cannot be written there.
+        OutputError: Something else exists there, or the page cannot be written.
 
     Examples:
         >>> import recontour
@@ -98,9 +99,11 @@ def inspect(
         from recontour.network.card import card
 
         return card(load_model(path))
-    if html is not None:
-        refuse_as_output(Path(html))
     cohort = _opened(path)
+    if html is not None:
+        from recontour.assess.own_page import refuse_as_page
+
+        refuse_as_page(Path(html), cohort.case_ids)
     cases, damaged = cohort.examined(progress)
     sizes = {case.id: sizes_of(case) for case in cases}
     if html is not None:
