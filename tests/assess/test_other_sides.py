@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import GRID
 
 from recontour.assess.findings import SidesExchanged
-from recontour.assess.other_sides import OtherSides
+from recontour.assess.other_sides import OtherSides, sides_exchanged
 from recontour.assess.scoring import score_masks
 from recontour.cohort import Cohort, case_id_of
 from recontour.geometry.arrays import Mask
@@ -44,4 +44,4 @@ def test_exchanged_sides_are_found(
     for row, mask in score_masks(case, "S", drawn.items()):
         sides.look(case, row, mask)
     found = SidesExchanged(model="S", left="Parotid_L", right="Parotid_R", cases=(name,))
-    assert sides.warnings() == ((found,) if is_exchanged else ())
+    assert sides_exchanged({name: sides.exchanged}) == ((found,) if is_exchanged else ())

@@ -1,5 +1,7 @@
 """`--on PLACE`: the same results from other processes, whatever happens to these."""
 
+import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -7,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -16,9 +19,14 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from tests.conftest import fill
 from tests.executors.conftest import two_nodes, workers_of
 from tests.journeys.conftest import Journey, write_patient
-from tests.journeys.deaths import die_at_one, import_apart_and_die_at_first
+from tests.journeys.deaths import (
+    die_at_one,
+    import_apart_and_die_at_first,
+    score_and_die_at_first,
+)
 
 import recontour
 from recontour.cli import main
@@ -26,12 +34,21 @@ from recontour.cohort import Cohort, importing
 from recontour.contouring import seen
 from recontour.contouring.contourer import Contourer
 from recontour.dicom import read_scan
-from recontour.errors import ModelFileError
+from recontour.errors import FaultError, ModelFileError
+from recontour.evaluation import CaseScore
+from recontour.executors import DeadWorker
 from recontour.network import load_model, save_model
 from recontour.network.preprocessing import body_centre_mm
-from recontour.workflows import SeriesContoured, contouring_many
+from recontour.workflows import (
+    SeriesContoured,
+    contouring_many,
+    evaluating_cases,
+    model_elsewhere,
+)
 from recontour.workflows.contouring_many import _contoured_elsewhere, _Order, _Task
+from recontour.workflows.evaluating_cases import ScoredCase
 from recontour.workflows.findings import AnotherModel
+from recontour.workflows.model_elsewhere import ModelElsewhere
 
 SHOWN = 0.02  # of what the network sees, each organ takes that much
 MANY = 8
@@ -111,7 +128,7 @@ class Noted(Contourer):
 
 
 def notes_loading(order: _Order, task: _Task) -> SeriesContoured:
-    contouring_many.Contourer = Noted  # type: ignore[attr-defined]
+    model_elsewhere.Contourer = Noted  # type: ignore[attr-defined]
     return _contoured_elsewhere(order, task)
 
 
@@ -243,9 +260,11 @@ def test_a_series_that_kills_its_processes_fails_and_the_rest_goes_on(
     assert f"0 contoured, {MANY - 1} done before, 1 failed" in said
 
 
-def test_a_process_refuses_a_model_that_was_exchanged(finder: Path) -> None:
+def test_a_process_loads_a_model_once_and_refuses_one_that_was_exchanged(finder: Path) -> None:
+    described = ModelElsewhere.of(finder, Contourer.load(finder))
+    assert described.loaded() is described.loaded()
     with pytest.raises(ModelFileError) as error:
-        contouring_many._loaded(finder, "0" * 64)
+        replace(described, sha256="0" * 64).loaded()
     assert error.value.finding == AnotherModel(path=finder)
 
 
@@ -340,3 +359,101 @@ def test_a_case_that_another_import_added_meanwhile_stays(
     report = recontour.import_dicom(unlike, cohort, on="local:1")
     assert (len(report.added), len(report.already_there)) == (1, 1)
     assert len(Cohort.open(cohort)) == 2
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is evaluated: a model, and an observer who exchanged the sides of one case."""
+
+    folder: Path
+
+    @property
+    def models(self) -> list[Path]:
+        return [self.folder / "S.safetensors", self.folder / "finder.safetensors"]
+
+    def command(self, out: Path, *more: str) -> list[str]:
+        contours = ["--contours", f"Observer={self.folder / 'observer'}"]
+        tolerances = ["--tolerances", str(self.folder / "tolerances.toml")]
+        words = ["evaluate", str(self.folder / "north"), *map(str, self.models)]
+        return [*words, *contours, *tolerances, "--out", str(out), *more]
+
+    def run(self, out: Path, **how: object) -> list[CaseScore]:
+        return recontour.evaluate(self.folder / "north", self.models, out, **how)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def evaluation(
+    journey: Journey, finder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Evaluation:
+    folder = tmp_path_factory.mktemp("evaluation")
+    cohort = fill(Cohort.open_or_create(folder / "north", "north"), 3, without={1: "Lens_L"})
+    observer = folder / "observer"
+    recontour.export(cohort.path, observer, format="nifti")
+    first = observer / cohort.case_ids[0] / "segmentations"
+    left, right = first / "Lens_L.nii.gz", first / "Lens_R.nii.gz"
+    left.rename(first / "left")
+    right.rename(left)
+    (first / "left").rename(right)
+    shutil.copy(journey.model_s, folder / "S.safetensors")
+    shutil.copy(finder, folder / "finder.safetensors")
+    (folder / "tolerances.toml").write_text("Brainstem = 2.5\n")
+    return Evaluation(folder)
+
+
+def test_evaluate_says_and_writes_the_same_to_the_byte_on_two_processes_of_which_one_dies(
+    evaluation: Evaluation,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(evaluating_cases, "_scored_elsewhere", score_and_die_at_first)
+    said = []
+    for place in ([], ["--on", "local:2"]):
+        out = tmp_path / f"{len(place)}"
+        assert main(evaluation.command(out, "--json", *place)) == 0
+        answer = json.loads(capsys.readouterr().out.replace(str(out), "OUT"))
+        for note in answer["notes"]:
+            if note["kind"] == "planned_evaluation":
+                del note["message"], note["facts"]["seconds"]  # measured
+        said.append(answer)
+    here, there = said
+    assert there == here
+    assert tree(tmp_path / "2") == tree(tmp_path / "0")
+    assert (evaluation.folder / "one has died").exists()
+    kinds = {found["kind"] for found in [*here["warnings"], *here["notes"]]}
+    assert {"sides_exchanged", "given_tolerances"} <= kinds
+    assert {row["model"] for row in here["result"]["scores"]} == {"S", "finder", "Observer"}
+
+
+def test_an_evaluation_names_the_case_that_killed_its_processes_and_writes_nothing(
+    evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = DeadWorker(times=3, exit_code=-signal.SIGKILL)
+
+    def die() -> ScoredCase:
+        raise FaultError(died)
+
+    def dead(_function: object, tasks: Sequence[object], *_rest: object) -> Iterator[object]:
+        for _ in tasks:
+            yield die
+
+    monkeypatch.setattr(evaluating_cases, "answers", dead)
+    with pytest.raises(FaultError) as error:
+        evaluation.run(tmp_path / "out", on="local:1")
+    first = Cohort.open(evaluation.folder / "north").case_ids[0]
+    assert error.value.finding == replace(died, case=first)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_evaluation_ends_its_processes_and_writes_nothing(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
+    def interrupt(what: str, done: int, total: int, words: str) -> None:
+        if done:
+            assert multiprocessing.active_children()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.run(tmp_path / "out", on="local:1", progress=interrupt)
+    assert not multiprocessing.active_children()
+    assert not list(tmp_path.iterdir())

@@ -15,14 +15,14 @@ Bits = npt.NDArray[np.uint8]
 
 
 class Planes:
-    """The planes of each case and organ that are worth a picture, one bit per pixel.
+    """The planes of each organ of a case that are worth a picture, one bit per pixel.
 
     The first model that is kept decides which planes these are.
     """
 
     def __init__(self) -> None:
-        # By case and organ, plane, and model.
-        self._kept: dict[tuple[str, str], dict[Plane, dict[str, Bits]]] = {}
+        # By organ, plane, and model.
+        self._kept: dict[str, dict[Plane, dict[str, Bits]]] = {}
 
     def keep(
         self,
@@ -32,18 +32,17 @@ class Planes:
         mask: Mask,
     ) -> None:
         """Keep what a model drew on these planes. mask: (slice, row, column)."""
-        place = (case.id, organ)
-        if place not in self._kept:
+        if organ not in self._kept:
             scored = case.where_known(organ, mask)
             planes = planes_to_show(case.mask(organ), scored)
-            self._kept[place] = {plane: {} for plane in planes}
-        for plane, by_model in self._kept[place].items():
+            self._kept[organ] = {plane: {} for plane in planes}
+        for plane, by_model in self._kept[organ].items():
             by_model[model] = np.packbits(plane.cut(mask), axis=-1)
 
     def overlays(self, case: Case, organ: str) -> Iterator[Overlay]:
-        """Yield the planes of a case and organ, with every model's mask."""
+        """Yield the planes of an organ, with every model's mask. case: whose planes they are."""
         _, rows, columns = case.grid.shape
-        for plane, by_model in self._kept[case.id, organ].items():
+        for plane, by_model in self._kept[organ].items():
             width = rows if plane.view == "sagittal" else columns
             predicted = {}
             for model, bits in by_model.items():

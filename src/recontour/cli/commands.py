@@ -478,6 +478,7 @@ def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         names=options.names,
         new_organs=options.new_organ,
         tolerances=options.tolerances,
+        on=options.on,
         progress=progress,
     )
 

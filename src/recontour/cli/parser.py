@@ -542,6 +542,7 @@ def _add_evaluate(commands: Commands) -> None:
         metavar="FILE.toml",
         help="of the surface DSC in mm, lines such as Brainstem = 2.0",
     )
+    _add_place(added, "cases are scored")
     _add_out(added, "DIR", "a new folder")
     _add_json(added)
 

@@ -82,6 +82,12 @@ class GivenContours:
             found.update(dict.fromkeys(masks))
         return tuple(found)
 
+    def only(self, case: Case) -> "GivenContours":
+        """Return the contours of one case alone, without what was noted of any."""
+        masks = self.by_case.get(case.id)
+        by_case = {case.id: masks} if masks else {}
+        return replace(self, by_case=by_case, roi_names=frozenset(), notes=(), warnings=())
+
     def masks(self, case: Case) -> Iterator[tuple[str, Mask]]:
         """Yield organ and mask (slice, row, column) of those of a case's organs that are given."""
         for organ, small in self.by_case.get(case.id, {}).items():

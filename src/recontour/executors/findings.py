@@ -102,7 +102,7 @@ class LostScheduler(Finding):
         return "the connection to the Dask scheduler is lost"
 
     def remedy(self) -> str:
-        return "see that it runs, then go on with --resume"
+        return "see that it runs, then repeat the command; a study goes on with --resume"
 
 
 @finding

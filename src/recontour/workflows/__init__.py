@@ -6,7 +6,8 @@ parents_say  how much the parent is to say, by that cross-validation
 check_folder what it keeps in MODEL.check while it lasts
 contouring   `contour`
 contouring_many, contour_list  `contour_all`: every series of a folder
-evaluating   `evaluate`
+evaluating, evaluating_cases  `evaluate`
+model_elsewhere  a model in other processes
 inspecting   `inspect`
 planned      what a long command uses, and how long it will take
 paths        wrong paths, found before torch is loaded

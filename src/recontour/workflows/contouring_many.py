@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,7 +23,6 @@ from recontour.dicom.pairing import are_parts
 from recontour.errors import (
     FaultError,
     MixedSeriesError,
-    ModelFileError,
     NoSeriesError,
     OutputError,
     RecontourError,
@@ -31,7 +30,6 @@ from recontour.errors import (
 from recontour.executors import DeadWorker, Place, answers, place_of
 from recontour.files import ExistingOutput, is_name, make_folder, refuse_missing_folder
 from recontour.findings import Finding
-from recontour.network.model import sha256_of
 from recontour.organs import Template
 from recontour.progress import Progress, quiet
 from recontour.workflows.contour_list import ContourList, MadeBy, read_list, write_list
@@ -42,7 +40,8 @@ from recontour.workflows.contouring import (
     Job,
     refuse_unknown_format,
 )
-from recontour.workflows.findings import AnotherModel, MayBeParts
+from recontour.workflows.findings import MayBeParts
+from recontour.workflows.model_elsewhere import ModelElsewhere
 from recontour.workflows.paths import refuse_for_contouring
 
 ENDINGS: Mapping[ContourFormat, str] = {"rtstruct": ".dcm", "seg": ".dcm", "nifti": ""}
@@ -141,12 +140,12 @@ def contour_all(
         raise NoSeriesError(NoCtSeries(path=folder, wanted="series", skipped=archive.skipped))
     contourer = Contourer.load(model)
     job = Job.of(contourer, model, organs, format, template, anyway=anyway)
-    sha256 = sha256_of(contourer.model.network)
-    made_by = MadeBy.of(sha256, job.wanted, format, template)
+    elsewhere = ModelElsewhere.of(model, contourer)
+    made_by = MadeBy.of(elsewhere.sha256, job.wanted, format, template)
     outputs = _outputs(archive, out, made_by, ENDINGS[format])
     if place is None:
         return _each(partial(_contoured, job), None, archive, outputs, progress)
-    order = _Order(model, sha256, job.wanted, format, template, anyway)
+    order = _Order(elsewhere, job.wanted, format, template, anyway)
     return _each(partial(_contoured_elsewhere, order), place, archive, outputs, progress)
 
 
@@ -175,8 +174,7 @@ def _each(
     tasks = [_Task(one.files, one.place, outputs[_key(one)], one.clash) for one in ordered]
     left = [task for task in tasks if not task.out.exists()]
     waiting = {task.out for task in left}
-    gpus = torch.cuda.device_count() if place else 0
-    with closing(answers(contoured, left, place, gpus)) as answered:
+    with closing(answers(contoured, left, place, torch.cuda.device_count())) as answered:
         for done, (series, task) in enumerate(zip(ordered, tasks, strict=True)):
             progress("contouring", done, len(tasks), str(task.place.relative_to(archive.folder)))
             one = SeriesContoured(task.place, task.out)
@@ -227,10 +225,9 @@ def _contoured(job: Job, task: _Task) -> SeriesContoured:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What to do with each series, for a process that has no model yet. sha256: the model's."""
+    """What to do with each series, for a process that has no model yet."""
 
-    model: Path
-    sha256: str
+    model: ModelElsewhere
     organs: tuple[str, ...]
     format: ContourFormat
     template: Template
@@ -244,22 +241,13 @@ def _contoured_elsewhere(order: _Order, task: _Task) -> SeriesContoured:
 def _job(order: _Order) -> Job:
     """Return an order with its model, which stays loaded for the next series."""
     return Job.of(
-        _loaded(order.model, order.sha256),
-        order.model,
+        order.model.loaded(),
+        order.model.path,
         order.organs,
         order.format,
         order.template,
         anyway=order.anyway,
     )
-
-
-@lru_cache(maxsize=1)
-def _loaded(model: Path, sha256: str) -> Contourer:
-    """Load a model. Raises: ModelFileError: it is not the one that was asked for."""
-    contourer = Contourer.load(model)
-    if sha256_of(contourer.model.network) != sha256:
-        raise ModelFileError(AnotherModel(path=model))
-    return contourer
 
 
 def _parts(series: Sequence[CtSeries]) -> dict[str, int]:

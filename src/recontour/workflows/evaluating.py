@@ -3,9 +3,8 @@
 import datetime
 import logging
 import shlex
-import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +16,7 @@ from recontour.assess.caveats import (
     trained_on,
     trained_on_warnings,
 )
-from recontour.assess.other_sides import OtherSides
-from recontour.assess.pictures import Planes
-from recontour.assess.scoring import contour_case, score_masks
+from recontour.assess.other_sides import sides_exchanged
 from recontour.cohort import Case, Cohort, notices_of, patient_names
 from recontour.cohort.doubts import cohort_warnings, draft_warnings
 from recontour.cohort.patients import doubt
@@ -32,15 +29,16 @@ from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.report import ReportHeader, write_report
 from recontour.evaluation.verdicts import unfound_organs
 from recontour.exchange.given import GivenContours, read_given
+from recontour.executors import Place, place_of, workers_at
 from recontour.files import whole_folder
 from recontour.findings import Finding, log_finding, stored_words
-from recontour.geometry.arrays import Mask
 from recontour.network import Model, name_of
 from recontour.network.paths import JOINT, parts_of
 from recontour.organs import notes_on_map, read_tolerances, read_user_map
 from recontour.organs.findings import GivenTolerances
 from recontour.progress import Progress, quiet
 from recontour.wording import printable
+from recontour.workflows.evaluating_cases import Compared, ScoredCase, score_cases
 from recontour.workflows.findings import (
     NamelessContours,
     NamesWithoutContours,
@@ -52,8 +50,6 @@ from recontour.workflows.findings import (
 from recontour.workflows.paths import refuse_for_evaluating
 from recontour.workflows.planned import counted
 
-# Those of a case's organs that a model or contours from elsewhere have, with their masks.
-MasksOf = Callable[[Case], Iterable[tuple[str, Mask]]]
 NO_CONTOURS: Mapping[str, Path | str] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
@@ -68,6 +64,7 @@ def evaluate(
     names: Path | str | None = None,
     new_organs: Sequence[str] = (),
     tolerances: Path | str | None = None,
+    on: str | None = None,
     progress: Progress = quiet,
 ) -> list[CaseScore]:
     """Score models, and contours from elsewhere, on a cohort's own contours.
@@ -88,13 +85,16 @@ def evaluate(
             them.
         tolerances: A TOML file of tolerances in mm, such as Brainstem = 2.0, that replace the
             organs' own.
+        on: Where cases are scored, such as "local:4": four at a time, each in a process that loads
+            the models once; None: here, one after another. The files and the answer are the same.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
         One score per case, organ and model or set of contours.
 
     Raises:
-        RecontourError: The cohort, a model, contours, a file or the output cannot be used.
+        RecontourError: The cohort, a model, contours, a file or the output cannot be used, there is
+            no such place, or the machine failed.
 
     Examples:
         >>> import recontour
@@ -107,6 +107,7 @@ def evaluate(
     if isinstance(models, str | Path):
         models = (models,)
     paths = list(map(Path, models))
+    place = place_of(on) if on else None
     _refuse_incomplete(paths, contours, names)
     refuse_for_evaluating(cohort, paths, list(map(Path, contours.values())), out)
     refuse_unplottable()
@@ -127,29 +128,29 @@ def evaluate(
         warnings += one.warnings
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
-    planes = Planes()
-    sides = OtherSides()
-    drawers = _drawers(contourers, given)
-    tell_plan = partial(_tell_plan, cases, loaded, given)
-    scores = _scored(cases, drawers, tolerances_mm, planes, sides, tell_plan, progress)
-    scores = _with_trained_on(scores, loaded, cases)
-    for warning in (*sides.warnings(), *same_as_reference(scores, given)):
+    compared = Compared(contourers, paths, given, tolerances_mm)
+    tell_plan = partial(_tell_plan, cases, loaded, given, place)
+    scored = score_cases(cases, compared, place, tell_plan, progress)
+    scores = _with_patients(scored, loaded, cases)
+    planes = {one.case_id: one.planes for one in scored}
+    exchanged = {one.case_id: one.exchanged for one in scored}
+    for warning in (*sides_exchanged(exchanged), *same_as_reference(scores, given)):
         log_finding(log, logging.WARNING, warning)
         warnings.append(warning)
     if tolerances:
         used = _given_tolerances(tolerances_mm, scores)
         log_finding(log, logging.INFO, used)
         warnings.append(used)
-    comparisons = compare(scores, list(drawers))
+    comparisons = compare(scores, compared.names)
     unfound = unfound_organs(scores)
     if unfound:
         log_finding(log, logging.WARNING, unfound)
         warnings.insert(0, unfound)
 
     def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
-        return planes.overlays(opened[case_id], organ)
+        return planes[case_id].overlays(opened[case_id], organ)
 
-    total = len(cases) * len(drawers)
+    total = len(cases) * len(compared.names)
     progress("reporting", total, total, "report.html")
     header = ReportHeader(
         centre=opened.centre,
@@ -203,18 +204,6 @@ def _given(
     return found
 
 
-def _drawers(
-    contourers: Mapping[str, Contourer], given: Mapping[str, GivenContours]
-) -> dict[str, MasksOf]:
-    """Return what gives the masks of a case, by name; models come first."""
-    drawers: dict[str, MasksOf] = {}
-    for name, contourer in contourers.items():
-        drawers[name] = partial(contour_case, contourer)
-    for name, one in given.items():
-        drawers[name] = one.masks
-    return drawers
-
-
 def _given_tolerances(
     tolerances_mm: Mapping[str, float], scores: Iterable[CaseScore]
 ) -> GivenTolerances:
@@ -228,53 +217,20 @@ def _given_tolerances(
     )
 
 
-def _scored(
-    cases: Sequence[Case],
-    drawers: Mapping[str, MasksOf],
-    tolerances_mm: Mapping[str, float],
-    planes: Planes,
-    sides: OtherSides,
-    tell_plan: Callable[[float], None],
-    progress: Progress,
-) -> list[CaseScore]:
-    """Score what each model, or contours from elsewhere, drew, in the order of cases and models.
-
-    tell_plan: called once, with the seconds that the first case took.
-    """
-    patients = patient_names(cases)
-    total = len(cases) * len(drawers)
-    done = 0
-    scores = []
-    began = time.monotonic()
-    for case in cases:
-        rows: list[CaseScore] = []
-        # The last model decides which planes are worth a picture, and comes first.
-        for name in reversed(list(drawers)):
-            progress("contouring", done, total, f"{case.id} with {name}")
-            of_model = []
-            for row, mask in score_masks(case, name, drawers[name](case), tolerances_mm):
-                of_model.append(replace(row, patient=patients[case.id]))
-                planes.keep(case, row.organ, name, mask)
-                sides.look(case, row, mask)
-            rows = of_model + rows
-            done += 1
-        scores += rows
-        if case is cases[0]:
-            tell_plan(time.monotonic() - began)
-    return scores
-
-
-def _with_trained_on(
-    scores: Iterable[CaseScore],
+def _with_patients(
+    scored: Iterable[ScoredCase],
     models: Mapping[str, Model],
     cases: Sequence[Case],
 ) -> list[CaseScore]:
-    """Note at each score whether the model was trained on the patient."""
+    """Return all rows, each with the patient's name, and whether the model was trained on it."""
+    patients = patient_names(cases)
     known = {name: trained_on(model, cases) for name, model in models.items()}
     noted = []
-    for row in scores:
-        of_model = known.get(row.model, {})
-        noted.append(replace(row, trained_on=of_model.get(row.who, "")))
+    for one in scored:
+        for row in one.rows:
+            patient = patients[row.case]
+            of_model = known.get(row.model, {})
+            noted.append(replace(row, patient=patient, trained_on=of_model.get(patient, "")))
     return noted
 
 
@@ -282,11 +238,12 @@ def _tell_plan(
     cases: Sequence[Case],
     models: Mapping[str, Model],
     given: Mapping[str, GivenContours],
+    place: Place | None,
     first_took: float,
 ) -> None:
     """Log what is scored, and how long the cases after the first one will take.
 
-    first_took: seconds that the first case took with all models.
+    place: where they are scored. first_took: seconds that the first case took with all models.
     """
     known: set[str] = set()
     for model in models.values():
@@ -295,7 +252,8 @@ def _tell_plan(
         known.update(one.organs)
     first, *others = cases
     slices_left = sum(case.grid.shape[0] for case in others)
-    seconds = first_took * slices_left / first.grid.shape[0]
+    at_a_time = min(len(others), workers_at(place)) if place else 1
+    seconds = first_took * slices_left / first.grid.shape[0] / max(1, at_a_time)
     plan = PlannedEvaluation(
         models=len(models),
         contours=len(given),
