@@ -15,7 +15,7 @@ import sys
 from recontour.training.run import run
 run.__kwdefaults__["checkpoint_seconds"] = 0.0
 from recontour.cli import main
-sys.exit(main([*sys.argv[1:], "--iterations", "8"]))
+sys.exit(main([*sys.argv[1:], "--iterations", "5"]))
 """
 
 
@@ -30,16 +30,14 @@ def changed_ns(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-@pytest.mark.parametrize(("what", "precision"), [("train", "float32"), ("adapt", "bf16")])
-def test_a_killed_run_resumes_to_the_same_bits(
-    journey: Journey, tmp_path: Path, what: str, precision: str
-) -> None:
-    given = (
-        [str(journey.cohort)] if what == "train" else [str(journey.model_s), str(journey.cohort)]
-    )
+@pytest.mark.parametrize("what", ["train", "adapt"])
+def test_a_killed_run_resumes_to_the_same_bits(journey: Journey, tmp_path: Path, what: str) -> None:
+    given = [str(journey.cohort)]
+    if what == "adapt":
+        given.insert(0, str(journey.model_s))
 
     def command(out: Path, *more: str) -> list[str]:
-        options = ["--out", str(out), "--precision", precision, *more]
+        options = ["--out", str(out), "--precision", "float32", *more]
         return [sys.executable, "-c", LEARN, what, *given, *options]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)

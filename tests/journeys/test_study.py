@@ -25,7 +25,7 @@ name = "a small study"
 retention_cases = 1
 workers = {workers}
 threads = 1
-precision = "bf16"
+precision = "float32"
 [source]
 cohort = "{source}"
 test = 1
