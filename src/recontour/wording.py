@@ -65,6 +65,15 @@ def plural(count: int, thing: str) -> str:
     return f"{count} {thing}{ending}"
 
 
+def agreeing(count: int, one: str, more: str) -> str:
+    """Return the form of a verb that goes with a count.
+
+    >>> agreeing(1, "is", "are"), agreeing(2, "is", "are")
+    ('is', 'are')
+    """
+    return one if count == 1 else more
+
+
 def short(value: float) -> str:
     """Print a number of at least 1 with one decimal at most, a smaller one with two.
 

@@ -70,6 +70,7 @@ def test_options(offered: Ask) -> None:
 
 def test_values(offered: Ask) -> None:
     assert offered("recontour", "contour", "--format", "") == {"rtstruct", "seg", "nifti"}
+    assert offered("recontour", "train", "--preset", "") == {"accurate", "compact", "paper"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from recontour.cli import commands, main
-from recontour.cli.parser import parser
+from recontour.cli.parser import PRESET_NAMES, parser
+from recontour.training.presets import PRESETS
 
 INTERRUPTED = "recontour: interrupted; nothing was left half written"
 
@@ -158,7 +159,31 @@ def test_an_unknown_option_is_told_with_its_command_s_usage(
     assert end.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("usage: recontour import")
-    assert "unrecognized arguments: --center C" in said
+    assert said.endswith("unrecognized arguments: --center C; did you mean --centre?\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["contuor", "M", "CT"], "did you mean contour? choose from import, "),
+        (["train", "C", "--out", "M", "--preset", "acurate"], "did you mean accurate? choose from"),
+        (
+            ["contour", "M", "CT", "--out", "F", "--format", "dicom"],
+            "'dicom'; choose from rtstruct",
+        ),
+    ],
+)
+def test_a_misspelt_command_or_choice_is_told_what_may_be_meant(
+    typed: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(typed)
+    assert end.value.code == 2
+    assert meant in capsys.readouterr().err
+
+
+def test_the_parser_knows_every_preset() -> None:
+    assert sorted(PRESET_NAMES) == sorted(PRESETS)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.conftest import fill
 from tests.durable import Disk
 
 from recontour.cohort import Cohort, changes, history, journal
-from recontour.cohort.changes import remove, undo_import, undone_next
+from recontour.cohort.changes import confirm_sides, remove, undo_import, undone_next
 from recontour.cohort.findings import CasesReadAgain, NoSuchCases, NothingToUndo, UnfinishedChange
 from recontour.cohort.history import read_history
 from recontour.cohort.importing import import_archive
@@ -68,7 +68,7 @@ def test_named_cases_are_removed(cohort: Cohort, tmp_path: Path, disk: Disk) -> 
 
 def test_an_unknown_case_removes_none(cohort: Cohort) -> None:
     first = cohort.case_ids[0]
-    with pytest.raises(CohortError, match="1 of 2 cases to remove are not in the cohort") as caught:
+    with pytest.raises(CohortError, match="1 of 2 cases to remove is not in the cohort") as caught:
         remove(cohort.path, [first, "north-0"])
     assert isinstance(caught.value.finding, NoSuchCases)
     assert len(cohort) == 3
@@ -76,6 +76,18 @@ def test_an_unknown_case_removes_none(cohort: Cohort) -> None:
         remove(cohort.path, ["../cases"])
     with pytest.raises(CohortError, match="no case is named"):
         remove(cohort.path, [])
+
+
+def test_a_misspelt_case_is_told_which_is_meant(cohort: Cohort) -> None:
+    first, second, third = cohort.case_ids
+    label, _, digits = first.rpartition("-")
+    typed = f"{label}-{digits[1]}{digits[0]}{digits[2:]}"
+    with pytest.raises(CohortError, match=f"did you mean {first}\\?"):
+        confirm_sides(cohort.path, [typed])
+    with pytest.raises(CohortError, match=f"did you mean {first}\\?"):
+        remove(cohort.path, [second, typed])
+    with pytest.raises(CohortError, match=f"choose from {first}, {second}, {third}"):
+        confirm_sides(cohort.path, ["another"])
 
 
 def test_a_damaged_case_can_be_removed(cohort: Cohort) -> None:

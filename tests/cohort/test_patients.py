@@ -270,7 +270,7 @@ def test_inspect_says_who_is_one_patient(
     tell.cohort(CohortContents(cohort, list(cohort), []))
     said = " ".join(capsys.readouterr().out.split())
     assert "CTs of one patient: x0, x3" in said
-    assert "1 of 4 CTs have no patient key" in said
+    assert "1 of 4 CTs has no patient key" in said
     assert "0123abcd" not in said
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from recontour.organs import NameRow, drafted_map, match_names, read_user_map
 from recontour.organs.draft import guessed_organs, has_open_names
+from recontour.organs.findings import UnknownRoiName
 
 
 def rows_of(*names: str) -> list[tuple[NameRow, int]]:
@@ -25,11 +26,30 @@ def rows_of(*names: str) -> list[tuple[NameRow, int]]:
         ("RUECKENMARKPRV", ()),
         ("Myelon2 PRV", ()),
         ("Blase", ()),
+        ("UK", ("Bone_Mandible",)),
+        ("RM neu", ("SpinalCord",)),
+        ("RM PRV", ()),
+        ("OSD", ("Parotid_L", "Parotid_R")),
+        ("OSD li", ("Parotid_L",)),
+        ("re OSD", ("Parotid_R",)),
         ("", ()),
     ],
 )
 def test_guesses(name: str, organs: tuple[str, ...]) -> None:
     assert guessed_organs(name) == organs
+
+
+@pytest.mark.parametrize("name", ["Haut", "HAUT 2", "Körper", "Koerper", "Körperkontur"])
+def test_the_body_s_outline_is_no_organ_in_german_either(name: str) -> None:
+    text = drafted_map(rows_of(name))
+    assert f'the patient\'s outline or the table, not an organ\n# "{name}" = ""' in text
+
+
+def test_upper_in_french_is_not_the_skin() -> None:
+    """Haut is skin in German. A name of which it is one word is left to the user."""
+    ((row, _),) = rows_of("Larynxx haut")
+    assert isinstance(row.reason, UnknownRoiName)
+    assert guessed_organs(row.roi_name) == ("Larynx",)
 
 
 def test_the_longest_spelling_inside_a_name_is_the_first_guess() -> None:

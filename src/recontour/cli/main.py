@@ -9,11 +9,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from recontour.cli.answers import Transcript, as_line
 from recontour.cli.failures import FAULT, Failure, failure_of
 from recontour.cli.findings import InterruptedRun, LostOutput
-from recontour.cli.parser import parser
+from recontour.cli.parser import did_you_mean, known_options, parser
 from recontour.cli.streams import forgiving_streams
 from recontour.findings import words
 from recontour.launched import Launched, launched
@@ -32,14 +33,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         typed = list(sys.argv[1:] if arguments is None else arguments)
         options, unknown = parser().parse_known_args(typed)
         if unknown:
-            # This shows the command's usage, too.
-            options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+            _refuse_unknown(options.parser, unknown)
         options.launched = launched() if options.command in TOGETHER else None
         code = _run(options, typed)
         sys.stdout.flush()
         if code == 0 and output.lost:
             return _not_shown(options, output.lost)
         return code
+
+
+def _refuse_unknown(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """Exit with the command's usage and what the first unknown option may stand for."""
+    words = f"unrecognized arguments: {' '.join(unknown)}"
+    known = known_options(command)
+    named = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+    meant = did_you_mean(named[0], known) if named else ""
+    command.error(f"{words}; {meant.strip()}" if meant else words)
 
 
 def _run(options: argparse.Namespace, typed: Sequence[str]) -> int:

@@ -2,23 +2,35 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from recontour.cli.completion import SHELLS, completion_script
-from recontour.wording import printable
+from recontour.wording import printable, shown
 from recontour.workflows.check_folder import USUAL_FOLDS
 
 # The longest path that Linux accepts.
 LONGEST_PATH_BYTES = 4095
+# Those of training.presets, which loads torch.
+PRESET_NAMES = ("accurate", "compact", "paper")
 SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors may repeat a file's name without steering a terminal."""
+    """A parser whose errors say what may be meant, and never steer a terminal."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raise ArgumentError for a value that is no choice; argparse calls this."""
+        if action.choices is None or value in action.choices:
+            return
+        choices = list(map(str, action.choices))
+        meant = did_you_mean(str(value), choices)
+        words = f"invalid choice: {shown(value)}; {meant}choose from {', '.join(choices)}"
+        raise argparse.ArgumentError(action, words)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and exit with code 2."""
@@ -43,6 +55,21 @@ class _PrintCompletion(argparse.Action):
 
 # argparse has no public name for what `add_subparsers` returns.
 Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+def did_you_mean(typed: str, known: Iterable[str]) -> str:
+    """Return a question that ends with a blank if a word resembles one of those known; else "".
+
+    >>> did_you_mean("contuor", ["contour", "convert"]), did_you_mean("x", ["contour"])
+    ('did you mean contour? ', '')
+    """
+    close = get_close_matches(typed, known, n=1)
+    return f"did you mean {close[0]}? " if close else ""
+
+
+def known_options(command: argparse.ArgumentParser) -> list[str]:
+    """Return the long options of a command."""
+    return [name for name in command._option_string_actions if name.startswith("--")]
 
 
 @cache
@@ -226,7 +253,8 @@ def _add_learning(added: argparse.ArgumentParser) -> None:
         "--iterations",
         type=int,
         metavar="N",
-        help="default: the preset's",
+        help="how many batches of slices it learns from: fewer are faster, more may be better; "
+        "default: the preset's, and more with more patients",
     )
     added.add_argument(
         "--seed",
@@ -425,6 +453,7 @@ def _add_train(commands: Commands) -> None:
     _add_out(added, "MODEL", "the model file to write", _new_file)
     added.add_argument(
         "--preset",
+        choices=PRESET_NAMES,
         default="accurate",
         help="accurate (default) or compact (faster, rougher), or paper (for a GPU)",
     )

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -25,6 +26,7 @@ MASKS_FILE = "masks.npy"
 CT_KINDS = ("<i2", "<f4")  # int16, float32
 MASKS_KINDS = ("|u1",)
 HASH_DIGITS = 16
+LEAST_LIKENESS = 0.7  # of a misspelt case's hash and the one that is meant
 
 SYNTHETIC = "These patients are synthetic"
 # What everyone who uses the phantom, or a model that learnt from it, must know.
@@ -225,6 +227,19 @@ class Case:
         """
         open_array(self.expected_ct)
         open_array(self.expected_masks)
+
+
+def similar_case(name: str, cases: Iterable[str]) -> str | None:
+    """Return the case that a misspelt id may stand for, if there is one.
+
+    The hashes behind the centre's label are compared, since the label is every case's.
+
+    >>> similar_case("north-4ca6b2d9", ["north-4ca6b2c9", "north-60fd018b"])
+    'north-4ca6b2c9'
+    """
+    by_hash = {case.rpartition("-")[2]: case for case in cases}
+    close = get_close_matches(name.rpartition("-")[2], by_hash, n=1, cutoff=LEAST_LIKENESS)
+    return by_hash[close[0]] if close else None
 
 
 def fingerprint_of(hu: npt.NDArray[Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from recontour.cohort.case import Case
+from recontour.cohort.case import Case, similar_case
 from recontour.cohort.findings import (
     CasesReadAgain,
     End,
@@ -61,11 +61,20 @@ def remove(cohort: Path | str, cases: Sequence[str] | str) -> tuple[str, ...]:
                 names=missing,
                 wanted=len(wanted),
                 present=opened.case_ids,
+                meant=_meant(missing, opened.case_ids),
             )
         )
     with change(opened.path) as wanted_change:
         wanted_change.removed += wanted
     return tuple(wanted)
+
+
+def _meant(missing: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
+    """Return the cases that missing ones may stand for; none unless each resembles one."""
+    meant = [similar_case(name, present) for name in missing]
+    if None in meant:
+        return ()
+    return tuple(dict.fromkeys(filter(None, meant)))
 
 
 def undo_import(cohort: Path | str) -> tuple[str, ...]:

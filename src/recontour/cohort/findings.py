@@ -3,7 +3,7 @@
 from typing import Literal
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
-from recontour.wording import plural, shown
+from recontour.wording import agreeing, plural, shown
 
 NAMES_SHOWN = 12
 MAP_TO_CANAL = (
@@ -128,12 +128,19 @@ class InvalidCaseName(Finding):
 
 @finding
 class NoSuchCase(Finding):
-    """A cohort lacks a case."""
+    """A cohort lacks a case. present: those that it has. meant: the one that is alike, if any."""
 
     name: ScreenOnly[str]
+    present: FitToStore[tuple[str, ...]] = ()
+    meant: FitToStore[str] = ""
 
     def sentence(self) -> str:
         return f"no such case ({shown(self.name)})"
+
+    def remedy(self) -> str:
+        if self.meant:
+            return f"did you mean {self.meant}?"
+        return f"choose from {listed(self.present)}" if self.present else "the cohort is empty"
 
 
 @finding
@@ -172,17 +179,21 @@ class NothingContoured(Finding):
 
 @finding
 class NoSuchCases(Finding):
-    """Cases to remove that a cohort lacks. wanted: how many were named."""
+    """Cases to remove that a cohort lacks. wanted: how many were named. meant: instead of them."""
 
     names: ScreenOnly[tuple[str, ...]]
     wanted: int
     present: FitToStore[tuple[str, ...]]
+    meant: FitToStore[tuple[str, ...]] = ()
 
     def sentence(self) -> str:
-        missing = f"{len(self.names)} of {plural(self.wanted, 'case')}"
-        return f"{missing} to remove are not in the cohort ({listed(self.names)}); none was removed"
+        missing = f"{len(self.names)} of {plural(self.wanted, 'case')} to remove"
+        are = agreeing(len(self.names), "is", "are")
+        return f"{missing} {are} not in the cohort ({listed(self.names)}); none was removed"
 
     def remedy(self) -> str:
+        if self.meant:
+            return f"did you mean {' or '.join(self.meant)}?"
         return f"choose from {listed(self.present)}" if self.present else "the cohort is empty"
 
 
@@ -304,8 +315,9 @@ class MapNotApplied(Finding):
         which = f" ({listed(self.organs)})" if self.organs else ""
         if self.is_kept:
             return f"the names of the last import were not applied to {of}, which it did not change"
-        stay = f"not applied to {of}, which stay as they are"
-        return f"{stay}; the current names would change them{which}"
+        stay = agreeing(self.cases, "stays as it is", "stay as they are")
+        them = agreeing(self.cases, "it", "them")
+        return f"not applied to {of}, which {stay}; the current names would change {them}{which}"
 
     def remedy(self) -> str:
         return READ_AGAIN
@@ -328,7 +340,8 @@ class MixedOrigins(Finding):
     def sentence(self) -> str:
         of = f"{len(self.others)} of {plural(self.cases, 'case')}"
         known = f" ({self.institutions} institutions)" if self.institutions > 1 else ""
-        return f"{of} come from elsewhere than the others{known}: {listed(self.others)}"
+        come = agreeing(len(self.others), "comes", "come")
+        return f"{of} {come} from elsewhere than the others{known}: {listed(self.others)}"
 
     def remedy(self) -> str:
         return "if they do not belong here, take them out with `recontour remove`"
@@ -856,9 +869,10 @@ class UnknownPatients(Finding):
     cts: int
 
     def sentence(self) -> str:
+        have = agreeing(self.unknown, "has", "have")
         return (
-            f"{self.unknown} of {self.cts} CTs have no patient key, so some may be of one patient; "
-            "each counts as a patient of its own, unless it nearly equals another"
+            f"{self.unknown} of {plural(self.cts, 'CT')} {have} no patient key, so some may be of "
+            "one patient; each counts as a patient of its own, unless it nearly equals another"
         )
 
 

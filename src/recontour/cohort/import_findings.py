@@ -6,7 +6,7 @@ from typing import Literal
 from recontour.cohort.findings import END_WORDS, READ_AGAIN, End, listed
 from recontour.dicom.contour_findings import RoiFinding
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
-from recontour.wording import plural
+from recontour.wording import agreeing, plural
 
 FEW = 3  # scanners or lengths in one line
 
@@ -60,7 +60,8 @@ class FromElsewhere(Finding):
         where = "another institution" if self.by_institution else "another scanner"
         differences = list(filter(None, (self._scanner(), *self._lengths(), self._spelling())))
         compared = f", where {'; '.join(differences)}" if differences else ""
-        return f"{of} come from {where} than the cohort's cases: {self.example}{compared}"
+        come = agreeing(self.patients, "comes", "come")
+        return f"{of} {come} from {where} than the cohort's cases: {self.example}{compared}"
 
     def _scanner(self) -> str:
         if not self.scanner or self.scanner in self.known_scanners or not self.known_scanners:
@@ -83,9 +84,9 @@ class FromElsewhere(Finding):
         if not self.spelt_otherwise:
             return ""
         names = "".join(f" ({here}, not {there})" for here, there in self._names())
-        return (
-            f"{self.spelt_otherwise} of {plural(self.organs, 'organ')} are spelt otherwise{names}"
-        )
+        are = agreeing(self.spelt_otherwise, "is", "are")
+        organs = f"{self.spelt_otherwise} of {plural(self.organs, 'organ')}"
+        return f"{organs} {are} spelt otherwise{names}"
 
     def _names(self) -> list[tuple[str, str]]:
         return list(zip(self.spelt, self.known_spelt, strict=True))
@@ -499,8 +500,9 @@ class UnknownOrigins(Finding):
 
     def sentence(self) -> str:
         of = f"{self.patients} of {plural(self.new, 'new patient')}"
+        come = agreeing(self.patients, "comes", "come")
         return (
-            f"whether {of} come from where the cohort's cases do is not known: the CTs name no "
+            f"whether {of} {come} from where the cohort's cases do is not known: the CTs name no "
             "institution or scanner that can be compared"
         )
 

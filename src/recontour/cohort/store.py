@@ -31,7 +31,15 @@ import numpy as np
 import numpy.typing as npt
 
 from recontour.cohort.arrays import check_array, write_array
-from recontour.cohort.case import CT_FILE, MASKS_FILE, UNKNOWN_ORIGIN, Case, Origin, with_one_ct
+from recontour.cohort.case import (
+    CT_FILE,
+    MASKS_FILE,
+    UNKNOWN_ORIGIN,
+    Case,
+    Origin,
+    similar_case,
+    with_one_ct,
+)
 from recontour.cohort.findings import (
     ExistingCase,
     FileInsteadOfCohort,
@@ -269,7 +277,7 @@ class Cohort:
             raise CohortError(InvalidCaseName(path=self.path, name=case_id))
         path = self._folder_of(case_id)
         if not os.path.lexists(path):
-            raise CohortError(NoSuchCase(path=self.path, name=case_id))
+            raise CohortError(self._no_such_case(case_id))
         place = path / "case.json"
         record = read_record(CaseRecord, place)
         try:
@@ -297,6 +305,12 @@ class Cohort:
             MASKS_FILE: check_array(case.expected_masks),
         }
         return replace(case, files=states)
+
+    def _no_such_case(self, name: str) -> NoSuchCase:
+        """Return the error for a case that is not here, with the one that may be meant."""
+        present = self.case_ids
+        meant = similar_case(name, present) or ""
+        return NoSuchCase(path=self.path, name=name, present=present, meant=meant)
 
     def _folder_of(self, case_id: str) -> Path:
         return self.path / "cases" / case_id

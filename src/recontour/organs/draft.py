@@ -13,7 +13,7 @@ from recontour.organs.findings import (
     WeakerClaim,
 )
 from recontour.organs.names import NameRow
-from recontour.organs.table import SIDES, Side, organs, side_words
+from recontour.organs.table import SIDES, Side, abbreviations, organs, side_words
 from recontour.organs.vocabulary import key_of, keys_of, names_canal, words_of
 from recontour.wording import plural, whole_letters
 
@@ -113,8 +113,8 @@ def guessed_organs(roi_name: str) -> tuple[str, ...]:
 
     Targets and margins get none. A canal is never guessed to be the cord.
 
-    >>> guessed_organs("Parotis li neu"), guessed_organs("Blase")
-    (('Parotid_L',), ())
+    >>> guessed_organs("Parotis li neu"), guessed_organs("OSD re"), guessed_organs("Blase")
+    (('Parotid_L',), ('Parotid_R',), ())
     """
     key = key_of(roi_name)
     if any(word in key for word in NEVER_AN_ORGAN):
@@ -122,7 +122,8 @@ def guessed_organs(roi_name: str) -> tuple[str, ...]:
     side, rest = _without_side(roi_name)
     group_of = _groups()
     alike = get_close_matches(rest, group_of, n=2 * MOST_GUESSES, cutoff=LEAST_LIKENESS)
-    groups = dict.fromkeys(group_of[spelling] for spelling in alike or _inside(rest))
+    spelled = [group_of[spelling] for spelling in alike or _inside(rest)]
+    groups = dict.fromkeys([*_abbreviated(roi_name), *spelled])
     if names_canal(roi_name):
         groups.pop("SpinalCord", None)
     guesses: list[str] = []
@@ -138,6 +139,12 @@ def _groups() -> Mapping[str, str]:
     for organ in organs().values():
         groups.update(dict.fromkeys(keys_of(organ), organ.group))
     return groups
+
+
+def _abbreviated(roi_name: str) -> list[str]:
+    """Return the organs, without their sides, whose abbreviations are words of a name."""
+    meant = abbreviations()
+    return [meant[word] for word in words_of(roi_name) if word in meant]
 
 
 def _inside(key: str) -> list[str]:

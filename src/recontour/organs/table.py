@@ -72,12 +72,13 @@ class Organ:
 class NoOrgan:
     """A sort of structure that is not an organ, and the words by which its names give it away.
 
-    kind: its key in the table, such as "margin".
+    kind: its key in the table, such as "margin". alone: words that do so only as the whole name.
     """
 
     kind: str
     reason: str
     words: frozenset[str]
+    alone: frozenset[str]
 
 
 def organ_of(name: str) -> Organ:
@@ -179,8 +180,19 @@ def no_organs() -> tuple[NoOrgan, ...]:
     """Return the kinds of structures that are not organs."""
     found = []
     for kind, row in _toml()["no_organ"].items():
-        found.append(NoOrgan(kind, row["reason"], frozenset(row["words"])))
+        words, alone = frozenset(row["words"]), frozenset(row.get("alone", ()))
+        found.append(NoOrgan(kind, row["reason"], words, alone))
     return tuple(found)
+
+
+def abbreviations() -> Mapping[str, str]:
+    """Return what some abbreviations may stand for: organs without their side.
+
+    >>> abbreviations()["uk"]
+    'Bone_Mandible'
+    """
+    meant: dict[str, str] = _toml()["abbreviation"]
+    return meant
 
 
 def _unlisted(name: str) -> Organ:

@@ -159,6 +159,8 @@ def why_no_organ(roi_name: str) -> str | None:
 
     >>> why_no_organ("PTV70")
     'a target, not an organ'
+    >>> why_no_organ("Haut_1"), why_no_organ("Parotide haut")
+    ("the patient's outline or the table, not an organ", None)
     """
     what = _no_organ(roi_name)
     return what.reason if what else None
@@ -180,7 +182,8 @@ def _no_organ(roi_name: str) -> NoOrgan | None:
     """Return the kind of structure that a name gives away; None if there is none."""
     words = set(map(_without_digits, words_of(roi_name)))
     for what in no_organs():
-        if not words.isdisjoint(what.words) or _has_chinese(roi_name, what.words):
+        is_all = bool(words - {""}) and words - {""} <= what.alone
+        if is_all or not words.isdisjoint(what.words) or _has_chinese(roi_name, what.words):
             return what
     return None
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from recontour.contouring.findings import OrganUnlikeTraining
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
-from recontour.wording import about, plural
+from recontour.wording import about, agreeing, plural
 from recontour.workflows.check_folder import USUAL_FOLDS
 
 
@@ -291,7 +291,8 @@ class OrgansNotLearnt(Finding):
 
     def remedy(self) -> str:
         """Say how to learn them too."""
-        return f"to learn them too, add --organs {' '.join(self.all_organs)}"
+        them = agreeing(len(self.new), "it", "them")
+        return f"to learn {them}, too, add --organs {' '.join(self.all_organs)}"
 
 
 @finding
@@ -553,7 +554,8 @@ class MostUnlikeTraining(Finding):
         """Say how many, and how each differs."""
         each = "; ".join(f"{one.organ}: {one.details()}" for one in self.unlike)
         count = f"{len(self.unlike)} of {plural(self.found, 'contour')}"
-        return f"{count} are unlike what the model learnt from ({each})"
+        are = agreeing(len(self.unlike), "is", "are")
+        return f"{count} {are} unlike what the model learnt from ({each})"
 
 
 @finding
