@@ -57,8 +57,10 @@ from recontour.cohort.import_findings import (
     UnusableSource,
 )
 from recontour.cohort.importing import import_archive, import_dicom
+from recontour.cohort.patients import salt_for
 from recontour.cohort.tables import HIDDEN_NAME
 from recontour.cohort.traits import shared_source_uids
+from recontour.cohort.who import archive_id_of
 from recontour.dicom import (
     Authorship,
     Scan,
@@ -711,6 +713,19 @@ def test_what_is_left_out_stays_listed_until_it_is_imported(tmp_path: Path, coho
     no_structures, no_dicom = sorted(reasons_stored(cohort))
     assert no_structures.startswith("no structure set")
     assert no_dicom.startswith("not a DICOM file")
+
+
+def test_a_bad_file_s_place_cannot_be_guessed_without_the_salt(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    """It is marked as the archive's path is, with the salt of this user."""
+    patient(tmp_path / "dicom")
+    (tmp_path / "dicom" / "Zebedee.dcm").write_text("Dear colleague")
+    import_archive(read_archive(tmp_path / "dicom"), cohort)
+    salt = salt_for(cohort.path)
+    (row,) = rows(cohort.path / "left_out.csv")
+    assert row["what"] == f"file {salt.mark('file', 'Zebedee.dcm')}"
+    assert row["archive"] == archive_id_of(tmp_path / "dicom", salt)
 
 
 @pytest.mark.parametrize("mend", ["remove", "replace"])

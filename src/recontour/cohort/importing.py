@@ -48,7 +48,7 @@ from recontour.cohort.origins import (
     warnings_on_newcomers,
 )
 from recontour.cohort.partly import Ends, PartialUse, read_partial
-from recontour.cohort.patients import Salt, contradict, salt_if_any
+from recontour.cohort.patients import Salt, contradict, passing_salt, salt_if_any
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
 from recontour.cohort.traits import NO_ENDS, notes_on_traits
@@ -90,7 +90,6 @@ from recontour.progress import Progress, quiet
 LEAST_SLICES = 2  # of a CT that is a case: one slice is a part of something else
 REASONS_SHOWN = 3  # in one line of an error
 HASH_DIGITS = 16
-SHORT_HASH_DIGITS = 8
 
 UserMap = Mapping[str, str]
 ON_DIFFERENCES = (
@@ -282,7 +281,8 @@ def import_archive(
     if not also_from_elsewhere:
         known.refuse_from_elsewhere(newcomers, user_map)
     salt = salt_for_import(cohort)
-    archive_id = archive_id_of(archive.folder, salt)
+    marking = salt or passing_salt()
+    archive_id = archive_id_of(archive.folder, marking)
     remember_archive(archive.folder, archive_id)
     before = begin_import(cohort.path, archive_id, [one.case_id for one in newcomers])
     keys, notes = patient_keys(archive, cohort)
@@ -301,7 +301,7 @@ def import_archive(
     imports = _import_patients(patients, task, place, progress)
     for one in imports:
         notes.extend(replace(note, case=one.case_id) for note in one.notes)
-    report = _report(archive, imports, task, notes)
+    report = _report(archive, imports, task, notes, marking)
     notes.extend(notes_on_newcomers(newcomers, report.added, known))
     save_names(cohort, _counted(imports, fit=True))
     save_left_out(cohort, report.left_out, archive_id)
@@ -731,8 +731,12 @@ def _report(
     imports: Sequence[_CaseImport],
     task: _Task,
     notes: list[Finding],
+    salt: Salt,
 ) -> ImportReport:
-    """Return the report, and add to the notes what concerns several patients."""
+    """Return the report, and add to the notes what concerns several patients.
+
+    salt: of what stands for files that were left out.
+    """
     cohort = task.cohort
     added = _ids_of(imports, "added")
     if added:
@@ -751,7 +755,7 @@ def _report(
     return ImportReport(
         added=added,
         already_there=already_there,
-        left_out=(*_unused(archive, cohort.centre), *_left_out(imports)),
+        left_out=(*_unused(archive, cohort.centre, salt), *_left_out(imports)),
         names=names,
         notes=(),
         skipped=archive.skipped,
@@ -820,11 +824,11 @@ def _left_out(imports: Iterable[_CaseImport]) -> list[LeftOut]:
     return found
 
 
-def _unused(archive: Archive, centre: str) -> list[LeftOut]:
+def _unused(archive: Archive, centre: str, salt: Salt) -> list[LeftOut]:
     """Return what the archive itself left out, under pseudonyms."""
     found = []
     for unused in (*archive.unreadable, *archive.left_out):
-        what = _pseudonym(unused, archive.folder, centre)
+        what = _pseudonym(unused, archive.folder, centre, salt)
         found.append(LeftOut(what, unused.path, unused.finding))
     return found
 
@@ -902,17 +906,21 @@ def _remove_empty(cohort: Path) -> None:
 # Pseudonyms
 
 
-def _pseudonym(unused: Unused, dicom_dir: Path, centre: str) -> str:
-    """Return the pseudonym of a series or file in the cohort folder."""
+def _pseudonym(
+    unused: Unused,
+    dicom_dir: Path,
+    centre: str,
+    salt: Salt,
+) -> str:
+    """Return the pseudonym of a series or file in the cohort folder.
+
+    A file's place may be a name, and be guessed, so it is salted.
+    """
     if unused.series_uid:
         return case_id_of(centre, unused.series_uid)
-    return f"file {_short_hash(str(unused.path.relative_to(dicom_dir)))}"
+    return f"file {salt.mark('file', str(unused.path.relative_to(dicom_dir)))}"
 
 
 def _hash(text: str) -> str:
     content = text.encode("utf-8", "surrogateescape")  # a path may hold what is not text
     return hashlib.sha256(content).hexdigest()[:HASH_DIGITS]
-
-
-def _short_hash(text: str) -> str:
-    return _hash(text)[:SHORT_HASH_DIGITS]

@@ -80,6 +80,11 @@ class Salt:
         return self.key(f"{what}\0{words}")
 
 
+def passing_salt() -> Salt:
+    """Return a salt that nobody keeps: what it marks is never recognised again."""
+    return Salt(secrets.token_bytes(SALT_BYTES))
+
+
 def salt_path(cohort: Path) -> Path:
     """Return where the salt of a cohort lies, or will be made.
 

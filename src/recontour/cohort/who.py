@@ -7,7 +7,6 @@ without a salt, which is read in the same way.
 """
 
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from recontour.cohort.findings import ArchiveNotThere, CasesNotInArchives, Unkno
 from recontour.cohort.history import read_history
 from recontour.cohort.patients import (
     OWNER_ALONE,
-    SALT_BYTES,
     Salt,
     make_private_folder,
     users_folder,
@@ -42,16 +40,13 @@ class Who:
     notes: tuple[Finding, ...]
 
 
-def archive_id_of(folder: Path, salt: Salt | None) -> str:
+def archive_id_of(folder: Path, salt: Salt) -> str:
     """Return what a cohort keeps of a folder's path: SALT-HASH, as of a patient's key.
-
-    Without a salt, it is another one each time.
 
     >>> archive_id_of(Path("/data/ct"), Salt(bytes(range(32))))
     'e9df8a32-b80572680437d0c8'
     """
-    known = salt or Salt(secrets.token_bytes(SALT_BYTES))
-    return known.mark("archive", str(folder.resolve()))
+    return salt.mark("archive", str(folder.resolve()))
 
 
 def remember_archive(folder: Path, archive_id: str) -> None:
