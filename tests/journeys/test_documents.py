@@ -56,6 +56,7 @@ from recontour.study import example as study_example
 from recontour.study import settings, tables
 from recontour.training.presets import PRESETS
 
+LONGEST_LINE = 120
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = REPO / "src" / "recontour"
 REFERENCE = REPO / "docs" / "reference"
@@ -132,6 +133,14 @@ def test_links_lead_somewhere(name: str) -> None:
     ]
     dead = [target for target in inside if not (REPO / name).parent.joinpath(target).exists()]
     assert not dead
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_lines_of_prose_are_short(name: str) -> None:
+    """Tables and blocks of code are as wide as what they hold."""
+    prose = re.sub(r"^ *```.*?^ *```", "", TEXTS[name], flags=re.MULTILINE | re.DOTALL)
+    lines = [line for line in prose.splitlines() if not line.lstrip().startswith("|")]
+    assert [line for line in lines if len(line) > LONGEST_LINE] == []
 
 
 @pytest.mark.parametrize("name", TEXTS)
