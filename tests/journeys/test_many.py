@@ -185,7 +185,8 @@ def test_parts_of_one_ct_are_told(journey: Journey, tmp_path: Path, contoured: l
     many = contour_all(journey.model_s, tmp_path / "dicom", tmp_path / "drafts")
     found = [[type(warning).__name__ for warning in one.warnings] for one in many]
     # The lower part does not show the lens that is found there.
-    assert found == [["OrganUnlikeTraining", "MayBeParts"], ["MayBeParts"]]
+    about_both = ["TrainedOnThisPatient", "MayBeParts"]
+    assert found == [["TrainedOnThisPatient", "OrganUnlikeTraining", "MayBeParts"], about_both]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"made_by": 1, "files": {}}'])
