@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from recontour.findings import Finding, words
+from recontour.cohort import Cohort
+from recontour.executors import place_of
+from recontour.findings import Finding, finding_of, words
 from recontour.training.loop import Step
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
-from recontour.workflows.findings import PlannedTraining
+from recontour.workflows.evaluating import _tell_plan
+from recontour.workflows.findings import PlannedEvaluation, PlannedTraining
 from recontour.workflows.planned import TrainingTeller
 
 PLAN = PlannedTraining(patients=2, cases=3, organs=("Brainstem",), counts=(3,), iterations=100)
@@ -70,3 +73,14 @@ def test_the_line_counts_patients_and_organs() -> None:
     assert words(replace(PLAN, seconds=400.0)) == (
         "training on 2 patients (3 CTs): Brainstem (3); 100 iterations, about 7 min"
     )
+
+
+@pytest.mark.parametrize(("on", "seconds"), [(None, 12.0), ("local:2", 6.0), ("local:8", 6.0)])
+def test_cases_that_are_scored_side_by_side_share_the_time(
+    north: Cohort, caplog: pytest.LogCaptureFixture, on: str | None, seconds: float
+) -> None:
+    """Two cases of the same size are left."""
+    caplog.set_level(logging.INFO, "recontour")
+    _tell_plan(list(north), {}, {}, place_of(on) if on else None, 6.0)
+    plan = PlannedEvaluation(models=0, patients=3, cases=3, organs=(), counts=(), seconds=seconds)
+    assert finding_of(caplog.records[-1]) == plan

@@ -261,6 +261,12 @@ class Unexpected(Finding):
         return self.help
 
 
+def finding_of(record: logging.LogRecord) -> Finding:
+    """Return what was logged; of a record without a finding, its words."""
+    found: object = getattr(record, "finding", None)
+    return found if isinstance(found, Finding) else Unexpected(reason=record.getMessage())
+
+
 @cache
 def _marks(of: Any) -> dict[str, str]:
     """Return the mark of each field; a field without one is fit to store."""

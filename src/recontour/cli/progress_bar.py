@@ -22,7 +22,7 @@ from rich.table import Column, Table
 
 from recontour.cli.answers import Transcript
 from recontour.cli.console import out, plain, say
-from recontour.findings import Finding, Unexpected, words
+from recontour.findings import finding_of, words
 from recontour.wording import about, printable
 
 LOG = logging.getLogger("recontour")
@@ -126,8 +126,7 @@ class ProgressBar(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one finding in all its words; the record itself only has those fit to store."""
-        found: object = getattr(record, "finding", None)
-        finding = found if isinstance(found, Finding) else Unexpected(reason=record.getMessage())
+        finding = finding_of(record)
         is_warning = record.levelno >= logging.WARNING
         (self._said.warnings if is_warning else self._said.notes).append(finding)
         kind = "warning" if is_warning else "note"

@@ -22,7 +22,7 @@ import torch
 from recontour.errors import RecontourError
 from recontour.executors import LostScheduler, Place, executor_at
 from recontour.files import UnreadableError, UnreadableFile, output_error, write_text
-from recontour.findings import Finding, Unexpected, log_finding, stored_words
+from recontour.findings import Finding, finding_of, log_finding, stored_words
 from recontour.processes import HeldError, held
 from recontour.progress import Progress
 from recontour.study.cells import Cell
@@ -219,8 +219,7 @@ class _Hearing(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record's finding."""
-        finding = getattr(record, "finding", None) or Unexpected(reason=record.getMessage())
-        self.found.append((record.name, record.levelno, finding))
+        self.found.append((record.name, record.levelno, finding_of(record)))
 
 
 @contextmanager
