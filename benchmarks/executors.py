@@ -4,13 +4,17 @@
     .venv/bin/python benchmarks/executors.py [--on local:2] [--cells 50] [--kills 10] [--seed 1]
 
 Cells that take no time are computed: what passes is the executor's time, the start of its processes
-and the loading of libraries included. Then a small study runs twice, once undisturbed, and once
-while its processes are killed (-9) at random moments; every score must be the same.
+and the loading of libraries included. Then a small study runs here undisturbed, and at --on while
+processes are killed (-9) at random moments, its workers and the command itself; if it was the
+command, it is given again. Every score must be the same.
 
-With --on tcp://HOST:PORT, start the workers with PYTHONPATH=benchmarks; the processes that are
-killed are those of workers on this machine.
+With --on slurm:N, have a Slurm whose jobs see this folder and run on this machine:
 
-Writes docs/results/executors.json.
+    .venv/bin/python -m tests.executors.slurm .venv/bin/python benchmarks/executors.py --on slurm:2
+
+With --on tcp://HOST:PORT, start the workers with PYTHONPATH=benchmarks; they are not killed.
+
+Writes docs/results/executors_local.json, executors_slurm.json or executors_scheduler.json.
 """
 
 import argparse
@@ -23,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +43,7 @@ from recontour.study.run import Jobs
 
 REPO = Path(__file__).resolve().parents[1]
 GRID = Grid((6, 48, 48), (4.0, 4.0), tuple(3.0 * i for i in range(6)), (-94.0, -94.0))
+COMPUTING = ("-m\0recontour", "spawn_main", "dask_worker")  # in the command of a process to kill
 STUDY = """
 threads = 1
 precision = "float32"
@@ -104,11 +110,16 @@ def make_cohorts(folder: Path) -> None:
             cohort.add(f"{name}-{number}", hu.astype(np.int16), GRID, masks, "hash")
 
 
-def start(folder: Path, on: str, out: str) -> subprocess.Popen[bytes]:
-    """Start the study."""
+def start(folder: Path, on: str, out: str, mark: str = "") -> subprocess.Popen[bytes]:
+    """Start the study, or go on with it.
+
+    mark: an environment variable of this name tells its processes from others, in Slurm's jobs,
+    too, which inherit it.
+    """
     command = [sys.executable, "-m", "recontour", "study", str(folder / "STUDY.toml")]
     return subprocess.Popen(
-        [*command, "--out", str(folder / out), "--on", on],
+        [*command, "--out", str(folder / out), "--on", on, "--resume"],
+        env=os.environ | ({mark: "1"} if mark else {}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -119,53 +130,81 @@ def scores_of(out: Path) -> dict[str, str]:
     return {path.parent.name: path.read_text() for path in out.glob("cells/*/scores.csv")}
 
 
-def workers_of(process: int) -> list[int]:
-    """Return the processes that a study has started to compute cells."""
+def processes_of(mark: str) -> list[int]:
+    """Return the study's own process and those that compute its cells, on this machine."""
     found = []
-    for children in Path("/proc", str(process), "task").glob("*/children"):  # by thread
-        for child in children.read_text().split():
-            if "spawn_main" in Path("/proc", child, "cmdline").read_text():
-                found.append(int(child))
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (process / "environ").read_bytes()
+            command = (process / "cmdline").read_text()
+        except OSError:  # it has just ended
+            continue
+        if f"{mark}=1".encode() in variables and any(word in command for word in COMPUTING):
+            found.append(int(process.name))
     return found
 
 
-def run_and_kill(folder: Path, on: str, kills: int, rng: random.Random, seconds: float) -> int:
-    """Run the study while its processes are killed; return how many kills there were.
+def when_finished(out: Path) -> dict[str, int]:
+    """Return when each finished cell was finished, in nanoseconds."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
 
-    seconds: how long it takes undisturbed.
+
+@dataclass
+class Killed:
+    """What happened while a study's processes were killed.
+
+    of_itself: kills of the process that the user started; the command was then given again. again:
+    cells that were computed once more although they were finished.
     """
-    process = start(folder, on, "killed")
-    done = 0
-    while process.poll() is None:
+
+    kills: int = 0
+    of_itself: int = 0
+    again: set[str] = field(default_factory=set)
+
+
+def run_and_kill(folder: Path, on: str, kills: int, rng: random.Random, seconds: float) -> Killed:
+    """Run the study while its processes are killed. seconds: how long it takes undisturbed."""
+    out, mark = folder / "killed", f"RECONTOUR_BENCHMARK_{os.getpid()}"
+    done = Killed()
+    finished: dict[str, int] = {}
+    process = start(folder, on, out.name, mark)
+    while process.poll() in {None, -signal.SIGKILL}:
+        if process.poll() is not None:
+            done.of_itself += 1
+            process = start(folder, on, out.name, mark)
         time.sleep(rng.uniform(0.2, 1.8) * seconds / kills)
-        try:
-            there = workers_of(process.pid)
-        except OSError:  # a process has just ended
-            continue
-        if there and done < kills:
+        now = when_finished(out)
+        done.again |= {cell for cell in finished if now.get(cell) != finished[cell]}
+        finished = now
+        there = processes_of(mark)
+        if there and done.kills < kills:
             os.kill(rng.choice(there), signal.SIGKILL)
-            done += 1
+            done.kills += 1
     return done
 
 
 def kill_all(on: str, kills: int, seed: int, iterations: int) -> dict[str, object]:
-    """Run a study with and without kills; return what happened."""
+    """Run a study here undisturbed, and at `on` with kills; return what happened."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve()
         make_cohorts(folder)
         (folder / "STUDY.toml").write_text(STUDY.format(iterations=iterations))
         began = time.perf_counter()
-        assert start(folder, on, "whole").wait() == 0
+        assert start(folder, "local:2", "whole").wait() == 0
         seconds = time.perf_counter() - began
         done = run_and_kill(folder, on, kills, random.Random(seed), seconds)
         whole, killed = scores_of(folder / "whole"), scores_of(folder / "killed")
         failed = len(list((folder / "killed").glob("cells/*/failed.txt")))
     return {
-        "seconds undisturbed": round(seconds, 1),
-        "kills": done,
+        "seconds undisturbed, local:2": round(seconds, 1),
+        "kills": done.kills,
+        "of these, of the command itself": done.of_itself,
         "cells": len(whole),
         "cells that failed": failed,
-        "cells with the same scores": sum(killed.get(cell) == whole[cell] for cell in whole),
+        "finished cells computed again": len(done.again),
+        "cells with the same scores as local:2": sum(
+            killed.get(cell) == whole[cell] for cell in whole
+        ),
     }
 
 
@@ -178,8 +217,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10, help="0: leave them out")
     parser.add_argument("--iterations", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=REPO / "docs" / "results" / "executors.json")
     options = parser.parse_args()
+    kind = place_of(options.on).kind
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # Slurm's jobs import executor_jobs
+    out = REPO / "docs" / "results" / f"executors_{kind}.json"
     with tempfile.TemporaryDirectory() as scratch:
         spent = empty_cells(options.on, options.cells, Path(scratch).resolve())
     result: dict[str, object] = {
@@ -192,7 +233,7 @@ def main() -> None:
     if options.kills:
         result |= kill_all(options.on, options.kills, options.seed, options.iterations)
     print(json.dumps(result, indent=1))
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

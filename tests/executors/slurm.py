@@ -1,9 +1,16 @@
-"""A real Slurm of two nodes on this machine, for one test; Debian's slurmctld, slurmd and munge."""
+"""A real Slurm of two nodes on this machine, for one test; Debian's slurmctld, slurmd and munge.
+
+    .venv/bin/python -m tests.executors.slurm COMMAND...
+
+runs a command in one.
+"""
 
 import os
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +83,12 @@ def _real_slurm(folder: Path) -> Iterator[dict[str, str]]:
         while "idle" not in _said(["sinfo", "--noheader", "--format=%T"], environment):
             assert all(process.poll() is None for process in started)
             time.sleep(0.2)
-        yield {"SLURM_CONF": str(settings)}
+        yield {
+            "SLURM_CONF": str(settings),
+            "DASK_JOBQUEUE__SLURM__INTERFACE": "lo",
+            "DASK_JOBQUEUE__SLURM__LOG_DIRECTORY": str(folder),
+            "DASK_JOBQUEUE__SLURM__LOCAL_DIRECTORY": str(folder),
+        }
     finally:
         for process in reversed(started):  # munged last, without which the others do not end
             process.terminate()
@@ -104,3 +116,8 @@ def free_ports(count: int) -> list[int]:
 def _said(command: list[str], environment: dict[str, str]) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return done.stdout
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch, _real_slurm(Path(scratch)) as found_by:
+        sys.exit(subprocess.run(sys.argv[1:], env=os.environ | found_by, check=False).returncode)

@@ -288,9 +288,6 @@ def test_a_dry_run_asks_the_scheduler_how_many_workers_it_has(
 def test_a_slurm_queue_gives_the_same_numbers_also_if_it_ends_a_job(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__INTERFACE", "lo")
-    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__LOG_DIRECTORY", str(tmp_path))
-    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__LOCAL_DIRECTORY", str(tmp_path))
     with in_slurm(tmp_path, monkeypatch):
         process = whole.start(tmp_path / "out", "--on", "slurm:2")
         wait_for_any(tmp_path / "out", "diary.csv")
