@@ -224,7 +224,7 @@ def test_an_output_that_exists_stays(fails: Fails, journey: Journey, tmp_path: P
 def test_a_preset_nobody_knows(journey: Journey, tmp_path: Path) -> None:
     """The command line refuses it among the words it understands; here it is Python's."""
     with pytest.raises(SettingsError, match="choose accurate or compact or paper"):
-        train(journey.cohort, tmp_path / "m", preset="huge")
+        train(journey.cohort, tmp_path / "m", preset="huge")  # type: ignore[arg-type]
     assert not (tmp_path / "m").exists()
 
 
