@@ -45,11 +45,13 @@ from recontour.cohort.import_findings import (
     EmptySlicesBetween,
     EmptySlicesWithContours,
     MissingImages,
+    NamesNotMapped,
     NoContouredArea,
     NoContourOnSlices,
     NoKnownOrgan,
     NothingImported,
     OmittedPlanes,
+    OrgansLacking,
     PlanesOffSlices,
     SeveralCasesOfOneCt,
     SeveralCtsOfOnePatient,
@@ -315,6 +317,24 @@ def test_an_organ_on_every_second_slice_is_unknown_and_a_gap_is_noted(
     assert without_case(told(report)) == ([noted] if noted else [])
 
 
+def test_organs_and_names_that_did_not_come_in_are_counted_in_a_line_each(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    patient(tmp_path / "a", ("Brainstem", "Cord", "Zebedee"), "a")
+    patient(tmp_path / "b", ("Brainstem", "Zebedee", "Dougal", "Parotid", "PTV70"), "b")
+    first = told(import_archive(read_archive(tmp_path / "a"), cohort))
+    names = NamesNotMapped(path=tmp_path / "a", unknown=1, ambiguous=0)
+    assert first == (names,), "what the only case lacks is not known"
+    report = import_archive(read_archive(tmp_path / "b"), cohort)
+    lacking = OrgansLacking(cases=report.added, of=1, organs=("SpinalCord",), counts=(1,))
+    names = NamesNotMapped(path=tmp_path / "b", unknown=2, ambiguous=1)
+    assert told(report)[-2:] == (lacking, names)
+    assert "SpinalCord is missing in 1;" in words(lacking)
+    said = words(told(report)[-1])
+    assert "2 unknown ROI names and 1 ambiguous ROI name: what is drawn under them was not" in said
+    assert f"import {tmp_path / 'b'} --draft-map MAP.toml" in said
+
+
 @pytest.mark.parametrize("swapped", [True, False])
 def test_left_to_the_right_of_right_is_noted(tmp_path: Path, cohort: Cohort, swapped: bool) -> None:
     patient(tmp_path / "dicom", ("Parotid_L", "Parotid_R"))
@@ -327,9 +347,7 @@ def test_left_to_the_right_of_right_is_noted(tmp_path: Path, cohort: Cohort, swa
 
     edit(tmp_path / "dicom" / "rs.dcm", move)
     report = import_archive(read_archive(tmp_path / "dicom"), cohort)
-    noted = DoubtfulSides(
-        path=cohort.path, cases=report.added, left_organs=("Parotid_L",), left_out=False
-    )
+    noted = DoubtfulSides(path=cohort.path, cases=report.added, on_the_right=("Parotid_L",))
     assert told(report) == ((noted,) if swapped else ())
     (case,) = cohort
     assert case.traits.has_doubtful_sides == swapped

@@ -48,7 +48,7 @@ def test_swapped_sides_stay_in_doubt_until_a_person_confirms_them(cohort: Cohort
     right = add(cohort, 1, Lens_L=box(slice(2, 4), LEFT), Lens_R=box(slice(2, 4), RIGHT))
     wrong = add(cohort, 2, Lens_L=box(slice(2, 4), RIGHT), Lens_R=box(slice(2, 4), LEFT))
     (found,) = notes_on_traits(list(cohort), list(cohort))
-    assert found == DoubtfulSides(path=cohort.path, cases=(wrong.id,), left_organs=("Lens_L",))
+    assert found == DoubtfulSides(path=cohort.path, cases=(wrong.id,), on_the_right=("Lens_L",))
     assert f"recontour confirm-sides {cohort.path} {wrong.id}" in words(found)
     smaller = cohort.without(found.cases)
     assert smaller.case_ids == (right.id,)
@@ -60,6 +60,17 @@ def test_swapped_sides_stay_in_doubt_until_a_person_confirms_them(cohort: Cohort
     assert doubtful_sides(cohort) == ()
     assert cohort[wrong.id].traits.swapped == ("Lens_L",)
     assert cohort[wrong.id].volumes_cc == wrong.volumes_cc
+
+
+def test_an_organ_without_its_twin_may_lie_on_the_wrong_side(cohort: Cohort) -> None:
+    middle = box(slice(2, 4), slice(20, 24))
+    add(cohort, 1, Brainstem=middle, Parotid_R=box(slice(2, 4), RIGHT))
+    wrong = add(cohort, 2, Brainstem=middle, Parotid_R=box(slice(2, 4), LEFT))
+    (found,) = notes_on_traits(list(cohort), list(cohort))
+    assert found == DoubtfulSides(path=cohort.path, cases=(wrong.id,), on_the_left=("Parotid_R",))
+    assert "Parotid_R lies on the patient's left" in words(found)
+    confirm_sides(cohort.path, [wrong.id])
+    assert notes_on_traits(list(cohort), list(cohort)) == []
 
 
 def test_an_organ_that_reaches_the_scan_s_end_is_said_unless_it_always_does(cohort: Cohort) -> None:

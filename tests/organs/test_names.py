@@ -26,6 +26,7 @@ from recontour.organs.findings import (
     EqualClaims,
     IgnoredRoiName,
     NotAnOrgan,
+    OnOtherSide,
     SwappedSides,
     UnknownRoiName,
     WeakerClaim,
@@ -396,10 +397,31 @@ def test_left_is_where_x_is_larger() -> None:
     lie_right = {"Parotid_L": 40.0, "Parotid_R": -38.0, "Lens_L": 20.0, "Brainstem": 0.0}
     lie_wrong = {"Parotid_L": -40.0, "Parotid_R": 38.0, "Lens_L": -20.0, "Lens_R": 25.0}
     assert sides_swapped(lie_right) == ()
+    assert sides_swapped({**lie_right, "Lens_R": 9.0}) == (), "an organ near the middle is let be"
     assert sides_swapped(lie_wrong) == (
         SwappedSides(left="Lens_L", right="Lens_R"),
         SwappedSides(left="Parotid_L", right="Parotid_R"),
     )
+
+
+@pytest.mark.parametrize("beside", [{"Larynx": 5.0}, {"Lens_L": 35.0, "Lens_R": -25.0}])
+def test_an_organ_without_its_twin_is_compared_with_the_middle(beside: dict[str, float]) -> None:
+    assert sides_swapped({"Parotid_R": -45.0, **beside}) == ()
+    assert sides_swapped({"Parotid_R": 55.0, **beside}) == (
+        OnOtherSide(organ="Parotid_R", side="left", past_mm=50.0),
+    )
+    assert sides_swapped({"Parotid_L": -45.0, **beside}) == (
+        OnOtherSide(organ="Parotid_L", side="right", past_mm=50.0),
+    )
+
+
+def test_a_twin_on_the_same_side_is_found_too() -> None:
+    both_left = {"Parotid_L": 60.0, "Parotid_R": 55.0, "Brainstem": 5.0}
+    assert sides_swapped(both_left) == (OnOtherSide(organ="Parotid_R", side="left", past_mm=50.0),)
+
+
+def test_nothing_is_said_of_sides_where_nothing_shows_the_middle() -> None:
+    assert sides_swapped({"Parotid_L": -50.0, "Heart": 30.0, "Node": 20.0}) == ()
 
 
 def test_what_a_map_says_stays_on_the_screen(tmp_path: Path) -> None:

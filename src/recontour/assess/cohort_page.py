@@ -16,12 +16,14 @@ from recontour.assess.own_page import refuse_as_page, sealed
 from recontour.assess.pictures import overlay_on
 from recontour.cohort import Case, Cohort, notices_of, patient_names
 from recontour.cohort.doubts import draft_warnings
+from recontour.cohort.early_ends import early_ends
 from recontour.cohort.findings import (
     END_WORDS,
     CordCalledCanal,
     CordLikeCanal,
     DoubtfulSides,
     DraftContours,
+    EarlyEnd,
     SharedSourceUid,
     ShortOrgan,
     UnusualSize,
@@ -68,6 +70,7 @@ Reason = (
     DoubtfulSides
     | SharedSourceUid
     | ShortOrgan
+    | EarlyEnd
     | CordCalledCanal
     | CordLikeCanal
     | UnusualSize
@@ -165,7 +168,7 @@ def _most_unusual_first(
 
     def rank(case: Case) -> tuple[bool, bool, float, bool]:
         why = reasons[case.id]
-        is_short = any(isinstance(one, ShortOrgan) for one in why)
+        is_short = any(isinstance(one, ShortOrgan | EarlyEnd) for one in why)
         zs = [abs(one.z_score) for one in why if isinstance(one, UnusualSize)]
         largest_z = max(zs, default=0.0)
         return not case.traits.has_doubtful_sides, not is_short, -largest_z, not why
@@ -255,6 +258,9 @@ def _reasons(cases: Sequence[Case], sizes: Mapping[str, Sizes]) -> dict[str, lis
         reasons[case.id] += short_organs([case], cases)
         reasons[case.id] += canals([case])
         reasons[case.id] += wide_cords([case])
+    for early in early_ends(cases, cases):
+        for case_id in early.cases:
+            reasons[case_id].append(replace(early, cases=(case_id,)))
     for one in unusual_sizes(sizes, lengths_settled(cases)):
         assert one.case
         reasons[one.case].append(one)
@@ -296,7 +302,7 @@ def _odd_numbers(organ: str, reasons: Sequence[Reason]) -> Iterator[Measure]:
             continue
         if isinstance(one, UnusualSize):
             yield one.measure
-        elif isinstance(one, ShortOrgan):
+        elif isinstance(one, ShortOrgan | EarlyEnd):
             yield "extent"
 
 

@@ -352,19 +352,26 @@ class MixedOrigins(Finding):
 
 @finding
 class DoubtfulSides(Finding):
-    """In some cases, left organs lie to the right of their right twins.
+    """In some cases, organs lie on the other side than their names say.
 
-    left_organs: TG-263 names. left_out: the cases are not used for this.
+    on_the_right: left organs that lie to the right of their right twins, or of the middle.
+    on_the_left: right organs that lie to the left of the middle. left_out: the cases are not used
+    for this.
     """
 
     cases: FitToStore[tuple[str, ...]]
-    left_organs: FitToStore[tuple[str, ...]]
+    on_the_right: FitToStore[tuple[str, ...]] = ()
+    on_the_left: FitToStore[tuple[str, ...]] = ()
     left_out: bool = False
 
     def sentence(self) -> str:
-        organs = ", ".join(self.left_organs)
-        verb = "lies" if len(self.left_organs) == 1 else "lie"
-        what = f"{organs} {verb} on the patient's right"
+        sides = (("right", self.on_the_right), ("left", self.on_the_left))
+        lie = []
+        for side, organs in sides:
+            if organs:
+                verb = "lies" if len(organs) == 1 else "lie"
+                lie.append(f"{', '.join(organs)} {verb} on the patient's {side}")
+        what = " and ".join(lie)
         cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
         used = ", so nothing is learnt from them" if self.left_out else ""
         return f"left and right look swapped in {cases}: {what}{used}"
@@ -442,15 +449,48 @@ class ShortOrgan(Finding):
         )
 
     def remedy(self) -> str:
-        confirm = f"`recontour confirm-extent {self.path or 'COHORT'} {_typed(self.cases)}"
-        return (
-            f"look at the contours; where it goes on, {confirm} --partial {self.organ}`; where "
-            "this is all of it, the same with --whole in place of --partial"
-        )
+        return _ask_for_extent(self, str(self.organ))
 
     def brief(self) -> str:
         """Say it in a few words."""
         return f"{self.organ}: short"
+
+
+@finding
+class EarlyEnd(Finding):
+    """The contour of a long organ stops early in some cases, and the CT goes on.
+
+    path: the cohort. end: at which it stops. further_mm: nearly all other cases go on at least so
+    much further, measured from the ends of other organs.
+    """
+
+    end: End
+    cases: FitToStore[tuple[str, ...]]
+    further_mm: float
+
+    def sentence(self) -> str:
+        cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
+        return (
+            f"stops early at its {END_WORDS[self.end]} end in {cases}: nearly all others go on at "
+            f"least {self.further_mm:.0f} mm further past the organs beside it; "
+            "what lies beyond counts as free of it"
+        )
+
+    def remedy(self) -> str:
+        return _ask_for_extent(self, f"{self.organ}={self.end}")
+
+    def brief(self) -> str:
+        """Say it in a few words."""
+        return f"{self.organ}: stops early {self.end}"
+
+
+def _ask_for_extent(doubt: ShortOrgan | EarlyEnd, partial: str) -> str:
+    """Say how a person settles how far an organ is contoured. partial: as for --partial."""
+    confirm = f"`recontour confirm-extent {doubt.path or 'COHORT'} {_typed(doubt.cases)}"
+    return (
+        f"look at the contours; where it goes on, {confirm} --partial {partial}`; where "
+        f"this is all of it, the same with --whole {doubt.organ}"
+    )
 
 
 def _range_mm(lengths_mm: tuple[float, ...]) -> str:

@@ -386,6 +386,61 @@ class UninformativePatientIds(Finding):
         )
 
 
+# Notes on the whole import
+
+
+@finding
+class OrgansLacking(Finding):
+    """Some cases lack organs that other cases of the cohort have; there, they are unknown.
+
+    cases: those of the import that lack any. of: how many the import has. organs, counts: which,
+    and in how many cases each is lacking; the fewest first.
+    """
+
+    cases: FitToStore[tuple[str, ...]]
+    of: int
+    organs: FitToStore[tuple[str, ...]]
+    counts: tuple[int, ...]
+
+    def sentence(self) -> str:
+        cases = f"{len(self.cases)} of {plural(self.of, 'case')} ({listed(self.cases, FEW)})"
+        verb = "lacks" if len(self.cases) == 1 else "lack"
+        counted: list[str] = []
+        for organ, count in zip(self.organs, self.counts, strict=True):
+            missing = "in" if counted else "is missing in"
+            counted.append(f"{organ} {missing} {count}")
+        return (
+            f"{cases} {verb} organs that others of the cohort have: {listed(tuple(counted))}; "
+            "where an organ is not contoured, it counts as unknown"
+        )
+
+
+@finding
+class NamesNotMapped(Finding):
+    """ROI names of an import that are no known organ's, or may be several organs'.
+
+    Their structures are not stored. path: the archive. unknown, ambiguous: how many names.
+    """
+
+    unknown: int
+    ambiguous: int
+
+    def sentence(self) -> str:
+        counted = []
+        if self.unknown:
+            counted.append(f"{plural(self.unknown, 'unknown ROI name')}")
+        if self.ambiguous:
+            counted.append(f"{plural(self.ambiguous, 'ambiguous ROI name')}")
+        return f"{' and '.join(counted)}: what is drawn under them was not imported"
+
+    def remedy(self) -> str:
+        return (
+            f"if these are organs, `recontour import {self.path or 'DICOM_DIR'} --draft-map "
+            "MAP.toml` writes a map of them to fill in; give it to --names, with --again for cases "
+            "that are there"
+        )
+
+
 # Organs that are partly contoured
 
 

@@ -28,11 +28,13 @@ from recontour.cohort.import_findings import (
     CaseOfAnotherPatient,
     ChangedSource,
     MissingImages,
+    NamesNotMapped,
     NoContouredArea,
     NoKnownOrgan,
     NothingImported,
     NotInArchive,
     NotReadAgain,
+    OrgansLacking,
     PartialNotApplied,
     TooFewSlices,
     UnusableSource,
@@ -83,7 +85,7 @@ from recontour.organs import (
     ordered,
     read_user_map,
 )
-from recontour.organs.findings import NotApplied
+from recontour.organs.findings import NotApplied, UnknownRoiName
 from recontour.partials import held_folder
 from recontour.progress import Progress, quiet
 
@@ -752,6 +754,8 @@ def _report(
     notes.extend(_notes_on_partial(imports, cases, task.partial))
     if task.again:
         notes.extend(_not_met(imports, cohort))
+    notes.extend(_organs_lacking(cases, everyone))
+    notes.extend(_names_not_mapped(names, archive.folder))
     return ImportReport(
         added=added,
         already_there=already_there,
@@ -801,6 +805,41 @@ def _not_met(imports: Iterable[_CaseImport], cohort: Cohort) -> Iterator[Finding
     others = tuple(case_id for case_id in cohort.case_ids if case_id not in met)
     if others:
         yield NotInArchive(cases=others)
+
+
+def _organs_lacking(cases: Sequence[Case], everyone: Sequence[Case]) -> Iterator[Finding]:
+    """Yield a finding if some cases lack organs that others of the cohort have."""
+    known: set[str] = set()
+    for case in everyone:
+        known.update(case.organs)
+    lacking: Counter[str] = Counter()
+    incomplete = []
+    for case in cases:
+        absent = known.difference(case.organs)
+        lacking.update(sorted(absent))
+        if absent:
+            incomplete.append(case.id)
+    if incomplete:
+        fewest_first = sorted(lacking, key=lambda organ: (lacking[organ], organ))
+        yield OrgansLacking(
+            cases=tuple(incomplete),
+            of=len(cases),
+            organs=tuple(fewest_first),
+            counts=tuple(lacking[organ] for organ in fewest_first),
+        )
+
+
+def _names_not_mapped(names: Iterable[tuple[NameRow, int]], archive: Path) -> Iterator[Finding]:
+    """Yield a finding if some ROI names are no known organ's, or may be several organs'."""
+    unknown: set[str] = set()
+    ambiguous: set[str] = set()
+    for row, _ in names:
+        if row.status == "ambiguous":
+            ambiguous.add(row.roi_name)
+        elif isinstance(row.reason, UnknownRoiName):
+            unknown.add(row.roi_name)
+    if unknown or ambiguous:
+        yield NamesNotMapped(path=archive, unknown=len(unknown), ambiguous=len(ambiguous))
 
 
 def _notes_on_contours(cases: Sequence[Case], everyone: Sequence[Case]) -> list[Finding]:

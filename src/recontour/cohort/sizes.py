@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from recontour.cohort.findings import End, UnusualSize
+from recontour.cohort.early_ends import early_ends
+from recontour.cohort.findings import EarlyEnd, End, ShortOrgan, UnusualSize
 from recontour.cohort.partly import END_SLICES, FEWEST_OTHERS, extent_mm, short_organs
 from recontour.geometry.arrays import Floats
 
@@ -140,12 +141,14 @@ def _spread(numbers: Iterable[float]) -> Spread:
 def lengths_settled(cases: Sequence["Case"]) -> set[tuple[str, str]]:
     """Return of which case and organ the length is spoken of elsewhere.
 
-    It is a doubt of its own that the contour is short, or a person said that this is all of it.
+    It is a doubt of its own that the contour is short or stops early, or a person said that this is
+    all of it.
     """
     settled: set[tuple[str, str]] = set()
-    for short in short_organs(cases, cases):
-        assert short.organ
-        settled.update((case, short.organ) for case in short.cases)
+    doubts: list[ShortOrgan | EarlyEnd] = [*short_organs(cases, cases), *early_ends(cases, cases)]
+    for doubt in doubts:
+        assert doubt.organ
+        settled.update((case, doubt.organ) for case in doubt.cases)
     for case in cases:
         settled.update((case.id, organ) for organ in case.traits.contoured_whole)
     return settled

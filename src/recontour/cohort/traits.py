@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recontour.cohort.early_ends import early_ends
 from recontour.cohort.findings import (
     CordCalledCanal,
     CordLikeCanal,
@@ -23,6 +24,7 @@ from recontour.findings import Finding
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.organs import names_canal, organ_of, sides_swapped
+from recontour.organs.findings import OnOtherSide, SwappedSides
 
 if TYPE_CHECKING:
     from recontour.cohort.case import Case
@@ -37,12 +39,13 @@ WIDEST_CORD_MM2 = 180.0
 class Traits:
     """What a person should know of a case's contours.
 
-    swapped: the left organs that lie to the right of their right twins. sides_confirmed: a person
-    said that they are named correctly. cut: by organ, the ends of the scan that it reaches, so that
-    it may go on beyond. cord_mm2: SpinalCord's area on a slice, the median of those that show it;
-    None without one. partly_contoured: by organ, the ends beyond which it goes on in the CT, but is
-    not contoured, as a person said. contoured_whole: the organs that a person said are not, short
-    as they look. shown: by organ, the first and last slice that show it.
+    swapped: the organs that lie on the other side than their names say; of a swapped pair, the left
+    one. sides_confirmed: a person said that they are named correctly. cut: by organ, the ends of
+    the scan that it reaches, so that it may go on beyond. cord_mm2: SpinalCord's area on a slice,
+    the median of those that show it; None without one. partly_contoured: by organ, the ends beyond
+    which it goes on in the CT, but is not contoured, as a person said. contoured_whole: the organs
+    that a person said are not, short as they look. shown: by organ, the first and last slice that
+    show it.
     shares_uid: another structure set, with other content, had the UID of the one that was taken.
     """
 
@@ -81,8 +84,7 @@ def traits_of(
     for organ, mask in masks.items():
         if not mask.any():
             continue
-        if organ_of(organ).side:
-            middles_x_mm[organ] = grid.middle_x_mm(mask)
+        middles_x_mm[organ] = grid.middle_x_mm(mask)
         reached = tuple(end for end, index in END_SLICES.items() if mask[index].any())
         if reached:
             cut[organ] = reached
@@ -93,12 +95,20 @@ def traits_of(
         slices = np.flatnonzero(mask.any(axis=(1, 2)))
         shown[organ] = int(slices[0]), int(slices[-1])
     return Traits(
-        swapped=tuple(found.left for found in sides_swapped(middles_x_mm)),
+        swapped=tuple(map(_misplaced, sides_swapped(middles_x_mm))),
         cut=cut,
         cord_mm2=_slice_mm2(masks[CORD], grid) if CORD in masks else None,
         partly_contoured=partly,
         shown=shown,
     )
+
+
+def _misplaced(found: SwappedSides | OnOtherSide) -> str:
+    """Return the organ that lies on the other side; of a swapped pair, the left one."""
+    if isinstance(found, SwappedSides):
+        return found.left
+    assert found.organ
+    return found.organ
 
 
 def as_stored(traits: Traits) -> dict[str, object]:
@@ -125,6 +135,7 @@ def notes_on_traits(
     notes += cut_organs(cases)
     notes += partly_contoured(cases)
     notes += short_organs(cases, among)
+    notes += early_ends(cases, among)
     notes += canals(cases)
     notes += wide_cords(cases)
     notes += shared_source_uids(cases)
@@ -132,7 +143,7 @@ def notes_on_traits(
 
 
 def doubtful_sides(cases: Iterable["Case"], *, left_out: bool = False) -> tuple[DoubtfulSides, ...]:
-    """Return a finding if left and right look swapped in some of the cases.
+    """Return a finding if organs lie on the other side than their names say in some of the cases.
 
     left_out: these cases are not used.
     """
@@ -145,7 +156,8 @@ def doubtful_sides(cases: Iterable["Case"], *, left_out: bool = False) -> tuple[
     found = DoubtfulSides(
         path=doubtful[0].path.parents[1],  # the cohort
         cases=tuple(case.id for case in doubtful),
-        left_organs=tuple(sorted(organs)),
+        on_the_right=tuple(organ for organ in sorted(organs) if organ_of(organ).side == "L"),
+        on_the_left=tuple(organ for organ in sorted(organs) if organ_of(organ).side == "R"),
         left_out=left_out,
     )
     return (found,)

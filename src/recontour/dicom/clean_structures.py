@@ -16,7 +16,7 @@ from recontour.dicom.rtstruct_in import Roi, read_rois
 from recontour.dicom.writing import encoded
 from recontour.errors import DicomError
 from recontour.findings import Finding
-from recontour.organs import NameRow, match_drawn, organ_of, sides_swapped
+from recontour.organs import NameRow, match_drawn, sides_swapped
 
 NUMBERED = {  # the sequences that hold ROIs, and the keyword that numbers them
     "StructureSetROISequence": "ROINumber",
@@ -47,7 +47,7 @@ def write_structures(
         if roi.is_drawn and roi.name in table.mapped:
             organ = table.mapped[roi.name]
             organs[roi.number] = organ
-            middle_x_mm = _middle_x_mm(roi) if organ_of(organ).side else None
+            middle_x_mm = _middle_x_mm(roi)
             if middle_x_mm is not None:
                 middles_x_mm[organ] = middle_x_mm
     if organs:

@@ -1,6 +1,7 @@
 """What is found while ROI names become organs."""
 
 from enum import Enum
+from typing import Literal
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.validation import Invalid
@@ -380,6 +381,23 @@ class SwappedSides(Finding):
 
     def sentence(self) -> str:
         return f"{self.left} lies to the right of {self.right}: left and right may be swapped"
+
+
+@finding
+class OnOtherSide(Finding):
+    """A left organ lies on the patient's right, or a right one on the left.
+
+    side: where it lies. past_mm: how far from the middle, as other organs show it.
+    """
+
+    side: Literal["left", "right"]
+    past_mm: float
+
+    def sentence(self) -> str:
+        return (
+            f"lies {self.past_mm:.0f} mm to the {self.side} of the patient's middle: "
+            "left and right may be swapped"
+        )
 
 
 # Tolerances of the surface DSC

@@ -46,7 +46,7 @@ class Organ:
     colour: RGB, 0 to 255. tolerance_mm: of the surface DSC; has_own_tolerance: it is published for
     this organ, not the default. kept_share: how large an island must be, compared with the largest
     part, to be kept; at 1 only the largest part is. goes_on: it leaves every scan of the head and
-    neck.
+    neck. in_the_middle: it lies about where the patient's left and right meet.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Organ:
     has_own_tolerance: bool
     kept_share: float
     goes_on: bool
+    in_the_middle: bool
 
     @property
     def twin(self) -> str | None:
@@ -240,6 +241,7 @@ def _organ(
         has_own_tolerance="tolerance_mm" in row,
         kept_share=facts["kept_share"],
         goes_on=facts["goes_on"],
+        in_the_middle=facts["in_the_middle"],
     )
 
 

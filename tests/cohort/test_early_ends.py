@@ -1,0 +1,116 @@
+"""A long organ whose contour stops early is seen by where it stops past other organs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recontour.cohort import Case, Cohort, case_id_of
+from recontour.cohort.changes import confirm_extent
+from recontour.cohort.doubts import cohort_warnings
+from recontour.cohort.early_ends import early_ends
+from recontour.cohort.findings import EarlyEnd, End
+from recontour.cohort.sizes import lengths_settled
+from recontour.findings import words
+from recontour.geometry import Grid
+from recontour.geometry.arrays import Mask
+
+SLICES = 60  # of 3 mm
+GRID = Grid((SLICES, 8, 8), (4.0, 4.0), tuple(3.0 * i for i in range(SLICES)), (-14.0, -14.0))
+
+
+def on_slices(first: int, last: int) -> Mask:
+    mask = np.zeros(GRID.shape, dtype=bool)
+    mask[first : last + 1, 3:5, 3:5] = True
+    return mask
+
+
+def add(
+    cohort: Cohort,
+    number: int,
+    cord: tuple[int, int],
+    brainstem: tuple[int, int] | None = (42, 54),
+) -> Case:
+    masks = {"SpinalCord": on_slices(*cord)}
+    if brainstem:
+        masks["Brainstem"] = on_slices(*brainstem)
+    hu = np.full(GRID.shape, number, dtype=np.int16)
+    name = case_id_of(cohort.centre, f"1.2.{number}")
+    return cohort.add(name, hu, GRID, masks, source_hash=str(number))
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    """Five cords from the scan's lower end to the brain stem, and a little less in one of them."""
+    cohort = Cohort.open_or_create(tmp_path / "north", "north")
+    for number in range(4):
+        add(cohort, number, (0, 41))
+    add(cohort, 4, (2, 41))
+    return cohort
+
+
+@pytest.mark.parametrize(
+    ("cord", "early"),
+    [
+        ((16, 41), ["below"]),  # 48 mm above the scan's end
+        ((15, 41), []),  # 45 mm, of which one other lacks 6 mm
+        ((13, 41), []),
+        ((0, 34), ["above"]),  # 21 mm below where the others end
+        ((0, 35), []),
+        ((16, 31), []),  # it is short as a whole, which is said instead
+    ],
+)
+def test_a_cord_that_nearly_all_others_go_on_from_stops_early(
+    cohort: Cohort, cord: tuple[int, int], early: list[End]
+) -> None:
+    case = add(cohort, 9, cord)
+    cases = list(cohort)
+    found = early_ends(cases, cases)
+    assert [(one.end, one.cases) for one in found] == [(end, (case.id,)) for end in early]
+
+
+def test_a_shifted_patient_does_not_stop_early(cohort: Cohort) -> None:
+    add(cohort, 9, (16, 57), brainstem=(58, 59))
+    cases = list(cohort)
+    assert early_ends(cases, cases) == [], "no other scan shows so much below the brain stem"
+
+
+def test_an_early_end_is_said_until_a_person_answers(cohort: Cohort) -> None:
+    short = add(cohort, 9, (16, 41)).id
+
+    def doubts() -> list[EarlyEnd]:
+        notes = cohort_warnings(cohort, [cohort[short]])
+        return [note for note in notes if isinstance(note, EarlyEnd)]
+
+    found = EarlyEnd(
+        path=cohort.path, organ="SpinalCord", end="below", cases=(short,), further_mm=40.0
+    )
+    assert doubts() == [found]
+    assert f"confirm-extent {cohort.path} {short} --partial SpinalCord=below" in words(found)
+    assert (short, "SpinalCord") in lengths_settled(list(cohort)), "it is not called small, too"
+    confirm_extent(cohort.path, short, partial="SpinalCord=below")
+    assert doubts() == []
+    confirm_extent(cohort.path, short, whole="SpinalCord")
+    assert doubts() == []
+
+
+def test_nothing_is_said_where_little_is_known(cohort: Cohort) -> None:
+    alone = add(cohort, 9, (16, 41), brainstem=None)
+    cases = list(cohort)
+    assert early_ends(cases, cases) == [], "no other organ to measure from"
+    early = add(cohort, 10, (16, 41))
+    few = [early, *cases[:4]]
+    assert alone not in few
+    assert early_ends(few, few) == []
+
+
+def test_a_cord_that_is_said_to_go_on_is_no_cord_that_ends(cohort: Cohort) -> None:
+    others = list(cohort)
+    early = add(cohort, 9, (16, 41))
+    also_early = add(cohort, 10, (16, 41))
+    assert early_ends([early], [*others, early, also_early]) == [], "5 of 6 others go on"
+    partly = replace(also_early.traits, partly_contoured={"SpinalCord": ("below",)})
+    said = replace(also_early, traits=partly)
+    (found,) = early_ends([early, said], [*others, early, said])
+    assert found.cases == (early.id,)
