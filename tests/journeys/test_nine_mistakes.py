@@ -283,7 +283,7 @@ def with_two_structure_sets(archive: Path) -> Path:
 
 def rename_lens(dataset: Dataset) -> None:
     for roi in dataset.StructureSetROISequence:
-        roi.ROIName = roi.ROIName.replace("Lens OS", "Lens OD")
+        roi.ROIName = roi.ROIName.replace("Lens OS", "Optic Chiasm")
 
 
 def draw_later(dataset: Dataset) -> None:
