@@ -86,7 +86,8 @@ def evaluate(
         tolerances: A TOML file of tolerances in mm, such as Brainstem = 2.0, that replace the
             organs' own.
         on: Where cases are scored, such as "local:4": four at a time, each in a process that loads
-            the models once; None: here, one after another. The files and the answer are the same.
+            the models once; None: here, one after another. The files and the answer are the same,
+            if every process has the same number of threads and the same kind of processor.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Returns:
